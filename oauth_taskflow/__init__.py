@@ -1,0 +1,48 @@
+"""OAuth-protected REST APIs in Apache Airflow 3.
+
+Every public name is imported on first use, so that ``import oauth_taskflow`` in a DAG file costs next to nothing and
+loads neither ``requests`` nor, for the parts that do not need it, Airflow.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_EXPORTS = {
+    "OAuth2Auth": "oauth_taskflow.api.auth",
+    "OAuth2Hook": "oauth_taskflow.taskflow.hook",
+    "OAuthRetryPolicy": "oauth_taskflow.taskflow.retry_policy",
+    "OAuthSession": "oauth_taskflow.api.session",
+    "build_dag": "oauth_taskflow.taskflow.factory",
+    "endpoint_tasks": "oauth_taskflow.taskflow.factory",
+    "load_specs": "oauth_taskflow.taskflow.load",
+    "oauth_task": "oauth_taskflow.taskflow.decorator",
+}
+
+__all__ = [
+    "OAuth2Auth",
+    "OAuth2Hook",
+    "OAuthRetryPolicy",
+    "OAuthSession",
+    "build_dag",
+    "endpoint_tasks",
+    "load_specs",
+    "oauth_task",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _EXPORTS.get(name)
+    if module is None:
+        msg = f"module 'oauth_taskflow' has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = getattr(importlib.import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

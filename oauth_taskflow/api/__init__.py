@@ -1,0 +1,1 @@
+"""Talking to the API: session, paginators, pull loop, destinations."""

@@ -1,0 +1,238 @@
+"""Every error of this package, in one tree.
+
+    OAuthTaskflowError            .where  .hint  .retryable  .retry_after (seconds or None)
+    ├─ ConnectionConfigError      a Connection is missing or contradicts itself
+    ├─ TokenRequestError          no token could be had
+    │  ├─ TokenRequestRejected    the authorization server said no: .error is the RFC 6749 §5.2 code
+    │  │  ├─ InvalidClient        client id, secret or client authentication refused
+    │  │  ├─ InvalidGrant         the refresh token (or other grant) is dead: a human must consent again
+    │  │  └─ ConsentRequired      a human must act at the authorization server
+    │  ├─ RefreshResponseLost     the refresh token was spent and its answer never arrived
+    │  ├─ TokenEndpointUnavailable  network, 429, 5xx: retryable
+    │  └─ InvalidTokenResponse    2xx that is not a token response
+    ├─ TokenStoreError            the token store cannot be read or written
+    │  ├─ TokenUndecryptable      no key of the ring opens the stored token
+    │  └─ LeaseTimeout            another worker held the right to refresh for too long: retryable
+    ├─ ApiError
+    │  ├─ ApiRequestFailed        the API answered with an error, or not at all
+    │  ├─ ForeignOriginRefused    a URL outside the connection's allowed origins
+    │  ├─ RecordsNotFound         the record selector found nothing where records must be
+    │  ├─ PaginationLoop          the same page came twice
+    │  └─ DestinationError        records could not be written
+    ├─ ResultRefused              a task tried to return a session or a token
+    └─ SpecError                  .problems, all of them, not the first
+
+Each leaf builds its message from its fields: what happened, where, what to do. No message holds a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+__all__ = [
+    "ApiError",
+    "ApiRequestFailed",
+    "ConnectionConfigError",
+    "ConsentRequired",
+    "DestinationError",
+    "ForeignOriginRefused",
+    "InvalidClient",
+    "InvalidGrant",
+    "InvalidTokenResponse",
+    "LeaseTimeout",
+    "OAuthTaskflowError",
+    "PaginationLoop",
+    "RecordsNotFound",
+    "RefreshResponseLost",
+    "ResultRefused",
+    "SpecError",
+    "TokenEndpointUnavailable",
+    "TokenRequestError",
+    "TokenRequestRejected",
+    "TokenStoreError",
+    "TokenUndecryptable",
+]
+
+
+def _rebuild(cls: type[OAuthTaskflowError], state: dict[str, Any]) -> OAuthTaskflowError:
+    error = cls.__new__(cls)
+    Exception.__init__(error, state["what"])
+    error.__dict__.update(state)
+    return error
+
+
+class OAuthTaskflowError(Exception):
+    """The root: what happened, where it happened and what to do about it.
+
+    ``retryable`` says whether the same call may succeed later without a human; ``retry_after`` is the wait in
+    seconds that the server asked for, if it did. Errors pickle, so they cross process borders whole.
+    """
+
+    retryable = False
+
+    def __init__(
+        self, what: str, *, where: str = "", hint: str = "", retry_after: float | None = None
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.hint = hint
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        place = f" {self.where}" if self.where else ""
+        hint = f" {self.hint}" if self.hint else ""
+        return f"{self.what}{place}.{hint}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), dict(self.__dict__))
+
+
+class ConnectionConfigError(OAuthTaskflowError):
+    """A Connection is missing, incomplete or contradicts itself; ``field`` names the part at fault."""
+
+    def __init__(self, what: str, *, conn_id: str, field: str = "", hint: str = "") -> None:
+        part = f", field {field!r}" if field else ""
+        super().__init__(what, where=f"in connection {conn_id!r}{part}", hint=hint)
+        self.conn_id = conn_id
+        self.field = field
+
+
+class TokenRequestError(OAuthTaskflowError):
+    """No token could be had from the token endpoint."""
+
+
+class TokenRequestRejected(TokenRequestError):
+    """The authorization server refused the request; ``error`` is its code (RFC 6749 §5.2)."""
+
+    def __init__(
+        self,
+        *,
+        error: str,
+        status: int,
+        where: str,
+        description: str = "",
+        grant: str = "",
+        hint: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        subject = "Refresh token" if grant == "refresh_token" else "Token request"
+        detail = f": {description}" if description else ""
+        super().__init__(
+            f"{subject} refused ({error}, HTTP {status}){detail}",
+            where=where,
+            hint=hint or self.default_hint,
+            retry_after=retry_after,
+        )
+        self.error = error
+        self.status = status
+        self.description = description
+
+    default_hint = "Check the grant, scope and client registration in the connection."
+
+
+class InvalidClient(TokenRequestRejected):
+    """``invalid_client``: the client id, its secret or the client authentication method is wrong."""
+
+    default_hint = (
+        "Check client id (login), client secret (password) and client_auth of the connection."
+    )
+
+
+class InvalidGrant(TokenRequestRejected):
+    """``invalid_grant``: the refresh token is expired, revoked or already used."""
+
+    default_hint = "Authorize the connection again; the old refresh token cannot come back."
+
+
+class ConsentRequired(TokenRequestRejected):
+    """``consent_required``, ``interaction_required``, ``login_required`` or ``access_denied``."""
+
+    default_hint = "A person must authorize the connection again at the authorization server."
+
+
+class RefreshResponseLost(TokenRequestError):
+    """The refresh token was sent, its answer never stored, and the server now refuses the token.
+
+    Told apart from ``InvalidGrant`` so that an operator does not look for somebody who revoked it.
+    """
+
+
+class TokenEndpointUnavailable(TokenRequestError):
+    """Network failure, HTTP 429 or 5xx at the token endpoint; trying again later may work."""
+
+    retryable = True
+
+
+class InvalidTokenResponse(TokenRequestError):
+    """A 2xx answer of the token endpoint that holds no usable token (RFC 6749 §5.1)."""
+
+
+class TokenStoreError(OAuthTaskflowError):
+    """The token store cannot be reached, read or written."""
+
+
+class TokenUndecryptable(TokenStoreError):
+    """No key of the Fernet key ring opens the stored token, or its row was tampered with."""
+
+
+class LeaseTimeout(TokenStoreError):
+    """Another worker held the right to refresh longer than a refresh may take."""
+
+    retryable = True
+
+
+class ApiError(OAuthTaskflowError):
+    """A call to the API, or reading its answer, failed."""
+
+
+class ApiRequestFailed(ApiError):
+    """The API answered with an error status, or could not be reached; ``status`` is None then."""
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str,
+        status: int | None = None,
+        hint: str = "",
+        retryable: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(what, where=where, hint=hint, retry_after=retry_after)
+        self.status = status
+        self.retryable = retryable
+
+
+class ForeignOriginRefused(ApiError):
+    """A redirect, next link or URL leads outside the connection's allowed origins."""
+
+
+class RecordsNotFound(ApiError):
+    """The record selector found no records where the spec says they must be."""
+
+
+class PaginationLoop(ApiError):
+    """The API sent the same page or page cursor twice; going on would never end."""
+
+
+class DestinationError(ApiError):
+    """Records could not be written to their destination; nothing was committed."""
+
+
+class ResultRefused(OAuthTaskflowError):
+    """A task tried to return or push an authenticated session or a token."""
+
+
+class SpecError(OAuthTaskflowError):
+    """Specs have problems: all of them are in ``problems``, one line each in the message."""
+
+    def __init__(self, problems: Sequence[Any]) -> None:
+        count = len(problems)
+        lines = "\n".join(str(problem) for problem in problems)
+        super().__init__(f"{count} spec problem{'s' if count != 1 else ''}:\n{lines}")
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        return self.what

@@ -1,0 +1,63 @@
+"""The access token as the rest of the package sees it, and who hands it out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Protocol
+
+
+class TokenState(Enum):
+    """Fresh: use it. Stale: usable while somebody refreshes. Expired: wait for the next one."""
+
+    FRESH = "fresh"
+    STALE = "stale"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True)
+class Token:
+    """One access token with what its response said.
+
+    ``expires_at`` and ``obtained_at`` are seconds since the epoch (UTC); ``expires_at`` None means that the server
+    named no lifetime and the token is used until a 401. ``extras`` keeps unknown response fields (``instance_url``).
+    """
+
+    access_token: str = field(repr=False)
+    obtained_at: float
+    expires_at: float | None = None
+    token_type: str = "Bearer"
+    scope: str | None = None
+    extras: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def stale_at(self, leeway: float) -> float | None:
+        """When the token counts as stale: ``leeway`` seconds, at most 10 % of its lifetime, before expiry."""
+        if self.expires_at is None:
+            return None
+        return self.expires_at - min(leeway, 0.1 * max(self.expires_at - self.obtained_at, 0.0))
+
+    def state(self, now: float, leeway: float) -> TokenState:
+        """The state at ``now`` (seconds since the epoch), refreshing ``leeway`` seconds ahead of expiry."""
+        stale_at = self.stale_at(leeway)
+        if stale_at is None or now < stale_at:
+            return TokenState.FRESH
+        return TokenState.STALE if now < (self.expires_at or 0.0) else TokenState.EXPIRED
+
+
+class TokenSource(Protocol):
+    """What a session needs to know about tokens: give me one; this one was refused."""
+
+    def token(self) -> Token:
+        """A usable token, refreshed when needed.
+
+        Raises:
+            TokenRequestError: none could be had.
+            TokenStoreError: the store failed.
+        """
+
+    def refused(self, access_token: str) -> Token:
+        """A token other than ``access_token``, which the API answered with 401.
+
+        Compare-and-refresh: when the current token already differs, that one is returned and nothing is requested,
+        so that a hundred threads with the same dead token cause one refresh.
+        """

@@ -1,0 +1,66 @@
+"""Takes secrets out of URLs, headers, form fields and free text before anything is shown."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable, Mapping
+from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit, urlunsplit
+
+REDACTED = "***"
+
+_SENSITIVE = re.compile(
+    r"secret|passw|token|assertion|authorization|api[_-]?key|apikey|access[_-]?key|private[_-]?key"
+    r"|credential|signature|^sig$|cookie|verifier|^code$|^key$|^jwt$|dpop",
+    re.IGNORECASE,
+)
+_BEARER = re.compile(r"(?i)\b(bearer|basic|dpop)\s+[A-Za-z0-9._~+/=-]{6,}")
+_ASSIGNMENT = re.compile(
+    r"(?i)([\"']?[\w.-]*(?:secret|passw\w*|token|assertion|api[_-]?key|private[_-]?key)[\w.-]*[\"']?\s*[:=]\s*[\"']?)"
+    r"([^\s\"'&,;}]{3,})"
+)
+# Not secrets although their names say "token": they are wanted in messages.
+_HARMLESS = frozenset({"token_type", "token_url", "token_type_hint", "next_page_token_param"})
+
+
+def is_sensitive_name(name: str) -> bool:
+    """Whether a header, parameter or field of this name usually holds a secret."""
+    return name.lower() not in _HARMLESS and _SENSITIVE.search(name) is not None
+
+
+def secret_forms(secret: str) -> list[str]:
+    """The secret as it may show up: raw, URL-encoded both ways, and base64 with and without URL alphabet."""
+    raw = secret.encode()
+    encoded = {
+        base64.b64encode(raw).decode(),
+        base64.urlsafe_b64encode(raw).decode(),
+        base64.b64encode(raw).decode().rstrip("="),
+    }
+    return sorted({secret, quote(secret, safe=""), quote_plus(secret), *encoded}, key=len)[::-1]
+
+
+def redact_text(text: str, secrets: Iterable[str] = ()) -> str:
+    """``text`` without the named ``secrets`` in any form, without bearer values and ``secret=…`` assignments."""
+    for secret in secrets:
+        if secret:
+            for form in secret_forms(secret):
+                text = text.replace(form, REDACTED)
+    text = _BEARER.sub(rf"\1 {REDACTED}", text)
+    return _ASSIGNMENT.sub(rf"\g<1>{REDACTED}", text)
+
+
+def redact_url(url: str) -> str:
+    """``url`` without userinfo and fragment and with the values of sensitive query parameters replaced."""
+    try:
+        parts = urlsplit(url)
+        query = parse_qsl(parts.query, keep_blank_values=True)
+    except ValueError:
+        return "<unreadable URL>"
+    host = parts.netloc.rpartition("@")[2]
+    shown = urlencode([(k, REDACTED if is_sensitive_name(k) else v) for k, v in query], safe="*")
+    return urlunsplit((parts.scheme, host, parts.path, shown, ""))
+
+
+def redact_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """``headers`` with the values of sensitive ones replaced."""
+    return {k: REDACTED if is_sensitive_name(k) else v for k, v in headers.items()}

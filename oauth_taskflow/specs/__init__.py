@@ -1,0 +1,1 @@
+"""Declarative endpoint specs: YAML to a checked model, without Airflow and without network."""

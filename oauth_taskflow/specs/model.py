@@ -1,0 +1,227 @@
+"""The spec format, version 1: what one YAML file may say, as types.
+
+``dag_spec.schema.json`` is generated from these types, so editor completion, the validator and the code that runs the
+DAG cannot disagree. Shapes are stated here; what must be present and what contradicts is stated in ``rules``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, UnsetType, field
+
+from oauth_taskflow.api.options import (
+    Count,
+    Duration,
+    FileDestination,
+    Incremental,
+    Options,
+    Paginate,
+    Path,
+    RateLimit,
+    Records,
+    ResponseRule,
+    Seconds,
+    Text,
+    Whole,
+    doc,
+)
+
+Name = Annotated[
+    str,
+    doc(
+        "Letters, digits, _ and -.",
+        "contacts",
+        pattern=r"^[A-Za-z_][A-Za-z0-9_\-]*$",
+        max_length=200,
+    ),
+]
+ConnId = Annotated[str, doc("Id of an Airflow connection.", "crm", min_length=1)]
+DateText = Annotated[
+    str,
+    doc("ISO 8601 date or date-time.", "2026-01-01", pattern=r"^\d{4}-\d{2}-\d{2}([T ].+)?$"),
+]
+Json = str | int | float | bool | None | list[Any] | dict[str, Any]
+
+
+class Request(Options, frozen=True, kw_only=True):
+    """The request for a page. Every text is a template."""
+
+    method: Annotated[Literal["GET", "POST", "PUT", "PATCH"], doc("HTTP method.", "GET")] = "GET"
+    path: Annotated[
+        Text | None,
+        doc(
+            "Path below the connection's base URL; values filled in are percent-encoded.",
+            "/v3/contacts",
+        ),
+    ] = None
+    params: Annotated[
+        dict[str, Json],
+        doc("Query parameters; null removes a default, a list repeats the name.", {"limit": 200}),
+    ] = {}
+    headers: Annotated[dict[str, str], doc("Request headers.", {"Accept": "application/json"})] = {}
+    json: Annotated[Json, doc("JSON body.", {"filter": {"status": "open"}})] = None
+    form: Annotated[dict[str, Json], doc("Form-encoded body.", {"q": "a"})] = {}
+
+
+class ParentRecords(Options, frozen=True, kw_only=True):
+    """One request sequence per record of another endpoint."""
+
+    endpoint: Annotated[Name | None, doc("Name of the parent endpoint.", "contacts")] = None
+    batch: Annotated[int, doc("Parent records per mapped task.", 200, ge=1)] = 200
+
+
+ForEach = Annotated[
+    str | list[str | int | float | bool] | ParentRecords,
+    doc(
+        "Parent endpoint by name, a list of values (one mapped task each), or a mapping with endpoint and batch.",
+        "contacts",
+        ["eu", "us"],
+    ),
+]
+
+
+class TaskOptions(Options, frozen=True, kw_only=True):
+    """Airflow task arguments."""
+
+    owner: Annotated[str | UnsetType, doc("Owner shown in the UI.", "data")] = UNSET
+    retries: Annotated[Whole | UnsetType, doc("Retries of a failed task.", 3)] = UNSET
+    retry_delay: Annotated[Duration | UnsetType, doc("Wait between retries.", "PT5M")] = UNSET
+    retry_exponential_backoff: Annotated[
+        bool | UnsetType, doc("Double the wait with each retry.", True)
+    ] = UNSET
+    max_retry_delay: Annotated[
+        Duration | UnsetType, doc("Longest wait between retries.", "PT1H")
+    ] = UNSET
+    execution_timeout: Annotated[Duration | UnsetType, doc("Longest run of one task.", "PT2H")] = (
+        UNSET
+    )
+    pool: Annotated[str | UnsetType, doc("Airflow pool.", "crm_pool")] = UNSET
+    pool_slots: Annotated[Count | UnsetType, doc("Pool slots taken.", 1)] = UNSET
+    queue: Annotated[str | UnsetType, doc("Executor queue.", "default")] = UNSET
+    priority_weight: Annotated[int | UnsetType, doc("Priority in the queue.", 10)] = UNSET
+    depends_on_past: Annotated[
+        bool | UnsetType, doc("Run only when the task's last run succeeded.", True)
+    ] = UNSET
+    max_active_tis_per_dag: Annotated[
+        Count | UnsetType, doc("Mapped instances running at once over all runs.", 4)
+    ] = UNSET
+    max_active_tis_per_dagrun: Annotated[
+        Count | UnsetType, doc("Mapped instances running at once in one run.", 4)
+    ] = UNSET
+
+
+class Endpoint(Options, frozen=True, kw_only=True):
+    """One resource of the API: how it is asked, read and stored."""
+
+    description: Annotated[str, doc("Shown as the task's documentation.", "All contacts")] = ""
+    connection: Annotated[ConnId | None, doc("Connection of this endpoint alone.", "crm_eu")] = None
+    request: Annotated[Request, doc("The request for a page.", {"path": "/v3/contacts"})] = (
+        Request()
+    )
+    records: Annotated[
+        Path | Records | None,
+        doc("Where the records are: JMESPath, or a mapping; absent: the whole body.", "results"),
+    ] = None
+    primary_key: Annotated[
+        Path | list[Path] | None,
+        doc(
+            "Field or fields that name a record; repeats within one task are dropped.",
+            "id",
+            ["org", "id"],
+        ),
+    ] = None
+    paginate: Annotated[
+        Paginate | None, doc("How the next page is found; absent: one page.", {"type": "link"})
+    ] = None
+    incremental: Annotated[
+        Incremental | None,
+        doc("Read by data interval.", {"field": "updatedAt", "start": "2024-01-01"}),
+    ] = None
+    for_each: Annotated[
+        dict[Name, ForEach],
+        doc(
+            "Repeat over lists and parent records; several names multiply.", {"contact": "contacts"}
+        ),
+    ] = {}
+    responses: Annotated[
+        list[ResponseRule], doc("Ordered rules for answers.", [{"status": 404, "action": "skip"}])
+    ] = []
+    rate_limit: Annotated[
+        RateLimit | None, doc("Request budget.", {"requests": 100, "per": "PT1M"})
+    ] = None
+    destination: Annotated[
+        FileDestination | None,
+        doc("Where records go.", {"type": "file", "path": "/data/{{ endpoint }}"}),
+    ] = None
+    timeout: Annotated[
+        Seconds | None, doc("Seconds to wait for connect and for each read.", 30)
+    ] = None
+    task: Annotated[
+        TaskOptions, doc("Airflow task arguments of this endpoint.", {"pool": "crm"})
+    ] = TaskOptions()
+
+
+class AssetSchedule(Options, frozen=True, kw_only=True):
+    """Run when assets were updated."""
+
+    assets: Annotated[
+        list[Annotated[str, doc("Asset URI or name.", "s3://lake/raw/contacts", min_length=1)]],
+        doc("All of these must have new events.", ["s3://lake/raw/contacts"], min_length=1),
+    ]
+
+
+class DagSpec(Options, frozen=True, kw_only=True):
+    """One YAML file: one DAG."""
+
+    version: Annotated[Literal[1], doc("Version of this format.", 1)]
+    dag_id: Annotated[
+        str, doc("Id of the DAG.", "crm", pattern=r"^[A-Za-z0-9_.\-]+$", max_length=250)
+    ]
+    endpoints: Annotated[
+        dict[Name, Endpoint | None],
+        doc(
+            "The endpoints by name.",
+            {"contacts": {"request": {"path": "/v3/contacts"}}},
+            min_length=1,
+        ),
+    ]
+    description: Annotated[str, doc("One line for the DAG list.", "CRM, hourly")] = ""
+    doc_md: Annotated[str, doc("Markdown shown on the DAG's page.", "# CRM")] = ""
+    schedule: Annotated[
+        str | AssetSchedule | None,
+        doc(
+            "Cron expression, preset, ISO 8601 duration, assets, or null for manual runs.",
+            "@hourly",
+            "PT15M",
+            None,
+        ),
+    ] = None
+    start_date: Annotated[
+        DateText | None,
+        doc("First data interval begins here; UTC unless it says otherwise.", "2026-01-01"),
+    ] = None
+    end_date: Annotated[DateText | None, doc("Last data interval ends here.", "2027-01-01")] = None
+    catchup: Annotated[bool, doc("Run all intervals missed since start_date.", False)] = False
+    timezone: Annotated[
+        str, doc("IANA zone of cron schedules and bare dates.", "Europe/Berlin", min_length=1)
+    ] = "UTC"
+    tags: Annotated[list[str], doc("Tags in the UI.", ["crm"])] = []
+    owner_links: Annotated[
+        dict[str, str], doc("Owner name to link.", {"data": "mailto:data@example.com"})
+    ] = {}
+    max_active_runs: Annotated[Count | None, doc("Runs of this DAG at once.", 1)] = None
+    max_active_tasks: Annotated[Count | None, doc("Tasks of this DAG at once.", 8)] = None
+    dagrun_timeout: Annotated[Duration | None, doc("Longest run of the whole DAG.", "PT6H")] = None
+    is_paused_upon_creation: Annotated[bool | None, doc("Begin paused.", True)] = None
+    params: Annotated[
+        dict[Name, Json],
+        doc("DAG params with their defaults: {{ params.region }}.", {"region": "eu"}),
+    ] = {}
+    default_args: Annotated[
+        TaskOptions, doc("Airflow task arguments of every task.", {"retries": 3})
+    ] = TaskOptions()
+    connection: Annotated[ConnId | None, doc("Connection of every endpoint.", "crm")] = None
+    defaults: Annotated[
+        Endpoint, doc("Deep-merged under every endpoint.", {"request": {"params": {"limit": 200}}})
+    ] = field(default_factory=Endpoint)

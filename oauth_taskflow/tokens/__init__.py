@@ -1,0 +1,1 @@
+"""Keeping tokens valid: store, lease and manager."""
