@@ -64,19 +64,31 @@ class Request(Options, frozen=True, kw_only=True):
     form: Annotated[dict[str, Json], doc("Form-encoded body.", {"q": "a"})] = {}
 
 
-class ParentRecords(Options, frozen=True, kw_only=True):
-    """One request sequence per record of another endpoint."""
+class ForEachOptions(Options, frozen=True, kw_only=True):
+    """One request sequence per value of a list, or per record of another endpoint."""
 
     endpoint: Annotated[Name | None, doc("Name of the parent endpoint.", "contacts")] = None
+    values: Annotated[
+        list[str | int | float | bool] | None,
+        doc("Values, one mapped task each; instead of endpoint.", ["eu", "us"]),
+    ] = None
     batch: Annotated[int, doc("Parent records per mapped task.", 200, ge=1)] = 200
+    copy: Annotated[
+        dict[str, Path],
+        doc(
+            "Fields added to every record: name to JMESPath into the parent record (@ is a list's value).",
+            {"contact_id": "id"},
+        ),
+    ] = {}
 
 
 ForEach = Annotated[
-    str | list[str | int | float | bool] | ParentRecords,
+    str | list[str | int | float | bool] | ForEachOptions,
     doc(
-        "Parent endpoint by name, a list of values (one mapped task each), or a mapping with endpoint and batch.",
+        "Parent endpoint by name, a list of values (one mapped task each), or a mapping.",
         "contacts",
         ["eu", "us"],
+        {"endpoint": "contacts", "batch": 100, "copy": {"contact_id": "id"}},
     ),
 ]
 

@@ -1,0 +1,49 @@
+# Sourced by the other scripts: creates .venv and installs the locked dependencies into it, once per lock.
+
+find_python() {
+    local candidate
+    for candidate in "${PYTHON:-}" python3 python3.13 python3.12 python3.11 python3.10 python; do
+        [ -n "$candidate" ] || continue
+        if "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    echo "oauth-taskflow needs Python 3.10 to 3.13 on the PATH, or its path in the variable PYTHON." >&2
+    return 1
+}
+
+# uv installs in seconds what takes pip minutes; it is itself installed from the lock, by hash.
+install_locked() {
+    local uv_lock
+    uv_lock=$(mktemp)
+    awk '/^uv==/ {on=1} on {print} on && !/\\$/ {exit}' requirements.lock >"$uv_lock"
+    if .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r "$uv_lock" &&
+        .venv/bin/uv pip install -q --python .venv/bin/python --require-hashes -r requirements.lock; then
+        rm -f "$uv_lock"
+        return
+    fi
+    rm -f "$uv_lock"
+    echo "uv could not install; trying pip, which takes some minutes."
+    .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+}
+
+install_environment() {
+    local python stamp
+    python=$(find_python)
+    stamp=$(cat requirements.lock pyproject.toml | "$python" -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())')
+    if [ -x .venv/bin/python ] && [ "$(cat .venv/installed 2>/dev/null)" = "$stamp" ]; then
+        return
+    fi
+    echo "Installing into .venv (first time, or the lock changed) …"
+    if [ ! -x .venv/bin/python ] && ! "$python" -m venv .venv; then
+        echo "$python cannot create a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2
+        return 1
+    fi
+    install_locked || {
+        echo "The locked dependencies could not be installed; is a package index within reach?" >&2
+        return 1
+    }
+    .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+    echo "$stamp" >.venv/installed
+}
