@@ -1,0 +1,278 @@
+"""One reader per ``auth_type``: checked field values → the settings of that kind of authentication."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.taskflow.base_url import is_safe_endpoint
+from oauth_taskflow.taskflow.settings import (
+    ApiKeySettings,
+    AuthSettings,
+    BasicSettings,
+    BearerSettings,
+    ClientAuthMethod,
+    GrantType,
+    LoginSettings,
+    NoAuthSettings,
+    OAuth2Settings,
+    TokenHeader,
+)
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_LOGIN_FIELDS = {"username": "{login}", "password": "{password}"}
+
+
+@dataclass(frozen=True)
+class Fields:
+    """The parts of one connection, each of its own type, before they are looked at together."""
+
+    conn_id: str
+    base_url: str
+    login: str
+    password: str = field(repr=False)
+    values: Mapping[str, Any] = field(repr=False)
+
+    def error(self, what: str, name: str, hint: str) -> ConnectionConfigError:
+        """The error that blames field ``name``."""
+        return ConnectionConfigError(what, conn_id=self.conn_id, field=name, hint=hint)
+
+    def origins(self, name: str) -> tuple[str, ...]:
+        """A list of origins: scheme, host and port, and nothing behind."""
+        for origin in self.values.get(name, ()):
+            parts = urlsplit(origin)
+            bare = not (parts.path.strip("/") or parts.query or parts.fragment or "@" in origin)
+            if parts.scheme not in {"http", "https"} or not parts.hostname or not bare:
+                raise self.error(
+                    "An entry is not an origin", name, "Write https://host or https://host:port."
+                )
+        return tuple(self.values.get(name, ()))
+
+    def either(self, own: str, field_name: str, extra_name: str) -> str:
+        """A value that may stand in a field of the form or in ``extra``, but not as two different ones."""
+        extra = str(self.values.get(extra_name, ""))
+        if own and extra and own != extra:
+            raise self.error(
+                f"It differs from {field_name}", extra_name, f"Keep {field_name} and remove it."
+            )
+        return own or extra
+
+
+def _token_header(fields: Fields) -> TokenHeader:
+    text = fields.values.get("token_header", "")
+    if not text:
+        return TokenHeader()
+    name, colon, form = text.partition(":")
+    name, form = name.strip(), form.strip() if colon else "{token}"
+    if not _HEADER_NAME.fullmatch(name) or form.count("{token}") != 1:
+        raise fields.error(
+            "This is not a header with a place for the token",
+            "token_header",
+            "Write it as in 'X-Auth-Token: {token}'.",
+        )
+    return TokenHeader(name, form)
+
+
+def _oauth2(fields: Fields) -> OAuth2Settings:
+    values = fields.values
+    refresh_token = values.get("refresh_token", "")
+    implied = "refresh_token" if refresh_token else "client_credentials"
+    grant: GrantType = values.get("grant_type", implied)
+    client_id = fields.either(fields.login, "login", "client_id")
+    if not client_id:
+        raise fields.error("The client id is missing", "login", "Put the client id there.")
+    secret = fields.either(fields.password, "password", "client_secret")
+    _check_grant(fields, grant, refresh_token)
+    return OAuth2Settings(
+        token_url=_token_url(fields),
+        client_id=client_id,
+        client_secret=secret,
+        grant_type=grant,
+        client_auth=_client_auth(fields, grant, secret),
+        refresh_token=refresh_token,
+        scope=values.get("scope", ""),
+        audience=values.get("audience", ""),
+        resource=values.get("resource", ()),
+        token_params=values.get("token_params", {}),
+        token_headers=values.get("token_headers", {}),
+        token_body=values.get("token_body", "form"),
+        token_header=_token_header(fields),
+        leeway=values.get("leeway", 60.0),
+    )
+
+
+def _token_url(fields: Fields) -> str:
+    url = str(fields.values.get("token_url", ""))
+    if not url:
+        raise fields.error(
+            "The token endpoint is missing",
+            "token_url",
+            "Put the authorization server's token URL into extra.",
+        )
+    if not is_safe_endpoint(url):
+        raise fields.error(
+            "The token endpoint is not an https URL",
+            "token_url",
+            "Write it as https://id.example.com/token; http is for this machine only.",
+        )
+    return url
+
+
+def _check_grant(fields: Fields, grant: GrantType, refresh_token: str) -> None:
+    if grant == "refresh_token" and not refresh_token:
+        raise fields.error(
+            "The refresh token is missing",
+            "refresh_token",
+            "Add it to extra, or set grant_type to client_credentials.",
+        )
+    if grant == "client_credentials" and refresh_token:
+        raise fields.error(
+            "A refresh token is no part of the client_credentials grant",
+            "refresh_token",
+            "Remove it, or remove grant_type.",
+        )
+
+
+def _client_auth(fields: Fields, grant: GrantType, secret: str) -> ClientAuthMethod:
+    method: ClientAuthMethod = fields.values.get("client_auth", "client_secret_basic")
+    if method != "none":
+        if not secret:
+            raise fields.error(
+                f"The client secret is missing, and client_auth is {method}",
+                "password",
+                "Put the client secret there, or set client_auth to none for a public client.",
+            )
+        return method
+    if secret:
+        raise fields.error(
+            "A client secret is given, and client_auth none would not send it",
+            "client_auth",
+            "Remove the secret, or use client_secret_basic or client_secret_post.",
+        )
+    if grant == "client_credentials":
+        raise fields.error(
+            "The client_credentials grant needs a client secret (RFC 6749 §4.4)",
+            "client_auth",
+            "Use client_secret_basic or client_secret_post, and put the secret into password.",
+        )
+    return method
+
+
+def _password(fields: Fields, what: str) -> str:
+    if not fields.password:
+        raise fields.error(f"The {what} is missing", "password", f"Put the {what} there.")
+    if any(ord(char) < 32 for char in fields.password):
+        raise fields.error(
+            f"The {what} holds a line break or control character", "password", "Paste it again."
+        )
+    return fields.password
+
+
+def _bearer(fields: Fields) -> BearerSettings:
+    return BearerSettings(_password(fields, "token"), _token_header(fields))
+
+
+def _api_key(fields: Fields) -> ApiKeySettings:
+    values = fields.values
+    placement = values.get("api_key_in", "header")
+    name = values.get("api_key_name", "X-API-Key")
+    if placement == "header" and not _HEADER_NAME.fullmatch(name):
+        raise fields.error(
+            "This is not the name of a header", "api_key_name", "Write it as in X-API-Key."
+        )
+    prefix = values.get("api_key_prefix", "")
+    # The form strips blanks; a scheme such as "Token" is always set apart from the key by one.
+    if prefix[-1:].isalnum():
+        prefix += " "
+    return ApiKeySettings(_password(fields, "API key"), name, placement, prefix)
+
+
+def _basic(fields: Fields) -> BasicSettings:
+    if not fields.login:
+        raise fields.error("The user name is missing", "login", "Put the user name there.")
+    if ":" in fields.login:
+        raise fields.error(
+            "The user name holds a colon (RFC 7617 §2)", "login", "Basic cannot carry it."
+        )
+    return BasicSettings(fields.login, fields.password)
+
+
+def _session(fields: Fields) -> LoginSettings:
+    values = fields.values
+    body = values.get("login_fields", _LOGIN_FIELDS)
+    places = "".join(body.values())
+    for place, part in (("{login}", fields.login), ("{password}", fields.password)):
+        if place in places and not part:
+            name = place.strip("{}")
+            raise fields.error(
+                "The login request needs it",
+                name,
+                f"Fill it, or leave {place} out of login_fields.",
+            )
+    filled = {
+        name: text.replace("{login}", fields.login).replace("{password}", fields.password)
+        for name, text in body.items()
+    }
+    return LoginSettings(
+        url=_login_url(fields),
+        fields=filled,
+        body=values.get("login_body", "json"),
+        headers=values.get("token_headers", {}),
+        token_path=_jmespath(fields, "token_path", "access_token"),
+        expires_path=_jmespath(fields, "expires_path", "expires_in"),
+        token_lifetime=values.get("token_lifetime"),
+        token_header=_token_header(fields),
+        leeway=values.get("leeway", 60.0),
+    )
+
+
+def _login_url(fields: Fields) -> str:
+    # As a link on the API's own page would be read (RFC 3986 §5): a leading slash starts at the host.
+    url = urljoin(f"{fields.base_url}/", str(fields.values.get("login_url", "/auth/token")))
+    # A login on the API's own origin is no more exposed than the calls that follow it.
+    same_origin = urlsplit(url)[:2] == urlsplit(fields.base_url)[:2]
+    if not (same_origin or is_safe_endpoint(url)):
+        raise fields.error(
+            "The login request would leave this host without encryption",
+            "login_url",
+            "Write an https URL, or a path on the API's own host.",
+        )
+    return url
+
+
+def _jmespath(fields: Fields, name: str, default: str) -> str:
+    import jmespath  # noqa: PLC0415 - only this kind of connection needs it
+    from jmespath.exceptions import JMESPathError  # noqa: PLC0415 - as above
+
+    text = str(fields.values.get(name, default))
+    try:
+        jmespath.compile(text)
+    except JMESPathError:
+        raise fields.error(
+            "This is not a JMESPath expression", name, f"Write it as in {default}."
+        ) from None
+    return text
+
+
+def _none(fields: Fields) -> NoAuthSettings:
+    if fields.password:
+        raise fields.error(
+            "A password is given, and auth_type none would not send it",
+            "password",
+            "Clear it, or choose another auth_type.",
+        )
+    return NoAuthSettings()
+
+
+AUTH_READERS: Mapping[str, Callable[[Fields], AuthSettings]] = {
+    "oauth2": _oauth2,
+    "bearer": _bearer,
+    "api_key": _api_key,
+    "basic": _basic,
+    "session": _session,
+    "none": _none,
+}

@@ -1,0 +1,99 @@
+"""The API's base URL from a connection's host, schema and port, in all the forms Airflow users write them."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+from oauth_taskflow.errors import ConnectionConfigError
+
+
+def base_url(
+    conn_id: str, *, host: str | None, schema: str | None, port: int | None, default_scheme: str
+) -> str:
+    """``scheme://host[:port][/path]`` without a trailing slash.
+
+    The scheme stands in the host (``https://api.example.com/v3``), else in the schema field, else it is
+    ``default_scheme``. The port stands in the host or in the port field.
+
+    Raises:
+        ConnectionConfigError: there is no host, or the parts contradict each other.
+    """
+    text = (host or "").strip()
+    if not text:
+        raise ConnectionConfigError(
+            "The API's address is missing",
+            conn_id=conn_id,
+            field="host",
+            hint="Put the base URL there, as in https://api.example.com/v3.",
+        )
+    scheme = (schema or "").strip().lower()
+    if "://" not in text:
+        text = f"{scheme or default_scheme}://{text}"
+    parts = _split(conn_id, text)
+    netloc = _netloc(conn_id, parts, port)
+    return urlunsplit((parts.scheme.lower(), netloc, parts.path.rstrip("/"), "", ""))
+
+
+def _split(conn_id: str, text: str) -> SplitResult:
+    try:
+        parts = urlsplit(text)
+        known = parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        known = None
+    if not known or parts.scheme.lower() not in {"http", "https"}:
+        raise ConnectionConfigError(
+            "The API's address is not an http or https URL",
+            conn_id=conn_id,
+            field="host",
+            hint="Write it as https://api.example.com/v3; the schema field holds http, https or nothing.",
+        )
+    if parts.username is not None or parts.password is not None:
+        raise ConnectionConfigError(
+            "The API's address holds a user name or password",
+            conn_id=conn_id,
+            field="host",
+            hint="Move them to login and password.",
+        )
+    if parts.query or parts.fragment:
+        raise ConnectionConfigError(
+            "The API's address holds a query or fragment",
+            conn_id=conn_id,
+            field="host",
+            hint="Keep scheme, host, port and path only.",
+        )
+    return parts
+
+
+def _netloc(conn_id: str, parts: SplitResult, port: int | None) -> str:
+    if not port or port == parts.port:
+        return parts.netloc.lower()
+    if parts.port is not None:
+        raise ConnectionConfigError(
+            f"The port field says {port}, the host says {parts.port}",
+            conn_id=conn_id,
+            field="port",
+            hint="Clear one of them.",
+        )
+    return f"{parts.netloc.lower().rstrip(':')}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` is this machine: ``localhost`` or a loopback address literal."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_safe_endpoint(url: str) -> bool:
+    """Whether credentials may be posted to ``url``: https, or http on this machine, and no userinfo or fragment."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    encrypted = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
+    return bool(host) and encrypted and "@" not in parts.netloc and not parts.fragment

@@ -1,0 +1,213 @@
+"""Airflow Connection → ``ConnectionSettings``, with every field checked.
+
+Two shapes are read (DESIGN section 4): type ``oauth2``, and the older ``http`` connection whose extra holds ``auth_type``.
+Nothing outside this module looks into ``extra``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.redaction import is_sensitive_name
+from oauth_taskflow.taskflow.auth_settings import AUTH_READERS, Fields
+from oauth_taskflow.taskflow.base_url import base_url
+from oauth_taskflow.taskflow.connection_fields import (
+    BY_NAME,
+    HTTP_HOOK_KEYS,
+    PLANNED,
+)
+from oauth_taskflow.taskflow.field_values import BadValue, convert, is_given, nearest
+from oauth_taskflow.taskflow.settings import ConnectionSettings
+
+log = logging.getLogger(__name__)
+
+_HTTP_TYPES = frozenset({"http", "https"})
+_warned: set[str] = set()
+
+
+class AirflowConnection(Protocol):
+    """What is read of ``airflow.sdk.Connection`` and ``airflow.models.Connection`` alike."""
+
+    @property
+    def conn_id(self) -> str:
+        """The connection's name."""
+
+    @property
+    def conn_type(self) -> str | None:
+        """``oauth2`` or ``http``."""
+
+    @property
+    def host(self) -> str | None:
+        """Host or base URL of the API."""
+
+    @property
+    def schema(self) -> str | None:
+        """``http`` or ``https``, when the host does not say."""
+
+    @property
+    def login(self) -> str | None:
+        """Client id or user name."""
+
+    @property
+    def password(self) -> str | None:
+        """Client secret, token, key or password."""
+
+    @property
+    def port(self) -> int | None:
+        """Port, when the host does not say."""
+
+    @property
+    def extra(self) -> str | None:
+        """JSON text of everything else."""
+
+
+def parse_connection(connection: AirflowConnection) -> ConnectionSettings:
+    """The typed settings of ``connection``.
+
+    Raises:
+        ConnectionConfigError: a field is unknown, missing, of the wrong type or contradicts another one.
+    """
+    conn_id = connection.conn_id
+    conn_type = (connection.conn_type or "").lower()
+    if conn_type not in {"oauth2", *_HTTP_TYPES}:
+        raise ConnectionConfigError(
+            f"Connection type {conn_type!r} cannot be used here",
+            conn_id=conn_id,
+            field="conn_type",
+            hint="Use type oauth2, or http with auth_type in its extra.",
+        )
+    older = conn_type in _HTTP_TYPES
+    values = _checked_values(conn_id, _extra(connection), older=older)
+    _check_auth_type(conn_id, values, older=older)
+    fields = Fields(
+        conn_id=conn_id,
+        base_url=_base_url(connection, conn_type),
+        login=connection.login or "",
+        password=connection.password or "",
+        values=values,
+    )
+    return _settings(fields)
+
+
+def _base_url(connection: AirflowConnection, conn_type: str) -> str:
+    host = connection.host or ""
+    # HttpHook takes an http connection without a schema for plain http; that shape must go on working unchanged.
+    default = "http" if conn_type == "http" else "https"
+    # With a scheme in the host, HttpHook ignores the schema field.
+    schema = "" if "://" in host else connection.schema
+    return base_url(
+        connection.conn_id,
+        host=host,
+        schema=schema,
+        port=connection.port,
+        default_scheme=default,
+    )
+
+
+def _extra(connection: AirflowConnection) -> dict[str, Any]:
+    try:
+        extra = json.loads(connection.extra) if connection.extra else {}
+    except ValueError:
+        extra = None
+    if not isinstance(extra, dict):
+        # No cause is chained: the JSON error quotes the document, secrets included.
+        raise ConnectionConfigError(
+            "The extra field is not a JSON mapping",
+            conn_id=connection.conn_id,
+            field="extra",
+            hint='Write it as {"token_url": "https://…"}.',
+        ) from None
+    return extra
+
+
+def _checked_values(conn_id: str, extra: Mapping[str, Any], *, older: bool) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, raw in extra.items():
+        name = HTTP_HOOK_KEYS.get(key, key) if older else key
+        if not name or not is_given(raw):
+            continue
+        if name not in BY_NAME:
+            raise _unknown(conn_id, key)
+        try:
+            values[name] = convert(BY_NAME[name], raw)
+        except BadValue as problem:
+            hint = nearest(str(raw), BY_NAME[name].choices)
+            raise ConnectionConfigError(
+                f"The value {problem}", conn_id=conn_id, field=key, hint=hint
+            ) from None
+    return values
+
+
+def _unknown(conn_id: str, key: str) -> ConnectionConfigError:
+    if key in PLANNED:
+        return ConnectionConfigError(
+            "This field is not supported by this version of oauth-taskflow",
+            conn_id=conn_id,
+            field=key,
+            hint=PLANNED[key],
+        )
+    hint = nearest(key, BY_NAME) or "Headers for the API go into api_headers."
+    return ConnectionConfigError("Unknown field", conn_id=conn_id, field=key, hint=hint)
+
+
+def _check_auth_type(conn_id: str, values: Mapping[str, Any], *, older: bool) -> None:
+    if older and "auth_type" not in values:
+        raise ConnectionConfigError(
+            "A connection of type http must say how to authenticate",
+            conn_id=conn_id,
+            field="auth_type",
+            hint="Add auth_type (as oauth2) to its extra, or change its type to oauth2.",
+        )
+    auth_type = values.get("auth_type", "oauth2")
+    for name in values:
+        if auth_type not in BY_NAME[name].auth_types:
+            wanted = " or ".join(sorted(BY_NAME[name].auth_types))
+            raise ConnectionConfigError(
+                f"This field means nothing with auth_type {auth_type}",
+                conn_id=conn_id,
+                field=name,
+                hint=f"Leave it out, or set auth_type to {wanted}.",
+            )
+    if older and auth_type == "oauth2" and conn_id not in _warned:
+        _warned.add(conn_id)
+        log.warning(_LEAK_WARNING, conn_id)
+
+
+_LEAK_WARNING = (
+    "Connection %r is of type http with OAuth settings in its extra. Airflow's own HttpHook, HttpOperator and "
+    "HttpSensor send every such key, secrets included, as HTTP headers: use OAuth2Hook only, or change the type to oauth2."
+)
+
+
+def _settings(fields: Fields) -> ConnectionSettings:
+    values = fields.values
+    auth = AUTH_READERS[values.get("auth_type", "oauth2")](fields)
+    return ConnectionSettings(
+        conn_id=fields.conn_id,
+        base_url=fields.base_url,
+        auth=auth,
+        api_headers=values.get("api_headers", {}),
+        allowed_origins=fields.origins("allowed_origins"),
+        timeout=values.get("timeout", (10.0, 60.0)),
+        verify=values.get("verify", True),
+        cert=values.get("cert"),
+        proxies=values.get("proxies", {}),
+        secrets=_secrets(fields),
+    )
+
+
+def _secrets(fields: Fields) -> tuple[str, ...]:
+    """Every value that must never be shown: what the login masks, secret fields, values under telling names."""
+    found = [fields.password]
+    for name, value in fields.values.items():
+        if BY_NAME[name].kind == "secret":
+            found.append(value)
+        elif isinstance(value, dict):
+            found += [item for key, item in value.items() if is_sensitive_name(key)]
+    if fields.login and fields.password:
+        found.append(f"{fields.login}:{fields.password}")
+    return tuple(dict.fromkeys(secret for secret in found if secret))

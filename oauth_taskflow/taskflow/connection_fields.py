@@ -1,0 +1,298 @@
+"""Every key of a connection's ``extra``, once: the parser, the form in Airflow's UI and the manual read this table.
+
+It is imported by every ``airflow`` command (through the provider metadata), so it holds plain data and imports nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+AUTH_TYPES = ("oauth2", "bearer", "api_key", "basic", "session", "none")
+GRANT_TYPES = ("client_credentials", "refresh_token")
+CLIENT_AUTH = ("client_secret_basic", "client_secret_post", "none")
+
+# Values of the design that later versions act on.
+_PLANNED_GRANTS = frozenset(
+    {
+        "authorization_code",
+        "password",
+        "urn:ietf:params:oauth:grant-type:device_code",
+        "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        "urn:ietf:params:oauth:grant-type:token-exchange",
+    }
+)
+_PLANNED_CLIENT_AUTH = frozenset(
+    {"client_secret_jwt", "private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"}
+)
+
+ValueKind = Literal[
+    "text", "secret", "choice", "number", "timeout", "list", "mapping", "verify", "cert"
+]
+
+_ALL = frozenset(AUTH_TYPES)
+_OAUTH2 = frozenset({"oauth2"})
+_SESSION = frozenset({"session"})
+_TOKENS = frozenset({"oauth2", "session", "bearer"})
+
+
+@dataclass(frozen=True)
+class ConnectionField:
+    """One key of ``extra``: what it holds, which ``auth_type`` reads it and how the form shows it."""
+
+    name: str
+    kind: ValueKind
+    label: str
+    description: str
+    auth_types: frozenset[str] = _ALL
+    choices: tuple[str, ...] = ()
+    planned: frozenset[str] = frozenset()
+    in_form: bool = True
+
+    def form_field(self) -> dict[str, Any]:
+        """The field as Airflow's provider metadata wants it (``conn-fields``)."""
+        kind = {"number": "number", "mapping": "object"}.get(self.kind, "string")
+        schema: dict[str, Any] = {"type": [kind, "null"]}
+        if self.kind == "secret":
+            schema["format"] = "password"
+        if self.choices:
+            schema["enum"] = list(self.choices)
+        return {"label": self.label, "description": self.description, "schema": schema}
+
+
+FIELDS: tuple[ConnectionField, ...] = (
+    ConnectionField(
+        "auth_type",
+        "choice",
+        "Kind of authentication",
+        "oauth2 (default), bearer, api_key, basic, session (a login request that yields a token) or none.",
+        choices=AUTH_TYPES,
+    ),
+    ConnectionField(
+        "token_url",
+        "text",
+        "Token URL",
+        "The token endpoint of the authorization server; https, or http on this machine.",
+        _OAUTH2,
+    ),
+    ConnectionField(
+        "grant_type",
+        "choice",
+        "Grant",
+        "Default: refresh_token when a refresh token is given, else client_credentials.",
+        _OAUTH2,
+        GRANT_TYPES,
+        _PLANNED_GRANTS,
+    ),
+    ConnectionField(
+        "refresh_token",
+        "secret",
+        "Refresh token",
+        "The first refresh token; later ones live in the token store. Editing it starts the grant anew.",
+        _OAUTH2,
+    ),
+    ConnectionField(
+        "client_auth",
+        "choice",
+        "Client authentication",
+        "client_secret_basic (default), client_secret_post, or none for a public client without a secret.",
+        _OAUTH2,
+        CLIENT_AUTH,
+        _PLANNED_CLIENT_AUTH,
+    ),
+    ConnectionField("scope", "text", "Scope", "Scopes to ask for, separated by blanks.", _OAUTH2),
+    ConnectionField(
+        "audience", "text", "Audience", "Sent as audience, for servers that want one.", _OAUTH2
+    ),
+    ConnectionField(
+        "resource",
+        "list",
+        "Resource",
+        "One or several resource URLs (RFC 8707), separated by commas or as a JSON list.",
+        _OAUTH2,
+    ),
+    ConnectionField(
+        "token_params",
+        "mapping",
+        "Token parameters",
+        'More fields of the token request, as JSON: {"tenant": "acme"}.',
+        _OAUTH2,
+    ),
+    ConnectionField(
+        "token_headers",
+        "mapping",
+        "Token headers",
+        "More headers of the token request (or of the login request), as JSON.",
+        _OAUTH2 | _SESSION,
+    ),
+    ConnectionField(
+        "token_body",
+        "choice",
+        "Token request body",
+        "form (default, as RFC 6749 says) or json.",
+        _OAUTH2,
+        ("form", "json"),
+    ),
+    ConnectionField(
+        "client_id",
+        "text",
+        "Client id",
+        "Only when it is not in the login field.",
+        _OAUTH2,
+        in_form=False,
+    ),
+    ConnectionField(
+        "client_secret",
+        "secret",
+        "Client secret",
+        "Only when it is not in the password field.",
+        _OAUTH2,
+        in_form=False,
+    ),
+    ConnectionField(
+        "leeway",
+        "number",
+        "Leeway",
+        "Seconds before expiry at which the next token is fetched; default 60, never more than a tenth of its life.",
+        _OAUTH2 | _SESSION,
+    ),
+    ConnectionField(
+        "token_header",
+        "text",
+        "Token header",
+        'Header and format of the token when not "Authorization: Bearer {token}", as in "X-Auth-Token: {token}".',
+        _TOKENS,
+    ),
+    ConnectionField(
+        "api_key_name",
+        "text",
+        "API key name",
+        "Header or query parameter of the key (the password); default X-API-Key.",
+        frozenset({"api_key"}),
+    ),
+    ConnectionField(
+        "api_key_in",
+        "choice",
+        "API key placement",
+        "header (default) or query.",
+        frozenset({"api_key"}),
+        ("header", "query"),
+    ),
+    ConnectionField(
+        "api_key_prefix",
+        "text",
+        "API key prefix",
+        'Text before the key, as in "Token ".',
+        frozenset({"api_key"}),
+    ),
+    ConnectionField(
+        "login_url",
+        "text",
+        "Login URL",
+        "Where the login request goes: an absolute URL, or a path on the API's host; default /auth/token.",
+        _SESSION,
+    ),
+    ConnectionField(
+        "login_body",
+        "choice",
+        "Login body",
+        "json (default) or form.",
+        _SESSION,
+        ("json", "form"),
+    ),
+    ConnectionField(
+        "login_fields",
+        "mapping",
+        "Login fields",
+        'Body of the login request, as JSON; default {"username": "{login}", "password": "{password}"}.',
+        _SESSION,
+    ),
+    ConnectionField(
+        "token_path",
+        "text",
+        "Token path",
+        "JMESPath of the token in the login's answer; default access_token.",
+        _SESSION,
+    ),
+    ConnectionField(
+        "expires_path",
+        "text",
+        "Lifetime path",
+        "JMESPath of the token's lifetime in seconds; default expires_in, then the exp claim of a JWT.",
+        _SESSION,
+    ),
+    ConnectionField(
+        "token_lifetime",
+        "number",
+        "Token lifetime",
+        "Seconds that a token lives, when the answer does not say.",
+        _SESSION,
+    ),
+    ConnectionField(
+        "api_headers",
+        "mapping",
+        "API headers",
+        'Headers of every API request, as JSON: {"X-Tenant": "acme"}.',
+    ),
+    ConnectionField(
+        "allowed_origins",
+        "list",
+        "Allowed origins",
+        "More origins (https://host:port) that may receive the credentials, separated by commas.",
+    ),
+    ConnectionField(
+        "timeout",
+        "timeout",
+        "Time-out",
+        "Seconds for connecting and for each read: one number, or two as in 10, 60 (default).",
+    ),
+    ConnectionField(
+        "verify",
+        "verify",
+        "Verify certificates",
+        "true (default), false, or the path of a CA bundle. The token endpoint is always verified; "
+        "a path serves it too.",
+    ),
+    ConnectionField(
+        "cert",
+        "cert",
+        "Client certificate",
+        "Path of a PEM file, or of certificate and key separated by a comma.",
+    ),
+    ConnectionField(
+        "proxies",
+        "mapping",
+        "Proxies",
+        'Proxy per scheme, as JSON: {"https": "http://proxy:3128"}.',
+    ),
+)
+
+BY_NAME = {field.name: field for field in FIELDS}
+
+# Keys of the design that later versions read. Refusing them beats ignoring them: who writes ``dpop`` relies on it.
+PLANNED = {
+    "provider": "Write the provider's token_url instead.",
+    "issuer": "Write the token_url instead.",
+    "authorize_url": "Put the refresh token in refresh_token instead.",
+    "device_url": "Put the refresh token in refresh_token instead.",
+    "revoke_url": "Leave it out.",
+    "private_key": "Use client_secret_basic or client_secret_post.",
+    "private_key_file": "Use client_secret_basic or client_secret_post.",
+    "key_id": "Use client_secret_basic or client_secret_post.",
+    "algorithm": "Use client_secret_basic or client_secret_post.",
+    "subject": "Leave it out.",
+    "username": "Leave it out.",
+    "dpop": "Leave it out.",
+    "write_back": "Leave it out; the token store keeps rotated tokens.",
+}
+# What HttpHook takes out of extra for itself; an ``http`` connection may hold these. Names on the right are ours.
+HTTP_HOOK_KEYS = {
+    "proxy": "proxies",
+    "verify_ssl": "verify",
+    "stream": "",
+    "allow_redirects": "",
+    "max_redirects": "",
+    "trust_env": "",
+    "check_response": "",
+    "srv_lookup": "",
+}

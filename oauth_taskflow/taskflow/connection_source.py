@@ -1,0 +1,62 @@
+"""Finding an Airflow Connection by its id: in a task, in a plain script and in a command line alike."""
+
+from __future__ import annotations
+
+import os
+
+from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.taskflow.connection import AirflowConnection, parse_connection
+from oauth_taskflow.taskflow.settings import ConnectionSettings
+
+
+def find_connection(conn_id: str) -> AirflowConnection:
+    """The Connection ``conn_id``, as the process it is asked in can see it.
+
+    A task asks Airflow's Execution API. Elsewhere the SDK knows secrets backends and ``AIRFLOW_CONN_*`` variables only,
+    so the metadata database is asked next (https://airflow.apache.org/docs/apache-airflow/stable/howto/connection.html).
+
+    Raises:
+        ConnectionConfigError: there is none of that id.
+    """
+    from airflow.sdk import BaseHook  # noqa: PLC0415 - run time only
+    from airflow.sdk.exceptions import AirflowNotFoundException  # noqa: PLC0415 - run time only
+
+    try:
+        return BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        found = _from_database(conn_id)
+    if found is None:
+        raise ConnectionConfigError(
+            "There is no such connection", conn_id=conn_id, hint=_missing_hint(conn_id)
+        )
+    return found
+
+
+def _from_database(conn_id: str) -> AirflowConnection | None:
+    # The ORM loads here only, in processes that are no task.
+    from airflow.models import Connection  # noqa: PLC0415
+    from airflow.sdk.exceptions import AirflowNotFoundException  # noqa: PLC0415
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+
+    try:
+        # The SDK's Connection cannot read the metadata database, which a script or command line may.
+        found: AirflowConnection = Connection.get_connection_from_secrets(conn_id)  # noqa: AIR311
+    except (AirflowNotFoundException, SQLAlchemyError):
+        return None
+    return found
+
+
+def _missing_hint(conn_id: str) -> str:
+    variable = f"AIRFLOW_CONN_{conn_id.upper()}"
+    if variable in os.environ:
+        return f"{variable} is set but is neither a connection URI nor a JSON mapping."
+    return f"Add it in Airflow (Admin, Connections) or set {variable}."
+
+
+def load_settings(conn_id: str) -> ConnectionSettings:
+    """The checked settings of the Connection ``conn_id``.
+
+    Raises:
+        ConnectionConfigError: it is missing, or a field of it is wrong.
+    """
+    return parse_connection(find_connection(conn_id))

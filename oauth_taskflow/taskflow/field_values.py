@@ -1,0 +1,142 @@
+"""Text, numbers, lists and mappings out of ``extra``, tolerant of what Airflow's form makes of them.
+
+The form stores what people type: a number, a list or a mapping may arrive as text. Empty text means "not given".
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from typing import Any
+
+from oauth_taskflow.taskflow.connection_fields import ConnectionField, ValueKind
+
+Value = Any  # JSON enters here and leaves as the type that the field's kind names
+
+
+class BadValue(Exception):
+    """A value does not fit its field; the text says what was wanted and never repeats the value."""
+
+
+def is_given(value: object) -> bool:
+    """Whether a field holds anything: the form leaves null and empty text where nobody typed."""
+    return value is not None and value not in ("", {}, [])
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """A hint with the closest of ``names``, or nothing."""
+    close = get_close_matches(name.lower(), list(names), n=1)
+    return f"Did you mean {close[0]!r}?" if close else ""
+
+
+def _text(value: Value) -> str:
+    if isinstance(value, (bool, dict, list)):
+        raise BadValue("must be text")
+    return str(value).strip()
+
+
+def _secret(value: Value) -> str:
+    if not isinstance(value, str):
+        raise BadValue("must be text")
+    if any(ord(char) < 32 for char in value.strip()):
+        raise BadValue("must not hold line breaks or control characters")
+    return value.strip()
+
+
+def _scope_text(value: Value) -> str:
+    return " ".join(_list(value)) if isinstance(value, list) else _text(value)
+
+
+def _number(value: Value) -> float:
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number) or number < 0:
+        raise BadValue("must be a number of seconds, 0 or more")
+    return number
+
+
+def _from_json(value: Value, opening: str) -> Value:
+    if isinstance(value, str) and value.strip().startswith(opening):
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise BadValue("is not valid JSON") from None
+    return value
+
+
+def _list(value: Value) -> tuple[str, ...]:
+    value = _from_json(value, "[")
+    if isinstance(value, str):
+        value = value.split(",")
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise BadValue("must be a list of texts")
+    return tuple(item.strip() for item in value if item.strip())
+
+
+def _mapping(value: Value) -> dict[str, str]:
+    value = _from_json(value, "{")
+    if not isinstance(value, dict):
+        raise BadValue('must be a mapping, as in {"name": "value"}')
+    if any(isinstance(item, (dict, list)) or item is None for item in value.values()):
+        raise BadValue("must map names to texts")
+    return {name: _plain(item) for name, item in value.items()}
+
+
+def _plain(item: Value) -> str:
+    return json.dumps(item) if isinstance(item, bool) else str(item)
+
+
+def _timeout(value: Value) -> tuple[float, float]:
+    value = _from_json(value, "[")
+    parts = value.split(",") if isinstance(value, str) else value
+    parts = parts if isinstance(parts, list) else [parts]
+    numbers = [_number(part) for part in parts]
+    if len(numbers) not in {1, 2} or 0 in numbers:
+        raise BadValue("must be one or two numbers of seconds above 0")
+    return numbers[0], numbers[-1]
+
+
+def _verify(value: Value) -> bool | str:
+    if isinstance(value, bool):
+        return value
+    text = _text(value)
+    return {"true": True, "false": False}.get(text.lower(), text)
+
+
+def _cert(value: Value) -> str | tuple[str, str]:
+    paths = _list(value)
+    if len(paths) not in {1, 2}:
+        raise BadValue("must be one path, or the paths of certificate and key")
+    return paths[0] if len(paths) == 1 else (paths[0], paths[1])
+
+
+_CONVERTERS: dict[ValueKind, Callable[[Value], Value]] = {
+    "text": _text,
+    "secret": _secret,
+    "choice": _text,
+    "number": _number,
+    "timeout": _timeout,
+    "list": _list,
+    "mapping": _mapping,
+    "verify": _verify,
+    "cert": _cert,
+}
+
+
+def convert(field: ConnectionField, value: Value) -> Value:
+    """``value`` as the type of ``field``.
+
+    Raises:
+        BadValue: it does not fit; the text says what would.
+    """
+    converter = _scope_text if field.name == "scope" else _CONVERTERS[field.kind]
+    converted = converter(value)
+    if converted in field.planned:
+        raise BadValue(f"{converted!r} is not supported by this version of oauth-taskflow")
+    if field.choices and converted not in field.choices:
+        raise BadValue(f"must be one of {', '.join(field.choices)}")
+    return converted

@@ -1,0 +1,113 @@
+"""A checked connection as typed values: what the rest of this folder reads instead of ``extra``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+GrantType = Literal["client_credentials", "refresh_token"]
+ClientAuthMethod = Literal["client_secret_basic", "client_secret_post", "none"]
+
+
+@dataclass(frozen=True)
+class TokenHeader:
+    """The request header that carries the token; ``format`` holds the place ``{token}``."""
+
+    name: str = "Authorization"
+    format: str = "Bearer {token}"
+
+
+@dataclass(frozen=True)
+class OAuth2Settings:
+    """A grant at a token endpoint. ``refresh_token`` is the first one; ``leeway`` is in seconds."""
+
+    token_url: str
+    client_id: str
+    grant_type: GrantType
+    client_auth: ClientAuthMethod = "client_secret_basic"
+    client_secret: str = field(default="", repr=False)
+    refresh_token: str = field(default="", repr=False)
+    scope: str = ""
+    audience: str = ""
+    resource: tuple[str, ...] = ()
+    token_params: Mapping[str, str] = field(default_factory=dict, repr=False)
+    token_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    token_body: Literal["form", "json"] = "form"
+    token_header: TokenHeader = TokenHeader()
+    leeway: float = 60.0
+
+
+@dataclass(frozen=True)
+class BearerSettings:
+    """A token that never changes."""
+
+    token: str = field(repr=False)
+    token_header: TokenHeader = TokenHeader()
+
+
+@dataclass(frozen=True)
+class ApiKeySettings:
+    """A key in a header or in the query."""
+
+    key: str = field(repr=False)
+    name: str = "X-API-Key"
+    placement: Literal["header", "query"] = "header"
+    prefix: str = ""
+
+
+@dataclass(frozen=True)
+class BasicSettings:
+    """HTTP Basic authentication (RFC 7617)."""
+
+    login: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class LoginSettings:
+    """One login request whose answer holds the token. ``url`` is absolute; lifetimes are in seconds."""
+
+    url: str
+    fields: Mapping[str, str] = field(repr=False)
+    body: Literal["json", "form"] = "json"
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    token_path: str = "access_token"
+    expires_path: str = "expires_in"
+    token_lifetime: float | None = None
+    token_header: TokenHeader = TokenHeader()
+    leeway: float = 60.0
+
+
+@dataclass(frozen=True)
+class NoAuthSettings:
+    """No credentials at all."""
+
+
+AuthSettings: TypeAlias = (
+    OAuth2Settings
+    | BearerSettings
+    | ApiKeySettings
+    | BasicSettings
+    | LoginSettings
+    | NoAuthSettings
+)
+
+
+@dataclass(frozen=True)
+class ConnectionSettings:
+    """One Airflow Connection, checked. ``timeout`` is (connect, read) in seconds.
+
+    ``secrets`` are all values that must never be shown, whatever the kind of authentication.
+    """
+
+    conn_id: str
+    base_url: str
+    auth: AuthSettings
+    api_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    allowed_origins: tuple[str, ...] = ()
+    timeout: tuple[float, float] = (10.0, 60.0)
+    verify: bool | str = True
+    cert: str | tuple[str, str] | None = None
+    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
