@@ -1,0 +1,42 @@
+"""What one endpoint run did, as XCom, asset event, log line and table row show it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+
+class WrittenFile(Struct, frozen=True):
+    """One committed file with its number of records and bytes."""
+
+    path: str
+    rows: int
+    bytes: int
+
+
+class Summary(Struct, frozen=True, omit_defaults=True):
+    """Figures of one run of one endpoint; ``seconds`` is wall time, ``bytes`` what was written.
+
+    ``watermark`` is the highest value of the incremental field, ``interval`` the span that was read (ISO 8601).
+    """
+
+    endpoint: str
+    rows: int
+    pages: int
+    requests: int
+    bytes: int
+    seconds: float
+    files: list[WrittenFile]
+    manifest: str
+    conn_id: str | None = None
+    duplicates: int = 0
+    skipped: int = 0
+    watermark: str | int | float | None = None
+    interval: list[str] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, for XCom and events."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain

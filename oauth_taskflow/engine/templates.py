@@ -1,0 +1,122 @@
+"""Fills the templates of a spec with values of the run, in Jinja's sandbox.
+
+An undefined name, and a value of None, fail: neither may turn up in a URL as text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import StrictUndefined, TemplateError, Undefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from oauth_taskflow.errors import OAuthTaskflowError
+
+_WHOLE = re.compile(r"^\s*\{\{((?:(?!\{\{|\}\}).)*)\}\}\s*$", re.DOTALL)
+
+
+class TemplateFailed(OAuthTaskflowError):
+    """A template names something undefined, gives null, or cannot be evaluated."""
+
+    def __init__(self, template: str, reason: str, *, where: str = "") -> None:
+        super().__init__(
+            f"Template {template!r} failed: {reason}",
+            where=where,
+            hint="Use a name the spec reference lists, or the filter default(…) for values that may be missing.",
+        )
+
+
+def _refuse_none(value: Any) -> Any:
+    if value is None:
+        raise ValueError("it gave null")
+    return value
+
+
+def _path_segment(value: Any) -> str:
+    return quote(str(_refuse_none(value)), safe="")
+
+
+def _environment(finalize: Any) -> ImmutableSandboxedEnvironment:
+    # Jinja's HTML escaping would corrupt URLs and JSON: what is rendered here is never a page.
+    return ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined,
+        autoescape=False,
+        finalize=finalize,
+        keep_trailing_newline=True,
+    )
+
+
+_TEXT = _environment(_refuse_none)
+_PATH = _environment(_path_segment)
+
+
+@lru_cache(maxsize=4096)
+def _compile_text(template: str, *, path: bool) -> Any:
+    return (_PATH if path else _TEXT).from_string(template)
+
+
+@lru_cache(maxsize=4096)
+def _compile_expression(expression: str) -> Any:
+    return _TEXT.compile_expression(expression, undefined_to_none=False)
+
+
+def render_text(template: str, scope: Mapping[str, Any]) -> str:
+    """``template`` as text.
+
+    Raises:
+        TemplateFailed: undefined name, null, or an error inside.
+    """
+    if "{" not in template:
+        return template
+    return str(_evaluate(template, lambda: _compile_text(template, path=False).render(scope)))
+
+
+def render_path(template: str, scope: Mapping[str, Any]) -> str:
+    """``template`` as a URL path: each value filled in is percent-encoded as one segment (RFC 3986 §3.3).
+
+    Raises:
+        TemplateFailed: undefined name, null, an error inside, or a value that is a dot segment.
+    """
+    if "{" not in template:
+        return template
+    rendered = str(_evaluate(template, lambda: _compile_text(template, path=True).render(scope)))
+    # A value of ".." would climb out of the API's path although every character of it is legal.
+    if any(part in {".", ".."} for part in rendered.partition("?")[0].split("/")):
+        raise TemplateFailed(template, "it gave a path with . or .. as a segment")
+    return rendered
+
+
+def render_value(value: Any, scope: Mapping[str, Any]) -> Any:
+    """``value`` with every text in it rendered; a text that is one whole ``{{ … }}`` keeps the value's type.
+
+    Raises:
+        TemplateFailed: as in ``render_text``.
+    """
+    if isinstance(value, str):
+        whole = _WHOLE.match(value) if "{{" in value else None
+        if whole is None:
+            return render_text(value, scope)
+        return _evaluate(value, lambda: _native(whole.group(1), scope))
+    if isinstance(value, Mapping):
+        return {key: render_value(item, scope) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [render_value(item, scope) for item in value]
+    return value
+
+
+def _native(expression: str, scope: Mapping[str, Any]) -> Any:
+    value = _compile_expression(expression)(**scope)
+    if isinstance(value, Undefined):
+        str(value)  # StrictUndefined raises here, with the name in its message
+    return _refuse_none(value)
+
+
+def _evaluate(template: str, run: Any) -> Any:
+    try:
+        return run()
+    except (TemplateError, ValueError, TypeError, KeyError, ArithmeticError) as error:
+        raise TemplateFailed(template, str(error)) from error

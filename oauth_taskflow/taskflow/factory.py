@@ -1,0 +1,202 @@
+"""A checked spec as Airflow DAG: one task per endpoint, mapped tasks where it repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone, tzinfo
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from airflow.sdk import DAG, Asset, BaseOperator
+from airflow.sdk.definitions.mappedoperator import MappedOperator
+
+from oauth_taskflow.api.durations import duration_seconds
+from oauth_taskflow.engine.parents import for_each_options, items
+from oauth_taskflow.errors import SpecError
+from oauth_taskflow.specs.check import check_file
+from oauth_taskflow.specs.model import AssetSchedule, DagSpec, Endpoint, Spec, TaskOptions
+from oauth_taskflow.taskflow.operators import EndpointOperator, ParentBatchesOperator
+from oauth_taskflow.taskflow.retry_policy import retry_arguments
+
+EndpointTask = BaseOperator | MappedOperator
+
+_PRESETS = frozenset({"@once", "@continuous"})
+_DURATIONS = ("retry_delay", "max_retry_delay", "execution_timeout")
+
+
+def build_dag(spec: Spec | str | Path, **overrides: Any) -> DAG:
+    """The DAG of ``spec``, a checked spec or the path of its YAML file.
+
+    ``overrides`` are arguments of Airflow's ``DAG`` that win over the file's.
+
+    Raises:
+        SpecError: the file has problems; all of them are in ``.problems``.
+    """
+    checked = _checked(spec)
+    arguments = {**_dag_arguments(checked), **overrides}
+    with DAG(schedule=arguments.pop("schedule"), **arguments) as dag:
+        endpoint_tasks(checked)
+    return dag
+
+
+def endpoint_tasks(spec: Spec | str | Path) -> dict[str, EndpointTask]:
+    """The endpoint tasks of ``spec`` by name, in the DAG or task group whose ``with`` block is open.
+
+    For a hand-written DAG that does something with what the endpoints wrote:
+    ``endpoint_tasks("crm.yaml")["contacts"] >> load()``.
+
+    Raises:
+        SpecError: the file has problems.
+    """
+    checked = _checked(spec)
+    tasks: dict[str, EndpointTask] = {}
+    for name in checked.order:
+        tasks[name] = _endpoint_task(checked, name, tasks)
+    return tasks
+
+
+def _checked(spec: Spec | str | Path) -> Spec:
+    if isinstance(spec, Spec):
+        return spec
+    result = check_file(spec)
+    errors = [problem for problem in result.problems if problem.is_error]
+    if errors or result.spec is None:
+        raise SpecError(errors)
+    return result.spec
+
+
+def _endpoint_task(spec: Spec, name: str, tasks: Mapping[str, EndpointTask]) -> EndpointTask:
+    endpoint = spec.endpoints[name]
+    arguments = _task_arguments(spec, name, endpoint)
+    options = for_each_options(endpoint, list(spec.endpoints))
+    if not options:
+        return EndpointOperator(endpoint=endpoint, **arguments)
+    mapped = EndpointOperator.partial(
+        endpoint=msgspec.to_builtins(endpoint),
+        map_index_template="{{ task.item_label }}",
+        **arguments,
+    )
+    parents = sorted({option.endpoint for option in options.values() if option.endpoint})
+    if not parents:
+        return mapped.expand(item=msgspec.to_builtins(items(options, {})))
+    batches = ParentBatchesOperator(
+        task_id=f"{name}__batches",
+        for_each=msgspec.to_builtins(options),
+        # A prefix from an enclosing task group belongs to the id that XComs are filed under.
+        parent_task_ids={parent: tasks[parent].task_id for parent in parents},
+    )
+    for parent in parents:
+        tasks[parent].set_downstream(batches)
+    return mapped.expand(item=batches.output)
+
+
+def _task_arguments(spec: Spec, name: str, endpoint: Endpoint) -> dict[str, Any]:
+    dag_id = spec.source.dag_id
+    return {
+        "task_id": name,
+        "endpoint_name": name,
+        "conn_id": endpoint.connection or spec.source.connection,
+        "incremental_dag": _is_incremental(spec),
+        "doc_md": endpoint.description or None,
+        "outlets": [endpoint_asset(dag_id, name)],
+        **retry_arguments(),
+        **operator_arguments(spec.source.default_args),
+        **operator_arguments(endpoint.task),
+    }
+
+
+def endpoint_asset(dag_id: str, endpoint: str) -> Asset:
+    """The asset that an endpoint task updates: name ``<dag_id>/<endpoint>``, for ``schedule: {assets: [...]}``."""
+    return Asset(name=f"{dag_id}/{endpoint}", uri=f"oauth-taskflow://{dag_id}/{endpoint}")
+
+
+def operator_arguments(options: TaskOptions) -> dict[str, Any]:
+    """Airflow's operator arguments for what ``options`` says; what it leaves out stays Airflow's default."""
+    arguments = {
+        key: value
+        for key, value in msgspec.structs.asdict(options).items()
+        if value is not msgspec.UNSET
+    }
+    for key in _DURATIONS:
+        if key in arguments:
+            arguments[key] = _span(arguments[key])
+    return arguments
+
+
+def _dag_arguments(spec: Spec) -> dict[str, Any]:
+    source = spec.source
+    zone = _zone(source.timezone)
+    arguments: dict[str, Any] = {
+        "dag_id": source.dag_id,
+        "schedule": _schedule(source, interval=_is_incremental(spec), zone=zone),
+        "start_date": _moment(source.start_date, zone),
+        "catchup": source.catchup,
+        "tags": source.tags,
+        "doc_md": source.doc_md or None,
+        "description": source.description or None,
+        "params": source.params,
+        "owner_links": source.owner_links,
+        "default_args": operator_arguments(source.default_args),
+        "is_paused_upon_creation": source.is_paused_upon_creation,
+    }
+    if source.end_date is not None:
+        arguments["end_date"] = _moment(source.end_date, zone)
+    for name in ("max_active_runs", "max_active_tasks"):
+        if (value := getattr(source, name)) is not None:
+            arguments[name] = value
+    if source.dagrun_timeout is not None:
+        arguments["dagrun_timeout"] = _span(source.dagrun_timeout)
+    return arguments
+
+
+def _span(duration: str) -> timedelta:
+    return timedelta(seconds=duration_seconds(duration))
+
+
+def _is_incremental(spec: Spec) -> bool:
+    return any(endpoint.incremental is not None for endpoint in spec.endpoints.values())
+
+
+def _zone(name: str) -> tzinfo:
+    if name == "UTC":
+        return timezone.utc
+    from pendulum import timezone as named_zone  # loads the zone database  # noqa: PLC0415
+
+    return named_zone(name)
+
+
+def _moment(text: str | None, zone: tzinfo) -> datetime | None:
+    if text is None:
+        return None
+    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
+
+
+def _schedule(source: DagSpec, *, interval: bool, zone: tzinfo) -> Any:
+    schedule = source.schedule
+    if isinstance(schedule, AssetSchedule):
+        return [Asset(uri=uri) if "://" in uri else Asset.ref(name=uri) for uri in schedule.assets]
+    if schedule is None or schedule in _PRESETS:
+        return schedule
+    if schedule.startswith("P"):
+        return _delta_schedule(_span(schedule), interval=interval)
+    return _cron_schedule(schedule, interval=interval, zone=zone)
+
+
+# Airflow 3 gives plain cron strings and deltas an empty data interval (``[scheduler] create_cron_data_intervals``);
+# an incremental endpoint reads its interval, so it gets the timetable that has one.
+def _cron_schedule(cron: str, *, interval: bool, zone: tzinfo) -> Any:
+    if not interval:
+        return cron
+    from airflow.sdk import CronDataIntervalTimetable  # only where intervals matter  # noqa: PLC0415
+
+    return CronDataIntervalTimetable(cron, timezone=zone)  # type: ignore[arg-type]
+
+
+def _delta_schedule(delta: timedelta, *, interval: bool) -> Any:
+    if not interval:
+        return delta
+    from airflow.sdk import DeltaDataIntervalTimetable  # see _cron_schedule  # noqa: PLC0415
+
+    return DeltaDataIntervalTimetable(delta)

@@ -1,0 +1,95 @@
+"""One DAG file for a folder of specs: ``load_specs(globals(), "dag_specs/")``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import MutableMapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, get_parsing_context
+
+from oauth_taskflow.errors import SpecError
+from oauth_taskflow.specs.check import check_file, check_paths, spec_files
+from oauth_taskflow.specs.model import Spec
+from oauth_taskflow.taskflow.factory import build_dag
+
+PROBLEMS_DAG_ID = "oauth_taskflow_spec_problems"
+
+
+def load_specs(namespace: MutableMapping[str, Any], folder: str | Path = ".") -> list[DAG]:
+    """Put one DAG per spec of ``folder`` into ``namespace``, the ``globals()`` of a DAG file.
+
+    A relative ``folder`` is looked for beside the DAG file, then beside the folder the DAG file is in. When Airflow
+    runs a task it names the DAG it wants (``airflow.sdk.get_parsing_context``), and only that one is built.
+
+    A spec with problems is left out; the others load, and all problems together become one Airflow import error with
+    ``file:line:col``.
+
+    Raises:
+        SpecError: the folder does not exist.
+    """
+    root = _folder(namespace, Path(folder))
+    wanted = get_parsing_context().dag_id
+    specs, problems = _wanted_spec(root, wanted) if wanted else _all_specs(root)
+    dags = [build_dag(spec) for spec in specs]
+    for dag in dags:
+        namespace[f"dag_{dag.dag_id}"] = dag
+    if problems:
+        namespace[PROBLEMS_DAG_ID] = _ProblemsDag(problems)
+    return dags
+
+
+class _ProblemsDag(DAG):
+    """Stands for the specs that could not be loaded: Airflow validates every DAG of a file, and this one never passes.
+
+    Raising from the DAG file itself would take the good specs down too.
+    """
+
+    def __init__(self, problems: Sequence[Any]) -> None:
+        super().__init__(PROBLEMS_DAG_ID, schedule=None)
+        self._spec_error = SpecError(problems)
+
+    def validate(self) -> None:
+        raise self._spec_error
+
+
+def _all_specs(root: Path) -> tuple[list[Spec], list[Any]]:
+    specs: list[Spec] = []
+    problems: list[Any] = []
+    for result in check_paths([root]):
+        errors = [problem for problem in result.problems if problem.is_error]
+        problems += errors
+        if result.spec is not None and not errors:
+            specs.append(result.spec)
+    return specs, problems
+
+
+def _wanted_spec(root: Path, dag_id: str) -> tuple[list[Spec], list[Any]]:
+    for path in _candidates(spec_files([root]), dag_id):
+        result = check_file(path)
+        if result.spec is not None and result.spec.source.dag_id == dag_id:
+            errors = [problem for problem in result.problems if problem.is_error]
+            return ([], errors) if errors else ([result.spec], [])
+    return [], []
+
+
+def _candidates(files: Sequence[Path], dag_id: str) -> list[Path]:
+    """The files that may hold ``dag_id``, the one named like it first: the others need not even be read then."""
+    named = [path for path in files if path.stem == dag_id]
+    mention = re.compile(
+        rb"^[\"']?dag_id[\"']?\s*:\s*[\"']?" + re.escape(dag_id.encode()) + rb"\b", re.MULTILINE
+    )
+    if any(mention.search(path.read_bytes()) for path in named):
+        return named
+    return [path for path in files if mention.search(path.read_bytes())]
+
+
+def _folder(namespace: MutableMapping[str, Any], folder: Path) -> Path:
+    here = Path(str(namespace.get("__file__", "."))).resolve().parent
+    tried = [folder] if folder.is_absolute() else [here / folder, here.parent / folder]
+    for candidate in tried:
+        if candidate.is_dir():
+            return candidate
+    shown = " and ".join(str(path) for path in tried)
+    raise SpecError([f"The spec folder {str(folder)!r} does not exist; looked at {shown}."])

@@ -1,0 +1,105 @@
+"""The operators that a spec becomes: one that pulls an endpoint, one that cuts a parent's records into batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from airflow.sdk import BaseOperator
+
+from oauth_taskflow.specs.model import Endpoint, ForEachOptions
+
+
+class EndpointOperator(BaseOperator):
+    """Pulls one endpoint of a spec and writes its records; one instance per ``item`` where it is mapped.
+
+    Returns a JSON summary (rows, pages, bytes, seconds, files, watermark), which is all that XCom holds; the same
+    figures go with the event of its asset.
+
+    Arguments stay JSON-simple because Airflow serialises those of mapped tasks whole.
+
+    Args:
+        endpoint_name: the endpoint's name in the spec.
+        endpoint: the merged endpoint, typed or as plain data.
+        conn_id: the Airflow connection.
+        item: what this mapped instance is about; see ``oauth_taskflow.engine.parents``.
+        incremental_dag: whether the DAG's timetable gives real data intervals.
+    """
+
+    ui_color = "#d7ebe4"
+
+    def __init__(
+        self,
+        *,
+        endpoint_name: str,
+        endpoint: Endpoint | Mapping[str, Any],
+        conn_id: str,
+        item: Mapping[str, Any] | None = None,
+        incremental_dag: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.endpoint_name = endpoint_name
+        self.endpoint = endpoint
+        self.conn_id = conn_id
+        self.item = item
+        self.incremental_dag = incremental_dag
+
+    @property
+    def item_label(self) -> str:
+        """What the UI shows for a mapped instance: ``region=eu contact=200…399``."""
+        from oauth_taskflow.engine.parents import label  # noqa: PLC0415 - run time only
+
+        return label(self.item or {})
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        """Run the endpoint. Called by Airflow.
+
+        Raises:
+            OAuthTaskflowError: typed errors of connection, token, API and destination; ``.retryable`` tells Airflow.
+        """
+        from oauth_taskflow.taskflow.endpoint_task import run_in_task  # noqa: PLC0415 - loads requests
+
+        summary = run_in_task(self, context)
+        for asset in self.outlets:
+            context["outlet_events"][asset].extra = dict(summary)
+        return summary
+
+
+class ParentBatchesOperator(BaseOperator):
+    """Cuts what the parent endpoints wrote into batches: the list that the child endpoint is mapped over.
+
+    Records stay in the parents' files; the batches name file, first record and count.
+    """
+
+    ui_color = "#eef3ee"
+
+    def __init__(
+        self, *, for_each: Mapping[str, Any], parent_task_ids: Mapping[str, str], **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.for_each = for_each
+        self.parent_task_ids = parent_task_ids
+
+    def execute(self, context: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The items of the child endpoint. Called by Airflow."""
+        from airflow.configuration import conf  # noqa: PLC0415 - loads configuration at run time only
+
+        from oauth_taskflow.engine.parents import ParentFile, items  # noqa: PLC0415 - run time only
+
+        options = msgspec.convert(self.for_each, dict[str, ForEachOptions])
+        parents: dict[str, Sequence[ParentFile]] = {}
+        for parent, task_id in self.parent_task_ids.items():
+            pulled = context["ti"].xcom_pull(task_ids=task_id)
+            summaries = [pulled] if isinstance(pulled, Mapping) else list(pulled or ())
+            parents[parent] = [
+                ParentFile(file=file["path"], rows=file["rows"], conn_id=summary.get("conn_id"))
+                for summary in summaries
+                for file in summary["files"]
+            ]
+        most = conf.getint("core", "max_map_length")
+        batches = items(options, parents, most=most)
+        rows = sum(file.rows for files in parents.values() for file in files)
+        self.log.info("%s batches over %s parent records", len(batches), rows)
+        return [msgspec.to_builtins(batch) for batch in batches]

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from oauth_taskflow.engine.rendering import render_request
+from oauth_taskflow.engine.templates import (
+    TemplateFailed,
+    render_path,
+    render_text,
+    render_value,
+)
+from oauth_taskflow.specs.model import Endpoint, Request
+
+SCOPE = {"contact": {"id": "a/b c?#", "n": 7, "tags": ["x", "y"], "gone": None}, "region": "eu"}
+
+
+def test_text_without_template_is_returned_as_it_is() -> None:
+    assert render_text("100 % { plain }", SCOPE) == "100 % { plain }"
+
+
+def test_a_value_in_a_path_is_one_encoded_segment() -> None:
+    assert render_path("/v3/contacts/{{ contact.id }}/notes", SCOPE) == (
+        "/v3/contacts/a%2Fb%20c%3F%23/notes"
+    )
+
+
+@pytest.mark.parametrize("value", ["..", "."])
+def test_a_value_cannot_climb_out_of_the_path(value: str) -> None:
+    with pytest.raises(TemplateFailed, match="as a segment"):
+        render_path("/v3/{{ id }}/notes", {"id": value})
+
+
+def test_a_whole_expression_keeps_its_type_in_parameters_and_bodies() -> None:
+    body = {"n": "{{ contact.n }}", "tags": "{{ contact.tags }}", "text": "n={{ contact.n }}"}
+    assert render_value(body, SCOPE) == {"n": 7, "tags": ["x", "y"], "text": "n=7"}
+
+
+def test_lists_and_plain_values_are_rendered_through() -> None:
+    assert render_value(["{{ region }}", 3, None, True], SCOPE) == ["eu", 3, None, True]
+
+
+@pytest.mark.parametrize("template", ["{{ nobody }}", "x{{ nobody }}", "{{ contact.nothing }}"])
+def test_an_undefined_name_fails_with_its_name(template: str) -> None:
+    with pytest.raises(TemplateFailed, match="nobody|nothing"):
+        render_value(template, SCOPE)
+
+
+@pytest.mark.parametrize("template", ["{{ contact.gone }}", "x{{ contact.gone }}"])
+def test_null_never_becomes_text(template: str) -> None:
+    with pytest.raises(TemplateFailed, match="it gave null"):
+        render_value(template, SCOPE)
+    with pytest.raises(TemplateFailed, match="it gave null"):
+        render_path(template, SCOPE)
+
+
+def test_the_message_says_what_where_and_what_to_do() -> None:
+    with pytest.raises(TemplateFailed) as caught:
+        render_text("{{ nobody }}", {})
+    assert str(caught.value) == (
+        "Template '{{ nobody }}' failed: 'nobody' is undefined. Use a name the spec reference "
+        "lists, or the filter default(…) for values that may be missing."
+    )
+
+
+@pytest.mark.parametrize(
+    "template", ["{{ ().__class__.__base__ }}", "{{ region.__class__ }}", "{{ 1 / 0 }}"]
+)
+def test_the_sandbox_refuses_python_internals(template: str) -> None:
+    with pytest.raises(TemplateFailed):
+        render_value(template, SCOPE)
+
+
+def test_a_request_is_rendered_whole() -> None:
+    request = Request(
+        method="POST",
+        path="/r/{{ region }}",
+        params={"n": "{{ contact.n }}", "off": None},
+        headers={"X-Region": "{{ region }}"},
+        json={"id": "{{ contact.id }}"},
+    )
+    rendered = render_request(Endpoint(request=request, timeout=5), SCOPE)
+    seen: dict[str, Any] = {"n": 7, "off": None}
+    assert (rendered.path, rendered.method, rendered.params) == ("/r/eu", "POST", seen)
+    assert rendered.headers == {"X-Region": "eu"}
+    assert rendered.json == {"id": "a/b c?#"}
+    assert rendered.timeout == 5

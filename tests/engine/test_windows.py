@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import itertools
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oauth_taskflow.api.options import Incremental
+from oauth_taskflow.engine.durations import add_duration
+from oauth_taskflow.engine.windows import Interval, format_instant, parse_instant, windows
+from oauth_taskflow.errors import SpecError
+
+
+def at(text: str) -> datetime:
+    return parse_instant(text)
+
+
+def bounds(options: Incremental, start: str | None, end: str) -> list[tuple[str | int, str | int]]:
+    interval = Interval(at(start) if start else None, at(end))
+    return [(window.start, window.end) for window in windows(options, interval)]
+
+
+def test_without_step_the_interval_is_one_window() -> None:
+    found = bounds(Incremental(field="t"), "2026-01-01", "2026-01-02")
+    assert found == [("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z")]
+
+
+def test_steps_cover_the_interval_without_gap_or_overlap() -> None:
+    found = bounds(Incremental(step="P1D", format="date"), "2026-01-01", "2026-01-03T12:00:00Z")
+    assert found == [
+        ("2026-01-01", "2026-01-02"),
+        ("2026-01-02", "2026-01-03"),
+        ("2026-01-03", "2026-01-03"),
+    ]
+
+
+def test_month_steps_keep_the_day_of_the_anchor() -> None:
+    found = bounds(Incremental(step="P1M", format="date"), "2026-01-31", "2026-04-30")
+    assert [start for start, _ in found] == ["2026-01-31", "2026-02-28", "2026-03-31"]
+
+
+def test_an_inclusive_upper_bound_ends_one_unit_earlier() -> None:
+    options = Incremental(step="P1D", upper="inclusive", unit="PT1S", format="epoch")
+    found = bounds(options, "2026-01-01", "2026-01-03")
+    assert found == [(1767225600, 1767311999), (1767312000, 1767398399)]
+
+
+def test_lookback_moves_the_first_lower_bound_only() -> None:
+    options = Incremental(step="P1D", lookback="PT1H", start="2020-01-01")
+    found = bounds(options, "2026-01-02", "2026-01-03")
+    assert found[0][0] == "2026-01-01T23:00:00Z"
+    assert found[-1][1] == "2026-01-03T00:00:00Z"
+
+
+def test_nothing_is_asked_for_before_start() -> None:
+    options = Incremental(start="2026-01-02", lookback="P30D", format="date")
+    assert bounds(options, "2026-01-01", "2026-01-03") == [("2026-01-02", "2026-01-03")]
+    assert bounds(options, "2025-01-01", "2025-01-02") == []
+
+
+def test_a_run_without_interval_reads_from_start() -> None:
+    assert bounds(Incremental(start="2026-01-01", format="date"), None, "2026-02-01") == [
+        ("2026-01-01", "2026-02-01")
+    ]
+
+
+def test_a_run_without_interval_and_start_is_refused() -> None:
+    with pytest.raises(SpecError, match=r"no data interval and incremental\.start is not set"):
+        bounds(Incremental(field="t"), None, "2026-02-01")
+
+
+@pytest.mark.parametrize(
+    ("style", "shown"),
+    [
+        ("iso", "2026-03-01T12:30:00Z"),
+        ("date", "2026-03-01"),
+        ("epoch", 1772368200),
+        ("epoch_ms", 1772368200000),
+        ("%d/%m/%Y %H:%M", "01/03/2026 12:30"),
+    ],
+)
+def test_instants_are_written_in_utc_as_the_api_wants_them(style: str, shown: str | int) -> None:
+    berlin = timezone(timedelta(hours=1))
+    assert format_instant(datetime(2026, 3, 1, 13, 30, tzinfo=berlin), style) == shown
+
+
+def test_instants_with_other_zones_become_utc() -> None:
+    assert parse_instant("2026-01-01T02:00:00+02:00") == datetime(2026, 1, 1, tzinfo=timezone.utc)
+
+
+def test_a_duration_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="not an ISO 8601 duration"):
+        add_duration(at("2026-01-01"), "2026-01-01")
+
+
+@given(
+    hours=st.integers(min_value=1, max_value=5000),
+    step=st.sampled_from(["PT1H", "PT7H", "P1D", "P1W", "P1M"]),
+)
+def test_windows_tile_any_interval_exactly(hours: int, step: str) -> None:
+    start = at("2026-01-31")
+    end = start + timedelta(hours=hours)
+    found = list(windows(Incremental(step=step), Interval(start, end)))
+    assert found[0].since == start
+    assert found[-1].until == end
+    assert all(a.until == b.since for a, b in itertools.pairwise(found))
+    assert all(window.since < window.until for window in found)
