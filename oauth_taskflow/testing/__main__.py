@@ -1,0 +1,67 @@
+"""``python -m oauth_taskflow.testing``: the test server as a process, until it is interrupted or terminated.
+
+It prints its base URL once it answers. ``--port-file`` then holds the port, ``--connection-file`` an Airflow
+connection as JSON (with a refresh token when ``--rotate`` is given), both written at once and whole.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import threading
+from pathlib import Path
+
+from oauth_taskflow.testing.server import OAuthTestServer
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m oauth_taskflow.testing", description=__doc__)
+    add = parser.add_argument
+    add("--port", type=int, default=0, help="port on 127.0.0.1; 0 takes a free one")
+    add("--token-lifetime", type=float, default=3600.0, metavar="SECONDS")
+    add("--rotate", action="store_true", help="refresh tokens are single-use")
+    add("--grace", type=float, default=0.0, metavar="SECONDS", help="for a re-sent refresh token")
+    add("--latency", type=float, default=0.0, metavar="SECONDS", help="before each answer")
+    add("--client-id", default="test-client")
+    add("--client-secret", default="test-secret")
+    add("--port-file", type=Path, metavar="FILE", help="written when the server answers")
+    add("--connection-file", type=Path, metavar="FILE", help="Airflow connection as JSON")
+    return parser
+
+
+def _write(path: Path, text: str) -> None:
+    """Write ``path`` so that a reader sees nothing or everything; only the owner may read it."""
+    draft = path.with_name(f"{path.name}.part")
+    draft.touch(mode=0o600)
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until SIGINT or SIGTERM; the exit status."""
+    options = _parser().parse_args(arguments)
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    server = OAuthTestServer(
+        port=options.port,
+        client_id=options.client_id,
+        client_secret=options.client_secret,
+        token_lifetime=options.token_lifetime,
+        rotate=options.rotate,
+        grace=options.grace,
+        latency=options.latency,
+    )
+    with server:
+        if options.connection_file:
+            refresh_token = server.issue_refresh_token() if options.rotate else None
+            _write(options.connection_file, server.connection_json(refresh_token=refresh_token))
+        if options.port_file:
+            _write(options.port_file, server.base_url.rpartition(":")[2])
+        print(server.base_url, flush=True)  # noqa: T201  # the address is this program's output
+        stopped.wait()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
