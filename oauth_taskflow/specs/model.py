@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, UnsetType, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from oauth_taskflow.api.options import (
     Count,
@@ -188,7 +188,13 @@ class DagSpec(Options, frozen=True, kw_only=True):
 
     version: Annotated[Literal[1], doc("Version of this format.", 1)]
     dag_id: Annotated[
-        str, doc("Id of the DAG.", "crm", pattern=r"^[A-Za-z0-9_.\-]+$", max_length=250)
+        str,
+        doc(
+            "Id of the DAG: letters, digits, _, - and .",
+            "crm",
+            pattern=r"^[A-Za-z0-9_.\-]+$",
+            max_length=250,
+        ),
     ]
     endpoints: Annotated[
         dict[Name, Endpoint | None],
@@ -237,3 +243,37 @@ class DagSpec(Options, frozen=True, kw_only=True):
     defaults: Annotated[
         Endpoint, doc("Deep-merged under every endpoint.", {"request": {"params": {"limit": 200}}})
     ] = field(default_factory=Endpoint)
+
+
+class Spec(Struct, frozen=True, kw_only=True):
+    """A checked spec: ``source`` with ``endpoints`` complete, the defaults merged into each, in file order."""
+
+    source: DagSpec
+    path: str
+    endpoints: dict[str, Endpoint]
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The endpoint names, each after its parents, otherwise in file order."""
+        placed: dict[str, None] = {}
+        pending = list(self.endpoints)
+        while pending:
+            for name in pending:
+                parents = parent_names(self.endpoints[name])
+                if all(parent in placed or parent not in self.endpoints for parent in parents):
+                    placed[name] = None
+            left = [name for name in pending if name not in placed]
+            if left == pending:  # a cycle, which a rule refuses
+                placed.update(dict.fromkeys(left))
+                break
+            pending = left
+        return tuple(placed)
+
+
+def parent_names(endpoint: Endpoint) -> list[str]:
+    """The endpoints whose records ``endpoint`` is repeated over, in the order of its ``for_each``."""
+    named = [
+        over.endpoint if isinstance(over, ForEachOptions) else over
+        for over in endpoint.for_each.values()
+    ]
+    return [name for name in named if isinstance(name, str)]

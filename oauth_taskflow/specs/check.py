@@ -1,0 +1,147 @@
+"""From a file to a checked spec: syntax, shape and rules together, all problems in file order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from oauth_taskflow.specs.load import Document, load_text
+from oauth_taskflow.specs.merge import merged_document
+from oauth_taskflow.specs.model import Endpoint, Spec
+from oauth_taskflow.specs.problem import Finding, Level, Problem, YamlPath, path_text
+from oauth_taskflow.specs.rules import files_findings, spec_findings
+from oauth_taskflow.specs.rules.registry import SpecView
+from oauth_taskflow.specs.shape import convert, shape_findings
+
+SUFFIXES = frozenset({".yaml", ".yml"})
+
+
+@dataclass(frozen=True)
+class CheckedSpec:
+    """One file after the check. ``spec`` is None when a problem is an error; warnings leave it usable."""
+
+    path: str
+    spec: Spec | None
+    problems: tuple[Problem, ...]
+    view: SpecView | None = field(default=None, repr=False, compare=False)
+    document: Document | None = field(default=None, repr=False, compare=False)
+
+
+def check_text(text: str, path: str = "<text>") -> CheckedSpec:
+    """Check one spec; ``path`` is only what problems are reported under. Never raises for what the text says."""
+    document = load_text(text, path)
+    if document.data is None:
+        nothing = document.problems or [_root_problem(path, "nothing")]
+        return CheckedSpec(path, None, tuple(nothing))
+    if not isinstance(document.data, dict):
+        kind = "a list" if isinstance(document.data, list) else "a single value"
+        return CheckedSpec(path, None, (*document.problems, _root_problem(path, kind)))
+    raw = merged_document(document.data)
+    source = convert(raw)
+    if source is None:
+        found = [_problem(document, path, "error", *item) for item in shape_findings(raw)]
+        return CheckedSpec(path, None, _in_order([*document.problems, *found]))
+    endpoints = {name: each or Endpoint() for name, each in source.endpoints.items()}
+    spec = Spec(source=source, path=path, endpoints=endpoints)
+    view = SpecView(spec, raw, document.text)
+    found = [
+        _problem(document, path, rule.level, rule.id, finding)
+        for rule, finding in spec_findings(view)
+    ]
+    problems = _in_order([*document.problems, *found])
+    usable = not any(problem.is_error for problem in problems)
+    return CheckedSpec(path, spec if usable else None, problems, view, document)
+
+
+def check_file(path: str | Path) -> CheckedSpec:
+    """Check the spec in one file; a file that cannot be read is a problem, too."""
+    shown = str(path)
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        message = f"cannot be read: {error.strerror or error}"
+        return CheckedSpec(
+            shown, None, (Problem(shown, 1, 1, "error", "", message, "unreadable-file"),)
+        )
+    except UnicodeDecodeError as error:
+        return CheckedSpec(shown, None, (_not_utf8(shown, error),))
+    return check_text(text, shown)
+
+
+def check_paths(paths: Iterable[str | Path]) -> list[CheckedSpec]:
+    """Check files, and the ``.yaml`` and ``.yml`` files anywhere below folders, also against each other.
+
+    Files come in the order given, those of a folder sorted by name; a file named twice is checked once.
+    """
+    checked = [check_file(path) for path in spec_files(paths)]
+    views = [each.view for each in checked if each.view is not None]
+    found: dict[str, list[Problem]] = {}
+    documents = {each.path: each.document for each in checked}
+    for view, rule, finding in files_findings(views):
+        path = view.spec.path
+        document = documents[path]
+        assert document is not None
+        found.setdefault(path, []).append(_problem(document, path, rule.level, rule.id, finding))
+    return [_with(each, found.get(each.path, [])) for each in checked]
+
+
+def spec_files(paths: Iterable[str | Path]) -> list[Path]:
+    """The files that ``paths`` stand for, each once, in a stable order."""
+    return list(dict.fromkeys(file for path in paths for file in _files(Path(path))))
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_dir():
+        yield from sorted(
+            file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file()
+        )
+    else:
+        yield path
+
+
+def _with(checked: CheckedSpec, more: list[Problem]) -> CheckedSpec:
+    if not more:
+        return checked
+    problems = _in_order([*checked.problems, *more])
+    usable = not any(problem.is_error for problem in problems)
+    spec = checked.spec if usable else None
+    return CheckedSpec(checked.path, spec, problems, checked.view, checked.document)
+
+
+def _in_order(problems: list[Problem]) -> tuple[Problem, ...]:
+    # A problem in the defaults shows up once per endpoint that inherits it: once is enough.
+    return tuple(sorted(set(problems)))
+
+
+def _root_problem(path: str, kind: str) -> Problem:
+    message = f"expected a mapping, got {kind}"
+    hint = "A spec begins with version: 1, dag_id: and endpoints:."
+    return Problem(path, 1, 1, "error", "", message, "wrong-type", hint)
+
+
+def _not_utf8(path: str, error: UnicodeDecodeError) -> Problem:
+    before: bytes = error.object[: error.start]
+    line = before.count(b"\n") + 1
+    col = len(before.rpartition(b"\n")[2].decode("utf-8", "replace")) + 1
+    hint = "Save the file as UTF-8."
+    return Problem(path, line, col, "error", "", "the file is not UTF-8", "yaml-syntax", hint)
+
+
+def _problem(document: Document, path: str, level: Level, rule: str, finding: Finding) -> Problem:
+    where, (line, col) = _locate(document, finding)
+    return Problem(path, line, col, level, path_text(where), finding.message, rule, finding.hint)
+
+
+def _locate(document: Document, finding: Finding) -> tuple[YamlPath, tuple[int, int]]:
+    """Where the value stands: in the endpoint, else in the defaults it came from, else where it should be."""
+    path = finding.path
+    depth, place = document.find(path)
+    if depth == len(path):
+        return path, document.find_key(path) if finding.at_key else place
+    if path[0] == "endpoints" and len(path) > 2:
+        default: YamlPath = ("defaults", *path[2:])
+        depth, default_place = document.find(default)
+        if depth == len(default):
+            return default, document.find_key(default) if finding.at_key else default_place
+    return path, place

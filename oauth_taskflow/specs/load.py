@@ -1,0 +1,269 @@
+"""YAML text to plain data, with the line and column of every node.
+
+Data is built from parser events, which costs half of a full load and lets us refuse what YAML would let pass:
+duplicate keys, keys that are no text, tags, and aliases that refer to themselves or multiply without end. Positions
+are needed only when there is something to complain about, so their node tree is built then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import yaml
+
+from oauth_taskflow.specs.problem import Problem, YamlPath, path_text
+from oauth_taskflow.specs.scalars import plain_scalar
+
+try:
+    from yaml import CSafeLoader as _Loader
+except ImportError:  # pragma: no cover - PyYAML built without libyaml: same events, only slower
+    from yaml import SafeLoader as _Loader  # type: ignore[assignment]  # same interface
+
+MAX_DEPTH = 50
+MAX_NODES = 100_000
+_MERGE = "<<"
+_TEXT_TAGS = frozenset({"!", "tag:yaml.org,2002:str"})
+
+
+class _Stop(Exception):
+    """Carries the one problem after which reading on makes no sense."""
+
+    def __init__(self, mark: Any, message: str, rule: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.mark = mark
+        self.message = message
+        self.rule = rule
+        self.hint = hint
+
+
+class Document:
+    """The data of one YAML file, and where each part of it stands."""
+
+    def __init__(self, text: str, data: Any, problems: list[Problem]) -> None:
+        self.text = text
+        self.data = data
+        self.problems = problems
+        self._root: Any = None
+
+    def find(self, path: YamlPath) -> tuple[int, tuple[int, int]]:
+        """How many parts of ``path`` exist, and the 1-based line and column of the last one that does.
+
+        A scalar is pointed at itself, a mapping or list at its key, since it begins on the next line.
+        """
+        if self._root is None:
+            self._root = yaml.compose(self.text, _Loader)
+        node, mark, depth = self._root, self._root.start_mark, 0
+        for part in path:
+            entry = _child(node, part)
+            if entry is None:
+                break
+            key, node = entry
+            depth += 1
+            mark = node.start_mark if isinstance(node, yaml.ScalarNode) else key.start_mark
+        return depth, (mark.line + 1, mark.column + 1)
+
+    def find_key(self, path: YamlPath) -> tuple[int, int]:
+        """The line and column of the key named by the last part of ``path``, which exists."""
+        self.find(())
+        node = self._root
+        key = node
+        for part in path:
+            entry = _child(node, part)
+            if entry is None:
+                break
+            key, node = entry
+        return key.start_mark.line + 1, key.start_mark.column + 1
+
+
+def _child(node: Any, part: str | int) -> tuple[Any, Any] | None:
+    """The key and value nodes of ``part`` in ``node``; a merge key (``<<``) is looked through."""
+    if isinstance(node, yaml.SequenceNode):
+        inside = isinstance(part, int) and part < len(node.value)
+        return (node.value[part], node.value[part]) if inside else None
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    merged: list[Any] = []
+    for key, value in node.value:
+        if key.value == part:
+            return key, value
+        if key.value == _MERGE:
+            merged += value.value if isinstance(value, yaml.SequenceNode) else [value]
+    return next((found for m in merged if (found := _child(m, part)) is not None), None)
+
+
+def load_text(text: str, path: str) -> Document:
+    """Read ``text``; never raises for its contents. ``data`` is None when nothing could be read."""
+    builder = _Builder(text.removeprefix("\ufeff"), path)
+    data = builder.build()
+    return Document(builder.text, data, builder.problems)
+
+
+class _Builder:
+    def __init__(self, text: str, path: str) -> None:
+        self.text = text
+        self.path = path
+        self.problems: list[Problem] = []
+        self.nodes = 0
+        self.where: list[str | int] = []
+        self.anchors: dict[str, tuple[Any, int]] = {}
+        self.event: Callable[[], Any]
+
+    def build(self) -> Any:
+        try:
+            return self._document()
+        except _Stop as stop:
+            self._report(stop.mark, stop.message, stop.rule, stop.hint)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            self._report(mark, *_syntax_message(error))
+        except yaml.YAMLError as error:
+            self._report(None, f"unreadable character: {_one_line(str(error))}", "yaml-syntax")
+        except UnicodeEncodeError as error:
+            self._report(None, f"unreadable character at index {error.start}", "yaml-syntax")
+        return None
+
+    def _document(self) -> Any:
+        loader: Any = _Loader(self.text)
+        self.event = loader.get_event
+        self.event()
+        if isinstance(self.event(), yaml.StreamEndEvent):
+            raise _Stop(None, "the file is empty", "yaml-syntax", "Begin with version: 1.")
+        data = self._node(self.event())
+        self.event()
+        following = self.event()
+        if not isinstance(following, yaml.StreamEndEvent):
+            raise _Stop(
+                following.start_mark,
+                "a second document begins here",
+                "yaml-syntax",
+                "One file is one DAG: move it to a file of its own.",
+            )
+        return data
+
+    def _node(self, event: Any) -> Any:
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event)
+        self.nodes += 1
+        before = self.nodes
+        tag = event.tag
+        if tag is not None and tag not in _TEXT_TAGS:
+            self._report(
+                event.start_mark,
+                f"the tag {tag!r} is not supported",
+                "yaml-tag",
+                "Write plain values.",
+            )
+        if isinstance(event, yaml.ScalarEvent):
+            plain = event.implicit[0] and tag is None
+            value: Any = plain_scalar(event.value) if plain else event.value
+        else:
+            value = self._collection(event)
+        self._remember(event, value, self.nodes - before + 1)
+        return value
+
+    def _remember(self, event: Any, value: Any, size: int) -> None:
+        if event.anchor is None:
+            return
+        if event.anchor in self.anchors:
+            raise _Stop(
+                event.start_mark, f"the anchor &{event.anchor} is defined twice", "yaml-syntax"
+            )
+        self.anchors[event.anchor] = (value, size)
+
+    def _collection(self, event: Any) -> Any:
+        if len(self.where) >= MAX_DEPTH:
+            raise _Stop(event.start_mark, f"nested deeper than {MAX_DEPTH} levels", "yaml-too-big")
+        is_list = isinstance(event, yaml.SequenceStartEvent)
+        return self._list() if is_list else self._mapping()
+
+    def _alias(self, event: Any) -> Any:
+        if event.anchor not in self.anchors:
+            raise _Stop(
+                event.start_mark,
+                f"the alias *{event.anchor} refers to no anchor that is complete before it",
+                "yaml-syntax",
+            )
+        value, size = self.anchors[event.anchor]
+        self.nodes += size
+        if self.nodes > MAX_NODES:
+            raise _Stop(
+                event.start_mark, f"aliases expand to more than {MAX_NODES} values", "yaml-too-big"
+            )
+        return value
+
+    def _list(self) -> list[Any]:
+        items: list[Any] = []
+        self.where.append(0)
+        while not isinstance(event := self.event(), yaml.SequenceEndEvent):
+            self.where[-1] = len(items)
+            items.append(self._node(event))
+        self.where.pop()
+        return items
+
+    def _mapping(self) -> dict[str, Any]:
+        mapping: dict[str, Any] = {}
+        lines: dict[str, int] = {}
+        merged: list[dict[str, Any]] = []
+        self.where.append("")
+        while not isinstance(event := self.event(), yaml.MappingEndEvent):
+            key = self._key(event)
+            self.where[-1] = key
+            value = self._node(self.event())
+            if key == _MERGE and event.style is None:
+                merged += self._merge_sources(value, event.start_mark)
+            elif key in lines:
+                self._report(
+                    event.start_mark,
+                    f"duplicate key {key!r}, first used in line {lines[key]}",
+                    "duplicate-key",
+                    "Keep one of them.",
+                )
+            else:
+                mapping[key] = value
+                lines[key] = event.start_mark.line + 1
+        self.where.pop()
+        for source in merged:
+            for key, value in source.items():
+                mapping.setdefault(key, value)
+        return mapping
+
+    def _key(self, event: Any) -> str:
+        hint = "Put it in quotes."
+        if not isinstance(event, yaml.ScalarEvent):
+            raise _Stop(event.start_mark, "a key must be text", "yaml-key", hint)
+        self._remember(event, event.value, 1)
+        self.nodes += 1
+        key = str(event.value)
+        if event.implicit[0] and not isinstance(plain_scalar(key), str):
+            self.where[-1] = key
+            self._report(
+                event.start_mark, f"the key {key or '(empty)'} is not text", "yaml-key", hint
+            )
+        return key
+
+    def _merge_sources(self, value: Any, mark: Any) -> list[dict[str, Any]]:
+        sources = value if isinstance(value, list) else [value]
+        good = [source for source in sources if isinstance(source, dict)]
+        if len(good) != len(sources):
+            self._report(mark, "a merge key (<<) needs a mapping or a list of mappings", "yaml-key")
+        return good
+
+    def _report(self, mark: Any, message: str, rule: str, hint: str = "") -> None:
+        line, col = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+        where = path_text(tuple(part for part in self.where if part != ""))
+        self.problems.append(Problem(self.path, line, col, "error", where, message, rule, hint))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:200]
+
+
+def _syntax_message(error: yaml.MarkedYAMLError) -> tuple[str, str, str]:
+    text = _one_line(error.problem or "not readable as YAML")
+    if "\\t" in text or "tab" in text.lower() or "cannot start any token" in text:
+        return text, "yaml-syntax", "Indent with spaces, and quote text that begins with a symbol."
+    if "{{" in text or "flow mapping" in f"{text} {error.context or ''}":
+        return text, "yaml-syntax", 'A template at the start of a value needs quotes: "{{ ... }}".'
+    context = f" ({_one_line(error.context)})" if error.context else ""
+    return f"{text}{context}", "yaml-syntax", ""

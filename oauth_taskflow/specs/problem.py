@@ -1,0 +1,75 @@
+"""One finding in a spec, with the place a person has to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Literal
+
+Level = Literal["error", "warning"]
+YamlPath = tuple[str | int, ...]
+
+
+def path_text(path: YamlPath) -> str:
+    """``path`` as people write it: ``endpoints.contacts.responses[0].status``."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += f".{part}" if text else part
+    return text
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """What is wrong, where, and what to do; ``str()`` is the line that people and editors read.
+
+    ``line`` and ``col`` count from 1. ``where`` is the YAML path, empty for the file as a whole. Problems sort in
+    file order.
+    """
+
+    path: str
+    line: int
+    col: int
+    level: Level
+    where: str
+    message: str
+    rule: str
+    hint: str = ""
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the spec cannot be used; warnings leave it usable."""
+        return self.level == "error"
+
+    def __str__(self) -> str:
+        where = f" {self.where}:" if self.where else ""
+        hint = f" {self.hint}" if self.hint else ""
+        place = f"{self.path}:{self.line}:{self.col}"
+        return f"{place}: {self.level}:{where} {self.message}.{hint} [{self.rule}]"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A problem before it has a place in a file: ``path`` says which value of the spec is meant.
+
+    ``at_key`` points at the key instead of its value.
+    """
+
+    path: YamlPath
+    message: str
+    hint: str = ""
+    at_key: bool = False
+
+
+def nearest(word: object, allowed: Iterable[str]) -> str:
+    """A hint for a ``word`` that is not among ``allowed``: the nearest one, and all of them when they are few."""
+    names = sorted(allowed)
+    close = get_close_matches(str(word), names, n=1, cutoff=0.6)
+    hint = f"Did you mean {close[0]!r}?" if close else ""
+    few = 15 if close else 30
+    if not names or len(names) > few:
+        return hint
+    return f"{hint} Allowed: {', '.join(names)}.".strip()

@@ -1,0 +1,66 @@
+"""What a JSON Schema cannot say: rules over a spec that already has the right shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from oauth_taskflow.specs.problem import Finding
+from oauth_taskflow.specs.rules import (
+    destinations,
+    incremental,
+    names,
+    paging,
+    parents,
+    queries,
+    requests,
+    responses,
+    schedules,
+    secrets,
+)
+from oauth_taskflow.specs.rules.registry import (
+    ENDPOINT_RULES,
+    FILES_RULES,
+    SPEC_RULES,
+    Rule,
+    SpecView,
+)
+
+MODULES = (
+    requests,
+    names,
+    parents,
+    paging,
+    queries,
+    incremental,
+    responses,
+    destinations,
+    schedules,
+    secrets,
+)
+"""Where the rules are, in the order of the manual; importing them registers them."""
+
+
+def all_rules() -> list[Rule]:
+    """Every rule, sorted by ID; one ID may be served by several functions."""
+    rules = [rule for rule, _ in [*ENDPOINT_RULES, *SPEC_RULES, *FILES_RULES]]
+    return sorted(rules, key=lambda rule: rule.id)
+
+
+def spec_findings(view: SpecView) -> Iterator[tuple[Rule, Finding]]:
+    """What the rules find in one spec."""
+    for rule, check_spec in SPEC_RULES:
+        for finding in check_spec(view):
+            yield rule, finding
+    for endpoint in view.endpoints:
+        prefix = ("endpoints", endpoint.name)
+        for rule, check_endpoint in ENDPOINT_RULES:
+            for found in check_endpoint(endpoint):
+                path = (*prefix, *found.path)
+                yield rule, Finding(path, found.message, found.hint, found.at_key)
+
+
+def files_findings(views: Sequence[SpecView]) -> Iterator[tuple[SpecView, Rule, Finding]]:
+    """What the rules find in several specs together."""
+    for rule, check in FILES_RULES:
+        for view, finding in check(views):
+            yield view, rule, finding

@@ -1,0 +1,135 @@
+"""How a rule is written: a function that yields findings, registered under its ID.
+
+The function's docstring is its page in the manual: why, then a bad and a good snippet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from inspect import cleandoc
+from typing import Any
+
+from oauth_taskflow.specs.model import DagSpec, Endpoint, ForEachOptions, Spec
+from oauth_taskflow.specs.problem import Finding, Level, YamlPath
+from oauth_taskflow.specs.templates import Template, parse_template, template_texts
+
+Findings = Iterator[Finding]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule's ID, whether breaking it is an error, and its page in the manual."""
+
+    id: str
+    level: Level
+    manual: str
+
+
+class EndpointView:
+    """One merged endpoint, as rules look at it. Paths of findings are relative to the endpoint."""
+
+    def __init__(self, spec: Spec, name: str, endpoint: Endpoint, raw: dict[str, Any]) -> None:
+        self.source: DagSpec = spec.source
+        self.siblings = spec.endpoints
+        self.name = name
+        self.endpoint = endpoint
+        self.raw = raw
+
+    @cached_property
+    def parents(self) -> dict[str, tuple[str, YamlPath]]:
+        """Each ``for_each`` variable that takes a parent's records: the parent's name and where it stands."""
+        found: dict[str, tuple[str, YamlPath]] = {}
+        for variable, over in self.endpoint.for_each.items():
+            if isinstance(over, str):
+                found[variable] = over, ("for_each", variable)
+            elif isinstance(over, ForEachOptions) and over.endpoint is not None:
+                found[variable] = over.endpoint, ("for_each", variable, "endpoint")
+        return found
+
+    @cached_property
+    def lists(self) -> dict[str, tuple[list[str | int | float | bool], YamlPath]]:
+        """Each ``for_each`` variable that takes the values of a list: the list and where it stands."""
+        found: dict[str, tuple[list[str | int | float | bool], YamlPath]] = {}
+        for variable, over in self.endpoint.for_each.items():
+            if isinstance(over, list):
+                found[variable] = over, ("for_each", variable)
+            elif isinstance(over, ForEachOptions) and over.values is not None:
+                found[variable] = over.values, ("for_each", variable, "values")
+        return found
+
+    @cached_property
+    def request_templates(self) -> list[tuple[YamlPath, Template]]:
+        """Where each template of the request stands and what it refers to."""
+        texts = template_texts(self.raw.get("request", {}), ("request",))
+        return [(path, parse_template(text)) for path, text in texts if "{" in text]
+
+    @cached_property
+    def destination_template(self) -> Template:
+        """What the destination's path refers to."""
+        destination = self.endpoint.destination
+        return parse_template((destination and destination.path) or "")
+
+    @cached_property
+    def names_used(self) -> frozenset[str]:
+        """Every name the endpoint's templates refer to."""
+        used = {name for _, template in self.request_templates for name, _ in template.references}
+        return frozenset(used | {name for name, _ in self.destination_template.references})
+
+
+class SpecView:
+    """One checked spec, as rules look at it. Paths of findings begin at the top of the file."""
+
+    def __init__(self, spec: Spec, raw: dict[str, Any], text: str) -> None:
+        self.spec = spec
+        self.source = spec.source
+        self.raw = raw
+        self.text = text
+        self.endpoints = [
+            EndpointView(spec, name, endpoint, raw["endpoints"][name])
+            for name, endpoint in spec.endpoints.items()
+        ]
+
+
+EndpointCheck = Callable[[EndpointView], Findings]
+SpecCheck = Callable[[SpecView], Findings]
+FilesCheck = Callable[[Sequence[SpecView]], Iterator[tuple[SpecView, Finding]]]
+
+ENDPOINT_RULES: list[tuple[Rule, EndpointCheck]] = []
+SPEC_RULES: list[tuple[Rule, SpecCheck]] = []
+FILES_RULES: list[tuple[Rule, FilesCheck]] = []
+
+
+def _rule(check: Callable[..., Any], rule_id: str, level: Level) -> Rule:
+    return Rule(rule_id, level, cleandoc(check.__doc__ or ""))
+
+
+def endpoint_rule(rule_id: str, level: Level = "error") -> Callable[[EndpointCheck], EndpointCheck]:
+    """Register a rule that looks at one endpoint."""
+
+    def register(check: EndpointCheck) -> EndpointCheck:
+        ENDPOINT_RULES.append((_rule(check, rule_id, level), check))
+        return check
+
+    return register
+
+
+def spec_rule(rule_id: str, level: Level = "error") -> Callable[[SpecCheck], SpecCheck]:
+    """Register a rule that looks at one spec as a whole."""
+
+    def register(check: SpecCheck) -> SpecCheck:
+        SPEC_RULES.append((_rule(check, rule_id, level), check))
+        return check
+
+    return register
+
+
+def files_rule(rule_id: str, level: Level = "error") -> Callable[[FilesCheck], FilesCheck]:
+    """Register a rule that looks at several specs together."""
+
+    def register(check: FilesCheck) -> FilesCheck:
+        FILES_RULES.append((_rule(check, rule_id, level), check))
+        return check
+
+    return register

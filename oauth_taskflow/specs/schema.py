@@ -1,0 +1,183 @@
+"""The JSON Schema of the spec format, generated from the model.
+
+Two readings of one model. As *written*, for editors: an endpoint may leave out what ``defaults`` give and may remove
+it with null. As *merged*, for the check: what an endpoint amounts to once the defaults are under it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from oauth_taskflow.specs.model import DagSpec
+
+SCHEMA_FILE = Path(__file__).with_name("dag_spec.schema.json")
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_ID = "urn:oauth-taskflow:dag-spec:1"
+_REF = "#/$defs/"
+_JSON_TYPES = {str: "string", bool: "boolean", int: "integer", float: "number"}
+Schema = dict[str, Any]
+
+
+@lru_cache(maxsize=2)
+def spec_schema(*, merged: bool = False) -> Schema:
+    """The schema of a spec as written, or of a spec whose endpoints have the defaults ``merged`` in.
+
+    The result is shared: do not change it.
+    """
+    generated = msgspec.json.schema(DagSpec)
+    defs: dict[str, Schema] = generated["$defs"]
+    for name, definition in defs.items():
+        defs[name] = _definition(definition)
+    if not merged:
+        for name in list(_mergeable(defs, "Endpoint")):
+            _allow_null(defs[name])
+    root = defs.pop("DagSpec")
+    for definition in [root, *defs.values()]:
+        for schema in definition["properties"].values():
+            _state_unions(schema, defs, merged=merged)
+    return {"$schema": _DIALECT, "$id": _ID, **root, "$defs": defs}
+
+
+def _definition(definition: Schema) -> Schema:
+    properties = {
+        name: {"title": name.replace("_", " ").capitalize(), **_tidy(schema)}
+        for name, schema in definition["properties"].items()
+    }
+    for name, schema in properties.items():
+        if "description" not in schema:  # only the tag of a union comes without its own
+            (tag,) = schema.pop("enum")
+            properties[name] = {
+                "title": schema["title"],
+                "description": f"Selects this kind: {definition['description']}",
+                "examples": [tag],
+                "type": "string",
+                "const": tag,
+            }
+    kept = {
+        key: value for key, value in definition.items() if key not in {"required", "properties"}
+    }
+    if definition["required"]:
+        kept["required"] = definition["required"]
+    return {**kept, "properties": properties}
+
+
+def _tidy(schema: Schema) -> Schema:
+    """``schema`` without defaults of null, and with a type beside each enumeration."""
+    tidy: Schema = {}
+    for key, value in schema.items():
+        if key == "anyOf":
+            tidy.update(_branches([_tidy(branch) for branch in value]))
+        elif key in {"items", "additionalProperties", "propertyNames"} and isinstance(value, dict):
+            tidy[key] = _tidy(value)
+        elif key != "default" or value is not None:
+            tidy[key] = value
+    if "enum" in tidy and "type" not in tidy:
+        tidy["type"] = _JSON_TYPES[type(tidy["enum"][0])]
+    return tidy
+
+
+def _branches(branches: list[Schema]) -> Schema:
+    """``anyOf``; "this scalar or null" becomes one plain schema, which editors show better."""
+    if len(branches) == 2 and branches[1] == {"type": "null"} and "type" in branches[0]:
+        only = {k: v for k, v in branches[0].items() if k not in {"description", "examples"}}
+        return _with_null(only)
+    return {"anyOf": branches}
+
+
+def _with_null(schema: Schema) -> Schema:
+    nullable = {**schema}
+    if "enum" in schema:
+        nullable["enum"] = [*schema["enum"], None]
+    if isinstance(schema.get("type"), str):
+        nullable["type"] = [schema["type"], "null"]
+    return nullable
+
+
+def _allow_null(definition: Schema) -> None:
+    for name, schema in definition["properties"].items():
+        if "const" in schema:
+            continue
+        if "$ref" in schema:
+            definition["properties"][name] = {
+                **{key: value for key, value in schema.items() if key != "$ref"},
+                "anyOf": [{"$ref": schema["$ref"]}, {"type": "null"}],
+            }
+        elif "anyOf" in schema:
+            if {"type": "null"} not in schema["anyOf"]:
+                schema["anyOf"].append({"type": "null"})
+        elif isinstance(schema.get("additionalProperties"), dict):
+            schema.update(_with_null({**schema}))
+            values = schema["additionalProperties"]
+            if "anyOf" in values:
+                _allow_null({"properties": {"": values}})
+            else:
+                schema["additionalProperties"] = _with_null(values)
+        else:
+            schema.update(_with_null({**schema}))
+
+
+def _mergeable(
+    defs: dict[str, Schema], name: str, seen: frozenset[str] = frozenset()
+) -> Iterator[str]:
+    """The definitions below ``name`` that are merged key by key: all but those inside lists."""
+    yield name
+    for schema in defs[name]["properties"].values():
+        for child in _references(schema):
+            if child not in seen:
+                yield from _mergeable(defs, child, seen | {name, child})
+
+
+def _references(schema: Schema) -> Iterator[str]:
+    if "$ref" in schema:
+        yield schema["$ref"].removeprefix(_REF)
+    for branch in schema.get("anyOf", ()):
+        yield from _references(branch)
+    values = schema.get("additionalProperties")
+    if isinstance(values, dict):
+        yield from _references(values)
+
+
+def _state_unions(schema: Schema, defs: dict[str, Schema], *, merged: bool) -> None:
+    """Turn "any of these kinds" into "if type is x, then it is this kind": one clear error instead of seven."""
+    for union in [branch for branch in schema.get("anyOf", ()) if "discriminator" in branch]:
+        mapping: dict[str, str] = union["discriminator"]["mapping"]
+        schema["anyOf"].remove(union)
+        schema.pop("anyOf")
+        schema |= {
+            "type": ["object", "null"],
+            "properties": {"type": {**_tag_schema(mapping, defs)}},
+            "allOf": [
+                {
+                    "if": {"properties": {"type": {"const": tag}}, "required": ["type"]},
+                    "then": {"$ref": ref},
+                }
+                for tag, ref in mapping.items()
+            ],
+        }
+        if merged:
+            schema["allOf"].append({"if": {"type": "object"}, "then": {"required": ["type"]}})
+        else:
+            names = {
+                name
+                for ref in mapping.values()
+                for name in defs[ref.removeprefix(_REF)]["properties"]
+            }
+            schema["propertyNames"] = {"enum": sorted(names)}
+
+
+def _tag_schema(mapping: dict[str, str], defs: dict[str, Schema]) -> Schema:
+    kinds = "; ".join(
+        f"{tag}: {defs[ref.removeprefix(_REF)]['description']}" for tag, ref in mapping.items()
+    )
+    return {
+        "title": "Type",
+        "description": f"Which kind. {kinds}",
+        "examples": list(mapping)[:1],
+        "type": "string",
+        "enum": list(mapping),
+    }

@@ -1,0 +1,43 @@
+"""The names templates may use. Tasks render with exactly these, so a template that passes here renders there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+RUN_NAMES = frozenset(
+    {
+        "params",
+        "endpoint",
+        "dag_id",
+        "run_id",
+        "ds",
+        "ds_nodash",
+        "ts",
+        "ts_nodash",
+        "logical_date",
+        "data_interval_start",
+        "data_interval_end",
+        "map_index",
+    }
+)
+"""Names in every template, whatever the spec says."""
+
+WINDOW = "window"
+"""Name of the incremental window; there only in requests of endpoints with ``incremental``."""
+
+WINDOW_NAMES = frozenset({"start", "end"})
+"""Attributes of ``window``."""
+
+RESERVED_NAMES = RUN_NAMES | {WINDOW}
+"""Names that a ``for_each`` variable must not take."""
+
+
+def request_names(for_each: Iterable[str], *, incremental: bool) -> frozenset[str]:
+    """The names in a request's templates."""
+    window = {WINDOW} if incremental else set()
+    return RUN_NAMES.union(for_each, window)
+
+
+def destination_names(list_variables: Iterable[str]) -> frozenset[str]:
+    """The names in a destination's path: one per task, so neither the window nor records of a parent are there."""
+    return RUN_NAMES.union(list_variables)

@@ -1,0 +1,213 @@
+"""Whether a document has the shape of the model, and if not, every place where it has not.
+
+``msgspec`` answers yes or no in microseconds. Only after a no does the JSON Schema, made from the same types, find all
+the reasons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from oauth_taskflow.api.options import Duration
+from oauth_taskflow.redaction import is_sensitive_name, redact_text
+from oauth_taskflow.specs.model import DagSpec, DateText
+from oauth_taskflow.specs.problem import Finding, YamlPath, nearest
+from oauth_taskflow.specs.schema import spec_schema
+
+# jsonschema's ValidationError and Validator: schemas and instances are raw JSON in both.
+_Error = Any
+_Validator = Any
+
+_WORDS = {
+    "string": "text",
+    "object": "a mapping",
+    "array": "a list",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "null",
+}
+_PYTHON_WORDS = {
+    str: "text",
+    dict: "a mapping",
+    list: "a list",
+    bool: "true or false",
+    type(None): "null",
+}
+_PATTERN_RULES = {
+    Duration.__metadata__[0].pattern: "bad-duration",  # type: ignore[attr-defined]  # Annotated keeps its Meta
+    DateText.__metadata__[0].pattern: "bad-date",  # type: ignore[attr-defined]  # Annotated keeps its Meta
+}
+
+_FORMS = {
+    "bad-duration": "Expected an ISO 8601 duration, for example PT30S, PT5M or P7D.",
+    "bad-date": "Expected an ISO 8601 date or date-time, for example 2026-01-31 or 2026-01-31T06:00:00Z.",
+}
+
+# Shape findings, by what they are called in a report; their pages in the rule manual.
+SHAPE_RULES = {
+    "yaml-syntax": "The file is not readable as YAML: broken syntax, not UTF-8, empty, or more than one document.",
+    "yaml-tag": "Tags such as !!timestamp or !env are not supported: a spec is plain data.",
+    "yaml-key": "Every key is text. Numbers, true, false and null as keys need quotes.",
+    "yaml-too-big": "Nested too deep, or aliases that expand without end.",
+    "duplicate-key": "A key stands twice in one mapping. YAML parsers keep the last one silently; we refuse.",
+    "unknown-key": "The format has no such key here; most often a typo.",
+    "missing-key": "A key that must be there is not.",
+    "wrong-type": "Text where a mapping is expected, a word where a number is expected, and so on.",
+    "not-allowed": "The value is not one of those allowed.",
+    "bad-text": "Text that does not have the form asked for here.",
+    "out-of-range": "A number, text or list that is too small or too big.",
+    "unreadable-file": "The file or folder cannot be read.",
+}
+
+
+def convert(document: Any) -> DagSpec | None:
+    """``document`` (defaults merged in) as the model, or None when it has another shape."""
+    try:
+        return msgspec.convert(document, DagSpec)
+    except msgspec.ValidationError:
+        return None
+
+
+def shape_findings(document: Any) -> Iterator[tuple[str, Finding]]:
+    """Every deviation of ``document`` from the model, with the rule it breaks."""
+    found = False
+    for error in _validator().iter_errors(document):
+        for item in _explain(error, tuple(error.absolute_path)):
+            found = True
+            yield item
+    if not found:
+        yield "out-of-range", _last_resort(document)
+
+
+def _last_resort(document: Any) -> Finding:
+    # A number no float can hold is the known case: JSON Schema has no word for it.
+    try:
+        msgspec.convert(document, DagSpec)
+    except msgspec.ValidationError as error:
+        return Finding((), str(error))
+    msg = "shape_findings is for documents that convert() refused"
+    raise AssertionError(msg)
+
+
+@lru_cache(maxsize=1)
+def _validator() -> _Validator:
+    # Imported on the first wrong spec: jsonschema costs more than checking a hundred good ones.
+    from jsonschema import Draft202012Validator, validators  # noqa: PLC0415  # see above
+
+    base = Draft202012Validator.TYPE_CHECKER
+    # 1.0 is an integer to JSON Schema and none to the model; true is neither to both.
+    checker = base.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    )
+    extend: Any = validators.extend  # comes without types
+    strict = extend(Draft202012Validator, type_checker=checker)
+    return strict(spec_schema(merged=True))
+
+
+def _explain(error: _Error, path: YamlPath) -> Iterator[tuple[str, Finding]]:
+    if error.validator == "anyOf":
+        yield from _explain_union(error, path)
+    elif error.validator == "additionalProperties":
+        known = error.schema["properties"]
+        for key in error.instance:
+            if key not in known:
+                yield (
+                    "unknown-key",
+                    Finding((*path, key), f"unknown key {key!r}", nearest(key, known), at_key=True),
+                )
+    elif error.validator == "required":
+        yield from _explain_missing(error, path)
+    elif "propertyNames" in error.schema_path:
+        hint = _form(error.schema)
+        yield (
+            "bad-text",
+            Finding(
+                (*path, error.instance),
+                f"the name {error.instance!r} does not fit",
+                hint,
+                at_key=True,
+            ),
+        )
+    else:
+        rule, message, hint = _explain_value(error, path)
+        yield rule, Finding(path, message, hint)
+
+
+def _explain_missing(error: _Error, path: YamlPath) -> Iterator[tuple[str, Finding]]:
+    # One error per missing key, all alike but for their text.
+    missing = next(key for key in error.validator_value if error.message.startswith(f"{key!r} "))
+    example = ""
+    if "properties" in error.schema:
+        example = f"For example {missing}: {error.schema['properties'][missing]['examples'][0]}."
+    yield "missing-key", Finding(path, f"the key {missing!r} is missing", example)
+
+
+def _explain_union(error: _Error, path: YamlPath) -> Iterator[tuple[str, Finding]]:
+    """The errors of the branch that has the right type; with none, the types there are to choose from."""
+    branches: dict[Any, list[_Error]] = {}
+    for child in error.context or ():
+        branches.setdefault(child.relative_schema_path[0], []).append(child)
+    for children in branches.values():
+        if not any(child.validator == "type" and not child.relative_path for child in children):
+            for child in children:
+                yield from _explain(child, (*path, *child.relative_path))
+            return
+    types = [child.validator_value for children in branches.values() for child in children]
+    yield "wrong-type", Finding(path, _type_message(types, error.instance))
+
+
+def _type_message(types: list[Any], instance: Any) -> str:
+    flat = [name for item in types for name in ([item] if isinstance(item, str) else item)]
+    words = list(dict.fromkeys(_WORDS[name] for name in flat))
+    return f"expected {' or '.join(words)}, got {_PYTHON_WORDS.get(type(instance), 'a number')}"
+
+
+def _explain_value(error: _Error, path: YamlPath) -> tuple[str, str, str]:
+    shown = _shown(error.instance, path)
+    limit = error.validator_value
+    if error.validator == "type":
+        return "wrong-type", _type_message([limit], error.instance), ""
+    if error.validator in {"enum", "const"}:
+        allowed = [
+            str(value)
+            for value in (limit if isinstance(limit, list) else [limit])
+            if value is not None
+        ]
+        return (
+            "not-allowed",
+            f"{shown} is not allowed",
+            nearest(error.instance, allowed),
+        )
+    if error.validator == "pattern":
+        rule = _PATTERN_RULES.get(limit, "bad-text")
+        return rule, f"{shown} does not fit", _FORMS.get(rule) or _form(error.schema)
+    bounds = {
+        "minimum": f"{shown} is less than {limit}",
+        "maximum": f"{shown} is more than {limit}",
+        "exclusiveMinimum": f"{shown} is not more than {limit}",
+        "minLength": "the text is empty",
+        "minItems": "the list is empty",
+        "minProperties": "the mapping is empty",
+        "maxLength": f"longer than {limit} characters",
+    }
+    return "out-of-range", bounds[str(error.validator)], ""
+
+
+def _form(schema: Any) -> str:
+    description = schema.get("description", "").rstrip(".")
+    examples = schema.get("examples") or []
+    sample = f", for example {examples[0]}" if examples else ""
+    return f"Expected: {description}{sample}." if description else ""
+
+
+def _shown(value: Any, path: YamlPath) -> str:
+    """``value`` for a message: short, and never a secret."""
+    if any(is_sensitive_name(part) for part in path if isinstance(part, str)):
+        return "the value"
+    text = redact_text(repr(value))
+    return text if len(text) <= 60 else f"{text[:57]}..."

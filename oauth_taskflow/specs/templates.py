@@ -1,0 +1,98 @@
+"""What a template refers to, found without rendering it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from oauth_taskflow.specs.problem import YamlPath
+
+if TYPE_CHECKING:
+    from jinja2 import nodes
+    from jinja2.sandbox import SandboxedEnvironment
+
+_MARK = re.compile(r"\{[{%#]")
+_LOOKUP = r"\{\{\s*([A-Za-z_]\w*)(?:\.([A-Za-z_]\w*))?\s*\}\}"
+_ONE_LOOKUP = re.compile(_LOOKUP, re.ASCII)
+_ONLY_LOOKUPS = re.compile(rf"(?:[^{{]|\{{(?![{{%#])|{_LOOKUP})*\Z", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Template:
+    """The names a text refers to, each with the attribute taken from it (or empty text), or why it cannot be parsed."""
+
+    references: frozenset[tuple[str, str]] = frozenset()
+    error: str = ""
+
+
+_PLAIN = Template()
+
+
+@lru_cache(maxsize=4096)
+def parse_template(text: str) -> Template:
+    """What ``text`` refers to. Loads Jinja only for templates that are more than look-ups."""
+    if _MARK.search(text) is None:
+        return _PLAIN
+    if _ONLY_LOOKUPS.match(text):
+        return Template(frozenset((name, attr) for name, attr in _ONE_LOOKUP.findall(text)))
+    return _parse_with_jinja(text)
+
+
+def template_texts(value: Any, path: YamlPath) -> Iterator[tuple[YamlPath, str]]:
+    """Every text inside ``value``, with its path below ``path``."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, child in value.items():
+            yield from template_texts(child, (*path, key))
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from template_texts(child, (*path, index))
+
+
+@lru_cache(maxsize=1)
+def _environment() -> SandboxedEnvironment:
+    from jinja2.sandbox import SandboxedEnvironment  # noqa: PLC0415  # most specs need only look-ups
+
+    return SandboxedEnvironment(cache_size=0)
+
+
+def _parse_with_jinja(text: str) -> Template:
+    from jinja2 import TemplateError, meta, nodes  # noqa: PLC0415  # as above
+
+    environment = _environment()
+    try:
+        tree = environment.parse(text)
+        unknown = sorted(_unknown_filters(tree, environment))
+    except (TemplateError, RecursionError) as error:
+        return Template(error=str(error) or type(error).__name__)
+    if unknown:
+        return Template(error=f"no filter or test named {unknown[0]!r}")
+    free = meta.find_undeclared_variables(tree) - set(environment.globals)
+    lookups: list[Any] = list(tree.find_all((nodes.Getattr, nodes.Getitem)))
+    taken = {
+        (look.node.name, _attribute(look))
+        for look in lookups
+        if isinstance(look.node, nodes.Name) and look.node.name in free
+    }
+    bare = {(name, "") for name in free}
+    return Template(frozenset(taken | bare))
+
+
+def _attribute(node: Any) -> str:
+    """The attribute or constant text key that ``node`` takes; empty when it is computed."""
+    if hasattr(node, "attr"):
+        return str(node.attr)
+    key = getattr(node.arg, "value", None)
+    return key if isinstance(key, str) else ""
+
+
+def _unknown_filters(tree: nodes.Template, environment: SandboxedEnvironment) -> set[str]:
+    from jinja2 import nodes  # noqa: PLC0415  # as above
+
+    filters = {node.name for node in tree.find_all(nodes.Filter)} - set(environment.filters)
+    tests = {node.name for node in tree.find_all(nodes.Test)} - set(environment.tests)
+    return filters | tests

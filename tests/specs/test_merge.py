@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oauth_taskflow.specs.merge import merge, merged_document
+
+JSON_MAPPINGS = st.recursive(
+    st.dictionaries(st.sampled_from("abcd"), st.integers() | st.text(max_size=3), max_size=3),
+    lambda inner: st.dictionaries(st.sampled_from("abcd"), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+def test_mappings_merge_key_by_key() -> None:
+    base = {"request": {"params": {"limit": 200, "sort": "id"}}}
+    over = {"request": {"params": {"sort": "name"}, "path": "/x"}}
+    assert merge(base, over) == {
+        "request": {"params": {"limit": 200, "sort": "name"}, "path": "/x"}
+    }
+
+
+def test_lists_and_scalars_replace() -> None:
+    base: dict[str, Any] = {"responses": [{"status": 404}], "records": "data"}
+    assert merge(base, {"responses": [], "records": "items"}) == {
+        "responses": [],
+        "records": "items",
+    }
+
+
+def test_null_removes_a_default() -> None:
+    assert merge({"headers": {"Accept": "a", "X": "b"}}, {"headers": {"Accept": None}}) == {
+        "headers": {"X": "b"}
+    }
+
+
+def test_null_without_a_default_is_as_if_it_were_not_written() -> None:
+    assert merge({}, {"paginate": None, "request": {"params": {"a": None}}}) == {
+        "request": {"params": {}}
+    }
+
+
+def test_null_in_a_body_is_a_value_unless_it_removes_a_default() -> None:
+    base = {"request": {"json": {"old": 1}}}
+    over = {"request": {"json": {"old": None, "deleted_at": None}}}
+    assert merge(base, over) == {"request": {"json": {"deleted_at": None}}}
+
+
+def test_a_paginator_of_another_type_replaces_the_default_one() -> None:
+    base = {"paginate": {"type": "offset", "size": 100}}
+    assert merge(base, {"paginate": {"type": "link"}}) == {"paginate": {"type": "link"}}
+
+
+def test_a_paginator_of_the_same_or_no_type_merges() -> None:
+    base = {"paginate": {"type": "offset", "size": 100}}
+    expected = {"paginate": {"type": "offset", "size": 5}}
+    assert merge(base, {"paginate": {"size": 5}}) == expected
+    assert merge(base, {"paginate": {"type": "offset", "size": 5}}) == expected
+
+
+def test_a_query_parameter_named_type_is_no_tag() -> None:
+    base = {"request": {"params": {"type": "a", "limit": 1}}}
+    assert merge(base, {"request": {"params": {"type": "b"}}}) == {
+        "request": {"params": {"type": "b", "limit": 1}}
+    }
+
+
+def test_an_empty_endpoint_is_the_defaults() -> None:
+    data = {"defaults": {"records": "data"}, "endpoints": {"a": None, "b": {}}}
+    assert merged_document(data)["endpoints"] == {
+        "a": {"records": "data"},
+        "b": {"records": "data"},
+    }
+
+
+def test_parts_of_a_wrong_shape_are_left_for_the_schema() -> None:
+    data = {"defaults": 1, "endpoints": {"a": 2}}
+    assert merged_document(data) == data
+    assert merged_document({"endpoints": []}) == {"endpoints": []}
+
+
+@given(JSON_MAPPINGS, JSON_MAPPINGS)
+def test_merging_changes_neither_side_and_is_idempotent(
+    base: dict[str, Any], over: dict[str, Any]
+) -> None:
+    before = repr((base, over))
+    once = merge(base, over)
+    assert repr((base, over)) == before
+    assert merge(once, over) == once
