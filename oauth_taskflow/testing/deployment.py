@@ -1,0 +1,251 @@
+"""A whole Airflow deployment on loopback: ``airflow standalone`` in a folder of its own, spoken to by REST.
+
+For end-to-end tests and the demo: scheduler, DAG processor, triggerer, API server and LocalExecutor are the real ones.
+
+    with AirflowDeployment(home, dags) as airflow:
+        run_id = airflow.trigger("my_dag")
+        assert airflow.wait("my_dag", run_id) == "success"
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_FINAL_STATES = frozenset({"success", "failed"})
+_STOP_SECONDS = 15.0
+
+
+class DeploymentFailed(RuntimeError):
+    """Airflow did not start, or a run did not end in time; the log file is named."""
+
+
+def free_port() -> int:
+    """A TCP port that is free on loopback right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class AirflowDeployment:
+    """``airflow standalone`` with SQLite (or ``database``), listening on loopback only.
+
+    Args:
+        home: becomes ``AIRFLOW_HOME``; what is in it is kept.
+        dags: the folder of DAG files.
+        environment: more variables, such as ``AIRFLOW_CONN_CRM``.
+        database: SQLAlchemy URL of the metadata database; None is SQLite in ``home``.
+        parallelism: tasks at once; idle workers cost memory.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        dags: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        database: str | None = None,
+        parallelism: int = 4,
+        port: int | None = None,
+    ) -> None:
+        self.home = home
+        self.port = port or free_port()
+        self.log = home / "standalone.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._token: str | None = None
+        self.environment = {
+            **os.environ,
+            # standalone starts its components by the name "airflow".
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+            **_settings(home, dags, self.port, parallelism),
+            **({"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database} if database else {}),
+            **(environment or {}),
+        }
+
+    @property
+    def url(self) -> str:
+        """Where the UI and the REST API are."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self, timeout: float = 180.0) -> None:
+        """Start every component and wait until the API answers and the scheduler is healthy.
+
+        Raises:
+            DeploymentFailed: it did not within ``timeout`` seconds.
+        """
+        self.home.mkdir(parents=True, exist_ok=True)
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "airflow", "standalone"],
+                env=self.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + timeout
+        while not self._healthy():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                msg = f"Airflow did not become healthy in {timeout:.0f} s; see {self.log}"
+                raise DeploymentFailed(msg)
+            time.sleep(0.5)
+
+    def stop(self) -> None:
+        """Stop every process that was started: first as Ctrl-C does, then for good."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        # SIGTERM to the parent alone would orphan its children; the whole session gets the signal.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
+        deadline = time.monotonic() + _STOP_SECONDS
+        while _group_alive(process.pid) and time.monotonic() < deadline:
+            process.poll()
+            time.sleep(0.2)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """The JSON answer of the REST API below ``/api/v2``.
+
+        Raises:
+            urllib.error.HTTPError: the API answered with an error.
+        """
+        if self._token is None:
+            # The simple auth manager of this deployment makes every caller an admin.
+            self._token = self._request("GET", "/auth/token", None)["access_token"]
+        return self._request(method, f"/api/v2{path}", body)
+
+    def wait_for_dag(self, dag_id: str, timeout: float = 90.0) -> None:
+        """Wait until the DAG processor has stored ``dag_id``.
+
+        Raises:
+            DeploymentFailed: it has not within ``timeout`` seconds; import errors are in the message.
+        """
+        deadline = time.monotonic() + timeout
+        while not self._knows(dag_id):
+            if time.monotonic() > deadline:
+                msg = f"DAG {dag_id!r} is not there: {self.call('GET', '/importErrors')}"
+                raise DeploymentFailed(msg)
+            time.sleep(0.5)
+
+    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
+        """Start a run of ``dag_id`` as soon as it is there; its run id."""
+        self.wait_for_dag(dag_id)
+        body = {"logical_date": None, "conf": dict(conf or {})}
+        return str(self.call("POST", f"/dags/{dag_id}/dagRuns", body)["dag_run_id"])
+
+    def wait(self, dag_id: str, run_id: str, timeout: float = 300.0) -> str:
+        """The run's final state, ``success`` or ``failed``.
+
+        Raises:
+            DeploymentFailed: it is still running after ``timeout`` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            state = str(self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
+            if state in _FINAL_STATES:
+                return state
+            if time.monotonic() > deadline:
+                msg = f"Run {run_id} of {dag_id} is {state} after {timeout:.0f} s; see {self.log}"
+                raise DeploymentFailed(msg)
+            time.sleep(0.5)
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """The task instances of a run, as the REST API shows them."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=1000"
+        return list(self.call("GET", path)["task_instances"])
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> Any:
+        """What a task instance returned."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
+        return self.call("GET", f"{path}?map_index={map_index}&deserialize=true")["value"]
+
+    def _knows(self, dag_id: str) -> bool:
+        try:
+            self.call("GET", f"/dags/{dag_id}")
+        except urllib.error.HTTPError as error:
+            if error.code != 404:
+                raise
+            return False
+        return True
+
+    def _healthy(self) -> bool:
+        try:
+            answer = self._request("GET", "/api/v2/monitor/health", None)
+        except (OSError, ValueError):
+            return False
+        return all(
+            answer.get(part, {}).get("status") == "healthy"
+            for part in ("metadatabase", "scheduler", "dag_processor")
+        )
+
+    def _request(self, method: str, path: str, body: Any) -> Any:
+        request = urllib.request.Request(  # noqa: S310 - always our own http:// address
+            self.url + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        if self._token is not None:
+            request.add_header("Authorization", f"Bearer {self._token}")
+        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310 - see above
+            return json.loads(response.read() or b"null")
+
+
+def _settings(home: Path, dags: Path, port: int, parallelism: int) -> dict[str, str]:
+    url = f"http://127.0.0.1:{port}"
+    return {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PARALLELISM": str(parallelism),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "2",
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+        "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    }
+
+
+def _group_alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
