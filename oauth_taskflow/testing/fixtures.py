@@ -18,7 +18,10 @@ import pytest
 if TYPE_CHECKING:
     from oauth_taskflow.testing.server import OAuthTestServer
 
-__all__ = ["oauth_server", "oauth_server_factory"]
+__all__ = ["ServerFactory", "oauth_server", "oauth_server_factory"]
+
+ServerFactory = Callable[..., "OAuthTestServer"]
+"""The type of ``oauth_server_factory``, for annotations."""
 
 
 def _server_class() -> type[OAuthTestServer]:
@@ -35,7 +38,7 @@ def _server_class() -> type[OAuthTestServer]:
 
 
 @pytest.fixture
-def oauth_server_factory() -> Iterator[Callable[..., OAuthTestServer]]:
+def oauth_server_factory() -> Iterator[ServerFactory]:
     """A function that starts a server with the options of ``OAuthTestServer``; all stop after the test."""
     server_class = _server_class()
     with ExitStack() as running:
@@ -47,6 +50,6 @@ def oauth_server_factory() -> Iterator[Callable[..., OAuthTestServer]]:
 
 
 @pytest.fixture
-def oauth_server(oauth_server_factory: Callable[..., OAuthTestServer]) -> OAuthTestServer:
+def oauth_server(oauth_server_factory: ServerFactory) -> OAuthTestServer:
     """A running authorization server and API with default options, for one test."""
     return oauth_server_factory()

@@ -49,13 +49,13 @@ class PageRequest:
         """The page size asked for in parameter ``name``, clamped."""
         return min(self.whole(name, DEFAULT_SIZE, 1), LARGEST_SIZE)
 
-    def link(self, **changed: int) -> str:
-        """This request's URL with other parameters, written as ``links`` says.
+    def link(self, usual: str = "relative", **changed: int) -> str:
+        """This request's URL with other parameters, written as ``links`` says, else the ``usual`` way.
 
-        ``links=relative`` (default) gives ``/path?query``, ``query`` only ``?query``, ``absolute`` a whole URL and
+        ``links=relative`` gives ``/path?query``, ``query`` only ``?query``, ``absolute`` a whole URL and
         ``foreign`` a whole URL at another origin of this same server, which a careful client refuses.
         """
-        form = self.request.params.get("links", "relative")
+        form = self.request.params.get("links", usual)
         query = "?" + urlencode({**self.request.params, **changed})
         if form == "query":
             return query
@@ -106,17 +106,9 @@ def by_link_header(asked: PageRequest) -> Response:
     Targets are absolute unless ``links`` says otherwise.
     """
     number, size, start, pages = _page_position(asked)
-    params = {"links": "absolute", **asked.request.params}
-    target = asked.request.path + "?" + urlencode(params)
-    asked = PageRequest(
-        Request(asked.request.method, target, asked.request.headers),
-        asked.rows,
-        asked.origin,
-        asked.foreign,
-    )
     wanted = {"first": 1, "prev": number - 1, "next": number + 1, "last": pages}
     links = [
-        f'<{asked.link(page=page)}>; rel="{name}"'
+        f'<{asked.link("absolute", page=page)}>; rel="{name}"'
         for name, page in wanted.items()
         if 1 <= page <= pages
     ]
@@ -152,6 +144,8 @@ def in_bulk(asked: PageRequest) -> Response:
         asked.size("per_page"),
         asked.whole("total", 100_000, 0),
     )
+    if not asked.rows:
+        total = 0
     encoded, start = asked.rows.encoded, (number - 1) * size
     rows = b",".join(
         b'{"id":%d,"note":"%s",%s' % (i, _PADDING, encoded[i % len(encoded)][1:])

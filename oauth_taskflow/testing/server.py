@@ -91,9 +91,10 @@ class OAuthTestServer:
         self._listener.start()
 
     def stop(self) -> None:
-        """End hanging requests, cut all connections and free the port."""
-        self._stopping.set()
-        self._listener.stop()
+        """End hanging requests, cut all connections and free the port. Stopping twice does no harm."""
+        if not self._stopping.is_set():
+            self._stopping.set()
+            self._listener.stop()
 
     @property
     def base_url(self) -> str:

@@ -7,6 +7,7 @@ meet a reused connection, and paging would be measured at the speed of TCP hands
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -75,7 +76,9 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that go away mid-answer are part of the tests; nothing to print."""
+        """Print what went wrong in here; clients that go away mid-answer are part of the tests."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
     def cut_connections(self) -> None:
         with self._lock:
@@ -96,8 +99,13 @@ class _Connection(BaseHTTPRequestHandler):
         if not self.raw_requestline or not self.parse_request():
             return
         answer = self.server.application(self._request())
-        if answer is not None:
+        if answer is None:
+            self.close_connection = True
+        else:
             self._send(answer)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class's name
+        """The request log is elsewhere."""
 
     def _request(self) -> Request:
         headers: dict[str, str] = {}
