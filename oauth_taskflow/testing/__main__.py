@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from oauth_taskflow.testing.server import OAuthTestServer
@@ -37,12 +39,24 @@ def _write(path: Path, text: str) -> None:
     draft.replace(path)
 
 
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set; the handlers of before come back afterwards."""
+    stopped = threading.Event()
+    before = {
+        number: signal.signal(number, lambda *_: stopped.set())
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM; the exit status."""
     options = _parser().parse_args(arguments)
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
     server = OAuthTestServer(
         port=options.port,
         client_id=options.client_id,
@@ -52,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
         grace=options.grace,
         latency=options.latency,
     )
-    with server:
+    with server, _stop_signals() as stopped:
         if options.connection_file:
             refresh_token = server.issue_refresh_token() if options.rotate else None
             _write(options.connection_file, server.connection_json(refresh_token=refresh_token))

@@ -29,8 +29,9 @@ def _server_class() -> type[OAuthTestServer]:
     try:
         from oauth_taskflow.testing.server import OAuthTestServer  # noqa: PLC0415
     except ModuleNotFoundError as missing:
+        library = str(missing.name).partition(".")[0]
         pytest.fail(
-            f"The fixture needs {missing.name!r}, which is not installed. "
+            f"The fixture needs {library!r}, which is not installed. "
             "Install it with: pip install 'oauth-taskflow[testing]'",
             pytrace=False,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any
 
 import requests
@@ -53,6 +55,22 @@ def test_clearing_forgets_requests_but_not_counters(oauth_server: OAuthTestServe
 
     assert oauth_server.requests == []
     assert oauth_server.counters.token_requests == 1
+
+
+def test_a_request_that_was_cleared_away_while_it_ran_does_not_come_back(
+    oauth_server: OAuthTestServer,
+) -> None:
+    oauth_server.fault("/echo", hang=0.1)
+    caller = threading.Thread(
+        target=requests.get, args=(oauth_server.base_url + "/echo",), kwargs={"timeout": TIMEOUT}
+    )
+    caller.start()
+    while not oauth_server.requests:
+        time.sleep(0.005)
+    oauth_server.clear_log()
+    caller.join()
+
+    assert oauth_server.requests == []
 
 
 def test_other_processes_read_the_log_and_the_counters_over_http(

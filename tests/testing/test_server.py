@@ -8,8 +8,10 @@ import os
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +22,8 @@ import requests
 
 import oauth_taskflow.testing
 from oauth_taskflow.testing import OAuthTestServer
-from oauth_taskflow.testing.fixtures import ServerFactory
+from oauth_taskflow.testing.__main__ import main
+from oauth_taskflow.testing.fixtures import ServerFactory, _server_class
 from tests.testing.calls import TIMEOUT, FakeClock, client_credentials
 
 
@@ -114,6 +117,23 @@ def test_a_defect_in_the_server_shows_on_stderr(
     assert "TypeError" in capfd.readouterr().err
 
 
+def test_a_client_that_goes_away_leaves_no_trace_on_stderr(
+    oauth_server: OAuthTestServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    address = urlsplit(oauth_server.base_url)
+    oauth_server.fault("/echo", hang=0.05)
+    raw = socket.create_connection((address.hostname, address.port), TIMEOUT)
+    # Zero linger: closing resets the connection, so that writing the answer fails.
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    raw.sendall(b"GET /echo HTTP/1.1\r\nHost: x\r\n\r\n")
+    raw.close()
+    while not oauth_server.requests or oauth_server.requests[0].status is None:
+        time.sleep(0.005)
+    requests.get(oauth_server.base_url + "/echo", timeout=TIMEOUT)
+
+    assert capfd.readouterr().err == ""
+
+
 def test_two_servers_share_nothing(oauth_server_factory: ServerFactory) -> None:
     one, other = oauth_server_factory(), oauth_server_factory(clock=FakeClock())
 
@@ -149,6 +169,44 @@ def test_as_a_process_it_writes_port_and_connection_and_ends_on_sigterm(tmp_path
     assert stat.S_IMODE(connection.stat().st_mode) == 0o600
 
 
+def test_main_serves_until_a_signal_and_gives_the_handlers_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port, before = tmp_path / "port", signal.getsignal(signal.SIGTERM)
+    statuses: list[int] = []
+
+    def visit() -> None:
+        while not port.exists():
+            time.sleep(0.005)
+        url = f"http://127.0.0.1:{port.read_text()}"
+        statuses.append(requests.get(url + "/echo", timeout=TIMEOUT).status_code)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    visitor = threading.Thread(target=visit)
+    visitor.start()
+    status = main(["--port-file", str(port)])
+    visitor.join()
+
+    assert (status, statuses) == (0, [200])
+    assert capsys.readouterr().out == f"http://127.0.0.1:{port.read_text()}\n"
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_without_rotation_the_connection_file_holds_no_refresh_token(tmp_path: Path) -> None:
+    connection = tmp_path / "connection.json"
+    threading.Thread(target=stop_when_written, args=(connection,)).start()
+
+    main(["--connection-file", str(connection)])
+
+    assert "refresh_token" not in json.loads(connection.read_text())["extra"]
+
+
+def stop_when_written(path: Path) -> None:
+    while not path.exists():
+        time.sleep(0.005)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 PROBE = """
 import sys
 import oauth_taskflow.testing.fixtures
@@ -164,23 +222,17 @@ def test_the_pytest_plugin_loads_nothing_heavy() -> None:
     assert probe.stdout.strip() == "[]"
 
 
-def test_a_missing_extra_is_named_by_the_fixture(tmp_path: Path) -> None:
-    (tmp_path / "authlib.py").write_text("raise ModuleNotFoundError(name='authlib')")
-    (tmp_path / "test_it.py").write_text("def test_it(oauth_server): pass")
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=tmp_path,
-        check=False,
-    )
+def test_a_missing_extra_is_named_by_the_fixture(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("server", "authorization"):
+        monkeypatch.delitem(sys.modules, f"oauth_taskflow.testing.{module}", raising=False)
+    monkeypatch.setitem(sys.modules, "authlib.oauth2.rfc6749", None)
 
-    assert run.returncode == 1
-    assert (
+    with pytest.raises(pytest.fail.Exception) as failed:
+        _server_class()
+
+    assert str(failed.value) == (
         "The fixture needs 'authlib', which is not installed. "
-        "Install it with: pip install 'oauth-taskflow[testing]'" in run.stdout
+        "Install it with: pip install 'oauth-taskflow[testing]'"
     )
 
 

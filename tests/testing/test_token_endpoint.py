@@ -201,7 +201,10 @@ def test_revoking_a_refresh_token_ends_its_access_tokens_too(oauth_server: OAuth
 
     answer = post(oauth_server, "/oauth/revoke", data={"token": pair["refresh_token"]}, auth=auth)
 
+    post(oauth_server, "/oauth/revoke", data={"token": pair["refresh_token"]}, auth=auth)
+
     assert answer.status_code == 200
+    assert oauth_server.counters.revoked_families == 1
     assert refresh(oauth_server, pair["refresh_token"]).json()["error"] == "invalid_grant"
     assert get(oauth_server, "/countries", pair["access_token"]).status_code == 401
 
