@@ -134,14 +134,15 @@ def _problem(document: Document, path: str, level: Level, rule: str, finding: Fi
 
 
 def _locate(document: Document, finding: Finding) -> tuple[YamlPath, tuple[int, int]]:
-    """Where the value stands: in the endpoint, else in the defaults it came from, else where it should be."""
+    """Where the value stands, or the nearest thing around it: in the endpoint, else in the defaults it came from."""
     path = finding.path
     depth, place = document.find(path)
-    if depth == len(path):
-        return path, document.find_key(path) if finding.at_key else place
-    if path[0] == "endpoints" and len(path) > 2:
-        default: YamlPath = ("defaults", *path[2:])
-        depth, default_place = document.find(default)
-        if depth == len(default):
-            return default, document.find_key(default) if finding.at_key else default_place
+    if depth < len(path) and path[0] == "endpoints" and len(path) > 2:
+        inherited: YamlPath = ("defaults", *path[2:])
+        default_depth, default_place = document.find(inherited)
+        # Both counts include two parts for the endpoint, or one for "defaults".
+        if default_depth - 1 > max(depth - 2, 0):
+            path, depth, place = inherited, default_depth, default_place
+    if finding.at_key and depth == len(path):
+        place = document.find_key(path)
     return path, place

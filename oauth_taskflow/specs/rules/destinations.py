@@ -1,1 +1,89 @@
-"""Rules about destinations."""
+"""Rules about where records go."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from oauth_taskflow.specs.problem import Finding
+from oauth_taskflow.specs.rules.registry import (
+    EndpointView,
+    Findings,
+    SpecView,
+    endpoint_rule,
+    files_rule,
+    spec_rule,
+)
+
+_OWN_NAME = re.compile(r"\{\{\s*(endpoint|dag_id)\s*\}\}")
+_PARAM = re.compile(r"\{\{\s*params\.(\w+)\s*\}\}")
+_BLANKS = re.compile(r"\s+")
+
+
+@endpoint_rule("destination-missing")
+def destination_missing(view: EndpointView) -> Findings:
+    """Every endpoint says where its records go; most specs say it once, in the defaults.
+
+    Bad: a spec without `destination`
+
+    Good: `defaults: {destination: {type: file, path: "/data/crm/{{ endpoint }}"}}`
+    """
+    destination = view.endpoint.destination
+    if destination is None or destination.path is None:
+        hint = 'Write defaults: {destination: {path: "/data/{{ endpoint }}"}}.'
+        yield Finding((), "no destination path is given", hint)
+
+
+def _place(view: EndpointView) -> str | None:
+    """The destination's path with the names that are known now filled in, for comparing."""
+    destination = view.endpoint.destination
+    if destination is None or destination.path is None:
+        return None
+    own = {"endpoint": view.name, "dag_id": view.source.dag_id}
+    path = _OWN_NAME.sub(lambda match: own[match[1]], destination.path)
+    params = view.source.params
+    path = _PARAM.sub(lambda match: str(params.get(match[1], match[0])), path)
+    return f"{destination.conn_id or ''} {_BLANKS.sub('', path).rstrip('/')}"
+
+
+@spec_rule("destination-collision")
+def destination_collision(view: SpecView) -> Findings:
+    """Two endpoints that write to one folder replace each other's files.
+
+    Bad: `defaults: {destination: {path: /data/crm}}` with two endpoints
+
+    Good: `defaults: {destination: {path: "/data/crm/{{ endpoint }}"}}`
+    """
+    taken: dict[str, str] = {}
+    for endpoint in view.endpoints:
+        place = _place(endpoint)
+        if place is None:
+            continue
+        other = taken.setdefault(place, endpoint.name)
+        if other != endpoint.name:
+            path = ("endpoints", endpoint.name, "destination", "path")
+            message = f"endpoints {other!r} and {endpoint.name!r} write to the same folder"
+            yield Finding(path, message, 'Put "{{ endpoint }}" into the path.')
+
+
+@files_rule("destination-collision")
+def destination_collision_across_files(
+    views: Sequence[SpecView],
+) -> Iterator[tuple[SpecView, Finding]]:
+    """Two endpoints that write to one folder replace each other's files, also from different DAGs.
+
+    Bad: `path: "/data/{{ endpoint }}"` in two specs that both have an endpoint `contacts`
+
+    Good: `path: "/data/{{ dag_id }}/{{ endpoint }}"`
+    """
+    taken: dict[str, SpecView] = {}
+    for view in views:
+        for endpoint in view.endpoints:
+            place = _place(endpoint)
+            other = taken.setdefault(place, view) if place is not None else view
+            if other is not view:
+                path = ("endpoints", endpoint.name, "destination", "path")
+                message = (
+                    f"endpoint {endpoint.name!r} writes to the same folder as {other.spec.path}"
+                )
+                yield view, Finding(path, message, 'Put "{{ dag_id }}" into the path.')

@@ -1,1 +1,170 @@
-"""Rules about incremental."""
+"""Rules about reading only what changed."""
+
+from __future__ import annotations
+
+import re
+
+from oauth_taskflow.api.options import Incremental
+from oauth_taskflow.specs.instants import duration_length, parse_instant
+from oauth_taskflow.specs.model import DagSpec
+from oauth_taskflow.specs.problem import Finding, nearest
+from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
+from oauth_taskflow.specs.scope import WINDOW
+
+_WITHOUT_INTERVAL = frozenset({"@once", "@continuous"})
+_DAY = 86400.0
+# The finest part of time that a strftime pattern shows, in seconds.
+_PRECISION = (
+    (re.compile(r"%f"), 1e-6),
+    (re.compile(r"%-?S|%[sTXcr]"), 1.0),
+    (re.compile(r"%-?M|%R"), 60.0),
+    (re.compile(r"%-?[HI]"), 3600.0),
+)
+_NAMED_PRECISION = {"epoch": 1.0, "epoch_ms": 1e-3, "date": _DAY}
+_ZONE = re.compile(r"%:?z|%Z|%s|Z|[+-]00:?00|UTC|GMT")
+
+
+@endpoint_rule("incremental-without-field")
+def incremental_without_field(view: EndpointView) -> Findings:
+    """Without the field there is no watermark, and nobody can tell how far the data goes.
+
+    Bad: `incremental: {start: 2024-01-01}`
+
+    Good: `incremental: {field: updatedAt, start: 2024-01-01}`
+    """
+    incremental = view.endpoint.incremental
+    if incremental is not None and incremental.field is None:
+        yield Finding(("incremental",), "the change time is not named", "Write field: updatedAt.")
+
+
+@endpoint_rule("incremental-without-start")
+def incremental_without_start(view: EndpointView) -> Findings:
+    """The first window needs a beginning: `start`, or a schedule with data intervals and a `start_date`.
+
+    Bad: `schedule: null` with `incremental: {field: updatedAt}`
+
+    Good: `schedule: null` with `incremental: {field: updatedAt, start: 2024-01-01}`
+    """
+    incremental = view.endpoint.incremental
+    if incremental is None or incremental.start is not None or _has_first_interval(view.source):
+        return
+    yield Finding(
+        ("incremental",), "nothing says where the first window begins", "Write start: 2024-01-01."
+    )
+
+
+def _has_first_interval(source: DagSpec) -> bool:
+    has_intervals = isinstance(source.schedule, str) and source.schedule not in _WITHOUT_INTERVAL
+    return has_intervals and source.start_date is not None
+
+
+@endpoint_rule("incremental-bounds-not-sent", "warning")
+def incremental_bounds_not_sent(view: EndpointView) -> Findings:
+    """The window is never sent, so every run reads everything.
+
+    Bad: `incremental: {field: updatedAt, ...}` with `request: {path: /contacts}`
+
+    Good: the same with `request: {path: /contacts, params: {updated_since: "{{ window.start }}"}}`
+    """
+    if view.endpoint.incremental is not None and WINDOW not in view.names_used:
+        hint = 'Send it: params: {updated_since: "{{ window.start }}"}.'
+        yield Finding(("incremental",), "no template uses the window", hint)
+
+
+@endpoint_rule("unit-vs-format")
+def unit_vs_format(view: EndpointView) -> Findings:
+    """Window ends are cut to the precision of the format: a finer unit or step loses or repeats what is between.
+
+    Bad: `incremental: {format: date, upper: inclusive, ...}` (the unit is a second, the format shows days)
+
+    Good: `incremental: {format: date, upper: inclusive, unit: P1D, ...}`
+    """
+    incremental = view.endpoint.incremental
+    precision = _precision(incremental.format) if incremental is not None else None
+    if incremental is None or precision is None:
+        return
+    unit = duration_length(incremental.unit) or 0.0
+    if incremental.upper == "inclusive" and unit < precision:
+        hint = "Let unit be what the format shows, for example P1D for dates."
+        message = f"unit {incremental.unit} is finer than the format {incremental.format!r} shows"
+        yield Finding(("incremental", "unit"), message, hint)
+    step = incremental.step
+    if step is not None and (duration_length(step) or 0.0) < precision:
+        message = f"step {step} is finer than the format {incremental.format!r} shows"
+        yield Finding(("incremental", "step"), message, "Take a longer step or a finer format.")
+
+
+def _precision(style: str) -> float | None:
+    """The finest part of time that ``style`` shows, in seconds; None for ``iso``, which shows all."""
+    if style in Incremental.NAMED_FORMATS:
+        return _NAMED_PRECISION.get(style)
+    return next((seconds for pattern, seconds in _PRECISION if pattern.search(style)), _DAY)
+
+
+@endpoint_rule("zone-less", "warning")
+def zone_less(view: EndpointView) -> Findings:
+    """A date-time without a zone is read in whatever zone the server has; windows are UTC.
+
+    Bad: `format: "%Y-%m-%d %H:%M:%S"`
+
+    Good: `format: "%Y-%m-%dT%H:%M:%SZ"`
+    """
+    incremental = view.endpoint.incremental
+    if incremental is None or incremental.format in Incremental.NAMED_FORMATS:
+        return
+    shows_time = (_precision(incremental.format) or 0.0) < _DAY
+    if shows_time and not _ZONE.search(incremental.format):
+        hint = "End it with Z or %z if the API allows; window times are UTC."
+        yield Finding(("incremental", "format"), "the times are sent without a zone", hint)
+
+
+@endpoint_rule("bad-time-format")
+def bad_time_format(view: EndpointView) -> Findings:
+    """The format is iso, date, epoch, epoch_ms or a strftime pattern, which has at least one %.
+
+    Bad: `format: epochms`, `format: YYYY-MM-DD`
+
+    Good: `format: epoch_ms`, `format: "%Y-%m-%d"`
+    """
+    incremental = view.endpoint.incremental
+    if incremental is None or incremental.format in Incremental.NAMED_FORMATS:
+        return
+    if not re.search(r"%[-:]?[a-zA-Z]", incremental.format):
+        hint = f"{nearest(incremental.format, Incremental.NAMED_FORMATS)} Or a pattern: %Y-%m-%d."
+        yield Finding(("incremental", "format"), f"{incremental.format!r} is no time format", hint)
+
+
+@endpoint_rule("bad-date")
+def incremental_start(view: EndpointView) -> Findings:
+    """A date that does not exist, or not in ISO 8601 form.
+
+    Bad: `start_date: 2026-02-30`
+
+    Good: `start_date: 2026-02-28`, `start: 2026-02-28T06:00:00Z`
+    """
+    incremental = view.endpoint.incremental
+    if incremental is None or incremental.start is None:
+        return
+    if parse_instant(incremental.start) is None:
+        hint = "Write it as 2026-01-31 or 2026-01-31T06:00:00Z."
+        yield Finding(("incremental", "start"), f"{incremental.start!r} is no date", hint)
+
+
+@endpoint_rule("bad-duration")
+def incremental_step(view: EndpointView) -> Findings:
+    """A duration in ISO 8601 form, and longer than nothing where nothing makes no sense.
+
+    Bad: `step: 7d`, `step: P0D`, `schedule: P0D`
+
+    Good: `step: P7D`, `schedule: PT15M`
+    """
+    incremental = view.endpoint.incremental
+    if (
+        incremental is not None
+        and incremental.step is not None
+        and duration_length(incremental.step) == 0
+    ):
+        yield Finding(("incremental", "step"), "a step of nothing never ends", "Write step: P7D.")
+    limit = view.endpoint.rate_limit
+    if limit is not None and duration_length(limit.per) == 0:
+        yield Finding(("rate_limit", "per"), "a period of nothing is no limit", "Write per: PT1M.")

@@ -1,1 +1,175 @@
-"""Rules about names."""
+"""Rules about templates: the names they use, and the names that nobody uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from oauth_taskflow.specs.problem import Finding, YamlPath, nearest
+from oauth_taskflow.specs.rules.registry import (
+    EndpointView,
+    Findings,
+    SpecView,
+    endpoint_rule,
+    spec_rule,
+)
+from oauth_taskflow.specs.scope import (
+    RESERVED_NAMES,
+    WINDOW,
+    WINDOW_NAMES,
+    destination_names,
+    request_names,
+)
+from oauth_taskflow.specs.templates import Template
+
+_DESTINATION_PATH = ("destination", "path")
+
+
+@endpoint_rule("template-syntax")
+def template_syntax(view: EndpointView) -> Findings:
+    """A template that Jinja cannot read, or a filter it does not have.
+
+    Bad: `path: "/v3/{{ contact.id }"`
+
+    Good: `path: "/v3/{{ contact.id }}"`
+    """
+    destination = (_DESTINATION_PATH, view.destination_template)
+    for path, template in [*view.request_templates, destination]:
+        if template.error:
+            yield Finding(path, f"not a template: {template.error}", "See the Jinja syntax.")
+
+
+@endpoint_rule("undefined-template-name")
+def undefined_template_name(view: EndpointView) -> Findings:
+    """A template uses a name that nothing provides: the task would fail when it renders.
+
+    Provided are the run's names (`ds`, `params`, `endpoint`, ...), each `for_each` variable, and `window.start` and
+    `window.end` where the endpoint has `incremental`. A destination has neither `window` nor records of a parent.
+
+    Bad: `params: {since: "{{ windw.start }}"}`
+
+    Good: `params: {since: "{{ window.start }}"}` with `incremental: {field: updatedAt, start: 2024-01-01}`
+    """
+    incremental = view.endpoint.incremental is not None
+    names = request_names(view.endpoint.for_each, incremental=incremental)
+    for path, template in view.request_templates:
+        yield from _undefined(view, path, template, names)
+    in_path = destination_names(view.lists)
+    yield from _undefined(view, _DESTINATION_PATH, view.destination_template, in_path)
+
+
+def _undefined(
+    view: EndpointView, path: YamlPath, template: Template, names: frozenset[str]
+) -> Findings:
+    for name, attribute in sorted(template.references):
+        if name not in names:
+            yield Finding(path, f"nothing provides the name {name!r}", _name_hint(name, names))
+        elif attribute:
+            yield from _undefined_attribute(view, path, name, attribute)
+
+
+def _name_hint(name: str, names: frozenset[str]) -> str:
+    if name == WINDOW:
+        return "The window is there in requests of endpoints with incremental."
+    return nearest(name, names)
+
+
+def _undefined_attribute(view: EndpointView, path: YamlPath, name: str, attribute: str) -> Findings:
+    attributes: Iterable[str] | None = None
+    if name == WINDOW:
+        attributes = WINDOW_NAMES
+    elif name == "params" and attribute != "get":
+        attributes = view.source.params
+    if attributes is not None and attribute not in attributes:
+        hint = nearest(attribute, attributes)
+        if name == "params" and not hint:
+            hint = f"Declare it at the top of the file: params: {{{attribute}: ...}}."
+        yield Finding(path, f"nothing provides the name '{name}.{attribute}'", hint)
+
+
+@endpoint_rule("unused-variable", "warning")
+def unused_variable(view: EndpointView) -> Findings:
+    """A `for_each` variable that no template uses sends the same request again and again.
+
+    Bad: `for_each: {region: [eu, us]}` with `request: {path: /orders}`
+
+    Good: `for_each: {region: [eu, us]}` with `request: {path: "/{{ region }}/orders"}`
+    """
+    for name in view.endpoint.for_each:
+        if name not in view.names_used:
+            hint = f'Use "{{{{ {name} }}}}" in the request, or remove it.'
+            yield Finding(("for_each", name), f"no template uses {name!r}", hint, at_key=True)
+
+
+@endpoint_rule("bad-variable-name")
+def bad_variable_name(view: EndpointView) -> Findings:
+    """A `for_each` variable must be usable in templates and must not hide a name that is there already.
+
+    Bad: `for_each: {contact-id: contacts}` (Jinja reads a minus), `for_each: {params: contacts}`
+
+    Good: `for_each: {contact: contacts}`
+    """
+    for name in view.endpoint.for_each:
+        if not name.isidentifier():
+            hint = f"Write {name.replace('-', '_')}."
+            message = f"templates cannot use the name {name!r}"
+            yield Finding(("for_each", name), message, hint, at_key=True)
+        elif name in RESERVED_NAMES:
+            message = f"the name {name!r} is already taken by the run"
+            yield Finding(("for_each", name), message, "Choose another name.", at_key=True)
+
+
+@spec_rule("unused-param", "warning")
+def unused_param(view: SpecView) -> Findings:
+    """A DAG param that no template uses has no effect when somebody sets it.
+
+    Bad: `params: {region: eu}` with no `{{ params.region }}` anywhere
+
+    Good: `params: {region: eu}` with `request: {params: {region: "{{ params.region }}"}}`
+    """
+    if not view.source.params:
+        return
+    used = {
+        attribute
+        for endpoint in view.endpoints
+        for template in (*(t for _, t in endpoint.request_templates), endpoint.destination_template)
+        for name, attribute in template.references
+        if name == "params"
+    }
+    if used & {"", "get"} and not used >= set(view.source.params):
+        return  # taken whole or by a computed name somewhere: cannot know
+    for name in view.source.params:
+        if name not in used:
+            message = f"no template uses the param {name!r}"
+            yield Finding(("params", name), message, "Remove it.", at_key=True)
+
+
+@spec_rule("endpoint-name-collision", "warning")
+def endpoint_name_collision(view: SpecView) -> Findings:
+    """Endpoint names that differ only in case or in - and _ share folders in some stores, and confuse people.
+
+    Bad: `endpoints: {open-deals: ..., open_deals: ...}`
+
+    Good: `endpoints: {open_deals: ..., all_deals: ...}`
+    """
+    seen: dict[str, str] = {}
+    for name in view.spec.endpoints:
+        plain = name.lower().replace("-", "_")
+        if plain in seen:
+            message = f"the name is too much like {seen[plain]!r}"
+            yield Finding(("endpoints", name), message, "Choose another name.", at_key=True)
+        seen.setdefault(plain, name)
+
+
+@spec_rule("task-id-collision")
+def task_id_collision(view: SpecView) -> Findings:
+    """An endpoint with a parent gets a second task, `<name>__batches`; no endpoint may be called that.
+
+    Bad: `endpoints: {notes: {for_each: {c: contacts}, ...}, notes__batches: ...}`
+
+    Good: any other name
+    """
+    for endpoint in view.endpoints:
+        helper = f"{endpoint.name}__batches"
+        if endpoint.parents and helper in view.spec.endpoints:
+            message = f"the task id {helper!r} is needed by endpoint {endpoint.name!r}"
+            yield Finding(("endpoints", helper), message, "Choose another name.", at_key=True)

@@ -1,1 +1,105 @@
-"""Rules about queries."""
+"""Rules about JMESPath expressions and regular expressions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+from oauth_taskflow.api.options import Cursors, NextUrls, Offsets, PageNumbers, Records
+from oauth_taskflow.specs.model import Endpoint, ForEachOptions
+from oauth_taskflow.specs.problem import Finding, YamlPath
+from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*\Z", re.ASCII)
+_PAGE_PATHS: dict[type, tuple[str, ...]] = {
+    PageNumbers: ("total_pages",),
+    Offsets: ("total",),
+    Cursors: ("next", "last_record"),
+    NextUrls: ("next",),
+}
+
+
+@endpoint_rule("bad-jmespath")
+def bad_jmespath(view: EndpointView) -> Findings:
+    """A path into the response that JMESPath cannot read; names with other characters need quotes.
+
+    Bad: `next: @odata.nextLink`, `records: data[`
+
+    Good: `next: '"@odata.nextLink"'`, `records: data[]`
+    """
+    for path, expression in _expressions(view.endpoint):
+        reason = "" if _PLAIN.match(expression) else _jmespath_error(expression)
+        if reason:
+            hint = "Quote names with other characters inside the text: '\"@type\"'."
+            yield Finding(path, f"not a JMESPath: {reason}", hint)
+
+
+@lru_cache(maxsize=4096)
+def _jmespath_error(expression: str) -> str:
+    import jmespath  # noqa: PLC0415  # most expressions are plain paths, which need no parser
+    from jmespath.exceptions import JMESPathError  # noqa: PLC0415  # as above
+
+    try:
+        jmespath.compile(expression)
+    except (JMESPathError, ValueError, RecursionError) as error:
+        return next(iter(str(error).splitlines()), "") or type(error).__name__
+    return ""
+
+
+def _expressions(endpoint: Endpoint) -> Iterator[tuple[YamlPath, str]]:
+    yield from _record_expressions(endpoint)
+    yield from _paginator_expressions(endpoint)
+    if endpoint.incremental is not None and endpoint.incremental.field is not None:
+        yield ("incremental", "field"), endpoint.incremental.field
+    for index, rule in enumerate(endpoint.responses):
+        if rule.when is not None:
+            yield ("responses", index, "when"), rule.when
+    for name, over in endpoint.for_each.items():
+        if isinstance(over, ForEachOptions):
+            yield from ((("for_each", name, "copy", key), p) for key, p in over.copy.items())
+
+
+def _record_expressions(endpoint: Endpoint) -> Iterator[tuple[YamlPath, str]]:
+    if isinstance(endpoint.records, Records):
+        yield ("records", "path"), endpoint.records.path or "@"
+    elif endpoint.records is not None:
+        yield ("records",), endpoint.records
+    if isinstance(endpoint.primary_key, list):
+        yield from ((("primary_key", i), key) for i, key in enumerate(endpoint.primary_key))
+    elif endpoint.primary_key is not None:
+        yield ("primary_key",), endpoint.primary_key
+
+
+def _paginator_expressions(endpoint: Endpoint) -> Iterator[tuple[YamlPath, str]]:
+    if endpoint.paginate is None:
+        return
+    for name in ("more", "last", *_PAGE_PATHS.get(type(endpoint.paginate), ())):
+        expression = getattr(endpoint.paginate, name)
+        if expression is not None:
+            yield ("paginate", name), expression
+
+
+@endpoint_rule("bad-regex")
+def bad_regex(view: EndpointView) -> Findings:
+    """A header condition is a regular expression, and this one cannot be read.
+
+    Bad: `header: {X-State: "*off"}`
+
+    Good: `header: {X-State: ".*off"}`
+    """
+    for index, rule in enumerate(view.endpoint.responses):
+        for name, pattern in rule.header.items():
+            reason = _regex_error(pattern)
+            if reason:
+                path = ("responses", index, "header", name)
+                yield Finding(path, f"not a regular expression: {reason}", "Escape symbols by \\.")
+
+
+@lru_cache(maxsize=1024)
+def _regex_error(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        return str(error)
+    return ""

@@ -1,1 +1,80 @@
-"""Rules about requests."""
+"""Rules about what is sent: path, method, body and connection."""
+
+from __future__ import annotations
+
+import re
+
+from oauth_taskflow.specs.problem import Finding
+from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
+
+_ABSOLUTE = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.\-]*:)?//")
+_BRACES = re.compile(r"(?<!\{)\{(\w+)\}(?!\})")
+
+
+@endpoint_rule("missing-path")
+def missing_path(view: EndpointView) -> Findings:
+    """Every endpoint says which path it asks for; write `/` for the base URL itself.
+
+    Bad: `request: {params: {limit: 100}}`
+
+    Good: `request: {path: /v3/contacts, params: {limit: 100}}`
+    """
+    if view.endpoint.request.path is None:
+        hint = "Write request: {path: /...}."
+        yield Finding((), "the request has no path", hint)
+
+
+@endpoint_rule("http-url")
+def http_url(view: EndpointView) -> Findings:
+    """The path is relative to the connection's base URL: credentials go to that host only.
+
+    Bad: `path: https://api.example.com/v3/contacts`
+
+    Good: `path: /v3/contacts`, and `https://api.example.com` as host of the connection.
+    """
+    if _ABSOLUTE.match(view.endpoint.request.path or ""):
+        hint = "Put scheme and host into the connection and keep the path here."
+        yield Finding(("request", "path"), "the path is an absolute URL", hint)
+
+
+@endpoint_rule("path-parameter-without-value")
+def path_parameter_without_value(view: EndpointView) -> Findings:
+    """Single braces are not a template: they would be sent as they stand.
+
+    Bad: `path: /v3/contacts/{id}/notes`
+
+    Good: `path: "/v3/contacts/{{ contact.id }}/notes"` with `for_each: {contact: contacts}`
+    """
+    for name in _BRACES.findall(view.endpoint.request.path or ""):
+        hint = f'Write "{{{{ {name} }}}}" with {name} under for_each or params.'
+        yield Finding(("request", "path"), f"the path parameter {{{name}}} gets no value", hint)
+
+
+@endpoint_rule("body-conflict")
+def body_conflict(view: EndpointView) -> Findings:
+    """A request has one body, JSON or form, and only methods with a body send it.
+
+    Bad: `request: {path: /search, json: {q: a}}` (GET)
+
+    Good: `request: {method: POST, path: /search, json: {q: a}}`
+    """
+    request = view.endpoint.request
+    bodies = [name for name in ("json", "form") if getattr(request, name) not in (None, {})]
+    if len(bodies) == 2:
+        yield Finding(("request", "form"), "json and form are both given", "Keep one body.")
+    if bodies and request.method == "GET":
+        message = f"a GET request carries no {bodies[0]} body"
+        yield Finding(("request", bodies[0]), message, "Write method: POST, or use params.")
+
+
+@endpoint_rule("connection-missing")
+def connection_missing(view: EndpointView) -> Findings:
+    """The DAG or the endpoint names the Airflow connection that holds host and credentials.
+
+    Bad: a spec without `connection`
+
+    Good: `connection: crm` at the top of the file
+    """
+    if view.endpoint.connection is None and view.source.connection is None:
+        hint = "Write connection: <conn_id> at the top of the file."
+        yield Finding((), "no connection is named", hint)

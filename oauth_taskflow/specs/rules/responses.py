@@ -1,1 +1,130 @@
-"""Rules about responses."""
+"""Rules about rules for answers."""
+
+from __future__ import annotations
+
+from oauth_taskflow.api.options import ResponseRule
+from oauth_taskflow.specs.problem import Finding
+from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
+
+_ANY = frozenset(range(100, 600))
+# 408, 409, 423, 425 and 429 say "later"; the other 4xx say "not like this".
+_HOPELESS = frozenset(range(400, 500)) - {408, 409, 423, 425, 429}
+_WAITING = frozenset({"retry", "rate_limit"})
+
+
+def _statuses(rule: ResponseRule) -> frozenset[int]:
+    """Every status the rule matches."""
+    if rule.status is None:
+        return _ANY
+    given = rule.status if isinstance(rule.status, tuple) else (rule.status,)
+    return frozenset().union(*(_expand(status) for status in given))
+
+
+def _expand(status: int | str) -> frozenset[int]:
+    if isinstance(status, int):
+        return frozenset({status})
+    if status.endswith("xx"):
+        first = int(status[0]) * 100
+        return frozenset(range(first, first + 100))
+    low, _, high = status.partition("-")
+    return frozenset(range(int(low), int(high) + 1))
+
+
+@endpoint_rule("rule-without-condition")
+def rule_without_condition(view: EndpointView) -> Findings:
+    """A rule without a condition would match every answer, good ones included.
+
+    Bad: `responses: [{action: skip}]`
+
+    Good: `responses: [{status: 404, action: skip}]`
+    """
+    for index, rule in enumerate(view.endpoint.responses):
+        if rule.status is None and rule.when is None and not rule.header:
+            yield Finding(("responses", index), "the rule has no condition", "Write status: 404.")
+        elif not _statuses(rule):
+            message = f"{rule.status!r} matches no status"
+            yield Finding(("responses", index, "status"), message, "Write low-high: 500-504.")
+
+
+@endpoint_rule("rule-without-action")
+def rule_without_action(view: EndpointView) -> Findings:
+    """A rule says what to do.
+
+    Bad: `responses: [{status: 404}]`
+
+    Good: `responses: [{status: 404, action: skip}]`
+    """
+    for index, rule in enumerate(view.endpoint.responses):
+        if rule.action is None:
+            hint = "Write action: retry, rate_limit, refresh, skip, end or fail."
+            yield Finding(("responses", index), "the rule has no action", hint)
+
+
+@endpoint_rule("rule-unreachable")
+def rule_unreachable(view: EndpointView) -> Findings:
+    """The first rule that matches decides, and earlier ones match all that this one does.
+
+    Bad: `[{status: 4xx, action: fail}, {status: 404, action: skip}]`
+
+    Good: `[{status: 404, action: skip}, {status: 4xx, action: fail}]`
+    """
+    covered: frozenset[int] = frozenset()
+    for index, rule in enumerate(view.endpoint.responses):
+        statuses = _statuses(rule)
+        if statuses and statuses <= covered:
+            yield Finding(("responses", index), "earlier rules match first", "Move it up.")
+        if rule.when is None and not rule.header:
+            covered |= statuses
+
+
+@endpoint_rule("retry-on-client-error", "warning")
+def retry_on_client_error(view: EndpointView) -> Findings:
+    """A 400, 401, 403 or 404 seldom gets better by itself; if this API's does, say how often to try.
+
+    Bad: `{status: 403, action: retry}`
+
+    Good: `{status: 403, action: retry, max_attempts: 3, wait: PT10S}`
+    """
+    raw = view.raw.get("responses", [])
+    for index, rule in enumerate(view.endpoint.responses):
+        hopeless = rule.status is not None and _statuses(rule) & _HOPELESS
+        narrowed = rule.when is not None or rule.header
+        if (
+            rule.action == "retry"
+            and hopeless
+            and not narrowed
+            and "max_attempts" not in raw[index]
+        ):
+            message = f"retries of {min(hopeless)} have no stated limit"
+            yield Finding(("responses", index), message, "Write max_attempts: 3.")
+
+
+@endpoint_rule("skip-on-server-error", "warning")
+def skip_on_server_error(view: EndpointView) -> Findings:
+    """Skipping 5xx answers turns an outage into silently missing records.
+
+    Bad: `{status: 5xx, action: skip}`
+
+    Good: `{status: 5xx, action: retry, max_attempts: 8}`
+    """
+    for index, rule in enumerate(view.endpoint.responses):
+        broken = rule.status is not None and max(_statuses(rule), default=0) >= 500
+        if rule.action in {"skip", "end"} and broken and rule.when is None:
+            message = "an outage would look like missing records"
+            yield Finding(("responses", index, "action"), message, "Write action: retry.")
+
+
+@endpoint_rule("rule-option-unused", "warning")
+def rule_option_unused(view: EndpointView) -> Findings:
+    """`wait` and `max_attempts` are for rules that ask again.
+
+    Bad: `{status: 404, action: skip, wait: PT5S}`
+
+    Good: `{status: 503, action: retry, wait: PT5S}`
+    """
+    raw = view.raw.get("responses", [])
+    for index, rule in enumerate(view.endpoint.responses):
+        for key in ("wait", "max_attempts"):
+            if key in raw[index] and rule.action not in _WAITING and rule.action is not None:
+                message = f"{key} has no effect with action: {rule.action}"
+                yield Finding(("responses", index, key), message, "Remove it.", at_key=True)

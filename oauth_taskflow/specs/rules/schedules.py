@@ -1,1 +1,209 @@
-"""Rules about schedules."""
+"""Rules about the DAG: when it runs, what it is called."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import timezone, tzinfo
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+from oauth_taskflow.specs.instants import duration_length, parse_instant
+from oauth_taskflow.specs.model import AssetSchedule
+from oauth_taskflow.specs.problem import Finding, nearest
+from oauth_taskflow.specs.rules.registry import Findings, SpecView, files_rule, spec_rule
+
+PRESETS = frozenset(
+    {
+        "@once",
+        "@hourly",
+        "@daily",
+        "@weekly",
+        "@monthly",
+        "@quarterly",
+        "@yearly",
+        "@continuous",
+    }
+)
+_DURATION_LIKE = re.compile(r"P(\d|T\d)")
+_STEP = r"(\*(/\d{1,2})?|\d{1,2})"
+_SIMPLE_CRON = re.compile(rf"{_STEP} {_STEP} \* \* (\*|[0-6])\Z", re.ASCII)
+_MAX_URI = 1500
+
+
+@spec_rule("bad-cron")
+def bad_cron(view: SpecView) -> Findings:
+    """The schedule is a cron expression with five fields, a preset, an ISO 8601 duration, assets or null.
+
+    Bad: `schedule: "61 * * * *"`, `schedule: "@hourli"`
+
+    Good: `schedule: "15 6 * * 1-5"`, `schedule: "@hourly"`, `schedule: PT15M`
+    """
+    schedule = view.source.schedule
+    if not isinstance(schedule, str) or schedule in PRESETS or _DURATION_LIKE.match(schedule):
+        return
+    if schedule.startswith("@"):
+        message = f"{schedule!r} is no preset"
+        yield Finding(("schedule",), message, nearest(schedule, PRESETS))
+    elif reason := _cron_error(schedule):
+        hint = "Write minute, hour, day, month and weekday: 15 6 * * 1-5."
+        yield Finding(("schedule",), f"{schedule!r} is no cron expression: {reason}", hint)
+
+
+@lru_cache(maxsize=1024)
+def _cron_error(expression: str) -> str:
+    simple = _SIMPLE_CRON.match(expression)
+    if simple is not None and _in_range(simple[1], 60) and _in_range(simple[3], 24):
+        return ""
+    from croniter import CroniterError, croniter  # noqa: PLC0415  # everyday expressions need no parser
+
+    if len(expression.split()) != 5:
+        return "five fields are needed"
+    try:
+        croniter(expression)
+    except (CroniterError, ValueError, KeyError, IndexError, TypeError) as error:
+        return str(error) or type(error).__name__
+    return ""
+
+
+def _in_range(part: str, limit: int) -> bool:
+    number = part.removeprefix("*").removeprefix("/")
+    return not number or (int(number) < limit and (part[0] != "*" or int(number) > 0))
+
+
+@spec_rule("bad-duration")
+def schedule_duration(view: SpecView) -> Findings:
+    """A duration in ISO 8601 form, and longer than nothing where nothing makes no sense.
+
+    Bad: `step: 7d`, `step: P0D`, `schedule: P0D`
+
+    Good: `step: P7D`, `schedule: PT15M`
+    """
+    schedule = view.source.schedule
+    if (
+        isinstance(schedule, str)
+        and _DURATION_LIKE.match(schedule)
+        and not duration_length(schedule)
+    ):
+        hint = "Write PT15M, PT6H or P1D."
+        yield Finding(("schedule",), f"{schedule!r} is no duration longer than nothing", hint)
+
+
+@spec_rule("bad-date")
+def dag_dates(view: SpecView) -> Findings:
+    """A date that does not exist, or not in ISO 8601 form.
+
+    Bad: `start_date: 2026-02-30`
+
+    Good: `start_date: 2026-02-28`, `start: 2026-02-28T06:00:00Z`
+    """
+    for key in ("start_date", "end_date"):
+        text: str | None = getattr(view.source, key)
+        if text is not None and parse_instant(text) is None:
+            hint = "Write it as 2026-01-31 or 2026-01-31T06:00:00Z."
+            yield Finding((key,), f"{text!r} is no date", hint)
+
+
+@spec_rule("start-after-end")
+def start_after_end(view: SpecView) -> Findings:
+    """A DAG whose end is before its start never runs.
+
+    Bad: `start_date: 2026-06-01` with `end_date: 2026-01-01`
+
+    Good: `start_date: 2026-01-01` with `end_date: 2026-06-01`
+    """
+    zone = _zone(view.source.timezone) or timezone.utc
+    start = parse_instant(view.source.start_date or "", zone)
+    end = parse_instant(view.source.end_date or "", zone)
+    if start is not None and end is not None and end < start:
+        yield Finding(("end_date",), "end_date is before start_date", "Exchange them.")
+
+
+@spec_rule("schedule-without-start", "warning")
+def schedule_without_start(view: SpecView) -> Findings:
+    """A schedule needs a start_date to catch up from, and catchup: true needs it to do anything.
+
+    Bad: `schedule: "@daily"` with `catchup: true`
+
+    Good: the same with `start_date: 2026-01-01`
+    """
+    source = view.source
+    if source.catchup and source.start_date is None:
+        yield Finding(("catchup",), "catchup has no start_date to begin at", "Write start_date.")
+
+
+@spec_rule("unknown-timezone")
+def unknown_timezone(view: SpecView) -> Findings:
+    """Zones are named as in the IANA database.
+
+    Bad: `timezone: Europe/Berln`, `timezone: CEST`
+
+    Good: `timezone: Europe/Berlin`
+    """
+    name = view.source.timezone
+    if _zone(name) is None:
+        from zoneinfo import available_timezones  # noqa: PLC0415  # reads hundreds of files
+
+        yield Finding(
+            ("timezone",), f"there is no zone {name!r}", nearest(name, available_timezones())
+        )
+
+
+@lru_cache(maxsize=256)
+def _zone(name: str) -> tzinfo | None:
+    if name == "UTC":
+        return timezone.utc
+    from zoneinfo import ZoneInfo  # noqa: PLC0415  # most specs are in UTC
+
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, LookupError):
+        return None
+
+
+@spec_rule("bad-asset-uri")
+def bad_asset_uri(view: SpecView) -> Findings:
+    """An asset is a name or a URI that Airflow accepts: printable ASCII, at most 1500 characters, not airflow:.
+
+    Bad: `schedule: {assets: ["airflow://x"]}`, `schedule: {assets: ["s3:/lake"]}`
+
+    Good: `schedule: {assets: ["s3://lake/raw/contacts"]}`
+    """
+    if not isinstance(view.source.schedule, AssetSchedule):
+        return
+    for index, uri in enumerate(view.source.schedule.assets):
+        reason = _uri_error(uri)
+        if reason:
+            yield Finding(("schedule", "assets", index), reason, "Write s3://bucket/key or a name.")
+
+
+def _uri_error(uri: str) -> str:
+    if not uri.isascii() or not uri.isprintable() or uri.strip() != uri or len(uri) > _MAX_URI:
+        return "an asset is printable ASCII without blanks around it, at most 1500 characters"
+    try:
+        parts = urlsplit(uri)
+    except ValueError as error:
+        return f"not a URI: {error}"
+    if parts.scheme.lower() == "airflow":
+        return "the scheme airflow is reserved"
+    if parts.password:
+        return "a URI must not contain a password"
+    if "://" not in uri and re.match(r"[a-z0-9+.-]+:/", uri):
+        return "after the scheme come two slashes"
+    return ""
+
+
+@files_rule("duplicate-dag-id")
+def duplicate_dag_id(views: Sequence[SpecView]) -> Iterator[tuple[SpecView, Finding]]:
+    """Two files with one dag_id: Airflow would show one of them, now this, now that.
+
+    Bad: `dag_id: crm` in crm.yaml and in crm_copy.yaml
+
+    Good: one dag_id per file
+    """
+    first: dict[str, SpecView] = {}
+    for view in views:
+        other = first.setdefault(view.source.dag_id, view)
+        if other is not view:
+            message = f"the dag_id {view.source.dag_id!r} is already used in {other.spec.path}"
+            yield view, Finding(("dag_id",), message, "Choose another dag_id.")

@@ -1,1 +1,102 @@
-"""Rules about secrets."""
+"""Rules about secrets: they belong into the Airflow connection, never into a spec."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from oauth_taskflow.redaction import is_sensitive_name
+from oauth_taskflow.specs.problem import Finding, YamlPath
+from oauth_taskflow.specs.rules.registry import Findings, SpecView, spec_rule
+from oauth_taskflow.specs.templates import template_texts
+
+_BEARER = re.compile(r"(?i)\b(?:bearer|basic|token)\s+[A-Za-z0-9._~+/=-]{8,}")
+_JWT = re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.")
+_USERINFO = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@{}]+:[^/\s@{}]+@")
+_LONG = re.compile(r"[A-Za-z0-9+/_=-]{32,}")
+_SIGNS = re.compile(
+    "|".join(p.pattern.removeprefix("(?i)") for p in (_BEARER, _JWT, _USERINFO, _LONG)),
+    re.IGNORECASE,
+)
+_MIN_ENTROPY = 4.0
+_HINT = "Keep it in the Airflow connection; the session adds it to each request."
+# Where names are the API's, so that a secret-looking name means a secret value.
+_NAMED_VALUES = ("params", "headers", "json", "form")
+# Texts for people, and texts that name things rather than hold them.
+_PROSE = frozenset({"description", "doc_md", "message"})
+
+
+@spec_rule("secret-literal")
+def secret_literal(view: SpecView) -> Findings:
+    """A secret in a spec ends up in version control, in Airflow's UI and in every copy of the file.
+
+    Found are values under names like `api_key` or `Authorization`, `Bearer ...`, JSON Web Tokens, passwords in URLs,
+    and long random-looking text.
+
+    Bad: `headers: {Authorization: Bearer eyJhbGciOi...}`
+
+    Good: no such header; `connection: crm` holds the credentials
+    """
+    told: set[YamlPath] = set()
+    if _SIGNS.search(view.text):
+        for path, text in template_texts(view.raw, ()):
+            reason = _reason(path, text)
+            if reason:
+                told.add(path)
+                yield Finding(path, reason, _HINT)
+    for path, text in _named_values(view):
+        if path not in told:
+            yield Finding(
+                path, f"{_last_name(path)!r} holds a literal that looks like a secret", _HINT
+            )
+
+
+def _reason(path: YamlPath, text: str) -> str:
+    prose = path[-1] in _PROSE
+    if _JWT.search(text):
+        return "the value looks like a JSON Web Token"
+    if _USERINFO.search(text):
+        return "the URL holds a password"
+    if not prose and _BEARER.search(text):
+        return "the value holds a literal credential"
+    if not prose and any(_is_random(match[0]) for match in _LONG.finditer(text)):
+        return "the value looks like a key or token"
+    return ""
+
+
+def _named_values(view: SpecView) -> Iterator[tuple[YamlPath, str]]:
+    """Literal texts under names that usually hold secrets, where names are the API's or the author's."""
+    parts: list[tuple[YamlPath, Any]] = [(("params",), view.raw.get("params"))]
+    for endpoint in view.endpoints:
+        request = endpoint.raw.get("request", {})
+        at = ("endpoints", endpoint.name, "request")
+        parts += [((*at, name), request.get(name)) for name in _NAMED_VALUES]
+    for prefix, value in parts:
+        for path, text in template_texts(value, prefix):
+            if text and "{{" not in text and path != prefix and _is_sensitive(_last_name(path)):
+                yield path, text
+
+
+def _last_name(path: YamlPath) -> str:
+    return next((part for part in reversed(path) if isinstance(part, str)), "")
+
+
+@lru_cache(maxsize=4096)
+def _is_sensitive(name: str) -> bool:
+    return is_sensitive_name(name)
+
+
+def _is_random(text: str) -> bool:
+    """Whether ``text`` mixes letters and digits as keys do: more than words, dates or paths."""
+    if not any(c.isdigit() for c in text) or not any(c.isalpha() for c in text):
+        return False
+    if text.count("/") > 1 or text.count("_") + text.count("-") > len(text) // 8:
+        return False
+    counts = Counter(text)
+    entropy = -sum(n / len(text) * math.log2(n / len(text)) for n in counts.values())
+    hexadecimal = all(c in "0123456789abcdefABCDEF" for c in text)
+    return entropy >= (3.0 if hexadecimal else _MIN_ENTROPY)
