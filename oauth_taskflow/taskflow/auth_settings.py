@@ -24,6 +24,9 @@ from oauth_taskflow.taskflow.settings import (
 )
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_TOKEN_HEADER = re.compile(
+    rf"(?P<name>{_HEADER_NAME.pattern})(?:\s*:\s*(?:(?P<scheme>\S+) +)?\{{token\}})?"
+)
 _LOGIN_FIELDS = {"username": "{login}", "password": "{password}"}
 
 
@@ -66,15 +69,14 @@ def _token_header(fields: Fields) -> TokenHeader:
     text = fields.values.get("token_header", "")
     if not text:
         return TokenHeader()
-    name, colon, form = text.partition(":")
-    name, form = name.strip(), form.strip() if colon else "{token}"
-    if not _HEADER_NAME.fullmatch(name) or form.count("{token}") != 1:
+    match = _TOKEN_HEADER.fullmatch(text)
+    if match is None:
         raise fields.error(
             "This is not a header with a place for the token",
             "token_header",
-            "Write it as in 'X-Auth-Token: {token}'.",
+            "Write it as in X-Auth-Token: {token} or Authorization: Token {token}.",
         )
-    return TokenHeader(name, form)
+    return TokenHeader(match["name"], match["scheme"] or "")
 
 
 def _oauth2(fields: Fields) -> OAuth2Settings:
@@ -117,7 +119,7 @@ def _token_url(fields: Fields) -> str:
         raise fields.error(
             "The token endpoint is not an https URL",
             "token_url",
-            "Write it as https://id.example.com/token; http is for this machine only.",
+            "Write it as https://id.example.com/token; plain http is accepted for 127.0.0.1 and [::1].",
         )
     return url
 

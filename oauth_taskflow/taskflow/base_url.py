@@ -79,9 +79,7 @@ def _netloc(conn_id: str, parts: SplitResult, port: int | None) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether ``host`` is this machine: ``localhost`` or a loopback address literal."""
-    if host == "localhost":
-        return True
+    """Whether ``host`` is a loopback address literal; names are not: what they resolve to is not ours to say."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

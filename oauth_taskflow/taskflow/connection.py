@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Mapping
 from typing import Any, Protocol
+from urllib.parse import quote_plus
 
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.redaction import is_sensitive_name
@@ -17,7 +18,9 @@ from oauth_taskflow.taskflow.auth_settings import AUTH_READERS, Fields
 from oauth_taskflow.taskflow.base_url import base_url
 from oauth_taskflow.taskflow.connection_fields import (
     BY_NAME,
-    HTTP_HOOK_KEYS,
+    HTTP_HOOK_IGNORED,
+    HTTP_HOOK_NAMES,
+    HTTP_HOOK_OPTIONS,
     PLANNED,
 )
 from oauth_taskflow.taskflow.field_values import BadValue, convert, is_given, nearest
@@ -81,7 +84,9 @@ def parse_connection(connection: AirflowConnection) -> ConnectionSettings:
             hint="Use type oauth2, or http with auth_type in its extra.",
         )
     older = conn_type in _HTTP_TYPES
-    values = _checked_values(conn_id, _extra(connection), older=older)
+    extra = _extra(connection)
+    options = _taken_by_http_hook(extra) if older else {}
+    values = _checked_values(conn_id, extra)
     _check_auth_type(conn_id, values, older=older)
     fields = Fields(
         conn_id=conn_id,
@@ -90,7 +95,19 @@ def parse_connection(connection: AirflowConnection) -> ConnectionSettings:
         password=connection.password or "",
         values=values,
     )
-    return _settings(fields)
+    return _settings(fields, options)
+
+
+def _taken_by_http_hook(extra: dict[str, Any]) -> dict[str, Any]:
+    """Takes out of ``extra`` what ``HttpHook`` reads for itself, and gives its other names our spelling."""
+    for name, ours in HTTP_HOOK_NAMES.items():
+        if name in extra:
+            extra.setdefault(ours, extra.pop(name))
+    for name in HTTP_HOOK_IGNORED:
+        extra.pop(name, None)
+    if not extra.get("srv_lookup"):
+        extra.pop("srv_lookup", None)
+    return {name: extra.pop(name) for name in sorted(HTTP_HOOK_OPTIONS) if name in extra}
 
 
 def _base_url(connection: AirflowConnection, conn_type: str) -> str:
@@ -124,20 +141,19 @@ def _extra(connection: AirflowConnection) -> dict[str, Any]:
     return extra
 
 
-def _checked_values(conn_id: str, extra: Mapping[str, Any], *, older: bool) -> dict[str, Any]:
+def _checked_values(conn_id: str, extra: Mapping[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for key, raw in extra.items():
-        name = HTTP_HOOK_KEYS.get(key, key) if older else key
-        if not name or not is_given(raw):
+    for name, raw in extra.items():
+        if not is_given(raw):
             continue
         if name not in BY_NAME:
-            raise _unknown(conn_id, key)
+            raise _unknown(conn_id, name)
         try:
             values[name] = convert(BY_NAME[name], raw)
         except BadValue as problem:
             hint = nearest(str(raw), BY_NAME[name].choices)
             raise ConnectionConfigError(
-                f"The value {problem}", conn_id=conn_id, field=key, hint=hint
+                f"The value {problem}", conn_id=conn_id, field=name, hint=hint
             ) from None
     return values
 
@@ -183,7 +199,7 @@ _LEAK_WARNING = (
 )
 
 
-def _settings(fields: Fields) -> ConnectionSettings:
+def _settings(fields: Fields, http_options: Mapping[str, Any]) -> ConnectionSettings:
     values = fields.values
     auth = AUTH_READERS[values.get("auth_type", "oauth2")](fields)
     return ConnectionSettings(
@@ -196,6 +212,7 @@ def _settings(fields: Fields) -> ConnectionSettings:
         verify=values.get("verify", True),
         cert=values.get("cert"),
         proxies=values.get("proxies", {}),
+        http_options=http_options,
         secrets=_secrets(fields),
     )
 
@@ -209,5 +226,7 @@ def _secrets(fields: Fields) -> tuple[str, ...]:
         elif isinstance(value, dict):
             found += [item for key, item in value.items() if is_sensitive_name(key)]
     if fields.login and fields.password:
+        # What Basic authentication encodes, both as it stands and form-encoded first (RFC 6749 §2.3.1).
         found.append(f"{fields.login}:{fields.password}")
+        found.append(f"{quote_plus(fields.login)}:{quote_plus(fields.password)}")
     return tuple(dict.fromkeys(secret for secret in found if secret))

@@ -283,16 +283,11 @@ PLANNED = {
     "subject": "Leave it out.",
     "username": "Leave it out.",
     "dpop": "Leave it out.",
+    "srv_lookup": "Write the host and port that the record names.",
     "write_back": "Leave it out; the token store keeps rotated tokens.",
 }
-# What HttpHook takes out of extra for itself; an ``http`` connection may hold these. Names on the right are ours.
-HTTP_HOOK_KEYS = {
-    "proxy": "proxies",
-    "verify_ssl": "verify",
-    "stream": "",
-    "allow_redirects": "",
-    "max_redirects": "",
-    "trust_env": "",
-    "check_response": "",
-    "srv_lookup": "",
-}
+# What HttpHook takes out of extra for itself; an ``http`` connection may hold these.
+HTTP_HOOK_NAMES = {"proxy": "proxies", "verify_ssl": "verify"}
+HTTP_HOOK_OPTIONS = frozenset({"stream", "allow_redirects", "max_redirects", "check_response"})
+# Taken and not acted on: proxies and .netrc of the environment are never read.
+HTTP_HOOK_IGNORED = frozenset({"trust_env"})

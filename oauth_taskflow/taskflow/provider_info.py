@@ -1,14 +1,75 @@
-"""What Airflow's provider registry reads (entry point ``apache_airflow_provider``)."""
+"""What Airflow's provider registry reads (entry point ``apache_airflow_provider``).
+
+Every ``airflow`` process loads this at its start: it is data, built from tables, and imports nothing heavy.
+"""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
+
+from oauth_taskflow.taskflow.connection_fields import FIELDS
+
+_INTEGRATION = "OAuth 2.0"
+_HOOK = "oauth_taskflow.taskflow.hook"
+_CLI = "oauth_taskflow.taskflow.cli"
 
 
 def get_provider_info() -> dict[str, Any]:
     """The provider metadata: connection types, decorators, CLI and configuration."""
-    return {
+    info: dict[str, Any] = {
         "package-name": "oauth-taskflow",
         "name": "OAuth TaskFlow",
         "description": "OAuth-protected REST APIs in Airflow.",
+        "integrations": [{"integration-name": _INTEGRATION, "tags": ["protocol"]}],
+        "hooks": [{"integration-name": _INTEGRATION, "python-modules": [_HOOK]}],
+        "connection-types": [_connection_type()],
+        "task-decorators": [
+            {"name": "oauth", "class-name": "oauth_taskflow.taskflow.decorator.oauth_task"}
+        ],
+        "config": {"oauth_taskflow": _config()},
+    }
+    if find_spec(_CLI) is not None:
+        info["cli"] = [f"{_CLI}.get_cli_commands"]
+    return info
+
+
+def _connection_type() -> dict[str, Any]:
+    return {
+        "connection-type": "oauth2",
+        "hook-name": "OAuth 2.0",
+        "hook-class-name": f"{_HOOK}.OAuth2Hook",
+        "ui-field-behaviour": {
+            "hidden-fields": ["schema", "port"],
+            "relabeling": {
+                "host": "API base URL",
+                "login": "Client ID (or user name)",
+                "password": "Client secret (or token, key, password)",
+            },
+            "placeholders": {
+                "host": "https://api.example.com/v3",
+                "login": "client id of the registered application",
+            },
+        },
+        "conn-fields": {field.name: field.form_field() for field in FIELDS if field.in_form},
+    }
+
+
+def _config() -> dict[str, Any]:
+    return {
+        "description": "Where OAuth tokens are kept.",
+        "options": {
+            "token_store": {
+                "description": (
+                    "SQLAlchemy URL of the token store. Empty: a SQLite file, $AIRFLOW_HOME/oauth_taskflow.db, which "
+                    "serves one machine. Under Celery, Kubernetes or Edge executors, name a PostgreSQL or MySQL "
+                    "database that all workers reach. Tokens are encrypted with [core] fernet_key."
+                ),
+                "version_added": "0.1.0",
+                "type": "string",
+                "sensitive": True,
+                "example": "postgresql+psycopg://airflow@db.example.com/oauth_tokens",
+                "default": "",
+            },
+        },
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 GrantType = Literal["client_credentials", "refresh_token"]
 ClientAuthMethod = Literal["client_secret_basic", "client_secret_post", "none"]
@@ -12,10 +12,10 @@ ClientAuthMethod = Literal["client_secret_basic", "client_secret_post", "none"]
 
 @dataclass(frozen=True)
 class TokenHeader:
-    """The request header that carries the token; ``format`` holds the place ``{token}``."""
+    """The request header that carries the token, after ``scheme`` and a blank; an empty scheme sends it bare."""
 
     name: str = "Authorization"
-    format: str = "Bearer {token}"
+    scheme: str = "Bearer"
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,7 @@ AuthSettings: TypeAlias = (
 class ConnectionSettings:
     """One Airflow Connection, checked. ``timeout`` is (connect, read) in seconds.
 
+    ``http_options`` are the options of ``HttpHook`` that an older ``http`` connection may hold; our hook honours them.
     ``secrets`` are all values that must never be shown, whatever the kind of authentication.
     """
 
@@ -110,4 +111,5 @@ class ConnectionSettings:
     verify: bool | str = True
     cert: str | tuple[str, str] | None = None
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    http_options: Mapping[str, Any] = field(default_factory=dict)
     secrets: tuple[str, ...] = field(default=(), repr=False)

@@ -1,0 +1,62 @@
+"""What happens behind Airflow's "Test" button and ``airflow connections test``."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from oauth_taskflow.errors import OAuthTaskflowError
+from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.redaction import redact_url
+from oauth_taskflow.taskflow.connection_source import load_settings
+from oauth_taskflow.taskflow.sessions import session_for, token_source
+from oauth_taskflow.taskflow.settings import ConnectionSettings, OAuth2Settings
+
+
+def try_connection(conn_id: str) -> tuple[bool, str]:
+    """Whether the connection works, and one sentence for people.
+
+    Kinds with a token endpoint or a login fetch a token; the others call the API's base URL, and only a 401 or 403
+    counts against them.
+    """
+    try:
+        return _try(load_settings(conn_id))
+    except OAuthTaskflowError as error:
+        return False, str(error)
+
+
+def _try(settings: ConnectionSettings) -> tuple[bool, str]:
+    auth = settings.auth
+    if isinstance(auth, OAuth2Settings) and auth.refresh_token and _is_trial(settings.conn_id):
+        return True, (
+            "The settings are complete. The refresh token was not tried: it may be single-use, and the next task would "
+            "find it spent. Save the connection and run: airflow connections test <conn_id>"
+        )
+    source = token_source(settings)
+    if source is not None:
+        return True, _describe(source.token())
+    return _call_api(settings)
+
+
+def _is_trial(conn_id: str) -> bool:
+    """Whether Airflow's UI tests a form: it does so under a random name, which no task will ever ask for."""
+    served = os.environ.get("_AIRFLOW_PROCESS_CONTEXT") == "server"
+    random_name = re.fullmatch(r"[A-Za-z0-9]{8}", conn_id) is not None
+    return served and random_name and f"AIRFLOW_CONN_{conn_id.upper()}" in os.environ
+
+
+def _describe(token: Token) -> str:
+    lifetime = ""
+    if token.expires_at is not None:
+        lifetime = f", valid for {token.expires_at - token.obtained_at:.0f} s"
+    scope = f", scope {token.scope!r}" if token.scope else ""
+    return f"Token received{lifetime}{scope}."
+
+
+def _call_api(settings: ConnectionSettings) -> tuple[bool, str]:
+    with session_for(settings) as session:
+        status = session.get("").status_code
+    answer = f"HTTP {status} from {redact_url(settings.base_url)}"
+    if status in {401, 403}:
+        return False, f"The credentials were refused: {answer}."
+    return True, f"The API answered: {answer}."

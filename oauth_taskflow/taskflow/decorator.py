@@ -1,0 +1,194 @@
+"""``@oauth_task`` and ``@task.oauth``: a TaskFlow function that is handed an authenticated session at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+
+from airflow.providers.common.compat.sdk import task_decorator_factory
+from airflow.providers.standard.decorators.python import _PythonDecoratedOperator
+
+from oauth_taskflow.taskflow.facade import by_keyword, injected_names, make_facade, original
+from oauth_taskflow.taskflow.retry_policy import (
+    HAS_RETRY_POLICIES,
+    OAuthRetryPolicy,
+    fail_fast,
+)
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from airflow.sdk.bases.decorator import Task
+
+    from oauth_taskflow.api.session import OAuthSession
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+ConnId = str | Mapping[str, str]
+DEFAULT_CONN_ID = "oauth2_default"
+
+
+class OAuthDecoratedOperator(_PythonDecoratedOperator):
+    """The operator behind ``@oauth_task``: a Python task whose session parameters are filled when it runs.
+
+    Sessions live in the context for the time of the call only, so they are in no template, XCom or serialised DAG.
+
+    Args:
+        conn_id: the Airflow connection, or one per session parameter; templated.
+        session_arg: name of the session parameter when ``conn_id`` is one connection.
+    """
+
+    custom_operator_name = "@task.oauth"
+    # Rendered in this order: conn_id may read the arguments of a mapped task, as in {{ task.op_kwargs['tenant'] }}.
+    template_fields = (*_PythonDecoratedOperator.template_fields, "conn_id")
+
+    def __init__(
+        self,
+        *,
+        conn_id: ConnId = DEFAULT_CONN_ID,
+        session_arg: str = "session",
+        python_callable: Callable[..., Any],
+        **kwargs: Any,
+    ) -> None:
+        facade = make_facade(python_callable, session_names(conn_id, session_arg))
+        super().__init__(python_callable=facade, **kwargs)
+        self.conn_id = conn_id
+        self.session_arg = session_arg
+        if HAS_RETRY_POLICIES and self.retry_policy is None:
+            self.retry_policy = OAuthRetryPolicy()
+        self._check_names()
+
+    def _check_names(self) -> None:
+        expected = injected_names(self.python_callable)
+        named = session_names(self.conn_id, self.session_arg)
+        if sorted(expected) != sorted(named):
+            raise TypeError(
+                f"Task {self.task_id!r} fills the session parameters {', '.join(expected)}, but its conn_id names "
+                f"{', '.join(named)}. Give conn_id in the same form as the decorator has it."
+            )
+
+    def execute(self, context: Context) -> Any:
+        """Call the function with its sessions. Called by Airflow.
+
+        Raises:
+            OAuthTaskflowError: typed errors of connection, token and API; ``.retryable`` tells Airflow.
+            ResultRefused: the function returned or pushed a session or a token.
+        """
+        try:
+            with self._sessions(context):
+                return super().execute(context)
+        except Exception as error:
+            raised = fail_fast(error)
+            if raised is error:
+                raise
+            raise raised from error
+
+    def execute_callable(self) -> Any:
+        """Call the function and look at what it returns, before Airflow logs it. Called by ``execute``."""
+        from oauth_taskflow.taskflow.xcom_guard import refuse_secrets  # noqa: PLC0415 - loads requests
+
+        return refuse_secrets(super().execute_callable(), f"of task {self.task_id!r}")
+
+    @contextmanager
+    def _sessions(self, context: Context) -> Iterator[None]:
+        from oauth_taskflow.taskflow.sessions import open_session  # noqa: PLC0415 - loads requests
+        from oauth_taskflow.taskflow.xcom_guard import guarded_pushes  # noqa: PLC0415 - loads requests
+
+        facade = self.python_callable
+        values: dict[str, Any] = context  # type: ignore[assignment]  # PythonOperator takes arguments out of it
+        with ExitStack() as stack:
+            stack.enter_context(guarded_pushes(context))
+            opened = {
+                name: stack.enter_context(open_session(conn_id))
+                for name, conn_id in self._conn_ids().items()
+            }
+            arguments = self.op_args, self.op_kwargs
+            self.op_args, self.op_kwargs = (), by_keyword(facade, *arguments)
+            self.python_callable = original(facade)
+            values.update(opened)
+            try:
+                yield
+            finally:
+                # Callbacks run later with this context and this operator: no session may be left in either.
+                self.op_args, self.op_kwargs = arguments
+                self.python_callable = facade
+                for name in opened:
+                    values.pop(name, None)
+
+    def _conn_ids(self) -> Mapping[str, str]:
+        return {self.session_arg: self.conn_id} if isinstance(self.conn_id, str) else self.conn_id
+
+
+def session_names(conn_id: ConnId, session_arg: str) -> tuple[str, ...]:
+    """The parameters that ``conn_id`` fills."""
+    return tuple(conn_id) if isinstance(conn_id, Mapping) else (session_arg,)
+
+
+class TaskMaker(Protocol):
+    """What ``@oauth_task(...)`` returns, for type checkers: a session that comes first is no argument of the call."""
+
+    @overload
+    def __call__(self, function: Callable[Concatenate[OAuthSession, P], R], /) -> Task[P, R]: ...
+
+    @overload
+    def __call__(self, function: Callable[..., R], /) -> Task[..., R]: ...
+
+
+@overload
+def oauth_task(python_callable: Callable[Concatenate[OAuthSession, P], R], /) -> Task[P, R]: ...
+
+
+@overload
+def oauth_task(python_callable: Callable[..., R], /) -> Task[..., R]: ...
+
+
+@overload
+def oauth_task(
+    *,
+    conn_id: ConnId = ...,
+    session_arg: str = ...,
+    multiple_outputs: bool | None = ...,
+    **kwargs: Any,
+) -> TaskMaker: ...
+
+
+def oauth_task(
+    python_callable: Callable[..., Any] | None = None,
+    *,
+    multiple_outputs: bool | None = None,
+    **kwargs: Any,
+) -> Any:
+    """Make a function an Airflow task that is handed an authenticated ``OAuthSession``.
+
+    The session is injected when the task runs and is no argument of the call; everything else is as with ``@task``:
+    ``.override()``, ``.partial().expand()``, setup and teardown, task groups, retries, context keys.
+
+    >>> @oauth_task(conn_id="crm", retries=2)  # doctest: +SKIP
+    ... def contacts(session: OAuthSession, since: str) -> list[dict]:
+    ...     return session.get("/v3/contacts", params={"since": since}).json()
+
+    Args:
+        python_callable: the function.
+        multiple_outputs: unroll a returned mapping into one XCom per key; by default the return annotation decides.
+        kwargs: ``conn_id``: the Airflow connection, templated (default ``oauth2_default``), or a mapping of parameter
+            names to connections; ``session_arg``: name of the session parameter (default ``session``); and any
+            argument of an Airflow operator.
+
+    Raises:
+        TypeError: the function cannot take a session.
+    """
+    names = session_names(
+        kwargs.get("conn_id", DEFAULT_CONN_ID), kwargs.get("session_arg", "session")
+    )
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        # conn_id is passed on only where it was given: otherwise default_args={"conn_id": …} would never be seen.
+        return task_decorator_factory(
+            python_callable=make_facade(function, names),
+            multiple_outputs=multiple_outputs,
+            decorated_operator_class=OAuthDecoratedOperator,
+            **kwargs,
+        )
+
+    return decorate if python_callable is None else decorate(python_callable)

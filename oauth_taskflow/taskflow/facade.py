@@ -1,0 +1,113 @@
+"""The parse-time stand-in of an ``@oauth_task`` function: the same function minus its injected parameters.
+
+Airflow checks a call against ``inspect.signature`` and copies and serialises the function by reference. So the stand-in
+is a plain function whose ``__signature__`` lacks the session; a callable object would break ``copy.deepcopy(dag)``.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NoReturn
+
+from airflow.sdk.definitions.context import KNOWN_CONTEXT_KEYS
+
+_MARK = "_oauth_parameters"
+_Parameter = inspect.Parameter
+
+
+def make_facade(function: Callable[..., Any], names: tuple[str, ...]) -> Callable[..., Any]:
+    """``function`` as Airflow may see it: without the parameters ``names``, which are filled when the task runs.
+
+    Raises:
+        TypeError: the function cannot take a session; the text says why and what to write.
+    """
+    if injected_names(function):
+        return function
+    signature = _checked(function, names)
+    # The user's globals let Airflow read the return annotation, from which it infers multiple_outputs.
+    stand_in = types.FunctionType(_only_in_a_task.__code__, function.__globals__, function.__name__)
+    functools.update_wrapper(stand_in, function)
+    kept = [p for name, p in signature.parameters.items() if name not in names]
+    vars(stand_in)["__signature__"] = signature.replace(parameters=kept)
+    vars(stand_in)[_MARK] = names
+    return stand_in
+
+
+def injected_names(function: Callable[..., Any]) -> tuple[str, ...]:
+    """The injected parameters of a stand-in; nothing for any other function."""
+    names: tuple[str, ...] = getattr(function, _MARK, ())
+    return names
+
+
+def original(facade: Callable[..., Any]) -> Callable[..., Any]:
+    """The function behind a stand-in; Airflow sees at run time whether it is a generator."""
+    function: Callable[..., Any] = vars(facade)["__wrapped__"]
+    return function
+
+
+def by_keyword(
+    facade: Callable[..., Any], args: Collection[Any], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The call's arguments by name: an injected parameter may come first, so positions would be off by one."""
+    bound = inspect.signature(facade).bind_partial(*args)
+    return {**bound.arguments, **kwargs}
+
+
+def _checked(function: Callable[..., Any], names: tuple[str, ...]) -> inspect.Signature:
+    problem, advice = _kind_problem(function)
+    if problem:
+        raise _refusal(function, problem, advice)
+    signature = inspect.signature(function)
+    for name in names:
+        problem, advice = _name_problem(signature, name)
+        if problem:
+            raise _refusal(function, problem, advice)
+    for parameter in signature.parameters.values():
+        problem, advice = _parameter_problem(parameter)
+        if problem:
+            raise _refusal(function, problem, advice)
+    return signature
+
+
+def _refusal(function: Callable[..., Any], problem: str, advice: str) -> TypeError:
+    name = getattr(function, "__qualname__", type(function).__name__)
+    return TypeError(f"@oauth_task cannot wrap {name}(): {problem}. {advice}")
+
+
+def _kind_problem(function: Callable[..., Any]) -> tuple[str, str]:
+    if not isinstance(function, types.FunctionType):
+        return "it is not a plain function", "Write it with def at the top of the DAG file."
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        return (
+            "async functions are not supported by this version of oauth-taskflow",
+            "Write def instead of async def.",
+        )
+    return "", ""
+
+
+def _name_problem(signature: inspect.Signature, name: str) -> tuple[str, str]:
+    if name in KNOWN_CONTEXT_KEYS:
+        return f"{name!r} is a key of Airflow's context", "Give the parameter another name."
+    if name not in signature.parameters:
+        return f"it has no parameter named {name!r}", f"Add it, as in def f({name}: OAuthSession)."
+    if signature.parameters[name].default is not _Parameter.empty:
+        return f"{name!r} has a default, which would never be used", "Remove the default."
+    return "", ""
+
+
+def _parameter_problem(parameter: inspect.Parameter) -> tuple[str, str]:
+    if parameter.name == "self":
+        return "it is a method", "Decorate a function; methods are no tasks."
+    if parameter.kind is _Parameter.VAR_POSITIONAL:
+        return f"it takes *{parameter.name}", "Name each argument."
+    if parameter.kind is _Parameter.POSITIONAL_ONLY:
+        return f"{parameter.name!r} is positional-only", "Remove the slash from the signature."
+    return "", ""
+
+
+def _only_in_a_task(*_args: Any, **_kwargs: Any) -> NoReturn:
+    # This code runs with the user's globals: it can name nothing but builtins.
+    raise RuntimeError("An @oauth_task function runs inside a task only; call it within a DAG.")

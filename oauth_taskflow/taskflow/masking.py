@@ -1,0 +1,68 @@
+"""Secrets of this process: told to Airflow's log masker, remembered for the guard at XCom.
+
+Masking is the second line: messages of this package hold no secret in the first place. It catches what the author of a
+task prints.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from oauth_taskflow.oauth.token import Token, TokenSource
+from oauth_taskflow.redaction import secret_forms
+
+# A task sees a handful; the bound keeps a process that lives for weeks from growing.
+_MOST = 512
+_known: OrderedDict[str, tuple[str, ...]] = OrderedDict()
+_lock = threading.Lock()
+
+
+def mask(secrets: Iterable[str]) -> None:
+    """Hide ``secrets``, raw, URL-encoded and base64, in everything that Airflow logs from now on.
+
+    Airflow itself leaves values shorter than five characters alone, and masks nothing of a ``dag.test()`` run
+    (https://airflow.apache.org/docs/apache-airflow/stable/security/secrets/mask-sensitive-values.html).
+    """
+    from airflow.sdk.log import mask_secret  # noqa: PLC0415 - run time only
+
+    for secret in secrets:
+        with _lock:
+            if not secret or secret in _known:
+                continue
+            forms = _known[secret] = tuple(secret_forms(secret))
+            if len(_known) > _MOST:
+                _known.popitem(last=False)
+        for form in forms:
+            # Without a name: with one, only telling names are masked.
+            mask_secret(form)
+
+
+def known_secrets() -> dict[str, tuple[str, ...]]:
+    """Every secret that was masked, with the forms it may show up in."""
+    with _lock:
+        return dict(_known)
+
+
+class MaskedTokens(TokenSource):
+    """A token source whose tokens are masked before anybody else sees them."""
+
+    def __init__(self, source: TokenSource) -> None:
+        self._source = source
+        self._last = ""
+
+    def token(self) -> Token:
+        """A usable token; see ``TokenSource.token``."""
+        return self._masked(self._source.token())
+
+    def refused(self, access_token: str) -> Token:
+        """A token other than the refused one; see ``TokenSource.refused``."""
+        return self._masked(self._source.refused(access_token))
+
+    def _masked(self, token: Token) -> Token:
+        # Called for every request: a token that was seen last time costs one comparison.
+        if token.access_token != self._last:
+            mask([token.access_token])
+            self._last = token.access_token
+        return token

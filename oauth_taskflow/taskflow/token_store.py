@@ -1,0 +1,85 @@
+"""Airflow's configuration → where tokens are kept and with which keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from oauth_taskflow.errors import ConnectionConfigError, TokenStoreError
+
+# Executors whose tasks all run on the scheduler's machine, and so share its disk.
+_ONE_MACHINE = frozenset({"LocalExecutor", "SequentialExecutor", "DebugExecutor"})
+
+
+def store_url() -> str:
+    """``[oauth_taskflow] token_store``, by default a SQLite file in ``$AIRFLOW_HOME``."""
+    from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - run time only
+
+    configured = conf.get("oauth_taskflow", "token_store", fallback="")
+    return (configured or "").strip() or f"sqlite:///{_airflow_home() / 'oauth_taskflow.db'}"
+
+
+def _airflow_home() -> Path:
+    from airflow.configuration import AIRFLOW_HOME  # noqa: PLC0415 - run time only
+
+    return Path(AIRFLOW_HOME)
+
+
+def fernet_keys() -> tuple[str, ...]:
+    """Airflow's Fernet key ring (``[core] fernet_key``), newest first.
+
+    Raises:
+        TokenStoreError: Airflow has no key: tokens are never stored in clear.
+    """
+    from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - run time only
+
+    ring = conf.get("core", "fernet_key", fallback="") or ""
+    keys = tuple(key.strip() for key in ring.split(",") if key.strip())
+    if not keys:
+        raise TokenStoreError(
+            "Tokens cannot be encrypted",
+            where="because [core] fernet_key is empty",
+            hint="Set AIRFLOW__CORE__FERNET_KEY to the same value on every machine that runs tasks.",
+        )
+    return keys
+
+
+def executors() -> Sequence[str]:
+    """Class names of the configured executors (``[core] executor``)."""
+    from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - run time only
+
+    return executor_names(conf.get("core", "executor", fallback="LocalExecutor") or "")
+
+
+def executor_names(configured: str) -> list[str]:
+    """Class names in ``[core] executor``: several, aliases, teams and dotted paths are allowed there.
+
+    ``LocalExecutor,fast:my.module.CeleryExecutor`` or ``team_a=CeleryExecutor;LocalExecutor``
+    (https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/executor/index.html).
+    """
+    entries = configured.replace(";", ",").split(",")
+    # An alias stands before the colon, a team before the equals sign, a package before the last dot.
+    names = (entry.rpartition("=")[2].rpartition(":")[2].rpartition(".")[2] for entry in entries)
+    return [name.strip() for name in names if name.strip()]
+
+
+def refuse_local_rotation(conn_id: str, url: str) -> None:
+    """Refuse to keep a rotating refresh token in a file that other machines do not see.
+
+    Each machine would refresh the same single-use token, and the second use revokes the whole consent
+    (RFC 9700 §4.14). Executors that are not known to stay on one machine count as distributed.
+
+    Raises:
+        ConnectionConfigError: the token store is SQLite and an executor is distributed.
+    """
+    distributed = [name for name in executors() if name not in _ONE_MACHINE]
+    if not url.startswith("sqlite") or not distributed:
+        return
+    raise ConnectionConfigError(
+        f"A refresh token cannot be kept in a SQLite file under {', '.join(distributed)}, because workers on other "
+        "machines would use it a second time and so revoke it",
+        conn_id=conn_id,
+        field="refresh_token",
+        hint="Set [oauth_taskflow] token_store to a database that all workers share, as in "
+        "postgresql+psycopg://user@host/db, or wait for broker mode, in which only the API server refreshes.",
+    )

@@ -1,0 +1,120 @@
+"""Keeps sessions and tokens out of XCom, which stores them in clear and shows them in Airflow's UI."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from typing import Any, TypeVar
+
+import requests
+from requests.auth import AuthBase
+
+from oauth_taskflow.errors import ResultRefused
+from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.taskflow.masking import known_secrets
+
+T = TypeVar("T")
+
+# Shorter secrets are words (a password "admin"): data may hold them by chance. From 16 characters on, a secret is also
+# found inside a longer text, as in "Bearer …".
+_SHORTEST_WHOLE = 8
+_SHORTEST_PART = 16
+
+_LIVE_OBJECTS: tuple[tuple[type, str], ...] = (
+    (requests.Session, "an authenticated session"),
+    (AuthBase, "an auth object"),
+    (requests.Response, "a response, whose request carries the token"),
+    (requests.PreparedRequest, "a request that carries the token"),
+    (Token, "a token"),
+)
+_HINT = "XCom stores values in clear: return the data, and let the next task open its own session."
+
+
+def refuse_secrets(value: T, where: str) -> T:
+    """``value`` itself, when neither it nor anything in its containers is a session or a secret.
+
+    Raises:
+        ResultRefused: it holds one; ``where`` says whose value it is.
+    """
+    found = _Search(known_secrets()).find(value, "")
+    if found is None:
+        return value
+    what, path = found
+    place = f" at {path}" if path else ""
+    raise ResultRefused(f"The result holds {what}", where=f"{where}{place}", hint=_HINT)
+
+
+class _Search:
+    """Walks containers; each object once, so that cycles end."""
+
+    def __init__(self, secrets: Mapping[str, tuple[str, ...]]) -> None:
+        self._whole = {
+            form
+            for secret, forms in secrets.items()
+            for form in forms
+            if len(secret) >= _SHORTEST_WHOLE
+        }
+        self._parts = [form for form in self._whole if len(form) >= _SHORTEST_PART]
+        self._shortest = min(map(len, self._whole), default=0)
+        self._seen: set[int] = set()
+
+    def find(self, value: Any, path: str) -> tuple[str, str] | None:
+        """What was found and where, or None."""
+        if isinstance(value, str | bytes):
+            return self._in_text(value, path)
+        if value is None or isinstance(value, int | float):
+            return None
+        for kind, name in _LIVE_OBJECTS:
+            if isinstance(value, kind):
+                return name, path
+        if id(value) in self._seen:
+            return None
+        self._seen.add(id(value))
+        found = (self.find(item, f"{path}{step}") for step, item in _items(value))
+        return next((hit for hit in found if hit), None)
+
+    def _in_text(self, value: str | bytes, path: str) -> tuple[str, str] | None:
+        if not self._whole or len(value) < self._shortest:
+            return None
+        text = value if isinstance(value, str) else value.decode("latin-1")
+        if text in self._whole or any(part in text for part in self._parts):
+            return "a token or secret of a connection", path
+        return None
+
+
+def _items(value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            # A key may be the secret itself: it is searched, and never shown.
+            yield "[key]", key
+            yield f"[{key!r}]" if isinstance(key, str | int) else "[…]", item
+    elif isinstance(value, Sequence | AbstractSet):
+        for index, item in enumerate(value):
+            yield f"[{index}]", item
+    elif is_dataclass(value) and not isinstance(value, type):
+        for field in fields(value):
+            yield f".{field.name}", getattr(value, field.name)
+
+
+@contextmanager
+def guarded_pushes(context: Mapping[str, Any]) -> Iterator[None]:
+    """While it lasts, ``ti.xcom_push`` refuses sessions and secrets."""
+    ti = context["ti"]
+    where = f"of task {ti.task_id!r}"
+    push, push_async = ti.xcom_push, ti.axcom_push
+
+    def xcom_push(key: str, value: Any) -> None:
+        push(key, refuse_secrets(value, f"{where}, XCom key {key!r},"))
+
+    async def axcom_push(key: str, value: Any) -> None:
+        await push_async(key, refuse_secrets(value, f"{where}, XCom key {key!r},"))
+
+    # The task instance is a pydantic model, which refuses unknown attributes by the front door.
+    vars(ti).update(xcom_push=xcom_push, axcom_push=axcom_push)
+    try:
+        yield
+    finally:
+        for name in ("xcom_push", "axcom_push"):
+            vars(ti).pop(name, None)

@@ -1,0 +1,121 @@
+"""The provider metadata, as Airflow itself reads it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from importlib.resources import files
+from typing import Any
+
+import jsonschema
+import pytest
+from airflow.providers_manager import ProvidersManager
+from airflow.sdk import task
+from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
+
+from oauth_taskflow.taskflow.connection_fields import FIELDS, PLANNED
+from oauth_taskflow.taskflow.decorator import oauth_task
+from oauth_taskflow.taskflow.hook import OAuth2Hook
+from oauth_taskflow.taskflow.provider_info import get_provider_info
+
+
+@pytest.fixture(scope="module")
+def connection_type() -> dict[str, Any]:
+    """The metadata of our connection type."""
+    (only,) = get_provider_info()["connection-types"]
+    return dict(only)
+
+
+def airflow_schema(name: str) -> Any:
+    return json.loads(files("airflow").joinpath(name).read_text(encoding="utf-8"))
+
+
+def test_provider_info_fits_airflows_runtime_schema() -> None:
+    # task-decorators are read by "class-name", while the schema of 3.3 still calls it "path".
+    info = get_provider_info()
+    for decorator in info["task-decorators"]:
+        decorator["path"] = decorator["class-name"]
+    jsonschema.validate(info, airflow_schema("provider_info.schema.json"))
+
+
+def test_connection_form_fits_airflows_provider_schema(connection_type: dict[str, Any]) -> None:
+    types = airflow_schema("provider.yaml.schema.json")["properties"]["connection-types"]
+    jsonschema.validate([connection_type], types)
+    broken = {**connection_type, "conn-fields": {"scope": {"label": 1}}}
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate([broken], types)
+
+
+def test_airflow_finds_the_connection_type_its_hook_and_its_form() -> None:
+    runtime: Any = ProvidersManagerTaskRuntime
+    manager: Any = ProvidersManager
+    hook = runtime().hooks["oauth2"]
+    assert hook is not None
+    assert hook.hook_class_name == "oauth_taskflow.taskflow.hook.OAuth2Hook"
+    assert hook.connection_id_attribute_name == OAuth2Hook.conn_name_attr
+    assert "oauth-taskflow" in manager().providers
+
+
+def test_the_form_shows_every_field_and_hides_what_is_secret(
+    connection_type: dict[str, Any],
+) -> None:
+    form = connection_type["conn-fields"]
+    assert list(form) == [field.name for field in FIELDS if field.in_form]
+    assert form["refresh_token"]["schema"] == {"type": ["string", "null"], "format": "password"}
+    assert form["client_auth"]["schema"]["enum"] == [
+        "client_secret_basic",
+        "client_secret_post",
+        "none",
+    ]
+    assert all(field["label"] and field["description"] for field in form.values())
+
+
+def test_the_form_stores_nothing_that_nobody_typed(connection_type: dict[str, Any]) -> None:
+    # A default of one kind of authentication would be refused by the others.
+    assert not [
+        name
+        for name, field in connection_type["conn-fields"].items()
+        if "default" in field["schema"]
+    ]
+
+
+def test_schema_and_port_are_hidden_because_the_host_is_a_whole_url(
+    connection_type: dict[str, Any],
+) -> None:
+    behaviour = connection_type["ui-field-behaviour"]
+    assert behaviour["hidden-fields"] == ["schema", "port"]
+    assert behaviour["placeholders"]["host"] == "https://api.example.com/v3"
+
+
+def test_task_oauth_is_the_oauth_task_decorator() -> None:
+    assert task.oauth is oauth_task
+
+
+def test_no_key_is_both_known_and_planned() -> None:
+    assert not {field.name for field in FIELDS} & set(PLANNED)
+
+
+def test_the_token_store_option_is_known_to_airflow() -> None:
+    from airflow.configuration import conf  # noqa: PLC0415 - needs Airflow's home first
+
+    assert conf.get("oauth_taskflow", "token_store") == ""
+    assert ("oauth_taskflow", "token_store") in conf.sensitive_config_values
+
+
+def test_provider_metadata_loads_neither_airflow_nor_requests() -> None:
+    code = (
+        "import sys; from oauth_taskflow.taskflow.provider_info import get_provider_info as g; g();"
+        "print(sorted({'airflow', 'requests', 'sqlalchemy'} & set(sys.modules)))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
+
+
+def test_every_field_is_in_the_manual() -> None:
+    manual = files("oauth_taskflow").joinpath("../docs/connections.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"`([a-z_]+)`", manual))
+    assert {field.name for field in FIELDS} | set(PLANNED) <= documented
