@@ -42,8 +42,8 @@ Item = Mapping[str, Share]
 PathOpener = Callable[[str, "str | None"], Any]
 
 
-def for_each_options(endpoint: Endpoint, names: Sequence[str]) -> dict[str, ForEachOptions]:
-    """``for_each`` in its long form; a text that names an endpoint is a parent, whatever the spelling."""
+def for_each_options(endpoint: Endpoint) -> dict[str, ForEachOptions]:
+    """``for_each`` in its long form: a text names a parent endpoint, a list is a list of values."""
     options: dict[str, ForEachOptions] = {}
     for name, entry in endpoint.for_each.items():
         if isinstance(entry, ForEachOptions):
@@ -52,10 +52,31 @@ def for_each_options(endpoint: Endpoint, names: Sequence[str]) -> dict[str, ForE
             options[name] = ForEachOptions(endpoint=entry)
         else:
             options[name] = ForEachOptions(values=list(entry))
-    unknown = [o.endpoint for o in options.values() if o.endpoint and o.endpoint not in names]
-    if unknown:
-        raise ApiError(f"for_each names no endpoint of this spec: {', '.join(unknown)}")
     return options
+
+
+def parent_names(endpoint: Endpoint) -> list[str]:
+    """The endpoints whose records ``endpoint`` repeats over, each once."""
+    named = (option.endpoint for option in for_each_options(endpoint).values())
+    return list(dict.fromkeys(parent for parent in named if parent is not None))
+
+
+def pulling_order(endpoints: Mapping[str, Endpoint]) -> list[str]:
+    """The endpoint names with every parent before its children, otherwise as written.
+
+    A cycle cannot be ordered; ``specs.rules`` refuses it before.
+    """
+    order: dict[str, None] = {}
+
+    def place(name: str) -> None:
+        if name not in order:
+            for parent in parent_names(endpoints[name]):
+                place(parent)
+            order[name] = None
+
+    for name in endpoints:
+        place(name)
+    return list(order)
 
 
 def items(

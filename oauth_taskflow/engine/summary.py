@@ -17,22 +17,25 @@ class WrittenFile(Struct, frozen=True):
 
 
 class Summary(Struct, frozen=True, omit_defaults=True):
-    """Figures of one run of one endpoint; ``seconds`` is wall time, ``bytes`` what was written.
+    """Figures of one run of one endpoint.
 
-    ``watermark`` is the highest value of the incremental field, ``interval`` the span that was read (ISO 8601).
+    ``sequences`` counts the page sequences (one per window and parent record), ``bytes`` what was written and
+    ``received_bytes`` what the API sent; ``seconds`` is wall time. ``conn_id`` is the connection of the object store,
+    ``duplicates`` counts records dropped by primary key, ``watermark`` is the highest value of the incremental field
+    and ``interval`` the span that was read (ISO 8601; an empty start means from the beginning).
     """
 
     endpoint: str
     rows: int
     pages: int
-    requests: int
+    sequences: int
     bytes: int
+    received_bytes: int
     seconds: float
     files: list[WrittenFile]
     manifest: str
     conn_id: str | None = None
     duplicates: int = 0
-    skipped: int = 0
     watermark: str | int | float | None = None
     interval: list[str] | None = None
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pendulum
 from airflow.sdk import DAG, Asset, BaseOperator
 from airflow.sdk.definitions.mappedoperator import MappedOperator
+from pendulum import FixedTimezone, Timezone
 
 from oauth_taskflow.api.durations import duration_seconds
-from oauth_taskflow.engine.parents import for_each_options, items
+from oauth_taskflow.engine.parents import for_each_options, items, parent_names, pulling_order
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.specs.check import check_file
 from oauth_taskflow.specs.model import AssetSchedule, DagSpec, Endpoint, Spec, TaskOptions
 from oauth_taskflow.taskflow.operators import EndpointOperator, ParentBatchesOperator
-from oauth_taskflow.taskflow.retry_policy import retry_arguments
 
 EndpointTask = BaseOperator | MappedOperator
 
@@ -51,7 +52,7 @@ def endpoint_tasks(spec: Spec | str | Path) -> dict[str, EndpointTask]:
     """
     checked = _checked(spec)
     tasks: dict[str, EndpointTask] = {}
-    for name in checked.order:
+    for name in pulling_order(checked.endpoints):
         tasks[name] = _endpoint_task(checked, name, tasks)
     return tasks
 
@@ -69,7 +70,7 @@ def _checked(spec: Spec | str | Path) -> Spec:
 def _endpoint_task(spec: Spec, name: str, tasks: Mapping[str, EndpointTask]) -> EndpointTask:
     endpoint = spec.endpoints[name]
     arguments = _task_arguments(spec, name, endpoint)
-    options = for_each_options(endpoint, list(spec.endpoints))
+    options = for_each_options(endpoint)
     if not options:
         return EndpointOperator(endpoint=endpoint, **arguments)
     mapped = EndpointOperator.partial(
@@ -77,7 +78,7 @@ def _endpoint_task(spec: Spec, name: str, tasks: Mapping[str, EndpointTask]) -> 
         map_index_template="{{ task.item_label }}",
         **arguments,
     )
-    parents = sorted({option.endpoint for option in options.values() if option.endpoint})
+    parents = parent_names(endpoint)
     if not parents:
         return mapped.expand(item=msgspec.to_builtins(items(options, {})))
     batches = ParentBatchesOperator(
@@ -97,10 +98,8 @@ def _task_arguments(spec: Spec, name: str, endpoint: Endpoint) -> dict[str, Any]
         "task_id": name,
         "endpoint_name": name,
         "conn_id": endpoint.connection or spec.source.connection,
-        "incremental_dag": _is_incremental(spec),
         "doc_md": endpoint.description or None,
         "outlets": [endpoint_asset(dag_id, name)],
-        **retry_arguments(),
         **operator_arguments(spec.source.default_args),
         **operator_arguments(endpoint.task),
     }
@@ -158,22 +157,19 @@ def _is_incremental(spec: Spec) -> bool:
     return any(endpoint.incremental is not None for endpoint in spec.endpoints.values())
 
 
-def _zone(name: str) -> tzinfo:
-    if name == "UTC":
-        return timezone.utc
-    from pendulum import timezone as named_zone  # loads the zone database  # noqa: PLC0415
-
-    return named_zone(name)
+def _zone(name: str) -> Timezone | FixedTimezone:
+    # Airflow serialises pendulum's zones only.
+    return pendulum.timezone(name)
 
 
-def _moment(text: str | None, zone: tzinfo) -> datetime | None:
+def _moment(text: str | None, zone: Timezone | FixedTimezone) -> datetime | None:
     if text is None:
         return None
     moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
 
 
-def _schedule(source: DagSpec, *, interval: bool, zone: tzinfo) -> Any:
+def _schedule(source: DagSpec, *, interval: bool, zone: Timezone | FixedTimezone) -> Any:
     schedule = source.schedule
     if isinstance(schedule, AssetSchedule):
         return [Asset(uri=uri) if "://" in uri else Asset.ref(name=uri) for uri in schedule.assets]
@@ -186,12 +182,12 @@ def _schedule(source: DagSpec, *, interval: bool, zone: tzinfo) -> Any:
 
 # Airflow 3 gives plain cron strings and deltas an empty data interval (``[scheduler] create_cron_data_intervals``);
 # an incremental endpoint reads its interval, so it gets the timetable that has one.
-def _cron_schedule(cron: str, *, interval: bool, zone: tzinfo) -> Any:
+def _cron_schedule(cron: str, *, interval: bool, zone: Timezone | FixedTimezone) -> Any:
     if not interval:
         return cron
     from airflow.sdk import CronDataIntervalTimetable  # only where intervals matter  # noqa: PLC0415
 
-    return CronDataIntervalTimetable(cron, timezone=zone)  # type: ignore[arg-type]
+    return CronDataIntervalTimetable(cron, timezone=zone)
 
 
 def _delta_schedule(delta: timedelta, *, interval: bool) -> Any:

@@ -8,7 +8,9 @@ from typing import Any
 import msgspec
 from airflow.sdk import BaseOperator
 
+from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions
+from oauth_taskflow.taskflow.retry_policy import HAS_RETRY_POLICIES, OAuthRetryPolicy, fail_fast
 
 
 class EndpointOperator(BaseOperator):
@@ -24,7 +26,6 @@ class EndpointOperator(BaseOperator):
         endpoint: the merged endpoint, typed or as plain data.
         conn_id: the Airflow connection.
         item: what this mapped instance is about; see ``oauth_taskflow.engine.parents``.
-        incremental_dag: whether the DAG's timetable gives real data intervals.
     """
 
     ui_color = "#d7ebe4"
@@ -36,15 +37,15 @@ class EndpointOperator(BaseOperator):
         endpoint: Endpoint | Mapping[str, Any],
         conn_id: str,
         item: Mapping[str, Any] | None = None,
-        incremental_dag: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if HAS_RETRY_POLICIES and self.retry_policy is None:
+            self.retry_policy = OAuthRetryPolicy()
         self.endpoint_name = endpoint_name
         self.endpoint = endpoint
         self.conn_id = conn_id
         self.item = item
-        self.incremental_dag = incremental_dag
 
     @property
     def item_label(self) -> str:
@@ -53,7 +54,7 @@ class EndpointOperator(BaseOperator):
 
         return label(self.item or {})
 
-    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+    def execute(self, context: Any) -> dict[str, Any]:
         """Run the endpoint. Called by Airflow.
 
         Raises:
@@ -61,7 +62,10 @@ class EndpointOperator(BaseOperator):
         """
         from oauth_taskflow.taskflow.endpoint_task import run_in_task  # noqa: PLC0415 - loads requests
 
-        summary = run_in_task(self, context)
+        try:
+            summary = run_in_task(self, context)
+        except OAuthTaskflowError as error:
+            raise fail_fast(error) from error
         for asset in self.outlets:
             context["outlet_events"][asset].extra = dict(summary)
         return summary
@@ -82,7 +86,7 @@ class ParentBatchesOperator(BaseOperator):
         self.for_each = for_each
         self.parent_task_ids = parent_task_ids
 
-    def execute(self, context: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def execute(self, context: Any) -> list[dict[str, Any]]:
         """The items of the child endpoint. Called by Airflow."""
         from airflow.configuration import conf  # noqa: PLC0415 - loads configuration at run time only
 

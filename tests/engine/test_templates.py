@@ -43,7 +43,7 @@ def test_lists_and_plain_values_are_rendered_through() -> None:
 
 @pytest.mark.parametrize("template", ["{{ nobody }}", "x{{ nobody }}", "{{ contact.nothing }}"])
 def test_an_undefined_name_fails_with_its_name(template: str) -> None:
-    with pytest.raises(TemplateFailed, match="nobody|nothing"):
+    with pytest.raises(TemplateFailed, match=r"nobody|nothing"):
         render_value(template, SCOPE)
 
 

@@ -1,0 +1,214 @@
+"""One run of one endpoint: every parent record, every window, every page, one committed output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import quote
+
+import jmespath
+
+from oauth_taskflow.api.destinations import Output, Run, transfer
+from oauth_taskflow.api.files import MANIFEST, FolderDestination
+from oauth_taskflow.api.options import Incremental, Records
+from oauth_taskflow.api.page import Page
+from oauth_taskflow.api.pull import pull
+from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.api.tracking import SeenKeys, Watermark
+from oauth_taskflow.engine.parents import Item, PathOpener, for_each_options, scopes
+from oauth_taskflow.engine.rendering import render_request
+from oauth_taskflow.engine.summary import Summary, WrittenFile
+from oauth_taskflow.engine.templates import render_text
+from oauth_taskflow.engine.windows import Interval, Window, windows
+from oauth_taskflow.errors import InvalidRecord
+from oauth_taskflow.specs.model import Endpoint
+
+
+@dataclass(frozen=True)
+class EndpointRun:
+    """What one task instance is to do.
+
+    Args:
+        name: the endpoint's name.
+        endpoint: the endpoint with its defaults merged in.
+        run_id: names the run; a second run of the same id replaces the output of the first.
+        scope: what templates see besides ``window`` and the names of ``for_each``.
+        interval: the time span that an incremental endpoint reads.
+        open_path: opens destination paths and the files of parents.
+        item: this instance's share of ``for_each``; empty for an endpoint without.
+        map_index: number of the mapped instance, -1 when it is not mapped.
+        folder: where to write instead of the spec's destination path.
+    """
+
+    name: str
+    endpoint: Endpoint
+    run_id: str
+    scope: Mapping[str, Any]
+    interval: Interval
+    open_path: PathOpener
+    item: Item = field(default_factory=dict)
+    map_index: int = -1
+    folder: str | None = None
+
+
+def run_endpoint(
+    run: EndpointRun, session: OAuthSession, *, on_page: Callable[[Page], None] | None = None
+) -> Summary:
+    """Pull ``run``'s records through ``session`` and commit them; the figures of what was done.
+
+    Nothing shows at the destination unless everything was read and written.
+
+    Raises:
+        ApiError: a request, its answer or the destination failed.
+        TokenRequestError: no token could be had.
+        TemplateFailed: a template names something undefined or gives null.
+    """
+    endpoint = run.endpoint
+    options = endpoint.destination
+    assert options is not None  # specs.rules: destination-missing
+    folder = run.open_path(_folder(run), options.conn_id)
+    keys = SeenKeys(_key_paths(endpoint)) if endpoint.primary_key is not None else None
+    reader = _Reader(run, session, keys)
+    output = transfer(
+        reader.pages(),
+        FolderDestination(folder, options.format),
+        Run(run.name, run.run_id, {"map_index": run.map_index} if run.map_index >= 0 else {}),
+        keys=keys,
+        watermark=_watermark(endpoint.incremental),
+        on_page=on_page,
+    )
+    return _summary(run, output, folder, reader.sequences)
+
+
+class _Reader:
+    """The pages of all request sequences of a run, in order."""
+
+    def __init__(self, run: EndpointRun, session: OAuthSession, keys: SeenKeys | None) -> None:
+        self._run = run
+        self._session = session
+        self._keys = keys
+        self._records = _record_options(run.endpoint)
+        self._copies = _copied_fields(run.endpoint)
+        self.sequences = 0
+
+    def pages(self) -> Iterator[Page]:
+        for names in scopes(self._run.item, self._run.open_path):
+            if self._keys is not None:
+                # A key names a record within its parent; overlapping windows of one parent still drop repeats.
+                self._keys.forget()
+            copied = {
+                name: expression.search(names[source])
+                for name, (source, expression) in self._copies.items()
+            }
+            for window in self._windows():
+                yield from self._sequence(names, window, copied)
+
+    def _windows(self) -> Iterator[Window | None]:
+        incremental = self._run.endpoint.incremental
+        if incremental is None:
+            yield None
+        else:
+            yield from windows(incremental, self._run.interval)
+
+    def _sequence(
+        self, names: Mapping[str, Any], window: Window | None, copied: Mapping[str, Any]
+    ) -> Iterator[Page]:
+        endpoint = self._run.endpoint
+        scope = {**self._run.scope, **names}
+        if window is not None:
+            scope["window"] = {"start": window.start, "end": window.end}
+        self.sequences += 1
+        pages = pull(
+            self._session,
+            render_request(endpoint, scope),
+            paginate=endpoint.paginate,
+            records=self._records,
+            responses=endpoint.responses,
+            rate_limit=endpoint.rate_limit,
+            limit_key=f"{self._session.conn_id}/{self._run.name}",
+            decode=bool(copied),
+        )
+        for page in pages:
+            yield replace(page, records=_with_fields(page.records, copied)) if copied else page
+
+
+def _record_options(endpoint: Endpoint) -> Records:
+    if isinstance(endpoint.records, Records):
+        return endpoint.records
+    return Records(path=endpoint.records)
+
+
+def _key_paths(endpoint: Endpoint) -> Sequence[str]:
+    keys = endpoint.primary_key
+    return [keys] if isinstance(keys, str) else keys or ()
+
+
+def _watermark(incremental: Incremental | None) -> Watermark | None:
+    if incremental is None or incremental.field is None:
+        return None
+    return Watermark(incremental.field, missing=incremental.missing)
+
+
+def _copied_fields(endpoint: Endpoint) -> dict[str, tuple[str, Any]]:
+    """Field added to each record: the ``for_each`` name it comes from and its compiled JMESPath."""
+    options = for_each_options(endpoint)
+    return {
+        name: (source, jmespath.compile(path))
+        for source, option in options.items()
+        for name, path in option.copy.items()
+    }
+
+
+def _with_fields(records: Sequence[Any], fields: Mapping[str, Any]) -> list[Any]:
+    for record in records:
+        if not isinstance(record, dict):
+            raise InvalidRecord(
+                "for_each.copy adds fields to a record that is a single value",
+                hint="Let the record selector build mappings, or remove copy.",
+            )
+        clash = next((name for name in fields if name in record), None)
+        if clash is not None:
+            raise InvalidRecord(
+                f"for_each.copy would overwrite the field {clash!r} of a record",
+                hint="Choose another name under copy.",
+            )
+    return [{**record, **fields} for record in records]
+
+
+def _folder(run: EndpointRun) -> str:
+    """The folder that belongs to this task instance alone, in Hive's partition style."""
+    base = run.folder
+    if base is None:
+        options = run.endpoint.destination
+        assert options is not None
+        values = {name: share.value for name, share in run.item.items() if share.file is None}
+        base = render_text(options.path or "", {**run.scope, **values})
+        base = f"{base.rstrip('/')}/run_id={quote(run.run_id, safe='')}"
+    return base if run.map_index < 0 else f"{base}/map_index={run.map_index}"
+
+
+def _summary(run: EndpointRun, output: Output, folder: Any, sequences: int) -> Summary:
+    summary, options = output.summary, run.endpoint.destination
+    interval = None
+    if run.endpoint.incremental is not None:
+        start = run.interval.start
+        interval = [start.isoformat() if start else "", run.interval.end.isoformat()]
+    return Summary(
+        endpoint=run.name,
+        rows=summary.rows,
+        pages=summary.pages,
+        sequences=sequences,
+        bytes=output.bytes,
+        received_bytes=summary.received_bytes,
+        seconds=summary.seconds,
+        files=[
+            WrittenFile(str(folder / name), rows=summary.rows, bytes=output.bytes)
+            for name in output.files
+        ],
+        manifest=str(folder / MANIFEST),
+        conn_id=options.conn_id if options else None,
+        duplicates=summary.dropped,
+        watermark=summary.watermark,
+        interval=interval,
+    )
