@@ -12,7 +12,7 @@ import zlib
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from functools import cache
+from functools import cache, lru_cache
 
 import msgspec
 
@@ -68,7 +68,7 @@ def airports() -> Rows:
     )
 
 
-@cache
+@lru_cache(maxsize=256)
 def selected(country: str, since: str, before: str) -> Rows:
     """Airports of one country (all when empty) with ``since <= updated_at < before`` (no bound when empty)."""
     everything = airports()

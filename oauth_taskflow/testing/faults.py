@@ -36,9 +36,13 @@ class Fault:
 
 
 class FaultScript:
-    """The faults still to come, first added first used; safe to use from many threads."""
+    """The faults still to come, first added first used; safe to use from many threads.
 
-    def __init__(self) -> None:
+    ``latency``: seconds before every answer, faulty or not; may be changed at any time.
+    """
+
+    def __init__(self, latency: float = 0.0) -> None:
+        self.latency = latency
         self._lock = threading.Lock()
         self._waiting: list[Fault] = []
 

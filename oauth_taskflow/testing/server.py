@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.testing.api import AirportApi, StaticCredentials
+from oauth_taskflow.testing.application import TOKEN_PATH, Application
 from oauth_taskflow.testing.authorization import TokenPolicy, TokenServer
 from oauth_taskflow.testing.control import control
 from oauth_taskflow.testing.faults import Fault, FaultScript
-from oauth_taskflow.testing.login import log_in
-from oauth_taskflow.testing.messages import Request, Response, json_response
 from oauth_taskflow.testing.request_log import Counters, LoggedRequest, RequestLog
 from oauth_taskflow.testing.transport import Listener
 from oauth_taskflow.testing.vault import Client, Vault
@@ -21,7 +21,6 @@ from oauth_taskflow.testing.vault import Client, Vault
 if TYPE_CHECKING:
     from typing_extensions import Self  # in typing from Python 3.11 on
 
-TOKEN_PATH = "/oauth/token"
 SCOPES = ("airports.read", "airports.write", "offline_access")
 _FIELDS = ("conn_type", "description", "host", "login", "password", "port", "schema")
 
@@ -30,16 +29,15 @@ class OAuthTestServer:
     """An authorization server with an API behind it.
 
     ``token_lifetime`` (seconds, fractions allowed; None: unlimited), ``rotate`` and ``grace`` (seconds) are what
-    :class:`~oauth_taskflow.testing.authorization.TokenPolicy` says; the attribute ``policy`` changes these and the rest
-    at any time. ``client_auth`` lists the client authentication methods of the one registered client (``none`` alone
-    makes it public); ``vault.clients`` takes more. The first of ``scopes`` is granted where nothing else is said. ``latency`` is seconds before each answer. A ``clock`` of your own lets tokens
-    expire without waiting. The port is taken when the object is made; ``start`` begins to answer.
-    """
+    :class:`~oauth_taskflow.testing.authorization.TokenPolicy` says; the attribute ``policy`` changes these and the
+    rest at any time. ``client_auth`` lists the client authentication methods of the one registered client (``none``
+    alone makes it public); ``vault.clients`` takes more. The first of ``scopes`` is what connections and issued
+    tokens name. ``latency`` is seconds before each answer (``faults.latency`` changes it). A ``clock`` of your own
+    lets tokens expire without waiting.
 
-    token_path = TOKEN_PATH
-    revoke_path = "/oauth/revoke"
-    login_path = "/auth/token"
-    metadata_path = "/.well-known/oauth-authorization-server"
+    The port is taken when the object is made; the API is at ``base_url``, the token endpoint at ``token_url``. A
+    server runs once: ``start``, ``stop``, or a ``with`` block.
+    """
 
     def __init__(
         self,
@@ -57,22 +55,21 @@ class OAuthTestServer:
     ) -> None:
         self.client_id = client_id
         self.client_secret = client_secret
-        self.latency = latency
-        self._scope = scopes[0] if scopes else ""
-        self.faults = FaultScript()
+        self.faults = FaultScript(latency)
         self.credentials = StaticCredentials()
-        self._clock = clock
+        self._auth_methods = client_auth
+        self._scope = scopes[0] if scopes else ""
         self._log = RequestLog()
         self._stopping = threading.Event()
         self.vault = Vault(clock, self._log.count)
-        self.vault.clients[client_id] = Client(
-            client_id, client_secret, frozenset(client_auth), scopes
-        )
+        client = Client(client_id, client_secret, frozenset(client_auth), scopes)
+        self.vault.clients[client_id] = client
         policy = TokenPolicy(token_lifetime, rotate=rotate, grace=grace)
         self._tokens = TokenServer(self.vault, policy, scopes)
-        self._listener = Listener(self._serve, port)
-        foreign = f"http://localhost:{self._listener.port}"
-        self._api = AirportApi(self.vault, self.credentials, self.base_url, foreign)
+        self._listener = Listener(port)
+        self.base_url = f"http://127.0.0.1:{self._listener.port}"
+        self.token_url = self.base_url + TOKEN_PATH
+        self._clock = clock
 
     def __enter__(self) -> Self:
         self.start()
@@ -88,23 +85,25 @@ class OAuthTestServer:
 
     def start(self) -> None:
         """Begin to answer."""
-        self._listener.start()
+        foreign = f"http://localhost:{self._listener.port}"
+        application = Application(
+            origin=self.base_url,
+            tokens=self._tokens,
+            api=AirportApi(self.vault, self.credentials, self.base_url, foreign),
+            credentials=self.credentials,
+            log=self._log,
+            faults=self.faults,
+            clock=self._clock,
+            stopping=self._stopping,
+            control=partial(control, self),
+        )
+        self._listener.start(application.serve)
 
     def stop(self) -> None:
         """End hanging requests, cut all connections and free the port. Stopping twice does no harm."""
         if not self._stopping.is_set():
             self._stopping.set()
             self._listener.stop()
-
-    @property
-    def base_url(self) -> str:
-        """Where the API is: ``http://127.0.0.1:{port}``."""
-        return f"http://127.0.0.1:{self._listener.port}"
-
-    @property
-    def token_url(self) -> str:
-        """The token endpoint."""
-        return self.base_url + TOKEN_PATH
 
     @property
     def policy(self) -> TokenPolicy:
@@ -142,6 +141,10 @@ class OAuthTestServer:
             "login": self.client_id,
             "password": self.client_secret,
         }
+        if "client_secret_basic" not in self._auth_methods:
+            extra["client_auth"] = self._auth_methods[0]
+        if self._auth_methods == ("none",):
+            del fields["password"]
         for name, value in overrides.items():
             place = fields if name in _FIELDS else extra
             place[name] = value
@@ -188,51 +191,3 @@ class OAuthTestServer:
     def drop_response_after_commit(self, path: str = TOKEN_PATH, times: int = 1) -> None:
         """Carry out the next requests of ``path`` but drop the connection instead of answering."""
         self.fault(path, drop=True, after_commit=True, times=times)
-
-    def _serve(self, request: Request) -> Response | None:
-        if request.path.startswith("/_"):
-            return control(self, request)
-        number = self._log.arrived(request, self._clock.now())
-        self._stopping.wait(self.latency)
-        answer = self._answer_or_fault(request)
-        if answer is not None:
-            self._log.answered(number, answer.status)
-        return answer
-
-    def _answer_or_fault(self, request: Request) -> Response | None:
-        fault = self.faults.take(request.path)
-        if fault is None:
-            return self._answer(request)
-        answer = self._answer(request) if fault.after_commit else None
-        self._stopping.wait(fault.hang)
-        if fault.drop or self._stopping.is_set():
-            return None
-        return fault.response or answer or self._answer(request)
-
-    def _answer(self, request: Request) -> Response:
-        match request.path:
-            case OAuthTestServer.token_path:
-                self._log.count("token_requests")
-                return self._tokens.token(request)
-            case OAuthTestServer.revoke_path:
-                return self._tokens.revoke(request)
-            case OAuthTestServer.login_path:
-                self._log.count("logins")
-                return log_in(request, self.credentials, self.vault, self.policy.lifetime)
-            case OAuthTestServer.metadata_path:
-                return json_response(self._metadata())
-        return self._api.respond(request)
-
-    def _metadata(self) -> dict[str, object]:
-        """RFC 8414 §2."""
-        return {
-            "issuer": self.base_url,
-            "token_endpoint": self.token_url,
-            "revocation_endpoint": self.base_url + self.revoke_path,
-            "grant_types_supported": ["client_credentials", "refresh_token"],
-            "token_endpoint_auth_methods_supported": sorted(
-                self.vault.clients[self.client_id].auth_methods
-            ),
-            "scopes_supported": list(self.vault.clients[self.client_id].scopes),
-            "response_types_supported": [],
-        }

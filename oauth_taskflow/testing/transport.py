@@ -20,13 +20,10 @@ _POLL_SECONDS = 0.02
 
 
 class Listener:
-    """Serves ``application`` on ``127.0.0.1:port`` (0: a free one) from ``start`` to ``stop``.
+    """Serves an application on ``127.0.0.1:port`` (0: a free one) from ``start`` to ``stop``."""
 
-    An application that returns None has the connection dropped without an answer.
-    """
-
-    def __init__(self, application: Application, port: int = 0) -> None:
-        self._server = _Server(application, port)
+    def __init__(self, port: int = 0) -> None:
+        self._server = _Server(port)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(_POLL_SECONDS,), daemon=True
         )
@@ -36,14 +33,18 @@ class Listener:
         """The port it listens on; known before ``start``."""
         return int(self._server.server_address[1])
 
-    def start(self) -> None:
-        """Begin to answer."""
+    def start(self, application: Application) -> None:
+        """Begin to answer; where ``application`` returns None, the connection is dropped without an answer."""
+        self._server.application = application
         self._thread.start()
 
     def stop(self) -> None:
         """Stop listening and cut all open connections."""
-        self._server.shutdown()
-        self._thread.join()
+        if (
+            self._thread.ident is not None
+        ):  # shutdown() waits for ever for a server that was never started
+            self._server.shutdown()
+            self._thread.join()
         self._server.server_close()
         self._server.cut_connections()
 
@@ -53,8 +54,9 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, application: Application, port: int) -> None:
-        self.application = application
+    application: Application
+
+    def __init__(self, port: int) -> None:
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         super().__init__(("127.0.0.1", port), _Connection)

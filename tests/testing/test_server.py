@@ -52,6 +52,25 @@ def test_overrides_go_to_their_place_and_none_removes(oauth_server: OAuthTestSer
     }
 
 
+@pytest.mark.parametrize(
+    ("methods", "client_auth", "password"),
+    [
+        (("client_secret_post",), "client_secret_post", "test-secret"),
+        (("none",), "none", None),
+    ],
+)
+def test_the_connection_names_the_client_authentication_that_works(
+    oauth_server_factory: ServerFactory,
+    methods: tuple[str, ...],
+    client_auth: str,
+    password: str | None,
+) -> None:
+    connection = oauth_server_factory(client_auth=methods).connection()
+
+    assert connection["extra"]["client_auth"] == client_auth
+    assert connection.get("password") == password
+
+
 def test_a_server_without_scopes_names_none(oauth_server_factory: ServerFactory) -> None:
     server = oauth_server_factory(scopes=())
 
@@ -69,6 +88,15 @@ def test_a_stopped_server_cuts_idle_connections_and_frees_its_port() -> None:
 
     with OAuthTestServer(port=urlsplit(server.base_url).port or 0) as successor:
         assert successor.base_url == server.base_url
+
+
+def test_a_server_that_was_never_started_can_be_stopped_twice() -> None:
+    server = OAuthTestServer()
+    server.stop()
+    server.stop()
+
+    with pytest.raises(requests.ConnectionError):
+        requests.get(server.base_url, timeout=TIMEOUT)
 
 
 def test_one_connection_carries_many_requests(oauth_server: OAuthTestServer) -> None:
@@ -110,7 +138,7 @@ def test_a_defect_in_the_server_shows_on_stderr(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(oauth_server, "latency", "not a number")
+    monkeypatch.setattr(oauth_server.faults, "latency", "not a number")
     with pytest.raises(requests.ConnectionError):
         requests.get(oauth_server.base_url + "/echo", timeout=TIMEOUT)
 
@@ -236,15 +264,13 @@ def test_a_missing_extra_is_named_by_the_fixture(monkeypatch: pytest.MonkeyPatch
     )
 
 
-def test_a_page_of_500_rows_takes_less_than_10_milliseconds(oauth_server: OAuthTestServer) -> None:
-    token = oauth_server.issue_access_token()
+def test_a_page_of_500_rows_costs_less_than_10_milliseconds(oauth_server: OAuthTestServer) -> None:
     with requests.Session() as client:
-        client.headers["Authorization"] = f"Bearer {token}"
-        url = oauth_server.base_url + "/page/airports?per_page=500&page="
+        url = oauth_server.base_url + "/with/none/page/airports?per_page=500&page="
         client.get(url + "1", timeout=TIMEOUT)
-        began = time.perf_counter()
+        began = time.process_time()  # client and server together, whatever else the machine does
         for page in range(1, 31):
             assert len(client.get(url + str(page), timeout=TIMEOUT).content) > 50_000
-        took = time.perf_counter() - began
+        took = time.process_time() - began
 
     assert took / 30 < 0.010
