@@ -1,1 +1,4 @@
-"""Keeping tokens valid: store, lease and manager."""
+"""Keeping tokens valid: store, lease and manager.
+
+``open_store`` and ``manager_for`` (in ``registry``) are the way in.
+"""

@@ -1,0 +1,107 @@
+"""Bytes of a token response as a mapping, and the error in it, whatever shape it has. No I/O."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+from urllib.parse import parse_qsl
+
+_MAX_FIELDS = 200
+_CODE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")  # RFC 6749 §5.2, without the space
+_OPAQUE = re.compile(r"[A-Za-z0-9._~+/=-]{24,}")
+_TAGS = re.compile(r"(?s)<(script|style)\b.*?</\1\s*>|<[^>]*>")
+# Vendors' words for the codes that decide what happens next.
+_ALIASES = {
+    "bad_refresh_token": "invalid_grant",
+    "invalid_refresh_token": "invalid_grant",
+    "token_revoked": "invalid_grant",
+    "incorrect_client_credentials": "invalid_client",
+    "bad_client_secret": "invalid_client",
+    "bad_client_id": "invalid_client",
+}
+
+
+@dataclass(frozen=True)
+class ErrorBody:
+    """An error as the server worded it; ``code`` is normalised to RFC 6749 §5.2 where it has that meaning."""
+
+    code: str
+    description: str = ""
+
+
+def parse_body(raw: bytes, content_type: str) -> dict[str, Any] | None:
+    """The mapping in ``raw``, JSON or form-encoded; None when there is none."""
+    text = raw.decode("utf-8-sig", errors="replace").strip()
+    if text.startswith("{"):
+        return _json_object(text)
+    if content_type == "application/x-www-form-urlencoded" or re.match(r"[\w.]+=", text):
+        return _form(text)
+    return None
+
+
+def _json_object(text: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)  # NaN and Infinity are not JSON (RFC 8259 §6)
+
+
+def _form(text: str) -> dict[str, Any] | None:
+    try:
+        pairs = parse_qsl(text, max_num_fields=_MAX_FIELDS)
+    except ValueError:
+        return None
+    return dict(reversed(pairs)) or None
+
+
+def error_in(body: Mapping[str, Any]) -> ErrorBody | None:
+    """The error that ``body`` reports, with any status; None when it reports none."""
+    error = body.get("error")
+    failed = body.get("ok") is False
+    if isinstance(error, dict):  # Graph-style: {"error": {"code": …, "message": …}}
+        return ErrorBody(_code(error.get("type") or error.get("code")), _text(error.get("message")))
+    if error or failed:
+        return ErrorBody(_code(error), _text(body.get("error_description") or body.get("message")))
+    status = body.get("status")
+    if isinstance(status, str) and status.lower() in _ALIASES and "access_token" not in body:
+        return ErrorBody(_code(status), _text(body.get("message")))
+    return None
+
+
+def _code(value: object) -> str:
+    text = str(value) if isinstance(value, str | int) else ""
+    if not _CODE.fullmatch(text):
+        return "unnamed_error"
+    return _ALIASES.get(text.lower(), text)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def is_html(raw: bytes) -> bool:
+    """Whether ``raw`` looks like a web page, as proxies and maintenance pages send."""
+    return raw.lstrip()[:200].lower().startswith((b"<!doctype html", b"<html", b"<head", b"<body"))
+
+
+def shape(raw: bytes, body: Mapping[str, Any] | None) -> str:
+    """What came, in words that cannot hold a token: field names, or the first words of a page."""
+    if body is not None:
+        names = ", ".join(sorted(_OPAQUE.sub("***", str(name)) for name in body)[:6])
+        return f"fields {names}" if names else "no fields"
+    if not raw.strip():
+        return "empty"
+    if not is_html(raw):
+        return f"{len(raw)} bytes that are no JSON object"
+    words = html.unescape(_TAGS.sub(" ", raw.decode("utf-8", errors="replace")))
+    # Not cut here: half a secret would no longer be recognised by who redacts and cuts it.
+    return f"a web page: {_OPAQUE.sub('***', words)}"

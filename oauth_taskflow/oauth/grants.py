@@ -1,0 +1,100 @@
+"""What is traded for a token: the parameters of each grant type. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal, Protocol
+
+from oauth_taskflow.oauth.client_auth import Params, TokenForm
+
+BodyFormat = Literal["form", "json"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrantOptions:
+    """What every grant may carry besides its own parameters.
+
+    ``scope`` is sent as written (space-separated by RFC 6749 §3.3, comma-separated by some servers); ``resource`` may
+    name several (RFC 8707). ``params`` are added to the request and win over parameters of the same name, which is how
+    vendor grant names are sent. ``body`` is the encoding of the request.
+    """
+
+    scope: str = ""
+    audience: str = ""
+    resource: tuple[str, ...] = ()
+    params: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: BodyFormat = "form"
+
+    def common(self) -> Params:
+        """Scope, audience and resources; empty ones are left out (RFC 6749 §3.2)."""
+        named = (("scope", self.scope), ("audience", self.audience))
+        resources = tuple(("resource", value) for value in self.resource)
+        return (*((name, value) for name, value in named if value), *resources)
+
+    def form(self, own: Params) -> TokenForm:
+        """The request form of a grant with the parameters ``own``."""
+        form = TokenForm(params=own + self.common(), headers=self.headers)
+        return form.with_params(*self.params.items())
+
+
+class Grant(Protocol):
+    """One way to get a token. ``single_use`` means that the request must not simply be sent again."""
+
+    grant_type: ClassVar[str]
+    single_use: ClassVar[bool]
+
+    @property
+    def options(self) -> GrantOptions:
+        """Scope, audience, resources, extra parameters and headers."""
+
+    def form(self) -> TokenForm:
+        """The parameters and headers to post, without client authentication."""
+
+    def secrets(self) -> tuple[str, ...]:
+        """Values that must never be shown."""
+
+
+@dataclass(frozen=True)
+class ClientCredentials:
+    """The client acts for itself (RFC 6749 §4.4); sending the request twice only costs a token."""
+
+    options: GrantOptions = field(default_factory=GrantOptions)
+    grant_type: ClassVar[str] = "client_credentials"
+    single_use: ClassVar[bool] = False
+
+    def form(self) -> TokenForm:
+        """The parameters and headers to post, without client authentication."""
+        return self.options.form((("grant_type", self.grant_type),))
+
+    def secrets(self) -> tuple[str, ...]:
+        """Nothing: the client secret belongs to the client."""
+        return ()
+
+
+@dataclass(frozen=True)
+class RefreshToken:
+    """A refresh token is traded (RFC 6749 §6).
+
+    It is taken for single-use, because a server may start to rotate without notice and a second use of a spent
+    refresh token revokes every token of the consent (RFC 9700 §4.14).
+    """
+
+    refresh_token: str = field(repr=False)
+    options: GrantOptions = field(default_factory=GrantOptions)
+    grant_type: ClassVar[str] = "refresh_token"
+    single_use: ClassVar[bool] = True
+
+    def form(self) -> TokenForm:
+        """The parameters and headers to post, without client authentication."""
+        own = (("grant_type", self.grant_type), ("refresh_token", self.refresh_token))
+        return self.options.form(own)
+
+    def secrets(self) -> tuple[str, ...]:
+        """The refresh token."""
+        return (self.refresh_token,)
+
+    def holding(self, refresh_token: str) -> RefreshToken:
+        """The same grant with another refresh token of its family."""
+        return replace(self, refresh_token=refresh_token)

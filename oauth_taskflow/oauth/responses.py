@@ -1,0 +1,234 @@
+"""Reads an answer of the token endpoint: any bytes become an outcome, never a traceback. No I/O.
+
+The table is RFC 6749 §5 and what real servers do beside it: errors with status 200, numbers as text, form-encoded
+answers, HTML from a proxy in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from oauth_taskflow.errors import (
+    ConnectionConfigError,
+    ConsentRequired,
+    InvalidClient,
+    InvalidGrant,
+    InvalidTokenResponse,
+    TokenEndpointUnavailable,
+    TokenRequestRejected,
+)
+from oauth_taskflow.oauth import timing
+from oauth_taskflow.oauth.bodies import ErrorBody, error_in, is_html, parse_body, shape
+from oauth_taskflow.oauth.outcomes import (
+    Granted,
+    NotProcessed,
+    Outcome,
+    OutcomeUnknown,
+    Rejected,
+)
+from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.redaction import redact_text, redact_url
+
+_ERRORS: dict[str, type[TokenRequestRejected]] = {
+    "invalid_client": InvalidClient,
+    "invalid_grant": InvalidGrant,
+    "access_denied": ConsentRequired,
+    "consent_required": ConsentRequired,
+    "interaction_required": ConsentRequired,
+    "login_required": ConsentRequired,
+}
+_BEARER_TYPES = frozenset({"", "bearer", "bearertoken"})
+_OWN_FIELDS = frozenset({"access_token", "refresh_token", "token_type", "scope"})
+# The request was refused before anything was done with it (RFC 9110 §15.5.9, RFC 8470 §5.2, RFC 6585 §4).
+_REFUSED_UNREAD = frozenset({408, 425, 429})
+_DEFAULT_429_WAIT = 30.0
+
+
+@dataclass(frozen=True)
+class Question:
+    """What was asked: enough to judge an answer and to word an error, and the secrets to keep out of it."""
+
+    conn_id: str
+    url: str
+    grant_type: str
+    scope: str = ""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    default_lifetime: float | None = None
+
+    @property
+    def where(self) -> str:
+        """The place for error messages: connection and redacted URL."""
+        return f"for connection {self.conn_id!r} at {redact_url(self.url)}"
+
+    def clean(self, text: str, limit: int = 200) -> str:
+        """Foreign ``text`` made fit to be shown: no secret of ours, printable, one line, short."""
+        shown = "".join(c if c.isprintable() else " " for c in redact_text(text, self.secrets))
+        return " ".join(shown.split())[:limit].rstrip(". ")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One HTTP answer. Header names are lower case; times are seconds since the epoch on our clock."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    sent_at: float
+    received_at: float
+
+    @property
+    def content_type(self) -> str:
+        """The media type without parameters, lower case."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def interpret(answer: Answer, question: Question) -> Outcome:
+    """The outcome that ``answer`` means for ``question``."""
+    if 300 <= answer.status < 400:
+        return Rejected(_redirected(answer, question))
+    body = parse_body(answer.body, answer.content_type)
+    if answer.status in _REFUSED_UNREAD:
+        return NotProcessed(_unavailable(answer, question))
+    problem = error_in(body) if body is not None else None
+    if problem is not None:
+        return _refusal(problem, answer, question)
+    if answer.status >= 500:
+        return _server_failure(answer, question)
+    if 200 <= answer.status < 300:
+        return _token(body, answer, question)
+    return Rejected(_rejected(ErrorBody(f"http_{answer.status}"), answer, question))
+
+
+def _refusal(problem: ErrorBody, answer: Answer, question: Question) -> Outcome:
+    if problem.code == "temporarily_unavailable":
+        return NotProcessed(_unavailable(answer, question, problem))
+    if problem.code == "server_error" or (answer.status >= 500 and problem.code not in _ERRORS):
+        return _server_failure(answer, question, problem)
+    return Rejected(_rejected(problem, answer, question))
+
+
+def _server_failure(
+    answer: Answer, question: Question, problem: ErrorBody | None = None
+) -> Outcome:
+    error = _unavailable(answer, question, problem)
+    announced = answer.status == 503 and error.retry_after is not None
+    return NotProcessed(error) if announced else OutcomeUnknown(error)
+
+
+def _rejected(problem: ErrorBody, answer: Answer, question: Question) -> TokenRequestRejected:
+    code = "invalid_client" if problem.code == "http_401" else problem.code
+    return _ERRORS.get(code, TokenRequestRejected)(
+        error=question.clean(problem.code, 64),
+        status=answer.status,
+        where=question.where,
+        description=question.clean(problem.description),
+        grant=question.grant_type,
+    )
+
+
+def _unavailable(
+    answer: Answer, question: Question, problem: ErrorBody | None = None
+) -> TokenEndpointUnavailable:
+    code = f"{question.clean(problem.code, 64)}, " if problem else ""
+    wait = timing.retry_after(answer.headers, answer.received_at)
+    if wait is None and answer.status == 429:
+        wait = _DEFAULT_429_WAIT
+    return TokenEndpointUnavailable(
+        f"Token endpoint unavailable ({code}HTTP {answer.status})",
+        where=question.where,
+        hint="It is tried again; if this lasts, look at the authorization server's status page.",
+        retry_after=wait,
+    )
+
+
+def _redirected(answer: Answer, question: Question) -> ConnectionConfigError:
+    target = redact_url(answer.headers.get("location", "")) or "nowhere"
+    return ConnectionConfigError(
+        f"The token endpoint {redact_url(question.url)} redirects (HTTP {answer.status}) "
+        f"to {question.clean(target)}",
+        conn_id=question.conn_id,
+        field="token_url",
+        hint="Credentials are never sent after a redirect: set token_url to the final address.",
+    )
+
+
+def _token(body: dict[str, Any] | None, answer: Answer, question: Question) -> Outcome:
+    access_token = body.get("access_token") if body else None
+    if body is None or not _sendable(access_token):
+        return OutcomeUnknown(_no_token(answer, question, body), again=is_html(answer.body))
+    token_type = body.get("token_type") or ""
+    if str(token_type).lower() not in _BEARER_TYPES:
+        kind = question.clean(str(token_type), 40)
+        return OutcomeUnknown(_wrong_type(kind, answer, question), again=False)
+    refresh_token = body.get("refresh_token")
+    return _granted(
+        body,
+        str(access_token),
+        refresh_token if _sendable(refresh_token) else None,
+        answer,
+        question,
+    )
+
+
+def _granted(
+    body: dict[str, Any],
+    access_token: str,
+    refresh_token: str | None,
+    answer: Answer,
+    question: Question,
+) -> Granted:
+    skew = timing.server_skew(answer.headers, answer.received_at)
+    expires_at = timing.expiry(
+        body,
+        access_token,
+        sent_at=answer.sent_at,
+        skew=skew or 0.0,
+        default=question.default_lifetime,
+    )
+    scope = _scope_text(body.get("scope"))
+    token = Token(
+        access_token,
+        obtained_at=answer.sent_at,
+        expires_at=expires_at,
+        scope=scope or question.scope or None,
+        extras={name: value for name, value in body.items() if name not in _OWN_FIELDS},
+    )
+    missing = _scopes(question.scope) - _scopes(scope) if scope else set()
+    return Granted(token, refresh_token, skew, tuple(sorted(missing)))
+
+
+def _scope_text(value: object) -> str:
+    if isinstance(value, list):
+        return " ".join(str(item) for item in value)
+    return value if isinstance(value, str) else ""
+
+
+def _scopes(text: str) -> set[str]:
+    return set(text.replace(",", " ").split())
+
+
+def _sendable(value: object) -> bool:
+    """Whether ``value`` is text that fits into a header or form: visible ASCII, not empty."""
+    return isinstance(value, str) and value != "" and value.isascii() and value.isprintable()
+
+
+def _no_token(
+    answer: Answer, question: Question, body: dict[str, Any] | None
+) -> InvalidTokenResponse:
+    found = question.clean(shape(answer.body, body), 80)
+    kind = question.clean(answer.content_type, 60) or "no content type"
+    return InvalidTokenResponse(
+        f"No access token in the answer (HTTP {answer.status}, {kind}: {found})",
+        where=question.where,
+        hint="Check that token_url is the token endpoint and not a login page.",
+    )
+
+
+def _wrong_type(kind: str, answer: Answer, question: Question) -> InvalidTokenResponse:
+    return InvalidTokenResponse(
+        f"Tokens of type {kind!r} cannot be sent as bearer tokens (HTTP {answer.status})",
+        where=question.where,
+        hint="Ask the authorization server for bearer tokens (RFC 6750).",
+    )

@@ -1,0 +1,208 @@
+"""One exchange with the token endpoint: build, send once, name the outcome."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlencode, urlsplit
+
+import requests
+
+from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
+from oauth_taskflow.errors import ConnectionConfigError, TokenEndpointUnavailable
+from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS, Client, TokenForm
+from oauth_taskflow.oauth.grants import Grant
+from oauth_taskflow.oauth.outcomes import NotProcessed, Outcome, OutcomeUnknown, Rejected
+from oauth_taskflow.oauth.responses import Answer, Question, interpret
+from oauth_taskflow.oauth.transport import Deadline, Wire, new_session
+from oauth_taskflow.redaction import redact_url
+
+_LARGEST_ANSWER = 1 << 20
+_CHUNK = 1 << 14
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds to connect, to wait for the next bytes, and for the whole exchange."""
+
+    connect: float = 5.0
+    read: float = 30.0
+    total: float = 35.0
+
+
+@dataclass(frozen=True)
+class TransportOptions:
+    """Certificate checks (``verify``: True or a CA file), client certificate, proxies by scheme, time limits."""
+
+    verify: bool | str = True
+    cert: str | tuple[str, str] | None = None
+    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+
+
+@dataclass(frozen=True)
+class TokenEndpoint:
+    """Where tokens come from, and as whom we ask.
+
+    ``client_auth`` is a name of ``CLIENT_AUTH_METHODS``; ``default_lifetime`` (seconds) is taken for tokens whose
+    answer names none. Safe to share between threads: nothing is kept between exchanges.
+
+    Raises:
+        ConnectionConfigError: the URL is neither https nor loopback, or the method is unknown.
+    """
+
+    url: str
+    client: Client
+    client_auth: str = "client_secret_basic"
+    conn_id: str = ""
+    default_lifetime: float | None = None
+    transport: TransportOptions = field(default_factory=TransportOptions)
+    clock: Clock = field(default=SYSTEM_CLOCK, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        _check_url(self.url, self.conn_id)
+        if self.client_auth not in CLIENT_AUTH_METHODS:
+            raise ConnectionConfigError(
+                f"Unknown client authentication method {self.client_auth!r}",
+                conn_id=self.conn_id,
+                field="client_auth",
+                hint=f"Known: {', '.join(sorted(CLIENT_AUTH_METHODS))}.",
+            )
+
+    def exchange(self, grant: Grant, *, budget: float | None = None) -> Outcome:
+        """Trade ``grant`` for a token, sending at most one request; ``budget`` seconds cap the whole of it."""
+        question = self._question(grant)
+        wire = Wire()
+        limits = self.transport.timeouts
+        total = limits.total if budget is None else min(budget, limits.total)
+        form = CLIENT_AUTH_METHODS[self.client_auth](self.client, grant.form())
+        try:
+            with Deadline(wire, total), new_session(wire) as session:
+                answer = self._post(session, form, grant, total)
+        except (requests.RequestException, OSError, ValueError) as failure:
+            # ValueError: urllib3's LocationParseError and a header value that cannot be encoded.
+            return _failed(failure, wire, question)
+        return interpret(answer, question)
+
+    def _question(self, grant: Grant) -> Question:
+        return Question(
+            conn_id=self.conn_id,
+            url=self.url,
+            grant_type=grant.grant_type,
+            scope=grant.options.scope,
+            secrets=tuple(s for s in (self.client.client_secret, *grant.secrets()) if s),
+            default_lifetime=self.default_lifetime,
+        )
+
+    def _post(
+        self, session: requests.Session, form: TokenForm, grant: Grant, total: float
+    ) -> Answer:
+        body, content_type = _encode(form, grant.options.body)
+        limits = self.transport.timeouts
+        sent_at = self.clock.now()
+        with session.post(
+            self.url,
+            data=body,
+            headers={"Content-Type": content_type, "Accept": "application/json", **form.headers},
+            timeout=(min(limits.connect, total), min(limits.read, total)),
+            allow_redirects=False,
+            verify=self.transport.verify,
+            cert=self.transport.cert,
+            proxies=dict(self.transport.proxies),
+            stream=True,
+        ) as response:
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            content = _read(response)
+        return Answer(response.status_code, headers, content, sent_at, self.clock.now())
+
+
+def _encode(form: TokenForm, body: str) -> tuple[bytes, str]:
+    if body == "form":
+        return urlencode(form.params).encode(), "application/x-www-form-urlencoded"
+    fields: dict[str, str | list[str]] = {}
+    for name, _ in form.params:
+        values = [value for other, value in form.params if other == name]
+        fields[name] = values if len(values) > 1 else values[0]
+    return json.dumps(fields).encode(), "application/json"
+
+
+def _read(response: requests.Response) -> bytes:
+    content = bytearray()
+    for chunk in response.iter_content(_CHUNK):
+        content += chunk
+        if len(content) > _LARGEST_ANSWER:
+            break  # no token response is that large; what came is judged as it is
+    return bytes(content)
+
+
+def _check_url(url: str, conn_id: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme == "https" and parts.hostname:
+        return
+    if parts.scheme == "http" and _is_loopback(parts.hostname or ""):
+        return
+    raise ConnectionConfigError(
+        f"The token endpoint {redact_url(url)!r} is not an https URL",
+        conn_id=conn_id,
+        field="token_url",
+        hint="Secrets travel encrypted only; plain http is accepted for 127.0.0.1 and [::1].",
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _failed(failure: Exception, wire: Wire, question: Question) -> Outcome:
+    certificate = _cause(failure, ssl.SSLCertVerificationError)
+    if certificate is not None and not wire.sent:
+        return Rejected(_bad_certificate(certificate, question))
+    if not wire.sent and not isinstance(failure, requests.ConnectionError | requests.Timeout):
+        return Rejected(_unusable(failure, question))
+    reason = "deadline passed" if wire.expired else type(_root(failure)).__name__
+    when = "after the request was sent" if wire.sent else "before anything was sent"
+    # Not chained: requests' exceptions carry the request, and with it the secrets.
+    error = TokenEndpointUnavailable(
+        f"Token endpoint not reachable ({reason}, {when})",
+        where=question.where,
+        hint="Check token_url, DNS, proxy and firewall; it is tried again.",
+    )
+    return OutcomeUnknown(error) if wire.sent else NotProcessed(error)
+
+
+def _bad_certificate(failure: BaseException, question: Question) -> ConnectionConfigError:
+    reason = question.clean(str(getattr(failure, "verify_message", "")) or "not trusted", 120)
+    return ConnectionConfigError(
+        f"The certificate of {redact_url(question.url)} was refused ({reason})",
+        conn_id=question.conn_id,
+        field="verify",
+        hint="Set verify to the file of the CA that signed it; checks are never switched off here.",
+    )
+
+
+def _unusable(failure: Exception, question: Question) -> ConnectionConfigError:
+    return ConnectionConfigError(
+        f"No request to {redact_url(question.url)} can be made ({type(failure).__name__}: "
+        f"{question.clean(str(failure), 120)})",
+        conn_id=question.conn_id,
+        hint="Check token_url, verify, cert, proxies and token_headers of the connection.",
+    )
+
+
+def _root(failure: BaseException) -> BaseException:
+    """The innermost reason: requests wraps urllib3, which wraps the socket's error."""
+    for inner in (getattr(failure, "reason", None), *failure.args, failure.__cause__):
+        if isinstance(inner, BaseException) and inner is not failure:
+            return _root(inner)
+    return failure
+
+
+def _cause(failure: BaseException, kind: type[BaseException]) -> BaseException | None:
+    found = _root(failure)
+    return found if isinstance(found, kind) else None

@@ -1,0 +1,82 @@
+"""Encrypts what the store keeps. Several keys, newest first, so that keys rotate without downtime."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from oauth_taskflow.errors import TokenStoreError, TokenUndecryptable
+
+
+class TokenCipher:
+    """A ring of Fernet keys. Everything is written with the first and read with any of them.
+
+    Each ciphertext states inside itself which row and version it belongs to; one that was moved to another row, or
+    put back from an older version, is refused.
+
+    Raises:
+        TokenStoreError: there is no key, or one is not a Fernet key.
+    """
+
+    def __init__(self, keys: Sequence[str | bytes]) -> None:
+        if not keys:
+            raise TokenStoreError(
+                "No encryption key for the token store",
+                hint="Set [core] fernet_key; tokens are never stored in the clear.",
+            )
+        try:
+            self._ring = MultiFernet([Fernet(key) for key in keys])
+        except ValueError:
+            raise TokenStoreError(
+                "An encryption key of the token store is not a Fernet key",
+                hint="A key is 32 random bytes, URL-safe base64; cryptography's Fernet.generate_key() makes one.",
+            ) from None
+        self._mark_keys = [_mark_key(key) for key in keys]
+
+    def seal(self, content: Any, *, grant_key: str, version: int) -> str:
+        """``content`` (JSON values) encrypted for that row and version only."""
+        bound = json.dumps([grant_key, version, content], separators=(",", ":"))
+        return self._ring.encrypt(bound.encode()).decode()
+
+    def open(self, sealed: str, *, grant_key: str, version: int) -> Any:
+        """What was sealed for that row and version.
+
+        Raises:
+            TokenUndecryptable: no key opens it, or it was sealed for another row or version.
+        """
+        try:
+            key, sealed_version, content = json.loads(self._ring.decrypt(sealed.encode()))
+        except (InvalidToken, ValueError):
+            raise _undecryptable("no key of the ring opens it", grant_key) from None
+        if not hmac.compare_digest(str(key), grant_key) or sealed_version != version:
+            raise _undecryptable("it was written for another grant or version", grant_key)
+        return content
+
+    def mark(self, secret: str) -> str:
+        """A keyed hash of ``secret`` under the newest key: equal secrets, equal marks, nothing to guess from."""
+        return self.marks(secret)[0]
+
+    def marks(self, secret: str) -> tuple[str, ...]:
+        """The mark of ``secret`` under each key, newest first: what may be stored from before a key rotation."""
+        return tuple(
+            hmac.new(key, secret.encode(), hashlib.sha256).hexdigest() for key in self._mark_keys
+        )
+
+
+def _mark_key(key: str | bytes) -> bytes:
+    raw = base64.urlsafe_b64decode(key)
+    return hmac.new(raw, b"oauth_taskflow refresh token mark", hashlib.sha256).digest()
+
+
+def _undecryptable(why: str, grant_key: str) -> TokenUndecryptable:
+    return TokenUndecryptable(
+        f"The stored token cannot be read: {why}",
+        where=f"in grant {grant_key[:12]}",
+        hint="Put the old key back at the end of [core] fernet_key, or authorize the connection again.",
+    )

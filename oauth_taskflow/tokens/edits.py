@@ -1,0 +1,185 @@
+"""Every way a grant's record changes, as functions from record to record. No I/O.
+
+A store applies them atomically, so that a condition checked here holds at the moment of writing.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import replace
+
+from oauth_taskflow.errors import OAuthTaskflowError
+from oauth_taskflow.tokens.identity import Marks
+from oauth_taskflow.tokens.record import GrantRecord, GrantState, Journal, Lease, Trouble
+from oauth_taskflow.tokens.recovery import Rescued
+from oauth_taskflow.tokens.store import Edit
+
+_MOST_ALTERNATES = 2
+_MOST_SEEDS = 16
+
+
+def same(mark: str, other: str) -> bool:
+    """Whether two marks are equal, in constant time."""
+    return hmac.compare_digest(mark, other)
+
+
+def owns(record: GrantRecord, lease: Lease) -> bool:
+    """Whether ``lease`` is still the one in force."""
+    return record.lease.fence == lease.fence and record.lease.owner == lease.owner
+
+
+def is_superseded(record: GrantRecord, marks: Marks) -> bool:
+    """Whether the connection holds a refresh token that was never seen for this grant.
+
+    One that was seen, however long ago, supersedes nothing: a worker that still has the connection of last week must
+    not bring a spent refresh token back.
+    """
+    if not marks.seed:
+        return False
+    return not any(
+        same(mark, seen) for mark in marks.seed for seen in (*record.seeds, record.lineage)
+    )
+
+
+def superseded(record: GrantRecord, marks: Marks, refresh_token: str) -> GrantRecord:
+    """The record of a new consent: the connection's refresh token, and nothing of the old one."""
+    return replace(
+        record,
+        state=GrantState.ACTIVE,
+        token=None,
+        refresh_token=refresh_token,
+        lineage=marks.seed[0],
+        alternates=(),
+        seeds=(*record.seeds, marks.seed[0])[-_MOST_SEEDS:],
+        journal=None,
+        trouble=None,
+    )
+
+
+def supersede(marks: Marks, refresh_token: str) -> Edit:
+    """Take the connection's refresh token if it is a new one."""
+
+    def edit(record: GrantRecord) -> GrantRecord | None:
+        return superseded(record, marks, refresh_token) if is_superseded(record, marks) else None
+
+    return edit
+
+
+def journal(lease: Lease, entry: Journal) -> Edit:
+    """Write ``entry`` before its refresh token is sent; only while the lease is ours.
+
+    The time of the first sending is kept when the same refresh token is sent again.
+    """
+
+    def edit(record: GrantRecord) -> GrantRecord | None:
+        if not owns(record, lease):
+            return None
+        earlier = record.journal
+        again = earlier is not None and same(earlier.mark, entry.mark)
+        sent_at = earlier.sent_at if again and earlier is not None else entry.sent_at
+        return replace(record, journal=replace(entry, sent_at=sent_at))
+
+    return edit
+
+
+def granted(rescued: Rescued, mark: str | None) -> Edit:
+    """Write a new token down, if the stored refresh token is still the one it was traded for.
+
+    Else somebody rotated meanwhile: the newer pair stays, and the refresh token that came is kept as an alternate,
+    because which of two successors lives on differs between authorization servers. ``mark`` is the mark of the
+    refresh token that came, None when none came.
+    """
+
+    def edit(record: GrantRecord) -> GrantRecord | None:
+        if not same(record.lineage, rescued.lineage):
+            return _with_alternate(record, rescued)
+        if _older(rescued, record):
+            return _freed(record, rescued.fence)
+        return replace(
+            record,
+            state=GrantState.ACTIVE,
+            token=rescued.token,
+            refresh_token=rescued.refresh_token or record.refresh_token,
+            lineage=mark or record.lineage,
+            alternates=(),
+            journal=None,
+            trouble=None,
+            lease=_freed(record, rescued.fence).lease,
+        )
+
+    return edit
+
+
+def _older(rescued: Rescued, record: GrantRecord) -> bool:
+    """Whether an idempotent grant's late answer is older than what is stored."""
+    stored = record.token
+    return (
+        not rescued.lineage
+        and stored is not None
+        and stored.obtained_at > rescued.token.obtained_at
+    )
+
+
+def _with_alternate(record: GrantRecord, rescued: Rescued) -> GrantRecord | None:
+    mine = rescued.refresh_token
+    if mine is None or mine in (record.refresh_token, *record.alternates):
+        return None
+    return replace(record, alternates=(mine, *record.alternates)[:_MOST_ALTERNATES])
+
+
+def _freed(record: GrantRecord, fence: int) -> GrantRecord:
+    if record.lease.fence != fence:
+        return record
+    return replace(record, lease=Lease(None, None, fence))
+
+
+def release(lease: Lease, *, unsent: bool) -> Edit:
+    """Give the lease back, if it is still ours; ``unsent`` takes back what we journaled and then did not send."""
+
+    def edit(record: GrantRecord) -> GrantRecord | None:
+        if not owns(record, lease):
+            return None
+        freed, entry = _freed(record, lease.fence), record.journal
+        mine = entry is not None and entry.fence == lease.fence and not entry.doubtful
+        return replace(freed, journal=None) if unsent and mine else freed
+
+    return edit
+
+
+def failed(
+    lease: Lease,
+    error: OAuthTaskflowError,
+    *,
+    state: GrantState | None,
+    client: str,
+    until: float | None,
+    spent: bool,
+) -> Edit:
+    """Note a failure for everybody, and give the lease back.
+
+    ``state`` None keeps the state. ``spent`` False clears our journal entry, unless an earlier sending is in doubt.
+    """
+
+    def edit(record: GrantRecord) -> GrantRecord | None:
+        if not owns(record, lease):
+            return None
+        failures = record.trouble.failures + 1 if record.trouble else 1
+        entry = record.journal
+        keep = entry is not None and (spent or entry.doubtful)
+        return replace(
+            _freed(record, lease.fence),
+            state=state or record.state,
+            journal=entry if keep else None,
+            trouble=Trouble.of(error, client, until, failures),
+        )
+
+    return edit
+
+
+def named(conn_id: str) -> Edit:
+    """Note which connection the grant belongs to, for people who look at the store."""
+
+    def edit(record: GrantRecord) -> GrantRecord | None:
+        return None if record.conn_id == conn_id else replace(record, conn_id=conn_id)
+
+    return edit

@@ -1,0 +1,91 @@
+"""Database engines for the token store: one per process, set up for short and durable transactions."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from oauth_taskflow.errors import TokenStoreError
+from oauth_taskflow.tokens.schema import known_dialect
+
+_BUSY_SECONDS = 10.0
+_HINT = "Set [oauth_taskflow] token_store to sqlite:///…, postgresql+psycopg://… or mysql+…://…."
+
+
+def parse_store_url(text: str) -> URL:
+    """The URL of a token store, checked.
+
+    Raises:
+        TokenStoreError: it is no database URL, or of a database that the store does not speak.
+    """
+    try:
+        url = make_url(text)
+        backend = url.get_backend_name()
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        raise TokenStoreError("The token store URL is not a database URL", hint=_HINT) from None
+    if not known_dialect(backend):
+        raise TokenStoreError(f"The token store cannot use {backend!r} databases", hint=_HINT)
+    if backend == "sqlite" and url.database in {None, "", ":memory:"}:
+        raise TokenStoreError("The SQLite token store needs a file", hint=_HINT)
+    return url
+
+
+def shown(url: URL) -> str:
+    """``url`` without its password."""
+    return url.set(query={}).render_as_string(hide_password=True)
+
+
+def new_engine(url: URL) -> Engine:
+    """An engine for ``url``; a SQLite file is created readable by its owner only.
+
+    Raises:
+        TokenStoreError: the driver is not installed, or the file cannot be created.
+    """
+    try:
+        if url.get_backend_name() == "sqlite":
+            return _sqlite_engine(url)
+        return create_engine(
+            url, hide_parameters=True, pool_pre_ping=True, pool_size=2, max_overflow=8
+        )
+    except (ImportError, ArgumentError) as failure:
+        raise TokenStoreError(
+            f"No driver for the token store ({failure})",
+            where=f"at {shown(url)}",
+            hint="Install the driver named in the URL, for PostgreSQL: oauth-taskflow[postgres].",
+        ) from None
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    path = Path(str(url.database))
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as failure:
+        raise TokenStoreError(
+            f"The token store file cannot be opened ({failure.strerror})",
+            where=f"at {path}",
+            hint="Set [oauth_taskflow] token_store to a place that every worker may write to.",
+        ) from failure
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS})
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves, see _begin_sqlite
+    connection.execute("PRAGMA journal_mode=WAL")
+    # A rotated refresh token must survive a power cut as soon as its transaction is over.
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A deferred transaction that turns into a writing one fails at once instead of waiting its turn.
+    writing = connection.get_execution_options().get("oauth_taskflow_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")

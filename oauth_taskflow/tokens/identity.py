@@ -1,0 +1,69 @@
+"""Which stored token belongs to whom: the grant key, and marks of the secrets a connection was set up with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from oauth_taskflow.oauth.grants import Grant, RefreshToken
+from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
+from oauth_taskflow.tokens.cipher import TokenCipher
+
+
+@dataclass(frozen=True)
+class GrantIdentity:
+    """Everything that makes one token different from another. Two equal identities share one stored token."""
+
+    conn_id: str
+    token_url: str
+    client_id: str
+    grant_type: str
+    subject: str = ""
+    scope: str = ""
+    audience: str = ""
+    resource: tuple[str, ...] = ()
+    params: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, endpoint: TokenEndpoint, grant: Grant, subject: str = "") -> GrantIdentity:
+        """The identity of ``grant`` asked for at ``endpoint``; ``subject`` is whom it acts for."""
+        options = grant.options
+        return cls(
+            conn_id=endpoint.conn_id,
+            token_url=endpoint.url,
+            client_id=endpoint.client.client_id,
+            grant_type=grant.grant_type,
+            subject=subject,
+            scope=" ".join(sorted(options.scope.split())),
+            audience=options.audience,
+            resource=tuple(sorted(options.resource)),
+            params=tuple(sorted(options.params.items())),
+        )
+
+    @property
+    def key(self) -> str:
+        """The grant key: 64 hexadecimal digits that tell nothing about what went in."""
+        fields = json.dumps([*self.__dict__.values()], separators=(",", ":"))
+        return hashlib.sha256(fields.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Keyed hashes that show *that* a secret of the connection changed, never what it is.
+
+    Each is a tuple, one mark per key of the ring, newest first. ``seed`` marks the refresh token written in the
+    connection (empty without one): an unseen one supersedes what is
+    stored. ``client`` marks what the client authenticates with: a new one lifts an earlier refusal, and leaves the
+    stored refresh token alone, because rotating a client secret does not bring an old refresh token back to life.
+    """
+
+    seed: tuple[str, ...]
+    client: tuple[str, ...]
+
+    @classmethod
+    def of(cls, endpoint: TokenEndpoint, grant: Grant, cipher: TokenCipher) -> Marks:
+        """The marks of what the connection holds now."""
+        seed = grant.refresh_token if isinstance(grant, RefreshToken) else ""
+        client = "\n".join((endpoint.client_auth, endpoint.client.client_secret))
+        return cls(cipher.marks(seed) if seed else (), cipher.marks(client))

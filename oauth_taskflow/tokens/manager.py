@@ -1,0 +1,176 @@
+"""Hands out the token of one grant: from memory when fresh, refreshed exactly once however many ask."""
+
+from __future__ import annotations
+
+import logging
+import random
+from dataclasses import dataclass, replace
+
+from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
+from oauth_taskflow.errors import OAuthTaskflowError, ResultRefused
+from oauth_taskflow.oauth.grants import Grant
+from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
+from oauth_taskflow.tokens.identity import GrantIdentity, Marks
+from oauth_taskflow.tokens.options import ManagerOptions
+from oauth_taskflow.tokens.record import GrantRecord
+from oauth_taskflow.tokens.refresh import Refresher, Want
+from oauth_taskflow.tokens.single_flight import SingleFlight
+from oauth_taskflow.tokens.steps import Observer, nobody
+from oauth_taskflow.tokens.store import TokenStore
+from oauth_taskflow.tokens.turn import Setting
+
+_log = logging.getLogger("oauth_taskflow.tokens")
+
+
+@dataclass(frozen=True)
+class _Held:
+    """The token in memory, with its limits on the monotonic clock."""
+
+    token: Token
+    unquestioned_until: float
+    usable_until: float
+
+
+class TokenManager:
+    """A ``TokenSource`` for one grant. Safe for threads; processes and machines meet in the store.
+
+    A fresh token comes from memory. A stale one too, while a refresh runs in the background. Only without a usable
+    token does a caller wait.
+    """
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
+        self._refresher = Refresher(setting)
+        self._flights: SingleFlight[_Held | None] = SingleFlight()
+        self._held: _Held | None = None
+        self._monotonic = setting.clock.monotonic
+        # Workers that start together would else all find the same token stale at the same moment.
+        self._leeway_share = random.uniform(0.7, 1.0)  # noqa: S311  # jitter needs no secrecy
+
+    @classmethod
+    def for_grant(
+        cls,
+        store: TokenStore,
+        endpoint: TokenEndpoint,
+        grant: Grant,
+        *,
+        subject: str = "",
+        options: ManagerOptions | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        observer: Observer = nobody,
+    ) -> TokenManager:
+        """A new manager; ``manager_for`` is the one to call when threads of this process shall share it."""
+        key = GrantIdentity.of(endpoint, grant, subject).key
+        marks = Marks.of(endpoint, grant, store.cipher)
+        return cls(
+            Setting(
+                store, endpoint, grant, key, marks, options or ManagerOptions(), clock, observer
+            )
+        )
+
+    def __repr__(self) -> str:
+        on = self._setting
+        return f"TokenManager({on.endpoint.conn_id!r}, grant {on.grant_key[:12]})"
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        raise ResultRefused(
+            f"{self!r} holds secrets and is not pickled", hint="Build it where it is used."
+        )
+
+    @property
+    def grant_key(self) -> str:
+        """The grant key: a hash, fit for logs."""
+        return self._setting.grant_key
+
+    def is_like(self, other: TokenManager) -> bool:
+        """Whether ``other`` would behave the same: same store, endpoint, grant and options."""
+        mine, theirs = self._setting, other._setting
+        same_place = mine.store is theirs.store and mine.endpoint == theirs.endpoint
+        return same_place and mine.grant == theirs.grant and mine.options == theirs.options
+
+    def token(self) -> Token:
+        """A usable token, refreshed when needed.
+
+        Raises:
+            TokenRequestError: none could be had.
+            TokenStoreError: the store failed.
+        """
+        held = self._held
+        if held is not None and self._monotonic() < held.unquestioned_until:
+            return held.token
+        return self._next(None)
+
+    def refused(self, access_token: str) -> Token:
+        """A token other than ``access_token``, which the API answered with 401; refreshed only if none is there.
+
+        Raises:
+            TokenRequestError: none could be had.
+            TokenStoreError: the store failed.
+        """
+        return self._next(access_token)
+
+    def _next(self, refused: str | None) -> Token:
+        before = self._held
+        while True:
+            held = self._usable(refused)
+            if held is not None:
+                if refused is None:
+                    self._flights.start(self._refresh_ahead)
+                return held.token
+            landed, led = self._flights.run(lambda: self._renew(refused, wait=True))
+            if landed is not None and (led or _is_news(landed.token, before, refused)):
+                return landed.token
+
+    def _usable(self, refused: str | None) -> _Held | None:
+        held = self._held
+        if held is None or held.token.access_token == refused:
+            return None
+        return held if self._monotonic() < held.usable_until else None
+
+    def _refresh_ahead(self) -> _Held | None:
+        """Compare the token in memory with the store and refresh it if it is stale; never raises."""
+        try:
+            held = self._renew(None, wait=False)
+        except OAuthTaskflowError as failure:
+            _log.warning("%r: refresh ahead of expiry failed: %s", self, failure)
+            held = None
+        if held is None:
+            self._postpone()
+        return held
+
+    def _postpone(self) -> None:
+        """Ask no more for a moment: somebody else is refreshing, or it failed just now."""
+        held, now = self._held, self._monotonic()
+        if held is not None:
+            pause = min(max(held.usable_until - now, 0.0) / 10, 1.0)
+            self._held = replace(held, unquestioned_until=min(now + pause, held.usable_until))
+
+    def _renew(self, refused: str | None, *, wait: bool) -> _Held | None:
+        want = Want(self._setting.options.leeway, self._leeway_share, refused)
+        record = self._refresher.renew(want, wait=wait)
+        if record is not None:
+            self._held = self._hold(record, want)
+            return self._held
+        return None
+
+    def _hold(self, record: GrantRecord, want: Want) -> _Held | None:
+        token, read = record.local_token(), record.read
+        if token is None or record.token is None:
+            return None
+        recheck = self._monotonic() + self._setting.options.reread_after
+        if record.token.expires_at is None:
+            return _Held(token, recheck, float("inf"))
+        usable_until = read.monotonic + record.token.expires_at - read.store
+        stale_from = read.monotonic + want.stale_at(record.token) - read.store
+        return _Held(token, min(stale_from, recheck), usable_until)
+
+
+def _is_news(token: Token, before: _Held | None, refused: str | None) -> bool:
+    """Whether a flight that others started brought what this caller needs.
+
+    A server may answer a refresh with the same access token; it then counts as the next one by its date.
+    """
+    if token.access_token != refused:
+        return True
+    return before is not None and token.obtained_at > before.token.obtained_at

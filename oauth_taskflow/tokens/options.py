@@ -1,0 +1,41 @@
+"""The knobs of a token manager, with defaults that fit a token endpoint answering within 35 seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManagerOptions:
+    """All in seconds.
+
+    Attributes:
+        leeway: a token counts as stale this long before expiry, at most 10 % of its lifetime, less a per-process jitter.
+        lease_ttl: how long a worker may hold the right to refresh; must outlast one request and a stall.
+        request_budget: for one token request, its safe repetitions included.
+        lease_wait: how long to wait for another worker's refresh before giving up.
+        reread_after: a fresh token in memory is compared with the store this often.
+        cooldown: pause of all workers after a failed refresh when the server names none; doubles up to 16 times.
+
+    Raises:
+        ValueError: the lease would end before a request may end.
+    """
+
+    leeway: float = 60.0
+    lease_ttl: float = 90.0
+    request_budget: float = 35.0
+    lease_wait: float = 150.0
+    reread_after: float = 5.0
+    cooldown: float = 2.0
+
+    def __post_init__(self) -> None:
+        if self.lease_ttl < 1.5 * self.request_budget:
+            raise ValueError(
+                f"lease_ttl ({self.lease_ttl} s) must be at least 1.5 times request_budget "
+                f"({self.request_budget} s), or a slow refresh outlives its lease"
+            )
+
+    @property
+    def write_reserve(self) -> float:
+        """The part of the lease kept for writing the answer down."""
+        return (self.lease_ttl - self.request_budget) / 3

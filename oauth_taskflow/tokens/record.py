@@ -1,0 +1,156 @@
+"""What the store keeps for one grant, as immutable values. No I/O.
+
+Instants in a record are seconds on the *store's* clock, so that workers whose clocks differ agree on them; ``Reading``
+ties that clock to the reader's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from enum import Enum
+from typing import Any
+
+import oauth_taskflow.errors
+from oauth_taskflow.clock import Clock
+from oauth_taskflow.errors import OAuthTaskflowError, TokenRequestError
+from oauth_taskflow.oauth.token import Token
+
+
+class GrantState(Enum):
+    """Whether a token may be asked for. Fresh, stale and expired are the token's states, not the grant's."""
+
+    EMPTY = "empty"
+    ACTIVE = "active"
+    NEEDS_CONSENT = "needs_consent"
+    MISCONFIGURED = "misconfigured"
+    REVOKED = "revoked"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One moment on three clocks: the store's, this machine's wall clock and its monotonic clock (seconds)."""
+
+    store: float
+    wall: float
+    monotonic: float
+
+    @property
+    def offset(self) -> float:
+        """The store's clock minus ours."""
+        return self.store - self.wall
+
+    def store_now(self, clock: Clock) -> float:
+        """The store's clock now, without asking it."""
+        return self.store + clock.monotonic() - self.monotonic
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to refresh: who has it until when; ``fence`` grows with every holder."""
+
+    owner: str | None = None
+    until: float | None = None
+    fence: int = 0
+
+
+@dataclass(frozen=True)
+class Journal:
+    """Written before a refresh token is sent, cleared with its answer: found later, the answer is missing.
+
+    ``doubtful`` is set once an earlier sending of the same refresh token had no known end.
+    """
+
+    fence: int
+    mark: str
+    sent_at: float
+    doubtful: bool = False
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """The last failure, told to every worker until ``until`` (None: until the connection changes).
+
+    ``client`` marks the client credentials that failed, so that corrected ones are tried at once.
+    """
+
+    kind: str
+    facts: dict[str, Any]
+    client: str
+    until: float | None = None
+    failures: int = 1
+
+    @classmethod
+    def of(
+        cls, error: OAuthTaskflowError, client: str, until: float | None, failures: int
+    ) -> Trouble:
+        """The storable form of ``error``."""
+        return cls(type(error).__name__, dict(vars(error)), client, until, failures)
+
+    def error(self, now: float) -> OAuthTaskflowError:
+        """The failure as an error to raise; its ``retry_after`` is what is left of the cool-down."""
+        kind = getattr(oauth_taskflow.errors, self.kind, TokenRequestError)
+        rebuild, (_, facts) = OAuthTaskflowError(str(self.facts.get("what"))).__reduce__()
+        error: OAuthTaskflowError = rebuild(kind, {**facts, **self.facts})
+        error.retry_after = None if self.until is None else max(self.until - now, 0.0)
+        return error
+
+
+@dataclass(frozen=True)
+class GrantRecord:
+    """One row of the store. ``revision`` counts writes; ``version`` counts changes of the encrypted part.
+
+    ``lineage`` is the mark of ``refresh_token``; ``alternates`` are refresh tokens that may still work, newest first;
+    ``seeds`` are marks of the refresh tokens that connections brought in.
+    """
+
+    grant_key: str
+    conn_id: str = ""
+    revision: int = 0
+    version: int = 0
+    state: GrantState = GrantState.EMPTY
+    token: Token | None = None
+    refresh_token: str | None = field(default=None, repr=False)
+    alternates: tuple[str, ...] = field(default=(), repr=False)
+    seeds: tuple[str, ...] = field(default=(), repr=False)
+    lineage: str = ""
+    journal: Journal | None = None
+    trouble: Trouble | None = None
+    lease: Lease = Lease()
+    read: Reading = Reading(0.0, 0.0, 0.0)
+
+    @property
+    def secret_part(self) -> dict[str, Any]:
+        """What is encrypted, as JSON values."""
+        return {
+            "token": None if self.token is None else asdict(self.token),
+            "refresh_token": self.refresh_token,
+            "alternates": list(self.alternates),
+            "seeds": list(self.seeds),
+        }
+
+    def with_secret_part(self, part: dict[str, Any]) -> GrantRecord:
+        """This record with what was decrypted."""
+        return replace(
+            self,
+            token=None if part["token"] is None else Token(**part["token"]),
+            refresh_token=part["refresh_token"],
+            alternates=tuple(part["alternates"]),
+            seeds=tuple(part["seeds"]),
+        )
+
+    def local_token(self) -> Token | None:
+        """The token with its instants on this machine's clock."""
+        return None if self.token is None else moved(self.token, -self.read.offset)
+
+    def usable(self, now: float, refused: str | None) -> bool:
+        """Whether the token has not expired at ``now`` (store clock) and is not the ``refused`` one."""
+        token = self.token
+        if token is None or token.access_token == refused:
+            return False
+        return token.expires_at is None or now < token.expires_at
+
+
+def moved(token: Token, seconds: float) -> Token:
+    """``token`` with its instants on a clock that is ``seconds`` ahead."""
+    expires_at = None if token.expires_at is None else token.expires_at + seconds
+    return replace(token, obtained_at=token.obtained_at + seconds, expires_at=expires_at)

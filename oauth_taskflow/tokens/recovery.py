@@ -1,0 +1,95 @@
+"""Where a token goes when the store takes no writes: an encrypted local file, imported as soon as it does.
+
+A rotated refresh token exists once. Losing it because a database restarted would cost a person's consent.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from oauth_taskflow.errors import TokenStoreError, TokenUndecryptable
+from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.tokens.cipher import TokenCipher
+
+_log = logging.getLogger("oauth_taskflow.tokens")
+
+
+@dataclass(frozen=True)
+class Rescued:
+    """What a refresh brought (instants on the store's clock), and the lineage it may be written over."""
+
+    grant_key: str
+    fence: int
+    lineage: str
+    token: Token
+    refresh_token: str | None = field(repr=False)
+
+
+class RecoveryFiles:
+    """One file per rescued token in ``folder``: 0600 in a 0700 folder, written whole or not at all."""
+
+    def __init__(self, folder: Path, cipher: TokenCipher) -> None:
+        self.folder = folder
+        self._cipher = cipher
+
+    def pending(self, grant_key: str) -> bool:
+        """Whether something waits to be imported for that grant."""
+        return any(True for _ in self._paths(grant_key))
+
+    def _paths(self, grant_key: str) -> Iterator[Path]:
+        return self.folder.glob(f"{grant_key}.*.rescued")
+
+    def save(self, rescued: Rescued) -> Path:
+        """Write ``rescued``, durably.
+
+        Raises:
+            TokenStoreError: the file cannot be written either.
+        """
+        sealed = self._cipher.seal(
+            asdict(rescued), grant_key=rescued.grant_key, version=rescued.fence
+        )
+        path = self.folder / f"{rescued.grant_key}.{rescued.fence}.rescued"
+        try:
+            self._write(path, sealed)
+        except OSError as failure:
+            raise TokenStoreError(
+                f"The recovery file cannot be written ({failure.strerror}); the new token is lost",
+                where=f"at {path}",
+                hint="Make the folder writable, and authorize the connection again if the next refresh fails.",
+            ) from failure
+        return path
+
+    def _write(self, path: Path, text: str) -> None:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = path.with_suffix(f".{os.getpid()}.draft")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+        with os.fdopen(os.open(draft, flags, 0o600), "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+
+    def load(self, grant_key: str) -> list[tuple[Path, Rescued]]:
+        """What waits for that grant, oldest first; an unreadable file is left alone and named in the log."""
+        found = [(path, self._load(path, grant_key)) for path in self._paths(grant_key)]
+        usable = [(path, rescued) for path, rescued in found if rescued is not None]
+        return sorted(usable, key=lambda item: item[1].fence)
+
+    def _load(self, path: Path, grant_key: str) -> Rescued | None:
+        try:
+            fence = int(path.name.split(".")[1])
+            content = self._cipher.open(path.read_text(), grant_key=grant_key, version=fence)
+            return Rescued(token=Token(**content.pop("token")), **content)
+        except (OSError, ValueError, TypeError, KeyError, TokenUndecryptable) as failure:
+            _log.warning("recovery file %s is not usable (%s)", path, type(failure).__name__)
+            return None
+
+    def done(self, path: Path) -> None:
+        """Remove an imported file."""
+        with suppress(OSError):
+            path.unlink()

@@ -1,0 +1,201 @@
+"""The refresh protocol: who refreshes, who waits, and what is tried in which order.
+
+Steps: read; lease; re-read under the lease; journal; send once; persist on lineage; release. Whoever does not get the
+lease waits for the holder's result by reading the store.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from dataclasses import dataclass
+
+from oauth_taskflow.errors import (
+    ConnectionConfigError,
+    InvalidGrant,
+    LeaseTimeout,
+    OAuthTaskflowError,
+)
+from oauth_taskflow.oauth.grants import RefreshToken
+from oauth_taskflow.oauth.outcomes import Granted, Outcome, Rejected
+from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.tokens import edits, owner
+from oauth_taskflow.tokens.blocked import blocking_error
+from oauth_taskflow.tokens.record import GrantRecord
+from oauth_taskflow.tokens.steps import Step
+from oauth_taskflow.tokens.turn import LeaseLost, Setting, Turn
+
+_log = logging.getLogger("oauth_taskflow.tokens")
+_FIRST_POLL = 0.02
+_LONGEST_POLL = 0.5
+
+
+@dataclass(frozen=True)
+class Want:
+    """What counts as a token: not the ``refused`` one, and fresh.
+
+    Stale begins ``leeway`` seconds, at most 10 % of the lifetime, before expiry, times this process's ``share``.
+    """
+
+    leeway: float
+    share: float = 1.0
+    refused: str | None = None
+
+    def stale_at(self, token: Token) -> float:
+        """When ``token`` becomes stale; infinite for one that does not expire."""
+        stale_at = token.stale_at(self.leeway)
+        if stale_at is None or token.expires_at is None:
+            return float("inf")
+        return token.expires_at - (token.expires_at - stale_at) * self.share
+
+    def met_by(self, record: GrantRecord, now: float) -> bool:
+        """Whether no refresh is needed."""
+        token = record.token
+        return token is not None and record.usable(now, self.refused) and now < self.stale_at(token)
+
+
+class Refresher:
+    """Gets the next token of one grant, together with every other worker that shares the store."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._on = setting
+
+    def renew(self, want: Want, *, wait: bool) -> GrantRecord | None:
+        """A record whose token meets ``want``, refreshed if needed.
+
+        With ``wait`` False, returns None when another worker is refreshing. A token that is stale is returned when
+        nothing better can be had.
+
+        Raises:
+            TokenRequestError: none could be had.
+            TokenStoreError: the store failed; LeaseTimeout when another worker took too long.
+        """
+        clock = self._on.clock
+        end = clock.monotonic() + self._on.options.lease_wait
+        pause = _FIRST_POLL
+        while True:
+            record = self._on.store.read(self._on.grant_key)
+            found = self._settled(record, want, polling=pause > _FIRST_POLL) or self._lead(
+                record, want
+            )
+            if found is not None or not wait:
+                return found
+            if clock.monotonic() > end:
+                raise self._timed_out(record)
+            clock.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # jitter needs no secrecy
+            pause = min(pause * 1.5, _LONGEST_POLL)
+
+    def _settled(self, record: GrantRecord, want: Want, *, polling: bool) -> GrantRecord | None:
+        """``record`` if it ends the matter, by its token or by raising what everybody already knows."""
+        on = self._on
+        if edits.is_superseded(record, on.marks) or on.store.recovery.pending(on.grant_key):
+            return None
+        now = record.read.store_now(on.clock)
+        if want.met_by(record, now) or (polling and record.usable(now, want.refused)):
+            return record
+        error = blocking_error(record, on.marks, now)
+        if error is None:
+            return None
+        if record.usable(now, want.refused):
+            return record
+        raise error
+
+    def _lead(self, seen: GrantRecord, want: Want) -> GrantRecord | None:
+        """Refresh if the lease can be had; None when it cannot, or was lost before anything was sent."""
+        on = self._on
+        held = seen.lease.owner is not None
+        breaking = seen.lease.fence if held and owner.is_dead(seen.lease.owner) else None
+        leased = on.store.acquire(
+            on.grant_key, owner=owner.this_process(), ttl=on.options.lease_ttl, breaking=breaking
+        )
+        if leased is None:
+            return None
+        turn = Turn(on, leased)
+        turn.told(Step.LEASED)
+        try:
+            return self._under_lease(turn, want)
+        except LeaseLost:
+            return None
+        finally:
+            if edits.owns(turn.record, leased.lease):
+                turn.release()
+
+    def _under_lease(self, turn: Turn, want: Want) -> GrantRecord | None:
+        turn.recover()
+        self._take_connection(turn)
+        found = self._settled(turn.record, want, polling=False)
+        return found or self._trade(turn, want)
+
+    def _take_connection(self, turn: Turn) -> None:
+        """Make the record agree with the connection: name, and a refresh token that is new."""
+        grant, on = self._on.grant, self._on
+        if isinstance(grant, RefreshToken) and edits.is_superseded(turn.record, on.marks):
+            turn.apply(edits.supersede(on.marks, grant.refresh_token))
+            turn.lost = False
+            turn.told(Step.SUPERSEDED)
+        if turn.record.conn_id != on.endpoint.conn_id:
+            turn.apply(edits.named(on.endpoint.conn_id))
+
+    def _trade(self, turn: Turn, want: Want) -> GrantRecord | None:
+        """Ask for a token with the stored refresh token, then with each alternate, newest first."""
+        outcome: Outcome | None = None
+        for refresh_token in self._candidates(turn.record):
+            outcome = turn.trade(refresh_token)
+            if isinstance(outcome, Granted):
+                return self._granted(turn, outcome)
+            if not _is_dead(outcome):
+                break
+            current = self._on.store.read(self._on.grant_key)
+            if not edits.same(current.lineage, turn.record.lineage):
+                turn.record = current
+                return self._settled(
+                    current, want, polling=True
+                )  # rotated meanwhile: use that, or start over
+        return self._failed(turn, outcome, want)
+
+    def _candidates(self, record: GrantRecord) -> tuple[str | None, ...]:
+        if not isinstance(self._on.grant, RefreshToken):
+            return (None,)
+        if record.refresh_token is None:
+            raise ConnectionConfigError(
+                "There is no refresh token",
+                conn_id=self._on.endpoint.conn_id,
+                field="refresh_token",
+                hint="Authorize the connection and put the refresh token in.",
+            )
+        return (record.refresh_token, *record.alternates)
+
+    def _granted(self, turn: Turn, granted: Granted) -> GrantRecord | None:
+        if granted.missing_scope:
+            _log.warning(
+                "connection %s: the server granted less than was asked for; missing scope: %s",
+                self._on.endpoint.conn_id,
+                " ".join(granted.missing_scope),
+            )
+        record = turn.persist(granted)
+        now = record.read.store_now(self._on.clock)
+        # What came is returned even if it is short-lived; what others stored must be usable, else it starts over.
+        mine = record.token is not None and record.token.access_token == granted.token.access_token
+        return record if mine or record.usable(now, None) else None
+
+    def _failed(self, turn: Turn, outcome: Outcome | None, want: Want) -> GrantRecord:
+        if outcome is None or isinstance(outcome, Granted):
+            raise AssertionError("only failures end here")  # pragma: no cover
+        error: OAuthTaskflowError = turn.give_up(outcome)
+        now = turn.record.read.store_now(self._on.clock)
+        if turn.record.usable(now, want.refused):
+            _log.warning("refresh failed, the current token is used until it expires: %s", error)
+            return turn.record
+        raise error
+
+    def _timed_out(self, record: GrantRecord) -> LeaseTimeout:
+        return LeaseTimeout(
+            f"Another worker has been refreshing for more than {self._on.options.lease_wait:g} s",
+            where=f"for connection {self._on.endpoint.conn_id!r} in {self._on.store.name}",
+            hint=f"Its lease (fence {record.lease.fence}) runs out by itself; try again.",
+            retry_after=self._on.options.lease_ttl,
+        )
+
+
+def _is_dead(outcome: Outcome) -> bool:
+    return isinstance(outcome, Rejected) and isinstance(outcome.error, InvalidGrant)

@@ -1,0 +1,72 @@
+"""The table of the SQL token store, its clock, and creating it without a race."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Double,
+    Engine,
+    MetaData,
+    String,
+    Table,
+    Text,
+    inspect,
+    literal_column,
+)
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import CreateTable
+
+_LARGE_TEXT = 1 << 20  # more than 64 KiB, so that MySQL takes MEDIUMTEXT
+
+METADATA = MetaData()
+GRANTS = Table(
+    "oauth_taskflow_grant",
+    METADATA,
+    Column("grant_key", String(64), primary_key=True),
+    Column("conn_id", String(250), nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("payload", Text(_LARGE_TEXT), nullable=True),
+    Column("lineage", String(64), nullable=False),
+    Column("expires_at", Double, nullable=True),
+    Column("journal", Text(_LARGE_TEXT), nullable=True),
+    Column("trouble", Text(_LARGE_TEXT), nullable=True),
+    Column("lease_owner", String(250), nullable=True),
+    Column("lease_until", Double, nullable=True),
+    Column("fence", BigInteger, nullable=False),
+    Column("updated_at", Double, nullable=True),
+)
+
+# Seconds since the epoch (UTC) with a fraction, at the time of the statement.
+_CLOCKS = {
+    "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
+    "postgresql": "CAST(extract(epoch from clock_timestamp()) AS double precision)",
+    "mysql": "CAST(UNIX_TIMESTAMP(SYSDATE(6)) AS DOUBLE)",
+    "mariadb": "CAST(UNIX_TIMESTAMP(SYSDATE(6)) AS DOUBLE)",
+}
+
+
+def known_dialect(name: str) -> bool:
+    """Whether the store speaks that database."""
+    return name in _CLOCKS
+
+
+def database_clock(dialect: str) -> ColumnElement[float]:
+    """SQL for the database's own clock, in seconds since the epoch."""
+    return literal_column(_CLOCKS[dialect], Double)
+
+
+def create_schema(engine: Engine) -> None:
+    """Create the table if it is missing; several processes may try at once."""
+    if inspect(engine).has_table(GRANTS.name):
+        return
+    try:
+        with engine.begin() as connection:
+            connection.execute(CreateTable(GRANTS, if_not_exists=True))
+    except DBAPIError:
+        # PostgreSQL may report a duplicate from its catalogue when two create at the same moment.
+        if not inspect(engine).has_table(GRANTS.name):
+            raise

@@ -1,0 +1,71 @@
+"""One piece of work at a time, however many threads ask for its result."""
+
+from __future__ import annotations
+
+import copy
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+from oauth_taskflow.errors import OAuthTaskflowError
+
+T = TypeVar("T")
+
+
+class SingleFlight(Generic[T]):
+    """Runs work in a thread of its own and hands the result to everybody who asked meanwhile.
+
+    The thread is not a daemon and ends with the work: a task that is timed out or interrupted while a refresh token
+    is on its way does not take the answer down with it, and the interpreter waits for it before it exits.
+    Usable after a fork: a child starts without flights.
+    """
+
+    def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._flight: Future[T] | None = None
+
+    def run(self, work: Callable[[], T]) -> tuple[T, bool]:
+        """The result of ``work``, or of what was already under way, and whether it was ours."""
+        flight, led = self._join_or_start(work)
+        try:
+            return flight.result(), led
+        except OAuthTaskflowError as failure:
+            # Each thread raises its own copy: a shared one would collect every thread's traceback.
+            raise copy.copy(failure) from failure.__cause__
+
+    def start(self, work: Callable[[], T]) -> None:
+        """Start ``work`` and return at once, unless some is under way; a failure is the work's own to report."""
+        self._join_or_start(work)
+
+    def _join_or_start(self, work: Callable[[], T]) -> tuple[Future[T], bool]:
+        if self._pid != os.getpid():
+            self._reset()
+        with self._lock:
+            if self._flight is not None:
+                return self._flight, False
+            flight = self._flight = Future()
+        try:
+            threading.Thread(target=self._fly, args=(flight, work), name="oauth-refresh").start()
+        except RuntimeError:  # the interpreter is shutting down and starts no more threads
+            self._fly(flight, work)
+        return flight, True
+
+    def _fly(self, flight: Future[T], work: Callable[[], T]) -> None:
+        try:
+            result = work()
+        except BaseException as failure:  # noqa: BLE001  # whoever waits must hear of it, whatever it is
+            self._land()
+            flight.set_exception(failure)
+        else:
+            self._land()
+            flight.set_result(result)
+
+    def _land(self) -> None:
+        with self._lock:
+            self._flight = None

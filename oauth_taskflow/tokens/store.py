@@ -1,0 +1,47 @@
+"""The contract of a token store: three operations, each one short transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from oauth_taskflow.tokens.cipher import TokenCipher
+from oauth_taskflow.tokens.record import GrantRecord
+from oauth_taskflow.tokens.recovery import RecoveryFiles
+
+Edit = Callable[[GrantRecord], GrantRecord | None]
+"""From the record as stored to the record wanted; None leaves it as it is. Called again when somebody was faster."""
+
+
+class TokenStore(Protocol):
+    """Where grants live. Shared by threads, processes and, with a server behind it, machines.
+
+    Every operation raises ``TokenStoreError`` when the store fails (``retryable`` when it may come back), and
+    ``TokenUndecryptable`` when no key opens a record.
+    """
+
+    cipher: TokenCipher
+    recovery: RecoveryFiles
+    name: str
+
+    def read(self, grant_key: str) -> GrantRecord:
+        """The record as it is now; an empty one when there is none."""
+
+    def acquire(
+        self, grant_key: str, *, owner: str, ttl: float, breaking: int | None = None
+    ) -> GrantRecord | None:
+        """Take the lease for ``ttl`` seconds of the store's clock, if it is free or has run out.
+
+        ``breaking`` is the fence of a holder known to be dead, whose lease may be taken early. Returns the record as
+        it is under the new lease, or None.
+        """
+
+    def change(self, record: GrantRecord, edit: Edit) -> GrantRecord:
+        """Apply ``edit`` to what is stored, starting from ``record``, atomically.
+
+        Returns what is stored afterwards. When the row changed since ``record`` was read, it is read again and
+        ``edit`` decides anew, so that a condition checked inside ``edit`` holds at the moment of writing.
+        """
+
+    def forget(self, grant_key: str) -> None:
+        """Delete the record, tokens included."""
