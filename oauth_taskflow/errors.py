@@ -39,9 +39,11 @@ __all__ = [
     "ForeignOriginRefused",
     "InvalidClient",
     "InvalidGrant",
+    "InvalidRecord",
     "InvalidTokenResponse",
     "LeaseTimeout",
     "OAuthTaskflowError",
+    "PaginationLimit",
     "PaginationLoop",
     "RecordsNotFound",
     "RefreshResponseLost",
@@ -213,8 +215,16 @@ class RecordsNotFound(ApiError):
     """The record selector found no records where the spec says they must be."""
 
 
+class InvalidRecord(ApiError):
+    """A page or a record cannot be read: no JSON, no record, a key or the incremental field missing or of mixed type."""
+
+
 class PaginationLoop(ApiError):
     """The API sent the same page or page cursor twice; going on would never end."""
+
+
+class PaginationLimit(ApiError):
+    """More pages or records came than ``max_pages`` or ``max_records`` allow; the result would not be whole."""
 
 
 class DestinationError(ApiError):

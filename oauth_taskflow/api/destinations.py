@@ -1,0 +1,126 @@
+"""Destinations: where records go. A run's records appear whole or not at all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any, Protocol
+
+from oauth_taskflow.api.page import Page
+from oauth_taskflow.api.tracking import SeenKeys, Watermark
+
+
+@dataclass(frozen=True)
+class Run:
+    """Whose output it is; ``labels`` are further facts for the manifest."""
+
+    endpoint: str
+    run_id: str = ""
+    labels: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What one transfer read. ``received_bytes`` counts bodies; instants are ISO 8601 in UTC; ``seconds`` is wall time."""
+
+    rows: int
+    pages: int
+    received_bytes: int
+    dropped: int
+    watermark: str | int | float | None
+    started: str
+    finished: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Output:
+    """What was committed: the names of the files (or tables), their size in bytes, and the summary."""
+
+    location: str
+    files: tuple[str, ...]
+    bytes: int
+    summary: Summary
+
+
+class Writer(Protocol):
+    """Takes the records of one run. Nothing shows at the destination before ``commit``."""
+
+    def write(self, records: Sequence[Any]) -> None:
+        """Take a page's records, ``msgspec.Raw`` or Python values."""
+
+    def commit(self, summary: Summary) -> Output:
+        """Put everything in place, replacing what an earlier try of the same run left."""
+
+    def abort(self) -> None:
+        """Forget everything."""
+
+
+class Destination(Protocol):
+    """Where the records of an endpoint go."""
+
+    def open(self, run: Run) -> Writer:
+        """A writer for one run; leftovers of killed writers of the same run are removed.
+
+        Raises:
+            DestinationError: it cannot be written.
+        """
+
+
+def utc_text(seconds: float) -> str:
+    """Seconds since the epoch as an ISO 8601 instant in UTC, to the millisecond."""
+    instant = datetime.fromtimestamp(seconds, tz=timezone.utc)
+    return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def transfer(
+    pages: Iterable[Page],
+    destination: Destination,
+    run: Run,
+    *,
+    keys: SeenKeys | None = None,
+    watermark: Watermark | None = None,
+    on_page: Callable[[Page], None] | None = None,
+) -> Output:
+    """Write all ``pages`` to ``destination`` and commit, or leave no trace.
+
+    ``keys`` drops repeated records, ``watermark`` takes in the incremental field of all of them; ``on_page`` is
+    called once a page is written.
+
+    Raises:
+        ApiError: as the pages or the destination raise.
+    """
+    began = time.time()
+    rows = count = received = 0
+    writer = destination.open(run)
+    try:
+        for page in pages:
+            if watermark is not None:
+                watermark.see(page.records)
+            records = page.records if keys is None else keys.unseen(page.records)
+            writer.write(records)
+            rows, count, received = rows + len(records), count + 1, received + page.bytes
+            if on_page is not None:
+                on_page(page)
+        ended = time.time()
+        return writer.commit(
+            Summary(
+                rows=rows,
+                pages=count,
+                received_bytes=received,
+                dropped=keys.dropped if keys else 0,
+                watermark=watermark.value if watermark else None,
+                started=utc_text(began),
+                finished=utc_text(ended),
+                seconds=round(ended - began, 3),
+            )
+        )
+    except BaseException:
+        writer.abort()
+        raise
+    finally:
+        close = getattr(pages, "close", None)
+        if close is not None:
+            close()

@@ -1,0 +1,162 @@
+"""Errors of a session that ``requests`` users know too, and the response whose ``raise_for_status`` raises them.
+
+Each is our ``ApiRequestFailed`` and the matching ``requests`` exception at once: ``except requests.HTTPError`` in a
+task keeps working, and Airflow's retry policy finds ``.retryable`` and ``.retry_after`` on it.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import requests
+
+from oauth_taskflow.api.retry import RetryPolicy
+from oauth_taskflow.errors import ApiRequestFailed
+from oauth_taskflow.redaction import redact_text, redact_url
+
+_BODY_SHOWN = 300
+_READ_AS_TEXT = re.compile(r"^(application/([\w.-]+\+)?(json|xml)|text/(?!html))")
+_CHALLENGE_ERROR = re.compile(r'\berror\s*=\s*"?([\w.-]+)')
+_HINTS = {
+    401: "The API refuses the token. Check that the connection's scope and audience fit this API.",
+    403: "The token is valid but lacks a permission or scope for this call.",
+    404: "Check the path against the connection's base URL.",
+    429: "The rate limit is used up; the task is retried when the API allows it.",
+}
+
+
+class _Unpickled(ApiRequestFailed):
+    """Leaves request and response, which hold the token, out of the pickled form."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        rebuild, (cls, state) = super().__reduce__()
+        return rebuild, (cls, {**state, "request": None, "response": None})
+
+
+class ApiStatusError(_Unpickled, requests.HTTPError):
+    """The API answered with an error status; ``response`` holds the answer."""
+
+
+class ApiUnreachable(_Unpickled, requests.ConnectionError):
+    """The API could not be reached, or broke off its answer."""
+
+
+class ApiTimeout(_Unpickled, requests.Timeout):
+    """The API did not answer in time."""
+
+
+class ApiResponse(requests.Response):
+    """A ``requests.Response`` whose error hides secrets and says whether a retry may help."""
+
+    def raise_for_status(self) -> None:
+        """Nothing below status 400.
+
+        Raises:
+            ApiStatusError: the status says error; a ``requests.HTTPError`` as well.
+        """
+        if self.status_code >= 400:
+            raise status_error(self)
+
+
+def challenge_error(response: requests.Response) -> str:
+    """The ``error`` of ``WWW-Authenticate`` (RFC 6750 §3), or an empty text."""
+    match = _CHALLENGE_ERROR.search(response.headers.get("WWW-Authenticate", ""))
+    return match[1] if match else ""
+
+
+def _excerpt(response: requests.Response, secrets: Iterable[str]) -> str:
+    if not _READ_AS_TEXT.match(response.headers.get("Content-Type", "")):
+        return ""
+    # A streamed body is left alone: reading it here could take for ever.
+    body = response.content if getattr(response, "_content", False) else b""
+    text = redact_text(body[: _BODY_SHOWN * 4].decode("utf-8", "replace"), secrets)
+    text = " ".join(text.split())
+    return f": {text[:_BODY_SHOWN]}{'…' if len(text) > _BODY_SHOWN else ''}" if text else ""
+
+
+def _where(request: requests.PreparedRequest, url: str) -> str:
+    return f"at {request.method} {redact_url(url)}"
+
+
+def status_error(
+    response: requests.Response,
+    *,
+    hint: str = "",
+    policy: RetryPolicy | None = None,
+    now: float | None = None,
+) -> ApiStatusError:
+    """The error that this answer means; a rate limit keeps the wait that the server asked for."""
+    policy = policy or RetryPolicy()
+    now = time.time() if now is None else now
+    status, headers = response.status_code, response.headers
+    code = challenge_error(response)
+    retryable = policy.transient(status, headers)
+    error = ApiStatusError(
+        f"The API answered HTTP {status} {response.reason or ''}".rstrip()
+        + (f" ({code})" if code else "")
+        + _excerpt(response, _secrets(response)),
+        where=_where(response.request, response.url),
+        status=status,
+        hint=hint or _HINTS.get(status, ""),
+        retryable=retryable,
+        retry_after=policy.named_wait(status, headers, now) if retryable else None,
+    )
+    error.response = response
+    error.request = response.request
+    return error
+
+
+def _secrets(response: requests.Response) -> list[str]:
+    sent = response.request.headers.get("Authorization", "")
+    return [part for part in str(sent).split()[1:] if len(part) >= 6]
+
+
+def network_error(
+    error: requests.RequestException, request: requests.PreparedRequest, *, retryable: bool
+) -> ApiRequestFailed:
+    """``error`` of the HTTP library as one of ours, without the URL and headers that its text may quote."""
+    where = _where(request, request.url or "")
+    if isinstance(error, requests.Timeout):
+        phase = "connect" if isinstance(error, requests.ConnectTimeout) else "answer"
+        return ApiTimeout(f"The API did not {phase} in time", where=where, retryable=retryable)
+    if isinstance(error, requests.exceptions.SSLError):
+        return ApiUnreachable(
+            f"The API's TLS certificate or handshake was refused: {_root(error)}",
+            where=where,
+            hint="Set the connection's verify to the CA bundle that signed it.",
+        )
+    if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
+        return ApiUnreachable(
+            f"The API could not be reached or broke off: {_root(error)}",
+            where=where,
+            retryable=retryable,
+        )
+    return ApiRequestFailed(f"The request failed: {_root(error)}", where=where)
+
+
+def _root(error: BaseException) -> str:
+    """The innermost cause by kind and system text; texts of the HTTP library quote URLs with their secrets."""
+    cause: BaseException = error
+    seen = {id(cause)}
+    while True:
+        deeper = getattr(cause, "reason", None) or cause.__cause__ or cause.__context__
+        if not isinstance(deeper, BaseException) and cause.args:
+            deeper = cause.args[-1]
+        if not isinstance(deeper, BaseException) or id(deeper) in seen:
+            break
+        seen.add(id(deeper))
+        cause = deeper
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    return type(cause).__name__
+
+
+def nothing_sent(error: requests.RequestException) -> bool:
+    """Whether the connection failed before the request left, so that even a POST may be repeated."""
+    if isinstance(error, requests.ConnectTimeout):
+        return True
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return type(reason).__name__ in {"NewConnectionError", "NameResolutionError"}

@@ -1,0 +1,196 @@
+"""The pull loop: request, records, next page; fetching ahead of whoever consumes the pages."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import requests
+
+from oauth_taskflow.api.ahead import read_ahead
+from oauth_taskflow.api.body import Body
+from oauth_taskflow.api.failures import status_error
+from oauth_taskflow.api.options import Paginate, RateLimit, Records, ResponseRule
+from oauth_taskflow.api.page import Page
+from oauth_taskflow.api.paginators import IndexedPaginator
+from oauth_taskflow.api.rate_limit import RateLimiter
+from oauth_taskflow.api.records import RecordSelector
+from oauth_taskflow.api.request import ApiRequest
+from oauth_taskflow.api.rules import Decision, Rules
+from oauth_taskflow.api.sequence import PageSequence
+
+_ALL = Records()
+
+
+class Answered(Protocol):
+    """An answer with the decision of the rule that matched it, if one did."""
+
+    @property
+    def response(self) -> requests.Response:
+        """The final response."""
+
+    @property
+    def decision(self) -> Decision | None:
+        """What the rule says."""
+
+
+class Fetcher(Protocol):
+    """The part of ``OAuthSession`` that the loop needs."""
+
+    def fetch(
+        self,
+        request: ApiRequest,
+        *,
+        decide: Callable[[requests.Response], Decision | None] | None = None,
+        gate: Callable[[], None] | None = None,
+        hold: Callable[[float], None] | None = None,
+    ) -> Answered:
+        """The answer to one request, tried again where that helps."""
+
+
+@dataclass(frozen=True)
+class _Read:
+    """An answer, with its body when it is a page."""
+
+    response: requests.Response
+    decision: Decision | None
+    body: Body | None
+
+
+class _Reader:
+    """Fetches pages and takes them in, in order."""
+
+    def __init__(
+        self,
+        session: Fetcher,
+        sequence: PageSequence,
+        selector: RecordSelector,
+        rules: Rules,
+        limiter: RateLimiter | None,
+    ) -> None:
+        self._session = session
+        self._rules = rules
+        self._limiter = limiter
+        self._selector = selector
+        self.sequence = sequence
+
+    def fetch(self, request: ApiRequest) -> _Read:
+        limiter = self._limiter
+        answer = self._session.fetch(
+            request,
+            decide=self._rules,
+            gate=limiter.acquire if limiter else None,
+            hold=limiter.hold if limiter else None,
+        )
+        decision, response = answer.decision, answer.response
+        final = decision is not None or response.status_code >= 300
+        return _Read(response, decision, None if final else Body.of(response))
+
+    def take(self, read: _Read) -> Page | None:
+        """The page, or None when the sequence ends without one.
+
+        Raises:
+            ApiStatusError: the answer is an error that no rule forgives.
+        """
+        sequence, response = self.sequence, read.response
+        if read.decision is not None and read.decision.action in {"skip", "end"}:
+            sequence.end()
+            return None
+        if read.body is None:
+            if read.decision is None and sequence.past_the_end(response.status_code):
+                sequence.end()
+                return None
+            raise status_error(response, hint=read.decision.message if read.decision else "")
+        records = self._selector.select(read.body, first=sequence.index == 0)
+        return sequence.advance(response, read.body, records)
+
+    def one_by_one(self) -> Iterator[Page]:
+        while self.sequence.request is not None:
+            page = self.take(self.fetch(self.sequence.request))
+            if page is not None:
+                yield page
+
+    def several_at_once(self, paginator: IndexedPaginator) -> Iterator[Page]:
+        """Pages in order, the next ``prefetch`` in flight; what was fetched past the end is thrown away."""
+        sequence, width = self.sequence, paginator.prefetch
+        page = self.take(self.fetch(sequence.start))
+        if page is None:
+            return
+        yield page
+        running: deque[Future[_Read]] = deque()
+        context = copy_context()
+        index = 1
+        with ThreadPoolExecutor(width, thread_name_prefix="oauth-taskflow-page") as pool:
+            try:
+                while sequence.request is not None:
+                    # At least the one that comes next: a total may have been too low.
+                    while len(running) < width and (sequence.expects(index) or not running):
+                        request = paginator.at(sequence.start, index)
+                        running.append(pool.submit(context.copy().run, self.fetch, request))
+                        index += 1
+                    page = self.take(running.popleft().result())
+                    if page is not None:
+                        yield page
+            finally:
+                for future in running:
+                    future.cancel()
+
+
+def pull(
+    session: Fetcher,
+    request: ApiRequest,
+    *,
+    paginate: Paginate | None = None,
+    records: Records = _ALL,
+    responses: Sequence[ResponseRule] = (),
+    rate_limit: RateLimit | None = None,
+    limit_key: str = "",
+    decode: bool = False,
+    on_page: Callable[[Page], None] | None = None,
+    ahead: int = 1,
+) -> Iterator[Page]:
+    """The pages that ``request`` and its successors answer, in order.
+
+    While one page is consumed the next ``ahead`` are fetched in a thread; memory is bounded by those. Closing the
+    iterator early stops it. Records are ``msgspec.Raw`` where the record selector allows, Python values with
+    ``decode``. ``limit_key`` names the budget that ``rate_limit`` is shared under on this machine; ``on_page`` is
+    called in the consumer's thread before a page is handed out.
+
+    Raises:
+        ApiStatusError: an answer is an error that no rule forgives.
+        ApiUnreachable: no connection after all tries; ``ApiTimeout`` likewise.
+        ForeignOriginRefused: a next link leads elsewhere.
+        RecordsNotFound: no records where they must be.
+        InvalidRecord: a body is no JSON, or a cursor, flag or total is unreadable.
+        PaginationLoop: the same page came twice.
+        PaginationLimit: more pages or records than allowed.
+    """
+    sequence = PageSequence(request, paginate)
+    limiter = RateLimiter.of(rate_limit, limit_key) if rate_limit is not None else None
+    reader = _Reader(
+        session, sequence, RecordSelector(records, decode=decode), Rules(responses), limiter
+    )
+    paginator = sequence.paginator
+    if isinstance(paginator, IndexedPaginator) and paginator.prefetch > 1:
+        pages = reader.several_at_once(paginator)
+    else:
+        pages = reader.one_by_one()
+    single = paginate is None or ahead == 0
+    return _observed(pages if single else read_ahead(pages, ahead), on_page)
+
+
+def _observed(pages: Iterator[Page], on_page: Callable[[Page], None] | None) -> Iterator[Page]:
+    for page in pages:
+        if on_page is not None:
+            on_page(page)
+        yield page
+
+
+def pull_records(session: Fetcher, request: ApiRequest, **options: Any) -> Iterator[Any]:
+    """Every record of ``pull``, as Python values; ``options`` are those of ``pull``."""
+    for page in pull(session, request, decode=True, **options):
+        yield from page.records

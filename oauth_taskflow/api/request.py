@@ -1,0 +1,65 @@
+"""One request to the API as a value: paginators turn it into the next one."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import unquote_plus
+
+import msgspec
+
+
+@dataclass(frozen=True)
+class ApiRequest:
+    """What is asked. ``path`` is relative to the session's base URL, or a whole URL of an allowed origin.
+
+    ``params``: None leaves a name out, a list repeats it. ``exact`` marks a URL that the API itself gave: its query
+    goes out byte for byte, because signed and double-encoded cursors break when re-encoded.
+    """
+
+    path: str
+    method: str = "GET"
+    params: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    json: Any = None
+    form: Mapping[str, Any] = field(default_factory=dict)
+    timeout: float | tuple[float, float] | None = None
+    exact: bool = False
+
+    def with_param(self, name: str, value: Any) -> ApiRequest:
+        """The same request with the query parameter ``name`` set, replacing one written into the path."""
+        path, _, query = self.path.partition("?")
+        kept = [part for part in query.split("&") if part and _name_of(part) != name]
+        path = f"{path}?{'&'.join(kept)}" if kept else path
+        return replace(self, path=path, params={**self.params, name: value})
+
+    def with_body_value(self, dotted: str, value: Any) -> ApiRequest:
+        """The same request with the body's value at ``dotted`` set: in the form when there is one, else in the JSON."""
+        if self.form:
+            return replace(self, form={**self.form, dotted: value})
+        return replace(self, json=_put(self.json, dotted.split("."), value))
+
+    def at_url(self, url: str) -> ApiRequest:
+        """The same request to a URL that the API gave, without the parameters of this one."""
+        return replace(self, path=url, params={}, exact=True)
+
+    def fingerprint(self) -> bytes:
+        """Equal for equal requests: the loop guard's memory."""
+        parts = msgspec.json.encode(
+            [self.method, self.path, self.params, self.json, self.form], enc_hook=str
+        )
+        return hashlib.blake2b(parts, digest_size=16).digest()
+
+
+def _name_of(part: str) -> str:
+    return unquote_plus(re.split("=", part, maxsplit=1)[0])
+
+
+def _put(body: Any, keys: list[str], value: Any) -> Any:
+    node = dict(body) if isinstance(body, Mapping) else {}
+    head, *rest = keys
+    node[head] = _put(node.get(head), rest, value) if rest else value
+    return node

@@ -1,0 +1,122 @@
+"""Which answers are tried again, and how long to wait before."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Literal
+
+ResetDialect = Literal["epoch", "epoch_ms", "seconds", "iso"]
+IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+_RATE_LIMIT_STATUSES = frozenset({429, 503, 509})
+_NUMBER = re.compile(r"\s*\d+(\.\d+)?\s*")
+_IETF_LEFT = re.compile(r"(?:^|[;,\s])(?:r|remaining)\s*=\s*(\d+)")
+_IETF_RESET = re.compile(r"(?:^|[;,\s])(?:t|reset)\s*=\s*(\d+)")
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How a session deals with transient errors. All times are seconds.
+
+    ``attempts`` counts the first try too. Back-off doubles from ``backoff`` up to ``backoff_cap``; half of each wait
+    is random, so that a fleet does not come back in step. A wait that the server names is kept to exactly, up to
+    ``longest_wait``; a longer one is raised as a retryable error, which frees the worker slot. Only idempotent
+    methods (RFC 9110 §9.2.2) are repeated unless ``retry_post`` says that a POST only reads. ``reset_header`` is
+    read as ``reset`` says; without a dialect it is ignored, because epochs and seconds left look alike.
+    """
+
+    attempts: int = 5
+    backoff: float = 0.5
+    backoff_cap: float = 30.0
+    longest_wait: float = 120.0
+    retry_post: bool = False
+    statuses: frozenset[int] = TRANSIENT_STATUSES
+    reset: ResetDialect | None = None
+    reset_header: str = "X-RateLimit-Reset"
+
+    def repeats(self, method: str | None) -> bool:
+        """Whether a request of this method may be sent twice."""
+        return self.retry_post or (method or "GET").upper() in IDEMPOTENT_METHODS
+
+    def transient(self, status: int, headers: Mapping[str, str]) -> bool:
+        """Whether this answer is worth another try; a 403 is when it says that a rate limit is used up."""
+        return status in self.statuses or (status == 403 and rate_limited(headers))
+
+    def backoff_seconds(self, attempt: int) -> float:
+        """The wait after the ``attempt``-th try (from 1) when the server names none."""
+        full = min(self.backoff_cap, self.backoff * 2.0 ** min(attempt - 1, 30))
+        return full / 2 + random.uniform(0, full / 2)  # noqa: S311 - spreads load, guards nothing
+
+    def named_wait(self, status: int, headers: Mapping[str, str], now: float) -> float | None:
+        """The wait in seconds that the answer asks for, or None; ``now`` in seconds since the epoch."""
+        wait = retry_after(headers, now)
+        if wait is None and (status in _RATE_LIMIT_STATUSES or status == 403):
+            wait = reset_wait(headers, self.reset_header, self.reset, now)
+        return wait
+
+
+def rate_limited(headers: Mapping[str, str]) -> bool:
+    """Whether the headers of a 403 say 'too many requests', as GitHub's do."""
+    return "Retry-After" in headers or headers.get("X-RateLimit-Remaining", "").strip() == "0"
+
+
+def server_now(headers: Mapping[str, str], now: float) -> float:
+    """The server's own clock from its ``Date`` header, else ``now``: dates it names are meant by that clock."""
+    return _http_date(headers.get("Date", "")) or now
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """``Retry-After`` (RFC 9110 §10.2.3) in seconds, never negative; None when absent or unreadable.
+
+    Takes whole seconds, fractions (Shopify sends ``2.0``) and HTTP dates, the latter against the server's ``Date``.
+    """
+    value = headers.get("Retry-After", "").strip()
+    if _NUMBER.fullmatch(value):
+        return float(value)
+    instant = _http_date(value)
+    return None if instant is None else max(0.0, instant - server_now(headers, now))
+
+
+def reset_wait(
+    headers: Mapping[str, str], header: str, dialect: ResetDialect | None, now: float
+) -> float | None:
+    """Seconds until the rate limit resets, from ``header`` by its ``dialect`` or from the IETF ``RateLimit``."""
+    value = headers.get(header, "").strip()
+    if dialect is not None and value:
+        wait = _reset_seconds(value, dialect, server_now(headers, now))
+        return None if wait is None else max(0.0, wait)
+    ietf = headers.get("RateLimit", "")
+    left, reset = _IETF_LEFT.search(ietf), _IETF_RESET.search(ietf)
+    if left and reset and left[1] == "0":
+        return float(reset[1])
+    return None
+
+
+def _reset_seconds(value: str, dialect: ResetDialect, now: float) -> float | None:
+    if dialect == "iso":
+        try:
+            instant = datetime.fromisoformat(value.upper().replace("Z", "+00:00"))
+        except ValueError:
+            return None
+        if instant.tzinfo is None:
+            instant = instant.replace(tzinfo=timezone.utc)
+        return instant.timestamp() - now
+    if not _NUMBER.fullmatch(value):
+        return None
+    number = float(value)
+    return {"seconds": number, "epoch": number - now, "epoch_ms": number / 1000 - now}[dialect]
+
+
+def _http_date(value: str) -> float | None:
+    try:
+        instant = parsedate_to_datetime(value)
+    except (TypeError, ValueError):
+        return None
+    if instant.tzinfo is None:  # asctime form; RFC 9110 §5.6.7 says UTC
+        instant = instant.replace(tzinfo=timezone.utc)
+    return instant.timestamp()

@@ -1,0 +1,385 @@
+"""The ``requests`` session that is always authenticated and never talks to strangers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
+from urllib.parse import quote, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+import oauth_taskflow
+from oauth_taskflow.api.auth import Credentials, NoAuth, OAuth2Auth, rewind, worth_refreshing
+from oauth_taskflow.api.failures import ApiResponse, network_error, nothing_sent, status_error
+from oauth_taskflow.api.options import Paginate, Records, ResponseRule
+from oauth_taskflow.api.origins import AllowedOrigins, Origin
+from oauth_taskflow.api.pull import pull_records
+from oauth_taskflow.api.redirects import Redirects
+from oauth_taskflow.api.request import ApiRequest
+from oauth_taskflow.api.retry import RetryPolicy
+from oauth_taskflow.api.rules import Decision
+from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
+from oauth_taskflow.errors import ConnectionConfigError, ResultRefused
+from oauth_taskflow.oauth.token import TokenSource
+
+_LEGAL_IN_URL = "%/:?#[]@!$&'()*+,;=-._~"
+_RETRIED_ERRORS = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+)
+Timeout = float | tuple[float, float]
+Decide = Callable[[requests.Response], Decision | None]
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """How one request is carried out: what decides about its answers and what lets each try start."""
+
+    policy: RetryPolicy
+    options: Mapping[str, Any]
+    decide: Decide | None = None
+    gate: Callable[[], None] | None = None
+    hold: Callable[[float], None] | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The final response and, when a rule matched it, what the rule says."""
+
+    response: requests.Response
+    decision: Decision | None = None
+
+
+def _credentials(auth: AuthBase | Credentials | TokenSource | None) -> AuthBase | Credentials:
+    if auth is None:
+        return NoAuth()
+    if isinstance(auth, AuthBase | Credentials):
+        return auth
+    return OAuth2Auth(auth)
+
+
+class _Applied(AuthBase):
+    """The session's credentials without the replay hook of ``OAuth2Auth``: the session replays by itself."""
+
+    def __init__(self, auth: AuthBase | Credentials) -> None:
+        self.auth = auth
+
+    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        return r
+
+    def __repr__(self) -> str:
+        return repr(self.auth)
+
+
+class OAuthSession(requests.Session):
+    """A ``requests.Session`` for one API.
+
+    URLs are relative to ``base_url``, its path included: ``/x`` and ``x`` mean the same. Whole URLs, redirects and
+    next links must lead to the base URL's origin or one of ``allowed_origins``. Every request has a time-out
+    (connect, read; seconds). Transient errors are tried again by ``retry``; a 401 refreshes the token once and
+    replays the request when its body can be replayed. ``.netrc`` and proxy variables of the environment are not read.
+
+    Answers come back as with ``requests``; ``raise_for_status`` raises ``ApiStatusError``, which is both our
+    ``ApiRequestFailed`` and a ``requests.HTTPError``. Network failures raise ``ApiUnreachable`` or ``ApiTimeout``,
+    likewise both. Threads may share one session.
+
+    Raises:
+        ConnectionConfigError: ``base_url`` or an allowed origin is no http or https URL.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        auth: AuthBase | Credentials | TokenSource | None = None,
+        *,
+        allowed_origins: Iterable[str] = (),
+        timeout: Timeout = (10.0, 60.0),
+        headers: Mapping[str, str] | None = None,
+        retry: RetryPolicy | None = None,
+        conn_id: str = "",
+        clock: Clock = SYSTEM_CLOCK,
+        verify: bool | str = True,
+        cert: str | tuple[str, str] | None = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__()
+        try:
+            self.origins = AllowedOrigins((base_url, *allowed_origins))
+        except ValueError as error:
+            raise ConnectionConfigError(
+                f"The base URL or an allowed origin is unusable: {error}",
+                conn_id=conn_id,
+                field="host",
+                hint="Give it as https://host[:port][/path].",
+            ) from None
+        self.base_url = base_url.rstrip("/")
+        self.conn_id = conn_id
+        self.timeout = timeout
+        self.retry = retry or RetryPolicy()
+        self.trust_env = False
+        self.verify, self.cert = verify, cert
+        self.proxies.update(proxies or {})
+        self.auth = _Applied(_credentials(auth))
+        self._clock = clock
+        self.headers.update(
+            {
+                "User-Agent": f"oauth-taskflow/{oauth_taskflow.__version__}",
+                "Accept": "application/json",
+                **(headers or {}),
+            }
+        )
+        for scheme in ("https://", "http://"):
+            self.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=32))
+
+    def __repr__(self) -> str:
+        return f"<OAuthSession for {Origin.of(self.base_url)}>"
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise ResultRefused(
+            "A session cannot be copied, pickled or returned: it holds credentials",
+            where=f"for {Origin.of(self.base_url)}",
+            hint="Return the data you read with it instead.",
+        )
+
+    def resolve(self, url: str) -> str:
+        """The whole URL for ``url``, relative ones below the base URL.
+
+        Raises:
+            ForeignOriginRefused: it leads outside the allowed origins.
+        """
+        if url.startswith("//"):
+            url = f"{urlsplit(self.base_url).scheme}:{url}"
+        if "://" not in url.partition("?")[0]:
+            return self.base_url + (
+                url if url.startswith("?") or not url else f"/{url.lstrip('/')}"
+            )
+        return self.origins.accept(url)
+
+    def request(
+        self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any
+    ) -> requests.Response:
+        """As ``requests.Session.request``, with ``url`` resolved by ``resolve``.
+
+        Raises:
+            ApiUnreachable: no connection, or it broke, after all tries.
+            ApiTimeout: no answer in time, after all tries.
+            ApiRequestFailed: the server named a wait longer than ``retry.longest_wait``; see ``retry_after``.
+            ForeignOriginRefused: the URL or a redirect leads elsewhere.
+            TokenRequestError: no token could be had.
+        """
+        whole = self.resolve(url.decode() if isinstance(url, bytes) else url)
+        return super().request(method, whole, *args, **kwargs)
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """As ``requests.Session.send``: this is where credentials, tries and redirects happen."""
+        return self.deliver(request, Exchange(policy=self.retry, options=kwargs)).response
+
+    def fetch(
+        self,
+        request: ApiRequest,
+        *,
+        decide: Decide | None = None,
+        gate: Callable[[], None] | None = None,
+        hold: Callable[[float], None] | None = None,
+    ) -> Answer:
+        """The answer to ``request``, a reading one: POST is tried again like GET.
+
+        ``decide`` sees every answer before the retry policy does, ``gate`` is called before every try, and ``hold``
+        is told of rate-limit waits in seconds.
+        """
+        whole = self.resolve(request.path)
+        prepared = self.prepare_request(
+            requests.Request(
+                request.method,
+                whole,
+                params={name: _text(value) for name, value in request.params.items()},
+                headers=dict(request.headers),
+                json=request.json,
+                data={name: _text(value) for name, value in request.form.items()} or None,
+            )
+        )
+        if request.exact:
+            prepared.url = quote(whole.partition("#")[0], safe=_LEGAL_IN_URL)
+        options = {"timeout": request.timeout, "allow_redirects": True, "stream": False}
+        policy = replace(self.retry, retry_post=True)
+        return self.deliver(prepared, Exchange(policy, options, decide, gate, hold))
+
+    def paginate(
+        self,
+        path: str,
+        *,
+        records: str | Records | None = None,
+        paginate: Paginate | None = None,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        responses: Sequence[ResponseRule] = (),
+    ) -> Iterator[Any]:
+        """Every record of every page, with the engine and the options that the specs use.
+
+        Args:
+            path: below the base URL.
+            records: JMESPath of the records in a page; None takes the whole body.
+            paginate: how the next page is found, such as ``PageNumbers(size=100)``; None reads one page.
+            params: query parameters; None leaves a name out, a list repeats it.
+            json: JSON body.
+            method: HTTP method; every one is taken as reading only.
+            headers: for these requests only.
+            responses: rules for answers; the first match decides.
+
+        Raises:
+            ApiError: as ``pull`` raises.
+        """
+        selector = records if isinstance(records, Records) else Records(path=records)
+        request = ApiRequest(path, method, params or {}, headers or {}, json)
+        return pull_records(self, request, paginate=paginate, records=selector, responses=responses)
+
+    def deliver(self, request: requests.PreparedRequest, exchange: Exchange) -> Answer:
+        """Send ``request`` until an answer is final."""
+        attempt = 0
+        renewed = False
+        self._sign(request)
+        while True:
+            attempt += 1
+            if exchange.gate is not None:
+                exchange.gate()
+            try:
+                response = self._one_try(request, exchange.options)
+            except requests.RequestException as error:
+                self._clock.sleep(self._after_error(error, request, exchange.policy, attempt))
+                self._sign(request)
+                continue
+            decision = exchange.decide(response) if exchange.decide else None
+            refresh = decision.action == "refresh" if decision else worth_refreshing(response)
+            if refresh and not renewed:
+                renewed = True
+                if self._renew(request, response):
+                    attempt -= 1
+                    continue
+            wait = self._wait(response, decision, exchange, attempt)
+            if wait is None or not rewind(request):
+                return Answer(response, decision)
+            response.close()
+            self._clock.sleep(wait)
+            self._sign(request)
+
+    def _wait(
+        self,
+        response: requests.Response,
+        decision: Decision | None,
+        exchange: Exchange,
+        attempt: int,
+    ) -> float | None:
+        """Seconds to wait before the next try; None when this answer is final."""
+        policy, status = exchange.policy, response.status_code
+        if decision is not None:
+            again = decision.action in {"retry", "rate_limit"} and attempt < decision.max_attempts
+        else:
+            again = (
+                policy.transient(status, response.headers)
+                and policy.repeats(response.request.method)
+                and attempt < policy.attempts
+            )
+        if not again:
+            return None
+        wait = policy.named_wait(status, response.headers, self._clock.now())
+        if wait is None and decision is not None:
+            wait = decision.wait
+        if wait is not None and wait > policy.longest_wait:
+            raise self._too_long(response, wait, exchange.policy)
+        wait = policy.backoff_seconds(attempt) if wait is None else wait
+        if exchange.hold is not None and (status == 429 or (decision and decision.holds_all)):
+            exchange.hold(wait)
+        return wait
+
+    def _too_long(
+        self, response: requests.Response, wait: float, policy: RetryPolicy
+    ) -> requests.HTTPError:
+        error = status_error(
+            response,
+            hint=f"The API asks to wait {wait:.0f} s, longer than a worker slot is held for; retry the task later.",
+            policy=policy,
+            now=self._clock.now(),
+        )
+        error.retryable, error.retry_after = True, wait
+        return error
+
+    def _after_error(
+        self,
+        error: requests.RequestException,
+        request: requests.PreparedRequest,
+        policy: RetryPolicy,
+        attempt: int,
+    ) -> float:
+        """Seconds before the next try after a network failure.
+
+        Raises:
+            ApiRequestFailed: there is none.
+        """
+        transient = isinstance(error, _RETRIED_ERRORS) and not isinstance(
+            error, requests.exceptions.SSLError
+        )
+        safe = policy.repeats(request.method) or nothing_sent(error)
+        if not (transient and safe and attempt < policy.attempts and rewind(request)):
+            raise network_error(error, request, retryable=transient) from error
+        return policy.backoff_seconds(attempt)
+
+    def _one_try(
+        self, request: requests.PreparedRequest, options: Mapping[str, Any]
+    ) -> requests.Response:
+        """One exchange, redirects followed; each hop passes the origin guard."""
+        options = {**options}
+        follow = options.pop("allow_redirects", True)
+        if options.get("timeout") is None:
+            options["timeout"] = self.timeout
+        for name, value in (
+            ("proxies", self.proxies),
+            ("verify", self.verify),
+            ("cert", self.cert),
+        ):
+            if options.get(name) is None:
+                options[name] = value
+        redirects = Redirects(self, self.origins, self._sign)
+        request.url = self.origins.accept(request.url or "")
+        response = self._send_once(request, options)
+        while follow and response.is_redirect:
+            response = self._send_once(redirects.next_request(response, request), options)
+        response.history = redirects.history
+        return response
+
+    def _send_once(
+        self, request: requests.PreparedRequest, options: Mapping[str, Any]
+    ) -> requests.Response:
+        response = super().send(request, **options, allow_redirects=False)
+        if type(response) is requests.Response:
+            response.__class__ = ApiResponse
+        return response
+
+    def _sign(self, request: requests.PreparedRequest) -> None:
+        auth = self.auth.auth if isinstance(self.auth, _Applied) else self.auth
+        if isinstance(auth, Credentials):
+            auth.apply(request)
+
+    def _renew(self, request: requests.PreparedRequest, response: requests.Response) -> bool:
+        """Whether ``request`` now holds another token and can be sent again."""
+        auth = self.auth.auth if isinstance(self.auth, _Applied) else self.auth
+        if not isinstance(auth, Credentials):
+            return False
+        if not rewind(request):
+            raise status_error(
+                response,
+                hint="The body is a stream that cannot be sent again with a new token; pass bytes or a seekable file.",
+            )
+        return auth.renew(request)
+
+
+def _text(value: Any) -> Any:
+    """Parameter values as JSON spells them: ``requests`` would send Python's ``True``."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return [_text(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,195 @@
+"""What is remembered about records on their way: keys already seen, and the watermark."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta, timezone
+from functools import lru_cache
+from typing import Any, Literal
+
+import msgspec
+
+from oauth_taskflow.api.body import compiled, plain_keys
+from oauth_taskflow.errors import InvalidRecord
+
+_INSTANT = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?"
+    r"\s?(Z|z|UTC|GMT|[+-]\d\d(?::?\d\d)?)?)?"
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_INTEGER = re.compile(r"-?\d+")
+_SHOWN = 60
+_decode: Any = msgspec.json.Decoder().decode
+
+# Kind of value, then what orders values of that kind.
+Rank = tuple[str, tuple[int, ...] | int | float]
+
+
+@lru_cache(maxsize=64)
+def _value_decoder(key: str) -> msgspec.json.Decoder[Any]:
+    field = msgspec.field(name=key, default=None)
+    return msgspec.json.Decoder(msgspec.defstruct("Field", [("value", Any, field)]))
+
+
+def field_reader(path: str) -> Callable[[Any], Any]:
+    """A function from a record, decoded or ``msgspec.Raw``, to its value at JMESPath ``path``; None when absent."""
+    keys = plain_keys(path)
+    expression = compiled(path)
+    if keys is None or len(keys) != 1:
+        return lambda record: expression.search(
+            _decode(record) if isinstance(record, msgspec.Raw) else record
+        )
+    key, decoder = keys[0], _value_decoder(keys[0])
+
+    def read(record: Any) -> Any:
+        if isinstance(record, msgspec.Raw):
+            try:
+                return decoder.decode(record).value
+            except msgspec.ValidationError:
+                return None  # a single value has no fields
+        return record.get(key) if isinstance(record, dict) else None
+
+    return read
+
+
+def shown(record: Any) -> str:
+    """The beginning of a record for messages."""
+    text = bytes(record) if isinstance(record, msgspec.Raw) else msgspec.json.encode(record)
+    cut = text[:_SHOWN].decode("utf-8", "replace")
+    return cut + "…" if len(text) > _SHOWN else cut
+
+
+class SeenKeys:
+    """Drops records whose primary key came before in the same task.
+
+    The first to arrive stays. Only a 16-byte digest of each key is kept, about 100 bytes of memory per record.
+    """
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self._paths = tuple(paths)
+        self._readers = [field_reader(path) for path in paths]
+        self._seen: set[bytes] = set()
+        self.dropped = 0
+
+    def unseen(self, records: Sequence[Any]) -> list[Any]:
+        """The records with keys that were not there before.
+
+        Raises:
+            InvalidRecord: a part of a key is absent or null.
+        """
+        kept = [record for record in records if self._add(record)]
+        self.dropped += len(records) - len(kept)
+        return kept
+
+    def forget(self) -> None:
+        """Begin anew: keys of another parent record may repeat. ``dropped`` goes on counting."""
+        self._seen.clear()
+
+    def _add(self, record: Any) -> bool:
+        parts = [read(record) for read in self._readers]
+        if None in parts:
+            raise InvalidRecord(
+                f"The record {shown(record)} has no primary key {self._paths[parts.index(None)]!r}",
+                hint="Correct primary_key, or leave it out when the API promises no key.",
+            )
+        text = msgspec.json.encode(parts)
+        mark = hashlib.blake2b(text, digest_size=16).digest() if len(text) > 16 else text
+        if mark in self._seen:
+            return False
+        self._seen.add(mark)
+        return True
+
+
+class Watermark:
+    """The highest value of the incremental field, as the API wrote it.
+
+    Values are instants (ISO 8601; no zone means UTC), numbers, or integers written as text, and of one kind
+    throughout. Instants are compared to the nanosecond, integers exactly.
+    """
+
+    def __init__(self, path: str, *, missing: Literal["fail", "include"] = "fail") -> None:
+        self._path = path
+        self._read = field_reader(path)
+        self._missing = missing
+        self._rank: Rank | None = None
+        self.value: str | int | float | None = None
+
+    def see(self, records: Sequence[Any]) -> None:
+        """Take in the field of every record.
+
+        Raises:
+            InvalidRecord: it is absent (unless ``missing`` is ``include``), unreadable, or of another kind.
+        """
+        for record in records:
+            value = self._read(record)
+            if value is None:
+                self._refuse_missing(record)
+            elif not self._plainly_lower(value):
+                self._compare(value, record)
+
+    def _plainly_lower(self, value: Any) -> bool:
+        """Spares parsing: of two UTC texts of one length the lower one sorts before the other."""
+        best = self.value
+        if not (isinstance(value, str) and isinstance(best, str)):
+            return False
+        return value == best or (
+            value < best
+            and len(value) == len(best)
+            and value[-1:] == "Z" == best[-1:]
+            and _INSTANT.fullmatch(value) is not None
+        )
+
+    def _compare(self, value: Any, record: Any) -> None:
+        rank = _rank(value)
+        if rank is None or (self._rank is not None and rank[0] != self._rank[0]):
+            before = "" if self.value is None else f", after {self.value!r:.40}"
+            raise InvalidRecord(
+                f"The incremental field {self._path!r} is {value!r:.40}{before}, in record {shown(record)}",
+                hint="It must be an ISO 8601 instant or a number, of one kind in all records.",
+            )
+        if self._rank is None or rank[1] > self._rank[1]:  # type: ignore[operator]  # one kind: checked above
+            self._rank, self.value = rank, value
+
+    def _refuse_missing(self, record: Any) -> None:
+        if self._missing == "fail":
+            raise InvalidRecord(
+                f"The record {shown(record)} has no incremental field {self._path!r}",
+                hint="Correct incremental.field, or set incremental.missing: include.",
+            )
+
+
+def _rank(value: Any) -> Rank | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return "number", value
+    if not isinstance(value, str):
+        return None
+    if _INTEGER.fullmatch(value):
+        return "integer text", int(value)
+    match = _INSTANT.fullmatch(value)
+    return None if match is None else _instant_rank(match)
+
+
+def _instant_rank(match: re.Match[str]) -> Rank | None:
+    year, month, day, hour, minute, second, fraction, zone = match.groups()
+    try:
+        local = datetime(
+            int(year), int(month), int(day), int(hour or 0), int(minute or 0), tzinfo=timezone.utc
+        )
+    except ValueError:
+        return None
+    # Seconds are added, not set: 60 is a leap second.
+    since = local + timedelta(seconds=int(second or 0)) - _EPOCH - _zone_offset(zone)
+    seconds = since.days * 86_400 + since.seconds
+    return "instant", (seconds, int((fraction or "").ljust(9, "0")))
+
+
+def _zone_offset(zone: str | None) -> timedelta:
+    if zone is None or zone[0] not in "+-":
+        return timedelta()
+    digits = zone[1:].replace(":", "").ljust(4, "0")
+    offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+    return offset if zone[0] == "+" else -offset
