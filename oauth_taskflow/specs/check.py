@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,7 +73,8 @@ def check_file(path: str | Path) -> CheckedSpec:
 def check_paths(paths: Iterable[str | Path]) -> list[CheckedSpec]:
     """Check files, and the ``.yaml`` and ``.yml`` files anywhere below folders, also against each other.
 
-    Files come in the order given, those of a folder sorted by name; a file named twice is checked once.
+    Files come in the order given, those of a folder sorted by name, hidden ones left out; a file named twice is checked
+    once.
     """
     checked = [check_file(path) for path in spec_files(paths)]
     views = [each.view for each in checked if each.view is not None]
@@ -92,12 +94,17 @@ def spec_files(paths: Iterable[str | Path]) -> list[Path]:
 
 
 def _files(path: Path) -> Iterator[Path]:
-    if path.is_dir():
-        yield from sorted(
-            file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file()
-        )
-    else:
+    if not os.path.isdir(path):  # noqa: PTH112  # unlike Path.is_dir, never raises
         yield path
+        return
+    # A folder that cannot be listed is passed on as if it were a file: reading it gives the problem.
+    found: list[Path] = []
+    unlisted: list[OSError] = []
+    for folder, below, names in os.walk(path, onerror=unlisted.append):
+        below[:] = [name for name in below if not name.startswith(".")]
+        files = (Path(folder, name) for name in names if not name.startswith("."))
+        found += [file for file in files if file.suffix in SUFFIXES]
+    yield from sorted([*found, *(Path(error.filename) for error in unlisted)])
 
 
 def _with(checked: CheckedSpec, more: list[Problem]) -> CheckedSpec:

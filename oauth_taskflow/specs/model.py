@@ -190,7 +190,7 @@ class DagSpec(Options, frozen=True, kw_only=True):
     dag_id: Annotated[
         str,
         doc(
-            "Id of the DAG: letters, digits, _, - and .",
+            "Id of the DAG: letters, digits, underscores, dots and hyphens.",
             "crm",
             pattern=r"^[A-Za-z0-9_.\-]+$",
             max_length=250,

@@ -20,11 +20,12 @@ Findings = Iterator[Finding]
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule's ID, whether breaking it is an error, and its page in the manual."""
+    """A rule's ID, whether breaking it is an error, its page in the manual, and the module it lives in."""
 
     id: str
     level: Level
     manual: str
+    module: str
 
 
 class EndpointView:
@@ -102,7 +103,7 @@ FILES_RULES: list[tuple[Rule, FilesCheck]] = []
 
 
 def _rule(check: Callable[..., Any], rule_id: str, level: Level) -> Rule:
-    return Rule(rule_id, level, cleandoc(check.__doc__ or ""))
+    return Rule(rule_id, level, cleandoc(check.__doc__ or ""), check.__module__)
 
 
 def endpoint_rule(rule_id: str, level: Level = "error") -> Callable[[EndpointCheck], EndpointCheck]:
