@@ -135,8 +135,10 @@ def convert(field: ConnectionField, value: Value) -> Value:
     """
     converter = _scope_text if field.name == "scope" else _CONVERTERS[field.kind]
     converted = converter(value)
+    if not field.choices:
+        return converted
     if converted in field.planned:
         raise BadValue(f"{converted!r} is not supported by this version of oauth-taskflow")
-    if field.choices and converted not in field.choices:
+    if converted not in field.choices:
         raise BadValue(f"must be one of {', '.join(field.choices)}")
     return converted

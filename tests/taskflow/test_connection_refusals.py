@@ -1,0 +1,250 @@
+"""The one clear error for each wrong connection."""
+
+from __future__ import annotations
+
+import pytest
+from airflow.sdk import Connection
+
+from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.taskflow.connection import parse_connection
+from oauth_taskflow.taskflow.connection_fields import PLANNED
+from tests.taskflow.connections import TOKEN_URL, connection, kind
+
+
+def refusal(wrong: Connection) -> str:
+    with pytest.raises(ConnectionConfigError) as caught:
+        parse_connection(wrong)
+    assert caught.value.__cause__ is None  # a cause could quote the document, secrets included
+    return str(caught.value)
+
+
+REFUSALS: dict[str, tuple[Connection, str]] = {
+    "unknown field": (
+        connection({"tokn_url": "x"}),
+        "Unknown field in connection 'crm', field 'tokn_url'. Did you mean 'token_url'?",
+    ),
+    "unknown field, nothing near": (
+        connection({"X-Tenant": "x"}),
+        "Unknown field in connection 'crm', field 'X-Tenant'. Headers for the API go into api_headers.",
+    ),
+    "planned field": (
+        connection({"issuer": "https://id.example.com"}),
+        "This field is not supported by this version of oauth-taskflow in connection 'crm', field 'issuer'. "
+        "Write the token_url instead.",
+    ),
+    "planned grant": (
+        connection({"grant_type": "password"}),
+        "The value 'password' is not supported by this version of oauth-taskflow in connection 'crm', field "
+        "'grant_type'.",
+    ),
+    "planned client authentication": (
+        connection({"client_auth": "private_key_jwt"}),
+        "The value 'private_key_jwt' is not supported by this version of oauth-taskflow in connection 'crm', field "
+        "'client_auth'.",
+    ),
+    "wrong choice": (
+        connection({"client_auth": "client_secret_basics"}),
+        "The value must be one of client_secret_basic, client_secret_post, none in connection 'crm', field "
+        "'client_auth'. Did you mean 'client_secret_basic'?",
+    ),
+    "connection type": (
+        connection(conn_type="postgres"),
+        "Connection type 'postgres' cannot be used here in connection 'crm', field 'conn_type'. Use type oauth2, or "
+        "http with auth_type in its extra.",
+    ),
+    "extra is no JSON": (
+        connection("{'token_url': 'https://secret@x'}"),
+        "The extra field is not a JSON mapping in connection 'crm', field 'extra'. Write it as {\"token_url\": "
+        '"https://…"}.',
+    ),
+    "extra is a list": (
+        connection("[1]"),
+        "The extra field is not a JSON mapping in connection 'crm', field 'extra'. Write it as {\"token_url\": "
+        '"https://…"}.',
+    ),
+    "http without auth_type": (
+        connection(conn_type="http"),
+        "A connection of type http must say how to authenticate in connection 'crm', field 'auth_type'. Add auth_type "
+        "(as oauth2) to its extra, or change its type to oauth2.",
+    ),
+    "field of another kind": (
+        kind("bearer", {"token_url": TOKEN_URL}),
+        "This field means nothing with auth_type bearer in connection 'crm', field 'token_url'. Leave it out, or set "
+        "auth_type to oauth2.",
+    ),
+    "no host": (
+        connection(host=""),
+        "The API's address is missing in connection 'crm', field 'host'. Put the base URL there, as in "
+        "https://api.example.com/v3.",
+    ),
+    "host is no http URL": (
+        connection(host="ftp://api.example.com"),
+        "The API's address is not an http or https URL in connection 'crm', field 'host'. Write it as "
+        "https://api.example.com/v3; the schema field holds http, https or nothing.",
+    ),
+    "host with a password": (
+        connection(host="https://user:hidden@api.example.com"),
+        "The API's address holds a user name or password in connection 'crm', field 'host'. Move them to login and "
+        "password.",
+    ),
+    "host with a query": (
+        connection(host="https://api.example.com?key=1"),
+        "The API's address holds a query or fragment in connection 'crm', field 'host'. Keep scheme, host, port and "
+        "path only.",
+    ),
+    "two ports": (
+        connection(host="https://api.example.com:1", port=2),
+        "The port field says 2, the host says 1 in connection 'crm', field 'port'. Clear one of them.",
+    ),
+    "no token URL": (
+        connection("{}"),
+        "The token endpoint is missing in connection 'crm', field 'token_url'. Put the authorization server's token "
+        "URL into extra.",
+    ),
+    "token URL in clear": (
+        connection({"token_url": "http://id.example.com/token"}),
+        "The token endpoint is not an https URL in connection 'crm', field 'token_url'. Write it as "
+        "https://id.example.com/token; plain http is accepted for 127.0.0.1 and [::1].",
+    ),
+    "no client id": (
+        connection(login=None),
+        "The client id is missing in connection 'crm', field 'login'. Put the client id there.",
+    ),
+    "two client ids": (
+        connection({"client_id": "other"}),
+        "It differs from login in connection 'crm', field 'client_id'. Keep login and remove it.",
+    ),
+    "no secret": (
+        connection(password=None),
+        "The client secret is missing, and client_auth is client_secret_basic in connection 'crm', field 'password'. "
+        "Put the client secret there, or set client_auth to none for a public client.",
+    ),
+    "secret that would not be sent": (
+        connection({"client_auth": "none", "refresh_token": "rt"}),
+        "A client secret is given, and client_auth none would not send it in connection 'crm', field 'client_auth'. "
+        "Remove the secret, or use client_secret_basic or client_secret_post.",
+    ),
+    "public client credentials": (
+        connection({"client_auth": "none"}, password=None),
+        "The client_credentials grant needs a client secret (RFC 6749 §4.4) in connection 'crm', field 'client_auth'. "
+        "Use client_secret_basic or client_secret_post, and put the secret into password.",
+    ),
+    "no refresh token": (
+        connection({"grant_type": "refresh_token"}),
+        "The refresh token is missing in connection 'crm', field 'refresh_token'. Add it to extra, or set grant_type "
+        "to client_credentials.",
+    ),
+    "needless refresh token": (
+        connection({"grant_type": "client_credentials", "refresh_token": "rt"}),
+        "A refresh token is no part of the client_credentials grant in connection 'crm', field 'refresh_token'. "
+        "Remove it, or remove grant_type.",
+    ),
+    "token header": (
+        connection({"token_header": "X-Auth: token={token};"}),
+        "This is not a header with a place for the token in connection 'crm', field 'token_header'. Write it as in "
+        "X-Auth-Token: {token} or Authorization: Token {token}.",
+    ),
+    "origin with a path": (
+        connection({"allowed_origins": "https://a.example/path"}),
+        "An entry is not an origin in connection 'crm', field 'allowed_origins'. Write https://host or "
+        "https://host:port.",
+    ),
+    "no bearer token": (
+        kind("bearer", password=""),
+        "The token is missing in connection 'crm', field 'password'. Put the token there.",
+    ),
+    "token with a line break": (
+        kind("bearer", password="a\nb"),
+        "The token holds a line break or control character in connection 'crm', field 'password'. Paste it again.",
+    ),
+    "API key header name": (
+        kind("api_key", {"api_key_name": "X Key"}),
+        "This is not the name of a header in connection 'crm', field 'api_key_name'. Write it as in X-API-Key.",
+    ),
+    "no user name": (
+        kind("basic", login=""),
+        "The user name is missing in connection 'crm', field 'login'. Put the user name there.",
+    ),
+    "user name with a colon": (
+        kind("basic", login="a:b"),
+        "The user name holds a colon (RFC 7617 §2) in connection 'crm', field 'login'. Basic cannot carry it.",
+    ),
+    "password for nothing": (
+        kind("none"),
+        "A password is given, and auth_type none would not send it in connection 'crm', field 'password'. Clear it, "
+        "or choose another auth_type.",
+    ),
+    "login without password": (
+        kind("session", password=None),
+        "The login request needs it in connection 'crm', field 'password'. Fill it, or leave {password} out of "
+        "login_fields.",
+    ),
+    "login in clear": (
+        kind("session", {"login_url": "http://other.example.com/login"}),
+        "The login request would leave this host without encryption in connection 'crm', field 'login_url'. Write an "
+        "https URL, or a path on the API's own host.",
+    ),
+    "token path": (
+        kind("session", {"token_path": "a..b"}),
+        "This is not a JMESPath expression in connection 'crm', field 'token_path'. Write it as in access_token.",
+    ),
+    "seconds": (
+        connection({"leeway": "soon"}),
+        "The value must be a number of seconds, 0 or more in connection 'crm', field 'leeway'.",
+    ),
+    "no time at all": (
+        connection({"timeout": 0}),
+        "The value must be one or two numbers of seconds above 0 in connection 'crm', field 'timeout'.",
+    ),
+    "mapping": (
+        connection({"api_headers": "X-Tenant"}),
+        "The value must be a mapping, as in {\"name\": \"value\"} in connection 'crm', field 'api_headers'.",
+    ),
+    "deep mapping": (
+        connection({"token_params": {"a": {}}}),
+        "The value must map names to texts in connection 'crm', field 'token_params'.",
+    ),
+    "broken JSON in a text": (
+        connection({"api_headers": "{'a': 1}"}),
+        "The value is not valid JSON in connection 'crm', field 'api_headers'.",
+    ),
+    "list": (
+        connection({"resource": [1]}),
+        "The value must be a list of texts in connection 'crm', field 'resource'.",
+    ),
+    "three certificates": (
+        connection({"cert": "a,b,c"}),
+        "The value must be one path, or the paths of certificate and key in connection 'crm', field 'cert'.",
+    ),
+    "text": (
+        connection({"audience": {"a": 1}}),
+        "The value must be text in connection 'crm', field 'audience'.",
+    ),
+    "secret that is no text": (
+        connection({"refresh_token": 12}),
+        "The value must be text in connection 'crm', field 'refresh_token'.",
+    ),
+    "secret with a line break": (
+        connection({"refresh_token": "a\nb"}),
+        "The value must not hold line breaks or control characters in connection 'crm', field 'refresh_token'.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_a_wrong_connection_is_refused_with_one_clear_message(case: str) -> None:
+    wrong, message = REFUSALS[case]
+    assert refusal(wrong) == message
+
+
+@pytest.mark.parametrize("name", PLANNED)
+def test_fields_of_later_versions_are_refused_with_a_way_out(name: str) -> None:
+    text = refusal(connection({name: "x"}))
+    assert text.startswith("This field is not supported by this version of oauth-taskflow")
+    assert text.endswith(PLANNED[name])
+
+
+def test_the_errors_name_the_field() -> None:
+    with pytest.raises(ConnectionConfigError) as caught:
+        parse_connection(connection({"leeway": "soon"}))
+    assert (caught.value.conn_id, caught.value.field) == ("crm", "leeway")
