@@ -144,6 +144,14 @@ def test_sizes_above_the_largest_are_clamped_in_silence(style: str) -> None:
     assert len(records(ask(style, target, selected("US", "", "")))) == 1000
 
 
+@pytest.mark.parametrize("style", FOLLOW)
+def test_a_last_page_that_is_just_full_offers_no_next(style: str) -> None:
+    target = f"/{style}/airports?{SIZE.get(style, 'per_page')}=20"
+
+    assert FOLLOW[style](target, ask(style, target, first(ROWS, 20))) is None
+    assert FOLLOW[style](target, ask(style, target, first(ROWS, 21))) is not None
+
+
 def test_a_page_past_the_end_is_empty() -> None:
     assert records(ask("page", "/page/airports?page=999")) == []
 

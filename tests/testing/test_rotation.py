@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Barrier
+
+import pytest
 
 from oauth_taskflow.testing import Counters, OAuthTestServer
 from oauth_taskflow.testing.fixtures import ServerFactory
@@ -55,20 +59,30 @@ def test_reuse_leaves_other_families_alone(oauth_server: OAuthTestServer) -> Non
     assert refresh(oauth_server, other).status_code == 200
 
 
+@pytest.fixture
+def eager_thread_switches() -> Iterator[None]:
+    """Threads change so often that a race shows."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("eager_thread_switches")
 def test_of_simultaneous_refreshes_with_one_token_exactly_one_wins(
     oauth_server: OAuthTestServer,
 ) -> None:
-    token, together = oauth_server.issue_refresh_token(), Barrier(4)
+    together = Barrier(4)
 
-    def attempt(_: int) -> int:
+    def attempt(token: str) -> int:
         together.wait()
         return refresh(oauth_server, token).status_code
 
     with ThreadPoolExecutor(4) as pool:
-        statuses = Counter(pool.map(attempt, range(4)))
-
-    assert statuses == {200: 1, 400: 3}
-    assert oauth_server.counters.reuse_detected == 1
+        for rounds in range(1, 26):
+            statuses = Counter(pool.map(attempt, [oauth_server.issue_refresh_token()] * 4))
+            assert statuses == {200: 1, 400: 3}
+            assert oauth_server.counters.reuse_detected == rounds
 
 
 def test_within_grace_a_resent_token_yields_another_pair_and_both_successors_live(
