@@ -121,7 +121,7 @@ def _shares(
 def label(item: Mapping[str, Any]) -> str:
     """``item`` as the UI shows it: ``region=eu``, or ``contact=0…199`` for the records of a batch."""
     parts = []
-    for name, share in msgspec.convert(item, dict[str, Share]).items():
+    for name, share in msgspec.convert(item, dict[str, Share], from_attributes=True).items():
         shown = share.value if share.file is None else f"{share.skip}…{share.skip + share.take - 1}"
         parts.append(f"{name}={shown}")
     return " ".join(parts)

@@ -5,6 +5,8 @@ For end-to-end tests and the demo: scheduler, DAG processor, triggerer, API serv
     with AirflowDeployment(home, dags) as airflow:
         run_id = airflow.trigger("my_dag")
         assert airflow.wait("my_dag", run_id) == "success"
+
+DAGs begin paused; ``trigger`` unpauses the one it starts. The UI's user is ``admin`` with ``password``.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
 _FINAL_STATES = frozenset({"success", "failed"})
 _STOP_SECONDS = 15.0
+_USER = "admin"
+_PASSWORDS_FILE = "passwords.json"
 
 
 class DeploymentFailed(RuntimeError):
@@ -68,6 +73,7 @@ class AirflowDeployment:
         self.log = home / "standalone.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._token: str | None = None
+        self.password = secrets.token_urlsafe(12)
         self.environment = {
             **os.environ,
             # standalone starts its components by the name "airflow".
@@ -89,6 +95,9 @@ class AirflowDeployment:
             DeploymentFailed: it did not within ``timeout`` seconds.
         """
         self.home.mkdir(parents=True, exist_ok=True)
+        passwords = self.home / _PASSWORDS_FILE
+        passwords.touch(mode=0o600)
+        passwords.write_text(json.dumps({_USER: self.password}))
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "airflow", "standalone"],
@@ -140,9 +149,18 @@ class AirflowDeployment:
             urllib.error.HTTPError: the API answered with an error.
         """
         if self._token is None:
-            # The simple auth manager of this deployment makes every caller an admin.
-            self._token = self._request("GET", "/auth/token", None)["access_token"]
+            login = {"username": _USER, "password": self.password}
+            self._token = self._request("POST", "/auth/token", login)["access_token"]
         return self._request(method, f"/api/v2{path}", body)
+
+    def add_connection(self, conn_id: str, connection: Mapping[str, Any]) -> None:
+        """Store a connection, in the shape that ``AIRFLOW_CONN_…`` takes as JSON, replacing one of that id."""
+        fields = dict(connection)
+        if not isinstance(extra := fields.get("extra"), str):
+            fields["extra"] = json.dumps(extra or {})
+        entity = {"connection_id": conn_id, **fields}
+        action = {"action": "create", "entities": [entity], "action_on_existence": "overwrite"}
+        self.call("PATCH", "/connections", {"actions": [action]})
 
     def wait_for_dag(self, dag_id: str, timeout: float = 90.0) -> None:
         """Wait until the DAG processor has stored ``dag_id``.
@@ -158,8 +176,9 @@ class AirflowDeployment:
             time.sleep(0.5)
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
-        """Start a run of ``dag_id`` as soon as it is there; its run id."""
+        """Unpause ``dag_id`` as soon as it is there and start a run; its run id."""
         self.wait_for_dag(dag_id)
+        self.call("PATCH", f"/dags/{dag_id}?update_mask=is_paused", {"is_paused": False})
         body = {"logical_date": None, "conf": dict(conf or {})}
         return str(self.call("POST", f"/dags/{dag_id}/dagRuns", body)["dag_run_id"])
 
@@ -229,12 +248,12 @@ def _settings(home: Path, dags: Path, port: int, parallelism: int) -> dict[str, 
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__API__WORKERS": "1",
-        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PARALLELISM": str(parallelism),
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / _PASSWORDS_FILE),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{_USER}:admin",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "2",
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),

@@ -1,0 +1,134 @@
+"""Endpoints of a spec run one after the other in this process: what the DAG does, without a scheduler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from oauth_taskflow.api.page import Page
+from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.engine.parents import (
+    ParentFile,
+    Share,
+    for_each_options,
+    items,
+    label,
+    parent_names,
+    pulling_order,
+)
+from oauth_taskflow.engine.run import EndpointRun, run_endpoint
+from oauth_taskflow.engine.summary import Summary
+from oauth_taskflow.engine.windows import Interval
+from oauth_taskflow.specs.model import Spec
+from oauth_taskflow.taskflow.storage import open_path
+
+
+@dataclass(frozen=True)
+class LocalRun:
+    """What to run.
+
+    Args:
+        spec: the checked spec.
+        endpoints: names of the endpoints wanted, in pulling order; see ``with_parents``.
+        output: folder to write below, one sub-folder per endpoint.
+        params: values of the spec's params.
+        interval: the span that incremental endpoints read.
+        now: the run's own time (UTC).
+    """
+
+    spec: Spec
+    endpoints: Sequence[str]
+    output: Path
+    params: Mapping[str, Any]
+    interval: Interval
+    now: datetime
+
+    def scope(self, endpoint: str, map_index: int) -> dict[str, Any]:
+        """What templates see."""
+        start = self.interval.start or self.interval.end
+        return {
+            "params": dict(self.params),
+            "endpoint": endpoint,
+            "dag_id": self.spec.source.dag_id,
+            "run_id": f"pull__{self.now.isoformat(timespec='seconds')}",
+            "ds": self.now.strftime("%Y-%m-%d"),
+            "ds_nodash": self.now.strftime("%Y%m%d"),
+            "ts": self.now.isoformat(),
+            "ts_nodash": self.now.strftime("%Y%m%dT%H%M%S"),
+            "logical_date": self.now,
+            "data_interval_start": start,
+            "data_interval_end": self.interval.end,
+            "map_index": map_index,
+        }
+
+
+@dataclass(frozen=True)
+class Observer:
+    """Who wants to know: ``begin(endpoint, label)`` before a request sequence's task, ``page`` after each page."""
+
+    begin: Callable[[str, str], None]
+    page: Callable[[Page], None]
+
+
+def with_parents(spec: Spec, wanted: Sequence[str]) -> list[str]:
+    """``wanted`` and every endpoint they repeat over, parents first; all endpoints when none is wanted."""
+    needed: set[str] = set()
+
+    def add(name: str) -> None:
+        needed.add(name)
+        for parent in parent_names(spec.endpoints[name]):
+            add(parent)
+
+    for name in wanted or spec.endpoints:
+        add(name)
+    return [name for name in pulling_order(spec.endpoints) if name in needed]
+
+
+def utc_now() -> datetime:
+    """The current time, aware UTC, to the second."""
+    return datetime.now(tz=timezone.utc).replace(microsecond=0)
+
+
+def run_locally(
+    run: LocalRun, open_session: Callable[[str], OAuthSession], observer: Observer
+) -> Iterator[list[Summary]]:
+    """Pull the endpoints in turn; the summaries of each, one per item of its ``for_each``.
+
+    Raises:
+        OAuthTaskflowError: as ``run_endpoint`` raises; what was committed before stays.
+    """
+    parents: dict[str, list[ParentFile]] = {}
+    for name in run.endpoints:
+        endpoint = run.spec.endpoints[name]
+        options = for_each_options(endpoint)
+        share: Sequence[Mapping[str, Share]] = items(options, parents) if options else [{}]
+        summaries = []
+        with open_session(endpoint.connection or run.spec.source.connection or "") as session:
+            for number, item in enumerate(share):
+                observer.begin(name, label(item) if item else "")
+                map_index = number if options else -1
+                scope = run.scope(name, map_index)
+                summaries.append(
+                    run_endpoint(
+                        EndpointRun(
+                            name=name,
+                            endpoint=endpoint,
+                            run_id=scope["run_id"],
+                            scope=scope,
+                            interval=run.interval,
+                            open_path=open_path,
+                            item=item,
+                            map_index=map_index,
+                            folder=str(run.output / name),
+                        ),
+                        session,
+                        on_page=observer.page,
+                    )
+                )
+        parents[name] = [
+            ParentFile(file=file.path, rows=file.rows) for s in summaries for file in s.files
+        ]
+        yield summaries

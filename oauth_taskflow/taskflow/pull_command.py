@@ -1,0 +1,162 @@
+"""``airflow oauth pull``: tries a spec in this process, with a progress bar on a terminal."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from oauth_taskflow.api.page import Page
+from oauth_taskflow.engine.summary import Summary
+from oauth_taskflow.engine.windows import Interval, parse_instant
+from oauth_taskflow.errors import OAuthTaskflowError
+from oauth_taskflow.specs.check import check_file
+from oauth_taskflow.specs.model import Spec
+from oauth_taskflow.taskflow.local_run import LocalRun, Observer, run_locally, utc_now, with_parents
+from oauth_taskflow.taskflow.sessions import open_session
+
+FAILED, WRONG_ARGUMENTS = 1, 2
+
+
+def pull(args: Namespace) -> None:
+    """Run the command. Airflow's CLI calls it with the parsed arguments.
+
+    Raises:
+        SystemExit: with 1 when the spec has problems or an endpoint failed, 2 for wrong arguments.
+    """
+    spec = _load(args.spec)
+    run = LocalRun(
+        spec=spec,
+        endpoints=with_parents(spec, _known(args.endpoint or [], list(spec.endpoints), "endpoint")),
+        output=Path(args.output or Path("pulled") / spec.source.dag_id),
+        params=_params(spec, args.set or []),
+        interval=Interval(
+            _instant("--since", args.since), _instant("--until", args.until) or utc_now()
+        ),
+        now=utc_now(),
+    )
+    try:
+        results = _run(run)
+    except OAuthTaskflowError as error:
+        _exit(FAILED, str(error))
+    Console().print(_table(results))
+
+
+def _run(run: LocalRun) -> dict[str, list[Summary]]:
+    console = Console(stderr=True)
+    results: dict[str, list[Summary]] = {}
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TextColumn("{task.fields[pages]} pages  {task.fields[rows]:,} rows"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        display = _Display(bar)
+        for name, summaries in zip(
+            run.endpoints,
+            run_locally(run, open_session, Observer(begin=display.begin, page=display.page)),
+            strict=True,
+        ):
+            results[name] = summaries
+            display.end()
+    return results
+
+
+class _Display:
+    """One line of the progress bar per endpoint."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._name = ""
+        self._line: Any = None
+        self._pages = self._rows = 0
+
+    def begin(self, name: str, item: str) -> None:
+        if name != self._name:
+            self._name, self._pages, self._rows = name, 0, 0
+            self._line = self._bar.add_task(name, total=None, pages=0, rows=0)
+        self._bar.update(self._line, description=f"{name} {item}".rstrip())
+
+    def page(self, page: Page) -> None:
+        self._pages += 1
+        self._rows += page.count
+        self._bar.update(self._line, pages=self._pages, rows=self._rows)
+
+    def end(self) -> None:
+        if self._line is not None:
+            self._bar.update(self._line, description=self._name, total=1, completed=1)
+
+
+def _table(results: Mapping[str, Sequence[Summary]]) -> Table:
+    table = Table("endpoint", "rows", "pages", "bytes", "seconds", "written to")
+    for column in table.columns[1:5]:
+        column.justify = "right"
+    for name, summaries in results.items():
+        folders = sorted({str(Path(file.path).parent) for s in summaries for file in s.files})
+        more = f" and {len(folders) - 1} more" if len(folders) > 1 else ""
+        table.add_row(
+            name,
+            f"{sum(s.rows for s in summaries):,}",
+            f"{sum(s.pages for s in summaries):,}",
+            f"{sum(s.bytes for s in summaries):,}",
+            f"{sum(s.seconds for s in summaries):.1f}",
+            f"{folders[0]}{more}" if folders else "-",
+        )
+    return table
+
+
+def _load(path: str) -> Spec:
+    checked = check_file(path)
+    for problem in checked.problems:
+        print(problem, file=sys.stderr)  # noqa: T201 - this is a command line
+    if checked.spec is None:
+        _exit(FAILED, f"{path} cannot be pulled: correct the problems above.")
+    return checked.spec
+
+
+def _known(names: Sequence[str], known: Sequence[str], what: str) -> list[str]:
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = (
+                f"Did you mean {near[0]!r}?" if near else f"It has: {', '.join(known) or 'none'}."
+            )
+            _exit(WRONG_ARGUMENTS, f"The spec has no {what} {name!r}. {hint}")
+    return list(names)
+
+
+def _params(spec: Spec, settings: Sequence[str]) -> dict[str, Any]:
+    params = dict(spec.source.params)
+    for setting in settings:
+        key, separator, text = setting.partition("=")
+        if not separator:
+            _exit(WRONG_ARGUMENTS, f"--set takes KEY=VALUE, not {setting!r}.")
+        _known([key], list(params), "param")
+        try:
+            params[key] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            _exit(WRONG_ARGUMENTS, f"The value of --set {key}=… is not readable as YAML.")
+    return params
+
+
+def _instant(option: str, text: str | None) -> Any:
+    if text is None:
+        return None
+    try:
+        return parse_instant(text)
+    except ValueError:
+        _exit(WRONG_ARGUMENTS, f"{option} takes an ISO 8601 time such as 2026-01-31, not {text!r}.")
+
+
+def _exit(status: int, message: str) -> NoReturn:
+    print(message, file=sys.stderr)  # noqa: T201 - this is a command line
+    raise SystemExit(status)
