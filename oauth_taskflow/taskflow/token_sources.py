@@ -2,13 +2,63 @@
 
 from __future__ import annotations
 
+from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, RefreshToken
 from oauth_taskflow.oauth.token import TokenSource
+from oauth_taskflow.oauth.token_endpoint import TokenEndpoint, TransportOptions
 from oauth_taskflow.taskflow.settings import ConnectionSettings, LoginSettings, OAuth2Settings
+from oauth_taskflow.taskflow.token_store import fernet_keys, refuse_local_rotation, store_url
+from oauth_taskflow.tokens.manager import TokenManager
+from oauth_taskflow.tokens.options import ManagerOptions
+from oauth_taskflow.tokens.registry import manager_for, open_store
 
 
-def oauth2_source(settings: ConnectionSettings, auth: OAuth2Settings) -> TokenSource:
-    """The token manager of a grant."""
-    raise NotImplementedError(settings, auth)
+def oauth2_source(settings: ConnectionSettings, auth: OAuth2Settings) -> TokenManager:
+    """The token manager of a grant, one per grant and process.
+
+    Raises:
+        ConnectionConfigError: a rotating grant would be kept in a file that other machines do not see.
+        TokenStoreError: the store or its keys are unusable.
+    """
+    url = store_url()
+    if auth.grant_type == "refresh_token":
+        refuse_local_rotation(settings.conn_id, url)
+    return manager_for(
+        open_store(url, fernet_keys()),
+        token_endpoint(settings, auth),
+        grant(auth),
+        options=ManagerOptions(leeway=auth.leeway),
+    )
+
+
+def token_endpoint(settings: ConnectionSettings, auth: OAuth2Settings) -> TokenEndpoint:
+    """Where the tokens of ``settings`` come from."""
+    # verify: false is meant for the API. Here the secret itself travels: certificates are always checked.
+    transport = TransportOptions(
+        verify=settings.verify or True, cert=settings.cert, proxies=settings.proxies
+    )
+    return TokenEndpoint(
+        url=auth.token_url,
+        client=Client(auth.client_id, auth.client_secret),
+        client_auth=auth.client_auth,
+        conn_id=settings.conn_id,
+        transport=transport,
+    )
+
+
+def grant(auth: OAuth2Settings) -> Grant:
+    """What is traded for a token."""
+    options = GrantOptions(
+        scope=auth.scope,
+        audience=auth.audience,
+        resource=auth.resource,
+        params=auth.token_params,
+        headers=auth.token_headers,
+        body=auth.token_body,
+    )
+    if auth.grant_type == "refresh_token":
+        return RefreshToken(auth.refresh_token, options)
+    return ClientCredentials(options)
 
 
 def login_source(settings: ConnectionSettings, auth: LoginSettings) -> TokenSource:
