@@ -1,0 +1,226 @@
+"""A token from a login request: for APIs that trade user name and password for a token in their own way."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import copy
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+import requests
+
+from oauth_taskflow.api.auth import NoAuth
+from oauth_taskflow.api.body import Body
+from oauth_taskflow.api.failures import network_error
+from oauth_taskflow.api.retry import RetryPolicy
+from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
+from oauth_taskflow.errors import (
+    InvalidRecord,
+    InvalidTokenResponse,
+    TokenEndpointUnavailable,
+    TokenRequestError,
+    TokenRequestRejected,
+)
+from oauth_taskflow.oauth.token import Token, TokenState
+from oauth_taskflow.redaction import redact_text, redact_url
+
+_RETRY = RetryPolicy(attempts=3, longest_wait=30.0)
+# Wrong credentials asked again by every thread and retry would lock the account.
+_REFUSAL_HOLDS = 60.0
+_SHOWN = 200
+
+
+@dataclass(frozen=True)
+class Login:
+    """The login request. ``fields`` are its body; paths are JMESPaths into the answer; times are seconds.
+
+    The token lives for ``lifetime`` when that is set, else as ``expires_path`` says, else until its ``exp`` when it
+    is a JWT (RFC 7519 §4.1.4), else until the API answers 401.
+    """
+
+    url: str
+    fields: Mapping[str, str] = field(repr=False)
+    body: Literal["json", "form"] = "json"
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    token_path: str = "access_token"
+    expires_path: str = "expires_in"
+    lifetime: float | None = None
+    leeway: float = 60.0
+    timeout: float | tuple[float, float] = (10.0, 30.0)
+    verify: bool | str = True
+    cert: str | tuple[str, str] | None = None
+    proxies: Mapping[str, str] = field(default_factory=dict)
+
+
+class LoginSource:
+    """A token source that logs in, remembers the token and logs in again when it was refused.
+
+    One login however many threads of the process ask. Refused credentials are not tried again for a minute.
+    """
+
+    def __init__(self, login: Login, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._login = login
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._token: Token | None = None
+        self._refusal: tuple[float, TokenRequestError] | None = None
+
+    def __repr__(self) -> str:
+        return f"LoginSource({redact_url(self._login.url)!r})"
+
+    def token(self) -> Token:
+        """The token of the last login while it is fresh, else that of a new one.
+
+        Raises:
+            TokenRequestRejected: the credentials were refused.
+            TokenEndpointUnavailable: no answer, 429 or 5xx after all tries; retryable.
+            InvalidTokenResponse: the answer holds no token.
+        """
+        token = self._token
+        if token is not None and self._fresh(token):
+            return token
+        with self._lock:
+            token = self._token
+            return token if token is not None and self._fresh(token) else self._log_in()
+
+    def refused(self, access_token: str) -> Token:
+        """A token other than ``access_token``; logs in only when that is still the current one.
+
+        Raises:
+            TokenRequestError: as ``token`` raises.
+        """
+        with self._lock:
+            token = self._token
+            return token if token and token.access_token != access_token else self._log_in()
+
+    def _fresh(self, token: Token) -> bool:
+        return token.state(self._clock.now(), self._login.leeway) is TokenState.FRESH
+
+    def _log_in(self) -> Token:
+        if self._refusal is not None and self._clock.now() < self._refusal[0]:
+            raise copy.copy(self._refusal[1])
+        try:
+            self._token = self._read(*self._answer())
+        except TokenRequestRejected as error:
+            self._refusal = (self._clock.now() + _REFUSAL_HOLDS, error)
+            raise
+        return self._token
+
+    @property
+    def _where(self) -> str:
+        return f"at {redact_url(self._login.url)}"
+
+    def _answer(self) -> tuple[requests.Response, float]:
+        """The first answer that is neither a network failure nor transient, and when its request began."""
+        attempt = 0
+        while True:
+            attempt += 1
+            began = self._clock.now()
+            try:
+                response = self._send()
+                failure = self._unavailable(response)
+                if failure is None:
+                    return response, began
+            except requests.RequestException as error:
+                failure = self._no_answer(error)
+            wait = failure.retry_after
+            if attempt == _RETRY.attempts or (wait or 0.0) > _RETRY.longest_wait:
+                raise failure
+            self._clock.sleep(_RETRY.backoff_seconds(attempt) if wait is None else wait)
+
+    def _send(self) -> requests.Response:
+        login = self._login
+        body: dict[str, Any] = {"json" if login.body == "json" else "data": dict(login.fields)}
+        # A session of its own: no cookies, no .netrc, no proxies of the environment.
+        with requests.Session() as session:
+            session.trust_env = False
+            session.auth = NoAuth()
+            return session.post(
+                login.url,
+                **body,
+                headers={"Accept": "application/json", **login.headers},
+                timeout=login.timeout,
+                verify=login.verify,
+                cert=login.cert,
+                proxies=dict(login.proxies),
+                allow_redirects=False,
+            )
+
+    def _no_answer(self, error: requests.RequestException) -> TokenEndpointUnavailable:
+        request = requests.Request("POST", self._login.url).prepare()
+        reason = network_error(error, request, retryable=True).what
+        return TokenEndpointUnavailable(f"Login failed: {reason}", where=self._where)
+
+    def _unavailable(self, response: requests.Response) -> TokenEndpointUnavailable | None:
+        status, headers = response.status_code, response.headers
+        if not _RETRY.transient(status, headers):
+            return None
+        return TokenEndpointUnavailable(
+            f"Login answered HTTP {status}",
+            where=self._where,
+            retry_after=_RETRY.named_wait(status, headers, self._clock.now()),
+        )
+
+    def _read(self, response: requests.Response, began: float) -> Token:
+        if not 200 <= response.status_code < 300:
+            raise self._rejection(response)
+        try:
+            body = Body.of(response)
+            token = body.find(self._login.token_path)
+        except InvalidRecord as error:
+            raise InvalidTokenResponse(
+                "The login answer is no JSON", where=self._where, hint="Check the login URL."
+            ) from error
+        if not isinstance(token, str) or not token:
+            names = body.decoded()
+            keys = ", ".join(map(str, names)) if isinstance(names, dict) else "no mapping"
+            raise InvalidTokenResponse(
+                f"The login answer holds no token at {self._login.token_path!r}",
+                where=self._where,
+                hint=f"It has: {keys}. Correct token_path in the connection.",
+            )
+        return Token(token, obtained_at=began, expires_at=self._expires_at(token, body, began))
+
+    def _rejection(self, response: requests.Response) -> TokenRequestRejected:
+        secrets = list(self._login.fields.values())
+        text = " ".join(redact_text(response.text[: _SHOWN * 4], secrets).split())
+        return TokenRequestRejected(
+            error="login_refused",
+            status=response.status_code,
+            where=self._where,
+            description=text[:_SHOWN],
+            hint="Check the login URL and the login fields of the connection.",
+        )
+
+    def _expires_at(self, token: str, body: Body, began: float) -> float | None:
+        if self._login.lifetime is not None:
+            return began + self._login.lifetime
+        seconds: Any = body.find(self._login.expires_path) if self._login.expires_path else None
+        try:
+            # Several servers send the number as text.
+            return began + float(seconds) if seconds else jwt_expiry(token)
+        except (TypeError, ValueError) as error:
+            raise InvalidTokenResponse(
+                f"The lifetime at {self._login.expires_path!r} of the login answer is not a number of seconds",
+                where=self._where,
+                hint="Correct expires_path, or set token_lifetime in the connection.",
+            ) from error
+
+
+def jwt_expiry(token: str) -> float | None:
+    """The ``exp`` of a JWT in seconds since the epoch, unverified: it only says when to log in again."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        padded = parts[1] + "=" * (-len(parts[1]) % 4)
+        claims = msgspec.json.decode(base64.urlsafe_b64decode(padded))
+    except (binascii.Error, ValueError, msgspec.DecodeError):
+        return None
+    expiry = claims.get("exp") if isinstance(claims, dict) else None
+    usable = isinstance(expiry, int | float) and not isinstance(expiry, bool)
+    return float(expiry) if usable else None

@@ -1,0 +1,187 @@
+"""Logging in for a token."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from oauth_taskflow.api.login import Login, LoginSource, jwt_expiry
+from oauth_taskflow.errors import (
+    InvalidTokenResponse,
+    TokenEndpointUnavailable,
+    TokenRequestRejected,
+)
+from tests.api.conftest import Connect, Serve
+from tests.api.scripted import Asked, FakeClock, Reply, ScriptedApi
+
+FIELDS = {"username": "ann", "password": "hush-hush"}
+
+
+def numbered(**more: Any) -> Any:
+    count = iter(range(1, 100))
+    return lambda _: {"access_token": f"t{next(count)}", **more}
+
+
+def source(api: ScriptedApi, clock: FakeClock, **options: Any) -> LoginSource:
+    return LoginSource(Login(f"{api.url}/auth/token", FIELDS, **options), clock=clock)
+
+
+def jwt(claims: object) -> str:
+    middle = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    return f"head.{middle}.sig"
+
+
+def test_the_fields_travel_as_json_or_form(serve: Serve, clock: FakeClock) -> None:
+    api = serve(numbered())
+    source(api, clock).token()
+    source(api, clock, body="form", headers={"X-App": "a"}).token()
+    assert [asked.body for asked in api.asked] == [
+        b'{"username": "ann", "password": "hush-hush"}',
+        b"username=ann&password=hush-hush",
+    ]
+    assert (api.asked[1].headers["X-App"], api.tokens()) == ("a", ["", ""])
+
+
+def test_one_login_serves_until_shortly_before_the_end_of_its_lifetime(
+    serve: Serve, clock: FakeClock
+) -> None:
+    login = source(serve(numbered(expires_in="1000")), clock)
+    assert [login.token().access_token, login.token().access_token] == ["t1", "t1"]
+    clock.sleep(939)
+    assert login.token().access_token == "t1"
+    clock.sleep(2)
+    assert login.token().access_token == "t2"
+
+
+@pytest.mark.parametrize(
+    ("answer", "options", "lifetime"),
+    [
+        ({}, {}, None),
+        ({"expires_in": 60}, {"lifetime": 5.0}, 5.0),
+        ({"session": {"ttl": 90}}, {"expires_path": "session.ttl"}, 90.0),
+        ({"expires_in": 0}, {}, None),
+    ],
+)
+def test_where_the_lifetime_comes_from(
+    serve: Serve, clock: FakeClock, answer: Any, options: Any, lifetime: float | None
+) -> None:
+    token = source(serve(lambda _: {"access_token": "t", **answer}), clock, **options).token()
+    assert token.expires_at == (None if lifetime is None else clock.now() + lifetime)
+
+
+def test_a_jwt_names_its_own_end(serve: Serve, clock: FakeClock) -> None:
+    api = serve(lambda _: {"data": {"jwt": jwt({"exp": 1_900_000_000})}})
+    assert source(api, clock, token_path="data.jwt").token().expires_at == 1_900_000_000.0
+
+
+@pytest.mark.parametrize(
+    "token", ["opaque", "a.b.c", "a.%.c", jwt([]), jwt({"exp": True}), jwt({})]
+)
+def test_tokens_without_a_readable_end_have_none(token: str) -> None:
+    assert jwt_expiry(token) is None
+
+
+def test_a_refused_token_causes_one_login_for_all_threads(serve: Serve, connect: Connect) -> None:
+    def route(asked: Asked) -> Any:
+        if asked.path == "/auth/token":
+            return logins(asked)
+        return Reply({}, 200 if asked.headers["Authorization"] == "Bearer t2" else 401)
+
+    logins = numbered()
+    api = serve(route)
+    session = connect(api, auth=source(api, FakeClock()))
+    session.get("/x")
+    statuses: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: statuses.append(session.get("/x").status_code))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (statuses, len([path for path in api.paths if path == "/auth/token"])) == ([200] * 8, 2)
+
+
+def test_refused_credentials_are_named_and_not_tried_again_for_a_minute(
+    serve: Serve, clock: FakeClock
+) -> None:
+    api = serve(lambda _: Reply({"detail": "no hush-hush for you"}, 401))
+    login = source(api, clock)
+    for _ in range(3):
+        with pytest.raises(TokenRequestRejected) as caught:
+            login.token()
+    assert str(caught.value) == (
+        'Token request refused (login_refused, HTTP 401): {"detail": "no *** for you"} '
+        f"at {api.url}/auth/token. Check the login URL and the login fields of the connection."
+    )
+    assert len(api.asked) == 1
+    clock.sleep(61)
+    with pytest.raises(TokenRequestRejected):
+        login.token()
+    assert len(api.asked) == 2
+
+
+def test_transient_failures_are_tried_again(serve: Serve, clock: FakeClock) -> None:
+    replies = [Reply(drop=True), Reply({}, 503, {"Retry-After": "4"}), {"access_token": "t"}]
+    login = source(serve(lambda _: replies.pop(0)), clock)
+    assert login.token().access_token == "t"
+    assert clock.slept[1] == 4.0
+
+
+def test_a_server_that_stays_down_is_a_retryable_error(serve: Serve, clock: FakeClock) -> None:
+    down = source(serve(lambda _: Reply({}, 500)), clock)
+    with pytest.raises(TokenEndpointUnavailable, match="Login answered HTTP 500") as caught:
+        down.token()
+    assert caught.value.retryable
+    gone = LoginSource(Login("http://127.0.0.1:9/login", FIELDS), clock=clock)
+    with pytest.raises(TokenEndpointUnavailable, match=r"Login failed: .*Connection refused"):
+        gone.token()
+
+
+def test_a_long_wait_is_raised_not_slept(serve: Serve, clock: FakeClock) -> None:
+    login = source(serve(lambda _: Reply({}, 429, {"Retry-After": "900"})), clock)
+    with pytest.raises(TokenEndpointUnavailable) as caught:
+        login.token()
+    assert (caught.value.retry_after, clock.slept) == (900.0, [])
+
+
+def test_redirects_are_not_followed_with_credentials(serve: Serve, clock: FakeClock) -> None:
+    other = serve(numbered())
+    login = source(serve(lambda _: Reply({}, 307, {"Location": other.url})), clock)
+    with pytest.raises(TokenRequestRejected, match="HTTP 307"):
+        login.token()
+    assert other.asked == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (
+            {"jwt": "secret-value"},
+            "holds no token at 'access_token' at .* It has: jwt. Correct token_path",
+        ),
+        (["secret-value"], "It has: no mapping"),
+        (Reply(b"<html>secret-value"), "The login answer is no JSON"),
+        ({"access_token": "secret-value", "expires_in": "soon"}, "is not a number of seconds"),
+    ],
+)
+def test_answers_without_a_usable_token_are_explained_without_values(
+    serve: Serve, clock: FakeClock, answer: Any, message: str
+) -> None:
+    with pytest.raises(InvalidTokenResponse, match=message) as caught:
+        source(serve(lambda _: answer), clock).token()
+    assert "secret-value" not in str(caught.value)
+
+
+def test_repr_shows_no_fields(clock: FakeClock) -> None:
+    login = Login("https://a.example.com/login?key=hush", FIELDS, headers={"X": "hush"})
+    assert (
+        repr(LoginSource(login, clock=clock))
+        == "LoginSource('https://a.example.com/login?key=***')"
+    )
+    assert "hush-hush" not in repr(login)
