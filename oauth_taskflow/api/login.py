@@ -199,10 +199,11 @@ class LoginSource:
     def _expires_at(self, token: str, body: Body, began: float) -> float | None:
         if self._login.lifetime is not None:
             return began + self._login.lifetime
-        seconds: Any = body.find(self._login.expires_path) if self._login.expires_path else None
+        seconds: Any = body.find(self._login.expires_path)
+        if not seconds:
+            return jwt_expiry(token)
         try:
-            # Several servers send the number as text.
-            return began + float(seconds) if seconds else jwt_expiry(token)
+            return began + float(seconds)  # several servers send the number as text
         except (TypeError, ValueError) as error:
             raise InvalidTokenResponse(
                 f"The lifetime at {self._login.expires_path!r} of the login answer is not a number of seconds",
@@ -222,5 +223,6 @@ def jwt_expiry(token: str) -> float | None:
     except (binascii.Error, ValueError, msgspec.DecodeError):
         return None
     expiry = claims.get("exp") if isinstance(claims, dict) else None
-    usable = isinstance(expiry, int | float) and not isinstance(expiry, bool)
-    return float(expiry) if usable else None
+    if isinstance(expiry, bool) or not isinstance(expiry, int | float):
+        return None
+    return float(expiry)

@@ -42,6 +42,16 @@ class ApiRequest:
             return replace(self, form={**self.form, dotted: value})
         return replace(self, json=_put(self.json, dotted.split("."), value))
 
+    def with_paging(self, name: str | None, value: Any, place: str) -> ApiRequest:
+        """The same request with a paging value in its query or ``body``; unchanged without a name or value."""
+        if not name or value is None:
+            return self
+        if place == "body":
+            return self.with_body_value(name, value)
+        if isinstance(value, list | dict):
+            value = msgspec.json.encode(value).decode()
+        return self.with_param(name, value)
+
     def at_url(self, url: str) -> ApiRequest:
         """The same request to a URL that the API gave, without the parameters of this one."""
         return replace(self, path=url, params={}, exact=True)

@@ -13,7 +13,8 @@ from requests.auth import AuthBase
 
 import oauth_taskflow
 from oauth_taskflow.api.auth import Credentials, NoAuth, OAuth2Auth, rewind, worth_refreshing
-from oauth_taskflow.api.failures import ApiResponse, network_error, nothing_sent, status_error
+from oauth_taskflow.api.exchange import Decide, Exchange
+from oauth_taskflow.api.failures import ApiResponse, status_error
 from oauth_taskflow.api.options import Paginate, Records, ResponseRule
 from oauth_taskflow.api.origins import AllowedOrigins, Origin
 from oauth_taskflow.api.pull import pull_records
@@ -26,24 +27,7 @@ from oauth_taskflow.errors import ConnectionConfigError, ResultRefused
 from oauth_taskflow.oauth.token import TokenSource
 
 _LEGAL_IN_URL = "%/:?#[]@!$&'()*+,;=-._~"
-_RETRIED_ERRORS = (
-    requests.ConnectionError,
-    requests.Timeout,
-    requests.exceptions.ChunkedEncodingError,
-)
 Timeout = float | tuple[float, float]
-Decide = Callable[[requests.Response], Decision | None]
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """How one request is carried out: what decides about its answers and what lets each try start."""
-
-    policy: RetryPolicy
-    options: Mapping[str, Any]
-    decide: Decide | None = None
-    gate: Callable[[], None] | None = None
-    hold: Callable[[float], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -251,7 +235,7 @@ class OAuthSession(requests.Session):
             try:
                 response = self._one_try(request, exchange.options)
             except requests.RequestException as error:
-                self._clock.sleep(self._after_error(error, request, exchange.policy, attempt))
+                self._clock.sleep(exchange.after_error(error, request, attempt))
                 self._sign(request)
                 continue
             decision = exchange.decide(response) if exchange.decide else None
@@ -261,73 +245,12 @@ class OAuthSession(requests.Session):
                 if self._renew(request, response):
                     attempt -= 1
                     continue
-            wait = self._wait(response, decision, exchange, attempt)
+            wait = exchange.after_answer(response, decision, attempt, self._clock.now())
             if wait is None or not rewind(request):
                 return Answer(response, decision)
             response.close()
             self._clock.sleep(wait)
             self._sign(request)
-
-    def _wait(
-        self,
-        response: requests.Response,
-        decision: Decision | None,
-        exchange: Exchange,
-        attempt: int,
-    ) -> float | None:
-        """Seconds to wait before the next try; None when this answer is final."""
-        policy, status = exchange.policy, response.status_code
-        if decision is not None:
-            again = decision.action in {"retry", "rate_limit"} and attempt < decision.max_attempts
-        else:
-            again = (
-                policy.transient(status, response.headers)
-                and policy.repeats(response.request.method)
-                and attempt < policy.attempts
-            )
-        if not again:
-            return None
-        wait = policy.named_wait(status, response.headers, self._clock.now())
-        if wait is None and decision is not None:
-            wait = decision.wait
-        if wait is not None and wait > policy.longest_wait:
-            raise self._too_long(response, wait, exchange.policy)
-        wait = policy.backoff_seconds(attempt) if wait is None else wait
-        if exchange.hold is not None and (status == 429 or (decision and decision.holds_all)):
-            exchange.hold(wait)
-        return wait
-
-    def _too_long(
-        self, response: requests.Response, wait: float, policy: RetryPolicy
-    ) -> requests.HTTPError:
-        error = status_error(
-            response,
-            hint=f"The API asks to wait {wait:.0f} s, longer than a worker slot is held for; retry the task later.",
-            policy=policy,
-            now=self._clock.now(),
-        )
-        error.retryable, error.retry_after = True, wait
-        return error
-
-    def _after_error(
-        self,
-        error: requests.RequestException,
-        request: requests.PreparedRequest,
-        policy: RetryPolicy,
-        attempt: int,
-    ) -> float:
-        """Seconds before the next try after a network failure.
-
-        Raises:
-            ApiRequestFailed: there is none.
-        """
-        transient = isinstance(error, _RETRIED_ERRORS) and not isinstance(
-            error, requests.exceptions.SSLError
-        )
-        safe = policy.repeats(request.method) or nothing_sent(error)
-        if not (transient and safe and attempt < policy.attempts and rewind(request)):
-            raise network_error(error, request, retryable=transient) from error
-        return policy.backoff_seconds(attempt)
 
     def _one_try(
         self, request: requests.PreparedRequest, options: Mapping[str, Any]

@@ -1,0 +1,96 @@
+"""One exchange with the API: which answers and failures are followed by another try, and after how long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+from oauth_taskflow.api.auth import rewind
+from oauth_taskflow.api.failures import ApiStatusError, network_error, nothing_sent, status_error
+from oauth_taskflow.api.retry import RetryPolicy
+from oauth_taskflow.api.rules import Decision
+
+_RETRIED_ERRORS = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+)
+Decide = Callable[[requests.Response], Decision | None]
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """How one request is carried out.
+
+    ``options`` are those of ``requests.Session.send``. ``decide`` sees every answer before the policy does, ``gate``
+    is called before every try, ``hold`` is told of rate-limit waits in seconds.
+    """
+
+    policy: RetryPolicy
+    options: Mapping[str, Any]
+    decide: Decide | None = None
+    gate: Callable[[], None] | None = None
+    hold: Callable[[float], None] | None = None
+
+    def after_answer(
+        self, response: requests.Response, decision: Decision | None, attempt: int, now: float
+    ) -> float | None:
+        """Seconds to wait before the next try; None when this answer is final.
+
+        Raises:
+            ApiStatusError: the server asks for a wait longer than ``policy.longest_wait``; see ``retry_after``.
+        """
+        if not self._tries_again(response, decision, attempt):
+            return None
+        policy, status = self.policy, response.status_code
+        wait = policy.named_wait(status, response.headers, now)
+        if wait is None and decision is not None:
+            wait = decision.wait
+        if wait is not None and wait > policy.longest_wait:
+            raise self._too_long(response, wait, now)
+        wait = policy.backoff_seconds(attempt) if wait is None else wait
+        limited = status == 429 or (decision is not None and decision.holds_all)
+        if self.hold is not None and limited:
+            self.hold(wait)
+        return wait
+
+    def after_error(
+        self, error: requests.RequestException, request: requests.PreparedRequest, attempt: int
+    ) -> float:
+        """Seconds to wait before the next try after a network failure.
+
+        Raises:
+            ApiRequestFailed: there is none; ``ApiUnreachable`` or ``ApiTimeout`` where that is what happened.
+        """
+        transient = isinstance(error, _RETRIED_ERRORS) and not isinstance(
+            error, requests.exceptions.SSLError
+        )
+        safe = self.policy.repeats(request.method) or nothing_sent(error)
+        if not (transient and safe and attempt < self.policy.attempts and rewind(request)):
+            raise network_error(error, request, retryable=transient) from error
+        return self.policy.backoff_seconds(attempt)
+
+    def _tries_again(
+        self, response: requests.Response, decision: Decision | None, attempt: int
+    ) -> bool:
+        if decision is not None:
+            return decision.action in {"retry", "rate_limit"} and attempt < decision.max_attempts
+        policy = self.policy
+        return (
+            policy.transient(response.status_code, response.headers)
+            and policy.repeats(response.request.method)
+            and attempt < policy.attempts
+        )
+
+    def _too_long(self, response: requests.Response, wait: float, now: float) -> ApiStatusError:
+        error = status_error(
+            response,
+            hint=f"The API asks to wait {wait:.0f} s, longer than a worker slot is held for; retry the task later.",
+            policy=self.policy,
+            now=now,
+        )
+        error.retryable, error.retry_after = True, wait
+        return error
