@@ -225,7 +225,7 @@ FIELDS: tuple[ConnectionField, ...] = (
         "token_lifetime",
         "number",
         "Token lifetime",
-        "Seconds that a token lives, when the answer does not say.",
+        "Seconds that a token lives, whatever the answer says.",
         _SESSION,
     ),
     ConnectionField(

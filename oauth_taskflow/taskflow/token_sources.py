@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from oauth_taskflow.api.login import Login, LoginSource
 from oauth_taskflow.oauth.client_auth import Client
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, RefreshToken
-from oauth_taskflow.oauth.token import TokenSource
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint, TransportOptions
 from oauth_taskflow.taskflow.settings import ConnectionSettings, LoginSettings, OAuth2Settings
 from oauth_taskflow.taskflow.token_store import fernet_keys, refuse_local_rotation, store_url
@@ -61,6 +61,28 @@ def grant(auth: OAuth2Settings) -> Grant:
     return ClientCredentials(options)
 
 
-def login_source(settings: ConnectionSettings, auth: LoginSettings) -> TokenSource:
-    """A login request whose answer holds the token."""
-    raise NotImplementedError(settings, auth)
+_logins: dict[str, tuple[ConnectionSettings, LoginSource]] = {}
+
+
+def login_source(settings: ConnectionSettings, auth: LoginSettings) -> LoginSource:
+    """Who logs in for ``settings``; sessions of one process share the login while the connection stays the same."""
+    known = _logins.get(settings.conn_id)
+    if known is not None and known[0] == settings:
+        return known[1]
+    login = Login(
+        url=auth.url,
+        fields=auth.fields,
+        body=auth.body,
+        headers=auth.headers,
+        token_path=auth.token_path,
+        expires_path=auth.expires_path,
+        lifetime=auth.token_lifetime,
+        leeway=auth.leeway,
+        timeout=settings.timeout,
+        verify=settings.verify,
+        cert=settings.cert,
+        proxies=settings.proxies,
+    )
+    source = LoginSource(login)
+    _logins[settings.conn_id] = settings, source
+    return source
