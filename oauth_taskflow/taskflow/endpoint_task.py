@@ -15,6 +15,7 @@ from oauth_taskflow.engine.run import EndpointRun, run_endpoint
 from oauth_taskflow.engine.windows import Interval
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.scope import RUN_NAMES
+from oauth_taskflow.taskflow.refresh_count import refreshes
 from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.taskflow.storage import open_path
 
@@ -72,6 +73,7 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
         item=msgspec.convert(item, dict[str, Share]),
         map_index=context["ti"].map_index,
     )
+    before = refreshes(operator.conn_id)
     with open_session(operator.conn_id) as session:
         summary = run_endpoint(run, session, on_page=ProgressLog(operator.log, name))
     operator.log.info(
@@ -82,7 +84,7 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
         summary.seconds,
         ", ".join(file.path for file in summary.files),
     )
-    return summary.as_dict()
+    return {**summary.as_dict(), "token_refreshes": refreshes(operator.conn_id) - before}
 
 
 def task_scope(endpoint: str, context: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from oauth_taskflow.api.login import Login, LoginSource
 from oauth_taskflow.oauth.client_auth import Client
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, RefreshToken
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint, TransportOptions
+from oauth_taskflow.taskflow.refresh_count import observe
 from oauth_taskflow.taskflow.settings import ConnectionSettings, LoginSettings, OAuth2Settings
 from oauth_taskflow.taskflow.token_store import fernet_keys, refuse_local_rotation, store_url
 from oauth_taskflow.tokens.manager import TokenManager
@@ -28,6 +29,7 @@ def oauth2_source(settings: ConnectionSettings, auth: OAuth2Settings) -> TokenMa
         token_endpoint(settings, auth),
         grant(auth),
         options=ManagerOptions(leeway=auth.leeway),
+        observer=observe,
     )
 
 
