@@ -1,0 +1,227 @@
+"""Endpoints against the real test API, without Airflow."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oauth_taskflow.api.auth import BearerAuth
+from oauth_taskflow.api.options import (
+    Cursors,
+    FileDestination,
+    Incremental,
+    PageNumbers,
+    Records,
+    ResponseRule,
+)
+from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.engine.parents import Share
+from oauth_taskflow.engine.run import EndpointRun, run_endpoint
+from oauth_taskflow.engine.summary import Summary
+from oauth_taskflow.engine.windows import Interval
+from oauth_taskflow.errors import ApiRequestFailed, InvalidRecord
+from oauth_taskflow.specs.model import Endpoint, ForEachOptions, Request
+from oauth_taskflow.testing import OAuthTestServer
+
+NEW_YEAR = datetime(2026, 1, 1, tzinfo=timezone.utc)
+COUNTRY = Endpoint(
+    request=Request(path="/countries/{{ nation.code }}/airports"),
+    records="data",
+    paginate=PageNumbers(size=100, size_param="per_page", total_pages="meta.pages"),
+)
+
+
+class Bench:
+    """Runs an endpoint against the server and reads back what it wrote."""
+
+    def __init__(self, server: OAuthTestServer, folder: Path) -> None:
+        self.server = server
+        self.folder = folder
+
+    def run(self, endpoint: Endpoint, file_format: str = "jsonl", **options: Any) -> Summary:
+        destination = FileDestination(path=str(self.folder / "{{ endpoint }}"), format=file_format)  # type: ignore[arg-type]
+        merged = _with(endpoint, destination)
+        given: dict[str, Any] = {
+            "name": "airports",
+            "run_id": "manual__1",
+            "scope": {"endpoint": "airports", "params": {}},
+            "interval": Interval(None, NEW_YEAR),
+            "open_path": lambda path, _conn_id: Path(path),
+            **options,
+        }
+        token = self.server.issue_access_token()
+        with OAuthSession(self.server.base_url, BearerAuth(token), conn_id="crm") as session:
+            return run_endpoint(EndpointRun(endpoint=merged, **given), session)
+
+
+def _with(endpoint: Endpoint, destination: FileDestination) -> Endpoint:
+    import msgspec  # noqa: PLC0415 - one helper needs it
+
+    return msgspec.structs.replace(endpoint, destination=destination)
+
+
+def rows(summary: Summary) -> list[dict[str, Any]]:
+    found = []
+    for file in summary.files:
+        data = Path(file.path).read_bytes()
+        text = gzip.decompress(data) if file.path.endswith(".gz") else data
+        found += [json.loads(line) for line in text.splitlines()]
+    return found
+
+
+@pytest.fixture
+def bench(oauth_server: OAuthTestServer, tmp_path: Path) -> Bench:
+    return Bench(oauth_server, tmp_path)
+
+
+def test_every_record_arrives_once_with_a_manifest_beside_it(bench: Bench) -> None:
+    endpoint = Endpoint(
+        request=Request(path="/cursor/airports"),
+        records="data",
+        primary_key="icao",
+        paginate=Cursors(next="paging.next.after", param="after", size=1000, size_param="limit"),
+    )
+    summary = bench.run(endpoint, "jsonl.gz")
+    found = [row["icao"] for row in rows(summary)]
+    assert len(found) == len(set(found)) == summary.rows >= 3000
+    manifest = json.loads(Path(summary.manifest).read_text())
+    assert manifest["rows"] == summary.rows
+    assert manifest["run_id"] == "manual__1"
+    assert summary.files[0].path.endswith("airports/run_id=manual__1/part-00000.jsonl.gz")
+
+
+def test_windows_read_each_changed_record_once(bench: Bench) -> None:
+    endpoint = Endpoint(
+        request=Request(
+            path="/page/airports",
+            params={"updated_since": "{{ window.start }}", "updated_before": "{{ window.end }}"},
+        ),
+        records="data",
+        paginate=PageNumbers(size=500, size_param="per_page", total_pages="meta.pages"),
+        incremental=Incremental(field="updated_at", start="2025-11-01", step="P1M"),
+    )
+    summary = bench.run(endpoint)
+    seen = [row["updated_at"] for row in rows(summary)]
+    ids = [row["icao"] for row in rows(summary)]
+    assert len(ids) == len(set(ids)) > 0
+    assert min(seen) >= "2025-11-01"
+    assert max(seen) < "2026-01-01"
+    assert summary.sequences == 2
+    assert summary.watermark == max(seen)
+    assert summary.interval == ["", "2026-01-01T00:00:00+00:00"]
+
+
+def test_an_interval_before_start_commits_an_empty_output(bench: Bench) -> None:
+    endpoint = Endpoint(
+        request=Request(path="/page/airports"),
+        records="data",
+        incremental=Incremental(field="updated_at", start="2030-01-01"),
+    )
+    summary = bench.run(endpoint)
+    assert (summary.rows, summary.sequences) == (0, 0)
+    assert Path(summary.manifest).exists()
+
+
+def test_parent_records_fill_the_path_and_are_copied_into_the_children(
+    bench: Bench, tmp_path: Path
+) -> None:
+    parents = tmp_path / "countries.jsonl"
+    parents.write_text('{"code": "AT", "n": 1}\n{"code": "NZ", "n": 2}\n')
+    copied = ForEachOptions(endpoint="countries", copy={"nation_number": "n"})
+    endpoint = Endpoint(
+        request=COUNTRY.request,
+        records="data",
+        paginate=COUNTRY.paginate,
+        for_each={"nation": copied},
+    )
+    item = {"nation": Share(file=str(parents), skip=0, take=2)}
+    summary = bench.run(endpoint, item=item, map_index=3)
+    numbers = {row["country"]: row["nation_number"] for row in rows(summary)}
+    assert numbers == {"AT": 1, "NZ": 2}
+    assert "map_index=3" in summary.manifest
+    assert summary.sequences == 2
+
+
+def test_a_copied_field_never_overwrites_one_of_the_record(bench: Bench) -> None:
+    endpoint = Endpoint(
+        request=COUNTRY.request,
+        records="data",
+        for_each={"nation": ForEachOptions(values=["AT"], copy={"icao": "code"})},
+    )
+    with pytest.raises(InvalidRecord, match="would overwrite the field 'icao'"):
+        bench.run(endpoint, item={"nation": Share(value={"code": "AT"})})
+
+
+def test_fields_cannot_be_copied_into_single_values(bench: Bench) -> None:
+    endpoint = Endpoint(
+        request=Request(path="/countries"),
+        records="data[].code",
+        for_each={"nation": ForEachOptions(values=["AT"], copy={"n": "@"})},
+    )
+    with pytest.raises(InvalidRecord, match="a record that is a single value"):
+        bench.run(endpoint, item={"nation": Share(value="AT")})
+
+
+def test_a_primary_key_names_a_record_within_its_parent(bench: Bench, tmp_path: Path) -> None:
+    parents = tmp_path / "same.jsonl"
+    parents.write_text('{"code": "AT"}\n{"code": "AT"}\n')
+    endpoint = Endpoint(
+        request=COUNTRY.request,
+        records="data",
+        primary_key=["icao"],
+        paginate=COUNTRY.paginate,
+        for_each={"nation": "countries"},
+    )
+    item = {"nation": Share(file=str(parents), take=2)}
+    summary = bench.run(endpoint, item=item)
+    assert summary.duplicates == 0
+    assert summary.rows == 2 * len({row["icao"] for row in rows(summary)})
+
+
+def test_a_parent_that_is_gone_is_skipped_where_a_rule_says_so(
+    bench: Bench, tmp_path: Path
+) -> None:
+    parents = tmp_path / "countries.jsonl"
+    parents.write_text('{"code": "XX"}\n{"code": "AT"}\n')
+    endpoint = Endpoint(
+        request=COUNTRY.request,
+        records="data",
+        paginate=COUNTRY.paginate,
+        for_each={"nation": "countries"},
+        responses=[ResponseRule(status=404, action="skip")],
+    )
+    item = {"nation": Share(file=str(parents), take=2)}
+    assert {row["country"] for row in rows(bench.run(endpoint, item=item))} == {"AT"}
+
+
+def test_a_failed_run_leaves_nothing_and_a_rerun_replaces_its_own_output(
+    bench: Bench, oauth_server: OAuthTestServer
+) -> None:
+    endpoint = Endpoint(request=Request(path="/countries"), records=Records(path="data"))
+    oauth_server.fault("/countries", status=400, body="no", times=1)
+    with pytest.raises(ApiRequestFailed):
+        bench.run(endpoint)
+    folder = bench.folder / "airports" / "run_id=manual__1"
+    assert list(folder.iterdir()) == []
+    first = bench.run(endpoint)
+    second = bench.run(endpoint)
+    assert first.files == second.files
+    assert sorted(path.name for path in folder.iterdir()) == ["_manifest.json", "part-00000.jsonl"]
+
+
+def test_a_folder_given_by_the_caller_wins_over_the_spec(bench: Bench, tmp_path: Path) -> None:
+    endpoint = Endpoint(request=Request(path="/countries"), records="data")
+    summary = bench.run(endpoint, folder=str(tmp_path / "mine"))
+    assert summary.files[0].path == str(tmp_path / "mine" / "part-00000.jsonl")
+
+
+def test_run_ids_become_one_folder_name(bench: Bench) -> None:
+    endpoint = Endpoint(request=Request(path="/countries"), records="data")
+    summary = bench.run(endpoint, run_id="scheduled__2026-01-01T00:00:00+00:00/x")
+    assert "/run_id=scheduled__2026-01-01T00%3A00%3A00%2B00%3A00%2Fx/" in summary.manifest
+    assert summary.as_dict()["files"][0]["rows"] == summary.rows
