@@ -1,0 +1,190 @@
+"""What a task may not hand on, and which failures are tried again: one real run for each question."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+
+from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.errors import ResultRefused, TokenEndpointUnavailable
+from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.taskflow import masking
+from oauth_taskflow.taskflow.decorator import oauth_task
+from oauth_taskflow.taskflow.xcom_guard import refuse_secrets
+from oauth_taskflow.testing import OAuthTestServer
+from tests.taskflow.conftest import RunDag, SetConnection
+
+HINT = "XCom stores values in clear: return the data, and let the next task open its own session."
+SECRET = "s3cret-token-of-a-test"
+
+
+@dataclass
+class Row:
+    """A record with one field."""
+
+    value: Any
+
+
+@pytest.fixture
+def known_secret(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A masked secret that other tests do not see."""
+    monkeypatch.setattr(masking, "_known", type(masking._known)())
+    masking.mask([SECRET, "short-pw", "tiny"])
+    return SECRET
+
+
+def token_of(session: OAuthSession) -> str:
+    header = session.get("/echo").json()["headers"]["Authorization"]
+    return str(header).removeprefix("Bearer ")
+
+
+@oauth_task(conn_id="crm")
+def hands_on(session: OAuthSession, what: str, ti: Any = None) -> Any:
+    if what == "push":
+        ti.xcom_push("mine", {"deep": [token_of(session)]})
+    if what == "push data":
+        ti.xcom_push("mine", "data")
+    made: dict[str, Callable[[], Any]] = {
+        "session": lambda: session,
+        "response": lambda: {"a": [session.get("/echo")]},
+        "token": lambda: token_of(session),
+        "header": lambda: ["x", ("Bearer " + token_of(session),)],
+        "auth": lambda: {"auth": session.auth},
+    }
+    return made.get(what, lambda: "fine")()
+
+
+@pytest.mark.airflow
+def test_sessions_and_tokens_are_refused_as_results_and_pushes(
+    run_dag: RunDag, oauth_server: OAuthTestServer, set_connection: SetConnection
+) -> None:
+    set_connection("crm", oauth_server.connection())
+    errors: dict[str, BaseException] = {}
+
+    def collect(context: Any) -> None:
+        errors[context["ti"].task_id] = context["exception"]
+
+    with DAG("refused", schedule=None, default_args={"on_failure_callback": collect}) as dag:
+        for what in ("session", "response", "token", "header", "auth", "push", "push data"):
+            hands_on.override(task_id=what.replace(" ", "_"), retries=2)(what)
+
+    run = run_dag(dag)
+
+    assert run.state == "failed"
+    assert {name: str(error) for name, error in errors.items()} == {
+        "session": f"The result holds an authenticated session of task 'session'. {HINT}",
+        "response": "The result holds a response, whose request carries the token of task 'response' at ['a'][0]. "
+        + HINT,
+        "token": f"The result holds a token or secret of a connection of task 'token'. {HINT}",
+        "header": f"The result holds a token or secret of a connection of task 'header' at [1][0]. {HINT}",
+        "auth": f"The result holds an auth object of task 'auth' at ['auth']. {HINT}",
+        "push": "The result holds a token or secret of a connection of task 'push', XCom key 'mine', at ['deep'][0]. "
+        + HINT,
+    }
+    assert all(isinstance(error, ResultRefused) for error in errors.values())
+    assert run.tries("session") == 1  # retrying cannot help
+    assert run.result("token") is None
+    assert run.result("push", key="mine") is None
+    assert run.result("push_data") == "fine"
+    assert run.result("push_data", key="mine") == "data"
+
+
+@pytest.mark.parametrize(
+    ("value", "path"),
+    [
+        (SECRET, ""),
+        (f"Bearer {SECRET}", ""),
+        (SECRET.encode(), ""),
+        ({"a": {"b": [1, None, SECRET]}}, " at ['a']['b'][2]"),
+        ({SECRET: 1}, " at [key]"),
+        ({(1, 2): SECRET}, " at […]"),
+        (deque([SECRET]), " at [0]"),
+        ({SECRET}, " at [0]"),
+        (Row({"x": SECRET}), " at .value['x']"),
+        ("short-pw", ""),
+        ("czNjcmV0LXRva2VuLW9mLWEtdGVzdA==", ""),
+    ],
+)
+def test_secrets_are_found_wherever_they_hide(known_secret: str, value: Any, path: str) -> None:
+    with pytest.raises(ResultRefused) as caught:
+        refuse_secrets(value, "of task 'x'")
+    assert str(caught.value) == (
+        f"The result holds a token or secret of a connection of task 'x'{path}. {HINT}"
+    )
+    assert known_secret not in str(caught.value)
+
+
+def test_a_token_object_is_refused_whatever_it_holds() -> None:
+    with pytest.raises(ResultRefused, match=r"The result holds a token of task 'x' at \[0\]\."):
+        refuse_secrets([Token("unknown", 0.0)], "of task 'x'")
+
+
+def test_ordinary_data_passes_as_the_same_object(known_secret: str) -> None:
+    loop: list[Any] = ["tiny", "a short-pw inside a sentence", 1.5, True, None, Row(Row), range(3)]
+    loop.append(loop)
+    assert refuse_secrets(loop, "of task 'x'") is loop
+
+
+def test_nothing_is_searched_while_no_secret_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(masking, "_known", type(masking._known)())
+    assert refuse_secrets(SECRET, "of task 'x'") == SECRET
+
+
+def test_memory_for_secrets_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(masking, "_known", type(masking._known)())
+    monkeypatch.setattr(masking, "_MOST", 2)
+    masking.mask(["secret-1", "secret-2", "secret-3", "secret-3", ""])
+    assert list(masking.known_secrets()) == ["secret-2", "secret-3"]
+
+
+@oauth_task(conn_id="crm", retries=2)
+def calls(session: OAuthSession, path: str) -> int:
+    answer = session.get(path)
+    answer.raise_for_status()
+    return answer.status_code
+
+
+@oauth_task(conn_id="crm", retries=2, retry_delay=timedelta(hours=1))
+def busy_once(session: OAuthSession, ti: Any = None) -> str:
+    if ti.try_number == 1:
+        raise TokenEndpointUnavailable("Too busy", where="at the moment", retry_after=0.2)
+    return session.conn_id
+
+
+@pytest.mark.airflow
+def test_permanent_errors_fail_at_once_and_retry_after_is_the_delay_of_the_next_try(
+    run_dag: RunDag, oauth_server: OAuthTestServer, set_connection: SetConnection
+) -> None:
+    set_connection("crm", oauth_server.connection())
+    set_connection("wrong", oauth_server.connection(password="wrong-secret"))
+    set_connection("broken", oauth_server.connection(tokn="x"))
+    seen: list[tuple[str, str]] = []
+
+    def collect(context: Any) -> None:
+        assert not any(isinstance(value, OAuthSession) for value in context.values())
+        seen.append((context["ti"].task_id, type(context["exception"]).__name__))
+
+    arguments = {"on_failure_callback": collect}
+    with DAG("failures", schedule=None, default_args=arguments) as dag:
+        calls.override(task_id="refused_client", conn_id="wrong")("/countries")
+        calls.override(task_id="broken_connection", conn_id="broken")("/countries")
+        calls.override(task_id="not_found").expand(path=["/nowhere"])
+        busy_once()
+
+    run = run_dag(dag)
+
+    assert run.task_state("busy_once") == "success"
+    assert run.tries("busy_once") == 2
+    assert sorted(seen) == [
+        ("broken_connection", "ConnectionConfigError"),
+        ("not_found", "ApiStatusError"),
+        ("refused_client", "InvalidClient"),
+    ]
+    assert run.tries("refused_client") == run.tries("broken_connection") == 1
+    assert run.tries("not_found", map_index=0) == 1

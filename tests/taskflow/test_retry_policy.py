@@ -1,0 +1,125 @@
+"""Typed errors → Airflow's decision, with and without the retry policies of Airflow 3.3."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG, RetryDecision
+from airflow.sdk.exceptions import AirflowFailException
+
+from oauth_taskflow.errors import (
+    ApiRequestFailed,
+    ConnectionConfigError,
+    DestinationError,
+    InvalidGrant,
+    LeaseTimeout,
+    TokenEndpointUnavailable,
+    TokenStoreError,
+    TokenUndecryptable,
+)
+from oauth_taskflow.taskflow import decorator, retry_policy
+from oauth_taskflow.taskflow.decorator import OAuthDecoratedOperator, oauth_task
+from oauth_taskflow.taskflow.retry_policy import OAuthRetryPolicy, fail_fast, find_error
+
+
+def decide(exception: BaseException) -> RetryDecision:
+    return OAuthRetryPolicy().evaluate(exception, 1, 3)
+
+
+def caused(by: BaseException) -> Exception:
+    outer = RuntimeError("the author's own error")
+    outer.__cause__ = by
+    return outer
+
+
+DEAD = InvalidGrant(error="invalid_grant", status=400, where="at x", grant="refresh_token")
+PERMANENT = [
+    DEAD,
+    ConnectionConfigError("Unknown field", conn_id="crm"),
+    ApiRequestFailed("Not found", where="at x", status=404),
+    TokenUndecryptable("No key opens it"),
+    caused(DEAD),
+]
+
+
+@pytest.mark.parametrize("exception", PERMANENT)
+def test_what_cannot_get_better_fails_at_once(exception: BaseException) -> None:
+    name = type(find_error(exception)).__name__
+    assert decide(exception) == RetryDecision.fail(f"{name}: trying again cannot help")
+
+
+def test_retry_after_becomes_the_delay() -> None:
+    limited = ApiRequestFailed("Busy", where="at x", status=429, retryable=True, retry_after=1800.0)
+    assert decide(limited) == RetryDecision.retry(
+        delay=timedelta(minutes=30), reason="ApiRequestFailed: Retry-After"
+    )
+
+
+@pytest.mark.parametrize(
+    "exception",
+    [
+        TokenEndpointUnavailable("No answer"),
+        LeaseTimeout("Still held"),
+        TokenStoreError("The database is down"),
+        DestinationError("The bucket is away"),
+        ValueError("something else"),
+        caused(ValueError("something else")),
+    ],
+)
+def test_what_may_get_better_keeps_the_tasks_own_retries(exception: BaseException) -> None:
+    assert decide(exception) == RetryDecision.default()
+
+
+def test_with_retry_policies_the_exception_itself_is_raised() -> None:
+    assert fail_fast(DEAD) is DEAD
+
+
+def test_without_retry_policies_permanent_errors_become_airflow_fail_exceptions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(retry_policy, "HAS_RETRY_POLICIES", False)
+    failed = fail_fast(DEAD)
+    assert isinstance(failed, AirflowFailException)
+    assert str(failed) == str(DEAD)
+    assert failed.__cause__ is DEAD
+    transient = TokenEndpointUnavailable("No answer")
+    assert fail_fast(transient) is transient
+    other = ValueError("something else")
+    assert fail_fast(other) is other
+
+
+def test_without_retry_policies_a_task_fails_for_good_on_a_broken_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(retry_policy, "HAS_RETRY_POLICIES", False)
+    monkeypatch.setattr(decorator, "HAS_RETRY_POLICIES", False)
+    monkeypatch.setenv("AIRFLOW_CONN_CRM", '{"conn_type": "oauth2"}')
+    operator = task_of()
+    assert operator.retry_policy is None
+    ti: Any = type("TaskInstance", (), {"task_id": "f"})()
+    ti.xcom_push = ti.axcom_push = None
+    with pytest.raises(AirflowFailException, match="The API's address is missing"):
+        operator.execute({"ti": ti})
+
+
+def task_of(**kwargs: Any) -> OAuthDecoratedOperator:
+    @oauth_task(conn_id="crm", **kwargs)
+    def f(session: Any) -> None:
+        """Never called."""
+
+    with DAG("one", schedule=None) as dag:
+        f()
+    operator = dag.get_task("f")
+    assert isinstance(operator, OAuthDecoratedOperator)
+    return operator
+
+
+def test_the_policy_is_attached_unless_the_author_chose_one() -> None:
+    class Own(OAuthRetryPolicy):
+        """The author's."""
+
+    assert type(task_of().retry_policy) is OAuthRetryPolicy
+    own = Own()
+    assert task_of(retry_policy=own).retry_policy is own
