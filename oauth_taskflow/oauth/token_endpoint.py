@@ -75,12 +75,12 @@ class TokenEndpoint:
     def exchange(self, grant: Grant, *, budget: float | None = None) -> Outcome:
         """Trade ``grant`` for a token, sending at most one request; ``budget`` seconds cap the whole of it."""
         question = self._question(grant)
-        wire = Wire()
         limits = self.transport.timeouts
         total = limits.total if budget is None else min(budget, limits.total)
+        wire = Wire(total)
         form = CLIENT_AUTH_METHODS[self.client_auth](self.client, grant.form())
         try:
-            with Deadline(wire, total), new_session(wire) as session:
+            with Deadline(wire), new_session(wire) as session:
                 answer = self._post(session, form, grant, total)
         except (requests.RequestException, OSError, ValueError) as failure:
             # ValueError: urllib3's LocationParseError and a header value that cannot be encoded.

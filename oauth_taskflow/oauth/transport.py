@@ -7,6 +7,7 @@ request left from one after it. For a single-use refresh token that difference d
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -19,11 +20,24 @@ from urllib3.util.retry import Retry
 
 @dataclass
 class Wire:
-    """What happened on the wire during one exchange; also the handle that ends it at its deadline."""
+    """What happened on the wire during one exchange; also the handle that ends it after ``seconds``."""
 
+    seconds: float
     sent: bool = False
     expired: bool = False
     connections: list[HTTPConnection] = field(default_factory=list)
+    began: tuple[float, float] = field(default_factory=lambda: (time.monotonic(), time.time()))
+
+    def about_to_send(self) -> None:
+        """Note that the request leaves now, unless its time is up: a process that stood still must not send late.
+
+        The wall clock counts too, because the monotonic one stops while a machine sleeps.
+        """
+        monotonic, wall = self.began
+        if not self.sent and max(time.monotonic() - monotonic, time.time() - wall) > self.seconds:
+            self.expired = True
+            raise TimeoutError
+        self.sent = True
 
     def cut(self) -> None:
         """Shut the sockets down; a blocked read in the exchanging thread then ends."""
@@ -58,7 +72,7 @@ def _watched(base: type[_C], wire: Wire) -> type[_C]:
         def send(self, data: Any) -> None:
             if self.sock is None:
                 self.connect()
-            wire.sent = True
+            wire.about_to_send()
             super().send(data)
 
     return Watched
@@ -90,10 +104,10 @@ class _WatchedAdapter(HTTPAdapter):
 
 
 class Deadline:
-    """Cuts the wire when ``seconds`` have passed; a context manager around the exchange."""
+    """Cuts the wire when its time is up, however slowly bytes drip in; a context manager around the exchange."""
 
-    def __init__(self, wire: Wire, seconds: float) -> None:
-        self._timer = threading.Timer(seconds, wire.cut)
+    def __init__(self, wire: Wire) -> None:
+        self._timer = threading.Timer(wire.seconds, wire.cut)
         self._timer.daemon = True
 
     def __enter__(self) -> None:

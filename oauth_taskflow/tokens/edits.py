@@ -65,6 +65,21 @@ def supersede(marks: Marks, refresh_token: str) -> Edit:
     return edit
 
 
+def remarked(marks: Marks) -> Edit:
+    """Mark the connection's refresh token with the newest key, before the key of its old mark is dropped.
+
+    Without its mark it would look like a new one, and a spent refresh token would supersede the living one.
+    """
+
+    def edit(record: GrantRecord) -> GrantRecord | None:
+        if not marks.seed or marks.seed[0] in record.seeds:
+            return None
+        kept = tuple(mark for mark in record.seeds if mark not in marks.seed)
+        return replace(record, seeds=(*kept, marks.seed[0])[-_MOST_SEEDS:])
+
+    return edit
+
+
 def journal(lease: Lease, entry: Journal) -> Edit:
     """Write ``entry`` before its refresh token is sent; only while the lease is ours.
 

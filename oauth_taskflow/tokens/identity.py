@@ -54,7 +54,7 @@ class Marks:
 
     Each is a tuple, one mark per key of the ring, newest first. ``seed`` marks the refresh token written in the
     connection (empty without one): an unseen one supersedes what is
-    stored. ``client`` marks what the client authenticates with: a new one lifts an earlier refusal, and leaves the
+    stored. ``client`` marks the client secret and how requests are made: a new one lifts an earlier refusal, and leaves the
     stored refresh token alone, because rotating a client secret does not bring an old refresh token back to life.
     """
 
@@ -65,5 +65,20 @@ class Marks:
     def of(cls, endpoint: TokenEndpoint, grant: Grant, cipher: TokenCipher) -> Marks:
         """The marks of what the connection holds now."""
         seed = grant.refresh_token if isinstance(grant, RefreshToken) else ""
-        client = "\n".join((endpoint.client_auth, endpoint.client.client_secret))
-        return cls(cipher.marks(seed) if seed else (), cipher.marks(client))
+        return cls(cipher.marks(seed) if seed else (), cipher.marks(_set_up(endpoint, grant)))
+
+
+def _set_up(endpoint: TokenEndpoint, grant: Grant) -> str:
+    """Everything outside the grant key that may be why the token endpoint refused."""
+    transport, options = endpoint.transport, grant.options
+    return json.dumps(
+        [
+            endpoint.client_auth,
+            endpoint.client.client_secret,
+            transport.verify,
+            transport.cert,
+            sorted(transport.proxies.items()),
+            sorted(options.headers.items()),
+            options.body,
+        ]
+    )

@@ -135,12 +135,12 @@ class TokenManager:
         except OAuthTaskflowError as failure:
             _log.warning("%r: refresh ahead of expiry failed: %s", self, failure)
             held = None
-        if held is None:
+        if held is None or held.unquestioned_until <= self._monotonic():
             self._postpone()
         return held
 
     def _postpone(self) -> None:
-        """Ask no more for a moment: somebody else is refreshing, or it failed just now."""
+        """Ask no more for a moment: somebody else is refreshing, it failed just now, or nothing better can be had."""
         held, now = self._held, self._monotonic()
         if held is not None:
             pause = min(max(held.usable_until - now, 0.0) / 10, 1.0)

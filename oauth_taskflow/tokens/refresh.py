@@ -15,6 +15,7 @@ from oauth_taskflow.errors import (
     InvalidGrant,
     LeaseTimeout,
     OAuthTaskflowError,
+    TokenUndecryptable,
 )
 from oauth_taskflow.oauth.grants import RefreshToken
 from oauth_taskflow.oauth.outcomes import Granted, Outcome, Rejected
@@ -74,7 +75,7 @@ class Refresher:
         end = clock.monotonic() + self._on.options.lease_wait
         pause = _FIRST_POLL
         while True:
-            record = self._on.store.read(self._on.grant_key)
+            record = self._read()
             found = self._settled(record, want, polling=pause > _FIRST_POLL) or self._lead(
                 record, want
             )
@@ -84,6 +85,17 @@ class Refresher:
                 raise self._timed_out(record)
             clock.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # jitter needs no secrecy
             pause = min(pause * 1.5, _LONGEST_POLL)
+
+    def _read(self) -> GrantRecord:
+        """What is stored. An unreadable token that costs one request is forgotten; a refresh token never is."""
+        try:
+            return self._on.store.read(self._on.grant_key)
+        except TokenUndecryptable as failure:
+            if self._on.grant.single_use:
+                raise
+            _log.warning("a new token is requested: %s", failure)
+            self._on.store.forget(self._on.grant_key)
+            return self._on.store.read(self._on.grant_key)
 
     def _settled(self, record: GrantRecord, want: Want, *, polling: bool) -> GrantRecord | None:
         """``record`` if it ends the matter, by its token or by raising what everybody already knows."""
@@ -111,14 +123,15 @@ class Refresher:
         if leased is None:
             return None
         turn = Turn(on, leased)
-        turn.told(Step.LEASED)
         try:
+            turn.told(Step.LEASED)
             return self._under_lease(turn, want)
         except LeaseLost:
             return None
         finally:
             if edits.owns(turn.record, leased.lease):
                 turn.release()
+            turn.audit()
 
     def _under_lease(self, turn: Turn, want: Want) -> GrantRecord | None:
         turn.recover()
@@ -133,8 +146,8 @@ class Refresher:
             turn.apply(edits.supersede(on.marks, grant.refresh_token))
             turn.lost = False
             turn.told(Step.SUPERSEDED)
-        if turn.record.conn_id != on.endpoint.conn_id:
-            turn.apply(edits.named(on.endpoint.conn_id))
+        turn.apply(edits.remarked(on.marks))
+        turn.apply(edits.named(on.endpoint.conn_id))
 
     def _trade(self, turn: Turn, want: Want) -> GrantRecord | None:
         """Ask for a token with the stored refresh token, then with each alternate, newest first."""

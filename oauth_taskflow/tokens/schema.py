@@ -15,10 +15,11 @@ from sqlalchemy import (
     inspect,
     literal_column,
 )
+from sqlalchemy.dialects.mysql import MEDIUMTEXT
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
-_LARGE_TEXT = 1 << 20  # more than 64 KiB, so that MySQL takes MEDIUMTEXT
+_LARGE_TEXT = Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb")  # TEXT ends at 64 KiB there
 
 METADATA = MetaData()
 GRANTS = Table(
@@ -29,11 +30,11 @@ GRANTS = Table(
     Column("revision", BigInteger, nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("state", String(20), nullable=False),
-    Column("payload", Text(_LARGE_TEXT), nullable=True),
+    Column("payload", _LARGE_TEXT, nullable=True),
     Column("lineage", String(64), nullable=False),
     Column("expires_at", Double, nullable=True),
-    Column("journal", Text(_LARGE_TEXT), nullable=True),
-    Column("trouble", Text(_LARGE_TEXT), nullable=True),
+    Column("journal", _LARGE_TEXT, nullable=True),
+    Column("trouble", _LARGE_TEXT, nullable=True),
     Column("lease_owner", String(250), nullable=True),
     Column("lease_until", Double, nullable=True),
     Column("fence", BigInteger, nullable=False),

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, or_, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
@@ -58,7 +58,6 @@ class SqlTokenStore:
         self.cipher = TokenCipher(keys)
         self.recovery = RecoveryFiles(recovery_dir or self._default_recovery_dir(), self.cipher)
         self._clock = clock
-        self._now = database_clock(self._url.get_backend_name())
         self._lock = threading.Lock()
         self._engine: Engine | None = None
         self._pid = os.getpid()
@@ -76,6 +75,10 @@ class SqlTokenStore:
             return Path(f"{self._url.database}.recovery")
         return Path(tempfile.gettempdir()) / f"oauth_taskflow-{os.getuid()}"
 
+    def _now(self) -> ColumnElement[float]:
+        """The clock that leases and expiry go by: the database's, which all workers share."""
+        return database_clock(self._url.get_backend_name())
+
     def read(self, grant_key: str) -> GrantRecord:
         """The record as it is now; an empty one when there is none."""
         return self._run(lambda connection: self._select(connection, grant_key), writes=False)
@@ -84,7 +87,7 @@ class SqlTokenStore:
         self, grant_key: str, *, owner: str, ttl: float, breaking: int | None = None
     ) -> GrantRecord | None:
         """Take the lease if it is free, has run out, or belongs to the dead holder ``breaking``."""
-        free = or_(GRANTS.c.lease_until.is_(None), GRANTS.c.lease_until <= self._now)
+        free = or_(GRANTS.c.lease_until.is_(None), GRANTS.c.lease_until <= self._now())
         if breaking is not None:
             free = or_(free, GRANTS.c.fence == breaking)
         statement = (
@@ -92,7 +95,7 @@ class SqlTokenStore:
             .where(GRANTS.c.grant_key == grant_key, free)
             .values(
                 lease_owner=owner,
-                lease_until=self._now + ttl,
+                lease_until=self._now() + ttl,
                 fence=GRANTS.c.fence + 1,
                 revision=GRANTS.c.revision + 1,
             )
@@ -116,7 +119,7 @@ class SqlTokenStore:
             if wanted is None:
                 return current
             wanted = self._next(current, wanted)
-            values = {**to_columns(wanted, self.cipher), "updated_at": self._now}
+            values = {**to_columns(wanted, self.cipher), "updated_at": self._now()}
             if self._run(lambda c, v=values, r=current: self._update(c, r, v), writes=True):  # type: ignore[misc]
                 return wanted
             current = self.read(record.grant_key)
@@ -152,11 +155,11 @@ class SqlTokenStore:
 
     def _select(self, connection: Connection, grant_key: str) -> GrantRecord:
         monotonic, wall = self._clock.monotonic(), self._clock.now()
-        statement = select(self._now.label("now"), GRANTS).where(GRANTS.c.grant_key == grant_key)
+        statement = select(self._now().label("now"), GRANTS).where(GRANTS.c.grant_key == grant_key)
         row = connection.execute(statement).first()
         if row is not None:
             return to_record(row, Reading(row.now, wall, monotonic), self.cipher)
-        now = connection.execute(select(self._now)).scalar_one()
+        now = connection.execute(select(self._now())).scalar_one()
         return GrantRecord(grant_key, read=Reading(now, wall, monotonic))
 
     def _run(self, work: Callable[[Connection], _T], *, writes: bool) -> _T:

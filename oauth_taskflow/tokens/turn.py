@@ -26,13 +26,14 @@ from oauth_taskflow.tokens.steps import Event, Observer, Step
 from oauth_taskflow.tokens.store import Edit, TokenStore
 
 _log = logging.getLogger("oauth_taskflow.tokens")
-_LONGEST_COOLDOWN = 900.0
+_LONGEST_COOLDOWN = 300.0
 _REFUSED_COOLDOWN = 60.0
 _WRITE_PAUSE = 0.5
+_NOTHING_SENT = "nothing sent"
 
 
 class LeaseLost(Exception):
-    """The lease ended before the request was sent; nothing happened. Never leaves this folder."""
+    """The lease ended before this turn did; somebody else goes on. Never leaves this folder."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Turn:
         self._lease = record.lease
         self._began = (record.read.monotonic, record.read.wall)
         self._unsent = False
+        self._outcome = _NOTHING_SENT
         self.lost = record.journal is not None
 
     def told(self, step: Step, outcome: str = "") -> None:
@@ -124,7 +126,8 @@ class Turn:
             clock=self._on.clock,
             budget=left,
         )
-        self.told(Step.ANSWERED, type(outcome).__name__)
+        self._outcome = type(outcome).__name__
+        self.told(Step.ANSWERED, self._outcome)
         return outcome
 
     def _journal(self, refresh_token: str) -> None:
@@ -152,6 +155,8 @@ class Turn:
         )
         record = self._write_or_rescue(rescued)
         kept = record.token == rescued.token
+        if not kept:
+            self._outcome = "Granted, but somebody rotated meanwhile"
         self.told(Step.PERSISTED if kept else Step.LINEAGE_LOST)
         return record
 
@@ -189,7 +194,11 @@ class Turn:
             self.told(Step.RECOVERED)
 
     def give_up(self, outcome: Rejected | NotProcessed | OutcomeUnknown) -> OAuthTaskflowError:
-        """Note the failure for every worker and release the lease; returns the error to raise."""
+        """Note the failure for every worker and release the lease; returns the error to raise.
+
+        Raises:
+            LeaseLost: somebody else has the lease by now, and will know better.
+        """
         error = outcome.error
         if self.lost and isinstance(error, InvalidGrant):
             error = self._lost(error)
@@ -203,7 +212,10 @@ class Turn:
                 spent=isinstance(outcome, OutcomeUnknown),
             )
         )
-        self.told(Step.FAILED, type(error).__name__)
+        if self.record.lease.fence != self._lease.fence:
+            raise LeaseLost
+        self._outcome = type(error).__name__
+        self.told(Step.FAILED, self._outcome)
         return error
 
     def _lost(self, error: InvalidGrant) -> RefreshResponseLost:
@@ -223,6 +235,20 @@ class Turn:
         pause: float = min(base * (1 << min(failures, 4)), _LONGEST_COOLDOWN)
         asked = outcome.error.retry_after
         return self.record.read.store_now(self._on.clock) + max(pause, asked or 0.0)
+
+    def audit(self) -> None:
+        """One log line that explains this turn without a secret; the token endpoint's refusals included."""
+        _log.log(
+            logging.DEBUG if self._outcome == _NOTHING_SENT else logging.INFO,
+            "refresh grant=%.12s conn_id=%s version=%d fence=%d outcome=%s duration=%.3fs in_doubt=%s",
+            self._on.grant_key,
+            self._on.endpoint.conn_id,
+            self.record.version,
+            self._lease.fence,
+            self._outcome,
+            self._on.clock.monotonic() - self._began[0],
+            self.lost,
+        )
 
     def release(self) -> None:
         """Give the lease back if it is still ours. A store that fails here only makes others wait."""

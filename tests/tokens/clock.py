@@ -1,0 +1,50 @@
+"""A clock that tests move, and a store that goes by it."""
+
+from __future__ import annotations
+
+import threading
+
+from sqlalchemy import ColumnElement, Double, literal
+
+from oauth_taskflow.tokens.sql_store import SqlTokenStore
+
+
+class FakeClock:
+    """Stands still until somebody sleeps on it or moves it. Wall and monotonic time move together."""
+
+    def __init__(self, start: float = 1_800_000_000.0) -> None:
+        self._start = start
+        self._passed = 0.0
+        self._jumped = 0.0
+        self._lock = threading.Lock()
+        self.slept: list[float] = []
+
+    def now(self) -> float:
+        return self._start + self._passed + self._jumped
+
+    def monotonic(self) -> float:
+        return self._passed
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.advance(seconds)
+
+    def advance(self, seconds: float) -> None:
+        with self._lock:
+            self._passed += seconds
+
+    def jump(self, seconds: float) -> None:
+        """Set the wall clock, as an administrator or NTP would; no time passes."""
+        with self._lock:
+            self._jumped += seconds
+
+
+class ClockedStore(SqlTokenStore):
+    """A store whose database lives on ``clock`` too. ``ahead`` is the database's clock minus ours."""
+
+    ahead = 0.0
+
+    def _now(self) -> ColumnElement[float]:
+        clock = self._clock
+        assert isinstance(clock, FakeClock)
+        return literal(clock._start + clock._passed + self.ahead, Double)

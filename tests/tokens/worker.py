@@ -1,0 +1,149 @@
+"""What the worker processes of the tests do; importable, so that a fresh process can start here."""
+
+from __future__ import annotations
+
+import http.client
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from urllib.parse import urlsplit
+
+from oauth_taskflow.errors import OAuthTaskflowError
+from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.grants import Grant, GrantOptions, RefreshToken
+from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
+from oauth_taskflow.testing import OAuthTestServer
+from oauth_taskflow.tokens.manager import TokenManager
+from oauth_taskflow.tokens.options import ManagerOptions
+from oauth_taskflow.tokens.sql_store import SqlTokenStore
+from oauth_taskflow.tokens.steps import Event, Step
+
+CONTEXT: ForkServerContext = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["tests.tokens.worker"])
+_signalled = threading.Event()
+API_PATH = "/page/airports?per_page=1"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One grant, and how a worker works with it. ``die_at`` sends ``signal`` to itself at that step, once."""
+
+    store_url: str
+    key: str
+    token_url: str
+    refresh_token: str
+    client_id: str = "test-client"
+    client_secret: str = "test-secret"
+    threads: int = 4
+    seconds: float = 6.0
+    options: ManagerOptions = field(default_factory=ManagerOptions)
+    die_at: Step | None = None
+    signal: int = signal.SIGKILL
+
+    @classmethod
+    def of(cls, server: OAuthTestServer, store_url: str, key: str, **fields: object) -> Plan:
+        """A plan with a new refresh token of ``server``."""
+        token = server.issue_refresh_token()
+        return cls(store_url, key, server.token_url, token, **fields)  # type: ignore[arg-type]
+
+    def manager(self) -> TokenManager:
+        """A manager by this plan, in this process."""
+        endpoint = TokenEndpoint(
+            self.token_url, Client(self.client_id, self.client_secret), conn_id="crm"
+        )
+        grant: Grant = RefreshToken(self.refresh_token, GrantOptions(scope="airports.read"))
+        store = SqlTokenStore(self.store_url, [self.key])
+        return TokenManager.for_grant(
+            store, endpoint, grant, options=self.options, observer=self._watch
+        )
+
+    def _watch(self, event: Event) -> None:
+        if event.step is self.die_at and not _signalled.is_set():
+            _signalled.set()
+            os.kill(os.getpid(), self.signal)
+            time.sleep(
+                0.1
+            )  # a signal to a process with threads does not stop the sending one at once
+
+
+@dataclass
+class Report:
+    """What the threads of one process saw."""
+
+    good: int = 0
+    replayed: int = 0
+    failed: int = 0
+    trouble: str = ""
+
+
+Work = Callable[[Plan, Connection], None]
+
+
+def start(work: Work, plan: Plan) -> tuple[ForkServerProcess, Connection]:
+    """``work`` in a process of its own, and our end of the pipe to it."""
+    ours, theirs = CONTEXT.Pipe()
+    process = CONTEXT.Process(target=work, args=(plan, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    return process, ours
+
+
+def one_token(plan: Plan, pipe: Connection) -> None:
+    """Ask for one token; report the access token or the class of the error."""
+    try:
+        pipe.send(plan.manager().token().access_token)
+    except OAuthTaskflowError as failure:
+        pipe.send(type(failure).__name__)
+
+
+def call_api(plan: Plan, pipe: Connection) -> None:
+    """Call the API from several threads until time is up; report what happened."""
+    manager, report, lock = plan.manager(), Report(), threading.Lock()
+    pipe.send("ready")
+    pipe.recv()
+    end = time.monotonic() + plan.seconds
+    threads = [
+        threading.Thread(target=_calls, args=(plan, manager, report, lock, end))
+        for _ in range(plan.threads)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    pipe.send(report)
+
+
+def _calls(
+    plan: Plan, manager: TokenManager, report: Report, lock: threading.Lock, end: float
+) -> None:
+    api = http.client.HTTPConnection(urlsplit(plan.token_url).netloc, timeout=20)
+    try:
+        while time.monotonic() < end:
+            token = manager.token().access_token
+            status = _get(api, token)
+            replay = status == 401
+            if replay:
+                status = _get(api, manager.refused(token).access_token)
+            with lock:
+                report.replayed += replay
+                report.good += status == 200
+                report.failed += status != 200
+            time.sleep(0.05)  # leaves the two cores of a test machine to the refreshes
+    except Exception:  # noqa: BLE001  # the test shows it, whatever it is
+        with lock:
+            report.failed += 1
+            report.trouble = traceback.format_exc()
+
+
+def _get(api: http.client.HTTPConnection, token: str) -> int:
+    api.request("GET", API_PATH, headers={"Authorization": f"Bearer {token}"})
+    with api.getresponse() as answer:
+        answer.read()
+        return answer.status
