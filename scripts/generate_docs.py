@@ -103,7 +103,7 @@ def _either_link(schema: dict[str, Any]) -> str:
 
 
 def _either(kinds: list[str]) -> str:
-    named = [kind for kind in dict.fromkeys(kinds) if kind != "null"]
+    named = [kind for kind in dict.fromkeys(kinds) if kind not in {"", "null"}]
     return "any value" if len(named) > 5 else " or ".join(named)
 
 

@@ -22,6 +22,7 @@ except ImportError:  # pragma: no cover - PyYAML built without libyaml: same eve
 
 MAX_DEPTH = 50
 MAX_NODES = 100_000
+_SHOWN_DEPTH = 10
 _MERGE = "<<"
 _TEXT_TAGS = frozenset({"!", "tag:yaml.org,2002:str"})
 
@@ -116,12 +117,16 @@ class _Builder:
             self._report(stop.mark, stop.message, stop.rule, stop.hint)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            self._report(mark, *_syntax_message(error))
+            self._report(mark, *_syntax_message(error, tab=self._is_tab(mark)))
         except yaml.YAMLError as error:
             self._report(None, f"unreadable character: {_one_line(str(error))}", "yaml-syntax")
         except UnicodeEncodeError as error:
             self._report(None, f"unreadable character at index {error.start}", "yaml-syntax")
         return None
+
+    def _is_tab(self, mark: Any) -> bool:
+        line = "".join(self.text.splitlines()[mark.line : mark.line + 1]) if mark else ""
+        return mark is not None and line[mark.column : mark.column + 1] == "\t"
 
     def _document(self) -> Any:
         loader: Any = _Loader(self.text)
@@ -210,7 +215,7 @@ class _Builder:
             key = self._key(event)
             self.where[-1] = key
             value = self._node(self.event())
-            if key == _MERGE and event.style is None:
+            if key == _MERGE and not event.style:
                 merged += self._merge_sources(value, event.start_mark)
             elif key in lines:
                 self._report(
@@ -231,7 +236,10 @@ class _Builder:
     def _key(self, event: Any) -> str:
         hint = "Put it in quotes."
         if not isinstance(event, yaml.ScalarEvent):
-            raise _Stop(event.start_mark, "a key must be text", "yaml-key", hint)
+            hint = 'A template needs quotes around it: "{{ ... }}".'
+            raise _Stop(
+                event.start_mark, "a key must be text, not a mapping or list", "yaml-key", hint
+            )
         self._remember(event, event.value, 1)
         self.nodes += 1
         key = str(event.value)
@@ -251,7 +259,7 @@ class _Builder:
 
     def _report(self, mark: Any, message: str, rule: str, hint: str = "") -> None:
         line, col = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-        where = path_text(tuple(part for part in self.where if part != ""))
+        where = path_text(tuple(part for part in self.where if part != "")[:_SHOWN_DEPTH])
         self.problems.append(Problem(self.path, line, col, "error", where, message, rule, hint))
 
 
@@ -259,11 +267,11 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())[:200]
 
 
-def _syntax_message(error: yaml.MarkedYAMLError) -> tuple[str, str, str]:
+def _syntax_message(error: yaml.MarkedYAMLError, *, tab: bool) -> tuple[str, str, str]:
     text = _one_line(error.problem or "not readable as YAML")
-    if "\\t" in text or "tab" in text.lower() or "cannot start any token" in text:
-        return text, "yaml-syntax", "Indent with spaces, and quote text that begins with a symbol."
-    if "{{" in text or "flow mapping" in f"{text} {error.context or ''}":
-        return text, "yaml-syntax", 'A template at the start of a value needs quotes: "{{ ... }}".'
+    if tab:
+        return "a tab stands where YAML wants spaces", "yaml-syntax", "Indent with spaces."
+    if "cannot start any token" in text:
+        return text, "yaml-syntax", "Quote text that begins with a symbol."
     context = f" ({_one_line(error.context)})" if error.context else ""
     return f"{text}{context}", "yaml-syntax", ""

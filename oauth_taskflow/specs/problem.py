@@ -69,7 +69,7 @@ def nearest(word: object, allowed: Iterable[str]) -> str:
     names = sorted(allowed)
     close = get_close_matches(str(word), names, n=1, cutoff=0.6)
     hint = f"Did you mean {close[0]!r}?" if close else ""
-    few = 15 if close else 30
+    few = 8 if close else 30
     if not names or len(names) > few:
         return hint
     return f"{hint} Allowed: {', '.join(names)}.".strip()

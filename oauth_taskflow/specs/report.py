@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from oauth_taskflow.specs.check import CheckedSpec
 from oauth_taskflow.specs.problem import Problem
@@ -122,7 +123,7 @@ def _manual() -> dict[str, str]:
 
 def _sarif_result(problem: Problem) -> dict[str, Any]:
     place = {
-        "artifactLocation": {"uri": problem.path.replace("\\", "/")},
+        "artifactLocation": {"uri": quote(problem.path.replace("\\", "/"))},
         "region": {"startLine": problem.line, "startColumn": problem.col},
     }
     return {

@@ -34,7 +34,7 @@ def spec_schema(*, merged: bool = False) -> Schema:
     for name, definition in defs.items():
         defs[name] = _definition(definition)
     if not merged:
-        for name in list(_mergeable(defs, "Endpoint")):
+        for name in _mergeable(defs):
             _allow_null(defs[name])
     root = defs.pop("DagSpec")
     for definition in [root, *defs.values()]:
@@ -121,15 +121,15 @@ def _allow_null(definition: Schema) -> None:
             schema.update(_with_null({**schema}))
 
 
-def _mergeable(
-    defs: dict[str, Schema], name: str, seen: frozenset[str] = frozenset()
-) -> Iterator[str]:
-    """The definitions below ``name`` that are merged key by key: all but those inside lists."""
-    yield name
-    for schema in defs[name]["properties"].values():
-        for child in _references(schema):
-            if child not in seen:
-                yield from _mergeable(defs, child, seen | {name, child})
+def _mergeable(defs: dict[str, Schema]) -> list[str]:
+    """The definitions that are merged key by key: all below Endpoint but those inside lists."""
+    reached: dict[str, None] = {}
+    pending = {"Endpoint"}
+    while pending:
+        reached |= dict.fromkeys(sorted(pending))
+        schemas = [s for name in pending for s in defs[name]["properties"].values()]
+        pending = {child for schema in schemas for child in _references(schema)} - set(reached)
+    return list(reached)
 
 
 def _references(schema: Schema) -> Iterator[str]:
@@ -153,7 +153,11 @@ def _state_unions(schema: Schema, defs: dict[str, Schema], *, merged: bool) -> N
             "properties": {"type": {**_tag_schema(mapping, defs)}},
             "allOf": [
                 {
-                    "if": {"properties": {"type": {"const": tag}}, "required": ["type"]},
+                    "if": {
+                        "type": "object",
+                        "properties": {"type": {"const": tag}},
+                        "required": ["type"],
+                    },
                     "then": {"$ref": ref},
                 }
                 for tag, ref in mapping.items()

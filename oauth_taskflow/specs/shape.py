@@ -6,6 +6,7 @@ the reasons.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -81,17 +82,16 @@ def shape_findings(document: Any) -> Iterator[tuple[str, Finding]]:
             found = True
             yield item
     if not found:
-        yield "out-of-range", _last_resort(document)
+        # A number that no float holds is the known case: JSON Schema has no word for it.
+        yield "out-of-range", Finding((), _refusal(document))
 
 
-def _last_resort(document: Any) -> Finding:
-    # A number no float can hold is the known case: JSON Schema has no word for it.
+def _refusal(document: Any) -> str:
     try:
         msgspec.convert(document, DagSpec)
     except msgspec.ValidationError as error:
-        return Finding((), str(error))
-    msg = "shape_findings is for documents that convert() refused"
-    raise AssertionError(msg)
+        return str(error)
+    return ""
 
 
 @lru_cache(maxsize=1)
@@ -143,7 +143,8 @@ def _explain_missing(error: _Error, path: YamlPath) -> Iterator[tuple[str, Findi
     missing = next(key for key in error.validator_value if error.message.startswith(f"{key!r} "))
     example = ""
     if "properties" in error.schema:
-        example = f"For example {missing}: {error.schema['properties'][missing]['examples'][0]}."
+        sample = error.schema["properties"][missing]["examples"][0]
+        example = f"For example {missing}: {json.dumps(sample)}."
     yield "missing-key", Finding(path, f"the key {missing!r} is missing", example)
 
 
@@ -163,7 +164,7 @@ def _explain_union(error: _Error, path: YamlPath) -> Iterator[tuple[str, Finding
 
 def _type_message(types: list[Any], instance: Any) -> str:
     flat = [name for item in types for name in ([item] if isinstance(item, str) else item)]
-    words = list(dict.fromkeys(_WORDS[name] for name in flat))
+    words = list(dict.fromkeys(_WORDS[name] for name in flat if name != "null"))
     return f"expected {' or '.join(words)}, got {_PYTHON_WORDS.get(type(instance), 'a number')}"
 
 

@@ -54,15 +54,15 @@ def destination_collision(view: SpecView) -> Findings:
 
     Good: `defaults: {destination: {path: "/data/crm/{{ endpoint }}"}}`
     """
-    taken: dict[str, str] = {}
+    groups: dict[str, list[str]] = {}
     for endpoint in view.endpoints:
         place = _place(endpoint)
-        if place is None:
-            continue
-        other = taken.setdefault(place, endpoint.name)
-        if other != endpoint.name:
-            path = ("endpoints", endpoint.name, "destination", "path")
-            message = f"endpoints {other!r} and {endpoint.name!r} write to the same folder"
+        if place is not None:
+            groups.setdefault(place, []).append(endpoint.name)
+    for first, *others in groups.values():
+        if others:
+            path = ("endpoints", others[0], "destination", "path")
+            message = f"endpoints {', '.join([first, *others])} write to the same folder"
             yield Finding(path, message, 'Put "{{ endpoint }}" into the path.')
 
 

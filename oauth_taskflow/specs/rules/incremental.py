@@ -21,6 +21,7 @@ _PRECISION = (
     (re.compile(r"%-?[HI]"), 3600.0),
 )
 _NAMED_PRECISION = {"epoch": 1.0, "epoch_ms": 1e-3, "date": _DAY}
+_DIRECTIVE = re.compile(r"%[-:]?[a-zA-Z]")
 _ZONE = re.compile(r"%:?z|%Z|%s|Z|[+-]00:?00|UTC|GMT")
 
 
@@ -89,15 +90,17 @@ def unit_vs_format(view: EndpointView) -> Findings:
         message = f"unit {incremental.unit} is finer than the format {incremental.format!r} shows"
         yield Finding(("incremental", "unit"), message, hint)
     step = incremental.step
-    if step is not None and (duration_length(step) or 0.0) < precision:
+    if step is not None and 0 < (duration_length(step) or 0.0) < precision:
         message = f"step {step} is finer than the format {incremental.format!r} shows"
         yield Finding(("incremental", "step"), message, "Take a longer step or a finer format.")
 
 
 def _precision(style: str) -> float | None:
-    """The finest part of time that ``style`` shows, in seconds; None for ``iso``, which shows all."""
+    """The finest part of time that ``style`` shows, in seconds; None for ``iso``, which shows all, and for no format."""
     if style in Incremental.NAMED_FORMATS:
         return _NAMED_PRECISION.get(style)
+    if not _DIRECTIVE.search(style):
+        return None
     return next((seconds for pattern, seconds in _PRECISION if pattern.search(style)), _DAY)
 
 
@@ -112,7 +115,7 @@ def zone_less(view: EndpointView) -> Findings:
     incremental = view.endpoint.incremental
     if incremental is None or incremental.format in Incremental.NAMED_FORMATS:
         return
-    shows_time = (_precision(incremental.format) or 0.0) < _DAY
+    shows_time = (_precision(incremental.format) or _DAY) < _DAY
     if shows_time and not _ZONE.search(incremental.format):
         hint = "End it with Z or %z if the API allows; window times are UTC."
         yield Finding(("incremental", "format"), "the times are sent without a zone", hint)
@@ -129,7 +132,7 @@ def bad_time_format(view: EndpointView) -> Findings:
     incremental = view.endpoint.incremental
     if incremental is None or incremental.format in Incremental.NAMED_FORMATS:
         return
-    if not re.search(r"%[-:]?[a-zA-Z]", incremental.format):
+    if not _DIRECTIVE.search(incremental.format):
         hint = f"{nearest(incremental.format, Incremental.NAMED_FORMATS)} Or a pattern: %Y-%m-%d."
         yield Finding(("incremental", "format"), f"{incremental.format!r} is no time format", hint)
 

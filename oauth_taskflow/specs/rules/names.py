@@ -95,7 +95,7 @@ def unused_variable(view: EndpointView) -> Findings:
     Good: `for_each: {region: [eu, us]}` with `request: {path: "/{{ region }}/orders"}`
     """
     for name in view.endpoint.for_each:
-        if name not in view.names_used:
+        if name.isidentifier() and name not in view.names_used:
             hint = f'Use "{{{{ {name} }}}}" in the request, or remove it.'
             yield Finding(("for_each", name), f"no template uses {name!r}", hint, at_key=True)
 

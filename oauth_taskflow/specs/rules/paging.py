@@ -138,8 +138,8 @@ def _contradicting_offsets(paginate: Offsets) -> Iterator[_Flaw]:
 def _contradicting_cursors(paginate: Cursors) -> Iterator[_Flaw]:
     sources = [name for name in ("next", "header", "last_record") if getattr(paginate, name)]
     if len(sources) > 1:
-        both = " and ".join(sources)
-        yield sources[1], f"{both} all say where the cursor is", "Keep one of them."
+        which = f"{', '.join(sources[:-1])} and {sources[-1]}"
+        yield sources[1], f"{which} say where the cursor is", "Keep one."
     if paginate.param and paginate.body:
         yield "body", "param and body both send the cursor", "Keep one of them."
 

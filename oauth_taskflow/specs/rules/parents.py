@@ -36,10 +36,12 @@ def parent_cycle(view: SpecView) -> Findings:
     Good: one of them without the other as parent
     """
     parents = {e.name: {name for name, _ in e.parents.values()} for e in view.endpoints}
+    told: set[frozenset[str]] = set()
     for endpoint in view.endpoints:
         for name, path in endpoint.parents.values():
             trail = _trail(parents, name, endpoint.name)
-            if trail:
+            if trail and frozenset(trail) not in told:
+                told.add(frozenset(trail))
                 message = f"a cycle of parents: {' -> '.join([endpoint.name, *trail])}"
                 hint = "Take one of them out."
                 yield Finding(("endpoints", endpoint.name, *path), message, hint)

@@ -43,7 +43,8 @@ def _jmespath_error(expression: str) -> str:
     try:
         jmespath.compile(expression)
     except (JMESPathError, ValueError, RecursionError) as error:
-        return next(iter(str(error).splitlines()), "") or type(error).__name__
+        text = next(iter(str(error).splitlines()), "").partition(", for expression")[0]
+        return text.rstrip(": ") or type(error).__name__
     return ""
 
 

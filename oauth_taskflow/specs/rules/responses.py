@@ -71,9 +71,9 @@ def rule_unreachable(view: EndpointView) -> Findings:
     covered: frozenset[int] = frozenset()
     for index, rule in enumerate(view.endpoint.responses):
         statuses = _statuses(rule)
-        if statuses and statuses <= covered:
+        if rule.status is not None and statuses and statuses <= covered:
             yield Finding(("responses", index), "earlier rules match first", "Move it up.")
-        if rule.when is None and not rule.header:
+        if rule.status is not None and rule.when is None and not rule.header:
             covered |= statuses
 
 

@@ -80,13 +80,12 @@ def schedule_duration(view: SpecView) -> Findings:
     Good: `step: P7D`, `schedule: PT15M`
     """
     schedule = view.source.schedule
-    if (
-        isinstance(schedule, str)
-        and _DURATION_LIKE.match(schedule)
-        and not duration_length(schedule)
-    ):
-        hint = "Write PT15M, PT6H or P1D."
-        yield Finding(("schedule",), f"{schedule!r} is no duration longer than nothing", hint)
+    if not isinstance(schedule, str) or not _DURATION_LIKE.match(schedule):
+        return
+    length = duration_length(schedule)
+    if not length:
+        reason = "is no ISO 8601 duration" if length is None else "would never wait"
+        yield Finding(("schedule",), f"{schedule!r} {reason}", "Write PT15M, PT6H or P1D.")
 
 
 @spec_rule("bad-date")

@@ -19,10 +19,14 @@ _JWT = re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.")
 _USERINFO = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@{}]+:[^/\s@{}]+@")
 _LONG = re.compile(r"[A-Za-z0-9+/_=-]{32,}")
 _CREDENTIAL_WORDS = ("bearer ", "basic ", "token ", "eyj")
+_QUERY_LITERAL = re.compile(r"[?&]([^=&]+)=(?=[^&{])")
 _MIN_ENTROPY = 4.0
 _HINT = "Keep it in the Airflow connection; the session adds it to each request."
 # Where names are the API's, so that a secret-looking name means a secret value.
 _NAMED_VALUES = ("params", "headers", "json", "form")
+# Sensitive in an OAuth exchange; in an API's own parameters a country or a project.
+_ORDINARY = frozenset({"code", "key"})
+_WORDS = frozenset({"true", "false", "none", "null"})
 # Texts for people, and texts that name things rather than hold them.
 _PROSE = frozenset({"description", "doc_md", "message"})
 
@@ -47,9 +51,8 @@ def secret_literal(view: SpecView) -> Findings:
                 yield Finding(path, reason, _HINT)
     for path in _named_values(view):
         if path not in told:
-            yield Finding(
-                path, f"{_last_name(path)!r} holds a literal that looks like a secret", _HINT
-            )
+            message = f"{_last_name(path)!r} holds a literal that looks like a secret"
+            yield Finding(path, message, _HINT)
 
 
 def _has_signs(text: str) -> bool:
@@ -79,9 +82,12 @@ def _named_values(view: SpecView) -> Iterator[YamlPath]:
         request = endpoint.raw.get("request", {})
         at = ("endpoints", endpoint.name, "request")
         parts += [((*at, name), request.get(name)) for name in _NAMED_VALUES]
+        if any(_is_sensitive(name) for name in _QUERY_LITERAL.findall(request.get("path") or "")):
+            yield (*at, "path")
     for prefix, value in parts:
         for path, text in template_texts(value, prefix):
-            if text and "{{" not in text and path != prefix and _is_sensitive(_last_name(path)):
+            literal = text.lower() not in _WORDS and text and "{{" not in text
+            if literal and path != prefix and _is_sensitive(_last_name(path)):
                 yield path
 
 
@@ -91,7 +97,7 @@ def _last_name(path: YamlPath) -> str:
 
 @lru_cache(maxsize=4096)
 def _is_sensitive(name: str) -> bool:
-    return is_sensitive_name(name)
+    return name.lower() not in _ORDINARY and is_sensitive_name(name)
 
 
 def _is_random(text: str) -> bool:

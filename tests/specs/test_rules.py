@@ -1,0 +1,183 @@
+"""What rules must let pass, and what they must find besides the files in invalid/."""
+
+from __future__ import annotations
+
+import pytest
+
+from oauth_taskflow.specs.check import check_text
+
+TOP = (
+    "version: 1\ndag_id: x\nconnection: c\n"
+    'defaults: {destination: {path: "/d/{{ endpoint }}"}, request: {path: /a}}\n'
+)
+
+
+def found(endpoint: str = "{}", top: str = "") -> list[str]:
+    return [p.rule for p in check_text(f"{TOP}{top}\nendpoints:\n  a: {endpoint}\n").problems]
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "'0 6 * * *'",
+        "'*/15 * * * 1'",
+        "'59 23 * * *'",
+        "'0 0 1,15 * mon-fri'",
+        "'@daily'",
+        "P1D",
+        "null",
+        "'*/5 4-6 * jan *'",
+        "'0 0 * * 7'",
+        "'@continuous'",
+        "PT90M",
+        "'0 0 L * *'",
+    ],
+)
+def test_schedules_that_airflow_takes_pass(schedule: str) -> None:
+    assert found(top=f"schedule: {schedule}") == []
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "'60 * * * *'",
+        "'0 24 * * *'",
+        "'*/0 * * * *'",
+        "hourly",
+        "''",
+        "'0 0 * * * *'",
+        "'a b c d e'",
+        "'0 0 * * 8'",
+        "'@Hourly'",
+        "'0 0 31 2 x'",
+    ],
+)
+def test_schedules_that_airflow_refuses_are_found(schedule: str) -> None:
+    assert found(top=f"schedule: {schedule}") == ["bad-cron"]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York", "Etc/GMT+5"])
+def test_iana_zones_pass(zone: str) -> None:
+    assert found(top=f"timezone: {zone}") == []
+
+
+@pytest.mark.parametrize(
+    "zone", ["Mars/Olympus", "../etc/passwd", "/etc/localtime", "'a\\0b'", "Europe"]
+)
+def test_other_zones_are_found(zone: str) -> None:
+    assert found(top=f"timezone: {zone}") == ["unknown-timezone"]
+
+
+def test_start_and_end_are_compared_as_instants() -> None:
+    late = "start_date: 2026-01-01T01:00+02:00\nend_date: 2025-12-31T23:30Z"
+    assert found(top=late) == []
+    bare = "timezone: Asia/Tokyo\nstart_date: 2026-01-01\nend_date: 2025-12-31T14:00Z"
+    assert found(top=bare) == ["start-after-end"]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        "{headers: {X-Request-Source: airflow}}",
+        "{headers: {X-Api-Key: '{{ params.p }}'}}",
+        "{params: {code: DE, key: NAME, page_size: '100', with_tokens: 'true'}}",
+        "{params: {fields: 'id,name,created_at,updated_at,owner_id,pipeline_id,stage_id'}}",
+        "{path: /v1/some/long/path/that/is/longer/than/thirty/two/2024}",
+        "{params: {uuid: 123e4567-e89b-12d3-a456-426614174000}}",
+        "{params: {words: abcdefghijklmnopqrstuvwxyzabcdefghijkl}}",
+        "{params: {zeros: a0000000000000000000000000000000000000}}",
+        "{params: {since: '2026-01-01T00:00:00+00:00/2026-02-01T00:00:00'}}",
+    ],
+)
+def test_harmless_values_are_no_secrets(request_: str) -> None:
+    rules = found(f"{{request: {request_}}}", top="params: {p: 1}")
+    assert "secret-literal" not in rules
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        "{headers: {Cookie: session=1}}",
+        "{headers: {X-Auth: Basic dXNlcjpwYXNzd29yZA==}}",
+        "{params: {q: 4f3c2b1a09d8e7f6c5b4a3928170e6d5}}",
+        "{params: {q: sk_live_9aB3dE5fG7hI9jK1lM3nO5pQ7rS9t}}",
+        "{path: '/a?x=1&access_token=abcdef'}",
+        "{method: POST, json: {auth: {password: hush}}}",
+        "{method: POST, form: {client_secret: [hush]}}",
+    ],
+)
+def test_secrets_are_found_and_not_repeated(request_: str) -> None:
+    problems = check_text(f"{TOP}endpoints:\n  a: {{request: {request_}}}\n").problems
+    assert [p.rule for p in problems] == ["secret-literal"]
+    assert not any(secret in str(problems) for secret in ("hush", "9aB3", "4f3c", "dXN", "abcdef"))
+
+
+@pytest.mark.parametrize(
+    "incremental",
+    [
+        "{field: t, start: 2024-01-01}",
+        "{field: t, start: 2024-01-01, format: date, upper: inclusive, unit: P1D, step: P1D}",
+        "{field: t, start: 2024-01-01, format: epoch_ms, upper: inclusive, unit: PT0.001S}",
+        "{field: t, start: 2024-01-01, format: '%Y-%m-%dT%H:%M:%S%z', upper: inclusive}",
+        "{field: t, start: 2024-01-01, format: '%Y-%m-%dT%H:%M:%S.%fZ', step: PT1S}",
+        "{field: t, start: 2024-01-01, format: '%Y%m%d', step: P1M}",
+    ],
+)
+def test_windows_that_fit_their_format_pass(incremental: str) -> None:
+    request = "{params: {since: '{{ window.start }}'}}"
+    assert found(f"{{request: {request}, incremental: {incremental}}}") == []
+
+
+@pytest.mark.parametrize("schedule", ["null", "'@once'", "'@continuous'", "{assets: [x]}"])
+def test_without_intervals_the_first_window_needs_a_start(schedule: str) -> None:
+    endpoint = "{request: {params: {s: '{{ window.end }}'}}, incremental: {field: t}}"
+    assert found(endpoint, f"schedule: {schedule}\nstart_date: 2026-01-01") == [
+        "incremental-without-start"
+    ]
+
+
+def test_a_start_date_and_intervals_give_the_first_window() -> None:
+    endpoint = "{request: {params: {s: '{{ window.end }}'}}, incremental: {field: t}}"
+    assert found(endpoint, "schedule: '@daily'\nstart_date: 2026-01-01") == []
+    assert found(endpoint, "schedule: '@daily'") == ["incremental-without-start"]
+
+
+def test_a_param_taken_by_a_computed_name_counts_as_used() -> None:
+    endpoint = "{request: {params: {x: '{{ params[params.which] }}'}}}"
+    assert found(endpoint, "params: {which: region, region: eu}") == []
+
+
+def test_windows_of_a_destination_path_are_refused_even_with_incremental() -> None:
+    endpoint = (
+        "{request: {params: {s: '{{ window.start }}'}}, incremental: {field: t, start: 2024-01-01},"
+        ' destination: {path: "/d/{{ window.start }}"}}'
+    )
+    assert found(endpoint) == ["undefined-template-name"]
+
+
+def test_the_same_folder_in_another_store_is_no_collision() -> None:
+    text = TOP.replace("/d/{{ endpoint }}", "/d") + (
+        "endpoints:\n  a: {}\n  b: {destination: {conn_id: other}}\n"
+    )
+    assert check_text(text).problems == ()
+
+
+def test_diamonds_of_parents_are_no_cycle() -> None:
+    text = TOP + (
+        "endpoints:\n  a: {}\n"
+        '  b: {for_each: {x: a}, request: {path: "/{{ x.id }}"}}\n'
+        '  c: {for_each: {x: a}, request: {path: "/{{ x.id }}"}}\n'
+        '  d: {for_each: {x: b, y: c}, request: {path: "/{{ x.id }}/{{ y.id }}"}}\n'
+    )
+    assert check_text(text).problems == ()
+
+
+def test_a_long_chain_of_parents_is_no_trouble() -> None:
+    chain = "".join(
+        f'  e{i}: {{for_each: {{x: e{i + 1}}}, request: {{path: "/{{{{ x.id }}}}"}}}}\n'
+        for i in range(400)
+    )
+    checked = check_text(f"{TOP}endpoints:\n{chain}  e400: {{}}\n")
+    assert checked.spec is not None
+    assert checked.spec.order[0] == "e400"
+    assert checked.spec.order[-1] == "e0"

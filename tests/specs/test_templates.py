@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oauth_taskflow.engine.templates import TemplateFailed, render_text
+from oauth_taskflow.specs.scope import RESERVED_NAMES, destination_names, request_names
+from oauth_taskflow.specs.templates import Template, _parse_with_jinja, parse_template
+
+LOOK_UPS = ("{{ a }}", "{{a.b}}", "{{  c_1.d }}")
+MORE = ("{% if a %}1{% endif %}", "{# note #}", "{{ a | upper }}", "{{ a['k'] }}")
+NOISE = ("x", "/", "{", "}", "{ {", "}}", "é", "\n", "{{", " ", "%}")
+PIECES = st.lists(st.sampled_from([*LOOK_UPS, *MORE, *NOISE]), max_size=6).map("".join)
+
+
+def names(text: str) -> set[tuple[str, str]]:
+    return set(parse_template(text).references)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain {x} text", set()),
+        ("{{ a }}/{{ b.c }}", {("a", ""), ("b", "c")}),
+        ("{{ a.b.c }}", {("a", "b"), ("a", "")}),
+        ("{{ a['b'] }}", {("a", "b"), ("a", "")}),
+        ("{{ a[0] }}{{ a[x] }}", {("a", ""), ("x", "")}),
+        ("{% for i in items %}{{ i.x }}{{ loop.index }}{% endfor %}", {("items", "")}),
+        ("{% set v = 1 %}{{ v }}{{ range(3) }}", set()),
+    ],
+)
+def test_references_are_the_free_names(text: str, expected: set[tuple[str, str]]) -> None:
+    assert names(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["{{ a", "{{ a }", "{% if a %}", "{{ a | nofilter }}", "{{ a is notest }}", "{{ }}"]
+)
+def test_what_jinja_refuses_has_an_error(text: str) -> None:
+    assert parse_template(text).error
+
+
+@given(PIECES)
+def test_look_ups_read_by_pattern_are_what_jinja_reads(text: str) -> None:
+    quick, thorough = parse_template(text), _parse_with_jinja(text)
+    assert bool(quick.error) == bool(thorough.error)
+    assert {name for name, _ in quick.references} == {name for name, _ in thorough.references}
+    taken = {pair for pair in quick.references if pair[1]}
+    assert taken == {pair for pair in thorough.references if pair[1]}
+
+
+@given(PIECES)
+def test_a_template_without_error_renders_with_the_names_it_refers_to(text: str) -> None:
+    template = parse_template(text)
+    if template == Template() or template.error:
+        return
+    scope = {name: {"b": "x", "d": "y", "k": "z"} for name, _ in template.references}
+    assert isinstance(render_text(text, scope), str)
+
+
+def test_a_template_with_an_error_fails_in_the_task_too() -> None:
+    with pytest.raises(TemplateFailed):
+        render_text("{{ a | nofilter }}", {"a": 1})
+
+
+def test_the_window_is_there_only_with_incremental_and_never_in_a_destination() -> None:
+    assert "window" in request_names(["x"], incremental=True)
+    assert "window" not in request_names(["x"], incremental=False)
+    assert "x" in request_names(["x"], incremental=False)
+    assert "window" not in destination_names(["x"])
+    assert "x" in destination_names(["x"])
+    assert {"window", "params", "ds"} <= RESERVED_NAMES

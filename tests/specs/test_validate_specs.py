@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "scripts" / "validate_specs.py"
+CORPUS = Path(__file__).parent
+
+# Fails on any import of Airflow or requests and on any socket, as a bare CI machine would.
+GUARD = """
+import socket, sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"airflow", "requests", "sqlalchemy", "httpx", "cryptography"}:
+            raise ImportError(f"{name} must not be imported here")
+sys.meta_path.insert(0, Refuse())
+def no_socket(*args, **kwargs):
+    raise OSError("no network here")
+socket.socket = socket.create_connection = socket.getaddrinfo = no_socket
+"""
+
+
+def validate(
+    *arguments: str | Path, cwd: Path = ROOT, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    plain = {k: v for k, v in os.environ.items() if not k.startswith(("GITHUB_", "AIRFLOW"))}
+    return subprocess.run(
+        [sys.executable, SCRIPT, *arguments],
+        cwd=cwd,
+        env=plain | (env or {}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def warned(tmp_path: Path) -> Path:
+    file = tmp_path / "warned.yaml"
+    clean = (CORPUS / "valid" / "smallest.yaml").read_text(encoding="utf-8")
+    file.write_text(f"{clean}params: {{unused: 1}}\n", encoding="utf-8")
+    return file
+
+
+def test_it_needs_neither_airflow_nor_network(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(GUARD, encoding="utf-8")
+    env = {"PYTHONPATH": str(tmp_path)}
+    assert validate("-h", env=env).returncode == 0
+    done = validate(CORPUS / "invalid", CORPUS / "valid", env=env)
+    assert done.stderr == ""
+    assert done.returncode == 1
+    assert "[secret-literal]" in done.stdout
+    assert "[bad-cron]" in done.stdout
+
+
+def test_the_shipped_specs_are_clean() -> None:
+    done = validate("--strict")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith(" files checked: 0 errors, 0 warnings\n")
+
+
+def test_the_default_is_the_folder_dag_specs(tmp_path: Path) -> None:
+    folder = tmp_path / "dag_specs"
+    folder.mkdir()
+    shutil.copy(CORPUS / "valid" / "smallest.yaml", folder)
+    assert validate(cwd=tmp_path).stdout == "1 file checked: 0 errors, 0 warnings\n"
+
+
+def test_warnings_count_only_when_strict(warned: Path) -> None:
+    assert validate(warned).returncode == 0
+    assert validate(warned, "--strict").returncode == 1
+
+
+def test_all_problems_of_all_files_are_reported_in_order() -> None:
+    names = ("secret-literal.yaml", "bad-cron.yaml")
+    done = validate(*(CORPUS / "invalid" / name for name in names))
+    files = [line.split(":")[0].rpartition("/")[2] for line in done.stdout.splitlines()[:-1]]
+    assert list(dict.fromkeys(files)) == list(names)
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize("path", ["missing.yaml", "missing/", "x" * 300])
+def test_what_cannot_be_read_gives_exit_status_2_and_says_so(path: str) -> None:
+    done = validate(path)
+    assert done.returncode == 2
+    assert "cannot be read" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_without_specs_gives_exit_status_2(tmp_path: Path) -> None:
+    done = validate(tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"No .yaml or .yml file below {tmp_path}.\n"
+
+
+def test_a_wrong_option_gives_exit_status_2_without_traceback() -> None:
+    done = validate("--format", "xml")
+    assert done.returncode == 2
+    assert "invalid choice: 'xml'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_on_github_the_annotations_come_by_themselves() -> None:
+    bad = CORPUS / "invalid" / "bad-cron.yaml"
+    on_github = {"GITHUB_ACTIONS": "true"}
+    assert validate(bad, env=on_github).stdout.startswith("::error file=")
+    assert "[bad-cron]" in validate(bad, "--format", "text", env=on_github).stdout
+
+
+@pytest.mark.parametrize("name", ["json", "sarif"])
+def test_machine_formats_are_json_and_nothing_else(name: str) -> None:
+    done = validate(CORPUS / "invalid" / "bad-asset-uri.yaml", "--format", name)
+    assert isinstance(json.loads(done.stdout), dict)
+    assert done.returncode == 1
+
+
+def test_a_narrow_terminal_encoding_does_not_stop_it() -> None:
+    env = {"PYTHONIOENCODING": "ascii"}
+    done = validate(CORPUS / "invalid" / "bad-asset-uri.yaml", env=env)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_the_pre_commit_hook_names_the_script_and_the_spec_files() -> None:
+    (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
+    assert (ROOT / hook["entry"]).stat().st_mode & 0o111
+    assert hook["files"] == r"^dag_specs/.*\.ya?ml$"
