@@ -86,9 +86,11 @@ def _all_specs(root: Path) -> tuple[list[Spec], list[Any]]:
 def _wanted_spec(root: Path, dag_id: str) -> tuple[list[Spec], list[Any]]:
     for path in _candidates(spec_files([root]), dag_id):
         result = check_file(path)
-        if result.spec is not None and result.spec.source.dag_id == dag_id:
-            errors = [problem for problem in result.problems if problem.is_error]
-            return ([], errors) if errors else ([result.spec], [])
+        errors = [problem for problem in result.problems if problem.is_error]
+        if errors or result.spec is None:
+            return [], errors
+        if result.spec.source.dag_id == dag_id:
+            return [result.spec], []
     return [], []
 
 

@@ -1,0 +1,157 @@
+"""Specs as DAGs: their shape at parse time, and a whole run in real Airflow."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG, Asset, BaseOperator
+from airflow.sdk.definitions.asset import AssetNameRef
+from airflow.sdk.definitions.mappedoperator import MappedOperator
+from airflow.serialization.serialized_objects import DagSerialization
+
+from oauth_taskflow import build_dag, endpoint_tasks
+from oauth_taskflow.errors import SpecError
+from oauth_taskflow.testing import OAuthTestServer
+from tests.taskflow.conftest import RunDag, SetConnection
+from tests.taskflow.specs_folder import write_spec
+
+
+def timetable(dag: DAG) -> str:
+    return type(dag.timetable).__name__
+
+
+def edit(path: Path, old: str, new: str) -> Path:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    return path
+
+
+def test_each_endpoint_is_a_task_and_each_parent_gets_batches(tmp_path: Path) -> None:
+    dag = build_dag(write_spec(tmp_path))
+    assert dag.dag_id == "crm"
+    assert sorted(dag.task_ids) == ["airports", "airports__batches", "countries", "regions"]
+    assert dag.get_task("countries").downstream_task_ids == {"airports__batches"}
+    assert dag.get_task("airports__batches").downstream_task_ids == {"airports"}
+    assert isinstance(dag.get_task("regions"), MappedOperator)
+
+
+def test_task_arguments_come_from_default_args_and_the_endpoint(tmp_path: Path) -> None:
+    dag = build_dag(write_spec(tmp_path))
+    countries, airports = dag.get_task("countries"), dag.get_task("airports")
+    assert (countries.owner, countries.retries) == ("data", 2)
+    assert countries.retry_delay == timedelta(minutes=5)
+    assert countries.execution_timeout == timedelta(hours=1)
+    assert countries.doc_md == "Every country"
+    assert (airports.pool, airports.retries) == ("api", 5)
+
+
+def test_each_endpoint_declares_its_asset(tmp_path: Path) -> None:
+    dag = build_dag(write_spec(tmp_path))
+    assert dag.get_task("countries").outlets == [
+        Asset(name="crm/countries", uri="oauth-taskflow://crm/countries")
+    ]
+
+
+def test_arguments_of_the_caller_win(tmp_path: Path) -> None:
+    dag = build_dag(write_spec(tmp_path), schedule="@daily", tags=["mine"], dag_id="other")
+    assert (dag.dag_id, dag.schedule, dag.tags) == ("other", "@daily", {"mine"})
+
+
+def test_the_dag_survives_airflows_serialisation(tmp_path: Path) -> None:
+    dag = build_dag(write_spec(tmp_path, schedule='"@hourly"'))
+    restored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    assert sorted(restored.task_ids) == sorted(dag.task_ids)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "plain", "incremental"),
+    [
+        ('"@hourly"', "CronTriggerTimetable", "CronDataIntervalTimetable"),
+        ('"15 3 * * 1"', "CronTriggerTimetable", "CronDataIntervalTimetable"),
+        ("PT15M", "DeltaTriggerTimetable", "DeltaDataIntervalTimetable"),
+        ('"@once"', "OnceTimetable", "OnceTimetable"),
+        ('"@continuous"', "ContinuousTimetable", "ContinuousTimetable"),
+        ("null", "NullTimetable", "NullTimetable"),
+    ],
+)
+def test_a_dag_with_an_incremental_endpoint_gets_real_data_intervals(
+    tmp_path: Path, schedule: str, plain: str, incremental: str
+) -> None:
+    path = write_spec(tmp_path, schedule=schedule)
+    one_run = {"max_active_runs": 1} if "continuous" in schedule else {}
+    assert timetable(build_dag(path, **one_run)) == plain
+    edit(
+        path,
+        "request: {path: /countries}",
+        "request: {path: /countries, params: {since: '{{ window.start }}'}}\n"
+        "    incremental: {field: t, start: 2026-01-01}",
+    )
+    assert timetable(build_dag(path, **one_run)) == incremental
+
+
+def test_a_schedule_of_assets_takes_names_and_uris(tmp_path: Path) -> None:
+    path = write_spec(tmp_path, schedule="{assets: [crm/contacts, 's3://lake/raw']}")
+    refs = list(build_dag(path).timetable.asset_condition.objects)
+    assert [type(ref) for ref in refs] == [AssetNameRef, Asset]
+
+
+def test_bare_dates_are_in_the_zone_of_the_spec(tmp_path: Path) -> None:
+    path = edit(
+        write_spec(tmp_path),
+        "start_date: 2026-01-01",
+        "start_date: 2026-07-01\nend_date: 2026-08-01T00:00:00Z\ntimezone: Europe/Berlin\n"
+        "dagrun_timeout: PT6H\nmax_active_runs: 2\nmax_active_tasks: 3",
+    )
+    dag = build_dag(path)
+    assert dag.start_date is not None
+    assert dag.start_date.isoformat() == "2026-06-30T22:00:00+00:00"
+    assert str(dag.timezone) == "Timezone('Europe/Berlin')"
+    assert dag.end_date is not None
+    assert dag.end_date.isoformat() == "2026-08-01T00:00:00+00:00"
+    assert dag.dagrun_timeout == timedelta(hours=6)
+    assert (dag.max_active_runs, dag.max_active_tasks) == (2, 3)
+
+
+def test_a_broken_spec_raises_all_its_problems(tmp_path: Path) -> None:
+    path = edit(write_spec(tmp_path), "path: /countries}", "pth: /countries}")
+    edit(path, "batch: 100", "batch: none")
+    with pytest.raises(SpecError) as caught:
+        build_dag(path)
+    message = str(caught.value)
+    assert f"{path}:13:15: error: endpoints.countries.request" in message
+    assert "Did you mean 'path'?" in message
+    assert "batch" in message
+
+
+@pytest.mark.airflow
+def test_endpoints_run_inside_a_hand_written_dag(
+    tmp_path: Path,
+    oauth_server: OAuthTestServer,
+    set_connection: SetConnection,
+    run_dag: RunDag,
+) -> None:
+    set_connection("crm", oauth_server.connection(refresh_token=oauth_server.issue_refresh_token()))
+    seen: dict[str, Any] = {}
+
+    class Reader(BaseOperator):
+        def execute(self, context: Any) -> None:
+            summaries = list(context["ti"].xcom_pull(task_ids="airports"))
+            seen["rows"] = sum(summary["rows"] for summary in summaries)
+
+    with DAG("embedded", schedule=None) as dag:
+        tasks = endpoint_tasks(write_spec(tmp_path))
+        tasks["airports"].set_downstream(Reader(task_id="reader"))
+    run = run_dag(dag)
+    assert run.state == "success"
+    assert run.result("countries")["rows"] > 200
+    assert run.result("regions", map_index=1)["rows"] > 100
+    assert seen["rows"] > 28_000
+    everyone = [("countries", -1), ("regions", 0), ("regions", 1)]
+    counted = [run.result(task, map_index=index)["token_refreshes"] for task, index in everyone]
+    assert sum(counted) == oauth_server.counters.refreshes == 1
+    folders = {path.parent.parent.name for path in (tmp_path / "out").rglob("_manifest.json")}
+    assert any(name.startswith("run_id=manual__") for name in folders)

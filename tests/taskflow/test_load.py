@@ -1,0 +1,118 @@
+"""One DAG file for a folder of specs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.dag_processing.dagbag import BundleDagBag
+
+from oauth_taskflow import load_specs
+from oauth_taskflow.errors import SpecError
+from oauth_taskflow.taskflow.load import PROBLEMS_DAG_ID
+from tests.taskflow.specs_folder import write_spec
+
+LOADER = """\
+from oauth_taskflow import load_specs  # airflow dag
+
+load_specs(globals(), "dag_specs/")
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """``dag_specs/`` with a loader and two good specs."""
+    specs = tmp_path / "dag_specs"
+    specs.mkdir()
+    (specs / "dags.py").write_text(LOADER)
+    write_spec(specs, "crm")
+    write_spec(specs, "erp")
+    return specs
+
+
+def bag(folder: Path) -> BundleDagBag:
+    return BundleDagBag(folder, bundle_path=folder, bundle_name="test")
+
+
+def namespace(folder: Path) -> dict[str, Any]:
+    return {"__file__": str(folder / "dags.py")}
+
+
+def test_airflow_finds_one_dag_per_spec(folder: Path, airflow_home: Path) -> None:
+    found = bag(folder)
+    assert sorted(found.dags) == ["crm", "erp"]
+    assert found.import_errors == {}
+    assert found.dags["crm"].fileloc == str(folder / "dags.py")
+
+
+def test_a_broken_spec_leaves_the_others_alive_and_is_an_import_error(
+    folder: Path, airflow_home: Path
+) -> None:
+    broken = write_spec(folder, "broken")
+    broken.write_text(broken.read_text().replace("request: {path: /countries}", "reqest: {}"))
+    (folder / "unreadable.yaml").write_text("a: [\n")
+    found = bag(folder)
+    assert sorted(found.dags) == ["crm", "erp"]
+    assert len(found.import_errors) == 1
+    (message,) = found.import_errors.values()
+    assert f"{broken}:13:5: error: endpoints.countries" in message
+    assert "Did you mean 'request'?" in message
+    assert f"{folder / 'unreadable.yaml'}:" in message
+    assert PROBLEMS_DAG_ID not in found.dags
+
+
+def test_two_specs_of_one_dag_id_are_refused_and_the_rest_loads(
+    folder: Path, airflow_home: Path
+) -> None:
+    write_spec(folder, "crm", name="second")
+    found = bag(folder)
+    assert "erp" in found.dags
+    assert any("crm" in message for message in found.import_errors.values())
+
+
+def test_a_task_run_builds_the_wanted_dag_only(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_spec(folder, "hidden", name="named_otherwise")
+    (folder / "broken.yaml").write_text("dag_id: [\n")
+    for dag_id in ("crm", "hidden"):
+        monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", dag_id)
+        monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_TASK_ID", "countries")
+        found = namespace(folder)
+        assert [dag.dag_id for dag in load_specs(found, folder)] == [dag_id]
+        assert PROBLEMS_DAG_ID not in found
+
+
+def test_a_wanted_dag_whose_spec_broke_since_is_reported(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / "crm.yaml"
+    path.write_text(path.read_text().replace("version: 1", "version: 9"))
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "crm")
+    found = namespace(folder)
+    assert load_specs(found, ".") == []
+    with pytest.raises(SpecError, match=r"crm\.yaml:1:10"):
+        found[PROBLEMS_DAG_ID].validate()
+
+
+def test_a_wanted_dag_of_another_file_is_left_to_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "somebody_elses")
+    found = namespace(folder)
+    assert load_specs(found, ".") == []
+    assert PROBLEMS_DAG_ID not in found
+
+
+def test_the_folder_is_found_beside_the_dag_file_or_around_it(folder: Path) -> None:
+    for given in (".", "dag_specs", "dag_specs/", str(folder), folder):
+        assert len(load_specs(namespace(folder), given)) == 2
+
+
+def test_a_folder_that_does_not_exist_is_named_with_the_places_looked_at(folder: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        load_specs(namespace(folder), "nowhere")
+    message = str(caught.value)
+    assert "The spec folder 'nowhere' does not exist; looked at " in message
+    assert str(folder / "nowhere") in message
