@@ -117,11 +117,19 @@ class OAuthDecoratedOperator(_PythonDecoratedOperator):
                     values.pop(name, None)
 
     def _conn_ids(self) -> Mapping[str, str]:
-        return {self.session_arg: self.conn_id} if isinstance(self.conn_id, str) else self.conn_id
+        if isinstance(self.conn_id, Mapping):
+            return self.conn_id
+        return {self.session_arg: str(self.conn_id)}
 
 
 def session_names(conn_id: ConnId, session_arg: str) -> tuple[str, ...]:
-    """The parameters that ``conn_id`` fills."""
+    """The parameters that ``conn_id`` fills.
+
+    Raises:
+        TypeError: it is an empty mapping.
+    """
+    if isinstance(conn_id, Mapping) and not conn_id:
+        raise TypeError("conn_id names no connection. Write it as in conn_id={'session': 'crm'}.")
     return tuple(conn_id) if isinstance(conn_id, Mapping) else (session_arg,)
 
 

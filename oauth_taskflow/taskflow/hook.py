@@ -8,7 +8,6 @@ from airflow.providers.http.hooks.http import HttpHook
 from requests import Response
 
 from oauth_taskflow.api.session import OAuthSession
-from oauth_taskflow.taskflow.connection import AirflowConnection, parse_connection
 from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.connection_test import try_connection
 from oauth_taskflow.taskflow.sessions import session_for
@@ -54,9 +53,6 @@ class OAuth2Hook(HttpHook):
         session.headers.update(self.default_headers)
         session.headers.update(headers or {})
         return session
-
-    def _set_base_url(self, connection: AirflowConnection) -> None:
-        self._use_base_url(parse_connection(connection).base_url)
 
     def _use_base_url(self, url: str) -> None:
         self.base_url = url

@@ -5,19 +5,17 @@ Every ``airflow`` process loads this at its start: it is data, built from tables
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any
 
 from oauth_taskflow.taskflow.connection_fields import FIELDS
 
 _INTEGRATION = "OAuth 2.0"
 _HOOK = "oauth_taskflow.taskflow.hook"
-_CLI = "oauth_taskflow.taskflow.cli"
 
 
 def get_provider_info() -> dict[str, Any]:
     """The provider metadata: connection types, decorators, CLI and configuration."""
-    info: dict[str, Any] = {
+    return {
         "package-name": "oauth-taskflow",
         "name": "OAuth TaskFlow",
         "description": "OAuth-protected REST APIs in Airflow.",
@@ -28,10 +26,8 @@ def get_provider_info() -> dict[str, Any]:
             {"name": "oauth", "class-name": "oauth_taskflow.taskflow.decorator.oauth_task"}
         ],
         "config": {"oauth_taskflow": _config()},
+        "cli": ["oauth_taskflow.taskflow.cli.get_cli_commands"],
     }
-    if find_spec(_CLI) is not None:
-        info["cli"] = [f"{_CLI}.get_cli_commands"]
-    return info
 
 
 def _connection_type() -> dict[str, Any]:

@@ -203,6 +203,12 @@ def test_the_older_shape_warns_once_that_stock_hooks_leak_it(
     ]
 
 
+def test_a_public_client_has_no_secret() -> None:
+    extra = {"client_auth": "none", "refresh_token": "rt-1"}
+    auth = oauth2(parse_connection(connection(extra, password=None)))
+    assert (auth.client_auth, auth.client_secret) == ("none", "")
+
+
 def test_static_kinds() -> None:
     assert parse_connection(kind("bearer", password="tok")).auth == BearerSettings("tok")
     key = kind("api_key", {"api_key_name": "X-Key", "api_key_prefix": "Token"}, password="k")

@@ -82,6 +82,21 @@ REFUSALS: dict[str, tuple[Connection, str]] = {
         "The API's address is not an http or https URL in connection 'crm', field 'host'. Write it as "
         "https://api.example.com/v3; the schema field holds http, https or nothing.",
     ),
+    "host that cannot be parsed": (
+        connection(host="https://[::1"),
+        "The API's address is not an http or https URL in connection 'crm', field 'host'. Write it as "
+        "https://api.example.com/v3; the schema field holds http, https or nothing.",
+    ),
+    "SRV lookup": (
+        connection({"auth_type": "oauth2", "srv_lookup": True}, conn_type="http"),
+        "This field is not supported by this version of oauth-taskflow in connection 'crm', field 'srv_lookup'. "
+        "Write the host and port that the record names.",
+    ),
+    "token URL that cannot be parsed": (
+        connection({"token_url": "https://[::1"}),
+        "The token endpoint is not an https URL in connection 'crm', field 'token_url'. Write it as "
+        "https://id.example.com/token; plain http is accepted for 127.0.0.1 and [::1].",
+    ),
     "host with a password": (
         connection(host="https://user:hidden@api.example.com"),
         "The API's address holds a user name or password in connection 'crm', field 'host'. Move them to login and "

@@ -34,7 +34,7 @@ def context_keys(*, session: OAuthSession, ti: Any = None, **context: Any) -> li
     return [ti.task_id, context["dag"].dag_id, str("session" in context)]
 
 
-@oauth_task(conn_id={"left": "crm", "right": "keyed"})
+@oauth_task(conn_id={"left": "crm", "right": "{{ params.cid }}"})
 def two_connections(extra: int, left: OAuthSession, right: OAuthSession) -> list[Any]:
     return [left.get("/countries").status_code, right.get("/countries").status_code, extra]
 

@@ -133,6 +133,11 @@ def test_an_override_must_fill_the_same_parameters(conn_id: Mapping[str, str], n
     )
 
 
+def test_an_empty_mapping_of_connections_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"conn_id names no connection\. Write it as in conn_id="):
+        oauth_task(conn_id={})
+
+
 def test_the_bare_decorator_uses_the_default_connection() -> None:
     task: Any = oauth_task(good)
     with DAG("bare", schedule=None) as dag:

@@ -18,7 +18,12 @@ from airflow.sdk import Connection
 from requests.adapters import HTTPAdapter
 
 from oauth_taskflow.api.session import OAuthSession
-from oauth_taskflow.errors import ApiRequestFailed, ConnectionConfigError, OAuthTaskflowError
+from oauth_taskflow.errors import (
+    ApiRequestFailed,
+    ConnectionConfigError,
+    OAuthTaskflowError,
+    TokenRequestRejected,
+)
 from oauth_taskflow.taskflow.hook import OAuth2Hook
 from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.testing import OAuthTestServer
@@ -286,6 +291,31 @@ def test_test_connection_tells_what_is_wrong(
     assert "wrong-secret" not in message
     set_connection("crm", oauth_server.connection(tokn="x"))
     assert hook().test_connection()[0] is False
+
+
+def test_test_connection_tells_of_a_token_without_an_end_and_without_a_scope(
+    oauth_server: OAuthTestServer, set_connection: SetConnection
+) -> None:
+    session = {"auth_type": "session", "login": "admin", "password": "static-password"}
+    plain = oauth_server.connection(token_url=None, scope=None, **session)
+    set_connection("crm", plain)
+    assert hook().test_connection() == (True, "Token received.")
+
+
+def test_the_sessions_of_a_process_share_one_login_until_the_connection_changes(
+    oauth_server: OAuthTestServer, set_connection: SetConnection
+) -> None:
+    session = {"auth_type": "session", "login": "admin", "password": "static-password"}
+    plain = oauth_server.connection(token_url=None, scope=None, **session)
+    for connection in (plain, plain, {**plain, "password": "other"}):
+        set_connection("crm", connection)
+        with open_session("crm") as opened:
+            if connection is plain:
+                opened.get("/countries").raise_for_status()
+            else:
+                with pytest.raises(TokenRequestRejected, match="login_refused, HTTP 401"):
+                    opened.get("/countries")
+    assert oauth_server.counters.logins == 2  # the first, and the refused one
 
 
 @pytest.mark.parametrize(

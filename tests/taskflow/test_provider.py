@@ -58,6 +58,21 @@ def test_airflow_finds_the_connection_type_its_hook_and_its_form() -> None:
     assert "oauth-taskflow" in manager().providers
 
 
+def test_airflows_ui_gets_the_form() -> None:
+    from airflow.api_fastapi.core_api.services.ui.connections import (  # noqa: PLC0415 - FastAPI loads once home is set
+        HookMetaService,
+    )
+
+    (ours,) = [
+        meta for meta in HookMetaService.hook_meta_data() if meta.connection_type == "oauth2"
+    ]
+    shown = ours.model_dump()
+    assert list(shown["extra_fields"]) == [field.name for field in FIELDS if field.in_form]
+    assert shown["extra_fields"]["refresh_token"]["schema"]["format"] == "password"
+    assert shown["standard_fields"]["host"]["title"] == "API base URL"
+    assert shown["standard_fields"]["port"]["hidden"]
+
+
 def test_the_form_shows_every_field_and_hides_what_is_secret(
     connection_type: dict[str, Any],
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from oauth_taskflow.errors import ResultRefused, TokenEndpointUnavailable
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.taskflow import masking
 from oauth_taskflow.taskflow.decorator import oauth_task
-from oauth_taskflow.taskflow.xcom_guard import refuse_secrets
+from oauth_taskflow.taskflow.xcom_guard import guarded_pushes, refuse_secrets
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.conftest import RunDag, SetConnection
 
@@ -129,6 +130,28 @@ def test_ordinary_data_passes_as_the_same_object(known_secret: str) -> None:
     loop: list[Any] = ["tiny", "a short-pw inside a sentence", 1.5, True, None, Row(Row), range(3)]
     loop.append(loop)
     assert refuse_secrets(loop, "of task 'x'") is loop
+
+
+def test_asynchronous_pushes_are_guarded_too_and_the_guard_goes_away(known_secret: str) -> None:
+    pushed: list[Any] = []
+
+    class TaskInstance:
+        task_id = "x"
+
+        def xcom_push(self, key: str, value: Any) -> None:
+            pushed.append((key, value))
+
+        async def axcom_push(self, key: str, value: Any) -> None:
+            pushed.append((key, value))
+
+    ti = TaskInstance()
+    with guarded_pushes({"ti": ti}):
+        asyncio.run(ti.axcom_push("a", "fine"))
+        with pytest.raises(ResultRefused, match="of task 'x', XCom key 'b',"):
+            asyncio.run(ti.axcom_push("b", [known_secret]))
+    ti.xcom_push("c", known_secret)
+    assert pushed == [("a", "fine"), ("c", known_secret)]
+    assert vars(ti) == {}
 
 
 def test_nothing_is_searched_while_no_secret_is_known(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import runpy
 from datetime import timedelta
 from typing import Any
 
+import airflow.sdk
 import pytest
 from airflow.sdk import DAG, RetryDecision
 from airflow.sdk.exceptions import AirflowFailException
@@ -88,6 +90,14 @@ def test_without_retry_policies_permanent_errors_become_airflow_fail_exceptions(
     assert fail_fast(transient) is transient
     other = ValueError("something else")
     assert fail_fast(other) is other
+
+
+def test_an_airflow_without_retry_policies_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(airflow.sdk, "RetryPolicy", raising=False)
+    monkeypatch.delitem(vars(airflow.sdk)["__lazy_imports"], "RetryPolicy")
+    older = runpy.run_path(str(retry_policy.__file__))
+    assert older["HAS_RETRY_POLICIES"] is False
+    assert older["OAuthRetryPolicy"].__bases__ == (object,)
 
 
 def test_without_retry_policies_a_task_fails_for_good_on_a_broken_connection(
