@@ -143,13 +143,12 @@ def _problem(document: Document, path: str, level: Level, rule: str, finding: Fi
 def _locate(document: Document, finding: Finding) -> tuple[YamlPath, tuple[int, int]]:
     """Where the value stands, or the nearest thing around it: in the endpoint, else in the defaults it came from."""
     path = finding.path
-    depth, place = document.find(path)
-    if depth < len(path) and path[0] == "endpoints" and len(path) > 2:
+    place = document.find(path)
+    if place.depth < len(path) and path[0] == "endpoints" and len(path) > 2:
         inherited: YamlPath = ("defaults", *path[2:])
-        default_depth, default_place = document.find(inherited)
-        # Both counts include two parts for the endpoint, or one for "defaults".
-        if default_depth - 1 > max(depth - 2, 0):
-            path, depth, place = inherited, default_depth, default_place
-    if finding.at_key and depth == len(path):
-        place = document.find_key(path)
-    return path, place
+        default = document.find(inherited)
+        # Both depths count the parts before the option: two for an endpoint, one for "defaults".
+        if default.depth - 1 > max(place.depth - 2, 0):
+            path, place = inherited, default
+    wants_key = finding.at_key and place.depth == len(path)
+    return path, place.key if wants_key else place.value

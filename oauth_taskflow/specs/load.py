@@ -8,7 +8,7 @@ are needed only when there is something to complain about, so their node tree is
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -38,6 +38,18 @@ class _Stop(Exception):
         self.hint = hint
 
 
+class Place(NamedTuple):
+    """Where a path stands: how many of its parts exist, and 1-based line and column of the last one that does.
+
+    ``value`` points at a scalar itself and at the key of a mapping or list, which begins on the next line; ``key``
+    always points at the key.
+    """
+
+    depth: int
+    value: tuple[int, int]
+    key: tuple[int, int]
+
+
 class Document:
     """The data of one YAML file, and where each part of it stands."""
 
@@ -47,34 +59,24 @@ class Document:
         self.problems = problems
         self._root: Any = None
 
-    def find(self, path: YamlPath) -> tuple[int, tuple[int, int]]:
-        """How many parts of ``path`` exist, and the 1-based line and column of the last one that does.
-
-        A scalar is pointed at itself, a mapping or list at its key, since it begins on the next line.
-        """
+    def find(self, path: YamlPath) -> Place:
+        """Where ``path`` stands, or the last part of it that exists."""
         if self._root is None:
             self._root = yaml.compose(self.text, _Loader)
-        node, mark, depth = self._root, self._root.start_mark, 0
+        key = node = self._root
+        depth = 0
         for part in path:
             entry = _child(node, part)
             if entry is None:
                 break
             key, node = entry
             depth += 1
-            mark = node.start_mark if isinstance(node, yaml.ScalarNode) else key.start_mark
-        return depth, (mark.line + 1, mark.column + 1)
+        value = node if isinstance(node, yaml.ScalarNode) else key
+        return Place(depth, _position(value), _position(key))
 
-    def find_key(self, path: YamlPath) -> tuple[int, int]:
-        """The line and column of the key named by the last part of ``path``, which exists."""
-        self.find(())
-        node = self._root
-        key = node
-        for part in path:
-            entry = _child(node, part)
-            if entry is None:
-                break
-            key, node = entry
-        return key.start_mark.line + 1, key.start_mark.column + 1
+
+def _position(node: Any) -> tuple[int, int]:
+    return node.start_mark.line + 1, node.start_mark.column + 1
 
 
 def _child(node: Any, part: str | int) -> tuple[Any, Any] | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules import (
     destinations,
+    durations,
     incremental,
     names,
     paging,
@@ -35,6 +36,7 @@ MODULES = (
     responses,
     destinations,
     schedules,
+    durations,
     secrets,
 )
 """Where the rules are, in the order of the manual; importing them registers them."""

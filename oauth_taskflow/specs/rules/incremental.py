@@ -151,23 +151,3 @@ def incremental_start(view: EndpointView) -> Findings:
     if parse_instant(incremental.start) is None:
         hint = "Write it as 2026-01-31 or 2026-01-31T06:00:00Z."
         yield Finding(("incremental", "start"), f"{incremental.start!r} is no date", hint)
-
-
-@endpoint_rule("bad-duration")
-def incremental_step(view: EndpointView) -> Findings:
-    """A duration in ISO 8601 form, and longer than nothing where nothing makes no sense.
-
-    Bad: `step: 7d`, `step: P0D`, `schedule: P0D`
-
-    Good: `step: P7D`, `schedule: PT15M`
-    """
-    incremental = view.endpoint.incremental
-    if (
-        incremental is not None
-        and incremental.step is not None
-        and duration_length(incremental.step) == 0
-    ):
-        yield Finding(("incremental", "step"), "a step of nothing never ends", "Write step: P7D.")
-    limit = view.endpoint.rate_limit
-    if limit is not None and duration_length(limit.per) == 0:
-        yield Finding(("rate_limit", "per"), "a period of nothing is no limit", "Write per: PT1M.")

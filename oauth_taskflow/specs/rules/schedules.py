@@ -8,7 +8,7 @@ from datetime import timezone, tzinfo
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from oauth_taskflow.specs.instants import duration_length, parse_instant
+from oauth_taskflow.specs.instants import parse_instant
 from oauth_taskflow.specs.model import AssetSchedule
 from oauth_taskflow.specs.problem import Finding, nearest
 from oauth_taskflow.specs.rules.registry import Findings, SpecView, files_rule, spec_rule
@@ -25,7 +25,7 @@ PRESETS = frozenset(
         "@continuous",
     }
 )
-_DURATION_LIKE = re.compile(r"P(\d|T\d)")
+DURATION_LIKE = re.compile(r"P(\d|T\d)")
 _STEP = r"(\*(/\d{1,2})?|\d{1,2})"
 _SIMPLE_CRON = re.compile(rf"{_STEP} {_STEP} \* \* (\*|[0-6])\Z", re.ASCII)
 _MAX_URI = 1500
@@ -40,7 +40,7 @@ def bad_cron(view: SpecView) -> Findings:
     Good: `schedule: "15 6 * * 1-5"`, `schedule: "@hourly"`, `schedule: PT15M`
     """
     schedule = view.source.schedule
-    if not isinstance(schedule, str) or schedule in PRESETS or _DURATION_LIKE.match(schedule):
+    if not isinstance(schedule, str) or schedule in PRESETS or DURATION_LIKE.match(schedule):
         return
     if schedule.startswith("@"):
         message = f"{schedule!r} is no preset"
@@ -69,23 +69,6 @@ def _cron_error(expression: str) -> str:
 def _in_range(part: str, limit: int) -> bool:
     number = part.removeprefix("*").removeprefix("/")
     return not number or (int(number) < limit and (part[0] != "*" or int(number) > 0))
-
-
-@spec_rule("bad-duration")
-def schedule_duration(view: SpecView) -> Findings:
-    """A duration in ISO 8601 form, and longer than nothing where nothing makes no sense.
-
-    Bad: `step: 7d`, `step: P0D`, `schedule: P0D`
-
-    Good: `step: P7D`, `schedule: PT15M`
-    """
-    schedule = view.source.schedule
-    if not isinstance(schedule, str) or not _DURATION_LIKE.match(schedule):
-        return
-    length = duration_length(schedule)
-    if not length:
-        reason = "is no ISO 8601 duration" if length is None else "would never wait"
-        yield Finding(("schedule",), f"{schedule!r} {reason}", "Write PT15M, PT6H or P1D.")
 
 
 @spec_rule("bad-date")

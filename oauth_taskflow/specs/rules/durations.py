@@ -1,0 +1,81 @@
+"""Rules about durations: their form, and how long they can be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from oauth_taskflow.specs.instants import duration_length
+from oauth_taskflow.specs.problem import Finding, YamlPath
+from oauth_taskflow.specs.rules.registry import (
+    EndpointView,
+    Findings,
+    SpecView,
+    endpoint_rule,
+    spec_rule,
+)
+from oauth_taskflow.specs.rules.schedules import DURATION_LIKE
+
+# Dates and waits overflow long after this, so nothing useful is lost.
+_LONGEST = 100 * 365 * 86400.0
+# Where a duration of nothing would mean no schedule, an endless loop, or no limit.
+_POSITIVE = frozenset({"schedule", "step", "per"})
+_TASK = ("retry_delay", "max_retry_delay", "execution_timeout")
+
+
+@spec_rule("bad-duration")
+def dag_durations(view: SpecView) -> Findings:
+    """A duration in ISO 8601 form, at most a hundred years, and longer than nothing where nothing makes no sense.
+
+    Bad: `step: 7d`, `step: P0D`, `schedule: P0D`
+
+    Good: `step: P7D`, `schedule: PT15M`
+    """
+    schedule = view.source.schedule
+    if isinstance(schedule, str) and DURATION_LIKE.match(schedule):
+        yield from _flaw(("schedule",), schedule)
+    for path, text in _texts(view.source, (), ("dagrun_timeout",)):
+        yield from _flaw(path, text)
+    for path, text in _texts(view.source.default_args, ("default_args",), _TASK):
+        yield from _flaw(path, text)
+
+
+@endpoint_rule("bad-duration")
+def endpoint_durations(view: EndpointView) -> Findings:
+    """A duration in ISO 8601 form, at most a hundred years, and longer than nothing where nothing makes no sense.
+
+    Bad: `step: 7d`, `step: P0D`, `schedule: P0D`
+
+    Good: `step: P7D`, `schedule: PT15M`
+    """
+    endpoint = view.endpoint
+    found = [
+        *_texts(endpoint.task, ("task",), _TASK),
+        *_texts(endpoint.incremental, ("incremental",), ("step", "lookback", "unit")),
+        *_texts(endpoint.rate_limit, ("rate_limit",), ("per",)),
+    ]
+    for index, rule in enumerate(endpoint.responses):
+        found += _texts(rule, ("responses", index), ("wait",))
+    for path, text in found:
+        yield from _flaw(path, text)
+
+
+def _texts(
+    options: Struct | None, at: YamlPath, names: tuple[str, ...]
+) -> Iterator[tuple[YamlPath, str]]:
+    for name in names if options is not None else ():
+        text = getattr(options, name)
+        if isinstance(text, str):
+            yield (*at, name), text
+
+
+def _flaw(path: YamlPath, text: str) -> Findings:
+    length = duration_length(text)
+    if length is None:
+        message = f"{text!r} is no ISO 8601 duration"
+        yield Finding(path, message, "Write PT15M, PT6H or P1D.")
+    elif length > _LONGEST:
+        yield Finding(path, "the duration is longer than a hundred years", "Write a shorter one.")
+    elif length == 0 and path[-1] in _POSITIVE:
+        yield Finding(path, f"{path[-1]} cannot be nothing", "Write PT15M, PT6H or P1D.")
