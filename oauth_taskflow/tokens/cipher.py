@@ -54,7 +54,7 @@ class TokenCipher:
             key, sealed_version, content = json.loads(self._ring.decrypt(sealed.encode()))
         except (InvalidToken, ValueError):
             raise _undecryptable("no key of the ring opens it", grant_key) from None
-        if not hmac.compare_digest(str(key), grant_key) or sealed_version != version:
+        if (key, sealed_version) != (grant_key, version):
             raise _undecryptable("it was written for another grant or version", grant_key)
         return content
 

@@ -26,7 +26,7 @@ from oauth_taskflow.tokens.sql_store import SqlTokenStore
 from oauth_taskflow.tokens.steps import Event, Step
 
 CONTEXT: ForkServerContext = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.tokens.worker"])
+CONTEXT.set_forkserver_preload(["tests.tokens.worker", "psycopg"])
 _signalled = threading.Event()
 API_PATH = "/page/airports?per_page=1"
 

@@ -1,0 +1,257 @@
+"""From memory when fresh, in the background when stale, exactly once when expired."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import threading
+import timeit
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from oauth_taskflow.errors import InvalidGrant, ResultRefused, TokenEndpointUnavailable
+from oauth_taskflow.oauth.grants import ClientCredentials, RefreshToken
+from oauth_taskflow.tokens.manager import TokenManager
+from oauth_taskflow.tokens.options import ManagerOptions
+from tests.tokens.clock import ClockedStore, FakeClock
+from tests.tokens.endpoints import (
+    Answer,
+    ScriptedEndpoint,
+    down,
+    grants,
+    invalid_grant,
+    scripted,
+)
+
+
+def manager(store: ClockedStore, endpoint: ScriptedEndpoint, **options: Any) -> TokenManager:
+    """A manager of a refresh-token grant on the store's clock."""
+    return TokenManager.for_grant(
+        store,
+        endpoint,
+        RefreshToken("seed-token"),
+        clock=store._clock,
+        options=ManagerOptions(**options) if options else None,
+    )
+
+
+def landed(under_test: TokenManager) -> None:
+    """Wait for the refresh in the background, if there is one."""
+    flight = under_test._flights._flight
+    if flight is not None:
+        flight.result(10)
+
+
+@pytest.fixture
+def slow(clock: FakeClock) -> tuple[threading.Event, Answer]:
+    """An answer that waits for an event."""
+    event = threading.Event()
+
+    def answer() -> Any:
+        event.wait(10)
+        return grants(clock, "second", "rt-2")()
+
+    return event, answer
+
+
+def test_a_fresh_token_comes_from_memory(store: ClockedStore, clock: FakeClock) -> None:
+    endpoint = scripted(grants(clock, "first", "rt-1"))
+    under_test = manager(store, endpoint)
+    assert [under_test.token().access_token for _ in range(3)] == ["first"] * 3
+    assert endpoint.sent == ["seed-token"]
+
+
+def test_the_fast_path_takes_less_than_twenty_microseconds(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    under_test = manager(store, scripted(grants(clock, "first")))
+    under_test.token()
+    assert min(timeit.repeat(under_test.token, number=1000, repeat=5)) / 1000 < 20e-6
+
+
+def test_a_stale_token_is_served_while_a_refresh_runs(
+    store: ClockedStore, clock: FakeClock, slow: tuple[threading.Event, Answer]
+) -> None:
+    event, answer = slow
+    under_test = manager(store, scripted(grants(clock, "first", "rt-1"), answer))
+    under_test.token()
+    clock.advance(3580)
+    assert [under_test.token().access_token for _ in range(3)] == ["first"] * 3
+    event.set()
+    landed(under_test)
+    assert under_test.token().access_token == "second"
+
+
+def test_an_expired_token_is_never_returned(store: ClockedStore, clock: FakeClock) -> None:
+    endpoint = scripted(grants(clock, "first", "rt-1"), grants(clock, "second", "rt-2"))
+    under_test = manager(store, endpoint)
+    under_test.token()
+    clock.advance(3601)
+    assert under_test.token().access_token == "second"
+    assert endpoint.sent == ["seed-token", "rt-1"]
+
+
+def test_a_token_without_lifetime_is_used_until_it_is_refused(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    endpoint = scripted(grants(clock, "first", lifetime=None), grants(clock, "second"))
+    under_test = manager(store, endpoint)
+    under_test.token()
+    clock.advance(10 * 365 * 86400)
+    assert under_test.token().access_token == "first"
+    landed(under_test)
+    assert under_test.refused("first").access_token == "second"
+
+
+def test_many_threads_with_the_same_refused_token_cause_one_refresh(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    endpoint = scripted(grants(clock, "first", "rt-1"), grants(clock, "second", "rt-2"))
+    under_test = manager(store, endpoint)
+    under_test.token()
+    with ThreadPoolExecutor(16) as threads:
+        tokens = set(threads.map(lambda _: under_test.refused("first").access_token, range(64)))
+    assert tokens == {"second"}
+    assert endpoint.sent == ["seed-token", "rt-1"]
+
+
+def test_a_refused_token_that_was_replaced_already_costs_nothing(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    endpoint = scripted(grants(clock, "first", "rt-1"))
+    under_test = manager(store, endpoint)
+    under_test.token()
+    assert under_test.refused("an older one").access_token == "first"
+    assert endpoint.sent == ["seed-token"]
+
+
+def test_a_refused_token_that_another_process_replaced_costs_nothing(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    endpoint = scripted(grants(clock, "first", "rt-1"), grants(clock, "second", "rt-2"))
+    here, there = manager(store, endpoint), manager(store, endpoint)
+    assert here.token() == there.token()
+    there.refused("first")
+    assert here.refused("first").access_token == "second"
+    assert len(endpoint.sent) == 2
+
+
+def test_a_server_that_answers_with_the_same_access_token_is_asked_once_per_refusal(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    endpoint = scripted(grants(clock, "same", "rt-1"), grants(clock, "same", "rt-2"))
+    under_test = manager(store, endpoint)
+    under_test.token()
+    clock.advance(1)
+    assert under_test.refused("same").access_token == "same"
+    assert len(endpoint.sent) == 2
+
+
+def test_memory_is_compared_with_the_store_every_few_seconds(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    endpoint = scripted(grants(clock, "first", "rt-1"), grants(clock, "second", "rt-2"))
+    here, there = manager(store, endpoint), manager(store, endpoint)
+    here.token()
+    there.refused("first")
+    clock.advance(6)
+    here.token()
+    landed(here)
+    assert here.token().access_token == "second"
+
+
+def test_a_failed_refresh_of_a_stale_token_is_retried_and_the_token_used_meanwhile(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    endpoint = scripted(grants(clock, "first", "rt-1"), down(60), grants(clock, "second", "rt-2"))
+    under_test = manager(store, endpoint)
+    under_test.token()
+    clock.advance(3565)
+    for _ in range(5):
+        assert under_test.token().access_token == "first"
+        landed(under_test)
+    assert endpoint.sent == ["seed-token", "rt-1"]
+    clock.advance(61)
+    assert under_test.token().access_token == "second"
+
+
+def test_a_shared_failure_is_a_copy_for_every_thread(store: ClockedStore, clock: FakeClock) -> None:
+    under_test = manager(store, scripted(invalid_grant()))
+
+    def ask(_: int) -> Exception:
+        with pytest.raises(InvalidGrant) as raised:
+            under_test.token()
+        return raised.value
+
+    with ThreadPoolExecutor(8) as threads:
+        failures = list(threads.map(ask, range(8)))
+    assert len({id(failure) for failure in failures}) == 8
+    assert len({str(failure) for failure in failures}) == 1
+
+
+def test_the_database_clock_decides_when_machines_disagree(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    store.ahead = -300.0
+    endpoint = scripted(grants(clock, "first", "rt-1"), grants(clock, "second", "rt-2"))
+    here = manager(store, endpoint)
+    here.token()
+    clock.jump(300)  # another machine, five minutes ahead
+    there = manager(store, endpoint)
+    token = there.token()
+    assert token.access_token == "first"
+    assert token.expires_at == pytest.approx(clock.now() + 3600)
+
+
+@pytest.mark.parametrize("seconds", [-300.0, 300.0])
+def test_a_jump_of_the_wall_clock_changes_nothing(
+    store: ClockedStore, clock: FakeClock, seconds: float
+) -> None:
+    endpoint = scripted(grants(clock, "first", "rt-1"))
+    under_test = manager(store, endpoint)
+    under_test.token()
+    clock.advance(3400)
+    clock.jump(seconds)
+    assert under_test.token().access_token == "first"
+    landed(under_test)
+    assert endpoint.sent == ["seed-token"]
+
+
+def test_client_credentials_are_asked_for_again_without_a_refresh_token(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    endpoint = scripted(grants(clock, "first"), grants(clock, "second"))
+    under_test = TokenManager.for_grant(store, endpoint, ClientCredentials(), clock=clock)
+    under_test.token()
+    clock.advance(3601)
+    assert under_test.token().access_token == "second"
+    assert store.read(under_test.grant_key).refresh_token is None
+
+
+def test_a_manager_refuses_to_be_pickled_and_shows_no_secret(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    under_test = manager(store, scripted(grants(clock, "first")))
+    with pytest.raises(ResultRefused):
+        pickle.dumps(under_test)
+    with pytest.raises(ResultRefused):
+        copy.deepcopy(under_test)
+    assert repr(under_test) == f"TokenManager('crm', grant {under_test.grant_key[:12]})"
+
+
+def test_a_lease_shorter_than_a_request_is_refused() -> None:
+    with pytest.raises(ValueError, match="lease_ttl"):
+        ManagerOptions(lease_ttl=30, request_budget=35)
+
+
+def test_an_error_is_raised_when_nothing_usable_is_left(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    under_test = manager(store, scripted(grants(clock, "first", "rt-1"), down(600)))
+    under_test.token()
+    clock.advance(3601)
+    for _ in range(2):
+        with pytest.raises(TokenEndpointUnavailable):
+            under_test.token()

@@ -1,0 +1,138 @@
+"""A rotated refresh token while the store is down: kept in an encrypted file, imported when it is back."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from oauth_taskflow.errors import TokenStoreError
+from oauth_taskflow.oauth.grants import RefreshToken
+from oauth_taskflow.oauth.outcomes import Outcome
+from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.tokens.manager import TokenManager
+from oauth_taskflow.tokens.record import GrantRecord
+from oauth_taskflow.tokens.recovery import Rescued
+from oauth_taskflow.tokens.store import Edit
+from tests.tokens.clock import ClockedStore, FakeClock
+from tests.tokens.conftest import KEY
+from tests.tokens.endpoints import ScriptedEndpoint, grants, invalid_grant, scripted
+
+
+class FailingStore(ClockedStore):
+    """Takes no writes while ``down`` says so, as a database with a full disk."""
+
+    down: Callable[[], bool] = staticmethod(lambda: False)
+
+    def change(self, record: GrantRecord, edit: Edit) -> GrantRecord:
+        if self.down():
+            raise TokenStoreError("The disk is full")
+        return super().change(record, edit)
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: FakeClock) -> FailingStore:
+    return FailingStore(f"sqlite:///{tmp_path}/t.db", [KEY], clock=clock)
+
+
+def manager(store: FailingStore, endpoint: ScriptedEndpoint, seed: str = "seed") -> TokenManager:
+    return TokenManager.for_grant(store, endpoint, RefreshToken(seed), clock=store._clock)
+
+
+def lose_the_store(store: FailingStore, clock: FakeClock) -> tuple[TokenManager, ScriptedEndpoint]:
+    """A manager whose refresh was answered while the store took no writes."""
+    endpoint = scripted(
+        lambda: _down_from_now(store, grants(clock, "first", "rt-1")),
+        grants(clock, "second", "rt-2"),
+    )
+    under_test = manager(store, endpoint)
+    with pytest.raises(TokenStoreError, match="The disk is full"):
+        under_test.token()
+    store.down = lambda: False
+    clock.advance(91)
+    return under_test, endpoint
+
+
+def _down_from_now(store: FailingStore, answer: Callable[[], Outcome]) -> Outcome:
+    store.down = lambda: True
+    return answer()
+
+
+def test_a_store_that_comes_back_in_time_is_simply_waited_for(
+    store: FailingStore, clock: FakeClock
+) -> None:
+    back_at = clock.now() + 20
+    endpoint = scripted(grants(clock, "first", "rt-1"))
+    sent = endpoint.sent
+    store.down = lambda: bool(sent) and clock.now() < back_at
+    assert manager(store, endpoint).token().access_token == "first"
+    assert not list(store.recovery.folder.glob("*"))
+
+
+def test_a_token_the_store_did_not_take_is_imported_later(
+    store: FailingStore, clock: FakeClock
+) -> None:
+    under_test, endpoint = lose_the_store(store, clock)
+    assert under_test.token().access_token == "first"
+    assert store.read(under_test.grant_key).refresh_token == "rt-1"
+    assert endpoint.sent == ["seed"]
+    assert not list(store.recovery.folder.glob("*"))
+
+
+def test_the_file_is_encrypted_and_closed_to_others(store: FailingStore, clock: FakeClock) -> None:
+    lose_the_store(store, clock)
+    (path,) = store.recovery.folder.glob("*")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert "rt-1" not in path.read_text()
+
+
+def test_a_rescued_refresh_token_behind_a_newer_one_becomes_an_alternate(
+    store: FailingStore, clock: FakeClock
+) -> None:
+    under_test, _ = lose_the_store(store, clock)
+    newer = manager(store, scripted(grants(clock, "new", "rt-new")), seed="new consent")
+    (path,) = store.recovery.folder.glob("*")
+    kept = path.read_bytes()
+    path.unlink()
+    newer.token()
+    path.write_bytes(kept)
+    assert under_test.token().access_token == "new"
+    assert store.read(under_test.grant_key).alternates == ("rt-1",)
+
+
+def test_a_rescued_token_is_imported_even_when_everybody_was_told_to_give_up(
+    store: FailingStore, clock: FakeClock
+) -> None:
+    under_test, _ = lose_the_store(store, clock)
+    (path,) = store.recovery.folder.glob("*")
+    kept = path.read_bytes()
+    path.unlink()
+    with pytest.raises(Exception, match="never arrived"):
+        manager(store, scripted(invalid_grant())).token()
+    path.write_bytes(kept)
+    assert under_test.token().access_token == "first"
+
+
+def test_an_unreadable_file_is_left_alone_and_named(
+    store: FailingStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    under_test = manager(store, scripted(grants(clock, "first", "rt-1")))
+    store.recovery.folder.mkdir()
+    path = store.recovery.folder / f"{under_test.grant_key}.1.rescued"
+    path.write_text("damaged")
+    assert under_test.token().access_token == "first"
+    assert path.exists()
+    assert f"recovery file {path} is not usable (TokenUndecryptable)" in caplog.text
+
+
+def test_a_folder_that_cannot_be_written_is_named(store: FailingStore) -> None:
+    store.recovery.folder.write_text("a file where the folder should be")
+    with pytest.raises(TokenStoreError) as raised:
+        store.recovery.save(Rescued("key", 1, "", Token("at", 0.0), "rt"))
+    assert str(raised.value) == (
+        f"The recovery file cannot be written (File exists); the new token is lost at {store.recovery.folder}/key.1.rescued. "
+        "Make the folder writable, and authorize the connection again if the next refresh fails."
+    )

@@ -1,0 +1,74 @@
+"""One piece of work at a time, whatever happens to the threads that asked for it."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from oauth_taskflow.errors import TokenStoreError
+from oauth_taskflow.tokens.single_flight import SingleFlight
+
+
+def test_threads_that_ask_together_share_one_piece_of_work() -> None:
+    flights: SingleFlight[int] = SingleFlight()
+    gate, runs = threading.Event(), []
+
+    def work() -> int:
+        gate.wait(10)
+        runs.append(1)
+        return 7
+
+    with ThreadPoolExecutor(8) as threads:
+        asked = [threads.submit(flights.run, work) for _ in range(8)]
+        while sum(future.running() for future in asked) < 8:
+            pass
+        gate.set()
+        results = [future.result() for future in asked]
+    assert {result for result, _ in results} == {7}
+    assert sum(led for _, led in results) == len(runs)
+
+
+def test_the_next_one_starts_new_work() -> None:
+    flights: SingleFlight[int] = SingleFlight()
+    assert [flights.run(lambda: 1), flights.run(lambda: 2)] == [(1, True), (2, True)]
+
+
+def test_a_failure_reaches_whoever_waits_and_is_not_kept() -> None:
+    flights: SingleFlight[int] = SingleFlight()
+
+    def fail() -> int:
+        raise TokenStoreError("down")
+
+    with pytest.raises(TokenStoreError, match="down"):
+        flights.run(fail)
+    assert flights.run(lambda: 1) == (1, True)
+
+
+def test_work_goes_on_in_its_own_thread_that_the_interpreter_waits_for() -> None:
+    flights: SingleFlight[threading.Thread] = SingleFlight()
+    thread, _ = flights.run(threading.current_thread)
+    thread.join(5)
+    assert thread is not threading.current_thread()
+    assert not thread.daemon
+    assert not thread.is_alive()
+
+
+def test_a_forked_child_does_not_wait_for_its_parents_flight() -> None:
+    flights: SingleFlight[int] = SingleFlight()
+    flights._join_or_start(lambda: 1)
+    flights._flight = Future()  # under way in the parent, never to land here
+    flights._pid -= 1
+    assert flights.run(lambda: 2) == (2, True)
+
+
+def test_without_new_threads_the_work_is_done_by_the_caller(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_self: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    flights: SingleFlight[int] = SingleFlight()
+    assert flights.run(threading.get_ident) == (threading.get_ident(), True)

@@ -1,0 +1,268 @@
+"""The store's contract, on each database: atomic changes, one lease, nothing readable at rest."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, select, update
+from sqlalchemy.dialects import mysql
+from sqlalchemy.schema import CreateTable
+
+from oauth_taskflow.errors import TokenStoreError, TokenUndecryptable
+from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.tokens import edits
+from oauth_taskflow.tokens.record import GrantRecord, GrantState, Journal
+from oauth_taskflow.tokens.schema import GRANTS, database_clock
+from oauth_taskflow.tokens.sql_store import SqlTokenStore
+from tests.tokens.conftest import KEY
+from tests.tokens.worker import Plan, one_token, start
+
+_names = iter(range(1_000_000))
+
+
+@pytest.fixture
+def grant_key() -> str:
+    """A grant that no other test uses: the PostgreSQL server is shared."""
+    return f"{os.getpid():032x}{next(_names):032x}"
+
+
+def filled(store: SqlTokenStore, grant_key: str) -> GrantRecord:
+    """A record with something in every field."""
+    taken = store.acquire(grant_key, owner="me", ttl=30)
+    assert taken is not None
+    return store.change(
+        taken,
+        lambda record: replace(
+            record,
+            conn_id="crm",
+            state=GrantState.ACTIVE,
+            token=Token("access-secret", 1.5, 2.5, scope="a", extras={"instance_url": "https://x"}),
+            refresh_token="refresh-secret",
+            alternates=("alternate-secret",),
+            seeds=("mark",),
+            lineage="lineage",
+            journal=Journal(1, "mark", 3.5, doubtful=True),
+        ),
+    )
+
+
+def test_a_grant_nobody_stored_is_empty(real_store: SqlTokenStore, grant_key: str) -> None:
+    record = real_store.read(grant_key)
+    assert (record.state, record.token, record.revision) == (GrantState.EMPTY, None, 0)
+
+
+def test_what_was_stored_comes_back(real_store: SqlTokenStore, grant_key: str) -> None:
+    wanted = filled(real_store, grant_key)
+    found = real_store.read(grant_key)
+    assert replace(found, read=wanted.read) == wanted
+
+
+def test_the_lease_has_one_holder_at_a_time(real_store: SqlTokenStore, grant_key: str) -> None:
+    def take(number: int) -> bool:
+        return real_store.acquire(grant_key, owner=str(number), ttl=30) is not None
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sum(threads.map(take, range(24))) == 1
+
+
+def test_a_lease_runs_out_by_the_databases_clock(real_store: SqlTokenStore, grant_key: str) -> None:
+    assert real_store.acquire(grant_key, owner="a", ttl=0.05)
+    time.sleep(0.1)  # the database's clock cannot be faked
+    taken = real_store.acquire(grant_key, owner="b", ttl=30)
+    assert taken is not None
+    assert (taken.lease.owner, taken.lease.fence) == ("b", 2)
+
+
+def test_only_the_lease_of_the_named_fence_is_broken(
+    real_store: SqlTokenStore, grant_key: str
+) -> None:
+    real_store.acquire(grant_key, owner="dead", ttl=30)
+    assert real_store.acquire(grant_key, owner="b", ttl=30, breaking=7) is None
+    assert real_store.acquire(grant_key, owner="b", ttl=30, breaking=1) is not None
+    assert real_store.acquire(grant_key, owner="c", ttl=30, breaking=1) is None
+
+
+def test_a_released_lease_is_free(real_store: SqlTokenStore, grant_key: str) -> None:
+    taken = real_store.acquire(grant_key, owner="a", ttl=30)
+    assert taken is not None
+    real_store.change(taken, edits.release(taken.lease, unsent=False))
+    assert real_store.acquire(grant_key, owner="b", ttl=30) is not None
+
+
+def test_a_holder_cannot_release_the_lease_of_its_successor(
+    real_store: SqlTokenStore, grant_key: str
+) -> None:
+    mine = real_store.acquire(grant_key, owner="a", ttl=0)
+    theirs = real_store.acquire(grant_key, owner="b", ttl=30)
+    assert mine is not None
+    assert theirs is not None
+    real_store.change(mine, edits.release(mine.lease, unsent=False))
+    assert real_store.read(grant_key).lease == theirs.lease
+
+
+def test_changes_of_many_threads_are_all_kept(real_store: SqlTokenStore, grant_key: str) -> None:
+    real_store.acquire(grant_key, owner="a", ttl=0)
+    stale = real_store.read(grant_key)
+
+    def add(number: int) -> None:
+        real_store.change(stale, lambda r: replace(r, seeds=(*r.seeds, str(number))))
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(add, range(24)))
+    assert sorted(map(int, real_store.read(grant_key).seeds)) == list(range(24))
+
+
+def test_the_version_counts_secrets_and_the_revision_every_write(
+    real_store: SqlTokenStore, grant_key: str
+) -> None:
+    before = filled(real_store, grant_key)
+    after = real_store.change(before, lambda r: replace(r, journal=None))
+    assert (after.version, after.revision) == (before.version, before.revision + 1)
+
+
+def test_a_row_swapped_with_another_is_refused(real_store: SqlTokenStore, grant_key: str) -> None:
+    filled(real_store, grant_key)
+    other = grant_key[::-1]
+    filled(real_store, other)
+    with real_store._connected().begin() as connection:
+        payload = connection.scalar(select(GRANTS.c.payload).where(GRANTS.c.grant_key == other))
+        mine = update(GRANTS).where(GRANTS.c.grant_key == grant_key)
+        connection.execute(mine.values(payload=payload))
+    with pytest.raises(TokenUndecryptable):
+        real_store.read(grant_key)
+
+
+def test_a_forgotten_grant_is_gone(real_store: SqlTokenStore, grant_key: str) -> None:
+    filled(real_store, grant_key)
+    real_store.forget(grant_key)
+    assert real_store.read(grant_key).state is GrantState.EMPTY
+
+
+def test_eight_processes_may_create_the_schema_at_once(real_store_url: str, tmp_path: Path) -> None:
+    plan = Plan(real_store_url, KEY, "http://127.0.0.1:9/token", "")
+    if real_store_url.startswith("postgresql"):
+        with create_engine(real_store_url).begin() as connection:
+            GRANTS.drop(connection, checkfirst=True)
+    workers = [start(one_token, plan) for _ in range(8)]
+    assert {pipe.recv() for _, pipe in workers} == {"ConnectionConfigError"}
+
+
+def test_no_secret_is_readable_in_the_file(tmp_path: Path, grant_key: str) -> None:
+    store = SqlTokenStore(f"sqlite:///{tmp_path}/t.db", [KEY])
+    filled(store, grant_key)
+    store.close()
+    raw = b"".join(path.read_bytes() for path in tmp_path.glob("t.db*"))
+    assert b"secret" not in raw
+    assert b"instance_url" not in raw
+
+
+def test_the_sqlite_file_belongs_to_its_owner_only(tmp_path: Path, grant_key: str) -> None:
+    store = SqlTokenStore(f"sqlite:///{tmp_path}/new/folder/t.db", [KEY])
+    store.acquire(grant_key, owner="a", ttl=1)
+    path = tmp_path / "new" / "folder" / "t.db"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(other.stat().st_mode) for other in path.parent.iterdir()} == {0o600}
+
+
+def test_a_locked_database_is_waited_for(tmp_path: Path, grant_key: str) -> None:
+    store = SqlTokenStore(f"sqlite:///{tmp_path}/t.db", [KEY])
+    store.acquire(grant_key, owner="a", ttl=0)
+    blocker = sqlite3.connect(tmp_path / "t.db", check_same_thread=False, isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    threading.Timer(0.3, blocker.rollback).start()
+    assert store.acquire(grant_key, owner="b", ttl=30) is not None
+    blocker.close()
+
+
+def test_a_database_that_is_away_is_named_without_its_password(grant_key: str) -> None:
+    store = SqlTokenStore("postgresql+psycopg://me:pass-word@127.0.0.1:9/db", [KEY])
+    store._clock = _Hurry()
+    with pytest.raises(TokenStoreError) as raised:
+        store.read(grant_key)
+    assert raised.value.retryable
+    assert "at postgresql+psycopg://me:***@127.0.0.1:9/db. Check that the database" in str(
+        raised.value
+    )
+    assert "pass-word" not in str(raised.value)
+
+
+class _Hurry:
+    """Real time, without the pauses."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("", "The token store URL is not a database URL"),
+        ("nonsense", "The token store URL is not a database URL"),
+        ("oracle://host/db", "The token store cannot use 'oracle' databases"),
+        ("sqlite://", "The SQLite token store needs a file"),
+        ("sqlite:///:memory:", "The SQLite token store needs a file"),
+    ],
+)
+def test_an_unusable_url_is_refused_at_once(url: str, message: str) -> None:
+    with pytest.raises(TokenStoreError) as raised:
+        SqlTokenStore(url, [KEY])
+    assert str(raised.value) == (
+        f"{message}. Set [oauth_taskflow] token_store to sqlite:///…, postgresql+psycopg://… or "
+        "mysql+…://…."
+    )
+
+
+def test_a_missing_driver_is_named(grant_key: str) -> None:
+    store = SqlTokenStore("mysql+mysqlconnector://me@127.0.0.1/db", [KEY])
+    with pytest.raises(TokenStoreError, match="No driver for the token store"):
+        store.read(grant_key)
+
+
+def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path, grant_key: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TokenStoreError, match="The token store file cannot be opened"):
+        SqlTokenStore(f"sqlite:///{tmp_path}/file/t.db", [KEY]).read(grant_key)
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path, grant_key: str) -> None:
+    (tmp_path / "t.db").write_text("no database" * 100)
+    with pytest.raises(TokenStoreError, match="file is not a database") as raised:
+        SqlTokenStore(f"sqlite:///{tmp_path}/t.db", [KEY]).read(grant_key)
+    assert not raised.value.retryable
+
+
+def test_the_schema_and_clock_compile_for_mysql() -> None:
+    dialect = mysql.dialect()
+    assert "MEDIUMTEXT" in str(CreateTable(GRANTS).compile(dialect=dialect))
+    assert "SYSDATE(6)" in str(select(database_clock("mysql")).compile(dialect=dialect))
+
+
+def test_a_forked_child_opens_connections_of_its_own(
+    real_store: SqlTokenStore, grant_key: str
+) -> None:
+    filled(real_store, grant_key)
+    inherited = real_store._engine
+    real_store._pid -= 1  # what a child sees: an engine that another process made
+    assert real_store.read(grant_key).conn_id == "crm"
+    assert real_store._engine is not inherited
+
+
+def test_the_repr_shows_no_password() -> None:
+    store = SqlTokenStore("postgresql+psycopg://me:pass-word@db.example.com/x?sslkey=k", [KEY])
+    assert repr(store) == "SqlTokenStore('postgresql+psycopg://me:***@db.example.com/x')"
+    assert not store.is_local
