@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Mapping
 from typing import Any, Protocol
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, unquote, urlsplit
 
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.redaction import is_sensitive_name
@@ -223,6 +223,8 @@ def _secrets(fields: Fields) -> tuple[str, ...]:
     for name, value in fields.values.items():
         if BY_NAME[name].kind == "secret":
             found.append(value)
+        elif name == "proxies":
+            found += [unquote(urlsplit(url).password or "") for url in value.values()]
         elif isinstance(value, dict):
             found += [item for key, item in value.items() if is_sensitive_name(key)]
     if fields.login and fields.password:

@@ -70,7 +70,7 @@ def test_every_oauth2_field_arrives() -> None:
         "timeout": 20,
         "verify": "/etc/ca.pem",
         "cert": ["/c.pem", "/k.pem"],
-        "proxies": {"https": "http://proxy:3128"},
+        "proxies": {"https": "http://me:proxy%2Fpw@proxy:3128"},
     }
     settings = parse_connection(connection(extra))
     assert oauth2(settings) == OAuth2Settings(
@@ -93,8 +93,8 @@ def test_every_oauth2_field_arrives() -> None:
     assert settings.allowed_origins == ("https://files.example.com",)
     assert settings.timeout == (20.0, 20.0)
     assert (settings.verify, settings.cert) == ("/etc/ca.pem", ("/c.pem", "/k.pem"))
-    assert settings.proxies == {"https": "http://proxy:3128"}
-    assert {"rt-1", "k-1", "s3cret-of-client"} <= set(settings.secrets)
+    assert settings.proxies == {"https": "http://me:proxy%2Fpw@proxy:3128"}
+    assert {"rt-1", "k-1", "proxy/pw", "s3cret-of-client"} <= set(settings.secrets)
 
 
 def test_texts_from_the_form_are_read_as_what_they_mean_and_blanks_as_absent() -> None:

@@ -277,7 +277,8 @@ def test_test_connection_fetches_a_token(
         True,
         "Token received, valid for 3600 s, scope 'airports.read'.",
     )
-    assert oauth_server.counters.token_requests == 1
+    assert hook().test_connection()[0] is True
+    assert oauth_server.counters.token_requests == 2  # asked anew: a stored token proves nothing
 
 
 def test_test_connection_tells_what_is_wrong(

@@ -190,6 +190,7 @@ def test_permanent_errors_fail_at_once_and_retry_after_is_the_delay_of_the_next_
     seen: list[tuple[str, str]] = []
 
     def collect(context: Any) -> None:
+        # A callback sees the context afterwards.
         assert not any(isinstance(value, OAuthSession) for value in context.values())
         seen.append((context["ti"].task_id, type(context["exception"]).__name__))
 
@@ -197,6 +198,7 @@ def test_permanent_errors_fail_at_once_and_retry_after_is_the_delay_of_the_next_
     with DAG("failures", schedule=None, default_args=arguments) as dag:
         calls.override(task_id="refused_client", conn_id="wrong")("/countries")
         calls.override(task_id="broken_connection", conn_id="broken")("/countries")
+        calls.override(task_id="no_connection", conn_id="nowhere")("/countries")
         calls.override(task_id="not_found").expand(path=["/nowhere"])
         busy_once()
 
@@ -206,6 +208,7 @@ def test_permanent_errors_fail_at_once_and_retry_after_is_the_delay_of_the_next_
     assert run.tries("busy_once") == 2
     assert sorted(seen) == [
         ("broken_connection", "ConnectionConfigError"),
+        ("no_connection", "ConnectionConfigError"),
         ("not_found", "ApiStatusError"),
         ("refused_client", "InvalidClient"),
     ]
