@@ -48,7 +48,7 @@ class _Measured:
 
     def close(self) -> None:
         """Close the file, its content safely on the disk where there is one."""
-        self._handle.flush()
+        self.flush()
         with suppress(OSError, AttributeError, ValueError):  # object stores have no descriptor
             os.fsync(self._handle.fileno())
         self._handle.close()
@@ -62,8 +62,6 @@ class _Measured:
 def _as_destination_errors(what: str, path: Any) -> Iterator[None]:
     try:
         yield
-    except DestinationError:
-        raise
     # Object stores raise exceptions of their own libraries, which we do not import.
     except Exception as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

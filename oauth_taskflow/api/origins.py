@@ -74,6 +74,15 @@ def _as_https(parts: SplitResult) -> str:
     return urlunsplit(parts._replace(scheme="https", netloc=netloc))
 
 
+def is_unambiguous(url: str) -> bool:
+    """Whether ``url`` is a whole http or https URL that every parser reads alike."""
+    try:
+        Origin.of(url)
+    except ValueError:
+        return False
+    return True
+
+
 class AllowedOrigins:
     """The origins a session may talk to: the one of its base URL and those its connection lists."""
 

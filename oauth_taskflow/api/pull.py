@@ -87,7 +87,9 @@ class _Reader:
             hold=limiter.hold if limiter else None,
         )
         decision, response = answer.decision, answer.response
-        final = decision is not None or response.status_code >= 300
+        final = decision is not None or not (
+            response.status_code < 300 or response.status_code == 304
+        )
         return _Read(response, decision, None if final else Body.of(response))
 
     def take(self, read: _Read) -> Page | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import logging
 import os
 import struct
 import tempfile
@@ -25,6 +26,8 @@ from oauth_taskflow.errors import ApiError
 # Position in the ring and the time before which nobody starts, then the ring.
 _HEAD = struct.Struct("<qd")
 _SLOT = struct.Struct("<d")
+_WORTH_A_LINE = 5.0
+_log = logging.getLogger(__name__)
 
 
 def budget_folder() -> Path:
@@ -71,6 +74,8 @@ class RateLimiter:
         """Return when one more request may start."""
         start = self._reserve()
         while (wait := start - self._clock.now()) > 0:
+            if wait >= _WORTH_A_LINE:
+                _log.info("Waiting %.1f s to keep to the rate limit", wait)
             self._clock.sleep(wait)
             start = self._held_until()  # a rate limit may have been hit meanwhile
 

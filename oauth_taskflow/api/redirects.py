@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from oauth_taskflow.api.auth import rewind
-from oauth_taskflow.api.origins import AllowedOrigins
-from oauth_taskflow.errors import ApiRequestFailed
+from oauth_taskflow.api.auth import Credentials, rewind
+from oauth_taskflow.api.origins import AllowedOrigins, is_unambiguous
+from oauth_taskflow.errors import ApiRequestFailed, ForeignOriginRefused
 from oauth_taskflow.redaction import redact_url
 
 _KEEPS_BODY = frozenset({307, 308})
 
 
 class Redirects:
-    """The hops of one request. ``requests`` would send custom token headers along to foreign origins."""
+    """The hops of one request. ``requests`` would send custom token headers along to foreign origins.
+
+    With ``leave_bare`` a GET or HEAD may leave the allowed origins, as downloads from an object store do, without
+    any of the session's headers, cookies and credentials; these stay off even if a later hop comes back.
+    """
 
     def __init__(
         self,
         session: requests.Session,
         origins: AllowedOrigins,
-        sign: Callable[[requests.PreparedRequest], None],
+        credentials: Credentials,
+        *,
+        leave_bare: bool = False,
     ) -> None:
         self._session = session
         self._origins = origins
-        self._sign = sign
+        self._credentials = credentials
+        self._leave_bare = leave_bare
+        self._bare = False
         self.history: list[requests.Response] = []
 
     def next_request(
@@ -43,9 +50,11 @@ class Redirects:
         where = f"at {first.method} {redact_url(first.url or '')}"
         if len(self.history) > self._session.max_redirects:
             raise ApiRequestFailed("The API redirects without end", where=where)
+        target = _absolute(response.url, self._session.get_redirect_target(response) or "")
+        if self._leaves(target, response.request.method):
+            return _bare_request(response.request.method, target)
         request = response.request.copy()
-        target = self._session.get_redirect_target(response) or ""
-        request.url = self._origins.accept(_absolute(response.url, target))
+        request.url = self._origins.accept(target)
         self._session.rebuild_method(request, response)
         if response.status_code in _KEEPS_BODY:
             if not rewind(request):
@@ -58,14 +67,28 @@ class Redirects:
             self._drop_body(request)
         request.headers.pop("Cookie", None)
         request.prepare_cookies(self._session.cookies)
-        self._sign(request)
+        self._credentials.apply(request)
         return request
+
+    def _leaves(self, target: str, method: str | None) -> bool:
+        """Whether this hop and all after it go without credentials."""
+        if not self._bare and self._leave_bare and method in {"GET", "HEAD"}:
+            try:
+                self._origins.accept(target)
+            except ForeignOriginRefused:
+                self._bare = is_unambiguous(target)
+        return self._bare
 
     @staticmethod
     def _drop_body(request: requests.PreparedRequest) -> None:
         for header in ("Content-Length", "Content-Type", "Transfer-Encoding"):
             request.headers.pop(header, None)
         request.body = None
+
+
+def _bare_request(method: str | None, url: str) -> requests.PreparedRequest:
+    headers = {"Accept": "*/*", "User-Agent": requests.utils.default_user_agent()}
+    return requests.Request(method, url, headers=headers).prepare()
 
 
 def _absolute(base: str, target: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 from urllib.parse import quote, urlsplit
 
 import requests
@@ -25,8 +26,10 @@ from oauth_taskflow.api.rules import Decision
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.errors import ConnectionConfigError, ResultRefused
 from oauth_taskflow.oauth.token import TokenSource
+from oauth_taskflow.redaction import redact_url
 
 _LEGAL_IN_URL = "%/:?#[]@!$&'()*+,;=-._~"
+_log = logging.getLogger(__name__)
 Timeout = float | tuple[float, float]
 
 
@@ -46,24 +49,39 @@ def _credentials(auth: AuthBase | Credentials | TokenSource | None) -> AuthBase 
     return OAuth2Auth(auth)
 
 
-class _Applied(AuthBase):
-    """The session's credentials without the replay hook of ``OAuth2Auth``: the session replays by itself."""
+class _SessionAuth(AuthBase):
+    """Marks requests prepared with the session's own credentials, which are put on at every try.
+
+    A request prepared with other credentials (``auth=`` of one call) has no mark and keeps those.
+    """
+
+    MARK = "_oauth_taskflow_signs"
 
     def __init__(self, auth: AuthBase | Credentials) -> None:
         self.auth = auth
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
-        return r
+        if isinstance(self.auth, Credentials):
+            setattr(r, self.MARK, True)
+            return r
+        signed: requests.PreparedRequest = self.auth(r)
+        return signed
 
     def __repr__(self) -> str:
         return repr(self.auth)
+
+    def of(self, request: requests.PreparedRequest) -> Credentials:
+        """The credentials to put on ``request``: the session's own, or none."""
+        marked = getattr(request, self.MARK, False)
+        return self.auth if marked and isinstance(self.auth, Credentials) else NoAuth()
 
 
 class OAuthSession(requests.Session):
     """A ``requests.Session`` for one API.
 
     URLs are relative to ``base_url``, its path included: ``/x`` and ``x`` mean the same. Whole URLs, redirects and
-    next links must lead to the base URL's origin or one of ``allowed_origins``. Every request has a time-out
+    next links must lead to the base URL's origin or one of ``allowed_origins``; with ``foreign_redirects="bare"`` a
+    GET may be redirected elsewhere, without credentials and headers of this session. Every request has a time-out
     (connect, read; seconds). Transient errors are tried again by ``retry``; a 401 refreshes the token once and
     replays the request when its body can be replayed. ``.netrc`` and proxy variables of the environment are not read.
 
@@ -85,6 +103,7 @@ class OAuthSession(requests.Session):
         headers: Mapping[str, str] | None = None,
         retry: RetryPolicy | None = None,
         conn_id: str = "",
+        foreign_redirects: Literal["refuse", "bare"] = "refuse",
         clock: Clock = SYSTEM_CLOCK,
         verify: bool | str = True,
         cert: str | tuple[str, str] | None = None,
@@ -103,11 +122,12 @@ class OAuthSession(requests.Session):
         self.base_url = base_url.rstrip("/")
         self.conn_id = conn_id
         self.timeout = timeout
+        self._leave_bare = foreign_redirects == "bare"
         self.retry = retry or RetryPolicy()
         self.trust_env = False
         self.verify, self.cert = verify, cert
         self.proxies.update(proxies or {})
-        self.auth = _Applied(_credentials(auth))
+        self.auth = self._auth = _SessionAuth(_credentials(auth))
         self._clock = clock
         self.headers.update(
             {
@@ -225,49 +245,61 @@ class OAuthSession(requests.Session):
 
     def deliver(self, request: requests.PreparedRequest, exchange: Exchange) -> Answer:
         """Send ``request`` until an answer is final."""
+        credentials = self._auth.of(request)
         attempt = 0
         renewed = False
-        self._sign(request)
+        credentials.apply(request)
         while True:
             attempt += 1
             if exchange.gate is not None:
                 exchange.gate()
             try:
-                response = self._one_try(request, exchange.options)
+                response = self._one_try(request, exchange.options, credentials)
             except requests.RequestException as error:
-                self._clock.sleep(exchange.after_error(error, request, attempt))
-                self._sign(request)
+                self._pause(
+                    exchange.after_error(error, request, attempt), request, type(error).__name__
+                )
+                credentials.apply(request)
                 continue
             decision = exchange.decide(response) if exchange.decide else None
             refresh = decision.action == "refresh" if decision else worth_refreshing(response)
-            if refresh and not renewed:
+            # A foreign origin that a bare redirect led to was sent no token to refuse.
+            if refresh and not renewed and response.url in self.origins:
                 renewed = True
-                if self._renew(request, response):
+                if _renew(credentials, request, response):
                     attempt -= 1
                     continue
             wait = exchange.after_answer(response, decision, attempt, self._clock.now())
             if wait is None or not rewind(request):
                 return Answer(response, decision)
             response.close()
-            self._clock.sleep(wait)
-            self._sign(request)
+            self._pause(wait, request, f"HTTP {response.status_code}")
+            credentials.apply(request)
+
+    def _pause(self, seconds: float, request: requests.PreparedRequest, reason: str) -> None:
+        where = redact_url(request.url or "")
+        _log.info("%s from %s %s; next try in %.1f s", reason, request.method, where, seconds)
+        self._clock.sleep(seconds)
 
     def _one_try(
-        self, request: requests.PreparedRequest, options: Mapping[str, Any]
+        self,
+        request: requests.PreparedRequest,
+        options: Mapping[str, Any],
+        credentials: Credentials,
     ) -> requests.Response:
         """One exchange, redirects followed; each hop passes the origin guard."""
         options = {**options}
         follow = options.pop("allow_redirects", True)
-        if options.get("timeout") is None:
-            options["timeout"] = self.timeout
-        for name, value in (
-            ("proxies", self.proxies),
-            ("verify", self.verify),
-            ("cert", self.cert),
-        ):
+        defaults = {
+            "timeout": self.timeout,
+            "proxies": self.proxies,
+            "verify": self.verify,
+            "cert": self.cert,
+        }
+        for name, value in defaults.items():
             if options.get(name) is None:
                 options[name] = value
-        redirects = Redirects(self, self.origins, self._sign)
+        redirects = Redirects(self, self.origins, credentials, leave_bare=self._leave_bare)
         request.url = self.origins.accept(request.url or "")
         response = self._send_once(request, options)
         while follow and response.is_redirect:
@@ -283,22 +315,17 @@ class OAuthSession(requests.Session):
             response.__class__ = ApiResponse
         return response
 
-    def _sign(self, request: requests.PreparedRequest) -> None:
-        auth = self.auth.auth if isinstance(self.auth, _Applied) else self.auth
-        if isinstance(auth, Credentials):
-            auth.apply(request)
 
-    def _renew(self, request: requests.PreparedRequest, response: requests.Response) -> bool:
-        """Whether ``request`` now holds another token and can be sent again."""
-        auth = self.auth.auth if isinstance(self.auth, _Applied) else self.auth
-        if not isinstance(auth, Credentials):
-            return False
-        if not rewind(request):
-            raise status_error(
-                response,
-                hint="The body is a stream that cannot be sent again with a new token; pass bytes or a seekable file.",
-            )
-        return auth.renew(request)
+def _renew(
+    credentials: Credentials, request: requests.PreparedRequest, response: requests.Response
+) -> bool:
+    """Whether ``request`` now holds another token and can be sent again."""
+    if isinstance(credentials, OAuth2Auth) and not rewind(request):
+        raise status_error(
+            response,
+            hint="The body is a stream that cannot be sent again with a new token; pass bytes or a seekable file.",
+        )
+    return credentials.renew(request)
 
 
 def _text(value: Any) -> Any:

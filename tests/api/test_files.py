@@ -187,3 +187,14 @@ def test_object_store_paths_work_alike() -> None:
         3,
         3,
     )
+
+
+def test_pages_are_reported_once_they_are_written(tmp_path: Path) -> None:
+    written: list[int] = []
+    transfer(
+        pages(2, 1),
+        FolderDestination(tmp_path),
+        RUN,
+        on_page=lambda page: written.append(page.count),
+    )
+    assert written == [2, 1]

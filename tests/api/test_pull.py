@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -24,6 +24,7 @@ from oauth_taskflow.api.pull import pull
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import (
     ForeignOriginRefused,
+    InvalidRecord,
     PaginationLimit,
     PaginationLoop,
     RecordsNotFound,
@@ -39,8 +40,8 @@ def ids(pages: Iterator[Any]) -> list[int]:
     return [msgspec.json.decode(record)["id"] for page in pages for record in page.records]
 
 
-def by_number(size: int = 4) -> Route:
-    def route(asked: Asked) -> Any:
+def by_number(size: int = 4) -> Callable[[Asked], dict[str, Any]]:
+    def route(asked: Asked) -> dict[str, Any]:
         start = (int(asked.query["page"]) - 1) * size
         return {"items": ROWS[start : start + size], "pages": -(-len(ROWS) // size)}
 
@@ -343,3 +344,54 @@ def test_prefetched_pages_are_in_flight_together(serve: Serve, connect: Connect)
         3,
     ]
     assert len(api.asked) == 4
+
+
+@pytest.mark.parametrize("prefetch", [1, 3])
+def test_a_rule_that_ends_at_the_first_answer_yields_no_page(
+    serve: Serve, connect: Connect, prefetch: int
+) -> None:
+    api = serve(lambda _: Reply({}, 404))
+    rules = [ResponseRule(status=404, action="end")]
+    paginate = PageNumbers(prefetch=prefetch)
+    assert list(pull(connect(api), ApiRequest("/"), paginate=paginate, responses=rules)) == []
+    assert len(api.asked) == 1
+
+
+def test_each_page_is_reported_before_it_is_handed_out(serve: Serve, connect: Connect) -> None:
+    seen: list[int] = []
+    pages = pull(
+        connect(serve(by_number())),
+        ApiRequest("/"),
+        paginate=PageNumbers(size=4),
+        records=ITEMS,
+        on_page=lambda page: seen.append(page.index),
+    )
+    assert [(page.index, list(seen)) for page in pages] == [(0, [0]), (1, [0, 1]), (2, [0, 1, 2])]
+
+
+@pytest.mark.parametrize("flag", [{"last": None}, {"last": "perhaps"}, {}])
+def test_a_flag_that_is_missing_or_no_flag_is_an_error(
+    serve: Serve, connect: Connect, flag: dict[str, Any]
+) -> None:
+    api = serve(lambda _: {"items": ROWS, **flag})
+    pages = pull(connect(api), ApiRequest("/"), paginate=PageNumbers(last="last"), records=ITEMS)
+    with pytest.raises(InvalidRecord, match=r"The flag 'last' of page 1 is (missing|'perhaps') at"):
+        list(pages)
+
+
+def test_a_last_flag_ends_the_pages(serve: Serve, connect: Connect) -> None:
+    api = serve(lambda asked: {**by_number()(asked), "last": asked.query["page"] == "2"})
+    pages = pull(connect(api), ApiRequest("/"), paginate=PageNumbers(last="last"), records=ITEMS)
+    assert ids(pages) == list(range(8))
+
+
+def test_waits_are_logged_with_reason_and_redacted_url(
+    serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "oauth_taskflow")
+    replies = [Reply({}, 503, {"Retry-After": "9"}), Reply(drop=True), []]
+    api = serve(lambda _: replies.pop(0))
+    list(pull(connect(api), ApiRequest("/x", params={"api_key": "hush"})))
+    where = f"from GET {api.url}/x?api_key=***"
+    assert caplog.messages[0] == f"HTTP 503 {where}; next try in 9.0 s"
+    assert caplog.messages[1].startswith(f"ConnectionError {where}; next try in ")

@@ -7,9 +7,11 @@ import io
 import pickle
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import requests
+from requests.adapters import BaseAdapter
 
 from oauth_taskflow.api.failures import ApiStatusError, ApiTimeout, ApiUnreachable
 from oauth_taskflow.api.retry import RetryPolicy
@@ -104,6 +106,12 @@ def test_a_401_refreshes_once_and_replays_method_and_body(
     assert response.json() == {"ok": True}
     assert [(asked.method, asked.json) for asked in api.asked] == [("POST", {"a": 1})] * 2
     assert (api.tokens(), source.refusals) == (["Bearer t1", "Bearer t2"], 1)
+
+
+def test_a_session_without_credentials_sends_none(serve: Serve, connect: Connect) -> None:
+    api = serve(in_turn({}))
+    connect(api, auth=None).get("/x")
+    assert api.tokens() == [""]
 
 
 def test_a_second_401_is_returned_and_asks_for_no_third_token(
@@ -322,3 +330,43 @@ def test_default_headers_name_the_client_and_ask_for_json(serve: Serve, connect:
     headers = api.asked[0].headers
     assert headers["User-Agent"].startswith("oauth-taskflow/")
     assert (headers["Accept"], headers["X-Tenant"]) == ("application/json", "a")
+
+
+def test_repr_of_the_auth_shows_nothing(connect: Connect) -> None:
+    assert repr(connect("http://127.0.0.1:1").auth) == "OAuth2Auth('Authorization')"
+
+
+class Fixed(BaseAdapter):
+    """Answers everything with one response."""
+
+    def __init__(self, response: requests.Response) -> None:
+        super().__init__()
+        self.response = response
+
+    def send(
+        self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
+    ) -> requests.Response:
+        self.response.request = request
+        self.response.raw = io.BytesIO()
+        return self.response
+
+    def close(self) -> None:
+        return
+
+
+def test_answers_of_other_response_classes_are_left_as_they_are(connect: Connect) -> None:
+    class Special(requests.Response):
+        pass
+
+    session = connect("http://127.0.0.1:1")
+    special = Special()
+    special.status_code, special.url = 200, session.base_url
+    special._content = b""
+    session.mount("http://127.0.0.1:1", Fixed(special))
+    assert session.get("/x") is special
+
+
+def test_an_unprepared_session_request_carries_no_token(serve: Serve, connect: Connect) -> None:
+    api = serve(in_turn({}))
+    connect(api).send(requests.Request("GET", f"{api.url}/x").prepare())
+    assert api.tokens() == [""]

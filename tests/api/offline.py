@@ -1,0 +1,43 @@
+"""A fetcher without a network: a function from request to body stands for the API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urljoin
+
+import requests
+
+from oauth_taskflow.api.request import ApiRequest
+from oauth_taskflow.api.session import Answer
+
+BASE = "https://api.example.com/v3/"
+
+
+def answer(
+    body: Any, *, url: str = BASE, status: int = 200, headers: Mapping[str, str] | None = None
+) -> requests.Response:
+    """A response as ``requests`` makes it; bytes are the body as it is, else it is JSON."""
+    response = requests.Response()
+    response.status_code = status
+    response.url = url
+    response.headers.update({"Content-Type": "application/json", **(headers or {})})
+    response._content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    response.request = requests.Request("GET", url).prepare()
+    return response
+
+
+@dataclass
+class Offline:
+    """Answers ``api(request)``; a pair is body and headers."""
+
+    api: Callable[[ApiRequest], Any]
+    asked: list[ApiRequest] = field(default_factory=list)
+
+    def fetch(self, request: ApiRequest, **options: Any) -> Answer:
+        self.asked.append(request)
+        made = self.api(request)
+        body, headers = made if isinstance(made, tuple) else (made, {})
+        return Answer(answer(body, url=urljoin(BASE, request.path), headers=headers))

@@ -1,0 +1,125 @@
+"""Errors that requests users know too."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+import requests
+from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
+
+from oauth_taskflow.api.failures import (
+    ApiResponse,
+    ApiStatusError,
+    ApiTimeout,
+    ApiUnreachable,
+    network_error,
+    nothing_sent,
+    status_error,
+)
+from oauth_taskflow.errors import ApiRequestFailed, OAuthTaskflowError
+from tests.api.offline import BASE, answer
+
+REQUEST = requests.Request("POST", f"{BASE}x?token=hush").prepare()
+
+
+def text_of(body: bytes, content_type: str, **headers: str) -> str:
+    response = answer(body, status=400, headers={"Content-Type": content_type})
+    response.request.headers.update(headers)
+    return str(status_error(response))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "retryable", "message"),
+    [
+        (requests.ConnectTimeout("x"), ApiTimeout, True, "The API did not connect in time"),
+        (requests.ReadTimeout("x"), ApiTimeout, True, "The API did not answer in time"),
+        (
+            requests.exceptions.SSLError("token=hush"),
+            ApiUnreachable,
+            False,
+            "The API's TLS certificate or handshake was refused: SSLError",
+        ),
+        (
+            requests.exceptions.ProxyError("token=hush"),
+            ApiUnreachable,
+            True,
+            "The API could not be reached or broke off: ProxyError",
+        ),
+        (
+            requests.exceptions.InvalidHeader("hush"),
+            ApiRequestFailed,
+            False,
+            "The request failed: InvalidHeader",
+        ),
+    ],
+)
+def test_every_network_failure_has_a_home_without_foreign_text(
+    error: requests.RequestException, kind: type, retryable: bool, message: str
+) -> None:
+    made = network_error(error, REQUEST, retryable=True)
+    assert (type(made), made.retryable) == (kind, retryable)
+    assert str(made).startswith(f"{message} at POST {BASE}x?token=***.")
+    assert "hush" not in str(made)
+
+
+def test_the_innermost_system_text_is_shown() -> None:
+    cause = OSError(104, "Connection reset by peer")
+    error = requests.ConnectionError(ProtocolError("Connection aborted.", cause))
+    assert "broke off: Connection reset by peer at" in str(
+        network_error(error, REQUEST, retryable=True)
+    )
+
+
+def test_causes_that_point_at_each_other_end() -> None:
+    first, second = requests.ConnectionError("a"), ValueError("b")
+    first.__cause__, second.__cause__ = second, first
+    assert "broke off: ValueError" in str(network_error(first, REQUEST, retryable=True))
+
+
+@pytest.mark.parametrize(
+    ("error", "nothing"),
+    [
+        (requests.ConnectTimeout(), True),
+        (requests.ConnectionError(MaxRetryError(None, "/", NewConnectionError(None, "x"))), True),  # type: ignore[arg-type]  # pools are not looked at
+        (requests.ConnectionError(ProtocolError("x")), False),
+        (requests.ReadTimeout(), False),
+        (requests.ConnectionError(), False),
+    ],
+)
+def test_whether_anything_was_sent(error: requests.RequestException, nothing: bool) -> None:
+    assert nothing_sent(error) is nothing
+
+
+def test_bodies_are_shown_when_they_are_text_made_for_programs() -> None:
+    assert '400: {"detail": "no"} at' in text_of(b'{"detail":\n "no"}', "application/problem+json")
+    assert "400: plain at" in text_of(b"plain", "text/plain; charset=utf-8")
+    assert "HTTP 400 at" in text_of(b"<html>", "text/html")
+    assert "HTTP 400 at" in text_of(b"\x00\x01", "application/octet-stream")
+    assert "HTTP 400 at" in text_of(b"", "application/json")
+
+
+def test_bodies_are_cut_and_redacted() -> None:
+    body = b'{"echo": "abcdef-token", "refresh_token": "another"}' + b"x" * 500
+    shown = text_of(body, "application/json", Authorization="Bearer abcdef-token")
+    assert ("abcdef-token" in shown, "another" in shown, "…" in shown) == (False, False, True)
+
+
+def test_raise_for_status_is_silent_below_400() -> None:
+    response = answer({}, status=304)
+    response.__class__ = ApiResponse
+    response.raise_for_status()
+
+
+@pytest.mark.parametrize("kind", [ApiStatusError, ApiUnreachable, ApiTimeout])
+def test_the_errors_are_ours_and_those_of_requests(kind: type[ApiRequestFailed]) -> None:
+    error = kind("what", where="at x", retryable=True, retry_after=3.0)
+    assert isinstance(error, OAuthTaskflowError)
+    assert isinstance(error, requests.RequestException)
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), again.retryable, again.retry_after) == (
+        kind,
+        "what at x.",
+        True,
+        3.0,
+    )

@@ -1,0 +1,155 @@
+"""Primary keys and watermarks."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oauth_taskflow.api.tracking import SeenKeys, Watermark, field_reader, shown
+from oauth_taskflow.errors import InvalidRecord
+
+
+def raw(record: Any) -> msgspec.Raw:
+    return msgspec.Raw(json.dumps(record).encode())
+
+
+def highest(values: list[Any], **options: Any) -> Any:
+    watermark = Watermark("at", **options)
+    watermark.see([{"at": value} for value in values])
+    return watermark.value
+
+
+@given(st.lists(st.integers(0, 9) | st.text(max_size=2), max_size=30), st.booleans())
+def test_each_key_passes_once_in_order_of_arrival(keys: list[Any], decoded: bool) -> None:
+    seen = SeenKeys(["id"])
+    records = [{"id": key, "n": number} for number, key in enumerate(keys)]
+    half = len(records) // 2
+    passed: list[Any] = []
+    for part in (records[:half], records[half:]):
+        passed += seen.unseen(part if decoded else [raw(record) for record in part])
+    ids = [(record if decoded else msgspec.json.decode(record))["id"] for record in passed]
+    assert ids == list(dict.fromkeys(keys))
+    assert seen.dropped == len(keys) - len(ids)
+
+
+def test_compound_and_nested_keys_keep_their_parts_apart() -> None:
+    seen = SeenKeys(["org.id", "id"])
+    records = [
+        {"org": {"id": org}, "id": number} for org, number in [("1", "2"), ("12", ""), ("1", "2")]
+    ]
+    assert len(seen.unseen([raw(record) for record in records])) == 2
+
+
+def test_text_and_number_are_different_keys() -> None:
+    assert len(SeenKeys(["id"]).unseen([{"id": 1}, {"id": "1"}])) == 2
+
+
+@pytest.mark.parametrize("record", [{"name": "a"}, {"id": None}, "scalar", 5])
+def test_a_record_without_its_key_is_named(record: Any) -> None:
+    for form in (record, raw(record)):
+        with pytest.raises(InvalidRecord, match="has no primary key 'id'") as caught:
+            SeenKeys(["id"]).unseen([form])
+        assert "Correct primary_key" in str(caught.value)
+
+
+def test_long_records_are_cut_in_messages() -> None:
+    assert shown({"a": "x" * 100}).endswith("…")
+    assert shown(msgspec.Raw(b'{"a":1}')) == '{"a":1}'
+
+
+def test_forgotten_keys_pass_again() -> None:
+    seen = SeenKeys(["id"])
+    seen.unseen([{"id": 1}])
+    seen.forget()
+    assert seen.unseen([{"id": 1}]) == [{"id": 1}]
+
+
+instants = st.datetimes(datetime(1980, 1, 1), datetime(2100, 1, 1))  # noqa: DTZ001 - zones follow
+zones = st.sampled_from(
+    [timezone.utc, timezone(timedelta(hours=5, minutes=30)), timezone(-timedelta(hours=3))]
+)
+
+
+@given(st.lists(st.tuples(instants, zones), min_size=1, max_size=10), st.booleans())
+def test_the_watermark_is_the_latest_instant_whatever_its_zone(
+    values: list[tuple[datetime, timezone]], short: bool
+) -> None:
+    stamps = [moment.replace(tzinfo=zone) for moment, zone in values]
+    texts = [stamp.isoformat().replace("+00:00", "Z" if short else "+00:00") for stamp in stamps]
+    latest = max(stamps)
+    assert stamps[texts.index(highest(texts))] == latest
+
+
+@pytest.mark.parametrize(
+    ("values", "best"),
+    [
+        (["2024-01-01", "2024-01-02", "2023-12-31"], "2024-01-02"),
+        (["2024-01-01T10:00:00Z", "2024-01-01T11:00:00+02:00"], "2024-01-01T10:00:00Z"),
+        (["2024-01-01T10:00:00Z", "2024-01-01T09:00:00-0200"], "2024-01-01T09:00:00-0200"),
+        (["2024-01-01T10:00:00Z", "2024-01-01T09:30:00-01"], "2024-01-01T09:30:00-01"),
+        (
+            ["2024-01-01T00:00:00.000000001Z", "2024-01-01T00:00:00.000000002Z"],
+            "2024-01-01T00:00:00.000000002Z",
+        ),
+        (["2024-01-01 00:00:00 UTC", "2024-01-01T00:00:00,5z"], "2024-01-01T00:00:00,5z"),
+        (["2016-12-31T23:59:60Z", "2016-12-31T23:59:59Z"], "2016-12-31T23:59:60Z"),
+        (["2024-01-01T10:00Z", "2024-01-01T09:59:59Z"], "2024-01-01T10:00Z"),
+        ([1, 3.5, 2], 3.5),
+        (["9", "10", "-3"], "10"),
+        ([2**63 + 1, 2**63], 2**63 + 1),
+        ([5, 5], 5),
+    ],
+)
+def test_instants_numbers_and_integer_texts_are_compared_as_such(
+    values: list[Any], best: Any
+) -> None:
+    assert highest(values) == best
+    assert highest(values[::-1]) == best
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["2024-01-01", 5],
+        ["2024-01-01", "77"],
+        [5, "5"],
+        ["yesterday"],
+        [True],
+        [["2024"]],
+        ["2024-13-01"],
+        ["2024-01-01T00:00:00Z", "2024-99-01T00:00:00Z"],
+        ["2024-01-01T00:00:00Z", "0000-garbage-00:00:Z"],
+    ],
+)
+def test_mixed_and_unreadable_values_are_an_error_naming_the_record(values: list[Any]) -> None:
+    with pytest.raises(InvalidRecord, match=r"The incremental field 'at' is .* in record \{"):
+        highest(values)
+
+
+def test_the_message_names_both_kinds() -> None:
+    with pytest.raises(InvalidRecord) as caught:
+        highest(["2024-01-01", 5])
+    assert str(caught.value) == (
+        "The incremental field 'at' is 5, after '2024-01-01', in record {\"at\":5}. "
+        "It must be an ISO 8601 instant or a number, of one kind in all records."
+    )
+
+
+def test_a_missing_field_fails_or_is_passed_over_as_declared() -> None:
+    with pytest.raises(InvalidRecord, match="has no incremental field 'at'"):
+        highest([None])
+    assert highest([None, "2024-01-01", None], missing="include") == "2024-01-01"
+    assert highest([], missing="fail") is None
+
+
+def test_a_nested_field_and_a_jmespath_are_read_raw_and_decoded() -> None:
+    record = {"meta": {"at": 5}, "list": [3, 9]}
+    for path, value in (("meta.at", 5), ("max(list)", 9), ("meta.gone", None), ("gone", None)):
+        read = field_reader(path)
+        assert read(record) == read(raw(record)) == value
