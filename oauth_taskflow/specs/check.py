@@ -98,13 +98,16 @@ def _files(path: Path) -> Iterator[Path]:
         yield path
         return
     # A folder that cannot be listed is passed on as if it were a file: reading it gives the problem.
-    found: list[Path] = []
+    found: list[str] = []
     unlisted: list[OSError] = []
+    suffixes = tuple(SUFFIXES)
     for folder, below, names in os.walk(path, onerror=unlisted.append):
         below[:] = [name for name in below if not name.startswith(".")]
-        files = (Path(folder, name) for name in names if not name.startswith("."))
-        found += [file for file in files if file.suffix in SUFFIXES]
-    yield from sorted([*found, *(Path(error.filename) for error in unlisted)])
+        specs = (name for name in names if name.endswith(suffixes) and not name.startswith("."))
+        found += [f"{folder}{os.sep}{name}" for name in specs]
+    found += [error.filename for error in unlisted]
+    # As texts: path objects compare so slowly that a task start would feel it in a large folder.
+    yield from map(Path, sorted(found, key=lambda name: name.split(os.sep)))  # noqa: PTH206 - see above
 
 
 def _with(checked: CheckedSpec, more: list[Problem]) -> CheckedSpec:

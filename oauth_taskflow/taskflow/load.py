@@ -12,7 +12,7 @@ from typing import Any
 from airflow.sdk import DAG, get_parsing_context
 
 from oauth_taskflow.errors import SpecError
-from oauth_taskflow.specs.check import check_file, check_paths, spec_files
+from oauth_taskflow.specs.check import SUFFIXES, check_file, check_paths, spec_files
 from oauth_taskflow.specs.model import Spec
 from oauth_taskflow.taskflow.factory import build_dag
 
@@ -84,7 +84,7 @@ def _all_specs(root: Path) -> tuple[list[Spec], list[Any]]:
 
 
 def _wanted_spec(root: Path, dag_id: str) -> tuple[list[Spec], list[Any]]:
-    for path in _candidates(spec_files([root]), dag_id):
+    for path in _candidates(root, dag_id):
         result = check_file(path)
         errors = [problem for problem in result.problems if problem.is_error]
         if errors or result.spec is None:
@@ -94,15 +94,19 @@ def _wanted_spec(root: Path, dag_id: str) -> tuple[list[Spec], list[Any]]:
     return [], []
 
 
-def _candidates(files: Sequence[Path], dag_id: str) -> list[Path]:
-    """The files that may hold ``dag_id``, the one named like it first: the others need not even be read then."""
-    named = [path for path in files if path.stem == dag_id]
+def _candidates(root: Path, dag_id: str) -> list[Path]:
+    """The files that may hold ``dag_id``: the one named like it, so that a large folder need not even be listed."""
     mention = re.compile(
         rb"^[\"']?dag_id[\"']?\s*:\s*[\"']?" + re.escape(dag_id.encode()) + rb"\b", re.MULTILINE
     )
-    if any(mention.search(path.read_bytes()) for path in named):
-        return named
-    return [path for path in files if mention.search(path.read_bytes())]
+
+    def mentions(path: Path) -> bool:
+        text = path.read_bytes()
+        return dag_id.encode() in text and mention.search(text) is not None
+
+    named = [root / f"{dag_id}{suffix}" for suffix in sorted(SUFFIXES)]
+    alike = [path for path in named if path.is_file() and mentions(path)]
+    return alike or [path for path in spec_files([root]) if mentions(path)]
 
 
 def _folder(namespace: MutableMapping[str, Any], folder: Path) -> Path:
