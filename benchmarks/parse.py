@@ -1,0 +1,116 @@
+"""Parse time per DAG: our specs, dag-factory and hand-written DAG files; and one wanted DAG of many.
+
+Usage: .venv/bin/python benchmarks/parse.py [--dags 1000] [--rounds 5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import spec_folder
+from measure import (
+    Candidate,
+    alternate,
+    environment_line,
+    ratio,
+    table,
+    times,
+    verdict,
+    versions_of,
+)
+from peers import OURS, PeerMissing, peer
+
+WANTED_TARGET_MS = 20.0
+
+
+def per_dag(candidate: Candidate, dags: int) -> float | None:
+    """Median milliseconds per DAG."""
+    seconds = candidate.median("seconds")
+    return None if seconds is None else seconds * 1000 / dags
+
+
+def all_dags(folder: Path, dags: int, rounds: int) -> None:
+    spec_folder.write_specs(folder / "specs", dags)
+    spec_folder.write_dag_factory(folder / "factory", dags)
+    spec_folder.write_python(folder / "python", dags)
+    ours = _candidate("oauth-taskflow specs", "ours", folder / "specs")
+    hand = _candidate("hand-written DAG files", "hand-written", folder / "python")
+    factory = _candidate("dag-factory YAML", "dag-factory", folder / "factory")
+    try:
+        factory.python = peer("airflow")
+    except PeerMissing as missing:
+        factory.missing = str(missing)
+    candidates = [ours, hand, factory]
+    alternate(candidates, rounds)
+    print(environment_line(versions_of(candidates)))
+    print(f"{dags} DAGs with 3 endpoints each; median of {rounds} alternating runs\n")
+    base = per_dag(ours, dags)
+    rows = []
+    for each in candidates:
+        value = per_dag(each, dags)
+        if value is None:
+            rows.append([each.name, each.missing, "", "", ""])
+            continue
+        compared = ratio(base, value)
+        rows.append(
+            [
+                each.name,
+                f"{value:.2f}",
+                f"{1 if compared is None else compared:.2f} x",
+                str(each.fact("dags")),
+                str(each.fact("tasks")),
+            ]
+        )
+    print(table(["loader", "ms per DAG", "ours takes", "DAGs", "tasks"], rows))
+    print()
+    print(verdict("ours / dag-factory", ratio(base, per_dag(factory, dags)), 1 / 3, times))
+    print(verdict("ours / hand-written", ratio(base, per_dag(hand, dags)), 2.0, times))
+
+
+def one_wanted(folder: Path, dags: int, rounds: int) -> None:
+    wanted = spec_folder.Sample(dags // 2).dag_id
+    single = folder / "single"
+    spec_folder.write_specs(folder / "others", dags, named_alike=False)
+    single.mkdir()
+    text = (folder / "specs" / f"{wanted}.yaml").read_text(encoding="utf-8")
+    (single / f"{wanted}.yaml").write_text(text, encoding="utf-8")
+    env = {"_AIRFLOW_PARSING_CONTEXT_DAG_ID": wanted, "_AIRFLOW_PARSING_CONTEXT_TASK_ID": "any"}
+    alone = _candidate("a folder of one spec", "ours", single, env)
+    named = _candidate(f"1 of {dags}, files named like their DAG", "ours", folder / "specs", env)
+    unnamed = _candidate(f"1 of {dags}, files named otherwise", "ours", folder / "others", env)
+    candidates = [alone, named, unnamed]
+    alternate(candidates, rounds * 3)
+    base = alone.median("seconds")
+    print("\nOne wanted DAG, as at the start of every task\n")
+    rows, above = [], {}
+    for each in candidates:
+        value = each.median("seconds")
+        above[each.name] = None if value is None or base is None else (value - base) * 1000
+        shown = "" if above[each.name] is None else f"{above[each.name]:+.1f}"
+        rows.append([each.name, each.missing if value is None else f"{value * 1000:.1f}", shown])
+    print(table(["folder", "ms", "ms above one spec"], rows))
+    print()
+    for each in candidates[1:]:
+        print(verdict(each.name, above[each.name], WANTED_TARGET_MS, lambda ms: f"{ms:.1f} ms"))
+
+
+def _candidate(name: str, kind: str, folder: Path, env: dict[str, str] | None = None) -> Candidate:
+    # A process that wants one DAG begins cold, as a task does.
+    cold = ["cold"] if env else []
+    return Candidate(name, OURS, "parse_child.py", [kind, str(folder), *cold], env or {})
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--dags", type=int, default=1000)
+    arguments.add_argument("--rounds", type=int, default=5)
+    options = arguments.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        all_dags(Path(folder), options.dags, options.rounds)
+        one_wanted(Path(folder), options.dags, options.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""Installs each peer into an environment of its own below ``.benchmarks/``, once per requirements file."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent / ".benchmarks"
+OURS = HERE.parent / ".venv" / "bin" / "python"
+
+
+class PeerMissing(Exception):
+    """The peer cannot be installed here; the text says why, in one line."""
+
+
+def peer(name: str) -> Path:
+    """The Python of the environment that ``requirements-<name>.txt`` describes, installed when it is not.
+
+    Raises:
+        PeerMissing: it cannot be installed.
+    """
+    folder, requirements = ROOT / name, HERE / f"requirements-{name}.txt"
+    python, stamp = folder / "bin" / "python", folder / "installed.txt"
+    wanted = requirements.read_text()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return python
+    print(
+        f"Installing {requirements.name} into {folder.relative_to(HERE.parent)} …", file=sys.stderr
+    )
+    uv = OURS.with_name("uv")
+    try:
+        if uv.exists():
+            _run(uv, "venv", "-q", "--clear", "--python", sys.executable, folder)
+            _run(uv, "pip", "install", "-q", "--python", python, "-r", requirements)
+        else:
+            _run(sys.executable, "-m", "venv", "--clear", folder)
+            _run(python, "-m", "pip", "install", "-q", "-r", requirements)
+    except subprocess.CalledProcessError as error:
+        lines = (error.stderr or str(error)).strip().splitlines() or ["no reason given"]
+        raise PeerMissing(lines[-1]) from error
+    stamp.write_text(wanted)
+    return python
+
+
+def _run(*command: object) -> None:
+    subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True)
