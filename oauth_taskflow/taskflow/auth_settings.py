@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.taskflow.base_url import is_safe_endpoint
+from oauth_taskflow.taskflow.base_url import is_safe_endpoint, split_url
 from oauth_taskflow.taskflow.settings import (
     ApiKeySettings,
     AuthSettings,
@@ -47,9 +47,7 @@ class Fields:
     def origins(self, name: str) -> tuple[str, ...]:
         """A list of origins: scheme, host and port, and nothing behind."""
         for origin in self.values.get(name, ()):
-            parts = urlsplit(origin)
-            bare = not (parts.path.strip("/") or parts.query or parts.fragment or "@" in origin)
-            if parts.scheme not in {"http", "https"} or not parts.hostname or not bare:
+            if not _is_origin(origin):
                 raise self.error(
                     "An entry is not an origin", name, "Write https://host or https://host:port."
                 )
@@ -63,6 +61,13 @@ class Fields:
                 f"It differs from {field_name}", extra_name, f"Keep {field_name} and remove it."
             )
         return own or extra
+
+
+def _is_origin(text: str) -> bool:
+    parts = split_url(text)
+    if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
+        return False
+    return not (parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc)
 
 
 def _token_header(fields: Fields) -> TokenHeader:
@@ -234,7 +239,8 @@ def _session(fields: Fields) -> LoginSettings:
 
 def _login_url(fields: Fields) -> str:
     # As a link on the API's own page would be read (RFC 3986 §5): a leading slash starts at the host.
-    url = urljoin(f"{fields.base_url}/", str(fields.values.get("login_url", "/auth/token")))
+    path = str(fields.values.get("login_url", "/auth/token"))
+    url = urljoin(f"{fields.base_url}/", path) if split_url(path) else ""
     # A login on the API's own origin is no more exposed than the calls that follow it.
     same_origin = urlsplit(url)[:2] == urlsplit(fields.base_url)[:2]
     if not (same_origin or is_safe_endpoint(url)):

@@ -36,12 +36,8 @@ def base_url(
 
 
 def _split(conn_id: str, text: str) -> SplitResult:
-    try:
-        parts = urlsplit(text)
-        known = parts.hostname and (parts.port is None or parts.port > 0)
-    except ValueError:
-        known = None
-    if not known or parts.scheme.lower() not in {"http", "https"}:
+    parts = split_url(text)
+    if parts is None or not parts.hostname or parts.scheme.lower() not in {"http", "https"}:
         raise ConnectionConfigError(
             "The API's address is not an http or https URL",
             conn_id=conn_id,
@@ -78,6 +74,16 @@ def _netloc(conn_id: str, parts: SplitResult, port: int | None) -> str:
     return f"{parts.netloc.lower().rstrip(':')}:{port}"
 
 
+def split_url(text: str) -> SplitResult | None:
+    """The parts of a URL; None where the standard library gives up (``https://[::1``, port 99999)."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
+
+
 def is_loopback(host: str) -> bool:
     """Whether ``host`` is a loopback address literal; names are not: what they resolve to is not ours to say."""
     try:
@@ -88,10 +94,8 @@ def is_loopback(host: str) -> bool:
 
 def is_safe_endpoint(url: str) -> bool:
     """Whether credentials may be posted to ``url``: https, or http on this machine, and no userinfo or fragment."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
-    except ValueError:
+    parts = split_url(url)
+    if parts is None or not parts.hostname:
         return False
-    encrypted = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
-    return bool(host) and encrypted and "@" not in parts.netloc and not parts.fragment
+    local = parts.scheme == "http" and is_loopback(parts.hostname)
+    return (parts.scheme == "https" or local) and "@" not in parts.netloc and not parts.fragment

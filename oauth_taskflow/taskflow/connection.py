@@ -10,12 +10,12 @@ import json
 import logging
 from collections.abc import Mapping
 from typing import Any, Protocol
-from urllib.parse import quote_plus, unquote, urlsplit
+from urllib.parse import quote_plus, unquote
 
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.redaction import is_sensitive_name
 from oauth_taskflow.taskflow.auth_settings import AUTH_READERS, Fields
-from oauth_taskflow.taskflow.base_url import base_url
+from oauth_taskflow.taskflow.base_url import base_url, split_url
 from oauth_taskflow.taskflow.connection_fields import (
     BY_NAME,
     HTTP_HOOK_IGNORED,
@@ -224,7 +224,8 @@ def _secrets(fields: Fields) -> tuple[str, ...]:
         if BY_NAME[name].kind == "secret":
             found.append(value)
         elif name == "proxies":
-            found += [unquote(urlsplit(url).password or "") for url in value.values()]
+            urls = (split_url(url) for url in value.values())
+            found += [unquote(url.password) for url in urls if url and url.password]
         elif isinstance(value, dict):
             found += [item for key, item in value.items() if is_sensitive_name(key)]
     if fields.login and fields.password:

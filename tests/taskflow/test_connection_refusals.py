@@ -164,6 +164,16 @@ REFUSALS: dict[str, tuple[Connection, str]] = {
         "An entry is not an origin in connection 'crm', field 'allowed_origins'. Write https://host or "
         "https://host:port.",
     ),
+    "origin that cannot be parsed": (
+        connection({"allowed_origins": "https://[::1"}),
+        "An entry is not an origin in connection 'crm', field 'allowed_origins'. Write https://host or "
+        "https://host:port.",
+    ),
+    "login URL that cannot be parsed": (
+        kind("session", {"login_url": "//["}),
+        "The login request would leave this host without encryption in connection 'crm', field 'login_url'. Write an "
+        "https URL, or a path on the API's own host.",
+    ),
     "no bearer token": (
         kind("bearer", password=""),
         "The token is missing in connection 'crm', field 'password'. Put the token there.",
