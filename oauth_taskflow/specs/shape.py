@@ -158,7 +158,8 @@ def _explain_union(error: _Error, path: YamlPath) -> Iterator[tuple[str, Finding
             for child in children:
                 yield from _explain(child, (*path, *child.relative_path))
             return
-    types = [child.validator_value for children in branches.values() for child in children]
+    errors = [child for children in branches.values() for child in children]
+    types = [child.validator_value for child in errors if child.validator == "type"]
     yield "wrong-type", Finding(path, _type_message(types, error.instance))
 
 

@@ -181,3 +181,8 @@ def test_a_long_chain_of_parents_is_no_trouble() -> None:
     assert checked.spec is not None
     assert checked.spec.order[0] == "e400"
     assert checked.spec.order[-1] == "e0"
+
+
+def test_a_pattern_that_python_only_warns_about_passes() -> None:
+    rule = "{status: 503, header: {X-State: '[[a]'}, action: retry}"
+    assert found(f"{{responses: [{rule}]}}") == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -41,7 +42,11 @@ def _jmespath_error(expression: str) -> str:
     from jmespath.exceptions import JMESPathError  # noqa: PLC0415  # as above
 
     try:
-        jmespath.compile(expression)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            jmespath.compile(expression)
+    except PendingDeprecationWarning:
+        return "between backticks stands JSON; write text as 'text'"
     except (JMESPathError, ValueError, RecursionError) as error:
         text = next(iter(str(error).splitlines()), "").partition(", for expression")[0]
         return text.rstrip(": ") or type(error).__name__
@@ -100,7 +105,9 @@ def bad_regex(view: EndpointView) -> Findings:
 @lru_cache(maxsize=1024)
 def _regex_error(pattern: str) -> str:
     try:
-        re.compile(pattern)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
         return str(error)
     return ""
