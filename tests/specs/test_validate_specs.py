@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -128,7 +129,10 @@ def test_a_narrow_terminal_encoding_does_not_stop_it() -> None:
     assert (done.returncode, done.stderr) == (1, "")
 
 
-def test_the_pre_commit_hook_names_the_script_and_the_spec_files() -> None:
+def test_the_pre_commit_hook_runs_the_script_on_the_whole_folder() -> None:
     (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
     assert (ROOT / hook["entry"]).stat().st_mode & 0o111
-    assert hook["files"] == r"^dag_specs/.*\.ya?ml$"
+    assert re.match(hook["files"], "dag_specs/sub/crm.yml")
+    assert not hook["pass_filenames"]
+    done = validate(*hook["args"])
+    assert (done.returncode, done.stderr) == (0, "")
