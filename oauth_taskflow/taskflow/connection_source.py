@@ -27,9 +27,7 @@ def find_connection(conn_id: str) -> AirflowConnection:
     except AirflowNotFoundException:
         found = None if _in_task() else _from_database(conn_id)
     if found is None:
-        raise ConnectionConfigError(
-            "There is no such connection", conn_id=conn_id, hint=_missing_hint(conn_id)
-        )
+        raise _missing(conn_id)
     return found
 
 
@@ -53,11 +51,14 @@ def _from_database(conn_id: str) -> AirflowConnection | None:
     return found
 
 
-def _missing_hint(conn_id: str) -> str:
+def _missing(conn_id: str) -> ConnectionConfigError:
     variable = f"AIRFLOW_CONN_{conn_id.upper()}"
+    hint = f"Add it in Airflow (Admin, Connections) or set {variable}."
     if variable in os.environ:
-        return f"{variable} is set but is neither a connection URI nor a JSON mapping."
-    return f"Add it in Airflow (Admin, Connections) or set {variable}."
+        hint = f"{variable} is set but is neither a connection URI nor a JSON mapping."
+    error = ConnectionConfigError("There is no connection", conn_id=conn_id, hint=hint)
+    error.where = f"by the name {conn_id!r}"  # "in" it, as the class says, there is nothing
+    return error
 
 
 def load_settings(conn_id: str) -> ConnectionSettings:

@@ -106,10 +106,10 @@ def guarded_pushes(context: Mapping[str, Any]) -> Iterator[None]:
     push, push_async = ti.xcom_push, ti.axcom_push
 
     def xcom_push(key: str, value: Any) -> None:
-        push(key, refuse_secrets(value, f"{where}, XCom key {key!r},"))
+        push(key, refuse_secrets(value, f"{where} for XCom key {key!r}"))
 
     async def axcom_push(key: str, value: Any) -> None:
-        await push_async(key, refuse_secrets(value, f"{where}, XCom key {key!r},"))
+        await push_async(key, refuse_secrets(value, f"{where} for XCom key {key!r}"))
 
     # The task instance is a pydantic model, which refuses unknown attributes by the front door.
     vars(ti).update(xcom_push=xcom_push, axcom_push=axcom_push)

@@ -209,7 +209,7 @@ def test_a_missing_connection_says_how_to_add_it(airflow_home: Path) -> None:
     with pytest.raises(ConnectionConfigError) as caught:
         OAuth2Hook(http_conn_id="nowhere").get_conn()
     assert str(caught.value) == (
-        "There is no such connection in connection 'nowhere'. Add it in Airflow (Admin, Connections) or set "
+        "There is no connection by the name 'nowhere'. Add it in Airflow (Admin, Connections) or set "
         "AIRFLOW_CONN_NOWHERE."
     )
 
@@ -221,7 +221,7 @@ def test_a_garbled_connection_variable_is_named(
     with pytest.raises(ConnectionConfigError) as caught:
         hook().get_conn()
     assert str(caught.value) == (
-        "There is no such connection in connection 'crm'. AIRFLOW_CONN_CRM is set but is neither a connection URI nor "
+        "There is no connection by the name 'crm'. AIRFLOW_CONN_CRM is set but is neither a connection URI nor "
         "a JSON mapping."
     )
 

@@ -85,7 +85,7 @@ def test_sessions_and_tokens_are_refused_as_results_and_pushes(
         "token": f"The result holds a token or secret of a connection of task 'token'. {HINT}",
         "header": f"The result holds a token or secret of a connection of task 'header' at [1][0]. {HINT}",
         "auth": f"The result holds an auth object of task 'auth' at ['auth']. {HINT}",
-        "push": "The result holds a token or secret of a connection of task 'push', XCom key 'mine', at ['deep'][0]. "
+        "push": "The result holds a token or secret of a connection of task 'push' for XCom key 'mine' at ['deep'][0]. "
         + HINT,
     }
     assert all(isinstance(error, ResultRefused) for error in errors.values())
@@ -147,7 +147,7 @@ def test_asynchronous_pushes_are_guarded_too_and_the_guard_goes_away(known_secre
     ti = TaskInstance()
     with guarded_pushes({"ti": ti}):
         asyncio.run(ti.axcom_push("a", "fine"))
-        with pytest.raises(ResultRefused, match="of task 'x', XCom key 'b',"):
+        with pytest.raises(ResultRefused, match=r"of task 'x' for XCom key 'b' at \[0\]\."):
             asyncio.run(ti.axcom_push("b", [known_secret]))
     ti.xcom_push("c", known_secret)
     assert pushed == [("a", "fine"), ("c", known_secret)]
