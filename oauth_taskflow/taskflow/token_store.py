@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from oauth_taskflow.errors import ConnectionConfigError, TokenStoreError
 
+_POD_MARK = "AIRFLOW_IS_K8S_EXECUTOR_POD"
 # Executors whose tasks all run on the scheduler's machine, and so share its disk.
 _ONE_MACHINE = frozenset({"LocalExecutor", "SequentialExecutor", "DebugExecutor"})
 
@@ -45,10 +47,12 @@ def fernet_keys() -> tuple[str, ...]:
 
 
 def executors() -> Sequence[str]:
-    """Class names of the configured executors (``[core] executor``)."""
+    """Class names of the executors whose tasks may run here (``[core] executor``)."""
     from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - run time only
 
-    return executor_names(conf.get("core", "executor", fallback="LocalExecutor") or "")
+    names = executor_names(conf.get("core", "executor", fallback="LocalExecutor") or "")
+    # The pods of KubernetesExecutor are usually told that they are LocalExecutor; this variable marks them.
+    return [*names, "KubernetesExecutor"] if os.environ.get(_POD_MARK) else names
 
 
 def executor_names(configured: str) -> list[str]:

@@ -86,6 +86,17 @@ def test_a_rotating_grant_in_a_file_is_refused_when_workers_are_elsewhere(
     )
 
 
+def test_a_pod_of_the_kubernetes_executor_is_known_although_it_is_told_to_be_local(
+    monkeypatch: pytest.MonkeyPatch, oauth_server: OAuthTestServer, set_connection: SetConnection
+) -> None:
+    monkeypatch.setenv("AIRFLOW_IS_K8S_EXECUTOR_POD", "True")
+    set_connection("crm", oauth_server.connection(refresh_token="rt"))
+    with pytest.raises(
+        ConnectionConfigError, match="under KubernetesExecutor, because workers on other"
+    ):
+        open_session("crm")
+
+
 def test_client_credentials_need_no_shared_store(
     monkeypatch: pytest.MonkeyPatch, oauth_server: OAuthTestServer, set_connection: SetConnection
 ) -> None:
