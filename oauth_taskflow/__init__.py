@@ -7,7 +7,16 @@ loads neither ``requests`` nor, for the parts that do not need it, Airflow.
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # type checkers see the names themselves; at run time __getattr__ brings them
+    from oauth_taskflow.api.auth import OAuth2Auth
+    from oauth_taskflow.api.session import OAuthSession
+    from oauth_taskflow.taskflow.decorator import oauth_task
+    from oauth_taskflow.taskflow.factory import build_dag, endpoint_tasks
+    from oauth_taskflow.taskflow.hook import OAuth2Hook
+    from oauth_taskflow.taskflow.load import load_specs
+    from oauth_taskflow.taskflow.retry_policy import OAuthRetryPolicy
 
 __version__ = "0.1.0"
 

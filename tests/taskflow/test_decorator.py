@@ -9,8 +9,7 @@ import pytest
 from airflow.sdk import DAG, Asset, Metadata, setup, task, task_group, teardown
 from airflow.serialization.serialized_objects import DagSerialization
 
-from oauth_taskflow.api.session import OAuthSession
-from oauth_taskflow.taskflow.decorator import oauth_task
+from oauth_taskflow import OAuthSession, oauth_task
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.conftest import RunDag, SetConnection
 
