@@ -51,7 +51,7 @@ class Exchange:
             wait = decision.wait
         if wait is not None and wait > policy.longest_wait:
             raise self._too_long(response, wait, now)
-        wait = policy.backoff_seconds(attempt) if wait is None else wait
+        wait = wait or policy.backoff_seconds(attempt)  # zero or a date in the past would hammer
         limited = status == 429 or (decision is not None and decision.holds_all)
         if self.hold is not None and limited:
             self.hold(wait)

@@ -13,7 +13,7 @@ import requests
 
 from oauth_taskflow.api.ahead import read_ahead
 from oauth_taskflow.api.body import Body
-from oauth_taskflow.api.failures import status_error
+from oauth_taskflow.api.failures import ApiStatusError, status_error
 from oauth_taskflow.api.options import Paginate, RateLimit, Records, ResponseRule
 from oauth_taskflow.api.page import Page
 from oauth_taskflow.api.paginators import IndexedPaginator
@@ -106,7 +106,7 @@ class _Reader:
             if read.decision is None and sequence.past_the_end(response.status_code):
                 sequence.end()
                 return None
-            raise status_error(response, hint=read.decision.message if read.decision else "")
+            raise _refusal(response, read.decision)
         records = self._selector.select(read.body, first=sequence.index == 0)
         return sequence.advance(response, read.body, records)
 
@@ -140,6 +140,14 @@ class _Reader:
             finally:
                 for future in running:
                     future.cancel()
+
+
+def _refusal(response: requests.Response, decision: Decision | None) -> ApiStatusError:
+    error = status_error(response, hint=decision.message if decision else "")
+    if decision is not None and decision.action in {"retry", "rate_limit"}:
+        error.retryable = True  # the rule says so, whatever the status
+        error.retry_after = error.retry_after or decision.wait
+    return error
 
 
 def pull(

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import requests
 
 from oauth_taskflow.api.body import Body
@@ -16,13 +17,14 @@ from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import InvalidRecord, PaginationLimit, PaginationLoop
 from oauth_taskflow.redaction import redact_url
 
+_encode = msgspec.json.Encoder().encode
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 class PageSequence:
     """The state of one sequence of pages. Not shared between sequences, nor between threads at once.
 
-    ``request`` is what to ask next, None at the end. The guard remembers every request made and the last body:
+    ``request`` is what to ask next, None at the end. The guard remembers every request made and the last content:
     a repeated cursor or URL, even after others in between, or the same page twice under different numbers, would
     never end.
     """
@@ -37,7 +39,7 @@ class PageSequence:
         self.rows = 0
         self._first_rows = 0
         self._seen = {self.start.fingerprint()}
-        self._last_body = b""
+        self._last_content = b""
         self._pages: int | None = None
 
     def expects(self, index: int) -> bool:
@@ -94,15 +96,15 @@ class PageSequence:
     def _guard_content(self, page: PageView) -> None:
         if not isinstance(self.paginator, IndexedPaginator):
             return
-        body = hashlib.blake2b(page.body.json, digest_size=16).digest() if page.rows else b""
-        if body and body == self._last_body:
+        content = _content(page)
+        if content and content == self._last_content:
             raise PaginationLoop(
                 f"Page {page.index + 1} holds exactly what page {page.index} held",
                 where=page.where,
                 hint="The API ignores the paging parameter (check its name), or sends its last page again: then "
                 "set total, total_pages, more or last.",
             )
-        self._last_body = body
+        self._last_content = content
 
     def _guard_records(self, page: PageView) -> None:
         limit = self.options.max_records
@@ -128,6 +130,18 @@ class PageSequence:
                 where=page.where,
                 hint="Narrow the request, or raise max_pages if so many are expected.",
             )
+
+
+def _content(page: PageView) -> bytes:
+    """What is compared with the page before; empty for a page without rows.
+
+    The records, since bodies often echo the page's own number or URL. A lone record may well come twice, so the
+    whole body is compared then.
+    """
+    if page.rows == 0:
+        return b""
+    content = _encode(page.records) if page.rows > 1 else page.body.json
+    return hashlib.blake2b(content, digest_size=16).digest()
 
 
 def _flag(page: PageView, path: str) -> bool:

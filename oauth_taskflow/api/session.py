@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NoReturn
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -207,7 +207,7 @@ class OAuthSession(requests.Session):
             )
         )
         if request.exact:
-            prepared.url = quote(whole.partition("#")[0], safe=_LEGAL_IN_URL)
+            prepared.url = _exact_url(prepared.url or "", whole)
         options = {"timeout": request.timeout, "allow_redirects": True, "stream": False}
         policy = replace(self.retry, retry_post=True)
         return self.deliver(prepared, Exchange(policy, options, decide, gate, hold))
@@ -326,6 +326,13 @@ def _renew(
             hint="The body is a stream that cannot be sent again with a new token; pass bytes or a seekable file.",
         )
     return credentials.renew(request)
+
+
+def _exact_url(prepared: str, given: str) -> str:
+    """``given`` as it is, only illegal characters encoded; scheme and host as the HTTP library ``prepared`` them."""
+    host, parts = urlsplit(prepared), urlsplit(given)
+    path, query = (quote(part, safe=_LEGAL_IN_URL) for part in (parts.path or "/", parts.query))
+    return urlunsplit((host.scheme, host.netloc, path, query, ""))
 
 
 def _text(value: Any) -> Any:

@@ -10,6 +10,8 @@ from urllib.parse import urljoin
 
 import requests
 
+from oauth_taskflow.api.body import Body
+from oauth_taskflow.api.page import PageView
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.session import Answer
 
@@ -41,3 +43,15 @@ class Offline:
         made = self.api(request)
         body, headers = made if isinstance(made, tuple) else (made, {})
         return Answer(answer(body, url=urljoin(BASE, request.path), headers=headers))
+
+
+first_page = ApiRequest("/rows", params={"q": "a"})
+
+
+def view(
+    body: Any, *, url: str = BASE, headers: Any = None, records: Any = (), **more: Any
+) -> PageView:
+    """A first page with a body, for asking a paginator directly."""
+    response = answer(body, url=url, headers=headers)
+    counts = {"index": 0, "first_rows": len(records), "rows_so_far": len(records), **more}
+    return PageView(response, Body.of(response), list(records), first=first_page, **counts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -173,7 +172,7 @@ def test_a_cursor_cycle_is_found_even_with_others_in_between(
 def test_an_ignored_page_parameter_is_found_by_the_same_body_twice(
     serve: Serve, connect: Connect
 ) -> None:
-    api = serve(lambda _: {"items": ROWS})
+    api = serve(lambda asked: {"items": ROWS, "self": asked.target})
     with pytest.raises(PaginationLoop, match="Page 2 holds exactly what page 1 held"):
         list(pull(connect(api), ApiRequest("/"), paginate=PageNumbers(), records=ITEMS))
 
@@ -267,6 +266,22 @@ def test_a_fail_rule_adds_its_message(serve: Serve, connect: Connect) -> None:
     )
 
 
+@pytest.mark.parametrize("action", ["retry", "rate_limit"])
+def test_a_used_up_retry_rule_leaves_a_retryable_error(
+    serve: Serve, connect: Connect, action: Any
+) -> None:
+    api = serve(lambda _: {"ok": False})
+    rules = [ResponseRule(when="!ok", action=action, wait="PT7S", max_attempts=2)]
+    with pytest.raises(ApiStatusError) as caught:
+        list(pull(connect(api), ApiRequest("/"), responses=rules))
+    assert (caught.value.retryable, caught.value.retry_after, len(api.asked)) == (True, 7.0, 2)
+
+
+def test_not_modified_is_no_records(serve: Serve, connect: Connect) -> None:
+    (page,) = pull(connect(serve(lambda _: Reply(status=304))), ApiRequest("/"), records=ITEMS)
+    assert page.count == 0
+
+
 def test_a_refresh_rule_gets_one_new_token(serve: Serve, connect: Connect) -> None:
     def route(asked: Asked) -> Any:
         good = asked.headers["Authorization"] == "Bearer t2"
@@ -278,72 +293,6 @@ def test_a_refresh_rule_gets_one_new_token(serve: Serve, connect: Connect) -> No
         range(10)
     )
     assert len(api.asked) == 2
-
-
-def test_the_next_page_is_fetched_while_one_is_consumed(serve: Serve, connect: Connect) -> None:
-    second = threading.Event()
-
-    def route(asked: Asked) -> Any:
-        if asked.query["page"] == "2":
-            second.set()
-        return by_number()(asked)
-
-    pages = pull(connect(serve(route)), ApiRequest("/"), paginate=PageNumbers(), records=ITEMS)
-    next(pages)
-    assert second.wait(5)
-    assert ids(pages) == list(range(4, 10))
-
-
-def threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("oauth-")]
-
-
-@pytest.mark.parametrize("prefetch", [1, 3])
-def test_stopping_early_leaves_no_thread_and_asks_no_further(
-    serve: Serve, connect: Connect, prefetch: int
-) -> None:
-    api = serve(lambda asked: {"items": [{"id": int(asked.query["page"])}]})
-    pages = pull(
-        connect(api), ApiRequest("/"), paginate=PageNumbers(prefetch=prefetch), records=ITEMS
-    )
-    next(pages)
-    pages.close()  # type: ignore[attr-defined]  # a generator, promised as an iterator only
-    asked = len(api.asked)
-    assert threads() == []
-    assert asked <= 3 + 2 * prefetch
-    assert len(api.asked) == asked
-
-
-def test_pages_before_an_error_arrive_before_it(serve: Serve, connect: Connect) -> None:
-    def route(asked: Asked) -> Any:
-        return {"items": ROWS[:1]} if asked.query["page"] == "1" else Reply({}, 400)
-
-    seen = []
-    pages = pull(connect(serve(route)), ApiRequest("/"), paginate=PageNumbers(), records=ITEMS)
-    seen.append(next(pages).count)
-    with pytest.raises(ApiStatusError, match="400"):
-        next(pages)
-    assert (seen, threads()) == ([1], [])
-
-
-def test_prefetched_pages_are_in_flight_together(serve: Serve, connect: Connect) -> None:
-    together = threading.Barrier(3, timeout=5)
-
-    def route(asked: Asked) -> Any:
-        page = int(asked.query["page"])
-        if page in {2, 3, 4}:
-            together.wait()
-        return {"items": ROWS[page - 1 : page], "pages": 4}
-
-    paginate = PageNumbers(total_pages="pages", prefetch=3)
-    api = serve(route)
-    assert ids(pull(connect(api), ApiRequest("/"), paginate=paginate, records=ITEMS)) == [
-        0,
-        1,
-        2,
-        3,
-    ]
-    assert len(api.asked) == 4
 
 
 @pytest.mark.parametrize("prefetch", [1, 3])

@@ -226,6 +226,14 @@ def test_retry_after_is_kept_to(serve: Serve, connect: Connect, clock: FakeClock
     assert clock.slept == [7.0]
 
 
+def test_a_retry_after_of_zero_does_not_hammer(
+    serve: Serve, connect: Connect, clock: FakeClock
+) -> None:
+    api = serve(in_turn(Reply({}, 429, {"Retry-After": "0"}), {}))
+    connect(api).get("/x")
+    assert clock.slept[0] >= 0.25
+
+
 def test_a_long_retry_after_is_raised_instead_of_slept(
     serve: Serve, connect: Connect, clock: FakeClock
 ) -> None:

@@ -1,0 +1,82 @@
+"""Pages fetched ahead and several at once."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from oauth_taskflow.api.failures import ApiStatusError
+from oauth_taskflow.api.options import PageNumbers
+from oauth_taskflow.api.pull import pull
+from oauth_taskflow.api.request import ApiRequest
+from tests.api.conftest import Connect, Serve
+from tests.api.scripted import Asked, Reply
+from tests.api.test_pull import ITEMS, ROWS, by_number, ids
+
+
+def test_the_next_page_is_fetched_while_one_is_consumed(serve: Serve, connect: Connect) -> None:
+    second = threading.Event()
+
+    def route(asked: Asked) -> Any:
+        if asked.query["page"] == "2":
+            second.set()
+        return by_number()(asked)
+
+    pages = pull(connect(serve(route)), ApiRequest("/"), paginate=PageNumbers(), records=ITEMS)
+    next(pages)
+    assert second.wait(5)
+    assert ids(pages) == list(range(4, 10))
+
+
+def threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("oauth-")]
+
+
+@pytest.mark.parametrize("prefetch", [1, 3])
+def test_stopping_early_leaves_no_thread_and_asks_no_further(
+    serve: Serve, connect: Connect, prefetch: int
+) -> None:
+    api = serve(lambda asked: {"items": [{"id": int(asked.query["page"])}]})
+    pages = pull(
+        connect(api), ApiRequest("/"), paginate=PageNumbers(prefetch=prefetch), records=ITEMS
+    )
+    next(pages)
+    pages.close()  # type: ignore[attr-defined]  # a generator, promised as an iterator only
+    asked = len(api.asked)
+    assert threads() == []
+    assert asked <= 3 + 2 * prefetch
+    assert len(api.asked) == asked
+
+
+def test_pages_before_an_error_arrive_before_it(serve: Serve, connect: Connect) -> None:
+    def route(asked: Asked) -> Any:
+        return {"items": ROWS[:1]} if asked.query["page"] == "1" else Reply({}, 400)
+
+    seen = []
+    pages = pull(connect(serve(route)), ApiRequest("/"), paginate=PageNumbers(), records=ITEMS)
+    seen.append(next(pages).count)
+    with pytest.raises(ApiStatusError, match="400"):
+        next(pages)
+    assert (seen, threads()) == ([1], [])
+
+
+def test_prefetched_pages_are_in_flight_together(serve: Serve, connect: Connect) -> None:
+    together = threading.Barrier(3, timeout=5)
+
+    def route(asked: Asked) -> Any:
+        page = int(asked.query["page"])
+        if page in {2, 3, 4}:
+            together.wait()
+        return {"items": ROWS[page - 1 : page], "pages": 4}
+
+    paginate = PageNumbers(total_pages="pages", prefetch=3)
+    api = serve(route)
+    assert ids(pull(connect(api), ApiRequest("/"), paginate=paginate, records=ITEMS)) == [
+        0,
+        1,
+        2,
+        3,
+    ]
+    assert len(api.asked) == 4
