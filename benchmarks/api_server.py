@@ -1,0 +1,97 @@
+"""A loopback API that is never the bottleneck: pages are encoded once, before the first request.
+
+Started by ``pull.py`` as a process of its own with the number of records; prints its port, and serves
+``GET /records?after=N`` until its standard input closes. Every body looks like
+``{"data":[…500 records…],"paging":{"next":"17"}}``; the last one has ``null`` there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import sys
+import threading
+
+PAGE_SIZE = 500
+_PAGES_KEPT = 200
+_AFTER = re.compile(rb"[?&]after=(\d+)")
+
+
+def record(number: int) -> dict[str, object]:
+    """One record of about 450 bytes, of the kinds of values that APIs send."""
+    return {
+        "id": number,
+        "external_id": f"acct-{number:08d}",
+        "name": f"Contact number {number} of Müller & Søn",
+        "email": f"contact.{number}@mail-{number % 977}.example.com",
+        "active": number % 3 != 0,
+        "score": round(number % 1000 / 7, 4),
+        "balance": (number * 7919) % 100000 / 100,
+        "owner": {"id": number % 50, "team": f"team-{number % 9}", "region": "eu-central"},
+        "tags": [f"t{number % 11}", f"t{number % 5}", "imported"],
+        "note": None,
+        "address": f"{number % 400} Example Street, {10000 + number % 80000} Springfield, Germany",
+        "phone": f"+49 30 {number % 10000000:07d}",
+        "created_at": f"2025-{number % 12 + 1:02d}-{number % 28 + 1:02d}T08:{number % 60:02d}:00Z",
+        "updated_at": f"2026-01-{number % 28 + 1:02d}T12:{number % 60:02d}:00Z",
+    }
+
+
+def encoded_pages(count: int) -> list[bytes]:
+    """The ``data`` lists of ``count`` pages, as compact JSON."""
+    pages = []
+    for page in range(count):
+        rows = [record(page * PAGE_SIZE + at) for at in range(PAGE_SIZE)]
+        pages.append(json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode())
+    return pages
+
+
+class Api:
+    """Serves ``records`` records; more than the kept pages hold come around again, under new cursors."""
+
+    def __init__(self, records: int) -> None:
+        self._last = records // PAGE_SIZE - 1
+        self._pages = encoded_pages(min(self._last + 1, _PAGES_KEPT))
+
+    def answer(self, request: bytes) -> bytes:
+        """The whole response to the head of a request."""
+        match = _AFTER.search(request.partition(b"\r\n")[0])
+        number = int(match[1]) if match else 0
+        following = b"null" if number >= self._last else b'"%d"' % (number + 1)
+        data = self._pages[number % len(self._pages)]
+        tail = b',"paging":{"next":' + following + b"}}"
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        return head % (8 + len(data) + len(tail)) + b'{"data":' + data + tail
+
+    def serve(self, connection: socket.socket) -> None:
+        """Answer the requests of one connection until the client closes it."""
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        pending = b""
+        with connection:
+            while received := connection.recv(65536):
+                pending += received
+                while b"\r\n\r\n" in pending:
+                    request, _, pending = pending.partition(b"\r\n\r\n")
+                    connection.sendall(self.answer(request))
+
+
+def main() -> None:
+    api = Api(int(sys.argv[1]))
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    threading.Thread(target=_until_closed, daemon=True).start()
+    print(listener.getsockname()[1], flush=True)
+    while True:
+        connection, _ = listener.accept()
+        threading.Thread(target=api.serve, args=(connection,), daemon=True).start()
+
+
+def _until_closed() -> None:
+    sys.stdin.read()
+    sys.stdout.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
