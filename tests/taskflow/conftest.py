@@ -38,8 +38,14 @@ os.environ.update(
 )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _home_is_thrown_away() -> Iterator[None]:
+    yield
+    shutil.rmtree(_HOME, ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
-def airflow_home() -> Iterator[Path]:
+def airflow_home() -> Path:
     """``$AIRFLOW_HOME`` with a migrated SQLite metadata database."""
     with warnings.catch_warnings():
         # What Airflow's own dependencies warn of among themselves is not ours to fix.
@@ -48,8 +54,7 @@ def airflow_home() -> Iterator[Path]:
         from airflow.utils.db import initdb  # noqa: PLC0415 - as above
 
         initdb()
-    yield _HOME
-    shutil.rmtree(_HOME, ignore_errors=True)
+    return _HOME
 
 
 RunDag = Callable[..., "FinishedRun"]
