@@ -85,6 +85,8 @@ class TokenEndpoint:
         except (requests.RequestException, OSError, ValueError) as failure:
             # ValueError: urllib3's LocationParseError and a header value that cannot be encoded.
             return _failed(failure, wire, question)
+        if wire.expired:  # cutting the wire looks like the regular end of an answer
+            return _failed(TimeoutError(), wire, question)
         return interpret(answer, question)
 
     def _question(self, grant: Grant) -> Question:

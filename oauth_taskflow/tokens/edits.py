@@ -80,14 +80,22 @@ def remarked(marks: Marks) -> Edit:
     return edit
 
 
-def journal(lease: Lease, entry: Journal) -> Edit:
-    """Write ``entry`` before its refresh token is sent; only while the lease is ours.
+def holds(record: GrantRecord, lease: Lease, lineage: str) -> bool:
+    """Whether ``lease`` is in force and the refresh token still the one we know.
+
+    A holder that stood still may wake under our lease and store what it got: then ours is spent.
+    """
+    return owns(record, lease) and same(record.lineage, lineage)
+
+
+def journal(lease: Lease, lineage: str, entry: Journal) -> Edit:
+    """Write ``entry`` before its refresh token is sent; only while lease and ``lineage`` are as we know them.
 
     The time of the first sending is kept when the same refresh token is sent again.
     """
 
     def edit(record: GrantRecord) -> GrantRecord | None:
-        if not owns(record, lease):
+        if not holds(record, lease, lineage):
             return None
         earlier = record.journal
         again = earlier is not None and same(earlier.mark, entry.mark)
@@ -163,6 +171,7 @@ def release(lease: Lease, *, unsent: bool) -> Edit:
 
 def failed(
     lease: Lease,
+    lineage: str,
     error: OAuthTaskflowError,
     *,
     state: GrantState | None,
@@ -170,13 +179,13 @@ def failed(
     until: float | None,
     spent: bool,
 ) -> Edit:
-    """Note a failure for everybody, and give the lease back.
+    """Note a failure for everybody, and give the lease back; only while lease and ``lineage`` are as we know them.
 
     ``state`` None keeps the state. ``spent`` False clears our journal entry, unless an earlier sending is in doubt.
     """
 
     def edit(record: GrantRecord) -> GrantRecord | None:
-        if not owns(record, lease):
+        if not holds(record, lease, lineage):
             return None
         failures = record.trouble.failures + 1 if record.trouble else 1
         entry = record.journal

@@ -135,6 +135,10 @@ class TokenManager:
         except OAuthTaskflowError as failure:
             _log.warning("%r: refresh ahead of expiry failed: %s", self, failure)
             held = None
+        except Exception as bug:  # noqa: BLE001  # nobody waits for this thread who could be told
+            # By name only: a traceback may show secrets.
+            _log.error("%r: refresh ahead of expiry failed: %s", self, type(bug).__name__)
+            held = None
         if held is None or held.unquestioned_until <= self._monotonic():
             self._postpone()
         return held
@@ -142,22 +146,22 @@ class TokenManager:
     def _postpone(self) -> None:
         """Ask no more for a moment: somebody else is refreshing, it failed just now, or nothing better can be had."""
         held, now = self._held, self._monotonic()
-        if held is not None:
-            pause = min(max(held.usable_until - now, 0.0) / 10, 1.0)
-            self._held = replace(held, unquestioned_until=min(now + pause, held.usable_until))
+        assert held is not None, "only a token in memory is refreshed ahead"
+        pause = min(max(held.usable_until - now, 0.0) / 10, 1.0)
+        self._held = replace(held, unquestioned_until=min(now + pause, held.usable_until))
 
     def _renew(self, refused: str | None, *, wait: bool) -> _Held | None:
         want = Want(self._setting.options.leeway, self._leeway_share, refused)
         record = self._refresher.renew(want, wait=wait)
-        if record is not None:
-            self._held = self._hold(record, want)
-            return self._held
-        return None
-
-    def _hold(self, record: GrantRecord, want: Want) -> _Held | None:
-        token, read = record.local_token(), record.read
-        if token is None or record.token is None:
+        if record is None:
             return None
+        self._held = self._hold(record, want)
+        return self._held
+
+    def _hold(self, record: GrantRecord, want: Want) -> _Held:
+        token, read = record.local_token(), record.read
+        assert token is not None, "a record that meets a want has a token"
+        assert record.token is not None
         recheck = self._monotonic() + self._setting.options.reread_after
         if record.token.expires_at is None:
             return _Held(token, recheck, float("inf"))

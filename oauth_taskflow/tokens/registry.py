@@ -30,11 +30,10 @@ class _Guard:
 
     @classmethod
     def renew(cls) -> None:
-        cls.lock = threading.Lock()
+        cls.lock = threading.Lock()  # pragma: no cover  # runs in the child, see test_registry
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_Guard.renew)
+os.register_at_fork(after_in_child=_Guard.renew)
 
 
 def open_store(

@@ -26,7 +26,7 @@ from oauth_taskflow.tokens.schema import GRANTS, create_schema, database_clock
 from oauth_taskflow.tokens.store import Edit
 
 _T = TypeVar("_T")
-_ATTEMPTS = 6
+_ATTEMPTS = 8  # about ten seconds in all: a database that restarts
 _FIRST_PAUSE = 0.05
 
 

@@ -134,8 +134,9 @@ class Turn:
         mark = self._on.store.cipher.mark(refresh_token)
         sent_at = self.record.read.store_now(self._on.clock)
         entry = Journal(self._lease.fence, mark, sent_at, doubtful=self.lost)
-        record = self.apply(edits.journal(self._lease, entry))
-        if not edits.owns(record, self._lease):
+        lineage = self.record.lineage
+        record = self.apply(edits.journal(self._lease, lineage, entry))
+        if not edits.holds(record, self._lease, lineage):
             raise LeaseLost
         self._unsent = True
         self.told(Step.JOURNALED)
@@ -197,14 +198,16 @@ class Turn:
         """Note the failure for every worker and release the lease; returns the error to raise.
 
         Raises:
-            LeaseLost: somebody else has the lease by now, and will know better.
+            LeaseLost: somebody else has the lease or rotated by now, and knows better.
         """
         error = outcome.error
         if self.lost and isinstance(error, InvalidGrant):
             error = self._lost(error)
+        lineage = self.record.lineage
         self.apply(
             edits.failed(
                 self._lease,
+                lineage,
                 error,
                 state=_state_after(outcome),
                 client=self._on.marks.client[0],
@@ -212,7 +215,7 @@ class Turn:
                 spent=isinstance(outcome, OutcomeUnknown),
             )
         )
-        if self.record.lease.fence != self._lease.fence:
+        if self.record.lease.fence != self._lease.fence or self.record.lineage != lineage:
             raise LeaseLost
         self._outcome = type(error).__name__
         self.told(Step.FAILED, self._outcome)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from sqlalchemy import ColumnElement, Double, literal
 
+from oauth_taskflow.tokens.record import GrantRecord
 from oauth_taskflow.tokens.sql_store import SqlTokenStore
+from oauth_taskflow.tokens.store import Edit
 
 
 class FakeClock:
@@ -40,9 +43,19 @@ class FakeClock:
 
 
 class ClockedStore(SqlTokenStore):
-    """A store whose database lives on ``clock`` too. ``ahead`` is the database's clock minus ours."""
+    """A store whose database lives on ``clock`` too. ``ahead`` is the database's clock minus ours.
+
+    ``meanwhile`` happens once, just before the next change is written: somebody else was faster.
+    """
 
     ahead = 0.0
+    meanwhile: Callable[[], None] | None = None
+
+    def change(self, record: GrantRecord, edit: Edit) -> GrantRecord:
+        happening, self.meanwhile = self.meanwhile, None
+        if happening is not None:
+            happening()
+        return super().change(record, edit)
 
     def _now(self) -> ColumnElement[float]:
         clock = self._clock

@@ -10,10 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 
 from oauth_taskflow.errors import InvalidGrant, ResultRefused, TokenEndpointUnavailable
 from oauth_taskflow.oauth.grants import ClientCredentials, RefreshToken
-from oauth_taskflow.tokens.manager import TokenManager
+from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.tokens.cipher import TokenCipher
+from oauth_taskflow.tokens.manager import TokenManager, _Held, _is_news
 from oauth_taskflow.tokens.options import ManagerOptions
 from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.endpoints import (
@@ -172,6 +175,7 @@ def test_a_failed_refresh_of_a_stale_token_is_retried_and_the_token_used_meanwhi
     for _ in range(5):
         assert under_test.token().access_token == "first"
         landed(under_test)
+        clock.advance(1.1)
     assert endpoint.sent == ["seed-token", "rt-1"]
     clock.advance(61)
     assert under_test.token().access_token == "second"
@@ -255,3 +259,68 @@ def test_an_error_is_raised_when_nothing_usable_is_left(
     for _ in range(2):
         with pytest.raises(TokenEndpointUnavailable):
             under_test.token()
+
+
+def test_a_refresh_ahead_leaves_another_worker_alone(store: ClockedStore, clock: FakeClock) -> None:
+    endpoint = scripted(grants(clock, "first", "rt-1"))
+    under_test = manager(store, endpoint)
+    under_test.token()
+    clock.advance(3565)
+    store.acquire(under_test.grant_key, owner="another machine", ttl=90)
+    for _ in range(3):
+        assert under_test.token().access_token == "first"
+        landed(under_test)
+    assert endpoint.sent == ["seed-token"]
+
+
+def test_a_store_that_fails_during_a_refresh_ahead_is_logged_and_the_token_used(
+    store: ClockedStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    under_test = manager(store, scripted(grants(clock, "first", "rt-1")))
+    under_test.token()
+    store.cipher = TokenCipher([Fernet.generate_key()])
+    clock.advance(6)
+    assert under_test.token().access_token == "first"
+    landed(under_test)
+    assert "refresh ahead of expiry failed: The stored token cannot be read" in caplog.text
+
+
+def test_a_defect_during_a_refresh_ahead_is_logged_by_name_only(
+    store: ClockedStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> Any:
+        raise KeyError("refresh-secret")
+
+    under_test = manager(store, scripted(grants(clock, "first", "rt-1"), broken))
+    under_test.token()
+    clock.advance(3565)
+    assert under_test.token().access_token == "first"
+    landed(under_test)
+    assert f"{under_test!r}: refresh ahead of expiry failed: KeyError" in caplog.messages
+    assert "secret" not in caplog.text
+
+
+def test_a_caller_without_a_token_goes_on_when_the_refresh_it_joined_brought_none(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    under_test = manager(store, scripted(grants(clock, "first", "rt-1")))
+    gate = threading.Event()
+
+    def nothing() -> None:
+        gate.wait(10)
+
+    under_test._flights.start(nothing)
+    with ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(under_test.token)
+        assert not asked.done()
+        gate.set()
+        assert asked.result(10).access_token == "first"
+
+
+def test_the_same_access_token_is_news_only_with_a_later_date(clock: FakeClock) -> None:
+    token, other = Token("at", clock.now()), Token("at", clock.now() + 1)
+    held = _Held(token, 0.0, 0.0)
+    assert not _is_news(token, held, "at")
+    assert not _is_news(token, None, "at")
+    assert _is_news(other, held, "at")
+    assert _is_news(token, held, None)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from oauth_taskflow.tokens import owner
 from oauth_taskflow.tokens.owner import is_dead, this_process
 
 
@@ -28,7 +30,18 @@ def test_a_process_id_that_was_given_again_is_another_process() -> None:
 
 
 @pytest.mark.parametrize(
-    "owner", [None, "", "somebody", "host||1|1", "host|another machine/pid:[1]|999999|1", "a|b|c|d"]
+    "name", [None, "", "somebody", "host||1|1", "host|another machine/pid:[1]|999999|1", "a|b|c|d"]
 )
-def test_who_cannot_be_seen_is_not_called_dead(owner: str | None) -> None:
-    assert not is_dead(owner)
+def test_who_cannot_be_seen_is_not_called_dead(name: str | None) -> None:
+    assert not is_dead(name)
+
+
+def test_without_a_process_table_nobody_is_called_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = this_process().rpartition("|")[0] + "|1"
+    owner._world.cache_clear()
+    monkeypatch.setattr(owner, "_PROC", tmp_path)
+    assert not is_dead(ended)
+    assert this_process().endswith("|?")
+    owner._world.cache_clear()

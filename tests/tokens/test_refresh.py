@@ -328,6 +328,58 @@ def test_a_holder_that_lost_its_lease_before_the_journal_starts_over(
     assert endpoint.sent == ["seed-token"]
 
 
+def test_a_lost_answer_is_not_asked_for_again_when_the_lease_is_almost_over(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    def slow() -> Any:
+        clock.advance(72)
+        return vanished()
+
+    endpoint = scripted(slow)
+    with pytest.raises(TokenEndpointUnavailable):
+        manager(store, endpoint).token()
+    record = stored(store, manager(store, endpoint))
+    assert record.journal is not None
+    assert record.lease.owner is None
+
+
+def test_a_failure_after_the_lease_was_lost_is_left_to_the_new_holder(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    def robbed() -> Any:
+        assert store.acquire(under_test.grant_key, owner="thief", ttl=30, breaking=1)
+        clock.advance(31)
+        return down(40)
+
+    endpoint = scripted(robbed, grants(clock, "at", "rt-1"))
+    under_test = manager(store, endpoint)
+    assert under_test.token().access_token == "at"
+
+
+def test_a_holder_that_wakes_and_stores_its_answer_stops_the_next_one_from_sending(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    def wake_the_old_one(event: Event) -> None:
+        if event.step is Step.SUPERSEDED:
+            rotate_elsewhere(store, event.grant_key, clock, "other")
+
+    endpoint = scripted()
+    assert manager(store, endpoint, observer=wake_the_old_one).token().access_token == "at-other"
+    assert endpoint.sent == []
+
+
+def test_a_refusal_does_not_condemn_what_somebody_stored_meanwhile(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    def answered(event: Event) -> None:
+        if event.step is Step.ANSWERED:
+            store.meanwhile = lambda: rotate_elsewhere(store, event.grant_key, clock, "other")
+
+    under_test = manager(store, scripted(invalid_grant()), observer=answered)
+    assert under_test.token().access_token == "at-other"
+    assert stored(store, under_test).state is GrantState.ACTIVE
+
+
 def test_waiting_for_another_worker_has_an_end(store: ClockedStore, clock: FakeClock) -> None:
     under_test = manager(
         store, scripted(), options=ManagerOptions(lease_wait=20, lease_ttl=90, request_budget=35)

@@ -12,15 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, select, update
+from sqlalchemy import create_engine, event, inspect, select, update
 from sqlalchemy.dialects import mysql
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.schema import CreateTable
 
 from oauth_taskflow.errors import TokenStoreError, TokenUndecryptable
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens import edits
 from oauth_taskflow.tokens.record import GrantRecord, GrantState, Journal
-from oauth_taskflow.tokens.schema import GRANTS, database_clock
+from oauth_taskflow.tokens.schema import GRANTS, create_schema, database_clock
 from oauth_taskflow.tokens.sql_store import SqlTokenStore
 from tests.tokens.conftest import KEY
 from tests.tokens.worker import Plan, one_token, start
@@ -252,6 +253,35 @@ def test_the_schema_and_clock_compile_for_mysql() -> None:
     assert "SYSDATE(6)" in str(select(database_clock("mysql")).compile(dialect=dialect))
 
 
+def test_a_table_that_another_process_created_meanwhile_is_taken(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/t.db"
+    engine = create_engine(url)
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def lose_the_race(_c: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if "CREATE TABLE" in statement:
+            create_schema(create_engine(url))
+            raise IntegrityError("pg_type_typname_nsp_index", None, Exception("duplicate key"))
+
+    create_schema(engine)
+    assert inspect(engine).has_table(GRANTS.name)
+
+
+def test_a_table_that_cannot_be_created_is_an_error(tmp_path: Path, grant_key: str) -> None:
+    sqlite3.connect(tmp_path / "t.db").close()
+    engine = create_engine(f"sqlite:///file:{tmp_path}/t.db?mode=ro&uri=true")
+    with pytest.raises(OperationalError, match="readonly"):
+        create_schema(engine)
+
+
+def test_closing_twice_does_no_harm(tmp_path: Path, grant_key: str) -> None:
+    store = SqlTokenStore(f"sqlite:///{tmp_path}/t.db", [KEY])
+    store.read(grant_key)
+    store.close()
+    store.close()
+    assert store.read(grant_key).revision == 0
+
+
 def test_a_forked_child_opens_connections_of_its_own(
     real_store: SqlTokenStore, grant_key: str
 ) -> None:
@@ -260,6 +290,26 @@ def test_a_forked_child_opens_connections_of_its_own(
     real_store._pid -= 1  # what a child sees: an engine that another process made
     assert real_store.read(grant_key).conn_id == "crm"
     assert real_store._engine is not inherited
+
+
+def test_a_child_forked_before_the_first_use_starts_as_usual(real_store: SqlTokenStore) -> None:
+    real_store._pid -= 1
+    assert real_store.read("nobody").revision == 0
+
+
+def test_a_row_that_another_worker_added_meanwhile_is_taken(
+    real_store: SqlTokenStore, grant_key: str
+) -> None:
+    engine = real_store._connected()
+
+    def lose_the_race(_c: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if statement.startswith("INSERT"):
+            raise IntegrityError("INSERT", None, Exception("duplicate key"))
+
+    event.listen(engine, "before_cursor_execute", lose_the_race)
+    assert real_store.acquire(grant_key, owner="a", ttl=30) is None
+    event.remove(engine, "before_cursor_execute", lose_the_race)
+    assert real_store.acquire(grant_key, owner="a", ttl=30) is not None
 
 
 def test_the_repr_shows_no_password() -> None:

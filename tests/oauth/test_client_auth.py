@@ -1,0 +1,75 @@
+"""Client authentication on the wire (RFC 6749 §2.3)."""
+
+from __future__ import annotations
+
+import base64
+from urllib.parse import unquote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oauth_taskflow.oauth.client_auth import (
+    CLIENT_AUTH_METHODS,
+    Client,
+    TokenForm,
+    client_secret_basic,
+    client_secret_basic_raw,
+    client_secret_post,
+    no_client_auth,
+    register_client_auth,
+)
+
+FORM = TokenForm((("grant_type", "client_credentials"),))
+
+
+def credentials(form: TokenForm) -> tuple[str, str]:
+    """Id and secret in the Basic header, as sent."""
+    scheme, _, encoded = form.headers["Authorization"].partition(" ")
+    assert scheme == "Basic"
+    name, _, secret = base64.b64decode(encoded).decode().partition(":")
+    return name, secret
+
+
+def test_rfc_6749_section_2_3_1_example() -> None:
+    form = client_secret_basic(Client("s6BhdRkqt3", "7Fjfp0ZBr1KtDRbnfVdmIw"), FORM)
+    assert form.headers["Authorization"] == ("Basic czZCaGRSa3F0Mzo3RmpmcDBaQnIxS3REUmJuZlZkbUl3")
+
+
+@given(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8")))
+def test_basic_form_encodes_any_id_and_secret_before_base64(client_id: str, secret: str) -> None:
+    name, password = credentials(client_secret_basic(Client(client_id, secret), FORM))
+    assert (unquote_plus(name), unquote_plus(password)) == (client_id, secret)
+
+
+def test_basic_encodes_what_would_break_the_header() -> None:
+    client = Client("id:1", "a b+c%ü")
+    assert credentials(client_secret_basic(client, FORM)) == ("id%3A1", "a+b%2Bc%25%C3%BC")
+    assert credentials(client_secret_basic_raw(client, FORM)) == ("id", "1:a b+c%ü")
+
+
+@pytest.mark.parametrize("name", ["client_secret_basic", "client_secret_basic_raw"])
+def test_basic_leaves_the_secret_out_of_the_body(name: str) -> None:
+    assert CLIENT_AUTH_METHODS[name](Client("me", "s"), FORM).params == FORM.params
+
+
+def test_post_puts_id_and_secret_into_the_body_only() -> None:
+    form = client_secret_post(Client("me", "s"), FORM)
+    assert form.params == (*FORM.params, ("client_id", "me"), ("client_secret", "s"))
+    assert form.headers == {}
+
+
+def test_a_public_client_sends_its_id_only() -> None:
+    form = no_client_auth(Client("me", "unused"), FORM)
+    assert (form.params, form.headers) == ((*FORM.params, ("client_id", "me")), {})
+
+
+def test_a_method_of_ones_own_can_be_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(CLIENT_AUTH_METHODS, "header", raising=False)
+    register_client_auth("header", lambda client, form: form.with_header("X-Id", client.client_id))
+    assert CLIENT_AUTH_METHODS.pop("header")(Client("me"), FORM).headers == {"X-Id": "me"}
+
+
+def test_no_repr_shows_a_secret() -> None:
+    client = Client("me", "hidden-secret")
+    assert "hidden" not in repr(client) + repr(client_secret_post(client, FORM))

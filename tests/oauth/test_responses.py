@@ -1,0 +1,298 @@
+"""Any answer of a token endpoint becomes an outcome; no message ever holds a secret."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from oauth_taskflow.errors import (
+    ConnectionConfigError,
+    ConsentRequired,
+    InvalidClient,
+    InvalidGrant,
+    InvalidTokenResponse,
+    OAuthTaskflowError,
+    TokenEndpointUnavailable,
+    TokenRequestRejected,
+)
+from oauth_taskflow.oauth.outcomes import (
+    Granted,
+    NotProcessed,
+    Outcome,
+    OutcomeUnknown,
+    Rejected,
+)
+from oauth_taskflow.oauth.responses import Answer, Question, interpret
+
+NOW = 1_800_000_000.0
+SECRET, REFRESH = "client-s3cret/+=", "refresh-t0ken-value"
+QUESTION = Question(
+    "crm", "https://id.example.com/token", "refresh_token", "a b", secrets=(SECRET, REFRESH)
+)
+JSON = "application/json; charset=utf-8"
+PLACE = "for connection 'crm' at https://id.example.com/token"
+
+
+def outcome(status: int, body: object, content_type: str = JSON, **headers: str) -> Outcome:
+    """What an answer with that body means; objects are sent as JSON."""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return interpret(
+        Answer(status, {"content-type": content_type, **headers}, raw, NOW, NOW + 1), QUESTION
+    )
+
+
+def granted(body: dict[str, Any], **fields: Any) -> Granted:
+    found = outcome(200, {"access_token": "at", **body, **fields})
+    assert isinstance(found, Granted)
+    return found
+
+
+def rejected(status: int, body: object, **headers: str) -> OAuthTaskflowError:
+    found = outcome(status, body, **headers)
+    assert isinstance(found, Rejected)
+    return found.error
+
+
+def test_rfc_6749_section_5_1_example() -> None:
+    found = granted(
+        {
+            "access_token": "2YotnFZFEjr1zCsicMWpAA",
+            "token_type": "example",
+            "expires_in": 3600,
+            "refresh_token": "tGzv3JOkF0XG5Qx2TlKWIA",
+            "example_parameter": "example_value",
+        },
+        token_type="Bearer",
+    )
+    assert found.token.access_token == "2YotnFZFEjr1zCsicMWpAA"
+    assert found.token.expires_at == NOW + 3600
+    assert found.refresh_token == "tGzv3JOkF0XG5Qx2TlKWIA"
+    assert found.token.extras["example_parameter"] == "example_value"
+
+
+@pytest.mark.parametrize("kind", ["Bearer", "bearer", "BEARER", "BearerToken", "", None])
+def test_bearer_tokens_in_every_spelling(kind: str | None) -> None:
+    assert granted({"token_type": kind}).token.token_type == "Bearer"
+
+
+@pytest.mark.parametrize("kind", ["mac", "N_A", "DPoP", 7, ["bearer"]])
+def test_other_token_types_are_not_used_as_bearer_tokens(kind: object) -> None:
+    found = outcome(200, {"access_token": "at", "token_type": kind})
+    assert isinstance(found, OutcomeUnknown)
+    assert isinstance(found.error, InvalidTokenResponse)
+    assert not found.again
+
+
+def test_a_wrong_token_type_is_worded_whole() -> None:
+    found = outcome(200, {"access_token": "at", "token_type": "mac"})
+    assert isinstance(found, OutcomeUnknown)
+    assert str(found.error) == (
+        f"Tokens of type 'mac' cannot be sent as bearer tokens (HTTP 200) {PLACE}. "
+        "Ask the authorization server for bearer tokens (RFC 6750)."
+    )
+
+
+def test_a_form_encoded_answer_is_read() -> None:
+    body = b"access_token=at&expires_in=60&refresh_token=rt&expires_in=99"
+    for kind in ("application/x-www-form-urlencoded", "text/plain"):
+        found = outcome(200, body, kind)
+        assert isinstance(found, Granted)
+        assert (found.token.expires_at, found.refresh_token) == (NOW + 60, "rt")
+
+
+@pytest.mark.parametrize("value", [None, "", 5, "line\nbreak", "ü"])
+def test_an_unusable_refresh_token_keeps_the_old_one(value: object) -> None:
+    assert granted({"refresh_token": value}).refresh_token is None
+
+
+@pytest.mark.parametrize(
+    ("scope", "missing", "kept"),
+    [
+        (None, (), "a b"),
+        ("a b", (), "a b"),
+        ("b a c", (), "b a c"),
+        ("a", ("b",), "a"),
+        (["a"], ("b",), "a"),
+        ("a,b", (), "a,b"),
+        ({}, (), "a b"),
+    ],
+)
+def test_scope_as_granted(scope: object, missing: tuple[str, ...], kept: str) -> None:
+    found = granted({"scope": scope})
+    assert (found.missing_scope, found.token.scope) == (missing, kept)
+
+
+def test_the_servers_clock_is_compared_with_ours() -> None:
+    found = outcome(200, {"access_token": "at"}, date="Fri, 15 Jan 2027 08:05:01 GMT")
+    assert isinstance(found, Granted)
+    assert found.skew == 300.0
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (400, {"error": "invalid_grant"}, InvalidGrant),
+        (401, {"error": "invalid_grant"}, InvalidGrant),
+        (403, {"error": "invalid_grant"}, InvalidGrant),
+        (500, {"error": "invalid_grant"}, InvalidGrant),
+        (200, {"error": "invalid_grant", "access_token": ""}, InvalidGrant),
+        (200, {"error": "bad_refresh_token"}, InvalidGrant),
+        (200, {"ok": False, "error": "invalid_refresh_token"}, InvalidGrant),
+        (400, {"status": "BAD_REFRESH_TOKEN", "message": "x"}, InvalidGrant),
+        (401, {"error": "invalid_client"}, InvalidClient),
+        (401, b"", InvalidClient),
+        (200, {"error": "incorrect_client_credentials"}, InvalidClient),
+        (400, {"error": "consent_required"}, ConsentRequired),
+        (400, {"error": "interaction_required"}, ConsentRequired),
+        (400, {"error": "login_required"}, ConsentRequired),
+        (403, {"error": "access_denied"}, ConsentRequired),
+        (400, {"error": "invalid_scope"}, TokenRequestRejected),
+        (400, {"error": "invalid_target"}, TokenRequestRejected),
+        (400, {"error": {"type": "OAuthException", "code": 190}}, TokenRequestRejected),
+        (400, {"error": {"code": 190}}, TokenRequestRejected),
+        (400, {"error": ["strange"]}, TokenRequestRejected),
+        (200, {"ok": False}, TokenRequestRejected),
+        (404, b"<html>not here</html>", TokenRequestRejected),
+    ],
+)
+def test_refusals_by_what_can_be_done_about_them(
+    status: int, body: object, kind: type[OAuthTaskflowError]
+) -> None:
+    assert type(rejected(status, body)) is kind
+
+
+def test_a_refusal_is_worded_whole() -> None:
+    error = rejected(
+        400, {"error": "invalid_grant", "error_description": f"Token {REFRESH} has\nexpired."}
+    )
+    assert str(error) == (
+        f"Refresh token refused (invalid_grant, HTTP 400): Token *** has expired {PLACE}. "
+        "Authorize the connection again; the old refresh token cannot come back."
+    )
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_a_wrong_token_url(status: int) -> None:
+    error = rejected(status, b"", location="https://u:p@elsewhere.example.com/t?token=x")
+    assert isinstance(error, ConnectionConfigError)
+    assert str(error) == (
+        f"The token endpoint https://id.example.com/token redirects (HTTP {status}) to "
+        "https://elsewhere.example.com/t?token=*** in connection 'crm', field 'token_url'. "
+        "Credentials are never sent after a redirect: set token_url to the final address."
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "wait"),
+    [
+        (429, {"message": "slow down"}, {}, 30.0),
+        (429, {"access_token": "at"}, {"retry-after": "7"}, 7.0),
+        (408, b"", {}, None),
+        (425, b"", {}, None),
+        (503, b"", {"retry-after": "5"}, 5.0),
+        (400, {"error": "temporarily_unavailable"}, {}, None),
+    ],
+)
+def test_what_was_certainly_not_processed(
+    status: int, body: object, headers: dict[str, str], wait: float | None
+) -> None:
+    found = outcome(status, body, **headers)
+    assert isinstance(found, NotProcessed)
+    assert isinstance(found.error, TokenEndpointUnavailable)
+    assert found.error.retry_after == wait
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (500, b""),
+        (502, b"<html>bad gateway</html>"),
+        (503, b""),
+        (504, b""),
+        (400, {"error": "server_error"}),
+        (500, {"error": "internal"}),
+    ],
+)
+def test_what_may_have_been_processed(status: int, body: object) -> None:
+    found = outcome(status, body)
+    assert isinstance(found, OutcomeUnknown)
+    assert isinstance(found.error, TokenEndpointUnavailable)
+    assert found.again
+
+
+def test_a_server_failure_is_worded_whole() -> None:
+    found = outcome(503, {"error": "server_error"})
+    assert isinstance(found, OutcomeUnknown)
+    assert str(found.error) == (
+        f"Token endpoint unavailable (server_error, HTTP 503) {PLACE}. "
+        "It is tried again; if this lasts, look at the authorization server's status page."
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "again", "found"),
+    [
+        (b"", "", False, "no content type: empty"),
+        (b"{}", JSON, False, "application/json: no fields"),
+        (b'{"a": NaN}', JSON, False, "application/json: 10 bytes that are no JSON object"),
+        (b"[1]", JSON, False, "application/json: 3 bytes that are no JSON object"),
+        (b'{"a":' * 99999, JSON, False, "application/json: 499995 bytes that are no JSON object"),
+        (b'{"token": "at", "x": 1}', JSON, False, "application/json: fields token, x"),
+        (b'{"access_token": "a b\\n"}', JSON, False, "application/json: fields access_token"),
+        (
+            b"a=" * 300 + b"&a=1" * 300,
+            "text/plain",
+            False,
+            "text/plain: 1800 bytes that are no JSON object",
+        ),
+        (
+            b"<!DOCTYPE html><style>p{}</style><p>Down for &lt;maintenance",
+            "text/html",
+            True,
+            "text/html: a web page: Down for <maintenance",
+        ),
+    ],
+)
+def test_a_success_without_token_says_what_came(
+    body: bytes, kind: str, again: bool, found: str
+) -> None:
+    result = outcome(200, body, kind)
+    assert isinstance(result, OutcomeUnknown)
+    assert result.again is again
+    assert str(result.error) == (
+        f"No access token in the answer (HTTP 200, {found}) {PLACE}. "
+        "Check that token_url is the token endpoint and not a login page."
+    )
+
+
+VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(SECRET)
+_WORDS = (
+    "access_token expires_in expires_at token_type scope error error_description refresh_token "
+    "ok status message"
+)
+FIELDS = st.sampled_from([*_WORDS.split(), SECRET, REFRESH])
+OBJECTS = st.dictionaries(FIELDS, VALUES | st.lists(VALUES) | st.dictionaries(FIELDS, VALUES))
+BODIES = (
+    st.binary()
+    | st.builds(lambda value: json.dumps(value).encode(), OBJECTS)
+    | st.builds(lambda text: f"<html>{text}{SECRET}".encode("utf-8", "replace"), st.text())
+)
+HEADERS = st.dictionaries(st.sampled_from(["date", "retry-after", "location"]), st.text())
+
+
+@given(st.integers(200, 599), BODIES, st.sampled_from([JSON, "text/html", ""]), HEADERS)
+@example(200, f"<html>{'x' * 60}{SECRET}".encode(), "text/html", {})
+@example(302, b"", "", {"location": f"https://x/{SECRET}"})
+def test_any_answer_is_an_outcome_that_shows_no_secret(
+    status: int, body: bytes, content_type: str, headers: dict[str, str]
+) -> None:
+    found = outcome(status, body, content_type, **headers)
+    assert isinstance(found, Granted | Rejected | NotProcessed | OutcomeUnknown)
+    shown = "" if isinstance(found, Granted) else repr(found) + str(found.error)
+    for secret in (SECRET, REFRESH):
+        assert secret not in shown
+        assert secret[:9] not in shown
