@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_taskflow.api.tracking import SeenKeys, Watermark, field_reader, shown
+from oauth_taskflow.api.tracking import SeenKeys, Watermark, column_reader, field_reader, shown
 from oauth_taskflow.errors import InvalidRecord
 
 
@@ -153,3 +153,20 @@ def test_a_nested_field_and_a_jmespath_are_read_raw_and_decoded() -> None:
     for path, value in (("meta.at", 5), ("max(list)", 9), ("meta.gone", None), ("gone", None)):
         read = field_reader(path)
         assert read(record) == read(raw(record)) == value
+
+
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from(["at", "x"]), st.integers() | st.text() | st.none())
+        | st.integers()
+    )
+)
+def test_a_column_holds_what_its_fields_hold(records: list[Any]) -> None:
+    for path in ("at", "at.x", "at || x"):
+        read, column = field_reader(path), column_reader(path)
+        for form in (records, [raw(record) for record in records]):
+            assert column(form) == [read(record) for record in form]
+
+
+def test_pages_of_mixed_forms_are_read_too() -> None:
+    assert column_reader("at")([raw({"at": 1}), {"at": 2}]) == [1, 2]
