@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextvars import copy_context
 from typing import Generic, TypeVar
 
@@ -57,7 +57,7 @@ class _Handover(Generic[Item]):
             raise self._error
 
 
-def read_ahead(items: Iterator[Item], room: int) -> Iterator[Item]:
+def read_ahead(items: Iterator[Item], room: int) -> Generator[Item, None, None]:
     """``items``, up to ``room`` of them ready and one more in the making in a thread of its own.
 
     Exceptions come out where the item would have come. When the consumer stops early the thread ends after the

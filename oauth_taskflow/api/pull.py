@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -110,13 +111,13 @@ class _Reader:
         records = self._selector.select(read.body, first=sequence.index == 0)
         return sequence.advance(response, read.body, records)
 
-    def one_by_one(self) -> Iterator[Page]:
+    def one_by_one(self) -> Generator[Page, None, None]:
         while self.sequence.request is not None:
             page = self.take(self.fetch(self.sequence.request))
             if page is not None:
                 yield page
 
-    def several_at_once(self, paginator: IndexedPaginator) -> Iterator[Page]:
+    def several_at_once(self, paginator: IndexedPaginator) -> Generator[Page, None, None]:
         """Pages in order, the next ``prefetch`` in flight; what was fetched past the end is thrown away."""
         sequence, width = self.sequence, paginator.prefetch
         page = self.take(self.fetch(sequence.start))
@@ -162,7 +163,7 @@ def pull(
     decode: bool = False,
     on_page: Callable[[Page], None] | None = None,
     ahead: int = 1,
-) -> Iterator[Page]:
+) -> Generator[Page, None, None]:
     """The pages that ``request`` and its successors answer, in order.
 
     While one page is consumed the next ``ahead`` are fetched in a thread; memory is bounded by those. Closing the
@@ -193,14 +194,21 @@ def pull(
     return _observed(pages if single else read_ahead(pages, ahead), on_page)
 
 
-def _observed(pages: Iterator[Page], on_page: Callable[[Page], None] | None) -> Iterator[Page]:
-    for page in pages:
-        if on_page is not None:
-            on_page(page)
-        yield page
+def _observed(
+    pages: Generator[Page, None, None], on_page: Callable[[Page], None] | None
+) -> Generator[Page, None, None]:
+    # Closed by name: a traceback that somebody keeps would keep the fetching thread alive too.
+    with closing(pages):
+        for page in pages:
+            if on_page is not None:
+                on_page(page)
+            yield page
 
 
-def pull_records(session: Fetcher, request: ApiRequest, **options: Any) -> Iterator[Any]:
+def pull_records(
+    session: Fetcher, request: ApiRequest, **options: Any
+) -> Generator[Any, None, None]:
     """Every record of ``pull``, as Python values; ``options`` are those of ``pull``."""
-    for page in pull(session, request, decode=True, **options):
-        yield from page.records
+    with closing(pull(session, request, decode=True, **options)) as pages:
+        for page in pages:
+            yield from page.records

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NoReturn
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -223,7 +223,7 @@ class OAuthSession(requests.Session):
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
         responses: Sequence[ResponseRule] = (),
-    ) -> Iterator[Any]:
+    ) -> Generator[Any, None, None]:
         """Every record of every page, with the engine and the options that the specs use.
 
         Args:

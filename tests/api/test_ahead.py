@@ -76,7 +76,7 @@ def test_stopping_early_closes_the_source_and_ends_the_thread() -> None:
     before = threading.active_count()
     ahead = read_ahead(items(), 1)
     next(ahead)
-    ahead.close()  # type: ignore[attr-defined]  # a generator, promised as an iterator only
+    ahead.close()
     assert closed.is_set()
     assert threading.active_count() == before
 

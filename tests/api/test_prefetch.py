@@ -43,7 +43,7 @@ def test_stopping_early_leaves_no_thread_and_asks_no_further(
         connect(api), ApiRequest("/"), paginate=PageNumbers(prefetch=prefetch), records=ITEMS
     )
     next(pages)
-    pages.close()  # type: ignore[attr-defined]  # a generator, promised as an iterator only
+    pages.close()
     asked = len(api.asked)
     assert threads() == []
     assert asked <= 3 + 2 * prefetch
@@ -80,3 +80,26 @@ def test_prefetched_pages_are_in_flight_together(serve: Serve, connect: Connect)
         3,
     ]
     assert len(api.asked) == 4
+
+
+def test_an_error_of_the_observer_ends_the_thread_while_the_error_is_kept(
+    serve: Serve, connect: Connect
+) -> None:
+    def observe(page: object) -> None:
+        raise LookupError("not this one")
+
+    api = serve(lambda asked: {"items": [{"id": int(asked.query["page"])}]})
+    pages = pull(
+        connect(api), ApiRequest("/"), paginate=PageNumbers(), records=ITEMS, on_page=observe
+    )
+    with pytest.raises(LookupError) as kept:
+        next(pages)
+    assert (threads(), str(kept.value)) == ([], "not this one")
+
+
+def test_stopping_the_records_early_ends_the_thread(serve: Serve, connect: Connect) -> None:
+    api = serve(lambda asked: {"items": [{"id": int(asked.query["page"])}]})
+    records = connect(api).paginate("/", records="items", paginate=PageNumbers())
+    assert next(records) == {"id": 1}
+    records.close()
+    assert threads() == []
