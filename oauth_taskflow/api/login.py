@@ -55,6 +55,11 @@ class Login:
     cert: str | tuple[str, str] | None = None
     proxies: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def where(self) -> str:
+        """For error messages: the redacted URL."""
+        return f"at {redact_url(self.url)}"
+
 
 class LoginSource:
     """A token source that logs in, remembers the token and logs in again when it was refused.
@@ -104,15 +109,11 @@ class LoginSource:
         if self._refusal is not None and self._clock.now() < self._refusal[0]:
             raise copy.copy(self._refusal[1])
         try:
-            self._token = self._read(*self._answer())
+            self._token = _token_in(self._login, *self._answer())
         except TokenRequestRejected as error:
             self._refusal = (self._clock.now() + _REFUSAL_HOLDS, error)
             raise
         return self._token
-
-    @property
-    def _where(self) -> str:
-        return f"at {redact_url(self._login.url)}"
 
     def _answer(self) -> tuple[requests.Response, float]:
         """The first answer that is neither a network failure nor transient, and when its request began."""
@@ -153,7 +154,7 @@ class LoginSource:
     def _no_answer(self, error: requests.RequestException) -> TokenEndpointUnavailable:
         request = requests.Request("POST", self._login.url).prepare()
         reason = network_error(error, request, retryable=True).what
-        return TokenEndpointUnavailable(f"Login failed: {reason}", where=self._where)
+        return TokenEndpointUnavailable(f"Login failed: {reason}", where=self._login.where)
 
     def _unavailable(self, response: requests.Response) -> TokenEndpointUnavailable | None:
         status, headers = response.status_code, response.headers
@@ -161,55 +162,9 @@ class LoginSource:
             return None
         return TokenEndpointUnavailable(
             f"Login answered HTTP {status}",
-            where=self._where,
+            where=self._login.where,
             retry_after=_RETRY.named_wait(status, headers, self._clock.now()),
         )
-
-    def _read(self, response: requests.Response, began: float) -> Token:
-        if not 200 <= response.status_code < 300:
-            raise self._rejection(response)
-        try:
-            body = Body.of(response)
-            token = body.find(self._login.token_path)
-        except InvalidRecord as error:
-            raise InvalidTokenResponse(
-                "The login answer is no JSON", where=self._where, hint="Check the login URL."
-            ) from error
-        if not isinstance(token, str) or not token:
-            names = body.decoded()
-            keys = ", ".join(map(str, names)) if isinstance(names, dict) else "no mapping"
-            raise InvalidTokenResponse(
-                f"The login answer holds no token at {self._login.token_path!r}",
-                where=self._where,
-                hint=f"It has: {keys}. Correct token_path in the connection.",
-            )
-        return Token(token, obtained_at=began, expires_at=self._expires_at(token, body, began))
-
-    def _rejection(self, response: requests.Response) -> TokenRequestRejected:
-        secrets = list(self._login.fields.values())
-        text = " ".join(redact_text(response.text[: _SHOWN * 4], secrets).split())
-        return TokenRequestRejected(
-            error="login_refused",
-            status=response.status_code,
-            where=self._where,
-            description=text[:_SHOWN],
-            hint="Check the login URL and the login fields of the connection.",
-        )
-
-    def _expires_at(self, token: str, body: Body, began: float) -> float | None:
-        if self._login.lifetime is not None:
-            return began + self._login.lifetime
-        seconds: Any = body.find(self._login.expires_path)
-        if not seconds:
-            return jwt_expiry(token)
-        try:
-            return began + float(seconds)  # several servers send the number as text
-        except (TypeError, ValueError) as error:
-            raise InvalidTokenResponse(
-                f"The lifetime at {self._login.expires_path!r} of the login answer is not a number of seconds",
-                where=self._where,
-                hint="Correct expires_path, or set token_lifetime in the connection.",
-            ) from error
 
 
 def jwt_expiry(token: str) -> float | None:
@@ -226,3 +181,52 @@ def jwt_expiry(token: str) -> float | None:
     if isinstance(expiry, bool) or not isinstance(expiry, int | float):
         return None
     return float(expiry)
+
+
+def _token_in(login: Login, response: requests.Response, began: float) -> Token:
+    if not 200 <= response.status_code < 300:
+        raise _rejection(login, response)
+    try:
+        body = Body.of(response)
+        token = body.find(login.token_path)
+    except InvalidRecord as error:
+        raise InvalidTokenResponse(
+            "The login answer is no JSON", where=login.where, hint="Check the login URL."
+        ) from error
+    if not isinstance(token, str) or not token:
+        names = body.decoded()
+        keys = ", ".join(map(str, names)) if isinstance(names, dict) else "no mapping"
+        raise InvalidTokenResponse(
+            f"The login answer holds no token at {login.token_path!r}",
+            where=login.where,
+            hint=f"It has: {keys}. Correct token_path in the connection.",
+        )
+    return Token(token, obtained_at=began, expires_at=_expires_at(login, token, body, began))
+
+
+def _rejection(login: Login, response: requests.Response) -> TokenRequestRejected:
+    secrets = list(login.fields.values())
+    text = " ".join(redact_text(response.text[: _SHOWN * 4], secrets).split())
+    return TokenRequestRejected(
+        error="login_refused",
+        status=response.status_code,
+        where=login.where,
+        description=text[:_SHOWN],
+        hint="Check the login URL and the login fields of the connection.",
+    )
+
+
+def _expires_at(login: Login, token: str, body: Body, began: float) -> float | None:
+    if login.lifetime is not None:
+        return began + login.lifetime
+    seconds: Any = body.find(login.expires_path)
+    if not seconds:
+        return jwt_expiry(token)
+    try:
+        return began + float(seconds)  # several servers send the number as text
+    except (TypeError, ValueError) as error:
+        raise InvalidTokenResponse(
+            f"The lifetime at {login.expires_path!r} of the login answer is not a number of seconds",
+            where=login.where,
+            hint="Correct expires_path, or set token_lifetime in the connection.",
+        ) from error
