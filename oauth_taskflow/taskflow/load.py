@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import re
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,9 @@ from airflow.sdk import DAG, get_parsing_context
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.specs.check import SUFFIXES, check_file, check_paths, spec_files
 from oauth_taskflow.specs.model import Spec
+from oauth_taskflow.specs.problem import Problem
+from oauth_taskflow.taskflow.broken_spec import BrokenSpecDag
 from oauth_taskflow.taskflow.factory import build_dag
-
-PROBLEMS_DAG_ID = "oauth_taskflow_spec_problems"
 
 
 def load_specs(namespace: MutableMapping[str, Any], folder: str | Path = ".") -> list[DAG]:
@@ -25,8 +27,8 @@ def load_specs(namespace: MutableMapping[str, Any], folder: str | Path = ".") ->
     A relative ``folder`` is looked for beside the DAG file, then beside the folder the DAG file is in. When Airflow
     runs a task it names the DAG it wants (``airflow.sdk.get_parsing_context``), and only that one is built.
 
-    A spec with problems is left out; the others load, and all problems together become one Airflow import error with
-    ``file:line:col``.
+    A spec with problems is left out; the others load, and its problems become an Airflow import error under the
+    spec's own file, each with ``file:line:col``.
 
     Raises:
         SpecError: the folder does not exist.
@@ -38,8 +40,9 @@ def load_specs(namespace: MutableMapping[str, Any], folder: str | Path = ".") ->
         dags = [build_dag(spec) for spec in specs]
     for dag in dags:
         namespace[f"dag_{dag.dag_id}"] = dag
-    if problems:
-        namespace[PROBLEMS_DAG_ID] = _ProblemsDag(problems)
+    for path, found in groupby(problems, key=attrgetter("path")):
+        broken = BrokenSpecDag(path, list(found))
+        namespace[broken.dag_id] = broken
     return dags
 
 
@@ -58,23 +61,9 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-class _ProblemsDag(DAG):
-    """Stands for the specs that could not be loaded: Airflow validates every DAG of a file, and this one never passes.
-
-    Raising from the DAG file itself would take the good specs down too.
-    """
-
-    def __init__(self, problems: Sequence[Any]) -> None:
-        super().__init__(PROBLEMS_DAG_ID, schedule=None)
-        self._spec_error = SpecError(problems)
-
-    def validate(self) -> None:
-        raise self._spec_error
-
-
-def _all_specs(root: Path) -> tuple[list[Spec], list[Any]]:
+def _all_specs(root: Path) -> tuple[list[Spec], list[Problem]]:
     specs: list[Spec] = []
-    problems: list[Any] = []
+    problems: list[Problem] = []
     for result in check_paths([root]):
         errors = [problem for problem in result.problems if problem.is_error]
         problems += errors
@@ -83,7 +72,7 @@ def _all_specs(root: Path) -> tuple[list[Spec], list[Any]]:
     return specs, problems
 
 
-def _wanted_spec(root: Path, dag_id: str) -> tuple[list[Spec], list[Any]]:
+def _wanted_spec(root: Path, dag_id: str) -> tuple[list[Spec], list[Problem]]:
     for path in _candidates(root, dag_id):
         result = check_file(path)
         errors = [problem for problem in result.problems if problem.is_error]

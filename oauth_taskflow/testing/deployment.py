@@ -168,19 +168,14 @@ class AirflowDeployment:
         Raises:
             DeploymentFailed: it has not within ``timeout`` seconds; import errors are in the message.
         """
-        deadline = time.monotonic() + timeout
-        while not self._knows(dag_id):
-            if time.monotonic() > deadline:
-                msg = f"DAG {dag_id!r} is not there: {self.call('GET', '/importErrors')}"
-                raise DeploymentFailed(msg)
-            time.sleep(0.5)
+        self._found("GET", f"/dags/{dag_id}/details", None, timeout)
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
         """Unpause ``dag_id`` as soon as it is there and start a run; its run id."""
-        self.wait_for_dag(dag_id)
-        self.call("PATCH", f"/dags/{dag_id}?update_mask=is_paused", {"is_paused": False})
+        self._found("PATCH", f"/dags/{dag_id}?update_mask=is_paused", {"is_paused": False}, 90.0)
         body = {"logical_date": None, "conf": dict(conf or {})}
-        return str(self.call("POST", f"/dags/{dag_id}/dagRuns", body)["dag_run_id"])
+        # The row of a DAG is stored before the version that can be run.
+        return str(self._found("POST", f"/dags/{dag_id}/dagRuns", body, 30.0)["dag_run_id"])
 
     def wait(self, dag_id: str, run_id: str, timeout: float = 300.0) -> str:
         """The run's final state, ``success`` or ``failed``.
@@ -208,14 +203,19 @@ class AirflowDeployment:
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
         return self.call("GET", f"{path}?map_index={map_index}&deserialize=true")["value"]
 
-    def _knows(self, dag_id: str) -> bool:
-        try:
-            self.call("GET", f"/dags/{dag_id}")
-        except urllib.error.HTTPError as error:
-            if error.code != 404:
-                raise
-            return False
-        return True
+    def _found(self, method: str, path: str, body: Any, timeout: float) -> Any:
+        """The answer of ``call`` once it is no longer 404."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                return self.call(method, path, body)
+            except urllib.error.HTTPError as error:
+                if error.code != 404:
+                    raise
+            if time.monotonic() > deadline:
+                msg = f"{path} is not there: {self.call('GET', '/importErrors')}"
+                raise DeploymentFailed(msg)
+            time.sleep(0.5)
 
     def _healthy(self) -> bool:
         try:
@@ -236,8 +236,12 @@ class AirflowDeployment:
         )
         if self._token is not None:
             request.add_header("Authorization", f"Bearer {self._token}")
-        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310 - see above
-            return json.loads(response.read() or b"null")
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310 - see above
+                return json.loads(response.read() or b"null")
+        except urllib.error.HTTPError as error:
+            error.msg = f"{error.msg}: {error.read().decode(errors='replace')[:500]}"
+            raise
 
 
 def _settings(home: Path, dags: Path, port: int, parallelism: int) -> dict[str, str]:
@@ -254,7 +258,8 @@ def _settings(home: Path, dags: Path, port: int, parallelism: int) -> dict[str, 
         "AIRFLOW__CORE__PARALLELISM": str(parallelism),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / _PASSWORDS_FILE),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{_USER}:admin",
-        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "2",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "60",
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
         "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",

@@ -112,6 +112,11 @@ class Vault:
             return None
         return token
 
+    def issued(self) -> list[str]:
+        """Every access and refresh token given out so far, for tests that look for them where they must not be."""
+        with self.lock:
+            return [*self._access, *self._families]
+
     def start_family(self, client_id: str, subject: str, scope: str) -> str:
         """The first refresh token of a new family: what a consent yields."""
         value = secrets.token_urlsafe(24)

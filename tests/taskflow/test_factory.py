@@ -58,7 +58,7 @@ def test_each_endpoint_declares_its_asset(tmp_path: Path) -> None:
 
 def test_arguments_of_the_caller_win(tmp_path: Path) -> None:
     dag = build_dag(write_spec(tmp_path), schedule="@daily", tags=["mine"], dag_id="other")
-    assert (dag.dag_id, dag.schedule, dag.tags) == ("other", "@daily", {"mine"})
+    assert (dag.dag_id, str(dag.schedule), set(dag.tags)) == ("other", "@daily", {"mine"})
 
 
 def test_the_dag_survives_airflows_serialisation(tmp_path: Path) -> None:
@@ -95,7 +95,8 @@ def test_a_dag_with_an_incremental_endpoint_gets_real_data_intervals(
 
 def test_a_schedule_of_assets_takes_names_and_uris(tmp_path: Path) -> None:
     path = write_spec(tmp_path, schedule="{assets: [crm/contacts, 's3://lake/raw']}")
-    refs = list(build_dag(path).timetable.asset_condition.objects)
+    condition: Any = build_dag(path).timetable.asset_condition
+    refs = list(condition.objects)
     assert [type(ref) for ref in refs] == [AssetNameRef, Asset]
 
 
@@ -109,7 +110,7 @@ def test_bare_dates_are_in_the_zone_of_the_spec(tmp_path: Path) -> None:
     dag = build_dag(path)
     assert dag.start_date is not None
     assert dag.start_date.isoformat() == "2026-06-30T22:00:00+00:00"
-    assert str(dag.timezone) == "Timezone('Europe/Berlin')"
+    assert str(dag.timezone) == "Europe/Berlin"
     assert dag.end_date is not None
     assert dag.end_date.isoformat() == "2026-08-01T00:00:00+00:00"
     assert dag.dagrun_timeout == timedelta(hours=6)

@@ -10,7 +10,7 @@ from airflow.dag_processing.dagbag import BundleDagBag
 
 from oauth_taskflow import load_specs
 from oauth_taskflow.errors import SpecError
-from oauth_taskflow.taskflow.load import PROBLEMS_DAG_ID
+from oauth_taskflow.taskflow.broken_spec import BrokenSpecDag
 from tests.taskflow.specs_folder import write_spec
 
 LOADER = """\
@@ -39,6 +39,10 @@ def namespace(folder: Path) -> dict[str, Any]:
     return {"__file__": str(folder / "dags.py")}
 
 
+def broken_specs(found: dict[str, Any]) -> list[BrokenSpecDag]:
+    return [value for value in found.values() if isinstance(value, BrokenSpecDag)]
+
+
 def test_airflow_finds_one_dag_per_spec(folder: Path, airflow_home: Path) -> None:
     found = bag(folder)
     assert sorted(found.dags) == ["crm", "erp"]
@@ -54,12 +58,22 @@ def test_a_broken_spec_leaves_the_others_alive_and_is_an_import_error(
     (folder / "unreadable.yaml").write_text("a: [\n")
     found = bag(folder)
     assert sorted(found.dags) == ["crm", "erp"]
-    assert len(found.import_errors) == 1
-    (message,) = found.import_errors.values()
+    # Under the specs' own names: under dags.py they would take its good DAGs out of scheduling.
+    assert sorted(found.import_errors) == ["broken.yaml", "unreadable.yaml"]
+    message = found.import_errors["broken.yaml"]
     assert f"{broken}:13:5: error: endpoints.countries" in message
     assert "Did you mean 'request'?" in message
-    assert f"{folder / 'unreadable.yaml'}:" in message
-    assert PROBLEMS_DAG_ID not in found.dags
+    assert f"{folder / 'unreadable.yaml'}:" in found.import_errors["unreadable.yaml"]
+
+
+def test_a_broken_spec_outside_the_bundle_is_filed_under_its_whole_path(
+    folder: Path, tmp_path: Path, airflow_home: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "bad.yaml").write_text("version: 1\n")
+    (folder / "dags.py").write_text(LOADER.replace("dag_specs/", str(elsewhere)))
+    assert list(bag(folder).import_errors) == [str(elsewhere / "bad.yaml")]
 
 
 def test_two_specs_of_one_dag_id_are_refused_and_the_rest_loads(
@@ -81,7 +95,7 @@ def test_a_task_run_builds_the_wanted_dag_only(
         monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_TASK_ID", "countries")
         found = namespace(folder)
         assert [dag.dag_id for dag in load_specs(found, folder)] == [dag_id]
-        assert PROBLEMS_DAG_ID not in found
+        assert broken_specs(found) == []
 
 
 def test_a_wanted_dag_whose_spec_broke_since_is_reported(
@@ -93,7 +107,7 @@ def test_a_wanted_dag_whose_spec_broke_since_is_reported(
     found = namespace(folder)
     assert load_specs(found, ".") == []
     with pytest.raises(SpecError, match=r"crm\.yaml:1:10"):
-        found[PROBLEMS_DAG_ID].validate()
+        broken_specs(found)[0].validate()
 
 
 def test_a_wanted_dag_of_another_file_is_left_to_it(
@@ -102,7 +116,7 @@ def test_a_wanted_dag_of_another_file_is_left_to_it(
     monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "somebody_elses")
     found = namespace(folder)
     assert load_specs(found, ".") == []
-    assert PROBLEMS_DAG_ID not in found
+    assert broken_specs(found) == []
 
 
 def test_the_folder_is_found_beside_the_dag_file_or_around_it(folder: Path) -> None:

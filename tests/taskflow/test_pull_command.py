@@ -1,0 +1,149 @@
+"""``airflow oauth pull`` as a person runs it."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oauth_taskflow.taskflow.cli import get_cli_commands
+from oauth_taskflow.taskflow.pull_command import pull
+from oauth_taskflow.testing import OAuthTestServer
+from tests.taskflow.conftest import SetConnection
+from tests.taskflow.specs_folder import write_spec
+
+Refusal = tuple[int, str]
+
+
+@pytest.fixture
+def spec(tmp_path: Path, oauth_server: OAuthTestServer, set_connection: SetConnection) -> Path:
+    """A spec with a connection to the test server."""
+    set_connection("crm", oauth_server.connection())
+    return write_spec(tmp_path)
+
+
+def arguments(spec: Path, **given: Any) -> Namespace:
+    nothing = dict.fromkeys(("endpoint", "output", "set", "since", "until"))
+    return Namespace(spec=str(spec), **{**nothing, **given})
+
+
+def refused(capsys: pytest.CaptureFixture[str], spec: Path, **given: Any) -> Refusal:
+    with pytest.raises(SystemExit) as caught:
+        pull(arguments(spec, **given))
+    assert isinstance(caught.value.code, int)
+    return caught.value.code, capsys.readouterr().err
+
+
+def test_every_endpoint_is_pulled_into_the_folder_given(
+    spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pull(arguments(spec, output=str(tmp_path / "mine")))
+    shown = capsys.readouterr().out
+    manifests = sorted((tmp_path / "mine").rglob("_manifest.json"))
+    folders = [str(path.parent.relative_to(tmp_path / "mine")) for path in manifests]
+    assert folders == [
+        "airports/map_index=0",
+        "airports/map_index=1",
+        "airports/map_index=2",
+        "countries",
+        "regions/map_index=0",
+        "regions/map_index=1",
+    ]
+    rows = [json.loads(path.read_text())["rows"] for path in manifests[:3]]
+    assert f"{sum(rows):,}" in shown
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_wanted_endpoint_brings_its_parents_and_nothing_else(spec: Path, tmp_path: Path) -> None:
+    pull(arguments(spec, endpoint=["airports"], output=str(tmp_path / "mine")))
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["airports", "countries"]
+
+
+def test_params_are_set_and_windows_named_on_the_command_line(
+    spec: Path, tmp_path: Path, oauth_server: OAuthTestServer
+) -> None:
+    text = spec.read_text().replace(
+        "request: {path: /countries}",
+        'request: {path: /page/airports, params: {country: "{{ params.country }}", '
+        'updated_since: "{{ window.start }}", updated_before: "{{ window.end }}"}}\n'
+        "    incremental: {field: updated_at, start: 2025-01-01, format: date}",
+    )
+    spec.write_text(text.replace("schedule: null", "schedule: null\nparams: {country: US}"))
+    pull(
+        arguments(
+            spec,
+            endpoint=["countries"],
+            output=str(tmp_path / "mine"),
+            set=["country=NZ"],
+            since="2026-02-01",
+            until="2026-03-01",
+        )
+    )
+    call = next(call for call in oauth_server.requests if call.path == "/page/airports")
+    assert call.params == {
+        "country": "NZ",
+        "updated_since": "2026-02-01",
+        "updated_before": "2026-03-01",
+    }
+
+
+def test_a_spec_with_problems_shows_them_all_and_exits_1(
+    spec: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec.write_text(spec.read_text().replace("path: /countries}", "pth: /countries}"))
+    code, shown = refused(capsys, spec)
+    assert code == 1
+    assert "Did you mean 'path'?" in shown
+    assert shown.endswith(f"{spec} cannot be pulled: correct the problems above.\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"endpoint": ["airprots"]}, "no endpoint 'airprots'. Did you mean 'airports'?"),
+        ({"endpoint": ["x"]}, "no endpoint 'x'. It has: countries, airports, regions."),
+        ({"set": ["region"]}, "--set takes KEY=VALUE, not 'region'."),
+        ({"set": ["region=eu"]}, "no param 'region'. It has: none."),
+        (
+            {"since": "yesterday"},
+            "--since takes an ISO 8601 time such as 2026-01-31, not 'yesterday'.",
+        ),
+    ],
+)
+def test_wrong_arguments_exit_2_and_say_what_is_right(
+    spec: Path, capsys: pytest.CaptureFixture[str], given: dict[str, Any], message: str
+) -> None:
+    code, shown = refused(capsys, spec, **given)
+    assert (code, message in shown) == (2, True), shown
+
+
+def test_a_value_that_is_no_yaml_is_refused_without_being_shown(
+    spec: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec.write_text(spec.read_text().replace("schedule: null", "schedule: null\nparams: {a: 1}"))
+    code, shown = refused(capsys, spec, set=["a=[s3cret"])
+    assert code == 2
+    assert "The value of --set a=… is not readable as YAML." in shown
+    assert "s3cret" not in shown
+
+
+def test_a_failing_endpoint_exits_1_with_the_typed_error(
+    spec: Path, tmp_path: Path, oauth_server: OAuthTestServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    oauth_server.fault("/countries", status=404, times=1)
+    code, shown = refused(capsys, spec, output=str(tmp_path / "mine"))
+    assert code == 1
+    assert "404" in shown
+    assert "Traceback" not in shown
+    assert not list((tmp_path / "mine").rglob("part-*"))
+
+
+def test_the_command_is_registered_with_its_options() -> None:
+    (group,) = get_cli_commands()
+    (command,) = group.subcommands  # type: ignore[union-attr]  # a group, not a command
+    flags = [argument.flags[0] for argument in command.args]
+    assert (group.name, command.name) == ("oauth", "pull")
+    assert flags == ["spec", "--endpoint", "--output", "--set", "--since", "--until"]
