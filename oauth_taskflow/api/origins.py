@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
@@ -18,6 +19,7 @@ from oauth_taskflow.redaction import redact_url
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 # Parsers disagree about these: one reads a path where another reads a host.
 _AMBIGUOUS = re.compile(r"[\x00-\x20\x7f\\]")
+_UNCLEAR = "user information or ambiguous characters in the URL"
 
 
 def _host_name(host: str) -> str:
@@ -53,19 +55,27 @@ class Origin:
                 differently.
         """
         parts = urlsplit(url)
-        if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
-            msg = "not an absolute http or https URL"
-            raise ValueError(msg)
-        if "@" in parts.netloc or _AMBIGUOUS.search(parts.netloc) or "\\" in url:
-            msg = "user information or ambiguous characters in the URL"
-            raise ValueError(msg)
-        port = parts.port if parts.port is not None else _DEFAULT_PORTS[parts.scheme]
-        return cls(parts.scheme, _host_name(parts.hostname), port)
+        if "\\" in url:
+            raise ValueError(_UNCLEAR)
+        return _origin(parts.scheme, parts.netloc)
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port == _DEFAULT_PORTS[self.scheme] else f":{self.port}"
         return f"{self.scheme}://{host}{port}"
+
+
+# A session asks for every request, and nearly always about the same host.
+@lru_cache(maxsize=256)
+def _origin(scheme: str, netloc: str) -> Origin:
+    parts = SplitResult(scheme, netloc, "", "", "")
+    if scheme not in _DEFAULT_PORTS or not parts.hostname:
+        msg = "not an absolute http or https URL"
+        raise ValueError(msg)
+    if "@" in netloc or _AMBIGUOUS.search(netloc):
+        raise ValueError(_UNCLEAR)
+    port = parts.port if parts.port is not None else _DEFAULT_PORTS[scheme]
+    return Origin(scheme, _host_name(parts.hostname), port)
 
 
 def _as_https(parts: SplitResult) -> str:
