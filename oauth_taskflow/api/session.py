@@ -59,13 +59,16 @@ class _SessionAuth(AuthBase):
 
     def __init__(self, auth: AuthBase | Credentials) -> None:
         self.auth = auth
+        # Once, not with every request: asking whether an object fulfils a protocol takes microseconds.
+        self._own = auth if isinstance(auth, Credentials) else None
+        self._plain = None if isinstance(auth, Credentials) else auth
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
-        if isinstance(self.auth, Credentials):
-            setattr(r, self.MARK, True)
-            return r
-        signed: requests.PreparedRequest = self.auth(r)
-        return signed
+        if self._plain is not None:
+            signed: requests.PreparedRequest = self._plain(r)
+            return signed
+        setattr(r, self.MARK, True)
+        return r
 
     def __repr__(self) -> str:
         return repr(self.auth)
@@ -73,7 +76,7 @@ class _SessionAuth(AuthBase):
     def of(self, request: requests.PreparedRequest) -> Credentials:
         """The credentials to put on ``request``: the session's own, or none."""
         marked = getattr(request, self.MARK, False)
-        return self.auth if marked and isinstance(self.auth, Credentials) else NoAuth()
+        return self._own if marked and self._own is not None else NoAuth()
 
 
 class OAuthSession(requests.Session):
