@@ -18,10 +18,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from oauth_taskflow.api.durations import duration_seconds
 from oauth_taskflow.api.options import RateLimit
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.errors import ApiError
+from oauth_taskflow.iso8601 import duration_seconds
 
 # Position in the ring and the time before which nobody starts, then the ring.
 _HEAD = struct.Struct("<qd")

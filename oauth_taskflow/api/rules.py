@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import requests
 
 from oauth_taskflow.api.body import Body
-from oauth_taskflow.api.durations import duration_seconds
 from oauth_taskflow.api.options import Action, ResponseRule
 from oauth_taskflow.errors import ApiError
+from oauth_taskflow.iso8601 import duration_seconds
 
 
 @dataclass(frozen=True)

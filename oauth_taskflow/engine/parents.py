@@ -55,30 +55,6 @@ def for_each_options(endpoint: Endpoint) -> dict[str, ForEachOptions]:
     return options
 
 
-def parent_names(endpoint: Endpoint) -> list[str]:
-    """The endpoints whose records ``endpoint`` repeats over, each once."""
-    named = (option.endpoint for option in for_each_options(endpoint).values())
-    return list(dict.fromkeys(parent for parent in named if parent is not None))
-
-
-def pulling_order(endpoints: Mapping[str, Endpoint]) -> list[str]:
-    """The endpoint names with every parent before its children, otherwise as written.
-
-    A cycle cannot be ordered; ``specs.rules`` refuses it before.
-    """
-    order: dict[str, None] = {}
-
-    def place(name: str) -> None:
-        if name not in order:
-            for parent in parent_names(endpoints[name]):
-                place(parent)
-            order[name] = None
-
-    for name in endpoints:
-        place(name)
-    return list(order)
-
-
 def items(
     options: Mapping[str, ForEachOptions],
     parents: Mapping[str, Sequence[ParentFile]],

@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-from oauth_taskflow.api.durations import duration_seconds
 from oauth_taskflow.api.options import Incremental
-from oauth_taskflow.engine.durations import add_duration
 from oauth_taskflow.errors import SpecError
+from oauth_taskflow.iso8601 import add_duration, duration_seconds, parse_instant
 
 
 @dataclass(frozen=True)
@@ -36,18 +35,6 @@ class Window:
     until: datetime
     start: str | int
     end: str | int
-
-
-def parse_instant(text: str) -> datetime:
-    """An ISO 8601 date or date-time as aware UTC; without a zone it is UTC.
-
-    Raises:
-        ValueError: the text is neither.
-    """
-    moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
-    if moment.tzinfo is None:
-        return moment.replace(tzinfo=timezone.utc)
-    return moment.astimezone(timezone.utc)
 
 
 def format_instant(moment: datetime, style: str) -> str | int:

@@ -271,9 +271,9 @@ class Spec(Struct, frozen=True, kw_only=True):
 
 
 def parent_names(endpoint: Endpoint) -> list[str]:
-    """The endpoints whose records ``endpoint`` is repeated over, in the order of its ``for_each``."""
+    """The endpoints whose records ``endpoint`` is repeated over, each once, in the order of its ``for_each``."""
     named = [
         over.endpoint if isinstance(over, ForEachOptions) else over
         for over in endpoint.for_each.values()
     ]
-    return [name for name in named if isinstance(name, str)]
+    return list(dict.fromkeys(name for name in named if isinstance(name, str)))

@@ -13,11 +13,18 @@ from airflow.sdk import DAG, Asset, BaseOperator
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from pendulum import FixedTimezone, Timezone
 
-from oauth_taskflow.api.durations import duration_seconds
-from oauth_taskflow.engine.parents import for_each_options, items, parent_names, pulling_order
+from oauth_taskflow.engine.parents import for_each_options, items
 from oauth_taskflow.errors import SpecError
+from oauth_taskflow.iso8601 import duration_seconds
 from oauth_taskflow.specs.check import check_file
-from oauth_taskflow.specs.model import AssetSchedule, DagSpec, Endpoint, Spec, TaskOptions
+from oauth_taskflow.specs.model import (
+    AssetSchedule,
+    DagSpec,
+    Endpoint,
+    Spec,
+    TaskOptions,
+    parent_names,
+)
 from oauth_taskflow.taskflow.operators import EndpointOperator, ParentBatchesOperator
 
 EndpointTask = BaseOperator | MappedOperator
@@ -52,7 +59,7 @@ def endpoint_tasks(spec: Spec | str | Path) -> dict[str, EndpointTask]:
     """
     checked = _checked(spec)
     tasks: dict[str, EndpointTask] = {}
-    for name in pulling_order(checked.endpoints):
+    for name in checked.order:
         tasks[name] = _endpoint_task(checked, name, tasks)
     return tasks
 

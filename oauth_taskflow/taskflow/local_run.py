@@ -16,13 +16,11 @@ from oauth_taskflow.engine.parents import (
     for_each_options,
     items,
     label,
-    parent_names,
-    pulling_order,
 )
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
 from oauth_taskflow.engine.summary import Summary
 from oauth_taskflow.engine.windows import Interval
-from oauth_taskflow.specs.model import Spec
+from oauth_taskflow.specs.model import Spec, parent_names
 from oauth_taskflow.taskflow.storage import open_path
 
 
@@ -84,7 +82,7 @@ def with_parents(spec: Spec, wanted: Sequence[str]) -> list[str]:
 
     for name in wanted or spec.endpoints:
         add(name)
-    return [name for name in pulling_order(spec.endpoints) if name in needed]
+    return [name for name in spec.order if name in needed]
 
 
 def utc_now() -> datetime:

@@ -16,8 +16,9 @@ from rich.table import Table
 
 from oauth_taskflow.api.page import Page
 from oauth_taskflow.engine.summary import Summary
-from oauth_taskflow.engine.windows import Interval, parse_instant
+from oauth_taskflow.engine.windows import Interval
 from oauth_taskflow.errors import OAuthTaskflowError
+from oauth_taskflow.iso8601 import parse_instant
 from oauth_taskflow.specs.check import check_file
 from oauth_taskflow.specs.model import Spec
 from oauth_taskflow.taskflow.local_run import LocalRun, Observer, run_locally, utc_now, with_parents
@@ -151,10 +152,10 @@ def _params(spec: Spec, settings: Sequence[str]) -> dict[str, Any]:
 def _instant(option: str, text: str | None) -> Any:
     if text is None:
         return None
-    try:
-        return parse_instant(text)
-    except ValueError:
+    moment = parse_instant(text)
+    if moment is None:
         _exit(WRONG_ARGUMENTS, f"{option} takes an ISO 8601 time such as 2026-01-31, not {text!r}.")
+    return moment
 
 
 def _exit(status: int, message: str) -> NoReturn:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
-from oauth_taskflow.api.durations import duration_seconds
 from oauth_taskflow.api.retry import ResetDialect, RetryPolicy, retry_after
+from oauth_taskflow.iso8601 import duration_seconds
 
 NOW = 1_800_000_000.0  # Fri, 15 Jan 2027 08:00:00 GMT
 DATE = "Fri, 15 Jan 2027 08:00:00 GMT"

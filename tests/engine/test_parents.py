@@ -14,8 +14,6 @@ from oauth_taskflow.engine.parents import (
     for_each_options,
     items,
     label,
-    parent_names,
-    pulling_order,
     scopes,
 )
 from oauth_taskflow.errors import ApiError
@@ -41,17 +39,6 @@ def test_the_three_spellings_of_for_each_mean_what_they_say() -> None:
     assert options["a"] == ForEachOptions(endpoint="parent")
     assert options["b"] == ForEachOptions(values=["x", 1])
     assert options["c"].batch == 7
-
-
-def test_parents_come_before_their_children_and_the_rest_as_written() -> None:
-    endpoints = {
-        "notes": Endpoint(for_each={"c": "contacts", "o": "owners"}),
-        "deals": Endpoint(for_each={"r": ["eu"]}),
-        "contacts": Endpoint(),
-        "owners": Endpoint(for_each={"c": "contacts"}),
-    }
-    assert parent_names(endpoints["notes"]) == ["contacts", "owners"]
-    assert pulling_order(endpoints) == ["contacts", "owners", "notes", "deals"]
 
 
 def test_lists_multiply() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from oauth_taskflow.api.options import Incremental
-from oauth_taskflow.specs.instants import duration_length, parse_instant
+from oauth_taskflow.iso8601 import duration_length, parse_instant
 from oauth_taskflow.specs.model import DagSpec
 from oauth_taskflow.specs.problem import Finding, nearest
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule

@@ -8,7 +8,7 @@ from datetime import timezone, tzinfo
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from oauth_taskflow.specs.instants import parse_instant
+from oauth_taskflow.iso8601 import parse_instant
 from oauth_taskflow.specs.model import AssetSchedule
 from oauth_taskflow.specs.problem import Finding, nearest
 from oauth_taskflow.specs.rules.registry import Findings, SpecView, files_rule, spec_rule

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_taskflow.specs.instants import duration_length, parse_instant
+from oauth_taskflow.iso8601 import add_duration, duration_length, parse_instant
 
 UTC = timezone.utc
 
@@ -59,3 +59,19 @@ def test_what_python_writes_comes_back_equal(moment: datetime) -> None:
 )
 def test_a_duration_has_a_length(text: str, seconds: float | None) -> None:
     assert duration_length(text) == seconds
+
+
+def test_months_are_stepped_from_the_moment_itself() -> None:
+    start = datetime(2026, 1, 31, tzinfo=UTC)
+    found = [add_duration(start, "P1M", times).strftime("%m-%d") for times in (1, 2, 13, -2)]
+    assert found == ["02-28", "03-31", "02-28", "11-30"]
+
+
+def test_a_step_of_both_kinds_adds_both() -> None:
+    start = datetime(2026, 1, 31, tzinfo=UTC)
+    assert add_duration(start, "P1MT1H") == datetime(2026, 2, 28, 1, tzinfo=UTC)
+
+
+def test_stepping_by_something_else_is_refused() -> None:
+    with pytest.raises(ValueError, match="is no ISO 8601 duration such as P1M"):
+        add_duration(datetime(2026, 1, 1, tzinfo=UTC), "2026-01-01")

@@ -1,0 +1,99 @@
+"""ISO 8601 instants and durations as texts, without the cost of a date library at DAG-parse time."""
+
+from __future__ import annotations
+
+import calendar
+import re
+from datetime import datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
+from typing import NamedTuple
+
+_DATE = re.compile(
+    r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{3}|\.\d{6})?)?(Z|[+-]\d{2}:\d{2})?)?\Z",
+    re.ASCII,
+)
+_DURATION = re.compile(
+    r"P(?=.)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?"
+    r"(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?\Z",
+    re.ASCII,
+)
+_YEAR, _MONTH, _WEEK, _DAY, _HOUR, _MINUTE = 365 * 86400, 30 * 86400, 7 * 86400, 86400, 3600, 60
+
+
+class Duration(NamedTuple):
+    """A span: ``months`` of the calendar, and ``seconds`` that are always as long."""
+
+    months: int
+    seconds: float
+
+    @property
+    def length(self) -> float:
+        """About how many seconds: a year counts 365 days, a month 30."""
+        years, months = divmod(self.months, 12)
+        return years * _YEAR + months * _MONTH + self.seconds
+
+
+def parse_instant(text: str, zone: tzinfo = timezone.utc) -> datetime | None:
+    """``text`` as an aware instant, in ``zone`` when it names none itself; None when it is no ISO 8601 date.
+
+    Only forms that every supported Python reads are taken: 2026-01-31, 2026-01-31T06:00, with seconds, milli- or
+    microseconds, ``Z`` or an offset like +02:00.
+    """
+    if not _DATE.match(text):
+        return None
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
+
+
+@lru_cache(maxsize=512)
+def parse_duration(text: str) -> Duration | None:
+    """The span that ``text`` names, such as P7D, P1M or PT1.5S; None when it is no ISO 8601 duration."""
+    match = _DURATION.match(text)
+    if match is None:
+        return None
+    years, months, weeks, days, hours, minutes, seconds = (float(p or 0) for p in match.groups())
+    fixed = weeks * _WEEK + days * _DAY + hours * _HOUR + minutes * _MINUTE + seconds
+    return Duration(int(years) * 12 + int(months), fixed)
+
+
+def duration_length(text: str) -> float | None:
+    """About how many seconds ``text`` lasts (``Duration.length``); None when it is no ISO 8601 duration."""
+    duration = parse_duration(text)
+    return None if duration is None else duration.length
+
+
+def duration_seconds(text: str) -> float:
+    """The length of an ISO 8601 duration in seconds; a year counts 365 days, a month 30.
+
+    For waits and periods only: windows step in calendar units, see ``add_duration``.
+
+    Raises:
+        ValueError: it is no ISO 8601 duration.
+    """
+    length = duration_length(text)
+    if length is None:
+        msg = f"{text!r} is no ISO 8601 duration such as PT30S"
+        raise ValueError(msg)
+    return length
+
+
+def add_duration(moment: datetime, text: str, times: int = 1) -> datetime:
+    """``moment`` plus ``times`` durations, stepped from ``moment`` itself.
+
+    31 January plus two months is 31 March, which adding one month twice would miss. A day that the month reached does
+    not have becomes its last.
+
+    Raises:
+        ValueError: the text is no duration.
+    """
+    duration = parse_duration(text)
+    if duration is None:
+        msg = f"{text!r} is no ISO 8601 duration such as P1M"
+        raise ValueError(msg)
+    year, month = divmod(moment.year * 12 + moment.month - 1 + duration.months * times, 12)
+    day = min(moment.day, calendar.monthrange(year, month + 1)[1])
+    stepped = moment.replace(year=year, month=month + 1, day=day)
+    return stepped + timedelta(seconds=duration.seconds * times)
