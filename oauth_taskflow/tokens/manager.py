@@ -31,6 +31,22 @@ class _Held:
     unquestioned_until: float
     usable_until: float
 
+    @classmethod
+    def of(cls, record: GrantRecord, want: Want, recheck: float) -> _Held:
+        """The token of ``record``, compared with the store again at ``recheck`` at the latest."""
+        token, read = record.local_token(), record.read
+        assert token is not None, "a record that meets a want has a token"
+        assert record.token is not None
+        if record.token.expires_at is None:
+            return cls(token, recheck, float("inf"))
+        usable_until = read.monotonic + record.token.expires_at - read.store
+        stale_from = read.monotonic + want.stale_at(record.token) - read.store
+        return cls(token, min(stale_from, recheck), usable_until)
+
+    def is_usable(self, now: float, refused: str | None) -> bool:
+        """Whether the token has not expired at ``now`` (monotonic) and is not the ``refused`` one."""
+        return now < self.usable_until and self.token.access_token != refused
+
 
 class TokenManager:
     """A ``TokenSource`` for one grant. Safe for threads; processes and machines meet in the store.
@@ -113,20 +129,14 @@ class TokenManager:
     def _next(self, refused: str | None) -> Token:
         before = self._held
         while True:
-            held = self._usable(refused)
-            if held is not None:
+            held = self._held
+            if held is not None and held.is_usable(self._monotonic(), refused):
                 if refused is None:
                     self._flights.start(self._refresh_ahead)
                 return held.token
             landed, led = self._flights.run(lambda: self._renew(refused, wait=True))
             if landed is not None and (led or _is_news(landed.token, before, refused)):
                 return landed.token
-
-    def _usable(self, refused: str | None) -> _Held | None:
-        held = self._held
-        if held is None or held.token.access_token == refused:
-            return None
-        return held if self._monotonic() < held.usable_until else None
 
     def _refresh_ahead(self) -> _Held | None:
         """Compare the token in memory with the store and refresh it if it is stale; never raises."""
@@ -155,19 +165,9 @@ class TokenManager:
         record = self._refresher.renew(want, wait=wait)
         if record is None:
             return None
-        self._held = self._hold(record, want)
-        return self._held
-
-    def _hold(self, record: GrantRecord, want: Want) -> _Held:
-        token, read = record.local_token(), record.read
-        assert token is not None, "a record that meets a want has a token"
-        assert record.token is not None
         recheck = self._monotonic() + self._setting.options.reread_after
-        if record.token.expires_at is None:
-            return _Held(token, recheck, float("inf"))
-        usable_until = read.monotonic + record.token.expires_at - read.store
-        stale_from = read.monotonic + want.stale_at(record.token) - read.store
-        return _Held(token, min(stale_from, recheck), usable_until)
+        self._held = _Held.of(record, want, recheck)
+        return self._held
 
 
 def _is_news(token: Token, before: _Held | None, refused: str | None) -> bool:

@@ -22,6 +22,7 @@ from oauth_taskflow.oauth.outcomes import Granted, Outcome, Rejected
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens import edits, owner
 from oauth_taskflow.tokens.blocked import blocking_error
+from oauth_taskflow.tokens.persist import persist, recover
 from oauth_taskflow.tokens.record import GrantRecord
 from oauth_taskflow.tokens.steps import Step
 from oauth_taskflow.tokens.turn import LeaseLost, Setting, Turn
@@ -134,7 +135,7 @@ class Refresher:
             turn.audit()
 
     def _under_lease(self, turn: Turn, want: Want) -> GrantRecord | None:
-        turn.recover()
+        recover(turn)
         self._take_connection(turn)
         found = self._settled(turn.record, want, polling=False)
         return found or self._trade(turn, want)
@@ -185,7 +186,7 @@ class Refresher:
                 self._on.endpoint.conn_id,
                 " ".join(granted.missing_scope),
             )
-        record = turn.persist(granted)
+        record = persist(turn, granted)
         now = record.read.store_now(self._on.clock)
         # What came is returned even if it is short-lived; what others stored must be usable, else it starts over.
         mine = record.token is not None and record.token.access_token == granted.token.access_token

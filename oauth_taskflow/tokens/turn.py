@@ -7,28 +7,22 @@ from dataclasses import dataclass
 
 from oauth_taskflow.clock import Clock
 from oauth_taskflow.errors import (
-    ConsentRequired,
-    InvalidGrant,
     OAuthTaskflowError,
-    RefreshResponseLost,
     TokenStoreError,
 )
 from oauth_taskflow.oauth.attempts import exchange_patiently
 from oauth_taskflow.oauth.grants import Grant, RefreshToken
-from oauth_taskflow.oauth.outcomes import Granted, NotProcessed, Outcome, OutcomeUnknown, Rejected
+from oauth_taskflow.oauth.outcomes import Outcome, OutcomeUnknown
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.tokens import edits
+from oauth_taskflow.tokens.failures import Failure, cool_down, state_after, verdict
 from oauth_taskflow.tokens.identity import Marks
 from oauth_taskflow.tokens.options import ManagerOptions
-from oauth_taskflow.tokens.record import GrantRecord, GrantState, Journal, moved
-from oauth_taskflow.tokens.recovery import Rescued
+from oauth_taskflow.tokens.record import GrantRecord, Journal
 from oauth_taskflow.tokens.steps import Event, Observer, Step
 from oauth_taskflow.tokens.store import Edit, TokenStore
 
 _log = logging.getLogger("oauth_taskflow.tokens")
-_LONGEST_COOLDOWN = 300.0
-_REFUSED_COOLDOWN = 60.0
-_WRITE_PAUSE = 0.5
 _NOTHING_SENT = "nothing sent"
 
 
@@ -58,36 +52,36 @@ class Turn:
     """
 
     def __init__(self, setting: Setting, record: GrantRecord) -> None:
-        self._on = setting
+        self.on = setting
         self.record = record
-        self._lease = record.lease
+        self.lease = record.lease
         self._began = (record.read.monotonic, record.read.wall)
         self._unsent = False
-        self._outcome = _NOTHING_SENT
+        self.outcome = _NOTHING_SENT
         self.lost = record.journal is not None
 
     def told(self, step: Step, outcome: str = "") -> None:
         """Tell the observer."""
         record = self.record
-        self._on.observer(
+        self.on.observer(
             Event(
                 step,
                 record.grant_key,
-                self._on.endpoint.conn_id,
+                self.on.endpoint.conn_id,
                 record.version,
-                self._lease.fence,
+                self.lease.fence,
                 outcome,
             )
         )
 
     def apply(self, edit: Edit) -> GrantRecord:
         """Change the stored record and follow it."""
-        self.record = self._on.store.change(self.record, edit)
+        self.record = self.on.store.change(self.record, edit)
         return self.record
 
     def time_left(self) -> float:
         """Seconds left for a request. The wall clock counts too: the monotonic one stops while a machine sleeps."""
-        clock, options = self._on.clock, self._on.options
+        clock, options = self.on.clock, self.on.options
         began_monotonic, began_wall = self._began
         passed = max(clock.monotonic() - began_monotonic, clock.now() - began_wall)
         left = options.lease_ttl - options.write_reserve - passed
@@ -111,160 +105,82 @@ class Turn:
             return outcome
 
     def _send(self, refresh_token: str | None) -> Outcome:
-        grant = self._on.grant
+        grant = self.on.grant
         if refresh_token is not None and isinstance(grant, RefreshToken):
             self._journal(refresh_token)
             grant = grant.holding(refresh_token)
         left = self.time_left()
-        if left < self._on.options.request_budget / 10:
+        if left < self.on.options.request_budget / 10:
             raise LeaseLost
         self.told(Step.SENDING)
         self._unsent = False
         outcome = exchange_patiently(
-            lambda budget: self._on.endpoint.exchange(grant, budget=budget),
+            lambda budget: self.on.endpoint.exchange(grant, budget=budget),
             single_use=grant.single_use,
-            clock=self._on.clock,
+            clock=self.on.clock,
             budget=left,
         )
-        self._outcome = type(outcome).__name__
-        self.told(Step.ANSWERED, self._outcome)
+        self.outcome = type(outcome).__name__
+        self.told(Step.ANSWERED, self.outcome)
         return outcome
 
     def _journal(self, refresh_token: str) -> None:
-        mark = self._on.store.cipher.mark(refresh_token)
-        sent_at = self.record.read.store_now(self._on.clock)
-        entry = Journal(self._lease.fence, mark, sent_at, doubtful=self.lost)
+        mark = self.on.store.cipher.mark(refresh_token)
+        sent_at = self.record.read.store_now(self.on.clock)
+        entry = Journal(self.lease.fence, mark, sent_at, doubtful=self.lost)
         lineage = self.record.lineage
-        record = self.apply(edits.journal(self._lease, lineage, entry))
-        if not edits.holds(record, self._lease, lineage):
+        record = self.apply(edits.journal(self.lease, lineage, entry))
+        if not edits.holds(record, self.lease, lineage):
             raise LeaseLost
         self._unsent = True
         self.told(Step.JOURNALED)
 
-    def persist(self, granted: Granted) -> GrantRecord:
-        """Store what came, before anybody uses it; returns what is stored then, which may be newer than what came.
-
-        Raises:
-            TokenStoreError: the store took no write; the token is in a recovery file.
-        """
-        rescued = Rescued(
-            grant_key=self._on.grant_key,
-            fence=self._lease.fence,
-            lineage=self.record.lineage,
-            token=moved(granted.token, self.record.read.offset),
-            refresh_token=granted.refresh_token,
-        )
-        record = self._write_or_rescue(rescued)
-        kept = record.token == rescued.token
-        if not kept:
-            self._outcome = "Granted, but somebody rotated meanwhile"
-        self.told(Step.PERSISTED if kept else Step.LINEAGE_LOST)
-        return record
-
-    def _write_or_rescue(self, rescued: Rescued) -> GrantRecord:
-        while True:
-            failure = self._write(rescued)
-            if failure is None:
-                return self.record
-            if self.time_left() + self._on.options.write_reserve <= _WRITE_PAUSE:
-                break
-            self._on.clock.sleep(_WRITE_PAUSE)
-        path = self._on.store.recovery.save(rescued)
-        self.told(Step.RESCUED)
-        _log.error(
-            "token store down: the new token of %.12s is kept in %s", rescued.grant_key, path
-        )
-        raise failure
-
-    def _write(self, rescued: Rescued) -> TokenStoreError | None:
-        try:
-            self.apply(self._granted_edit(rescued))
-        except TokenStoreError as failure:
-            return failure
-        return None
-
-    def _granted_edit(self, rescued: Rescued) -> Edit:
-        came = rescued.refresh_token
-        return edits.granted(rescued, None if came is None else self._on.store.cipher.mark(came))
-
-    def recover(self) -> None:
-        """Import what earlier turns on this machine could not store."""
-        for path, rescued in self._on.store.recovery.load(self._on.grant_key):
-            self.apply(self._granted_edit(rescued))
-            self._on.store.recovery.done(path)
-            self.told(Step.RECOVERED)
-
-    def give_up(self, outcome: Rejected | NotProcessed | OutcomeUnknown) -> OAuthTaskflowError:
+    def give_up(self, outcome: Failure) -> OAuthTaskflowError:
         """Note the failure for every worker and release the lease; returns the error to raise.
 
         Raises:
             LeaseLost: somebody else has the lease or rotated by now, and knows better.
         """
-        error = outcome.error
-        if self.lost and isinstance(error, InvalidGrant):
-            error = self._lost(error)
+        error = verdict(outcome, lost=self.lost)
+        trouble, now = self.record.trouble, self.record.read.store_now(self.on.clock)
+        pause = cool_down(outcome, trouble.failures if trouble else 0, self.on.options)
         lineage = self.record.lineage
         self.apply(
             edits.failed(
-                self._lease,
+                self.lease,
                 lineage,
                 error,
-                state=_state_after(outcome),
-                client=self._on.marks.client[0],
-                until=self._until(outcome),
+                state=state_after(outcome),
+                client=self.on.marks.client[0],
+                until=None if pause is None else now + pause,
                 spent=isinstance(outcome, OutcomeUnknown),
             )
         )
-        if self.record.lease.fence != self._lease.fence or self.record.lineage != lineage:
+        if self.record.lease.fence != self.lease.fence or self.record.lineage != lineage:
             raise LeaseLost
-        self._outcome = type(error).__name__
-        self.told(Step.FAILED, self._outcome)
+        self.outcome = type(error).__name__
+        self.told(Step.FAILED, self.outcome)
         return error
-
-    def _lost(self, error: InvalidGrant) -> RefreshResponseLost:
-        return RefreshResponseLost(
-            "The refresh token was sent, its answer never arrived, and the server now refuses it "
-            f"({error.error}, HTTP {error.status})",
-            where=error.where,
-            hint="Nobody revoked it: a worker or the network died in between. Authorize the connection again.",
-        )
-
-    def _until(self, outcome: Rejected | NotProcessed | OutcomeUnknown) -> float | None:
-        if _state_after(outcome) is GrantState.NEEDS_CONSENT:
-            return None
-        failures = self.record.trouble.failures if self.record.trouble else 0
-        refused = isinstance(outcome, Rejected)
-        base = _REFUSED_COOLDOWN if refused else self._on.options.cooldown
-        pause: float = min(base * (1 << min(failures, 4)), _LONGEST_COOLDOWN)
-        asked = outcome.error.retry_after
-        return self.record.read.store_now(self._on.clock) + max(pause, asked or 0.0)
 
     def audit(self) -> None:
         """One log line that explains this turn without a secret; the token endpoint's refusals included."""
         _log.log(
-            logging.DEBUG if self._outcome == _NOTHING_SENT else logging.INFO,
+            logging.DEBUG if self.outcome == _NOTHING_SENT else logging.INFO,
             "refresh grant=%.12s conn_id=%s version=%d fence=%d outcome=%s duration=%.3fs in_doubt=%s",
-            self._on.grant_key,
-            self._on.endpoint.conn_id,
+            self.on.grant_key,
+            self.on.endpoint.conn_id,
             self.record.version,
-            self._lease.fence,
-            self._outcome,
-            self._on.clock.monotonic() - self._began[0],
+            self.lease.fence,
+            self.outcome,
+            self.on.clock.monotonic() - self._began[0],
             self.lost,
         )
 
     def release(self) -> None:
         """Give the lease back if it is still ours. A store that fails here only makes others wait."""
         try:
-            self.apply(edits.release(self._lease, unsent=self._unsent))
+            self.apply(edits.release(self.lease, unsent=self._unsent))
         except TokenStoreError as failure:
-            _log.warning("lease of grant %.12s not released: %s", self._on.grant_key, failure)
+            _log.warning("lease of grant %.12s not released: %s", self.on.grant_key, failure)
             return
         self.told(Step.RELEASED)
-
-
-def _state_after(outcome: Rejected | NotProcessed | OutcomeUnknown) -> GrantState | None:
-    if not isinstance(outcome, Rejected):
-        return None
-    dead = isinstance(outcome.error, InvalidGrant | ConsentRequired)
-    return GrantState.NEEDS_CONSENT if dead else GrantState.MISCONFIGURED

@@ -133,7 +133,7 @@ def test_a_row_swapped_with_another_is_refused(real_store: SqlTokenStore, grant_
     filled(real_store, grant_key)
     other = grant_key[::-1]
     filled(real_store, other)
-    with real_store._connected().begin() as connection:
+    with real_store._database.connected().begin() as connection:
         payload = connection.scalar(select(GRANTS.c.payload).where(GRANTS.c.grant_key == other))
         mine = update(GRANTS).where(GRANTS.c.grant_key == grant_key)
         connection.execute(mine.values(payload=payload))
@@ -186,7 +186,7 @@ def test_a_locked_database_is_waited_for(tmp_path: Path, grant_key: str) -> None
 
 def test_a_database_that_is_away_is_named_without_its_password(grant_key: str) -> None:
     store = SqlTokenStore("postgresql+psycopg://me:pass-word@127.0.0.1:9/db", [KEY])
-    store._clock = _Hurry()
+    store._database._clock = _Hurry()
     with pytest.raises(TokenStoreError) as raised:
         store.read(grant_key)
     assert raised.value.retryable
@@ -286,21 +286,21 @@ def test_a_forked_child_opens_connections_of_its_own(
     real_store: SqlTokenStore, grant_key: str
 ) -> None:
     filled(real_store, grant_key)
-    inherited = real_store._engine
-    real_store._pid -= 1  # what a child sees: an engine that another process made
+    inherited = real_store._database._engine
+    real_store._database._pid -= 1  # what a child sees: an engine that another process made
     assert real_store.read(grant_key).conn_id == "crm"
-    assert real_store._engine is not inherited
+    assert real_store._database._engine is not inherited
 
 
 def test_a_child_forked_before_the_first_use_starts_as_usual(real_store: SqlTokenStore) -> None:
-    real_store._pid -= 1
+    real_store._database._pid -= 1
     assert real_store.read("nobody").revision == 0
 
 
 def test_a_row_that_another_worker_added_meanwhile_is_taken(
     real_store: SqlTokenStore, grant_key: str
 ) -> None:
-    engine = real_store._connected()
+    engine = real_store._database.connected()
 
     def lose_the_race(_c: object, _cursor: object, statement: str, *_rest: object) -> None:
         if statement.startswith("INSERT"):

@@ -1,0 +1,90 @@
+"""Short transactions on the store's database: tried again while it is busy or away, and safe after a fork."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import URL, Connection, Engine
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+
+from oauth_taskflow.clock import Clock
+from oauth_taskflow.errors import TokenStoreError
+from oauth_taskflow.redaction import redact_text
+from oauth_taskflow.tokens.engine import new_engine, shown
+from oauth_taskflow.tokens.schema import create_schema
+
+_T = TypeVar("_T")
+_ATTEMPTS = 8  # about ten seconds in all: a database that restarts
+_FIRST_PAUSE = 0.05
+
+
+class Database:
+    """One engine per process, opened and given its table at first use. Safe for threads."""
+
+    def __init__(self, url: URL, clock: Clock) -> None:
+        self._url = url
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+        self._pid = os.getpid()
+
+    def run(self, work: Callable[[Connection], _T], *, writes: bool) -> _T:
+        """``work`` in one transaction, tried again for a while when the database is busy or away.
+
+        Raises:
+            TokenStoreError: it failed for good; ``retryable`` when the database may come back.
+        """
+        attempt = 1
+        while True:
+            try:
+                return self._once(work, writes=writes)
+            except SQLAlchemyError as failure:
+                if attempt == _ATTEMPTS or not isinstance(failure, OperationalError):
+                    raise self._error(failure) from failure
+            self._clock.sleep(_FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1))  # noqa: S311  # jitter
+            attempt += 1
+
+    def _once(self, work: Callable[[Connection], _T], *, writes: bool) -> _T:
+        with self.connected().connect() as connection:
+            connection.execution_options(oauth_taskflow_writes=writes)
+            with connection.begin():
+                return work(connection)
+
+    def connected(self) -> Engine:
+        """The engine of this process; connections of a parent are dropped, not closed: they are the parent's."""
+        if self._pid != os.getpid():
+            self._forked()
+        with self._lock:
+            if self._engine is None:
+                engine = new_engine(self._url)
+                create_schema(engine)
+                self._engine = engine
+            return self._engine
+
+    def _forked(self) -> None:
+        inherited, self._engine = self._engine, None
+        self._lock, self._pid = threading.Lock(), os.getpid()
+        if inherited is not None:
+            inherited.dispose(close=False)
+
+    def close(self) -> None:
+        """Close the connections; the next operation opens new ones."""
+        with self._lock:
+            if self._engine is not None:
+                self._engine.dispose()
+                self._engine = None
+
+    def _error(self, failure: SQLAlchemyError) -> TokenStoreError:
+        cause = failure.orig if isinstance(failure, DBAPIError) else failure
+        text = redact_text(" ".join(str(cause).split()), [self._url.password or ""])[:200]
+        error = TokenStoreError(
+            f"The token store failed ({type(cause).__name__}: {text})",
+            where=f"at {shown(self._url)}",
+            hint="Check that the database of [oauth_taskflow] token_store is up and writable.",
+        )
+        error.retryable = isinstance(failure, OperationalError)
+        return error

@@ -1,0 +1,49 @@
+"""What a failed token request means for the grant: the error, the state, and how long nobody asks again. No I/O."""
+
+from __future__ import annotations
+
+from oauth_taskflow.errors import (
+    ConsentRequired,
+    InvalidGrant,
+    OAuthTaskflowError,
+    RefreshResponseLost,
+)
+from oauth_taskflow.oauth.outcomes import NotProcessed, OutcomeUnknown, Rejected
+from oauth_taskflow.tokens.options import ManagerOptions
+from oauth_taskflow.tokens.record import GrantState
+
+Failure = Rejected | NotProcessed | OutcomeUnknown
+
+_LONGEST_COOLDOWN = 300.0
+_REFUSED_COOLDOWN = 60.0
+_MOST_DOUBLINGS = 4
+
+
+def verdict(outcome: Failure, *, lost: bool) -> OAuthTaskflowError:
+    """The error to raise; ``lost`` says that an earlier sending of the refresh token has no known end."""
+    error = outcome.error
+    if not lost or not isinstance(error, InvalidGrant):
+        return error
+    return RefreshResponseLost(
+        "The refresh token was sent, its answer never arrived, and the server now refuses it "
+        f"({error.error}, HTTP {error.status})",
+        where=error.where,
+        hint="Nobody revoked it: a worker or the network died in between. Authorize the connection again.",
+    )
+
+
+def state_after(outcome: Failure) -> GrantState | None:
+    """The grant's next state; None when it stays as it is."""
+    if not isinstance(outcome, Rejected):
+        return None
+    dead = isinstance(outcome.error, InvalidGrant | ConsentRequired)
+    return GrantState.NEEDS_CONSENT if dead else GrantState.MISCONFIGURED
+
+
+def cool_down(outcome: Failure, failures: int, options: ManagerOptions) -> float | None:
+    """Seconds in which no worker asks again, after ``failures`` before this one; None: until a new consent."""
+    if state_after(outcome) is GrantState.NEEDS_CONSENT:
+        return None
+    base = _REFUSED_COOLDOWN if isinstance(outcome, Rejected) else options.cooldown
+    pause: float = min(base * (1 << min(failures, _MOST_DOUBLINGS)), _LONGEST_COOLDOWN)
+    return max(pause, outcome.error.retry_after or 0.0)

@@ -1,0 +1,42 @@
+"""A refresh-token grant for tests: its manager, its record, and what other workers do to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from oauth_taskflow.oauth.grants import RefreshToken
+from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.tokens.manager import TokenManager
+from oauth_taskflow.tokens.record import GrantRecord
+from tests.tokens.clock import ClockedStore, FakeClock
+from tests.tokens.endpoints import (
+    ScriptedEndpoint,
+)
+
+
+def manager(
+    store: ClockedStore, endpoint: ScriptedEndpoint, seed: str = "seed-token", **fields: Any
+) -> TokenManager:
+    """A manager of a refresh-token grant on the store's clock."""
+    return TokenManager.for_grant(store, endpoint, RefreshToken(seed), clock=store._clock, **fields)
+
+
+def stored(store: ClockedStore, under_test: TokenManager) -> GrantRecord:
+    return store.read(under_test.grant_key)
+
+
+def rotate_elsewhere(store: ClockedStore, key: str, clock: FakeClock, name: str) -> None:
+    """What a worker on another machine does: a new pair in the store."""
+
+    def edit(record: GrantRecord) -> GrantRecord:
+        token = Token(f"at-{name}", clock.now(), clock.now() + 3600)
+        refresh_token = f"rt-{name}"
+        mark = store.cipher.mark(refresh_token)
+        return replace(record, token=token, refresh_token=refresh_token, lineage=mark)
+
+    store.change(store.read(key), edit)
+
+
+def give_alternates(store: ClockedStore, under_test: TokenManager, *alternates: str) -> None:
+    store.change(stored(store, under_test), lambda r: replace(r, alternates=alternates))

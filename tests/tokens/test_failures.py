@@ -1,0 +1,121 @@
+"""Failures that everybody is told of, and connections that change."""
+
+from __future__ import annotations
+
+import pytest
+from cryptography.fernet import Fernet
+
+from oauth_taskflow.errors import (
+    ConnectionConfigError,
+    InvalidClient,
+    OAuthTaskflowError,
+    TokenEndpointUnavailable,
+    TokenUndecryptable,
+)
+from oauth_taskflow.oauth.grants import ClientCredentials
+from oauth_taskflow.tokens.cipher import TokenCipher
+from oauth_taskflow.tokens.manager import TokenManager
+from oauth_taskflow.tokens.record import GrantState
+from tests.tokens.clock import ClockedStore, FakeClock
+from tests.tokens.endpoints import (
+    down,
+    grants,
+    invalid_client,
+    scripted,
+    vanished,
+)
+from tests.tokens.grant import manager, stored
+
+
+def test_a_new_refresh_token_in_the_connection_supersedes_a_living_one(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    endpoint = scripted(grants(clock, "first", "rt-1"), grants(clock, "second", "rt-2"))
+    manager(store, endpoint).token()
+    assert manager(store, endpoint, seed="new consent").token().access_token == "second"
+
+
+def test_a_worker_with_the_connection_of_last_week_does_not_bring_its_refresh_token_back(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    endpoint = scripted(grants(clock, "first", "rt-1"), grants(clock, "second", "rt-2"))
+    manager(store, endpoint, seed="old consent").token()
+    manager(store, endpoint, seed="new consent").token()
+    assert manager(store, endpoint, seed="old consent").token().access_token == "second"
+    assert len(endpoint.sent) == 2
+
+
+def test_a_refused_client_is_not_hammered_but_tried_again_after_a_while(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    endpoint = scripted(invalid_client(), grants(clock, "at", "rt-1"))
+    for _ in range(5):
+        with pytest.raises(InvalidClient):
+            manager(store, endpoint).token()
+    assert len(endpoint.sent) == 1
+    assert stored(store, manager(store, endpoint)).state is GrantState.MISCONFIGURED
+    clock.advance(61)
+    assert manager(store, endpoint).token().access_token == "at"
+
+
+def test_a_cool_down_ends_by_itself(store: ClockedStore, clock: FakeClock) -> None:
+    endpoint = scripted(down(40), grants(clock, "at", "rt-1"))
+    with pytest.raises(TokenEndpointUnavailable):
+        manager(store, endpoint).token()
+    clock.advance(10)
+    with pytest.raises(TokenEndpointUnavailable) as raised:
+        manager(store, endpoint).token()
+    assert raised.value.retry_after == pytest.approx(30, abs=0.1)
+    clock.advance(31)
+    assert manager(store, endpoint).token().access_token == "at"
+
+
+def test_failures_in_a_row_make_the_pause_longer(store: ClockedStore, clock: FakeClock) -> None:
+    pauses = []
+    endpoint = scripted(*[down(36) for _ in range(2)], *[vanished() for _ in range(8)])
+    for _ in range(6):
+        with pytest.raises(OAuthTaskflowError):
+            manager(store, endpoint).token()
+        trouble = stored(store, manager(store, endpoint)).trouble
+        assert trouble is not None
+        assert trouble.until is not None
+        pauses.append(trouble.until - clock.now())
+        clock.advance(pauses[-1] + 1)
+    assert pauses[:2] == pytest.approx([36, 36], abs=1)
+    assert pauses[2:] == pytest.approx([8, 16, 32, 32], abs=1)
+
+
+def test_a_missing_refresh_token_is_a_connection_error(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    with pytest.raises(ConnectionConfigError) as raised:
+        manager(store, scripted(), seed="").token()
+    assert str(raised.value) == (
+        "There is no refresh token in connection 'crm', field 'refresh_token'. "
+        "Authorize the connection and put the refresh token in."
+    )
+
+
+def test_an_unreadable_client_credentials_token_is_replaced(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    endpoint = scripted(grants(clock, "first"), grants(clock, "second"))
+    TokenManager.for_grant(store, endpoint, ClientCredentials(), clock=clock).token()
+    store.cipher = TokenCipher([_other_key()])
+    again = TokenManager.for_grant(store, endpoint, ClientCredentials(), clock=clock)
+    assert again.token().access_token == "second"
+
+
+def test_an_unreadable_refresh_token_is_never_thrown_away(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    endpoint = scripted(grants(clock, "first", "rt-1"))
+    manager(store, endpoint).token()
+    store.cipher = TokenCipher([_other_key()])
+    with pytest.raises(TokenUndecryptable):
+        manager(store, endpoint).token()
+    assert len(endpoint.sent) == 1
+
+
+def _other_key() -> bytes:
+    return Fernet.generate_key()

@@ -1,0 +1,229 @@
+"""Dead refresh tokens, lost and late answers: what can still be saved, and what is said when nothing can."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from oauth_taskflow.errors import (
+    InvalidClient,
+    InvalidGrant,
+    RefreshResponseLost,
+    TokenEndpointUnavailable,
+)
+from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.outcomes import Granted
+from oauth_taskflow.tokens.record import GrantState
+from oauth_taskflow.tokens.steps import Event, Step
+from tests.tokens.clock import ClockedStore, FakeClock
+from tests.tokens.endpoints import (
+    down,
+    grants,
+    invalid_client,
+    invalid_grant,
+    scripted,
+    vanished,
+)
+from tests.tokens.grant import give_alternates, manager, rotate_elsewhere, stored
+
+
+def test_a_dead_refresh_token_is_told_to_everybody_without_another_request(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    endpoint = scripted(invalid_grant())
+    for _ in range(3):
+        with pytest.raises(InvalidGrant) as raised:
+            manager(store, endpoint).token()
+    assert len(endpoint.sent) == 1
+    assert str(raised.value) == (
+        "Refresh token refused (invalid_grant, HTTP 400) for connection 'crm' at "
+        "https://id.example.com/token. Authorize the connection again; the old refresh token cannot come back."
+    )
+    assert stored(store, manager(store, endpoint)).state is GrantState.NEEDS_CONSENT
+
+
+def test_the_dead_refresh_token_is_kept_for_diagnosis(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    under_test = manager(store, scripted(invalid_grant()))
+    with pytest.raises(InvalidGrant):
+        under_test.token()
+    assert stored(store, under_test).refresh_token == "seed-token"
+
+
+def test_a_new_refresh_token_in_the_connection_supersedes_a_dead_one(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    endpoint = scripted(invalid_grant(), grants(clock, "at", "rt-1"))
+    with pytest.raises(InvalidGrant):
+        manager(store, endpoint).token()
+    assert manager(store, endpoint, seed="new consent").token().access_token == "at"
+    assert endpoint.sent == ["seed-token", "new consent"]
+
+
+def test_a_new_client_secret_lifts_a_refusal_and_keeps_the_living_refresh_token(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    endpoint = scripted(
+        grants(clock, "first", "rt-1"), invalid_client(), grants(clock, "second", "rt-2")
+    )
+    under_test = manager(store, endpoint)
+    under_test.token()
+    with pytest.raises(InvalidClient):
+        under_test.refused("first")
+    renewed = scripted(client=Client("me", "new secret"))
+    renewed.answers.extend(endpoint.answers)
+    assert manager(store, renewed).refused("first").access_token == "second"
+    assert renewed.sent == ["rt-1"]
+
+
+def test_an_alternate_is_tried_when_the_stored_refresh_token_is_dead(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    endpoint = scripted(
+        grants(clock, "first", "rt-1"), invalid_grant(), invalid_grant(), grants(clock, "2", "rt-2")
+    )
+    under_test = manager(store, endpoint)
+    under_test.token()
+    give_alternates(store, under_test, "newer", "older")
+    assert under_test.refused("first").access_token == "2"
+    assert endpoint.sent == ["seed-token", "rt-1", "newer", "older"]
+    assert stored(store, under_test).alternates == ()
+
+
+def test_each_alternate_is_tried_once(store: ClockedStore, clock: FakeClock) -> None:
+    endpoint = scripted(grants(clock, "first", "rt-1"), *[invalid_grant() for _ in range(3)])
+    under_test = manager(store, endpoint)
+    under_test.token()
+    give_alternates(store, under_test, "newer", "older")
+    for _ in range(2):
+        with pytest.raises(InvalidGrant):
+            under_test.refused("first")
+    assert endpoint.sent == ["seed-token", "rt-1", "newer", "older"]
+
+
+def test_an_invalid_grant_is_forgiven_when_somebody_rotated_meanwhile(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    def answer() -> Any:
+        rotate_elsewhere(store, under_test.grant_key, clock, "other")
+        return invalid_grant()
+
+    under_test = manager(store, scripted(answer))
+    assert under_test.token().access_token == "at-other"
+    assert stored(store, under_test).lease.owner is None
+
+
+def test_a_late_answer_leaves_the_newer_pair_and_becomes_an_alternate(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    def answer() -> Granted:
+        rotate_elsewhere(store, under_test.grant_key, clock, "other")
+        return grants(clock, "late", "rt-late")()
+
+    under_test = manager(store, scripted(answer))
+    assert under_test.token().access_token == "at-other"
+    record = stored(store, under_test)
+    assert (record.refresh_token, record.alternates) == ("rt-other", ("rt-late",))
+
+
+def test_a_lost_answer_is_asked_for_once_more(store: ClockedStore, clock: FakeClock) -> None:
+    endpoint = scripted(vanished(), grants(clock, "at", "rt-1"))
+    assert manager(store, endpoint).token().access_token == "at"
+    assert endpoint.sent == ["seed-token", "seed-token"]
+
+
+def test_a_lost_answer_followed_by_a_refusal_is_no_revocation(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    endpoint = scripted(vanished(), invalid_grant())
+    with pytest.raises(RefreshResponseLost):
+        manager(store, endpoint).token()
+
+
+def test_doubt_outlives_the_worker_that_had_it(store: ClockedStore, clock: FakeClock) -> None:
+    endpoint = scripted(vanished(), vanished(), down(40), invalid_grant())
+    for pause, kind in ((60, TokenEndpointUnavailable), (60, TokenEndpointUnavailable)):
+        with pytest.raises(kind):
+            manager(store, endpoint).token()
+        clock.advance(pause)
+    with pytest.raises(RefreshResponseLost):
+        manager(store, endpoint).token()
+
+
+def test_an_alternate_that_is_refused_without_doubt_is_a_revocation(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    endpoint = scripted(grants(clock, "first", "rt-1"), invalid_grant(), invalid_grant())
+    under_test = manager(store, endpoint)
+    under_test.token()
+    give_alternates(store, under_test, "other")
+    with pytest.raises(InvalidGrant):
+        under_test.refused("first")
+
+
+def test_a_holder_that_lost_its_lease_before_the_journal_starts_over(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    def robbed(event: Event) -> None:
+        if event.step is Step.LEASED and event.fence == 1:
+            taken = store.acquire(event.grant_key, owner="thief", ttl=30, breaking=1)
+            assert taken is not None
+            clock.advance(31)
+
+    endpoint = scripted(grants(clock, "at", "rt-1"))
+    assert manager(store, endpoint, observer=robbed).token().access_token == "at"
+    assert endpoint.sent == ["seed-token"]
+
+
+def test_a_lost_answer_is_not_asked_for_again_when_the_lease_is_almost_over(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    def slow() -> Any:
+        clock.advance(72)
+        return vanished()
+
+    endpoint = scripted(slow)
+    with pytest.raises(TokenEndpointUnavailable):
+        manager(store, endpoint).token()
+    record = stored(store, manager(store, endpoint))
+    assert record.journal is not None
+    assert record.lease.owner is None
+
+
+def test_a_failure_after_the_lease_was_lost_is_left_to_the_new_holder(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    def robbed() -> Any:
+        assert store.acquire(under_test.grant_key, owner="thief", ttl=30, breaking=1)
+        clock.advance(31)
+        return down(40)
+
+    endpoint = scripted(robbed, grants(clock, "at", "rt-1"))
+    under_test = manager(store, endpoint)
+    assert under_test.token().access_token == "at"
+
+
+def test_a_holder_that_wakes_and_stores_its_answer_stops_the_next_one_from_sending(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    def wake_the_old_one(event: Event) -> None:
+        if event.step is Step.SUPERSEDED:
+            rotate_elsewhere(store, event.grant_key, clock, "other")
+
+    endpoint = scripted()
+    assert manager(store, endpoint, observer=wake_the_old_one).token().access_token == "at-other"
+    assert endpoint.sent == []
+
+
+def test_a_refusal_does_not_condemn_what_somebody_stored_meanwhile(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    def answered(event: Event) -> None:
+        if event.step is Step.ANSWERED:
+            store.meanwhile = lambda: rotate_elsewhere(store, event.grant_key, clock, "other")
+
+    under_test = manager(store, scripted(invalid_grant()), observer=answered)
+    assert under_test.token().access_token == "at-other"
+    assert stored(store, under_test).state is GrantState.ACTIVE
