@@ -73,29 +73,33 @@ def _all_specs(root: Path) -> tuple[list[Spec], list[Problem]]:
 
 
 def _wanted_spec(root: Path, dag_id: str) -> tuple[list[Spec], list[Problem]]:
+    problems: list[Problem] = []
     for path in _candidates(root, dag_id):
         result = check_file(path)
-        errors = [problem for problem in result.problems if problem.is_error]
-        if errors or result.spec is None:
-            return [], errors
-        if result.spec.source.dag_id == dag_id:
+        if result.spec is None:
+            problems += [problem for problem in result.problems if problem.is_error]
+        elif result.spec.source.dag_id == dag_id:
             return [result.spec], []
-    return [], []
+    return [], problems
 
 
-def _candidates(root: Path, dag_id: str) -> list[Path]:
-    """The files that may hold ``dag_id``: the one named like it, so that a large folder need not even be listed."""
+def _candidates(root: Path, dag_id: str) -> Iterator[Path]:
+    """The files that may hold ``dag_id``, the one named like it first: a large folder need not even be listed then."""
+    wanted = dag_id.encode()
     mention = re.compile(
-        rb"^[\"']?dag_id[\"']?\s*:\s*[\"']?" + re.escape(dag_id.encode()) + rb"\b", re.MULTILINE
+        rb"(?:^|[\s{,])[\"']?dag_id[\"']?\s*:\s*(?:&\S+\s+)?[\"']?"
+        + re.escape(wanted)
+        + rb"(?![\w.-])"
     )
 
     def mentions(path: Path) -> bool:
         text = path.read_bytes()
-        return dag_id.encode() in text and mention.search(text) is not None
+        return wanted in text and mention.search(text) is not None
 
     named = [root / f"{dag_id}{suffix}" for suffix in sorted(SUFFIXES)]
     alike = [path for path in named if path.is_file() and mentions(path)]
-    return alike or [path for path in spec_files([root]) if mentions(path)]
+    yield from alike
+    yield from (path for path in spec_files([root]) if path not in alike and mentions(path))
 
 
 def _folder(namespace: MutableMapping[str, Any], folder: Path) -> Path:

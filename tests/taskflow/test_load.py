@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from airflow.dag_processing.dagbag import BundleDagBag
 
 from oauth_taskflow import load_specs
 from oauth_taskflow.errors import SpecError
+from oauth_taskflow.specs.load import load_text
 from oauth_taskflow.taskflow.broken_spec import BrokenSpecDag
 from tests.taskflow.specs_folder import write_spec
 
@@ -117,6 +120,59 @@ def test_a_wanted_dag_of_another_file_is_left_to_it(
     found = namespace(folder)
     assert load_specs(found, ".") == []
     assert broken_specs(found) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("dag_id: hidden", "hidden.yml"),
+        ("dag_id: hidden", "deep/er.yaml"),
+        ("'dag_id' : \"hidden\"", "a.yaml"),
+        ("dag_id: &id hidden  # why", "a.yaml"),
+    ],
+)
+def test_a_wanted_dag_is_found_however_its_id_is_written_and_its_file_called(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, written: str, name: str
+) -> None:
+    text = write_spec(folder, "hidden").read_text()
+    (folder / "hidden.yaml").unlink()
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text(text.replace("dag_id: hidden", written))
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "hidden")
+    assert [dag.dag_id for dag in load_specs(namespace(folder), ".")] == ["hidden"]
+
+
+def test_a_wanted_dag_is_found_in_a_spec_written_as_json(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = load_text((folder / "erp.yaml").read_text(), "erp.yaml").data
+    (folder / "erp.yaml").unlink()
+    (folder / "some.yaml").write_text(json.dumps(data, indent=2))
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "erp")
+    assert [dag.dag_id for dag in load_specs(namespace(folder), ".")] == ["erp"]
+
+
+def test_neither_a_namesake_nor_a_broken_neighbour_hides_the_wanted_dag(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_spec(folder, "crm-eu", name="crm")
+    (folder / "broken.yaml").write_text("version: 9\nparams: {dag_id: crm}\n")
+    write_spec(folder, "crm", name="really")
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "crm")
+    found = namespace(folder)
+    assert [dag.dag_id for dag in load_specs(found, ".")] == ["crm"]
+    assert broken_specs(found) == []
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_the_garbage_collector_is_left_as_it_was(folder: Path, running: bool) -> None:
+    if not running:
+        gc.disable()
+    try:
+        load_specs(namespace(folder), ".")
+        assert gc.isenabled() is running
+    finally:
+        gc.enable()
 
 
 def test_the_folder_is_found_beside_the_dag_file_or_around_it(folder: Path) -> None:
