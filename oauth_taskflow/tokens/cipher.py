@@ -78,5 +78,6 @@ def _undecryptable(why: str, grant_key: str) -> TokenUndecryptable:
     return TokenUndecryptable(
         f"The stored token cannot be read: {why}",
         where=f"in grant {grant_key[:12]}",
-        hint="Put the old key back at the end of [core] fernet_key, or authorize the connection again.",
+        hint="Put the old key back at the end of [core] fernet_key. If it is lost, delete the grant's row "
+        "from the token store and authorize the connection again.",
     )

@@ -92,6 +92,7 @@ class Refresher:
         try:
             return self._on.store.read(self._on.grant_key)
         except TokenUndecryptable as failure:
+            failure.where = f"for connection {self._on.endpoint.conn_id!r} in {self._on.store.name}"
             if self._on.grant.single_use:
                 raise
             _log.warning("a new token is requested: %s", failure)

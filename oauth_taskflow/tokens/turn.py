@@ -61,18 +61,13 @@ class Turn:
         self.lost = record.journal is not None
 
     def told(self, step: Step, outcome: str = "") -> None:
-        """Tell the observer."""
-        record = self.record
-        self.on.observer(
-            Event(
-                step,
-                record.grant_key,
-                self.on.endpoint.conn_id,
-                record.version,
-                self.lease.fence,
-                outcome,
-            )
-        )
+        """Tell the observer; its defects must not cost a refresh token."""
+        key, conn_id = self.record.grant_key, self.on.endpoint.conn_id
+        event = Event(step, key, conn_id, self.record.version, self.lease.fence, outcome)
+        try:
+            self.on.observer(event)
+        except Exception as bug:  # noqa: BLE001  # whatever it is, the refresh goes on
+            _log.warning("observer failed at %s: %s", step.value, type(bug).__name__)
 
     def apply(self, edit: Edit) -> GrantRecord:
         """Change the stored record and follow it."""

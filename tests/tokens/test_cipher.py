@@ -35,7 +35,8 @@ def test_a_ciphertext_moved_to_another_row_is_refused() -> None:
         cipher.open(sealed, grant_key="yours", version=1)
     assert str(raised.value) == (
         "The stored token cannot be read: it was written for another grant or version in grant yours. "
-        "Put the old key back at the end of [core] fernet_key, or authorize the connection again."
+        "Put the old key back at the end of [core] fernet_key. If it is lost, delete the grant's row "
+        "from the token store and authorize the connection again."
     )
 
 

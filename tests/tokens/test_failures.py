@@ -112,7 +112,7 @@ def test_an_unreadable_refresh_token_is_never_thrown_away(
     endpoint = scripted(grants(clock, "first", "rt-1"))
     manager(store, endpoint).token()
     store.cipher = TokenCipher([_other_key()])
-    with pytest.raises(TokenUndecryptable):
+    with pytest.raises(TokenUndecryptable, match=r"opens it for connection 'crm' in sqlite:///"):
         manager(store, endpoint).token()
     assert len(endpoint.sent) == 1
 

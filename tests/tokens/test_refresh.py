@@ -38,6 +38,18 @@ def test_the_steps_of_a_refresh_come_in_order(store: ClockedStore, clock: FakeCl
     assert {event.fence for event in events} == {1}
 
 
+def test_an_observer_that_fails_costs_nothing(
+    store: ClockedStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_: Event) -> None:
+        raise KeyError("refresh-secret")
+
+    endpoint = scripted(grants(clock, "at", "rt-1"))
+    assert manager(store, endpoint, observer=broken).token().access_token == "at"
+    assert "observer failed at answered: KeyError" in caplog.messages
+    assert "secret" not in caplog.text
+
+
 def test_the_journal_is_written_before_sending_and_cleared_with_the_answer(
     store: ClockedStore, clock: FakeClock
 ) -> None:
