@@ -17,7 +17,9 @@
     │  ├─ ApiRequestFailed        the API answered with an error, or not at all
     │  ├─ ForeignOriginRefused    a URL outside the connection's allowed origins
     │  ├─ RecordsNotFound         the record selector found nothing where records must be
+    │  ├─ InvalidRecord           a body, record or field cannot be read as what it must be
     │  ├─ PaginationLoop          the same page came twice
+    │  ├─ PaginationLimit         more pages or records than the spec allows
     │  └─ DestinationError        records could not be written
     ├─ ResultRefused              a task tried to return a session or a token
     └─ SpecError                  .problems, all of them, not the first

@@ -72,6 +72,11 @@ def connections(oauth_server: OAuthTestServer, set_connection: SetConnection) ->
     return oauth_server
 
 
+@task_group
+def group() -> None:
+    icao_of.override(task_id="inner")("EDDF", upper=True)
+
+
 def test_calls_outputs_context_connections_templates_groups_and_mapping_work_as_with_task(
     run_dag: RunDag, connections: OAuthTestServer
 ) -> None:
@@ -86,10 +91,6 @@ def test_calls_outputs_context_connections_templates_groups_and_mapping_work_as_
     @oauth_task(conn_id="keyed")
     def end(session: OAuthSession) -> None:
         order.append(f"end {session.conn_id}")
-
-    @task_group
-    def group() -> None:
-        icao_of.override(task_id="inner")("EDDF", upper=True)
 
     with DAG(
         "every_way", schedule=None, params={"cid": "keyed"}, default_args={"conn_id": "keyed"}

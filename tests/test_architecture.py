@@ -1,0 +1,162 @@
+"""The shape of the house: who may import whom, what importing costs, how large a file may grow."""
+
+from __future__ import annotations
+
+import ast
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import oauth_taskflow
+from oauth_taskflow import errors
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "oauth_taskflow"
+BASE = frozenset({"__init__", "clock", "errors", "iso8601", "redaction"})
+# Layer → the layers it may import; "api.options" and "oauth.token" are the two modules that cross borders.
+ALLOWED: dict[str, frozenset[str]] = {
+    "oauth": BASE,
+    "tokens": BASE | {"oauth"},
+    "api": BASE | {"oauth.token"},
+    "specs": BASE | {"api.options"},
+    "engine": BASE | {"api", "specs"},
+    "taskflow": BASE | {"oauth", "tokens", "api", "specs", "engine"},
+    "testing": BASE,
+}
+PUBLIC = [
+    "OAuth2Auth",
+    "OAuth2Hook",
+    "OAuthRetryPolicy",
+    "OAuthSession",
+    "build_dag",
+    "endpoint_tasks",
+    "load_specs",
+    "oauth_task",
+]
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in PACKAGE.rglob("*.py"))
+
+
+def layer_of(dotted: str) -> str:
+    return dotted.partition(".")[0] or "__init__"
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Every module of ours that ``path`` imports, late imports included, as ``layer.module``."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("oauth_taskflow"):
+            yield (node.module or "").removeprefix("oauth_taskflow").lstrip(".")
+        elif isinstance(node, ast.Import):
+            for name in node.names:
+                if name.name.startswith("oauth_taskflow"):
+                    yield name.name.removeprefix("oauth_taskflow").lstrip(".")
+
+
+def foreign_imports(path: Path) -> list[str]:
+    """What ``path`` imports although its layer may not."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    own = parts[0] if len(parts) > 1 else "__init__"
+    allowed = ALLOWED.get(own, BASE) | {own}
+    return [
+        f"{'.'.join(parts)} imports {dotted}"
+        for dotted in imports_of(path)
+        if layer_of(dotted) not in allowed
+        and not any(dotted == one or dotted.startswith(f"{one}.") for one in allowed)
+    ]
+
+
+def test_imports_point_downwards() -> None:
+    # The lazy exports of the package itself name every layer.
+    checked = [path for path in modules() if path != PACKAGE / "__init__.py"]
+    assert [problem for path in checked for problem in foreign_imports(path)] == []
+
+
+def test_nothing_outside_taskflow_loads_airflow_or_at_parse_time_requests() -> None:
+    script = (
+        "import importlib, pkgutil, sys, oauth_taskflow\n"
+        "skipped = ('oauth_taskflow.taskflow', 'oauth_taskflow.testing')\n"
+        "for found in pkgutil.walk_packages(oauth_taskflow.__path__, 'oauth_taskflow.'):\n"
+        "    if not found.name.startswith(skipped): importlib.import_module(found.name)\n"
+        "assert not [name for name in sys.modules if name.split('.')[0] == 'airflow']\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_importing_the_package_or_checking_specs_loads_no_http_library() -> None:
+    script = (
+        "import sys, oauth_taskflow, oauth_taskflow.specs.check\n"
+        "heavy = {'airflow', 'requests', 'sqlalchemy', 'jsonschema', 'cryptography'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_parsing_a_dag_file_with_specs_loads_neither_requests_nor_the_token_store() -> None:
+    script = (
+        "import sys, airflow.sdk\n"
+        "before = set(sys.modules)\n"
+        "from oauth_taskflow import build_dag\n"
+        f"build_dag({str(ROOT / 'dag_specs' / 'demo_airports.yaml')!r})\n"
+        "new = set(sys.modules) - before\n"
+        "heavy = {n for n in new if n.split('.')[0] in {'requests', 'sqlalchemy', 'jsonschema'}}\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def test_the_public_names_are_these_and_all_resolve() -> None:
+    assert sorted(oauth_taskflow.__all__) == PUBLIC
+    assert all(getattr(oauth_taskflow, name).__name__ == name for name in PUBLIC)
+    assert set(PUBLIC) <= set(dir(oauth_taskflow))
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        _ = oauth_taskflow.nonsense
+
+
+def error_classes() -> list[type[errors.OAuthTaskflowError]]:
+    return [getattr(errors, name) for name in errors.__all__]
+
+
+def test_every_error_is_exported_documented_and_drawn_in_the_tree() -> None:
+    defined = [
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and value.__module__ == errors.__name__
+    ]
+    assert sorted(errors.__all__) == sorted(defined)
+    drawn = errors.__doc__ or ""
+    assert [name for name in defined if name not in drawn] == []
+
+
+@pytest.mark.parametrize("cls", error_classes())
+def test_errors_cross_process_borders_whole(cls: type[errors.OAuthTaskflowError]) -> None:
+    error = cls.__new__(cls)
+    errors.OAuthTaskflowError.__init__(error, "what", where="at x", hint="Do y.", retry_after=2.5)
+    back = pickle.loads(pickle.dumps(error))
+    assert type(back) is cls
+    assert (back.what, back.where, back.hint, back.retry_after) == ("what", "at x", "Do y.", 2.5)
+
+
+def python_files() -> list[Path]:
+    folders = ("oauth_taskflow", "tests", "scripts", "benchmarks", "dag_specs")
+    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def long_functions(path: Path) -> list[str]:
+    return [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (node.end_lineno or 0) - node.body[0].lineno >= 50
+    ]
+
+
+def test_no_file_passes_400_lines_and_no_function_50() -> None:
+    files = python_files()
+    assert [p for p in files if len(p.read_text().splitlines()) > 400] == []
+    assert [name for path in files for name in long_functions(path)] == []
