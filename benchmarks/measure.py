@@ -101,6 +101,13 @@ def _note(text: str) -> None:
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
+def require(candidate: Candidate) -> None:
+    """End with status 2 when ``candidate``, ours, could not run at all: there is nothing to compare then."""
+    if not candidate.runs:
+        print(f"{candidate.name}: {candidate.missing or 'no figures'}", file=sys.stderr)
+        sys.exit(2)
+
+
 def environment_line(versions: Mapping[str, str]) -> str:
     """Machine class and versions, for the head of a table."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -18,6 +18,7 @@ from measure import (
     alternate,
     environment_line,
     ratio,
+    require,
     table,
     times,
     verdict,
@@ -47,6 +48,7 @@ def all_dags(folder: Path, dags: int, rounds: int) -> None:
         factory.missing = str(missing)
     candidates = [ours, hand, factory]
     alternate(candidates, rounds)
+    require(ours)
     print(environment_line(versions_of(candidates)))
     print(f"{dags} DAGs with 3 endpoints each; median of {rounds} alternating runs\n")
     base = per_dag(ours, dags)
@@ -86,6 +88,7 @@ def one_wanted(folder: Path, dags: int, rounds: int) -> None:
     unnamed = _candidate(f"1 of {dags}, files named otherwise", "ours", folder / "others", env)
     candidates = [alone, named, unnamed]
     alternate(candidates, rounds * 3)
+    require(alone)
     base = alone.median("cpu")
     print("\nOne wanted DAG, as at the start of every task\n")
     rows, above = [], {}

@@ -20,6 +20,7 @@ from measure import (
     alternate,
     environment_line,
     ratio,
+    require,
     table,
     times,
     verdict,
@@ -76,6 +77,7 @@ def speed(records: int, rounds: int) -> None:
     with api(records) as url, tempfile.TemporaryDirectory() as folder:
         rows = candidates(url, Path(folder))
         alternate(rows, rounds)
+    require(rows[0])
     ours, hand = rows[0], rows[1]
     print(environment_line(versions_of(rows)))
     print(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from measure import Candidate, alternate, environment_line, table, verdict, versions_of
+from measure import Candidate, alternate, environment_line, require, table, verdict, versions_of
 from peers import OURS, PeerMissing, peer
 
 ROWS = (
@@ -39,6 +39,7 @@ def main() -> None:
     options = arguments.parse_args()
     rows = candidates()
     alternate(rows, options.rounds, warm_up=False)
+    require(rows[0])
     print(environment_line(versions_of(rows)))
     print(f"Processor time in µs, no network; median of {options.rounds} alternating runs\n")
     lines = []
