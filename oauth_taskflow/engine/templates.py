@@ -30,19 +30,40 @@ class TemplateFailed(OAuthTaskflowError):
         )
 
 
-def _refuse_none(value: Any) -> Any:
+def _checked(value: Any) -> Any:
     if value is None:
         raise ValueError("it gave null")
+    if callable(value) and not isinstance(value, Undefined):
+        raise TypeError("it gave a method, not a value; a method needs () behind it")
     return value
 
 
+def _as_text(value: Any) -> str:
+    """``value`` inside a longer text: never in Python's spelling."""
+    if isinstance(_checked(value), bool):
+        return "true" if value else "false"
+    if isinstance(value, (Mapping, list, tuple, set)):
+        kind = "mapping" if isinstance(value, Mapping) else "list"
+        raise TypeError(f"it gave a {kind} inside a text; pick one value, or use join or tojson")
+    return str(value)
+
+
 def _path_segment(value: Any) -> str:
-    return quote(str(_refuse_none(value)), safe="")
+    return quote(_as_text(value), safe="")
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Jinja's sandbox, in which ``contact.items`` is the record's field ``items`` before it is Python's method."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if isinstance(obj, dict) and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
 
 
 def _environment(finalize: Any) -> ImmutableSandboxedEnvironment:
     # Jinja's HTML escaping would corrupt URLs and JSON: what is rendered here is never a page.
-    return ImmutableSandboxedEnvironment(
+    return _Sandbox(
         undefined=StrictUndefined,
         autoescape=False,
         finalize=finalize,
@@ -50,7 +71,7 @@ def _environment(finalize: Any) -> ImmutableSandboxedEnvironment:
     )
 
 
-_TEXT = _environment(_refuse_none)
+_TEXT = _environment(_as_text)
 _PATH = _environment(_path_segment)
 
 
@@ -112,11 +133,14 @@ def _native(expression: str, scope: Mapping[str, Any]) -> Any:
     value = _compile_expression(expression)(**scope)
     if isinstance(value, Undefined):
         str(value)  # StrictUndefined raises here, with the name in its message
-    return _refuse_none(value)
+    return _checked(value)
 
 
 def _evaluate(template: str, run: Any) -> Any:
     try:
         return run()
-    except (TemplateError, ValueError, TypeError, KeyError, ArithmeticError) as error:
+    except (
+        *(TemplateError, ValueError, TypeError, AttributeError),
+        *(LookupError, ArithmeticError, RecursionError),
+    ) as error:
         raise TemplateFailed(template, str(error)) from error

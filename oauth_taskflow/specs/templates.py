@@ -16,6 +16,26 @@ if TYPE_CHECKING:
 
 _MARK = re.compile(r"\{[{%#]")
 _LOOKUP = r"\{\{\s*([A-Za-z_]\w*)(?:\.([A-Za-z_]\w*))?\s*\}\}"
+# Jinja's literals and the words of its grammar: none of them is a name.
+_WORDS = frozenset(
+    [
+        "true",
+        "false",
+        "none",
+        "True",
+        "False",
+        "None",
+        "and",
+        "or",
+        "not",
+        "in",
+        "is",
+        "if",
+        "else",
+        "import",
+        "recursive",
+    ]
+)
 _ONE_LOOKUP = re.compile(_LOOKUP, re.ASCII)
 _ONLY_LOOKUPS = re.compile(rf"(?:[^{{]|\{{(?![{{%#])|{_LOOKUP})*\Z", re.ASCII)
 
@@ -37,7 +57,9 @@ def parse_template(text: str) -> Template:
     if _MARK.search(text) is None:
         return _PLAIN
     if _ONLY_LOOKUPS.match(text):
-        return Template(frozenset((name, attr) for name, attr in _ONE_LOOKUP.findall(text)))
+        found = frozenset(_ONE_LOOKUP.findall(text))
+        if _WORDS.isdisjoint(name for name, _ in found):
+            return Template(found)
     return _parse_with_jinja(text)
 
 

@@ -86,3 +86,38 @@ def test_a_request_is_rendered_whole() -> None:
     assert rendered.headers == {"X-Region": "eu"}
     assert rendered.json == {"id": "a/b c?#"}
     assert rendered.timeout == 5
+
+
+@pytest.mark.parametrize("name", ["items", "values", "keys", "get", "copy"])
+def test_a_field_named_like_a_method_of_mappings_is_the_field(name: str) -> None:
+    scope = {"order": {name: "a/b"}}
+    assert render_path(f"/o/{{{{ order.{name} }}}}", scope) == "/o/a%2Fb"
+    assert render_value(f"{{{{ order.{name} }}}}", scope) == "a/b"
+
+
+@pytest.mark.parametrize("template", ["{{ contact.items }}", "x{{ contact.items }}"])
+def test_a_method_never_becomes_text(template: str) -> None:
+    with pytest.raises(TemplateFailed, match="it gave a method"):
+        render_value(template, SCOPE)
+
+
+def test_methods_of_mappings_can_still_be_called() -> None:
+    assert render_text("{{ contact.get('none', 'x') }}", SCOPE) == "x"
+
+
+def test_booleans_in_a_text_are_spelled_as_in_json() -> None:
+    assert render_path("/a/{{ yes }}/{{ no }}", {"yes": True, "no": False}) == "/a/true/false"
+
+
+@pytest.mark.parametrize(
+    ("template", "kind"), [("x{{ contact.tags }}", "list"), ("x{{ contact }}", "mapping")]
+)
+def test_lists_and_mappings_never_become_text(template: str, kind: str) -> None:
+    with pytest.raises(TemplateFailed, match=f"it gave a {kind} inside a text"):
+        render_value(template, SCOPE)
+    assert render_text("{{ contact.tags | join(',') }}", SCOPE) == "x,y"
+
+
+def test_whatever_a_template_raises_is_one_clear_error() -> None:
+    with pytest.raises(TemplateFailed, match="unknown encoding"):
+        render_text("{{ region.encode('nope') }}", SCOPE)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +30,7 @@ def names(text: str) -> set[tuple[str, str]]:
         ("{{ a[0] }}{{ a[x] }}", {("a", ""), ("x", "")}),
         ("{% for i in items %}{{ i.x }}{{ loop.index }}{% endfor %}", {("items", "")}),
         ("{% set v = 1 %}{{ v }}{{ range(3) }}", set()),
+        ("{{ true }}{{ False }}{{ none }}", set()),
     ],
 )
 def test_references_are_the_free_names(text: str, expected: set[tuple[str, str]]) -> None:
@@ -35,7 +38,16 @@ def test_references_are_the_free_names(text: str, expected: set[tuple[str, str]]
 
 
 @pytest.mark.parametrize(
-    "text", ["{{ a", "{{ a }", "{% if a %}", "{{ a | nofilter }}", "{{ a is notest }}", "{{ }}"]
+    "text",
+    [
+        "{{ a",
+        "{{ a }",
+        "{% if a %}",
+        "{{ a | nofilter }}",
+        "{{ a is notest }}",
+        "{{ }}",
+        "{{ not }}",
+    ],
 )
 def test_what_jinja_refuses_has_an_error(text: str) -> None:
     assert parse_template(text).error
@@ -55,7 +67,7 @@ def test_a_template_without_error_renders_with_the_names_it_refers_to(text: str)
     template = parse_template(text)
     if template == Template() or template.error:
         return
-    scope = {name: {"b": "x", "d": "y", "k": "z"} for name, _ in template.references}
+    scope = {name: SimpleNamespace(b="x", d="y", k="z") for name, _ in template.references}
     assert isinstance(render_text(text, scope), str)
 
 
