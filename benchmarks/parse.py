@@ -87,7 +87,7 @@ def one_wanted(folder: Path, dags: int, rounds: int) -> None:
     named = _candidate(f"1 of {dags}, files named like their DAG", "ours", folder / "specs", env)
     unnamed = _candidate(f"1 of {dags}, files named otherwise", "ours", folder / "others", env)
     candidates = [alone, named, unnamed]
-    alternate(candidates, rounds * 3)
+    alternate(candidates, rounds, warm_up=False)
     require(alone)
     base = alone.median("cpu")
     print("\nOne wanted DAG, as at the start of every task\n")
