@@ -8,6 +8,7 @@ Rows are in the order of their ICAO codes and are encoded to JSON once.
 
 from __future__ import annotations
 
+import threading
 import zlib
 from bisect import bisect_left
 from dataclasses import dataclass, field
@@ -49,9 +50,18 @@ class Rows:
         return self.encoded[position] if found else None
 
 
-@cache
+_loading = threading.Lock()
+
+
 def airports() -> Rows:
     """All airports. The first call takes about half a second; all servers of the process share the rows."""
+    # A burst of first requests would else build the rows once per thread, and answer after seconds.
+    with _loading:
+        return _airports()
+
+
+@cache
+def _airports() -> Rows:
     # Imported here: most users of the authorization server never ask for an airport.
     import airportsdata  # noqa: PLC0415
 

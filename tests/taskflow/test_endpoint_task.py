@@ -1,0 +1,107 @@
+"""What a task makes of Airflow's context, and what it tells while it runs."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk import ObjectStoragePath
+
+from oauth_taskflow.api.page import Page
+from oauth_taskflow.engine.windows import Interval
+from oauth_taskflow.taskflow.endpoint_task import ProgressLog, run_interval, task_scope
+from oauth_taskflow.taskflow.storage import open_path
+
+NEW_YEAR = datetime(2026, 1, 1, tzinfo=timezone.utc)
+LATER = NEW_YEAR + timedelta(hours=1)
+
+
+class FakeClock:
+    """A clock that tests move."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def now(self) -> float:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
+
+
+class Lines:
+    """A log that keeps its lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def info(self, msg: str, /, *args: Any) -> None:
+        self.lines.append(msg % args)
+
+
+def context(**given: Any) -> dict[str, Any]:
+    run = SimpleNamespace(run_after=LATER)
+    named = {"dag": SimpleNamespace(dag_id="crm"), "ti": SimpleNamespace(map_index=2)}
+    return {"dag_run": run, "run_id": "manual__1", "params": {"a": 1}, **named, **given}
+
+
+def test_progress_is_told_every_ten_seconds_with_the_speed() -> None:
+    clock, log = FakeClock(), Lines()
+    progress = ProgressLog(log, "contacts", clock)
+    for seconds in (4.0, 5.0, 1.0, 9.0):
+        clock.sleep(seconds)
+        progress(Page(records=[1, 2, 3], bytes=10, url="", index=0))
+    assert log.lines == ["contacts: 3 pages, 9 rows, 1 rows/s"]
+
+
+def test_a_run_with_a_data_interval_reads_it() -> None:
+    found = run_interval(context(data_interval_start=NEW_YEAR, data_interval_end=LATER))
+    assert found == Interval(NEW_YEAR, LATER)
+
+
+@pytest.mark.parametrize(
+    ("given", "end"),
+    [
+        ({}, LATER),
+        ({"logical_date": NEW_YEAR}, NEW_YEAR),
+        (
+            {
+                "data_interval_start": NEW_YEAR,
+                "data_interval_end": NEW_YEAR,
+                "logical_date": NEW_YEAR,
+            },
+            NEW_YEAR,
+        ),
+    ],
+)
+def test_a_run_without_one_reads_from_the_beginning_to_its_own_time(
+    given: dict[str, Any], end: datetime
+) -> None:
+    assert run_interval(context(**given)) == Interval(None, end)
+
+
+def test_names_that_the_run_has_no_value_for_are_undefined() -> None:
+    scope = task_scope("contacts", context(ds=None, ts="2026"))
+    assert scope == {
+        "params": {"a": 1},
+        "endpoint": "contacts",
+        "dag_id": "crm",
+        "run_id": "manual__1",
+        "ts": "2026",
+        "map_index": 2,
+    }
+
+
+def test_paths_are_local_below_airflows_home_or_object_storage(airflow_home: Path) -> None:
+    assert open_path("lake/crm") == airflow_home / "lake/crm"
+    assert open_path("/data/crm") == Path("/data/crm")
+    assert open_path("file:///data/crm") == Path("/data/crm")
+    remote = open_path("memory://lake/crm")
+    assert isinstance(remote, ObjectStoragePath)
+    assert str(remote) == "memory://lake/crm"

@@ -1,0 +1,88 @@
+"""No secret gets out: in URLs, headers, forms and free text."""
+
+from __future__ import annotations
+
+import base64
+from urllib.parse import quote, quote_plus, urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oauth_taskflow.redaction import (
+    is_sensitive_name,
+    redact_headers,
+    redact_text,
+    redact_url,
+    secret_forms,
+)
+
+# Long enough that none is part of an ordinary word of the text around it.
+SECRETS = st.text(min_size=8, max_size=60).filter(
+    lambda text: text.strip() == text and "*" not in text
+)
+NAMES = st.sampled_from(
+    ["access_token", "api_key", "Authorization", "client_secret", "password", "code", "sig", "key"]
+)
+
+
+@pytest.mark.parametrize(
+    "name", ["Authorization", "X-Api-Key", "refresh_token", "jwt", "Set-Cookie"]
+)
+def test_names_of_secrets_are_known(name: str) -> None:
+    assert is_sensitive_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["page", "token_type", "token_url", "code_challenge_method", "keyword"]
+)
+def test_harmless_names_stay_readable(name: str) -> None:
+    assert not is_sensitive_name(name)
+
+
+@given(SECRETS, NAMES)
+def test_no_sensitive_parameter_of_a_url_is_shown(secret: str, name: str) -> None:
+    query = urlencode({"page": "2", name: secret})
+    shown = redact_url(f"https://user:{quote(secret, safe='')}@api.example.com/v1?{query}#{secret}")
+    assert shown.startswith("https://api.example.com/v1?page=2&")
+    assert quote_plus(secret) not in shown.replace("page", "")
+    assert "user" not in shown
+
+
+def test_an_unreadable_url_is_not_shown_at_all() -> None:
+    assert redact_url("https://[::1/?token=abc") == "<unreadable URL>"
+
+
+@given(SECRETS)
+def test_a_named_secret_is_taken_out_in_every_form(secret: str) -> None:
+    forms = [
+        secret,
+        quote(secret, safe=""),
+        quote_plus(secret),
+        base64.b64encode(secret.encode()).decode(),
+        base64.urlsafe_b64encode(secret.encode()).decode(),
+    ]
+    assert set(forms) <= set(secret_forms(secret))
+    shown = redact_text(" | ".join(forms), [secret])
+    assert all(form not in shown for form in forms)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("sent Authorization: Bearer abc.def-ghi", "sent Authorization: Bearer ***"),
+        ("Basic dXNlcjpwYXNz and more", "Basic *** and more"),
+        ('{"refresh_token": "abc123", "page": 2}', '{"refresh_token": "***", "page": 2}'),
+        ("client_secret=s3cr3t&grant_type=x", "client_secret=***&grant_type=x"),
+        ("nothing to hide, page=2", "nothing to hide, page=2"),
+    ],
+)
+def test_what_looks_like_a_secret_is_taken_out_unnamed(text: str, shown: str) -> None:
+    assert redact_text(text, [""]) == shown
+
+
+def test_values_of_sensitive_headers_are_replaced() -> None:
+    assert redact_headers({"X-Api-Key": "abc", "Accept": "application/json"}) == {
+        "X-Api-Key": "***",
+        "Accept": "application/json",
+    }
