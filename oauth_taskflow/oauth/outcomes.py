@@ -47,4 +47,5 @@ class OutcomeUnknown:
     again: bool = True
 
 
-Outcome = Granted | Rejected | NotProcessed | OutcomeUnknown
+Failure = Rejected | NotProcessed | OutcomeUnknown
+Outcome = Granted | Failure

@@ -15,7 +15,13 @@ from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.errors import ConnectionConfigError, TokenEndpointUnavailable
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS, Client, TokenForm
 from oauth_taskflow.oauth.grants import Grant
-from oauth_taskflow.oauth.outcomes import NotProcessed, Outcome, OutcomeUnknown, Rejected
+from oauth_taskflow.oauth.outcomes import (
+    Failure,
+    NotProcessed,
+    Outcome,
+    OutcomeUnknown,
+    Rejected,
+)
 from oauth_taskflow.oauth.responses import Answer, Question, interpret
 from oauth_taskflow.oauth.transport import Deadline, Wire, new_session
 from oauth_taskflow.redaction import redact_url
@@ -74,7 +80,12 @@ class TokenEndpoint:
 
     def exchange(self, grant: Grant, *, budget: float | None = None) -> Outcome:
         """Trade ``grant`` for a token, sending at most one request; ``budget`` seconds cap the whole of it."""
-        question = self._question(grant)
+        answer = self.ask(grant, budget=budget)
+        return interpret(answer, self.question(grant)) if isinstance(answer, Answer) else answer
+
+    def ask(self, grant: Grant, *, budget: float | None = None) -> Answer | Failure:
+        """Post the form of ``grant`` once, as this client; the answer as it came, or why there is none."""
+        question = self.question(grant)
         limits = self.transport.timeouts
         total = limits.total if budget is None else min(budget, limits.total)
         wire = Wire(total)
@@ -87,9 +98,10 @@ class TokenEndpoint:
             return _failed(failure, wire, question)
         if wire.expired:  # cutting the wire looks like the regular end of an answer
             return _failed(TimeoutError(), wire, question)
-        return interpret(answer, question)
+        return answer
 
-    def _question(self, grant: Grant) -> Question:
+    def question(self, grant: Grant) -> Question:
+        """What is asked with ``grant``: what judging its answer and wording an error needs."""
         return Question(
             conn_id=self.conn_id,
             url=self.url,
@@ -161,7 +173,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _failed(failure: Exception, wire: Wire, question: Question) -> Outcome:
+def _failed(failure: Exception, wire: Wire, question: Question) -> Failure:
     certificate = _cause(failure, ssl.SSLCertVerificationError)
     if certificate is not None and not wire.sent:
         return Rejected(_bad_certificate(certificate, question))

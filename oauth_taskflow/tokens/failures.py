@@ -8,11 +8,9 @@ from oauth_taskflow.errors import (
     OAuthTaskflowError,
     RefreshResponseLost,
 )
-from oauth_taskflow.oauth.outcomes import NotProcessed, OutcomeUnknown, Rejected
+from oauth_taskflow.oauth.outcomes import Failure, Rejected
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.record import GrantState
-
-Failure = Rejected | NotProcessed | OutcomeUnknown
 
 _LONGEST_COOLDOWN = 300.0
 _REFUSED_COOLDOWN = 60.0

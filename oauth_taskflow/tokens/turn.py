@@ -12,10 +12,10 @@ from oauth_taskflow.errors import (
 )
 from oauth_taskflow.oauth.attempts import exchange_patiently
 from oauth_taskflow.oauth.grants import Grant, RefreshToken
-from oauth_taskflow.oauth.outcomes import Outcome, OutcomeUnknown
+from oauth_taskflow.oauth.outcomes import Failure, Outcome, OutcomeUnknown
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.tokens import edits
-from oauth_taskflow.tokens.failures import Failure, cool_down, state_after, verdict
+from oauth_taskflow.tokens.failures import cool_down, state_after, verdict
 from oauth_taskflow.tokens.identity import Marks
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.record import GrantRecord, Journal
