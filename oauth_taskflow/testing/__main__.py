@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import argparse
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from oauth_taskflow.testing.server import OAuthTestServer
+from oauth_taskflow.testing.extra import missing_extra
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,6 +58,11 @@ def _stop_signals() -> Iterator[threading.Event]:
 def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM; the exit status."""
     options = _parser().parse_args(arguments)
+    if missing := missing_extra():
+        print(missing, file=sys.stderr)  # noqa: T201  # a command's message
+        return 2
+    from oauth_taskflow.testing.server import OAuthTestServer  # noqa: PLC0415  # its libraries are an extra
+
     server = OAuthTestServer(
         port=options.port,
         client_id=options.client_id,

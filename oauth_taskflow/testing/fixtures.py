@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from oauth_taskflow.testing.extra import missing_extra
+
 if TYPE_CHECKING:
     from oauth_taskflow.testing.server import OAuthTestServer
 
@@ -25,16 +27,11 @@ ServerFactory = Callable[..., "OAuthTestServer"]
 
 
 def _server_class() -> type[OAuthTestServer]:
+    if missing := missing_extra():
+        pytest.fail(missing, pytrace=False)
     # Imported here: this module is loaded by every pytest run of the environment, with or without the extra.
-    try:
-        from oauth_taskflow.testing.server import OAuthTestServer  # noqa: PLC0415
-    except ModuleNotFoundError as missing:
-        library = str(missing.name).partition(".")[0]
-        pytest.fail(
-            f"The fixture needs {library!r}, which is not installed. "
-            "Install it with: pip install 'oauth-taskflow[testing]'",
-            pytrace=False,
-        )
+    from oauth_taskflow.testing.server import OAuthTestServer  # noqa: PLC0415
+
     return OAuthTestServer
 
 

@@ -21,7 +21,7 @@ import pytest
 import requests
 
 import oauth_taskflow.testing
-from oauth_taskflow.testing import OAuthTestServer
+from oauth_taskflow.testing import OAuthTestServer, extra
 from oauth_taskflow.testing.__main__ import main
 from oauth_taskflow.testing.fixtures import ServerFactory, _server_class
 from tests.testing.calls import TIMEOUT, FakeClock, client_credentials
@@ -250,18 +250,22 @@ def test_the_pytest_plugin_loads_nothing_heavy() -> None:
     assert probe.stdout.strip() == "[]"
 
 
-def test_a_missing_extra_is_named_by_the_fixture(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("server", "authorization"):
-        monkeypatch.delitem(sys.modules, f"oauth_taskflow.testing.{module}", raising=False)
-    monkeypatch.setitem(sys.modules, "authlib.oauth2.rfc6749", None)
+@pytest.mark.parametrize("library", ["airportsdata", "authlib", "msgspec"])
+def test_a_missing_extra_is_named_by_fixture_and_command(
+    library: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(extra, "find_spec", lambda name: None if name == library else name)
 
     with pytest.raises(pytest.fail.Exception) as failed:
         _server_class()
 
-    assert str(failed.value) == (
-        "The fixture needs 'authlib', which is not installed. "
+    message = (
+        f"The test server needs {library!r}, which is not installed. "
         "Install it with: pip install 'oauth-taskflow[testing]'"
     )
+    assert str(failed.value) == message
+    assert main([]) == 2
+    assert capsys.readouterr().err == message + "\n"
 
 
 def test_a_page_of_500_rows_costs_less_than_10_milliseconds(oauth_server: OAuthTestServer) -> None:

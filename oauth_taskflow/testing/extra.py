@@ -1,0 +1,19 @@
+"""Whether the libraries of the extra ``testing`` are there; asked before any of them is imported."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+# The airports are read late: without this check a server would start and break off its first answer.
+_LIBRARIES = ("airportsdata", "authlib", "msgspec")
+
+
+def missing_extra() -> str | None:
+    """What to tell somebody who runs the test server without its libraries; None when they are installed."""
+    for library in _LIBRARIES:
+        if find_spec(library) is None:
+            return (
+                f"The test server needs {library!r}, which is not installed. "
+                "Install it with: pip install 'oauth-taskflow[testing]'"
+            )
+    return None
