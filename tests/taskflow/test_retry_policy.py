@@ -8,7 +8,7 @@ from typing import Any
 
 import airflow.sdk
 import pytest
-from airflow.sdk import DAG, RetryDecision
+from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException
 
 from oauth_taskflow.errors import (
@@ -23,7 +23,17 @@ from oauth_taskflow.errors import (
 )
 from oauth_taskflow.taskflow import decorator, retry_policy
 from oauth_taskflow.taskflow.decorator import OAuthDecoratedOperator, oauth_task
-from oauth_taskflow.taskflow.retry_policy import OAuthRetryPolicy, fail_fast, find_error
+from oauth_taskflow.taskflow.retry_policy import (
+    HAS_RETRY_POLICIES,
+    OAuthRetryPolicy,
+    fail_fast,
+    find_error,
+)
+
+if HAS_RETRY_POLICIES:
+    from airflow.sdk import RetryDecision
+
+with_policies = pytest.mark.skipif(not HAS_RETRY_POLICIES, reason="retry policies came with 3.3")
 
 
 def decide(exception: BaseException) -> RetryDecision:
@@ -46,12 +56,14 @@ PERMANENT = [
 ]
 
 
+@with_policies
 @pytest.mark.parametrize("exception", PERMANENT)
 def test_what_cannot_get_better_fails_at_once(exception: BaseException) -> None:
     name = type(find_error(exception)).__name__
     assert decide(exception) == RetryDecision.fail(f"{name}: trying again cannot help")
 
 
+@with_policies
 def test_retry_after_becomes_the_delay() -> None:
     limited = ApiRequestFailed("Busy", where="at x", status=429, retryable=True, retry_after=1800.0)
     assert decide(limited) == RetryDecision.retry(
@@ -59,6 +71,7 @@ def test_retry_after_becomes_the_delay() -> None:
     )
 
 
+@with_policies
 @pytest.mark.parametrize(
     "exception",
     [
@@ -74,6 +87,7 @@ def test_what_may_get_better_keeps_the_tasks_own_retries(exception: BaseExceptio
     assert decide(exception) == RetryDecision.default()
 
 
+@with_policies
 def test_with_retry_policies_the_exception_itself_is_raised() -> None:
     assert fail_fast(DEAD) is DEAD
 
@@ -92,6 +106,7 @@ def test_without_retry_policies_permanent_errors_become_airflow_fail_exceptions(
     assert fail_fast(other) is other
 
 
+@with_policies
 def test_an_airflow_without_retry_policies_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(airflow.sdk, "RetryPolicy", raising=False)
     monkeypatch.delitem(vars(airflow.sdk)["__lazy_imports"], "RetryPolicy")
@@ -126,6 +141,7 @@ def task_of(**kwargs: Any) -> OAuthDecoratedOperator:
     return operator
 
 
+@with_policies
 def test_the_policy_is_attached_unless_the_author_chose_one() -> None:
     class Own(OAuthRetryPolicy):
         """The author's."""
