@@ -72,6 +72,31 @@ def _as_destination_errors(what: str, path: Any) -> Iterator[None]:
         ) from error
 
 
+def remove_output(folder: Folder) -> bool:
+    """Remove what a run wrote to ``folder``, then the folder if nothing else is in it; whether there was anything.
+
+    The manifest goes first, so that nobody takes the rest for a whole run. Files of others stay.
+
+    Raises:
+        DestinationError: something cannot be removed.
+    """
+    with _as_destination_errors("Removing older output", folder):
+        found = [path for path in folder.iterdir() if _is_ours(path.name)]
+        for path in sorted(found, key=lambda path: path.name != MANIFEST):
+            path.unlink(missing_ok=True)
+    with suppress(OSError, NotImplementedError):  # not empty; object stores have no folders
+        folder.rmdir()
+    return bool(found)
+
+
+def _is_ours(name: str) -> bool:
+    return (
+        name == MANIFEST
+        or name.startswith("part-")
+        or (name.startswith(".") and name.endswith(_TEMPORARY))
+    )
+
+
 class FolderDestination:
     """JSON Lines below ``folder``, which belongs to one task instance alone.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import quote
 
 import jmespath
 
@@ -16,10 +15,10 @@ from oauth_taskflow.api.page import Page
 from oauth_taskflow.api.pull import pull
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.api.tracking import SeenKeys, Watermark
+from oauth_taskflow.engine.folders import instance_folder, run_folder
 from oauth_taskflow.engine.parents import Item, PathOpener, for_each_options, scopes
 from oauth_taskflow.engine.rendering import render_request
 from oauth_taskflow.engine.summary import Summary, WrittenFile
-from oauth_taskflow.engine.templates import render_text
 from oauth_taskflow.engine.windows import Interval, Window, windows
 from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.specs.model import Endpoint
@@ -177,15 +176,10 @@ def _with_fields(records: Sequence[Any], fields: Mapping[str, Any]) -> list[Any]
 
 
 def _folder(run: EndpointRun) -> str:
-    """The folder that belongs to this task instance alone, in Hive's partition style."""
     base = run.folder
     if base is None:
-        options = run.endpoint.destination
-        assert options is not None
-        values = {name: share.value for name, share in run.item.items() if share.file is None}
-        base = render_text(options.path or "", {**run.scope, **values})
-        base = f"{base.rstrip('/')}/run_id={quote(run.run_id, safe='')}"
-    return base if run.map_index < 0 else f"{base}/map_index={run.map_index}"
+        base = run_folder(run.endpoint, run.run_id, run.scope, run.item)
+    return instance_folder(base, run.map_index)
 
 
 def _summary(run: EndpointRun, output: Output, folder: Any, sequences: int) -> Summary:
@@ -211,4 +205,5 @@ def _summary(run: EndpointRun, output: Output, folder: Any, sequences: int) -> S
         duplicates=summary.dropped,
         watermark=summary.watermark,
         interval=interval,
+        map_index=run.map_index,
     )

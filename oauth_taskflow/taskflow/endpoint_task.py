@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from oauth_taskflow.api.page import Page
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
-from oauth_taskflow.engine.parents import Share, label
+from oauth_taskflow.engine.folders import remove_stale, run_folders
+from oauth_taskflow.engine.parents import Share, for_each_options, items, label
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
+from oauth_taskflow.engine.summary import Summary, total
 from oauth_taskflow.engine.windows import Interval
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.scope import RUN_NAMES
@@ -20,7 +23,7 @@ from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.taskflow.storage import open_path
 
 if TYPE_CHECKING:
-    from oauth_taskflow.taskflow.operators import EndpointOperator
+    from oauth_taskflow.taskflow.operators import EndpointDoneOperator, EndpointOperator
 
 _LOG_EVERY_SECONDS = 10.0
 
@@ -85,6 +88,49 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
         ", ".join(file.path for file in summary.files),
     )
     return {**summary.as_dict(), "token_refreshes": refreshes(operator.conn_id) - before}
+
+
+def finish_in_task(operator: EndpointDoneOperator, context: Mapping[str, Any]) -> dict[str, Any]:
+    """Add up what the instances of a mapped endpoint did, and remove output that none of them wrote; plain data.
+
+    Raises:
+        OAuthTaskflowError: as ``remove_stale`` and the templates of the destination raise.
+    """
+    endpoint = msgspec.convert(operator.endpoint, Endpoint, from_attributes=True)
+    count, summaries = _current_summaries(operator, endpoint, context["ti"])
+    # Somebody marked these as successful by hand: whose output that is nobody knows, so it stays.
+    silent = set(range(count)) - {summary.map_index for summary in summaries}
+    scope = task_scope(operator.endpoint_name, context)
+    conn_id = endpoint.destination.conn_id if endpoint.destination else None
+    for folder in run_folders(endpoint, context["run_id"], scope):
+        base = open_path(folder, conn_id)
+        current = {s.map_index for s in summaries if s.manifest.startswith(f"{base}/")}
+        if removed := remove_stale(base, current | silent):
+            operator.log.info("Removed %s folders of an earlier try from %s", removed, base)
+    figures = total(operator.endpoint_name, summaries)
+    operator.log.info(
+        "%s: %s rows in %s pages by %s tasks",
+        *(figures.endpoint, figures.rows, figures.pages, figures.tasks),
+    )
+    plain: dict[str, Any] = msgspec.to_builtins(figures)
+    return plain
+
+
+def _current_summaries(
+    operator: EndpointDoneOperator, endpoint: Endpoint, ti: Any
+) -> tuple[int, list[Summary]]:
+    """How many instances this try has, and what they returned.
+
+    Airflow keeps the XComs of instances that a cleared run has no more.
+    """
+    if operator.batches_task_id is None:
+        count = len(items(for_each_options(endpoint), {}))
+    else:
+        count = len(ti.xcom_pull(task_ids=operator.batches_task_id, map_indexes=-1) or ())
+    pulled = ti.xcom_pull(task_ids=operator.instances_task_id) or []
+    found = msgspec.convert(pulled if isinstance(pulled, list) else [pulled], list[Summary | None])
+    current = [s for s in found if s is not None and 0 <= s.map_index < count]
+    return count, sorted(current, key=attrgetter("map_index"))
 
 
 def task_scope(endpoint: str, context: Mapping[str, Any]) -> dict[str, Any]:

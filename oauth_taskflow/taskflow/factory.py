@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,24 @@ from oauth_taskflow.specs.model import (
     TaskOptions,
     parent_names,
 )
-from oauth_taskflow.taskflow.operators import EndpointOperator, ParentBatchesOperator
+from oauth_taskflow.taskflow.operators import (
+    EndpointDoneOperator,
+    EndpointOperator,
+    ParentBatchesOperator,
+)
 
 EndpointTask = BaseOperator | MappedOperator
 
 _PRESETS = frozenset({"@once", "@continuous"})
 _DURATIONS = ("retry_delay", "max_retry_delay", "execution_timeout")
+
+
+@dataclass(frozen=True)
+class _Tasks:
+    """The task that pulls an endpoint, and the one that returns all its files and has its asset as outlet."""
+
+    pull: EndpointTask
+    done: BaseOperator
 
 
 def build_dag(spec: Spec | str | Path, **overrides: Any) -> DAG:
@@ -44,6 +57,9 @@ def build_dag(spec: Spec | str | Path, **overrides: Any) -> DAG:
     checked = _checked(spec)
     arguments = {**_dag_arguments(checked), **overrides}
     with DAG(schedule=arguments.pop("schedule"), **arguments) as dag:
+        if "params" not in overrides:
+            # Plain values: there is nothing for the JSON Schema check that Airflow's DAG makes, a tenth of a parse.
+            dag.params.update(checked.source.params)
         endpoint_tasks(checked)
     return dag
 
@@ -58,10 +74,10 @@ def endpoint_tasks(spec: Spec | str | Path) -> dict[str, EndpointTask]:
         SpecError: the file has problems.
     """
     checked = _checked(spec)
-    tasks: dict[str, EndpointTask] = {}
+    tasks: dict[str, _Tasks] = {}
     for name in checked.order:
         tasks[name] = _endpoint_task(checked, name, tasks)
-    return tasks
+    return {name: made.pull for name, made in tasks.items()}
 
 
 def _checked(spec: Spec | str | Path) -> Spec:
@@ -74,39 +90,54 @@ def _checked(spec: Spec | str | Path) -> Spec:
     return result.spec
 
 
-def _endpoint_task(spec: Spec, name: str, tasks: Mapping[str, EndpointTask]) -> EndpointTask:
+def _endpoint_task(spec: Spec, name: str, tasks: Mapping[str, _Tasks]) -> _Tasks:
     endpoint = spec.endpoints[name]
     arguments = _task_arguments(spec, name, endpoint)
+    outlets = [endpoint_asset(spec.source.dag_id, name)]
     options = for_each_options(endpoint)
     if not options:
-        return EndpointOperator(endpoint=endpoint, **arguments)
+        task = EndpointOperator(endpoint=endpoint, outlets=outlets, **arguments)
+        return _Tasks(task, task)
+    helpers = operator_arguments(spec.source.default_args)
     mapped = EndpointOperator.partial(
         endpoint=msgspec.to_builtins(endpoint),
         map_index_template="{{ task.item_label }}",
         **arguments,
     )
     parents = parent_names(endpoint)
-    if not parents:
-        return mapped.expand(item=msgspec.to_builtins(items(options, {})))
-    batches = ParentBatchesOperator(
-        task_id=f"{name}__batches",
-        for_each=msgspec.to_builtins(options),
-        # A prefix from an enclosing task group belongs to the id that XComs are filed under.
-        parent_task_ids={parent: tasks[parent].task_id for parent in parents},
+    batches = None
+    if parents:
+        batches = ParentBatchesOperator(
+            task_id=f"{name}__batches",
+            for_each=msgspec.to_builtins(options),
+            # A prefix from an enclosing task group belongs to the id that XComs are filed under.
+            parent_task_ids={parent: tasks[parent].done.task_id for parent in parents},
+            **helpers,
+        )
+        for parent in parents:
+            tasks[parent].done.set_downstream(batches)
+    instances = mapped.expand(
+        item=batches.output if batches else msgspec.to_builtins(items(options, {}))
     )
-    for parent in parents:
-        tasks[parent].set_downstream(batches)
-    return mapped.expand(item=batches.output)
+    done = EndpointDoneOperator(
+        task_id=f"{name}__done",
+        endpoint_name=name,
+        endpoint=endpoint,
+        instances_task_id=instances.task_id,
+        batches_task_id=batches.task_id if batches else None,
+        outlets=outlets,
+        **helpers,
+    )
+    instances.set_downstream(done)
+    return _Tasks(instances, done)
 
 
 def _task_arguments(spec: Spec, name: str, endpoint: Endpoint) -> dict[str, Any]:
-    dag_id = spec.source.dag_id
     return {
         "task_id": name,
         "endpoint_name": name,
         "conn_id": endpoint.connection or spec.source.connection,
         "doc_md": endpoint.description or None,
-        "outlets": [endpoint_asset(dag_id, name)],
         **operator_arguments(spec.source.default_args),
         **operator_arguments(endpoint.task),
     }
@@ -141,7 +172,6 @@ def _dag_arguments(spec: Spec) -> dict[str, Any]:
         "tags": source.tags,
         "doc_md": source.doc_md or None,
         "description": source.description or None,
-        "params": source.params,
         "owner_links": source.owner_links,
         "default_args": operator_arguments(source.default_args),
         "is_paused_upon_creation": source.is_paused_upon_creation,

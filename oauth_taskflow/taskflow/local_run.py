@@ -10,6 +10,7 @@ from typing import Any
 
 from oauth_taskflow.api.page import Page
 from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.engine.folders import remove_stale
 from oauth_taskflow.engine.parents import (
     ParentFile,
     Share,
@@ -31,7 +32,7 @@ class LocalRun:
     Args:
         spec: the checked spec.
         endpoints: names of the endpoints wanted, in pulling order; see ``with_parents``.
-        output: folder to write below, one sub-folder per endpoint.
+        output: absolute folder to write below, one sub-folder per endpoint.
         params: values of the spec's params.
         interval: the span that incremental endpoints read.
         now: the run's own time (UTC).
@@ -126,6 +127,8 @@ def run_locally(
                         on_page=observer.page,
                     )
                 )
+        # An earlier pull into the same folder may have had more batches, or more values in its list.
+        remove_stale(run.output / name, {s.map_index for s in summaries})
         parents[name] = [
             ParentFile(file=file.path, rows=file.rows) for s in summaries for file in s.files
         ]

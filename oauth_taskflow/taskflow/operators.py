@@ -82,12 +82,17 @@ class ParentBatchesOperator(BaseOperator):
     def __init__(
         self, *, for_each: Mapping[str, Any], parent_task_ids: Mapping[str, str], **kwargs: Any
     ) -> None:
+        """``parent_task_ids``: for each parent endpoint the task, never a mapped one, that returns its files."""
         super().__init__(**kwargs)
         self.for_each = for_each
         self.parent_task_ids = parent_task_ids
 
     def execute(self, context: Any) -> list[dict[str, Any]]:
-        """The items of the child endpoint. Called by Airflow."""
+        """The items of the child endpoint. Called by Airflow.
+
+        Raises:
+            OAuthTaskflowError: a parent left no result.
+        """
         from airflow.configuration import conf  # noqa: PLC0415 - loads configuration at run time only
 
         from oauth_taskflow.engine.parents import ParentFile, items  # noqa: PLC0415 - run time only
@@ -95,11 +100,15 @@ class ParentBatchesOperator(BaseOperator):
         options = msgspec.convert(self.for_each, dict[str, ForEachOptions])
         parents: dict[str, Sequence[ParentFile]] = {}
         for parent, task_id in self.parent_task_ids.items():
-            pulled = context["ti"].xcom_pull(task_ids=task_id)
-            summaries = [pulled] if isinstance(pulled, Mapping) else list(pulled or ())
+            summary = context["ti"].xcom_pull(task_ids=task_id, map_indexes=-1)
+            if summary is None:
+                raise OAuthTaskflowError(
+                    f"The parent endpoint {parent!r} left no result in this run",
+                    where=f"in task {task_id!r}",
+                    hint="Clear that task: it was marked as successful by hand, or its XCom was deleted.",
+                )
             parents[parent] = [
                 ParentFile(file=file["path"], rows=file["rows"], conn_id=summary.get("conn_id"))
-                for summary in summaries
                 for file in summary["files"]
             ]
         most = conf.getint("core", "max_map_length")
@@ -107,3 +116,55 @@ class ParentBatchesOperator(BaseOperator):
         rows = sum(file.rows for files in parents.values() for file in files)
         self.log.info("%s batches over %s parent records", len(batches), rows)
         return [msgspec.to_builtins(batch) for batch in batches]
+
+
+class EndpointDoneOperator(BaseOperator):
+    """Runs once all instances of a mapped endpoint are done: one asset event for all, and nothing stale left.
+
+    The instances cannot do this: an event of each would start DAGs that wait for the asset while others still pull,
+    and after a run is cleared Airflow keeps the XComs, and the destination the output, of instances that the new try
+    has not got.
+
+    Returns the figures of all instances together.
+
+    Args:
+        endpoint_name: the endpoint's name in the spec.
+        endpoint: the merged endpoint, typed or as plain data.
+        instances_task_id: the mapped task.
+        batches_task_id: the task whose list it is mapped over; None where the list stands in the spec.
+    """
+
+    ui_color = "#eef3ee"
+
+    def __init__(
+        self,
+        *,
+        endpoint_name: str,
+        endpoint: Endpoint | Mapping[str, Any],
+        instances_task_id: str,
+        batches_task_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        # A parent without records leaves the endpoint skipped: no rows, and that is a result.
+        super().__init__(**{"trigger_rule": "none_failed", **kwargs})
+        self.endpoint_name = endpoint_name
+        self.endpoint = endpoint
+        self.instances_task_id = instances_task_id
+        self.batches_task_id = batches_task_id
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Add up, remove what is stale, emit the event. Called by Airflow.
+
+        Raises:
+            OAuthTaskflowError: stale output cannot be removed.
+        """
+        from oauth_taskflow.taskflow.endpoint_task import finish_in_task  # noqa: PLC0415 - loads requests
+
+        try:
+            total = finish_in_task(self, context)
+        except OAuthTaskflowError as error:
+            raise fail_fast(error) from error
+        for asset in self.outlets:
+            # A thousand files would make a poor event; they are in the XCom.
+            context["outlet_events"][asset].extra = {k: v for k, v in total.items() if k != "files"}
+        return total

@@ -24,7 +24,8 @@ from oauth_taskflow.specs.model import Spec
 from oauth_taskflow.taskflow.local_run import LocalRun, Observer, run_locally, utc_now, with_parents
 from oauth_taskflow.taskflow.sessions import open_session
 
-FAILED, WRONG_ARGUMENTS = 1, 2
+FAILED, WRONG_ARGUMENTS, INTERRUPTED = 1, 2, 130
+_UNLIMITED = 10_000
 
 
 def pull(args: Namespace) -> None:
@@ -34,26 +35,31 @@ def pull(args: Namespace) -> None:
         SystemExit: with 1 when the spec has problems or an endpoint failed, 2 for wrong arguments.
     """
     spec = _load(args.spec)
+    interval = _interval(args.since, args.until)
     run = LocalRun(
         spec=spec,
         endpoints=with_parents(spec, _known(args.endpoint or [], list(spec.endpoints), "endpoint")),
-        output=Path(args.output or Path("pulled") / spec.source.dag_id),
+        # Absolute: a relative destination would be below $AIRFLOW_HOME, a relative argument is below here.
+        output=Path(args.output or Path("pulled") / spec.source.dag_id).expanduser().absolute(),
         params=_params(spec, args.set or []),
-        interval=Interval(
-            _instant("--since", args.since), _instant("--until", args.until) or utc_now()
-        ),
+        interval=interval,
         now=utc_now(),
     )
-    try:
-        results = _run(run)
-    except OAuthTaskflowError as error:
-        _exit(FAILED, str(error))
-    Console().print(_table(results))
-
-
-def _run(run: LocalRun) -> dict[str, list[Summary]]:
-    console = Console(stderr=True)
     results: dict[str, list[Summary]] = {}
+    try:
+        _run(run, results)
+    except OAuthTaskflowError as error:
+        _exit(FAILED, f"{run.endpoints[len(results)]}: {error}")
+    except KeyboardInterrupt:
+        _exit(INTERRUPTED, f"Interrupted while pulling {run.endpoints[len(results)]}.")
+    console = Console()
+    if not console.is_terminal:
+        console.width = _UNLIMITED  # a file or a pipe has none: paths are shown whole
+    console.print(_table(results))
+
+
+def _run(run: LocalRun, results: dict[str, list[Summary]]) -> None:
+    console = Console(stderr=True)
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -69,7 +75,6 @@ def _run(run: LocalRun) -> dict[str, list[Summary]]:
         ):
             results[name] = summaries
             display.end()
-    return results
 
 
 class _Display:
@@ -101,6 +106,7 @@ def _table(results: Mapping[str, Sequence[Summary]]) -> Table:
     table = Table("endpoint", "rows", "pages", "bytes", "seconds", "written to")
     for column in table.columns[1:5]:
         column.justify = "right"
+    table.columns[5].overflow = "fold"
     for name, summaries in results.items():
         folders = sorted({str(Path(file.path).parent) for s in summaries for file in s.files})
         more = f" and {len(folders) - 1} more" if len(folders) > 1 else ""
@@ -147,6 +153,13 @@ def _params(spec: Spec, settings: Sequence[str]) -> dict[str, Any]:
         except yaml.YAMLError:
             _exit(WRONG_ARGUMENTS, f"The value of --set {key}=… is not readable as YAML.")
     return params
+
+
+def _interval(since: str | None, until: str | None) -> Interval:
+    interval = Interval(_instant("--since", since), _instant("--until", until) or utc_now())
+    if interval.start is not None and interval.start >= interval.end:
+        _exit(WRONG_ARGUMENTS, "--since must be earlier than --until, which is now when not given.")
+    return interval
 
 
 def _instant(option: str, text: str | None) -> Any:

@@ -33,7 +33,14 @@ def edit(path: Path, old: str, new: str) -> Path:
 def test_each_endpoint_is_a_task_and_each_parent_gets_batches(tmp_path: Path) -> None:
     dag = build_dag(write_spec(tmp_path))
     assert dag.dag_id == "crm"
-    assert sorted(dag.task_ids) == ["airports", "airports__batches", "countries", "regions"]
+    assert sorted(dag.task_ids) == [
+        "airports",
+        "airports__batches",
+        "airports__done",
+        "countries",
+        "regions",
+        "regions__done",
+    ]
     assert dag.get_task("countries").downstream_task_ids == {"airports__batches"}
     assert dag.get_task("airports__batches").downstream_task_ids == {"airports"}
     assert isinstance(dag.get_task("regions"), MappedOperator)

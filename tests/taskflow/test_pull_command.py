@@ -120,6 +120,44 @@ def test_wrong_arguments_exit_2_and_say_what_is_right(
     assert (code, message in shown) == (2, True), shown
 
 
+def test_a_span_that_ends_before_it_begins_is_refused(
+    spec: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, shown = refused(capsys, spec, since="2026-02-01", until="2026-01-01")
+    assert code == 2
+    assert shown == "--since must be earlier than --until, which is now when not given.\n"
+
+
+def test_a_relative_folder_is_below_the_working_directory(
+    spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pull(arguments(spec, output="mine", endpoint=["countries"]))
+    assert (tmp_path / "mine" / "countries" / "_manifest.json").exists()
+    # Off a terminal nothing is cut off.
+    assert f" {tmp_path / 'mine' / 'countries'} " in capsys.readouterr().out
+
+
+def test_a_second_pull_with_fewer_batches_leaves_nothing_of_the_first(
+    spec: Path, tmp_path: Path
+) -> None:
+    pull(arguments(spec, output=str(tmp_path / "mine"), endpoint=["airports"]))
+    spec.write_text(spec.read_text().replace("batch: 100", "batch: 1000"))
+    pull(arguments(spec, output=str(tmp_path / "mine"), endpoint=["airports"]))
+    assert [path.name for path in (tmp_path / "mine" / "airports").iterdir()] == ["map_index=0"]
+
+
+def test_ctrl_c_ends_the_command_without_traceback(
+    spec: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(_conn_id: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("oauth_taskflow.taskflow.pull_command.open_session", interrupt)
+    code, shown = refused(capsys, spec)
+    assert (code, shown) == (130, "Interrupted while pulling countries.\n")
+
+
 def test_a_value_that_is_no_yaml_is_refused_without_being_shown(
     spec: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -136,7 +174,7 @@ def test_a_failing_endpoint_exits_1_with_the_typed_error(
     oauth_server.fault("/countries", status=404, times=1)
     code, shown = refused(capsys, spec, output=str(tmp_path / "mine"))
     assert code == 1
-    assert "404" in shown
+    assert shown.startswith("countries: The API answered HTTP 404")
     assert "Traceback" not in shown
     assert not list((tmp_path / "mine").rglob("part-*"))
 

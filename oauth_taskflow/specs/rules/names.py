@@ -162,14 +162,18 @@ def endpoint_name_collision(view: SpecView) -> Findings:
 
 @spec_rule("task-id-collision")
 def task_id_collision(view: SpecView) -> Findings:
-    """An endpoint with a parent gets a second task, `<name>__batches`; no endpoint may be called that.
+    """An endpoint with `for_each` gets helper tasks, whose names no endpoint may have.
+
+    They are `<name>__done` and, with a parent, `<name>__batches`.
 
     Bad: `endpoints: {notes: {for_each: {c: contacts}, ...}, notes__batches: ...}`
 
     Good: any other name
     """
     for endpoint in view.endpoints:
-        helper = f"{endpoint.name}__batches"
-        if endpoint.parents and helper in view.spec.endpoints:
-            message = f"the task id {helper!r} is needed by endpoint {endpoint.name!r}"
-            yield Finding(("endpoints", helper), message, "Choose another name.", at_key=True)
+        helpers = [f"{endpoint.name}__batches"] if endpoint.parents else []
+        helpers += [f"{endpoint.name}__done"] if endpoint.endpoint.for_each else []
+        for helper in helpers:
+            if helper in view.spec.endpoints:
+                message = f"the task id {helper!r} is needed by endpoint {endpoint.name!r}"
+                yield Finding(("endpoints", helper), message, "Choose another name.", at_key=True)

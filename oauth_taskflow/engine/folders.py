@@ -1,0 +1,79 @@
+"""The folders that the output of a run is in, in Hive's partition style, and what an earlier try left there.
+
+``<destination path>/run_id=<run id>``, and below it ``map_index=<n>`` for each instance of a mapped endpoint.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from oauth_taskflow.api.files import MANIFEST, remove_output
+from oauth_taskflow.engine.parents import Item, Share, for_each_options
+from oauth_taskflow.engine.templates import render_text
+from oauth_taskflow.errors import DestinationError
+from oauth_taskflow.specs.model import Endpoint
+
+_INSTANCE = re.compile(r"map_index=(\d+)/?\Z")
+
+
+def run_folder(endpoint: Endpoint, run_id: str, scope: Mapping[str, Any], item: Item) -> str:
+    """The folder of a run, without the part of a mapped instance; list values of ``item`` may stand in its path.
+
+    Raises:
+        TemplateFailed: as ``render_text`` raises.
+    """
+    options = endpoint.destination
+    assert options is not None  # specs.rules: destination-missing
+    values = {name: share.value for name, share in item.items() if share.file is None}
+    base = render_text(options.path or "", {**scope, **values})
+    return f"{base.rstrip('/')}/run_id={quote(run_id, safe='')}"
+
+
+def instance_folder(base: str, map_index: int) -> str:
+    """The folder that belongs to one task instance alone."""
+    return base if map_index < 0 else f"{base}/map_index={map_index}"
+
+
+def run_folders(endpoint: Endpoint, run_id: str, scope: Mapping[str, Any]) -> list[str]:
+    """Every ``run_folder`` of a mapped endpoint, whether this run writes there or not."""
+    lists = {
+        name: [Share(value=value) for value in option.values or ()]
+        for name, option in for_each_options(endpoint).items()
+        if option.endpoint is None
+    }
+    found = (
+        run_folder(endpoint, run_id, scope, dict(zip(lists, values, strict=True)))
+        for values in itertools.product(*lists.values())
+    )
+    return list(dict.fromkeys(found))
+
+
+def remove_stale(base: Any, current: Collection[int]) -> int:
+    """Remove the output of instances that are not in ``current`` (-1: the unmapped one) below ``base``; how many.
+
+    An earlier try of the same run had them when its parents had more records, or its list more values.
+
+    Raises:
+        DestinationError: the folder cannot be listed, or something in it not removed.
+    """
+    stale = [folder for folder, number in _instances(base) if number not in current]
+    if -1 not in current and (base / MANIFEST).exists():
+        stale.append(base)
+    return sum(remove_output(folder) for folder in stale)
+
+
+def _instances(base: Any) -> list[tuple[Any, int]]:
+    try:
+        below = list(base.iterdir()) if base.exists() else []
+    except OSError as error:
+        raise DestinationError(
+            f"The output folder cannot be listed ({error.strerror or error})",
+            where=f"at {base}",
+            hint="Check its permissions.",
+        ) from error
+    matches = ((path, _INSTANCE.fullmatch(path.name)) for path in below)
+    return [(path, int(match[1])) for path, match in matches if match is not None]
