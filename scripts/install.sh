@@ -28,18 +28,26 @@ install_locked() {
     .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
 }
 
+# A venv that Debian broke off half-way has no pip; one that was copied here installs and runs another checkout.
+usable_environment() {
+    [ "$(cat .venv/made_in 2>/dev/null || pwd -P)" = "$(pwd -P)" ] &&
+        .venv/bin/python -c 'import pip, sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
+}
+
 install_environment() {
     local python stamp
     python=$(find_python)
-    stamp=$(cat requirements.lock pyproject.toml | "$python" -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())')
+    stamp=$( (cat requirements.lock pyproject.toml && pwd -P) | "$python" -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())')
     if [ -x .venv/bin/python ] && [ "$(cat .venv/installed 2>/dev/null)" = "$stamp" ]; then
         return
     fi
-    echo "Installing into .venv (first time, or the lock changed) …"
-    if [ ! -x .venv/bin/python ] && ! "$python" -m venv .venv; then
+    echo "Installing into .venv (first time, or the lock or the folder changed) …"
+    if ! usable_environment && ! "$python" -m venv --clear .venv; then
+        rm -rf .venv
         echo "$python cannot create a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2
         return 1
     fi
+    pwd -P >.venv/made_in
     install_locked || {
         echo "The locked dependencies could not be installed; is a package index within reach?" >&2
         return 1
