@@ -56,6 +56,17 @@ def test_task_arguments_come_from_default_args_and_the_endpoint(tmp_path: Path) 
     assert (airports.pool, airports.retries) == ("api", 5)
 
 
+def test_params_of_the_spec_are_those_of_dag_and_tasks_unless_overridden(tmp_path: Path) -> None:
+    path = edit(
+        write_spec(tmp_path), "connection: crm", "connection: crm\nparams: {region: eu, n: 2}"
+    )
+    dag = build_dag(path)
+    assert dag.params.dump() == {"region": "eu", "n": 2}
+    assert dict(dag.get_task("countries").params) == {"region": "eu", "n": 2}
+    assert DagSerialization.to_dict(dag)["dag"]["params"][0][0] == "region"
+    assert build_dag(path, params={"region": "us"}).params.dump() == {"region": "us"}
+
+
 def test_each_endpoint_declares_its_asset(tmp_path: Path) -> None:
     dag = build_dag(write_spec(tmp_path))
     assert dag.get_task("countries").outlets == [
