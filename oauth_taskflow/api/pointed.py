@@ -13,6 +13,16 @@ from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import InvalidRecord
 
 
+def _check_end(page: PageView, pointer: Any, place: str) -> None:
+    """Refuse an end that the page itself denies: ``more`` or ``last`` says that pages follow, and nothing points there."""
+    if page.continues and not pointer:
+        raise InvalidRecord(
+            f"Page {page.index + 1} says that more pages follow, but has nothing at {place!r} to ask for them with",
+            where=page.where,
+            hint="Correct the path in paginate; without it the rest would be left out silently.",
+        )
+
+
 @dataclass(frozen=True)
 class ByCursor:
     """An opaque page cursor."""
@@ -32,6 +42,7 @@ class ByCursor:
             return None
         cursor = self._cursor(page)
         if self._is_end(cursor):
+            _check_end(page, cursor, self.options.next or self.options.header or "the last record")
             return None
         if options.body:
             return request.with_paging(options.body, cursor, "body")
@@ -78,6 +89,7 @@ class ByLink:
                 if any(link.attributes.get(name.lower()) != value for name, value in wanted):
                     return None
                 return request.at_url(urljoin(page.url, link.target))
+        _check_end(page, None, f"the Link header with rel={self.options.rel}")
         return None
 
 
@@ -97,6 +109,7 @@ class ByNextUrl:
         if isinstance(found, dict):
             found = found.get("href")
         if found is None or found == "" or found is False:
+            _check_end(page, found, self.options.next or "next")
             return None
         if not isinstance(found, str):
             raise InvalidRecord(

@@ -15,6 +15,7 @@ from oauth_taskflow.api.page import Page
 from oauth_taskflow.api.pull import pull
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.api.tracking import SeenKeys, Watermark
+from oauth_taskflow.engine.doubts import FirstPages
 from oauth_taskflow.engine.folders import instance_folder, run_folder
 from oauth_taskflow.engine.parents import Item, PathOpener, for_each_options, scopes
 from oauth_taskflow.engine.rendering import render_request
@@ -77,7 +78,7 @@ def run_endpoint(
         watermark=_watermark(endpoint.incremental),
         on_page=on_page,
     )
-    return _summary(run, output, folder, reader.sequences)
+    return _summary(run, output, folder, reader)
 
 
 class _Reader:
@@ -89,7 +90,14 @@ class _Reader:
         self._keys = keys
         self._records = _record_options(run.endpoint)
         self._copies = _copied_fields(run.endpoint)
+        self._firsts = FirstPages(run.endpoint)
         self.sequences = 0
+
+    @property
+    def warnings(self) -> list[str]:
+        """Doubts about what was read, for people."""
+        warning = self._firsts.warning()
+        return [] if warning is None else [warning]
 
     def pages(self) -> Iterator[Page]:
         for names in scopes(self._run.item, self._run.open_path):
@@ -128,8 +136,12 @@ class _Reader:
             limit_key=f"{self._session.conn_id}/{self._run.name}",
             decode=bool(copied),
         )
+        count = rows = 0
         for page in pages:
+            rows = rows if count else page.count
+            count += 1
             yield replace(page, records=_with_fields(page.records, copied)) if copied else page
+        self._firsts.ended(count, rows)
 
 
 def _record_options(endpoint: Endpoint) -> Records:
@@ -182,7 +194,7 @@ def _folder(run: EndpointRun) -> str:
     return instance_folder(base, run.map_index)
 
 
-def _summary(run: EndpointRun, output: Output, folder: Any, sequences: int) -> Summary:
+def _summary(run: EndpointRun, output: Output, folder: Any, reader: _Reader) -> Summary:
     summary, options = output.summary, run.endpoint.destination
     interval = None
     if run.endpoint.incremental is not None:
@@ -192,7 +204,7 @@ def _summary(run: EndpointRun, output: Output, folder: Any, sequences: int) -> S
         endpoint=run.name,
         rows=summary.rows,
         pages=summary.pages,
-        sequences=sequences,
+        sequences=reader.sequences,
         bytes=output.bytes,
         received_bytes=summary.received_bytes,
         seconds=summary.seconds,
@@ -206,4 +218,5 @@ def _summary(run: EndpointRun, output: Output, folder: Any, sequences: int) -> S
         watermark=summary.watermark,
         interval=interval,
         map_index=run.map_index,
+        warnings=reader.warnings,
     )

@@ -26,7 +26,8 @@ class Summary(Struct, frozen=True, omit_defaults=True):
     ``received_bytes`` what the API sent; ``seconds`` is wall time. ``conn_id`` is the connection of the object store,
     ``duplicates`` counts records dropped by primary key, ``watermark`` is the highest value of the incremental field
     and ``interval`` the span that was read (ISO 8601; an empty start means from the beginning). ``map_index`` is that
-    of a mapped instance; ``token_refreshes`` counts those that this process caused.
+    of a mapped instance; ``token_refreshes`` counts those that this process caused. ``warnings``
+    are doubts about the result, for people.
     """
 
     endpoint: str
@@ -44,6 +45,7 @@ class Summary(Struct, frozen=True, omit_defaults=True):
     interval: list[str] | None = None
     map_index: int = -1
     token_refreshes: int = 0
+    warnings: list[str] = []
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for XCom and events."""

@@ -52,6 +52,13 @@ def pull(args: Namespace) -> None:
         _exit(FAILED, f"{run.endpoints[len(results)]}: {error}")
     except KeyboardInterrupt:
         _exit(INTERRUPTED, f"Interrupted while pulling {run.endpoints[len(results)]}.")
+    for warning in dict.fromkeys(
+        f"{name}: warning: {text}"
+        for name, all_of in results.items()
+        for s in all_of
+        for text in s.warnings
+    ):
+        print(warning, file=sys.stderr)  # noqa: T201 - this is a command line
     console = Console()
     if not console.is_terminal:
         console.width = _UNLIMITED  # a file or a pipe has none: paths are shown whole

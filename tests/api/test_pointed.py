@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
 
-from oauth_taskflow.api.options import Cursors, Links, NextUrls
+from oauth_taskflow.api.options import Cursors, Links, NextUrls, PagingOptions
 from oauth_taskflow.api.paginators import build_paginator
 from oauth_taskflow.errors import InvalidRecord
 from tests.api.offline import BASE, first_page, view
@@ -151,3 +152,28 @@ def test_an_empty_page_ends_a_cursor_only_when_declared() -> None:
     options = Cursors(next="next", param="after", empty_page="end")
     assert cursor_after(options, {"next": "a"}, []) is None
     assert cursor_after(Cursors(next="next", param="after"), {"next": "a"}, []) == "a"
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        (Cursors(next="after", param="after", more="more"), "after"),
+        (Cursors(header="X-Next", param="after", more="more"), "X-Next"),
+        (NextUrls(next="next", more="more"), "next"),
+        (Links(more="more"), "the Link header with rel=next"),
+    ],
+)
+def test_an_end_that_the_flag_denies_is_an_error(options: PagingOptions, place: str) -> None:
+    page = replace(view({"more": True, "data": [1]}), continues=True)
+    with pytest.raises(InvalidRecord) as caught:
+        build_paginator(options).next(first_page, page)
+    assert str(caught.value).startswith(
+        f"Page 1 says that more pages follow, but has nothing at {place!r} to ask for them with at "
+    )
+    assert build_paginator(options).next(first_page, replace(page, continues=None)) is None
+
+
+def test_an_end_value_ends_whatever_the_flag_says() -> None:
+    options = Cursors(next="after", param="after", more="more", end_values=("0",))
+    page = replace(view({"after": "0"}), continues=True)
+    assert build_paginator(options).next(first_page, page) is None

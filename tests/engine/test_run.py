@@ -225,3 +225,12 @@ def test_run_ids_become_one_folder_name(bench: Bench) -> None:
     summary = bench.run(endpoint, run_id="scheduled__2026-01-01T00:00:00+00:00/x")
     assert "/run_id=scheduled__2026-01-01T00%3A00%3A00%2B00%3A00%2Fx/" in summary.manifest
     assert summary.as_dict()["files"][0]["rows"] == summary.rows
+
+
+def test_a_cursor_path_that_finds_nothing_is_a_warning(bench: Bench) -> None:
+    misspelled = Cursors(next="pagin.next.after", param="after", size=50, size_param="limit")
+    summary = bench.run(
+        Endpoint(request=Request(path="/cursor/airports"), records="data", paginate=misspelled)
+    )
+    assert (summary.rows, summary.sequences) == (50, 1)
+    assert "no answer had a cursor at 'pagin.next.after'" in summary.warnings[0]

@@ -147,6 +147,20 @@ def test_a_second_pull_with_fewer_batches_leaves_nothing_of_the_first(
     assert [path.name for path in (tmp_path / "mine" / "airports").iterdir()] == ["map_index=0"]
 
 
+def test_a_doubt_about_the_paging_is_shown(
+    spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = spec.read_text().replace(
+        "{path: /countries}",
+        "{path: /cursor/airports, params: {limit: 50}}\n"
+        "    paginate: {type: cursor, next: nxt, param: after}",
+    )
+    spec.write_text(text)
+    pull(arguments(spec, output=str(tmp_path / "mine"), endpoint=["countries"]))
+    shown = capsys.readouterr().err
+    assert shown.startswith("countries: warning: No second page was ever found")
+
+
 def test_ctrl_c_ends_the_command_without_traceback(
     spec: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from oauth_taskflow.api.options import Cursors, Links, NextUrls, PageNumbers, Paginate
+from oauth_taskflow.engine.doubts import FirstPages
+from oauth_taskflow.specs.model import Endpoint, Request
+
+CURSOR = Cursors(next="paging.after", param="after")
+
+
+def doubt(paginate: Paginate | None, *ended: tuple[int, int], **params: Any) -> str | None:
+    firsts = FirstPages(Endpoint(paginate=paginate, request=Request(path="/x", params=params)))
+    for pages, first_rows in ended:
+        firsts.ended(pages, first_rows)
+    return firsts.warning()
+
+
+@pytest.mark.parametrize(
+    ("paginate", "pointer"),
+    [
+        (CURSOR, "a cursor at 'paging.after'"),
+        (Cursors(header="X-Next", param="after"), "a header 'X-Next'"),
+        (NextUrls(next="links.nxt"), "a next URL at 'links.nxt'"),
+        (NextUrls(), "a next URL at 'next'"),
+        (Links(), "a Link header with rel=next"),
+    ],
+)
+def test_full_first_pages_that_nothing_follows_are_doubted(
+    paginate: Paginate, pointer: str
+) -> None:
+    assert doubt(paginate, (1, 3), (1, 100), limit=100) == (
+        "No second page was ever found, although a first page was full (100 rows): no answer had "
+        f"{pointer}. If there are more records, correct paginate; they are missing from this output."
+    )
+
+
+@pytest.mark.parametrize("ended", [((1, 99),), ((1, 0),), ((1, 100), (2, 100)), ()])
+def test_short_first_pages_and_any_second_page_leave_no_doubt(
+    ended: tuple[tuple[int, int], ...],
+) -> None:
+    assert doubt(CURSOR, *ended, limit="100") is None
+
+
+@pytest.mark.parametrize(("rows", "doubted"), [(20, True), (25, True), (5, False), (37, False)])
+def test_without_a_size_a_round_number_is_taken_for_a_full_page(
+    rows: int, *, doubted: bool
+) -> None:
+    assert (doubt(CURSOR, (1, rows)) is not None) is doubted
+
+
+def test_the_size_of_the_paginator_is_the_size() -> None:
+    sized = Cursors(next="after", param="after", size=7)
+    assert doubt(sized, (1, 7)) is not None
+    assert doubt(sized, (1, 100)) is None
+
+
+@pytest.mark.parametrize(
+    "paginate",
+    [
+        None,
+        PageNumbers(),
+        Cursors(next="after", param="after", more="more"),
+        NextUrls(next="next", last="last"),
+        Cursors(last_record="id", param="after"),
+    ],
+)
+def test_pages_with_another_sign_of_the_end_are_not_doubted(paginate: Paginate | None) -> None:
+    assert doubt(paginate, (1, 100)) is None
