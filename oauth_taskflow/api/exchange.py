@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import requests
 
-from oauth_taskflow.api.auth import rewind
+from oauth_taskflow.api.auth import Credentials, OAuth2Auth, rewind, worth_refreshing
 from oauth_taskflow.api.failures import ApiStatusError, network_error, nothing_sent, status_error
+from oauth_taskflow.api.origins import AllowedOrigins
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.rules import Decision
+from oauth_taskflow.redaction import redact_url
+
+_log = logging.getLogger(__name__)
 
 _RETRIED_ERRORS = (
     requests.ConnectionError,
@@ -19,6 +24,14 @@ _RETRIED_ERRORS = (
     requests.exceptions.ChunkedEncodingError,
 )
 Decide = Callable[[requests.Response], Decision | None]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The final response and, when a rule matched it, what the rule says."""
+
+    response: requests.Response
+    decision: Decision | None = None
 
 
 @dataclass(frozen=True)
@@ -94,3 +107,45 @@ class Exchange:
         )
         error.retryable, error.retry_after = True, wait
         return error
+
+
+@dataclass
+class Tries:
+    """How far one exchange has come: tries so far, and whether its token was renewed, which happens once."""
+
+    exchange: Exchange
+    origins: AllowedOrigins
+    attempt: int = 0
+    renewed: bool = False
+
+    def wants_renewal(self, response: requests.Response, decision: Decision | None) -> bool:
+        """Whether to replay with another token; a rule decides before the status does. True once only."""
+        wanted = decision.action == "refresh" if decision else worth_refreshing(response)
+        # A foreign origin that a bare redirect led to was sent no token to refuse.
+        if not wanted or self.renewed or response.url not in self.origins:
+            return False
+        self.renewed = True
+        return True
+
+
+def renew(
+    credentials: Credentials, request: requests.PreparedRequest, response: requests.Response
+) -> bool:
+    """Whether ``request``, which ``response`` refused, now holds another token and can be sent again.
+
+    Raises:
+        ApiStatusError: its body is a stream that is used up.
+        TokenRequestError: no other token could be had.
+    """
+    if isinstance(credentials, OAuth2Auth) and not rewind(request):
+        raise status_error(
+            response,
+            hint="The body is a stream that cannot be sent again with a new token; pass bytes or a seekable file.",
+        )
+    return credentials.renew(request)
+
+
+def log_pause(seconds: float, request: requests.PreparedRequest, reason: str) -> None:
+    """Tell why and how long ``request`` waits for its next try."""
+    where = redact_url(request.url or "")
+    _log.info("%s from %s %s; next try in %.1f s", reason, request.method, where, seconds)

@@ -13,7 +13,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from oauth_taskflow.errors import ForeignOriginRefused
+from oauth_taskflow.errors import ConnectionConfigError, ForeignOriginRefused
 from oauth_taskflow.redaction import redact_url
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -99,6 +99,23 @@ class AllowedOrigins:
     def __init__(self, urls: Iterable[str]) -> None:
         self._origins = tuple(dict.fromkeys(Origin.of(url) for url in urls))
 
+    @classmethod
+    def of_connection(cls, conn_id: str, base_url: str, others: Iterable[str]) -> AllowedOrigins:
+        """Those of a session.
+
+        Raises:
+            ConnectionConfigError: one is no http or https URL.
+        """
+        try:
+            return cls((base_url, *others))
+        except ValueError as error:
+            raise ConnectionConfigError(
+                f"The base URL or an allowed origin is unusable: {error}",
+                conn_id=conn_id,
+                field="host",
+                hint="Give it as https://host[:port][/path].",
+            ) from None
+
     @property
     def names(self) -> tuple[str, ...]:
         """The origins as text, the base URL's first."""
@@ -128,6 +145,18 @@ class AllowedOrigins:
         if origin.scheme == "http" and origin.port in (80, 443) and https in self._origins:
             return _as_https(urlsplit(url))
         raise self._refusal(url, "another origin")
+
+    def resolve(self, url: str, base_url: str) -> str:
+        """The whole URL for ``url``, relative ones below ``base_url``, its path included.
+
+        Raises:
+            ForeignOriginRefused: it leads elsewhere.
+        """
+        if url.startswith("//"):
+            url = f"{urlsplit(base_url).scheme}:{url}"
+        if "://" not in url.partition("?")[0]:
+            return base_url + (url if url.startswith("?") or not url else f"/{url.lstrip('/')}")
+        return self.accept(url)
 
     def _refusal(self, url: str, reason: str) -> ForeignOriginRefused:
         return ForeignOriginRefused(

@@ -54,7 +54,7 @@ class Fetcher(Protocol):
 
 
 @dataclass(frozen=True)
-class _Read:
+class Reading:
     """An answer, with its body when it is a page."""
 
     response: requests.Response
@@ -62,38 +62,28 @@ class _Read:
     body: Body | None
 
 
-class _Reader:
-    """Fetches pages and takes them in, in order."""
+@dataclass(frozen=True)
+class PageReader:
+    """Takes answers in, in order; does no I/O."""
 
-    def __init__(
-        self,
-        session: Fetcher,
-        sequence: PageSequence,
-        selector: RecordSelector,
-        rules: Rules,
-        limiter: RateLimiter | None,
-    ) -> None:
-        self._session = session
-        self._rules = rules
-        self._limiter = limiter
-        self._selector = selector
-        self.sequence = sequence
+    sequence: PageSequence
+    selector: RecordSelector
+    rules: Rules
 
-    def fetch(self, request: ApiRequest) -> _Read:
-        limiter = self._limiter
-        answer = self._session.fetch(
-            request,
-            decide=self._rules,
-            gate=limiter.acquire if limiter else None,
-            hold=limiter.hold if limiter else None,
-        )
+    @staticmethod
+    def read(answer: Answered) -> Reading:
+        """What ``answer`` holds; may be called in any order.
+
+        Raises:
+            InvalidRecord: a page is no JSON.
+        """
         decision, response = answer.decision, answer.response
         final = decision is not None or not (
             response.status_code < 300 or response.status_code == 304
         )
-        return _Read(response, decision, None if final else Body.of(response))
+        return Reading(response, decision, None if final else Body.of(response))
 
-    def take(self, read: _Read) -> Page | None:
+    def take(self, read: Reading) -> Page | None:
         """The page, or None when the sequence ends without one.
 
         Raises:
@@ -108,23 +98,43 @@ class _Reader:
                 sequence.end()
                 return None
             raise _refusal(response, read.decision)
-        records = self._selector.select(read.body, first=sequence.index == 0)
+        records = self.selector.select(read.body, first=sequence.index == 0)
         return sequence.advance(response, read.body, records)
 
+
+class _Puller:
+    """Fetches pages and hands them to the reader."""
+
+    def __init__(self, session: Fetcher, reader: PageReader, limiter: RateLimiter | None) -> None:
+        self._session = session
+        self._reader = reader
+        self._limiter = limiter
+        self._sequence = reader.sequence
+
+    def fetch(self, request: ApiRequest) -> Reading:
+        limiter = self._limiter
+        answer = self._session.fetch(
+            request,
+            decide=self._reader.rules,
+            gate=limiter.acquire if limiter else None,
+            hold=limiter.hold if limiter else None,
+        )
+        return self._reader.read(answer)
+
     def one_by_one(self) -> Generator[Page, None, None]:
-        while self.sequence.request is not None:
-            page = self.take(self.fetch(self.sequence.request))
+        while self._sequence.request is not None:
+            page = self._reader.take(self.fetch(self._sequence.request))
             if page is not None:
                 yield page
 
     def several_at_once(self, paginator: IndexedPaginator) -> Generator[Page, None, None]:
         """Pages in order, the next ``prefetch`` in flight; what was fetched past the end is thrown away."""
-        sequence, width = self.sequence, paginator.prefetch
-        page = self.take(self.fetch(sequence.start))
+        sequence, width = self._sequence, paginator.prefetch
+        page = self._reader.take(self.fetch(sequence.start))
         if page is None:
             return
         yield page
-        running: deque[Future[_Read]] = deque()
+        running: deque[Future[Reading]] = deque()
         context = copy_context()
         index = 1
         with ThreadPoolExecutor(width, thread_name_prefix="oauth-taskflow-page") as pool:
@@ -135,7 +145,7 @@ class _Reader:
                         request = paginator.at(sequence.start, index)
                         running.append(pool.submit(context.copy().run, self.fetch, request))
                         index += 1
-                    page = self.take(running.popleft().result())
+                    page = self._reader.take(running.popleft().result())
                     if page is not None:
                         yield page
             finally:
@@ -182,14 +192,13 @@ def pull(
     """
     sequence = PageSequence(request, paginate)
     limiter = RateLimiter.of(rate_limit, limit_key) if rate_limit is not None else None
-    reader = _Reader(
-        session, sequence, RecordSelector(records, decode=decode), Rules(responses), limiter
-    )
+    reader = PageReader(sequence, RecordSelector(records, decode=decode), Rules(responses))
+    puller = _Puller(session, reader, limiter)
     paginator = sequence.paginator
     if isinstance(paginator, IndexedPaginator) and paginator.prefetch > 1:
-        pages = reader.several_at_once(paginator)
+        pages = puller.several_at_once(paginator)
     else:
-        pages = reader.one_by_one()
+        pages = puller.one_by_one()
     single = paginate is None or ahead == 0
     return _observed(pages if single else read_ahead(pages, ahead), on_page)
 

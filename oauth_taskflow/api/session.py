@@ -2,46 +2,49 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal, NoReturn
-from urllib.parse import quote, urlsplit, urlunsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 import oauth_taskflow
-from oauth_taskflow.api.auth import Credentials, NoAuth, OAuth2Auth, rewind, worth_refreshing
-from oauth_taskflow.api.exchange import Decide, Exchange
-from oauth_taskflow.api.failures import ApiResponse, status_error
+from oauth_taskflow.api.auth import Credentials, NoAuth, OAuth2Auth, rewind
+from oauth_taskflow.api.exchange import Answer, Decide, Exchange, Tries, log_pause, renew
+from oauth_taskflow.api.failures import ApiResponse
 from oauth_taskflow.api.options import Paginate, Records, ResponseRule
 from oauth_taskflow.api.origins import AllowedOrigins, Origin
+from oauth_taskflow.api.outgoing import final_url, unprepared
 from oauth_taskflow.api.pull import pull_records
 from oauth_taskflow.api.redirects import Redirects
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.retry import RetryPolicy
-from oauth_taskflow.api.rules import Decision
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
-from oauth_taskflow.errors import ConnectionConfigError, ResultRefused
+from oauth_taskflow.errors import ResultRefused
 from oauth_taskflow.oauth.token import TokenSource
-from oauth_taskflow.redaction import redact_url
 
-_LEGAL_IN_URL = "%/:?#[]@!$&'()*+,;=-._~"
-_log = logging.getLogger(__name__)
 Timeout = float | tuple[float, float]
 
 
-@dataclass(frozen=True)
-class Answer:
-    """The final response and, when a rule matched it, what the rule says."""
-
-    response: requests.Response
-    decision: Decision | None = None
+def default_headers() -> dict[str, str]:
+    """What every request says unless told otherwise."""
+    agent = f"oauth-taskflow/{oauth_taskflow.__version__}"
+    return {"User-Agent": agent, "Accept": "application/json"}
 
 
-def _credentials(auth: AuthBase | Credentials | TokenSource | None) -> AuthBase | Credentials:
+def not_copied(base_url: str) -> ResultRefused:
+    """Why a session for ``base_url`` cannot leave its process."""
+    return ResultRefused(
+        "A session cannot be copied, pickled or returned: it holds credentials",
+        where=f"for {Origin.of(base_url)}",
+        hint="Return the data you read with it instead.",
+    )
+
+
+def credentials_of(auth: AuthBase | Credentials | TokenSource | None) -> AuthBase | Credentials:
+    """What a session's ``auth`` argument stands for: a token source signs as ``OAuth2Auth``."""
     if auth is None:
         return NoAuth()
     if isinstance(auth, AuthBase | Credentials):
@@ -113,15 +116,7 @@ class OAuthSession(requests.Session):
         proxies: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
-        try:
-            self.origins = AllowedOrigins((base_url, *allowed_origins))
-        except ValueError as error:
-            raise ConnectionConfigError(
-                f"The base URL or an allowed origin is unusable: {error}",
-                conn_id=conn_id,
-                field="host",
-                hint="Give it as https://host[:port][/path].",
-            ) from None
+        self.origins = AllowedOrigins.of_connection(conn_id, base_url, allowed_origins)
         self.base_url = base_url.rstrip("/")
         self.conn_id = conn_id
         self.timeout = timeout
@@ -130,15 +125,9 @@ class OAuthSession(requests.Session):
         self.trust_env = False
         self.verify, self.cert = verify, cert
         self.proxies.update(proxies or {})
-        self.auth = self._auth = _SessionAuth(_credentials(auth))
+        self.auth = self._auth = _SessionAuth(credentials_of(auth))
         self._clock = clock
-        self.headers.update(
-            {
-                "User-Agent": f"oauth-taskflow/{oauth_taskflow.__version__}",
-                "Accept": "application/json",
-                **(headers or {}),
-            }
-        )
+        self.headers.update({**default_headers(), **(headers or {})})
         for scheme in ("https://", "http://"):
             self.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=32))
 
@@ -146,11 +135,7 @@ class OAuthSession(requests.Session):
         return f"<OAuthSession for {Origin.of(self.base_url)}>"
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        raise ResultRefused(
-            "A session cannot be copied, pickled or returned: it holds credentials",
-            where=f"for {Origin.of(self.base_url)}",
-            hint="Return the data you read with it instead.",
-        )
+        raise not_copied(self.base_url)
 
     def resolve(self, url: str) -> str:
         """The whole URL for ``url``, relative ones below the base URL.
@@ -158,13 +143,7 @@ class OAuthSession(requests.Session):
         Raises:
             ForeignOriginRefused: it leads outside the allowed origins.
         """
-        if url.startswith("//"):
-            url = f"{urlsplit(self.base_url).scheme}:{url}"
-        if "://" not in url.partition("?")[0]:
-            return self.base_url + (
-                url if url.startswith("?") or not url else f"/{url.lstrip('/')}"
-            )
-        return self.origins.accept(url)
+        return self.origins.resolve(url, self.base_url)
 
     def request(
         self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any
@@ -199,18 +178,8 @@ class OAuthSession(requests.Session):
         is told of rate-limit waits in seconds.
         """
         whole = self.resolve(request.path)
-        prepared = self.prepare_request(
-            requests.Request(
-                request.method,
-                whole,
-                params={name: _text(value) for name, value in request.params.items()},
-                headers=dict(request.headers),
-                json=request.json,
-                data={name: _text(value) for name, value in request.form.items()} or None,
-            )
-        )
-        if request.exact:
-            prepared.url = _exact_url(prepared.url or "", whole)
+        prepared = self.prepare_request(unprepared(request, whole))
+        prepared.url = final_url(request, prepared.url or "", whole)
         options = {"timeout": request.timeout, "allow_redirects": True, "stream": False}
         policy = replace(self.retry, retry_post=True)
         return self.deliver(prepared, Exchange(policy, options, decide, gate, hold))
@@ -249,39 +218,32 @@ class OAuthSession(requests.Session):
     def deliver(self, request: requests.PreparedRequest, exchange: Exchange) -> Answer:
         """Send ``request`` until an answer is final."""
         credentials = self._auth.of(request)
-        attempt = 0
-        renewed = False
+        tries = Tries(exchange, self.origins)
         credentials.apply(request)
         while True:
-            attempt += 1
+            tries.attempt += 1
             if exchange.gate is not None:
                 exchange.gate()
             try:
                 response = self._one_try(request, exchange.options, credentials)
             except requests.RequestException as error:
-                self._pause(
-                    exchange.after_error(error, request, attempt), request, type(error).__name__
-                )
+                wait = exchange.after_error(error, request, tries.attempt)
+                self._pause(wait, request, type(error).__name__)
                 credentials.apply(request)
                 continue
             decision = exchange.decide(response) if exchange.decide else None
-            refresh = decision.action == "refresh" if decision else worth_refreshing(response)
-            # A foreign origin that a bare redirect led to was sent no token to refuse.
-            if refresh and not renewed and response.url in self.origins:
-                renewed = True
-                if _renew(credentials, request, response):
-                    attempt -= 1
-                    continue
-            wait = exchange.after_answer(response, decision, attempt, self._clock.now())
-            if wait is None or not rewind(request):
+            if tries.wants_renewal(response, decision) and renew(credentials, request, response):
+                tries.attempt -= 1
+                continue
+            again = exchange.after_answer(response, decision, tries.attempt, self._clock.now())
+            if again is None or not rewind(request):
                 return Answer(response, decision)
             response.close()
-            self._pause(wait, request, f"HTTP {response.status_code}")
+            self._pause(again, request, f"HTTP {response.status_code}")
             credentials.apply(request)
 
     def _pause(self, seconds: float, request: requests.PreparedRequest, reason: str) -> None:
-        where = redact_url(request.url or "")
-        _log.info("%s from %s %s; next try in %.1f s", reason, request.method, where, seconds)
+        log_pause(seconds, request, reason)
         self._clock.sleep(seconds)
 
     def _one_try(
@@ -317,29 +279,3 @@ class OAuthSession(requests.Session):
         if type(response) is requests.Response:
             response.__class__ = ApiResponse
         return response
-
-
-def _renew(
-    credentials: Credentials, request: requests.PreparedRequest, response: requests.Response
-) -> bool:
-    """Whether ``request`` now holds another token and can be sent again."""
-    if isinstance(credentials, OAuth2Auth) and not rewind(request):
-        raise status_error(
-            response,
-            hint="The body is a stream that cannot be sent again with a new token; pass bytes or a seekable file.",
-        )
-    return credentials.renew(request)
-
-
-def _exact_url(prepared: str, given: str) -> str:
-    """``given`` as it is, only illegal characters encoded; scheme and host as the HTTP library ``prepared`` them."""
-    host, parts = urlsplit(prepared), urlsplit(given)
-    path, query = (quote(part, safe=_LEGAL_IN_URL) for part in (parts.path or "/", parts.query))
-    return urlunsplit((host.scheme, host.netloc, path, query, ""))
-
-
-def _text(value: Any) -> Any:
-    """Parameter values as JSON spells them: ``requests`` would send Python's ``True``."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return [_text(item) for item in value] if isinstance(value, list | tuple) else value

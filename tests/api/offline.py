@@ -11,9 +11,9 @@ from urllib.parse import urljoin
 import requests
 
 from oauth_taskflow.api.body import Body
+from oauth_taskflow.api.exchange import Answer
 from oauth_taskflow.api.page import PageView
 from oauth_taskflow.api.request import ApiRequest
-from oauth_taskflow.api.session import Answer
 
 BASE = "https://api.example.com/v3/"
 

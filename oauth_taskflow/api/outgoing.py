@@ -1,0 +1,43 @@
+"""An ``ApiRequest`` on its way out: as the HTTP library takes it, for the session and its async twin alike."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import requests
+
+from oauth_taskflow.api.request import ApiRequest
+
+_LEGAL_IN_URL = "%/:?#[]@!$&'()*+,;=-._~"
+
+
+def unprepared(request: ApiRequest, whole: str) -> requests.Request:
+    """``request`` to the whole URL ``whole``, still without what a session adds."""
+    return requests.Request(
+        request.method,
+        whole,
+        params={name: _text(value) for name, value in request.params.items()},
+        headers=dict(request.headers),
+        json=request.json,
+        data={name: _text(value) for name, value in request.form.items()} or None,
+    )
+
+
+def final_url(request: ApiRequest, prepared: str, whole: str) -> str:
+    """The URL to send: ``prepared`` by the HTTP library, or byte for byte ``whole`` when the API itself gave it."""
+    return _exact_url(prepared, whole) if request.exact else prepared
+
+
+def _exact_url(prepared: str, given: str) -> str:
+    """``given`` as it is, only illegal characters encoded; scheme and host as the HTTP library ``prepared`` them."""
+    host, parts = urlsplit(prepared), urlsplit(given)
+    path, query = (quote(part, safe=_LEGAL_IN_URL) for part in (parts.path or "/", parts.query))
+    return urlunsplit((host.scheme, host.netloc, path, query, ""))
+
+
+def _text(value: Any) -> Any:
+    """Parameter values as JSON spells them: ``requests`` would send Python's ``True``."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return [_text(item) for item in value] if isinstance(value, list | tuple) else value
