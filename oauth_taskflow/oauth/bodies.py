@@ -68,16 +68,21 @@ def error_in(body: Mapping[str, Any]) -> ErrorBody | None:
     error = body.get("error")
     failed = body.get("ok") is False
     if isinstance(error, dict):  # Graph-style: {"error": {"code": …, "message": …}}
-        return ErrorBody(_code(error.get("type") or error.get("code")), _text(error.get("message")))
+        return ErrorBody(
+            error_code(error.get("type") or error.get("code")), _text(error.get("message"))
+        )
     if error or failed:
-        return ErrorBody(_code(error), _text(body.get("error_description") or body.get("message")))
+        return ErrorBody(
+            error_code(error), _text(body.get("error_description") or body.get("message"))
+        )
     status = body.get("status")
     if isinstance(status, str) and status.lower() in _ALIASES and "access_token" not in body:
-        return ErrorBody(_code(status), _text(body.get("message")))
+        return ErrorBody(error_code(status), _text(body.get("message")))
     return None
 
 
-def _code(value: object) -> str:
+def error_code(value: object) -> str:
+    """``value`` as an error code, in words of RFC 6749 §5.2 where it is known to have that meaning."""
     text = str(value) if isinstance(value, str | int) else ""
     if not _CODE.fullmatch(text):
         return "unnamed_error"

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, Protocol
 
 from oauth_taskflow.oauth.client_auth import Params, TokenForm
 
-BodyFormat = Literal["form", "json"]
+BodyFormat = Literal["form", "json", "query"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,8 +19,9 @@ from oauth_taskflow.errors import (
     TokenEndpointUnavailable,
     TokenRequestRejected,
 )
-from oauth_taskflow.oauth import timing
-from oauth_taskflow.oauth.bodies import ErrorBody, error_in, is_html, parse_body, shape
+from oauth_taskflow.oauth import reading, timing
+from oauth_taskflow.oauth.bodies import ErrorBody, is_html, parse_body, shape
+from oauth_taskflow.oauth.dialect import STANDARD, ResponseForm
 from oauth_taskflow.oauth.outcomes import (
     Granted,
     NotProcessed,
@@ -40,7 +41,6 @@ _ERRORS: dict[str, type[TokenRequestRejected]] = {
     "login_required": ConsentRequired,
 }
 _BEARER_TYPES = frozenset({"", "bearer", "bearertoken"})
-_OWN_FIELDS = frozenset({"access_token", "refresh_token", "token_type", "scope"})
 # The request was refused before anything was done with it (RFC 9110 §15.5.9, RFC 8470 §5.2, RFC 6585 §4).
 _REFUSED_UNREAD = frozenset({408, 425, 429})
 _DEFAULT_429_WAIT = 30.0
@@ -56,6 +56,7 @@ class Question:
     scope: str = ""
     secrets: tuple[str, ...] = field(default=(), repr=False)
     default_lifetime: float | None = None
+    form: ResponseForm = STANDARD.response
 
     @property
     def where(self) -> str:
@@ -91,7 +92,7 @@ def interpret(answer: Answer, question: Question) -> Outcome:
     body = parse_body(answer.body, answer.content_type)
     if answer.status in _REFUSED_UNREAD:
         return NotProcessed(_unavailable(answer, question))
-    problem = error_in(body) if body is not None else None
+    problem = reading.problem_in(body, question.form) if body is not None else None
     if problem is not None:
         return _refusal(problem, answer, question)
     if answer.status >= 500:
@@ -155,14 +156,14 @@ def _redirected(answer: Answer, question: Question) -> ConnectionConfigError:
 
 
 def _token(body: dict[str, Any] | None, answer: Answer, question: Question) -> Outcome:
-    access_token = body.get("access_token") if body else None
+    access_token = reading.at(question.form.access_token, body) if body else None
     if body is None or not _sendable(access_token):
         return OutcomeUnknown(_no_token(answer, question, body), again=is_html(answer.body))
     token_type = body.get("token_type") or ""
-    if str(token_type).lower() not in _BEARER_TYPES:
+    if not _is_bearer(str(token_type), question.form):
         kind = question.clean(str(token_type), 40)
         return OutcomeUnknown(_wrong_type(kind, answer, question), again=False)
-    refresh_token = body.get("refresh_token")
+    refresh_token = reading.at(question.form.refresh_token, body)
     return _granted(
         body,
         str(access_token),
@@ -180,9 +181,10 @@ def _granted(
     question: Question,
 ) -> Granted:
     skew = timing.server_skew(answer.headers, answer.received_at)
-    expires_at = timing.expiry(
+    expires_at = reading.expiry(
         body,
         access_token,
+        question.form.expiry,
         sent_at=answer.sent_at,
         skew=skew or 0.0,
         default=question.default_lifetime,
@@ -193,10 +195,14 @@ def _granted(
         obtained_at=answer.sent_at,
         expires_at=expires_at,
         scope=scope or question.scope or None,
-        extras={name: value for name, value in body.items() if name not in _OWN_FIELDS},
+        extras=reading.extras(body, (access_token, refresh_token)),
     )
     missing = _scopes(question.scope) - _scopes(scope) if scope else set()
     return Granted(token, refresh_token, skew, tuple(sorted(missing)))
+
+
+def _is_bearer(token_type: str, form: ResponseForm) -> bool:
+    return token_type.lower() in _BEARER_TYPES or token_type in form.token_types
 
 
 def _scope_text(value: object) -> str:

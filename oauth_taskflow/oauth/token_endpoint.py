@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.errors import ConnectionConfigError, TokenEndpointUnavailable
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS, Client, TokenForm
+from oauth_taskflow.oauth.dialect import STANDARD, Dialect
+from oauth_taskflow.oauth.encoding import encode
 from oauth_taskflow.oauth.grants import Grant
 from oauth_taskflow.oauth.outcomes import (
     Failure,
@@ -54,7 +55,7 @@ class TokenEndpoint:
     """Where tokens come from, and as whom we ask.
 
     ``client_auth`` is a name of ``CLIENT_AUTH_METHODS``; ``default_lifetime`` (seconds) is taken for tokens whose
-    answer names none. Safe to share between threads: nothing is kept between exchanges.
+    answer names none; ``dialect`` is how this server departs from RFC 6749. Safe to share between threads: nothing is kept between exchanges.
 
     Raises:
         ConnectionConfigError: the URL is neither https nor loopback, or the method is unknown.
@@ -65,11 +66,13 @@ class TokenEndpoint:
     client_auth: str = "client_secret_basic"
     conn_id: str = ""
     default_lifetime: float | None = None
+    dialect: Dialect = STANDARD
     transport: TransportOptions = field(default_factory=TransportOptions)
     clock: Clock = field(default=SYSTEM_CLOCK, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check_url(self.url, self.conn_id)
+        _check_url(self.dialect.request.url(self.url, "refresh_token"), self.conn_id)
         if self.client_auth not in CLIENT_AUTH_METHODS:
             raise ConnectionConfigError(
                 f"Unknown client authentication method {self.client_auth!r}",
@@ -104,9 +107,10 @@ class TokenEndpoint:
         """What is asked with ``grant``: what judging its answer and wording an error needs."""
         return Question(
             conn_id=self.conn_id,
-            url=self.url,
+            url=self.dialect.request.url(self.url, grant.grant_type),
             grant_type=grant.grant_type,
             scope=grant.options.scope,
+            form=self.dialect.response,
             secrets=tuple(s for s in (self.client.client_secret, *grant.secrets()) if s),
             default_lifetime=self.default_lifetime,
         )
@@ -114,13 +118,20 @@ class TokenEndpoint:
     def _post(
         self, session: requests.Session, form: TokenForm, grant: Grant, total: float
     ) -> Answer:
-        body, content_type = _encode(form, grant.options.body)
+        rules = self.dialect.request
+        request = encode(
+            rules.renamed(form),
+            method=rules.method,
+            url=rules.url(self.url, grant.grant_type),
+            body=grant.options.body,
+        )
         limits = self.transport.timeouts
         sent_at = self.clock.now()
-        with session.post(
-            self.url,
-            data=body,
-            headers={"Content-Type": content_type, "Accept": "application/json", **form.headers},
+        with session.request(
+            request.method,
+            request.url,
+            data=request.body,
+            headers=dict(request.headers),
             timeout=(min(limits.connect, total), min(limits.read, total)),
             allow_redirects=False,
             verify=self.transport.verify,
@@ -131,16 +142,6 @@ class TokenEndpoint:
             headers = {name.lower(): value for name, value in response.headers.items()}
             content = _read(response)
         return Answer(response.status_code, headers, content, sent_at, self.clock.now())
-
-
-def _encode(form: TokenForm, body: str) -> tuple[bytes, str]:
-    if body == "form":
-        return urlencode(form.params).encode(), "application/x-www-form-urlencoded"
-    fields: dict[str, str | list[str]] = {}
-    for name, _ in form.params:
-        values = [value for other, value in form.params if other == name]
-        fields[name] = values if len(values) > 1 else values[0]
-    return json.dumps(fields).encode(), "application/json"
 
 
 def _read(response: requests.Response) -> bytes:

@@ -1,0 +1,125 @@
+"""How a token endpoint departs from RFC 6749: what presets declare, as typed options. Plain data, no I/O.
+
+The defaults are the RFC together with the deviations that ``responses`` reads by itself. Each field's ``Meta`` is its
+page in the reference of the preset format.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from oauth_taskflow.oauth.client_auth import TokenForm
+
+
+def _doc(description: str, *examples: Any, **limits: Any) -> Meta:
+    return Meta(description=description, examples=list(examples), **limits)
+
+
+_Path = Annotated[str, Meta(min_length=1)]
+
+
+class _Form(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Immutable, keyword-only, unknown fields refused."""
+
+
+class RequestForm(_Form, frozen=True, kw_only=True):
+    """How the token request is written."""
+
+    method: Annotated[
+        Literal["POST", "GET"], _doc("HTTP method of token requests; GET needs body: query.", "GET")
+    ] = "POST"
+    rename: Annotated[
+        dict[str, str],
+        _doc(
+            "Parameters under another name, after everything else is put in; an empty name leaves one out.",
+            {"client_id": "client_key"},
+        ),
+    ] = {}
+    refresh_url: Annotated[
+        str | None,
+        _doc(
+            "Where refresh tokens are traded, when not at token_url.", "https://id.example/refresh"
+        ),
+    ] = None
+
+    def url(self, token_url: str, grant_type: str) -> str:
+        """The address for a grant of that type."""
+        return (self.refresh_url if grant_type == "refresh_token" else None) or token_url
+
+    def renamed(self, form: TokenForm) -> TokenForm:
+        """``form`` with the server's names of its parameters."""
+        if not self.rename:
+            return form
+        named = ((self.rename.get(name, name), value) for name, value in form.params)
+        return TokenForm(tuple(pair for pair in named if pair[0]), form.headers)
+
+
+class Expiry(_Form, frozen=True, kw_only=True):
+    """Where a token's expiry comes from."""
+
+    source: Annotated[
+        Literal["auto", "expires_in", "expires_at", "jwt", "fixed"],
+        _doc(
+            "auto: expires_in, then expires_at or expires_on, then the exp claim of a JWT. expires_in: a lifetime at "
+            "path, as number or text; 0 means that the token does not expire. expires_at: an instant at path, epoch "
+            "seconds, epoch milliseconds or ISO 8601. jwt: the exp claim only. fixed: lifetime_s, whatever is said.",
+            "expires_at",
+        ),
+    ] = "auto"
+    path: Annotated[
+        _Path | None,
+        _doc("JMESPath of the value; by default the source's name.", "data.expires_in"),
+    ] = None
+    unit: Annotated[Literal["s", "ms"], _doc("Unit of an expires_in.", "ms")] = "s"
+    lifetime_s: Annotated[
+        float | None,
+        _doc("Seconds that a token lives when the answer does not say.", 3600, gt=0),
+    ] = None
+
+
+class ResponseForm(_Form, frozen=True, kw_only=True):
+    """How the answer of the token endpoint is read. Paths are JMESPath into its body."""
+
+    access_token: Annotated[_Path, _doc("Path of the access token.", "data.access_token")] = (
+        "access_token"
+    )
+    refresh_token: Annotated[_Path, _doc("Path of the refresh token.", "data.refresh_token")] = (
+        "refresh_token"
+    )
+    token_types: Annotated[
+        tuple[str, ...],
+        _doc(
+            "Values of token_type that mean a bearer token, besides Bearer.", ["User Access Token"]
+        ),
+    ] = ()
+    success: Annotated[
+        _Path | None,
+        _doc(
+            "Predicate that is true for a token and false for an error, whatever the status.",
+            "ok == `true`",
+        ),
+    ] = None
+    error: Annotated[_Path | None, _doc("Path of the error code.", "code")] = None
+    error_description: Annotated[_Path | None, _doc("Path of the error's text.", "message")] = None
+    errors: Annotated[
+        dict[str, str],
+        _doc(
+            "The server's error codes in words of RFC 6749, which decide what happens next.",
+            {"40105": "invalid_grant"},
+        ),
+    ] = {}
+    expiry: Annotated[Expiry, _doc("Where the expiry comes from.", {"source": "expires_at"})] = (
+        Expiry()
+    )
+
+
+class Dialect(_Form, frozen=True, kw_only=True):
+    """How requests are written and answers are read."""
+
+    request: RequestForm = RequestForm()
+    response: ResponseForm = ResponseForm()
+
+
+STANDARD = Dialect()

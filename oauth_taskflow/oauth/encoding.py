@@ -1,0 +1,41 @@
+"""The parameters of a token request as the bytes that go on the wire. No I/O."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+from oauth_taskflow.oauth.client_auth import TokenForm
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An HTTP request without its connection. ``url`` may hold secrets in its query: never show it."""
+
+    method: str
+    url: str = field(repr=False)
+    body: bytes | None = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+
+
+def encode(form: TokenForm, *, method: str, url: str, body: str) -> Encoded:
+    """``form`` for ``url``, its parameters in a form (RFC 6749 §4), a JSON object or the query, as ``body`` says."""
+    headers = {"Accept": "application/json", **form.headers}
+    if body == "query" or method == "GET":
+        separator = "&" if "?" in url else "?"
+        return Encoded(method, f"{url}{separator}{urlencode(form.params)}", None, headers)
+    if body == "form":
+        kind, content = "application/x-www-form-urlencoded", urlencode(form.params)
+    else:
+        kind, content = "application/json", _json(form)
+    return Encoded(method, url, content.encode(), {"Content-Type": kind, **headers})
+
+
+def _json(form: TokenForm) -> str:
+    fields: dict[str, str | list[str]] = {}
+    for name, _ in form.params:
+        values = [value for other, value in form.params if other == name]
+        fields[name] = values if len(values) > 1 else values[0]
+    return json.dumps(fields)

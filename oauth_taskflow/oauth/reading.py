@@ -1,0 +1,98 @@
+"""What stands where in the answer of a token endpoint, as its ``ResponseForm`` says. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+
+from oauth_taskflow.oauth import timing
+from oauth_taskflow.oauth.bodies import ErrorBody, error_code, error_in
+from oauth_taskflow.oauth.dialect import Expiry, ResponseForm
+
+_OWN_FIELDS = frozenset({"access_token", "refresh_token", "token_type", "scope"})
+
+
+def at(path: str, body: Mapping[str, Any]) -> Any:
+    """The value at the JMESPath ``path``; None when there is none, or when the path does not fit the body."""
+    try:
+        return jmespath.search(path, body)
+    except JMESPathError:  # a function met a value of another type than this server usually sends
+        return None
+
+
+def problem_in(body: Mapping[str, Any], form: ResponseForm) -> ErrorBody | None:
+    """The error that ``body`` reports, with any status; None when it reports none."""
+    if form.success is None:
+        problem = error_in(body)
+    elif at(form.success, body):
+        return None
+    else:
+        problem = error_in(body) or ErrorBody(error_code(None))
+    if form.error is not None and (code := at(form.error, body)) not in (None, ""):
+        problem = ErrorBody(error_code(code), problem.description if problem else "")
+    if problem is None:
+        return None
+    text = at(form.error_description, body) if form.error_description else None
+    return ErrorBody(
+        form.errors.get(problem.code, problem.code),
+        text if isinstance(text, str) else problem.description,
+    )
+
+
+def expiry(
+    body: Mapping[str, Any],
+    access_token: str,
+    rule: Expiry,
+    *,
+    sent_at: float,
+    skew: float,
+    default: float | None,
+) -> float | None:
+    """When the token expires, on our clock, by ``rule``; None when it does not, or when nothing says so."""
+    lasting = rule.lifetime_s if default is None else default
+    if rule.source == "auto":
+        return timing.expiry(body, access_token, sent_at=sent_at, skew=skew, default=lasting)
+    if rule.source == "expires_in":
+        seconds = timing.number(at(rule.path or "expires_in", body))
+        if seconds == 0:
+            return None
+        found = timing.lifetime(seconds and seconds / (1000 if rule.unit == "ms" else 1))
+        return _after(sent_at, found if found is not None else lasting)
+    if rule.source == "fixed":
+        return _after(sent_at, lasting)
+    instant = (
+        timing.jwt_expiry(access_token)
+        if rule.source == "jwt"
+        else timing.instant(at(rule.path or "expires_at", body))
+    )
+    if instant is not None and instant - skew > sent_at:
+        return instant - skew
+    return _after(sent_at, lasting)
+
+
+def _after(sent_at: float, seconds: float | None) -> float | None:
+    return None if seconds is None else sent_at + seconds
+
+
+def extras(body: Mapping[str, Any], tokens: tuple[str | None, ...]) -> dict[str, Any]:
+    """The fields of ``body`` beside the token itself; wherever they repeat one of ``tokens``, that is left out."""
+    return {
+        name: _without(value, tokens)
+        for name, value in body.items()
+        if name not in _OWN_FIELDS and not _is_one(value, tokens)
+    }
+
+
+def _without(value: Any, tokens: tuple[str | None, ...]) -> Any:
+    if isinstance(value, dict):
+        return extras(value, tokens)
+    if isinstance(value, list):
+        return [_without(item, tokens) for item in value if not _is_one(item, tokens)]
+    return value
+
+
+def _is_one(value: Any, tokens: tuple[str | None, ...]) -> bool:
+    return isinstance(value, str) and value in tokens
