@@ -11,15 +11,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote_plus
 
+from oauth_taskflow.oauth.signing import Signer
+
 Params = tuple[tuple[str, str], ...]
+JWT_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 @dataclass(frozen=True)
 class Client:
-    """The registered client: its id and, for confidential clients, its secret."""
+    """The registered client: its id and, for confidential clients, its secret or what signs its assertions."""
 
     client_id: str
     client_secret: str = field(default="", repr=False)
+    signer: Signer | None = None
 
 
 @dataclass(frozen=True)
@@ -66,14 +70,37 @@ def client_secret_post(client: Client, form: TokenForm) -> TokenForm:
 
 
 def no_client_auth(client: Client, form: TokenForm) -> TokenForm:
-    """A public client: only its id, in the body (RFC 6749 §3.2.1)."""
+    """Only the client's id, in the body: a public client (RFC 6749 §3.2.1), or one known by its certificate."""
     return form.with_params(("client_id", client.client_id))
 
+
+def client_assertion(client: Client, form: TokenForm) -> TokenForm:
+    """A signed JWT about the client itself (RFC 7523 §2.2), made anew for each request.
+
+    With a private key it is ``private_key_jwt``, with the client secret ``client_secret_jwt``.
+    """
+    if client.signer is None:
+        raise ValueError("no key to sign a client assertion with")
+    assertion = client.signer.assertion(client.client_id, client.client_id, {})
+    return form.with_params(
+        ("client_id", client.client_id),
+        ("client_assertion_type", JWT_ASSERTION),
+        ("client_assertion", assertion),
+    )
+
+
+SIGNED_METHODS = frozenset({"client_secret_jwt", "private_key_jwt"})
+# The certificate of the TLS connection is the proof (RFC 8705 §2).
+CERTIFICATE_METHODS = frozenset({"tls_client_auth", "self_signed_tls_client_auth"})
 
 CLIENT_AUTH_METHODS: dict[str, ClientAuthMethod] = {
     "client_secret_basic": client_secret_basic,
     "client_secret_basic_raw": client_secret_basic_raw,
     "client_secret_post": client_secret_post,
+    "client_secret_jwt": client_assertion,
+    "private_key_jwt": client_assertion,
+    "tls_client_auth": no_client_auth,
+    "self_signed_tls_client_auth": no_client_auth,
     "none": no_client_auth,
 }
 

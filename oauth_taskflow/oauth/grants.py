@@ -42,8 +42,11 @@ class GrantOptions:
 class Grant(Protocol):
     """One way to get a token. ``single_use`` means that the request must not simply be sent again."""
 
-    grant_type: ClassVar[str]
     single_use: ClassVar[bool]
+
+    @property
+    def grant_type(self) -> str:
+        """The value of the parameter ``grant_type``."""
 
     @property
     def options(self) -> GrantOptions:

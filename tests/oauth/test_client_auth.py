@@ -8,17 +8,22 @@ from urllib.parse import unquote_plus
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from joserfc import jwt
+from joserfc.jwk import OctKey
 
 from oauth_taskflow.oauth.client_auth import (
+    CERTIFICATE_METHODS,
     CLIENT_AUTH_METHODS,
     Client,
     TokenForm,
+    client_assertion,
     client_secret_basic,
     client_secret_basic_raw,
     client_secret_post,
     no_client_auth,
     register_client_auth,
 )
+from oauth_taskflow.oauth.signing import Signer, shared_key
 
 FORM = TokenForm((("grant_type", "client_credentials"),))
 
@@ -73,3 +78,27 @@ def test_a_method_of_ones_own_can_be_registered(monkeypatch: pytest.MonkeyPatch)
 def test_no_repr_shows_a_secret() -> None:
     client = Client("me", "hidden-secret")
     assert "hidden" not in repr(client) + repr(client_secret_post(client, FORM))
+
+
+@pytest.mark.parametrize("name", ["client_secret_jwt", "private_key_jwt"])
+def test_a_client_assertion_is_about_the_client_and_made_anew(name: str) -> None:
+    signer = Signer(shared_key("k" * 32), "https://id.example.com/token")
+    client = Client("me", "k" * 32, signer)
+    one, two = (dict(CLIENT_AUTH_METHODS[name](client, FORM).params) for _ in range(2))
+    claims = jwt.decode(one["client_assertion"], OctKey.import_key("k" * 32)).claims
+    assert (claims["iss"], claims["sub"], claims["aud"]) == ("me", "me", signer.audience)
+    assert one["client_assertion_type"] == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+    assert one["client_id"] == "me"
+    assert "client_secret" not in one
+    assert one["client_assertion"] != two["client_assertion"]
+
+
+def test_a_client_assertion_needs_a_key() -> None:
+    with pytest.raises(ValueError, match="no key"):
+        client_assertion(Client("me"), FORM)
+
+
+@pytest.mark.parametrize("name", sorted(CERTIFICATE_METHODS))
+def test_a_client_known_by_its_certificate_sends_its_id(name: str) -> None:
+    form = CLIENT_AUTH_METHODS[name](Client("me"), FORM)
+    assert form.params == (*FORM.params, ("client_id", "me"))
