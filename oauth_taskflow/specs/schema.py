@@ -9,18 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from oauth_taskflow.specs.model import DagSpec
+from oauth_taskflow.specs.model_schema import Schema, described, or_null
 
 SCHEMA_FILE = Path(__file__).with_name("dag_spec.schema.json")
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _ID = "urn:oauth-taskflow:dag-spec:1"
 _REF = "#/$defs/"
-_JSON_TYPES = {str: "string", bool: "boolean", int: "integer", float: "number"}
-Schema = dict[str, Any]
 
 
 @lru_cache(maxsize=2)
@@ -29,10 +25,7 @@ def spec_schema(*, merged: bool = False) -> Schema:
 
     The result is shared: do not change it.
     """
-    generated = msgspec.json.schema(DagSpec)
-    defs: dict[str, Schema] = generated["$defs"]
-    for name, definition in defs.items():
-        defs[name] = _definition(definition)
+    defs = described(DagSpec)
     if not merged:
         for name in _mergeable(defs):
             _allow_null(defs[name])
@@ -41,61 +34,6 @@ def spec_schema(*, merged: bool = False) -> Schema:
         for schema in definition["properties"].values():
             _state_unions(schema, defs, merged=merged)
     return {"$schema": _DIALECT, "$id": _ID, **root, "$defs": defs}
-
-
-def _definition(definition: Schema) -> Schema:
-    properties = {
-        name: {"title": name.replace("_", " ").capitalize(), **_tidy(schema)}
-        for name, schema in definition["properties"].items()
-    }
-    for name, schema in properties.items():
-        if "description" not in schema:  # only the tag of a union comes without its own
-            (tag,) = schema.pop("enum")
-            properties[name] = {
-                "title": schema["title"],
-                "description": f"Selects this kind: {definition['description']}",
-                "examples": [tag],
-                "type": "string",
-                "const": tag,
-            }
-    kept = {
-        key: value for key, value in definition.items() if key not in {"required", "properties"}
-    }
-    if definition["required"]:
-        kept["required"] = definition["required"]
-    return {**kept, "properties": properties}
-
-
-def _tidy(schema: Schema) -> Schema:
-    """``schema`` without defaults of null, and with a type beside each enumeration."""
-    tidy: Schema = {}
-    for key, value in schema.items():
-        if key == "anyOf":
-            tidy.update(_branches([_tidy(branch) for branch in value]))
-        elif key in {"items", "additionalProperties", "propertyNames"} and isinstance(value, dict):
-            tidy[key] = _tidy(value)
-        elif key != "default" or value is not None:
-            tidy[key] = value
-    if "enum" in tidy and "type" not in tidy:
-        tidy["type"] = _JSON_TYPES[type(tidy["enum"][0])]
-    return tidy
-
-
-def _branches(branches: list[Schema]) -> Schema:
-    """``anyOf``; "this scalar or null" becomes one plain schema, which editors show better."""
-    if len(branches) == 2 and branches[1] == {"type": "null"} and "type" in branches[0]:
-        only = {k: v for k, v in branches[0].items() if k not in {"description", "examples"}}
-        return _with_null(only)
-    return {"anyOf": branches}
-
-
-def _with_null(schema: Schema) -> Schema:
-    nullable = {**schema}
-    if "enum" in schema:
-        nullable["enum"] = [*schema["enum"], None]
-    if isinstance(schema.get("type"), str):
-        nullable["type"] = [schema["type"], "null"]
-    return nullable
 
 
 def _allow_null(definition: Schema) -> None:
@@ -111,14 +49,14 @@ def _allow_null(definition: Schema) -> None:
             if {"type": "null"} not in schema["anyOf"]:
                 schema["anyOf"].append({"type": "null"})
         elif isinstance(schema.get("additionalProperties"), dict):
-            schema.update(_with_null({**schema}))
+            schema.update(or_null({**schema}))
             values = schema["additionalProperties"]
             if "anyOf" in values:
                 _allow_null({"properties": {"": values}})
             else:
-                schema["additionalProperties"] = _with_null(values)
+                schema["additionalProperties"] = or_null(values)
         else:
-            schema.update(_with_null({**schema}))
+            schema.update(or_null({**schema}))
 
 
 def _mergeable(defs: dict[str, Schema]) -> list[str]:
