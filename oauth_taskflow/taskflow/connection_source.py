@@ -19,19 +19,21 @@ def find_connection(conn_id: str) -> AirflowConnection:
     Raises:
         ConnectionConfigError: there is none of that id.
     """
+    if not conn_id:
+        raise _nameless()
     from airflow.sdk import BaseHook  # noqa: PLC0415 - run time only
     from airflow.sdk.exceptions import AirflowNotFoundException  # noqa: PLC0415 - run time only
 
     try:
         return BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
-        found = None if _in_task() else _from_database(conn_id)
+        found = None if in_task() else _from_database(conn_id)
     if found is None:
         raise _missing(conn_id)
     return found
 
 
-def _in_task() -> bool:
+def in_task() -> bool:
     """Whether Airflow's task runner runs us: it has asked everywhere already, and keeps tasks off the database."""
     runner = sys.modules.get("airflow.sdk.execution_time.task_runner")
     return hasattr(runner, "SUPERVISOR_COMMS")
@@ -51,11 +53,23 @@ def _from_database(conn_id: str) -> AirflowConnection | None:
     return found
 
 
+def _nameless() -> ConnectionConfigError:
+    hint = "Name one, as in conn_id='crm'; a template may have come out empty."
+    error = ConnectionConfigError(
+        "No connection was named: conn_id is empty", conn_id="", hint=hint
+    )
+    error.where = ""
+    return error
+
+
 def _missing(conn_id: str) -> ConnectionConfigError:
     variable = f"AIRFLOW_CONN_{conn_id.upper()}"
     hint = f"Add it in Airflow (Admin, Connections) or set {variable}."
     if variable in os.environ:
-        hint = f"{variable} is set but is neither a connection URI nor a JSON mapping."
+        hint = (
+            f"{variable} is set, but Airflow cannot read it: write a connection URI, or a JSON mapping of conn_type, "
+            "host, login, password and extra."
+        )
     error = ConnectionConfigError("There is no connection", conn_id=conn_id, hint=hint)
     error.where = f"by the name {conn_id!r}"  # "in" it, as the class says, there is nothing
     return error

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from oauth_taskflow.errors import ConnectionConfigError, TokenStoreError
+from oauth_taskflow.taskflow.connection_source import in_task
 
+# What the task SDK's configuration answers while nobody has set a key.
+_NO_KEY_YET = "{FERNET_KEY}"
 _POD_MARK = "AIRFLOW_IS_K8S_EXECUTOR_POD"
 # Executors whose tasks all run on the scheduler's machine, and so share its disk.
 _ONE_MACHINE = frozenset({"LocalExecutor", "SequentialExecutor", "DebugExecutor"})
@@ -36,6 +39,9 @@ def fernet_keys() -> tuple[str, ...]:
     from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - run time only
 
     ring = conf.get("core", "fernet_key", fallback="") or ""
+    if ring == _NO_KEY_YET:
+        # Each task's machine making up a key of its own would lock the others out; one script or command may.
+        ring = "" if in_task() else _key_of_new_installation()
     keys = tuple(key.strip() for key in ring.split(",") if key.strip())
     if not keys:
         raise TokenStoreError(
@@ -44,6 +50,15 @@ def fernet_keys() -> tuple[str, ...]:
             hint="Set AIRFLOW__CORE__FERNET_KEY to the same value on every machine that runs tasks.",
         )
     return keys
+
+
+def _key_of_new_installation() -> str:
+    """Writes ``airflow.cfg`` with a new key where there is none yet, as every ``airflow`` command does."""
+    from airflow.configuration import (  # noqa: PLC0415 - run time only
+        write_default_airflow_configuration_if_needed,
+    )
+
+    return write_default_airflow_configuration_if_needed().get("core", "fernet_key") or ""
 
 
 def executors() -> Sequence[str]:

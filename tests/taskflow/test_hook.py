@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -221,8 +222,16 @@ def test_a_garbled_connection_variable_is_named(
     with pytest.raises(ConnectionConfigError) as caught:
         hook().get_conn()
     assert str(caught.value) == (
-        "There is no connection by the name 'crm'. AIRFLOW_CONN_CRM is set but is neither a connection URI nor "
-        "a JSON mapping."
+        "There is no connection by the name 'crm'. AIRFLOW_CONN_CRM is set, but Airflow cannot read it: "
+        "write a connection URI, or a JSON mapping of conn_type, host, login, password and extra."
+    )
+
+
+def test_an_empty_conn_id_is_no_missing_connection(airflow_home: Path) -> None:
+    with pytest.raises(ConnectionConfigError) as caught:
+        OAuth2Hook(http_conn_id="").get_conn()
+    assert str(caught.value) == (
+        "No connection was named: conn_id is empty. Name one, as in conn_id='crm'; a template may have come out empty."
     )
 
 
@@ -257,9 +266,11 @@ def test_a_plain_script_gets_a_session_from_an_environment_variable(
     )
     made = oauth_server.connection_json()
     home = {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW_CONN_CRM": made}
+    # Nothing of this suite's Airflow: no command has ever run there, so nobody has made a key for the tokens.
+    own = {name: text for name, text in os.environ.items() if not name.startswith("AIRFLOW__")}
     result = subprocess.run(
         [sys.executable, "-c", script],
-        env={**os.environ, **home},
+        env={**own, **home},
         capture_output=True,
         text=True,
         check=True,
@@ -267,6 +278,7 @@ def test_a_plain_script_gets_a_session_from_an_environment_variable(
     assert result.stdout.splitlines()[-1] == f"<OAuthSession for {oauth_server.base_url}> EDDF"
     assert (tmp_path / "oauth_taskflow.db").stat().st_mode & 0o777 == 0o600
     assert "test-secret" not in result.stdout + result.stderr
+    assert re.search(r"^fernet_key = \S{44}$", (tmp_path / "airflow.cfg").read_text(), re.MULTILINE)
 
 
 def test_test_connection_fetches_a_token(

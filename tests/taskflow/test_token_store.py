@@ -9,7 +9,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from oauth_taskflow.errors import ConnectionConfigError, TokenStoreError
-from oauth_taskflow.taskflow import masking
+from oauth_taskflow.taskflow import masking, token_store
 from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.sessions import open_session, token_source
 from oauth_taskflow.taskflow.token_store import executor_names, fernet_keys, store_url
@@ -44,6 +44,13 @@ def test_without_a_fernet_key_no_token_is_fetched(
         "value on every machine that runs tasks."
     )
     assert oauth_server.counters.token_requests == 0
+
+
+def test_a_task_never_makes_up_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", "{FERNET_KEY}")
+    monkeypatch.setattr(token_store, "in_task", lambda: True)
+    with pytest.raises(TokenStoreError, match="fernet_key is empty"):
+        fernet_keys()
 
 
 @pytest.mark.parametrize(
