@@ -103,18 +103,21 @@ def guarded_pushes(context: Mapping[str, Any]) -> Iterator[None]:
     """While it lasts, ``ti.xcom_push`` refuses sessions and secrets."""
     ti = context["ti"]
     where = f"of task {ti.task_id!r}"
-    push, push_async = ti.xcom_push, ti.axcom_push
+    push = ti.xcom_push
+    push_async = getattr(ti, "axcom_push", None)  # since Airflow 3.3
 
     def xcom_push(key: str, value: Any) -> None:
         push(key, refuse_secrets(value, f"{where} for XCom key {key!r}"))
 
     async def axcom_push(key: str, value: Any) -> None:
+        assert push_async is not None
         await push_async(key, refuse_secrets(value, f"{where} for XCom key {key!r}"))
 
+    guards = {"xcom_push": xcom_push, **({"axcom_push": axcom_push} if push_async else {})}
     # The task instance is a pydantic model, which refuses unknown attributes by the front door.
-    vars(ti).update(xcom_push=xcom_push, axcom_push=axcom_push)
+    vars(ti).update(guards)
     try:
         yield
     finally:
-        for name in ("xcom_push", "axcom_push"):
+        for name in guards:
             vars(ti).pop(name, None)

@@ -154,6 +154,21 @@ def test_asynchronous_pushes_are_guarded_too_and_the_guard_goes_away(known_secre
     assert vars(ti) == {}
 
 
+def test_pushes_are_guarded_on_airflow_3_2_too(known_secret: str) -> None:
+    class TaskInstance:
+        task_id = "x"
+
+        def xcom_push(self, key: str, value: Any) -> None:
+            raise AssertionError
+
+    ti = TaskInstance()
+    with guarded_pushes({"ti": ti}):
+        assert list(vars(ti)) == ["xcom_push"]
+        with pytest.raises(ResultRefused, match="for XCom key 'a'"):
+            ti.xcom_push("a", known_secret)
+    assert vars(ti) == {}
+
+
 def test_nothing_is_searched_while_no_secret_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(masking, "_known", type(masking._known)())
     assert refuse_secrets(SECRET, "of task 'x'") == SECRET
