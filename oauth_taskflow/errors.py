@@ -7,6 +7,7 @@
     │  │  ├─ InvalidClient        client id, secret or client authentication refused
     │  │  ├─ InvalidGrant         the refresh token (or other grant) is dead: a human must consent again
     │  │  └─ ConsentRequired      a human must act at the authorization server
+    │  ├─ AuthorizationFailed     a login by a person ended without a grant
     │  ├─ RefreshResponseLost     the refresh token was spent and its answer never arrived
     │  ├─ TokenEndpointUnavailable  network, 429, 5xx: retryable
     │  └─ InvalidTokenResponse    2xx that is not a token response
@@ -35,6 +36,7 @@ from typing import Any
 __all__ = [
     "ApiError",
     "ApiRequestFailed",
+    "AuthorizationFailed",
     "ConnectionConfigError",
     "ConsentRequired",
     "DestinationError",
@@ -154,6 +156,10 @@ class ConsentRequired(TokenRequestRejected):
     """``consent_required``, ``interaction_required``, ``login_required`` or ``access_denied``."""
 
     default_hint = "A person must authorize the connection again at the authorization server."
+
+
+class AuthorizationFailed(TokenRequestError):
+    """A login by a person ended without a grant: refused, timed out, or answered by somebody else."""
 
 
 class RefreshResponseLost(TokenRequestError):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from oauth_taskflow.clock import Clock
 from oauth_taskflow.testing.api import AirportApi, StaticCredentials
 from oauth_taskflow.testing.authorization import TokenServer
+from oauth_taskflow.testing.consent import ConsentDesk
 from oauth_taskflow.testing.faults import FaultScript
 from oauth_taskflow.testing.login import log_in
 from oauth_taskflow.testing.messages import Request, Response, json_response
@@ -29,6 +30,7 @@ class Application:
 
     origin: str
     tokens: TokenServer
+    desk: ConsentDesk
     api: AirportApi
     credentials: StaticCredentials
     log: RequestLog
@@ -71,7 +73,7 @@ class Application:
             return log_in(request, self.credentials, self.tokens.vault, lifetime)
         if request.path == METADATA_PATH:
             return json_response(self._metadata())
-        return self.api.respond(request)
+        return self.desk.respond(request) or self.api.respond(request)
 
     def _metadata(self) -> dict[str, object]:
         """RFC 8414 §2."""
@@ -83,7 +85,12 @@ class Application:
             "token_endpoint_auth_methods_supported": methods,
             "revocation_endpoint": self.origin + REVOKE_PATH,
             "revocation_endpoint_auth_methods_supported": methods,
-            "grant_types_supported": ["client_credentials", "refresh_token"],
+            "grant_types_supported": [
+                "authorization_code",
+                "client_credentials",
+                "refresh_token",
+                "urn:ietf:params:oauth:grant-type:device_code",
+            ],
             "scopes_supported": list(self.tokens.scopes_supported),
-            "response_types_supported": [],
+            **self.desk.metadata(),
         }

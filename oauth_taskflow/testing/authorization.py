@@ -15,7 +15,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
-from urllib.parse import unquote_plus
+from urllib.parse import unquote_plus, urlsplit
 
 import msgspec
 from authlib.oauth2.rfc6749 import AuthorizationServer, InvalidClientError, OAuth2Request
@@ -62,7 +62,17 @@ class _ClientView:
 
     def check_grant_type(self, grant_type: str) -> bool:
         public = "none" in self.client.auth_methods
-        return grant_type == "refresh_token" or (grant_type == "client_credentials" and not public)
+        return grant_type != "client_credentials" or not public
+
+    def check_response_type(self, response_type: str) -> bool:
+        return response_type == "code"
+
+    def check_redirect_uri(self, redirect_uri: str) -> bool:
+        """Any port and path on this machine (RFC 8252 §7.3), and nothing else."""
+        return urlsplit(redirect_uri).hostname in {"127.0.0.1", "localhost"}
+
+    def get_client_id(self) -> str:
+        return self.client.client_id
 
     def get_allowed_scope(self, scope: str | None) -> str:
         return scope or " ".join(self.client.scopes)
@@ -84,7 +94,7 @@ class _RefreshCredential:
         return self.family.scope
 
 
-class _Request(OAuth2Request):  # type: ignore[misc]  # Authlib ships no types
+class ParsedRequest(OAuth2Request):  # type: ignore[misc]  # Authlib ships no types
     """Our request as Authlib reads it."""
 
     def __init__(self, request: Request, fields: dict[str, str]) -> None:
@@ -94,6 +104,7 @@ class _Request(OAuth2Request):  # type: ignore[misc]  # Authlib ships no types
 
     @property
     def form(self) -> Mapping[str, str]:
+        """The fields of the body, as Authlib asks for them."""
         return dict(self.payload.data)
 
 
@@ -128,7 +139,7 @@ class _Revocation(RevocationEndpoint):  # type: ignore[misc]  # Authlib ships no
         found = vault.family(value) or vault.access_token(value)
         return _Revocable(found) if found else None
 
-    def revoke_token(self, token: _Revocable, _request: _Request) -> None:
+    def revoke_token(self, token: _Revocable, _request: ParsedRequest) -> None:
         vault: Vault = self.server.vault
         if isinstance(token.found, Family):
             vault.revoke_family(token.found)
@@ -151,6 +162,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib ships n
         super().__init__(scopes_supported=list(scopes))
         self.vault = vault
         self.policy = policy
+        self.desk: Any = None  # the ConsentDesk, which registers itself
         self.register_grant(_ClientCredentials)
         self.register_grant(_Refresh)
         self.register_endpoint(_Revocation)
@@ -172,13 +184,13 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib ships n
     def _strict(self, request: Request, endpoint: Any) -> Response:
         if request.method != "POST":
             return _refused("POST is needed.", status=405)
-        fields = _fields(request, json_body=self.policy.json_body)
+        fields = parse_fields(request, json_body=self.policy.json_body)
         if isinstance(fields, str):
             return _refused(fields)
         if "Authorization" in request.headers and "client_secret" in fields:
             return _refused("More than one client authentication method.")
         with self.vault.lock:  # atomic: nobody sees a token checked but not yet spent
-            response: Response = endpoint(_Request(request, fields))
+            response: Response = endpoint(ParsedRequest(request, fields))
         return response
 
     def query_client(self, client_id: str) -> _ClientView | None:
@@ -186,11 +198,15 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib ships n
         client = self.vault.clients.get(client_id)
         return _ClientView(client) if client else None
 
-    def save_token(self, token: dict[str, Any], request: _Request) -> None:
+    def save_token(self, token: dict[str, Any], request: ParsedRequest) -> None:
         """Authlib hands over what it issued; the old refresh token is spent in the same breath."""
         credential: _RefreshCredential | None = request.refresh_token
         family = credential.family if credential else None
         client_id = request.client.client.client_id
+        if family is None and "refresh_token" in token:  # a person agreed just now
+            first = token["refresh_token"]
+            self.vault.start_family(client_id, request.user, token.get("scope", ""), first)
+            family = self.vault.family(first)
         if family and self.policy.old_access_token_dies:
             self.vault.revoke_access_tokens(self.vault.access_tokens_of(family))
         self.vault.issue_access_token(
@@ -207,7 +223,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib ships n
         if credential:
             self.vault.count("refreshes")
 
-    def create_oauth2_request(self, request: _Request) -> _Request:
+    def create_oauth2_request(self, request: ParsedRequest) -> ParsedRequest:
         """Authlib wraps a framework's request; ours is wrapped already."""
         return request
 
@@ -227,7 +243,7 @@ def _opaque(**_about: object) -> str:
     return secrets.token_urlsafe(24)
 
 
-def _fields(request: Request, *, json_body: bool) -> dict[str, str] | str:
+def parse_fields(request: Request, *, json_body: bool = False) -> dict[str, str] | str:
     """The parameters of a token request, or what is wrong with them."""
     if json_body and request.media_type == "application/json":
         try:
@@ -245,7 +261,7 @@ def _refused(description: str, *, status: int = 400) -> Response:
     return json_response({"error": "invalid_request", "error_description": description}, status)
 
 
-def _authenticate_basic(query_client: Any, request: _Request) -> _ClientView | None:
+def _authenticate_basic(query_client: Any, request: ParsedRequest) -> _ClientView | None:
     """``client_secret_basic`` by the letter: Authlib's own does not turn ``+`` back into a space."""
     scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "basic":

@@ -12,6 +12,7 @@ from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.testing.api import AirportApi, StaticCredentials
 from oauth_taskflow.testing.application import TOKEN_PATH, Application
 from oauth_taskflow.testing.authorization import TokenPolicy, TokenServer
+from oauth_taskflow.testing.consent import ConsentDesk
 from oauth_taskflow.testing.control import control
 from oauth_taskflow.testing.faults import Fault, FaultScript
 from oauth_taskflow.testing.request_log import Counters, LoggedRequest, RequestLog
@@ -30,7 +31,7 @@ class OAuthTestServer:
 
     ``token_lifetime`` (seconds, fractions allowed; None: unlimited), ``rotate`` and ``grace`` (seconds) are what
     :class:`~oauth_taskflow.testing.authorization.TokenPolicy` says; the attribute ``policy`` changes these and the
-    rest at any time. ``client_auth`` lists the client authentication methods of the one registered client (``none``
+    rest at any time; ``desk`` is the person who is asked to agree. ``client_auth`` lists the client authentication methods of the one registered client (``none``
     alone makes it public); ``vault.clients`` takes more. The first of ``scopes`` is what connections and issued
     tokens name. ``latency`` is seconds before each answer (``faults.latency`` changes it). A ``clock`` of your own
     lets tokens expire without waiting.
@@ -69,6 +70,7 @@ class OAuthTestServer:
         self._listener = Listener(port)
         self.base_url = f"http://127.0.0.1:{self._listener.port}"
         self.token_url = self.base_url + TOKEN_PATH
+        self.desk = ConsentDesk(self._tokens, self.base_url, clock)
         self._clock = clock
 
     def __enter__(self) -> Self:
@@ -89,6 +91,7 @@ class OAuthTestServer:
         application = Application(
             origin=self.base_url,
             tokens=self._tokens,
+            desk=self.desk,
             api=AirportApi(self.vault, self.credentials, self.base_url, foreign),
             credentials=self.credentials,
             log=self._log,

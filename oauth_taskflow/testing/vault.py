@@ -117,9 +117,9 @@ class Vault:
         with self.lock:
             return [*self._access, *self._families]
 
-    def start_family(self, client_id: str, subject: str, scope: str) -> str:
+    def start_family(self, client_id: str, subject: str, scope: str, value: str = "") -> str:
         """The first refresh token of a new family: what a consent yields."""
-        value = secrets.token_urlsafe(24)
+        value = value or secrets.token_urlsafe(24)
         with self.lock:
             self._families[value] = Family(client_id, subject, scope, live={value})
         return value

@@ -1,0 +1,170 @@
+"""The authorization code grant (RFC 6749 §4.1) with PKCE, ``state`` and ``iss``. No I/O.
+
+An ``Authorization`` is one attempt: it builds the URL that the person opens, judges what comes back, and yields the grant
+to send to the token endpoint.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from oauth_taskflow.errors import AuthorizationFailed
+from oauth_taskflow.oauth.client_auth import Params, TokenForm
+from oauth_taskflow.oauth.grants import GrantOptions
+from oauth_taskflow.oauth.pkce import Verifier
+from oauth_taskflow.redaction import redact_text, redact_url
+
+_STATE_BYTES = 32
+_AGAIN = "Start the login again: airflow oauth login {conn_id}"
+
+
+@dataclass(frozen=True)
+class AuthorizationCode:
+    """A code is traded (RFC 6749 §4.1.3). It works once, whatever the answer is."""
+
+    code: str = field(repr=False)
+    redirect_uri: str
+    verifier: Verifier
+    options: GrantOptions = field(default_factory=GrantOptions)
+    grant_type: ClassVar[str] = "authorization_code"
+    single_use: ClassVar[bool] = True
+
+    def form(self) -> TokenForm:
+        """The parameters and headers to post; the scope was settled at the authorization endpoint."""
+        own = (
+            ("grant_type", self.grant_type),
+            ("code", self.code),
+            ("redirect_uri", self.redirect_uri),
+            ("code_verifier", self.verifier.value),
+        )
+        return replace(self.options, scope="").form(own)
+
+    def secrets(self) -> tuple[str, ...]:
+        """The code and its verifier."""
+        return (self.code, self.verifier.value)
+
+
+@dataclass(frozen=True)
+class AuthorizationServer:
+    """What a login must know of the authorization server.
+
+    ``issuer`` is its identifier (RFC 8414), empty when it is not known; ``names_itself`` says that it announces ``iss``
+    in every answer (RFC 9207), so that an answer without it is somebody else's.
+    """
+
+    authorize_url: str
+    issuer: str = ""
+    names_itself: bool = False
+
+
+@dataclass(frozen=True)
+class Authorization:
+    """One attempt of a person to authorize ``client_id``; ``state`` and verifier are its own.
+
+    ``params`` are more parameters of the authorization URL (``access_type=offline``).
+    """
+
+    server: AuthorizationServer
+    client_id: str
+    redirect_uri: str
+    options: GrantOptions = field(default_factory=GrantOptions)
+    params: Mapping[str, str] = field(default_factory=dict)
+    conn_id: str = ""
+    state: str = field(default_factory=lambda: secrets.token_urlsafe(_STATE_BYTES), repr=False)
+    verifier: Verifier = field(default_factory=Verifier.new)
+
+    @property
+    def parameters(self) -> Params:
+        """The authorization request (RFC 6749 §4.1.1, RFC 7636 §4.3); parameters of the connection win."""
+        own = (
+            ("response_type", "code"),
+            ("client_id", self.client_id),
+            ("redirect_uri", self.redirect_uri),
+            *self.options.common(),
+        )
+        guards = (
+            ("state", self.state),
+            ("code_challenge", self.verifier.challenge),
+            ("code_challenge_method", "S256"),
+        )
+        # The guards come last: nothing in a connection may switch them off.
+        return TokenForm(own).with_params(*self.params.items()).with_params(*guards).params
+
+    @property
+    def url(self) -> str:
+        """Where the person's browser is sent."""
+        return self.url_with(self.parameters)
+
+    def pushed_url(self, request_uri: str) -> str:
+        """The same after the request was pushed (RFC 9126 §4): nothing of it is in the URL."""
+        return self.url_with((("client_id", self.client_id), ("request_uri", request_uri)))
+
+    def url_with(self, params: Params) -> str:
+        """The authorization endpoint with ``params`` behind its own query (RFC 6749 §3.1)."""
+        parts = urlsplit(self.server.authorize_url)
+        query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), *params])
+        return urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
+
+    def is_mine(self, answer: Mapping[str, str]) -> bool:
+        """Whether ``answer`` belongs to this attempt, judged by ``state`` in constant time."""
+        return hmac.compare_digest(answer.get("state", "").encode(), self.state.encode())
+
+    def read_url(self, pasted: str) -> AuthorizationCode:
+        """The grant in the address that a person copied out of the browser.
+
+        Raises:
+            AuthorizationFailed: it is no answer to this attempt, or says that there is no grant.
+        """
+        parts = urlsplit(pasted.strip())
+        return self.read(parse_qsl(parts.query or parts.path, keep_blank_values=True))
+
+    def read(self, answer: Iterable[tuple[str, str]]) -> AuthorizationCode:
+        """The grant in the parameters that came back to the redirect URI.
+
+        Raises:
+            AuthorizationFailed: a parameter is repeated, ``state`` or ``iss`` is wrong, or the server refused.
+        """
+        pairs = list(answer)
+        values = dict(pairs)
+        if len(values) != len(pairs):
+            raise self.failed("The answer repeats a parameter (RFC 6749 §3.1)")
+        if not self.is_mine(values):
+            raise self.failed("The answer belongs to another login: its state is not the one sent")
+        self._check_issuer(values.get("iss"))
+        if values.get("error"):
+            raise self._refused(values)
+        if not values.get("code"):
+            raise self.failed("The answer holds neither a code nor an error")
+        return AuthorizationCode(values["code"], self.redirect_uri, self.verifier, self.options)
+
+    def _check_issuer(self, issuer: str | None) -> None:
+        """RFC 9207 §2.4: before the code is sent anywhere, know whose it is."""
+        expected = self.server.issuer
+        if issuer is None and self.server.names_itself:
+            raise self.failed(
+                "The answer does not name its issuer, although the authorization server always does"
+            )
+        if issuer is not None and expected and issuer != expected:
+            raise self.failed(
+                f"The answer comes from another authorization server, {redact_url(issuer)!r} "
+                f"instead of {expected!r} (RFC 9207)"
+            )
+
+    def _refused(self, values: Mapping[str, str]) -> AuthorizationFailed:
+        secret = (self.state, self.verifier.value)
+        shown = (
+            redact_text(values.get(name, ""), secret) for name in ("error", "error_description")
+        )
+        error, description = ("".join(c for c in text if c.isprintable())[:200] for text in shown)
+        detail = f": {description}" if description else ""
+        return self.failed(f"The authorization server refused ({error}){detail.rstrip('. ')}")
+
+    def failed(self, what: str) -> AuthorizationFailed:
+        """The error that ends this attempt."""
+        where = f"for connection {self.conn_id!r} at {redact_url(self.server.authorize_url)}"
+        return AuthorizationFailed(what, where=where, hint=_AGAIN.format(conn_id=self.conn_id))

@@ -1,0 +1,54 @@
+"""One form posted to an endpoint beside the token endpoint: PAR, device authorization, revocation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+from oauth_taskflow.errors import OAuthTaskflowError
+from oauth_taskflow.oauth.bodies import error_in, parse_body
+from oauth_taskflow.oauth.client_auth import Params, TokenForm
+from oauth_taskflow.oauth.grants import GrantOptions
+from oauth_taskflow.oauth.outcomes import Granted
+from oauth_taskflow.oauth.responses import Answer, interpret
+from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
+
+
+@dataclass(frozen=True)
+class DirectRequest:
+    """A form for an endpoint beside the token endpoint, authenticated like a token request."""
+
+    params: Params = field(repr=False)
+    options: GrantOptions = field(default_factory=GrantOptions)
+    hidden: tuple[str, ...] = field(default=(), repr=False)
+    grant_type: ClassVar[str] = ""
+    single_use: ClassVar[bool] = False
+
+    def form(self) -> TokenForm:
+        """The parameters, and the connection's headers for the authorization server."""
+        return TokenForm(params=self.params, headers=self.options.headers)
+
+    def secrets(self) -> tuple[str, ...]:
+        """Values that must never be shown."""
+        return self.hidden
+
+    def send(self, endpoint: TokenEndpoint, url: str) -> tuple[int, dict[str, object]]:
+        """Post to ``url`` as the client of ``endpoint``: status and fields of a 2xx answer.
+
+        Raises:
+            OAuthTaskflowError: the server refused, was not reached, or redirects.
+        """
+        there = replace(endpoint, url=url)
+        answer = there.ask(self)
+        if not isinstance(answer, Answer):
+            raise answer.error
+        body = parse_body(answer.body, answer.content_type) or {}
+        if 200 <= answer.status < 300 and error_in(body) is None:
+            return answer.status, body
+        raise _refusal(answer, there, self)
+
+
+def _refusal(answer: Answer, endpoint: TokenEndpoint, request: DirectRequest) -> OAuthTaskflowError:
+    outcome = interpret(answer, endpoint.question(request))
+    assert not isinstance(outcome, Granted), "an answer with an error in it grants nothing"
+    return outcome.error
