@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from oauth_taskflow.api.request import ApiRequest
-from oauth_taskflow.engine.templates import render_path, render_text, render_value
+from oauth_taskflow.engine.templates import (
+    TemplateFailed,
+    render_path,
+    render_text,
+    render_value,
+)
 from oauth_taskflow.specs.model import Endpoint
 
 
@@ -21,8 +26,21 @@ def render_request(endpoint: Endpoint, scope: Mapping[str, Any]) -> ApiRequest:
         path=render_path(request.path or "", scope),
         method=request.method,
         params=render_value(request.params, scope),
-        headers={name: render_text(value, scope) for name, value in request.headers.items()},
+        headers={name: _header(value, scope) for name, value in request.headers.items()},
         json=render_value(request.json, scope),
         form=render_value(request.form, scope),
         timeout=endpoint.timeout,
     )
+
+
+def _header(template: str, scope: Mapping[str, Any]) -> str:
+    """A header's value; characters that RFC 9110 §5.5 has no room for would fail deep in the HTTP library."""
+    value = render_text(template, scope).strip()
+    if any(
+        ord(character) > 255 or (ord(character) < 32 and character != "\t") for character in value
+    ):
+        raise TemplateFailed(
+            template,
+            "it gave a line break or a character outside Latin-1, which no header can carry",
+        )
+    return value

@@ -108,7 +108,16 @@ def render_path(template: str, scope: Mapping[str, Any]) -> str:
     # A value of ".." would climb out of the API's path although every character of it is legal.
     if any(part in {".", ".."} for part in rendered.partition("?")[0].split("/")):
         raise TemplateFailed(template, "it gave a path with . or .. as a segment")
+    if _has_gap(rendered, template):
+        raise TemplateFailed(template, "it gave an empty segment, which names another resource")
     return rendered
+
+
+def _has_gap(rendered: str, template: str) -> bool:
+    """Whether a value was empty: ``/contacts//notes``, and ``/contacts/`` where a contact was meant."""
+    path = rendered.partition("?")[0]
+    ends = path.endswith("/") and not template.partition("?")[0].rstrip().endswith("/")
+    return (ends and len(path) > 1) or ("//" in path and "//" not in template)
 
 
 def render_value(value: Any, scope: Mapping[str, Any]) -> Any:

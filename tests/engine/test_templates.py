@@ -121,3 +121,21 @@ def test_lists_and_mappings_never_become_text(template: str, kind: str) -> None:
 def test_whatever_a_template_raises_is_one_clear_error() -> None:
     with pytest.raises(TemplateFailed, match="unknown encoding"):
         render_text("{{ region.encode('nope') }}", SCOPE)
+
+
+@pytest.mark.parametrize("template", ["/v3/{{ id }}", "/v3/{{ id }}/notes", "/v3/{{ id }}?a=1"])
+def test_an_empty_value_never_turns_one_resource_into_another(template: str) -> None:
+    with pytest.raises(TemplateFailed, match="it gave an empty segment"):
+        render_path(template, {"id": ""})
+
+
+def test_an_empty_value_that_leaves_no_gap_is_fine() -> None:
+    assert render_path("/v3{{ suffix }}/x{{ suffix }}/", {"suffix": ""}) == "/v3/x/"
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Other: 1", "€"])
+def test_a_header_holds_one_line_of_latin_1(value: str) -> None:
+    endpoint = Endpoint(request=Request(path="/x", headers={"X-A": "{{ value }}"}))
+    with pytest.raises(TemplateFailed, match="which no header can carry"):
+        render_request(endpoint, {"value": value})
+    assert render_request(endpoint, {"value": " ü\ta\n"}).headers == {"X-A": "ü\ta"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from oauth_taskflow.specs.problem import Finding, YamlPath, nearest
 from oauth_taskflow.specs.rules.registry import (
@@ -79,11 +80,19 @@ def _undefined_attribute(view: EndpointView, path: YamlPath, name: str, attribut
         attributes = WINDOW_NAMES
     elif name == "params" and attribute != "get":
         attributes = view.source.params
+    elif name in view.lists and not _has_attribute(view.lists[name][0], attribute):
+        hint = f'Write "{{{{ {name} }}}}": the values of a list have no fields.'
+        yield Finding(path, f"nothing provides the name '{name}.{attribute}'", hint)
     if attributes is not None and attribute not in attributes:
         hint = nearest(attribute, attributes)
         if name == "params" and not hint:
             hint = f"Declare it at the top of the file: params: {{{attribute}: ...}}."
         yield Finding(path, f"nothing provides the name '{name}.{attribute}'", hint)
+
+
+def _has_attribute(values: Iterable[Any], attribute: str) -> bool:
+    """Whether all ``values`` have ``attribute``, such as a method of texts."""
+    return all(hasattr(value, attribute) for value in values)
 
 
 @endpoint_rule("unused-variable", "warning")

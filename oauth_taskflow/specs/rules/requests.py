@@ -9,6 +9,8 @@ from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint
 
 _ABSOLUTE = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.\-]*:)?//")
 _BRACES = re.compile(r"(?<!\{)\{(\w+)\}(?!\})")
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]+")
+_HEADER_VALUE = re.compile(r"[\t -~\x80-\xff]*")
 
 
 @endpoint_rule("missing-path")
@@ -65,6 +67,38 @@ def body_conflict(view: EndpointView) -> Findings:
     if bodies and request.method == "GET":
         message = f"a GET request carries no {bodies[0]} body"
         yield Finding(("request", bodies[0]), message, "Write method: POST, or use params.")
+
+
+@endpoint_rule("bad-header")
+def bad_header(view: EndpointView) -> Findings:
+    """A header's name is a token, its value one line of Latin-1 (RFC 9110 §5.1, §5.5).
+
+    Bad: `headers: {"X Trace:": abc}`
+
+    Good: `headers: {X-Trace: abc}`
+    """
+    for name, value in view.endpoint.request.headers.items():
+        path = ("request", "headers", name)
+        if not _TOKEN.fullmatch(name):
+            hint = "Letters, digits and - are safe."
+            yield Finding(path, f"{name!r} cannot be the name of a header", hint, at_key=True)
+        if not _HEADER_VALUE.fullmatch(value.strip()):
+            message = "a header cannot hold line breaks or characters outside Latin-1"
+            yield Finding(path, message, "Write it on one line; encode what is not Latin-1.")
+
+
+@endpoint_rule("rate-limit-incomplete")
+def rate_limit_incomplete(view: EndpointView) -> Findings:
+    """A rate limit says how many requests; `per` alone would leave one to a period.
+
+    Bad: `rate_limit: {per: PT1M}`
+
+    Good: `rate_limit: {requests: 100, per: PT1M}`
+    """
+    limit = view.endpoint.rate_limit
+    if limit is not None and limit.requests is None:
+        hint = "Write requests: 100."
+        yield Finding(("rate_limit",), "the number of requests is missing", hint)
 
 
 @endpoint_rule("connection-missing")
