@@ -15,6 +15,8 @@ _SENSITIVE = re.compile(
     re.IGNORECASE,
 )
 _BEARER = re.compile(r"(?i)\b(bearer|basic|dpop)\s+[A-Za-z0-9._~+/=-]{6,}")
+# A JWT, signed or encrypted: its header always begins so (RFC 7515 §3.3).
+_JWT = re.compile(r"\beyJ[\w-]{8,}\.[\w-]*(?:\.[\w-]*){1,3}")
 _ASSIGNMENT = re.compile(
     r"(?i)([\"']?[\w.-]*(?:secret|passw\w*|token|assertion|api[_-]?key|private[_-]?key)[\w.-]*[\"']?\s*[:=]\s*[\"']?)"
     r"([^\s\"'&,;}]{3,})"
@@ -40,12 +42,12 @@ def secret_forms(secret: str) -> list[str]:
 
 
 def redact_text(text: str, secrets: Iterable[str] = ()) -> str:
-    """``text`` without the named ``secrets`` in any form, without bearer values and ``secret=…`` assignments."""
+    """``text`` without the named ``secrets`` in any form, without bearer values, JWTs and ``secret=…`` assignments."""
     for secret in secrets:
         if secret:
             for form in secret_forms(secret):
                 text = text.replace(form, REDACTED)
-    text = _BEARER.sub(rf"\1 {REDACTED}", text)
+    text = _JWT.sub(REDACTED, _BEARER.sub(rf"\1 {REDACTED}", text))
     return _ASSIGNMENT.sub(rf"\g<1>{REDACTED}", text)
 
 

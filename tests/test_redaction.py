@@ -86,3 +86,9 @@ def test_values_of_sensitive_headers_are_replaced() -> None:
         "X-Api-Key": "***",
         "Accept": "application/json",
     }
+
+
+def test_a_jwt_in_a_text_is_taken_out_whoever_signed_it() -> None:
+    token = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJtZSJ9.c2lnbmF0dXJl-_"
+    assert redact_text(f"cannot use <{token}>, sorry") == "cannot use <***>, sorry"
+    assert redact_text("eyJ is no token. Nor is eyJabc.") == "eyJ is no token. Nor is eyJabc."

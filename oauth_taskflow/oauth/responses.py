@@ -21,6 +21,7 @@ from oauth_taskflow.errors import (
 )
 from oauth_taskflow.oauth import reading, timing
 from oauth_taskflow.oauth.bodies import ErrorBody, is_html, parse_body, shape
+from oauth_taskflow.oauth.delegated import JWT_BEARER, SAML2_BEARER, TOKEN_EXCHANGE
 from oauth_taskflow.oauth.dialect import STANDARD, ResponseForm
 from oauth_taskflow.oauth.outcomes import (
     Granted,
@@ -39,6 +40,17 @@ _ERRORS: dict[str, type[TokenRequestRejected]] = {
     "consent_required": ConsentRequired,
     "interaction_required": ConsentRequired,
     "login_required": ConsentRequired,
+}
+_ASSERTION_HINT = (
+    "Check subject, audience and key of the connection, and that the server knows them; this machine's clock was "
+    "checked against the server's."
+)
+_REFUSED_CREDENTIAL = {
+    JWT_BEARER: _ASSERTION_HINT,
+    SAML2_BEARER: "Check the assertion of the connection: its lifetime, audience and subject.",
+    TOKEN_EXCHANGE: "Check subject_token and actor_token of the connection: they are expired, or not accepted here.",
+    "password": "Check username and user_password of the connection.",
+    "client_credentials": "Check what the server knows of this client.",
 }
 _BEARER_TYPES = frozenset({"", "bearer", "bearertoken"})
 # The request was refused before anything was done with it (RFC 9110 §15.5.9, RFC 8470 §5.2, RFC 6585 §4).
@@ -120,12 +132,16 @@ def _server_failure(
 
 def _rejected(problem: ErrorBody, answer: Answer, question: Question) -> TokenRequestRejected:
     code = "invalid_client" if problem.code == "http_401" else problem.code
-    return _ERRORS.get(code, TokenRequestRejected)(
+    # Without a consent behind the grant, nobody is to be sent to consent again.
+    hint = _REFUSED_CREDENTIAL.get(question.grant_type, "") if code == "invalid_grant" else ""
+    kind = TokenRequestRejected if hint else _ERRORS.get(code, TokenRequestRejected)
+    return kind(
         error=question.clean(problem.code, 64),
         status=answer.status,
         where=question.where,
         description=question.clean(problem.description),
         grant=question.grant_type,
+        hint=hint,
     )
 
 

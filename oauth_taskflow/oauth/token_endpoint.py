@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 import requests
@@ -13,6 +13,7 @@ import requests
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.errors import ConnectionConfigError, TokenEndpointUnavailable
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS, Client, TokenForm
+from oauth_taskflow.oauth.clock_correction import corrected
 from oauth_taskflow.oauth.dialect import STANDARD, Dialect
 from oauth_taskflow.oauth.encoding import encode
 from oauth_taskflow.oauth.grants import Grant
@@ -24,11 +25,13 @@ from oauth_taskflow.oauth.outcomes import (
     Rejected,
 )
 from oauth_taskflow.oauth.responses import Answer, Question, interpret
+from oauth_taskflow.oauth.timing import server_skew
 from oauth_taskflow.oauth.transport import Deadline, Wire, new_session
 from oauth_taskflow.redaction import redact_url
 
 _LARGEST_ANSWER = 1 << 20
 _CHUNK = 1 << 14
+_LEAST_TIME_TO_SEND = 1.0
 
 
 @dataclass(frozen=True)
@@ -82,9 +85,24 @@ class TokenEndpoint:
             )
 
     def exchange(self, grant: Grant, *, budget: float | None = None) -> Outcome:
-        """Trade ``grant`` for a token, sending at most one request; ``budget`` seconds cap the whole of it."""
-        answer = self.ask(grant, budget=budget)
-        return interpret(answer, self.question(grant)) if isinstance(answer, Answer) else answer
+        """Trade ``grant`` for a token within ``budget`` seconds.
+
+        One request is sent; a second one only when the first was refused and the ``Date`` of the answer shows that its
+        assertion was signed on a wrong clock.
+        """
+        limit = self.transport.timeouts.total if budget is None else budget
+        end = self.clock.monotonic() + limit
+        answer = self.ask(grant, budget=limit)
+        if not isinstance(answer, Answer):
+            return answer
+        outcome = interpret(answer, self.question(grant))
+        skew = server_skew(answer.headers, answer.received_at)
+        again = corrected(self.client, self.client_auth, grant, outcome, skew)
+        if again is None or end - self.clock.monotonic() < _LEAST_TIME_TO_SEND:
+            return outcome
+        client, grant = again
+        second = replace(self, client=client).ask(grant, budget=end - self.clock.monotonic())
+        return interpret(second, self.question(grant)) if isinstance(second, Answer) else second
 
     def ask(self, grant: Grant, *, budget: float | None = None) -> Answer | Failure:
         """Post the form of ``grant`` once, as this client; the answer as it came, or why there is none."""

@@ -30,17 +30,23 @@ def verdict(outcome: Failure, *, lost: bool) -> OAuthTaskflowError:
     )
 
 
-def state_after(outcome: Failure) -> GrantState | None:
-    """The grant's next state; None when it stays as it is."""
+def state_after(outcome: Failure, *, single_use: bool) -> GrantState | None:
+    """The grant's next state; None when it stays as it is.
+
+    Only a refresh token can be dead for good. What other grants show is looked at anew once the cool-down is over: a
+    person who consents at the server changes nothing in the connection.
+    """
     if not isinstance(outcome, Rejected):
         return None
-    dead = isinstance(outcome.error, InvalidGrant | ConsentRequired)
+    dead = single_use and isinstance(outcome.error, InvalidGrant | ConsentRequired)
     return GrantState.NEEDS_CONSENT if dead else GrantState.MISCONFIGURED
 
 
-def cool_down(outcome: Failure, failures: int, options: ManagerOptions) -> float | None:
+def cool_down(
+    outcome: Failure, state: GrantState | None, failures: int, options: ManagerOptions
+) -> float | None:
     """Seconds in which no worker asks again, after ``failures`` before this one; None: until a new consent."""
-    if state_after(outcome) is GrantState.NEEDS_CONSENT:
+    if state is GrantState.NEEDS_CONSENT:
         return None
     base = _REFUSED_COOLDOWN if isinstance(outcome, Rejected) else options.cooldown
     pause: float = min(base * (1 << min(failures, _MOST_DOUBLINGS)), _LONGEST_COOLDOWN)

@@ -138,14 +138,15 @@ class Turn:
         """
         error = verdict(outcome, lost=self.lost)
         trouble, now = self.record.trouble, self.record.read.store_now(self.on.clock)
-        pause = cool_down(outcome, trouble.failures if trouble else 0, self.on.options)
+        state = state_after(outcome, single_use=self.on.grant.single_use)
+        pause = cool_down(outcome, state, trouble.failures if trouble else 0, self.on.options)
         lineage = self.record.lineage
         self.apply(
             edits.failed(
                 self.lease,
                 lineage,
                 error,
-                state=state_after(outcome),
+                state=state,
                 client=self.on.marks.client[0],
                 until=None if pause is None else now + pause,
                 spent=isinstance(outcome, OutcomeUnknown),

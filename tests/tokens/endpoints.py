@@ -8,6 +8,7 @@ from typing import Any
 
 from oauth_taskflow.clock import Clock
 from oauth_taskflow.errors import (
+    ConsentRequired,
     InvalidClient,
     InvalidGrant,
     TokenEndpointUnavailable,
@@ -71,6 +72,11 @@ def invalid_grant() -> Rejected:
 def invalid_client() -> Rejected:
     """The client is refused."""
     return Rejected(InvalidClient(error="invalid_client", status=401, where=PLACE))
+
+
+def consent_required() -> Rejected:
+    """Somebody must act at the server."""
+    return Rejected(ConsentRequired(error="consent_required", status=400, where=PLACE))
 
 
 def invalid_scope() -> Rejected:

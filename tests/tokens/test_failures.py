@@ -7,6 +7,7 @@ from cryptography.fernet import Fernet
 
 from oauth_taskflow.errors import (
     ConnectionConfigError,
+    ConsentRequired,
     InvalidClient,
     OAuthTaskflowError,
     TokenEndpointUnavailable,
@@ -18,6 +19,7 @@ from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.record import GrantState
 from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.endpoints import (
+    consent_required,
     down,
     grants,
     invalid_client,
@@ -56,6 +58,19 @@ def test_a_refused_client_is_not_hammered_but_tried_again_after_a_while(
     assert stored(store, manager(store, endpoint)).state is GrantState.MISCONFIGURED
     clock.advance(61)
     assert manager(store, endpoint).token().access_token == "at"
+
+
+def test_a_grant_without_refresh_token_is_tried_again_after_somebody_consented(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    endpoint = scripted(consent_required(), grants(clock, "at"))
+    under_test = TokenManager.for_grant(store, endpoint, ClientCredentials(), clock=clock)
+    for _ in range(3):
+        with pytest.raises(ConsentRequired):
+            under_test.token()
+    assert len(endpoint.sent) == 1
+    clock.advance(61)
+    assert under_test.token().access_token == "at"
 
 
 def test_a_cool_down_ends_by_itself(store: ClockedStore, clock: FakeClock) -> None:
