@@ -143,6 +143,13 @@ class TaskMaker(Protocol):
     def __call__(self, function: Callable[..., R], /) -> Task[..., R]: ...
 
 
+class SeveralTaskMaker(Protocol):
+    """The same for several connections: types cannot tell which parameters are sessions, so calls are unchecked."""
+
+    def __call__(self, function: Callable[..., R], /) -> Task[..., R]:
+        """The task of ``function``."""
+
+
 @overload
 def oauth_task(python_callable: Callable[Concatenate[OAuthSession, P], R], /) -> Task[P, R]: ...
 
@@ -154,11 +161,21 @@ def oauth_task(python_callable: Callable[..., R], /) -> Task[..., R]: ...
 @overload
 def oauth_task(
     *,
-    conn_id: ConnId = ...,
+    conn_id: str = ...,
     session_arg: str = ...,
     multiple_outputs: bool | None = ...,
     **kwargs: Any,
 ) -> TaskMaker: ...
+
+
+@overload
+def oauth_task(
+    *,
+    conn_id: Mapping[str, str],
+    session_arg: str = ...,
+    multiple_outputs: bool | None = ...,
+    **kwargs: Any,
+) -> SeveralTaskMaker: ...
 
 
 def oauth_task(

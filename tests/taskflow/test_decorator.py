@@ -38,6 +38,11 @@ def two_connections(extra: int, left: OAuthSession, right: OAuthSession) -> list
     return [left.get("/countries").status_code, right.get("/countries").status_code, extra]
 
 
+@oauth_task(conn_id={"left": "crm", "right": "keyed"})
+def sessions_first(left: OAuthSession, right: OAuthSession, extra: int) -> str:
+    return f"{left.conn_id} {right.conn_id} {extra}"
+
+
 @oauth_task(conn_id="{{ params.cid }}", session_arg="api")
 def templated(x: int, api: OAuthSession) -> str:
     return f"{api.conn_id} {x}"
@@ -104,6 +109,7 @@ def test_calls_outputs_context_connections_templates_groups_and_mapping_work_as_
         two_outputs()
         context_keys()
         two_connections(3)
+        sessions_first(extra=4)
         templated(5)
         from_default_args()
         by_registry()  # type: ignore[call-arg,misc]  # type checkers do not know @task.oauth; @oauth_task is the typed form
@@ -123,6 +129,7 @@ def test_calls_outputs_context_connections_templates_groups_and_mapping_work_as_
     assert run.result("two_outputs", key="status") == 200
     assert run.result("context_keys") == ["context_keys", "every_way", "False"]
     assert run.result("two_connections") == [200, 200, 3]
+    assert run.result("sessions_first") == "crm keyed 4"
     assert run.result("templated") == "keyed 5"
     assert run.result("by_registry") == 200
     assert run.result("group.inner") == "EDDF"
