@@ -89,10 +89,17 @@ def build_paginator(options: PagingOptions) -> Paginator:
 
     Raises:
         SpecError: a custom class cannot be imported or refuses its options.
+        TypeError: ``options`` are none of a registered class.
     """
     if isinstance(options, CustomPages):
         return _custom(options)
-    return PAGINATORS[type(options)](options)
+    build = PAGINATORS.get(type(options))
+    if build is None:
+        raise TypeError(
+            f"paginate takes options such as PageNumbers(size=100), not {type(options).__name__}; "
+            "see oauth_taskflow.api.options"
+        )
+    return build(options)
 
 
 def _custom(options: CustomPages) -> Paginator:

@@ -209,3 +209,12 @@ def test_a_registered_paginator_is_found_by_its_options(monkeypatch: pytest.Monk
     monkeypatch.setitem(known, Countdown, None)  # taken out again afterwards
     register_paginator(Countdown, lambda options: Backwards(options.pages))
     assert build_paginator(Countdown()).first(ApiRequest("/x")).params == {"page": 2}
+
+
+def test_options_of_no_paginator_are_refused_in_words() -> None:
+    options: Any = {"type": "page"}
+    with pytest.raises(TypeError) as caught:
+        build_paginator(options)
+    assert str(caught.value) == (
+        "paginate takes options such as PageNumbers(size=100), not dict; see oauth_taskflow.api.options"
+    )
