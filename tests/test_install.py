@@ -92,3 +92,20 @@ def test_an_environment_without_pip_is_not_used(checkout: Path) -> None:
         [sys.executable, "-m", "venv", "--without-pip", str(checkout / ".venv")], check=True
     )
     assert install(checkout, "usable_environment").returncode == 1
+
+
+def test_a_script_works_on_its_own_checkout_whatever_cdpath_says(
+    checkout: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "other" / "scripts").mkdir(parents=True)
+    change = next(line for line in (SCRIPTS / "test").read_text().splitlines() if " cd " in line)
+    (checkout / "scripts/where").write_text(f"{change}\npwd -P\n")
+    done = subprocess.run(
+        ["bash", "scripts/where"],
+        cwd=checkout,
+        env={**os.environ, "CDPATH": str(tmp_path / "other")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"{checkout.resolve()}\n"
