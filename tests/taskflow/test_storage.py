@@ -1,0 +1,52 @@
+"""Where destination paths lead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from airflow.sdk.io import attach
+from upath import UPath
+
+from oauth_taskflow.errors import DestinationError
+from oauth_taskflow.taskflow.storage import airflow_home, open_path
+
+
+def test_relative_paths_are_below_airflow_home() -> None:
+    assert open_path("lake/contacts") == airflow_home() / "lake" / "contacts"
+
+
+@pytest.mark.parametrize("path", ["/lake/contacts", "file:///lake/contacts"])
+def test_absolute_paths_and_file_urls_are_local(path: str) -> None:
+    assert open_path(path) == Path("/lake/contacts")
+
+
+def test_a_home_folder_is_expanded() -> None:
+    assert open_path("~/lake") == Path.home() / "lake"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "reason"),
+    [
+        ("gopher", "Unsupported filesystem: 'gopher'"),
+        ("webhdfs", "No filesystem registered for scheme webhdfs"),
+    ],
+)
+def test_a_scheme_that_nothing_can_open_names_the_package_to_install(
+    scheme: str, reason: str
+) -> None:
+    with pytest.raises(DestinationError) as caught:
+        open_path(f"{scheme}://lake/contacts")
+    assert str(caught.value) == (
+        f"{scheme}:// paths cannot be opened ({reason}) at {scheme}://lake/contacts. Install the store's Airflow "
+        "provider with its file system, such as apache-airflow-providers-amazon[s3fs] for s3:// or "
+        "apache-airflow-providers-google for gs://."
+    )
+
+
+def test_urls_are_opened_by_airflow() -> None:
+    attach(protocol="memory", fs=UPath("memory://storage-test").fs)
+    path = open_path("memory://storage-test/contacts")
+    path.mkdir(parents=True)
+    (path / "a").write_bytes(b"x")
+    assert [child.name for child in path.iterdir()] == ["a"]
