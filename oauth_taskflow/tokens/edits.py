@@ -56,6 +56,12 @@ def superseded(record: GrantRecord, marks: Marks, refresh_token: str) -> GrantRe
     )
 
 
+def known(record: GrantRecord, *marks: str) -> GrantRecord:
+    """``record`` with the refresh tokens of ``marks`` taken for seen: none of them supersedes what is stored."""
+    new = tuple(mark for mark in marks if mark and mark not in record.seeds)
+    return replace(record, seeds=(*record.seeds, *new)[-_MOST_SEEDS:])
+
+
 def supersede(marks: Marks, refresh_token: str) -> Edit:
     """Take the connection's refresh token if it is a new one."""
 

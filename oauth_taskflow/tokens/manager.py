@@ -18,6 +18,7 @@ from oauth_taskflow.tokens.refresh import Refresher, Want
 from oauth_taskflow.tokens.single_flight import SingleFlight
 from oauth_taskflow.tokens.steps import Observer, nobody
 from oauth_taskflow.tokens.store import TokenStore
+from oauth_taskflow.tokens.stored_grant import StoredGrant
 from oauth_taskflow.tokens.turn import Setting
 
 _log = logging.getLogger("oauth_taskflow.tokens")
@@ -98,6 +99,11 @@ class TokenManager:
     def grant_key(self) -> str:
         """The grant key: a hash, fit for logs."""
         return self._setting.grant_key
+
+    @property
+    def stored(self) -> StoredGrant:
+        """The grant in the store, for people who look after it."""
+        return StoredGrant(self._setting)
 
     def is_like(self, other: TokenManager) -> bool:
         """Whether ``other`` would behave the same: same store, endpoint, grant and options."""

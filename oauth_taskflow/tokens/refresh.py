@@ -176,7 +176,7 @@ class Refresher:
                 "There is no refresh token",
                 conn_id=self._on.endpoint.conn_id,
                 field="refresh_token",
-                hint="Authorize the connection and put the refresh token in.",
+                hint=f"Authorize the connection: airflow oauth login {self._on.endpoint.conn_id}",
             )
         return (record.refresh_token, *record.alternates)
 

@@ -74,6 +74,17 @@ class SqlTokenStore:
             lambda connection: self._select(connection, grant_key), writes=False
         )
 
+    def grants(self) -> list[tuple[str, str]]:
+        """Connection and grant key of every record, sorted; nothing is decrypted."""
+        statement = select(GRANTS.c.conn_id, GRANTS.c.grant_key).order_by(
+            GRANTS.c.conn_id, GRANTS.c.grant_key
+        )
+
+        def rows(connection: Connection) -> list[tuple[str, str]]:
+            return [(row.conn_id, row.grant_key) for row in connection.execute(statement)]
+
+        return self._database.run(rows, writes=False)
+
     def acquire(
         self, grant_key: str, *, owner: str, ttl: float, breaking: int | None = None
     ) -> GrantRecord | None:

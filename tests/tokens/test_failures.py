@@ -107,7 +107,7 @@ def test_a_missing_refresh_token_is_a_connection_error(
         manager(store, scripted(), seed="").token()
     assert str(raised.value) == (
         "There is no refresh token in connection 'crm', field 'refresh_token'. "
-        "Authorize the connection and put the refresh token in."
+        "Authorize the connection: airflow oauth login crm"
     )
 
 

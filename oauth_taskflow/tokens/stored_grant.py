@@ -1,0 +1,101 @@
+"""What people do with a stored grant: look at it, put a new consent in, end it. Tasks only ever refresh."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from oauth_taskflow.errors import TokenRequestError, TokenUndecryptable
+from oauth_taskflow.oauth.outcomes import Granted
+from oauth_taskflow.tokens import edits, owner
+from oauth_taskflow.tokens.record import GrantRecord, GrantState, Trouble, moved
+from oauth_taskflow.tokens.store import Edit
+from oauth_taskflow.tokens.turn import Setting
+
+_LEASE_SECONDS = 30.0
+
+
+class StoredGrant:
+    """One grant of one store. Every operation raises ``TokenStoreError`` when the store fails."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._on = setting
+
+    @property
+    def key(self) -> str:
+        """The grant key: a hash, fit for logs."""
+        return self._on.grant_key
+
+    def read(self) -> GrantRecord:
+        """What is stored; an empty record when nothing is."""
+        return self._on.store.read(self._on.grant_key)
+
+    def consented(self, granted: Granted) -> GrantRecord:
+        """Store what a person's new consent brought; the old consent's tokens are gone afterwards.
+
+        A worker that refreshes the old one at this moment finds its lineage gone and cannot overwrite this. The
+        refresh token written in the connection counts as seen, so that it does not supersede the newer consent.
+        """
+        refresh_token = granted.refresh_token
+        mark = self._on.store.cipher.mark(refresh_token) if refresh_token else ""
+        self._drop_unreadable()
+        return self._change(
+            lambda record: replace(
+                edits.known(record, *self._on.marks.seed, mark),
+                conn_id=self._on.endpoint.conn_id,
+                state=GrantState.ACTIVE,
+                token=moved(granted.token, record.read.offset),
+                refresh_token=refresh_token,
+                lineage=mark,
+                alternates=(),
+                journal=None,
+                trouble=None,
+            )
+        )
+
+    def revoked(self) -> GrantRecord:
+        """Note that the authorization server ended the grant: no tokens are left, and no worker asks for any.
+
+        The refresh token written in the connection counts as seen: it is dead too.
+        """
+        conn_id = self._on.endpoint.conn_id
+        error = TokenRequestError(
+            "The grant was revoked by a person",
+            where=f"for connection {conn_id!r}",
+            hint=f"Authorize it again: airflow oauth login {conn_id}",
+        )
+        client = self._on.marks.client[0]
+        return self._change(
+            lambda record: replace(
+                edits.known(record, *self._on.marks.seed),
+                state=GrantState.REVOKED,
+                token=None,
+                refresh_token=None,
+                lineage="",
+                alternates=(),
+                journal=None,
+                trouble=Trouble.of(error, client, None, 1),
+            )
+        )
+
+    def forget(self) -> None:
+        """Delete the record, and what of it waits in recovery files. The authorization server is not told."""
+        recovery = self._on.store.recovery
+        for path, _ in recovery.load(self._on.grant_key):
+            recovery.done(path)
+        self._on.store.forget(self._on.grant_key)
+
+    def _drop_unreadable(self) -> None:
+        """A record that no key opens stands in the way of a new consent, and is of no other use."""
+        try:
+            self.read()
+        except TokenUndecryptable:
+            self._on.store.forget(self._on.grant_key)
+
+    def _change(self, edit: Edit) -> GrantRecord:
+        """Apply ``edit`` under the lease if it can be had; a holder that is in the middle of a refresh is not waited for."""
+        store, key = self._on.store, self._on.grant_key
+        leased = store.acquire(key, owner=owner.this_process(), ttl=_LEASE_SECONDS)
+        record = store.change(leased or store.read(key), edit)
+        if leased is None:
+            return record
+        return store.change(record, edits.release(leased.lease, unsent=False))

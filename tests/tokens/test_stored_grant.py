@@ -1,0 +1,140 @@
+"""A new consent, a revocation and forgetting, beside workers that go on refreshing."""
+
+from __future__ import annotations
+
+import pytest
+from cryptography.fernet import Fernet
+
+from oauth_taskflow.errors import ConnectionConfigError, InvalidGrant, TokenRequestError
+from oauth_taskflow.oauth.outcomes import Granted
+from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.tokens.manager import TokenManager
+from oauth_taskflow.tokens.record import GrantState
+from oauth_taskflow.tokens.sql_store import SqlTokenStore
+from tests.tokens.clock import ClockedStore, FakeClock
+from tests.tokens.endpoints import grants, invalid_grant, scripted
+from tests.tokens.grant import give_alternates, manager, stored
+
+
+def consent(clock: FakeClock, name: str = "new", refresh: bool = True) -> Granted:
+    token = Token(f"at-{name}", clock.now(), clock.now() + 3600)
+    return Granted(token, f"rt-{name}" if refresh else None)
+
+
+def test_a_consent_into_an_empty_store_is_what_tasks_use(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    endpoint = scripted(grants(clock, "at-2", "rt-2"))
+    under_test = manager(store, endpoint, seed="")
+    record = under_test.stored.consented(consent(clock))
+    assert (record.state, record.conn_id, record.version) == (GrantState.ACTIVE, "crm", 1)
+    assert under_test.token().access_token == "at-new"
+    clock.advance(3600)
+    assert under_test.token().access_token == "at-2"
+    assert endpoint.sent == ["rt-new"]
+    assert stored(store, under_test).lease.owner is None
+
+
+def test_a_consent_heals_a_dead_grant_and_empties_alternates(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    under_test = manager(store, scripted(invalid_grant()))
+    with pytest.raises(InvalidGrant):
+        under_test.token()
+    give_alternates(store, under_test, "rt-old-1", "rt-old-2")
+    before = stored(store, under_test)
+    record = under_test.stored.consented(consent(clock))
+    assert (before.state, record.state) == (GrantState.NEEDS_CONSENT, GrantState.ACTIVE)
+    assert (record.alternates, record.trouble, record.journal) == ((), None, None)
+    assert record.version == before.version + 1
+    assert under_test.token().access_token == "at-new"
+
+
+@pytest.mark.parametrize("seed", ["seed-token", "rt-new"])
+def test_what_the_connection_holds_does_not_supersede_the_new_consent(
+    store: ClockedStore, clock: FakeClock, seed: str
+) -> None:
+    manager(store, scripted(), seed=seed).stored.consented(consent(clock))
+    endpoint = scripted(grants(clock, "at-2", "rt-2"), grants(clock, "at-3", "rt-3"))
+    worker = manager(store, endpoint, seed=seed)
+    assert worker.token().access_token == "at-new"
+    for _ in range(2):
+        clock.advance(3600)
+        worker.token()
+    assert endpoint.sent == ["rt-new", "rt-2"]
+
+
+def test_a_refresh_token_written_by_hand_afterwards_supersedes_the_consent(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    manager(store, scripted(), seed="").stored.consented(consent(clock))
+    endpoint = scripted(grants(clock, "at-hand", "rt-hand"))
+    assert manager(store, endpoint, seed="by-hand").token().access_token == "at-hand"
+
+
+def test_a_worker_in_the_middle_of_a_refresh_does_not_overwrite_the_consent(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    other = manager(store, scripted(), seed="seed-token")
+
+    def person_logs_in() -> Granted:
+        other.stored.consented(consent(clock))
+        return grants(clock, "at-late", "rt-late")()
+
+    worker = manager(store, scripted(person_logs_in))
+    assert worker.token().access_token == "at-new"
+    record = stored(store, worker)
+    assert (record.refresh_token, record.lease.owner) == ("rt-new", None)
+
+
+def test_without_a_refresh_token_the_grant_ends_with_its_access_token(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    under_test = manager(store, scripted(), seed="")
+    under_test.stored.consented(consent(clock, refresh=False))
+    assert under_test.token().access_token == "at-new"
+    clock.advance(3600)
+    with pytest.raises(ConnectionConfigError) as caught:
+        under_test.token()
+    assert "airflow oauth login crm" in str(caught.value)
+
+
+def test_after_a_revocation_nobody_asks_until_a_new_consent(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    under_test = manager(store, scripted(grants(clock, "at-1", "rt-1")))
+    under_test.token()
+    record = under_test.stored.revoked()
+    assert (record.state, record.token, record.refresh_token) == (GrantState.REVOKED, None, None)
+    worker = manager(store, scripted())
+    with pytest.raises(TokenRequestError) as caught:
+        worker.token()
+    assert str(caught.value) == (
+        "The grant was revoked by a person for connection 'crm'. "
+        "Authorize it again: airflow oauth login crm"
+    )
+    worker.stored.consented(consent(clock))
+    assert worker.token().access_token == "at-new"
+
+
+def test_forgetting_leaves_nothing_and_the_connection_starts_anew(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    under_test = manager(store, scripted(grants(clock, "at-1", "rt-1")))
+    under_test.token()
+    assert store.grants() == [("crm", under_test.stored.key)]
+    under_test.stored.forget()
+    assert store.grants() == []
+    assert under_test.stored.read().state is GrantState.EMPTY
+
+
+def test_what_no_key_opens_gives_way_to_a_new_consent(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    manager(store, scripted(), seed="").stored.consented(consent(clock))
+    other = SqlTokenStore(str(store._url), [Fernet.generate_key()], clock=clock)
+    again = TokenManager.for_grant(
+        other, scripted(), manager(store, scripted(), seed="")._setting.grant
+    )
+    assert again.stored.consented(consent(clock)).refresh_token == "rt-new"
+    other.close()
