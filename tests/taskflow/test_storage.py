@@ -29,7 +29,7 @@ def test_a_home_folder_is_expanded() -> None:
     ("scheme", "reason"),
     [
         ("gopher", "Unsupported filesystem: 'gopher'"),
-        ("webhdfs", "No filesystem registered for scheme webhdfs"),
+        ("hdfs", "No filesystem registered for scheme hdfs"),
     ],
 )
 def test_a_scheme_that_nothing_can_open_names_the_package_to_install(
