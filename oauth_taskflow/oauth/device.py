@@ -63,7 +63,7 @@ def authorize_device(
         OAuthTaskflowError: the server refused or was not reached, or the answer lacks a code.
     """
     params: Params = (("client_id", endpoint.client.client_id), *options.common())
-    _, fields = DirectRequest(params, options).send(endpoint, url)
+    _, fields = DirectRequest.of(params, options).send(endpoint, url)
     texts = {name: value for name, value in fields.items() if isinstance(value, str)}
     # verification_url is what Google calls it.
     uri = texts.get("verification_uri") or texts.get("verification_url") or ""

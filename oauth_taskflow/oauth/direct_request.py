@@ -24,6 +24,13 @@ class DirectRequest:
     grant_type: ClassVar[str] = ""
     single_use: ClassVar[bool] = False
 
+    @classmethod
+    def of(
+        cls, params: Params, options: GrantOptions, hidden: tuple[str, ...] = ()
+    ) -> DirectRequest:
+        """``params`` with the headers of ``options``; always form-encoded, whatever the token endpoint wants."""
+        return cls(params, replace(options, body="form"), hidden)
+
     def form(self) -> TokenForm:
         """The parameters, and the connection's headers for the authorization server."""
         return TokenForm(params=self.params, headers=self.options.headers)

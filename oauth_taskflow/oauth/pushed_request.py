@@ -16,7 +16,7 @@ def push(endpoint: TokenEndpoint, url: str, authorization: Authorization) -> str
         OAuthTaskflowError: the server refused or was not reached.
     """
     hidden = (authorization.state, authorization.verifier.challenge)
-    request = DirectRequest(authorization.parameters, authorization.options, hidden)
+    request = DirectRequest.of(authorization.parameters, authorization.options, hidden)
     _, fields = request.send(endpoint, url)
     reference = fields.get("request_uri")
     if not isinstance(reference, str) or not reference:
