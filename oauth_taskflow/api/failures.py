@@ -48,6 +48,10 @@ class ApiTimeout(_Unpickled, requests.Timeout):
     """The API did not answer in time."""
 
 
+class NothingSent(requests.ConnectionError):
+    """No connection came about, so that nothing of the request left; what an ``httpx.ConnectError`` means."""
+
+
 class ApiResponse(requests.Response):
     """A ``requests.Response`` whose error hides secrets and says whether a retry may help."""
 
@@ -156,7 +160,7 @@ def _root(error: BaseException) -> str:
 
 def nothing_sent(error: requests.RequestException) -> bool:
     """Whether the connection failed before the request left, so that even a POST may be repeated."""
-    if isinstance(error, requests.ConnectTimeout):
+    if isinstance(error, requests.ConnectTimeout | NothingSent):
         return True
     reason = getattr(error.args[0], "reason", None) if error.args else None
     return type(reason).__name__ in {"NewConnectionError", "NameResolutionError"}

@@ -47,9 +47,9 @@ class Redirects:
         """
         _ = response.content  # frees the connection
         self.history.append(response)
-        where = f"at {first.method} {redact_url(first.url or '')}"
+        where = first.method or "GET", first.url or ""
         if len(self.history) > self._session.max_redirects:
-            raise ApiRequestFailed("The API redirects without end", where=where)
+            raise endless(*where)
         target = _absolute(response.url, self._session.get_redirect_target(response) or "")
         if self._leaves(target, response.request.method):
             return _bare_request(response.request.method, target)
@@ -58,11 +58,7 @@ class Redirects:
         self._session.rebuild_method(request, response)
         if response.status_code in _KEEPS_BODY:
             if not rewind(request):
-                raise ApiRequestFailed(
-                    "A redirect asks for the body again, which is a stream that cannot be rewound",
-                    where=where,
-                    hint="Pass bytes or a seekable file, or call the redirect's target directly.",
-                )
+                raise body_is_spent(*where)
         else:
             self._drop_body(request)
         request.headers.pop("Cookie", None)
@@ -84,6 +80,20 @@ class Redirects:
         for header in ("Content-Length", "Content-Type", "Transfer-Encoding"):
             request.headers.pop(header, None)
         request.body = None
+
+
+def endless(method: str, url: str) -> ApiRequestFailed:
+    """Why hop after hop of a request to ``url`` is not followed for ever."""
+    return ApiRequestFailed("The API redirects without end", where=f"at {method} {redact_url(url)}")
+
+
+def body_is_spent(method: str, url: str) -> ApiRequestFailed:
+    """Why a redirect of a request to ``url`` that keeps the body cannot be followed."""
+    return ApiRequestFailed(
+        "A redirect asks for the body again, which is a stream that cannot be rewound",
+        where=f"at {method} {redact_url(url)}",
+        hint="Pass bytes or a seekable file, or call the redirect's target directly.",
+    )
 
 
 def _bare_request(method: str | None, url: str) -> requests.PreparedRequest:

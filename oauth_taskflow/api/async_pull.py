@@ -1,0 +1,96 @@
+"""The pull loop on an event loop: the next pages are on their way while the records of one are consumed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any, Protocol
+
+from oauth_taskflow.api.exchange import Decide
+from oauth_taskflow.api.options import Paginate, Records, ResponseRule
+from oauth_taskflow.api.page import Page
+from oauth_taskflow.api.paginators import IndexedPaginator
+from oauth_taskflow.api.pull import Answered, PageReader, Reading
+from oauth_taskflow.api.records import RecordSelector
+from oauth_taskflow.api.request import ApiRequest
+from oauth_taskflow.api.rules import Rules
+from oauth_taskflow.api.sequence import PageSequence
+
+
+class AsyncFetcher(Protocol):
+    """The part of ``AsyncOAuthSession`` that the loop needs."""
+
+    async def fetch(self, request: ApiRequest, *, decide: Decide | None = None) -> Answered:
+        """The answer to one request, tried again where that helps."""
+
+
+class _AsyncPuller:
+    """Fetches pages and hands them to the reader; ``running`` are those on their way, in order."""
+
+    def __init__(self, session: AsyncFetcher, reader: PageReader) -> None:
+        self._session = session
+        self._reader = reader
+        self._sequence = reader.sequence
+        self._running: deque[asyncio.Task[Reading]] = deque()
+
+    async def pages(self) -> AsyncGenerator[Page, None]:
+        """Every page in order; what was fetched past the end is thrown away."""
+        sequence, paginator = self._sequence, self._sequence.paginator
+        several = isinstance(paginator, IndexedPaginator) and paginator.prefetch > 1
+        self._start(sequence.start)
+        index = 1
+        try:
+            while self._running:
+                page = self._reader.take(await self._running.popleft())
+                if several and isinstance(paginator, IndexedPaginator):
+                    index = self._start_indexed(paginator, index)
+                elif sequence.request is not None:
+                    self._start(sequence.request)
+                if page is not None:
+                    yield page
+                if sequence.request is None:
+                    break
+        finally:
+            await self._stop()
+
+    def _start(self, request: ApiRequest) -> None:
+        self._running.append(asyncio.create_task(self._fetch(request)))
+
+    def _start_indexed(self, paginator: IndexedPaginator, index: int) -> int:
+        """Fill up to ``prefetch`` pages in flight from ``index`` on; the next index."""
+        sequence = self._sequence
+        while sequence.request is not None and len(self._running) < paginator.prefetch:
+            # At least the one that comes next: a total may have been too low.
+            if self._running and not sequence.expects(index):
+                break
+            self._start(paginator.at(sequence.start, index))
+            index += 1
+        return index
+
+    async def _fetch(self, request: ApiRequest) -> Reading:
+        return self._reader.read(await self._session.fetch(request, decide=self._reader.rules))
+
+    async def _stop(self) -> None:
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+
+async def pull_records_async(
+    session: AsyncFetcher,
+    request: ApiRequest,
+    *,
+    paginate: Paginate | None,
+    records: Records,
+    responses: Sequence[ResponseRule],
+) -> AsyncGenerator[Any, None]:
+    """Every record of every page, as Python values; raises what ``pull`` raises."""
+    reader = PageReader(
+        PageSequence(request, paginate), RecordSelector(records, decode=True), Rules(responses)
+    )
+    async with aclosing(_AsyncPuller(session, reader).pages()) as pages:
+        async for page in pages:
+            for record in page.records:
+                yield record

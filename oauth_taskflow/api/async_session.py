@@ -1,0 +1,279 @@
+"""The ``httpx.AsyncClient`` that is always authenticated and never talks to strangers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal, NoReturn, TypeVar
+
+import httpx
+import requests
+
+from oauth_taskflow.api.async_failures import AsyncApiResponse, twin
+from oauth_taskflow.api.async_pull import pull_records_async
+from oauth_taskflow.api.async_redirects import AsyncRedirects
+from oauth_taskflow.api.async_transport import (
+    httpx_timeout,
+    keep_queries_out_of_logs,
+    proxy_mounts,
+    tls_context,
+)
+from oauth_taskflow.api.async_views import error_view, put_on, request_view, response_view
+from oauth_taskflow.api.auth import Credentials, NoAuth, OAuth2Auth, rewind
+from oauth_taskflow.api.exchange import Answer, Decide, Exchange, Tries, log_pause, renew
+from oauth_taskflow.api.failures import ApiStatusError
+from oauth_taskflow.api.options import Paginate, Records, ResponseRule
+from oauth_taskflow.api.origins import AllowedOrigins, Origin
+from oauth_taskflow.api.outgoing import final_url, unprepared
+from oauth_taskflow.api.request import ApiRequest
+from oauth_taskflow.api.retry import RetryPolicy
+from oauth_taskflow.api.session import Timeout, default_headers, not_copied
+from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
+from oauth_taskflow.errors import ApiRequestFailed
+from oauth_taskflow.oauth.token import TokenSource
+
+# Of all coroutines that wait for a token, so many do so in threads: asyncio's pool is small and Airflow needs it too.
+_THREADS = 4
+_MAX_REDIRECTS = 30
+T = TypeVar("T")
+
+
+class AsyncOAuthSession(httpx.AsyncClient):
+    """``OAuthSession`` for ``async`` code: an ``httpx.AsyncClient`` for one API.
+
+    Base URL, allowed origins, redirects, time-outs, tries, waits, the replay after a 401 and ``paginate`` are those of
+    ``OAuthSession``, on the same token source: one refresh however many threads and event loops ask. Tokens are
+    fetched in worker threads, so that the event loop never blocks.
+
+    Answers come back as with ``httpx``; ``raise_for_status`` raises ``ApiStatusError``, which is also an
+    ``httpx.HTTPStatusError``. Network failures raise ``ApiUnreachable`` or ``ApiTimeout``, likewise
+    ``httpx.TransportError``. Other than a plain ``AsyncClient`` it follows redirects.
+
+    Raises:
+        ConnectionConfigError: ``base_url`` or an allowed origin is no http or https URL.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        auth: Credentials | TokenSource | None = None,
+        *,
+        allowed_origins: Iterable[str] = (),
+        timeout: Timeout = (10.0, 60.0),
+        headers: Mapping[str, str] | None = None,
+        retry: RetryPolicy | None = None,
+        conn_id: str = "",
+        foreign_redirects: Literal["refuse", "bare"] = "refuse",
+        clock: Clock = SYSTEM_CLOCK,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        verify: bool | str = True,
+        cert: str | tuple[str, str] | None = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> None:
+        self.origins = AllowedOrigins.of_connection(conn_id, base_url, allowed_origins)
+        keep_queries_out_of_logs()
+        context = tls_context(verify=verify, cert=cert)
+        super().__init__(
+            headers={**default_headers(), **(headers or {})},
+            timeout=httpx_timeout(timeout),
+            follow_redirects=True,
+            verify=context,
+            mounts=proxy_mounts(proxies or {}, context),
+            trust_env=False,
+        )
+        self._root = base_url.rstrip("/")
+        self.conn_id = conn_id
+        self.retry = retry or RetryPolicy()
+        self._leave_bare = foreign_redirects == "bare"
+        self._credentials = _credentials(auth)
+        self._clock, self._sleep = clock, sleep
+        self._threads = asyncio.Semaphore(_THREADS)
+
+    def __repr__(self) -> str:
+        return f"<AsyncOAuthSession for {Origin.of(self._root)}>"
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise not_copied(self._root)
+
+    def resolve(self, url: str) -> str:
+        """The whole URL for ``url``, relative ones below the base URL.
+
+        Raises:
+            ForeignOriginRefused: it leads outside the allowed origins.
+        """
+        return self.origins.resolve(url, self._root)
+
+    def build_request(self, method: str, url: httpx.URL | str, **kwargs: Any) -> httpx.Request:
+        """As ``httpx.AsyncClient.build_request``, with ``url`` resolved by ``resolve``."""
+        return super().build_request(method, self.resolve(str(url)), **kwargs)
+
+    async def send(
+        self,
+        request: httpx.Request,
+        *,
+        stream: bool = False,
+        auth: Any = httpx.USE_CLIENT_DEFAULT,
+        follow_redirects: Any = httpx.USE_CLIENT_DEFAULT,
+    ) -> httpx.Response:
+        """As ``httpx.AsyncClient.send``: this is where credentials, tries and redirects happen.
+
+        Raises:
+            ApiUnreachable: no connection, or it broke, after all tries.
+            ApiTimeout: no answer in time, after all tries.
+            ApiRequestFailed: the server named a wait longer than ``retry.longest_wait``; see ``retry_after``.
+            ForeignOriginRefused: the URL or a redirect leads elsewhere.
+            TokenRequestError: no token could be had.
+        """
+        own = auth is httpx.USE_CLIENT_DEFAULT
+        follow = follow_redirects is httpx.USE_CLIENT_DEFAULT or bool(follow_redirects)
+        options = {"auth": None if own else auth, "stream": stream, "follow": follow}
+        credentials = self._credentials if own else NoAuth()
+        return (await self._deliver(request, credentials, Exchange(self.retry, options)))[0]
+
+    async def fetch(self, request: ApiRequest, *, decide: Decide | None = None) -> Answer:
+        """The answer to ``request``, a reading one: POST is tried again like GET.
+
+        ``decide`` sees every answer before the retry policy does. The answer is a view of the ``httpx`` one.
+        """
+        whole = self.resolve(request.path)
+        outgoing = self.outgoing(unprepared(request, whole), request.timeout)
+        outgoing.url = httpx.URL(final_url(request, str(outgoing.url), whole))
+        policy = replace(self.retry, retry_post=True)
+        options = {"auth": None, "stream": False, "follow": True}
+        exchange = Exchange(policy, options, decide)
+        return (await self._deliver(outgoing, self._credentials, exchange))[1]
+
+    def outgoing(self, request: requests.Request, timeout: Timeout | None = None) -> httpx.Request:
+        """``request`` as ``requests`` would send it, with the headers and cookies of this session."""
+        prepared = request.prepare()
+        limits = {} if timeout is None else {"timeout": httpx_timeout(timeout)}
+        body = prepared.body
+        return self.build_request(
+            prepared.method or "GET",
+            prepared.url or "",
+            headers=dict(prepared.headers),
+            content=body.encode() if isinstance(body, str) else body,
+            **limits,
+        )
+
+    def paginate(
+        self,
+        path: str,
+        *,
+        records: str | Records | None = None,
+        paginate: Paginate | None = None,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        responses: Sequence[ResponseRule] = (),
+    ) -> AsyncGenerator[Any, None]:
+        """Every record of every page, for ``async for``; arguments and errors are those of ``OAuthSession.paginate``.
+
+        The next page, or with ``prefetch`` the next few, are on their way while records are consumed.
+        """
+        selector = records if isinstance(records, Records) else Records(path=records)
+        request = ApiRequest(path, method, params or {}, headers or {}, json)
+        return pull_records_async(
+            self, request, paginate=paginate, records=selector, responses=responses
+        )
+
+    async def _deliver(
+        self, request: httpx.Request, credentials: Credentials, exchange: Exchange
+    ) -> tuple[httpx.Response, Answer]:
+        """Send ``request`` until an answer is final; that answer, and what the decisions saw of it."""
+        tries = Tries(exchange, self.origins)
+        await self._sign(request, credentials)
+        while True:
+            tries.attempt += 1
+            try:
+                response = await self._one_try(request, credentials, exchange.options)
+            except httpx.RequestError as error:
+                await self._after_error(error, request, tries)
+                await self._sign(request, credentials)
+                continue
+            view = response_view(response)
+            decision = exchange.decide(view) if exchange.decide else None
+            try:
+                wanted = tries.wants_renewal(view, decision)
+                if wanted and await self._renew(credentials, request, view):
+                    await response.aclose()
+                    tries.attempt -= 1
+                    continue
+                wait = exchange.after_answer(view, decision, tries.attempt, self._clock.now())
+            except ApiStatusError as error:
+                await response.aclose()
+                raise twin(error, response.request, response) from None
+            if wait is None or not rewind(request_view(request)):
+                return response, Answer(view, decision)
+            await response.aclose()
+            await self._pause(wait, request, f"HTTP {response.status_code}")
+            await self._sign(request, credentials)
+
+    async def _after_error(
+        self, error: httpx.RequestError, request: httpx.Request, tries: Tries
+    ) -> None:
+        """Wait for the next try; raises the typed error when there is none."""
+        view = request_view(request)
+        try:
+            wait = tries.exchange.after_error(error_view(error), view, tries.attempt)
+        except ApiRequestFailed as failure:
+            raise twin(failure, request) from error
+        await self._pause(wait, request, type(error).__name__)
+
+    async def _one_try(
+        self, request: httpx.Request, credentials: Credentials, options: Mapping[str, Any]
+    ) -> httpx.Response:
+        """One exchange, redirects followed; each hop passes the origin guard."""
+        request.url = httpx.URL(self.origins.accept(str(request.url)))
+        redirects = AsyncRedirects(
+            request, self.origins, most=_MAX_REDIRECTS, leave_bare=self._leave_bare
+        )
+        response = await self._send_once(request, options)
+        while options["follow"] and response.next_request is not None:
+            await response.aclose()
+            hop = redirects.next_request(response, response.next_request)
+            if not redirects.bare:
+                await self._sign(hop, credentials)
+            response = await self._send_once(hop, options)
+        response.history = redirects.history
+        return response
+
+    async def _sign(self, request: httpx.Request, credentials: Credentials) -> None:
+        """Put ``credentials`` on ``request``, waiting for a token where there is none yet."""
+        view = request_view(request)
+        await self._in_thread(credentials.apply, view)
+        put_on(view, request)
+
+    async def _renew(
+        self, credentials: Credentials, request: httpx.Request, answer: requests.Response
+    ) -> bool:
+        view = request_view(request)
+        renewed = await self._in_thread(renew, credentials, view, answer)
+        put_on(view, request)
+        return renewed
+
+    async def _in_thread(self, work: Callable[..., T], *args: Any) -> T:
+        async with self._threads:
+            return await asyncio.to_thread(work, *args)
+
+    async def _pause(self, seconds: float, request: httpx.Request, reason: str) -> None:
+        log_pause(seconds, request_view(request), reason)
+        await self._sleep(seconds)
+
+    async def _send_once(
+        self, request: httpx.Request, options: Mapping[str, Any]
+    ) -> httpx.Response:
+        response = await super().send(
+            request, stream=options["stream"], auth=options["auth"], follow_redirects=False
+        )
+        if type(response) is httpx.Response:
+            response.__class__ = AsyncApiResponse
+        return response
+
+
+def _credentials(auth: Credentials | TokenSource | None) -> Credentials:
+    if auth is None:
+        return NoAuth()
+    return auth if isinstance(auth, Credentials) else OAuth2Auth(auth)

@@ -1,0 +1,90 @@
+"""What ``httpx`` sends and receives, seen as ``requests`` has it.
+
+Credentials, response rules, paginators and the retry policy decide on requests and responses of the ``requests``
+library. A view gives them those, so that both sessions share every decision and not only its idea.
+"""
+
+from __future__ import annotations
+
+import io
+import ssl
+
+import httpx
+import requests
+from requests.structures import CaseInsensitiveDict
+
+from oauth_taskflow.api.failures import ApiResponse, NothingSent
+
+
+class _SpentStream:
+    """A body that cannot be sent twice; ``rewind`` finds no position in it."""
+
+
+def request_view(request: httpx.Request) -> requests.PreparedRequest:
+    """Method, URL and headers of ``request``, and whether its body can be sent again; a copy."""
+    view = requests.PreparedRequest()
+    view.method, view.url = request.method, str(request.url)
+    view.headers = CaseInsensitiveDict(request.headers.items())
+    if not replayable(request):
+        vars(view)["body"] = _SpentStream()
+    return view
+
+
+def replayable(request: httpx.Request) -> bool:
+    """Whether the body can be sent again: bytes, text, JSON, a form or files; no generator."""
+    stream: object = request.stream
+    # Multipart is made anew from its files for every try, which an iterator cannot be.
+    return isinstance(stream, httpx.SyncByteStream)
+
+
+def put_on(view: requests.PreparedRequest, request: httpx.Request) -> None:
+    """Give ``request`` the URL and the headers that were set on its ``view``."""
+    for name, value in view.headers.items():
+        if request.headers.get(name) != value:
+            request.headers[name] = value
+    if view.url != str(request.url):
+        request.url = httpx.URL(view.url or "")
+
+
+def response_view(response: httpx.Response) -> ApiResponse:
+    """``response`` with its request; its body only where that was read already."""
+    view = ApiResponse()
+    view.status_code, view.reason = response.status_code, response.reason_phrase
+    view.url, view.encoding = str(response.url), response.charset_encoding
+    view.headers = CaseInsensitiveDict(response.headers.items())
+    view.request = request_view(response.request)
+    if response.is_stream_consumed:
+        view.raw = io.BytesIO(response.content)
+        _ = view.content
+    return view
+
+
+def error_view(error: httpx.RequestError) -> requests.RequestException:
+    """``error`` by the name that ``requests`` has for it; its causes stay attached."""
+    view = _kind(error)(type(error).__name__)
+    view.__cause__ = error
+    return view
+
+
+def _kind(error: httpx.RequestError) -> type[requests.RequestException]:
+    if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
+        return requests.ConnectTimeout
+    if isinstance(error, httpx.TimeoutException):
+        return requests.ReadTimeout
+    if isinstance(error, httpx.ConnectError):
+        return requests.exceptions.SSLError if _over_tls(error) else NothingSent
+    if isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError):
+        return requests.ConnectionError
+    if isinstance(error, httpx.ProxyError):
+        return requests.exceptions.ProxyError
+    return requests.RequestException
+
+
+def _over_tls(error: BaseException) -> bool:
+    """Whether TLS is at the root of ``error``."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
