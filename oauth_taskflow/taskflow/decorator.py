@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
@@ -86,9 +87,17 @@ class OAuthDecoratedOperator(_PythonDecoratedOperator):
 
     def execute_callable(self) -> Any:
         """Call the function and look at what it returns, before Airflow logs it. Called by ``execute``."""
-        from oauth_taskflow.taskflow.xcom_guard import refuse_secrets  # noqa: PLC0415 - loads requests
+        from oauth_taskflow.taskflow.xcom_guard import (  # noqa: PLC0415 - loads requests
+            refuse_iterator,
+            refuse_secrets,
+        )
 
-        return refuse_secrets(super().execute_callable(), f"of task {self.task_id!r}")
+        where = f"of task {self.task_id!r}"
+        result = refuse_secrets(super().execute_callable(), where)
+        # What a generator function yields is asset metadata, which Airflow itself goes through.
+        if self.do_xcom_push and not inspect.isgeneratorfunction(self.python_callable):
+            refuse_iterator(result, where)
+        return result
 
     @contextmanager
     def _sessions(self, context: Context) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
@@ -44,6 +44,19 @@ def refuse_secrets(value: T, where: str) -> T:
     what, path = found
     place = f" at {path}" if path else ""
     raise ResultRefused(f"The result holds {what}", where=f"{where}{place}", hint=_HINT)
+
+
+def refuse_iterator(value: Any, where: str) -> None:
+    """Nothing, unless ``value`` is records yet to be read, as ``session.paginate`` returns them.
+
+    Raises:
+        ResultRefused: XCom cannot store it, and trying again cannot help.
+    """
+    if isinstance(value, Generator):
+        hint = "Return list(…) of it; write what is large to a file and return the path."
+        raise ResultRefused(
+            "Nothing was read of the generator that is the result", where=where, hint=hint
+        )
 
 
 class _Search:

@@ -57,6 +57,7 @@ def hands_on(session: OAuthSession, what: str, ti: Any = None) -> Any:
         "token": lambda: token_of(session),
         "header": lambda: ["x", ("Bearer " + token_of(session),)],
         "auth": lambda: {"auth": session.auth},
+        "pages": lambda: session.paginate("/page/airports", records="data"),
     }
     return made.get(what, lambda: "fine")()
 
@@ -72,7 +73,16 @@ def test_sessions_and_tokens_are_refused_as_results_and_pushes(
         errors[context["ti"].task_id] = context["exception"]
 
     with DAG("refused", schedule=None, default_args={"on_failure_callback": collect}) as dag:
-        for what in ("session", "response", "token", "header", "auth", "push", "push data"):
+        for what in (
+            "session",
+            "response",
+            "token",
+            "header",
+            "auth",
+            "pages",
+            "push",
+            "push data",
+        ):
             hands_on.override(task_id=what.replace(" ", "_"), retries=2)(what)
 
     run = run_dag(dag)
@@ -85,6 +95,8 @@ def test_sessions_and_tokens_are_refused_as_results_and_pushes(
         "token": f"The result holds a token or secret of a connection of task 'token'. {HINT}",
         "header": f"The result holds a token or secret of a connection of task 'header' at [1][0]. {HINT}",
         "auth": f"The result holds an auth object of task 'auth' at ['auth']. {HINT}",
+        "pages": "Nothing was read of the generator that is the result of task 'pages'. Return list(…) of it; write what "
+        "is large to a file and return the path.",
         "push": "The result holds a token or secret of a connection of task 'push' for XCom key 'mine' at ['deep'][0]. "
         + HINT,
     }
