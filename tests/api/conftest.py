@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
+from oauth_taskflow.api.async_session import AsyncOAuthSession
 from oauth_taskflow.api.session import OAuthSession
 from tests.api.scripted import FakeClock, Route, ScriptedApi, Sources, scripted
 
 Serve = Callable[[Route], ScriptedApi]
 Connect = Callable[..., OAuthSession]
+Talk = Callable[[AsyncOAuthSession], Awaitable[Any]]
+Converse = Callable[..., Any]
 
 
 @pytest.fixture
@@ -43,3 +47,23 @@ def connect(clock: FakeClock, source: Sources) -> Iterator[Connect]:
             return stack.enter_context(OAuthSession(url, options.pop("auth"), **options))
 
         yield open_session
+
+
+@pytest.fixture
+def converse(clock: FakeClock, source: Sources) -> Converse:
+    """``converse(api, talk)`` runs ``talk`` with a session for ``api``; numbered tokens, fake clock."""
+
+    async def sleep(seconds: float) -> None:
+        clock.sleep(seconds)
+
+    def run(api: ScriptedApi | str, talk: Talk, **options: Any) -> Any:
+        url = api if isinstance(api, str) else api.url
+
+        async def main() -> Any:
+            known = {"auth": source, "clock": clock, "sleep": sleep, **options}
+            async with AsyncOAuthSession(url, known.pop("auth"), **known) as session:
+                return await talk(session)
+
+        return asyncio.run(main())
+
+    return run

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import copy
 import io
-import logging
 import pickle
 import ssl
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
@@ -21,7 +20,6 @@ from oauth_taskflow.api.async_failures import AsyncStatusError, AsyncTimedOut, A
 from oauth_taskflow.api.async_session import AsyncOAuthSession
 from oauth_taskflow.api.async_transport import proxy_mounts, tls_context
 from oauth_taskflow.api.async_views import error_view
-from oauth_taskflow.api.auth import ApiKeyAuth, OAuth2Auth
 from oauth_taskflow.api.failures import ApiStatusError, ApiTimeout, ApiUnreachable, nothing_sent
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.errors import (
@@ -31,33 +29,10 @@ from oauth_taskflow.errors import (
     ResultRefused,
 )
 from oauth_taskflow.oauth.token import Token
-from tests.api.conftest import Serve
-from tests.api.scripted import FakeClock, Reply, ScriptedApi, Sources
+from tests.api.conftest import Converse, Serve
+from tests.api.scripted import FakeClock, Reply, Sources
 from tests.api.test_redirects import moved
 from tests.api.test_session import in_turn, needs
-
-Talk = Callable[[AsyncOAuthSession], Awaitable[Any]]
-Converse = Callable[..., Any]
-
-
-@pytest.fixture
-def converse(clock: FakeClock, source: Sources) -> Converse:
-    """``converse(api, talk)`` runs ``talk`` with a session for ``api``; numbered tokens, fake clock."""
-
-    async def sleep(seconds: float) -> None:
-        clock.sleep(seconds)
-
-    def run(api: ScriptedApi | str, talk: Talk, **options: Any) -> Any:
-        url = api if isinstance(api, str) else api.url
-
-        async def main() -> Any:
-            known = {"auth": source, "clock": clock, "sleep": sleep, **options}
-            async with AsyncOAuthSession(url, known.pop("auth"), **known) as session:
-                return await talk(session)
-
-        return asyncio.run(main())
-
-    return run
 
 
 @pytest.mark.parametrize(
@@ -236,67 +211,6 @@ def test_a_slow_api_times_out(serve: Serve, converse: Converse) -> None:
     with pytest.raises(AsyncTimedOut, match="did not answer in time"):
         converse(api, lambda s: s.get("/x"), timeout=(1.0, 0.05), retry=once)
     release.set()
-
-
-@pytest.mark.parametrize(
-    ("status", "method"), [(301, "GET"), (302, "GET"), (303, "GET"), (307, "POST"), (308, "POST")]
-)
-def test_redirects_inside_are_followed_with_the_token(
-    serve: Serve, converse: Converse, status: int, method: str
-) -> None:
-    api = serve(moved(status, "/new?x=1"))
-    answer = converse(api, lambda s: s.post("/old", data={"a": "1"}))
-    assert [hop.status_code for hop in answer.history] == [status]
-    assert (api.asked[-1].method, api.asked[-1].target) == (method, "/new?x=1")
-    assert api.asked[-1].body == (b"a=1" if method == "POST" else b"")
-    assert api.tokens() == ["Bearer t1"] * 2
-
-
-@pytest.mark.parametrize("header", ["Authorization", "X-Shopify-Access-Token"])
-def test_no_redirect_takes_the_token_to_a_foreign_origin(
-    serve: Serve, converse: Converse, source: Sources, header: str
-) -> None:
-    elsewhere = serve(in_turn({}))
-    api = serve(moved(302, f"{elsewhere.url}/stolen"))
-    auth = OAuth2Auth(source, header=header, scheme="")
-    with pytest.raises(ForeignOriginRefused):
-        converse(api, lambda s: s.get("/old"), auth=auth)
-    assert elsewhere.asked == []
-
-
-def test_a_download_may_leave_bare_and_stays_bare(serve: Serve, converse: Converse) -> None:
-    store = serve(lambda _: Reply({}, 302, {"Location": f"{api.url}/new"}))
-    api = serve(moved(302, f"{store.url}/file?sig=1"))
-    answer = converse(
-        api, lambda s: s.get("/old"), foreign_redirects="bare", headers={"X-Key": "k"}
-    )
-    assert answer.json() == {"ok": 1}
-    assert [asked.headers.get("Authorization") for asked in store.asked] == [None]
-    assert "X-Key" not in store.asked[0].headers
-    assert api.tokens() == ["Bearer t1", ""]
-    with pytest.raises(ForeignOriginRefused):
-        converse(api, lambda s: s.delete("/old"), foreign_redirects="bare")
-
-
-def test_endless_redirects_are_an_error_and_unfollowed_ones_an_answer(
-    serve: Serve, converse: Converse
-) -> None:
-    api = serve(in_turn(Reply({}, 302, {"Location": "/again"})))
-    with pytest.raises(ApiRequestFailed, match="redirects without end"):
-        converse(api, lambda s: s.get("/x"))
-    answer = converse(api, lambda s: s.get("/x", follow_redirects=False))
-    assert answer.status_code == 302
-
-
-def test_a_key_in_the_query_is_sent_with_each_hop_and_never_logged(
-    serve: Serve, converse: Converse, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
-    api = serve(moved(302, "/new"))
-    converse(api, lambda s: s.get("/old"), auth=ApiKeyAuth("k", "s3cret", placement="query"))
-    assert api.paths == ["/old?k=s3cret", "/new?k=s3cret"]
-    assert "/new" in caplog.text
-    assert "s3cret" not in caplog.text
 
 
 def test_an_answer_can_be_streamed(serve: Serve, converse: Converse) -> None:
