@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk import ObjectStoragePath
 
 from oauth_taskflow.api.page import Page
 from oauth_taskflow.engine.windows import Interval
 from oauth_taskflow.taskflow.endpoint_task import ProgressLog, run_interval, task_scope
-from oauth_taskflow.taskflow.storage import open_path
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=timezone.utc)
 LATER = NEW_YEAR + timedelta(hours=1)
@@ -96,12 +93,3 @@ def test_names_that_the_run_has_no_value_for_are_undefined() -> None:
         "ts": "2026",
         "map_index": 2,
     }
-
-
-def test_paths_are_local_below_airflows_home_or_object_storage(airflow_home: Path) -> None:
-    assert open_path("lake/crm") == airflow_home / "lake/crm"
-    assert open_path("/data/crm") == Path("/data/crm")
-    assert open_path("file:///data/crm") == Path("/data/crm")
-    remote = open_path("memory://lake/crm")
-    assert isinstance(remote, ObjectStoragePath)
-    assert str(remote) == "memory://lake/crm"

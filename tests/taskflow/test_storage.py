@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from airflow.sdk import ObjectStoragePath
 from airflow.sdk.io import attach
 from upath import UPath
 
@@ -47,6 +48,8 @@ def test_a_scheme_that_nothing_can_open_names_the_package_to_install(
 def test_urls_are_opened_by_airflow() -> None:
     attach(protocol="memory", fs=UPath("memory://storage-test").fs)
     path = open_path("memory://storage-test/contacts")
+    assert isinstance(path, ObjectStoragePath)
+    assert str(path) == "memory://storage-test/contacts"
     path.mkdir(parents=True)
     (path / "a").write_bytes(b"x")
     assert [child.name for child in path.iterdir()] == ["a"]
