@@ -15,6 +15,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from oauth_taskflow.presets.schema import preset_schema
 from oauth_taskflow.specs.rules import MODULES, all_rules
 from oauth_taskflow.specs.schema import spec_schema
 from oauth_taskflow.specs.scope import RUN_NAMES
@@ -29,6 +30,7 @@ def generated() -> dict[str, str]:
     """The text of every generated file, by its path below the project's root."""
     return {
         "oauth_taskflow/specs/dag_spec.schema.json": json.dumps(spec_schema(), indent=2) + "\n",
+        "oauth_taskflow/presets/preset.schema.json": json.dumps(preset_schema(), indent=2) + "\n",
         "docs/spec-reference.md": "\n".join(spec_reference()) + "\n",
         "docs/rules.md": "\n".join(rules_page()) + "\n",
     }

@@ -23,6 +23,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "tokens": BASE | {"oauth"},
     "api": BASE | {"oauth.token"},
     "specs": BASE | {"api.options"},
+    "presets": BASE | {"api.options", "oauth", "specs.model_schema"},
     "engine": BASE | {"api", "specs"},
     "taskflow": BASE | {"oauth", "tokens", "api", "specs", "engine"},
     "testing": BASE,

@@ -18,6 +18,7 @@ def _doc(description: str, *examples: Any, **limits: Any) -> Meta:
 
 
 _Path = Annotated[str, Meta(min_length=1)]
+_Seconds = Annotated[float, Meta(gt=0)]
 
 
 class _Form(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -74,8 +75,8 @@ class Expiry(_Form, frozen=True, kw_only=True):
     ] = None
     unit: Annotated[Literal["s", "ms"], _doc("Unit of an expires_in.", "ms")] = "s"
     lifetime_s: Annotated[
-        float | None,
-        _doc("Seconds that a token lives when the answer does not say.", 3600, gt=0),
+        _Seconds | None,
+        _doc("Seconds that a token lives when the answer does not say.", 3600),
     ] = None
 
 

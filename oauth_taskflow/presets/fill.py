@@ -1,0 +1,99 @@
+"""A preset with its places filled: ``{tenant}`` becomes the tenant of one connection."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from oauth_taskflow.presets.model import Preset, Variable
+
+# Where a place may stand; what people read and what is matched against stays as it is.
+_FILLED = (
+    "token_url",
+    "authorize_url",
+    "revoke_url",
+    "device_url",
+    "base_url",
+    "params",
+    "token_headers",
+    "default_scopes",
+    "api_headers",
+    "request",
+)
+_PLACE = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+
+
+class BadVariable(Exception):
+    """A key that the preset needs is missing or does not fit; ``name`` is the key."""
+
+    def __init__(self, name: str, what: str, hint: str) -> None:
+        super().__init__(what)
+        self.name = name
+        self.hint = hint
+
+
+def fill(preset: Preset, given: Mapping[str, str]) -> Preset:
+    """``preset`` with the values ``given``, checked, and defaults for the others.
+
+    Raises:
+        BadVariable: a value is missing or does not fit.
+    """
+    values = {**given}
+    for name, variable in preset.variables.items():
+        values[name] = _value(name, variable, given.get(name))
+    plain = {name: _filled(msgspec.to_builtins(getattr(preset, name)), values) for name in _FILLED}
+    fields = {name: getattr(preset, name) for name in preset.__struct_fields__}
+    return msgspec.convert({**msgspec.to_builtins(fields), **plain}, Preset)
+
+
+def places(value: Any) -> set[str]:
+    """The names of all places in ``value``, a text or a collection of texts."""
+    if isinstance(value, str):
+        return set(_PLACE.findall(value))
+    items = value.values() if isinstance(value, Mapping) else value
+    return {name for item in items for name in places(item)} if _is_many(value) else set()
+
+
+def used_places(preset: Preset) -> set[str]:
+    """The names of all places that ``fill`` fills."""
+    return places([msgspec.to_builtins(getattr(preset, name)) for name in _FILLED])
+
+
+def _is_many(value: Any) -> bool:
+    return isinstance(value, Mapping | list | tuple)
+
+
+def _value(name: str, variable: Variable, given: str | None) -> str:
+    value = variable.default if given is None else given
+    if value is None:
+        raise BadVariable(name, "It is missing", f"{_told(variable)} Example: {variable.example}.")
+    if variable.values and value not in variable.values:
+        raise BadVariable(
+            name, "The value is not one of this provider's", f"Use {', '.join(variable.values)}."
+        )
+    # The whole value, line breaks included: it becomes part of a URL or header.
+    if not variable.values and value != variable.default and not _fits(variable, value):
+        hint = f"{_told(variable)} Write it as in {variable.example}."
+        raise BadVariable(name, "The value does not have the form asked for", hint)
+    return value
+
+
+def _fits(variable: Variable, value: str) -> bool:
+    return value.isprintable() and re.search(variable.pattern, value) is not None
+
+
+def _told(variable: Variable) -> str:
+    return variable.description.rstrip(".") + "."
+
+
+def _filled(value: Any, values: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        return _PLACE.sub(lambda place: values.get(place[1], place[0]), value)
+    if isinstance(value, dict):
+        return {name: _filled(item, values) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_filled(item, values) for item in value]
+    return value

@@ -1,0 +1,249 @@
+"""The format of a preset: what one YAML file below ``providers/`` may say, as types.
+
+``preset.schema.json`` and docs/providers.md are generated from these types and the files.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from oauth_taskflow.api.options import Options, Path, Seconds, Text, doc
+from oauth_taskflow.oauth.dialect import RequestForm, ResponseForm
+
+HOST_LABEL = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
+
+# A URL with places such as {tenant}, filled from keys of the connection.
+UrlTemplate = Annotated[
+    str,
+    doc(
+        "An https URL; {name} is filled from the connection's key of that name.",
+        "https://{shop}.myshopify.com/admin/oauth/access_token",
+        pattern=r"^https://[A-Za-z0-9{][^\s?#]*$",
+    ),
+]
+TokenHeader = Annotated[
+    str,
+    doc(
+        "Header and format of the token when not Authorization: Bearer {token}.",
+        "X-Shopify-Access-Token: {token}",
+        pattern=r"\{token\}$",
+    ),
+]
+ClientAuthName = Literal[
+    "client_secret_basic",
+    "client_secret_post",
+    "client_secret_jwt",
+    "private_key_jwt",
+    "tls_client_auth",
+    "none",
+]
+GrantName = Literal[
+    "authorization_code",
+    "refresh_token",
+    "client_credentials",
+    "device_code",
+    "jwt_bearer",
+    "saml2_bearer",
+    "token_exchange",
+    "password",
+    "vendor",
+]
+
+
+class Variable(Options, frozen=True, kw_only=True):
+    """A key of the connection that URLs, parameters or headers of the preset need."""
+
+    description: Annotated[Text, doc("What it is and where to find it.", "The shop's name")]
+    example: Annotated[Text, doc("A value as people have it.", "acme")]
+    default: Annotated[str | None, doc("Taken when the connection has no such key.", "com")] = None
+    values: Annotated[
+        tuple[str, ...], doc("The only values there are; without any, every one.", ["com", "eu"])
+    ] = ()
+    pattern: Annotated[
+        str,
+        doc(
+            "Regular expression that a value must match; by default a part of a host name.",
+            r"^\d+$",
+        ),
+    ] = HOST_LABEL
+
+
+class PhaseParams(Options, frozen=True, kw_only=True):
+    """Extra parameters by phase; {name} is filled as in URLs."""
+
+    authorize: Annotated[
+        dict[str, str], doc("Of the authorization request.", {"access_type": "offline"})
+    ] = {}
+    token: Annotated[
+        dict[str, str],
+        doc("Of every token request but a refresh.", {"account_id": "{account_id}"}),
+    ] = {}
+    refresh: Annotated[dict[str, str], doc("Of a refresh.", {"expiring": "1"})] = {}
+
+
+class BaseUrl(Options, frozen=True, kw_only=True):
+    """The API's base URL as the token response names it."""
+
+    path: Annotated[Path, doc("JMESPath of the URL in the token response.", "instance_url")]
+    hosts: Annotated[
+        tuple[Text, ...],
+        doc(
+            "Hosts it may name; * at the beginning stands for any sub-domain. Everything else is refused.",
+            ["*.salesforce.com"],
+            min_length=1,
+        ),
+    ]
+    suffix: Annotated[str, doc("Path to append.", "/services/data")] = ""
+
+
+class RefreshRules(Options, frozen=True, kw_only=True):
+    """What a refresh does to tokens, and how long refresh tokens live."""
+
+    rotation: Annotated[
+        Literal["none", "rotate", "single_use", "unknown"],
+        doc(
+            "none: the refresh token stays. rotate: a new one comes, the old one goes on working. single_use: a new "
+            "one comes and the old one dies. unknown: taken for single_use.",
+            "single_use",
+        ),
+    ] = "unknown"
+    grace_s: Annotated[
+        float,
+        doc(
+            "Seconds in which a spent refresh token may be sent again when its answer was lost.",
+            600,
+            ge=0,
+        ),
+    ] = 0
+    earliest_before_expiry_s: Annotated[
+        Seconds | None,
+        doc("The server refuses to refresh earlier than this many seconds before expiry.", 30),
+    ] = None
+    kills_access_token: Annotated[
+        bool, doc("A refresh ends the previous access token at once.", True)
+    ] = False
+    idle_lifetime_s: Annotated[
+        Seconds | None,
+        doc("A refresh token unused for so long is dead: a new consent.", 7776000),
+    ] = None
+    absolute_lifetime_s: Annotated[
+        Seconds | None,
+        doc("A new consent is due so long after the last one, used or not.", 31536000),
+    ] = None
+    lifetime_path: Annotated[
+        Path | None,
+        doc("JMESPath of the refresh token's lifetime (seconds).", "refresh_token_expires_in"),
+    ] = None
+
+
+class RateLimitHeaders(Options, frozen=True, kw_only=True):
+    """When a used-up rate limit is open again, for answers without Retry-After."""
+
+    reset_header: Annotated[Text, doc("The header that says so.", "X-RateLimit-Reset")]
+    reset: Annotated[
+        Literal["epoch", "epoch_ms", "seconds", "iso"],
+        doc("How: an instant in one of three forms, or the seconds left.", "epoch"),
+    ]
+
+
+class Preset(Options, frozen=True, kw_only=True):
+    """One provider. Keys of the connection win over everything here."""
+
+    title: Annotated[Text, doc("The provider's name.", "Salesforce")]
+    source: Annotated[
+        Literal["verified", "catalogue"],
+        doc(
+            "verified: behaviour read in the provider's public documentation or source. catalogue: addresses and "
+            "parameters from public catalogues of integrations; try it before you rely on it.",
+            "verified",
+        ),
+    ]
+    variables: Annotated[
+        dict[str, Variable],
+        doc("Keys of the connection that fill {name}.", {"tenant": {"description": "…"}}),
+    ] = {}
+    auth_type: Annotated[
+        Literal["oauth2", "basic"], doc("The connection's auth_type by default.", "oauth2")
+    ] = "oauth2"
+    token_url: Annotated[UrlTemplate | None, doc("The token endpoint.", "https://id.example/t")] = (
+        None
+    )
+    authorize_url: Annotated[
+        UrlTemplate | None, doc("Where people consent.", "https://id.example/authorize")
+    ] = None
+    revoke_url: Annotated[
+        UrlTemplate | None, doc("Where tokens are revoked.", "https://id.example/revoke")
+    ] = None
+    device_url: Annotated[
+        UrlTemplate | None, doc("Where a device code is had.", "https://id.example/device")
+    ] = None
+    base_url: Annotated[
+        UrlTemplate | None,
+        doc("The API, when the connection names no host.", "https://api.example.com"),
+    ] = None
+    base_url_from: Annotated[
+        BaseUrl | None,
+        doc(
+            "The API as the token response names it, when the connection names no host.",
+            {"path": "instance_url", "hosts": ["*.salesforce.com"]},
+        ),
+    ] = None
+    grants: Annotated[
+        tuple[GrantName, ...],
+        doc("Grants the provider is known to have.", ["authorization_code", "refresh_token"]),
+    ] = ()
+    client_auth: Annotated[
+        tuple[ClientAuthName, ...],
+        doc("Client authentication methods, the first by default.", ["client_secret_post"]),
+    ] = ("client_secret_basic",)
+    pkce: Annotated[
+        Literal["required", "supported", "off"],
+        doc("PKCE in the authorization code grant; off: the server refuses it.", "required"),
+    ] = "supported"
+    body: Annotated[
+        Literal["form", "json", "query"], doc("Where token parameters travel.", "json")
+    ] = "form"
+    params: Annotated[
+        PhaseParams, doc("Extra parameters.", {"authorize": {"access_type": "offline"}})
+    ] = PhaseParams()
+    token_headers: Annotated[
+        dict[str, str], doc("Headers of token requests.", {"User-Agent": "oauth-taskflow"})
+    ] = {}
+    scope_separator: Annotated[Literal[" ", ","], doc("What stands between scopes.", ",")] = " "
+    default_scopes: Annotated[
+        tuple[Text, ...],
+        doc("Asked for when the connection names no scope.", ["offline_access"]),
+    ] = ()
+    offline_scopes: Annotated[
+        tuple[Text, ...],
+        doc("Added to the scopes that people consent to, for a refresh token.", ["offline_access"]),
+    ] = ()
+    scope_on_refresh: Annotated[
+        bool, doc("Whether the default scopes are sent with a refresh too.", True)
+    ] = False
+    token_header: Annotated[
+        TokenHeader | None, doc("API header of the token.", "X-Shopify-Access-Token: {token}")
+    ] = None
+    api_headers: Annotated[
+        dict[str, str],
+        doc("Headers of API requests; {client_id} is the client id.", {"Notion-Version": "{v}"}),
+    ] = {}
+    request: Annotated[
+        RequestForm, doc("How token requests are written.", {"rename": {"client_id": "app_id"}})
+    ] = RequestForm()
+    response: Annotated[ResponseForm, doc("How answers are read.", {"success": "ok == `true`"})] = (
+        ResponseForm()
+    )
+    refresh: Annotated[RefreshRules, doc("What a refresh does.", {"rotation": "single_use"})] = (
+        RefreshRules()
+    )
+    rate_limit: Annotated[
+        RateLimitHeaders | None,
+        doc("Rate-limit headers.", {"reset_header": "X-RateLimit-Reset", "reset": "epoch"}),
+    ] = None
+    access_token_lifetime: Annotated[
+        str | None, doc("How long access tokens live, for people.", "1 hour")
+    ] = None
+    notes: Annotated[
+        tuple[Text, ...], doc("What people should know.", ["Errors come with status 200."])
+    ] = ()

@@ -1,0 +1,150 @@
+"""Every preset file: its shape, its places and what it may not contradict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import jmespath
+import jsonschema
+import pytest
+
+from oauth_taskflow.api.origins import Origin
+from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
+from oauth_taskflow.presets.fill import fill, used_places
+from oauth_taskflow.presets.load import FOLDER, load_preset, preset_names
+from oauth_taskflow.presets.model import Preset
+from oauth_taskflow.presets.schema import preset_schema
+from oauth_taskflow.specs.load import load_text
+
+NAMES = preset_names()
+VERIFIED = [
+    "salesforce",
+    "hubspot",
+    "xero",
+    "quickbooks",
+    "zoho",
+    "google",
+    "microsoft-entra",
+    "slack",
+    "github",
+    "gitlab",
+    "shopify",
+    "zoom-server-to-server",
+    "amazon-sp-api",
+    "linkedin",
+    "fitbit",
+    "strava",
+    "spotify",
+    "box",
+    "docusign",
+    "okta",
+    "auth0",
+    "keycloak",
+    "snowflake",
+    "netsuite",
+    "atlassian",
+    "notion",
+    "dropbox",
+    "airtable",
+    "square",
+    "x",
+    "tiktok",
+    "pinterest",
+    "ebay",
+    "fedex",
+    "ups",
+    "marketo",
+    "workday",
+    "databricks",
+    "zendesk",
+    "calendly",
+    "outreach",
+    "pipedrive",
+    "linear",
+    "gong",
+    "exact-online",
+    "coinbase",
+    "smartcar",
+]
+HEADER = "# yaml-language-server: $schema=../preset.schema.json\n"
+
+
+def examples(preset: Preset) -> dict[str, str]:
+    """A connection's keys as people have them."""
+    return {name: variable.example for name, variable in preset.variables.items()}
+
+
+def filled(name: str) -> Preset:
+    preset = load_preset(name)
+    return fill(preset, {**examples(preset), "client_id": "me"})
+
+
+def paths(preset: Preset) -> Iterator[str]:
+    form = preset.response
+    yield from (form.access_token, form.refresh_token)
+    some = (form.success, form.error, form.error_description, form.expiry.path)
+    yield from (path for path in (*some, preset.refresh.lifetime_path) if path)
+    if preset.base_url_from is not None:
+        yield preset.base_url_from.path
+
+
+def test_there_are_at_least_60_and_all_whose_behaviour_was_read_say_so() -> None:
+    assert len(NAMES) >= 60
+    assert [name for name in VERIFIED if load_preset(name).source != "verified"] == []
+
+
+def test_every_property_of_the_schema_is_described_with_an_example() -> None:
+    schema = preset_schema()
+    tables = [schema, *schema["$defs"].values()]
+    properties = {name: p for table in tables for name, p in table["properties"].items()}
+    assert [n for n, p in properties.items() if not (p["description"] and p["examples"])] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_file_fits_the_schema_that_its_first_line_names(name: str) -> None:
+    text = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
+    document = load_text(text, name)
+    assert document.problems == []
+    jsonschema.Draft202012Validator(preset_schema()).validate(document.data)
+    assert text.startswith(HEADER)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_places_are_its_variables_and_their_examples_fill_them(name: str) -> None:
+    preset = load_preset(name)
+    assert used_places(preset) - {"client_id"} == set(preset.variables)
+    assert used_places(filled(name)) == set()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_urls_are_https_once_they_are_filled(name: str) -> None:
+    preset = filled(name)
+    urls = (preset.token_url, preset.authorize_url, preset.revoke_url, preset.device_url)
+    for url in (*urls, preset.base_url, preset.request.refresh_url):
+        assert url is None or Origin.of(url).scheme == "https"
+    assert preset.token_url or preset.auth_type != "oauth2"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_paths_are_jmespath(name: str) -> None:
+    for path in paths(load_preset(name)):
+        jmespath.compile(path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_does_not_contradict_itself(name: str) -> None:
+    preset = load_preset(name)
+    assert preset.request.method == "POST" or preset.body == "query"
+    expiry = preset.response.expiry
+    assert expiry.source != "fixed" or expiry.lifetime_s
+    assert not (preset.base_url and preset.base_url_from)
+    assert preset.refresh.grace_s == 0 or preset.refresh.rotation in {"single_use", "unknown"}
+    assert preset.client_auth[0] in CLIENT_AUTH_METHODS
+    if "authorization_code" in preset.grants:
+        assert preset.authorize_url or name == "workday"
+
+
+def test_a_name_that_leads_out_of_the_folder_is_no_preset() -> None:
+    for name in ("../preset.schema", "nothing", ""):
+        with pytest.raises(KeyError):
+            load_preset(name)
