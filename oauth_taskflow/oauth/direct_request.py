@@ -45,7 +45,7 @@ class DirectRequest:
         Raises:
             OAuthTaskflowError: the server refused, was not reached, or redirects.
         """
-        there = replace(endpoint, url=url)
+        there = replace(endpoint.located(), url=url)
         answer = there.ask(self)
         if not isinstance(answer, Answer):
             raise answer.error

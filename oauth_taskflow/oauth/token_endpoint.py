@@ -84,6 +84,10 @@ class TokenEndpoint:
                 hint=f"Known: {', '.join(sorted(CLIENT_AUTH_METHODS))}.",
             )
 
+    def located(self) -> TokenEndpoint:
+        """This endpoint with its address; one that is known by its issuer looks it up."""
+        return self
+
     def exchange(self, grant: Grant, *, budget: float | None = None) -> Outcome:
         """Trade ``grant`` for a token within ``budget`` seconds.
 

@@ -1,0 +1,140 @@
+"""What an authorization server says about itself (RFC 8414, OpenID Connect Discovery 1.0), checked. No I/O."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from oauth_taskflow.redaction import redact_url
+
+
+class BadMetadata(Exception):
+    """The document cannot be used; the text says why."""
+
+
+@dataclass(frozen=True)
+class ServerMetadata:
+    """Endpoints and abilities of the authorization server ``issuer``. A name that it does not publish is absent."""
+
+    issuer: str
+    endpoints: Mapping[str, str]
+    mtls_endpoints: Mapping[str, str] = field(default_factory=dict)
+    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    iss_in_callback: bool = False
+
+    def endpoint(self, name: str, *, mtls: bool = False) -> str | None:
+        """The URL published as ``name`` (``token_endpoint``); with ``mtls`` its alias for clients that show a certificate.
+
+        RFC 8705 §5: without an alias the ordinary endpoint serves these too.
+        """
+        alias = self.mtls_endpoints.get(name) if mtls else None
+        return alias or self.endpoints.get(name)
+
+    def supported(self, name: str) -> tuple[str, ...] | None:
+        """The list published as ``name`` (``token_endpoint_auth_methods_supported``); None when it is not."""
+        return self.lists.get(name)
+
+
+def is_issuer(url: str) -> bool:
+    """Whether ``url`` can be an issuer (RFC 8414 §2): https, or http on this machine; no query, no fragment."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    if not parts.hostname or "@" in parts.netloc or "?" in url or "#" in url:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def metadata_urls(issuer: str) -> tuple[str, ...]:
+    """Where the metadata of ``issuer`` may be, most specific rule first.
+
+    RFC 8414 §3.1 puts the well-known part between host and path, OpenID Connect behind the path; §5 names a third.
+    """
+    parts = urlsplit(issuer)
+    path = parts.path.rstrip("/")
+    names = ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration")
+    paths = [names[0] + path, path + names[1], names[1] + path]
+    return tuple(
+        dict.fromkeys(urlunsplit((parts.scheme, parts.netloc, one, "", "")) for one in paths)
+    )
+
+
+def parse_metadata(raw: bytes, issuer: str) -> ServerMetadata:
+    """The metadata in ``raw``, if they are those of ``issuer``.
+
+    Raises:
+        BadMetadata: they are not, or an endpoint is one that no secret may be sent to.
+    """
+    document = _mapping(raw)
+    named = document.get("issuer")
+    if named != issuer:  # RFC 8414 §3.3: identical, or somebody else may be speaking
+        shown = redact_url(named) if isinstance(named, str) else "no issuer"
+        raise BadMetadata(f"names {shown!r} as issuer")
+    aliases = document.get("mtls_endpoint_aliases")
+    return ServerMetadata(
+        issuer=issuer,
+        endpoints=_endpoints(document, issuer),
+        mtls_endpoints=_endpoints(aliases, issuer) if isinstance(aliases, dict) else {},
+        lists={
+            name: tuple(str(item) for item in value)
+            for name, value in document.items()
+            if isinstance(value, list)
+        },
+        iss_in_callback=document.get("authorization_response_iss_parameter_supported") is True,
+    )
+
+
+def _mapping(raw: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise BadMetadata("is no JSON object")
+    return document
+
+
+def _endpoints(document: Mapping[str, Any], issuer: str) -> dict[str, str]:
+    named = {
+        name: value
+        for name, value in document.items()
+        if name.endswith("_endpoint") and isinstance(value, str)
+    }
+    for name, url in named.items():
+        if not _is_trustworthy(url, issuer):
+            raise BadMetadata(f"names an address for {name} that no secret may be sent to")
+    return named
+
+
+def _is_trustworthy(url: str, issuer: str) -> bool:
+    """Whether ``url`` is https (or as the issuer on this machine) and leads to no inner network.
+
+    The document is foreign input: it must not make us post a secret to a neighbour (SSRF). Names are not resolved here.
+    """
+    try:
+        parts, home = urlsplit(url), urlsplit(issuer)
+        _ = parts.port
+    except ValueError:
+        return False
+    host = parts.hostname or ""
+    if not host or "@" in parts.netloc or parts.fragment:
+        return False
+    if host == home.hostname:
+        return parts.scheme in {"https", home.scheme}
+    try:
+        return parts.scheme == "https" and ipaddress.ip_address(host).is_global
+    except ValueError:
+        return parts.scheme == "https" and host != "localhost"
