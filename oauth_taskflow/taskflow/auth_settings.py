@@ -15,6 +15,7 @@ from oauth_taskflow.taskflow.settings import (
     AuthSettings,
     BasicSettings,
     BearerSettings,
+    BrokeredSettings,
     ClientAuthMethod,
     GrantType,
     LoginSettings,
@@ -179,8 +180,15 @@ def _password(fields: Fields, what: str) -> str:
     return fields.password
 
 
-def _bearer(fields: Fields) -> BearerSettings:
-    return BearerSettings(_password(fields, "token"), _token_header(fields))
+def _bearer(fields: Fields) -> BearerSettings | BrokeredSettings:
+    token, header = _password(fields, "token"), _token_header(fields)
+    if "obtained_at" not in fields.values:
+        return BearerSettings(token, header)
+    obtained_at = float(fields.values["obtained_at"])
+    answered_at = float(fields.values.get("answered_at", obtained_at))
+    return BrokeredSettings(
+        token, obtained_at, answered_at, fields.values.get("expires_at"), header
+    )
 
 
 def _api_key(fields: Fields) -> ApiKeySettings:

@@ -98,6 +98,21 @@ def parse_connection(connection: AirflowConnection) -> ConnectionSettings:
     return _settings(fields, options)
 
 
+def may_hold_grant(connection: AirflowConnection) -> bool:
+    """Whether ``connection`` may hold secrets that get tokens.
+
+    Of type oauth2 that is everything but the static kinds, misspelled ones included; of type http what names such a kind.
+    """
+    conn_type = (connection.conn_type or "").lower()
+    try:
+        auth_type = str(_extra(connection).get("auth_type") or "").strip().lower()
+    except ConnectionConfigError:
+        auth_type = ""
+    if conn_type == "oauth2":
+        return auth_type not in {"bearer", "api_key", "basic", "none"}
+    return conn_type in _HTTP_TYPES and auth_type in {"oauth2", "session"}
+
+
 def _taken_by_http_hook(extra: dict[str, Any]) -> dict[str, Any]:
     """Takes out of ``extra`` what ``HttpHook`` reads for itself, and gives its other names our spelling."""
     for name, ours in HTTP_HOOK_NAMES.items():

@@ -33,6 +33,7 @@ ValueKind = Literal[
 _ALL = frozenset(AUTH_TYPES)
 _OAUTH2 = frozenset({"oauth2"})
 _SESSION = frozenset({"session"})
+_BEARER = frozenset({"bearer"})
 _TOKENS = frozenset({"oauth2", "session", "bearer"})
 
 
@@ -162,6 +163,30 @@ FIELDS: tuple[ConnectionField, ...] = (
         "Token header",
         'Header and format of the token when not "Authorization: Bearer {token}", as in "X-Auth-Token: {token}".',
         _TOKENS,
+    ),
+    ConnectionField(
+        "obtained_at",
+        "number",
+        "Obtained at",
+        "Written by the broker: when it got this token, in seconds since 1970.",
+        _BEARER,
+        in_form=False,
+    ),
+    ConnectionField(
+        "expires_at",
+        "number",
+        "Expires at",
+        "Written by the broker: when this token ends.",
+        _BEARER,
+        in_form=False,
+    ),
+    ConnectionField(
+        "answered_at",
+        "number",
+        "Answered at",
+        "Written by the broker: its clock when it answered.",
+        _BEARER,
+        in_form=False,
     ),
     ConnectionField(
         "api_key_name",

@@ -6,6 +6,8 @@ import os
 import sys
 
 from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.taskflow.broker_client import ask_broker
+from oauth_taskflow.taskflow.broker_protocol import unbrokered
 from oauth_taskflow.taskflow.connection import AirflowConnection, parse_connection
 from oauth_taskflow.taskflow.settings import ConnectionSettings
 
@@ -13,24 +15,45 @@ from oauth_taskflow.taskflow.settings import ConnectionSettings
 def find_connection(conn_id: str) -> AirflowConnection:
     """The Connection ``conn_id``, as the process it is asked in can see it.
 
-    A task asks Airflow's Execution API. Elsewhere the SDK knows secrets backends and ``AIRFLOW_CONN_*`` variables only,
-    so the metadata database is asked next (https://airflow.apache.org/docs/apache-airflow/stable/howto/connection.html).
+    A task asks Airflow's Execution API, where the broker may answer (``secrets_backend``). Elsewhere the SDK knows
+    secrets backends and ``AIRFLOW_CONN_*`` variables only, so the metadata database is asked next
+    (https://airflow.apache.org/docs/apache-airflow/stable/howto/connection.html).
 
     Raises:
         ConnectionConfigError: there is none of that id.
+        OAuthTaskflowError: the broker could get no token for it, and why.
     """
     if not conn_id:
         raise _nameless()
+    found = _from_api_server(conn_id) if in_task() else _from_here(conn_id)
+    if found is None:
+        raise _missing(conn_id)
+    return found
+
+
+def _from_api_server(conn_id: str) -> AirflowConnection | None:
     from airflow.sdk import BaseHook  # noqa: PLC0415 - run time only
     from airflow.sdk.exceptions import AirflowNotFoundException  # noqa: PLC0415 - run time only
 
     try:
         return BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
-        found = None if in_task() else _from_database(conn_id)
-    if found is None:
-        raise _missing(conn_id)
-    return found
+        return None
+    except PermissionError:
+        # Airflow loses the reason on its way; the broker tells it to those who know how to ask.
+        return ask_broker(conn_id)
+
+
+def _from_here(conn_id: str) -> AirflowConnection | None:
+    from airflow.sdk import BaseHook  # noqa: PLC0415 - run time only
+    from airflow.sdk.exceptions import AirflowNotFoundException  # noqa: PLC0415 - run time only
+
+    # This process has the secrets within reach anyway, and its token manager works with them.
+    with unbrokered():
+        try:
+            return BaseHook.get_connection(conn_id)
+        except AirflowNotFoundException:
+            return _from_database(conn_id)
 
 
 def in_task() -> bool:

@@ -6,19 +6,26 @@ from requests.auth import AuthBase
 
 from oauth_taskflow.api.auth import ApiKeyAuth, BasicAuth, NoAuth, OAuth2Auth
 from oauth_taskflow.api.session import OAuthSession
-from oauth_taskflow.oauth.token import TokenSource
+from oauth_taskflow.clock import SYSTEM_CLOCK
+from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.oauth.token import Token, TokenSource
+from oauth_taskflow.taskflow.broker_client import ask_broker
+from oauth_taskflow.taskflow.brokered_tokens import BrokeredTokens
+from oauth_taskflow.taskflow.connection import parse_connection
 from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.masking import MaskedTokens, mask
 from oauth_taskflow.taskflow.settings import (
     ApiKeySettings,
     BasicSettings,
     BearerSettings,
+    BrokeredSettings,
     ConnectionSettings,
     LoginSettings,
     OAuth2Settings,
     TokenHeader,
 )
 from oauth_taskflow.taskflow.token_sources import login_source, oauth2_source
+from oauth_taskflow.tokens.record import moved
 
 
 def open_session(conn_id: str) -> OAuthSession:
@@ -54,11 +61,16 @@ def session_for(settings: ConnectionSettings) -> OAuthSession:
     )
 
 
-def token_source(settings: ConnectionSettings) -> TokenSource | None:
-    """Who hands out tokens for ``settings``; None for kinds that need none. Tokens are masked before they are seen."""
+def token_source(settings: ConnectionSettings, *, brokered: bool = False) -> TokenSource | None:
+    """Who hands out tokens for ``settings``; None for kinds that need none. Tokens are masked before they are seen.
+
+    ``brokered`` is for the broker, who refreshes for all workers.
+    """
     auth = settings.auth
     if isinstance(auth, OAuth2Settings):
-        return MaskedTokens(oauth2_source(settings, auth))
+        return MaskedTokens(oauth2_source(settings, auth, brokered=brokered))
+    if isinstance(auth, BrokeredSettings):
+        return MaskedTokens(_brokered_source(settings.conn_id, auth))
     if isinstance(auth, LoginSettings):
         return MaskedTokens(login_source(settings, auth))
     return None
@@ -66,7 +78,7 @@ def token_source(settings: ConnectionSettings) -> TokenSource | None:
 
 def _auth(settings: ConnectionSettings) -> AuthBase:
     auth = settings.auth
-    if isinstance(auth, OAuth2Settings | LoginSettings):
+    if isinstance(auth, OAuth2Settings | LoginSettings | BrokeredSettings):
         source = token_source(settings)
         assert source is not None
         header = auth.token_header
@@ -79,6 +91,24 @@ def _auth(settings: ConnectionSettings) -> AuthBase:
     if isinstance(auth, BasicSettings):
         return BasicAuth(auth.login, auth.password)
     return NoAuth()
+
+
+def _brokered_source(conn_id: str, auth: BrokeredSettings) -> BrokeredTokens:
+    def ask(refused: str | None) -> Token:
+        answer = parse_connection(ask_broker(conn_id, refused)).auth
+        if not isinstance(answer, BrokeredSettings):
+            raise ConnectionConfigError(
+                "The connection is no longer brokered", conn_id=conn_id, hint="Run the task again."
+            )
+        return _token_of(answer)
+
+    return BrokeredTokens(conn_id, _token_of(auth), ask)
+
+
+def _token_of(auth: BrokeredSettings) -> Token:
+    """The token with its instants on this machine's clock; the answer has just arrived."""
+    token = Token(auth.token, auth.obtained_at, auth.expires_at)
+    return moved(token, SYSTEM_CLOCK.now() - auth.answered_at)
 
 
 def _static(token: str, header: TokenHeader) -> AuthBase:

@@ -47,6 +47,17 @@ class BearerSettings:
 
 
 @dataclass(frozen=True)
+class BrokeredSettings:
+    """A short-lived token that the broker handed out; the instants are seconds on the broker's clock."""
+
+    token: str = field(repr=False)
+    obtained_at: float
+    answered_at: float
+    expires_at: float | None = None
+    token_header: TokenHeader = TokenHeader()
+
+
+@dataclass(frozen=True)
 class ApiKeySettings:
     """A key in a header or in the query."""
 
@@ -87,6 +98,7 @@ class NoAuthSettings:
 AuthSettings: TypeAlias = (
     OAuth2Settings
     | BearerSettings
+    | BrokeredSettings
     | ApiKeySettings
     | BasicSettings
     | LoginSettings

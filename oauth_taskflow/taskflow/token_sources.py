@@ -14,15 +14,19 @@ from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.registry import manager_for, open_store
 
 
-def oauth2_source(settings: ConnectionSettings, auth: OAuth2Settings) -> TokenManager:
+def oauth2_source(
+    settings: ConnectionSettings, auth: OAuth2Settings, *, brokered: bool = False
+) -> TokenManager:
     """The token manager of a grant, one per grant and process.
+
+    The broker (``brokered``) may keep a rotating grant in a file: tasks elsewhere ask it and never open the file.
 
     Raises:
         ConnectionConfigError: a rotating grant would be kept in a file that other machines do not see.
         TokenStoreError: the store or its keys are unusable.
     """
     url = store_url()
-    if auth.grant_type == "refresh_token":
+    if auth.grant_type == "refresh_token" and not brokered:
         refuse_local_rotation(settings.conn_id, url)
     return manager_for(
         open_store(url, fernet_keys()),

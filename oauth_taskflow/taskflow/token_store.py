@@ -100,5 +100,5 @@ def refuse_local_rotation(conn_id: str, url: str) -> None:
         conn_id=conn_id,
         field="refresh_token",
         hint="Set [oauth_taskflow] token_store to a database that all workers share, as in "
-        "postgresql+psycopg://user@host/db, or wait for broker mode, in which only the API server refreshes.",
+        "postgresql+psycopg://user@host/db, or use broker mode, in which only the API server refreshes (docs/broker.md).",
     )

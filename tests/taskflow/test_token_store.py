@@ -88,8 +88,8 @@ def test_a_rotating_grant_in_a_file_is_refused_when_workers_are_elsewhere(
     assert str(caught.value) == (
         f"A refresh token cannot be kept in a SQLite file under {distributed}, because workers on other machines would "
         "use it a second time and so revoke it in connection 'crm', field 'refresh_token'. Set [oauth_taskflow] "
-        "token_store to a database that all workers share, as in postgresql+psycopg://user@host/db, or wait for broker "
-        "mode, in which only the API server refreshes."
+        "token_store to a database that all workers share, as in postgresql+psycopg://user@host/db, or use broker "
+        "mode, in which only the API server refreshes (docs/broker.md)."
     )
 
 

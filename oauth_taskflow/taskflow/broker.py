@@ -1,0 +1,90 @@
+"""The broker's work on the API server: which connections are brokered, and the token of each."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
+
+from oauth_taskflow.clock import SYSTEM_CLOCK
+from oauth_taskflow.errors import ConnectionConfigError, LeaseTimeout
+from oauth_taskflow.oauth.token import Token, TokenSource
+from oauth_taskflow.taskflow.broker_protocol import digest
+from oauth_taskflow.taskflow.connection import AirflowConnection, may_hold_grant, parse_connection
+from oauth_taskflow.taskflow.sessions import token_source
+from oauth_taskflow.taskflow.settings import ConnectionSettings, LoginSettings, OAuth2Settings
+
+# Workers give up on the Execution API after 5 s ([workers] execution_api_timeout) and ask again.
+_PATIENCE = 4.0
+_sources: dict[str, tuple[ConnectionSettings, TokenSource]] = {}
+_flights: dict[tuple[int, str, str], Future[Token]] = {}
+
+
+def brokered_settings(connection: AirflowConnection) -> ConnectionSettings | None:
+    """The settings of a connection whose secrets stay here; None for one that is handed out as it is.
+
+    Raises:
+        ConnectionConfigError: it is ours, and a field of it is wrong.
+    """
+    if not may_hold_grant(connection):
+        return None
+    settings = parse_connection(connection)
+    return settings if isinstance(settings.auth, OAuth2Settings | LoginSettings) else None
+
+
+def fetch_token(settings: ConnectionSettings, refused: str = "") -> tuple[Token, float]:
+    """A usable token other than the one whose digest is ``refused``, and the time now.
+
+    Raises:
+        LeaseTimeout: it takes longer than a worker waits for an answer; asking again joins the refresh going on.
+        TokenRequestError: none could be had.
+        TokenStoreError: the store failed.
+    """
+    source = _source(settings)
+    key = (os.getpid(), settings.conn_id, refused)
+    own: Future[Token] = Future()
+    flight = _flights.setdefault(key, own)
+    if flight is own:
+        # A thread of its own: a token endpoint that hangs must not occupy the API server's few.
+        thread = threading.Thread(
+            target=_fly, args=(key, source, refused, own), name="oauth_taskflow-broker"
+        )
+        thread.start()
+    try:
+        token = flight.result(_PATIENCE)
+    except NotYet:
+        raise LeaseTimeout(
+            f"The token is still being refreshed after {_PATIENCE:g} s",
+            where=f"for connection {settings.conn_id!r} on the API server",
+            hint="Ask again.",
+            retry_after=1.0,
+        ) from None
+    return token, SYSTEM_CLOCK.now()
+
+
+def _fly(
+    key: tuple[int, str, str], source: TokenSource, refused: str, flight: Future[Token]
+) -> None:
+    try:
+        token = source.token()
+        if refused and digest(token.access_token) == refused:
+            token = source.refused(token.access_token)
+    except BaseException as failure:  # noqa: BLE001 - it is raised where the answer is waited for
+        _flights.pop(key, None)
+        flight.set_exception(failure)
+        return
+    _flights.pop(key, None)
+    flight.set_result(token)
+
+
+def _source(settings: ConnectionSettings) -> TokenSource:
+    """Held here, so that the token in memory outlives the single question."""
+    known = _sources.get(settings.conn_id)
+    if known is not None and known[0] == settings:
+        return known[1]
+    source = token_source(settings, brokered=True)
+    if source is None:
+        raise ConnectionConfigError("There is no token to hand out", conn_id=settings.conn_id)
+    _sources[settings.conn_id] = settings, source
+    return source

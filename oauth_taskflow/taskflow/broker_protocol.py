@@ -1,0 +1,111 @@
+"""What tasks and the broker say to each other. No Airflow, no I/O.
+
+Airflow's Execution API knows a single question: the connection of this id. So our questions are ids: ``crm`` asks as
+everybody does; ``crm~oauth~token`` asks for the token and takes a failure as an answer; ``crm~oauth~<digest>`` says in
+addition which token the API refused. ``~`` is in no id that Airflow accepts for a connection. Answers are connections.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from oauth_taskflow.errors import OAuthTaskflowError
+from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.taskflow.settings import ConnectionSettings, TokenHeader
+from oauth_taskflow.tokens.record import Trouble
+
+_MARK = "~oauth~"
+_ANY = "token"
+_FAILURE = "broker_failure"
+_unbrokered: ContextVar[bool] = ContextVar("oauth_taskflow_unbrokered", default=False)
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which connection's token is wanted; ``refused`` is the digest of one that the API no longer takes.
+
+    ``ours`` is a question of this package, which understands a failure as an answer.
+    """
+
+    conn_id: str
+    refused: str = ""
+    ours: bool = False
+
+    @classmethod
+    def read(cls, name: str) -> Question:
+        """The question that an asked-for connection id stands for."""
+        conn_id, mark, rest = name.rpartition(_MARK)
+        if not mark:
+            return cls(name)
+        return cls(conn_id, "" if rest == _ANY else rest, ours=True)
+
+
+def question(conn_id: str, refused: str | None = None) -> str:
+    """The connection id that asks the broker for the token of ``conn_id``, other than ``refused`` if given."""
+    return f"{conn_id}{_MARK}{digest(refused) if refused else _ANY}"
+
+
+def digest(access_token: str) -> str:
+    """A hash that names ``access_token`` where ids are logged."""
+    return hashlib.sha256(access_token.encode()).hexdigest()[:32]
+
+
+def token_answer(settings: ConnectionSettings, token: Token, now: float) -> dict[str, Any]:
+    """The fields of the connection that a task gets: the short-lived token, and how to call the API with it.
+
+    No login, client secret, refresh token, token URL or token parameter is among them. ``now`` is the broker's clock.
+    """
+    header = getattr(settings.auth, "token_header", TokenHeader())
+    scheme = f"{header.scheme} " if header.scheme else ""
+    extra: dict[str, Any] = {
+        "auth_type": "bearer",
+        "token_header": f"{header.name}: {scheme}{{token}}",
+        "obtained_at": token.obtained_at,
+        "expires_at": token.expires_at,
+        "answered_at": now,
+        "allowed_origins": list(settings.allowed_origins),
+        "api_headers": dict(settings.api_headers),
+        "timeout": list(settings.timeout),
+        "verify": settings.verify,
+        "cert": settings.cert,
+        "proxies": dict(settings.proxies),
+        **settings.http_options,
+    }
+    kept = {name: value for name, value in extra.items() if value not in (None, [], {})}
+    return {"host": settings.base_url, "password": token.access_token, "extra": json.dumps(kept)}
+
+
+def failure_answer(error: OAuthTaskflowError) -> dict[str, Any]:
+    """The fields of the connection that tells a task why there is no token; no secret is in an error."""
+    told = Trouble.of(error, "", None, 1)
+    facts = {"kind": told.kind, "facts": told.facts, "retry_after": error.retry_after}
+    return {"conn_type": "oauth2", "extra": json.dumps({_FAILURE: facts})}
+
+
+def failure_in(extra: str | None) -> OAuthTaskflowError | None:
+    """The error that the broker answered with, as it was raised there."""
+    if not extra or f'"{_FAILURE}"' not in extra:
+        return None
+    told: Mapping[str, Any] = json.loads(extra)[_FAILURE]
+    return Trouble(told["kind"], told["facts"], "", told["retry_after"]).error(0.0)
+
+
+@contextmanager
+def unbrokered() -> Iterator[None]:
+    """Let this thread's look-ups pass the broker by: for our own code on machines that may see the secrets anyway."""
+    before = _unbrokered.set(True)
+    try:
+        yield
+    finally:
+        _unbrokered.reset(before)
+
+
+def passes_by() -> bool:
+    """Whether the look-up going on was asked for the connection as it is configured."""
+    return _unbrokered.get()

@@ -1,0 +1,167 @@
+"""Broker mode: OAuth connections leave the API server without client secret and refresh token.
+
+``[secrets] backend = oauth_taskflow.taskflow.secrets_backend.OAuthBroker`` on the API server. Airflow's Execution API
+resolves the connections of tasks there, so that the refresh happens there too. Airflow imports this module while it is
+still reading its own configuration: everything heavy is imported at the first question.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.secrets.base_secrets import BaseSecretsBackend
+
+from oauth_taskflow.errors import ConnectionConfigError, OAuthTaskflowError
+from oauth_taskflow.taskflow import broker_protocol
+from oauth_taskflow.taskflow.broker_protocol import Question
+from oauth_taskflow.taskflow.connection_source import in_task
+
+if TYPE_CHECKING:
+    from oauth_taskflow.taskflow.connection import AirflowConnection
+
+_log = logging.getLogger(__name__)
+_DEFAULT_BACKENDS = (
+    "airflow.secrets.environment_variables.EnvironmentVariablesBackend",
+    "airflow.secrets.metastore.MetastoreBackend",
+)
+
+
+class OAuthBroker(BaseSecretsBackend):
+    """Answers for connections with ``auth_type`` ``oauth2`` or ``session``; everything else goes its usual way.
+
+    Connections are looked for where Airflow looks: in the wrapped ``backend`` if there is one, in ``AIRFLOW_CONN_*``
+    variables, in the metadata database. A failure is a denial, so that Airflow does not go on to the raw connection.
+    In a task's own process it answers nothing, and the question goes on to the API server.
+
+    Args:
+        backend: dotted path of another secrets backend, asked first; variables and configuration come from it too.
+        backend_kwargs: its arguments.
+    """
+
+    def __init__(
+        self, backend: str | None = None, backend_kwargs: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__()
+        self._wrapped = _make(backend)(**(backend_kwargs or {})) if backend else None
+
+    def __repr__(self) -> str:
+        return f"OAuthBroker(backend={type(self._wrapped).__name__ if self._wrapped else None})"
+
+    def _set_connection_class(self, conn_class: type) -> None:
+        super()._set_connection_class(conn_class)
+        if self._wrapped is not None:
+            self._wrapped._set_connection_class(conn_class)  # noqa: SLF001 - Airflow's own protocol
+
+    def get_connection(self, conn_id: str, team_name: str | None = None) -> Any:
+        """The connection ``conn_id`` without long-lived secrets, or None when it is not there.
+
+        Raises:
+            AirflowSecretsBackendAccessDenied: no token could be had; the message says why.
+        """
+        from airflow.sdk.exceptions import AirflowSecretsBackendAccessDenied  # noqa: PLC0415 - as above
+
+        if in_task():
+            return None
+        asked = Question.read(conn_id)
+        if broker_protocol.passes_by():
+            return self._from_wrapped(asked.conn_id, team_name)
+        try:
+            return self._answer(asked, team_name)
+        except AirflowSecretsBackendAccessDenied:
+            raise
+        except OAuthTaskflowError as error:
+            return self._failed(asked, error)
+        except Exception as bug:  # noqa: BLE001 - whatever it is, the raw connection must not be the answer
+            # By name only: its text may quote the connection.
+            what = f"The broker failed ({type(bug).__name__})"
+            return self._failed(asked, ConnectionConfigError(what, conn_id=asked.conn_id))
+
+    def get_variable(self, key: str, team_name: str | None = None) -> str | None:
+        """The variable ``key`` of the wrapped backend; a task's own process leaves it to the API server."""
+        if self._wrapped is None or in_task():
+            return None
+        value: str | None = self._wrapped.get_variable(key, **_team(team_name))
+        return value
+
+    def get_config(self, key: str) -> str | None:
+        """The configuration option ``key`` of the wrapped backend."""
+        return None if self._wrapped is None else self._wrapped.get_config(key)
+
+    def _answer(self, asked: Question, team_name: str | None) -> Any:
+        from oauth_taskflow.taskflow.broker import brokered_settings, fetch_token  # noqa: PLC0415 - as above
+
+        found = self._find(asked.conn_id, team_name)
+        if found is None:
+            return None
+        settings = brokered_settings(found)
+        if settings is None:
+            return None if asked.ours else found
+        token, now = fetch_token(settings, asked.refused)
+        fields = broker_protocol.token_answer(settings, token, now)
+        return self._connection(asked.conn_id, conn_type=found.conn_type, **fields)
+
+    def _failed(self, asked: Question, error: OAuthTaskflowError) -> Any:
+        from oauth_taskflow.taskflow.broker_denial import denial  # noqa: PLC0415 - as above
+
+        _log.warning("connection %r is not handed out: %s", asked.conn_id, error)
+        if not asked.ours:
+            raise denial(error) from None
+        return self._connection(asked.conn_id, **broker_protocol.failure_answer(error))
+
+    def _connection(self, conn_id: str, **fields: Any) -> Any:
+        connection = self._get_connection_class()(conn_id=conn_id, **fields)
+        # What [secrets] use_cache keeps for a quarter of an hour is this text; the token ends sooner.
+        connection.get_uri = _nothing_to_cache
+        return connection
+
+    def _find(self, conn_id: str, team_name: str | None) -> AirflowConnection | None:
+        found = self._from_wrapped(conn_id, team_name)
+        failure: Exception | None = None
+        for path in _DEFAULT_BACKENDS:
+            if found is None:
+                backend = _make(path)()
+                backend._set_connection_class(self._get_connection_class())  # noqa: SLF001 - as above
+                try:
+                    found = backend.get_connection(conn_id, **_team(team_name))
+                except Exception as broken:  # noqa: BLE001 - as Airflow's own chain
+                    failure = broken
+        if found is None and failure is not None:
+            # "Not there" would let Airflow look once more by itself, perhaps with better luck.
+            raise failure
+        return found
+
+    def _from_wrapped(self, conn_id: str, team_name: str | None) -> AirflowConnection | None:
+        """What the wrapped backend has; its failure means "not there", as it does without us."""
+        from airflow.sdk.exceptions import AirflowSecretsBackendAccessDenied  # noqa: PLC0415 - as above
+
+        if self._wrapped is None:
+            return None
+        try:
+            found: AirflowConnection | None = self._wrapped.get_connection(
+                conn_id, **_team(team_name)
+            )
+        except AirflowSecretsBackendAccessDenied:
+            raise
+        except Exception as failure:  # noqa: BLE001 - as Airflow's own chain of backends
+            name = type(self._wrapped).__name__
+            _log.warning("%s failed (%s); looking further", name, type(failure).__name__)
+            return None
+        return found
+
+
+def _nothing_to_cache() -> None:
+    return None
+
+
+def _team(team_name: str | None) -> dict[str, str]:
+    """The keyword for backends that know teams; backends written before Airflow 3.2 do not take it."""
+    return {"team_name": team_name} if team_name else {}
+
+
+def _make(path: str) -> Any:
+    """The class at a dotted path."""
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)

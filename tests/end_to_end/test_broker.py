@@ -1,0 +1,166 @@
+"""Broker mode in a whole Airflow on PostgreSQL: tasks work, and the secrets stay on the API server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+
+from oauth_taskflow.testing import OAuthTestServer
+from oauth_taskflow.testing.deployment import AirflowDeployment
+
+pytestmark = [pytest.mark.airflow, pytest.mark.slow]
+
+DAGS = """\
+import json, os, time
+from airflow.sdk import BaseHook, Connection, dag, task
+from oauth_taskflow import OAuthSession, oauth_task
+
+FOLDER = Path({folder!r})
+
+@dag(schedule=None)
+def brokered():
+    @oauth_task(conn_id="crm")
+    def read(number: int, session: OAuthSession) -> int:
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            session.get("/page/airports", params={{"page": 1, "per_page": 10}}).raise_for_status()
+            time.sleep(0.05)
+        return number
+
+    @oauth_task(conn_id="filed")
+    def wrapped(session: OAuthSession) -> int:
+        return session.get("/countries").status_code
+
+    @task
+    def probe() -> None:
+        from airflow.sdk.execution_time import task_runner
+        from airflow.sdk.execution_time.comms import GetConnection
+        from oauth_taskflow.taskflow.broker_protocol import question
+
+        found = BaseHook.get_connection("crm"), Connection.get("crm")
+        raw = [
+            repr(task_runner.SUPERVISOR_COMMS.send(GetConnection(conn_id=conn_id)))
+            for conn_id in ("crm", question("crm"), question("crm", found[0].password), "filed")
+        ]
+        seen = [found[0].as_dict() if hasattr(found[0], "as_dict") else repr(found[0])]
+        seen += [f"{{c.login}} {{c.password}} {{c.extra}} {{c.get_uri()}}" for c in found]
+        seen += raw + [repr(dict(os.environ))]
+        (FOLDER / "probe").write_text(json.dumps(seen, default=repr))
+
+    read.expand(number=[0, 1, 2])
+    wrapped()
+    probe()
+
+@dag(schedule=None)
+def denied():
+    @oauth_task(conn_id="wrong", retries=3)
+    def ours(session: OAuthSession) -> None:
+        session.get("/countries")
+
+    @task
+    def theirs() -> str:
+        try:
+            return repr(BaseHook.get_connection("wrong").password)
+        except Exception as error:
+            return type(error).__name__
+
+    ours()
+    theirs()
+
+brokered()
+denied()
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[OAuthTestServer]:
+    """Tokens that live two seconds, refresh tokens that can be used once, no grace."""
+    with OAuthTestServer(token_lifetime=2.0, rotate=True, grace=0.0, latency=0.01) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def database(postgres_url: str) -> str:
+    """A database of its own on the test server."""
+    parts = urlsplit(postgres_url)
+    with psycopg.connect(urlunsplit(("postgresql", *parts[1:])), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE broker")
+    return urlunsplit(parts._replace(path="/broker"))
+
+
+@pytest.fixture(scope="module")
+def airflow(
+    server: OAuthTestServer, database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[AirflowDeployment]:
+    """Airflow with the broker around a backend that reads connections from a file."""
+    home = tmp_path_factory.mktemp("broker")
+    dags = home / "dags"
+    dags.mkdir()
+    (dags / "brokered.py").write_text(DAGS.format(folder=str(home)))
+    filed = server.connection()
+    (home / "connections.json").write_text(json.dumps({"filed": filed}))
+    wrapped = {
+        "backend": "airflow.secrets.local_filesystem.LocalFilesystemBackend",
+        "backend_kwargs": {"connections_file_path": str(home / "connections.json")},
+    }
+    environment = {
+        "AIRFLOW__SECRETS__BACKEND": "oauth_taskflow.taskflow.secrets_backend.OAuthBroker",
+        "AIRFLOW__SECRETS__BACKEND_KWARGS": json.dumps(wrapped),
+        "AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE": database,
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": database,
+    }
+    deployment = AirflowDeployment(home, dags, environment=environment, database=database)
+    with deployment:
+        seed = server.issue_refresh_token()
+        deployment.add_connection("crm", server.connection(refresh_token=seed))
+        deployment.add_connection("wrong", server.connection(password="not-the-secret"))
+        yield deployment
+
+
+def states(airflow: AirflowDeployment, dag_id: str, run_id: str) -> dict[tuple[str, int], Any]:
+    return {
+        (task["task_id"], task["map_index"]): (task["state"], task["try_number"])
+        for task in airflow.task_instances(dag_id, run_id)
+    }
+
+
+def refresh_tokens(server: OAuthTestServer) -> list[str]:
+    """Every refresh token of the server, spent ones included."""
+    return [token for token in server.vault.issued() if server.vault.family(token)]
+
+
+def test_tokens_are_refreshed_by_the_api_server_while_tasks_run(
+    airflow: AirflowDeployment, server: OAuthTestServer
+) -> None:
+    run_id = airflow.trigger("brokered")
+    assert airflow.wait("brokered", run_id) == "success", states(airflow, "brokered", run_id)
+    assert set(states(airflow, "brokered", run_id).values()) == {("success", 1)}
+    assert airflow.xcom("brokered", run_id, "wrapped") == 200
+    assert server.counters.refreshes > 2
+    assert server.counters.reuse_detected == 0
+
+
+def test_no_secret_is_readable_in_the_tasks_process(
+    airflow: AirflowDeployment, server: OAuthTestServer
+) -> None:
+    seen = (airflow.home / "probe").read_text()
+    secrets = [server.client_secret, server.client_id, *refresh_tokens(server)]
+    assert len(secrets) > 4
+    assert [secret for secret in secrets if secret in seen] == []
+    assert any(token in seen for token in server.vault.issued())
+
+
+def test_a_failure_is_a_denial_and_ours_knows_the_reason(airflow: AirflowDeployment) -> None:
+    run_id = airflow.trigger("denied")
+    assert airflow.wait("denied", run_id) == "failed"
+    # A wrong client secret cannot heal, and the task is told so although the API server tried.
+    assert states(airflow, "denied", run_id) == {
+        ("ours", -1): ("failed", 1),
+        ("theirs", -1): ("success", 1),
+    }
+    assert airflow.xcom("denied", run_id, "theirs") == "AirflowSecretsBackendAccessDenied"
