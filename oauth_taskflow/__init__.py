@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # type checkers see the names themselves; at run time __getattr__ brings them
+    from oauth_taskflow.api.async_session import AsyncOAuthSession
     from oauth_taskflow.api.auth import OAuth2Auth
     from oauth_taskflow.api.session import OAuthSession
     from oauth_taskflow.taskflow.decorator import oauth_task
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # type checkers see the names themselves; at run time __getat
 __version__ = "0.1.0"
 
 _EXPORTS = {
+    "AsyncOAuthSession": "oauth_taskflow.api.async_session",
     "OAuth2Auth": "oauth_taskflow.api.auth",
     "OAuth2Hook": "oauth_taskflow.taskflow.hook",
     "OAuthRetryPolicy": "oauth_taskflow.taskflow.retry_policy",
@@ -32,6 +34,7 @@ _EXPORTS = {
 }
 
 __all__ = [
+    "AsyncOAuthSession",
     "OAuth2Auth",
     "OAuth2Hook",
     "OAuthRetryPolicy",

@@ -29,6 +29,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "testing": BASE,
 }
 PUBLIC = [
+    "AsyncOAuthSession",
     "OAuth2Auth",
     "OAuth2Hook",
     "OAuthRetryPolicy",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from airflow.providers.common.compat.sdk import task_decorator_factory
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.bases.decorator import Task
 
+    from oauth_taskflow.api.async_session import AsyncOAuthSession
     from oauth_taskflow.api.session import OAuthSession
 
 P = ParamSpec("P")
@@ -77,6 +78,8 @@ class OAuthDecoratedOperator(_PythonDecoratedOperator):
             ResultRefused: the function returned or pushed a session or a token.
         """
         try:
+            if self.is_async:  # on an event loop, by way of aexecute
+                return super().execute(context)
             with self._sessions(context):
                 return super().execute(context)
         except Exception as error:
@@ -87,13 +90,34 @@ class OAuthDecoratedOperator(_PythonDecoratedOperator):
 
     def execute_callable(self) -> Any:
         """Call the function and look at what it returns, before Airflow logs it. Called by ``execute``."""
+        return self._fit_for_xcom(super().execute_callable())
+
+    async def aexecute(self, context: Context) -> Any:
+        """Call an ``async def`` function with its sessions. Called by ``execute``; raises as ``execute`` does."""
+        from oauth_taskflow.taskflow.async_sessions import (  # noqa: PLC0415 - loads httpx
+            open_async_session,
+        )
+
+        async with AsyncExitStack() as stack:
+            opened = {
+                name: await stack.enter_async_context(await open_async_session(conn_id))
+                for name, conn_id in self._conn_ids().items()
+            }
+            with self._filled_in(context, opened):
+                return await super().aexecute(context)  # type: ignore[no-untyped-call]  # Airflow's
+
+    async def aexecute_callable(self) -> Any:
+        """As ``execute_callable``, for an ``async def`` function."""
+        return self._fit_for_xcom(await super().aexecute_callable())
+
+    def _fit_for_xcom(self, result: Any) -> Any:
         from oauth_taskflow.taskflow.xcom_guard import (  # noqa: PLC0415 - loads requests
             refuse_iterator,
             refuse_secrets,
         )
 
         where = f"of task {self.task_id!r}"
-        result = refuse_secrets(super().execute_callable(), where)
+        refuse_secrets(result, where)
         # What a generator function yields is asset metadata, which Airflow itself goes through.
         if self.do_xcom_push and not inspect.isgeneratorfunction(self.python_callable):
             refuse_iterator(result, where)
@@ -102,16 +126,23 @@ class OAuthDecoratedOperator(_PythonDecoratedOperator):
     @contextmanager
     def _sessions(self, context: Context) -> Iterator[None]:
         from oauth_taskflow.taskflow.sessions import open_session  # noqa: PLC0415 - loads requests
-        from oauth_taskflow.taskflow.xcom_guard import guarded_pushes  # noqa: PLC0415 - loads requests
 
-        facade = self.python_callable
-        values: dict[str, Any] = context  # type: ignore[assignment]  # PythonOperator takes arguments out of it
         with ExitStack() as stack:
-            stack.enter_context(guarded_pushes(context))
             opened = {
                 name: stack.enter_context(open_session(conn_id))
                 for name, conn_id in self._conn_ids().items()
             }
+            with self._filled_in(context, opened):
+                yield
+
+    @contextmanager
+    def _filled_in(self, context: Context, opened: Mapping[str, Any]) -> Iterator[None]:
+        """While it lasts, the function is the author's own and finds the ``opened`` sessions by name."""
+        from oauth_taskflow.taskflow.xcom_guard import guarded_pushes  # noqa: PLC0415 - loads requests
+
+        facade = self.python_callable
+        values: dict[str, Any] = context  # type: ignore[assignment]  # PythonOperator takes arguments out of it
+        with guarded_pushes(context):
             arguments = self.op_args, self.op_kwargs
             self.op_args, self.op_kwargs = (), by_keyword(facade, *arguments)
             self.python_callable = original(facade)
@@ -146,7 +177,15 @@ class TaskMaker(Protocol):
     """What ``@oauth_task(...)`` returns, for type checkers: a session that comes first is no argument of the call."""
 
     @overload
+    def __call__(  # type: ignore[overload-overlap]  # a coroutine is an R too; its own overload comes first
+        self, function: Callable[Concatenate[AsyncOAuthSession, P], Coroutine[Any, Any, R]], /
+    ) -> Task[P, R]: ...
+
+    @overload
     def __call__(self, function: Callable[Concatenate[OAuthSession, P], R], /) -> Task[P, R]: ...
+
+    @overload
+    def __call__(self, function: Callable[..., Coroutine[Any, Any, R]], /) -> Task[..., R]: ...
 
     @overload
     def __call__(self, function: Callable[..., R], /) -> Task[..., R]: ...
@@ -160,7 +199,17 @@ class SeveralTaskMaker(Protocol):
 
 
 @overload
+def oauth_task(  # type: ignore[overload-overlap]  # as above
+    python_callable: Callable[Concatenate[AsyncOAuthSession, P], Coroutine[Any, Any, R]], /
+) -> Task[P, R]: ...
+
+
+@overload
 def oauth_task(python_callable: Callable[Concatenate[OAuthSession, P], R], /) -> Task[P, R]: ...
+
+
+@overload
+def oauth_task(python_callable: Callable[..., Coroutine[Any, Any, R]], /) -> Task[..., R]: ...
 
 
 @overload
@@ -194,6 +243,8 @@ def oauth_task(
     **kwargs: Any,
 ) -> Any:
     """Make a function an Airflow task that is handed an authenticated ``OAuthSession``.
+
+    An ``async def`` function runs on an event loop in the worker and is handed an ``AsyncOAuthSession``.
 
     The session is injected when the task runs and is no argument of the call; everything else is as with ``@task``:
     ``.override()``, ``.partial().expand()``, setup and teardown, task groups, retries, context keys.

@@ -80,10 +80,10 @@ def _refusal(function: Callable[..., Any], problem: str, advice: str) -> TypeErr
 def _kind_problem(function: Callable[..., Any]) -> tuple[str, str]:
     if not isinstance(function, types.FunctionType):
         return "it is not a plain function", "Write it with def at the top of the DAG file."
-    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+    if inspect.isasyncgenfunction(function):
         return (
-            "async functions are not supported by this version of oauth-taskflow",
-            "Write def instead of async def.",
+            "it is an async generator, which Airflow does not run",
+            "Return the result at the end instead of yielding it.",
         )
     return "", ""
 

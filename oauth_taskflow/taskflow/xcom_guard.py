@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
+import httpx
 import requests
 from requests.auth import AuthBase
 
@@ -27,6 +28,9 @@ _LIVE_OBJECTS: tuple[tuple[type, str], ...] = (
     (AuthBase, "an auth object"),
     (requests.Response, "a response, whose request carries the token"),
     (requests.PreparedRequest, "a request that carries the token"),
+    (httpx.AsyncClient, "an authenticated session"),
+    (httpx.Response, "a response, whose request carries the token"),
+    (httpx.Request, "a request that carries the token"),
     (Token, "a token"),
 )
 _HINT = "XCom stores values in clear: return the data, and let the next task open its own session."
@@ -52,7 +56,7 @@ def refuse_iterator(value: Any, where: str) -> None:
     Raises:
         ResultRefused: XCom cannot store it, and trying again cannot help.
     """
-    if isinstance(value, Generator):
+    if isinstance(value, Generator | AsyncGenerator):
         hint = "Return list(…) of it; write what is large to a file and return the path."
         raise ResultRefused(
             "Nothing was read of the generator that is the result", where=where, hint=hint

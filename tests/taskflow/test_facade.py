@@ -37,9 +37,6 @@ def good(session: Any, x: int, y: int = 2) -> dict[str, int]:
     return {"x": x, "y": y}
 
 
-async def waits(session: Any) -> None: ...
-
-
 async def yields(session: Any) -> Any:
     yield session
 
@@ -50,7 +47,10 @@ class Thing:
     def __call__(self, session: Any) -> None: ...
 
 
-ASYNC = "async functions are not supported by this version of oauth-taskflow. Write def instead of async def."
+ASYNC = (
+    "it is an async generator, which Airflow does not run. "
+    "Return the result at the end instead of yielding it."
+)
 PLAIN = "it is not a plain function. Write it with def at the top of the DAG file."
 REFUSED: list[tuple[Callable[..., Any], str, str]] = [
     (
@@ -69,7 +69,6 @@ REFUSED: list[tuple[Callable[..., Any], str, str]] = [
         "positional_only",
         "'x' is positional-only. Remove the slash from the signature.",
     ),
-    (waits, "waits", ASYNC),
     (yields, "yields", ASYNC),
     (Thing.method, "Thing.method", "it is a method. Decorate a function; methods are no tasks."),
     (Thing(), "Thing", PLAIN),
