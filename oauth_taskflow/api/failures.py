@@ -14,7 +14,7 @@ from typing import Any
 import requests
 
 from oauth_taskflow.api.retry import RetryPolicy
-from oauth_taskflow.errors import ApiRequestFailed
+from oauth_taskflow.errors import ApiRequestFailed, InvalidRecord
 from oauth_taskflow.redaction import redact_text, redact_url
 
 _BODY_SHOWN = 300
@@ -48,6 +48,10 @@ class ApiTimeout(_Unpickled, requests.Timeout):
     """The API did not answer in time."""
 
 
+class ApiNotJson(InvalidRecord, ValueError):
+    """The answer is no JSON although the task asked for it; a ``ValueError`` as with ``requests``."""
+
+
 class NothingSent(requests.ConnectionError):
     """No connection came about, so that nothing of the request left; what an ``httpx.ConnectError`` means."""
 
@@ -63,6 +67,22 @@ class ApiResponse(requests.Response):
         """
         if self.status_code >= 400:
             raise status_error(self)
+
+    def json(self, **kwargs: Any) -> Any:
+        """The body read as JSON; ``kwargs`` are those of ``json.loads``.
+
+        Raises:
+            ApiNotJson: it is something else, often a login or maintenance page.
+        """
+        try:
+            return super().json(**kwargs)
+        except requests.JSONDecodeError as error:
+            kind = self.headers.get("Content-Type", "") or "of no content type"
+            raise ApiNotJson(
+                f"The answer is no JSON but {kind} (HTTP {self.status_code}, {len(self.content)} bytes)",
+                where=f"at {redact_url(self.url)}",
+                hint="Check the path and the base URL; call raise_for_status() before json().",
+            ) from error
 
 
 def challenge_error(response: requests.Response) -> str:

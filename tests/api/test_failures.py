@@ -9,6 +9,7 @@ import requests
 from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
 
 from oauth_taskflow.api.failures import (
+    ApiNotJson,
     ApiResponse,
     ApiStatusError,
     ApiTimeout,
@@ -123,3 +124,20 @@ def test_the_errors_are_ours_and_those_of_requests(kind: type[ApiRequestFailed])
         True,
         3.0,
     )
+
+
+def test_a_page_where_json_is_expected_is_named_and_still_a_value_error() -> None:
+    page = answer(b"<html>access_token=hush</html>", headers={"Content-Type": "text/html"})
+    page.__class__ = ApiResponse
+    with pytest.raises(ApiNotJson) as caught:
+        page.json()
+    assert isinstance(caught.value, ValueError)
+    assert "The answer is no JSON but text/html (HTTP 200, 30 bytes)" in str(caught.value)
+    assert "call raise_for_status() before json()" in str(caught.value)
+    assert "hush" not in str(caught.value)
+
+
+def test_json_is_read_as_with_requests() -> None:
+    page = answer(b'{"a": 1.5}')
+    page.__class__ = ApiResponse
+    assert page.json(parse_float=str) == {"a": "1.5"}
