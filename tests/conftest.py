@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.mariadb import mariadb_url
 from tests.postgres import postgres_url
 
-__all__ = ["postgres_url"]
+__all__ = ["mariadb_url", "postgres_url"]

@@ -43,7 +43,7 @@ class Database:
             try:
                 return self._once(work, writes=writes)
             except SQLAlchemyError as failure:
-                if attempt == _ATTEMPTS or not isinstance(failure, OperationalError):
+                if attempt == _ATTEMPTS or not _may_pass(failure):
                     raise self._error(failure) from failure
             self._clock.sleep(_FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1))  # noqa: S311  # jitter
             attempt += 1
@@ -86,5 +86,12 @@ class Database:
             where=f"at {shown(self._url)}",
             hint="Check that the database of [oauth_taskflow] token_store is up and writable.",
         )
-        error.retryable = isinstance(failure, OperationalError)
+        error.retryable = _may_pass(failure)
         return error
+
+
+def _may_pass(failure: SQLAlchemyError) -> bool:
+    """Whether the database was busy or away. Drivers name a connection that was cut in different ways."""
+    if isinstance(failure, OperationalError):
+        return True
+    return isinstance(failure, DBAPIError) and failure.connection_invalidated

@@ -15,6 +15,11 @@ from oauth_taskflow.errors import TokenStoreError
 from oauth_taskflow.tokens.schema import known_dialect
 
 _BUSY_SECONDS = 10.0
+# A server that went silent must not hold a worker for ever; what the URL's query says goes first.
+_CONNECT_ARGUMENTS: dict[str, dict[str, Any]] = {
+    "psycopg": {"connect_timeout": 10, "tcp_user_timeout": 20_000},
+    "pymysql": {"connect_timeout": 10, "read_timeout": 20, "write_timeout": 20},
+}
 _HINT = "Set [oauth_taskflow] token_store to sqlite:///…, postgresql+psycopg://… or mysql+…://…."
 
 
@@ -50,15 +55,37 @@ def new_engine(url: URL) -> Engine:
     try:
         if url.get_backend_name() == "sqlite":
             return _sqlite_engine(url)
-        return create_engine(
-            url, hide_parameters=True, pool_pre_ping=True, pool_size=2, max_overflow=8
-        )
+        return _server_engine(url)
     except (ImportError, ArgumentError) as failure:
         raise TokenStoreError(
             f"No driver for the token store ({failure})",
             where=f"at {shown(url)}",
-            hint="Install the driver named in the URL, for PostgreSQL: oauth-taskflow[postgres].",
+            hint="Install the driver named in the URL: oauth-taskflow[postgres] has psycopg, "
+            "oauth-taskflow[mysql] PyMySQL.",
         ) from None
+
+
+def _server_engine(url: URL) -> Engine:
+    given = _CONNECT_ARGUMENTS.get(url.get_driver_name(), {})
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        pool_pre_ping=True,
+        pool_size=2,
+        max_overflow=8,
+        # MySQL's own default locks gaps between rows, too: workers would block each other and deadlock.
+        isolation_level="READ COMMITTED",
+        connect_args={name: value for name, value in given.items() if name not in url.query},
+    )
+    if url.get_backend_name() in {"mysql", "mariadb"}:
+        event.listen(engine, "connect", _set_up_mysql)
+    return engine
+
+
+def _set_up_mysql(connection: Any, _record: Any) -> None:
+    # SYSDATE() is local time of the session: in the hour that summer time repeats, leases would end an hour late.
+    with connection.cursor() as cursor:
+        cursor.execute("SET time_zone = '+00:00'")
 
 
 def _sqlite_engine(url: URL) -> Engine:

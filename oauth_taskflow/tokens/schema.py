@@ -39,6 +39,13 @@ GRANTS = Table(
     Column("lease_until", Double, nullable=True),
     Column("fence", BigInteger, nullable=False),
     Column("updated_at", Double, nullable=True),
+    # Whatever the server's defaults are: transactions, and keys compared byte by byte.
+    mysql_engine="InnoDB",
+    mysql_charset="utf8mb4",
+    mysql_collate="utf8mb4_bin",
+    mariadb_engine="InnoDB",
+    mariadb_charset="utf8mb4",
+    mariadb_collate="utf8mb4_bin",
 )
 
 # Seconds since the epoch (UTC) with a fraction, at the time of the statement.

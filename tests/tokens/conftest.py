@@ -28,12 +28,13 @@ def store(tmp_path: Path, clock: FakeClock) -> Iterator[ClockedStore]:
     store.close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def real_store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """URL of an empty store, on every database that the tests can have."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/tokens.db"
-    url: str = request.getfixturevalue("postgres_url")
+    fixture = {"postgresql": "postgres_url", "mariadb": "mariadb_url"}[request.param]
+    url: str = request.getfixturevalue(fixture)
     return url
 
 

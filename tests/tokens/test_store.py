@@ -14,12 +14,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, event, inspect, select, update
 from sqlalchemy.dialects import mysql
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.schema import CreateTable
 
+from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.errors import TokenStoreError, TokenUndecryptable
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens import edits
+from oauth_taskflow.tokens.database import Database
+from oauth_taskflow.tokens.engine import new_engine
 from oauth_taskflow.tokens.record import GrantRecord, GrantState, Journal
 from oauth_taskflow.tokens.schema import GRANTS, create_schema, database_clock
 from oauth_taskflow.tokens.sql_store import SqlTokenStore
@@ -251,6 +255,37 @@ def test_the_schema_and_clock_compile_for_mysql() -> None:
     dialect = mysql.dialect()
     assert "MEDIUMTEXT" in str(CreateTable(GRANTS).compile(dialect=dialect))
     assert "SYSDATE(6)" in str(select(database_clock("mysql")).compile(dialect=dialect))
+
+
+@pytest.mark.mariadb
+def test_mariadb_is_used_with_row_locks_only_in_utc_and_with_transactions(mariadb_url: str) -> None:
+    database = Database(make_url(mariadb_url), SYSTEM_CLOCK)
+    with database.connected().connect() as connection:
+        settings = connection.exec_driver_sql("SELECT @@time_zone, @@tx_isolation").one()
+        created = connection.exec_driver_sql(f"SHOW CREATE TABLE {GRANTS.name}").one()[1]
+        now = connection.execute(select(database_clock("mysql"))).scalar_one()
+    database.close()
+    assert tuple(settings) == ("+00:00", "READ-COMMITTED")
+    assert "ENGINE=InnoDB" in created
+    assert "utf8mb4_bin" in created
+    assert now == pytest.approx(time.time(), abs=5)
+
+
+@pytest.mark.parametrize(("query", "seconds"), [("", 20), ("?read_timeout=99", 99)])
+def test_a_silent_server_is_waited_for_as_long_as_the_url_says_and_never_for_ever(
+    query: str, seconds: int
+) -> None:
+    given: list[dict[str, object]] = []
+    engine = new_engine(make_url(f"mysql+pymysql://me@127.0.0.1/db{query}"))
+
+    @event.listens_for(engine, "do_connect")
+    def note(_dialect: object, _record: object, _args: object, fields: dict[str, object]) -> None:
+        given.append(fields)
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        engine.connect()
+    assert given[0]["read_timeout"] == seconds
 
 
 def test_a_table_that_another_process_created_meanwhile_is_taken(tmp_path: Path) -> None:
