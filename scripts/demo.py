@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -59,6 +60,9 @@ def main() -> int:
     parser.add_argument("--ui", action="store_true", help="leave Airflow running afterwards")
     parser.add_argument("--port", type=int, default=None, help="port of Airflow (a free one)")
     args = parser.parse_args()
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        # Airflow's processes must be stopped however this one is told to end.
+        signal.signal(ending, signal.default_int_handler)
     home = ROOT / ".demo"
     shutil.rmtree(home, ignore_errors=True)
     if not validate():
