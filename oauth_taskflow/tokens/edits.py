@@ -15,7 +15,7 @@ from oauth_taskflow.tokens.recovery import Rescued
 from oauth_taskflow.tokens.store import Edit
 
 _MOST_ALTERNATES = 2
-_MOST_SEEDS = 16
+_MOST_SEEDS = 64
 
 
 def same(mark: str, other: str) -> bool:

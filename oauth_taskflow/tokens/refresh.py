@@ -61,6 +61,7 @@ class Refresher:
 
     def __init__(self, setting: Setting) -> None:
         self._on = setting
+        self._introduced = False
 
     def renew(self, want: Want, *, wait: bool) -> GrantRecord | None:
         """A record whose token meets ``want``, refreshed if needed.
@@ -102,7 +103,7 @@ class Refresher:
     def _settled(self, record: GrantRecord, want: Want, *, polling: bool) -> GrantRecord | None:
         """``record`` if it ends the matter, by its token or by raising what everybody already knows."""
         on = self._on
-        if edits.is_superseded(record, on.marks) or on.store.recovery.pending(on.grant_key):
+        if self._supersedes(record) or on.store.recovery.pending(on.grant_key):
             return None
         now = record.read.store_now(on.clock)
         if want.met_by(record, now) or (polling and record.usable(now, want.refused)):
@@ -113,6 +114,18 @@ class Refresher:
         if record.usable(now, want.refused):
             return record
         raise error
+
+    def _supersedes(self, record: GrantRecord) -> bool:
+        """Whether the connection's refresh token is a new consent.
+
+        That is asked once. The store remembers the latest refresh tokens only, and where rotated ones are written
+        back to the connection, one that a long task began with is forgotten there while the task goes on.
+        """
+        if self._introduced and record.lineage:
+            return False
+        superseded = edits.is_superseded(record, self._on.marks)
+        self._introduced = not superseded
+        return superseded
 
     def _lead(self, seen: GrantRecord, want: Want) -> GrantRecord | None:
         """Refresh if the lease can be had; None when it cannot, or was lost before anything was sent."""
@@ -144,10 +157,11 @@ class Refresher:
     def _take_connection(self, turn: Turn) -> None:
         """Make the record agree with the connection: name, and a refresh token that is new."""
         grant, on = self._on.grant, self._on
-        if isinstance(grant, RefreshToken) and edits.is_superseded(turn.record, on.marks):
+        if isinstance(grant, RefreshToken) and self._supersedes(turn.record):
             turn.apply(edits.supersede(on.marks, grant.refresh_token))
             turn.lost = False
             turn.told(Step.SUPERSEDED)
+        self._introduced = True
         turn.apply(edits.remarked(on.marks))
         turn.apply(edits.named(on.endpoint.conn_id))
 

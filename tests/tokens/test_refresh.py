@@ -12,6 +12,7 @@ from oauth_taskflow.errors import (
 )
 from oauth_taskflow.oauth.outcomes import Granted
 from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.tokens import edits
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.record import GrantRecord
 from oauth_taskflow.tokens.steps import Event, Step
@@ -111,6 +112,22 @@ def test_the_result_of_another_worker_ends_the_wait(store: ClockedStore, clock: 
     )
     rotate_elsewhere(store, under_test.grant_key, clock, "other")
     assert under_test.token().access_token == "at-other"
+
+
+def test_a_long_task_never_brings_back_the_refresh_token_it_began_with(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    endpoint = scripted(grants(clock, "at-1", "rt-1"), grants(clock, "at-3", "rt-3"))
+    under_test = manager(store, endpoint)
+    under_test.token()
+    # Write-back marks each refresh token, and the oldest marks are dropped.
+    marks = [store.cipher.mark(f"written back {number}") for number in range(70)]
+    store.change(stored(store, under_test), lambda r: edits.known(r, *marks))
+    rotate_elsewhere(store, under_test.grant_key, clock, "2")
+    assert store.cipher.mark("seed-token") not in stored(store, under_test).seeds
+    clock.advance(3601)
+    assert under_test.token().access_token == "at-3"
+    assert endpoint.sent == ["seed-token", "rt-2"]
 
 
 def test_a_narrower_scope_is_reported(
