@@ -10,6 +10,8 @@ from urllib.parse import urljoin, urlsplit
 
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.taskflow.base_url import is_safe_endpoint, split_url
+from oauth_taskflow.taskflow.connection_fields import DEVICE_CODE
+from oauth_taskflow.taskflow.consent_settings import read_consent
 from oauth_taskflow.taskflow.settings import (
     ApiKeySettings,
     AuthSettings,
@@ -28,6 +30,11 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TOKEN_HEADER = re.compile(
     rf"(?P<name>{_HEADER_NAME.pattern})(?:\s*:\s*(?:(?P<scheme>\S+) +)?\{{token\}})?"
 )
+# What a person agreed to once goes on as a refresh token; it may live in the token store alone.
+_OF_A_PERSON: Mapping[str, GrantType] = {
+    "authorization_code": "refresh_token",
+    DEVICE_CODE: "refresh_token",
+}
 _LOGIN_FIELDS = {"username": "{login}", "password": "{password}"}
 
 
@@ -89,7 +96,7 @@ def _oauth2(fields: Fields) -> OAuth2Settings:
     values = fields.values
     refresh_token = values.get("refresh_token", "")
     implied = "refresh_token" if refresh_token else "client_credentials"
-    grant: GrantType = values.get("grant_type", implied)
+    grant: GrantType = _OF_A_PERSON.get(named := values.get("grant_type", implied), named)
     client_id = fields.either(fields.login, "login", "client_id")
     if not client_id:
         raise fields.error("The client id is missing", "login", "Put the client id there.")
@@ -110,6 +117,7 @@ def _oauth2(fields: Fields) -> OAuth2Settings:
         token_body=values.get("token_body", "form"),
         token_header=_token_header(fields),
         leeway=values.get("leeway", 60.0),
+        consent=read_consent(fields),
     )
 
 
@@ -131,12 +139,6 @@ def _token_url(fields: Fields) -> str:
 
 
 def _check_grant(fields: Fields, grant: GrantType, refresh_token: str) -> None:
-    if grant == "refresh_token" and not refresh_token:
-        raise fields.error(
-            "The refresh token is missing",
-            "refresh_token",
-            "Add it to extra, or set grant_type to client_credentials.",
-        )
     if grant == "client_credentials" and refresh_token:
         raise fields.error(
             "A refresh token is no part of the client_credentials grant",

@@ -5,7 +5,14 @@ Airflow imports this module for every command it runs, so it imports nothing els
 
 from __future__ import annotations
 
-from airflow.cli.cli_config import ActionCommand, Arg, CLICommand, GroupCommand, lazy_load_command
+from airflow.cli.cli_config import (
+    ARG_OUTPUT,
+    ActionCommand,
+    Arg,
+    CLICommand,
+    GroupCommand,
+    lazy_load_command,
+)
 
 _PULL_ARGUMENTS = (
     Arg(("spec",), help="path of the spec, a YAML file"),
@@ -34,6 +41,76 @@ _PULL_ARGUMENTS = (
     Arg(("--until",), metavar="TIME", help="read incremental endpoints up to this time, not now"),
 )
 
+_CONNECTION = Arg(("conn_id",), help="id of the connection")
+_ONE_OR_ALL = Arg(
+    ("conn_id",), nargs="?", help="id of the connection; without it, all stored grants"
+)
+_LOGIN_ARGUMENTS = (
+    _CONNECTION,
+    Arg(
+        ("--device",),
+        action="store_true",
+        help="show a code to type in on any device (RFC 8628) instead of opening a browser here",
+    ),
+    Arg(
+        ("--paste",),
+        action="store_true",
+        help="for machines without a browser: open the address elsewhere and paste the one it ends at",
+    ),
+    Arg(("--no-browser",), action="store_true", help="print the address only"),
+    Arg(
+        ("--port",),
+        type=int,
+        default=0,
+        help="port of 127.0.0.1 that the browser is sent back to; default: that of redirect_uri, else a free one",
+    ),
+    Arg(
+        ("--timeout",),
+        type=float,
+        default=300.0,
+        help="seconds to wait for the person; default 300",
+    ),
+    ARG_OUTPUT,
+)
+_GRANTS = "oauth_taskflow.taskflow.grant_commands"
+
+_GRANT_COMMANDS = (
+    ActionCommand(
+        name="login",
+        help="Let a person authorize a connection, and store its refresh token",
+        description=(
+            "Opens the authorization page and waits for the answer on a loopback port. Exit status: 0 "
+            "authorized, 1 not, 2 wrong arguments."
+        ),
+        func=lazy_load_command("oauth_taskflow.taskflow.login_command.login"),
+        args=_LOGIN_ARGUMENTS,
+    ),
+    ActionCommand(
+        name="status",
+        help="Show stored grants: state, expiry, last refresh; never a secret",
+        func=lazy_load_command(f"{_GRANTS}.status"),
+        args=(_ONE_OR_ALL, ARG_OUTPUT),
+    ),
+    ActionCommand(
+        name="refresh",
+        help="Fetch a connection's next token now",
+        func=lazy_load_command(f"{_GRANTS}.refresh"),
+        args=(_CONNECTION, ARG_OUTPUT),
+    ),
+    ActionCommand(
+        name="revoke",
+        help="End a connection's grant at the authorization server and here",
+        func=lazy_load_command(f"{_GRANTS}.revoke"),
+        args=(_CONNECTION, ARG_OUTPUT),
+    ),
+    ActionCommand(
+        name="forget",
+        help="Delete a connection's stored tokens here only",
+        func=lazy_load_command(f"{_GRANTS}.forget"),
+        args=(_CONNECTION, ARG_OUTPUT),
+    ),
+)
+
 
 def get_cli_commands() -> list[CLICommand]:
     """The command group ``airflow oauth`` (entry ``cli`` of the provider metadata)."""
@@ -52,6 +129,7 @@ def get_cli_commands() -> list[CLICommand]:
                     func=lazy_load_command("oauth_taskflow.taskflow.pull_command.pull"),
                     args=_PULL_ARGUMENTS,
                 ),
+                *_GRANT_COMMANDS,
             ),
         )
     ]

@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 AUTH_TYPES = ("oauth2", "bearer", "api_key", "basic", "session", "none")
-GRANT_TYPES = ("client_credentials", "refresh_token")
+DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
+GRANT_TYPES = ("client_credentials", "refresh_token", "authorization_code", DEVICE_CODE)
 CLIENT_AUTH = ("client_secret_basic", "client_secret_post", "none")
 
 # Values of the design that later versions act on.
 _PLANNED_GRANTS = frozenset(
     {
-        "authorization_code",
         "password",
-        "urn:ietf:params:oauth:grant-type:device_code",
         "urn:ietf:params:oauth:grant-type:jwt-bearer",
         "urn:ietf:params:oauth:grant-type:token-exchange",
     }
@@ -89,7 +88,50 @@ FIELDS: tuple[ConnectionField, ...] = (
         "refresh_token",
         "secret",
         "Refresh token",
-        "The first refresh token; later ones live in the token store. Editing it starts the grant anew.",
+        "The first refresh token; later ones live in the token store. Editing it starts the grant anew. "
+        "Not needed after airflow oauth login.",
+        _OAUTH2,
+    ),
+    ConnectionField(
+        "authorize_url",
+        "text",
+        "Authorize URL",
+        "The authorization endpoint, for airflow oauth login.",
+        _OAUTH2,
+    ),
+    ConnectionField(
+        "authorize_params",
+        "mapping",
+        "Authorize parameters",
+        'More parameters of the authorization URL, as JSON: {"access_type": "offline"}.',
+        _OAUTH2,
+    ),
+    ConnectionField(
+        "redirect_uri",
+        "text",
+        "Redirect URI",
+        "As registered for the client; default http://127.0.0.1 with a free port and /callback.",
+        _OAUTH2,
+    ),
+    ConnectionField(
+        "par_url",
+        "text",
+        "Pushed request URL",
+        "The pushed authorization request endpoint (RFC 9126); the login then sends its parameters there.",
+        _OAUTH2,
+    ),
+    ConnectionField(
+        "device_url",
+        "text",
+        "Device URL",
+        "The device authorization endpoint (RFC 8628), for airflow oauth login --device.",
+        _OAUTH2,
+    ),
+    ConnectionField(
+        "revoke_url",
+        "text",
+        "Revoke URL",
+        "The revocation endpoint (RFC 7009), for airflow oauth revoke.",
         _OAUTH2,
     ),
     ConnectionField(
@@ -298,9 +340,6 @@ BY_NAME = {field.name: field for field in FIELDS}
 PLANNED = {
     "provider": "Write the provider's token_url instead.",
     "issuer": "Write the token_url instead.",
-    "authorize_url": "Put the refresh token in refresh_token instead.",
-    "device_url": "Put the refresh token in refresh_token instead.",
-    "revoke_url": "Leave it out.",
     "private_key": "Use client_secret_basic or client_secret_post.",
     "private_key_file": "Use client_secret_basic or client_secret_post.",
     "key_id": "Use client_secret_basic or client_secret_post.",

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from oauth_taskflow.taskflow.consent_settings import ConsentSettings
+
 GrantType = Literal["client_credentials", "refresh_token"]
 ClientAuthMethod = Literal["client_secret_basic", "client_secret_post", "none"]
 
@@ -36,6 +38,7 @@ class OAuth2Settings:
     token_body: Literal["form", "json"] = "form"
     token_header: TokenHeader = TokenHeader()
     leeway: float = 60.0
+    consent: ConsentSettings = field(default_factory=ConsentSettings)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from oauth_taskflow.errors import TokenRequestError, TokenUndecryptable
 from oauth_taskflow.oauth.outcomes import Granted
 from oauth_taskflow.tokens import edits, owner
 from oauth_taskflow.tokens.record import GrantRecord, GrantState, Trouble, moved
-from oauth_taskflow.tokens.store import Edit
+from oauth_taskflow.tokens.store import Edit, TokenStore
 from oauth_taskflow.tokens.turn import Setting
 
 _LEASE_SECONDS = 30.0
@@ -78,11 +78,8 @@ class StoredGrant:
         )
 
     def forget(self) -> None:
-        """Delete the record, and what of it waits in recovery files. The authorization server is not told."""
-        recovery = self._on.store.recovery
-        for path, _ in recovery.load(self._on.grant_key):
-            recovery.done(path)
-        self._on.store.forget(self._on.grant_key)
+        """Delete the record; see ``forget_grant``."""
+        forget_grant(self._on.store, self._on.grant_key)
 
     def _drop_unreadable(self) -> None:
         """A record that no key opens stands in the way of a new consent, and is of no other use."""
@@ -99,3 +96,10 @@ class StoredGrant:
         if leased is None:
             return record
         return store.change(record, edits.release(leased.lease, unsent=False))
+
+
+def forget_grant(store: TokenStore, grant_key: str) -> None:
+    """Delete a record, and what of it waits in recovery files. The authorization server is not told."""
+    for path, _ in store.recovery.load(grant_key):
+        store.recovery.done(path)
+    store.forget(grant_key)

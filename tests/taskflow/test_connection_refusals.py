@@ -144,11 +144,6 @@ REFUSALS: dict[str, tuple[Connection, str]] = {
         "The client_credentials grant needs a client secret (RFC 6749 §4.4) in connection 'crm', field 'client_auth'. "
         "Use client_secret_basic or client_secret_post, and put the secret into password.",
     ),
-    "no refresh token": (
-        connection({"grant_type": "refresh_token"}),
-        "The refresh token is missing in connection 'crm', field 'refresh_token'. Add it to extra, or set grant_type "
-        "to client_credentials.",
-    ),
     "needless refresh token": (
         connection({"grant_type": "client_credentials", "refresh_token": "rt"}),
         "A refresh token is no part of the client_credentials grant in connection 'crm', field 'refresh_token'. "

@@ -1,0 +1,77 @@
+"""The part of a connection that serves a person's consent: where it is asked for, and where it is ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from oauth_taskflow.taskflow.base_url import is_safe_endpoint, split_url
+
+if TYPE_CHECKING:
+    from oauth_taskflow.taskflow.auth_settings import Fields
+
+_LOCAL_NAMES = frozenset({"127.0.0.1", "localhost"})
+
+
+@dataclass(frozen=True)
+class ConsentSettings:
+    """Endpoints for ``airflow oauth login`` and ``revoke``; empty ones are not configured.
+
+    ``redirect_uri`` is the one registered for the client; ``params`` are more parameters of the authorization URL.
+    """
+
+    authorize_url: str = ""
+    device_url: str = ""
+    par_url: str = ""
+    revoke_url: str = ""
+    redirect_uri: str = ""
+    params: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def read_consent(fields: Fields) -> ConsentSettings:
+    """The checked keys of a connection.
+
+    Raises:
+        ConnectionConfigError: one is no URL that may be used for this.
+    """
+    values = fields.values
+    urls = {
+        name: _endpoint(fields, name)
+        for name in ("authorize_url", "device_url", "par_url", "revoke_url")
+    }
+    redirect_uri = str(values.get("redirect_uri", ""))
+    if redirect_uri and not _is_redirect_uri(redirect_uri):
+        raise fields.error(
+            "This is neither an https URL nor one of this machine",
+            "redirect_uri",
+            "Write it as registered: http://127.0.0.1:8765/callback, or an https URL (login --paste).",
+        )
+    return ConsentSettings(
+        **urls, redirect_uri=redirect_uri, params=values.get("authorize_params", {})
+    )
+
+
+def _endpoint(fields: Fields, name: str) -> str:
+    url = str(fields.values.get(name, ""))
+    if url and not is_safe_endpoint(url):
+        raise fields.error(
+            "This endpoint is not an https URL",
+            name,
+            "Write it as https://id.example.com/…; plain http is accepted for 127.0.0.1 and [::1].",
+        )
+    return url
+
+
+def _is_redirect_uri(url: str) -> bool:
+    parts = split_url(url)
+    if parts is None or not parts.hostname or parts.query or parts.fragment or "@" in parts.netloc:
+        return False
+    return parts.scheme == "https" or is_local(url)
+
+
+def is_local(redirect_uri: str) -> bool:
+    """Whether the browser brings the answer to this machine, where it can be waited for."""
+    parts = urlsplit(redirect_uri)
+    return parts.scheme == "http" and parts.hostname in _LOCAL_NAMES

@@ -1,0 +1,126 @@
+"""``airflow oauth status``, ``refresh``, ``revoke`` and ``forget``: looking after stored grants."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable
+from functools import partial, wraps
+
+from oauth_taskflow.errors import OAuthTaskflowError, TokenRequestRejected, TokenUndecryptable
+from oauth_taskflow.oauth.revocation import TokenKind
+from oauth_taskflow.oauth.revocation import revoke as revoke_token
+from oauth_taskflow.taskflow.consent_places import ManagedGrant, managed_grant
+from oauth_taskflow.taskflow.grant_status import (
+    Row,
+    exit_with,
+    print_rows,
+    status_row,
+    unreadable_row,
+)
+from oauth_taskflow.taskflow.masking import MaskedTokens, mask
+from oauth_taskflow.taskflow.token_store import fernet_keys, store_url
+from oauth_taskflow.tokens.record import GrantRecord
+from oauth_taskflow.tokens.registry import open_store
+from oauth_taskflow.tokens.stored_grant import forget_grant
+
+Command = Callable[[Namespace], None]
+
+
+def _speaking(command: Command) -> Command:
+    """``command`` whose errors are a sentence and exit status 1."""
+
+    @wraps(command)
+    def run(args: Namespace) -> None:
+        try:
+            command(args)
+        except OAuthTaskflowError as error:
+            exit_with(str(error))
+
+    return run
+
+
+@_speaking
+def status(args: Namespace) -> None:
+    """Show one connection's grant, or all that the store holds."""
+    rows = _all_rows() if args.conn_id is None else [_row(managed_grant(args.conn_id))]
+    print_rows(rows, args.output)
+
+
+def _row(grant: ManagedGrant) -> Row:
+    return {
+        **_stored_row(grant.conn_id, grant.manager.stored.read, grant.manager.grant_key),
+        "conn_id": grant.conn_id,
+    }
+
+
+def _all_rows() -> list[Row]:
+    store = open_store(store_url(), fernet_keys())
+    return [_stored_row(conn_id, partial(store.read, key), key) for conn_id, key in store.grants()]
+
+
+def _stored_row(conn_id: str, read: Callable[[], GrantRecord], grant_key: str) -> Row:
+    try:
+        return status_row(read())
+    except TokenUndecryptable as failure:
+        return unreadable_row(conn_id, grant_key, str(failure))
+
+
+@_speaking
+def refresh(args: Namespace) -> None:
+    """Fetch the next token now, through the same lease as tasks."""
+    grant = managed_grant(args.conn_id)
+    source, record = MaskedTokens(grant.manager), grant.manager.stored.read()
+    if record.token is None:
+        source.token()
+    else:
+        source.refused(record.token.access_token)
+    print_rows([_row(grant)], args.output)
+
+
+@_speaking
+def revoke(args: Namespace) -> None:
+    """End the grant at the authorization server, and here afterwards; a failure leaves it as it is."""
+    grant = managed_grant(args.conn_id)
+    url, record = grant.place("revoke_url"), grant.manager.stored.read()
+    if not _revoke_at(grant, url, record):
+        exit_with(f"Connection {grant.conn_id!r} has no token that could be revoked.")
+    if grant.auth.grant_type == "refresh_token":
+        grant.manager.stored.revoked()
+    else:
+        grant.manager.stored.forget()
+    print_rows([_row(grant)], args.output)
+
+
+def _revoke_at(grant: ManagedGrant, url: str, record: GrantRecord) -> bool:
+    """Whether anything was revoked: refresh tokens first, because they end the access tokens at most servers."""
+    refresh_tokens = [record.refresh_token, *record.alternates]
+    if record.refresh_token is None:
+        refresh_tokens = [grant.auth.refresh_token]
+    wanted: list[tuple[TokenKind, str]] = [("refresh_token", one) for one in refresh_tokens if one]
+    if record.token:
+        wanted.append(("access_token", record.token.access_token))
+    mask(token for _, token in wanted)
+    for number, (kind, token) in enumerate(wanted):
+        _revoke_one(grant, url, kind, token, first=number == 0)
+    return bool(wanted)
+
+
+def _revoke_one(grant: ManagedGrant, url: str, kind: TokenKind, token: str, *, first: bool) -> None:
+    try:
+        revoke_token(grant.endpoint, url, token, kind, grant.options)
+    except TokenRequestRejected as refusal:
+        # RFC 7009 §2.2.1: many servers revoke refresh tokens only; the access token then ends by itself.
+        if first or refusal.error != "unsupported_token_type":
+            raise
+
+
+@_speaking
+def forget(args: Namespace) -> None:
+    """Delete what is stored for a connection, which need not exist any more. The authorization server is not told."""
+    store = open_store(store_url(), fernet_keys())
+    keys = [key for conn_id, key in store.grants() if conn_id == args.conn_id]
+    if not keys:
+        exit_with(f"Nothing is stored for connection {args.conn_id!r}.")
+    for key in keys:
+        forget_grant(store, key)
+    print_rows([{"conn_id": args.conn_id, "forgotten": len(keys)}], args.output)

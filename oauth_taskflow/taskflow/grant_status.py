@@ -1,0 +1,101 @@
+"""What ``airflow oauth`` shows of a stored grant; never a secret."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import NoReturn
+
+from oauth_taskflow.clock import SYSTEM_CLOCK
+from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.tokens.record import GrantRecord, GrantState
+
+Row = dict[str, str | int | None]
+# Where servers say how long the refresh token lives, in seconds from the answer; 0 means without end (Keycloak).
+_REFRESH_LIFETIMES = (
+    "refresh_token_expires_in",
+    "refresh_expires_in",
+    "x_refresh_token_expires_in",
+)
+_LONGEST_PROBLEM = 200
+
+
+def status_row(record: GrantRecord) -> Row:
+    """One grant as a row of text. Instants are UTC."""
+    token = record.local_token()
+    problem = record.trouble.error(record.read.store).what if record.trouble else None
+    return {
+        "conn_id": record.conn_id,
+        "state": _state(record, token),
+        "expires_at": _instant(token.expires_at) if token else None,
+        "refreshed_at": _instant(token.obtained_at) if token else None,
+        "version": record.version,
+        "consent_due": _consent_due(record, token),
+        "problem": problem[:_LONGEST_PROBLEM] if problem else None,
+        "grant": record.grant_key[:12],
+    }
+
+
+def unreadable_row(conn_id: str, grant_key: str, problem: str) -> Row:
+    """The row of a record that no key opens."""
+    unknown = dict.fromkeys(("expires_at", "refreshed_at", "version", "consent_due"))
+    return {
+        "conn_id": conn_id,
+        "state": "unreadable",
+        **unknown,
+        "problem": problem[:_LONGEST_PROBLEM],
+        "grant": grant_key[:12],
+    }
+
+
+def _state(record: GrantRecord, token: Token | None) -> str:
+    if record.state is not GrantState.ACTIVE:
+        return str(record.state.value)
+    if token is None:
+        return "not_yet_used"
+    return token.state(SYSTEM_CLOCK.now(), 0.0).value
+
+
+def _consent_due(record: GrantRecord, token: Token | None) -> str | None:
+    """When a person must agree again, as far as the server said."""
+    if record.state in {GrantState.NEEDS_CONSENT, GrantState.REVOKED}:
+        return "now"
+    if token is None:
+        return None
+    for name in _REFRESH_LIFETIMES:
+        seconds = _seconds(token.extras.get(name))
+        if seconds:
+            return _instant(token.obtained_at + seconds)
+    return None
+
+
+def _seconds(value: object) -> float:
+    try:
+        number = float(value) if isinstance(value, int | float | str) else 0.0
+    except ValueError:
+        return 0.0
+    return number if math.isfinite(number) and 0 < number < 1e10 else 0.0
+
+
+def _instant(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    moment = datetime.fromtimestamp(seconds, timezone.utc)
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def print_rows(rows: Sequence[Row], output: str) -> None:
+    """Print as other Airflow commands do: ``table``, ``json``, ``yaml`` or ``plain``."""
+    from airflow.cli.simple_table import AirflowConsole  # noqa: PLC0415 - only to print
+
+    blank = "-" if output in {"table", "plain"} else None
+    shown = [{name: blank if v is None else v for name, v in row.items()} for row in rows]
+    AirflowConsole().print_as(shown, output)
+
+
+def exit_with(message: str, status: int = 1) -> NoReturn:
+    """End the command with ``message`` on standard error."""
+    print(message, file=sys.stderr)  # noqa: T201 - this is a command line
+    raise SystemExit(status)

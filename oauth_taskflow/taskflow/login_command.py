@@ -1,0 +1,72 @@
+"""``airflow oauth login``: a person agrees once, and tasks have a grant from then on."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+
+from oauth_taskflow.errors import OAuthTaskflowError
+from oauth_taskflow.oauth.outcomes import Granted
+from oauth_taskflow.taskflow.consent_places import ManagedGrant, managed_grant
+from oauth_taskflow.taskflow.grant_status import exit_with, print_rows, status_row
+from oauth_taskflow.taskflow.login_flow import (
+    LoginOptions,
+    log_in_by_browser,
+    log_in_by_device,
+    log_in_by_paste,
+)
+
+_LONGEST_WAIT = 600.0  # an attempt's state is good for ten minutes
+
+
+def login(args: Namespace) -> None:
+    """Run the command. Airflow's CLI calls it with the parsed arguments.
+
+    Raises:
+        SystemExit: with 1 when there is no grant in the end, 2 for wrong arguments.
+    """
+    if not 0 < args.timeout <= _LONGEST_WAIT:
+        exit_with(f"--timeout takes 1 to {_LONGEST_WAIT:.0f} seconds.", 2)
+    try:
+        grant = managed_grant(args.conn_id)
+        _check_kind(grant)
+        granted = _authorize(grant, args)
+        record = grant.manager.stored.consented(granted)
+        _warn(grant, granted)
+    except OAuthTaskflowError as error:
+        exit_with(str(error))
+    print_rows([status_row(record)], args.output)
+
+
+def _check_kind(grant: ManagedGrant) -> None:
+    if grant.auth.grant_type != "refresh_token":
+        raise grant.error(
+            f"With the grant {grant.auth.grant_type} no person is asked",
+            "grant_type",
+            "Set it to authorization_code to let a person agree.",
+        )
+
+
+def _authorize(grant: ManagedGrant, args: Namespace) -> Granted:
+    options = LoginOptions(port=args.port, timeout=args.timeout, browser=not args.no_browser)
+    if args.device:
+        return log_in_by_device(grant, say)
+    if args.paste:
+        return log_in_by_paste(grant, options, say, input)
+    return log_in_by_browser(grant, options, say)
+
+
+def _warn(grant: ManagedGrant, granted: Granted) -> None:
+    if granted.missing_scope:
+        say(f"The server granted less than was asked for: {' '.join(granted.missing_scope)}")
+    if granted.refresh_token is None:
+        say(
+            "The server gave no refresh token: tasks fail when this access token ends. Many servers want the scope "
+            "offline_access, or authorize_params such as access_type=offline."
+        )
+    say(f"Connection {grant.conn_id!r} is authorized.")
+
+
+def say(text: str) -> None:
+    """Tell the person; standard output is for the result."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is a command line

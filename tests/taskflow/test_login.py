@@ -1,0 +1,347 @@
+"""``airflow oauth login`` as a person runs it: real server, real callbacks, one real browser."""
+
+from __future__ import annotations
+
+import builtins
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import webbrowser
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+
+from oauth_taskflow.taskflow import masking
+from oauth_taskflow.taskflow.grant_commands import status
+from oauth_taskflow.taskflow.login_command import login
+from oauth_taskflow.taskflow.sessions import open_session
+from oauth_taskflow.testing import OAuthTestServer
+from tests.taskflow.conftest import SetConnection
+
+Connect = Callable[..., str]
+
+
+@pytest.fixture(autouse=True)
+def _own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE", f"sqlite:///{tmp_path}/tokens.db")
+    monkeypatch.delenv("BROWSER", raising=False)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+
+
+@pytest.fixture
+def connect(oauth_server: OAuthTestServer, set_connection: SetConnection) -> Connect:
+    """``connect(par_url=...)`` makes the connection ``crm`` for a person to authorize."""
+
+    def connect(**overrides: Any) -> str:
+        place = oauth_server.base_url
+        known = {
+            "grant_type": "authorization_code",
+            "authorize_url": f"{place}/oauth/authorize",
+            "device_url": f"{place}/oauth/device",
+        }
+        return set_connection("crm", oauth_server.connection(**{**known, **overrides}))
+
+    return connect
+
+
+@pytest.fixture
+def browser(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A browser that follows redirects; the addresses that it was sent to. (Python asks for one once per process.)"""
+    monkeypatch.setenv("BROWSER", "any")
+    opened: list[str] = []
+
+    def visit(url: str) -> bool:
+        opened.append(url)
+        requests.get(url, timeout=5)
+        return True
+
+    monkeypatch.setattr(webbrowser, "open", visit)
+    return opened
+
+
+def arguments(**given: Any) -> Namespace:
+    nothing = {"device": False, "paste": False, "no_browser": False, "port": 0, "timeout": 20.0}
+    return Namespace(**{"conn_id": "crm", "output": "json", **nothing, **given})
+
+
+def shown(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    (row,) = json.loads(capsys.readouterr().out)
+    assert isinstance(row, dict)
+    return row
+
+
+def refused(capsys: pytest.CaptureFixture[str], **given: Any) -> str:
+    with pytest.raises(SystemExit) as caught:
+        login(arguments(**given))
+    assert caught.value.code in {1, 2}
+    return capsys.readouterr().err
+
+
+def call_api(conn_id: str = "crm") -> int:
+    with open_session(conn_id) as session:
+        return session.get("/page/airports").status_code
+
+
+def test_a_person_agrees_and_tasks_have_a_grant(
+    connect: Connect,
+    oauth_server: OAuthTestServer,
+    browser: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    connect()
+    login(arguments())
+    row = shown(capsys)
+    assert (row["conn_id"], row["state"], row["version"]) == ("crm", "fresh", "1")
+    assert call_api() == 200
+    assert oauth_server.counters.token_requests == 1
+    (url,) = browser
+    redirect = parse_qs(urlsplit(url).query)["redirect_uri"][0]
+    assert urlsplit(redirect).hostname == "127.0.0.1"
+
+
+def test_the_grant_goes_on_by_refreshing_and_rotating(
+    connect: Connect, oauth_server: OAuthTestServer, browser: list[str]
+) -> None:
+    connect()
+    login(arguments())
+    for _ in range(2):
+        oauth_server.revoke_access_tokens()
+        assert call_api() == 200
+    assert oauth_server.counters.refreshes == 2
+    assert oauth_server.counters.reuse_detected == 0
+
+
+def test_what_the_connection_held_before_does_not_come_back(
+    connect: Connect, oauth_server: OAuthTestServer, browser: list[str]
+) -> None:
+    connect(refresh_token="spent-long-ago")
+    login(arguments())
+    oauth_server.revoke_access_tokens()
+    assert call_api() == 200
+    sent = [call.form.get("refresh_token") for call in oauth_server.requests]
+    assert "spent-long-ago" not in sent
+
+
+def test_without_a_login_the_task_names_the_command(connect: Connect) -> None:
+    connect()
+    with pytest.raises(Exception, match="airflow oauth login crm"):
+        call_api()
+
+
+def test_the_request_is_pushed_when_the_connection_says_so(
+    connect: Connect, oauth_server: OAuthTestServer, browser: list[str]
+) -> None:
+    oauth_server.desk.par_required = True
+    connect(par_url=f"{oauth_server.base_url}/oauth/par")
+    login(arguments())
+    assert call_api() == 200
+    assert sorted(parse_qs(urlsplit(browser[0]).query)) == ["client_id", "request_uri"]
+
+
+def test_more_parameters_and_a_registered_address_are_sent(
+    connect: Connect, browser: list[str]
+) -> None:
+    connect(authorize_params={"prompt": "consent"}, redirect_uri="http://localhost/cb")
+    login(arguments())
+    query = parse_qs(urlsplit(browser[0]).query)
+    assert query["prompt"] == ["consent"]
+    place = urlsplit(query["redirect_uri"][0])
+    assert (place.hostname, place.path) == ("localhost", "/cb")
+
+
+def test_a_person_who_refuses_leaves_no_grant(
+    connect: Connect,
+    oauth_server: OAuthTestServer,
+    browser: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    connect()
+    oauth_server.desk.decision = "refuse"
+    assert "refused (access_denied)" in refused(capsys)
+    status(Namespace(conn_id="crm", output="json"))
+    assert shown(capsys)["state"] == "empty"
+
+
+def test_nobody_answering_ends_it_in_time(
+    connect: Connect,
+    oauth_server: OAuthTestServer,
+    browser: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    connect()
+    oauth_server.desk.decision = "ignore"
+    assert "No answer came within 0.3 s" in refused(capsys, timeout=0.3)
+
+
+def test_without_a_desktop_the_address_is_only_printed(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connect()
+    monkeypatch.setattr(webbrowser, "open", pytest.fail)
+    text = refused(capsys, timeout=0.2)
+    assert "Open this address and agree:" in text
+    monkeypatch.setenv("DISPLAY", ":0")
+    refused(capsys, timeout=0.2, no_browser=True)
+
+
+def test_secrets_of_the_login_are_masked_and_never_printed(
+    connect: Connect,
+    oauth_server: OAuthTestServer,
+    browser: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    connect()
+    login(arguments())
+    captured = capsys.readouterr()
+    trade = next(call.form for call in oauth_server.requests if call.path == "/oauth/token")
+    secrets = {trade["code"], trade["code_verifier"], *oauth_server.vault.issued()}
+    assert secrets <= set(masking.known_secrets())
+    assert not [one for one in secrets if one in captured.out + captured.err]
+
+
+def test_the_address_is_pasted_where_no_browser_is(
+    connect: Connect,
+    oauth_server: OAuthTestServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    connect(redirect_uri="http://127.0.0.1:9/cb")
+
+    def person() -> str:
+        url = next(word for word in capsys.readouterr().err.split() if word.startswith("http"))
+        return requests.get(url, allow_redirects=False, timeout=5).headers["Location"]
+
+    monkeypatch.setattr(builtins, "input", person)
+    login(arguments(paste=True))
+    assert shown(capsys)["state"] == "fresh"
+    assert call_api() == 200
+
+
+def test_a_pasted_address_of_another_login_is_refused(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connect()
+    for text, reason in (("http://127.0.0.1/?code=a&state=b\n", "its state"), ("", "No address")):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+        assert reason in refused(capsys, paste=True)
+
+
+def test_a_code_is_entered_on_another_device(
+    connect: Connect, oauth_server: OAuthTestServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connect()
+    oauth_server.desk.device_interval = 0.1
+    asked = threading.Event()
+
+    def person() -> None:
+        while not oauth_server.desk.devices:
+            asked.wait(0.01)
+        (device,) = oauth_server.desk.devices.values()
+        requests.get(f"{oauth_server.base_url}/device?user_code={device.user_code}", timeout=5)
+
+    thread = threading.Thread(target=person)
+    thread.start()
+    login(arguments(device=True))
+    thread.join()
+    captured = capsys.readouterr()
+    ((device_code, device),) = oauth_server.desk.devices.items()
+    assert device.user_code in captured.err
+    assert device_code not in captured.err
+    assert call_api() == 200
+
+
+def test_without_a_refresh_token_the_person_is_warned(
+    connect: Connect,
+    oauth_server: OAuthTestServer,
+    browser: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    body = '{"access_token": "only-this-one", "token_type": "Bearer", "scope": "airports.write"}'
+    oauth_server.fault("/oauth/token", status=200, body=body)
+    connect()
+    login(arguments())
+    text = capsys.readouterr().err
+    assert "The server gave no refresh token" in text
+    assert "less than was asked for: airports.read" in text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        (({"grant_type": "client_credentials"}, {}), "no person is asked"),
+        (({"authorize_url": None}, {}), "'authorize_url'. Put its URL into extra."),
+        (({"device_url": None}, {"device": True}), "'device_url'. Put its URL into extra."),
+        (({"redirect_uri": "https://app.example/cb"}, {}), "Run: airflow oauth login crm --paste"),
+        (({"authorize_url": "http://id.example/a"}, {}), "not an https URL"),
+        (({"redirect_uri": "http://evil.example/cb"}, {}), "neither an https URL nor one of this"),
+        (({"redirect_uri": "http://127.0.0.1/cb?x=1"}, {}), "neither an https URL nor one of this"),
+        (({"auth_type": "bearer", "token_url": None}, {}), "keep no grant"),
+        (({}, {"timeout": 601.0}), "--timeout takes 1 to 600 seconds."),
+    ],
+)
+def test_what_cannot_work_is_said_at_once(
+    connect: Connect,
+    oauth_server: OAuthTestServer,
+    capsys: pytest.CaptureFixture[str],
+    wrong: tuple[dict[str, Any], dict[str, Any]],
+    reason: str,
+) -> None:
+    extra, given = wrong
+    if extra.get("auth_type") == "bearer":
+        nothing = dict.fromkeys(("grant_type", "authorize_url", "device_url", "scope"))
+        extra = {**nothing, **extra}
+    connect(**extra)
+    assert reason in refused(capsys, **given)
+    assert oauth_server.requests == []
+
+
+def test_a_taken_port_is_named(connect: Connect, capsys: pytest.CaptureFixture[str]) -> None:
+    from oauth_taskflow.oauth.loopback import LoopbackListener  # noqa: PLC0415 - only here
+
+    connect()
+    with LoopbackListener(bool) as other:
+        port = int(other.authority.partition(":")[2])
+        text = refused(capsys, port=port)
+    assert f"Port {port} of 127.0.0.1 cannot be listened on" in text
+    assert "--port" in text
+
+
+@pytest.mark.slow
+def test_the_command_line_and_a_real_browser(
+    connect: Connect, oauth_server: OAuthTestServer, airflow_home: Path, tmp_path: Path
+) -> None:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None and os.environ.get("CI") != "true":
+        pytest.skip("no chromium: install it with apt-get install chromium")
+    assert chromium is not None, "CI installs chromium"
+    connect()
+    script = tmp_path / "browser"
+    script.write_text(
+        f"#!/bin/sh\nexec {chromium} --headless --no-sandbox --disable-gpu --disable-dev-shm-usage "
+        f'--user-data-dir={tmp_path}/profile --dump-dom "$1" > {tmp_path}/page.html 2>/dev/null\n'
+    )
+    script.chmod(0o755)
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "airflow"), "oauth", "login", "crm", "--output", "json"],
+        env={**os.environ, "BROWSER": str(script)},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout[done.stdout.index("[") :])[0]["state"] == "fresh"
+    assert "Answer received" in (tmp_path / "page.html").read_text()
+    assert call_api() == 200
+    secrets = oauth_server.vault.issued()
+    assert not [one for one in secrets if one in done.stdout + done.stderr]
