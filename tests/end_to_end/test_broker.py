@@ -20,7 +20,7 @@ import json, os, time
 from airflow.sdk import BaseHook, Connection, dag, task
 from oauth_taskflow import OAuthSession, oauth_task
 
-FOLDER = Path({folder!r})
+PROBE = {folder!r} + "/probe"
 
 @dag(schedule=None)
 def brokered():
@@ -50,7 +50,8 @@ def brokered():
         seen = [found[0].as_dict() if hasattr(found[0], "as_dict") else repr(found[0])]
         seen += [f"{{c.login}} {{c.password}} {{c.extra}} {{c.get_uri()}}" for c in found]
         seen += raw + [repr(dict(os.environ))]
-        (FOLDER / "probe").write_text(json.dumps(seen, default=repr))
+        with open(PROBE, "w") as file:
+            json.dump(seen, file, default=repr)
 
     read.expand(number=[0, 1, 2])
     wrapped()
