@@ -117,8 +117,20 @@ def _oauth2(fields: Fields) -> OAuth2Settings:
         token_body=values.get("token_body", "form"),
         token_header=_token_header(fields),
         leeway=values.get("leeway", 60.0),
+        write_back=_write_back(fields, grant),
         consent=read_consent(fields),
     )
+
+
+def _write_back(fields: Fields, grant: str) -> bool:
+    wanted = fields.values.get("write_back", False)
+    if not isinstance(wanted, bool):
+        raise fields.error("It is neither true nor false", "write_back", "Write true or false.")
+    if wanted and grant != "refresh_token":
+        raise fields.error(
+            f"The {grant} grant has no refresh token to write back", "write_back", "Leave it out."
+        )
+    return wanted
 
 
 def _token_url(fields: Fields) -> str:

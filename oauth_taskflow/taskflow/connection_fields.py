@@ -193,6 +193,13 @@ FIELDS: tuple[ConnectionField, ...] = (
         in_form=False,
     ),
     ConnectionField(
+        "write_back",
+        "verify",
+        "Write back",
+        "true: rotated refresh tokens are copied into this connection; default false.",
+        _OAUTH2,
+    ),
+    ConnectionField(
         "leeway",
         "number",
         "Leeway",
@@ -348,7 +355,6 @@ PLANNED = {
     "username": "Leave it out.",
     "dpop": "Leave it out.",
     "srv_lookup": "Write the host and port that the record names.",
-    "write_back": "Leave it out; the token store keeps rotated tokens.",
 }
 # What HttpHook takes out of extra for itself; an ``http`` connection may hold these.
 HTTP_HOOK_NAMES = {"proxy": "proxies", "verify_ssl": "verify"}

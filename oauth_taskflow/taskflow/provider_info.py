@@ -67,5 +67,15 @@ def _config() -> dict[str, Any]:
                 "example": "postgresql+psycopg://airflow@db.example.com/oauth_tokens",
                 "default": "",
             },
+            "write_back_conn_id": {
+                "description": (
+                    "Connection to Airflow's own REST API (auth_type session), through which a task writes rotated refresh "
+                    "tokens back to connections with write_back. Not needed in broker mode."
+                ),
+                "version_added": "0.2.0",
+                "type": "string",
+                "example": "airflow_api",
+                "default": "",
+            },
         },
     }

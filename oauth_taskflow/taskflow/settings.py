@@ -38,6 +38,7 @@ class OAuth2Settings:
     token_body: Literal["form", "json"] = "form"
     token_header: TokenHeader = TokenHeader()
     leeway: float = 60.0
+    write_back: bool = False
     consent: ConsentSettings = field(default_factory=ConsentSettings)
 
 

@@ -6,12 +6,14 @@ from oauth_taskflow.api.login import Login, LoginSource
 from oauth_taskflow.oauth.client_auth import Client
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, RefreshToken
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint, TransportOptions
+from oauth_taskflow.taskflow import write_back
 from oauth_taskflow.taskflow.refresh_count import observe
 from oauth_taskflow.taskflow.settings import ConnectionSettings, LoginSettings, OAuth2Settings
 from oauth_taskflow.taskflow.token_store import fernet_keys, refuse_local_rotation, store_url
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.registry import manager_for, open_store
+from oauth_taskflow.tokens.steps import Event
 
 
 def oauth2_source(
@@ -28,13 +30,20 @@ def oauth2_source(
     url = store_url()
     if auth.grant_type == "refresh_token" and not brokered:
         refuse_local_rotation(settings.conn_id, url)
+    store = open_store(url, fernet_keys())
+    write_back.want(settings.conn_id, store if auth.write_back else None)
     return manager_for(
-        open_store(url, fernet_keys()),
+        store,
         token_endpoint(settings, auth),
         grant(auth),
         options=ManagerOptions(leeway=auth.leeway),
-        observer=observe,
+        observer=_observe,
     )
+
+
+def _observe(event: Event) -> None:
+    observe(event)
+    write_back.observe(event)
 
 
 def token_endpoint(settings: ConnectionSettings, auth: OAuth2Settings) -> TokenEndpoint:

@@ -1,0 +1,153 @@
+"""Copies a rotated refresh token into its Airflow connection (``write_back: true``).
+
+The token store is what counts; the copy is for people who look after connections, and for the day the store is lost.
+Where the metadata database is within reach (the broker, scripts) it is written there. A task goes through Airflow's
+REST API, as the user of the connection that ``[oauth_taskflow] write_back_conn_id`` names.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from oauth_taskflow.errors import ConnectionConfigError, OAuthTaskflowError
+from oauth_taskflow.taskflow.connection_source import find_connection, in_task
+from oauth_taskflow.tokens import edits
+from oauth_taskflow.tokens.record import GrantRecord
+from oauth_taskflow.tokens.steps import Event, Step
+from oauth_taskflow.tokens.store import TokenStore
+
+_KEY = "refresh_token"
+_log = logging.getLogger(__name__)
+_wanted: dict[str, TokenStore] = {}
+
+
+def want(conn_id: str, store: TokenStore | None) -> None:
+    """Copy refresh tokens of ``conn_id`` out of ``store`` from now on; None ends that."""
+    if store is None:
+        _wanted.pop(conn_id, None)
+    else:
+        _wanted[conn_id] = store
+
+
+def observe(event: Event) -> None:
+    """Write the refresh token back that was just stored; an observer of token managers. Never raises ours."""
+    store = _wanted.get(event.conn_id)
+    if store is None or event.step is not Step.PERSISTED:
+        return
+    try:
+        write_back(event.conn_id, store, event.grant_key)
+    except OAuthTaskflowError as failure:
+        _log.warning("the refresh token was not written back: %s", failure)
+
+
+def write_back(conn_id: str, store: TokenStore, grant_key: str) -> None:
+    """Put the stored refresh token into the connection, unless somebody put another one there.
+
+    Raises:
+        ConnectionConfigError: the connection cannot be written from here.
+        ApiError: Airflow's REST API refused.
+        TokenStoreError: the store failed.
+    """
+    record = store.read(grant_key)
+    if record.refresh_token is None:
+        return
+    mark = store.cipher.mark(record.refresh_token)
+    # Before anybody can read it from the connection: an unseen refresh token there would supersede what is stored.
+    record = store.change(record, lambda current: edits.known(current, mark))
+    copy = _Copy(conn_id, record, store)
+    if in_task():
+        _through_rest_api(copy)
+    else:
+        _into_database(copy)
+
+
+@dataclass(frozen=True)
+class _Copy:
+    """One refresh token on its way into one connection."""
+
+    conn_id: str
+    record: GrantRecord
+    store: TokenStore
+
+    def replaces(self, present: Any) -> bool:
+        """Whether the refresh token that the connection holds is one of this grant's, or none.
+
+        One that was never seen is somebody's new consent; it waits there for the next token request.
+        """
+        if not present or present == self.record.refresh_token:
+            return not present
+        seen = (*self.record.seeds, self.record.lineage)
+        if any(mark in seen for mark in self.store.cipher.marks(str(present))):
+            return True
+        _log.info("connection %r holds a new refresh token; it is left alone", self.conn_id)
+        return False
+
+
+def _into_database(copy: _Copy) -> None:
+    from airflow.models import Connection  # noqa: PLC0415 - the ORM loads here only
+    from airflow.utils.session import create_session  # noqa: PLC0415 - as above
+    from sqlalchemy import select  # noqa: PLC0415 - as above
+
+    # The SDK's Connection cannot be written.
+    wanted = select(Connection).where(Connection.conn_id == copy.conn_id).with_for_update()  # noqa: AIR311
+    with create_session() as session:
+        row = session.scalar(wanted)
+        if row is None:
+            raise ConnectionConfigError(
+                "The connection is not in the metadata database",
+                conn_id=copy.conn_id,
+                field="write_back",
+                hint="A secrets backend or variable cannot be written to: leave write_back out.",
+            )
+        extra = _extra_of(row)
+        if copy.replaces(extra.get(_KEY)):
+            row.set_extra(json.dumps({**extra, _KEY: copy.record.refresh_token}))
+
+
+def _through_rest_api(copy: _Copy) -> None:
+    # What the REST API shows is redacted; only the task's own look-up tells whose refresh token is there.
+    if not copy.replaces(_extra_of(find_connection(copy.conn_id)).get(_KEY)):
+        return
+    with _airflow_session(copy.conn_id) as session:
+        path = f"/api/v2/connections/{quote(copy.conn_id, safe='')}"
+        answer = session.get(path)
+        answer.raise_for_status()
+        shown = answer.json()
+        # Values shown as "***" keep what is stored.
+        extra = {**json.loads(shown.get("extra") or "{}"), _KEY: copy.record.refresh_token}
+        body = {
+            "connection_id": copy.conn_id,
+            "conn_type": shown["conn_type"],
+            "extra": json.dumps(extra),
+        }
+        session.patch(path, params={"update_mask": "extra"}, json=body).raise_for_status()
+
+
+def _airflow_session(conn_id: str) -> Any:
+    """A session for Airflow's own REST API; one quick try, because a token is being waited for."""
+    from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - run time only
+
+    from oauth_taskflow.api.retry import RetryPolicy  # noqa: PLC0415 - rarely needed
+    from oauth_taskflow.taskflow.sessions import open_session  # noqa: PLC0415 - it imports this module
+
+    through = (conf.get("oauth_taskflow", "write_back_conn_id", fallback="") or "").strip()
+    if not through:
+        raise ConnectionConfigError(
+            "A task cannot write connections by itself",
+            conn_id=conn_id,
+            field="write_back",
+            hint="Set [oauth_taskflow] write_back_conn_id to a connection to Airflow's REST API, or use broker mode.",
+        )
+    session = open_session(through)
+    session.retry = RetryPolicy(attempts=1)
+    session.timeout = (3.0, 10.0)
+    return session
+
+
+def _extra_of(connection: Any) -> dict[str, Any]:
+    extra = json.loads(connection.extra or "{}")
+    return extra if isinstance(extra, dict) else {}

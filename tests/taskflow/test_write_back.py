@@ -1,0 +1,185 @@
+"""Rotated refresh tokens in the Airflow connection: which are copied, which are left alone, what is said when it fails."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.taskflow import broker, write_back
+from oauth_taskflow.taskflow.connection_source import load_settings
+from oauth_taskflow.taskflow.sessions import open_session, token_source
+from oauth_taskflow.taskflow.settings import OAuth2Settings
+from oauth_taskflow.testing import OAuthTestServer
+from tests.taskflow.conftest import SetConnection
+from tests.taskflow.connections import connection
+from tests.taskflow.test_secrets_backend import as_airflow_makes_it
+
+
+class StoredConnection:
+    """A connection in Airflow's metadata database."""
+
+    def __init__(self, conn_id: str, fields: dict[str, Any]) -> None:
+        from airflow.models import Connection  # noqa: PLC0415 - Airflow needs its home first
+        from airflow.utils.session import create_session  # noqa: PLC0415 - as above
+
+        self.conn_id, self._session = conn_id, create_session
+        self._class = Connection  # noqa: AIR311 - the ORM's
+        self.delete()
+        text = json.dumps(fields.pop("extra"))
+        with create_session() as session:
+            session.add(Connection(conn_id=conn_id, extra=text, **fields))  # noqa: AIR311 - the ORM's
+
+    def extra(self) -> dict[str, Any]:
+        with self._session() as session:
+            row = session.query(self._class).filter_by(conn_id=self.conn_id).one()
+            return dict(row.extra_dejson)
+
+    def put(self, **extra: Any) -> None:
+        with self._session() as session:
+            row = session.query(self._class).filter_by(conn_id=self.conn_id).one()
+            row.set_extra(json.dumps({**row.extra_dejson, **extra}))
+
+    def delete(self) -> None:
+        with self._session() as session:
+            session.query(self._class).filter_by(conn_id=self.conn_id).delete()
+
+
+@pytest.fixture
+def stored(airflow_home: Path, oauth_server: OAuthTestServer) -> Iterator[StoredConnection]:
+    """``copied``: a rotating grant whose refresh tokens are written back."""
+    assert airflow_home.is_dir()
+    seed = oauth_server.issue_refresh_token()
+    found = StoredConnection("copied", oauth_server.connection(refresh_token=seed, write_back=True))
+    yield found
+    found.delete()
+    broker._sources.clear()
+
+
+def is_live(server: OAuthTestServer, refresh_token: str) -> bool:
+    family = server.vault.family(refresh_token)
+    return family is not None and refresh_token in family.live
+
+
+def test_each_rotated_refresh_token_is_written_into_the_metadata_database(
+    stored: StoredConnection, oauth_server: OAuthTestServer
+) -> None:
+    before = stored.extra()
+    with open_session("copied") as session:
+        for _ in range(3):
+            session.get("/countries").raise_for_status()
+            oauth_server.revoke_access_tokens()
+    after = stored.extra()
+    assert oauth_server.counters.refreshes == 3
+    assert is_live(oauth_server, after["refresh_token"])
+    assert {**after, "refresh_token": ""} == {**before, "refresh_token": ""}
+
+
+def test_a_written_back_token_is_no_new_consent_for_anybody(
+    stored: StoredConnection, oauth_server: OAuthTestServer
+) -> None:
+    old = open_session("copied")
+    old.get("/countries").raise_for_status()
+    for number in range(4):
+        # The worker from the beginning, and one that reads the connection only now: each in turn has to refresh.
+        with open_session("copied") as late:
+            oauth_server.revoke_access_tokens()
+            for session in (old, late) if number % 2 else (late, old):
+                session.get("/countries").raise_for_status()
+    old.close()
+    assert oauth_server.counters.refreshes == 5
+    assert oauth_server.counters.reuse_detected == 0
+    assert is_live(oauth_server, stored.extra()["refresh_token"])
+
+
+def test_a_refresh_token_that_somebody_put_in_is_left_alone_and_used_next(
+    stored: StoredConnection, oauth_server: OAuthTestServer
+) -> None:
+    with open_session("copied") as session:
+        session.get("/countries").raise_for_status()
+        consent = oauth_server.issue_refresh_token()
+        stored.put(refresh_token=consent)
+        oauth_server.revoke_access_tokens()
+        session.get("/countries").raise_for_status()
+    assert stored.extra()["refresh_token"] == consent
+    with open_session("copied") as session:
+        session.get("/countries").raise_for_status()
+    assert not is_live(oauth_server, consent)
+    assert is_live(oauth_server, stored.extra()["refresh_token"])
+
+
+def test_the_broker_writes_back_too(
+    stored: StoredConnection, oauth_server: OAuthTestServer
+) -> None:
+    before = stored.extra()["refresh_token"]
+    found = as_airflow_makes_it().get_connection("copied")
+    assert found.password in oauth_server.vault.issued()
+    after = stored.extra()["refresh_token"]
+    assert after != before
+    assert is_live(oauth_server, after)
+    assert after not in str(found.extra)
+
+
+def test_a_connection_that_cannot_be_written_is_named_and_the_token_used(
+    airflow_home: Path,
+    oauth_server: OAuthTestServer,
+    set_connection: SetConnection,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert airflow_home.is_dir()
+    seed = oauth_server.issue_refresh_token()
+    set_connection("variable", oauth_server.connection(refresh_token=seed, write_back="true"))
+    with open_session("variable") as session:
+        assert session.get("/countries").status_code == 200
+    assert (
+        "the refresh token was not written back: The connection is not in the metadata database in connection "
+        "'variable', field 'write_back'. A secrets backend or variable cannot be written to: leave write_back out."
+    ) in caplog.messages
+
+
+def test_a_task_needs_a_connection_to_the_rest_api(
+    stored: StoredConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert stored.conn_id == "copied"
+    with pytest.raises(ConnectionConfigError) as caught:
+        write_back._airflow_session("crm")
+    assert str(caught.value) == (
+        "A task cannot write connections by itself in connection 'crm', field 'write_back'. Set [oauth_taskflow] "
+        "write_back_conn_id to a connection to Airflow's REST API, or use broker mode."
+    )
+    monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__WRITE_BACK_CONN_ID", "copied")
+    with write_back._airflow_session("crm") as session:
+        assert (session.conn_id, session.retry.attempts) == ("copied", 1)
+
+
+def test_without_write_back_nothing_is_copied(
+    stored: StoredConnection, oauth_server: OAuthTestServer
+) -> None:
+    stored.put(write_back=False)
+    before = stored.extra()
+    source = token_source(load_settings("copied"))
+    assert source is not None
+    source.token()
+    assert oauth_server.counters.refreshes == 1
+    assert stored.extra() == before
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ({"write_back": "perhaps", "refresh_token": "r"}, "It is neither true nor false"),
+        ({"write_back": True}, "The client_credentials grant has no refresh token to write back"),
+    ],
+)
+def test_write_back_that_makes_no_sense_is_refused(extra: dict[str, Any], message: str) -> None:
+    from oauth_taskflow.taskflow.connection import parse_connection  # noqa: PLC0415 - beside its test
+
+    with pytest.raises(ConnectionConfigError, match=f"^{message} in connection 'crm', field"):
+        parse_connection(connection(extra))
+    auth = parse_connection(connection({**extra, "write_back": "false"})).auth
+    assert isinstance(auth, OAuth2Settings)
+    assert not auth.write_back
