@@ -16,6 +16,8 @@ if TYPE_CHECKING:  # type checkers see the names themselves; at run time __getat
     from oauth_taskflow.taskflow.decorator import oauth_task
     from oauth_taskflow.taskflow.factory import build_dag, endpoint_tasks
     from oauth_taskflow.taskflow.hook import OAuth2Hook
+    from oauth_taskflow.taskflow.http_operator import OAuth2HttpOperator
+    from oauth_taskflow.taskflow.http_sensor import OAuth2HttpSensor
     from oauth_taskflow.taskflow.load import load_specs
     from oauth_taskflow.taskflow.retry_policy import OAuthRetryPolicy
 
@@ -25,6 +27,8 @@ _EXPORTS = {
     "AsyncOAuthSession": "oauth_taskflow.api.async_session",
     "OAuth2Auth": "oauth_taskflow.api.auth",
     "OAuth2Hook": "oauth_taskflow.taskflow.hook",
+    "OAuth2HttpOperator": "oauth_taskflow.taskflow.http_operator",
+    "OAuth2HttpSensor": "oauth_taskflow.taskflow.http_sensor",
     "OAuthRetryPolicy": "oauth_taskflow.taskflow.retry_policy",
     "OAuthSession": "oauth_taskflow.api.session",
     "build_dag": "oauth_taskflow.taskflow.factory",
@@ -37,6 +41,8 @@ __all__ = [
     "AsyncOAuthSession",
     "OAuth2Auth",
     "OAuth2Hook",
+    "OAuth2HttpOperator",
+    "OAuth2HttpSensor",
     "OAuthRetryPolicy",
     "OAuthSession",
     "build_dag",

@@ -32,6 +32,8 @@ PUBLIC = [
     "AsyncOAuthSession",
     "OAuth2Auth",
     "OAuth2Hook",
+    "OAuth2HttpOperator",
+    "OAuth2HttpSensor",
     "OAuthRetryPolicy",
     "OAuthSession",
     "build_dag",

@@ -8,7 +8,7 @@ from oauth_taskflow.api.async_session import AsyncOAuthSession
 from oauth_taskflow.api.auth import Credentials
 from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.masking import mask
-from oauth_taskflow.taskflow.sessions import _auth
+from oauth_taskflow.taskflow.sessions import credentials_for
 from oauth_taskflow.taskflow.settings import ConnectionSettings
 
 
@@ -33,7 +33,7 @@ def async_session_for(settings: ConnectionSettings) -> AsyncOAuthSession:
         TokenStoreError: tokens cannot be kept safely.
     """
     mask(settings.secrets)
-    credentials = _auth(settings)
+    credentials = credentials_for(settings)
     assert isinstance(credentials, Credentials)
     return AsyncOAuthSession(
         settings.base_url,

@@ -14,7 +14,7 @@ from oauth_taskflow.taskflow.facade import by_keyword, injected_names, make_faca
 from oauth_taskflow.taskflow.retry_policy import (
     HAS_RETRY_POLICIES,
     OAuthRetryPolicy,
-    fail_fast,
+    failing_fast,
 )
 
 if TYPE_CHECKING:
@@ -77,16 +77,11 @@ class OAuthDecoratedOperator(_PythonDecoratedOperator):
             OAuthTaskflowError: typed errors of connection, token and API; ``.retryable`` tells Airflow.
             ResultRefused: the function returned or pushed a session or a token.
         """
-        try:
+        with failing_fast():
             if self.is_async:  # on an event loop, by way of aexecute
                 return super().execute(context)
             with self._sessions(context):
                 return super().execute(context)
-        except Exception as error:
-            raised = fail_fast(error)
-            if raised is error:
-                raise
-            raise raised from error
 
     def execute_callable(self) -> Any:
         """Call the function and look at what it returns, before Airflow logs it. Called by ``execute``."""

@@ -59,7 +59,12 @@ class OAuth2Hook(HttpHook):
         self._base_url_initialized = True
 
     def url_from_endpoint(self, endpoint: str | None) -> str:
-        """The whole URL of ``endpoint``."""
+        """The whole URL of ``endpoint``; one that is whole already, as a next link is, stays as it is.
+
+        The session refuses those of other origins.
+        """
+        if "://" in (endpoint or "").partition("?")[0]:
+            return endpoint or ""
         if not self._base_url_initialized:
             self._use_base_url(load_settings(self.http_conn_id).base_url)
         return super().url_from_endpoint(endpoint)

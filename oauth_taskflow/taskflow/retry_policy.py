@@ -5,6 +5,8 @@ Airflow 3.3 asks a ``RetryPolicy`` after each failure; older releases know ``Air
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -79,3 +81,15 @@ def fail_fast(exception: BaseException) -> BaseException:
     failure = AirflowFailException(str(error))
     failure.__cause__ = exception
     return failure
+
+
+@contextmanager
+def failing_fast() -> Iterator[None]:
+    """Raises what ``fail_fast`` makes of an exception."""
+    try:
+        yield
+    except Exception as error:
+        raised = fail_fast(error)
+        if raised is error:
+            raise
+        raise raised from error

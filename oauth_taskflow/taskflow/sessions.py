@@ -50,7 +50,7 @@ def session_for(settings: ConnectionSettings) -> OAuthSession:
     mask(settings.secrets)
     return OAuthSession(
         settings.base_url,
-        _auth(settings),
+        credentials_for(settings),
         allowed_origins=settings.allowed_origins,
         timeout=settings.timeout,
         headers=settings.api_headers,
@@ -76,7 +76,8 @@ def token_source(settings: ConnectionSettings, *, brokered: bool = False) -> Tok
     return None
 
 
-def _auth(settings: ConnectionSettings) -> AuthBase:
+def credentials_for(settings: ConnectionSettings) -> AuthBase:
+    """What signs the requests to the API of ``settings``; raises as ``session_for`` does."""
     auth = settings.auth
     if isinstance(auth, OAuth2Settings | LoginSettings | BrokeredSettings):
         source = token_source(settings)

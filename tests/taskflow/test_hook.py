@@ -22,6 +22,7 @@ from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.errors import (
     ApiRequestFailed,
     ConnectionConfigError,
+    ForeignOriginRefused,
     OAuthTaskflowError,
     TokenRequestRejected,
 )
@@ -384,3 +385,13 @@ def test_a_dead_refresh_token_is_a_permanent_typed_error(
         hook().run("/countries")
     assert not caught.value.retryable
     assert not any(secret in str(caught.value) for secret in SECRETS)
+
+
+def test_a_whole_url_is_called_inside_the_connections_origins_only(
+    oauth_server: OAuthTestServer, set_connection: SetConnection
+) -> None:
+    set_connection("crm", oauth_server.connection())
+    assert hook().run(f"{oauth_server.base_url}/countries?page=2").status_code == 200
+    assert hook().run("countries?back=http://x").request.url.endswith("/countries?back=http://x")
+    with pytest.raises(ForeignOriginRefused):
+        hook().run("https://evil.test/countries")

@@ -1,0 +1,103 @@
+"""One call of an operator or trigger: its JSON form, which names a connection, and how it is made."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import httpx
+import requests
+
+from oauth_taskflow.api.async_session import AsyncOAuthSession
+from oauth_taskflow.taskflow.async_sessions import async_session_for
+from oauth_taskflow.taskflow.connection_source import load_settings
+from oauth_taskflow.taskflow.settings import ConnectionSettings
+
+
+@dataclass(frozen=True)
+class HttpCall:
+    """A call as ``HttpOperator`` describes it; the secrets stay in the connection ``http_conn_id``.
+
+    ``data`` is the query of a GET and the body of other methods. ``extra_options``: ``timeout`` (seconds),
+    ``allow_redirects``, ``check_response``, ``verify``, ``cert``, ``proxies``; ``request_kwargs`` are those of
+    ``requests.Request``, such as ``json``.
+    """
+
+    http_conn_id: str
+    method: str = "GET"
+    endpoint: str | None = None
+    data: dict[str, Any] | str | None = None
+    headers: dict[str, str] | None = None
+    extra_options: dict[str, Any] = field(default_factory=dict)
+    request_kwargs: dict[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields by name."""
+        return asdict(self)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[OpenCall]:
+        """The call with a session for its connection and options.
+
+        Raises:
+            ConnectionConfigError: the connection is missing or wrong.
+            TokenStoreError: tokens cannot be kept safely.
+        """
+        open_call = await asyncio.to_thread(self._open)
+        async with open_call.session:
+            yield open_call
+
+    def _open(self) -> OpenCall:
+        settings = load_settings(self.http_conn_id)
+        options = {**settings.http_options, **self.extra_options}
+        return OpenCall(self, async_session_for(_with_options(settings, options)), options)
+
+
+@dataclass(frozen=True)
+class OpenCall:
+    """A call that can be made, once or again and again."""
+
+    call: HttpCall
+    session: AsyncOAuthSession
+    options: Mapping[str, Any]
+
+    @property
+    def checks_status(self) -> bool:
+        """Whether an error status is an error."""
+        return bool(self.options.get("check_response", True))
+
+    async def send(self) -> httpx.Response:
+        """The answer, whatever its status.
+
+        Raises:
+            ApiError: no answer after all tries, or a foreign URL.
+            TokenRequestError: no token could be had.
+        """
+        call, session = self.call, self.session
+        method = call.method.upper()
+        place = {"GET": "params", "HEAD": None}.get(method, "data")
+        asked = requests.Request(
+            method,
+            session.resolve(call.endpoint or ""),
+            headers=call.headers,
+            **({place: call.data} if place and call.data else {}),
+            **call.request_kwargs,
+        )
+        request = session.outgoing(asked, self.options.get("timeout"))
+        return await session.send(
+            request, follow_redirects=self.options.get("allow_redirects", True)
+        )
+
+
+def _with_options(settings: ConnectionSettings, options: Mapping[str, Any]) -> ConnectionSettings:
+    """``settings`` with the options of ``HttpHook`` that concern the transport."""
+    cert = options.get("cert", settings.cert)
+    return replace(
+        settings,
+        verify=options.get("verify", options.get("verify_ssl", settings.verify)),
+        cert=tuple(cert) if isinstance(cert, list) else cert,
+        proxies={**settings.proxies, **(options.get("proxies") or options.get("proxy") or {})},
+    )

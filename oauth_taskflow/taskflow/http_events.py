@@ -1,0 +1,91 @@
+"""What a trigger tells its task: an answer or a typed error, as JSON that Airflow stores in its database."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import httpx
+from requests.structures import CaseInsensitiveDict
+
+from oauth_taskflow import errors
+from oauth_taskflow.api.failures import ApiResponse
+from oauth_taskflow.errors import OAuthTaskflowError
+from oauth_taskflow.redaction import redact_text
+from oauth_taskflow.taskflow.masking import known_secrets
+from oauth_taskflow.taskflow.xcom_guard import refuse_secrets
+
+Event = dict[str, Any]
+
+# Of the answer's headers, those that log in again.
+_LEFT_OUT = frozenset({"set-cookie", "set-cookie2"})
+_SHORTEST_SECRET = 8
+
+
+def answered(response: httpx.Response) -> Event:
+    """The event for ``response``, without its cookies and without an API key in its URL.
+
+    Raises:
+        ResultRefused: the body holds a token or secret of the connection.
+    """
+    content = refuse_secrets(response.content, f"of {response.request.method} in a trigger")
+    secrets = [secret for secret in known_secrets() if len(secret) >= _SHORTEST_SECRET]
+    return {
+        "status": "success",
+        "response": {
+            "status_code": response.status_code,
+            "reason": response.reason_phrase,
+            "url": redact_text(str(response.url), secrets),
+            "headers": {k: v for k, v in response.headers.items() if k.lower() not in _LEFT_OUT},
+            "content": base64.b64encode(content).decode("ascii"),
+            "encoding": response.charset_encoding,
+        },
+    }
+
+
+def failed(error: OAuthTaskflowError) -> Event:
+    """The event for ``error``, with all that decides about retries."""
+    known = {name for name in errors.__all__ if isinstance(error, getattr(errors, name))}
+    kind = next(cls.__name__ for cls in type(error).__mro__ if cls.__name__ in known)
+    fields = {
+        "what": error.what,
+        "where": error.where,
+        "hint": error.hint,
+        "retryable": error.retryable,
+        "retry_after": error.retry_after,
+        "status": getattr(error, "status", None),
+    }
+    return {"status": "error", "kind": kind, "message": str(error), "error": fields}
+
+
+def response_in(event: Event) -> ApiResponse:
+    """The answer that ``event`` holds, as a response of ``requests``; its request stays in the triggerer.
+
+    Raises:
+        OAuthTaskflowError: the trigger failed; of the class that was raised there.
+    """
+    raise_failure(event)
+    fields = event["response"]
+    response = ApiResponse()
+    response.status_code, response.reason = fields["status_code"], fields["reason"]
+    response.url, response.encoding = fields["url"], fields["encoding"]
+    response.headers = CaseInsensitiveDict(fields["headers"])
+    response.raw = io.BytesIO(base64.b64decode(fields["content"]))
+    _ = response.content
+    return response
+
+
+def raise_failure(event: Event) -> None:
+    """Nothing, when ``event`` is a success.
+
+    Raises:
+        OAuthTaskflowError: the trigger failed; of the class that was raised there.
+    """
+    if event["status"] == "success":
+        return
+    kind: type[OAuthTaskflowError] = getattr(errors, event["kind"])
+    error = kind.__new__(kind)
+    error.args = (event["error"]["what"],)
+    error.__dict__.update(event["error"])
+    raise error
