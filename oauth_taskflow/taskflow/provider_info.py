@@ -20,7 +20,10 @@ def get_provider_info() -> dict[str, Any]:
         "name": "OAuth TaskFlow",
         "description": "OAuth-protected REST APIs in Airflow.",
         "integrations": [{"integration-name": _INTEGRATION, "tags": ["protocol"]}],
-        "hooks": [{"integration-name": _INTEGRATION, "python-modules": [_HOOK]}],
+        "hooks": _modules("hook"),
+        "operators": _modules("http_operator"),
+        "sensors": _modules("http_sensor"),
+        "triggers": _modules("triggers"),
         "connection-types": [_connection_type()],
         "task-decorators": [
             {"name": "oauth", "class-name": "oauth_taskflow.taskflow.decorator.oauth_task"}
@@ -28,6 +31,11 @@ def get_provider_info() -> dict[str, Any]:
         "config": {"oauth_taskflow": _config()},
         "cli": ["oauth_taskflow.taskflow.cli.get_cli_commands"],
     }
+
+
+def _modules(name: str) -> list[dict[str, Any]]:
+    module = f"oauth_taskflow.taskflow.{name}"
+    return [{"integration-name": _INTEGRATION, "python-modules": [module]}]
 
 
 def _connection_type() -> dict[str, Any]:
