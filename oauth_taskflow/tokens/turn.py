@@ -11,6 +11,7 @@ from oauth_taskflow.errors import (
     TokenStoreError,
 )
 from oauth_taskflow.oauth.attempts import exchange_patiently
+from oauth_taskflow.oauth.dpop import new_key
 from oauth_taskflow.oauth.grants import Grant, RefreshToken
 from oauth_taskflow.oauth.outcomes import Failure, Outcome, OutcomeUnknown
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
@@ -104,10 +105,11 @@ class Turn:
         if refresh_token is not None and isinstance(grant, RefreshToken):
             self._journal(refresh_token)
             grant = grant.holding(refresh_token)
+        self.told(Step.SENDING)
+        # Looked at last: whoever stood still until now, in an observer too, must not send late.
         left = self.time_left()
         if left < self.on.options.request_budget / 10:
             raise LeaseLost
-        self.told(Step.SENDING)
         self._unsent = False
         outcome = exchange_patiently(
             lambda budget: self.on.endpoint.exchange(grant, budget=budget),
@@ -129,6 +131,18 @@ class Turn:
             raise LeaseLost
         self._unsent = True
         self.told(Step.JOURNALED)
+
+    def hold_key(self) -> None:
+        """Make sure that a grant with DPoP has its key in the store.
+
+        Raises:
+            LeaseLost: somebody else goes on.
+        """
+        algorithm = self.on.endpoint.dpop
+        if not algorithm or self.record.dpop_key:
+            return
+        if not self.apply(edits.keyed(self.lease, new_key(algorithm))).dpop_key:
+            raise LeaseLost
 
     def give_up(self, outcome: Failure) -> OAuthTaskflowError:
         """Note the failure for every worker and release the lease; returns the error to raise.

@@ -7,7 +7,6 @@ import signal
 import time
 from dataclasses import replace
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 import pytest
 import requests
@@ -18,7 +17,7 @@ from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.sql_store import SqlTokenStore
 from oauth_taskflow.tokens.steps import Step
 from tests.tokens.conftest import KEY
-from tests.tokens.worker import API_PATH, Plan, one_token, start
+from tests.tokens.worker import API_PATH, Plan, one_token, start, wait_until_stopped
 
 SHORT_LEASE = ManagerOptions(lease_ttl=1.5, request_budget=0.9)
 
@@ -101,13 +100,7 @@ def test_everybody_is_told_of_a_lost_response_without_another_token_request(
 def _stopped_at(step: Step, plan: Plan) -> tuple[int, Connection]:
     """A worker that stands still at ``step`` until SIGCONT, as a swapping or paused machine makes it."""
     process, pipe = start(one_token, replace(plan, die_at=step, signal=signal.SIGSTOP))
-    assert process.pid is not None
-    stat = Path(f"/proc/{process.pid}/stat")
-    end = time.monotonic() + 30
-    while stat.read_text().rpartition(")")[2].split()[0] != "T":
-        assert time.monotonic() < end, f"never reached {step}"
-        time.sleep(0.02)
-    return process.pid, pipe
+    return wait_until_stopped(process), pipe
 
 
 def test_a_holder_stopped_before_sending_sends_nothing_when_it_wakes_after_its_lease(

@@ -11,29 +11,37 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from oauth_taskflow.errors import OAuthTaskflowError
+from oauth_taskflow.errors import OAuthTaskflowError, TokenStoreError
 from oauth_taskflow.oauth.client_auth import Client
 from oauth_taskflow.oauth.grants import Grant, GrantOptions, RefreshToken
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.options import ManagerOptions
+from oauth_taskflow.tokens.record import GrantRecord
 from oauth_taskflow.tokens.sql_store import SqlTokenStore
 from oauth_taskflow.tokens.steps import Event, Step
+from oauth_taskflow.tokens.store import Edit
 
 CONTEXT: ForkServerContext = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.tokens.worker", "psycopg"])
-_signalled = threading.Event()
+CONTEXT.set_forkserver_preload(["tests.tokens.worker", "psycopg", "pymysql"])
+_signalled: set[Step] = set()
 API_PATH = "/page/airports?per_page=1"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One grant, and how a worker works with it. ``die_at`` sends ``signal`` to itself at that step, once."""
+    """One grant, and how a worker works with it.
+
+    At the step ``die_at`` it sends ``signal`` to itself, once; at ``stop_at`` it stops itself first. From the step
+    ``store_breaks_at`` on its store takes no write.
+    """
 
     store_url: str
     key: str
@@ -46,6 +54,8 @@ class Plan:
     options: ManagerOptions = field(default_factory=ManagerOptions)
     die_at: Step | None = None
     signal: int = signal.SIGKILL
+    stop_at: Step | None = None
+    store_breaks_at: Step | None = None
 
     @classmethod
     def of(cls, server: OAuthTestServer, store_url: str, key: str, **fields: object) -> Plan:
@@ -59,18 +69,32 @@ class Plan:
             self.token_url, Client(self.client_id, self.client_secret), conn_id="crm"
         )
         grant: Grant = RefreshToken(self.refresh_token, GrantOptions(scope="airports.read"))
-        store = SqlTokenStore(self.store_url, [self.key])
+        store = BreakableStore(self.store_url, [self.key])
         return TokenManager.for_grant(
-            store, endpoint, grant, options=self.options, observer=self._watch
+            store, endpoint, grant, options=self.options, observer=partial(self._watch, store)
         )
 
-    def _watch(self, event: Event) -> None:
-        if event.step is self.die_at and not _signalled.is_set():
-            _signalled.set()
-            os.kill(os.getpid(), self.signal)
-            time.sleep(
-                0.1
-            )  # a signal to a process with threads does not stop the sending one at once
+    def _watch(self, store: BreakableStore, event: Event) -> None:
+        store.broken |= event.step is self.store_breaks_at
+        for step, number in ((self.stop_at, signal.SIGSTOP), (self.die_at, self.signal)):
+            if event.step is step and step not in _signalled:
+                _signalled.add(step)
+                os.kill(os.getpid(), number)
+                # A signal to a process with threads does not stop the sending one at once.
+                time.sleep(0.1)
+
+
+class BreakableStore(SqlTokenStore):
+    """A store that fails every change while it is ``broken``."""
+
+    broken = False
+
+    def change(self, record: GrantRecord, edit: Edit) -> GrantRecord:
+        if self.broken:
+            failure = TokenStoreError("The token store is away")
+            failure.retryable = True
+            raise failure
+        return super().change(record, edit)
 
 
 @dataclass
@@ -93,6 +117,17 @@ def start(work: Work, plan: Plan) -> tuple[ForkServerProcess, Connection]:
     process.start()
     theirs.close()
     return process, ours
+
+
+def wait_until_stopped(process: ForkServerProcess) -> int:
+    """The process id, once the process stands still by SIGSTOP."""
+    assert process.pid is not None
+    stat = Path(f"/proc/{process.pid}/stat")
+    end = time.monotonic() + 30
+    while stat.read_text().rpartition(")")[2].split()[0] != "T":
+        assert time.monotonic() < end, "the process does not stop"
+        time.sleep(0.02)
+    return process.pid
 
 
 def one_token(plan: Plan, pipe: Connection) -> None:

@@ -1,0 +1,111 @@
+"""The database, the answer, the clock or the neighbour fails: who notices, and what it costs."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from oauth_taskflow.errors import InvalidGrant, RefreshResponseLost
+from oauth_taskflow.testing import OAuthTestServer
+from oauth_taskflow.testing.request_log import Counters
+from oauth_taskflow.tokens.record import GrantState
+from oauth_taskflow.tokens.steps import Event, Step
+from tests.tokens.clock import ClockedStore, FakeClock
+from tests.tokens.conftest import KEY
+from tests.tokens.endpoints import grants, scripted
+from tests.tokens.gate import Gate
+from tests.tokens.grant import manager, stored
+from tests.tokens.worker import Plan, Report, call_api, start
+
+_OUTAGE = 10.0
+_LIFETIME = 14.0
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+@pytest.mark.mariadb
+def test_ten_seconds_without_the_database_fail_no_call(postgres_url: str, mariadb_url: str) -> None:
+    with ThreadPoolExecutor() as threads:
+        for reports, counters in threads.map(_through_an_outage, (postgres_url, mariadb_url)):
+            assert [report.trouble for report in reports] == ["", ""]
+            assert sum(report.failed for report in reports) == 0
+            assert (counters.token_requests, counters.revoked_families) == (2, 0)
+
+
+def _through_an_outage(store_url: str) -> tuple[list[Report], Counters]:
+    """Two processes call the API while their store goes away and comes back."""
+    url = make_url(store_url)
+    assert url.port is not None
+    with Gate(url.port) as gate, OAuthTestServer(token_lifetime=_LIFETIME) as server:
+        through = url.set(port=gate.port).render_as_string(hide_password=False)
+        plan = Plan.of(server, through, KEY, seconds=_LIFETIME + 2)
+        plan.manager().token()
+        workers = [start(call_api, plan) for _ in range(2)]
+        for _, pipe in workers:
+            assert pipe.recv() == "ready"
+            pipe.send("go")
+        time.sleep(_LIFETIME - _OUTAGE - 2)
+        gate.close()
+        time.sleep(_OUTAGE)
+        gate.open()  # just before the token has to be refreshed, with the workers still trying
+        return [pipe.recv() for _, pipe in workers], server.counters
+
+
+def test_an_answer_dropped_after_the_rotation_is_had_by_asking_again_within_the_grace(
+    server: OAuthTestServer, real_store_url: str
+) -> None:
+    server.policy = replace(server.policy, grace=5.0)
+    server.drop_response_after_commit()
+    under_test = Plan.of(server, real_store_url, KEY).manager()
+    first = under_test.token()
+    assert under_test.refused(first.access_token) != first
+    assert (server.counters.token_requests, server.counters.revoked_families) == (3, 0)
+
+
+def test_an_answer_dropped_after_the_rotation_without_grace_is_reported_as_that(
+    server: OAuthTestServer, real_store_url: str
+) -> None:
+    server.drop_response_after_commit()
+    under_test = Plan.of(server, real_store_url, KEY).manager()
+    for _ in range(3):
+        with pytest.raises(RefreshResponseLost):
+            under_test.token()
+    assert (server.counters.token_requests, server.counters.revoked_families) == (2, 1)
+
+
+def test_two_deployments_on_one_grant_are_both_told_and_stop_asking(
+    server: OAuthTestServer, store: ClockedStore, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("deployments")
+    plan = Plan.of(server, f"sqlite:///{folder}/one.db", KEY)
+    one = plan.manager()
+    other = replace(plan, store_url=f"sqlite:///{folder}/other.db").manager()
+    token = one.token().access_token
+    for _ in range(3):
+        with pytest.raises(InvalidGrant, match="Refresh token refused"):
+            other.token()
+        with pytest.raises(InvalidGrant, match="Authorize the connection again"):
+            one.refused(token)
+    assert one.stored.read().state is other.stored.read().state is GrantState.NEEDS_CONSENT
+    assert (server.counters.token_requests, server.counters.revoked_families) == (3, 1)
+
+
+@pytest.mark.parametrize("seconds", [-300.0, 300.0])
+@pytest.mark.parametrize("step", [Step.LEASED, Step.JOURNALED, Step.ANSWERED, Step.PERSISTED])
+def test_a_clock_that_jumps_in_the_middle_of_a_refresh_costs_no_second_request(
+    store: ClockedStore, clock: FakeClock, seconds: float, step: Step
+) -> None:
+    def jump(event: Event) -> None:
+        if event.step is step and event.fence == 1:
+            clock.jump(seconds)
+
+    endpoint = scripted(grants(clock, "at", "rt-1"))
+    under_test = manager(store, endpoint, observer=jump)
+    assert under_test.token().access_token == "at"
+    assert manager(store, endpoint).token().access_token == "at"
+    assert endpoint.sent == ["seed-token"]
+    assert stored(store, under_test).refresh_token == "rt-1"
