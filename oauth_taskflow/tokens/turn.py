@@ -11,7 +11,6 @@ from oauth_taskflow.errors import (
     TokenStoreError,
 )
 from oauth_taskflow.oauth.attempts import exchange_patiently
-from oauth_taskflow.oauth.dpop import new_key
 from oauth_taskflow.oauth.grants import Grant, RefreshToken
 from oauth_taskflow.oauth.outcomes import Failure, Outcome, OutcomeUnknown
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
@@ -131,18 +130,6 @@ class Turn:
             raise LeaseLost
         self._unsent = True
         self.told(Step.JOURNALED)
-
-    def hold_key(self) -> None:
-        """Make sure that a grant with DPoP has its key in the store.
-
-        Raises:
-            LeaseLost: somebody else goes on.
-        """
-        algorithm = self.on.endpoint.dpop
-        if not algorithm or self.record.dpop_key:
-            return
-        if not self.apply(edits.keyed(self.lease, new_key(algorithm))).dpop_key:
-            raise LeaseLost
 
     def give_up(self, outcome: Failure) -> OAuthTaskflowError:
         """Note the failure for every worker and release the lease; returns the error to raise.
