@@ -60,6 +60,12 @@ def fetch_token(settings: ConnectionSettings, refused: str = "") -> tuple[Token,
             hint="Ask again.",
             retry_after=1.0,
         ) from None
+    if token.token_type.lower() != "bearer":
+        raise ConnectionConfigError(
+            f"A token of type {token.token_type} is bound to a key that stays on the API server",
+            conn_id=settings.conn_id,
+            hint="Such connections cannot be brokered: leave DPoP out, or use the token store without the broker.",
+        )
     return token, SYSTEM_CLOCK.now()
 
 
@@ -84,7 +90,6 @@ def _source(settings: ConnectionSettings) -> TokenSource:
     if known is not None and known[0] == settings:
         return known[1]
     source = token_source(settings, brokered=True)
-    if source is None:
-        raise ConnectionConfigError("There is no token to hand out", conn_id=settings.conn_id)
+    assert source is not None, "only kinds with a token source are brokered"
     _sources[settings.conn_id] = settings, source
     return source

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import secrets
+import time
+import urllib.request
+import uuid
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import jwt
 import psycopg
 import pytest
+from cryptography.fernet import Fernet
 
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.deployment import AirflowDeployment
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 
+FERNET_KEY = Fernet.generate_key().decode()
+JWT_SECRET = secrets.token_urlsafe(48)
 DAGS = """\
 import json, os, time
 from airflow.sdk import BaseHook, Connection, dag, task
@@ -49,11 +57,12 @@ def brokered():
         ]
         seen = [found[0].as_dict() if hasattr(found[0], "as_dict") else repr(found[0])]
         seen += [f"{{c.login}} {{c.password}} {{c.extra}} {{c.get_uri()}}" for c in found]
-        seen += raw + [repr(dict(os.environ))]
+        rest = {{k: v for k, v in os.environ.items() if k != "AIRFLOW_CONN_DIRECT"}}
+        seen += raw + [repr(rest)]
         with open(PROBE, "w") as file:
             json.dump(seen, file, default=repr)
 
-    read.expand(number=[0, 1, 2])
+    read.expand(number=[0, 1])
     wrapped()
     probe()
 
@@ -73,8 +82,17 @@ def denied():
     ours()
     theirs()
 
+@dag(schedule=None)
+def by_itself():
+    @oauth_task(conn_id="direct")
+    def read(session: OAuthSession) -> int:
+        return session.get("/countries").status_code
+
+    read()
+
 brokered()
 denied()
+by_itself()
 """
 
 
@@ -114,11 +132,26 @@ def airflow(
         "AIRFLOW__SECRETS__BACKEND_KWARGS": json.dumps(wrapped),
         "AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE": database,
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": database,
+        "AIRFLOW__API_AUTH__JWT_SECRET": JWT_SECRET,
+        "AIRFLOW__CORE__FERNET_KEY": FERNET_KEY,
+        "AIRFLOW__OAUTH_TASKFLOW__WRITE_BACK_CONN_ID": "airflow_api",
     }
+    # A connection in the workers' environment reaches the task whole: it refreshes and writes back by itself.
+    direct = server.connection(refresh_token=server.issue_refresh_token(), write_back=True)
+    environment["AIRFLOW_CONN_DIRECT"] = json.dumps(direct)
     deployment = AirflowDeployment(home, dags, environment=environment, database=database)
+    rest_api = {
+        "conn_type": "oauth2",
+        "host": deployment.url,
+        "login": "admin",
+        "password": deployment.password,
+        "extra": {"auth_type": "session"},
+    }
+    copied = server.connection(refresh_token=server.issue_refresh_token(), write_back=True)
     with deployment:
-        seed = server.issue_refresh_token()
-        deployment.add_connection("crm", server.connection(refresh_token=seed))
+        deployment.add_connection("crm", copied)
+        deployment.add_connection("direct", direct)
+        deployment.add_connection("airflow_api", rest_api)
         deployment.add_connection("wrong", server.connection(password="not-the-secret"))
         yield deployment
 
@@ -150,10 +183,27 @@ def test_no_secret_is_readable_in_the_tasks_process(
     airflow: AirflowDeployment, server: OAuthTestServer
 ) -> None:
     seen = (airflow.home / "probe").read_text()
-    secrets = [server.client_secret, server.client_id, *refresh_tokens(server)]
-    assert len(secrets) > 4
-    assert [secret for secret in secrets if secret in seen] == []
+    hidden = [server.client_secret, server.client_id, *refresh_tokens(server)]
+    assert len(hidden) > 4
+    assert [secret for secret in hidden if secret in seen] == []
     assert any(token in seen for token in server.vault.issued())
+
+
+def test_the_execution_api_itself_shows_no_secret(
+    airflow: AirflowDeployment, server: OAuthTestServer
+) -> None:
+    now = int(time.time())
+    claims = {"sub": str(uuid.uuid4()), "scope": "execution", "aud": "urn:airflow.apache.org:task"}
+    times = {"iat": now, "nbf": now, "exp": now + 600}
+    token = jwt.encode({**claims, **times}, JWT_SECRET, algorithm="HS512")
+    request = urllib.request.Request(
+        f"{airflow.url}/execution/connections/crm", headers={"Authorization": f"Bearer {token}"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        shown = answer.read().decode()
+    assert json.loads(shown)["password"] in server.vault.issued()
+    hidden = [server.client_secret, server.client_id, *refresh_tokens(server)]
+    assert [secret for secret in hidden if secret in shown] == []
 
 
 def test_a_failure_is_a_denial_and_ours_knows_the_reason(airflow: AirflowDeployment) -> None:
@@ -165,3 +215,26 @@ def test_a_failure_is_a_denial_and_ours_knows_the_reason(airflow: AirflowDeploym
         ("theirs", -1): ("success", 1),
     }
     assert airflow.xcom("denied", run_id, "theirs") == "AirflowSecretsBackendAccessDenied"
+
+
+def stored_extra(database: str, conn_id: str) -> dict[str, Any]:
+    """What the metadata database holds as the connection's extra."""
+    with psycopg.connect(urlunsplit(("postgresql", *urlsplit(database)[1:]))) as connection:
+        query = "SELECT extra FROM connection WHERE conn_id = %s"
+        row = connection.execute(query, (conn_id,)).fetchone()
+    assert row is not None
+    return dict(json.loads(Fernet(FERNET_KEY).decrypt(row[0].encode())))
+
+
+def test_rotated_refresh_tokens_are_written_back_by_the_broker_and_by_a_task(
+    airflow: AirflowDeployment, server: OAuthTestServer, database: str
+) -> None:
+    run_id = airflow.trigger("by_itself")
+    assert airflow.wait("by_itself", run_id) == "success"
+    for conn_id in ("crm", "direct"):
+        extra = stored_extra(database, conn_id)
+        family = server.vault.family(extra["refresh_token"])
+        assert family is not None
+        assert extra["refresh_token"] in family.live
+        assert family.spent_at
+        assert extra["token_url"] == server.token_url

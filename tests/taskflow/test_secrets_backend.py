@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from oauth_taskflow.errors import InvalidClient, LeaseTimeout, TokenEndpointUnavailable
+from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.taskflow import broker
 from oauth_taskflow.taskflow.broker_protocol import failure_in, question, unbrokered
 from oauth_taskflow.taskflow.connection import parse_connection
+from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.secrets_backend import OAuthBroker
 from oauth_taskflow.taskflow.settings import BrokeredSettings
 from oauth_taskflow.testing import OAuthTestServer
@@ -261,6 +263,64 @@ def test_code_on_the_server_that_asks_for_the_configured_connection_gets_it(
     assert oauth_server.counters.token_requests == 0
 
 
+def access_denied() -> type[Exception]:
+    from airflow.sdk.exceptions import AirflowSecretsBackendAccessDenied  # noqa: PLC0415 - as above
+
+    return AirflowSecretsBackendAccessDenied
+
+
+class Bound(TokenSource):
+    """Tokens that are worth nothing without a key."""
+
+    def token(self) -> Token:
+        return Token("bound", 0.0, token_type="DPoP")
+
+    def refused(self, access_token: str) -> Token:
+        raise AssertionError(access_token)
+
+
+def test_a_token_that_is_bound_to_a_key_is_not_handed_out(
+    backend: OAuthBroker, oauth_server: OAuthTestServer, set_connection: SetConnection
+) -> None:
+    set_connection("crm", oauth_server.connection())
+    broker._sources["crm"] = load_settings("crm"), Bound()
+    with pytest.raises(PermissionError, match="A token of type DPoP is bound to a key that stays"):
+        backend.get_connection("crm")
+
+
+class Defective(TokenSource):
+    """Fails as only a bug can."""
+
+    def token(self) -> Token:
+        raise RuntimeError("token=s3cret")
+
+    def refused(self, access_token: str) -> Token:
+        raise AssertionError(access_token)
+
+
+def test_a_bug_is_a_denial_too_and_quotes_nothing(
+    backend: OAuthBroker, oauth_server: OAuthTestServer, set_connection: SetConnection
+) -> None:
+    set_connection("crm", oauth_server.connection())
+    broker._sources["crm"] = load_settings("crm"), Defective()
+    with pytest.raises(PermissionError) as caught:
+        backend.get_connection("crm")
+    assert str(caught.value) == "The broker failed (RuntimeError) in connection 'crm'."
+
+
+def test_a_database_that_is_down_is_no_reason_to_say_not_there(
+    backend: OAuthBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.secrets.metastore import MetastoreBackend  # noqa: PLC0415 - Airflow needs its home first
+
+    def down(*_: Any, **__: Any) -> None:
+        raise OSError("no route to database")
+
+    monkeypatch.setattr(MetastoreBackend, "get_connection", down)
+    with pytest.raises(PermissionError, match=r"The broker failed \(OSError\)"):
+        backend.get_connection("crm")
+
+
 class Wrapped:
     """A secrets backend in the shape of before Airflow 3.2."""
 
@@ -273,6 +333,8 @@ class Wrapped:
         self.conn_class = conn_class
 
     def get_connection(self, conn_id: str) -> Any:
+        if conn_id == "forbidden":
+            raise access_denied()("not for you")
         if conn_id == "broken":
             raise RuntimeError("vault sealed")
         fields = self.held.get(self.prefix + conn_id)
@@ -300,6 +362,7 @@ def test_a_wrapped_backend_is_asked_first_and_its_connections_are_brokered(
     assert found.password in oauth_server.vault.issued()
     with unbrokered():
         assert wrapping().get_connection("crm").password == oauth_server.client_secret
+    assert repr(wrapping()) == "OAuthBroker(backend=Wrapped)"
     assert wrapping().get_variable("x") == "variable x"
     assert wrapping().get_config("y") == "config y"
 
@@ -311,6 +374,12 @@ def test_a_wrapped_backend_that_fails_does_not_open_the_way_to_the_raw_connectio
     set_connection("broken", oauth_server.connection())
     found = wrapping().get_connection("broken")
     assert found.password in oauth_server.vault.issued()
+
+
+@pytest.mark.usefixtures("backend")
+def test_a_denial_of_the_wrapped_backend_stays_one() -> None:
+    with pytest.raises(PermissionError, match="not for you"):
+        wrapping().get_connection("forbidden")
 
 
 def test_without_a_wrapped_backend_there_are_no_variables_and_no_configuration(
