@@ -70,6 +70,11 @@ _LOGIN_ARGUMENTS = (
         default=300.0,
         help="seconds to wait for the person; default 300",
     ),
+    Arg(
+        ("--write-back",),
+        action="store_true",
+        help="put the refresh token into the Airflow connection too (metadata database only)",
+    ),
     ARG_OUTPUT,
 )
 _GRANTS = "oauth_taskflow.taskflow.grant_commands"

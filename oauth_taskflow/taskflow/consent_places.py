@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.authorization_code import AuthorizationServer
+from oauth_taskflow.oauth.discovery import server_metadata
 from oauth_taskflow.oauth.grants import GrantOptions
+from oauth_taskflow.oauth.server_metadata import ServerMetadata
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.consent_settings import ConsentSettings
 from oauth_taskflow.taskflow.masking import mask
 from oauth_taskflow.taskflow.settings import ConnectionSettings, OAuth2Settings
 from oauth_taskflow.taskflow.token_sources import grant, oauth2_source, token_endpoint
+from oauth_taskflow.taskflow.token_store import fernet_keys, store_url
 from oauth_taskflow.tokens.manager import TokenManager
+from oauth_taskflow.tokens.registry import open_store
+from oauth_taskflow.tokens.store import TokenStore
+
+# Keys of a connection and the names in RFC 8414 §2, RFC 8628 §4 and RFC 9126 §5.
+_PUBLISHED = {
+    "authorize_url": "authorization_endpoint",
+    "device_url": "device_authorization_endpoint",
+    "par_url": "pushed_authorization_request_endpoint",
+    "revoke_url": "revocation_endpoint",
+}
 
 
 @dataclass(frozen=True)
@@ -47,18 +61,44 @@ class ManagedGrant:
         Raises:
             ConnectionConfigError: it has no authorization endpoint.
         """
-        return AuthorizationServer(self.place("authorize_url"))
+        issuer, published = self.consent.issuer, self._published
+        names_itself = published is not None and published.iss_in_callback
+        return AuthorizationServer(self.place("authorize_url"), issuer, names_itself)
 
     def place(self, name: str) -> str:
-        """The URL of the connection's key ``name``.
+        """The URL of the connection's key ``name``, or what its issuer publishes.
 
         Raises:
-            ConnectionConfigError: it is not configured.
+            ConnectionConfigError: there is none.
         """
-        url: str = getattr(self.consent, name)
+        url = self.optional_place(name)
         if not url:
             raise self.error("This endpoint is missing", name, "Put its URL into extra.")
         return url
+
+    def optional_place(self, name: str) -> str:
+        """The URL of the connection's key ``name``, or what its issuer publishes; empty without either."""
+        configured: str = getattr(self.consent, name)
+        published = None if configured else self._published
+        return configured or (published and published.endpoint(_PUBLISHED[name])) or ""
+
+    @cached_property
+    def _published(self) -> ServerMetadata | None:
+        """The metadata of the issuer; None without one, or when all that is needed is configured by hand."""
+        if not self.consent.issuer:
+            return None
+        transport = self.endpoint.transport
+        try:
+            return server_metadata(self.consent.issuer, conn_id=self.conn_id, transport=transport)
+        except ConnectionConfigError:
+            if self.consent.authorize_url:
+                return None  # the issuer is given to be compared with the answer's iss
+            raise
+
+    @property
+    def store(self) -> TokenStore:
+        """Where the grant is kept."""
+        return open_store(store_url(), fernet_keys())
 
     def error(self, what: str, field: str, hint: str) -> ConnectionConfigError:
         """The error that blames ``field`` of the connection."""

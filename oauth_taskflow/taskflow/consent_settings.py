@@ -19,6 +19,7 @@ _LOCAL_NAMES = frozenset({"127.0.0.1", "localhost"})
 class ConsentSettings:
     """Endpoints for ``airflow oauth login`` and ``revoke``; empty ones are not configured.
 
+    ``issuer`` is the authorization server's identifier, whose metadata name endpoints that are not configured.
     ``redirect_uri`` is the one registered for the client; ``params`` are more parameters of the authorization URL.
     """
 
@@ -26,6 +27,7 @@ class ConsentSettings:
     device_url: str = ""
     par_url: str = ""
     revoke_url: str = ""
+    issuer: str = ""
     redirect_uri: str = ""
     params: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -49,7 +51,10 @@ def read_consent(fields: Fields) -> ConsentSettings:
             "Write it as registered: http://127.0.0.1:8765/callback, or an https URL (login --paste).",
         )
     return ConsentSettings(
-        **urls, redirect_uri=redirect_uri, params=values.get("authorize_params", {})
+        **urls,
+        issuer=str(values.get("issuer", "")),
+        redirect_uri=redirect_uri,
+        params=values.get("authorize_params", {}),
     )
 
 

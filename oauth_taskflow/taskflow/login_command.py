@@ -15,6 +15,7 @@ from oauth_taskflow.taskflow.login_flow import (
     log_in_by_device,
     log_in_by_paste,
 )
+from oauth_taskflow.taskflow.write_back import write_back
 
 _LONGEST_WAIT = 600.0  # an attempt's state is good for ten minutes
 
@@ -33,6 +34,8 @@ def login(args: Namespace) -> None:
         granted = _authorize(grant, args)
         record = grant.manager.stored.consented(granted)
         _warn(grant, granted)
+        if args.write_back or grant.auth.write_back:
+            write_back(grant.conn_id, grant.store, grant.manager.grant_key)
     except OAuthTaskflowError as error:
         exit_with(str(error))
     print_rows([status_row(record)], args.output)

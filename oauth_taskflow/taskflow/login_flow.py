@@ -134,7 +134,7 @@ def _attempt(grant: ManagedGrant, redirect_uri: str) -> Authorization:
 
 
 def _url(grant: ManagedGrant, attempt: Authorization) -> str:
-    par_url = grant.consent.par_url
+    par_url = grant.optional_place("par_url")
     return push(grant.endpoint, par_url, attempt) if par_url else attempt.url
 
 

@@ -12,7 +12,6 @@ import sys
 import threading
 import webbrowser
 from argparse import Namespace
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -23,73 +22,21 @@ import requests
 from oauth_taskflow.taskflow import masking
 from oauth_taskflow.taskflow.grant_commands import status
 from oauth_taskflow.taskflow.login_command import login
-from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.testing import OAuthTestServer
-from tests.taskflow.conftest import SetConnection
+from tests.taskflow.login_runs import (
+    Connect,
+    arguments,
+    browser,
+    call_api,
+    connect,
+    own_store,
+    refused,
+    shown,
+)
 
-Connect = Callable[..., str]
+__all__ = ["browser", "connect", "own_store"]  # fixtures
 
-
-@pytest.fixture(autouse=True)
-def _own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE", f"sqlite:///{tmp_path}/tokens.db")
-    monkeypatch.delenv("BROWSER", raising=False)
-    monkeypatch.delenv("DISPLAY", raising=False)
-    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-
-
-@pytest.fixture
-def connect(oauth_server: OAuthTestServer, set_connection: SetConnection) -> Connect:
-    """``connect(par_url=...)`` makes the connection ``crm`` for a person to authorize."""
-
-    def connect(**overrides: Any) -> str:
-        place = oauth_server.base_url
-        known = {
-            "grant_type": "authorization_code",
-            "authorize_url": f"{place}/oauth/authorize",
-            "device_url": f"{place}/oauth/device",
-        }
-        return set_connection("crm", oauth_server.connection(**{**known, **overrides}))
-
-    return connect
-
-
-@pytest.fixture
-def browser(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A browser that follows redirects; the addresses that it was sent to. (Python asks for one once per process.)"""
-    monkeypatch.setenv("BROWSER", "any")
-    opened: list[str] = []
-
-    def visit(url: str) -> bool:
-        opened.append(url)
-        requests.get(url, timeout=5)
-        return True
-
-    monkeypatch.setattr(webbrowser, "open", visit)
-    return opened
-
-
-def arguments(**given: Any) -> Namespace:
-    nothing = {"device": False, "paste": False, "no_browser": False, "port": 0, "timeout": 20.0}
-    return Namespace(**{"conn_id": "crm", "output": "json", **nothing, **given})
-
-
-def shown(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    (row,) = json.loads(capsys.readouterr().out)
-    assert isinstance(row, dict)
-    return row
-
-
-def refused(capsys: pytest.CaptureFixture[str], **given: Any) -> str:
-    with pytest.raises(SystemExit) as caught:
-        login(arguments(**given))
-    assert caught.value.code in {1, 2}
-    return capsys.readouterr().err
-
-
-def call_api(conn_id: str = "crm") -> int:
-    with open_session(conn_id) as session:
-        return session.get("/page/airports").status_code
+pytestmark = pytest.mark.usefixtures("own_store")
 
 
 def test_a_person_agrees_and_tasks_have_a_grant(
