@@ -15,6 +15,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from oauth_taskflow.presets.page import providers_page
 from oauth_taskflow.presets.schema import preset_schema
 from oauth_taskflow.specs.rules import MODULES, all_rules
 from oauth_taskflow.specs.schema import spec_schema
@@ -32,6 +33,7 @@ def generated() -> dict[str, str]:
         "oauth_taskflow/specs/dag_spec.schema.json": json.dumps(spec_schema(), indent=2) + "\n",
         "oauth_taskflow/presets/preset.schema.json": json.dumps(preset_schema(), indent=2) + "\n",
         "docs/spec-reference.md": "\n".join(spec_reference()) + "\n",
+        "docs/providers.md": "\n".join(providers_page()) + "\n",
         "docs/rules.md": "\n".join(rules_page()) + "\n",
     }
 

@@ -25,7 +25,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "specs": BASE | {"api.options"},
     "presets": BASE | {"api.options", "oauth", "specs.model_schema"},
     "engine": BASE | {"api", "specs"},
-    "taskflow": BASE | {"oauth", "tokens", "api", "specs", "engine"},
+    "taskflow": BASE | {"oauth", "tokens", "api", "specs", "presets", "engine"},
     "testing": BASE,
 }
 PUBLIC = [

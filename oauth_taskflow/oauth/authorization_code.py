@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from oauth_taskflow.errors import AuthorizationFailed
 from oauth_taskflow.oauth.client_auth import Params, TokenForm
+from oauth_taskflow.oauth.dialect import STANDARD, RequestForm
 from oauth_taskflow.oauth.grants import GrantOptions
 from oauth_taskflow.oauth.pkce import Verifier
 from oauth_taskflow.redaction import redact_text, redact_url
@@ -29,7 +30,7 @@ class AuthorizationCode:
 
     code: str = field(repr=False)
     redirect_uri: str
-    verifier: Verifier
+    verifier: Verifier | None
     options: GrantOptions = field(default_factory=GrantOptions)
     grant_type: ClassVar[str] = "authorization_code"
     single_use: ClassVar[bool] = True
@@ -40,13 +41,13 @@ class AuthorizationCode:
             ("grant_type", self.grant_type),
             ("code", self.code),
             ("redirect_uri", self.redirect_uri),
-            ("code_verifier", self.verifier.value),
         )
-        return replace(self.options, scope="").form(own)
+        proof = (("code_verifier", self.verifier.value),) if self.verifier else ()
+        return replace(self.options, scope="").form(own + proof)
 
     def secrets(self) -> tuple[str, ...]:
         """The code and its verifier."""
-        return (self.code, self.verifier.value)
+        return (self.code, self.verifier.value) if self.verifier else (self.code,)
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ class AuthorizationServer:
 class Authorization:
     """One attempt of a person to authorize ``client_id``; ``state`` and verifier are its own.
 
-    ``params`` are more parameters of the authorization URL (``access_type=offline``).
+    ``params`` are more parameters of the authorization URL (``access_type=offline``), ``request`` the server's own names
+    of parameters. ``pkce`` False is for the few servers that refuse it.
     """
 
     server: AuthorizationServer
@@ -77,6 +79,8 @@ class Authorization:
     conn_id: str = ""
     state: str = field(default_factory=lambda: secrets.token_urlsafe(_STATE_BYTES), repr=False)
     verifier: Verifier = field(default_factory=Verifier.new)
+    request: RequestForm = STANDARD.request
+    pkce: bool = True
 
     @property
     def parameters(self) -> Params:
@@ -87,13 +91,14 @@ class Authorization:
             ("redirect_uri", self.redirect_uri),
             *self.options.common(),
         )
-        guards = (
-            ("state", self.state),
+        challenge = (
             ("code_challenge", self.verifier.challenge),
             ("code_challenge_method", "S256"),
         )
+        guards = (("state", self.state), *(challenge if self.pkce else ()))
         # The guards come last: nothing in a connection may switch them off.
-        return TokenForm(own).with_params(*self.params.items()).with_params(*guards).params
+        form = TokenForm(own).with_params(*self.params.items()).with_params(*guards)
+        return self.request.renamed(form).params
 
     @property
     def url(self) -> str:
@@ -140,7 +145,8 @@ class Authorization:
             raise self._refused(values)
         if not values.get("code"):
             raise self.failed("The answer holds neither a code nor an error")
-        return AuthorizationCode(values["code"], self.redirect_uri, self.verifier, self.options)
+        verifier = self.verifier if self.pkce else None
+        return AuthorizationCode(values["code"], self.redirect_uri, verifier, self.options)
 
     def _check_issuer(self, issuer: str | None) -> None:
         """RFC 9207 §2.4: before the code is sent anywhere, know whose it is."""

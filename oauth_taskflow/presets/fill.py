@@ -93,7 +93,9 @@ def _filled(value: Any, values: Mapping[str, str]) -> Any:
     if isinstance(value, str):
         return _PLACE.sub(lambda place: values.get(place[1], place[0]), value)
     if isinstance(value, dict):
-        return {name: _filled(item, values) for name, item in value.items()}
+        filled = {name: _filled(item, values) for name, item in value.items()}
+        # A place with nothing to fill it takes its parameter or header along.
+        return {name: item for name, item in filled.items() if item != "" or value[name] == ""}
     if isinstance(value, list | tuple):
         return [_filled(item, values) for item in value]
     return value

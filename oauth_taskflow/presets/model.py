@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from oauth_taskflow.api.options import Options, Path, Seconds, Text, doc
-from oauth_taskflow.oauth.dialect import RequestForm, ResponseForm
+from oauth_taskflow.oauth.dialect import Dialect, RequestForm, ResponseForm
 
 HOST_LABEL = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 
@@ -247,3 +248,18 @@ class Preset(Options, frozen=True, kw_only=True):
     notes: Annotated[
         tuple[Text, ...], doc("What people should know.", ["Errors come with status 200."])
     ] = ()
+
+    @property
+    def dialect(self) -> Dialect:
+        """How token requests are written and answers read."""
+        return Dialect(request=self.request, response=self.response)
+
+    @property
+    def resend_window_s(self) -> float:
+        """Seconds in which a refresh token may be sent again without ending its family."""
+        if self.source != "verified":
+            return 0.0
+        return math.inf if self.refresh.rotation in {"none", "rotate"} else self.refresh.grace_s
+
+
+STANDARD = Preset(title="RFC 6749", source="catalogue")

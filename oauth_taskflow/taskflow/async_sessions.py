@@ -7,8 +7,7 @@ import asyncio
 from oauth_taskflow.api.async_session import AsyncOAuthSession
 from oauth_taskflow.api.auth import Credentials
 from oauth_taskflow.taskflow.connection_source import load_settings
-from oauth_taskflow.taskflow.masking import mask
-from oauth_taskflow.taskflow.sessions import credentials_for
+from oauth_taskflow.taskflow.sessions import addressed, credentials_for, retry_policy
 from oauth_taskflow.taskflow.settings import ConnectionSettings
 
 
@@ -32,7 +31,7 @@ def async_session_for(settings: ConnectionSettings) -> AsyncOAuthSession:
         ConnectionConfigError: a rotating grant cannot be kept where the configuration says.
         TokenStoreError: tokens cannot be kept safely.
     """
-    mask(settings.secrets)
+    settings = addressed(settings)
     credentials = credentials_for(settings)
     assert isinstance(credentials, Credentials)
     return AsyncOAuthSession(
@@ -41,6 +40,7 @@ def async_session_for(settings: ConnectionSettings) -> AsyncOAuthSession:
         allowed_origins=settings.allowed_origins,
         timeout=settings.timeout,
         headers=settings.api_headers,
+        retry=retry_policy(settings),
         conn_id=settings.conn_id,
         verify=settings.verify,
         cert=settings.cert,

@@ -9,9 +9,11 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.presets.model import STANDARD, Preset
 from oauth_taskflow.taskflow.base_url import is_safe_endpoint, split_url
 from oauth_taskflow.taskflow.connection_fields import DEVICE_CODE
 from oauth_taskflow.taskflow.consent_settings import read_consent
+from oauth_taskflow.taskflow.provider import scope_text
 from oauth_taskflow.taskflow.settings import (
     ApiKeySettings,
     AuthSettings,
@@ -47,6 +49,7 @@ class Fields:
     login: str
     password: str = field(repr=False)
     values: Mapping[str, Any] = field(repr=False)
+    preset: Preset = STANDARD
 
     def error(self, what: str, name: str, hint: str) -> ConnectionConfigError:
         """The error that blames field ``name``."""
@@ -109,7 +112,7 @@ def _oauth2(fields: Fields) -> OAuth2Settings:
         grant_type=grant,
         client_auth=_client_auth(fields, grant, secret),
         refresh_token=refresh_token,
-        scope=values.get("scope", ""),
+        scope=scope_text(values.get("scope", ""), fields.preset),
         audience=values.get("audience", ""),
         resource=values.get("resource", ()),
         token_params=values.get("token_params", {}),
@@ -119,6 +122,7 @@ def _oauth2(fields: Fields) -> OAuth2Settings:
         leeway=values.get("leeway", 60.0),
         write_back=_write_back(fields, grant),
         consent=read_consent(fields),
+        preset=fields.preset,
     )
 
 

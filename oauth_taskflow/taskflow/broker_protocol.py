@@ -17,6 +17,7 @@ from typing import Any
 
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.taskflow.located import located_by
 from oauth_taskflow.taskflow.settings import ConnectionSettings, TokenHeader
 from oauth_taskflow.tokens.record import Trouble
 
@@ -78,7 +79,8 @@ def token_answer(settings: ConnectionSettings, token: Token, now: float) -> dict
         **settings.http_options,
     }
     kept = {name: value for name, value in extra.items() if value not in (None, [], {})}
-    return {"host": settings.base_url, "password": token.access_token, "extra": json.dumps(kept)}
+    host = located_by(settings, token).base_url
+    return {"host": host, "password": token.access_token, "extra": json.dumps(kept)}
 
 
 def failure_answer(error: OAuthTaskflowError) -> dict[str, Any]:

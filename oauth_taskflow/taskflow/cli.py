@@ -135,6 +135,15 @@ def get_cli_commands() -> list[CLICommand]:
                     args=_PULL_ARGUMENTS,
                 ),
                 *_GRANT_COMMANDS,
+                ActionCommand(
+                    name="presets",
+                    help="List the providers that a connection can name, or show one of them",
+                    func=lazy_load_command("oauth_taskflow.taskflow.presets_command.presets"),
+                    args=(
+                        Arg(("name",), nargs="?", help="the preset to show; else all are listed"),
+                        ARG_OUTPUT,
+                    ),
+                ),
             ),
         )
     ]

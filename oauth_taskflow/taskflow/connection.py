@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from urllib.parse import quote_plus, unquote
 
 from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.presets.model import Preset
 from oauth_taskflow.redaction import is_sensitive_name
 from oauth_taskflow.taskflow.auth_settings import AUTH_READERS, Fields
 from oauth_taskflow.taskflow.base_url import base_url, split_url
@@ -24,6 +25,7 @@ from oauth_taskflow.taskflow.connection_fields import (
     PLANNED,
 )
 from oauth_taskflow.taskflow.field_values import BadValue, convert, is_given, nearest
+from oauth_taskflow.taskflow.provider import take_preset, with_defaults
 from oauth_taskflow.taskflow.settings import ConnectionSettings
 
 log = logging.getLogger(__name__)
@@ -86,14 +88,16 @@ def parse_connection(connection: AirflowConnection) -> ConnectionSettings:
     older = conn_type in _HTTP_TYPES
     extra = _extra(connection)
     options = _taken_by_http_hook(extra) if older else {}
-    values = _checked_values(conn_id, extra)
+    preset = take_preset(conn_id, connection.login or str(extra.get("client_id") or ""), extra)
+    values = with_defaults(_checked_values(conn_id, extra), preset)
     _check_auth_type(conn_id, values, older=older)
     fields = Fields(
         conn_id=conn_id,
-        base_url=_base_url(connection, conn_type),
+        base_url=_base_url(connection, conn_type, preset, values.get("auth_type", "oauth2")),
         login=connection.login or "",
         password=connection.password or "",
         values=values,
+        preset=preset,
     )
     return _settings(fields, options)
 
@@ -125,8 +129,14 @@ def _taken_by_http_hook(extra: dict[str, Any]) -> dict[str, Any]:
     return {name: extra.pop(name) for name in sorted(HTTP_HOOK_OPTIONS) if name in extra}
 
 
-def _base_url(connection: AirflowConnection, conn_type: str) -> str:
+def _base_url(connection: AirflowConnection, conn_type: str, preset: Preset, auth_type: str) -> str:
+    """The base URL; empty when only the token response will name it."""
     host = connection.host or ""
+    if not host.strip():
+        if preset.base_url:
+            return preset.base_url.rstrip("/")
+        if preset.base_url_from and auth_type == "oauth2":
+            return ""
     # HttpHook takes an http connection without a schema for plain http; that shape must go on working unchanged.
     default = "http" if conn_type == "http" else "https"
     # With a scheme in the host, HttpHook ignores the schema field.
@@ -229,6 +239,8 @@ def _settings(fields: Fields, http_options: Mapping[str, Any]) -> ConnectionSett
         proxies=values.get("proxies", {}),
         http_options=http_options,
         secrets=_secrets(fields),
+        base_url_from=fields.preset.base_url_from,
+        rate_limit=fields.preset.rate_limit,
     )
 
 

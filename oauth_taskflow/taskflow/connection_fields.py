@@ -69,6 +69,12 @@ FIELDS: tuple[ConnectionField, ...] = (
         choices=AUTH_TYPES,
     ),
     ConnectionField(
+        "provider",
+        "text",
+        "Provider",
+        "A preset, such as salesforce or xero: it says the rest. airflow oauth presets lists them and their own keys.",
+    ),
+    ConnectionField(
         "token_url",
         "text",
         "Token URL",
@@ -172,9 +178,9 @@ FIELDS: tuple[ConnectionField, ...] = (
         "token_body",
         "choice",
         "Token request body",
-        "form (default, as RFC 6749 says) or json.",
+        "form (default, as RFC 6749 says), json, or query (parameters in the URL).",
         _OAUTH2,
-        ("form", "json"),
+        ("form", "json", "query"),
     ),
     ConnectionField(
         "client_id",
@@ -345,7 +351,6 @@ BY_NAME = {field.name: field for field in FIELDS}
 
 # Keys of the design that later versions read. Refusing them beats ignoring them: who writes ``dpop`` relies on it.
 PLANNED = {
-    "provider": "Write the provider's token_url instead.",
     "issuer": "Write the token_url instead.",
     "private_key": "Use client_secret_basic or client_secret_post.",
     "private_key_file": "Use client_secret_basic or client_secret_post.",

@@ -15,7 +15,7 @@ from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.consent_settings import ConsentSettings
 from oauth_taskflow.taskflow.masking import mask
 from oauth_taskflow.taskflow.settings import ConnectionSettings, OAuth2Settings
-from oauth_taskflow.taskflow.token_sources import grant, oauth2_source, token_endpoint
+from oauth_taskflow.taskflow.token_sources import grant_options, oauth2_source, token_endpoint
 from oauth_taskflow.taskflow.token_store import fernet_keys, store_url
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.registry import open_store
@@ -51,8 +51,8 @@ class ManagedGrant:
 
     @property
     def options(self) -> GrantOptions:
-        """Scope, audience, resources and what else the connection adds to requests."""
-        return grant(self.auth).options
+        """Scope, audience, resources and what else connection and preset add to the requests of a login."""
+        return grant_options(self.auth, "authorization_code")
 
     @property
     def server(self) -> AuthorizationServer:

@@ -10,7 +10,7 @@ from requests import Response
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.connection_test import try_connection
-from oauth_taskflow.taskflow.sessions import session_for
+from oauth_taskflow.taskflow.sessions import addressed, session_for
 
 
 class OAuth2Hook(HttpHook):
@@ -44,7 +44,7 @@ class OAuth2Hook(HttpHook):
         """
         settings = load_settings(self.http_conn_id)
         session = session_for(settings)
-        self._use_base_url(settings.base_url)
+        self._use_base_url(session.base_url)
         self.merged_extra = {**settings.http_options, **(extra_options or {})}
         _apply_options(session, self.merged_extra)
         if self.adapter is not None:
@@ -66,7 +66,7 @@ class OAuth2Hook(HttpHook):
         if "://" in (endpoint or "").partition("?")[0]:
             return endpoint or ""
         if not self._base_url_initialized:
-            self._use_base_url(load_settings(self.http_conn_id).base_url)
+            self._use_base_url(addressed(load_settings(self.http_conn_id)).base_url)
         return super().url_from_endpoint(endpoint)
 
     def check_response(self, response: Response) -> None:

@@ -128,6 +128,8 @@ def _attempt(grant: ManagedGrant, redirect_uri: str) -> Authorization:
         options=grant.options,
         params=grant.consent.params,
         conn_id=grant.conn_id,
+        request=grant.auth.preset.request,
+        pkce=grant.auth.preset.pkce != "off",
     )
     mask([attempt.verifier.value])
     return attempt

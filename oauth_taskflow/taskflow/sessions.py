@@ -5,6 +5,7 @@ from __future__ import annotations
 from requests.auth import AuthBase
 
 from oauth_taskflow.api.auth import ApiKeyAuth, BasicAuth, NoAuth, OAuth2Auth
+from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.errors import ConnectionConfigError
@@ -13,6 +14,7 @@ from oauth_taskflow.taskflow.broker_client import ask_broker
 from oauth_taskflow.taskflow.brokered_tokens import BrokeredTokens
 from oauth_taskflow.taskflow.connection import parse_connection
 from oauth_taskflow.taskflow.connection_source import load_settings
+from oauth_taskflow.taskflow.located import located
 from oauth_taskflow.taskflow.masking import MaskedTokens, mask
 from oauth_taskflow.taskflow.settings import (
     ApiKeySettings,
@@ -31,7 +33,8 @@ from oauth_taskflow.tokens.record import moved
 def open_session(conn_id: str) -> OAuthSession:
     """A session for the Connection ``conn_id``, in a task as in a plain script. Close it after use.
 
-    Nothing is requested yet: the first call fetches a token.
+    Nothing is requested yet: the first call fetches a token. Only where nothing but the token response names the API's
+    address (some presets), a token is fetched here.
 
     Raises:
         ConnectionConfigError: the connection is missing or wrong.
@@ -47,18 +50,39 @@ def session_for(settings: ConnectionSettings) -> OAuthSession:
         ConnectionConfigError: a rotating grant cannot be kept where the configuration says.
         TokenStoreError: tokens cannot be kept safely.
     """
-    mask(settings.secrets)
+    settings = addressed(settings)
     return OAuthSession(
         settings.base_url,
         credentials_for(settings),
         allowed_origins=settings.allowed_origins,
         timeout=settings.timeout,
         headers=settings.api_headers,
+        retry=retry_policy(settings),
         conn_id=settings.conn_id,
         verify=settings.verify,
         cert=settings.cert,
         proxies=settings.proxies,
     )
+
+
+def addressed(settings: ConnectionSettings) -> ConnectionSettings:
+    """``settings`` with the API's base URL, their secrets masked. Fetches a token when only its response names the URL.
+
+    Raises:
+        ConnectionConfigError: the response names no address that the preset expects.
+        TokenRequestError: no token could be had.
+        TokenStoreError: tokens cannot be kept safely.
+    """
+    mask(settings.secrets)
+    return settings if settings.base_url else located(settings, token_source(settings))
+
+
+def retry_policy(settings: ConnectionSettings) -> RetryPolicy:
+    """The session's retries, which read the rate-limit header of the connection's provider."""
+    limit = settings.rate_limit
+    if limit is None:
+        return RetryPolicy()
+    return RetryPolicy(reset=limit.reset, reset_header=limit.reset_header)
 
 
 def token_source(settings: ConnectionSettings, *, brokered: bool = False) -> TokenSource | None:

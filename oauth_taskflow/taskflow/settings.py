@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from oauth_taskflow.presets.model import STANDARD, BaseUrl, Preset, RateLimitHeaders
 from oauth_taskflow.taskflow.consent_settings import ConsentSettings
 
 GrantType = Literal["client_credentials", "refresh_token"]
@@ -35,9 +36,10 @@ class OAuth2Settings:
     resource: tuple[str, ...] = ()
     token_params: Mapping[str, str] = field(default_factory=dict, repr=False)
     token_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    token_body: Literal["form", "json"] = "form"
+    token_body: Literal["form", "json", "query"] = "form"
     token_header: TokenHeader = TokenHeader()
     leeway: float = 60.0
+    preset: Preset = STANDARD
     write_back: bool = False
     consent: ConsentSettings = field(default_factory=ConsentSettings)
 
@@ -115,7 +117,8 @@ class ConnectionSettings:
     """One Airflow Connection, checked. ``timeout`` is (connect, read) in seconds.
 
     ``http_options`` are the options of ``HttpHook`` that an older ``http`` connection may hold; our hook honours them.
-    ``secrets`` are all values that must never be shown, whatever the kind of authentication.
+    ``secrets`` are all values that must never be shown, whatever the kind of authentication. An empty ``base_url`` is
+    in the token response, where ``base_url_from`` says. ``rate_limit`` is how the API dates the end of a rate limit.
     """
 
     conn_id: str
@@ -129,3 +132,5 @@ class ConnectionSettings:
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     http_options: Mapping[str, Any] = field(default_factory=dict)
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    base_url_from: BaseUrl | None = None
+    rate_limit: RateLimitHeaders | None = None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 from oauth_taskflow.api.login import Login, LoginSource
 from oauth_taskflow.oauth.client_auth import Client
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, RefreshToken
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint, TransportOptions
 from oauth_taskflow.taskflow import write_back
+from oauth_taskflow.taskflow.provider import scope_text
 from oauth_taskflow.taskflow.refresh_count import observe
 from oauth_taskflow.taskflow.settings import ConnectionSettings, LoginSettings, OAuth2Settings
 from oauth_taskflow.taskflow.token_store import fernet_keys, refuse_local_rotation, store_url
@@ -28,7 +31,8 @@ def oauth2_source(
         TokenStoreError: the store or its keys are unusable.
     """
     url = store_url()
-    if auth.grant_type == "refresh_token" and not brokered:
+    rotates = auth.preset.resend_window_s != math.inf
+    if auth.grant_type == "refresh_token" and rotates and not brokered:
         refuse_local_rotation(settings.conn_id, url)
     store = open_store(url, fernet_keys())
     write_back.want(settings.conn_id, store if auth.write_back else None)
@@ -36,7 +40,7 @@ def oauth2_source(
         store,
         token_endpoint(settings, auth),
         grant(auth),
-        options=ManagerOptions(leeway=auth.leeway),
+        options=ManagerOptions(leeway=auth.leeway, resend_window=auth.preset.resend_window_s),
         observer=_observe,
     )
 
@@ -58,22 +62,34 @@ def token_endpoint(settings: ConnectionSettings, auth: OAuth2Settings) -> TokenE
         client_auth=auth.client_auth,
         conn_id=settings.conn_id,
         transport=transport,
+        dialect=auth.preset.dialect,
     )
 
 
 def grant(auth: OAuth2Settings) -> Grant:
     """What is traded for a token."""
-    options = GrantOptions(
-        scope=auth.scope,
-        audience=auth.audience,
-        resource=auth.resource,
-        params=auth.token_params,
-        headers=auth.token_headers,
-        body=auth.token_body,
-    )
+    options = grant_options(auth, auth.grant_type)
     if auth.grant_type == "refresh_token":
         return RefreshToken(auth.refresh_token, options)
     return ClientCredentials(options)
+
+
+def grant_options(auth: OAuth2Settings, grant_type: str) -> GrantOptions:
+    """Scope and parameters for a grant of that type: what the connection says, and else the provider's preset."""
+    preset, refreshing = auth.preset, grant_type == "refresh_token"
+    scopes = () if refreshing and not preset.scope_on_refresh else preset.default_scopes
+    offline = preset.offline_scopes if grant_type in {"authorization_code", "device_code"} else ()
+    named = auth.scope or scope_text(" ".join(scopes), preset)
+    added = [scope for scope in offline if scope not in named.replace(",", " ").split()]
+    phase = preset.params.refresh if refreshing else preset.params.token
+    return GrantOptions(
+        scope=scope_text(" ".join([named, *added]).strip(), preset),
+        audience=auth.audience,
+        resource=auth.resource,
+        params={**phase, **auth.token_params},
+        headers=auth.token_headers,
+        body=auth.token_body,
+    )
 
 
 _logins: dict[str, tuple[ConnectionSettings, LoginSource]] = {}

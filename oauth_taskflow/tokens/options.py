@@ -15,6 +15,8 @@ class ManagerOptions:
         request_budget: for one token request, its safe repetitions included.
         lease_wait: how long to wait for another worker's refresh before giving up.
         reread_after: a fresh token in memory is compared with the store this often.
+        resend_window: so long may a refresh token be sent again when its answer was lost; infinite when it is not
+            single-use.
         cooldown: pause of all workers after a failed refresh when the server names none; doubles up to 16 times.
 
     Raises:
@@ -26,6 +28,7 @@ class ManagerOptions:
     request_budget: float = 35.0
     lease_wait: float = 150.0
     reread_after: float = 5.0
+    resend_window: float = 0.0
     cooldown: float = 2.0
 
     def __post_init__(self) -> None:

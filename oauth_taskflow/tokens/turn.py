@@ -112,7 +112,7 @@ class Turn:
         self._unsent = False
         outcome = exchange_patiently(
             lambda budget: self.on.endpoint.exchange(grant, budget=budget),
-            single_use=grant.single_use,
+            single_use=grant.single_use and self.on.options.resend_window < left,
             clock=self.on.clock,
             budget=left,
         )

@@ -1,0 +1,227 @@
+"""Presets in words: for docs/providers.md and ``airflow oauth presets``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from oauth_taskflow.presets.load import load_preset, preset_names
+from oauth_taskflow.presets.model import Preset, Variable
+
+_DAY = 86400.0
+_ROTATION = {
+    "none": "refresh tokens stay the same",
+    "rotate": "each refresh brings a new refresh token; the old one goes on working",
+    "single_use": "each refresh brings a new refresh token; the old one dies",
+    "unknown": "not known; refresh tokens are taken for single-use",
+}
+
+
+def facts(preset: Preset) -> dict[str, str]:
+    """What ``preset`` says, by subject, each in one line; what it leaves at the default is left out."""
+    all_facts = {
+        **_endpoints(preset),
+        "Grants": ", ".join(preset.grants),
+        "Client authentication": _client_auth(preset),
+        "Token request": _request(preset),
+        "Scopes": _scopes(preset),
+        **_parameters(preset),
+        "Token on API calls": preset.token_header or "",
+        "API headers": _pairs(preset.api_headers),
+        "Access tokens live": preset.access_token_lifetime or "",
+        "Refresh": _refresh(preset),
+        "Refresh tokens live": _refresh_lifetime(preset),
+        "Answer": _answer(preset),
+        "Rate limit": _rate_limit(preset),
+    }
+    return {subject: fact for subject, fact in all_facts.items() if fact}
+
+
+def _endpoints(preset: Preset) -> dict[str, str]:
+    rule = preset.base_url_from
+    base = preset.base_url or ""
+    if rule is not None:
+        base = f"{rule.path} of the token response, on {', '.join(rule.hosts)}"
+    return {
+        "API": base or ("the connection's host" if preset.auth_type == "oauth2" else ""),
+        "Token endpoint": preset.token_url or "",
+        "Refresh endpoint": preset.request.refresh_url or "",
+        "Authorization endpoint": preset.authorize_url or "",
+        "Device endpoint": preset.device_url or "",
+        "Revocation endpoint": preset.revoke_url or "",
+    }
+
+
+def _client_auth(preset: Preset) -> str:
+    if preset.auth_type == "basic":
+        return "none: HTTP Basic on every API call"
+    first, *others = preset.client_auth
+    return f"{first} (default), {', '.join(others)}" if others else first
+
+
+def _request(preset: Preset) -> str:
+    told = (
+        [] if preset.body == "form" else [f"{preset.request.method}, parameters as {preset.body}"]
+    )
+    told += [f"{ours} is called {name}" for ours, name in preset.request.rename.items() if name]
+    told += [f"without {ours}" for ours, name in preset.request.rename.items() if not name]
+    if preset.token_headers:
+        told.append(f"headers {_pairs(preset.token_headers)}")
+    return "; ".join(told)
+
+
+def _scopes(preset: Preset) -> str:
+    told = [] if preset.scope_separator == " " else ["separated by commas"]
+    if preset.default_scopes:
+        told.append(f"by default {' '.join(preset.default_scopes)}")
+    if preset.offline_scopes:
+        told.append(f"a login adds {' '.join(preset.offline_scopes)}")
+    return "; ".join(told)
+
+
+def _parameters(preset: Preset) -> dict[str, str]:
+    pkce = {"required": "PKCE is required", "off": "without PKCE", "supported": ""}[preset.pkce]
+    login = [text for text in (_pairs(preset.params.authorize), pkce) if text]
+    return {
+        "Login": "; ".join(login),
+        "Token parameters": _pairs(preset.params.token),
+        "Refresh parameters": _pairs(preset.params.refresh),
+    }
+
+
+def _refresh(preset: Preset) -> str:
+    if preset.auth_type == "basic" or not {"refresh_token", "vendor"} & set(preset.grants):
+        return ""
+    rules = preset.refresh
+    told = [_ROTATION[rules.rotation]]
+    if rules.grace_s:
+        told.append(f"a spent one works for {rules.grace_s:g} s more")
+    if rules.kills_access_token:
+        told.append("the old access token dies at once")
+    if rules.earliest_before_expiry_s:
+        told.append(f"not earlier than {rules.earliest_before_expiry_s:g} s before expiry")
+    return "; ".join(told)
+
+
+def _refresh_lifetime(preset: Preset) -> str:
+    rules = preset.refresh
+    told = []
+    if rules.idle_lifetime_s:
+        told.append(f"{rules.idle_lifetime_s / _DAY:g} days unused")
+    if rules.absolute_lifetime_s:
+        told.append(f"{rules.absolute_lifetime_s / _DAY:g} days in all")
+    if rules.lifetime_path:
+        told.append(f"the answer says it in {rules.lifetime_path}")
+    return "; ".join(told)
+
+
+def _answer(preset: Preset) -> str:
+    form = preset.response
+    told = [] if form.access_token == "access_token" else [f"the token is {form.access_token}"]
+    if form.refresh_token != "refresh_token":
+        told.append(f"the refresh token is {form.refresh_token}")
+    if form.success:
+        told.append(f"it is a token when {form.success}")
+    if form.error:
+        told.append(f"the error is {form.error}")
+    if form.expiry.source != "auto":
+        told.append(f"the expiry is {form.expiry.path or form.expiry.source}")
+    if form.token_types:
+        told.append(f"token types {', '.join(form.token_types)}")
+    return "; ".join(told)
+
+
+def _rate_limit(preset: Preset) -> str:
+    limit = preset.rate_limit
+    return f"{limit.reset_header} names its end ({limit.reset})" if limit else ""
+
+
+def _pairs(pairs: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in pairs.items())
+
+
+def variable_text(variable: Variable) -> str:
+    """What to write for a key of the preset, in one line."""
+    told = [variable.description.rstrip(".") + "."]
+    if variable.values:
+        told.append(f"One of {', '.join(value or 'nothing' for value in variable.values)}.")
+    else:
+        told.append(f"As in {variable.example}.")
+    if variable.default:
+        told.append(f"Default {variable.default}.")
+    elif variable.default == "":
+        told.append("May be left out.")
+    return " ".join(told)
+
+
+def providers_page() -> Iterator[str]:
+    """The lines of docs/providers.md."""
+    yield from _INTRODUCTION
+    yield from ("| preset | provider | source | own keys |", "|---|---|---|---|")
+    for name in preset_names():
+        preset = load_preset(name)
+        keys = ", ".join(f"`{key}`" for key in preset.variables)
+        yield f"| [`{name}`](#{name}) | {preset.title} | {preset.source} | {keys} |"
+    for name in preset_names():
+        yield from _section(name, load_preset(name))
+
+
+_INTRODUCTION = (
+    "# Providers",
+    "",
+    "<!-- Made by scripts/generate_docs.py; edit oauth_taskflow/presets instead. -->",
+    "",
+    "A connection that names its `provider` leaves out what everybody knows: token endpoint, client authentication,",
+    "headers, quirks. Every key that the connection does hold wins over the preset, and headers and parameters are merged",
+    "name by name. Keys that only one provider has, such as `shop`, stand in extra beside the others.",
+    "",
+    "```bash",
+    "export AIRFLOW_CONN_SHOP='{",
+    '  "conn_type": "oauth2",',
+    '  "login": "client-id",',
+    '  "password": "client-secret",',
+    '  "extra": {"provider": "shopify", "shop": "acme-store", "refresh_token": "…"}',
+    "}'",
+    "airflow oauth presets            # this list",
+    "airflow oauth presets shopify    # one of them, with its keys",
+    "```",
+    "",
+    "- **The address** of the API (`host`) may be left out where the preset or the token response knows it. What a token",
+    "  response says is believed only for https and the hosts listed here; the token goes nowhere else.",
+    "- **verified** presets follow the provider's public documentation or source as read in November 2026; **catalogue**",
+    "  ones were taken from public catalogues of integrations: try them before you rely on them.",
+    "- **Refresh tokens that stay** (verified) may live in a SQLite file under any executor, and a lost answer is asked for",
+    "  again within the provider's grace period. All others are treated as single-use.",
+    "- **Not expressed by a preset:** GitHub App installation tokens, which are asked for with a JWT as bearer token.",
+    "",
+    "A preset is one YAML file in `oauth_taskflow/presets/providers/`, checked by `oauth_taskflow/presets/preset.schema.json`;",
+    "a new one needs no code.",
+    "",
+)
+
+
+def _section(name: str, preset: Preset) -> Iterator[str]:
+    yield from ("", f'<a id="{name}"></a>', "", f"## {preset.title}", "")
+    yield from (f"`provider: {name}` ({preset.source})", "")
+    if preset.variables:
+        yield from ("| own key | meaning |", "|---|---|")
+        for key, variable in preset.variables.items():
+            yield f"| `{key}` | {_cell(variable_text(variable))} |"
+        yield ""
+    for subject, fact in facts(preset).items():
+        yield f"- **{subject}:** {_code(subject, fact)}"
+    for note in preset.notes:
+        yield f"- {note}"
+
+
+def _code(subject: str, fact: str) -> str:
+    """URLs with places as code, so that Markdown leaves them alone."""
+    return f"`{fact}`" if fact.startswith("https://") or subject in _LITERAL else _cell(fact)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
+
+
+_LITERAL = frozenset(
+    {"Token parameters", "Refresh parameters", "Token on API calls", "API headers", "Answer"}
+)

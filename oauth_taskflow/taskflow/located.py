@@ -1,0 +1,68 @@
+"""The API's base URL where only the token response names it (``instance_url``); what it says is not trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.oauth.reading import at
+from oauth_taskflow.oauth.token import Token, TokenSource
+from oauth_taskflow.redaction import redact_url
+from oauth_taskflow.taskflow.base_url import is_safe_endpoint, split_url
+from oauth_taskflow.taskflow.settings import ConnectionSettings
+
+
+def located(settings: ConnectionSettings, source: TokenSource | None) -> ConnectionSettings:
+    """``settings`` with a base URL. When only the token response names it, a token is fetched.
+
+    Raises:
+        ConnectionConfigError: the response names none, or a host that the preset does not expect.
+        TokenRequestError: no token could be had.
+    """
+    if settings.base_url or source is None:
+        return settings
+    return located_by(settings, source.token())
+
+
+def located_by(settings: ConnectionSettings, token: Token) -> ConnectionSettings:
+    """``settings`` with the base URL that the response of ``token`` names, if they have none of their own.
+
+    Raises:
+        ConnectionConfigError: it names none, or a host that the preset does not expect.
+    """
+    rule = settings.base_url_from
+    if settings.base_url or rule is None:
+        return settings
+    url = at(rule.path, token.extras)
+    if not isinstance(url, str) or not url:
+        raise _refusal(settings, f"The token response names no API address ({rule.path})")
+    if not _is_expected(url, rule.hosts):
+        # The token would be sent there.
+        shown = redact_url(url)[:200]
+        raise _refusal(
+            settings, f"The API address in the token response is not expected: {shown!r}"
+        )
+    return replace(settings, base_url=url.rstrip("/") + rule.suffix)
+
+
+def _is_expected(url: str, hosts: Iterable[str]) -> bool:
+    parts = split_url(url)
+    if parts is None or not url.isprintable() or "\\" in url or parts.query:
+        return False
+    host = (parts.hostname or "").lower()
+    default_port = parts.port in {None, 443} or host in hosts
+    return is_safe_endpoint(url) and default_port and any(_matches(host, one) for one in hosts)
+
+
+def _matches(host: str, pattern: str) -> bool:
+    return host.endswith(pattern[1:]) if pattern.startswith("*.") else host == pattern
+
+
+def _refusal(settings: ConnectionSettings, what: str) -> ConnectionConfigError:
+    return ConnectionConfigError(
+        what,
+        conn_id=settings.conn_id,
+        field="host",
+        hint="Put the base URL of the API there.",
+    )

@@ -1,0 +1,67 @@
+"""``airflow oauth presets``: the providers that connections can name, and what is known about one of them."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from difflib import get_close_matches
+from typing import Any
+
+import msgspec
+
+from oauth_taskflow.presets.load import load_preset, preset_names
+from oauth_taskflow.presets.page import facts, variable_text
+
+WRONG_ARGUMENTS = 2
+
+
+def presets(args: Namespace) -> None:
+    """Run the command. Airflow's CLI calls it with the parsed arguments.
+
+    Raises:
+        SystemExit: with 2 when there is no preset of that name.
+    """
+    from airflow.cli.simple_table import AirflowConsole  # noqa: PLC0415 - only to print
+
+    rows = _one(args.name, args.output) if args.name else _all(args.output)
+    console: Any = AirflowConsole()  # its annotations want a mapping, its code a list
+    if args.output == "json":  # print_as would make texts of numbers
+        console.print_as_json(rows)
+    elif args.output == "yaml":
+        console.print_as_yaml(rows)
+    else:
+        console.print_as(rows, args.output)
+
+
+def _all(output: str) -> list[dict[str, object]]:
+    loaded = {name: load_preset(name) for name in preset_names()}
+    return [
+        {
+            "preset": name,
+            "provider": preset.title,
+            "source": preset.source,
+            "own_keys": list(preset.variables)
+            if output in {"json", "yaml"}
+            else " ".join(preset.variables),
+        }
+        for name, preset in loaded.items()
+    ]
+
+
+def _one(name: str, output: str) -> list[dict[str, object]]:
+    try:
+        preset = load_preset(name.lower())
+    except KeyError:
+        near = get_close_matches(name.lower(), preset_names(), n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else "List them with: airflow oauth presets"
+        print(f"There is no preset {name!r}. {hint}", file=sys.stderr)  # noqa: T201 - a command line
+        raise SystemExit(WRONG_ARGUMENTS) from None
+    if output in {"json", "yaml"}:
+        return [{"preset": name.lower(), **msgspec.to_builtins(preset)}]
+    told = {
+        "Provider": f"{preset.title} ({preset.source})",
+        **{f"key {key}": variable_text(one) for key, one in preset.variables.items()},
+        **facts(preset),
+    }
+    notes = [("Note", note) for note in preset.notes]
+    return [{"subject": subject, "fact": fact} for subject, fact in (*told.items(), *notes)]

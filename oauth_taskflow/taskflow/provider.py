@@ -1,0 +1,104 @@
+"""A connection's ``provider``: the preset it names, filled with the connection's keys, as defaults of other keys."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.presets.fill import BadVariable, fill
+from oauth_taskflow.presets.load import load_preset, preset_names
+from oauth_taskflow.presets.model import STANDARD, Preset
+from oauth_taskflow.taskflow.connection_fields import BY_NAME
+from oauth_taskflow.taskflow.field_values import is_given, nearest
+
+_MERGED = frozenset({"api_headers", "token_headers", "authorize_params"})
+_USUAL_LEEWAY = 60.0
+
+
+def take_preset(conn_id: str, client_id: str, extra: dict[str, Any]) -> Preset:
+    """The filled preset that ``extra`` names, and the standard one if it names none.
+
+    The keys that only this preset knows are taken out of ``extra``.
+
+    Raises:
+        ConnectionConfigError: there is no such preset, or a key that it needs is missing or does not fit.
+    """
+    name = extra.get("provider")
+    if not is_given(name):
+        return STANDARD
+    preset = _preset(conn_id, str(name).strip())
+    given = {key: extra.pop(key, None) for key in preset.variables}
+    values = {key: str(value).strip() for key, value in given.items() if is_given(value)}
+    try:
+        return fill(preset, {**values, "client_id": client_id})
+    except BadVariable as problem:
+        raise ConnectionConfigError(
+            f"{problem} ({preset.title})", conn_id=conn_id, field=problem.name, hint=problem.hint
+        ) from None
+
+
+def _preset(conn_id: str, name: str) -> Preset:
+    try:
+        return load_preset(name.lower())
+    except KeyError:
+        raise ConnectionConfigError(
+            f"There is no preset {name!r}",
+            conn_id=conn_id,
+            field="provider",
+            hint=nearest(name, preset_names()) or "List them with: airflow oauth presets",
+        ) from None
+
+
+def with_defaults(values: Mapping[str, Any], preset: Preset) -> dict[str, Any]:
+    """``values`` of a connection, and what ``preset`` says about the keys that are not among them.
+
+    Headers and parameters are merged name by name; those of the connection win.
+    """
+    auth_type = values.get("auth_type", preset.auth_type)
+    offered = {
+        name: value
+        for name, value in _offered(preset).items()
+        if is_given(value) and name in BY_NAME and auth_type in BY_NAME[name].auth_types
+    }
+    merged = {name: {**offered[name], **values.get(name, {})} for name in _MERGED & offered.keys()}
+    return {**offered, **values, **merged}
+
+
+def _offered(preset: Preset) -> dict[str, Any]:
+    """What the preset says in keys of a connection."""
+    earliest = preset.refresh.earliest_before_expiry_s or _USUAL_LEEWAY
+    return {
+        "auth_type": "" if preset.auth_type == "oauth2" else preset.auth_type,
+        "token_url": preset.token_url,
+        "authorize_url": preset.authorize_url,
+        "revoke_url": preset.revoke_url,
+        "device_url": preset.device_url,
+        "grant_type": _only_grant(preset),
+        "client_auth": _client_auth(preset),
+        "token_body": "" if preset.body == "form" else preset.body,
+        "token_headers": preset.token_headers,
+        "token_header": preset.token_header,
+        "api_headers": preset.api_headers,
+        "authorize_params": preset.params.authorize,
+        "leeway": earliest if earliest < _USUAL_LEEWAY else None,
+    }
+
+
+def _only_grant(preset: Preset) -> str:
+    """Refresh tokens, where a client cannot get tokens for itself; else the connection decides."""
+    alone = {"client_credentials", "vendor"} & set(preset.grants)
+    return "refresh_token" if "refresh_token" in preset.grants and not alone else ""
+
+
+def _client_auth(preset: Preset) -> str:
+    method = preset.client_auth[0]
+    return "" if method == "client_secret_basic" else method
+
+
+def scope_text(scope: str, preset: Preset) -> str:
+    """``scope`` with what this provider wants between scopes; blanks and commas separate them in a connection."""
+    if preset.scope_separator == " ":
+        return scope
+    return preset.scope_separator.join(part for part in re.split(r"[\s,]+", scope) if part)

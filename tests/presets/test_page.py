@@ -1,0 +1,54 @@
+"""Presets in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from oauth_taskflow.presets.load import load_preset, preset_names
+from oauth_taskflow.presets.model import Variable
+from oauth_taskflow.presets.page import facts, variable_text
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "providers.md").read_text(encoding="utf-8")
+
+
+def test_every_preset_has_a_section_with_its_notes_and_keys() -> None:
+    for name in preset_names():
+        preset = load_preset(name)
+        assert f'<a id="{name}"></a>\n\n## {preset.title}\n' in PAGE
+        assert [note for note in preset.notes if f"- {note}" not in PAGE] == []
+        assert [key for key in preset.variables if f"| `{key}` |" not in PAGE] == []
+
+
+def test_every_quirk_is_told() -> None:
+    told = facts(load_preset("tiktok-ads"))
+    assert told["Token request"] == (
+        "POST, parameters as json; client_id is called app_id; client_secret is called secret; "
+        "code is called auth_code; without grant_type"
+    )
+    assert told["Answer"] == (
+        "the token is data.access_token; it is a token when code == `0`; the error is code"
+    )
+    assert told["Token on API calls"] == "Access-Token: {token}"
+    assert "Refresh" not in told
+
+
+def test_a_refresh_is_told_with_its_rules() -> None:
+    assert facts(load_preset("atlassian"))["Refresh"] == (
+        "each refresh brings a new refresh token; the old one dies; a spent one works for 600 s more"
+    )
+    assert facts(load_preset("atlassian"))["Refresh tokens live"] == (
+        "90 days unused; 365 days in all"
+    )
+    assert facts(load_preset("github"))["Refresh"].endswith("the old access token dies at once")
+    assert facts(load_preset("zoho"))["API"].startswith("api_domain of the token response, on www")
+
+
+def test_a_key_is_told_with_its_values_default_or_example() -> None:
+    region = Variable(description="Region", example="eu")
+    assert variable_text(region) == "Region. As in eu."
+    optional = replace(region, default="")
+    assert variable_text(optional) == "Region. As in eu. May be left out."
+    listed = replace(region, values=("eu", ""), default="eu")
+    assert variable_text(listed) == "Region. One of eu, nothing. Default eu."
