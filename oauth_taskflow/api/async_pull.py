@@ -42,7 +42,7 @@ class _AsyncPuller:
         self._start(sequence.start)
         index = 1
         try:
-            while self._running:
+            while sequence.request is not None:
                 page = self._reader.take(await self._running.popleft())
                 if several and isinstance(paginator, IndexedPaginator):
                     index = self._start_indexed(paginator, index)
@@ -50,8 +50,6 @@ class _AsyncPuller:
                     self._start(sequence.request)
                 if page is not None:
                     yield page
-                if sequence.request is None:
-                    break
         finally:
             await self._stop()
 

@@ -21,7 +21,7 @@ from oauth_taskflow.api.async_transport import (
 )
 from oauth_taskflow.api.async_views import error_view, put_on, request_view, response_view
 from oauth_taskflow.api.auth import Credentials, NoAuth, OAuth2Auth, rewind
-from oauth_taskflow.api.exchange import Answer, Decide, Exchange, Tries, log_pause, renew
+from oauth_taskflow.api.exchange import Answer, Decide, Exchange, Tries, heard, log_pause, renew
 from oauth_taskflow.api.failures import ApiStatusError
 from oauth_taskflow.api.options import Paginate, Records, ResponseRule
 from oauth_taskflow.api.origins import AllowedOrigins, Origin
@@ -184,6 +184,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
     ) -> tuple[httpx.Response, Answer]:
         """Send ``request`` until an answer is final; that answer, and what the decisions saw of it."""
         tries = Tries(exchange, self.origins)
+        request.url = httpx.URL(self.origins.accept(str(request.url)))
         await self._sign(request, credentials)
         while True:
             tries.attempt += 1
@@ -226,17 +227,18 @@ class AsyncOAuthSession(httpx.AsyncClient):
         self, request: httpx.Request, credentials: Credentials, options: Mapping[str, Any]
     ) -> httpx.Response:
         """One exchange, redirects followed; each hop passes the origin guard."""
-        request.url = httpx.URL(self.origins.accept(str(request.url)))
         redirects = AsyncRedirects(
             request, self.origins, most=_MAX_REDIRECTS, leave_bare=self._leave_bare
         )
         response = await self._send_once(request, options)
+        heard(credentials, response)
         while options["follow"] and response.next_request is not None:
             await response.aclose()
             hop = redirects.next_request(response, response.next_request)
             if not redirects.bare:
                 await self._sign(hop, credentials)
             response = await self._send_once(hop, options)
+            heard(credentials, response)
         response.history = redirects.history
         return response
 
@@ -268,8 +270,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
         response = await super().send(
             request, stream=options["stream"], auth=options["auth"], follow_redirects=False
         )
-        if type(response) is httpx.Response:
-            response.__class__ = AsyncApiResponse
+        response.__class__ = AsyncApiResponse
         return response
 
 

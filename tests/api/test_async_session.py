@@ -346,3 +346,13 @@ def test_the_errors_are_ours_and_those_of_httpx(
 ) -> None:
     assert issubclass(kind, ours)
     assert issubclass(kind, theirs)
+
+
+def test_an_answer_that_cannot_be_decoded_is_our_error_and_not_tried_again(
+    serve: Serve, converse: Converse
+) -> None:
+    api = serve(in_turn(Reply(b"no gzip", headers={"Content-Encoding": "gzip"})))
+    with pytest.raises(ApiRequestFailed, match="The request failed") as caught:
+        converse(api, lambda s: s.get("/x"))
+    assert type(caught.value) is ApiRequestFailed
+    assert len(api.asked) == 1
