@@ -14,6 +14,7 @@ import pytest
 
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.deployment import AirflowDeployment
+from tests.end_to_end.async_dags import ASYNC_DAG
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 
@@ -85,6 +86,7 @@ def airflow(
     (dags / "crm.yaml").write_text(SPEC.format(folder=home / "lake"))
     (dags / "broken.yaml").write_text("version: 1\ndag_id: broken\nendpoints:\n  a: {requst: 1}\n")
     (dags / "decorated.py").write_text(DECORATED)
+    (dags / "asynchronous.py").write_text(ASYNC_DAG)
     with AirflowDeployment(home, dags, parallelism=4) as deployment:
         seed = server.issue_refresh_token()
         deployment.add_connection("crm", server.connection(refresh_token=seed))
@@ -147,6 +149,29 @@ def test_decorated_tasks_work_fail_and_refuse_as_they_should(
     assert states["leaks", -1] == "failed"
     assert server.counters.reuse_detected == 0
     assert server.counters.revoked_families == 0
+
+
+def test_async_tasks_and_triggers_share_the_rotating_grant(
+    airflow: AirflowDeployment, server: OAuthTestServer
+) -> None:
+    server.fault("/airports/ENGM", status=404, times=3)
+    server.clear_log()
+    run_id = airflow.trigger("asynchronous")
+    assert airflow.wait("asynchronous", run_id) == "failed"
+    tasks = airflow.task_instances("asynchronous", run_id)
+    states = {(t["task_id"], t["map_index"]): t["state"] for t in tasks}
+    assert states.pop(("gone", -1)) == "failed"
+    assert set(states.values()) == {"success"}
+    # What is gone cannot come back: three retries would be of no use, although the error arose in the triggerer.
+    (gone,) = [t for t in tasks if t["task_id"] == "gone"]
+    assert gone["try_number"] < 4
+    assert airflow.xcom("asynchronous", run_id, "read", 1) == [200] * 50
+    assert airflow.xcom("asynchronous", run_id, "pages") > 50
+    asked = [one.status for one in server.requests if one.path == "/airports/ENGM"]
+    assert asked[:4] == [404, 404, 404, 200]
+    assert server.counters.reuse_detected == 0
+    headers = str([one.headers for one in server.requests if one.path != "/oauth/token"])
+    assert server.client_secret not in headers
 
 
 def test_no_secret_is_in_any_log_or_in_the_metadata_database(
