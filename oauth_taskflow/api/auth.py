@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 from urllib.parse import parse_qsl, quote, urljoin, urlsplit, urlunsplit
 
 import requests
@@ -15,11 +15,23 @@ from requests.utils import rewind_body
 from oauth_taskflow.api.failures import challenge_error
 from oauth_taskflow.api.origins import AllowedOrigins, Origin
 from oauth_taskflow.errors import ForeignOriginRefused
-from oauth_taskflow.oauth.token import TokenSource
+from oauth_taskflow.oauth.dpop import HEADER, NONCE_HEADER, NONCE_WANTED, Prover, prover
+from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.redaction import redact_url
 
-# The token is good, another one would be refused just the same (RFC 6750 §3.1, RFC 9470 §3).
-_NO_USE_REFRESHING = frozenset({"insufficient_scope", "insufficient_user_authentication"})
+if TYPE_CHECKING:
+    import httpx
+
+# The token is good, another one would be refused just the same (RFC 6750 §3.1, RFC 9470 §3, RFC 9449 §7).
+_NO_USE_REFRESHING = frozenset(
+    {
+        "insufficient_scope",
+        "insufficient_user_authentication",
+        "invalid_dpop_proof",
+        NONCE_WANTED,
+    }
+)
+_DPOP = "DPoP "
 
 
 @runtime_checkable
@@ -36,6 +48,12 @@ class Credentials(Protocol):
 def worth_refreshing(response: requests.Response) -> bool:
     """Whether another token may change this answer: a 401 that does not ask for more scope or another login."""
     return response.status_code == 401 and challenge_error(response) not in _NO_USE_REFRESHING
+
+
+def wants_nonce(response: requests.Response) -> bool:
+    """Whether the API looked at nothing because the DPoP proof lacks its nonce (RFC 9449 §9)."""
+    proved = HEADER in response.request.headers and NONCE_HEADER in response.headers
+    return proved and response.status_code == 401 and challenge_error(response) == NONCE_WANTED
 
 
 def rewind(request: requests.PreparedRequest) -> bool:
@@ -127,7 +145,8 @@ class OAuth2Auth(AuthBase):
 
     Works with bare ``requests.get(url, auth=OAuth2Auth(source))``: an answer of 401 refreshes once and is replayed
     once. The token goes to ``origins`` only; without any, to the origin of the request it is given to. ``header``
-    and ``scheme`` are for APIs that want it elsewhere (``X-Shopify-Access-Token`` with an empty scheme).
+    and ``scheme`` are for APIs that want it elsewhere (``X-Shopify-Access-Token`` with an empty scheme). A token that is
+    bound to a key goes as ``Authorization: DPoP``, with a proof made anew for every try (RFC 9449).
     """
 
     def __init__(
@@ -143,6 +162,7 @@ class OAuth2Auth(AuthBase):
         self._prefix = f"{scheme} " if scheme else ""
         urls = tuple(origins)
         self._origins = AllowedOrigins(urls) if urls else None
+        self._prover: Prover | None = None
 
     def __repr__(self) -> str:
         return f"OAuth2Auth({self._header!r})"
@@ -157,36 +177,68 @@ class OAuth2Auth(AuthBase):
 
     def apply(self, request: requests.PreparedRequest) -> None:
         """Put a usable token on ``request``, refreshed when needed."""
-        self._put(request, self.source.token().access_token)
+        self._put(request, self.source.token())
 
     def renew(self, request: requests.PreparedRequest) -> bool:
         """Put a token other than the refused one on ``request``; False when ours was not what was refused."""
         sent = self._sent(request)
         if not sent:
             return False
-        token = self.source.refused(sent).access_token
+        token = self.source.refused(sent)
         self._put(request, token)
-        return token != sent
+        return token.access_token != sent
 
-    def _put(self, request: requests.PreparedRequest, token: str) -> None:
-        request.headers[self._header] = f"{self._prefix}{token}"
+    def heard(self, response: requests.Response | httpx.Response) -> None:
+        """Keep the nonce of an answer for the next proof."""
+        if self._prover is not None and HEADER in response.request.headers:
+            self._prover.heard("resource", str(response.url), response.headers)
+
+    def _put(self, request: requests.PreparedRequest, token: Token) -> None:
+        if not token.dpop_key:
+            request.headers[self._header] = f"{self._prefix}{token.access_token}"
+            return
+        own = self._prover = prover(token.dpop_key)
+        request.headers["Authorization"] = f"{_DPOP}{token.access_token}"
+        request.headers[HEADER] = own.proof(
+            "resource", request.method or "GET", request.url or "", access_token=token.access_token
+        )
 
     def _sent(self, request: requests.PreparedRequest) -> str:
-        value = str(request.headers.get(self._header) or "")
-        return value[len(self._prefix) :] if value.startswith(self._prefix) else ""
+        proved = HEADER in request.headers
+        prefix = _DPOP if proved else self._prefix
+        value = str(request.headers.get("Authorization" if proved else self._header) or "")
+        return value[len(prefix) :] if value.startswith(prefix) else ""
 
     def _answered(
         self, response: requests.Response, *, allowed: AllowedOrigins, **options: Any
     ) -> requests.Response:
         """The response hook of bare ``requests``: guards redirects and replays once after a 401."""
         request = response.request
-        if response.is_redirect and self._header != "Authorization":
+        self.heard(response)
+        if response.is_redirect:
             self._guard_redirect(response, allowed)
-        if (request.url or "") not in allowed or not worth_refreshing(response):
+        if (request.url or "") not in allowed:
             return response
+        if wants_nonce(response):
+            response = self._replayed(response, self._signed, options)
+        if worth_refreshing(response):
+            response = self._replayed(response, self.renew, options)
+        return response
+
+    def _signed(self, request: requests.PreparedRequest) -> bool:
+        self.apply(request)
+        return True
+
+    def _replayed(
+        self,
+        response: requests.Response,
+        renew: Callable[[requests.PreparedRequest], bool],
+        options: Mapping[str, Any],
+    ) -> requests.Response:
+        """The answer to the same request with what ``renew`` puts on it; ``response`` where that is impossible."""
         _ = response.content  # frees the connection for the replay
-        replay = request.copy()
-        if not rewind(replay) or not self.renew(replay):
+        replay = response.request.copy()
+        if not rewind(replay) or not renew(replay):
             return response
         adapter = getattr(response, "connection", None) or requests.Session().get_adapter(
             replay.url or ""
@@ -194,17 +246,28 @@ class OAuth2Auth(AuthBase):
         answer: requests.Response = adapter.send(replay, **options)
         answer.history = [*response.history, response]
         answer.request = replay
+        self.heard(answer)
         return answer
 
     def _guard_redirect(self, response: requests.Response, allowed: AllowedOrigins) -> None:
         """``requests`` takes only ``Authorization`` off at a foreign origin; other headers would go along."""
+        proved = HEADER in response.request.headers
+        if not proved and self._header == "Authorization":
+            return
         target = urljoin(response.url, response.headers["Location"])
         if target not in allowed:
             raise ForeignOriginRefused(
-                f"The token in header {self._header} was not sent to a redirect's origin",
+                f"The token in header {HEADER if proved else self._header} was not sent to a redirect's origin",
                 where=f"at {redact_url(target)}",
                 hint="List the origin in the connection's allowed_origins if it belongs to the API.",
             )
+        if proved:
+            hop = response.request.copy()
+            hop.url = target
+            requests.Session().rebuild_method(hop, response)
+            self.apply(hop)
+            # ``requests`` makes the next hop from this request.
+            response.request.headers.update(hop.headers)
 
 
 def origin_text(url: str) -> str:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
 
-from oauth_taskflow.api.auth import Credentials, OAuth2Auth, rewind, worth_refreshing
+from oauth_taskflow.api.auth import Credentials, OAuth2Auth, rewind, wants_nonce, worth_refreshing
 from oauth_taskflow.api.failures import ApiStatusError, network_error, nothing_sent, status_error
 from oauth_taskflow.api.origins import AllowedOrigins
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.rules import Decision
 from oauth_taskflow.redaction import redact_url
+
+if TYPE_CHECKING:
+    import httpx
 
 _log = logging.getLogger(__name__)
 
@@ -111,15 +114,22 @@ class Exchange:
 
 @dataclass
 class Tries:
-    """How far one exchange has come: tries so far, and whether its token was renewed, which happens once."""
+    """How far one exchange has come: tries so far, whether its token was renewed and whether a nonce was put into its proof.
+
+    Each of the two happens once.
+    """
 
     exchange: Exchange
     origins: AllowedOrigins
     attempt: int = 0
     renewed: bool = False
+    nonced: bool = False
 
     def wants_renewal(self, response: requests.Response, decision: Decision | None) -> bool:
-        """Whether to replay with another token; a rule decides before the status does. True once only."""
+        """Whether to replay with another token or nonce; a rule decides before the status does. True once each."""
+        if wants_nonce(response) and not self.nonced and response.url in self.origins:
+            self.nonced = True
+            return True
         wanted = decision.action == "refresh" if decision else worth_refreshing(response)
         # A foreign origin that a bare redirect led to was sent no token to refuse.
         if not wanted or self.renewed or response.url not in self.origins:
@@ -131,7 +141,7 @@ class Tries:
 def renew(
     credentials: Credentials, request: requests.PreparedRequest, response: requests.Response
 ) -> bool:
-    """Whether ``request``, which ``response`` refused, now holds another token and can be sent again.
+    """Whether ``request``, which ``response`` refused, now holds another token or nonce and can be sent again.
 
     Raises:
         ApiStatusError: its body is a stream that is used up.
@@ -142,7 +152,16 @@ def renew(
             response,
             hint="The body is a stream that cannot be sent again with a new token; pass bytes or a seekable file.",
         )
+    if wants_nonce(response):
+        credentials.apply(request)
+        return True
     return credentials.renew(request)
+
+
+def heard(credentials: Credentials, response: requests.Response | httpx.Response) -> None:
+    """Let ``credentials`` know of every answer, those that are redirects too."""
+    if isinstance(credentials, OAuth2Auth):
+        credentials.heard(response)
 
 
 def log_pause(seconds: float, request: requests.PreparedRequest, reason: str) -> None:

@@ -134,8 +134,9 @@ def status_error(
 
 
 def _secrets(response: requests.Response) -> list[str]:
-    sent = response.request.headers.get("Authorization", "")
-    return [part for part in str(sent).split()[1:] if len(part) >= 6]
+    headers = response.request.headers
+    sent = [*str(headers.get("Authorization", "")).split()[1:], str(headers.get("DPoP", ""))]
+    return [part for part in sent if len(part) >= 6]
 
 
 def network_error(

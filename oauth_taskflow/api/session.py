@@ -12,7 +12,7 @@ from requests.auth import AuthBase
 
 import oauth_taskflow
 from oauth_taskflow.api.auth import Credentials, NoAuth, OAuth2Auth, rewind
-from oauth_taskflow.api.exchange import Answer, Decide, Exchange, Tries, log_pause, renew
+from oauth_taskflow.api.exchange import Answer, Decide, Exchange, Tries, heard, log_pause, renew
 from oauth_taskflow.api.failures import ApiResponse
 from oauth_taskflow.api.options import Paginate, Records, ResponseRule
 from oauth_taskflow.api.origins import AllowedOrigins, Origin
@@ -219,6 +219,7 @@ class OAuthSession(requests.Session):
         """Send ``request`` until an answer is final."""
         credentials = self._auth.of(request)
         tries = Tries(exchange, self.origins)
+        request.url = self.origins.accept(request.url or "")
         credentials.apply(request)
         while True:
             tries.attempt += 1
@@ -265,10 +266,11 @@ class OAuthSession(requests.Session):
             if options.get(name) is None:
                 options[name] = value
         redirects = Redirects(self, self.origins, credentials, leave_bare=self._leave_bare)
-        request.url = self.origins.accept(request.url or "")
         response = self._send_once(request, options)
+        heard(credentials, response)
         while follow and response.is_redirect:
             response = self._send_once(redirects.next_request(response, request), options)
+            heard(credentials, response)
         response.history = redirects.history
         return response
 

@@ -69,6 +69,7 @@ class Question:
     secrets: tuple[str, ...] = field(default=(), repr=False)
     default_lifetime: float | None = None
     form: ResponseForm = STANDARD.response
+    dpop_key: str = field(default="", repr=False)
 
     @property
     def where(self) -> str:
@@ -176,7 +177,7 @@ def _token(body: dict[str, Any] | None, answer: Answer, question: Question) -> O
     if body is None or not _sendable(access_token):
         return OutcomeUnknown(_no_token(answer, question, body), again=is_html(answer.body))
     token_type = body.get("token_type") or ""
-    if not _is_bearer(str(token_type), question.form):
+    if not _is_wanted(str(token_type), question):
         kind = question.clean(str(token_type), 40)
         return OutcomeUnknown(_wrong_type(kind, answer, question), again=False)
     refresh_token = reading.at(question.form.refresh_token, body)
@@ -211,14 +212,19 @@ def _granted(
         obtained_at=answer.sent_at,
         expires_at=expires_at,
         scope=scope or question.scope or None,
+        token_type="DPoP" if question.dpop_key else "Bearer",
         extras=reading.extras(body, (access_token, refresh_token)),
+        dpop_key=question.dpop_key,
     )
     missing = _scopes(question.scope) - _scopes(scope) if scope else set()
     return Granted(token, refresh_token, skew, tuple(sorted(missing)))
 
 
-def _is_bearer(token_type: str, form: ResponseForm) -> bool:
-    return token_type.lower() in _BEARER_TYPES or token_type in form.token_types
+def _is_wanted(token_type: str, question: Question) -> bool:
+    """Whether the token is of the kind that was asked for; one not bound to the key is discarded (RFC 9449 §5)."""
+    if question.dpop_key:
+        return token_type.lower() == "dpop"
+    return token_type.lower() in _BEARER_TYPES or token_type in question.form.token_types
 
 
 def _scope_text(value: object) -> str:
@@ -249,6 +255,12 @@ def _no_token(
 
 
 def _wrong_type(kind: str, answer: Answer, question: Question) -> InvalidTokenResponse:
+    if question.dpop_key:
+        return InvalidTokenResponse(
+            f"The token of type {kind!r} is not bound to the DPoP key (HTTP {answer.status})",
+            where=question.where,
+            hint="Switch DPoP on for this client at the authorization server, or remove dpop from the connection.",
+        )
     return InvalidTokenResponse(
         f"Tokens of type {kind!r} cannot be sent as bearer tokens (HTTP {answer.status})",
         where=question.where,

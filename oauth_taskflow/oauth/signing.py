@@ -62,16 +62,29 @@ class SigningKey:
         """What changes when the key does; fit for comparing, not for showing."""
         return hashlib.sha256(self.material).hexdigest() + self.algorithm + self.key_id
 
-    def sign(self, claims: Mapping[str, object]) -> str:
-        """``claims`` as a compact JWT."""
+    def sign(self, claims: Mapping[str, object], header: Mapping[str, object] | None = None) -> str:
+        """``claims`` as a compact JWT, with ``header`` added to the header."""
         import jwt  # noqa: PLC0415 - only signing connections need it
 
-        headers = {"kid": self.key_id, "x5t#S256": self.certificate_thumbprint}
+        headers = {
+            "kid": self.key_id,
+            "x5t#S256": self.certificate_thumbprint,
+            **(header or {}),
+        }
         given = {name: value for name, value in headers.items() if value}
         key: Any = self.material
         if not self.algorithm.startswith("HS"):
             key = _loaded(self.material, self.passphrase)
         return jwt.encode(dict(claims), key, algorithm=self.algorithm, headers=given)
+
+    def public_jwk(self) -> dict[str, str]:
+        """The public half of a private key as a JWK, with nothing but what makes the key (RFC 7638 §3.2)."""
+        import jwt  # noqa: PLC0415 - as above
+
+        key: Any = _loaded(self.material, self.passphrase)
+        algorithm: Any = jwt.get_algorithm_by_name(self.algorithm)
+        whole = algorithm.to_jwk(key.public_key(), as_dict=True)
+        return {name: whole[name] for name in ("crv", "e", "kty", "n", "x", "y") if name in whole}
 
 
 def private_key(

@@ -6,16 +6,19 @@ import ipaddress
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import requests
 
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.errors import ConnectionConfigError, TokenEndpointUnavailable
+from oauth_taskflow.oauth.bodies import parse_body
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS, Client, TokenForm
 from oauth_taskflow.oauth.clock_correction import corrected
 from oauth_taskflow.oauth.dialect import STANDARD, Dialect
-from oauth_taskflow.oauth.encoding import encode
+from oauth_taskflow.oauth.dpop import HEADER, NONCE_HEADER, NONCE_WANTED, new_key, prover
+from oauth_taskflow.oauth.encoding import Encoded, encode
 from oauth_taskflow.oauth.grants import Grant
 from oauth_taskflow.oauth.outcomes import (
     Failure,
@@ -28,6 +31,9 @@ from oauth_taskflow.oauth.responses import Answer, Question, interpret
 from oauth_taskflow.oauth.timing import server_skew
 from oauth_taskflow.oauth.transport import Deadline, Wire, new_session
 from oauth_taskflow.redaction import redact_url
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # in typing from Python 3.11 on
 
 _LARGEST_ANSWER = 1 << 20
 _CHUNK = 1 << 14
@@ -58,7 +64,8 @@ class TokenEndpoint:
     """Where tokens come from, and as whom we ask.
 
     ``client_auth`` is a name of ``CLIENT_AUTH_METHODS``; ``default_lifetime`` (seconds) is taken for tokens whose
-    answer names none; ``dialect`` is how this server departs from RFC 6749. Safe to share between threads: nothing is kept between exchanges.
+    answer names none; ``dialect`` is how this server departs from RFC 6749. ``dpop`` is the algorithm of DPoP proofs
+    (empty: bearer tokens), ``dpop_key`` the grant's key, see ``proving``. Safe to share between threads: nothing is kept between exchanges.
 
     Raises:
         ConnectionConfigError: the URL is neither https nor loopback, or the method is unknown.
@@ -72,6 +79,8 @@ class TokenEndpoint:
     dialect: Dialect = STANDARD
     transport: TransportOptions = field(default_factory=TransportOptions)
     clock: Clock = field(default=SYSTEM_CLOCK, repr=False, compare=False)
+    dpop: str = ""
+    dpop_key: str = field(default="", repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check_url(self.url, self.conn_id)
@@ -88,12 +97,20 @@ class TokenEndpoint:
         """This endpoint with its address; one that is known by its issuer looks it up."""
         return self
 
+    def proving(self, dpop_key: str = "") -> Self:
+        """This endpoint, proving that it holds ``dpop_key`` (a new one if that is empty) when ``dpop`` says so."""
+        if not self.dpop:
+            return self
+        return replace(self, dpop_key=dpop_key or self.dpop_key or new_key(self.dpop))
+
     def exchange(self, grant: Grant, *, budget: float | None = None) -> Outcome:
         """Trade ``grant`` for a token within ``budget`` seconds.
 
         One request is sent; a second one only when the first was refused and the ``Date`` of the answer shows that its
-        assertion was signed on a wrong clock.
+        assertion was signed on a wrong clock, or the server wants a nonce in the DPoP proof.
         """
+        if self.dpop and not self.dpop_key:
+            return self.proving().exchange(grant, budget=budget)
         limit = self.transport.timeouts.total if budget is None else budget
         end = self.clock.monotonic() + limit
         answer = self.ask(grant, budget=limit)
@@ -109,10 +126,27 @@ class TokenEndpoint:
         return interpret(second, self.question(grant)) if isinstance(second, Answer) else second
 
     def ask(self, grant: Grant, *, budget: float | None = None) -> Answer | Failure:
-        """Post the form of ``grant`` once, as this client; the answer as it came, or why there is none."""
-        question = self.question(grant)
+        """Post the form of ``grant`` once, as this client; the answer as it came, or why there is none.
+
+        A server that looked at nothing, because it wants a nonce in the DPoP proof, is asked again with it, once.
+        """
         limits = self.transport.timeouts
         total = limits.total if budget is None else min(budget, limits.total)
+        end = self.clock.monotonic() + total
+        answer = self._send(grant, total)
+        left = end - self.clock.monotonic()
+        if not self._wants_nonce(answer) or left < _LEAST_TIME_TO_SEND:
+            return answer
+        return self._send(grant, left)
+
+    def _wants_nonce(self, answer: Answer | Failure) -> bool:
+        if not self.dpop_key or not isinstance(answer, Answer) or answer.status not in {400, 401}:
+            return False
+        body = parse_body(answer.body, answer.content_type) or {}
+        return body.get("error") == NONCE_WANTED and NONCE_HEADER.lower() in answer.headers
+
+    def _send(self, grant: Grant, total: float) -> Answer | Failure:
+        question = self.question(grant)
         wire = Wire(total)
         form = CLIENT_AUTH_METHODS[self.client_auth](self.client, grant.form())
         try:
@@ -135,6 +169,7 @@ class TokenEndpoint:
             form=self.dialect.response,
             secrets=tuple(s for s in (self.client.client_secret, *grant.secrets()) if s),
             default_lifetime=self.default_lifetime,
+            dpop_key=self.dpop_key,
         )
 
     def _post(
@@ -153,7 +188,7 @@ class TokenEndpoint:
             request.method,
             request.url,
             data=request.body,
-            headers=dict(request.headers),
+            headers={**request.headers, **self._proof(request)},
             timeout=(min(limits.connect, total), min(limits.read, total)),
             allow_redirects=False,
             verify=self.transport.verify,
@@ -163,7 +198,16 @@ class TokenEndpoint:
         ) as response:
             headers = {name.lower(): value for name, value in response.headers.items()}
             content = _read(response)
+        if self.dpop_key:
+            prover(self.dpop_key).heard("authorization", request.url, headers)
         return Answer(response.status_code, headers, content, sent_at, self.clock.now())
+
+    def _proof(self, request: Encoded) -> dict[str, str]:
+        if not self.dpop_key:
+            return {}
+        own = prover(self.dpop_key)
+        proof = own.proof("authorization", request.method, request.url, clock=self.clock)
+        return {HEADER: proof}
 
 
 def _read(response: requests.Response) -> bytes:

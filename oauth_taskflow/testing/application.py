@@ -10,6 +10,7 @@ from oauth_taskflow.clock import Clock
 from oauth_taskflow.testing.api import AirportApi, StaticCredentials
 from oauth_taskflow.testing.authorization import TokenServer
 from oauth_taskflow.testing.consent import ConsentDesk
+from oauth_taskflow.testing.dpop import DpopGate
 from oauth_taskflow.testing.faults import FaultScript
 from oauth_taskflow.testing.login import log_in
 from oauth_taskflow.testing.messages import Request, Response, json_response
@@ -33,6 +34,7 @@ class Application:
     desk: ConsentDesk
     api: AirportApi
     credentials: StaticCredentials
+    dpop: DpopGate
     log: RequestLog
     faults: FaultScript
     clock: Clock
@@ -63,6 +65,9 @@ class Application:
         return fault.response or answer or self._answer(request)
 
     def _answer(self, request: Request) -> Response:
+        return self.dpop.answer(request, self._answer_plain)
+
+    def _answer_plain(self, request: Request) -> Response:
         if request.path == TOKEN_PATH:
             return self.tokens.token(request)
         if request.path == REVOKE_PATH:

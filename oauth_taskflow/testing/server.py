@@ -14,6 +14,7 @@ from oauth_taskflow.testing.application import TOKEN_PATH, Application
 from oauth_taskflow.testing.authorization import TokenPolicy, TokenServer
 from oauth_taskflow.testing.consent import ConsentDesk
 from oauth_taskflow.testing.control import control
+from oauth_taskflow.testing.dpop import DpopGate
 from oauth_taskflow.testing.faults import Fault, FaultScript
 from oauth_taskflow.testing.request_log import Counters, LoggedRequest, RequestLog
 from oauth_taskflow.testing.transport import Listener
@@ -31,7 +32,7 @@ class OAuthTestServer:
 
     ``token_lifetime`` (seconds, fractions allowed; None: unlimited), ``rotate`` and ``grace`` (seconds) are what
     :class:`~oauth_taskflow.testing.authorization.TokenPolicy` says; the attribute ``policy`` changes these and the
-    rest at any time; ``desk`` is the person who is asked to agree. ``client_auth`` lists the client authentication methods of the one registered client (``none``
+    rest at any time; ``desk`` is the person who is asked to agree; ``dpop`` demands DPoP. ``client_auth`` lists the client authentication methods of the one registered client (``none``
     alone makes it public); ``vault.clients`` takes more. The first of ``scopes`` is what connections and issued
     tokens name. ``latency`` is seconds before each answer (``faults.latency`` changes it). A ``clock`` of your own
     lets tokens expire without waiting.
@@ -71,6 +72,7 @@ class OAuthTestServer:
         self.base_url = f"http://127.0.0.1:{self._listener.port}"
         self.token_url = self.base_url + TOKEN_PATH
         self.desk = ConsentDesk(self._tokens, self.base_url, clock)
+        self.dpop = DpopGate(clock, TOKEN_PATH, self.base_url.partition(":")[0])
         self._clock = clock
 
     def __enter__(self) -> Self:
@@ -94,6 +96,7 @@ class OAuthTestServer:
             desk=self.desk,
             api=AirportApi(self.vault, self.credentials, self.base_url, foreign),
             credentials=self.credentials,
+            dpop=self.dpop,
             log=self._log,
             faults=self.faults,
             clock=self._clock,

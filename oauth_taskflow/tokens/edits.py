@@ -94,6 +94,20 @@ def holds(record: GrantRecord, lease: Lease, lineage: str) -> bool:
     return owns(record, lease) and same(record.lineage, lineage)
 
 
+def keyed(lease: Lease, dpop_key: str) -> Edit:
+    """Keep ``dpop_key`` for the grant before anything is proved with it, unless there is one or the lease is lost.
+
+    A refresh token may become bound to the key of its request (RFC 9449 §5), even when the answer never arrives.
+    """
+
+    def edit(record: GrantRecord) -> GrantRecord | None:
+        if record.dpop_key or not owns(record, lease):
+            return None
+        return replace(record, dpop_key=dpop_key)
+
+    return edit
+
+
 def journal(lease: Lease, lineage: str, entry: Journal) -> Edit:
     """Write ``entry`` before its refresh token is sent; only while lease and ``lineage`` are as we know them.
 
@@ -131,6 +145,7 @@ def granted(rescued: Rescued, mark: str | None) -> Edit:
             refresh_token=rescued.refresh_token or record.refresh_token,
             lineage=mark or record.lineage,
             alternates=(),
+            dpop_key=rescued.token.dpop_key or record.dpop_key,
             journal=None,
             trouble=None,
             lease=_freed(record, rescued.fence).lease,

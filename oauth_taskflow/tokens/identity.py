@@ -24,6 +24,7 @@ class GrantIdentity:
     audience: str = ""
     resource: tuple[str, ...] = ()
     params: tuple[tuple[str, str], ...] = ()
+    dpop: str = ""
 
     @classmethod
     def of(cls, endpoint: TokenEndpoint, grant: Grant, subject: str = "") -> GrantIdentity:
@@ -39,12 +40,15 @@ class GrantIdentity:
             audience=options.audience,
             resource=tuple(sorted(options.resource)),
             params=tuple(sorted(options.params.items())),
+            dpop=endpoint.dpop,
         )
 
     @property
     def key(self) -> str:
         """The grant key: 64 hexadecimal digits that tell nothing about what went in."""
-        fields = json.dumps([*self.__dict__.values()], separators=(",", ":"))
+        # Without DPoP the keys are those that version 0.1 gave.
+        parts = [value for name, value in vars(self).items() if value or name != "dpop"]
+        fields = json.dumps(parts, separators=(",", ":"))
         return hashlib.sha256(fields.encode()).hexdigest()
 
 

@@ -100,7 +100,8 @@ class GrantRecord:
     """One row of the store. ``revision`` counts writes; ``version`` counts changes of the encrypted part.
 
     ``lineage`` is the mark of ``refresh_token``; ``alternates`` are refresh tokens that may still work, newest first;
-    ``seeds`` are marks of the refresh tokens that connections brought in.
+    ``seeds`` are marks of the refresh tokens that connections brought in. ``dpop_key`` is the private key that requests
+    for this grant are proved with (RFC 9449); empty without DPoP.
     """
 
     grant_key: str
@@ -112,6 +113,7 @@ class GrantRecord:
     refresh_token: str | None = field(default=None, repr=False)
     alternates: tuple[str, ...] = field(default=(), repr=False)
     seeds: tuple[str, ...] = field(default=(), repr=False)
+    dpop_key: str = field(default="", repr=False)
     lineage: str = ""
     journal: Journal | None = None
     trouble: Trouble | None = None
@@ -122,10 +124,11 @@ class GrantRecord:
     def secret_part(self) -> dict[str, Any]:
         """What is encrypted, as JSON values."""
         return {
-            "token": None if self.token is None else asdict(self.token),
+            "token": None if self.token is None else token_fields(self.token),
             "refresh_token": self.refresh_token,
             "alternates": list(self.alternates),
             "seeds": list(self.seeds),
+            **({"dpop_key": self.dpop_key} if self.dpop_key else {}),
         }
 
     def with_secret_part(self, part: dict[str, Any]) -> GrantRecord:
@@ -136,6 +139,7 @@ class GrantRecord:
             refresh_token=part["refresh_token"],
             alternates=tuple(part["alternates"]),
             seeds=tuple(part["seeds"]),
+            dpop_key=part.get("dpop_key", ""),
         )
 
     def local_token(self) -> Token | None:
@@ -148,6 +152,14 @@ class GrantRecord:
         if token is None or token.access_token == refused:
             return False
         return token.expires_at is None or now < token.expires_at
+
+
+def token_fields(token: Token) -> dict[str, Any]:
+    """``token`` as JSON values; without DPoP they are what version 0.1 reads too, which may run beside this one."""
+    fields = asdict(token)
+    if not token.dpop_key:
+        del fields["dpop_key"]
+    return fields
 
 
 def moved(token: Token, seconds: float) -> Token:

@@ -15,6 +15,7 @@ from pathlib import Path
 from oauth_taskflow.errors import TokenStoreError, TokenUndecryptable
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens.cipher import TokenCipher
+from oauth_taskflow.tokens.record import token_fields
 
 _log = logging.getLogger("oauth_taskflow.tokens")
 
@@ -50,9 +51,8 @@ class RecoveryFiles:
         Raises:
             TokenStoreError: the file cannot be written either.
         """
-        sealed = self._cipher.seal(
-            asdict(rescued), grant_key=rescued.grant_key, version=rescued.fence
-        )
+        content = {**asdict(rescued), "token": token_fields(rescued.token)}
+        sealed = self._cipher.seal(content, grant_key=rescued.grant_key, version=rescued.fence)
         path = self.folder / f"{rescued.grant_key}.{rescued.fence}.rescued"
         try:
             self._write(path, sealed)

@@ -168,7 +168,9 @@ class Refresher:
     def _trade(self, turn: Turn, want: Want) -> GrantRecord | None:
         """Ask for a token with the stored refresh token, then with each alternate, newest first."""
         outcome: Outcome | None = None
-        for refresh_token in self._candidates(turn.record):
+        candidates = self._candidates(turn.record)
+        turn.hold_key()
+        for refresh_token in candidates:
             outcome = turn.trade(refresh_token)
             if isinstance(outcome, Granted):
                 return self._granted(turn, outcome)

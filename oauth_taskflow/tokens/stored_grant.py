@@ -32,8 +32,9 @@ class StoredGrant:
     def consented(self, granted: Granted) -> GrantRecord:
         """Store what a person's new consent brought; the old consent's tokens are gone afterwards.
 
-        A worker that refreshes the old one at this moment finds its lineage gone and cannot overwrite this. The
-        refresh token written in the connection counts as seen, so that it does not supersede the newer consent.
+        So is its DPoP key. A worker that refreshes the old one at this moment finds its lineage gone and cannot
+        overwrite this. The refresh token written in the connection counts as seen, so that it does not supersede the
+        newer consent.
         """
         refresh_token = granted.refresh_token
         mark = self._on.store.cipher.mark(refresh_token) if refresh_token else ""
@@ -47,6 +48,7 @@ class StoredGrant:
                 refresh_token=refresh_token,
                 lineage=mark,
                 alternates=(),
+                dpop_key=granted.token.dpop_key,
                 journal=None,
                 trouble=None,
             )
@@ -72,6 +74,7 @@ class StoredGrant:
                 refresh_token=None,
                 lineage="",
                 alternates=(),
+                dpop_key="",
                 journal=None,
                 trouble=Trouble.of(error, client, None, 1),
             )

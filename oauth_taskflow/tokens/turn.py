@@ -11,6 +11,7 @@ from oauth_taskflow.errors import (
     TokenStoreError,
 )
 from oauth_taskflow.oauth.attempts import exchange_patiently
+from oauth_taskflow.oauth.dpop import new_key
 from oauth_taskflow.oauth.grants import Grant, RefreshToken
 from oauth_taskflow.oauth.outcomes import Failure, Outcome, OutcomeUnknown
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
@@ -110,8 +111,9 @@ class Turn:
         if left < self.on.options.request_budget / 10:
             raise LeaseLost
         self._unsent = False
+        endpoint = self.on.endpoint.proving(self.record.dpop_key)
         outcome = exchange_patiently(
-            lambda budget: self.on.endpoint.exchange(grant, budget=budget),
+            lambda budget: endpoint.exchange(grant, budget=budget),
             single_use=grant.single_use and self.on.options.resend_window < left,
             clock=self.on.clock,
             budget=left,
@@ -130,6 +132,18 @@ class Turn:
             raise LeaseLost
         self._unsent = True
         self.told(Step.JOURNALED)
+
+    def hold_key(self) -> None:
+        """Make sure that a grant with DPoP has its key in the store.
+
+        Raises:
+            LeaseLost: somebody else goes on.
+        """
+        algorithm = self.on.endpoint.dpop
+        if not algorithm or self.record.dpop_key:
+            return
+        if not self.apply(edits.keyed(self.lease, new_key(algorithm))).dpop_key:
+            raise LeaseLost
 
     def give_up(self, outcome: Failure) -> OAuthTaskflowError:
         """Note the failure for every worker and release the lease; returns the error to raise.
