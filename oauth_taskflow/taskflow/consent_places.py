@@ -121,6 +121,17 @@ def managed_grant(conn_id: str) -> ManagedGrant:
             field="auth_type",
             hint="These commands are for auth_type oauth2.",
         )
-    manager = oauth2_source(settings, settings.auth)
+    manager = oauth2_source(settings, settings.auth, brokered=_beside_broker())
     endpoint = token_endpoint(settings, settings.auth)
     return ManagedGrant(settings, settings.auth, endpoint, manager)
+
+
+def _beside_broker() -> bool:
+    """Whether this command runs with the configuration of an API server that is the broker.
+
+    Its store may be a file of that machine, which is where this command must run too.
+    """
+    from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - run time only
+
+    backend = conf.get("secrets", "backend", fallback="") or ""
+    return backend.endswith(".OAuthBroker")
