@@ -6,17 +6,39 @@ task prints.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 
 from oauth_taskflow.oauth.token import Token, TokenSource
-from oauth_taskflow.redaction import secret_forms
+from oauth_taskflow.redaction import REDACTED, secret_forms
 
 # A task sees a handful; the bound keeps a process that lives for weeks from growing.
 _MOST = 512
 _known: OrderedDict[str, tuple[str, ...]] = OrderedDict()
 _lock = threading.Lock()
+# They log whole URLs, an API key in the query included.
+_WIRE_LOGGERS = ("urllib3.connectionpool", "httpx")
+
+
+class _WithoutSecrets(logging.Filter):
+    """Takes known secrets out of a record at its source.
+
+    Airflow masks a task's log file only. What its LocalExecutor mirrors to the scheduler's own output is not masked.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = clean = record.getMessage()
+        for forms in known_secrets().values():
+            for form in forms:
+                clean = clean.replace(form, REDACTED)
+        if clean != text:
+            record.msg, record.args = clean, ()
+        return True
+
+
+_without_secrets = _WithoutSecrets()
 
 
 def mask(secrets: Iterable[str]) -> None:
@@ -27,6 +49,8 @@ def mask(secrets: Iterable[str]) -> None:
     """
     from airflow.sdk.log import mask_secret  # noqa: PLC0415 - run time only
 
+    for name in _WIRE_LOGGERS:
+        logging.getLogger(name).addFilter(_without_secrets)  # one that is there already is kept
     for secret in secrets:
         with _lock:
             if not secret or secret in _known:
@@ -43,6 +67,12 @@ def known_secrets() -> dict[str, tuple[str, ...]]:
     """Every secret that was masked, with the forms it may show up in."""
     with _lock:
         return dict(_known)
+
+
+def token_secrets(token: Token) -> tuple[str, ...]:
+    """What of ``token`` must never be shown; a private key line by line, which is how it would be logged."""
+    lines = token.dpop_key.splitlines()[1:]
+    return (token.access_token, *(line for line in lines if not line.startswith("-----")))
 
 
 class MaskedTokens(TokenSource):
@@ -63,6 +93,6 @@ class MaskedTokens(TokenSource):
     def _masked(self, token: Token) -> Token:
         # Called for every request: a token that was seen last time costs one comparison.
         if token.access_token != self._last:
-            mask([token.access_token])
+            mask(token_secrets(token))
             self._last = token.access_token
         return token
