@@ -264,5 +264,5 @@ def _wrong_type(kind: str, answer: Answer, question: Question) -> InvalidTokenRe
     return InvalidTokenResponse(
         f"Tokens of type {kind!r} cannot be sent as bearer tokens (HTTP {answer.status})",
         where=question.where,
-        hint="Ask the authorization server for bearer tokens (RFC 6750).",
+        hint="Ask for bearer tokens (RFC 6750), or set dpop if the server issues DPoP tokens.",
     )

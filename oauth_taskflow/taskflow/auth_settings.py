@@ -119,6 +119,7 @@ def _oauth2(fields: Fields) -> OAuth2Settings:
         token_headers=values.get("token_headers", {}),
         token_body=values.get("token_body", "form"),
         token_header=_token_header(fields),
+        dpop=_dpop(fields),
         leeway=values.get("leeway", 60.0),
         write_back=_write_back(fields, grant),
         consent=read_consent(fields),
@@ -135,6 +136,17 @@ def _write_back(fields: Fields, grant: str) -> bool:
             f"The {grant} grant has no refresh token to write back", "write_back", "Leave it out."
         )
     return wanted
+
+
+def _dpop(fields: Fields) -> str:
+    algorithm = str(fields.values.get("dpop", ""))
+    if algorithm and "token_header" in fields.values:
+        raise fields.error(
+            "A token bound to a key goes into Authorization: DPoP (RFC 9449 §7.1)",
+            "token_header",
+            "Remove it, or remove dpop.",
+        )
+    return algorithm
 
 
 def _token_url(fields: Fields) -> str:

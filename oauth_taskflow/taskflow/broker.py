@@ -30,6 +30,13 @@ def brokered_settings(connection: AirflowConnection) -> ConnectionSettings | Non
     if not may_hold_grant(connection):
         return None
     settings = parse_connection(connection)
+    if isinstance(settings.auth, OAuth2Settings) and settings.auth.dpop:
+        raise ConnectionConfigError(
+            "A token that is bound to a key cannot be handed out by the broker",
+            conn_id=settings.conn_id,
+            field="dpop",
+            hint="Remove dpop, or let tasks use this connection without the broker.",
+        )
     return settings if isinstance(settings.auth, OAuth2Settings | LoginSettings) else None
 
 

@@ -26,7 +26,7 @@ _PLANNED_CLIENT_AUTH = frozenset(
 )
 
 ValueKind = Literal[
-    "text", "secret", "choice", "number", "timeout", "list", "mapping", "verify", "cert"
+    "text", "secret", "choice", "number", "timeout", "list", "mapping", "verify", "cert", "dpop"
 ]
 
 _ALL = frozenset(AUTH_TYPES)
@@ -213,6 +213,13 @@ FIELDS: tuple[ConnectionField, ...] = (
         _OAUTH2 | _SESSION,
     ),
     ConnectionField(
+        "dpop",
+        "dpop",
+        "DPoP",
+        "true (ES256), ES256, ES384, ES512, PS256 or RS256: tokens bound to a key of this grant (RFC 9449).",
+        _OAUTH2,
+    ),
+    ConnectionField(
         "token_header",
         "text",
         "Token header",
@@ -349,7 +356,7 @@ FIELDS: tuple[ConnectionField, ...] = (
 
 BY_NAME = {field.name: field for field in FIELDS}
 
-# Keys of the design that later versions read. Refusing them beats ignoring them: who writes ``dpop`` relies on it.
+# Keys of the design that later versions read. Refusing them beats ignoring them: who writes a key relies on it.
 PLANNED = {
     "issuer": "Write the token_url instead.",
     "private_key": "Use client_secret_basic or client_secret_post.",
@@ -358,7 +365,6 @@ PLANNED = {
     "algorithm": "Use client_secret_basic or client_secret_post.",
     "subject": "Leave it out.",
     "username": "Leave it out.",
-    "dpop": "Leave it out.",
     "srv_lookup": "Write the host and port that the record names.",
 }
 # What HttpHook takes out of extra for itself; an ``http`` connection may hold these.

@@ -10,7 +10,7 @@ from oauth_taskflow.oauth.outcomes import Granted
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.redaction import redact_url
 from oauth_taskflow.taskflow.connection_source import load_settings
-from oauth_taskflow.taskflow.masking import mask
+from oauth_taskflow.taskflow.masking import mask, token_secrets
 from oauth_taskflow.taskflow.sessions import session_for, token_source
 from oauth_taskflow.taskflow.settings import ConnectionSettings, OAuth2Settings
 from oauth_taskflow.taskflow.token_sources import grant, token_endpoint
@@ -48,7 +48,7 @@ def _fresh_token(settings: ConnectionSettings, auth: OAuth2Settings) -> Token:
     mask(settings.secrets)
     outcome = token_endpoint(settings, auth).exchange(grant(auth))
     if isinstance(outcome, Granted):
-        mask([outcome.token.access_token])
+        mask(token_secrets(outcome.token))
         return outcome.token
     raise outcome.error
 

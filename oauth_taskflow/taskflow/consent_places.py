@@ -122,7 +122,8 @@ def managed_grant(conn_id: str) -> ManagedGrant:
             hint="These commands are for auth_type oauth2.",
         )
     manager = oauth2_source(settings, settings.auth, brokered=_beside_broker())
-    endpoint = token_endpoint(settings, settings.auth)
+    # One DPoP key for the whole login: a pushed request is bound to it too (RFC 9449 §10.1).
+    endpoint = token_endpoint(settings, settings.auth).proving()
     return ManagedGrant(settings, settings.auth, endpoint, manager)
 
 

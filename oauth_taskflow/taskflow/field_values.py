@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import Any
 
+from oauth_taskflow.oauth.dpop import DPOP_ALGORITHMS
 from oauth_taskflow.taskflow.connection_fields import ConnectionField, ValueKind
 
 Value = Any  # JSON enters here and leaves as the type that the field's kind names
@@ -107,6 +108,15 @@ def _verify(value: Value) -> bool | str:
     return {"true": True, "false": False}.get(text.lower(), text)
 
 
+def _dpop(value: Value) -> str:
+    """An algorithm; empty for false."""
+    text = json.dumps(value) if isinstance(value, bool) else _text(value)
+    known = {"true": DPOP_ALGORITHMS[0], "false": ""} | {name: name for name in DPOP_ALGORITHMS}
+    if text not in known:
+        raise BadValue(f"must be true, false or one of {', '.join(DPOP_ALGORITHMS)}")
+    return known[text]
+
+
 def _cert(value: Value) -> str | tuple[str, str]:
     paths = _list(value)
     if len(paths) not in {1, 2}:
@@ -124,6 +134,7 @@ _CONVERTERS: dict[ValueKind, Callable[[Value], Value]] = {
     "mapping": _mapping,
     "verify": _verify,
     "cert": _cert,
+    "dpop": _dpop,
 }
 
 

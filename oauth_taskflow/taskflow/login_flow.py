@@ -19,7 +19,7 @@ from oauth_taskflow.oauth.outcomes import Granted
 from oauth_taskflow.oauth.pushed_request import push
 from oauth_taskflow.taskflow.consent_places import ManagedGrant
 from oauth_taskflow.taskflow.consent_settings import is_local
-from oauth_taskflow.taskflow.masking import mask
+from oauth_taskflow.taskflow.masking import mask, token_secrets
 
 Say = Callable[[str], None]
 _PASTE_URI = "http://127.0.0.1:8765/callback"
@@ -155,7 +155,7 @@ def _traded(grant: ManagedGrant, code: AuthorizationCode) -> Granted:
 
 
 def _masked(granted: Granted) -> Granted:
-    mask([granted.token.access_token, granted.refresh_token or ""])
+    mask([*token_secrets(granted.token), granted.refresh_token or ""])
     return granted
 
 

@@ -38,6 +38,7 @@ class OAuth2Settings:
     token_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     token_body: Literal["form", "json", "query"] = "form"
     token_header: TokenHeader = TokenHeader()
+    dpop: str = ""
     leeway: float = 60.0
     preset: Preset = STANDARD
     write_back: bool = False

@@ -63,6 +63,7 @@ def token_endpoint(settings: ConnectionSettings, auth: OAuth2Settings) -> TokenE
         conn_id=settings.conn_id,
         transport=transport,
         dialect=auth.preset.dialect,
+        dpop=auth.dpop,
     )
 
 

@@ -1,0 +1,133 @@
+"""Connections with ``dpop``: what the key may say, and whole runs against a server that demands it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.taskflow import masking
+from oauth_taskflow.taskflow.async_sessions import open_async_session
+from oauth_taskflow.taskflow.broker import brokered_settings
+from oauth_taskflow.taskflow.connection import parse_connection
+from oauth_taskflow.taskflow.connection_test import try_connection
+from oauth_taskflow.taskflow.login_command import login
+from oauth_taskflow.taskflow.sessions import open_session
+from oauth_taskflow.taskflow.settings import OAuth2Settings
+from oauth_taskflow.testing import OAuthTestServer
+from tests.taskflow.connections import connection, kind
+from tests.taskflow.login_runs import Connect, arguments, browser, connect, own_store
+
+__all__ = ["browser", "connect", "own_store"]  # fixtures
+
+pytestmark = pytest.mark.usefixtures("own_store")
+
+
+@pytest.mark.parametrize(
+    ("written", "algorithm"),
+    [
+        (True, "ES256"),
+        ("true", "ES256"),
+        ("ES384", "ES384"),
+        ("RS256", "RS256"),
+        (False, ""),
+        ("false", ""),
+    ],
+)
+def test_the_key_names_an_algorithm_or_leaves_it_to_us(written: object, algorithm: str) -> None:
+    auth = parse_connection(connection({"dpop": written})).auth
+    assert isinstance(auth, OAuth2Settings)
+    assert auth.dpop == algorithm
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (connection({"dpop": "HS256"}), "must be true, false or one of ES256, ES384"),
+        (connection({"dpop": 1}), "must be true, false or one of"),
+        (connection({"dpop": True, "token_header": "X-Auth: {token}"}), "field 'token_header'"),
+        (kind("bearer", {"dpop": True}), "means nothing with auth_type bearer"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(wrong: Any, said: str) -> None:
+    with pytest.raises(ConnectionConfigError, match=said):
+        parse_connection(wrong)
+
+
+def test_the_broker_hands_out_no_bound_token() -> None:
+    with pytest.raises(ConnectionConfigError, match="bound to a key") as caught:
+        brokered_settings(connection({"dpop": True}))
+    assert caught.value.field == "dpop"
+
+
+@pytest.fixture
+def demanding(oauth_server: OAuthTestServer) -> OAuthTestServer:
+    """The server, with proofs and nonces wanted everywhere."""
+    oauth_server.dpop.required = True
+    oauth_server.dpop.nonces = 1
+    return oauth_server
+
+
+def give(monkeypatch: pytest.MonkeyPatch, server: OAuthTestServer, **extra: Any) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_CRM", server.connection_json(dpop=True, **extra))
+
+
+def test_a_task_works_with_bound_tokens_and_their_rotation(
+    monkeypatch: pytest.MonkeyPatch, demanding: OAuthTestServer
+) -> None:
+    give(monkeypatch, demanding, refresh_token=demanding.issue_refresh_token())
+    with open_session("crm") as session:
+        assert session.get("/countries").status_code == 200
+        demanding.revoke_access_tokens()
+        assert session.get("/countries").status_code == 200
+    assert demanding.counters.refreshes == 2
+    assert demanding.counters.reuse_detected == 0
+
+
+def test_async_tasks_do_too(monkeypatch: pytest.MonkeyPatch, demanding: OAuthTestServer) -> None:
+    give(monkeypatch, demanding)
+
+    async def call() -> int:
+        async with await open_async_session("crm") as session:
+            return (await session.get("/countries")).status_code
+
+    assert asyncio.run(call()) == 200
+
+
+def test_testing_a_connection_gets_a_token(
+    monkeypatch: pytest.MonkeyPatch, demanding: OAuthTestServer
+) -> None:
+    give(monkeypatch, demanding)
+    assert try_connection("crm")[0]
+
+
+def test_a_login_binds_the_grant_to_its_own_key(
+    connect: Connect, demanding: OAuthTestServer, browser: list[str]
+) -> None:
+    connect(dpop=True)
+    login(arguments())
+    assert browser
+    with open_session("crm") as session:
+        assert session.get("/countries").status_code == 200
+        demanding.revoke_access_tokens()
+        assert session.get("/countries").status_code == 200  # refreshed with the login's key
+    assert demanding.counters.refreshes == 1
+
+
+def test_the_key_is_masked_and_logged_nowhere(
+    monkeypatch: pytest.MonkeyPatch, demanding: OAuthTestServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    give(monkeypatch, demanding)
+    caplog.set_level(logging.DEBUG)
+    with open_session("crm") as session:
+        session.get("/countries")
+        source: Any = session.auth
+        token = source.auth.source.token()
+        shown = repr(session) + repr(source) + repr(token) + repr(source.auth)
+    lines = [line for line in token.dpop_key.splitlines() if "KEY" not in line and len(line) > 20]
+    assert lines
+    assert set(lines) <= set(masking.known_secrets())
+    assert not [line for line in lines if line in shown or line in caplog.text]
