@@ -13,7 +13,7 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from oauth_taskflow import OAuth2HttpOperator, OAuth2HttpSensor
+from oauth_taskflow import OAuth2HttpOperator, OAuth2HttpSensor, OAuthRetryPolicy
 from oauth_taskflow.errors import (
     ApiRequestFailed,
     ConnectionConfigError,
@@ -23,6 +23,7 @@ from oauth_taskflow.errors import (
     ResultRefused,
 )
 from oauth_taskflow.taskflow.http_events import raise_failure, response_in
+from oauth_taskflow.taskflow.retry_policy import HAS_RETRY_POLICIES
 from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.taskflow.triggers import (
     OAuth2HttpSensorTrigger,
@@ -309,3 +310,24 @@ def test_a_sensor_that_checks_no_status_takes_any_answer(crm: OAuthTestServer) -
 )
 def test_which_statuses_mean_not_yet(status: int | None, listed: list[str], waits: bool) -> None:
     assert means_not_yet(status, listed) is waits
+
+
+@pytest.mark.skipif(not HAS_RETRY_POLICIES, reason="retry policies came with 3.3")
+def test_a_retry_policy_of_the_authors_own_is_kept() -> None:
+    own = OAuthRetryPolicy()
+    operator = OAuth2HttpOperator(task_id="a", endpoint="/x", retry_policy=own)
+    sensor = OAuth2HttpSensor(task_id="b", endpoint="/x", retry_policy=own)
+    assert operator.retry_policy is sensor.retry_policy is own
+    assert operator.http_conn_id == sensor.http_conn_id == "oauth2_default"
+    assert isinstance(OAuth2HttpSensor(task_id="c", endpoint="/x").retry_policy, OAuthRetryPolicy)
+
+
+def test_a_deferrable_sensor_does_not_defer_for_what_is_there(crm: OAuthTestServer) -> None:
+    sensor = OAuth2HttpSensor(
+        task_id="there", http_conn_id="crm", endpoint="/countries", deferrable=True
+    )
+    assert deferral(lambda: sensor.execute({})) is None
+    crm.fault("/countries", status=404)
+    deferred = deferral(lambda: sensor.execute({}))
+    assert isinstance(deferred.trigger, OAuth2HttpSensorTrigger)
+    assert deferred.timeout.total_seconds() == sensor.timeout
