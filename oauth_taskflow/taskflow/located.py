@@ -14,15 +14,13 @@ from oauth_taskflow.taskflow.settings import ConnectionSettings
 
 
 def located(settings: ConnectionSettings, source: TokenSource | None) -> ConnectionSettings:
-    """``settings`` with a base URL. When only the token response names it, a token is fetched.
+    """``settings`` with the base URL that the response of a token of ``source`` names.
 
     Raises:
         ConnectionConfigError: the response names none, or a host that the preset does not expect.
         TokenRequestError: no token could be had.
     """
-    if settings.base_url or source is None:
-        return settings
-    return located_by(settings, source.token())
+    return settings if source is None else located_by(settings, source.token())
 
 
 def located_by(settings: ConnectionSettings, token: Token) -> ConnectionSettings:

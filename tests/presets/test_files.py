@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import jmespath
@@ -148,3 +149,12 @@ def test_a_name_that_leads_out_of_the_folder_is_no_preset() -> None:
     for name in ("../preset.schema", "nothing", ""):
         with pytest.raises(KeyError):
             load_preset(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds"),
+    [("google", math.inf), ("microsoft-entra", math.inf), ("xero", 1800), ("box", 0), ("asana", 0)],
+)
+def test_a_refresh_token_is_sent_again_only_where_that_was_read(name: str, seconds: float) -> None:
+    # Asana's refresh tokens stay too, by a catalogue: not enough to bet a consent on.
+    assert load_preset(name).resend_window_s == seconds

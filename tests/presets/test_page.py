@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from oauth_taskflow.presets.load import load_preset, preset_names
 from oauth_taskflow.presets.model import Variable
-from oauth_taskflow.presets.page import facts, variable_text
+from oauth_taskflow.presets.page import facts, providers_page, variable_text
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "providers.md").read_text(encoding="utf-8")
 
@@ -19,6 +19,17 @@ def test_every_preset_has_a_section_with_its_notes_and_keys() -> None:
         assert f'<a id="{name}"></a>\n\n## {preset.title}\n' in PAGE
         assert [note for note in preset.notes if f"- {note}" not in PAGE] == []
         assert [key for key in preset.variables if f"| `{key}` |" not in PAGE] == []
+
+
+def test_the_committed_page_is_the_generated_one() -> None:
+    assert "\n".join(providers_page()) + "\n" == PAGE
+
+
+def test_what_a_preset_leaves_at_the_default_is_not_told() -> None:
+    assert facts(load_preset("twilio")) == {
+        "API": "https://api.twilio.com",
+        "Client authentication": "none: HTTP Basic on every API call",
+    }
 
 
 def test_every_quirk_is_told() -> None:

@@ -70,3 +70,8 @@ def test_an_unknown_name_ends_with_status_2(
         run(name)
     assert caught.value.code == 2
     assert capsys.readouterr().err == f"There is no preset {name!r}. {hint}\n"
+
+
+def test_one_preset_as_yaml(airflow_home: object, capsys: pytest.CaptureFixture[str]) -> None:
+    run("twilio", "--output", "yaml")
+    assert "auth_type: basic" in capsys.readouterr().out

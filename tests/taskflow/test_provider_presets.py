@@ -16,7 +16,7 @@ from oauth_taskflow.presets.load import load_preset, preset_names
 from oauth_taskflow.presets.model import BaseUrl
 from oauth_taskflow.taskflow.connection import parse_connection
 from oauth_taskflow.taskflow.connection_fields import BY_NAME, PLANNED
-from oauth_taskflow.taskflow.located import located_by
+from oauth_taskflow.taskflow.located import located, located_by
 from oauth_taskflow.taskflow.sessions import addressed, open_session
 from oauth_taskflow.taskflow.settings import (
     BasicSettings,
@@ -25,7 +25,12 @@ from oauth_taskflow.taskflow.settings import (
     OAuth2Settings,
     TokenHeader,
 )
-from oauth_taskflow.taskflow.token_sources import grant, grant_options, token_endpoint
+from oauth_taskflow.taskflow.token_sources import (
+    grant,
+    grant_options,
+    oauth2_source,
+    token_endpoint,
+)
 from oauth_taskflow.testing import Fault, LoggedRequest, OAuthTestServer
 from tests.taskflow.conftest import SetConnection
 from tests.taskflow.connections import kind
@@ -280,6 +285,7 @@ def test_a_token_response_without_address_is_named(value: object) -> None:
 def test_settings_with_an_address_or_without_a_rule_stay_as_they_are() -> None:
     settings = ConnectionSettings("crm", "https://api.example.com", BasicSettings("a", "b"))
     assert addressed(settings) is settings
+    assert located(settings, None) is settings
     assert located_by(settings, Token("at", 0)) is settings
 
 
@@ -341,3 +347,16 @@ def test_a_rate_limit_is_waited_for_as_the_preset_dates_it(
     requests = call(server, set_connection, host=server.base_url)
     assert requests[1].status == 429
     assert 0.05 <= requests[2].time - requests[1].time < 0.5
+
+
+@pytest.mark.parametrize(("provider", "refused"), [("google", False), ("box", True)])
+def test_only_refresh_tokens_that_stay_may_live_in_a_file_under_celery(
+    monkeypatch: pytest.MonkeyPatch, airflow_home: Path, provider: str, refused: bool
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    settings = provided(provider, {"refresh_token": "rt"})
+    if refused:
+        with pytest.raises(ConnectionConfigError, match="cannot be kept in a SQLite file"):
+            oauth2_source(settings, oauth2(settings))
+    else:
+        assert "crm" in repr(oauth2_source(settings, oauth2(settings)))
