@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 # The airports are read late: without this check a server would start and break off its first answer.
-_LIBRARIES = ("airportsdata", "authlib", "msgspec")
+_LIBRARIES = ("airportsdata", "authlib", "joserfc", "msgspec")
 
 
 def missing_extra() -> str | None:

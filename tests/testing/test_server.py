@@ -250,7 +250,7 @@ def test_the_pytest_plugin_loads_nothing_heavy() -> None:
     assert probe.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("library", ["airportsdata", "authlib", "msgspec"])
+@pytest.mark.parametrize("library", ["airportsdata", "authlib", "joserfc", "msgspec"])
 def test_a_missing_extra_is_named_by_fixture_and_command(
     library: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
