@@ -11,8 +11,10 @@ from urllib.parse import urljoin, urlsplit
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.presets.model import STANDARD, Preset
 from oauth_taskflow.taskflow.base_url import is_safe_endpoint, split_url
+from oauth_taskflow.taskflow.client_settings import read_client, read_issuer
 from oauth_taskflow.taskflow.connection_fields import DEVICE_CODE
 from oauth_taskflow.taskflow.consent_settings import read_consent
+from oauth_taskflow.taskflow.grant_settings import read_delegated, read_resources
 from oauth_taskflow.taskflow.provider import scope_text
 from oauth_taskflow.taskflow.settings import (
     ApiKeySettings,
@@ -20,8 +22,6 @@ from oauth_taskflow.taskflow.settings import (
     BasicSettings,
     BearerSettings,
     BrokeredSettings,
-    ClientAuthMethod,
-    GrantType,
     LoginSettings,
     NoAuthSettings,
     OAuth2Settings,
@@ -33,7 +33,7 @@ _TOKEN_HEADER = re.compile(
     rf"(?P<name>{_HEADER_NAME.pattern})(?:\s*:\s*(?:(?P<scheme>\S+) +)?\{{token\}})?"
 )
 # What a person agreed to once goes on as a refresh token; it may live in the token store alone.
-_OF_A_PERSON: Mapping[str, GrantType] = {
+_OF_A_PERSON: Mapping[str, str] = {
     "authorization_code": "refresh_token",
     DEVICE_CODE: "refresh_token",
 }
@@ -99,22 +99,28 @@ def _oauth2(fields: Fields) -> OAuth2Settings:
     values = fields.values
     refresh_token = values.get("refresh_token", "")
     implied = "refresh_token" if refresh_token else "client_credentials"
-    grant: GrantType = _OF_A_PERSON.get(named := values.get("grant_type", implied), named)
+    grant: str = _OF_A_PERSON.get(named := values.get("grant_type", implied), named)
     client_id = fields.either(fields.login, "login", "client_id")
     if not client_id:
         raise fields.error("The client id is missing", "login", "Put the client id there.")
     secret = fields.either(fields.password, "password", "client_secret")
     _check_grant(fields, grant, refresh_token)
+    issuer = read_issuer(values, fields)
+    client = read_client(fields, grant, secret)
     return OAuth2Settings(
         token_url=_token_url(fields),
         client_id=client_id,
         client_secret=secret,
         grant_type=grant,
-        client_auth=_client_auth(fields, grant, secret),
+        client_auth=client.method,
+        choose_auth=bool(issuer) and not client.chosen,
+        issuer=issuer,
+        signer=client.signer,
+        delegated=read_delegated(fields, grant, client_id, client.signer),
         refresh_token=refresh_token,
         scope=scope_text(values.get("scope", ""), fields.preset),
         audience=values.get("audience", ""),
-        resource=values.get("resource", ()),
+        resource=read_resources(fields),
         token_params=values.get("token_params", {}),
         token_headers=values.get("token_headers", {}),
         token_body=values.get("token_body", "form"),
@@ -151,11 +157,13 @@ def _dpop(fields: Fields) -> str:
 
 def _token_url(fields: Fields) -> str:
     url = str(fields.values.get("token_url", ""))
+    if not url and fields.values.get("issuer"):
+        return ""
     if not url:
         raise fields.error(
             "The token endpoint is missing",
             "token_url",
-            "Put the authorization server's token URL into extra.",
+            "Put the authorization server's token URL into extra, or its issuer.",
         )
     if not is_safe_endpoint(url):
         raise fields.error(
@@ -166,38 +174,13 @@ def _token_url(fields: Fields) -> str:
     return url
 
 
-def _check_grant(fields: Fields, grant: GrantType, refresh_token: str) -> None:
-    if grant == "client_credentials" and refresh_token:
+def _check_grant(fields: Fields, grant: str, refresh_token: str) -> None:
+    if grant != "refresh_token" and refresh_token:
         raise fields.error(
-            "A refresh token is no part of the client_credentials grant",
+            f"A refresh token is no part of the {grant} grant",
             "refresh_token",
             "Remove it, or remove grant_type.",
         )
-
-
-def _client_auth(fields: Fields, grant: GrantType, secret: str) -> ClientAuthMethod:
-    method: ClientAuthMethod = fields.values.get("client_auth", "client_secret_basic")
-    if method != "none":
-        if not secret:
-            raise fields.error(
-                f"The client secret is missing, and client_auth is {method}",
-                "password",
-                "Put the client secret there, or set client_auth to none for a public client.",
-            )
-        return method
-    if secret:
-        raise fields.error(
-            "A client secret is given, and client_auth none would not send it",
-            "client_auth",
-            "Remove the secret, or use client_secret_basic or client_secret_post.",
-        )
-    if grant == "client_credentials":
-        raise fields.error(
-            "The client_credentials grant needs a client secret (RFC 6749 §4.4)",
-            "client_auth",
-            "Use client_secret_basic or client_secret_post, and put the secret into password.",
-        )
-    return method
 
 
 def _password(fields: Fields, what: str) -> str:

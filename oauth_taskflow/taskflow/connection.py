@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 _HTTP_TYPES = frozenset({"http", "https"})
 _warned: set[str] = set()
+_KEY_LINE = 40
 
 
 class AirflowConnection(Protocol):
@@ -248,8 +249,9 @@ def _secrets(fields: Fields) -> tuple[str, ...]:
     """Every value that must never be shown: what the login masks, secret fields, values under telling names."""
     found = [fields.password]
     for name, value in fields.values.items():
-        if BY_NAME[name].kind == "secret":
-            found.append(value)
+        if BY_NAME[name].is_secret:
+            # Line by line too: what logs a key logs it so, and its last line is short.
+            found += [value, *(line for line in value.splitlines() if len(line) >= _KEY_LINE)]
         elif name == "proxies":
             urls = (split_url(url) for url in value.values())
             found += [unquote(url.password) for url in urls if url and url.password]

@@ -5,59 +5,36 @@ It is imported by every ``airflow`` command (through the provider metadata), so 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from oauth_taskflow.taskflow.connection_field import AUTH_TYPES, ConnectionField
+from oauth_taskflow.taskflow.grant_fields import GRANT_FIELDS, GRANT_NAMES
 
-AUTH_TYPES = ("oauth2", "bearer", "api_key", "basic", "session", "none")
+__all__ = ["AUTH_TYPES", "BY_NAME", "FIELDS", "PLANNED", "ConnectionField"]
+
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
-GRANT_TYPES = ("client_credentials", "refresh_token", "authorization_code", DEVICE_CODE)
-CLIENT_AUTH = ("client_secret_basic", "client_secret_post", "none")
-
-# Values of the design that later versions act on.
-_PLANNED_GRANTS = frozenset(
-    {
-        "password",
-        "urn:ietf:params:oauth:grant-type:jwt-bearer",
-        "urn:ietf:params:oauth:grant-type:token-exchange",
-    }
+GRANT_TYPES = (
+    "client_credentials",
+    "refresh_token",
+    *GRANT_NAMES.values(),
+    "password",
+    "authorization_code",
+    DEVICE_CODE,
 )
-_PLANNED_CLIENT_AUTH = frozenset(
-    {"client_secret_jwt", "private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"}
+CLIENT_AUTH = (
+    "client_secret_basic",
+    "client_secret_basic_raw",
+    "client_secret_post",
+    "client_secret_jwt",
+    "private_key_jwt",
+    "tls_client_auth",
+    "self_signed_tls_client_auth",
+    "none",
 )
-
-ValueKind = Literal[
-    "text", "secret", "choice", "number", "timeout", "list", "mapping", "verify", "cert", "dpop"
-]
 
 _ALL = frozenset(AUTH_TYPES)
 _OAUTH2 = frozenset({"oauth2"})
 _SESSION = frozenset({"session"})
 _BEARER = frozenset({"bearer"})
 _TOKENS = frozenset({"oauth2", "session", "bearer"})
-
-
-@dataclass(frozen=True)
-class ConnectionField:
-    """One key of ``extra``: what it holds, which ``auth_type`` reads it and how the form shows it."""
-
-    name: str
-    kind: ValueKind
-    label: str
-    description: str
-    auth_types: frozenset[str] = _ALL
-    choices: tuple[str, ...] = ()
-    planned: frozenset[str] = frozenset()
-    in_form: bool = True
-
-    def form_field(self) -> dict[str, Any]:
-        """The field as Airflow's provider metadata wants it (``conn-fields``)."""
-        kind = {"number": "number", "mapping": "object"}.get(self.kind, "string")
-        schema: dict[str, Any] = {"type": [kind, "null"]}
-        if self.kind == "secret":
-            schema["format"] = "password"
-        if self.choices:
-            schema["enum"] = list(self.choices)
-        return {"label": self.label, "description": self.description, "schema": schema}
 
 
 FIELDS: tuple[ConnectionField, ...] = (
@@ -83,12 +60,11 @@ FIELDS: tuple[ConnectionField, ...] = (
     ),
     ConnectionField(
         "grant_type",
-        "choice",
+        "grant",
         "Grant",
         "Default: refresh_token when a refresh token is given, else client_credentials.",
         _OAUTH2,
         GRANT_TYPES,
-        _PLANNED_GRANTS,
     ),
     ConnectionField(
         "refresh_token",
@@ -144,14 +120,17 @@ FIELDS: tuple[ConnectionField, ...] = (
         "client_auth",
         "choice",
         "Client authentication",
-        "client_secret_basic (default), client_secret_post, or none for a public client without a secret.",
+        "Default: client_secret_basic with a secret, private_key_jwt with a key; none is a public client.",
         _OAUTH2,
         CLIENT_AUTH,
-        _PLANNED_CLIENT_AUTH,
     ),
     ConnectionField("scope", "text", "Scope", "Scopes to ask for, separated by blanks.", _OAUTH2),
     ConnectionField(
-        "audience", "text", "Audience", "Sent as audience, for servers that want one.", _OAUTH2
+        "audience",
+        "text",
+        "Audience",
+        "Sent as audience, for servers that want one or several.",
+        _OAUTH2,
     ),
     ConnectionField(
         "resource",
@@ -352,19 +331,13 @@ FIELDS: tuple[ConnectionField, ...] = (
         "Proxies",
         'Proxy per scheme, as JSON: {"https": "http://proxy:3128"}.',
     ),
+    *GRANT_FIELDS,
 )
 
 BY_NAME = {field.name: field for field in FIELDS}
 
 # Keys of the design that later versions read. Refusing them beats ignoring them: who writes a key relies on it.
 PLANNED = {
-    "issuer": "Write the token_url instead.",
-    "private_key": "Use client_secret_basic or client_secret_post.",
-    "private_key_file": "Use client_secret_basic or client_secret_post.",
-    "key_id": "Use client_secret_basic or client_secret_post.",
-    "algorithm": "Use client_secret_basic or client_secret_post.",
-    "subject": "Leave it out.",
-    "username": "Leave it out.",
     "srv_lookup": "Write the host and port that the record names.",
 }
 # What HttpHook takes out of extra for itself; an ``http`` connection may hold these.

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import Any
 
 from oauth_taskflow.oauth.dpop import DPOP_ALGORITHMS
-from oauth_taskflow.taskflow.connection_fields import ConnectionField, ValueKind
+from oauth_taskflow.taskflow.connection_field import ConnectionField, ValueKind
+from oauth_taskflow.taskflow.grant_fields import GRANT_NAMES
+
+_GRANT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._:/-]+")  # RFC 6749 §4.5: a name, or a URI
 
 Value = Any  # JSON enters here and leaves as the type that the field's kind names
 
@@ -44,6 +48,17 @@ def _secret(value: Value) -> str:
     if any(ord(char) < 32 for char in value.strip()):
         raise BadValue("must not hold line breaks or control characters")
     return value.strip()
+
+
+def _document(value: Value) -> str:
+    if not isinstance(value, str):
+        raise BadValue("must be text")
+    return value.strip()
+
+
+def _grant_name(value: Value) -> str:
+    text = _text(value)
+    return GRANT_NAMES.get(text, text)
 
 
 def _scope_text(value: Value) -> str:
@@ -128,6 +143,8 @@ _CONVERTERS: dict[ValueKind, Callable[[Value], Value]] = {
     "text": _text,
     "secret": _secret,
     "choice": _text,
+    "document": _document,
+    "grant": _grant_name,
     "number": _number,
     "timeout": _timeout,
     "list": _list,
@@ -144,12 +161,20 @@ def convert(field: ConnectionField, value: Value) -> Value:
     Raises:
         BadValue: it does not fit; the text says what would.
     """
-    converter = _scope_text if field.name == "scope" else _CONVERTERS[field.kind]
+    # Lists are what people write for the two that are sent with blanks in between.
+    as_list = field.name in {"scope", "audience"}
+    converter = _scope_text if as_list else _CONVERTERS[field.kind]
     converted = converter(value)
-    if not field.choices:
+    if not field.choices or converted in field.choices:
         return converted
     if converted in field.planned:
         raise BadValue(f"{converted!r} is not supported by this version of oauth-taskflow")
-    if converted not in field.choices:
-        raise BadValue(f"must be one of {', '.join(field.choices)}")
-    return converted
+    if field.kind == "grant" and _is_vendors(converted, field.choices):
+        return converted
+    raise BadValue(f"must be one of {', '.join(field.choices)}")
+
+
+def _is_vendors(name: str, known: Iterable[str]) -> bool:
+    """Whether ``name`` can be a vendor's own grant: well-formed, and not one of ours misspelled."""
+    ours = [*known, *GRANT_NAMES]
+    return bool(_GRANT_NAME.fullmatch(name)) and not get_close_matches(name, ours, 1, 0.9)

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from oauth_taskflow.oauth.delegated import DelegatedGrant, NamedGrant
+from oauth_taskflow.oauth.signing import Signer
 from oauth_taskflow.presets.model import STANDARD, BaseUrl, Preset, RateLimitHeaders
 from oauth_taskflow.taskflow.consent_settings import ConsentSettings
-
-GrantType = Literal["client_credentials", "refresh_token"]
-ClientAuthMethod = Literal["client_secret_basic", "client_secret_post", "none"]
 
 
 @dataclass(frozen=True)
@@ -23,14 +22,22 @@ class TokenHeader:
 
 @dataclass(frozen=True)
 class OAuth2Settings:
-    """A grant at a token endpoint. ``refresh_token`` is the first one; ``leeway`` is in seconds."""
+    """A grant at a token endpoint. ``refresh_token`` is the first one; ``leeway`` is in seconds.
+
+    Without ``token_url``, the ``issuer`` says where it is, and with ``choose_auth`` how the client authenticates.
+    ``delegated`` is what grants other than the client's own show, without its options.
+    """
 
     token_url: str
     client_id: str
-    grant_type: GrantType
-    client_auth: ClientAuthMethod = "client_secret_basic"
+    grant_type: str
+    client_auth: str = "client_secret_basic"
     client_secret: str = field(default="", repr=False)
     refresh_token: str = field(default="", repr=False)
+    issuer: str = ""
+    choose_auth: bool = False
+    signer: Signer | None = None
+    delegated: DelegatedGrant | NamedGrant | None = None
     scope: str = ""
     audience: str = ""
     resource: tuple[str, ...] = ()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from oauth_taskflow.api.login import Login, LoginSource
 from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.delegated import NamedGrant
+from oauth_taskflow.oauth.discovered_endpoint import DiscoveredEndpoint
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, RefreshToken
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint, TransportOptions
 from oauth_taskflow.taskflow import write_back
@@ -40,6 +43,7 @@ def oauth2_source(
         store,
         token_endpoint(settings, auth),
         grant(auth),
+        subject=_acts_for(auth),
         options=ManagerOptions(leeway=auth.leeway, resend_window=auth.preset.resend_window_s),
         observer=_observe,
     )
@@ -56,9 +60,21 @@ def token_endpoint(settings: ConnectionSettings, auth: OAuth2Settings) -> TokenE
     transport = TransportOptions(
         verify=settings.verify or True, cert=settings.cert, proxies=settings.proxies
     )
+    client = Client(auth.client_id, auth.client_secret, auth.signer)
+    if not auth.token_url:
+        return DiscoveredEndpoint(
+            url=auth.issuer,
+            client=client,
+            client_auth=auth.client_auth,
+            conn_id=settings.conn_id,
+            transport=transport,
+            dialect=auth.preset.dialect,
+            dpop=auth.dpop,
+            choose_auth=auth.choose_auth,
+        )
     return TokenEndpoint(
         url=auth.token_url,
-        client=Client(auth.client_id, auth.client_secret),
+        client=client,
         client_auth=auth.client_auth,
         conn_id=settings.conn_id,
         transport=transport,
@@ -72,7 +88,15 @@ def grant(auth: OAuth2Settings) -> Grant:
     options = grant_options(auth, auth.grant_type)
     if auth.grant_type == "refresh_token":
         return RefreshToken(auth.refresh_token, options)
+    if auth.delegated is not None:
+        return replace(auth.delegated, options=options)
     return ClientCredentials(options)
+
+
+def _acts_for(auth: OAuth2Settings) -> str:
+    """Whom the token is for, where the grant says so: a part of its key in the store."""
+    shown = auth.delegated
+    return "" if shown is None or isinstance(shown, NamedGrant) else shown.acts_for
 
 
 def grant_options(auth: OAuth2Settings, grant_type: str) -> GrantOptions:

@@ -27,7 +27,16 @@ from authlib.oauth2.rfc7009 import RevocationEndpoint
 from oauth_taskflow.testing.messages import Request, Response, json_response, pairs
 from oauth_taskflow.testing.vault import AccessToken, Client, Family, Vault
 
-METHODS = ("client_secret_basic", "client_secret_post", "none")
+METHODS = (
+    "client_secret_basic",
+    "client_secret_post",
+    "client_secret_jwt",
+    "private_key_jwt",
+    "tls_client_auth",
+    "none",
+)
+# RFC 8693 §2.1 and RFC 8707 §2 let these come several times.
+_REPEATABLE = frozenset({"audience", "resource"})
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -101,6 +110,7 @@ class ParsedRequest(OAuth2Request):  # type: ignore[misc]  # Authlib ships no ty
         # Authlib refuses plain http; this server only ever listens on loopback.
         super().__init__(request.method, f"https://loopback{request.target}", None, request.headers)
         self.payload = BasicOAuth2Payload(fields)
+        self.peer_certificate = request.peer_certificate
 
     @property
     def form(self) -> Mapping[str, str]:
@@ -163,6 +173,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib ships n
         self.vault = vault
         self.policy = policy
         self.desk: Any = None  # the ConsentDesk, which registers itself
+        self.audiences: list[str] = []  # see delegation.register
         self.register_grant(_ClientCredentials)
         self.register_grant(_Refresh)
         self.register_endpoint(_Revocation)
@@ -211,7 +222,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib ships n
             self.vault.revoke_access_tokens(self.vault.access_tokens_of(family))
         self.vault.issue_access_token(
             client_id=client_id,
-            subject=family.subject if family else client_id,
+            subject=family.subject if family else request.user or client_id,
             scope=token.get("scope", ""),
             lifetime=self.policy.lifetime,
             value=token["access_token"],
@@ -253,8 +264,8 @@ def parse_fields(request: Request, *, json_body: bool = False) -> dict[str, str]
     if request.media_type != FORM:
         return f"The body must be {FORM}."
     form = pairs(request.body.decode("utf-8", "replace"))
-    fields = dict(form)
-    return fields if len(fields) == len(form) else "A parameter is repeated."
+    single = [name for name, _ in form if name not in _REPEATABLE]
+    return dict(form) if len(set(single)) == len(single) else "A parameter is repeated."
 
 
 def _refused(description: str, *, status: int = 400) -> Response:

@@ -13,12 +13,16 @@ Pairs = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Request:
-    """A request as received. Header names are in Title-Case; repeated headers are joined by ``", "``."""
+    """A request as received. Header names are in Title-Case; repeated headers are joined by ``", "``.
+
+    ``peer_certificate`` is the client's certificate in DER, empty without one.
+    """
 
     method: str
     target: str
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(default=b"", repr=False)
+    peer_certificate: bytes = field(default=b"", repr=False)
 
     @property
     def path(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from functools import partial
 from types import TracebackType
@@ -14,6 +15,7 @@ from oauth_taskflow.testing.application import TOKEN_PATH, Application
 from oauth_taskflow.testing.authorization import TokenPolicy, TokenServer
 from oauth_taskflow.testing.consent import ConsentDesk
 from oauth_taskflow.testing.control import control
+from oauth_taskflow.testing.delegation import register
 from oauth_taskflow.testing.dpop import DpopGate
 from oauth_taskflow.testing.faults import Fault, FaultScript
 from oauth_taskflow.testing.request_log import Counters, LoggedRequest, RequestLog
@@ -35,7 +37,7 @@ class OAuthTestServer:
     rest at any time; ``desk`` is the person who is asked to agree; ``dpop`` demands DPoP. ``client_auth`` lists the client authentication methods of the one registered client (``none``
     alone makes it public); ``vault.clients`` takes more. The first of ``scopes`` is what connections and issued
     tokens name. ``latency`` is seconds before each answer (``faults.latency`` changes it). A ``clock`` of your own
-    lets tokens expire without waiting.
+    lets tokens expire without waiting; with ``tls`` it speaks https. ``delegation.py`` shows grants by assertion.
 
     The port is taken when the object is made; the API is at ``base_url``, the token endpoint at ``token_url``. A
     server runs once: ``start``, ``stop``, or a ``with`` block.
@@ -54,6 +56,7 @@ class OAuthTestServer:
         grace: float = 0.0,
         latency: float = 0.0,
         clock: Clock = SYSTEM_CLOCK,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.client_id = client_id
         self.client_secret = client_secret
@@ -68,9 +71,11 @@ class OAuthTestServer:
         self.vault.clients[client_id] = client
         policy = TokenPolicy(token_lifetime, rotate=rotate, grace=grace)
         self._tokens = TokenServer(self.vault, policy, scopes)
-        self._listener = Listener(port)
-        self.base_url = f"http://127.0.0.1:{self._listener.port}"
+        self._listener = Listener(port, tls)
+        scheme = "https" if tls else "http"
+        self.base_url = f"{scheme}://127.0.0.1:{self._listener.port}"
         self.token_url = self.base_url + TOKEN_PATH
+        register(self._tokens, (self.token_url, self.base_url))
         self.desk = ConsentDesk(self._tokens, self.base_url, clock)
         self.dpop = DpopGate(clock, TOKEN_PATH, self.base_url.partition(":")[0])
         self._clock = clock

@@ -7,6 +7,7 @@ meet a reused connection, and paging would be measured at the speed of TCP hands
 from __future__ import annotations
 
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable
@@ -20,10 +21,15 @@ _POLL_SECONDS = 0.02
 
 
 class Listener:
-    """Serves an application on ``127.0.0.1:port`` (0: a free one) from ``start`` to ``stop``."""
+    """Serves an application on ``127.0.0.1:port`` (0: a free one) from ``start`` to ``stop``; with ``tls`` encrypted."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self._server = _Server(port)
+        if tls is not None:
+            # The handshake waits for the connection's own thread: a slow client must not hold up the others.
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(_POLL_SECONDS,), daemon=True
         )
@@ -114,7 +120,13 @@ class _Connection(BaseHTTPRequestHandler):
         for received, value in self.headers.items():
             name = received.title()
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        return Request(self.command, self.path, headers, self._body(headers))
+        return Request(self.command, self.path, headers, self._body(headers), self._certificate())
+
+    def _certificate(self) -> bytes:
+        connection = self.connection
+        if not isinstance(connection, ssl.SSLSocket):
+            return b""
+        return connection.getpeercert(binary_form=True) or b""
 
     def _body(self, headers: dict[str, str]) -> bytes:
         if headers.get("Transfer-Encoding", "").lower() != "chunked":

@@ -26,12 +26,17 @@ from oauth_taskflow.clock import Clock
 
 @dataclass(frozen=True)
 class Client:
-    """A registered client; one without secret is public (``none``)."""
+    """A registered client; one without secret is public (``none``).
+
+    ``public_key`` (PEM) checks what it signs; ``certificate`` (DER) is what it must show for ``tls_client_auth``.
+    """
 
     client_id: str
     client_secret: str = field(default="", repr=False)
     auth_methods: frozenset[str] = frozenset({"client_secret_basic", "client_secret_post"})
     scopes: tuple[str, ...] = ()
+    public_key: str = ""
+    certificate: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True)

@@ -28,23 +28,14 @@ REFUSALS: dict[str, tuple[Connection, str]] = {
         "Unknown field in connection 'crm', field 'X-Tenant'. Headers for the API go into api_headers.",
     ),
     "planned field": (
-        connection({"issuer": "https://id.example.com"}),
-        "This field is not supported by this version of oauth-taskflow in connection 'crm', field 'issuer'. "
-        "Write the token_url instead.",
-    ),
-    "planned grant": (
-        connection({"grant_type": "password"}),
-        "The value 'password' is not supported by this version of oauth-taskflow in connection 'crm', field "
-        "'grant_type'.",
-    ),
-    "planned client authentication": (
-        connection({"client_auth": "private_key_jwt"}),
-        "The value 'private_key_jwt' is not supported by this version of oauth-taskflow in connection 'crm', field "
-        "'client_auth'.",
+        connection({"srv_lookup": "true"}),
+        "This field is not supported by this version of oauth-taskflow in connection 'crm', field 'srv_lookup'. "
+        "Write the host and port that the record names.",
     ),
     "wrong choice": (
         connection({"client_auth": "client_secret_basics"}),
-        "The value must be one of client_secret_basic, client_secret_post, none in connection 'crm', field "
+        "The value must be one of client_secret_basic, client_secret_basic_raw, client_secret_post, client_secret_jwt, "
+        "private_key_jwt, tls_client_auth, self_signed_tls_client_auth, none in connection 'crm', field "
         "'client_auth'. Did you mean 'client_secret_basic'?",
     ),
     "connection type": (
@@ -114,7 +105,7 @@ REFUSALS: dict[str, tuple[Connection, str]] = {
     "no token URL": (
         connection("{}"),
         "The token endpoint is missing in connection 'crm', field 'token_url'. Put the authorization server's token "
-        "URL into extra.",
+        "URL into extra, or its issuer.",
     ),
     "token URL in clear": (
         connection({"token_url": "http://id.example.com/token"}),

@@ -81,7 +81,12 @@ def test_the_form_shows_every_field_and_hides_what_is_secret(
     assert form["refresh_token"]["schema"] == {"type": ["string", "null"], "format": "password"}
     assert form["client_auth"]["schema"]["enum"] == [
         "client_secret_basic",
+        "client_secret_basic_raw",
         "client_secret_post",
+        "client_secret_jwt",
+        "private_key_jwt",
+        "tls_client_auth",
+        "self_signed_tls_client_auth",
         "none",
     ]
     assert all(field["label"] and field["description"] for field in form.values())

@@ -155,7 +155,7 @@ def test_json_token_requests_are_read_when_the_policy_says_so(
 
 
 def test_an_unknown_grant_is_unsupported(oauth_server: OAuthTestServer) -> None:
-    answer = post(oauth_server, data={"grant_type": "password"})
+    answer = post(oauth_server, data={"grant_type": "unheard-of"})
 
     assert answer.json()["error"] == "unsupported_grant_type"
 

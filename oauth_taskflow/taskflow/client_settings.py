@@ -1,0 +1,173 @@
+"""How a connection's client proves who it is: method, key and audience of what it signs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from oauth_taskflow.oauth.client_auth import CERTIFICATE_METHODS
+from oauth_taskflow.oauth.delegated import JWT_BEARER
+from oauth_taskflow.oauth.server_metadata import is_issuer
+from oauth_taskflow.oauth.signing import Signer, SigningKey, UnusableKey, private_key, shared_key
+from oauth_taskflow.taskflow.text_file import read_text
+
+if TYPE_CHECKING:
+    from oauth_taskflow.taskflow.auth_settings import Fields
+
+_ABOUT_KEYS = ("private_key_passphrase", "key_id", "algorithm", "assertion_audience")
+_FIELD_OF = {"passphrase": "private_key_passphrase", "algorithm": "algorithm"}
+
+
+@dataclass(frozen=True)
+class ClientSettings:
+    """The client's means. ``chosen`` says that the connection named the method itself."""
+
+    method: str
+    chosen: bool
+    signer: Signer | None = None
+
+
+def read_client(fields: Fields, grant: str, secret: str) -> ClientSettings:
+    """The checked means of the client of ``fields``.
+
+    Raises:
+        ConnectionConfigError: the method lacks what it needs, or something given would not be used.
+    """
+    key = _private_key(fields)
+    given = str(fields.values.get("client_auth", ""))
+    method = given or _implied(fields, grant, secret, key)
+    _check(fields, grant, secret, method)
+    if method == "client_secret_jwt":
+        key = _shared_key(fields, secret)
+    elif key and method != "private_key_jwt" and grant != JWT_BEARER:
+        raise fields.error(
+            f"A private key is given, and client_auth {method} would not use it",
+            "client_auth",
+            "Set client_auth to private_key_jwt, or remove the key.",
+        )
+    signer = Signer(key, _audience(fields)) if key else None
+    if signer is None:
+        _refuse_stray(fields, _ABOUT_KEYS, "It is about a private key, and none is given")
+    return ClientSettings(method, bool(given), signer)
+
+
+def read_issuer(values: Mapping[str, object], fields: Fields) -> str:
+    """The issuer; empty without one."""
+    issuer = str(values.get("issuer", ""))
+    if issuer and not is_issuer(issuer):
+        raise fields.error(
+            "The issuer is not an https URL",
+            "issuer",
+            "Write it exactly as the server does, as in https://id.example.com; plain http is accepted for 127.0.0.1 "
+            "and [::1].",
+        )
+    return issuer
+
+
+def _implied(fields: Fields, grant: str, secret: str, key: SigningKey | None) -> str:
+    if secret:
+        return "client_secret_basic"
+    if key and grant != JWT_BEARER:
+        return "private_key_jwt"
+    if grant not in {"client_credentials", "refresh_token"}:
+        return "none"  # what is shown speaks for itself (RFC 7521 §4.1)
+    by_certificate = "cert" in fields.values and "issuer" in fields.values
+    return "tls_client_auth" if by_certificate else "client_secret_basic"
+
+
+def _check(fields: Fields, grant: str, secret: str, method: str) -> None:
+    if method.startswith("client_secret"):
+        if not secret:
+            raise fields.error(
+                f"The client secret is missing, and client_auth is {method}",
+                "password",
+                "Put the client secret there, or set client_auth to none for a public client.",
+            )
+        return
+    if secret:
+        raise fields.error(
+            f"A client secret is given, and client_auth {method} would not send it",
+            "client_auth",
+            "Remove the secret, or use client_secret_basic or client_secret_post.",
+        )
+    if method == "none" and grant == "client_credentials":
+        raise fields.error(
+            "The client_credentials grant needs a client secret (RFC 6749 §4.4)",
+            "client_auth",
+            "Use client_secret_basic or client_secret_post, and put the secret into password.",
+        )
+    if method == "private_key_jwt" and not {"private_key", "private_key_file"} & set(fields.values):
+        raise fields.error(
+            "The private key is missing, and client_auth is private_key_jwt",
+            "private_key",
+            "Put the PEM text there, or its path into private_key_file.",
+        )
+    if method in CERTIFICATE_METHODS and "cert" not in fields.values:
+        raise fields.error(
+            f"The client certificate is missing, and client_auth is {method}",
+            "cert",
+            "Put the path of a PEM file with certificate and key there.",
+        )
+
+
+def _private_key(fields: Fields) -> SigningKey | None:
+    values = fields.values
+    name = "private_key_file" if "private_key_file" in values else "private_key"
+    if name not in values:
+        return None
+    if {"private_key", "private_key_file"} <= set(values):
+        raise fields.error(
+            "The private key is given twice", "private_key_file", "Keep one of them."
+        )
+    pem = str(values[name])
+    if name == "private_key_file":
+        pem = read_text(pem, fields.conn_id, name)
+    try:
+        return private_key(
+            pem,
+            algorithm=values.get("algorithm", ""),
+            key_id=values.get("key_id", ""),
+            passphrase=values.get("private_key_passphrase", ""),
+        )
+    except UnusableKey as problem:
+        raise fields.error(
+            str(problem),
+            _FIELD_OF.get(problem.about, name),
+            "It must be an unbroken PEM private key.",
+        ) from None
+
+
+def _shared_key(fields: Fields, secret: str) -> SigningKey:
+    if {"private_key", "private_key_file"} & set(fields.values):
+        raise fields.error(
+            "A private key is given, and client_auth client_secret_jwt would not use it",
+            "client_auth",
+            "Set client_auth to private_key_jwt, or remove the key.",
+        )
+    values = fields.values
+    try:
+        return shared_key(
+            secret, algorithm=values.get("algorithm", ""), key_id=values.get("key_id", "")
+        )
+    except UnusableKey as problem:
+        name = "algorithm" if problem.about == "algorithm" else "password"
+        raise fields.error(str(problem), name, "Use client_secret_basic instead.") from None
+
+
+def _audience(fields: Fields) -> str:
+    """The ``aud`` that is signed; empty: the token endpoint, once it is known."""
+    values = fields.values
+    named = str(values.get("assertion_audience", "token_url"))
+    if named == "issuer" and not values.get("issuer"):
+        raise fields.error(
+            "It is the issuer, and none is given", "assertion_audience", "Put it into issuer."
+        )
+    known = {"token_url": values.get("token_url", ""), "issuer": values.get("issuer", "")}
+    return str(known.get(named, named))
+
+
+def _refuse_stray(fields: Fields, names: tuple[str, ...], what: str) -> None:
+    for name in names:
+        if name in fields.values:
+            raise fields.error(what, name, "Remove it, or add what it belongs to.")

@@ -1,0 +1,53 @@
+"""What one key of a connection's ``extra`` is; imported by every ``airflow`` command, so it imports nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+AUTH_TYPES = ("oauth2", "bearer", "api_key", "basic", "session", "none")
+
+# "document" is a secret of several lines; "grant" is one of the choices or a vendor's own name.
+ValueKind = Literal[
+    "text",
+    "secret",
+    "document",
+    "choice",
+    "grant",
+    "number",
+    "timeout",
+    "list",
+    "mapping",
+    "verify",
+    "cert",
+    "dpop",
+]
+
+
+@dataclass(frozen=True)
+class ConnectionField:
+    """One key of ``extra``: what it holds, which ``auth_type`` reads it and how the form shows it."""
+
+    name: str
+    kind: ValueKind
+    label: str
+    description: str
+    auth_types: frozenset[str] = frozenset(AUTH_TYPES)
+    choices: tuple[str, ...] = ()
+    planned: frozenset[str] = frozenset()
+    in_form: bool = True
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether its value must never be shown."""
+        return self.kind in {"secret", "document"}
+
+    def form_field(self) -> dict[str, Any]:
+        """The field as Airflow's provider metadata wants it (``conn-fields``)."""
+        kind = {"number": "number", "mapping": "object"}.get(self.kind, "string")
+        schema: dict[str, Any] = {"type": [kind, "null"]}
+        if self.is_secret:
+            schema["format"] = "password"
+        if self.choices:
+            schema["examples" if self.kind == "grant" else "enum"] = list(self.choices)
+        return {"label": self.label, "description": self.description, "schema": schema}

@@ -1,0 +1,169 @@
+"""The keys of ``extra`` about grants and signed assertions: plain data, part of ``connection_fields.FIELDS``."""
+
+from __future__ import annotations
+
+from oauth_taskflow.taskflow.connection_field import ConnectionField
+
+_OAUTH2 = frozenset({"oauth2"})
+
+# What is written short, and what is sent.
+GRANT_NAMES = {
+    "jwt_bearer": "urn:ietf:params:oauth:grant-type:jwt-bearer",
+    "saml2_bearer": "urn:ietf:params:oauth:grant-type:saml2-bearer",
+    "token_exchange": "urn:ietf:params:oauth:grant-type:token-exchange",
+}
+SIGNING_ALGORITHMS = (
+    "RS256",
+    "RS384",
+    "RS512",
+    "PS256",
+    "PS384",
+    "PS512",
+    "ES256",
+    "ES384",
+    "ES512",
+    "EdDSA",
+    "HS256",
+    "HS384",
+    "HS512",
+)
+
+GRANT_FIELDS: tuple[ConnectionField, ...] = (
+    ConnectionField(
+        "issuer",
+        "text",
+        "Issuer",
+        "The authorization server's issuer, exactly as it writes it; instead of token_url, which it publishes.",
+        _OAUTH2,
+    ),
+    ConnectionField(
+        "private_key",
+        "document",
+        "Private key",
+        "PEM text of the key that signs (private_key_jwt, jwt_bearer); a certificate behind it gives x5t#S256.",
+        _OAUTH2,
+    ),
+    ConnectionField(
+        "private_key_file",
+        "text",
+        "Private key file",
+        "Path of the same on every worker.",
+        _OAUTH2,
+    ),
+    ConnectionField(
+        "private_key_passphrase",
+        "secret",
+        "Private key passphrase",
+        "Opens an encrypted private key.",
+        _OAUTH2,
+    ),
+    ConnectionField(
+        "key_id", "text", "Key id", "Sent as kid, for servers that know several keys.", _OAUTH2
+    ),
+    ConnectionField(
+        "algorithm",
+        "choice",
+        "Signing algorithm",
+        "Default: RS256, ES256, ES384, ES512 or EdDSA by the kind of key; HS256 for client_secret_jwt.",
+        _OAUTH2,
+        SIGNING_ALGORITHMS,
+    ),
+    ConnectionField(
+        "assertion_audience",
+        "text",
+        "Assertion audience",
+        "Whom signed assertions are for: token_url (default), issuer, or any text that the server wants.",
+        _OAUTH2,
+    ),
+    ConnectionField(
+        "assertion_claims",
+        "mapping",
+        "Assertion claims",
+        'More claims of the jwt_bearer assertion, as JSON: {"box_sub_type": "enterprise"}.',
+        _OAUTH2,
+    ),
+    ConnectionField(
+        "subject",
+        "text",
+        "Subject",
+        "Whom a jwt_bearer token is for; default the client id.",
+        _OAUTH2,
+    ),
+    ConnectionField(
+        "assertion",
+        "document",
+        "Assertion",
+        "A finished assertion for jwt_bearer or saml2_bearer (XML, or base64url).",
+        _OAUTH2,
+    ),
+    ConnectionField(
+        "assertion_file",
+        "text",
+        "Assertion file",
+        "Path of the same; read for every token request.",
+        _OAUTH2,
+    ),
+    ConnectionField(
+        "subject_token",
+        "secret",
+        "Subject token",
+        "The token that token_exchange trades.",
+        _OAUTH2,
+    ),
+    ConnectionField(
+        "subject_token_file",
+        "text",
+        "Subject token file",
+        "Path of the same; read for every token request, as a projected service account token.",
+        _OAUTH2,
+    ),
+    ConnectionField(
+        "subject_token_type",
+        "text",
+        "Subject token type",
+        "Default urn:ietf:params:oauth:token-type:access_token.",
+        _OAUTH2,
+    ),
+    ConnectionField(
+        "actor_token",
+        "secret",
+        "Actor token",
+        "Who acts for the subject, in a token_exchange.",
+        _OAUTH2,
+    ),
+    ConnectionField(
+        "actor_token_file",
+        "text",
+        "Actor token file",
+        "Path of the same; read for every token request.",
+        _OAUTH2,
+    ),
+    ConnectionField(
+        "actor_token_type",
+        "text",
+        "Actor token type",
+        "Default urn:ietf:params:oauth:token-type:access_token.",
+        _OAUTH2,
+    ),
+    ConnectionField(
+        "requested_token_type",
+        "text",
+        "Requested token type",
+        "What token_exchange asks for, when the server must be told.",
+        _OAUTH2,
+    ),
+    ConnectionField(
+        "username",
+        "text",
+        "User name",
+        "Of the password grant, which is discouraged.",
+        _OAUTH2,
+    ),
+    ConnectionField(
+        "user_password",
+        "secret",
+        "User password",
+        "Of the password grant, which is discouraged.",
+        _OAUTH2,
+    ),
+)

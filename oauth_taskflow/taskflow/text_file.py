@@ -1,0 +1,57 @@
+"""Credentials in files that others replace: projected service account tokens, assertions of a sidecar."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.taskflow.masking import mask
+
+_LARGEST = 1 << 20
+
+
+def read_text(path: str, conn_id: str, field: str) -> str:
+    """The text in the file at ``path``, without surrounding blanks.
+
+    Raises:
+        ConnectionConfigError: it cannot be read, is empty or no text; names ``field``.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            text = file.read(_LARGEST).decode().strip()
+    except (OSError, ValueError) as problem:
+        # The path is not secret, but a secret may have been put in its place.
+        raise ConnectionConfigError(
+            f"The file cannot be read ({type(problem).__name__})",
+            conn_id=conn_id,
+            field=field,
+            hint="Write a path that every worker sees.",
+        ) from None
+    if not text:
+        raise ConnectionConfigError("The file is empty", conn_id=conn_id, field=field)
+    return text
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """A credential that is read from ``path`` for every token request, and masked before it is used."""
+
+    path: str
+    conn_id: str
+    field: str
+
+    def read(self) -> str:
+        """The credential that the file holds now.
+
+        Raises:
+            ConnectionConfigError: it cannot be read.
+        """
+        text = read_text(self.path, self.conn_id, self.field)
+        mask([text])
+        return text
+
+    @property
+    def mark(self) -> str:
+        """The path: the same file holds the same principal's credential."""
+        return self.path
