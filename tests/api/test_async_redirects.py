@@ -67,7 +67,7 @@ def test_endless_redirects_are_an_error_and_unfollowed_ones_an_answer(
 def test_a_key_in_the_query_is_sent_with_each_hop_and_never_logged(
     serve: Serve, converse: Converse, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "httpx")
     api = serve(moved(302, "/new"))
     converse(api, lambda s: s.get("/old"), auth=ApiKeyAuth("k", "s3cret", placement="query"))
     assert api.paths == ["/old?k=s3cret", "/new?k=s3cret"]
