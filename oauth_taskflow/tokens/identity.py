@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 
+from oauth_taskflow.oauth.delegated import JwtBearer, Password
 from oauth_taskflow.oauth.grants import Grant, RefreshToken
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.tokens.cipher import TokenCipher
@@ -84,5 +85,14 @@ def _set_up(endpoint: TokenEndpoint, grant: Grant) -> str:
             sorted(transport.proxies.items()),
             sorted(options.headers.items()),
             options.body,
+            *_proofs(endpoint, grant),
         ]
     )
+
+
+def _proofs(endpoint: TokenEndpoint, grant: Grant) -> tuple[str, ...]:
+    """Keys that sign, and a user's password; none for the others, whose marks stay what they were."""
+    shown = grant.signer if isinstance(grant, JwtBearer) else None
+    signers = [signer for signer in (endpoint.client.signer, shown) if signer]
+    password = (grant.password,) if isinstance(grant, Password) else ()
+    return (*(text for one in signers for text in (one.key.mark, one.audience)), *password)

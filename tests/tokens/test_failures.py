@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from cryptography.fernet import Fernet
 
@@ -11,10 +13,15 @@ from oauth_taskflow.errors import (
     InvalidClient,
     OAuthTaskflowError,
     TokenEndpointUnavailable,
+    TokenRequestRejected,
     TokenUndecryptable,
 )
+from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.delegated import JwtBearer, Password
 from oauth_taskflow.oauth.grants import ClientCredentials
+from oauth_taskflow.oauth.signing import Signer, shared_key
 from oauth_taskflow.tokens.cipher import TokenCipher
+from oauth_taskflow.tokens.identity import Marks
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.record import GrantState
 from tests.tokens.clock import ClockedStore, FakeClock
@@ -23,6 +30,7 @@ from tests.tokens.endpoints import (
     down,
     grants,
     invalid_client,
+    invalid_scope,
     scripted,
     vanished,
 )
@@ -71,6 +79,28 @@ def test_a_grant_without_refresh_token_is_tried_again_after_somebody_consented(
     assert len(endpoint.sent) == 1
     clock.advance(61)
     assert under_test.token().access_token == "at"
+
+
+def test_a_corrected_password_or_key_lifts_the_refusal_at_once(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    signer = Signer(shared_key("k" * 32))
+    endpoint = scripted(
+        invalid_scope(), grants(clock, "at"), client=Client("me", "s", signer), client_auth="none"
+    )
+    wrong = TokenManager.for_grant(store, endpoint, Password("alice", "wrong"), clock=clock)
+    for _ in range(2):
+        with pytest.raises(TokenRequestRejected):
+            wrong.token()
+    assert len(endpoint.sent) == 1
+    right = TokenManager.for_grant(store, endpoint, Password("alice", "right"), clock=clock)
+    assert right.token().access_token == "at"
+    marks = {
+        Marks.of(replace(endpoint, client=Client("me", "s", client)), grant, store.cipher).client
+        for client in (None, Signer(shared_key("l" * 32)), Signer(signer.key, "other"))
+        for grant in (ClientCredentials(), JwtBearer(signer, "me", "alice"))
+    }
+    assert len(marks) == 6
 
 
 def test_a_cool_down_ends_by_itself(store: ClockedStore, clock: FakeClock) -> None:
