@@ -97,6 +97,14 @@ def test_async_tasks_do_too(monkeypatch: pytest.MonkeyPatch, demanding: OAuthTes
     assert asyncio.run(call()) == 200
 
 
+def test_a_token_endpoint_found_by_its_issuer_is_shown_proofs_too(
+    monkeypatch: pytest.MonkeyPatch, demanding: OAuthTestServer
+) -> None:
+    give(monkeypatch, demanding, token_url=None, issuer=demanding.base_url)
+    with open_session("crm") as session:
+        assert session.get("/countries").status_code == 200
+
+
 def test_testing_a_connection_gets_a_token(
     monkeypatch: pytest.MonkeyPatch, demanding: OAuthTestServer
 ) -> None:
@@ -107,7 +115,7 @@ def test_testing_a_connection_gets_a_token(
 def test_a_login_binds_the_grant_to_its_own_key(
     connect: Connect, demanding: OAuthTestServer, browser: list[str]
 ) -> None:
-    connect(dpop=True)
+    connect(dpop=True, par_url=f"{demanding.base_url}/oauth/par")
     login(arguments())
     assert browser
     with open_session("crm") as session:
