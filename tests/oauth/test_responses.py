@@ -92,7 +92,7 @@ def test_a_wrong_token_type_is_worded_whole() -> None:
     assert isinstance(found, OutcomeUnknown)
     assert str(found.error) == (
         f"Tokens of type 'mac' cannot be sent as bearer tokens (HTTP 200) {PLACE}. "
-        "Ask the authorization server for bearer tokens (RFC 6750)."
+        "Ask for bearer tokens (RFC 6750), or set dpop if the server issues DPoP tokens."
     )
 
 
