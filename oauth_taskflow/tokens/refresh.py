@@ -29,6 +29,7 @@ from oauth_taskflow.tokens.turn import LeaseLost, Setting, Turn
 
 _log = logging.getLogger("oauth_taskflow.tokens")
 _FIRST_POLL = 0.02
+_POLL_GROWTH = 1.25  # whoever waits notices the result at most a third of the time so far later
 _LONGEST_POLL = 0.5
 
 
@@ -86,7 +87,7 @@ class Refresher:
             if clock.monotonic() > end:
                 raise self._timed_out(record)
             clock.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # jitter needs no secrecy
-            pause = min(pause * 1.5, _LONGEST_POLL)
+            pause = min(pause * _POLL_GROWTH, _LONGEST_POLL)
 
     def _read(self) -> GrantRecord:
         """What is stored. An unreadable token that costs one request is forgotten; a refresh token never is."""
