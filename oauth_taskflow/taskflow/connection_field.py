@@ -34,7 +34,6 @@ class ConnectionField:
     description: str
     auth_types: frozenset[str] = frozenset(AUTH_TYPES)
     choices: tuple[str, ...] = ()
-    planned: frozenset[str] = frozenset()
     in_form: bool = True
 
     @property

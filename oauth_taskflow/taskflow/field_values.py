@@ -167,8 +167,6 @@ def convert(field: ConnectionField, value: Value) -> Value:
     converted = converter(value)
     if not field.choices or converted in field.choices:
         return converted
-    if converted in field.planned:
-        raise BadValue(f"{converted!r} is not supported by this version of oauth-taskflow")
     if field.kind == "grant" and _is_vendors(converted, field.choices):
         return converted
     raise BadValue(f"must be one of {', '.join(field.choices)}")
