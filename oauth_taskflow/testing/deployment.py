@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _FINAL_STATES = frozenset({"success", "failed"})
-_STOP_SECONDS = 15.0
+_STOP_SECONDS = 6.0
 _USER = "admin"
 _PASSWORDS_FILE = "passwords.json"
 
