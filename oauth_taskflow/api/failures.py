@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import requests
 
 from oauth_taskflow.api.retry import RetryPolicy
+from oauth_taskflow.challenges import refusal_in
 from oauth_taskflow.errors import ApiRequestFailed, InvalidRecord
 from oauth_taskflow.redaction import redact_text, redact_url
 
 _BODY_SHOWN = 300
 _READ_AS_TEXT = re.compile(r"^(application/([\w.-]+\+)?(json|xml)|text/(?!html))")
-_CHALLENGE_ERROR = re.compile(r'\berror\s*=\s*"?([\w.-]+)')
 _HINTS = {
     401: "The API refuses the token. Check that the connection's scope and audience fit this API.",
     403: "The token is valid but lacks a permission or scope for this call.",
@@ -86,9 +86,22 @@ class ApiResponse(requests.Response):
 
 
 def challenge_error(response: requests.Response) -> str:
-    """The ``error`` of ``WWW-Authenticate`` (RFC 6750 §3), or an empty text."""
-    match = _CHALLENGE_ERROR.search(response.headers.get("WWW-Authenticate", ""))
-    return match[1] if match else ""
+    """The ``error`` of ``WWW-Authenticate`` (RFC 6750 §3) for the scheme that was used, or an empty text."""
+    return _challenge(response).get("error", "")
+
+
+def _challenge(response: requests.Response) -> Mapping[str, str]:
+    used = str(response.request.headers.get("Authorization", "")).partition(" ")[0]
+    return refusal_in(response.headers.get("WWW-Authenticate", ""), used).params
+
+
+def _reason(response: requests.Response) -> str:
+    """What the challenge says, and the scope that would have been enough (RFC 6750 §3), made fit to be shown."""
+    told = _challenge(response)
+    scope = f", it takes the scope {told['scope']}" if told.get("scope") else ""
+    text = f"{told.get('error', '')}{scope}" if told.get("error") else ""
+    shown = "".join(c for c in redact_text(text, _secrets(response)) if c.isprintable())[:200]
+    return f" ({shown})" if shown else ""
 
 
 def _excerpt(response: requests.Response, secrets: Iterable[str]) -> str:
@@ -116,11 +129,10 @@ def status_error(
     policy = policy or RetryPolicy()
     now = time.time() if now is None else now
     status, headers = response.status_code, response.headers
-    code = challenge_error(response)
     retryable = policy.transient(status, headers)
     error = ApiStatusError(
         f"The API answered HTTP {status} {response.reason or ''}".rstrip()
-        + (f" ({code})" if code else "")
+        + _reason(response)
         + _excerpt(response, _secrets(response)),
         where=_where(response.request, response.url),
         status=status,

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from oauth_taskflow.challenges import refusal_in
 from oauth_taskflow.errors import (
     ConnectionConfigError,
     ConsentRequired,
@@ -112,7 +113,15 @@ def interpret(answer: Answer, question: Question) -> Outcome:
         return _server_failure(answer, question)
     if 200 <= answer.status < 300:
         return _token(body, answer, question)
-    return Rejected(_rejected(ErrorBody(f"http_{answer.status}"), answer, question))
+    return Rejected(_rejected(_challenged(answer), answer, question))
+
+
+def _challenged(answer: Answer) -> ErrorBody:
+    """The error of an answer whose body names none: the one in ``WWW-Authenticate`` (RFC 6749 §5.2), else the status."""
+    told = refusal_in(answer.headers.get("www-authenticate", "")).params
+    return ErrorBody(
+        told.get("error") or f"http_{answer.status}", told.get("error_description", "")
+    )
 
 
 def _refusal(problem: ErrorBody, answer: Answer, question: Question) -> Outcome:

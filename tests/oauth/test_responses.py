@@ -175,6 +175,21 @@ def test_a_refusal_is_worded_whole() -> None:
     )
 
 
+@pytest.mark.parametrize("status", [400, 401])
+def test_a_refusal_without_a_body_is_read_from_its_challenge(status: int) -> None:
+    challenge = f'Basic realm="id", error="invalid_client", error_description="Not {SECRET}"'
+    error = rejected(status, b"", **{"www-authenticate": challenge})
+    assert type(error) is InvalidClient
+    assert f"(invalid_client, HTTP {status}): Not ***" in str(error)
+    plain = rejected(status, b"", **{"www-authenticate": 'Basic realm="error=x"'})
+    assert f"(http_{status}, HTTP {status})" in str(plain)
+
+
+def test_the_error_in_the_body_goes_before_that_of_the_challenge() -> None:
+    told = {"www-authenticate": 'Bearer error="invalid_token"'}
+    assert type(rejected(401, {"error": "invalid_grant"}, **told)) is InvalidGrant
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_a_wrong_token_url(status: int) -> None:
     error = rejected(status, b"", location="https://u:p@elsewhere.example.com/t?token=x")
