@@ -1,0 +1,56 @@
+"""What a session makes of ``WWW-Authenticate``."""
+
+from __future__ import annotations
+
+import pytest
+
+from oauth_taskflow.api.failures import ApiStatusError
+from tests.api.conftest import Connect, Serve
+from tests.api.scripted import Reply, Route, Sources
+
+
+def in_turn(*replies: object) -> Route:
+    """Answers one after the other; the last for ever."""
+    left = list(replies)
+    return lambda _: left.pop(0) if len(left) > 1 else left[0]
+
+
+@pytest.mark.parametrize(
+    ("status", "challenge"),
+    [
+        (403, "insufficient_scope"),
+        (401, "insufficient_scope"),
+        (401, "insufficient_user_authentication"),
+    ],
+)
+def test_refusals_that_no_token_cures_cause_no_refresh(
+    serve: Serve, connect: Connect, source: Sources, status: int, challenge: str
+) -> None:
+    headers = {"WWW-Authenticate": f'Bearer realm="x", error="{challenge}"'}
+    api = serve(in_turn(Reply({}, status, headers)))
+    with pytest.raises(ApiStatusError, match=challenge):
+        connect(api).get("/x").raise_for_status()
+    assert source.refusals == 0
+
+
+def test_a_missing_scope_is_named_and_causes_no_refresh(
+    serve: Serve, connect: Connect, source: Sources
+) -> None:
+    challenge = 'Basic realm="error=x", Bearer error="insufficient_scope", scope="crm.write\\"\x1b"'
+    api = serve(in_turn(Reply({}, 403, {"WWW-Authenticate": challenge})))
+    with pytest.raises(ApiStatusError) as caught:
+        connect(api).get("/x").raise_for_status()
+    assert str(caught.value) == (
+        'The API answered HTTP 403 Forbidden (insufficient_scope, it takes the scope crm.write"): {} at GET '
+        f"{api.url}/x. The token is valid but lacks a permission or scope for this call."
+    )
+    assert (caught.value.retryable, source.refusals) == (False, 0)
+
+
+def test_words_in_a_quoted_realm_are_no_reason_not_to_refresh(
+    serve: Serve, connect: Connect, source: Sources
+) -> None:
+    header = {"WWW-Authenticate": 'Bearer realm="error=insufficient_scope", error="invalid_token"'}
+    api = serve(in_turn(Reply({}, 401, header), {}))
+    assert connect(api).get("/x").status_code == 200
+    assert source.refusals == 1
