@@ -146,12 +146,24 @@ def granted(rescued: Rescued, mark: str | None) -> Edit:
             lineage=mark or record.lineage,
             alternates=(),
             dpop_key=rescued.token.dpop_key or record.dpop_key,
-            journal=None,
+            journal=_doubt(record, rescued, mark),
             trouble=None,
             lease=_freed(record, rescued.fence).lease,
         )
 
     return edit
+
+
+def _doubt(record: GrantRecord, rescued: Rescued, mark: str | None) -> Journal | None:
+    """The journal beside a late pair: somebody else journaled the same refresh token since, and perhaps sent it.
+
+    Without a grace period that second sending has ended the family, this pair included. Only the next refresh shows it;
+    what it brings must not look like a revocation by a person.
+    """
+    entry = record.journal
+    if entry is None or entry.fence == rescued.fence:
+        return None
+    return replace(entry, mark=mark or record.lineage, doubtful=True)
 
 
 def _older(rescued: Rescued, record: GrantRecord) -> bool:

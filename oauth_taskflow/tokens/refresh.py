@@ -31,6 +31,9 @@ _log = logging.getLogger("oauth_taskflow.tokens")
 _FIRST_POLL = 0.02
 _POLL_GROWTH = 1.25  # whoever waits notices the result at most a third of the time so far later
 _LONGEST_POLL = 0.5
+_NOTABLE_SKEW = (
+    30.0  # seconds; assertions live for two minutes, dates in answers are corrected anyway
+)
 
 
 @dataclass(frozen=True)
@@ -159,6 +162,12 @@ class Refresher:
         """Make the record agree with the connection: name, and a refresh token that is new."""
         grant, on = self._on.grant, self._on
         if isinstance(grant, RefreshToken) and self._supersedes(turn.record):
+            if turn.record.lineage:
+                _log.warning(
+                    "connection %s: its refresh token was not stored here and replaces the stored one. That is right "
+                    "after a new consent. If another deployment rotates this grant too, give each a consent of its own.",
+                    on.endpoint.conn_id,
+                )
             turn.apply(edits.supersede(on.marks, grant.refresh_token))
             turn.lost = False
             turn.told(Step.SUPERSEDED)
@@ -203,6 +212,12 @@ class Refresher:
                 "connection %s: the server granted less than was asked for; missing scope: %s",
                 self._on.endpoint.conn_id,
                 " ".join(granted.missing_scope),
+            )
+        if abs(granted.skew or 0.0) > _NOTABLE_SKEW:
+            _log.warning(
+                "connection %s: the authorization server's clock is %+.0f s off this machine's; check its time service",
+                self._on.endpoint.conn_id,
+                granted.skew,
             )
         record = persist(turn, granted)
         now = record.read.store_now(self._on.clock)

@@ -19,7 +19,7 @@ from oauth_taskflow.tokens import edits
 from oauth_taskflow.tokens.failures import cool_down, state_after, verdict
 from oauth_taskflow.tokens.identity import Marks
 from oauth_taskflow.tokens.options import ManagerOptions
-from oauth_taskflow.tokens.record import GrantRecord, Journal
+from oauth_taskflow.tokens.record import GrantRecord, GrantState, Journal
 from oauth_taskflow.tokens.steps import Event, Observer, Step
 from oauth_taskflow.tokens.store import Edit, TokenStore
 
@@ -171,6 +171,13 @@ class Turn:
             raise LeaseLost
         self.outcome = type(error).__name__
         self.told(Step.FAILED, self.outcome)
+        if state is GrantState.NEEDS_CONSENT:
+            _log.error(
+                "connection %s needs a person: airflow oauth login %s. Until then every worker fails at once: %s",
+                self.on.endpoint.conn_id,
+                self.on.endpoint.conn_id,
+                error,
+            )
         return error
 
     def audit(self) -> None:

@@ -34,6 +34,16 @@ def test_a_new_pair_does_not_end_the_lease_of_a_successor() -> None:
     assert (after.refresh_token, after.lease) == ("rt-2", THEIRS)
 
 
+def test_a_late_pair_is_in_doubt_while_somebody_else_may_have_sent_the_same_refresh_token() -> None:
+    sent_again = Journal(4, "mark-rt", 70.0)
+    after = edits.granted(CAME, "mark-rt-2")(replace(STORED, lease=THEIRS, journal=sent_again))
+    assert after is not None
+    assert after.journal == Journal(4, "mark-rt-2", 70.0, doubtful=True)
+    own = edits.granted(CAME, "mark-rt-2")(replace(STORED, journal=replace(sent_again, fence=3)))
+    assert own is not None
+    assert own.journal is None
+
+
 @given(st.text(min_size=1).filter(lambda mark: mark.isascii() and mark != "mark-rt"))
 def test_a_pair_of_another_lineage_never_replaces_the_stored_one(lineage: str) -> None:
     after = edits.granted(CAME, "mark-rt-2")(replace(STORED, lineage=lineage))

@@ -43,6 +43,20 @@ def test_a_dead_refresh_token_is_told_to_everybody_without_another_request(
     assert stored(store, manager(store, endpoint)).state is GrantState.NEEDS_CONSENT
 
 
+def test_that_a_person_is_needed_is_logged_once_with_the_command(
+    store: ClockedStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    endpoint = scripted(invalid_grant())
+    for _ in range(3):
+        with pytest.raises(InvalidGrant):
+            manager(store, endpoint).token()
+    (record,) = (record for record in caplog.records if record.levelname == "ERROR")
+    assert record.getMessage().startswith(
+        "connection crm needs a person: airflow oauth login crm. Until then every worker fails at once: "
+        "Refresh token refused (invalid_grant, HTTP 400)"
+    )
+
+
 def test_the_dead_refresh_token_is_kept_for_diagnosis(
     store: ClockedStore, clock: FakeClock
 ) -> None:

@@ -15,6 +15,7 @@ from cryptography.fernet import Fernet
 from oauth_taskflow.errors import InvalidGrant, ResultRefused, TokenEndpointUnavailable
 from oauth_taskflow.oauth.grants import ClientCredentials, RefreshToken
 from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.oauth.token_endpoint import Timeouts
 from oauth_taskflow.tokens.cipher import TokenCipher
 from oauth_taskflow.tokens.manager import TokenManager, _Held, _is_news
 from oauth_taskflow.tokens.options import ManagerOptions
@@ -248,6 +249,28 @@ def test_a_manager_refuses_to_be_pickled_and_shows_no_secret(
 def test_a_lease_shorter_than_a_request_is_refused() -> None:
     with pytest.raises(ValueError, match="lease_ttl"):
         ManagerOptions(lease_ttl=30, request_budget=35)
+
+
+def test_the_default_lease_outlasts_a_request_its_writing_and_half_a_minutes_stall() -> None:
+    options, limits = ManagerOptions(), Timeouts()
+    assert (limits.connect, limits.read, limits.total) == (5.0, 30.0, options.request_budget)
+    assert options.request_budget + options.write_reserve + 30.0 < options.lease_ttl == 90.0
+
+
+def test_processes_find_the_same_token_stale_at_different_moments(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    endpoint = scripted(grants(clock, "first", "rt-1"))
+    managers = [manager(store, endpoint, reread_after=1e6) for _ in range(20)]
+    expiry = managers[0].token().expires_at
+    assert expiry is not None
+    ahead = set()
+    for one in managers:
+        one.token()
+        assert one._held is not None
+        ahead.add(round(expiry - clock.now() - one._held.unquestioned_until, 6))
+    assert len(ahead) == 20
+    assert 42.0 <= min(ahead) < max(ahead) <= 60.0
 
 
 def test_an_error_is_raised_when_nothing_usable_is_left(

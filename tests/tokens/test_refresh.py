@@ -6,6 +6,7 @@ import logging
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import event as sql
 
 from oauth_taskflow.errors import (
     LeaseTimeout,
@@ -78,6 +79,22 @@ def test_an_answer_without_refresh_token_keeps_the_old_one(
     assert endpoint.sent == ["seed-token", "seed-token"]
 
 
+def test_all_that_came_is_written_by_one_statement(store: ClockedStore, clock: FakeClock) -> None:
+    written: list[str] = []
+
+    def answer() -> Granted:
+        sql.listen(store._database.connected(), "before_cursor_execute", note)
+        return grants(clock, "at", "rt-1")()
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        written.extend([statement] if statement.startswith(("UPDATE", "INSERT")) else [])
+
+    manager(store, scripted(answer)).token()
+    (statement,) = written
+    for column in ("payload", "lineage", "expires_at", "version", "journal", "lease_owner"):
+        assert f"{column}=" in statement
+
+
 def test_a_holder_whose_time_is_up_does_not_send(store: ClockedStore, clock: FakeClock) -> None:
     def stall(event: Event) -> None:
         if event.step is Step.JOURNALED and event.fence == 1:
@@ -102,6 +119,15 @@ def test_waiting_for_another_worker_has_an_end(store: ClockedStore, clock: FakeC
         f"Another worker has been refreshing for more than 20 s for connection 'crm' in {store.name}. "
         "Its lease (fence 1) runs out by itself; try again."
     )
+
+
+def test_workers_that_wait_do_not_ask_in_step(store: ClockedStore, clock: FakeClock) -> None:
+    under_test = manager(store, scripted(), options=ManagerOptions(lease_wait=5))
+    store.acquire(under_test.grant_key, owner="another machine", ttl=1000)
+    with pytest.raises(LeaseTimeout):
+        under_test.token()
+    assert len(set(clock.slept)) == len(clock.slept) > 5
+    assert max(clock.slept) <= 0.75
 
 
 def test_the_result_of_another_worker_ends_the_wait(store: ClockedStore, clock: FakeClock) -> None:
@@ -138,6 +164,35 @@ def test_a_narrower_scope_is_reported(
     assert "connection crm: the server granted less than was asked for; missing scope: write" in (
         caplog.text
     )
+
+
+@pytest.mark.parametrize(("skew", "told"), [(None, 0), (29.0, 0), (-31.0, 1), (300.0, 1)])
+def test_a_clock_that_is_far_off_is_reported(
+    store: ClockedStore,
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+    skew: float | None,
+    told: int,
+) -> None:
+    token = Token("at", clock.now(), clock.now() + 60)
+    manager(store, scripted(Granted(token, "rt-1", skew=skew))).token()
+    text = (
+        f"connection crm: the authorization server's clock is {skew or 0:+.0f} s off this machine's"
+    )
+    assert sum(text in message for message in caplog.messages) == told
+
+
+def test_a_refresh_token_from_elsewhere_that_replaces_a_stored_one_is_reported(
+    store: ClockedStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    endpoint = scripted(grants(clock, "first", "rt-1"), grants(clock, "second", "rt-2"))
+    manager(store, endpoint).token()
+    assert "consent of its own" not in caplog.text
+    manager(store, endpoint, seed="rotated elsewhere").token()
+    assert (
+        "connection crm: its refresh token was not stored here and replaces the stored one. That is right after a new "
+        "consent. If another deployment rotates this grant too, give each a consent of its own."
+    ) in caplog.messages
 
 
 def test_each_refresh_leaves_one_audit_line_without_secrets(

@@ -161,7 +161,8 @@ def test_a_worker_disturbed_at_any_step_costs_no_grant_unless_the_only_answer_di
     fate = fates[step, number, grace].result(timeout=120)
     assert fate.requests[0] == _REQUESTS.get(step, 1)
     if grace == 0 and step in _LOST_WITHOUT_GRACE:
-        assert fate.lost[0] == "RefreshResponseLost"  # reported as what it is
+        # Reported as what it is, also when the stopped worker wakes and stores a pair that is dead by then.
+        assert set(fate.lost) == {"RefreshResponseLost"}
         assert fate.revoked == 1
         return
     assert (fate.lost, fate.failed_calls, fate.revoked) == ([], 0, 0)
