@@ -1,0 +1,97 @@
+"""What a task's first authenticated request costs in real Airflow, beside a hand-written task and HttpHook.
+
+Usage: .venv/bin/python benchmarks/cold_start.py [--runs 10]
+
+``airflow standalone`` runs one small DAG per kind of task. LocalExecutor forks a process for each task; its processor
+time counts from the fork: Airflow's start, the parsing of the DAG file, the imports, the Connection, the token (which
+the store already holds), one request to a server on loopback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from measure import HERE, environment_line, table, verdict
+
+from oauth_taskflow.testing import OAuthTestServer
+from oauth_taskflow.testing.deployment import AirflowDeployment
+
+KINDS = {
+    "plain": "@task that does nothing",
+    "handwritten": "@task with requests and a token that never changes",
+    "http_hook": "@task with Airflow's HttpHook, the same token",
+    "oauth_task": "@oauth_task, token from the store",
+}
+TARGET = 30.0
+
+
+def measure(folder: Path, runs: int) -> dict[str, list[dict[str, float]]]:
+    """The figures of every run, by kind; the first run of each, which fills caches, is dropped."""
+    figures = folder / "figures"
+    figures.mkdir()
+    with OAuthTestServer() as server:
+        airflow = AirflowDeployment(
+            folder / "airflow",
+            HERE / "cold_start_dags",
+            environment={"COLD_START_FIGURES": str(figures)},
+            parallelism=1,
+        )
+        with airflow:
+            airflow.add_connection("oauth", server.connection())
+            airflow.add_connection("static", _static(server))
+            for _ in range(runs + 1):
+                for kind in KINDS:
+                    run_id = airflow.trigger(kind)
+                    if airflow.wait(kind, run_id) != "success":
+                        raise SystemExit(f"the task {kind} failed; see {airflow.home}")
+    return {kind: _read(figures / f"{kind}.jsonl")[1:] for kind in KINDS}
+
+
+def _static(server: OAuthTestServer) -> dict[str, object]:
+    token = server.issue_access_token()
+    return {
+        "conn_type": "http",
+        "host": server.base_url,
+        "extra": json.dumps({"Authorization": f"Bearer {token}"}),
+    }
+
+
+def _read(path: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def median(runs: Sequence[dict[str, float]], key: str) -> float:
+    """The median of one figure, in milliseconds."""
+    return statistics.median(run[key] for run in runs) * 1000
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--runs", type=int, default=10)
+    options = arguments.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        found = measure(Path(folder), options.runs)
+    packages = ("oauth-taskflow", "apache-airflow", "apache-airflow-providers-http", "requests")
+    print(environment_line({name: version(name) for name in packages}))
+    print(f"Processor time of a task's process in ms; median of {options.runs} alternating runs\n")
+    plain = median(found["plain"], "answered")
+    rows = []
+    for kind, name in KINDS.items():
+        total, imports = (median(found[kind], key) for key in ("answered", "imported"))
+        rows.append([name, f"{total:.0f}", f"{total - plain:+.0f}", f"{imports:.0f}"])
+    print(table(["task", "whole", "above an empty task", "until its imports are done"], rows))
+    print()
+    ours = median(found["oauth_task"], "answered")
+    for kind in ("handwritten", "http_hook"):
+        above = ours - median(found[kind], "answered")
+        print(verdict(f"above {KINDS[kind]}", above, TARGET, lambda ms: f"{ms:.0f} ms"))
+
+
+if __name__ == "__main__":
+    main()

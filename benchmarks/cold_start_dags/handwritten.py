@@ -1,0 +1,24 @@
+"""A task as one writes it by hand: requests, and a token that is taken from the Connection."""
+
+from airflow.sdk import BaseHook, dag, task
+from figures import Figures
+
+
+@dag(schedule=None)
+def handwritten():
+    @task
+    def pull():
+        import requests  # noqa: PLC0415 - as Airflow recommends
+
+        figures = Figures("handwritten")
+        figures.imported()
+        connection = BaseHook.get_connection("static")
+        with requests.Session() as session:
+            session.headers.update(connection.extra_dejson)
+            session.get(f"{connection.host}/echo", timeout=10).raise_for_status()
+        figures.answered()
+
+    pull()
+
+
+handwritten()

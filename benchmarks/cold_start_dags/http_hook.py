@@ -1,0 +1,21 @@
+"""The same with the hook of Airflow's HTTP provider."""
+
+from airflow.sdk import dag, task
+from figures import Figures
+
+
+@dag(schedule=None)
+def http_hook():
+    @task
+    def pull():
+        from airflow.providers.http.hooks.http import HttpHook  # noqa: PLC0415 - as Airflow recommends
+
+        figures = Figures("http_hook")
+        figures.imported()
+        HttpHook("GET", http_conn_id="static").run("echo")
+        figures.answered()
+
+    pull()
+
+
+http_hook()

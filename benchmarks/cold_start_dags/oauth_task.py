@@ -1,0 +1,21 @@
+"""The same with an authenticated session, whose token the store already holds."""
+
+from airflow.sdk import dag
+from figures import Figures
+
+from oauth_taskflow import oauth_task
+
+
+@dag("oauth_task", schedule=None)
+def oauth_task_dag():
+    @oauth_task(conn_id="oauth")
+    def pull(session):
+        figures = Figures("oauth_task")
+        figures.imported()
+        session.get("/echo").raise_for_status()
+        figures.answered()
+
+    pull()
+
+
+oauth_task_dag()

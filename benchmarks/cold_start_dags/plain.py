@@ -1,0 +1,18 @@
+"""A task that does nothing: what Airflow itself costs."""
+
+from airflow.sdk import dag, task
+from figures import Figures
+
+
+@dag(schedule=None)
+def plain():
+    @task
+    def nothing():
+        figures = Figures("plain")
+        figures.imported()
+        figures.answered()
+
+    nothing()
+
+
+plain()
