@@ -22,6 +22,10 @@ UrlTemplate = Annotated[
         pattern=r"^https://[A-Za-z0-9{][^\s?#]*$",
     ),
 ]
+Month = Annotated[str, doc("A year and its month.", "2026-11", pattern=r"^20\d\d-(0[1-9]|1[0-2])$")]
+PageUrl = Annotated[
+    str, doc("A public page.", "https://developer.example.com/oauth", pattern=r"^https://\S+$")
+]
 TokenHeader = Annotated[
     str,
     doc(
@@ -151,14 +155,22 @@ class Preset(Options, frozen=True, kw_only=True):
     """One provider. Keys of the connection win over everything here."""
 
     title: Annotated[Text, doc("The provider's name.", "Salesforce")]
-    source: Annotated[
-        Literal["verified", "catalogue"],
+    verified: Annotated[
+        Month | None,
         doc(
-            "verified: behaviour read in the provider's public documentation or source. catalogue: addresses and "
-            "parameters from public catalogues of integrations; try it before you rely on it.",
-            "verified",
+            "Month in which what is said here was read on the pages of sources; what those leave open stands at its "
+            "default. Absent: not verified, try it before you rely on it.",
+            "2026-11",
         ),
-    ]
+    ] = None
+    sources: Annotated[
+        tuple[PageUrl, ...],
+        doc(
+            "The provider's documentation or source code, or a public catalogue of integrations. Of a preset that is "
+            "not verified they state the addresses only.",
+            ["https://developer.example.com/oauth"],
+        ),
+    ] = ()
     variables: Annotated[
         dict[str, Variable],
         doc("Keys of the connection that fill {name}.", {"tenant": {"description": "…"}}),
@@ -257,9 +269,9 @@ class Preset(Options, frozen=True, kw_only=True):
     @property
     def resend_window_s(self) -> float:
         """Seconds in which a refresh token may be sent again without ending its family."""
-        if self.source != "verified":
+        if self.verified is None:
             return 0.0
         return math.inf if self.refresh.rotation in {"none", "rotate"} else self.refresh.grace_s
 
 
-STANDARD = Preset(title="RFC 6749", source="catalogue")
+STANDARD = Preset(title="RFC 6749")

@@ -139,6 +139,11 @@ def _pairs(pairs: Mapping[str, str]) -> str:
     return ", ".join(f"{name}={value}" for name, value in pairs.items())
 
 
+def certainty(preset: Preset) -> str:
+    """Since when the preset is known to be right, if it is."""
+    return f"verified {preset.verified}" if preset.verified else "not verified"
+
+
 def variable_text(variable: Variable) -> str:
     """What to write for a key of the preset, in one line."""
     told = [variable.description.rstrip(".") + "."]
@@ -156,11 +161,11 @@ def variable_text(variable: Variable) -> str:
 def providers_page() -> Iterator[str]:
     """The lines of docs/providers.md."""
     yield from _INTRODUCTION
-    yield from ("| preset | provider | source | own keys |", "|---|---|---|---|")
+    yield from ("| preset | provider | verified | own keys |", "|---|---|---|---|")
     for name in preset_names():
         preset = load_preset(name)
         keys = ", ".join(f"`{key}`" for key in preset.variables)
-        yield f"| [`{name}`](#{name}) | {preset.title} | {preset.source} | {keys} |"
+        yield f"| [`{name}`](#{name}) | {preset.title} | {preset.verified or 'no'} | {keys} |"
     for name in preset_names():
         yield from _section(name, load_preset(name))
 
@@ -187,8 +192,12 @@ _INTRODUCTION = (
     "",
     "- **The address** of the API (`host`) may be left out where the preset or the token response knows it. What a token",
     "  response says is believed only for https and the hosts listed here; the token goes nowhere else.",
-    "- **verified** presets follow the provider's public documentation or source as read in November 2026; **catalogue**",
-    "  ones were taken from public catalogues of integrations: try them before you rely on them.",
+    "- **Verified** with a month: what the preset says was read then on the pages named in its section, which are the",
+    "  provider's documentation or source code or a public catalogue of integrations. What those leave open stands at its",
+    "  default; a refresh token, for one, is taken for single-use.",
+    "- **Not verified:** written from general knowledge, or found in part only; pages named in the section state the",
+    "  addresses. Try it with a connection of yours before you rely on it. Its refresh tokens are taken for single-use,",
+    "  whatever it says of them.",
     "- **Refresh tokens that stay** (verified) may live in a SQLite file under any executor, and a lost answer is asked for",
     "  again within the provider's grace period. All others are treated as single-use.",
     "- **Not expressed by a preset:** GitHub App installation tokens, which are asked for with a JWT as bearer token.",
@@ -201,7 +210,8 @@ _INTRODUCTION = (
 
 def _section(name: str, preset: Preset) -> Iterator[str]:
     yield from ("", f'<a id="{name}"></a>', "", f"## {preset.title}", "")
-    yield from (f"`provider: {name}` ({preset.source})", "")
+    pages = ", ".join(f"<{page}>" for page in preset.sources)
+    yield from (f"`provider: {name}`, {certainty(preset)}{pages and ': '}{pages}", "")
     if preset.variables:
         yield from ("| own key | meaning |", "|---|---|")
         for key, variable in preset.variables.items():

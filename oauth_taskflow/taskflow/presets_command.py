@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from oauth_taskflow.presets.load import load_preset, preset_names
-from oauth_taskflow.presets.page import facts, variable_text
+from oauth_taskflow.presets.page import certainty, facts, variable_text
 
 WRONG_ARGUMENTS = 2
 
@@ -39,7 +39,7 @@ def _all(output: str) -> list[dict[str, object]]:
         {
             "preset": name,
             "provider": preset.title,
-            "source": preset.source,
+            "verified": preset.verified or "no",
             "own_keys": list(preset.variables)
             if output in {"json", "yaml"}
             else " ".join(preset.variables),
@@ -59,7 +59,8 @@ def _one(name: str, output: str) -> list[dict[str, object]]:
     if output in {"json", "yaml"}:
         return [{"preset": name.lower(), **msgspec.to_builtins(preset)}]
     told = {
-        "Provider": f"{preset.title} ({preset.source})",
+        "Provider": f"{preset.title} ({certainty(preset)})",
+        **({"Sources": " ".join(preset.sources)} if preset.sources else {}),
         **{f"key {key}": variable_text(one) for key, one in preset.variables.items()},
         **facts(preset),
     }

@@ -14,7 +14,7 @@ def preset(variable: dict[str, Any] | None = None, **fields: Any) -> Preset:
     """A preset with a tenant in its token URL."""
     tenant = Variable(**{"description": "Your tenant.", "example": "acme", **(variable or {})})
     whole = {"token_url": "https://{tenant}.example.com/token", **fields}
-    return Preset(title="T", source="catalogue", variables={"tenant": tenant}, **whole)
+    return Preset(title="T", variables={"tenant": tenant}, **whole)
 
 
 def test_places_are_filled_wherever_they_may_stand() -> None:

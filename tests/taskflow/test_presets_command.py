@@ -29,18 +29,18 @@ def test_all_presets_are_listed_with_their_own_keys(
     run("--output", "json")
     listed = {row["preset"]: row for row in rows(capsys)}
     assert list(listed) == list(preset_names())
-    assert listed["shopify"] == {
-        "preset": "shopify",
-        "provider": "Shopify",
-        "source": "verified",
-        "own_keys": ["shop"],
+    assert listed["zoho"] == {
+        "preset": "zoho",
+        "provider": "Zoho",
+        "verified": "2026-11",
+        "own_keys": ["data_centre"],
     }
 
 
 def test_a_table_is_for_people(airflow_home: object, capsys: pytest.CaptureFixture[str]) -> None:
     run("exact-online")
     shown = " ".join(capsys.readouterr().out.split())
-    assert "Exact Online (verified)" in shown
+    assert "Exact Online (not verified)" in shown
     assert "key exact_tld" in shown
     assert "not earlier than 30 s before" in shown
     assert "A refresh is refused until" in shown

@@ -76,7 +76,7 @@ Writes = dict[str, Any]
 
 def write_preset(folder: Path, server: OAuthTestServer, **fields: Any) -> None:
     """The preset ``acme`` for the test server, whose address no preset of ours may name."""
-    whole = {"title": "Acme", "source": "verified", **fields}
+    whole = {"title": "Acme", "verified": "2026-11", **fields}
     (folder / "acme.yaml").write_text(yaml.safe_dump(whole))
     preset_names.cache_clear()
     load_preset.cache_clear()
