@@ -13,13 +13,14 @@ class Granted:
     """A token. ``refresh_token`` None: the one that was sent stays valid (RFC 6749 §6).
 
     ``skew`` is the server's clock minus ours in seconds, None when its answer carried no date; ``missing_scope``
-    names requested scopes that the server left out.
+    names requested scopes that the server left out, ``extra_scope`` those it gave unasked.
     """
 
     token: Token
     refresh_token: str | None = field(default=None, repr=False)
     skew: float | None = None
     missing_scope: tuple[str, ...] = ()
+    extra_scope: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -225,8 +225,9 @@ def _granted(
         extras=reading.extras(body, (access_token, refresh_token)),
         dpop_key=question.dpop_key,
     )
-    missing = _scopes(question.scope) - _scopes(scope) if scope else set()
-    return Granted(token, refresh_token, skew, tuple(sorted(missing)))
+    asked, given = _scopes(question.scope), _scopes(scope) if scope else _scopes(question.scope)
+    extra = given - asked if asked else set()  # nothing asked for is "what you think fit"
+    return Granted(token, refresh_token, skew, tuple(sorted(asked - given)), tuple(sorted(extra)))
 
 
 def _is_wanted(token_type: str, question: Question) -> bool:

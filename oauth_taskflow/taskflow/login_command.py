@@ -62,6 +62,8 @@ def _authorize(grant: ManagedGrant, args: Namespace) -> Granted:
 def _warn(grant: ManagedGrant, granted: Granted) -> None:
     if granted.missing_scope:
         say(f"The server granted less than was asked for: {' '.join(granted.missing_scope)}")
+    if granted.extra_scope:
+        say(f"The server granted more than was asked for: {' '.join(granted.extra_scope)}")
     if granted.refresh_token is None:
         say(
             "The server gave no refresh token: tasks fail when this access token ends. Many servers want the scope "

@@ -207,23 +207,34 @@ class Refresher:
         return (record.refresh_token, *record.alternates)
 
     def _granted(self, turn: Turn, granted: Granted) -> GrantRecord | None:
-        if granted.missing_scope:
-            _log.warning(
-                "connection %s: the server granted less than was asked for; missing scope: %s",
-                self._on.endpoint.conn_id,
-                " ".join(granted.missing_scope),
-            )
-        if abs(granted.skew or 0.0) > _NOTABLE_SKEW:
-            _log.warning(
-                "connection %s: the authorization server's clock is %+.0f s off this machine's; check its time service",
-                self._on.endpoint.conn_id,
-                granted.skew,
-            )
+        self._remark(turn.record.token, granted)
         record = persist(turn, granted)
         now = record.read.store_now(self._on.clock)
         # What came is returned even if it is short-lived; what others stored must be usable, else it starts over.
         mine = record.token is not None and record.token.access_token == granted.token.access_token
         return record if mine or record.usable(now, None) else None
+
+    def _remark(self, before: Token | None, granted: Granted) -> None:
+        conn_id = self._on.endpoint.conn_id
+        if granted.missing_scope:
+            _log.warning(
+                "connection %s: the server granted less than was asked for; missing scope: %s",
+                conn_id,
+                " ".join(granted.missing_scope),
+            )
+        # Once: a server that always gives more would fill the log.
+        if granted.extra_scope and (before is None or before.scope != granted.token.scope):
+            _log.warning(
+                "connection %s: the server granted more than was asked for: %s; the token can do more than it should",
+                conn_id,
+                " ".join(granted.extra_scope),
+            )
+        if abs(granted.skew or 0.0) > _NOTABLE_SKEW:
+            _log.warning(
+                "connection %s: the authorization server's clock is %+.0f s off this machine's; check its time service",
+                conn_id,
+                granted.skew,
+            )
 
     def _failed(self, turn: Turn, outcome: Outcome | None, want: Want) -> GrantRecord:
         if outcome is None or isinstance(outcome, Granted):

@@ -1,18 +1,13 @@
-"""Is this token alive (RFC 7662), and end it (RFC 7009)."""
+"""Is this token alive (RFC 7662)."""
 
 from __future__ import annotations
 
 import pytest
 
-from oauth_taskflow.errors import (
-    InvalidClient,
-    InvalidTokenResponse,
-    TokenEndpointUnavailable,
-)
+from oauth_taskflow.errors import InvalidClient, InvalidTokenResponse
 from oauth_taskflow.oauth.client_auth import Client
-from oauth_taskflow.oauth.introspection import Revocation, introspect, revoke
+from oauth_taskflow.oauth.introspection import introspect
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
-from oauth_taskflow.testing import OAuthTestServer
 from tests.oauth.raw_server import answering, raw_server
 
 
@@ -54,31 +49,9 @@ def test_an_answer_that_does_not_say_is_an_error(body: bytes) -> None:
         )
 
 
-def test_a_real_server_revokes_and_knows_no_difference_for_unknown_tokens() -> None:
-    with OAuthTestServer() as server:
-        client = Client(server.client_id, server.client_secret)
-        here = TokenEndpoint(server.token_url, client)
-        url = f"{server.base_url}/oauth/revoke"
-        token = server.issue_access_token()
-        assert revoke(here, url, token, "access_token") is Revocation.GONE
-        assert revoke(here, url, "never-seen") is Revocation.GONE
-        assert server.revoke_access_tokens() == 0
-
-
-def test_a_kind_of_token_that_is_not_revoked_is_no_failure() -> None:
-    body = b'{"error": "unsupported_token_type"}'
-    with raw_server(answering(http("400 Bad Request", body))) as place:
-        assert revoke(endpoint(place), f"http://{place}/r", "at") is Revocation.UNSUPPORTED
-
-
-def test_a_refusal_and_a_server_that_is_away_are_errors_without_the_token() -> None:
-    refusal = http(
-        "401 Unauthorized", b'{"error":"invalid_client","error_description":"at-s3cret"}'
-    )
-    away = http("503 Away", b"", "Retry-After: 7")
-    with raw_server(answering(refusal)) as place, pytest.raises(InvalidClient) as raised:
-        revoke(endpoint(place), f"http://{place}/r", "at-s3cret")
+def test_a_refused_question_is_an_error_without_the_token() -> None:
+    body = b'{"error": "invalid_client", "error_description": "for at-s3cret"}'
+    answer = answering(http("401 Unauthorized", body))
+    with raw_server(answer) as place, pytest.raises(InvalidClient) as raised:
+        introspect(endpoint(place), f"http://{place}/introspect", "at-s3cret")
     assert "s3cret" not in str(raised.value)
-    with raw_server(answering(away)) as place, pytest.raises(TokenEndpointUnavailable) as waiting:
-        revoke(endpoint(place), f"http://{place}/r", "at-s3cret")
-    assert waiting.value.retry_after == 7

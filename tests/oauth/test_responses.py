@@ -110,20 +110,31 @@ def test_an_unusable_refresh_token_keeps_the_old_one(value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scope", "missing", "kept"),
+    ("scope", "missing", "extra", "kept"),
     [
-        (None, (), "a b"),
-        ("a b", (), "a b"),
-        ("b a c", (), "b a c"),
-        ("a", ("b",), "a"),
-        (["a"], ("b",), "a"),
-        ("a,b", (), "a,b"),
-        ({}, (), "a b"),
+        (None, (), (), "a b"),
+        ("a b", (), (), "a b"),
+        ("b a c", (), ("c",), "b a c"),
+        ("a", ("b",), (), "a"),
+        (["a"], ("b",), (), "a"),
+        ("a,b", (), (), "a,b"),
+        ("A b", ("a",), ("A",), "A b"),
+        ({}, (), (), "a b"),
     ],
 )
-def test_scope_as_granted(scope: object, missing: tuple[str, ...], kept: str) -> None:
+def test_scope_as_granted(
+    scope: object, missing: tuple[str, ...], extra: tuple[str, ...], kept: str
+) -> None:
     found = granted({"scope": scope})
-    assert (found.missing_scope, found.token.scope) == (missing, kept)
+    assert (found.missing_scope, found.extra_scope) == (missing, extra)
+    assert found.token.scope == kept
+
+
+def test_without_a_request_for_a_scope_none_is_too_much() -> None:
+    answer = Answer(200, {"content-type": JSON}, b'{"access_token":"at","scope":"a"}', NOW, NOW)
+    found = interpret(answer, Question("crm", QUESTION.url, "client_credentials"))
+    assert isinstance(found, Granted)
+    assert found.extra_scope == ()
 
 
 def test_the_servers_clock_is_compared_with_ours() -> None:

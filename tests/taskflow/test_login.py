@@ -213,13 +213,14 @@ def test_without_a_refresh_token_the_person_is_warned(
     browser: list[str],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    body = '{"access_token": "only-this-one", "token_type": "Bearer", "scope": "airports.write"}'
+    body = '{"access_token": "only-this-one", "token_type": "Bearer", "scope": "airports.write x"}'
     oauth_server.fault("/oauth/token", status=200, body=body)
     connect()
     login(arguments())
     text = capsys.readouterr().err
     assert "The server gave no refresh token" in text
     assert "less than was asked for: airports.read" in text
+    assert "more than was asked for: airports.write x" in text
 
 
 @pytest.mark.parametrize(

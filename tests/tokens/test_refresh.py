@@ -195,6 +195,22 @@ def test_a_refresh_token_from_elsewhere_that_replaces_a_stored_one_is_reported(
     ) in caplog.messages
 
 
+def test_a_wider_scope_is_reported_once(
+    store: ClockedStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = Token("at", clock.now(), clock.now() + 60, scope="read admin")
+    wide = Granted(token, "rt-1", extra_scope=("admin",))
+    under_test = manager(
+        store, scripted(wide, replace(wide, token=replace(token, access_token="x")))
+    )
+    under_test.token()
+    under_test.refused("at")
+    said = [line for line in caplog.messages if "more than was asked for" in line]
+    assert said == [
+        "connection crm: the server granted more than was asked for: admin; the token can do more than it should"
+    ]
+
+
 def test_each_refresh_leaves_one_audit_line_without_secrets(
     store: ClockedStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
