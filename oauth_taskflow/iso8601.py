@@ -33,6 +33,12 @@ class Duration(NamedTuple):
         return years * _YEAR + months * _MONTH + self.seconds
 
 
+def instant_text(seconds: float) -> str:
+    """``seconds`` since the epoch as an instant of UTC, in whole seconds: 2026-01-31T06:00:00Z."""
+    moment = datetime.fromtimestamp(seconds, timezone.utc)
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
 def parse_instant(text: str, zone: tzinfo = timezone.utc) -> datetime | None:
     """``text`` as an aware instant, in ``zone`` when it names none itself; None when it is no ISO 8601 date.
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_taskflow.iso8601 import add_duration, duration_length, parse_instant
+from oauth_taskflow.iso8601 import add_duration, duration_length, instant_text, parse_instant
 
 UTC = timezone.utc
 
@@ -75,3 +75,8 @@ def test_a_step_of_both_kinds_adds_both() -> None:
 def test_stepping_by_something_else_is_refused() -> None:
     with pytest.raises(ValueError, match="is no ISO 8601 duration such as P1M"):
         add_duration(datetime(2026, 1, 1, tzinfo=UTC), "2026-01-01")
+
+
+def test_an_instant_is_written_in_utc_and_whole_seconds() -> None:
+    assert instant_text(0) == "1970-01-01T00:00:00Z"
+    assert instant_text(1_800_000_000.9) == "2027-01-15T08:00:00Z"

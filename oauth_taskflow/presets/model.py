@@ -137,7 +137,11 @@ class RefreshRules(Options, frozen=True, kw_only=True):
     ] = None
     lifetime_path: Annotated[
         Path | None,
-        doc("JMESPath of the refresh token's lifetime (seconds).", "refresh_token_expires_in"),
+        doc(
+            "JMESPath of the refresh token's lifetime in seconds, or of the instant at which it ends; by default the "
+            "usual names are looked for.",
+            "refresh_token_expires_in",
+        ),
     ] = None
 
 

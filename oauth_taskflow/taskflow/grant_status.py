@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from typing import NoReturn
 
 from oauth_taskflow.clock import SYSTEM_CLOCK
+from oauth_taskflow.iso8601 import instant_text
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens.record import GrantRecord, GrantState
 
 Row = dict[str, str | int | None]
-# Where servers say how long the refresh token lives, in seconds from the answer; 0 means without end (Keycloak).
-_REFRESH_LIFETIMES = (
-    "refresh_token_expires_in",
-    "refresh_expires_in",
-    "x_refresh_token_expires_in",
-)
 _LONGEST_PROBLEM = 200
 
 
@@ -32,7 +25,7 @@ def status_row(record: GrantRecord) -> Row:
         "expires_at": _instant(token.expires_at) if token else None,
         "refreshed_at": _instant(token.obtained_at) if token else None,
         "version": record.version,
-        "consent_due": _consent_due(record, token),
+        "consent_due": _consent_due(record),
         "problem": problem[:_LONGEST_PROBLEM] if problem else None,
         "grant": record.grant_key[:12],
     }
@@ -58,32 +51,16 @@ def _state(record: GrantRecord, token: Token | None) -> str:
     return token.state(SYSTEM_CLOCK.now(), 0.0).value
 
 
-def _consent_due(record: GrantRecord, token: Token | None) -> str | None:
-    """When a person must agree again, as far as the server said."""
+def _consent_due(record: GrantRecord) -> str | None:
+    """When a person must agree again, as far as that is known."""
     if record.state in {GrantState.NEEDS_CONSENT, GrantState.REVOKED}:
         return "now"
-    if token is None:
-        return None
-    for name in _REFRESH_LIFETIMES:
-        seconds = _seconds(token.extras.get(name))
-        if seconds:
-            return _instant(token.obtained_at + seconds)
-    return None
-
-
-def _seconds(value: object) -> float:
-    try:
-        number = float(value) if isinstance(value, int | float | str) else 0.0
-    except ValueError:
-        return 0.0
-    return number if math.isfinite(number) and 0 < number < 1e10 else 0.0
+    ends_at = record.consent.ends_at if record.consent else None
+    return None if ends_at is None else instant_text(ends_at - record.read.offset)
 
 
 def _instant(seconds: float | None) -> str | None:
-    if seconds is None:
-        return None
-    moment = datetime.fromtimestamp(seconds, timezone.utc)
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return None if seconds is None else instant_text(seconds)
 
 
 def print_rows(rows: Sequence[Row], output: str) -> None:

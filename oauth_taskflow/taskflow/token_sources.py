@@ -16,6 +16,7 @@ from oauth_taskflow.taskflow.provider import scope_text
 from oauth_taskflow.taskflow.refresh_count import observe
 from oauth_taskflow.taskflow.settings import ConnectionSettings, LoginSettings, OAuth2Settings
 from oauth_taskflow.taskflow.token_store import fernet_keys, refuse_local_rotation, store_url
+from oauth_taskflow.tokens.consent import RefreshLifetimes
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.registry import manager_for, open_store
@@ -44,8 +45,22 @@ def oauth2_source(
         token_endpoint(settings, auth),
         grant(auth),
         subject=_acts_for(auth),
-        options=ManagerOptions(leeway=auth.leeway, resend_window=auth.preset.resend_window_s),
+        options=_options(auth),
         observer=_observe,
+    )
+
+
+def _options(auth: OAuth2Settings) -> ManagerOptions:
+    rules = auth.preset.refresh
+    lifetimes = RefreshLifetimes(
+        idle=rules.idle_lifetime_s,
+        absolute=rules.absolute_lifetime_s,
+        path=rules.lifetime_path or "",
+    )
+    return ManagerOptions(
+        leeway=auth.leeway,
+        resend_window=auth.preset.resend_window_s,
+        refresh_lifetimes=lifetimes,
     )
 
 

@@ -9,6 +9,7 @@ import hmac
 from dataclasses import replace
 
 from oauth_taskflow.errors import OAuthTaskflowError
+from oauth_taskflow.tokens.consent import UNKNOWN, RefreshLifetimes, renewed
 from oauth_taskflow.tokens.identity import Marks
 from oauth_taskflow.tokens.record import GrantRecord, GrantState, Journal, Lease, Trouble
 from oauth_taskflow.tokens.recovery import Rescued
@@ -51,6 +52,7 @@ def superseded(record: GrantRecord, marks: Marks, refresh_token: str) -> GrantRe
         lineage=marks.seed[0],
         alternates=(),
         seeds=(*record.seeds, marks.seed[0])[-_MOST_SEEDS:],
+        consent=None,
         journal=None,
         trouble=None,
     )
@@ -125,12 +127,12 @@ def journal(lease: Lease, lineage: str, entry: Journal) -> Edit:
     return edit
 
 
-def granted(rescued: Rescued, mark: str | None) -> Edit:
+def granted(rescued: Rescued, mark: str | None, known: RefreshLifetimes = UNKNOWN) -> Edit:
     """Write a new token down, if the stored refresh token is still the one it was traded for.
 
     Else somebody rotated meanwhile: the newer pair stays, and the refresh token that came is kept as an alternate,
     because which of two successors lives on differs between authorization servers. ``mark`` is the mark of the
-    refresh token that came, None when none came.
+    refresh token that came, None when none came; ``known`` is what is known of the provider's refresh tokens.
     """
 
     def edit(record: GrantRecord) -> GrantRecord | None:
@@ -138,11 +140,15 @@ def granted(rescued: Rescued, mark: str | None) -> Edit:
             return _with_alternate(record, rescued)
         if _older(rescued, record):
             return _freed(record, rescued.fence)
+        refresh_token = rescued.refresh_token or record.refresh_token
+        rotated = refresh_token != record.refresh_token
+        consent = renewed(record.consent, rescued.token, known, rotated=rotated)
         return replace(
             record,
             state=GrantState.ACTIVE,
             token=rescued.token,
-            refresh_token=rescued.refresh_token or record.refresh_token,
+            refresh_token=refresh_token,
+            consent=consent if refresh_token else None,
             lineage=mark or record.lineage,
             alternates=(),
             dpop_key=rescued.token.dpop_key or record.dpop_key,

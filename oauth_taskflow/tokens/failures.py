@@ -4,17 +4,42 @@ from __future__ import annotations
 
 from oauth_taskflow.errors import (
     ConsentRequired,
+    InvalidClient,
     InvalidGrant,
     OAuthTaskflowError,
     RefreshResponseLost,
+    TokenRequestRejected,
 )
+from oauth_taskflow.iso8601 import instant_text
 from oauth_taskflow.oauth.outcomes import Failure, Rejected
 from oauth_taskflow.tokens.options import ManagerOptions
-from oauth_taskflow.tokens.record import GrantState
+from oauth_taskflow.tokens.record import GrantRecord, GrantState
 
 _LONGEST_COOLDOWN = 300.0
 _REFUSED_COOLDOWN = 60.0
 _MOST_DOUBLINGS = 4
+
+
+def explained(failure: Failure, record: GrantRecord, now: float) -> Failure:
+    """``failure`` told as the end of the consent, if its date has passed at ``now`` (store clock) and the server refused.
+
+    The date is what a preset or an earlier answer said. So the server is asked once more and has the last word.
+    """
+    error, consent = failure.error, record.consent
+    if consent is None or consent.ends_at is None or now < consent.ends_at:
+        return failure
+    if not isinstance(error, TokenRequestRejected) or isinstance(error, InvalidClient):
+        return failure
+    return Rejected(
+        ConsentRequired(
+            error=error.error,
+            status=error.status,
+            where=error.where,
+            description=f"it ended on {instant_text(consent.ends_at - record.read.offset)}",
+            grant="refresh_token",
+            hint=f"Authorize the connection again: airflow oauth login {record.conn_id}",
+        )
+    )
 
 
 def verdict(outcome: Failure, *, lost: bool) -> OAuthTaskflowError:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from oauth_taskflow.tokens.consent import UNKNOWN, RefreshLifetimes
+
 
 @dataclass(frozen=True, kw_only=True)
 class ManagerOptions:
@@ -17,6 +19,7 @@ class ManagerOptions:
         reread_after: a fresh token in memory is compared with the store this often.
         resend_window: so long may a refresh token be sent again when its answer was lost; infinite when it is not
             single-use.
+        refresh_lifetimes: what is known of the provider's refresh tokens.
         cooldown: pause of all workers after a failed refresh when the server names none; doubles up to 16 times.
 
     Raises:
@@ -30,6 +33,7 @@ class ManagerOptions:
     reread_after: float = 5.0
     resend_window: float = 0.0
     cooldown: float = 2.0
+    refresh_lifetimes: RefreshLifetimes = UNKNOWN
 
     def __post_init__(self) -> None:
         if self.lease_ttl < 1.5 * self.request_budget:

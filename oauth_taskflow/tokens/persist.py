@@ -66,7 +66,8 @@ def _write(turn: Turn, rescued: Rescued) -> TokenStoreError | None:
 
 def _edit(turn: Turn, rescued: Rescued) -> Edit:
     came = rescued.refresh_token
-    return edits.granted(rescued, None if came is None else turn.on.store.cipher.mark(came))
+    mark = None if came is None else turn.on.store.cipher.mark(came)
+    return edits.granted(rescued, mark, turn.on.options.refresh_lifetimes)
 
 
 def _rescued(turn: Turn, rescued: Rescued, failure: TokenStoreError) -> TokenStoreError:

@@ -14,6 +14,7 @@ import oauth_taskflow.errors
 from oauth_taskflow.clock import Clock
 from oauth_taskflow.errors import OAuthTaskflowError, TokenRequestError
 from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.tokens.consent import Consent
 
 
 class GrantState(Enum):
@@ -101,7 +102,8 @@ class GrantRecord:
 
     ``lineage`` is the mark of ``refresh_token``; ``alternates`` are refresh tokens that may still work, newest first;
     ``seeds`` are marks of the refresh tokens that connections brought in. ``dpop_key`` is the private key that requests
-    for this grant are proved with (RFC 9449); empty without DPoP.
+    for this grant are proved with (RFC 9449); empty without DPoP. ``consent`` is what is known of the person's consent
+    behind a refresh token.
     """
 
     grant_key: str
@@ -114,6 +116,7 @@ class GrantRecord:
     alternates: tuple[str, ...] = field(default=(), repr=False)
     seeds: tuple[str, ...] = field(default=(), repr=False)
     dpop_key: str = field(default="", repr=False)
+    consent: Consent | None = None
     lineage: str = ""
     journal: Journal | None = None
     trouble: Trouble | None = None
@@ -129,6 +132,7 @@ class GrantRecord:
             "alternates": list(self.alternates),
             "seeds": list(self.seeds),
             **({"dpop_key": self.dpop_key} if self.dpop_key else {}),
+            **({"consent": asdict(self.consent)} if self.consent else {}),
         }
 
     def with_secret_part(self, part: dict[str, Any]) -> GrantRecord:
@@ -140,6 +144,7 @@ class GrantRecord:
             alternates=tuple(part["alternates"]),
             seeds=tuple(part["seeds"]),
             dpop_key=part.get("dpop_key", ""),
+            consent=Consent(**part["consent"]) if part.get("consent") else None,
         )
 
     def local_token(self) -> Token | None:

@@ -17,11 +17,13 @@ from oauth_taskflow.errors import (
     OAuthTaskflowError,
     TokenUndecryptable,
 )
+from oauth_taskflow.iso8601 import instant_text
 from oauth_taskflow.oauth.grants import RefreshToken
 from oauth_taskflow.oauth.outcomes import Granted, Outcome, Rejected
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens import edits, owner
 from oauth_taskflow.tokens.blocked import blocking_error
+from oauth_taskflow.tokens.consent import is_due_soon
 from oauth_taskflow.tokens.persist import persist, recover
 from oauth_taskflow.tokens.record import GrantRecord
 from oauth_taskflow.tokens.steps import Step
@@ -66,6 +68,7 @@ class Refresher:
     def __init__(self, setting: Setting) -> None:
         self._on = setting
         self._introduced = False
+        self._warned_of: float | None = None
 
     def renew(self, want: Want, *, wait: bool) -> GrantRecord | None:
         """A record whose token meets ``want``, refreshed if needed.
@@ -86,6 +89,7 @@ class Refresher:
                 record, want
             )
             if found is not None or not wait:
+                self._warn_of_consent(found)
                 return found
             if clock.monotonic() > end:
                 raise self._timed_out(record)
@@ -245,6 +249,22 @@ class Refresher:
             _log.warning("refresh failed, the current token is used until it expires: %s", error)
             return turn.record
         raise error
+
+    def _warn_of_consent(self, record: GrantRecord | None) -> None:
+        """Say in the log, once per date, that a person must agree again before long."""
+        if record is None or record.consent is None or record.consent.ends_at is None:
+            return
+        ends_at, now = record.consent.ends_at, record.read.store_now(self._on.clock)
+        if ends_at == self._warned_of or not is_due_soon(record.consent, record.token, now):
+            return
+        self._warned_of = ends_at
+        conn_id = self._on.endpoint.conn_id
+        _log.warning(
+            "connection %s: its refresh tokens end on %s, and a person must agree again: airflow oauth login %s",
+            conn_id,
+            instant_text(ends_at - record.read.offset),
+            conn_id,
+        )
 
     def _timed_out(self, record: GrantRecord) -> LeaseTimeout:
         return LeaseTimeout(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from oauth_taskflow.errors import TokenRequestError, TokenUndecryptable
 from oauth_taskflow.oauth.outcomes import Granted
 from oauth_taskflow.tokens import edits, owner
+from oauth_taskflow.tokens.consent import renewed
 from oauth_taskflow.tokens.record import GrantRecord, GrantState, Trouble, moved
 from oauth_taskflow.tokens.store import Edit, TokenStore
 from oauth_taskflow.tokens.turn import Setting
@@ -39,20 +40,25 @@ class StoredGrant:
         refresh_token = granted.refresh_token
         mark = self._on.store.cipher.mark(refresh_token) if refresh_token else ""
         self._drop_unreadable()
-        return self._change(
-            lambda record: replace(
+
+        def edit(record: GrantRecord) -> GrantRecord:
+            token = moved(granted.token, record.read.offset)
+            known = self._on.options.refresh_lifetimes
+            return replace(
                 edits.known(record, *self._on.marks.seed, mark),
                 conn_id=self._on.endpoint.conn_id,
                 state=GrantState.ACTIVE,
-                token=moved(granted.token, record.read.offset),
+                token=token,
                 refresh_token=refresh_token,
                 lineage=mark,
                 alternates=(),
                 dpop_key=granted.token.dpop_key,
+                consent=renewed(None, token, known, rotated=True) if refresh_token else None,
                 journal=None,
                 trouble=None,
             )
-        )
+
+        return self._change(edit)
 
     def revoked(self) -> GrantRecord:
         """Note that the authorization server ended the grant: no tokens are left, and no worker asks for any.
@@ -75,6 +81,7 @@ class StoredGrant:
                 lineage="",
                 alternates=(),
                 dpop_key="",
+                consent=None,
                 journal=None,
                 trouble=Trouble.of(error, client, None, 1),
             )

@@ -16,7 +16,7 @@ from oauth_taskflow.oauth.grants import Grant, RefreshToken
 from oauth_taskflow.oauth.outcomes import Failure, Outcome, OutcomeUnknown
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.tokens import edits
-from oauth_taskflow.tokens.failures import cool_down, state_after, verdict
+from oauth_taskflow.tokens.failures import cool_down, explained, state_after, verdict
 from oauth_taskflow.tokens.identity import Marks
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.record import GrantRecord, GrantState, Journal
@@ -151,8 +151,9 @@ class Turn:
         Raises:
             LeaseLost: somebody else has the lease or rotated by now, and knows better.
         """
-        error = verdict(outcome, lost=self.lost)
         trouble, now = self.record.trouble, self.record.read.store_now(self.on.clock)
+        outcome = explained(outcome, self.record, now)
+        error = verdict(outcome, lost=self.lost)
         state = state_after(outcome, single_use=self.on.grant.single_use)
         pause = cool_down(outcome, state, trouble.failures if trouble else 0, self.on.options)
         lineage = self.record.lineage

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,13 @@ import yaml
 from cryptography.fernet import Fernet
 
 from oauth_taskflow.errors import OAuthTaskflowError
-from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.iso8601 import parse_instant
 from oauth_taskflow.taskflow.cli import get_cli_commands
 from oauth_taskflow.taskflow.grant_commands import forget, refresh, revoke, status
 from oauth_taskflow.taskflow.grant_status import status_row
 from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.testing import OAuthTestServer
+from oauth_taskflow.tokens.consent import Consent
 from oauth_taskflow.tokens.record import GrantRecord, GrantState, Reading
 from tests.taskflow.conftest import SetConnection
 
@@ -123,24 +126,43 @@ def test_a_record_that_no_key_opens_is_listed_as_such(
 
 
 @pytest.mark.parametrize(
-    ("extras", "due"),
+    ("provider", "seconds", "days"),
     [
-        ({"refresh_token_expires_in": 3600}, "1970-01-01T01:01:40Z"),
-        ({"refresh_expires_in": "7200"}, "1970-01-01T02:01:40Z"),
-        ({"refresh_expires_in": 0}, None),
-        ({"x_refresh_token_expires_in": "soon"}, None),
-        ({"refresh_token_expires_in": [1]}, None),
-        ({"refresh_token_expires_in": float("inf")}, None),
-        ({}, None),
+        ("box", 0, 60),  # unused, says the preset
+        ("spotify", 0, 180),  # from the consent, says the preset
+        ("linkedin", 10 * 86400, 10),  # counts down in the answers
     ],
 )
-def test_the_next_consent_is_due_when_the_server_says_so(
-    extras: dict[str, Any], due: str | None
+def test_status_tells_when_the_next_consent_is_due(
+    oauth_server: OAuthTestServer,
+    set_connection: SetConnection,
+    shown: Shown,
+    *,
+    provider: str,
+    seconds: int,
+    days: int,
 ) -> None:
-    token = Token("x", 100.0, None, extras=extras)
-    record = GrantRecord("k" * 64, "crm", state=GrantState.ACTIVE, token=token)
-    row = status_row(record)
-    assert (row["consent_due"], row["expires_at"]) == (due, None)
+    set_connection("crm", oauth_server.connection(provider=provider, refresh_token="rt-0"))
+    body = json.dumps(
+        {"access_token": "at-1", "expires_in": 60, "refresh_token_expires_in": seconds}
+    )
+    json_type = {"Content-Type": "application/json"}
+    oauth_server.fault("/oauth/token", status=200, headers=json_type, body=body)
+    (row,) = shown(refresh)
+    due, refreshed = (parse_instant(row[name]) for name in ("consent_due", "refreshed_at"))
+    assert due is not None
+    assert refreshed is not None
+    assert (due - refreshed) / timedelta(days=1) == pytest.approx(days, abs=0.001)
+    # What all grants are listed from knows no preset, only what is stored.
+    assert shown(status, None)[0]["consent_due"] == row["consent_due"]
+
+
+def test_the_next_consent_is_told_on_our_clock_and_unknown_without_a_date() -> None:
+    consent = Consent(0.0, ends_at=3700.0)
+    record = GrantRecord("k" * 64, consent=consent, read=Reading(100.0, 0.0, 0.0))
+    assert status_row(record)["consent_due"] == "1970-01-01T01:00:00Z"
+    assert status_row(replace(record, consent=Consent(0.0)))["consent_due"] is None
+    assert status_row(replace(record, consent=None))["consent_due"] is None
 
 
 def test_a_grant_that_was_never_used_says_so() -> None:
