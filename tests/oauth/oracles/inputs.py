@@ -1,0 +1,30 @@
+"""What all the implementations are fed with."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+
+# No deadline: the first call into a library imports half of it.
+many = settings(deadline=None, max_examples=60)
+few = settings(deadline=None, max_examples=15)
+
+# RFC 6749 Appendix A: VSCHAR and NQCHAR.
+visible = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=30)
+scope_words = st.text(
+    st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters='"\\,'),
+    min_size=1,
+    max_size=8,
+)
+scopes = st.lists(scope_words, max_size=4, unique=True).map(" ".join)
+# RFC 6750 §2.1: b64token, which RFC 9110 calls token68.
+tokens = st.from_regex(r"[A-Za-z0-9._~+/-]{1,40}={0,2}", fullmatch=True)
+any_text = st.text(min_size=1, max_size=30).filter(lambda text: text.isprintable())
+
+labels = st.from_regex(r"[a-z][a-z0-9]{0,8}", fullmatch=True)
+hosts = st.lists(labels, min_size=2, max_size=3).map(".".join)
+segments = st.from_regex(r"[A-Za-z0-9._~-]{1,8}", fullmatch=True).filter(
+    lambda text: text.strip(".")
+)
+paths = st.lists(segments, max_size=3).map(lambda parts: "".join(f"/{part}" for part in parts))
+ports = st.sampled_from(["", ":8443", ":9000"])
