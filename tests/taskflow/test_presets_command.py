@@ -40,7 +40,7 @@ def test_all_presets_are_listed_with_their_own_keys(
 def test_a_table_is_for_people(airflow_home: object, capsys: pytest.CaptureFixture[str]) -> None:
     run("exact-online")
     shown = " ".join(capsys.readouterr().out.split())
-    assert "Exact Online (not verified)" in shown
+    assert "Exact Online (verified 2026-11)" in shown
     assert "key exact_tld" in shown
     assert "not earlier than 30 s before" in shown
     assert "A refresh is refused until" in shown
