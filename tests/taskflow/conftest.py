@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from oauth_taskflow.taskflow import masking
+
 if TYPE_CHECKING:
     from tests.taskflow.dag_runs import FinishedRun
 
@@ -42,6 +44,16 @@ os.environ.update(
 def _home_is_thrown_away() -> Iterator[None]:
     yield
     shutil.rmtree(_HOME, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _masked_secrets_are_forgotten() -> Iterator[None]:
+    """Airflow compiles one pattern of all its secrets anew with each further one: those of all tests cost minutes."""
+    yield
+    for name in ("airflow._shared.secrets_masker", "airflow.sdk._shared.secrets_masker"):
+        if (maskers := sys.modules.get(name)) is not None:
+            maskers.reset_secrets_masker()
+    masking._known.clear()
 
 
 @pytest.fixture(scope="session")
