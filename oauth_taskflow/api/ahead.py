@@ -1,14 +1,16 @@
-"""Reading an iterator ahead in a thread, so that fetching and consuming overlap."""
+"""Reading iterators ahead in threads, so that fetching and consuming overlap."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from contextvars import copy_context
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
+Tag = TypeVar("Tag")
 _JOIN_SECONDS = 5.0
 
 
@@ -57,35 +59,81 @@ class _Handover(Generic[Item]):
             raise self._error
 
 
-def read_ahead(items: Iterator[Item], room: int) -> Generator[Item, None, None]:
-    """``items``, up to ``room`` of them ready and one more in the making in a thread of its own.
+class ReadAhead(Generic[Item]):
+    """``items``, read by a thread that starts at once and keeps at most ``room`` ready and one more in the making.
 
-    Exceptions come out where the item would have come. When the consumer stops early the thread ends after the
-    step it is in, and ``items`` is closed there.
+    Exceptions come out where the item would have come. After ``close`` the thread ends with the step it is in, and
+    ``items`` is closed there.
     """
-    handover: _Handover[Item] = _Handover(room)
 
-    def produce() -> None:
+    def __init__(self, items: Iterator[Item], room: int) -> None:
+        self._items = items
+        self._handover: _Handover[Item] = _Handover(room)
+        # The context carries Airflow's secret masking and log settings into the thread.
+        self._thread = threading.Thread(
+            target=copy_context().run,
+            args=(self._produce,),
+            name="oauth-taskflow-ahead",
+            daemon=True,
+        )
+        self._thread.start()
+
+    def _produce(self) -> None:
         error: BaseException | None = None
         try:
-            for item in items:
-                if not handover.put(item):
+            for item in self._items:
+                if not self._handover.put(item):
                     break
         except BaseException as raised:  # noqa: BLE001 - carried over to the consumer's thread
             error = raised
         finally:
-            close = getattr(items, "close", None)
-            if close is not None:
-                close()
-            handover.finish(error)
+            _close(self._items)
+            self._handover.finish(error)
 
-    # The context carries Airflow's secret masking and log settings into the thread.
-    thread = threading.Thread(
-        target=copy_context().run, args=(produce,), name="oauth-taskflow-ahead", daemon=True
-    )
-    thread.start()
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self._handover)
+
+    def stop(self) -> None:
+        """Nothing more is wanted; does not wait for the thread."""
+        self._handover.stop()
+
+    def close(self) -> None:
+        """Stop, and wait some seconds for the thread to end."""
+        self.stop()
+        self._thread.join(_JOIN_SECONDS)
+
+
+def read_ahead(items: Iterator[Item], room: int) -> Generator[Item, None, None]:
+    """``items`` by way of ``ReadAhead``, whose thread starts when the first is asked for."""
+    with closing(ReadAhead(items, room)) as ahead:
+        yield from ahead
+
+
+def several_ahead(
+    sources: Iterable[tuple[Tag, Iterator[Item]]], width: int, room: int = 1
+) -> Generator[tuple[Tag, Iterable[Item]], None, None]:
+    """``sources`` in order, each with its tag, while the ``width - 1`` after it are already being read.
+
+    A source must be used up before the next one is asked for. Each holds at most ``room`` items and one in the making.
+    """
+    waiting: deque[tuple[Tag, ReadAhead[Item]]] = deque()
     try:
-        yield from handover
+        for tag, items in sources:
+            waiting.append((tag, ReadAhead(items, room)))
+            if len(waiting) == width:
+                yield waiting[0]
+                waiting.popleft()
+        while waiting:
+            yield waiting[0]
+            waiting.popleft()
     finally:
-        handover.stop()
-        thread.join(_JOIN_SECONDS)
+        for _, ahead in waiting:
+            ahead.stop()
+        for _, ahead in waiting:
+            ahead.close()
+
+
+def _close(items: object) -> None:
+    close = getattr(items, "close", None)
+    if close is not None:
+        close()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jmespath
 
+from oauth_taskflow.api.ahead import several_ahead
 from oauth_taskflow.api.destinations import Output, Run, transfer
 from oauth_taskflow.api.files import MANIFEST, FolderDestination
 from oauth_taskflow.api.options import Incremental, Records
@@ -82,7 +84,7 @@ def run_endpoint(
 
 
 class _Reader:
-    """The pages of all request sequences of a run, in order."""
+    """The pages of all request sequences of a run."""
 
     def __init__(self, run: EndpointRun, session: OAuthSession, keys: SeenKeys | None) -> None:
         self._run = run
@@ -100,16 +102,26 @@ class _Reader:
         return [] if warning is None else [warning]
 
     def pages(self) -> Iterator[Page]:
-        for names in scopes(self._run.item, self._run.open_path):
-            if self._keys is not None:
-                # A key names a record within its parent; overlapping windows of one parent still drop repeats.
-                self._keys.forget()
+        """Every page, in the order of parents, windows and pages, however many sequences are read at once."""
+        width = self._run.endpoint.concurrency
+        sequences = self._sequences(alone=width == 1)
+        parent = 0
+        with closing(sequences if width == 1 else several_ahead(sequences, width)) as running:
+            for sequence, pages in running:
+                if sequence.parent != parent and self._keys is not None:
+                    # A key names a record within its parent; overlapping windows of one parent still drop repeats.
+                    self._keys.forget()
+                parent = sequence.parent
+                yield from self._watched(pages, sequence.copied)
+
+    def _sequences(self, *, alone: bool) -> Generator[tuple[_Sequence, Iterator[Page]], None, None]:
+        for parent, names in enumerate(scopes(self._run.item, self._run.open_path)):
             copied = {
                 name: expression.search(names[source])
                 for name, (source, expression) in self._copies.items()
             }
             for window in self._windows():
-                yield from self._sequence(names, window, copied)
+                yield _Sequence(parent, copied), self._pages_of(names, window, ahead=int(alone))
 
     def _windows(self) -> Iterator[Window | None]:
         incremental = self._run.endpoint.incremental
@@ -118,15 +130,14 @@ class _Reader:
         else:
             yield from windows(incremental, self._run.interval)
 
-    def _sequence(
-        self, names: Mapping[str, Any], window: Window | None, copied: Mapping[str, Any]
+    def _pages_of(
+        self, names: Mapping[str, Any], window: Window | None, *, ahead: int
     ) -> Iterator[Page]:
         endpoint = self._run.endpoint
         scope = {**self._run.scope, **names}
         if window is not None:
             scope["window"] = {"start": window.start, "end": window.end}
-        self.sequences += 1
-        pages = pull(
+        yield from pull(
             self._session,
             render_request(endpoint, scope),
             paginate=endpoint.paginate,
@@ -134,14 +145,26 @@ class _Reader:
             responses=endpoint.responses,
             rate_limit=endpoint.rate_limit,
             limit_key=f"{self._session.conn_id}/{self._run.name}",
-            decode=bool(copied),
+            decode=bool(self._copies),
+            ahead=ahead,
         )
+
+    def _watched(self, pages: Iterable[Page], copied: Mapping[str, Any]) -> Iterator[Page]:
+        self.sequences += 1
         count = rows = 0
         for page in pages:
             rows = rows if count else page.count
             count += 1
             yield replace(page, records=_with_fields(page.records, copied)) if copied else page
         self._firsts.ended(count, rows)
+
+
+@dataclass(frozen=True)
+class _Sequence:
+    """Whose pages they are: the number of the parent, and what its children copy from it."""
+
+    parent: int
+    copied: Mapping[str, Any]
 
 
 def _record_options(endpoint: Endpoint) -> Records:

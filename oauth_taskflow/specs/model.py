@@ -156,6 +156,15 @@ class Endpoint(Options, frozen=True, kw_only=True):
             "Repeat over lists and parent records; several names multiply.", {"contact": "contacts"}
         ),
     ] = {}
+    concurrency: Annotated[
+        int,
+        doc(
+            "Parent records and windows read at once within a task, within the rate limit.",
+            8,
+            ge=1,
+            le=32,
+        ),
+    ] = 4
     responses: Annotated[
         list[ResponseRule], doc("Ordered rules for answers.", [{"status": 404, "action": "skip"}])
     ] = []

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_taskflow.api.ahead import read_ahead
+from oauth_taskflow.api.ahead import read_ahead, several_ahead
 
 setting: ContextVar[str] = ContextVar("setting", default="unset")
 
@@ -90,3 +90,65 @@ def test_the_thread_sees_the_callers_context() -> None:
         assert list(read_ahead(items(), 1)) == ["the caller's"]
     finally:
         setting.reset(token)
+
+
+@given(st.lists(st.lists(st.integers(), max_size=4), max_size=8), st.integers(1, 5))
+def test_several_sources_come_through_in_order_with_their_tags(
+    sources: list[list[int]], width: int
+) -> None:
+    tagged = ((number, iter(source)) for number, source in enumerate(sources))
+    found = [(number, list(items)) for number, items in several_ahead(tagged, width)]
+    assert found == list(enumerate(sources))
+
+
+def test_so_many_sources_are_read_at_once_and_no_more() -> None:
+    begun: list[int] = []
+    all_three = threading.Barrier(4, timeout=5)
+
+    def source(number: int) -> Iterator[int]:
+        begun.append(number)
+        if number < 3:
+            all_three.wait()
+        yield number
+
+    several = several_ahead(((n, source(n)) for n in range(5)), 3)
+    waiting = threading.Thread(target=lambda: next(several))
+    waiting.start()
+    all_three.wait()
+    waiting.join()
+    assert sorted(begun) == [0, 1, 2]
+    assert [number for number, items in several for _ in items] == [1, 2, 3, 4]
+
+
+def test_an_exception_of_a_later_source_waits_for_its_place() -> None:
+    raised = threading.Event()
+
+    def broken() -> Iterator[int]:
+        raised.set()
+        raise LookupError("broken")
+        yield 0
+
+    several = several_ahead([("good", iter([1, 2])), ("broken", broken())], 2)
+    _, items = next(several)
+    assert raised.wait(5)
+    assert list(items) == [1, 2]
+    with pytest.raises(LookupError, match="broken"):
+        list(next(several)[1])
+
+
+def test_stopping_early_closes_all_sources() -> None:
+    closed: list[int] = []
+
+    def source(number: int) -> Iterator[int]:
+        try:
+            while True:
+                yield number
+        finally:
+            closed.append(number)
+
+    before = threading.active_count()
+    several = several_ahead(((n, source(n)) for n in range(9)), 3)
+    next(several)
+    several.close()
+    assert sorted(closed) == [0, 1, 2]
+    assert threading.active_count() == before

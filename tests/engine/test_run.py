@@ -147,6 +147,30 @@ def test_parent_records_fill_the_path_and_are_copied_into_the_children(
     assert summary.sequences == 2
 
 
+@pytest.mark.parametrize(("concurrency", "at_once"), [(4, True), (1, False)])
+def test_so_many_parents_are_read_at_once_and_written_in_their_order(
+    bench: Bench, concurrency: int, at_once: bool
+) -> None:
+    countries = ["AT", "NZ", "CH", "DK"]
+    parents = bench.folder / "countries.jsonl"
+    parents.write_text("".join(json.dumps({"code": code}) + "\n" for code in countries))
+    endpoint = Endpoint(
+        request=COUNTRY.request,
+        records="data",
+        paginate=COUNTRY.paginate,
+        for_each={"nation": "countries"},
+        concurrency=concurrency,
+    )
+    bench.server.clear_log()
+    for code in countries[:3]:
+        bench.server.fault(f"/countries/{code}/airports", hang=0.3)
+    summary = bench.run(endpoint, item={"nation": Share(file=str(parents), take=4)})
+    firsts = [r.time for r in bench.server.requests if r.params["page"] == "1"]
+    assert (max(firsts) - min(firsts) < 0.3) == at_once
+    assert list(dict.fromkeys(row["country"] for row in rows(summary))) == countries
+    assert summary.sequences == 4
+
+
 def test_a_copied_field_never_overwrites_one_of_the_record(bench: Bench) -> None:
     endpoint = Endpoint(
         request=COUNTRY.request,
