@@ -26,17 +26,17 @@ def exchange_patiently(
     for attempt in range(1, MOST_ATTEMPTS):
         pause = _pause(outcome, attempt)
         left = end - clock.monotonic() - pause
-        if not _repeatable(outcome, single_use=single_use) or left < _LEAST_TIME_TO_SEND:
+        if not _repeatable(outcome, attempt, single_use=single_use) or left < _LEAST_TIME_TO_SEND:
             break
         clock.sleep(pause)
         outcome = send(left)
     return outcome
 
 
-def _repeatable(outcome: Outcome, *, single_use: bool) -> bool:
+def _repeatable(outcome: Outcome, attempt: int, *, single_use: bool) -> bool:
     if isinstance(outcome, NotProcessed):
         return True
-    return isinstance(outcome, OutcomeUnknown) and outcome.again and not single_use
+    return isinstance(outcome, OutcomeUnknown) and attempt <= outcome.again and not single_use
 
 
 def _pause(outcome: Outcome, attempt: int) -> float:

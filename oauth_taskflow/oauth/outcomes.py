@@ -41,11 +41,11 @@ class NotProcessed:
 class OutcomeUnknown:
     """The request went out and no usable answer came: a single-use grant may have been spent.
 
-    ``again`` says whether repeating an idempotent request is worth while.
+    ``again`` says how often an idempotent request is worth repeating.
     """
 
     error: OAuthTaskflowError
-    again: bool = True
+    again: int = 2
 
 
 Failure = Rejected | NotProcessed | OutcomeUnknown

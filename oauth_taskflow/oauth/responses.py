@@ -67,6 +67,7 @@ class Question:
     url: str
     grant_type: str
     scope: str = ""
+    targets: tuple[str, ...] = ()
     secrets: tuple[str, ...] = field(default=(), repr=False)
     default_lifetime: float | None = None
     form: ResponseForm = STANDARD.response
@@ -85,13 +86,17 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """One HTTP answer. Header names are lower case; times are seconds since the epoch on our clock."""
+    """One HTTP answer. Header names are lower case; times are seconds since the epoch on our clock.
+
+    ``parameters`` are the names of those that were sent.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
     sent_at: float
     received_at: float
+    parameters: tuple[str, ...] = ()
 
     @property
     def content_type(self) -> str:
@@ -151,8 +156,23 @@ def _rejected(problem: ErrorBody, answer: Answer, question: Question) -> TokenRe
         where=question.where,
         description=question.clean(problem.description),
         grant=question.grant_type,
-        hint=hint,
+        hint=hint or _hint(code, answer, question),
     )
+
+
+def _hint(code: str, answer: Answer, question: Question) -> str:
+    """What to look at; empty where the error's own hint says all. Values may be secret, names are not."""
+    if code == "invalid_request" and answer.parameters:
+        names = ", ".join(answer.parameters)
+        return f"Sent were {names}: compare them with what the server's documentation asks for."
+    if code == "invalid_scope" and question.scope:
+        return f"Asked for was {question.scope!r}: take out of scope what this client may not have."
+    if code == "invalid_target" and question.targets:
+        names = ", ".join(map(redact_url, question.targets))
+        return f"Asked for was {names}: correct audience or resource of the connection."
+    if _ERRORS.get(code) is ConsentRequired and question.grant_type == "refresh_token":
+        return f"A person must agree again: airflow oauth login {question.conn_id}"
+    return ""
 
 
 def _unavailable(
@@ -184,11 +204,12 @@ def _redirected(answer: Answer, question: Question) -> ConnectionConfigError:
 def _token(body: dict[str, Any] | None, answer: Answer, question: Question) -> Outcome:
     access_token = reading.at(question.form.access_token, body) if body else None
     if body is None or not _sendable(access_token):
-        return OutcomeUnknown(_no_token(answer, question, body), again=is_html(answer.body))
+        # A page may be a proxy's or a maintenance page; a second one is a wrong address.
+        return OutcomeUnknown(_no_token(answer, question, body), again=int(is_html(answer.body)))
     token_type = body.get("token_type") or ""
     if not _is_wanted(str(token_type), question):
         kind = question.clean(str(token_type), 40)
-        return OutcomeUnknown(_wrong_type(kind, answer, question), again=False)
+        return OutcomeUnknown(_wrong_type(kind, answer, question), again=0)
     refresh_token = reading.at(question.form.refresh_token, body)
     return _granted(
         body,

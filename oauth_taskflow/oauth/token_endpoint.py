@@ -166,6 +166,7 @@ class TokenEndpoint:
             url=self.dialect.request.url(self.url, grant.grant_type),
             grant_type=grant.grant_type,
             scope=grant.options.scope,
+            targets=tuple(filter(None, (grant.options.audience, *grant.options.resource))),
             form=self.dialect.response,
             secrets=tuple(s for s in (self.client.client_secret, *grant.secrets()) if s),
             default_lifetime=self.default_lifetime,
@@ -176,8 +177,9 @@ class TokenEndpoint:
         self, session: requests.Session, form: TokenForm, grant: Grant, total: float
     ) -> Answer:
         rules = self.dialect.request
+        renamed = rules.renamed(form)
         request = encode(
-            rules.renamed(form),
+            renamed,
             method=rules.method,
             url=rules.url(self.url, grant.grant_type),
             body=grant.options.body,
@@ -200,7 +202,8 @@ class TokenEndpoint:
             content = _read(response)
         if self.dpop_key:
             prover(self.dpop_key).heard("authorization", request.url, headers)
-        return Answer(response.status_code, headers, content, sent_at, self.clock.now())
+        names = tuple(dict.fromkeys(name for name, _ in renamed.params))
+        return Answer(response.status_code, headers, content, sent_at, self.clock.now(), names)
 
     def _proof(self, request: Encoded) -> dict[str, str]:
         if not self.dpop_key:

@@ -19,7 +19,8 @@ def away(retry_after: float | None = None) -> NotProcessed:
 
 
 LOST = OutcomeUnknown(TokenEndpointUnavailable("lost"))
-SENSELESS = OutcomeUnknown(InvalidTokenResponse("no token"), again=False)
+SENSELESS = OutcomeUnknown(InvalidTokenResponse("no token"), again=0)
+PAGE = OutcomeUnknown(InvalidTokenResponse("a web page"), again=1)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,9 @@ SENSELESS = OutcomeUnknown(InvalidTokenResponse("no token"), again=False)
         (True, [away(), LOST, GRANTED], 2),
         (False, [LOST, LOST, GRANTED], 3),
         (False, [SENSELESS, GRANTED], 1),
+        (False, [PAGE, GRANTED], 2),
+        (False, [PAGE, PAGE, GRANTED], 2),
+        (True, [PAGE, GRANTED], 1),
         (False, [REFUSED, GRANTED], 1),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -163,6 +164,9 @@ def test_the_servers_clock_is_compared_with_ours() -> None:
         (403, {"error": "access_denied"}, ConsentRequired),
         (400, {"error": "invalid_scope"}, TokenRequestRejected),
         (400, {"error": "invalid_target"}, TokenRequestRejected),
+        (400, {"error": "invalid_request"}, TokenRequestRejected),
+        (400, {"error": "unauthorized_client"}, TokenRequestRejected),
+        (400, {"error": "unsupported_grant_type"}, TokenRequestRejected),
         (400, {"error": {"type": "OAuthException", "code": 190}}, TokenRequestRejected),
         (400, {"error": {"code": 190}}, TokenRequestRejected),
         (400, {"error": ["strange"]}, TokenRequestRejected),
@@ -199,6 +203,34 @@ def test_a_refusal_without_a_body_is_read_from_its_challenge(status: int) -> Non
 def test_the_error_in_the_body_goes_before_that_of_the_challenge() -> None:
     told = {"www-authenticate": 'Bearer error="invalid_token"'}
     assert type(rejected(401, {"error": "invalid_grant"}, **told)) is InvalidGrant
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        ("invalid_scope", "Asked for was 'a b': take out of scope what this client may not have."),
+        (
+            "invalid_target",
+            "Asked for was https://api.example.com/x?key=***, crm: correct audience or resource of the connection.",
+        ),
+        (
+            "invalid_request",
+            "Sent were grant_type, refresh_token: compare them with what the server's documentation asks for.",
+        ),
+        ("consent_required", "A person must agree again: airflow oauth login crm"),
+        (
+            "unauthorized_client",
+            "Check the grant, scope and client registration in the connection.",
+        ),
+    ],
+)
+def test_a_refusal_says_what_to_look_at(code: str, hint: str) -> None:
+    body = json.dumps({"error": code}).encode()
+    sent = ("grant_type", "refresh_token")
+    answer = Answer(400, {"content-type": JSON}, body, NOW, NOW + 1, sent)
+    found = interpret(answer, replace(QUESTION, targets=("https://api.example.com/x?key=k", "crm")))
+    assert isinstance(found, Rejected)
+    assert str(found.error).endswith(f"{PLACE}. {hint}")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -288,7 +320,7 @@ def test_a_success_without_token_says_what_came(
 ) -> None:
     result = outcome(200, body, kind)
     assert isinstance(result, OutcomeUnknown)
-    assert result.again is again
+    assert result.again == again
     assert str(result.error) == (
         f"No access token in the answer (HTTP 200, {found}) {PLACE}. "
         "Check that token_url is the token endpoint and not a login page."

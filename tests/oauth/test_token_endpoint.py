@@ -95,6 +95,19 @@ def test_the_request_is_a_form_post_that_asks_for_json() -> None:
     ]
 
 
+def test_an_invalid_request_names_the_parameters_that_were_sent_and_no_value() -> None:
+    answer = http("400 Bad Request", b'{"error":"invalid_request"}')
+    grant = RefreshToken(
+        "refresh-s3cret", GrantOptions(scope="a", resource=("https://1", "https://2"))
+    )
+    with raw_server(answering(answer)) as place:
+        outcome = endpoint(place, client_auth="client_secret_post").exchange(grant)
+    shown = str(error_of(outcome))
+    assert (
+        "Sent were grant_type, refresh_token, scope, resource, client_id, client_secret:" in shown
+    )
+
+
 def test_the_body_may_be_json() -> None:
     seen: list[bytes] = []
     options = GrantOptions(scope="a", resource=("https://1", "https://2"), body="json")
