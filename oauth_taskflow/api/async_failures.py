@@ -7,7 +7,13 @@ from typing import Any
 import httpx
 
 from oauth_taskflow.api.async_views import response_view
-from oauth_taskflow.api.failures import ApiStatusError, ApiTimeout, ApiUnreachable, status_error
+from oauth_taskflow.api.failures import (
+    ApiConsentRequired,
+    ApiStatusError,
+    ApiTimeout,
+    ApiUnreachable,
+    status_error,
+)
 from oauth_taskflow.errors import ApiRequestFailed
 
 
@@ -27,6 +33,10 @@ class AsyncStatusError(_Unpickled, ApiStatusError, httpx.HTTPStatusError):  # ty
     """The API answered with an error status; ``response`` holds the answer."""
 
 
+class AsyncConsentRequired(AsyncStatusError, ApiConsentRequired):  # type: ignore[misc]  # as above
+    """The API wants a person to log in again, with more."""
+
+
 class AsyncUnreachable(_Unpickled, ApiUnreachable, httpx.NetworkError):  # type: ignore[misc]  # as above
     """The API could not be reached, or broke off its answer."""
 
@@ -37,6 +47,7 @@ class AsyncTimedOut(_Unpickled, ApiTimeout, httpx.TimeoutException):  # type: ig
 
 _TWINS: dict[type[ApiRequestFailed], type[ApiRequestFailed]] = {
     ApiStatusError: AsyncStatusError,
+    ApiConsentRequired: AsyncConsentRequired,
     ApiUnreachable: AsyncUnreachable,
     ApiTimeout: AsyncTimedOut,
 }

@@ -12,7 +12,7 @@ import requests
 from requests.auth import AuthBase
 from requests.utils import rewind_body
 
-from oauth_taskflow.api.failures import challenge_error
+from oauth_taskflow.api.failures import challenge_error, wants_consent
 from oauth_taskflow.api.origins import AllowedOrigins, Origin
 from oauth_taskflow.errors import ForeignOriginRefused
 from oauth_taskflow.oauth.dpop import HEADER, NONCE_HEADER, NONCE_WANTED, Prover, prover
@@ -22,11 +22,10 @@ from oauth_taskflow.redaction import redact_url
 if TYPE_CHECKING:
     import httpx
 
-# The token is good, another one would be refused just the same (RFC 6750 §3.1, RFC 9470 §3, RFC 9449 §7).
+# The token is good, another one would be refused just the same (RFC 6750 §3.1, RFC 9449 §7).
 _NO_USE_REFRESHING = frozenset(
     {
         "insufficient_scope",
-        "insufficient_user_authentication",
         "invalid_dpop_proof",
         NONCE_WANTED,
     }
@@ -47,7 +46,9 @@ class Credentials(Protocol):
 
 def worth_refreshing(response: requests.Response) -> bool:
     """Whether another token may change this answer: a 401 that does not ask for more scope or another login."""
-    return response.status_code == 401 and challenge_error(response) not in _NO_USE_REFRESHING
+    if response.status_code != 401 or wants_consent(response):
+        return False
+    return challenge_error(response) not in _NO_USE_REFRESHING
 
 
 def wants_nonce(response: requests.Response) -> bool:

@@ -26,6 +26,8 @@ _RETRIED_ERRORS = (
     requests.Timeout,
     requests.exceptions.ChunkedEncodingError,
 )
+# With one, a server recognises the same request (draft-ietf-httpapi-idempotency-key-header).
+_IDEMPOTENCY_KEY = "Idempotency-Key"
 Decide = Callable[[requests.Response], Decision | None]
 
 
@@ -84,7 +86,7 @@ class Exchange:
         transient = isinstance(error, _RETRIED_ERRORS) and not isinstance(
             error, requests.exceptions.SSLError
         )
-        safe = self.policy.repeats(request.method) or nothing_sent(error)
+        safe = self._repeats(request) or nothing_sent(error)
         if not (transient and safe and attempt < self.policy.attempts and rewind(request)):
             raise network_error(error, request, retryable=transient) from error
         return self.policy.backoff_seconds(attempt)
@@ -97,9 +99,12 @@ class Exchange:
         policy = self.policy
         return (
             policy.transient(response.status_code, response.headers)
-            and policy.repeats(response.request.method)
+            and self._repeats(response.request)
             and attempt < policy.attempts
         )
+
+    def _repeats(self, request: requests.PreparedRequest) -> bool:
+        return self.policy.repeats(request.method) or bool(request.headers.get(_IDEMPOTENCY_KEY))
 
     def _too_long(self, response: requests.Response, wait: float, now: float) -> ApiStatusError:
         error = status_error(

@@ -6,6 +6,8 @@ task keeps working, and Airflow's retry policy finds ``.retryable`` and ``.retry
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 import time
 from collections.abc import Iterable, Mapping
@@ -15,11 +17,18 @@ import requests
 
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.challenges import refusal_in
-from oauth_taskflow.errors import ApiRequestFailed, InvalidRecord
+from oauth_taskflow.errors import (
+    ApiRequestFailed,
+    ConsentRequired,
+    InvalidRecord,
+    OAuthTaskflowError,
+)
 from oauth_taskflow.redaction import redact_text, redact_url
 
 _BODY_SHOWN = 300
 _READ_AS_TEXT = re.compile(r"^(application/([\w.-]+\+)?(json|xml)|text/(?!html))")
+# Parameters of a challenge that are parameters of an authorization request too (RFC 9470 §3, OIDC Core §5.5).
+_DEMANDS = ("claims", "acr_values", "max_age")
 _HINTS = {
     401: "The API refuses the token. Check that the connection's scope and audience fit this API.",
     403: "The token is valid but lacks a permission or scope for this call.",
@@ -38,6 +47,24 @@ class _Unpickled(ApiRequestFailed):
 
 class ApiStatusError(_Unpickled, requests.HTTPError):
     """The API answered with an error status; ``response`` holds the answer."""
+
+
+class ApiConsentRequired(ApiStatusError, ConsentRequired):  # type: ignore[misc]  # status: of both
+    """The API wants a person to log in again, with more (RFC 9470 §3); no refresh helps.
+
+    ``demands`` are the parameters that the authorization request must carry: ``claims``, ``acr_values``, ``max_age``.
+    """
+
+    def __init__(self, what: str, *, where: str, error: str, demands: Mapping[str, str]) -> None:
+        hint = (
+            f"Put {json.dumps(dict(demands))} into authorize_params of the connection, and let a person log in: "
+            "airflow oauth login."
+            if demands
+            else "Let a person log in: airflow oauth login."
+        )
+        OAuthTaskflowError.__init__(self, what, where=where, hint=hint)
+        self.error, self.description, self.status = error, "", 401
+        self.demands = dict(demands)
 
 
 class ApiUnreachable(_Unpickled, requests.ConnectionError):
@@ -95,6 +122,36 @@ def _challenge(response: requests.Response) -> Mapping[str, str]:
     return refusal_in(response.headers.get("WWW-Authenticate", ""), used).params
 
 
+def wants_consent(response: requests.Response) -> bool:
+    """Whether the API answers only to a person who logs in anew: more authentication, or claims of a policy."""
+    told = _challenge(response)
+    login = told.get("error") == "insufficient_user_authentication" or bool(told.get("claims"))
+    return response.status_code == 401 and login
+
+
+def _demands(response: requests.Response) -> dict[str, str]:
+    """What a new authorization request must carry; claims as JSON, which servers send in base64."""
+    told = _challenge(response)
+    found = {name: _shown(told[name], response) for name in _DEMANDS if told.get(name)}
+    if "claims" in found:
+        found["claims"] = _shown(_plain_json(told["claims"]), response)
+    return found
+
+
+def _plain_json(text: str) -> str:
+    try:
+        plain = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+        json.loads(plain)
+    except ValueError:
+        return text
+    return plain
+
+
+def _shown(text: str, response: requests.Response) -> str:
+    """Foreign ``text`` made fit to be shown: no secret of ours, printable, short."""
+    return "".join(c for c in redact_text(text, _secrets(response)) if c.isprintable())[:500]
+
+
 def _reason(response: requests.Response) -> str:
     """What the challenge says, and the scope that would have been enough (RFC 6750 §3), made fit to be shown."""
     told = _challenge(response)
@@ -130,16 +187,22 @@ def status_error(
     now = time.time() if now is None else now
     status, headers = response.status_code, response.headers
     retryable = policy.transient(status, headers)
-    error = ApiStatusError(
-        f"The API answered HTTP {status} {response.reason or ''}".rstrip()
-        + _reason(response)
-        + _excerpt(response, _secrets(response)),
-        where=_where(response.request, response.url),
-        status=status,
-        hint=hint or _HINTS.get(status, ""),
-        retryable=retryable,
-        retry_after=policy.named_wait(status, headers, now) if retryable else None,
-    )
+    what = f"The API answered HTTP {status} {response.reason or ''}".rstrip() + _reason(response)
+    what += _excerpt(response, _secrets(response))
+    where = _where(response.request, response.url)
+    error: ApiStatusError
+    if wants_consent(response):
+        code = challenge_error(response)
+        error = ApiConsentRequired(what, where=where, error=code, demands=_demands(response))
+    else:
+        error = ApiStatusError(
+            what,
+            where=where,
+            status=status,
+            hint=hint or _HINTS.get(status, ""),
+            retryable=retryable,
+            retry_after=policy.named_wait(status, headers, now) if retryable else None,
+        )
     error.response = response
     error.request = response.request
     return error

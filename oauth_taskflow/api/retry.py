@@ -26,7 +26,8 @@ class RetryPolicy:
     ``attempts`` counts the first try too. Back-off doubles from ``backoff`` up to ``backoff_cap``; half of each wait
     is random, so that a fleet does not come back in step. A wait that the server names is kept to exactly, up to
     ``longest_wait``; a longer one is raised as a retryable error, which frees the worker slot. Only idempotent
-    methods (RFC 9110 §9.2.2) are repeated unless ``retry_post`` says that a POST only reads. ``reset_header`` is
+    methods (RFC 9110 §9.2.2) are repeated, and requests with an ``Idempotency-Key`` header, unless ``retry_post`` says
+    that a POST only reads. ``reset_header`` is
     read as ``reset`` says; without a dialect it is ignored, because epochs and seconds left look alike.
     """
 

@@ -16,6 +16,7 @@ from oauth_taskflow.taskflow.connection import parse_connection
 from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.located import located
 from oauth_taskflow.taskflow.masking import MaskedTokens, mask
+from oauth_taskflow.taskflow.reread import RereadConnection
 from oauth_taskflow.taskflow.settings import (
     ApiKeySettings,
     BasicSettings,
@@ -92,7 +93,9 @@ def token_source(settings: ConnectionSettings, *, brokered: bool = False) -> Tok
     """
     auth = settings.auth
     if isinstance(auth, OAuth2Settings):
-        return MaskedTokens(oauth2_source(settings, auth, brokered=brokered))
+        if brokered:  # it reads the connection anew for every question
+            return MaskedTokens(oauth2_source(settings, auth, brokered=True))
+        return MaskedTokens(RereadConnection(settings, auth))
     if isinstance(auth, BrokeredSettings):
         return MaskedTokens(_brokered_source(settings.conn_id, auth))
     if isinstance(auth, LoginSettings):

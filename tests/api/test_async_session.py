@@ -172,6 +172,14 @@ def test_post_is_tried_again_only_when_declared_safe(serve: Serve, converse: Con
     assert converse(api, lambda s: s.post("/x"), retry=safe).status_code == 200
 
 
+def test_post_is_tried_again_when_the_server_knows_it_by_its_key(
+    serve: Serve, converse: Converse
+) -> None:
+    api = serve(in_turn(Reply({}, 503), Reply(drop=True), {}))
+    key = {"Idempotency-Key": "7"}
+    assert converse(api, lambda s: s.post("/x", headers=key)).status_code == 200
+
+
 def test_retry_after_is_kept_to_and_a_long_one_raised(
     serve: Serve, converse: Converse, clock: FakeClock
 ) -> None:

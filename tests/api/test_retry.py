@@ -74,6 +74,17 @@ def test_reset_headers_are_read_by_the_declared_dialect_only(
 
 
 @pytest.mark.parametrize(
+    ("dialect", "value"),
+    [("epoch", "1800000045"), ("epoch_ms", "1800000045000"), ("iso", "2027-01-15T08:00:45Z")],
+)
+def test_an_instant_of_reset_is_read_by_the_servers_clock(
+    dialect: ResetDialect, value: str
+) -> None:
+    answer = headers(X_RateLimit_Reset=value, Date=DATE)
+    assert RetryPolicy(reset=dialect).named_wait(429, answer, NOW + 900) == 45.0
+
+
+@pytest.mark.parametrize(
     ("value", "seconds"),
     [
         ('"default";r=0;t=30', 30.0),

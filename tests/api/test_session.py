@@ -186,11 +186,15 @@ def test_a_persistent_error_status_comes_back_as_the_last_response(
     assert (error.retryable, error.retry_after, error.response) == (True, 2.5, response)
 
 
-def test_permanent_statuses_are_not_tried_again(serve: Serve, connect: Connect) -> None:
-    api = serve(in_turn(Reply({}, 404)))
+@pytest.mark.parametrize("status", [403, 404])
+def test_permanent_statuses_are_not_tried_again(
+    serve: Serve, connect: Connect, source: Sources, status: int
+) -> None:
+    api = serve(in_turn(Reply({}, status)))
     with pytest.raises(ApiStatusError) as caught:
         connect(api).get("/x").raise_for_status()
-    assert (len(api.asked), caught.value.retryable, caught.value.status) == (1, False, 404)
+    assert (len(api.asked), caught.value.retryable, caught.value.status) == (1, False, status)
+    assert source.refusals == 0
 
 
 @pytest.mark.parametrize(("retry_post", "tries"), [(False, 1), (True, 2)])
@@ -200,6 +204,16 @@ def test_post_is_tried_again_only_when_declared_safe(
     api = serve(in_turn(Reply({}, 503), {}))
     connect(api, retry=RetryPolicy(retry_post=retry_post)).post("/x", json={})
     assert len(api.asked) == tries
+
+
+@pytest.mark.parametrize("busy", [Reply({}, 503), Reply(drop=True)])
+def test_post_is_tried_again_when_the_server_knows_it_by_its_key(
+    serve: Serve, connect: Connect, busy: Reply
+) -> None:
+    api = serve(in_turn(busy, {}))
+    session = connect(api)
+    assert session.post("/x", headers={"idempotency-key": "7"}).status_code == 200
+    assert [asked.headers["Idempotency-Key"] for asked in api.asked] == ["7", "7"]
 
 
 def test_retry_after_is_kept_to(serve: Serve, connect: Connect, clock: FakeClock) -> None:

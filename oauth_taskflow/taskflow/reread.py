@@ -1,0 +1,52 @@
+"""A client secret that was rotated while a task runs: the connection is read again before the task fails."""
+
+from __future__ import annotations
+
+import threading
+
+from oauth_taskflow.errors import InvalidClient
+from oauth_taskflow.oauth.token import Token, TokenSource
+from oauth_taskflow.taskflow.connection_source import load_settings
+from oauth_taskflow.taskflow.masking import mask
+from oauth_taskflow.taskflow.settings import ConnectionSettings, OAuth2Settings
+from oauth_taskflow.taskflow.token_sources import oauth2_source
+
+
+class RereadConnection(TokenSource):
+    """The tokens of ``settings``; a refused client is looked up once more in the connection. Safe for threads.
+
+    The refusal of an unchanged connection stands: asking again would only lock the client out.
+    """
+
+    def __init__(self, settings: ConnectionSettings, auth: OAuth2Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self.source: TokenSource = oauth2_source(settings, auth)
+
+    def token(self) -> Token:
+        """A usable token; see ``TokenSource.token``."""
+        source = self.source
+        try:
+            return source.token()
+        except InvalidClient as refusal:
+            return self._other_than(source, refusal).token()
+
+    def refused(self, access_token: str) -> Token:
+        """A token other than the refused one; see ``TokenSource.refused``."""
+        source = self.source
+        try:
+            return source.refused(access_token)
+        except InvalidClient as refusal:
+            return self._other_than(source, refusal).refused(access_token)
+
+    def _other_than(self, source: TokenSource, refusal: InvalidClient) -> TokenSource:
+        """Who asks as the connection says now; raises ``refusal`` when that is what it said before."""
+        with self._lock:
+            if self.source is not source:  # another thread has looked already
+                return self.source
+            now = load_settings(self._settings.conn_id)
+            if now.auth == self._settings.auth or not isinstance(now.auth, OAuth2Settings):
+                raise refusal
+            mask(now.secrets)
+            self._settings, self.source = now, oauth2_source(now, now.auth)
+            return self.source

@@ -1,0 +1,52 @@
+"""A client secret that changes while a session is open."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from oauth_taskflow.errors import InvalidClient
+from oauth_taskflow.taskflow.connection_source import load_settings
+from oauth_taskflow.taskflow.masking import known_secrets
+from oauth_taskflow.taskflow.sessions import open_session, token_source
+from oauth_taskflow.testing import OAuthTestServer
+from tests.taskflow.conftest import SetConnection
+
+pytestmark = pytest.mark.usefixtures("airflow_home")
+
+
+def test_a_rotated_client_secret_is_found_in_the_connection_by_the_running_task(
+    oauth_server: OAuthTestServer, set_connection: SetConnection
+) -> None:
+    set_connection("crm", oauth_server.connection(password="the old secret"))
+    with open_session("crm") as session:
+        set_connection("crm", oauth_server.connection())
+        with ThreadPoolExecutor(4) as threads:
+            answers = list(threads.map(lambda _: session.get("/page/airports").ok, range(4)))
+    assert answers == [True] * 4
+    assert oauth_server.counters.token_requests <= 5
+    assert oauth_server.client_secret in known_secrets()
+
+
+def test_a_refused_token_is_replaced_with_the_new_client_secret(
+    oauth_server: OAuthTestServer, set_connection: SetConnection
+) -> None:
+    set_connection("crm", oauth_server.connection())
+    source = token_source(load_settings("crm"))
+    assert source is not None
+    first = source.token().access_token
+    oauth_server.fault("/oauth/token", status=401, body='{"error": "invalid_client"}')
+    set_connection("crm", oauth_server.connection(token_headers={"X-Rotated": "yes"}))
+    assert source.refused(first).access_token != first
+
+
+def test_an_unchanged_connection_is_refused_after_one_request(
+    oauth_server: OAuthTestServer, set_connection: SetConnection
+) -> None:
+    set_connection("crm", oauth_server.connection(password="wrong"))
+    with open_session("crm") as session:
+        for _ in range(3):
+            with pytest.raises(InvalidClient):
+                session.get("/page/airports")
+    assert oauth_server.counters.token_requests == 1
