@@ -8,12 +8,13 @@ from collections.abc import Iterator
 import jmespath
 import jsonschema
 import pytest
+from msgspec.structs import replace
 
 from oauth_taskflow.api.origins import Origin
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
 from oauth_taskflow.presets.fill import fill, used_places
 from oauth_taskflow.presets.load import FOLDER, load_preset, preset_names
-from oauth_taskflow.presets.model import Preset
+from oauth_taskflow.presets.model import Preset, RefreshRules
 from oauth_taskflow.presets.schema import preset_schema
 from oauth_taskflow.specs.load import load_text
 
@@ -161,8 +162,15 @@ def test_a_name_that_leads_out_of_the_folder_is_no_preset() -> None:
 
 @pytest.mark.parametrize(
     ("name", "seconds"),
-    [("google", math.inf), ("microsoft-entra", math.inf), ("xero", 1800), ("box", 0), ("meta", 0)],
+    [("google", math.inf), ("microsoft-entra", math.inf), ("xero", 1800), ("box", 0)],
 )
-def test_a_refresh_token_is_sent_again_only_where_that_was_read(name: str, seconds: float) -> None:
-    # Meta's stay too, as is said; not verified, so not enough to bet a consent on.
+def test_a_refresh_token_is_sent_again_as_long_as_its_provider_takes_it(
+    name: str, seconds: float
+) -> None:
     assert load_preset(name).resend_window_s == seconds
+
+
+def test_what_is_not_verified_is_not_enough_to_bet_a_refresh_token_on() -> None:
+    hearsay = Preset(title="T", refresh=RefreshRules(rotation="none"))
+    assert hearsay.resend_window_s == 0
+    assert replace(hearsay, verified="2026-11").resend_window_s == math.inf
