@@ -21,6 +21,8 @@ _ASSIGNMENT = re.compile(
     r"(?i)([\"']?[\w.-]*(?:secret|passw\w*|token|assertion|api[_-]?key|private[_-]?key)[\w.-]*[\"']?\s*[:=]\s*[\"']?)"
     r"([^\s\"'&,;}]{3,})"
 )
+# What logs a key logs it line by line: base64 of any use to somebody, or most of another text's line.
+_LINE = re.compile(r"^(?:[A-Za-z0-9+/]{16,}={0,2}|(?!-----)[^\r\n]{40,})(?=\r?$)", re.MULTILINE)
 # Not secrets although their names say "token": they are wanted in messages.
 _HARMLESS = frozenset({"token_type", "token_url", "token_type_hint", "next_page_token_param"})
 
@@ -31,14 +33,20 @@ def is_sensitive_name(name: str) -> bool:
 
 
 def secret_forms(secret: str) -> list[str]:
-    """The secret as it may show up: raw, URL-encoded both ways, and base64 with and without URL alphabet."""
+    """The secret as it may show up, longest first: raw, URL-encoded both ways, and base64 with and without URL alphabet.
+
+    Of several lines, such as a key's, each is a form too, but as it stands only: nobody encodes one alone.
+    """
     raw = secret.encode()
+    lines = _LINE.findall(secret) if "\n" in secret else []
     encoded = {
         base64.b64encode(raw).decode(),
         base64.urlsafe_b64encode(raw).decode(),
         base64.b64encode(raw).decode().rstrip("="),
     }
-    return sorted({secret, quote(secret, safe=""), quote_plus(secret), *encoded}, key=len)[::-1]
+    return sorted({secret, quote(secret, safe=""), quote_plus(secret), *encoded, *lines}, key=len)[
+        ::-1
+    ]
 
 
 def redact_text(text: str, secrets: Iterable[str] = ()) -> str:

@@ -67,6 +67,16 @@ def test_a_named_secret_is_taken_out_in_every_form(secret: str) -> None:
     assert all(form not in shown for form in forms)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_key_is_taken_out_line_by_line_too_and_costs_few_forms(end: str) -> None:
+    body = [f"{number:02}+/" * 16 for number in range(24)] + ["MTIzNDU2Nzg5MDEyMzQ1Ng=="]
+    key = end.join(["-----BEGIN PRIVATE KEY-----", *body, "-----END PRIVATE KEY-----", ""])
+    forms = secret_forms(key)
+    assert set(body) <= set(forms)
+    assert len(forms) <= len(body) + 6
+    assert not [line for line in redact_text("\n".join(body), [key]).split() if line != "***"]
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [

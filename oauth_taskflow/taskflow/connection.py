@@ -32,7 +32,6 @@ log = logging.getLogger(__name__)
 
 _HTTP_TYPES = frozenset({"http", "https"})
 _warned: set[str] = set()
-_KEY_LINE = 40
 
 
 class AirflowConnection(Protocol):
@@ -250,8 +249,7 @@ def _secrets(fields: Fields) -> tuple[str, ...]:
     found = [fields.password]
     for name, value in fields.values.items():
         if BY_NAME[name].is_secret:
-            # Line by line too: what logs a key logs it so, and its last line is short.
-            found += [value, *(line for line in value.splitlines() if len(line) >= _KEY_LINE)]
+            found.append(value)
         elif name == "proxies":
             urls = (split_url(url) for url in value.values())
             found += [unquote(url.password) for url in urls if url and url.password]

@@ -10,6 +10,7 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
+from typing import Any
 
 from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.redaction import REDACTED, secret_forms
@@ -42,7 +43,7 @@ _without_secrets = _WithoutSecrets()
 
 
 def mask(secrets: Iterable[str]) -> None:
-    """Hide ``secrets``, raw, URL-encoded and base64, in everything that Airflow logs from now on.
+    """Hide ``secrets`` in every form (``secret_forms``), in everything that Airflow logs from now on.
 
     Airflow itself leaves values shorter than five characters alone, and masks nothing of a ``dag.test()`` run
     (https://airflow.apache.org/docs/apache-airflow/stable/security/secrets/mask-sensitive-values.html).
@@ -51,6 +52,7 @@ def mask(secrets: Iterable[str]) -> None:
 
     for name in _WIRE_LOGGERS:
         logging.getLogger(name).addFilter(_without_secrets)  # one that is there already is kept
+    new: list[str] = []
     for secret in secrets:
         with _lock:
             if not secret or secret in _known:
@@ -58,9 +60,12 @@ def mask(secrets: Iterable[str]) -> None:
             forms = _known[secret] = tuple(secret_forms(secret))
             if len(_known) > _MOST:
                 _known.popitem(last=False)
-        for form in forms:
-            # Without a name: with one, only telling names are masked.
-            mask_secret(form)
+        new += forms
+    if new:
+        # Airflow compiles one pattern of all it knows anew for each form, here and again in the task's supervisor: the
+        # long ones come last. Without a name: with one, only telling names are masked.
+        ordered: list[Any] = sorted(new, key=len)
+        mask_secret(ordered)
 
 
 def known_secrets() -> dict[str, tuple[str, ...]]:
@@ -70,9 +75,8 @@ def known_secrets() -> dict[str, tuple[str, ...]]:
 
 
 def token_secrets(token: Token) -> tuple[str, ...]:
-    """What of ``token`` must never be shown; a private key line by line, which is how it would be logged."""
-    lines = token.dpop_key.splitlines()[1:]
-    return (token.access_token, *(line for line in lines if not line.startswith("-----")))
+    """What of ``token`` must never be shown."""
+    return (token.access_token, token.dpop_key)
 
 
 class MaskedTokens(TokenSource):

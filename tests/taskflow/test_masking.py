@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 import requests
@@ -30,3 +31,27 @@ def test_other_records_stay_as_they_are(caplog: pytest.LogCaptureFixture) -> Non
     with caplog.at_level(logging.DEBUG, "httpx"):
         logging.getLogger("httpx").debug("HTTP Request: %s", "GET /echo")
     assert caplog.records[0].args == ("GET /echo",)
+
+
+class Supervisor:
+    """What a task's process tells the process that writes its log."""
+
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+
+    def send(self, message: Any) -> None:
+        self.heard.append(message.value)
+
+
+def test_the_supervisor_is_told_once_and_the_long_forms_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from airflow.sdk.execution_time import task_runner  # noqa: PLC0415 - Airflow needs its home first
+
+    supervisor = Supervisor()
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
+    for _ in range(2):
+        mask(["one/secret", "another&secret", ""])
+    (told,) = supervisor.heard
+    assert {"one/secret", "one%2Fsecret", "another%26secret"} <= set(told)
+    assert told == sorted(told, key=len)
