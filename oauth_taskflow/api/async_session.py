@@ -85,7 +85,8 @@ class AsyncOAuthSession(httpx.AsyncClient):
         self._root = base_url.rstrip("/")
         self.conn_id = conn_id
         self.retry = retry or RetryPolicy()
-        self._leave_bare = foreign_redirects == "bare"
+        # A client certificate is a credential too, and is shown to whoever is connected to (RFC 8705).
+        self._leave_bare = foreign_redirects == "bare" and cert is None
         self._credentials = _credentials(auth)
         self._clock, self._sleep = clock, sleep
         self._threads = asyncio.Semaphore(_THREADS)

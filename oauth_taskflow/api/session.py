@@ -86,7 +86,7 @@ class OAuthSession(requests.Session):
 
     URLs are relative to ``base_url``, its path included: ``/x`` and ``x`` mean the same. Whole URLs, redirects and
     next links must lead to the base URL's origin or one of ``allowed_origins``; with ``foreign_redirects="bare"`` a
-    GET may be redirected elsewhere, without credentials and headers of this session. Every request has a time-out
+    GET may be redirected elsewhere, without credentials and headers of this session, unless it shows a ``cert``. Every request has a time-out
     (connect, read; seconds). Transient errors are tried again by ``retry``; a 401 refreshes the token once and
     replays the request when its body can be replayed. ``.netrc`` and proxy variables of the environment are not read.
 
@@ -268,7 +268,9 @@ class OAuthSession(requests.Session):
         for name, value in defaults.items():
             if options.get(name) is None:
                 options[name] = value
-        redirects = Redirects(self, self.origins, credentials, leave_bare=self._leave_bare)
+        # A client certificate is a credential too, and is shown to whoever is connected to (RFC 8705).
+        bare = self._leave_bare and not options["cert"]
+        redirects = Redirects(self, self.origins, credentials, leave_bare=bare)
         response = self._send_once(request, options)
         heard(credentials, response)
         while follow and response.is_redirect:

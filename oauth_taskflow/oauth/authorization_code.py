@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.errors import AuthorizationFailed
 from oauth_taskflow.oauth.client_auth import Params, TokenForm
 from oauth_taskflow.oauth.dialect import STANDARD, RequestForm
@@ -21,6 +22,7 @@ from oauth_taskflow.oauth.pkce import Verifier
 from oauth_taskflow.redaction import redact_text, redact_url
 
 _STATE_BYTES = 32
+STATE_LIFETIME = 600.0
 _AGAIN = "Start the login again: airflow oauth login {conn_id}"
 
 
@@ -68,7 +70,8 @@ class Authorization:
     """One attempt of a person to authorize ``client_id``; ``state`` and verifier are its own.
 
     ``params`` are more parameters of the authorization URL (``access_type=offline``), ``request`` the server's own names
-    of parameters. ``pkce`` False is for the few servers that refuse it.
+    of parameters. ``pkce`` False is for the few servers that refuse it. An attempt is over ``STATE_LIFETIME`` seconds
+    after it ``began`` (on the monotonic clock).
     """
 
     server: AuthorizationServer
@@ -81,6 +84,7 @@ class Authorization:
     verifier: Verifier = field(default_factory=Verifier.new)
     request: RequestForm = STANDARD.request
     pkce: bool = True
+    began: float = field(default_factory=SYSTEM_CLOCK.monotonic)
 
     @property
     def parameters(self) -> Params:
@@ -132,7 +136,8 @@ class Authorization:
         """The grant in the parameters that came back to the redirect URI.
 
         Raises:
-            AuthorizationFailed: a parameter is repeated, ``state`` or ``iss`` is wrong, or the server refused.
+            AuthorizationFailed: a parameter is repeated, ``state`` or ``iss`` is wrong, it is too late, or the server
+                refused.
         """
         pairs = list(answer)
         values = dict(pairs)
@@ -140,6 +145,8 @@ class Authorization:
             raise self.failed("The answer repeats a parameter (RFC 6749 §3.1)")
         if not self.is_mine(values):
             raise self.failed("The answer belongs to another login: its state is not the one sent")
+        if SYSTEM_CLOCK.monotonic() - self.began > STATE_LIFETIME:
+            raise self.failed(f"The answer came later than {STATE_LIFETIME / 60:.0f} minutes")
         self._check_issuer(values.get("iss"))
         if values.get("error"):
             raise self._refused(values)

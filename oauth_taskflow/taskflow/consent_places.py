@@ -80,7 +80,9 @@ class ManagedGrant:
         """The URL of the connection's key ``name``, or what its issuer publishes; empty without either."""
         configured: str = getattr(self.consent, name)
         published = None if configured else self._published
-        return configured or (published and published.endpoint(_PUBLISHED[name])) or ""
+        # Where a browser goes, it shows no certificate of ours.
+        mtls = self.settings.cert is not None and name != "authorize_url"
+        return configured or (published and published.endpoint(_PUBLISHED[name], mtls=mtls)) or ""
 
     @cached_property
     def _published(self) -> ServerMetadata | None:

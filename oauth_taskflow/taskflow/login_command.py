@@ -6,6 +6,7 @@ import sys
 from argparse import Namespace
 
 from oauth_taskflow.errors import OAuthTaskflowError
+from oauth_taskflow.oauth.authorization_code import STATE_LIFETIME
 from oauth_taskflow.oauth.outcomes import Granted
 from oauth_taskflow.taskflow.consent_places import ManagedGrant, managed_grant
 from oauth_taskflow.taskflow.grant_status import exit_with, print_rows, status_row
@@ -17,8 +18,6 @@ from oauth_taskflow.taskflow.login_flow import (
 )
 from oauth_taskflow.taskflow.write_back import write_back
 
-_LONGEST_WAIT = 600.0  # an attempt's state is good for ten minutes
-
 
 def login(args: Namespace) -> None:
     """Run the command. Airflow's CLI calls it with the parsed arguments.
@@ -26,8 +25,8 @@ def login(args: Namespace) -> None:
     Raises:
         SystemExit: with 1 when there is no grant in the end, 2 for wrong arguments.
     """
-    if not 0 < args.timeout <= _LONGEST_WAIT:
-        exit_with(f"--timeout takes 1 to {_LONGEST_WAIT:.0f} seconds.", 2)
+    if not 0 < args.timeout <= STATE_LIFETIME:
+        exit_with(f"--timeout takes 1 to {STATE_LIFETIME:.0f} seconds.", 2)
     try:
         grant = managed_grant(args.conn_id)
         _check_kind(grant)

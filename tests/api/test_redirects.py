@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -133,6 +134,22 @@ def test_a_download_may_leave_bare_when_asked(
     sent = {name.lower() for asked in store.asked for name in asked.headers}
     assert sent == {"host", "accept", "accept-encoding", "user-agent"}
     assert source.refusals == 0
+
+
+def test_a_client_certificate_is_never_shown_to_a_foreign_origin(
+    serve: Serve, connect: Connect, tmp_path: Path
+) -> None:
+    (tmp_path / "client.pem").touch()  # over plain http nobody reads it
+    cert = str(tmp_path / "client.pem")
+    store = serve(lambda _: {})
+    api = serve(lambda _: Reply({}, 302, {"Location": f"{store.url}/x"}))
+    session = connect(api, foreign_redirects="bare", cert=cert)
+    with pytest.raises(ForeignOriginRefused):
+        session.get("/old")
+    session.cert = None
+    with pytest.raises(ForeignOriginRefused):
+        session.get("/old", cert=cert)
+    assert store.asked == []
 
 
 def test_a_bare_redirect_that_comes_back_stays_bare(serve: Serve, connect: Connect) -> None:

@@ -52,11 +52,12 @@ def read_request(connection: socket.socket) -> bytes:
     while b"\r\n\r\n" not in raw:
         raw += connection.recv(65536)
     head, _, body = raw.partition(b"\r\n\r\n")
-    length = next(
+    lengths = (
         int(line.split(b":")[1])
         for line in head.split(b"\r\n")
         if line.lower().startswith(b"content-length")
     )
+    length = next(lengths, 0)
     while len(body) < length:
         body += connection.recv(65536)
     return head + b"\r\n\r\n" + body

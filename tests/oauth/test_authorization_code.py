@@ -10,6 +10,7 @@ import pytest
 import requests
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
 
+from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.errors import AuthorizationFailed, OAuthTaskflowError
 from oauth_taskflow.oauth.authorization_code import Authorization, AuthorizationServer
 from oauth_taskflow.oauth.client_auth import Client
@@ -19,6 +20,8 @@ from oauth_taskflow.oauth.pkce import Verifier
 from oauth_taskflow.oauth.pushed_request import push
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.testing import OAuthTestServer
+from oauth_taskflow.testing.fixtures import ServerFactory
+from tests.tokens.clock import FakeClock
 
 ISSUER = "https://id.example.com"
 HERE = "http://127.0.0.1:4711/callback"
@@ -123,6 +126,14 @@ def test_a_wrong_answer_ends_the_attempt(changed: dict[str, str | None], reason:
     assert mine.state not in text
 
 
+def test_an_answer_after_ten_minutes_is_refused_however_right() -> None:
+    now = SYSTEM_CLOCK.monotonic()
+    late, in_time = attempt(began=now - 601), attempt(began=now - 590)
+    with pytest.raises(AuthorizationFailed, match="later than 10 minutes"):
+        late.read(answer(late))
+    assert in_time.read(answer(in_time)).code == "the-code"
+
+
 def test_a_refusal_is_told_whole() -> None:
     mine = attempt()
     with pytest.raises(AuthorizationFailed) as caught:
@@ -184,6 +195,20 @@ def test_a_pushed_request_leaves_nothing_in_the_url_and_works_once(
     assert mine.read_url(consented(url)).code
     assert requests.get(url, allow_redirects=False, timeout=5).status_code == 400
     assert push(endpoint(oauth_server), place, mine) != url
+
+
+def test_a_pushed_request_that_ran_out_is_pushed_anew_by_the_next_login(
+    oauth_server_factory: ServerFactory,
+) -> None:
+    clock = FakeClock()
+    server = oauth_server_factory(clock=clock)
+    place = f"{server.base_url}/oauth/par"
+    late = push(endpoint(server), place, at(server))
+    clock.advance(61)
+    assert requests.get(late, allow_redirects=False, timeout=5).status_code == 400
+    again = at(server)
+    url = push(endpoint(server), place, again)
+    assert again.read_url(consented(url)).code
 
 
 @pytest.mark.parametrize(
