@@ -71,6 +71,11 @@ _LOGIN_ARGUMENTS = (
         help="seconds to wait for the person; default 300",
     ),
     Arg(
+        ("--revoke-old",),
+        action="store_true",
+        help="afterwards end the grant that this one replaces at the authorization server",
+    ),
+    Arg(
         ("--write-back",),
         action="store_true",
         help="put the refresh token into the Airflow connection too (metadata database only)",

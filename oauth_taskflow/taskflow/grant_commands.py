@@ -6,9 +6,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from functools import partial, wraps
 
-from oauth_taskflow.errors import OAuthTaskflowError, TokenRequestRejected, TokenUndecryptable
-from oauth_taskflow.oauth.revocation import TokenKind
-from oauth_taskflow.oauth.revocation import revoke as revoke_token
+from oauth_taskflow.errors import OAuthTaskflowError, TokenUndecryptable
 from oauth_taskflow.taskflow.consent_places import ManagedGrant, managed_grant
 from oauth_taskflow.taskflow.grant_status import (
     Row,
@@ -17,7 +15,8 @@ from oauth_taskflow.taskflow.grant_status import (
     status_row,
     unreadable_row,
 )
-from oauth_taskflow.taskflow.masking import MaskedTokens, mask
+from oauth_taskflow.taskflow.masking import MaskedTokens
+from oauth_taskflow.taskflow.revoking import revoke_at
 from oauth_taskflow.taskflow.token_store import fernet_keys, store_url
 from oauth_taskflow.tokens.record import GrantRecord
 from oauth_taskflow.tokens.registry import open_store
@@ -82,36 +81,13 @@ def revoke(args: Namespace) -> None:
     """End the grant at the authorization server, and here afterwards; a failure leaves it as it is."""
     grant = managed_grant(args.conn_id)
     url, record = grant.place("revoke_url"), grant.manager.stored.read()
-    if not _revoke_at(grant, url, record):
+    if not revoke_at(grant, url, record):
         exit_with(f"Connection {grant.conn_id!r} has no token that could be revoked.")
     if grant.auth.grant_type == "refresh_token":
         grant.manager.stored.revoked()
     else:
         grant.manager.stored.forget()
     print_rows([_row(grant)], args.output)
-
-
-def _revoke_at(grant: ManagedGrant, url: str, record: GrantRecord) -> bool:
-    """Whether anything was revoked: refresh tokens first, because they end the access tokens at most servers."""
-    refresh_tokens = [record.refresh_token, *record.alternates]
-    if record.refresh_token is None:
-        refresh_tokens = [grant.auth.refresh_token]
-    wanted: list[tuple[TokenKind, str]] = [("refresh_token", one) for one in refresh_tokens if one]
-    if record.token:
-        wanted.append(("access_token", record.token.access_token))
-    mask(token for _, token in wanted)
-    for number, (kind, token) in enumerate(wanted):
-        _revoke_one(grant, url, kind, token, first=number == 0)
-    return bool(wanted)
-
-
-def _revoke_one(grant: ManagedGrant, url: str, kind: TokenKind, token: str, *, first: bool) -> None:
-    try:
-        revoke_token(grant.endpoint, url, token, kind, grant.options)
-    except TokenRequestRejected as refusal:
-        # RFC 7009 §2.2.1: many servers revoke refresh tokens only; the access token then ends by itself.
-        if first or refusal.error != "unsupported_token_type":
-            raise
 
 
 @_speaking

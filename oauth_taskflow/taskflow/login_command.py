@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 
-from oauth_taskflow.errors import OAuthTaskflowError
+from oauth_taskflow.errors import OAuthTaskflowError, TokenUndecryptable
 from oauth_taskflow.oauth.authorization_code import STATE_LIFETIME
 from oauth_taskflow.oauth.outcomes import Granted
 from oauth_taskflow.taskflow.consent_places import ManagedGrant, managed_grant
@@ -16,7 +16,9 @@ from oauth_taskflow.taskflow.login_flow import (
     log_in_by_device,
     log_in_by_paste,
 )
+from oauth_taskflow.taskflow.revoking import revoke_at
 from oauth_taskflow.taskflow.write_back import write_back
+from oauth_taskflow.tokens.record import GrantRecord
 
 
 def login(args: Namespace) -> None:
@@ -30,9 +32,13 @@ def login(args: Namespace) -> None:
     try:
         grant = managed_grant(args.conn_id)
         _check_kind(grant)
+        revoke_url = grant.place("revoke_url") if args.revoke_old else ""
         granted = _authorize(grant, args)
+        before = _stored(grant)
         record = grant.manager.stored.consented(granted)
         _warn(grant, granted)
+        if revoke_url and before is not None:
+            _revoke_old(grant, revoke_url, before, granted)
         if args.write_back or grant.auth.write_back:
             write_back(grant.conn_id, grant.store, grant.manager.grant_key)
     except OAuthTaskflowError as error:
@@ -56,6 +62,28 @@ def _authorize(grant: ManagedGrant, args: Namespace) -> Granted:
     if args.paste:
         return log_in_by_paste(grant, options, say, input)
     return log_in_by_browser(grant, options, say)
+
+
+def _stored(grant: ManagedGrant) -> GrantRecord | None:
+    """What the new grant replaces; None when no key opens it."""
+    try:
+        return grant.manager.stored.read()
+    except TokenUndecryptable:
+        return None
+
+
+def _revoke_old(grant: ManagedGrant, url: str, before: GrantRecord, granted: Granted) -> None:
+    """End the grant that was replaced; one that cannot be ended is told and no reason to fail."""
+    kept = {granted.refresh_token, granted.token.access_token}
+    tokens = {before.refresh_token, *before.alternates, before.token and before.token.access_token}
+    if not tokens - {None} or tokens & kept:
+        return  # nothing, or a server that goes on with the same tokens
+    try:
+        revoke_at(grant, url, before)
+    except OAuthTaskflowError as error:
+        say(f"The old grant could not be revoked: {error}")
+        return
+    say("The old grant was revoked.")
 
 
 def _warn(grant: ManagedGrant, granted: Granted) -> None:

@@ -61,7 +61,7 @@ def browser(own_store: None, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def arguments(**given: Any) -> Namespace:
     """What Airflow's CLI hands over."""
-    switches = dict.fromkeys(("device", "paste", "no_browser", "write_back"), False)
+    switches = dict.fromkeys(("device", "paste", "no_browser", "revoke_old", "write_back"), False)
     whole = {"conn_id": "crm", "output": "json", "port": 0, "timeout": 20.0, **switches}
     return Namespace(**{**whole, **given})
 
