@@ -6,14 +6,16 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from oauth_taskflow.specs.load import Document, load_text
 from oauth_taskflow.specs.merge import merged_document
-from oauth_taskflow.specs.model import Endpoint, Spec
+from oauth_taskflow.specs.model import DagSpec, Endpoint, Spec
 from oauth_taskflow.specs.problem import Finding, Level, Problem, YamlPath, path_text
 from oauth_taskflow.specs.rules import files_findings, spec_findings
-from oauth_taskflow.specs.rules.registry import SpecView
+from oauth_taskflow.specs.rules.registry import Rule, SpecView
 from oauth_taskflow.specs.shape import convert, shape_findings
+from oauth_taskflow.specs.sound import uncertain, without_broken
 
 SUFFIXES = frozenset({".yaml", ".yml"})
 
@@ -41,18 +43,49 @@ def check_text(text: str, path: str = "<text>") -> CheckedSpec:
     raw = merged_document(document.data)
     source = convert(raw)
     if source is None:
-        found = [_problem(document, path, "error", *item) for item in shape_findings(raw)]
+        shape = list(shape_findings(raw))
+        found = [_problem(document, path, "error", *item) for item in shape]
+        found += _problems_beside(shape, raw, document, path)
         return CheckedSpec(path, None, _in_order([*document.problems, *found]))
-    endpoints = {name: each or Endpoint() for name, each in source.endpoints.items()}
-    spec = Spec(source=source, path=path, endpoints=endpoints)
-    view = SpecView(spec, raw, document.text)
+    view = _view(source, raw, document, path)
     found = [
         _problem(document, path, rule.level, rule.id, finding)
         for rule, finding in spec_findings(view)
     ]
     problems = _in_order([*document.problems, *found])
     usable = not any(problem.is_error for problem in problems)
-    return CheckedSpec(path, spec if usable else None, problems, view, document)
+    return CheckedSpec(path, view.spec if usable else None, problems, view, document)
+
+
+def _view(source: DagSpec, raw: dict[str, Any], document: Document, path: str) -> SpecView:
+    endpoints = {name: each or Endpoint() for name, each in source.endpoints.items()}
+    return SpecView(Spec(source=source, path=path, endpoints=endpoints), raw, document.text)
+
+
+def _problems_beside(
+    shape: list[tuple[str, Finding]], raw: dict[str, Any], document: Document, path: str
+) -> list[Problem]:
+    """What the rules find in the endpoints that have no part in the ``shape`` errors."""
+    left = without_broken(raw, shape)
+    if left is None:
+        return []
+    source, sound, broken = left
+    view = _view(source, sound, document, path)
+    unsure = uncertain(view, broken)
+    return [
+        _problem(document, path, rule.level, rule.id, finding)
+        for rule, finding in spec_findings(view)
+        if _certain(rule, finding, unsure)
+    ]
+
+
+def _certain(rule: Rule, finding: Finding, unsure: frozenset[str]) -> bool:
+    match finding.path:
+        case ("endpoints", name, *_):
+            return name not in unsure
+        case _:
+            # A warning about the whole, as of a param that nothing uses, may be wrong of a part.
+            return rule.level == "error"
 
 
 def check_file(path: str | Path) -> CheckedSpec:

@@ -94,6 +94,40 @@ def test_problems_come_in_file_order() -> None:
     ]
 
 
+def test_one_round_shows_wrong_shapes_and_broken_rules_alike() -> None:
+    text = spec("x") + (
+        "  bad: {request: {path: /b}, recrods: data}\n"
+        '  child: {for_each: {r: bad}, request: {path: "/{{ typo }}"}}\n'
+        '  grandchild: {for_each: {r: child}, request: {path: "/{{ typo }}"}}\n'
+        '  good: {request: {path: "/{{ typo }}"}}\n'
+        "tgas: [crm]\nparams: {used_by_bad_perhaps: 1}\nschedule: 61 * * * *\n"
+    )
+    checked = check_text(text)
+    assert checked.spec is None
+    assert [(p.where, p.rule) for p in checked.problems] == [
+        ("endpoints.bad.recrods", "unknown-key"),
+        ("endpoints.good.request.path", "undefined-template-name"),
+        ("tgas", "unknown-key"),
+        ("schedule", "bad-cron"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "broken", ["catchup: 3\n", "defaults: {timeout: -1}\n", "endpoints: [1]\n", "dag_id: 7\n"]
+)
+def test_where_more_than_one_endpoint_is_broken_no_rule_guesses(broken: str) -> None:
+    key = broken.partition(":")[0]
+    lines = {
+        "version": "version: 1\n",
+        "dag_id": "dag_id: x\n",
+        "schedule": "schedule: 61 * * * *\n",
+        "endpoints": "endpoints: {a: {request: {path: '/{{ typo }}'}}}\n",
+    }
+    problems = check_text("".join({**lines, key: broken}.values())).problems
+    assert {p.rule for p in problems} & {"undefined-template-name"} == set()
+    assert any(p.rule in {"wrong-type", "out-of-range"} for p in problems)
+
+
 def test_a_value_under_a_secret_name_is_not_repeated() -> None:
     text = spec("x").replace("/a}", "/a, headers: {Authorization: [hunter2, 1]}}")
     problems = check_text(text).problems
