@@ -61,11 +61,12 @@ class Expiry(_Form, frozen=True, kw_only=True):
     """Where a token's expiry comes from."""
 
     source: Annotated[
-        Literal["auto", "expires_in", "expires_at", "jwt", "fixed"],
+        Literal["auto", "expires_in", "expires_at", "jwt", "introspection", "fixed"],
         _doc(
             "auto: expires_in, then expires_at or expires_on, then the exp claim of a JWT. expires_in: a lifetime at "
             "path, as number or text; 0 means that the token does not expire. expires_at: an instant at path, epoch "
-            "seconds, epoch milliseconds or ISO 8601. jwt: the exp claim only. fixed: lifetime_s, whatever is said.",
+            "seconds, epoch milliseconds or ISO 8601. jwt: the exp claim only. introspection: as auto, and when the answer says nothing, the "
+            "introspection endpoint is asked (RFC 7662). fixed: lifetime_s, whatever is said.",
             "expires_at",
         ),
     ] = "auto"

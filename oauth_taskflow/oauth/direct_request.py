@@ -45,13 +45,24 @@ class DirectRequest:
         Raises:
             OAuthTaskflowError: the server refused, was not reached, or redirects.
         """
+        answer, body = self.answer(endpoint, url)
+        return answer.status, body
+
+    def answer(
+        self, endpoint: TokenEndpoint, url: str, *, budget: float | None = None
+    ) -> tuple[Answer, dict[str, object]]:
+        """As ``send``, with the whole answer and at most ``budget`` seconds.
+
+        Raises:
+            OAuthTaskflowError: the server refused, was not reached, or redirects.
+        """
         there = replace(endpoint.located(), url=url)
-        answer = there.ask(self)
+        answer = there.ask(self, budget=budget)
         if not isinstance(answer, Answer):
             raise answer.error
         body = parse_body(answer.body, answer.content_type) or {}
         if 200 <= answer.status < 300 and error_in(body) is None:
-            return answer.status, body
+            return answer, body
         raise _refusal(answer, there, self)
 
 

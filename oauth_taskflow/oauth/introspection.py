@@ -7,29 +7,41 @@ from dataclasses import dataclass, field
 
 from oauth_taskflow.errors import InvalidTokenResponse
 from oauth_taskflow.oauth.direct_request import DirectRequest
-from oauth_taskflow.oauth.timing import instant
+from oauth_taskflow.oauth.grants import GrantOptions
+from oauth_taskflow.oauth.timing import instant, server_skew
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.redaction import redact_url
 
 
 @dataclass(frozen=True)
 class Introspection:
-    """What the server says about a token. ``expires_at`` is in seconds since the epoch; do not rely on it longer."""
+    """What the server says about a token. ``expires_at`` is seconds since the epoch on our clock; rely on it no longer."""
 
     active: bool
     expires_at: float | None = None
     claims: Mapping[str, object] = field(default_factory=dict, repr=False)
 
 
-def introspect(endpoint: TokenEndpoint, url: str, token: str, hint: str = "") -> Introspection:
+def introspect(
+    endpoint: TokenEndpoint,
+    url: str,
+    token: str,
+    hint: str = "",
+    options: GrantOptions | None = None,
+    *,
+    budget: float | None = None,
+) -> Introspection:
     """Ask ``url`` about ``token`` as the client of ``endpoint``; ``hint`` is its kind, as ``refresh_token``.
+
+    The headers of ``options`` go along; the whole takes at most ``budget`` seconds.
 
     Raises:
         OAuthTaskflowError: the server refused, was not reached, or did not say whether the token is active.
     """
     named = (("token_type_hint", hint),) if hint else ()
-    request = DirectRequest((("token", token), *named), hidden=(token,))
-    _, fields = request.send(endpoint, url)
+    params = (("token", token), *named)
+    request = DirectRequest.of(params, options or GrantOptions(), hidden=(token,))
+    answer, fields = request.answer(endpoint, url, budget=budget)
     active = fields.get("active")
     if not isinstance(active, bool):
         raise InvalidTokenResponse(
@@ -38,4 +50,6 @@ def introspect(endpoint: TokenEndpoint, url: str, token: str, hint: str = "") ->
             hint="Check that this is the introspection endpoint (RFC 7662).",
         )
     # RFC 7662 §2.2: about an inactive token nothing else is to be believed.
-    return Introspection(active, instant(fields.get("exp")) if active else None, fields)
+    end = instant(fields.get("exp")) if active else None
+    skew = server_skew(answer.headers, answer.received_at) or 0.0
+    return Introspection(active, None if end is None else end - skew, fields)

@@ -53,8 +53,10 @@ def expiry(
 ) -> float | None:
     """When the token expires, on our clock, by ``rule``; None when it does not, or when nothing says so."""
     lasting = rule.lifetime_s if default is None else default
-    if rule.source == "auto":
-        return timing.expiry(body, access_token, sent_at=sent_at, skew=skew, default=lasting)
+    if rule.source in {"auto", "introspection"}:
+        # With introspection, what usually lasts is for when that says nothing either.
+        named = lasting if rule.source == "auto" else None
+        return timing.expiry(body, access_token, sent_at=sent_at, skew=skew, default=named)
     if rule.source == "expires_in":
         seconds = timing.number(at(rule.path or "expires_in", body))
         if seconds == 0:

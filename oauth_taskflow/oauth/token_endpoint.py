@@ -65,7 +65,8 @@ class TokenEndpoint:
 
     ``client_auth`` is a name of ``CLIENT_AUTH_METHODS``; ``default_lifetime`` (seconds) is taken for tokens whose
     answer names none; ``dialect`` is how this server departs from RFC 6749. ``dpop`` is the algorithm of DPoP proofs
-    (empty: bearer tokens), ``dpop_key`` the grant's key, see ``proving``. Safe to share between threads: nothing is kept between exchanges.
+    (empty: bearer tokens), ``dpop_key`` the grant's key, see ``proving``. ``introspect_url`` is asked about tokens whose
+    answer names no lifetime, when the dialect says so. Safe to share between threads: nothing is kept between exchanges.
 
     Raises:
         ConnectionConfigError: the URL is neither https nor loopback, or the method is unknown.
@@ -81,10 +82,12 @@ class TokenEndpoint:
     clock: Clock = field(default=SYSTEM_CLOCK, repr=False, compare=False)
     dpop: str = ""
     dpop_key: str = field(default="", repr=False, compare=False)
+    introspect_url: str = ""
 
     def __post_init__(self) -> None:
         _check_url(self.url, self.conn_id)
         _check_url(self.dialect.request.url(self.url, "refresh_token"), self.conn_id)
+        _check_url(self.introspect_url or self.url, self.conn_id)
         if self.client_auth not in CLIENT_AUTH_METHODS:
             raise ConnectionConfigError(
                 f"Unknown client authentication method {self.client_auth!r}",
@@ -96,6 +99,12 @@ class TokenEndpoint:
     def located(self) -> TokenEndpoint:
         """This endpoint with its address; one that is known by its issuer looks it up."""
         return self
+
+    @property
+    def usual_lifetime(self) -> float | None:
+        """Seconds that a token is taken to live when nothing says so; None: until the API answers 401."""
+        own = self.default_lifetime
+        return self.dialect.response.expiry.lifetime_s if own is None else own
 
     def proving(self, dpop_key: str = "") -> Self:
         """This endpoint, proving that it holds ``dpop_key`` (a new one if that is empty) when ``dpop`` says so."""

@@ -16,6 +16,7 @@ _FILLED = (
     "authorize_url",
     "revoke_url",
     "device_url",
+    "introspect_url",
     "base_url",
     "params",
     "token_headers",

@@ -194,6 +194,13 @@ class Preset(Options, frozen=True, kw_only=True):
     device_url: Annotated[
         UrlTemplate | None, doc("Where a device code is had.", "https://id.example/device")
     ] = None
+    introspect_url: Annotated[
+        UrlTemplate | None,
+        doc(
+            "The introspection endpoint (RFC 7662), for answers that name no lifetime.",
+            "https://id.example/introspect",
+        ),
+    ] = None
     base_url: Annotated[
         UrlTemplate | None,
         doc("The API, when the connection names no host.", "https://api.example.com"),

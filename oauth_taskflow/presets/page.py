@@ -48,6 +48,7 @@ def _endpoints(preset: Preset) -> dict[str, str]:
         "Authorization endpoint": preset.authorize_url or "",
         "Device endpoint": preset.device_url or "",
         "Revocation endpoint": preset.revoke_url or "",
+        "Introspection endpoint": preset.introspect_url or "",
     }
 
 

@@ -13,7 +13,7 @@ from oauth_taskflow.presets.model import STANDARD, Preset
 from oauth_taskflow.taskflow.base_url import is_safe_endpoint, split_url
 from oauth_taskflow.taskflow.client_settings import read_client, read_issuer
 from oauth_taskflow.taskflow.connection_fields import DEVICE_CODE
-from oauth_taskflow.taskflow.consent_settings import read_consent
+from oauth_taskflow.taskflow.consent_settings import read_consent, read_endpoint
 from oauth_taskflow.taskflow.grant_settings import read_delegated, read_resources
 from oauth_taskflow.taskflow.provider import scope_text
 from oauth_taskflow.taskflow.settings import (
@@ -129,6 +129,7 @@ def _oauth2(fields: Fields) -> OAuth2Settings:
         leeway=values.get("leeway", 60.0),
         write_back=_write_back(fields, grant),
         consent=read_consent(fields),
+        introspect_url=read_endpoint(fields, "introspect_url"),
         preset=fields.preset,
     )
 

@@ -117,6 +117,13 @@ FIELDS: tuple[ConnectionField, ...] = (
         _OAUTH2,
     ),
     ConnectionField(
+        "introspect_url",
+        "text",
+        "Introspection URL",
+        "The introspection endpoint (RFC 7662): asked when a token ends, if its answer does not say.",
+        _OAUTH2,
+    ),
+    ConnectionField(
         "client_auth",
         "choice",
         "Client authentication",

@@ -40,7 +40,7 @@ def read_consent(fields: Fields) -> ConsentSettings:
     """
     values = fields.values
     urls = {
-        name: _endpoint(fields, name)
+        name: read_endpoint(fields, name)
         for name in ("authorize_url", "device_url", "par_url", "revoke_url")
     }
     redirect_uri = str(values.get("redirect_uri", ""))
@@ -58,7 +58,12 @@ def read_consent(fields: Fields) -> ConsentSettings:
     )
 
 
-def _endpoint(fields: Fields, name: str) -> str:
+def read_endpoint(fields: Fields, name: str) -> str:
+    """The URL of an endpoint that secrets are sent to; empty when it is not given.
+
+    Raises:
+        ConnectionConfigError: it is neither https nor this machine.
+    """
     url = str(fields.values.get(name, ""))
     if url and not is_safe_endpoint(url):
         raise fields.error(

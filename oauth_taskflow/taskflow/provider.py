@@ -75,6 +75,7 @@ def _offered(preset: Preset) -> dict[str, Any]:
         "authorize_url": preset.authorize_url,
         "revoke_url": preset.revoke_url,
         "device_url": preset.device_url,
+        "introspect_url": preset.introspect_url,
         "grant_type": _only_grant(preset),
         "client_auth": _client_auth(preset),
         "token_body": "" if preset.body == "form" else preset.body,

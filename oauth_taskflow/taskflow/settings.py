@@ -25,7 +25,8 @@ class OAuth2Settings:
     """A grant at a token endpoint. ``refresh_token`` is the first one; ``leeway`` is in seconds.
 
     Without ``token_url``, the ``issuer`` says where it is, and with ``choose_auth`` how the client authenticates.
-    ``delegated`` is what grants other than the client's own show, without its options.
+    ``delegated`` is what grants other than the client's own show, without its options. ``introspect_url`` says when tokens
+    end whose answer does not.
     """
 
     token_url: str
@@ -50,6 +51,7 @@ class OAuth2Settings:
     preset: Preset = STANDARD
     write_back: bool = False
     consent: ConsentSettings = field(default_factory=ConsentSettings)
+    introspect_url: str = ""
 
 
 @dataclass(frozen=True)

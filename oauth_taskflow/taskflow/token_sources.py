@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import msgspec
+
 from oauth_taskflow.api.login import Login, LoginSource
 from oauth_taskflow.oauth.client_auth import Client
 from oauth_taskflow.oauth.delegated import NamedGrant
+from oauth_taskflow.oauth.dialect import Dialect
 from oauth_taskflow.oauth.discovered_endpoint import DiscoveredEndpoint
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, RefreshToken
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint, TransportOptions
@@ -83,8 +86,9 @@ def token_endpoint(settings: ConnectionSettings, auth: OAuth2Settings) -> TokenE
             client_auth=auth.client_auth,
             conn_id=settings.conn_id,
             transport=transport,
-            dialect=auth.preset.dialect,
+            dialect=_dialect(auth),
             dpop=auth.dpop,
+            introspect_url=auth.introspect_url,
             choose_auth=auth.choose_auth,
         )
     return TokenEndpoint(
@@ -93,8 +97,21 @@ def token_endpoint(settings: ConnectionSettings, auth: OAuth2Settings) -> TokenE
         client_auth=auth.client_auth,
         conn_id=settings.conn_id,
         transport=transport,
-        dialect=auth.preset.dialect,
+        dialect=_dialect(auth),
         dpop=auth.dpop,
+        introspect_url=auth.introspect_url,
+    )
+
+
+def _dialect(auth: OAuth2Settings) -> Dialect:
+    """The provider's, which asks the introspection endpoint if there is one and nothing more is known of expiry."""
+    dialect = auth.preset.dialect
+    response = dialect.response
+    if not auth.introspect_url or response.expiry.source != "auto":
+        return dialect
+    expiry = msgspec.structs.replace(response.expiry, source="introspection")
+    return Dialect(
+        request=dialect.request, response=msgspec.structs.replace(response, expiry=expiry)
     )
 
 

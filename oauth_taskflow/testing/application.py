@@ -12,6 +12,7 @@ from oauth_taskflow.testing.authorization import TokenServer
 from oauth_taskflow.testing.consent import ConsentDesk
 from oauth_taskflow.testing.dpop import DpopGate
 from oauth_taskflow.testing.faults import FaultScript
+from oauth_taskflow.testing.introspection import INTROSPECT_PATH, introspect
 from oauth_taskflow.testing.login import log_in
 from oauth_taskflow.testing.messages import Request, Response, json_response
 from oauth_taskflow.testing.request_log import RequestLog
@@ -72,6 +73,8 @@ class Application:
             return self.tokens.token(request)
         if request.path == REVOKE_PATH:
             return self.tokens.revoke(request)
+        if request.path == INTROSPECT_PATH:
+            return introspect(self.tokens, request)
         if request.path == LOGIN_PATH:
             self.log.count("logins")
             lifetime = self.tokens.policy.lifetime
@@ -90,6 +93,8 @@ class Application:
             "token_endpoint_auth_methods_supported": methods,
             "revocation_endpoint": self.origin + REVOKE_PATH,
             "revocation_endpoint_auth_methods_supported": methods,
+            "introspection_endpoint": self.origin + INTROSPECT_PATH,
+            "introspection_endpoint_auth_methods_supported": methods,
             "grant_types_supported": [
                 "authorization_code",
                 "client_credentials",

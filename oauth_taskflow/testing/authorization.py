@@ -47,7 +47,7 @@ class TokenPolicy:
     ``lifetime`` is the access token's, in seconds (fractions allowed, and sent as such); None: unlimited, and the
     answer names no ``expires_in``. ``grace`` is seconds during which a rotated refresh token may be sent again.
     ``json_body`` accepts token requests in JSON too (Notion). ``old_access_token_dies``: a refresh ends the access
-    tokens issued before (GitHub, GitLab).
+    tokens issued before (GitHub, GitLab). Without ``names_lifetime`` the answer does not say when the token ends.
     """
 
     lifetime: float | None = 3600.0
@@ -55,6 +55,7 @@ class TokenPolicy:
     grace: float = 0.0
     json_body: bool = False
     old_access_token_dies: bool = False
+    names_lifetime: bool = True
 
 
 @dataclass(frozen=True)
@@ -184,15 +185,16 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib ships n
 
     def token(self, request: Request) -> Response:
         """The token endpoint's answer (RFC 6749 §5)."""
-        return self._strict(request, self.create_token_response)
+        return self.strictly(request, self.create_token_response)
 
     def revoke(self, request: Request) -> Response:
         """The revocation endpoint's answer (RFC 7009 §2.2)."""
-        return self._strict(
+        return self.strictly(
             request, lambda parsed: self.create_endpoint_response("revocation", parsed)
         )
 
-    def _strict(self, request: Request, endpoint: Any) -> Response:
+    def strictly(self, request: Request, endpoint: Any) -> Response:
+        """The answer of ``endpoint`` to a well-formed request, which no other one interrupts."""
         if request.method != "POST":
             return _refused("POST is needed.", status=405)
         fields = parse_fields(request, json_body=self.policy.json_body)
@@ -246,7 +248,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib ships n
         """Nobody listens."""
 
     def _expires_in(self, _client: _ClientView, _grant_type: str) -> float | None:
-        lifetime = self.policy.lifetime
+        lifetime = self.policy.lifetime if self.policy.names_lifetime else None
         return int(lifetime) if lifetime is not None and lifetime == int(lifetime) else lifetime
 
 

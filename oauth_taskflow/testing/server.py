@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
+from oauth_taskflow.testing import introspection
 from oauth_taskflow.testing.api import AirportApi, StaticCredentials
 from oauth_taskflow.testing.application import TOKEN_PATH, Application
 from oauth_taskflow.testing.authorization import TokenPolicy, TokenServer
@@ -71,11 +72,12 @@ class OAuthTestServer:
         self.vault.clients[client_id] = client
         policy = TokenPolicy(token_lifetime, rotate=rotate, grace=grace)
         self._tokens = TokenServer(self.vault, policy, scopes)
-        self._listener = Listener(port, tls)
+        self._listener = Listener(port, tls, clock)
         scheme = "https" if tls else "http"
         self.base_url = f"{scheme}://127.0.0.1:{self._listener.port}"
         self.token_url = self.base_url + TOKEN_PATH
         register(self._tokens, (self.token_url, self.base_url))
+        introspection.register(self._tokens)
         self.desk = ConsentDesk(self._tokens, self.base_url, clock)
         self.dpop = DpopGate(clock, TOKEN_PATH, self.base_url.partition(":")[0])
         self._clock = clock

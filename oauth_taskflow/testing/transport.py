@@ -14,6 +14,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.testing.messages import Request, Response
 
 Application = Callable[[Request], Response | None]
@@ -21,10 +22,15 @@ _POLL_SECONDS = 0.02
 
 
 class Listener:
-    """Serves an application on ``127.0.0.1:port`` (0: a free one) from ``start`` to ``stop``; with ``tls`` encrypted."""
+    """Serves an application on ``127.0.0.1:port`` (0: a free one) from ``start`` to ``stop``; with ``tls`` encrypted.
 
-    def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
-        self._server = _Server(port)
+    Answers are dated by ``clock``.
+    """
+
+    def __init__(
+        self, port: int = 0, tls: ssl.SSLContext | None = None, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        self._server = _Server(port, clock)
         if tls is not None:
             # The handshake waits for the connection's own thread: a slow client must not hold up the others.
             self._server.socket = tls.wrap_socket(
@@ -62,7 +68,8 @@ class _Server(ThreadingHTTPServer):
 
     application: Application
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, clock: Clock) -> None:
+        self.clock = clock
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         super().__init__(("127.0.0.1", port), _Connection)
@@ -142,7 +149,7 @@ class _Connection(BaseHTTPRequestHandler):
         reason = self.responses.get(answer.status, ("",))[0]
         lines = [
             f"HTTP/1.1 {answer.status} {reason}",
-            f"Date: {self.date_time_string()}",
+            f"Date: {self.date_time_string(self.server.clock.now())}",
             f"Content-Length: {len(answer.body)}",
             *(f"{name}: {value}" for name, value in answer.headers),
         ]

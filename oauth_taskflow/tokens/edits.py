@@ -239,6 +239,18 @@ def failed(
     return edit
 
 
+def ended(access_token: str, ends_at: float) -> Edit:
+    """Note when ``access_token`` ends (store clock), while it is the stored token and has no end yet."""
+
+    def edit(record: GrantRecord) -> GrantRecord | None:
+        token = record.token
+        if token is None or token.access_token != access_token or token.expires_at is not None:
+            return None
+        return replace(record, token=replace(token, expires_at=ends_at))
+
+    return edit
+
+
 def named(conn_id: str) -> Edit:
     """Note which connection the grant belongs to, for people who look at the store."""
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from oauth_taskflow.errors import (
     ConnectionConfigError,
     InvalidGrant,
+    InvalidTokenResponse,
     LeaseTimeout,
     OAuthTaskflowError,
     TokenUndecryptable,
@@ -21,9 +22,11 @@ from oauth_taskflow.iso8601 import instant_text
 from oauth_taskflow.oauth.grants import RefreshToken
 from oauth_taskflow.oauth.outcomes import Granted, Outcome, Rejected
 from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.redaction import redact_url
 from oauth_taskflow.tokens import edits, owner
 from oauth_taskflow.tokens.blocked import blocking_error
 from oauth_taskflow.tokens.consent import is_due_soon
+from oauth_taskflow.tokens.inquiry import Inquiry
 from oauth_taskflow.tokens.persist import persist, recover
 from oauth_taskflow.tokens.record import GrantRecord
 from oauth_taskflow.tokens.steps import Step
@@ -67,6 +70,7 @@ class Refresher:
 
     def __init__(self, setting: Setting) -> None:
         self._on = setting
+        self._inquiry = Inquiry(setting)
         self._introduced = False
         self._warned_of: float | None = None
 
@@ -85,9 +89,7 @@ class Refresher:
         pause = _FIRST_POLL
         while True:
             record = self._read()
-            found = self._settled(record, want, polling=pause > _FIRST_POLL) or self._lead(
-                record, want
-            )
+            found = self._attempt(record, want, polling=pause > _FIRST_POLL)
             if found is not None or not wait:
                 self._warn_of_consent(found)
                 return found
@@ -95,6 +97,20 @@ class Refresher:
                 raise self._timed_out(record)
             clock.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # jitter needs no secrecy
             pause = min(pause * _POLL_GROWTH, _LONGEST_POLL)
+
+    def _attempt(self, record: GrantRecord, want: Want, *, polling: bool) -> GrantRecord | None:
+        """What ``renew`` is after, from the store or refreshed; None when another worker is at it."""
+        settled = self._settled(record, want, polling=polling)
+        alive = settled and self._inquiry.dated(settled, mine=False)
+        if alive is not None:
+            return alive
+        came = self._lead(record if settled is None else self._read(), want)
+        if came is None:
+            return None
+        alive = self._inquiry.dated(came, mine=True)
+        if alive is None:
+            raise self._inactive()
+        return alive
 
     def _read(self) -> GrantRecord:
         """What is stored. An unreadable token that costs one request is forgotten; a refresh token never is."""
@@ -264,6 +280,14 @@ class Refresher:
             conn_id,
             instant_text(ends_at - record.read.offset),
             conn_id,
+        )
+
+    def _inactive(self) -> InvalidTokenResponse:
+        endpoint = self._on.endpoint
+        return InvalidTokenResponse(
+            "The authorization server calls the token inactive that it has just issued",
+            where=f"for connection {endpoint.conn_id!r} at {redact_url(endpoint.introspect_url)}",
+            hint="Check introspect_url; without it, a token is used until the API refuses it.",
         )
 
     def _timed_out(self, record: GrantRecord) -> LeaseTimeout:

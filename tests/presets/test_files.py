@@ -130,7 +130,8 @@ def test_its_places_are_its_variables_and_their_examples_fill_them(name: str) ->
 def test_its_urls_are_https_once_they_are_filled(name: str) -> None:
     preset = filled(name)
     urls = (preset.token_url, preset.authorize_url, preset.revoke_url, preset.device_url)
-    for url in (*urls, preset.base_url, preset.request.refresh_url):
+    others = (preset.introspect_url, preset.base_url, preset.request.refresh_url)
+    for url in (*urls, *others):
         assert url is None or Origin.of(url).scheme == "https"
     assert preset.token_url or preset.auth_type != "oauth2"
 
@@ -147,6 +148,7 @@ def test_it_does_not_contradict_itself(name: str) -> None:
     assert preset.request.method == "POST" or preset.body == "query"
     expiry = preset.response.expiry
     assert expiry.source != "fixed" or expiry.lifetime_s
+    assert expiry.source != "introspection" or preset.introspect_url
     assert not (preset.base_url and preset.base_url_from)
     assert preset.refresh.grace_s == 0 or preset.refresh.rotation in {"single_use", "unknown"}
     assert preset.client_auth[0] in CLIENT_AUTH_METHODS

@@ -32,6 +32,11 @@ REFUSALS: dict[str, tuple[Connection, str]] = {
         "This field is not supported by this version of oauth-taskflow in connection 'crm', field 'srv_lookup'. "
         "Write the host and port that the record names.",
     ),
+    "an endpoint without encryption": (
+        connection({"introspect_url": "http://id.example.com/introspect"}),
+        "This endpoint is not an https URL in connection 'crm', field 'introspect_url'. Write it as "
+        "https://id.example.com/…; plain http is accepted for 127.0.0.1 and [::1].",
+    ),
     "wrong choice": (
         connection({"client_auth": "client_secret_basics"}),
         "The value must be one of client_secret_basic, client_secret_basic_raw, client_secret_post, client_secret_jwt, "

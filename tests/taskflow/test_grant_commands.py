@@ -21,6 +21,7 @@ from oauth_taskflow.taskflow.grant_commands import forget, refresh, revoke, stat
 from oauth_taskflow.taskflow.grant_status import status_row
 from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.testing import OAuthTestServer
+from oauth_taskflow.testing.authorization import TokenPolicy
 from oauth_taskflow.tokens.consent import Consent
 from oauth_taskflow.tokens.record import GrantRecord, GrantState, Reading
 from tests.taskflow.conftest import SetConnection
@@ -177,6 +178,17 @@ def test_refresh_fetches_the_next_token_although_the_old_one_is_good(
     assert shown(refresh)[0]["version"] == "3"
     assert oauth_server.counters.refreshes == 2
     assert oauth_server.counters.reuse_detected == 0
+
+
+def test_a_connection_names_where_to_ask_when_a_token_ends(
+    shown: Shown, oauth_server: OAuthTestServer, set_connection: SetConnection
+) -> None:
+    oauth_server.policy = TokenPolicy(names_lifetime=False)
+    set_connection("crm", oauth_server.connection())
+    assert shown(refresh)[0]["expires_at"] is None
+    url = f"{oauth_server.base_url}/oauth/introspect"
+    set_connection("crm", oauth_server.connection(introspect_url=url))
+    assert shown(refresh)[0]["expires_at"] is not None
 
 
 def test_revoking_ends_the_grant_there_and_here(

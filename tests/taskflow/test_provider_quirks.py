@@ -179,6 +179,15 @@ def test_salesforce_names_the_api_and_the_broker_hands_that_on(server: OAuthTest
     assert brokered["host"] == "https://acme.my.salesforce.com"
 
 
+def test_salesforce_tells_when_a_token_ends_only_if_asked() -> None:
+    extra = {"provider": "salesforce", "domain": "acme.my", **REFRESH}
+    settings = parse_connection(kind("oauth2", extra, host=""))
+    assert isinstance(settings.auth, OAuth2Settings)
+    endpoint = token_endpoint(settings, settings.auth)
+    assert endpoint.introspect_url == "https://acme.my.salesforce.com/services/oauth2/introspect"
+    assert endpoint.dialect.response.expiry.source == "introspection"
+
+
 def test_meta_trades_its_own_token_for_the_next_one(server: OAuthTestServer) -> None:
     answer = {"access_token": "long-1", "token_type": "bearer", "expires_in": 5183944}
     found = exchange(server, "meta", answer, REFRESH)

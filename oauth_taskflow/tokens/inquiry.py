@@ -1,0 +1,81 @@
+"""How long a token lives whose answer did not say: the introspection endpoint is asked (RFC 7662)."""
+
+from __future__ import annotations
+
+import logging
+
+from oauth_taskflow.errors import OAuthTaskflowError
+from oauth_taskflow.oauth.introspection import introspect
+from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.tokens import edits
+from oauth_taskflow.tokens.record import GrantRecord
+from oauth_taskflow.tokens.turn import Setting
+
+_log = logging.getLogger("oauth_taskflow.tokens")
+_BUDGET = 10.0
+# Whoever got the token asks first; others only when that one must have died, and each not too often.
+_LEFT_TO_ITS_OWNER = 60.0
+_ASKED_AGAIN_AFTER = 300.0
+
+
+class Inquiry:
+    """Gives stored tokens the end that the authorization server names, and ends those that it calls inactive.
+
+    The token is stored before anything is asked: nothing but its date is at stake here.
+    """
+
+    def __init__(self, setting: Setting) -> None:
+        self._on = setting
+        self._asked = ("", 0.0)
+
+    def dated(self, record: GrantRecord, *, mine: bool) -> GrantRecord | None:
+        """``record`` with the end of its token, as stored; None when it is inactive. ``mine``: it came just now.
+
+        When the endpoint fails or names no end, the token lives as long as the dialect says, else until a 401.
+        """
+        token = record.token
+        if token is None or not self._is_wanted(record, token, mine=mine):
+            return record
+        clock = self._on.clock
+        self._asked = token.access_token, clock.monotonic()
+        ends_at = self._end(record, token)
+        if ends_at is None:
+            return record
+        changed = self._on.store.change(record, edits.ended(token.access_token, ends_at))
+        return changed if changed.usable(record.read.store_now(clock), None) else None
+
+    def _is_wanted(self, record: GrantRecord, token: Token, *, mine: bool) -> bool:
+        endpoint, clock = self._on.endpoint, self._on.clock
+        asks = (
+            endpoint.introspect_url and endpoint.dialect.response.expiry.source == "introspection"
+        )
+        if not asks or token.expires_at is not None:
+            return False
+        asked, when = self._asked
+        if asked == token.access_token and clock.monotonic() - when < _ASKED_AGAIN_AFTER:
+            return False
+        return mine or record.read.store_now(clock) - token.obtained_at >= _LEFT_TO_ITS_OWNER
+
+    def _end(self, record: GrantRecord, token: Token) -> float | None:
+        """When the token ends on the store's clock; now for an inactive one; None when that is not known."""
+        endpoint = self._on.endpoint
+        now = record.read.store_now(self._on.clock)
+        usual = endpoint.usual_lifetime
+        fallback = None if usual is None else token.obtained_at + usual
+        try:
+            found = introspect(
+                endpoint,
+                endpoint.introspect_url,
+                token.access_token,
+                "access_token",
+                self._on.grant.options,
+                budget=_BUDGET,
+            )
+        except OAuthTaskflowError as failure:
+            kept = "it is used until a 401" if usual is None else f"it is taken to live {usual:g} s"
+            _log.warning("when a token ends is not known, so %s: %s", kept, failure)
+            return fallback
+        if not found.active:
+            return now
+        end = None if found.expires_at is None else found.expires_at + record.read.offset
+        return end if end is not None and end > now else fallback
