@@ -170,6 +170,10 @@ def _hint(code: str, answer: Answer, question: Question) -> str:
     if code == "invalid_target" and question.targets:
         names = ", ".join(map(redact_url, question.targets))
         return f"Asked for was {names}: correct audience or resource of the connection."
+    if code == "invalid_grant" and question.grant_type == "authorization_code":
+        return (
+            f"The code was used or has run out. Start again: airflow oauth login {question.conn_id}"
+        )
     if _ERRORS.get(code) is ConsentRequired and question.grant_type == "refresh_token":
         return f"A person must agree again: airflow oauth login {question.conn_id}"
     return ""

@@ -164,7 +164,22 @@ def test_a_name_that_leads_out_of_the_folder_is_no_preset() -> None:
 
 @pytest.mark.parametrize(
     ("name", "seconds"),
-    [("google", math.inf), ("microsoft-entra", math.inf), ("xero", 1800), ("box", 0)],
+    [
+        ("google", math.inf),
+        ("microsoft-entra", math.inf),
+        ("xero", 1800),
+        ("atlassian", 600),
+        ("smartcar", 60),
+        ("okta", 30),
+        ("auth0", 0),
+        ("box", 0),
+        ("calendly", 0),
+        ("github", 0),
+        ("gitlab", 0),
+        ("salesforce", 0),
+        ("snowflake", 0),
+        ("zendesk", 0),
+    ],
 )
 def test_a_refresh_token_is_sent_again_as_long_as_its_provider_takes_it(
     name: str, seconds: float

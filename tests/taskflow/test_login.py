@@ -106,6 +106,32 @@ def test_more_parameters_and_a_registered_address_are_sent(
     assert (place.hostname, place.path) == ("localhost", "/cb")
 
 
+@pytest.mark.usefixtures("browser")
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (
+            {"status": 400, "body": '{"error": "invalid_grant"}'},
+            "The code was used or has run out. Start again: airflow oauth login crm",
+        ),
+        ({"drop": True, "after_commit": True}, "after the request was sent"),
+    ],
+)
+def test_a_code_that_was_refused_or_whose_answer_got_lost_is_not_sent_again(
+    connect: Connect,
+    oauth_server: OAuthTestServer,
+    capsys: pytest.CaptureFixture[str],
+    fault: dict[str, Any],
+    said: str,
+) -> None:
+    connect()
+    oauth_server.fault("/oauth/token", **fault)
+    assert said in refused(capsys)
+    assert sum(call.path == "/oauth/token" for call in oauth_server.requests) == 1
+    status(Namespace(conn_id="crm", output="json"))
+    assert shown(capsys)["state"] == "empty"
+
+
 def test_a_person_who_refuses_leaves_no_grant(
     connect: Connect,
     oauth_server: OAuthTestServer,

@@ -94,6 +94,20 @@ def test_two_deployments_on_one_grant_are_both_told_and_stop_asking(
     assert (server.counters.token_requests, server.counters.revoked_families) == (3, 1)
 
 
+def test_a_refresh_that_ends_the_previous_access_token_costs_one_replay_and_no_second_refresh(
+    server: OAuthTestServer, real_store_url: str
+) -> None:
+    server.policy = replace(server.policy, old_access_token_dies=True)
+    plan = Plan.of(server, real_store_url, KEY)
+    here, there = plan.manager(), plan.manager()
+    old = here.token().access_token
+    new = there.refused(old).access_token
+    # A request with the old token is under way, and answered with 401.
+    assert here.token().access_token == old
+    assert here.refused(old).access_token == new
+    assert (server.counters.token_requests, server.counters.revoked_families) == (2, 0)
+
+
 @pytest.mark.parametrize("seconds", [-300.0, 300.0])
 @pytest.mark.parametrize("step", [Step.LEASED, Step.JOURNALED, Step.ANSWERED, Step.PERSISTED])
 def test_a_clock_that_jumps_in_the_middle_of_a_refresh_costs_no_second_request(

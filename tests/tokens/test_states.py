@@ -1,0 +1,168 @@
+"""What state a grant is in, and what leads from one to the next."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from oauth_taskflow.errors import (
+    InvalidClient,
+    OAuthTaskflowError,
+    RefreshResponseLost,
+    TokenEndpointUnavailable,
+)
+from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.grants import ClientCredentials
+from oauth_taskflow.oauth.outcomes import Granted
+from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.tokens.manager import TokenManager
+from oauth_taskflow.tokens.record import GrantRecord, GrantState
+from tests.tokens.clock import ClockedStore, FakeClock
+from tests.tokens.endpoints import (
+    down,
+    grants,
+    invalid_client,
+    invalid_grant,
+    scripted,
+    vanished,
+)
+from tests.tokens.grant import manager, stored
+
+
+def test_an_empty_grant_becomes_active_and_each_refresh_is_one_version(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    endpoint = scripted(*[grants(clock, f"at-{n}", f"rt-{n}") for n in range(3)])
+    under_test = manager(store, endpoint)
+    assert stored(store, under_test).state is GrantState.EMPTY
+    versions = []
+    for _ in range(3):
+        under_test.token()
+        versions.append(stored(store, under_test).version)
+        clock.advance(3601)
+    assert stored(store, under_test).state is GrantState.ACTIVE
+    assert versions == [versions[0], versions[0] + 1, versions[0] + 2]
+
+
+def test_while_a_refresh_is_on_its_way_the_lease_says_so(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    seen: list[GrantRecord] = []
+
+    def answer() -> Granted:
+        seen.append(stored(store, under_test))
+        return grants(clock, "at", "rt-1")()
+
+    under_test = manager(store, scripted(answer))
+    under_test.token()
+    (meanwhile,) = seen
+    assert meanwhile.lease.owner is not None
+    assert meanwhile.lease.fence == 1
+    assert stored(store, under_test).lease.owner is None
+
+
+def test_a_passing_failure_keeps_the_state_and_adds_a_cool_down(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    under_test = manager(store, scripted(grants(clock, "at", "rt-1"), down(40)))
+    under_test.token()
+    with pytest.raises(TokenEndpointUnavailable):
+        under_test.refused("at")
+    record = stored(store, under_test)
+    assert (record.state, record.journal) == (GrantState.ACTIVE, None)
+    assert record.trouble is not None
+    assert record.trouble.until == pytest.approx(clock.now() + 40, abs=1)
+    assert record.trouble.kind == "TokenEndpointUnavailable"
+
+
+def test_an_unknown_outcome_is_in_doubt_until_the_next_answer(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    endpoint = scripted(vanished(), vanished(), grants(clock, "at", "rt-1"))
+    under_test = manager(store, endpoint)
+    with pytest.raises(TokenEndpointUnavailable):
+        under_test.token()
+    doubt = stored(store, under_test).journal
+    assert doubt is not None
+    assert (doubt.mark, doubt.doubtful) == (store.cipher.mark("seed-token"), True)
+    clock.advance(60)
+    assert under_test.token().access_token == "at"
+    assert stored(store, under_test).journal is None
+
+
+def test_a_doubt_that_is_confirmed_needs_consent(store: ClockedStore, clock: FakeClock) -> None:
+    under_test = manager(store, scripted(vanished(), invalid_grant()))
+    with pytest.raises(RefreshResponseLost):
+        under_test.token()
+    assert stored(store, under_test).state is GrantState.NEEDS_CONSENT
+    granted = Granted(Token("at-new", clock.now(), clock.now() + 3600), "rt-new")
+    record = under_test.stored.consented(granted)
+    assert (record.state, record.journal) == (GrantState.ACTIVE, None)
+
+
+def test_a_wrong_set_up_ends_with_other_client_credentials(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    with pytest.raises(InvalidClient):
+        manager(store, scripted(invalid_client())).token()
+    corrected = scripted(grants(clock, "at", "rt-1"), client=Client("me", "new secret"))
+    under_test = manager(store, corrected)
+    assert stored(store, under_test).state is GrantState.MISCONFIGURED
+    assert under_test.token().access_token == "at"
+    assert stored(store, under_test).state is GrantState.ACTIVE
+
+
+def test_a_repeatable_grant_has_one_request_however_many_ask_and_no_journal(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    seen: list[GrantRecord] = []
+
+    def answer() -> Granted:
+        seen.append(store.read(under_test.grant_key))
+        return grants(clock, "at")()
+
+    endpoint = scripted(answer)
+    under_test = TokenManager.for_grant(store, endpoint, ClientCredentials(), clock=clock)
+    with ThreadPoolExecutor(8) as threads:
+        found = set(threads.map(lambda _: under_test.token().access_token, range(16)))
+    (meanwhile,) = seen
+    assert (found, len(endpoint.sent)) == ({"at"}, 1)
+    assert meanwhile.lease.owner is not None
+    assert (meanwhile.journal, meanwhile.alternates) == (None, ())
+
+
+def test_a_repeatable_grant_that_lost_its_lease_costs_one_request_more(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    def slow() -> Granted:
+        clock.advance(100)
+        assert other.token().access_token == "second"
+        return Granted(Token("first", clock.now() - 100, clock.now() + 3500))
+
+    endpoint = scripted(slow, grants(clock, "second"))
+    under_test = TokenManager.for_grant(store, endpoint, ClientCredentials(), clock=clock)
+    other = TokenManager.for_grant(store, endpoint, ClientCredentials(), clock=clock)
+    assert under_test.token().access_token == "second"
+    assert len(endpoint.sent) == 2
+
+
+def test_a_cool_down_is_seen_under_the_lease_too(store: ClockedStore, clock: FakeClock) -> None:
+    first = manager(store, scripted(down(40)))
+    second = manager(store, scripted())
+
+    def fails_meanwhile() -> None:
+        with pytest.raises(OAuthTaskflowError):
+            first.token()
+
+    acquire = store.acquire
+
+    def slower(*args: object, **kwargs: object) -> GrantRecord | None:
+        store.acquire = acquire  # type: ignore[method-assign]  # the second worker loses the race once
+        fails_meanwhile()
+        return acquire(*args, **kwargs)  # type: ignore[arg-type]
+
+    store.acquire = slower  # type: ignore[method-assign]
+    with pytest.raises(TokenEndpointUnavailable):
+        second.token()
+    assert stored(store, second).lease.owner is None
