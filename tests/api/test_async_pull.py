@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,45 +19,58 @@ from oauth_taskflow.api.options import (
     ResponseRule,
 )
 from oauth_taskflow.errors import ApiRequestFailed, ForeignOriginRefused, PaginationLoop
+from oauth_taskflow.testing.fixtures import ServerFactory
 from oauth_taskflow.testing.server import OAuthTestServer
 from tests.api.conftest import Serve
-from tests.api.scripted import Asked, Reply
+from tests.api.scripted import Asked, FakeClock, Reply
 from tests.api.test_real_api import DATA, NORWAY, STYLES
 
 
-def read(server: OAuthTestServer, style: str, records: Records, paginate: Paginate) -> list[str]:
-    """The codes of all Norwegian airports, 25 a page."""
+def read(
+    server: OAuthTestServer, style: str, records: Records, paginate: Paginate, clock: FakeClock
+) -> list[str]:
+    """The codes of all Norwegian airports, 25 a page; each takes seven seconds of ``clock`` to work on."""
     names = {"username": server.credentials.username, "password": server.credentials.password}
-    source = LoginSource(Login(f"{server.base_url}/auth/token", names))
+    source = LoginSource(Login(f"{server.base_url}/auth/token", names), clock=clock)
 
     async def main() -> list[str]:
-        async with AsyncOAuthSession(server.base_url, source) as session:
+        codes = []
+        async with AsyncOAuthSession(server.base_url, source, clock=clock) as session:
             rows = session.paginate(
                 f"/{style}/airports",
                 params={**NORWAY, "per_page": 25},
                 records=records,
                 paginate=paginate,
             )
-            return [row["icao"] async for row in rows]
+            async for row in rows:
+                codes.append(row["icao"])
+                clock.sleep(7)
+        return codes
 
     return asyncio.run(main())
 
 
 @pytest.mark.parametrize(("style", "records", "paginate"), STYLES)
 def test_every_style_reads_the_same_airports(
-    oauth_server: OAuthTestServer, style: str, records: Records, paginate: Paginate
+    oauth_server: OAuthTestServer,
+    style: str,
+    records: Records,
+    paginate: Paginate,
+    clock: FakeClock,
 ) -> None:
-    codes = read(oauth_server, style, records, paginate)
-    whole = read(oauth_server, "page", DATA, PageNumbers(size=1000, size_param="per_page"))
+    codes = read(oauth_server, style, records, paginate, clock)
+    whole = read(oauth_server, "page", DATA, PageNumbers(size=1000, size_param="per_page"), clock)
     assert codes == whole
     assert len(set(codes)) == len(codes) > 25
 
 
-def test_tokens_that_expire_between_pages_go_unnoticed(oauth_server: OAuthTestServer) -> None:
-    oauth_server.policy = replace(oauth_server.policy, lifetime=0.05)
-    oauth_server.faults.latency = 0.03
-    assert len(read(oauth_server, "page", DATA, PageNumbers(size=25, size_param="per_page"))) > 25
-    assert oauth_server.counters.logins > 1
+def test_tokens_that_expire_between_pages_go_unnoticed(
+    oauth_server_factory: ServerFactory, clock: FakeClock
+) -> None:
+    server = oauth_server_factory(token_lifetime=60.0, clock=clock)
+    codes = read(server, "page", DATA, PageNumbers(size=25, size_param="per_page"), clock)
+    assert len(set(codes)) == len(codes) > 50
+    assert server.counters.logins > 1
 
 
 Collect = Callable[..., list[Any]]
