@@ -122,10 +122,19 @@ class RefreshRules(Options, frozen=True, kw_only=True):
     ] = 0
     earliest_before_expiry_s: Annotated[
         Seconds | None,
-        doc("The server refuses to refresh earlier than this many seconds before expiry.", 30),
+        doc(
+            "Earlier than this many seconds before expiry the server refuses to refresh, or answers with the same "
+            "access token.",
+            30,
+        ),
     ] = None
     kills_access_token: Annotated[
-        bool, doc("A refresh ends the previous access token at once.", True)
+        bool,
+        doc(
+            "A refresh ends the previous access token at once. Tokens are then refreshed late, and no request begins "
+            "with one that is about to be replaced.",
+            True,
+        ),
     ] = False
     idle_lifetime_s: Annotated[
         Seconds | None,

@@ -15,7 +15,7 @@ from oauth_taskflow.taskflow.client_settings import read_client, read_issuer
 from oauth_taskflow.taskflow.connection_fields import DEVICE_CODE
 from oauth_taskflow.taskflow.consent_settings import read_consent, read_endpoint
 from oauth_taskflow.taskflow.grant_settings import read_delegated, read_resources
-from oauth_taskflow.taskflow.provider import scope_text
+from oauth_taskflow.taskflow.provider import refresh_ahead, scope_text
 from oauth_taskflow.taskflow.settings import (
     ApiKeySettings,
     AuthSettings,
@@ -126,7 +126,7 @@ def _oauth2(fields: Fields) -> OAuth2Settings:
         token_body=values.get("token_body", "form"),
         token_header=_token_header(fields),
         dpop=_dpop(fields),
-        leeway=values.get("leeway", 60.0),
+        leeway=refresh_ahead(values.get("leeway", 60.0), fields.preset),
         write_back=_write_back(fields, grant),
         consent=read_consent(fields),
         introspect_url=read_endpoint(fields, "introspect_url"),

@@ -14,7 +14,8 @@ from oauth_taskflow.taskflow.connection_fields import BY_NAME
 from oauth_taskflow.taskflow.field_values import is_given, nearest
 
 _MERGED = frozenset({"api_headers", "token_headers", "authorize_params"})
-_USUAL_LEEWAY = 60.0
+# Seconds ahead of expiry where a refresh ends the token before: for one request and two clocks, and no more.
+_LATE_LEEWAY = 5.0
 
 
 def take_preset(conn_id: str, client_id: str, extra: dict[str, Any]) -> Preset:
@@ -68,7 +69,6 @@ def with_defaults(values: Mapping[str, Any], preset: Preset) -> dict[str, Any]:
 
 def _offered(preset: Preset) -> dict[str, Any]:
     """What the preset says in keys of a connection."""
-    earliest = preset.refresh.earliest_before_expiry_s or _USUAL_LEEWAY
     return {
         "auth_type": "" if preset.auth_type == "oauth2" else preset.auth_type,
         "token_url": preset.token_url,
@@ -83,7 +83,7 @@ def _offered(preset: Preset) -> dict[str, Any]:
         "token_header": preset.token_header,
         "api_headers": preset.api_headers,
         "authorize_params": preset.params.authorize,
-        "leeway": earliest if earliest < _USUAL_LEEWAY else None,
+        "leeway": _LATE_LEEWAY if preset.refresh.kills_access_token else None,
     }
 
 
@@ -96,6 +96,11 @@ def _only_grant(preset: Preset) -> str:
 def _client_auth(preset: Preset) -> str:
     method = preset.client_auth[0]
     return "" if method == "client_secret_basic" else method
+
+
+def refresh_ahead(leeway: float, preset: Preset) -> float:
+    """``leeway`` (seconds), or less where the provider gives out no other token earlier."""
+    return min(leeway, preset.refresh.earliest_before_expiry_s or leeway)
 
 
 def scope_text(scope: str, preset: Preset) -> str:

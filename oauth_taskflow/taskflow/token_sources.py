@@ -63,6 +63,7 @@ def _options(auth: OAuth2Settings) -> ManagerOptions:
     return ManagerOptions(
         leeway=auth.leeway,
         resend_window=auth.preset.resend_window_s,
+        serve_stale=not rules.kills_access_token,
         refresh_lifetimes=lifetimes,
     )
 

@@ -33,8 +33,11 @@ class _Held:
     usable_until: float
 
     @classmethod
-    def of(cls, record: GrantRecord, want: Want, recheck: float) -> _Held:
-        """The token of ``record``, compared with the store again at ``recheck`` at the latest."""
+    def of(cls, record: GrantRecord, want: Want, recheck: float, *, serve_stale: bool) -> _Held:
+        """The token of ``record``, compared with the store again at ``recheck`` at the latest.
+
+        Unless ``serve_stale``, it is usable while it is fresh only.
+        """
         token, read = record.local_token(), record.read
         assert token is not None, "a record that meets a want has a token"
         assert record.token is not None
@@ -42,18 +45,20 @@ class _Held:
             return cls(token, recheck, float("inf"))
         usable_until = read.monotonic + record.token.expires_at - read.store
         stale_from = read.monotonic + want.stale_at(record.token) - read.store
+        if not serve_stale:
+            usable_until = min(usable_until, stale_from)
         return cls(token, min(stale_from, recheck), usable_until)
 
     def is_usable(self, now: float, refused: str | None) -> bool:
-        """Whether the token has not expired at ``now`` (monotonic) and is not the ``refused`` one."""
+        """Whether the token may be handed out at ``now`` (monotonic) and is not the ``refused`` one."""
         return now < self.usable_until and self.token.access_token != refused
 
 
 class TokenManager:
     """A ``TokenSource`` for one grant. Safe for threads; processes and machines meet in the store.
 
-    A fresh token comes from memory. A stale one too, while a refresh runs in the background. Only without a usable
-    token does a caller wait.
+    A fresh token comes from memory. A stale one too, while a refresh runs in the background (unless ``serve_stale`` is
+    off). Only without a usable token does a caller wait.
     """
 
     def __init__(self, setting: Setting) -> None:
@@ -171,8 +176,9 @@ class TokenManager:
         record = self._refresher.renew(want, wait=wait)
         if record is None:
             return None
-        recheck = self._monotonic() + self._setting.options.reread_after
-        self._held = _Held.of(record, want, recheck)
+        options = self._setting.options
+        recheck = self._monotonic() + options.reread_after
+        self._held = _Held.of(record, want, recheck, serve_stale=options.serve_stale)
         return self._held
 
 

@@ -9,7 +9,7 @@ from oauth_taskflow.tokens.consent import UNKNOWN, RefreshLifetimes
 
 @dataclass(frozen=True, kw_only=True)
 class ManagerOptions:
-    """All in seconds.
+    """Times are in seconds.
 
     Attributes:
         leeway: a token counts as stale this long before expiry, at most 10 % of its lifetime, less a per-process jitter.
@@ -19,6 +19,8 @@ class ManagerOptions:
         reread_after: a fresh token in memory is compared with the store this often.
         resend_window: so long may a refresh token be sent again when its answer was lost; infinite when it is not
             single-use.
+        serve_stale: whether a stale token is handed out while the next one is fetched. Not where a refresh ends the token
+            before: a request that begins then would be refused.
         refresh_lifetimes: what is known of the provider's refresh tokens.
         cooldown: pause of all workers after a failed refresh when the server names none; doubles up to 16 times.
 
@@ -33,6 +35,7 @@ class ManagerOptions:
     reread_after: float = 5.0
     resend_window: float = 0.0
     cooldown: float = 2.0
+    serve_stale: bool = True
     refresh_lifetimes: RefreshLifetimes = UNKNOWN
 
     def __post_init__(self) -> None:

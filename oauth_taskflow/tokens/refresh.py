@@ -130,7 +130,9 @@ class Refresher:
         if self._supersedes(record) or on.store.recovery.pending(on.grant_key):
             return None
         now = record.read.store_now(on.clock)
-        if want.met_by(record, now) or (polling and record.usable(now, want.refused)):
+        if want.met_by(record, now):
+            return record
+        if polling and on.options.serve_stale and record.usable(now, want.refused):
             return record
         error = blocking_error(record, on.marks, now)
         if error is None:

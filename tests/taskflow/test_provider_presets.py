@@ -151,7 +151,19 @@ def test_headers_may_hold_the_client_id_and_empty_ones_are_left_out() -> None:
 
 def test_a_provider_that_refreshes_late_only_shortens_the_leeway() -> None:
     assert oauth2(provided("exact-online", {"refresh_token": "rt"})).leeway == 30
+    assert oauth2(provided("exact-online", {"refresh_token": "rt", "leeway": 300})).leeway == 30
+    assert oauth2(provided("exact-online", {"refresh_token": "rt", "leeway": 7})).leeway == 7
     assert oauth2(provided("xero", {"refresh_token": "rt"})).leeway == 60
+
+
+def test_where_a_refresh_ends_the_token_before_it_comes_late_and_is_waited_for(
+    airflow_home: Path,
+) -> None:
+    for provider, leeway, serve_stale in (("github", 5, False), ("box", 60, True)):
+        settings = provided(provider, {"refresh_token": "rt"})
+        options = oauth2_source(settings, oauth2(settings))._setting.options
+        assert (options.leeway, options.serve_stale) == (leeway, serve_stale)
+    assert oauth2(provided("github", {"refresh_token": "rt", "leeway": 20})).leeway == 20
 
 
 def test_default_scopes_are_asked_for_but_not_with_every_refresh() -> None:
