@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit, urlunsplit
+
+from oauth_taskflow.errors import ResultRefused
 
 REDACTED = "***"
 
@@ -74,3 +77,20 @@ def redact_url(url: str) -> str:
 def redact_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """``headers`` with the values of sensitive ones replaced."""
     return {k: REDACTED if is_sensitive_name(k) else v for k, v in headers.items()}
+
+
+class KeptInProcess:
+    """What holds a secret: it is neither pickled nor copied, so that it reaches no XCom, queue, cache or child process."""
+
+    __slots__ = ()
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        """Refuse, naming the class alone.
+
+        Raises:
+            ResultRefused: always.
+        """
+        raise ResultRefused(
+            f"A {type(self).__name__} holds a secret and is not pickled",
+            hint="Pass the connection's id, and build it where it is used.",
+        )

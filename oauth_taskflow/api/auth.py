@@ -17,7 +17,7 @@ from oauth_taskflow.api.origins import AllowedOrigins, Origin
 from oauth_taskflow.errors import ForeignOriginRefused
 from oauth_taskflow.oauth.dpop import HEADER, NONCE_HEADER, NONCE_WANTED, Prover, prover
 from oauth_taskflow.oauth.token import Token, TokenSource
-from oauth_taskflow.redaction import redact_url
+from oauth_taskflow.redaction import KeptInProcess, redact_url
 
 if TYPE_CHECKING:
     import httpx
@@ -69,7 +69,7 @@ def rewind(request: requests.PreparedRequest) -> bool:
     return True
 
 
-class _StaticAuth(AuthBase):
+class _StaticAuth(AuthBase, KeptInProcess):
     """Credentials that never change: there is nothing to renew."""
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -141,7 +141,7 @@ class ApiKeyAuth(_StaticAuth):
             request.url = urlunsplit(parts._replace(query=query))
 
 
-class OAuth2Auth(AuthBase):
+class OAuth2Auth(AuthBase, KeptInProcess):
     """A ``requests`` auth object that puts a fresh access token on every request.
 
     Works with bare ``requests.get(url, auth=OAuth2Auth(source))``: an answer of 401 refreshes once and is replayed

@@ -26,7 +26,7 @@ from oauth_taskflow.errors import (
     TokenRequestRejected,
 )
 from oauth_taskflow.oauth.token import Token, TokenState
-from oauth_taskflow.redaction import redact_text, redact_url
+from oauth_taskflow.redaction import KeptInProcess, redact_text, redact_url
 
 _RETRY = RetryPolicy(attempts=3, longest_wait=30.0)
 # Wrong credentials asked again by every thread and retry would lock the account.
@@ -35,7 +35,7 @@ _SHOWN = 200
 
 
 @dataclass(frozen=True)
-class Login:
+class Login(KeptInProcess):
     """The login request. ``fields`` are its body; paths are JMESPaths into the answer; times are seconds.
 
     The token lives for ``lifetime`` when that is set, else as ``expires_path`` says, else until its ``exp`` when it

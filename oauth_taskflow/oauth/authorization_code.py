@@ -19,7 +19,7 @@ from oauth_taskflow.oauth.client_auth import Params, TokenForm
 from oauth_taskflow.oauth.dialect import STANDARD, RequestForm
 from oauth_taskflow.oauth.grants import GrantOptions
 from oauth_taskflow.oauth.pkce import Verifier
-from oauth_taskflow.redaction import redact_text, redact_url
+from oauth_taskflow.redaction import KeptInProcess, redact_text, redact_url
 
 _STATE_BYTES = 32
 STATE_LIFETIME = 600.0
@@ -27,7 +27,7 @@ _AGAIN = "Start the login again: airflow oauth login {conn_id}"
 
 
 @dataclass(frozen=True)
-class AuthorizationCode:
+class AuthorizationCode(KeptInProcess):
     """A code is traded (RFC 6749 §4.1.3). It works once, whatever the answer is."""
 
     code: str = field(repr=False)
@@ -66,7 +66,7 @@ class AuthorizationServer:
 
 
 @dataclass(frozen=True)
-class Authorization:
+class Authorization(KeptInProcess):
     """One attempt of a person to authorize ``client_id``; ``state`` and verifier are its own.
 
     ``params`` are more parameters of the authorization URL (``access_type=offline``), ``request`` the server's own names

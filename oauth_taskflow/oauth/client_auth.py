@@ -12,13 +12,14 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import quote_plus
 
 from oauth_taskflow.oauth.signing import Signer
+from oauth_taskflow.redaction import KeptInProcess
 
 Params = tuple[tuple[str, str], ...]
 JWT_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 @dataclass(frozen=True)
-class Client:
+class Client(KeptInProcess):
     """The registered client: its id and, for confidential clients, its secret or what signs its assertions."""
 
     client_id: str
@@ -27,7 +28,7 @@ class Client:
 
 
 @dataclass(frozen=True)
-class TokenForm:
+class TokenForm(KeptInProcess):
     """What is about to be posted: parameters in order (a name may repeat for ``resource``) and headers."""
 
     params: Params = field(repr=False)

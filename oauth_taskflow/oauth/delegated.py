@@ -15,7 +15,7 @@ from typing import ClassVar, Protocol
 from oauth_taskflow.oauth.client_auth import Params, TokenForm
 from oauth_taskflow.oauth.grants import GrantOptions
 from oauth_taskflow.oauth.signing import Signer
-from oauth_taskflow.redaction import is_sensitive_name
+from oauth_taskflow.redaction import KeptInProcess, is_sensitive_name
 
 ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -39,7 +39,7 @@ class TextSource(Protocol):
 
 
 @dataclass(frozen=True)
-class GivenText:
+class GivenText(KeptInProcess):
     """A credential that stands in the connection."""
 
     text: str = field(repr=False)
@@ -171,7 +171,7 @@ class TokenExchange:
 
 
 @dataclass(frozen=True)
-class Password:
+class Password(KeptInProcess):
     """A user's name and password are sent (RFC 6749 §4.3); RFC 9700 §2.4 forbids it, some servers know nothing else."""
 
     username: str
@@ -196,7 +196,7 @@ class Password:
 
 
 @dataclass(frozen=True)
-class NamedGrant:
+class NamedGrant(KeptInProcess):
     """A vendor's own grant: its name, and its parameters among the options (Zoom's ``account_credentials``)."""
 
     grant_type: str

@@ -11,7 +11,7 @@ from oauth_taskflow.oauth.direct_request import DirectRequest
 from oauth_taskflow.oauth.grants import GrantOptions
 from oauth_taskflow.oauth.outcomes import Granted, Outcome, Rejected
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
-from oauth_taskflow.redaction import redact_url
+from oauth_taskflow.redaction import KeptInProcess, redact_url
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 _DEFAULT_INTERVAL = 5.0
@@ -21,7 +21,7 @@ _DEFAULT_LIFETIME = 600.0
 
 
 @dataclass(frozen=True)
-class DeviceCode:
+class DeviceCode(KeptInProcess):
     """The device code is traded as soon as the person has agreed (RFC 8628 §3.4)."""
 
     device_code: str = field(repr=False)
@@ -40,7 +40,7 @@ class DeviceCode:
 
 
 @dataclass(frozen=True)
-class DeviceAuthorization:
+class DeviceAuthorization(KeptInProcess):
     """What the person is told, and how long to ask how often (seconds).
 
     ``complete_uri`` holds the user code already; empty when the server gives none.

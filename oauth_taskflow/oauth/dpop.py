@@ -12,12 +12,12 @@ import json
 import secrets
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
-from oauth_taskflow.errors import ResultRefused
 from oauth_taskflow.oauth.signing import SigningKey
+from oauth_taskflow.redaction import KeptInProcess
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -54,7 +54,7 @@ def _generated(algorithm: str) -> PrivateKeyTypes:
     return rsa.generate_private_key(65537, _RSA_BITS)
 
 
-class Prover:
+class Prover(KeptInProcess):
     """Makes the proofs of one key, and remembers the nonces that servers gave for it. Safe for threads.
 
     ``thumbprint`` (RFC 7638) names the key; the servers know it too.
@@ -69,11 +69,6 @@ class Prover:
 
     def __repr__(self) -> str:
         return f"Prover({self.thumbprint!r})"
-
-    def __reduce__(self) -> NoReturn:
-        raise ResultRefused(
-            f"{self!r} holds a private key and is not pickled", hint="Build it where it is used."
-        )
 
     def proof(
         self,

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, Protocol
 
 from oauth_taskflow.oauth.client_auth import Params, TokenForm
+from oauth_taskflow.redaction import KeptInProcess
 
 BodyFormat = Literal["form", "json", "query"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class GrantOptions:
+class GrantOptions(KeptInProcess):
     """What every grant may carry besides its own parameters.
 
     ``scope`` is sent as written (space-separated by RFC 6749 §3.3, comma-separated by some servers); ``resource`` may
@@ -77,7 +78,7 @@ class ClientCredentials:
 
 
 @dataclass(frozen=True)
-class RefreshToken:
+class RefreshToken(KeptInProcess):
     """A refresh token is traded (RFC 6749 §6).
 
     It is taken for single-use, because a server may start to rotate without notice and a second use of a spent

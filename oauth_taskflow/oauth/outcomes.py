@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.redaction import KeptInProcess
 
 
 @dataclass(frozen=True)
-class Granted:
+class Granted(KeptInProcess):
     """A token. ``refresh_token`` None: the one that was sent stays valid (RFC 6749 §6).
 
     ``skew`` is the server's clock minus ours in seconds, None when its answer carried no date; ``missing_scope``

@@ -7,11 +7,13 @@ import hashlib
 import secrets
 from dataclasses import dataclass, field
 
+from oauth_taskflow.redaction import KeptInProcess
+
 _RANDOM_BYTES = 48  # 64 characters; RFC 7636 §4.1 wants 43 to 128
 
 
 @dataclass(frozen=True)
-class Verifier:
+class Verifier(KeptInProcess):
     """The secret of one login attempt; only its hash goes through the browser."""
 
     value: str = field(repr=False)

@@ -32,7 +32,7 @@ from oauth_taskflow.oauth.outcomes import (
     Rejected,
 )
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.redaction import redact_text, redact_url
+from oauth_taskflow.redaction import KeptInProcess, redact_text, redact_url
 
 _ERRORS: dict[str, type[TokenRequestRejected]] = {
     "invalid_client": InvalidClient,
@@ -60,7 +60,7 @@ _DEFAULT_429_WAIT = 30.0
 
 
 @dataclass(frozen=True)
-class Question:
+class Question(KeptInProcess):
     """What was asked: enough to judge an answer and to word an error, and the secrets to keep out of it."""
 
     conn_id: str

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
+from oauth_taskflow.redaction import KeptInProcess
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -45,7 +46,7 @@ class UnusableKey(Exception):
 
 
 @dataclass(frozen=True)
-class SigningKey:
+class SigningKey(KeptInProcess):
     """A private key in PEM or a shared secret, and the one algorithm it signs with.
 
     ``key_id`` and ``certificate_thumbprint`` (``x5t#S256``, RFC 7515 §4.1.8) go into the header when given.

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
+from oauth_taskflow.redaction import KeptInProcess
+
 
 class TokenState(Enum):
     """Fresh: use it. Stale: usable while somebody refreshes. Expired: wait for the next one."""
@@ -16,7 +18,7 @@ class TokenState(Enum):
 
 
 @dataclass(frozen=True)
-class Token:
+class Token(KeptInProcess):
     """One access token with what its response said.
 
     ``expires_at`` and ``obtained_at`` are seconds since the epoch (UTC); ``expires_at`` None means that the server

@@ -30,7 +30,7 @@ from oauth_taskflow.oauth.outcomes import (
 from oauth_taskflow.oauth.responses import Answer, Question, interpret
 from oauth_taskflow.oauth.timing import server_skew
 from oauth_taskflow.oauth.transport import Deadline, Wire, new_session
-from oauth_taskflow.redaction import redact_url
+from oauth_taskflow.redaction import KeptInProcess, redact_url
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # in typing from Python 3.11 on
@@ -60,7 +60,7 @@ class TransportOptions:
 
 
 @dataclass(frozen=True)
-class TokenEndpoint:
+class TokenEndpoint(KeptInProcess):
     """Where tokens come from, and as whom we ask.
 
     ``client_auth`` is a name of ``CLIENT_AUTH_METHODS``; ``default_lifetime`` (seconds) is taken for tokens whose

@@ -10,6 +10,7 @@ from urllib.parse import urljoin, urlsplit
 
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.presets.model import STANDARD, Preset
+from oauth_taskflow.redaction import KeptInProcess
 from oauth_taskflow.taskflow.base_url import is_safe_endpoint, split_url
 from oauth_taskflow.taskflow.client_settings import read_client, read_issuer
 from oauth_taskflow.taskflow.connection_fields import DEVICE_CODE
@@ -41,7 +42,7 @@ _LOGIN_FIELDS = {"username": "{login}", "password": "{password}"}
 
 
 @dataclass(frozen=True)
-class Fields:
+class Fields(KeptInProcess):
     """The parts of one connection, each of its own type, before they are looked at together."""
 
     conn_id: str

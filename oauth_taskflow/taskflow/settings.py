@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 from oauth_taskflow.oauth.delegated import DelegatedGrant, NamedGrant
 from oauth_taskflow.oauth.signing import Signer
 from oauth_taskflow.presets.model import STANDARD, BaseUrl, Preset, RateLimitHeaders
+from oauth_taskflow.redaction import KeptInProcess
 from oauth_taskflow.taskflow.consent_settings import ConsentSettings
 
 
@@ -21,7 +22,7 @@ class TokenHeader:
 
 
 @dataclass(frozen=True)
-class OAuth2Settings:
+class OAuth2Settings(KeptInProcess):
     """A grant at a token endpoint. ``refresh_token`` is the first one; ``leeway`` is in seconds.
 
     Without ``token_url``, the ``issuer`` says where it is, and with ``choose_auth`` how the client authenticates.
@@ -55,7 +56,7 @@ class OAuth2Settings:
 
 
 @dataclass(frozen=True)
-class BearerSettings:
+class BearerSettings(KeptInProcess):
     """A token that never changes."""
 
     token: str = field(repr=False)
@@ -63,7 +64,7 @@ class BearerSettings:
 
 
 @dataclass(frozen=True)
-class BrokeredSettings:
+class BrokeredSettings(KeptInProcess):
     """A short-lived token that the broker handed out; the instants are seconds on the broker's clock."""
 
     token: str = field(repr=False)
@@ -74,7 +75,7 @@ class BrokeredSettings:
 
 
 @dataclass(frozen=True)
-class ApiKeySettings:
+class ApiKeySettings(KeptInProcess):
     """A key in a header or in the query."""
 
     key: str = field(repr=False)
@@ -84,7 +85,7 @@ class ApiKeySettings:
 
 
 @dataclass(frozen=True)
-class BasicSettings:
+class BasicSettings(KeptInProcess):
     """HTTP Basic authentication (RFC 7617)."""
 
     login: str
@@ -92,7 +93,7 @@ class BasicSettings:
 
 
 @dataclass(frozen=True)
-class LoginSettings:
+class LoginSettings(KeptInProcess):
     """One login request whose answer holds the token. ``url`` is absolute; lifetimes are in seconds."""
 
     url: str
@@ -123,7 +124,7 @@ AuthSettings: TypeAlias = (
 
 
 @dataclass(frozen=True)
-class ConnectionSettings:
+class ConnectionSettings(KeptInProcess):
     """One Airflow Connection, checked. ``timeout`` is (connect, read) in seconds.
 
     ``http_options`` are the options of ``HttpHook`` that an older ``http`` connection may hold; our hook honours them.

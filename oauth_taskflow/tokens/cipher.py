@@ -12,9 +12,10 @@ from typing import Any
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from oauth_taskflow.errors import TokenStoreError, TokenUndecryptable
+from oauth_taskflow.redaction import KeptInProcess
 
 
-class TokenCipher:
+class TokenCipher(KeptInProcess):
     """A ring of Fernet keys. Everything is written with the first and read with any of them.
 
     Each ciphertext states inside itself which row and version it belongs to; one that was moved to another row, or

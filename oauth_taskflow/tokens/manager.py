@@ -7,10 +7,11 @@ import random
 from dataclasses import dataclass, replace
 
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
-from oauth_taskflow.errors import OAuthTaskflowError, ResultRefused
+from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.grants import Grant
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
+from oauth_taskflow.redaction import KeptInProcess
 from oauth_taskflow.tokens.identity import GrantIdentity, Marks
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.record import GrantRecord
@@ -54,7 +55,7 @@ class _Held:
         return now < self.usable_until and self.token.access_token != refused
 
 
-class TokenManager:
+class TokenManager(KeptInProcess):
     """A ``TokenSource`` for one grant. Safe for threads; processes and machines meet in the store.
 
     A fresh token comes from memory. A stale one too, while a refresh runs in the background (unless ``serve_stale`` is
@@ -94,11 +95,6 @@ class TokenManager:
     def __repr__(self) -> str:
         on = self._setting
         return f"TokenManager({on.endpoint.conn_id!r}, grant {on.grant_key[:12]})"
-
-    def __reduce__(self) -> str | tuple[object, ...]:
-        raise ResultRefused(
-            f"{self!r} holds secrets and is not pickled", hint="Build it where it is used."
-        )
 
     @property
     def grant_key(self) -> str:

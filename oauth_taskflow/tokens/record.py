@@ -14,6 +14,7 @@ import oauth_taskflow.errors
 from oauth_taskflow.clock import Clock
 from oauth_taskflow.errors import OAuthTaskflowError, TokenRequestError
 from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.redaction import KeptInProcess
 from oauth_taskflow.tokens.consent import Consent
 
 
@@ -97,7 +98,7 @@ class Trouble:
 
 
 @dataclass(frozen=True)
-class GrantRecord:
+class GrantRecord(KeptInProcess):
     """One row of the store. ``revision`` counts writes; ``version`` counts changes of the encrypted part.
 
     ``lineage`` is the mark of ``refresh_token``; ``alternates`` are refresh tokens that may still work, newest first;

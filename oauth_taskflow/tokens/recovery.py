@@ -14,6 +14,7 @@ from pathlib import Path
 
 from oauth_taskflow.errors import TokenStoreError, TokenUndecryptable
 from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.redaction import KeptInProcess
 from oauth_taskflow.tokens.cipher import TokenCipher
 from oauth_taskflow.tokens.record import token_fields
 
@@ -21,7 +22,7 @@ _log = logging.getLogger("oauth_taskflow.tokens")
 
 
 @dataclass(frozen=True)
-class Rescued:
+class Rescued(KeptInProcess):
     """What a refresh brought (instants on the store's clock), and the lineage it may be written over."""
 
     grant_key: str

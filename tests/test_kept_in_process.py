@@ -1,0 +1,112 @@
+"""Objects that hold a secret show nothing of it and cannot leave their process."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import pickle
+import pkgutil
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import pytest
+
+import oauth_taskflow
+from oauth_taskflow.api.auth import ApiKeyAuth, BasicAuth, BearerAuth, OAuth2Auth
+from oauth_taskflow.errors import ResultRefused
+from oauth_taskflow.oauth.authorization_code import AuthorizationCode
+from oauth_taskflow.oauth.client_auth import Client, TokenForm
+from oauth_taskflow.oauth.delegated import GivenText, NamedGrant, Password
+from oauth_taskflow.oauth.device import DeviceCode
+from oauth_taskflow.oauth.grants import GrantOptions, RefreshToken
+from oauth_taskflow.oauth.outcomes import Granted
+from oauth_taskflow.oauth.pkce import Verifier
+from oauth_taskflow.oauth.signing import Signer, shared_key
+from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
+from oauth_taskflow.redaction import KeptInProcess, is_sensitive_name
+from oauth_taskflow.tokens.cipher import TokenCipher
+from oauth_taskflow.tokens.record import GrantRecord
+from tests.api.scripted import Sources
+from tests.tokens.conftest import KEY
+
+SECRET = "s3cret-" * 6
+OPTIONS = GrantOptions(params={"secret": SECRET}, headers={"X-Key": SECRET})
+TOKEN = Token(SECRET, 0.0, extras={"id_token": SECRET}, dpop_key=SECRET)
+CLIENT = Client("me", SECRET, Signer(shared_key(SECRET)))
+HOLDERS: list[object] = [
+    TOKEN,
+    CLIENT,
+    OPTIONS,
+    TokenForm((("client_secret", SECRET),), {"Authorization": SECRET}),
+    RefreshToken(SECRET, OPTIONS),
+    AuthorizationCode(SECRET, "http://127.0.0.1/cb", Verifier(SECRET)),
+    DeviceCode(SECRET),
+    Verifier(SECRET),
+    shared_key(SECRET),
+    GivenText(SECRET),
+    Password("alice", SECRET),
+    NamedGrant("vendor", OPTIONS),
+    Granted(TOKEN, SECRET),
+    TokenEndpoint("https://id.example.com/token", CLIENT, dpop_key=SECRET),
+    GrantRecord("k" * 64, token=TOKEN, refresh_token=SECRET, alternates=(SECRET,)),
+    TokenCipher([KEY]),
+    BearerAuth(SECRET),
+    BasicAuth("alice", SECRET),
+    ApiKeyAuth("X-Key", SECRET),
+    OAuth2Auth(Sources()),
+]
+
+
+@pytest.mark.parametrize("holder", HOLDERS, ids=lambda holder: type(holder).__name__)
+@pytest.mark.parametrize("take_away", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_holder_of_a_secret_shows_nothing_and_cannot_be_taken_away(
+    holder: object, take_away: Callable[[object], object]
+) -> None:
+    assert SECRET not in f"{holder!r} {holder!s}"
+    with pytest.raises(ResultRefused) as caught:
+        take_away(holder)
+    assert "holds a secret and is not pickled" in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+def test_the_refusal_is_worded_whole() -> None:
+    with pytest.raises(ResultRefused) as caught:
+        pickle.dumps(TOKEN)
+    assert str(caught.value) == (
+        "A Token holds a secret and is not pickled. Pass the connection's id, and build it where it is used."
+    )
+
+
+# Texts under telling names that are no secrets: kinds, places, an error's code, an algorithm.
+HARMLESS = ("type", "_url", "_path", "_header", "_body", "key_id", "_name")
+HARMLESS_NAMES = frozenset({"grant_key", "code", "dpop"})
+
+
+def dataclasses_of_the_package() -> Iterator[type[Any]]:
+    for found in pkgutil.walk_packages(oauth_taskflow.__path__, "oauth_taskflow."):
+        if found.name.startswith(("oauth_taskflow.testing", "oauth_taskflow.specs")):
+            continue
+        for value in vars(importlib.import_module(found.name)).values():
+            if isinstance(value, type) and is_dataclass(value) and value.__module__ == found.name:
+                yield value
+
+
+def holds_a_secret(name: str, kind: str) -> bool:
+    """Whether a field of that name and type is a secret itself; a ``Token`` looks after itself."""
+    if name.endswith(HARMLESS) or name in HARMLESS_NAMES:
+        return False
+    return is_sensitive_name(name) and kind.startswith(("str", "bytes", "tuple[str", "Mapping"))
+
+
+def test_every_class_with_a_secret_in_a_field_is_kept_in_its_process_and_hides_it() -> None:
+    holders = {
+        (cls, field.name, field.repr)
+        for cls in dataclasses_of_the_package()
+        for field in fields(cls)
+        if holds_a_secret(field.name, str(field.type))
+    }
+    assert len(holders) > 20
+    assert [(cls, name) for cls, name, shown in holders if shown] == []
+    assert [cls for cls, _, _ in holders if not issubclass(cls, KeptInProcess)] == []
