@@ -12,6 +12,7 @@ from oauth_taskflow.api.failures import (
     ApiStatusError,
     ApiTimeout,
     ApiUnreachable,
+    Verdict,
     status_error,
 )
 from oauth_taskflow.errors import ApiRequestFailed
@@ -56,6 +57,8 @@ _TWINS: dict[type[ApiRequestFailed], type[ApiRequestFailed]] = {
 class AsyncApiResponse(httpx.Response):
     """An ``httpx.Response`` whose error hides secrets and says whether a retry may help."""
 
+    verdict = Verdict()
+
     def raise_for_status(self) -> httpx.Response:
         """This response, when its status is below 400.
 
@@ -64,7 +67,9 @@ class AsyncApiResponse(httpx.Response):
         """
         if self.status_code < 400:
             return self
-        raise twin(status_error(response_view(self)), self.request, self)
+        view = response_view(self)
+        view.verdict = self.verdict
+        raise twin(status_error(view), self.request, self)
 
 
 def twin(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar, cast
 
 import httpx
 import requests
@@ -21,13 +21,23 @@ from oauth_taskflow.api.async_transport import (
 )
 from oauth_taskflow.api.async_views import error_view, put_on, request_view, response_view
 from oauth_taskflow.api.auth import Credentials, NoAuth, OAuth2Auth, rewind
-from oauth_taskflow.api.exchange import Answer, Decide, Exchange, Tries, heard, log_pause, renew
+from oauth_taskflow.api.exchange import (
+    Answer,
+    Decide,
+    Exchange,
+    Tries,
+    decided,
+    heard,
+    log_pause,
+    renew,
+)
 from oauth_taskflow.api.failures import ApiStatusError
 from oauth_taskflow.api.options import Paginate, Records, ResponseRule
 from oauth_taskflow.api.origins import AllowedOrigins, Origin
 from oauth_taskflow.api.outgoing import final_url, unprepared
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.retry import RetryPolicy
+from oauth_taskflow.api.rules import Rules
 from oauth_taskflow.api.session import Timeout, default_headers, not_copied
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.errors import ApiRequestFailed
@@ -63,6 +73,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
         timeout: Timeout = (10.0, 60.0),
         headers: Mapping[str, str] | None = None,
         retry: RetryPolicy | None = None,
+        responses: Sequence[ResponseRule] = (),
         conn_id: str = "",
         foreign_redirects: Literal["refuse", "bare"] = "refuse",
         clock: Clock = SYSTEM_CLOCK,
@@ -85,6 +96,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
         self._root = base_url.rstrip("/")
         self.conn_id = conn_id
         self.retry = retry or RetryPolicy()
+        self._rules = Rules(responses)
         # A client certificate is a credential too, and is shown to whoever is connected to (RFC 8705).
         self._leave_bare = foreign_redirects == "bare" and cert is None
         self._credentials = _credentials(auth)
@@ -196,7 +208,8 @@ class AsyncOAuthSession(httpx.AsyncClient):
                 await self._sign(request, credentials)
                 continue
             view = response_view(response)
-            decision = exchange.decide(view) if exchange.decide else None
+            decision = decided(view, exchange.decide, self._rules)
+            response.verdict = view.verdict = exchange.verdict(decision)
             try:
                 wanted = tries.wants_renewal(view, decision)
                 if wanted and await self._renew(credentials, request, view):
@@ -226,7 +239,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
 
     async def _one_try(
         self, request: httpx.Request, credentials: Credentials, options: Mapping[str, Any]
-    ) -> httpx.Response:
+    ) -> AsyncApiResponse:
         """One exchange, redirects followed; each hop passes the origin guard."""
         redirects = AsyncRedirects(
             request, self.origins, most=_MAX_REDIRECTS, leave_bare=self._leave_bare
@@ -267,12 +280,12 @@ class AsyncOAuthSession(httpx.AsyncClient):
 
     async def _send_once(
         self, request: httpx.Request, options: Mapping[str, Any]
-    ) -> httpx.Response:
+    ) -> AsyncApiResponse:
         response = await super().send(
             request, stream=options["stream"], auth=options["auth"], follow_redirects=False
         )
         response.__class__ = AsyncApiResponse
-        return response
+        return cast("AsyncApiResponse", response)
 
 
 def _credentials(auth: Credentials | TokenSource | None) -> Credentials:

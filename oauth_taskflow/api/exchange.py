@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from oauth_taskflow.api.auth import Credentials, OAuth2Auth, rewind, wants_nonce, worth_refreshing
-from oauth_taskflow.api.failures import ApiStatusError, network_error, nothing_sent, status_error
+from oauth_taskflow.api.failures import (
+    ApiStatusError,
+    Verdict,
+    network_error,
+    nothing_sent,
+    status_error,
+)
 from oauth_taskflow.api.origins import AllowedOrigins
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.rules import Decision
@@ -37,6 +43,12 @@ class Answer:
 
     response: requests.Response
     decision: Decision | None = None
+
+
+def decided(response: requests.Response, *by: Decide | None) -> Decision | None:
+    """The decision of the first of ``by`` that has one about ``response``."""
+    found = (decide(response) for decide in by if decide is not None)
+    return next((decision for decision in found if decision is not None), None)
 
 
 @dataclass(frozen=True)
@@ -102,6 +114,12 @@ class Exchange:
             and self._repeats(response.request)
             and attempt < policy.attempts
         )
+
+    def verdict(self, decision: Decision | None) -> Verdict:
+        """What an error made of this answer must know; see ``status_error``."""
+        if decision is None or decision.action not in {"retry", "rate_limit"}:
+            return Verdict(self.policy)
+        return Verdict(self.policy, may_pass=True, wait=decision.wait)
 
     def _repeats(self, request: requests.PreparedRequest) -> bool:
         return self.policy.repeats(request.method) or bool(request.headers.get(_IDEMPOTENCY_KEY))

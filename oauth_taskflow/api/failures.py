@@ -11,6 +11,7 @@ import json
 import re
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import requests
@@ -83,8 +84,19 @@ class NothingSent(requests.ConnectionError):
     """No connection came about, so that nothing of the request left; what an ``httpx.ConnectError`` means."""
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """What a session made of an answer: how it dates waits, and whether a rule says that another try may help."""
+
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+    may_pass: bool = False
+    wait: float | None = None
+
+
 class ApiResponse(requests.Response):
     """A ``requests.Response`` whose error hides secrets and says whether a retry may help."""
+
+    verdict = Verdict()
 
     def raise_for_status(self) -> None:
         """Nothing below status 400.
@@ -183,10 +195,12 @@ def status_error(
     now: float | None = None,
 ) -> ApiStatusError:
     """The error that this answer means; a rate limit keeps the wait that the server asked for."""
-    policy = policy or RetryPolicy()
+    verdict = response.verdict if isinstance(response, ApiResponse) else Verdict()
+    policy = policy or verdict.policy
     now = time.time() if now is None else now
     status, headers = response.status_code, response.headers
-    retryable = policy.transient(status, headers)
+    retryable = verdict.may_pass or policy.transient(status, headers)
+    named = policy.named_wait(status, headers, now) if retryable else None
     what = f"The API answered HTTP {status} {response.reason or ''}".rstrip() + _reason(response)
     what += _excerpt(response, _secrets(response))
     where = _where(response.request, response.url)
@@ -201,7 +215,7 @@ def status_error(
             status=status,
             hint=hint or _HINTS.get(status, ""),
             retryable=retryable,
-            retry_after=policy.named_wait(status, headers, now) if retryable else None,
+            retry_after=verdict.wait if named is None else named,
         )
     error.response = response
     error.request = response.request

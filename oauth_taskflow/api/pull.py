@@ -154,11 +154,7 @@ class _Puller:
 
 
 def _refusal(response: requests.Response, decision: Decision | None) -> ApiStatusError:
-    error = status_error(response, hint=decision.message if decision else "")
-    if decision is not None and decision.action in {"retry", "rate_limit"}:
-        error.retryable = True  # the rule says so, whatever the status
-        error.retry_after = error.retry_after or decision.wait
-    return error
+    return status_error(response, hint=decision.message if decision else "")
 
 
 def pull(

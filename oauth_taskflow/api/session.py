@@ -12,7 +12,16 @@ from requests.auth import AuthBase
 
 import oauth_taskflow
 from oauth_taskflow.api.auth import Credentials, NoAuth, OAuth2Auth, rewind
-from oauth_taskflow.api.exchange import Answer, Decide, Exchange, Tries, heard, log_pause, renew
+from oauth_taskflow.api.exchange import (
+    Answer,
+    Decide,
+    Exchange,
+    Tries,
+    decided,
+    heard,
+    log_pause,
+    renew,
+)
 from oauth_taskflow.api.failures import ApiResponse
 from oauth_taskflow.api.options import Paginate, Records, ResponseRule
 from oauth_taskflow.api.origins import AllowedOrigins, Origin
@@ -20,6 +29,7 @@ from oauth_taskflow.api.outgoing import final_url, unprepared
 from oauth_taskflow.api.redirects import Redirects
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.retry import RetryPolicy
+from oauth_taskflow.api.rules import Rules
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.errors import ResultRefused
 from oauth_taskflow.oauth.token import TokenSource
@@ -88,7 +98,8 @@ class OAuthSession(requests.Session):
     next links must lead to the base URL's origin or one of ``allowed_origins``; with ``foreign_redirects="bare"`` a
     GET may be redirected elsewhere, without credentials and headers of this session, unless it shows a ``cert``. Every request has a time-out
     (connect, read; seconds). Transient errors are tried again by ``retry``; a 401 refreshes the token once and
-    replays the request when its body can be replayed. ``.netrc`` and proxy variables of the environment are not read.
+    replays the request when its body can be replayed. ``responses`` are rules for what this API says in its own way, with
+    the actions retry, rate_limit and refresh; those of one pull go first. ``.netrc`` and proxy variables of the environment are not read.
 
     Answers come back as with ``requests``; ``raise_for_status`` raises ``ApiStatusError``, which is both our
     ``ApiRequestFailed`` and a ``requests.HTTPError``. Network failures raise ``ApiUnreachable`` or ``ApiTimeout``,
@@ -107,6 +118,7 @@ class OAuthSession(requests.Session):
         timeout: Timeout = (10.0, 60.0),
         headers: Mapping[str, str] | None = None,
         retry: RetryPolicy | None = None,
+        responses: Sequence[ResponseRule] = (),
         conn_id: str = "",
         foreign_redirects: Literal["refuse", "bare"] = "refuse",
         clock: Clock = SYSTEM_CLOCK,
@@ -121,6 +133,7 @@ class OAuthSession(requests.Session):
         self.timeout = timeout
         self._leave_bare = foreign_redirects == "bare"
         self.retry = retry or RetryPolicy()
+        self._rules = Rules(responses)
         self.trust_env = False
         self.verify, self.cert = verify, cert
         self.proxies.update(proxies or {})
@@ -235,7 +248,9 @@ class OAuthSession(requests.Session):
                 self._pause(wait, request, type(error).__name__)
                 credentials.apply(request)
                 continue
-            decision = exchange.decide(response) if exchange.decide else None
+            decision = decided(response, exchange.decide, self._rules)
+            if isinstance(response, ApiResponse):
+                response.verdict = exchange.verdict(decision)
             if tries.wants_renewal(response, decision) and renew(credentials, request, response):
                 tries.attempt -= 1
                 continue

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
-from oauth_taskflow.api.options import Options, Path, Seconds, Text, doc
+from oauth_taskflow.api.options import Options, Path, ResponseRule, Seconds, Text, doc
 from oauth_taskflow.oauth.dialect import Dialect, RequestForm, ResponseForm
 
 HOST_LABEL = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
@@ -274,6 +274,14 @@ class Preset(Options, frozen=True, kw_only=True):
         RateLimitHeaders | None,
         doc("Rate-limit headers.", {"reset_header": "X-RateLimit-Reset", "reset": "epoch"}),
     ] = None
+    api_responses: Annotated[
+        tuple[ResponseRule, ...],
+        doc(
+            "How the API says in its own way that the token has ended or a limit is used up: rules as in specs, with the "
+            "actions refresh, rate_limit and retry.",
+            [{"status": 403, "when": "code == 'EXPIRED'", "action": "refresh"}],
+        ),
+    ] = ()
     access_token_lifetime: Annotated[
         str | None, doc("How long access tokens live, for people.", "1 hour")
     ] = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from oauth_taskflow.api.options import ResponseRule
 from oauth_taskflow.presets.load import load_preset, preset_names
 from oauth_taskflow.presets.model import Preset, Variable
 
@@ -32,6 +33,7 @@ def facts(preset: Preset) -> dict[str, str]:
         "Refresh tokens live": _refresh_lifetime(preset),
         "Answer": _answer(preset),
         "Rate limit": _rate_limit(preset),
+        "API answers": "; ".join(map(_api_answer, preset.api_responses)),
     }
     return {subject: fact for subject, fact in all_facts.items() if fact}
 
@@ -134,6 +136,13 @@ def _answer(preset: Preset) -> str:
 def _rate_limit(preset: Preset) -> str:
     limit = preset.rate_limit
     return f"{limit.reset_header} names its end ({limit.reset})" if limit else ""
+
+
+def _api_answer(rule: ResponseRule) -> str:
+    means = {"refresh": "the token has ended", "rate_limit": "a limit is used up"}
+    statuses = rule.status if isinstance(rule.status, tuple) else (rule.status,)
+    told = " or ".join(map(str, statuses))
+    return f"{told} with {rule.when}: {means.get(rule.action or '', 'try again')}"
 
 
 def _pairs(pairs: Mapping[str, str]) -> str:

@@ -41,6 +41,7 @@ def async_session_for(settings: ConnectionSettings) -> AsyncOAuthSession:
         timeout=settings.timeout,
         headers=settings.api_headers,
         retry=retry_policy(settings),
+        responses=settings.api_responses,
         conn_id=settings.conn_id,
         verify=settings.verify,
         cert=settings.cert,

@@ -59,6 +59,7 @@ def session_for(settings: ConnectionSettings) -> OAuthSession:
         timeout=settings.timeout,
         headers=settings.api_headers,
         retry=retry_policy(settings),
+        responses=settings.api_responses,
         conn_id=settings.conn_id,
         verify=settings.verify,
         cert=settings.cert,

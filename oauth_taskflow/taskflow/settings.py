@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from oauth_taskflow.api.options import ResponseRule
 from oauth_taskflow.oauth.delegated import DelegatedGrant, NamedGrant
 from oauth_taskflow.oauth.signing import Signer
 from oauth_taskflow.presets.model import STANDARD, BaseUrl, Preset, RateLimitHeaders
@@ -129,7 +130,8 @@ class ConnectionSettings(KeptInProcess):
 
     ``http_options`` are the options of ``HttpHook`` that an older ``http`` connection may hold; our hook honours them.
     ``secrets`` are all values that must never be shown, whatever the kind of authentication. An empty ``base_url`` is
-    in the token response, where ``base_url_from`` says. ``rate_limit`` is how the API dates the end of a rate limit.
+    in the token response, where ``base_url_from`` says. ``rate_limit`` is how the API dates the end of a rate limit,
+    ``api_responses`` what else it says in its own way.
     """
 
     conn_id: str
@@ -145,3 +147,4 @@ class ConnectionSettings(KeptInProcess):
     secrets: tuple[str, ...] = field(default=(), repr=False)
     base_url_from: BaseUrl | None = None
     rate_limit: RateLimitHeaders | None = None
+    api_responses: tuple[ResponseRule, ...] = ()

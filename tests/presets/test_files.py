@@ -152,6 +152,9 @@ def test_it_does_not_contradict_itself(name: str) -> None:
     assert not (preset.base_url and preset.base_url_from)
     assert preset.refresh.grace_s == 0 or preset.refresh.rotation in {"single_use", "unknown"}
     assert preset.client_auth[0] in CLIENT_AUTH_METHODS
+    # What ends a pull or skips a page is for a spec to say; a rule without a predicate would catch other errors too.
+    assert {rule.action for rule in preset.api_responses} <= {"refresh", "rate_limit", "retry"}
+    assert all(rule.status and rule.when for rule in preset.api_responses)
     if "authorization_code" in preset.grants:
         assert preset.authorize_url or name == "workday"
 

@@ -56,6 +56,13 @@ def test_a_refresh_is_told_with_its_rules() -> None:
     assert facts(load_preset("zoho"))["API"].startswith("api_domain of the token response, on www")
 
 
+def test_the_apis_own_words_are_told() -> None:
+    assert facts(load_preset("github"))["API answers"] == (
+        "403 or 429 with contains(message, 'secondary rate limit'): a limit is used up"
+    )
+    assert facts(load_preset("amazon-sp-api"))["API answers"].endswith(": the token has ended")
+
+
 def test_a_key_is_told_with_its_values_default_or_example() -> None:
     region = Variable(description="Region", example="eu")
     assert variable_text(region) == "Region. As in eu."

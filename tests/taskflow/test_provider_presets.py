@@ -361,6 +361,18 @@ def test_a_rate_limit_is_waited_for_as_the_preset_dates_it(
     assert 0.05 <= requests[2].time - requests[1].time < 0.5
 
 
+def test_what_the_api_says_in_its_own_way_is_understood_as_the_preset_says(
+    presets: Path, server: OAuthTestServer, set_connection: SetConnection, airflow_home: Path
+) -> None:
+    rule = {"status": 403, "when": "code == 'LIMIT'", "action": "rate_limit", "wait": "PT0.05S"}
+    write_preset(presets, server, api_responses=[rule])
+    answered(server, '{"access_token": "at-4"}')
+    server.faults.add(Fault("/v1/*", 403, body='{"code": "LIMIT"}'))
+    requests = call(server, set_connection, host=server.base_url)
+    assert requests[1].status == 403
+    assert requests[2].time - requests[1].time >= 0.05
+
+
 @pytest.mark.parametrize(("provider", "refused"), [("google", False), ("box", True)])
 def test_only_refresh_tokens_that_stay_may_live_in_a_file_under_celery(
     monkeypatch: pytest.MonkeyPatch, airflow_home: Path, provider: str, refused: bool

@@ -1,0 +1,100 @@
+"""Rules that a session has for all answers of its API: what a provider says in its own way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from oauth_taskflow.api.failures import ApiStatusError
+from oauth_taskflow.api.options import ResponseRule
+from oauth_taskflow.api.retry import RetryPolicy
+from oauth_taskflow.presets.load import load_preset
+from tests.api.conftest import Connect, Converse, Serve
+from tests.api.scripted import Asked, FakeClock, Reply, Sources
+from tests.api.test_challenges import in_turn
+
+GOOGLE = {"error": {"code": 403, "errors": [{"reason": "userRateLimitExceeded"}]}}
+GITHUB = {"message": "You have exceeded a secondary rate limit. Please wait a few minutes."}
+AMAZON = {"errors": [{"code": "Unauthorized", "details": "The access token you provided is …"}]}
+
+
+@pytest.mark.parametrize(("provider", "body"), [("google", GOOGLE), ("github", GITHUB)])
+def test_a_used_up_limit_that_only_the_body_names_is_waited_for(
+    serve: Serve, connect: Connect, clock: FakeClock, provider: str, body: Any
+) -> None:
+    api = serve(in_turn(Reply(body, 403), {"ok": 1}))
+    session = connect(api, responses=load_preset(provider).api_responses)
+    assert session.post("/x").json() == {"ok": 1}
+    assert clock.slept[0] >= {"google": 0.25, "github": 60.0}[provider]
+
+
+@pytest.mark.parametrize("body", [{"message": "Forbidden"}, {}, [], b"<html>no</html>", b""])
+@pytest.mark.parametrize("provider", ["google", "github", "amazon-sp-api"])
+def test_any_other_403_is_final(
+    serve: Serve, connect: Connect, source: Sources, provider: str, body: Any
+) -> None:
+    api = serve(in_turn(Reply(body, 403)))
+    answer = connect(api, responses=load_preset(provider).api_responses).get("/x")
+    with pytest.raises(ApiStatusError) as caught:
+        answer.raise_for_status()
+    assert (len(api.asked), source.refusals, caught.value.retryable) == (1, 0, False)
+
+
+def ended(asked: Asked) -> Reply:
+    """An API that takes the second token only, and says so with status 403."""
+    good = asked.headers["Authorization"] == "Bearer t2"
+    return Reply({"ok": 1}) if good else Reply(AMAZON, 403)
+
+
+def test_a_token_that_has_ended_by_the_providers_words_is_refreshed_once(
+    serve: Serve, connect: Connect, source: Sources
+) -> None:
+    rules = load_preset("amazon-sp-api").api_responses
+    assert connect(serve(ended), responses=rules).get("/x").json() == {"ok": 1}
+    assert source.refusals == 1
+    api = serve(in_turn(Reply(AMAZON, 403)))
+    assert connect(api, responses=rules).get("/x").status_code == 403
+    assert (source.refusals, len(api.asked)) == (2, 2)
+
+
+def test_an_async_session_knows_the_providers_words_too(
+    serve: Serve, converse: Converse, source: Sources, clock: FakeClock
+) -> None:
+    rules = load_preset("amazon-sp-api").api_responses
+    assert converse(serve(ended), lambda s: s.get("/x"), responses=rules).json() == {"ok": 1}
+    rules = load_preset("github").api_responses
+    api = serve(in_turn(Reply(GITHUB, 403), {"ok": 2}))
+    assert converse(api, lambda s: s.get("/x"), responses=rules).json() == {"ok": 2}
+    assert (source.refusals, clock.slept) == (1, [60.0])
+
+
+def test_an_error_after_all_tries_says_when_to_come_back(serve: Serve, connect: Connect) -> None:
+    api = serve(in_turn(Reply(GITHUB, 403)))
+    answer = connect(api, responses=load_preset("github").api_responses).get("/x")
+    with pytest.raises(ApiStatusError) as caught:
+        answer.raise_for_status()
+    assert (len(api.asked), caught.value.retryable, caught.value.retry_after) == (5, True, 60.0)
+
+
+def test_an_error_after_all_tries_reads_the_providers_reset_header(
+    serve: Serve, connect: Connect, converse: Converse
+) -> None:
+    api = serve(in_turn(Reply({}, 429, {"X-Left": "7"})))
+    policy = RetryPolicy(attempts=2, reset="seconds", reset_header="X-Left")
+    answers = [
+        connect(api, retry=policy).get("/x"),
+        converse(api, lambda s: s.get("/x"), retry=policy),
+    ]
+    for answer in answers:
+        with pytest.raises(ApiStatusError) as caught:
+            answer.raise_for_status()
+        assert (caught.value.retryable, caught.value.retry_after) == (True, 7.0)
+
+
+def test_rules_of_one_pull_go_before_those_of_the_session(serve: Serve, connect: Connect) -> None:
+    api = serve(in_turn(Reply(GITHUB, 403)))
+    session = connect(api, responses=load_preset("github").api_responses)
+    own = ResponseRule(status=403, action="skip")
+    assert list(session.paginate("/x", responses=[own])) == []
+    assert len(api.asked) == 1
