@@ -17,6 +17,7 @@ QUIRKS: list[tuple[str, str, Any]] = [
     ("atlassian", "refresh.grace_s", 600),
     ("box", "params.token", {"box_subject_type": "{box_subject_type}", "box_subject_id": "{box_subject_id}"}),
     ("calendly", "refresh.rotation", "single_use"),
+    ("calendly", "rate_limit.reset", "seconds"),
     ("coinbase", "refresh.rotation", "single_use"),
     ("databricks", "default_scopes", ("all-apis",)),
     ("docusign", "offline_scopes", ("extended",)),
