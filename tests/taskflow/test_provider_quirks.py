@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 
-from oauth_taskflow.errors import InvalidClient, InvalidGrant, OAuthTaskflowError
+from oauth_taskflow.errors import (
+    ConnectionConfigError,
+    InvalidClient,
+    InvalidGrant,
+    OAuthTaskflowError,
+)
 from oauth_taskflow.oauth.outcomes import Granted, Outcome
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.taskflow.broker_protocol import token_answer
@@ -244,3 +249,12 @@ def test_figma_refreshes_at_another_address() -> None:
     assert isinstance(settings.auth, OAuth2Settings)
     asked = token_endpoint(settings, settings.auth).question(grant(settings.auth))
     assert asked.url == "https://api.figma.com/v1/oauth/refresh"
+
+
+def test_wrike_names_the_host_of_its_api_without_a_scheme(server: OAuthTestServer) -> None:
+    answer = {"access_token": "at", "host": "app-eu.wrike.com"}
+    found = exchange(server, "wrike", answer, REFRESH, host="")
+    assert located_by(found.settings, found.token).base_url == "https://app-eu.wrike.com/api/v4"
+    silent = exchange(server, "wrike", {"access_token": "at"}, REFRESH, host="")
+    with pytest.raises(ConnectionConfigError, match="names no API address"):
+        located_by(silent.settings, silent.token)
