@@ -177,7 +177,9 @@ def test_the_servers_clock_is_compared_with_ours() -> None:
 def test_refusals_by_what_can_be_done_about_them(
     status: int, body: object, kind: type[OAuthTaskflowError]
 ) -> None:
-    assert type(rejected(status, body)) is kind
+    error = rejected(status, body)
+    assert type(error) is kind
+    assert not error.retryable
 
 
 def test_a_refusal_is_worded_whole() -> None:
