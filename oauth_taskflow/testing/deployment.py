@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _FINAL_STATES = frozenset({"success", "failed"})
-_STOP_SECONDS = 6.0
+# How each is asked to stop, and for how many seconds. LocalExecutor's idle workers never heed Ctrl-C.
+_STOPPING = ((signal.SIGINT, 2.0), (signal.SIGTERM, 4.0), (signal.SIGKILL, 0.0))
 _USER = "admin"
 _PASSWORDS_FILE = "passwords.json"
 
@@ -115,19 +116,18 @@ class AirflowDeployment:
             time.sleep(0.5)
 
     def stop(self) -> None:
-        """Stop every process that was started: first as Ctrl-C does, then for good."""
+        """Stop every process that was started: first as Ctrl-C does, then by SIGTERM, then for good."""
         process, self._process = self._process, None
         if process is None:
             return
-        # SIGTERM to the parent alone would orphan its children; the whole session gets the signal.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGINT)
-        deadline = time.monotonic() + _STOP_SECONDS
-        while _group_alive(process.pid) and time.monotonic() < deadline:
-            process.poll()
-            time.sleep(0.2)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        for request, patience in _STOPPING:
+            # SIGTERM to the parent alone would orphan its children; the whole session gets the signal.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, request)
+            deadline = time.monotonic() + patience
+            while _group_alive(process.pid) and time.monotonic() < deadline:
+                process.poll()
+                time.sleep(0.1)
         process.wait()
 
     def __enter__(self) -> Self:
