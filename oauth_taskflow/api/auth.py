@@ -15,7 +15,14 @@ from requests.utils import rewind_body
 from oauth_taskflow.api.failures import challenge_error, wants_consent
 from oauth_taskflow.api.origins import AllowedOrigins, Origin
 from oauth_taskflow.errors import ForeignOriginRefused
-from oauth_taskflow.oauth.dpop import HEADER, NONCE_HEADER, NONCE_WANTED, Prover, prover
+from oauth_taskflow.oauth.dpop import (
+    HEADER,
+    NONCE_HEADER,
+    NONCE_WANTED,
+    PROOF_REFUSED,
+    Prover,
+    prover,
+)
 from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.redaction import KeptInProcess, redact_url
 
@@ -26,8 +33,8 @@ if TYPE_CHECKING:
 _NO_USE_REFRESHING = frozenset(
     {
         "insufficient_scope",
-        "invalid_dpop_proof",
         NONCE_WANTED,
+        PROOF_REFUSED,
     }
 )
 _DPOP = "DPoP "
@@ -55,6 +62,12 @@ def wants_nonce(response: requests.Response) -> bool:
     """Whether the API looked at nothing because the DPoP proof lacks its nonce (RFC 9449 §9)."""
     proved = HEADER in response.request.headers and NONCE_HEADER in response.headers
     return proved and response.status_code == 401 and challenge_error(response) == NONCE_WANTED
+
+
+def refuses_proof(response: requests.Response) -> bool:
+    """Whether the API refused the DPoP proof itself, as it does when it lives on another clock (RFC 9449 §7.1, §11.1)."""
+    proved = HEADER in response.request.headers
+    return proved and response.status_code == 401 and challenge_error(response) == PROOF_REFUSED
 
 
 def rewind(request: requests.PreparedRequest) -> bool:
@@ -194,6 +207,14 @@ class OAuth2Auth(AuthBase, KeptInProcess):
         if self._prover is not None and HEADER in response.request.headers:
             self._prover.heard("resource", str(response.url), response.headers)
 
+    def retimed(self, request: requests.PreparedRequest, response: requests.Response) -> bool:
+        """Put a proof on ``request`` that is made on the API's clock; False when ``response`` shows none but ours."""
+        own = self._prover
+        if own is None or not own.set_clock("resource", response.url, response.headers):
+            return False
+        self.apply(request)
+        return True
+
     def _put(self, request: requests.PreparedRequest, token: Token) -> None:
         if not token.dpop_key:
             request.headers[self._header] = f"{self._prefix}{token.access_token}"
@@ -220,13 +241,15 @@ class OAuth2Auth(AuthBase, KeptInProcess):
             self._guard_redirect(response, allowed)
         if (request.url or "") not in allowed:
             return response
-        if wants_nonce(response):
-            response = self._replayed(response, self._signed, options)
+        remedies = [(wants_nonce, self._signed), (refuses_proof, self.retimed)]
+        while fitting := next((one for one in remedies if one[0](response)), None):
+            remedies.remove(fitting)
+            response = self._replayed(response, partial(fitting[1], response=response), options)
         if worth_refreshing(response):
             response = self._replayed(response, self.renew, options)
         return response
 
-    def _signed(self, request: requests.PreparedRequest) -> bool:
+    def _signed(self, request: requests.PreparedRequest, response: requests.Response) -> bool:  # noqa: ARG002 - as retimed
         self.apply(request)
         return True
 

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from oauth_taskflow.api.auth import Credentials, OAuth2Auth, rewind, wants_nonce, worth_refreshing
+from oauth_taskflow.api.auth import (
+    Credentials,
+    OAuth2Auth,
+    refuses_proof,
+    rewind,
+    wants_nonce,
+    worth_refreshing,
+)
 from oauth_taskflow.api.failures import (
     ApiStatusError,
     Verdict,
@@ -137,9 +144,9 @@ class Exchange:
 
 @dataclass
 class Tries:
-    """How far one exchange has come: tries so far, whether its token was renewed and whether a nonce was put into its proof.
+    """How far one exchange has come: tries so far, whether its token was renewed, and its proof given a nonce and a clock.
 
-    Each of the two happens once.
+    Each of the three happens once.
     """
 
     exchange: Exchange
@@ -147,11 +154,11 @@ class Tries:
     attempt: int = 0
     renewed: bool = False
     nonced: bool = False
+    retimed: bool = False
 
     def wants_renewal(self, response: requests.Response, decision: Decision | None) -> bool:
-        """Whether to replay with another token or nonce; a rule decides before the status does. True once each."""
-        if wants_nonce(response) and not self.nonced and response.url in self.origins:
-            self.nonced = True
+        """Whether to replay with another token or proof; a rule decides before the status does. True once each."""
+        if self._wants_proof(response):
             return True
         wanted = decision.action == "refresh" if decision else worth_refreshing(response)
         # A foreign origin that a bare redirect led to was sent no token to refuse.
@@ -160,11 +167,19 @@ class Tries:
         self.renewed = True
         return True
 
+    def _wants_proof(self, response: requests.Response) -> bool:
+        if response.url not in self.origins:
+            return False
+        before = self.nonced, self.retimed
+        self.nonced = self.nonced or wants_nonce(response)
+        self.retimed = self.retimed or refuses_proof(response)
+        return before != (self.nonced, self.retimed)
+
 
 def renew(
     credentials: Credentials, request: requests.PreparedRequest, response: requests.Response
 ) -> bool:
-    """Whether ``request``, which ``response`` refused, now holds another token or nonce and can be sent again.
+    """Whether ``request``, which ``response`` refused, now holds another token or proof and can be sent again.
 
     Raises:
         ApiStatusError: its body is a stream that is used up.
@@ -178,6 +193,8 @@ def renew(
     if wants_nonce(response):
         credentials.apply(request)
         return True
+    if isinstance(credentials, OAuth2Auth) and refuses_proof(response):
+        return credentials.retimed(request, response)
     return credentials.renew(request)
 
 

@@ -9,9 +9,7 @@ from oauth_taskflow.oauth.client_auth import SIGNED_METHODS, Client
 from oauth_taskflow.oauth.delegated import JwtBearer
 from oauth_taskflow.oauth.grants import Grant
 from oauth_taskflow.oauth.outcomes import Outcome, Rejected
-
-# An assertion tolerates that much by itself: its iat is pushed back, its exp ahead.
-_TOLERATED = 5.0
+from oauth_taskflow.oauth.timing import TOLERATED_SKEW
 
 
 def corrected(
@@ -23,7 +21,7 @@ def corrected(
     not look at, because it refused the client first, is.
     """
     refused = outcome.error if isinstance(outcome, Rejected) else None
-    if not isinstance(refused, TokenRequestRejected) or skew is None or abs(skew) <= _TOLERATED:
+    if not isinstance(refused, TokenRequestRejected) or skew is None or abs(skew) <= TOLERATED_SKEW:
         return None
     if refused.error == "invalid_client" and client_auth in SIGNED_METHODS and client.signer:
         return replace(client, signer=client.signer.corrected(skew)), grant

@@ -12,25 +12,30 @@ import json
 import secrets
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.oauth.signing import SigningKey
+from oauth_taskflow.oauth.timing import TOLERATED_SKEW, server_skew
 from oauth_taskflow.redaction import KeptInProcess
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 Role = Literal["authorization", "resource"]
+_Place = tuple[Role, str]
+_Value = TypeVar("_Value")
 # The first is what ``dpop: true`` means.
 DPOP_ALGORITHMS = ("ES256", "ES384", "ES512", "PS256", "RS256")
 HEADER = "DPoP"
 NONCE_HEADER = "DPoP-Nonce"
 NONCE_WANTED = "use_dpop_nonce"
+PROOF_REFUSED = "invalid_dpop_proof"
 _RSA_BITS = 2048
-_MOST_NONCES = 256
+_MOST_SERVERS = 256
 _LONGEST_NONCE = 1024
+_DEFAULT_PORTS = {"https": ":443", "http": ":80"}
 
 
 def new_key(algorithm: str) -> str:
@@ -55,7 +60,7 @@ def _generated(algorithm: str) -> PrivateKeyTypes:
 
 
 class Prover(KeptInProcess):
-    """Makes the proofs of one key, and remembers the nonces that servers gave for it. Safe for threads.
+    """Makes the proofs of one key, and remembers nonces and clocks of the servers that see them. Safe for threads.
 
     ``thumbprint`` (RFC 7638) names the key; the servers know it too.
     """
@@ -65,7 +70,8 @@ class Prover(KeptInProcess):
         self._jwk = key.public_jwk()
         canonical = json.dumps(self._jwk, separators=(",", ":"), sort_keys=True)
         self.thumbprint = _hashed(canonical)
-        self._nonces: dict[tuple[Role, str], str] = {}
+        self._nonces: dict[_Place, str] = {}
+        self._skews: dict[_Place, float] = {}
 
     def __repr__(self) -> str:
         return f"Prover({self.thumbprint!r})"
@@ -80,15 +86,16 @@ class Prover(KeptInProcess):
         clock: Clock = SYSTEM_CLOCK,
     ) -> str:
         """A proof for one request (RFC 9449 §4.2), with its own ``jti``; a second try needs another one."""
+        place = (role, _origin(url))
         claims: dict[str, object] = {
             "jti": secrets.token_urlsafe(16),
             "htm": method.upper(),
             "htu": target(url),
-            "iat": int(clock.now()),
+            "iat": int(clock.now() + self._skews.get(place, 0.0)),
         }
         if access_token:
             claims["ath"] = _hashed(access_token)
-        nonce = self._nonces.get((role, _origin(url)))
+        nonce = self._nonces.get(place)
         if nonce:
             claims["nonce"] = nonce
         return self._key.sign(claims, {"typ": "dpop+jwt", "jwk": self._jwk})
@@ -101,11 +108,29 @@ class Prover(KeptInProcess):
         nonce = headers.get(NONCE_HEADER) or headers.get(NONCE_HEADER.lower()) or ""
         if not nonce or len(nonce) > _LONGEST_NONCE:
             return
+        _keep(self._nonces, (role, _origin(url)), nonce)
+
+    def set_clock(
+        self, role: Role, url: str, headers: Mapping[str, str], *, clock: Clock = SYSTEM_CLOCK
+    ) -> bool:
+        """After a refused proof: make the next ones on the clock that the answer's ``Date`` shows; whether that matters.
+
+        Only then, because a date out of a cache must not spoil proofs that are accepted.
+        """
         place = (role, _origin(url))
-        if len(self._nonces) >= _MOST_NONCES and place not in self._nonces:
-            for oldest in list(self._nonces)[:1]:
-                self._nonces.pop(oldest, None)
-        self._nonces[place] = nonce
+        skew = server_skew(headers, clock.now())
+        if skew is None or max(abs(skew), abs(self._skews.get(place, 0.0))) <= TOLERATED_SKEW:
+            return False
+        _keep(self._skews, place, skew)
+        return True
+
+
+def _keep(memory: dict[_Place, _Value], place: _Place, value: _Value) -> None:
+    """Remember ``value``, and forget the oldest where there are too many."""
+    if len(memory) >= _MOST_SERVERS and place not in memory:
+        for oldest in list(memory)[:1]:
+            memory.pop(oldest, None)
+    memory[place] = value
 
 
 @lru_cache(
@@ -118,14 +143,15 @@ def prover(stored: str) -> Prover:
 
 
 def target(url: str) -> str:
-    """``url`` as ``htu`` has it: without query, fragment and user (RFC 9449 §4.2)."""
+    """``url`` as ``htu`` has it: without query, fragment, user and default port (RFC 9449 §4.2 and §4.3)."""
     parts = urlsplit(url)
     return f"{_origin(url)}{parts.path or '/'}"
 
 
 def _origin(url: str) -> str:
     parts = urlsplit(url)
-    return f"{parts.scheme.lower()}://{parts.netloc.rpartition('@')[2].lower()}"
+    place = parts.netloc.rpartition("@")[2].lower()
+    return f"{parts.scheme}://{place.removesuffix(_DEFAULT_PORTS.get(parts.scheme, ''))}"
 
 
 def _hashed(text: str) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 
 _CENTURY = 100 * 365 * 86400.0
 _MILLISECONDS_FROM = 1e11
+# What the other side is taken to bear: a signed request is signed again for larger differences only.
+TOLERATED_SKEW = 5.0
 _DATE_RESOLUTION = 2.0  # the Date header has whole seconds and travelled for a while
 
 

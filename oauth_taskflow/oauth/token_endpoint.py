@@ -17,7 +17,14 @@ from oauth_taskflow.oauth.bodies import parse_body
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS, Client, TokenForm
 from oauth_taskflow.oauth.clock_correction import corrected
 from oauth_taskflow.oauth.dialect import STANDARD, Dialect
-from oauth_taskflow.oauth.dpop import HEADER, NONCE_HEADER, NONCE_WANTED, new_key, prover
+from oauth_taskflow.oauth.dpop import (
+    HEADER,
+    NONCE_HEADER,
+    NONCE_WANTED,
+    PROOF_REFUSED,
+    new_key,
+    prover,
+)
 from oauth_taskflow.oauth.encoding import Encoded, encode
 from oauth_taskflow.oauth.grants import Grant
 from oauth_taskflow.oauth.outcomes import (
@@ -116,7 +123,7 @@ class TokenEndpoint(KeptInProcess):
         """Trade ``grant`` for a token within ``budget`` seconds.
 
         One request is sent; a second one only when the first was refused and the ``Date`` of the answer shows that its
-        assertion was signed on a wrong clock, or the server wants a nonce in the DPoP proof.
+        assertion was signed on a wrong clock, or the server wants another DPoP proof (see ``ask``).
         """
         if self.dpop and not self.dpop_key:
             return self.proving().exchange(grant, budget=budget)
@@ -137,22 +144,38 @@ class TokenEndpoint(KeptInProcess):
     def ask(self, grant: Grant, *, budget: float | None = None) -> Answer | Failure:
         """Post the form of ``grant`` once, as this client; the answer as it came, or why there is none.
 
-        A server that looked at nothing, because it wants a nonce in the DPoP proof, is asked again with it, once.
+        A server that looked at nothing, because it wants a nonce in the DPoP proof or one made on its own clock, is
+        asked again with that, once for each.
         """
         limits = self.transport.timeouts
         total = limits.total if budget is None else min(budget, limits.total)
         end = self.clock.monotonic() + total
         answer = self._send(grant, total)
-        left = end - self.clock.monotonic()
-        if not self._wants_nonce(answer) or left < _LEAST_TIME_TO_SEND:
-            return answer
-        return self._send(grant, left)
+        remedies = {NONCE_WANTED: self._has_nonce, PROOF_REFUSED: self._shows_other_clock}
+        while (
+            isinstance(answer, Answer)
+            and (left := end - self.clock.monotonic()) >= _LEAST_TIME_TO_SEND
+        ):
+            helps = remedies.pop(self._proof_error(answer), None)
+            if helps is None or not helps(answer, grant):
+                break
+            answer = self._send(grant, left)
+        return answer
 
-    def _wants_nonce(self, answer: Answer | Failure) -> bool:
-        if not self.dpop_key or not isinstance(answer, Answer) or answer.status not in {400, 401}:
-            return False
-        body = parse_body(answer.body, answer.content_type) or {}
-        return body.get("error") == NONCE_WANTED and NONCE_HEADER.lower() in answer.headers
+    def _proof_error(self, answer: Answer) -> str:
+        """The error code of a refusal, when a proof was sent."""
+        if not self.dpop_key or answer.status not in {400, 401}:
+            return ""
+        return str((parse_body(answer.body, answer.content_type) or {}).get("error"))
+
+    def _has_nonce(self, answer: Answer, _grant: Grant) -> bool:
+        return NONCE_HEADER.lower() in answer.headers
+
+    def _shows_other_clock(self, answer: Answer, grant: Grant) -> bool:
+        url = self.dialect.request.url(self.url, grant.grant_type)
+        return prover(self.dpop_key).set_clock(
+            "authorization", url, answer.headers, clock=self.clock
+        )
 
     def _send(self, grant: Grant, total: float) -> Answer | Failure:
         question = self.question(grant)
@@ -217,9 +240,10 @@ class TokenEndpoint(KeptInProcess):
     def _proof(self, request: Encoded) -> dict[str, str]:
         if not self.dpop_key:
             return {}
+        # What the server will see: requests writes the path and international names in its own way.
+        url = requests.Request(request.method, request.url).prepare().url or request.url
         own = prover(self.dpop_key)
-        proof = own.proof("authorization", request.method, request.url, clock=self.clock)
-        return {HEADER: proof}
+        return {HEADER: own.proof("authorization", request.method, url, clock=self.clock)}
 
 
 def _read(response: requests.Response) -> bytes:

@@ -37,8 +37,9 @@ class OAuthTestServer:
     :class:`~oauth_taskflow.testing.authorization.TokenPolicy` says; the attribute ``policy`` changes these and the
     rest at any time; ``desk`` is the person who is asked to agree; ``dpop`` demands DPoP. ``client_auth`` lists the client authentication methods of the one registered client (``none``
     alone makes it public); ``vault.clients`` takes more. The first of ``scopes`` is what connections and issued
-    tokens name. ``latency`` is seconds before each answer (``faults.latency`` changes it). A ``clock`` of your own
-    lets tokens expire without waiting; with ``tls`` it speaks https. ``delegation.py`` shows grants by assertion.
+    tokens name. ``latency`` is seconds before each answer (``faults.latency`` changes it). A ``clock`` of your own,
+    which ``Date`` tells too, lets tokens expire without waiting; with ``tls`` it speaks https. ``delegation.py`` shows
+    grants by assertion.
 
     The port is taken when the object is made; the API is at ``base_url``, the token endpoint at ``token_url``. A
     server runs once: ``start``, ``stop``, or a ``with`` block.

@@ -22,6 +22,7 @@ from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.messages import Request
+from tests.tokens.clock import ShiftedClock
 
 Get = Callable[..., Any]
 
@@ -44,8 +45,9 @@ class Grants:
 
 
 @pytest.fixture
-def server() -> Iterator[OAuthTestServer]:
-    with OAuthTestServer() as running:
+def server(request: pytest.FixtureRequest) -> Iterator[OAuthTestServer]:
+    """The server; its clock is as many seconds ahead as a test says."""
+    with OAuthTestServer(clock=ShiftedClock(getattr(request, "param", 0.0))) as running:
         running.dpop.required = True
         running.dpop.nonces = 1
         yield running
@@ -123,6 +125,19 @@ def test_a_refused_proof_costs_no_token(server: OAuthTestServer, grants: Grants,
     server.fault("/countries", status=401, headers=challenge, times=9)
     assert get("/countries").status_code == 401
     assert calls(server) == [401]
+    assert len(grants.tokens) == 1
+
+
+@pytest.mark.parametrize("server", [600.0, -600.0], indirect=True)
+def test_an_api_on_another_clock_gets_proofs_of_its_own_time(
+    server: OAuthTestServer, grants: Grants, get: Get
+) -> None:
+    challenge = {"WWW-Authenticate": 'DPoP error="invalid_dpop_proof"'}
+    server.fault("/countries", status=401, headers=challenge)  # no nonce in it
+    for _ in range(2):
+        assert get("/countries").status_code == 200
+    # Refused for its time, then for want of a nonce, then never again.
+    assert calls(server) == [401, 401, 200, 200]
     assert len(grants.tokens) == 1
 
 

@@ -61,7 +61,9 @@ def test_no_two_proofs_share_their_identifier() -> None:
     [
         ("https://user:pw@API.example.com:8443", "https://api.example.com:8443/"),
         ("https://api.example.com/A%20b?x=1", "https://api.example.com/A%20b"),
-        ("http://[::1]:80/x#y", "http://[::1]:80/x"),
+        ("http://[::1]:80/x#y", "http://[::1]/x"),
+        ("https://api.example.com:443/x", "https://api.example.com/x"),
+        ("https://api.example.com:80/x", "https://api.example.com:80/x"),
     ],
 )
 def test_the_target_has_no_query_fragment_or_user(url: str, expected: str) -> None:
@@ -182,6 +184,14 @@ def test_a_server_that_never_has_enough_nonces_is_asked_twice_only(server: OAuth
     assert isinstance(outcome, Rejected)
     assert isinstance(outcome.error, TokenRequestRejected)
     assert token_requests(server) == 2
+
+
+def test_a_proof_names_the_address_as_requests_writes_it(server: OAuthTestServer) -> None:
+    client = Client(server.client_id, server.client_secret)
+    roundabout = TokenEndpoint(
+        f"{server.base_url}/oauth/x/../%74oken", client, conn_id="crm", dpop="ES256"
+    )
+    assert isinstance(roundabout.exchange(ClientCredentials()), Granted)
 
 
 def test_a_bearer_token_where_a_bound_one_was_asked_for_is_discarded() -> None:

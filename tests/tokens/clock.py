@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from sqlalchemy import ColumnElement, Double, literal
 
+from oauth_taskflow.clock import SystemClock
 from oauth_taskflow.tokens.record import GrantRecord
 from oauth_taskflow.tokens.sql_store import SqlTokenStore
 from oauth_taskflow.tokens.store import Edit
@@ -40,6 +41,16 @@ class FakeClock:
         """Set the wall clock, as an administrator or NTP would; no time passes."""
         with self._lock:
             self._jumped += seconds
+
+
+class ShiftedClock(SystemClock):
+    """This machine's clock, ``by`` seconds ahead: a server that is out of step."""
+
+    def __init__(self, by: float) -> None:
+        self.by = by
+
+    def now(self) -> float:
+        return super().now() + self.by
 
 
 class ClockedStore(SqlTokenStore):
