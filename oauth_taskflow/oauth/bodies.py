@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
+UNNAMED = "unnamed_error"
 _MAX_FIELDS = 200
 _CODE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")  # RFC 6749 §5.2, without the space
 _OPAQUE = re.compile(r"[A-Za-z0-9._~+/=-]{24,}")
@@ -85,7 +86,7 @@ def error_code(value: object) -> str:
     """``value`` as an error code, in words of RFC 6749 §5.2 where it is known to have that meaning."""
     text = str(value) if isinstance(value, str | int) else ""
     if not _CODE.fullmatch(text):
-        return "unnamed_error"
+        return UNNAMED
     return _ALIASES.get(text.lower(), text)
 
 

@@ -90,7 +90,16 @@ def client_assertion(client: Client, form: TokenForm) -> TokenForm:
     )
 
 
-SIGNED_METHODS = frozenset({"client_secret_jwt", "private_key_jwt"})
+def bearer_assertion(client: Client, form: TokenForm) -> TokenForm:
+    """A signed JWT about the client as bearer token of the request, and nothing of it in the body (GitHub Apps)."""
+    if client.signer is None:
+        raise ValueError("no key to sign a client assertion with")
+    return form.with_header("Authorization", f"Bearer {client.signer.statement(client.client_id)}")
+
+
+# Methods of the client's own private key.
+KEY_METHODS = frozenset({"private_key_jwt", "private_key_jwt_header"})
+SIGNED_METHODS = KEY_METHODS | {"client_secret_jwt"}
 # The certificate of the TLS connection is the proof (RFC 8705 §2).
 CERTIFICATE_METHODS = frozenset({"tls_client_auth", "self_signed_tls_client_auth"})
 
@@ -100,6 +109,7 @@ CLIENT_AUTH_METHODS: dict[str, ClientAuthMethod] = {
     "client_secret_post": client_secret_post,
     "client_secret_jwt": client_assertion,
     "private_key_jwt": client_assertion,
+    "private_key_jwt_header": bearer_assertion,
     "tls_client_auth": no_client_auth,
     "self_signed_tls_client_auth": no_client_auth,
     "none": no_client_auth,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from oauth_taskflow.errors import TokenRequestRejected
+from oauth_taskflow.errors import InvalidClient, TokenRequestRejected
 from oauth_taskflow.oauth.client_auth import SIGNED_METHODS, Client
 from oauth_taskflow.oauth.delegated import JwtBearer
 from oauth_taskflow.oauth.grants import Grant
@@ -23,7 +23,7 @@ def corrected(
     refused = outcome.error if isinstance(outcome, Rejected) else None
     if not isinstance(refused, TokenRequestRejected) or skew is None or abs(skew) <= TOLERATED_SKEW:
         return None
-    if refused.error == "invalid_client" and client_auth in SIGNED_METHODS and client.signer:
+    if isinstance(refused, InvalidClient) and client_auth in SIGNED_METHODS and client.signer:
         return replace(client, signer=client.signer.corrected(skew)), grant
     if refused.error == "invalid_grant" and isinstance(grant, JwtBearer):
         return client, grant.signed_by(grant.signer.corrected(skew))

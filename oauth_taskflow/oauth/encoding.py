@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlencode
 
 from oauth_taskflow.oauth.client_auth import TokenForm
@@ -18,6 +19,12 @@ class Encoded:
     url: str = field(repr=False)
     body: bytes | None = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
+
+
+class JsonText(str):
+    """The text of a JSON value: a JSON body carries the value, every other one the text."""
+
+    __slots__ = ()
 
 
 def encode(form: TokenForm, *, method: str, url: str, body: str) -> Encoded:
@@ -34,8 +41,12 @@ def encode(form: TokenForm, *, method: str, url: str, body: str) -> Encoded:
 
 
 def _json(form: TokenForm) -> str:
-    fields: dict[str, str | list[str]] = {}
+    fields: dict[str, Any] = {}
     for name, _ in form.params:
-        values = [value for other, value in form.params if other == name]
+        values = [_json_value(value) for other, value in form.params if other == name]
         fields[name] = values if len(values) > 1 else values[0]
     return json.dumps(fields)
+
+
+def _json_value(text: str) -> Any:
+    return json.loads(text) if isinstance(text, JsonText) else text

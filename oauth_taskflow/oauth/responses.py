@@ -21,7 +21,7 @@ from oauth_taskflow.errors import (
     TokenRequestRejected,
 )
 from oauth_taskflow.oauth import reading, timing
-from oauth_taskflow.oauth.bodies import ErrorBody, is_html, parse_body, shape
+from oauth_taskflow.oauth.bodies import UNNAMED, ErrorBody, is_html, parse_body, shape
 from oauth_taskflow.oauth.delegated import JWT_BEARER, SAML2_BEARER, TOKEN_EXCHANGE
 from oauth_taskflow.oauth.dialect import STANDARD, ResponseForm
 from oauth_taskflow.oauth.outcomes import (
@@ -113,7 +113,7 @@ def interpret(answer: Answer, question: Question) -> Outcome:
         return NotProcessed(_unavailable(answer, question))
     problem = reading.problem_in(body, question.form) if body is not None else None
     if problem is not None:
-        return _refusal(problem, answer, question)
+        return _refusal(_with_status(problem, answer.status), answer, question)
     if answer.status >= 500:
         return _server_failure(answer, question)
     if 200 <= answer.status < 300:
@@ -127,6 +127,13 @@ def _challenged(answer: Answer) -> ErrorBody:
     return ErrorBody(
         told.get("error") or f"http_{answer.status}", told.get("error_description", "")
     )
+
+
+def _with_status(problem: ErrorBody, status: int) -> ErrorBody:
+    """``problem`` under the status of its answer, if it has no code of its own: more than nothing for who acts on it."""
+    if problem.code != UNNAMED or status < 400:
+        return problem
+    return ErrorBody(f"http_{status}", problem.description)
 
 
 def _refusal(problem: ErrorBody, answer: Answer, question: Question) -> Outcome:

@@ -39,6 +39,7 @@ ClientAuthName = Literal[
     "client_secret_post",
     "client_secret_jwt",
     "private_key_jwt",
+    "private_key_jwt_header",
     "tls_client_auth",
     "none",
 ]

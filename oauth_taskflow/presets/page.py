@@ -210,7 +210,6 @@ _INTRODUCTION = (
     "  whatever it says of them.",
     "- **Refresh tokens that stay** (verified) may live in a SQLite file under any executor, and a lost answer is asked for",
     "  again within the provider's grace period. All others are treated as single-use.",
-    "- **Not expressed by a preset:** GitHub App installation tokens, which are asked for with a JWT as bearer token.",
     "",
     "A preset is one YAML file in `oauth_taskflow/presets/providers/`, checked by `oauth_taskflow/presets/preset.schema.json`;",
     "a new one needs no code.",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from oauth_taskflow.oauth.client_auth import CERTIFICATE_METHODS
+from oauth_taskflow.oauth.client_auth import CERTIFICATE_METHODS, KEY_METHODS
 from oauth_taskflow.oauth.delegated import JWT_BEARER
 from oauth_taskflow.oauth.server_metadata import is_issuer
 from oauth_taskflow.oauth.signing import Signer, SigningKey, UnusableKey, private_key, shared_key
@@ -40,13 +40,13 @@ def read_client(fields: Fields, grant: str, secret: str) -> ClientSettings:
     _check(fields, grant, secret, method)
     if method == "client_secret_jwt":
         key = _shared_key(fields, secret)
-    elif key and method != "private_key_jwt" and grant != JWT_BEARER:
+    elif key and method not in KEY_METHODS and grant != JWT_BEARER:
         raise fields.error(
             f"A private key is given, and client_auth {method} would not use it",
             "client_auth",
             "Set client_auth to private_key_jwt, or remove the key.",
         )
-    signer = Signer(key, _audience(fields)) if key else None
+    signer = Signer(key, _audience(fields, method)) if key else None
     if signer is None:
         _refuse_stray(fields, _ABOUT_KEYS, "It is about a private key, and none is given")
     return ClientSettings(method, bool(given), signer)
@@ -97,9 +97,9 @@ def _check(fields: Fields, grant: str, secret: str, method: str) -> None:
             "client_auth",
             "Use client_secret_basic or client_secret_post, and put the secret into password.",
         )
-    if method == "private_key_jwt" and not {"private_key", "private_key_file"} & set(fields.values):
+    if method in KEY_METHODS and not {"private_key", "private_key_file"} & set(fields.values):
         raise fields.error(
-            "The private key is missing, and client_auth is private_key_jwt",
+            f"The private key is missing, and client_auth is {method}",
             "private_key",
             "Put the PEM text there, or its path into private_key_file.",
         )
@@ -155,10 +155,11 @@ def _shared_key(fields: Fields, secret: str) -> SigningKey:
         raise fields.error(str(problem), name, "Use client_secret_basic instead.") from None
 
 
-def _audience(fields: Fields) -> str:
-    """The ``aud`` that is signed; empty: the token endpoint, once it is known."""
+def _audience(fields: Fields, method: str) -> str:
+    """The ``aud`` that is signed; empty: the token endpoint, once it is known, or none in a header."""
     values = fields.values
-    named = str(values.get("assertion_audience", "token_url"))
+    usual = "" if method == "private_key_jwt_header" else "token_url"
+    named = str(values.get("assertion_audience", usual))
     if named == "issuer" and not values.get("issuer"):
         raise fields.error(
             "It is the issuer, and none is given", "assertion_audience", "Put it into issuer."

@@ -18,6 +18,7 @@ ValueKind = Literal[
     "timeout",
     "list",
     "mapping",
+    "params",
     "verify",
     "cert",
     "dpop",
@@ -43,7 +44,9 @@ class ConnectionField:
 
     def form_field(self) -> dict[str, Any]:
         """The field as Airflow's provider metadata wants it (``conn-fields``)."""
-        kind = {"number": "number", "mapping": "object"}.get(self.kind, "string")
+        kind = {"number": "number", "mapping": "object", "params": "object"}.get(
+            self.kind, "string"
+        )
         schema: dict[str, Any] = {"type": [kind, "null"]}
         if self.is_secret:
             schema["format"] = "password"

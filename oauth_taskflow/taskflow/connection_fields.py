@@ -25,6 +25,7 @@ CLIENT_AUTH = (
     "client_secret_post",
     "client_secret_jwt",
     "private_key_jwt",
+    "private_key_jwt_header",
     "tls_client_auth",
     "self_signed_tls_client_auth",
     "none",
@@ -148,9 +149,9 @@ FIELDS: tuple[ConnectionField, ...] = (
     ),
     ConnectionField(
         "token_params",
-        "mapping",
+        "params",
         "Token parameters",
-        'More fields of the token request, as JSON: {"tenant": "acme"}.',
+        'More fields of the token request, as JSON: {"tenant": "acme"}. A JSON body takes lists and mappings too.',
         _OAUTH2,
     ),
     ConnectionField(

@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from oauth_taskflow.oauth.dpop import DPOP_ALGORITHMS
+from oauth_taskflow.oauth.encoding import JsonText
 from oauth_taskflow.taskflow.connection_field import ConnectionField, ValueKind
 from oauth_taskflow.taskflow.grant_fields import GRANT_NAMES
 
@@ -102,6 +103,18 @@ def _mapping(value: Value) -> dict[str, str]:
     return {name: _plain(item) for name, item in value.items()}
 
 
+def _params(value: Value) -> dict[str, str]:
+    """As a mapping, whose lists and mappings become the text of their JSON."""
+    value = _from_json(value, "{")
+    if not isinstance(value, dict):
+        return _mapping(value)
+    texts = {
+        name: JsonText(json.dumps(item)) if isinstance(item, (dict, list)) else item
+        for name, item in value.items()
+    }
+    return {**_mapping(texts), **{n: t for n, t in texts.items() if isinstance(t, JsonText)}}
+
+
 def _plain(item: Value) -> str:
     return json.dumps(item) if isinstance(item, bool) else str(item)
 
@@ -149,6 +162,7 @@ _CONVERTERS: dict[ValueKind, Callable[[Value], Value]] = {
     "timeout": _timeout,
     "list": _list,
     "mapping": _mapping,
+    "params": _params,
     "verify": _verify,
     "cert": _cert,
     "dpop": _dpop,

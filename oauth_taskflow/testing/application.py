@@ -12,6 +12,7 @@ from oauth_taskflow.testing.authorization import TokenServer
 from oauth_taskflow.testing.consent import ConsentDesk
 from oauth_taskflow.testing.dpop import DpopGate
 from oauth_taskflow.testing.faults import FaultScript
+from oauth_taskflow.testing.installations import installation_token
 from oauth_taskflow.testing.introspection import INTROSPECT_PATH, introspect
 from oauth_taskflow.testing.login import log_in
 from oauth_taskflow.testing.messages import Request, Response, json_response
@@ -81,7 +82,11 @@ class Application:
             return log_in(request, self.credentials, self.tokens.vault, lifetime)
         if request.path == METADATA_PATH:
             return json_response(self._metadata())
-        return self.desk.respond(request) or self.api.respond(request)
+        return (
+            self.desk.respond(request)
+            or installation_token(self.tokens, self.clock, request)
+            or self.api.respond(request)
+        )
 
     def _metadata(self) -> dict[str, object]:
         """RFC 8414 §2."""

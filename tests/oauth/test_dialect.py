@@ -14,8 +14,9 @@ from oauth_taskflow.errors import (
     InvalidTokenResponse,
     TokenRequestRejected,
 )
-from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.client_auth import Client, TokenForm
 from oauth_taskflow.oauth.dialect import Dialect, Expiry, RequestForm, ResponseForm
+from oauth_taskflow.oauth.encoding import JsonText, encode
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, RefreshToken
 from oauth_taskflow.oauth.outcomes import Granted, Outcome, OutcomeUnknown, Rejected
 from oauth_taskflow.oauth.responses import Answer, Question, interpret
@@ -217,6 +218,23 @@ def test_the_expiry_comes_from_where_the_form_says(
     rule: Expiry, body: dict[str, Any], seconds: float | None
 ) -> None:
     assert expires(rule, **body) == seconds
+
+
+def test_a_json_value_is_a_value_in_a_json_body_and_its_text_elsewhere() -> None:
+    form = TokenForm((("claims", JsonText('{"a": [1]}')), ("text", '{"a": [1]}')))
+    in_json, in_form = (encode(form, method="POST", url="u", body=b) for b in ("json", "form"))
+    assert json.loads(in_json.body or b"") == {"claims": {"a": [1]}, "text": '{"a": [1]}'}
+    assert in_form.body == b"claims=%7B%22a%22%3A+%5B1%5D%7D&text=%7B%22a%22%3A+%5B1%5D%7D"
+
+
+@pytest.mark.parametrize(("status", "code"), [(404, "http_404"), (200, "unnamed_error")])
+def test_an_error_without_a_code_has_that_of_its_status(status: int, code: str) -> None:
+    form = ResponseForm(success="token", access_token="token", error_description="message")
+    raw = Answer(status, {"content-type": "application/json"}, b'{"message": "Gone"}', NOW, NOW)
+    outcome = interpret(raw, Question("crm", "https://x", "g", form=form))
+    assert isinstance(outcome, Rejected)
+    assert isinstance(outcome.error, TokenRequestRejected)
+    assert (outcome.error.error, outcome.error.description) == (code, "Gone")
 
 
 def test_an_endpoints_own_default_lifetime_wins_over_the_dialects() -> None:

@@ -40,7 +40,7 @@ REFUSALS: dict[str, tuple[Connection, str]] = {
     "wrong choice": (
         connection({"client_auth": "client_secret_basics"}),
         "The value must be one of client_secret_basic, client_secret_basic_raw, client_secret_post, client_secret_jwt, "
-        "private_key_jwt, tls_client_auth, self_signed_tls_client_auth, none in connection 'crm', field "
+        "private_key_jwt, private_key_jwt_header, tls_client_auth, self_signed_tls_client_auth, none in connection 'crm', field "
         "'client_auth'. Did you mean 'client_secret_basic'?",
     ),
     "connection type": (

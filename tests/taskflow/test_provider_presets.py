@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.oauth.client_auth import KEY_METHODS
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.presets import load
 from oauth_taskflow.presets.load import load_preset, preset_names
@@ -32,6 +33,7 @@ from oauth_taskflow.taskflow.token_sources import (
     token_endpoint,
 )
 from oauth_taskflow.testing import Fault, LoggedRequest, OAuthTestServer
+from tests.oauth.keys import new_key, pem_of
 from tests.taskflow.conftest import SetConnection
 from tests.taskflow.connections import kind
 
@@ -86,8 +88,12 @@ def write_preset(folder: Path, server: OAuthTestServer, **fields: Any) -> None:
 def test_every_preset_makes_a_connection_complete(name: str) -> None:
     preset = load_preset(name)
     keys = {key: variable.example for key, variable in preset.variables.items()}
-    extra = {**keys, "refresh_token": "rt"} if preset.auth_type == "oauth2" else keys
-    public = preset.client_auth[0] == "none"
+    signed = preset.client_auth[0] in KEY_METHODS
+    by_person = preset.auth_type == "oauth2" and not signed
+    extra = {**keys, "refresh_token": "rt"} if by_person else keys
+    if signed:
+        extra["private_key"] = pem_of(new_key())
+    public = signed or preset.client_auth[0] == "none"
     whole = {"provider": name, **extra}
     if preset.auth_type != "oauth2":
         whole["auth_type"] = preset.auth_type
@@ -100,7 +106,8 @@ def test_every_preset_makes_a_connection_complete(name: str) -> None:
     assert settings.base_url.startswith("https://") or settings.base_url_from
     if isinstance(settings.auth, OAuth2Settings):
         assert token_endpoint(settings, settings.auth).url == settings.auth.token_url
-        assert grant(settings.auth).grant_type == "refresh_token"
+        usual = "client_credentials" if signed else "refresh_token"
+        assert grant(settings.auth).grant_type == usual
 
 
 def test_no_key_of_a_preset_is_one_of_every_connection() -> None:
