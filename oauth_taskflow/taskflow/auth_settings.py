@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.oauth.encoding import JsonText
 from oauth_taskflow.presets.model import STANDARD, Preset
 from oauth_taskflow.redaction import KeptInProcess
 from oauth_taskflow.taskflow.base_url import is_safe_endpoint, split_url
@@ -122,7 +123,7 @@ def _oauth2(fields: Fields) -> OAuth2Settings:
         scope=scope_text(values.get("scope", ""), fields.preset),
         audience=values.get("audience", ""),
         resource=read_resources(fields),
-        token_params=values.get("token_params", {}),
+        token_params=_token_params(fields),
         token_headers=values.get("token_headers", {}),
         token_body=values.get("token_body", "form"),
         token_header=_token_header(fields),
@@ -133,6 +134,18 @@ def _oauth2(fields: Fields) -> OAuth2Settings:
         introspect_url=read_endpoint(fields, "introspect_url"),
         preset=fields.preset,
     )
+
+
+def _token_params(fields: Fields) -> dict[str, str]:
+    params: dict[str, str] = fields.values.get("token_params", {})
+    in_json = fields.values.get("token_body", "form") == "json"
+    if not in_json and any(isinstance(value, JsonText) for value in params.values()):
+        raise fields.error(
+            "The value must map names to texts, unless token_body is json",
+            "token_params",
+            "Write a list or mapping as the text that the server wants.",
+        )
+    return params
 
 
 def _write_back(fields: Fields, grant: str) -> bool:

@@ -217,7 +217,16 @@ REFUSALS: dict[str, tuple[Connection, str]] = {
         "The value must be a mapping, as in {\"name\": \"value\"} in connection 'crm', field 'api_headers'.",
     ),
     "deep mapping": (
+        connection({"api_headers": {"a": {}}}),
+        "The value must map names to texts in connection 'crm', field 'api_headers'.",
+    ),
+    "deep mapping in a form": (
         connection({"token_params": {"a": {}}}),
+        "The value must map names to texts, unless token_body is json in connection 'crm', field 'token_params'. Write "
+        "a list or mapping as the text that the server wants.",
+    ),
+    "parameters that are none": (
+        connection({"token_params": {"a": None}, "token_body": "json"}),
         "The value must map names to texts in connection 'crm', field 'token_params'.",
     ),
     "broken JSON in a text": (

@@ -85,6 +85,7 @@ def test_the_form_shows_every_field_and_hides_what_is_secret(
         "client_secret_post",
         "client_secret_jwt",
         "private_key_jwt",
+        "private_key_jwt_header",
         "tls_client_auth",
         "self_signed_tls_client_auth",
         "none",
