@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from oauth_taskflow.taskflow.http_operator import OAuth2HttpOperator
 from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.taskflow.settings import OAuth2Settings
 from oauth_taskflow.testing import OAuthTestServer
+from tests.oauth.raw_server import answering, raw_server, self_signed
 from tests.taskflow.conftest import SetConnection
 from tests.taskflow.connections import connection
 
@@ -49,6 +51,23 @@ def test_a_template_in_a_connection_is_never_filled_in() -> None:
 def test_no_operator_field_that_is_templated_says_where_tokens_come_from() -> None:
     assert "http_conn_id" in OAuth2HttpOperator.template_fields
     assert not set(PLACES) & set(OAuth2HttpOperator.template_fields)
+
+
+def test_a_connection_that_checks_no_certificates_still_checks_the_token_endpoints(
+    set_connection: SetConnection, tmp_path: Path
+) -> None:
+    context, _ = self_signed(tmp_path)
+    seen: list[bytes] = []
+    with raw_server(answering(b"HTTP/1.1 200 OK\r\n\r\n{}", seen), context) as place:
+        fields = {"conn_type": "oauth2", "host": f"https://{place}", "login": "me"}
+        extra = {"token_url": f"https://{place}/token", "verify": False}
+        set_connection("crm", {**fields, "password": "s3cret", "extra": extra})
+        with (
+            open_session("crm") as session,
+            pytest.raises(ConnectionConfigError, match=r"certificate of .* was refused"),
+        ):
+            session.get("/data")
+    assert seen == []
 
 
 def test_a_narrower_scope_is_an_error_only_where_the_task_needs_the_rest(

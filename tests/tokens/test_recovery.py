@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,10 @@ from oauth_taskflow.errors import TokenStoreError
 from oauth_taskflow.oauth.grants import RefreshToken
 from oauth_taskflow.oauth.outcomes import Outcome
 from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.tokens.cipher import TokenCipher
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.record import GrantRecord
-from oauth_taskflow.tokens.recovery import Rescued
+from oauth_taskflow.tokens.recovery import RecoveryFiles, Rescued
 from oauth_taskflow.tokens.store import Edit
 from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.conftest import KEY
@@ -87,6 +89,17 @@ def test_the_file_is_encrypted_and_closed_to_others(store: FailingStore, clock: 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert "rt-1" not in path.read_text()
+
+
+def test_a_link_put_in_the_way_of_the_file_is_not_followed(tmp_path: Path) -> None:
+    files = RecoveryFiles(tmp_path / "recovery", TokenCipher([KEY]))
+    files.folder.mkdir()
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    (files.folder / f"{'k' * 64}.1.{os.getpid()}.draft").symlink_to(victim)
+    with pytest.raises(TokenStoreError, match="cannot be written"):
+        files.save(Rescued("k" * 64, 1, "", Token("at", 0.0), "rt"))
+    assert victim.read_text() == "mine"
 
 
 def test_a_rescued_refresh_token_behind_a_newer_one_becomes_an_alternate(
