@@ -92,6 +92,18 @@ def test_nothing_outside_taskflow_loads_airflow_or_at_parse_time_requests() -> N
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
+def test_no_spans_are_written_and_metrics_in_one_place_only() -> None:
+    writers = {"opentelemetry", "statsd", "stats", "metrics", "observability", "Stats", "Trace"}
+    found = [
+        f"{path.name}: {ast.unparse(node)}"
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        and writers & set(ast.unparse(node).replace(".", " ").replace(",", " ").split())
+    ]
+    assert found == ["refresh_count.py: from airflow.sdk.observability import stats"]
+
+
 def test_importing_the_package_or_checking_specs_loads_no_http_library() -> None:
     script = (
         "import sys, oauth_taskflow, oauth_taskflow.specs.check\n"

@@ -168,7 +168,8 @@ class Turn:
                 spent=isinstance(outcome, OutcomeUnknown),
             )
         )
-        if self.record.lease.fence != self.lease.fence or self.record.lineage != lineage:
+        moved = not edits.same(self.record.lineage, lineage)
+        if self.record.lease.fence != self.lease.fence or moved:
             raise LeaseLost
         self.outcome = type(error).__name__
         self.told(Step.FAILED, self.outcome)

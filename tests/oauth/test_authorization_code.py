@@ -114,6 +114,10 @@ def test_a_right_answer_becomes_the_grant_with_the_same_redirect_uri() -> None:
         ({"iss": "https://evil.example"}, "another authorization server, 'https://evil.example'"),
         ({"code": None}, "neither a code nor an error"),
         ({"code": None, "error": "access_denied"}, "refused (access_denied)"),
+        (
+            {"code": None, "error": "invalid_request", "error_description": "PKCE is unknown"},
+            "refused (invalid_request): PKCE is unknown",
+        ),
     ],
 )
 def test_a_wrong_answer_ends_the_attempt(changed: dict[str, str | None], reason: str) -> None:

@@ -75,6 +75,12 @@ def test_rfc_6749_section_5_1_example() -> None:
     assert found.token.extras["example_parameter"] == "example_value"
 
 
+def test_rfc_8693_section_2_3_answer_keeps_the_issued_token_type() -> None:
+    kind = "urn:ietf:params:oauth:token-type:jwt"
+    token = granted({"issued_token_type": kind, "token_type": "Bearer"}).token
+    assert token.extras == {"issued_token_type": kind}
+
+
 @pytest.mark.parametrize("kind", ["Bearer", "bearer", "BEARER", "BearerToken", "", None])
 def test_bearer_tokens_in_every_spelling(kind: str | None) -> None:
     assert granted({"token_type": kind}).token.token_type == "Bearer"

@@ -142,6 +142,12 @@ def test_a_start_date_and_intervals_give_the_first_window() -> None:
     assert found(endpoint, "schedule: '@daily'") == ["incremental-without-start"]
 
 
+@pytest.mark.parametrize("name", ["env", "environ", "os", "var", "conn", "macros", "dag_run"])
+def test_a_template_sees_neither_environment_nor_variables_nor_connections(name: str) -> None:
+    endpoint = f"{{request: {{params: {{x: '{{{{ {name}.SECRET }}}}'}}}}}}"
+    assert found(endpoint) == ["undefined-template-name"]
+
+
 def test_a_param_taken_by_a_computed_name_counts_as_used() -> None:
     endpoint = "{request: {params: {x: '{{ params[params.which] }}'}}}"
     assert found(endpoint, "params: {which: region, region: eu}") == []

@@ -8,9 +8,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import event as sql
 
-from oauth_taskflow.errors import (
-    LeaseTimeout,
-)
+from oauth_taskflow.errors import InvalidGrant, LeaseTimeout
 from oauth_taskflow.oauth.outcomes import Granted
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens import edits
@@ -20,6 +18,7 @@ from oauth_taskflow.tokens.steps import Event, Step
 from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.endpoints import (
     grants,
+    invalid_grant,
     scripted,
 )
 from tests.tokens.grant import manager, rotate_elsewhere, stored
@@ -223,6 +222,18 @@ def test_each_refresh_leaves_one_audit_line_without_secrets(
         "outcome=Granted duration=0.000s in_doubt=False"
     ]
     assert "secret" not in caplog.text
+
+
+def test_a_failed_refresh_names_the_kind_of_error_in_its_audit_line(
+    store: ClockedStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "oauth_taskflow")
+    under_test = manager(store, scripted(invalid_grant()))
+    with pytest.raises(InvalidGrant):
+        under_test.token()
+    (line,) = [line for line in caplog.messages if line.startswith("refresh grant=")]
+    assert "version=1 fence=1 outcome=InvalidGrant duration=" in line
+    assert "seed-token" not in caplog.text
 
 
 def _with_seed(record: GrantRecord, mark: str) -> GrantRecord:
