@@ -215,7 +215,12 @@ def _bearer(fields: Fields) -> BearerSettings | BrokeredSettings:
     obtained_at = float(fields.values["obtained_at"])
     answered_at = float(fields.values.get("answered_at", obtained_at))
     return BrokeredSettings(
-        token, obtained_at, answered_at, fields.values.get("expires_at"), header
+        token,
+        obtained_at,
+        answered_at,
+        fields.values.get("expires_at"),
+        header,
+        fields.values.get("leeway", 60.0),
     )
 
 

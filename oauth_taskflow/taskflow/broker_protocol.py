@@ -76,11 +76,20 @@ def token_answer(settings: ConnectionSettings, token: Token, now: float) -> dict
         "verify": settings.verify,
         "cert": settings.cert,
         "proxies": dict(settings.proxies),
+        "leeway": getattr(settings.auth, "leeway", None),
+        **_rate_limit(settings),
         **settings.http_options,
     }
     kept = {name: value for name, value in extra.items() if value not in (None, [], {})}
     host = located_by(settings, token).base_url
     return {"host": host, "password": token.access_token, "extra": json.dumps(kept)}
+
+
+def _rate_limit(settings: ConnectionSettings) -> dict[str, str]:
+    limit = settings.rate_limit
+    if limit is None:
+        return {}
+    return {"rate_limit_header": limit.reset_header, "rate_limit_reset": limit.reset}
 
 
 def failure_answer(error: OAuthTaskflowError) -> dict[str, Any]:

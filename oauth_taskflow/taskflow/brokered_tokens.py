@@ -10,7 +10,6 @@ from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.token import Token, TokenSource
 
-_LEEWAY = 60.0
 _log = logging.getLogger(__name__)
 Ask = Callable[[str | None], Token]
 """Asks the broker for a token, other than the refused one if that is given; its instants are on our clock."""
@@ -22,8 +21,17 @@ class BrokeredTokens(TokenSource):
     The broker keeps one refresh for everybody, so that nothing is coordinated here but the threads of this process.
     """
 
-    def __init__(self, conn_id: str, first: Token, ask: Ask, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        conn_id: str,
+        first: Token,
+        ask: Ask,
+        clock: Clock = SYSTEM_CLOCK,
+        *,
+        leeway: float = 60.0,
+    ) -> None:
         self._conn_id = conn_id
+        self._leeway = leeway
         self._ask = ask
         self._clock = clock
         self._lock = threading.Lock()
@@ -83,7 +91,6 @@ class BrokeredTokens(TokenSource):
             pause = min(max(expires_at - now, 0.0) / 10, 1.0)
             self._good_until = max(self._good_until, now + pause)
 
-    @staticmethod
-    def _stale_at(token: Token) -> float:
-        stale_at = token.stale_at(_LEEWAY)
+    def _stale_at(self, token: Token) -> float:
+        stale_at = token.stale_at(self._leeway)
         return float("inf") if stale_at is None else stale_at

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from urllib.parse import quote_plus, unquote
 
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.presets.model import Preset
+from oauth_taskflow.presets.model import Preset, RateLimitHeaders
 from oauth_taskflow.redaction import is_sensitive_name
 from oauth_taskflow.taskflow.auth_settings import AUTH_READERS, Fields
 from oauth_taskflow.taskflow.base_url import base_url, split_url
@@ -240,9 +240,23 @@ def _settings(fields: Fields, http_options: Mapping[str, Any]) -> ConnectionSett
         http_options=http_options,
         secrets=_secrets(fields),
         base_url_from=fields.preset.base_url_from,
-        rate_limit=fields.preset.rate_limit,
+        rate_limit=_rate_limit(fields),
         api_responses=fields.preset.api_responses,
     )
+
+
+def _rate_limit(fields: Fields) -> RateLimitHeaders | None:
+    header, reset = (fields.values.get(f"rate_limit_{name}") for name in ("header", "reset"))
+    if not header and not reset:
+        return None
+    if not header or not reset:
+        missing = "reset" if header else "header"
+        raise fields.error(
+            "The other half of the rate limit is missing",
+            f"rate_limit_{missing}",
+            "Write rate_limit_header and rate_limit_reset, as in X-RateLimit-Reset and epoch.",
+        )
+    return RateLimitHeaders(reset_header=header, reset=reset)
 
 
 def _secrets(fields: Fields) -> tuple[str, ...]:

@@ -197,7 +197,7 @@ FIELDS: tuple[ConnectionField, ...] = (
         "number",
         "Leeway",
         "Seconds before expiry at which the next token is fetched; default 60, never more than a tenth of its life.",
-        _OAUTH2 | _SESSION,
+        _TOKENS,
     ),
     ConnectionField(
         "dpop",
@@ -307,6 +307,19 @@ FIELDS: tuple[ConnectionField, ...] = (
         "mapping",
         "API headers",
         'Headers of every API request, as JSON: {"X-Tenant": "acme"}.',
+    ),
+    ConnectionField(
+        "rate_limit_header",
+        "text",
+        "Rate-limit header",
+        "API header that dates the end of a rate limit, for answers without Retry-After.",
+    ),
+    ConnectionField(
+        "rate_limit_reset",
+        "choice",
+        "Rate-limit form",
+        "How it does: epoch (seconds), epoch_ms, iso, or seconds (that are left).",
+        choices=("epoch", "epoch_ms", "seconds", "iso"),
     ),
     ConnectionField(
         "allowed_origins",

@@ -83,8 +83,16 @@ def _offered(preset: Preset) -> dict[str, Any]:
         "token_header": preset.token_header,
         "api_headers": preset.api_headers,
         "authorize_params": preset.params.authorize,
+        **_rate_limit(preset),
         "leeway": _LATE_LEEWAY if preset.refresh.kills_access_token else None,
     }
+
+
+def _rate_limit(preset: Preset) -> dict[str, str]:
+    limit = preset.rate_limit
+    if limit is None:
+        return {}
+    return {"rate_limit_header": limit.reset_header, "rate_limit_reset": limit.reset}
 
 
 def _only_grant(preset: Preset) -> str:

@@ -131,7 +131,7 @@ def _brokered_source(conn_id: str, auth: BrokeredSettings) -> BrokeredTokens:
             )
         return _token_of(answer)
 
-    return BrokeredTokens(conn_id, _token_of(auth), ask)
+    return BrokeredTokens(conn_id, _token_of(auth), ask, leeway=auth.leeway)
 
 
 def _token_of(auth: BrokeredSettings) -> Token:

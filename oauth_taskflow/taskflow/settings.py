@@ -66,13 +66,17 @@ class BearerSettings(KeptInProcess):
 
 @dataclass(frozen=True)
 class BrokeredSettings(KeptInProcess):
-    """A short-lived token that the broker handed out; the instants are seconds on the broker's clock."""
+    """A short-lived token that the broker handed out; the instants are seconds on the broker's clock.
+
+    ``leeway`` is how long before expiry (seconds) the next one is to be had.
+    """
 
     token: str = field(repr=False)
     obtained_at: float
     answered_at: float
     expires_at: float | None = None
     token_header: TokenHeader = TokenHeader()
+    leeway: float = 60.0
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.errors import (
     ConnectionConfigError,
     InvalidClient,
@@ -18,8 +19,10 @@ from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.taskflow import broker, broker_client
 from oauth_taskflow.taskflow.broker_protocol import failure_answer, question
 from oauth_taskflow.taskflow.brokered_tokens import BrokeredTokens
+from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.secrets_backend import OAuthBroker
-from oauth_taskflow.taskflow.sessions import open_session
+from oauth_taskflow.taskflow.sessions import _brokered_source, open_session, retry_policy
+from oauth_taskflow.taskflow.settings import BrokeredSettings, ConnectionSettings
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.test_secrets_backend import as_airflow_makes_it
 from tests.taskflow.test_write_back import StoredConnection
@@ -179,6 +182,42 @@ def test_a_session_in_a_task_asks_the_broker_and_says_which_token_was_refused(
     first = used[0].removeprefix("Bearer ")
     assert supervisor.asked == ["crm", question("crm", first)]
     assert oauth_server.counters.refreshes == 2
+
+
+@pytest.mark.usefixtures("supervisor")
+def test_a_task_waits_for_a_rate_limit_as_the_preset_on_the_api_server_dates_it(
+    store: dict[str, StoredConnection], oauth_server: OAuthTestServer
+) -> None:
+    # Reddit says how many seconds are left; read as an instant, that would be long ago.
+    own = {"provider": "reddit", "refresh_token": oauth_server.issue_refresh_token()}
+    store["reddit"] = StoredConnection("reddit", oauth_server.connection(**own))
+    oauth_server.fault("/countries", status=429, headers={"X-RateLimit-Reset": "0.3"})
+    with open_session("reddit") as session:
+        session.get("/countries").raise_for_status()
+    first, second = (r.time for r in oauth_server.requests if r.path == "/countries")
+    assert second - first >= 0.3
+    settings = load_settings("reddit")
+    assert isinstance(settings.auth, BrokeredSettings)
+    assert retry_policy(settings) == RetryPolicy(reset="seconds", reset_header="X-Ratelimit-Reset")
+
+
+@pytest.mark.usefixtures("supervisor")
+def test_a_task_asks_for_the_next_token_as_late_as_the_broker_fetches_it(
+    store: dict[str, StoredConnection], oauth_server: OAuthTestServer
+) -> None:
+    seed = oauth_server.issue_refresh_token()
+    late = oauth_server.connection(refresh_token=seed, leeway=5)
+    store["late"] = StoredConnection("late", late)
+    settings = load_settings("late")
+    source = _brokered(settings)
+    token = source.token()
+    assert token.expires_at is not None
+    assert source._good_until == token.expires_at - 5
+
+
+def _brokered(settings: ConnectionSettings) -> BrokeredTokens:
+    assert isinstance(settings.auth, BrokeredSettings)
+    return _brokered_source(settings.conn_id, settings.auth)
 
 
 @pytest.mark.usefixtures("store", "supervisor")

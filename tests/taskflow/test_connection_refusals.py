@@ -225,6 +225,11 @@ REFUSALS: dict[str, tuple[Connection, str]] = {
         "The value must map names to texts, unless token_body is json in connection 'crm', field 'token_params'. Write "
         "a list or mapping as the text that the server wants.",
     ),
+    "half a rate limit": (
+        connection({"rate_limit_header": "X-Reset"}),
+        "The other half of the rate limit is missing in connection 'crm', field 'rate_limit_reset'. Write "
+        "rate_limit_header and rate_limit_reset, as in X-RateLimit-Reset and epoch.",
+    ),
     "parameters that are none": (
         connection({"token_params": {"a": None}, "token_body": "json"}),
         "The value must map names to texts in connection 'crm', field 'token_params'.",

@@ -57,6 +57,7 @@ def test_a_task_gets_the_access_token_and_neither_client_secret_nor_refresh_toke
         "obtained_at",
         "expires_at",
         "answered_at",
+        "leeway",
         "allowed_origins",
         "timeout",
         "verify",
