@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,32 @@ def test_imports_point_downwards() -> None:
     # The lazy exports of the package itself name every layer.
     checked = [path for path in modules() if path != PACKAGE / "__init__.py"]
     assert [problem for path in checked for problem in foreign_imports(path)] == []
+
+
+def for_types_only(tree: ast.Module) -> set[ast.AST]:
+    """What stands below ``if TYPE_CHECKING``: no import when the program runs."""
+    tests = [node for node in ast.walk(tree) if isinstance(node, ast.If)]
+    kept = [
+        part for node in tests if ast.unparse(node.test) == "TYPE_CHECKING" for part in node.body
+    ]
+    return {below for part in kept for below in ast.walk(part)}
+
+
+def names_imported_by(path: Path) -> Iterator[str]:
+    """Every module that ``path`` may import when it runs, and every name that may be one."""
+    tree = ast.parse(path.read_text())
+    for node in set(ast.walk(tree)) - for_types_only(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+            yield node.module or ""
+
+
+def test_no_modules_import_each_other_in_a_circle_late_imports_counted() -> None:
+    names = {path: ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in modules()}
+    imported = {names[path]: set(names_imported_by(path)) & {*names.values()} for path in names}
+    TopologicalSorter(imported).prepare()  # names the circle in its error
 
 
 def test_nothing_outside_taskflow_loads_airflow_or_at_parse_time_requests() -> None:

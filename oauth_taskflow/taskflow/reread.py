@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from typing import TypeAlias
 
 from oauth_taskflow.errors import InvalidClient
 from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.masking import mask
 from oauth_taskflow.taskflow.settings import ConnectionSettings, OAuth2Settings
-from oauth_taskflow.taskflow.token_sources import oauth2_source
+
+OpenSource: TypeAlias = Callable[[ConnectionSettings, OAuth2Settings], TokenSource]
 
 
 class RereadConnection(TokenSource):
-    """The tokens of ``settings``; a refused client is looked up once more in the connection. Safe for threads.
+    """The tokens of ``settings``, which ``open_source`` makes; a refused client is looked up once more in the connection. Safe for threads.
 
     The refusal of an unchanged connection stands: asking again would only lock the client out.
     """
 
-    def __init__(self, settings: ConnectionSettings, auth: OAuth2Settings) -> None:
+    def __init__(
+        self, settings: ConnectionSettings, auth: OAuth2Settings, open_source: OpenSource
+    ) -> None:
         self._settings = settings
+        self._open_source = open_source
         self._lock = threading.Lock()
-        self.source: TokenSource = oauth2_source(settings, auth)
+        self.source = open_source(settings, auth)
 
     def token(self) -> Token:
         """A usable token; see ``TokenSource.token``."""
@@ -48,5 +54,5 @@ class RereadConnection(TokenSource):
             if now.auth == self._settings.auth or not isinstance(now.auth, OAuth2Settings):
                 raise refusal
             mask(now.secrets)
-            self._settings, self.source = now, oauth2_source(now, now.auth)
+            self._settings, self.source = now, self._open_source(now, now.auth)
             return self.source

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from requests.auth import AuthBase
 
 from oauth_taskflow.api.auth import ApiKeyAuth, BasicAuth, NoAuth, OAuth2Auth
@@ -96,7 +98,8 @@ def token_source(settings: ConnectionSettings, *, brokered: bool = False) -> Tok
     if isinstance(auth, OAuth2Settings):
         if brokered:  # it reads the connection anew for every question
             return MaskedTokens(oauth2_source(settings, auth, brokered=True))
-        return MaskedTokens(RereadConnection(settings, auth))
+        open_source = partial(oauth2_source, open_session=open_session)
+        return MaskedTokens(RereadConnection(settings, auth, open_source))
     if isinstance(auth, BrokeredSettings):
         return MaskedTokens(_brokered_source(settings.conn_id, auth))
     if isinstance(auth, LoginSettings):

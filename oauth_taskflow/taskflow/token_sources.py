@@ -27,11 +27,16 @@ from oauth_taskflow.tokens.steps import Event
 
 
 def oauth2_source(
-    settings: ConnectionSettings, auth: OAuth2Settings, *, brokered: bool = False
+    settings: ConnectionSettings,
+    auth: OAuth2Settings,
+    *,
+    brokered: bool = False,
+    open_session: write_back.OpenSession | None = None,
 ) -> TokenManager:
     """The token manager of a grant, one per grant and process.
 
-    The broker (``brokered``) may keep a rotating grant in a file: tasks elsewhere ask it and never open the file.
+    The broker (``brokered``) may keep a rotating grant in a file: tasks elsewhere ask it and never open the file. With
+    ``open_session`` a task writes rotated refresh tokens back.
 
     Raises:
         ConnectionConfigError: a rotating grant would be kept in a file that other machines do not see.
@@ -42,7 +47,7 @@ def oauth2_source(
     if auth.grant_type == "refresh_token" and rotates and not brokered:
         refuse_local_rotation(settings.conn_id, url)
     store = open_store(url, fernet_keys())
-    write_back.want(settings.conn_id, store if auth.write_back else None)
+    write_back.want(settings.conn_id, store if auth.write_back else None, open_session)
     return manager_for(
         store,
         token_endpoint(settings, auth),

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import quote
 
 from oauth_taskflow.errors import ConnectionConfigError, OAuthTaskflowError
@@ -22,29 +23,37 @@ from oauth_taskflow.tokens.store import TokenStore
 
 _KEY = "refresh_token"
 _log = logging.getLogger(__name__)
-_wanted: dict[str, TokenStore] = {}
+# ``open_session`` of the sessions, which stand above the tokens and so hand it down.
+OpenSession: TypeAlias = Callable[[str], Any]
+_wanted: dict[str, tuple[TokenStore, OpenSession | None]] = {}
 
 
-def want(conn_id: str, store: TokenStore | None) -> None:
-    """Copy refresh tokens of ``conn_id`` out of ``store`` from now on; None ends that."""
+def want(conn_id: str, store: TokenStore | None, open_session: OpenSession | None) -> None:
+    """Copy refresh tokens of ``conn_id`` out of ``store`` from now on; without a store no longer.
+
+    A task needs ``open_session`` for Airflow's REST API.
+    """
     if store is None:
         _wanted.pop(conn_id, None)
     else:
-        _wanted[conn_id] = store
+        _wanted[conn_id] = store, open_session
 
 
 def observe(event: Event) -> None:
     """Write the refresh token back that was just stored; an observer of token managers. Never raises ours."""
-    store = _wanted.get(event.conn_id)
-    if store is None or event.step is not Step.PERSISTED:
+    wanted = _wanted.get(event.conn_id)
+    if wanted is None or event.step is not Step.PERSISTED:
         return
+    store, open_session = wanted
     try:
-        write_back(event.conn_id, store, event.grant_key)
+        write_back(event.conn_id, store, event.grant_key, open_session)
     except OAuthTaskflowError as failure:
         _log.warning("the refresh token was not written back: %s", failure)
 
 
-def write_back(conn_id: str, store: TokenStore, grant_key: str) -> None:
+def write_back(
+    conn_id: str, store: TokenStore, grant_key: str, open_session: OpenSession | None = None
+) -> None:
     """Put the stored refresh token into the connection, unless somebody put another one there.
 
     Raises:
@@ -60,7 +69,7 @@ def write_back(conn_id: str, store: TokenStore, grant_key: str) -> None:
     record = store.change(record, lambda current: edits.known(current, mark))
     copy = _Copy(conn_id, record, store)
     if in_task():
-        _through_rest_api(copy)
+        _through_rest_api(copy, open_session)
     else:
         _into_database(copy)
 
@@ -108,11 +117,11 @@ def _into_database(copy: _Copy) -> None:
             row.set_extra(json.dumps({**extra, _KEY: copy.record.refresh_token}))
 
 
-def _through_rest_api(copy: _Copy) -> None:
+def _through_rest_api(copy: _Copy, open_session: OpenSession | None) -> None:
     # What the REST API shows is redacted; only the task's own look-up tells whose refresh token is there.
     if not copy.replaces(_extra_of(find_connection(copy.conn_id)).get(_KEY)):
         return
-    with _airflow_session(copy.conn_id) as session:
+    with _airflow_session(copy.conn_id, open_session) as session:
         path = f"/api/v2/connections/{quote(copy.conn_id, safe='')}"
         answer = session.get(path)
         answer.raise_for_status()
@@ -127,15 +136,14 @@ def _through_rest_api(copy: _Copy) -> None:
         session.patch(path, params={"update_mask": "extra"}, json=body).raise_for_status()
 
 
-def _airflow_session(conn_id: str) -> Any:
+def _airflow_session(conn_id: str, open_session: OpenSession | None) -> Any:
     """A session for Airflow's own REST API; one quick try, because a token is being waited for."""
     from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - run time only
 
     from oauth_taskflow.api.retry import RetryPolicy  # noqa: PLC0415 - rarely needed
-    from oauth_taskflow.taskflow.sessions import open_session  # noqa: PLC0415 - it imports this module
 
     through = (conf.get("oauth_taskflow", "write_back_conn_id", fallback="") or "").strip()
-    if not through:
+    if open_session is None or not through:
         raise ConnectionConfigError(
             "A task cannot write connections by itself",
             conn_id=conn_id,

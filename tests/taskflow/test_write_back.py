@@ -146,13 +146,13 @@ def test_a_task_needs_a_connection_to_the_rest_api(
 ) -> None:
     assert stored.conn_id == "copied"
     with pytest.raises(ConnectionConfigError) as caught:
-        write_back._airflow_session("crm")
+        write_back._airflow_session("crm", open_session)
     assert str(caught.value) == (
         "A task cannot write connections by itself in connection 'crm', field 'write_back'. Set [oauth_taskflow] "
         "write_back_conn_id to a connection to Airflow's REST API, or use broker mode."
     )
     monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__WRITE_BACK_CONN_ID", "copied")
-    with write_back._airflow_session("crm") as session:
+    with write_back._airflow_session("crm", open_session) as session:
         assert (session.conn_id, session.retry.attempts) == ("copied", 1)
 
 
