@@ -14,8 +14,11 @@ from airflow.sdk.exceptions import AirflowFailException
 from oauth_taskflow.errors import (
     ApiRequestFailed,
     ConnectionConfigError,
+    ConsentRequired,
     DestinationError,
+    InvalidClient,
     InvalidGrant,
+    InvalidTokenResponse,
     LeaseTimeout,
     TokenEndpointUnavailable,
     TokenStoreError,
@@ -52,6 +55,9 @@ PERMANENT = [
     ConnectionConfigError("Unknown field", conn_id="crm"),
     ApiRequestFailed("Not found", where="at x", status=404),
     TokenUndecryptable("No key opens it"),
+    InvalidTokenResponse("A web page came"),
+    InvalidClient(error="invalid_client", status=401, where="at x"),
+    ConsentRequired(error="login_required", status=400, where="at x"),
     caused(DEAD),
 ]
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,6 +86,20 @@ def test_whatever_makes_a_token_different_makes_the_grant_key_different(
     assert GrantIdentity.of(endpoint(), ClientCredentials(options)).key != plain.key
     assert GrantIdentity.of(endpoint(), ClientCredentials(), "subject").key != plain.key
     assert GrantIdentity.of(endpoint(), RefreshToken("rt")).key != plain.key
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"conn_id": "erp"},
+        {"url": "https://other.example.com/token"},
+        {"client": Client("you", "s")},
+    ],
+)
+def test_connection_server_and_client_are_parts_of_the_grant_key(changed: dict[str, Any]) -> None:
+    other = replace(endpoint(), **changed)
+    plain = GrantIdentity.of(endpoint(), ClientCredentials())
+    assert GrantIdentity.of(other, ClientCredentials()).key != plain.key
 
 
 def test_the_order_of_scopes_and_the_secrets_do_not_matter_for_the_grant_key() -> None:
