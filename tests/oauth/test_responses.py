@@ -161,6 +161,7 @@ def test_the_servers_clock_is_compared_with_ours() -> None:
         (200, {"error": "bad_refresh_token"}, InvalidGrant),
         (200, {"ok": False, "error": "invalid_refresh_token"}, InvalidGrant),
         (400, {"status": "BAD_REFRESH_TOKEN", "message": "x"}, InvalidGrant),
+        (400, {"error": "invalid_client"}, InvalidClient),
         (401, {"error": "invalid_client"}, InvalidClient),
         (401, b"", InvalidClient),
         (200, {"error": "incorrect_client_credentials"}, InvalidClient),
@@ -320,6 +321,12 @@ def test_a_server_failure_is_worded_whole() -> None:
             "text/html",
             True,
             "text/html: a web page: Down for <maintenance",
+        ),
+        (
+            b"<html>" + b"word " * 40,
+            "text/html",
+            True,
+            f"text/html: {('a web page: ' + 'word ' * 40)[:80].strip()}",
         ),
     ],
 )
