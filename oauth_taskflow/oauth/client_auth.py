@@ -20,11 +20,15 @@ JWT_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 @dataclass(frozen=True)
 class Client(KeptInProcess):
-    """The registered client: its id and, for confidential clients, its secret or what signs its assertions."""
+    """The registered client: its id and, for confidential clients, its secret or what signs its assertions.
+
+    With ``asserts_scope`` the scope travels as a claim of the signed assertion and not in the form.
+    """
 
     client_id: str
     client_secret: str = field(default="", repr=False)
     signer: Signer | None = None
+    asserts_scope: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,11 @@ class TokenForm(KeptInProcess):
         names = {name for name, _ in added}
         kept = tuple(pair for pair in self.params if pair[0] not in names)
         return replace(self, params=kept + added)
+
+    def without(self, name: str) -> tuple[TokenForm, str]:
+        """This form without the parameter ``name``, and what that was; empty if it was not there."""
+        value = dict(self.params).get(name, "")
+        return replace(self, params=tuple(pair for pair in self.params if pair[0] != name)), value
 
     def with_header(self, name: str, value: str) -> TokenForm:
         """This form with one more header."""
@@ -82,7 +91,11 @@ def client_assertion(client: Client, form: TokenForm) -> TokenForm:
     """
     if client.signer is None:
         raise ValueError("no key to sign a client assertion with")
-    assertion = client.signer.assertion(client.client_id, client.client_id, {})
+    claims = {}
+    if client.asserts_scope:
+        form, scope = form.without("scope")
+        claims = {"scope": scope.split()} if scope else {}
+    assertion = client.signer.assertion(client.client_id, client.client_id, claims)
     return form.with_params(
         ("client_id", client.client_id),
         ("client_assertion_type", JWT_ASSERTION),

@@ -44,6 +44,10 @@ class RequestForm(_Form, frozen=True, kw_only=True):
             "Where refresh tokens are traded, when not at token_url.", "https://id.example/refresh"
         ),
     ] = None
+    scope_in_assertion: Annotated[
+        bool,
+        _doc("Whether the scope is a claim of the client's signed JWT, and not in the form.", True),
+    ] = False
 
     def url(self, token_url: str, grant_type: str) -> str:
         """The address for a grant of that type."""

@@ -74,6 +74,8 @@ def _request(preset: Preset) -> str:
 
 def _scopes(preset: Preset) -> str:
     told = [] if preset.scope_separator == " " else ["separated by commas"]
+    if preset.request.scope_in_assertion:
+        told.append("a claim of the JWT where the client signs one")
     if preset.default_scopes:
         told.append(f"by default {' '.join(preset.default_scopes)}")
     if preset.offline_scopes:

@@ -84,7 +84,8 @@ def token_endpoint(settings: ConnectionSettings, auth: OAuth2Settings) -> TokenE
     transport = TransportOptions(
         verify=settings.verify or True, cert=settings.cert, proxies=settings.proxies
     )
-    client = Client(auth.client_id, auth.client_secret, auth.signer)
+    in_assertion = auth.preset.request.scope_in_assertion
+    client = Client(auth.client_id, auth.client_secret, auth.signer, in_assertion)
     if not auth.token_url:
         return DiscoveredEndpoint(
             url=auth.issuer,

@@ -93,6 +93,20 @@ def test_a_client_assertion_is_about_the_client_and_made_anew(name: str) -> None
     assert one["client_assertion"] != two["client_assertion"]
 
 
+def test_a_scope_is_claimed_in_the_assertion_or_sent_but_not_both() -> None:
+    signer = Signer(shared_key("k" * 32), "https://id.example.com/token")
+    form = FORM.with_params(("scope", "one two"))
+
+    def told(client: Client, form: TokenForm) -> tuple[object, object]:
+        sent = dict(client_assertion(client, form).params)
+        claims = jwt.decode(sent["client_assertion"], OctKey.import_key("k" * 32)).claims
+        return claims.get("scope"), sent.get("scope")
+
+    assert told(Client("me", signer=signer), form) == (None, "one two")
+    assert told(Client("me", signer=signer, asserts_scope=True), form) == (["one", "two"], None)
+    assert told(Client("me", signer=signer, asserts_scope=True), FORM) == (None, None)
+
+
 def test_a_client_assertion_needs_a_key() -> None:
     with pytest.raises(ValueError, match="no key"):
         client_assertion(Client("me"), FORM)

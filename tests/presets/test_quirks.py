@@ -40,6 +40,8 @@ QUIRKS: list[tuple[str, str, Any]] = [
     ("microsoft-entra", "default_scopes", ("{api_uri}/.default",)),
     ("microsoft-entra", "refresh.rotation", "rotate"),
     ("netsuite", "client_auth", ("client_secret_basic", "private_key_jwt")),
+    ("netsuite", "request.scope_in_assertion", True),
+    ("netsuite", "scope_separator", " "),
     ("notion", "body", "json"),
     ("okta", "refresh.grace_s", 30),
     ("pipedrive", "base_url_from.path", "api_domain"),

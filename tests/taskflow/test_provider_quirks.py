@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from joserfc import jwt
+from joserfc.jwk import ECKey
 
 from oauth_taskflow.errors import (
     ConnectionConfigError,
@@ -23,6 +26,7 @@ from oauth_taskflow.taskflow.located import located_by
 from oauth_taskflow.taskflow.settings import ConnectionSettings, OAuth2Settings
 from oauth_taskflow.taskflow.token_sources import grant, token_endpoint
 from oauth_taskflow.testing import Fault, LoggedRequest, OAuthTestServer
+from tests.oauth.keys import pem_of, public_pem_of
 from tests.taskflow.connections import kind
 
 REFRESH = {"refresh_token": "rt-0"}
@@ -258,3 +262,18 @@ def test_wrike_names_the_host_of_its_api_without_a_scheme(server: OAuthTestServe
     silent = exchange(server, "wrike", {"access_token": "at"}, REFRESH, host="")
     with pytest.raises(ConnectionConfigError, match="names no API address"):
         located_by(silent.settings, silent.token)
+
+
+def test_netsuite_wants_the_scope_inside_the_clients_jwt(server: OAuthTestServer) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    own = {"account": "1234567-sb1", "private_key": pem_of(key), "key_id": "certificate-1"}
+    answer = {"access_token": "at", "expires_in": "3600", "token_type": "bearer"}
+    scope = {"scope": "restlets rest_webservices"}
+    form = dict(exchange(server, "netsuite", answer, own | scope, password=None).request.form)
+    signed = jwt.decode(form["client_assertion"], ECKey.import_key(public_pem_of(key)))
+    assert signed.claims["scope"] == ["restlets", "rest_webservices"]
+    assert (signed.header["alg"], signed.header["kid"]) == ("ES256", "certificate-1")
+    assert "scope" not in form
+    assert "scope" in dict(
+        exchange(server, "netsuite", answer, {**scope, "account": "1"}).request.form
+    )
