@@ -45,19 +45,23 @@ _CONNECTION = Arg(("conn_id",), help="id of the connection")
 _ONE_OR_ALL = Arg(
     ("conn_id",), nargs="?", help="id of the connection; without it, all stored grants"
 )
+
+
+def _switch(name: str, help_text: str) -> Arg:
+    return Arg((name,), action="store_true", help=help_text)
+
+
 _LOGIN_ARGUMENTS = (
     _CONNECTION,
-    Arg(
-        ("--device",),
-        action="store_true",
-        help="show a code to type in on any device (RFC 8628) instead of opening a browser here",
+    _switch(
+        "--device",
+        "show a code to type in on any device (RFC 8628) instead of opening a browser here",
     ),
-    Arg(
-        ("--paste",),
-        action="store_true",
-        help="for machines without a browser: open the address elsewhere and paste the one it ends at",
+    _switch(
+        "--paste",
+        "for machines without a browser: open the address elsewhere and paste the one it ends at",
     ),
-    Arg(("--no-browser",), action="store_true", help="print the address only"),
+    _switch("--no-browser", "print the address only"),
     Arg(
         ("--port",),
         type=int,
@@ -70,19 +74,23 @@ _LOGIN_ARGUMENTS = (
         default=300.0,
         help="seconds to wait for the person; default 300",
     ),
-    Arg(
-        ("--revoke-old",),
-        action="store_true",
-        help="afterwards end the grant that this one replaces at the authorization server",
+    _switch(
+        "--revoke-old",
+        "afterwards end the grant that this one replaces at the authorization server",
     ),
-    Arg(
-        ("--write-back",),
-        action="store_true",
-        help="put the refresh token into the Airflow connection too (metadata database only)",
+    _switch(
+        "--write-back",
+        "put the refresh token into the Airflow connection too (metadata database only)",
     ),
     ARG_OUTPUT,
 )
-_GRANTS = "oauth_taskflow.taskflow.grant_commands"
+
+
+def _grant_command(name: str, help_text: str, which: Arg = _CONNECTION) -> ActionCommand:
+    """A command of ``grant_commands``, whose function has its name."""
+    func = lazy_load_command(f"oauth_taskflow.taskflow.grant_commands.{name}")
+    return ActionCommand(name=name, help=help_text, func=func, args=(which, ARG_OUTPUT))
+
 
 _GRANT_COMMANDS = (
     ActionCommand(
@@ -95,30 +103,12 @@ _GRANT_COMMANDS = (
         func=lazy_load_command("oauth_taskflow.taskflow.login_command.login"),
         args=_LOGIN_ARGUMENTS,
     ),
-    ActionCommand(
-        name="status",
-        help="Show stored grants: state, expiry, last refresh; never a secret",
-        func=lazy_load_command(f"{_GRANTS}.status"),
-        args=(_ONE_OR_ALL, ARG_OUTPUT),
+    _grant_command(
+        "status", "Show stored grants: state, expiry, last refresh; never a secret", _ONE_OR_ALL
     ),
-    ActionCommand(
-        name="refresh",
-        help="Fetch a connection's next token now",
-        func=lazy_load_command(f"{_GRANTS}.refresh"),
-        args=(_CONNECTION, ARG_OUTPUT),
-    ),
-    ActionCommand(
-        name="revoke",
-        help="End a connection's grant at the authorization server and here",
-        func=lazy_load_command(f"{_GRANTS}.revoke"),
-        args=(_CONNECTION, ARG_OUTPUT),
-    ),
-    ActionCommand(
-        name="forget",
-        help="Delete a connection's stored tokens here only",
-        func=lazy_load_command(f"{_GRANTS}.forget"),
-        args=(_CONNECTION, ARG_OUTPUT),
-    ),
+    _grant_command("refresh", "Fetch a connection's next token now"),
+    _grant_command("revoke", "End a connection's grant at the authorization server and here"),
+    _grant_command("forget", "Delete a connection's stored tokens here only"),
 )
 
 
