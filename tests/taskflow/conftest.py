@@ -10,15 +10,18 @@ import shutil
 import sys
 import tempfile
 import warnings
+import webbrowser
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
 
 from oauth_taskflow.taskflow import masking
 
 if TYPE_CHECKING:
+    from oauth_taskflow.testing import OAuthTestServer
     from tests.taskflow.dag_runs import FinishedRun
 
 if "airflow" in sys.modules:
@@ -93,3 +96,45 @@ def set_connection(monkeypatch: pytest.MonkeyPatch) -> SetConnection:
         return conn_id
 
     return set_connection
+
+
+Connect = Callable[..., str]
+
+
+@pytest.fixture
+def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token store of this test alone, and no desktop."""
+    monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE", f"sqlite:///{tmp_path}/tokens.db")
+    for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def connect(oauth_server: OAuthTestServer, set_connection: SetConnection) -> Connect:
+    """``connect(par_url=...)`` makes the connection ``crm`` for a person to authorize."""
+
+    def connect(**overrides: Any) -> str:
+        place = oauth_server.base_url
+        known = {
+            "grant_type": "authorization_code",
+            "authorize_url": f"{place}/oauth/authorize",
+            "device_url": f"{place}/oauth/device",
+        }
+        return set_connection("crm", oauth_server.connection(**{**known, **overrides}))
+
+    return connect
+
+
+@pytest.fixture
+def browser(own_store: None, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A browser that follows redirects; the addresses that it was sent to. (Python asks for one once per process.)"""
+    monkeypatch.setenv("BROWSER", "any")
+    opened: list[str] = []
+
+    def visit(url: str) -> bool:
+        opened.append(url)
+        requests.get(url, timeout=5)
+        return True
+
+    monkeypatch.setattr(webbrowser, "open", visit)
+    return opened

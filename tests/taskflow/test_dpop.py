@@ -18,10 +18,9 @@ from oauth_taskflow.taskflow.login_command import login
 from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.taskflow.settings import OAuth2Settings
 from oauth_taskflow.testing import OAuthTestServer
+from tests.taskflow.conftest import Connect
 from tests.taskflow.connections import connection, kind
-from tests.taskflow.login_runs import Connect, arguments, browser, connect, own_store
-
-__all__ = ["browser", "connect", "own_store"]  # fixtures
+from tests.taskflow.login_runs import arguments
 
 pytestmark = pytest.mark.usefixtures("own_store")
 

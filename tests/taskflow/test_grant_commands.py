@@ -7,7 +7,6 @@ from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,11 +26,7 @@ from oauth_taskflow.tokens.record import GrantRecord, GrantState, Reading
 from tests.taskflow.conftest import SetConnection
 
 Shown = Callable[..., list[dict[str, Any]]]
-
-
-@pytest.fixture(autouse=True)
-def _own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE", f"sqlite:///{tmp_path}/tokens.db")
+pytestmark = pytest.mark.usefixtures("own_store")
 
 
 @pytest.fixture

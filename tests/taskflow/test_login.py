@@ -23,18 +23,8 @@ from oauth_taskflow.taskflow import masking
 from oauth_taskflow.taskflow.grant_commands import status
 from oauth_taskflow.taskflow.login_command import login
 from oauth_taskflow.testing import OAuthTestServer
-from tests.taskflow.login_runs import (
-    Connect,
-    arguments,
-    browser,
-    call_api,
-    connect,
-    own_store,
-    refused,
-    shown,
-)
-
-__all__ = ["browser", "connect", "own_store"]  # fixtures
+from tests.taskflow.conftest import Connect
+from tests.taskflow.login_runs import arguments, call_api, refused, shown
 
 pytestmark = pytest.mark.usefixtures("own_store")
 

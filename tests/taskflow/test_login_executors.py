@@ -5,17 +5,8 @@ from __future__ import annotations
 import pytest
 
 from oauth_taskflow.taskflow.login_command import login
-from tests.taskflow.login_runs import (
-    Connect,
-    arguments,
-    browser,
-    connect,
-    own_store,
-    refused,
-    shown,
-)
-
-__all__ = ["browser", "connect", "own_store"]  # fixtures
+from tests.taskflow.conftest import Connect
+from tests.taskflow.login_runs import arguments, refused, shown
 
 _BROKER = "oauth_taskflow.taskflow.secrets_backend.OAuthBroker"
 

@@ -13,18 +13,8 @@ from oauth_taskflow.oauth.discovery import forget_metadata
 from oauth_taskflow.taskflow.grant_commands import revoke
 from oauth_taskflow.taskflow.login_command import login
 from oauth_taskflow.testing import OAuthTestServer
-from tests.taskflow.login_runs import (
-    Connect,
-    arguments,
-    browser,
-    call_api,
-    connect,
-    own_store,
-    refused,
-    shown,
-)
-
-__all__ = ["browser", "connect", "own_store"]  # fixtures
+from tests.taskflow.conftest import Connect
+from tests.taskflow.login_runs import arguments, call_api, refused, shown
 
 pytestmark = pytest.mark.usefixtures("own_store")
 

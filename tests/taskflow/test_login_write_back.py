@@ -10,17 +10,8 @@ import pytest
 from oauth_taskflow.taskflow.connection_source import find_connection
 from oauth_taskflow.taskflow.login_command import login
 from oauth_taskflow.testing import OAuthTestServer
-from tests.taskflow.login_runs import (
-    Connect,
-    arguments,
-    browser,
-    call_api,
-    connect,
-    own_store,
-    refused,
-)
-
-__all__ = ["browser", "connect", "own_store"]  # fixtures
+from tests.taskflow.conftest import Connect
+from tests.taskflow.login_runs import arguments, call_api, refused
 
 
 def test_the_refresh_token_is_written_back_when_asked_for(

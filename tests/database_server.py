@@ -1,0 +1,80 @@
+"""A private database server for the tests: loopback, free port, temporary folder, gone afterwards.
+
+Its programs come from the system. They refuse to run as root, so root hands over to the user that the package brings.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from oauth_taskflow.testing.deployment import free_port
+
+START_SECONDS = 60.0
+
+
+class DatabaseServer:
+    """A folder of its own with a server on it; ``account`` is the system user that root becomes."""
+
+    url: str
+
+    def __init__(self, account: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix=f"oauth_taskflow_{account}_"))
+        self.port = free_port()
+        self._user = pwd.getpwnam(account) if os.geteuid() == 0 else None
+        if self._user is not None:
+            os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
+
+    def start(self) -> None:
+        """Create the database and wait until the server answers."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Stop at once and delete everything."""
+        shutil.rmtree(self.folder)
+
+    def launch(self, *command: str | Path) -> subprocess.Popen[bytes]:
+        """Start a program as the server's user; what it prints is kept in the folder."""
+        with (self.folder / "output").open("ab") as output:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                user=self._user.pw_uid if self._user else None,
+                group=self._user.pw_gid if self._user else None,
+                extra_groups=[] if self._user else None,
+                cwd=self.folder,
+                env={"PATH": os.environ["PATH"], "LC_ALL": "C", "TZ": "UTC"},
+            )
+
+    def run(self, *command: str | Path) -> None:
+        """Run a program to its end."""
+        if self.launch(*command).wait(START_SECONDS) != 0:
+            raise self.failure()
+
+    def failure(self) -> RuntimeError:
+        """An error with the last words of the programs."""
+        return RuntimeError((self.folder / "output").read_text(errors="replace")[-2000:])
+
+
+def running(server: DatabaseServer | None, missing: str) -> Iterator[str]:
+    """The body of a fixture: the URL of ``server`` while it runs; skipped without one, unless this is CI."""
+    if server is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        print(f"skipped: {missing}", file=sys.stderr)
+        pytest.skip(missing)
+    try:
+        server.start()
+        yield server.url
+    finally:
+        server.stop()
