@@ -51,8 +51,13 @@ class RereadConnection(TokenSource):
             if self.source is not source:  # another thread has looked already
                 return self.source
             now = load_settings(self._settings.conn_id)
-            if now.auth == self._settings.auth or not isinstance(now.auth, OAuth2Settings):
+            if _means(now) == _means(self._settings) or not isinstance(now.auth, OAuth2Settings):
                 raise refusal
             mask(now.secrets)
             self._settings, self.source = now, self._open_source(now, now.auth)
             return self.source
+
+
+def _means(settings: ConnectionSettings) -> tuple[object, ...]:
+    """All that a token request shows or travels by."""
+    return settings.auth, settings.cert, settings.verify, settings.proxies

@@ -216,8 +216,11 @@ def test_post_is_tried_again_when_the_server_knows_it_by_its_key(
     assert [asked.headers["Idempotency-Key"] for asked in api.asked] == ["7", "7"]
 
 
-def test_retry_after_is_kept_to(serve: Serve, connect: Connect, clock: FakeClock) -> None:
-    api = serve(in_turn(Reply({}, 429, {"Retry-After": "7"}), {}))
+@pytest.mark.parametrize("status", [429, 503, 403])
+def test_retry_after_is_kept_to(
+    serve: Serve, connect: Connect, clock: FakeClock, status: int
+) -> None:
+    api = serve(in_turn(Reply({}, status, {"Retry-After": "7"}), {}))
     connect(api).get("/x")
     assert clock.slept == [7.0]
 

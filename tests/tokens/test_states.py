@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from oauth_taskflow.errors import (
     InvalidClient,
-    OAuthTaskflowError,
     RefreshResponseLost,
     TokenEndpointUnavailable,
 )
@@ -147,22 +147,45 @@ def test_a_repeatable_grant_that_lost_its_lease_costs_one_request_more(
     assert len(endpoint.sent) == 2
 
 
-def test_a_cool_down_is_seen_under_the_lease_too(store: ClockedStore, clock: FakeClock) -> None:
-    first = manager(store, scripted(down(40)))
-    second = manager(store, scripted())
-
-    def fails_meanwhile() -> None:
-        with pytest.raises(OAuthTaskflowError):
-            first.token()
-
+def just_before_the_lease(store: ClockedStore, happening: Callable[[], None]) -> None:
+    """Let ``happening`` come to pass once, after the next worker has read the record and before it has the lease."""
     acquire = store.acquire
 
     def slower(*args: object, **kwargs: object) -> GrantRecord | None:
-        store.acquire = acquire  # type: ignore[method-assign]  # the second worker loses the race once
-        fails_meanwhile()
+        store.acquire = acquire  # type: ignore[method-assign]  # the others are not held up
+        happening()
         return acquire(*args, **kwargs)  # type: ignore[arg-type]
 
     store.acquire = slower  # type: ignore[method-assign]
+
+
+def test_a_token_that_came_just_before_the_lease_is_used_and_nothing_sent(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    first, endpoint = manager(store, scripted(grants(clock, "at", "rt-1"))), scripted()
+    second = manager(store, endpoint)
+    just_before_the_lease(store, lambda: assert_token(first, "at"))
+    assert_token(second, "at")
+    assert endpoint.sent == []
+    assert stored(store, second).lease.owner is None
+
+
+def assert_token(under_test: TokenManager, access_token: str) -> None:
+    assert under_test.token().access_token == access_token
+
+
+def test_a_cool_down_that_began_just_before_the_lease_holds_and_the_lease_is_given_back(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    first, endpoint = manager(store, scripted(down(40))), scripted()
+    second = manager(store, endpoint)
+
+    def fails() -> None:
+        with pytest.raises(TokenEndpointUnavailable):
+            first.token()
+
+    just_before_the_lease(store, fails)
     with pytest.raises(TokenEndpointUnavailable):
         second.token()
+    assert endpoint.sent == []
     assert stored(store, second).lease.owner is None
