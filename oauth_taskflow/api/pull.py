@@ -129,28 +129,52 @@ class _Puller:
 
     def several_at_once(self, paginator: IndexedPaginator) -> Generator[Page, None, None]:
         """Pages in order, the next ``prefetch`` in flight; what was fetched past the end is thrown away."""
-        sequence, width = self._sequence, paginator.prefetch
+        sequence = self._sequence
         page = self._reader.take(self.fetch(sequence.start))
         if page is None:
             return
         yield page
-        running: deque[Future[Reading]] = deque()
-        context = copy_context()
-        index = 1
-        with ThreadPoolExecutor(width, thread_name_prefix="oauth-taskflow-page") as pool:
-            try:
-                while sequence.request is not None:
-                    # At least the one that comes next: a total may have been too low.
-                    while len(running) < width and (sequence.expects(index) or not running):
-                        request = paginator.at(sequence.start, index)
-                        running.append(pool.submit(context.copy().run, self.fetch, request))
-                        index += 1
-                    page = self._reader.take(running.popleft().result())
-                    if page is not None:
-                        yield page
-            finally:
-                for future in running:
-                    future.cancel()
+        with closing(_InFlight(self.fetch, sequence, paginator)) as flight:
+            while sequence.request is not None:
+                page = self._reader.take(flight.next())
+                if page is not None:
+                    yield page
+
+
+class _InFlight:
+    """The pages after the first, ``prefetch`` of them being fetched at once."""
+
+    def __init__(
+        self,
+        fetch: Callable[[ApiRequest], Reading],
+        sequence: PageSequence,
+        paginator: IndexedPaginator,
+    ) -> None:
+        self._fetch, self._sequence, self._paginator = fetch, sequence, paginator
+        self._running: deque[Future[Reading]] = deque()
+        self._index = 1
+        self._context = copy_context()
+        self._pool = ThreadPoolExecutor(
+            paginator.prefetch, thread_name_prefix="oauth-taskflow-page"
+        )
+
+    def next(self) -> Reading:
+        """The answer that comes next, with those after it on their way."""
+        while self._wants_more():
+            request = self._paginator.at(self._sequence.start, self._index)
+            call = self._context.copy().run
+            self._running.append(self._pool.submit(call, self._fetch, request))
+            self._index += 1
+        return self._running.popleft().result()
+
+    def _wants_more(self) -> bool:
+        # At least the one that comes next: a total may have been too low.
+        expected = not self._running or self._sequence.expects(self._index)
+        return expected and len(self._running) < self._paginator.prefetch
+
+    def close(self) -> None:
+        """Wait for what is still being fetched; it is thrown away."""
+        self._pool.shutdown()
 
 
 def _refusal(response: requests.Response, decision: Decision | None) -> ApiStatusError:

@@ -7,7 +7,7 @@ import asyncio
 from oauth_taskflow.api.async_session import AsyncOAuthSession
 from oauth_taskflow.api.auth import Credentials
 from oauth_taskflow.taskflow.connection_source import load_settings
-from oauth_taskflow.taskflow.sessions import addressed, credentials_for, retry_policy
+from oauth_taskflow.taskflow.sessions import addressed, credentials_for, session_options
 from oauth_taskflow.taskflow.settings import ConnectionSettings
 
 
@@ -37,13 +37,5 @@ def async_session_for(settings: ConnectionSettings) -> AsyncOAuthSession:
     return AsyncOAuthSession(
         settings.base_url,
         credentials,
-        allowed_origins=settings.allowed_origins,
-        timeout=settings.timeout,
-        headers=settings.api_headers,
-        retry=retry_policy(settings),
-        responses=settings.api_responses,
-        conn_id=settings.conn_id,
-        verify=settings.verify,
-        cert=settings.cert,
-        proxies=settings.proxies,
+        **session_options(settings),
     )

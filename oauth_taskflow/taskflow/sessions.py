@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from typing import TypedDict
 
 from requests.auth import AuthBase
 
 from oauth_taskflow.api.auth import ApiKeyAuth, BasicAuth, NoAuth, OAuth2Auth
+from oauth_taskflow.api.options import ResponseRule
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.clock import SYSTEM_CLOCK
@@ -54,9 +57,26 @@ def session_for(settings: ConnectionSettings) -> OAuthSession:
         TokenStoreError: tokens cannot be kept safely.
     """
     settings = addressed(settings)
-    return OAuthSession(
-        settings.base_url,
-        credentials_for(settings),
+    return OAuthSession(settings.base_url, credentials_for(settings), **session_options(settings))
+
+
+class SessionOptions(TypedDict):
+    """What both kinds of session take beside address and credentials."""
+
+    allowed_origins: tuple[str, ...]
+    timeout: float | tuple[float, float]
+    headers: Mapping[str, str]
+    retry: RetryPolicy
+    responses: tuple[ResponseRule, ...]
+    conn_id: str
+    verify: bool | str
+    cert: str | tuple[str, str] | None
+    proxies: Mapping[str, str]
+
+
+def session_options(settings: ConnectionSettings) -> SessionOptions:
+    """How a session talks to the API of ``settings``."""
+    return SessionOptions(
         allowed_origins=settings.allowed_origins,
         timeout=settings.timeout,
         headers=settings.api_headers,
@@ -69,6 +89,14 @@ def session_for(settings: ConnectionSettings) -> OAuthSession:
     )
 
 
+def retry_policy(settings: ConnectionSettings) -> RetryPolicy:
+    """The session's retries, which read the rate-limit header of the connection's provider."""
+    limit = settings.rate_limit
+    if limit is None:
+        return RetryPolicy()
+    return RetryPolicy(reset=limit.reset, reset_header=limit.reset_header)
+
+
 def addressed(settings: ConnectionSettings) -> ConnectionSettings:
     """``settings`` with the API's base URL, their secrets masked. Fetches a token when only its response names the URL.
 
@@ -79,14 +107,6 @@ def addressed(settings: ConnectionSettings) -> ConnectionSettings:
     """
     mask(settings.secrets)
     return settings if settings.base_url else located(settings, token_source(settings))
-
-
-def retry_policy(settings: ConnectionSettings) -> RetryPolicy:
-    """The session's retries, which read the rate-limit header of the connection's provider."""
-    limit = settings.rate_limit
-    if limit is None:
-        return RetryPolicy()
-    return RetryPolicy(reset=limit.reset, reset_header=limit.reset_header)
 
 
 def token_source(settings: ConnectionSettings, *, brokered: bool = False) -> TokenSource | None:
