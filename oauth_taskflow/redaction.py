@@ -42,14 +42,10 @@ def secret_forms(secret: str) -> list[str]:
     """
     raw = secret.encode()
     lines = _LINE.findall(secret) if "\n" in secret else []
-    encoded = {
-        base64.b64encode(raw).decode(),
-        base64.urlsafe_b64encode(raw).decode(),
-        base64.b64encode(raw).decode().rstrip("="),
-    }
-    return sorted({secret, quote(secret, safe=""), quote_plus(secret), *encoded, *lines}, key=len)[
-        ::-1
-    ]
+    padded = {base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode()}
+    encoded = padded | {text.rstrip("=") for text in padded}
+    quoted = {quote(secret, safe=""), quote_plus(secret)}
+    return sorted({secret, *quoted, *encoded, *lines}, key=len)[::-1]
 
 
 def redact_text(text: str, secrets: Iterable[str] = ()) -> str:

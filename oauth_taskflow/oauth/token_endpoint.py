@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -66,6 +66,10 @@ class TransportOptions:
     timeouts: Timeouts = field(default_factory=Timeouts)
 
 
+def _tell_nobody(_secrets: Iterable[str]) -> None:
+    """For users who hide nothing."""
+
+
 @dataclass(frozen=True)
 class TokenEndpoint(KeptInProcess):
     """Where tokens come from, and as whom we ask.
@@ -73,7 +77,9 @@ class TokenEndpoint(KeptInProcess):
     ``client_auth`` is a name of ``CLIENT_AUTH_METHODS``; ``default_lifetime`` (seconds) is taken for tokens whose
     answer names none; ``dialect`` is how this server departs from RFC 6749. ``dpop`` is the algorithm of DPoP proofs
     (empty: bearer tokens), ``dpop_key`` the grant's key, see ``proving``. ``introspect_url`` is asked about tokens whose
-    answer names no lifetime, when the dialect says so. Safe to share between threads: nothing is kept between exchanges.
+    answer names no lifetime, when the dialect says so. ``hide`` is told the secrets of a request before it is made:
+    refresh tokens come from the store, assertions from files. Safe to share between threads: nothing is kept between
+    exchanges.
 
     Raises:
         ConnectionConfigError: the URL is neither https nor loopback, or the method is unknown.
@@ -90,6 +96,7 @@ class TokenEndpoint(KeptInProcess):
     dpop: str = ""
     dpop_key: str = field(default="", repr=False, compare=False)
     introspect_url: str = ""
+    hide: Callable[[Iterable[str]], None] = field(default=_tell_nobody, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check_url(self.url, self.conn_id)
@@ -179,6 +186,7 @@ class TokenEndpoint(KeptInProcess):
 
     def _send(self, grant: Grant, total: float) -> Answer | Failure:
         question = self.question(grant)
+        self.hide(question.secrets)
         wire = Wire(total)
         form = CLIENT_AUTH_METHODS[self.client_auth](self.client, grant.form())
         try:

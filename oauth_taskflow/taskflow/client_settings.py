@@ -10,6 +10,7 @@ from oauth_taskflow.oauth.client_auth import CERTIFICATE_METHODS, KEY_METHODS
 from oauth_taskflow.oauth.delegated import JWT_BEARER
 from oauth_taskflow.oauth.server_metadata import is_issuer
 from oauth_taskflow.oauth.signing import Signer, SigningKey, UnusableKey, private_key, shared_key
+from oauth_taskflow.taskflow.masking import mask
 from oauth_taskflow.taskflow.text_file import read_text
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ def _private_key(fields: Fields) -> SigningKey | None:
     pem = str(values[name])
     if name == "private_key_file":
         pem = read_text(pem, fields.conn_id, name)
+        mask([pem])
     try:
         return private_key(
             pem,

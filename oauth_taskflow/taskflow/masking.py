@@ -13,18 +13,18 @@ from collections.abc import Iterable
 from typing import Any
 
 from oauth_taskflow.oauth.token import Token, TokenSource
-from oauth_taskflow.redaction import REDACTED, secret_forms
+from oauth_taskflow.redaction import REDACTED, redact_text, secret_forms
 
 # A task sees a handful; the bound keeps a process that lives for weeks from growing.
 _MOST = 512
 _known: OrderedDict[str, tuple[str, ...]] = OrderedDict()
 _lock = threading.Lock()
-# They log whole URLs, an API key in the query included.
+# They log whole URLs, with the keys, secrets and tokens that some servers want in the query.
 _WIRE_LOGGERS = ("urllib3.connectionpool", "httpx")
 
 
 class _WithoutSecrets(logging.Filter):
-    """Takes known secrets out of a record at its source.
+    """Takes known secrets, and what looks like one or goes by such a name, out of a record at its source.
 
     Airflow masks a task's log file only. What its LocalExecutor mirrors to the scheduler's own output is not masked.
     """
@@ -34,6 +34,7 @@ class _WithoutSecrets(logging.Filter):
         for forms in known_secrets().values():
             for form in forms:
                 clean = clean.replace(form, REDACTED)
+        clean = redact_text(clean)
         if clean != text:
             record.msg, record.args = clean, ()
         return True

@@ -110,10 +110,13 @@ def addressed(settings: ConnectionSettings) -> ConnectionSettings:
 
 
 def token_source(settings: ConnectionSettings, *, brokered: bool = False) -> TokenSource | None:
-    """Who hands out tokens for ``settings``; None for kinds that need none. Tokens are masked before they are seen.
+    """Who hands out tokens for ``settings``; None for kinds that need none.
+
+    The secrets of ``settings`` are masked first, and tokens before they are seen.
 
     ``brokered`` is for the broker, who refreshes for all workers.
     """
+    mask(settings.secrets)
     auth = settings.auth
     if isinstance(auth, OAuth2Settings):
         if brokered:  # it reads the connection anew for every question

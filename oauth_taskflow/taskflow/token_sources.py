@@ -15,6 +15,7 @@ from oauth_taskflow.oauth.discovered_endpoint import DiscoveredEndpoint
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, RefreshToken
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint, TransportOptions
 from oauth_taskflow.taskflow import write_back
+from oauth_taskflow.taskflow.masking import mask
 from oauth_taskflow.taskflow.provider import scope_text
 from oauth_taskflow.taskflow.refresh_count import observe
 from oauth_taskflow.taskflow.settings import ConnectionSettings, LoginSettings, OAuth2Settings
@@ -96,6 +97,7 @@ def token_endpoint(settings: ConnectionSettings, auth: OAuth2Settings) -> TokenE
             dialect=_dialect(auth),
             dpop=auth.dpop,
             introspect_url=auth.introspect_url,
+            hide=mask,
             choose_auth=auth.choose_auth,
         )
     return TokenEndpoint(
@@ -107,6 +109,7 @@ def token_endpoint(settings: ConnectionSettings, auth: OAuth2Settings) -> TokenE
         dialect=_dialect(auth),
         dpop=auth.dpop,
         introspect_url=auth.introspect_url,
+        hide=mask,
     )
 
 

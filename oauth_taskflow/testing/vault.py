@@ -82,6 +82,7 @@ class Vault:
         self._clock = clock
         self.count = count
         self._access: dict[str, AccessToken] = {}
+        self._ended: list[str] = []
         self._families: dict[str, Family] = {}
 
     def issue_access_token(
@@ -118,9 +119,9 @@ class Vault:
         return token
 
     def issued(self) -> list[str]:
-        """Every access and refresh token given out so far, for tests that look for them where they must not be."""
+        """Every access and refresh token given out so far, ended ones included, for tests that look for them where they must not be."""
         with self.lock:
-            return [*self._access, *self._families]
+            return [*self._access, *self._ended, *self._families]
 
     def start_family(self, client_id: str, subject: str, scope: str, value: str = "") -> str:
         """The first refresh token of a new family: what a consent yields."""
@@ -173,4 +174,5 @@ class Vault:
             gone = list(self._access) if only is None else [t for t in only if t in self._access]
             for value in gone:
                 del self._access[value]
+                self._ended.append(value)
         return len(gone)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from oauth_taskflow.taskflow.masking import mask
+from oauth_taskflow.taskflow import broker
+from oauth_taskflow.taskflow.connection_source import load_settings
+from oauth_taskflow.taskflow.masking import known_secrets, mask
+from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.testing import OAuthTestServer
+from tests.oauth.keys import new_key, pem_of
+from tests.taskflow.conftest import SetConnection
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +32,72 @@ def test_the_debug_log_of_the_wire_holds_no_key_of_a_query(
         requests.get(f"{server.base_url}/echo", params={"key": "wire/key+0815"}, timeout=20)
     assert "GET /echo?key=*** HTTP/1.1" in caplog.text
     assert "0815" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("parameter", "shown"),
+    [
+        ("fb_exchange_token=EAAnever-seen-before", "fb_exchange_token=***"),
+        ("client_secret=never%2Bseen", "client_secret=***"),
+        ("of=eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJtZSJ9.c2lnbmF0dXJl", "of=***"),
+    ],
+)
+def test_nor_does_it_hold_what_looks_or_is_named_like_a_secret(
+    parameter: str, shown: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG, "urllib3.connectionpool"):
+        line = ("http://127.0.0.1:1", "GET", f"/token?{parameter}&page=2")
+        logging.getLogger("urllib3.connectionpool").debug('%s "%s %s"', *line)
+    assert caplog.messages == [f'http://127.0.0.1:1 "GET /token?{shown}&page=2"']
+
+
+def test_a_refresh_token_is_known_before_it_is_sent_wherever_it_was_kept(
+    oauth_server: OAuthTestServer, set_connection: SetConnection
+) -> None:
+    first = oauth_server.issue_refresh_token()
+    set_connection("crm", oauth_server.connection(refresh_token=first))
+    for _ in range(2):
+        with open_session("crm") as session:
+            assert session.get("/countries").status_code == 200
+        oauth_server.revoke_access_tokens()
+    family = oauth_server.vault.family(first)
+    assert family is not None
+    assert len(family.spent_at) == 2
+    assert family.spent_at.keys() <= known_secrets().keys()
+
+
+def test_a_saml_assertion_is_known_in_the_form_that_is_sent(
+    oauth_server: OAuthTestServer, set_connection: SetConnection, tmp_path: Path
+) -> None:
+    path = tmp_path / "assertion.xml"
+    path.write_text(xml := "<Assertion><NameID>carol</NameID></Assertion>")
+    extra = {"grant_type": "saml2_bearer", "assertion_file": str(path)}
+    set_connection("crm", oauth_server.connection(**extra))
+    with open_session("crm") as session:
+        assert session.get("/countries").status_code == 200
+    sent = base64.urlsafe_b64encode(xml.encode()).decode().rstrip("=")
+    assert sent in known_secrets()
+    assert sent in known_secrets()[xml]
+
+
+def test_a_private_key_in_a_file_is_known_line_by_line(
+    oauth_server: OAuthTestServer, set_connection: SetConnection, tmp_path: Path
+) -> None:
+    path = tmp_path / "key.pem"
+    path.write_text(pem := pem_of(new_key()))
+    set_connection("crm", oauth_server.connection(password=None, private_key_file=str(path)))
+    load_settings("crm")
+    assert set(pem.splitlines()[1:3]) <= set(known_secrets()[pem.strip()])
+
+
+def test_the_broker_knows_the_secrets_before_it_uses_them(
+    oauth_server: OAuthTestServer, set_connection: SetConnection, tmp_path: Path
+) -> None:
+    secret = f"of-{tmp_path.name}"
+    set_connection("crm", oauth_server.connection(password=secret))
+    assert secret not in known_secrets()
+    broker._source(load_settings("crm"))
+    assert secret in known_secrets()
 
 
 def test_other_records_stay_as_they_are(caplog: pytest.LogCaptureFixture) -> None:

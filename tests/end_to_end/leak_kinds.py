@@ -1,0 +1,272 @@
+"""A connection of every kind, the servers that they ask, and the secrets in them.
+
+The secrets hold characters that URLs, forms, JSON and Basic credentials encode, so that each form differs from the raw
+one. Files that hold secrets by right lie in ``keep``, where nobody scans.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from oauth_taskflow.testing import OAuthTestServer
+from oauth_taskflow.testing.api import StaticCredentials
+from oauth_taskflow.testing.delegation import USERS
+from oauth_taskflow.testing.vault import Client
+from tests.oauth.keys import certificate_of, new_key, pem_of, public_pem_of
+from tests.oauth.raw_server import self_signed
+
+Connection = dict[str, Any]
+
+SECRETS = {
+    "client secret": "Cl1ent/s3cret+of=the&test?çlient",
+    "raw secret": "R4w/s3cret=of&the?test~çlient",  # nothing that decoding would change
+    "shared key": 'H5/m4c+key=of&"signed"?assertions~0815',
+    "static token": "B3arer/of+the~static.kind-0815",
+    "API key": "Ap1/key+which=opens&with?it",
+    "API header": "X1/tra+header=of&every?request",
+    "login password": "Pa55/word+for=login&basic?ö",
+    "user password": "Us3r/pass+word=of&alice?é",
+    "wrong secret": "Wr0ng/secret+that=opens&nothing?",
+    "passphrase": "Pa55/phrase+of=the&private?key",
+    "SAML signature": "5aml/signature+of=the(assertion)?ñ",
+    "actor token": "4ctor/token+from=a&file?",
+    "query token": "EAAm/eta+token=of&a?user",
+    **{f"next query token #{n}": f"EAAn/ext+token=of&a?user-{n:02}" for n in range(40)},
+    "token parameter": "T0ken/param+secret=of&the?request",
+    "token header": "T0ken/header+secret=of&the?request",
+}
+USER = "admin"
+
+
+@dataclass
+class World:
+    """The servers, the folder ``keep`` of files that hold secrets by right, and keys made for this run."""
+
+    plain: OAuthTestServer
+    mutual: OAuthTestServer
+    proved: OAuthTestServer
+    keep: Path
+    ca: Path
+    secrets: dict[str, str] = field(repr=False)
+
+    @property
+    def servers(self) -> tuple[OAuthTestServer, ...]:
+        """All of them."""
+        return self.plain, self.mutual, self.proved
+
+    def keep_file(self, name: str, text: str) -> str:
+        """The path of a new file in ``keep``."""
+        path = self.keep / name
+        path.write_text(text)
+        return str(path)
+
+
+@contextmanager
+def running_world(keep: Path) -> Iterator[World]:
+    """Servers for every kind: a plain one, one that wants client certificates, one that wants DPoP with nonces."""
+    keys = {name: new_key() for name in ("private key", "locked key", "certificate key")}
+    pems = {name: pem_of(key) for name, key in keys.items()}
+    locked = pem_of(keys["locked key"], SECRETS["passphrase"].encode())
+    make = partial(OAuthTestServer, client_secret=SECRETS["client secret"])
+    certificate = certificate_of(keys["certificate key"])
+    (keep / "clients.pem").write_bytes(certificate)
+    (keep / "client.pem").write_text(pems["certificate key"] + certificate.decode())
+    context, ca = self_signed(keep)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(keep / "clients.pem")
+    plain, mutual, proved = make(token_lifetime=2.0), make(tls=context), make()
+    der = x509.load_pem_x509_certificate(certificate).public_bytes(Encoding.DER)
+    _register(mutual, mutual.client_id, "tls_client_auth", certificate=der)
+    for name, method in (("signing", "private_key_jwt"), ("granted", "none")):
+        _register(plain, name, method, public_key=public_pem_of(keys["private key"]).decode())
+    _register(
+        plain, "locked", "private_key_jwt", public_key=public_pem_of(keys["locked key"]).decode()
+    )
+    _register(plain, "hmac", "client_secret_jwt", client_secret=SECRETS["shared key"])
+    _register(plain, "raw", "client_secret_basic", client_secret=SECRETS["raw secret"])
+    plain.credentials = StaticCredentials(
+        SECRETS["static token"], SECRETS["API key"], USER, SECRETS["login password"]
+    )
+    plain.policy = replace(plain.policy, json_body=True)
+    plain.desk.device_interval = 0.2
+    for name in (name for name in SECRETS if name.startswith("next")):
+        answer = {"access_token": SECRETS[name], "expires_in": 5000000}
+        plain.fault("/oauth/meta", status=200, body=json.dumps(answer))
+    proved.dpop.required, proved.dpop.nonces = True, 1
+    before = dict(USERS)
+    USERS["alice"] = SECRETS["user password"]
+    with ExitStack() as stack:
+        stack.callback(USERS.update, before)
+        for server in (plain, mutual, proved):
+            stack.enter_context(server)
+        yield World(plain, mutual, proved, keep, ca, {**SECRETS, **pems, "locked file": locked})
+
+
+def _register(server: OAuthTestServer, client_id: str, method: str, **about: Any) -> None:
+    client = Client(client_id, auth_methods=frozenset({method}), scopes=("airports.read",), **about)
+    server.vault.clients[client_id] = client
+
+
+def static_kinds(world: World) -> dict[str, Connection]:
+    """Credentials that never change, and what is handed out as it is."""
+    secrets = world.secrets
+
+    def static(kind: str, below: str, **fields: Any) -> Connection:
+        extra = {"auth_type": kind, **fields.pop("extra", {})}
+        return {
+            "conn_type": "oauth2",
+            "host": world.plain.base_url + below,
+            "extra": extra,
+            **fields,
+        }
+
+    headers = {"api_headers": {"X-Api-Secret": secrets["API header"]}}
+    key, token = {"password": secrets["API key"]}, {"password": secrets["static token"]}
+    named = {"token_header": "X-Auth-Token: {token}"}
+    user = {"login": USER, "password": secrets["login password"]}
+    return {
+        "bearer": static("bearer", "/with/bearer", **token),
+        "header": static("api_key", "/with/api_key", **key, extra=headers),
+        "query": static("api_key", "/with/none", **key, extra={"api_key_in": "query"}),
+        "basic": static("basic", "/with/basic", **user),
+        "custom": static("bearer", "/with/none", **token, extra=named),
+    }
+
+
+def direct_kinds(world: World) -> dict[str, Connection]:
+    """Every grant and client authentication, for tasks that get their tokens by themselves."""
+    plain, secrets = world.plain, world.secrets
+    older = {
+        "auth_type": "oauth2",
+        "client_id": plain.client_id,
+        "client_secret": secrets["client secret"],
+        "token_url": plain.token_url,
+        "refresh_token": plain.issue_refresh_token(),
+    }
+    hidden = {
+        "token_params": {"client_token": secrets["token parameter"]},
+        "token_headers": {"X-Token-Secret": secrets["token header"]},
+    }
+    login = {"conn_type": "oauth2", "login": USER, "password": secrets["login password"]}
+    return {
+        "client": plain.connection(**hidden),
+        "raw": plain.connection(
+            login="raw", password=secrets["raw secret"], client_auth="client_secret_basic_raw"
+        ),
+        "posting": plain.connection(client_auth="client_secret_post"),
+        "discovered": plain.connection(token_url=None, issuer=plain.base_url),
+        "rotating": plain.connection(refresh_token=plain.issue_refresh_token()),
+        "older": {"conn_type": "http", "host": plain.base_url, "extra": older},
+        "login": {**login, "host": plain.base_url, "extra": {"auth_type": "session"}},
+        "bare": plain.connection(token_header="X-Auth-Token: {token}"),
+        "written": plain.connection(refresh_token=plain.issue_refresh_token(), write_back=True),
+        "refused": plain.connection(password=secrets["wrong secret"]),
+        **_signed_kinds(world),
+        **_delegated_kinds(world),
+        **_preset_kinds(world),
+    }
+
+
+def _signed_kinds(world: World) -> dict[str, Connection]:
+    plain, mutual, secrets = world.plain, world.mutual, world.secrets
+    signing = partial(plain.connection, login="signing", password=None)
+    return {
+        "hmac": plain.connection(
+            login="hmac", password=secrets["shared key"], client_auth="client_secret_jwt"
+        ),
+        "key": signing(private_key=secrets["private key"]),
+        "key_file": signing(private_key_file=world.keep_file("key.pem", secrets["private key"])),
+        "key_locked": plain.connection(
+            login="locked",
+            password=None,
+            private_key=secrets["locked file"],
+            private_key_passphrase=secrets["passphrase"],
+        ),
+        "mutual": mutual.connection(
+            password=None,
+            client_auth="tls_client_auth",
+            cert=str(world.keep / "client.pem"),
+            verify=str(world.ca),
+        ),
+        "proved": world.proved.connection(dpop=True),
+        "proved_rotating": world.proved.connection(
+            dpop="ES384", refresh_token=world.proved.issue_refresh_token()
+        ),
+    }
+
+
+def _delegated_kinds(world: World) -> dict[str, Connection]:
+    plain, secrets = world.plain, world.secrets
+    granted = partial(plain.connection, login="granted", password=None)
+    signature = secrets["SAML signature"]
+    saml = f"<Assertion><NameID>alice</NameID><Signature>{signature}</Signature></Assertion>"
+    return {
+        "jwt": granted(
+            grant_type="jwt_bearer", private_key=secrets["private key"], subject="alice"
+        ),
+        "saml": plain.connection(grant_type="saml2_bearer", assertion=saml),
+        "saml_file": plain.connection(
+            grant_type="saml2_bearer", assertion_file=world.keep_file("saml.xml", saml)
+        ),
+        "exchange": plain.connection(
+            grant_type="token_exchange",
+            subject_token=plain.issue_access_token(),
+            actor_token_file=world.keep_file("actor", secrets["actor token"]),
+        ),
+        "password": plain.connection(
+            grant_type="password", username="alice", user_password=secrets["user password"]
+        ),
+    }
+
+
+def _preset_kinds(world: World) -> dict[str, Connection]:
+    plain, secrets = world.plain, world.secrets
+    return {
+        "zoom": plain.connection(
+            provider="zoom-server-to-server", account_id="acme", grant_type="account_credentials"
+        ),
+        "notion": plain.connection(provider="notion", refresh_token=plain.issue_refresh_token()),
+        "meta": plain.connection(
+            provider="meta",
+            token_url=f"{plain.base_url}/oauth/meta",
+            refresh_token=secrets["query token"],
+        ),
+    }
+
+
+def brokered_kinds(world: World) -> dict[str, Connection]:
+    """Connections whose secrets stay on the API server, two of them for a person to authorize."""
+    plain, secrets = world.plain, world.secrets
+    base = plain.base_url
+    personal = partial(
+        plain.connection,
+        grant_type="authorization_code",
+        authorize_url=f"{base}/oauth/authorize",
+        device_url=f"{base}/oauth/device",
+        revoke_url=f"{base}/oauth/revoke",
+    )
+    login = {"conn_type": "oauth2", "login": USER, "password": secrets["login password"]}
+    return {
+        "crm": plain.connection(refresh_token=plain.issue_refresh_token(), write_back=True),
+        "crm_key": plain.connection(
+            login="signing", password=None, private_key=secrets["private key"]
+        ),
+        "crm_login": {**login, "host": base, "extra": {"auth_type": "session"}},
+        "crm_query": plain.connection(
+            provider="meta", token_url=f"{base}/oauth/meta", refresh_token=secrets["query token"]
+        ),
+        "wrong": plain.connection(password=secrets["wrong secret"]),
+        "person": personal(par_url=f"{base}/oauth/par", write_back=True),
+        "phone": personal(),
+        "paper": personal(client_auth="client_secret_post"),
+    }
