@@ -47,6 +47,7 @@ QUIRKS: list[tuple[str, str, Any]] = [
     ("pipedrive", "base_url_from.path", "api_domain"),
     ("quickbooks", "refresh.lifetime_path", "x_refresh_token_expires_in"),
     ("salesforce", "base_url_from.path", "instance_url"),
+    ("sap-btp", "client_auth", ("client_secret_post", "tls_client_auth")),
     ("shopify", "params.token", {"expiring": "1"}),
     ("shopify", "token_header", "X-Shopify-Access-Token: {token}"),
     ("slack", "response.success", "ok == `true`"),
