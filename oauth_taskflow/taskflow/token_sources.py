@@ -13,6 +13,7 @@ from oauth_taskflow.oauth.delegated import NamedGrant
 from oauth_taskflow.oauth.dialect import Dialect
 from oauth_taskflow.oauth.discovered_endpoint import DiscoveredEndpoint
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, RefreshToken
+from oauth_taskflow.oauth.second_method import EitherMethod
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint, TransportOptions
 from oauth_taskflow.taskflow import write_back
 from oauth_taskflow.taskflow.masking import mask
@@ -25,6 +26,8 @@ from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.registry import manager_for, open_store
 from oauth_taskflow.tokens.steps import Event
+
+_BY_SECRET = ("client_secret_basic", "client_secret_post")
 
 
 def oauth2_source(
@@ -100,7 +103,7 @@ def token_endpoint(settings: ConnectionSettings, auth: OAuth2Settings) -> TokenE
             hide=mask,
             choose_auth=auth.choose_auth,
         )
-    return TokenEndpoint(
+    endpoint = TokenEndpoint(
         url=auth.token_url,
         client=client,
         client_auth=auth.client_auth,
@@ -111,6 +114,16 @@ def token_endpoint(settings: ConnectionSettings, auth: OAuth2Settings) -> TokenE
         introspect_url=auth.introspect_url,
         hide=mask,
     )
+    other = _other_method(auth)
+    return EitherMethod.of(endpoint, other) if other else endpoint
+
+
+def _other_method(auth: OAuth2Settings) -> str:
+    """The next method that the provider's preset lists for a client secret, where its first is in use; else empty."""
+    first, *others = auth.preset.client_auth
+    if auth.client_auth != first or first not in _BY_SECRET or not auth.client_secret:
+        return ""
+    return next((method for method in others if method in _BY_SECRET), "")
 
 
 def _dialect(auth: OAuth2Settings) -> Dialect:

@@ -177,6 +177,7 @@ def test_a_name_that_leads_out_of_the_folder_is_no_preset() -> None:
         ("auth0", 0),
         ("box", 0),
         ("calendly", 0),
+        ("cognito", 0),
         ("github", 0),
         ("gitlab", 0),
         ("salesforce", 0),

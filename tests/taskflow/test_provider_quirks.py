@@ -82,7 +82,7 @@ def exchange(
     settings = parse_connection(kind("oauth2", keys, **{"host": "https://api.test", **fields}))
     assert isinstance(settings.auth, OAuth2Settings)
     outcome = token_endpoint(settings, settings.auth).exchange(grant(settings.auth))
-    (request,) = server.requests
+    request = server.requests[0]
     return Exchange(settings, request, outcome)
 
 
