@@ -15,6 +15,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.taskflow.located import located_by
@@ -78,9 +80,10 @@ def token_answer(settings: ConnectionSettings, token: Token, now: float) -> dict
         "proxies": dict(settings.proxies),
         "leeway": getattr(settings.auth, "leeway", None),
         **_rate_limit(settings),
+        "api_responses": msgspec.to_builtins(settings.api_responses),
         **settings.http_options,
     }
-    kept = {name: value for name, value in extra.items() if value not in (None, [], {})}
+    kept = {name: value for name, value in extra.items() if value not in (None, [], {}, ())}
     host = located_by(settings, token).base_url
     return {"host": host, "password": token.access_token, "extra": json.dumps(kept)}
 

@@ -241,7 +241,7 @@ def _settings(fields: Fields, http_options: Mapping[str, Any]) -> ConnectionSett
         secrets=_secrets(fields),
         base_url_from=fields.preset.base_url_from,
         rate_limit=_rate_limit(fields),
-        api_responses=fields.preset.api_responses,
+        api_responses=values.get("api_responses", fields.preset.api_responses),
     )
 
 

@@ -22,6 +22,7 @@ ValueKind = Literal[
     "verify",
     "cert",
     "dpop",
+    "rules",
 ]
 
 

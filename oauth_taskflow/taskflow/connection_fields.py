@@ -238,6 +238,14 @@ FIELDS: tuple[ConnectionField, ...] = (
         in_form=False,
     ),
     ConnectionField(
+        "api_responses",
+        "rules",
+        "API responses",
+        "Written by the broker: what the provider's API says in its own way.",
+        _BEARER,
+        in_form=False,
+    ),
+    ConnectionField(
         "api_key_name",
         "text",
         "API key name",

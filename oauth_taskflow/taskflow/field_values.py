@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import Any
 
+import msgspec
+
+from oauth_taskflow.api.options import ResponseRule
 from oauth_taskflow.oauth.dpop import DPOP_ALGORITHMS
 from oauth_taskflow.oauth.encoding import JsonText
 from oauth_taskflow.taskflow.connection_field import ConnectionField, ValueKind
@@ -145,6 +148,13 @@ def _dpop(value: Value) -> str:
     return known[text]
 
 
+def _rules(value: Value) -> tuple[ResponseRule, ...]:
+    try:
+        return msgspec.convert(_from_json(value, "["), tuple[ResponseRule, ...])
+    except msgspec.ValidationError:
+        raise BadValue("must be a list of rules for responses, as in specs") from None
+
+
 def _cert(value: Value) -> str | tuple[str, str]:
     paths = _list(value)
     if len(paths) not in {1, 2}:
@@ -166,6 +176,7 @@ _CONVERTERS: dict[ValueKind, Callable[[Value], Value]] = {
     "verify": _verify,
     "cert": _cert,
     "dpop": _dpop,
+    "rules": _rules,
 }
 
 

@@ -16,6 +16,7 @@ from oauth_taskflow.errors import (
     TokenEndpointUnavailable,
 )
 from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.presets.load import load_preset
 from oauth_taskflow.taskflow import broker, broker_client
 from oauth_taskflow.taskflow.broker_protocol import failure_answer, question
 from oauth_taskflow.taskflow.brokered_tokens import BrokeredTokens
@@ -199,6 +200,17 @@ def test_a_task_waits_for_a_rate_limit_as_the_preset_on_the_api_server_dates_it(
     settings = load_settings("reddit")
     assert isinstance(settings.auth, BrokeredSettings)
     assert retry_policy(settings) == RetryPolicy(reset="seconds", reset_header="X-Ratelimit-Reset")
+
+
+@pytest.mark.usefixtures("supervisor")
+def test_a_task_knows_what_the_providers_api_says_in_its_own_way(
+    store: dict[str, StoredConnection], oauth_server: OAuthTestServer
+) -> None:
+    own = {"provider": "google", "refresh_token": oauth_server.issue_refresh_token()}
+    store["google"] = StoredConnection("google", oauth_server.connection(**own))
+    rules = load_settings("google").api_responses
+    assert rules == load_preset("google").api_responses
+    assert rules
 
 
 @pytest.mark.usefixtures("supervisor")

@@ -1,0 +1,147 @@
+"""Every key of a connection changes its settings, and every setting is read by somebody."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+import oauth_taskflow
+from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.taskflow.connection import parse_connection
+from oauth_taskflow.taskflow.connection_fields import FIELDS
+from oauth_taskflow.taskflow.consent_settings import ConsentSettings
+from oauth_taskflow.taskflow.settings import AuthSettings, ConnectionSettings, TokenHeader
+from tests.oauth.keys import new_key, pem_of
+from tests.taskflow.connections import TOKEN_URL, kind
+
+PACKAGE = Path(oauth_taskflow.__file__).parent
+PEM = pem_of(new_key())
+LOCKED = pem_of(new_key(), b"open sesame")
+JWT, SAML, EXCHANGE = "jwt_bearer", "saml2_bearer", "token_exchange"
+SIGNED = {"private_key": PEM, "password": ""}
+BROKERED = {"auth_type": "bearer", "obtained_at": 1}
+EXCHANGED = {"grant_type": EXCHANGE, "subject_token": "st"}
+# What the connection holds besides, the key's value; password is the field of that name.
+KEYS: dict[str, tuple[dict[str, Any], Any]] = {
+    "auth_type": ({}, "basic"),
+    "provider": ({"refresh_token": "rt"}, "github"),
+    "token_url": ({}, "https://id.example.com/other"),
+    "grant_type": ({}, "account_credentials"),
+    "refresh_token": ({}, "rt"),
+    "authorize_url": ({}, "https://id.example.com/a"),
+    "authorize_params": ({}, {"prompt": "consent"}),
+    "redirect_uri": ({}, "http://127.0.0.1:8765/callback"),
+    "par_url": ({}, "https://id.example.com/par"),
+    "device_url": ({}, "https://id.example.com/d"),
+    "revoke_url": ({}, "https://id.example.com/r"),
+    "introspect_url": ({}, "https://id.example.com/i"),
+    "client_auth": ({}, "client_secret_post"),
+    "scope": ({}, "a b"),
+    "audience": ({}, "https://api.example.com"),
+    "resource": ({}, "https://api.example.com"),
+    "token_params": ({}, {"tenant": "acme"}),
+    "token_headers": ({}, {"X-A": "b"}),
+    "token_body": ({}, "json"),
+    "client_id": ({"login": ""}, "me"),
+    "client_secret": ({"password": ""}, "s3cret"),
+    "write_back": ({"refresh_token": "rt"}, True),
+    "leeway": ({}, 7),
+    "dpop": ({}, True),
+    "token_header": ({}, "X-Token: {token}"),
+    "obtained_at": ({"auth_type": "bearer"}, 5),
+    "expires_at": (BROKERED, 9),
+    "answered_at": (BROKERED, 9),
+    "api_responses": (BROKERED, [{"status": 403, "action": "refresh"}]),
+    "api_key_name": ({"auth_type": "api_key"}, "X-Key"),
+    "api_key_in": ({"auth_type": "api_key"}, "query"),
+    "api_key_prefix": ({"auth_type": "api_key"}, "Token"),
+    "login_url": ({"auth_type": "session"}, "/log/in"),
+    "login_body": ({"auth_type": "session"}, "form"),
+    "login_fields": ({"auth_type": "session"}, {"user": "{login}"}),
+    "token_path": ({"auth_type": "session"}, "data.token"),
+    "expires_path": ({"auth_type": "session"}, "data.life"),
+    "token_lifetime": ({"auth_type": "session"}, 60),
+    "api_headers": ({}, {"X-A": "b"}),
+    "rate_limit_header": ({"rate_limit_reset": "iso"}, "X-Reset"),
+    "rate_limit_reset": ({"rate_limit_header": "X-Reset"}, "iso"),
+    "allowed_origins": ({}, "https://files.example.com"),
+    "timeout": ({}, 5),
+    "verify": ({}, False),
+    "cert": ({}, "/etc/client.pem"),
+    "proxies": ({}, {"https": "http://proxy:3128"}),
+    "issuer": ({"token_url": None}, "https://id.example.com"),
+    "private_key": ({"password": ""}, PEM),
+    "private_key_passphrase": ({**SIGNED, "private_key": LOCKED}, "open sesame"),
+    "key_id": (SIGNED, "2026"),
+    "algorithm": ({"client_auth": "client_secret_jwt", "password": "x" * 64}, "HS512"),
+    "assertion_audience": (SIGNED, "https://id.example.com"),
+    "assertion_claims": ({**SIGNED, "grant_type": JWT}, {"a": "b"}),
+    "subject": ({**SIGNED, "grant_type": JWT}, "somebody"),
+    "assertion": ({"grant_type": SAML}, "<a/>"),
+    "assertion_file": ({"grant_type": SAML}, "/run/assertion"),
+    "subject_token": ({"grant_type": EXCHANGE}, "st"),
+    "subject_token_file": ({"grant_type": EXCHANGE}, "/run/token"),
+    "subject_token_type": (EXCHANGED, "urn:x"),
+    "actor_token": (EXCHANGED, "at"),
+    "actor_token_file": (EXCHANGED, "/run/actor"),
+    "actor_token_type": ({**EXCHANGED, "actor_token": "at"}, "urn:x"),
+    "requested_token_type": (EXCHANGED, "urn:x"),
+    "username": ({"grant_type": "password", "user_password": "pw"}, "alice"),
+    "user_password": ({"grant_type": "password", "username": "alice"}, "pw"),
+}
+
+
+def settings_of(extra: dict[str, Any]) -> ConnectionSettings | None:
+    """The settings of a connection with ``extra``; None where it is incomplete without the key."""
+    places = ("login", "password")
+    own = {name: extra[name] for name in places if name in extra}
+    rest = {"token_url": TOKEN_URL, **extra}
+    if rest.get("auth_type", "oauth2") != "oauth2":
+        del rest["token_url"]
+    kept = {name: v for name, v in rest.items() if name not in places and v is not None}
+    try:
+        return parse_connection(kind(kept.pop("auth_type", "oauth2"), kept, **own))
+    except ConnectionConfigError:
+        return None
+
+
+def test_every_key_is_accounted_for() -> None:
+    assert sorted([*KEYS, "private_key_file"]) == sorted(field.name for field in FIELDS)
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_a_key_changes_the_settings(name: str) -> None:
+    beside, value = KEYS[name]
+    with_it = settings_of({**beside, name: value})
+    assert with_it is not None
+    assert with_it != settings_of(beside)
+
+
+def test_a_key_from_a_file_is_the_key(tmp_path: Path) -> None:
+    file = tmp_path / "key.pem"
+    file.write_text(PEM)
+    from_file = settings_of({"password": "", "private_key_file": str(file)})
+    inline = settings_of(SIGNED)
+    assert from_file is not None
+    assert inline is not None
+    assert from_file.auth == inline.auth
+
+
+def read_names(path: Path) -> Iterator[str]:
+    """Attributes that a module reads."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+            yield node.attr
+
+
+def test_every_setting_is_read() -> None:
+    kinds = (ConnectionSettings, ConsentSettings, TokenHeader, *get_args(AuthSettings))
+    settings = {field.name for one in kinds for field in fields(one)}
+    read = {name for path in (PACKAGE / "taskflow").glob("*.py") for name in read_names(path)}
+    by_name = {"authorize_url", "device_url", "par_url", "revoke_url"}  # ManagedGrant.place
+    assert settings - read - by_name == set()

@@ -1,0 +1,275 @@
+"""Every field of a preset does something: changing it changes what a connection sends, reads, keeps or tells."""
+
+from __future__ import annotations
+
+import json
+import typing
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+import pytest
+import yaml
+
+from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.oauth.bodies import parse_body
+from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
+from oauth_taskflow.oauth.encoding import encode
+from oauth_taskflow.oauth.grants import ClientCredentials, Grant, RefreshToken
+from oauth_taskflow.oauth.outcomes import Granted
+from oauth_taskflow.oauth.responses import Answer, interpret
+from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.presets import load
+from oauth_taskflow.presets.load import load_preset, preset_names
+from oauth_taskflow.presets.model import Preset
+from oauth_taskflow.presets.page import providers_page
+from oauth_taskflow.taskflow.connection import parse_connection
+from oauth_taskflow.taskflow.consent_places import ManagedGrant
+from oauth_taskflow.taskflow.located import located_by
+from oauth_taskflow.taskflow.login_flow import _attempt
+from oauth_taskflow.taskflow.sessions import retry_policy, session_for
+from oauth_taskflow.taskflow.settings import ConnectionSettings, OAuth2Settings
+from oauth_taskflow.taskflow.token_sources import grant_options, oauth2_source, token_endpoint
+from tests.taskflow.connections import connection
+
+REFRESH = {"refresh_token": "rt"}
+NOW = 1_800_000_000.0
+BASE: dict[str, Any] = {
+    "title": "Acme",
+    "verified": "2026-11",
+    "sources": ["https://developer.acme.example/oauth"],
+    "variables": {"tenant": {"description": "Your tenant.", "example": "acme", "pattern": "."}},
+    "token_url": "https://{tenant}.example.com/token",
+    "authorize_url": "https://{tenant}.example.com/authorize",
+    "api_headers": {"X-Tenant": "{tenant}"},
+    "base_url_from": {"path": "home", "hosts": ["*.example.com"]},
+    "rate_limit": {"reset_header": "X-Reset", "reset": "epoch"},
+    "refresh": {"rotation": "single_use"},
+}
+# What a field says instead of what it says above; each must be noticed.
+CHANGES: dict[str, Any] = {
+    "verified": None,
+    "variables.default": "contoso",
+    "variables.values": ["another"],
+    "variables.pattern": r"^\d+$",
+    "auth_type": "basic",
+    "token_url": "https://id.example.com/token",
+    "authorize_url": "https://id.example.com/authorize",
+    "revoke_url": "https://id.example.com/revoke",
+    "device_url": "https://id.example.com/device",
+    "introspect_url": "https://id.example.com/introspect",
+    "base_url": "https://api.example.com",
+    "base_url_from.path": "other",
+    "base_url_from.hosts": ["*.example.org"],
+    "base_url_from.suffix": "/v1",
+    "grants": ["refresh_token"],
+    "client_auth": ["client_secret_post"],
+    "pkce": "off",
+    "body": "json",
+    "params.authorize": {"access_type": "offline"},
+    "params.token": {"account": "1"},
+    "params.refresh": {"expiring": "1"},
+    "token_headers": {"User-Agent": "me"},
+    "scope_separator": ",",
+    "default_scopes": ["read"],
+    "offline_scopes": ["offline_access"],
+    "scope_on_refresh": True,
+    "token_header": "X-Token: {token}",
+    "api_headers": {"X-Version": "2"},
+    "request.method": "GET",
+    "request.rename": {"client_id": "app_id"},
+    "request.refresh_url": "https://id.example.com/refresh",
+    "request.scope_in_assertion": True,
+    "response.access_token": "token",
+    "response.refresh_token": "renewal",
+    "response.token_types": ["Acme Token"],
+    "response.success": "fine",
+    "response.error": "code",
+    "response.error_description": "text",
+    "response.errors": {"E7": "invalid_grant"},
+    "response.expiry.source": "fixed",
+    "response.expiry.path": "life",
+    "response.expiry.unit": "ms",
+    "response.expiry.lifetime_s": 77,
+    "refresh.rotation": "rotate",
+    "refresh.grace_s": 30,
+    "refresh.earliest_before_expiry_s": 20,
+    "refresh.kills_access_token": True,
+    "refresh.idle_lifetime_s": 1000,
+    "refresh.absolute_lifetime_s": 2000,
+    "refresh.lifetime_path": "lasting",
+    "rate_limit.reset_header": "X-Other",
+    "rate_limit.reset": "seconds",
+    "api_responses": [{"status": 403, "when": "code == 'EXPIRED'", "action": "refresh"}],
+}
+# Fields that only mean something beside others.
+BESIDE: dict[str, dict[str, Any]] = {
+    "response.success": {"response": {"error": "code"}},
+    "response.error_description": {"response": {"error": "code"}},
+    "response.errors": {"response": {"error": "code"}},
+    "response.expiry.path": {"response": {"expiry": {"source": "expires_in"}}},
+    "response.expiry.unit": {"response": {"expiry": {"source": "expires_in"}}},
+    "response.expiry.source": {"response": {"expiry": {"lifetime_s": 5}}},
+    "scope_on_refresh": {"default_scopes": ["read"]},
+    "base_url": {"base_url_from": None},
+}
+# What people read, in docs/providers.md and in messages; nothing else depends on it.
+FOR_PEOPLE: dict[str, Any] = {
+    "title": "Another",
+    "sources": ["https://acme.example/other"],
+    "variables.description": "Which tenant.",
+    "variables.example": "fabrikam",
+    "access_token_lifetime": "a minute",
+    "notes": ["Mind the gap."],
+}
+ANSWERS: tuple[tuple[int, dict[str, Any]], ...] = (
+    (200, {"access_token": "a1", "token": "a2", "refresh_token": "r1", "renewal": "r2", "expires_in": 9000, "life": 8000}),
+    (200, {"access_token": "a1"}),
+    (200, {"access_token": "a1", "token_type": "Acme Token"}),
+    (200, {"code": "E7", "text": "Gone", "fine": True, "access_token": "a1"}),
+)  # fmt: skip
+
+
+def changed(base: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """``base`` with ``value`` at the dotted ``path``; the variable is ``tenant``."""
+    name, _, rest = path.partition(".")
+    if name == "variables":
+        variable = {**base["variables"]["tenant"], rest: value}
+        return {**base, "variables": {"tenant": variable}}
+    inner = changed(base.get(name) or {}, rest, value) if rest else value
+    return {**base, name: inner}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of presets, with nothing but ``acme`` in it."""
+    monkeypatch.setattr(load, "FOLDER", tmp_path)
+    _forget()
+    yield tmp_path
+    _forget()
+
+
+def _forget() -> None:
+    preset_names.cache_clear()
+    load_preset.cache_clear()
+
+
+def write(folder: Path, fields: dict[str, Any]) -> None:
+    (folder / "acme.yaml").write_text(yaml.safe_dump(fields))
+    _forget()
+
+
+def parsed(**extra: Any) -> ConnectionSettings:
+    whole = {"provider": "acme", "tenant": "acme", **extra}
+    whole = {name: value for name, value in whole.items() if value is not None}
+    text = json.dumps(whole)
+    return parse_connection(connection(text, host="", login="me"))
+
+
+def effects(**extra: Any) -> Iterator[Any]:
+    """Everything that a connection to the preset leads to, as far as the preset may have a say in it."""
+    settings = parsed(**extra)
+    auth = settings.auth
+    yield type(auth), settings.base_url, settings.api_headers, retry_policy(settings)
+    with session_for(replace(settings, base_url="https://api.example.com")) as session:
+        yield [rule.decision for rule in session._rules._rules]
+    if not isinstance(auth, OAuth2Settings):
+        return
+    yield auth.grant_type, auth.token_header, auth.leeway, auth.consent
+    manager = oauth2_source(settings, auth)
+    yield manager._setting.options
+    endpoint = token_endpoint(settings, auth)
+    yield endpoint.url, endpoint.introspect_url, endpoint.client
+    for grant in (
+        RefreshToken("rt", grant_options(auth, "refresh_token")),
+        ClientCredentials(grant_options(auth, "client_credentials")),
+    ):
+        yield from _exchanges(endpoint, grant)
+    yield _login(ManagedGrant(settings, auth, endpoint, manager))
+    for home in ({"home": "https://a.example.com"}, {"other": "https://b.example.com"}):
+        with suppress(ConnectionConfigError):
+            yield located_by(settings, Token("at", NOW, extras=home)).base_url
+
+
+def _exchanges(endpoint: Any, grant: Grant) -> Iterator[Any]:
+    question, rules = endpoint.question(grant), endpoint.dialect.request
+    form = CLIENT_AUTH_METHODS[endpoint.client_auth](endpoint.client, grant.form())
+    sent = encode(
+        rules.renamed(form), method=rules.method, url=question.url, body=grant.options.body
+    )
+    yield sent.method, sent.url, sent.body, sent.headers
+    for status, body in ANSWERS:
+        raw = json.dumps(body).encode()
+        assert parse_body(raw, "application/json") == body
+        answer = Answer(status, {"content-type": "application/json"}, raw, NOW, NOW)
+        outcome = interpret(answer, question)
+        if isinstance(outcome, Granted):
+            yield outcome.token.access_token, outcome.token.expires_at, outcome.refresh_token
+        else:
+            yield str(outcome.error)
+
+
+def _login(grant: ManagedGrant) -> Any:
+    own = {"state", "code_challenge"}  # of each attempt
+    parameters = _attempt(grant, "http://127.0.0.1/callback").parameters
+    return [(name, "" if name in own else value) for name, value in parameters]
+
+
+def seen(folder: Path, fields: dict[str, Any]) -> list[str]:
+    """The effects of a preset with these ``fields`` on several connections; a refusal is one too."""
+    write(folder, fields)
+    connections: tuple[dict[str, Any], ...] = ({}, {"tenant": None}, {"scope": "a b"}, REFRESH)
+    return [one for extra in connections for one in _seen_by(extra)]
+
+
+def _seen_by(extra: dict[str, Any]) -> list[str]:
+    try:
+        return [repr(effect) for effect in effects(**extra)]
+    except ConnectionConfigError as refusal:
+        return [str(refusal)]
+
+
+def leaves(model: type[msgspec.Struct], prefix: str = "") -> Iterator[str]:
+    """The dotted path of every field that holds no other struct."""
+    for field in msgspec.structs.fields(model):
+        kinds = list(_types(field.type))
+        inner = [one for one in kinds if msgspec.inspect.is_struct_type(one)]
+        if any(typing.get_origin(one) is tuple for one in kinds):
+            inner = []  # a list of rules, whose format is not the presets' own
+        path = prefix + field.name
+        yield from leaves(inner[0], f"{path}.") if inner else iter((path,))
+
+
+def _types(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    for one in get_args(annotation):
+        yield from _types(one)
+
+
+def test_the_same_preset_has_the_same_effects(folder: Path, airflow_home: Path) -> None:
+    assert seen(folder, BASE) == seen(folder, BASE)
+
+
+def test_every_field_of_the_format_is_accounted_for() -> None:
+    assert sorted(leaves(Preset)) == sorted([*CHANGES, *FOR_PEOPLE])
+
+
+@pytest.mark.parametrize("path", CHANGES)
+def test_a_field_is_acted_on(folder: Path, airflow_home: Path, path: str) -> None:
+    base = BASE
+    for name, value in BESIDE.get(path, {}).items():
+        base = {**base, name: value}
+    assert seen(folder, changed(base, path, CHANGES[path])) != seen(folder, base)
+
+
+@pytest.mark.parametrize("path", FOR_PEOPLE)
+def test_a_field_for_people_is_on_the_page_and_changes_nothing_else(
+    folder: Path, airflow_home: Path, path: str
+) -> None:
+    write(folder, BASE)
+    before = list(providers_page())
+    write(folder, changed(BASE, path, FOR_PEOPLE[path]))
+    assert list(providers_page()) != before
