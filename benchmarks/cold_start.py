@@ -9,7 +9,6 @@ the store already holds), one request to a server on loopback.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import tempfile
@@ -17,7 +16,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from measure import HERE, environment_line, table, verdict
+from measure import HERE, command_line, environment_line, table, verdict
 
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.deployment import AirflowDeployment
@@ -72,9 +71,7 @@ def median(runs: Sequence[dict[str, float]], key: str) -> float:
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--runs", type=int, default=10)
-    options = arguments.parse_args()
+    options = command_line(__doc__, runs=10)
     with tempfile.TemporaryDirectory() as folder:
         found = measure(Path(folder), options.runs)
     packages = ("oauth-taskflow", "apache-airflow", "apache-airflow-providers-http", "requests")

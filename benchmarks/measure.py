@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -15,6 +16,15 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+
+
+def command_line(about: str | None, **defaults: float | str) -> argparse.Namespace:
+    """The options given to a script, each of its default's type; ``about`` is its help."""
+    raw = argparse.RawDescriptionHelpFormatter
+    arguments = argparse.ArgumentParser(description=about, formatter_class=raw)
+    for name, default in defaults.items():
+        arguments.add_argument(f"--{name}", type=type(default), default=default)
+    return arguments.parse_args()
 
 
 class CandidateFailed(Exception):

@@ -8,7 +8,6 @@ Usage: .venv/bin/python benchmarks/parse.py [--dags 1000] [--rounds 5]
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import spec_folder
 from measure import (
     Candidate,
     alternate,
+    command_line,
     environment_line,
     ratio,
     require,
@@ -112,10 +112,7 @@ def _candidate(name: str, kind: str, folder: Path, env: dict[str, str] | None = 
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--dags", type=int, default=1000)
-    arguments.add_argument("--rounds", type=int, default=5)
-    options = arguments.parse_args()
+    options = command_line(__doc__, dags=1000, rounds=5)
     with tempfile.TemporaryDirectory() as folder:
         all_dags(Path(folder), options.dags, options.rounds)
         one_wanted(Path(folder), options.dags, options.rounds)

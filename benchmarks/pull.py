@@ -5,7 +5,6 @@ Usage: .venv/bin/python benchmarks/pull.py [--records 100000] [--rounds 5]
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from measure import (
     HERE,
     Candidate,
     alternate,
+    command_line,
     environment_line,
     ratio,
     require,
@@ -126,10 +126,7 @@ def memory() -> None:
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--records", type=int, default=100_000)
-    arguments.add_argument("--rounds", type=int, default=5)
-    options = arguments.parse_args()
+    options = command_line(__doc__, records=100_000, rounds=5)
     speed(options.records, options.rounds)
     memory()
 

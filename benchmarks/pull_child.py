@@ -82,10 +82,10 @@ def hand_written(url: str, folder: Path) -> Timed:
         path = folder / "records.jsonl"
         session = requests.Session()
         session.headers["Authorization"] = "Bearer benchmark"
-        after = None
+        after: str | None = None
         with path.open("wb") as file:
             while True:
-                params = {} if after is None else {"after": after}
+                params = {"after": after} if after else {}
                 response = session.get(f"{url}/records", params=params, timeout=60)
                 response.raise_for_status()
                 page = orjson.loads(response.content)

@@ -18,14 +18,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography.fernet import Fernet
-from measure import HERE, environment_line, table, verdict
+from measure import HERE, command_line, environment_line, table, verdict
 from rotation_child import FAILED, FIGURES, GOOD, KILLED, REPLAYED, Plan, stampede, work
 
 from oauth_taskflow import __version__
 from oauth_taskflow.testing import OAuthTestServer
+
+if TYPE_CHECKING:
+    from tests.database_server import DatabaseServer
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["__main__", "rotation_child", "psycopg", "pymysql"])
@@ -50,15 +53,16 @@ def database(name: str) -> Iterator[str]:
         yield name
 
 
-def _server(name: str) -> Any:
+def _server(name: str) -> DatabaseServer:
     sys.path.insert(0, str(HERE.parent))
     from tests.mariadb import MariaDbServer, mariadb_programs  # noqa: PLC0415 - only for these two
     from tests.postgres import PostgresServer, postgres_programs  # noqa: PLC0415
 
-    programs = postgres_programs() if name == "postgresql" else mariadb_programs()
-    if programs is None:
-        sys.exit(f"{name} is not installed; give the URL of a server instead")
-    return PostgresServer(programs) if name == "postgresql" else MariaDbServer(programs)
+    if name == "postgresql" and (folder := postgres_programs()):
+        return PostgresServer(folder)
+    if name == "mariadb" and (programs := mariadb_programs()):
+        return MariaDbServer(programs)
+    sys.exit(f"{name} is not installed; give the URL of a server instead")
 
 
 def plan(server: OAuthTestServer, store_url: str, threads: int, kills: float = 0.0) -> Plan:
@@ -140,18 +144,17 @@ def at_one_expiry(store_url: str, latency: float) -> tuple[int, float, int]:
 
 
 def parsed() -> argparse.Namespace:
-    arguments = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    return command_line(
+        __doc__,
+        database="sqlite",
+        processes=8,
+        threads=4,
+        seconds=20.0,
+        lifetime=2.0,
+        grace=0.0,
+        kills=0.0,
+        latency=0.2,
     )
-    arguments.add_argument("--database", default="sqlite")
-    arguments.add_argument("--processes", type=int, default=8)
-    arguments.add_argument("--threads", type=int, default=4)
-    arguments.add_argument("--seconds", type=float, default=20.0)
-    arguments.add_argument("--lifetime", type=float, default=2.0)
-    arguments.add_argument("--grace", type=float, default=0.0)
-    arguments.add_argument("--kills", type=float, default=0.0)
-    arguments.add_argument("--latency", type=float, default=0.2)
-    return arguments.parse_args()
 
 
 def main() -> None:

@@ -5,9 +5,16 @@ Usage: .venv/bin/python benchmarks/token_fast_path.py [--rounds 3]
 
 from __future__ import annotations
 
-import argparse
-
-from measure import Candidate, alternate, environment_line, require, table, verdict, versions_of
+from measure import (
+    Candidate,
+    alternate,
+    command_line,
+    environment_line,
+    require,
+    table,
+    verdict,
+    versions_of,
+)
 from peers import OURS, PeerMissing, peer
 
 ROWS = (
@@ -34,9 +41,7 @@ def candidates() -> list[Candidate]:
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--rounds", type=int, default=3)
-    options = arguments.parse_args()
+    options = command_line(__doc__, rounds=3)
     rows = candidates()
     alternate(rows, options.rounds, warm_up=False)
     require(rows[0])

@@ -5,9 +5,9 @@ from figures import Figures
 
 
 @dag(schedule=None)
-def handwritten():
+def handwritten() -> None:
     @task
-    def pull():
+    def pull() -> None:
         import requests  # noqa: PLC0415 - as Airflow recommends
 
         figures = Figures("handwritten")

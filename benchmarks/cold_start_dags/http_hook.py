@@ -5,9 +5,9 @@ from figures import Figures
 
 
 @dag(schedule=None)
-def http_hook():
+def http_hook() -> None:
     @task
-    def pull():
+    def pull() -> None:
         from airflow.providers.http.hooks.http import HttpHook  # noqa: PLC0415 - as Airflow recommends
 
         figures = Figures("http_hook")

@@ -1,5 +1,7 @@
 """The same with an authenticated session, whose token the store already holds."""
 
+from typing import Any
+
 from airflow.sdk import dag
 from figures import Figures
 
@@ -7,9 +9,9 @@ from oauth_taskflow import oauth_task
 
 
 @dag("oauth_task", schedule=None)
-def oauth_task_dag():
+def oauth_task_dag() -> None:
     @oauth_task(conn_id="oauth")
-    def pull(session):
+    def pull(session: Any) -> None:
         figures = Figures("oauth_task")
         figures.imported()
         session.get("/echo").raise_for_status()

@@ -5,9 +5,9 @@ from figures import Figures
 
 
 @dag(schedule=None)
-def plain():
+def plain() -> None:
     @task
-    def nothing():
+    def nothing() -> None:
         figures = Figures("plain")
         figures.imported()
         figures.answered()
