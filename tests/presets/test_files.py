@@ -157,6 +157,7 @@ def test_it_does_not_contradict_itself(name: str) -> None:
     assert all(rule.status and rule.when for rule in preset.api_responses)
     if "authorization_code" in preset.grants:
         assert preset.authorize_url or name == "workday"
+    assert bool(preset.device_url) == ("device_code" in preset.grants)
 
 
 def test_a_name_that_leads_out_of_the_folder_is_no_preset() -> None:
