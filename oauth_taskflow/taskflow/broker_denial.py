@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowSecretsBackendAccessDenied
 from fastapi import HTTPException
 
 from oauth_taskflow.errors import OAuthTaskflowError
+
+_Hook = Callable[[type[BaseException], BaseException, TracebackType | None], Any]
+_WHAT_IS_STORED = (
+    "What is stored is in Airflow's UI (Admin, Connections) and in what this writes: "
+    "airflow connections export FILE"
+)
 
 
 class BrokerDenied(AirflowSecretsBackendAccessDenied, HTTPException):
@@ -29,5 +39,22 @@ class BrokerDenied(AirflowSecretsBackendAccessDenied, HTTPException):
 
 
 def denial(error: OAuthTaskflowError) -> BrokerDenied:
-    """The denial that says what ``error`` says."""
+    """The denial that says what ``error`` says; a command such as ``airflow connections get`` that it ends says no more."""
+    if not isinstance(sys.excepthook, _Plainly):
+        sys.excepthook = _Plainly(sys.excepthook)
     return BrokerDenied(str(error))
+
+
+@dataclass(frozen=True)
+class _Plainly:
+    """Ends a process that a denial ends with sentences; Airflow's commands catch "not found" only."""
+
+    before: _Hook
+
+    def __call__(
+        self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, BrokerDenied):
+            self.before(kind, error, trace)
+            return
+        print(f"The broker hands nothing out. {error}\n{_WHAT_IS_STORED}", file=sys.stderr)  # noqa: T201 - the end
