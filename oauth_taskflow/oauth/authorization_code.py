@@ -90,7 +90,6 @@ class Authorization(KeptInProcess):
     def parameters(self) -> Params:
         """The authorization request (RFC 6749 §4.1.1, RFC 7636 §4.3); parameters of the connection win."""
         own = (
-            ("response_type", "code"),
             ("client_id", self.client_id),
             ("redirect_uri", self.redirect_uri),
             *self.options.common(),
@@ -99,7 +98,8 @@ class Authorization(KeptInProcess):
             ("code_challenge", self.verifier.challenge),
             ("code_challenge_method", "S256"),
         )
-        guards = (("state", self.state), *(challenge if self.pkce else ()))
+        guards = (("response_type", "code"), ("state", self.state))
+        guards += challenge if self.pkce else ()
         # The guards come last: nothing in a connection may switch them off.
         form = TokenForm(own).with_params(*self.params.items()).with_params(*guards)
         return self.request.renamed(form).params

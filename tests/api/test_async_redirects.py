@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.api.conftest import Converse, Serve
 from tests.api.scripted import Reply, Sources
 from tests.api.test_redirects import moved
 from tests.api.test_session import in_turn
+from tests.oauth.keys import certificate_of, new_key, pem_of
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,19 @@ def test_a_download_may_leave_bare_and_stays_bare(serve: Serve, converse: Conver
     assert api.tokens() == ["Bearer t1", ""]
     with pytest.raises(ForeignOriginRefused):
         converse(api, lambda s: s.delete("/old"), foreign_redirects="bare")
+
+
+def test_a_client_certificate_is_never_shown_to_a_foreign_origin(
+    serve: Serve, converse: Converse, tmp_path: Path
+) -> None:
+    key = new_key()
+    (tmp_path / "client.pem").write_text(pem_of(key) + certificate_of(key).decode())
+    elsewhere = serve(in_turn({}))
+    api = serve(moved(302, f"{elsewhere.url}/file"))
+    options = {"foreign_redirects": "bare", "cert": str(tmp_path / "client.pem")}
+    with pytest.raises(ForeignOriginRefused):
+        converse(api, lambda s: s.get("/old"), **options)
+    assert elsewhere.asked == []
 
 
 def test_endless_redirects_are_an_error_and_unfollowed_ones_an_answer(

@@ -106,6 +106,23 @@ def test_the_token_goes_into_the_header_and_scheme_asked_for(
     assert api.asked[0].headers["X-Token"] == value
 
 
+def test_a_token_is_in_no_url_and_no_body_whatever_happens(
+    serve: Serve, connect: Connect, source: Sources
+) -> None:
+    def route(asked: Asked) -> Reply:
+        if asked.headers["Authorization"] != "Bearer t2":
+            return Reply({}, 401)
+        return Reply({}, 307, {"Location": "/new"}) if asked.path == "/old" else Reply({})
+
+    api = serve(route)
+    assert connect(api).post("/old", data={"a": "1"}).status_code == 200
+    assert [(asked.target, asked.body) for asked in api.asked] == [
+        ("/old", b"a=1"),
+        ("/old", b"a=1"),
+        ("/new", b"a=1"),
+    ]
+
+
 def test_a_token_is_kept_to_its_origins(
     serve: Serve, bare: requests.Session, source: Sources
 ) -> None:

@@ -12,13 +12,8 @@ import pytest
 from oauth_taskflow.api.failures import ApiConsentRequired, ApiStatusError
 from oauth_taskflow.errors import ConsentRequired
 from tests.api.conftest import Connect, Converse, Serve
-from tests.api.scripted import Reply, Route, Sources
-
-
-def in_turn(*replies: object) -> Route:
-    """Answers one after the other; the last for ever."""
-    left = list(replies)
-    return lambda _: left.pop(0) if len(left) > 1 else left[0]
+from tests.api.scripted import Reply, Sources
+from tests.api.test_session import in_turn
 
 
 @pytest.mark.parametrize(

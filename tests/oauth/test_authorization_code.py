@@ -89,6 +89,13 @@ def test_a_connection_cannot_switch_the_guards_off() -> None:
     assert query["state"] == [mine.state]
 
 
+def test_a_connection_cannot_ask_for_a_token_in_the_browser() -> None:
+    mine = attempt(params={"response_type": "token", "response_mode": "fragment"})
+    assert parse_qs(urlsplit(mine.url).query)["response_type"] == ["code"]
+    with pytest.raises(AuthorizationFailed, match="neither a code nor an error"):
+        mine.read(answer(mine, code=None, access_token="given-in-the-browser"))
+
+
 def test_state_has_128_bits_and_more_and_belongs_to_one_attempt() -> None:
     states = {attempt().state for _ in range(100)}
     assert len(states) == 100

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from oauth_taskflow.oauth.client_auth import Client
 from oauth_taskflow.oauth.device import DeviceAuthorization, authorize_device, wait_for_device
 from oauth_taskflow.oauth.grants import GrantOptions
 from oauth_taskflow.oauth.outcomes import Granted
-from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
+from oauth_taskflow.oauth.token_endpoint import Timeouts, TokenEndpoint, TransportOptions
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.fixtures import ServerFactory
 
@@ -103,6 +104,17 @@ def test_lost_answers_double_the_interval(server: OAuthTestServer, clock: Waitin
     clock.then[3] = lambda: decide(device)
     wait_for_device(endpoint(server, clock), device, OPTIONS)
     assert clock.slept == [5.0, 10.0, 20.0]
+
+
+def test_an_answer_that_does_not_come_in_time_doubles_the_interval(
+    server: OAuthTestServer, clock: Waiting
+) -> None:
+    device = begin(server, clock)
+    server.fault("/oauth/token", hang=1.0)
+    clock.then[2] = lambda: decide(device)
+    hasty = TransportOptions(timeouts=Timeouts(read=0.2, total=0.3))
+    wait_for_device(replace(endpoint(server, clock), transport=hasty), device, OPTIONS)
+    assert clock.slept == [5.0, 10.0]
 
 
 def test_a_busy_server_is_given_the_time_it_asks_for(

@@ -45,6 +45,16 @@ def test_the_answer_is_taken_and_the_browser_led_to_a_clean_address(
     assert listener.wait(5) == [("code", "s3cret"), ("state", "mine")]
 
 
+@pytest.mark.parametrize("wish", ["next", "redirect_uri", "url", "return_to"])
+def test_nothing_in_an_answer_chooses_where_the_browser_goes(
+    listener: LoopbackListener, wish: str
+) -> None:
+    for target in (f"/callback?code=x&state=other&{wish}=https://evil.example", "//evil.example"):
+        assert "Location" not in get(listener, target).headers
+    answer = get(listener, f"/callback?code=x&state=mine&{wish}=https://evil.example")
+    assert answer.headers["Location"] == "/done"
+
+
 def test_a_second_answer_changes_nothing(listener: LoopbackListener) -> None:
     get(listener, "/callback?code=first&state=mine")
     assert get(listener, "/callback?code=second&state=mine").status_code == 400
