@@ -98,7 +98,7 @@ class Authorization(KeptInProcess):
             ("code_challenge", self.verifier.challenge),
             ("code_challenge_method", "S256"),
         )
-        guards = (("response_type", "code"), ("state", self.state))
+        guards: Params = (("response_type", "code"), ("state", self.state))
         guards += challenge if self.pkce else ()
         # The guards come last: nothing in a connection may switch them off.
         form = TokenForm(own).with_params(*self.params.items()).with_params(*guards)

@@ -16,7 +16,7 @@ from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.presets.model import Preset, RateLimitHeaders
 from oauth_taskflow.redaction import is_sensitive_name
 from oauth_taskflow.taskflow.auth_settings import AUTH_READERS, Fields
-from oauth_taskflow.taskflow.base_url import base_url, split_url
+from oauth_taskflow.taskflow.base_url import base_url, is_loopback, split_url
 from oauth_taskflow.taskflow.connection_fields import (
     BY_NAME,
     HTTP_HOOK_IGNORED,
@@ -26,12 +26,14 @@ from oauth_taskflow.taskflow.connection_fields import (
 )
 from oauth_taskflow.taskflow.field_values import BadValue, convert, is_given, nearest
 from oauth_taskflow.taskflow.provider import take_preset, with_defaults
-from oauth_taskflow.taskflow.settings import ConnectionSettings
+from oauth_taskflow.taskflow.settings import ConnectionSettings, NoAuthSettings
 
 log = logging.getLogger(__name__)
 
 _HTTP_TYPES = frozenset({"http", "https"})
 _warned: set[str] = set()
+_told_of_clear_text: set[str] = set()
+_CLEAR_TEXT_WARNING = "Connection %r sends its credentials to %s without encryption. Write the host as https://… if the API speaks it."
 
 
 class AirflowConnection(Protocol):
@@ -99,7 +101,20 @@ def parse_connection(connection: AirflowConnection) -> ConnectionSettings:
         values=values,
         preset=preset,
     )
-    return _settings(fields, options)
+    settings = _settings(fields, options)
+    _warn_of_clear_text(settings)
+    return settings
+
+
+def _warn_of_clear_text(settings: ConnectionSettings) -> None:
+    """Say once that credentials travel unencrypted (RFC 6750 §5.3); inside a mesh that may be wanted."""
+    conn_id, parts = settings.conn_id, split_url(settings.base_url)
+    if parts is None or parts.scheme != "http" or is_loopback(parts.hostname or ""):
+        return
+    if isinstance(settings.auth, NoAuthSettings) or conn_id in _told_of_clear_text:
+        return
+    _told_of_clear_text.add(conn_id)
+    log.warning(_CLEAR_TEXT_WARNING, conn_id, parts.hostname)
 
 
 def may_hold_grant(connection: AirflowConnection) -> bool:

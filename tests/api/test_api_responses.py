@@ -12,7 +12,7 @@ from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.presets.load import load_preset
 from tests.api.conftest import Connect, Converse, Serve
 from tests.api.scripted import Asked, FakeClock, Reply, Sources
-from tests.api.test_challenges import in_turn
+from tests.api.test_session import in_turn
 
 GOOGLE = {"error": {"code": 403, "errors": [{"reason": "userRateLimitExceeded"}]}}
 GITHUB = {"message": "You have exceeded a secondary rate limit. Please wait a few minutes."}

@@ -129,11 +129,20 @@ def test_an_api_that_goes_round_in_circles_is_found_out(start: Start, paginate: 
     assert len([logged for logged in server.requests if logged.path == "/loop/airports"]) <= 3
 
 
-def test_a_next_link_under_another_name_of_the_host_is_refused(start: Start) -> None:
+@pytest.mark.parametrize(
+    ("path", "paginate", "records"),
+    [
+        ("/next/airports", NextUrls(next="links.next"), DATA),
+        ("/link/airports", Links(), Records()),
+    ],
+)
+def test_a_next_link_under_another_name_of_the_host_is_refused(
+    start: Start, path: str, paginate: Paginate, records: Records
+) -> None:
     _, session = start()
-    request = ApiRequest("/next/airports", params={"links": "foreign"})
+    request = ApiRequest(path, params={"links": "foreign"})
     with pytest.raises(ForeignOriginRefused, match="http://localhost:"):
-        list(pull(session, request, paginate=NextUrls(next="links.next"), records=DATA))
+        list(pull(session, request, paginate=paginate, records=records))
 
 
 def test_airports_land_in_a_file_with_key_and_watermark(start: Start, tmp_path: Path) -> None:

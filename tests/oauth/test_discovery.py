@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,10 @@ from oauth_taskflow.oauth.grants import ClientCredentials
 from oauth_taskflow.oauth.outcomes import Granted, NotProcessed, Rejected
 from oauth_taskflow.oauth.server_metadata import BadMetadata, metadata_urls, parse_metadata
 from oauth_taskflow.oauth.signing import Signer, private_key
-from oauth_taskflow.oauth.token_endpoint import TransportOptions
+from oauth_taskflow.oauth.token_endpoint import Timeouts, TransportOptions
 from oauth_taskflow.testing import OAuthTestServer
 from tests.oauth.keys import certificate_of, new_key, pem_of
-from tests.oauth.raw_server import Behaviour, raw_server, self_signed
+from tests.oauth.raw_server import Behaviour, raw_server, self_signed, silent
 from tests.tokens.clock import FakeClock
 
 ISSUER = "https://id.example.com"
@@ -268,6 +269,15 @@ def test_files_that_are_missing_and_certificates_that_nobody_knows_are_a_wrong_s
     refusal = pytest.raises(ConnectionConfigError, match="Set verify to the file of the CA")
     with raw_server(answering_by_path({}, []), tls) as place, refusal:
         server_metadata(f"https://{place}")
+
+
+def test_a_server_that_says_nothing_is_not_waited_for() -> None:
+    hasty = TransportOptions(timeouts=Timeouts(read=0.2))
+    with raw_server(silent(2)) as place:
+        began = time.monotonic()
+        with pytest.raises(TokenEndpointUnavailable, match="could not be read"):
+            server_metadata(f"http://{place}", transport=hasty)
+        assert time.monotonic() - began < 1.5
 
 
 def test_a_server_that_cannot_be_reached_is_tried_again_later() -> None:

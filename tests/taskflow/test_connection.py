@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from airflow.sdk import Connection
@@ -201,6 +202,35 @@ def test_the_older_shape_warns_once_that_stock_hooks_leak_it(
         "HttpSensor send every such key, secrets included, as HTTP headers: use OAuth2Hook only, or change the type "
         "to oauth2."
     ]
+
+
+@pytest.mark.parametrize(
+    ("host", "extra", "told"),
+    [
+        ("http://api.internal/v3", {}, 1),
+        ("http://127.0.0.1:8080", {}, 0),
+        ("http://[::1]:8080", {}, 0),
+        ("http://localhost", {}, 1),
+        ("https://api.example.com", {}, 0),
+        ("http://api.internal", {"auth_type": "none"}, 0),
+    ],
+)
+def test_credentials_that_travel_unencrypted_are_warned_of_once(
+    host: str,
+    extra: dict[str, Any],
+    told: int,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection_module, "_told_of_clear_text", set())
+    plain = kind("none", host=host, login=None, password=None)
+    with caplog.at_level(logging.WARNING, logger="oauth_taskflow"):
+        for _ in range(2):
+            parse_connection(plain if extra else connection(host=host))
+    assert [record.getMessage() for record in caplog.records] == [
+        f"Connection 'crm' sends its credentials to {urlsplit(host).hostname} without encryption. Write the host as "
+        "https://… if the API speaks it."
+    ] * told
 
 
 def test_a_public_client_has_no_secret() -> None:

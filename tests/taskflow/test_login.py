@@ -220,6 +220,7 @@ def test_a_code_is_entered_on_another_device(
     ((device_code, device),) = oauth_server.desk.devices.items()
     assert device.user_code in captured.err
     assert device_code not in captured.err
+    assert device_code in masking.known_secrets()
     assert call_api() == 200
 
 

@@ -102,6 +102,16 @@ def test_a_link_put_in_the_way_of_the_file_is_not_followed(tmp_path: Path) -> No
     assert victim.read_text() == "mine"
 
 
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    files = RecoveryFiles(tmp_path / "recovery", TokenCipher([KEY]))
+    files.folder.mkdir()
+    (files.folder / f"{'k' * 64}.1.4711.draft").write_text("gAAAA, and here the power went")
+    assert not files.pending("k" * 64)
+    assert files.load("k" * 64) == []
+    files.save(Rescued("k" * 64, 1, "", Token("at", 0.0), "rt"))
+    assert [rescued.refresh_token for _, rescued in files.load("k" * 64)] == ["rt"]
+
+
 def test_a_rescued_refresh_token_behind_a_newer_one_becomes_an_alternate(
     store: FailingStore, clock: FakeClock
 ) -> None:
