@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from oauth_taskflow.oauth.token import Token
 
 # Seconds before the end from which people are warned.
 WARNING_TIME = 7 * 86400.0
+# Seconds before the end, at most half of the way there, at which an unused refresh token is used.
+_IN_GOOD_TIME = 14 * 86400.0
 # Where servers name the refresh token's lifetime unasked; 0 means that they name none (Keycloak).
 _USUAL_PATHS = (
     "refresh_token_expires_in",
@@ -99,13 +102,24 @@ def _slides(stated: float, earlier: float | None, known: RefreshLifetimes) -> bo
     return known.absolute is None or known.idle is not None
 
 
+def refresh_by(consent: Consent | None, token: Token) -> float:
+    """When ``token`` is to be replaced so that its refresh token does not lie unused until it dies; mostly infinite.
+
+    Access tokens that live shorter see to that by themselves. Others would be refreshed in their last minute, when the
+    refresh token is dead too, or nearly (Meta, Instagram).
+    """
+    if consent is None or consent.ends_at is None or not consent.slides:
+        return math.inf
+    by = consent.ends_at - min(_IN_GOOD_TIME, (consent.ends_at - token.obtained_at) / 2)
+    ends = token.expires_at
+    return by if ends is None or ends > by else math.inf
+
+
 def is_due_soon(consent: Consent | None, token: Token | None, now: float) -> bool:
     """Whether a person must agree again before long, as far as that is known at ``now``.
 
-    An end that the next refresh moves is none to warn of, unless the access token outlives it, so that no refresh
-    would come before.
+    An end that refreshes move is none to warn of, unless the one that was due in good time did not succeed.
     """
     if consent is None or consent.ends_at is None or consent.ends_at - now > WARNING_TIME:
         return False
-    ends = None if token is None else token.expires_at
-    return not consent.slides or ends is None or ends >= consent.ends_at
+    return not consent.slides or token is None or refresh_by(consent, token) <= now

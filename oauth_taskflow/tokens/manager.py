@@ -45,7 +45,7 @@ class _Held:
         if record.token.expires_at is None:
             return cls(token, recheck, float("inf"))
         usable_until = read.monotonic + record.token.expires_at - read.store
-        stale_from = read.monotonic + want.stale_at(record.token) - read.store
+        stale_from = read.monotonic + want.stale_at(record.token, record.consent) - read.store
         if not serve_stale:
             usable_until = min(usable_until, stale_from)
         return cls(token, min(stale_from, recheck), usable_until)

@@ -25,7 +25,7 @@ from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.redaction import redact_url
 from oauth_taskflow.tokens import edits, owner
 from oauth_taskflow.tokens.blocked import blocking_error
-from oauth_taskflow.tokens.consent import is_due_soon
+from oauth_taskflow.tokens.consent import Consent, is_due_soon, refresh_by
 from oauth_taskflow.tokens.inquiry import Inquiry
 from oauth_taskflow.tokens.persist import persist, recover
 from oauth_taskflow.tokens.record import GrantRecord
@@ -52,17 +52,19 @@ class Want:
     share: float = 1.0
     refused: str | None = None
 
-    def stale_at(self, token: Token) -> float:
-        """When ``token`` becomes stale; infinite for one that does not expire."""
-        stale_at = token.stale_at(self.leeway)
+    def stale_at(self, token: Token, consent: Consent | None) -> float:
+        """When ``token`` becomes stale; infinite for one that does not expire, nor its ``consent`` by lying unused."""
+        by, stale_at = refresh_by(consent, token), token.stale_at(self.leeway)
         if stale_at is None or token.expires_at is None:
-            return float("inf")
-        return token.expires_at - (token.expires_at - stale_at) * self.share
+            return by
+        return min(by, token.expires_at - (token.expires_at - stale_at) * self.share)
 
     def met_by(self, record: GrantRecord, now: float) -> bool:
         """Whether no refresh is needed."""
         token = record.token
-        return token is not None and record.usable(now, self.refused) and now < self.stale_at(token)
+        if token is None or not record.usable(now, self.refused):
+            return False
+        return now < self.stale_at(token, record.consent)
 
 
 class Refresher:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from oauth_taskflow.tokens.consent import (
     Consent,
     RefreshLifetimes,
     is_due_soon,
+    refresh_by,
     renewed,
 )
 from oauth_taskflow.tokens.manager import TokenManager
@@ -118,10 +121,54 @@ def test_people_are_warned_a_week_ahead_of_an_end_that_tasks_cannot_move() -> No
     assert not is_due_soon(fixed, told(0), 22.9 * DAY)
     assert is_due_soon(fixed, told(0), 23.1 * DAY)
     assert not is_due_soon(sliding, told(29 * DAY), 29 * DAY)
-    # Nothing refreshes before the refresh token is dead: the access token outlives it.
+    # The refresh that was due has not succeeded.
     assert is_due_soon(sliding, Token("at", 0, 31 * DAY), 29 * DAY)
     assert is_due_soon(sliding, Token("at", 0, None), 29 * DAY)
     assert not is_due_soon(None, None, 0)
+
+
+@pytest.mark.parametrize(
+    ("access", "idle", "by"),
+    [
+        (3600, 60 * DAY, math.inf),  # refreshed every hour anyway
+        (30 * DAY, 60 * DAY, math.inf),  # Pinterest
+        (60 * DAY - 56, 60 * DAY, 46 * DAY),  # Instagram: both end together
+        (None, 30 * DAY, 16 * DAY),  # Salesforce, when nobody says how long a token lives
+        (2 * DAY, 3 * DAY, 1.5 * DAY),
+    ],
+)
+def test_a_refresh_token_is_used_in_good_time_before_it_dies_unused(
+    access: float | None, idle: float, by: float
+) -> None:
+    token = Token("at", 0.0, access)
+    consent = renewed(None, token, RefreshLifetimes(idle=idle), rotated=True)
+    assert refresh_by(consent, token) == by
+    assert refresh_by(replace(consent, slides=False), token) == math.inf
+
+
+@pytest.mark.parametrize("lifetime", [60 * DAY, None])
+def test_an_access_token_that_outlives_its_refresh_token_is_refreshed_in_good_time(
+    store: ClockedStore, clock: FakeClock, lifetime: float | None
+) -> None:
+    answers = (grants(clock, name, f"rt-{name}", lifetime=lifetime) for name in "ab")
+    under_test, endpoint = of_provider(store, IDLE, *answers)
+    under_test.token()
+    clock.advance(45 * DAY)
+    under_test.token()
+    landed(under_test)
+    assert len(endpoint.sent) == 1
+    clock.advance(2 * DAY)
+    under_test.token()
+    landed(under_test)
+    assert endpoint.sent == ["seed-token", "rt-a"]
+    assert under_test.token().access_token == "b"
+
+
+def landed(under_test: TokenManager) -> None:
+    """Wait for the refresh in the background, if there is one."""
+    flight = under_test._flights._flight
+    if flight is not None:
+        flight.result(10)
 
 
 def of_provider(
