@@ -71,7 +71,8 @@ class Authorization(KeptInProcess):
 
     ``params`` are more parameters of the authorization URL (``access_type=offline``), ``request`` the server's own names
     of parameters. ``pkce`` False is for the few servers that refuse it. An attempt is over ``STATE_LIFETIME`` seconds
-    after it ``began`` (on the monotonic clock).
+    after it ``began`` (on the monotonic clock). ``dpop_jkt`` is the thumbprint of the DPoP key that alone may trade the
+    code (RFC 9449 §10); empty without DPoP.
     """
 
     server: AuthorizationServer
@@ -85,6 +86,7 @@ class Authorization(KeptInProcess):
     request: RequestForm = STANDARD.request
     pkce: bool = True
     began: float = field(default_factory=SYSTEM_CLOCK.monotonic)
+    dpop_jkt: str = ""
 
     @property
     def parameters(self) -> Params:
@@ -100,6 +102,7 @@ class Authorization(KeptInProcess):
         )
         guards: Params = (("response_type", "code"), ("state", self.state))
         guards += challenge if self.pkce else ()
+        guards += (("dpop_jkt", self.dpop_jkt),) if self.dpop_jkt else ()
         # The guards come last: nothing in a connection may switch them off.
         form = TokenForm(own).with_params(*self.params.items()).with_params(*guards)
         return self.request.renamed(form).params

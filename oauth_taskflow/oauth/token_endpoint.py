@@ -126,6 +126,11 @@ class TokenEndpoint(KeptInProcess):
             return self
         return replace(self, dpop_key=dpop_key or self.dpop_key or new_key(self.dpop))
 
+    @property
+    def dpop_jkt(self) -> str:
+        """The thumbprint of ``dpop_key``; empty without one."""
+        return prover(self.dpop_key).thumbprint if self.dpop_key else ""
+
     def exchange(self, grant: Grant, *, budget: float | None = None) -> Outcome:
         """Trade ``grant`` for a token within ``budget`` seconds.
 

@@ -130,6 +130,7 @@ def _attempt(grant: ManagedGrant, redirect_uri: str) -> Authorization:
         conn_id=grant.conn_id,
         request=grant.auth.preset.request,
         pkce=grant.auth.preset.pkce != "off",
+        dpop_jkt=grant.endpoint.dpop_jkt,
     )
     mask([attempt.verifier.value])
     return attempt

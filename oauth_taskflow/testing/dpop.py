@@ -1,9 +1,11 @@
 """DPoP (RFC 9449) in front of the token endpoint and the API, checked with joserfc; off until ``required`` is set.
 
 A proof must be signed with the key in its header, fit method, URL, time and token, and carry a ``jti`` never seen
-before. Access tokens belong to the key of their request; so do refresh tokens, whatever the client. ``nonces`` is how
+before. Access tokens belong to the key of their request; so do refresh tokens, whatever the client. Codes belong to the
+key that the login named, by ``dpop_jkt`` or by the proof of its pushed request. ``nonces`` is how
 many of the latest nonces are accepted, with 0 none is wanted: with 1 every answer makes the one before worthless.
-Authorization server and API have nonces of their own. ``/echo``, ``/redirect``, ``/flaky`` and ``/with`` stay open.
+Authorization server and API have nonces of their own. ``/echo``, ``/redirect``, ``/flaky``,
+``/with`` and ``/device`` stay open.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from oauth_taskflow.testing.messages import Request, Response, json_response, pa
 
 Role = Literal["authorization", "resource"]
 _ALGORITHMS = ["ES256", "ES384", "ES512", "PS256", "RS256"]
-_OPEN = frozenset({"echo", "redirect", "flaky", "with", "auth", ".well-known"})
+_OPEN = frozenset({"echo", "redirect", "flaky", "with", "auth", "device", ".well-known"})
 _TOLERANCE = 60.0
 _LONGEST_HEADER = 2048  # bytes; an RSA key needs more than joserfc's 512
 
@@ -62,7 +64,7 @@ class DpopGate:
         if request.path == self.token_path:
             return self._with_nonce("authorization", self._token(request, inner))
         if first == "oauth":
-            return inner(request)
+            return self._login(request, inner)
         return self._with_nonce("resource", self._resource(request, inner))
 
     def check(self, request: Request, role: Role, access_token: str = "") -> str:
@@ -101,13 +103,14 @@ class DpopGate:
                 given.clear()
 
     def _token(self, request: Request, inner: Callable[[Request], Response]) -> Response:
-        sent = dict(pairs(request.body.decode("utf-8", "replace"))).get("refresh_token", "")
+        fields = dict(pairs(request.body.decode("utf-8", "replace")))
+        sent = fields.get("refresh_token") or fields.get("code") or ""
         try:
             thumbprint = self.check(request, "authorization")
         except ProofRefused as refused:
             return _refused(refused.code, str(refused))
         if self._bound.get(sent, thumbprint) != thumbprint:
-            return _refused("invalid_grant", "the refresh token belongs to another key")
+            return _refused("invalid_grant", "the refresh token or code belongs to another key")
         response = inner(request)
         if response.status != 200:
             return response
@@ -117,6 +120,23 @@ class DpopGate:
                 self._bound[granted[name]] = thumbprint
         granted["token_type"] = "DPoP"
         return replace(response, body=msgspec.json.encode(granted))
+
+    def _login(self, request: Request, inner: Callable[[Request], Response]) -> Response:
+        """Binds pushed requests and codes to the key of the login (RFC 9449 §10)."""
+        fields = {**request.params, **dict(pairs(request.body.decode("utf-8", "replace")))}
+        named = fields.get("dpop_jkt") or self._bound.get(fields.get("request_uri", ""), "")
+        if "Dpop" in request.headers:
+            try:
+                proved = self.check(request, "authorization")
+            except ProofRefused as refused:
+                return self._with_nonce("authorization", _refused(refused.code, str(refused)))
+            if named not in {"", proved}:
+                return _refused("invalid_dpop_proof", "dpop_jkt names another key")
+            named = proved
+        response = inner(request)
+        for issued in _issued(response) if named else ():
+            self._bound[issued] = named
+        return response
 
     def _resource(self, request: Request, inner: Callable[[Request], Response]) -> Response:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -149,6 +169,14 @@ def _verified(proof: str) -> tuple[dict[str, Any], dict[str, Any], str]:
     except (JoseError, ValueError, KeyError, TypeError) as wrong:
         raise ProofRefused(f"unreadable ({type(wrong).__name__})") from None
     return header, claims, key.thumbprint()
+
+
+def _issued(response: Response) -> tuple[str, ...]:
+    """The reference of a pushed request or the code of a redirect in ``response``."""
+    if response.status == 201:
+        return (str(msgspec.json.decode(response.body)["request_uri"]),)
+    query = pairs(dict(response.headers).get("Location", "").partition("?")[2])
+    return tuple(value for name, value in query if name == "code")
 
 
 def _close(issued_at: object, now: float) -> bool:

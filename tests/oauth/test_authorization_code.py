@@ -83,8 +83,10 @@ def test_the_url_is_the_one_that_authlib_builds() -> None:
 
 
 def test_a_connection_cannot_switch_the_guards_off() -> None:
-    mine = attempt(params={"state": "x", "code_challenge_method": "plain", "code_challenge": "y"})
+    loose = {"state": "x", "code_challenge_method": "plain", "code_challenge": "y", "dpop_jkt": "z"}
+    mine = attempt(params=loose, dpop_jkt="ours")
     query = parse_qs(urlsplit(mine.url).query)
+    assert query["dpop_jkt"] == ["ours"]
     assert query["code_challenge_method"] == ["S256"]
     assert query["state"] == [mine.state]
 

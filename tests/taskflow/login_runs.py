@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 import json
+import threading
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import requests
 
 from oauth_taskflow.taskflow.login_command import login
 from oauth_taskflow.taskflow.sessions import open_session
+from oauth_taskflow.testing import OAuthTestServer
+
+
+@contextmanager
+def person_with_device(server: OAuthTestServer, after_polls: int = 0) -> Iterator[None]:
+    """Somebody who enters the user code elsewhere, once the token endpoint was asked ``after_polls`` times."""
+    pause = threading.Event()
+    server.desk.device_lifetime = 20.0  # nobody waits ten minutes for a test that fails
+
+    def enter() -> None:
+        while not server.desk.devices or server.counters.token_requests < after_polls:
+            pause.wait(0.01)
+        (device,) = server.desk.devices.values()
+        page = f"{server.base_url}/device?user_code={device.user_code}"
+        requests.get(page, timeout=5).raise_for_status()
+
+    thread = threading.Thread(target=enter, daemon=True)
+    thread.start()
+    yield
+    thread.join()
 
 
 def arguments(**given: Any) -> Namespace:

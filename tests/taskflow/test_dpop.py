@@ -5,22 +5,27 @@ from __future__ import annotations
 import asyncio
 import logging
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from joserfc import jwk
 
 from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.oauth.dpop import prover
 from oauth_taskflow.taskflow import masking
 from oauth_taskflow.taskflow.async_sessions import open_async_session
 from oauth_taskflow.taskflow.broker import brokered_settings
 from oauth_taskflow.taskflow.connection import parse_connection
 from oauth_taskflow.taskflow.connection_test import try_connection
+from oauth_taskflow.taskflow.consent_places import managed_grant
 from oauth_taskflow.taskflow.login_command import login
 from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.taskflow.settings import OAuth2Settings
 from oauth_taskflow.testing import OAuthTestServer
+from tests.oauth.test_dpop import read
 from tests.taskflow.conftest import Connect
 from tests.taskflow.connections import connection, kind
-from tests.taskflow.login_runs import arguments
+from tests.taskflow.login_runs import arguments, person_with_device
 
 pytestmark = pytest.mark.usefixtures("own_store")
 
@@ -111,17 +116,49 @@ def test_testing_a_connection_gets_a_token(
     assert try_connection("crm")[0]
 
 
-def test_a_login_binds_the_grant_to_its_own_key(
-    connect: Connect, demanding: OAuthTestServer, browser: list[str]
-) -> None:
-    connect(dpop=True, par_url=f"{demanding.base_url}/oauth/par")
-    login(arguments())
-    assert browser
+def keys_shown(server: OAuthTestServer, path: str) -> set[str]:
+    """Thumbprints of the keys that signed the proofs of requests to ``path``."""
+    proofs = [one.headers["Dpop"] for one in server.requests if one.path == path]
+    return {jwk.import_key(read(proof)[0]["jwk"]).thumbprint() for proof in proofs}
+
+
+def stored_key() -> str:
+    """The thumbprint of the key that is kept with the grant."""
+    return prover(managed_grant("crm").manager.stored.read().dpop_key).thumbprint
+
+
+def call_twice(server: OAuthTestServer) -> None:
+    """What tasks do: one call with the token of the login, one with a refreshed one."""
     with open_session("crm") as session:
         assert session.get("/countries").status_code == 200
-        demanding.revoke_access_tokens()
-        assert session.get("/countries").status_code == 200  # refreshed with the login's key
-    assert demanding.counters.refreshes == 1
+        server.revoke_access_tokens()
+        assert session.get("/countries").status_code == 200
+    assert server.counters.refreshes == 1
+
+
+@pytest.mark.parametrize("pushed", [False, True])
+def test_one_key_goes_through_a_login_into_the_grant_and_its_refreshes(
+    connect: Connect, demanding: OAuthTestServer, browser: list[str], pushed: bool
+) -> None:
+    connect(dpop=True, **({"par_url": f"{demanding.base_url}/oauth/par"} if pushed else {}))
+    login(arguments())
+    call_twice(demanding)
+    assert keys_shown(demanding, "/oauth/token") == {stored_key()}
+    if pushed:
+        assert keys_shown(demanding, "/oauth/par") == {stored_key()}
+    else:
+        assert parse_qs(urlsplit(browser[0]).query)["dpop_jkt"] == [stored_key()]
+
+
+def test_so_it_does_through_a_login_on_another_device(
+    connect: Connect, demanding: OAuthTestServer
+) -> None:
+    connect(dpop=True)
+    demanding.desk.device_interval = 0.05
+    with person_with_device(demanding, after_polls=2):
+        login(arguments(device=True))
+    call_twice(demanding)
+    assert keys_shown(demanding, "/oauth/token") == {stored_key()}
 
 
 def test_the_key_is_masked_and_logged_nowhere(

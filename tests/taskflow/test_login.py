@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import webbrowser
 from argparse import Namespace
 from pathlib import Path
@@ -24,7 +23,7 @@ from oauth_taskflow.taskflow.grant_commands import status
 from oauth_taskflow.taskflow.login_command import login
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.conftest import Connect
-from tests.taskflow.login_runs import arguments, call_api, refused, shown
+from tests.taskflow.login_runs import arguments, call_api, person_with_device, refused, shown
 
 pytestmark = pytest.mark.usefixtures("own_store")
 
@@ -204,18 +203,8 @@ def test_a_code_is_entered_on_another_device(
 ) -> None:
     connect()
     oauth_server.desk.device_interval = 0.1
-    asked = threading.Event()
-
-    def person() -> None:
-        while not oauth_server.desk.devices:
-            asked.wait(0.01)
-        (device,) = oauth_server.desk.devices.values()
-        requests.get(f"{oauth_server.base_url}/device?user_code={device.user_code}", timeout=5)
-
-    thread = threading.Thread(target=person)
-    thread.start()
-    login(arguments(device=True))
-    thread.join()
+    with person_with_device(oauth_server):
+        login(arguments(device=True))
     captured = capsys.readouterr()
     ((device_code, device),) = oauth_server.desk.devices.items()
     assert device.user_code in captured.err

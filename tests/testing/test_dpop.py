@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
 from joserfc import jwk, jwt
 
-from oauth_taskflow.oauth.dpop import new_key, prover
+from oauth_taskflow.oauth.dpop import Prover, new_key, prover
+from oauth_taskflow.oauth.pkce import Verifier
 from oauth_taskflow.testing import OAuthTestServer
 
 KEY = new_key("ES256")
@@ -82,6 +84,72 @@ def test_a_signature_by_another_key_is_refused(server: OAuthTestServer) -> None:
 def test_a_proof_works_once(server: OAuthTestServer) -> None:
     proof = MINE.proof("authorization", "POST", server.token_url)
     assert [ask_token(server, proof).status_code for _ in range(2)] == [200, 400]
+
+
+LOGIN = {
+    "response_type": "code",
+    "redirect_uri": "http://127.0.0.1/cb",
+    "code_challenge_method": "S256",
+}
+VERIFIER = Verifier.new()
+
+
+def login_code(server: OAuthTestServer, **more: str) -> str:
+    """The code that a person's browser brings back."""
+    fields = {**LOGIN, "client_id": server.client_id, "code_challenge": VERIFIER.challenge, **more}
+    url = f"{server.base_url}/oauth/authorize"
+    answer = requests.get(url, fields, allow_redirects=False, timeout=5)
+    return parse_qs(urlsplit(answer.headers["Location"]).query)["code"][0]
+
+
+def trade(server: OAuthTestServer, code: str, key: Prover) -> Any:
+    return requests.post(
+        server.token_url,
+        {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": LOGIN["redirect_uri"],
+            "code_verifier": VERIFIER.value,
+        },
+        auth=(server.client_id, server.client_secret),
+        headers={"DPoP": key.proof("authorization", "POST", server.token_url)},
+        timeout=5,
+    ).json()
+
+
+def push(server: OAuthTestServer, jkt: str) -> requests.Response:
+    """A pushed request that is proved with our key and names the key ``jkt``."""
+    url = f"{server.base_url}/oauth/par"
+    return requests.post(
+        url,
+        {
+            **LOGIN,
+            "code_challenge": VERIFIER.challenge,
+            "client_id": server.client_id,
+            "dpop_jkt": jkt,
+        },
+        auth=(server.client_id, server.client_secret),
+        headers={"DPoP": MINE.proof("authorization", "POST", url)},
+        timeout=5,
+    )
+
+
+@pytest.mark.parametrize("pushed", [False, True])
+def test_a_code_belongs_to_the_key_that_its_login_named(
+    server: OAuthTestServer, pushed: bool
+) -> None:
+    named = {"dpop_jkt": MINE.thumbprint}
+    if pushed:
+        named = {"request_uri": push(server, MINE.thumbprint).json()["request_uri"]}
+    code = login_code(server, **named)
+    stolen = trade(server, code, prover(new_key("ES256")))
+    assert stolen["error_description"] == "the refresh token or code belongs to another key"
+    assert trade(server, code, MINE)["token_type"] == "DPoP"
+
+
+def test_a_pushed_request_names_the_key_that_proves_it(server: OAuthTestServer) -> None:
+    refused = push(server, prover(new_key("ES256")).thumbprint)
+    assert refused.json()["error_description"] == "dpop_jkt names another key"
 
 
 def call(server: OAuthTestServer, token: str, proof: str, scheme: str = "DPoP") -> str:
