@@ -49,10 +49,9 @@ def expiry(
     *,
     sent_at: float,
     skew: float,
-    default: float | None,
 ) -> float | None:
     """When the token expires, on our clock, by ``rule``; None when it does not, or when nothing says so."""
-    lasting = rule.lifetime_s if default is None else default
+    lasting = rule.lifetime_s
     if rule.source in {"auto", "introspection"}:
         # With introspection, what usually lasts is for when that says nothing either.
         named = lasting if rule.source == "auto" else None

@@ -69,7 +69,6 @@ class Question(KeptInProcess):
     scope: str = ""
     targets: tuple[str, ...] = ()
     secrets: tuple[str, ...] = field(default=(), repr=False)
-    default_lifetime: float | None = None
     form: ResponseForm = STANDARD.response
     dpop_key: str = field(default="", repr=False)
 
@@ -245,7 +244,6 @@ def _granted(
         question.form.expiry,
         sent_at=answer.sent_at,
         skew=skew or 0.0,
-        default=question.default_lifetime,
     )
     scope = _scope_text(body.get("scope"))
     token = Token(

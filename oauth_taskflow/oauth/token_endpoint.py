@@ -74,8 +74,7 @@ def _tell_nobody(_secrets: Iterable[str]) -> None:
 class TokenEndpoint(KeptInProcess):
     """Where tokens come from, and as whom we ask.
 
-    ``client_auth`` is a name of ``CLIENT_AUTH_METHODS``; ``default_lifetime`` (seconds) is taken for tokens whose
-    answer names none; ``dialect`` is how this server departs from RFC 6749. ``dpop`` is the algorithm of DPoP proofs
+    ``client_auth`` is a name of ``CLIENT_AUTH_METHODS``; ``dialect`` is how this server departs from RFC 6749. ``dpop`` is the algorithm of DPoP proofs
     (empty: bearer tokens), ``dpop_key`` the grant's key, see ``proving``. ``introspect_url`` is asked about tokens whose
     answer names no lifetime, when the dialect says so. ``hide`` is told the secrets of a request before it is made:
     refresh tokens come from the store, assertions from files. Safe to share between threads: nothing is kept between
@@ -89,7 +88,6 @@ class TokenEndpoint(KeptInProcess):
     client: Client
     client_auth: str = "client_secret_basic"
     conn_id: str = ""
-    default_lifetime: float | None = None
     dialect: Dialect = STANDARD
     transport: TransportOptions = field(default_factory=TransportOptions)
     clock: Clock = field(default=SYSTEM_CLOCK, repr=False, compare=False)
@@ -117,8 +115,7 @@ class TokenEndpoint(KeptInProcess):
     @property
     def usual_lifetime(self) -> float | None:
         """Seconds that a token is taken to live when nothing says so; None: until the API answers 401."""
-        own = self.default_lifetime
-        return self.dialect.response.expiry.lifetime_s if own is None else own
+        return self.dialect.response.expiry.lifetime_s
 
     def proving(self, dpop_key: str = "") -> Self:
         """This endpoint, proving that it holds ``dpop_key`` (a new one if that is empty) when ``dpop`` says so."""
@@ -214,7 +211,6 @@ class TokenEndpoint(KeptInProcess):
             targets=tuple(filter(None, (grant.options.audience, *grant.options.resource))),
             form=self.dialect.response,
             secrets=tuple(s for s in (self.client.client_secret, *grant.secrets()) if s),
-            default_lifetime=self.default_lifetime,
             dpop_key=self.dpop_key,
         )
 

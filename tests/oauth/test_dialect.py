@@ -237,9 +237,12 @@ def test_an_error_without_a_code_has_that_of_its_status(status: int, code: str) 
     assert (outcome.error.error, outcome.error.description) == (code, "Gone")
 
 
-def test_an_endpoints_own_default_lifetime_wins_over_the_dialects() -> None:
+@pytest.mark.parametrize(("source", "lasting"), [("auto", 9), ("introspection", None)])
+def test_what_usually_lasts_waits_until_the_introspection_endpoint_was_asked(
+    source: Any, lasting: float | None
+) -> None:
     raw = Answer(200, {}, b'{"access_token": "at"}', NOW, NOW)
-    form = ResponseForm(expiry=Expiry(lifetime_s=9))
-    outcome = interpret(raw, Question("crm", "https://x", "g", default_lifetime=5, form=form))
+    form = ResponseForm(expiry=Expiry(source=source, lifetime_s=9))
+    outcome = interpret(raw, Question("crm", "https://x", "g", form=form))
     assert isinstance(outcome, Granted)
-    assert outcome.token.expires_at == NOW + 5
+    assert outcome.token.expires_at == (None if lasting is None else NOW + lasting)
