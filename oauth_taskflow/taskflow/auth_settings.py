@@ -128,7 +128,9 @@ def _oauth2(fields: Fields) -> OAuth2Settings:
         token_body=values.get("token_body", "form"),
         token_header=_token_header(fields),
         dpop=_dpop(fields),
-        leeway=refresh_ahead(values.get("leeway", 60.0), fields.preset),
+        leeway=refresh_ahead(
+            values.get("leeway"), fields.preset, refreshed=grant == "refresh_token"
+        ),
         write_back=_write_back(fields, grant),
         consent=read_consent(fields),
         introspect_url=read_endpoint(fields, "introspect_url"),

@@ -14,6 +14,7 @@ from oauth_taskflow.taskflow.connection_fields import BY_NAME
 from oauth_taskflow.taskflow.field_values import is_given, nearest
 
 _MERGED = frozenset({"api_headers", "token_headers", "authorize_params"})
+_USUAL_LEEWAY = 60.0
 # Seconds ahead of expiry where a refresh ends the token before: for one request and two clocks, and no more.
 _LATE_LEEWAY = 5.0
 
@@ -84,7 +85,6 @@ def _offered(preset: Preset) -> dict[str, Any]:
         "api_headers": preset.api_headers,
         "authorize_params": preset.params.authorize,
         **_rate_limit(preset),
-        "leeway": _LATE_LEEWAY if preset.refresh.kills_access_token else None,
     }
 
 
@@ -106,8 +106,13 @@ def _client_auth(preset: Preset) -> str:
     return "" if method == "client_secret_basic" else method
 
 
-def refresh_ahead(leeway: float, preset: Preset) -> float:
-    """``leeway`` (seconds), or less where the provider gives out no other token earlier."""
+def refresh_ahead(named: float | None, preset: Preset, *, refreshed: bool) -> float:
+    """How many seconds before expiry the next token is fetched: as ``named`` in the connection, else as usual.
+
+    ``refreshed`` is for tokens that a refresh token brings. Less where the provider gives out no other token earlier.
+    """
+    late = refreshed and preset.refresh.kills_access_token
+    leeway = (_LATE_LEEWAY if late else _USUAL_LEEWAY) if named is None else named
     return min(leeway, preset.refresh.earliest_before_expiry_s or leeway)
 
 

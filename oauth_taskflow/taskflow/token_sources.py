@@ -72,7 +72,7 @@ def _options(auth: OAuth2Settings) -> ManagerOptions:
     return ManagerOptions(
         leeway=auth.leeway,
         resend_window=auth.preset.resend_window_s,
-        serve_stale=not rules.kills_access_token,
+        serve_stale=auth.grant_type != "refresh_token" or not rules.kills_access_token,
         refresh_lifetimes=lifetimes,
     )
 

@@ -166,8 +166,14 @@ def test_a_provider_that_refreshes_late_only_shortens_the_leeway() -> None:
 def test_where_a_refresh_ends_the_token_before_it_comes_late_and_is_waited_for(
     airflow_home: Path,
 ) -> None:
-    for provider, leeway, serve_stale in (("github", 5, False), ("box", 60, True)):
-        settings = provided(provider, {"refresh_token": "rt"})
+    mine: dict[str, Any] = {"refresh_token": "rt"}
+    alone: dict[str, Any] = {"subdomain": "acme", "grant_type": "client_credentials"}
+    for provider, extra, leeway, serve_stale in (
+        ("github", mine, 5, False),
+        ("box", mine, 60, True),
+        ("zendesk", alone, 60, True),
+    ):
+        settings = provided(provider, extra)
         options = oauth2_source(settings, oauth2(settings))._setting.options
         assert (options.leeway, options.serve_stale) == (leeway, serve_stale)
     assert oauth2(provided("github", {"refresh_token": "rt", "leeway": 20})).leeway == 20
