@@ -36,9 +36,8 @@ _log = logging.getLogger("oauth_taskflow.tokens")
 _FIRST_POLL = 0.02
 _POLL_GROWTH = 1.25  # whoever waits notices the result at most a third of the time so far later
 _LONGEST_POLL = 0.5
-_NOTABLE_SKEW = (
-    30.0  # seconds; assertions live for two minutes, dates in answers are corrected anyway
-)
+# Seconds. Assertions live for two minutes, and dates in answers are corrected anyway.
+_NOTABLE_SKEW = 30.0
 
 
 @dataclass(frozen=True)
