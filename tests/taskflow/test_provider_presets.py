@@ -29,7 +29,6 @@ from oauth_taskflow.taskflow.settings import (
 from oauth_taskflow.taskflow.token_sources import (
     grant,
     grant_options,
-    oauth2_source,
     token_endpoint,
 )
 from oauth_taskflow.testing import Fault, LoggedRequest, OAuthTestServer
@@ -154,29 +153,6 @@ def test_headers_may_hold_the_client_id_and_empty_ones_are_left_out() -> None:
     assert from_extra.api_headers == {"x-api-key": "other"}
     ads = provided("amazon-ads", {"refresh_token": "rt"})
     assert ads.api_headers == {"Amazon-Advertising-API-ClientId": "client"}
-
-
-def test_a_provider_that_refreshes_late_only_shortens_the_leeway() -> None:
-    assert oauth2(provided("exact-online", {"refresh_token": "rt"})).leeway == 30
-    assert oauth2(provided("exact-online", {"refresh_token": "rt", "leeway": 300})).leeway == 30
-    assert oauth2(provided("exact-online", {"refresh_token": "rt", "leeway": 7})).leeway == 7
-    assert oauth2(provided("xero", {"refresh_token": "rt"})).leeway == 60
-
-
-def test_where_a_refresh_ends_the_token_before_it_comes_late_and_is_waited_for(
-    airflow_home: Path,
-) -> None:
-    mine: dict[str, Any] = {"refresh_token": "rt"}
-    alone: dict[str, Any] = {"subdomain": "acme", "grant_type": "client_credentials"}
-    for provider, extra, leeway, serve_stale in (
-        ("github", mine, 5, False),
-        ("box", mine, 60, True),
-        ("zendesk", alone, 60, True),
-    ):
-        settings = provided(provider, extra)
-        options = oauth2_source(settings, oauth2(settings))._setting.options
-        assert (options.leeway, options.serve_stale) == (leeway, serve_stale)
-    assert oauth2(provided("github", {"refresh_token": "rt", "leeway": 20})).leeway == 20
 
 
 def test_default_scopes_are_asked_for_but_not_with_every_refresh() -> None:
@@ -384,16 +360,3 @@ def test_what_the_api_says_in_its_own_way_is_understood_as_the_preset_says(
     requests = call(server, set_connection, host=server.base_url)
     assert requests[1].status == 403
     assert requests[2].time - requests[1].time >= 0.05
-
-
-@pytest.mark.parametrize(("provider", "refused"), [("google", False), ("box", True)])
-def test_only_refresh_tokens_that_stay_may_live_in_a_file_under_celery(
-    monkeypatch: pytest.MonkeyPatch, airflow_home: Path, provider: str, refused: bool
-) -> None:
-    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
-    settings = provided(provider, {"refresh_token": "rt"})
-    if refused:
-        with pytest.raises(ConnectionConfigError, match="cannot be kept in a SQLite file"):
-            oauth2_source(settings, oauth2(settings))
-    else:
-        assert "crm" in repr(oauth2_source(settings, oauth2(settings)))
