@@ -46,11 +46,19 @@ def _accept(listener: socket.socket, behaviour: Behaviour, tls: ssl.SSLContext |
             connection.close()  # the client refused the certificate or left
 
 
+def _received(connection: socket.socket) -> bytes:
+    """What came; a client that left ends the connection's turn."""
+    chunk = connection.recv(65536)
+    if not chunk:
+        raise ConnectionAbortedError
+    return chunk
+
+
 def read_request(connection: socket.socket) -> bytes:
     """The whole request: headers, and as much body as they announce."""
     raw = b""
     while b"\r\n\r\n" not in raw:
-        raw += connection.recv(65536)
+        raw += _received(connection)
     head, _, body = raw.partition(b"\r\n\r\n")
     lengths = (
         int(line.split(b":")[1])
@@ -59,7 +67,7 @@ def read_request(connection: socket.socket) -> bytes:
     )
     length = next(lengths, 0)
     while len(body) < length:
-        body += connection.recv(65536)
+        body += _received(connection)
     return head + b"\r\n\r\n" + body
 
 

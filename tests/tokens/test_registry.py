@@ -102,18 +102,6 @@ def test_connection_server_and_client_are_parts_of_the_grant_key(changed: dict[s
     assert GrantIdentity.of(other, ClientCredentials()).key != plain.key
 
 
-def test_no_two_connections_clients_or_tenants_share_a_grant() -> None:
-    keys = {
-        GrantIdentity.of(
-            TokenEndpoint(url, Client(client_id, "secret"), conn_id=conn_id), RefreshToken("rt")
-        ).key
-        for url in (URL, "https://id.example.com/tenant-2/token")
-        for client_id in ("me", "other")
-        for conn_id in ("crm", "erp")
-    }
-    assert len(keys) == 8
-
-
 def test_the_order_of_scopes_and_the_secrets_do_not_matter_for_the_grant_key() -> None:
     one = GrantIdentity.of(endpoint("x"), RefreshToken("1", GrantOptions(scope="a b")))
     other = GrantIdentity.of(endpoint("y"), RefreshToken("2", GrantOptions(scope="b a")))
