@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from typing import Any
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 from jwskate import Jwk, SignedJwt
-from requests_oauth2client import DPoPKey, validate_dpop_proof
+from requests_oauth2client import (
+    ClientSecretBasic,
+    DPoPKey,
+    DPoPToken,
+    OAuth2Client,
+    validate_dpop_proof,
+)
 from requests_oauth2client.dpop import InvalidDPoPProof
 
+from oauth_taskflow.api.auth import OAuth2Auth
 from oauth_taskflow.oauth.dpop import DPOP_ALGORITHMS, new_key, prover
+from oauth_taskflow.oauth.outcomes import Granted
+from oauth_taskflow.oauth.responses import Answer, Question, interpret
+from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.testing import OAuthTestServer
 from tests.oauth.oracles.inputs import few, hosts, many, paths, ports, tokens, visible
 
 KEYS = {algorithm: new_key(algorithm) for algorithm in DPOP_ALGORITHMS}
@@ -93,3 +106,44 @@ def test_a_host_in_capitals_and_the_schemes_own_port_are_one_place(
     theirs = DPoPKey(private_jwk(KEYS["ES256"]), alg="ES256").proof("GET", url)
     mine = prover(KEYS["ES256"]).proof("resource", "GET", url)
     check(mine, htm="GET", htu=str(theirs.claims["htu"]))
+
+
+def test_its_client_is_let_in_by_the_server_that_our_tests_ask() -> None:
+    with OAuthTestServer() as server:
+        server.dpop.required, server.dpop.nonces = True, 20
+        auth = ClientSecretBasic(server.client_id, server.client_secret)
+        client = OAuth2Client(server.token_url, auth, testing=True)
+        token = client.client_credentials(dpop=True)
+        assert isinstance(token, DPoPToken)
+        for _ in range(2):
+            answer = requests.get(f"{server.base_url}/countries", auth=token, timeout=5)
+            assert answer.status_code == 200
+
+
+@many
+@given(tokens, st.sampled_from(["DPoP", "dpop", "DPOP"]))
+def test_the_type_of_a_bound_token_is_read_alike(value: str, kind: str) -> None:
+    body = json.dumps({"access_token": value, "token_type": kind}).encode()
+    stored = KEYS["ES256"]
+    question = Question("crm", "https://id.example.com/token", "x", dpop_key=stored)
+    found = interpret(Answer(200, {"content-type": "application/json"}, body, 0.0, 0.0), question)
+    theirs = DPoPToken(**json.loads(body), _dpop_key=DPoPKey(private_jwk(stored), alg="ES256"))
+    assert isinstance(found, Granted)
+    assert found.token.access_token == theirs.access_token
+    source = OneToken(found.token)
+    sent = requests.Request("GET", "https://api.example.com/", auth=OAuth2Auth(source)).prepare()
+    assert sent.headers["Authorization"] == theirs.authorization_header()
+    check(sent.headers["DPoP"], htm="GET", htu=sent.url, ath=ath(value))
+
+
+class OneToken:
+    """A token source that has one token."""
+
+    def __init__(self, only: Token) -> None:
+        self.only = only
+
+    def token(self) -> Token:
+        return self.only
+
+    def refused(self, access_token: str) -> Token:
+        return self.only
