@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from cryptography.fernet import Fernet
 
 from oauth_taskflow.taskflow.login_command import login
 from oauth_taskflow.testing import OAuthTestServer
@@ -48,6 +49,20 @@ def test_an_old_grant_that_cannot_be_revoked_is_told_and_the_new_one_kept(
     oauth_server.fault("/oauth/revoke", status=503)
     login(arguments(revoke_old=True))
     assert "The old grant could not be revoked: " in capsys.readouterr().err
+    assert call_api() == 200
+
+
+def test_an_old_grant_that_no_key_opens_is_replaced_all_the_same(
+    connect: Connect,
+    oauth_server: OAuthTestServer,
+    browser: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connect(revoke_url=f"{oauth_server.base_url}/oauth/revoke")
+    login(arguments())
+    monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", Fernet.generate_key().decode())
+    login(arguments(revoke_old=True))
+    assert revoked(oauth_server) == []
     assert call_api() == 200
 
 
