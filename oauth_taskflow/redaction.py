@@ -76,7 +76,11 @@ def redact_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 class KeptInProcess:
-    """What holds a secret: it is neither pickled nor copied, so that it reaches no XCom, queue, cache or child process."""
+    """What holds a secret: it is neither pickled nor copied, so that it reaches no XCom, queue, cache or child process.
+
+    Dataclasses of this kind have slots and leave secrets out of their ``repr``: ``vars``, debuggers and pretty printers
+    have nothing else to show.
+    """
 
     __slots__ = ()
 

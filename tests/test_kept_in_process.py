@@ -8,6 +8,7 @@ import pickle
 import pkgutil
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
+from pprint import pformat
 from typing import Any
 
 import pytest
@@ -17,11 +18,14 @@ from oauth_taskflow.api.auth import ApiKeyAuth, BasicAuth, BearerAuth, OAuth2Aut
 from oauth_taskflow.errors import ResultRefused
 from oauth_taskflow.oauth.authorization_code import AuthorizationCode
 from oauth_taskflow.oauth.client_auth import Client, TokenForm
-from oauth_taskflow.oauth.delegated import GivenText, NamedGrant, Password
+from oauth_taskflow.oauth.delegated import GivenText, JwtBearer, NamedGrant, Password
 from oauth_taskflow.oauth.device import DeviceCode
+from oauth_taskflow.oauth.direct_request import DirectRequest
+from oauth_taskflow.oauth.encoding import Encoded
 from oauth_taskflow.oauth.grants import GrantOptions, RefreshToken
 from oauth_taskflow.oauth.outcomes import Granted
 from oauth_taskflow.oauth.pkce import Verifier
+from oauth_taskflow.oauth.responses import Answer
 from oauth_taskflow.oauth.signing import Signer, shared_key
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
@@ -50,6 +54,10 @@ HOLDERS: list[object] = [
     NamedGrant("vendor", OPTIONS),
     Granted(TOKEN, SECRET),
     TokenEndpoint("https://id.example.com/token", CLIENT, dpop_key=SECRET),
+    DirectRequest((("token", SECRET),), OPTIONS, (SECRET,)),
+    Encoded("GET", f"https://id.example.com/?code={SECRET}", SECRET.encode(), {"X-Key": SECRET}),
+    Answer(200, {"x-token": SECRET}, SECRET.encode(), 0.0, 0.0),
+    JwtBearer(Signer(shared_key(SECRET)), "me", "me", {"secret": SECRET}),
     GrantRecord("k" * 64, token=TOKEN, refresh_token=SECRET, alternates=(SECRET,)),
     TokenCipher([KEY]),
     BearerAuth(SECRET),
@@ -64,7 +72,8 @@ HOLDERS: list[object] = [
 def test_a_holder_of_a_secret_shows_nothing_and_cannot_be_taken_away(
     holder: object, take_away: Callable[[object], object]
 ) -> None:
-    assert SECRET not in f"{holder!r} {holder!s}"
+    inside = getattr(holder, "__dict__", {})
+    assert SECRET not in f"{holder!r} {holder!s} {inside!r} {pformat(holder)} {pformat(inside)}"
     with pytest.raises(ResultRefused) as caught:
         take_away(holder)
     assert "holds a secret and is not pickled" in str(caught.value)
@@ -110,3 +119,9 @@ def test_every_class_with_a_secret_in_a_field_is_kept_in_its_process_and_hides_i
     assert len(holders) > 20
     assert [(cls, name) for cls, name, shown in holders if shown] == []
     assert [cls for cls, _, _ in holders if not issubclass(cls, KeptInProcess)] == []
+
+
+def test_nothing_that_is_kept_in_its_process_has_fields_that_vars_would_show() -> None:
+    kept = [cls for cls in dataclasses_of_the_package() if issubclass(cls, KeptInProcess)]
+    assert len(kept) > 20
+    assert [cls for cls in kept if "__dict__" in dir(cls)] == []

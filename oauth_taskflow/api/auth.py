@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 from urllib.parse import parse_qsl, quote, urljoin, urlsplit, urlunsplit
@@ -82,6 +83,13 @@ def rewind(request: requests.PreparedRequest) -> bool:
     return True
 
 
+@dataclass(frozen=True, slots=True)
+class _Value(KeptInProcess):
+    """What is sent, out of the sight of who looks into an auth object."""
+
+    text: str = field(repr=False)
+
+
 class _StaticAuth(AuthBase, KeptInProcess):
     """Credentials that never change: there is nothing to renew."""
 
@@ -108,11 +116,11 @@ class BearerAuth(_StaticAuth):
     """A fixed bearer token (RFC 6750 §2.1)."""
 
     def __init__(self, token: str) -> None:
-        self._value = f"Bearer {token}"
+        self._value = _Value(f"Bearer {token}")
 
     def apply(self, request: requests.PreparedRequest) -> None:
         """Put the token into ``Authorization``."""
-        request.headers["Authorization"] = self._value
+        request.headers["Authorization"] = self._value.text
 
 
 class BasicAuth(_StaticAuth):
@@ -120,11 +128,11 @@ class BasicAuth(_StaticAuth):
 
     def __init__(self, username: str, password: str) -> None:
         pair = f"{username}:{password}".encode()
-        self._value = f"Basic {base64.b64encode(pair).decode('ascii')}"
+        self._value = _Value(f"Basic {base64.b64encode(pair).decode('ascii')}")
 
     def apply(self, request: requests.PreparedRequest) -> None:
         """Put both into ``Authorization``."""
-        request.headers["Authorization"] = self._value
+        request.headers["Authorization"] = self._value.text
 
 
 class ApiKeyAuth(_StaticAuth):
@@ -139,17 +147,17 @@ class ApiKeyAuth(_StaticAuth):
         prefix: str = "",
     ) -> None:
         self._name = name
-        self._value = f"{prefix}{value}"
+        self._value = _Value(f"{prefix}{value}")
         self._placement = placement
 
     def apply(self, request: requests.PreparedRequest) -> None:
         """Put the key where the API wants it; a next link that holds it already is left alone."""
         if self._placement == "header":
-            request.headers[self._name] = self._value
+            request.headers[self._name] = self._value.text
             return
         parts = urlsplit(request.url or "")
         if self._name not in dict(parse_qsl(parts.query, keep_blank_values=True)):
-            pair = f"{quote(self._name, safe='')}={quote(self._value, safe='')}"
+            pair = f"{quote(self._name, safe='')}={quote(self._value.text, safe='')}"
             query = f"{parts.query}&{pair}" if parts.query else pair
             request.url = urlunsplit(parts._replace(query=query))
 

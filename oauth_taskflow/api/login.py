@@ -34,7 +34,7 @@ _REFUSAL_HOLDS = 60.0
 _SHOWN = 200
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Login(KeptInProcess):
     """The login request. ``fields`` are its body; paths are JMESPaths into the answer; times are seconds.
 
@@ -53,7 +53,7 @@ class Login(KeptInProcess):
     timeout: float | tuple[float, float] = (10.0, 30.0)
     verify: bool | str = True
     cert: str | tuple[str, str] | None = None
-    proxies: Mapping[str, str] = field(default_factory=dict)
+    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def where(self) -> str:

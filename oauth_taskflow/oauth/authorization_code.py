@@ -26,7 +26,7 @@ STATE_LIFETIME = 600.0
 _AGAIN = "Start the login again: airflow oauth login {conn_id}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class AuthorizationCode(KeptInProcess):
     """A code is traded (RFC 6749 §4.1.3). It works once, whatever the answer is."""
 
@@ -65,7 +65,7 @@ class AuthorizationServer:
     names_itself: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Authorization(KeptInProcess):
     """One attempt of a person to authorize ``client_id``; ``state`` and verifier are its own.
 

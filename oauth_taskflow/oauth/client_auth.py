@@ -18,7 +18,7 @@ Params = tuple[tuple[str, str], ...]
 JWT_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Client(KeptInProcess):
     """The registered client: its id and, for confidential clients, its secret or what signs its assertions.
 
@@ -31,7 +31,7 @@ class Client(KeptInProcess):
     asserts_scope: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TokenForm(KeptInProcess):
     """What is about to be posted: parameters in order (a name may repeat for ``resource``) and headers."""
 

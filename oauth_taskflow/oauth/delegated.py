@@ -38,7 +38,7 @@ class TextSource(Protocol):
         """What tells this source from another one, and shows nothing."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class GivenText(KeptInProcess):
     """A credential that stands in the connection."""
 
@@ -54,8 +54,8 @@ class GivenText(KeptInProcess):
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
-@dataclass(frozen=True)
-class JwtBearer:
+@dataclass(frozen=True, slots=True)
+class JwtBearer(KeptInProcess):
     """A JWT signed here is traded (RFC 7523 §2.1).
 
     ``issuer`` is usually the client id; ``subject`` is whom the token is for; ``claims`` are added to the assertion and
@@ -170,7 +170,7 @@ class TokenExchange:
         return _told(self.requested_type, *marks)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Password(KeptInProcess):
     """A user's name and password are sent (RFC 6749 §4.3); RFC 9700 §2.4 forbids it, some servers know nothing else."""
 
@@ -195,7 +195,7 @@ class Password(KeptInProcess):
         return _told(self.username)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class NamedGrant(KeptInProcess):
     """A vendor's own grant: its name, and its parameters among the options (Zoom's ``account_credentials``)."""
 

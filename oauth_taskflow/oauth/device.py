@@ -20,7 +20,7 @@ _LONGEST_INTERVAL = 60.0
 _DEFAULT_LIFETIME = 600.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class DeviceCode(KeptInProcess):
     """The device code is traded as soon as the person has agreed (RFC 8628 §3.4)."""
 
@@ -39,7 +39,7 @@ class DeviceCode(KeptInProcess):
         return (self.device_code,)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class DeviceAuthorization(KeptInProcess):
     """What the person is told, and how long to ask how often (seconds).
 

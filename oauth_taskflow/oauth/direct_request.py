@@ -12,10 +12,11 @@ from oauth_taskflow.oauth.grants import GrantOptions
 from oauth_taskflow.oauth.outcomes import Granted
 from oauth_taskflow.oauth.responses import Answer, interpret
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
+from oauth_taskflow.redaction import KeptInProcess
 
 
-@dataclass(frozen=True)
-class DirectRequest:
+@dataclass(frozen=True, slots=True)
+class DirectRequest(KeptInProcess):
     """A form for an endpoint beside the token endpoint, authenticated like a token request."""
 
     params: Params = field(repr=False)

@@ -18,7 +18,7 @@ from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 _FOR_SECRETS = ("client_secret_basic", "client_secret_post", "client_secret_jwt")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class DiscoveredEndpoint(TokenEndpoint):
     """A token endpoint whose ``url`` is its issuer; nothing is asked before the first exchange.
 

@@ -9,10 +9,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from oauth_taskflow.oauth.client_auth import TokenForm
+from oauth_taskflow.redaction import KeptInProcess
 
 
-@dataclass(frozen=True)
-class Encoded:
+@dataclass(frozen=True, slots=True)
+class Encoded(KeptInProcess):
     """An HTTP request without its connection. ``url`` may hold secrets in its query: never show it."""
 
     method: str

@@ -12,7 +12,7 @@ from oauth_taskflow.redaction import KeptInProcess
 BodyFormat = Literal["form", "json", "query"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class GrantOptions(KeptInProcess):
     """What every grant may carry besides its own parameters.
 
@@ -77,7 +77,7 @@ class ClientCredentials:
         return ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RefreshToken(KeptInProcess):
     """A refresh token is traded (RFC 6749 §6).
 

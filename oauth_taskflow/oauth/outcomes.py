@@ -9,7 +9,7 @@ from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.redaction import KeptInProcess
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Granted(KeptInProcess):
     """A token. ``refresh_token`` None: the one that was sent stays valid (RFC 6749 §6).
 

@@ -12,7 +12,7 @@ from oauth_taskflow.redaction import KeptInProcess
 _RANDOM_BYTES = 48  # 64 characters; RFC 7636 §4.1 wants 43 to 128
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Verifier(KeptInProcess):
     """The secret of one login attempt; only its hash goes through the browser."""
 

@@ -59,7 +59,7 @@ _REFUSED_UNREAD = frozenset({408, 425, 429})
 _DEFAULT_429_WAIT = 30.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Question(KeptInProcess):
     """What was asked: enough to judge an answer and to word an error, and the secrets to keep out of it."""
 
@@ -83,15 +83,15 @@ class Question(KeptInProcess):
         return " ".join(shown.split())[:limit].rstrip(". ")
 
 
-@dataclass(frozen=True)
-class Answer:
+@dataclass(frozen=True, slots=True)
+class Answer(KeptInProcess):
     """One HTTP answer. Header names are lower case; times are seconds since the epoch on our clock.
 
     ``parameters`` are the names of those that were sent.
     """
 
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     sent_at: float
     received_at: float

@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 _LEAST_TIME_TO_SEND = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class EitherMethod(TokenEndpoint):
     """A token endpoint that asks once more, by ``other_auth``, when its client was refused.
 

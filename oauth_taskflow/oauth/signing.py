@@ -46,7 +46,7 @@ class UnusableKey(Exception):
         self.about = about
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SigningKey(KeptInProcess):
     """A private key in PEM or a shared secret, and the one algorithm it signs with.
 

@@ -17,7 +17,7 @@ class TokenState(Enum):
     EXPIRED = "expired"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Token(KeptInProcess):
     """One access token with what its response said.
 

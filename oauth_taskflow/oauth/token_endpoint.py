@@ -56,8 +56,8 @@ class Timeouts:
     total: float = 35.0
 
 
-@dataclass(frozen=True)
-class TransportOptions:
+@dataclass(frozen=True, slots=True)
+class TransportOptions(KeptInProcess):
     """Certificate checks (``verify``: True or a CA file), client certificate, proxies by scheme, time limits."""
 
     verify: bool | str = True
@@ -70,7 +70,7 @@ def _tell_nobody(_secrets: Iterable[str]) -> None:
     """For users who hide nothing."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TokenEndpoint(KeptInProcess):
     """Where tokens come from, and as whom we ask.
 

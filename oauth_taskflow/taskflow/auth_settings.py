@@ -42,7 +42,7 @@ _OF_A_PERSON: Mapping[str, str] = {
 _LOGIN_FIELDS = {"username": "{login}", "password": "{password}"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Fields(KeptInProcess):
     """The parts of one connection, each of its own type, before they are looked at together."""
 

@@ -85,7 +85,7 @@ class MaskedTokens(TokenSource):
 
     def __init__(self, source: TokenSource) -> None:
         self._source = source
-        self._last = ""
+        self._last: Token | None = None
 
     def token(self) -> Token:
         """A usable token; see ``TokenSource.token``."""
@@ -97,7 +97,7 @@ class MaskedTokens(TokenSource):
 
     def _masked(self, token: Token) -> Token:
         # Called for every request: a token that was seen last time costs one comparison.
-        if token.access_token != self._last:
+        if token is not self._last:
             mask(token_secrets(token))
-            self._last = token.access_token
+            self._last = token
         return token

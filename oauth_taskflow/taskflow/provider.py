@@ -46,7 +46,7 @@ def _preset(conn_id: str, name: str) -> Preset:
         return load_preset(name.lower())
     except KeyError:
         raise ConnectionConfigError(
-            f"There is no preset {name!r}",
+            "There is no preset of that name",
             conn_id=conn_id,
             field="provider",
             hint=nearest(name, preset_names()) or "List them with: airflow oauth presets",

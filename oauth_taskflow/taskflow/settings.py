@@ -22,7 +22,7 @@ class TokenHeader:
     scheme: str = "Bearer"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class OAuth2Settings(KeptInProcess):
     """A grant at a token endpoint. ``refresh_token`` is the first one; ``leeway`` is in seconds.
 
@@ -56,7 +56,7 @@ class OAuth2Settings(KeptInProcess):
     introspect_url: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class BearerSettings(KeptInProcess):
     """A token that never changes."""
 
@@ -64,7 +64,7 @@ class BearerSettings(KeptInProcess):
     token_header: TokenHeader = TokenHeader()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class BrokeredSettings(KeptInProcess):
     """A short-lived token that the broker handed out; the instants are seconds on the broker's clock.
 
@@ -79,7 +79,7 @@ class BrokeredSettings(KeptInProcess):
     leeway: float = 60.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ApiKeySettings(KeptInProcess):
     """A key in a header or in the query."""
 
@@ -89,7 +89,7 @@ class ApiKeySettings(KeptInProcess):
     prefix: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class BasicSettings(KeptInProcess):
     """HTTP Basic authentication (RFC 7617)."""
 
@@ -97,7 +97,7 @@ class BasicSettings(KeptInProcess):
     password: str = field(repr=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LoginSettings(KeptInProcess):
     """One login request whose answer holds the token. ``url`` is absolute; lifetimes are in seconds."""
 
@@ -128,7 +128,7 @@ AuthSettings: TypeAlias = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ConnectionSettings(KeptInProcess):
     """One Airflow Connection, checked. ``timeout`` is (connect, read) in seconds.
 

@@ -97,7 +97,7 @@ class Trouble:
         return error
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class GrantRecord(KeptInProcess):
     """One row of the store. ``revision`` counts writes; ``version`` counts changes of the encrypted part.
 

@@ -21,7 +21,7 @@ from oauth_taskflow.tokens.record import token_fields
 _log = logging.getLogger("oauth_taskflow.tokens")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Rescued(KeptInProcess):
     """What a refresh brought (instants on the store's clock), and the lineage it may be written over."""
 

@@ -187,12 +187,12 @@ def test_other_kinds_of_authentication_take_what_means_something_to_them() -> No
     [
         (
             {"provider": "salesfroce"},
-            "There is no preset 'salesfroce' in connection 'crm', field 'provider'. "
+            "There is no preset of that name in connection 'crm', field 'provider'. "
             "Did you mean 'salesforce'?",
         ),
         (
             {"provider": "?"},
-            "There is no preset '?' in connection 'crm', field 'provider'. "
+            "There is no preset of that name in connection 'crm', field 'provider'. "
             "List them with: airflow oauth presets",
         ),
         (
