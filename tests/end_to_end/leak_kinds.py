@@ -84,7 +84,7 @@ def running_world(keep: Path) -> Iterator[World]:
     context, ca = self_signed(keep)
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(keep / "clients.pem")
-    plain, mutual, proved = make(token_lifetime=2.0), make(tls=context), make()
+    plain, mutual, proved = make(token_lifetime=2.0), make(tls=context, token_lifetime=None), make()
     der = x509.load_pem_x509_certificate(certificate).public_bytes(Encoding.DER)
     _register(mutual, mutual.client_id, "tls_client_auth", certificate=der)
     for name, method in (("signing", "private_key_jwt"), ("granted", "none")):
@@ -195,6 +195,7 @@ def _signed_kinds(world: World) -> dict[str, Connection]:
         "mutual": mutual.connection(
             password=None,
             client_auth="tls_client_auth",
+            introspect_url=f"{mutual.base_url}/oauth/introspect",  # no answer names a lifetime
             cert=str(world.keep / "client.pem"),
             verify=str(world.ca),
         ),

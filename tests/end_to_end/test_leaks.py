@@ -6,8 +6,10 @@ stand in the metadata database behind the broker. ``leak_scan`` says in which fo
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import sqlite3
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -220,6 +222,22 @@ def test_every_kind_worked_and_what_should_fail_failed(aftermath: Aftermath) -> 
     assert len(aftermath.states) == 15
     assert aftermath.exits == [0, 0]
     assert aftermath.world.plain.counters.reuse_detected == 0
+    assert "/oauth/introspect" in {request.path for request in aftermath.world.mutual.requests}
+
+
+@pytest.mark.parametrize("conn_id", ["crm", "person", "written", "paper"])
+def test_rotated_refresh_tokens_were_written_back_by_broker_task_and_command(
+    aftermath: Aftermath, conn_id: str
+) -> None:
+    with contextlib.closing(sqlite3.connect(aftermath.home / "airflow.db")) as database:
+        query = "SELECT extra FROM connection WHERE conn_id = ?"
+        ((stored,),) = database.execute(query, (conn_id,))
+    extra = json.loads(Fernet(FERNET_KEY).decrypt(stored))
+    family = aftermath.world.plain.vault.family(extra["refresh_token"])
+    assert family is not None
+    # A login brings the first one; for the others that is what the connection held in the beginning.
+    later = {token for after in family.successors.values() for token in after}
+    assert conn_id == "paper" or extra["refresh_token"] in later
 
 
 def test_logs_database_token_store_and_every_other_file_hold_no_secret(
