@@ -27,7 +27,7 @@ from oauth_taskflow.errors import (
 )
 from oauth_taskflow.oauth.outcomes import Granted, Outcome
 from oauth_taskflow.oauth.responses import Answer, Question, interpret
-from tests.oauth.oracles.inputs import many, scopes, tokens, visible
+from tests.oauth.oracles.inputs import many, some_scopes, tokens, visible
 
 URL = "https://id.example.com/token"
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
@@ -125,7 +125,7 @@ answers = st.fixed_dictionaries(
         # 0 is "does not expire" to all; as text it divides them, and a negative one is none (RFC 6749 Appendix A.14).
         "expires_in": st.just(0) | seconds | seconds.map(str),
         "refresh_token": tokens,
-        "scope": scopes.filter(bool),
+        "scope": some_scopes,
     },
 )
 THEIRS = [by_oauthlib, by_requests_oauth2client, by_authlib]
@@ -150,7 +150,7 @@ def test_a_form_encoded_token_is_read_as_oauthlib_does(answer: dict[str, Any]) -
 
 
 @many
-@given(answers, scopes.filter(bool))
+@given(answers, some_scopes)
 def test_missing_and_added_scopes_are_those_of_oauthlib(answer: dict[str, Any], asked: str) -> None:
     found = outcome(json.dumps(answer).encode(), scope=asked)
     assert isinstance(found, Granted)
