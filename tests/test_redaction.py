@@ -62,7 +62,7 @@ def test_a_named_secret_is_taken_out_in_every_form(secret: str) -> None:
         base64.b64encode(secret.encode()).decode(),
         base64.urlsafe_b64encode(secret.encode()).decode(),
     ]
-    assert set(forms) <= set(secret_forms(secret))
+    assert all(any(known in form for known in secret_forms(secret)) for form in forms)
     shown = redact_text(" | ".join(forms), [secret])
     assert all(form not in shown for form in forms)
 
@@ -73,7 +73,7 @@ def test_a_key_is_taken_out_line_by_line_too_and_costs_few_forms(end: str) -> No
     key = end.join(["-----BEGIN PRIVATE KEY-----", *body, "-----END PRIVATE KEY-----", ""])
     forms = secret_forms(key)
     assert set(body) <= set(forms)
-    assert len(forms) <= len(body) + 6
+    assert len(forms) <= len(body) + 5
     assert not [line for line in redact_text("\n".join(body), [key]).split() if line != "***"]
 
 
