@@ -129,37 +129,40 @@ class TokenEndpoint(KeptInProcess):
         return prover(self.dpop_key).thumbprint if self.dpop_key else ""
 
     def exchange(self, grant: Grant, *, budget: float | None = None) -> Outcome:
-        """Trade ``grant`` for a token within ``budget`` seconds.
-
-        One request is sent; a second one only when the first was refused and the ``Date`` of the answer shows that its
-        assertion was signed on a wrong clock, or the server wants another DPoP proof (see ``ask``).
-        """
+        """Trade ``grant`` for a token within ``budget`` seconds; see ``ask`` for how often it is sent."""
         if self.dpop and not self.dpop_key:
             return self.proving().exchange(grant, budget=budget)
-        limit = self.transport.timeouts.total if budget is None else budget
-        end = self.clock.monotonic() + limit
-        answer = self.ask(grant, budget=limit)
-        if not isinstance(answer, Answer):
-            return answer
-        outcome = interpret(answer, self.question(grant))
-        skew = server_skew(answer.headers, answer.received_at)
-        again = corrected(self.client, self.client_auth, grant, outcome, skew)
-        if again is None or end - self.clock.monotonic() < _LEAST_TIME_TO_SEND:
-            return outcome
-        client, grant = again
-        second = replace(self, client=client).ask(grant, budget=end - self.clock.monotonic())
-        return interpret(second, self.question(grant)) if isinstance(second, Answer) else second
+        answer = self.ask(grant, budget=budget)
+        return interpret(answer, self.question(grant)) if isinstance(answer, Answer) else answer
 
     def ask(self, grant: Grant, *, budget: float | None = None) -> Answer | Failure:
         """Post the form of ``grant`` once, as this client; the answer as it came, or why there is none.
 
-        A server that looked at nothing, because it wants a nonce in the DPoP proof or one made on its own clock, is
-        asked again with that, once for each.
+        It is posted again only where the server refused it unread: once with the nonce that it wants in the DPoP proof,
+        once with a proof on its clock, once with an assertion on its clock, as ``Date`` shows it.
         """
         limits = self.transport.timeouts
         total = limits.total if budget is None else min(budget, limits.total)
         end = self.clock.monotonic() + total
-        answer = self._send(grant, total)
+        answer = self._proved(self.client, grant, total)
+        again = self._signed_again(answer, grant)
+        left = end - self.clock.monotonic()
+        if again is None or left < _LEAST_TIME_TO_SEND:
+            return answer
+        return self._proved(*again, left)
+
+    def _signed_again(self, answer: Answer | Failure, grant: Grant) -> tuple[Client, Grant] | None:
+        if not isinstance(answer, Answer):
+            return None
+        skew = server_skew(answer.headers, answer.received_at)
+        if not skew:
+            return None
+        outcome = interpret(answer, self.question(grant))
+        return corrected(self.client, self.client_auth, grant, outcome, skew)
+
+    def _proved(self, client: Client, grant: Grant, total: float) -> Answer | Failure:
+        end = self.clock.monotonic() + total
+        answer = self._send(client, grant, total)
         remedies = {NONCE_WANTED: self._has_nonce, PROOF_REFUSED: self._shows_other_clock}
         while (
             isinstance(answer, Answer)
@@ -168,7 +171,7 @@ class TokenEndpoint(KeptInProcess):
             helps = remedies.pop(self._proof_error(answer), None)
             if helps is None or not helps(answer, grant):
                 break
-            answer = self._send(grant, left)
+            answer = self._send(client, grant, left)
         return answer
 
     def _proof_error(self, answer: Answer) -> str:
@@ -186,11 +189,11 @@ class TokenEndpoint(KeptInProcess):
             "authorization", url, answer.headers, clock=self.clock
         )
 
-    def _send(self, grant: Grant, total: float) -> Answer | Failure:
+    def _send(self, client: Client, grant: Grant, total: float) -> Answer | Failure:
         question = self.question(grant)
         self.hide(question.secrets)
         wire = Wire(total)
-        form = CLIENT_AUTH_METHODS[self.client_auth](self.client, grant.form())
+        form = CLIENT_AUTH_METHODS[self.client_auth](client, grant.form())
         try:
             with Deadline(wire), new_session(wire) as session:
                 answer = self._post(session, form, grant, total)

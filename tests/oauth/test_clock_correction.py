@@ -14,8 +14,9 @@ from joserfc.jwk import OctKey
 from oauth_taskflow.errors import InvalidClient, InvalidGrant, TokenRequestRejected
 from oauth_taskflow.oauth.client_auth import Client
 from oauth_taskflow.oauth.delegated import JwtBearer
-from oauth_taskflow.oauth.grants import ClientCredentials, Grant, RefreshToken
+from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, RefreshToken
 from oauth_taskflow.oauth.outcomes import Granted, Rejected
+from oauth_taskflow.oauth.revocation import revoke
 from oauth_taskflow.oauth.signing import Signer, shared_key
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from tests.oauth.raw_server import Behaviour, raw_server, read_request
@@ -66,6 +67,14 @@ def test_so_is_a_client_assertion_because_the_server_looked_at_nothing_else(gran
         outcome = endpoint(place, client_auth="client_secret_jwt").exchange(grant)
     assert isinstance(outcome, Granted)
     assert len(seen) == 2
+
+
+def test_so_it_is_at_the_endpoints_beside_the_token_endpoint() -> None:
+    seen: list[dict[str, list[str]]] = []
+    with raw_server(strict("client_assertion", "invalid_client", seen, ahead=600)) as place:
+        under_test = endpoint(place, client_auth="client_secret_jwt")
+        revoke(under_test, f"http://{place}/revoke", "rt", "refresh_token", GrantOptions())
+    assert [one["token"] for one in seen] == [["rt"], ["rt"]]
 
 
 def test_a_right_clock_signs_once_and_the_error_blames_no_consent() -> None:
