@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from oauth_taskflow.clock import Clock
 from oauth_taskflow.errors import (
     OAuthTaskflowError,
+    TokenRequestRejected,
     TokenStoreError,
 )
 from oauth_taskflow.oauth.attempts import exchange_patiently
 from oauth_taskflow.oauth.dpop import new_key
 from oauth_taskflow.oauth.grants import Grant, RefreshToken
-from oauth_taskflow.oauth.outcomes import Failure, Outcome, OutcomeUnknown
+from oauth_taskflow.oauth.outcomes import Failure, Outcome, OutcomeUnknown, Rejected
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.tokens import edits
 from oauth_taskflow.tokens.failures import cool_down, explained, state_after, verdict
@@ -58,6 +59,7 @@ class Turn:
         self.lease = record.lease
         self._began = (record.read.monotonic, record.read.wall)
         self._unsent = False
+        self._modest = False
         self.outcome = _NOTHING_SENT
         self.lost = record.journal is not None
 
@@ -86,13 +88,18 @@ class Turn:
     def trade(self, refresh_token: str | None) -> Outcome:
         """Send the grant once, with ``refresh_token`` if it has one; an answer that got lost is asked for once more.
 
+        So is one that was refused because the person had agreed to less than the connection asks for.
+
         Raises:
             LeaseLost: too late to send; the lease belongs, or may belong, to somebody else.
         """
         outcome = self._send(refresh_token)
+        if self._asked_too_much(outcome):
+            self._modest = True
+            outcome = self._send(refresh_token)
         if refresh_token is None or not isinstance(outcome, OutcomeUnknown):
             return outcome
-        # The server rotated or it did not; in both cases nothing is lost by asking again (facts: in-doubt branch).
+        # The server rotated or it did not; in both cases nothing is lost by asking again.
         self.lost = True
         self.told(Step.IN_DOUBT)
         try:
@@ -100,11 +107,20 @@ class Turn:
         except LeaseLost:
             return outcome
 
+    def _asked_too_much(self, outcome: Outcome) -> bool:
+        refused = outcome.error if isinstance(outcome, Rejected) else None
+        if not isinstance(refused, TokenRequestRejected) or refused.error != "invalid_scope":
+            return False
+        grant = self.on.grant
+        return isinstance(grant, RefreshToken) and grant.exceeds(_granted_scope(self.record))
+
     def _send(self, refresh_token: str | None) -> Outcome:
         grant = self.on.grant
         if refresh_token is not None and isinstance(grant, RefreshToken):
             self._journal(refresh_token)
             grant = grant.holding(refresh_token)
+            if self._modest:
+                grant = grant.within(_granted_scope(self.record))
         self.told(Step.SENDING)
         # Looked at last: whoever stood still until now, in an observer too, must not send late.
         left = self.time_left()
@@ -204,3 +220,8 @@ class Turn:
             _log.warning("lease of grant %.12s not released: %s", self.on.grant_key, failure)
             return
         self.told(Step.RELEASED)
+
+
+def _granted_scope(record: GrantRecord) -> str:
+    """The scope of the latest token; empty when it is not known."""
+    return (record.token.scope if record.token else None) or ""
