@@ -20,6 +20,7 @@ from oauthlib.oauth2 import (
 )
 from requests.adapters import BaseAdapter
 from requests_oauth2client import (
+    AuthorizationRequest,
     BearerToken,
     ClientSecretBasic,
     ClientSecretJwt,
@@ -29,7 +30,11 @@ from requests_oauth2client import (
 )
 
 from oauth_taskflow.api.auth import OAuth2Auth
-from oauth_taskflow.oauth.authorization_code import AuthorizationCode
+from oauth_taskflow.oauth.authorization_code import (
+    Authorization,
+    AuthorizationCode,
+    AuthorizationServer,
+)
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS, Client
 from oauth_taskflow.oauth.delegated import (
     JWT_BEARER,
@@ -39,17 +44,18 @@ from oauth_taskflow.oauth.delegated import (
     PresentedToken,
     TokenExchange,
 )
-from oauth_taskflow.oauth.device import DeviceCode
+from oauth_taskflow.oauth.device import DeviceCode, authorize_device
 from oauth_taskflow.oauth.encoding import Encoded, encode
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, RefreshToken
 from oauth_taskflow.oauth.introspection import introspect
 from oauth_taskflow.oauth.pkce import Verifier
+from oauth_taskflow.oauth.pushed_request import push
 from oauth_taskflow.oauth.revocation import TokenKind, revoke
 from oauth_taskflow.oauth.signing import Signer, shared_key
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.testing import OAuthTestServer
-from tests.oauth.oracles.inputs import any_text, few, many, scopes, tokens, visible
+from tests.oauth.oracles.inputs import any_text, few, many, scopes, some_scopes, tokens, visible
 
 URL = "https://id.example.com/token"
 HERE = "http://127.0.0.1:8765/callback"
@@ -255,6 +261,42 @@ def test_questions_about_a_token_and_its_end(
     assert other.revoke_token(token, kind) is True
     ended, other_ended = last_two(server)
     assert ended == other_ended
+
+
+@few
+@given(scope=some_scopes)
+def test_pushed_requests_and_device_codes(server: OAuthTestServer, scope: str) -> None:
+    pushing, device = f"{server.base_url}/oauth/par", f"{server.base_url}/oauth/device"
+    other = OAuth2Client(
+        server.token_url,
+        ClientSecretBasic(server.client_id, server.client_secret),
+        pushed_authorization_request_endpoint=pushing,
+        device_authorization_endpoint=device,
+        testing=True,
+    )
+    mine = TokenEndpoint(server.token_url, Client(server.client_id, server.client_secret))
+    place = AuthorizationServer(f"{server.base_url}/oauth/authorize")
+    attempt = Authorization(place, server.client_id, HERE, GrantOptions(scope=scope))
+    theirs = AuthorizationRequest(
+        place.authorize_url,
+        client_id=server.client_id,
+        redirect_uri=HERE,
+        scope=scope,
+        state=attempt.state,
+        nonce=None,
+        code_verifier=attempt.verifier.value,
+    )
+    assert "request_uri=" in push(mine, pushing, attempt)
+    assert other.pushed_authorization_request(theirs).request_uri
+    pushed, other_pushed = last_two(server)
+    assert pushed == other_pushed
+    known = "airports.read"  # the server refuses others
+    assert authorize_device(mine, device, GrantOptions(scope=known)).user_code
+    # It leaves client_id to the header; RFC 8628 §3.1 asks for it where the client does not authenticate, and ours sends
+    # it always.
+    assert other.authorize_device(client_id=server.client_id, scope=known).user_code
+    asked, other_asked = last_two(server)
+    assert asked == other_asked
 
 
 class Given:
