@@ -111,11 +111,11 @@ def wait_for_device(
         outcome = endpoint.exchange(grant)
         if isinstance(outcome, Granted):
             return outcome
-        interval = _next_interval(outcome, interval)
+        interval = _next_interval(endpoint, outcome, interval)
     raise _expired(endpoint)
 
 
-def _next_interval(outcome: Outcome, interval: float) -> float:
+def _next_interval(endpoint: TokenEndpoint, outcome: Outcome, interval: float) -> float:
     assert not isinstance(outcome, Granted), "the caller is done then"
     error = outcome.error
     if not isinstance(outcome, Rejected):
@@ -125,12 +125,12 @@ def _next_interval(outcome: Outcome, interval: float) -> float:
         return interval + _SLOWER
     if code == "authorization_pending":
         return interval
-    raise error
+    raise _expired(endpoint, " (expired_token)") if code == "expired_token" else error
 
 
-def _expired(endpoint: TokenEndpoint) -> AuthorizationFailed:
+def _expired(endpoint: TokenEndpoint, said: str = "") -> AuthorizationFailed:
     return AuthorizationFailed(
-        "Nobody agreed before the device code ran out",
+        f"Nobody agreed before the device code ran out{said}",
         where=f"for connection {endpoint.conn_id!r} at {redact_url(endpoint.url)}",
         hint=f"Start again: airflow oauth login {endpoint.conn_id} --device",
     )

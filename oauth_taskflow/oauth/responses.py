@@ -24,6 +24,7 @@ from oauth_taskflow.oauth import reading, timing
 from oauth_taskflow.oauth.bodies import UNNAMED, ErrorBody, is_html, parse_body, shape
 from oauth_taskflow.oauth.delegated import JWT_BEARER, SAML2_BEARER, TOKEN_EXCHANGE
 from oauth_taskflow.oauth.dialect import STANDARD, ResponseForm
+from oauth_taskflow.oauth.dpop import PROOF_REFUSED
 from oauth_taskflow.oauth.outcomes import (
     Granted,
     NotProcessed,
@@ -45,6 +46,10 @@ _ERRORS: dict[str, type[TokenRequestRejected]] = {
 _ASSERTION_HINT = (
     "Check subject, audience and key of the connection, and that the server knows them; this machine's clock was "
     "checked against the server's."
+)
+_PROOF_HINT = (
+    "This machine's clock was checked against the server's: see whether the server takes the algorithm in dpop, and "
+    "whether it is reached under the address in token_url."
 )
 _REFUSED_CREDENTIAL = {
     JWT_BEARER: _ASSERTION_HINT,
@@ -182,7 +187,7 @@ def _hint(code: str, answer: Answer, question: Question) -> str:
         )
     if _ERRORS.get(code) is ConsentRequired and question.grant_type == "refresh_token":
         return f"A person must agree again: airflow oauth login {question.conn_id}"
-    return ""
+    return _PROOF_HINT if code == PROOF_REFUSED else ""
 
 
 def _unavailable(

@@ -150,7 +150,8 @@ def test_a_person_who_refuses_ends_it(server: OAuthTestServer, clock: Waiting) -
 def test_a_server_that_says_expired_ends_it(server: OAuthTestServer, clock: Waiting) -> None:
     device = begin(server, clock)
     server.fault("/oauth/token", status=400, body='{"error": "expired_token"}')
-    with pytest.raises(OAuthTaskflowError, match="expired_token"):
+    again = r"ran out \(expired_token\) .* airflow oauth login"
+    with pytest.raises(AuthorizationFailed, match=again):
         wait_for_device(endpoint(server, clock), device, OPTIONS)
 
 

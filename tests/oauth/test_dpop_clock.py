@@ -76,6 +76,11 @@ def test_a_proof_that_is_refused_for_ever_is_not_made_for_ever(server: OAuthTest
     outcome = endpoint(server).exchange(ClientCredentials())
     assert isinstance(outcome, Rejected)
     assert isinstance(outcome.error, TokenRequestRejected)
+    assert str(outcome.error) == (
+        f"Token request refused (invalid_dpop_proof, HTTP 400) for connection '' at {server.token_url}. This machine's clock "
+        "was checked against the server's: see whether the server takes the algorithm in dpop, and whether it is reached "
+        "under the address in token_url."
+    )
     assert token_requests(server) == (2 if server.dpop.clock.now() > time.time() + 60 else 1)
 
 
