@@ -7,20 +7,37 @@ task prints.
 from __future__ import annotations
 
 import logging
+import math
+import re
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.redaction import REDACTED, redact_text, secret_forms
 
 # A task sees a handful; the bound keeps a process that lives for weeks from growing.
 _MOST = 512
-_known: OrderedDict[str, tuple[str, ...]] = OrderedDict()
+_known: OrderedDict[str, _Known] = OrderedDict()
 _lock = threading.Lock()
+# Seconds that everything is hidden at least: logs are late, and clocks differ.
+_LEAST = 3600.0
+_IN_TRANSIT = 86400.0
+_AIRFLOWS_MASKERS = ("airflow._shared.secrets_masker", "airflow.sdk._shared.secrets_masker")
 # They log whole URLs, with the keys, secrets and tokens that some servers want in the query.
 _WIRE_LOGGERS = ("urllib3.connectionpool", "httpx")
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The forms of a secret, and when it is worth nothing any more (seconds since the epoch)."""
+
+    forms: tuple[str, ...] = field(repr=False)
+    until: float
 
 
 class _WithoutSecrets(logging.Filter):
@@ -43,8 +60,11 @@ class _WithoutSecrets(logging.Filter):
 _without_secrets = _WithoutSecrets()
 
 
-def mask(secrets: Iterable[str]) -> None:
+def mask(secrets: Iterable[str], *, until: float = math.inf) -> None:
     """Hide ``secrets`` in every form (``secret_forms``), in everything that Airflow logs from now on.
+
+    After ``until`` (seconds since the epoch) they may be forgotten: for each new secret Airflow compiles one pattern of
+    all it ever knew, which would take a triggerer or the broker's API server seconds after some thousand tokens.
 
     Airflow itself leaves values shorter than five characters alone, and masks nothing of a ``dag.test()`` run
     (https://airflow.apache.org/docs/apache-airflow/stable/security/secrets/mask-sensitive-values.html).
@@ -53,26 +73,57 @@ def mask(secrets: Iterable[str]) -> None:
 
     for name in _WIRE_LOGGERS:
         logging.getLogger(name).addFilter(_without_secrets)  # one that is there already is kept
-    new: list[str] = []
-    for secret in secrets:
-        with _lock:
-            if not secret or secret in _known:
-                continue
-            forms = _known[secret] = tuple(secret_forms(secret))
-            if len(_known) > _MOST:
-                _known.popitem(last=False)
-        new += forms
+    with _lock:
+        new = [form for secret in secrets if secret for form in _remember(secret, until)]
+        spent = _forget_spent() if new else frozenset()
     if new:
+        _unmask(spent)
         # Airflow compiles one pattern of all it knows anew for each form, here and again in the task's supervisor: the
         # long ones come last. Without a name: with one, only telling names are masked.
         ordered: list[Any] = sorted(new, key=len)
         mask_secret(ordered)
 
 
+def mask_in_transit(secrets: Iterable[str]) -> None:
+    """Hide what the next request sends, for a day at least; what is sent again is hidden that much longer."""
+    mask(secrets, until=SYSTEM_CLOCK.now() + _IN_TRANSIT)
+
+
+def _remember(secret: str, until: float) -> tuple[str, ...]:
+    """The forms to mask; none of a secret that is masked already. The caller holds the lock."""
+    if (known := _known.get(secret)) is not None:
+        _known[secret] = replace(known, until=max(known.until, until))
+        return ()
+    forms = tuple(secret_forms(secret))
+    _known[secret] = _Known(forms, max(until, SYSTEM_CLOCK.now() + _LEAST))
+    if len(_known) > _MOST:
+        _known.popitem(last=False)
+    return forms
+
+
+def _forget_spent() -> frozenset[str]:
+    """The forms of secrets that are worth nothing any more, which are known no longer. The caller holds the lock."""
+    now = SYSTEM_CLOCK.now()
+    spent = [secret for secret, known in _known.items() if known.until < now]
+    return frozenset(form for secret in spent for form in _known.pop(secret).forms)
+
+
+def _unmask(forms: frozenset[str]) -> None:
+    """Take ``forms`` out of what Airflow compiles next. It offers no way to; where it looks different, nothing happens."""
+    patterns = {re.escape(form) for form in forms}
+    for name in _AIRFLOWS_MASKERS if patterns else ():
+        masker: Any = getattr(sys.modules.get(name), "_secrets_masker", lambda: None)()
+        known = getattr(masker, "patterns", None)
+        if isinstance(known, set):
+            # Not in place: another thread may be going through them to compile. What it adds meanwhile is kept.
+            masker.patterns = left = known - patterns
+            left |= known - patterns
+
+
 def known_secrets() -> dict[str, tuple[str, ...]]:
     """Every secret that was masked, with the forms it may show up in."""
     with _lock:
-        return dict(_known)
+        return {secret: known.forms for secret, known in _known.items()}
 
 
 def token_secrets(token: Token) -> tuple[str, ...]:
@@ -98,6 +149,8 @@ class MaskedTokens(TokenSource):
     def _masked(self, token: Token) -> Token:
         # Called for every request: a token that was seen last time costs one comparison.
         if token is not self._last:
-            mask(token_secrets(token))
+            ends = math.inf if token.expires_at is None else token.expires_at + _LEAST
+            mask([token.access_token], until=ends)
+            mask([token.dpop_key])
             self._last = token
         return token

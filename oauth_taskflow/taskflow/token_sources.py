@@ -16,7 +16,7 @@ from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, 
 from oauth_taskflow.oauth.second_method import EitherMethod
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint, TransportOptions
 from oauth_taskflow.taskflow import write_back
-from oauth_taskflow.taskflow.masking import mask
+from oauth_taskflow.taskflow.masking import mask_in_transit
 from oauth_taskflow.taskflow.provider import scope_text
 from oauth_taskflow.taskflow.refresh_count import observe
 from oauth_taskflow.taskflow.settings import ConnectionSettings, LoginSettings, OAuth2Settings
@@ -100,7 +100,7 @@ def token_endpoint(settings: ConnectionSettings, auth: OAuth2Settings) -> TokenE
             dialect=_dialect(auth),
             dpop=auth.dpop,
             introspect_url=auth.introspect_url,
-            hide=mask,
+            hide=mask_in_transit,
             choose_auth=auth.choose_auth,
         )
     endpoint = TokenEndpoint(
@@ -112,7 +112,7 @@ def token_endpoint(settings: ConnectionSettings, auth: OAuth2Settings) -> TokenE
         dialect=_dialect(auth),
         dpop=auth.dpop,
         introspect_url=auth.introspect_url,
-        hide=mask,
+        hide=mask_in_transit,
     )
     other = _other_method(auth)
     return EitherMethod.of(endpoint, other) if other else endpoint

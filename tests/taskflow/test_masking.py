@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import logging
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,15 @@ from typing import Any
 import pytest
 import requests
 
-from oauth_taskflow.taskflow import broker
+from oauth_taskflow.oauth.token import Token, TokenSource
+from oauth_taskflow.taskflow import broker, masking
 from oauth_taskflow.taskflow.connection_source import load_settings
-from oauth_taskflow.taskflow.masking import known_secrets, mask
+from oauth_taskflow.taskflow.masking import MaskedTokens, known_secrets, mask, mask_in_transit
 from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.testing import OAuthTestServer
 from tests.oauth.keys import new_key, pem_of
 from tests.taskflow.conftest import SetConnection
+from tests.tokens.clock import FakeClock
 
 
 @pytest.fixture(autouse=True)
@@ -128,3 +131,61 @@ def test_the_supervisor_is_told_once_and_the_long_forms_last(
     (told,) = supervisor.heard
     assert {"one/secret", "one%2Fsecret", "another%26secret"} <= set(told)
     assert told == sorted(told, key=len)
+
+
+class Constant(TokenSource):
+    """Hands out one token."""
+
+    def __init__(self, token: Token) -> None:
+        self._token = token
+
+    def token(self) -> Token:
+        return self._token
+
+    def refused(self, access_token: str) -> Token:
+        raise NotImplementedError
+
+
+def airflows_patterns() -> str:
+    """What both of Airflow's maskers have compiled: the one of tasks, and the one of the API server."""
+    compiled = []
+    for name in ("airflow._shared.secrets_masker", "airflow.sdk._shared.secrets_masker"):
+        masker = importlib.import_module(name)._secrets_masker()
+        compiled.append(masker.replacer.pattern if masker.replacer else "")
+    return "|".join(compiled)
+
+
+def test_a_process_that_lives_for_weeks_forgets_tokens_that_have_expired(
+    airflow_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.models.connection import Connection  # noqa: PLC0415 - Airflow needs its home first
+
+    monkeypatch.setattr(masking, "SYSTEM_CLOCK", clock := FakeClock())
+    mask(["the-client-secret"])
+    most = 0
+    for number in range(50):
+        token = Token(f"token/{number}", clock.now(), clock.now() + 3600)
+        MaskedTokens(Constant(token)).token()
+        # As Airflow's API server does with what the broker hands out.
+        Connection("crm", "oauth2", password=token.access_token)
+        most = max(most, airflows_patterns().count("token/"))
+        clock.advance(1800)
+    shown = airflows_patterns()
+    assert "the\\-client\\-secret" in shown
+    assert all(f"token/{number}" in shown for number in (47, 48, 49))
+    assert "token/40" not in shown
+    assert "token%2F40" not in shown
+    # Raw and quoted by Airflow, raw and quoted by us: of the few that live, and not of fifty.
+    assert most < 30
+
+
+def test_what_is_sent_again_and_again_stays_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    day = 86400.0
+    monkeypatch.setattr(masking, "SYSTEM_CLOCK", clock := FakeClock(0.0))
+    mask_in_transit(["used every day", "used once"])
+    for _ in range(3):
+        clock.advance(0.8 * day)
+        mask_in_transit(["used every day"])
+    mask(["another secret"])
+    assert "used every day" in known_secrets()
+    assert "used once" not in known_secrets()
