@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.taskflow.broker_client import ask_broker
 from oauth_taskflow.taskflow.broker_protocol import unbrokered
 from oauth_taskflow.taskflow.connection import AirflowConnection, parse_connection
 from oauth_taskflow.taskflow.settings import ConnectionSettings
+from oauth_taskflow.taskflow.whereabouts import in_task
 
 
 def find_connection(conn_id: str) -> AirflowConnection:
@@ -54,12 +54,6 @@ def _from_here(conn_id: str) -> AirflowConnection | None:
             return BaseHook.get_connection(conn_id)
         except AirflowNotFoundException:
             return _from_database(conn_id)
-
-
-def in_task() -> bool:
-    """Whether Airflow's task runner runs us: it has asked everywhere already, and keeps tasks off the database."""
-    runner = sys.modules.get("airflow.sdk.execution_time.task_runner")
-    return hasattr(runner, "SUPERVISOR_COMMS")
 
 
 def _from_database(conn_id: str) -> AirflowConnection | None:

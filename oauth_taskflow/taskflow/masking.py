@@ -19,6 +19,7 @@ from typing import Any
 from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.redaction import REDACTED, redact_text, secret_forms
+from oauth_taskflow.taskflow.whereabouts import on_server
 
 # A task sees a handful; the bound keeps a process that lives for weeks from growing.
 _MOST = 512
@@ -66,6 +67,8 @@ def mask(secrets: Iterable[str], *, until: float = math.inf) -> None:
     After ``until`` (seconds since the epoch) they may be forgotten: for each new secret Airflow compiles one pattern of
     all it ever knew, which would take a triggerer or the broker's API server seconds after some thousand tokens.
 
+    On the API server only our own filter learns them: no author's code prints there.
+
     Airflow itself leaves values shorter than five characters alone, and masks nothing of a ``dag.test()`` run
     (https://airflow.apache.org/docs/apache-airflow/stable/security/secrets/mask-sensitive-values.html).
     """
@@ -76,7 +79,7 @@ def mask(secrets: Iterable[str], *, until: float = math.inf) -> None:
     with _lock:
         new = [form for secret in secrets if secret for form in _remember(secret, until)]
         spent = _forget_spent() if new else frozenset()
-    if new:
+    if new and not on_server():
         _unmask(spent)
         # Airflow compiles one pattern of all it knows anew for each form, here and again in the task's supervisor: the
         # long ones come last. Without a name: with one, only telling names are masked.

@@ -17,7 +17,7 @@ from airflow.secrets.base_secrets import BaseSecretsBackend
 from oauth_taskflow.errors import ConnectionConfigError, OAuthTaskflowError
 from oauth_taskflow.taskflow import broker_protocol
 from oauth_taskflow.taskflow.broker_protocol import Question
-from oauth_taskflow.taskflow.connection_source import in_task
+from oauth_taskflow.taskflow.whereabouts import in_task
 
 if TYPE_CHECKING:
     from oauth_taskflow.taskflow.connection import AirflowConnection
@@ -112,7 +112,10 @@ class OAuthBroker(BaseSecretsBackend):
         return self._connection(asked.conn_id, **broker_protocol.failure_answer(error))
 
     def _connection(self, conn_id: str, **fields: Any) -> Any:
+        password = fields.pop("password", None)
         connection = self._get_connection_class()(conn_id=conn_id, **fields)
+        # Not with the others: a new connection tells Airflow's masker its password, for good (see masking).
+        connection.password = password
         # What [secrets] use_cache keeps for a quarter of an hour is this text; the token ends sooner.
         connection.get_uri = _nothing_to_cache
         return connection

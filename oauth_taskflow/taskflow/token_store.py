@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from oauth_taskflow.errors import ConnectionConfigError, TokenStoreError
-from oauth_taskflow.taskflow.connection_source import in_task
+from oauth_taskflow.taskflow.whereabouts import in_task
 
 # What the task SDK's configuration answers while nobody has set a key.
 _NO_KEY_YET = "{FERNET_KEY}"

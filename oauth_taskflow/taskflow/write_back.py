@@ -15,7 +15,8 @@ from typing import Any, TypeAlias
 from urllib.parse import quote
 
 from oauth_taskflow.errors import ConnectionConfigError, OAuthTaskflowError
-from oauth_taskflow.taskflow.connection_source import find_connection, in_task
+from oauth_taskflow.taskflow.connection_source import find_connection
+from oauth_taskflow.taskflow.whereabouts import in_task
 from oauth_taskflow.tokens import edits
 from oauth_taskflow.tokens.record import GrantRecord
 from oauth_taskflow.tokens.steps import Event, Step

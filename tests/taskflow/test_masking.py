@@ -103,6 +103,23 @@ def test_the_broker_knows_the_secrets_before_it_uses_them(
     assert secret in known_secrets()
 
 
+def test_on_the_api_server_airflows_masker_is_spared_what_our_own_filter_knows(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr("airflow.sdk.log.mask_secret", told.append)
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
+    mask([secret := f"token-of-{tmp_path.name}"])
+    assert told == []
+    assert secret in known_secrets()
+    # A task of LocalExecutor inherits the variable, and an author prints there.
+    from airflow.sdk.execution_time import task_runner  # noqa: PLC0415 - Airflow needs its home first
+
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", None, raising=False)
+    mask([other := f"another-{secret}"])
+    assert other in told[0]
+
+
 def test_other_records_stay_as_they_are(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, "httpx"):
         logging.getLogger("httpx").debug("HTTP Request: %s", "GET /echo")

@@ -253,6 +253,22 @@ def test_a_token_endpoint_that_hangs_is_waited_for_briefly_and_joined_later(
     assert oauth_server.counters.token_requests == 1
 
 
+def test_tokens_that_are_handed_out_do_not_pile_up_in_airflows_masker(
+    backend: OAuthBroker,
+    oauth_server: OAuthTestServer,
+    set_connection: SetConnection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[Any] = []
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
+    monkeypatch.setattr("airflow.sdk.log.mask_secret", told.append)
+    monkeypatch.setattr("airflow.models.connection.mask_secret", lambda one, *_: told.append(one))
+    set_connection("crm", oauth_server.connection())
+    found = backend.get_connection("crm")
+    assert found.password in oauth_server.vault.issued()
+    assert found.password not in str(told)
+
+
 def test_the_brokered_connection_is_not_kept_in_airflows_secret_cache(
     backend: OAuthBroker, oauth_server: OAuthTestServer, set_connection: SetConnection
 ) -> None:
