@@ -61,14 +61,14 @@ def worth_refreshing(response: requests.Response) -> bool:
 
 def wants_nonce(response: requests.Response) -> bool:
     """Whether the API looked at nothing because the DPoP proof lacks its nonce (RFC 9449 §9)."""
-    proved = HEADER in response.request.headers and NONCE_HEADER in response.headers
-    return proved and response.status_code == 401 and challenge_error(response) == NONCE_WANTED
+    proved = response.status_code == 401 and HEADER in response.request.headers
+    return proved and NONCE_HEADER in response.headers and challenge_error(response) == NONCE_WANTED
 
 
 def refuses_proof(response: requests.Response) -> bool:
     """Whether the API refused the DPoP proof itself, as it does when it lives on another clock (RFC 9449 §7.1, §11.1)."""
-    proved = HEADER in response.request.headers
-    return proved and response.status_code == 401 and challenge_error(response) == PROOF_REFUSED
+    proved = response.status_code == 401 and HEADER in response.request.headers
+    return proved and challenge_error(response) == PROOF_REFUSED
 
 
 def rewind(request: requests.PreparedRequest) -> bool:

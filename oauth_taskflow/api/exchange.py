@@ -54,8 +54,10 @@ class Answer:
 
 def decided(response: requests.Response, *by: Decide | None) -> Decision | None:
     """The decision of the first of ``by`` that has one about ``response``."""
-    found = (decide(response) for decide in by if decide is not None)
-    return next((decision for decision in found if decision is not None), None)
+    for decide in by:
+        if decide is not None and (decision := decide(response)) is not None:
+            return decision
+    return None
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ class Tries:
         return True
 
     def _wants_proof(self, response: requests.Response) -> bool:
-        if response.url not in self.origins:
+        if response.status_code != 401 or response.url not in self.origins:
             return False
         before = self.nonced, self.retimed
         self.nonced = self.nonced or wants_nonce(response)

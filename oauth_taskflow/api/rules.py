@@ -70,7 +70,10 @@ class Rules:
 
     def __call__(self, response: requests.Response) -> Decision | None:
         """The decision of the first rule that matches ``response``."""
-        return next((rule.decision for rule in self._rules if rule.matches(response)), None)
+        for rule in self._rules:
+            if rule.matches(response):
+                return rule.decision
+        return None
 
 
 def _status_ranges(status: int | str | tuple[int | str, ...] | None) -> list[tuple[int, int]]:
