@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 from oauth_taskflow.errors import ConnectionConfigError, TokenEndpointUnavailable
 from oauth_taskflow.oauth.client_auth import CERTIFICATE_METHODS, Client
@@ -67,8 +67,7 @@ class DiscoveredEndpoint(TokenEndpoint):
                 field="issuer",
                 hint="Write token_url instead.",
             )
-        own = {one.name: getattr(self, one.name) for one in fields(TokenEndpoint)}
-        return _as_client(TokenEndpoint(**{**own, "url": url}), self._method(metadata))
+        return _as_client(TokenEndpoint.like(self, url=url), self._method(metadata))
 
     def _method(self, metadata: ServerMetadata) -> str:
         supported = metadata.supported("token_endpoint_auth_methods_supported")

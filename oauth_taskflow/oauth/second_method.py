@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 from oauth_taskflow.errors import InvalidClient
 from oauth_taskflow.oauth.grants import Grant
@@ -24,12 +24,6 @@ class EitherMethod(TokenEndpoint):
 
     other_auth: str = ""
 
-    @classmethod
-    def of(cls, endpoint: TokenEndpoint, other_auth: str) -> EitherMethod:
-        """``endpoint`` with a second method."""
-        own = {one.name: getattr(endpoint, one.name) for one in fields(TokenEndpoint)}
-        return cls(**own, other_auth=other_auth)
-
     def exchange(self, grant: Grant, *, budget: float | None = None) -> Outcome:
         """Trade ``grant`` for a token within ``budget`` seconds; see ``TokenEndpoint.exchange``.
 
@@ -37,13 +31,12 @@ class EitherMethod(TokenEndpoint):
         """
         limit = self.transport.timeouts.total if budget is None else budget
         end = self.clock.monotonic() + limit
-        own = {one.name: getattr(self.proving(), one.name) for one in fields(TokenEndpoint)}
-        first = TokenEndpoint(**own).exchange(grant, budget=limit)
+        one = TokenEndpoint.like(self.proving())
+        first = one.exchange(grant, budget=limit)
         left = end - self.clock.monotonic()
         if not _is_refused(first) or left < _LEAST_TIME_TO_SEND:
             return first
-        second = TokenEndpoint(**{**own, "client_auth": self.other_auth})
-        outcome = second.exchange(grant, budget=left)
+        outcome = replace(one, client_auth=self.other_auth).exchange(grant, budget=left)
         if isinstance(outcome, Granted):
             _log.warning(
                 "connection %s: %s was refused and %s accepted; set client_auth to it, which saves a request",

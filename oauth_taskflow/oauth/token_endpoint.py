@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipaddress
 import ssl
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
@@ -107,6 +107,12 @@ class TokenEndpoint(KeptInProcess):
                 field="client_auth",
                 hint=f"Known: {', '.join(sorted(CLIENT_AUTH_METHODS))}.",
             )
+
+    @classmethod
+    def like(cls, endpoint: TokenEndpoint, **changes: Any) -> Self:
+        """``endpoint`` as one of this class, with ``changes``; what only its own class knows is left out."""
+        known = {one.name: getattr(endpoint, one.name) for one in fields(TokenEndpoint)}
+        return cls(**{**known, **changes})
 
     def located(self) -> TokenEndpoint:
         """This endpoint with its address; one that is known by its issuer looks it up."""

@@ -90,21 +90,8 @@ def token_endpoint(settings: ConnectionSettings, auth: OAuth2Settings) -> TokenE
     )
     in_assertion = auth.preset.request.scope_in_assertion
     client = Client(auth.client_id, auth.client_secret, auth.signer, in_assertion)
-    if not auth.token_url:
-        return DiscoveredEndpoint(
-            url=auth.issuer,
-            client=client,
-            client_auth=auth.client_auth,
-            conn_id=settings.conn_id,
-            transport=transport,
-            dialect=_dialect(auth),
-            dpop=auth.dpop,
-            introspect_url=auth.introspect_url,
-            hide=mask_in_transit,
-            choose_auth=auth.choose_auth,
-        )
     endpoint = TokenEndpoint(
-        url=auth.token_url,
+        url=auth.token_url or auth.issuer,
         client=client,
         client_auth=auth.client_auth,
         conn_id=settings.conn_id,
@@ -114,8 +101,10 @@ def token_endpoint(settings: ConnectionSettings, auth: OAuth2Settings) -> TokenE
         introspect_url=auth.introspect_url,
         hide=mask_in_transit,
     )
+    if not auth.token_url:
+        return DiscoveredEndpoint.like(endpoint, choose_auth=auth.choose_auth)
     other = _other_method(auth)
-    return EitherMethod.of(endpoint, other) if other else endpoint
+    return EitherMethod.like(endpoint, other_auth=other) if other else endpoint
 
 
 def _other_method(auth: OAuth2Settings) -> str:
@@ -133,8 +122,8 @@ def _dialect(auth: OAuth2Settings) -> Dialect:
     if not auth.introspect_url or response.expiry.source != "auto":
         return dialect
     expiry = msgspec.structs.replace(response.expiry, source="introspection")
-    return Dialect(
-        request=dialect.request, response=msgspec.structs.replace(response, expiry=expiry)
+    return msgspec.structs.replace(
+        dialect, response=msgspec.structs.replace(response, expiry=expiry)
     )
 
 

@@ -29,7 +29,7 @@ def server() -> Iterator[OAuthTestServer]:
 def either(server: OAuthTestServer, secret: str = "", **fields: object) -> EitherMethod:
     client = Client(server.client_id, secret or server.client_secret)
     plain = TokenEndpoint(server.token_url, client, conn_id="crm", **fields)  # type: ignore[arg-type]
-    return EitherMethod.of(plain, "client_secret_post")
+    return EitherMethod.like(plain, other_auth="client_secret_post")
 
 
 def test_a_refresh_token_survives_the_refusal_of_the_first_method(
