@@ -17,7 +17,7 @@ from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.sql_store import SqlTokenStore
 from oauth_taskflow.tokens.steps import Step
 from tests.tokens.conftest import KEY
-from tests.tokens.worker import API_PATH, Plan, one_token, start, wait_until_stopped
+from tests.tokens.worker import API_PATH, Plan, exit_code, one_token, start, wait_until_stopped
 
 SHORT_LEASE = ManagerOptions(lease_ttl=1.5, request_budget=0.9)
 
@@ -25,8 +25,7 @@ SHORT_LEASE = ManagerOptions(lease_ttl=1.5, request_budget=0.9)
 def _killed_at(step: Step, plan: Plan) -> None:
     """A worker that refreshes by ``plan`` and is gone at ``step``."""
     process, pipe = start(one_token, replace(plan, die_at=step))
-    process.join(30)
-    assert process.exitcode == -signal.SIGKILL
+    assert exit_code(process) == -signal.SIGKILL
     pipe.close()
 
 

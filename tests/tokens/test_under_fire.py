@@ -26,7 +26,7 @@ from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.steps import Step
 from tests.tokens.conftest import KEY
-from tests.tokens.worker import API_PATH, Plan, one_token, start, wait_until_stopped
+from tests.tokens.worker import API_PATH, Plan, exit_code, one_token, start, wait_until_stopped
 
 _OPTIONS = ManagerOptions(lease_ttl=3.0, request_budget=2.0)
 _SIGNALS = (signal.SIGKILL, signal.SIGSTOP)
@@ -79,21 +79,20 @@ class Scenario:
         """Disturb one worker; have another one take over, and wake the first if it still lives."""
         if self._step in _AFTER_A_RESCUE:
             first, _ = start(one_token, replace(self._plan, die_at=Step.RESCUED, signal=9))
-            first.join(30)
+            assert exit_code(first) == -signal.SIGKILL
             self._plan = replace(self._plan, store_breaks_at=None)
         process, pipe = start(one_token, self._plan)
         if self._plan.stop_at is not None:
             self._consent_and_wake(wait_until_stopped(process))
         if self._signal == signal.SIGKILL:
-            process.join(30)
-            assert process.exitcode == -signal.SIGKILL
+            assert exit_code(process) == -signal.SIGKILL
             self._ask(None)
         else:
             stopped = wait_until_stopped(process)
             token = self._ask(None)
             os.kill(stopped, signal.SIGCONT)
             self.fate.victim = pipe.recv()
-            process.join(30)
+            exit_code(process)
             self._ask(token)
         self._ask(self._ask(None))
         self.fate.revoked = self._server.counters.revoked_families

@@ -31,6 +31,9 @@ from oauth_taskflow.tokens.store import Edit
 
 CONTEXT: ForkServerContext = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.tokens.worker", "psycopg", "pymysql"])
+# multiprocessing hears an exit code once, and each start() asks all processes for theirs: of two threads that ask
+# together, one would be told 255. So one asks at a time.
+_asking = threading.Lock()
 _signalled: set[Step] = set()
 API_PATH = "/page/airports?per_page=1"
 
@@ -114,9 +117,22 @@ def start(work: Work, plan: Plan) -> tuple[ForkServerProcess, Connection]:
     """``work`` in a process of its own, and our end of the pipe to it."""
     ours, theirs = CONTEXT.Pipe()
     process = CONTEXT.Process(target=work, args=(plan, theirs), daemon=True)
-    process.start()
+    with _asking:
+        process.start()
     theirs.close()
     return process, ours
+
+
+def exit_code(process: ForkServerProcess) -> int:
+    """The exit code of a process that ends within 30 seconds; any thread may ask."""
+    end = time.monotonic() + 30
+    while True:
+        with _asking:
+            code = process.exitcode
+        if code is not None:
+            return code
+        assert time.monotonic() < end, "the process does not end"
+        time.sleep(0.02)
 
 
 def wait_until_stopped(process: ForkServerProcess) -> int:
