@@ -1,6 +1,7 @@
-"""Where a token goes when the store takes no writes: an encrypted local file, imported as soon as it does.
+"""Where a refresh token that came stays until the store has it: an encrypted local file, imported by the next refresh.
 
-A rotated refresh token exists once. Losing it because a database restarted would cost a person's consent.
+A rotated refresh token exists once. Losing it because a database restarted, or because the worker was killed while it
+waited for one, would cost a person's consent.
 """
 
 from __future__ import annotations
@@ -33,18 +34,24 @@ class Rescued(KeptInProcess):
 
 
 class RecoveryFiles:
-    """One file per rescued token in ``folder``: 0600 in a 0700 folder, written whole or not at all."""
+    """One file per rescued token in ``folder``: 0600 in a 0700 folder, written whole or not at all.
+
+    A file that this key ring does not open is named in the log once and then passed over, so that it waits for the
+    right key without holding up the grant.
+    """
 
     def __init__(self, folder: Path, cipher: TokenCipher) -> None:
         self.folder = folder
         self._cipher = cipher
+        self._unusable: set[Path] = set()
 
     def pending(self, grant_key: str) -> bool:
         """Whether something waits to be imported for that grant."""
         return any(True for _ in self._paths(grant_key))
 
     def _paths(self, grant_key: str) -> Iterator[Path]:
-        return self.folder.glob(f"{grant_key}.*.rescued")
+        found = self.folder.glob(f"{grant_key}.*.rescued")
+        return (path for path in found if path not in self._unusable)
 
     def save(self, rescued: Rescued) -> Path:
         """Write ``rescued``, durably.
@@ -54,7 +61,8 @@ class RecoveryFiles:
         """
         content = {**asdict(rescued), "token": token_fields(rescued.token)}
         sealed = self._cipher.seal(content, grant_key=rescued.grant_key, version=rescued.fence)
-        path = self.folder / f"{rescued.grant_key}.{rescued.fence}.rescued"
+        # With the process: what a key that was dropped too early does not open is not to be written over.
+        path = self.folder / f"{rescued.grant_key}.{rescued.fence}.{os.getpid()}.rescued"
         try:
             self._write(path, sealed)
         except OSError as failure:
@@ -67,13 +75,14 @@ class RecoveryFiles:
 
     def _write(self, path: Path, text: str) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = path.with_suffix(f".{os.getpid()}.draft")
+        draft = path.with_suffix(".draft")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
         with os.fdopen(os.open(draft, flags, 0o600), "w") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
+        _sync_folder(self.folder)
 
     def load(self, grant_key: str) -> list[tuple[Path, Rescued]]:
         """What waits for that grant, oldest first; an unreadable file is left alone and named in the log."""
@@ -86,11 +95,23 @@ class RecoveryFiles:
             fence = int(path.name.split(".")[1])
             content = self._cipher.open(path.read_text(), grant_key=grant_key, version=fence)
             return Rescued(token=Token(**content.pop("token")), **content)
+        except FileNotFoundError:  # whoever wrote it has stored it by now
+            return None
         except (OSError, ValueError, TypeError, KeyError, TokenUndecryptable) as failure:
             _log.warning("recovery file %s is not usable (%s)", path, type(failure).__name__)
+            self._unusable.add(path)
             return None
 
     def done(self, path: Path) -> None:
         """Remove an imported file."""
         with suppress(OSError):
             path.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new name in ``folder`` survive a power cut, too."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -230,8 +230,9 @@ class Refresher:
         return (record.refresh_token, *record.alternates)
 
     def _granted(self, turn: Turn, granted: Granted) -> GrantRecord | None:
-        self._remark(turn.record.token, granted)
+        before = turn.record.token
         record = persist(turn, granted)
+        self._remark(before, granted)
         now = record.read.store_now(self._on.clock)
         # What came is returned even if it is short-lived; what others stored must be usable, else it starts over.
         mine = record.token is not None and record.token.access_token == granted.token.access_token

@@ -123,7 +123,9 @@ class SqlTokenStore:
             wanted = _counted(current, wanted)
             if self._write(current, wanted):
                 return wanted
-            current = self.read(record.grant_key)
+            before, current = current, self.read(record.grant_key)
+            if current.revision == before.revision:  # nobody was faster: there is no row to change
+                return current
 
     def forget(self, grant_key: str) -> None:
         """Delete the record, tokens included."""

@@ -40,7 +40,8 @@ class TokenStore(Protocol):
         """Apply ``edit`` to what is stored, starting from ``record``, atomically.
 
         Returns what is stored afterwards. When the row changed since ``record`` was read, it is read again and
-        ``edit`` decides anew, so that a condition checked inside ``edit`` holds at the moment of writing.
+        ``edit`` decides anew, so that a condition checked inside ``edit`` holds at the moment of writing. A record that was
+        forgotten meanwhile stays forgotten: nothing is written, and the empty record is returned.
         """
 
     def forget(self, grant_key: str) -> None:

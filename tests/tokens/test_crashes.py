@@ -57,6 +57,19 @@ def test_killed_after_persisting_loses_nothing_and_asks_no_second_time(
     assert server.counters.reuse_detected == 0
 
 
+def test_killed_while_the_store_is_away_loses_nothing(
+    server: OAuthTestServer, real_store_url: str
+) -> None:
+    plan = Plan.of(server, real_store_url, KEY, store_breaks_at=Step.ANSWERED, dies_waiting=True)
+    process, pipe = start(one_token, plan)
+    assert exit_code(process) == -signal.SIGKILL
+    pipe.close()
+    manager = replace(plan, store_breaks_at=None).manager()
+    assert _works(server, manager.token().access_token)
+    assert _works(server, manager.refused(manager.token().access_token).access_token)
+    assert (server.counters.token_requests, server.counters.reuse_detected) == (2, 0)
+
+
 def test_killed_between_answer_and_persist_recovers_within_the_servers_grace(
     server: OAuthTestServer, real_store_url: str
 ) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from oauth_taskflow.errors import TokenStoreError
+from oauth_taskflow.errors import InvalidGrant, TokenStoreError
 from oauth_taskflow.oauth.grants import RefreshToken
 from oauth_taskflow.oauth.outcomes import Outcome
 from oauth_taskflow.oauth.token import Token
@@ -139,16 +139,101 @@ def test_a_rescued_token_is_imported_even_when_everybody_was_told_to_give_up(
     assert under_test.token().access_token == "first"
 
 
+def damaged_file(store: FailingStore, grant_key: str) -> Path:
+    """What nobody can import, in the way of that grant."""
+    store.recovery.folder.mkdir()
+    path = store.recovery.folder / f"{grant_key}.1.{os.getpid() + 1}.rescued"
+    path.write_text("damaged")
+    return path
+
+
 def test_an_unreadable_file_is_left_alone_and_named(
     store: FailingStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     under_test = manager(store, scripted(grants(clock, "first", "rt-1")))
-    store.recovery.folder.mkdir()
-    path = store.recovery.folder / f"{under_test.grant_key}.1.rescued"
-    path.write_text("damaged")
+    path = damaged_file(store, under_test.grant_key)
     assert under_test.token().access_token == "first"
     assert path.exists()
     assert f"recovery file {path} is not usable (TokenUndecryptable)" in caplog.text
+
+
+def test_an_unreadable_file_causes_no_further_refresh(
+    store: FailingStore, clock: FakeClock
+) -> None:
+    endpoint = scripted(grants(clock, "first", "rt-1"), grants(clock, "second", "rt-2"))
+    damaged_file(store, manager(store, endpoint).grant_key)
+    for _ in range(3):  # each a process of its own, which looks into the store
+        assert manager(store, endpoint).token().access_token == "first"
+    assert endpoint.sent == ["seed"]
+
+
+def test_an_unreadable_file_does_not_make_workers_ask_for_a_dead_grant(
+    store: FailingStore, clock: FakeClock
+) -> None:
+    endpoint = scripted(invalid_grant(), invalid_grant())
+    under_test = manager(store, endpoint)
+    damaged_file(store, under_test.grant_key)
+    for _ in range(3):
+        with pytest.raises(InvalidGrant):
+            under_test.token()
+    assert endpoint.sent == ["seed"]
+
+
+def test_a_new_refresh_token_is_in_a_file_before_the_store_is_asked_to_take_it(
+    store: FailingStore, clock: FakeClock
+) -> None:
+    seen: list[list[Path]] = []
+
+    def look() -> bool:
+        seen.append(list(store.recovery.folder.glob("*")))
+        return False
+
+    def answered() -> Outcome:
+        store.down = look
+        return grants(clock, "first", "rt-1")()
+
+    manager(store, scripted(answered)).token()
+    assert len(seen[0]) == 1
+    assert not list(store.recovery.folder.glob("*"))
+
+
+def test_what_breaks_on_the_way_to_the_store_does_not_lose_the_new_refresh_token(
+    store: FailingStore, clock: FakeClock
+) -> None:
+    def answered() -> Outcome:
+        store.down = broken
+        return grants(clock, "first", "rt-1")()
+
+    def broken() -> bool:
+        raise TypeError("a row of a version that is newer than this one")
+
+    endpoint = scripted(answered)
+    under_test = manager(store, endpoint)
+    with pytest.raises(TypeError):
+        under_test.token()
+    store.down = lambda: False
+    clock.advance(91)
+    assert under_test.token().access_token == "first"
+    assert endpoint.sent == ["seed"]
+
+
+def test_a_found_answer_ends_the_doubt(store: FailingStore, clock: FakeClock) -> None:
+    under_test, _ = lose_the_store(store, clock)
+    clock.advance(3600)  # what the file holds has expired: it is refreshed at once
+    endpoint = scripted(invalid_grant())
+    with pytest.raises(InvalidGrant, match="Refresh token refused"):
+        manager(store, endpoint).token()
+    assert endpoint.sent == ["rt-1"]
+    assert under_test.stored.read().refresh_token == "rt-1"
+
+
+def test_a_file_that_vanishes_while_it_is_read_was_imported_by_another_worker(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = RecoveryFiles(tmp_path, TokenCipher([KEY]))
+    (tmp_path / f"{'k' * 64}.1.1.rescued").symlink_to(tmp_path / "gone")
+    assert files.load("k" * 64) == []
+    assert caplog.text == ""
 
 
 def test_a_folder_that_cannot_be_written_is_named(store: FailingStore) -> None:
@@ -156,6 +241,7 @@ def test_a_folder_that_cannot_be_written_is_named(store: FailingStore) -> None:
     with pytest.raises(TokenStoreError) as raised:
         store.recovery.save(Rescued("key", 1, "", Token("at", 0.0), "rt"))
     assert str(raised.value) == (
-        f"The recovery file cannot be written (File exists); the new token is lost at {store.recovery.folder}/key.1.rescued. "
+        f"The recovery file cannot be written (File exists); the new token is lost at "
+        f"{store.recovery.folder}/key.1.{os.getpid()}.rescued. "
         "Make the folder writable, and authorize the connection again if the next refresh fails."
     )

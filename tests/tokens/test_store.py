@@ -125,6 +125,17 @@ def test_changes_of_many_threads_are_all_kept(real_store: SqlTokenStore, grant_k
     assert sorted(map(int, real_store.read(grant_key).seeds)) == list(range(24))
 
 
+def test_a_change_of_what_was_forgotten_meanwhile_ends_and_writes_nothing(
+    real_store: SqlTokenStore, grant_key: str
+) -> None:
+    record = filled(real_store, grant_key)
+    real_store.forget(grant_key)
+    calls = iter(range(10))  # fails instead of going round for ever
+    after = real_store.change(record, lambda r: replace(r, conn_id=f"crm-{next(calls)}"))
+    assert (after.revision, after.state, after.conn_id) == (0, GrantState.EMPTY, "")
+    assert real_store.read(grant_key).state is GrantState.EMPTY
+
+
 def test_the_version_counts_secrets_and_the_revision_every_write(
     real_store: SqlTokenStore, grant_key: str
 ) -> None:

@@ -6,6 +6,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from oauth_taskflow.errors import ConnectionConfigError, InvalidGrant, TokenRequestError
+from oauth_taskflow.oauth.grants import ClientCredentials
 from oauth_taskflow.oauth.outcomes import Granted
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens.manager import TokenManager
@@ -126,6 +127,20 @@ def test_forgetting_leaves_nothing_and_the_connection_starts_anew(
     under_test.stored.forget()
     assert store.grants() == []
     assert under_test.stored.read().state is GrantState.EMPTY
+
+
+def test_forgetting_in_the_middle_of_a_refresh_costs_one_more_and_ends(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    def person_forgets() -> Granted:
+        other.stored.forget()
+        return grants(clock, "at-late")()
+
+    other = TokenManager.for_grant(store, scripted(), ClientCredentials(), clock=clock)
+    endpoint = scripted(person_forgets, grants(clock, "at-next"))
+    worker = TokenManager.for_grant(store, endpoint, ClientCredentials(), clock=clock)
+    assert worker.token().access_token == "at-next"
+    assert len(endpoint.sent) == 2
 
 
 def test_what_no_key_opens_gives_way_to_a_new_consent(

@@ -43,7 +43,7 @@ class Plan:
     """One grant, and how a worker works with it.
 
     At the step ``die_at`` it sends ``signal`` to itself, once; at ``stop_at`` it stops itself first. From the step
-    ``store_breaks_at`` on its store takes no write.
+    ``store_breaks_at`` on its store takes no write, and the first one that fails kills it if it ``dies_waiting``.
     """
 
     store_url: str
@@ -59,6 +59,7 @@ class Plan:
     signal: int = signal.SIGKILL
     stop_at: Step | None = None
     store_breaks_at: Step | None = None
+    dies_waiting: bool = False
 
     @classmethod
     def of(cls, server: OAuthTestServer, store_url: str, key: str, **fields: object) -> Plan:
@@ -73,6 +74,7 @@ class Plan:
         )
         grant: Grant = RefreshToken(self.refresh_token, GrantOptions(scope="airports.read"))
         store = BreakableStore(self.store_url, [self.key])
+        store.kills = self.dies_waiting
         return TokenManager.for_grant(
             store, endpoint, grant, options=self.options, observer=partial(self._watch, store)
         )
@@ -88,12 +90,15 @@ class Plan:
 
 
 class BreakableStore(SqlTokenStore):
-    """A store that fails every change while it is ``broken``."""
+    """A store that fails every change while it is ``broken``, and ``kills`` its process with it."""
 
     broken = False
+    kills = False
 
     def change(self, record: GrantRecord, edit: Edit) -> GrantRecord:
         if self.broken:
+            if self.kills:
+                os.kill(os.getpid(), signal.SIGKILL)
             failure = TokenStoreError("The token store is away")
             failure.retryable = True
             raise failure
