@@ -84,6 +84,11 @@ def no_client_auth(client: Client, form: TokenForm) -> TokenForm:
     return form.with_params(("client_id", client.client_id))
 
 
+def unauthenticated(_client: Client, form: TokenForm) -> TokenForm:
+    """Nothing of the client: some revocation endpoints look at the token alone."""
+    return form
+
+
 def client_assertion(client: Client, form: TokenForm) -> TokenForm:
     """A signed JWT about the client itself (RFC 7523 §2.2), made anew for each request.
 
@@ -126,6 +131,7 @@ CLIENT_AUTH_METHODS: dict[str, ClientAuthMethod] = {
     "tls_client_auth": no_client_auth,
     "self_signed_tls_client_auth": no_client_auth,
     "none": no_client_auth,
+    "unauthenticated": unauthenticated,
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from oauth_taskflow.oauth.client_auth import TokenForm
 
@@ -119,6 +119,60 @@ class ResponseForm(_Form, frozen=True, kw_only=True):
     expiry: Annotated[Expiry, _doc("Where the expiry comes from.", {"source": "expires_at"})] = (
         Expiry()
     )
+
+
+class RevocationForm(_Form, frozen=True, kw_only=True):
+    """How a grant is ended; the defaults are RFC 7009, without an address."""
+
+    url: Annotated[
+        str | None,
+        _doc(
+            "Where; an https URL with places as in token_url. Without one the connection names it.",
+            "https://id.example/revoke",
+        ),
+    ] = None
+    method: Annotated[Literal["POST", "GET", "DELETE"], _doc("HTTP method.", "DELETE")] = "POST"
+    body: Annotated[
+        Literal["form", "json", "query"], _doc("Where the parameters travel.", "json")
+    ] = "form"
+    params: Annotated[
+        dict[str, str],
+        _doc(
+            "Parameters, beside those of the client. {token} is the token, {kind} access_token or refresh_token, "
+            "{client_secret} the client's secret; so in headers.",
+            {"access_token": "{token}"},
+        ),
+    ] = field(default_factory=lambda: {"token": "{token}", "token_type_hint": "{kind}"})
+    headers: Annotated[
+        dict[str, str],
+        _doc("Headers, beside those of token requests.", {"Authorization": "Bearer {token}"}),
+    ] = {}
+    client_auth: Annotated[
+        Literal["client_secret_basic", "client_secret_post", "none", "unauthenticated"] | None,
+        _doc(
+            "How the client shows who it is; by default as at the token endpoint. unauthenticated: not at all.",
+            "client_secret_basic",
+        ),
+    ] = None
+    tokens: Annotated[
+        Literal["both", "refresh_token", "access_token"],
+        _doc(
+            "Which tokens it takes. access_token: a living one is fetched if need be, because it stands for the whole grant.",
+            "refresh_token",
+        ),
+    ] = "both"
+    success: Annotated[
+        _Path | None,
+        _doc("Predicate on the answer that is true for success only.", "ok == `true`"),
+    ] = None
+    ends_consent: Annotated[
+        bool,
+        _doc(
+            "Whether every grant of this person to this client ends with it, a newer one too: login --revoke-old is "
+            "refused.",
+            True,
+        ),
+    ] = False
 
 
 class Dialect(_Form, frozen=True, kw_only=True):

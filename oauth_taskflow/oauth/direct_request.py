@@ -6,10 +6,12 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from oauth_taskflow.errors import OAuthTaskflowError
-from oauth_taskflow.oauth.bodies import error_in, parse_body
+from oauth_taskflow.oauth.bodies import ErrorBody, error_in, parse_body
 from oauth_taskflow.oauth.client_auth import Params, TokenForm
+from oauth_taskflow.oauth.dialect import Dialect
 from oauth_taskflow.oauth.grants import GrantOptions
 from oauth_taskflow.oauth.outcomes import Granted
+from oauth_taskflow.oauth.reading import problem_in
 from oauth_taskflow.oauth.responses import Answer, interpret
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.redaction import KeptInProcess
@@ -17,11 +19,15 @@ from oauth_taskflow.redaction import KeptInProcess
 
 @dataclass(frozen=True, slots=True)
 class DirectRequest(KeptInProcess):
-    """A form for an endpoint beside the token endpoint, authenticated like a token request."""
+    """A form for an endpoint beside the token endpoint, authenticated like a token request.
+
+    ``dialect`` is how that endpoint departs from its RFC; None: by the names of parameters only, as the token endpoint.
+    """
 
     params: Params = field(repr=False)
     options: GrantOptions = field(default_factory=GrantOptions)
     hidden: tuple[str, ...] = field(default=(), repr=False)
+    dialect: Dialect | None = None
     grant_type: ClassVar[str] = ""
     single_use: ClassVar[bool] = False
 
@@ -58,13 +64,19 @@ class DirectRequest(KeptInProcess):
             OAuthTaskflowError: the server refused, was not reached, or redirects.
         """
         there = replace(endpoint.located(), url=url)
+        if self.dialect is not None:
+            there = replace(there, dialect=self.dialect)
         answer = there.ask(self, budget=budget)
         if not isinstance(answer, Answer):
             raise answer.error
         body = parse_body(answer.body, answer.content_type) or {}
-        if 200 <= answer.status < 300 and error_in(body) is None:
+        if 200 <= answer.status < 300 and self._problem(body) is None:
             return answer, body
         raise _refusal(answer, there, self)
+
+    def _problem(self, body: dict[str, object]) -> ErrorBody | None:
+        """The error in a 2xx answer; what a token endpoint calls success is no matter of other endpoints."""
+        return error_in(body) if self.dialect is None else problem_in(body, self.dialect.response)
 
 
 def _refusal(answer: Answer, endpoint: TokenEndpoint, request: DirectRequest) -> OAuthTaskflowError:

@@ -32,6 +32,8 @@ def encode(form: TokenForm, *, method: str, url: str, body: str) -> Encoded:
     """``form`` for ``url``, its parameters in a form (RFC 6749 §4), a JSON object or the query, as ``body`` says."""
     headers = {"Accept": "application/json", **form.headers}
     if body == "query" or method == "GET":
+        if not form.params:
+            return Encoded(method, url, None, headers)
         separator = "&" if "?" in url else "?"
         return Encoded(method, f"{url}{separator}{urlencode(form.params)}", None, headers)
     if body == "form":

@@ -1,24 +1,68 @@
-"""Token revocation (RFC 7009): telling the authorization server that a token is no longer wanted."""
+"""Token revocation (RFC 7009, and what servers have instead): a token is no longer wanted, the server shall forget it."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
+import msgspec
+
+from oauth_taskflow.errors import TokenRequestRejected
+from oauth_taskflow.oauth.dialect import Dialect, RevocationForm
 from oauth_taskflow.oauth.direct_request import DirectRequest
 from oauth_taskflow.oauth.grants import GrantOptions
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 
 TokenKind = Literal["refresh_token", "access_token"]
+STANDARD = RevocationForm()
+_PLACE = re.compile(r"\{([a-z_]+)\}")
+# What servers say of a token that has ended already, where RFC 7009 §2.2 wants a 200.
+_ENDED = frozenset({"invalid_token", "invalid_grant"})
 
 
 def revoke(
-    endpoint: TokenEndpoint, url: str, token: str, kind: TokenKind, options: GrantOptions
+    endpoint: TokenEndpoint,
+    url: str,
+    token: str,
+    kind: TokenKind,
+    options: GrantOptions,
+    *,
+    form: RevocationForm = STANDARD,
 ) -> None:
-    """End ``token`` at the revocation endpoint ``url``; a token that is unknown there counts as ended (§2.2).
+    """End ``token`` at the revocation endpoint ``url``; a token that is unknown or dead there counts as ended (§2.2).
 
     Raises:
         TokenRequestRejected: the server refused; ``error`` may be ``unsupported_token_type``.
         TokenEndpointUnavailable: it cannot do so now; ``retry_after`` may say when.
     """
-    params = (("token", token), ("token_type_hint", kind))
-    DirectRequest.of(params, options, hidden=(token,)).send(endpoint, url)
+    known = {"token": token, "kind": kind, "client_secret": endpoint.client.client_secret}
+    headers = {**options.headers, **_filled(form.headers, known)}
+    request = DirectRequest(
+        tuple(_filled(form.params, known).items()),
+        replace(options, body=form.body, headers=headers),
+        hidden=(token,),
+        dialect=_dialect(endpoint.dialect, form),
+    )
+    if form.client_auth is not None:
+        endpoint = replace(endpoint.located(), client_auth=form.client_auth)
+    try:
+        request.send(endpoint, url)
+    except TokenRequestRejected as refusal:
+        if refusal.error not in _ENDED:
+            raise
+
+
+def _dialect(tokens: Dialect, form: RevocationForm) -> Dialect:
+    """The token endpoint's names of parameters and errors, with the method and the success of a revocation."""
+    request = msgspec.structs.replace(tokens.request, method=form.method)
+    response = msgspec.structs.replace(tokens.response, success=form.success)
+    return Dialect(request=request, response=response)
+
+
+def _filled(texts: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: _PLACE.sub(lambda place: known.get(place[1], place[0]), text)
+        for name, text in texts.items()
+    }

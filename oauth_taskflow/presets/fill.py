@@ -14,7 +14,6 @@ from oauth_taskflow.presets.model import Preset, Variable
 _FILLED = (
     "token_url",
     "authorize_url",
-    "revoke_url",
     "device_url",
     "introspect_url",
     "base_url",
@@ -23,8 +22,11 @@ _FILLED = (
     "default_scopes",
     "api_headers",
     "request",
+    "revoke",
 )
 _PLACE = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+# Of a revocation (RevocationForm), and known with its request only.
+_LATER = frozenset({"token", "kind", "client_secret"})
 
 
 class BadVariable(Exception):
@@ -60,7 +62,7 @@ def places(value: Any) -> set[str]:
 
 def used_places(preset: Preset) -> set[str]:
     """The names of all places that ``fill`` fills."""
-    return places([msgspec.to_builtins(getattr(preset, name)) for name in _FILLED])
+    return places([msgspec.to_builtins(getattr(preset, name)) for name in _FILLED]) - _LATER
 
 
 def _is_many(value: Any) -> bool:

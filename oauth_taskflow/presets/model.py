@@ -9,7 +9,7 @@ import math
 from typing import Annotated, Literal
 
 from oauth_taskflow.api.options import Options, Path, ResponseRule, Seconds, Text, doc
-from oauth_taskflow.oauth.dialect import Dialect, RequestForm, ResponseForm
+from oauth_taskflow.oauth.dialect import Dialect, RequestForm, ResponseForm, RevocationForm
 
 HOST_LABEL = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 
@@ -198,9 +198,6 @@ class Preset(Options, frozen=True, kw_only=True):
     authorize_url: Annotated[
         UrlTemplate | None, doc("Where people consent.", "https://id.example/authorize")
     ] = None
-    revoke_url: Annotated[
-        UrlTemplate | None, doc("Where tokens are revoked.", "https://id.example/revoke")
-    ] = None
     device_url: Annotated[
         UrlTemplate | None, doc("Where a device code is had.", "https://id.example/device")
     ] = None
@@ -271,6 +268,9 @@ class Preset(Options, frozen=True, kw_only=True):
     refresh: Annotated[RefreshRules, doc("What a refresh does.", {"rotation": "single_use"})] = (
         RefreshRules()
     )
+    revoke: Annotated[
+        RevocationForm, doc("How a grant is ended.", {"url": "https://id.example/revoke"})
+    ] = RevocationForm()
     rate_limit: Annotated[
         RateLimitHeaders | None,
         doc("Rate-limit headers.", {"reset_header": "X-RateLimit-Reset", "reset": "epoch"}),

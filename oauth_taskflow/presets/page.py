@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from oauth_taskflow.api.options import ResponseRule
+from oauth_taskflow.oauth.dialect import RevocationForm
 from oauth_taskflow.presets.load import load_preset, preset_names
 from oauth_taskflow.presets.model import Preset, Variable
 
@@ -32,6 +33,7 @@ def facts(preset: Preset) -> dict[str, str]:
         "Refresh": _refresh(preset),
         "Refresh tokens live": _refresh_lifetime(preset),
         "Answer": _answer(preset),
+        "Revocation": _revocation(preset.revoke),
         "Rate limit": _rate_limit(preset),
         "API answers": "; ".join(map(_api_answer, preset.api_responses)),
     }
@@ -49,7 +51,7 @@ def _endpoints(preset: Preset) -> dict[str, str]:
         "Refresh endpoint": preset.request.refresh_url or "",
         "Authorization endpoint": preset.authorize_url or "",
         "Device endpoint": preset.device_url or "",
-        "Revocation endpoint": preset.revoke_url or "",
+        "Revocation endpoint": preset.revoke.url or "",
         "Introspection endpoint": preset.introspect_url or "",
     }
 
@@ -132,6 +134,27 @@ def _answer(preset: Preset) -> str:
         told.append(f"the expiry is {form.expiry.path or form.expiry.source}")
     if form.token_types:
         told.append(f"token types {', '.join(form.token_types)}")
+    return "; ".join(told)
+
+
+def _revocation(form: RevocationForm) -> str:
+    """Where it differs from RFC 7009."""
+    usual = RevocationForm()
+    told: list[str] = [] if form.method == usual.method else [form.method]
+    if form.params != usual.params or form.body != usual.body:
+        told.append(
+            f"parameters as {form.body}: {_pairs(form.params)}" if form.params else "no parameters"
+        )
+    if form.headers:
+        told.append(f"headers {_pairs(form.headers)}")
+    if form.client_auth:
+        told.append(form.client_auth)
+    if form.tokens != "both":
+        told.append(f"of {form.tokens.replace('_', ' ')}s only")
+    if form.success:
+        told.append(f"it succeeded when {form.success}")
+    if form.ends_consent:
+        told.append("all grants of the person to this client end")
     return "; ".join(told)
 
 
@@ -236,7 +259,10 @@ def _section(name: str, preset: Preset) -> Iterator[str]:
 
 def _code(subject: str, fact: str) -> str:
     """URLs with places as code, so that Markdown leaves them alone."""
-    return f"`{fact}`" if fact.startswith("https://") or subject in _LITERAL else _cell(fact)
+    if not fact.startswith("https://") and subject not in _LITERAL:
+        return _cell(fact)
+    # JMESPath has back-ticks of its own.
+    return f"`` {fact} ``" if "`" in fact else f"`{fact}`"
 
 
 def _cell(text: str) -> str:
@@ -244,5 +270,12 @@ def _cell(text: str) -> str:
 
 
 _LITERAL = frozenset(
-    {"Token parameters", "Refresh parameters", "Token on API calls", "API headers", "Answer"}
+    {
+        "Token parameters",
+        "Refresh parameters",
+        "Token on API calls",
+        "API headers",
+        "Answer",
+        "Revocation",
+    }
 )

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.authorization_code import AuthorizationServer
+from oauth_taskflow.oauth.dialect import RevocationForm
 from oauth_taskflow.oauth.discovery import server_metadata
 from oauth_taskflow.oauth.grants import GrantOptions
 from oauth_taskflow.oauth.server_metadata import ServerMetadata
@@ -48,6 +49,11 @@ class ManagedGrant:
     def consent(self) -> ConsentSettings:
         """Where consent is asked for and ended."""
         return self.auth.consent
+
+    @property
+    def revocation(self) -> RevocationForm:
+        """How the provider wants grants to be ended."""
+        return self.auth.preset.revoke
 
     @property
     def options(self) -> GrantOptions:

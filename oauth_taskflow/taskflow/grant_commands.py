@@ -16,7 +16,7 @@ from oauth_taskflow.taskflow.grant_status import (
     unreadable_row,
 )
 from oauth_taskflow.taskflow.masking import MaskedTokens
-from oauth_taskflow.taskflow.revoking import revoke_at
+from oauth_taskflow.taskflow.revoking import revocable, revoke_at
 from oauth_taskflow.taskflow.token_store import fernet_keys, store_url
 from oauth_taskflow.tokens.record import GrantRecord
 from oauth_taskflow.tokens.registry import open_store
@@ -80,8 +80,8 @@ def refresh(args: Namespace) -> None:
 def revoke(args: Namespace) -> None:
     """End the grant at the authorization server, and here afterwards; a failure leaves it as it is."""
     grant = managed_grant(args.conn_id)
-    url, record = grant.place("revoke_url"), grant.manager.stored.read()
-    if not revoke_at(grant, url, record):
+    url = grant.place("revoke_url")
+    if not revoke_at(grant, url, revocable(grant)):
         exit_with(f"Connection {grant.conn_id!r} has no token that could be revoked.")
     if grant.auth.grant_type == "refresh_token":
         grant.manager.stored.revoked()

@@ -32,7 +32,7 @@ def login(args: Namespace) -> None:
     try:
         grant = managed_grant(args.conn_id)
         _check_kind(grant)
-        revoke_url = grant.place("revoke_url") if args.revoke_old else ""
+        revoke_url = _place_to_revoke(grant) if args.revoke_old else ""
         granted = _authorize(grant, args)
         before = _stored(grant)
         record = grant.manager.stored.consented(granted)
@@ -53,6 +53,16 @@ def _check_kind(grant: ManagedGrant) -> None:
             "grant_type",
             "Set it to authorization_code to let a person agree.",
         )
+
+
+def _place_to_revoke(grant: ManagedGrant) -> str:
+    if grant.revocation.ends_consent:
+        raise grant.error(
+            "This provider ends every grant of person and client at once, a new one too",
+            "revoke_url",
+            f"Run airflow oauth revoke {grant.conn_id} first, then log in without --revoke-old.",
+        )
+    return grant.place("revoke_url")
 
 
 def _authorize(grant: ManagedGrant, args: Namespace) -> Granted:
@@ -79,11 +89,15 @@ def _revoke_old(grant: ManagedGrant, url: str, before: GrantRecord, granted: Gra
     if not tokens - {None} or tokens & kept:
         return  # nothing, or a server that goes on with the same tokens
     try:
-        revoke_at(grant, url, before)
+        ended = revoke_at(grant, url, before)
     except OAuthTaskflowError as error:
         say(f"The old grant could not be revoked: {error}")
         return
-    say("The old grant was revoked.")
+    say(
+        "The old grant was revoked."
+        if ended
+        else "The old grant could not be revoked: the server wants a living access token, and its own has ended."
+    )
 
 
 def _warn(grant: ManagedGrant, granted: Granted) -> None:

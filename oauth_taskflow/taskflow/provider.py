@@ -74,7 +74,7 @@ def _offered(preset: Preset) -> dict[str, Any]:
         "auth_type": "" if preset.auth_type == "oauth2" else preset.auth_type,
         "token_url": preset.token_url,
         "authorize_url": preset.authorize_url,
-        "revoke_url": preset.revoke_url,
+        "revoke_url": preset.revoke.url,
         "device_url": preset.device_url,
         "introspect_url": preset.introspect_url,
         "grant_type": _only_grant(preset),

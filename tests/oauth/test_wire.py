@@ -96,7 +96,8 @@ def test_the_client_is_authenticated_in_one_way_at_a_time(method: str) -> None:
         "client_secret" in form,
         "client_assertion" in form,
     ]
-    assert sum(ways) == (0 if method.endswith("tls_client_auth") or method == "none" else 1)
+    bare = method.endswith("tls_client_auth") or method in {"none", "unauthenticated"}
+    assert sum(ways) == (0 if bare else 1)
     shown = (SECRET in form.get("client_secret", [])) + (b"s3cret" in basic(head))
     assert shown == (1 if method.startswith("client_secret") and "jwt" not in method else 0)
 

@@ -129,7 +129,7 @@ def test_its_places_are_its_variables_and_their_examples_fill_them(name: str) ->
 @pytest.mark.parametrize("name", NAMES)
 def test_its_urls_are_https_once_they_are_filled(name: str) -> None:
     preset = filled(name)
-    urls = (preset.token_url, preset.authorize_url, preset.revoke_url, preset.device_url)
+    urls = (preset.token_url, preset.authorize_url, preset.revoke.url, preset.device_url)
     others = (preset.introspect_url, preset.base_url, preset.request.refresh_url)
     for url in (*urls, *others):
         assert url is None or Origin.of(url).scheme == "https"

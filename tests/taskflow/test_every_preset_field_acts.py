@@ -6,7 +6,7 @@ import json
 import typing
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,14 +14,16 @@ import msgspec
 import pytest
 import yaml
 
-from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.errors import ConnectionConfigError, TokenRequestError
 from oauth_taskflow.oauth.bodies import parse_body
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
 from oauth_taskflow.oauth.encoding import encode
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, RefreshToken
-from oauth_taskflow.oauth.outcomes import Granted
+from oauth_taskflow.oauth.outcomes import Failure, Granted
 from oauth_taskflow.oauth.responses import Answer, interpret
+from oauth_taskflow.oauth.revocation import TokenKind, revoke
 from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.presets import load
 from oauth_taskflow.presets.load import load_preset, preset_names
 from oauth_taskflow.presets.model import Preset
@@ -29,10 +31,13 @@ from oauth_taskflow.presets.page import providers_page
 from oauth_taskflow.taskflow.connection import parse_connection
 from oauth_taskflow.taskflow.consent_places import ManagedGrant
 from oauth_taskflow.taskflow.located import located_by
+from oauth_taskflow.taskflow.login_command import _place_to_revoke
 from oauth_taskflow.taskflow.login_flow import _attempt
+from oauth_taskflow.taskflow.revoking import _wanted
 from oauth_taskflow.taskflow.sessions import retry_policy, session_for
 from oauth_taskflow.taskflow.settings import ConnectionSettings, OAuth2Settings
 from oauth_taskflow.taskflow.token_sources import grant_options, oauth2_source, token_endpoint
+from oauth_taskflow.tokens.record import GrantRecord
 from tests.taskflow.connections import connection
 
 REFRESH = {"refresh_token": "rt"}
@@ -58,7 +63,6 @@ CHANGES: dict[str, Any] = {
     "auth_type": "basic",
     "token_url": "https://id.example.com/token",
     "authorize_url": "https://id.example.com/authorize",
-    "revoke_url": "https://id.example.com/revoke",
     "device_url": "https://id.example.com/device",
     "introspect_url": "https://id.example.com/introspect",
     "base_url": "https://api.example.com",
@@ -101,6 +105,15 @@ CHANGES: dict[str, Any] = {
     "refresh.idle_lifetime_s": 1000,
     "refresh.absolute_lifetime_s": 2000,
     "refresh.lifetime_path": "lasting",
+    "revoke.url": "https://id.example.com/revoke",
+    "revoke.method": "DELETE",
+    "revoke.body": "json",
+    "revoke.params": {"access_token": "{token}"},
+    "revoke.headers": {"X-Token": "{token}"},
+    "revoke.client_auth": "unauthenticated",
+    "revoke.tokens": "refresh_token",
+    "revoke.success": "fine",
+    "revoke.ends_consent": True,
     "rate_limit.reset_header": "X-Other",
     "rate_limit.reset": "seconds",
     "api_responses": [{"status": 403, "when": "code == 'EXPIRED'", "action": "refresh"}],
@@ -114,6 +127,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "response.expiry.unit": {"response": {"expiry": {"source": "expires_in"}}},
     "response.expiry.source": {"response": {"expiry": {"lifetime_s": 5}}},
     "scope_on_refresh": {"default_scopes": ["read"]},
+    "revoke.ends_consent": {"revoke": {"url": "https://id.example.com/revoke"}},
     "base_url": {"base_url_from": None},
 }
 # What people read, in docs/providers.md and in messages; nothing else depends on it.
@@ -188,7 +202,9 @@ def effects(**extra: Any) -> Iterator[Any]:
         ClientCredentials(grant_options(auth, "client_credentials")),
     ):
         yield from _exchanges(endpoint, grant)
-    yield _login(ManagedGrant(settings, auth, endpoint, manager))
+    managed = ManagedGrant(settings, auth, endpoint, manager)
+    yield _login(managed)
+    yield from _revocations(managed)
     for home in ({"home": "https://a.example.com"}, {"other": "https://b.example.com"}):
         with suppress(ConnectionConfigError):
             yield located_by(settings, Token("at", NOW, extras=home)).base_url
@@ -210,6 +226,40 @@ def _exchanges(endpoint: Any, grant: Grant) -> Iterator[Any]:
             yield outcome.token.access_token, outcome.token.expires_at, outcome.refresh_token
         else:
             yield str(outcome.error)
+
+
+@dataclass(frozen=True, slots=True)
+class Revoking(TokenEndpoint):
+    """Notes what would be sent, and answers with nothing."""
+
+    sent: list[Any] = field(default_factory=list, compare=False)
+
+    def ask(self, grant: Grant, *, budget: float | None = None) -> Answer | Failure:
+        rules = self.dialect.request
+        form = CLIENT_AUTH_METHODS[self.client_auth](self.client, grant.form())
+        request = encode(
+            rules.renamed(form), method=rules.method, url=self.url, body=grant.options.body
+        )
+        self.sent.append((request.method, request.url, request.body, request.headers))
+        return Answer(200, {}, b"", NOW, NOW)
+
+
+def _revocations(grant: ManagedGrant) -> Iterator[Any]:
+    with suppress(ConnectionConfigError):
+        yield "login --revoke-old", _place_to_revoke(grant)
+    endpoint = Revoking.like(grant.endpoint, url="https://id.example.com/revoke")
+    record = GrantRecord("k" * 64, token=Token("at", NOW), refresh_token="rt")
+    for kind, token in _wanted(grant, record):
+        yield _refusal(endpoint, token, kind, grant)
+    yield endpoint.sent
+
+
+def _refusal(endpoint: Revoking, token: str, kind: TokenKind, grant: ManagedGrant) -> str:
+    try:
+        revoke(endpoint, endpoint.url, token, kind, grant.options, form=grant.revocation)
+    except TokenRequestError as refusal:
+        return str(refusal)
+    return ""
 
 
 def _login(grant: ManagedGrant) -> Any:
@@ -234,12 +284,12 @@ def _seen_by(extra: dict[str, Any]) -> list[str]:
 
 def leaves(model: type[msgspec.Struct], prefix: str = "") -> Iterator[str]:
     """The dotted path of every field that holds no other struct."""
-    for field in msgspec.structs.fields(model):
-        kinds = list(_types(field.type))
+    for one_field in msgspec.structs.fields(model):
+        kinds = list(_types(one_field.type))
         inner = [one for one in kinds if msgspec.inspect.is_struct_type(one)]
         if any(typing.get_origin(one) is tuple for one in kinds):
             inner = []  # a list of rules, whose format is not the presets' own
-        path = prefix + field.name
+        path = prefix + one_field.name
         yield from leaves(inner[0], f"{path}.") if inner else iter((path,))
 
 
