@@ -58,7 +58,13 @@ def fetch_token(settings: ConnectionSettings, refused: str = "") -> tuple[Token,
         thread = threading.Thread(
             target=_fly, args=(key, source, refused, own), name="oauth_taskflow-broker"
         )
-        thread.start()
+        try:
+            thread.start()
+        except (
+            BaseException
+        ):  # no more threads: the next question must find no flight that never lands
+            _flights.pop(key, None)
+            raise
     try:
         token = flight.result(_PATIENCE)
     except NotYet:

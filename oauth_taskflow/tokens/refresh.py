@@ -28,6 +28,7 @@ from oauth_taskflow.tokens.blocked import blocking_error
 from oauth_taskflow.tokens.consent import Consent, is_due_soon, refresh_by
 from oauth_taskflow.tokens.inquiry import Inquiry
 from oauth_taskflow.tokens.persist import persist, recover
+from oauth_taskflow.tokens.process_end import waited_for
 from oauth_taskflow.tokens.record import GrantRecord
 from oauth_taskflow.tokens.steps import Step
 from oauth_taskflow.tokens.turn import LeaseLost, Setting, Turn
@@ -105,7 +106,8 @@ class Refresher:
         alive = settled and self._inquiry.dated(settled, mine=False)
         if alive is not None:
             return alive
-        came = self._lead(record if settled is None else self._read(), want)
+        with waited_for():
+            came = self._lead(record if settled is None else self._read(), want)
         if came is None:
             return None
         alive = self._inquiry.dated(came, mine=True)

@@ -19,6 +19,7 @@ class SingleFlight(Generic[T]):
 
     The thread is not a daemon and ends with the work: a task that is timed out or interrupted while a refresh token
     is on its way does not take the answer down with it, and the interpreter waits for it before it exits.
+    Whoever asks may be interrupted at any point, by a signal handler that raises, and leaves nobody waiting.
     Usable after a fork: a child starts without flights.
     """
 
@@ -49,23 +50,32 @@ class SingleFlight(Generic[T]):
         with self._lock:
             if self._flight is not None:
                 return self._flight, False
-            flight = self._flight = Future()
+            flight: Future[T] = Future()
+            if self._takes_off(flight, work):
+                # Not before: an interrupt while the thread is being started would leave a flight that never lands.
+                self._flight = flight
+                return flight, True
+        self._fly(flight, work)
+        return flight, True
+
+    def _takes_off(self, flight: Future[T], work: Callable[[], T]) -> bool:
         try:
             threading.Thread(target=self._fly, args=(flight, work), name="oauth-refresh").start()
-        except RuntimeError:  # the interpreter is shutting down and starts no more threads
-            self._fly(flight, work)
-        return flight, True
+        except RuntimeError:  # the interpreter is shutting down, or the system has no more threads
+            return False
+        return True
 
     def _fly(self, flight: Future[T], work: Callable[[], T]) -> None:
         try:
             result = work()
         except BaseException as failure:  # noqa: BLE001  # whoever waits must hear of it, whatever it is
-            self._land()
+            self._land(flight)
             flight.set_exception(failure)
         else:
-            self._land()
+            self._land(flight)
             flight.set_result(result)
 
-    def _land(self) -> None:
+    def _land(self, flight: Future[T]) -> None:
         with self._lock:
-            self._flight = None
+            if self._flight is flight:
+                self._flight = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from oauth_taskflow.taskflow.secrets_backend import OAuthBroker
 from oauth_taskflow.taskflow.sessions import _brokered_source, open_session, retry_policy
 from oauth_taskflow.taskflow.settings import BrokeredSettings, ConnectionSettings
 from oauth_taskflow.testing import OAuthTestServer
+from tests.taskflow.conftest import SetConnection
 from tests.taskflow.test_secrets_backend import as_airflow_makes_it
 from tests.taskflow.test_write_back import StoredConnection
 from tests.tokens.clock import FakeClock
@@ -304,3 +306,20 @@ def test_a_refresh_that_is_under_way_is_waited_for(
     with pytest.raises(LeaseTimeout):
         broker_client.ask_broker("crm", clock=clock)
     assert 60 <= clock.now() - began <= 62
+
+
+def test_an_api_server_without_a_free_thread_refreshes_as_soon_as_it_has_one(
+    oauth_server: OAuthTestServer, set_connection: SetConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    set_connection("crm", oauth_server.connection())
+    settings = load_settings("crm")
+    with monkeypatch.context() as system:
+        system.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            broker.fetch_token(settings)
+    token, _ = broker.fetch_token(settings)
+    assert token.access_token in oauth_server.vault.issued()
+    broker._sources.clear()

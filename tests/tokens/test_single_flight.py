@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import linecache
+import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from types import FrameType
+from typing import Any
 
 import pytest
 
 from oauth_taskflow.errors import TokenStoreError
+from oauth_taskflow.tokens import single_flight
 from oauth_taskflow.tokens.single_flight import SingleFlight
 
 
@@ -53,6 +59,49 @@ def test_work_goes_on_in_its_own_thread_that_the_interpreter_waits_for() -> None
     assert thread is not threading.current_thread()
     assert not thread.daemon
     assert not thread.is_alive()
+
+
+class Interrupted(BaseException):
+    """What a signal handler raises: a task's time is up."""
+
+
+def interrupted_at(event: int, work: Callable[[], object]) -> bool:
+    """Do ``work`` and raise at the ``event``-th line of the flights' own code; False when that many do not come."""
+    left = event
+
+    def trace(frame: FrameType, kind: str, _: object) -> Callable[..., Any] | None:
+        nonlocal left
+        if frame.f_code.co_filename != single_flight.__file__:
+            return None
+        line = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
+        # Interpreters take no signal between the end of a "with" block and its exit.
+        left -= kind == "line" and not line.startswith("with ")
+        if left == 0:
+            left = -1
+            raise Interrupted
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    except Interrupted:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def test_whoever_is_interrupted_while_asking_leaves_nobody_waiting() -> None:
+    flights: SingleFlight[int] = SingleFlight()
+    event = 1
+    while interrupted_at(event, lambda: flights.run(lambda: 1)):
+        other = threading.Thread(target=flights.run, args=(lambda: 2,), daemon=True)
+        other.start()
+        other.join(10)
+        assert not other.is_alive()
+        event += 1
+    assert event > 5
 
 
 def test_a_forked_child_does_not_wait_for_its_parents_flight() -> None:
