@@ -26,6 +26,8 @@ _ASSIGNMENT = re.compile(
 )
 # What logs a key logs it line by line: base64 of any use to somebody, or most of another text's line.
 _LINE = re.compile(r"^(?:[A-Za-z0-9+/]{16,}={0,2}|(?!-----)[^\r\n]{40,})(?=\r?$)", re.MULTILINE)
+# Shorter ones are found in host names and paths by chance.
+_SHORTEST_IN_URL = 6
 # Not secrets although their names say "token": they are wanted in messages.
 _HARMLESS = frozenset({"token_type", "token_url", "token_type_hint", "next_page_token_param"})
 
@@ -48,26 +50,32 @@ def secret_forms(secret: str) -> list[str]:
     return sorted({secret, *quoted, *encoded, *lines}, key=len)[::-1]
 
 
+def _without(text: str, secrets: Iterable[str]) -> str:
+    for secret in secrets:
+        for form in secret_forms(secret) if secret else ():
+            text = text.replace(form, REDACTED)
+    return text
+
+
 def redact_text(text: str, secrets: Iterable[str] = ()) -> str:
     """``text`` without the named ``secrets`` in any form, without bearer values, JWTs and ``secret=…`` assignments."""
-    for secret in secrets:
-        if secret:
-            for form in secret_forms(secret):
-                text = text.replace(form, REDACTED)
+    text = _without(text, secrets)
     text = _JWT.sub(REDACTED, _BEARER.sub(rf"\1 {REDACTED}", text))
     return _ASSIGNMENT.sub(rf"\g<1>{REDACTED}", text)
 
 
-def redact_url(url: str) -> str:
-    """``url`` without userinfo and fragment and with the values of sensitive query parameters replaced."""
+def redact_url(url: str, secrets: Iterable[str] = ()) -> str:
+    """``url`` without userinfo and fragment, sensitive query parameters and, wherever they stand, ``secrets``."""
+    named = frozenset(secrets)
     try:
         parts = urlsplit(url)
         query = parse_qsl(parts.query, keep_blank_values=True)
     except ValueError:
         return "<unreadable URL>"
     host = parts.netloc.rpartition("@")[2]
-    shown = urlencode([(k, REDACTED if is_sensitive_name(k) else v) for k, v in query], safe="*")
-    return urlunsplit((parts.scheme, host, parts.path, shown, ""))
+    hidden = [(k, REDACTED if is_sensitive_name(k) or v in named else v) for k, v in query]
+    shown = urlunsplit((parts.scheme, host, parts.path, urlencode(hidden, safe="*"), ""))
+    return _without(shown, (secret for secret in named if len(secret) >= _SHORTEST_IN_URL))
 
 
 def redact_headers(headers: Mapping[str, str]) -> dict[str, str]:

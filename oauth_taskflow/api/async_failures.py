@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 
-from oauth_taskflow.api.async_views import response_view
+from oauth_taskflow.api.async_views import error_view, request_view, response_view
 from oauth_taskflow.api.failures import (
+    ApiCallFailed,
     ApiConsentRequired,
     ApiStatusError,
     ApiTimeout,
     ApiUnreachable,
     Verdict,
+    also,
+    not_json,
+    plain_kind,
     status_error,
 )
+from oauth_taskflow.api.network_errors import is_transient, network_error, shown_cause
 from oauth_taskflow.errors import ApiRequestFailed
 
 
@@ -24,7 +30,7 @@ class _Unpickled(ApiRequestFailed):
     def __reduce__(self) -> tuple[Any, ...]:
         rebuild, (cls, state) = super().__reduce__()
         kept = {name: value for name, value in state.items() if name not in _LIVE}
-        return rebuild, (cls, {**kept, "_request": None, "response": None})
+        return rebuild, (plain_kind(cls), {**kept, "_request": None, "response": None})
 
 
 _LIVE = frozenset({"request", "_request", "response"})
@@ -46,7 +52,12 @@ class AsyncTimedOut(_Unpickled, ApiTimeout, httpx.TimeoutException):  # type: ig
     """The API did not answer in time."""
 
 
+class AsyncCallFailed(_Unpickled, ApiCallFailed, httpx.RequestError):  # type: ignore[misc]  # as above
+    """The request failed, and neither the network nor the API's status is why."""
+
+
 _TWINS: dict[type[ApiRequestFailed], type[ApiRequestFailed]] = {
+    ApiCallFailed: AsyncCallFailed,
     ApiStatusError: AsyncStatusError,
     ApiConsentRequired: AsyncConsentRequired,
     ApiUnreachable: AsyncUnreachable,
@@ -71,14 +82,57 @@ class AsyncApiResponse(httpx.Response):
         view.verdict = self.verdict
         raise twin(status_error(view), self.request, self)
 
+    def json(self, **kwargs: Any) -> Any:
+        """The body read as JSON; ``kwargs`` are those of ``json.loads``.
+
+        Raises:
+            ApiNotJson: it is something else, often a login or maintenance page.
+        """
+        try:
+            return super().json(**kwargs)
+        except ValueError as error:
+            raise not_json(response_view(self)) from error
+
+    async def aiter_raw(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
+        """As ``httpx`` does, and raises as ``aiter_bytes`` here."""
+        async for piece in self._typed(super().aiter_raw(chunk_size)):
+            yield piece
+
+    async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
+        """The body in pieces, as they come where the answer is streamed.
+
+        Raises:
+            ApiUnreachable: the connection broke in the middle.
+            ApiTimeout: nothing came for as long as the time-out.
+            ApiCallFailed: the body is not in its ``Content-Encoding``.
+        """
+        async for piece in self._typed(super().aiter_bytes(chunk_size)):
+            yield piece
+
+    async def _typed(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        try:
+            async for piece in pieces:
+                yield piece
+        except ApiRequestFailed:
+            raise
+        except httpx.RequestError as error:
+            view = error_view(error)
+            failure = network_error(view, request_view(self.request), retryable=is_transient(view))
+            raise twin(failure, self.request, foreign=type(error)) from shown_cause(view)
+
 
 def twin(
-    error: ApiRequestFailed, request: httpx.Request, response: httpx.Response | None = None
+    error: ApiRequestFailed,
+    request: httpx.Request,
+    response: httpx.Response | None = None,
+    *,
+    foreign: type[BaseException] = BaseException,
 ) -> ApiRequestFailed:
-    """``error`` as the ``httpx`` exception that it is too; itself when there is none."""
-    cls = _TWINS.get(type(error))
-    if cls is None:
+    """``error`` as the ``httpx`` exception that it is too, that of ``foreign`` where given; itself when there is none."""
+    known = _TWINS.get(plain_kind(type(error)))
+    if known is None:
         return error
+    cls = also(known, foreign)
     made = cls.__new__(cls)
     made.args = error.args
     made.__dict__.update({k: v for k, v in vars(error).items() if k not in _LIVE})

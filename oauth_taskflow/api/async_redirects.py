@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import httpx
 
-from oauth_taskflow.api.async_views import replayable
+from oauth_taskflow.api.async_failures import twin
+from oauth_taskflow.api.async_views import replayable, request_view
 from oauth_taskflow.api.origins import AllowedOrigins, is_unambiguous
 from oauth_taskflow.api.redirects import body_is_spent, endless
+from oauth_taskflow.api.secrecy import remembered, shown_url
 from oauth_taskflow.errors import ForeignOriginRefused
 
 
@@ -16,7 +18,7 @@ class AsyncRedirects:
     def __init__(
         self, first: httpx.Request, origins: AllowedOrigins, *, most: int, leave_bare: bool
     ) -> None:
-        self._where = first.method, str(first.url)
+        self._first = request_view(first)
         self._origins = origins
         self._most = most
         self._leave_bare = leave_bare
@@ -32,13 +34,13 @@ class AsyncRedirects:
         """
         self.history.append(response)
         if len(self.history) > self._most:
-            raise endless(*self._where)
+            raise twin(endless(self._first), response.request, foreign=httpx.TooManyRedirects)
         url = str(following.url.copy_with(fragment=None))
         if self._leaves(url, response.request.method):
             return httpx.Request(following.method, url, headers={"Accept": "*/*"})
-        accepted = self._origins.accept(url)
+        accepted = self._origins.accept(url, secrets=remembered(self._first))
         if following.stream is response.request.stream and not replayable(following):
-            raise body_is_spent(*self._where)
+            raise body_is_spent(self._first)
         following.url = httpx.URL(accepted)
         return following
 
@@ -50,3 +52,12 @@ class AsyncRedirects:
             except ForeignOriginRefused:
                 self.bare = is_unambiguous(target)
         return self.bare
+
+
+def unreadable(first: httpx.Request) -> ForeignOriginRefused:
+    """Why a redirect of ``first`` is not followed that leads to what ``httpx`` cannot read."""
+    view = request_view(first)
+    return ForeignOriginRefused(
+        "A redirect leads to what is no http or https URL",
+        where=f"at {view.method} {shown_url(view)}",
+    )

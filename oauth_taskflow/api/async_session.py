@@ -12,7 +12,7 @@ import requests
 
 from oauth_taskflow.api.async_failures import AsyncApiResponse, twin
 from oauth_taskflow.api.async_pull import pull_records_async
-from oauth_taskflow.api.async_redirects import AsyncRedirects
+from oauth_taskflow.api.async_redirects import AsyncRedirects, unreadable
 from oauth_taskflow.api.async_transport import (
     httpx_timeout,
     keep_queries_out_of_logs,
@@ -45,7 +45,6 @@ from oauth_taskflow.oauth.token import TokenSource
 
 # Of all coroutines that wait for a token, so many do so in threads: asyncio's pool is small and Airflow needs it too.
 _THREADS = 4
-_MAX_REDIRECTS = 30
 T = TypeVar("T")
 
 
@@ -57,8 +56,8 @@ class AsyncOAuthSession(httpx.AsyncClient):
     fetched in worker threads, so that the event loop never blocks.
 
     Answers come back as with ``httpx``; ``raise_for_status`` raises ``ApiStatusError``, which is also an
-    ``httpx.HTTPStatusError``. Network failures raise ``ApiUnreachable`` or ``ApiTimeout``, likewise
-    ``httpx.TransportError``. Other than a plain ``AsyncClient`` it follows redirects.
+    ``httpx.HTTPStatusError``. Network failures raise ``ApiUnreachable`` or ``ApiTimeout``, likewise what ``httpx``
+    would raise, as ``httpx.ConnectError``. Other than a plain ``AsyncClient`` it follows redirects.
 
     Raises:
         ConnectionConfigError: ``base_url`` or an allowed origin is no http or https URL.
@@ -89,6 +88,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
             headers={**default_headers(), **(headers or {})},
             timeout=httpx_timeout(timeout),
             follow_redirects=True,
+            max_redirects=requests.models.DEFAULT_REDIRECT_LIMIT,
             verify=context,
             mounts=proxy_mounts(proxies or {}, context),
             trust_env=False,
@@ -102,6 +102,18 @@ class AsyncOAuthSession(httpx.AsyncClient):
         self._credentials = _credentials(auth)
         self._clock, self._sleep = clock, sleep
         self._threads = asyncio.Semaphore(_THREADS)
+        self.event_hooks = {}
+
+    @property
+    def event_hooks(self) -> dict[str, list[Callable[..., Any]]]:
+        """As of ``httpx``, but those for responses are called with the answer that stands, not before another try."""
+        return self._hooks
+
+    @event_hooks.setter
+    def event_hooks(self, hooks: Mapping[str, Iterable[Callable[..., Any]]]) -> None:
+        httpx.AsyncClient.event_hooks.fset(self, {"request": hooks.get("request", [])})  # type: ignore[attr-defined]  # a property's
+        # The list for requests is that of ``httpx`` itself, which it reads for every request.
+        self._hooks = {**super().event_hooks, "response": list(hooks.get("response", []))}
 
     def __repr__(self) -> str:
         return f"<AsyncOAuthSession for {Origin.of(self._root)}>"
@@ -138,6 +150,8 @@ class AsyncOAuthSession(httpx.AsyncClient):
             ForeignOriginRefused: the URL or a redirect leads elsewhere.
             TokenRequestError: no token could be had.
         """
+        if auth is httpx.USE_CLIENT_DEFAULT and self.auth is not None:
+            auth = self.auth
         own = auth is httpx.USE_CLIENT_DEFAULT
         follow = follow_redirects is httpx.USE_CLIENT_DEFAULT or bool(follow_redirects)
         options = {"auth": None if own else auth, "stream": stream, "follow": follow}
@@ -203,6 +217,8 @@ class AsyncOAuthSession(httpx.AsyncClient):
             tries.attempt += 1
             try:
                 response = await self._one_try(request, credentials, exchange.options)
+            except ApiRequestFailed:
+                raise
             except httpx.RequestError as error:
                 await self._after_error(error, request, tries)
                 await self._sign(request, credentials)
@@ -221,6 +237,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
                 await response.aclose()
                 raise twin(error, response.request, response) from None
             if wait is None or not rewind(request_view(request)):
+                await self._tell(response)
                 return response, Answer(view, decision)
             await response.aclose()
             await self._pause(wait, request, f"HTTP {response.status_code}")
@@ -234,7 +251,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
         try:
             wait = tries.exchange.after_error(error_view(error), view, tries.attempt)
         except ApiRequestFailed as failure:
-            raise twin(failure, request) from error
+            raise twin(failure, request, foreign=type(error)) from failure.__cause__
         await self._pause(wait, request, type(error).__name__)
 
     async def _one_try(
@@ -242,19 +259,31 @@ class AsyncOAuthSession(httpx.AsyncClient):
     ) -> AsyncApiResponse:
         """One exchange, redirects followed; each hop passes the origin guard."""
         redirects = AsyncRedirects(
-            request, self.origins, most=_MAX_REDIRECTS, leave_bare=self._leave_bare
+            request, self.origins, most=self.max_redirects, leave_bare=self._leave_bare
         )
         response = await self._send_once(request, options)
         heard(credentials, response)
-        while options["follow"] and response.next_request is not None:
+        while options["follow"] and response.next_request and response.headers["Location"]:
+            await self._tell(response)
             await response.aclose()
             hop = redirects.next_request(response, response.next_request)
-            if not redirects.bare:
+            if redirects.bare:
+                options = {**options, "auth": None}
+            else:
                 await self._sign(hop, credentials)
             response = await self._send_once(hop, options)
             heard(credentials, response)
         response.history = redirects.history
         return response
+
+    async def _tell(self, response: httpx.Response) -> None:
+        """Call the author's hooks for ``response``."""
+        try:
+            for hook in self._hooks["response"]:
+                await hook(response)
+        except BaseException:
+            await response.aclose()
+            raise
 
     async def _sign(self, request: httpx.Request, credentials: Credentials) -> None:
         """Put ``credentials`` on ``request``, waiting for a token where there is none yet."""
@@ -281,9 +310,14 @@ class AsyncOAuthSession(httpx.AsyncClient):
     async def _send_once(
         self, request: httpx.Request, options: Mapping[str, Any]
     ) -> AsyncApiResponse:
-        response = await super().send(
-            request, stream=options["stream"], auth=options["auth"], follow_redirects=False
-        )
+        try:
+            response = await super().send(
+                request, stream=options["stream"], auth=options["auth"], follow_redirects=False
+            )
+        except (
+            httpx.InvalidURL
+        ):  # ``httpx`` looks where a redirect leads even if it does not follow
+            raise unreadable(request) from None
         response.__class__ = AsyncApiResponse
         return cast("AsyncApiResponse", response)
 

@@ -13,7 +13,12 @@ import httpx
 import requests
 from requests.structures import CaseInsensitiveDict
 
-from oauth_taskflow.api.failures import ApiResponse, NothingSent
+from oauth_taskflow.api.api_response import ApiResponse
+from oauth_taskflow.api.failures import NothingSent
+from oauth_taskflow.api.secrecy import remember, remembered
+
+# An extension of ``httpx`` that no transport knows: it goes with the request, and with what a redirect makes of it.
+_SECRETS = "oauth_taskflow.secrets"
 
 
 class _SpentStream:
@@ -25,22 +30,34 @@ def request_view(request: httpx.Request) -> requests.PreparedRequest:
     view = requests.PreparedRequest()
     view.method, view.url = request.method, str(request.url)
     view.headers = CaseInsensitiveDict(request.headers.items())
+    remember(view, *request.extensions.get(_SECRETS, ()))
     if not replayable(request):
         vars(view)["body"] = _SpentStream()
     return view
 
 
 def replayable(request: httpx.Request) -> bool:
-    """Whether the body can be sent again: bytes, text, JSON, a form or files; no generator."""
+    """Whether the body can be sent again: bytes, text, JSON, a form or seekable files; no generator."""
     stream: object = request.stream
-    # Multipart is made anew from its files for every try, which an iterator cannot be.
-    return isinstance(stream, httpx.SyncByteStream)
+    # Multipart is made anew from its files for every try; one that cannot go back would be sent empty.
+    files = [getattr(part, "file", b"") for part in getattr(stream, "fields", ())]
+    return isinstance(stream, httpx.SyncByteStream) and all(map(_goes_back, files))
+
+
+def _goes_back(file: object) -> bool:
+    if isinstance(file, str | bytes):
+        return True
+    seekable = getattr(file, "seekable", None)
+    return bool(seekable()) if callable(seekable) else hasattr(file, "seek")
 
 
 def put_on(view: requests.PreparedRequest, request: httpx.Request) -> None:
-    """Give ``request`` the URL and the headers that were set on its ``view``."""
+    """Give ``request`` the URL and the headers that were set on its ``view``, and what of them is secret."""
+    request.extensions[_SECRETS] = remembered(view)
     for name, value in view.headers.items():
         if request.headers.get(name) != value:
+            if not value.isascii():
+                request.headers.encoding = "iso-8859-1"  # as requests sends it
             request.headers[name] = value
     if view.url != str(request.url):
         request.url = httpx.URL(view.url or "")

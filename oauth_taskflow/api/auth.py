@@ -15,6 +15,7 @@ from requests.utils import rewind_body
 
 from oauth_taskflow.api.failures import challenge_error, wants_consent
 from oauth_taskflow.api.origins import AllowedOrigins, Origin
+from oauth_taskflow.api.secrecy import put_header, remember, remembered
 from oauth_taskflow.errors import ForeignOriginRefused
 from oauth_taskflow.oauth.dpop import (
     HEADER,
@@ -116,11 +117,12 @@ class BearerAuth(_StaticAuth):
     """A fixed bearer token (RFC 6750 §2.1)."""
 
     def __init__(self, token: str) -> None:
-        self._value = _Value(f"Bearer {token}")
+        self._value = _Value(token)
 
     def apply(self, request: requests.PreparedRequest) -> None:
         """Put the token into ``Authorization``."""
-        request.headers["Authorization"] = self._value.text
+        remember(request, self._value.text)
+        put_header(request, "Authorization", f"Bearer {self._value.text}")
 
 
 class BasicAuth(_StaticAuth):
@@ -128,11 +130,13 @@ class BasicAuth(_StaticAuth):
 
     def __init__(self, username: str, password: str) -> None:
         pair = f"{username}:{password}".encode()
+        self._password = _Value(password)
         self._value = _Value(f"Basic {base64.b64encode(pair).decode('ascii')}")
 
     def apply(self, request: requests.PreparedRequest) -> None:
         """Put both into ``Authorization``."""
-        request.headers["Authorization"] = self._value.text
+        remember(request, self._password.text)
+        put_header(request, "Authorization", self._value.text)
 
 
 class ApiKeyAuth(_StaticAuth):
@@ -147,13 +151,15 @@ class ApiKeyAuth(_StaticAuth):
         prefix: str = "",
     ) -> None:
         self._name = name
+        self._key = _Value(value)
         self._value = _Value(f"{prefix}{value}")
         self._placement = placement
 
     def apply(self, request: requests.PreparedRequest) -> None:
         """Put the key where the API wants it; a next link that holds it already is left alone."""
+        remember(request, self._value.text, self._key.text)
         if self._placement == "header":
-            request.headers[self._name] = self._value.text
+            put_header(request, self._name, self._value.text)
             return
         parts = urlsplit(request.url or "")
         if self._name not in dict(parse_qsl(parts.query, keep_blank_values=True)):
@@ -224,11 +230,12 @@ class OAuth2Auth(AuthBase, KeptInProcess):
         return True
 
     def _put(self, request: requests.PreparedRequest, token: Token) -> None:
+        remember(request, token.access_token)
         if not token.dpop_key:
-            request.headers[self._header] = f"{self._prefix}{token.access_token}"
+            put_header(request, self._header, f"{self._prefix}{token.access_token}")
             return
         own = self._prover = prover(token.dpop_key)
-        request.headers["Authorization"] = f"{_DPOP}{token.access_token}"
+        put_header(request, "Authorization", f"{_DPOP}{token.access_token}")
         request.headers[HEADER] = own.proof(
             "resource", request.method or "GET", request.url or "", access_token=token.access_token
         )
@@ -290,7 +297,7 @@ class OAuth2Auth(AuthBase, KeptInProcess):
         if target not in allowed:
             raise ForeignOriginRefused(
                 f"The token in header {HEADER if proved else self._header} was not sent to a redirect's origin",
-                where=f"at {redact_url(target)}",
+                where=f"at {redact_url(target, remembered(response.request))}",
                 hint="List the origin in the connection's allowed_origins if it belongs to the API.",
             )
         if proved:

@@ -17,8 +17,9 @@ import msgspec
 import requests
 from jmespath.exceptions import JMESPathError
 
+from oauth_taskflow.api.secrecy import shown_url
 from oauth_taskflow.errors import InvalidRecord, RecordsNotFound
-from oauth_taskflow.redaction import redact_text, redact_url
+from oauth_taskflow.redaction import redact_text
 
 _PLAIN = re.compile(r'(?:[A-Za-z_]\w*|"[^"\\]+")(?:\.(?:[A-Za-z_]\w*|"[^"\\]+"))*')
 _KEY = re.compile(r'[A-Za-z_]\w*|"[^"\\]+"')
@@ -97,7 +98,7 @@ class Body:
     def of(cls, response: requests.Response) -> Body:
         """The body of ``response``; an empty one, as with 204, is null."""
         match = _CHARSET.search(response.headers.get("Content-Type", ""))
-        where = f"at {response.request.method} {redact_url(response.url)}"
+        where = f"at {response.request.method} {shown_url(response.request, response.url)}"
         return cls(response.content, charset=match[1] if match else "utf-8", where=where)
 
     @property

@@ -17,28 +17,23 @@ from oauth_taskflow.api.auth import (
     wants_nonce,
     worth_refreshing,
 )
-from oauth_taskflow.api.failures import (
-    ApiStatusError,
-    Verdict,
+from oauth_taskflow.api.failures import ApiStatusError, Verdict, status_error
+from oauth_taskflow.api.network_errors import (
+    is_transient,
     network_error,
     nothing_sent,
-    status_error,
+    shown_cause,
 )
 from oauth_taskflow.api.origins import AllowedOrigins
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.rules import Decision
-from oauth_taskflow.redaction import redact_url
+from oauth_taskflow.api.secrecy import shown_url
 
 if TYPE_CHECKING:
     import httpx
 
 _log = logging.getLogger(__name__)
 
-_RETRIED_ERRORS = (
-    requests.ConnectionError,
-    requests.Timeout,
-    requests.exceptions.ChunkedEncodingError,
-)
 # With one, a server recognises the same request (draft-ietf-httpapi-idempotency-key-header).
 _IDEMPOTENCY_KEY = "Idempotency-Key"
 Decide = Callable[[requests.Response], Decision | None]
@@ -104,12 +99,10 @@ class Exchange:
         Raises:
             ApiRequestFailed: there is none; ``ApiUnreachable`` or ``ApiTimeout`` where that is what happened.
         """
-        transient = isinstance(error, _RETRIED_ERRORS) and not isinstance(
-            error, requests.exceptions.SSLError
-        )
+        transient = is_transient(error)
         safe = self._repeats(request) or nothing_sent(error)
         if not (transient and safe and attempt < self.policy.attempts and rewind(request)):
-            raise network_error(error, request, retryable=transient) from error
+            raise network_error(error, request, retryable=transient) from shown_cause(error)
         return self.policy.backoff_seconds(attempt)
 
     def _tries_again(
@@ -208,5 +201,5 @@ def heard(credentials: Credentials, response: requests.Response | httpx.Response
 
 def log_pause(seconds: float, request: requests.PreparedRequest, reason: str) -> None:
     """Tell why and how long ``request`` waits for its next try."""
-    where = redact_url(request.url or "")
+    where = shown_url(request)
     _log.info("%s from %s %s; next try in %.1f s", reason, request.method, where, seconds)

@@ -1,4 +1,4 @@
-"""Errors of a session that ``requests`` users know too, and the response whose ``raise_for_status`` raises them.
+"""Errors of a session that ``requests`` users know too, and what an error status means.
 
 Each is our ``ApiRequestFailed`` and the matching ``requests`` exception at once: ``except requests.HTTPError`` in a
 task keeps working, and Airflow's retry policy finds ``.retryable`` and ``.retry_after`` on it.
@@ -10,13 +10,14 @@ import base64
 import json
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import requests
 
 from oauth_taskflow.api.retry import RetryPolicy
+from oauth_taskflow.api.secrecy import shown_text, shown_url
 from oauth_taskflow.challenges import refusal_in
 from oauth_taskflow.errors import (
     ApiRequestFailed,
@@ -24,8 +25,8 @@ from oauth_taskflow.errors import (
     InvalidRecord,
     OAuthTaskflowError,
 )
-from oauth_taskflow.redaction import redact_text, redact_url
 
+_LIBRARIES = frozenset({"requests.exceptions", "httpx"})
 _BODY_SHOWN = 300
 _READ_AS_TEXT = re.compile(r"^(application/([\w.-]+\+)?(json|xml)|text/(?!html))")
 # Parameters of a challenge that are parameters of an authorization request too (RFC 9470 §3, OIDC Core §5.5).
@@ -43,7 +44,32 @@ class _Unpickled(ApiRequestFailed):
 
     def __reduce__(self) -> tuple[Any, ...]:
         rebuild, (cls, state) = super().__reduce__()
-        return rebuild, (cls, {**state, "request": None, "response": None})
+        return rebuild, (plain_kind(cls), {**state, "request": None, "response": None})
+
+
+Kind = type[ApiRequestFailed]
+_made: dict[tuple[Kind, type], Kind] = {}
+
+
+def also(kind: Kind, foreign: type[BaseException]) -> Kind:
+    """``kind`` as an exception of the HTTP library too: the nearest public one of ``foreign``.
+
+    Code that was written for that library goes on catching what it always caught, ``requests.ReadTimeout`` or
+    ``httpx.ConnectError``.
+    """
+    known = next((cls for cls in foreign.__mro__ if cls.__module__ in _LIBRARIES), object)
+    if issubclass(kind, known):
+        return kind
+    if (kind, known) not in _made:
+        names = {"_plain": kind, "__module__": kind.__module__, "__doc__": kind.__doc__}
+        _made[kind, known] = type(kind.__name__, (kind, known), names)
+    return _made[kind, known]
+
+
+def plain_kind(kind: Kind) -> Kind:
+    """What ``also`` made ``kind`` of; the form that pickles."""
+    plain: Kind = getattr(kind, "_plain", kind)
+    return plain
 
 
 class ApiStatusError(_Unpickled, requests.HTTPError):
@@ -76,8 +102,18 @@ class ApiTimeout(_Unpickled, requests.Timeout):
     """The API did not answer in time."""
 
 
-class ApiNotJson(InvalidRecord, ValueError):
-    """The answer is no JSON although the task asked for it; a ``ValueError`` as with ``requests``."""
+class ApiCallFailed(_Unpickled, requests.RequestException):
+    """The request failed, and neither the network nor the API's status is why."""
+
+
+class ApiNotJson(InvalidRecord, requests.JSONDecodeError):
+    """The answer is no JSON although the task asked for it; the ``JSONDecodeError`` of ``requests`` too."""
+
+    def __init__(self, what: str, *, where: str, hint: str) -> None:
+        # Of the document, which requests keeps as ``doc``, nothing is kept: it may hold anything.
+        requests.JSONDecodeError.__init__(self, what, "", 0)
+        self.what, self.where, self.hint = what, where, hint
+        self.retry_after = None
 
 
 class NothingSent(requests.ConnectionError):
@@ -93,35 +129,17 @@ class Verdict:
     wait: float | None = None
 
 
-class ApiResponse(requests.Response):
-    """A ``requests.Response`` whose error hides secrets and says whether a retry may help."""
+_NO_VERDICT = Verdict()
 
-    verdict = Verdict()
 
-    def raise_for_status(self) -> None:
-        """Nothing below status 400.
-
-        Raises:
-            ApiStatusError: the status says error; a ``requests.HTTPError`` as well.
-        """
-        if self.status_code >= 400:
-            raise status_error(self)
-
-    def json(self, **kwargs: Any) -> Any:
-        """The body read as JSON; ``kwargs`` are those of ``json.loads``.
-
-        Raises:
-            ApiNotJson: it is something else, often a login or maintenance page.
-        """
-        try:
-            return super().json(**kwargs)
-        except requests.JSONDecodeError as error:
-            kind = self.headers.get("Content-Type", "") or "of no content type"
-            raise ApiNotJson(
-                f"The answer is no JSON but {kind} (HTTP {self.status_code}, {len(self.content)} bytes)",
-                where=f"at {redact_url(self.url)}",
-                hint="Check the path and the base URL; call raise_for_status() before json().",
-            ) from error
+def not_json(response: requests.Response) -> ApiNotJson:
+    """What to raise when ``response`` shall be read as JSON and is none."""
+    kind = response.headers.get("Content-Type", "") or "of no content type"
+    return ApiNotJson(
+        f"The answer is no JSON but {kind} (HTTP {response.status_code}, {len(response.content)} bytes)",
+        where=f"at {shown_url(response.request, response.url)}",
+        hint="Check the path and the base URL; call raise_for_status() before json().",
+    )
 
 
 def challenge_error(response: requests.Response) -> str:
@@ -161,7 +179,7 @@ def _plain_json(text: str) -> str:
 
 def _shown(text: str, response: requests.Response) -> str:
     """Foreign ``text`` made fit to be shown: no secret of ours, printable, short."""
-    return "".join(c for c in redact_text(text, _secrets(response)) if c.isprintable())[:500]
+    return "".join(c for c in shown_text(response.request, text) if c.isprintable())[:500]
 
 
 def _reason(response: requests.Response) -> str:
@@ -169,22 +187,18 @@ def _reason(response: requests.Response) -> str:
     told = _challenge(response)
     scope = f", it takes the scope {told['scope']}" if told.get("scope") else ""
     text = f"{told.get('error', '')}{scope}" if told.get("error") else ""
-    shown = "".join(c for c in redact_text(text, _secrets(response)) if c.isprintable())[:200]
+    shown = "".join(c for c in shown_text(response.request, text) if c.isprintable())[:200]
     return f" ({shown})" if shown else ""
 
 
-def _excerpt(response: requests.Response, secrets: Iterable[str]) -> str:
+def _excerpt(response: requests.Response) -> str:
     if not _READ_AS_TEXT.match(response.headers.get("Content-Type", "")):
         return ""
     # A streamed body is left alone: reading it here could take for ever.
     body = response.content if getattr(response, "_content", False) else b""
-    text = redact_text(body[: _BODY_SHOWN * 4].decode("utf-8", "replace"), secrets)
+    text = shown_text(response.request, body[: _BODY_SHOWN * 4].decode("utf-8", "replace"))
     text = " ".join(text.split())
     return f": {text[:_BODY_SHOWN]}{'…' if len(text) > _BODY_SHOWN else ''}" if text else ""
-
-
-def _where(request: requests.PreparedRequest, url: str) -> str:
-    return f"at {request.method} {redact_url(url)}"
 
 
 def status_error(
@@ -195,15 +209,15 @@ def status_error(
     now: float | None = None,
 ) -> ApiStatusError:
     """The error that this answer means; a rate limit keeps the wait that the server asked for."""
-    verdict = response.verdict if isinstance(response, ApiResponse) else Verdict()
+    verdict: Verdict = getattr(response, "verdict", _NO_VERDICT)
     policy = policy or verdict.policy
     now = time.time() if now is None else now
     status, headers = response.status_code, response.headers
     retryable = verdict.may_pass or policy.transient(status, headers)
     named = policy.named_wait(status, headers, now) if retryable else None
     what = f"The API answered HTTP {status} {response.reason or ''}".rstrip() + _reason(response)
-    what += _excerpt(response, _secrets(response))
-    where = _where(response.request, response.url)
+    what += _excerpt(response)
+    where = f"at {response.request.method} {shown_url(response.request, response.url)}"
     error: ApiStatusError
     if wants_consent(response):
         code = challenge_error(response)
@@ -220,57 +234,3 @@ def status_error(
     error.response = response
     error.request = response.request
     return error
-
-
-def _secrets(response: requests.Response) -> list[str]:
-    headers = response.request.headers
-    sent = [*str(headers.get("Authorization", "")).split()[1:], str(headers.get("DPoP", ""))]
-    return [part for part in sent if len(part) >= 6]
-
-
-def network_error(
-    error: requests.RequestException, request: requests.PreparedRequest, *, retryable: bool
-) -> ApiRequestFailed:
-    """``error`` of the HTTP library as one of ours, without the URL and headers that its text may quote."""
-    where = _where(request, request.url or "")
-    if isinstance(error, requests.Timeout):
-        phase = "connect" if isinstance(error, requests.ConnectTimeout) else "answer"
-        return ApiTimeout(f"The API did not {phase} in time", where=where, retryable=retryable)
-    if isinstance(error, requests.exceptions.SSLError):
-        return ApiUnreachable(
-            f"The API's TLS certificate or handshake was refused: {_root(error)}",
-            where=where,
-            hint="Set the connection's verify to the CA bundle that signed it.",
-        )
-    if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
-        return ApiUnreachable(
-            f"The API could not be reached or broke off: {_root(error)}",
-            where=where,
-            retryable=retryable,
-        )
-    return ApiRequestFailed(f"The request failed: {_root(error)}", where=where)
-
-
-def _root(error: BaseException) -> str:
-    """The innermost cause by kind and system text; texts of the HTTP library quote URLs with their secrets."""
-    cause: BaseException = error
-    seen = {id(cause)}
-    while True:
-        deeper = getattr(cause, "reason", None) or cause.__cause__ or cause.__context__
-        if not isinstance(deeper, BaseException) and cause.args:
-            deeper = cause.args[-1]
-        if not isinstance(deeper, BaseException) or id(deeper) in seen:
-            break
-        seen.add(id(deeper))
-        cause = deeper
-    if isinstance(cause, OSError) and cause.strerror:
-        return cause.strerror
-    return type(cause).__name__
-
-
-def nothing_sent(error: requests.RequestException) -> bool:
-    """Whether the connection failed before the request left, so that even a POST may be repeated."""
-    if isinstance(error, requests.ConnectTimeout | NothingSent):
-        return True
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    return type(reason).__name__ in {"NewConnectionError", "NameResolutionError"}

@@ -15,7 +15,7 @@ import requests
 
 from oauth_taskflow.api.auth import NoAuth
 from oauth_taskflow.api.body import Body
-from oauth_taskflow.api.failures import network_error
+from oauth_taskflow.api.network_errors import network_error
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.errors import (

@@ -127,10 +127,11 @@ class AllowedOrigins:
         except ValueError:
             return False
 
-    def accept(self, url: str) -> str:
+    def accept(self, url: str, *, secrets: Iterable[str] = ()) -> str:
         """``url`` when it may be called with credentials; an http link to an https host comes back as https.
 
         Proxies that end TLS make frameworks build ``http://`` links; those are upgraded, never the other way round.
+        A server that redirects may repeat ``secrets`` of the request: no error shows them.
 
         Raises:
             ForeignOriginRefused: it leads elsewhere.
@@ -138,13 +139,13 @@ class AllowedOrigins:
         try:
             origin = Origin.of(url)
         except ValueError as error:
-            raise self._refusal(url, str(error)) from None
+            raise self._refusal(url, str(error), secrets) from None
         if origin in self._origins:
             return url
         https = Origin("https", origin.host, 443)
         if origin.scheme == "http" and origin.port in (80, 443) and https in self._origins:
             return _as_https(urlsplit(url))
-        raise self._refusal(url, "another origin")
+        raise self._refusal(url, "another origin", secrets)
 
     def resolve(self, url: str, base_url: str) -> str:
         """The whole URL for ``url``, relative ones below ``base_url``, its path included.
@@ -158,9 +159,9 @@ class AllowedOrigins:
             return base_url + (url if url.startswith("?") or not url else f"/{url.lstrip('/')}")
         return self.accept(url)
 
-    def _refusal(self, url: str, reason: str) -> ForeignOriginRefused:
+    def _refusal(self, url: str, reason: str, secrets: Iterable[str]) -> ForeignOriginRefused:
         return ForeignOriginRefused(
             f"Credentials for {', '.join(self.names)} were not sent: {reason}",
-            where=f"at {redact_url(url)}",
+            where=f"at {redact_url(url, secrets)}",
             hint="If this host belongs to the API, list it in the connection's allowed_origins.",
         )

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urldefrag, urljoin
 
 import requests
 
 from oauth_taskflow.api.auth import Credentials, rewind
+from oauth_taskflow.api.failures import ApiCallFailed, also
 from oauth_taskflow.api.origins import AllowedOrigins, is_unambiguous
+from oauth_taskflow.api.secrecy import remembered, shown_url
 from oauth_taskflow.errors import ApiRequestFailed, ForeignOriginRefused
-from oauth_taskflow.redaction import redact_url
-
-_KEEPS_BODY = frozenset({307, 308})
 
 
 class Redirects:
@@ -47,20 +46,18 @@ class Redirects:
         """
         _ = response.content  # frees the connection
         self.history.append(response)
-        where = first.method or "GET", first.url or ""
         if len(self.history) > self._session.max_redirects:
-            raise endless(*where)
+            raise endless(first)
         target = _absolute(response.url, self._session.get_redirect_target(response) or "")
         if self._leaves(target, response.request.method):
             return _bare_request(response.request.method, target)
         request = response.request.copy()
-        request.url = self._origins.accept(target)
+        request.url = self._origins.accept(target, secrets=remembered(response.request))
         self._session.rebuild_method(request, response)
-        if response.status_code in _KEEPS_BODY:
-            if not rewind(request):
-                raise body_is_spent(*where)
-        else:
+        if request.method != response.request.method:
             self._drop_body(request)
+        elif not rewind(request):
+            raise body_is_spent(first)
         request.headers.pop("Cookie", None)
         request.prepare_cookies(self._session.cookies)
         self._credentials.apply(request)
@@ -82,16 +79,17 @@ class Redirects:
         request.body = None
 
 
-def endless(method: str, url: str) -> ApiRequestFailed:
-    """Why hop after hop of a request to ``url`` is not followed for ever."""
-    return ApiRequestFailed("The API redirects without end", where=f"at {method} {redact_url(url)}")
+def endless(first: requests.PreparedRequest) -> ApiRequestFailed:
+    """Why hop after hop from ``first`` is not followed for ever."""
+    kind = also(ApiCallFailed, requests.TooManyRedirects)
+    return kind("The API redirects without end", where=f"at {first.method} {shown_url(first)}")
 
 
-def body_is_spent(method: str, url: str) -> ApiRequestFailed:
-    """Why a redirect of a request to ``url`` that keeps the body cannot be followed."""
+def body_is_spent(first: requests.PreparedRequest) -> ApiRequestFailed:
+    """Why a redirect of ``first`` that keeps the body cannot be followed."""
     return ApiRequestFailed(
         "A redirect asks for the body again, which is a stream that cannot be rewound",
-        where=f"at {method} {redact_url(url)}",
+        where=f"at {first.method} {shown_url(first)}",
         hint="Pass bytes or a seekable file, or call the redirect's target directly.",
     )
 
@@ -102,5 +100,8 @@ def _bare_request(method: str | None, url: str) -> requests.PreparedRequest:
 
 
 def _absolute(base: str, target: str) -> str:
-    url = urljoin(base, requests.utils.requote_uri(target))
-    return url if urlsplit(url).fragment == "" else url.partition("#")[0]
+    """The URL of ``target``; one that no parser reads stays as it is, for the guard of origins to refuse."""
+    try:
+        return urldefrag(urljoin(base, requests.utils.requote_uri(target))).url
+    except ValueError:
+        return target

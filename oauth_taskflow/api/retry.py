@@ -14,6 +14,7 @@ ResetDialect = Literal["epoch", "epoch_ms", "seconds", "iso"]
 IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 _RATE_LIMIT_STATUSES = frozenset({429, 503, 509})
+_LONGEST_BELIEVED = 31 * 86400.0
 _NUMBER = re.compile(r"\s*\d+(\.\d+)?\s*")
 _IETF_LEFT = re.compile(r"(?:^|[;,\s])(?:r|remaining)\s*=\s*(\d+)")
 _IETF_RESET = re.compile(r"(?:^|[;,\s])(?:t|reset)\s*=\s*(\d+)")
@@ -54,11 +55,15 @@ class RetryPolicy:
         return full / 2 + random.uniform(0, full / 2)  # noqa: S311 - spreads load, guards nothing
 
     def named_wait(self, status: int, headers: Mapping[str, str], now: float) -> float | None:
-        """The wait in seconds that the answer asks for, or None; ``now`` in seconds since the epoch."""
+        """The wait in seconds that the answer asks for, or None; ``now`` in seconds since the epoch.
+
+        Never longer than a month, which the longest quotas last: some name the year 9999, and Airflow's scheduler
+        cannot add that to a date.
+        """
         wait = retry_after(headers, now)
         if wait is None and (status in _RATE_LIMIT_STATUSES or status == 403):
             wait = reset_wait(headers, self.reset_header, self.reset, now)
-        return wait
+        return None if wait is None else min(wait, _LONGEST_BELIEVED)
 
 
 def rate_limited(headers: Mapping[str, str]) -> bool:

@@ -14,8 +14,8 @@ from oauth_taskflow.api.options import NoPages, PagingOptions
 from oauth_taskflow.api.page import Page, PageView
 from oauth_taskflow.api.paginators import IndexedPaginator, build_paginator
 from oauth_taskflow.api.request import ApiRequest
+from oauth_taskflow.api.secrecy import shown_url
 from oauth_taskflow.errors import InvalidRecord, PaginationLimit, PaginationLoop
-from oauth_taskflow.redaction import redact_url
 
 _encode = msgspec.json.Encoder().encode
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -76,7 +76,9 @@ class PageSequence:
         self.index += 1
         if self.request is not None:
             self._guard_request(self.request, page)
-        return Page(records, len(response.content), redact_url(response.url), page.index)
+        return Page(
+            records, len(response.content), shown_url(response.request, response.url), page.index
+        )
 
     def _next(self, request: ApiRequest, page: PageView) -> ApiRequest | None:
         if page.body.empty:

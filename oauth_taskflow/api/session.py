@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import suppress
+from copy import copy
 from dataclasses import replace
 from typing import Any, Literal, NoReturn
 
@@ -11,7 +13,9 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 import oauth_taskflow
+from oauth_taskflow.api.api_response import ApiResponse
 from oauth_taskflow.api.auth import Credentials, NoAuth, OAuth2Auth, rewind
+from oauth_taskflow.api.deferred_hooks import defer_hooks, told
 from oauth_taskflow.api.exchange import (
     Answer,
     Decide,
@@ -22,7 +26,6 @@ from oauth_taskflow.api.exchange import (
     log_pause,
     renew,
 )
-from oauth_taskflow.api.failures import ApiResponse
 from oauth_taskflow.api.options import Paginate, Records, ResponseRule
 from oauth_taskflow.api.origins import AllowedOrigins, Origin
 from oauth_taskflow.api.outgoing import final_url, unprepared
@@ -31,7 +34,7 @@ from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.rules import Rules
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
-from oauth_taskflow.errors import ResultRefused
+from oauth_taskflow.errors import ApiRequestFailed, ResultRefused
 from oauth_taskflow.oauth.token import TokenSource
 
 Timeout = float | tuple[float, float]
@@ -41,6 +44,10 @@ def default_headers() -> dict[str, str]:
     """What every request says unless told otherwise."""
     agent = f"oauth-taskflow/{oauth_taskflow.__version__}"
     return {"User-Agent": agent, "Accept": "application/json"}
+
+
+def _text(url: str | bytes | None) -> str:
+    return url.decode() if isinstance(url, bytes) else url or ""
 
 
 def not_copied(base_url: str) -> ResultRefused:
@@ -103,7 +110,8 @@ class OAuthSession(requests.Session):
 
     Answers come back as with ``requests``; ``raise_for_status`` raises ``ApiStatusError``, which is both our
     ``ApiRequestFailed`` and a ``requests.HTTPError``. Network failures raise ``ApiUnreachable`` or ``ApiTimeout``,
-    likewise both. Threads may share one session.
+    likewise both, down to ``requests.ReadTimeout``; so does an answer that is streamed. Response hooks are called with
+    redirects and with the answer that stands, not with one that is followed by another try. Threads may share one session.
 
     Raises:
         ConnectionConfigError: ``base_url`` or an allowed origin is no http or https URL.
@@ -169,8 +177,20 @@ class OAuthSession(requests.Session):
             ForeignOriginRefused: the URL or a redirect leads elsewhere.
             TokenRequestError: no token could be had.
         """
-        whole = self.resolve(url.decode() if isinstance(url, bytes) else url)
-        return super().request(method, whole, *args, **kwargs)
+        return super().request(method, url, *args, **kwargs)
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        """As ``requests.Session.prepare_request``, with the URL resolved by ``resolve``."""
+        whole = copy(request)
+        whole.url = self.resolve(_text(request.url))
+        prepared = super().prepare_request(whole)
+        defer_hooks(prepared, request.hooks, self.hooks)
+        return prepared
+
+    def resolve_redirects(self, *args: Any, **kwargs: Any) -> Generator[Any, None, None]:
+        """As ``requests``, which fills ``Response.next`` by it; a place that cannot be read is no next one."""
+        with suppress(ValueError):
+            yield from super().resolve_redirects(*args, **kwargs)
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """As ``requests.Session.send``: this is where credentials, tries and redirects happen."""
@@ -243,6 +263,8 @@ class OAuthSession(requests.Session):
                 exchange.gate()
             try:
                 response = self._one_try(request, exchange.options, credentials)
+            except ApiRequestFailed:
+                raise
             except requests.RequestException as error:
                 wait = exchange.after_error(error, request, tries.attempt)
                 self._pause(wait, request, type(error).__name__)
@@ -252,11 +274,12 @@ class OAuthSession(requests.Session):
             if isinstance(response, ApiResponse):
                 response.verdict = exchange.verdict(decision)
             if tries.wants_renewal(response, decision) and renew(credentials, request, response):
+                response.close()
                 tries.attempt -= 1
                 continue
             again = exchange.after_answer(response, decision, tries.attempt, self._clock.now())
             if again is None or not rewind(request):
-                return Answer(response, decision)
+                return Answer(told(response, request, exchange.options), decision)
             response.close()
             self._pause(again, request, f"HTTP {response.status_code}")
             credentials.apply(request)
@@ -288,8 +311,9 @@ class OAuthSession(requests.Session):
         redirects = Redirects(self, self.origins, credentials, leave_bare=bare)
         response = self._send_once(request, options)
         heard(credentials, response)
-        while follow and response.is_redirect:
-            response = self._send_once(redirects.next_request(response, request), options)
+        while follow and self.get_redirect_target(response):
+            following = redirects.next_request(told(response, request, options), request)
+            response = self._send_once(following, options)
             heard(credentials, response)
         response.history = redirects.history
         return response

@@ -10,7 +10,7 @@ import httpx
 from requests.structures import CaseInsensitiveDict
 
 from oauth_taskflow import errors
-from oauth_taskflow.api.failures import ApiResponse
+from oauth_taskflow.api.api_response import ApiResponse
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.redaction import redact_text
 from oauth_taskflow.taskflow.masking import known_secrets

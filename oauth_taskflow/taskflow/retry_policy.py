@@ -24,6 +24,8 @@ else:
     except (ImportError, AttributeError):  # Airflow 3.2
         RetryPolicy, HAS_RETRY_POLICIES = object, False
 
+# Beyond the year 9999 Airflow's scheduler, which adds the delay to a date, would fail for every task.
+_LONGEST_DELAY = 366 * 86400.0
 # A database or a disk that failed may be back in a minute: neither certain to heal nor certain not to.
 _UNDECIDED = (TokenStoreError, DestinationError)
 
@@ -63,7 +65,7 @@ class OAuthRetryPolicy(RetryPolicy):
         if is_permanent(error):
             return RetryDecision.fail(f"{type(error).__name__}: trying again cannot help")
         if error.retryable and error.retry_after is not None:
-            delay = timedelta(seconds=error.retry_after)
+            delay = timedelta(seconds=min(error.retry_after, _LONGEST_DELAY))
             return RetryDecision.retry(delay=delay, reason=f"{type(error).__name__}: Retry-After")
         return RetryDecision.default()
 

@@ -20,7 +20,8 @@ from oauth_taskflow.api.async_failures import AsyncStatusError, AsyncTimedOut, A
 from oauth_taskflow.api.async_session import AsyncOAuthSession
 from oauth_taskflow.api.async_transport import proxy_mounts, tls_context
 from oauth_taskflow.api.async_views import error_view
-from oauth_taskflow.api.failures import ApiStatusError, ApiTimeout, ApiUnreachable, nothing_sent
+from oauth_taskflow.api.failures import ApiStatusError, ApiTimeout, ApiUnreachable
+from oauth_taskflow.api.network_errors import nothing_sent
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.errors import (
     ApiRequestFailed,
@@ -118,6 +119,28 @@ def test_files_are_sent_again(serve: Serve, converse: Converse) -> None:
     api = serve(needs("t2"))
     converse(api, lambda s: s.post("/x", files={"f": io.BytesIO(b"content")}))
     assert [b"content" in one.body for one in api.asked] == [True, True]
+
+
+class Pipe:
+    """A file that cannot go back."""
+
+    def __init__(self) -> None:
+        self._left = [b"", b"payload"]
+
+    def read(self, _: int = -1) -> bytes:
+        return self._left.pop()
+
+    def seekable(self) -> bool:
+        return False
+
+
+def test_a_file_that_cannot_go_back_is_not_sent_again_empty(
+    serve: Serve, converse: Converse, source: Sources
+) -> None:
+    api = serve(needs("t2"))
+    with pytest.raises(ApiStatusError, match="cannot be sent again with a new token"):
+        converse(api, lambda s: s.post("/x", files={"f": ("name", Pipe())}))
+    assert (len(api.asked), source.refusals) == (1, 0)
 
 
 def test_a_token_that_takes_long_blocks_nobody_else_and_is_waited_for_by_few_threads(
@@ -362,5 +385,5 @@ def test_an_answer_that_cannot_be_decoded_is_our_error_and_not_tried_again(
     api = serve(in_turn(Reply(b"no gzip", headers={"Content-Encoding": "gzip"})))
     with pytest.raises(ApiRequestFailed, match="The request failed") as caught:
         converse(api, lambda s: s.get("/x"))
-    assert type(caught.value) is ApiRequestFailed
+    assert isinstance(caught.value, httpx.DecodingError)
     assert len(api.asked) == 1

@@ -8,16 +8,16 @@ import pytest
 import requests
 from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
 
+from oauth_taskflow.api.api_response import ApiResponse
 from oauth_taskflow.api.failures import (
+    ApiCallFailed,
     ApiNotJson,
-    ApiResponse,
     ApiStatusError,
     ApiTimeout,
     ApiUnreachable,
-    network_error,
-    nothing_sent,
     status_error,
 )
+from oauth_taskflow.api.network_errors import network_error, nothing_sent
 from oauth_taskflow.errors import ApiRequestFailed, OAuthTaskflowError
 from tests.api.offline import BASE, answer
 
@@ -49,7 +49,7 @@ def text_of(body: bytes, content_type: str, **headers: str) -> str:
         ),
         (
             requests.exceptions.InvalidHeader("hush"),
-            ApiRequestFailed,
+            ApiCallFailed,
             False,
             "The request failed: InvalidHeader",
         ),
@@ -59,7 +59,9 @@ def test_every_network_failure_has_a_home_without_foreign_text(
     error: requests.RequestException, kind: type, retryable: bool, message: str
 ) -> None:
     made = network_error(error, REQUEST, retryable=True)
-    assert (type(made), made.retryable) == (kind, retryable)
+    assert isinstance(made, kind)
+    assert isinstance(made, type(error))
+    assert made.retryable == retryable
     assert str(made).startswith(f"{message} at POST {BASE}x?token=***.")
     assert "hush" not in str(made)
 
@@ -131,7 +133,7 @@ def test_a_page_where_json_is_expected_is_named_and_still_a_value_error() -> Non
     page.__class__ = ApiResponse
     with pytest.raises(ApiNotJson) as caught:
         page.json()
-    assert isinstance(caught.value, ValueError)
+    assert isinstance(caught.value, requests.JSONDecodeError)
     assert "The answer is no JSON but text/html (HTTP 200, 30 bytes)" in str(caught.value)
     assert "call raise_for_status() before json()" in str(caught.value)
     assert "hush" not in str(caught.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import runpy
 from datetime import timedelta
 from typing import Any
@@ -75,6 +76,13 @@ def test_retry_after_becomes_the_delay() -> None:
     assert decide(limited) == RetryDecision.retry(
         delay=timedelta(minutes=30), reason="ApiRequestFailed: Retry-After"
     )
+
+
+@with_policies
+@pytest.mark.parametrize("seconds", [math.inf, 1e12, 251_602_300_799.0])
+def test_a_delay_that_no_date_can_hold_is_a_year(seconds: float) -> None:
+    limited = ApiRequestFailed("Busy", where="at x", retryable=True, retry_after=seconds)
+    assert decide(limited).retry_delay == timedelta(days=366)
 
 
 @with_policies

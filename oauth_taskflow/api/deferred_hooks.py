@@ -1,0 +1,39 @@
+"""Response hooks of authors: called with the answer that stands, not with those that are followed by another try.
+
+``requests`` calls them for every answer. A hook that raises for error statuses, as many do, would then keep the session
+from refreshing its token and from trying again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+
+_MARK = "_oauth_taskflow_hooks"
+
+
+def defer_hooks(request: requests.PreparedRequest, asked: Any, session: Any) -> None:
+    """Keep the hooks that were ``asked`` for with ``request``, else those of the ``session``, for ``told``.
+
+    Those of its auth object stay with ``request``: they are part of a try.
+    """
+    own = requests.PreparedRequest()
+    own.prepare_hooks(asked)
+    if not own.hooks["response"]:
+        own.prepare_hooks(session)
+    for hook in own.hooks["response"]:
+        request.hooks["response"].remove(hook)
+    setattr(request, _MARK, own.hooks["response"])
+
+
+def told(
+    response: requests.Response, request: requests.PreparedRequest, options: Mapping[str, Any]
+) -> requests.Response:
+    """What the deferred hooks of ``request`` make of ``response``; ``options`` are those it was sent with."""
+    kept = {name: value for name, value in options.items() if name != "allow_redirects"}
+    for hook in getattr(request, _MARK, ()):
+        made = hook(response, **kept)
+        response = response if made is None else made
+    return response

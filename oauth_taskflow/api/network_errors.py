@@ -1,0 +1,95 @@
+"""What broke on the way to the API and back: errors of the HTTP library as ours, without the secrets they quote."""
+
+from __future__ import annotations
+
+import requests
+from urllib3.exceptions import ReadTimeoutError
+
+from oauth_taskflow.api.failures import (
+    ApiCallFailed,
+    ApiTimeout,
+    ApiUnreachable,
+    NothingSent,
+    also,
+)
+from oauth_taskflow.api.secrecy import shown_url
+from oauth_taskflow.errors import ApiRequestFailed
+
+_TRANSIENT = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+)
+
+
+def is_transient(error: requests.RequestException) -> bool:
+    """Whether the same request may succeed a moment later."""
+    return isinstance(error, _TRANSIENT) and not isinstance(error, requests.exceptions.SSLError)
+
+
+def network_error(
+    error: requests.RequestException, request: requests.PreparedRequest, *, retryable: bool
+) -> ApiRequestFailed:
+    """``error`` of the HTTP library as one of ours, without the URL and headers that its text may quote."""
+    kind, what, hint = _named(error)
+    where = f"at {request.method} {shown_url(request)}"
+    made = also(kind, type(error))(what, where=where, hint=hint)
+    made.retryable = retryable and is_transient(error)
+    return made
+
+
+def _named(error: requests.RequestException) -> tuple[type[ApiRequestFailed], str, str]:
+    """Our error for ``error``, what it says, and what to do."""
+    if isinstance(error, requests.ConnectTimeout):
+        return ApiTimeout, "The API did not connect in time", ""
+    if isinstance(error, requests.Timeout) or _stalled(error):
+        return ApiTimeout, "The API did not answer in time", ""
+    if isinstance(error, requests.exceptions.SSLError):
+        what = f"The API's TLS certificate or handshake was refused: {_root(error)}"
+        return ApiUnreachable, what, "Set the connection's verify to the CA bundle that signed it."
+    if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
+        return ApiUnreachable, f"The API could not be reached or broke off: {_root(error)}", ""
+    return ApiCallFailed, f"The request failed: {_root(error)}", ""
+
+
+def _stalled(error: requests.RequestException) -> bool:
+    """Whether the body stopped coming, which ``requests`` calls a connection error."""
+    return bool(error.args) and isinstance(error.args[0], ReadTimeoutError)
+
+
+def _root(error: BaseException) -> str:
+    """The innermost cause by kind and system text."""
+    cause = _innermost(error)
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    return type(cause).__name__
+
+
+def shown_cause(error: BaseException) -> OSError | None:
+    """What of the causes of ``error`` a traceback may show: what the system said.
+
+    Texts of the HTTP libraries quote URLs and headers with the secrets in them, and tracebacks go to logs.
+    """
+    cause = _innermost(error)
+    return cause if isinstance(cause, OSError) and cause.strerror else None
+
+
+def _innermost(error: BaseException) -> BaseException:
+    cause = error
+    seen = {id(cause)}
+    while True:
+        deeper = getattr(cause, "reason", None) or cause.__cause__ or cause.__context__
+        if not isinstance(deeper, BaseException) and cause.args:
+            deeper = cause.args[-1]
+        if not isinstance(deeper, BaseException) or id(deeper) in seen:
+            return cause
+        seen.add(id(deeper))
+        cause = deeper
+
+
+def nothing_sent(error: requests.RequestException) -> bool:
+    """Whether the connection failed before the request left, so that even a POST may be repeated."""
+    if isinstance(error, requests.ConnectTimeout | NothingSent):
+        return True
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return type(reason).__name__ in {"NewConnectionError", "NameResolutionError"}

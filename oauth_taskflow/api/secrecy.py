@@ -1,0 +1,60 @@
+"""What may be shown of a request: its credentials are remembered on it, whatever header or parameter they are in.
+
+Names do not tell enough: an API may want its key as ``?k=…``, and may repeat it in an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import requests
+
+from oauth_taskflow.errors import ApiRequestFailed
+from oauth_taskflow.redaction import redact_text, redact_url
+
+_MARK = "_oauth_taskflow_secrets"
+# Shorter ones are found in words by chance; as the value of a parameter they are hidden all the same.
+_SHORTEST_IN_TEXT = 6
+_LAST_IN_LATIN_1 = "\xff"
+
+
+def remember(request: requests.PreparedRequest, *secrets: str) -> None:
+    """Let nothing that is shown of ``request`` and its answer hold ``secrets``."""
+    setattr(request, _MARK, secrets)
+
+
+def remembered(request: requests.PreparedRequest) -> tuple[str, ...]:
+    """The secrets that were put on ``request``."""
+    found: tuple[str, ...] = getattr(request, _MARK, ())
+    return found
+
+
+def put_header(request: requests.PreparedRequest, name: str, value: str) -> None:
+    """Set the header ``name``, whose value is or holds a secret.
+
+    Raises:
+        ApiRequestFailed: HTTP cannot carry it (RFC 9110 §5.5). The HTTP libraries would quote it in their errors.
+    """
+    if not value.isprintable() or not (value.isascii() or max(value) <= _LAST_IN_LATIN_1):
+        raise ApiRequestFailed(
+            f"The credentials cannot be sent: a line break, control character or letter beyond Latin-1 is in header {name}",
+            where=f"at {request.method} {shown_url(request)}",
+            hint="Put the secret into the connection again, or look at what the token endpoint returns.",
+        )
+    request.headers[name] = value
+
+
+def shown_url(request: requests.PreparedRequest, url: str | None = None) -> str:
+    """``url`` (that of ``request`` unless given) without the credentials of ``request`` and other secrets."""
+    return redact_url(url or request.url or "", _secrets(request))
+
+
+def shown_text(request: requests.PreparedRequest, text: str) -> str:
+    """``text`` that answers ``request``, without its credentials and other secrets."""
+    return redact_text(text, [s for s in _secrets(request) if len(s) >= _SHORTEST_IN_TEXT])
+
+
+def _secrets(request: requests.PreparedRequest) -> list[str]:
+    headers: Mapping[str, str] = request.headers or {}
+    sent = [*str(headers.get("Authorization", "")).split()[1:], str(headers.get("DPoP", ""))]
+    return [part for part in (*remembered(request), *sent) if part]
