@@ -1,10 +1,9 @@
-"""How many tokens this process fetched, for summaries and metrics."""
+"""How many tokens this process fetched, for summaries."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
-from contextlib import suppress
 
 from oauth_taskflow.tokens.steps import Event, Step
 
@@ -13,16 +12,10 @@ _lock = threading.Lock()
 
 
 def observe(event: Event) -> None:
-    """Count a token that was fetched and stored; the observer of every token manager of this process."""
-    if event.step is not Step.PERSISTED:
-        return
-    with _lock:
-        _counts[event.conn_id] += 1
-    # A metric is never worth a failed refresh; the module moved between Airflow releases.
-    with suppress(Exception):
-        from airflow.sdk.observability import stats  # noqa: PLC0415 - only when a token was fetched
-
-        stats.incr("oauth_taskflow.token_refresh", tags={"conn_id": event.conn_id})
+    """Count a token that was fetched and stored; an observer of token managers."""
+    if event.step is Step.PERSISTED:
+        with _lock:
+            _counts[event.conn_id] += 1
 
 
 def refreshes(conn_id: str) -> int:

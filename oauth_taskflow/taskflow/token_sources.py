@@ -15,10 +15,9 @@ from oauth_taskflow.oauth.discovered_endpoint import DiscoveredEndpoint
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, RefreshToken
 from oauth_taskflow.oauth.second_method import EitherMethod
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint, TransportOptions
-from oauth_taskflow.taskflow import write_back
+from oauth_taskflow.taskflow import metrics, refresh_count, write_back
 from oauth_taskflow.taskflow.masking import mask_in_transit
 from oauth_taskflow.taskflow.provider import scope_text
-from oauth_taskflow.taskflow.refresh_count import observe
 from oauth_taskflow.taskflow.settings import ConnectionSettings, LoginSettings, OAuth2Settings
 from oauth_taskflow.taskflow.token_store import fernet_keys, refuse_local_rotation, store_url
 from oauth_taskflow.tokens.consent import RefreshLifetimes
@@ -78,7 +77,8 @@ def _options(auth: OAuth2Settings) -> ManagerOptions:
 
 
 def _observe(event: Event) -> None:
-    observe(event)
+    refresh_count.observe(event)
+    metrics.observe(event)
     write_back.observe(event)
 
 

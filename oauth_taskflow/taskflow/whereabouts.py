@@ -12,6 +12,11 @@ def in_task() -> bool:
     return hasattr(runner, "SUPERVISOR_COMMS")
 
 
+def in_triggerer() -> bool:
+    """Whether the triggerer runs us; ``in_task`` holds there too, because it runs triggers by means of the task runner."""
+    return "airflow.jobs.triggerer_job_runner" in sys.modules
+
+
 def on_server() -> bool:
     """Whether this is the API server or another process that holds the metadata database; tasks inherit the variable."""
     return os.environ.get("_AIRFLOW_PROCESS_CONTEXT") == "server" and not in_task()

@@ -93,6 +93,6 @@ def _rescued(
     turn: Turn, rescued: Rescued, file: Path | None, failure: TokenStoreError
 ) -> TokenStoreError:
     path = file or turn.on.store.recovery.save(rescued)
-    turn.told(Step.RESCUED)
+    turn.told(Step.RESCUED, type(failure).__name__)
     _log.error("token store down: the new token of %.12s is kept in %s", rescued.grant_key, path)
     return failure

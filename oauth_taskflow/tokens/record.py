@@ -159,6 +159,13 @@ class GrantRecord(KeptInProcess):
             return False
         return token.expires_at is None or now < token.expires_at
 
+    def consent_due(self, now: float) -> float | None:
+        """Seconds from ``now`` (store clock) until a person must agree again; 0 at once, None when nothing is known."""
+        if self.state in {GrantState.NEEDS_CONSENT, GrantState.REVOKED}:
+            return 0.0
+        ends_at = self.consent.ends_at if self.consent else None
+        return None if ends_at is None else max(ends_at - now, 0.0)
+
 
 def token_fields(token: Token) -> dict[str, Any]:
     """``token`` as JSON values; without DPoP they are what version 0.1 reads too, which may run beside this one."""

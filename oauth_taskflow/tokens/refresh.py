@@ -30,7 +30,7 @@ from oauth_taskflow.tokens.inquiry import Inquiry
 from oauth_taskflow.tokens.persist import persist, recover
 from oauth_taskflow.tokens.process_end import waited_for
 from oauth_taskflow.tokens.record import GrantRecord
-from oauth_taskflow.tokens.steps import Step
+from oauth_taskflow.tokens.steps import Event, Step, tell
 from oauth_taskflow.tokens.turn import LeaseLost, Setting, Turn
 
 _log = logging.getLogger("oauth_taskflow.tokens")
@@ -87,18 +87,26 @@ class Refresher:
             TokenStoreError: the store failed; LeaseTimeout when another worker took too long.
         """
         clock = self._on.clock
-        end = clock.monotonic() + self._on.options.lease_wait
-        pause = _FIRST_POLL
-        while True:
-            record = self._read()
-            found = self._attempt(record, want, polling=pause > _FIRST_POLL)
-            if found is not None or not wait:
-                self._warn_of_consent(found)
-                return found
-            if clock.monotonic() > end:
-                raise self._timed_out(record)
-            clock.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # jitter needs no secrecy
-            pause = min(pause * _POLL_GROWTH, _LONGEST_POLL)
+        began, pause = clock.monotonic(), _FIRST_POLL
+        try:
+            while True:
+                record = self._read()
+                found = self._attempt(record, want, polling=pause > _FIRST_POLL)
+                if found is not None or not wait:
+                    self._warn_of_consent(found)
+                    return found
+                if clock.monotonic() > began + self._on.options.lease_wait:
+                    raise self._timed_out(record)
+                clock.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # jitter needs no secrecy
+                pause = min(pause * _POLL_GROWTH, _LONGEST_POLL)
+        finally:
+            if pause > _FIRST_POLL:
+                self._waited(record, clock.monotonic() - began)
+
+    def _waited(self, record: GrantRecord, seconds: float) -> None:
+        on = self._on
+        where = (on.grant_key, on.endpoint.conn_id, record.version, record.lease.fence)
+        tell(on.observer, Event(Step.WAITED, *where, seconds=seconds))
 
     def _attempt(self, record: GrantRecord, want: Want, *, polling: bool) -> GrantRecord | None:
         """What ``renew`` is after, from the store or refreshed; None when another worker is at it."""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+_log = logging.getLogger("oauth_taskflow.tokens")
+
 
 class Step(Enum):
-    """What has just been done; in the order of a refresh without surprises."""
+    """What has just been done; in the order of a refresh without surprises.
+
+    ``WAITED`` is told by who did not refresh, once another worker's refresh came to an end or took too long.
+    """
 
     LEASED = "leased"
     JOURNALED = "journaled"
@@ -22,11 +28,16 @@ class Step(Enum):
     RESCUED = "rescued"
     RECOVERED = "recovered"
     FAILED = "failed"
+    WAITED = "waited"
 
 
 @dataclass(frozen=True)
 class Event:
-    """One step of one grant. Holds nothing secret: the grant key is a hash, ``outcome`` a class name."""
+    """One step of one grant. Holds nothing secret: the grant key is a hash, ``outcome`` a class name.
+
+    ``seconds`` have passed since the worker took the lease, or began to wait. ``consent_due`` are those until a person
+    must agree again: 0 when that is so now, None when nothing is known.
+    """
 
     step: Step
     grant_key: str
@@ -34,6 +45,8 @@ class Event:
     version: int
     fence: int
     outcome: str = ""
+    seconds: float = 0.0
+    consent_due: float | None = None
 
 
 Observer = Callable[[Event], None]
@@ -41,3 +54,11 @@ Observer = Callable[[Event], None]
 
 def nobody(_event: Event) -> None:
     """The observer that does nothing."""
+
+
+def tell(observer: Observer, event: Event) -> None:
+    """Tell ``observer``; its defects must not cost a refresh token."""
+    try:
+        observer(event)
+    except Exception as bug:  # noqa: BLE001  # whatever it is, the refresh goes on
+        _log.warning("observer failed at %s: %s", event.step.value, type(bug).__name__)

@@ -21,7 +21,7 @@ from oauth_taskflow.tokens.failures import cool_down, explained, state_after, ve
 from oauth_taskflow.tokens.identity import Marks
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.record import GrantRecord, GrantState, Journal
-from oauth_taskflow.tokens.steps import Event, Observer, Step
+from oauth_taskflow.tokens.steps import Event, Observer, Step, tell
 from oauth_taskflow.tokens.store import Edit, TokenStore
 
 _log = logging.getLogger("oauth_taskflow.tokens")
@@ -64,13 +64,19 @@ class Turn:
         self.lost = record.journal is not None
 
     def told(self, step: Step, outcome: str = "") -> None:
-        """Tell the observer; its defects must not cost a refresh token."""
-        key, conn_id = self.record.grant_key, self.on.endpoint.conn_id
-        event = Event(step, key, conn_id, self.record.version, self.lease.fence, outcome)
-        try:
-            self.on.observer(event)
-        except Exception as bug:  # noqa: BLE001  # whatever it is, the refresh goes on
-            _log.warning("observer failed at %s: %s", step.value, type(bug).__name__)
+        """Tell the observer."""
+        clock, record = self.on.clock, self.record
+        event = Event(
+            step,
+            record.grant_key,
+            self.on.endpoint.conn_id,
+            record.version,
+            self.lease.fence,
+            outcome,
+            seconds=clock.monotonic() - self._began[0],
+            consent_due=record.consent_due(record.read.store_now(clock)),
+        )
+        tell(self.on.observer, event)
 
     def apply(self, edit: Edit) -> GrantRecord:
         """Change the stored record and follow it."""

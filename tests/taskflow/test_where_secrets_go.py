@@ -85,17 +85,3 @@ def test_a_narrower_scope_is_an_error_only_where_the_task_needs_the_rest(
     assert "insufficient_scope, it takes the scope airports.write" in str(caught.value)
     assert not caught.value.retryable
     assert oauth_server.counters.token_requests <= 1
-
-
-def test_the_one_metric_is_labelled_with_the_connection_alone(
-    oauth_server: OAuthTestServer, set_connection: SetConnection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from airflow.sdk.observability import stats  # noqa: PLC0415 - Airflow needs its home first
-
-    told: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
-    monkeypatch.setattr(stats, "incr", lambda *args, **named: told.append((args, named)))
-    seed = oauth_server.issue_refresh_token()
-    set_connection("metered", oauth_server.connection(refresh_token=seed))
-    with open_session("metered") as session:
-        assert session.get("/countries").status_code == 200
-    assert told == [(("oauth_taskflow.token_refresh",), {"tags": {"conn_id": "metered"}})]

@@ -120,6 +120,20 @@ def test_waiting_for_another_worker_has_an_end(store: ClockedStore, clock: FakeC
     )
 
 
+def test_who_waits_for_another_worker_tells_for_how_long(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    events: list[Event] = []
+    options = ManagerOptions(lease_wait=20)
+    under_test = manager(store, scripted(), options=options, observer=events.append)
+    store.acquire(under_test.grant_key, owner="another machine", ttl=1000)
+    with pytest.raises(LeaseTimeout):
+        under_test.token()
+    (event,) = events
+    assert (event.step, event.conn_id) == (Step.WAITED, "crm")
+    assert event.seconds == pytest.approx(sum(clock.slept))
+
+
 def test_workers_that_wait_do_not_ask_in_step(store: ClockedStore, clock: FakeClock) -> None:
     under_test = manager(store, scripted(), options=ManagerOptions(lease_wait=5))
     store.acquire(under_test.grant_key, owner="another machine", ttl=1000)
