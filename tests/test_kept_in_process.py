@@ -18,7 +18,7 @@ from oauth_taskflow.api.auth import ApiKeyAuth, BasicAuth, BearerAuth, OAuth2Aut
 from oauth_taskflow.errors import ResultRefused
 from oauth_taskflow.oauth.authorization_code import AuthorizationCode
 from oauth_taskflow.oauth.client_auth import Client, TokenForm
-from oauth_taskflow.oauth.delegated import GivenText, JwtBearer, NamedGrant, Password
+from oauth_taskflow.oauth.delegated import JwtBearer, NamedGrant, Password
 from oauth_taskflow.oauth.device import DeviceCode
 from oauth_taskflow.oauth.direct_request import DirectRequest
 from oauth_taskflow.oauth.encoding import Encoded
@@ -27,6 +27,7 @@ from oauth_taskflow.oauth.outcomes import Granted
 from oauth_taskflow.oauth.pkce import Verifier
 from oauth_taskflow.oauth.responses import Answer
 from oauth_taskflow.oauth.signing import Signer, shared_key
+from oauth_taskflow.oauth.text_source import GivenText
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.redaction import KeptInProcess, is_sensitive_name

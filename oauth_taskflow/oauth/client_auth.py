@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import quote_plus
 
 from oauth_taskflow.oauth.signing import Signer
+from oauth_taskflow.oauth.text_source import TextSource
 from oauth_taskflow.redaction import KeptInProcess
 
 Params = tuple[tuple[str, str], ...]
@@ -22,13 +23,15 @@ JWT_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 class Client(KeptInProcess):
     """The registered client: its id and, for confidential clients, its secret or what signs its assertions.
 
-    With ``asserts_scope`` the scope travels as a claim of the signed assertion and not in the form.
+    With ``asserts_scope`` the scope travels as a claim of the signed assertion and not in the form. ``assertion`` is where
+    an assertion about it lies that somebody else signs.
     """
 
     client_id: str
     client_secret: str = field(default="", repr=False)
     signer: Signer | None = None
     asserts_scope: bool = False
+    assertion: TextSource | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ def no_client_auth(client: Client, form: TokenForm) -> TokenForm:
 
 
 def unauthenticated(_client: Client, form: TokenForm) -> TokenForm:
-    """Nothing of the client: some revocation endpoints look at the token alone."""
+    """Nothing of the client: what is shown speaks for itself (RFC 7521 §4.1, RFC 8693 §2.1, some revocation endpoints)."""
     return form
 
 
@@ -100,7 +103,19 @@ def client_assertion(client: Client, form: TokenForm) -> TokenForm:
     if client.asserts_scope:
         form, scope = form.without("scope")
         claims = {"scope": scope.split()} if scope else {}
-    assertion = client.signer.assertion(client.client_id, client.client_id, claims)
+    return _asserted(
+        client, client.signer.assertion(client.client_id, client.client_id, claims), form
+    )
+
+
+def given_assertion(client: Client, form: TokenForm) -> TokenForm:
+    """A JWT about the client that its platform signs (RFC 7523 §2.2), read anew for each request: federated identity."""
+    if client.assertion is None:
+        raise ValueError("no client assertion is given")
+    return _asserted(client, client.assertion.read(), form)
+
+
+def _asserted(client: Client, assertion: str, form: TokenForm) -> TokenForm:
     return form.with_params(
         ("client_id", client.client_id),
         ("client_assertion_type", JWT_ASSERTION),
@@ -128,6 +143,7 @@ CLIENT_AUTH_METHODS: dict[str, ClientAuthMethod] = {
     "client_secret_jwt": client_assertion,
     "private_key_jwt": client_assertion,
     "private_key_jwt_header": bearer_assertion,
+    "client_assertion": given_assertion,
     "tls_client_auth": no_client_auth,
     "self_signed_tls_client_auth": no_client_auth,
     "none": no_client_auth,

@@ -6,15 +6,15 @@ None is single-use: sending the request twice costs a token, nothing more.
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from oauth_taskflow.oauth.client_auth import Params, TokenForm
 from oauth_taskflow.oauth.grants import GrantOptions
 from oauth_taskflow.oauth.signing import Signer
+from oauth_taskflow.oauth.text_source import TextSource
 from oauth_taskflow.redaction import KeptInProcess, is_sensitive_name
 
 ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"
@@ -23,43 +23,12 @@ SAML2_BEARER = "urn:ietf:params:oauth:grant-type:saml2-bearer"
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 
 
-class TextSource(Protocol):
-    """A credential made by somebody else, read anew for every request: files of that kind are replaced while we run."""
-
-    def read(self) -> str:
-        """The credential.
-
-        Raises:
-            ConnectionConfigError: it is not there.
-        """
-
-    @property
-    def mark(self) -> str:
-        """What tells this source from another one, and shows nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class GivenText(KeptInProcess):
-    """A credential that stands in the connection."""
-
-    text: str = field(repr=False)
-
-    def read(self) -> str:
-        """The credential."""
-        return self.text
-
-    @property
-    def mark(self) -> str:
-        """Another credential may be another person's: a hash of it."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
-
-
 @dataclass(frozen=True, slots=True)
 class JwtBearer(KeptInProcess):
     """A JWT signed here is traded (RFC 7523 §2.1).
 
-    ``issuer`` is usually the client id; ``subject`` is whom the token is for; ``claims`` are added to the assertion and
-    win over ours.
+    ``issuer`` is usually the client id; ``subject`` is whom the token is for, left out when empty; ``claims`` are added to
+    the assertion and win over ours. With ``asserts_scope`` the scope is a claim too, and not in the form.
     """
 
     signer: Signer
@@ -67,13 +36,18 @@ class JwtBearer(KeptInProcess):
     subject: str
     claims: Mapping[str, str] = field(default_factory=dict, repr=False)
     options: GrantOptions = field(default_factory=GrantOptions)
+    asserts_scope: bool = False
     grant_type: ClassVar[str] = JWT_BEARER
     single_use: ClassVar[bool] = False
 
     def form(self) -> TokenForm:
         """The parameters and headers to post, with a fresh assertion."""
-        assertion = self.signer.assertion(self.issuer, self.subject, self.claims)
-        return self.options.form((("grant_type", self.grant_type), ("assertion", assertion)))
+        options, claims = self.options, self.claims
+        if self.asserts_scope and options.scope:
+            claims = {"scope": options.scope, **claims}
+            options = replace(options, scope="")
+        assertion = self.signer.assertion(self.issuer, self.subject, claims)
+        return options.form((("grant_type", self.grant_type), ("assertion", assertion)))
 
     def secrets(self) -> tuple[str, ...]:
         """Nothing: each assertion is used once, and redaction knows a JWT by its looks."""

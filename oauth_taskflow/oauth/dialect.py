@@ -46,7 +46,19 @@ class RequestForm(_Form, frozen=True, kw_only=True):
     ] = None
     scope_in_assertion: Annotated[
         bool,
-        _doc("Whether the scope is a claim of the client's signed JWT, and not in the form.", True),
+        _doc(
+            "Whether the scope is a claim of the JWT that is signed (for the client a list, for a jwt_bearer grant as "
+            "text), and not in the form.",
+            True,
+        ),
+    ] = False
+    subject_if_named: Annotated[
+        bool,
+        _doc(
+            "Whether the JWT of a jwt_bearer grant has a sub only when the connection names a subject; by default it "
+            "is the client id.",
+            True,
+        ),
     ] = False
 
     def url(self, token_url: str, grant_type: str) -> str:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
+from oauth_taskflow.oauth.jwk import BadJwk, PrivateJwk, is_jwk, private_jwk
 from oauth_taskflow.redaction import KeptInProcess
 
 if TYPE_CHECKING:
@@ -92,11 +93,16 @@ class SigningKey(KeptInProcess):
 def private_key(
     pem: str, *, algorithm: str = "", key_id: str = "", passphrase: str = ""
 ) -> SigningKey:
-    """The key in ``pem``; a certificate beside it gives ``x5t#S256``. Default algorithm: the first for its kind.
+    """The key in ``pem``, or in a JWK; a certificate beside it gives ``x5t#S256``. Default algorithm: the first for its kind.
+
+    A JWK's own ``kid`` and ``alg`` stand in for ``key_id`` and ``algorithm`` that are not given.
 
     Raises:
         UnusableKey: it cannot be read, is too weak, or does not fit ``algorithm``.
     """
+    if is_jwk(pem):
+        pem, own_id, own_algorithm = _opened(pem)
+        key_id, algorithm = key_id or own_id, algorithm or own_algorithm
     material = tidy_pem(pem).encode()
     secret = passphrase.encode() or None
     key = _loaded(material, secret)
@@ -108,6 +114,13 @@ def private_key(
         _thumbprint(material, key),
         secret,
     )
+
+
+def _opened(jwk: str) -> PrivateJwk:
+    try:
+        return private_jwk(jwk)
+    except BadJwk as problem:
+        raise UnusableKey(str(problem)) from None
 
 
 def shared_key(secret: str, *, algorithm: str = "", key_id: str = "") -> SigningKey:
@@ -138,11 +151,14 @@ class Signer:
     clock: Clock = field(default=SYSTEM_CLOCK, repr=False, compare=False)
 
     def assertion(self, issuer: str, subject: str, claims: Mapping[str, object]) -> str:
-        """A fresh JWT of two minutes, with its own ``jti``; ``iat`` is pushed back for servers whose clock is behind."""
+        """A fresh JWT of two minutes, with its own ``jti``; ``iat`` is pushed back for servers whose clock is behind.
+
+        An empty ``subject`` is left out: the issuer acts for itself.
+        """
         now = int(self.clock.now() + self.skew)
         own = {
             "iss": issuer,
-            "sub": subject,
+            **({"sub": subject} if subject else {}),
             "aud": self.audience,
             "iat": now - _PUSHED_BACK,
             "exp": now + LIFETIME,

@@ -17,6 +17,7 @@ _FILLED = (
     "device_url",
     "introspect_url",
     "base_url",
+    "assertion_audience",
     "params",
     "token_headers",
     "default_scopes",

@@ -40,6 +40,7 @@ ClientAuthName = Literal[
     "client_secret_jwt",
     "private_key_jwt",
     "private_key_jwt_header",
+    "client_assertion",
     "tls_client_auth",
     "none",
 ]
@@ -227,6 +228,13 @@ class Preset(Options, frozen=True, kw_only=True):
         tuple[ClientAuthName, ...],
         doc("Client authentication methods, the first by default.", ["client_secret_post"]),
     ] = ("client_secret_basic",)
+    assertion_audience: Annotated[
+        str | None,
+        doc(
+            "The aud of the JWT of a jwt_bearer grant, when it is not the token endpoint.",
+            "https://id.example.com",
+        ),
+    ] = None
     pkce: Annotated[
         Literal["required", "supported", "off"],
         doc("PKCE in the authorization code grant; off: the server refuses it.", "required"),

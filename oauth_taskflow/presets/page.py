@@ -24,6 +24,7 @@ def facts(preset: Preset) -> dict[str, str]:
         **_endpoints(preset),
         "Grants": ", ".join(preset.grants),
         "Client authentication": _client_auth(preset),
+        "JWT grant": _jwt_grant(preset),
         "Token request": _request(preset),
         "Scopes": _scopes(preset),
         **_parameters(preset),
@@ -63,6 +64,14 @@ def _client_auth(preset: Preset) -> str:
     return f"{first} (default), {', '.join(others)}" if others else first
 
 
+def _jwt_grant(preset: Preset) -> str:
+    audience = preset.assertion_audience
+    told = [f"aud is {audience}"] if audience else []
+    if preset.request.subject_if_named:
+        told.append("sub only if the connection names a subject")
+    return "; ".join(told)
+
+
 def _request(preset: Preset) -> str:
     told = (
         [] if preset.body == "form" else [f"{preset.request.method}, parameters as {preset.body}"]
@@ -77,7 +86,7 @@ def _request(preset: Preset) -> str:
 def _scopes(preset: Preset) -> str:
     told = [] if preset.scope_separator == " " else ["separated by commas"]
     if preset.request.scope_in_assertion:
-        told.append("a claim of the JWT where the client signs one")
+        told.append("a claim of the JWT where one is signed")
     if preset.default_scopes:
         told.append(f"by default {' '.join(preset.default_scopes)}")
     if preset.offline_scopes:

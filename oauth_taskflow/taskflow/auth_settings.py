@@ -103,12 +103,12 @@ def _oauth2(fields: Fields) -> OAuth2Settings:
     implied = "refresh_token" if refresh_token else "client_credentials"
     grant: str = _OF_A_PERSON.get(named := values.get("grant_type", implied), named)
     client_id = fields.either(fields.login, "login", "client_id")
-    if not client_id:
-        raise fields.error("The client id is missing", "login", "Put the client id there.")
     secret = fields.either(fields.password, "password", "client_secret")
     _check_grant(fields, grant, refresh_token)
     issuer = read_issuer(values, fields)
     client = read_client(fields, grant, secret)
+    if not client_id and (client.method != "unauthenticated" or client.signer):
+        raise fields.error("The client id is missing", "login", "Put the client id there.")
     return OAuth2Settings(
         token_url=_token_url(fields),
         client_id=client_id,
@@ -118,6 +118,7 @@ def _oauth2(fields: Fields) -> OAuth2Settings:
         choose_auth=bool(issuer) and not client.chosen,
         issuer=issuer,
         signer=client.signer,
+        client_assertion=client.assertion,
         delegated=read_delegated(fields, grant, client_id, client.signer),
         refresh_token=refresh_token,
         scope=scope_text(values.get("scope", ""), fields.preset),

@@ -10,23 +10,27 @@ from oauth_taskflow.oauth.client_auth import CERTIFICATE_METHODS, KEY_METHODS
 from oauth_taskflow.oauth.delegated import JWT_BEARER
 from oauth_taskflow.oauth.server_metadata import is_issuer
 from oauth_taskflow.oauth.signing import Signer, SigningKey, UnusableKey, private_key, shared_key
+from oauth_taskflow.oauth.text_source import TextSource
 from oauth_taskflow.taskflow.masking import mask
-from oauth_taskflow.taskflow.text_file import read_text
+from oauth_taskflow.taskflow.text_file import TextFile, read_text
 
 if TYPE_CHECKING:
     from oauth_taskflow.taskflow.auth_settings import Fields
 
+_BY_SECRET = ("client_secret_basic", "client_secret_post", "client_secret_basic_raw")
+_NO_MEANS = ("client_secret_basic",)
 _ABOUT_KEYS = ("private_key_passphrase", "key_id", "algorithm", "assertion_audience")
 _FIELD_OF = {"passphrase": "private_key_passphrase", "algorithm": "algorithm"}
 
 
 @dataclass(frozen=True)
 class ClientSettings:
-    """The client's means. ``chosen`` says that the connection named the method itself."""
+    """The client's means. ``chosen`` says that the connection named the method itself, or leaves no choice."""
 
     method: str
     chosen: bool
     signer: Signer | None = None
+    assertion: TextSource | None = None
 
 
 def read_client(fields: Fields, grant: str, secret: str) -> ClientSettings:
@@ -47,10 +51,29 @@ def read_client(fields: Fields, grant: str, secret: str) -> ClientSettings:
             "client_auth",
             "Set client_auth to private_key_jwt, or remove the key.",
         )
-    signer = Signer(key, _audience(fields, method)) if key else None
+    signer = Signer(key, _audience(fields, grant, method)) if key else None
     if signer is None:
         _refuse_stray(fields, _ABOUT_KEYS, "It is about a private key, and none is given")
-    return ClientSettings(method, bool(given), signer)
+    chosen = bool(given) or method in {"client_assertion", "unauthenticated"}
+    return ClientSettings(method, chosen, signer, _given_assertion(fields, method))
+
+
+def _given_assertion(fields: Fields, method: str) -> TextSource | None:
+    name = "client_assertion_file"
+    if (name in fields.values) == (method == "client_assertion"):
+        path = fields.values.get(name)
+        return TextFile(str(path), fields.conn_id, name) if path else None
+    if name in fields.values:
+        raise fields.error(
+            f"A client assertion is given, and client_auth {method} would not use it",
+            "client_auth",
+            "Set client_auth to client_assertion, or remove the file.",
+        )
+    raise fields.error(
+        "The client assertion is missing, and client_auth is client_assertion",
+        name,
+        "Put the path of the JWT there.",
+    )
 
 
 def read_issuer(values: Mapping[str, object], fields: Fields) -> str:
@@ -67,14 +90,30 @@ def read_issuer(values: Mapping[str, object], fields: Fields) -> str:
 
 
 def _implied(fields: Fields, grant: str, secret: str, key: SigningKey | None) -> str:
+    """The first method of the provider that the connection has the means for, else the usual one."""
+    able = _able(fields, grant, secret, key)
+    listed = fields.preset.client_auth
+    # Where nothing fits, the complaint is about what the provider wants.
+    fallback = listed[0] if secret or able == _NO_MEANS else able[0]
+    return next((method for method in listed if method in able), fallback)
+
+
+def _able(fields: Fields, grant: str, secret: str, key: SigningKey | None) -> tuple[str, ...]:
     if secret:
-        return "client_secret_basic"
+        return _BY_SECRET
+    if "client_assertion_file" in fields.values:
+        return ("client_assertion",)
     if key and grant != JWT_BEARER:
-        return "private_key_jwt"
+        return ("private_key_jwt", "private_key_jwt_header")
     if grant not in {"client_credentials", "refresh_token"}:
-        return "none"  # what is shown speaks for itself (RFC 7521 §4.1)
+        # What is shown speaks for itself (RFC 7521 §4.1), an assertion that is signed here with the client's id in it.
+        return ("none",) if _names_client(fields) and not key else ("unauthenticated",)
     by_certificate = "cert" in fields.values and "issuer" in fields.values
-    return "tls_client_auth" if by_certificate else "client_secret_basic"
+    return ("tls_client_auth",) if by_certificate else _NO_MEANS
+
+
+def _names_client(fields: Fields) -> bool:
+    return bool(fields.login or fields.values.get("client_id"))
 
 
 def _check(fields: Fields, grant: str, secret: str, method: str) -> None:
@@ -92,7 +131,7 @@ def _check(fields: Fields, grant: str, secret: str, method: str) -> None:
             "client_auth",
             "Remove the secret, or use client_secret_basic or client_secret_post.",
         )
-    if method == "none" and grant == "client_credentials":
+    if method in {"none", "unauthenticated"} and grant == "client_credentials":
         raise fields.error(
             "The client_credentials grant needs a client secret (RFC 6749 §4.4)",
             "client_auth",
@@ -136,7 +175,7 @@ def _private_key(fields: Fields) -> SigningKey | None:
         raise fields.error(
             str(problem),
             _FIELD_OF.get(problem.about, name),
-            "It must be an unbroken PEM private key.",
+            "It must be an unbroken PEM private key, or a JSON Web Key.",
         ) from None
 
 
@@ -157,10 +196,12 @@ def _shared_key(fields: Fields, secret: str) -> SigningKey:
         raise fields.error(str(problem), name, "Use client_secret_basic instead.") from None
 
 
-def _audience(fields: Fields, method: str) -> str:
+def _audience(fields: Fields, grant: str, method: str) -> str:
     """The ``aud`` that is signed; empty: the token endpoint, once it is known, or none in a header."""
     values = fields.values
     usual = "" if method == "private_key_jwt_header" else "token_url"
+    if grant == JWT_BEARER:
+        usual = fields.preset.assertion_audience or usual
     named = str(values.get("assertion_audience", usual))
     if named == "issuer" and not values.get("issuer"):
         raise fields.error(

@@ -19,12 +19,14 @@ from oauth_taskflow.taskflow.auth_settings import AUTH_READERS, Fields
 from oauth_taskflow.taskflow.base_url import base_url, is_loopback, split_url
 from oauth_taskflow.taskflow.connection_fields import (
     BY_NAME,
+    ELSEWHERE,
     HTTP_HOOK_IGNORED,
     HTTP_HOOK_NAMES,
     HTTP_HOOK_OPTIONS,
     PLANNED,
 )
 from oauth_taskflow.taskflow.field_values import BadValue, convert, is_given, nearest
+from oauth_taskflow.taskflow.key_files import unfolded
 from oauth_taskflow.taskflow.provider import take_preset, with_defaults
 from oauth_taskflow.taskflow.settings import ConnectionSettings, NoAuthSettings
 
@@ -88,16 +90,17 @@ def parse_connection(connection: AirflowConnection) -> ConnectionSettings:
             hint="Use type oauth2, or http with auth_type in its extra.",
         )
     older = conn_type in _HTTP_TYPES
-    extra = _extra(connection)
+    login, password = connection.login or "", connection.password or ""
+    extra = unfolded(conn_id, _extra(connection), login, password)
     options = _taken_by_http_hook(extra) if older else {}
-    preset = take_preset(conn_id, connection.login or str(extra.get("client_id") or ""), extra)
+    preset = take_preset(conn_id, login or str(extra.get("client_id") or ""), extra)
     values = with_defaults(_checked_values(conn_id, extra), preset)
     _check_auth_type(conn_id, values, older=older)
     fields = Fields(
         conn_id=conn_id,
         base_url=_base_url(connection, conn_type, preset, values.get("auth_type", "oauth2")),
-        login=connection.login or "",
-        password=connection.password or "",
+        login=login,
+        password=password,
         values=values,
         preset=preset,
     )
@@ -206,7 +209,9 @@ def _unknown(conn_id: str, key: str) -> ConnectionConfigError:
             field=key,
             hint=PLANNED[key],
         )
-    hint = nearest(key, BY_NAME) or "Headers for the API go into api_headers."
+    ours = ELSEWHERE.get(key.lower())
+    hint = f"Here it is {ours!r}." if ours else nearest(key, BY_NAME)
+    hint = hint or "Headers for the API go into api_headers."
     return ConnectionConfigError("Unknown field", conn_id=conn_id, field=key, hint=hint)
 
 

@@ -26,9 +26,11 @@ CLIENT_AUTH = (
     "client_secret_jwt",
     "private_key_jwt",
     "private_key_jwt_header",
+    "client_assertion",
     "tls_client_auth",
     "self_signed_tls_client_auth",
     "none",
+    "unauthenticated",
 )
 
 _ALL = frozenset(AUTH_TYPES)
@@ -368,6 +370,15 @@ BY_NAME = {field.name: field for field in FIELDS}
 # Keys of the design that later versions read. Refusing them beats ignoring them: who writes a key relies on it.
 PLANNED = {
     "srv_lookup": "Write the host and port that the record names.",
+}
+# What other tools call ours.
+ELSEWHERE = {
+    "keyfile_dict": "private_key",
+    "key_path": "private_key_file",
+    "federated_token_file": "client_assertion_file",
+    "token_endpoint": "token_url",
+    "access_token_url": "token_url",
+    "token_refresh_endpoint": "token_url",
 }
 # What HttpHook takes out of extra for itself; an ``http`` connection may hold these.
 HTTP_HOOK_NAMES = {"proxy": "proxies", "verify_ssl": "verify"}

@@ -58,6 +58,13 @@ GRANT_FIELDS: tuple[ConnectionField, ...] = (
         _OAUTH2,
     ),
     ConnectionField(
+        "client_assertion_file",
+        "text",
+        "Client assertion file",
+        "Path of a JWT that says who the client is, read for every token request: the pod's token of Azure workload identity.",
+        _OAUTH2,
+    ),
+    ConnectionField(
         "key_id", "text", "Key id", "Sent as kid, for servers that know several keys.", _OAUTH2
     ),
     ConnectionField(

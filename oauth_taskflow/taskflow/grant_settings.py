@@ -13,15 +13,14 @@ from oauth_taskflow.oauth.delegated import (
     TOKEN_EXCHANGE,
     DelegatedGrant,
     GivenAssertion,
-    GivenText,
     JwtBearer,
     NamedGrant,
     Password,
     PresentedToken,
-    TextSource,
     TokenExchange,
 )
 from oauth_taskflow.oauth.signing import Signer
+from oauth_taskflow.oauth.text_source import GivenText, TextSource
 from oauth_taskflow.taskflow.text_file import TextFile
 
 if TYPE_CHECKING:
@@ -112,8 +111,10 @@ def _assertion(fields: Fields, grant: str, client_id: str, signer: Signer | None
         raise fields.error(
             "The assertion is missing", "assertion", f"Add assertion or assertion_file{key}."
         )
-    subject = str(fields.values.get("subject", client_id))
-    return JwtBearer(signer, client_id, subject, fields.values.get("assertion_claims", {}))
+    rules = fields.preset.request
+    subject = str(fields.values.get("subject", "" if rules.subject_if_named else client_id))
+    claims = fields.values.get("assertion_claims", {})
+    return JwtBearer(signer, client_id, subject, claims, asserts_scope=rules.scope_in_assertion)
 
 
 def _exchange(fields: Fields) -> TokenExchange:

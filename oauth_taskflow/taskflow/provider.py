@@ -78,7 +78,6 @@ def _offered(preset: Preset) -> dict[str, Any]:
         "device_url": preset.device_url,
         "introspect_url": preset.introspect_url,
         "grant_type": _only_grant(preset),
-        "client_auth": _client_auth(preset),
         "token_body": "" if preset.body == "form" else preset.body,
         "token_headers": preset.token_headers,
         "token_header": preset.token_header,
@@ -99,11 +98,6 @@ def _only_grant(preset: Preset) -> str:
     """Refresh tokens, where a client cannot get tokens for itself; else the connection decides."""
     alone = {"client_credentials", "vendor"} & set(preset.grants)
     return "refresh_token" if "refresh_token" in preset.grants and not alone else ""
-
-
-def _client_auth(preset: Preset) -> str:
-    method = preset.client_auth[0]
-    return "" if method == "client_secret_basic" else method
 
 
 def refresh_ahead(named: float | None, preset: Preset, *, refreshed: bool) -> float:

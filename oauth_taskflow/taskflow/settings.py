@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 from oauth_taskflow.api.options import ResponseRule
 from oauth_taskflow.oauth.delegated import DelegatedGrant, NamedGrant
 from oauth_taskflow.oauth.signing import Signer
+from oauth_taskflow.oauth.text_source import TextSource
 from oauth_taskflow.presets.model import STANDARD, BaseUrl, Preset, RateLimitHeaders
 from oauth_taskflow.redaction import KeptInProcess
 from oauth_taskflow.taskflow.consent_settings import ConsentSettings
@@ -40,6 +41,7 @@ class OAuth2Settings(KeptInProcess):
     issuer: str = ""
     choose_auth: bool = False
     signer: Signer | None = None
+    client_assertion: TextSource | None = None
     delegated: DelegatedGrant | NamedGrant | None = None
     scope: str = ""
     audience: str = ""

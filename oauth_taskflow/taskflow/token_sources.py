@@ -89,7 +89,9 @@ def token_endpoint(settings: ConnectionSettings, auth: OAuth2Settings) -> TokenE
         verify=settings.verify or True, cert=settings.cert, proxies=settings.proxies
     )
     in_assertion = auth.preset.request.scope_in_assertion
-    client = Client(auth.client_id, auth.client_secret, auth.signer, in_assertion)
+    client = Client(
+        auth.client_id, auth.client_secret, auth.signer, in_assertion, auth.client_assertion
+    )
     endpoint = TokenEndpoint(
         url=auth.token_url or auth.issuer,
         client=client,

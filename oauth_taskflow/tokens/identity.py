@@ -91,8 +91,10 @@ def _set_up(endpoint: TokenEndpoint, grant: Grant) -> str:
 
 
 def _proofs(endpoint: TokenEndpoint, grant: Grant) -> tuple[str, ...]:
-    """Keys that sign, and a user's password; none for the others, whose marks stay what they were."""
+    """Keys that sign, what else is shown, a user's password; none for the others, whose marks stay what they were."""
     shown = grant.signer if isinstance(grant, JwtBearer) else None
     signers = [signer for signer in (endpoint.client.signer, shown) if signer]
     password = (grant.password,) if isinstance(grant, Password) else ()
-    return (*(text for one in signers for text in (one.key.mark, one.audience)), *password)
+    given = (endpoint.client.assertion.mark,) if endpoint.client.assertion else ()
+    keys = (text for one in signers for text in (one.key.mark, one.audience))
+    return (*keys, *given, *password)

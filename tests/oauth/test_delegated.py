@@ -13,7 +13,6 @@ from oauth_taskflow.oauth.delegated import (
     SAML2_BEARER,
     DelegatedGrant,
     GivenAssertion,
-    GivenText,
     JwtBearer,
     NamedGrant,
     Password,
@@ -22,6 +21,7 @@ from oauth_taskflow.oauth.delegated import (
 )
 from oauth_taskflow.oauth.grants import Grant, GrantOptions
 from oauth_taskflow.oauth.signing import Signer, shared_key
+from oauth_taskflow.oauth.text_source import GivenText
 
 SECRET = "k" * 32
 SIGNER = Signer(shared_key(SECRET), "https://id.example.com/token")

@@ -54,6 +54,28 @@ def test_another_library_accepts_the_signature(algorithm: str) -> None:
     assert (token.claims["iss"], token.claims["sub"]) == ("me", "me")
 
 
+@pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256", "ES384", "ES512", "EdDSA"])
+def test_a_json_web_key_of_another_library_signs_as_its_pem_does(algorithm: str) -> None:
+    pem = pem_of(KEYS[algorithm])
+    theirs = jwk.import_key(pem, _type(algorithm)).as_dict(private=True)
+    text = json.dumps({**theirs, "kid": "k-2", "alg": algorithm})
+    key = private_key(text)
+    assert (key.key_id, key.algorithm) == ("k-2", algorithm)
+    public = jwk.import_key(public_pem_of(KEYS[algorithm]).decode(), _type(algorithm))
+    assert verify(key.sign({"iss": "me"}), public, algorithm).claims == {"iss": "me"}
+    assert private_key(text, key_id="mine").key_id == "mine"
+
+
+def test_the_algorithm_of_a_json_web_key_must_fit_it_too() -> None:
+    theirs = jwk.import_key(pem_of(RSA), "RSA").as_dict(private=True)
+    assert (
+        private_key(json.dumps({**theirs, "alg": "RS256"}), algorithm="PS256").algorithm == "PS256"
+    )
+    with pytest.raises(UnusableKey, match="ES256 does not fit a key of kind RSA"):
+        private_key(json.dumps({**theirs, "alg": "ES256"}))
+
+
 def _type(algorithm: str) -> Any:
     return {"R": "RSA", "P": "RSA", "E": "EC"}[algorithm[0]] if algorithm != "EdDSA" else "OKP"
 

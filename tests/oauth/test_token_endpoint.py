@@ -316,9 +316,8 @@ def test_an_unknown_client_auth_is_refused() -> None:
         TokenEndpoint("https://id.example.com", CLIENT, conn_id="crm", client_auth="basic")
     assert str(raised.value) == (
         "Unknown client authentication method 'basic' in connection 'crm', field 'client_auth'. "
-        "Known: client_secret_basic, client_secret_basic_raw, client_secret_jwt, client_secret_post, none, "
-        "private_key_jwt, private_key_jwt_header, self_signed_tls_client_auth, tls_client_auth, "
-        "unauthenticated."
+        "Known: client_assertion, client_secret_basic, client_secret_basic_raw, client_secret_jwt, client_secret_post, "
+        "none, private_key_jwt, private_key_jwt_header, self_signed_tls_client_auth, tls_client_auth, unauthenticated."
     )
 
 

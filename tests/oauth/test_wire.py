@@ -22,7 +22,6 @@ from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS, Client
 from oauth_taskflow.oauth.delegated import (
     SAML2_BEARER,
     GivenAssertion,
-    GivenText,
     JwtBearer,
     NamedGrant,
     Password,
@@ -37,13 +36,14 @@ from oauth_taskflow.oauth.pkce import Verifier
 from oauth_taskflow.oauth.pushed_request import push
 from oauth_taskflow.oauth.revocation import revoke
 from oauth_taskflow.oauth.signing import Signer, shared_key
+from oauth_taskflow.oauth.text_source import GivenText
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from tests.oauth.raw_server import answering, raw_server, read_request
 from tests.tokens.clock import FakeClock
 
 SECRET = "s3cret/+ü " * 4
 SIGNER = Signer(shared_key(SECRET), "https://id.example.com/token")
-CLIENT = Client("me", SECRET, SIGNER)
+CLIENT = Client("me", SECRET, SIGNER, assertion=GivenText("a.b.c"))
 OPTIONS = GrantOptions(
     scope="a ü",
     audience="one two",
@@ -98,6 +98,8 @@ def test_the_client_is_authenticated_in_one_way_at_a_time(method: str) -> None:
     ]
     bare = method.endswith("tls_client_auth") or method in {"none", "unauthenticated"}
     assert sum(ways) == (0 if bare else 1)
+    named = "client_id" in form or "Authorization:" in head
+    assert named == (method != "unauthenticated")
     shown = (SECRET in form.get("client_secret", [])) + (b"s3cret" in basic(head))
     assert shown == (1 if method.startswith("client_secret") and "jwt" not in method else 0)
 

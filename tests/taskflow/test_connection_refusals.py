@@ -40,8 +40,8 @@ REFUSALS: dict[str, tuple[Connection, str]] = {
     "wrong choice": (
         connection({"client_auth": "client_secret_basics"}),
         "The value must be one of client_secret_basic, client_secret_basic_raw, client_secret_post, client_secret_jwt, "
-        "private_key_jwt, private_key_jwt_header, tls_client_auth, self_signed_tls_client_auth, none in connection 'crm', field "
-        "'client_auth'. Did you mean 'client_secret_basic'?",
+        "private_key_jwt, private_key_jwt_header, client_assertion, tls_client_auth, self_signed_tls_client_auth, none, "
+        "unauthenticated in connection 'crm', field 'client_auth'. Did you mean 'client_secret_basic'?",
     ),
     "connection type": (
         connection(conn_type="postgres"),

@@ -82,6 +82,7 @@ KEYS: dict[str, tuple[dict[str, Any], Any]] = {
     "assertion_audience": (SIGNED, "https://id.example.com"),
     "assertion_claims": ({**SIGNED, "grant_type": JWT}, {"a": "b"}),
     "subject": ({**SIGNED, "grant_type": JWT}, "somebody"),
+    "client_assertion_file": ({"password": ""}, "/run/secrets/token"),
     "assertion": ({"grant_type": SAML}, "<a/>"),
     "assertion_file": ({"grant_type": SAML}, "/run/assertion"),
     "subject_token": ({"grant_type": EXCHANGE}, "st"),

@@ -38,9 +38,11 @@ from oauth_taskflow.taskflow.sessions import retry_policy, session_for
 from oauth_taskflow.taskflow.settings import ConnectionSettings, OAuth2Settings
 from oauth_taskflow.taskflow.token_sources import grant_options, oauth2_source, token_endpoint
 from oauth_taskflow.tokens.record import GrantRecord
+from tests.oauth.keys import new_key, pem_of
 from tests.taskflow.connections import connection
 
 REFRESH = {"refresh_token": "rt"}
+SIGNED = {"grant_type": "jwt_bearer", "private_key": pem_of(new_key())}
 NOW = 1_800_000_000.0
 BASE: dict[str, Any] = {
     "title": "Acme",
@@ -71,6 +73,7 @@ CHANGES: dict[str, Any] = {
     "base_url_from.suffix": "/v1",
     "grants": ["refresh_token"],
     "client_auth": ["client_secret_post"],
+    "assertion_audience": "https://id.example.com",
     "pkce": "off",
     "body": "json",
     "params.authorize": {"access_type": "offline"},
@@ -87,6 +90,7 @@ CHANGES: dict[str, Any] = {
     "request.rename": {"client_id": "app_id"},
     "request.refresh_url": "https://id.example.com/refresh",
     "request.scope_in_assertion": True,
+    "request.subject_if_named": True,
     "response.access_token": "token",
     "response.refresh_token": "renewal",
     "response.token_types": ["Acme Token"],
@@ -192,7 +196,7 @@ def effects(**extra: Any) -> Iterator[Any]:
         yield [rule.decision for rule in session._rules._rules]
     if not isinstance(auth, OAuth2Settings):
         return
-    yield auth.grant_type, auth.token_header, auth.leeway, auth.consent
+    yield auth.grant_type, auth.token_header, auth.leeway, auth.consent, auth.delegated
     manager = oauth2_source(settings, auth)
     yield manager._setting.options
     endpoint = token_endpoint(settings, auth)
@@ -271,8 +275,8 @@ def _login(grant: ManagedGrant) -> Any:
 def seen(folder: Path, fields: dict[str, Any]) -> list[str]:
     """The effects of a preset with these ``fields`` on several connections; a refusal is one too."""
     write(folder, fields)
-    connections: tuple[dict[str, Any], ...] = ({}, {"tenant": None}, {"scope": "a b"}, REFRESH)
-    return [one for extra in connections for one in _seen_by(extra)]
+    named: tuple[dict[str, Any], ...] = ({}, {"tenant": None}, {"scope": "a b"})
+    return [one for extra in (*named, REFRESH, SIGNED) for one in _seen_by(extra)]
 
 
 def _seen_by(extra: dict[str, Any]) -> list[str]:

@@ -173,10 +173,11 @@ def test_a_vendors_grant_is_taken_by_its_name(name: str) -> None:
     [
         ({}, {}, "client_secret_basic"),
         (KEYED, PUBLIC, "private_key_jwt"),
-        (SIGNED, PUBLIC, "none"),
+        (SIGNED, PUBLIC, "unauthenticated"),
         (SIGNED, {}, "client_secret_basic"),
         ({**SIGNED, "client_auth": "private_key_jwt"}, PUBLIC, "private_key_jwt"),
         (EXCHANGE, PUBLIC, "none"),
+        (EXCHANGE, {**PUBLIC, "login": ""}, "unauthenticated"),
         ({"issuer": "https://id.example.com", "cert": "/c.pem"}, PUBLIC, "tls_client_auth"),
         ({"client_auth": "client_secret_basic_raw"}, {}, "client_secret_basic_raw"),
         ({"client_auth": "self_signed_tls_client_auth", "cert": "/c"}, PUBLIC, "self_signed_tls_client_auth"),

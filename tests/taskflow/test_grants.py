@@ -12,8 +12,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from oauth_taskflow.errors import InvalidClient, InvalidTokenResponse, TokenRequestRejected
+from oauth_taskflow.errors import (
+    ConnectionConfigError,
+    InvalidClient,
+    InvalidTokenResponse,
+    TokenRequestRejected,
+)
+from oauth_taskflow.oauth.client_auth import JWT_ASSERTION
 from oauth_taskflow.oauth.discovery import forget_metadata
+from oauth_taskflow.oauth.signing import Signer, private_key
+from oauth_taskflow.taskflow.masking import known_secrets
 from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.fixtures import ServerFactory
@@ -96,6 +104,54 @@ def test_an_assertion_for_somebody_else_is_refused_by_the_server(
             private_key=pem_of(KEY),
             assertion_audience="https://other.example.com",
         )
+
+
+def federated(server: OAuthTestServer, path: Path) -> dict[str, Any]:
+    """What a connection holds whose client is known by a JWT that its platform puts into ``path``."""
+    register(server, "private_key_jwt", public_key=public_pem_of(KEY).decode())
+    path.write_text(
+        Signer(private_key(pem_of(KEY)), server.token_url).assertion(
+            "test-client", "test-client", {}
+        )
+    )
+    return {"password": None, "client_assertion_file": str(path)}
+
+
+def test_a_client_assertion_is_read_from_its_file_for_every_request(
+    oauth_server: OAuthTestServer, set_connection: SetConnection, tmp_path: Path
+) -> None:
+    sent = []
+    for _ in range(2):  # the server takes each only once
+        extra = federated(oauth_server, tmp_path / "token")
+        sent.append(ask(set_connection, oauth_server, **extra))
+        oauth_server.revoke_access_tokens()
+    assert {form["client_assertion_type"] for form in sent} == {JWT_ASSERTION}
+    assert {form["client_id"] for form in sent} == {"test-client"}
+    assert sent[1]["client_assertion"] == (tmp_path / "token").read_text()
+    assert sent[0]["client_assertion"] != sent[1]["client_assertion"]
+    assert sent[1]["client_assertion"] in known_secrets()
+
+
+def test_an_issuer_leaves_a_client_assertion_its_method(
+    oauth_server_factory: ServerFactory, set_connection: SetConnection, tmp_path: Path
+) -> None:
+    forget_metadata()
+    server = oauth_server_factory(client_auth=("none",))
+    extra = federated(server, tmp_path / "token")
+    form = ask(
+        set_connection, server, token_url=None, issuer=server.base_url, client_auth=None, **extra
+    )
+    assert form["client_assertion"]
+
+
+def test_a_client_assertion_that_is_missing_names_its_field(
+    oauth_server: OAuthTestServer, set_connection: SetConnection, tmp_path: Path
+) -> None:
+    extra = federated(oauth_server, tmp_path / "token")
+    (tmp_path / "token").unlink()
+    with pytest.raises(ConnectionConfigError) as raised:
+        ask(set_connection, oauth_server, **extra)
+    assert raised.value.field == "client_assertion_file"
 
 
 def test_client_secret_jwt_signs_with_the_secret_and_never_sends_it(

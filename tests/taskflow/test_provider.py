@@ -86,9 +86,11 @@ def test_the_form_shows_every_field_and_hides_what_is_secret(
         "client_secret_jwt",
         "private_key_jwt",
         "private_key_jwt_header",
+        "client_assertion",
         "tls_client_auth",
         "self_signed_tls_client_auth",
         "none",
+        "unauthenticated",
     ]
     assert all(field["label"] and field["description"] for field in form.values())
 

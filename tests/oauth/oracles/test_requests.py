@@ -39,7 +39,6 @@ from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS, Client
 from oauth_taskflow.oauth.delegated import (
     JWT_BEARER,
     GivenAssertion,
-    GivenText,
     Password,
     PresentedToken,
     TokenExchange,
@@ -52,6 +51,7 @@ from oauth_taskflow.oauth.pkce import Verifier
 from oauth_taskflow.oauth.pushed_request import push
 from oauth_taskflow.oauth.revocation import TokenKind, revoke
 from oauth_taskflow.oauth.signing import Signer, shared_key
+from oauth_taskflow.oauth.text_source import GivenText
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.testing import OAuthTestServer

@@ -1,0 +1,40 @@
+"""Credentials that somebody else made: assertions and tokens that are shown to a token endpoint. No I/O."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from oauth_taskflow.redaction import KeptInProcess
+
+
+class TextSource(Protocol):
+    """A credential made by somebody else, read anew for every request: files of that kind are replaced while we run."""
+
+    def read(self) -> str:
+        """The credential.
+
+        Raises:
+            ConnectionConfigError: it is not there.
+        """
+
+    @property
+    def mark(self) -> str:
+        """What tells this source from another one, and shows nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenText(KeptInProcess):
+    """A credential that stands in the connection."""
+
+    text: str = field(repr=False)
+
+    def read(self) -> str:
+        """The credential."""
+        return self.text
+
+    @property
+    def mark(self) -> str:
+        """Another credential may be another person's: a hash of it."""
+        return hashlib.sha256(self.text.encode()).hexdigest()

@@ -1,0 +1,244 @@
+"""Private keys in the forms in which providers hand them out, whole, from a connection to the API."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk import Connection
+from cryptography.hazmat.primitives.asymmetric import rsa
+from joserfc import jwk, jwt
+
+from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.oauth.delegated import JwtBearer
+from oauth_taskflow.taskflow.connection import parse_connection
+from oauth_taskflow.taskflow.masking import known_secrets
+from oauth_taskflow.taskflow.sessions import open_session
+from oauth_taskflow.taskflow.settings import OAuth2Settings
+from oauth_taskflow.testing import OAuthTestServer
+from oauth_taskflow.testing.vault import Client
+from tests.oauth.keys import pem_of, public_pem_of
+from tests.taskflow.conftest import SetConnection
+from tests.taskflow.connections import kind
+
+RSA = rsa.generate_private_key(65537, 2048)
+PEM = pem_of(RSA)
+PUBLIC = public_pem_of(RSA).decode()
+EMAIL = "etl@acme.iam.gserviceaccount.com"
+SCOPES = ("airports.read",)
+
+
+def google_file(**changes: Any) -> dict[str, Any]:
+    """The JSON that Google Cloud's console downloads."""
+    return {
+        "type": "service_account",
+        "project_id": "acme",
+        "private_key_id": "f00",
+        "private_key": PEM,
+        "client_email": EMAIL,
+        "client_id": "1234567890",
+        "auth_uri": "https://accounts.google.com/o/oauth2/auth",
+        "token_uri": "https://oauth2.googleapis.com/token",
+        "universe_domain": "googleapis.com",
+        **changes,
+    }
+
+
+def box_file() -> dict[str, Any]:
+    """The JSON that Box's developer console downloads."""
+    auth = {
+        "publicKeyID": "pk1",
+        "privateKey": pem_of(RSA, b"open sesame"),
+        "passphrase": "open sesame",
+    }
+    app = {"clientID": "box-app", "clientSecret": "box-secret", "appAuth": auth}
+    return {"boxAppSettings": app, "enterpriseID": "4711"}
+
+
+def auth(extra: dict[str, Any], **fields: Any) -> OAuth2Settings:
+    found = parse_connection(kind("oauth2", extra, **{"login": "", "password": "", **fields})).auth
+    assert isinstance(found, OAuth2Settings)
+    return found
+
+
+def register(server: OAuthTestServer, client_id: str, secret: str, *methods: str) -> None:
+    client = Client(client_id, secret, frozenset(methods), SCOPES, public_key=PUBLIC)
+    server.vault.clients[client_id] = client
+
+
+def asked(server: OAuthTestServer, set_connection: SetConnection, **extra: Any) -> dict[str, str]:
+    """The form of the token request of a connection that has nothing but a host and ``extra``."""
+    set_connection("sa", {"conn_type": "oauth2", "host": server.base_url, "extra": extra})
+    with open_session("sa") as session:
+        assert session.get("/page/airports").status_code == 200
+    return dict(server.requests[0].form)
+
+
+def opened(form: dict[str, str]) -> jwt.Token:
+    """The assertion in ``form``, as joserfc reads it."""
+    return jwt.decode(form["assertion"], jwk.import_key(PUBLIC, "RSA"), algorithms=["RS256"])
+
+
+@pytest.mark.parametrize("form", ["text", "mapping", "broken lines", "file"])
+def test_a_google_key_file_is_all_that_a_connection_needs(
+    form: str, oauth_server: OAuthTestServer, set_connection: SetConnection, tmp_path: Path
+) -> None:
+    register(oauth_server, EMAIL, "", "none")
+    key = google_file(token_uri=oauth_server.token_url)
+    text = json.dumps(key, indent=2)
+    (tmp_path / "key.json").write_text(text)
+    forms: dict[str, dict[str, Any]] = {
+        "text": {"private_key": text},
+        "mapping": {"private_key": key},
+        # What shells and templates make of the key's escaped line breaks.
+        "broken lines": {"private_key": text.replace("\\n", "\n")},
+        "file": {"private_key_file": str(tmp_path / "key.json")},
+    }
+    sent = asked(oauth_server, set_connection, scope="airports.read", **forms[form])
+    assert set(sent) == {"grant_type", "assertion"}
+    token = opened(sent)
+    assert token.header["kid"] == "f00"
+    claims = {name: token.claims[name] for name in token.claims if name != "jti"}
+    lasting = claims.pop("exp") - claims.pop("iat")
+    assert 0 < lasting <= 3600
+    assert claims == {"iss": EMAIL, "scope": "airports.read", "aud": oauth_server.token_url}
+    assert PEM.strip() in {secret.strip() for secret in known_secrets()}
+
+
+def test_a_service_account_acts_for_somebody_only_when_told(
+    oauth_server: OAuthTestServer, set_connection: SetConnection
+) -> None:
+    register(oauth_server, EMAIL, "", "none")
+    key = google_file(token_uri=oauth_server.token_url)
+    sent = asked(oauth_server, set_connection, private_key=key, subject="ann@acme.example")
+    assert opened(sent).claims["sub"] == "ann@acme.example"
+
+
+def test_a_box_key_file_brings_secret_passphrase_and_enterprise(
+    oauth_server: OAuthTestServer, set_connection: SetConnection
+) -> None:
+    register(oauth_server, "box-app", "box-secret", "client_secret_post")
+    sent = asked(
+        oauth_server, set_connection, private_key=box_file(), token_url=oauth_server.token_url
+    )
+    assert (sent["client_id"], sent["client_secret"]) == ("box-app", "box-secret")
+    token = opened(sent)
+    assert token.header["kid"] == "pk1"
+    assert (token.claims["sub"], token.claims["box_sub_type"]) == ("4711", "enterprise")
+    assert {"box-secret", "open sesame"} <= set(known_secrets())
+
+
+def test_a_json_web_key_signs_under_its_own_kid(
+    oauth_server: OAuthTestServer, set_connection: SetConnection
+) -> None:
+    register(oauth_server, "okta-app", "", "private_key_jwt")
+    key = {**jwk.RSAKey.import_key(PEM).as_dict(private=True), "kid": "k7"}
+    for private_key in (key, json.dumps(key)):
+        sent = asked(
+            oauth_server,
+            set_connection,
+            client_id="okta-app",
+            private_key=private_key,
+            token_url=oauth_server.token_url,
+        )
+        assertion = {"assertion": sent["client_assertion"]}
+        assert opened(assertion).header["kid"] == "k7"
+
+
+def test_what_the_connection_says_wins_over_its_key_file() -> None:
+    found = auth(
+        {"private_key": google_file(), "key_id": "mine", "provider": "docusign"}, login="me"
+    )
+    assert (found.client_id, found.preset.title) == ("me", "DocuSign")
+    assert isinstance(found.delegated, JwtBearer)
+    assert found.delegated.signer.key.key_id == "mine"
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ('{"type": "service_account", "private_key": "-----BEGIN', "The JSON of the private key is broken"),
+        (google_file(private_key=None), "The JSON holds no private key"),
+        ({"type": "authorized_user", "refresh_token": "1//x"}, "The JSON holds no private key"),
+        ({"kty": "RSA", "n": "AQAB", "e": "AQAB"}, "The JSON Web Key is a public one: it has no d"),
+        ({"kty": "EC", "crv": "P-256", "x": "a", "y": "b", "d": "c"}, "The JSON Web Key cannot be read"),
+        ({"kty": "oct", "k": "c2VjcmV0"}, "The JSON is no JSON Web Key that can sign"),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_used_is_named_and_not_quoted(key: Any, message: str) -> None:
+    with pytest.raises(ConnectionConfigError, match=message) as caught:
+        auth({"private_key": key, "token_url": "https://id.example.com/token"}, login="me")
+    assert caught.value.field == "private_key"
+    assert "BEGIN" not in str(caught.value)
+
+
+def test_a_key_under_its_name_elsewhere_is_told_ours() -> None:
+    with pytest.raises(ConnectionConfigError, match="Here it is 'private_key'"):
+        auth({"keyfile_dict": google_file()})
+
+
+def examples(tmp_path: Path) -> list[str]:
+    """The whole connections in the manual, with what stands for something filled in."""
+    (tmp_path / "etl-key.json").write_text(json.dumps(google_file()))
+    manual = files("oauth_taskflow").joinpath("../docs/connections.md").read_text(encoding="utf-8")
+    found = re.findall(r"```json\n(\{\"conn_type.*?)```", manual, re.DOTALL)
+    return [
+        re.sub(r"<[a-z ]+>", "x", text).replace("/run/secrets", str(tmp_path)) for text in found
+    ]
+
+
+def test_the_connections_in_the_manual_can_be_used(tmp_path: Path) -> None:
+    found = [
+        parse_connection(Connection.from_json(text, conn_id="x")) for text in examples(tmp_path)
+    ]
+    methods = [one.auth.client_auth for one in found if isinstance(one.auth, OAuth2Settings)]
+    assert methods == ["unauthenticated", "client_assertion", "unauthenticated"]
+
+
+ENTRA = {"provider": "microsoft-entra", "tenant": "acme"}
+OKTA = {"provider": "okta", "domain": "acme.okta.com"}
+JWT = {"grant_type": "jwt_bearer", "subject": "ann"}
+
+
+@pytest.mark.parametrize(
+    ("extra", "password", "method"),
+    [
+        ({**ENTRA, "private_key": PEM}, "", "private_key_jwt"),
+        (ENTRA, "s3cret", "client_secret_post"),
+        ({"provider": "google", "private_key": PEM, **JWT}, "", "unauthenticated"),
+        ({"provider": "salesforce", "private_key": PEM, **JWT}, "", "unauthenticated"),
+        ({"provider": "salesforce", "private_key": PEM, **JWT}, "s3cret", "client_secret_post"),
+        ({**OKTA, "private_key": PEM}, "", "private_key_jwt"),
+        ({"provider": "github-app-installation", "installation_id": "1", "private_key": PEM}, "", "private_key_jwt_header"),
+    ],
+)  # fmt: skip
+def test_of_a_providers_methods_the_one_is_taken_that_the_connection_has_the_means_for(
+    extra: dict[str, Any], password: str, method: str
+) -> None:
+    found = auth(extra, login="app", password=password)
+    assert found.client_auth == method
+
+
+def test_a_secret_that_is_missing_is_still_missing() -> None:
+    with pytest.raises(ConnectionConfigError, match="and client_auth is client_secret_post"):
+        auth(ENTRA, login="app")
+
+
+@pytest.mark.parametrize(
+    ("extra", "audience"),
+    [
+        ({"provider": "salesforce"}, "https://login.salesforce.com"),
+        ({"provider": "salesforce", "domain": "test"}, "https://test.salesforce.com"),
+        ({"provider": "docusign", "account_server": "account-d"}, "account-d.docusign.com"),
+        ({"provider": "docusign", "assertion_audience": "x"}, "x"),
+        ({"provider": "google"}, "https://oauth2.googleapis.com/token"),
+    ],
+)
+def test_a_provider_says_whom_an_assertion_is_for(extra: dict[str, str], audience: str) -> None:
+    grant = auth({"private_key": PEM, **JWT, **extra}, login="app").delegated
+    assert isinstance(grant, JwtBearer)
+    assert grant.signer.audience == audience
