@@ -139,7 +139,7 @@ def rules_page() -> Iterator[str]:
         "",
         _MADE,
         "",
-        "What `scripts/validate_specs.py` can find, by the ID in brackets at the end of a problem. Errors keep a spec",
+        "What `validate-dag-specs` can find, by the ID in brackets at the end of a problem. Errors keep a spec",
         "from loading; warnings do not, unless `--strict` is given.",
         "",
         "## The file and its shape",

@@ -129,10 +129,33 @@ def test_a_narrow_terminal_encoding_does_not_stop_it() -> None:
     assert (done.returncode, done.stderr) == (1, "")
 
 
-def test_the_pre_commit_hook_runs_the_script_on_the_whole_folder() -> None:
+def test_the_pre_commit_hook_brings_what_it_needs_and_checks_the_whole_folder() -> None:
     (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
-    assert (ROOT / hook["entry"]).stat().st_mode & 0o111
+    # "script" would take whatever Python is there, which knows no msgspec.
+    assert hook["language"] == "python"
     assert re.match(hook["files"], "dag_specs/sub/crm.yml")
     assert not hook["pass_filenames"]
-    done = validate(*hook["args"])
+    done = run_command(*hook["args"], command=hook["entry"])
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def run_command(*arguments: str, command: str) -> subprocess.CompletedProcess[str]:
+    """The command that an installation of the package puts beside Python."""
+    file = Path(sys.executable).with_name(command)
+    return subprocess.run([file, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_the_installed_command_prints_the_schema_for_editors() -> None:
+    done = run_command("--schema", command="validate-dag-specs")
+    shipped = ROOT / "oauth_taskflow" / "specs" / "dag_spec.schema.json"
+    assert done.stdout == shipped.read_text(encoding="utf-8")
+    assert done.returncode == 0
+
+
+def test_a_missing_package_gives_exit_status_2_and_says_what_to_install(tmp_path: Path) -> None:
+    guard = GUARD.replace('"requests"', '"msgspec"')
+    (tmp_path / "sitecustomize.py").write_text(guard.replace("ImportError", "ModuleNotFoundError"))
+    done = validate(env={"PYTHONPATH": str(tmp_path)})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "pip install croniter jinja2 jmespath" in done.stderr
+    assert "Traceback" not in done.stderr
