@@ -53,6 +53,7 @@ def superseded(record: GrantRecord, marks: Marks, refresh_token: str) -> GrantRe
         alternates=(),
         seeds=(*record.seeds, marks.seed[0])[-_MOST_SEEDS:],
         consent=None,
+        consent_fence=record.lease.fence,
         journal=None,
         trouble=None,
     )
@@ -131,11 +132,14 @@ def granted(rescued: Rescued, mark: str | None, known: RefreshLifetimes = UNKNOW
     """Write a new token down, if the stored refresh token is still the one it was traded for.
 
     Else somebody rotated meanwhile: the newer pair stays, and the refresh token that came is kept as an alternate,
-    because which of two successors lives on differs between authorization servers. ``mark`` is the mark of the
+    because which of two successors lives on differs between authorization servers. What came of a consent that a person
+    replaced or ended meanwhile is dropped: it may even be another person's. ``mark`` is the mark of the
     refresh token that came, None when none came; ``known`` is what is known of the provider's refresh tokens.
     """
 
     def edit(record: GrantRecord) -> GrantRecord | None:
+        if rescued.fence < record.consent_fence:
+            return None
         if not same(record.lineage, rescued.lineage):
             return _with_alternate(record, rescued)
         if _older(rescued, record):

@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
@@ -20,6 +20,8 @@ _CONNECT_ARGUMENTS: dict[str, dict[str, Any]] = {
     "psycopg": {"connect_timeout": 10, "tcp_user_timeout": 20_000},
     "pymysql": {"connect_timeout": 10, "read_timeout": 20, "write_timeout": 20},
 }
+# "This server takes no writes": PostgreSQL's SQLSTATE, and the numbers of MySQL and MariaDB.
+_READ_ONLY = {"25006", 1290, 1792, 1836}
 _HINT = "Set [oauth_taskflow] token_store to sqlite:///…, postgresql+psycopg://… or mysql+…://…."
 
 
@@ -77,9 +79,18 @@ def _server_engine(url: URL) -> Engine:
         isolation_level="READ COMMITTED",
         connect_args={name: value for name, value in given.items() if name not in url.query},
     )
+    event.listen(engine, "handle_error", _leave_replica)
     if url.get_backend_name() in {"mysql", "mariadb"}:
         event.listen(engine, "connect", _set_up_mysql)
     return engine
+
+
+def _leave_replica(context: ExceptionContext) -> None:
+    # After a failover, kept connections lead to what was the primary: they are dropped, and the URL is asked again.
+    failure: Any = context.original_exception
+    codes = (getattr(failure, "sqlstate", None), *failure.args[:1])
+    if any(code in _READ_ONLY for code in codes):
+        context.is_disconnect = True
 
 
 def _set_up_mysql(connection: Any, _record: Any) -> None:

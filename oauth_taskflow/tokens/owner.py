@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,11 @@ def this_process() -> str:
     """A name for this process that no other one has had: host, machine start, process namespace, id, start time."""
     pid = os.getpid()
     return "|".join((socket.gethostname()[:60], _world(), str(pid), _started(pid) or "?"))
+
+
+def new_attempt() -> str:
+    """A name for one attempt of this process to hold a lease; no other attempt has it."""
+    return f"{this_process()}|{secrets.token_hex(4)}"
 
 
 @lru_cache(maxsize=1)
@@ -36,9 +42,22 @@ def _started(pid: int) -> str | None:
     return None if fields[0] in {"Z", "X"} else fields[19]
 
 
+def _is_hidden(pid: int) -> bool:
+    """Whether ``pid`` lives and cannot be looked at: ``/proc`` may show each user their own processes only."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is somebody else's
+        pass
+    return not (_PROC / str(pid) / "stat").exists()
+
+
 def is_dead(owner: str | None) -> bool:
     """Whether ``owner`` is certainly gone. False when it lives, or runs where this process cannot see it."""
     parts = (owner or "").split("|")
-    if len(parts) != 4 or not parts[1] or parts[1] != _world() or not parts[2].isdigit():
+    # Version 0.1, which may run beside this one, names its process and no attempt.
+    if len(parts) not in {4, 5} or not parts[1] or parts[1] != _world() or not parts[2].isdigit():
         return False
-    return _started(int(parts[2])) != parts[3]
+    pid = int(parts[2])
+    return _started(pid) != parts[3] and not _is_hidden(pid)

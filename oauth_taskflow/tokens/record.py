@@ -104,7 +104,7 @@ class GrantRecord(KeptInProcess):
     ``lineage`` is the mark of ``refresh_token``; ``alternates`` are refresh tokens that may still work, newest first;
     ``seeds`` are marks of the refresh tokens that connections brought in. ``dpop_key`` is the private key that requests
     for this grant are proved with (RFC 9449); empty without DPoP. ``consent`` is what is known of the person's consent
-    behind a refresh token.
+    behind a refresh token, and ``consent_fence`` the first fence whose answers belong to it.
     """
 
     grant_key: str
@@ -118,6 +118,7 @@ class GrantRecord(KeptInProcess):
     seeds: tuple[str, ...] = field(default=(), repr=False)
     dpop_key: str = field(default="", repr=False)
     consent: Consent | None = None
+    consent_fence: int = 0
     lineage: str = ""
     journal: Journal | None = None
     trouble: Trouble | None = None
@@ -134,6 +135,7 @@ class GrantRecord(KeptInProcess):
             "seeds": list(self.seeds),
             **({"dpop_key": self.dpop_key} if self.dpop_key else {}),
             **({"consent": asdict(self.consent)} if self.consent else {}),
+            **({"consent_fence": self.consent_fence} if self.consent_fence else {}),
         }
 
     def with_secret_part(self, part: dict[str, Any]) -> GrantRecord:
@@ -146,6 +148,7 @@ class GrantRecord(KeptInProcess):
             seeds=tuple(part["seeds"]),
             dpop_key=part.get("dpop_key", ""),
             consent=Consent(**part["consent"]) if part.get("consent") else None,
+            consent_fence=part.get("consent_fence", 0),
         )
 
     def local_token(self) -> Token | None:

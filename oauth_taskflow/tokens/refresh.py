@@ -170,7 +170,7 @@ class Refresher:
         held = seen.lease.owner is not None
         breaking = seen.lease.fence if held and owner.is_dead(seen.lease.owner) else None
         leased = on.store.acquire(
-            on.grant_key, owner=owner.this_process(), ttl=on.options.lease_ttl, breaking=breaking
+            on.grant_key, owner=owner.new_attempt(), ttl=on.options.lease_ttl, breaking=breaking
         )
         if leased is None:
             return None

@@ -88,8 +88,13 @@ class SqlTokenStore:
     def acquire(
         self, grant_key: str, *, owner: str, ttl: float, breaking: int | None = None
     ) -> GrantRecord | None:
-        """Take the lease if it is free, has run out, or belongs to the dead holder ``breaking``."""
-        free = or_(GRANTS.c.lease_until.is_(None), GRANTS.c.lease_until <= self._now())
+        """Take the lease if it is free, has run out, is ours, or belongs to the dead holder ``breaking``."""
+        free = or_(
+            GRANTS.c.lease_until.is_(None),
+            GRANTS.c.lease_until <= self._now(),
+            # Taken already, in a commit whose outcome we did not learn.
+            GRANTS.c.lease_owner == owner,
+        )
         if breaking is not None:
             free = or_(free, GRANTS.c.fence == breaking)
         statement = (

@@ -32,8 +32,9 @@ class TokenStore(Protocol):
     ) -> GrantRecord | None:
         """Take the lease for ``ttl`` seconds of the store's clock, if it is free or has run out.
 
-        ``breaking`` is the fence of a holder known to be dead, whose lease may be taken early. Returns the record as
-        it is under the new lease, or None.
+        ``owner`` names this attempt alone: asked once more, because it is not known whether a commit came to pass, it
+        gets the lease again. ``breaking`` is the fence of a holder known to be dead, whose lease may be taken early.
+        Returns the record as it is under the new lease, or None.
         """
 
     def change(self, record: GrantRecord, edit: Edit) -> GrantRecord:

@@ -54,6 +54,7 @@ class StoredGrant:
                 alternates=(),
                 dpop_key=granted.token.dpop_key,
                 consent=renewed(None, token, known, rotated=True) if refresh_token else None,
+                consent_fence=record.lease.fence + 1,
                 journal=None,
                 trouble=None,
             )
@@ -82,6 +83,7 @@ class StoredGrant:
                 alternates=(),
                 dpop_key="",
                 consent=None,
+                consent_fence=record.lease.fence + 1,
                 journal=None,
                 trouble=Trouble.of(error, client, None, 1),
             )
@@ -101,7 +103,7 @@ class StoredGrant:
     def _change(self, edit: Edit) -> GrantRecord:
         """Apply ``edit`` under the lease if it can be had; a holder that is in the middle of a refresh is not waited for."""
         store, key = self._on.store, self._on.grant_key
-        leased = store.acquire(key, owner=owner.this_process(), ttl=_LEASE_SECONDS)
+        leased = store.acquire(key, owner=owner.new_attempt(), ttl=_LEASE_SECONDS)
         record = store.change(leased or store.read(key), edit)
         if leased is None:
             return record

@@ -58,6 +58,8 @@ class Turn:
         self.record = record
         self.lease = record.lease
         self._began = (record.read.monotonic, record.read.wall)
+        # By the store's clock: time may have passed since it gave the lease.
+        self._lasts = (record.lease.until or 0.0) - record.read.store
         self._unsent = False
         self._modest = False
         self.outcome = _NOTHING_SENT
@@ -88,7 +90,7 @@ class Turn:
         clock, options = self.on.clock, self.on.options
         began_monotonic, began_wall = self._began
         passed = max(clock.monotonic() - began_monotonic, clock.now() - began_wall)
-        left = options.lease_ttl - options.write_reserve - passed
+        left = self._lasts - options.write_reserve - passed
         return min(left, options.request_budget)
 
     def trade(self, refresh_token: str | None) -> Outcome:

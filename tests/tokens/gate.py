@@ -1,4 +1,7 @@
-"""A TCP door in front of a server: closed, it cuts every connection and lets no new one in."""
+"""A TCP door in front of a server: closed, it cuts every connection and lets no new one in.
+
+It can also cut one connection between a transaction's end at the server and the news of it.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,8 @@ class Gate:
         self._open = True
         self._wires: list[socket.socket] = []
         self._lock = threading.Lock()
+        self._commits = 0
+        self._cut_at = 0
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -53,6 +58,23 @@ class Gate:
         with self._lock:
             self._open = True
 
+    def cut_at_commit(self, number: int) -> None:
+        """The ``number``-th commit from now on is done, and the client never hears of it."""
+        with self._lock:
+            self._commits, self._cut_at = 0, number
+
+    @property
+    def has_cut(self) -> bool:
+        """Whether that commit came."""
+        with self._lock:
+            return 0 < self._cut_at <= self._commits
+
+    def _is_cut(self, data: bytes) -> bool:
+        """Whether ``data`` is the statement whose answer is withheld; both protocols send it as text."""
+        with self._lock:
+            self._commits += b"COMMIT" in data
+            return b"COMMIT" in data and self._commits == self._cut_at
+
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
@@ -65,12 +87,25 @@ class Gate:
                 return
             server = socket.create_connection(("127.0.0.1", self._target))
             self._wires += [client, server]
-        for one, other in ((client, server), (server, client)):
-            threading.Thread(target=_pump, args=(one, other), daemon=True).start()
+        withheld = threading.Event()
+        threading.Thread(target=self._forth, args=(client, server, withheld), daemon=True).start()
+        threading.Thread(target=_back, args=(server, client, withheld), daemon=True).start()
+
+    def _forth(
+        self, client: socket.socket, server: socket.socket, withheld: threading.Event
+    ) -> None:
+        with contextlib.suppress(OSError):
+            while data := client.recv(65536):
+                if self._is_cut(data):
+                    withheld.set()
+                server.sendall(data)
+            server.shutdown(socket.SHUT_WR)
 
 
-def _pump(one: socket.socket, other: socket.socket) -> None:
+def _back(server: socket.socket, client: socket.socket, withheld: threading.Event) -> None:
     with contextlib.suppress(OSError):
-        while data := one.recv(65536):
-            other.sendall(data)
-        other.shutdown(socket.SHUT_WR)
+        while data := server.recv(65536):
+            if withheld.is_set():  # the answer proves that it is done
+                break
+            client.sendall(data)
+        client.shutdown(socket.SHUT_RDWR)

@@ -9,19 +9,41 @@ from pathlib import Path
 import pytest
 
 from oauth_taskflow.tokens import owner
-from oauth_taskflow.tokens.owner import is_dead, this_process
+from oauth_taskflow.tokens.owner import is_dead, new_attempt, this_process
 
 
 def test_this_process_lives() -> None:
     assert not is_dead(this_process())
 
 
-def test_a_process_that_ended_is_dead() -> None:
-    program = "from oauth_taskflow.tokens.owner import this_process; print(this_process())"
+def test_two_attempts_of_a_process_have_two_names() -> None:
+    assert new_attempt() != new_attempt()
+    assert not is_dead(new_attempt())
+
+
+@pytest.mark.parametrize("name", ["this_process", "new_attempt"])
+def test_a_process_that_ended_is_dead(name: str) -> None:
+    program = f"from oauth_taskflow.tokens.owner import {name}; print({name}())"
     ended = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert is_dead(ended.stdout.strip())
+
+
+def test_a_living_process_that_the_process_table_hides_is_not_called_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As /proc is to other users with the mount option ``hidepid``."""
+    hidden = f"{this_process().rpartition('|')[0]}|4711"
+    for name in ("sys/kernel/random", "self/ns"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "sys/kernel/random/boot_id").write_text(
+        Path("/proc/sys/kernel/random/boot_id").read_text()
+    )
+    (tmp_path / "self/ns/pid").symlink_to(Path("/proc/self/ns/pid").readlink())
+    assert is_dead(hidden)  # seen, and another process by now
+    monkeypatch.setattr(owner, "_PROC", tmp_path)
+    assert not is_dead(hidden)
 
 
 def test_a_process_id_that_was_given_again_is_another_process() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from oauth_taskflow.errors import InvalidGrant, TokenStoreError
 from oauth_taskflow.oauth.grants import RefreshToken
-from oauth_taskflow.oauth.outcomes import Outcome
+from oauth_taskflow.oauth.outcomes import Granted, Outcome
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens.cipher import TokenCipher
 from oauth_taskflow.tokens.manager import TokenManager
@@ -21,6 +21,7 @@ from oauth_taskflow.tokens.store import Edit
 from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.conftest import KEY
 from tests.tokens.endpoints import ScriptedEndpoint, grants, invalid_grant, scripted
+from tests.tokens.grant import rotate_elsewhere
 
 
 class FailingStore(ClockedStore):
@@ -116,14 +117,20 @@ def test_a_rescued_refresh_token_behind_a_newer_one_becomes_an_alternate(
     store: FailingStore, clock: FakeClock
 ) -> None:
     under_test, _ = lose_the_store(store, clock)
-    newer = manager(store, scripted(grants(clock, "new", "rt-new")), seed="new consent")
-    (path,) = store.recovery.folder.glob("*")
-    kept = path.read_bytes()
-    path.unlink()
-    newer.token()
-    path.write_bytes(kept)
-    assert under_test.token().access_token == "new"
+    rotate_elsewhere(store, under_test.grant_key, clock, "new")
+    assert under_test.token().access_token == "at-new"
     assert store.read(under_test.grant_key).alternates == ("rt-1",)
+
+
+def test_a_rescued_refresh_token_of_a_consent_that_was_replaced_is_dropped(
+    store: FailingStore, clock: FakeClock
+) -> None:
+    under_test, _ = lose_the_store(store, clock)
+    token = Token("at-new", clock.now(), clock.now() + 3600)
+    under_test.stored.consented(Granted(token, "rt-new"))
+    assert under_test.token().access_token == "at-new"
+    assert store.read(under_test.grant_key).alternates == ()
+    assert not list(store.recovery.folder.glob("*"))
 
 
 def test_a_rescued_token_is_imported_even_when_everybody_was_told_to_give_up(

@@ -106,6 +106,23 @@ def test_a_holder_whose_time_is_up_does_not_send(store: ClockedStore, clock: Fak
     assert stored(store, under_test).lease.fence == 2
 
 
+def test_a_worker_that_stood_still_while_it_took_the_lease_does_not_send(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    stalls = iter([100.0])
+
+    def stall(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("UPDATE") and "fence=" in statement:
+            clock.advance(next(stalls, 0.0))
+
+    endpoint = scripted(grants(clock, "at", "rt-1"))
+    under_test = manager(store, endpoint)
+    sql.listen(store._database.connected(), "after_cursor_execute", stall)
+    assert under_test.token().access_token == "at"
+    assert endpoint.sent == ["seed-token"]
+    assert stored(store, under_test).lease.fence == 2
+
+
 def test_waiting_for_another_worker_has_an_end(store: ClockedStore, clock: FakeClock) -> None:
     under_test = manager(
         store, scripted(), options=ManagerOptions(lease_wait=20, lease_ttl=90, request_budget=35)

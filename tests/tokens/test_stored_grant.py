@@ -6,7 +6,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from oauth_taskflow.errors import ConnectionConfigError, InvalidGrant, TokenRequestError
-from oauth_taskflow.oauth.grants import ClientCredentials
+from oauth_taskflow.oauth.grants import ClientCredentials, Grant, RefreshToken
 from oauth_taskflow.oauth.outcomes import Granted
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens.manager import TokenManager
@@ -14,7 +14,7 @@ from oauth_taskflow.tokens.record import GrantState
 from oauth_taskflow.tokens.sql_store import SqlTokenStore
 from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.endpoints import grants, invalid_grant, scripted
-from tests.tokens.grant import give_alternates, manager, stored
+from tests.tokens.grant import give_alternates, manager, rotate_elsewhere, stored
 
 
 def consent(clock: FakeClock, name: str = "new", refresh: bool = True) -> Granted:
@@ -86,6 +86,38 @@ def test_a_worker_in_the_middle_of_a_refresh_does_not_overwrite_the_consent(
     assert worker.token().access_token == "at-new"
     record = stored(store, worker)
     assert (record.refresh_token, record.lease.owner) == ("rt-new", None)
+    # It may be that of another account: a dead new consent must not turn back into the old one.
+    assert record.alternates == ()
+
+
+@pytest.mark.parametrize("grant", [RefreshToken("seed-token"), ClientCredentials()])
+def test_a_worker_in_the_middle_of_a_refresh_does_not_undo_a_revocation(
+    store: ClockedStore, clock: FakeClock, grant: Grant
+) -> None:
+    def person_revokes() -> Granted:
+        other.stored.revoked()
+        return grants(clock, "at-late", "rt-late")()
+
+    other = TokenManager.for_grant(store, scripted(), grant, clock=clock)
+    worker = TokenManager.for_grant(store, scripted(person_revokes), grant, clock=clock)
+    with pytest.raises(TokenRequestError, match="revoked by a person"):
+        worker.token()
+    record = stored(store, worker)
+    assert (record.state, record.token) == (GrantState.REVOKED, None)
+    assert (record.refresh_token, record.alternates) == (None, ())
+
+
+def test_refreshes_of_the_new_consent_keep_their_late_answers(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    def somebody_rotates() -> Granted:
+        rotate_elsewhere(store, worker.grant_key, clock, "theirs")
+        return grants(clock, "at-mine", "rt-mine")()
+
+    worker = manager(store, scripted(somebody_rotates))
+    worker.stored.consented(consent(clock))
+    worker.refused("at-new")
+    assert stored(store, worker).alternates == ("rt-mine",)
 
 
 def test_without_a_refresh_token_the_grant_ends_with_its_access_token(
