@@ -50,7 +50,8 @@ def secret_forms(secret: str) -> list[str]:
     return sorted({secret, *quoted, *encoded, *lines}, key=len)[::-1]
 
 
-def _without(text: str, secrets: Iterable[str]) -> str:
+def without(text: str, secrets: Iterable[str]) -> str:
+    """``text`` without ``secrets`` in any form; what only looks like one stays."""
     for secret in secrets:
         for form in secret_forms(secret) if secret else ():
             text = text.replace(form, REDACTED)
@@ -59,7 +60,7 @@ def _without(text: str, secrets: Iterable[str]) -> str:
 
 def redact_text(text: str, secrets: Iterable[str] = ()) -> str:
     """``text`` without the named ``secrets`` in any form, without bearer values, JWTs and ``secret=…`` assignments."""
-    text = _without(text, secrets)
+    text = without(text, secrets)
     text = _JWT.sub(REDACTED, _BEARER.sub(rf"\1 {REDACTED}", text))
     return _ASSIGNMENT.sub(rf"\g<1>{REDACTED}", text)
 
@@ -75,7 +76,7 @@ def redact_url(url: str, secrets: Iterable[str] = ()) -> str:
     host = parts.netloc.rpartition("@")[2]
     hidden = [(k, REDACTED if is_sensitive_name(k) or v in named else v) for k, v in query]
     shown = urlunsplit((parts.scheme, host, parts.path, urlencode(hidden, safe="*"), ""))
-    return _without(shown, (secret for secret in named if len(secret) >= _SHORTEST_IN_URL))
+    return without(shown, (secret for secret in named if len(secret) >= _SHORTEST_IN_URL))
 
 
 def redact_headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ import ssl
 import httpx
 import requests
 from requests.structures import CaseInsensitiveDict
+from requests.utils import get_encoding_from_headers
 
 from oauth_taskflow.api.api_response import ApiResponse
 from oauth_taskflow.api.failures import NothingSent
@@ -67,8 +68,8 @@ def response_view(response: httpx.Response) -> ApiResponse:
     """``response`` with its request; its body only where that was read already."""
     view = ApiResponse()
     view.status_code, view.reason = response.status_code, response.reason_phrase
-    view.url, view.encoding = str(response.url), response.charset_encoding
-    view.headers = CaseInsensitiveDict(response.headers.items())
+    view.url, view.headers = str(response.url), CaseInsensitiveDict(response.headers.items())
+    view.encoding = get_encoding_from_headers(view.headers)
     view.request = request_view(response.request)
     if response.is_stream_consumed:
         view.raw = io.BytesIO(response.content)

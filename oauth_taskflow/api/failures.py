@@ -57,17 +57,23 @@ def also(kind: Kind, foreign: type[BaseException]) -> Kind:
     Code that was written for that library goes on catching what it always caught, ``requests.ReadTimeout`` or
     ``httpx.ConnectError``.
     """
-    known = next((cls for cls in foreign.__mro__ if cls.__module__ in _LIBRARIES), object)
-    if issubclass(kind, known):
+    return both(
+        kind, next((cls for cls in foreign.__mro__ if cls.__module__ in _LIBRARIES), object)
+    )
+
+
+def both(kind: Kind, other: type) -> Kind:
+    """``kind`` that is an ``other`` too; ``kind`` itself where it is one."""
+    if issubclass(kind, other):
         return kind
-    if (kind, known) not in _made:
-        names = {"_plain": kind, "__module__": kind.__module__, "__doc__": kind.__doc__}
-        _made[kind, known] = type(kind.__name__, (kind, known), names)
-    return _made[kind, known]
+    if (kind, other) not in _made:
+        names = {"_plain": plain_kind(kind), "__module__": kind.__module__, "__doc__": kind.__doc__}
+        _made[kind, other] = type(kind.__name__, (kind, other), names)
+    return _made[kind, other]
 
 
 def plain_kind(kind: Kind) -> Kind:
-    """What ``also`` made ``kind`` of; the form that pickles."""
+    """What ``also`` or ``both`` made ``kind`` of; the form that pickles."""
     plain: Kind = getattr(kind, "_plain", kind)
     return plain
 

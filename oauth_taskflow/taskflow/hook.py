@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow.providers.common.compat.sdk import AirflowException
 from airflow.providers.http.hooks.http import HttpHook
 from requests import Response
 
+from oauth_taskflow.api.failures import both
 from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.errors import ApiRequestFailed
 from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.connection_test import try_connection
 from oauth_taskflow.taskflow.sessions import addressed, session_for
@@ -29,9 +32,9 @@ class OAuth2Hook(HttpHook):
     hook_name = "OAuth 2.0"
 
     def __init__(
-        self, method: str = "POST", http_conn_id: str = default_conn_name, **kwargs: Any
+        self, method: str = "POST", http_conn_id: str = default_conn_name, *args: Any, **kwargs: Any
     ) -> None:
-        super().__init__(method, http_conn_id, **kwargs)
+        super().__init__(method, http_conn_id, *args, **kwargs)
 
     def get_conn(
         self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None
@@ -47,9 +50,10 @@ class OAuth2Hook(HttpHook):
         self._use_base_url(session.base_url)
         self.merged_extra = {**settings.http_options, **(extra_options or {})}
         _apply_options(session, self.merged_extra)
-        if self.adapter is not None:
+        adapter = self.adapter or self.keep_alive_adapter
+        if adapter is not None:
             for scheme in ("http://", "https://"):
-                session.mount(scheme, self.adapter)
+                session.mount(scheme, adapter)
         session.headers.update(self.default_headers)
         session.headers.update(headers or {})
         return session
@@ -73,10 +77,14 @@ class OAuth2Hook(HttpHook):
         """Raise for a 4xx or 5xx answer.
 
         Raises:
-            ApiRequestFailed: with ``.status`` and ``.retryable``; ``HttpHook`` raises a bare ``AirflowException`` and
-                logs the whole body.
+            ApiRequestFailed: with ``.status`` and ``.retryable``; it is an ``AirflowException`` too, of which
+                ``HttpHook`` raises a bare one and logs the whole body.
         """
-        response.raise_for_status()
+        try:
+            response.raise_for_status()
+        except ApiRequestFailed as error:
+            error.__class__ = both(type(error), AirflowException)
+            raise
 
     def test_connection(self) -> tuple[bool, str]:
         """What Airflow's "Test" button asks: whether a token can be had, and what is wrong otherwise."""

@@ -22,14 +22,14 @@ class HttpCall:
     """A call as ``HttpOperator`` describes it; the secrets stay in the connection ``http_conn_id``.
 
     ``data`` is the query of a GET and the body of other methods. ``extra_options``: ``timeout`` (seconds),
-    ``allow_redirects``, ``check_response``, ``verify``, ``cert``, ``proxies``; ``request_kwargs`` are those of
-    ``requests.Request``, such as ``json``.
+    ``allow_redirects``, ``max_redirects``, ``check_response``, ``verify``, ``cert``, ``proxies``; ``request_kwargs`` are
+    those of ``requests.Request``, such as ``json``.
     """
 
     http_conn_id: str
     method: str = "GET"
     endpoint: str | None = None
-    data: dict[str, Any] | str | None = None
+    data: dict[str, Any] | list[Any] | str | None = None
     headers: dict[str, str] | None = None
     extra_options: dict[str, Any] = field(default_factory=dict)
     request_kwargs: dict[str, Any] = field(default_factory=dict)
@@ -53,7 +53,9 @@ class HttpCall:
     def _open(self) -> OpenCall:
         settings = load_settings(self.http_conn_id)
         options = {**settings.http_options, **self.extra_options}
-        return OpenCall(self, async_session_for(_with_options(settings, options)), options)
+        session = async_session_for(_with_options(settings, options))
+        session.max_redirects = options.get("max_redirects", session.max_redirects)
+        return OpenCall(self, session, options)
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,9 @@ class OpenCall:
             **({place: call.data} if place and call.data else {}),
             **call.request_kwargs,
         )
-        request = session.outgoing(asked, self.options.get("timeout"))
+        timeout = self.options.get("timeout")
+        # A pair comes back as a list from Airflow's database.
+        request = session.outgoing(asked, tuple(timeout) if isinstance(timeout, list) else timeout)
         return await session.send(
             request, follow_redirects=self.options.get("allow_redirects", True)
         )

@@ -8,11 +8,12 @@ from typing import Any
 
 import httpx
 from requests.structures import CaseInsensitiveDict
+from requests.utils import get_encoding_from_headers
 
 from oauth_taskflow import errors
 from oauth_taskflow.api.api_response import ApiResponse
 from oauth_taskflow.errors import OAuthTaskflowError
-from oauth_taskflow.redaction import redact_text
+from oauth_taskflow.redaction import without
 from oauth_taskflow.taskflow.masking import known_secrets
 from oauth_taskflow.taskflow.xcom_guard import refuse_secrets
 
@@ -29,18 +30,20 @@ def answered(response: httpx.Response) -> Event:
     Raises:
         ResultRefused: the body holds a token or secret of the connection.
     """
+    return {"status": "success", "response": _fields(response)}
+
+
+def _fields(response: httpx.Response) -> Event:
     content = refuse_secrets(response.content, f"of {response.request.method} in a trigger")
     secrets = [secret for secret in known_secrets() if len(secret) >= _SHORTEST_SECRET]
+    headers = {k: v for k, v in response.headers.items() if k.lower() not in _LEFT_OUT}
     return {
-        "status": "success",
-        "response": {
-            "status_code": response.status_code,
-            "reason": response.reason_phrase,
-            "url": redact_text(str(response.url), secrets),
-            "headers": {k: v for k, v in response.headers.items() if k.lower() not in _LEFT_OUT},
-            "content": base64.b64encode(content).decode("ascii"),
-            "encoding": response.charset_encoding,
-        },
+        "status_code": response.status_code,
+        "reason": response.reason_phrase,
+        "url": without(str(response.url), secrets),
+        "headers": headers,
+        "content": base64.b64encode(content).decode("ascii"),
+        "history": [_fields(hop) for hop in response.history],
     }
 
 
@@ -66,13 +69,17 @@ def response_in(event: Event) -> ApiResponse:
         OAuthTaskflowError: the trigger failed; of the class that was raised there.
     """
     raise_failure(event)
-    fields = event["response"]
+    return _response(event["response"])
+
+
+def _response(fields: Event) -> ApiResponse:
     response = ApiResponse()
     response.status_code, response.reason = fields["status_code"], fields["reason"]
-    response.url, response.encoding = fields["url"], fields["encoding"]
-    response.headers = CaseInsensitiveDict(fields["headers"])
+    response.url, response.headers = fields["url"], CaseInsensitiveDict(fields["headers"])
+    response.encoding = get_encoding_from_headers(response.headers)
     response.raw = io.BytesIO(base64.b64decode(fields["content"]))
     _ = response.content
+    response.history = [_response(hop) for hop in fields["history"]]
     return response
 
 

@@ -18,6 +18,7 @@ from oauth_taskflow.taskflow.retry_policy import (
     failing_fast,
 )
 from oauth_taskflow.taskflow.triggers import OAuth2HttpSensorTrigger, means_not_yet
+from oauth_taskflow.taskflow.xcom_guard import refuse_secrets
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -44,6 +45,7 @@ class OAuth2HttpSensor(HttpSensor):
         Raises:
             OAuthTaskflowError: typed errors of connection, token and API.
         """
+        self.log.info("Poking: %s", self.endpoint)
         hook = OAuth2Hook(
             method=self.method,
             http_conn_id=self.http_conn_id,
@@ -73,10 +75,15 @@ class OAuth2HttpSensor(HttpSensor):
         return self.response_check(response, **wanted)
 
     def execute(self, context: Context) -> Any:
-        """Wait here, or defer. Called by Airflow; raises as ``poke`` does."""
+        """Wait here, or defer. Called by Airflow; raises as ``poke`` does.
+
+        Raises:
+            ResultRefused: ``response_check`` returned a token or a secret as the value of a ``PokeReturnValue``.
+        """
         with failing_fast():
             if not self.deferrable or self.response_check:
-                return BaseSensorOperator.execute(self, context)
+                result = BaseSensorOperator.execute(self, context)
+                return refuse_secrets(result, f"of task {self.task_id!r}")
             if not self.poke(context):
                 self._defer_to_trigger()
             return None
