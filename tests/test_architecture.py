@@ -18,11 +18,11 @@ from oauth_taskflow import errors
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "oauth_taskflow"
 BASE = frozenset({"__init__", "challenges", "clock", "errors", "iso8601", "redaction"})
-# Layer → the layers it may import; "api.options", "oauth.dpop" and "oauth.token" are the modules that cross borders.
+# Layer → the layers it may import; "api.options", "oauth.dpop", "oauth.request_proof" and "oauth.token" cross borders.
 ALLOWED: dict[str, frozenset[str]] = {
     "oauth": BASE,
     "tokens": BASE | {"oauth"},
-    "api": BASE | {"oauth.dpop", "oauth.token"},
+    "api": BASE | {"oauth.dpop", "oauth.request_proof", "oauth.token"},
     "specs": BASE | {"api.options"},
     "presets": BASE | {"api.options", "oauth", "specs.model_schema"},
     "engine": BASE | {"api", "specs"},

@@ -6,8 +6,9 @@ import httpx
 
 from oauth_taskflow.api.async_failures import twin
 from oauth_taskflow.api.async_views import replayable, request_view
+from oauth_taskflow.api.auth import Credentials
 from oauth_taskflow.api.origins import AllowedOrigins, is_unambiguous
-from oauth_taskflow.api.redirects import body_is_spent, endless
+from oauth_taskflow.api.redirects import body_is_spent, endless, for_strangers
 from oauth_taskflow.api.secrecy import remembered, shown_url
 from oauth_taskflow.errors import ForeignOriginRefused
 
@@ -16,10 +17,17 @@ class AsyncRedirects:
     """The hops of one request. ``bare`` once a hop has left the allowed origins: nothing is signed any more."""
 
     def __init__(
-        self, first: httpx.Request, origins: AllowedOrigins, *, most: int, leave_bare: bool
+        self,
+        first: httpx.Request,
+        origins: AllowedOrigins,
+        credentials: Credentials,
+        *,
+        most: int,
+        leave_bare: bool,
     ) -> None:
         self._first = request_view(first)
         self._origins = origins
+        self._credentials = credentials
         self._most = most
         self._leave_bare = leave_bare
         self.bare = False
@@ -37,7 +45,8 @@ class AsyncRedirects:
             raise twin(endless(self._first), response.request, foreign=httpx.TooManyRedirects)
         url = str(following.url.copy_with(fragment=None))
         if self._leaves(url, response.request.method):
-            return httpx.Request(following.method, url, headers={"Accept": "*/*"})
+            bare = for_strangers(self._credentials, url)
+            return httpx.Request(following.method, bare, headers={"Accept": "*/*"})
         accepted = self._origins.accept(url, secrets=remembered(self._first))
         if following.stream is response.request.stream and not replayable(following):
             raise body_is_spent(self._first)

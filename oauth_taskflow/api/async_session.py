@@ -259,7 +259,11 @@ class AsyncOAuthSession(httpx.AsyncClient):
     ) -> AsyncApiResponse:
         """One exchange, redirects followed; each hop passes the origin guard."""
         redirects = AsyncRedirects(
-            request, self.origins, most=self.max_redirects, leave_bare=self._leave_bare
+            request,
+            self.origins,
+            credentials,
+            most=self.max_redirects,
+            leave_bare=self._leave_bare,
         )
         response = await self._send_once(request, options)
         heard(credentials, response)

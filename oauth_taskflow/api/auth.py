@@ -25,6 +25,7 @@ from oauth_taskflow.oauth.dpop import (
     Prover,
     prover,
 )
+from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.redaction import KeptInProcess, redact_url
 
@@ -174,7 +175,8 @@ class OAuth2Auth(AuthBase, KeptInProcess):
     Works with bare ``requests.get(url, auth=OAuth2Auth(source))``: an answer of 401 refreshes once and is replayed
     once. The token goes to ``origins`` only; without any, to the origin of the request it is given to. ``header``
     and ``scheme`` are for APIs that want it elsewhere (``X-Shopify-Access-Token`` with an empty scheme). A token that is
-    bound to a key goes as ``Authorization: DPoP``, with a proof made anew for every try (RFC 9449).
+    bound to a key goes as ``Authorization: DPoP``, with a proof made anew for every try (RFC 9449). ``proof`` says where
+    the proof of a token goes that has one of its own.
     """
 
     def __init__(
@@ -184,8 +186,10 @@ class OAuth2Auth(AuthBase, KeptInProcess):
         header: str = "Authorization",
         scheme: str = "Bearer",
         origins: Iterable[str] = (),
+        proof: RequestProof | None = None,
     ) -> None:
         self.source = source
+        self._proof = proof
         self._header = header
         self._prefix = f"{scheme} " if scheme else ""
         urls = tuple(origins)
@@ -229,8 +233,14 @@ class OAuth2Auth(AuthBase, KeptInProcess):
         self.apply(request)
         return True
 
+    def without_proof(self, url: str) -> str:
+        """``url`` for a stranger: an API that redirects there may have copied the query."""
+        return url if self._proof is None else self._proof.taken_off(url)
+
     def _put(self, request: requests.PreparedRequest, token: Token) -> None:
-        remember(request, token.access_token)
+        remember(request, *filter(None, (token.access_token, token.proof)))
+        if self._proof is not None and token.proof:
+            self._proof.put_on(request, token.proof)
         if not token.dpop_key:
             put_header(request, self._header, f"{self._prefix}{token.access_token}")
             return
@@ -290,23 +300,40 @@ class OAuth2Auth(AuthBase, KeptInProcess):
 
     def _guard_redirect(self, response: requests.Response, allowed: AllowedOrigins) -> None:
         """``requests`` takes only ``Authorization`` off at a foreign origin; other headers would go along."""
-        proved = HEADER in response.request.headers
-        if not proved and self._header == "Authorization":
+        followed = self._carrier(response.request)
+        if not followed and self._proof is None:
             return
         target = urljoin(response.url, response.headers["Location"])
-        if target not in allowed:
+        if target in allowed:
+            self._sign_hop(response, target)
+        elif followed:
             raise ForeignOriginRefused(
-                f"The token in header {HEADER if proved else self._header} was not sent to a redirect's origin",
+                f"The token in header {followed} was not sent to a redirect's origin",
                 where=f"at {redact_url(target, remembered(response.request))}",
                 hint="List the origin in the connection's allowed_origins if it belongs to the API.",
             )
-        if proved:
-            hop = response.request.copy()
-            hop.url = target
-            requests.Session().rebuild_method(hop, response)
-            self.apply(hop)
-            # ``requests`` makes the next hop from this request.
-            response.request.headers.update(hop.headers)
+        else:
+            response.headers["Location"] = self.without_proof(target)
+
+    def _carrier(self, request: requests.PreparedRequest) -> str:
+        """A header of ours that ``requests`` would send to whomever it is redirected to; empty if there is none."""
+        if HEADER in request.headers:
+            return HEADER
+        proof = self._proof
+        if proof is not None and proof.place == "header" and proof.name in request.headers:
+            return proof.name
+        return "" if self._header == "Authorization" else self._header
+
+    def _sign_hop(self, response: requests.Response, target: str) -> None:
+        """Put what belongs to the URL ``target`` on the next hop, which ``requests`` makes of ``response`` and its request."""
+        if HEADER not in response.request.headers and self._proof is None:
+            return
+        hop = response.request.copy()
+        hop.url = target
+        requests.Session().rebuild_method(hop, response)
+        self.apply(hop)
+        response.request.headers.update(hop.headers)
+        response.headers["Location"] = hop.url or target
 
 
 def origin_text(url: str) -> str:

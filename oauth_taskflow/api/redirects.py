@@ -6,7 +6,7 @@ from urllib.parse import urldefrag, urljoin
 
 import requests
 
-from oauth_taskflow.api.auth import Credentials, rewind
+from oauth_taskflow.api.auth import Credentials, OAuth2Auth, rewind
 from oauth_taskflow.api.failures import ApiCallFailed, also
 from oauth_taskflow.api.origins import AllowedOrigins, is_unambiguous
 from oauth_taskflow.api.secrecy import remembered, shown_url
@@ -50,7 +50,7 @@ class Redirects:
             raise endless(first)
         target = _absolute(response.url, self._session.get_redirect_target(response) or "")
         if self._leaves(target, response.request.method):
-            return _bare_request(response.request.method, target)
+            return _bare_request(response.request.method, for_strangers(self._credentials, target))
         request = response.request.copy()
         request.url = self._origins.accept(target, secrets=remembered(response.request))
         self._session.rebuild_method(request, response)
@@ -77,6 +77,11 @@ class Redirects:
         for header in ("Content-Length", "Content-Type", "Transfer-Encoding"):
             request.headers.pop(header, None)
         request.body = None
+
+
+def for_strangers(credentials: Credentials, url: str) -> str:
+    """``url`` without what ``credentials`` had put into the query, should the API have copied it into a redirect."""
+    return credentials.without_proof(url) if isinstance(credentials, OAuth2Auth) else url
 
 
 def endless(first: requests.PreparedRequest) -> ApiRequestFailed:

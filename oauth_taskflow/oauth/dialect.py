@@ -151,7 +151,7 @@ class RevocationForm(_Form, frozen=True, kw_only=True):
         dict[str, str],
         _doc(
             "Parameters, beside those of the client. {token} is the token, {kind} access_token or refresh_token, "
-            "{client_secret} the client's secret; so in headers.",
+            "{client_secret} the client's secret, {proof} the token's request_proof; so in headers.",
             {"access_token": "{token}"},
         ),
     ] = field(default_factory=lambda: {"token": "{token}", "token_type_hint": "{kind}"})

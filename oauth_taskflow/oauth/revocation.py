@@ -30,19 +30,23 @@ def revoke(
     options: GrantOptions,
     *,
     form: RevocationForm = STANDARD,
+    proof: str = "",
 ) -> None:
     """End ``token`` at the revocation endpoint ``url``; a token that is unknown or dead there counts as ended (§2.2).
+
+    ``proof`` is that of ``token``, where the provider wants one.
 
     Raises:
         TokenRequestRejected: the server refused; ``error`` may be ``unsupported_token_type``.
         TokenEndpointUnavailable: it cannot do so now; ``retry_after`` may say when.
     """
-    known = {"token": token, "kind": kind, "client_secret": endpoint.client.client_secret}
+    secret = endpoint.client.client_secret
+    known = {"token": token, "kind": kind, "client_secret": secret, "proof": proof}
     headers = {**options.headers, **_filled(form.headers, known)}
     request = DirectRequest(
         tuple(_filled(form.params, known).items()),
         replace(options, body=form.body, headers=headers),
-        hidden=(token,),
+        hidden=(token, proof),
         dialect=_dialect(endpoint.dialect, form),
     )
     if form.client_auth is not None:
@@ -62,7 +66,8 @@ def _dialect(tokens: Dialect, form: RevocationForm) -> Dialect:
 
 
 def _filled(texts: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
-    return {
+    filled = {
         name: _PLACE.sub(lambda place: known.get(place[1], place[0]), text)
         for name, text in texts.items()
     }
+    return {name: text for name, text in filled.items() if text}

@@ -23,7 +23,8 @@ class Token(KeptInProcess):
 
     ``expires_at`` and ``obtained_at`` are seconds since the epoch (UTC); ``expires_at`` None means that the server
     named no lifetime and the token is used until a 401. ``extras`` keeps unknown response fields (``instance_url``).
-    ``dpop_key`` is the private key that the token is bound to (RFC 9449); empty for a bearer token.
+    ``dpop_key`` is the private key that the token is bound to (RFC 9449); empty for a bearer token. ``proof`` goes along
+    with it where an API wants one (``request_proof``).
     """
 
     access_token: str = field(repr=False)
@@ -33,6 +34,7 @@ class Token(KeptInProcess):
     scope: str | None = None
     extras: dict[str, Any] = field(default_factory=dict, repr=False)
     dpop_key: str = field(default="", repr=False)
+    proof: str = field(default="", repr=False)
 
     def stale_at(self, leeway: float) -> float | None:
         """When the token counts as stale: ``leeway`` seconds, at most 10 % of its lifetime, before expiry."""

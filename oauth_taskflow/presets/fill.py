@@ -27,7 +27,7 @@ _FILLED = (
 )
 _PLACE = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 # Of a revocation (RevocationForm), and known with its request only.
-_LATER = frozenset({"token", "kind", "client_secret"})
+_LATER = frozenset({"token", "kind", "client_secret", "proof"})
 
 
 class BadVariable(Exception):

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from oauth_taskflow.api.options import Options, Path, ResponseRule, Seconds, Text, doc
 from oauth_taskflow.oauth.dialect import Dialect, RequestForm, ResponseForm, RevocationForm
+from oauth_taskflow.oauth.request_proof import RequestProof
 
 HOST_LABEL = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 
@@ -262,6 +263,13 @@ class Preset(Options, frozen=True, kw_only=True):
     ] = False
     token_header: Annotated[
         TokenHeader | None, doc("API header of the token.", "X-Shopify-Access-Token: {token}")
+    ] = None
+    request_proof: Annotated[
+        RequestProof | None,
+        doc(
+            "What goes along with the token on API requests, to prove that the client's secret is known.",
+            {"name": "appsecret_proof"},
+        ),
     ] = None
     api_headers: Annotated[
         dict[str, str],

@@ -29,6 +29,7 @@ def facts(preset: Preset) -> dict[str, str]:
         "Scopes": _scopes(preset),
         **_parameters(preset),
         "Token on API calls": preset.token_header or "",
+        "Proof on API calls": _proof(preset),
         "API headers": _pairs(preset.api_headers),
         "Access tokens live": preset.access_token_lifetime or "",
         "Refresh": _refresh(preset),
@@ -102,6 +103,15 @@ def _parameters(preset: Preset) -> dict[str, str]:
         "Token parameters": _pairs(preset.params.token),
         "Refresh parameters": _pairs(preset.params.refresh),
     }
+
+
+def _proof(preset: Preset) -> str:
+    proof = preset.request_proof
+    if proof is None:
+        return ""
+    place = "parameter" if proof.place == "query" else "header"
+    algorithm = proof.algorithm.replace("_", " ").upper()
+    return f"{place} {proof.name}: {algorithm} of the token with the client's secret"
 
 
 def _refresh(preset: Preset) -> str:

@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+import msgspec
+
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.encoding import JsonText
+from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.presets.model import STANDARD, Preset
 from oauth_taskflow.redaction import KeptInProcess
 from oauth_taskflow.taskflow.base_url import is_safe_endpoint, split_url
@@ -217,6 +220,7 @@ def _bearer(fields: Fields) -> BearerSettings | BrokeredSettings:
         return BearerSettings(token, header)
     obtained_at = float(fields.values["obtained_at"])
     answered_at = float(fields.values.get("answered_at", obtained_at))
+    proof, where = _request_proof(fields)
     return BrokeredSettings(
         token,
         obtained_at,
@@ -224,7 +228,22 @@ def _bearer(fields: Fields) -> BearerSettings | BrokeredSettings:
         fields.values.get("expires_at"),
         header,
         fields.values.get("leeway", 60.0),
+        proof,
+        where,
     )
+
+
+def _request_proof(fields: Fields) -> tuple[str, RequestProof | None]:
+    """What the broker wrote: the token's proof, and where it goes."""
+    told = dict(fields.values.get("request_proof", {}))
+    try:
+        return told.pop("proof", ""), msgspec.convert(told, RequestProof) if told else None
+    except msgspec.ValidationError:
+        raise fields.error(
+            "This is not what the broker writes",
+            "request_proof",
+            "Remove it; only the broker writes it.",
+        ) from None
 
 
 def _api_key(fields: Fields) -> ApiKeySettings:

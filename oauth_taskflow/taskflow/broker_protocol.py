@@ -79,6 +79,7 @@ def token_answer(settings: ConnectionSettings, token: Token, now: float) -> dict
         "cert": settings.cert,
         "proxies": dict(settings.proxies),
         "leeway": getattr(settings.auth, "leeway", None),
+        "request_proof": _proof(settings, token),
         **_rate_limit(settings),
         "api_responses": msgspec.to_builtins(settings.api_responses),
         **settings.http_options,
@@ -86,6 +87,14 @@ def token_answer(settings: ConnectionSettings, token: Token, now: float) -> dict
     kept = {name: value for name, value in extra.items() if value not in (None, [], {}, ())}
     host = located_by(settings, token).base_url
     return {"host": host, "password": token.access_token, "extra": json.dumps(kept)}
+
+
+def _proof(settings: ConnectionSettings, token: Token) -> dict[str, str]:
+    """The token's proof and where it goes: computed here, because the client's secret stays, and good for this token only."""
+    where = getattr(settings.auth, "request_proof", None)
+    if where is None or not token.proof:
+        return {}
+    return {**msgspec.to_builtins(where), "proof": token.proof}
 
 
 def _rate_limit(settings: ConnectionSettings) -> dict[str, str]:

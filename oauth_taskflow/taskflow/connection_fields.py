@@ -240,6 +240,14 @@ FIELDS: tuple[ConnectionField, ...] = (
         in_form=False,
     ),
     ConnectionField(
+        "request_proof",
+        "mapping",
+        "Request proof",
+        "Written by the broker: what goes along with this token on API requests, and where.",
+        _BEARER,
+        in_form=False,
+    ),
+    ConnectionField(
         "api_responses",
         "rules",
         "API responses",

@@ -131,7 +131,7 @@ def known_secrets() -> dict[str, tuple[str, ...]]:
 
 def token_secrets(token: Token) -> tuple[str, ...]:
     """What of ``token`` must never be shown."""
-    return (token.access_token, token.dpop_key)
+    return (token.access_token, token.dpop_key, token.proof)
 
 
 class MaskedTokens(TokenSource):
@@ -153,7 +153,7 @@ class MaskedTokens(TokenSource):
         # Called for every request: a token that was seen last time costs one comparison.
         if token is not self._last:
             ends = math.inf if token.expires_at is None else token.expires_at + _LEAST
-            mask([token.access_token], until=ends)
+            mask([token.access_token, token.proof], until=ends)
             mask([token.dpop_key])
             self._last = token
         return token

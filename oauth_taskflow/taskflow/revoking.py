@@ -58,8 +58,10 @@ def _wanted(grant: ManagedGrant, record: GrantRecord) -> list[tuple[TokenKind, s
 
 
 def _revoke_one(grant: ManagedGrant, url: str, kind: TokenKind, token: str, *, first: bool) -> None:
+    wanted, form = grant.auth.request_proof, grant.revocation
+    proof = wanted.of(token, grant.auth.client_secret) if wanted else ""
     try:
-        revoke(grant.endpoint, url, token, kind, grant.options, form=grant.revocation)
+        revoke(grant.endpoint, url, token, kind, grant.options, form=form, proof=proof)
     except TokenRequestRejected as refusal:
         # RFC 7009 §2.2.1: many servers revoke refresh tokens only; the access token then ends by itself.
         if first or refusal.error != "unsupported_token_type":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from requests.auth import AuthBase
 
@@ -14,6 +14,7 @@ from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.oauth.request_proof import ProvedTokens
 from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.taskflow.broker_client import ask_broker
 from oauth_taskflow.taskflow.brokered_tokens import BrokeredTokens
@@ -120,8 +121,8 @@ def token_source(settings: ConnectionSettings, *, brokered: bool = False) -> Tok
     auth = settings.auth
     if isinstance(auth, OAuth2Settings):
         if brokered:  # it reads the connection anew for every question
-            return MaskedTokens(oauth2_source(settings, auth, brokered=True))
-        open_source = partial(oauth2_source, open_session=open_session)
+            return MaskedTokens(_proved_source(settings, auth, brokered=True))
+        open_source = partial(_proved_source, open_session=open_session)
         return MaskedTokens(RereadConnection(settings, auth, open_source))
     if isinstance(auth, BrokeredSettings):
         return MaskedTokens(_brokered_source(settings.conn_id, auth))
@@ -138,7 +139,13 @@ def credentials_for(settings: ConnectionSettings) -> AuthBase:
         assert source is not None
         header = auth.token_header
         origins = (settings.base_url, *settings.allowed_origins)
-        return OAuth2Auth(source, header=header.name, scheme=header.scheme, origins=origins)
+        return OAuth2Auth(
+            source,
+            header=header.name,
+            scheme=header.scheme,
+            origins=origins,
+            proof=getattr(auth, "request_proof", None),
+        )
     if isinstance(auth, BearerSettings):
         return _static(auth.token, auth.token_header)
     if isinstance(auth, ApiKeySettings):
@@ -146,6 +153,14 @@ def credentials_for(settings: ConnectionSettings) -> AuthBase:
     if isinstance(auth, BasicSettings):
         return BasicAuth(auth.login, auth.password)
     return NoAuth()
+
+
+def _proved_source(
+    settings: ConnectionSettings, auth: OAuth2Settings, **options: Any
+) -> TokenSource:
+    """``oauth2_source``, whose tokens have the proof that this provider's API wants beside them."""
+    source, proof = oauth2_source(settings, auth, **options), auth.request_proof
+    return source if proof is None else ProvedTokens(source, proof, auth.client_secret)
 
 
 def _brokered_source(conn_id: str, auth: BrokeredSettings) -> BrokeredTokens:
@@ -162,7 +177,7 @@ def _brokered_source(conn_id: str, auth: BrokeredSettings) -> BrokeredTokens:
 
 def _token_of(auth: BrokeredSettings) -> Token:
     """The token with its instants on this machine's clock; the answer has just arrived."""
-    token = Token(auth.token, auth.obtained_at, auth.expires_at)
+    token = Token(auth.token, auth.obtained_at, auth.expires_at, proof=auth.proof)
     return moved(token, SYSTEM_CLOCK.now() - auth.answered_at)
 
 

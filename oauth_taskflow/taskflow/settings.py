@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from oauth_taskflow.api.options import ResponseRule
 from oauth_taskflow.oauth.delegated import DelegatedGrant, NamedGrant
+from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.oauth.signing import Signer
 from oauth_taskflow.oauth.text_source import TextSource
 from oauth_taskflow.presets.model import STANDARD, BaseUrl, Preset, RateLimitHeaders
@@ -57,6 +58,11 @@ class OAuth2Settings(KeptInProcess):
     consent: ConsentSettings = field(default_factory=ConsentSettings)
     introspect_url: str = ""
 
+    @property
+    def request_proof(self) -> RequestProof | None:
+        """What goes along with the token on API requests; None where the provider wants nothing, or there is no secret."""
+        return self.preset.request_proof if self.client_secret else None
+
 
 @dataclass(frozen=True, slots=True)
 class BearerSettings(KeptInProcess):
@@ -70,7 +76,8 @@ class BearerSettings(KeptInProcess):
 class BrokeredSettings(KeptInProcess):
     """A short-lived token that the broker handed out; the instants are seconds on the broker's clock.
 
-    ``leeway`` is how long before expiry (seconds) the next one is to be had.
+    ``leeway`` is how long before expiry (seconds) the next one is to be had. ``proof`` is the token's own, for
+    ``request_proof``.
     """
 
     token: str = field(repr=False)
@@ -79,6 +86,8 @@ class BrokeredSettings(KeptInProcess):
     expires_at: float | None = None
     token_header: TokenHeader = TokenHeader()
     leeway: float = 60.0
+    proof: str = field(default="", repr=False)
+    request_proof: RequestProof | None = None
 
 
 @dataclass(frozen=True, slots=True)

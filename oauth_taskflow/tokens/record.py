@@ -173,6 +173,7 @@ class GrantRecord(KeptInProcess):
 def token_fields(token: Token) -> dict[str, Any]:
     """``token`` as JSON values; without DPoP they are what version 0.1 reads too, which may run beside this one."""
     fields = asdict(token)
+    del fields["proof"]  # made anew for whoever is given the token
     if not token.dpop_key:
         del fields["dpop_key"]
     return fields

@@ -52,6 +52,10 @@ KEYS: dict[str, tuple[dict[str, Any], Any]] = {
     "write_back": ({"refresh_token": "rt"}, True),
     "leeway": ({}, 7),
     "dpop": ({}, True),
+    "request_proof": (
+        {"auth_type": "bearer", "obtained_at": 1},
+        {"name": "appsecret_proof", "proof": "abc"},
+    ),
     "token_header": ({}, "X-Token: {token}"),
     "obtained_at": ({"auth_type": "bearer"}, 5),
     "expires_at": (BROKERED, 9),

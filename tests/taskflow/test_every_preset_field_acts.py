@@ -34,7 +34,7 @@ from oauth_taskflow.taskflow.located import located_by
 from oauth_taskflow.taskflow.login_command import _place_to_revoke
 from oauth_taskflow.taskflow.login_flow import _attempt
 from oauth_taskflow.taskflow.revoking import _wanted
-from oauth_taskflow.taskflow.sessions import retry_policy, session_for
+from oauth_taskflow.taskflow.sessions import credentials_for, retry_policy, session_for
 from oauth_taskflow.taskflow.settings import ConnectionSettings, OAuth2Settings
 from oauth_taskflow.taskflow.token_sources import grant_options, oauth2_source, token_endpoint
 from oauth_taskflow.tokens.record import GrantRecord
@@ -85,6 +85,9 @@ CHANGES: dict[str, Any] = {
     "offline_scopes": ["offline_access"],
     "scope_on_refresh": True,
     "token_header": "X-Token: {token}",
+    "request_proof.name": "proof",
+    "request_proof.place": "header",
+    "request_proof.algorithm": "hmac_sha512",
     "api_headers": {"X-Version": "2"},
     "request.method": "GET",
     "request.rename": {"client_id": "app_id"},
@@ -124,6 +127,8 @@ CHANGES: dict[str, Any] = {
 }
 # Fields that only mean something beside others.
 BESIDE: dict[str, dict[str, Any]] = {
+    "request_proof.place": {"request_proof": {"name": "proof"}},
+    "request_proof.algorithm": {"request_proof": {"name": "proof"}},
     "response.success": {"response": {"error": "code"}},
     "response.error_description": {"response": {"error": "code"}},
     "response.errors": {"response": {"error": "code"}},
@@ -199,6 +204,8 @@ def effects(**extra: Any) -> Iterator[Any]:
     yield auth.grant_type, auth.token_header, auth.leeway, auth.consent, auth.delegated
     manager = oauth2_source(settings, auth)
     yield manager._setting.options
+    proof = credentials_for(replace(settings, base_url="https://api.example.com"))._proof  # type: ignore[attr-defined]
+    yield proof, proof and proof.of("at", "secret")
     endpoint = token_endpoint(settings, auth)
     yield endpoint.url, endpoint.introspect_url, endpoint.client
     for grant in (

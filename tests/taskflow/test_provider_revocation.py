@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.presets.load import load_preset, preset_names
 from oauth_taskflow.taskflow.consent_places import managed_grant
 from oauth_taskflow.taskflow.grant_commands import revoke
@@ -22,6 +23,7 @@ from tests.taskflow.login_runs import arguments
 pytestmark = pytest.mark.usefixtures("own_store")
 PLACE = "/end/it"
 BASIC = "Basic " + base64.b64encode(b"test-client:test-secret").decode()
+PROOF = RequestProof(name="p").of("access-token-1", "test-secret")
 CLIENT = {"client_id": "test-client", "client_secret": "test-secret"}
 
 
@@ -42,6 +44,12 @@ ALL = {
     "github": Wire("DELETE", json={"access_token": "@"}, authorization=BASIC),
     "google": Wire(form={"token": "@"}),
     "hubspot": Wire(form={"token": "@", "token_type_hint": "refresh_token", **CLIENT}),
+    "meta": Wire(
+        "DELETE",
+        query={"appsecret_proof": PROOF},
+        authorization="Bearer @",
+        said={"success": True},
+    ),
     "miro": Wire(query={"access_token": "@"}),
     "notion": Wire(json={"token": "@"}, authorization=BASIC),
     "quickbooks": Wire(json={"token": "@"}, authorization=BASIC),
@@ -259,7 +267,7 @@ def test_a_token_that_the_refresh_token_took_along_counts_as_ended(
     assert [one.form["token"] for one in asked(server)] == ["first-refresh-token", "access-token-1"]
 
 
-@pytest.mark.parametrize("provider", ["google", "github", "square"])
+@pytest.mark.parametrize("provider", ["google", "github", "meta", "square"])
 def test_a_login_ends_no_old_grant_where_that_would_end_the_new_one(
     server: OAuthTestServer,
     set_connection: SetConnection,

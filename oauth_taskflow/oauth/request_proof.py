@@ -1,0 +1,100 @@
+"""A proof beside the access token that its holder knows the client's secret, as Meta's ``appsecret_proof``.
+
+https://developers.facebook.com/docs/graph-api/guides/secure-requests: a stolen token alone is of no use then. The proof
+is good for its token only, so that whoever may have the token may have its proof too.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import quote, unquote_plus, urlsplit, urlunsplit
+
+from msgspec import Meta, Struct
+
+from oauth_taskflow.oauth.token import Token, TokenSource
+from oauth_taskflow.redaction import KeptInProcess
+
+if TYPE_CHECKING:
+    import requests
+
+_HASHES = {"hmac_sha256": "sha256", "hmac_sha512": "sha512"}
+
+
+class RequestProof(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """A proof beside the access token: its HMAC with the client's secret, in hexadecimal digits."""
+
+    name: Annotated[
+        str,
+        Meta(
+            description="The query parameter or header that carries it.",
+            examples=["appsecret_proof"],
+            min_length=1,
+        ),
+    ]
+    place: Annotated[
+        Literal["query", "header"], Meta(description="Where it goes.", examples=["header"])
+    ] = "query"
+    algorithm: Annotated[
+        Literal["hmac_sha256", "hmac_sha512"],
+        Meta(description="How it is computed.", examples=["hmac_sha512"]),
+    ] = "hmac_sha256"
+
+    def of(self, access_token: str, secret: str) -> str:
+        """The proof of ``access_token`` by who knows ``secret``."""
+        digest = _HASHES[self.algorithm]
+        return hmac.new(secret.encode(), access_token.encode(), digest).hexdigest()
+
+    def put_on(self, request: requests.PreparedRequest, value: str) -> None:
+        """Put ``value`` on ``request``, in the place of the proof of an earlier token."""
+        if self.place == "header":
+            request.headers[self.name] = value
+            return
+        bare = urlsplit(self.taken_off(request.url or ""))
+        pair = f"{quote(self.name, safe='')}={quote(value, safe='')}"
+        query = f"{bare.query}&{pair}" if bare.query else pair
+        request.url = urlunsplit(bare._replace(query=query))
+
+    def taken_off(self, url: str) -> str:
+        """``url`` without a proof; every other byte of it stays."""
+        if self.place != "query" or "?" not in url:
+            return url
+        parts = urlsplit(url)
+        kept = [
+            pair
+            for pair in parts.query.split("&")
+            if unquote_plus(pair.partition("=")[0]) != self.name
+        ]
+        return urlunsplit(parts._replace(query="&".join(kept)))
+
+
+class ProvedTokens(KeptInProcess, TokenSource):
+    """The tokens of ``source``, each with the proof that ``secret`` is known. Safe for threads."""
+
+    __slots__ = ("_last", "_proof", "_secret", "_source")
+
+    def __init__(self, source: TokenSource, proof: RequestProof, secret: str) -> None:
+        self._source, self._proof, self._secret = source, proof, secret
+        self._last: tuple[Token, Token] | None = None
+
+    def __repr__(self) -> str:
+        return f"ProvedTokens({self._source!r})"
+
+    def token(self) -> Token:
+        """A usable token; see ``TokenSource.token``."""
+        return self._proved(self._source.token())
+
+    def refused(self, access_token: str) -> Token:
+        """A token other than the refused one; see ``TokenSource.refused``."""
+        return self._proved(self._source.refused(access_token))
+
+    def _proved(self, token: Token) -> Token:
+        # Called for every request, mostly with the token of last time.
+        last = self._last
+        if last is None or last[0] is not token:
+            proof = self._proof.of(token.access_token, self._secret)
+            self._last = last = token, replace(token, proof=proof)
+        return last[1]
