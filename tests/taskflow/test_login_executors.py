@@ -23,6 +23,9 @@ def test_a_file_that_other_machines_do_not_see_is_refused(
     assert browser == []
 
 
+@pytest.mark.usefixtures(
+    "airflow_home"
+)  # an Airflow that is imported under this setting keeps the broker for good
 def test_beside_the_broker_a_file_is_enough(
     connect: Connect,
     browser: list[str],
