@@ -31,8 +31,17 @@ _BODY_SHOWN = 300
 _READ_AS_TEXT = re.compile(r"^(application/([\w.-]+\+)?(json|xml)|text/(?!html))")
 # Parameters of a challenge that are parameters of an authorization request too (RFC 9470 §3, OIDC Core §5.5).
 _DEMANDS = ("claims", "acr_values", "max_age")
+_TOKEN_REFUSED = (
+    "The API refuses the token. Check that the connection's scope and audience fit this API."
+)
+# By the scheme of what was sent with a request that is answered by 401.
+_REFUSED = {
+    "basic": "The API refuses user name and password. Check login and password of the connection.",
+    "bearer": _TOKEN_REFUSED,
+    "dpop": _TOKEN_REFUSED,
+}
 _HINTS = {
-    401: "The API refuses the token. Check that the connection's scope and audience fit this API.",
+    401: "The API refuses the credentials. Check auth_type of the connection, and what it sends.",
     403: "The token is valid but lacks a permission or scope for this call.",
     404: "Check the path against the connection's base URL.",
     429: "The rate limit is used up; the task is retried when the API allows it.",
@@ -207,6 +216,12 @@ def _excerpt(response: requests.Response) -> str:
     return f": {text[:_BODY_SHOWN]}{'…' if len(text) > _BODY_SHOWN else ''}" if text else ""
 
 
+def _hint(status: int, request: requests.PreparedRequest) -> str:
+    scheme = str(request.headers.get("Authorization", "")).partition(" ")[0].lower()
+    refused = _REFUSED.get(scheme) if status == 401 else None
+    return refused or _HINTS.get(status, "")
+
+
 def status_error(
     response: requests.Response,
     *,
@@ -233,7 +248,7 @@ def status_error(
             what,
             where=where,
             status=status,
-            hint=hint or _HINTS.get(status, ""),
+            hint=hint or _hint(status, response.request),
             retryable=retryable,
             retry_after=verdict.wait if named is None else named,
         )

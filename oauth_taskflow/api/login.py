@@ -54,11 +54,13 @@ class Login(KeptInProcess):
     verify: bool | str = True
     cert: str | tuple[str, str] | None = None
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    conn_id: str = ""
 
     @property
     def where(self) -> str:
-        """For error messages: the redacted URL."""
-        return f"at {redact_url(self.url)}"
+        """For error messages: the connection if it has a name, and the redacted URL."""
+        named = f"for connection {self.conn_id!r} " if self.conn_id else ""
+        return f"{named}at {redact_url(self.url)}"
 
 
 class LoginSource:

@@ -20,6 +20,8 @@ _TRANSIENT = (
     requests.Timeout,
     requests.exceptions.ChunkedEncodingError,
 )
+# What OpenSSL says when the other side answers in clear.
+_CLEAR_TEXT = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"})
 
 
 def is_transient(error: requests.RequestException) -> bool:
@@ -46,10 +48,19 @@ def _named(error: requests.RequestException) -> tuple[type[ApiRequestFailed], st
         return ApiTimeout, "The API did not answer in time", ""
     if isinstance(error, requests.exceptions.SSLError):
         what = f"The API's TLS certificate or handshake was refused: {_root(error)}"
-        return ApiUnreachable, what, "Set the connection's verify to the CA bundle that signed it."
+        return ApiUnreachable, what, _about_tls(_innermost(error))
     if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
-        return ApiUnreachable, f"The API could not be reached or broke off: {_root(error)}", ""
+        hint = (
+            "Check host of the connection, DNS, proxy and firewall." if nothing_sent(error) else ""
+        )
+        return ApiUnreachable, f"The API could not be reached or broke off: {_root(error)}", hint
     return ApiCallFailed, f"The request failed: {_root(error)}", ""
+
+
+def _about_tls(cause: BaseException) -> str:
+    if getattr(cause, "reason", "") in _CLEAR_TEXT:
+        return "Nothing speaks TLS there: check scheme and port in host of the connection."
+    return "Set the connection's verify to the CA bundle that signed it."
 
 
 def _stalled(error: requests.RequestException) -> bool:

@@ -84,7 +84,9 @@ def parse_connection(connection: AirflowConnection) -> ConnectionSettings:
     conn_type = (connection.conn_type or "").lower()
     if conn_type not in {"oauth2", *_HTTP_TYPES}:
         raise ConnectionConfigError(
-            f"Connection type {conn_type!r} cannot be used here",
+            f"Connection type {conn_type!r} cannot be used here"
+            if conn_type
+            else "The connection has no type",
             conn_id=conn_id,
             field="conn_type",
             hint="Use type oauth2, or http with auth_type in its extra.",

@@ -194,7 +194,8 @@ def convert(field: ConnectionField, value: Value) -> Value:
         return converted
     if field.kind == "grant" and _is_vendors(converted, field.choices):
         return converted
-    raise BadValue(f"must be one of {', '.join(field.choices)}")
+    short = {registered: name for name, registered in GRANT_NAMES.items()}
+    raise BadValue(f"must be one of {', '.join(short.get(name, name) for name in field.choices)}")
 
 
 def _is_vendors(name: str, known: Iterable[str]) -> bool:

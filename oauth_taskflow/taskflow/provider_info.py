@@ -81,7 +81,7 @@ def _config() -> dict[str, Any]:
                     "Connection to Airflow's own REST API (auth_type session), through which a task writes rotated refresh "
                     "tokens back to connections with write_back. Not needed in broker mode."
                 ),
-                "version_added": "0.2.0",
+                "version_added": "0.1.0",
                 "type": "string",
                 "example": "airflow_api",
                 "default": "",

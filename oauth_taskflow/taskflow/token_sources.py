@@ -184,6 +184,7 @@ def login_source(settings: ConnectionSettings, auth: LoginSettings) -> LoginSour
         verify=settings.verify,
         cert=settings.cert,
         proxies=settings.proxies,
+        conn_id=settings.conn_id,
     )
     source = LoginSource(login)
     _logins[settings.conn_id] = settings, source

@@ -40,6 +40,12 @@ def parse_store_url(text: str) -> URL:
         raise TokenStoreError(f"The token store cannot use {backend!r} databases", hint=_HINT)
     if backend == "sqlite" and url.database in {None, "", ":memory:"}:
         raise TokenStoreError("The SQLite token store needs a file", hint=_HINT)
+    # Read from each process's own folder, it would be many stores: they would spend each other's refresh tokens.
+    if backend == "sqlite" and not Path(str(url.database)).is_absolute():
+        raise TokenStoreError(
+            f"The path of the SQLite token store is relative ({url.database})",
+            hint="An absolute one has four slashes: sqlite:////var/lib/airflow/tokens.db.",
+        )
     return url
 
 

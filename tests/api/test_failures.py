@@ -19,6 +19,8 @@ from oauth_taskflow.api.failures import (
 )
 from oauth_taskflow.api.network_errors import network_error, nothing_sent
 from oauth_taskflow.errors import ApiRequestFailed, OAuthTaskflowError
+from oauth_taskflow.testing import OAuthTestServer
+from oauth_taskflow.testing.deployment import free_port
 from tests.api.offline import BASE, answer
 
 REQUEST = requests.Request("POST", f"{BASE}x?token=hush").prepare()
@@ -143,3 +145,38 @@ def test_json_is_read_as_with_requests() -> None:
     page = answer(b'{"a": 1.5}')
     page.__class__ = ApiResponse
     assert page.json(parse_float=str) == {"a": "1.5"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "hint"),
+    [
+        ("Bearer abcdef-token", "scope and audience fit this API"),
+        ("DPoP abcdef-token", "scope and audience fit this API"),
+        ("Basic YWJjZGVm", "Check login and password of the connection."),
+        ("", "Check auth_type of the connection, and what it sends."),
+    ],
+)
+def test_what_to_do_about_a_401_depends_on_what_was_sent(sent: str, hint: str) -> None:
+    response = answer(b"", status=401)
+    response.request.headers["Authorization"] = sent
+    assert str(status_error(response)).endswith(hint if hint.endswith(".") else f"{hint}.")
+
+
+def test_a_host_that_speaks_no_tls_is_not_taken_for_a_bad_certificate(
+    oauth_server: OAuthTestServer,
+) -> None:
+    url = oauth_server.base_url.replace("http:", "https:")
+    with pytest.raises(requests.exceptions.SSLError) as caught:
+        requests.get(url, timeout=10)
+    error = network_error(caught.value, REQUEST, retryable=True)
+    assert str(error).endswith(
+        "Nothing speaks TLS there: check scheme and port in host of the connection."
+    )
+
+
+def test_a_host_that_does_not_listen_is_said_with_what_to_check() -> None:
+    with pytest.raises(requests.ConnectionError) as caught:
+        requests.get(f"http://127.0.0.1:{free_port()}", timeout=10)
+    error = network_error(caught.value, REQUEST, retryable=True)
+    assert "Connection refused at" in str(error)
+    assert str(error).endswith("Check host of the connection, DNS, proxy and firewall.")

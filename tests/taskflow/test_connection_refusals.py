@@ -48,6 +48,11 @@ REFUSALS: dict[str, tuple[Connection, str]] = {
         "Connection type 'postgres' cannot be used here in connection 'crm', field 'conn_type'. Use type oauth2, or "
         "http with auth_type in its extra.",
     ),
+    "no connection type": (
+        connection(conn_type=""),
+        "The connection has no type in connection 'crm', field 'conn_type'. Use type oauth2, or http with auth_type in "
+        "its extra.",
+    ),
     "extra is no JSON": (
         connection("{'token_url': 'https://secret@x'}"),
         "The extra field is not a JSON mapping in connection 'crm', field 'extra'. Write it as {\"token_url\": "

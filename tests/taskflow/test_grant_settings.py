@@ -46,7 +46,12 @@ PUBLIC: dict[str, Any] = {"password": None}
 REFUSALS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     ({"grant_type": "client_credential"}, {}, "grant_type", "Did you mean 'client_credentials'?"),
     ({"grant_type": "passwordd"}, {}, "grant_type", "Did you mean 'password'?"),
-    ({"grant_type": "a b"}, {}, "grant_type", "The value must be one of client_credentials"),
+    (
+        {"grant_type": "a b"},
+        {},
+        "grant_type",
+        "one of client_credentials, refresh_token, jwt_bearer, saml2_bearer, ",
+    ),
     (KEYED, {}, "client_auth", "A private key is given, and client_auth client_secret_basic would"),
     (
         {**KEYED, "client_auth": "client_secret_jwt"},

@@ -243,6 +243,15 @@ def test_an_unusable_url_is_refused_at_once(url: str, message: str) -> None:
     )
 
 
+def test_a_relative_path_would_be_one_store_per_folder() -> None:
+    with pytest.raises(TokenStoreError) as raised:
+        SqlTokenStore("sqlite:///tokens.db", [KEY])
+    assert str(raised.value) == (
+        "The path of the SQLite token store is relative (tokens.db). An absolute one has four slashes: "
+        "sqlite:////var/lib/airflow/tokens.db."
+    )
+
+
 def test_a_missing_driver_is_named(grant_key: str) -> None:
     store = SqlTokenStore("mysql+mysqlconnector://me@127.0.0.1/db", [KEY])
     with pytest.raises(TokenStoreError, match="No driver for the token store"):
