@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _PARAMETER = re.compile(rf'({_TOKEN})[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|({_TOKEN}))')
@@ -15,8 +16,7 @@ _SEPARATORS = re.compile(r"[\s,]+")
 _ESCAPED = re.compile(r"\\(.)")
 
 
-@dataclass(frozen=True)
-class Challenge:
+class Challenge(Struct, frozen=True):
     """One way in that a server offers: scheme and parameter names in lower case.
 
     The scheme is empty where a server sends parameters without one.

@@ -5,10 +5,16 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn
+from typing import Annotated, Any, ClassVar, NoReturn, TypeAlias, TypeVar
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit, urlunsplit
 
+from msgspec import Struct
+
 from oauth_taskflow.errors import ResultRefused
+
+T = TypeVar("T")
+# The type of a field of a SecretValue that its repr leaves out.
+Hidden: TypeAlias = Annotated[T, "not shown"]
 
 REDACTED = "***"
 
@@ -85,11 +91,7 @@ def redact_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 class KeptInProcess:
-    """What holds a secret: it is neither pickled nor copied, so that it reaches no XCom, queue, cache or child process.
-
-    Dataclasses of this kind have slots and leave secrets out of their ``repr``: ``vars``, debuggers and pretty printers
-    have nothing else to show.
-    """
+    """What holds a secret: it is neither pickled nor copied, so that it reaches no XCom, queue, cache or child process."""
 
     __slots__ = ()
 
@@ -103,3 +105,29 @@ class KeptInProcess:
             f"A {type(self).__name__} holds a secret and is not pickled",
             hint="Pass the connection's id, and build it where it is used.",
         )
+
+
+class SecretValue(KeptInProcess, Struct, frozen=True):
+    """A value with a secret in it. ``Hidden[…]`` as the type of a field keeps it out of every ``repr``.
+
+    It has slots: ``vars``, debuggers and pretty printers have nothing else to show.
+    """
+
+    _hidden: ClassVar[frozenset[str]] = frozenset()
+
+    def __init_subclass__(cls) -> None:
+        own = {name for name, kind in cls.__annotations__.items() if kind.startswith("Hidden[")}
+        cls._hidden = cls._hidden | own
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Name and value of the fields that may be shown; ``rich`` asks for it, and ``__repr__``."""
+        shown = (name for name in self.__struct_fields__ if name not in self._hidden)
+        return [(name, getattr(self, name)) for name in shown]
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"{type(self).__name__}({fields})"
+
+    def __copy__(self) -> NoReturn:
+        """Refuse as pickling does; raises as ``__reduce_ex__`` does."""
+        self.__reduce_ex__(2)

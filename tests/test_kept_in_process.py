@@ -6,12 +6,14 @@ import copy
 import importlib
 import pickle
 import pkgutil
-from collections.abc import Callable, Iterator
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import is_dataclass
 from pprint import pformat
 from typing import Any
 
 import pytest
+from msgspec import Struct
+from rich.pretty import pretty_repr
 
 import oauth_taskflow
 from oauth_taskflow.api.auth import ApiKeyAuth, BasicAuth, BearerAuth, OAuth2Auth
@@ -30,7 +32,7 @@ from oauth_taskflow.oauth.signing import Signer, shared_key
 from oauth_taskflow.oauth.text_source import GivenText
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
-from oauth_taskflow.redaction import KeptInProcess, is_sensitive_name
+from oauth_taskflow.redaction import KeptInProcess, SecretValue, is_sensitive_name
 from oauth_taskflow.tokens.cipher import TokenCipher
 from oauth_taskflow.tokens.record import GrantRecord
 from tests.api.scripted import Sources
@@ -74,7 +76,10 @@ def test_a_holder_of_a_secret_shows_nothing_and_cannot_be_taken_away(
     holder: object, take_away: Callable[[object], object]
 ) -> None:
     inside = getattr(holder, "__dict__", {})
-    assert SECRET not in f"{holder!r} {holder!s} {inside!r} {pformat(holder)} {pformat(inside)}"
+    assert (
+        SECRET
+        not in f"{holder!r} {holder!s} {inside!r} {pformat(holder)} {pformat(inside)} {pretty_repr(holder)}"
+    )
     with pytest.raises(ResultRefused) as caught:
         take_away(holder)
     assert "holds a secret and is not pickled" in str(caught.value)
@@ -94,13 +99,19 @@ HARMLESS = ("type", "_url", "_path", "_header", "_body", "key_id", "_name")
 HARMLESS_NAMES = frozenset({"grant_key", "code", "dpop", "dpop_jkt"})
 
 
-def dataclasses_of_the_package() -> Iterator[type[Any]]:
+def values_of_the_package() -> Iterator[type[Any]]:
+    """The classes of values, of both kinds."""
     for found in pkgutil.walk_packages(oauth_taskflow.__path__, "oauth_taskflow."):
         if found.name.startswith(("oauth_taskflow.testing", "oauth_taskflow.specs")):
             continue
         for value in vars(importlib.import_module(found.name)).values():
-            if isinstance(value, type) and is_dataclass(value) and value.__module__ == found.name:
-                yield value
+            if isinstance(value, type) and value.__module__ == found.name:
+                yield from (value,) if is_dataclass(value) or issubclass(value, Struct) else ()
+
+
+def fields_of(cls: type[Any]) -> Mapping[str, str]:
+    """Name and type, as written, of the fields that the class itself has."""
+    return {name: str(kind) for name, kind in vars(cls).get("__annotations__", {}).items()}
 
 
 def holds_a_secret(name: str, kind: str) -> bool:
@@ -112,17 +123,24 @@ def holds_a_secret(name: str, kind: str) -> bool:
 
 def test_every_class_with_a_secret_in_a_field_is_kept_in_its_process_and_hides_it() -> None:
     holders = {
-        (cls, field.name, field.repr)
-        for cls in dataclasses_of_the_package()
-        for field in fields(cls)
-        if holds_a_secret(field.name, str(field.type))
+        (cls, name, kind.startswith("Hidden["))
+        for cls in values_of_the_package()
+        for name, kind in fields_of(cls).items()
+        if holds_a_secret(name, kind.removeprefix("Hidden["))
     }
     assert len(holders) > 20
-    assert [(cls, name) for cls, name, shown in holders if shown] == []
-    assert [cls for cls, _, _ in holders if not issubclass(cls, KeptInProcess)] == []
+    assert [(cls, name) for cls, name, hidden in holders if not hidden] == []
+    assert [cls for cls, _, _ in holders if not issubclass(cls, SecretValue)] == []
+
+
+def test_fields_are_hidden_only_in_classes_whose_repr_heeds_it() -> None:
+    kinds = [(cls, kind) for cls in values_of_the_package() for kind in fields_of(cls).values()]
+    hiding = {cls for cls, kind in kinds if "Hidden" in kind}
+    assert len(hiding) > 20
+    assert [cls for cls in hiding if not issubclass(cls, SecretValue)] == []
 
 
 def test_nothing_that_is_kept_in_its_process_has_fields_that_vars_would_show() -> None:
-    kept = [cls for cls in dataclasses_of_the_package() if issubclass(cls, KeptInProcess)]
+    kept = [cls for cls in values_of_the_package() if issubclass(cls, KeptInProcess)]
     assert len(kept) > 20
     assert [cls for cls in kept if "__dict__" in dir(cls)] == []

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal, NoReturn, TypeVar, cast
 
 import httpx
 import requests
+from msgspec.structs import replace
 
 from oauth_taskflow.api.async_failures import AsyncApiResponse, twin
 from oauth_taskflow.api.async_pull import pull_records_async

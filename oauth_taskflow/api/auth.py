@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 from urllib.parse import parse_qsl, quote, urljoin, urlsplit, urlunsplit
@@ -27,7 +26,7 @@ from oauth_taskflow.oauth.dpop import (
 )
 from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.oauth.token import Token, TokenSource
-from oauth_taskflow.redaction import KeptInProcess, redact_url
+from oauth_taskflow.redaction import Hidden, KeptInProcess, SecretValue, redact_url
 
 if TYPE_CHECKING:
     import httpx
@@ -85,11 +84,10 @@ def rewind(request: requests.PreparedRequest) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class _Value(KeptInProcess):
+class _Value(SecretValue, frozen=True):
     """What is sent, out of the sight of who looks into an auth object."""
 
-    text: str = field(repr=False)
+    text: Hidden[str]
 
 
 class _StaticAuth(AuthBase, KeptInProcess):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import requests
+from msgspec import Struct
 
 from oauth_taskflow.api.auth import (
     Credentials,
@@ -39,8 +39,7 @@ _IDEMPOTENCY_KEY = "Idempotency-Key"
 Decide = Callable[[requests.Response], Decision | None]
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """The final response and, when a rule matched it, what the rule says."""
 
     response: requests.Response
@@ -55,8 +54,7 @@ def decided(response: requests.Response, *by: Decide | None) -> Decision | None:
     return None
 
 
-@dataclass(frozen=True)
-class Exchange:
+class Exchange(Struct, frozen=True):
     """How one request is carried out.
 
     ``options`` are those of ``requests.Session.send``. ``decide`` sees every answer before the policy does, ``gate``
@@ -137,8 +135,7 @@ class Exchange:
         return error
 
 
-@dataclass
-class Tries:
+class Tries(Struct):
     """How far one exchange has come: tries so far, whether its token was renewed, and its proof given a nonce and a clock.
 
     Each of the three happens once.

@@ -11,10 +11,10 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import requests
+from msgspec import Struct, field
 
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.secrecy import shown_text, shown_url
@@ -135,8 +135,7 @@ class NothingSent(requests.ConnectionError):
     """No connection came about, so that nothing of the request left; what an ``httpx.ConnectError`` means."""
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What a session made of an answer: how it dates waits, and whether a rule says that another try may help."""
 
     policy: RetryPolicy = field(default_factory=RetryPolicy)

@@ -7,11 +7,11 @@ import binascii
 import copy
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
 import requests
+from msgspec import field
 
 from oauth_taskflow.api.auth import NoAuth
 from oauth_taskflow.api.body import Body
@@ -26,7 +26,7 @@ from oauth_taskflow.errors import (
     TokenRequestRejected,
 )
 from oauth_taskflow.oauth.token import Token, TokenState
-from oauth_taskflow.redaction import KeptInProcess, redact_text, redact_url
+from oauth_taskflow.redaction import Hidden, SecretValue, redact_text, redact_url
 
 _RETRY = RetryPolicy(attempts=3, longest_wait=30.0)
 # Wrong credentials asked again by every thread and retry would lock the account.
@@ -34,8 +34,7 @@ _REFUSAL_HOLDS = 60.0
 _SHOWN = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Login(KeptInProcess):
+class Login(SecretValue, frozen=True):
     """The login request. ``fields`` are its body; paths are JMESPaths into the answer; times are seconds.
 
     The token lives for ``lifetime`` when that is set, else as ``expires_path`` says, else until its ``exp`` when it
@@ -43,9 +42,9 @@ class Login(KeptInProcess):
     """
 
     url: str
-    fields: Mapping[str, str] = field(repr=False)
+    fields: Hidden[Mapping[str, str]]
     body: Literal["json", "form"] = "json"
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Hidden[Mapping[str, str]] = field(default_factory=dict)
     token_path: str = "access_token"
     expires_path: str = "expires_in"
     lifetime: float | None = None
@@ -53,7 +52,7 @@ class Login(KeptInProcess):
     timeout: float | tuple[float, float] = (10.0, 30.0)
     verify: bool | str = True
     cert: str | tuple[str, str] | None = None
-    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    proxies: Hidden[Mapping[str, str]] = field(default_factory=dict)
     conn_id: str = ""
 
     @property

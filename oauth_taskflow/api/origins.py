@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+from msgspec import Struct
 
 from oauth_taskflow.errors import ConnectionConfigError, ForeignOriginRefused
 from oauth_taskflow.redaction import redact_url
@@ -38,8 +39,7 @@ def _host_name(host: str) -> str:
         raise ValueError(msg) from error
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Scheme, host and port of a URL (RFC 6454 §4); equal origins may share credentials."""
 
     scheme: str

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import requests
+from msgspec import Struct
 
 from oauth_taskflow.api.body import Body
 from oauth_taskflow.api.options import Action, ResponseRule
@@ -14,8 +14,7 @@ from oauth_taskflow.errors import ApiError
 from oauth_taskflow.iso8601 import duration_seconds
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """What a matching rule says about an answer. ``wait`` in seconds, None for back-off."""
 
     action: Action

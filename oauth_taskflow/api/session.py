@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
-from dataclasses import replace
 from typing import Any, Literal, NoReturn
 
 import requests
+from msgspec.structs import replace
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.errors import AuthorizationFailed
@@ -19,18 +21,17 @@ from oauth_taskflow.oauth.client_auth import Params, TokenForm
 from oauth_taskflow.oauth.dialect import STANDARD, RequestForm
 from oauth_taskflow.oauth.grants import GrantOptions
 from oauth_taskflow.oauth.pkce import Verifier
-from oauth_taskflow.redaction import KeptInProcess, redact_text, redact_url
+from oauth_taskflow.redaction import Hidden, SecretValue, redact_text, redact_url
 
 _STATE_BYTES = 32
 STATE_LIFETIME = 600.0
 _AGAIN = "Start the login again: airflow oauth login {conn_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class AuthorizationCode(KeptInProcess):
+class AuthorizationCode(SecretValue, frozen=True):
     """A code is traded (RFC 6749 §4.1.3). It works once, whatever the answer is."""
 
-    code: str = field(repr=False)
+    code: Hidden[str]
     redirect_uri: str
     verifier: Verifier | None
     options: GrantOptions = field(default_factory=GrantOptions)
@@ -52,8 +53,7 @@ class AuthorizationCode(KeptInProcess):
         return (self.code, self.verifier.value) if self.verifier else (self.code,)
 
 
-@dataclass(frozen=True)
-class AuthorizationServer:
+class AuthorizationServer(Struct, frozen=True):
     """What a login must know of the authorization server.
 
     ``issuer`` is its identifier (RFC 8414), empty when it is not known; ``names_itself`` says that it announces ``iss``
@@ -65,8 +65,7 @@ class AuthorizationServer:
     names_itself: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Authorization(KeptInProcess):
+class Authorization(SecretValue, frozen=True):
     """One attempt of a person to authorize ``client_id``; ``state`` and verifier are its own.
 
     ``params`` are more parameters of the authorization URL (``access_type=offline``), ``request`` the server's own names
@@ -81,7 +80,7 @@ class Authorization(KeptInProcess):
     options: GrantOptions = field(default_factory=GrantOptions)
     params: Mapping[str, str] = field(default_factory=dict)
     conn_id: str = ""
-    state: str = field(default_factory=lambda: secrets.token_urlsafe(_STATE_BYTES), repr=False)
+    state: Hidden[str] = field(default_factory=lambda: secrets.token_urlsafe(_STATE_BYTES))
     verifier: Verifier = field(default_factory=Verifier.new)
     request: RequestForm = STANDARD.request
     pkce: bool = True

@@ -6,9 +6,10 @@ import html
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
+
+from msgspec import Struct
 
 UNNAMED = "unnamed_error"
 _MAX_FIELDS = 200
@@ -26,8 +27,7 @@ _ALIASES = {
 }
 
 
-@dataclass(frozen=True)
-class ErrorBody:
+class ErrorBody(Struct, frozen=True):
     """An error as the server worded it; ``code`` is normalised to RFC 6749 §5.2 where it has that meaning."""
 
     code: str

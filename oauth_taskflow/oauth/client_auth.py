@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from urllib.parse import quote_plus
+
+from msgspec import field
+from msgspec.structs import replace
 
 from oauth_taskflow.oauth.signing import Signer
 from oauth_taskflow.oauth.text_source import TextSource
-from oauth_taskflow.redaction import KeptInProcess
+from oauth_taskflow.redaction import Hidden, SecretValue
 
 Params = tuple[tuple[str, str], ...]
 JWT_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
-@dataclass(frozen=True, slots=True)
-class Client(KeptInProcess):
+class Client(SecretValue, frozen=True):
     """The registered client: its id and, for confidential clients, its secret or what signs its assertions.
 
     With ``asserts_scope`` the scope travels as a claim of the signed assertion and not in the form. ``assertion`` is where
@@ -28,18 +29,17 @@ class Client(KeptInProcess):
     """
 
     client_id: str
-    client_secret: str = field(default="", repr=False)
+    client_secret: Hidden[str] = ""
     signer: Signer | None = None
     asserts_scope: bool = False
     assertion: TextSource | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TokenForm(KeptInProcess):
+class TokenForm(SecretValue, frozen=True):
     """What is about to be posted: parameters in order (a name may repeat for ``resource``) and headers."""
 
-    params: Params = field(repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    params: Hidden[Params]
+    headers: Hidden[Mapping[str, str]] = field(default_factory=dict)
 
     def with_params(self, *added: tuple[str, str]) -> TokenForm:
         """This form with the parameters ``added``, each replacing earlier ones of its name."""

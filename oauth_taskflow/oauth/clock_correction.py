@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from oauth_taskflow.errors import InvalidClient, TokenRequestRejected
 from oauth_taskflow.oauth.client_auth import SIGNED_METHODS, Client

@@ -8,14 +8,16 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import ClassVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from oauth_taskflow.oauth.client_auth import Params, TokenForm
 from oauth_taskflow.oauth.grants import GrantOptions
 from oauth_taskflow.oauth.signing import Signer
 from oauth_taskflow.oauth.text_source import TextSource
-from oauth_taskflow.redaction import KeptInProcess, is_sensitive_name
+from oauth_taskflow.redaction import Hidden, SecretValue, is_sensitive_name
 
 ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -23,8 +25,7 @@ SAML2_BEARER = "urn:ietf:params:oauth:grant-type:saml2-bearer"
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 
 
-@dataclass(frozen=True, slots=True)
-class JwtBearer(KeptInProcess):
+class JwtBearer(SecretValue, frozen=True):
     """A JWT signed here is traded (RFC 7523 §2.1).
 
     ``issuer`` is usually the client id; ``subject`` is whom the token is for, left out when empty; ``claims`` are added to
@@ -34,7 +35,7 @@ class JwtBearer(KeptInProcess):
     signer: Signer
     issuer: str
     subject: str
-    claims: Mapping[str, str] = field(default_factory=dict, repr=False)
+    claims: Hidden[Mapping[str, str]] = field(default_factory=dict)
     options: GrantOptions = field(default_factory=GrantOptions)
     asserts_scope: bool = False
     grant_type: ClassVar[str] = JWT_BEARER
@@ -63,8 +64,7 @@ class JwtBearer(KeptInProcess):
         return replace(self, signer=signer)
 
 
-@dataclass(frozen=True)
-class GivenAssertion:
+class GivenAssertion(Struct, frozen=True):
     """An assertion made elsewhere is traded: SAML 2.0 (RFC 7522 §2.1) or JWT (RFC 7523 §2.1), by ``grant_type``.
 
     A SAML assertion goes out in base64url; XML is encoded here, anything else is sent as it is.
@@ -94,16 +94,14 @@ class GivenAssertion:
         return _told(self.source.mark)
 
 
-@dataclass(frozen=True)
-class PresentedToken:
+class PresentedToken(Struct, frozen=True):
     """A token shown in an exchange, and its type (RFC 8693 §3)."""
 
     source: TextSource
     token_type: str = ACCESS_TOKEN_TYPE
 
 
-@dataclass(frozen=True)
-class TokenExchange:
+class TokenExchange(Struct, frozen=True):
     """A token of somebody is traded for one that serves here (RFC 8693 §2.1).
 
     The audience of the options may name several, separated by blanks: each is a parameter of its own.
@@ -144,12 +142,11 @@ class TokenExchange:
         return _told(self.requested_type, *marks)
 
 
-@dataclass(frozen=True, slots=True)
-class Password(KeptInProcess):
+class Password(SecretValue, frozen=True):
     """A user's name and password are sent (RFC 6749 §4.3); RFC 9700 §2.4 forbids it, some servers know nothing else."""
 
     username: str
-    password: str = field(repr=False)
+    password: Hidden[str]
     options: GrantOptions = field(default_factory=GrantOptions)
     grant_type: ClassVar[str] = "password"
     single_use: ClassVar[bool] = False
@@ -169,8 +166,7 @@ class Password(KeptInProcess):
         return _told(self.username)
 
 
-@dataclass(frozen=True, slots=True)
-class NamedGrant(KeptInProcess):
+class NamedGrant(SecretValue, frozen=True):
     """A vendor's own grant: its name, and its parameters among the options (Zoom's ``account_credentials``)."""
 
     grant_type: str

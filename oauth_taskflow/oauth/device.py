@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import ClassVar
+
+from msgspec import field
+from msgspec.structs import replace
 
 from oauth_taskflow.errors import AuthorizationFailed, TokenRequestRejected
 from oauth_taskflow.oauth.client_auth import Params, TokenForm
@@ -11,7 +13,7 @@ from oauth_taskflow.oauth.direct_request import DirectRequest
 from oauth_taskflow.oauth.grants import GrantOptions
 from oauth_taskflow.oauth.outcomes import Granted, Outcome, Rejected
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
-from oauth_taskflow.redaction import KeptInProcess, redact_url
+from oauth_taskflow.redaction import Hidden, SecretValue, redact_url
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 _DEFAULT_INTERVAL = 5.0
@@ -20,11 +22,10 @@ _LONGEST_INTERVAL = 60.0
 _DEFAULT_LIFETIME = 600.0
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceCode(KeptInProcess):
+class DeviceCode(SecretValue, frozen=True):
     """The device code is traded as soon as the person has agreed (RFC 8628 §3.4)."""
 
-    device_code: str = field(repr=False)
+    device_code: Hidden[str]
     options: GrantOptions = field(default_factory=GrantOptions)
     grant_type: ClassVar[str] = DEVICE_CODE
     single_use: ClassVar[bool] = True
@@ -39,14 +40,13 @@ class DeviceCode(KeptInProcess):
         return (self.device_code,)
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceAuthorization(KeptInProcess):
+class DeviceAuthorization(SecretValue, frozen=True):
     """What the person is told, and how long to ask how often (seconds).
 
     ``complete_uri`` holds the user code already; empty when the server gives none.
     """
 
-    device_code: str = field(repr=False)
+    device_code: Hidden[str]
     user_code: str
     verification_uri: str
     complete_uri: str

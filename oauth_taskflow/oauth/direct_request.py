@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import ClassVar
+
+from msgspec import field
+from msgspec.structs import replace
 
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.bodies import ErrorBody, error_in, parse_body
@@ -14,19 +16,18 @@ from oauth_taskflow.oauth.outcomes import Granted
 from oauth_taskflow.oauth.reading import problem_in
 from oauth_taskflow.oauth.responses import Answer, interpret
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
-from oauth_taskflow.redaction import KeptInProcess
+from oauth_taskflow.redaction import Hidden, SecretValue
 
 
-@dataclass(frozen=True, slots=True)
-class DirectRequest(KeptInProcess):
+class DirectRequest(SecretValue, frozen=True):
     """A form for an endpoint beside the token endpoint, authenticated like a token request.
 
     ``dialect`` is how that endpoint departs from its RFC; None: by the names of parameters only, as the token endpoint.
     """
 
-    params: Params = field(repr=False)
+    params: Hidden[Params]
     options: GrantOptions = field(default_factory=GrantOptions)
-    hidden: tuple[str, ...] = field(default=(), repr=False)
+    hidden: Hidden[tuple[str, ...]] = ()
     dialect: Dialect | None = None
     grant_type: ClassVar[str] = ""
     single_use: ClassVar[bool] = False

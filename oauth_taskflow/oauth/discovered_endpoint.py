@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec.structs import replace
 
 from oauth_taskflow.errors import ConnectionConfigError, TokenEndpointUnavailable
 from oauth_taskflow.oauth.client_auth import CERTIFICATE_METHODS, Client
@@ -18,8 +18,7 @@ from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 _FOR_SECRETS = ("client_secret_basic", "client_secret_post", "client_secret_jwt")
 
 
-@dataclass(frozen=True, slots=True)
-class DiscoveredEndpoint(TokenEndpoint):
+class DiscoveredEndpoint(TokenEndpoint, frozen=True):
     """A token endpoint whose ``url`` is its issuer; nothing is asked before the first exchange.
 
     With ``choose_auth`` the client authentication is the first that the server supports and the client can do.

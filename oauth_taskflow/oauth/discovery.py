@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import requests
+from msgspec import Struct
 
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.errors import (
@@ -29,8 +28,7 @@ _LARGEST = 1 << 18
 _CHUNK = 1 << 14
 
 
-@dataclass(frozen=True)
-class _Kept:
+class _Kept(Struct, frozen=True):
     metadata: ServerMetadata
     until: float
 
@@ -71,8 +69,7 @@ def server_metadata(
     return metadata
 
 
-@dataclass(frozen=True)
-class _Inquiry:
+class _Inquiry(Struct, frozen=True):
     """One look for the metadata of an issuer."""
 
     issuer: str

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
 from oauth_taskflow.oauth.client_auth import TokenForm
-from oauth_taskflow.redaction import KeptInProcess
+from oauth_taskflow.redaction import Hidden, SecretValue
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded(KeptInProcess):
+class Encoded(SecretValue, frozen=True):
     """An HTTP request without its connection. ``url`` may hold secrets in its query: never show it."""
 
     method: str
-    url: str = field(repr=False)
-    body: bytes | None = field(repr=False)
-    headers: Mapping[str, str] = field(repr=False)
+    url: Hidden[str]
+    body: Hidden[bytes | None]
+    headers: Hidden[Mapping[str, str]]
 
 
 class JsonText(str):

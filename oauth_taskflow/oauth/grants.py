@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, Protocol
 
+from msgspec import Struct, field
+from msgspec.structs import replace
+
 from oauth_taskflow.oauth.client_auth import Params, TokenForm
-from oauth_taskflow.redaction import KeptInProcess
+from oauth_taskflow.redaction import Hidden, SecretValue
 
 BodyFormat = Literal["form", "json", "query"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GrantOptions(KeptInProcess):
+class GrantOptions(SecretValue, frozen=True, kw_only=True):
     """What every grant may carry besides its own parameters.
 
     ``scope`` is sent as written (space-separated by RFC 6749 §3.3, comma-separated by some servers); ``resource`` may
@@ -24,8 +25,8 @@ class GrantOptions(KeptInProcess):
     scope: str = ""
     audience: str = ""
     resource: tuple[str, ...] = ()
-    params: Mapping[str, str] = field(default_factory=dict, repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    params: Hidden[Mapping[str, str]] = field(default_factory=dict)
+    headers: Hidden[Mapping[str, str]] = field(default_factory=dict)
     body: BodyFormat = "form"
 
     def common(self) -> Params:
@@ -60,8 +61,7 @@ class Grant(Protocol):
         """Values that must never be shown."""
 
 
-@dataclass(frozen=True)
-class ClientCredentials:
+class ClientCredentials(Struct, frozen=True):
     """The client acts for itself (RFC 6749 §4.4); sending the request twice only costs a token."""
 
     options: GrantOptions = field(default_factory=GrantOptions)
@@ -77,15 +77,14 @@ class ClientCredentials:
         return ()
 
 
-@dataclass(frozen=True, slots=True)
-class RefreshToken(KeptInProcess):
+class RefreshToken(SecretValue, frozen=True):
     """A refresh token is traded (RFC 6749 §6).
 
     It is taken for single-use, because a server may start to rotate without notice and a second use of a spent
     refresh token revokes every token of the consent (RFC 9700 §4.14).
     """
 
-    refresh_token: str = field(repr=False)
+    refresh_token: Hidden[str]
     options: GrantOptions = field(default_factory=GrantOptions)
     grant_type: ClassVar[str] = "refresh_token"
     single_use: ClassVar[bool] = True

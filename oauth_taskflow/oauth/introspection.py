@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import field
 
 from oauth_taskflow.errors import InvalidTokenResponse
 from oauth_taskflow.oauth.direct_request import DirectRequest
 from oauth_taskflow.oauth.grants import GrantOptions
 from oauth_taskflow.oauth.timing import instant, server_skew
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
-from oauth_taskflow.redaction import redact_url
+from oauth_taskflow.redaction import Hidden, SecretValue, redact_url
 
 
-@dataclass(frozen=True)
-class Introspection:
+class Introspection(SecretValue, frozen=True):
     """What the server says about a token. ``expires_at`` is seconds since the epoch on our clock; rely on it no longer."""
 
     active: bool
     expires_at: float | None = None
-    claims: Mapping[str, object] = field(default_factory=dict, repr=False)
+    claims: Hidden[Mapping[str, object]] = field(default_factory=dict)
 
 
 def introspect(

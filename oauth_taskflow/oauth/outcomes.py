@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct
 
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.redaction import KeptInProcess
+from oauth_taskflow.redaction import Hidden, SecretValue
 
 
-@dataclass(frozen=True, slots=True)
-class Granted(KeptInProcess):
+class Granted(SecretValue, frozen=True):
     """A token. ``refresh_token`` None: the one that was sent stays valid (RFC 6749 §6).
 
     ``skew`` is the server's clock minus ours in seconds, None when its answer carried no date; ``missing_scope``
@@ -18,28 +17,25 @@ class Granted(KeptInProcess):
     """
 
     token: Token
-    refresh_token: str | None = field(default=None, repr=False)
+    refresh_token: Hidden[str | None] = None
     skew: float | None = None
     missing_scope: tuple[str, ...] = ()
     extra_scope: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Rejected:
+class Rejected(Struct, frozen=True):
     """The server decided against it, or the set-up is wrong: the same request will fail again."""
 
     error: OAuthTaskflowError
 
 
-@dataclass(frozen=True)
-class NotProcessed:
+class NotProcessed(Struct, frozen=True):
     """Nothing was sent, or the server certainly did nothing: a single-use grant may be sent again."""
 
     error: OAuthTaskflowError
 
 
-@dataclass(frozen=True)
-class OutcomeUnknown:
+class OutcomeUnknown(Struct, frozen=True):
     """The request went out and no usable answer came: a single-use grant may have been spent.
 
     ``again`` says how often an idempotent request is worth repeating.

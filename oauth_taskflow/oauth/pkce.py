@@ -5,18 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
-from dataclasses import dataclass, field
 
-from oauth_taskflow.redaction import KeptInProcess
+from oauth_taskflow.redaction import Hidden, SecretValue
 
 _RANDOM_BYTES = 48  # 64 characters; RFC 7636 §4.1 wants 43 to 128
 
 
-@dataclass(frozen=True, slots=True)
-class Verifier(KeptInProcess):
+class Verifier(SecretValue, frozen=True):
     """The secret of one login attempt; only its hash goes through the browser."""
 
-    value: str = field(repr=False)
+    value: Hidden[str]
 
     @classmethod
     def new(cls) -> Verifier:

@@ -7,11 +7,11 @@ is good for its token only, so that whoever may have the token may have its proo
 from __future__ import annotations
 
 import hmac
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import quote, unquote_plus, urlsplit, urlunsplit
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.redaction import KeptInProcess

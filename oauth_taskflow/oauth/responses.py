@@ -7,7 +7,6 @@ answers, HTML from a proxy in between.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from oauth_taskflow.challenges import refusal_in
@@ -33,7 +32,7 @@ from oauth_taskflow.oauth.outcomes import (
     Rejected,
 )
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.redaction import KeptInProcess, redact_text, redact_url
+from oauth_taskflow.redaction import Hidden, SecretValue, redact_text, redact_url
 
 _ERRORS: dict[str, type[TokenRequestRejected]] = {
     "invalid_client": InvalidClient,
@@ -64,8 +63,7 @@ _REFUSED_UNREAD = frozenset({408, 425, 429})
 _DEFAULT_429_WAIT = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Question(KeptInProcess):
+class Question(SecretValue, frozen=True):
     """What was asked: enough to judge an answer and to word an error, and the secrets to keep out of it."""
 
     conn_id: str
@@ -73,9 +71,9 @@ class Question(KeptInProcess):
     grant_type: str
     scope: str = ""
     targets: tuple[str, ...] = ()
-    secrets: tuple[str, ...] = field(default=(), repr=False)
+    secrets: Hidden[tuple[str, ...]] = ()
     form: ResponseForm = STANDARD.response
-    dpop_key: str = field(default="", repr=False)
+    dpop_key: Hidden[str] = ""
 
     @property
     def where(self) -> str:
@@ -88,16 +86,15 @@ class Question(KeptInProcess):
         return " ".join(shown.split())[:limit].rstrip(". ")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer(KeptInProcess):
+class Answer(SecretValue, frozen=True):
     """One HTTP answer. Header names are lower case; times are seconds since the epoch on our clock.
 
     ``parameters`` are the names of those that were sent.
     """
 
     status: int
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
+    headers: Hidden[Mapping[str, str]]
+    body: Hidden[bytes]
     sent_at: float
     received_at: float
     parameters: tuple[str, ...] = ()

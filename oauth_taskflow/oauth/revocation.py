@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Literal
 
-import msgspec
+from msgspec.structs import replace
 
 from oauth_taskflow.errors import TokenRequestRejected
 from oauth_taskflow.oauth.dialect import Dialect, RevocationForm
@@ -60,8 +59,8 @@ def revoke(
 
 def _dialect(tokens: Dialect, form: RevocationForm) -> Dialect:
     """The token endpoint's names of parameters and errors, with the method and the success of a revocation."""
-    request = msgspec.structs.replace(tokens.request, method=form.method)
-    response = msgspec.structs.replace(tokens.response, success=form.success)
+    request = replace(tokens.request, method=form.method)
+    response = replace(tokens.response, success=form.success)
     return Dialect(request=request, response=response)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+
+from msgspec.structs import replace
 
 from oauth_taskflow.errors import InvalidClient
 from oauth_taskflow.oauth.grants import Grant
@@ -14,8 +15,7 @@ _log = logging.getLogger(__name__)
 _LEAST_TIME_TO_SEND = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class EitherMethod(TokenEndpoint):
+class EitherMethod(TokenEndpoint, frozen=True):
     """A token endpoint that asks once more, by ``other_auth``, when its client was refused.
 
     A server refuses the client before it looks at the grant (RFC 6749 §3.2.1), so that a refresh token is not spent by

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
+
+from msgspec import Struct, field
 
 from oauth_taskflow.redaction import redact_url
 
@@ -16,8 +17,7 @@ class BadMetadata(Exception):
     """The document cannot be used; the text says why."""
 
 
-@dataclass(frozen=True)
-class ServerMetadata:
+class ServerMetadata(Struct, frozen=True):
     """Endpoints and abilities of the authorization server ``issuer``. A name that it does not publish is absent."""
 
     issuer: str

@@ -7,13 +7,15 @@ import hashlib
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.oauth.jwk import BadJwk, PrivateJwk, is_jwk, private_jwk
-from oauth_taskflow.redaction import KeptInProcess
+from oauth_taskflow.redaction import Hidden, SecretValue
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -47,18 +49,17 @@ class UnusableKey(Exception):
         self.about = about
 
 
-@dataclass(frozen=True, slots=True)
-class SigningKey(KeptInProcess):
+class SigningKey(SecretValue, frozen=True):
     """A private key in PEM or a shared secret, and the one algorithm it signs with.
 
     ``key_id`` and ``certificate_thumbprint`` (``x5t#S256``, RFC 7515 §4.1.8) go into the header when given.
     """
 
-    material: bytes = field(repr=False)
+    material: Hidden[bytes]
     algorithm: str
     key_id: str = ""
     certificate_thumbprint: str = ""
-    passphrase: bytes | None = field(default=None, repr=False)
+    passphrase: Hidden[bytes | None] = None
 
     @property
     def mark(self) -> str:
@@ -138,8 +139,7 @@ def shared_key(secret: str, *, algorithm: str = "", key_id: str = "") -> Signing
     return SigningKey(secret.encode(), chosen, key_id)
 
 
-@dataclass(frozen=True)
-class Signer:
+class Signer(Struct, frozen=True):
     """Makes assertions for one ``audience`` (``aud``): the token endpoint's URL, the issuer, or what the server wants.
 
     An empty audience is filled in by who knows the token endpoint. ``skew`` is the server's clock minus ours in seconds.
@@ -148,7 +148,7 @@ class Signer:
     key: SigningKey
     audience: str = ""
     skew: float = 0.0
-    clock: Clock = field(default=SYSTEM_CLOCK, repr=False, compare=False)
+    clock: Clock = SYSTEM_CLOCK
 
     def assertion(self, issuer: str, subject: str, claims: Mapping[str, object]) -> str:
         """A fresh JWT of two minutes, with its own ``jti``; ``iat`` is pushed back for servers whose clock is behind.

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
 from typing import Protocol
 
-from oauth_taskflow.redaction import KeptInProcess
+from oauth_taskflow.redaction import Hidden, SecretValue
 
 
 class TextSource(Protocol):
@@ -24,11 +23,10 @@ class TextSource(Protocol):
         """What tells this source from another one, and shows nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class GivenText(KeptInProcess):
+class GivenText(SecretValue, frozen=True):
     """A credential that stands in the connection."""
 
-    text: str = field(repr=False)
+    text: Hidden[str]
 
     def read(self) -> str:
         """The credential."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
-from oauth_taskflow.redaction import KeptInProcess
+from msgspec import field
+
+from oauth_taskflow.redaction import Hidden, SecretValue
 
 
 class TokenState(Enum):
@@ -17,8 +18,7 @@ class TokenState(Enum):
     EXPIRED = "expired"
 
 
-@dataclass(frozen=True, slots=True)
-class Token(KeptInProcess):
+class Token(SecretValue, frozen=True):
     """One access token with what its response said.
 
     ``expires_at`` and ``obtained_at`` are seconds since the epoch (UTC); ``expires_at`` None means that the server
@@ -27,14 +27,14 @@ class Token(KeptInProcess):
     with it where an API wants one (``request_proof``).
     """
 
-    access_token: str = field(repr=False)
+    access_token: Hidden[str]
     obtained_at: float
     expires_at: float | None = None
     token_type: str = "Bearer"
     scope: str | None = None
-    extras: dict[str, Any] = field(default_factory=dict, repr=False)
-    dpop_key: str = field(default="", repr=False)
-    proof: str = field(default="", repr=False)
+    extras: Hidden[dict[str, Any]] = field(default_factory=dict)
+    dpop_key: Hidden[str] = ""
+    proof: Hidden[str] = ""
 
     def stale_at(self, leeway: float) -> float | None:
         """When the token counts as stale: ``leeway`` seconds, at most 10 % of its lifetime, before expiry."""

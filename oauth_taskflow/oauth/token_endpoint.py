@@ -5,11 +5,12 @@ from __future__ import annotations
 import ipaddress
 import ssl
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.errors import ConnectionConfigError, TokenEndpointUnavailable
@@ -37,7 +38,7 @@ from oauth_taskflow.oauth.outcomes import (
 from oauth_taskflow.oauth.responses import Answer, Question, interpret
 from oauth_taskflow.oauth.timing import server_skew
 from oauth_taskflow.oauth.transport import Deadline, Wire, new_session
-from oauth_taskflow.redaction import KeptInProcess, redact_url
+from oauth_taskflow.redaction import Hidden, SecretValue, redact_url
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # in typing from Python 3.11 on
@@ -47,8 +48,7 @@ _CHUNK = 1 << 14
 _LEAST_TIME_TO_SEND = 1.0
 
 
-@dataclass(frozen=True)
-class Timeouts:
+class Timeouts(Struct, frozen=True):
     """Seconds to connect, to wait for the next bytes, and for the whole exchange."""
 
     connect: float = 5.0
@@ -56,13 +56,12 @@ class Timeouts:
     total: float = 35.0
 
 
-@dataclass(frozen=True, slots=True)
-class TransportOptions(KeptInProcess):
+class TransportOptions(SecretValue, frozen=True):
     """Certificate checks (``verify``: True or a CA file), client certificate, proxies by scheme, time limits."""
 
     verify: bool | str = True
     cert: str | tuple[str, str] | None = None
-    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    proxies: Hidden[Mapping[str, str]] = field(default_factory=dict)
     timeouts: Timeouts = field(default_factory=Timeouts)
 
 
@@ -70,8 +69,7 @@ def _tell_nobody(_secrets: Iterable[str]) -> None:
     """For users who hide nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class TokenEndpoint(KeptInProcess):
+class TokenEndpoint(SecretValue, frozen=True):
     """Where tokens come from, and as whom we ask.
 
     ``client_auth`` is a name of ``CLIENT_AUTH_METHODS``; ``dialect`` is how this server departs from RFC 6749. ``dpop`` is the algorithm of DPoP proofs
@@ -90,11 +88,11 @@ class TokenEndpoint(KeptInProcess):
     conn_id: str = ""
     dialect: Dialect = STANDARD
     transport: TransportOptions = field(default_factory=TransportOptions)
-    clock: Clock = field(default=SYSTEM_CLOCK, repr=False, compare=False)
+    clock: Clock = SYSTEM_CLOCK
     dpop: str = ""
-    dpop_key: str = field(default="", repr=False, compare=False)
+    dpop_key: Hidden[str] = ""
     introspect_url: str = ""
-    hide: Callable[[Iterable[str]], None] = field(default=_tell_nobody, repr=False, compare=False)
+    hide: Hidden[Callable[[Iterable[str]], None]] = _tell_nobody
 
     def __post_init__(self) -> None:
         _check_url(self.url, self.conn_id)
@@ -111,7 +109,7 @@ class TokenEndpoint(KeptInProcess):
     @classmethod
     def like(cls, endpoint: TokenEndpoint, **changes: Any) -> Self:
         """``endpoint`` as one of this class, with ``changes``; what only its own class knows is left out."""
-        known = {one.name: getattr(endpoint, one.name) for one in fields(TokenEndpoint)}
+        known = {name: getattr(endpoint, name) for name in TokenEndpoint.__struct_fields__}
         return cls(**{**known, **changes})
 
     def located(self) -> TokenEndpoint:

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import requests
+from msgspec import Struct, field
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util.retry import Retry
 
 
-@dataclass
-class Wire:
+class Wire(Struct):
     """What happened on the wire during one exchange; also the handle that ends it after ``seconds``."""
 
     seconds: float

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -14,7 +13,7 @@ from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.encoding import JsonText
 from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.presets.model import STANDARD, Preset
-from oauth_taskflow.redaction import KeptInProcess
+from oauth_taskflow.redaction import Hidden, SecretValue
 from oauth_taskflow.taskflow.base_url import is_safe_endpoint, split_url
 from oauth_taskflow.taskflow.client_settings import read_client, read_issuer
 from oauth_taskflow.taskflow.connection_fields import DEVICE_CODE
@@ -45,15 +44,14 @@ _OF_A_PERSON: Mapping[str, str] = {
 _LOGIN_FIELDS = {"username": "{login}", "password": "{password}"}
 
 
-@dataclass(frozen=True, slots=True)
-class Fields(KeptInProcess):
+class Fields(SecretValue, frozen=True):
     """The parts of one connection, each of its own type, before they are looked at together."""
 
     conn_id: str
     base_url: str
     login: str
-    password: str = field(repr=False)
-    values: Mapping[str, Any] = field(repr=False)
+    password: Hidden[str]
+    values: Hidden[Mapping[str, Any]]
     preset: Preset = STANDARD
 
     def error(self, what: str, name: str, hint: str) -> ConnectionConfigError:

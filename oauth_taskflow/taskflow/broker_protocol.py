@@ -12,10 +12,10 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.token import Token
@@ -29,8 +29,7 @@ _FAILURE = "broker_failure"
 _unbrokered: ContextVar[bool] = ContextVar("oauth_taskflow_unbrokered", default=False)
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(Struct, frozen=True):
     """Which connection's token is wanted; ``refused`` is the digest of one that the API no longer takes.
 
     ``ours`` is a question of this package, which understands a failure as an answer.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from oauth_taskflow.oauth.client_auth import CERTIFICATE_METHODS, KEY_METHODS
 from oauth_taskflow.oauth.delegated import JWT_BEARER
@@ -23,8 +24,7 @@ _ABOUT_KEYS = ("private_key_passphrase", "key_id", "algorithm", "assertion_audie
 _FIELD_OF = {"passphrase": "private_key_passphrase", "algorithm": "algorithm"}
 
 
-@dataclass(frozen=True)
-class ClientSettings:
+class ClientSettings(Struct, frozen=True):
     """The client's means. ``chosen`` says that the connection named the method itself, or leaves no choice."""
 
     method: str

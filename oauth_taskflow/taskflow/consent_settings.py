@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from msgspec import field
+
+from oauth_taskflow.redaction import Hidden, SecretValue
 from oauth_taskflow.taskflow.base_url import is_safe_endpoint, split_url
 
 if TYPE_CHECKING:
@@ -15,8 +17,7 @@ if TYPE_CHECKING:
 _LOCAL_NAMES = frozenset({"127.0.0.1", "localhost"})
 
 
-@dataclass(frozen=True)
-class ConsentSettings:
+class ConsentSettings(SecretValue, frozen=True):
     """Endpoints for ``airflow oauth login`` and ``revoke``; empty ones are not configured.
 
     ``issuer`` is the authorization server's identifier, whose metadata name endpoints that are not configured.
@@ -29,7 +30,7 @@ class ConsentSettings:
     revoke_url: str = ""
     issuer: str = ""
     redirect_uri: str = ""
-    params: Mapping[str, str] = field(default_factory=dict, repr=False)
+    params: Hidden[Mapping[str, str]] = field(default_factory=dict)
 
 
 def read_consent(fields: Fields) -> ConsentSettings:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import httpx
 import requests
+from msgspec.structs import replace
 
 from oauth_taskflow.api.async_session import AsyncOAuthSession
 from oauth_taskflow.taskflow.async_sessions import async_session_for

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.reading import at

@@ -13,12 +13,13 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.oauth.token import Token, TokenSource
-from oauth_taskflow.redaction import REDACTED, redact_text, secret_forms
+from oauth_taskflow.redaction import REDACTED, Hidden, SecretValue, redact_text, secret_forms
 from oauth_taskflow.taskflow.whereabouts import on_server
 
 # A task sees a handful; the bound keeps a process that lives for weeks from growing.
@@ -33,11 +34,10 @@ _AIRFLOWS_MASKERS = ("airflow._shared.secrets_masker", "airflow.sdk._shared.secr
 _WIRE_LOGGERS = ("urllib3.connectionpool", "httpx")
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(SecretValue, frozen=True):
     """The forms of a secret, and when it is worth nothing any more (seconds since the epoch)."""
 
-    forms: tuple[str, ...] = field(repr=False)
+    forms: Hidden[tuple[str, ...]]
     until: float
 
 

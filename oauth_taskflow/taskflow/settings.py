@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct, field
 
 from oauth_taskflow.api.options import ResponseRule
 from oauth_taskflow.oauth.delegated import DelegatedGrant, NamedGrant
@@ -12,20 +13,18 @@ from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.oauth.signing import Signer
 from oauth_taskflow.oauth.text_source import TextSource
 from oauth_taskflow.presets.model import STANDARD, BaseUrl, Preset, RateLimitHeaders
-from oauth_taskflow.redaction import KeptInProcess
+from oauth_taskflow.redaction import Hidden, SecretValue
 from oauth_taskflow.taskflow.consent_settings import ConsentSettings
 
 
-@dataclass(frozen=True)
-class TokenHeader:
+class TokenHeader(Struct, frozen=True):
     """The request header that carries the token, after ``scheme`` and a blank; an empty scheme sends it bare."""
 
     name: str = "Authorization"
     scheme: str = "Bearer"
 
 
-@dataclass(frozen=True, slots=True)
-class OAuth2Settings(KeptInProcess):
+class OAuth2Settings(SecretValue, frozen=True):
     """A grant at a token endpoint. ``refresh_token`` is the first one; ``leeway`` is in seconds.
 
     Without ``token_url``, the ``issuer`` says where it is, and with ``choose_auth`` how the client authenticates.
@@ -37,8 +36,8 @@ class OAuth2Settings(KeptInProcess):
     client_id: str
     grant_type: str
     client_auth: str = "client_secret_basic"
-    client_secret: str = field(default="", repr=False)
-    refresh_token: str = field(default="", repr=False)
+    client_secret: Hidden[str] = ""
+    refresh_token: Hidden[str] = ""
     issuer: str = ""
     choose_auth: bool = False
     signer: Signer | None = None
@@ -47,8 +46,8 @@ class OAuth2Settings(KeptInProcess):
     scope: str = ""
     audience: str = ""
     resource: tuple[str, ...] = ()
-    token_params: Mapping[str, str] = field(default_factory=dict, repr=False)
-    token_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    token_params: Hidden[Mapping[str, str]] = field(default_factory=dict)
+    token_headers: Hidden[Mapping[str, str]] = field(default_factory=dict)
     token_body: Literal["form", "json", "query"] = "form"
     token_header: TokenHeader = TokenHeader()
     dpop: str = ""
@@ -64,58 +63,53 @@ class OAuth2Settings(KeptInProcess):
         return self.preset.request_proof if self.client_secret else None
 
 
-@dataclass(frozen=True, slots=True)
-class BearerSettings(KeptInProcess):
+class BearerSettings(SecretValue, frozen=True):
     """A token that never changes."""
 
-    token: str = field(repr=False)
+    token: Hidden[str]
     token_header: TokenHeader = TokenHeader()
 
 
-@dataclass(frozen=True, slots=True)
-class BrokeredSettings(KeptInProcess):
+class BrokeredSettings(SecretValue, frozen=True):
     """A short-lived token that the broker handed out; the instants are seconds on the broker's clock.
 
     ``leeway`` is how long before expiry (seconds) the next one is to be had. ``proof`` is the token's own, for
     ``request_proof``.
     """
 
-    token: str = field(repr=False)
+    token: Hidden[str]
     obtained_at: float
     answered_at: float
     expires_at: float | None = None
     token_header: TokenHeader = TokenHeader()
     leeway: float = 60.0
-    proof: str = field(default="", repr=False)
+    proof: Hidden[str] = ""
     request_proof: RequestProof | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ApiKeySettings(KeptInProcess):
+class ApiKeySettings(SecretValue, frozen=True):
     """A key in a header or in the query."""
 
-    key: str = field(repr=False)
+    key: Hidden[str]
     name: str = "X-API-Key"
     placement: Literal["header", "query"] = "header"
     prefix: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class BasicSettings(KeptInProcess):
+class BasicSettings(SecretValue, frozen=True):
     """HTTP Basic authentication (RFC 7617)."""
 
     login: str
-    password: str = field(repr=False)
+    password: Hidden[str]
 
 
-@dataclass(frozen=True, slots=True)
-class LoginSettings(KeptInProcess):
+class LoginSettings(SecretValue, frozen=True):
     """One login request whose answer holds the token. ``url`` is absolute; lifetimes are in seconds."""
 
     url: str
-    fields: Mapping[str, str] = field(repr=False)
+    fields: Hidden[Mapping[str, str]]
     body: Literal["json", "form"] = "json"
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Hidden[Mapping[str, str]] = field(default_factory=dict)
     token_path: str = "access_token"
     expires_path: str = "expires_in"
     token_lifetime: float | None = None
@@ -123,8 +117,7 @@ class LoginSettings(KeptInProcess):
     leeway: float = 60.0
 
 
-@dataclass(frozen=True)
-class NoAuthSettings:
+class NoAuthSettings(Struct, frozen=True):
     """No credentials at all."""
 
 
@@ -139,8 +132,7 @@ AuthSettings: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionSettings(KeptInProcess):
+class ConnectionSettings(SecretValue, frozen=True):
     """One Airflow Connection, checked. ``timeout`` is (connect, read) in seconds.
 
     ``http_options`` are the options of ``HttpHook`` that an older ``http`` connection may hold; our hook honours them.
@@ -152,14 +144,14 @@ class ConnectionSettings(KeptInProcess):
     conn_id: str
     base_url: str
     auth: AuthSettings
-    api_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    api_headers: Hidden[Mapping[str, str]] = field(default_factory=dict)
     allowed_origins: tuple[str, ...] = ()
     timeout: tuple[float, float] = (10.0, 60.0)
     verify: bool | str = True
     cert: str | tuple[str, str] | None = None
-    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    proxies: Hidden[Mapping[str, str]] = field(default_factory=dict)
     http_options: Mapping[str, Any] = field(default_factory=dict)
-    secrets: tuple[str, ...] = field(default=(), repr=False)
+    secrets: Hidden[tuple[str, ...]] = ()
     base_url_from: BaseUrl | None = None
     rate_limit: RateLimitHeaders | None = None
     api_responses: tuple[ResponseRule, ...] = ()

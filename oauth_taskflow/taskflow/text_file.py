@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.taskflow.masking import mask
@@ -33,8 +34,7 @@ def read_text(path: str, conn_id: str, field: str) -> str:
     return text
 
 
-@dataclass(frozen=True)
-class TextFile:
+class TextFile(Struct, frozen=True):
     """A credential that is read from ``path`` for every token request, and masked before it is used."""
 
     path: str

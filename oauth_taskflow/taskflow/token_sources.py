@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from oauth_taskflow.api.login import Login, LoginSource
 from oauth_taskflow.oauth.client_auth import Client

@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from oauth_taskflow.errors import ConnectionConfigError, OAuthTaskflowError
 from oauth_taskflow.taskflow.connection_source import find_connection
@@ -75,8 +76,7 @@ def write_back(
         _into_database(copy)
 
 
-@dataclass(frozen=True)
-class _Copy:
+class _Copy(Struct, frozen=True):
     """One refresh token on its way into one connection."""
 
     conn_id: str

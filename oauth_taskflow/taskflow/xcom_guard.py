@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import httpx
 import requests
+from msgspec import Struct
 from requests.auth import AuthBase
 
 from oauth_taskflow.errors import ResultRefused
@@ -110,9 +111,17 @@ def _items(value: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, Sequence | AbstractSet):
         for index, item in enumerate(value):
             yield f"[{index}]", item
-    elif is_dataclass(value) and not isinstance(value, type):
-        for field in fields(value):
-            yield f".{field.name}", getattr(value, field.name)
+    else:
+        for name in _field_names(value):
+            yield f".{name}", getattr(value, name)
+
+
+def _field_names(value: Any) -> tuple[str, ...]:
+    if isinstance(value, Struct):
+        return value.__struct_fields__
+    if is_dataclass(value) and not isinstance(value, type):
+        return tuple(field.name for field in fields(value))
+    return ()
 
 
 @contextmanager

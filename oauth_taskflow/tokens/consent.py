@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from oauth_taskflow.oauth import timing
 from oauth_taskflow.oauth.reading import at
@@ -27,8 +28,7 @@ _INSTANTS_FROM = 1e9
 _SAME_END = 60.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class RefreshLifetimes:
+class RefreshLifetimes(Struct, frozen=True, kw_only=True):
     """What is known of a provider's refresh tokens, in seconds.
 
     One that is unused for ``idle`` is dead; ``absolute`` after the consent all are. ``path`` is the JMESPath of the
@@ -43,8 +43,7 @@ class RefreshLifetimes:
 UNKNOWN = RefreshLifetimes()
 
 
-@dataclass(frozen=True)
-class Consent:
+class Consent(Struct, frozen=True):
     """One person's consent; instants are seconds on the store's clock.
 
     ``since`` is the login, or the first refresh with the connection's refresh token. ``stated`` is the end that the

@@ -6,7 +6,8 @@ A store applies them atomically, so that a condition checked here holds at the m
 from __future__ import annotations
 
 import hmac
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.tokens.consent import UNKNOWN, RefreshLifetimes, renewed

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from oauth_taskflow.oauth.delegated import JwtBearer, Password
 from oauth_taskflow.oauth.grants import Grant, RefreshToken
@@ -12,8 +14,7 @@ from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.tokens.cipher import TokenCipher
 
 
-@dataclass(frozen=True)
-class GrantIdentity:
+class GrantIdentity(Struct, frozen=True):
     """Everything that makes one token different from another. Two equal identities share one stored token."""
 
     conn_id: str
@@ -48,13 +49,12 @@ class GrantIdentity:
     def key(self) -> str:
         """The grant key: 64 hexadecimal digits that tell nothing about what went in."""
         # Without DPoP the keys are those that version 0.1 gave.
-        parts = [value for name, value in vars(self).items() if value or name != "dpop"]
+        parts = [value for name, value in asdict(self).items() if value or name != "dpop"]
         fields = json.dumps(parts, separators=(",", ":"))
         return hashlib.sha256(fields.encode()).hexdigest()
 
 
-@dataclass(frozen=True)
-class Marks:
+class Marks(Struct, frozen=True):
     """Keyed hashes that show *that* a secret of the connection changed, never what it is.
 
     Each is a tuple, one mark per key of the ring, newest first. ``seed`` marks the refresh token written in the

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import random
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.errors import OAuthTaskflowError
@@ -25,8 +27,7 @@ from oauth_taskflow.tokens.turn import Setting
 _log = logging.getLogger("oauth_taskflow.tokens")
 
 
-@dataclass(frozen=True)
-class _Held:
+class _Held(Struct, frozen=True):
     """The token in memory, with its limits on the monotonic clock."""
 
     token: Token

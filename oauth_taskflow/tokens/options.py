@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from oauth_taskflow.tokens.consent import UNKNOWN, RefreshLifetimes
 
 
-@dataclass(frozen=True, kw_only=True)
-class ManagerOptions:
+class ManagerOptions(Struct, frozen=True, kw_only=True):
     """Times are in seconds.
 
     Attributes:

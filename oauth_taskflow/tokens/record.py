@@ -6,15 +6,17 @@ ties that clock to the reader's own.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 import oauth_taskflow.errors
 from oauth_taskflow.clock import Clock
 from oauth_taskflow.errors import OAuthTaskflowError, TokenRequestError
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.redaction import KeptInProcess
+from oauth_taskflow.redaction import Hidden, SecretValue
 from oauth_taskflow.tokens.consent import Consent
 
 
@@ -28,8 +30,7 @@ class GrantState(Enum):
     REVOKED = "revoked"
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """One moment on three clocks: the store's, this machine's wall clock and its monotonic clock (seconds)."""
 
     store: float
@@ -46,8 +47,7 @@ class Reading:
         return self.store + clock.monotonic() - self.monotonic
 
 
-@dataclass(frozen=True)
-class Lease:
+class Lease(Struct, frozen=True):
     """The right to refresh: who has it until when; ``fence`` grows with every holder."""
 
     owner: str | None = None
@@ -55,8 +55,7 @@ class Lease:
     fence: int = 0
 
 
-@dataclass(frozen=True)
-class Journal:
+class Journal(Struct, frozen=True):
     """Written before a refresh token is sent, cleared with its answer: found later, the answer is missing.
 
     ``doubtful`` is set once an earlier sending of the same refresh token had no known end.
@@ -68,8 +67,7 @@ class Journal:
     doubtful: bool = False
 
 
-@dataclass(frozen=True)
-class Trouble:
+class Trouble(Struct, frozen=True):
     """The last failure, told to every worker until ``until`` (None: until the connection changes).
 
     ``client`` marks the client credentials that failed, so that corrected ones are tried at once.
@@ -97,8 +95,7 @@ class Trouble:
         return error
 
 
-@dataclass(frozen=True, slots=True)
-class GrantRecord(KeptInProcess):
+class GrantRecord(SecretValue, frozen=True):
     """One row of the store. ``revision`` counts writes; ``version`` counts changes of the encrypted part.
 
     ``lineage`` is the mark of ``refresh_token``; ``alternates`` are refresh tokens that may still work, newest first;
@@ -113,10 +110,10 @@ class GrantRecord(KeptInProcess):
     version: int = 0
     state: GrantState = GrantState.EMPTY
     token: Token | None = None
-    refresh_token: str | None = field(default=None, repr=False)
-    alternates: tuple[str, ...] = field(default=(), repr=False)
-    seeds: tuple[str, ...] = field(default=(), repr=False)
-    dpop_key: str = field(default="", repr=False)
+    refresh_token: Hidden[str | None] = None
+    alternates: Hidden[tuple[str, ...]] = ()
+    seeds: Hidden[tuple[str, ...]] = ()
+    dpop_key: Hidden[str] = ""
     consent: Consent | None = None
     consent_fence: int = 0
     lineage: str = ""

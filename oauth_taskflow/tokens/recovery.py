@@ -10,27 +10,27 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from msgspec.structs import asdict
 
 from oauth_taskflow.errors import TokenStoreError, TokenUndecryptable
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.redaction import KeptInProcess
+from oauth_taskflow.redaction import Hidden, SecretValue
 from oauth_taskflow.tokens.cipher import TokenCipher
 from oauth_taskflow.tokens.record import token_fields
 
 _log = logging.getLogger("oauth_taskflow.tokens")
 
 
-@dataclass(frozen=True, slots=True)
-class Rescued(KeptInProcess):
+class Rescued(SecretValue, frozen=True):
     """What a refresh brought (instants on the store's clock), and the lineage it may be written over."""
 
     grant_key: str
     fence: int
     lineage: str
     token: Token
-    refresh_token: str | None = field(repr=False)
+    refresh_token: Hidden[str | None]
 
 
 class RecoveryFiles:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import random
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from oauth_taskflow.errors import (
     ConnectionConfigError,
@@ -41,8 +42,7 @@ _LONGEST_POLL = 0.5
 _NOTABLE_SKEW = 30.0
 
 
-@dataclass(frozen=True)
-class Want:
+class Want(Struct, frozen=True):
     """What counts as a token: not the ``refused`` one, and fresh.
 
     Stale begins ``leeway`` seconds, at most 10 % of the lifetime, before expiry, times this process's ``share``.

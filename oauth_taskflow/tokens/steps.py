@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 _log = logging.getLogger("oauth_taskflow.tokens")
 
@@ -31,8 +32,7 @@ class Step(Enum):
     WAITED = "waited"
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(Struct, frozen=True):
     """One step of one grant. Holds nothing secret: the grant key is a hash, ``outcome`` a class name.
 
     ``seconds`` have passed since the worker took the lease, or began to wait. ``consent_due`` are those until a person

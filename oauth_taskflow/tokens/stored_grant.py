@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from oauth_taskflow.errors import TokenRequestError, TokenUndecryptable
 from oauth_taskflow.oauth.outcomes import Granted

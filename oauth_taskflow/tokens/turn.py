@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from oauth_taskflow.clock import Clock
 from oauth_taskflow.errors import (
@@ -32,8 +33,7 @@ class LeaseLost(Exception):
     """The lease ended before this turn did; somebody else goes on. Never leaves this folder."""
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """What a turn works with; the same for every turn of a manager."""
 
     store: TokenStore

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import pytest
 import requests
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
+from msgspec.structs import replace
 
 from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.errors import AuthorizationFailed, OAuthTaskflowError

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import requests
+from msgspec.structs import replace
 
 from oauth_taskflow.errors import AuthorizationFailed, ConsentRequired, OAuthTaskflowError
 from oauth_taskflow.oauth.client_auth import Client

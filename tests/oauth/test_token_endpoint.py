@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import socket
 import time
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qsl
 
 import pytest
+from msgspec.structs import replace
 
 from oauth_taskflow.errors import (
     ConnectionConfigError,

@@ -6,13 +6,13 @@ import json
 import typing
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
 import pytest
 import yaml
+from msgspec.structs import replace
 
 from oauth_taskflow.errors import ConnectionConfigError, TokenRequestError
 from oauth_taskflow.oauth.bodies import parse_body
@@ -239,11 +239,10 @@ def _exchanges(endpoint: Any, grant: Grant) -> Iterator[Any]:
             yield str(outcome.error)
 
 
-@dataclass(frozen=True, slots=True)
-class Revoking(TokenEndpoint):
+class Revoking(TokenEndpoint, frozen=True):
     """Notes what would be sent, and answers with nothing."""
 
-    sent: list[Any] = field(default_factory=list, compare=False)
+    sent: list[Any] = []  # noqa: RUF012 - msgspec copies it
 
     def ask(self, grant: Grant, *, budget: float | None = None) -> Answer | Failure:
         rules = self.dialect.request

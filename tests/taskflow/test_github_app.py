@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc import jwt
 from joserfc.jwk import RSAKey
+from msgspec.structs import replace
 
 from oauth_taskflow.errors import ConnectionConfigError, InvalidClient, TokenRequestRejected
 from oauth_taskflow.iso8601 import parse_instant

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import yaml
 from cryptography.fernet import Fernet
+from msgspec.structs import replace
 
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.iso8601 import parse_instant

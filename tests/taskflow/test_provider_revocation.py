@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import json
 from argparse import Namespace
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.presets.load import load_preset, preset_names

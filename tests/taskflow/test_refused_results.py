@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG
+from msgspec import Struct
 
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.errors import ResultRefused, TokenEndpointUnavailable
@@ -28,6 +29,12 @@ SECRET = "s3cret-token-of-a-test"
 @dataclass
 class Row:
     """A record with one field."""
+
+    value: Any
+
+
+class StructRow(Struct):
+    """The same as msgspec has it."""
 
     value: Any
 
@@ -120,6 +127,7 @@ def test_sessions_and_tokens_are_refused_as_results_and_pushes(
         (deque([SECRET]), " at [0]"),
         ({SECRET}, " at [0]"),
         (Row({"x": SECRET}), " at .value['x']"),
+        (StructRow({"x": SECRET}), " at .value['x']"),
         ("short-pw", ""),
         ("czNjcmV0LXRva2VuLW9mLWEtdGVzdA==", ""),
     ],

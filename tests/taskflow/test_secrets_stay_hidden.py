@@ -6,7 +6,6 @@ import json
 import pickle
 import string
 from collections.abc import Callable, Iterator
-from dataclasses import fields, is_dataclass
 from pprint import pformat
 from typing import Any
 from urllib.parse import quote
@@ -15,10 +14,12 @@ import pytest
 from airflow.sdk import Connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Struct
 
 from oauth_taskflow.errors import ConnectionConfigError, ResultRefused
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
 from oauth_taskflow.oauth.encoding import encode
+from oauth_taskflow.redaction import SecretValue
 from oauth_taskflow.taskflow.connection import parse_connection
 from oauth_taskflow.taskflow.connection_fields import FIELDS, ConnectionField
 from oauth_taskflow.taskflow.settings import ConnectionSettings, OAuth2Settings
@@ -76,10 +77,14 @@ def made_of(parsed: ConnectionSettings) -> Iterator[object]:
 
 
 def within(holder: object) -> Iterator[object]:
-    """``holder`` and the dataclasses in its fields."""
+    """``holder`` and the objects in its fields that its ``repr`` shows."""
     yield holder
-    for field in fields(holder) if is_dataclass(holder) and not isinstance(holder, type) else ():
-        yield from within(getattr(holder, field.name)) if field.repr else ()
+    if isinstance(holder, SecretValue):
+        for _, value in holder.__rich_repr__():
+            yield from within(value)
+    elif isinstance(holder, Struct):
+        for name in holder.__struct_fields__:
+            yield from within(getattr(holder, name))
 
 
 @pytest.mark.parametrize("name", KINDS)

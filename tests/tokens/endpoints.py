@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import field
 
 from oauth_taskflow.clock import Clock
 from oauth_taskflow.errors import (
@@ -24,12 +25,11 @@ Answer = Outcome | Callable[[], Outcome]
 PLACE = "for connection 'crm' at https://id.example.com/token"
 
 
-@dataclass(frozen=True)
-class ScriptedEndpoint(TokenEndpoint):
+class ScriptedEndpoint(TokenEndpoint, frozen=True):
     """Pops an answer per request; ``sent`` are the refresh tokens that came ("" for other grants)."""
 
-    answers: list[Answer] = field(default_factory=list, compare=False)
-    sent: list[str] = field(default_factory=list, compare=False)
+    answers: list[Answer] = field(default_factory=list)
+    sent: list[str] = field(default_factory=list)
 
     def exchange(self, grant: Grant, *, budget: float | None = None) -> Outcome:
         self.sent.append(grant.refresh_token if isinstance(grant, RefreshToken) else "")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from oauth_taskflow.oauth.grants import RefreshToken
 from oauth_taskflow.oauth.token import Token

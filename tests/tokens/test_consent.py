@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from oauth_taskflow.errors import ConsentRequired, InvalidClient
 from oauth_taskflow.oauth.grants import ClientCredentials

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
+from msgspec.structs import replace
 
 from oauth_taskflow.oauth.client_auth import Client
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, RefreshToken

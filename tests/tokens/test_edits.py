@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from oauth_taskflow.errors import TokenEndpointUnavailable
 from oauth_taskflow.oauth.token import Token

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from cryptography.fernet import Fernet
+from msgspec.structs import replace
 
 from oauth_taskflow.errors import (
     ConnectionConfigError,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from oauth_taskflow.errors import InvalidTokenResponse
 from oauth_taskflow.oauth.client_auth import Client

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from oauth_taskflow.oauth.client_auth import Client
 from oauth_taskflow.oauth.grants import ClientCredentials, GrantOptions, RefreshToken

@@ -8,10 +8,10 @@ import stat
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import create_engine, event, inspect, select, update
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import make_url
