@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import copy
 import threading
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import msgspec
 import requests
 from msgspec import field
 
@@ -25,6 +22,7 @@ from oauth_taskflow.errors import (
     TokenRequestError,
     TokenRequestRejected,
 )
+from oauth_taskflow.oauth.timing import jwt_expiry, named_end
 from oauth_taskflow.oauth.token import Token, TokenState
 from oauth_taskflow.redaction import Hidden, SecretValue, redact_text, redact_url
 
@@ -37,8 +35,8 @@ _SHOWN = 200
 class Login(SecretValue, frozen=True):
     """The login request. ``fields`` are its body; paths are JMESPaths into the answer; times are seconds.
 
-    The token lives for ``lifetime`` when that is set, else as ``expires_path`` says, else until its ``exp`` when it
-    is a JWT (RFC 7519 §4.1.4), else until the API answers 401.
+    The token lives for ``lifetime`` when that is set, else as ``expires_path`` says (a lifetime or an instant), else
+    until its ``exp`` when it is a JWT (RFC 7519 §4.1.4), else until the API answers 401.
     """
 
     url: str
@@ -168,22 +166,6 @@ class LoginSource:
         )
 
 
-def jwt_expiry(token: str) -> float | None:
-    """The ``exp`` of a JWT in seconds since the epoch, unverified: it only says when to log in again."""
-    parts = token.split(".")
-    if len(parts) != 3:
-        return None
-    try:
-        padded = parts[1] + "=" * (-len(parts[1]) % 4)
-        claims = msgspec.json.decode(base64.urlsafe_b64decode(padded))
-    except (binascii.Error, ValueError, msgspec.DecodeError):
-        return None
-    expiry = claims.get("exp") if isinstance(claims, dict) else None
-    if isinstance(expiry, bool) or not isinstance(expiry, int | float):
-        return None
-    return float(expiry)
-
-
 def _token_in(login: Login, response: requests.Response, began: float) -> Token:
     if not 200 <= response.status_code < 300:
         raise _rejection(login, response)
@@ -220,14 +202,15 @@ def _rejection(login: Login, response: requests.Response) -> TokenRequestRejecte
 def _expires_at(login: Login, token: str, body: Body, began: float) -> float | None:
     if login.lifetime is not None:
         return began + login.lifetime
-    seconds: Any = body.find(login.expires_path)
-    if not seconds:
+    named: Any = body.find(login.expires_path)
+    if not named:
         return jwt_expiry(token)
-    try:
-        return began + float(seconds)  # several servers send the number as text
-    except (TypeError, ValueError) as error:
+    end = named_end(named, now=began)
+    if end is None:
         raise InvalidTokenResponse(
-            f"The lifetime at {login.expires_path!r} of the login answer is not a number of seconds",
+            f"What stands at {login.expires_path!r} of the login answer is neither a lifetime in seconds nor an instant "
+            "to come",
             where=login.where,
             hint="Correct expires_path, or set token_lifetime in the connection.",
-        ) from error
+        )
+    return end

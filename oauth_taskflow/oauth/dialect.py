@@ -79,7 +79,7 @@ class Expiry(_Form, frozen=True, kw_only=True):
     source: Annotated[
         Literal["auto", "expires_in", "expires_at", "jwt", "introspection", "fixed"],
         _doc(
-            "auto: expires_in, then expires_at or expires_on, then the exp claim of a JWT. expires_in: a lifetime at "
+            "auto: what path names, a lifetime or an instant, then expires_in, then expires_at or expires_on, then the exp claim of a JWT. expires_in: a lifetime at "
             "path, as number or text; 0 means that the token does not expire. expires_at: an instant at path, epoch "
             "seconds, epoch milliseconds or ISO 8601. jwt: the exp claim only. introspection: as auto, and when the answer says nothing, the "
             "introspection endpoint is asked (RFC 7662). fixed: lifetime_s, whatever is said.",
@@ -88,7 +88,10 @@ class Expiry(_Form, frozen=True, kw_only=True):
     ] = "auto"
     path: Annotated[
         _Path | None,
-        _doc("JMESPath of the value; by default the source's name.", "data.expires_in"),
+        _doc(
+            "JMESPath of the value; by default the source's name, with auto none.",
+            "data.expires_in",
+        ),
     ] = None
     unit: Annotated[Literal["s", "ms"], _doc("Unit of an expires_in.", "ms")] = "s"
     lifetime_s: Annotated[

@@ -54,8 +54,9 @@ def expiry(
     lasting = rule.lifetime_s
     if rule.source in {"auto", "introspection"}:
         # With introspection, what usually lasts is for when that says nothing either.
-        named = lasting if rule.source == "auto" else None
-        return timing.expiry(body, access_token, sent_at=sent_at, skew=skew, default=named)
+        usual = lasting if rule.source == "auto" else None
+        named = timing.named_end(at(rule.path, body), now=sent_at, skew=skew) if rule.path else None
+        return named or timing.expiry(body, access_token, sent_at=sent_at, skew=skew, default=usual)
     if rule.source == "expires_in":
         seconds = timing.number(at(rule.path or "expires_in", body))
         if seconds == 0:

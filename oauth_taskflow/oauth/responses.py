@@ -46,6 +46,8 @@ _ASSERTION_HINT = (
     "Check subject, audience and key of the connection, and that the server knows them; this machine's clock was "
     "checked against the server's."
 )
+_WRONG_PLACE = "Check that token_url is the token endpoint and not a login page."
+_OTHER_NAME = "Check that token_url is the token endpoint; if the token stands elsewhere in its answer, set token_path."
 _PROOF_HINT = (
     "This machine's clock was checked against the server's: see whether the server takes the algorithm in dpop, and "
     "whether it is reached under the address in token_url."
@@ -292,7 +294,7 @@ def _no_token(
     return InvalidTokenResponse(
         f"No access token in the answer (HTTP {answer.status}, {kind}: {found})",
         where=question.where,
-        hint="Check that token_url is the token endpoint and not a login page.",
+        hint=_OTHER_NAME if body else _WRONG_PLACE,
     )
 
 

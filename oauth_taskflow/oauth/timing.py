@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -12,6 +13,11 @@ from typing import Any
 
 _CENTURY = 100 * 365 * 86400.0
 _MILLISECONDS_FROM = 1e11
+# A larger number is no lifetime but an instant: that many seconds are 31 years.
+_INSTANTS_FROM = 1e9
+# What Python 3.10 does not read: any number of digits behind the point, and offsets without a colon.
+_FRACTION = re.compile(r"(?<=\d)\.(\d+)")
+_OFFSET = re.compile(r"\s*([+-]\d\d)(\d\d)\Z")
 # What the other side is taken to bear: a signed request is signed again for larger differences only.
 TOLERATED_SKEW = 5.0
 _DATE_RESOLUTION = 2.0  # the Date header has whole seconds and travelled for a while
@@ -38,18 +44,32 @@ def lifetime(value: object) -> float | None:
 
 
 def instant(value: object) -> float | None:
-    """Seconds since the epoch from epoch seconds, epoch milliseconds or ISO 8601 text (UTC if unnamed)."""
+    """Seconds since the epoch from epoch seconds, epoch milliseconds, ISO 8601 text (UTC if unnamed) or an HTTP date."""
     seconds = number(value)
     if seconds is None:
-        return _iso_instant(value) if isinstance(value, str) else None
+        return (_iso_instant(value) or http_date(value)) if isinstance(value, str) else None
     if seconds > _MILLISECONDS_FROM:
         seconds /= 1000
     return seconds if seconds > 0 else None
 
 
+def named_end(value: object, *, now: float, skew: float = 0.0) -> float | None:
+    """When what ``value`` names is over, on our clock: so many seconds after ``now``, or at an instant of the server's.
+
+    None for everything that names no end ahead. The server's clock is ``skew`` seconds ahead of ours.
+    """
+    seconds = number(value)
+    if seconds is None or seconds >= _INSTANTS_FROM:
+        seconds = (instant(value) or 0.0) - skew - now
+    lasting = lifetime(seconds)
+    return None if lasting is None else now + lasting
+
+
 def _iso_instant(text: str) -> float | None:
+    text = _OFFSET.sub(r"\1:\2", text.strip().replace("Z", "+00:00"))
+    text = _FRACTION.sub(lambda digits: "." + digits[1][:6].ljust(6, "0"), text, count=1)
     try:
-        found = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+        found = datetime.fromisoformat(text)
         return (found if found.tzinfo else found.replace(tzinfo=timezone.utc)).timestamp()
     except (ValueError, OverflowError):
         return None
@@ -109,9 +129,9 @@ def expiry(
     ``sent_at`` plus ``expires_in``, so that a slow answer never makes a token look younger than it is. Absolute
     instants are the server's and are moved by ``skew``. One that has passed already names no usable lifetime.
     """
-    seconds = lifetime(body.get("expires_in"))
-    if seconds is not None:
-        return sent_at + seconds
+    found = named_end(body.get("expires_in"), now=sent_at, skew=skew)
+    if found is not None:
+        return found
     absolute = (body.get("expires_at"), body.get("expires_on"))
     for found in (*map(instant, absolute), jwt_expiry(access_token)):
         if found is not None and found - skew > sent_at:

@@ -10,6 +10,7 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 
 from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.oauth.dialect import Expiry
 from oauth_taskflow.oauth.encoding import JsonText
 from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.presets.model import STANDARD, Preset
@@ -136,8 +137,23 @@ def _oauth2(fields: Fields) -> OAuth2Settings:
         write_back=_write_back(fields, grant),
         consent=read_consent(fields),
         introspect_url=read_endpoint(fields, "introspect_url"),
-        preset=fields.preset,
+        preset=_answering(fields),
     )
+
+
+def _answering(fields: Fields) -> Preset:
+    """The preset, with the places in the token endpoint's answer that the connection names."""
+    preset, values = fields.preset, fields.values
+    response, expiry = preset.response, preset.response.expiry
+    if "token_path" in values:
+        path = _jmespath(fields, "token_path", "access_token")
+        response = msgspec.structs.replace(response, access_token=path)
+    if "expires_path" in values:
+        expiry = Expiry(path=_jmespath(fields, "expires_path", "expires_in"))
+    if lifetime := values.get("token_lifetime"):
+        expiry = Expiry(source="fixed", lifetime_s=lifetime)
+    response = msgspec.structs.replace(response, expiry=expiry)
+    return msgspec.structs.replace(preset, response=response)
 
 
 def _token_params(fields: Fields) -> dict[str, str]:

@@ -303,22 +303,23 @@ FIELDS: tuple[ConnectionField, ...] = (
         "token_path",
         "text",
         "Token path",
-        "JMESPath of the token in the login's answer; default access_token.",
-        _SESSION,
+        "JMESPath of the token in the answer of the token endpoint or login; default access_token.",
+        _OAUTH2 | _SESSION,
     ),
     ConnectionField(
         "expires_path",
         "text",
         "Lifetime path",
-        "JMESPath of the token's lifetime in seconds; default expires_in, then the exp claim of a JWT.",
-        _SESSION,
+        "JMESPath of the token's lifetime in seconds, or of the instant when it ends; default expires_in, then the exp "
+        "claim of a JWT.",
+        _OAUTH2 | _SESSION,
     ),
     ConnectionField(
         "token_lifetime",
         "number",
         "Token lifetime",
         "Seconds that a token lives, whatever the answer says.",
-        _SESSION,
+        _OAUTH2 | _SESSION,
     ),
     ConnectionField(
         "api_headers",

@@ -22,8 +22,6 @@ _USUAL_PATHS = (
     "refresh_expires_in",
     "x_refresh_token_expires_in",
 )
-# A larger number is no lifetime but an instant: that many seconds are 31 years.
-_INSTANTS_FROM = 1e9
 # Lifetimes that count down are whole seconds and travel for a while.
 _SAME_END = 60.0
 
@@ -84,13 +82,9 @@ def renewed(
 def _stated(extras: Mapping[str, Any], path: str, now: float) -> float | None:
     """The refresh token's end in a token response; None when it names none."""
     for name in (path,) if path else _USUAL_PATHS:
-        value = at(name, extras)
-        number = timing.number(value)
-        named = number is not None and number < _INSTANTS_FROM
-        seconds = number if named else (timing.instant(value) or 0.0) - now
-        lasting = timing.lifetime(seconds)
-        if lasting is not None:
-            return now + lasting
+        end = timing.named_end(at(name, extras), now=now)
+        if end is not None:
+            return end
     return None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from oauth_taskflow.api.login import Login, LoginSource, jwt_expiry
+from oauth_taskflow.api.login import Login, LoginSource
 from oauth_taskflow.errors import (
     InvalidTokenResponse,
     TokenEndpointUnavailable,
@@ -63,6 +63,11 @@ def test_one_login_serves_until_shortly_before_the_end_of_its_lifetime(
         ({}, {}, None),
         ({"expires_in": 60}, {"lifetime": 5.0}, 5.0),
         ({"session": {"ttl": 90}}, {"expires_path": "session.ttl"}, 90.0),
+        (
+            {"until": "2100-01-01T00:00:00.000Z"},
+            {"expires_path": "until"},
+            4102444800.0 - FakeClock().now(),
+        ),
         ({"expires_in": 0}, {}, None),
     ],
 )
@@ -81,8 +86,10 @@ def test_a_jwt_names_its_own_end(serve: Serve, clock: FakeClock) -> None:
 @pytest.mark.parametrize(
     "token", ["opaque", "a.b.c", "a.%.c", jwt([]), jwt({"exp": True}), jwt({})]
 )
-def test_tokens_without_a_readable_end_have_none(token: str) -> None:
-    assert jwt_expiry(token) is None
+def test_tokens_without_a_readable_end_have_none(
+    serve: Serve, clock: FakeClock, token: str
+) -> None:
+    assert source(serve(lambda _: {"access_token": token}), clock).token().expires_at is None
 
 
 def test_a_refused_token_causes_one_login_for_all_threads(serve: Serve, connect: Connect) -> None:
@@ -167,7 +174,10 @@ def test_redirects_are_not_followed_with_credentials(serve: Serve, clock: FakeCl
         ),
         (["secret-value"], "It has: no mapping"),
         (Reply(b"<html>secret-value"), "The login answer is no JSON"),
-        ({"access_token": "secret-value", "expires_in": "soon"}, "is not a number of seconds"),
+        (
+            {"access_token": "secret-value", "expires_in": "soon"},
+            "is neither a lifetime in seconds nor an instant",
+        ),
     ],
 )
 def test_answers_without_a_usable_token_are_explained_without_values(

@@ -336,10 +336,12 @@ def test_a_success_without_token_says_what_came(
     result = outcome(200, body, kind)
     assert isinstance(result, OutcomeUnknown)
     assert result.again == again
-    assert str(result.error) == (
-        f"No access token in the answer (HTTP 200, {found}) {PLACE}. "
-        "Check that token_url is the token endpoint and not a login page."
+    hint = (
+        "Check that token_url is the token endpoint; if the token stands elsewhere in its answer, set token_path."
+        if ": fields" in found
+        else "Check that token_url is the token endpoint and not a login page."
     )
+    assert str(result.error) == f"No access token in the answer (HTTP 200, {found}) {PLACE}. {hint}"
 
 
 VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(SECRET)

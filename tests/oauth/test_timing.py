@@ -55,6 +55,12 @@ def test_expires_in_in_every_shape(written: object, seconds: float | None) -> No
         "2027-01-15T08:00:00",
         "2027-01-15T09:00:00+01:00",
         "2027-01-15 08:00:00",
+        "2027-01-15T08:00:00.0000000Z",
+        "2027-01-15T08:00:00.000000000Z",
+        "2027-01-15T08:00:00.0Z",
+        "2027-01-15T09:00:00+0100",
+        "2027-01-15 08:00:00 +0000",
+        "Fri, 15 Jan 2027 08:00:00 GMT",
     ],
 )
 def test_instants_in_every_shape(written: object) -> None:
@@ -65,6 +71,32 @@ def test_instants_in_every_shape(written: object) -> None:
 def test_what_is_no_instant_is_none(written: object) -> None:
     found = timing.instant(written)
     assert found is None or found < 0
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        (60, 60),
+        ("60.5", 60.5),
+        (NOON + 60, 60),
+        (str(int(NOON + 60) * 1000), 60),
+        ("2027-01-15T08:01:00Z", 60),
+        (0, None),
+        (-1, None),
+        (True, None),
+        ("soon", None),
+        (NOON - 60, None),
+        ("2027-01-15T07:59:00Z", None),
+    ],
+)
+def test_an_end_is_a_lifetime_or_an_instant_to_come(written: object, seconds: float | None) -> None:
+    found = timing.named_end(written, now=NOON)
+    assert found == (None if seconds is None else NOON + seconds)
+
+
+def test_an_instant_is_moved_by_the_skew_and_a_lifetime_is_not() -> None:
+    assert timing.named_end(60, now=NOON, skew=20) == NOON + 60
+    assert timing.named_end(NOON + 60, now=NOON, skew=20) == NOON + 40
 
 
 def jwt(claims: object) -> str:
@@ -97,6 +129,10 @@ def expiry(body: dict[str, Any], token: str = "opaque", **options: float | None)
 
 def test_expires_in_counts_from_the_sending_and_wins() -> None:
     assert expiry({"expires_in": 60, "expires_at": NOON + 999}) == NOON + 60
+
+
+def test_expires_in_that_is_an_instant_is_taken_for_one() -> None:
+    assert expiry({"expires_in": str(int(NOON + 60))}) == NOON + 60
 
 
 def test_expires_at_and_expires_on_are_on_the_servers_clock() -> None:

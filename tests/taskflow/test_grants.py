@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import ssl
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ from oauth_taskflow.errors import (
 from oauth_taskflow.oauth.client_auth import JWT_ASSERTION
 from oauth_taskflow.oauth.discovery import forget_metadata
 from oauth_taskflow.oauth.signing import Signer, private_key
+from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.masking import known_secrets
-from oauth_taskflow.taskflow.sessions import open_session
+from oauth_taskflow.taskflow.sessions import open_session, token_source
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.fixtures import ServerFactory
 from oauth_taskflow.testing.vault import Client
@@ -257,6 +259,40 @@ def test_a_token_that_is_not_for_http_is_refused(
             subject_token=oauth_server.issue_access_token(),
             requested_token_type="urn:ietf:params:oauth:token-type:saml2",
         )
+
+
+PLACES = {"token_path": "data.jwt", "expires_path": "data.until"}
+
+
+def test_the_answer_of_a_token_endpoint_may_have_names_of_its_own(
+    oauth_server: OAuthTestServer, set_connection: SetConnection
+) -> None:
+    answer = {"data": {"jwt": oauth_server.issue_access_token(), "until": "2100-01-01T00:00:00Z"}}
+    headers = {"Content-Type": "application/json"}
+    oauth_server.fault("/oauth/token", status=200, headers=headers, body=json.dumps(answer))
+    ask(set_connection, oauth_server, **PLACES)
+    source = token_source(load_settings("crm"))
+    assert source is not None
+    assert source.token().expires_at == pytest.approx(4102444800, abs=5)
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_a_place_that_is_no_jmespath_is_refused(
+    name: str, oauth_server: OAuthTestServer, set_connection: SetConnection
+) -> None:
+    with pytest.raises(ConnectionConfigError, match="not a JMESPath expression") as raised:
+        ask(set_connection, oauth_server, **{name: "data..x"})
+    assert raised.value.field == name
+
+
+def test_a_lifetime_in_the_connection_is_the_tokens(
+    oauth_server: OAuthTestServer, set_connection: SetConnection
+) -> None:
+    ask(set_connection, oauth_server, token_lifetime=77)
+    source = token_source(load_settings("crm"))
+    assert source is not None
+    token = source.token()
+    assert token.expires_at == pytest.approx(token.obtained_at + 77)
 
 
 def test_another_subject_token_is_another_grant(

@@ -196,7 +196,8 @@ def test_the_connections_in_the_manual_can_be_used(tmp_path: Path) -> None:
         parse_connection(Connection.from_json(text, conn_id="x")) for text in examples(tmp_path)
     ]
     methods = [one.auth.client_auth for one in found if isinstance(one.auth, OAuth2Settings)]
-    assert methods == ["unauthenticated", "client_assertion", "unauthenticated"]
+    bare = "unauthenticated"
+    assert methods == [bare, bare, "client_assertion", bare]
 
 
 ENTRA = {"provider": "microsoft-entra", "tenant": "acme"}
