@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from airflow.providers.common.compat.sdk import task_decorator_factory
 from airflow.providers.standard.decorators.python import _PythonDecoratedOperator
+from airflow.sdk import XComArg
 
 from oauth_taskflow.taskflow.facade import by_keyword, injected_names, make_facade, original
 from oauth_taskflow.taskflow.retry_policy import (
@@ -77,7 +78,7 @@ class OAuthDecoratedOperator(_PythonDecoratedOperator):
             OAuthTaskflowError: typed errors of connection, token and API; ``.retryable`` tells Airflow.
             ResultRefused: the function returned or pushed a session or a token.
         """
-        with failing_fast():
+        with failing_fast(), self._left_as_found(context):
             if self.is_async:  # on an event loop, by way of aexecute
                 return super().execute(context)
             with self._sessions(context):
@@ -98,8 +99,8 @@ class OAuthDecoratedOperator(_PythonDecoratedOperator):
                 name: await stack.enter_async_context(await open_async_session(conn_id))
                 for name, conn_id in self._conn_ids().items()
             }
-            with self._filled_in(context, opened):
-                return await super().aexecute(context)  # type: ignore[no-untyped-call]  # Airflow's
+            self._fill_in(context, opened)
+            return await super().aexecute(context)  # type: ignore[no-untyped-call]  # Airflow's
 
     async def aexecute_callable(self) -> Any:
         """As ``execute_callable``, for an ``async def`` function."""
@@ -127,29 +128,35 @@ class OAuthDecoratedOperator(_PythonDecoratedOperator):
                 name: stack.enter_context(open_session(conn_id))
                 for name, conn_id in self._conn_ids().items()
             }
-            with self._filled_in(context, opened):
-                yield
+            self._fill_in(context, opened)
+            yield
+
+    def _fill_in(self, context: Context, opened: Mapping[str, Any]) -> None:
+        """From now on the function is the author's own and finds the ``opened`` sessions by name."""
+        values: dict[str, Any] = context  # type: ignore[assignment]  # PythonOperator takes arguments out of it
+        facade = self.python_callable
+        self.op_args, self.op_kwargs = (), by_keyword(facade, self.op_args, self.op_kwargs)
+        self.python_callable = original(facade)
+        values.update(opened)
 
     @contextmanager
-    def _filled_in(self, context: Context, opened: Mapping[str, Any]) -> Iterator[None]:
-        """While it lasts, the function is the author's own and finds the ``opened`` sessions by name."""
+    def _left_as_found(self, context: Context) -> Iterator[None]:
+        """While it lasts, what is pushed is looked at; afterwards no session is left in context and operator.
+
+        Callbacks run later with both. It ends also where a time-out tears the event loop away from an ``async def``
+        function, whose own clean-up then never runs.
+        """
         from oauth_taskflow.taskflow.xcom_guard import guarded_pushes  # noqa: PLC0415 - loads requests
 
-        facade = self.python_callable
-        values: dict[str, Any] = context  # type: ignore[assignment]  # PythonOperator takes arguments out of it
-        with guarded_pushes(context):
-            arguments = self.op_args, self.op_kwargs
-            self.op_args, self.op_kwargs = (), by_keyword(facade, *arguments)
-            self.python_callable = original(facade)
-            values.update(opened)
-            try:
+        values: dict[str, Any] = context  # type: ignore[assignment]  # as above
+        found = self.python_callable, self.op_args, self.op_kwargs
+        try:
+            with guarded_pushes(context):
                 yield
-            finally:
-                # Callbacks run later with this context and this operator: no session may be left in either.
-                self.op_args, self.op_kwargs = arguments
-                self.python_callable = facade
-                for name in opened:
-                    values.pop(name, None)
+        finally:
+            self.python_callable, self.op_args, self.op_kwargs = found
+            for name in self._conn_ids():
+                values.pop(name, None)
 
     def _conn_ids(self) -> Mapping[str, str]:
         if isinstance(self.conn_id, Mapping):
@@ -161,10 +168,17 @@ def session_names(conn_id: ConnId, session_arg: str) -> tuple[str, ...]:
     """The parameters that ``conn_id`` fills.
 
     Raises:
-        TypeError: it is an empty mapping.
+        TypeError: it is an empty mapping, or names connections in no way that there is.
     """
     if isinstance(conn_id, Mapping) and not conn_id:
         raise TypeError("conn_id names no connection. Write it as in conn_id={'session': 'crm'}.")
+    ids = conn_id.values() if isinstance(conn_id, Mapping) else (conn_id,)
+    for one in ids:
+        if not isinstance(one, str | XComArg):
+            raise TypeError(
+                f"conn_id is {one!r}, which is no connection's id. Write it as in conn_id='crm', or as in "
+                "conn_id={'left': 'crm', 'right': 'erp'} for several."
+            )
     return tuple(conn_id) if isinstance(conn_id, Mapping) else (session_arg,)
 
 

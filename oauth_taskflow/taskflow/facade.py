@@ -24,7 +24,7 @@ def make_facade(function: Callable[..., Any], names: tuple[str, ...]) -> Callabl
     Raises:
         TypeError: the function cannot take a session; the text says why and what to write.
     """
-    if injected_names(function):
+    if isinstance(function, types.FunctionType) and injected_names(function):
         return function
     signature = _checked(function, names)
     # The user's globals let Airflow read the return annotation, from which it infers multiple_outputs.
@@ -73,11 +73,14 @@ def _checked(function: Callable[..., Any], names: tuple[str, ...]) -> inspect.Si
 
 
 def _refusal(function: Callable[..., Any], problem: str, advice: str) -> TypeError:
-    name = getattr(function, "__qualname__", type(function).__name__)
+    named = getattr(function, "function", function)
+    name = getattr(named, "__qualname__", type(function).__name__)
     return TypeError(f"@oauth_task cannot wrap {name}(): {problem}. {advice}")
 
 
 def _kind_problem(function: Callable[..., Any]) -> tuple[str, str]:
+    if hasattr(function, "operator_class"):
+        return "it is a task already", "Keep one task decorator: @oauth_task, with conn_id."
     if not isinstance(function, types.FunctionType):
         return "it is not a plain function", "Write it with def at the top of the DAG file."
     if inspect.isasyncgenfunction(function):

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+import functools
+import gc
+import socket
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any, TypeVar
 
 import pytest
+import tenacity
 from airflow.sdk import DAG, Asset, Metadata, setup, task, task_group, teardown
+from airflow.sdk.exceptions import AirflowTaskTimeout
 from airflow.serialization.serialized_objects import DagSerialization
 
-from oauth_taskflow import OAuthSession, oauth_task
+from oauth_taskflow import AsyncOAuthSession, OAuthSession, oauth_task
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.conftest import RunDag, SetConnection
 
@@ -135,6 +141,85 @@ def test_calls_outputs_context_connections_templates_groups_and_mapping_work_as_
     assert run.result("group.inner") == "EDDF"
     assert order == ["begin crm", "end keyed"]
     assert connections.counters.token_requests == 1
+
+
+Kept = TypeVar("Kept", bound=Callable[..., Any])
+
+
+def wrapped(function: Kept) -> Kept:
+    """What many projects have: a decorator of their own."""
+
+    @functools.wraps(function)
+    def around(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return around  # type: ignore[return-value]  # as decorators go
+
+
+def test_other_decorators_time_outs_and_trigger_rules_work_as_with_task(
+    run_dag: RunDag, connections: OAuthTestServer, set_connection: SetConnection
+) -> None:
+    seen: list[Any] = []
+
+    @oauth_task(conn_id="crm")
+    @tenacity.retry(stop=tenacity.stop_after_attempt(2))
+    @wrapped
+    def plain(session: OAuthSession, x: int) -> int:
+        return session.get("/countries").status_code + x
+
+    @oauth_task(conn_id="crm")
+    @wrapped
+    async def on_a_loop(session: AsyncOAuthSession, x: int) -> int:
+        return (await session.get("/countries")).status_code + x
+
+    @task.skip_if(lambda _: True)
+    @oauth_task(conn_id="crm")
+    def skipped(session: OAuthSession) -> None:
+        raise AssertionError(session)
+
+    @oauth_task(conn_id="deaf", execution_timeout=timedelta(seconds=1))
+    def waits(session: OAuthSession) -> None:
+        session.get("/")
+
+    @oauth_task(conn_id="deaf", execution_timeout=timedelta(seconds=1))
+    async def waits_on_a_loop(session: AsyncOAuthSession) -> None:
+        await session.get("/")
+
+    @oauth_task(conn_id="crm", trigger_rule="all_failed")
+    def afterwards(session: OAuthSession) -> str:
+        return session.conn_id
+
+    def tell(context: Any) -> None:
+        seen.append((context["ti"].task_id, type(context["exception"]), "session" in context))
+
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        set_connection("deaf", {"conn_type": "oauth2", "host": url, "extra": {"auth_type": "none"}})
+        with DAG("stacked", schedule=None, default_args={"on_failure_callback": tell}) as dag:
+            plain(1)
+            on_a_loop(2)
+            skipped()
+            [waits(), waits_on_a_loop()] >> afterwards()
+        run = run_dag(dag)
+
+    gc.collect()  # asyncio logs what Airflow left of the torn loop, which must not happen within another test
+    assert (run.result("plain"), run.result("on_a_loop")) == (201, 202)
+    assert run.task_state("skipped") == "skipped"
+    assert run.result("afterwards") == "crm"
+    assert sorted(seen) == [
+        ("waits", AirflowTaskTimeout, False),
+        ("waits_on_a_loop", AirflowTaskTimeout, False),
+    ]
+
+
+def test_type_checkers_know_the_arguments_that_are_left() -> None:
+    with DAG("typed", schedule=None):
+        icao_of("EDDF", upper=True)
+        with pytest.raises(TypeError, match="missing a required argument"):
+            icao_of()  # type: ignore[call-arg]  # this is what a checker must say
+        with pytest.raises(TypeError, match="unexpected keyword argument 'session'"):
+            icao_of("EDDF", session=1)  # type: ignore[call-arg]  # as above
+        icao_of.override(task_id="wrong")(5)  # type: ignore[arg-type]  # as above
 
 
 def test_nothing_of_the_session_is_in_the_serialised_dag() -> None:

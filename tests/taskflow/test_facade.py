@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG
+from airflow.sdk import task as airflow_task
 
 from oauth_taskflow.taskflow.decorator import oauth_task
 from oauth_taskflow.taskflow.facade import injected_names, make_facade
@@ -135,6 +136,21 @@ def test_an_override_must_fill_the_same_parameters(conn_id: Mapping[str, str], n
 def test_an_empty_mapping_of_connections_is_refused() -> None:
     with pytest.raises(TypeError, match=r"conn_id names no connection\. Write it as in conn_id="):
         oauth_task(conn_id={})
+
+
+@pytest.mark.parametrize("conn_id", [None, 5, ["crm"], {"session": None}])
+def test_what_is_no_connections_id_is_refused_when_the_file_is_read(conn_id: Any) -> None:
+    with pytest.raises(TypeError, match=r"is no connection's id\. Write it as in conn_id='crm'"):
+        oauth_task(conn_id=conn_id)
+
+
+def test_a_second_task_decorator_is_refused() -> None:
+    for task in (oauth_task(conn_id="crm")(good), airflow_task(good)):
+        with pytest.raises(TypeError) as caught:
+            oauth_task(conn_id="crm")(task)
+        assert str(caught.value) == (
+            "@oauth_task cannot wrap good(): it is a task already. Keep one task decorator: @oauth_task, with conn_id."
+        )
 
 
 def test_the_bare_decorator_uses_the_default_connection() -> None:
