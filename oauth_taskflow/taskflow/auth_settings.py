@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
-from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.dialect import Expiry
 from oauth_taskflow.oauth.encoding import JsonText
 from oauth_taskflow.oauth.request_proof import RequestProof
-from oauth_taskflow.presets.model import STANDARD, Preset
-from oauth_taskflow.redaction import Hidden, SecretValue
+from oauth_taskflow.presets.model import Preset
 from oauth_taskflow.taskflow.base_url import is_safe_endpoint, split_url
+from oauth_taskflow.taskflow.checked_fields import Fields
 from oauth_taskflow.taskflow.client_settings import read_client, read_issuer
 from oauth_taskflow.taskflow.connection_fields import DEVICE_CODE
 from oauth_taskflow.taskflow.consent_settings import read_consent, read_endpoint
@@ -43,46 +41,6 @@ _OF_A_PERSON: Mapping[str, str] = {
     DEVICE_CODE: "refresh_token",
 }
 _LOGIN_FIELDS = {"username": "{login}", "password": "{password}"}
-
-
-class Fields(SecretValue, frozen=True):
-    """The parts of one connection, each of its own type, before they are looked at together."""
-
-    conn_id: str
-    base_url: str
-    login: str
-    password: Hidden[str]
-    values: Hidden[Mapping[str, Any]]
-    preset: Preset = STANDARD
-
-    def error(self, what: str, name: str, hint: str) -> ConnectionConfigError:
-        """The error that blames field ``name``."""
-        return ConnectionConfigError(what, conn_id=self.conn_id, field=name, hint=hint)
-
-    def origins(self, name: str) -> tuple[str, ...]:
-        """A list of origins: scheme, host and port, and nothing behind."""
-        for origin in self.values.get(name, ()):
-            if not _is_origin(origin):
-                raise self.error(
-                    "An entry is not an origin", name, "Write https://host or https://host:port."
-                )
-        return tuple(self.values.get(name, ()))
-
-    def either(self, own: str, field_name: str, extra_name: str) -> str:
-        """A value that may stand in a field of the form or in ``extra``, but not as two different ones."""
-        extra = str(self.values.get(extra_name, ""))
-        if own and extra and own != extra:
-            raise self.error(
-                f"It differs from {field_name}", extra_name, f"Keep {field_name} and remove it."
-            )
-        return own or extra
-
-
-def _is_origin(text: str) -> bool:
-    parts = split_url(text)
-    if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
-        return False
-    return not (parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc)
 
 
 def _token_header(fields: Fields) -> TokenHeader:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -12,11 +11,9 @@ from oauth_taskflow.oauth.delegated import JWT_BEARER
 from oauth_taskflow.oauth.server_metadata import is_issuer
 from oauth_taskflow.oauth.signing import Signer, SigningKey, UnusableKey, private_key, shared_key
 from oauth_taskflow.oauth.text_source import TextSource
+from oauth_taskflow.taskflow.checked_fields import Fields
 from oauth_taskflow.taskflow.masking import mask
 from oauth_taskflow.taskflow.text_file import TextFile, read_text
-
-if TYPE_CHECKING:
-    from oauth_taskflow.taskflow.auth_settings import Fields
 
 _BY_SECRET = ("client_secret_basic", "client_secret_post", "client_secret_basic_raw")
 _NO_MEANS = ("client_secret_basic",)

@@ -15,8 +15,9 @@ from urllib.parse import quote_plus, unquote
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.presets.model import Preset, RateLimitHeaders
 from oauth_taskflow.redaction import is_sensitive_name
-from oauth_taskflow.taskflow.auth_settings import AUTH_READERS, Fields
+from oauth_taskflow.taskflow.auth_settings import AUTH_READERS
 from oauth_taskflow.taskflow.base_url import base_url, is_loopback, split_url
+from oauth_taskflow.taskflow.checked_fields import Fields
 from oauth_taskflow.taskflow.connection_fields import (
     BY_NAME,
     ELSEWHERE,

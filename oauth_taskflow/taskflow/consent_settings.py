@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from msgspec import field
 
 from oauth_taskflow.redaction import Hidden, SecretValue
 from oauth_taskflow.taskflow.base_url import is_safe_endpoint, split_url
-
-if TYPE_CHECKING:
-    from oauth_taskflow.taskflow.auth_settings import Fields
+from oauth_taskflow.taskflow.checked_fields import Fields
 
 _LOCAL_NAMES = frozenset({"127.0.0.1", "localhost"})
 

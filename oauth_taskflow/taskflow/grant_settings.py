@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from oauth_taskflow.oauth.delegated import (
@@ -21,10 +20,8 @@ from oauth_taskflow.oauth.delegated import (
 )
 from oauth_taskflow.oauth.signing import Signer
 from oauth_taskflow.oauth.text_source import GivenText, TextSource
+from oauth_taskflow.taskflow.checked_fields import Fields
 from oauth_taskflow.taskflow.text_file import TextFile
-
-if TYPE_CHECKING:
-    from oauth_taskflow.taskflow.auth_settings import Fields
 
 log = logging.getLogger(__name__)
 
