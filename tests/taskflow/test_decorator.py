@@ -156,11 +156,9 @@ def wrapped(function: Kept) -> Kept:
     return around  # type: ignore[return-value]  # as decorators go
 
 
-def test_other_decorators_time_outs_and_trigger_rules_work_as_with_task(
-    run_dag: RunDag, connections: OAuthTestServer, set_connection: SetConnection
+def test_other_decorators_may_stand_below_and_above(
+    run_dag: RunDag, connections: OAuthTestServer
 ) -> None:
-    seen: list[Any] = []
-
     @oauth_task(conn_id="crm")
     @tenacity.retry(stop=tenacity.stop_after_attempt(2))
     @wrapped
@@ -176,6 +174,21 @@ def test_other_decorators_time_outs_and_trigger_rules_work_as_with_task(
     @oauth_task(conn_id="crm")
     def skipped(session: OAuthSession) -> None:
         raise AssertionError(session)
+
+    with DAG("stacked", schedule=None) as dag:
+        plain(1)
+        on_a_loop(2)
+        skipped()
+    run = run_dag(dag)
+
+    assert (run.result("plain"), run.result("on_a_loop")) == (201, 202)
+    assert run.task_state("skipped") == "skipped"
+
+
+def test_a_time_out_leaves_no_session_for_callbacks_and_trigger_rules_work_as_with_task(
+    run_dag: RunDag, connections: OAuthTestServer, set_connection: SetConnection
+) -> None:
+    seen: list[Any] = []
 
     @oauth_task(conn_id="deaf", execution_timeout=timedelta(seconds=1))
     def waits(session: OAuthSession) -> None:
@@ -195,16 +208,11 @@ def test_other_decorators_time_outs_and_trigger_rules_work_as_with_task(
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
         set_connection("deaf", {"conn_type": "oauth2", "host": url, "extra": {"auth_type": "none"}})
-        with DAG("stacked", schedule=None, default_args={"on_failure_callback": tell}) as dag:
-            plain(1)
-            on_a_loop(2)
-            skipped()
+        with DAG("deaf", schedule=None, default_args={"on_failure_callback": tell}) as dag:
             [waits(), waits_on_a_loop()] >> afterwards()
         run = run_dag(dag)
 
     gc.collect()  # asyncio logs what Airflow left of the torn loop, which must not happen within another test
-    assert (run.result("plain"), run.result("on_a_loop")) == (201, 202)
-    assert run.task_state("skipped") == "skipped"
     assert run.result("afterwards") == "crm"
     assert sorted(seen) == [
         ("waits", AirflowTaskTimeout, False),
