@@ -40,10 +40,14 @@ class Recorder:
 
 
 def _connected(stats: ModuleType) -> Iterator[Recorder]:
+    from airflow._shared.observability.metrics.base_stats_logger import (  # noqa: PLC0415 - as below
+        NoStatsLogger,
+    )
+
     recorder = Recorder()
     stats.initialize(factory=lambda: recorder, export_legacy_names=False)
     yield recorder
-    stats.initialize(factory=type("Nothing", (Recorder,), {}), export_legacy_names=False)
+    stats.initialize(factory=NoStatsLogger, export_legacy_names=False)
 
 
 @pytest.fixture
