@@ -89,7 +89,7 @@ class AirflowDeployment:
         """Where the UI and the REST API are."""
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self, timeout: float = 180.0) -> None:
+    def start(self, timeout: float = 300.0) -> None:
         """Start every component and wait until the API answers and the scheduler is healthy.
 
         Raises:
