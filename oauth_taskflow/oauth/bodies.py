@@ -6,7 +6,7 @@ import html
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import parse_qsl
 
 from msgspec import Struct
@@ -15,7 +15,20 @@ UNNAMED = "unnamed_error"
 _MAX_FIELDS = 200
 _CODE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")  # RFC 6749 §5.2, without the space
 _OPAQUE = re.compile(r"[A-Za-z0-9._~+/=-]{24,}")
-_TAGS = re.compile(r"(?s)<(script|style)\b.*?</\1\s*>|<[^>]*>")
+# A script that does not end takes the rest along, and no tag holds another: any page costs linear time.
+_TAGS = re.compile(r"(?s)<(script|style)\b.*?(?:</\1\s*>|\Z)|<[^<>]*>")
+# Where servers with errors of their own form put the text for people; RFC 9457 has the last two.
+_TEXTS = (
+    "error_description",
+    "message",
+    "error_message",
+    "errorMessage",
+    "errorSummary",
+    "errmsg",
+    "msg",
+    "detail",
+    "title",
+)
 # Vendors' words for the codes that decide what happens next.
 _ALIASES = {
     "bad_refresh_token": "invalid_grant",
@@ -46,14 +59,14 @@ def parse_body(raw: bytes, content_type: str) -> dict[str, Any] | None:
 
 def _json_object(text: str) -> dict[str, Any] | None:
     try:
-        found = json.loads(text, parse_constant=_refuse_constant)
+        found = json.loads(text, parse_constant=_no_value)
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(name)  # NaN and Infinity are not JSON (RFC 8259 §6)
+def _no_value(_name: str) -> None:
+    """NaN and Infinity are not JSON (RFC 8259 §6), but no reason to lose a refresh token that stands beside them."""
 
 
 def _form(text: str) -> dict[str, Any] | None:
@@ -80,6 +93,17 @@ def error_in(body: Mapping[str, Any]) -> ErrorBody | None:
     if isinstance(status, str) and status.lower() in _ALIASES and "access_token" not in body:
         return ErrorBody(error_code(status), _text(body.get("message")))
     return None
+
+
+def said(raw: bytes, body: Mapping[str, Any] | None) -> str:
+    """What a refusal says in none of the standard's fields, without what could be a token; empty if nothing."""
+    if body is None:
+        return shape(raw, body) if is_html(raw) else ""
+    errors = body.get("errors")
+    first = errors[0] if isinstance(errors, list) and errors else None
+    inner = first if isinstance(first, dict) else {"message": first}
+    texts = (_text(place.get(name)) for place in (body, inner) for name in _TEXTS)
+    return _OPAQUE.sub("***", next(filter(None, texts), ""))
 
 
 def error_code(value: object) -> str:

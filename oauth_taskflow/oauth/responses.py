@@ -20,7 +20,7 @@ from oauth_taskflow.errors import (
     TokenRequestRejected,
 )
 from oauth_taskflow.oauth import reading, timing
-from oauth_taskflow.oauth.bodies import UNNAMED, ErrorBody, is_html, parse_body, shape
+from oauth_taskflow.oauth.bodies import UNNAMED, ErrorBody, is_html, parse_body, said, shape
 from oauth_taskflow.oauth.delegated import JWT_BEARER, SAML2_BEARER, TOKEN_EXCHANGE
 from oauth_taskflow.oauth.dialect import STANDARD, ResponseForm
 from oauth_taskflow.oauth.dpop import PROOF_REFUSED
@@ -32,7 +32,7 @@ from oauth_taskflow.oauth.outcomes import (
     Rejected,
 )
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.redaction import Hidden, SecretValue, redact_text, redact_url
+from oauth_taskflow.redaction import Hidden, SecretValue, redact_text, redact_url, without
 
 _ERRORS: dict[str, type[TokenRequestRejected]] = {
     "invalid_client": InvalidClient,
@@ -48,6 +48,7 @@ _ASSERTION_HINT = (
 )
 _WRONG_PLACE = "Check that token_url is the token endpoint and not a login page."
 _OTHER_NAME = "Check that token_url is the token endpoint; if the token stands elsewhere in its answer, set token_path."
+_NOT_THERE = "Check token_url: no token endpoint answers there."
 _PROOF_HINT = (
     "This machine's clock was checked against the server's: see whether the server takes the algorithm in dpop, and "
     "whether it is reached under the address in token_url."
@@ -59,10 +60,13 @@ _REFUSED_CREDENTIAL = {
     "password": "Check username and user_password of the connection.",
     "client_credentials": "Check what the server knows of this client.",
 }
+# Of a person who refuses there is nothing to ask here (Auth0: the API was never opened to this client).
+_CLIENT_DENIED = ("access_denied", "client_credentials")
 _BEARER_TYPES = frozenset({"", "bearer", "bearertoken"})
 # The request was refused before anything was done with it (RFC 9110 §15.5.9, RFC 8470 §5.2, RFC 6585 §4).
 _REFUSED_UNREAD = frozenset({408, 425, 429})
 _DEFAULT_429_WAIT = 30.0
+_MOST_READ = 4096  # characters of a text of which some hundred are shown
 
 
 class Question(SecretValue, frozen=True):
@@ -84,7 +88,9 @@ class Question(SecretValue, frozen=True):
 
     def clean(self, text: str, limit: int = 200) -> str:
         """Foreign ``text`` made fit to be shown: no secret of ours, printable, one line, short."""
-        shown = "".join(c if c.isprintable() else " " for c in redact_text(text, self.secrets))
+        # Named secrets go first, because a cut one would no longer be recognised.
+        short = without(text, self.secrets)[:_MOST_READ]
+        shown = "".join(c if c.isprintable() else " " for c in redact_text(short))
         return " ".join(shown.split())[:limit].rstrip(". ")
 
 
@@ -121,14 +127,15 @@ def interpret(answer: Answer, question: Question) -> Outcome:
         return _server_failure(answer, question)
     if 200 <= answer.status < 300:
         return _token(body, answer, question)
-    return Rejected(_rejected(_challenged(answer), answer, question))
+    return Rejected(_rejected(_challenged(answer, body), answer, question))
 
 
-def _challenged(answer: Answer) -> ErrorBody:
+def _challenged(answer: Answer, body: dict[str, Any] | None) -> ErrorBody:
     """The error of an answer whose body names none: the one in ``WWW-Authenticate`` (RFC 6749 §5.2), else the status."""
     told = refusal_in(answer.headers.get("www-authenticate", "")).params
     return ErrorBody(
-        told.get("error") or f"http_{answer.status}", told.get("error_description", "")
+        told.get("error") or f"http_{answer.status}",
+        told.get("error_description") or said(answer.body, body),
     )
 
 
@@ -158,7 +165,8 @@ def _server_failure(
 def _rejected(problem: ErrorBody, answer: Answer, question: Question) -> TokenRequestRejected:
     code = "invalid_client" if problem.code == "http_401" else problem.code
     # Without a consent behind the grant, nobody is to be sent to consent again.
-    hint = _REFUSED_CREDENTIAL.get(question.grant_type, "") if code == "invalid_grant" else ""
+    own = code == "invalid_grant" or (code, question.grant_type) == _CLIENT_DENIED
+    hint = _REFUSED_CREDENTIAL.get(question.grant_type, "") if own else ""
     kind = TokenRequestRejected if hint else _ERRORS.get(code, TokenRequestRejected)
     return kind(
         error=question.clean(problem.code, 64),
@@ -186,7 +194,9 @@ def _hint(code: str, answer: Answer, question: Question) -> str:
         )
     if _ERRORS.get(code) is ConsentRequired and question.grant_type == "refresh_token":
         return f"A person must agree again: airflow oauth login {question.conn_id}"
-    return _PROOF_HINT if code == PROOF_REFUSED else ""
+    return {PROOF_REFUSED: _PROOF_HINT, "http_404": _NOT_THERE, "http_405": _NOT_THERE}.get(
+        code, ""
+    )
 
 
 def _unavailable(
@@ -220,9 +230,9 @@ def _token(body: dict[str, Any] | None, answer: Answer, question: Question) -> O
     if body is None or not _sendable(access_token):
         # A page may be a proxy's or a maintenance page; a second one is a wrong address.
         return OutcomeUnknown(_no_token(answer, question, body), again=int(is_html(answer.body)))
-    token_type = body.get("token_type") or ""
-    if not _is_wanted(str(token_type), question):
-        kind = question.clean(str(token_type), 40)
+    token_type = str(body.get("token_type") or "").strip()
+    if not _is_wanted(token_type, question):
+        kind = question.clean(token_type, 40)
         return OutcomeUnknown(_wrong_type(kind, answer, question), again=0)
     refresh_token = reading.at(question.form.refresh_token, body)
     return _granted(
@@ -282,14 +292,18 @@ def _scopes(text: str) -> set[str]:
 
 
 def _sendable(value: object) -> bool:
-    """Whether ``value`` is text that fits into a header or form: visible ASCII, not empty."""
-    return isinstance(value, str) and value != "" and value.isascii() and value.isprintable()
+    """Whether ``value`` is text that fits into a header or form: visible ASCII, not blank."""
+    return (
+        isinstance(value, str) and bool(value.strip()) and value.isascii() and value.isprintable()
+    )
 
 
 def _no_token(
     answer: Answer, question: Question, body: dict[str, Any] | None
 ) -> InvalidTokenResponse:
     found = question.clean(shape(answer.body, body), 80)
+    text = question.clean(said(answer.body, body)) if body else ""
+    found += f", which say: {text}" if text else ""
     kind = question.clean(answer.content_type, 60) or "no content type"
     return InvalidTokenResponse(
         f"No access token in the answer (HTTP {answer.status}, {kind}: {found})",

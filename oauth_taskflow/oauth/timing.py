@@ -17,7 +17,7 @@ _MILLISECONDS_FROM = 1e11
 _INSTANTS_FROM = 1e9
 # What Python 3.10 does not read: any number of digits behind the point, and offsets without a colon.
 _FRACTION = re.compile(r"(?<=\d)\.(\d+)")
-_OFFSET = re.compile(r"\s*([+-]\d\d)(\d\d)\Z")
+_OFFSET = re.compile(r" ?([+-]\d\d)(\d\d)\Z")
 # What the other side is taken to bear: a signed request is signed again for larger differences only.
 TOLERATED_SKEW = 5.0
 _DATE_RESOLUTION = 2.0  # the Date header has whole seconds and travelled for a while
