@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from msgspec.structs import replace
@@ -12,6 +13,8 @@ from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.redaction import redact_url
 from oauth_taskflow.taskflow.base_url import is_safe_endpoint, split_url
 from oauth_taskflow.taskflow.settings import ConnectionSettings
+
+_HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?\.)*[a-z0-9-]+")
 
 
 def located(settings: ConnectionSettings, source: TokenSource | None) -> ConnectionSettings:
@@ -33,8 +36,9 @@ def located_by(settings: ConnectionSettings, token: Token) -> ConnectionSettings
     rule = settings.base_url_from
     if settings.base_url or rule is None:
         return settings
-    url = at(rule.path, token.extras)
-    if not isinstance(url, str) or not url:
+    found = at(rule.path, token.extras)
+    url = found.strip(" ") if isinstance(found, str) else ""
+    if not url:
         raise _refusal(settings, f"The token response names no API address ({rule.path})")
     if not _is_expected(url, rule.hosts):
         # The token would be sent there.
@@ -51,7 +55,15 @@ def _is_expected(url: str, hosts: Iterable[str]) -> bool:
         return False
     host = (parts.hostname or "").lower()
     default_port = parts.port in {None, 443} or host in hosts
-    return is_safe_endpoint(url) and default_port and any(_matches(host, one) for one in hosts)
+    plain = (
+        _HOST.fullmatch(host) is not None
+    )  # what escapes and IDNA make of others is no suffix's business
+    return (
+        plain
+        and is_safe_endpoint(url)
+        and default_port
+        and any(_matches(host, one) for one in hosts)
+    )
 
 
 def _matches(host: str, pattern: str) -> bool:

@@ -241,6 +241,7 @@ def test_the_token_response_names_the_api() -> None:
     rule = "*.salesforce.com"
     assert instance("https://eu1.my.salesforce.com/", rule) == "https://eu1.my.salesforce.com"
     assert instance("https://EU1.Salesforce.com:443", rule) == "https://EU1.Salesforce.com:443"
+    assert instance(" https://eu1.salesforce.com ", rule) == "https://eu1.salesforce.com"
     assert instance("https://a.example.com", "a.example.com", suffix="/v1") == (
         "https://a.example.com/v1"
     )
@@ -264,6 +265,13 @@ def test_the_token_response_names_the_api() -> None:
         "https://127.0.0.1",
         "https://x.salesforce.com:99999",
         "https://x.salesforce.com\n.evil.test",
+        "https://evil.test%2f.salesforce.com",
+        "https://evil.test;.salesforce.com",
+        "https://аcme.salesforce.com",  # noqa: RUF001  # a Cyrillic letter
+        "https://.salesforce.com",
+        "https://x..salesforce.com",
+        "https://x.salesforce.com.",
+        "https:///x.salesforce.com",
         "//x.salesforce.com",
         "x.salesforce.com",
     ],
