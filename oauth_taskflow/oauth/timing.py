@@ -20,6 +20,7 @@ _FRACTION = re.compile(r"(?<=\d)\.(\d+)")
 _OFFSET = re.compile(r" ?([+-]\d\d)(\d\d)\Z")
 # What the other side is taken to bear: a signed request is signed again for larger differences only.
 TOLERATED_SKEW = 5.0
+_FIRST_DATE, _LAST_DATE = 946_684_800.0, 4_102_444_800.0  # the years 2000 and 2100
 _DATE_RESOLUTION = 2.0  # the Date header has whole seconds and travelled for a while
 
 
@@ -60,7 +61,8 @@ def named_end(value: object, *, now: float, skew: float = 0.0) -> float | None:
     """
     seconds = number(value)
     if seconds is None or seconds >= _INSTANTS_FROM:
-        seconds = (instant(value) or 0.0) - skew - now
+        end = instant(value)
+        seconds = None if end is None else end - skew - now
     lasting = lifetime(seconds)
     return None if lasting is None else now + lasting
 
@@ -88,9 +90,12 @@ def jwt_expiry(access_token: str) -> float | None:
 
 
 def server_skew(headers: Mapping[str, str], local: float) -> float | None:
-    """The server's clock minus ours in seconds, from its ``Date`` header; small differences count as none."""
+    """The server's clock minus ours in seconds, from its ``Date`` header; small differences count as none.
+
+    None where no clock can be meant: a device that starts in 1970, or a proxy that makes dates up.
+    """
     date = http_date(headers.get("date", ""))
-    if date is None:
+    if date is None or not _FIRST_DATE < date < _LAST_DATE:
         return None
     skew = date - local
     return skew if abs(skew) > _DATE_RESOLUTION else 0.0

@@ -188,6 +188,17 @@ def test_without_a_date_there_is_no_skew() -> None:
     assert timing.server_skew({}, NOON) is None
 
 
+@pytest.mark.parametrize(
+    "date", ["Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "noon"]
+)
+def test_a_date_that_no_clock_shows_is_none(date: str) -> None:
+    assert timing.server_skew({"date": date}, NOON) is None
+
+
+def test_a_missing_lifetime_stays_missing_whatever_the_skew() -> None:
+    assert timing.named_end(None, now=NOON, skew=-NOON - 5) is None
+
+
 @given(st.text())
 def test_any_text_as_a_date_is_a_number_or_none(text: str) -> None:
     assert isinstance(timing.http_date(text), float | None)
