@@ -18,6 +18,7 @@ from oauth_taskflow.oauth.request_proof import ProvedTokens
 from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.taskflow.broker_client import ask_broker
 from oauth_taskflow.taskflow.brokered_tokens import BrokeredTokens
+from oauth_taskflow.taskflow.certificate import check_certificate
 from oauth_taskflow.taskflow.connection import parse_connection
 from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.located import located
@@ -76,7 +77,12 @@ class SessionOptions(TypedDict):
 
 
 def session_options(settings: ConnectionSettings) -> SessionOptions:
-    """How a session talks to the API of ``settings``."""
+    """How a session talks to the API of ``settings``.
+
+    Raises:
+        ConnectionConfigError: the client certificate cannot be used.
+    """
+    check_certificate(settings, settings.base_url)
     return SessionOptions(
         allowed_origins=settings.allowed_origins,
         timeout=settings.timeout,

@@ -16,6 +16,7 @@ from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, 
 from oauth_taskflow.oauth.second_method import EitherMethod
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint, TransportOptions
 from oauth_taskflow.taskflow import metrics, refresh_count, write_back
+from oauth_taskflow.taskflow.certificate import check_certificate
 from oauth_taskflow.taskflow.masking import mask_in_transit
 from oauth_taskflow.taskflow.provider import scope_text
 from oauth_taskflow.taskflow.settings import ConnectionSettings, LoginSettings, OAuth2Settings
@@ -83,7 +84,12 @@ def _observe(event: Event) -> None:
 
 
 def token_endpoint(settings: ConnectionSettings, auth: OAuth2Settings) -> TokenEndpoint:
-    """Where the tokens of ``settings`` come from."""
+    """Where the tokens of ``settings`` come from.
+
+    Raises:
+        ConnectionConfigError: the client certificate cannot be used there.
+    """
+    check_certificate(settings, auth.token_url or auth.issuer)
     # verify: false is meant for the API. Here the secret itself travels: certificates are always checked.
     transport = TransportOptions(
         verify=settings.verify or True, cert=settings.cert, proxies=settings.proxies

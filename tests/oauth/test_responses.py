@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -110,14 +109,6 @@ def test_a_form_encoded_answer_is_read() -> None:
         found = outcome(200, body, kind)
         assert isinstance(found, Granted)
         assert (found.token.expires_at, found.refresh_token) == (NOW + 60, "rt")
-
-
-def test_numbers_that_are_none_cost_no_refresh_token() -> None:
-    for word in ("NaN", "Infinity", "-Infinity"):
-        body = f'{{"access_token": "at", "refresh_token": "rt", "expires_in": {word}}}'
-        found = outcome(200, body.encode(), JSON)
-        assert isinstance(found, Granted)
-        assert (found.token.expires_at, found.refresh_token) == (None, "rt")
 
 
 @pytest.mark.parametrize("value", [None, "", " ", 5, "line\nbreak", "ü"])
@@ -249,49 +240,6 @@ def test_a_refusal_says_what_to_look_at(code: str, hint: str) -> None:
     found = interpret(answer, replace(QUESTION, targets=("https://api.example.com/x?key=k", "crm")))
     assert isinstance(found, Rejected)
     assert str(found.error).endswith(f"{PLACE}. {hint}")
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "said"),
-    [
-        (400, {"message": f"No such app {SECRET}."}, "(http_400, HTTP 400): No such app ***"),
-        (
-            401,
-            {"errorCode": "E0000011", "errorSummary": "Invalid"},
-            "(http_401, HTTP 401): Invalid",
-        ),
-        (400, {"errors": [{"code": "9", "detail": "Bad id"}]}, "(http_400, HTTP 400): Bad id"),
-        (422, {"errors": ["Bad id"]}, "(http_422, HTTP 422): Bad id"),
-        (400, {"message": "ref 0123456789abcdef01234567"}, "(http_400, HTTP 400): ref ***"),
-        (403, b"<html><p>Blocked</p></html>", "(http_403, HTTP 403): a web page: Blocked"),
-    ],
-)
-def test_what_a_server_says_in_its_own_way_is_shown(status: int, body: object, said: str) -> None:
-    assert f"{said} {PLACE}" in str(rejected(status, body))
-
-
-@pytest.mark.parametrize("status", [404, 405])
-def test_where_nothing_takes_token_requests_the_address_is_to_be_checked(status: int) -> None:
-    hint = "Check token_url: no token endpoint answers there."
-    assert str(rejected(status, b"")).endswith(hint)
-
-
-def test_a_client_that_is_denied_access_sends_nobody_to_consent() -> None:
-    answer = Answer(403, {"content-type": JSON}, b'{"error": "access_denied"}', NOW, NOW + 1)
-    found = interpret(answer, Question("m2m", QUESTION.url, "client_credentials"))
-    assert isinstance(found, Rejected)
-    assert type(found.error) is TokenRequestRejected
-    assert str(found.error).endswith("Check what the server knows of this client.")
-
-
-@pytest.mark.parametrize(
-    "text", ["x" * 900_000, "eyJ-" * 200_000, "<" * 900_000, "<script>" * 90_000]
-)
-def test_an_endless_text_is_cut_in_no_time(text: str) -> None:
-    began = time.monotonic()
-    outcome(400, {"error": "invalid_grant", "error_description": text})
-    outcome(403, f"<html>{text}".encode(), "text/html")
-    assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

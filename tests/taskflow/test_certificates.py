@@ -6,10 +6,17 @@ import hashlib
 import json
 import socket
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+)
 
+from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.discovery import forget_metadata
 from oauth_taskflow.taskflow.consent_places import managed_grant
 from oauth_taskflow.taskflow.sessions import open_session
@@ -97,3 +104,46 @@ def test_a_client_with_a_certificate_ends_its_tokens_at_the_alias_too(
     assert grant.place("revoke_url") == "https://mtls.example.com/revoke"
     assert grant.place("authorize_url") == f"{origin}/oauth/authorize"
     forget_metadata()
+
+
+def encrypted() -> str:
+    passphrase = BestAvailableEncryption(b"open")
+    key = new_key()
+    locked: bytes = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, passphrase)
+    return locked.decode() + certificate_of(key, "client").decode()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (encrypted, "its key is encrypted"),
+        (lambda: "nothing", "no PEM certificate with its key"),
+        (
+            lambda: pem_of(new_key()) + certificate_of(new_key(), "x").decode(),
+            "the key belongs to another one",
+        ),
+        (None, "FileNotFoundError"),
+    ],
+)
+@pytest.mark.parametrize("auth_type", ["oauth2", "bearer"])
+def test_a_certificate_that_cannot_be_used_is_a_wrong_field_and_asks_no_terminal(
+    content: Callable[[], str] | None,
+    reason: str,
+    auth_type: str,
+    tmp_path: Path,
+    set_connection: SetConnection,
+) -> None:
+    shown = tmp_path / "client.pem"
+    if content is not None:
+        shown.write_text(content())
+    extra = {"auth_type": auth_type, "cert": str(shown)}
+    if auth_type == "oauth2":
+        extra |= {"token_url": "https://id.example.test/token"}
+    fields = {"host": "https://api.example.test", "login": "me", "password": "client-s3cret"}
+    set_connection("crm", {"conn_type": "oauth2", **fields, "extra": extra})
+    with pytest.raises(ConnectionConfigError) as caught:
+        open_session("crm")
+    assert str(caught.value) == (
+        f"The client certificate cannot be used ({reason}) in connection 'crm', field 'cert'. It is a PEM file with the "
+        "certificate and its unencrypted key, or one file for each, on every worker."
+    )
