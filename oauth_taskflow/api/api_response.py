@@ -9,6 +9,7 @@ import requests
 
 from oauth_taskflow.api.failures import Verdict, not_json, status_error
 from oauth_taskflow.api.network_errors import is_transient, network_error, shown_cause
+from oauth_taskflow.api.secrecy import to_pickle, url_to_pickle
 from oauth_taskflow.errors import ApiRequestFailed
 
 
@@ -16,6 +17,14 @@ class ApiResponse(requests.Response):
     """A ``requests.Response`` whose errors hide secrets and say whether a retry may help."""
 
     verdict = Verdict()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """As ``requests`` pickles it, but the request, which carries the token, is method and URL alone."""
+        state: Any = super().__getstate__()
+        sent: requests.PreparedRequest | None = self.request  # none after a trigger's call
+        if sent is not None:
+            state.update(url=url_to_pickle(sent, self.url), request=to_pickle(sent))
+        return dict(state)
 
     def raise_for_status(self) -> None:
         """Nothing below status 400.

@@ -21,6 +21,7 @@ from oauth_taskflow.api.failures import (
     status_error,
 )
 from oauth_taskflow.api.network_errors import is_transient, network_error, shown_cause
+from oauth_taskflow.api.secrecy import to_pickle
 from oauth_taskflow.errors import ApiRequestFailed
 
 
@@ -69,6 +70,12 @@ class AsyncApiResponse(httpx.Response):
     """An ``httpx.Response`` whose error hides secrets and says whether a retry may help."""
 
     verdict = Verdict()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """As ``httpx`` pickles it, but the request, which carries the token, is method and URL alone."""
+        sent = to_pickle(request_view(self.request))
+        bare = httpx.Request(sent.method or "", sent.url or "")
+        return {**super().__getstate__(), "_request": bare, "next_request": None}
 
     def raise_for_status(self) -> httpx.Response:
         """This response, when its status is below 400.

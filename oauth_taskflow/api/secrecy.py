@@ -5,12 +5,13 @@ Names do not tell enough: an API may want its key as ``?k=…``, and may repeat 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import requests
+from requests.structures import CaseInsensitiveDict
 
 from oauth_taskflow.errors import ApiRequestFailed
-from oauth_taskflow.redaction import redact_text, redact_url
+from oauth_taskflow.redaction import redact_text, redact_url, without
 
 _MARK = "_oauth_taskflow_secrets"
 # Shorter ones are found in words by chance; as the value of a parameter they are hidden all the same.
@@ -27,6 +28,19 @@ def remembered(request: requests.PreparedRequest) -> tuple[str, ...]:
     """The secrets that were put on ``request``."""
     found: tuple[str, ...] = getattr(request, _MARK, ())
     return found
+
+
+def url_to_pickle(request: requests.PreparedRequest, url: str | None = None) -> str:
+    """``url`` (that of ``request`` unless given), unchanged but for the credentials of ``request``."""
+    return without(url or request.url or "", _long_enough(remembered(request)))
+
+
+def to_pickle(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """What of ``request`` may leave this process: method and URL, without its credentials."""
+    bare = requests.PreparedRequest()
+    bare.method, bare.url = request.method, url_to_pickle(request)
+    bare.headers = CaseInsensitiveDict()
+    return bare
 
 
 def put_header(request: requests.PreparedRequest, name: str, value: str) -> None:
@@ -51,7 +65,11 @@ def shown_url(request: requests.PreparedRequest, url: str | None = None) -> str:
 
 def shown_text(request: requests.PreparedRequest, text: str) -> str:
     """``text`` that answers ``request``, without its credentials and other secrets."""
-    return redact_text(text, [s for s in _secrets(request) if len(s) >= _SHORTEST_IN_TEXT])
+    return redact_text(text, _long_enough(_secrets(request)))
+
+
+def _long_enough(secrets: Iterable[str]) -> list[str]:
+    return [secret for secret in secrets if len(secret) >= _SHORTEST_IN_TEXT]
 
 
 def _secrets(request: requests.PreparedRequest) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 import threading
@@ -118,6 +119,23 @@ def test_credentials_set_on_the_session_replace_its_own(serve: Serve, twin: Twin
     api = serve(in_turn({}))
     twin(api, Asking(prepare=lambda session: setattr(session, "auth", ("user", "pass"))))
     assert api.tokens() == ["Basic dXNlcjpwYXNz"]
+
+
+@pytest.mark.parametrize("auth", [BearerAuth(SECRET), KEY], ids=["header", "query"])
+@pytest.mark.parametrize("take_away", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_an_answer_that_leaves_its_process_leaves_the_credentials_there(
+    serve: Serve, twin: Twin, auth: Credentials, take_away: Callable[[object], object]
+) -> None:
+    answers: list[Any] = []
+    api = serve(in_turn(Reply({}, 302, {"Location": "/y?page=2"}), {"ok": True}))
+    twin(api, Asking(hook=answers.append), auth=auth)
+    answer = answers[-1]
+    assert SECRET in f"{dict(answer.request.headers)} {answer.url}"
+    taken: Any = take_away(answer)
+    gone = pickle.loads(taken) if isinstance(taken, bytes) else taken
+    assert SECRET not in f"{pickle.dumps(gone)!r} {gone.url} {gone.request.headers}"
+    assert (gone.request.method, gone.json(), len(gone.history)) == ("GET", {"ok": True}, 1)
+    assert str(gone.url).startswith(f"{api.url}/y?page=2")
 
 
 def dropped(_: Asked) -> Reply:
