@@ -31,7 +31,7 @@ _LEAST = 3600.0
 _IN_TRANSIT = 86400.0
 _AIRFLOWS_MASKERS = ("airflow._shared.secrets_masker", "airflow.sdk._shared.secrets_masker")
 # They log whole URLs, with the keys, secrets and tokens that some servers want in the query.
-_WIRE_LOGGERS = ("urllib3.connectionpool", "httpx")
+_WIRE_LOGGERS = ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry", "httpx")
 
 
 class _Known(SecretValue, frozen=True):

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.taskflow import broker, masking
@@ -18,6 +20,7 @@ from oauth_taskflow.taskflow.masking import MaskedTokens, known_secrets, mask, m
 from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.testing import OAuthTestServer
 from tests.oauth.keys import new_key, pem_of
+from tests.oauth.raw_server import answering, raw_server
 from tests.taskflow.conftest import SetConnection
 from tests.tokens.clock import FakeClock
 
@@ -34,6 +37,18 @@ def test_the_debug_log_of_the_wire_holds_no_key_of_a_query(
     with OAuthTestServer() as server, caplog.at_level(logging.DEBUG, "urllib3.connectionpool"):
         requests.get(f"{server.base_url}/echo", params={"key": "wire/key+0815"}, timeout=20)
     assert "GET /echo?key=*** HTTP/1.1" in caplog.text
+    assert "0815" not in caplog.text
+
+
+def test_nor_do_its_warnings_of_headers_and_its_own_tries(caplog: pytest.LogCaptureFixture) -> None:
+    garbled = answering(b"HTTP/1.1 503 Later\r\n: no name\r\nContent-Length: 0\r\n\r\n")
+    again = HTTPAdapter(max_retries=Retry(1, status_forcelist=[503], raise_on_status=False))
+    with raw_server(garbled) as place, requests.Session() as session:
+        session.mount("http://", again)
+        with caplog.at_level(logging.DEBUG, "urllib3"):
+            session.get(f"http://{place}/x", params={"key": "wire/key+0815"}, timeout=20)
+    assert f"Failed to parse headers (url=http://{place}/x?key=***)" in caplog.text
+    assert "Incremented Retry for (url='/x?key=***')" in caplog.text
     assert "0815" not in caplog.text
 
 
