@@ -121,7 +121,9 @@ def _field_names(value: Any) -> tuple[str, ...]:
         return value.__struct_fields__
     if is_dataclass(value) and not isinstance(value, type):
         return tuple(field.name for field in fields(value))
-    return ()
+    # Classes of attrs and pydantic, which Airflow stores too.
+    attributes = getattr(type(value), "__attrs_attrs__", ())
+    return (*(one.name for one in attributes), *getattr(type(value), "model_fields", ()))
 
 
 @contextmanager

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import attrs
 import pytest
 from airflow.sdk import DAG
 from msgspec import Struct
+from pydantic import BaseModel
 
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.errors import ResultRefused, TokenEndpointUnavailable
@@ -35,6 +37,19 @@ class Row:
 
 class StructRow(Struct):
     """The same as msgspec has it."""
+
+    value: Any
+
+
+@attrs.define
+class AttrsRow:
+    """The same as attrs has it."""
+
+    value: Any
+
+
+class PydanticRow(BaseModel):
+    """The same as pydantic has it."""
 
     value: Any
 
@@ -128,6 +143,8 @@ def test_sessions_and_tokens_are_refused_as_results_and_pushes(
         ({SECRET}, " at [0]"),
         (Row({"x": SECRET}), " at .value['x']"),
         (StructRow({"x": SECRET}), " at .value['x']"),
+        (AttrsRow({"x": SECRET}), " at .value['x']"),
+        (PydanticRow(value={"x": SECRET}), " at .value['x']"),
         ("short-pw", ""),
         ("czNjcmV0LXRva2VuLW9mLWEtdGVzdA==", ""),
     ],
