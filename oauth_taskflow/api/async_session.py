@@ -85,6 +85,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
         keep_queries_out_of_logs()
         context = tls_context(verify=verify, cert=cert)
         super().__init__(
+            base_url=base_url,
             headers={**default_headers(), **(headers or {})},
             timeout=httpx_timeout(timeout),
             follow_redirects=True,

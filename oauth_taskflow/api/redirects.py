@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import urldefrag, urljoin
 
 import requests
+from requests.cookies import RequestsCookieJar, extract_cookies_to_jar, merge_cookies
 
 from oauth_taskflow.api.auth import Credentials, OAuth2Auth, rewind
 from oauth_taskflow.api.failures import ApiCallFailed, also
@@ -58,8 +59,7 @@ class Redirects:
             self._drop_body(request)
         elif not rewind(request):
             raise body_is_spent(first)
-        request.headers.pop("Cookie", None)
-        request.prepare_cookies(self._session.cookies)
+        self._put_cookies(request, response)
         self._credentials.apply(request)
         return request
 
@@ -71,6 +71,13 @@ class Redirects:
             except ForeignOriginRefused:
                 self._bare = is_unambiguous(target)
         return self._bare
+
+    def _put_cookies(self, request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Those of the session and, as ``requests`` does, of this one call; the request alone keeps the latter."""
+        own = request._cookies or RequestsCookieJar()  # type: ignore[attr-defined]  # noqa: SLF001 - there is no other way
+        extract_cookies_to_jar(own, response.request, response.raw)  # type: ignore[no-untyped-call]  # that of requests
+        request.headers.pop("Cookie", None)
+        request.prepare_cookies(merge_cookies(own, self._session.cookies))  # type: ignore[no-untyped-call]  # as above
 
     @staticmethod
     def _drop_body(request: requests.PreparedRequest) -> None:

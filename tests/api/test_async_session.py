@@ -47,6 +47,13 @@ def test_relative_urls_are_below_the_base_path(
     assert api.paths == [target]
 
 
+def test_the_base_url_can_be_asked_for(converse: Converse) -> None:
+    async def base(session: AsyncOAuthSession) -> str:
+        return str(session.base_url)
+
+    assert converse("https://api.example.com/v3", base) == "https://api.example.com/v3/"
+
+
 @pytest.mark.parametrize(
     "url", ["https://evil.test/x", "//evil.test/x", "http://127.0.0.1@evil.test/x"]
 )

@@ -58,6 +58,18 @@ def test_a_stream_cannot_follow_a_307(serve: Serve, connect: Connect) -> None:
         connect(serve(moved(307, "/new"))).put("/old", data=chunks())
 
 
+def test_cookies_of_one_call_go_with_its_redirects_and_with_no_other_call(
+    serve: Serve, connect: Connect
+) -> None:
+    api = serve(moved(302, "/new"))
+    session = connect(api)
+    session.cookies.set("always", "1")
+    session.get("/old", cookies={"once": "2"})
+    session.get("/new")
+    sent = [asked.headers["Cookie"].split("; ") for asked in api.asked]
+    assert [sorted(cookies) for cookies in sent] == [["always=1", "once=2"]] * 2 + [["always=1"]]
+
+
 @pytest.mark.parametrize("header", ["Authorization", "X-Shopify-Access-Token"])
 @pytest.mark.parametrize("status", [301, 302, 307])
 def test_no_redirect_takes_the_token_to_a_foreign_origin(
