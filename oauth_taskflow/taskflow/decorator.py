@@ -151,7 +151,7 @@ class OAuthDecoratedOperator(_PythonDecoratedOperator):
         values: dict[str, Any] = context  # type: ignore[assignment]  # as above
         found = self.python_callable, self.op_args, self.op_kwargs
         try:
-            with guarded_pushes(context):
+            with guarded_pushes(context, f"of task {self.task_id!r}"):
                 yield
         finally:
             self.python_callable, self.op_args, self.op_kwargs = found

@@ -14,7 +14,7 @@ from oauth_taskflow.taskflow.retry_policy import (
     failing_fast,
 )
 from oauth_taskflow.taskflow.triggers import OAuth2HttpTrigger
-from oauth_taskflow.taskflow.xcom_guard import refuse_secrets
+from oauth_taskflow.taskflow.xcom_guard import guarded_pushes, refuse_secrets
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -54,7 +54,7 @@ class OAuth2HttpOperator(HttpOperator):
             OAuthTaskflowError: typed errors of connection, token and API; ``.retryable`` tells Airflow.
             ResultRefused: the result holds a token or a secret.
         """
-        with failing_fast():
+        with failing_fast(), guarded_pushes(context, f"of task {self.task_id!r}"):
             return super().execute(context)
 
     def execute_async(self, context: Context) -> None:  # noqa: ARG002 - HttpOperator's signature
@@ -74,7 +74,7 @@ class OAuth2HttpOperator(HttpOperator):
 
         ``paginated_responses`` are the events of the pages before.
         """
-        with failing_fast():
+        with failing_fast(), guarded_pushes(context, f"of task {self.task_id!r}"):
             response = response_in(event)
             if self.pagination_function is None:
                 return self.process_response(context=context, response=response)

@@ -18,7 +18,7 @@ from oauth_taskflow.taskflow.retry_policy import (
     failing_fast,
 )
 from oauth_taskflow.taskflow.triggers import OAuth2HttpSensorTrigger, means_not_yet
-from oauth_taskflow.taskflow.xcom_guard import refuse_secrets
+from oauth_taskflow.taskflow.xcom_guard import guarded_pushes, refuse_secrets
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -80,7 +80,7 @@ class OAuth2HttpSensor(HttpSensor):
         Raises:
             ResultRefused: ``response_check`` returned a token or a secret as the value of a ``PokeReturnValue``.
         """
-        with failing_fast():
+        with failing_fast(), guarded_pushes(context, f"of task {self.task_id!r}"):
             if not self.deferrable or self.response_check:
                 result = BaseSensorOperator.execute(self, context)
                 return refuse_secrets(result, f"of task {self.task_id!r}")

@@ -1,10 +1,10 @@
-"""Keeps sessions and tokens out of XCom, which stores them in clear and shows them in Airflow's UI."""
+"""Keeps sessions and tokens out of XCom, state and asset events, which Airflow stores in clear and shows in its UI."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
@@ -35,20 +35,23 @@ _LIVE_OBJECTS: tuple[tuple[type, str], ...] = (
     (Token, "a token"),
 )
 _HINT = "XCom stores values in clear: return the data, and let the next task open its own session."
+_HINT_ELSEWHERE = (
+    "Airflow stores it in clear: keep data alone, and let the next task open its own session."
+)
 
 
-def refuse_secrets(value: T, where: str) -> T:
+def refuse_secrets(value: T, where: str, *, what: str = "The result", hint: str = _HINT) -> T:
     """``value`` itself, when neither it nor anything in its containers is a session or a secret.
 
     Raises:
-        ResultRefused: it holds one; ``where`` says whose value it is.
+        ResultRefused: it holds one; ``where`` says whose value it is, and ``what`` what of it.
     """
     found = _Search(known_secrets()).find(value, "")
     if found is None:
         return value
-    what, path = found
+    secret, path = found
     place = f" at {path}" if path else ""
-    raise ResultRefused(f"The result holds {what}", where=f"{where}{place}", hint=_HINT)
+    raise ResultRefused(f"{what} holds {secret}", where=f"{where}{place}", hint=hint)
 
 
 def refuse_iterator(value: Any, where: str) -> None:
@@ -127,25 +130,53 @@ def _field_names(value: Any) -> tuple[str, ...]:
 
 
 @contextmanager
-def guarded_pushes(context: Mapping[str, Any]) -> Iterator[None]:
-    """While it lasts, ``ti.xcom_push`` refuses sessions and secrets."""
-    ti = context["ti"]
-    where = f"of task {ti.task_id!r}"
-    push = ti.xcom_push
-    push_async = getattr(ti, "axcom_push", None)  # since Airflow 3.3
+def guarded_pushes(context: Mapping[str, Any], where: str) -> Iterator[None]:
+    """While it lasts, no session and no secret gets into XCom, state and the events of assets by way of ``context``.
 
-    def xcom_push(key: str, value: Any) -> None:
-        push(key, refuse_secrets(value, f"{where} for XCom key {key!r}"))
+    ``where`` names the task.
 
-    async def axcom_push(key: str, value: Any) -> None:
-        assert push_async is not None
-        await push_async(key, refuse_secrets(value, f"{where} for XCom key {key!r}"))
+    Raises:
+        ResultRefused: at its end, when one is in an event.
+    """
+    with ExitStack() as stack:
+        ti = context.get("ti")
+        guarded = _guarded(ti, ("xcom_push", "axcom_push"), f"{where} for XCom key")
+        stack.enter_context(guarded)
+        for store in _state_stores(context):  # since Airflow 3.3
+            told = {"what": "The state", "hint": _HINT_ELSEWHERE}
+            stack.enter_context(_guarded(store, ("set", "aset"), f"{where} for key", **told))
+        yield
+    for asset, event in context.get("outlet_events", {}).items():
+        place = f"{where} for {asset.name!r}"
+        refuse_secrets(event, place, what="The asset event", hint=_HINT_ELSEWHERE)
 
-    guards = {"xcom_push": xcom_push, **({"axcom_push": axcom_push} if push_async else {})}
-    # The task instance is a pydantic model, which refuses unknown attributes by the front door.
-    vars(ti).update(guards)
+
+def _state_stores(context: Mapping[str, Any]) -> Iterator[Any]:
+    yield context.get("task_state_store")
+    of_assets = context.get("asset_state_store")
+    if of_assets is not None:
+        yield of_assets
+        for asset in (*context["inlets"], *context["outlets"]):
+            with suppress(KeyError, TypeError):  # an alias, which is no asset yet
+                yield of_assets[asset]
+
+
+@contextmanager
+def _guarded(owner: Any, names: tuple[str, ...], where: str, **told: str) -> Iterator[None]:
+    """While it lasts, the methods ``names`` of ``owner`` refuse values; those that it has not are left out."""
+
+    def guard(real: Callable[..., Any]) -> Callable[..., Any]:
+        def put(key: str, value: Any, **options: Any) -> Any:
+            return real(key, refuse_secrets(value, f"{where} {key!r}", **told), **options)
+
+        return put
+
+    guards = {name: guard(getattr(owner, name)) for name in names if hasattr(owner, name)}
+    if guards:
+        # The task instance is a pydantic model, which refuses unknown attributes by the front door.
+        vars(owner).update(guards)
     try:
         yield
     finally:
         for name in guards:
-            vars(ti).pop(name, None)
+            vars(owner).pop(name, None)

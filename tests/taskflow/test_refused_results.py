@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import attrs
 import pytest
-from airflow.sdk import DAG
+from airflow.sdk import DAG, Asset, Metadata
 from msgspec import Struct
 from pydantic import BaseModel
 
+from oauth_taskflow import OAuth2HttpOperator
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.errors import ResultRefused, TokenEndpointUnavailable
 from oauth_taskflow.oauth.token import Token
@@ -130,6 +131,58 @@ def test_sessions_and_tokens_are_refused_as_results_and_pushes(
     assert run.result("push_data", key="mine") == "data"
 
 
+LAKE = Asset("lake")
+
+
+@pytest.mark.airflow
+# HttpOperator itself uses a name that Airflow 3.3 deprecates.
+@pytest.mark.filterwarnings("ignore::airflow.utils.deprecation_tools.DeprecatedImportWarning")
+def test_an_asset_event_with_a_token_fails_the_task_and_is_not_stored(
+    run_dag: RunDag, oauth_server: OAuthTestServer, set_connection: SetConnection
+) -> None:
+    set_connection("crm", oauth_server.connection())
+    errors: dict[str, str] = {}
+
+    def collect(context: Any) -> None:
+        errors[context["ti"].task_id] = str(context["exception"])
+
+    how: dict[str, Any] = {"outlets": [LAKE], "on_failure_callback": collect, "retries": 2}
+
+    @oauth_task(conn_id="crm", **how)
+    def sets(session: OAuthSession, outlet_events: Any = None) -> None:
+        outlet_events[LAKE].extra = {"rows": 7, "sent": [token_of(session)]}
+
+    @oauth_task(conn_id="crm", **how)
+    def yields(session: OAuthSession) -> Iterator[Metadata]:
+        yield Metadata(LAKE, {"rows": 7, "sent": [token_of(session)]})
+
+    @oauth_task(conn_id="crm", outlets=[LAKE])
+    def counts(session: OAuthSession) -> Iterator[Metadata]:
+        yield Metadata(LAKE, {"rows": len(session.get("/countries").json()["data"])})
+
+    with DAG("events", schedule=None) as dag:
+        sets()
+        yields()
+        counts()
+        OAuth2HttpOperator(
+            task_id="filters",
+            http_conn_id="crm",
+            endpoint="/echo",
+            method="GET",
+            response_filter=lambda answer, outlet_events: outlet_events[LAKE].extra.update(
+                {"sent": [answer.request.headers["Authorization"]]}
+            ),
+            **how,
+        )
+    run = run_dag(dag)
+    assert errors == {
+        name: f"The asset event holds a token or secret of a connection of task '{name}' for 'lake' at "
+        ".extra['sent'][0]. Airflow stores it in clear: keep data alone, and let the next task open its own session."
+        for name in ("sets", "yields", "filters")
+    }
+    assert (run.task_state("counts"), run.tries("sets")) == ("success", 1)
+
+
 @pytest.mark.parametrize(
     ("value", "path"),
     [
@@ -182,7 +235,7 @@ def test_asynchronous_pushes_are_guarded_too_and_the_guard_goes_away(known_secre
             pushed.append((key, value))
 
     ti = TaskInstance()
-    with guarded_pushes({"ti": ti}):
+    with guarded_pushes({"ti": ti}, "of task 'x'"):
         asyncio.run(ti.axcom_push("a", "fine"))
         with pytest.raises(ResultRefused, match=r"of task 'x' for XCom key 'b' at \[0\]\."):
             asyncio.run(ti.axcom_push("b", [known_secret]))
@@ -199,11 +252,41 @@ def test_pushes_are_guarded_on_airflow_3_2_too(known_secret: str) -> None:
             raise AssertionError
 
     ti = TaskInstance()
-    with guarded_pushes({"ti": ti}):
+    with guarded_pushes({"ti": ti}, "of task 'x'"):
         assert list(vars(ti)) == ["xcom_push"]
         with pytest.raises(ResultRefused, match="for XCom key 'a'"):
             ti.xcom_push("a", known_secret)
     assert vars(ti) == {}
+
+
+class Store:
+    """As Airflow 3.3 hands tasks their state, and that of an asset."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Any] = {}
+
+    def __getitem__(self, asset: Asset) -> Store:
+        return self.kept.setdefault(asset.name, Store())  # type: ignore[no-any-return]  # a dict of anything
+
+    def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
+        self.kept[key] = value, retention
+
+
+def test_state_of_tasks_and_assets_is_guarded_too(known_secret: str) -> None:
+    own, of_assets, asset = Store(), Store(), Asset("crm")
+    context = {"task_state_store": own, "asset_state_store": of_assets}
+    with guarded_pushes({**context, "inlets": [], "outlets": [asset]}, "of task 'x'"):
+        own.set("a", 1, retention=timedelta(1))
+        of_assets[asset].set("mark", 2)
+        for store in (own, of_assets, of_assets[asset]):
+            with pytest.raises(ResultRefused) as caught:
+                store.set("b", [known_secret])
+            assert str(caught.value) == (
+                "The state holds a token or secret of a connection of task 'x' for key 'b' at [0]. "
+                "Airflow stores it in clear: keep data alone, and let the next task open its own session."
+            )
+    assert own.kept == {"a": (1, timedelta(1))}
+    assert of_assets[asset].kept == {"mark": (2, None)}
 
 
 def test_nothing_is_searched_while_no_secret_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
