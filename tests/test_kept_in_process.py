@@ -17,6 +17,7 @@ from rich.pretty import pretty_repr
 
 import oauth_taskflow
 from oauth_taskflow.api.auth import ApiKeyAuth, BasicAuth, BearerAuth, OAuth2Auth
+from oauth_taskflow.api.secrecy import Remembered
 from oauth_taskflow.errors import ResultRefused
 from oauth_taskflow.oauth.authorization_code import AuthorizationCode
 from oauth_taskflow.oauth.client_auth import Client, TokenForm
@@ -67,6 +68,7 @@ HOLDERS: list[object] = [
     BasicAuth("alice", SECRET),
     ApiKeyAuth("X-Key", SECRET),
     OAuth2Auth(Sources()),
+    Remembered((SECRET,)),
 ]
 
 

@@ -11,7 +11,7 @@ import requests
 from requests.structures import CaseInsensitiveDict
 
 from oauth_taskflow.errors import ApiRequestFailed
-from oauth_taskflow.redaction import redact_text, redact_url, without
+from oauth_taskflow.redaction import Hidden, SecretValue, redact_text, redact_url, without
 
 _MARK = "_oauth_taskflow_secrets"
 # Shorter ones are found in words by chance; as the value of a parameter they are hidden all the same.
@@ -19,15 +19,24 @@ _SHORTEST_IN_TEXT = 6
 _LAST_IN_LATIN_1 = "\xff"
 
 
+class Remembered(SecretValue, frozen=True):
+    """The secrets of a request, out of the sight of who looks into it."""
+
+    secrets: Hidden[tuple[str, ...]] = ()
+
+
+_NOTHING = Remembered()
+
+
 def remember(request: requests.PreparedRequest, *secrets: str) -> None:
     """Let nothing that is shown of ``request`` and its answer hold ``secrets``."""
-    setattr(request, _MARK, secrets)
+    setattr(request, _MARK, Remembered(secrets))
 
 
 def remembered(request: requests.PreparedRequest) -> tuple[str, ...]:
     """The secrets that were put on ``request``."""
-    found: tuple[str, ...] = getattr(request, _MARK, ())
-    return found
+    found: Remembered = getattr(request, _MARK, _NOTHING)
+    return found.secrets
 
 
 def url_to_pickle(request: requests.PreparedRequest, url: str | None = None) -> str:

@@ -8,6 +8,7 @@ import pickle
 import threading
 import time
 from collections.abc import Callable
+from pprint import pformat
 from typing import Any
 
 import pytest
@@ -136,6 +137,18 @@ def test_an_answer_that_leaves_its_process_leaves_the_credentials_there(
     assert SECRET not in f"{pickle.dumps(gone)!r} {gone.url} {gone.request.headers}"
     assert (gone.request.method, gone.json(), len(gone.history)) == ("GET", {"ok": True}, 1)
     assert str(gone.url).startswith(f"{api.url}/y?page=2")
+
+
+@pytest.mark.parametrize("auth", [BearerAuth(SECRET), KEY], ids=["header", "query"])
+def test_a_request_shows_its_credentials_where_they_are_sent_and_nowhere_else(
+    serve: Serve, twin: Twin, auth: Credentials
+) -> None:
+    answers: list[Any] = []
+    twin(serve(in_turn({})), Asking(hook=answers.append), auth=auth)
+    inside = vars(answers[0].request)
+    assert SECRET in f"{dict(inside['headers'])} {inside['url']}"
+    others = {name: value for name, value in inside.items() if name not in {"headers", "url"}}
+    assert SECRET not in pformat(others)
 
 
 def dropped(_: Asked) -> Reply:
