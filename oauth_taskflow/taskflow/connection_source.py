@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from difflib import get_close_matches
 
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.taskflow.broker_client import ask_broker
@@ -54,6 +56,9 @@ def _from_here(conn_id: str) -> AirflowConnection | None:
             return BaseHook.get_connection(conn_id)
         except AirflowNotFoundException:
             return _from_database(conn_id)
+        except PermissionError as denied:
+            what = f"A secrets backend denies access ({denied})"
+            raise ConnectionConfigError(what, conn_id=conn_id) from None
 
 
 def _from_database(conn_id: str) -> AirflowConnection | None:
@@ -81,7 +86,7 @@ def _nameless() -> ConnectionConfigError:
 
 def _missing(conn_id: str) -> ConnectionConfigError:
     variable = f"AIRFLOW_CONN_{conn_id.upper()}"
-    hint = f"Add it in Airflow (Admin, Connections) or set {variable}."
+    hint = f"{_near(conn_id)}Add it in Airflow (Admin, Connections) or set {variable}."
     if variable in os.environ:
         hint = (
             f"{variable} is set, but Airflow cannot read it: write a connection URI, or a JSON mapping of conn_type, "
@@ -90,6 +95,28 @@ def _missing(conn_id: str) -> ConnectionConfigError:
     error = ConnectionConfigError("There is no connection", conn_id=conn_id, hint=hint)
     error.where = f"by the name {conn_id!r}"  # "in" it, as the class says, there is nothing
     return error
+
+
+def _near(conn_id: str) -> str:
+    """The question whether another name was meant; empty when none that is known here is like it."""
+    close = get_close_matches(conn_id.lower(), _known_names(), n=1)
+    return f"Did you mean {close[0]!r}? " if close else ""
+
+
+def _known_names() -> set[str]:
+    """Ids of connections in variables and, outside of tasks, in the metadata database."""
+    prefix = "AIRFLOW_CONN_"
+    names = {name[len(prefix) :].lower() for name in os.environ if name.startswith(prefix)}
+    if in_task():
+        return names
+    from airflow.models import Connection  # noqa: PLC0415 - the ORM loads in processes that are no task only
+    from airflow.utils.session import create_session  # noqa: PLC0415 - as above
+    from sqlalchemy import select  # noqa: PLC0415 - as above
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - as above
+
+    with suppress(SQLAlchemyError), create_session() as session:
+        names |= set(session.scalars(select(Connection.conn_id)))  # noqa: AIR311 - the ORM's
+    return names
 
 
 def load_settings(conn_id: str) -> ConnectionSettings:
