@@ -6,6 +6,7 @@ import os
 import threading
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
+from typing import TypeAlias
 
 from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.errors import ConnectionConfigError, LeaseTimeout
@@ -17,8 +18,10 @@ from oauth_taskflow.taskflow.settings import ConnectionSettings, LoginSettings, 
 
 # Workers give up on the Execution API after 5 s ([workers] execution_api_timeout) and ask again.
 _PATIENCE = 4.0
-_sources: dict[str, tuple[ConnectionSettings, TokenSource]] = {}
-_flights: dict[tuple[int, str, str], Future[Token]] = {}
+_Flight: TypeAlias = tuple[int, TokenSource, str]
+# Teams may have connections of the same id: what is held and shared belongs to one team's connection as it is now.
+_sources: dict[tuple[str, str], tuple[ConnectionSettings, TokenSource]] = {}
+_flights: dict[_Flight, Future[Token]] = {}
 
 
 def brokered_settings(connection: AirflowConnection) -> ConnectionSettings | None:
@@ -41,23 +44,25 @@ def brokered_settings(connection: AirflowConnection) -> ConnectionSettings | Non
     return settings if isinstance(settings.auth, OAuth2Settings | LoginSettings) else None
 
 
-def fetch_token(settings: ConnectionSettings, refused: str = "") -> tuple[Token, float]:
+def fetch_token(
+    settings: ConnectionSettings, refused: str = "", team: str = ""
+) -> tuple[Token, float]:
     """A usable token other than the one whose digest is ``refused``, and the time now.
+
+    ``team`` is whose connection it is, where Airflow has teams.
 
     Raises:
         LeaseTimeout: it takes longer than a worker waits for an answer; asking again joins the refresh going on.
         TokenRequestError: none could be had.
         TokenStoreError: the store failed.
     """
-    source = _source(settings)
-    key = (os.getpid(), settings.conn_id, refused)
+    source = _source(settings, team)
+    key = (os.getpid(), source, refused)
     own: Future[Token] = Future()
     flight = _flights.setdefault(key, own)
     if flight is own:
         # A thread of its own: a token endpoint that hangs must not occupy the API server's few.
-        thread = threading.Thread(
-            target=_fly, args=(key, source, refused, own), name="oauth_taskflow-broker"
-        )
+        thread = threading.Thread(target=_fly, args=(key, own), name="oauth_taskflow-broker")
         try:
             thread.start()
         except (
@@ -83,9 +88,8 @@ def fetch_token(settings: ConnectionSettings, refused: str = "") -> tuple[Token,
     return token, SYSTEM_CLOCK.now()
 
 
-def _fly(
-    key: tuple[int, str, str], source: TokenSource, refused: str, flight: Future[Token]
-) -> None:
+def _fly(key: _Flight, flight: Future[Token]) -> None:
+    _, source, refused = key
     try:
         token = source.token()
         if refused and digest(token.access_token) == refused:
@@ -98,12 +102,12 @@ def _fly(
     flight.set_result(token)
 
 
-def _source(settings: ConnectionSettings) -> TokenSource:
+def _source(settings: ConnectionSettings, team: str = "") -> TokenSource:
     """Held here, so that the token in memory outlives the single question."""
-    known = _sources.get(settings.conn_id)
+    known = _sources.get((team, settings.conn_id))
     if known is not None and known[0] == settings:
         return known[1]
     source = token_source(settings, brokered=True)
     assert source is not None, "only kinds with a token source are brokered"
-    _sources[settings.conn_id] = settings, source
+    _sources[team, settings.conn_id] = settings, source
     return source

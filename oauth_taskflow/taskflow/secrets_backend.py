@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.secrets.base_secrets import BaseSecretsBackend
 
-from oauth_taskflow.errors import ConnectionConfigError, OAuthTaskflowError
+from oauth_taskflow.errors import (
+    ConnectionConfigError,
+    OAuthTaskflowError,
+    TokenEndpointUnavailable,
+)
 from oauth_taskflow.taskflow import broker_protocol
 from oauth_taskflow.taskflow.broker_protocol import Question
 from oauth_taskflow.taskflow.whereabouts import in_task
@@ -67,11 +71,12 @@ class OAuthBroker(BaseSecretsBackend):
             return None
         asked = Question.read(conn_id)
         if broker_protocol.passes_by():
-            return self._from_wrapped(asked.conn_id, team_name)
+            return self._as_configured(asked.conn_id, team_name)
         try:
             return self._answer(asked, team_name)
-        except AirflowSecretsBackendAccessDenied:
-            raise
+        except AirflowSecretsBackendAccessDenied as denied:
+            what = f"A secrets backend denies access ({denied})"
+            return self._failed(asked, ConnectionConfigError(what, conn_id=asked.conn_id))
         except OAuthTaskflowError as error:
             return self._failed(asked, error)
         except Exception as bug:  # noqa: BLE001 - whatever it is, the raw connection must not be the answer
@@ -99,7 +104,7 @@ class OAuthBroker(BaseSecretsBackend):
         settings = brokered_settings(found)
         if settings is None:
             return None if asked.ours else found
-        token, now = fetch_token(settings, asked.refused)
+        token, now = fetch_token(settings, asked.refused, team_name or "")
         fields = broker_protocol.token_answer(settings, token, now)
         return self._connection(asked.conn_id, conn_type=found.conn_type, **fields)
 
@@ -121,23 +126,49 @@ class OAuthBroker(BaseSecretsBackend):
         return connection
 
     def _find(self, conn_id: str, team_name: str | None) -> AirflowConnection | None:
-        found = self._from_wrapped(conn_id, team_name)
-        failure: Exception | None = None
-        for path in _DEFAULT_BACKENDS:
-            if found is None:
-                backend = _make(path)()
-                backend._set_connection_class(self._get_connection_class())  # noqa: SLF001 - as above
-                try:
-                    found = backend.get_connection(conn_id, **_team(team_name))
-                except Exception as broken:  # noqa: BLE001 - as Airflow's own chain
-                    failure = broken
-        if found is None and failure is not None:
-            # "Not there" would let Airflow look once more by itself, perhaps with better luck.
-            raise failure
-        return found
+        """What the first backend that has it says; one that fails is passed over, as in Airflow's own chain.
 
-    def _from_wrapped(self, conn_id: str, team_name: str | None) -> AirflowConnection | None:
-        """What the wrapped backend has; its failure means "not there", as it does without us."""
+        Raises:
+            ConnectionConfigError: none has it, and one cannot read what it has.
+            TokenEndpointUnavailable: none has it, and one failed. "Not there" would let Airflow look once more by
+                itself, perhaps with better luck, and would make a task fail for good that can be tried again.
+        """
+        from airflow.sdk.exceptions import AirflowSecretsBackendAccessDenied  # noqa: PLC0415 - as above
+
+        failed: dict[str, Exception] = {}
+        for backend in self._backends():
+            try:
+                found: AirflowConnection | None = backend.get_connection(
+                    conn_id, **_team(team_name)
+                )
+            except AirflowSecretsBackendAccessDenied:
+                raise
+            except Exception as failure:  # noqa: BLE001 - as Airflow's own chain of backends
+                failed[_told(backend, failure)] = failure
+                continue
+            if found is not None:
+                return found
+        names = ", ".join(failed)
+        if any(_is_wrong_text(failure) for failure in failed.values()):
+            raise ConnectionConfigError(f"It cannot be read: {names} failed", conn_id=conn_id)
+        if failed:
+            raise TokenEndpointUnavailable(
+                f"The connection cannot be looked up: {names} failed",
+                where=f"for connection {conn_id!r} on the API server",
+                hint="Check that what secrets are kept in is up, and that the API server may read it.",
+            )
+        return None
+
+    def _backends(self) -> Iterator[Any]:
+        if self._wrapped is not None:
+            yield self._wrapped
+        for path in _DEFAULT_BACKENDS:
+            backend = _make(path)()
+            backend._set_connection_class(self._get_connection_class())  # noqa: SLF001 - as above
+            yield backend
+
+    def _as_configured(self, conn_id: str, team_name: str | None) -> AirflowConnection | None:
+        """What the wrapped backend has; Airflow's chain goes on to the next one, also after a failure."""
         from airflow.sdk.exceptions import AirflowSecretsBackendAccessDenied  # noqa: PLC0415 - as above
 
         if self._wrapped is None:
@@ -149,10 +180,21 @@ class OAuthBroker(BaseSecretsBackend):
         except AirflowSecretsBackendAccessDenied:
             raise
         except Exception as failure:  # noqa: BLE001 - as Airflow's own chain of backends
-            name = type(self._wrapped).__name__
-            _log.warning("%s failed (%s); looking further", name, type(failure).__name__)
+            _told(self._wrapped, failure)
             return None
         return found
+
+
+def _is_wrong_text(failure: Exception) -> bool:
+    """Whether a connection was found and is no connection; a network library's error may be a ``ValueError`` too."""
+    return isinstance(failure, ValueError) and not isinstance(failure, OSError)
+
+
+def _told(backend: Any, failure: Exception) -> str:
+    """The backend and its failure by name, because its text may quote the connection; said in the log too."""
+    name = f"{type(backend).__name__} ({type(failure).__name__})"
+    _log.warning("%s failed; looking further", name)
+    return name
 
 
 def _nothing_to_cache() -> None:

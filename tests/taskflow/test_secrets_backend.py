@@ -305,7 +305,7 @@ def test_a_token_that_is_bound_to_a_key_is_not_handed_out(
     backend: OAuthBroker, oauth_server: OAuthTestServer, set_connection: SetConnection
 ) -> None:
     set_connection("crm", oauth_server.connection())
-    broker._sources["crm"] = load_settings("crm"), Bound()
+    broker._sources["", "crm"] = load_settings("crm"), Bound()
     with pytest.raises(PermissionError, match="A token of type DPoP is bound to a key that stays"):
         backend.get_connection("crm")
 
@@ -324,7 +324,7 @@ def test_a_bug_is_a_denial_too_and_quotes_nothing(
     backend: OAuthBroker, oauth_server: OAuthTestServer, set_connection: SetConnection
 ) -> None:
     set_connection("crm", oauth_server.connection())
-    broker._sources["crm"] = load_settings("crm"), Defective()
+    broker._sources["", "crm"] = load_settings("crm"), Defective()
     with pytest.raises(PermissionError) as caught:
         backend.get_connection("crm")
     assert str(caught.value) == "The broker failed (RuntimeError) in connection 'crm'."
@@ -339,8 +339,15 @@ def test_a_database_that_is_down_is_no_reason_to_say_not_there(
         raise OSError("no route to database")
 
     monkeypatch.setattr(MetastoreBackend, "get_connection", down)
-    with pytest.raises(PermissionError, match=r"The broker failed \(OSError\)"):
+    with pytest.raises(PermissionError) as caught:
         backend.get_connection("crm")
+    assert str(caught.value) == (
+        "The connection cannot be looked up: MetastoreBackend (OSError) failed for connection 'crm' on the API server. "
+        "Check that what secrets are kept in is up, and that the API server may read it."
+    )
+    failure = failure_in(backend.get_connection(question("crm")).extra)
+    assert isinstance(failure, TokenEndpointUnavailable)
+    assert failure.retryable
 
 
 def test_without_a_wrapped_backend_there_are_no_variables_and_no_configuration(

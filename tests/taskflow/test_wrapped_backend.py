@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from oauth_taskflow.errors import ConnectionConfigError, TokenEndpointUnavailable
 from oauth_taskflow.taskflow import broker
-from oauth_taskflow.taskflow.broker_protocol import unbrokered
+from oauth_taskflow.taskflow.broker_protocol import failure_in, question, unbrokered
+from oauth_taskflow.taskflow.connection_source import find_connection
 from oauth_taskflow.taskflow.secrets_backend import OAuthBroker
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.conftest import SetConnection
@@ -28,6 +31,7 @@ class Wrapped:
     """A secrets backend in the shape of before Airflow 3.2."""
 
     held: dict[str, Any] = {}  # noqa: RUF012 - replaced by each test
+    failure: Exception = RuntimeError("vault sealed")
 
     def __init__(self, prefix: str = "") -> None:
         self.prefix = prefix
@@ -39,7 +43,7 @@ class Wrapped:
         if conn_id == "forbidden":
             raise access_denied()("not for you")
         if conn_id == "broken":
-            raise RuntimeError("vault sealed")
+            raise self.failure
         fields = self.held.get(self.prefix + conn_id)
         return fields and self.conn_class(conn_id=conn_id, **fields)
 
@@ -77,9 +81,87 @@ def test_a_wrapped_backend_that_fails_does_not_open_the_way_to_the_raw_connectio
     assert found.password in oauth_server.vault.issued()
 
 
-def test_a_denial_of_the_wrapped_backend_stays_one() -> None:
-    with pytest.raises(PermissionError, match="not for you"):
+def test_what_is_nowhere_while_the_wrapped_backend_fails_may_be_there_later() -> None:
+    with pytest.raises(PermissionError, match=r"Wrapped \(RuntimeError\) failed") as caught:
+        wrapping().get_connection("broken")
+    assert "vault sealed" not in str(caught.value)
+    failure = failure_in(wrapping().get_connection(question("broken")).extra)
+    assert isinstance(failure, TokenEndpointUnavailable)
+    assert failure.retryable
+    with unbrokered():
+        assert wrapping().get_connection("broken") is None
+
+
+def test_what_the_wrapped_backend_holds_but_cannot_read_stays_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Wrapped, "failure", ValueError("no JSON: p4ssw0rd"))
+    with pytest.raises(PermissionError) as caught:
+        wrapping().get_connection("broken")
+    assert str(caught.value) == (
+        "It cannot be read: Wrapped (ValueError) failed in connection 'broken'."
+    )
+    failure = failure_in(wrapping().get_connection(question("broken")).extra)
+    assert isinstance(failure, ConnectionConfigError)
+
+
+def test_a_denial_of_the_wrapped_backend_ends_the_search_with_403_and_its_reason() -> None:
+    with pytest.raises(PermissionError, match=r"denies access \(not for you\)") as caught:
         wrapping().get_connection("forbidden")
+    assert getattr(caught.value, "status_code", None) == 403
+    failure = failure_in(wrapping().get_connection(question("forbidden")).extra)
+    assert (
+        str(failure) == "A secrets backend denies access (not for you) in connection 'forbidden'."
+    )
+
+
+def test_a_command_is_told_of_a_denial_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    import airflow.sdk  # noqa: PLC0415 - Airflow needs its home first
+
+    def look_up(conn_id: str) -> Any:
+        return wrapping().get_connection(conn_id)
+
+    monkeypatch.setattr(airflow.sdk.BaseHook, "get_connection", look_up)
+    with pytest.raises(ConnectionConfigError, match=r"denies access \(not for you\)"):
+        find_connection("forbidden")
+
+
+def test_teams_with_a_connection_of_the_same_name_never_share_a_token(
+    oauth_server: OAuthTestServer,
+) -> None:
+    of_teams = TeamBackend(oauth_server)
+    backend = as_airflow_makes_it()
+    backend._wrapped = of_teams
+    oauth_server.faults.latency = 0.3  # both questions are under way together
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(backend.get_connection, "crm", team) for team in ("red", "blue")]
+        red, blue = (future.result().password for future in asked)
+    assert red != blue
+    assert oauth_server.counters.logins == 2
+    oauth_server.faults.latency = 0.0
+    assert backend.get_connection("crm", "red").password == red
+    assert backend.get_connection("crm", "blue").password == blue
+    assert oauth_server.counters.logins == 2
+
+
+class TeamBackend:
+    """Knows a ``crm`` for each team, with the same login and another base URL."""
+
+    def __init__(self, server: OAuthTestServer) -> None:
+        from airflow.models import Connection  # noqa: PLC0415 - Airflow needs its home first
+
+        self.conn_class, self.server = Connection, server  # noqa: AIR311 - the server's
+
+    def get_connection(self, conn_id: str, team_name: str | None = None) -> Any:
+        known = self.server.credentials
+        return self.conn_class(
+            conn_id=conn_id,
+            conn_type="oauth2",
+            host=self.server.base_url,
+            login=known.username,
+            password=known.password,
+            extra=json.dumps({"auth_type": "session", "api_headers": {"X-Team": team_name}}),
+        )
 
 
 def test_in_a_tasks_process_only_configuration_comes_from_the_wrapped_backend(
