@@ -46,10 +46,9 @@ def status(args: Namespace) -> None:
 
 
 def _row(grant: ManagedGrant) -> Row:
-    return {
-        **_stored_row(grant.conn_id, grant.manager.stored.read, grant.manager.grant_key),
-        "conn_id": grant.conn_id,
-    }
+    stored, leeway = grant.manager.stored, grant.auth.leeway
+    row = _stored_row(grant.conn_id, stored.read, grant.manager.grant_key, leeway)
+    return {**row, "conn_id": grant.conn_id}
 
 
 def _all_rows() -> list[Row]:
@@ -57,9 +56,11 @@ def _all_rows() -> list[Row]:
     return [_stored_row(conn_id, partial(store.read, key), key) for conn_id, key in store.grants()]
 
 
-def _stored_row(conn_id: str, read: Callable[[], GrantRecord], grant_key: str) -> Row:
+def _stored_row(
+    conn_id: str, read: Callable[[], GrantRecord], grant_key: str, *leeway: float
+) -> Row:
     try:
-        return status_row(read())
+        return status_row(read(), *leeway)
     except TokenUndecryptable as failure:
         return unreadable_row(conn_id, grant_key, str(failure))
 

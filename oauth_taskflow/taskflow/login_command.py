@@ -17,8 +17,10 @@ from oauth_taskflow.taskflow.login_flow import (
     log_in_by_paste,
 )
 from oauth_taskflow.taskflow.revoking import revoke_at
-from oauth_taskflow.taskflow.write_back import write_back
+from oauth_taskflow.taskflow.write_back import refuse_unwritable, write_back
 from oauth_taskflow.tokens.record import GrantRecord
+
+_HIGHEST_PORT = 65535
 
 
 def login(args: Namespace) -> None:
@@ -27,12 +29,11 @@ def login(args: Namespace) -> None:
     Raises:
         SystemExit: with 1 when there is no grant in the end, 2 for wrong arguments.
     """
-    if not 0 < args.timeout <= STATE_LIFETIME:
-        exit_with(f"--timeout takes 1 to {STATE_LIFETIME:.0f} seconds.", 2)
+    if problem := _wrong_arguments(args):
+        exit_with(problem, 2)
     try:
         grant = managed_grant(args.conn_id)
-        _check_kind(grant)
-        revoke_url = _place_to_revoke(grant) if args.revoke_old else ""
+        revoke_url = _check_before_asking(grant, args)
         granted = _authorize(grant, args)
         before = _stored(grant)
         record = grant.manager.stored.consented(granted)
@@ -40,19 +41,43 @@ def login(args: Namespace) -> None:
         if revoke_url and before is not None:
             _revoke_old(grant, revoke_url, before, granted)
         if args.write_back or grant.auth.write_back:
-            write_back(grant.conn_id, grant.store, grant.manager.grant_key)
+            _write_back(grant)
     except OAuthTaskflowError as error:
         exit_with(str(error))
-    print_rows([status_row(record)], args.output)
+    except KeyboardInterrupt:
+        exit_with("Interrupted: the login did not end, and can be started again.")
+    print_rows([status_row(record, grant.auth.leeway)], args.output)
 
 
-def _check_kind(grant: ManagedGrant) -> None:
+def _wrong_arguments(args: Namespace) -> str:
+    """What is wrong with the command line; empty when nothing is."""
+    if not 0 < args.timeout <= STATE_LIFETIME:
+        return f"--timeout takes 1 to {STATE_LIFETIME:.0f} seconds."
+    if not 0 <= args.port <= _HIGHEST_PORT:
+        return f"--port takes 1 to {_HIGHEST_PORT}, or 0 for a free one."
+    if args.device and args.paste:
+        return "--device and --paste are two ways to log in: give one of them."
+    return ""
+
+
+def _check_before_asking(grant: ManagedGrant, args: Namespace) -> str:
+    """Find out what cannot work before a person agrees for nothing; the place where the old grant is revoked, if it is.
+
+    Raises:
+        ConnectionConfigError: the connection does not fit what is asked for.
+        TokenStoreError: a new grant could not be stored.
+    """
     if grant.auth.grant_type != "refresh_token":
         raise grant.error(
             f"With the grant {grant.auth.grant_type} no person is asked",
             "grant_type",
             "Set it to authorization_code to let a person agree.",
         )
+    if args.write_back:
+        refuse_unwritable(grant.conn_id)
+    revoke_url = _place_to_revoke(grant) if args.revoke_old else ""
+    _stored(grant)
+    return revoke_url
 
 
 def _place_to_revoke(grant: ManagedGrant) -> str:
@@ -80,6 +105,14 @@ def _stored(grant: ManagedGrant) -> GrantRecord | None:
         return grant.manager.stored.read()
     except TokenUndecryptable:
         return None
+
+
+def _write_back(grant: ManagedGrant) -> None:
+    """Copy the refresh token into the connection; when that fails, it is told, because the grant is stored all the same."""
+    try:
+        write_back(grant.conn_id, grant.store, grant.manager.grant_key)
+    except OAuthTaskflowError as error:
+        say(f"The refresh token was not written back: {error}")
 
 
 def _revoke_old(grant: ManagedGrant, url: str, before: GrantRecord, granted: Granted) -> None:

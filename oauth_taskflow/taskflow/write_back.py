@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
@@ -76,6 +77,17 @@ def write_back(
         _into_database(copy)
 
 
+def refuse_unwritable(conn_id: str) -> None:
+    """Refuse, before anything is done for it, to write a connection that is not in the metadata database.
+
+    Raises:
+        ConnectionConfigError: it is not there.
+        OAuthTaskflowError: the database failed.
+    """
+    with _row_of(conn_id):
+        pass
+
+
 class _Copy(Struct, frozen=True):
     """One refresh token on its way into one connection."""
 
@@ -98,24 +110,37 @@ class _Copy(Struct, frozen=True):
 
 
 def _into_database(copy: _Copy) -> None:
-    from airflow.models import Connection  # noqa: PLC0415 - the ORM loads here only
-    from airflow.utils.session import create_session  # noqa: PLC0415 - as above
-    from sqlalchemy import select  # noqa: PLC0415 - as above
-
-    # The SDK's Connection cannot be written.
-    wanted = select(Connection).where(Connection.conn_id == copy.conn_id).with_for_update()  # noqa: AIR311
-    with create_session() as session:
-        row = session.scalar(wanted)
-        if row is None:
-            raise ConnectionConfigError(
-                "The connection is not in the metadata database",
-                conn_id=copy.conn_id,
-                field="write_back",
-                hint="A secrets backend or variable cannot be written to: leave write_back out.",
-            )
+    with _row_of(copy.conn_id) as row:
         extra = _extra_of(row)
         if copy.replaces(extra.get(_KEY)):
             row.set_extra(json.dumps({**extra, _KEY: copy.record.refresh_token}))
+
+
+@contextmanager
+def _row_of(conn_id: str) -> Iterator[Any]:
+    """The connection's row, locked, and stored again at the end."""
+    from airflow.models import Connection  # noqa: PLC0415 - the ORM loads here only
+    from airflow.utils.session import create_session  # noqa: PLC0415 - as above
+    from sqlalchemy import select  # noqa: PLC0415 - as above
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - as above
+
+    # The SDK's Connection cannot be written.
+    wanted = select(Connection).where(Connection.conn_id == conn_id).with_for_update()  # noqa: AIR311
+    try:
+        with create_session() as session:
+            row = session.scalar(wanted)
+            if row is None:
+                raise ConnectionConfigError(
+                    "The connection is not in the metadata database",
+                    conn_id=conn_id,
+                    field="write_back",
+                    hint="A secrets backend or variable cannot be written to: leave write_back out.",
+                )
+            yield row
+    except SQLAlchemyError as failure:
+        # By name only: its text may quote the row.
+        what = f"The metadata database failed ({type(failure).__name__})"
+        raise ConnectionConfigError(what, conn_id=conn_id, field="write_back") from None
 
 
 def _through_rest_api(copy: _Copy, open_session: OpenSession | None) -> None:

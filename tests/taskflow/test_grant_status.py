@@ -1,0 +1,89 @@
+"""What ``airflow oauth status`` says of a grant: token state, cool-down, and texts shown as they are."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from oauth_taskflow.errors import TokenEndpointUnavailable
+from oauth_taskflow.iso8601 import instant_text
+from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.taskflow.grant_commands import refresh, status
+from oauth_taskflow.taskflow.grant_status import print_rows, status_row
+from oauth_taskflow.testing import OAuthTestServer
+from oauth_taskflow.tokens.record import GrantRecord, GrantState, Reading, Trouble
+from tests.taskflow.conftest import SetConnection
+
+RECORD = GrantRecord("k" * 64, state=GrantState.ACTIVE, read=Reading(100.0, 100.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("left", "leeway", "state"),
+    [(50.0, 60.0, "stale"), (50.0, 40.0, "fresh"), (70.0, 60.0, "fresh"), (-1.0, 60.0, "expired")],
+)
+def test_fresh_stale_and_expired_are_told_apart(
+    left: float, leeway: float, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from oauth_taskflow.taskflow import grant_status  # noqa: PLC0415 - its clock
+
+    class Clock:
+        def now(self) -> float:
+            return 100.0
+
+    monkeypatch.setattr(grant_status, "SYSTEM_CLOCK", Clock())
+    token = Token("secret-token", 100.0 - 3600.0, 100.0 + left)
+    row = status_row(replace(RECORD, token=token), leeway)
+    assert row["state"] == state
+    assert "secret-token" not in str(row)
+
+
+def test_a_cool_down_says_when_it_ends_on_our_clock() -> None:
+    down = TokenEndpointUnavailable("Token endpoint unavailable (HTTP 503)")
+    cooling = replace(
+        RECORD,
+        trouble=Trouble.of(down, "", 160.0, 1),
+        read=Reading(100.0, 90.0, 0.0),
+    )
+    row = status_row(cooling)
+    assert row["asked_again_at"] == instant_text(150.0)
+    assert row["problem"] == "Token endpoint unavailable (HTTP 503)"
+    over = replace(cooling, read=Reading(160.0, 150.0, 0.0))
+    assert status_row(over)["asked_again_at"] is None
+
+
+def test_a_server_that_says_wait_is_seen_in_status(
+    own_store: None,
+    oauth_server: OAuthTestServer,
+    set_connection: SetConnection,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert own_store is None
+    set_connection("crm", oauth_server.connection())
+    oauth_server.fault("/oauth/token", status=503, headers={"Retry-After": "300"}, times=4)
+    with pytest.raises(SystemExit):
+        refresh(Namespace(conn_id="crm", output="json"))
+    capsys.readouterr()
+    status(Namespace(conn_id="crm", output="json"))
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["asked_again_at"].endswith("Z")
+
+
+def test_a_table_shows_what_looks_like_markup_and_cannot_be_broken_by_it(
+    capsys: pytest.CaptureFixture[str], airflow_home: Path
+) -> None:
+    assert airflow_home.is_dir()
+    problem = "Put it into [core] fernet_key, said [/bold] the server :smile:"
+    print_rows([{"conn_id": "crm", "problem": problem}], "table")
+    assert problem in capsys.readouterr().out
+
+
+def test_a_long_problem_ends_at_a_word_and_says_so() -> None:
+    long = TokenEndpointUnavailable("It is down " * 30)
+    problem = status_row(replace(RECORD, trouble=Trouble.of(long, "", None, 1)))["problem"]
+    assert isinstance(problem, str)
+    assert len(problem) <= 200
+    assert problem.endswith((" It …", " is …", " down …"))
