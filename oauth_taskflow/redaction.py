@@ -20,7 +20,7 @@ REDACTED = "***"
 
 _SENSITIVE = re.compile(
     r"secret|passw|token|assertion|authorization|api[_-]?key|apikey|access[_-]?key|private[_-]?key"
-    r"|credential|signature|proof|^sig$|cookie|verifier|^code$|^key$|^jwt$|dpop",
+    r"|credential|signature|proof|^sig$|cookie|verifier|(^|auth_)code$|^key$|^jwt$|dpop",
     re.IGNORECASE,
 )
 _BEARER = re.compile(r"(?i)\b(bearer|basic|dpop)\s+[A-Za-z0-9._~+/=-]{6,}")

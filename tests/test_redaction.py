@@ -28,14 +28,24 @@ NAMES = st.sampled_from(
 
 
 @pytest.mark.parametrize(
-    "name", ["Authorization", "X-Api-Key", "refresh_token", "jwt", "Set-Cookie"]
+    "name",
+    [
+        "Authorization",
+        "X-Api-Key",
+        "refresh_token",
+        "jwt",
+        "Set-Cookie",
+        "code",
+        "spapi_oauth_code",
+    ],
 )
 def test_names_of_secrets_are_known(name: str) -> None:
     assert is_sensitive_name(name)
 
 
 @pytest.mark.parametrize(
-    "name", ["page", "token_type", "token_url", "code_challenge_method", "keyword"]
+    "name",
+    ["page", "token_type", "token_url", "code_challenge_method", "keyword", "country_code"],
 )
 def test_harmless_names_stay_readable(name: str) -> None:
     assert not is_sensitive_name(name)

@@ -69,9 +69,9 @@ class Authorization(SecretValue, frozen=True):
     """One attempt of a person to authorize ``client_id``; ``state`` and verifier are its own.
 
     ``params`` are more parameters of the authorization URL (``access_type=offline``), ``request`` the server's own names
-    of parameters. ``pkce`` False is for the few servers that refuse it. An attempt is over ``STATE_LIFETIME`` seconds
-    after it ``began`` (on the monotonic clock). ``dpop_jkt`` is the thumbprint of the DPoP key that alone may trade the
-    code (RFC 9449 §10); empty without DPoP.
+    of parameters, ``code_name`` its name of the code in the answer. ``pkce`` False is for the few servers that refuse it.
+    An attempt is over ``STATE_LIFETIME`` seconds after it ``began`` (on the monotonic clock). ``dpop_jkt`` is the
+    thumbprint of the DPoP key that alone may trade the code (RFC 9449 §10); empty without DPoP.
     """
 
     server: AuthorizationServer
@@ -83,6 +83,7 @@ class Authorization(SecretValue, frozen=True):
     state: Hidden[str] = field(default_factory=lambda: secrets.token_urlsafe(_STATE_BYTES))
     verifier: Verifier = field(default_factory=Verifier.new)
     request: RequestForm = STANDARD.request
+    code_name: str = STANDARD.response.code
     pkce: bool = True
     began: float = field(default_factory=SYSTEM_CLOCK.monotonic)
     dpop_jkt: str = ""
@@ -152,10 +153,11 @@ class Authorization(SecretValue, frozen=True):
         self._check_issuer(values.get("iss"))
         if values.get("error"):
             raise self._refused(values)
-        if not values.get("code"):
-            raise self.failed("The answer holds neither a code nor an error")
+        code = values.get(self.code_name)
+        if not code:
+            raise self.failed(f"The answer holds neither a {self.code_name} nor an error")
         verifier = self.verifier if self.pkce else None
-        return AuthorizationCode(values["code"], self.redirect_uri, verifier, self.options)
+        return AuthorizationCode(code, self.redirect_uri, verifier, self.options)
 
     def _check_issuer(self, issuer: str | None) -> None:
         """RFC 9207 §2.4: before the code is sent anywhere, know whose it is."""

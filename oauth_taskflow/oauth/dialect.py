@@ -109,6 +109,14 @@ class ResponseForm(_Form, frozen=True, kw_only=True):
     refresh_token: Annotated[_Path, _doc("Path of the refresh token.", "data.refresh_token")] = (
         "refresh_token"
     )
+    code: Annotated[
+        str,
+        _doc(
+            "Name of the authorization code in the address that a login comes back to.",
+            "spapi_oauth_code",
+            min_length=1,
+        ),
+    ] = "code"
     token_types: Annotated[
         tuple[str, ...],
         _doc(

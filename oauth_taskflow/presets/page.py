@@ -97,7 +97,9 @@ def _scopes(preset: Preset) -> str:
 
 def _parameters(preset: Preset) -> dict[str, str]:
     pkce = {"required": "PKCE is required", "off": "without PKCE", "supported": ""}[preset.pkce]
-    login = [text for text in (_pairs(preset.params.authorize), pkce) if text]
+    code = preset.response.code
+    named = "" if code == "code" else f"the code comes back as {code}"
+    login = [text for text in (_pairs(preset.params.authorize), pkce, named) if text]
     return {
         "Login": "; ".join(login),
         "Token parameters": _pairs(preset.params.token),
@@ -149,6 +151,7 @@ def _answer(preset: Preset) -> str:
         told.append(f"it is a token when {form.success}")
     if form.error:
         told.append(f"the error is {form.error}")
+    told += [f"{theirs} is {ours}" for theirs, ours in form.errors.items()]
     if form.expiry.source != "auto":
         told.append(f"the expiry is {form.expiry.path or form.expiry.source}")
     if form.token_types:
@@ -186,7 +189,8 @@ def _api_answer(rule: ResponseRule) -> str:
     means = {"refresh": "the token has ended", "rate_limit": "a limit is used up"}
     statuses = rule.status if isinstance(rule.status, tuple) else (rule.status,)
     told = " or ".join(map(str, statuses))
-    return f"{told} with {rule.when}: {means.get(rule.action or '', 'try again')}"
+    wait = f", for {rule.wait}" if rule.wait else ""
+    return f"{told} with {rule.when}: {means.get(rule.action or '', 'try again')}{wait}"
 
 
 def _pairs(pairs: Mapping[str, str]) -> str:

@@ -129,6 +129,7 @@ def _attempt(grant: ManagedGrant, redirect_uri: str) -> Authorization:
         params=grant.consent.params,
         conn_id=grant.conn_id,
         request=grant.auth.preset.request,
+        code_name=grant.auth.preset.response.code,
         pkce=grant.auth.preset.pkce != "off",
         dpop_jkt=grant.endpoint.dpop_jkt,
     )

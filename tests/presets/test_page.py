@@ -39,7 +39,8 @@ def test_every_quirk_is_told() -> None:
         "code is called auth_code; without grant_type"
     )
     assert told["Answer"] == (
-        "the token is data.access_token; it is a token when code == `0`; the error is code"
+        "the token is data.access_token; it is a token when code == `0`; the error is code; "
+        "40105 is invalid_grant"
     )
     assert told["Token on API calls"] == "Access-Token: {token}"
     assert "Refresh" not in told
@@ -58,7 +59,7 @@ def test_a_refresh_is_told_with_its_rules() -> None:
 
 def test_the_apis_own_words_are_told() -> None:
     assert facts(load_preset("github"))["API answers"] == (
-        "403 or 429 with contains(message, 'secondary rate limit'): a limit is used up"
+        "403 or 429 with contains(message, 'secondary rate limit'): a limit is used up, for PT1M"
     )
     assert facts(load_preset("amazon-sp-api"))["API answers"].endswith(": the token has ended")
 

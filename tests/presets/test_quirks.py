@@ -12,6 +12,7 @@ from oauth_taskflow.presets.load import load_preset
 QUIRKS: list[tuple[str, str, Any]] = [
     ("airtable", "pkce", "required"),
     ("airtable", "refresh.kills_access_token", True),
+    ("amazon-sp-api", "response.code", "spapi_oauth_code"),
     ("amazon-sp-api", "token_header", "x-amz-access-token: {token}"),
     ("atlassian", "params.authorize", {"audience": "api.atlassian.com", "prompt": "consent"}),
     ("atlassian", "refresh.grace_s", 600),

@@ -96,6 +96,7 @@ CHANGES: dict[str, Any] = {
     "request.subject_if_named": True,
     "response.access_token": "token",
     "response.refresh_token": "renewal",
+    "response.code": "their_code",
     "response.token_types": ["Acme Token"],
     "response.success": "fine",
     "response.error": "code",
@@ -274,8 +275,10 @@ def _refusal(endpoint: Revoking, token: str, kind: TokenKind, grant: ManagedGran
 
 def _login(grant: ManagedGrant) -> Any:
     own = {"state", "code_challenge"}  # of each attempt
-    parameters = _attempt(grant, "http://127.0.0.1/callback").parameters
-    return [(name, "" if name in own else value) for name, value in parameters]
+    attempt = _attempt(grant, "http://127.0.0.1/callback")
+    sent = [(name, "" if name in own else value) for name, value in attempt.parameters]
+    answer = {"state": attempt.state, "code": "c1", "their_code": "c2"}
+    return sent, attempt.read(answer.items()).code
 
 
 def seen(folder: Path, fields: dict[str, Any]) -> list[str]:

@@ -11,20 +11,25 @@ import pytest
 from oauth_taskflow.errors import AuthorizationFailed
 from oauth_taskflow.taskflow.consent_places import managed_grant
 from oauth_taskflow.taskflow.login_flow import LoginOptions, log_in_by_paste
+from oauth_taskflow.testing import Fault, OAuthTestServer
 from tests.taskflow.conftest import SetConnection
 
 
-def opened(
-    set_connection: SetConnection, provider: str, **extra: Any
-) -> tuple[str, dict[str, str]]:
-    """Address and parameters of the page that a person is sent to."""
-    connection = {
+def connection_to(provider: str, **extra: Any) -> dict[str, Any]:
+    return {
         "conn_type": "oauth2",
         "host": "https://api.example.com",
         "login": "me",
         "password": "s3cret-of-client",
         "extra": {"provider": provider, **extra},
     }
+
+
+def opened(
+    set_connection: SetConnection, provider: str, **extra: Any
+) -> tuple[str, dict[str, str]]:
+    """Address and parameters of the page that a person is sent to."""
+    connection = connection_to(provider, **extra)
     said: list[str] = []
 
     def nobody() -> str:
@@ -78,3 +83,27 @@ def test_pkce_is_left_out_where_the_preset_says_so(
     _, sent = opened(set_connection, "linkedin", grant_type="authorization_code")
     assert "code_challenge" not in sent
     assert len(sent["state"]) >= 43
+
+
+def test_a_code_that_comes_back_under_another_name_is_traded(
+    set_connection: SetConnection, airflow_home: Path, oauth_server: OAuthTestServer
+) -> None:
+    keys = {"token_url": oauth_server.token_url, "redirect_uri": "https://app.example/cb"}
+    app = {"application_id": "app-7", "seller_tld": "de"}
+    set_connection("crm", connection_to("amazon-sp-api", **keys, **app))
+    body = '{"access_token": "at", "refresh_token": "rt", "expires_in": 3600}'
+    headers = {"Content-Type": "application/json"}
+    oauth_server.faults.add(Fault("/oauth/token", 200, headers, body))
+    said: list[str] = []
+
+    def person() -> str:
+        page = urlsplit(next(word for text in said for word in text.split() if "?" in word))
+        sent = dict(parse_qsl(page.query))
+        assert (page.netloc, sent["application_id"]) == ("sellercentral.amazon.de", "app-7")
+        assert "code_challenge" not in sent
+        return f"https://app.example/cb?spapi_oauth_code=ANx7&state={sent['state']}"
+
+    log_in_by_paste(managed_grant("crm"), LoginOptions(), said.append, person)
+    (trade,) = oauth_server.requests
+    assert trade.form["code"] == "ANx7"
+    assert "code_verifier" not in trade.form
