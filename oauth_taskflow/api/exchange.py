@@ -78,14 +78,14 @@ class Exchange(Struct, frozen=True):
         if not self._tries_again(response, decision, attempt):
             return None
         policy, status = self.policy, response.status_code
-        wait = policy.named_wait(status, response.headers, now)
+        by_rule = decision is not None and decision.holds_all
+        wait = policy.named_wait(status, response.headers, now, limited=by_rule)
         if wait is None and decision is not None:
             wait = decision.wait
         if wait is not None and wait > policy.longest_wait:
             raise self._too_long(response, wait, now)
         wait = wait or policy.backoff_seconds(attempt)  # zero or a date in the past would hammer
-        limited = status == 429 or (decision is not None and decision.holds_all)
-        if self.hold is not None and limited:
+        if self.hold is not None and (by_rule or status == 429):
             self.hold(wait)
         return wait
 
@@ -119,7 +119,7 @@ class Exchange(Struct, frozen=True):
         """What an error made of this answer must know; see ``status_error``."""
         if decision is None or decision.action not in {"retry", "rate_limit"}:
             return Verdict(self.policy)
-        return Verdict(self.policy, may_pass=True, wait=decision.wait)
+        return Verdict(self.policy, may_pass=True, wait=decision.wait, limited=decision.holds_all)
 
     def _repeats(self, request: requests.PreparedRequest) -> bool:
         return self.policy.repeats(request.method) or bool(request.headers.get(_IDEMPOTENCY_KEY))

@@ -136,11 +136,15 @@ class NothingSent(requests.ConnectionError):
 
 
 class Verdict(Struct, frozen=True):
-    """What a session made of an answer: how it dates waits, and whether a rule says that another try may help."""
+    """What a session made of an answer: how it dates waits, and whether a rule says that another try may help.
+
+    ``limited`` is for a rule that calls it a used-up rate limit, whatever the status.
+    """
 
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     may_pass: bool = False
     wait: float | None = None
+    limited: bool = False
 
 
 _NO_VERDICT = Verdict()
@@ -234,7 +238,8 @@ def status_error(
     now = time.time() if now is None else now
     status, headers = response.status_code, response.headers
     retryable = verdict.may_pass or policy.transient(status, headers)
-    named = policy.named_wait(status, headers, now) if retryable else None
+    limited = verdict.limited
+    named = policy.named_wait(status, headers, now, limited=limited) if retryable else None
     what = f"The API answered HTTP {status} {response.reason or ''}".rstrip() + _reason(response)
     what += _excerpt(response)
     where = f"at {response.request.method} {shown_url(response.request, response.url)}"

@@ -54,14 +54,18 @@ class RetryPolicy(Struct, frozen=True):
         full = min(self.backoff_cap, self.backoff * 2.0 ** min(attempt - 1, 30))
         return full / 2 + random.uniform(0, full / 2)  # noqa: S311 - spreads load, guards nothing
 
-    def named_wait(self, status: int, headers: Mapping[str, str], now: float) -> float | None:
+    def named_wait(
+        self, status: int, headers: Mapping[str, str], now: float, *, limited: bool = False
+    ) -> float | None:
         """The wait in seconds that the answer asks for, or None; ``now`` in seconds since the epoch.
+
+        ``limited`` says that a rate limit is used up, whatever the status.
 
         Never longer than a month, which the longest quotas last: some name the year 9999, and Airflow's scheduler
         cannot add that to a date.
         """
         wait = retry_after(headers, now)
-        if wait is None and (status in _RATE_LIMIT_STATUSES or status == 403):
+        if wait is None and (limited or status in _RATE_LIMIT_STATUSES or status == 403):
             wait = reset_wait(headers, self.reset_header, self.reset, now)
         return None if wait is None else min(wait, _LONGEST_BELIEVED)
 

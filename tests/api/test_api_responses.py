@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -17,6 +18,9 @@ from tests.api.test_session import in_turn
 GOOGLE = {"error": {"code": 403, "errors": [{"reason": "userRateLimitExceeded"}]}}
 GITHUB = {"message": "You have exceeded a secondary rate limit. Please wait a few minutes."}
 AMAZON = {"errors": [{"code": "Unauthorized", "details": "The access token you provided is …"}]}
+
+
+JSON = {"Content-Type": "application/json; charset=utf-8"}
 
 
 @pytest.mark.parametrize(("provider", "body"), [("google", GOOGLE), ("github", GITHUB)])
@@ -56,6 +60,81 @@ def test_a_token_that_has_ended_by_the_providers_words_is_refreshed_once(
     api = serve(in_turn(Reply(AMAZON, 403)))
     assert connect(api, responses=rules).get("/x").status_code == 403
     assert (source.refusals, len(api.asked)) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("provider", "said"),
+    [
+        ("meta", Reply({"error": {"type": "OAuthException", "code": 190}}, 400)),
+        ("instagram", Reply({"error": {"type": "OAuthException", "code": 190}}, 400)),
+        ("marketo", Reply({"success": False, "errors": [{"code": "602"}]}, 200, JSON)),
+        ("slack", Reply({"ok": False, "error": "token_expired"}, 200, JSON)),
+        ("slack-user", Reply({"ok": False, "error": "token_expired"}, 200, JSON)),
+    ],
+)
+def test_an_ended_token_is_known_without_status_401(
+    serve: Serve, connect: Connect, source: Sources, provider: str, said: Reply
+) -> None:
+    def route(asked: Asked) -> Reply:
+        good = asked.headers["Authorization"] == "Bearer t2"
+        return Reply({"ok": True}, 200, JSON) if good else said
+
+    session = connect(serve(route), responses=load_preset(provider).api_responses)
+    assert session.get("/x").json() == {"ok": True}
+    assert source.refusals == 1
+
+
+@pytest.mark.parametrize(
+    ("provider", "said", "wait"),
+    [
+        ("airtable", Reply({"errors": [{"error": "RATE_LIMIT_REACHED"}]}, 429), 30.0),
+        ("docusign", Reply({"errorCode": "BURST_APIINVOCATION_LIMIT_EXCEEDED"}, 400), 30.0),
+        ("marketo", Reply({"success": False, "errors": [{"code": "606"}]}, 200, JSON), 20.0),
+        ("meta", Reply({"error": {"code": 17}}, 400), 60.0),
+        ("meta", Reply({"error": {"code": 80004}}, 403), 60.0),
+        ("shopify", Reply({"errors": [{"extensions": {"code": "THROTTLED"}}]}, 200, JSON), 2.0),
+    ],
+)
+def test_a_limit_with_any_status_is_waited_for_as_long_as_the_provider_says(
+    serve: Serve, connect: Connect, provider: str, said: Reply, wait: float
+) -> None:
+    api = serve(in_turn(said, Reply({"ok": 1}, 200, JSON)))
+    clock = FakeClock()
+    session = connect(api, responses=load_preset(provider).api_responses, clock=clock)
+    assert session.post("/x").json() == {"ok": 1}
+    assert clock.slept == [wait]
+
+
+LINEAR = {"errors": [{"extensions": {"code": "RATELIMITED"}}]}
+DOCUSIGN = {"errorCode": "HOURLY_APIINVOCATION_LIMIT_EXCEEDED"}
+
+
+@pytest.mark.parametrize(("provider", "body"), [("linear", LINEAR), ("docusign", DOCUSIGN)])
+def test_a_limit_that_a_rule_finds_ends_when_the_reset_header_says(
+    serve: Serve, connect: Connect, clock: FakeClock, provider: str, body: Any
+) -> None:
+    preset = load_preset(provider)
+    assert preset.rate_limit is not None
+    unit = {"epoch": 1, "epoch_ms": 1000}[preset.rate_limit.reset]
+    headers = {preset.rate_limit.reset_header: str(int((time.time() + 40) * unit))}
+    policy = RetryPolicy(
+        reset=preset.rate_limit.reset, reset_header=preset.rate_limit.reset_header, longest_wait=60
+    )
+    api = serve(in_turn(Reply(body, 400, headers), {"ok": 1}))
+    session = connect(api, responses=preset.api_responses, retry=policy)
+    assert session.post("/x").json() == {"ok": 1}
+    assert clock.slept == [pytest.approx(40, abs=1)]
+
+
+def test_a_limit_longer_than_a_worker_waits_says_when_to_come_back(
+    serve: Serve, connect: Connect
+) -> None:
+    used_up = {"message": "Rate Limit Exceeded", "errors": [{"code": "exceeded"}]}
+    api = serve(in_turn(Reply(used_up, 429)))
+    session = connect(api, responses=load_preset("strava").api_responses)
+    with pytest.raises(ApiStatusError) as caught:
+        session.get("/x")
+    assert (len(api.asked), caught.value.retryable, caught.value.retry_after) == (1, True, 900.0)
 
 
 def test_an_async_session_knows_the_providers_words_too(

@@ -14,9 +14,11 @@ from joserfc.jwk import ECKey
 
 from oauth_taskflow.errors import (
     ConnectionConfigError,
+    ConsentRequired,
     InvalidClient,
     InvalidGrant,
     OAuthTaskflowError,
+    TokenEndpointUnavailable,
 )
 from oauth_taskflow.oauth.outcomes import Granted, Outcome
 from oauth_taskflow.oauth.token import Token
@@ -30,6 +32,10 @@ from tests.oauth.keys import pem_of, public_pem_of
 from tests.taskflow.connections import kind
 
 REFRESH = {"refresh_token": "rt-0"}
+KEYS = {
+    "atlassian": {"cloud_id": "11223344-a1b2-3b33-c444-def123456789"},
+    "auth0": {"domain": "acme.eu.auth0.com"},
+}
 
 
 @dataclass(frozen=True)
@@ -277,3 +283,29 @@ def test_netsuite_wants_the_scope_inside_the_clients_jwt(server: OAuthTestServer
     assert "scope" in dict(
         exchange(server, "netsuite", answer, {**scope, "account": "1"}).request.form
     )
+
+
+@pytest.mark.parametrize(
+    ("provider", "status", "answer", "kind"),
+    [
+        ("fitbit", 400, {"success": False, "errors": [{"errorType": "invalid_grant"}]}, InvalidGrant),
+        ("fitbit", 401, {"success": False, "errors": [{"errorType": "invalid_client"}]}, InvalidClient),
+        ("strava", 400, {"message": "Bad Request", "errors": [{"resource": "RefreshToken", "code": "invalid"}]}, InvalidGrant),
+        ("strava", 400, {"message": "Bad Request", "errors": [{"resource": "Application", "code": "invalid"}]}, InvalidClient),
+        ("atlassian", 403, {"error": "unauthorized_client", "error_description": "refresh_token is invalid"}, InvalidGrant),
+        ("atlassian", 403, {"error": "invalid_grant", "error_description": "Unknown or invalid refresh token."}, InvalidGrant),
+        ("atlassian", 401, {"error": "access_denied", "error_description": "Unauthorized"}, InvalidClient),
+        ("auth0", 401, {"error": "access_denied", "error_description": "Unauthorized"}, InvalidClient),
+        ("auth0", 403, {"error": "access_denied", "error_description": "User did not agree"}, ConsentRequired),
+        ("zoho", 400, {"error": "Access Denied", "error_description": "Too many requests"}, TokenEndpointUnavailable),
+    ],
+)  # fmt: skip
+def test_a_refusal_in_the_providers_own_words_is_understood(
+    server: OAuthTestServer,
+    provider: str,
+    status: int,
+    answer: dict[str, Any],
+    kind: type[OAuthTaskflowError],
+) -> None:
+    found = exchange(server, provider, answer, {**REFRESH, **KEYS.get(provider, {})}, status)
+    assert type(found.error) is kind
