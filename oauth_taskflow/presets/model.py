@@ -237,8 +237,12 @@ class Preset(Options, frozen=True, kw_only=True):
         ),
     ] = None
     pkce: Annotated[
-        Literal["required", "supported", "off"],
-        doc("PKCE in the authorization code grant; off: the server refuses it.", "required"),
+        Literal["required", "supported", "public", "off"],
+        doc(
+            "PKCE in the authorization code grant. public: of clients without a secret only, because it makes one of "
+            "another kind of those that have one. off: the server refuses it.",
+            "required",
+        ),
     ] = "supported"
     body: Annotated[
         Literal["form", "json", "query"], doc("Where token parameters travel.", "json")

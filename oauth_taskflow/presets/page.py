@@ -17,6 +17,13 @@ _ROTATION = {
     "unknown": "not known; refresh tokens are taken for single-use",
 }
 
+_PKCE = {
+    "required": "PKCE is required",
+    "supported": "",
+    "public": "PKCE only without a client secret",
+    "off": "without PKCE",
+}
+
 
 def facts(preset: Preset) -> dict[str, str]:
     """What ``preset`` says, by subject, each in one line; what it leaves at the default is left out."""
@@ -96,7 +103,7 @@ def _scopes(preset: Preset) -> str:
 
 
 def _parameters(preset: Preset) -> dict[str, str]:
-    pkce = {"required": "PKCE is required", "off": "without PKCE", "supported": ""}[preset.pkce]
+    pkce = _PKCE[preset.pkce]
     code = preset.response.code
     named = "" if code == "code" else f"the code comes back as {code}"
     login = [text for text in (_pairs(preset.params.authorize), pkce, named) if text]

@@ -20,6 +20,7 @@ from oauth_taskflow.oauth.pushed_request import push
 from oauth_taskflow.taskflow.consent_places import ManagedGrant
 from oauth_taskflow.taskflow.consent_settings import is_local
 from oauth_taskflow.taskflow.masking import mask, token_secrets
+from oauth_taskflow.taskflow.settings import OAuth2Settings
 
 Say = Callable[[str], None]
 _PASTE_URI = "http://127.0.0.1:8765/callback"
@@ -130,11 +131,16 @@ def _attempt(grant: ManagedGrant, redirect_uri: str) -> Authorization:
         conn_id=grant.conn_id,
         request=grant.auth.preset.request,
         code_name=grant.auth.preset.response.code,
-        pkce=grant.auth.preset.pkce != "off",
+        pkce=_with_pkce(grant.auth),
         dpop_jkt=grant.endpoint.dpop_jkt,
     )
     mask([attempt.verifier.value])
     return attempt
+
+
+def _with_pkce(auth: OAuth2Settings) -> bool:
+    public = auth.client_auth == "none"
+    return {"public": public, "off": False}.get(auth.preset.pkce, True)
 
 
 def _url(grant: ManagedGrant, attempt: Authorization) -> str:

@@ -95,9 +95,10 @@ def _rate_limit(preset: Preset) -> dict[str, str]:
 
 
 def _only_grant(preset: Preset) -> str:
-    """Refresh tokens, where a client cannot get tokens for itself; else the connection decides."""
-    alone = {"client_credentials", "vendor"} & set(preset.grants)
-    return "refresh_token" if "refresh_token" in preset.grants and not alone else ""
+    """A person's consent, where a client cannot get tokens for itself; else the connection decides."""
+    by_person = {"authorization_code", "refresh_token"} & set(preset.grants)
+    alone = "client_credentials" in preset.grants or "grant_type" in preset.params.token
+    return "refresh_token" if by_person and not alone else ""
 
 
 def refresh_ahead(named: float | None, preset: Preset, *, refreshed: bool) -> float:

@@ -74,7 +74,7 @@ CHANGES: dict[str, Any] = {
     "grants": ["refresh_token"],
     "client_auth": ["client_secret_post"],
     "assertion_audience": "https://id.example.com",
-    "pkce": "off",
+    "pkce": "public",
     "body": "json",
     "params.authorize": {"access_type": "offline"},
     "params.token": {"account": "1"},

@@ -173,6 +173,20 @@ def test_a_provider_without_client_credentials_is_for_refresh_tokens() -> None:
     assert oauth2(provided("fedex")).grant_type == "client_credentials"
 
 
+@pytest.mark.parametrize("provider", ["intercom", "tiktok-ads", "meta", "gusto"])
+def test_a_provider_that_only_people_let_in_is_not_asked_by_the_client_alone(
+    provider: str, set_connection: SetConnection, airflow_home: Path
+) -> None:
+    assert oauth2(provided(provider)).grant_type == "refresh_token"
+    extra = {"provider": provider, "token_url": "http://127.0.0.1:9/token"}
+    whole = {"conn_type": "oauth2", "login": "me", "password": "s3cret", "extra": extra}
+    with (
+        open_session(set_connection("crm", whole)) as session,
+        pytest.raises(ConnectionConfigError, match="Authorize the connection: airflow oauth"),
+    ):
+        session.get("/x")
+
+
 def test_other_kinds_of_authentication_take_what_means_something_to_them() -> None:
     twilio = provided("twilio", {"auth_type": "basic"})
     assert isinstance(twilio.auth, BasicSettings)

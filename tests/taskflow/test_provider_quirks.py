@@ -157,11 +157,12 @@ def test_tiktok_calls_the_client_id_client_key(server: OAuthTestServer) -> None:
 
 def test_tiktok_ads_wraps_its_answers(server: OAuthTestServer) -> None:
     wrapped = {"code": 0, "message": "OK", "data": {"access_token": "at", "scope": [4]}}
-    found = exchange(server, "tiktok-ads", wrapped)
-    assert json.loads(found.request.body) == {"app_id": "client", "secret": "s3cret-of-client"}
+    found = exchange(server, "tiktok-ads", wrapped, REFRESH)
+    client = {"app_id": "client", "secret": "s3cret-of-client"}
+    assert json.loads(found.request.body) == {"refresh_token": "rt-0", **client}
     assert found.token.access_token == "at"
     failed = {"code": 40105, "message": "Access token is incorrect", "data": {}}
-    error = exchange(server, "tiktok-ads", failed).error
+    error = exchange(server, "tiktok-ads", failed, REFRESH).error
     assert "(invalid_grant, HTTP 200): Access token is incorrect" in str(error)
 
 
