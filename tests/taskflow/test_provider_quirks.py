@@ -298,6 +298,7 @@ def test_netsuite_wants_the_scope_inside_the_clients_jwt(server: OAuthTestServer
         ("atlassian", 401, {"error": "access_denied", "error_description": "Unauthorized"}, InvalidClient),
         ("auth0", 401, {"error": "access_denied", "error_description": "Unauthorized"}, InvalidClient),
         ("auth0", 403, {"error": "access_denied", "error_description": "User did not agree"}, ConsentRequired),
+        ("withings", 200, {"status": 503, "error": "Invalid Params: invalid refresh_token"}, InvalidGrant),
         ("zoho", 400, {"error": "Access Denied", "error_description": "Too many requests"}, TokenEndpointUnavailable),
     ],
 )  # fmt: skip
