@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,6 +17,7 @@ try:
     from yaml import CSafeLoader as _Loader
 except ImportError:  # pragma: no cover - PyYAML built without libyaml: same data, only slower
     from yaml import SafeLoader as _Loader  # type: ignore[assignment]  # same interface
+_ALL = "List them with: airflow oauth presets"
 
 
 @lru_cache(maxsize=1)
@@ -34,3 +37,21 @@ def load_preset(name: str) -> Preset:
         raise KeyError(name)
     text = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
     return msgspec.convert(yaml.load(text, Loader=_Loader), Preset)
+
+
+def suggestion(name: str) -> str:
+    """What to write instead of ``name``, which is no preset: those with the word in name or title, else the nearest."""
+    word = re.sub(r"[\W_]+", "-", name.lower()).strip("-")
+    found = _with_word(word) or get_close_matches(word, preset_names(), n=1, cutoff=0.8)
+    found = (
+        found or _with_word(word.partition("-")[0]) or get_close_matches(word, preset_names(), n=1)
+    )
+    return f"Did you mean {' or '.join(map(repr, found))}?" if found else _ALL
+
+
+def _with_word(word: str) -> list[str]:
+    return [name for name in preset_names() if word in _words(name)]
+
+
+def _words(name: str) -> set[str]:
+    return set(re.findall(r"\w+", f"{name} {load_preset(name).title}".lower()))

@@ -97,7 +97,7 @@ def parse_connection(connection: AirflowConnection) -> ConnectionSettings:
     extra = unfolded(conn_id, _extra(connection), login, password)
     options = _taken_by_http_hook(extra) if older else {}
     preset = take_preset(conn_id, login or str(extra.get("client_id") or ""), extra)
-    values = with_defaults(_checked_values(conn_id, extra), preset)
+    values = with_defaults(_checked_values(conn_id, extra, preset), preset)
     _check_auth_type(conn_id, values, older=older)
     fields = Fields(
         conn_id=conn_id,
@@ -187,13 +187,13 @@ def _extra(connection: AirflowConnection) -> dict[str, Any]:
     return extra
 
 
-def _checked_values(conn_id: str, extra: Mapping[str, Any]) -> dict[str, Any]:
+def _checked_values(conn_id: str, extra: Mapping[str, Any], preset: Preset) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, raw in extra.items():
         if not is_given(raw):
             continue
         if name not in BY_NAME:
-            raise _unknown(conn_id, name)
+            raise _unknown(conn_id, name, preset)
         try:
             values[name] = convert(BY_NAME[name], raw)
         except BadValue as problem:
@@ -204,7 +204,7 @@ def _checked_values(conn_id: str, extra: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _unknown(conn_id: str, key: str) -> ConnectionConfigError:
+def _unknown(conn_id: str, key: str, preset: Preset) -> ConnectionConfigError:
     if key in PLANNED:
         return ConnectionConfigError(
             "This field is not supported by this version of oauth-taskflow",
@@ -213,7 +213,7 @@ def _unknown(conn_id: str, key: str) -> ConnectionConfigError:
             hint=PLANNED[key],
         )
     ours = ELSEWHERE.get(key.lower())
-    hint = f"Here it is {ours!r}." if ours else nearest(key, BY_NAME)
+    hint = f"Here it is {ours!r}." if ours else nearest(key, [*BY_NAME, *preset.variables])
     hint = hint or "Headers for the API go into api_headers."
     return ConnectionConfigError("Unknown field", conn_id=conn_id, field=key, hint=hint)
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from difflib import get_close_matches
 from typing import Any
 
 import msgspec
 
-from oauth_taskflow.presets.load import load_preset, preset_names
+from oauth_taskflow.presets.load import load_preset, preset_names, suggestion
 from oauth_taskflow.presets.page import certainty, facts, variable_text
 
 WRONG_ARGUMENTS = 2
@@ -52,9 +51,8 @@ def _one(name: str, output: str) -> list[dict[str, object]]:
     try:
         preset = load_preset(name.lower())
     except KeyError:
-        near = get_close_matches(name.lower(), preset_names(), n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else "List them with: airflow oauth presets"
-        print(f"There is no preset {name!r}. {hint}", file=sys.stderr)  # noqa: T201 - a command line
+        problem = f"There is no preset {name!r}. {suggestion(name)}"
+        print(problem, file=sys.stderr)  # noqa: T201 - a command line
         raise SystemExit(WRONG_ARGUMENTS) from None
     if output in {"json", "yaml"}:
         return [{"preset": name.lower(), **msgspec.to_builtins(preset)}]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.presets.fill import BadVariable, fill
-from oauth_taskflow.presets.load import load_preset, preset_names
+from oauth_taskflow.presets.load import load_preset, suggestion
 from oauth_taskflow.presets.model import STANDARD, Preset
 from oauth_taskflow.taskflow.connection_fields import BY_NAME
-from oauth_taskflow.taskflow.field_values import is_given, nearest
+from oauth_taskflow.taskflow.field_values import is_given
 
 _MERGED = frozenset({"api_headers", "token_headers", "authorize_params"})
 _USUAL_LEEWAY = 60.0
@@ -36,9 +37,18 @@ def take_preset(conn_id: str, client_id: str, extra: dict[str, Any]) -> Preset:
     try:
         return fill(preset, {**values, "client_id": client_id})
     except BadVariable as problem:
+        hint = problem.hint
+        if problem.name not in values and (meant := _misspelled(problem.name, extra)):
+            hint = f"Is it what {meant!r} was meant to be? {hint}"
         raise ConnectionConfigError(
-            f"{problem} ({preset.title})", conn_id=conn_id, field=problem.name, hint=problem.hint
+            f"{problem} ({preset.title})", conn_id=conn_id, field=problem.name, hint=hint
         ) from None
+
+
+def _misspelled(name: str, extra: Mapping[str, Any]) -> str:
+    """The key of ``extra`` that looks like ``name`` and is none, if there is one."""
+    unknown = [key for key in extra if key not in BY_NAME]
+    return next(iter(get_close_matches(name, unknown, n=1)), "")
 
 
 def _preset(conn_id: str, name: str) -> Preset:
@@ -49,7 +59,7 @@ def _preset(conn_id: str, name: str) -> Preset:
             "There is no preset of that name",
             conn_id=conn_id,
             field="provider",
-            hint=nearest(name, preset_names()) or "List them with: airflow oauth presets",
+            hint=suggestion(name),
         ) from None
 
 

@@ -61,7 +61,14 @@ def test_one_preset_as_json_is_its_file(
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("salesfroce", "Did you mean 'salesforce'?"), ("?", "List them with: airflow oauth presets")],
+    [
+        ("salesfroce", "Did you mean 'salesforce'?"),
+        ("Google Ads", "Did you mean 'google-ads'?"),
+        ("facebook", "Did you mean 'meta'?"),
+        ("zoho_crm", "Did you mean 'zoho'?"),
+        ("entra", "Did you mean 'microsoft-entra' or 'microsoft-entra-v1'?"),
+        ("?", "List them with: airflow oauth presets"),
+    ],
 )
 def test_an_unknown_name_ends_with_status_2(
     airflow_home: object, capsys: pytest.CaptureFixture[str], name: str, hint: str

@@ -220,6 +220,25 @@ def test_other_kinds_of_authentication_take_what_means_something_to_them() -> No
             "Name of the shop, the part before .myshopify.com. Write it as in acme-store.",
         ),
         (
+            {"provider": "jira"},
+            "There is no preset of that name in connection 'crm', field 'provider'. "
+            "Did you mean 'atlassian'?",
+        ),
+        (
+            {"provider": "shopify", "shp": "acme"},
+            "It is missing (Shopify) in connection 'crm', field 'shop'. Is it what 'shp' was meant to be? "
+            "Name of the shop, the part before .myshopify.com. Example: acme-store.",
+        ),
+        (
+            {"provider": "zendesk", "subdomain": "acme.zendesk.com"},
+            "The value does not have the form asked for (Zendesk) in connection 'crm', field 'subdomain'. "
+            "Your sub-domain. Write it as in acme.",
+        ),
+        (
+            {"provider": "xero", "xero_tenant": "7"},
+            "Unknown field in connection 'crm', field 'xero_tenant'. Did you mean 'xero_tenant_id'?",
+        ),
+        (
             {"provider": "xero", "realm_id": "7"},
             "Unknown field in connection 'crm', field 'realm_id'. "
             "Headers for the API go into api_headers.",
