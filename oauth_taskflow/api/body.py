@@ -79,7 +79,21 @@ def find_in(record: Any, path: str) -> Any:
             found = dig(record, keys)
             return None if found is None else _decode(found)
         record = _decode(record)
-    return compiled(path).search(record)
+    return searched(record, path)
+
+
+def searched(value: Any, path: str, where: str = "") -> Any:
+    """What the JMESPath ``path`` finds in ``value``.
+
+    Raises:
+        InvalidRecord: it met a value of another type than it is written for.
+    """
+    try:
+        return compiled(path).search(value)
+    except (JMESPathError, TypeError) as error:  # TypeError: a text was compared with a number
+        raise InvalidRecord(
+            f"JMESPath {path!r} does not fit the body: {' '.join(str(error).split())}", where=where
+        ) from error
 
 
 class Body:
@@ -119,18 +133,9 @@ class Body:
         """The value at JMESPath ``path``; None when absent or null."""
         keys = plain_keys(path)
         if keys is None:
-            return self._search(path)
+            return searched(self.decoded(), path, self.where)
         found = dig(self.json, keys) if self.json else None
         return None if found is None else _decode(found)
-
-    def _search(self, path: str) -> Any:
-        try:
-            return compiled(path).search(self.decoded())
-        except JMESPathError as error:
-            raise InvalidRecord(
-                f"JMESPath {path!r} does not fit the body: {' '.join(str(error).split())}",
-                where=self.where,
-            ) from error
 
     def _as_utf8(self, content: bytes, charset: str) -> bytes:
         if (

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from oauth_taskflow.api.body import compiled, plain_keys
+from oauth_taskflow.api.body import compiled, plain_keys, searched
 from oauth_taskflow.errors import InvalidRecord
 
 _INSTANT = re.compile(
@@ -42,10 +42,10 @@ def _value_decoder(key: str) -> msgspec.json.Decoder[Any]:
 def field_reader(path: str) -> Callable[[Any], Any]:
     """A function from a record, decoded or ``msgspec.Raw``, to its value at JMESPath ``path``; None when absent."""
     keys = plain_keys(path)
-    expression = compiled(path)
+    compiled(path)  # one that is none is told before the first record comes
     if keys is None or len(keys) != 1:
-        return lambda record: expression.search(
-            _decode(record) if isinstance(record, msgspec.Raw) else record
+        return lambda record: searched(
+            _decode(record) if isinstance(record, msgspec.Raw) else record, path
         )
     key, decoder = keys[0], _value_decoder(keys[0])
 

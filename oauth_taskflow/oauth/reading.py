@@ -19,7 +19,10 @@ def at(path: str, body: Mapping[str, Any]) -> Any:
     """The value at the JMESPath ``path``; None when there is none, or when the path does not fit the body."""
     try:
         return jmespath.search(path, body)
-    except JMESPathError:  # a function met a value of another type than this server usually sends
+    except (
+        JMESPathError,
+        TypeError,
+    ):  # it met a value of another type than this server usually sends
         return None
 
 

@@ -105,6 +105,15 @@ def test_a_limit_with_any_status_is_waited_for_as_long_as_the_provider_says(
     assert clock.slept == [wait]
 
 
+def test_a_rule_that_does_not_fit_an_answer_leaves_it_to_its_status(
+    serve: Serve, connect: Connect
+) -> None:
+    api = serve(in_turn(Reply({"error": {"code": "not a number"}}, 400)))
+    session = connect(api, responses=load_preset("meta").api_responses)
+    assert session.get("/x").status_code == 400
+    assert len(api.asked) == 1
+
+
 LINEAR = {"errors": [{"extensions": {"code": "RATELIMITED"}}]}
 DOCUSIGN = {"errorCode": "HOURLY_APIINVOCATION_LIMIT_EXCEEDED"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from functools import partial
 from typing import Any
 
 import jmespath
@@ -159,6 +160,12 @@ def test_a_path_that_is_no_jmespath_is_named() -> None:
 def test_a_jmespath_function_on_the_wrong_type_is_named() -> None:
     with pytest.raises(InvalidRecord, match=r"JMESPath 'length\(a\)' does not fit the body"):
         Body(b'{"a": 1}').find("length(a)")
+
+
+def test_a_text_compared_with_a_number_is_named() -> None:
+    for found in (Body(b'{"a": "1"}').find, partial(find_in, {"a": "1"})):
+        with pytest.raises(InvalidRecord, match="JMESPath 'a > `0`' does not fit the body"):
+            found("a > `0`")
 
 
 @given(st.binary(max_size=80))

@@ -153,6 +153,8 @@ def test_a_nested_field_and_a_jmespath_are_read_raw_and_decoded() -> None:
     for path, value in (("meta.at", 5), ("max(list)", 9), ("meta.gone", None), ("gone", None)):
         read = field_reader(path)
         assert read(record) == read(raw(record)) == value
+    with pytest.raises(InvalidRecord, match="JMESPath 'max\\(list\\)' does not fit the body"):
+        field_reader("max(list)")({"list": "none"})
 
 
 @given(

@@ -177,8 +177,9 @@ def test_an_error_keeps_its_ordinary_description_when_the_form_names_none() -> N
     assert granted({"access_token": "at"}, form).token.access_token == "at"
 
 
-def test_a_path_that_does_not_fit_the_body_finds_nothing() -> None:
-    form = ResponseForm(success="contains(status, 'ok')")
+@pytest.mark.parametrize("path", ["contains(status, 'ok')", "status > access_token"])
+def test_a_path_that_does_not_fit_the_body_finds_nothing(path: str) -> None:
+    form = ResponseForm(success=path)
     assert refused({"status": 5, "access_token": "at"}, form).error == "unnamed_error"
 
 

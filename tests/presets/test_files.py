@@ -89,6 +89,9 @@ def paths(preset: Preset) -> Iterator[str]:
     yield from (path for path in (*some, preset.refresh.lifetime_path) if path)
     if preset.base_url_from is not None:
         yield preset.base_url_from.path
+    # At run time a rule whose predicate is no JMESPath would just never match.
+    yield from (rule.when for rule in preset.api_responses if rule.when)
+    yield from filter(None, [preset.revoke.success])
 
 
 def test_there_are_at_least_60_and_every_surveyed_provider_is_among_them() -> None:
