@@ -120,10 +120,12 @@ def test_zoho_sends_errors_with_status_200_and_names_its_api(server: OAuthTestSe
     assert isinstance(
         exchange(server, "zoho", {"error": "invalid_client_secret"}, REFRESH).error, InvalidClient
     )
-    answer = {"access_token": "at", "api_domain": "https://www.zohoapis.eu", "expires_in": 3600}
-    good = exchange(server, "zoho", answer, {**REFRESH, "data_centre": "eu"}, host="")
-    assert good.settings.base_url == ""
-    assert located_by(good.settings, good.token).base_url == "https://www.zohoapis.eu"
+    for centre in ("eu", "uk", "ae", "com.au"):
+        home = f"https://www.zohoapis.{centre}"
+        answer = {"access_token": "at", "api_domain": home, "expires_in": 3600}
+        good = exchange(server, "zoho", answer, {**REFRESH, "data_centre": centre}, host="")
+        assert good.settings.base_url == ""
+        assert located_by(good.settings, good.token).base_url == home
 
 
 def test_notion_wants_json_and_its_version_and_names_no_lifetime(server: OAuthTestServer) -> None:
