@@ -9,12 +9,14 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from oauth_taskflow.testing.extra import missing_extra
+
+_LONGEST_WAIT = 0.1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,11 +43,12 @@ def _write(path: Path, text: str) -> None:
 
 
 @contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set; the handlers of before come back afterwards."""
-    stopped = threading.Event()
+def _stop_signals() -> Iterator[list[int]]:
+    """A list of each SIGINT and SIGTERM that comes; the handlers of before come back afterwards."""
+    stopped: list[int] = []
     before = {
-        number: signal.signal(number, lambda *_: stopped.set())
+        # No lock, as an event has: the thread that a handler interrupts may be the one that has it.
+        number: signal.signal(number, lambda number, _: stopped.append(number))
         for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
@@ -79,7 +82,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.port_file:
             _write(options.port_file, server.base_url.rpartition(":")[2])
         print(server.base_url, flush=True)  # noqa: T201  # the address is this program's output
-        stopped.wait()
+        while not stopped:  # a signal that comes just before a wait does not end it
+            time.sleep(_LONGEST_WAIT)
     return 0
 
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from oauth_taskflow.clock import Clock
 from oauth_taskflow.errors import TokenStoreError
@@ -86,7 +87,8 @@ class Database:
             where=f"at {shown(self._url)}",
             hint="Check that the database of [oauth_taskflow] token_store is up and writable.",
         )
-        error.retryable = _may_pass(failure)
+        # Waited for already, and long enough: whoever has the connections may be done by the next attempt of the task.
+        error.retryable = _may_pass(failure) or isinstance(failure, PoolExhausted)
         return error
 
 

@@ -15,11 +15,27 @@ from oauth_taskflow.errors import TokenStoreError
 from oauth_taskflow.tokens.schema import known_dialect
 
 _BUSY_SECONDS = 10.0
-# A server that went silent must not hold a worker for ever; what the URL's query says goes first.
+# A server that went silent must not hold a worker for ever; what the URL's query says goes first. A PostgreSQL host
+# that is gone before it answers is noticed by probes alone: nothing of ours is on the way then.
 _CONNECT_ARGUMENTS: dict[str, dict[str, Any]] = {
-    "psycopg": {"connect_timeout": 10, "tcp_user_timeout": 20_000},
+    "psycopg": {
+        "connect_timeout": 10,
+        "tcp_user_timeout": 20_000,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 2,
+    },
     "pymysql": {"connect_timeout": 10, "read_timeout": 20, "write_timeout": 20},
 }
+# A worker that stands still, or loses its network, within a transaction must not hold up the others for longer.
+_SET_UP_MYSQL = (
+    # Leases go by SYSDATE(), local time of the session: in the hour that summer time repeats, they would end late.
+    "SET time_zone = '+00:00'"
+    " /*M!100300 , idle_write_transaction_timeout = 15 */"
+    " /*!80000 , wait_timeout = 60 */"  # not by MariaDB; MySQL knows no limit for transactions alone
+)
+# Of the transaction, not the session: a connection pooler may lend the session to others.
+_LIMIT_POSTGRESQL = "SET LOCAL idle_in_transaction_session_timeout = '15s'"
 # "This server takes no writes": PostgreSQL's SQLSTATE, and the numbers of MySQL and MariaDB.
 _READ_ONLY = {"25006", 1290, 1792, 1836}
 _HINT = "Set [oauth_taskflow] token_store to sqlite:///…, postgresql+psycopg://… or mysql+…://…."
@@ -86,7 +102,9 @@ def _server_engine(url: URL) -> Engine:
         connect_args={name: value for name, value in given.items() if name not in url.query},
     )
     event.listen(engine, "handle_error", _leave_replica)
-    if url.get_backend_name() in {"mysql", "mariadb"}:
+    if url.get_backend_name() == "postgresql":
+        event.listen(engine, "begin", _limit_postgresql)
+    else:
         event.listen(engine, "connect", _set_up_mysql)
     return engine
 
@@ -100,9 +118,13 @@ def _leave_replica(context: ExceptionContext) -> None:
 
 
 def _set_up_mysql(connection: Any, _record: Any) -> None:
-    # SYSDATE() is local time of the session: in the hour that summer time repeats, leases would end an hour late.
     with connection.cursor() as cursor:
-        cursor.execute("SET time_zone = '+00:00'")
+        cursor.execute(_SET_UP_MYSQL)
+
+
+def _limit_postgresql(connection: Connection) -> None:
+    if _writes(connection):
+        connection.exec_driver_sql(_LIMIT_POSTGRESQL)
 
 
 def _sqlite_engine(url: URL) -> Engine:
@@ -131,5 +153,8 @@ def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     # A deferred transaction that turns into a writing one fails at once instead of waiting its turn.
-    writing = connection.get_execution_options().get("oauth_taskflow_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if _writes(connection) else "BEGIN")
+
+
+def _writes(connection: Connection) -> bool:
+    return bool(connection.get_execution_options().get("oauth_taskflow_writes"))

@@ -1,4 +1,7 @@
-"""Who holds a lease, and whether that process has died: a dead worker's lease need not run out first."""
+"""Who holds a lease, and what becomes of that process: a dead worker's lease need not run out first.
+
+A living one's lease does not end sooner because somebody sets the clock that leases go by.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,9 @@ def this_process() -> str:
     return "|".join((socket.gethostname()[:60], _world(), str(pid), _started(pid) or "?"))
 
 
-def new_attempt() -> str:
-    """A name for one attempt of this process to hold a lease; no other attempt has it."""
-    return f"{this_process()}|{secrets.token_hex(4)}"
+def new_attempt(until: float) -> str:
+    """A name for one attempt of this process to hold a lease until ``until`` (monotonic); no other attempt has it."""
+    return f"{this_process()}|{secrets.token_hex(4)}|{until:.1f}"
 
 
 @lru_cache(maxsize=1)
@@ -53,11 +56,28 @@ def _is_hidden(pid: int) -> bool:
     return not (_PROC / str(pid) / "stat").exists()
 
 
-def is_dead(owner: str | None) -> bool:
-    """Whether ``owner`` is certainly gone. False when it lives, or runs where this process cannot see it."""
+def _seen(owner: str | None) -> list[str]:
+    """The parts of the name of an ``owner`` that this process can see; empty when it runs elsewhere."""
     parts = (owner or "").split("|")
     # Version 0.1, which may run beside this one, names its process and no attempt.
-    if len(parts) not in {4, 5} or not parts[1] or parts[1] != _world() or not parts[2].isdigit():
+    if len(parts) not in {4, 6} or not parts[1] or parts[1] != _world() or not parts[2].isdigit():
+        return []
+    return parts
+
+
+def is_dead(owner: str | None) -> bool:
+    """Whether ``owner`` is certainly gone. False when it lives, or runs where this process cannot see it."""
+    parts = _seen(owner)
+    if not parts:
         return False
     pid = int(parts[2])
     return _started(pid) != parts[3] and not _is_hidden(pid)
+
+
+def holds(owner: str | None, now: float) -> bool:
+    """Whether ``owner`` lives, and by the monotonic clock, which all processes of a machine share, its time is not up.
+
+    False when it runs where this process cannot see it: there the store's clock alone decides.
+    """
+    parts = _seen(owner)
+    return len(parts) > 4 and now < float(parts[5]) and not is_dead(owner)

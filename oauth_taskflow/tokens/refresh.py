@@ -166,11 +166,15 @@ class Refresher:
 
     def _lead(self, seen: GrantRecord, want: Want) -> GrantRecord | None:
         """Refresh if the lease can be had; None when it cannot, or was lost before anything was sent."""
-        on = self._on
-        held = seen.lease.owner is not None
-        breaking = seen.lease.fence if held and owner.is_dead(seen.lease.owner) else None
+        on, lease, now = self._on, seen.lease, self._on.clock.monotonic()
+        # The store's clock may be set to a later time while the answer is under way: to ask again would end the grant.
+        if owner.holds(lease.owner, now):
+            return None
         leased = on.store.acquire(
-            on.grant_key, owner=owner.new_attempt(), ttl=on.options.lease_ttl, breaking=breaking
+            on.grant_key,
+            owner=owner.new_attempt(now + on.options.lease_ttl),
+            ttl=on.options.lease_ttl,
+            breaking=lease.fence if owner.is_dead(lease.owner) else None,
         )
         if leased is None:
             return None

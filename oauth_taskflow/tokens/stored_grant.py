@@ -103,7 +103,8 @@ class StoredGrant:
     def _change(self, edit: Edit) -> GrantRecord:
         """Apply ``edit`` under the lease if it can be had; a holder that is in the middle of a refresh is not waited for."""
         store, key = self._on.store, self._on.grant_key
-        leased = store.acquire(key, owner=owner.new_attempt(), ttl=_LEASE_SECONDS)
+        attempt = owner.new_attempt(self._on.clock.monotonic() + _LEASE_SECONDS)
+        leased = store.acquire(key, owner=attempt, ttl=_LEASE_SECONDS)
         record = store.change(leased or store.read(key), edit)
         if leased is None:
             return record

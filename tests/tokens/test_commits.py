@@ -1,15 +1,22 @@
-"""The connection to the database breaks where it matters: at a commit, or at a failover."""
+"""The connection to the database breaks where it matters: at a commit, in a transaction, or at a failover."""
 
 from __future__ import annotations
 
+import os
+import socket
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, QueuePool, text, update
 from sqlalchemy.engine import make_url
 
+from oauth_taskflow.errors import TokenStoreError
 from oauth_taskflow.testing import OAuthTestServer
+from oauth_taskflow.tokens import engine as engines
 from oauth_taskflow.tokens.options import ManagerOptions
+from oauth_taskflow.tokens.schema import GRANTS
 from oauth_taskflow.tokens.sql_store import SqlTokenStore
 from tests.tokens.conftest import KEY
 from tests.tokens.gate import Gate
@@ -67,3 +74,56 @@ def test_kept_connections_that_lead_to_a_replica_are_left_for_new_ones(
         connection.execute(text(statement))
     assert manager.refused(token).access_token != token
     assert server.counters.token_requests == 2
+
+
+@pytest.mark.parametrize("real_store_url", ["postgresql", "mariadb"], indirect=True)
+def test_a_worker_that_stands_still_within_a_transaction_holds_nobody_up_for_long(
+    real_store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_LIMIT_POSTGRESQL", "_SET_UP_MYSQL"):
+        monkeypatch.setattr(engines, name, getattr(engines, name).replace("15", "1"))
+    stopped, other = (SqlTokenStore(real_store_url, [KEY]) for _ in range(2))
+    other.acquire("grant", owner="a", ttl=0)
+    within, woken = threading.Event(), threading.Event()
+
+    def stand_still(connection: Connection) -> None:
+        if not woken.is_set():
+            connection.execute(update(GRANTS).values(conn_id="not to be seen"))
+            within.set()
+            woken.wait(60)
+
+    with ThreadPoolExecutor() as threads:
+        standing = threads.submit(stopped._database.run, stand_still, writes=True)
+        assert within.wait(60)
+        try:
+            assert other.acquire("grant", owner="b", ttl=30) is not None
+        finally:
+            woken.set()
+        assert standing.result(60) is None
+    assert other.read("grant").conn_id == ""
+    other.forget("grant")
+
+
+@pytest.mark.postgres
+def test_a_server_that_is_gone_before_it_answers_is_noticed_in_seconds(postgres_url: str) -> None:
+    store = SqlTokenStore(postgres_url, [KEY])
+    with store._database.connected().connect() as connection:
+        wire = socket.socket(fileno=os.dup(connection.connection.driver_connection.fileno()))  # type: ignore[union-attr]  # it is psycopg's
+    with wire:
+        assert wire.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        names = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        assert [wire.getsockopt(socket.IPPROTO_TCP, name) for name in names] == [10, 5, 2]
+
+
+def test_a_process_whose_connections_are_all_in_use_may_try_again(
+    real_store: SqlTokenStore,
+) -> None:
+    engine = real_store._database.connected()
+    assert isinstance(engine.pool, QueuePool)
+    engine.pool._timeout = 0.01
+    in_use = [engine.connect() for _ in range(engine.pool.size() + engine.pool._max_overflow)]
+    with pytest.raises(TokenStoreError, match="QueuePool limit") as raised:
+        real_store.read("grant")
+    assert raised.value.retryable
+    for connection in in_use:
+        connection.close()

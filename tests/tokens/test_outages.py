@@ -10,9 +10,11 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from oauth_taskflow.errors import InvalidGrant, RefreshResponseLost
+from oauth_taskflow.oauth.outcomes import Outcome
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.request_log import Counters
 from oauth_taskflow.tokens.record import GrantState
+from oauth_taskflow.tokens.refresh import Want
 from oauth_taskflow.tokens.steps import Event, Step
 from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.conftest import KEY
@@ -106,6 +108,24 @@ def test_a_refresh_that_ends_the_previous_access_token_costs_one_replay_and_no_s
     assert here.token().access_token == old
     assert here.refused(old).access_token == new
     assert (server.counters.token_requests, server.counters.revoked_families) == (2, 0)
+
+
+@pytest.mark.parametrize("seconds", [300.0, 86_400.0])
+def test_the_lease_of_a_living_worker_goes_on_though_the_stores_clock_is_set_ahead(
+    store: ClockedStore, clock: FakeClock, seconds: float
+) -> None:
+    """The clock of a SQLite store is that of its machine: time service sets it for all workers at once."""
+
+    def meanwhile() -> Outcome:
+        store.ahead += seconds
+        assert other._refresher.renew(Want(60.0), wait=False) is None
+        return grants(clock, "at", "rt-1")()
+
+    endpoint = scripted(meanwhile)
+    under_test, other = manager(store, endpoint), manager(store, endpoint)
+    assert under_test.token().access_token == "at"
+    assert endpoint.sent == ["seed-token"]
+    assert stored(store, under_test).refresh_token == "rt-1"
 
 
 @pytest.mark.parametrize("seconds", [-300.0, 300.0])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from oauth_taskflow.tokens import owner
-from oauth_taskflow.tokens.owner import is_dead, new_attempt, this_process
+from oauth_taskflow.tokens.owner import holds, is_dead, new_attempt, this_process
 
 
 def test_this_process_lives() -> None:
@@ -17,17 +17,23 @@ def test_this_process_lives() -> None:
 
 
 def test_two_attempts_of_a_process_have_two_names() -> None:
-    assert new_attempt() != new_attempt()
-    assert not is_dead(new_attempt())
+    assert new_attempt(9.0) != new_attempt(9.0)
+    assert not is_dead(new_attempt(9.0))
 
 
-@pytest.mark.parametrize("name", ["this_process", "new_attempt"])
-def test_a_process_that_ended_is_dead(name: str) -> None:
-    program = f"from oauth_taskflow.tokens.owner import {name}; print({name}())"
+@pytest.mark.parametrize("name", ["this_process()", "new_attempt(9.0)"])
+def test_a_process_that_ended_is_dead_and_holds_nothing(name: str) -> None:
+    program = f"from oauth_taskflow.tokens.owner import *; print({name})"
     ended = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert is_dead(ended.stdout.strip())
+    assert not holds(ended.stdout.strip(), 0.0)
+
+
+def test_a_living_process_holds_its_lease_until_its_time_is_up() -> None:
+    name = new_attempt(100.5)
+    assert [holds(name, now) for now in (0.0, 100.0, 101.0)] == [True, True, False]
 
 
 def test_a_living_process_that_the_process_table_hides_is_not_called_dead(
@@ -54,8 +60,9 @@ def test_a_process_id_that_was_given_again_is_another_process() -> None:
 @pytest.mark.parametrize(
     "name", [None, "", "somebody", "host||1|1", "host|another machine/pid:[1]|999999|1", "a|b|c|d"]
 )
-def test_who_cannot_be_seen_is_not_called_dead(name: str | None) -> None:
+def test_who_cannot_be_seen_is_neither_called_dead_nor_a_holder(name: str | None) -> None:
     assert not is_dead(name)
+    assert not holds(f"{name}|ab12|9.0", 0.0)
 
 
 def test_without_a_process_table_nobody_is_called_dead(

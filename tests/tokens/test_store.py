@@ -281,11 +281,13 @@ def test_the_schema_and_clock_compile_for_mysql() -> None:
 def test_mariadb_is_used_with_row_locks_only_in_utc_and_with_transactions(mariadb_url: str) -> None:
     database = Database(make_url(mariadb_url), SYSTEM_CLOCK)
     with database.connected().connect() as connection:
-        settings = connection.exec_driver_sql("SELECT @@time_zone, @@tx_isolation").one()
+        settings = connection.exec_driver_sql(
+            "SELECT @@time_zone, @@tx_isolation, @@idle_write_transaction_timeout"
+        ).one()
         created = connection.exec_driver_sql(f"SHOW CREATE TABLE {GRANTS.name}").one()[1]
         now = connection.execute(select(database_clock("mysql"))).scalar_one()
     database.close()
-    assert tuple(settings) == ("+00:00", "READ-COMMITTED")
+    assert tuple(settings) == ("+00:00", "READ-COMMITTED", 15)
     assert "ENGINE=InnoDB" in created
     assert "utf8mb4_bin" in created
     assert now == pytest.approx(time.time(), abs=5)
