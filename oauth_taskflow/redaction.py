@@ -25,7 +25,7 @@ _SENSITIVE = re.compile(
 )
 _BEARER = re.compile(r"(?i)\b(bearer|basic|dpop)\s+[A-Za-z0-9._~+/=-]{6,}")
 # A JWT, signed or encrypted: its header always begins so (RFC 7515 §3.3).
-_JWT = re.compile(r"\beyJ[\w-]{8,4096}\.[\w-]*(?:\.[\w-]*){1,3}")
+_JWT = re.compile(r"\beyJ[\w-]{8,16384}\.[\w-]*(?:\.[\w-]*){1,3}")
 # Begins at the telling word and looks a bounded way ahead: what servers write may be long, and costs linear time.
 _ASSIGNMENT = re.compile(
     r"(?i)((?:secret|passw|token|assertion|api[_-]?key|private[_-]?key)[\w.-]{0,64}[\"']?\s*[:=]\s*[\"']?)"
