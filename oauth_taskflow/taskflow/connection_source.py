@@ -114,7 +114,8 @@ def _known_names() -> set[str]:
     from sqlalchemy import select  # noqa: PLC0415 - as above
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - as above
 
-    with suppress(SQLAlchemyError), create_session() as session:
+    # RuntimeError: Airflow keeps this process off the database.
+    with suppress(SQLAlchemyError, RuntimeError), create_session() as session:
         names |= set(session.scalars(select(Connection.conn_id)))  # noqa: AIR311 - the ORM's
     return names
 

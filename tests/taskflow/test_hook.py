@@ -30,7 +30,6 @@ from oauth_taskflow.taskflow.hook import OAuth2Hook
 from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.conftest import SetConnection
-from tests.taskflow.test_write_back import StoredConnection
 
 # HttpOperator itself uses a name that Airflow 3.3 deprecates.
 IGNORE_THEIRS = pytest.mark.filterwarnings(
@@ -215,19 +214,6 @@ def test_a_missing_connection_says_how_to_add_it(airflow_home: Path) -> None:
         "There is no connection by the name 'nowhere'. Add it in Airflow (Admin, Connections) or set "
         "AIRFLOW_CONN_NOWHERE."
     )
-
-
-def test_a_connection_of_a_similar_name_is_suggested(
-    airflow_home: Path, set_connection: SetConnection
-) -> None:
-    set_connection("sales_crm", "oauth2://a.example")
-    stored = StoredConnection("warehouse", {"conn_type": "oauth2", "extra": {}})
-    try:
-        for asked, meant in (("sale_crm", "sales_crm"), ("Warehouse_", "warehouse")):
-            with pytest.raises(ConnectionConfigError, match=rf"Did you mean '{meant}'\? Add it in"):
-                OAuth2Hook(http_conn_id=asked).get_conn()
-    finally:
-        stored.delete()
 
 
 def test_a_garbled_connection_variable_is_named(
