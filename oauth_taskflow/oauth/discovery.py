@@ -12,6 +12,7 @@ from oauth_taskflow.errors import (
     TokenEndpointUnavailable,
 )
 from oauth_taskflow.oauth.server_metadata import (
+    LARGEST,
     BadMetadata,
     ServerMetadata,
     is_issuer,
@@ -24,7 +25,6 @@ from oauth_taskflow.redaction import redact_url
 
 _TTL = 3600.0
 _LONGEST = 10.0
-_LARGEST = 1 << 18
 _CHUNK = 1 << 14
 
 
@@ -70,7 +70,10 @@ def server_metadata(
 
 
 class _Inquiry(Struct, frozen=True):
-    """One look for the metadata of an issuer."""
+    """One look for the metadata of an issuer, at each address where they may be.
+
+    Pages, redirects to a login and other documents at one are what many servers answer where they publish nothing.
+    """
 
     issuer: str
     conn_id: str
@@ -82,26 +85,31 @@ class _Inquiry(Struct, frozen=True):
                 "The issuer is not an https URL",
                 "Write it exactly as the server does, as in https://id.example.com.",
             )
+        problems = []
         for url in metadata_urls(self.issuer):
-            raw = self._get(url)
-            if raw is not None:
-                return self._parsed(url, raw)
-        raise self._wrong(
+            found = self._get(url)
+            if isinstance(found, bytes):
+                found = self._parsed(url, found)
+            if isinstance(found, ServerMetadata):
+                return found
+            problems += [found] if found else []
+        nothing = self._wrong(
             f"{redact_url(self.issuer)} publishes no metadata (RFC 8414)",
             "Check the issuer, or write token_url instead.",
         )
+        raise next(iter(problems), nothing)
 
-    def _parsed(self, url: str, raw: bytes) -> ServerMetadata:
+    def _parsed(self, url: str, raw: bytes) -> ServerMetadata | ConnectionConfigError:
         try:
             return parse_metadata(raw, self.issuer)
         except BadMetadata as problem:
-            raise self._wrong(
+            return self._wrong(
                 f"The metadata at {redact_url(url)} cannot be used: the document {problem}",
                 "The issuer must be written exactly as the server does, final slash included.",
-            ) from None
+            )
 
-    def _get(self, url: str) -> bytes | None:
-        """The document at ``url``; None when there is none."""
+    def _get(self, url: str) -> bytes | ConnectionConfigError | None:
+        """The document at ``url``; None when there is none, an error when it is elsewhere."""
         wire = Wire(_LONGEST)
         try:
             with Deadline(wire), new_session(wire) as session:
@@ -112,7 +120,7 @@ class _Inquiry(Struct, frozen=True):
         if wire.expired:
             raise self._away(url, "deadline passed")
         if 300 <= status < 400:
-            raise self._wrong(
+            return self._wrong(
                 f"The metadata at {redact_url(url)} redirect (HTTP {status})",
                 "They must be at the issuer itself: set issuer to the final address.",
             )
@@ -135,8 +143,8 @@ class _Inquiry(Struct, frozen=True):
             content = bytearray()
             for chunk in response.iter_content(_CHUNK):
                 content += chunk
-                if len(content) > _LARGEST:
-                    raise ValueError("too large for metadata")
+                if len(content) > LARGEST:
+                    break  # what came is judged as it is
         return response.status_code, bytes(content)
 
     def _away(self, url: str, reason: str) -> TokenEndpointUnavailable:

@@ -12,6 +12,8 @@ from msgspec import Struct, field
 
 from oauth_taskflow.redaction import redact_url
 
+LARGEST = 1 << 18  # bytes of a document that can be taken for metadata
+
 
 class BadMetadata(Exception):
     """The document cannot be used; the text says why."""
@@ -98,6 +100,8 @@ def parse_metadata(raw: bytes, issuer: str) -> ServerMetadata:
 
 
 def _mapping(raw: bytes) -> dict[str, Any]:
+    if len(raw) > LARGEST:
+        raise BadMetadata("is too large for metadata")
     try:
         document = json.loads(raw)
     except (ValueError, RecursionError):

@@ -214,10 +214,10 @@ def test_metadata_are_kept_for_an_hour_and_longer_while_the_server_is_away() -> 
         (
             "200 OK",
             b"x" * (1 << 19),
-            TokenEndpointUnavailable,
-            "The authorization server's metadata could not be read (ValueError) for connection 'crm' at "
-            "{0}/.well-known/oauth-authorization-server. It is tried again; with token_url in the connection they are "
-            "not needed.",
+            ConnectionConfigError,
+            "The metadata at {0}/.well-known/oauth-authorization-server cannot be used: the document is too large for "
+            "metadata in connection 'crm', field 'issuer'. The issuer must be written exactly as the server does, final "
+            "slash included.",
         ),
         (
             "503 Away",
