@@ -85,11 +85,10 @@ class _Inquiry(Struct, frozen=True):
                 "The issuer is not an https URL",
                 "Write it exactly as the server does, as in https://id.example.com.",
             )
-        problems = []
+        problems: list[ConnectionConfigError] = []
         for url in metadata_urls(self.issuer):
-            found = self._get(url)
-            if isinstance(found, bytes):
-                found = self._parsed(url, found)
+            raw = self._get(url)
+            found = self._parsed(url, raw) if isinstance(raw, bytes) else raw
             if isinstance(found, ServerMetadata):
                 return found
             problems += [found] if found else []

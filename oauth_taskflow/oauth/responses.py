@@ -194,9 +194,8 @@ def _hint(code: str, answer: Answer, question: Question) -> str:
         )
     if _ERRORS.get(code) is ConsentRequired and question.grant_type == "refresh_token":
         return f"A person must agree again: airflow oauth login {question.conn_id}"
-    return {PROOF_REFUSED: _PROOF_HINT, "http_404": _NOT_THERE, "http_405": _NOT_THERE}.get(
-        code, ""
-    )
+    absent = _NOT_THERE if question.grant_type else ""
+    return {PROOF_REFUSED: _PROOF_HINT, "http_404": absent, "http_405": absent}.get(code, "")
 
 
 def _unavailable(
@@ -216,12 +215,14 @@ def _unavailable(
 
 def _redirected(answer: Answer, question: Question) -> ConnectionConfigError:
     target = redact_url(answer.headers.get("location", "")) or "nowhere"
+    # Without a grant it is another endpoint of the server (revocation, pushed requests): the URL says which.
+    name, field = ("token endpoint", "token_url") if question.grant_type else ("endpoint", "")
     return ConnectionConfigError(
-        f"The token endpoint {redact_url(question.url)} redirects (HTTP {answer.status}) "
+        f"The {name} {redact_url(question.url)} redirects (HTTP {answer.status}) "
         f"to {question.clean(target)}",
         conn_id=question.conn_id,
-        field="token_url",
-        hint="Credentials are never sent after a redirect: set token_url to the final address.",
+        field=field,
+        hint=f"Credentials are never sent after a redirect: set {field or 'it'} to the final address.",
     )
 
 

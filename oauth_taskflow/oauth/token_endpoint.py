@@ -38,7 +38,7 @@ from oauth_taskflow.oauth.outcomes import (
 from oauth_taskflow.oauth.responses import Answer, Question, interpret
 from oauth_taskflow.oauth.timing import server_skew
 from oauth_taskflow.oauth.transport import Deadline, Wire, new_session
-from oauth_taskflow.redaction import Hidden, SecretValue, redact_url
+from oauth_taskflow.redaction import Hidden, SecretValue, is_sensitive_name, redact_url
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # in typing from Python 3.11 on
@@ -210,14 +210,17 @@ class TokenEndpoint(SecretValue, frozen=True):
 
     def question(self, grant: Grant) -> Question:
         """What is asked with ``grant``: what judging its answer and wording an error needs."""
+        options = grant.options
+        added = (*options.params.items(), *options.headers.items())
+        told = (value for name, value in added if is_sensitive_name(name))
         return Question(
             conn_id=self.conn_id,
             url=self.dialect.request.url(self.url, grant.grant_type),
             grant_type=grant.grant_type,
-            scope=grant.options.scope,
-            targets=tuple(filter(None, (grant.options.audience, *grant.options.resource))),
+            scope=options.scope,
+            targets=tuple(filter(None, (options.audience, *options.resource))),
             form=self.dialect.response,
-            secrets=tuple(s for s in (self.client.client_secret, *grant.secrets()) if s),
+            secrets=tuple(filter(None, (self.client.client_secret, *grant.secrets(), *told))),
             dpop_key=self.dpop_key,
         )
 
@@ -320,9 +323,11 @@ def _bad_certificate(failure: BaseException, question: Question) -> ConnectionCo
 
 
 def _unusable(failure: Exception, question: Question) -> ConnectionConfigError:
+    # Of a header that HTTP refuses the text is the value, which may be a key.
+    quotes = isinstance(failure, requests.exceptions.InvalidHeader)
+    text = "" if quotes else f": {question.clean(str(failure), 120)}"
     return ConnectionConfigError(
-        f"No request to {redact_url(question.url)} can be made ({type(failure).__name__}: "
-        f"{question.clean(str(failure), 120)})",
+        f"No request to {redact_url(question.url)} can be made ({type(failure).__name__}{text})",
         conn_id=question.conn_id,
         hint="Check token_url, verify, cert, proxies and token_headers of the connection.",
     )

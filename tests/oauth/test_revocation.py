@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from oauth_taskflow.errors import OAuthTaskflowError, TokenEndpointUnavailable, TokenRequestRejected
+from oauth_taskflow.errors import (
+    ConnectionConfigError,
+    OAuthTaskflowError,
+    TokenEndpointUnavailable,
+    TokenRequestRejected,
+)
 from oauth_taskflow.oauth.client_auth import Client
 from oauth_taskflow.oauth.grants import GrantOptions
 from oauth_taskflow.oauth.revocation import revoke
@@ -51,7 +56,17 @@ def test_an_unknown_token_counts_as_ended(oauth_server: OAuthTestServer) -> None
             TokenEndpointUnavailable,
             "HTTP 503",
         ),
-        ({"status": 404, "body": "the-token"}, TokenRequestRejected, "http_404"),
+        (
+            {"status": 404, "body": "the-token"},
+            TokenRequestRejected,
+            "/oauth/revoke. Check the grant, scope and client registration in the connection.",
+        ),
+        (
+            {"status": 302, "headers": {"Location": "https://id.example/revoke"}},
+            ConnectionConfigError,
+            "/oauth/revoke redirects (HTTP 302) to https://id.example/revoke in connection 'crm'. Credentials are never "
+            "sent after a redirect: set it to the final address.",
+        ),
     ],
 )
 def test_refusals_are_named_without_the_token(

@@ -280,10 +280,20 @@ def test_a_missing_ca_file_is_a_configuration_error() -> None:
 
 
 def test_a_header_that_cannot_be_sent_is_a_configuration_error() -> None:
-    grant = ClientCredentials(GrantOptions(headers={"X-Id": "line\nbreak"}))
+    grant = ClientCredentials(GrantOptions(headers={"X-Id": "s3cret\n"}))
     outcome = endpoint("127.0.0.1:9").exchange(grant)
     assert isinstance(outcome, Rejected)
-    assert isinstance(error_of(outcome), ConnectionConfigError)
+    error = error_of(outcome)  # requests quotes the value in its own
+    assert isinstance(error, ConnectionConfigError)
+    assert "No request to http://127.0.0.1:9/token can be made (InvalidHeader) in" in str(error)
+
+
+def test_what_a_server_says_back_of_keys_in_parameters_and_headers_is_not_shown() -> None:
+    body = b'{"error": "invalid_request", "error_description": "api key pa-s3cret, he-s3cret?"}'
+    options = GrantOptions(params={"api_key": "pa-s3cret"}, headers={"X-Api-Key": "he-s3cret"})
+    with raw_server(answering(http("400 Bad", body))) as place:
+        outcome = endpoint(place).exchange(ClientCredentials(options))
+    assert "api key ***, ***?" in str(error_of(outcome))
 
 
 @pytest.mark.parametrize(
