@@ -60,7 +60,8 @@ class AsyncOAuthSession(httpx.AsyncClient):
     would raise, as ``httpx.ConnectError``. Other than a plain ``AsyncClient`` it follows redirects.
 
     Raises:
-        ConnectionConfigError: ``base_url`` or an allowed origin is no http or https URL.
+        ConnectionConfigError: ``base_url`` or an allowed origin is no http or https URL, a certificate file or a proxy
+            cannot be used.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
     ) -> None:
         self.origins = AllowedOrigins.of_connection(conn_id, base_url, allowed_origins)
         keep_queries_out_of_logs()
-        context = tls_context(verify=verify, cert=cert)
+        context = tls_context(verify=verify, cert=cert, conn_id=conn_id)
         super().__init__(
             base_url=base_url,
             headers={**default_headers(), **(headers or {})},
@@ -91,7 +92,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
             follow_redirects=True,
             max_redirects=requests.models.DEFAULT_REDIRECT_LIMIT,
             verify=context,
-            mounts=proxy_mounts(proxies or {}, context),
+            mounts=proxy_mounts(proxies or {}, context, conn_id),
             trust_env=False,
         )
         self._root = base_url.rstrip("/")

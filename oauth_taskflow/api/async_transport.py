@@ -8,8 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
+from requests.utils import prepend_scheme_if_needed
 
+from oauth_taskflow.api.certificates import usable_file
 from oauth_taskflow.api.session import Timeout
+from oauth_taskflow.errors import ConnectionConfigError
 
 
 def httpx_timeout(timeout: Timeout | None) -> httpx.Timeout:
@@ -18,31 +21,55 @@ def httpx_timeout(timeout: Timeout | None) -> httpx.Timeout:
     return httpx.Timeout(connect=connect, read=read, write=read, pool=None)
 
 
-def tls_context(*, verify: bool | str, cert: str | tuple[str, str] | None) -> ssl.SSLContext:
-    """What ``verify`` and ``cert`` of ``requests`` mean: a CA file or folder, a client certificate."""
-    if isinstance(verify, str):
-        is_folder = Path(verify).is_dir()
-        context = ssl.create_default_context(
-            cafile=None if is_folder else verify, capath=verify if is_folder else None
-        )
-    else:
-        context = httpx.create_ssl_context(verify=verify, trust_env=False)
+def tls_context(
+    *, verify: bool | str, cert: str | tuple[str, str] | None, conn_id: str = ""
+) -> ssl.SSLContext:
+    """What ``verify`` and ``cert`` of ``requests`` mean: a CA file or folder, a client certificate.
+
+    Raises:
+        ConnectionConfigError: a file is missing or holds something else.
+    """
+    with usable_file("verify", conn_id):
+        if isinstance(verify, str):
+            is_folder = Path(verify).is_dir()
+            context = ssl.create_default_context(
+                cafile=None if is_folder else verify, capath=verify if is_folder else None
+            )
+        else:
+            context = httpx.create_ssl_context(verify=verify, trust_env=False)
     if cert is not None:
-        context.load_cert_chain(*((cert,) if isinstance(cert, str) else cert))
+        with usable_file("cert", conn_id):
+            context.load_cert_chain(*((cert,) if isinstance(cert, str) else cert))
     return context
 
 
 def proxy_mounts(
-    proxies: Mapping[str, str], context: ssl.SSLContext
+    proxies: Mapping[str, str], context: ssl.SSLContext, conn_id: str = ""
 ) -> dict[str, httpx.AsyncHTTPTransport]:
-    """A transport for each of ``requests``' proxies, keyed ``https``, ``https://host`` or ``all``."""
-    return {
-        pattern if "://" in pattern else f"{pattern}://": httpx.AsyncHTTPTransport(
-            verify=context, proxy=httpx.Proxy(proxy), trust_env=False
-        )
-        for pattern, proxy in proxies.items()
-        if proxy
-    }
+    """A transport for each of ``requests``' proxies, keyed ``https``, ``https://host`` or ``all``.
+
+    Raises:
+        ConnectionConfigError: one is no address, or of a kind that nothing here speaks.
+    """
+    try:
+        return {
+            pattern if "://" in pattern else f"{pattern}://": httpx.AsyncHTTPTransport(
+                # Without a scheme it is an http one to requests, and nothing to httpx.
+                verify=context,
+                proxy=httpx.Proxy(prepend_scheme_if_needed(proxy, "http")),  # type: ignore[no-untyped-call]  # that of requests
+                trust_env=False,
+            )
+            for pattern, proxy in proxies.items()
+            if proxy
+        }
+    except (ValueError, httpx.InvalidURL, ImportError) as error:
+        # Not chained: the text may quote the proxy's password.
+        raise ConnectionConfigError(
+            f"A proxy cannot be used ({type(error).__name__})",
+            conn_id=conn_id,
+            field="proxies",
+            hint="Write it as http://host:port; a SOCKS proxy needs the package socksio.",
+        ) from None
 
 
 class _WithoutQueries(logging.Filter):

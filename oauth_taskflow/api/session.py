@@ -15,6 +15,7 @@ from requests.auth import AuthBase
 import oauth_taskflow
 from oauth_taskflow.api.api_response import ApiResponse
 from oauth_taskflow.api.auth import Credentials, NoAuth, OAuth2Auth, rewind
+from oauth_taskflow.api.certificates import check_files
 from oauth_taskflow.api.deferred_hooks import defer_hooks, told
 from oauth_taskflow.api.exchange import (
     Answer,
@@ -114,7 +115,7 @@ class OAuthSession(requests.Session):
     redirects and with the answer that stands, not with one that is followed by another try. Threads may share one session.
 
     Raises:
-        ConnectionConfigError: ``base_url`` or an allowed origin is no http or https URL.
+        ConnectionConfigError: ``base_url`` or an allowed origin is no http or https URL, or a certificate file is missing.
     """
 
     def __init__(
@@ -143,6 +144,7 @@ class OAuthSession(requests.Session):
         self.retry = retry or RetryPolicy()
         self._rules = Rules(responses)
         self.trust_env = False
+        check_files(verify, cert, conn_id)
         self.verify, self.cert = verify, cert
         self.proxies.update(proxies or {})
         self.auth = self._auth = _SessionAuth(credentials_of(auth))

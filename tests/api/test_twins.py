@@ -17,9 +17,14 @@ import requests
 from oauth_taskflow.api.auth import ApiKeyAuth, BasicAuth, BearerAuth, Credentials, OAuth2Auth
 from oauth_taskflow.api.failures import ApiCallFailed, ApiNotJson, ApiTimeout, ApiUnreachable
 from oauth_taskflow.api.retry import RetryPolicy
-from oauth_taskflow.errors import ApiError, ApiRequestFailed, ForeignOriginRefused
+from oauth_taskflow.errors import (
+    ApiError,
+    ApiRequestFailed,
+    ConnectionConfigError,
+    ForeignOriginRefused,
+)
 from oauth_taskflow.oauth.token import Token
-from tests.api.conftest import Connect, Serve
+from tests.api.conftest import Connect, Converse, Serve
 from tests.api.scripted import Asked, FakeClock, Reply, Route, Sources
 from tests.api.test_session import in_turn, needs
 from tests.api.twins import Asking, Twin, told_by, twin
@@ -312,3 +317,40 @@ def test_a_next_request_is_known_where_redirects_are_not_followed(
     answer = session.get("/x", allow_redirects=False)
     assert answer.next is not None
     assert str(answer.next.url).endswith("/y")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("verify", f"/no/{SECRET}.pem"),
+        ("cert", f"/no/{SECRET}.pem"),
+        ("cert", (__file__, f"/no/{SECRET}.pem")),
+    ],
+)
+def test_a_missing_certificate_file_is_named_by_its_field_before_any_call(
+    twin: Twin, field: str, value: Any
+) -> None:
+    with pytest.raises(ConnectionConfigError) as caught:
+        twin("https://127.0.0.1:1", Asking(), conn_id="crm", **{field: value})
+    assert caught.value.field == field
+    assert SECRET not in told_by(caught.value)
+    if not isinstance(value, tuple):
+        assert str(caught.value) == (
+            f"A certificate file cannot be used: No such file or directory in connection 'crm', field '{field}'. "
+            "It must be on every worker, readable for Airflow, and PEM."
+        )
+
+
+def test_a_proxy_without_a_scheme_is_an_http_one(serve: Serve, twin: Twin) -> None:
+    proxy = serve(in_turn({"by": "proxy"}))
+    place = proxy.url.removeprefix("http://")
+    assert twin("http://api.test", Asking(), proxies={"http": place}).status == 200
+    assert proxy.asked[0].target == "http://api.test/x"
+
+
+@pytest.mark.parametrize("proxy", [f"ftp://me:{SECRET}@p:1", f"http://me:{SECRET}@p:port"])
+def test_an_async_proxy_that_is_none_is_named_by_its_field(converse: Converse, proxy: str) -> None:
+    with pytest.raises(ConnectionConfigError) as caught:
+        converse("http://api.test", lambda s: s.get("/x"), conn_id="crm", proxies={"http": proxy})
+    assert caught.value.field == "proxies"
+    assert SECRET not in told_by(caught.value)
