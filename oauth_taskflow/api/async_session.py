@@ -113,9 +113,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
 
     @event_hooks.setter
     def event_hooks(self, hooks: Mapping[str, Iterable[Callable[..., Any]]]) -> None:
-        httpx.AsyncClient.event_hooks.fset(self, {"request": hooks.get("request", [])})  # type: ignore[attr-defined]  # a property's
-        # The list for requests is that of ``httpx`` itself, which it reads for every request.
-        self._hooks = {**super().event_hooks, "response": list(hooks.get("response", []))}
+        self._hooks = {kind: list(hooks.get(kind, ())) for kind in ("request", "response")}
 
     def __repr__(self) -> str:
         return f"<AsyncOAuthSession for {Origin.of(self._root)}>"
@@ -155,8 +153,13 @@ class AsyncOAuthSession(httpx.AsyncClient):
         if auth is httpx.USE_CLIENT_DEFAULT and self.auth is not None:
             auth = self.auth
         own = auth is httpx.USE_CLIENT_DEFAULT
-        follow = follow_redirects is httpx.USE_CLIENT_DEFAULT or bool(follow_redirects)
-        options = {"auth": None if own else auth, "stream": stream, "follow": follow}
+        if follow_redirects is httpx.USE_CLIENT_DEFAULT:
+            follow_redirects = self.follow_redirects
+        options = {
+            "auth": None if own else auth,
+            "stream": stream,
+            "follow": bool(follow_redirects),
+        }
         credentials = self._credentials if own else NoAuth()
         return (await self._deliver(request, credentials, Exchange(self.retry, options)))[0]
 
@@ -316,6 +319,8 @@ class AsyncOAuthSession(httpx.AsyncClient):
     async def _send_once(
         self, request: httpx.Request, options: Mapping[str, Any]
     ) -> AsyncApiResponse:
+        # Those for requests as they are now: authors change the mapping and its lists.
+        httpx.AsyncClient.event_hooks.fset(self, {"request": self._hooks["request"]})  # type: ignore[attr-defined]  # a property's
         try:
             response = await super().send(
                 request, stream=options["stream"], auth=options["auth"], follow_redirects=False

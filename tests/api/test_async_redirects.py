@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from oauth_taskflow.api.async_session import AsyncOAuthSession
 from oauth_taskflow.api.auth import ApiKeyAuth, OAuth2Auth
 from oauth_taskflow.errors import ApiRequestFailed, ForeignOriginRefused
 from tests.api.conftest import Converse, Serve
@@ -28,6 +29,19 @@ def test_redirects_inside_are_followed_with_the_token(
     assert (api.asked[-1].method, api.asked[-1].target) == (method, "/new?x=1")
     assert api.asked[-1].body == (b"a=1" if method == "POST" else b"")
     assert api.tokens() == ["Bearer t1"] * 2
+
+
+def test_none_is_followed_where_session_or_call_says_so(serve: Serve, converse: Converse) -> None:
+    async def talk(session: AsyncOAuthSession) -> list[int]:
+        session.follow_redirects = False
+        answers = [
+            await session.get("/old"),
+            await session.get("/old", follow_redirects=True),
+            await session.get("/old", follow_redirects=False),
+        ]
+        return [answer.status_code for answer in answers]
+
+    assert converse(serve(moved(302, "/new")), talk) == [302, 200, 302]
 
 
 @pytest.mark.parametrize("header", ["Authorization", "X-Shopify-Access-Token"])
