@@ -172,11 +172,11 @@ def _guarded(owner: Any, names: tuple[str, ...], where: str, **told: str) -> Ite
         return put
 
     guards = {name: guard(getattr(owner, name)) for name in names if hasattr(owner, name)}
-    if guards:
-        # The task instance is a pydantic model, which refuses unknown attributes by the front door.
-        vars(owner).update(guards)
+    # The task instance is a pydantic model, which refuses unknown attributes by the front door. What has slots has no other.
+    own: dict[str, Any] = getattr(owner, "__dict__", {})
+    own.update(guards)
     try:
         yield
     finally:
         for name in guards:
-            vars(owner).pop(name, None)
+            own.pop(name, None)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _FINAL_STATES = frozenset({"success", "failed"})
 # How each is asked to stop, and for how many seconds. LocalExecutor's idle workers never heed Ctrl-C.
 _STOPPING = ((signal.SIGINT, 2.0), (signal.SIGTERM, 4.0), (signal.SIGKILL, 0.0))
+# A machine that is busy with tasks may leave the API server without an answer for half a minute.
+_PATIENCE = 4
 _USER = "admin"
 _PASSWORDS_FILE = "passwords.json"
 
@@ -143,14 +145,18 @@ class AirflowDeployment:
         self.stop()
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
-        """The JSON answer of the REST API below ``/api/v2``.
+        """The JSON answer of the REST API below ``/api/v2``; reading waits for a busy server.
 
         Raises:
             urllib.error.HTTPError: the API answered with an error.
+            TimeoutError: it did not answer.
         """
         if self._token is None:
             login = {"username": _USER, "password": self.password}
             self._token = self._request("POST", "/auth/token", login)["access_token"]
+        for _ in range(_PATIENCE if method == "GET" else 0):
+            with contextlib.suppress(TimeoutError):
+                return self._request(method, f"/api/v2{path}", body)
         return self._request(method, f"/api/v2{path}", body)
 
     def add_connection(self, conn_id: str, connection: Mapping[str, Any]) -> None:
