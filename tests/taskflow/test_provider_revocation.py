@@ -44,6 +44,7 @@ ALL = {
     "dropbox": Wire(authorization="Bearer @"),
     "github": Wire("DELETE", json={"access_token": "@"}, authorization=BASIC),
     "google": Wire(form={"token": "@"}),
+    "google-ads": Wire(form={"token": "@"}),
     "hubspot": Wire(form={"token": "@", "token_type_hint": "refresh_token", **CLIENT}),
     "meta": Wire(
         "DELETE",
@@ -75,6 +76,7 @@ ALL = {
     "zoom": Wire(query={"token": "@"}, authorization=BASIC, said={"status": "success"}),
 }
 KEYS = {
+    "google-ads": {"developer_token": "Dev-1"},
     "quickbooks": {"realm_id": "1"},
     "servicenow": {"instance": "dev1"},
 }
@@ -268,7 +270,7 @@ def test_a_token_that_the_refresh_token_took_along_counts_as_ended(
     assert [one.form["token"] for one in asked(server)] == ["first-refresh-token", "access-token-1"]
 
 
-@pytest.mark.parametrize("provider", ["google", "github", "meta", "square"])
+@pytest.mark.parametrize("provider", ["google", "google-ads", "github", "meta", "square"])
 def test_a_login_ends_no_old_grant_where_that_would_end_the_new_one(
     server: OAuthTestServer,
     set_connection: SetConnection,
