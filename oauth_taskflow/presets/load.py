@@ -50,8 +50,15 @@ def suggestion(name: str) -> str:
 
 
 def _with_word(word: str) -> list[str]:
-    return [name for name in preset_names() if word in _words(name)]
+    return [name for name, words in _words(preset_names()).items() if word in words]
 
 
-def _words(name: str) -> set[str]:
-    return set(re.findall(r"\w+", f"{name} {load_preset(name).title}".lower()))
+@lru_cache(maxsize=1)
+def _words(names: tuple[str, ...]) -> dict[str, set[str]]:
+    """The words in name and title of each preset; the title is searched for in the text, as parsing all takes a second."""
+    texts = {name: (FOLDER / f"{name}.yaml").read_text(encoding="utf-8") for name in names}
+    titles = {name: re.search(r"(?m)^title: (.*)$", text) for name, text in texts.items()}
+    return {
+        name: set(re.findall(r"\w+", f"{name} {title[1] if title else ''}".lower()))
+        for name, title in titles.items()
+    }
