@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
@@ -20,45 +21,62 @@ except ImportError:  # pragma: no cover - PyYAML built without libyaml: same dat
 _ALL = "List them with: airflow oauth presets"
 
 
-@lru_cache(maxsize=1)
-def preset_names() -> tuple[str, ...]:
-    """The names of all presets, in alphabetical order; no file is read."""
-    return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
+class BadPreset(Exception):
+    """A folder or file of presets cannot be used; the text says which and why."""
 
 
-@lru_cache(maxsize=8)
-def load_preset(name: str) -> Preset:
-    """The preset ``name``.
+def preset_names(own: Path | None = None) -> tuple[str, ...]:
+    """The names of all presets, those in the folder ``own`` included, in alphabetical order; no file is read."""
+    return tuple(sorted(_files(own)))
+
+
+def _files(own: Path | None) -> dict[str, Path]:
+    """The file of each preset; one in ``own`` stands for one of the same name that comes with the package."""
+    folders = (FOLDER, own) if own else (FOLDER,)
+    return {path.stem.lower(): path for folder in folders for path in folder.glob("*.yaml")}
+
+
+def load_preset(name: str, own: Path | None = None) -> Preset:
+    """The preset ``name``, looked for in the folder ``own`` first.
 
     Raises:
         KeyError: there is none of that name.
+        BadPreset: its file cannot be read, or says what no preset may say.
     """
-    if name not in preset_names():  # also keeps ../ out
-        raise KeyError(name)
-    text = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
+    path = _files(own)[name]
+    try:
+        return _parsed(path.read_text(encoding="utf-8"))
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise BadPreset(f"{path}:{line}: {error.problem}") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise BadPreset(f"{path}: {error}") from None
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> Preset:
     return msgspec.convert(yaml.load(text, Loader=_Loader), Preset)
 
 
-def suggestion(name: str) -> str:
+def suggestion(name: str, own: Path | None = None) -> str:
     """What to write instead of ``name``, which is no preset: those with the word in name or title, else the nearest."""
+    files = _files(own)
     word = re.sub(r"[\W_]+", "-", name.lower()).strip("-")
-    found = _with_word(word) or get_close_matches(word, preset_names(), n=1, cutoff=0.8)
     found = (
-        found or _with_word(word.partition("-")[0]) or get_close_matches(word, preset_names(), n=1)
+        _with_word(word, files)
+        or get_close_matches(word, files, n=1, cutoff=0.8)
+        or _with_word(word.partition("-")[0], files)
+        or get_close_matches(word, files, n=1)
     )
     return f"Did you mean {' or '.join(map(repr, found))}?" if found else _ALL
 
 
-def _with_word(word: str) -> list[str]:
-    return [name for name, words in _words(preset_names()).items() if word in words]
+def _with_word(word: str, files: Mapping[str, Path]) -> list[str]:
+    return [name for name, path in sorted(files.items()) if word in _words(name, path)]
 
 
-@lru_cache(maxsize=1)
-def _words(names: tuple[str, ...]) -> dict[str, set[str]]:
-    """The words in name and title of each preset; the title is searched for in the text, as parsing all takes a second."""
-    texts = {name: (FOLDER / f"{name}.yaml").read_text(encoding="utf-8") for name in names}
-    titles = {name: re.search(r"(?m)^title: (.*)$", text) for name, text in texts.items()}
-    return {
-        name: set(re.findall(r"\w+", f"{name} {title[1] if title else ''}".lower()))
-        for name, title in titles.items()
-    }
+def _words(name: str, path: Path) -> set[str]:
+    """The words in name and title of a preset; the title is searched for in the text, as parsing all takes a second."""
+    title = re.search(rb"(?m)^title: (.*)$", path.read_bytes())
+    told = title[1].decode(errors="replace") if title else ""
+    return set(re.findall(r"\w+", f"{name} {told}".lower()))

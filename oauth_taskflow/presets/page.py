@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from oauth_taskflow.api.options import ResponseRule
 from oauth_taskflow.oauth.dialect import RevocationForm
@@ -223,16 +224,16 @@ def variable_text(variable: Variable) -> str:
     return " ".join(told)
 
 
-def providers_page() -> Iterator[str]:
-    """The lines of docs/providers.md."""
+def providers_page(own: Path | None = None) -> Iterator[str]:
+    """The lines of docs/providers.md, with the presets in the folder ``own`` if there is one."""
     yield from _INTRODUCTION
     yield from ("| preset | provider | verified | own keys |", "|---|---|---|---|")
-    for name in preset_names():
-        preset = load_preset(name)
+    for name in preset_names(own):
+        preset = load_preset(name, own)
         keys = ", ".join(f"`{key}`" for key in preset.variables)
         yield f"| [`{name}`](#{name}) | {preset.title} | {preset.verified or 'no'} | {keys} |"
-    for name in preset_names():
-        yield from _section(name, load_preset(name))
+    for name in preset_names(own):
+        yield from _section(name, load_preset(name, own))
 
 
 _INTRODUCTION = (
@@ -267,7 +268,17 @@ _INTRODUCTION = (
     "  again within the provider's grace period. All others are treated as single-use.",
     "",
     "A preset is one YAML file in `oauth_taskflow/presets/providers/`, checked by `oauth_taskflow/presets/preset.schema.json`;",
-    "a new one needs no code.",
+    "a new one needs no code. **Presets of your own** stand in the folder that `[oauth_taskflow] presets_folder` names, on every",
+    "machine that runs tasks, and stand for one of the same name here. Give yours `verified` once you have tried it. Of",
+    "`acme.yaml` this is enough, with `provider: acme` in connections:",
+    "",
+    "```yaml",
+    "title: Acme",
+    "variables: {tenant: {description: Name of the tenant, example: north}}",
+    "token_url: https://{tenant}.id.acme.example/oauth/token",
+    "base_url: https://{tenant}.api.acme.example/v2",
+    "client_auth: [client_secret_post]",
+    "```",
     "",
 )
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from oauth_taskflow.presets.load import load_preset, preset_names, suggestion
+from oauth_taskflow.presets.load import BadPreset, load_preset, preset_names, suggestion
 from oauth_taskflow.presets.page import certainty, facts, variable_text
+from oauth_taskflow.taskflow.presets_folder import own_presets
 
 WRONG_ARGUMENTS = 2
 
@@ -18,11 +20,15 @@ def presets(args: Namespace) -> None:
     """Run the command. Airflow's CLI calls it with the parsed arguments.
 
     Raises:
-        SystemExit: with 2 when there is no preset of that name.
+        SystemExit: with 2 when there is no preset of that name, or a file cannot be used.
     """
     from airflow.cli.simple_table import AirflowConsole  # noqa: PLC0415 - only to print
 
-    rows = _one(args.name, args.output) if args.name else _all(args.output)
+    try:
+        rows = _rows(args.name, args.output)
+    except BadPreset as bad:
+        print(bad, file=sys.stderr)  # noqa: T201 - a command line
+        raise SystemExit(WRONG_ARGUMENTS) from None
     console: Any = AirflowConsole()  # its annotations want a mapping, its code a list
     if args.output == "json":  # print_as would make texts of numbers
         console.print_as_json(rows)
@@ -32,8 +38,13 @@ def presets(args: Namespace) -> None:
         console.print_as(rows, args.output)
 
 
-def _all(output: str) -> list[dict[str, object]]:
-    loaded = {name: load_preset(name) for name in preset_names()}
+def _rows(name: str | None, output: str) -> list[dict[str, object]]:
+    own = own_presets()
+    return _one(name, own, output) if name else _all(own, output)
+
+
+def _all(own: Path | None, output: str) -> list[dict[str, object]]:
+    loaded = {name: load_preset(name, own) for name in preset_names(own)}
     return [
         {
             "preset": name,
@@ -47,11 +58,11 @@ def _all(output: str) -> list[dict[str, object]]:
     ]
 
 
-def _one(name: str, output: str) -> list[dict[str, object]]:
+def _one(name: str, own: Path | None, output: str) -> list[dict[str, object]]:
     try:
-        preset = load_preset(name.lower())
+        preset = load_preset(name.lower(), own)
     except KeyError:
-        problem = f"There is no preset {name!r}. {suggestion(name)}"
+        problem = f"There is no preset {name!r}. {suggestion(name, own)}"
         print(problem, file=sys.stderr)  # noqa: T201 - a command line
         raise SystemExit(WRONG_ARGUMENTS) from None
     if output in {"json", "yaml"}:

@@ -9,13 +9,15 @@ from typing import Any
 
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.presets.fill import BadVariable, fill
-from oauth_taskflow.presets.load import load_preset, suggestion
+from oauth_taskflow.presets.load import BadPreset, load_preset, suggestion
 from oauth_taskflow.presets.model import STANDARD, Preset
 from oauth_taskflow.taskflow.connection_fields import BY_NAME
 from oauth_taskflow.taskflow.field_values import is_given
+from oauth_taskflow.taskflow.presets_folder import own_presets
 
 _MERGED = frozenset({"api_headers", "token_headers", "authorize_params"})
 _USUAL_LEEWAY = 60.0
+_FORMAT = "What it may say is in oauth_taskflow/presets/preset.schema.json."
 # Seconds ahead of expiry where a refresh ends the token before: for one request and two clocks, and no more.
 _LATE_LEEWAY = 5.0
 
@@ -53,14 +55,20 @@ def _misspelled(name: str, extra: Mapping[str, Any]) -> str:
 
 def _preset(conn_id: str, name: str) -> Preset:
     try:
-        return load_preset(name.lower())
-    except KeyError:
-        raise ConnectionConfigError(
-            "There is no preset of that name",
-            conn_id=conn_id,
-            field="provider",
-            hint=suggestion(name),
-        ) from None
+        own = own_presets()
+        try:
+            preset = load_preset(name.lower(), own)
+        except KeyError:
+            what, hint = "There is no preset of that name", suggestion(name, own)
+        else:
+            taken = preset.variables.keys() & BY_NAME.keys()
+            if not taken:
+                return preset
+            what = f"The preset has a key of its own that every connection has: {min(taken)}"
+            hint = "Give the preset's key another name."
+    except BadPreset as bad:
+        what, hint = f"The preset cannot be used: {bad}", _FORMAT
+    raise ConnectionConfigError(what, conn_id=conn_id, field="provider", hint=hint)
 
 
 def with_defaults(values: Mapping[str, Any], preset: Preset) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def _connection_type() -> dict[str, Any]:
 
 def _config() -> dict[str, Any]:
     return {
-        "description": "Where OAuth tokens are kept.",
+        "description": "Where OAuth tokens are kept, and provider presets are.",
         "options": {
             "token_store": {
                 "description": (
@@ -74,6 +74,16 @@ def _config() -> dict[str, Any]:
                 "type": "string",
                 "sensitive": True,
                 "example": "postgresql+psycopg://airflow@db.example.com/oauth_tokens",
+                "default": "",
+            },
+            "presets_folder": {
+                "description": (
+                    "Absolute path of a folder with provider presets of your own, one YAML file each; one that is named "
+                    "like a preset of the package stands for it. It must be on every machine that runs tasks."
+                ),
+                "version_added": "0.1.0",
+                "type": "string",
+                "example": "/opt/airflow/presets",
                 "default": "",
             },
             "write_back_conn_id": {

@@ -24,8 +24,6 @@ from oauth_taskflow.oauth.responses import Answer, interpret
 from oauth_taskflow.oauth.revocation import TokenKind, revoke
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
-from oauth_taskflow.presets import load
-from oauth_taskflow.presets.load import load_preset, preset_names
 from oauth_taskflow.presets.model import Preset
 from oauth_taskflow.presets.page import providers_page
 from oauth_taskflow.taskflow.connection import parse_connection
@@ -168,22 +166,14 @@ def changed(base: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder of presets, with nothing but ``acme`` in it."""
-    monkeypatch.setattr(load, "FOLDER", tmp_path)
-    _forget()
-    yield tmp_path
-    _forget()
-
-
-def _forget() -> None:
-    preset_names.cache_clear()
-    load_preset.cache_clear()
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of presets with nothing but ``acme`` in it."""
+    monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__PRESETS_FOLDER", str(tmp_path))
+    return tmp_path
 
 
 def write(folder: Path, fields: dict[str, Any]) -> None:
     (folder / "acme.yaml").write_text(yaml.safe_dump(fields))
-    _forget()
 
 
 def parsed(**extra: Any) -> ConnectionSettings:
@@ -333,6 +323,6 @@ def test_a_field_for_people_is_on_the_page_and_changes_nothing_else(
     folder: Path, airflow_home: Path, path: str
 ) -> None:
     write(folder, BASE)
-    before = list(providers_page())
+    before = list(providers_page(folder))
     write(folder, changed(BASE, path, FOR_PEOPLE[path]))
-    assert list(providers_page()) != before
+    assert list(providers_page(folder)) != before

@@ -12,7 +12,6 @@ import yaml
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.client_auth import KEY_METHODS
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.presets import load
 from oauth_taskflow.presets.load import load_preset, preset_names
 from oauth_taskflow.presets.model import BaseUrl
 from oauth_taskflow.taskflow.connection import parse_connection
@@ -52,14 +51,10 @@ def oauth2(settings: ConnectionSettings) -> OAuth2Settings:
 
 
 @pytest.fixture
-def presets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def presets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of presets of our own."""
-    monkeypatch.setattr(load, "FOLDER", tmp_path)
-    preset_names.cache_clear()
-    load_preset.cache_clear()
-    yield tmp_path
-    preset_names.cache_clear()
-    load_preset.cache_clear()
+    monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__PRESETS_FOLDER", str(tmp_path))
+    return tmp_path
 
 
 @pytest.fixture
@@ -79,8 +74,6 @@ def write_preset(folder: Path, server: OAuthTestServer, **fields: Any) -> None:
     """The preset ``acme`` for the test server, whose address no preset of ours may name."""
     whole = {"title": "Acme", "verified": "2026-11", **fields}
     (folder / "acme.yaml").write_text(yaml.safe_dump(whole))
-    preset_names.cache_clear()
-    load_preset.cache_clear()
 
 
 @pytest.mark.parametrize("name", preset_names())
