@@ -205,10 +205,13 @@ def _unavailable(
     wait = timing.retry_after(answer.headers, answer.received_at)
     if wait is None and answer.status == 429:
         wait = _DEFAULT_429_WAIT
+    retried = "It is tried again"
+    if question.grant_type == "authorization_code":  # a code is sent once
+        retried = f"Start the login again: airflow oauth login {question.conn_id}"
     return TokenEndpointUnavailable(
         f"Token endpoint unavailable ({code}HTTP {answer.status})",
         where=question.where,
-        hint="It is tried again; if this lasts, look at the authorization server's status page.",
+        hint=f"{retried}; if this lasts, look at the authorization server's status page.",
         retry_after=wait,
     )
 

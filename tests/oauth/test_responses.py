@@ -300,6 +300,15 @@ def test_a_server_failure_is_worded_whole() -> None:
     )
 
 
+def test_a_server_failure_ends_a_login_because_a_code_is_sent_once() -> None:
+    asked = Question("crm", QUESTION.url, "authorization_code")
+    found = interpret(Answer(503, {}, b"", NOW, NOW + 1), asked)
+    assert isinstance(found, OutcomeUnknown)
+    assert str(found.error).endswith(
+        " Start the login again: airflow oauth login crm; if this lasts, look at the authorization server's status page."
+    )
+
+
 @pytest.mark.parametrize(
     ("body", "kind", "again", "found"),
     [
