@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import re
 import threading
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, Literal
 
 import requests
@@ -30,6 +32,8 @@ _RETRY = RetryPolicy(attempts=3, longest_wait=30.0)
 # Wrong credentials asked again by every thread and retry would lock the account.
 _REFUSAL_HOLDS = 60.0
 _SHOWN = 200
+_MOST_NAMES, _LONGEST_NAME = 12, 40
+_OPAQUE = re.compile(r"[A-Za-z0-9._~+/=-]{20,}")
 
 
 class Login(SecretValue, frozen=True):
@@ -176,20 +180,30 @@ def _token_in(login: Login, response: requests.Response, began: float) -> Token:
         raise InvalidTokenResponse(
             "The login answer is no JSON", where=login.where, hint="Check the login URL."
         ) from error
-    if not isinstance(token, str) or not token:
-        names = body.decoded()
-        keys = ", ".join(map(str, names)) if isinstance(names, dict) else "no mapping"
+    if not isinstance(token, str) or not token.strip():
         raise InvalidTokenResponse(
             f"The login answer holds no token at {login.token_path!r}",
             where=login.where,
-            hint=f"It has: {keys}. Correct token_path in the connection.",
+            hint=f"It has: {_names(login, body.decoded())}. Correct token_path in the connection.",
         )
     return Token(token, obtained_at=began, expires_at=_expires_at(login, token, body, began))
 
 
+def _names(login: Login, answer: object) -> str:
+    """The first names in the answer; what could be a token is none."""
+    if not isinstance(answer, dict):
+        return "no mapping"
+    secrets = login.fields.values()
+    shown = (_OPAQUE.sub("***", redact_text(str(name), secrets)) for name in answer)
+    return ", ".join(name[:_LONGEST_NAME] for name in islice(shown, _MOST_NAMES)) or "no field"
+
+
 def _rejection(login: Login, response: requests.Response) -> TokenRequestRejected:
     secrets = list(login.fields.values())
-    text = " ".join(redact_text(response.text[: _SHOWN * 4], secrets).split())
+    told = response.text[: _SHOWN * 4]
+    if response.is_redirect:
+        told = f"redirects to {redact_url(response.headers['Location'], secrets)}"
+    text = " ".join(redact_text(told, secrets).split())
     return TokenRequestRejected(
         error="login_refused",
         status=response.status_code,

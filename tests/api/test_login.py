@@ -160,7 +160,7 @@ def test_a_long_wait_is_raised_not_slept(serve: Serve, clock: FakeClock) -> None
 def test_redirects_are_not_followed_with_credentials(serve: Serve, clock: FakeClock) -> None:
     other = serve(numbered())
     login = source(serve(lambda _: Reply({}, 307, {"Location": other.url})), clock)
-    with pytest.raises(TokenRequestRejected, match="HTTP 307"):
+    with pytest.raises(TokenRequestRejected, match=f"HTTP 307.: redirects to {other.url}"):
         login.token()
     assert other.asked == []
 
@@ -173,6 +173,9 @@ def test_redirects_are_not_followed_with_credentials(serve: Serve, clock: FakeCl
             "holds no token at 'access_token' at .* It has: jwt. Correct token_path",
         ),
         (["secret-value"], "It has: no mapping"),
+        ({"access_token": " "}, "It has: access_token. Correct token_path"),
+        ({"a-secret-value-0123456789": 1, "b": 2}, r"It has: \*\*\*, b. Correct"),
+        ({f"k{n}": n for n in range(5000)}, r"It has: k0, [k0-9, ]{,50}k11\. Correct"),
         (Reply(b"<html>secret-value"), "The login answer is no JSON"),
         (
             {"access_token": "secret-value", "expires_in": "soon"},
