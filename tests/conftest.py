@@ -1,8 +1,14 @@
-"""Fixtures that several folders share."""
+"""Fixtures that several folders share, and how patient generated examples are."""
 
 from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
 
 from tests.mariadb import mariadb_url
 from tests.postgres import postgres_url
 
 __all__ = ["mariadb_url", "postgres_url"]
+
+# The machine is shared, and the first call into a library imports half of it: a slow example says nothing about the code.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")

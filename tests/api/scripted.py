@@ -39,12 +39,16 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reply:
-    """What to answer; ``body`` is sent as it is when bytes, else as JSON. ``drop`` closes the connection instead."""
+    """What to answer; ``body`` is sent as it is when bytes, else as JSON.
+
+    ``drop`` closes the connection instead; ``silent`` says nothing until the client has left.
+    """
 
     body: Any = None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     drop: bool = False
+    silent: bool = False
     cut: int = 0
 
 
@@ -74,7 +78,9 @@ class _Handler(BaseHTTPRequestHandler):
         return body
 
     def _send(self, reply: Reply) -> None:
-        if reply.drop:
+        if reply.silent:
+            self.rfile.read(1)
+        if reply.drop or reply.silent:
             self.close_connection = True
             return
         body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()

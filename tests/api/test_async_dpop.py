@@ -114,7 +114,7 @@ def test_what_it_sent_opens_nothing_a_second_time(
             "Authorization": f"DPoP {changed.get('token', own)}",
             "DPoP": sent["Dpop"],
         },
-        timeout=5,
+        timeout=20,
     )
     assert thief.status_code == 401
     assert reason in thief.headers["WWW-Authenticate"]

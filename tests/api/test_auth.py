@@ -41,7 +41,7 @@ def test_fixed_credentials_are_put_where_the_api_wants_them(
 ) -> None:
     api = serve(lambda _: {})
     connect(api, auth=auth).get("/x")
-    requests.get(f"{api.url}/x", auth=auth, timeout=5)
+    requests.get(f"{api.url}/x", auth=auth, timeout=20)
     assert [asked.headers.get(header) for asked in api.asked] == [value, value]
 
 

@@ -26,7 +26,7 @@ def test_the_next_page_is_fetched_while_one_is_consumed(serve: Serve, connect: C
 
     pages = pull(connect(serve(route)), ApiRequest("/"), paginate=PageNumbers(), records=ITEMS)
     next(pages)
-    assert second.wait(5)
+    assert second.wait(20)
     assert ids(pages) == list(range(4, 10))
 
 
@@ -63,7 +63,7 @@ def test_pages_before_an_error_arrive_before_it(serve: Serve, connect: Connect) 
 
 
 def test_prefetched_pages_are_in_flight_together(serve: Serve, connect: Connect) -> None:
-    together = threading.Barrier(3, timeout=5)
+    together = threading.Barrier(3, timeout=20)
 
     def route(asked: Asked) -> Any:
         page = int(asked.query["page"])

@@ -6,7 +6,6 @@ import datetime as dt
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Address
@@ -30,7 +29,7 @@ def raw_server(behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> Itera
             yield f"127.0.0.1:{listener.getsockname()[1]}"
         finally:
             listener.shutdown(socket.SHUT_RDWR)
-            thread.join(5)
+            thread.join(20)
 
 
 def _accept(listener: socket.socket, behaviour: Behaviour, tls: ssl.SSLContext | None) -> None:
@@ -83,13 +82,10 @@ def answering(answer: bytes, seen: list[bytes] | None = None) -> Behaviour:
     return behaviour
 
 
-def silent(seconds: float) -> Behaviour:
-    """Say nothing for a while, then close."""
-
-    def behaviour(_connection: socket.socket) -> None:
-        time.sleep(seconds)
-
-    return behaviour
+def silent(connection: socket.socket) -> None:
+    """Say nothing until the client leaves."""
+    while True:
+        _received(connection)
 
 
 def closing(connection: socket.socket) -> None:

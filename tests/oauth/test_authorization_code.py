@@ -53,7 +53,7 @@ def at(server: OAuthTestServer) -> Authorization:
 
 def consented(url: str) -> str:
     """The address that the browser is sent back to."""
-    return requests.get(url, allow_redirects=False, timeout=5).headers["Location"]
+    return requests.get(url, allow_redirects=False, timeout=20).headers["Location"]
 
 
 def test_the_url_holds_the_request_and_keeps_the_endpoints_own_query() -> None:
@@ -206,7 +206,7 @@ def test_a_pushed_request_leaves_nothing_in_the_url_and_works_once(
     url = push(endpoint(oauth_server), place, mine)
     assert sorted(parse_qs(urlsplit(url).query)) == ["client_id", "request_uri"]
     assert mine.read_url(consented(url)).code
-    assert requests.get(url, allow_redirects=False, timeout=5).status_code == 400
+    assert requests.get(url, allow_redirects=False, timeout=20).status_code == 400
     assert push(endpoint(oauth_server), place, mine) != url
 
 
@@ -218,7 +218,7 @@ def test_a_pushed_request_that_ran_out_is_pushed_anew_by_the_next_login(
     place = f"{server.base_url}/oauth/par"
     late = push(endpoint(server), place, at(server))
     clock.advance(61)
-    assert requests.get(late, allow_redirects=False, timeout=5).status_code == 400
+    assert requests.get(late, allow_redirects=False, timeout=20).status_code == 400
     again = at(server)
     url = push(endpoint(server), place, again)
     assert again.read_url(consented(url)).code

@@ -60,7 +60,7 @@ def begin(server: OAuthTestServer, clock: Waiting) -> DeviceAuthorization:
 
 
 def decide(device: DeviceAuthorization) -> None:
-    requests.get(device.complete_uri, timeout=5).raise_for_status()
+    requests.get(device.complete_uri, timeout=20).raise_for_status()
 
 
 def test_it_asks_at_the_servers_interval_until_the_person_agrees(

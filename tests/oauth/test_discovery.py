@@ -273,11 +273,11 @@ def test_files_that_are_missing_and_certificates_that_nobody_knows_are_a_wrong_s
 
 def test_a_server_that_says_nothing_is_not_waited_for() -> None:
     hasty = TransportOptions(timeouts=Timeouts(read=0.2))
-    with raw_server(silent(2)) as place:
+    with raw_server(silent) as place:
         began = time.monotonic()
         with pytest.raises(TokenEndpointUnavailable, match="could not be read"):
             server_metadata(f"http://{place}", transport=hasty)
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 5
 
 
 def test_a_server_that_cannot_be_reached_is_tried_again_later() -> None:

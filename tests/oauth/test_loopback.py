@@ -23,7 +23,7 @@ def listener() -> Iterator[LoopbackListener]:
 
 def get(listener: LoopbackListener, target: str, **headers: str) -> requests.Response:
     return requests.get(
-        f"http://{listener.authority}{target}", headers=headers, allow_redirects=False, timeout=5
+        f"http://{listener.authority}{target}", headers=headers, allow_redirects=False, timeout=20
     )
 
 
@@ -42,7 +42,7 @@ def test_the_answer_is_taken_and_the_browser_led_to_a_clean_address(
     assert "s3cret" not in page.text + str(page.headers) + answer.text + str(answer.headers)
     assert page.headers["Referrer-Policy"] == "no-referrer"
     assert page.headers["Cache-Control"] == "no-store"
-    assert listener.wait(5) == [("code", "s3cret"), ("state", "mine")]
+    assert listener.wait(20) == [("code", "s3cret"), ("state", "mine")]
 
 
 @pytest.mark.parametrize("wish", ["next", "redirect_uri", "url", "return_to"])
@@ -58,7 +58,7 @@ def test_nothing_in_an_answer_chooses_where_the_browser_goes(
 def test_a_second_answer_changes_nothing(listener: LoopbackListener) -> None:
     get(listener, "/callback?code=first&state=mine")
     assert get(listener, "/callback?code=second&state=mine").status_code == 400
-    assert listener.wait(5, goodbye=0) == [("code", "first"), ("state", "mine")]
+    assert listener.wait(20, goodbye=0) == [("code", "first"), ("state", "mine")]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_another_host_name_is_refused(listener: LoopbackListener) -> None:
 
 
 def test_an_answer_by_post_is_refused(listener: LoopbackListener) -> None:
-    answer = requests.post(f"{listener.redirect_uri}?code=x&state=mine", timeout=5)
+    answer = requests.post(f"{listener.redirect_uri}?code=x&state=mine", timeout=20)
     assert answer.status_code == 501
     assert listener.wait(0) is None
 

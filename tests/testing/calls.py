@@ -8,7 +8,7 @@ import requests
 
 from oauth_taskflow.testing import OAuthTestServer
 
-TIMEOUT = 10
+TIMEOUT = 20
 
 
 @dataclass

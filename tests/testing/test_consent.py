@@ -110,7 +110,7 @@ def test_nothing_is_sent_to_where_it_should_not_go(
 def push(server: OAuthTestServer, secret: str = "test-secret", **fields: str) -> requests.Response:
     auth = (server.client_id, secret)
     url = f"{server.base_url}/oauth/par"
-    return requests.post(url, data={"client_id": server.client_id, **fields}, auth=auth, timeout=9)
+    return requests.post(url, data={"client_id": server.client_id, **fields}, auth=auth, timeout=20)
 
 
 def test_a_pushed_request_ends_after_its_time(oauth_server_factory: ServerFactory) -> None:

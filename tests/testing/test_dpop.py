@@ -32,7 +32,7 @@ def ask_token(server: OAuthTestServer, proof: str) -> requests.Response:
         {"grant_type": "client_credentials"},
         auth=(server.client_id, server.client_secret),
         headers={"DPoP": proof},
-        timeout=5,
+        timeout=20,
     )
 
 
@@ -98,7 +98,7 @@ def login_code(server: OAuthTestServer, **more: str) -> str:
     """The code that a person's browser brings back."""
     fields = {**LOGIN, "client_id": server.client_id, "code_challenge": VERIFIER.challenge, **more}
     url = f"{server.base_url}/oauth/authorize"
-    answer = requests.get(url, fields, allow_redirects=False, timeout=5)
+    answer = requests.get(url, fields, allow_redirects=False, timeout=20)
     return parse_qs(urlsplit(answer.headers["Location"]).query)["code"][0]
 
 
@@ -113,7 +113,7 @@ def trade(server: OAuthTestServer, code: str, key: Prover) -> Any:
         },
         auth=(server.client_id, server.client_secret),
         headers={"DPoP": key.proof("authorization", "POST", server.token_url)},
-        timeout=5,
+        timeout=20,
     ).json()
 
 
@@ -130,7 +130,7 @@ def push(server: OAuthTestServer, jkt: str) -> requests.Response:
         },
         auth=(server.client_id, server.client_secret),
         headers={"DPoP": MINE.proof("authorization", "POST", url)},
-        timeout=5,
+        timeout=20,
     )
 
 
@@ -157,7 +157,7 @@ def call(server: OAuthTestServer, token: str, proof: str, scheme: str = "DPoP") 
     answer = requests.get(
         f"{server.base_url}/countries",
         headers={"Authorization": f"{scheme} {token}", "DPoP": proof},
-        timeout=5,
+        timeout=20,
     )
     return answer.headers.get("WWW-Authenticate", "")
 
@@ -194,11 +194,11 @@ def test_forgotten_nonces_are_not_accepted(server: OAuthTestServer) -> None:
 
 
 def test_open_paths_and_other_endpoints_ask_for_no_proof(server: OAuthTestServer) -> None:
-    assert requests.get(f"{server.base_url}/echo", timeout=5).status_code == 200
+    assert requests.get(f"{server.base_url}/echo", timeout=20).status_code == 200
     revoked = requests.post(
         f"{server.base_url}/oauth/revoke",
         {"token": "x"},
         auth=(server.client_id, server.client_secret),
-        timeout=5,
+        timeout=20,
     )
     assert revoked.status_code == 200

@@ -48,7 +48,7 @@ def test_requests_in_flight_while_another_worker_refreshes_all_succeed_after_one
     )
     first = here.token().access_token
     server.clear_log()
-    server.fault(PAGE, hang=1.0, times=THREADS)  # the token is looked at afterwards
+    server.fault(PAGE, hang=3.0, times=THREADS)  # the token is looked at afterwards
 
     def call() -> int:
         with OAuthSession(server.base_url, OAuth2Auth(here, origins=(server.base_url,))) as session:

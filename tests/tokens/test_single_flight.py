@@ -55,7 +55,7 @@ def test_a_failure_reaches_whoever_waits_and_is_not_kept() -> None:
 def test_work_goes_on_in_its_own_thread_that_the_interpreter_waits_for() -> None:
     flights: SingleFlight[threading.Thread] = SingleFlight()
     thread, _ = flights.run(threading.current_thread)
-    thread.join(5)
+    thread.join(20)
     assert thread is not threading.current_thread()
     assert not thread.daemon
     assert not thread.is_alive()

@@ -28,6 +28,7 @@ from oauth_taskflow.tokens.steps import Step
 from tests.tokens.conftest import KEY
 from tests.tokens.worker import API_PATH, Plan, exit_code, one_token, start, wait_until_stopped
 
+# Of the worker that is disturbed; the others wait for its lease to end.
 _OPTIONS = ManagerOptions(lease_ttl=3.0, request_budget=2.0)
 _SIGNALS = (signal.SIGKILL, signal.SIGSTOP)
 _GRACES = (0, 5)
@@ -63,7 +64,7 @@ class Scenario:
         self._server, self._step, self._signal = server, step, number
         plan = Plan.of(server, store_url, KEY, options=_OPTIONS)
         self.fate = Fate()
-        self._manager = plan.manager()
+        self._manager = replace(plan, options=ManagerOptions()).manager()
         self._plan = replace(plan, die_at=step, signal=number, **self._situation())
 
     def _situation(self) -> dict[str, Any]:

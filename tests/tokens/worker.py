@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import http.client
 import multiprocessing
 import os
@@ -34,6 +35,9 @@ CONTEXT.set_forkserver_preload(["tests.tokens.worker", "psycopg", "pymysql"])
 # multiprocessing hears an exit code once, and each start() asks all processes for theirs: of two threads that ask
 # together, one would be told 255. So one asks at a time.
 _asking = threading.Lock()
+_pid = os.getpid()
+# Nothing takes so long; importing Airflow takes half a minute where other programs keep both cores busy.
+_LONGEST = 180.0
 _signalled: set[Step] = set()
 API_PATH = "/page/airports?per_page=1"
 
@@ -118,6 +122,13 @@ class Report:
 Work = Callable[[Plan, Connection], None]
 
 
+@atexit.register
+def _end_all() -> None:
+    """A process that a failed test left standing still would not heed SIGTERM, and be waited for without end."""
+    for process in multiprocessing.active_children() if os.getpid() == _pid else ():
+        process.kill()
+
+
 def start(work: Work, plan: Plan) -> tuple[ForkServerProcess, Connection]:
     """``work`` in a process of its own, and our end of the pipe to it."""
     ours, theirs = CONTEXT.Pipe()
@@ -129,8 +140,8 @@ def start(work: Work, plan: Plan) -> tuple[ForkServerProcess, Connection]:
 
 
 def exit_code(process: ForkServerProcess) -> int:
-    """The exit code of a process that ends within 30 seconds; any thread may ask."""
-    end = time.monotonic() + 30
+    """The exit code of a process, once it has ended; any thread may ask."""
+    end = time.monotonic() + _LONGEST
     while True:
         with _asking:
             code = process.exitcode
@@ -144,7 +155,7 @@ def wait_until_stopped(process: ForkServerProcess) -> int:
     """The process id, once the process stands still by SIGSTOP."""
     assert process.pid is not None
     stat = Path(f"/proc/{process.pid}/stat")
-    end = time.monotonic() + 30
+    end = time.monotonic() + _LONGEST
     while stat.read_text().rpartition(")")[2].split()[0] != "T":
         assert time.monotonic() < end, "the process does not stop"
         time.sleep(0.02)
@@ -160,28 +171,33 @@ def one_token(plan: Plan, pipe: Connection) -> None:
 
 
 def call_api(plan: Plan, pipe: Connection) -> None:
-    """Call the API from several threads until time is up; report what happened."""
-    manager, report, lock = plan.manager(), Report(), threading.Lock()
+    """Call the API from several threads until time is up, or somebody says so; report what happened."""
+    manager, report, lock, over = plan.manager(), Report(), threading.Lock(), threading.Event()
     pipe.send("ready")
     pipe.recv()
-    end = time.monotonic() + plan.seconds
     threads = [
-        threading.Thread(target=_calls, args=(plan, manager, report, lock, end))
+        threading.Thread(target=_calls, args=(plan, manager, report, lock, over))
         for _ in range(plan.threads)
     ]
     for thread in threads:
         thread.start()
+    pipe.poll(plan.seconds)
+    over.set()
     for thread in threads:
         thread.join()
     pipe.send(report)
 
 
 def _calls(
-    plan: Plan, manager: TokenManager, report: Report, lock: threading.Lock, end: float
+    plan: Plan,
+    manager: TokenManager,
+    report: Report,
+    lock: threading.Lock,
+    over: threading.Event,
 ) -> None:
     api = http.client.HTTPConnection(urlsplit(plan.token_url).netloc, timeout=20)
     try:
-        while time.monotonic() < end:
+        while not over.is_set():
             token = manager.token().access_token
             status = _get(api, token)
             replay = status == 401

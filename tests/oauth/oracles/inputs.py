@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 
-# No deadline: the first call into a library imports half of it, and test machines are busy.
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-many = settings(patient, max_examples=60)
-few = settings(patient, max_examples=15)
+many = settings(max_examples=60)
+few = settings(max_examples=15)
 
 # RFC 6749 Appendix A: VSCHAR and NQCHAR.
 visible = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=30)

@@ -116,7 +116,7 @@ def test_its_client_is_let_in_by_the_server_that_our_tests_ask() -> None:
         token = client.client_credentials(dpop=True)
         assert isinstance(token, DPoPToken)
         for _ in range(2):
-            answer = requests.get(f"{server.base_url}/countries", auth=token, timeout=5)
+            answer = requests.get(f"{server.base_url}/countries", auth=token, timeout=20)
             assert answer.status_code == 200
 
 
