@@ -1,11 +1,12 @@
 """One rotating refresh token under fire: many processes and threads, kill -9, a stampede at one expiry.
 
 Usage: .venv/bin/python benchmarks/rotation.py [--database sqlite|postgresql|mariadb|URL] [--processes 8] [--threads 4]
-       [--seconds 20] [--lifetime 2] [--grace 0] [--kills 0.3] [--latency 0.2]
+       [--seconds 20] [--lifetime 2] [--grace 0] [--kills 0.3] [--latency 0.2] [--herd 8x125]
 
 The authorization server runs in this process, revokes the whole grant when a spent refresh token comes back, and
 counts. ``--kills`` is the share of refreshes whose worker is killed at a random step; another takes its place. Without
-a grace period (``--grace``) a kill between answer and storing cannot be survived by any client.
+a grace period (``--grace``) a kill between answer and storing cannot be survived by any client. ``--herd`` is how many
+processes of how many threads ask at one expiry; several of them with commas between. ``--seconds 0`` measures them alone.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["__main__", "rotation_child", "psycopg", "pymysql"])
-STAMPEDE = (8, 125)  # processes, threads in each
 ROUNDS = 3
+Round = tuple[int, float, int]
 
 
 @contextlib.contextmanager
@@ -123,9 +124,8 @@ def _start(todo: Plan, figures: Any, until: float) -> Any:
     return process
 
 
-def at_one_expiry(store_url: str, latency: float) -> tuple[int, float, int]:
+def at_one_expiry(store_url: str, latency: float, processes: int, threads: int) -> Round:
     """Token requests, the longest wait in seconds, and how many were served."""
-    processes, threads = STAMPEDE
     with OAuthTestServer(latency=latency) as server:
         todo = plan(server, store_url, threads)
         todo.manager().token()
@@ -154,7 +154,35 @@ def parsed() -> argparse.Namespace:
         grace=0.0,
         kills=0.0,
         latency=0.2,
+        herd="8x125",
     )
+
+
+def herds(text: str) -> list[tuple[int, int]]:
+    """Processes and threads of each herd: ``1x1000,8x125``."""
+    found = [tuple(int(number) for number in herd.split("x")) for herd in text.split(",")]
+    return [(processes, threads) for processes, threads in found]
+
+
+def show_herd(herd: tuple[int, int], rounds: list[Round], latency: float) -> None:
+    """A table of one herd's rounds, and the verdicts."""
+    processes, threads = herd
+    print(
+        f"\n{processes} x {threads} threads at one expiry, token endpoint latency "
+        f"{latency * 1000:g} ms, {ROUNDS} rounds.\n"
+    )
+    lines = [
+        [f"round {n}", str(asked), str(served), f"{longest * 1000:.0f}"]
+        for n, (asked, longest, served) in enumerate(rounds, 1)
+    ]
+    print(table(["", "token requests", "served", "longest wait in ms"], lines))
+    print()
+    asked = max(r[0] for r in rounds)
+    print(verdict("token requests at one expiry", asked, 1, lambda n: f"{n:.0f}"))
+    worst = max(r[1] for r in rounds) * 1000
+    limit = latency * 2000 + 100
+    who = f"longest wait of {processes * threads:,}"
+    print(verdict(who, worst, limit, lambda ms: f"{ms:.0f} ms"))
 
 
 def main() -> None:
@@ -164,29 +192,14 @@ def main() -> None:
         f"Token store: {options.database.partition(':')[0]}. {options.seconds:g} s, tokens live {options.lifetime:g} s, grace "
         f"{options.grace:g} s, {options.kills:.0%} of refreshes killed.\n"
     )
-    with database(options.database) as store_url:
-        row = under_fire(options, store_url)
-        rounds = [at_one_expiry(store_url, options.latency) for _ in range(ROUNDS)]
     header = ["processes x threads", "good calls", "failed", "replayed after 401", "killed"]
     header += ["token requests", "per expiry", "revocations", "lost grants"]
-    print(table(header, [row]))
-    processes, threads = STAMPEDE
-    print(
-        f"\n{processes} x {threads} threads at one expiry, token endpoint latency "
-        f"{options.latency * 1000:g} ms, {ROUNDS} rounds.\n"
-    )
-    lines = [
-        [f"round {n}", str(asked), str(served), f"{longest * 1000:.0f}"]
-        for n, (asked, longest, served) in enumerate(rounds, 1)
-    ]
-    print(table(["", "token requests", "served", "longest wait in ms"], lines))
-    print()
-    print(
-        verdict("token requests at one expiry", max(r[0] for r in rounds), 1, lambda n: f"{n:.0f}")
-    )
-    worst = max(r[1] for r in rounds) * 1000
-    limit = options.latency * 2000 + 100
-    print(verdict("longest wait of 1,000", worst, limit, lambda ms: f"{ms:.0f} ms"))
+    with database(options.database) as store_url:
+        if options.seconds:
+            print(table(header, [under_fire(options, store_url)]))
+        for herd in herds(options.herd):
+            rounds = [at_one_expiry(store_url, options.latency, *herd) for _ in range(ROUNDS)]
+            show_herd(herd, rounds, options.latency)
 
 
 if __name__ == "__main__":
