@@ -7,9 +7,8 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import jmespath
-
 from oauth_taskflow.api.ahead import several_ahead
+from oauth_taskflow.api.body import searched
 from oauth_taskflow.api.destinations import Output, Run, transfer
 from oauth_taskflow.api.files import MANIFEST, FolderDestination
 from oauth_taskflow.api.options import Incremental, Records
@@ -117,8 +116,8 @@ class _Reader:
     def _sequences(self, *, alone: bool) -> Generator[tuple[_Sequence, Iterator[Page]], None, None]:
         for parent, names in enumerate(scopes(self._run.item, self._run.open_path)):
             copied = {
-                name: expression.search(names[source])
-                for name, (source, expression) in self._copies.items()
+                name: searched(names[source], path, f"in for_each.{source}.copy.{name}")
+                for name, (source, path) in self._copies.items()
             }
             for window in self._windows():
                 yield _Sequence(parent, copied), self._pages_of(names, window, ahead=int(alone))
@@ -184,11 +183,11 @@ def _watermark(incremental: Incremental | None) -> Watermark | None:
     return Watermark(incremental.field, missing=incremental.missing)
 
 
-def _copied_fields(endpoint: Endpoint) -> dict[str, tuple[str, Any]]:
-    """Field added to each record: the ``for_each`` name it comes from and its compiled JMESPath."""
+def _copied_fields(endpoint: Endpoint) -> dict[str, tuple[str, str]]:
+    """Field added to each record: the ``for_each`` name it comes from and its JMESPath."""
     options = for_each_options(endpoint)
     return {
-        name: (source, jmespath.compile(path))
+        name: (source, path)
         for source, option in options.items()
         for name, path in option.copy.items()
     }
