@@ -93,8 +93,13 @@ def log_in_by_device(grant: ManagedGrant, say: Say) -> Granted:
     say(f"  {_shown(device.user_code)}\n")
     if device.complete_uri:
         say(f"Or open the address that holds the code: {_shown(device.complete_uri)}\n")
-    say(f"Waiting for up to {device.expires_in / 60:.0f} minutes …")
+    say(f"Waiting for up to {_duration(device.expires_in)} …")
     return _masked(wait_for_device(grant.endpoint, device, grant.options))
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes} minutes" if minutes > 1 else f"{seconds:.0f} seconds"
 
 
 def _listener(

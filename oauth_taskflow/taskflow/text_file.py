@@ -20,7 +20,7 @@ def read_text(path: str, conn_id: str, field: str) -> str:
     """
     try:
         with Path(path).open("rb") as file:
-            text = file.read(_LARGEST).decode().strip()
+            text = file.read(_LARGEST).decode("utf-8-sig").strip()  # Windows marks its text
     except (OSError, ValueError) as problem:
         # The path is not secret, but a secret may have been put in its place.
         raise ConnectionConfigError(

@@ -83,7 +83,7 @@ def opened(form: dict[str, str]) -> jwt.Token:
     return jwt.decode(form["assertion"], jwk.import_key(PUBLIC, "RSA"), algorithms=["RS256"])
 
 
-@pytest.mark.parametrize("form", ["text", "mapping", "broken lines", "file"])
+@pytest.mark.parametrize("form", ["text", "mapping", "broken lines", "file", "file of Windows"])
 def test_a_google_key_file_is_all_that_a_connection_needs(
     form: str, oauth_server: OAuthTestServer, set_connection: SetConnection, tmp_path: Path
 ) -> None:
@@ -91,12 +91,14 @@ def test_a_google_key_file_is_all_that_a_connection_needs(
     key = google_file(token_uri=oauth_server.token_url)
     text = json.dumps(key, indent=2)
     (tmp_path / "key.json").write_text(text)
+    (tmp_path / "bom.json").write_text(text, encoding="utf-8-sig")
     forms: dict[str, dict[str, Any]] = {
         "text": {"private_key": text},
         "mapping": {"private_key": key},
         # What shells and templates make of the key's escaped line breaks.
         "broken lines": {"private_key": text.replace("\\n", "\n")},
         "file": {"private_key_file": str(tmp_path / "key.json")},
+        "file of Windows": {"private_key_file": str(tmp_path / "bom.json")},
     }
     sent = asked(oauth_server, set_connection, scope="airports.read", **forms[form])
     assert set(sent) == {"grant_type", "assertion"}

@@ -208,6 +208,7 @@ def test_a_code_is_entered_on_another_device(
     captured = capsys.readouterr()
     ((device_code, device),) = oauth_server.desk.devices.items()
     assert device.user_code in captured.err
+    assert "Waiting for up to 20 seconds" in captured.err
     assert device_code not in captured.err
     assert device_code in masking.known_secrets()
     assert call_api() == 200
