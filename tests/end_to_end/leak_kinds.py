@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jwt
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from oauth_taskflow.testing import OAuthTestServer
@@ -92,6 +95,11 @@ def running_world(keep: Path) -> Iterator[World]:
     _register(
         plain, "locked", "private_key_jwt", public_key=public_pem_of(keys["locked key"]).decode()
     )
+    app = rsa.generate_private_key(65537, 2048)  # the only kind that GitHub takes
+    pems["app key"] = pem_of(app)
+    _register(plain, "app", "private_key_jwt", public_key=public_pem_of(app).decode())
+    public = public_pem_of(keys["private key"]).decode()
+    _register(proved, "asserted", "private_key_jwt", public_key=public)
     _register(plain, "hmac", "client_secret_jwt", client_secret=SECRETS["shared key"])
     _register(plain, "raw", "client_secret_basic", client_secret=SECRETS["raw secret"])
     plain.credentials = StaticCredentials(
@@ -192,6 +200,21 @@ def _signed_kinds(world: World) -> dict[str, Connection]:
             private_key=secrets["locked file"],
             private_key_passphrase=secrets["passphrase"],
         ),
+        "app": plain.connection(
+            provider="github-app-installation",
+            installation_id="42",
+            token_url=f"{plain.base_url}/app/installations/42/access_tokens",
+            scope=None,
+            login="app",
+            password=None,
+            private_key=secrets["app key"],
+        ),
+        "asserted": world.proved.connection(
+            login="asserted",
+            password=None,
+            dpop=True,
+            client_assertion_file=world.keep_file("asserted.jwt", _platform_token(world)),
+        ),
         "mutual": mutual.connection(
             password=None,
             client_auth="tls_client_auth",
@@ -204,6 +227,14 @@ def _signed_kinds(world: World) -> dict[str, Connection]:
             dpop="ES384", refresh_token=world.proved.issue_refresh_token()
         ),
     }
+
+
+def _platform_token(world: World) -> str:
+    """What the platform says of the client ``asserted``, for the whole run."""
+    now = int(time.time())
+    claims = {"iss": "asserted", "sub": "asserted", "aud": world.proved.token_url, "jti": "once"}
+    times = {"iat": now, "exp": now + 3600}
+    return jwt.encode({**claims, **times}, world.secrets["private key"], "ES256")
 
 
 def _delegated_kinds(world: World) -> dict[str, Connection]:

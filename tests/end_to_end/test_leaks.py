@@ -33,7 +33,10 @@ LOCAL_FILE = "airflow.secrets.local_filesystem.LocalFilesystemBackend"
 DAGS = ("direct", "brokered", "pulled")
 FAILING = {"direct.refused", "direct.breaks", "brokered.denied"}
 # Of static_kinds and direct_kinds; each group is a task.
-SIGNED = ("hmac", "key", "key_file", "key_locked", "mutual", "proved", "proved_rotating")
+SIGNED = (
+    *("hmac", "key", "key_file", "key_locked", "app", "asserted"),
+    *("mutual", "proved", "proved_rotating"),
+)
 GRANTED = ("jwt", "saml", "saml_file", "exchange", "password", "zoom", "notion", "meta")
 # The API would not take their tokens, or not there; answered with 401, the last two refresh at once.
 ELSEWHERE = {
@@ -56,6 +59,7 @@ BELONGS = {
     "token header": ["/oauth/token header X-Token-Secret"],
     "client_assertion": ["/oauth/token body client_assertion"],
     "assertion": ["/oauth/token body assertion"],
+    "app assertion": ["/app/installations/42/access_tokens header Authorization"],
     "SAML signature": ["/oauth/token body assertion"],
     "actor token": ["/oauth/token body actor_token"],
     "user password": ["/oauth/token body password"],
@@ -204,6 +208,8 @@ def _issued(world: World) -> Iterator[tuple[str, str]]:
         for request in server.requests:
             if proof := request.headers.get("Dpop"):
                 yield "proof", proof
+            if request.path.startswith("/app/"):
+                yield "app assertion", request.headers["Authorization"].removeprefix("Bearer ")
             if request.path == "/oauth/token":
                 yield from ((name, value) for name, value in request.form.items() if name in MADE)
 
