@@ -86,6 +86,18 @@ class Question(SecretValue, frozen=True):
         """The place for error messages: connection and redacted URL."""
         return f"for connection {self.conn_id!r} at {redact_url(self.url)}"
 
+    @property
+    def endpoint(self) -> str:
+        """What was asked, in words. Without a grant it is another endpoint of the server, and the URL says which."""
+        return "token endpoint" if self.grant_type else "endpoint"
+
+    @property
+    def repeated(self) -> str:
+        """What becomes of a request that met a server that is away, as the beginning of a hint."""
+        if self.grant_type == "authorization_code":  # a code is sent once
+            return f"Start the login again: airflow oauth login {self.conn_id}"
+        return "It is tried again" if self.grant_type else "Try again later"
+
     def clean(self, text: str, limit: int = 200) -> str:
         """Foreign ``text`` made fit to be shown: no secret of ours, printable, one line, short."""
         # Named secrets go first, because a cut one would no longer be recognised.
@@ -205,23 +217,19 @@ def _unavailable(
     wait = timing.retry_after(answer.headers, answer.received_at)
     if wait is None and answer.status == 429:
         wait = _DEFAULT_429_WAIT
-    retried = "It is tried again"
-    if question.grant_type == "authorization_code":  # a code is sent once
-        retried = f"Start the login again: airflow oauth login {question.conn_id}"
     return TokenEndpointUnavailable(
-        f"Token endpoint unavailable ({code}HTTP {answer.status})",
+        f"{question.endpoint.capitalize()} unavailable ({code}HTTP {answer.status})",
         where=question.where,
-        hint=f"{retried}; if this lasts, look at the authorization server's status page.",
+        hint=f"{question.repeated}; if this lasts, look at the authorization server's status page.",
         retry_after=wait,
     )
 
 
 def _redirected(answer: Answer, question: Question) -> ConnectionConfigError:
     target = redact_url(answer.headers.get("location", "")) or "nowhere"
-    # Without a grant it is another endpoint of the server (revocation, pushed requests): the URL says which.
-    name, field = ("token endpoint", "token_url") if question.grant_type else ("endpoint", "")
+    field = "token_url" if question.grant_type else ""
     return ConnectionConfigError(
-        f"The {name} {redact_url(question.url)} redirects (HTTP {answer.status}) "
+        f"The {question.endpoint} {redact_url(question.url)} redirects (HTTP {answer.status}) "
         f"to {question.clean(target)}",
         conn_id=question.conn_id,
         field=field,

@@ -54,7 +54,7 @@ def test_an_unknown_token_counts_as_ended(oauth_server: OAuthTestServer) -> None
         (
             {"status": 503, "headers": {"Retry-After": "7"}},
             TokenEndpointUnavailable,
-            "HTTP 503",
+            "Endpoint unavailable (HTTP 503) for connection 'crm' at ",
         ),
         (
             {"status": 404, "body": "the-token"},
