@@ -35,8 +35,7 @@ def check_files(verify: bool | str, cert: str | tuple[str, str] | None, conn_id:
         ConnectionConfigError: one is missing.
     """
     certs = cert if isinstance(cert, tuple) else (cert,)
-    for field, paths in (("verify", (verify,)), ("cert", certs)):
-        for path in paths:
-            if isinstance(path, str):
-                with usable_file(field, conn_id):
-                    Path(path).stat()
+    for field, path in (("verify", verify), *(("cert", one) for one in certs)):
+        if isinstance(path, str):
+            with usable_file(field, conn_id):
+                Path(path).stat()
