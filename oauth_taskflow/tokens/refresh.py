@@ -167,14 +167,16 @@ class Refresher:
     def _lead(self, seen: GrantRecord, want: Want) -> GrantRecord | None:
         """Refresh if the lease can be had; None when it cannot, or was lost before anything was sent."""
         on, lease, now = self._on, seen.lease, self._on.clock.monotonic()
+        dead = owner.is_dead(lease.owner)
         # The store's clock may be set to a later time while the answer is under way: to ask again would end the grant.
-        if owner.holds(lease.owner, now):
+        runs = (lease.until or 0.0) > seen.read.store or owner.holds(lease.owner, now)
+        if runs and not dead:
             return None
         leased = on.store.acquire(
             on.grant_key,
             owner=owner.new_attempt(now + on.options.lease_ttl),
             ttl=on.options.lease_ttl,
-            breaking=lease.fence if owner.is_dead(lease.owner) else None,
+            breaking=lease.fence if dead else None,
         )
         if leased is None:
             return None

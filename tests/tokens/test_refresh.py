@@ -170,6 +170,23 @@ def test_the_result_of_another_worker_ends_the_wait(store: ClockedStore, clock: 
     assert under_test.token().access_token == "at-other"
 
 
+def test_whoever_waits_for_another_worker_writes_nothing(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    """A thousand waiting processes that each try for the lease would hold up the one that has it."""
+    under_test = manager(store, scripted(), options=ManagerOptions(lease_wait=5.0))
+    store.acquire(under_test.grant_key, owner="another machine", ttl=1000)
+    statements: list[str] = []
+    sql.listen(
+        store._database.connected(),
+        "before_cursor_execute",
+        lambda _connection, _cursor, statement, *_: statements.append(statement.split()[0]),
+    )
+    with pytest.raises(LeaseTimeout):
+        under_test.token()
+    assert set(statements) == {"BEGIN", "SELECT"}
+
+
 def test_a_long_task_never_brings_back_the_refresh_token_it_began_with(
     store: ClockedStore, clock: FakeClock
 ) -> None:
