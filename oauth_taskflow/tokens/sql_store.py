@@ -8,7 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
-from sqlalchemy import URL, ColumnElement, Connection, delete, insert, or_, select, update
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    bindparam,
+    delete,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
@@ -51,6 +61,10 @@ class SqlTokenStore:
         self.recovery = RecoveryFiles(recovery_dir or _recovery_dir(self._url), self.cipher)
         self._clock = clock
         self._database = Database(self._url, clock)
+        # Built once: whoever waits for another worker's refresh reads often, and building costs as much as reading.
+        self._found = select(self._now().label("now"), GRANTS).where(
+            GRANTS.c.grant_key == bindparam("wanted")
+        )
 
     def __repr__(self) -> str:
         return f"SqlTokenStore({self.name!r})"
@@ -114,9 +128,17 @@ class SqlTokenStore:
             return None
 
         taken = self._database.run(take, writes=True)
-        if taken is None and self._database.run(lambda c: self._insert(c, grant_key), writes=True):
-            taken = self._database.run(take, writes=True)
-        return taken
+        if taken is not None or self._exists(grant_key):
+            return taken
+        self._database.run(lambda connection: self._insert(connection, grant_key), writes=True)
+        return self._database.run(take, writes=True)
+
+    def _exists(self, grant_key: str) -> bool:
+        """Whether there is a row. Only reads: many workers ask at once, and the one with the lease wants to write."""
+        statement = select(GRANTS.c.fence).where(GRANTS.c.grant_key == grant_key)
+        return self._database.run(
+            lambda connection: connection.execute(statement).first() is not None, writes=False
+        )
 
     def change(self, record: GrantRecord, edit: Edit) -> GrantRecord:
         """Apply ``edit`` to what is stored, starting from ``record``, atomically."""
@@ -145,21 +167,16 @@ class SqlTokenStore:
         return self._database.run(lambda c: c.execute(statement).rowcount == 1, writes=True)
 
     @staticmethod
-    def _insert(connection: Connection, grant_key: str) -> bool:
-        """Add the missing row; False when it is there, from before or from somebody faster."""
-        found = select(GRANTS.c.fence).where(GRANTS.c.grant_key == grant_key)
-        if connection.execute(found).first() is not None:
-            return False
+    def _insert(connection: Connection, grant_key: str) -> None:
+        """Add the missing row, unless somebody was faster."""
         try:
             connection.execute(insert(GRANTS).values(grant_key=grant_key, **EMPTY_ROW))
         except IntegrityError:
             connection.rollback()
-        return True
 
     def _select(self, connection: Connection, grant_key: str) -> GrantRecord:
         monotonic, wall = self._clock.monotonic(), self._clock.now()
-        statement = select(self._now().label("now"), GRANTS).where(GRANTS.c.grant_key == grant_key)
-        row = connection.execute(statement).first()
+        row = connection.execute(self._found, {"wanted": grant_key}).first()
         if row is not None:
             return to_record(row, Reading(row.now, wall, monotonic), self.cipher)
         now = connection.execute(select(self._now())).scalar_one()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from sqlalchemy import ColumnElement, Double, literal
+from sqlalchemy import ColumnElement, Double, bindparam
 
 from oauth_taskflow.clock import SystemClock
 from oauth_taskflow.tokens.record import GrantRecord
@@ -69,6 +69,9 @@ class ClockedStore(SqlTokenStore):
         return super().change(record, edit)
 
     def _now(self) -> ColumnElement[float]:
+        return bindparam(None, callable_=self._read_clock, type_=Double, unique=True)
+
+    def _read_clock(self) -> float:
         clock = self._clock
         assert isinstance(clock, FakeClock)
-        return literal(clock._start + clock._passed + self.ahead, Double)
+        return clock._start + clock._passed + self.ahead

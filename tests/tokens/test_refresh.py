@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -111,8 +112,8 @@ def test_a_worker_that_stood_still_while_it_took_the_lease_does_not_send(
 ) -> None:
     stalls = iter([100.0])
 
-    def stall(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if statement.startswith("UPDATE") and "fence=" in statement:
+    def stall(_connection: object, cursor: Any, statement: str, *_: object) -> None:
+        if statement.startswith("UPDATE") and "fence=" in statement and cursor.rowcount == 1:
             clock.advance(next(stalls, 0.0))
 
     endpoint = scripted(grants(clock, "at", "rt-1"))
