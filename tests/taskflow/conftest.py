@@ -101,9 +101,16 @@ def set_connection(monkeypatch: pytest.MonkeyPatch) -> SetConnection:
 Connect = Callable[..., str]
 
 
+@pytest.fixture(autouse=True)
+def no_grants_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token store that knows nothing: a server may get the port of one before, and so its grants."""
+    file = _HOME / f"tokens-{secrets.token_hex(4)}.db"
+    monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE", f"sqlite:///{file}")
+
+
 @pytest.fixture
 def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token store of this test alone, and no desktop."""
+    """A token store in the folder of this test, and no desktop."""
     monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE", f"sqlite:///{tmp_path}/tokens.db")
     for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)

@@ -10,8 +10,7 @@ import pytest
 from oauth_taskflow.taskflow.connection_source import find_connection
 from oauth_taskflow.taskflow.login_command import login
 from oauth_taskflow.testing import OAuthTestServer
-from tests.taskflow.conftest import Connect
-from tests.taskflow.login_runs import arguments, call_api, refused
+from tests.taskflow.login_runs import arguments, call_api
 
 
 def test_the_refresh_token_is_written_back_when_asked_for(
@@ -37,16 +36,3 @@ def test_the_refresh_token_is_written_back_when_asked_for(
         oauth_server.revoke_access_tokens()
         assert call_api("written_back") == 200
     assert oauth_server.counters.reuse_detected == 0
-
-
-def test_a_connection_that_cannot_be_written_keeps_its_login(
-    airflow_home: Path,
-    connect: Connect,
-    browser: list[str],
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    connect()
-    text = refused(capsys, write_back=True)
-    assert "is authorized" in text
-    assert "not in the metadata database" in text
-    assert call_api() == 200

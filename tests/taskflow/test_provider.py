@@ -120,9 +120,10 @@ def test_no_key_is_both_known_and_planned() -> None:
     assert not {field.name for field in FIELDS} & set(PLANNED)
 
 
-def test_the_token_store_option_is_known_to_airflow() -> None:
+def test_the_token_store_option_is_known_to_airflow(monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow.configuration import conf  # noqa: PLC0415 - needs Airflow's home first
 
+    monkeypatch.delenv("AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE")
     assert conf.get("oauth_taskflow", "token_store") == ""
     assert ("oauth_taskflow", "token_store") in conf.sensitive_config_values
 

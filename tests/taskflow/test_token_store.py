@@ -17,7 +17,10 @@ from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.conftest import SetConnection
 
 
-def test_the_default_store_is_a_file_in_airflows_home(airflow_home: Path) -> None:
+def test_the_default_store_is_a_file_in_airflows_home(
+    airflow_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE")
     assert store_url() == f"sqlite:///{airflow_home}/oauth_taskflow.db"
 
 
