@@ -15,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 from oauth_taskflow.clock import Clock
 from oauth_taskflow.errors import TokenStoreError
 from oauth_taskflow.redaction import redact_text
-from oauth_taskflow.tokens.engine import new_engine, shown
+from oauth_taskflow.tokens.engine import is_busy, new_engine, shown
 from oauth_taskflow.tokens.schema import create_schema
 
 _T = TypeVar("_T")
@@ -49,9 +49,26 @@ class Database:
             self._clock.sleep(_FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1))  # noqa: S311  # jitter
             attempt += 1
 
-    def _once(self, work: Callable[[Connection], _T], *, writes: bool) -> _T:
+    def write_at_once(self, work: Callable[[Connection], _T]) -> _T | None:
+        """``work`` in one transaction, as ``run`` does it; None where somebody else is writing to a SQLite file.
+
+        SQLite has no queue: who waits asks ever more rarely, and a crowd holds up the one whose turn it is.
+
+        Raises:
+            TokenStoreError: as ``run``.
+        """
+        try:
+            return self._once(work, writes=True, patient=False)
+        except SQLAlchemyError as failure:
+            if is_busy(failure):
+                return None
+        return self.run(work, writes=True)
+
+    def _once(self, work: Callable[[Connection], _T], *, writes: bool, patient: bool = True) -> _T:
         with self.connected().connect() as connection:
-            connection.execution_options(oauth_taskflow_writes=writes)
+            connection.execution_options(
+                oauth_taskflow_writes=writes, oauth_taskflow_patient=patient
+            )
             with connection.begin():
                 return work(connection)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from oauth_taskflow.errors import TokenStoreError
 from oauth_taskflow.tokens.schema import known_dialect
@@ -152,8 +152,17 @@ def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
+    patient = connection.get_execution_options().get("oauth_taskflow_patient", True)
+    driver: Any = connection.connection.driver_connection
+    driver.execute(f"PRAGMA busy_timeout = {1000 * _BUSY_SECONDS if patient else 0:.0f}")
     # A deferred transaction that turns into a writing one fails at once instead of waiting its turn.
     connection.exec_driver_sql("BEGIN IMMEDIATE" if _writes(connection) else "BEGIN")
+
+
+def is_busy(failure: SQLAlchemyError) -> bool:
+    """Whether somebody else is writing to the SQLite file."""
+    cause = failure.orig if isinstance(failure, OperationalError) else None
+    return isinstance(cause, sqlite3.OperationalError) and "database is locked" in str(cause)
 
 
 def _writes(connection: Connection) -> bool:

@@ -177,6 +177,7 @@ class Refresher:
             owner=owner.new_attempt(now + on.options.lease_ttl),
             ttl=on.options.lease_ttl,
             breaking=lease.fence if dead else None,
+            waits=False,
         )
         if leased is None:
             return None

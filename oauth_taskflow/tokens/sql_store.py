@@ -100,7 +100,13 @@ class SqlTokenStore:
         return self._database.run(rows, writes=False)
 
     def acquire(
-        self, grant_key: str, *, owner: str, ttl: float, breaking: int | None = None
+        self,
+        grant_key: str,
+        *,
+        owner: str,
+        ttl: float,
+        breaking: int | None = None,
+        waits: bool = True,
     ) -> GrantRecord | None:
         """Take the lease if it is free, has run out, is ours, or belongs to the dead holder ``breaking``."""
         free = or_(
@@ -127,7 +133,10 @@ class SqlTokenStore:
                 return self._select(connection, grant_key)
             return None
 
-        taken = self._database.run(take, writes=True)
+        if waits:
+            taken = self._database.run(take, writes=True)
+        else:
+            taken = self._database.write_at_once(take)
         if taken is not None or self._exists(grant_key):
             return taken
         self._database.run(lambda connection: self._insert(connection, grant_key), writes=True)

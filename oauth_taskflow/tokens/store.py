@@ -28,13 +28,20 @@ class TokenStore(Protocol):
         """The record as it is now; an empty one when there is none."""
 
     def acquire(
-        self, grant_key: str, *, owner: str, ttl: float, breaking: int | None = None
+        self,
+        grant_key: str,
+        *,
+        owner: str,
+        ttl: float,
+        breaking: int | None = None,
+        waits: bool = True,
     ) -> GrantRecord | None:
         """Take the lease for ``ttl`` seconds of the store's clock, if it is free or has run out.
 
         ``owner`` names this attempt alone: asked once more, because it is not known whether a commit came to pass, it
         gets the lease again. ``breaking`` is the fence of a holder known to be dead, whose lease may be taken early.
-        Returns the record as it is under the new lease, or None.
+        Unless ``waits``, the lease may also be missed because somebody else is writing. Returns the record as it is
+        under the new lease, or None.
         """
 
     def change(self, record: GrantRecord, edit: Edit) -> GrantRecord:

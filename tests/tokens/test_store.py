@@ -189,6 +189,22 @@ def test_the_sqlite_file_belongs_to_its_owner_only(tmp_path: Path, grant_key: st
     assert {stat.S_IMODE(other.stat().st_mode) for other in path.parent.iterdir()} == {0o600}
 
 
+def test_the_lease_is_missed_at_once_where_somebody_else_writes_and_waits_are_not_wanted(
+    tmp_path: Path, grant_key: str
+) -> None:
+    """SQLite lets those who wait ask ever more rarely, so that a crowd would hold up the one with the lease."""
+    store = SqlTokenStore(f"sqlite:///{tmp_path}/t.db", [KEY])
+    store.acquire(grant_key, owner="a", ttl=0)
+    blocker = sqlite3.connect(tmp_path / "t.db", isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    # Waiting takes ten seconds, eight times; this thread would not come to the next line meanwhile.
+    assert store.acquire(grant_key, owner="b", ttl=30, waits=False) is None
+    assert store.read(grant_key).lease.owner == "a"
+    blocker.execute("ROLLBACK")
+    assert store.acquire(grant_key, owner="b", ttl=30, waits=False) is not None
+    blocker.close()
+
+
 def test_a_locked_database_is_waited_for(tmp_path: Path, grant_key: str) -> None:
     store = SqlTokenStore(f"sqlite:///{tmp_path}/t.db", [KEY])
     store.acquire(grant_key, owner="a", ttl=0)
