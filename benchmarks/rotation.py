@@ -130,10 +130,9 @@ def at_one_expiry(store_url: str, latency: float, processes: int, threads: int) 
         todo = plan(server, store_url, threads)
         todo.manager().token()
         before = server.counters.token_requests
-        barrier, moment = CONTEXT.Barrier(processes), CONTEXT.RawValue("d", 0.0)
-        waited = CONTEXT.RawArray("d", processes * threads)
+        barrier, waited = CONTEXT.Barrier(processes), CONTEXT.RawArray("d", processes * threads)
         children = [
-            CONTEXT.Process(target=stampede, args=(todo, barrier, moment, waited, number * threads))
+            CONTEXT.Process(target=stampede, args=(todo, barrier, waited, number * threads))
             for number in range(processes)
         ]
         for child in children:

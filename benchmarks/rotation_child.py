@@ -22,7 +22,6 @@ from oauth_taskflow.tokens.steps import Event, Step
 
 GOOD, REPLAYED, FAILED, KILLED = range(4)
 FIGURES = 4
-_NOTICE = 1.0  # seconds in which all processes and threads of a herd go to sleep
 # Where an ordinary refresh can be killed; each is as likely as the others.
 _STEPS = (Step.LEASED, Step.JOURNALED, Step.SENDING, Step.ANSWERED, Step.PERSISTED)
 
@@ -96,20 +95,21 @@ def _get(api: http.client.HTTPConnection, token: str) -> int:
         return answer.status
 
 
-def stampede(plan: Plan, barrier: Any, moment: Any, waited: Any, first: int) -> None:
+def stampede(plan: Plan, barrier: Any, waited: Any, first: int) -> None:
     """Every thread asks at the same moment for a token other than the one all hold; ``waited`` in seconds.
 
-    The moment is an instant to sleep until. To be woken by an event costs a thousand threads more than what is measured.
+    Threads go through a gate one after the other. To let a thousand of one process go at once keeps the interpreter
+    busy for longer than what is measured.
     """
     manager = plan.manager()
     old = manager.token().access_token
-    ready, start = threading.Barrier(plan.threads + 1), threading.Event()
+    ready, gate = threading.Barrier(plan.threads + 1), threading.Lock()
+    gate.acquire()
 
     def ask(number: int) -> None:
         ready.wait()
-        start.wait()
-        time.sleep(max(moment.value - time.monotonic(), 0.0))
-        began = time.monotonic()
+        with gate:
+            began = time.monotonic()
         token = manager.refused(old).access_token
         waited[first + number] = time.monotonic() - began if token != old else -1.0
 
@@ -117,9 +117,7 @@ def stampede(plan: Plan, barrier: Any, moment: Any, waited: Any, first: int) -> 
     for thread in threads:
         thread.start()
     ready.wait()
-    if barrier.wait() == 0:
-        moment.value = time.monotonic() + _NOTICE
     barrier.wait()
-    start.set()
+    gate.release()
     for thread in threads:
         thread.join()

@@ -168,7 +168,7 @@ def landed(under_test: TokenManager) -> None:
     """Wait for the refresh in the background, if there is one."""
     flight = under_test._flights._flight
     if flight is not None:
-        flight.result(10)
+        flight.result()
 
 
 def of_provider(
