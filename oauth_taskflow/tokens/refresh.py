@@ -35,7 +35,7 @@ from oauth_taskflow.tokens.steps import Event, Step, tell
 from oauth_taskflow.tokens.turn import LeaseLost, Setting, Turn
 
 _log = logging.getLogger("oauth_taskflow.tokens")
-_FIRST_POLL = 0.02
+_FIRST_POLL = 0.04
 _POLL_GROWTH = 1.25  # whoever waits notices the result at most a third of the time so far later
 _LONGEST_POLL = 0.5
 # Seconds. Assertions live for two minutes, and dates in answers are corrected anyway.
@@ -97,7 +97,7 @@ class Refresher:
                     return found
                 if clock.monotonic() > began + self._on.options.lease_wait:
                     raise self._timed_out(record)
-                clock.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # jitter needs no secrecy
+                clock.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311  # jitter needs no secrecy
                 pause = min(pause * _POLL_GROWTH, _LONGEST_POLL)
         finally:
             if pause > _FIRST_POLL:
