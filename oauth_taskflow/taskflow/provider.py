@@ -54,21 +54,20 @@ def _misspelled(name: str, extra: Mapping[str, Any]) -> str:
 
 
 def _preset(conn_id: str, name: str) -> Preset:
+    def wrong(what: str, hint: str) -> ConnectionConfigError:
+        return ConnectionConfigError(what, conn_id=conn_id, field="provider", hint=hint)
+
     try:
         own = own_presets()
-        try:
-            preset = load_preset(name.lower(), own)
-        except KeyError:
-            what, hint = "There is no preset of that name", suggestion(name, own)
-        else:
-            taken = preset.variables.keys() & BY_NAME.keys()
-            if not taken:
-                return preset
-            what = f"The preset has a key of its own that every connection has: {min(taken)}"
-            hint = "Give the preset's key another name."
+        preset = load_preset(name.lower(), own)
     except BadPreset as bad:
-        what, hint = f"The preset cannot be used: {bad}", _FORMAT
-    raise ConnectionConfigError(what, conn_id=conn_id, field="provider", hint=hint)
+        raise wrong(f"The preset cannot be used: {bad}", _FORMAT) from None
+    except KeyError:
+        raise wrong("There is no preset of that name", suggestion(name, own)) from None
+    if taken := preset.variables.keys() & BY_NAME.keys():
+        what = f"The preset has a key of its own that every connection has: {min(taken)}"
+        raise wrong(what, "Give the preset's key another name.")
+    return preset
 
 
 def with_defaults(values: Mapping[str, Any], preset: Preset) -> dict[str, Any]:
