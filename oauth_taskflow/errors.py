@@ -194,7 +194,22 @@ class LeaseTimeout(TokenStoreError):
 
 
 class ApiError(OAuthTaskflowError):
-    """A call to the API, or reading its answer, failed."""
+    """A call to the API, or reading its answer, failed.
+
+    ``retryable`` where the same request may be answered well a moment later, as after a truncated body.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str = "",
+        hint: str = "",
+        retryable: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(what, where=where, hint=hint, retry_after=retry_after)
+        self.retryable = retryable
 
 
 class ApiRequestFailed(ApiError):
@@ -210,9 +225,8 @@ class ApiRequestFailed(ApiError):
         retryable: bool = False,
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(what, where=where, hint=hint, retry_after=retry_after)
+        super().__init__(what, where=where, hint=hint, retryable=retryable, retry_after=retry_after)
         self.status = status
-        self.retryable = retryable
 
 
 class ForeignOriginRefused(ApiError):

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any, Protocol
 
-from oauth_taskflow.api.exchange import Decide
+from oauth_taskflow.api.exchange import Decide, Judge
 from oauth_taskflow.api.options import Paginate, Records, ResponseRule
 from oauth_taskflow.api.page import Page
 from oauth_taskflow.api.paginators import IndexedPaginator
@@ -22,8 +22,10 @@ from oauth_taskflow.api.sequence import PageSequence
 class AsyncFetcher(Protocol):
     """The part of ``AsyncOAuthSession`` that the loop needs."""
 
-    async def fetch(self, request: ApiRequest, *, decide: Decide | None = None) -> Answered:
-        """The answer to one request, tried again where that helps."""
+    async def fetch(
+        self, request: ApiRequest, *, decide: Decide | None = None, judge: Judge | None = None
+    ) -> Answered:
+        """The answer to one request, tried again where that helps; ``judge`` reads it, see ``Exchange``."""
 
 
 class _AsyncPuller:
@@ -68,7 +70,10 @@ class _AsyncPuller:
         return index
 
     async def _fetch(self, request: ApiRequest) -> Reading:
-        return self._reader.read(await self._session.fetch(request, decide=self._reader.rules))
+        reader = self._reader
+        answer = await self._session.fetch(request, decide=reader.rules, judge=reader.read)
+        reading: Reading = answer.value
+        return reading
 
     async def _stop(self) -> None:
         for task in self._running:

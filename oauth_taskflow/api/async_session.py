@@ -20,11 +20,12 @@ from oauth_taskflow.api.async_transport import (
     tls_context,
 )
 from oauth_taskflow.api.async_views import error_view, put_on, request_view, response_view
-from oauth_taskflow.api.auth import Credentials, NoAuth, OAuth2Auth, rewind
+from oauth_taskflow.api.auth import Credentials, NoAuth, OAuth2Auth
 from oauth_taskflow.api.exchange import (
     Answer,
     Decide,
     Exchange,
+    Judge,
     Tries,
     decided,
     heard,
@@ -163,17 +164,20 @@ class AsyncOAuthSession(httpx.AsyncClient):
         credentials = self._credentials if own else NoAuth()
         return (await self._deliver(request, credentials, Exchange(self.retry, options)))[0]
 
-    async def fetch(self, request: ApiRequest, *, decide: Decide | None = None) -> Answer:
+    async def fetch(
+        self, request: ApiRequest, *, decide: Decide | None = None, judge: Judge | None = None
+    ) -> Answer:
         """The answer to ``request``, a reading one: POST is tried again like GET.
 
-        ``decide`` sees every answer before the retry policy does. The answer is a view of the ``httpx`` one.
+        ``decide`` sees every answer before the retry policy does; ``judge`` reads it and may ask for another try, see
+        ``Exchange``. The answer is a view of the ``httpx`` one.
         """
         whole = self.resolve(request.path)
         outgoing = self.outgoing(unprepared(request, whole), request.timeout)
         outgoing.url = httpx.URL(final_url(request, str(outgoing.url), whole))
         policy = replace(self.retry, retry_post=True)
         options = {"auth": None, "stream": False, "follow": True}
-        exchange = Exchange(policy, options, decide)
+        exchange = Exchange(policy, options, decide, judge=judge)
         return (await self._deliver(outgoing, self._credentials, exchange))[1]
 
     def outgoing(self, request: requests.Request, timeout: Timeout | None = None) -> httpx.Request:
@@ -237,15 +241,15 @@ class AsyncOAuthSession(httpx.AsyncClient):
                     await response.aclose()
                     tries.attempt -= 1
                     continue
-                wait = exchange.after_answer(view, decision, tries.attempt, self._clock.now())
+                settled = tries.settle(view, decision, request_view(request), self._clock.now())
             except ApiStatusError as error:
                 await response.aclose()
                 raise twin(error, response.request, response) from None
-            if wait is None or not rewind(request_view(request)):
+            if settled.wait is None:
                 await self._tell(response)
-                return response, Answer(view, decision)
+                return response, settled.answer(view, decision)
             await response.aclose()
-            await self._pause(wait, request, f"HTTP {response.status_code}")
+            await self._pause(settled.wait, request, settled.reason(view))
             await self._sign(request, credentials)
 
     async def _after_error(

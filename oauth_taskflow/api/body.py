@@ -7,6 +7,7 @@ so that numbers and texts reach the file byte for byte as the API sent them.
 from __future__ import annotations
 
 import gzip
+import json
 import re
 import zlib
 from functools import lru_cache
@@ -144,7 +145,7 @@ class Body:
             try:
                 content = gzip.decompress(content)
             except (OSError, EOFError, zlib.error) as error:
-                raise self._invalid("broken gzip") from error
+                raise self._invalid("broken gzip", retryable=True) from error
         try:
             if charset.lower() in {"utf-8", "utf8", "us-ascii", "ascii"}:
                 content = content.removeprefix(b"\xef\xbb\xbf")
@@ -167,13 +168,27 @@ class Body:
                 content = msgspec.json.format(content, indent=-1)
             msgspec.json.decode(content, type=msgspec.Raw)
         except msgspec.MsgspecError as error:
-            raise self._invalid(str(error), content) from error
+            raise self._invalid(
+                str(error), content, retryable=not _reads_loosely(content)
+            ) from error
         return content
 
-    def _invalid(self, reason: str, content: bytes = b"") -> InvalidRecord:
+    def _invalid(
+        self, reason: str, content: bytes = b"", *, retryable: bool = False
+    ) -> InvalidRecord:
         start = redact_text(" ".join(content[:_SHOWN].decode("utf-8", "replace").split()))
         return InvalidRecord(
             f"The API's answer is no JSON ({reason})" + (f": {start}" if start else ""),
             where=self.where,
             hint="Check the path, and that the API is asked for JSON (header Accept).",
+            retryable=retryable,
         )
+
+
+def _reads_loosely(content: bytes) -> bool:
+    """Whether ``content`` is whole, but written with NaN, Infinity or control characters, as it will be again."""
+    try:
+        json.loads(content, strict=False, object_pairs_hook=lambda _: None)
+    except (ValueError, RecursionError):
+        return False
+    return True

@@ -28,6 +28,7 @@ from oauth_taskflow.api.origins import AllowedOrigins
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.rules import Decision
 from oauth_taskflow.api.secrecy import shown_url
+from oauth_taskflow.errors import ApiError
 
 if TYPE_CHECKING:
     import httpx
@@ -37,13 +38,37 @@ _log = logging.getLogger(__name__)
 # With one, a server recognises the same request (draft-ietf-httpapi-idempotency-key-header).
 _IDEMPOTENCY_KEY = "Idempotency-Key"
 Decide = Callable[[requests.Response], Decision | None]
+Judge = Callable[[requests.Response, Decision | None], Any]
 
 
 class Answer(Struct, frozen=True):
-    """The final response and, when a rule matched it, what the rule says."""
+    """The final response, the decision of the rule that matched it, and what the judge made of it."""
 
     response: requests.Response
     decision: Decision | None = None
+    value: Any = None
+
+
+class Settled(Struct, frozen=True):
+    """One answer after all who have a say: seconds until the next try, or a final ``value`` or ``error``."""
+
+    wait: float | None = None
+    value: Any = None
+    error: ApiError | None = None
+
+    def reason(self, response: requests.Response) -> str:
+        """Why there is another try, for the log."""
+        return f"HTTP {response.status_code}" if self.error is None else self.error.what
+
+    def answer(self, response: requests.Response, decision: Decision | None) -> Answer:
+        """The final answer.
+
+        Raises:
+            ApiError: what the judge raised.
+        """
+        if self.error is not None:
+            raise self.error
+        return Answer(response, decision, self.value)
 
 
 def decided(response: requests.Response, *by: Decide | None) -> Decision | None:
@@ -58,7 +83,9 @@ class Exchange(Struct, frozen=True):
     """How one request is carried out.
 
     ``options`` are those of ``requests.Session.send``. ``decide`` sees every answer before the policy does, ``gate``
-    is called before every try, ``hold`` is told of rate-limit waits in seconds.
+    is called before every try, ``hold`` is told of rate-limit waits in seconds. ``judge`` reads each answer that is
+    final by its status: it returns the ``value`` of the ``Answer``, or raises. An ``ApiError`` with ``retryable`` set
+    asks for another try, which counts like all others. The last such error is raised when no try is left.
     """
 
     policy: RetryPolicy
@@ -66,6 +93,7 @@ class Exchange(Struct, frozen=True):
     decide: Decide | None = None
     gate: Callable[[], None] | None = None
     hold: Callable[[float], None] | None = None
+    judge: Judge | None = None
 
     def after_answer(
         self, response: requests.Response, decision: Decision | None, attempt: int, now: float
@@ -102,6 +130,16 @@ class Exchange(Struct, frozen=True):
         if not (transient and safe and attempt < self.policy.attempts and rewind(request)):
             raise network_error(error, request, retryable=transient) from shown_cause(error)
         return self.policy.backoff_seconds(attempt)
+
+    def after_judgement(
+        self, error: ApiError, request: requests.PreparedRequest, attempt: int
+    ) -> float | None:
+        """Seconds to wait before the next try after the judge raised ``error``; None when it is final."""
+        repeats = error.retryable and self._repeats(request) and attempt < self.policy.attempts
+        if not (repeats and rewind(request)):
+            return None
+        wait = error.retry_after or self.policy.backoff_seconds(attempt)
+        return wait if wait <= self.policy.longest_wait else None
 
     def _tries_again(
         self, response: requests.Response, decision: Decision | None, attempt: int
@@ -147,6 +185,30 @@ class Tries(Struct):
     renewed: bool = False
     nonced: bool = False
     retimed: bool = False
+
+    def settle(
+        self,
+        response: requests.Response,
+        decision: Decision | None,
+        request: requests.PreparedRequest,
+        now: float,
+    ) -> Settled:
+        """Whether ``response`` is followed by another try of ``request``, and what the judge makes of it if not.
+
+        Raises:
+            ApiStatusError: the server asks for a wait longer than ``policy.longest_wait``; see ``retry_after``.
+        """
+        exchange = self.exchange
+        wait = exchange.after_answer(response, decision, self.attempt, now)
+        if wait is not None and rewind(request):
+            return Settled(wait)
+        if exchange.judge is None:
+            return Settled()
+        try:
+            return Settled(value=exchange.judge(response, decision))
+        except ApiError as error:
+            wait = exchange.after_judgement(error, request, self.attempt)
+            return Settled(wait, error=error)
 
     def wants_renewal(self, response: requests.Response, decision: Decision | None) -> bool:
         """Whether to replay with another token or proof; a rule decides before the status does. True once each."""

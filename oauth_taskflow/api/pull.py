@@ -14,6 +14,7 @@ import requests
 
 from oauth_taskflow.api.ahead import read_ahead
 from oauth_taskflow.api.body import Body
+from oauth_taskflow.api.exchange import Judge
 from oauth_taskflow.api.failures import ApiStatusError, status_error
 from oauth_taskflow.api.options import Paginate, RateLimit, Records, ResponseRule
 from oauth_taskflow.api.page import Page
@@ -28,15 +29,11 @@ _ALL = Records()
 
 
 class Answered(Protocol):
-    """An answer with the decision of the rule that matched it, if one did."""
+    """An answer that the judge has read."""
 
     @property
-    def response(self) -> requests.Response:
-        """The final response."""
-
-    @property
-    def decision(self) -> Decision | None:
-        """What the rule says."""
+    def value(self) -> Any:
+        """What the judge returned."""
 
 
 class Fetcher(Protocol):
@@ -49,8 +46,9 @@ class Fetcher(Protocol):
         decide: Callable[[requests.Response], Decision | None] | None = None,
         gate: Callable[[], None] | None = None,
         hold: Callable[[float], None] | None = None,
+        judge: Judge | None = None,
     ) -> Answered:
-        """The answer to one request, tried again where that helps."""
+        """The answer to one request, tried again where that helps; ``judge`` reads it, see ``Exchange``."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +69,12 @@ class PageReader:
     rules: Rules
 
     @staticmethod
-    def read(answer: Answered) -> Reading:
-        """What ``answer`` holds; may be called in any order.
+    def read(response: requests.Response, decision: Decision | None) -> Reading:
+        """What an answer holds; may be called in any order. The session's judge: see ``Exchange``.
 
         Raises:
-            InvalidRecord: a page is no JSON.
+            InvalidRecord: a page is no JSON; ``retryable`` when another try may mend it.
         """
-        decision, response = answer.decision, answer.response
         final = decision is not None or not (
             response.status_code < 300 or response.status_code == 304
         )
@@ -118,8 +115,10 @@ class _Puller:
             decide=self._reader.rules,
             gate=limiter.acquire if limiter else None,
             hold=limiter.hold if limiter else None,
+            judge=self._reader.read,
         )
-        return self._reader.read(answer)
+        reading: Reading = answer.value
+        return reading
 
     def one_by_one(self) -> Generator[Page, None, None]:
         while self._sequence.request is not None:

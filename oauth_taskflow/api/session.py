@@ -14,13 +14,14 @@ from requests.auth import AuthBase
 
 import oauth_taskflow
 from oauth_taskflow.api.api_response import ApiResponse
-from oauth_taskflow.api.auth import Credentials, NoAuth, OAuth2Auth, rewind
+from oauth_taskflow.api.auth import Credentials, NoAuth, OAuth2Auth
 from oauth_taskflow.api.certificates import check_files
 from oauth_taskflow.api.deferred_hooks import defer_hooks, told
 from oauth_taskflow.api.exchange import (
     Answer,
     Decide,
     Exchange,
+    Judge,
     Tries,
     decided,
     heard,
@@ -205,18 +206,19 @@ class OAuthSession(requests.Session):
         decide: Decide | None = None,
         gate: Callable[[], None] | None = None,
         hold: Callable[[float], None] | None = None,
+        judge: Judge | None = None,
     ) -> Answer:
         """The answer to ``request``, a reading one: POST is tried again like GET.
 
         ``decide`` sees every answer before the retry policy does, ``gate`` is called before every try, and ``hold``
-        is told of rate-limit waits in seconds.
+        is told of rate-limit waits in seconds. ``judge`` reads the answer and may ask for another try; see ``Exchange``.
         """
         whole = self.resolve(request.path)
         prepared = self.prepare_request(unprepared(request, whole))
         prepared.url = final_url(request, prepared.url or "", whole)
         options = {"timeout": request.timeout, "allow_redirects": True, "stream": False}
         policy = replace(self.retry, retry_post=True)
-        return self.deliver(prepared, Exchange(policy, options, decide, gate, hold))
+        return self.deliver(prepared, Exchange(policy, options, decide, gate, hold, judge))
 
     def paginate(
         self,
@@ -279,11 +281,11 @@ class OAuthSession(requests.Session):
                 response.close()
                 tries.attempt -= 1
                 continue
-            again = exchange.after_answer(response, decision, tries.attempt, self._clock.now())
-            if again is None or not rewind(request):
-                return Answer(told(response, request, exchange.options), decision)
+            settled = tries.settle(response, decision, request, self._clock.now())
+            if settled.wait is None:
+                return settled.answer(told(response, request, exchange.options), decision)
             response.close()
-            self._pause(again, request, f"HTTP {response.status_code}")
+            self._pause(settled.wait, request, settled.reason(response))
             credentials.apply(request)
 
     def _pause(self, seconds: float, request: requests.PreparedRequest, reason: str) -> None:

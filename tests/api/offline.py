@@ -42,7 +42,8 @@ class Offline:
         self.asked.append(request)
         made = self.api(request)
         body, headers = made if isinstance(made, tuple) else (made, {})
-        return Answer(answer(body, url=urljoin(BASE, request.path), headers=headers))
+        response = answer(body, url=urljoin(BASE, request.path), headers=headers)
+        return Answer(response, value=options["judge"](response, None))
 
 
 first_page = ApiRequest("/rows", params={"q": "a"})
