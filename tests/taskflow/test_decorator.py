@@ -224,7 +224,7 @@ def test_type_checkers_know_the_arguments_that_are_left() -> None:
     with DAG("typed", schedule=None):
         icao_of("EDDF", upper=True)
         with pytest.raises(TypeError, match="missing a required argument"):
-            icao_of()  # type: ignore[call-arg]  # this is what a checker must say
+            icao_of()  # type: ignore[call-arg, misc]  # this is what a checker must say
         with pytest.raises(TypeError, match="unexpected keyword argument 'session'"):
             icao_of("EDDF", session=1)  # type: ignore[call-arg]  # as above
         icao_of.override(task_id="wrong")(5)  # type: ignore[arg-type]  # as above
