@@ -61,6 +61,18 @@ __all__ = [
 ]
 
 
+def printable(text: str) -> str:
+    """``text`` without the characters that a terminal or log viewer obeys; line breaks stay.
+
+    Dropped are control characters, with them the start of every ANSI or OSC sequence, and Unicode's direction marks:
+    servers write what error messages quote.
+    """
+    if text.isprintable():
+        return text
+    spaced = text.replace("\t", " ")
+    return "".join(char for char in spaced if char == "\n" or char.isprintable())
+
+
 def _rebuild(cls: type[OAuthTaskflowError], state: dict[str, Any]) -> OAuthTaskflowError:
     error = cls.__new__(cls)
     Exception.__init__(error, state["what"])
@@ -80,10 +92,8 @@ class OAuthTaskflowError(Exception):
     def __init__(
         self, what: str, *, where: str = "", hint: str = "", retry_after: float | None = None
     ) -> None:
-        super().__init__(what)
-        self.what = what
-        self.where = where
-        self.hint = hint
+        self.what, self.where, self.hint = printable(what), printable(where), printable(hint)
+        super().__init__(self.what)
         self.retry_after = retry_after
 
     def __str__(self) -> str:
@@ -96,13 +106,55 @@ class OAuthTaskflowError(Exception):
 
 
 class ConnectionConfigError(OAuthTaskflowError):
-    """A Connection is missing, incomplete or contradicts itself; ``field`` names the part at fault."""
+    """A Connection is missing, incomplete or contradicts itself; ``field`` names the part at fault.
 
-    def __init__(self, what: str, *, conn_id: str, field: str = "", hint: str = "") -> None:
+    ``where`` replaces the usual place in the message, for a ``what`` that names the connection itself. ``problems``
+    holds all that is wrong with the connection: this error alone, or those that ``all_of`` joined.
+    """
+
+    def __init__(
+        self, what: str, *, conn_id: str, field: str = "", hint: str = "", where: str | None = None
+    ) -> None:
         part = f", field {field!r}" if field else ""
-        super().__init__(what, where=f"in connection {conn_id!r}{part}", hint=hint)
+        place = f"in connection {conn_id!r}{part}" if where is None else where
+        super().__init__(what, where=place, hint=hint)
         self.conn_id = conn_id
         self.field = field
+        self.joined: tuple[ConnectionConfigError, ...] = ()
+
+    @property
+    def problems(self) -> tuple[ConnectionConfigError, ...]:
+        """Every problem of the connection, in the order in which it was found."""
+        return self.joined or (self,)
+
+    @classmethod
+    def all_of(cls, problems: Sequence[ConnectionConfigError]) -> ConnectionConfigError:
+        """One error for all ``problems`` of a connection, at least one; a single one is returned as it is."""
+        first = problems[0]
+        if len(problems) == 1:
+            return first
+        error = cls(
+            f"Connection {first.conn_id!r} has {len(problems)} problems",
+            conn_id=first.conn_id,
+            field=first.field,
+            where="",
+        )
+        error.joined = tuple(problems)
+        return error
+
+    def __str__(self) -> str:
+        if not self.joined:
+            return super().__str__()
+        lines = [f"- {problem.line}" for problem in self.joined]
+        return "\n".join([f"{self.what}:", *lines])
+
+    @property
+    def line(self) -> str:
+        """The problem as one of several, without the connection that they share."""
+        hint = f" {self.hint}" if self.hint else ""
+        what = self.what.removeprefix(f"Connection {self.conn_id!r}: ")
+        named = self.field and self.where
+        return f"field {self.field!r}: {what}.{hint}" if named else f"{what}.{hint}"
 
 
 class TokenRequestError(OAuthTaskflowError):

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit, urlu
 
 from msgspec import Struct
 
-from oauth_taskflow.errors import ResultRefused
+from oauth_taskflow.errors import ResultRefused, printable
 
 T = TypeVar("T")
 # The type of a field of a SecretValue that its repr leaves out.
@@ -73,7 +73,10 @@ def redact_text(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def redact_url(url: str, secrets: Iterable[str] = ()) -> str:
-    """``url`` without userinfo and fragment, sensitive query parameters and, wherever they stand, ``secrets``."""
+    """``url`` without userinfo and fragment, sensitive query parameters and, wherever they stand, ``secrets``.
+
+    Characters that a terminal obeys are left out: servers name next pages and redirects.
+    """
     named = frozenset(secrets)
     try:
         parts = urlsplit(url)
@@ -82,7 +85,7 @@ def redact_url(url: str, secrets: Iterable[str] = ()) -> str:
         return "<unreadable URL>"
     host = parts.netloc.rpartition("@")[2]
     hidden = [(k, REDACTED if is_sensitive_name(k) or v in named else v) for k, v in query]
-    shown = urlunsplit((parts.scheme, host, parts.path, urlencode(hidden, safe="*"), ""))
+    shown = printable(urlunsplit((parts.scheme, host, parts.path, urlencode(hidden, safe="*"), "")))
     return without(shown, (secret for secret in named if len(secret) >= _SHORTEST_IN_URL))
 
 

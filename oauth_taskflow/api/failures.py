@@ -24,6 +24,7 @@ from oauth_taskflow.errors import (
     ConsentRequired,
     InvalidRecord,
     OAuthTaskflowError,
+    printable,
 )
 
 _LIBRARIES = frozenset({"requests.exceptions", "httpx"})
@@ -127,7 +128,7 @@ class ApiNotJson(InvalidRecord, requests.JSONDecodeError):
     def __init__(self, what: str, *, where: str, hint: str) -> None:
         # Of the document, which requests keeps as ``doc``, nothing is kept: it may hold anything.
         requests.JSONDecodeError.__init__(self, what, "", 0)
-        self.what, self.where, self.hint = what, where, hint
+        self.what, self.where, self.hint = printable(what), printable(where), printable(hint)
         self.retry_after = None
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 import requests
 from requests.structures import CaseInsensitiveDict
 
-from oauth_taskflow.errors import ApiRequestFailed
+from oauth_taskflow.errors import ApiRequestFailed, printable
 from oauth_taskflow.redaction import Hidden, SecretValue, redact_text, redact_url, without
 
 _MARK = "_oauth_taskflow_secrets"
@@ -73,8 +73,8 @@ def shown_url(request: requests.PreparedRequest, url: str | None = None) -> str:
 
 
 def shown_text(request: requests.PreparedRequest, text: str) -> str:
-    """``text`` that answers ``request``, without its credentials and other secrets."""
-    return redact_text(text, _long_enough(_secrets(request)))
+    """``text`` that answers ``request``, without its credentials and other secrets, and fit for a terminal."""
+    return printable(redact_text(text, _long_enough(_secrets(request))))
 
 
 def _long_enough(secrets: Iterable[str]) -> list[str]:

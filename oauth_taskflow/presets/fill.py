@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -31,7 +32,10 @@ _LATER = frozenset({"token", "kind", "client_secret", "proof"})
 
 
 class BadVariable(Exception):
-    """A key that the preset needs is missing or does not fit; ``name`` is the key."""
+    """A key that the preset needs is missing or does not fit; ``name`` is the key.
+
+    The text begins with the provider's title, and goes on as a sentence.
+    """
 
     def __init__(self, name: str, what: str, hint: str) -> None:
         super().__init__(what)
@@ -51,6 +55,17 @@ def fill(preset: Preset, given: Mapping[str, str]) -> Preset:
     plain = {name: _filled(msgspec.to_builtins(getattr(preset, name)), values) for name in _FILLED}
     fields = {name: getattr(preset, name) for name in preset.__struct_fields__}
     return msgspec.convert({**msgspec.to_builtins(fields), **plain}, Preset)
+
+
+def wrong_variables(preset: Preset, given: Mapping[str, str]) -> list[BadVariable]:
+    """What ``fill`` would refuse among the values ``given``, one for each key at fault."""
+    found: list[BadVariable] = []
+    for name, variable in preset.variables.items():
+        try:
+            _value(name, variable, given.get(name))
+        except BadVariable as problem:  # noqa: PERF203 - a handful of keys
+            found.append(problem)
+    return found
 
 
 def places(value: Any) -> set[str]:
@@ -73,15 +88,16 @@ def _is_many(value: Any) -> bool:
 def _value(name: str, variable: Variable, given: str | None) -> str:
     value = variable.default if given is None else given
     if value is None:
-        raise BadVariable(name, "It is missing", f"{_told(variable)} Example: {variable.example}.")
+        sample = json.dumps({name: variable.example}, ensure_ascii=False)
+        raise BadVariable(name, f"needs key {name!r} in extra, e.g. {sample}", _told(variable))
     if variable.values and value not in variable.values:
         raise BadVariable(
-            name, "The value is not one of this provider's", f"Use {', '.join(variable.values)}."
+            name, f"does not know this value of {name!r}", f"Use {', '.join(variable.values)}."
         )
     # The whole value, line breaks included: it becomes part of a URL or header.
     if not variable.values and value != variable.default and not _fits(variable, value):
         hint = f"{_told(variable)} Write it as in {variable.example}."
-        raise BadVariable(name, "The value does not have the form asked for", hint)
+        raise BadVariable(name, f"takes another form of {name!r}", hint)
     return value
 
 

@@ -18,6 +18,8 @@ try:
     from yaml import CSafeLoader as _Loader
 except ImportError:  # pragma: no cover - PyYAML built without libyaml: same data, only slower
     from yaml import SafeLoader as _Loader  # type: ignore[assignment]  # same interface
+_SHORTEST_PART = 3
+_MOST_SUGGESTED = 5
 _ALL = "List them with: airflow oauth presets"
 
 
@@ -64,10 +66,11 @@ def suggestion(name: str, own: Path | None = None) -> str:
     word = re.sub(r"[\W_]+", "-", name.lower()).strip("-")
     found = (
         _with_word(word, files)
+        or _with_part(word.replace("-", ""), files)
         or get_close_matches(word, files, n=1, cutoff=0.8)
         or _with_word(word.partition("-")[0], files)
         or get_close_matches(word, files, n=1)
-    )
+    )[:_MOST_SUGGESTED]
     return f"Did you mean {' or '.join(map(repr, found))}?" if found else _ALL
 
 
@@ -75,8 +78,20 @@ def _with_word(word: str, files: Mapping[str, Path]) -> list[str]:
     return [name for name, path in sorted(files.items()) if word in _words(name, path)]
 
 
+def _with_part(part: str, files: Mapping[str, Path]) -> list[str]:
+    """The presets with ``part`` inside their name or title, blanks and punctuation left out."""
+    if len(part) < _SHORTEST_PART:
+        return []
+    texts = ((name, "".join(re.findall(r"\w", _told(name, path)))) for name, path in files.items())
+    return sorted(name for name, text in texts if part in text)
+
+
 def _words(name: str, path: Path) -> set[str]:
-    """The words in name and title of a preset; the title is searched for in the text, as parsing all takes a second."""
+    """The words in name and title of a preset."""
+    return set(re.findall(r"\w+", _told(name, path)))
+
+
+def _told(name: str, path: Path) -> str:
+    """Name and title of a preset, lower case; the title is searched for in the text, as parsing all takes a second."""
     title = re.search(rb"(?m)^title: (.*)$", path.read_bytes())
-    told = title[1].decode(errors="replace") if title else ""
-    return set(re.findall(r"\w+", f"{name} {told}".lower()))
+    return f"{name} {title[1].decode(errors='replace') if title else ''}".lower()

@@ -8,15 +8,21 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
+from oauth_taskflow.oauth.delegated import DelegatedGrant, NamedGrant
 from oauth_taskflow.oauth.dialect import Expiry
 from oauth_taskflow.oauth.encoding import JsonText
 from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.presets.model import Preset
 from oauth_taskflow.taskflow.base_url import is_safe_endpoint, split_url
 from oauth_taskflow.taskflow.checked_fields import Fields
-from oauth_taskflow.taskflow.client_settings import read_client, read_issuer
+from oauth_taskflow.taskflow.client_settings import (
+    NO_CLIENT,
+    ClientSettings,
+    read_client,
+    read_issuer,
+)
 from oauth_taskflow.taskflow.connection_fields import DEVICE_CODE
-from oauth_taskflow.taskflow.consent_settings import read_consent, read_endpoint
+from oauth_taskflow.taskflow.consent_settings import ConsentSettings, read_consent, read_endpoint
 from oauth_taskflow.taskflow.grant_settings import read_delegated, read_resources
 from oauth_taskflow.taskflow.provider import refresh_ahead, scope_text
 from oauth_taskflow.taskflow.settings import (
@@ -62,15 +68,22 @@ def _oauth2(fields: Fields) -> OAuth2Settings:
     refresh_token = values.get("refresh_token", "")
     implied = "refresh_token" if refresh_token else "client_credentials"
     grant: str = _OF_A_PERSON.get(named := values.get("grant_type", implied), named)
-    client_id = fields.either(fields.login, "login", "client_id")
-    secret = fields.either(fields.password, "password", "client_secret")
+    attempt = fields.attempt
+    client_id = attempt(lambda known: known.either(known.login, "login", "client_id"), fields.login)
+    secret = attempt(
+        lambda known: known.either(known.password, "password", "client_secret"), fields.password
+    )
     _check_grant(fields, grant, refresh_token)
-    issuer = read_issuer(values, fields)
-    client = read_client(fields, grant, secret)
-    if not client_id and (client.method != "unauthenticated" or client.signer):
-        raise fields.error("The client id is missing", "login", "Put the client id there.")
+    issuer = attempt(lambda known: read_issuer(values, known), "")
+    token_url = attempt(_token_url, "")
+    client = attempt(lambda known: read_client(known, grant, secret), None)
+    usual = client is None and grant in {"client_credentials", "refresh_token"}
+    named = client is not None and (client.method != "unauthenticated" or client.signer)
+    if not client_id and (usual or named):
+        fields.blame("The client id is missing", "login", "Put the client id there.")
+    client = client or NO_CLIENT
     return OAuth2Settings(
-        token_url=_token_url(fields),
+        token_url=token_url,
         client_id=client_id,
         client_secret=secret,
         grant_type=grant,
@@ -79,23 +92,23 @@ def _oauth2(fields: Fields) -> OAuth2Settings:
         issuer=issuer,
         signer=client.signer,
         client_assertion=client.assertion,
-        delegated=read_delegated(fields, grant, client_id, client.signer),
+        delegated=attempt(lambda known: _delegated(known, grant, client_id, client), None),
         refresh_token=refresh_token,
         scope=scope_text(values.get("scope", ""), fields.preset),
         audience=values.get("audience", ""),
-        resource=read_resources(fields),
-        token_params=_token_params(fields),
+        resource=attempt(read_resources, ()),
+        token_params=attempt(_token_params, {}),
         token_headers=values.get("token_headers", {}),
         token_body=values.get("token_body", "form"),
-        token_header=_token_header(fields),
-        dpop=_dpop(fields),
+        token_header=attempt(_token_header, TokenHeader()),
+        dpop=attempt(_dpop, ""),
         leeway=refresh_ahead(
             values.get("leeway"), fields.preset, refreshed=grant == "refresh_token"
         ),
         write_back=_write_back(fields, grant),
-        consent=read_consent(fields),
-        introspect_url=read_endpoint(fields, "introspect_url"),
-        preset=_answering(fields),
+        consent=attempt(read_consent, ConsentSettings()),
+        introspect_url=attempt(lambda known: read_endpoint(known, "introspect_url"), ""),
+        preset=attempt(_answering, fields.preset),
     )
 
 
@@ -126,15 +139,22 @@ def _token_params(fields: Fields) -> dict[str, str]:
     return params
 
 
+def _delegated(
+    fields: Fields, grant: str, client_id: str, client: ClientSettings
+) -> DelegatedGrant | NamedGrant | None:
+    if client is NO_CLIENT:
+        return None  # without the client's key nothing can be said about an assertion
+    return read_delegated(fields, grant, client_id, client.signer)
+
+
 def _write_back(fields: Fields, grant: str) -> bool:
     wanted = fields.values.get("write_back", False)
     if not isinstance(wanted, bool):
-        raise fields.error("It is neither true nor false", "write_back", "Write true or false.")
-    if wanted and grant != "refresh_token":
-        raise fields.error(
-            f"The {grant} grant has no refresh token to write back", "write_back", "Leave it out."
-        )
-    return wanted
+        fields.blame("The value must be true or false", "write_back", "")
+    elif wanted and grant != "refresh_token":
+        what = f"The {grant} grant has no refresh token to write back"
+        fields.blame(what, "write_back", "Leave it out.")
+    return wanted is True
 
 
 def _dpop(fields: Fields) -> str:
@@ -169,7 +189,7 @@ def _token_url(fields: Fields) -> str:
 
 def _check_grant(fields: Fields, grant: str, refresh_token: str) -> None:
     if grant != "refresh_token" and refresh_token:
-        raise fields.error(
+        fields.blame(
             f"A refresh token is no part of the {grant} grant",
             "refresh_token",
             "Remove it, or remove grant_type.",
@@ -251,7 +271,7 @@ def _session(fields: Fields) -> LoginSettings:
         if place in places and not part:
             name = place.strip("{}")
             raise fields.error(
-                "The login request needs it",
+                f"The login request needs the {name}",
                 name,
                 f"Fill it, or leave {place} out of login_fields.",
             )

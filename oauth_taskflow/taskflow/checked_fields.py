@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from msgspec import field
 
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.presets.model import STANDARD, Preset
 from oauth_taskflow.redaction import Hidden, SecretValue
 from oauth_taskflow.taskflow.base_url import split_url
+from oauth_taskflow.taskflow.findings import Findings
+
+T = TypeVar("T")
 
 
 class Fields(SecretValue, frozen=True):
@@ -20,10 +25,19 @@ class Fields(SecretValue, frozen=True):
     password: Hidden[str]
     values: Hidden[Mapping[str, Any]]
     preset: Preset = STANDARD
+    findings: Hidden[Findings] = field(default_factory=Findings)
 
     def error(self, what: str, name: str, hint: str) -> ConnectionConfigError:
         """The error that blames field ``name``."""
         return ConnectionConfigError(what, conn_id=self.conn_id, field=name, hint=hint)
+
+    def blame(self, what: str, name: str, hint: str) -> None:
+        """Keep the error that blames field ``name``, and go on reading."""
+        self.findings.add(self.error(what, name, hint))
+
+    def attempt(self, read: Callable[[Fields], T], instead: T) -> T:
+        """What ``read`` makes of the fields; ``instead`` when it raises, and its error is kept."""
+        return self.findings.attempt(lambda: read(self), instead)
 
     def origins(self, name: str) -> tuple[str, ...]:
         """A list of origins: scheme, host and port, and nothing behind."""
@@ -39,7 +53,9 @@ class Fields(SecretValue, frozen=True):
         extra = str(self.values.get(extra_name, ""))
         if own and extra and own != extra:
             raise self.error(
-                f"It differs from {field_name}", extra_name, f"Keep {field_name} and remove it."
+                f"{extra_name} differs from {field_name}",
+                extra_name,
+                f"Keep {field_name} and remove it.",
             )
         return own or extra
 

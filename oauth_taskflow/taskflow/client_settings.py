@@ -30,6 +30,10 @@ class ClientSettings(Struct, frozen=True):
     assertion: TextSource | None = None
 
 
+# Stands in for means that cannot be read; no request is ever made with it.
+NO_CLIENT = ClientSettings("none", chosen=True)
+
+
 def read_client(fields: Fields, grant: str, secret: str) -> ClientSettings:
     """The checked means of the client of ``fields``.
 
@@ -50,7 +54,7 @@ def read_client(fields: Fields, grant: str, secret: str) -> ClientSettings:
         )
     signer = Signer(key, _audience(fields, grant, method)) if key else None
     if signer is None:
-        _refuse_stray(fields, _ABOUT_KEYS, "It is about a private key, and none is given")
+        _refuse_stray(fields, _ABOUT_KEYS)
     chosen = bool(given) or method in {"client_assertion", "unauthenticated"}
     return ClientSettings(method, chosen, signer, _given_assertion(fields, method))
 
@@ -202,13 +206,19 @@ def _audience(fields: Fields, grant: str, method: str) -> str:
     named = str(values.get("assertion_audience", usual))
     if named == "issuer" and not values.get("issuer"):
         raise fields.error(
-            "It is the issuer, and none is given", "assertion_audience", "Put it into issuer."
+            "The audience is the issuer, and the connection has no issuer",
+            "assertion_audience",
+            "Add issuer to extra.",
         )
     known = {"token_url": values.get("token_url", ""), "issuer": values.get("issuer", "")}
     return str(known.get(named, named))
 
 
-def _refuse_stray(fields: Fields, names: tuple[str, ...], what: str) -> None:
+def _refuse_stray(fields: Fields, names: tuple[str, ...]) -> None:
     for name in names:
         if name in fields.values:
-            raise fields.error(what, name, "Remove it, or add what it belongs to.")
+            fields.blame(
+                f"{name} belongs to a private key, and the connection has none",
+                name,
+                "Remove it, or add private_key or private_key_file.",
+            )

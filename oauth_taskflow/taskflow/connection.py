@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from urllib.parse import quote_plus, unquote
 
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.presets.model import Preset, RateLimitHeaders
+from oauth_taskflow.presets.model import STANDARD, Preset, RateLimitHeaders
 from oauth_taskflow.redaction import is_sensitive_name
 from oauth_taskflow.taskflow.auth_settings import AUTH_READERS
 from oauth_taskflow.taskflow.base_url import base_url, is_loopback, split_url
@@ -26,7 +26,14 @@ from oauth_taskflow.taskflow.connection_fields import (
     HTTP_HOOK_OPTIONS,
     PLANNED,
 )
-from oauth_taskflow.taskflow.field_values import BadValue, convert, is_given, nearest
+from oauth_taskflow.taskflow.field_values import (
+    BadValue,
+    convert,
+    is_given,
+    nearest,
+    nearest_name,
+)
+from oauth_taskflow.taskflow.findings import Findings
 from oauth_taskflow.taskflow.key_files import unfolded
 from oauth_taskflow.taskflow.provider import take_preset, with_defaults
 from oauth_taskflow.taskflow.settings import ConnectionSettings, NoAuthSettings
@@ -79,7 +86,8 @@ def parse_connection(connection: AirflowConnection) -> ConnectionSettings:
     """The typed settings of ``connection``.
 
     Raises:
-        ConnectionConfigError: a field is unknown, missing, of the wrong type or contradicts another one.
+        ConnectionConfigError: fields are unknown, missing, of the wrong type or contradict each other. The error names
+            all that can be told at once: not what depends on something that is wrong itself.
     """
     conn_id = connection.conn_id
     conn_type = (connection.conn_type or "").lower()
@@ -96,18 +104,28 @@ def parse_connection(connection: AirflowConnection) -> ConnectionSettings:
     login, password = connection.login or "", connection.password or ""
     extra = unfolded(conn_id, _extra(connection), login, password)
     options = _taken_by_http_hook(extra) if older else {}
-    preset = take_preset(conn_id, login or str(extra.get("client_id") or ""), extra)
-    values = with_defaults(_checked_values(conn_id, extra, preset), preset)
-    _check_auth_type(conn_id, values, older=older)
+    findings = Findings()
+    client_id = login or str(extra.get("client_id") or "")
+    preset = findings.attempt(lambda: take_preset(conn_id, client_id, extra, findings), None)
+    values = _checked_values(conn_id, extra, preset or STANDARD, findings)
+    if preset is None or findings.blames("auth_type"):
+        findings.raise_all()  # what follows depends on them
+    preset = preset or STANDARD
+    values = with_defaults(values, preset)
+    _check_auth_type(conn_id, values, findings, older=older)
+    auth_type = values.get("auth_type", "oauth2")
     fields = Fields(
         conn_id=conn_id,
-        base_url=_base_url(connection, conn_type, preset, values.get("auth_type", "oauth2")),
+        base_url=findings.attempt(lambda: _base_url(connection, conn_type, preset, auth_type), ""),
         login=login,
         password=password,
         values=values,
         preset=preset,
+        findings=findings,
     )
     settings = _settings(fields, options)
+    findings.raise_all()
+    assert settings is not None  # without findings, the reader of its kind was through
     _warn_of_clear_text(settings)
     return settings
 
@@ -187,55 +205,62 @@ def _extra(connection: AirflowConnection) -> dict[str, Any]:
     return extra
 
 
-def _checked_values(conn_id: str, extra: Mapping[str, Any], preset: Preset) -> dict[str, Any]:
+def _checked_values(
+    conn_id: str, extra: Mapping[str, Any], preset: Preset, findings: Findings
+) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, raw in extra.items():
         if not is_given(raw):
             continue
         if name not in BY_NAME:
-            raise _unknown(conn_id, name, preset)
+            _refuse_unknown(conn_id, name, preset, findings)
+            continue
         try:
             values[name] = convert(BY_NAME[name], raw)
         except BadValue as problem:
             hint = nearest(str(raw), BY_NAME[name].choices)
-            raise ConnectionConfigError(
-                f"The value {problem}", conn_id=conn_id, field=name, hint=hint
-            ) from None
+            what = f"The value {problem}"
+            findings.add(ConnectionConfigError(what, conn_id=conn_id, field=name, hint=hint))
     return values
 
 
-def _unknown(conn_id: str, key: str, preset: Preset) -> ConnectionConfigError:
+def _refuse_unknown(conn_id: str, key: str, preset: Preset, findings: Findings) -> None:
+    what, hint, meant = "Unknown field", "Headers for the API go into api_headers.", ""
     if key in PLANNED:
-        return ConnectionConfigError(
-            "This field is not supported by this version of oauth-taskflow",
-            conn_id=conn_id,
-            field=key,
-            hint=PLANNED[key],
-        )
-    ours = ELSEWHERE.get(key.lower())
-    hint = f"Here it is {ours!r}." if ours else nearest(key, [*BY_NAME, *preset.variables])
-    hint = hint or "Headers for the API go into api_headers."
-    return ConnectionConfigError("Unknown field", conn_id=conn_id, field=key, hint=hint)
+        what = "This field is not supported by this version of oauth-taskflow"
+        hint = PLANNED[key]
+    elif ours := ELSEWHERE.get(key.lower()):
+        hint, meant = f"Here it is {ours!r}.", ours
+    elif near := nearest_name(key, [*BY_NAME, *preset.variables]):
+        hint, meant = f"Did you mean {near!r}?", near
+    problem = ConnectionConfigError(what, conn_id=conn_id, field=key, hint=hint)
+    findings.add(problem, meant=meant)
 
 
-def _check_auth_type(conn_id: str, values: Mapping[str, Any], *, older: bool) -> None:
+def _check_auth_type(
+    conn_id: str, values: Mapping[str, Any], findings: Findings, *, older: bool
+) -> None:
     if older and "auth_type" not in values:
-        raise ConnectionConfigError(
-            "A connection of type http must say how to authenticate",
-            conn_id=conn_id,
-            field="auth_type",
-            hint="Add auth_type (as oauth2) to its extra, or change its type to oauth2.",
+        findings.add(
+            ConnectionConfigError(
+                "A connection of type http must say how to authenticate",
+                conn_id=conn_id,
+                field="auth_type",
+                hint="Add auth_type (as oauth2) to its extra, or change its type to oauth2.",
+            )
         )
+        findings.raise_all()  # which fields it takes depends on it
     auth_type = values.get("auth_type", "oauth2")
     for name in values:
         if auth_type not in BY_NAME[name].auth_types:
             wanted = " or ".join(sorted(BY_NAME[name].auth_types))
-            raise ConnectionConfigError(
-                f"This field means nothing with auth_type {auth_type}",
+            problem = ConnectionConfigError(
+                f"This field has no effect with auth_type {auth_type}",
                 conn_id=conn_id,
                 field=name,
                 hint=f"Leave it out, or set auth_type to {wanted}.",
             )
+            findings.add(problem)
     if older and auth_type == "oauth2" and conn_id not in _warned:
         _warned.add(conn_id)
         log.warning(_LEAK_WARNING, conn_id)
@@ -247,15 +272,21 @@ _LEAK_WARNING = (
 )
 
 
-def _settings(fields: Fields, http_options: Mapping[str, Any]) -> ConnectionSettings:
+def _settings(fields: Fields, http_options: Mapping[str, Any]) -> ConnectionSettings | None:
+    """The settings; None when ``fields.findings`` says why there are none."""
     values = fields.values
-    auth = AUTH_READERS[values.get("auth_type", "oauth2")](fields)
+    auth = fields.attempt(AUTH_READERS[values.get("auth_type", "oauth2")], None)
+    origins: tuple[str, ...] = ()
+    origins = fields.attempt(lambda known: known.origins("allowed_origins"), origins)
+    rate_limit = fields.attempt(_rate_limit, None)
+    if auth is None or fields.findings:
+        return None
     return ConnectionSettings(
         conn_id=fields.conn_id,
         base_url=fields.base_url,
         auth=auth,
         api_headers=values.get("api_headers", {}),
-        allowed_origins=fields.origins("allowed_origins"),
+        allowed_origins=origins,
         timeout=values.get("timeout", (10.0, 60.0)),
         verify=values.get("verify", True),
         cert=values.get("cert"),
@@ -263,7 +294,7 @@ def _settings(fields: Fields, http_options: Mapping[str, Any]) -> ConnectionSett
         http_options=http_options,
         secrets=_secrets(fields),
         base_url_from=fields.preset.base_url_from,
-        rate_limit=_rate_limit(fields),
+        rate_limit=rate_limit,
         api_responses=values.get("api_responses", fields.preset.api_responses),
     )
 

@@ -15,13 +15,30 @@ from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.consent_settings import ConsentSettings
 from oauth_taskflow.taskflow.masking import mask
-from oauth_taskflow.taskflow.settings import ConnectionSettings, OAuth2Settings
+from oauth_taskflow.taskflow.settings import (
+    ApiKeySettings,
+    BasicSettings,
+    BearerSettings,
+    BrokeredSettings,
+    ConnectionSettings,
+    LoginSettings,
+    NoAuthSettings,
+    OAuth2Settings,
+)
 from oauth_taskflow.taskflow.token_sources import grant_options, oauth2_source, token_endpoint
 from oauth_taskflow.taskflow.token_store import fernet_keys, store_url
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.registry import open_store
 from oauth_taskflow.tokens.store import TokenStore
 
+_AUTH_TYPES = {
+    BearerSettings: "bearer",
+    BrokeredSettings: "bearer",
+    ApiKeySettings: "api_key",
+    BasicSettings: "basic",
+    LoginSettings: "session",
+    NoAuthSettings: "none",
+}
 # Keys of a connection and the names in RFC 8414 §2, RFC 8628 §4 and RFC 9126 §5.
 _PUBLISHED = {
     "authorize_url": "authorization_endpoint",
@@ -123,16 +140,23 @@ def managed_grant(conn_id: str) -> ManagedGrant:
     settings = load_settings(conn_id)
     mask(settings.secrets)
     if not isinstance(settings.auth, OAuth2Settings):
-        raise ConnectionConfigError(
-            "Connections of this kind keep no grant",
-            conn_id=conn_id,
-            field="auth_type",
-            hint="These commands are for auth_type oauth2.",
-        )
+        raise _without_grant(settings)
     manager = oauth2_source(settings, settings.auth, brokered=_beside_broker())
     # One DPoP key for the whole login: a pushed request is bound to it too (RFC 9449 §10.1).
     endpoint = token_endpoint(settings, settings.auth).proving()
     return ManagedGrant(settings, settings.auth, endpoint, manager)
+
+
+def _without_grant(settings: ConnectionSettings) -> ConnectionConfigError:
+    conn_id, kind = settings.conn_id, _AUTH_TYPES[type(settings.auth)]
+    return ConnectionConfigError(
+        f"Connection {conn_id!r} has auth_type {kind}, which stores no grant",
+        conn_id=conn_id,
+        field="auth_type",
+        hint="airflow oauth login, status, refresh and revoke work on connections with auth_type oauth2; "
+        f"try this one with: airflow connections test {conn_id}",
+        where="",
+    )
 
 
 def _beside_broker() -> bool:

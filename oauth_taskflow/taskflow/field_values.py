@@ -36,8 +36,13 @@ def is_given(value: object) -> bool:
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """A hint with the closest of ``names``, or nothing."""
-    close = get_close_matches(name.lower(), list(names), n=1)
-    return f"Did you mean {close[0]!r}?" if close else ""
+    close = nearest_name(name, names)
+    return f"Did you mean {close!r}?" if close else ""
+
+
+def nearest_name(name: str, names: Iterable[str]) -> str:
+    """The closest of ``names``; empty when none is like ``name``."""
+    return next(iter(get_close_matches(name.lower(), list(names), n=1)), "")
 
 
 def _text(value: Value) -> str:

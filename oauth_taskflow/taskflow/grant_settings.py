@@ -85,8 +85,8 @@ def _is_absolute(text: str) -> bool:
 def _refuse_foreign(fields: Fields, grant: str) -> None:
     for name, grants in _OWN_FIELDS.items():
         if name in fields.values and grant not in grants:
-            raise fields.error(
-                f"This field means nothing with grant_type {grant}",
+            fields.blame(
+                f"This field has no effect with grant_type {grant}",
                 name,
                 f"Leave it out, or set grant_type to {' or '.join(sorted(grants))}.",
             )
@@ -98,7 +98,7 @@ def _assertion(fields: Fields, grant: str, client_id: str, signer: Signer | None
         for name in ("subject", "assertion_claims"):
             if name in fields.values:
                 raise fields.error(
-                    "It cannot be put into an assertion that is given",
+                    f"{name} cannot be put into an assertion that is given",
                     name,
                     "Remove it, or sign here with private_key.",
                 )
@@ -139,7 +139,7 @@ def _presented(fields: Fields, name: str) -> PresentedToken | None:
 def _source(fields: Fields, name: str) -> TextSource | None:
     file = f"{name}_file"
     if name in fields.values and file in fields.values:
-        raise fields.error("It is given twice", file, f"Keep one of {name} and {file}.")
+        raise fields.error(f"{name} is given twice", file, f"Keep one of {name} and {file}.")
     if file in fields.values:
         return TextFile(str(fields.values[file]), fields.conn_id, file)
     return GivenText(str(fields.values[name])) if name in fields.values else None
@@ -149,7 +149,7 @@ def _password(fields: Fields) -> Password:
     for name in ("username", "user_password"):
         if name not in fields.values:
             raise fields.error(
-                "The password grant needs it", name, "Add username and user_password to extra."
+                f"The password grant needs {name}", name, "Add username and user_password to extra."
             )
     if fields.conn_id not in _warned:
         _warned.add(fields.conn_id)

@@ -5,7 +5,11 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 
-from oauth_taskflow.errors import OAuthTaskflowError, TokenUndecryptable
+from oauth_taskflow.errors import (
+    ConnectionConfigError,
+    OAuthTaskflowError,
+    TokenUndecryptable,
+)
 from oauth_taskflow.oauth.authorization_code import STATE_LIFETIME
 from oauth_taskflow.oauth.outcomes import Granted
 from oauth_taskflow.taskflow.consent_places import ManagedGrant, managed_grant
@@ -68,10 +72,12 @@ def _check_before_asking(grant: ManagedGrant, args: Namespace) -> str:
         TokenStoreError: a new grant could not be stored.
     """
     if grant.auth.grant_type != "refresh_token":
-        raise grant.error(
-            f"With the grant {grant.auth.grant_type} no person is asked",
-            "grant_type",
-            "Set it to authorization_code to let a person agree.",
+        raise ConnectionConfigError(
+            f"Connection {grant.conn_id!r} uses the grant {grant.auth.grant_type}, which asks no person",
+            conn_id=grant.conn_id,
+            field="grant_type",
+            hint="Set grant_type in extra to authorization_code to let a person agree.",
+            where="",
         )
     if args.write_back:
         refuse_unwritable(grant.conn_id)

@@ -8,27 +8,32 @@ from difflib import get_close_matches
 from typing import Any
 
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.presets.fill import BadVariable, fill
+from oauth_taskflow.presets.fill import BadVariable, fill, wrong_variables
 from oauth_taskflow.presets.load import BadPreset, load_preset, suggestion
 from oauth_taskflow.presets.model import STANDARD, Preset
 from oauth_taskflow.taskflow.connection_fields import BY_NAME
 from oauth_taskflow.taskflow.field_values import is_given
+from oauth_taskflow.taskflow.findings import Findings
 from oauth_taskflow.taskflow.presets_folder import own_presets
 
 _MERGED = frozenset({"api_headers", "token_headers", "authorize_params"})
 _USUAL_LEEWAY = 60.0
+_SHOWN = 60
 _FORMAT = "What it may say is in oauth_taskflow/presets/preset.schema.json."
 # Seconds ahead of expiry where a refresh ends the token before: for one request and two clocks, and no more.
 _LATE_LEEWAY = 5.0
 
 
-def take_preset(conn_id: str, client_id: str, extra: dict[str, Any]) -> Preset:
+def take_preset(
+    conn_id: str, client_id: str, extra: dict[str, Any], findings: Findings
+) -> Preset | None:
     """The filled preset that ``extra`` names, and the standard one if it names none.
 
-    The keys that only this preset knows are taken out of ``extra``.
+    The keys that only this preset knows are taken out of ``extra``. None when a key that it needs is missing or does
+    not fit: ``findings`` has one problem for each.
 
     Raises:
-        ConnectionConfigError: there is no such preset, or a key that it needs is missing or does not fit.
+        ConnectionConfigError: there is no such preset, or it cannot be used.
     """
     name = extra.get("provider")
     if not is_given(name):
@@ -36,15 +41,23 @@ def take_preset(conn_id: str, client_id: str, extra: dict[str, Any]) -> Preset:
     preset = _preset(conn_id, str(name).strip())
     given = {key: extra.pop(key, None) for key in preset.variables}
     values = {key: str(value).strip() for key, value in given.items() if is_given(value)}
-    try:
-        return fill(preset, {**values, "client_id": client_id})
-    except BadVariable as problem:
-        hint = problem.hint
-        if problem.name not in values and (meant := _misspelled(problem.name, extra)):
-            hint = f"Is it what {meant!r} was meant to be? {hint}"
-        raise ConnectionConfigError(
-            f"{problem} ({preset.title})", conn_id=conn_id, field=problem.name, hint=hint
-        ) from None
+    wrong = wrong_variables(preset, values)
+    for problem in wrong:
+        meant = "" if problem.name in values else _misspelled(problem.name, extra)
+        findings.add(_preset_problem(conn_id, preset, problem, meant), meant=meant)
+    return None if wrong else fill(preset, {**values, "client_id": client_id})
+
+
+def _preset_problem(
+    conn_id: str, preset: Preset, problem: BadVariable, meant: str
+) -> ConnectionConfigError:
+    return ConnectionConfigError(
+        f"Connection {conn_id!r}: provider {preset.title} {problem}",
+        conn_id=conn_id,
+        field=problem.name,
+        hint=f"Is it what {meant!r} was meant to be? {problem.hint}" if meant else problem.hint,
+        where="",
+    )
 
 
 def _misspelled(name: str, extra: Mapping[str, Any]) -> str:
@@ -63,7 +76,7 @@ def _preset(conn_id: str, name: str) -> Preset:
     except BadPreset as bad:
         raise wrong(f"The preset cannot be used: {bad}", _FORMAT) from None
     except KeyError:
-        raise wrong("There is no preset of that name", suggestion(name, own)) from None
+        raise wrong(f"There is no preset {name[:_SHOWN]!r}", suggestion(name, own)) from None
     if taken := preset.variables.keys() & BY_NAME.keys():
         what = f"The preset has a key of its own that every connection has: {min(taken)}"
         raise wrong(what, "Give the preset's key another name.")

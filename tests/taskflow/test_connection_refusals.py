@@ -70,7 +70,7 @@ REFUSALS: dict[str, tuple[Connection, str]] = {
     ),
     "field of another kind": (
         kind("bearer", {"token_url": TOKEN_URL}),
-        "This field means nothing with auth_type bearer in connection 'crm', field 'token_url'. Leave it out, or set "
+        "This field has no effect with auth_type bearer in connection 'crm', field 'token_url'. Leave it out, or set "
         "auth_type to oauth2.",
     ),
     "no host": (
@@ -128,7 +128,7 @@ REFUSALS: dict[str, tuple[Connection, str]] = {
     ),
     "two client ids": (
         connection({"client_id": "other"}),
-        "It differs from login in connection 'crm', field 'client_id'. Keep login and remove it.",
+        "client_id differs from login in connection 'crm', field 'client_id'. Keep login and remove it.",
     ),
     "no secret": (
         connection(password=None),
@@ -197,7 +197,7 @@ REFUSALS: dict[str, tuple[Connection, str]] = {
     ),
     "login without password": (
         kind("session", password=None),
-        "The login request needs it in connection 'crm', field 'password'. Fill it, or leave {password} out of "
+        "The login request needs the password in connection 'crm', field 'password'. Fill it, or leave {password} out of "
         "login_fields.",
     ),
     "login in clear": (
@@ -283,3 +283,34 @@ def test_the_errors_name_the_field() -> None:
     with pytest.raises(ConnectionConfigError) as caught:
         parse_connection(connection({"leeway": "soon"}))
     assert (caught.value.conn_id, caught.value.field) == ("crm", "leeway")
+
+
+def test_every_problem_of_a_connection_is_named_at_once() -> None:
+    wrong = connection(
+        {"tokn_url": "x", "token_url": None, "leeway": "soon", "scope": {"a": 1}, "X-Tenant": "x"},
+        login="",
+        password="",
+        host="ftp://api.example.com",
+    )
+    assert refusal(wrong) == (
+        "Connection 'crm' has 7 problems:\n"
+        "- field 'tokn_url': Unknown field. Did you mean 'token_url'?\n"
+        "- field 'leeway': The value must be a number of seconds, 0 or more.\n"
+        "- field 'scope': The value must be text.\n"
+        "- field 'X-Tenant': Unknown field. Headers for the API go into api_headers.\n"
+        "- field 'host': The API's address is not an http or https URL. Write it as https://api.example.com/v3; the "
+        "schema field holds http, https or nothing.\n"
+        "- field 'password': The client secret is missing, and client_auth is client_secret_basic. Put the client "
+        "secret there, or set client_auth to none for a public client.\n"
+        "- field 'login': The client id is missing. Put the client id there."
+    )
+
+
+def test_all_keys_that_a_provider_needs_are_named_at_once() -> None:
+    assert refusal(kind("oauth2", {"provider": "keycloak", "leeway": "soon"})) == (
+        "Connection 'crm' has 3 problems:\n"
+        """- provider Keycloak needs key 'domain' in extra, e.g. {"domain": "sso.example.com"}. Host of Keycloak, with """
+        "/auth behind it for versions before 17.\n"
+        """- provider Keycloak needs key 'realm' in extra, e.g. {"realm": "acme"}. Name of the realm.\n"""
+        "- field 'leeway': The value must be a number of seconds, 0 or more."
+    )

@@ -53,7 +53,7 @@ def test_the_key_names_an_algorithm_or_leaves_it_to_us(written: object, algorith
         (connection({"dpop": "HS256"}), "must be true, false or one of ES256, ES384"),
         (connection({"dpop": 1}), "must be true, false or one of"),
         (connection({"dpop": True, "token_header": "X-Auth: {token}"}), "field 'token_header'"),
-        (kind("bearer", {"dpop": True}), "means nothing with auth_type bearer"),
+        (kind("bearer", {"dpop": True}), "has no effect with auth_type bearer"),
     ],
 )
 def test_what_cannot_be_done_is_refused(wrong: Any, said: str) -> None:

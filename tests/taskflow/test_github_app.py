@@ -173,8 +173,7 @@ def test_a_wrong_clock_is_put_right_by_the_servers(server: OAuthTestServer, ahea
         (
             {"installation_id": "docs"},
             {},
-            "The value does not have the form asked for (GitHub App (as an installation)) in connection 'crm', field "
-            "'installation_id'. Number of the installation, at the end of its settings page's address. Write it as in "
+            "Connection 'crm': provider GitHub App (as an installation) takes another form of 'installation_id'. Number of the installation, at the end of its settings page's address. Write it as in "
             "25446738.",
         ),
     ],

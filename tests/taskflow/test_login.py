@@ -230,17 +230,23 @@ def test_without_a_refresh_token_the_person_is_warned(
     assert "more than was asked for: airports.write x" in text
 
 
+_NO_GRANT = (
+    "Connection 'crm' has auth_type bearer, which stores no grant. airflow oauth login, status, refresh and revoke work "
+    "on connections with auth_type oauth2; try this one with: airflow connections test crm"
+)
+
+
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
-        (({"grant_type": "client_credentials"}, {}), "no person is asked"),
+        (({"grant_type": "client_credentials"}, {}), "which asks no person"),
         (({"authorize_url": None}, {}), "'authorize_url'. Put its URL into extra."),
         (({"device_url": None}, {"device": True}), "'device_url'. Put its URL into extra."),
         (({"redirect_uri": "https://app.example/cb"}, {}), "Run: airflow oauth login crm --paste"),
         (({"authorize_url": "http://id.example/a"}, {}), "not an https URL"),
         (({"redirect_uri": "http://evil.example/cb"}, {}), "neither an https URL nor one of this"),
         (({"redirect_uri": "http://127.0.0.1/cb?x=1"}, {}), "neither an https URL nor one of this"),
-        (({"auth_type": "bearer", "token_url": None}, {}), "keep no grant"),
+        (({"auth_type": "bearer", "token_url": None}, {}), _NO_GRANT),
         (({}, {"timeout": 601.0}), "--timeout takes 1 to 600 seconds."),
     ],
 )

@@ -15,37 +15,47 @@ from tests.taskflow.test_provider_presets import provided
     [
         (
             {"provider": "salesfroce"},
-            "There is no preset of that name in connection 'crm', field 'provider'. "
+            "There is no preset 'salesfroce' in connection 'crm', field 'provider'. "
             "Did you mean 'salesforce'?",
         ),
         (
             {"provider": "?"},
-            "There is no preset of that name in connection 'crm', field 'provider'. "
+            "There is no preset '?' in connection 'crm', field 'provider'. "
             "List them with: airflow oauth presets",
         ),
         (
             {"provider": "shopify"},
-            "It is missing (Shopify) in connection 'crm', field 'shop'. "
-            "Name of the shop, the part before .myshopify.com. Example: acme-store.",
+            """Connection 'crm': provider Shopify needs key 'shop' in extra, e.g. {"shop": "acme-store"}. """
+            "Name of the shop, the part before .myshopify.com.",
         ),
         (
             {"provider": "shopify", "shop": "evil.test/x"},
-            "The value does not have the form asked for (Shopify) in connection 'crm', field 'shop'. "
+            "Connection 'crm': provider Shopify takes another form of 'shop'. "
             "Name of the shop, the part before .myshopify.com. Write it as in acme-store.",
         ),
         (
             {"provider": "jira"},
-            "There is no preset of that name in connection 'crm', field 'provider'. "
+            "There is no preset 'jira' in connection 'crm', field 'provider'. "
             "Did you mean 'atlassian'?",
         ),
         (
+            {"provider": "hub"},
+            "There is no preset 'hub' in connection 'crm', field 'provider'. "
+            "Did you mean 'github' or 'github-app-installation' or 'hubspot'?",
+        ),
+        (
+            {"provider": "books"},
+            "There is no preset 'books' in connection 'crm', field 'provider'. "
+            "Did you mean 'freshbooks' or 'quickbooks'?",
+        ),
+        (
             {"provider": "shopify", "shp": "acme"},
-            "It is missing (Shopify) in connection 'crm', field 'shop'. Is it what 'shp' was meant to be? "
-            "Name of the shop, the part before .myshopify.com. Example: acme-store.",
+            """Connection 'crm': provider Shopify needs key 'shop' in extra, e.g. {"shop": "acme-store"}. """
+            "Is it what 'shp' was meant to be? Name of the shop, the part before .myshopify.com.",
         ),
         (
             {"provider": "zendesk", "subdomain": "acme.zendesk.com"},
-            "The value does not have the form asked for (Zendesk) in connection 'crm', field 'subdomain'. "
+            "Connection 'crm': provider Zendesk takes another form of 'subdomain'. "
             "Your sub-domain. Write it as in acme.",
         ),
         (

@@ -171,7 +171,7 @@ def test_without_write_back_nothing_is_copied(
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        ({"write_back": "perhaps", "refresh_token": "r"}, "It is neither true nor false"),
+        ({"write_back": "perhaps", "refresh_token": "r"}, "The value must be true or false"),
         ({"write_back": True}, "The client_credentials grant has no refresh token to write back"),
     ],
 )
