@@ -37,7 +37,7 @@ from oauth_taskflow.oauth.outcomes import (
 )
 from oauth_taskflow.oauth.responses import Answer, Question, interpret
 from oauth_taskflow.oauth.timing import server_skew
-from oauth_taskflow.oauth.transport import Deadline, Wire, new_session
+from oauth_taskflow.oauth.transport import Deadline, Wire, always, new_session
 from oauth_taskflow.redaction import Hidden, SecretValue, is_sensitive_name, redact_url
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ class TokenEndpoint(SecretValue, frozen=True):
     ``client_auth`` is a name of ``CLIENT_AUTH_METHODS``; ``dialect`` is how this server departs from RFC 6749. ``dpop`` is the algorithm of DPoP proofs
     (empty: bearer tokens), ``dpop_key`` the grant's key, see ``proving``. ``introspect_url`` is asked about tokens whose
     answer names no lifetime, when the dialect says so. ``hide`` is told the secrets of a request before it is made:
-    refresh tokens come from the store, assertions from files. Safe to share between threads: nothing is kept between
-    exchanges.
+    refresh tokens come from the store, assertions from files. ``may_send`` is asked just before a request leaves: a
+    worker that lost its lease meanwhile sends nothing. Safe to share between threads: nothing is kept between exchanges.
 
     Raises:
         ConnectionConfigError: the URL is neither https nor loopback, or the method is unknown.
@@ -93,6 +93,7 @@ class TokenEndpoint(SecretValue, frozen=True):
     dpop_key: Hidden[str] = ""
     introspect_url: str = ""
     hide: Hidden[Callable[[Iterable[str]], None]] = _tell_nobody
+    may_send: Hidden[Callable[[], bool]] = always
 
     def __post_init__(self) -> None:
         _check_url(self.url, self.conn_id)
@@ -196,7 +197,7 @@ class TokenEndpoint(SecretValue, frozen=True):
     def _send(self, client: Client, grant: Grant, total: float) -> Answer | Failure:
         question = self.question(grant)
         self.hide(question.secrets)
-        wire = Wire(total)
+        wire = Wire(total, self.may_send)
         form = CLIENT_AUTH_METHODS[self.client_auth](client, grant.form())
         try:
             with Deadline(wire), new_session(wire) as session:

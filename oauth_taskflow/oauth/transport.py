@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import requests
@@ -18,22 +19,34 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util.retry import Retry
 
 
+def always() -> bool:
+    """Permits every request."""
+    return True
+
+
 class Wire(Struct):
-    """What happened on the wire during one exchange; also the handle that ends it after ``seconds``."""
+    """What happened on the wire during one exchange; also the handle that ends it after ``seconds``.
+
+    ``may_send`` is asked just before the request leaves.
+    """
 
     seconds: float
+    may_send: Callable[[], bool] = always
     sent: bool = False
     expired: bool = False
     connections: list[HTTPConnection] = field(default_factory=list)
     began: tuple[float, float] = field(default_factory=lambda: (time.monotonic(), time.time()))
 
     def about_to_send(self) -> None:
-        """Note that the request leaves now, unless its time is up: a process that stood still must not send late.
+        """Note that the request leaves now, unless its time is up or it may not any more.
+
+        A process that stood still must not send late.
 
         The wall clock counts too, because the monotonic one stops while a machine sleeps.
         """
         monotonic, wall = self.began
-        if not self.sent and max(time.monotonic() - monotonic, time.time() - wall) > self.seconds:
+        late = max(time.monotonic() - monotonic, time.time() - wall) > self.seconds
+        if not self.sent and (late or not self.may_send()):
             self.expired = True
             raise TimeoutError
         self.sent = True

@@ -64,6 +64,13 @@ class Database:
                 return None
         return self.run(work, writes=True)
 
+    def try_once(self, work: Callable[[Connection], _T]) -> _T | None:
+        """``work`` in one writing transaction, without patience; None when the database is busy or away."""
+        try:
+            return self._once(work, writes=True, patient=False)
+        except SQLAlchemyError:
+            return None
+
     def _once(self, work: Callable[[Connection], _T], *, writes: bool, patient: bool = True) -> _T:
         with self.connected().connect() as connection:
             connection.execution_options(

@@ -112,10 +112,10 @@ def keyed(lease: Lease, dpop_key: str) -> Edit:
     return edit
 
 
-def journal(lease: Lease, lineage: str, entry: Journal) -> Edit:
+def journal(lease: Lease, lineage: str, entry: Journal, until: float) -> Edit:
     """Write ``entry`` before its refresh token is sent; only while lease and ``lineage`` are as we know them.
 
-    The time of the first sending is kept when the same refresh token is sent again.
+    The time of the first sending is kept when the same refresh token is sent again. The lease then lasts ``until``.
     """
 
     def edit(record: GrantRecord) -> GrantRecord | None:
@@ -124,7 +124,8 @@ def journal(lease: Lease, lineage: str, entry: Journal) -> Edit:
         earlier = record.journal
         again = earlier is not None and same(earlier.mark, entry.mark)
         sent_at = earlier.sent_at if again and earlier is not None else entry.sent_at
-        return replace(record, journal=replace(entry, sent_at=sent_at))
+        kept = replace(record.lease, until=max(until, record.lease.until or 0.0))
+        return replace(record, journal=replace(entry, sent_at=sent_at), lease=kept)
 
     return edit
 

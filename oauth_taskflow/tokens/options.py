@@ -13,6 +13,8 @@ class ManagerOptions(Struct, frozen=True, kw_only=True):
     Attributes:
         leeway: a token counts as stale this long before expiry, at most 10 % of its lifetime, less a per-process jitter.
         lease_ttl: how long a worker may hold the right to refresh; must outlast one request and a stall.
+        heartbeat: a worker that refreshes shows this often that it lives. After four without a sign, workers that cannot
+            see its process take it for dead.
         request_budget: for one token request, its safe repetitions included.
         lease_wait: how long to wait for another worker's refresh before giving up.
         reread_after: a fresh token in memory is compared with the store this often.
@@ -29,6 +31,7 @@ class ManagerOptions(Struct, frozen=True, kw_only=True):
 
     leeway: float = 60.0
     lease_ttl: float = 90.0
+    heartbeat: float = 2.0
     request_budget: float = 35.0
     lease_wait: float = 150.0
     reread_after: float = 5.0
@@ -43,6 +46,11 @@ class ManagerOptions(Struct, frozen=True, kw_only=True):
                 f"lease_ttl ({self.lease_ttl} s) must be at least 1.5 times request_budget "
                 f"({self.request_budget} s), or a slow refresh outlives its lease"
             )
+
+    @property
+    def lease_step(self) -> float:
+        """How long a lease lasts without another sign of life."""
+        return min(4 * self.heartbeat, self.lease_ttl)
 
     @property
     def write_reserve(self) -> float:

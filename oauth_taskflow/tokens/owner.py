@@ -65,6 +65,19 @@ def _seen(owner: str | None) -> list[str]:
     return parts
 
 
+def is_seen(owner: str | None) -> bool:
+    """Whether this process can see that ``owner`` lives or is gone: they run on one machine."""
+    return bool(_seen(owner))
+
+
+def named(owner: str | None) -> str:
+    """``owner`` for people: process and host, or as much as is known."""
+    parts = (owner or "").split("|")
+    if len(parts) < 4 or not parts[2].isdigit():
+        return "another worker"
+    return f"process {parts[2][:10]} on host {parts[0][:60]}"
+
+
 def is_dead(owner: str | None) -> bool:
     """Whether ``owner`` is certainly gone. False when it lives, or runs where this process cannot see it."""
     parts = _seen(owner)

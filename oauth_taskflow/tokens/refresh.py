@@ -33,11 +33,16 @@ from oauth_taskflow.tokens.process_end import waited_for
 from oauth_taskflow.tokens.record import GrantRecord
 from oauth_taskflow.tokens.steps import Event, Step, tell
 from oauth_taskflow.tokens.turn import LeaseLost, Setting, Turn
+from oauth_taskflow.tokens.watch import LeaseWatch, end_of_lease
 
 _log = logging.getLogger("oauth_taskflow.tokens")
 _FIRST_POLL = 0.04
 _POLL_GROWTH = 1.25  # whoever waits notices the result at most a third of the time so far later
 _LONGEST_POLL = 0.5
+_LONGEST_GAP = (
+    1.0  # a longer time between two looks says nothing of the holder: perhaps the store was away
+)
+_SAY_AFTER = 3.0
 # Seconds. Assertions live for two minutes, and dates in answers are corrected anyway.
 _NOTABLE_SKEW = 30.0
 
@@ -73,6 +78,7 @@ class Refresher:
     def __init__(self, setting: Setting) -> None:
         self._on = setting
         self._inquiry = Inquiry(setting)
+        self._watch = LeaseWatch(setting)
         self._introduced = False
         self._warned_of: float | None = None
 
@@ -87,7 +93,7 @@ class Refresher:
             TokenStoreError: the store failed; LeaseTimeout when another worker took too long.
         """
         clock = self._on.clock
-        began, pause = clock.monotonic(), _FIRST_POLL
+        began, pause, said = clock.monotonic(), _FIRST_POLL, False
         try:
             while True:
                 record = self._read()
@@ -95,8 +101,10 @@ class Refresher:
                 if found is not None or not wait:
                     self._warn_of_consent(found)
                     return found
-                if clock.monotonic() > began + self._on.options.lease_wait:
+                waited = clock.monotonic() - began
+                if waited > self._on.options.lease_wait:
                     raise self._timed_out(record)
+                said = said or self._watch.say_who(record, waited)
                 clock.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311  # jitter needs no secrecy
                 pause = min(pause * _POLL_GROWTH, _LONGEST_POLL)
         finally:
@@ -166,28 +174,30 @@ class Refresher:
 
     def _lead(self, seen: GrantRecord, want: Want) -> GrantRecord | None:
         """Refresh if the lease can be had; None when it cannot, or was lost before anything was sent."""
-        on, lease, now = self._on, seen.lease, self._on.clock.monotonic()
-        dead = owner.is_dead(lease.owner)
-        # The store's clock may be set to a later time while the answer is under way: to ask again would end the grant.
-        runs = (lease.until or 0.0) > seen.read.store or owner.holds(lease.owner, now)
-        if runs and not dead:
+        on, lease = self._on, seen.lease
+        if self._watch.is_held(seen):
             return None
+        dead = owner.is_dead(lease.owner)
         leased = on.store.acquire(
             on.grant_key,
-            owner=owner.new_attempt(now + on.options.lease_ttl),
-            ttl=on.options.lease_ttl,
+            owner=owner.new_attempt(on.clock.monotonic() + on.options.lease_ttl),
+            ttl=on.options.lease_step,
             breaking=lease.fence if dead else None,
+            lapsed=lease.fence,
             waits=False,
         )
         if leased is None:
             return None
+        self._watch.say_taken(lease)
         turn = Turn(on, leased)
         try:
+            turn.hold.start()
             turn.told(Step.LEASED)
             return self._under_lease(turn, want)
         except LeaseLost:
             return None
         finally:
+            turn.hold.stop()
             if edits.owns(turn.record, leased.lease):
                 turn.release()
             turn.audit()
@@ -315,7 +325,8 @@ class Refresher:
         return LeaseTimeout(
             f"Another worker has been refreshing for more than {self._on.options.lease_wait:g} s",
             where=f"for connection {self._on.endpoint.conn_id!r} in {self._on.store.name}",
-            hint=f"Its lease (fence {record.lease.fence}) runs out by itself; try again.",
+            hint=f"Its lease (fence {record.lease.fence}), of {owner.named(record.lease.owner)}, ends at "
+            f"{end_of_lease(record)} unless that worker prolongs it; try again.",
             retry_after=self._on.options.lease_ttl,
         )
 

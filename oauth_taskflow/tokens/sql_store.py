@@ -12,6 +12,7 @@ from sqlalchemy import (
     URL,
     ColumnElement,
     Connection,
+    and_,
     bindparam,
     delete,
     insert,
@@ -25,7 +26,7 @@ from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.tokens import engine as engines
 from oauth_taskflow.tokens.cipher import TokenCipher
 from oauth_taskflow.tokens.database import Database
-from oauth_taskflow.tokens.record import GrantRecord, Reading
+from oauth_taskflow.tokens.record import GrantRecord, Lease, Reading
 from oauth_taskflow.tokens.recovery import RecoveryFiles
 from oauth_taskflow.tokens.rows import EMPTY_ROW, to_columns, to_record
 from oauth_taskflow.tokens.schema import GRANTS, database_clock
@@ -106,12 +107,14 @@ class SqlTokenStore:
         owner: str,
         ttl: float,
         breaking: int | None = None,
+        lapsed: int | None = None,
         waits: bool = True,
     ) -> GrantRecord | None:
         """Take the lease if it is free, has run out, is ours, or belongs to the dead holder ``breaking``."""
+        over = GRANTS.c.lease_until <= self._now()
         free = or_(
             GRANTS.c.lease_until.is_(None),
-            GRANTS.c.lease_until <= self._now(),
+            over if lapsed is None else and_(over, GRANTS.c.fence == lapsed),
             # Taken already, in a commit whose outcome we did not learn.
             GRANTS.c.lease_owner == owner,
         )
@@ -141,6 +144,23 @@ class SqlTokenStore:
             return taken
         self._database.run(lambda connection: self._insert(connection, grant_key), writes=True)
         return self._database.run(take, writes=True)
+
+    def prolong(self, grant_key: str, lease: Lease, *, ttl: float, waits: bool) -> bool:
+        """Make ``lease`` last ``ttl`` seconds from now on; False when it is not in force, or the store is busy or away."""
+        mine = (GRANTS.c.fence == lease.fence, GRANTS.c.lease_owner == lease.owner)
+        # Another revision: a change that began with the lease as it was must not put it back.
+        statement = (
+            update(GRANTS)
+            .where(GRANTS.c.grant_key == grant_key, *mine)
+            .values(lease_until=self._now() + ttl, revision=GRANTS.c.revision + 1)
+        )
+
+        def write(connection: Connection) -> bool:
+            return connection.execute(statement).rowcount == 1
+
+        if waits:
+            return self._database.run(write, writes=True)
+        return self._database.try_once(write) or False
 
     def _exists(self, grant_key: str) -> bool:
         """Whether there is a row. Only reads: many workers ask at once, and the one with the lease wants to write."""

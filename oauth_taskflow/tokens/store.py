@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from oauth_taskflow.tokens.cipher import TokenCipher
-from oauth_taskflow.tokens.record import GrantRecord
+from oauth_taskflow.tokens.record import GrantRecord, Lease
 from oauth_taskflow.tokens.recovery import RecoveryFiles
 
 Edit = Callable[[GrantRecord], GrantRecord | None]
@@ -34,14 +34,22 @@ class TokenStore(Protocol):
         owner: str,
         ttl: float,
         breaking: int | None = None,
+        lapsed: int | None = None,
         waits: bool = True,
     ) -> GrantRecord | None:
         """Take the lease for ``ttl`` seconds of the store's clock, if it is free or has run out.
 
         ``owner`` names this attempt alone: asked once more, because it is not known whether a commit came to pass, it
         gets the lease again. ``breaking`` is the fence of a holder known to be dead, whose lease may be taken early.
+        ``lapsed`` is the fence whose lease was seen to run out; one that another worker took since is left alone.
         Unless ``waits``, the lease may also be missed because somebody else is writing. Returns the record as it is
         under the new lease, or None.
+        """
+
+    def prolong(self, grant_key: str, lease: Lease, *, ttl: float, waits: bool) -> bool:
+        """Make ``lease`` last ``ttl`` seconds from now on, by the store's clock; False when it is not in force.
+
+        Also False, unless ``waits``, when the store is busy or away: it is asked once and at once.
         """
 
     def change(self, record: GrantRecord, edit: Edit) -> GrantRecord:

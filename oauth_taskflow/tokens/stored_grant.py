@@ -12,7 +12,7 @@ from oauth_taskflow.tokens.record import GrantRecord, GrantState, Trouble, moved
 from oauth_taskflow.tokens.store import Edit, TokenStore
 from oauth_taskflow.tokens.turn import Setting
 
-_LEASE_SECONDS = 30.0
+_LEASE_SECONDS = 10.0  # a worker on another machine waits so long for one that dies here
 
 
 class StoredGrant:

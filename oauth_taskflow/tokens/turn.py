@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from oauth_taskflow.clock import Clock
 from oauth_taskflow.errors import (
@@ -19,6 +19,7 @@ from oauth_taskflow.oauth.outcomes import Failure, Outcome, OutcomeUnknown, Reje
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.tokens import edits
 from oauth_taskflow.tokens.failures import cool_down, explained, state_after, verdict
+from oauth_taskflow.tokens.hold import Hold
 from oauth_taskflow.tokens.identity import Marks
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.record import GrantRecord, GrantState, Journal
@@ -57,9 +58,8 @@ class Turn:
         self.on = setting
         self.record = record
         self.lease = record.lease
-        self._began = (record.read.monotonic, record.read.wall)
-        # By the store's clock: time may have passed since it gave the lease.
-        self._lasts = (record.lease.until or 0.0) - record.read.store
+        self.hold = Hold(setting.store, record, setting.options, setting.clock)
+        self._began = record.read.monotonic
         self._unsent = False
         self._modest = False
         self.outcome = _NOTHING_SENT
@@ -75,7 +75,7 @@ class Turn:
             record.version,
             self.lease.fence,
             outcome,
-            seconds=clock.monotonic() - self._began[0],
+            seconds=clock.monotonic() - self._began,
             consent_due=record.consent_due(record.read.store_now(clock)),
         )
         tell(self.on.observer, event)
@@ -86,12 +86,9 @@ class Turn:
         return self.record
 
     def time_left(self) -> float:
-        """Seconds left for a request. The wall clock counts too: the monotonic one stops while a machine sleeps."""
-        clock, options = self.on.clock, self.on.options
-        began_monotonic, began_wall = self._began
-        passed = max(clock.monotonic() - began_monotonic, clock.now() - began_wall)
-        left = self._lasts - options.write_reserve - passed
-        return min(left, options.request_budget)
+        """Seconds left for a request."""
+        options = self.on.options
+        return min(self.hold.longest() - options.write_reserve, options.request_budget)
 
     def trade(self, refresh_token: str | None) -> Outcome:
         """Send the grant once, with ``refresh_token`` if it has one; an answer that got lost is asked for once more.
@@ -132,10 +129,12 @@ class Turn:
         self.told(Step.SENDING)
         # Looked at last: whoever stood still until now, in an observer too, must not send late.
         left = self.time_left()
-        if left < self.on.options.request_budget / 10:
+        if left < self.on.options.request_budget / 10 or not self.hold.is_certain():
             raise LeaseLost
         self._unsent = False
         endpoint = self.on.endpoint.proving(self.record.dpop_key)
+        # And once more when a connection is there, which may have taken long.
+        endpoint = structs.replace(endpoint, may_send=self.hold.is_certain)
         outcome = exchange_patiently(
             lambda budget: endpoint.exchange(grant, budget=budget),
             single_use=grant.single_use and self.on.options.resend_window < left,
@@ -150,10 +149,11 @@ class Turn:
         mark = self.on.store.cipher.mark(refresh_token)
         sent_at = self.record.read.store_now(self.on.clock)
         entry = Journal(self.lease.fence, mark, sent_at, doubtful=self.lost)
-        lineage = self.record.lineage
-        record = self.apply(edits.journal(self.lease, lineage, entry))
+        lineage, until = self.record.lineage, sent_at + self.hold.next_step()
+        record = self.apply(edits.journal(self.lease, lineage, entry, until))
         if not edits.holds(record, self.lease, lineage):
             raise LeaseLost
+        self.hold.note(record)
         self._unsent = True
         self.told(Step.JOURNALED)
 
@@ -216,7 +216,7 @@ class Turn:
             self.record.version,
             self.lease.fence,
             self.outcome,
-            self.on.clock.monotonic() - self._began[0],
+            self.on.clock.monotonic() - self._began,
             self.lost,
         )
 

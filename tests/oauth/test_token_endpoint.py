@@ -349,3 +349,22 @@ def test_a_deadline_without_connections_ends_nothing() -> None:
     with Deadline(wire):
         time.sleep(0.05)
     assert wire.expired
+
+
+def test_a_worker_that_may_not_send_any_more_sends_nothing() -> None:
+    with OAuthTestServer() as server:
+        asked: list[int] = []
+
+        def may_send() -> bool:
+            asked.append(server.counters.token_requests)
+            return False
+
+        under_test = TokenEndpoint(
+            server.token_url,
+            Client(server.client_id, server.client_secret),
+            may_send=may_send,
+        )
+        outcome = under_test.exchange(RefreshToken(server.issue_refresh_token()))
+        assert isinstance(outcome, NotProcessed)
+        assert asked == [0]
+        assert server.counters.token_requests == 0

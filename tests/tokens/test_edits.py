@@ -70,16 +70,16 @@ def test_an_idempotent_grants_late_answer_does_not_replace_a_newer_token() -> No
 
 def test_only_the_holder_of_the_lease_writes_the_journal() -> None:
     entry = Journal(3, "mark-rt", 1.0)
-    assert edits.journal(MINE, "mark-rt", entry)(replace(STORED, lease=THEIRS)) is None
-    assert edits.journal(MINE, "older lineage", entry)(STORED) is None
-    after = edits.journal(MINE, "mark-rt", entry)(STORED)
+    assert edits.journal(MINE, "mark-rt", entry, 9.0)(replace(STORED, lease=THEIRS)) is None
+    assert edits.journal(MINE, "older lineage", entry, 9.0)(STORED) is None
+    after = edits.journal(MINE, "mark-rt", entry, 9.0)(STORED)
     assert after is not None
     assert after.journal == entry
 
 
 def test_the_journal_keeps_the_time_of_the_first_sending() -> None:
     first = replace(STORED, journal=Journal(2, "mark-rt", 1.0))
-    after = edits.journal(MINE, "mark-rt", Journal(3, "mark-rt", 9.0, doubtful=True))(first)
+    after = edits.journal(MINE, "mark-rt", Journal(3, "mark-rt", 9.0, doubtful=True), 9.0)(first)
     assert after is not None
     assert after.journal == Journal(3, "mark-rt", 1.0, doubtful=True)
 

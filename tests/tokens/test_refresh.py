@@ -134,7 +134,7 @@ def test_waiting_for_another_worker_has_an_end(store: ClockedStore, clock: FakeC
     assert raised.value.retryable
     assert str(raised.value) == (
         f"Another worker has been refreshing for more than 20 s for connection 'crm' in {store.name}. "
-        "Its lease (fence 1) runs out by itself; try again."
+        "Its lease (fence 1), of another worker, ends at 2027-01-15T08:16:40Z unless that worker prolongs it; try again."
     )
 
 

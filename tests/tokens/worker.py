@@ -23,6 +23,7 @@ from oauth_taskflow.oauth.client_auth import Client
 from oauth_taskflow.oauth.grants import Grant, GrantOptions, RefreshToken
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.testing import OAuthTestServer
+from oauth_taskflow.tokens import owner
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.record import GrantRecord
@@ -48,6 +49,7 @@ class Plan:
 
     At the step ``die_at`` it sends ``signal`` to itself, once; at ``stop_at`` it stops itself first. From the step
     ``store_breaks_at`` on its store takes no write, and the first one that fails kills it if it ``dies_waiting``.
+    One ``elsewhere`` names itself as a process that workers of this machine cannot see.
     """
 
     store_url: str
@@ -62,6 +64,7 @@ class Plan:
     die_at: Step | None = None
     signal: int = signal.SIGKILL
     stop_at: Step | None = None
+    elsewhere: bool = False
     store_breaks_at: Step | None = None
     dies_waiting: bool = False
 
@@ -73,6 +76,9 @@ class Plan:
 
     def manager(self) -> TokenManager:
         """A manager by this plan, in this process."""
+        if self.elsewhere:
+            owner._PROC = Path("/no/process/table")
+            owner._world.cache_clear()
         endpoint = TokenEndpoint(
             self.token_url, Client(self.client_id, self.client_secret), conn_id="crm"
         )

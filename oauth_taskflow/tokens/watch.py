@@ -1,0 +1,80 @@
+"""Watches the lease that another worker holds: whether that worker lives, and what people are told of it."""
+
+from __future__ import annotations
+
+import logging
+
+from oauth_taskflow.iso8601 import instant_text
+from oauth_taskflow.tokens import owner
+from oauth_taskflow.tokens.record import GrantRecord, Lease
+from oauth_taskflow.tokens.turn import Setting
+
+_log = logging.getLogger("oauth_taskflow.tokens")
+_LONGEST_GAP = 1.0
+_SAY_AFTER = 3.0
+
+
+class LeaseWatch:
+    """What this process has seen of the lease that others hold.
+
+    A lease that ran out while the database was away says nothing of its holder. So time counts as silence only while
+    somebody looked: a living holder gets the chance to prolong its lease first.
+    """
+
+    def __init__(self, setting: Setting) -> None:
+        self._on = setting
+        self._seen: Lease | None = None
+        self._silent = 0.0
+        self._looked = 0.0
+
+    def is_held(self, record: GrantRecord) -> bool:
+        """Whether the holder of the lease lives, or may live. One on another machine shows it by prolonging the lease."""
+        lease, now = record.lease, self._on.clock.monotonic()
+        self._look(lease, now)
+        if lease.owner is None or owner.is_dead(lease.owner):
+            return False
+        # The store's clock may be set to a later time while the answer is under way: to ask again would end the grant.
+        if (lease.until or 0.0) > record.read.store or owner.holds(lease.owner, now):
+            return True
+        return not owner.is_seen(lease.owner) and self._silent < 2 * self._on.options.heartbeat
+
+    def _look(self, lease: Lease, now: float) -> None:
+        if lease != self._seen:
+            self._seen, self._silent = lease, 0.0
+        else:
+            # A longer time between two looks says nothing: perhaps the store was away.
+            self._silent += min(now - self._looked, _LONGEST_GAP)
+        self._looked = now
+
+    def say_who(self, record: GrantRecord, waited: float) -> bool:
+        """Log which worker is waited for and until when, once it takes long; returns whether it did."""
+        lease = record.lease
+        if waited < _SAY_AFTER or lease.owner is None:
+            return False
+        _log.warning(
+            "connection %s: waited %.0f s for %s, which refreshes the token "
+            "(lease %d, until %s; prolonged while that worker lives)",
+            self._on.endpoint.conn_id,
+            waited,
+            owner.named(lease.owner),
+            lease.fence,
+            end_of_lease(record),
+        )
+        return True
+
+    def say_taken(self, lease: Lease) -> None:
+        """Log that the lease of a worker that held it was taken."""
+        if lease.owner is None:
+            return
+        _log.warning(
+            "connection %s: %s %s while it refreshed the token; this worker goes on",
+            self._on.endpoint.conn_id,
+            owner.named(lease.owner),
+            "ended" if owner.is_dead(lease.owner) else "gave no sign of life",
+        )
+
+
+def end_of_lease(record: GrantRecord) -> str:
+    """When the lease of ``record`` ends, as a UTC time of this machine; "unknown" when nothing says so."""
+    until = record.lease.until
+    return "unknown" if until is None else instant_text(until - record.read.offset)
