@@ -320,5 +320,13 @@ class Incremental(Options, frozen=True, kw_only=True):
     missing: Annotated[
         Literal["fail", "include"], doc("A record without the field.", "include")
     ] = "fail"
+    without_interval: Annotated[
+        Literal["start", "fail"] | None,
+        doc(
+            "What a run without a data interval does (triggered by hand, by the API or by assets): read everything from "
+            "start, or fail. Absent: the same as start, with a warning.",
+            "fail",
+        ),
+    ] = None
 
     NAMED_FORMATS: ClassVar[frozenset[str]] = frozenset({"iso", "date", "epoch", "epoch_ms"})

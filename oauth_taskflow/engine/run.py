@@ -21,7 +21,7 @@ from oauth_taskflow.engine.folders import instance_folder, run_folder
 from oauth_taskflow.engine.parents import Item, PathOpener, for_each_options, scopes
 from oauth_taskflow.engine.rendering import render_request
 from oauth_taskflow.engine.summary import Summary, WrittenFile
-from oauth_taskflow.engine.windows import Interval, Window, windows
+from oauth_taskflow.engine.windows import Interval, Window, run_windows
 from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.specs.model import Endpoint
 
@@ -119,15 +119,8 @@ class _Reader:
                 name: searched(names[source], path, f"in for_each.{source}.copy.{name}")
                 for name, (source, path) in self._copies.items()
             }
-            for window in self._windows():
+            for window in run_windows(self._run.endpoint, self._run.interval):
                 yield _Sequence(parent, copied), self._pages_of(names, window, ahead=int(alone))
-
-    def _windows(self) -> Iterator[Window | None]:
-        incremental = self._run.endpoint.incremental
-        if incremental is None:
-            yield None
-        else:
-            yield from windows(incremental, self._run.interval)
 
     def _pages_of(
         self, names: Mapping[str, Any], window: Window | None, *, ahead: int

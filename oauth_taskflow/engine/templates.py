@@ -11,22 +11,37 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import StrictUndefined, TemplateError, Undefined
+from jinja2 import StrictUndefined, TemplateError, Undefined, UndefinedError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from oauth_taskflow.errors import OAuthTaskflowError
 
+_NO_DATE = (
+    "this run has no logical date: it was triggered by hand, by the API or by assets, or its DAG has no schedule",
+    "Write {{ run_after }}, for a date {{ run_after.strftime('%Y-%m-%d') }}: every run has it. Or trigger the run with a "
+    "logical date.",
+)
+_NO_INTERVAL = (
+    "this run has no data interval: it was triggered by hand, by the API or by assets, or its DAG has no schedule",
+    "Write {{ window.start }} and {{ window.end }} with incremental, or {{ run_after }}: every run has them.",
+)
+_MISSING_IN_SOME_RUNS = {
+    **dict.fromkeys(("ds", "ds_nodash", "ts", "ts_nodash", "logical_date"), _NO_DATE),
+    **dict.fromkeys(("data_interval_start", "data_interval_end"), _NO_INTERVAL),
+}
+_UNDEFINED = re.compile(r"'(\w+)' is undefined")
 _WHOLE = re.compile(r"^\s*\{\{((?:(?!\{\{|\}\}).)*)\}\}\s*$", re.DOTALL)
 
 
 class TemplateFailed(OAuthTaskflowError):
     """A template names something undefined, gives null, or cannot be evaluated."""
 
-    def __init__(self, template: str, reason: str, *, where: str = "") -> None:
+    def __init__(self, template: str, reason: str, *, where: str = "", hint: str = "") -> None:
         super().__init__(
             f"Template {template!r} failed: {reason}",
             where=where,
-            hint="Use a name the spec reference lists, or the filter default(…) for values that may be missing.",
+            hint=hint
+            or "Use a name the spec reference lists, or the filter default(…) for values that may be missing.",
         )
 
 
@@ -148,8 +163,20 @@ def _native(expression: str, scope: Mapping[str, Any]) -> Any:
 def _evaluate(template: str, run: Any) -> Any:
     try:
         return run()
+    except UndefinedError as error:
+        raise _undefined(template, error) from error
     except (
         *(TemplateError, ValueError, TypeError, AttributeError),
         *(LookupError, ArithmeticError, RecursionError),
     ) as error:
         raise TemplateFailed(template, str(error)) from error
+
+
+def _undefined(template: str, error: UndefinedError) -> TemplateFailed:
+    """The failure of a name without a value; for a name that only some runs have, why this run has not."""
+    match = _UNDEFINED.fullmatch(str(error))
+    name = match[1] if match else ""
+    if name not in _MISSING_IN_SOME_RUNS:
+        return TemplateFailed(template, str(error))
+    reason, hint = _MISSING_IN_SOME_RUNS[name]
+    return TemplateFailed(template, f"{name!r} has no value, because {reason}", hint=hint)

@@ -10,6 +10,7 @@ RUN_NAMES = frozenset(
         "endpoint",
         "dag_id",
         "run_id",
+        "run_after",
         "ds",
         "ds_nodash",
         "ts",

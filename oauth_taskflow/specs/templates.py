@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -73,6 +73,19 @@ def template_texts(value: Any, path: YamlPath) -> Iterator[tuple[YamlPath, str]]
     elif isinstance(value, list):
         for index, child in enumerate(value):
             yield from template_texts(child, (*path, index))
+
+
+def window_bounds(request: Any) -> set[str]:
+    """Which bounds of the window the templates of a ``request``, as plain data, send: ``start``, ``end``, both or none."""
+    parsed = [parse_template(text) for _, text in template_texts(request, ()) if "window" in text]
+    return sent_bounds(reference for template in parsed for reference in template.references)
+
+
+def sent_bounds(references: Iterable[tuple[str, str]]) -> set[str]:
+    """The same for names and attributes that are known already; ``window`` as a whole counts as both."""
+    taken = {attribute for name, attribute in references if name == "window"}
+    named = taken & {"start", "end"}
+    return named or ({"start", "end"} if taken else set())
 
 
 @lru_cache(maxsize=1)

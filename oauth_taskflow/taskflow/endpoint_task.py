@@ -16,6 +16,7 @@ from oauth_taskflow.engine.parents import Share, for_each_options, items, label
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
 from oauth_taskflow.engine.summary import Summary, total
 from oauth_taskflow.engine.windows import Interval
+from oauth_taskflow.errors import SpecError
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.scope import RUN_NAMES
 from oauth_taskflow.taskflow.refresh_count import refreshes
@@ -33,6 +34,9 @@ class Logger(Protocol):
 
     def info(self, msg: str, /, *args: Any) -> Any:
         """Log at level INFO."""
+
+    def warning(self, msg: str, /, *args: Any) -> Any:
+        """Log at level WARNING."""
 
 
 class ProgressLog:
@@ -65,17 +69,20 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
         OAuthTaskflowError: as ``run_endpoint`` and ``open_session`` raise.
     """
     item = operator.item or {}
+    endpoint = msgspec.convert(operator.endpoint, Endpoint, from_attributes=True)
+    interval = run_interval(context)
     name = f"{operator.endpoint_name} ({label(item)})" if item else operator.endpoint_name
     run = EndpointRun(
         name=operator.endpoint_name,
-        endpoint=msgspec.convert(operator.endpoint, Endpoint, from_attributes=True),
+        endpoint=endpoint,
         run_id=context["run_id"],
         scope=task_scope(operator.endpoint_name, context),
-        interval=run_interval(context),
+        interval=interval,
         open_path=open_path,
         item=msgspec.convert(item, dict[str, Share]),
         map_index=context["ti"].map_index,
     )
+    check_interval(name, endpoint, interval, operator.log)
     before = refreshes(operator.conn_id)
     with open_session(operator.conn_id) as session:
         summary = run_endpoint(run, session, on_page=ProgressLog(operator.log, name))
@@ -142,12 +149,13 @@ def task_scope(endpoint: str, context: Mapping[str, Any]) -> dict[str, Any]:
         "endpoint": endpoint,
         "dag_id": context["dag"].dag_id,
         "map_index": context["ti"].map_index,
+        "run_after": context["dag_run"].run_after,
     }
     return {name: value for name, value in known.items() if value is not None}
 
 
 def run_interval(context: Mapping[str, Any]) -> Interval:
-    """The run's data interval; from the beginning to the run's own time when it has none, or an empty one.
+    """The run's data interval; from the beginning to the run's own time, an open end, when it has none or an empty one.
 
     Manual and asset-triggered runs of a DAG without schedule have no interval
     (https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/dag-run.html).
@@ -156,7 +164,31 @@ def run_interval(context: Mapping[str, Any]) -> Interval:
     if start is not None and end is not None and start < end:
         return Interval(_utc(start), _utc(end))
     moment = context.get("logical_date") or context["dag_run"].run_after
-    return Interval(None, _utc(moment))
+    return Interval(None, _utc(moment), open_end=True)
+
+
+def check_interval(name: str, endpoint: Endpoint, interval: Interval, log: Logger) -> None:
+    """Log what an incremental endpoint reads in a run without a data interval, and why; or refuse the run.
+
+    Raises:
+        SpecError: the spec says that such a run shall fail (``without_interval: fail``).
+    """
+    options = endpoint.incremental
+    if options is None or interval.start is not None:
+        return
+    why = "it was triggered by hand, by the API or by assets, or its DAG has no schedule"
+    if options.without_interval == "fail":
+        raise SpecError(
+            [
+                f"{name}: this run has no data interval ({why}), and incremental.without_interval is fail. Trigger it "
+                "with a logical date, or let the schedule or a backfill start it."
+            ]
+        )
+    log.warning(
+        "%s: this run has no data interval (%s): everything from %s (incremental.start) to %s is read, "
+        "as by each such run",
+        *(name, why, options.start, interval.end.isoformat()),
+    )
 
 
 def _utc(moment: datetime) -> datetime:

@@ -53,6 +53,7 @@ class LocalRun:
             "endpoint": endpoint,
             "dag_id": self.spec.source.dag_id,
             "run_id": f"pull__{self.now.isoformat(timespec='seconds')}",
+            "run_after": self.now,
             "ds": self.now.strftime("%Y-%m-%d"),
             "ds_nodash": self.now.strftime("%Y%m%d"),
             "ts": self.now.isoformat(),

@@ -163,7 +163,8 @@ def _params(spec: Spec, settings: Sequence[str]) -> dict[str, Any]:
 
 
 def _interval(since: str | None, until: str | None) -> Interval:
-    interval = Interval(_instant("--since", since), _instant("--until", until) or utc_now())
+    end = _instant("--until", until) or utc_now()
+    interval = Interval(_instant("--since", since), end, open_end=True)
     if interval.start is not None and interval.start >= interval.end:
         _exit(WRONG_ARGUMENTS, "--since must be earlier than --until, which is now when not given.")
     return interval

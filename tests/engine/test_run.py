@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from oauth_taskflow.engine.parents import Share
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
 from oauth_taskflow.engine.summary import Summary
 from oauth_taskflow.engine.windows import Interval
-from oauth_taskflow.errors import ApiRequestFailed, InvalidRecord
+from oauth_taskflow.errors import ApiRequestFailed, InvalidRecord, SpecError
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions, Request
 from oauth_taskflow.testing import OAuthTestServer
 
@@ -270,3 +270,37 @@ def test_a_cursor_path_that_finds_nothing_is_a_warning(bench: Bench) -> None:
     )
     assert (summary.rows, summary.sequences) == (50, 1)
     assert "no answer had a cursor at 'pagin.next.after'" in summary.warnings[0]
+
+
+BOTH = Request(
+    path="/page/airports",
+    params={"updated_since": "{{ window.start }}", "updated_before": "{{ window.end }}"},
+)
+
+
+def test_a_window_whose_bounds_are_written_alike_fails_the_run_and_reads_nothing(
+    oauth_server: OAuthTestServer, tmp_path: Path
+) -> None:
+    hourly = Interval(NEW_YEAR, NEW_YEAR + timedelta(hours=1))
+    endpoint = Endpoint(
+        request=BOTH, records="data", incremental=Incremental(field="updated_at", format="date")
+    )
+    with pytest.raises(SpecError) as caught:
+        Bench(oauth_server, tmp_path).run(endpoint, interval=hourly)
+    assert "is written '2026-01-01' to '2026-01-01' (incremental.format 'date')" in str(
+        caught.value
+    )
+    assert list(tmp_path.rglob("_manifest.json")) == []
+    assert [one for one in oauth_server.requests if one.path.startswith("/page")] == []
+
+
+def test_a_window_written_alike_is_read_when_the_lower_bound_is_sent_alone(
+    oauth_server: OAuthTestServer, tmp_path: Path
+) -> None:
+    endpoint = Endpoint(
+        request=Request(path="/page/airports", params={"updated_since": "{{ window.start }}"}),
+        records="data",
+        incremental=Incremental(field="updated_at", format="date"),
+    )
+    hourly = Interval(NEW_YEAR, NEW_YEAR + timedelta(hours=1))
+    assert Bench(oauth_server, tmp_path).run(endpoint, interval=hourly).sequences == 1

@@ -64,6 +64,24 @@ def test_the_message_says_what_where_and_what_to_do() -> None:
     )
 
 
+def test_a_name_of_the_logical_date_says_why_this_run_has_none_and_what_every_run_has() -> None:
+    with pytest.raises(TemplateFailed) as caught:
+        render_value("{{ ds }}", SCOPE)
+    assert str(caught.value) == (
+        "Template '{{ ds }}' failed: 'ds' has no value, because this run has no logical date: it was triggered by hand, "
+        "by the API or by assets, or its DAG has no schedule. Write {{ run_after }}, for a date "
+        "{{ run_after.strftime('%Y-%m-%d') }}: every run has it. Or trigger the run with a logical date."
+    )
+
+
+@pytest.mark.parametrize(
+    "template", ["{{ data_interval_end }}", "x {{ data_interval_start.year }}"]
+)
+def test_a_name_of_the_data_interval_says_what_to_write_instead(template: str) -> None:
+    with pytest.raises(TemplateFailed, match=r"no data interval: .* Write \{\{ window\.start \}\}"):
+        render_value(template, SCOPE)
+
+
 @pytest.mark.parametrize(
     "template", ["{{ ().__class__.__base__ }}", "{{ region.__class__ }}", "{{ 1 / 0 }}"]
 )

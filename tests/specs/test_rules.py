@@ -118,14 +118,14 @@ def test_secrets_are_found_and_not_repeated(request_: str) -> None:
         "{field: t, start: 2024-01-01}",
         "{field: t, start: 2024-01-01, format: date, upper: inclusive, unit: P1D, step: P1D}",
         "{field: t, start: 2024-01-01, format: epoch_ms, upper: inclusive, unit: PT0.001S}",
-        "{field: t, start: 2024-01-01, format: '%Y-%m-%dT%H:%M:%S%z', upper: inclusive}",
+        "{field: t, start: 2024-01-01, format: '%Y-%m-%dT%H:%M:%S%z', upper: inclusive, unit: PT1S}",
         "{field: t, start: 2024-01-01, format: '%Y-%m-%dT%H:%M:%S.%fZ', step: PT1S}",
         "{field: t, start: 2024-01-01, format: '%Y%m%d', step: P1M}",
     ],
 )
 def test_windows_that_fit_their_format_pass(incremental: str) -> None:
     request = "{params: {since: '{{ window.start }}'}}"
-    assert found(f"{{request: {request}, incremental: {incremental}}}") == []
+    assert found(f"{{request: {request}, incremental: {incremental}}}", "schedule: '@daily'") == []
 
 
 @pytest.mark.parametrize("schedule", ["null", "'@once'", "'@continuous'", "{assets: [x]}"])
@@ -158,7 +158,7 @@ def test_windows_of_a_destination_path_are_refused_even_with_incremental() -> No
         "{request: {params: {s: '{{ window.start }}'}}, incremental: {field: t, start: 2024-01-01},"
         ' destination: {path: "/d/{{ window.start }}"}}'
     )
-    assert found(endpoint) == ["undefined-template-name"]
+    assert found(endpoint, "schedule: '@daily'") == ["undefined-template-name"]
 
 
 def test_the_same_folder_in_another_store_is_no_collision() -> None:
@@ -192,3 +192,57 @@ def test_a_long_chain_of_parents_is_no_trouble() -> None:
 def test_a_pattern_that_python_only_warns_about_passes() -> None:
     rule = "{status: 503, header: {X-State: '[[a]'}, action: retry}"
     assert found(f"{{responses: [{rule}]}}") == []
+
+
+BOTH = "{params: {from: '{{ window.start }}', to: '{{ window.end }}'}}"
+EUROPE = "timezone: Europe/Berlin\nschedule: "
+
+
+@pytest.mark.parametrize(
+    ("schedule", "incremental"),
+    [
+        ("schedule: '@hourly'", "format: date"),
+        ("schedule: '0 0,12 * * *'", "format: '%d.%m.%Y'"),
+        ("schedule: '0 6 * * 1,1'\n", "format: '%H:%M'"),
+        ("schedule: PT6H", "format: date"),
+        ("schedule: PT20H\nstart_date: 2026-01-01T05:00", "format: date"),
+        ("schedule: '@daily'", "format: '%Y-%m'"),
+        ("schedule: '*/15 * * * *'", "format: '%Y-%m-%dT%HZ'"),
+        ("schedule: '@weekly'", "format: date, step: PT12H"),
+        ("schedule: '@daily'", "format: '%Y-%m', step: P1D"),
+        ("schedule: null", "format: epoch, step: PT0.5S, without_interval: start"),
+        # The day on which clocks go forward has 23 hours: at one o'clock it begins and ends on one date of UTC.
+        (f"{EUROPE}'0 1 * * *'", "format: date"),
+    ],
+)
+def test_bounds_that_come_out_equal_are_an_error(schedule: str, incremental: str) -> None:
+    endpoint = f"{{request: {BOTH}, incremental: {{field: t, start: 2024-01-01, {incremental}}}}}"
+    assert {"empty-window", "unit-vs-format"} & set(found(endpoint, schedule))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "incremental"),
+    [
+        ("schedule: '@daily'", "format: date"),
+        ("schedule: '30 6 * * *'", "format: date"),
+        ("schedule: P1D", "format: date"),
+        ("schedule: '@hourly'", "format: date, lookback: P1D"),
+        ("schedule: '* * * * *'", "format: epoch"),
+        ("schedule: '@monthly'", "format: '%Y-%m'"),
+        ("schedule: '@once'", "format: date"),
+        ("schedule: {assets: [x]}", "format: date, step: P7D, without_interval: fail"),
+        ("schedule: '@daily'", "format: date, upper: inclusive, unit: P1D"),
+        (f"{EUROPE}'0 0 * * *'", "format: date"),
+    ],
+)
+def test_bounds_of_every_interval_that_differ_pass(schedule: str, incremental: str) -> None:
+    endpoint = f"{{request: {BOTH}, incremental: {{field: t, start: 2024-01-01, {incremental}}}}}"
+    assert found(endpoint, schedule) == []
+
+
+def test_equal_bounds_do_no_harm_where_the_lower_one_is_sent_alone() -> None:
+    endpoint = (
+        "{request: {params: {since: '{{ window.start | string }}'}},"
+        " incremental: {field: t, start: 2024-01-01, format: date}}"
+    )
+    assert found(endpoint, "schedule: '@hourly'") == []

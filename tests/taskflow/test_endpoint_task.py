@@ -6,11 +6,20 @@ from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
+from oauth_taskflow.api.options import Incremental
 from oauth_taskflow.api.page import Page
 from oauth_taskflow.engine.windows import Interval
-from oauth_taskflow.taskflow.endpoint_task import ProgressLog, run_interval, task_scope
+from oauth_taskflow.errors import SpecError
+from oauth_taskflow.specs.model import Endpoint
+from oauth_taskflow.taskflow.endpoint_task import (
+    ProgressLog,
+    check_interval,
+    run_interval,
+    task_scope,
+)
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=timezone.utc)
 LATER = NEW_YEAR + timedelta(hours=1)
@@ -40,6 +49,8 @@ class Lines:
 
     def info(self, msg: str, /, *args: Any) -> None:
         self.lines.append(msg % args)
+
+    warning = info
 
 
 def context(**given: Any) -> dict[str, Any]:
@@ -80,7 +91,39 @@ def test_a_run_with_a_data_interval_reads_it() -> None:
 def test_a_run_without_one_reads_from_the_beginning_to_its_own_time(
     given: dict[str, Any], end: datetime
 ) -> None:
-    assert run_interval(context(**given)) == Interval(None, end)
+    assert run_interval(context(**given)) == Interval(None, end, open_end=True)
+
+
+INCREMENTAL = Incremental(field="t", start="2024-01-01")
+
+
+def test_a_run_without_an_interval_logs_what_it_reads_and_why() -> None:
+    log = Lines()
+    endpoint = Endpoint(incremental=INCREMENTAL)
+    check_interval("contacts", endpoint, run_interval(context()), log)
+    assert log.lines == [
+        "contacts: this run has no data interval (it was triggered by hand, by the API or by assets, or its DAG has no "
+        "schedule): everything from 2024-01-01 (incremental.start) to 2026-01-01T01:00:00+00:00 is read, as by each "
+        "such run"
+    ]
+
+
+def test_a_run_with_an_interval_and_an_endpoint_without_windows_log_nothing() -> None:
+    log = Lines()
+    check_interval("a", Endpoint(incremental=INCREMENTAL), Interval(NEW_YEAR, LATER), log)
+    check_interval("b", Endpoint(), run_interval(context()), log)
+    assert log.lines == []
+
+
+def test_a_run_without_an_interval_fails_where_the_spec_says_so() -> None:
+    refusing = Endpoint(incremental=msgspec.structs.replace(INCREMENTAL, without_interval="fail"))
+    with pytest.raises(SpecError) as caught:
+        check_interval("contacts", refusing, run_interval(context()), Lines())
+    assert str(caught.value) == (
+        "1 spec problem:\ncontacts: this run has no data interval (it was triggered by hand, by the API or by assets, "
+        "or its DAG has no schedule), and incremental.without_interval is fail. Trigger it with a logical date, or let "
+        "the schedule or a backfill start it."
+    )
 
 
 def test_names_that_the_run_has_no_value_for_are_undefined() -> None:
@@ -92,4 +135,5 @@ def test_names_that_the_run_has_no_value_for_are_undefined() -> None:
         "run_id": "manual__1",
         "ts": "2026",
         "map_index": 2,
+        "run_after": LATER,
     }

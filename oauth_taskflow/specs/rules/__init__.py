@@ -17,6 +17,7 @@ from oauth_taskflow.specs.rules import (
     responses,
     schedules,
     secrets,
+    windows,
 )
 from oauth_taskflow.specs.rules.registry import (
     ENDPOINT_RULES,
@@ -33,11 +34,13 @@ MODULES = (
     paging,
     queries,
     incremental,
+    windows,
     responses,
     destinations,
     schedules,
     durations,
     secrets,
+    windows,
 )
 """Where the rules are, in the order of the manual; importing them registers them."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from oauth_taskflow.api.options import Incremental
+from oauth_taskflow.api.windows import precision
 from oauth_taskflow.iso8601 import duration_length, parse_instant
 from oauth_taskflow.specs.model import DagSpec
 from oauth_taskflow.specs.problem import Finding, nearest
@@ -13,14 +14,6 @@ from oauth_taskflow.specs.scope import WINDOW
 
 _WITHOUT_INTERVAL = frozenset({"@once", "@continuous"})
 _DAY = 86400.0
-# The finest part of time that a strftime pattern shows, in seconds.
-_PRECISION = (
-    (re.compile(r"%f"), 1e-6),
-    (re.compile(r"%-?S|%[sTXcr]"), 1.0),
-    (re.compile(r"%-?M|%R"), 60.0),
-    (re.compile(r"%-?[HI]"), 3600.0),
-)
-_NAMED_PRECISION = {"epoch": 1.0, "epoch_ms": 1e-3, "date": _DAY}
 _DIRECTIVE = re.compile(r"%[-:]?[a-zA-Z]")
 _ZONE = re.compile(r"%:?z|%Z|%s|Z|[+-]00:?00|UTC|GMT")
 
@@ -81,27 +74,27 @@ def unit_vs_format(view: EndpointView) -> Findings:
     Good: `incremental: {format: date, upper: inclusive, unit: P1D, ...}`
     """
     incremental = view.endpoint.incremental
-    precision = _precision(incremental.format) if incremental is not None else None
-    if incremental is None or precision is None:
+    finest = _precision(incremental.format) if incremental is not None else None
+    if incremental is None or finest is None:
         return
     unit = duration_length(incremental.unit) or 0.0
-    if incremental.upper == "inclusive" and unit < precision:
+    if incremental.upper == "inclusive" and unit < finest:
         hint = "Let unit be what the format shows, for example P1D for dates."
         message = f"unit {incremental.unit} is finer than the format {incremental.format!r} shows"
         yield Finding(("incremental", "unit"), message, hint)
     step = incremental.step
-    if step is not None and 0 < (duration_length(step) or 0.0) < precision:
+    if step is not None and 0 < (duration_length(step) or 0.0) < finest:
         message = f"step {step} is finer than the format {incremental.format!r} shows"
         yield Finding(("incremental", "step"), message, "Take a longer step or a finer format.")
 
 
 def _precision(style: str) -> float | None:
-    """The finest part of time that ``style`` shows, in seconds; None for ``iso``, which shows all, and for no format."""
-    if style in Incremental.NAMED_FORMATS:
-        return _NAMED_PRECISION.get(style)
-    if not _DIRECTIVE.search(style):
+    """The finest part of time that ``style`` shows, in seconds; None when it shows none, or is no pattern."""
+    try:
+        finest = precision(style)
+    except ValueError:
         return None
-    return next((seconds for pattern, seconds in _PRECISION if pattern.search(style)), _DAY)
+    return None if finest is None else duration_length(finest)
 
 
 @endpoint_rule("zone-less", "warning")

@@ -94,7 +94,7 @@ def start_after_end(view: SpecView) -> Findings:
 
     Good: `start_date: 2026-01-01` with `end_date: 2026-06-01`
     """
-    zone = _zone(view.source.timezone) or timezone.utc
+    zone = zone_of(view.source.timezone) or timezone.utc
     start = parse_instant(view.source.start_date or "", zone)
     end = parse_instant(view.source.end_date or "", zone)
     if start is not None and end is not None and end < start:
@@ -123,7 +123,7 @@ def unknown_timezone(view: SpecView) -> Findings:
     Good: `timezone: Europe/Berlin`
     """
     name = view.source.timezone
-    if _zone(name) is None:
+    if zone_of(name) is None:
         from zoneinfo import available_timezones  # noqa: PLC0415  # reads hundreds of files
 
         yield Finding(
@@ -132,7 +132,8 @@ def unknown_timezone(view: SpecView) -> Findings:
 
 
 @lru_cache(maxsize=256)
-def _zone(name: str) -> tzinfo | None:
+def zone_of(name: str) -> tzinfo | None:
+    """The zone that IANA's database has under ``name``; None when there is none."""
     if name == "UTC":
         return timezone.utc
     from zoneinfo import ZoneInfo  # noqa: PLC0415  # most specs are in UTC

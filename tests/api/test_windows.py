@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oauth_taskflow.api.options import Incremental
-from oauth_taskflow.engine.windows import Interval, format_instant, windows
+from oauth_taskflow.api.windows import (
+    Interval,
+    format_instant,
+    is_empty,
+    precision,
+    round_up,
+    varies_with_date,
+    windows,
+)
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.iso8601 import parse_instant
 
@@ -100,3 +108,70 @@ def test_windows_tile_any_interval_exactly(hours: int, step: str) -> None:
     assert found[-1].until == end
     assert all(a.until == b.since for a, b in itertools.pairwise(found))
     assert all(window.since < window.until for window in found)
+
+
+@pytest.mark.parametrize(
+    ("style", "shown"),
+    [
+        ("iso", "PT0.000001S"),
+        ("epoch_ms", "PT0.001S"),
+        ("epoch", "PT1S"),
+        ("%Y-%m-%dT%H:%M:%SZ", "PT1S"),
+        ("%Y-%m-%d %H:%M", "PT1M"),
+        ("%d.%m.%Y %H Uhr", "PT1H"),
+        ("%Y%m%d%I%p", "PT1H"),
+        ("date", "P1D"),
+        ("%Y-W%W-%w", "P1D"),
+        ("%Y-%m", "P1M"),
+        ("%Y", "P1Y"),
+        ("epochms", None),
+    ],
+)
+def test_the_precision_of_a_format_is_the_shortest_span_that_it_shows(
+    style: str, shown: str | None
+) -> None:
+    assert precision(style) == shown
+
+
+def test_only_formats_without_a_date_repeat() -> None:
+    assert [varies_with_date(style) for style in ("iso", "date", "%m-%d %H", "%H:%M:%S")] == [
+        *(True, True, False, False)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("moment", "style", "rounded"),
+    [
+        ("2026-01-31T12:00:00Z", "date", "2026-02-01"),
+        ("2026-01-31", "date", "2026-01-31"),
+        ("2026-01-31T23:59:59.500Z", "epoch", "2026-02-01"),
+        ("2026-01-31T12:00:00.000500Z", "epoch_ms", "2026-01-31T12:00:00.001Z"),
+        ("2026-01-31T12:30:01Z", "%Y-%m-%dT%H", "2026-01-31T13:00"),
+        ("2026-12-02", "%Y-%m", "2027-01-01"),
+        ("2026-01-31T12:00:00.000500Z", "iso", "2026-01-31T12:00:00.000500Z"),
+    ],
+)
+def test_an_instant_is_rounded_up_to_one_that_the_format_can_write(
+    moment: str, style: str, rounded: str
+) -> None:
+    assert round_up(at(moment), style) == at(rounded)
+
+
+def test_an_open_end_is_rounded_up_so_that_the_last_day_is_asked_for() -> None:
+    options = Incremental(start="2026-01-01", step="P1D", format="date")
+    interval = Interval(None, at("2026-01-02T12:00:00Z"), open_end=True)
+    found = list(windows(options, interval))
+    assert [(one.start, one.end) for one in found] == [
+        ("2026-01-01", "2026-01-02"),
+        ("2026-01-02", "2026-01-03"),
+    ]
+    assert not any(is_empty(options, one) for one in found)
+
+
+def test_equal_bounds_are_empty_unless_the_upper_one_is_inclusive() -> None:
+    interval = Interval(at("2026-01-01"), at("2026-01-01T01:00:00Z"))
+    for upper, empty in (("exclusive", True), ("inclusive", False)):
+        options = Incremental(format="date", upper=upper, unit="P1D")  # type: ignore[arg-type]  # a literal
+        (window,) = windows(options, interval)
+        assert window.start == window.end == "2026-01-01"
+        assert is_empty(options, window) is empty

@@ -1,0 +1,165 @@
+"""The time windows an incremental endpoint is read in.
+
+A run reads its data interval, moved back by ``lookback``, cut at ``start`` and divided into windows of at most
+``step``. Windows are half-open, ``[start, end)``; an API whose upper bound is inclusive gets an end one ``unit``
+earlier, so that no record falls between two windows and none is read twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from functools import lru_cache
+
+from oauth_taskflow.api.options import Incremental
+from oauth_taskflow.errors import SpecError
+from oauth_taskflow.iso8601 import add_duration, duration_seconds, parse_instant
+
+# Finest first: each duration, and how long it lasts after 1 January 2026.
+_TICKS = (
+    ("PT0.000001S", timedelta(microseconds=1)),
+    ("PT0.001S", timedelta(milliseconds=1)),
+    ("PT1S", timedelta(seconds=1)),
+    ("PT1M", timedelta(minutes=1)),
+    ("PT1H", timedelta(hours=1)),
+    ("P1D", timedelta(days=1)),
+    ("P1M", timedelta(days=31)),
+    ("P1Y", timedelta(days=365)),
+)
+_SAMPLE = datetime(2026, 1, 1, tzinfo=timezone.utc)
+_ZEROS = ("microsecond", "second", "minute", "hour")
+
+
+@dataclass(frozen=True)
+class Interval:
+    """``[start, end)`` in aware UTC; ``start`` None means that there is no lower bound.
+
+    ``open_end``: the end is only the moment at which the run began, not a bound that the next run begins at.
+    """
+
+    start: datetime | None
+    end: datetime
+    open_end: bool = False
+
+
+@dataclass(frozen=True)
+class Window:
+    """One window, both as instants (UTC, half-open) and as the API wants its bounds written.
+
+    ``start`` and ``end`` are what templates see as ``window.start`` and ``window.end``.
+    """
+
+    since: datetime
+    until: datetime
+    start: str | int
+    end: str | int
+
+
+def format_instant(moment: datetime, style: str) -> str | int:
+    """``moment`` as ``iso``, ``date``, ``epoch``, ``epoch_ms`` or a strftime pattern says; epochs are integers."""
+    utc = moment.astimezone(timezone.utc)
+    if style == "iso":
+        return utc.isoformat(timespec="auto").replace("+00:00", "Z")
+    if style == "date":
+        return utc.strftime("%Y-%m-%d")
+    if style == "epoch":
+        return int(utc.timestamp())
+    if style == "epoch_ms":
+        return int(utc.timestamp() * 1000)
+    return utc.strftime(style)
+
+
+@lru_cache(maxsize=256)
+def precision(style: str) -> str | None:
+    """The shortest span that changes how an instant is written: ``PT0.000001S``, ``PT1S``, ``P1D`` and so on up to ``P1Y``.
+
+    None when none of them does. Found by writing instants, because platforms differ in what strftime takes.
+    """
+    sample = format_instant(_SAMPLE, style)
+    return next(
+        (t for t, ahead in _TICKS if format_instant(_SAMPLE + ahead, style) != sample), None
+    )
+
+
+@lru_cache(maxsize=256)
+def varies_with_date(style: str) -> bool:
+    """Whether the same time of another day, month and year is written differently, as in every format but bare times."""
+    sample = format_instant(_SAMPLE, style)
+    return all(format_instant(_SAMPLE + ahead, style) != sample for _, ahead in _TICKS[5:])
+
+
+def round_up(moment: datetime, style: str) -> datetime:
+    """The earliest instant, not before ``moment``, that ``style`` writes without cutting anything off."""
+    tick = precision(style)
+    if tick is None or tick == "PT0.000001S":
+        return moment
+    floor = _floor(moment.astimezone(timezone.utc), tick)
+    return floor if floor == moment else add_duration(floor, tick)
+
+
+def _floor(moment: datetime, tick: str) -> datetime:
+    if tick == "PT0.001S":
+        return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    zeros = {"PT1S": 1, "PT1M": 2, "PT1H": 3}.get(tick, 4)
+    floor = moment.replace(**dict.fromkeys(_ZEROS[:zeros], 0))  # type: ignore[arg-type]  # names of integers
+    firsts = {"P1M": {"day": 1}, "P1Y": {"day": 1, "month": 1}}
+    return floor.replace(**firsts.get(tick, {}))  # type: ignore[arg-type]  # as above
+
+
+def windows(options: Incremental, interval: Interval) -> Iterator[Window]:
+    """The windows of ``interval``, oldest first; none when it ends before ``options.start``.
+
+    An open end is rounded up to what the format can write, or no window would ask for the records since the last full
+    day (or hour, or second).
+
+    Raises:
+        SpecError: neither the interval nor the options name a lower bound.
+    """
+    since = _lower_bound(options, interval)
+    end = round_up(interval.end, options.format) if interval.open_end else interval.end
+    steps = 0
+    lower = since
+    while lower < end:
+        steps += 1
+        upper = end
+        if options.step is not None:
+            upper = min(add_duration(since, options.step, steps), end)
+        yield _window(options, lower, upper)
+        lower = upper
+
+
+def is_empty(options: Incremental, window: Window) -> bool:
+    """Whether ``window``'s bounds, as the API gets them, hold nothing: equal, although the upper one is exclusive.
+
+    Equal bounds of an inclusive window hold one unit.
+    """
+    return options.upper == "exclusive" and window.start == window.end
+
+
+def _lower_bound(options: Incremental, interval: Interval) -> datetime:
+    earliest = parse_instant(options.start) if options.start is not None else None
+    since = interval.start
+    if since is not None and options.lookback is not None:
+        since = add_duration(since, options.lookback, -1)
+    if since is None:
+        since = earliest
+    elif earliest is not None:
+        since = max(since, earliest)
+    if since is None:
+        raise SpecError(
+            ["This run has no data interval and incremental.start is not set: set one of the two."]
+        )
+    return since
+
+
+def _window(options: Incremental, lower: datetime, upper: datetime) -> Window:
+    shown_end = upper
+    if options.upper == "inclusive":
+        shown_end = max(upper - timedelta(seconds=duration_seconds(options.unit)), lower)
+    return Window(
+        since=lower,
+        until=upper,
+        start=format_instant(lower, options.format),
+        end=format_instant(shown_end, options.format),
+    )
