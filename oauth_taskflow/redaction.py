@@ -89,6 +89,15 @@ def redact_url(url: str, secrets: Iterable[str] = ()) -> str:
     return without(shown, (secret for secret in named if len(secret) >= _SHORTEST_IN_URL))
 
 
+def shown_place(url: str) -> str:
+    """``url`` as ``redact_url`` shows it, without its scheme, so that Airflow leaves it readable.
+
+    Airflow masks the value of every key of extra whose name contains "token" wherever it stands in a log, which makes
+    ``***`` of a whole ``token_url`` (``airflow.sdk.execution_time.context``, by way of ``Connection.extra_dejson``).
+    """
+    return redact_url(url).partition("://")[2] or redact_url(url)
+
+
 def redact_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """``headers`` with the values of sensitive ones replaced."""
     return {k: REDACTED if is_sensitive_name(k) else v for k, v in headers.items()}

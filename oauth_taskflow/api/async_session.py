@@ -234,7 +234,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
                 continue
             view = response_view(response)
             decision = decided(view, exchange.decide, self._rules)
-            response.verdict = view.verdict = exchange.verdict(decision)
+            response.verdict = view.verdict = exchange.verdict(decision, tries.attempt)
             try:
                 wanted = tries.wants_renewal(view, decision)
                 if wanted and await self._renew(credentials, request, view):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Protocol
 
 from oauth_taskflow.api.page import Page
 from oauth_taskflow.api.tracking import SeenKeys, Watermark
+from oauth_taskflow.errors import InvalidRecord
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,16 @@ def utc_text(seconds: float) -> str:
     return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+@contextmanager
+def _on(page: Page) -> Iterator[None]:
+    """Errors about records of ``page`` name its address."""
+    try:
+        yield
+    except InvalidRecord as error:
+        error.where = error.where or f"at {page.url}"
+        raise
+
+
 def transfer(
     pages: Iterable[Page],
     destination: Destination,
@@ -97,9 +109,10 @@ def transfer(
     writer = destination.open(run)
     try:
         for page in pages:
-            if watermark is not None:
-                watermark.see(page.records)
-            records = page.records if keys is None else keys.unseen(page.records)
+            with _on(page):
+                if watermark is not None:
+                    watermark.see(page.records)
+                records = page.records if keys is None else keys.unseen(page.records)
             writer.write(records)
             rows, count, received = rows + len(records), count + 1, received + page.bytes
             if on_page is not None:

@@ -128,7 +128,8 @@ class Exchange(Struct, frozen=True):
         transient = is_transient(error)
         safe = self._repeats(request) or nothing_sent(error)
         if not (transient and safe and attempt < self.policy.attempts and rewind(request)):
-            raise network_error(error, request, retryable=transient) from shown_cause(error)
+            failure = network_error(error, request, retryable=transient, tries=attempt)
+            raise failure from shown_cause(error)
         return self.policy.backoff_seconds(attempt)
 
     def after_judgement(
@@ -153,11 +154,17 @@ class Exchange(Struct, frozen=True):
             and attempt < policy.attempts
         )
 
-    def verdict(self, decision: Decision | None) -> Verdict:
-        """What an error made of this answer must know; see ``status_error``."""
+    def verdict(self, decision: Decision | None, tries: int) -> Verdict:
+        """What an error made of this answer, the last of ``tries``, must know; see ``status_error``."""
         if decision is None or decision.action not in {"retry", "rate_limit"}:
-            return Verdict(self.policy)
-        return Verdict(self.policy, may_pass=True, wait=decision.wait, limited=decision.holds_all)
+            return Verdict(self.policy, tries=tries)
+        return Verdict(
+            self.policy,
+            may_pass=True,
+            wait=decision.wait,
+            limited=decision.holds_all,
+            tries=tries,
+        )
 
     def _repeats(self, request: requests.PreparedRequest) -> bool:
         return self.policy.repeats(request.method) or bool(request.headers.get(_IDEMPOTENCY_KEY))

@@ -46,7 +46,18 @@ _HINTS = {
     403: "The token is valid but lacks a permission or scope for this call.",
     404: "Check the path against the connection's base URL.",
     429: "The rate limit is used up; the task is retried when the API allows it.",
+    400: "Compare parameters, headers and body of the request with the API's documentation.",
+    405: "Check the method of the request against the API's documentation.",
+    406: "Check the Accept header of the request, and api_headers of the connection.",
+    410: "What was here is gone: check path and version against the API's documentation.",
+    415: "Check the Content-Type header and the body of the request.",
+    422: "Compare parameters and body of the request with the API's documentation.",
 }
+_CLIENT_HINT = "Look this status up in the API's documentation."
+_SERVER_HINT = (
+    "The API failed by itself: run the task again later, and look at its status page. If one request alone fails, show "
+    "this message to those who run the API."
+)
 
 
 class _Unpickled(ApiRequestFailed):
@@ -139,13 +150,15 @@ class NothingSent(requests.ConnectionError):
 class Verdict(Struct, frozen=True):
     """What a session made of an answer: how it dates waits, and whether a rule says that another try may help.
 
-    ``limited`` is for a rule that calls it a used-up rate limit, whatever the status.
+    ``limited`` is for a rule that calls it a used-up rate limit, whatever the status. ``tries`` counts the requests
+    that were sent, those with a renewed token left out.
     """
 
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     may_pass: bool = False
     wait: float | None = None
     limited: bool = False
+    tries: int = 1
 
 
 _NO_VERDICT = Verdict()
@@ -223,7 +236,13 @@ def _excerpt(response: requests.Response) -> str:
 def _hint(status: int, request: requests.PreparedRequest) -> str:
     scheme = str(request.headers.get("Authorization", "")).partition(" ")[0].lower()
     refused = _REFUSED.get(scheme) if status == 401 else None
-    return refused or _HINTS.get(status, "")
+    usual = {4: _CLIENT_HINT, 5: _SERVER_HINT}.get(status // 100, "")
+    return refused or _HINTS.get(status, usual)
+
+
+def tried(tries: int) -> str:
+    """How often a request was sent, for the end of a place in a message; empty for once."""
+    return f" (tried {tries} times)" if tries > 1 else ""
 
 
 def status_error(
@@ -243,7 +262,8 @@ def status_error(
     named = policy.named_wait(status, headers, now, limited=limited) if retryable else None
     what = f"The API answered HTTP {status} {response.reason or ''}".rstrip() + _reason(response)
     what += _excerpt(response)
-    where = f"at {response.request.method} {shown_url(response.request, response.url)}"
+    place = f"at {response.request.method} {shown_url(response.request, response.url)}"
+    where = f"{place}{tried(verdict.tries)}"
     error: ApiStatusError
     if wants_consent(response):
         code = challenge_error(response)

@@ -11,10 +11,19 @@ from oauth_taskflow.api.failures import (
     ApiUnreachable,
     NothingSent,
     also,
+    tried,
 )
 from oauth_taskflow.api.secrecy import shown_url
 from oauth_taskflow.errors import ApiRequestFailed
 
+_ABOUT_HOST = "Check host of the connection, DNS, proxy and firewall."
+_ABOUT_TIME = (
+    "Raise timeout of the connection (seconds to connect, to read), or ask for smaller pages."
+)
+_ABOUT_BREAK = (
+    "Run the task again; if it lasts, look at proxies in between and at the API's status page."
+)
+_ABOUT_REQUEST = "Check URL, headers and body of the request, and what the API sends."
 _TRANSIENT = (
     requests.ConnectionError,
     requests.Timeout,
@@ -30,11 +39,15 @@ def is_transient(error: requests.RequestException) -> bool:
 
 
 def network_error(
-    error: requests.RequestException, request: requests.PreparedRequest, *, retryable: bool
+    error: requests.RequestException,
+    request: requests.PreparedRequest,
+    *,
+    retryable: bool,
+    tries: int = 1,
 ) -> ApiRequestFailed:
     """``error`` of the HTTP library as one of ours, without the URL and headers that its text may quote."""
     kind, what, hint = _named(error)
-    where = f"at {request.method} {shown_url(request)}"
+    where = f"at {request.method} {shown_url(request)}{tried(tries)}"
     made = also(kind, type(error))(what, where=where, hint=hint)
     made.retryable = retryable and is_transient(error)
     return made
@@ -43,18 +56,16 @@ def network_error(
 def _named(error: requests.RequestException) -> tuple[type[ApiRequestFailed], str, str]:
     """Our error for ``error``, what it says, and what to do."""
     if isinstance(error, requests.ConnectTimeout):
-        return ApiTimeout, "The API did not connect in time", ""
+        return ApiTimeout, "The API did not connect in time", _ABOUT_HOST
     if isinstance(error, requests.Timeout) or _stalled(error):
-        return ApiTimeout, "The API did not answer in time", ""
+        return ApiTimeout, "The API did not answer in time", _ABOUT_TIME
     if isinstance(error, requests.exceptions.SSLError):
         what = f"The API's TLS certificate or handshake was refused: {_root(error)}"
         return ApiUnreachable, what, _about_tls(_innermost(error))
     if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
-        hint = (
-            "Check host of the connection, DNS, proxy and firewall." if nothing_sent(error) else ""
-        )
+        hint = _ABOUT_HOST if nothing_sent(error) else _ABOUT_BREAK
         return ApiUnreachable, f"The API could not be reached or broke off: {_root(error)}", hint
-    return ApiCallFailed, f"The request failed: {_root(error)}", ""
+    return ApiCallFailed, f"The request failed: {_root(error)}", _ABOUT_REQUEST
 
 
 def _about_tls(cause: BaseException) -> str:

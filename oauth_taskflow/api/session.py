@@ -276,7 +276,7 @@ class OAuthSession(requests.Session):
                 continue
             decision = decided(response, exchange.decide, self._rules)
             if isinstance(response, ApiResponse):
-                response.verdict = exchange.verdict(decision)
+                response.verdict = exchange.verdict(decision, tries.attempt)
             if tries.wants_renewal(response, decision) and renew(credentials, request, response):
                 response.close()
                 tries.attempt -= 1

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from oauth_taskflow.api.body import compiled, plain_keys, searched
+from oauth_taskflow.api.missing_fields import missing_field
 from oauth_taskflow.errors import InvalidRecord
 
 _INSTANT = re.compile(
@@ -25,7 +26,6 @@ _UTC = re.compile(
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _INTEGER = re.compile(r"-?\d+")
-_SHOWN = 60
 _decode: Any = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
@@ -79,13 +79,6 @@ def column_reader(path: str) -> Callable[[Sequence[Any]], list[Any]]:
     return read_all
 
 
-def shown(record: Any) -> str:
-    """The beginning of a record for messages."""
-    text = bytes(record) if isinstance(record, msgspec.Raw) else msgspec.json.encode(record)
-    cut = text[:_SHOWN].decode("utf-8", "replace")
-    return cut + "…" if len(text) > _SHOWN else cut
-
-
 class SeenKeys:
     """Drops records whose primary key came before in the same task.
 
@@ -115,9 +108,11 @@ class SeenKeys:
 
     def _add(self, record: Any, key: tuple[Any, ...]) -> bool:
         if None in key:
-            raise InvalidRecord(
-                f"The record {shown(record)} has no primary key {self._paths[key.index(None)]!r}",
-                hint="Correct primary_key, or leave it out when the API promises no key.",
+            raise missing_field(
+                record,
+                self._paths[key.index(None)],
+                "primary_key",
+                "Correct primary_key, or leave it out when the API promises no key.",
             )
         text = _encode(key)
         mark = hashlib.blake2b(text, digest_size=16).digest() if len(text) > 16 else text
@@ -149,21 +144,20 @@ class Watermark:
         """
         values = self._values(records)
         if _alike(values):
-            highest = max(values)
-            self._compare(highest, records[values.index(highest)])
+            self._compare(max(values))
             return
         for record, value in zip(records, values, strict=True):
             if value is None:
                 self._refuse_missing(record)
             else:
-                self._compare(value, record)
+                self._compare(value)
 
-    def _compare(self, value: Any, record: Any) -> None:
+    def _compare(self, value: Any) -> None:
         rank = _rank(value)
         if rank is None or (self._rank is not None and rank[0] != self._rank[0]):
             before = "" if self.value is None else f", after {self.value!r:.40}"
             raise InvalidRecord(
-                f"The incremental field {self._path!r} is {value!r:.40}{before}, in record {shown(record)}",
+                f"The incremental field {self._path!r} is {value!r:.40}{before}",
                 hint="It must be an ISO 8601 instant or a number, of one kind in all records.",
             )
         if self._rank is None or rank[1] > self._rank[1]:  # type: ignore[operator]  # one kind: checked above
@@ -171,9 +165,11 @@ class Watermark:
 
     def _refuse_missing(self, record: Any) -> None:
         if self._missing == "fail":
-            raise InvalidRecord(
-                f"The record {shown(record)} has no incremental field {self._path!r}",
-                hint="Correct incremental.field, or set incremental.missing: include.",
+            raise missing_field(
+                record,
+                self._path,
+                "incremental.field",
+                "Correct incremental.field, or set incremental.missing: include.",
             )
 
 

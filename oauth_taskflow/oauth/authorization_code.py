@@ -7,6 +7,7 @@ to send to the token endpoint.
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
@@ -26,6 +27,11 @@ from oauth_taskflow.redaction import Hidden, SecretValue, redact_text, redact_ur
 _STATE_BYTES = 32
 STATE_LIFETIME = 600.0
 _AGAIN = "Start the login again: airflow oauth login {conn_id}"
+_PUSH = (
+    "The server demands pushed authorization requests (RFC 9126): put the address of its pushed authorization request "
+    "endpoint into par_url of the connection, or its issuer into issuer."
+)
+_WANTS_PUSH = re.compile(r"(?i)\bpushed\b|\bPAR\b|\brequest_uri\b.{0,40}\b(required|missing)")
 
 
 class AuthorizationCode(SecretValue, frozen=True):
@@ -179,9 +185,11 @@ class Authorization(SecretValue, frozen=True):
         )
         error, description = ("".join(c for c in text if c.isprintable())[:200] for text in shown)
         detail = f": {description}" if description else ""
-        return self.failed(f"The authorization server refused ({error}){detail.rstrip('. ')}")
+        hint = _PUSH if _WANTS_PUSH.search(f"{error} {description}") else ""
+        return self.failed(f"The authorization server refused ({error}){detail.rstrip('. ')}", hint)
 
-    def failed(self, what: str) -> AuthorizationFailed:
-        """The error that ends this attempt."""
+    def failed(self, what: str, hint: str = "") -> AuthorizationFailed:
+        """The error that ends this attempt; ``hint`` is what to do before the next one."""
         where = f"for connection {self.conn_id!r} at {redact_url(self.server.authorize_url)}"
-        return AuthorizationFailed(what, where=where, hint=_AGAIN.format(conn_id=self.conn_id))
+        again = f"{hint} {_AGAIN}" if hint else _AGAIN
+        return AuthorizationFailed(what, where=where, hint=again.format(conn_id=self.conn_id))

@@ -13,7 +13,7 @@ from oauth_taskflow.oauth.direct_request import DirectRequest
 from oauth_taskflow.oauth.grants import GrantOptions
 from oauth_taskflow.oauth.outcomes import Granted, Outcome, Rejected
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
-from oauth_taskflow.redaction import Hidden, SecretValue, redact_url
+from oauth_taskflow.redaction import Hidden, SecretValue, redact_url, shown_place
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 _DEFAULT_INTERVAL = 5.0
@@ -131,6 +131,6 @@ def _next_interval(endpoint: TokenEndpoint, outcome: Outcome, interval: float) -
 def _expired(endpoint: TokenEndpoint, said: str = "") -> AuthorizationFailed:
     return AuthorizationFailed(
         f"Nobody agreed before the device code ran out{said}",
-        where=f"for connection {endpoint.conn_id!r} at {redact_url(endpoint.url)}",
+        where=f"for connection {endpoint.conn_id!r} at {shown_place(endpoint.url)}",
         hint=f"Start again: airflow oauth login {endpoint.conn_id} --device",
     )

@@ -150,7 +150,8 @@ class _Inquiry(Struct, frozen=True):
         return TokenEndpointUnavailable(
             f"The authorization server's metadata could not be read ({reason})",
             where=f"for connection {self.conn_id!r} at {redact_url(url)}",
-            hint="It is tried again; with token_url in the connection they are not needed.",
+            hint="Tasks try again by themselves, a login is started again; with token_url (and authorize_url for a login) in "
+            "the connection the metadata are not needed.",
         )
 
     def _failed(self, url: str, failure: Exception) -> OAuthTaskflowError:

@@ -32,7 +32,14 @@ from oauth_taskflow.oauth.outcomes import (
     Rejected,
 )
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.redaction import Hidden, SecretValue, redact_text, redact_url, without
+from oauth_taskflow.redaction import (
+    Hidden,
+    SecretValue,
+    redact_text,
+    redact_url,
+    shown_place,
+    without,
+)
 
 _ERRORS: dict[str, type[TokenRequestRejected]] = {
     "invalid_client": InvalidClient,
@@ -60,6 +67,12 @@ _REFUSED_CREDENTIAL = {
     "password": "Check username and user_password of the connection.",
     "client_credentials": "Check what the server knows of this client.",
 }
+_DEAD_GRANT = {
+    "refresh_token": (
+        "A person must authorize it again: airflow oauth login {}. The old refresh token cannot come back."
+    ),
+    "authorization_code": "The code was used or has run out. Start again: airflow oauth login {}",
+}
 # Of a person who refuses there is nothing to ask here (Auth0: the API was never opened to this client).
 _CLIENT_DENIED = ("access_denied", "client_credentials")
 _BEARER_TYPES = frozenset({"", "bearer", "bearertoken"})
@@ -83,8 +96,8 @@ class Question(SecretValue, frozen=True):
 
     @property
     def where(self) -> str:
-        """The place for error messages: connection and redacted URL."""
-        return f"for connection {self.conn_id!r} at {redact_url(self.url)}"
+        """The place for error messages: connection, host and path."""
+        return f"for connection {self.conn_id!r} at {shown_place(self.url)}"
 
     @property
     def endpoint(self) -> str:
@@ -96,7 +109,7 @@ class Question(SecretValue, frozen=True):
         """What becomes of a request that met a server that is away, as the beginning of a hint."""
         if self.grant_type == "authorization_code":  # a code is sent once
             return f"Start the login again: airflow oauth login {self.conn_id}"
-        return "It is tried again" if self.grant_type else "Try again later"
+        return "Tasks try again by themselves" if self.grant_type else "Try again later"
 
     def clean(self, text: str, limit: int = 200) -> str:
         """Foreign ``text`` made fit to be shown: no secret of ours, printable, one line, short."""
@@ -200,10 +213,8 @@ def _hint(code: str, answer: Answer, question: Question) -> str:
     if code == "invalid_target" and question.targets:
         names = ", ".join(map(redact_url, question.targets))
         return f"Asked for was {names}: correct audience or resource of the connection."
-    if code == "invalid_grant" and question.grant_type == "authorization_code":
-        return (
-            f"The code was used or has run out. Start again: airflow oauth login {question.conn_id}"
-        )
+    if code == "invalid_grant" and question.grant_type in _DEAD_GRANT:
+        return _DEAD_GRANT[question.grant_type].format(question.conn_id)
     if _ERRORS.get(code) is ConsentRequired and question.grant_type == "refresh_token":
         return f"A person must agree again: airflow oauth login {question.conn_id}"
     absent = _NOT_THERE if question.grant_type else ""
@@ -227,9 +238,11 @@ def _unavailable(
 
 def _redirected(answer: Answer, question: Question) -> ConnectionConfigError:
     target = redact_url(answer.headers.get("location", "")) or "nowhere"
+    if target.startswith(question.url):  # the part that is masked is all that the two differ in
+        target = shown_place(target)
     field = "token_url" if question.grant_type else ""
     return ConnectionConfigError(
-        f"The {question.endpoint} {redact_url(question.url)} redirects (HTTP {answer.status}) "
+        f"The {question.endpoint} {shown_place(question.url)} redirects (HTTP {answer.status}) "
         f"to {question.clean(target)}",
         conn_id=question.conn_id,
         field=field,

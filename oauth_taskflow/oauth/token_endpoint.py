@@ -38,7 +38,7 @@ from oauth_taskflow.oauth.outcomes import (
 from oauth_taskflow.oauth.responses import Answer, Question, interpret
 from oauth_taskflow.oauth.timing import server_skew
 from oauth_taskflow.oauth.transport import Deadline, Wire, always, new_session
-from oauth_taskflow.redaction import Hidden, SecretValue, is_sensitive_name, redact_url
+from oauth_taskflow.redaction import Hidden, SecretValue, is_sensitive_name, shown_place
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # in typing from Python 3.11 on
@@ -282,7 +282,7 @@ def _check_url(url: str, conn_id: str) -> None:
     if parts.scheme == "http" and _is_loopback(parts.hostname or ""):
         return
     raise ConnectionConfigError(
-        f"The token endpoint {redact_url(url)!r} is not an https URL",
+        f"The token endpoint {shown_place(url)!r} is not an https URL",
         conn_id=conn_id,
         field="token_url",
         hint="Secrets travel encrypted only; plain http is accepted for 127.0.0.1 and [::1].",
@@ -308,7 +308,7 @@ def _failed(failure: Exception, wire: Wire, question: Question) -> Failure:
     error = TokenEndpointUnavailable(
         f"Token endpoint not reachable ({reason}, {when})",
         where=question.where,
-        hint="Check token_url, DNS, proxy and firewall; it is tried again.",
+        hint=f"Check token_url, DNS, proxy and firewall. {question.repeated}.",
     )
     return OutcomeUnknown(error) if wire.sent else NotProcessed(error)
 
@@ -316,7 +316,7 @@ def _failed(failure: Exception, wire: Wire, question: Question) -> Failure:
 def _bad_certificate(failure: BaseException, question: Question) -> ConnectionConfigError:
     reason = question.clean(str(getattr(failure, "verify_message", "")) or "not trusted", 120)
     return ConnectionConfigError(
-        f"The certificate of {redact_url(question.url)} was refused ({reason})",
+        f"The certificate of {shown_place(question.url)} was refused ({reason})",
         conn_id=question.conn_id,
         field="verify",
         hint="Set verify to the file of the CA that signed it; checks are never switched off here.",
@@ -328,7 +328,7 @@ def _unusable(failure: Exception, question: Question) -> ConnectionConfigError:
     quotes = isinstance(failure, requests.exceptions.InvalidHeader)
     text = "" if quotes else f": {question.clean(str(failure), 120)}"
     return ConnectionConfigError(
-        f"No request to {redact_url(question.url)} can be made ({type(failure).__name__}{text})",
+        f"No request to {shown_place(question.url)} can be made ({type(failure).__name__}{text})",
         conn_id=question.conn_id,
         hint="Check token_url, verify, cert, proxies and token_headers of the connection.",
     )

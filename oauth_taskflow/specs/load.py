@@ -27,6 +27,36 @@ _MERGE = "<<"
 _TEXT_TAGS = frozenset({"!", "tag:yaml.org,2002:str"})
 
 
+# What the parser says and, for the reader, the usual cause: the first that fits.
+_CAUSES = (
+    (
+        "mapping values are not allowed",
+        'Look for a second ": " in this line, which needs quotes around the text, and for an indentation that differs '
+        "from the line above.",
+    ),
+    (
+        "block sequence entries are not allowed",
+        "A list begins on the line below its key; within one line write [a, b].",
+    ),
+    ("(while parsing a flow", "A bracket or brace opened in this line or above is not closed."),
+    (
+        "quoted scalar",
+        "Look for a quote that is not closed, and in double quotes for a single backslash.",
+    ),
+    ("unexpected end of stream", "Look for a quote, bracket or brace that is not closed."),
+    (
+        "expected ':'",
+        "A key needs a colon and a blank behind it; text of several lines needs | or quotes.",
+    ),
+    ("'-' indicator", "The items of a list need the same indentation."),
+    (
+        "(while parsing a block mapping)",
+        "Look for a line whose indentation differs from its neighbours, and for a quote inside quoted text.",
+    ),
+)
+_USUAL_CAUSE = "Look at indentation, quotes, brackets and braces in this line and the one above."
+
+
 class _Stop(Exception):
     """Carries the one problem after which reading on makes no sense."""
 
@@ -276,4 +306,9 @@ def _syntax_message(error: yaml.MarkedYAMLError, *, tab: bool) -> tuple[str, str
     if "cannot start any token" in text:
         return text, "yaml-syntax", "Quote text that begins with a symbol."
     context = f" ({_one_line(error.context)})" if error.context else ""
-    return f"{text}{context}", "yaml-syntax", ""
+    return f"{text}{context}", "yaml-syntax", _what_to_look_at(f"{text}{context}")
+
+
+def _what_to_look_at(message: str) -> str:
+    """The usual cause of what YAML's parser says, which names the place where it gave up."""
+    return next((hint for said, hint in _CAUSES if said in message), _USUAL_CAUSE)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +18,7 @@ from oauth_taskflow.api.options import Duration
 from oauth_taskflow.redaction import is_sensitive_name, redact_text
 from oauth_taskflow.specs.model import DagSpec, DateText
 from oauth_taskflow.specs.problem import Finding, YamlPath, nearest
+from oauth_taskflow.specs.samples import sample_text
 from oauth_taskflow.specs.schema import spec_schema
 
 # jsonschema's ValidationError and Validator: schemas and instances are raw JSON in both.
@@ -78,12 +80,17 @@ def shape_findings(document: Any) -> Iterator[tuple[str, Finding]]:
     """Every deviation of ``document`` from the model, with the rule it breaks."""
     found = False
     for error in _validator().iter_errors(document):
-        for item in _explain(error, tuple(error.absolute_path)):
+        for rule, finding in _explain(error, tuple(error.absolute_path)):
             found = True
-            yield item
+            yield rule, _with_sample(finding) if rule == "wrong-type" else finding
     if not found:
         # A number that no float holds is the known case: JSON Schema has no word for it.
         yield "out-of-range", Finding((), _refusal(document))
+
+
+def _with_sample(finding: Finding) -> Finding:
+    """``finding`` with an example as its hint, unless it has a hint."""
+    return replace(finding, hint=finding.hint or sample_text(finding.path))
 
 
 def _refusal(document: Any) -> str:

@@ -23,6 +23,10 @@ from oauth_taskflow.taskflow.masking import mask, token_secrets
 from oauth_taskflow.taskflow.settings import OAuth2Settings
 
 Say = Callable[[str], None]
+_IF_REFUSED = (
+    "If the page in the browser shows an error, correct the connection first: redirect_uri must be registered for the "
+    "client, and a server that demands pushed requests (PAR) needs par_url in extra."
+)
 _PASTE_URI = "http://127.0.0.1:8765/callback"
 
 
@@ -57,7 +61,7 @@ def log_in_by_browser(grant: ManagedGrant, options: LoginOptions, say: Say) -> G
         say(f"Waiting for the answer on {listener.redirect_uri} …")
         answer = listener.wait(options.timeout)
     if answer is None:
-        raise attempt.failed(f"No answer came within {options.timeout:g} s")
+        raise attempt.failed(f"No answer came within {options.timeout:g} s", _IF_REFUSED)
     return _traded(grant, attempt.read(answer))
 
 

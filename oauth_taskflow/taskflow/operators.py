@@ -10,7 +10,7 @@ from airflow.sdk import BaseOperator
 
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions
-from oauth_taskflow.taskflow.retry_policy import HAS_RETRY_POLICIES, OAuthRetryPolicy, fail_fast
+from oauth_taskflow.taskflow.retry_policy import HAS_RETRY_POLICIES, OAuthRetryPolicy, failing_fast
 
 
 class EndpointOperator(BaseOperator):
@@ -62,10 +62,8 @@ class EndpointOperator(BaseOperator):
         """
         from oauth_taskflow.taskflow.endpoint_task import run_in_task  # noqa: PLC0415 - loads requests
 
-        try:
+        with failing_fast():
             summary = run_in_task(self, context)
-        except OAuthTaskflowError as error:
-            raise fail_fast(error) from error
         for asset in self.outlets:
             context["outlet_events"][asset].extra = dict(summary)
         return summary
@@ -160,10 +158,8 @@ class EndpointDoneOperator(BaseOperator):
         """
         from oauth_taskflow.taskflow.endpoint_task import finish_in_task  # noqa: PLC0415 - loads requests
 
-        try:
+        with failing_fast():
             total = finish_in_task(self, context)
-        except OAuthTaskflowError as error:
-            raise fail_fast(error) from error
         for asset in self.outlets:
             # A thousand files would make a poor event; they are in the XCom.
             context["outlet_events"][asset].extra = {k: v for k, v in total.items() if k != "files"}

@@ -5,12 +5,19 @@ Airflow 3.3 asks a ``RetryPolicy`` after each failure; older releases know ``Air
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
+from contextlib import AbstractContextManager
 from datetime import timedelta
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from oauth_taskflow.errors import DestinationError, OAuthTaskflowError, TokenStoreError
+from oauth_taskflow.errors import (
+    ConnectionConfigError,
+    DestinationError,
+    OAuthTaskflowError,
+    TokenRequestError,
+    TokenStoreError,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import RetryDecision, RetryPolicy
@@ -28,6 +35,10 @@ else:
 _LONGEST_DELAY = 366 * 86400.0
 # A database or a disk that failed may be back in a minute: neither certain to heal nor certain not to.
 _UNDECIDED = (TokenStoreError, DestinationError)
+_NOT_OF_A_LINE = (ConnectionConfigError, TokenRequestError, TokenStoreError)
+# Packages whose frames stand between the author's line and an error of ours.
+_BELOW = frozenset({"oauth_taskflow", "requests", "urllib3", "httpx", "contextlib", "concurrent"})
+_log = logging.getLogger(__name__)
 
 
 def find_error(exception: BaseException) -> OAuthTaskflowError | None:
@@ -85,13 +96,49 @@ def fail_fast(exception: BaseException) -> BaseException:
     return failure
 
 
-@contextmanager
-def failing_fast() -> Iterator[None]:
-    """Raises what ``fail_fast`` makes of an exception."""
-    try:
-        yield
-    except Exception as error:
+def failing_fast() -> AbstractContextManager[None]:
+    """Raises what ``fail_fast`` makes of an exception. A typed error ends the task with its message.
+
+    Its way through this package goes to the log at DEBUG.
+    """
+    return _Border()
+
+
+class _Border:
+    """Not a generator: ``contextlib`` gives an exception that passes one its whole traceback back."""
+
+    def __enter__(self) -> None:
+        """Nothing: all is done on the way out."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None or (typed := find_error(error)) is None:
+            return
+        _log.debug("%s: the whole traceback", type(typed).__name__, exc_info=error)
+        _shorten(typed)
         raised = fail_fast(error)
         if raised is error:
-            raise
+            raise error
         raise raised from error
+
+
+def _shorten(error: OAuthTaskflowError) -> None:
+    """Leave of the traceback of ``error`` the way to the author's line, and drop causes, which the message names.
+
+    Connection, token and store are no matter of the line that needed them: of those nothing is left.
+    """
+    error.__cause__ = error.__context__ = None
+    if isinstance(error, _NOT_OF_A_LINE):
+        error.__traceback__ = None
+        return
+    trace = last = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] not in _BELOW:
+            last = trace
+        trace = trace.tb_next
+    if last is not None:
+        last.tb_next = None

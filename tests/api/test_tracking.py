@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_taskflow.api.tracking import SeenKeys, Watermark, column_reader, field_reader, shown
+from oauth_taskflow.api.tracking import SeenKeys, Watermark, column_reader, field_reader
 from oauth_taskflow.errors import InvalidRecord
 
 
@@ -53,14 +53,9 @@ def test_text_and_number_are_different_keys() -> None:
 @pytest.mark.parametrize("record", [{"name": "a"}, {"id": None}, "scalar", 5])
 def test_a_record_without_its_key_is_named(record: Any) -> None:
     for form in (record, raw(record)):
-        with pytest.raises(InvalidRecord, match="has no primary key 'id'") as caught:
+        with pytest.raises(InvalidRecord, match="'id', which primary_key names") as caught:
             SeenKeys(["id"]).unseen([form])
         assert "Correct primary_key" in str(caught.value)
-
-
-def test_long_records_are_cut_in_messages() -> None:
-    assert shown({"a": "x" * 100}).endswith("…")
-    assert shown(msgspec.Raw(b'{"a":1}')) == '{"a":1}'
 
 
 def test_forgotten_keys_pass_again() -> None:
@@ -128,7 +123,7 @@ def test_instants_numbers_and_integer_texts_are_compared_as_such(
     ],
 )
 def test_mixed_and_unreadable_values_are_an_error_naming_the_record(values: list[Any]) -> None:
-    with pytest.raises(InvalidRecord, match=r"The incremental field 'at' is .* in record \{"):
+    with pytest.raises(InvalidRecord, match=r"The incremental field 'at' is "):
         highest(values)
 
 
@@ -136,13 +131,15 @@ def test_the_message_names_both_kinds() -> None:
     with pytest.raises(InvalidRecord) as caught:
         highest(["2024-01-01", 5])
     assert str(caught.value) == (
-        "The incremental field 'at' is 5, after '2024-01-01', in record {\"at\":5}. "
+        "The incremental field 'at' is 5, after '2024-01-01'. "
         "It must be an ISO 8601 instant or a number, of one kind in all records."
     )
 
 
 def test_a_missing_field_fails_or_is_passed_over_as_declared() -> None:
-    with pytest.raises(InvalidRecord, match="has no incremental field 'at'"):
+    with pytest.raises(
+        InvalidRecord, match=r"The field 'at', which incremental.field names, is null"
+    ):
         highest([None])
     assert highest([None, "2024-01-01", None], missing="include") == "2024-01-01"
     assert highest([], missing="fail") is None

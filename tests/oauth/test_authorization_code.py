@@ -157,6 +157,22 @@ def test_a_refusal_is_told_whole() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "description",
+    ["Pushed Authorization Request is required.", "PAR required", "request_uri is missing"],
+)
+def test_a_server_that_demands_pushed_requests_is_named_with_the_key(description: str) -> None:
+    mine = attempt()
+    with pytest.raises(AuthorizationFailed) as caught:
+        mine.read(answer(mine, code=None, error="invalid_request", error_description=description))
+    assert str(caught.value) == (
+        f"The authorization server refused (invalid_request): {description.rstrip('.')} for connection 'crm' at "
+        "https://id.example.com/authorize?tenant=a. The server demands pushed authorization requests (RFC 9126): put the "
+        "address of its pushed authorization request endpoint into par_url of the connection, or its issuer into issuer. "
+        "Start the login again: airflow oauth login crm"
+    )
+
+
 def test_a_repeated_parameter_is_refused() -> None:
     mine = attempt()
     with pytest.raises(AuthorizationFailed, match="repeats a parameter"):

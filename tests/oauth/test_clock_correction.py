@@ -86,7 +86,7 @@ def test_a_right_clock_signs_once_and_the_error_blames_no_consent() -> None:
     assert isinstance(outcome, Rejected)
     assert not isinstance(outcome.error, InvalidGrant)
     assert str(outcome.error) == (
-        f"Token request refused (invalid_grant, HTTP 400) for connection 'crm' at http://{place}/token. Check subject, "
+        f"Token request refused (invalid_grant, HTTP 400) for connection 'crm' at {place}/token. Check subject, "
         "audience and key of the connection, and that the server knows them; this machine's clock was checked against "
         "the server's."
     )

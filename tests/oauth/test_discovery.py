@@ -224,8 +224,8 @@ def test_metadata_are_kept_for_an_hour_and_longer_while_the_server_is_away() -> 
             b"",
             TokenEndpointUnavailable,
             "The authorization server's metadata could not be read (HTTP 503) for connection 'crm' at "
-            "{0}/.well-known/oauth-authorization-server. It is tried again; with token_url in the connection they are "
-            "not needed.",
+            "{0}/.well-known/oauth-authorization-server. Tasks try again by themselves, a login is started again; with "
+            "token_url (and authorize_url for a login) in the connection the metadata are not needed.",
         ),
     ],
 )

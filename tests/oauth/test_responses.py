@@ -35,7 +35,7 @@ QUESTION = Question(
     "crm", "https://id.example.com/token", "refresh_token", "a b", secrets=(SECRET, REFRESH)
 )
 JSON = "application/json; charset=utf-8"
-PLACE = "for connection 'crm' at https://id.example.com/token"
+PLACE = "for connection 'crm' at id.example.com/token"
 
 
 def outcome(status: int, body: object, content_type: str = JSON, **headers: str) -> Outcome:
@@ -195,7 +195,7 @@ def test_a_refusal_is_worded_whole() -> None:
     )
     assert str(error) == (
         f"Refresh token refused (invalid_grant, HTTP 400): Token *** has expired {PLACE}. "
-        "Authorize the connection again; the old refresh token cannot come back."
+        "A person must authorize it again: airflow oauth login crm. The old refresh token cannot come back."
     )
 
 
@@ -247,7 +247,7 @@ def test_a_redirect_is_a_wrong_token_url(status: int) -> None:
     error = rejected(status, b"", location="https://u:p@elsewhere.example.com/t?token=x")
     assert isinstance(error, ConnectionConfigError)
     assert str(error) == (
-        f"The token endpoint https://id.example.com/token redirects (HTTP {status}) to "
+        f"The token endpoint id.example.com/token redirects (HTTP {status}) to "
         "https://elsewhere.example.com/t?token=*** in connection 'crm', field 'token_url'. "
         "Credentials are never sent after a redirect: set token_url to the final address."
     )
@@ -296,7 +296,7 @@ def test_a_server_failure_is_worded_whole() -> None:
     assert isinstance(found, OutcomeUnknown)
     assert str(found.error) == (
         f"Token endpoint unavailable (server_error, HTTP 503) {PLACE}. "
-        "It is tried again; if this lasts, look at the authorization server's status page."
+        "Tasks try again by themselves; if this lasts, look at the authorization server's status page."
     )
 
 

@@ -15,7 +15,7 @@ NOW = 1_800_000_000.0
 SECRET = "client-s3cret/+="
 JSON = "application/json; charset=utf-8"
 QUESTION = Question("crm", "https://id.example.com/token", "refresh_token", secrets=(SECRET,))
-PLACE = "for connection 'crm' at https://id.example.com/token"
+PLACE = "for connection 'crm' at id.example.com/token"
 
 
 def outcome(status: int, body: object, content_type: str = JSON) -> Outcome:

@@ -153,8 +153,8 @@ def test_nobody_listening_means_nothing_was_sent() -> None:
     assert isinstance(outcome, NotProcessed)
     assert str(error_of(outcome)) == (
         "Token endpoint not reachable (ConnectionRefusedError, before anything was sent) "
-        f"for connection 'crm' at http://{place}/token. "
-        "Check token_url, DNS, proxy and firewall; it is tried again."
+        f"for connection 'crm' at {place}/token. "
+        "Check token_url, DNS, proxy and firewall. Tasks try again by themselves."
     )
 
 
@@ -246,7 +246,7 @@ def test_an_unknown_certificate_is_a_configuration_error_and_nothing_is_sent(
     with raw_server(answering(answer, seen), context) as place:
         outcome = endpoint(place, "https").exchange(REFRESH)
         assert str(error_of(outcome)) == (
-            f"The certificate of https://{place}/token was refused (self-signed certificate) "
+            f"The certificate of {place}/token was refused (self-signed certificate) "
             "in connection 'crm', field 'verify'. "
             "Set verify to the file of the CA that signed it; checks are never switched off here."
         )
@@ -276,7 +276,7 @@ def test_a_missing_ca_file_is_a_configuration_error() -> None:
     transport = TransportOptions(verify="/nowhere/ca.pem")
     outcome = endpoint("127.0.0.1:9", "https", transport=transport).exchange(REFRESH)
     assert isinstance(outcome, Rejected)
-    assert "No request to https://127.0.0.1:9/token can be made (OSError:" in str(error_of(outcome))
+    assert "No request to 127.0.0.1:9/token can be made (OSError:" in str(error_of(outcome))
 
 
 def test_a_header_that_cannot_be_sent_is_a_configuration_error() -> None:
@@ -285,7 +285,7 @@ def test_a_header_that_cannot_be_sent_is_a_configuration_error() -> None:
     assert isinstance(outcome, Rejected)
     error = error_of(outcome)  # requests quotes the value in its own
     assert isinstance(error, ConnectionConfigError)
-    assert "No request to http://127.0.0.1:9/token can be made (InvalidHeader) in" in str(error)
+    assert "No request to 127.0.0.1:9/token can be made (InvalidHeader) in" in str(error)
 
 
 def test_what_a_server_says_back_of_keys_in_parameters_and_headers_is_not_shown() -> None:

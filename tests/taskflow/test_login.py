@@ -84,6 +84,19 @@ def test_the_request_is_pushed_when_the_connection_says_so(
     assert sorted(parse_qs(urlsplit(browser[0]).query)) == ["client_id", "request_uri"]
 
 
+def test_a_login_without_an_answer_names_what_the_server_may_demand(
+    connect: Connect, oauth_server: OAuthTestServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connect()
+    text = refused(capsys, timeout=0.2)
+    assert text.endswith(
+        f"No answer came within 0.2 s for connection 'crm' at {oauth_server.base_url}/oauth/authorize. If the page in the "
+        "browser shows an error, correct the connection first: redirect_uri must be registered for the client, and a "
+        "server that demands pushed requests (PAR) needs par_url in extra. Start the login again: airflow oauth login "
+        "crm\n"
+    )
+
+
 def test_more_parameters_and_a_registered_address_are_sent(
     connect: Connect, browser: list[str]
 ) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import runpy
+import traceback
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +15,8 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException
 
+from oauth_taskflow.api.auth import NoAuth
+from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.errors import (
     ApiRequestFailed,
     ConnectionConfigError,
@@ -21,6 +26,7 @@ from oauth_taskflow.errors import (
     InvalidGrant,
     InvalidTokenResponse,
     LeaseTimeout,
+    OAuthTaskflowError,
     TokenEndpointUnavailable,
     TokenStoreError,
     TokenUndecryptable,
@@ -31,8 +37,10 @@ from oauth_taskflow.taskflow.retry_policy import (
     HAS_RETRY_POLICIES,
     OAuthRetryPolicy,
     fail_fast,
+    failing_fast,
     find_error,
 )
+from oauth_taskflow.testing import OAuthTestServer
 
 if HAS_RETRY_POLICIES:
     from airflow.sdk import RetryDecision
@@ -163,3 +171,58 @@ def test_the_policy_is_attached_unless_the_author_chose_one() -> None:
     assert type(task_of().retry_policy) is OAuthRetryPolicy
     own = Own()
     assert task_of(retry_policy=own).retry_policy is own
+
+
+def _raise_token_error() -> None:
+    raise DEAD from OSError("no route")
+
+
+def _callers_line() -> None:
+    fetch()
+
+
+def fetch() -> None:
+    """Stands for the code of an author, which a module of the package calls in turn."""
+    with OAuthTestServer() as server, OAuthSession(server.base_url, NoAuth()) as session:
+        session.get("/nowhere").raise_for_status()
+
+
+def frames(error: BaseException) -> list[str]:
+    return [entry.name for entry in traceback.extract_tb(error.__traceback__)]
+
+
+def ended(work: Callable[[], None]) -> BaseException:
+    with pytest.raises(OAuthTaskflowError) as caught, failing_fast():
+        work()
+    return caught.value
+
+
+def test_a_refused_token_ends_a_task_with_its_message_and_a_handful_of_frames(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.DEBUG, retry_policy.__name__):
+        error = ended(_raise_token_error)
+    assert len(frames(error)) < 5
+    assert "_raise_token_error" not in frames(error)
+    assert error.__cause__ is None
+    assert "no route" in caplog.text
+    assert "_raise_token_error" in caplog.text
+
+
+def test_an_error_of_the_api_ends_at_the_line_of_the_author() -> None:
+    error = ended(_callers_line)
+    assert frames(error)[-1] == "fetch"
+    assert isinstance(error, ApiRequestFailed)
+
+
+def test_an_authors_own_exception_keeps_its_traceback_and_its_typed_cause() -> None:
+    def own() -> None:
+        try:
+            _raise_token_error()
+        except OAuthTaskflowError as error:
+            raise ValueError("no contacts") from error
+
+    with pytest.raises(ValueError, match="no contacts") as caught, failing_fast():
+        own()
+    assert frames(caught.value)[-1] == "own"
+    assert caught.value.__cause__ is DEAD

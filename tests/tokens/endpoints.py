@@ -22,7 +22,7 @@ from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 
 Answer = Outcome | Callable[[], Outcome]
-PLACE = "for connection 'crm' at https://id.example.com/token"
+PLACE = "for connection 'crm' at id.example.com/token"
 
 
 class ScriptedEndpoint(TokenEndpoint, frozen=True):

@@ -248,7 +248,7 @@ def test_after_the_end_the_server_is_asked_once_and_nobody_asks_again(
     code = refusal().error.error
     assert str(caught.value) == (
         f"Refresh token refused ({code}, HTTP 400): it ended on 2027-07-14T08:00:00Z for connection 'crm' at "
-        "https://id.example.com/token. Authorize the connection again: airflow oauth login crm"
+        "id.example.com/token. Authorize the connection again: airflow oauth login crm"
     )
     assert stored(store, under_test).state is GrantState.NEEDS_CONSENT
     assert len(endpoint.sent) == 2

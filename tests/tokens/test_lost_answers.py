@@ -38,7 +38,7 @@ def test_a_dead_refresh_token_is_told_to_everybody_without_another_request(
     assert len(endpoint.sent) == 1
     assert str(raised.value) == (
         "Refresh token refused (invalid_grant, HTTP 400) for connection 'crm' at "
-        "https://id.example.com/token. Authorize the connection again; the old refresh token cannot come back."
+        "id.example.com/token. Authorize the connection again; the old refresh token cannot come back."
     )
     assert stored(store, manager(store, endpoint)).state is GrantState.NEEDS_CONSENT
 

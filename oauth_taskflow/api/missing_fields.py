@@ -1,0 +1,49 @@
+"""Errors about a field that a spec names and a record lacks: names of fields are shown, their values never."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from typing import Any
+
+import msgspec
+
+from oauth_taskflow.errors import InvalidRecord
+
+_MOST_NAMES = 20
+_LONGEST_NAME = 40
+
+
+def missing_field(record: Any, path: str, option: str, hint: str) -> InvalidRecord:
+    """The error for ``record``, in which the field at ``path`` that the spec key ``option`` names is absent or null."""
+    names = _field_names(record)
+    if path in names:
+        return InvalidRecord(
+            f"The field {path!r}, which {option} names, is null in a record", hint=hint
+        )
+    near = _nearest(path, names)
+    question = f"Did you mean {near!r}? " if near else ""
+    return InvalidRecord(
+        f"A record has no field {path!r}, which {option} names: {_described(names)}",
+        hint=f"{question}{hint}",
+    )
+
+
+def _field_names(record: Any) -> list[str]:
+    if isinstance(record, msgspec.Raw):
+        record = msgspec.json.decode(record)
+    return [str(name) for name in record] if isinstance(record, dict) else []
+
+
+def _described(names: list[str]) -> str:
+    if not names:
+        return "it is a single value or an empty mapping"
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f"its fields are {', '.join(name[:_LONGEST_NAME] for name in names[:_MOST_NAMES])}{more}"
+
+
+def _nearest(path: str, names: list[str]) -> str:
+    """The name most like ``path``, however words are joined: ``updatedAt`` and ``updated_at`` are alike."""
+    plain = {re.sub(r"[\W_]+", "", name.lower()): name for name in reversed(names)}
+    close = get_close_matches(re.sub(r"[\W_]+", "", path.lower()), plain, n=1)
+    return plain[close[0]] if close else ""
