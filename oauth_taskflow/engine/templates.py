@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import quote
 
 from jinja2 import StrictUndefined, TemplateError, Undefined, UndefinedError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from oauth_taskflow.engine.sandbox import Sandbox
 from oauth_taskflow.errors import OAuthTaskflowError
 
 _NO_DATE = (
@@ -67,18 +67,9 @@ def _path_segment(value: Any) -> str:
     return quote(_as_text(value), safe="")
 
 
-class _Sandbox(ImmutableSandboxedEnvironment):
-    """Jinja's sandbox, in which ``contact.items`` is the record's field ``items`` before it is Python's method."""
-
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        if isinstance(obj, dict) and attribute in obj:
-            return obj[attribute]
-        return super().getattr(obj, attribute)
-
-
-def _environment(finalize: Any) -> ImmutableSandboxedEnvironment:
+def _environment(finalize: Any) -> Sandbox:
     # Jinja's HTML escaping would corrupt URLs and JSON: what is rendered here is never a page.
-    return _Sandbox(
+    return Sandbox(
         undefined=StrictUndefined,
         autoescape=False,
         finalize=finalize,

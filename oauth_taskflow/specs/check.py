@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from oauth_taskflow.specs.load import Document, load_text
+from oauth_taskflow.specs.load import MAX_NODES, Document, load_text
 from oauth_taskflow.specs.merge import merged_document
 from oauth_taskflow.specs.model import DagSpec, Endpoint, Spec
 from oauth_taskflow.specs.problem import Finding, Level, Problem, YamlPath, path_text
@@ -16,7 +17,10 @@ from oauth_taskflow.specs.rules import files_findings, spec_findings
 from oauth_taskflow.specs.rules.registry import Rule, SpecView
 from oauth_taskflow.specs.shape import convert, shape_findings
 from oauth_taskflow.specs.sound import uncertain, without_broken
+from oauth_taskflow.specs.text_file import Unreadable, read_spec
 
+# A file with more problems than anybody reads is another kind of file, and each costs time to explain.
+MAX_PROBLEMS = 500
 SUFFIXES = frozenset({".yaml", ".yml"})
 
 
@@ -40,21 +44,44 @@ def check_text(text: str, path: str = "<text>") -> CheckedSpec:
     if not isinstance(document.data, dict):
         kind = "a list" if isinstance(document.data, list) else "a single value"
         return CheckedSpec(path, None, (*document.problems, _root_problem(path, kind)))
+    too_big = _too_big(document.data)
+    if too_big is not None:
+        problem = _problem(document, path, "error", "yaml-too-big", too_big)
+        return CheckedSpec(path, None, _in_order([*document.problems, problem]))
     raw = merged_document(document.data)
     source = convert(raw)
     if source is None:
-        shape = list(shape_findings(raw))
+        shape = list(islice(shape_findings(raw), MAX_PROBLEMS))
         found = [_problem(document, path, "error", *item) for item in shape]
         found += _problems_beside(shape, raw, document, path)
         return CheckedSpec(path, None, _in_order([*document.problems, *found]))
     view = _view(source, raw, document, path)
     found = [
         _problem(document, path, rule.level, rule.id, finding)
-        for rule, finding in spec_findings(view)
+        for rule, finding in islice(spec_findings(view), MAX_PROBLEMS)
     ]
     problems = _in_order([*document.problems, *found])
     usable = not any(problem.is_error for problem in problems)
     return CheckedSpec(path, view.spec if usable else None, problems, view, document)
+
+
+def _too_big(data: dict[str, Any]) -> Finding | None:
+    """The defaults stand under each endpoint: together they must not be more than a few seconds' work."""
+    endpoints = data.get("endpoints")
+    if not isinstance(endpoints, dict):
+        return None
+    size = _size(data.get("defaults")) * len(endpoints)
+    if size <= 2 * MAX_NODES:
+        return None
+    message = f"the defaults under {len(endpoints)} endpoints make {size} values"
+    return Finding(("endpoints",), message, "Split it into several files.", at_key=True)
+
+
+def _size(value: Any) -> int:
+    children = (
+        value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    )
+    return 1 + sum(map(_size, children))
 
 
 def _view(source: DagSpec, raw: dict[str, Any], document: Document, path: str) -> SpecView:
@@ -92,9 +119,9 @@ def check_file(path: str | Path) -> CheckedSpec:
     """Check the spec in one file; a file that cannot be read is a problem, too."""
     shown = str(path)
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        message = f"cannot be read: {error.strerror or error}"
+        text = read_spec(shown).decode("utf-8-sig")
+    except Unreadable as error:
+        message = f"cannot be read: {error}"
         return CheckedSpec(
             shown, None, (Problem(shown, 1, 1, "error", "", message, "unreadable-file"),)
         )

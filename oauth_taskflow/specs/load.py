@@ -21,7 +21,8 @@ except ImportError:  # pragma: no cover - PyYAML built without libyaml: same eve
     from yaml import SafeLoader as _Loader  # type: ignore[assignment]  # same interface
 
 MAX_DEPTH = 50
-MAX_NODES = 100_000
+MAX_NODES = 50_000
+MAX_TEXT = 100_000
 _SHOWN_DEPTH = 10
 _MERGE = "<<"
 _TEXT_TAGS = frozenset({"!", "tag:yaml.org,2002:str"})
@@ -88,6 +89,7 @@ class Document:
         self.data = data
         self.problems = problems
         self._root: Any = None
+        self._keys: dict[int, dict[Any, tuple[Any, Any]]] = {}
 
     def find(self, path: YamlPath) -> Place:
         """Where ``path`` stands, or the last part of it that exists."""
@@ -96,7 +98,7 @@ class Document:
         key = node = self._root
         depth = 0
         for part in path:
-            entry = _child(node, part)
+            entry = self._child(node, part)
             if entry is None:
                 break
             key, node = entry
@@ -104,25 +106,35 @@ class Document:
         value = node if isinstance(node, yaml.ScalarNode) else key
         return Place(depth, _position(value), _position(key))
 
+    def _child(self, node: Any, part: str | int) -> tuple[Any, Any] | None:
+        """The key and value nodes of ``part`` in ``node``; a merge key (``<<``) is looked through."""
+        if isinstance(node, yaml.SequenceNode):
+            inside = isinstance(part, int) and part < len(node.value)
+            return (node.value[part], node.value[part]) if inside else None
+        if not isinstance(node, yaml.MappingNode):
+            return None
+        entries = self._entries(node)
+        if part in entries:
+            return entries[part]
+        merged = entries[_MERGE][1] if _MERGE in entries else None
+        sources = merged.value if isinstance(merged, yaml.SequenceNode) else [merged]
+        return next((found for m in sources if (found := self._child(m, part)) is not None), None)
+
+    def _entries(self, node: Any) -> dict[Any, tuple[Any, Any]]:
+        # Kept: a thousand problems in one mapping would walk it a thousand times.
+        entries = self._keys.get(id(node))
+        if entries is None:
+            entries = {
+                key.value: (key, value)
+                for key, value in reversed(node.value)
+                if isinstance(key, yaml.ScalarNode)
+            }
+            self._keys[id(node)] = entries
+        return entries
+
 
 def _position(node: Any) -> tuple[int, int]:
     return node.start_mark.line + 1, node.start_mark.column + 1
-
-
-def _child(node: Any, part: str | int) -> tuple[Any, Any] | None:
-    """The key and value nodes of ``part`` in ``node``; a merge key (``<<``) is looked through."""
-    if isinstance(node, yaml.SequenceNode):
-        inside = isinstance(part, int) and part < len(node.value)
-        return (node.value[part], node.value[part]) if inside else None
-    if not isinstance(node, yaml.MappingNode):
-        return None
-    merged: list[Any] = []
-    for key, value in node.value:
-        if key.value == part:
-            return key, value
-        if key.value == _MERGE:
-            merged += value.value if isinstance(value, yaml.SequenceNode) else [value]
-    return next((found for m in merged if (found := _child(m, part)) is not None), None)
 
 
 def load_text(text: str, path: str) -> Document:
@@ -181,8 +193,7 @@ class _Builder:
     def _node(self, event: Any) -> Any:
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
-        self.nodes += 1
-        before = self.nodes
+        before = self._count(event)
         tag = event.tag
         if tag is not None and tag not in _TEXT_TAGS:
             self._report(
@@ -192,6 +203,9 @@ class _Builder:
                 "Write plain values.",
             )
         if isinstance(event, yaml.ScalarEvent):
+            if len(event.value) > MAX_TEXT:
+                message = f"a text longer than {MAX_TEXT} characters"
+                raise _Stop(event.start_mark, message, "yaml-too-big")
             plain = event.implicit[0] and tag is None
             value: Any = plain_scalar(event.value) if plain else event.value
         else:
@@ -222,12 +236,15 @@ class _Builder:
                 "yaml-syntax",
             )
         value, size = self.anchors[event.anchor]
-        self.nodes += size
-        if self.nodes > MAX_NODES:
-            raise _Stop(
-                event.start_mark, f"aliases expand to more than {MAX_NODES} values", "yaml-too-big"
-            )
+        self._count(event, size)
         return value
+
+    def _count(self, event: Any, more: int = 1) -> int:
+        self.nodes += more
+        if self.nodes > MAX_NODES:
+            message = f"more than {MAX_NODES} values, aliases counted as often as they are used"
+            raise _Stop(event.start_mark, message, "yaml-too-big", "Split it into several files.")
+        return self.nodes
 
     def _list(self) -> list[Any]:
         items: list[Any] = []
@@ -273,7 +290,7 @@ class _Builder:
                 event.start_mark, "a key must be text, not a mapping or list", "yaml-key", hint
             )
         self._remember(event, event.value, 1)
-        self.nodes += 1
+        self._count(event)
         key = str(event.value)
         if event.implicit[0] and not isinstance(plain_scalar(key), str):
             self.where[-1] = key

@@ -64,12 +64,29 @@ class Finding:
     at_key: bool = False
 
 
+# Longer words are no typos, and comparing them takes time that grows with the square of their length.
+_LONGEST_WORD = 100
+# Comparing costs microseconds a name: with more names, only those that begin alike are looked at.
+_MOST_COMPARED = 300
+
+
 def nearest(word: object, allowed: Iterable[str]) -> str:
     """A hint for a ``word`` that is not among ``allowed``: the nearest one, and all of them when they are few."""
-    names = sorted(allowed)
-    close = get_close_matches(str(word), names, n=1, cutoff=0.6)
+    names = list(allowed)
+    close = get_close_matches(str(word), _comparable(str(word), names), n=1, cutoff=0.6)
     hint = f"Did you mean {close[0]!r}?" if close else ""
     few = 8 if close else 30
     if not names or len(names) > few:
         return hint
-    return f"{hint} Allowed: {', '.join(names)}.".strip()
+    return f"{hint} Allowed: {', '.join(sorted(names))}.".strip()
+
+
+def _comparable(word: str, names: list[str]) -> list[str]:
+    """Those of ``names`` that can be 60 percent alike, at most ``_MOST_COMPARED`` of them, sorted."""
+    length = len(word)
+    if length > _LONGEST_WORD:
+        return []
+    similar = [name for name in names if 3 * length <= 7 * len(name) <= 17 * length]
+    if len(similar) > _MOST_COMPARED:
+        similar = [name for name in similar if name[:1].lower() == word[:1].lower()]
+    return sorted(similar)[:_MOST_COMPARED]

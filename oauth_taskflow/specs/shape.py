@@ -46,6 +46,7 @@ _PATTERN_RULES = {
     DateText.__metadata__[0].pattern: "bad-date",  # type: ignore[attr-defined]  # Annotated keeps its Meta
 }
 
+_SEARCHED = 4000
 _FORMS = {
     "bad-duration": "Expected an ISO 8601 duration, for example PT30S, PT5M or P7D.",
     "bad-date": "Expected an ISO 8601 date or date-time, for example 2026-01-31 or 2026-01-31T06:00:00Z.",
@@ -218,5 +219,6 @@ def _shown(value: Any, path: YamlPath) -> str:
     """``value`` for a message: short, and never a secret."""
     if any(is_sensitive_name(part) for part in path if isinstance(part, str)):
         return "the value"
-    text = redact_text(repr(value))
+    # Cut before it is searched for secrets too: a value may be megabytes.
+    text = redact_text(repr(value[:_SEARCHED] if isinstance(value, str) else value)[:_SEARCHED])
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from jinja2 import nodes
     from jinja2.sandbox import SandboxedEnvironment
 
+# Jinja's parser and generator take microseconds a character: a text that long is data, or a mistake.
+MAX_TEMPLATE = 20_000
 _MARK = re.compile(r"\{[{%#]")
 _LOOKUP = r"\{\{\s*([A-Za-z_]\w*)(?:\.([A-Za-z_]\w*))?\s*\}\}"
 # Jinja's literals and the words of its grammar: none of them is a name.
@@ -56,6 +58,8 @@ def parse_template(text: str) -> Template:
     """What ``text`` refers to. Loads Jinja only for templates that are more than look-ups."""
     if _MARK.search(text) is None:
         return _PLAIN
+    if len(text) > MAX_TEMPLATE:
+        return Template(error=f"longer than {MAX_TEMPLATE} characters")
     if _ONLY_LOOKUPS.match(text):
         found = frozenset(_ONE_LOOKUP.findall(text))
         if _WORDS.isdisjoint(name for name, _ in found):
@@ -96,17 +100,18 @@ def _environment() -> SandboxedEnvironment:
 
 
 def _parse_with_jinja(text: str) -> Template:
-    from jinja2 import TemplateError, meta, nodes  # noqa: PLC0415  # as above
+    from jinja2 import TemplateError, nodes  # noqa: PLC0415  # as above
 
     environment = _environment()
     try:
         tree = environment.parse(text)
         unknown = sorted(_unknown_filters(tree, environment))
-    except (TemplateError, RecursionError) as error:
-        return Template(error=str(error) or type(error).__name__)
-    if unknown:
-        return Template(error=f"no filter or test named {unknown[0]!r}")
-    free = meta.find_undeclared_variables(tree) - set(environment.globals)
+        if unknown:
+            return Template(error=f"no filter or test named {unknown[0]!r}")
+        free = _free_names(tree, environment)
+    except (TemplateError, ValueError, RecursionError) as error:
+        reason = str(error).partition("\n")[0]
+        return Template(error=reason or type(error).__name__)
     lookups: list[Any] = list(tree.find_all((nodes.Getattr, nodes.Getitem)))
     taken = {
         (look.node.name, _attribute(look))
@@ -115,6 +120,26 @@ def _parse_with_jinja(text: str) -> Template:
     }
     bare = {(name, "") for name in free}
     return Template(frozenset(taken | bare))
+
+
+def _free_names(tree: nodes.Template, environment: SandboxedEnvironment) -> set[str]:
+    """The names that ``tree`` takes from outside, found without computing anything.
+
+    ``jinja2.meta.find_undeclared_variables`` evaluates constant expressions on its way: ``{{ [1] * 99999999 }}``.
+    """
+    from jinja2 import meta, nodes  # noqa: PLC0415  # as above
+
+    class Names(meta.TrackingCodeGenerator):
+        def __init__(self, environment: SandboxedEnvironment) -> None:
+            super().__init__(environment)
+            self.optimizer = None
+
+        def _output_child_to_const(self, *_: Any) -> str:
+            raise nodes.Impossible
+
+    names = Names(environment)
+    names.visit(tree)
+    return names.undeclared_identifiers - set(environment.globals)
 
 
 def _attribute(node: Any) -> str:

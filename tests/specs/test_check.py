@@ -33,7 +33,8 @@ def test_a_checked_spec_holds_the_merged_endpoints_in_file_order() -> None:
     assert checked.spec.source.dag_id == "crm"
     assert list(checked.spec.endpoints) == ["contacts", "notes", "deals"]
     contacts = checked.spec.endpoints["contacts"].request
-    assert contacts.params == {"limit": 200, "updated_since": "{{ window.start }}"}
+    window = {"updated_since": "{{ window.start }}", "updated_before": "{{ window.end }}"}
+    assert contacts.params == {"limit": 200, **window}
     assert contacts.headers == {"Accept": "application/json"}
 
 

@@ -85,6 +85,14 @@ def test_start_and_end_are_compared_as_instants() -> None:
         "{path: /v1/some/long/path/that/is/longer/than/thirty/two/2024}",
         "{params: {uuid: 123e4567-e89b-12d3-a456-426614174000}}",
         "{params: {words: abcdefghijklmnopqrstuvwxyzabcdefghijkl}}",
+        "{headers: {User-Agent: 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/126.0'}}",
+        "{headers: {User-Agent: 'acme-basic integration/2.1 (+https://acme.example/bots)'}}",
+        "{headers: {User-Agent: 'Acme Token Exchange/1.0 Airflow/3.0.1 python-requests/2.32.3'}}",
+        "{path: /v4/spreadsheets/1BxiMVs0XRA5nFMdKvBdBZjgmUUqptlbs74OgvE2upms/values/A1}",
+        "{path: /v1/databases/668d797c76fa49349b05ad288df2d136/query}",
+        "{params: {q: 668d797c76fa49349b05ad288df2d136}}",
+        "{params: {folderId: 1BxiMVs0XRA5nFMdKvBdBZjgmUUqptlbs74OgvE2upms}}",
+        "{headers: {Accept: application/vnd.github.v3.raw+json, X-Plan: Basic subscription}}",
         "{params: {zeros: a0000000000000000000000000000000000000}}",
         "{params: {since: '2026-01-01T00:00:00+00:00/2026-02-01T00:00:00'}}",
     ],
@@ -102,6 +110,8 @@ def test_harmless_values_are_no_secrets(request_: str) -> None:
         "{params: {q: 4f3c2b1a09d8e7f6c5b4a3928170e6d5}}",
         "{params: {q: sk_live_9aB3dE5fG7hI9jK1lM3nO5pQ7rS9t}}",
         "{path: '/a?x=1&access_token=abcdef'}",
+        "{headers: {X-Api-Key: 123e4567-e89b-12d3-a456-426614174000}}",
+        "{path: /services/hush/xoxb-123456789012-abcdefghijkl}",
         "{method: POST, json: {auth: {password: hush}}}",
         "{method: POST, form: {client_secret: [hush]}}",
     ],
@@ -124,20 +134,20 @@ def test_secrets_are_found_and_not_repeated(request_: str) -> None:
     ],
 )
 def test_windows_that_fit_their_format_pass(incremental: str) -> None:
-    request = "{params: {since: '{{ window.start }}'}}"
+    request = "{params: {since: '{{ window.start }}', until: '{{ window.end }}'}}"
     assert found(f"{{request: {request}, incremental: {incremental}}}", "schedule: '@daily'") == []
 
 
 @pytest.mark.parametrize("schedule", ["null", "'@once'", "'@continuous'", "{assets: [x]}"])
 def test_without_intervals_the_first_window_needs_a_start(schedule: str) -> None:
-    endpoint = "{request: {params: {s: '{{ window.end }}'}}, incremental: {field: t}}"
+    endpoint = "{request: {params: {s: '{{ window.start }}'}}, incremental: {field: t}}"
     assert found(endpoint, f"schedule: {schedule}\nstart_date: 2026-01-01") == [
         "incremental-without-start"
     ]
 
 
 def test_a_start_date_and_intervals_give_the_first_window() -> None:
-    endpoint = "{request: {params: {s: '{{ window.end }}'}}, incremental: {field: t}}"
+    endpoint = "{request: {params: {s: '{{ window.start }}'}}, incremental: {field: t}}"
     assert found(endpoint, "schedule: '@daily'\nstart_date: 2026-01-01") == []
     assert found(endpoint, "schedule: '@daily'") == ["incremental-without-start"]
 

@@ -6,17 +6,22 @@ from collections.abc import Iterator, Sequence
 
 from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules import (
+    braces,
     destinations,
     durations,
     incremental,
+    letters,
     names,
     paging,
     parents,
+    paths,
     queries,
+    reach,
     requests,
     responses,
     schedules,
     secrets,
+    time_formats,
     windows,
 )
 from oauth_taskflow.specs.rules.registry import (
@@ -29,18 +34,22 @@ from oauth_taskflow.specs.rules.registry import (
 
 MODULES = (
     requests,
+    paths,
     names,
+    braces,
     parents,
     paging,
     queries,
     incremental,
     windows,
+    reach,
+    time_formats,
     responses,
     destinations,
     schedules,
     durations,
     secrets,
-    windows,
+    letters,
 )
 """Where the rules are, in the order of the manual; importing them registers them."""
 

@@ -8,7 +8,7 @@ from oauth_taskflow.api.options import Incremental
 from oauth_taskflow.api.windows import precision
 from oauth_taskflow.iso8601 import duration_length, parse_instant
 from oauth_taskflow.specs.model import DagSpec
-from oauth_taskflow.specs.problem import Finding, nearest
+from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
 from oauth_taskflow.specs.scope import WINDOW
 
@@ -112,22 +112,6 @@ def zone_less(view: EndpointView) -> Findings:
     if shows_time and not _ZONE.search(incremental.format):
         hint = "End it with Z or %z if the API allows; window times are UTC."
         yield Finding(("incremental", "format"), "the times are sent without a zone", hint)
-
-
-@endpoint_rule("bad-time-format")
-def bad_time_format(view: EndpointView) -> Findings:
-    """The format is iso, date, epoch, epoch_ms or a strftime pattern, which has at least one %.
-
-    Bad: `format: epochms`, `format: YYYY-MM-DD`
-
-    Good: `format: epoch_ms`, `format: "%Y-%m-%d"`
-    """
-    incremental = view.endpoint.incremental
-    if incremental is None or incremental.format in Incremental.NAMED_FORMATS:
-        return
-    if not _DIRECTIVE.search(incremental.format):
-        hint = f"{nearest(incremental.format, Incremental.NAMED_FORMATS)} Or a pattern: %Y-%m-%d."
-        yield Finding(("incremental", "format"), f"{incremental.format!r} is no time format", hint)
 
 
 @endpoint_rule("bad-date")

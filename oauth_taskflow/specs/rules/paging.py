@@ -29,6 +29,14 @@ def paginator_incomplete(view: EndpointView) -> Findings:
     Good: `paginate: {type: cursor, next: paging.next.after, param: after}`
     """
     yield from _flaws(view, _INCOMPLETE)
+    # An offset has a size_param by default, so only one that is written can be meant.
+    paginate = view.endpoint.paginate
+    if (
+        isinstance(paginate, Offsets)
+        and paginate.size is None
+        and "size_param" in view.raw["paginate"]
+    ):
+        yield _finding("size_param", "size_param is sent only with size", "Write size: 100.")
 
 
 @endpoint_rule("paginator-contradiction")

@@ -13,6 +13,8 @@ from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*\Z", re.ASCII)
+# Compiling takes a second for each hundred thousand characters.
+_LONGEST = 10_000
 _PAGE_PATHS: dict[type, tuple[str, ...]] = {
     PageNumbers: ("total_pages",),
     Offsets: ("total",),
@@ -41,6 +43,8 @@ def _jmespath_error(expression: str) -> str:
     import jmespath  # noqa: PLC0415  # most expressions are plain paths, which need no parser
     from jmespath.exceptions import JMESPathError  # noqa: PLC0415  # as above
 
+    if len(expression) > _LONGEST:
+        return f"longer than {_LONGEST} characters"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -104,6 +108,8 @@ def bad_regex(view: EndpointView) -> Findings:
 
 @lru_cache(maxsize=1024)
 def _regex_error(pattern: str) -> str:
+    if len(pattern) > _LONGEST:
+        return f"longer than {_LONGEST} characters"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

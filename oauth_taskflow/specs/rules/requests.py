@@ -69,6 +69,24 @@ def body_conflict(view: EndpointView) -> Findings:
         yield Finding(("request", bodies[0]), message, "Write method: POST, or use params.")
 
 
+@endpoint_rule("mapping-as-parameter")
+def mapping_as_parameter(view: EndpointView) -> Findings:
+    """A query parameter or form field is one value or a list of values: of a mapping only the keys would be sent.
+
+    Bad: `params: {filter: {status: open}}`, `params: {day: {ds}}` (quotes and braces are missing)
+
+    Good: `params: {"filter[status]": open}`, `params: {day: "{{ ds }}"}`
+    """
+    request = view.raw.get("request") or {}
+    for part in ("params", "form"):
+        for name, value in (request.get(part) or {}).items():
+            items = value if isinstance(value, list) else [value]
+            if any(isinstance(item, dict | list) for item in items):
+                kind = "a mapping" if isinstance(value, dict) else "a list of lists or mappings"
+                hint = f'Write "{name}[key]": value, or a text; a template needs "{{{{ ... }}}}".'
+                yield Finding(("request", part, name), f"{kind} cannot be sent", hint)
+
+
 @endpoint_rule("bad-header")
 def bad_header(view: EndpointView) -> Findings:
     """A header's name is a token, its value one line of Latin-1 (RFC 9110 §5.1, §5.5).

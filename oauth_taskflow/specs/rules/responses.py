@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from oauth_taskflow.api.options import ResponseRule
 from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
@@ -17,9 +19,15 @@ def _statuses(rule: ResponseRule) -> frozenset[int]:
     if rule.status is None:
         return _ANY
     given = rule.status if isinstance(rule.status, tuple) else (rule.status,)
-    return frozenset().union(*(_expand(status) for status in given))
+    return _expand_all(given)
 
 
+@lru_cache(maxsize=1024)
+def _expand_all(given: tuple[int | str, ...]) -> frozenset[int]:
+    return frozenset().union(*(_expand(status) for status in set(given)))
+
+
+@lru_cache(maxsize=1024)
 def _expand(status: int | str) -> frozenset[int]:
     if isinstance(status, int):
         return frozenset({status})

@@ -11,15 +11,20 @@ from typing import Any
 
 from oauth_taskflow.redaction import is_sensitive_name
 from oauth_taskflow.specs.problem import Finding, YamlPath
+from oauth_taskflow.specs.rules.credentials import is_basic_credential, known_credential
 from oauth_taskflow.specs.rules.registry import Findings, SpecView, spec_rule
 from oauth_taskflow.specs.templates import template_texts
 
-_BEARER = re.compile(r"(?i)\b(?:bearer|basic|token)\s+[A-Za-z0-9._~+/=-]{8,}")
-_JWT = re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.")
-_USERINFO = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@{}]+:[^/\s@{}]+@")
+_SCHEME = re.compile(r"(?i)\b(bearer|basic|token|apikey)\s{1,20}([A-Za-z0-9._~+/=:-]{8,4096})")
+# All quantifiers have bounds: a long text of nearly such words must not take quadratic time.
+_USERINFO = re.compile(
+    r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}://[^/\s:@{}]{1,200}:[^/\s@{}]{1,200}@"
+)
 _LONG = re.compile(r"[A-Za-z0-9+/_=-]{32,}")
-_CREDENTIAL_WORDS = ("bearer ", "basic ", "token ", "eyj")
-_QUERY_LITERAL = re.compile(r"[?&]([^=&]+)=(?=[^&{])")
+_CREDENTIAL_WORDS = ("bearer ", "basic ", "token ", "apikey ")
+_UUID = re.compile(r"(?i)\A[0-9a-f]{12}[1-8][0-9a-f]{3}[89ab][0-9a-f]{15}\Z")
+_QUERY_LITERAL = re.compile(r"[?&]([^=&?]{1,200})=(?=[^&{])")
+_ID_NAME = re.compile(r"(^|[a-z_-])I[Dd]s?$|(^|[_-])ids?$")
 _MIN_ENTROPY = 4.0
 _HINT = "Keep it in the Airflow connection; the session adds it to each request."
 # Where names are the API's, so that a secret-looking name means a secret value.
@@ -35,8 +40,9 @@ _PROSE = frozenset({"description", "doc_md", "message"})
 def secret_literal(view: SpecView) -> Findings:
     """A secret in a spec ends up in version control, in Airflow's UI and in every copy of the file.
 
-    Found are values under names like `api_key` or `Authorization`, `Bearer ...`, JSON Web Tokens, passwords in URLs,
-    and long random-looking text.
+    Found are values under names like `api_key` or `Authorization`, `Bearer ...`, keys and tokens in the forms of known
+    providers, private keys, JSON Web Tokens, passwords in URLs, and long random-looking text. IDs of resources are no
+    secrets: UUIDs, segments of a path, and values under names that end in `id`.
 
     Bad: `headers: {Authorization: Bearer eyJhbGciOi...}`
 
@@ -59,20 +65,39 @@ def _has_signs(text: str) -> bool:
     """Whether a closer look can find anything: cheap, and right for nearly all specs."""
     low = text.lower()
     urls = "://" in text and "@" in text
-    return urls or any(word in low for word in _CREDENTIAL_WORDS) or _LONG.search(text) is not None
+    words = any(word in low for word in _CREDENTIAL_WORDS)
+    return urls or words or bool(known_credential(text)) or _LONG.search(text) is not None
 
 
 def _reason(path: YamlPath, text: str) -> str:
-    prose = path[-1] in _PROSE
-    if _JWT.search(text):
-        return "the value looks like a JSON Web Token"
+    kind = known_credential(text)
+    if kind:
+        return f"the value looks like {kind}"
     if _USERINFO.search(text):
         return "the URL holds a password"
-    if not prose and _BEARER.search(text):
+    if path[-1] in _PROSE:
+        return ""
+    if any(_is_credential(match, text) for match in _SCHEME.finditer(text)):
         return "the value holds a literal credential"
-    if not prose and any(_is_random(match[0]) for match in _LONG.finditer(text)):
+    if any(_is_random(match[0]) for match in _LONG.finditer(_without_ids(path, text))):
         return "the value looks like a key or token"
     return ""
+
+
+def _is_credential(match: re.Match[str], text: str) -> bool:
+    """Whether the word after ``Basic`` or ``Bearer`` is one: a user agent may say "Basic integration"."""
+    scheme, value = match[1].lower(), match[2]
+    if scheme == "basic":
+        return is_basic_credential(value)
+    alone = match.start() == 0 and match.end() == len(text.strip())
+    return (scheme == "bearer" and alone) or (any(c.isdigit() for c in value) and "/" not in value)
+
+
+def _without_ids(path: YamlPath, text: str) -> str:
+    """``text`` without what names a resource: the segments of a path, and values whose name ends in ID."""
+    if path[-2:] == ("request", "path"):
+        return text.partition("?")[2]
+    return "" if _ID_NAME.search(_last_name(path)) else text
 
 
 def _named_values(view: SpecView) -> Iterator[YamlPath]:
@@ -103,6 +128,8 @@ def _is_sensitive(name: str) -> bool:
 def _is_random(text: str) -> bool:
     """Whether ``text`` mixes letters and digits as keys do: more than words, dates or paths."""
     if not any(c.isdigit() for c in text) or not any(c.isalpha() for c in text):
+        return False
+    if _UUID.match(text):
         return False
     if text.count("/") > 1 or text.count("_") + text.count("-") > len(text) // 8:
         return False

@@ -1,0 +1,73 @@
+"""What credentials look like: the forms that providers publish so that scanners find them.
+
+Sources: the providers' own pages and GitHub's list of secret scanning patterns
+(docs.github.com/code-security/secret-scanning/introduction/supported-secret-scanning-patterns).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+
+# No quantifier is without bound where it may begin inside its own repetition: text of any length takes linear time.
+_KNOWN = {
+    "an AWS access key ID": r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b",
+    "a private key": r"-----BEGIN (?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----",
+    "a JSON Web Token": r"(?<![\w-])eyJ[\w-]{8,4096}\.[\w-]{8,4096}\.",
+    "a GitLab token": r"\bgl(?:pat|oas|dt|rt|cbt|ptt|ft|soat|agent|imt|ffct)-[\w-]{20,255}",
+    "a GitHub token": r"\b(?:gh[pousr]_[A-Za-z0-9]{30,255}|github_pat_[A-Za-z0-9_]{22,255})",
+    "a SendGrid key": r"\bSG\.[\w-]{16,32}\.[\w-]{16,64}",
+    "a Slack token": r"\b(?:xox[abeoprsc]-(?:\d-)?|xapp-\d-|xwfp-)[A-Za-z0-9-]{10,255}",
+    "a Slack webhook": r"hooks\.slack\.com/(?:services|workflows)/[A-Z0-9]{5,20}/",
+    "a Stripe key": r"\b(?:(?:sk|rk)_(?:live|test)_[A-Za-z0-9]{10,255}|whsec_[A-Za-z0-9+/=]{20,255})",
+    "a Google key": r"\b(?:AIza[\w-]{35}|GOCSPX-[\w-]{20,64}|ya29\.[\w-]{20,255}|1//0[\w-]{20,255})",
+    "an npm token": r"\bnpm_[A-Za-z0-9]{36}",
+    "a PyPI token": r"\bpypi-AgE[\w-]{20,1024}",
+    "a Shopify token": r"\bshp(?:at|ca|pa|ss|ua)_[A-Fa-f0-9]{32}",
+    "a Notion token": r"\b(?:secret_[A-Za-z0-9]{43}|ntn_[A-Za-z0-9]{40,60})\b",
+    "a HubSpot token": r"\bpat-(?:na|eu|ap)\d-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+    "an Airtable token": r"\bpat[A-Za-z0-9]{14}\.[0-9a-f]{64}",
+    "a Square token": r"\b(?:sq0(?:atp|csp)-[\w-]{20,64}|EAAA[\w-]{60})",
+    "a Meta token": r"\bEAA[A-Za-z0-9]{60,512}",
+    "a Mailgun key": r"\bkey-[0-9a-f]{32}\b",
+    "a Mailchimp key": r"\b[0-9a-f]{32}-us\d{1,2}\b",
+    "a Twilio key": r"\bSK[0-9a-f]{32}\b",
+    "an Atlassian token": r"\bAT(?:ATT|CTT|BB)[\w-]{20,512}",
+    "a Linear key": r"\blin_(?:api|oauth)_[A-Za-z0-9]{32,64}",
+    "a Databricks token": r"\bdapi[0-9a-f]{32}\b",
+    "a DigitalOcean token": r"\bdo[opr]_v1_[0-9a-f]{64}",
+    "an OpenAI or Anthropic key": r"\bsk-(?:proj-|ant-|svcacct-)?[A-Za-z0-9_-]{20,255}",
+    "a Hugging Face token": r"\bhf_[A-Za-z0-9]{34}",
+    "a Telegram bot token": r"\b\d{8,10}:AA[\w-]{33}",
+    "a Vault token": r"\bhv[sbr]\.[\w-]{20,255}",
+    "a Dropbox token": r"\bsl\.[\w-]{60,1024}",
+    "a New Relic key": r"\bNRAK-[A-Z0-9]{27}",
+    "a Grafana token": r"\bglsa_[A-Za-z0-9]{32}_[0-9a-f]{8}",
+    "an Azure key": r"(?i)(?:AccountKey|SharedAccessKey|SharedAccessSignature)=[A-Za-z0-9+/=%&]{20,255}",
+}
+_ANY = re.compile(
+    "|".join(f"(?:{pattern})" for pattern in _KNOWN.values() if not pattern.startswith("(?i)"))
+)
+_ANY_CASE = re.compile(
+    "|".join(p.removeprefix("(?i)") for p in _KNOWN.values() if p.startswith("(?i)")), re.IGNORECASE
+)
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{4,4096}={0,2}\Z")
+
+
+def known_credential(text: str) -> str:
+    """What kind of credential stands in ``text``, such as "a GitHub token"; empty when there is none."""
+    if _ANY.search(text) is None and _ANY_CASE.search(text) is None:
+        return ""
+    return next((kind for kind, pattern in _KNOWN.items() if re.search(pattern, text)), "")
+
+
+def is_basic_credential(value: str) -> bool:
+    """Whether ``value`` is what stands behind ``Basic`` (RFC 7617 §2): user and password with a colon, in base64."""
+    if not _BASE64.match(value):
+        return False
+    try:
+        plain = base64.b64decode(value + "=" * (-len(value) % 4), altchars=b"-_")
+    except (binascii.Error, ValueError):
+        return False
+    return b":" in plain and plain.decode("utf-8", "replace").isprintable()

@@ -1,0 +1,114 @@
+"""Rules about how far reading reaches: starts nobody can mean, and windows that are not sent whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timezone
+
+from oauth_taskflow.iso8601 import parse_instant
+from oauth_taskflow.specs.problem import Finding
+from oauth_taskflow.specs.rules.registry import (
+    EndpointView,
+    Findings,
+    SpecView,
+    endpoint_rule,
+    spec_rule,
+)
+from oauth_taskflow.specs.scope import WINDOW
+
+_FARTHEST_YEARS = 10
+_FIRST_YEAR = 1970
+
+
+def _this_year() -> int:
+    return datetime.now(timezone.utc).year
+
+
+def _far(text: str | None) -> Iterator[tuple[str, str]]:
+    instant = parse_instant(text or "")
+    if instant is not None and instant.year > _this_year() + _FARTHEST_YEARS:
+        yield f"{text} is more than {_FARTHEST_YEARS} years ahead", "Write the year it begins."
+
+
+@spec_rule("start-far-ahead")
+def dag_start_far_ahead(view: SpecView) -> Findings:
+    """A start more than ten years ahead: until then the DAG never runs, or no run reads a record.
+
+    Bad: `start_date: 2126-01-01`
+
+    Good: `start_date: 2026-01-01`
+    """
+    for message, hint in _far(view.source.start_date):
+        yield Finding(("start_date",), message, hint)
+
+
+@endpoint_rule("start-far-ahead")
+def incremental_start_far_ahead(view: EndpointView) -> Findings:
+    """A start more than ten years ahead: until then the DAG never runs, or no run reads a record.
+
+    Bad: `incremental: {field: updatedAt, start: 2126-01-01}`
+
+    Good: `incremental: {field: updatedAt, start: 2026-01-01}`
+    """
+    incremental = view.endpoint.incremental
+    for message, hint in _far(incremental.start if incremental is not None else None):
+        yield Finding(("incremental", "start"), message, hint)
+
+
+@endpoint_rule("start-too-early", "warning")
+def start_too_early(view: EndpointView) -> Findings:
+    """No API changed a record before 1970; with `step` each window since then is a request of its own.
+
+    Bad: `incremental: {field: updatedAt, start: 0224-01-01, step: P7D}`
+
+    Good: `incremental: {field: updatedAt, start: 2024-01-01, step: P7D}`
+    """
+    incremental = view.endpoint.incremental
+    instant = parse_instant((incremental and incremental.start) or "")
+    if incremental is not None and instant is not None and instant.year < _FIRST_YEAR:
+        message = f"{incremental.start} is before 1970"
+        yield Finding(("incremental", "start"), message, "Write the year the data begins.")
+
+
+@endpoint_rule("start-after-end")
+def incremental_start_after_end(view: EndpointView) -> Findings:
+    """A DAG whose end is before its start never runs; an endpoint that starts after the DAG's end reads nothing.
+
+    Bad: `end_date: 2026-06-01` with `incremental: {field: updatedAt, start: 2026-07-01}`
+
+    Good: `end_date: 2026-06-01` with `incremental: {field: updatedAt, start: 2026-01-01}`
+    """
+    incremental = view.endpoint.incremental
+    start = parse_instant((incremental and incremental.start) or "")
+    end = parse_instant(view.source.end_date or "")
+    if start is not None and end is not None and start >= end:
+        message = "the data begins after the DAG's end_date"
+        yield Finding(
+            ("incremental", "start"), message, "Write an earlier start or a later end_date."
+        )
+
+
+@endpoint_rule("incremental-one-bound", "warning")
+def incremental_one_bound(view: EndpointView) -> Findings:
+    """Of a window only one bound is sent: with `step` each window reads on to the end of the data, again and again.
+
+    Without `window.start` every window begins with the first record there is.
+
+    Bad: `params: {updated_since: "{{ window.start }}"}` with `incremental: {field: t, start: 2024-01-01, step: P7D}`
+
+    Good: `params: {updated_since: "{{ window.start }}", updated_before: "{{ window.end }}"}` with the same
+    """
+    incremental = view.endpoint.incremental
+    if incremental is None:
+        return
+    sent = {
+        attribute
+        for _, template in view.request_templates
+        for name, attribute in template.references
+        if name == WINDOW and attribute
+    }
+    if sent == {"end"}:
+        yield Finding(("incremental",), "window.start is never sent", "Send both bounds.")
+    elif sent == {"start"} and incremental.step is not None:
+        message = "step cuts windows, but window.end is never sent"
+        yield Finding(("incremental", "step"), message, "Send window.end too, or remove step.")

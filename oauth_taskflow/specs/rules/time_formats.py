@@ -1,0 +1,73 @@
+"""Rules about how an instant is written: codes that exist, and all of them that are needed to tell instants apart."""
+
+from __future__ import annotations
+
+import re
+
+from oauth_taskflow.api.options import Incremental
+from oauth_taskflow.specs.problem import Finding, nearest
+from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
+
+# C99's codes, Python's %f, and glibc's padding flags; %:z is Python 3.12's.
+_CODE = re.compile(r"%([-_0^#]?)(:?[A-Za-z%])")
+_KNOWN = frozenset("aAbBcCdDeFgGhHIjklmMnpPrRsStTuUVwWxXyYzZf%")
+_DIRECTIVE = re.compile(r"%[-_0^#:]?[a-zA-Z]")
+# What each code shows; a unit tells instants apart only with those before it.
+_UNITS = ("year", "month", "day", "hour", "minute", "second", "fraction")
+_SHOWN = {
+    "year": "YyGgFDcxs",
+    "month": "mbBhFDcxsjUVW",
+    "day": "deFDcxsjuwaA",
+    "hour": "HIklTRrcXs",
+    "minute": "MTRrcXs",
+    "second": "STrcXs",
+    "fraction": "f",
+}
+
+
+@endpoint_rule("bad-time-format")
+def bad_time_format(view: EndpointView) -> Findings:
+    """The format is iso, date, epoch, epoch_ms or a strftime pattern of codes that exist.
+
+    A pattern that shows minutes shows hours too, and so on up to the year: `%M` are minutes, `%m` is the month. `%I`
+    counts to twelve and needs `%p`.
+
+    Bad: `format: epochms`, `format: YYYY-MM-DD`, `format: "%Q"`, `format: "%Y-%M-%d"`, `format: "%H:%M"`
+
+    Good: `format: epoch_ms`, `format: "%Y-%m-%d"`, `format: "%Y-%m-%dT%H:%M:%SZ"`
+    """
+    incremental = view.endpoint.incremental
+    if incremental is None or incremental.format in Incremental.NAMED_FORMATS:
+        return
+    style = incremental.format
+    at = ("incremental", "format")
+    if not _DIRECTIVE.search(style):
+        hint = f"{nearest(style, Incremental.NAMED_FORMATS)} Or a pattern: %Y-%m-%d."
+        yield Finding(at, f"{style!r} is no time format", hint.strip())
+    elif flaw := _flaw(style):
+        yield Finding(at, *flaw)
+
+
+def _flaw(style: str) -> tuple[str, str] | None:
+    rest = _CODE.sub("", style)
+    unknown = [code for _, code in _CODE.findall(style) if code not in _KNOWN and code != ":z"]
+    if unknown or "%" in rest:
+        message = f"there is no code %{unknown[0]}" if unknown else "a % without a code"
+        return message, "Codes are those of strftime: %Y-%m-%dT%H:%M:%SZ."
+    codes = [code for _, code in _CODE.findall(style) if code != "%"]
+    twice = next((code for code in codes if codes.count(code) > 1), "")
+    if twice:
+        return f"%{twice} stands twice", "%m is the month, %M are minutes; %d is the day."
+    return _gap(codes)
+
+
+def _gap(codes: list[str]) -> tuple[str, str] | None:
+    shown = [unit for unit in _UNITS if any(code in _SHOWN[unit] for code in codes)]
+    needed = _UNITS[: _UNITS.index(shown[-1]) + 1] if shown else ("year",)
+    missing = next((unit for unit in needed if unit not in shown), "")
+    if missing:
+        hint = "Codes from the year on: %Y %m %d %H %M %S; %m is the month, %M are minutes."
+        return f"the format shows no {missing}", hint
+    if set(codes) & {"I", "l"} and not set(codes) & {"p", "P"}:
+        return "%I counts to twelve and is ambiguous without %p", "Write %H."
+    return None

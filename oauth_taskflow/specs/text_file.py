@@ -1,0 +1,48 @@
+"""Reads a spec's file: what is no plain file, or is too big to be a spec, is refused instead of waited for."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+MAX_BYTES = 1024 * 1024
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+class Unreadable(Exception):
+    """The file is no spec, whatever is in it; the text says why."""
+
+
+def read_spec(path: str) -> bytes:
+    """The bytes of the file, at most ``MAX_BYTES``.
+
+    Raises:
+        Unreadable: it is missing, closed to this user, no plain file, or too big.
+    """
+    try:
+        # A named pipe without a writer would hold a plain open for ever; a device may do anything when opened.
+        _refuse_other_kinds(os.stat(path).st_mode)  # noqa: PTH116 - as texts: Path costs more than the call
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            _refuse_other_kinds(
+                os.fstat(descriptor).st_mode
+            )  # it may have been exchanged in between
+            content = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise Unreadable(reason or str(error)) from error
+    if len(content) > MAX_BYTES:
+        raise Unreadable("it is bigger than 1 MiB, which no spec is")
+    return content
+
+
+def _refuse_other_kinds(mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "no file")
+        raise Unreadable(f"it is {kind}, not a plain file")
