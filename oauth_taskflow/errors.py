@@ -61,6 +61,10 @@ __all__ = [
 ]
 
 
+# RFC 6749 §5.2 wants an error code with each of these.
+_UNEXPLAINED = frozenset({"http_400", "http_401", "http_403"})
+
+
 def printable(text: str) -> str:
     """``text`` without the characters that a terminal or log viewer obeys; line breaks stay.
 
@@ -162,7 +166,14 @@ class TokenRequestError(OAuthTaskflowError):
 
 
 class TokenRequestRejected(TokenRequestError):
-    """The authorization server refused the request; ``error`` is its code (RFC 6749 §5.2)."""
+    """The authorization server refused the request; ``error`` is its code (RFC 6749 §5.2).
+
+    Compare ``error``. ``shown`` is the same for people: without a client secret that is a part of the code.
+    ``grant`` is the grant type that was asked with.
+    """
+
+    shown = ""
+    grant = ""
 
     def __init__(
         self,
@@ -174,11 +185,13 @@ class TokenRequestRejected(TokenRequestError):
         grant: str = "",
         hint: str = "",
         retry_after: float | None = None,
+        shown: str = "",
     ) -> None:
         subject = "Refresh token" if grant == "refresh_token" else "Token request"
         detail = f": {description}" if description else ""
+        self.shown = shown or error
         super().__init__(
-            f"{subject} refused ({error}, HTTP {status}){detail}",
+            f"{subject} refused ({self.shown}, HTTP {status}){detail}",
             where=where,
             hint=hint or self.default_hint,
             retry_after=retry_after,
@@ -186,6 +199,15 @@ class TokenRequestRejected(TokenRequestError):
         self.error = error
         self.status = status
         self.description = description
+        self.grant = grant
+
+    @property
+    def is_unexplained(self) -> bool:
+        """Whether a refresh was refused with 400, 401 or 403 and no error code.
+
+        The refresh token may be spent as well as the client be wrong, so that this alone ends no grant.
+        """
+        return self.grant == "refresh_token" and self.error in _UNEXPLAINED
 
     default_hint = "Check the grant, scope and client registration in the connection."
 

@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl
 
 from msgspec import Struct
 
-UNNAMED = "unnamed_error"
+from oauth_taskflow.oauth.error_codes import UNNAMED
+
 _MAX_FIELDS = 200
 _CODE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")  # RFC 6749 §5.2, without the space
 _OPAQUE = re.compile(r"[A-Za-z0-9._~+/=-]{24,}")

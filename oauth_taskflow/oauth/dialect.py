@@ -135,8 +135,9 @@ class ResponseForm(_Form, frozen=True, kw_only=True):
     errors: Annotated[
         dict[str, str],
         _doc(
-            "The server's error codes in words of RFC 6749, which decide what happens next.",
-            {"40105": "invalid_grant"},
+            "The server's error codes in words of RFC 6749, which decide what happens next. http_400, http_401 and http_403 "
+            "are refusals with that status and no code.",
+            {"40105": "invalid_grant", "http_400": "invalid_grant"},
         ),
     ] = {}
     expiry: Annotated[Expiry, _doc("Where the expiry comes from.", {"source": "expires_at"})] = (

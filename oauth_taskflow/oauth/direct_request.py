@@ -71,7 +71,7 @@ class DirectRequest(SecretValue, frozen=True):
         if not isinstance(answer, Answer):
             raise answer.error
         body = parse_body(answer.body, answer.content_type) or {}
-        if 200 <= answer.status < 300 and self._problem(body) is None:
+        if answer.is_success and self._problem(body) is None:
             return answer, body
         raise _refusal(answer, there, self)
 

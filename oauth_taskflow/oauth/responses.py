@@ -6,24 +6,18 @@ answers, HTML from a proxy in between.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from oauth_taskflow.challenges import refusal_in
 from oauth_taskflow.errors import (
     ConnectionConfigError,
-    ConsentRequired,
-    InvalidClient,
-    InvalidGrant,
     InvalidTokenResponse,
     TokenEndpointUnavailable,
-    TokenRequestRejected,
 )
 from oauth_taskflow.oauth import reading, timing
-from oauth_taskflow.oauth.bodies import UNNAMED, ErrorBody, is_html, parse_body, said, shape
-from oauth_taskflow.oauth.delegated import JWT_BEARER, SAML2_BEARER, TOKEN_EXCHANGE
-from oauth_taskflow.oauth.dialect import STANDARD, ResponseForm
-from oauth_taskflow.oauth.dpop import PROOF_REFUSED
+from oauth_taskflow.oauth.answers import Answer, Question
+from oauth_taskflow.oauth.bodies import ErrorBody, is_html, parse_body, said, shape
+from oauth_taskflow.oauth.error_codes import UNNAMED
 from oauth_taskflow.oauth.outcomes import (
     Granted,
     NotProcessed,
@@ -31,111 +25,18 @@ from oauth_taskflow.oauth.outcomes import (
     OutcomeUnknown,
     Rejected,
 )
+from oauth_taskflow.oauth.refusals import ERRORS, refusal_error
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.redaction import (
-    Hidden,
-    SecretValue,
-    redact_text,
-    redact_url,
-    shown_place,
-    without,
-)
+from oauth_taskflow.redaction import redact_url, shown_place
 
-_ERRORS: dict[str, type[TokenRequestRejected]] = {
-    "invalid_client": InvalidClient,
-    "invalid_grant": InvalidGrant,
-    "access_denied": ConsentRequired,
-    "consent_required": ConsentRequired,
-    "interaction_required": ConsentRequired,
-    "login_required": ConsentRequired,
-}
-_ASSERTION_HINT = (
-    "Check subject, audience and key of the connection, and that the server knows them; this machine's clock was "
-    "checked against the server's."
-)
+__all__ = ["Answer", "Question", "interpret"]
+
 _WRONG_PLACE = "Check that token_url is the token endpoint and not a login page."
 _OTHER_NAME = "Check that token_url is the token endpoint; if the token stands elsewhere in its answer, set token_path."
-_NOT_THERE = "Check token_url: no token endpoint answers there."
-_PROOF_HINT = (
-    "This machine's clock was checked against the server's: see whether the server takes the algorithm in dpop, and "
-    "whether it is reached under the address in token_url."
-)
-_REFUSED_CREDENTIAL = {
-    JWT_BEARER: _ASSERTION_HINT,
-    SAML2_BEARER: "Check the assertion of the connection: its lifetime, audience and subject.",
-    TOKEN_EXCHANGE: "Check subject_token and actor_token of the connection: they are expired, or not accepted here.",
-    "password": "Check username and user_password of the connection.",
-    "client_credentials": "Check what the server knows of this client.",
-}
-_DEAD_GRANT = {
-    "refresh_token": (
-        "A person must authorize it again: airflow oauth login {}. The old refresh token cannot come back."
-    ),
-    "authorization_code": "The code was used or has run out. Start again: airflow oauth login {}",
-}
-# Of a person who refuses there is nothing to ask here (Auth0: the API was never opened to this client).
-_CLIENT_DENIED = ("access_denied", "client_credentials")
 _BEARER_TYPES = frozenset({"", "bearer", "bearertoken"})
 # The request was refused before anything was done with it (RFC 9110 §15.5.9, RFC 8470 §5.2, RFC 6585 §4).
 _REFUSED_UNREAD = frozenset({408, 425, 429})
 _DEFAULT_429_WAIT = 30.0
-_MOST_READ = 4096  # characters of a text of which some hundred are shown
-
-
-class Question(SecretValue, frozen=True):
-    """What was asked: enough to judge an answer and to word an error, and the secrets to keep out of it."""
-
-    conn_id: str
-    url: str
-    grant_type: str
-    scope: str = ""
-    targets: tuple[str, ...] = ()
-    secrets: Hidden[tuple[str, ...]] = ()
-    form: ResponseForm = STANDARD.response
-    dpop_key: Hidden[str] = ""
-
-    @property
-    def where(self) -> str:
-        """The place for error messages: connection, host and path."""
-        return f"for connection {self.conn_id!r} at {shown_place(self.url)}"
-
-    @property
-    def endpoint(self) -> str:
-        """What was asked, in words. Without a grant it is another endpoint of the server, and the URL says which."""
-        return "token endpoint" if self.grant_type else "endpoint"
-
-    @property
-    def repeated(self) -> str:
-        """What becomes of a request that met a server that is away, as the beginning of a hint."""
-        if self.grant_type == "authorization_code":  # a code is sent once
-            return f"Start the login again: airflow oauth login {self.conn_id}"
-        return "Tasks try again by themselves" if self.grant_type else "Try again later"
-
-    def clean(self, text: str, limit: int = 200) -> str:
-        """Foreign ``text`` made fit to be shown: no secret of ours, printable, one line, short."""
-        # Named secrets go first, because a cut one would no longer be recognised.
-        short = without(text, self.secrets)[:_MOST_READ]
-        shown = "".join(c if c.isprintable() else " " for c in redact_text(short))
-        return " ".join(shown.split())[:limit].rstrip(". ")
-
-
-class Answer(SecretValue, frozen=True):
-    """One HTTP answer. Header names are lower case; times are seconds since the epoch on our clock.
-
-    ``parameters`` are the names of those that were sent.
-    """
-
-    status: int
-    headers: Hidden[Mapping[str, str]]
-    body: Hidden[bytes]
-    sent_at: float
-    received_at: float
-    parameters: tuple[str, ...] = ()
-
-    @property
-    def content_type(self) -> str:
-        """The media type without parameters, lower case."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def interpret(answer: Answer, question: Question) -> Outcome:
@@ -145,14 +46,26 @@ def interpret(answer: Answer, question: Question) -> Outcome:
     body = parse_body(answer.body, answer.content_type)
     if answer.status in _REFUSED_UNREAD:
         return NotProcessed(_unavailable(answer, question))
-    problem = reading.problem_in(body, question.form) if body is not None else None
+    problem = _problem(body, answer, question)
     if problem is not None:
-        return _refusal(_with_status(problem, answer.status), answer, question)
+        return _refusal(problem, answer, question)
     if answer.status >= 500:
         return _server_failure(answer, question)
-    if 200 <= answer.status < 300:
-        return _token(body, answer, question)
-    return Rejected(_rejected(_challenged(answer, body), answer, question))
+    return _token(body, answer, question)
+
+
+def _problem(body: dict[str, Any] | None, answer: Answer, question: Question) -> ErrorBody | None:
+    """The error in ``answer``, in words of RFC 6749 as far as the server's dialect translates it; None without any."""
+    problem = reading.problem_in(body, question.form) if body is not None else None
+    if problem is None and (answer.is_success or answer.status >= 500):
+        return None
+    if problem is None:
+        problem = _challenged(answer, body)
+    elif problem.code == UNNAMED and answer.status >= 400:  # more than nothing for who acts on it
+        problem = ErrorBody(f"http_{answer.status}", problem.description)
+    if not problem.code.startswith("http_"):
+        return problem
+    return ErrorBody(question.form.errors.get(problem.code, problem.code), problem.description)
 
 
 def _challenged(answer: Answer, body: dict[str, Any] | None) -> ErrorBody:
@@ -164,19 +77,12 @@ def _challenged(answer: Answer, body: dict[str, Any] | None) -> ErrorBody:
     )
 
 
-def _with_status(problem: ErrorBody, status: int) -> ErrorBody:
-    """``problem`` under the status of its answer, if it has no code of its own: more than nothing for who acts on it."""
-    if problem.code != UNNAMED or status < 400:
-        return problem
-    return ErrorBody(f"http_{status}", problem.description)
-
-
 def _refusal(problem: ErrorBody, answer: Answer, question: Question) -> Outcome:
     if problem.code == "temporarily_unavailable":
         return NotProcessed(_unavailable(answer, question, problem))
-    if problem.code == "server_error" or (answer.status >= 500 and problem.code not in _ERRORS):
+    if problem.code == "server_error" or (answer.status >= 500 and problem.code not in ERRORS):
         return _server_failure(answer, question, problem)
-    return Rejected(_rejected(problem, answer, question))
+    return Rejected(refusal_error(problem, answer, question))
 
 
 def _server_failure(
@@ -185,40 +91,6 @@ def _server_failure(
     error = _unavailable(answer, question, problem)
     announced = answer.status == 503 and error.retry_after is not None
     return NotProcessed(error) if announced else OutcomeUnknown(error)
-
-
-def _rejected(problem: ErrorBody, answer: Answer, question: Question) -> TokenRequestRejected:
-    code = "invalid_client" if problem.code == "http_401" else problem.code
-    # Without a consent behind the grant, nobody is to be sent to consent again.
-    own = code == "invalid_grant" or (code, question.grant_type) == _CLIENT_DENIED
-    hint = _REFUSED_CREDENTIAL.get(question.grant_type, "") if own else ""
-    kind = TokenRequestRejected if hint else _ERRORS.get(code, TokenRequestRejected)
-    return kind(
-        error=question.clean(problem.code, 64),
-        status=answer.status,
-        where=question.where,
-        description=question.clean(problem.description),
-        grant=question.grant_type,
-        hint=hint or _hint(code, answer, question),
-    )
-
-
-def _hint(code: str, answer: Answer, question: Question) -> str:
-    """What to look at; empty where the error's own hint says all. Values may be secret, names are not."""
-    if code == "invalid_request" and answer.parameters:
-        names = ", ".join(answer.parameters)
-        return f"Sent were {names}: compare them with what the server's documentation asks for."
-    if code == "invalid_scope" and question.scope:
-        return f"Asked for was {question.scope!r}: take out of scope what this client may not have."
-    if code == "invalid_target" and question.targets:
-        names = ", ".join(map(redact_url, question.targets))
-        return f"Asked for was {names}: correct audience or resource of the connection."
-    if code == "invalid_grant" and question.grant_type in _DEAD_GRANT:
-        return _DEAD_GRANT[question.grant_type].format(question.conn_id)
-    if _ERRORS.get(code) is ConsentRequired and question.grant_type == "refresh_token":
-        return f"A person must agree again: airflow oauth login {question.conn_id}"
-    absent = _NOT_THERE if question.grant_type else ""
-    return {PROOF_REFUSED: _PROOF_HINT, "http_404": absent, "http_405": absent}.get(code, "")
 
 
 def _unavailable(

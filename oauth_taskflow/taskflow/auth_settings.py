@@ -11,6 +11,7 @@ import msgspec
 from oauth_taskflow.oauth.delegated import DelegatedGrant, NamedGrant
 from oauth_taskflow.oauth.dialect import Expiry
 from oauth_taskflow.oauth.encoding import JsonText
+from oauth_taskflow.oauth.error_codes import REFUSALS
 from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.presets.model import Preset
 from oauth_taskflow.taskflow.base_url import is_safe_endpoint, split_url
@@ -123,8 +124,21 @@ def _answering(fields: Fields) -> Preset:
         expiry = Expiry(path=_jmespath(fields, "expires_path", "expires_in"))
     if lifetime := values.get("token_lifetime"):
         expiry = Expiry(source="fixed", lifetime_s=lifetime)
-    response = msgspec.structs.replace(response, expiry=expiry)
+    errors = {**response.errors, **_token_errors(fields)}
+    response = msgspec.structs.replace(response, expiry=expiry, errors=errors)
     return msgspec.structs.replace(preset, response=response)
+
+
+def _token_errors(fields: Fields) -> Mapping[str, str]:
+    """What the token endpoint's codes mean, as the connection says."""
+    given: Mapping[str, str] = fields.values.get("token_errors", {})
+    if unknown := sorted(set(given.values()) - set(REFUSALS)):
+        raise fields.error(
+            f"An error means {unknown[0]!r}, which is no error code of RFC 6749",
+            "token_errors",
+            f"Known: {', '.join(REFUSALS)}.",
+        )
+    return given
 
 
 def _token_params(fields: Fields) -> dict[str, str]:

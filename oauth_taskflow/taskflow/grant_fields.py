@@ -173,4 +173,12 @@ GRANT_FIELDS: tuple[ConnectionField, ...] = (
         "Of the password grant, which is discouraged.",
         _OAUTH2,
     ),
+    ConnectionField(
+        "token_errors",
+        "mapping",
+        "Token errors",
+        "What the token endpoint's own error codes mean, as JSON; http_400, http_401 and http_403 are refusals without a "
+        'code: {"http_400": "invalid_grant"}.',
+        _OAUTH2,
+    ),
 )

@@ -1,4 +1,7 @@
-"""A client secret that was rotated while a task runs: the connection is read again before the task fails."""
+"""A client secret that was rotated while a task runs: the connection is read again before the task fails.
+
+So it is after a refusal without a reason, which may mean the client too.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeAlias
 
-from oauth_taskflow.errors import InvalidClient
+from oauth_taskflow.errors import InvalidClient, TokenRequestRejected
 from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.masking import mask
@@ -34,7 +37,7 @@ class RereadConnection(TokenSource):
         source = self.source
         try:
             return source.token()
-        except InvalidClient as refusal:
+        except TokenRequestRejected as refusal:
             return self._other_than(source, refusal).token()
 
     def refused(self, access_token: str) -> Token:
@@ -42,11 +45,13 @@ class RereadConnection(TokenSource):
         source = self.source
         try:
             return source.refused(access_token)
-        except InvalidClient as refusal:
+        except TokenRequestRejected as refusal:
             return self._other_than(source, refusal).refused(access_token)
 
-    def _other_than(self, source: TokenSource, refusal: InvalidClient) -> TokenSource:
+    def _other_than(self, source: TokenSource, refusal: TokenRequestRejected) -> TokenSource:
         """Who asks as the connection says now; raises ``refusal`` when that is what it said before."""
+        if not (isinstance(refusal, InvalidClient) or refusal.is_unexplained):
+            raise refusal
         with self._lock:
             if self.source is not source:  # another thread has looked already
                 return self.source

@@ -18,6 +18,9 @@ from oauth_taskflow.tokens.record import GrantRecord, GrantState
 _LONGEST_COOLDOWN = 300.0
 _REFUSED_COOLDOWN = 60.0
 _MOST_DOUBLINGS = 4
+# After refusals without a reason.
+_LONGEST_COOLDOWN_UNEXPLAINED = 3600.0
+_MOST_DOUBLINGS_UNEXPLAINED = 6
 
 
 def explained(failure: Failure, record: GrantRecord, now: float) -> Failure:
@@ -35,6 +38,7 @@ def explained(failure: Failure, record: GrantRecord, now: float) -> Failure:
             error=error.error,
             status=error.status,
             where=error.where,
+            shown=error.shown,
             description=f"it ended on {instant_text(consent.ends_at - record.read.offset)}",
             grant="refresh_token",
             hint=f"Authorize the connection again: airflow oauth login {record.conn_id}",
@@ -45,14 +49,21 @@ def explained(failure: Failure, record: GrantRecord, now: float) -> Failure:
 def verdict(outcome: Failure, *, lost: bool) -> OAuthTaskflowError:
     """The error to raise; ``lost`` says that an earlier sending of the refresh token has no known end."""
     error = outcome.error
-    if not lost or not isinstance(error, InvalidGrant):
+    if not lost or not isinstance(error, TokenRequestRejected) or not refuses_token(error):
         return error
     return RefreshResponseLost(
         "The refresh token was sent, its answer never arrived, and the server now refuses it "
-        f"({error.error}, HTTP {error.status})",
+        f"({error.shown}, HTTP {error.status})",
         where=error.where,
         hint="Nobody revoked it: a worker or the network died in between. Authorize the connection again.",
     )
+
+
+def refuses_token(error: OAuthTaskflowError) -> bool:
+    """Whether the refresh token that was sent is dead, or may be: another one of the grant may still live."""
+    if isinstance(error, InvalidGrant):
+        return True
+    return isinstance(error, TokenRequestRejected) and error.is_unexplained
 
 
 def state_after(outcome: Failure, *, single_use: bool) -> GrantState | None:
@@ -74,5 +85,11 @@ def cool_down(
     if state is GrantState.NEEDS_CONSENT:
         return None
     base = _REFUSED_COOLDOWN if isinstance(outcome, Rejected) else options.cooldown
-    pause: float = min(base * (1 << min(failures, _MOST_DOUBLINGS)), _LONGEST_COOLDOWN)
-    return max(pause, outcome.error.retry_after or 0.0)
+    error = outcome.error
+    # What is sent may be a dead refresh token: each time is one too many.
+    unexplained = isinstance(error, TokenRequestRejected) and error.is_unexplained
+    doublings, longest = (_MOST_DOUBLINGS, _LONGEST_COOLDOWN)
+    if unexplained:
+        doublings, longest = _MOST_DOUBLINGS_UNEXPLAINED, _LONGEST_COOLDOWN_UNEXPLAINED
+    pause: float = min(base * (1 << min(failures, doublings)), longest)
+    return max(pause, error.retry_after or 0.0)

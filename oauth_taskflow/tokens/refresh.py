@@ -27,6 +27,7 @@ from oauth_taskflow.redaction import redact_url
 from oauth_taskflow.tokens import edits, owner
 from oauth_taskflow.tokens.blocked import blocking_error
 from oauth_taskflow.tokens.consent import Consent, is_due_soon, refresh_by
+from oauth_taskflow.tokens.failures import refuses_token
 from oauth_taskflow.tokens.inquiry import Inquiry
 from oauth_taskflow.tokens.persist import persist, recover
 from oauth_taskflow.tokens.process_end import waited_for
@@ -231,10 +232,11 @@ class Refresher:
         candidates = self._candidates(turn.record)
         turn.hold_key()
         for refresh_token in candidates:
-            outcome = turn.trade(refresh_token)
-            if isinstance(outcome, Granted):
-                return self._granted(turn, outcome)
-            if not _is_dead(outcome):
+            latest = turn.trade(refresh_token)
+            if isinstance(latest, Granted):
+                return self._granted(turn, latest)
+            outcome = _more_telling(outcome, latest)
+            if not _is_refused(latest):
                 break
             current = self._on.store.read(self._on.grant_key)
             if not edits.same(current.lineage, turn.record.lineage):
@@ -331,5 +333,14 @@ class Refresher:
         )
 
 
-def _is_dead(outcome: Outcome) -> bool:
-    return isinstance(outcome, Rejected) and isinstance(outcome.error, InvalidGrant)
+def _is_refused(outcome: Outcome) -> bool:
+    """Whether the server refused the refresh token, as far as it says why."""
+    return isinstance(outcome, Rejected) and refuses_token(outcome.error)
+
+
+def _more_telling(before: Outcome | None, latest: Outcome) -> Outcome:
+    """What several refresh tokens of a grant came to: a refusal without a reason keeps the grant from being ended."""
+    if before is None or not (_is_refused(before) and _is_refused(latest)):
+        return latest
+    ended = isinstance(before, Rejected) and isinstance(before.error, InvalidGrant)
+    return latest if ended else before

@@ -82,6 +82,24 @@ def answering(answer: bytes, seen: list[bytes] | None = None) -> Behaviour:
     return behaviour
 
 
+def answering_each(answers: list[bytes], seen: list[bytes] | None = None) -> Behaviour:
+    """Read a request and send the next of ``answers``; the last one goes on being sent."""
+
+    def behaviour(connection: socket.socket) -> None:
+        request = read_request(connection)
+        if seen is not None:
+            seen.append(request)
+        connection.sendall(answers.pop(0) if len(answers) > 1 else answers[0])
+
+    return behaviour
+
+
+def http_answer(status: int, body: bytes, *headers: str, kind: str = "application/json") -> bytes:
+    """A whole answer that closes the connection."""
+    lines = [f"HTTP/1.1 {status} X", f"Content-Type: {kind}", *headers, "Connection: close"]
+    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
+
+
 def silent(connection: socket.socket) -> None:
     """Say nothing until the client leaves."""
     while True:

@@ -37,6 +37,12 @@ REFUSALS: dict[str, tuple[Connection, str]] = {
         "This endpoint is not an https URL in connection 'crm', field 'introspect_url'. Write it as "
         "https://id.example.com/…; plain http is accepted for 127.0.0.1 and [::1].",
     ),
+    "an error code that nobody knows": (
+        connection({"token_errors": {"E7": "invalid_grand"}}),
+        "An error means 'invalid_grand', which is no error code of RFC 6749 in connection 'crm', field 'token_errors'. "
+        "Known: invalid_grant, invalid_client, invalid_scope, invalid_target, invalid_request, unauthorized_client, "
+        "consent_required, temporarily_unavailable, server_error.",
+    ),
     "wrong choice": (
         connection({"client_auth": "client_secret_basics"}),
         "The value must be one of client_secret_basic, client_secret_basic_raw, client_secret_post, client_secret_jwt, "

@@ -46,6 +46,7 @@ KEYS: dict[str, tuple[dict[str, Any], Any]] = {
     "token_params": ({}, {"tenant": "acme"}),
     "token_headers": ({}, {"X-A": "b"}),
     "token_body": ({}, "json"),
+    "token_errors": ({}, {"http_400": "invalid_grant"}),
     "client_id": ({"login": ""}, "me"),
     "client_secret": ({"password": ""}, "s3cret"),
     "write_back": ({"refresh_token": "rt"}, True),

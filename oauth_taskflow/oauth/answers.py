@@ -1,0 +1,71 @@
+"""What was asked of a token endpoint and what it answered, as values. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from oauth_taskflow.oauth.dialect import STANDARD, ResponseForm
+from oauth_taskflow.redaction import Hidden, SecretValue, redact_text, shown_place, without
+
+_MOST_READ = 4096  # characters of a text of which some hundred are shown
+
+
+class Question(SecretValue, frozen=True):
+    """What was asked: enough to judge an answer and to word an error, and the secrets to keep out of it."""
+
+    conn_id: str
+    url: str
+    grant_type: str
+    scope: str = ""
+    targets: tuple[str, ...] = ()
+    secrets: Hidden[tuple[str, ...]] = ()
+    form: ResponseForm = STANDARD.response
+    dpop_key: Hidden[str] = ""
+
+    @property
+    def where(self) -> str:
+        """The place for error messages: connection, host and path."""
+        return f"for connection {self.conn_id!r} at {shown_place(self.url)}"
+
+    @property
+    def endpoint(self) -> str:
+        """What was asked, in words. Without a grant it is another endpoint of the server, and the URL says which."""
+        return "token endpoint" if self.grant_type else "endpoint"
+
+    @property
+    def repeated(self) -> str:
+        """What becomes of a request that met a server that is away, as the beginning of a hint."""
+        if self.grant_type == "authorization_code":  # a code is sent once
+            return f"Start the login again: airflow oauth login {self.conn_id}"
+        return "Tasks try again by themselves" if self.grant_type else "Try again later"
+
+    def clean(self, text: str, limit: int = 200) -> str:
+        """Foreign ``text`` made fit to be shown: no secret of ours, printable, one line, short."""
+        # Named secrets go first, because a cut one would no longer be recognised.
+        short = without(text, self.secrets)[:_MOST_READ]
+        shown = "".join(c if c.isprintable() else " " for c in redact_text(short))
+        return " ".join(shown.split())[:limit].rstrip(". ")
+
+
+class Answer(SecretValue, frozen=True):
+    """One HTTP answer. Header names are lower case; times are seconds since the epoch on our clock.
+
+    ``parameters`` are the names of those that were sent.
+    """
+
+    status: int
+    headers: Hidden[Mapping[str, str]]
+    body: Hidden[bytes]
+    sent_at: float
+    received_at: float
+    parameters: tuple[str, ...] = ()
+
+    @property
+    def content_type(self) -> str:
+        """The media type without parameters, lower case."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is a 2xx."""
+        return 200 <= self.status < 300
