@@ -26,6 +26,7 @@ from oauth_taskflow.errors import (
     OAuthTaskflowError,
     printable,
 )
+from oauth_taskflow.oauth.timing import TOLERATED_SKEW, server_skew
 
 _LIBRARIES = frozenset({"requests.exceptions", "httpx"})
 _BODY_SHOWN = 300
@@ -233,9 +234,12 @@ def _excerpt(response: requests.Response) -> str:
     return f": {text[:_BODY_SHOWN]}{'…' if len(text) > _BODY_SHOWN else ''}" if text else ""
 
 
-def _hint(status: int, request: requests.PreparedRequest) -> str:
-    scheme = str(request.headers.get("Authorization", "")).partition(" ")[0].lower()
+def _hint(response: requests.Response, now: float) -> str:
+    status = response.status_code
+    scheme = str(response.request.headers.get("Authorization", "")).partition(" ")[0].lower()
     refused = _REFUSED.get(scheme) if status == 401 else None
+    if refused and scheme == "dpop":
+        return f"{refused} {_clock_hint(response, now)}"
     usual = {4: _CLIENT_HINT, 5: _SERVER_HINT}.get(status // 100, "")
     return refused or _HINTS.get(status, usual)
 
@@ -243,6 +247,20 @@ def _hint(status: int, request: requests.PreparedRequest) -> str:
 def tried(tries: int) -> str:
     """How often a request was sent, for the end of a place in a message; empty for once."""
     return f" (tried {tries} times)" if tries > 1 else ""
+
+
+def _clock_hint(response: requests.Response, now: float) -> str:
+    """A proof names the time of its request, so that a wrong clock makes it worthless (RFC 9449 §11.1)."""
+    skew = server_skew({"date": response.headers.get("Date", "")}, now)
+    if skew is None:
+        return "A DPoP proof is refused when this machine's clock is wrong: check it."
+    if abs(skew) <= TOLERATED_SKEW:
+        return "This machine's clock agrees with the API's."
+    side = "behind" if skew > 0 else "ahead of"
+    return (
+        f"This machine's clock is {abs(skew):.0f} s {side} the API's, and a DPoP proof with a wrong time is refused: "
+        "correct the clock."
+    )
 
 
 def status_error(
@@ -273,7 +291,7 @@ def status_error(
             what,
             where=where,
             status=status,
-            hint=hint or _hint(status, response.request),
+            hint=hint or _hint(response, now),
             retryable=retryable,
             retry_after=verdict.wait if named is None else named,
         )

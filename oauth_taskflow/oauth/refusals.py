@@ -35,6 +35,10 @@ _PROOF_HINT = (
     "This machine's clock was checked against the server's: see whether the server takes the algorithm in dpop, and "
     "whether it is reached under the address in token_url."
 )
+_UNDATED_PROOF_HINT = (
+    "The server does not show its clock: check this machine's, as a DPoP proof with a wrong time is refused. Then see "
+    "whether the server takes the algorithm in dpop, and whether it is reached under the address in token_url."
+)
 _REFUSED_CREDENTIAL = {
     JWT_BEARER: _ASSERTION_HINT,
     SAML2_BEARER: "Check the assertion of the connection: its lifetime, audience and subject.",
@@ -94,4 +98,5 @@ def _hint(code: str, answer: Answer, question: Question) -> str:
     if ERRORS.get(code) is ConsentRequired and question.grant_type == "refresh_token":
         return f"A person must agree again: airflow oauth login {question.conn_id}"
     absent = _NOT_THERE if question.grant_type else ""
-    return {PROOF_REFUSED: _PROOF_HINT, "http_404": absent, "http_405": absent}.get(code, "")
+    proof = _PROOF_HINT if "date" in answer.headers else _UNDATED_PROOF_HINT
+    return {PROOF_REFUSED: proof, "http_404": absent, "http_405": absent}.get(code, "")

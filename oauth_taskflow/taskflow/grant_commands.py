@@ -15,7 +15,7 @@ from oauth_taskflow.taskflow.grant_status import (
     status_row,
     unreadable_row,
 )
-from oauth_taskflow.taskflow.masking import MaskedTokens
+from oauth_taskflow.taskflow.masking import mask, token_secrets
 from oauth_taskflow.taskflow.revoking import revocable, revoke_at
 from oauth_taskflow.taskflow.token_store import fernet_keys, store_url
 from oauth_taskflow.tokens.record import GrantRecord
@@ -69,11 +69,9 @@ def _stored_row(
 def refresh(args: Namespace) -> None:
     """Fetch the next token now, through the same lease as tasks."""
     grant = managed_grant(args.conn_id)
-    source, record = MaskedTokens(grant.manager), grant.manager.stored.read()
-    if record.token is None:
-        source.token()
-    else:
-        source.refused(record.token.access_token)
+    manager, record = grant.manager, grant.manager.stored.read()
+    known = record.token
+    mask(token_secrets(manager.renew(known.access_token) if known else manager.token()))
     print_rows([_row(grant)], args.output)
 
 

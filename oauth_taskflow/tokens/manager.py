@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -128,13 +129,24 @@ class TokenManager(KeptInProcess):
     def refused(self, access_token: str) -> Token:
         """A token other than ``access_token``, which the API answered with 401; refreshed only if none is there.
 
+        The same token where the API refused others that had just been fetched: see ``api_refusals``.
+
         Raises:
             TokenRequestError: none could be had.
             TokenStoreError: the store failed.
         """
         return self._next(access_token)
 
-    def _next(self, refused: str | None) -> Token:
+    def renew(self, access_token: str) -> Token:
+        """A token other than ``access_token``, however good that is: for people, who know why.
+
+        Raises:
+            TokenRequestError: none could be had.
+            TokenStoreError: the store failed.
+        """
+        return self._next(access_token, demanded=True)
+
+    def _next(self, refused: str | None, *, demanded: bool = False) -> Token:
         before = self._held
         while True:
             held = self._held
@@ -142,7 +154,8 @@ class TokenManager(KeptInProcess):
                 if refused is None:
                     self._flights.start(self._refresh_ahead)
                 return held.token
-            landed, led = self._flights.run(lambda: self._renew(refused, wait=True))
+            work = partial(self._renew, refused, wait=True, demanded=demanded)
+            landed, led = self._flights.run(work)
             if landed is not None and (led or _is_news(landed.token, before, refused)):
                 return landed.token
 
@@ -168,8 +181,8 @@ class TokenManager(KeptInProcess):
         pause = min(max(held.usable_until - now, 0.0) / 10, 1.0)
         self._held = replace(held, unquestioned_until=min(now + pause, held.usable_until))
 
-    def _renew(self, refused: str | None, *, wait: bool) -> _Held | None:
-        want = Want(self._setting.options.leeway, self._leeway_share, refused)
+    def _renew(self, refused: str | None, *, wait: bool, demanded: bool = False) -> _Held | None:
+        want = Want(self._setting.options.leeway, self._leeway_share, refused, demanded)
         record = self._refresher.renew(want, wait=wait)
         if record is None:
             return None

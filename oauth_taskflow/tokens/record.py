@@ -101,7 +101,8 @@ class GrantRecord(SecretValue, frozen=True):
     ``lineage`` is the mark of ``refresh_token``; ``alternates`` are refresh tokens that may still work, newest first;
     ``seeds`` are marks of the refresh tokens that connections brought in. ``dpop_key`` is the private key that requests
     for this grant are proved with (RFC 9449); empty without DPoP. ``consent`` is what is known of the person's consent
-    behind a refresh token, and ``consent_fence`` the first fence whose answers belong to it.
+    behind a refresh token, and ``consent_fence`` the first fence whose answers belong to it. ``doubted_at`` is when a token
+    was last fetched because the API refused one that was new (see ``api_refusals``).
     """
 
     grant_key: str
@@ -116,6 +117,7 @@ class GrantRecord(SecretValue, frozen=True):
     dpop_key: Hidden[str] = ""
     consent: Consent | None = None
     consent_fence: int = 0
+    doubted_at: float | None = None
     lineage: str = ""
     journal: Journal | None = None
     trouble: Trouble | None = None
@@ -133,6 +135,7 @@ class GrantRecord(SecretValue, frozen=True):
             **({"dpop_key": self.dpop_key} if self.dpop_key else {}),
             **({"consent": asdict(self.consent)} if self.consent else {}),
             **({"consent_fence": self.consent_fence} if self.consent_fence else {}),
+            **({"doubted_at": self.doubted_at} if self.doubted_at is not None else {}),
         }
 
     def with_secret_part(self, part: dict[str, Any]) -> GrantRecord:
@@ -146,6 +149,7 @@ class GrantRecord(SecretValue, frozen=True):
             dpop_key=part.get("dpop_key", ""),
             consent=Consent(**part["consent"]) if part.get("consent") else None,
             consent_fence=part.get("consent_fence", 0),
+            doubted_at=part.get("doubted_at"),
         )
 
     def local_token(self) -> Token | None:

@@ -25,6 +25,7 @@ from oauth_taskflow.oauth.outcomes import Granted, Outcome, Rejected
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.redaction import redact_url
 from oauth_taskflow.tokens import edits, owner
+from oauth_taskflow.tokens.api_refusals import HOLD, doubt, is_doubtful, is_held
 from oauth_taskflow.tokens.blocked import blocking_error
 from oauth_taskflow.tokens.consent import Consent, is_due_soon, refresh_by
 from oauth_taskflow.tokens.failures import refuses_token
@@ -52,11 +53,13 @@ class Want(Struct, frozen=True):
     """What counts as a token: not the ``refused`` one, and fresh.
 
     Stale begins ``leeway`` seconds, at most 10 % of the lifetime, before expiry, times this process's ``share``.
+    ``demanded``: a person replaces the token, and no API refused it.
     """
 
     leeway: float
     share: float = 1.0
     refused: str | None = None
+    demanded: bool = False
 
     def stale_at(self, token: Token, consent: Consent | None) -> float:
         """When ``token`` becomes stale; infinite for one that does not expire, nor its ``consent`` by lying unused."""
@@ -82,6 +85,7 @@ class Refresher:
         self._watch = LeaseWatch(setting)
         self._introduced = False
         self._warned_of: float | None = None
+        self._told_of_refusal: float | None = None
 
     def renew(self, want: Want, *, wait: bool) -> GrantRecord | None:
         """A record whose token meets ``want``, refreshed if needed.
@@ -150,7 +154,7 @@ class Refresher:
         if self._supersedes(record) or on.store.recovery.pending(on.grant_key):
             return None
         now = record.read.store_now(on.clock)
-        if want.met_by(record, now):
+        if want.met_by(record, now) or self._is_held(record, want, now):
             return record
         if polling and on.options.serve_stale and record.usable(now, want.refused):
             return record
@@ -160,6 +164,24 @@ class Refresher:
         if record.usable(now, want.refused):
             return record
         raise error
+
+    def _is_held(self, record: GrantRecord, want: Want, now: float) -> bool:
+        """Whether a token that the API refused stays; says so once for each hold."""
+        if want.demanded or not is_held(record, want.refused, now):
+            return False
+        if self._told_of_refusal != record.doubted_at:
+            self._told_of_refusal = record.doubted_at
+            conn_id = self._on.endpoint.conn_id
+            _log.warning(
+                "connection %s: the API refuses (401) access tokens that were just fetched and are fresh, so that another "
+                "one would hardly help. For at most %.0f s more no refresh is forced by a 401; refreshes at expiry go on. "
+                "Check scope, audience and permissions of the client, and token_header; a new token now: airflow oauth "
+                "refresh %s",
+                conn_id,
+                HOLD - (now - (record.doubted_at or now)),
+                conn_id,
+            )
+        return True
 
     def _supersedes(self, record: GrantRecord) -> bool:
         """Whether the connection's refresh token is a new consent.
@@ -207,7 +229,12 @@ class Refresher:
         recover(turn)
         self._take_connection(turn)
         found = self._settled(turn.record, want, polling=False)
-        return found or self._trade(turn, want)
+        if found is not None:
+            return found
+        now = turn.record.read.store_now(self._on.clock)
+        doubtful = not want.demanded and is_doubtful(turn.record, want.refused, now)
+        came = self._trade(turn, want)
+        return self._on.store.change(came, doubt) if came is not None and doubtful else came
 
     def _take_connection(self, turn: Turn) -> None:
         """Make the record agree with the connection: name, and a refresh token that is new."""

@@ -55,7 +55,7 @@ def test_a_refresh_refused_for_its_scope_asks_for_what_was_granted(
 ) -> None:
     old = log_in(server, manager, "airports.read")
     for _ in range(2):
-        token = manager.refused(old)
+        token = manager.renew(old)
         assert (token.access_token != old, token.scope) == (True, "airports.read")
         old = token.access_token
     assert scopes_sent(server) == [ASKED, "airports.read"] * 2

@@ -28,8 +28,8 @@ def test_keys_rotate_without_a_consent_and_without_reuse(tmp_path: Path, clock: 
     endpoint = scripted(*[grants(clock, f"at-{n}", f"rt-{n}") for n in (1, 2, 3)])
     manager(tmp_path, clock, endpoint, OLD).token()
     assert manager(tmp_path, clock, endpoint, NEW, OLD).token().access_token == "at-1"
-    manager(tmp_path, clock, endpoint, NEW, OLD).refused("at-1")
-    manager(tmp_path, clock, endpoint, NEW).refused("at-2")
+    manager(tmp_path, clock, endpoint, NEW, OLD).renew("at-1")
+    manager(tmp_path, clock, endpoint, NEW).renew("at-2")
     assert endpoint.sent == ["seed", "rt-1", "rt-2"]
 
 

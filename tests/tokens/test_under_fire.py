@@ -127,7 +127,7 @@ class Scenario:
 def _patiently(manager: TokenManager, refused: str | None, fate: Fate) -> str:
     """As Airflow asks: again after the pause that the error names."""
     try:
-        token = manager.token() if refused is None else manager.refused(refused)
+        token = manager.token() if refused is None else manager.renew(refused)
     except TokenEndpointUnavailable as failure:
         fate.cooled_down += 1
         time.sleep(failure.retry_after or 1)

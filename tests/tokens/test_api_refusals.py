@@ -1,0 +1,135 @@
+"""An API that answers every token with 401: it must not spend a rotating grant, and what ended in flight is replaced."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import requests
+
+from oauth_taskflow.api.auth import OAuth2Auth
+from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.oauth.outcomes import Granted
+from oauth_taskflow.testing import OAuthTestServer
+from tests.oauth.raw_server import answering, http_answer, raw_server
+from tests.tokens.clock import ClockedStore, FakeClock
+from tests.tokens.conftest import KEY
+from tests.tokens.endpoints import down, grants, scripted
+from tests.tokens.grant import manager
+from tests.tokens.worker import API_PATH, Plan
+
+
+def issuing(clock: FakeClock, *, lifetime: float | None = 3600) -> list[Callable[[], Granted]]:
+    """Answers with the tokens at-0, at-1, … and their refresh tokens."""
+    return [grants(clock, f"at-{n}", f"rt-{n}", lifetime=lifetime) for n in range(60)]
+
+
+def test_ten_calls_to_an_api_that_always_says_401_cost_one_forced_refresh(
+    server: OAuthTestServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    plan = Plan.of(server, f"sqlite:///{tmp_path}/t.db", KEY)
+    with raw_server(answering(http_answer(401, b"no"))) as place:
+        for _ in range(10):  # as many workers: each has its own memory
+            with OAuthSession(f"http://{place}", OAuth2Auth(plan.manager())) as session:
+                assert session.get("/x").status_code == 401
+    assert server.counters.token_requests == 2
+    warnings = [r.getMessage() for r in caplog.records if "refuses (401)" in r.getMessage()]
+    assert len(warnings) == 9
+    assert warnings[0].startswith(
+        "connection crm: the API refuses (401) access tokens that were just fetched and are fresh"
+    )
+
+
+@pytest.mark.parametrize("lifetime", [3600, None])
+def test_one_refresh_in_five_minutes_is_forced(
+    store: ClockedStore, clock: FakeClock, lifetime: float | None
+) -> None:
+    endpoint = scripted(*issuing(clock, lifetime=lifetime))
+    for _ in range(31):  # every half a minute, by one worker after the other
+        worker = manager(store, endpoint)
+        worker.refused(worker.token().access_token)
+        clock.advance(30)
+    assert len(endpoint.sent) == 1 + 4  # at once, and after 5, 10 and 15 minutes
+
+
+def test_a_worker_is_told_once_for_each_hold(
+    store: ClockedStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    worker = manager(store, scripted(*issuing(clock)))
+    for _ in range(4):
+        worker.refused(worker.token().access_token)
+    assert [record.getMessage().count("at most 300 s") for record in caplog.records] == [1]
+
+
+def test_a_refresh_at_expiry_is_not_held(store: ClockedStore, clock: FakeClock) -> None:
+    worker = manager(store, scripted(*issuing(clock, lifetime=100)))
+    for _ in range(3):
+        worker.refused(worker.token().access_token)
+    assert worker.token().access_token == "at-1"
+    clock.advance(101)
+    assert worker.token().access_token == "at-2"
+
+
+def test_a_token_that_ended_in_flight_is_replaced_each_time(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    worker = manager(store, scripted(*issuing(clock, lifetime=3)))
+    for number in range(20):
+        assert worker.token().access_token == f"at-{number}"
+        clock.advance(1.5)  # the server counts whole seconds
+        worker.refused(f"at-{number}")
+
+
+def test_an_old_token_that_the_server_ended_is_replaced(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    worker = manager(store, scripted(*issuing(clock)))
+    for number in range(5):
+        assert worker.token().access_token == f"at-{number}"
+        clock.advance(90)
+        assert worker.refused(f"at-{number}").access_token == f"at-{number + 1}"
+
+
+def test_a_refresh_that_failed_does_not_count(store: ClockedStore, clock: FakeClock) -> None:
+    answers = issuing(clock)
+    worker = manager(store, scripted(answers[0], *[down() for _ in range(3)], *answers[1:]))
+    with pytest.raises(Exception, match="away"):
+        worker.refused(worker.token().access_token)
+    clock.advance(10)
+    assert worker.refused("at-0").access_token == "at-1"
+
+
+def test_a_person_may_have_a_new_token_at_any_time(store: ClockedStore, clock: FakeClock) -> None:
+    worker = manager(store, scripted(*issuing(clock)))
+    for number in range(4):
+        assert worker.token().access_token == f"at-{number}"
+        assert worker.renew(f"at-{number}").access_token == f"at-{number + 1}"
+
+
+def test_many_threads_with_tokens_of_three_seconds_call_without_a_failure(
+    server: OAuthTestServer, tmp_path: Path
+) -> None:
+    server.policy = replace(server.policy, lifetime=3.0)
+    manager = Plan.of(server, f"sqlite:///{tmp_path}/t.db", KEY).manager()
+    url, failed, end = server.base_url + API_PATH, [], time.monotonic() + 8
+
+    def call() -> None:
+        auth = OAuth2Auth(manager, origins=[server.base_url])
+        while time.monotonic() < end:
+            status = requests.get(url, auth=auth, timeout=20).status_code
+            failed.extend([status] if status != 200 else [])
+            time.sleep(0.05)
+
+    threads = [threading.Thread(target=call) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert server.counters.reuse_detected == 0
