@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import os
 import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Literal
 
 import msgspec
 
 from oauth_taskflow.api.destinations import Output, Run, Summary
-from oauth_taskflow.errors import DestinationError
+from oauth_taskflow.api.local_folder import LocalFolder
+from oauth_taskflow.api.object_folder import ObjectFolder
+from oauth_taskflow.api.output_folders import (
+    MANIFEST,
+    Attempt,
+    OutputFolder,
+    as_destination_errors,
+)
 from oauth_taskflow.redaction import redact_url
 
-MANIFEST = "_manifest.json"
+__all__ = ["MANIFEST", "FolderDestination", "FolderWriter", "has_output", "remove_output"]
+
 MANIFEST_VERSION = 1
 _GZIP_LEVEL = 2  # twice as fast as 6 and a tenth larger on JSON
-_TEMPORARY = ".tmp"
-_BUFFER = 1 << 20
 _encoder = msgspec.json.Encoder()
 
 FileFormat = Literal["jsonl", "jsonl.gz"]
@@ -53,57 +61,48 @@ class _Measured:
             os.fsync(self._handle.fileno())
         self._handle.close()
 
+    def drop(self) -> None:
+        """Send all that is still to come to nowhere, and leave the file as it is."""
+        self._handle = io.BytesIO()
+
     @property
     def sha256(self) -> str:
         return self._digest.hexdigest()
 
 
-@contextmanager
-def _as_destination_errors(what: str, path: Any) -> Iterator[None]:
-    try:
-        yield
-    # Object stores raise exceptions of their own libraries, which we do not import.
-    except Exception as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise DestinationError(
-            f"{what} failed ({type(error).__name__}: {reason})",
-            where=f"at {redact_url(str(path))}",
-            hint="Check the path, its permissions, free space, and the connection of the object store.",
-        ) from error
+def output_folder(path: Folder) -> OutputFolder:
+    """How output is kept at ``path``: by renames on a disk, by conditional writes in an object store."""
+    return LocalFolder(path) if isinstance(path, Path) else ObjectFolder(path)
 
 
-def remove_output(folder: Folder) -> bool:
-    """Remove what a run wrote to ``folder``, then the folder if nothing else is in it; whether there was anything.
+def remove_output(path: Folder) -> bool:
+    """Remove what a run wrote to ``path``, then the folder if nothing else is in it; whether there was anything.
 
-    The manifest goes first, so that nobody takes the rest for a whole run. Files of others stay.
+    The manifest goes first, so that no reader takes the rest for a whole run. Files of others stay.
 
     Raises:
         DestinationError: something cannot be removed.
     """
-    with _as_destination_errors("Removing older output", folder):
-        found = [path for path in folder.iterdir() if _is_ours(path.name)]
-        for path in sorted(found, key=lambda path: path.name != MANIFEST):
-            path.unlink(missing_ok=True)
-    with suppress(OSError, NotImplementedError):  # not empty; object stores have no folders
-        folder.rmdir()
-    return bool(found)
+    with as_destination_errors("Removing older output", path):
+        return output_folder(path).remove_output()
 
 
-def _is_ours(name: str) -> bool:
-    return (
-        name == MANIFEST
-        or name.startswith("part-")
-        or (name.startswith(".") and name.endswith(_TEMPORARY))
-    )
+def has_output(path: Folder) -> bool:
+    """Whether a committed output is at ``path``.
+
+    Raises:
+        DestinationError: the folder cannot be read.
+    """
+    with as_destination_errors("Reading the output folder", path):
+        return output_folder(path).has_output()
 
 
 class FolderDestination:
     """JSON Lines below ``folder``, which belongs to one task instance alone.
 
-    ``folder`` is a ``pathlib.Path`` or any object like it. Records are written to a temporary name beside the final
-    one, moved into place on commit, and described by ``_manifest.json``, which is removed before the move and
-    written after it: a reader that waits for the manifest never sees half a run. A run with no records leaves an
-    empty file and a manifest.
+    ``folder`` is a ``pathlib.Path``, a ``UPath`` or an ``ObjectStoragePath``. ``_manifest.json`` is written last and
+    says whose output counts: a reader that follows it never sees half a run. Of several attempts at once the first
+    to commit wins; the others fail and leave nothing. A run with no records leaves an empty file and a manifest.
     """
 
     def __init__(self, folder: Folder, file_format: FileFormat = "jsonl") -> None:
@@ -111,31 +110,29 @@ class FolderDestination:
         self._format: FileFormat = file_format
 
     def open(self, run: Run) -> FolderWriter:
-        """A writer; temporary files of killed writers are removed.
+        """A writer for one attempt at ``run``.
 
         Raises:
             DestinationError: the folder cannot be written.
         """
-        with _as_destination_errors("Opening the output folder", self._folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            for path in list(self._folder.iterdir()):
-                if path.name.startswith(".") and path.name.endswith(_TEMPORARY):
-                    path.unlink(missing_ok=True)
-            return FolderWriter(self._folder, self._format, run)
+        name = f"part-00000.{self._format}"
+        mark = secrets.token_hex(6)
+        with as_destination_errors("Opening the output folder", self._folder):
+            attempt = output_folder(self._folder).begin(name, mark)
+        return FolderWriter(self._folder, attempt, run, mark)
 
 
 class FolderWriter:
     """Writes one run's records; see ``FolderDestination``."""
 
-    def __init__(self, folder: Folder, file_format: FileFormat, run: Run) -> None:
+    def __init__(self, folder: Folder, attempt: Attempt, run: Run, mark: str) -> None:
         self._folder = folder
+        self._attempt = attempt
         self._run = run
-        self._name = f"part-00000.{file_format}"
-        self._mark = secrets.token_hex(6)
-        self._temporary = folder / f".{self._name}.{self._mark}{_TEMPORARY}"
-        self._measured = _Measured(self._temporary.open("wb"))
+        self._mark = mark
+        self._measured = _Measured(attempt.handle)
         self._target: _Measured | gzip.GzipFile = self._measured
-        if file_format == "jsonl.gz":
+        if attempt.name.endswith(".gz"):
             # Neither name nor time inside: the same records give the same bytes.
             self._target = gzip.GzipFile(
                 filename="", mode="wb", compresslevel=_GZIP_LEVEL, fileobj=self._measured, mtime=0
@@ -148,45 +145,34 @@ class FolderWriter:
         Raises:
             DestinationError: the file cannot be written, or a value has no JSON form.
         """
-        with _as_destination_errors("Writing records", self._folder):
+        with as_destination_errors("Writing records", self._folder):
             self._target.write(_encoder.encode_lines(records))
         self._rows += len(records)
 
     def commit(self, summary: Summary) -> Output:
-        """Move the file into place, then write the manifest.
+        """Put the part and its manifest in place of an earlier output.
 
         Raises:
-            DestinationError: something failed; the final name then holds no part of this run.
+            DestinationError: something failed, or another attempt committed since this one was opened.
         """
-        with _as_destination_errors("Committing the output", self._folder):
-            self._close()
-            before = self._read_manifest()
-            (self._folder / MANIFEST).unlink(missing_ok=True)
-            self._move(self._temporary, self._name)
-            self._write_manifest(summary)
-            self._remove_older(before)
-        return Output(redact_url(str(self._folder)), (self._name,), self._measured.bytes, summary)
+        with as_destination_errors("Committing the output", self._folder):
+            if self._target is not self._measured:
+                self._target.close()
+            self._measured.close()
+            self._attempt.publish(self._manifest(summary))
+        name = self._attempt.name
+        return Output(redact_url(str(self._folder)), (name,), self._measured.bytes, summary)
 
     def abort(self) -> None:
-        """Remove the temporary file; never raises, since another error is on its way."""
+        """Remove what was written; never raises, since another error is on its way."""
+        self._measured.drop()
         with suppress(Exception):
-            self._close()
-        with suppress(Exception):
-            self._temporary.unlink(missing_ok=True)
-
-    def _close(self) -> None:
-        if self._target is not self._measured:
             self._target.close()
-        self._measured.close()
+        self._attempt.discard()
 
-    def _move(self, temporary: Any, name: str) -> None:
-        """Atomic on one file system; object stores copy, which shows the object only when it is whole."""
-        move = temporary.replace if isinstance(temporary, Path) else temporary.rename
-        move(self._folder / name)
-
-    def _write_manifest(self, summary: Summary) -> None:
+    def _manifest(self, summary: Summary) -> bytes:
         file = {
-            "name": self._name,
+            "name": self._attempt.name,
             "rows": self._rows,
             "bytes": self._measured.bytes,
             "sha256": self._measured.sha256,
@@ -195,25 +181,10 @@ class FolderWriter:
             "version": MANIFEST_VERSION,
             "endpoint": self._run.endpoint,
             "run_id": self._run.run_id,
+            "attempt": self._mark,
+            "host": socket.gethostname(),
             **self._run.labels,
             "files": [file],
             **msgspec.to_builtins(summary),
         }
-        temporary = self._folder / f".{MANIFEST}.{self._mark}{_TEMPORARY}"
-        with temporary.open("wb") as handle:
-            handle.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
-        self._move(temporary, MANIFEST)
-
-    def _read_manifest(self) -> list[str]:
-        """Names of the files of an earlier try; none when its manifest is absent or unreadable."""
-        with suppress(Exception):
-            with (self._folder / MANIFEST).open("rb") as handle:
-                files = msgspec.json.decode(handle.read())["files"]
-            return [str(file["name"]) for file in files]
-        return []
-
-    def _remove_older(self, names: list[str]) -> None:
-        """An earlier try may have used another format; a name with a path in it is none of ours."""
-        for name in names:
-            if name != self._name and "/" not in name and name.startswith("part-"):
-                (self._folder / name).unlink(missing_ok=True)
+        return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"

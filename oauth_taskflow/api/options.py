@@ -262,7 +262,7 @@ class Records(Options, frozen=True, kw_only=True):
 
 
 class FileDestination(Options, frozen=True, kw_only=True):
-    """Files: written under a temporary name, moved into place, described by ``_manifest.json``."""
+    """Files, described by ``_manifest.json``, which is written last (docs/destinations.md)."""
 
     type: Annotated[Literal["file"], doc("Kind of destination.", "file")] = "file"
     path: Annotated[

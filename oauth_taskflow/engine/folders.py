@@ -11,13 +11,13 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from oauth_taskflow.api.files import MANIFEST, remove_output
+from oauth_taskflow.api.files import has_output, output_folder, remove_output
+from oauth_taskflow.api.output_folders import as_destination_errors
 from oauth_taskflow.engine.parents import Item, Share, for_each_options
 from oauth_taskflow.engine.templates import render_text
-from oauth_taskflow.errors import DestinationError
 from oauth_taskflow.specs.model import Endpoint
 
-_INSTANCE = re.compile(r"map_index=(\d+)/?\Z")
+_INSTANCE = re.compile(r"map_index=(\d+)")
 
 
 def run_folder(endpoint: Endpoint, run_id: str, scope: Mapping[str, Any], item: Item) -> str:
@@ -61,19 +61,13 @@ def remove_stale(base: Any, current: Collection[int]) -> int:
         DestinationError: the folder cannot be listed, or something in it not removed.
     """
     stale = [folder for folder, number in _instances(base) if number not in current]
-    if -1 not in current and (base / MANIFEST).exists():
+    if -1 not in current and has_output(base):
         stale.append(base)
     return sum(remove_output(folder) for folder in stale)
 
 
 def _instances(base: Any) -> list[tuple[Any, int]]:
-    try:
-        below = list(base.iterdir()) if base.exists() else []
-    except OSError as error:
-        raise DestinationError(
-            f"The output folder cannot be listed ({error.strerror or error})",
-            where=f"at {base}",
-            hint="Check its permissions.",
-        ) from error
-    matches = ((path, _INSTANCE.fullmatch(path.name)) for path in below)
-    return [(path, int(match[1])) for path, match in matches if match is not None]
+    with as_destination_errors("Listing the output folder", base):
+        names = output_folder(base).subfolders()
+    matches = (_INSTANCE.fullmatch(name) for name in names)
+    return [(base / match[0], int(match[1])) for match in matches if match is not None]

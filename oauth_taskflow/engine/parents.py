@@ -6,15 +6,15 @@ A mapped task gets its share as JSON-simple *items*: ``{"region": {"value": "eu"
 
 from __future__ import annotations
 
-import gzip
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import IO, Any
 
 import msgspec
 from msgspec import Struct
 
+from oauth_taskflow.api.output_folders import open_output
 from oauth_taskflow.errors import ApiError
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions
 
@@ -133,17 +133,13 @@ def _values(share: Share, open_path: PathOpener) -> Iterator[Any]:
 
 @contextmanager
 def _open_lines(path: Any) -> Iterator[IO[bytes]]:
-    try:
-        raw = path.open("rb")
-    except FileNotFoundError as error:
-        raise ApiError(
-            "Records of the parent endpoint are gone",
-            where=f"at {path}",
-            hint="Run the parent task again; every worker must reach its destination.",
-        ) from error
-    with raw:
-        if str(path).endswith(".gz"):
-            with gzip.open(raw, "rb") as lines:
-                yield lines
-        else:
-            yield raw
+    with ExitStack() as stack:
+        try:
+            lines = stack.enter_context(open_output(path))
+        except FileNotFoundError as error:
+            raise ApiError(
+                "Records of the parent endpoint are gone",
+                where=f"at {path}",
+                hint="Run the parent task again; every worker must reach its destination.",
+            ) from error
+        yield lines

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -62,6 +63,8 @@ def test_records_become_lines_and_the_manifest_describes_them(tmp_path: Path) ->
     written = manifest(folder)
     assert written.pop("started") <= written.pop("finished")
     assert written.pop("seconds") >= 0
+    assert len(written.pop("attempt")) == 12
+    assert written.pop("host") == socket.gethostname()
     assert written == {
         "version": 1,
         "endpoint": "contacts",
@@ -150,11 +153,14 @@ def test_leftovers_of_a_killed_writer_are_removed_by_the_next(tmp_path: Path) ->
 
 
 def test_a_writer_whose_file_was_taken_away_cannot_commit(tmp_path: Path) -> None:
-    zombie = FolderDestination(tmp_path).open(RUN)
     summary = transfer(pages(1), FolderDestination(tmp_path), RUN).summary
+    writer = FolderDestination(tmp_path).open(RUN)
+    (temporary,) = tmp_path.glob(".part-*")
+    temporary.unlink()
     with pytest.raises(DestinationError, match="Committing the output failed"):
-        zombie.commit(summary)
+        writer.commit(summary)
     assert (tmp_path / "part-00000.jsonl").read_bytes().count(b"\n") == 1
+    assert manifest(tmp_path)["rows"] == 1
 
 
 def test_an_unwritable_folder_is_one_clear_error(tmp_path: Path) -> None:
@@ -178,15 +184,15 @@ def test_a_full_disk_is_one_clear_error(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
-def test_object_store_paths_work_alike() -> None:
+def test_other_stores_of_fsspec_work_alike() -> None:
     folder = UPath(f"memory://bucket-{os.getpid()}/contacts")
     transfer(pages(2), FolderDestination(folder), RUN)
     transfer(pages(3), FolderDestination(folder), RUN)
-    assert names(folder) == ["_manifest.json", "part-00000.jsonl"]
-    assert (manifest(folder)["rows"], (folder / "part-00000.jsonl").read_bytes().count(b"\n")) == (
-        3,
-        3,
-    )
+    written = manifest(folder)
+    (file,) = written["files"]
+    assert file["name"] == f"part-00000-{written['attempt']}.jsonl"
+    assert names(folder) == ["_manifest.json", file["name"]]
+    assert (written["rows"], (folder / file["name"]).read_bytes().count(b"\n")) == (3, 3)
 
 
 def test_pages_are_reported_once_they_are_written(tmp_path: Path) -> None:

@@ -90,6 +90,6 @@ def test_a_folder_that_cannot_be_listed_is_one_clear_error(tmp_path: Path) -> No
     with pytest.raises(DestinationError) as caught:
         remove_stale(tmp_path / "file", set())
     assert str(caught.value) == (
-        f"The output folder cannot be listed (Not a directory) at {tmp_path / 'file'}. "
-        "Check its permissions."
+        f"Listing the output folder failed (NotADirectoryError: Not a directory) at {tmp_path / 'file'}. "
+        "Check the path, its permissions, free space, and the connection of the object store."
     )

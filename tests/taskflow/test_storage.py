@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -39,9 +40,19 @@ def test_a_scheme_that_nothing_can_open_names_the_package_to_install(
     with pytest.raises(DestinationError) as caught:
         open_path(f"{scheme}://lake/contacts")
     assert str(caught.value) == (
-        f"{scheme}:// paths cannot be opened ({reason}) at {scheme}://lake/contacts. Install the store's Airflow "
-        "provider with its file system, such as apache-airflow-providers-amazon[s3fs] for s3:// or "
-        "apache-airflow-providers-google for gs://."
+        f"{scheme}:// paths cannot be opened (ValueError: {reason}) at {scheme}://lake/contacts. Install the store's "
+        "Airflow provider with its file system, such as apache-airflow-providers-google for gs://. "
+        "Tested are s3:// and abfs:// (docs/destinations.md)."
+    )
+
+
+@pytest.mark.skipif(find_spec("s3fs") is not None, reason="the extras are installed")
+@pytest.mark.parametrize(("scheme", "extra"), [("s3", "s3"), ("abfs", "azure")])
+def test_a_missing_extra_is_named(scheme: str, extra: str) -> None:
+    with pytest.raises(DestinationError) as caught:
+        open_path(f"{scheme}://lake/contacts", "any")
+    assert str(caught.value).endswith(
+        f"Install it on every worker: pip install 'oauth-taskflow[{extra}]'."
     )
 
 

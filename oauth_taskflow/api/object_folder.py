@@ -1,0 +1,205 @@
+"""A folder of output in an object store, through fsspec: no renames, and one conditional write that commits.
+
+Parts are written under final names that hold the id of their attempt, so that no attempt touches a part of another.
+The manifest is written last, on condition that it still is what the attempt found when it began. Readers follow the
+manifest: they see the previous output until that write, and the new one from then on.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import IO, Any
+
+from oauth_taskflow.api.output_folders import MANIFEST, TEMPORARY, is_ours, superseded
+from oauth_taskflow.errors import DestinationError
+
+# fsspec's names of the stores whose conditional overwrite is known.
+_S3 = frozenset({"s3", "s3a"})
+_AZURE = frozenset({"abfs", "abfss", "az"})
+
+
+class ObjectFolder:
+    """A folder in an object store; ``path`` is a ``UPath`` or Airflow's ``ObjectStoragePath``. See ``OutputFolder``."""
+
+    def __init__(self, path: Any) -> None:
+        self._path = path
+        self._fs = path.fs
+        protocol = self._fs.protocol
+        self._protocols = {protocol} if isinstance(protocol, str) else set(protocol)
+
+    def __str__(self) -> str:
+        return str(self._path)
+
+    def begin(self, part: str, attempt: str) -> ObjectAttempt:
+        """Write an empty hidden object, so that a missing bucket or permission shows now and not after the pull."""
+        return ObjectAttempt(self, part, attempt)
+
+    def remove_output(self) -> bool:
+        """Remove our objects."""
+        found = [name for name, is_folder in self.entries() if not is_folder and is_ours(name)]
+        for name in sorted(found, key=lambda name: name != MANIFEST):
+            self.remove(name)
+        return bool(found)
+
+    def has_output(self) -> bool:
+        """Whether a manifest is there."""
+        return self.read(MANIFEST) is not None
+
+    def subfolders(self) -> list[str]:
+        """Names of the folders in this one."""
+        return [name for name, is_folder in self.entries() if is_folder]
+
+    def entries(self) -> list[tuple[str, bool]]:
+        """Names in this folder, each with whether it is a folder itself; empty when nothing is there."""
+        self._fs.invalidate_cache()  # other processes write here
+        root = self._key("").strip("/")
+        try:
+            found = self._fs.ls(root, detail=True)
+        except FileNotFoundError:  # a store has no empty folders
+            return []
+        entries = ((str(entry["name"]).strip("/"), entry["type"]) for entry in found)
+        # The marker of an empty folder is listed as an entry of the folder's own name.
+        return [
+            (key.rpartition("/")[2], kind == "directory")
+            for key, kind in entries
+            if key.rpartition("/")[0] == root
+        ]
+
+    def read(self, name: str) -> bytes | None:
+        """The content of an object; None when it is not there."""
+        try:
+            content: bytes = self._fs.cat_file(self._key(name))
+        except FileNotFoundError:
+            return None
+        return content
+
+    def version(self, name: str) -> str | None:
+        """The ETag of an object, for ``replace``; None when the object is not there, empty where a store has none."""
+        self._fs.invalidate_cache()
+        try:
+            info = self._fs.info(self._key(name))
+        except FileNotFoundError:
+            return None
+        return str(info.get("ETag") or info.get("etag") or "")
+
+    def create(self, name: str, data: bytes) -> None:
+        """Write an object that is not there.
+
+        Raises:
+            FileExistsError: it is there.
+        """
+        self._fs.pipe_file(self._key(name), data, mode="create")
+
+    def replace(self, name: str, data: bytes, version: str | None) -> None:
+        """Write an object on condition that its ETag is ``version``, or that it is missing when that is None.
+
+        S3 and Azure check it themselves; other stores are trusted to be as they were a moment ago.
+        """
+        if version is None:
+            self.create(name, data)
+        elif version and self._protocols & _S3:
+            self._fs.pipe_file(self._key(name), data, IfMatch=version)
+        elif version and self._protocols & _AZURE:
+            self._fs.pipe_file(self._key(name), data, overwrite=True, headers={"If-Match": version})
+        else:
+            self._fs.pipe_file(self._key(name), data)
+
+    def remove(self, name: str) -> None:
+        """Remove an object; one that is missing is no error."""
+        with suppress(FileNotFoundError):
+            self._fs.rm_file(self._key(name))
+
+    def open(self, name: str) -> IO[bytes]:
+        """A file to write an object with; the object is there once the file is closed."""
+        handle: IO[bytes] = (self._path / name).open("wb")
+        return handle
+
+    def _key(self, name: str) -> str:
+        root = str(self._path.path).rstrip("/")
+        return f"{root}/{name}" if name else root
+
+
+class ObjectAttempt:
+    """An attempt in an object store."""
+
+    def __init__(self, folder: ObjectFolder, part: str, attempt: str) -> None:
+        self._folder = folder
+        stem, dot, suffix = part.partition(".")
+        self.name = f"{stem}-{attempt}{dot}{suffix}"
+        self._marker = f".{part}.{attempt}{TEMPORARY}"
+        self._found = folder.read(MANIFEST)
+        folder.create(self._marker, b"")
+        self.handle: IO[bytes] = folder.open(self.name)
+        self._may_count = False
+
+    def publish(self, manifest: bytes) -> None:
+        """Write the manifest, if it is still the one that this attempt found.
+
+        Raises:
+            DestinationError: another attempt committed since this one began.
+        """
+        folder = self._folder
+        # Listed before the commit: whose part is here began before it, and so cannot commit after it.
+        others = [
+            name
+            for name, is_folder in folder.entries()
+            if not is_folder and is_ours(name) and name not in {MANIFEST, self.name}
+        ]
+        version = folder.version(
+            MANIFEST
+        )  # before the content: a later one must not look like the one found
+        if folder.read(MANIFEST) != self._found:
+            raise superseded(folder)
+        self._may_count = True
+        try:
+            folder.replace(MANIFEST, manifest, version)
+        except Exception:
+            if not self._is_committed(manifest):
+                raise
+        self._require_part(manifest)
+        for name in {*others, self._marker}:
+            folder.remove(name)
+
+    def _is_committed(self, manifest: bytes) -> bool:
+        """Whether ``manifest`` is there although its write raised an error.
+
+        A library that repeats a request whose answer was lost is refused because of its own first request.
+
+        Raises:
+            DestinationError: another attempt's manifest is there.
+        """
+        there = self._folder.read(MANIFEST)
+        if there in {manifest, self._found}:
+            return there == manifest
+        self._may_count = False
+        raise superseded(self._folder)
+
+    def _require_part(self, manifest: bytes) -> None:
+        """Fail when the part was taken away, which happens only where a store ignores conditions."""
+        if self._folder.version(self.name) is not None:
+            return
+        if self._folder.read(MANIFEST) == manifest:
+            self._folder.remove(MANIFEST)
+        raise DestinationError(
+            "The part that was written is gone, so the output is not whole",
+            where=f"at {self._folder}",
+            hint="Another attempt wrote at the same time, and this store does not support conditional writes.",
+        )
+
+    def discard(self) -> None:
+        """Remove the part and the marker; leave the part where a manifest may name it."""
+        with suppress(Exception):
+            self._abandon()
+        for name in (self._marker,) if self._may_count else (self._marker, self.name):
+            with suppress(Exception):
+                self._folder.remove(name)
+
+    def _abandon(self) -> None:
+        """Drop the file unclosed: closing, and even losing, an fsspec file commits what is in it."""
+        raw: Any = getattr(self.handle, "_obj", self.handle)  # Airflow wraps it for lineage
+        if raw.closed:
+            return
+        try:
+            raw.discard()  # S3: aborts the upload
+        finally:
+            raw.closed = True

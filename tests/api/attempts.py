@@ -1,0 +1,153 @@
+"""Attempts at one folder of output in processes of their own, and the reader that judges what they leave.
+
+``python -m tests.api.attempts FOLDER OPENER TAG ROWS [DIE_AT]`` opens a writer, writes, says ``ready``, and commits
+once its input is closed; then it says ``won`` or ``lost``. ``OPENER`` is a module with ``open_folder``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from oauth_taskflow.api.destinations import Run, Summary
+from oauth_taskflow.api.files import MANIFEST, FolderDestination, output_folder
+from oauth_taskflow.api.output_folders import is_ours
+from oauth_taskflow.errors import DestinationError
+
+RUN = Run("contacts", "manual__1")
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def open_folder(folder: str) -> Path:
+    """A folder on this disk."""
+    return Path(folder)
+
+
+def summary(rows: int) -> Summary:
+    """Figures for a commit."""
+    return Summary(rows, 1, 1, 0, None, "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", 1.0)
+
+
+def records(tag: str, rows: int) -> list[dict[str, Any]]:
+    """Records that tell whose they are."""
+    return [{"tag": tag, "row": row, "of": rows} for row in range(rows)]
+
+
+def committed(folder: Any) -> list[dict[str, Any]] | None:
+    """What a reader that follows the manifest gets: one whole output, or None where there is none.
+
+    An output that was replaced while it was read is read again; what then differs from its manifest is half a run.
+    """
+    for _ in range(20):
+        content = _read(folder / MANIFEST)
+        if content is None:
+            return None
+        manifest = msgspec.json.decode(content)
+        (file,) = manifest["files"]
+        part = _read(folder / file["name"])
+        if part is not None and hashlib.sha256(part).hexdigest() == file["sha256"]:
+            found = [msgspec.json.decode(line) for line in part.splitlines()]
+            tag, of = found[0]["tag"], found[0]["of"]
+            assert found == records(tag, of), "records of several attempts, or not all"
+            assert manifest["rows"] == len(found)
+            return found
+        assert _read(folder / MANIFEST) != content, (
+            f"the manifest names a part that is not so: {manifest}"
+        )
+    raise AssertionError("the output never came to rest")
+
+
+def _read(path: Any) -> bytes | None:
+    if not isinstance(path, Path):
+        path.fs.invalidate_cache()
+    with suppress(FileNotFoundError), path.open("rb") as handle:
+        return bytes(handle.read())
+    return None
+
+
+def left_in(folder: Any) -> list[str]:
+    """Our files in ``folder``, sorted."""
+    names = (
+        [path.name for path in folder.iterdir()]
+        if isinstance(folder, Path)
+        else [name for name, _ in output_folder(folder).entries()]  # type: ignore[attr-defined]
+    )
+    return sorted(name for name in names if is_ours(name))
+
+
+class AttemptProcess:
+    """An attempt in a process of its own."""
+
+    def __init__(self, folder: str, opener: str, tag: str, rows: int, die_at: str = "") -> None:
+        command = [sys.executable, "-m", "tests.api.attempts"]
+        self.process = subprocess.Popen(
+            [*command, folder, opener, tag, str(rows), *([die_at] if die_at else [])],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_until_ready(self) -> None:
+        """Return once it is about to commit."""
+        assert self.process.stdout is not None
+        assert any(line.strip() == "ready" for line in self.process.stdout)
+
+    def let_go(self) -> None:
+        """Let it commit."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+
+    def outcome(self) -> str:
+        """``won``, ``lost``, or ``killed``."""
+        assert self.process.stdout is not None
+        lines = self.process.stdout.read().split()
+        self.process.stdout.close()
+        code = self.process.wait(120)
+        return "killed" if code == -signal.SIGKILL else lines[-1]
+
+
+def race(folder: str, opener: str, tags: Sequence[str], rows: int) -> list[str]:
+    """Let an attempt for each of ``tags`` commit at one moment; how each ended."""
+    attempts = [AttemptProcess(folder, opener, tag, rows + n) for n, tag in enumerate(tags)]
+    for attempt in attempts:
+        attempt.wait_until_ready()
+    for attempt in attempts:
+        attempt.let_go()
+    return [attempt.outcome() for attempt in attempts]
+
+
+def _die(*args: Any, **kwargs: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _attempt(folder: str, opener: str, tag: str, rows: str, die_at: str = "") -> str:
+    path = importlib.import_module(opener).open_folder(folder)
+    writer = FolderDestination(path).open(RUN)
+    writer.write(records(tag, int(rows)))
+    if die_at:
+        module, _, name = die_at.partition(":")
+        owner, _, function = name.partition(".")
+        setattr(getattr(importlib.import_module(module), owner), function, _die)
+    print("ready", flush=True)
+    sys.stdin.read()
+    try:
+        writer.commit(summary(int(rows)))
+    except DestinationError:
+        writer.abort()
+        return "lost"
+    return "won"
+
+
+if __name__ == "__main__":
+    print(_attempt(*sys.argv[1:]), flush=True)

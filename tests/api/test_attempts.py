@@ -1,0 +1,96 @@
+"""Several attempts at one folder on a disk: one whole output is left, and losers touch only what is theirs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from oauth_taskflow.api.files import FolderDestination
+from oauth_taskflow.errors import DestinationError
+from tests.api.attempts import (
+    RUN,
+    AttemptProcess,
+    committed,
+    left_in,
+    race,
+    records,
+    summary,
+)
+
+OPENER = "tests.api.attempts"
+LOCAL = "oauth_taskflow.api.local_folder:LocalFolder"
+
+
+def commit(folder: Path, tag: str, rows: int) -> None:
+    writer = FolderDestination(folder).open(RUN)
+    writer.write(records(tag, rows))
+    writer.commit(summary(rows))
+
+
+def test_of_processes_that_commit_at_one_moment_one_wins_and_its_output_is_whole(
+    tmp_path: Path,
+) -> None:
+    for turn in range(3):
+        tags = [f"{turn}-{n}" for n in range(6)]
+        outcomes = race(str(tmp_path / "out"), OPENER, tags, 2000)
+        assert sorted(outcomes) == ["lost"] * 5 + ["won"]
+        found = committed(tmp_path / "out")
+        assert found is not None
+        assert found[0]["tag"] == tags[outcomes.index("won")]
+        assert left_in(tmp_path / "out") == ["_manifest.json", "part-00000.jsonl"]
+
+
+def test_an_attempt_that_was_overtaken_leaves_the_winner_alone(tmp_path: Path) -> None:
+    zombie = FolderDestination(tmp_path).open(RUN)
+    zombie.write(records("zombie", 5))
+    commit(tmp_path, "retry", 3)
+    with pytest.raises(DestinationError, match="Another attempt of the same run committed"):
+        zombie.commit(summary(5))
+    zombie.abort()
+    assert committed(tmp_path) == records("retry", 3)
+    assert left_in(tmp_path) == ["_manifest.json", "part-00000.jsonl"]
+
+
+def test_opening_takes_nothing_from_an_attempt_under_way(tmp_path: Path) -> None:
+    first = FolderDestination(tmp_path).open(RUN)
+    first.write(records("first", 3))
+    second = FolderDestination(tmp_path).open(RUN)
+    first.commit(summary(3))
+    second.abort()
+    assert committed(tmp_path) == records("first", 3)
+
+
+@pytest.mark.parametrize(
+    ("die_at", "seen"),
+    [
+        ("oauth_taskflow.api.files:FolderWriter.commit", "old"),
+        ("oauth_taskflow.api.local_folder:LocalAttempt.publish", "old"),
+        # pathlib's classes: the part's rename, the first of two
+        ("pathlib:Path.replace", None),
+    ],
+)
+def test_a_killed_attempt_shows_nothing_of_itself_and_the_next_one_clears_up(
+    tmp_path: Path, die_at: str, seen: str | None
+) -> None:
+    commit(tmp_path, "old", 3)
+    killed = AttemptProcess(str(tmp_path), OPENER, "killed", 500, die_at)
+    killed.wait_until_ready()
+    killed.let_go()
+    assert killed.outcome() == "killed"
+    found = committed(tmp_path)
+    assert (found[0]["tag"] if found else None) == seen
+    commit(tmp_path, "next", 4)
+    assert committed(tmp_path) == records("next", 4)
+    assert left_in(tmp_path) == ["_manifest.json", "part-00000.jsonl"]
+
+
+def test_files_of_others_stay(tmp_path: Path) -> None:
+    others = ["part-00000-1c2d.snappy.parquet", "part-of-mine.txt", ".hidden.tmp", "notes.json"]
+    for name in others:
+        (tmp_path / name).write_bytes(b"mine")
+    commit(tmp_path, "a", 1)
+    commit(tmp_path, "b", 1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [*others, "_manifest.json", "part-00000.jsonl"]
+    )
