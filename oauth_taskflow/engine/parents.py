@@ -7,6 +7,7 @@ A mapped task gets its share as JSON-simple *items*: ``{"region": {"value": "eu"
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import IO, Any
@@ -101,6 +102,11 @@ def label(item: Mapping[str, Any]) -> str:
         shown = share.value if share.file is None else f"{share.skip}…{share.skip + share.take - 1}"
         parts.append(f"{name}={shown}")
     return " ".join(parts)
+
+
+def count_scopes(item: Item) -> int:
+    """How many mappings ``scopes`` gives for ``item``."""
+    return math.prod(1 if share.file is None else share.take for share in item.values())
 
 
 def scopes(item: Item, open_path: PathOpener) -> Iterator[dict[str, Any]]:

@@ -18,7 +18,13 @@ from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.api.tracking import SeenKeys, Watermark
 from oauth_taskflow.engine.doubts import FirstPages
 from oauth_taskflow.engine.folders import instance_folder, run_folder
-from oauth_taskflow.engine.parents import Item, PathOpener, for_each_options, scopes
+from oauth_taskflow.engine.parents import (
+    Item,
+    PathOpener,
+    count_scopes,
+    for_each_options,
+    scopes,
+)
 from oauth_taskflow.engine.rendering import render_request
 from oauth_taskflow.engine.summary import Summary, WrittenFile
 from oauth_taskflow.engine.windows import Interval, Window, run_windows
@@ -54,11 +60,16 @@ class EndpointRun:
 
 
 def run_endpoint(
-    run: EndpointRun, session: OAuthSession, *, on_page: Callable[[Page], None] | None = None
+    run: EndpointRun,
+    session: OAuthSession,
+    *,
+    on_page: Callable[[Page], None] | None = None,
+    on_window: Callable[[Window | None], None] | None = None,
 ) -> Summary:
     """Pull ``run``'s records through ``session`` and commit them; the figures of what was done.
 
-    Nothing shows at the destination unless everything was read and written.
+    Nothing shows at the destination unless everything was read and written. ``on_window`` is called before the first
+    page of each request sequence, with its window; ``on_page`` once a page is written.
 
     Raises:
         ApiError: a request, its answer or the destination failed.
@@ -70,7 +81,7 @@ def run_endpoint(
     assert options is not None  # specs.rules: destination-missing
     folder = run.open_path(_folder(run), options.conn_id)
     keys = SeenKeys(_key_paths(endpoint)) if endpoint.primary_key is not None else None
-    reader = _Reader(run, session, keys)
+    reader = _Reader(run, session, keys, on_window)
     output = transfer(
         reader.pages(),
         FolderDestination(folder, options.format),
@@ -82,13 +93,25 @@ def run_endpoint(
     return _summary(run, output, folder, reader)
 
 
+def count_sequences(endpoint: Endpoint, item: Item, interval: Interval) -> int:
+    """How many request sequences a task for ``item`` reads: its parent records times the windows of ``interval``."""
+    return count_scopes(item) * sum(1 for _ in run_windows(endpoint, interval))
+
+
 class _Reader:
     """The pages of all request sequences of a run."""
 
-    def __init__(self, run: EndpointRun, session: OAuthSession, keys: SeenKeys | None) -> None:
+    def __init__(
+        self,
+        run: EndpointRun,
+        session: OAuthSession,
+        keys: SeenKeys | None,
+        on_window: Callable[[Window | None], None] | None = None,
+    ) -> None:
         self._run = run
         self._session = session
         self._keys = keys
+        self._on_window = on_window
         self._records = _record_options(run.endpoint)
         self._copies = _copied_fields(run.endpoint)
         self._firsts = FirstPages(run.endpoint)
@@ -111,6 +134,8 @@ class _Reader:
                     # A key names a record within its parent; overlapping windows of one parent still drop repeats.
                     self._keys.forget()
                 parent = sequence.parent
+                if self._on_window is not None:
+                    self._on_window(sequence.window)
                 yield from self._watched(pages, sequence.copied)
 
     def _sequences(self, *, alone: bool) -> Generator[tuple[_Sequence, Iterator[Page]], None, None]:
@@ -120,7 +145,10 @@ class _Reader:
                 for name, (source, path) in self._copies.items()
             }
             for window in run_windows(self._run.endpoint, self._run.interval):
-                yield _Sequence(parent, copied), self._pages_of(names, window, ahead=int(alone))
+                yield (
+                    _Sequence(parent, copied, window),
+                    self._pages_of(names, window, ahead=int(alone)),
+                )
 
     def _pages_of(
         self, names: Mapping[str, Any], window: Window | None, *, ahead: int
@@ -153,10 +181,11 @@ class _Reader:
 
 @dataclass(frozen=True)
 class _Sequence:
-    """Whose pages they are: the number of the parent, and what its children copy from it."""
+    """Whose pages they are: the number of the parent, what its children copy from it, and the window."""
 
     parent: int
     copied: Mapping[str, Any]
+    window: Window | None
 
 
 def _record_options(endpoint: Endpoint) -> Records:

@@ -23,9 +23,15 @@ _PULL_ARGUMENTS = (
         help="pull this endpoint (and the parents it repeats over) only; may be given several times",
     ),
     Arg(
-        ("--output",),
+        ("--folder",),
         metavar="DIR",
         help="write below this folder instead of ./pulled/<dag_id>; the spec's own destination is never touched",
+    ),
+    Arg(
+        ("-o", "--output"),
+        metavar="table, json, yaml, plain",
+        default="table",
+        help="how the figures are printed; default table (any other value is a folder, as --folder: deprecated)",
     ),
     Arg(
         ("--set",),

@@ -15,7 +15,7 @@ from oauth_taskflow.engine.folders import remove_stale, run_folders
 from oauth_taskflow.engine.parents import Share, for_each_options, items, label
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
 from oauth_taskflow.engine.summary import Summary, total
-from oauth_taskflow.engine.windows import Interval
+from oauth_taskflow.engine.windows import Interval, Window
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.scope import RUN_NAMES
@@ -40,25 +40,38 @@ class Logger(Protocol):
 
 
 class ProgressLog:
-    """Logs pages, rows and rows per second every ten seconds, so that no task is silent for long."""
+    """Logs the first page, and every ten seconds pages, rows, rows per second, window and redacted URL.
+
+    The number of lines depends on time alone: an API of a thousand pages a minute gets six.
+    """
 
     def __init__(self, log: Logger, name: str, clock: Clock = SYSTEM_CLOCK) -> None:
         self._log = log
         self._name = name
         self._clock = clock
         self._began = self._last = clock.monotonic()
-        self._pages = self._rows = 0
+        self._pages = self._rows = self._sequences = 0
+        self._window = ""
+
+    def begin(self, window: Window | None) -> None:
+        """Note that the pages of another request sequence follow, those of ``window`` if it has one."""
+        self._sequences += 1
+        self._window = "" if window is None else f", window {window.start} to {window.end}"
 
     def __call__(self, page: Page) -> None:
         """Count ``page``, and log when it is time."""
         self._pages += 1
         self._rows += page.count
         now = self._clock.monotonic()
-        if now - self._last >= _LOG_EVERY_SECONDS:
+        if self._pages == 1:
+            found = (self._name, self._rows, self._window, page.url)
+            self._log.info("%s: first page: %s rows%s from %s", *found)
+        elif now - self._last >= _LOG_EVERY_SECONDS:
             self._last = now
-            speed = self._rows / (now - self._began)
+            figures = (self._name, self._pages, self._rows, self._rows / (now - self._began))
+            place = (self._sequences, self._window, page.url)
             self._log.info(
-                "%s: %s pages, %s rows, %.0f rows/s", self._name, self._pages, self._rows, speed
+                "%s: %s pages, %s rows, %.0f rows/s; sequence %s%s, %s", *figures, *place
             )
 
 
@@ -85,7 +98,8 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
     check_interval(name, endpoint, interval, operator.log)
     before = refreshes(operator.conn_id)
     with open_session(operator.conn_id) as session:
-        summary = run_endpoint(run, session, on_page=ProgressLog(operator.log, name))
+        progress = ProgressLog(operator.log, name)
+        summary = run_endpoint(run, session, on_page=progress, on_window=progress.begin)
     operator.log.info(
         "%s: %s rows in %s pages, %.1f s, written to %s",
         name,

@@ -11,6 +11,7 @@ from oauth_taskflow.taskflow.consent_places import ManagedGrant, managed_grant
 from oauth_taskflow.taskflow.grant_status import (
     Row,
     exit_with,
+    grouped,
     print_rows,
     status_row,
     unreadable_row,
@@ -42,7 +43,7 @@ def _speaking(command: Command) -> Command:
 def status(args: Namespace) -> None:
     """Show one connection's grant, or all that the store holds."""
     rows = _all_rows() if args.conn_id is None else [_row(managed_grant(args.conn_id))]
-    print_rows(rows, args.output)
+    print_rows(grouped(rows, args.output), args.output)
 
 
 def _row(grant: ManagedGrant) -> Row:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
 
 from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.iso8601 import instant_text
-from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.oauth.token import Token, TokenState
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.record import GrantRecord, GrantState
 
 Row = dict[str, str | int | None]
+FORMATS = ("table", "json", "yaml", "plain")
 _LONGEST_PROBLEM = 200
 # What connections have that name none.
 _LEEWAY = ManagerOptions().leeway
@@ -55,7 +56,33 @@ def _state(record: GrantRecord, token: Token | None, leeway: float) -> str:
         return str(record.state.value)
     if token is None:
         return "not_yet_used"
-    return token.state(SYSTEM_CLOCK.now(), leeway).value
+    state = token.state(SYSTEM_CLOCK.now(), leeway)
+    # Nothing is wrong with a grant that was not used for longer than its token lives: the next task refreshes it.
+    idle = state is TokenState.EXPIRED and record.trouble is None and _is_refreshable(record)
+    return "idle" if idle else state.value
+
+
+def _is_refreshable(record: GrantRecord) -> bool:
+    """Whether the next token needs no person: a refresh token is there, or the client gets tokens for itself."""
+    logged_in = record.consent_fence > 0
+    return record.refresh_token is not None or not logged_in
+
+
+def grouped(rows: Sequence[Row], output: str) -> list[Row]:
+    """``rows`` by connection, the grant that was refreshed last first.
+
+    A connection that was edited keeps its earlier grants. In a table its name stands in the first of its rows.
+    """
+    latest = sorted(rows, key=lambda row: str(row["refreshed_at"] or ""), reverse=True)
+    ordered = sorted(latest, key=lambda row: str(row["conn_id"]))
+    if output != "table":
+        return ordered
+    seen: set[object] = set()
+    shown: list[Row] = []
+    for row in ordered:
+        shown.append({**row, "conn_id": ""} if row["conn_id"] in seen else row)
+        seen.add(row["conn_id"])
+    return shown
 
 
 def _asked_again_at(record: GrantRecord) -> str | None:
@@ -80,6 +107,19 @@ def _shortened(problem: str) -> str:
 
 def _instant(seconds: float | None) -> str | None:
     return None if seconds is None else instant_text(seconds)
+
+
+def print_records(records: Sequence[Mapping[str, Any]], output: str) -> None:
+    """Print as other Airflow commands do, but numbers stay numbers and lists lists in ``json`` and ``yaml``."""
+    from airflow.cli.simple_table import AirflowConsole  # noqa: PLC0415 - only to print
+
+    console: Any = AirflowConsole(markup=False, emoji=False)  # its annotations want a mapping
+    if output == "json":  # print_as would make texts of numbers
+        console.print_as_json(list(records))
+    elif output == "yaml":
+        console.print_as_yaml(list(records))
+    else:
+        console.print_as(list(records), output)
 
 
 def print_rows(rows: Sequence[Row], output: str) -> None:

@@ -18,7 +18,7 @@ from oauth_taskflow.engine.parents import (
     items,
     label,
 )
-from oauth_taskflow.engine.run import EndpointRun, run_endpoint
+from oauth_taskflow.engine.run import EndpointRun, count_sequences, run_endpoint
 from oauth_taskflow.engine.summary import Summary
 from oauth_taskflow.engine.windows import Interval
 from oauth_taskflow.specs.model import Spec, parent_names
@@ -67,9 +67,12 @@ class LocalRun:
 
 @dataclass(frozen=True)
 class Observer:
-    """Who wants to know: ``begin(endpoint, label)`` before a request sequence's task, ``page`` after each page."""
+    """Reports of a run: ``begin(endpoint, label, sequences)`` before each task, ``page`` after each page.
 
-    begin: Callable[[str, str], None]
+    ``sequences`` counts the request sequences of all tasks of the endpoint.
+    """
+
+    begin: Callable[[str, str, int], None]
     page: Callable[[Page], None]
 
 
@@ -106,9 +109,10 @@ def run_locally(
         options = for_each_options(endpoint)
         share: Sequence[Mapping[str, Share]] = items(options, parents) if options else [{}]
         summaries = []
+        count = sum(count_sequences(endpoint, item, run.interval) for item in share)
         with open_session(endpoint.connection or run.spec.source.connection or "") as session:
             for number, item in enumerate(share):
-                observer.begin(name, label(item) if item else "")
+                observer.begin(name, label(item) if item else "", count)
                 map_index = number if options else -1
                 scope = run.scope(name, map_index)
                 summaries.append(

@@ -11,17 +11,26 @@ from typing import Any, NoReturn
 
 import yaml
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
-from oauth_taskflow.api.page import Page
 from oauth_taskflow.engine.summary import Summary
 from oauth_taskflow.engine.windows import Interval
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.iso8601 import parse_instant
 from oauth_taskflow.specs.check import check_file
 from oauth_taskflow.specs.model import Spec
-from oauth_taskflow.taskflow.local_run import LocalRun, Observer, run_locally, utc_now, with_parents
+from oauth_taskflow.taskflow.console_logs import logs_through
+from oauth_taskflow.taskflow.grant_status import FORMATS, print_records
+from oauth_taskflow.taskflow.local_run import LocalRun, run_locally, utc_now, with_parents
+from oauth_taskflow.taskflow.pull_display import Display
 from oauth_taskflow.taskflow.sessions import open_session
 
 FAILED, WRONG_ARGUMENTS, INTERRUPTED = 1, 2, 130
@@ -36,11 +45,12 @@ def pull(args: Namespace) -> None:
     """
     spec = _load(args.spec)
     interval = _interval(args.since, args.until)
+    folder, output = _places(args.folder, args.output)
     run = LocalRun(
         spec=spec,
         endpoints=with_parents(spec, _known(args.endpoint or [], list(spec.endpoints), "endpoint")),
         # Absolute: a relative destination would be below $AIRFLOW_HOME, a relative argument is below here.
-        output=Path(args.output or Path("pulled") / spec.source.dag_id).expanduser().absolute(),
+        output=Path(folder or Path("pulled") / spec.source.dag_id).expanduser().absolute(),
         params=_params(spec, args.set or []),
         interval=interval,
         now=utc_now(),
@@ -59,54 +69,73 @@ def pull(args: Namespace) -> None:
         for text in s.warnings
     ):
         print(warning, file=sys.stderr)  # noqa: T201 - this is a command line
+    _print(results, output)
+
+
+def _print(results: Mapping[str, Sequence[Summary]], output: str) -> None:
+    if output != "table":
+        print_records(_rows(results), output)
+        return
     console = Console()
     if not console.is_terminal:
         console.width = _UNLIMITED  # a file or a pipe has none: paths are shown whole
     console.print(_table(results))
 
 
+def _places(folder: str | None, output: str) -> tuple[str | None, str]:
+    """The folder to write below, and the format of the figures."""
+    if output in FORMATS:
+        return folder, output
+    if folder is not None:
+        _exit(WRONG_ARGUMENTS, f"--output takes one of {', '.join(FORMATS)}, not {output!r}.")
+    print(  # noqa: T201 - this is a command line
+        f"--output {output} is taken as a folder, which is deprecated: write --folder {output}.",
+        file=sys.stderr,
+    )
+    return output, "table"
+
+
 def _run(run: LocalRun, results: dict[str, list[Summary]]) -> None:
     console = Console(stderr=True)
+    if not console.is_terminal:
+        console.width = _UNLIMITED  # as for the table
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TaskProgressColumn(),
         TextColumn("{task.fields[pages]} pages  {task.fields[rows]:,} rows"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        display = _Display(bar)
+    with (
+        logs_through(
+            console
+        ),  # first: the bar puts streams of its own in the place of the standard ones
+        Progress(*columns, console=console, disable=not console.is_terminal) as bar,
+    ):
+        display = Display(bar)
         for name, summaries in zip(
             run.endpoints,
-            run_locally(run, open_session, Observer(begin=display.begin, page=display.page)),
+            run_locally(run, open_session, display.observer),
             strict=True,
         ):
             results[name] = summaries
             display.end()
 
 
-class _Display:
-    """One line of the progress bar per endpoint."""
-
-    def __init__(self, bar: Progress) -> None:
-        self._bar = bar
-        self._name = ""
-        self._line: Any = None
-        self._pages = self._rows = 0
-
-    def begin(self, name: str, item: str) -> None:
-        if name != self._name:
-            self._name, self._pages, self._rows = name, 0, 0
-            self._line = self._bar.add_task(name, total=None, pages=0, rows=0)
-        self._bar.update(self._line, description=f"{name} {item}".rstrip())
-
-    def page(self, page: Page) -> None:
-        self._pages += 1
-        self._rows += page.count
-        self._bar.update(self._line, pages=self._pages, rows=self._rows)
-
-    def end(self) -> None:
-        if self._line is not None:
-            self._bar.update(self._line, description=self._name, total=1, completed=1)
+def _rows(results: Mapping[str, Sequence[Summary]]) -> list[dict[str, Any]]:
+    """The figures as plain data: one row for each endpoint."""
+    return [
+        {
+            "endpoint": name,
+            "rows": sum(s.rows for s in summaries),
+            "pages": sum(s.pages for s in summaries),
+            "bytes": sum(s.bytes for s in summaries),
+            "seconds": round(sum(s.seconds for s in summaries), 3),
+            "files": [file.path for s in summaries for file in s.files],
+        }
+        for name, summaries in results.items()
+    ]
 
 
 def _table(results: Mapping[str, Sequence[Summary]]) -> Table:

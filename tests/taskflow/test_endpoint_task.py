@@ -11,7 +11,7 @@ import pytest
 
 from oauth_taskflow.api.options import Incremental
 from oauth_taskflow.api.page import Page
-from oauth_taskflow.engine.windows import Interval
+from oauth_taskflow.engine.windows import Interval, Window
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.taskflow.endpoint_task import (
@@ -59,13 +59,34 @@ def context(**given: Any) -> dict[str, Any]:
     return {"dag_run": run, "run_id": "manual__1", "params": {"a": 1}, **named, **given}
 
 
-def test_progress_is_told_every_ten_seconds_with_the_speed() -> None:
+URL = "https://api.example.com/contacts?page=1&key=***"
+WINDOW = Window(NEW_YEAR, LATER, "2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z")
+
+
+def test_progress_is_logged_with_the_first_page_and_every_ten_seconds() -> None:
     clock, log = FakeClock(), Lines()
     progress = ProgressLog(log, "contacts", clock)
+    progress.begin(WINDOW)
     for seconds in (4.0, 5.0, 1.0, 9.0):
         clock.sleep(seconds)
-        progress(Page(records=[1, 2, 3], bytes=10, url="", index=0))
-    assert log.lines == ["contacts: 3 pages, 9 rows, 1 rows/s"]
+        progress(Page(records=[1, 2, 3], bytes=10, url=URL, index=0))
+    window = "window 2026-01-01T00:00:00Z to 2026-01-01T01:00:00Z"
+    assert log.lines == [
+        f"contacts: first page: 3 rows, {window} from {URL}",
+        f"contacts: 3 pages, 9 rows, 1 rows/s; sequence 1, {window}, {URL}",
+    ]
+
+
+def test_a_thousand_pages_a_minute_are_seven_lines() -> None:
+    clock, log = FakeClock(), Lines()
+    progress = ProgressLog(log, "contacts", clock)
+    for _ in range(1000):
+        progress.begin(None)
+        progress(Page(records=[1], bytes=10, url=URL, index=0))
+        clock.sleep(0.06)
+    assert len(log.lines) == 6
+    assert log.lines[0] == f"contacts: first page: 1 rows from {URL}"
+    assert "window" not in log.lines[-1]
 
 
 def test_a_run_with_a_data_interval_reads_it() -> None:

@@ -13,7 +13,7 @@ from oauth_taskflow.errors import TokenEndpointUnavailable
 from oauth_taskflow.iso8601 import instant_text
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.taskflow.grant_commands import refresh, status
-from oauth_taskflow.taskflow.grant_status import print_rows, status_row
+from oauth_taskflow.taskflow.grant_status import Row, grouped, print_rows, status_row
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.tokens.record import GrantRecord, GrantState, Reading, Trouble
 from tests.taskflow.conftest import SetConnection
@@ -23,9 +23,9 @@ RECORD = GrantRecord("k" * 64, state=GrantState.ACTIVE, read=Reading(100.0, 100.
 
 @pytest.mark.parametrize(
     ("left", "leeway", "state"),
-    [(50.0, 60.0, "stale"), (50.0, 40.0, "fresh"), (70.0, 60.0, "fresh"), (-1.0, 60.0, "expired")],
+    [(50.0, 60.0, "stale"), (50.0, 40.0, "fresh"), (70.0, 60.0, "fresh"), (-1.0, 60.0, "idle")],
 )
-def test_fresh_stale_and_expired_are_told_apart(
+def test_fresh_stale_and_idle_are_told_apart(
     left: float, leeway: float, state: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from oauth_taskflow.taskflow import grant_status  # noqa: PLC0415 - its clock
@@ -39,6 +39,49 @@ def test_fresh_stale_and_expired_are_told_apart(
     row = status_row(replace(RECORD, token=token), leeway)
     assert row["state"] == state
     assert "secret-token" not in str(row)
+
+
+SPENT = Token("secret-token", 1.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("record", "state"),
+    [
+        (replace(RECORD, token=SPENT), "idle"),  # the client's own
+        (replace(RECORD, token=SPENT, consent_fence=1, refresh_token="rt"), "idle"),
+        (
+            replace(RECORD, token=SPENT, consent_fence=1),
+            "expired",
+        ),  # the server gave no refresh token
+        (
+            replace(
+                RECORD,
+                token=SPENT,
+                trouble=Trouble.of(TokenEndpointUnavailable("away"), "", 160.0, 1),
+            ),
+            "expired",
+        ),
+        (replace(RECORD, token=SPENT, state=GrantState.NEEDS_CONSENT), "needs_consent"),
+    ],
+)
+def test_a_healthy_grant_that_was_not_used_is_idle(record: GrantRecord, state: str) -> None:
+    assert status_row(record)["state"] == state
+
+
+def _row(conn_id: str, refreshed_at: str | None, grant: str) -> Row:
+    return {"conn_id": conn_id, "refreshed_at": refreshed_at, "grant": grant}
+
+
+def test_grants_are_grouped_by_connection_the_last_refreshed_first() -> None:
+    rows = [
+        _row("erp", None, "e"),
+        _row("crm", "2026-01-01", "old"),
+        _row("crm", None, "never"),
+        _row("crm", "2026-02-01", "new"),
+    ]
+    assert [row["grant"] for row in grouped(rows, "json")] == ["new", "old", "never", "e"]
+    assert [row["conn_id"] for row in grouped(rows, "json")] == ["crm", "crm", "crm", "erp"]
+    assert [row["conn_id"] for row in grouped(rows, "table")] == ["crm", "", "", "erp"]
 
 
 def test_a_cool_down_says_when_it_ends_on_our_clock() -> None:

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
+import re
+import sys
 from argparse import Namespace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from rich.console import Console
+from rich.progress import Progress
 
+from oauth_taskflow.api.options import Incremental
+from oauth_taskflow.api.page import Page
+from oauth_taskflow.engine.parents import Share
+from oauth_taskflow.engine.run import count_sequences
+from oauth_taskflow.engine.windows import Interval
+from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.taskflow.cli import get_cli_commands
+from oauth_taskflow.taskflow.console_logs import logs_through
 from oauth_taskflow.taskflow.pull_command import pull
+from oauth_taskflow.taskflow.pull_display import Display
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.conftest import SetConnection
 from tests.taskflow.specs_folder import write_spec
@@ -26,8 +42,8 @@ def spec(tmp_path: Path, oauth_server: OAuthTestServer, set_connection: SetConne
 
 
 def arguments(spec: Path, **given: Any) -> Namespace:
-    nothing = dict.fromkeys(("endpoint", "output", "set", "since", "until"))
-    return Namespace(spec=str(spec), **{**nothing, **given})
+    nothing = dict.fromkeys(("endpoint", "folder", "set", "since", "until"))
+    return Namespace(spec=str(spec), **{**nothing, "output": "table", **given})
 
 
 def refused(capsys: pytest.CaptureFixture[str], spec: Path, **given: Any) -> Refusal:
@@ -40,7 +56,7 @@ def refused(capsys: pytest.CaptureFixture[str], spec: Path, **given: Any) -> Ref
 def test_every_endpoint_is_pulled_into_the_folder_given(
     spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pull(arguments(spec, output=str(tmp_path / "mine")))
+    pull(arguments(spec, folder=str(tmp_path / "mine")))
     shown = capsys.readouterr().out
     manifests = sorted((tmp_path / "mine").rglob("_manifest.json"))
     folders = [str(path.parent.relative_to(tmp_path / "mine")) for path in manifests]
@@ -58,7 +74,7 @@ def test_every_endpoint_is_pulled_into_the_folder_given(
 
 
 def test_a_wanted_endpoint_brings_its_parents_and_nothing_else(spec: Path, tmp_path: Path) -> None:
-    pull(arguments(spec, endpoint=["airports"], output=str(tmp_path / "mine")))
+    pull(arguments(spec, endpoint=["airports"], folder=str(tmp_path / "mine")))
     assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["airports", "countries"]
 
 
@@ -76,7 +92,7 @@ def test_params_are_set_and_windows_named_on_the_command_line(
         arguments(
             spec,
             endpoint=["countries"],
-            output=str(tmp_path / "mine"),
+            folder=str(tmp_path / "mine"),
             set=["country=NZ"],
             since="2026-02-01",
             until="2026-03-01",
@@ -132,7 +148,7 @@ def test_a_relative_folder_is_below_the_working_directory(
     spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    pull(arguments(spec, output="mine", endpoint=["countries"]))
+    pull(arguments(spec, folder="mine", endpoint=["countries"]))
     assert (tmp_path / "mine" / "countries" / "_manifest.json").exists()
     # Off a terminal nothing is cut off.
     assert f" {tmp_path / 'mine' / 'countries'} " in capsys.readouterr().out
@@ -141,9 +157,9 @@ def test_a_relative_folder_is_below_the_working_directory(
 def test_a_second_pull_with_fewer_batches_leaves_nothing_of_the_first(
     spec: Path, tmp_path: Path
 ) -> None:
-    pull(arguments(spec, output=str(tmp_path / "mine"), endpoint=["airports"]))
+    pull(arguments(spec, folder=str(tmp_path / "mine"), endpoint=["airports"]))
     spec.write_text(spec.read_text().replace("batch: 100", "batch: 1000"))
-    pull(arguments(spec, output=str(tmp_path / "mine"), endpoint=["airports"]))
+    pull(arguments(spec, folder=str(tmp_path / "mine"), endpoint=["airports"]))
     assert [path.name for path in (tmp_path / "mine" / "airports").iterdir()] == ["map_index=0"]
 
 
@@ -156,7 +172,7 @@ def test_a_doubt_about_the_paging_is_shown(
         "    paginate: {type: cursor, next: nxt, param: after}",
     )
     spec.write_text(text)
-    pull(arguments(spec, output=str(tmp_path / "mine"), endpoint=["countries"]))
+    pull(arguments(spec, folder=str(tmp_path / "mine"), endpoint=["countries"]))
     shown = capsys.readouterr().err
     assert shown.startswith("countries: warning: No second page was ever found")
 
@@ -186,7 +202,7 @@ def test_a_failing_endpoint_exits_1_with_the_typed_error(
     spec: Path, tmp_path: Path, oauth_server: OAuthTestServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     oauth_server.fault("/countries", status=404, times=1)
-    code, shown = refused(capsys, spec, output=str(tmp_path / "mine"))
+    code, shown = refused(capsys, spec, folder=str(tmp_path / "mine"))
     assert code == 1
     assert shown.startswith("countries: The API answered HTTP 404")
     assert "Traceback" not in shown
@@ -198,4 +214,90 @@ def test_the_command_is_registered_with_its_options() -> None:
     command = next(iter(group.subcommands))  # type: ignore[union-attr]  # a group, not a command
     flags = [argument.flags[0] for argument in command.args]
     assert (group.name, command.name) == ("oauth", "pull")
-    assert flags == ["spec", "--endpoint", "--output", "--set", "--since", "--until"]
+    assert flags == ["spec", "--endpoint", "--folder", "-o", "--set", "--since", "--until"]
+
+
+@pytest.mark.parametrize("output", ["json", "yaml"])
+def test_the_figures_are_printed_in_the_formats_of_other_commands(
+    spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], output: str
+) -> None:
+    folder = tmp_path / "mine"
+    pull(arguments(spec, folder=str(folder), endpoint=["countries"], output=output))
+    (row,) = yaml.safe_load(capsys.readouterr().out)  # JSON is YAML
+    assert (row["endpoint"], row["pages"]) == ("countries", 1)
+    assert row["rows"] == json.loads((folder / "countries" / "_manifest.json").read_text())["rows"]
+    assert [Path(file).parent for file in row["files"]] == [folder / "countries"]
+
+
+def test_plain_output_has_no_frame(
+    spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pull(arguments(spec, folder=str(tmp_path), endpoint=["countries"], output="plain"))
+    head, row, *_ = capsys.readouterr().out.splitlines()
+    assert head.split() == ["endpoint", "rows", "pages", "bytes", "seconds", "files"]
+    assert row.split()[0] == "countries"
+
+
+def test_another_output_is_a_folder_with_a_warning(
+    spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = str(tmp_path / "old")
+    pull(arguments(spec, output=old, endpoint=["countries"]))
+    shown = capsys.readouterr()
+    assert shown.err == (
+        f"--output {old} is taken as a folder, which is deprecated: write --folder {old}.\n"
+    )
+    assert (tmp_path / "old" / "countries" / "_manifest.json").exists()
+
+
+def test_an_unknown_format_beside_a_folder_is_refused(
+    spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refused(capsys, spec, folder=str(tmp_path), output="csv") == (
+        2,
+        "--output takes one of table, json, yaml, plain, not 'csv'.\n",
+    )
+
+
+def test_log_lines_reach_neither_the_result_nor_the_middle_of_a_bar() -> None:
+    terminal, standard = io.StringIO(), logging.StreamHandler(sys.stdout)
+    console = Console(file=terminal, force_terminal=True, width=60)
+    logger = logging.getLogger("tests.torn")
+    logger.addHandler(standard)
+    before = standard.stream
+    try:
+        with logs_through(console), Progress(console=console) as bar:
+            bar.add_task("contacts", total=2)
+            logger.warning("HTTP 503 from GET /x; next try in %.1f s", 1.0)
+            logger.warning("red \x1b[31mtext\x1b[0m and a [bold] word \x1b]0;title\x07")
+        assert standard.stream is before
+    finally:
+        logger.removeHandler(standard)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
+    lines = re.split(r"[\r\n]+", plain)
+    assert "HTTP 503 from GET /x; next try in 1.0 s" in lines
+    assert any(line.startswith("red text and a [bold] word") for line in lines)
+    assert "\x1b]0;" not in terminal.getvalue()
+
+
+def test_the_bar_counts_the_sequences_that_are_known_beforehand() -> None:
+    bar = Progress(console=Console(file=io.StringIO()))
+    display = Display(bar)
+    display.begin("contacts", "region=eu", 3)
+    for index in (0, 1, 0):
+        display.page(Page(records=[1, 2], bytes=1, url="", index=index))
+    (line,) = bar.tasks
+    assert (line.total, line.completed, line.fields["pages"], line.fields["rows"]) == (3, 1, 3, 6)
+    display.end()
+    assert bar.tasks[0].finished
+    display.begin("notes", "", 1)
+    assert bar.tasks[1].total is None
+
+
+def test_the_number_of_sequences_is_parents_times_windows() -> None:
+    moment = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    week = Interval(moment, moment + timedelta(days=7))
+    daily = Endpoint(incremental=Incremental(field="t", start="2025-01-01", step="P1D"))
+    item = {"region": Share(value="eu"), "contact": Share(file="x", skip=0, take=200)}
+    assert count_sequences(daily, item, week) == 1400
+    assert count_sequences(Endpoint(), {}, week) == 1
