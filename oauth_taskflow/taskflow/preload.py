@@ -1,7 +1,8 @@
 """What tasks import, imported once in the Airflow process that forks them.
 
 LocalExecutor and the DAG processor fork: what the parent has loaded, its children need not load again, and share its
-memory. An Airflow plugin whose listener hears the start of the scheduler, the DAG processor and the triggerer does it.
+memory. An Airflow plugin whose listener hears the start of the scheduler, the DAG processor and the triggerer does it;
+in Celery and Edge workers, ``worker_forks`` does. The token store's driver is loaded too, where tasks open the store.
 A Kubernetes pod or a fresh interpreter gains nothing and loses nothing.
 
 https://airflow.apache.org/docs/apache-airflow/stable/administration-and-deployment/listeners.html
@@ -15,6 +16,9 @@ from importlib import import_module
 
 from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
+
+from oauth_taskflow.errors import OAuthTaskflowError
+from oauth_taskflow.taskflow.token_store import is_broker_configured, store_url
 
 _PACKAGE = "oauth_taskflow.taskflow"
 MODULES = (
@@ -34,8 +38,20 @@ def on_starting(component: object) -> None:
     job = sys.modules.get("airflow.jobs.job")
     if job is None or not isinstance(component, job.Job):
         return
-    for name in MODULES:
-        import_module(name)
+    load_all()
+
+
+def load_all() -> None:
+    """Load what tasks need. A failure is logged: it is the task's to report, and must not stop the process that forks."""
+    try:
+        for name in MODULES:
+            import_module(name)
+        if not is_broker_configured():
+            import_module("oauth_taskflow.tokens.engine").load_driver(store_url())
+    except OAuthTaskflowError as failure:
+        log.warning("Tasks will not reach the token store: %s", failure)
+    except Exception as bug:  # noqa: BLE001  # by name only: a message may show the store's password
+        log.warning("Nothing was loaded ahead of the tasks: %s", type(bug).__name__)
     log.debug("Preloaded %s", ", ".join(MODULES))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from oauth_taskflow.taskflow.connection_fields import FIELDS
+from oauth_taskflow.taskflow.worker_forks import preload_before_fork
 
 _INTEGRATION = "OAuth 2.0"
 _HOOK = "oauth_taskflow.taskflow.hook"
@@ -15,6 +16,7 @@ _HOOK = "oauth_taskflow.taskflow.hook"
 
 def get_provider_info() -> dict[str, Any]:
     """The provider metadata: connection types, decorators, CLI and configuration."""
+    preload_before_fork()
     return {
         "package-name": "oauth-taskflow",
         "name": "OAuth TaskFlow",

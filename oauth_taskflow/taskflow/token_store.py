@@ -24,6 +24,14 @@ def store_url() -> str:
     return (configured or "").strip() or f"sqlite:///{_airflow_home() / 'oauth_taskflow.db'}"
 
 
+def is_broker_configured() -> bool:
+    """Whether ``[secrets] backend`` is the broker: then the API server refreshes, and no task opens the token store."""
+    from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - run time only
+
+    backend = conf.get("secrets", "backend", fallback="") or ""
+    return backend.strip().endswith(".OAuthBroker")
+
+
 def _airflow_home() -> Path:
     from airflow.configuration import AIRFLOW_HOME  # noqa: PLC0415 - run time only
 

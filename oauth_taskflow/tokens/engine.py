@@ -89,6 +89,19 @@ def new_engine(url: URL) -> Engine:
         ) from None
 
 
+def load_driver(text: str) -> None:
+    """Import what a store at the URL ``text`` needs, without opening it.
+
+    Raises:
+        TokenStoreError: the URL is unusable, or its driver is not installed.
+    """
+    url = parse_store_url(text)
+    if url.get_backend_name() == "sqlite":
+        url.get_dialect().import_dbapi()
+    else:
+        new_engine(url).dispose()
+
+
 def _server_engine(url: URL) -> Engine:
     given = _CONNECT_ARGUMENTS.get(url.get_driver_name(), {})
     engine = create_engine(

@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from cryptography.fernet import Fernet
+
+from oauth_taskflow.tokens.engine import load_driver
 
 CONNECTION = {
     "conn_type": "oauth2",
@@ -38,17 +41,82 @@ assert not late, f"tasks would still load {late}"
 """
 
 
-def test_what_tasks_import_is_loaded_where_airflow_forks_and_nowhere_else(tmp_path: Path) -> None:
+# A worker reads the provider metadata first; Airflow loads no plugin in it, and its pool forks later.
+POOL = """
+import os, sys, types
+from oauth_taskflow.taskflow.provider_info import get_provider_info
+
+NEEDED = ("requests", "oauth_taskflow.taskflow.sessions", "psycopg")
+
+def loaded_in_child():
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        os.write(writer, " ".join(name for name in NEEDED if name in sys.modules).encode() or b"nothing")
+        os._exit(0)
+    os.wait()
+    return os.read(reader, 1000).decode()
+
+get_provider_info()
+print(loaded_in_child())
+sys.modules["celery.apps.worker"] = types.ModuleType("celery.apps.worker")
+print(loaded_in_child())
+"""
+
+
+def _run(script: str, tmp_path: Path, **environment: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
+        [sys.executable, "-c", script],
         env={
             "AIRFLOW_HOME": str(tmp_path),
             "AIRFLOW__CORE__FERNET_KEY": Fernet.generate_key().decode(),
             "AIRFLOW_CONN_CRM": json.dumps(CONNECTION),
             "PATH": "/usr/bin:/bin",
+            **environment,
         },
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def test_what_tasks_import_is_loaded_where_airflow_forks_and_nowhere_else(tmp_path: Path) -> None:
+    _run(SCRIPT, tmp_path)
+
+
+_POSTGRES = "postgresql+psycopg://nobody@127.0.0.1:9/none"
+
+
+def test_a_worker_loads_what_its_pool_needs_before_it_forks_and_other_processes_do_not(
+    tmp_path: Path,
+) -> None:
+    before, after = _run(
+        POOL, tmp_path, AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE=_POSTGRES
+    ).splitlines()
+    assert before == "nothing"
+    assert after == "requests oauth_taskflow.taskflow.sessions psycopg"
+
+
+def test_in_broker_mode_no_driver_is_loaded(tmp_path: Path) -> None:
+    _, after = _run(
+        POOL,
+        tmp_path,
+        AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE=_POSTGRES,
+        AIRFLOW__SECRETS__BACKEND="oauth_taskflow.taskflow.secrets_backend.OAuthBroker",
+    ).splitlines()
+    assert after == "requests oauth_taskflow.taskflow.sessions"
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://127.0.0.1/0", "postgresql+nodriver://x:s3cret@127.0.0.1/0"]
+)
+def test_a_store_that_cannot_be_used_is_named_and_stops_no_worker(tmp_path: Path, url: str) -> None:
+    _, after = _run(POOL, tmp_path, AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE=url).splitlines()[-2:]
+    assert after == "requests oauth_taskflow.taskflow.sessions"
+
+
+def test_loading_a_driver_opens_nothing(tmp_path: Path) -> None:
+    load_driver(f"sqlite:///{tmp_path}/tokens.db")
+    load_driver(_POSTGRES)
+    assert not list(tmp_path.iterdir())

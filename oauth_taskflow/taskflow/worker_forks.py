@@ -1,0 +1,37 @@
+"""Celery and Edge workers load what tasks import before they fork their first process.
+
+Airflow loads no plugin in these workers, so no listener hears of them. It does read the provider metadata there, which
+registers the hook below. Each pool process, and each task it forks in turn, then finds the modules loaded.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import ClassVar
+
+# Loaded in the main process of a worker, and nowhere else.
+_WORKERS = ("celery.apps.worker", "airflow.providers.edge3.cli.worker")
+
+
+class _Hook:
+    """Whether this process has registered the hook, and whether it has loaded what tasks import."""
+
+    registered: ClassVar[bool] = False
+    done: ClassVar[bool] = False
+
+
+def preload_before_fork() -> None:
+    """Register the hook, once per process. Costs nothing where no worker forks."""
+    if not _Hook.registered and hasattr(os, "register_at_fork"):
+        _Hook.registered = True
+        os.register_at_fork(before=_before_fork)
+
+
+def _before_fork() -> None:
+    if _Hook.done or not any(name in sys.modules for name in _WORKERS):
+        return
+    _Hook.done = True
+    from oauth_taskflow.taskflow.preload import load_all  # noqa: PLC0415 - in workers only
+
+    load_all()
