@@ -1,22 +1,31 @@
 """What a task's first authenticated request costs in real Airflow, beside a hand-written task and HttpHook.
 
-Usage: .venv/bin/python benchmarks/cold_start.py [--runs 10]
+Usage: .venv/bin/python benchmarks/cold_start.py [--runs 10] [--executor local|celery] [--store sqlite|postgresql]
 
-``airflow standalone`` runs one small DAG per kind of task. LocalExecutor forks a process for each task; its processor
+``airflow standalone`` runs one small DAG per kind of task. The executor forks a process for each task; its processor
 time counts from the fork: Airflow's start, the parsing of the DAG file, the imports, the Connection, the token (which
 the store already holds), one request to a server on loopback. A second table has the imports alone in a fresh
-interpreter, which is what a Kubernetes pod starts with.
+interpreter, which is what a Kubernetes pod starts with. ``--executor celery`` runs a Celery worker with a pool of one
+process beside it, on a Redis server of its own (Debian: ``redis-server``), in an environment of its own; PostgreSQL is
+started where it is the store.
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import json
+import os
+import signal
 import statistics
+import subprocess
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from cryptography.fernet import Fernet
 from measure import (
     HERE,
     Candidate,
@@ -26,10 +35,10 @@ from measure import (
     table,
     verdict,
 )
-from peers import OURS
+from peers import OURS, peer
 
 from oauth_taskflow.testing import OAuthTestServer
-from oauth_taskflow.testing.deployment import AirflowDeployment
+from oauth_taskflow.testing.deployment import AirflowDeployment, free_port
 
 KINDS = {
     "plain": "@task that does nothing",
@@ -40,18 +49,32 @@ KINDS = {
 TARGET = 30.0
 
 
-def measure(folder: Path, runs: int) -> dict[str, list[dict[str, float]]]:
+def measure(
+    folder: Path, runs: int, *, executor: str, store: str
+) -> dict[str, list[dict[str, float]]]:
     """The figures of every run, by kind; the first run of each, which fills caches, is dropped."""
     figures = folder / "figures"
     figures.mkdir()
-    with OAuthTestServer() as server:
+    with OAuthTestServer() as server, contextlib.ExitStack() as stack:
+        environment = {
+            "COLD_START_FIGURES": str(figures),
+            "AIRFLOW__CORE__FERNET_KEY": Fernet.generate_key().decode(),
+            **_bytecode(folder),
+        }
+        if store == "postgresql":
+            url = stack.enter_context(postgresql())
+            environment["AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE"] = url
+        if executor == "celery":
+            environment |= stack.enter_context(redis(folder))
         airflow = AirflowDeployment(
             folder / "airflow",
             HERE / "cold_start_dags",
-            environment={"COLD_START_FIGURES": str(figures), **_bytecode(folder)},
+            environment=environment,
             parallelism=1,
         )
         with airflow:
+            if executor == "celery":
+                stack.enter_context(worker(airflow))
             airflow.add_connection("oauth", server.connection())
             airflow.add_connection("static", _static(server))
             for _ in range(runs + 1):
@@ -60,6 +83,68 @@ def measure(folder: Path, runs: int) -> dict[str, list[dict[str, float]]]:
                     if airflow.wait(kind, run_id) != "success":
                         raise SystemExit(f"the task {kind} failed; see {airflow.home}")
     return {kind: _read(figures / f"{kind}.jsonl")[1:] for kind in KINDS}
+
+
+@contextlib.contextmanager
+def postgresql() -> Iterator[str]:
+    """The URL of a PostgreSQL server that is started for this run."""
+    sys.path.insert(0, str(HERE.parent))
+    from tests.postgres import PostgresServer, postgres_programs  # noqa: PLC0415 - only for this store
+
+    programs = postgres_programs()
+    if programs is None:
+        raise SystemExit("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    server = PostgresServer(programs)
+    server.start()
+    try:
+        yield server.url
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def redis(folder: Path) -> Iterator[dict[str, str]]:
+    """A Redis server on loopback, and the configuration of CeleryExecutor with it."""
+    port = free_port()
+    options = ("--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(folder))
+    with running(["redis-server", *options], folder / "redis.log"):
+        url = f"redis://127.0.0.1:{port}"
+        yield {
+            "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+            "AIRFLOW__CELERY__BROKER_URL": f"{url}/0",
+            "AIRFLOW__CELERY__RESULT_BACKEND": f"{url}/1",
+            "AIRFLOW__CELERY__WORKER_CONCURRENCY": "1",
+        }
+
+
+@contextlib.contextmanager
+def worker(airflow: AirflowDeployment) -> Iterator[None]:
+    """A Celery worker of ``airflow``; nothing waits for it, because tasks are queued until it is there."""
+    command = [sys.executable, "-m", "airflow", "celery", "worker", "--skip-serve-logs"]
+    with running(command, airflow.home / "worker.log", airflow.environment):
+        yield
+
+
+@contextlib.contextmanager
+def running(
+    command: list[str], log: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[None]:
+    """A program and all that it starts, until the end of the block."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, env=environment, stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def in_celery_environment() -> bool:
+    """Whether this interpreter has Celery; else the benchmark runs once more in an environment that has."""
+    return importlib.util.find_spec("airflow.providers.celery") is not None
 
 
 def _static(server: OAuthTestServer) -> dict[str, object]:
@@ -97,13 +182,21 @@ def fresh(folder: Path, runs: int) -> list[Candidate]:
 
 
 def main() -> None:
-    options = command_line(__doc__, runs=10)
+    options = command_line(__doc__, runs=10, executor="local", store="sqlite")
+    if options.executor == "celery" and not in_celery_environment():
+        python = peer(
+            "celery", "-c", str(HERE.parent / "requirements.lock"), "-e", str(HERE.parent)
+        )
+        raise SystemExit(subprocess.call([python, *sys.argv]))
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(Path(folder), options.runs)
+        found = measure(Path(folder), options.runs, executor=options.executor, store=options.store)
         unforked = fresh(Path(folder), options.runs)
     packages = ("oauth-taskflow", "apache-airflow", "apache-airflow-providers-http", "requests")
     print(environment_line({name: version(name) for name in packages}))
-    print(f"Processor time of a task's process in ms; median of {options.runs} alternating runs\n")
+    print(
+        f"Processor time of a task's process in ms; {options.executor} executor, {options.store} store, "
+        f"median of {options.runs} alternating runs\n"
+    )
     plain = median(found["plain"], "answered")
     rows = []
     for kind, name in KINDS.items():

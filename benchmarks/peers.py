@@ -15,8 +15,10 @@ class PeerMissing(Exception):
     """The peer cannot be installed here; the text says why, in one line."""
 
 
-def peer(name: str) -> Path:
+def peer(name: str, *more: str) -> Path:
     """The Python of the environment that ``requirements-<name>.txt`` describes, installed when it is not.
+
+    ``more`` are further arguments of the installation.
 
     Raises:
         PeerMissing: it cannot be installed.
@@ -33,10 +35,10 @@ def peer(name: str) -> Path:
     try:
         if uv.exists():
             _run(uv, "venv", "-q", "--clear", "--python", sys.executable, folder)
-            _run(uv, "pip", "install", "-q", "--python", python, "-r", requirements)
+            _run(uv, "pip", "install", "-q", "--python", python, "-r", requirements, *more)
         else:
             _run(sys.executable, "-m", "venv", "--clear", folder)
-            _run(python, "-m", "pip", "install", "-q", "-r", requirements)
+            _run(python, "-m", "pip", "install", "-q", "-r", requirements, *more)
     except subprocess.CalledProcessError as error:
         lines = (error.stderr or str(error)).strip().splitlines() or ["no reason given"]
         raise PeerMissing(lines[-1]) from error

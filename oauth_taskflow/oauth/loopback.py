@@ -6,6 +6,9 @@ port scanners, pages that guess, a second callback) is answered with an error pa
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -125,13 +128,14 @@ class _Server(ThreadingHTTPServer):
     # Browsers open connections that they may never use: one at a time would wait for those.
     daemon_threads = True
     block_on_close = False
-    allow_reuse_address = False  # nobody else may share the port
+    allow_reuse_address = False  # see _claim
 
     def __init__(self, address: tuple[str, int], owner: LoopbackListener) -> None:
         self.owner = owner
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
+        _claim(self.socket, self.server_address[1])
         # HTTPServer's own asks DNS for a host name.
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
@@ -141,6 +145,31 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that hangs up is none of our business; the traceback would show its URL."""
+
+
+def _claim(listening: socket.socket, port: int) -> None:
+    """Make a port usable that an earlier login has left, but none that a living program holds.
+
+    The connections of a login that is over keep its port for a minute (TIME_WAIT). On Unix ``SO_REUSEADDR`` passes over
+    those; on macOS it also passes over a program that listens on all addresses, so that is asked first. On Windows it
+    would let two programs share a port: the opposite is set there.
+
+    Raises:
+        OSError: a program answers on the port.
+    """
+    exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)
+    if exclusive is not None:
+        listening.setsockopt(socket.SOL_SOCKET, exclusive, 1)  # pragma: no cover  # Windows
+        return  # pragma: no cover
+    if port and _answers(port):
+        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 class _Handler(BaseHTTPRequestHandler):

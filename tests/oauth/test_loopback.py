@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
 import requests
@@ -113,3 +114,42 @@ def test_a_taken_port_is_an_error_and_the_port_is_free_afterwards() -> None:
             LoopbackListener(mine, port=port)
     with LoopbackListener(mine, port=port, host="localhost", path="/cb") as again:
         assert again.redirect_uri == f"http://localhost:{port}/cb"
+
+
+def test_a_second_login_on_a_registered_port_follows_the_first_at_once() -> None:
+    """Connections that the first one closed still hold the port."""
+    with LoopbackListener(mine) as first:
+        port = int(first.authority.rpartition(":")[2])
+        for _ in range(3):
+            get(first, "/callback?code=one&state=mine")
+    held = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    in_time_wait = [line for line in held if line.split()[1].endswith(f":{port:04X}")]
+    assert [line.split()[3] for line in in_time_wait] == ["06"] * 3, "the port is free anyway"
+    with LoopbackListener(mine, port=port) as second:
+        get(second, "/callback?code=two&state=mine")
+        assert second.wait(20) == [("code", "two"), ("state", "mine")]
+
+
+@pytest.mark.parametrize("shares", [0, 1])
+def test_a_port_that_a_living_program_holds_is_refused(shares: int) -> None:
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, shares)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(OSError, match="Address already in use"):
+            LoopbackListener(mine, port=other.getsockname()[1])
+
+
+def test_a_port_that_is_bound_and_not_listened_on_is_refused_too() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        with pytest.raises(OSError, match="Address already in use"):
+            LoopbackListener(mine, port=other.getsockname()[1])
+
+
+def test_nobody_else_takes_the_port_while_a_login_waits(listener: LoopbackListener) -> None:
+    port = int(listener.authority.rpartition(":")[2])
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with pytest.raises(OSError, match="Address already in use"):
+            other.bind(("127.0.0.1", port))
