@@ -185,7 +185,7 @@ def main() -> None:
     options = command_line(__doc__, runs=10, executor="local", store="sqlite")
     if options.executor == "celery" and not in_celery_environment():
         python = peer(
-            "celery", "-c", str(HERE.parent / "requirements.lock"), "-e", str(HERE.parent)
+            "celery", "-c", str(HERE.parent / "requirements.lock"), "-e", f"{HERE.parent}[testing]"
         )
         raise SystemExit(subprocess.call([python, *sys.argv]))
     with tempfile.TemporaryDirectory() as folder:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from difflib import get_close_matches
 
 from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.redaction import redact_text
 from oauth_taskflow.taskflow.broker_client import ask_broker
 from oauth_taskflow.taskflow.broker_protocol import unbrokered
 from oauth_taskflow.taskflow.connection import AirflowConnection, parse_connection
 from oauth_taskflow.taskflow.settings import ConnectionSettings
 from oauth_taskflow.taskflow.whereabouts import in_task
+
+_LONGEST_REASON = 160
 
 
 def find_connection(conn_id: str) -> AirflowConnection:
@@ -86,7 +88,10 @@ def _nameless() -> ConnectionConfigError:
 
 def _missing(conn_id: str) -> ConnectionConfigError:
     variable = f"AIRFLOW_CONN_{conn_id.upper()}"
-    hint = f"{_near(conn_id)}Add it in Airflow (Admin, Connections) or set {variable}."
+    names, why_not = _known_names()
+    hint = f"{_near(conn_id, names)}Add it in Airflow (Admin, Connections) or set {variable}."
+    if why_not and variable not in os.environ:
+        return _out_of_reach(conn_id, why_not, names)
     if variable in os.environ:
         hint = (
             f"{variable} is set, but Airflow cannot read it: write a connection URI, or a JSON mapping of conn_type, "
@@ -97,27 +102,48 @@ def _missing(conn_id: str) -> ConnectionConfigError:
     return error
 
 
-def _near(conn_id: str) -> str:
-    """The question whether another name was meant; empty when none that is known here is like it."""
-    close = get_close_matches(conn_id.lower(), _known_names(), n=1)
+def _out_of_reach(conn_id: str, why_not: str, names: set[str]) -> ConnectionConfigError:
+    """A machine that only runs tasks reaches no metadata database: to add the connection would not help."""
+    return ConnectionConfigError(
+        f"Connection {conn_id!r} is not in this machine's variables and secrets backends, and Airflow's metadata "
+        f"database, which may hold it, cannot be read from here ({why_not})",
+        conn_id=conn_id,
+        where="",
+        hint=f"{_near(conn_id, names)}Run this on the machine of the scheduler or the API server, in broker mode of the "
+        f"API server, or set AIRFLOW_CONN_{conn_id.upper()} here.",
+    )
+
+
+def _near(conn_id: str, names: set[str]) -> str:
+    """The question whether another name was meant; empty when none of ``names`` is like it."""
+    close = get_close_matches(conn_id.lower(), names, n=1)
     return f"Did you mean {close[0]!r}? " if close else ""
 
 
-def _known_names() -> set[str]:
-    """Ids of connections in variables and, outside of tasks, in the metadata database."""
+def _known_names() -> tuple[set[str], str]:
+    """Ids of connections in variables and, outside of tasks, in the metadata database; and why that cannot be read."""
     prefix = "AIRFLOW_CONN_"
     names = {name[len(prefix) :].lower() for name in os.environ if name.startswith(prefix)}
     if in_task():
-        return names
+        return names, ""
     from airflow.models import Connection  # noqa: PLC0415 - the ORM loads in processes that are no task only
     from airflow.utils.session import create_session  # noqa: PLC0415 - as above
     from sqlalchemy import select  # noqa: PLC0415 - as above
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - as above
 
-    # RuntimeError: Airflow keeps this process off the database.
-    with suppress(SQLAlchemyError, RuntimeError), create_session() as session:
-        names |= set(session.scalars(select(Connection.conn_id)))  # noqa: AIR311 - the ORM's
-    return names
+    try:
+        with create_session() as session:
+            names |= set(session.scalars(select(Connection.conn_id)))  # noqa: AIR311 - the ORM's
+    except SQLAlchemyError as failure:
+        return names, _reason(getattr(failure, "orig", None) or failure)
+    except RuntimeError:
+        return names, "Airflow keeps this process off it"
+    return names, ""
+
+
+def _reason(failure: BaseException) -> str:
+    text = redact_text(" ".join(str(failure).split()), [])
+    return f"{type(failure).__name__}: {text[:_LONGEST_REASON]}"
 
 
 def load_settings(conn_id: str) -> ConnectionSettings:

@@ -82,7 +82,12 @@ def _check_before_asking(grant: ManagedGrant, args: Namespace) -> str:
     if args.write_back:
         refuse_unwritable(grant.conn_id)
     revoke_url = _place_to_revoke(grant) if args.revoke_old else ""
-    _stored(grant)
+    try:
+        grant.manager.stored.read()
+    except TokenUndecryptable as failure:
+        say(
+            f"This login will replace a grant that may be in use elsewhere (Ctrl-C ends it). {failure}"
+        )
     return revoke_url
 
 

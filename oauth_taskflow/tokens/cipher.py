@@ -14,6 +14,16 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from oauth_taskflow.errors import TokenStoreError, TokenUndecryptable
 from oauth_taskflow.redaction import KeptInProcess
 
+_OTHER_KEY = (
+    "First make sure that [core] fernet_key is the same here as on the machines whose tasks succeed: the grant may be alive "
+    "for them. After a rotation of the key, put the old one back at the end. Only when no machine has the key any more, "
+    "authorize the connection again: airflow oauth login CONN_ID."
+)
+_OTHER_ROW = (
+    "Somebody copied it, or put it back from an older copy of the table. Restore the row as it was, or authorize the "
+    "connection again: airflow oauth login CONN_ID."
+)
+
 
 class TokenCipher(KeptInProcess):
     """A ring of Fernet keys. Everything is written with the first and read with any of them.
@@ -54,9 +64,11 @@ class TokenCipher(KeptInProcess):
         try:
             key, sealed_version, content = json.loads(self._ring.decrypt(sealed.encode()))
         except (InvalidToken, ValueError):
-            raise _undecryptable("no key of the ring opens it", grant_key) from None
+            raise _undecryptable("no key of the ring opens it", grant_key, _OTHER_KEY) from None
         if (key, sealed_version) != (grant_key, version):
-            raise _undecryptable("it was written for another grant or version", grant_key)
+            raise _undecryptable(
+                "it was written for another grant or version", grant_key, _OTHER_ROW
+            )
         return content
 
     def mark(self, secret: str) -> str:
@@ -75,10 +87,9 @@ def _mark_key(key: str | bytes) -> bytes:
     return hmac.new(raw, b"oauth_taskflow refresh token mark", hashlib.sha256).digest()
 
 
-def _undecryptable(why: str, grant_key: str) -> TokenUndecryptable:
+def _undecryptable(why: str, grant_key: str, hint: str) -> TokenUndecryptable:
     return TokenUndecryptable(
         f"The stored token cannot be read: {why}",
         where=f"in grant {grant_key[:12]}",
-        hint="Put the old key back at the end of [core] fernet_key. If it is lost, delete the grant's row "
-        "from the token store and authorize the connection again.",
+        hint=hint,
     )

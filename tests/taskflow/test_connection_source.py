@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,3 +26,34 @@ def test_a_connection_of_a_similar_name_is_suggested(
                 find_connection(asked)
     finally:
         stored.delete()
+
+
+OUT_OF_REACH = """
+from oauth_taskflow import OAuth2Hook
+from oauth_taskflow.errors import ConnectionConfigError
+try:
+    OAuth2Hook(http_conn_id="crm").get_conn()
+except ConnectionConfigError as error:
+    print(error)
+"""
+
+
+def test_a_machine_without_the_metadata_database_says_so_and_not_that_the_connection_is_missing(
+    tmp_path: Path,
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", OUT_OF_REACH],
+        env={"AIRFLOW_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = done.stdout.strip()
+    assert said.startswith(
+        "Connection 'crm' is not in this machine's variables and secrets backends, and Airflow's metadata database, "
+        "which may hold it, cannot be read from here (OperationalError: no such table: connection). "
+    )
+    assert said.endswith(
+        "Run this on the machine of the scheduler or the API server, in broker mode of the API server, or set "
+        "AIRFLOW_CONN_CRM here."
+    )

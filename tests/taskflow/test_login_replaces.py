@@ -57,11 +57,17 @@ def test_an_old_grant_that_no_key_opens_is_replaced_all_the_same(
     oauth_server: OAuthTestServer,
     browser: list[str],
     monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     connect(revoke_url=f"{oauth_server.base_url}/oauth/revoke")
     login(arguments())
     monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", Fernet.generate_key().decode())
     login(arguments(revoke_old=True))
+    said = capsys.readouterr().err
+    assert (
+        said.count("This login will replace a grant that may be in use elsewhere (Ctrl-C ends it)")
+        == 1
+    )
     assert revoked(oauth_server) == []
     assert call_api() == 200
 

@@ -35,8 +35,21 @@ def test_a_ciphertext_moved_to_another_row_is_refused() -> None:
         cipher.open(sealed, grant_key="yours", version=1)
     assert str(raised.value) == (
         "The stored token cannot be read: it was written for another grant or version in grant yours. "
-        "Put the old key back at the end of [core] fernet_key. If it is lost, delete the grant's row "
-        "from the token store and authorize the connection again."
+        "Somebody copied it, or put it back from an older copy of the table. Restore the row as it was, or authorize the "
+        "connection again: airflow oauth login CONN_ID."
+    )
+
+
+def test_a_worker_with_another_key_is_asked_for_its_key_before_anything_else() -> None:
+    """To delete the row, or to log in there, would end a grant that lives for every other worker."""
+    sealed = TokenCipher([OLD]).seal({}, grant_key="mine", version=1)
+    with pytest.raises(TokenUndecryptable) as raised:
+        TokenCipher([NEW]).open(sealed, grant_key="mine", version=1)
+    assert str(raised.value) == (
+        "The stored token cannot be read: no key of the ring opens it in grant mine. First make sure that [core] "
+        "fernet_key is the same here as on the machines whose tasks succeed: the grant may be alive for them. After a "
+        "rotation of the key, put the old one back at the end. Only when no machine has the key any more, authorize the "
+        "connection again: airflow oauth login CONN_ID."
     )
 
 
