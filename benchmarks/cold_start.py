@@ -15,13 +15,11 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
-import os
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -38,7 +36,7 @@ from measure import (
 from peers import OURS, peer
 
 from oauth_taskflow.testing import OAuthTestServer
-from oauth_taskflow.testing.deployment import AirflowDeployment, free_port
+from oauth_taskflow.testing.deployment import AirflowDeployment
 
 KINDS = {
     "plain": "@task that does nothing",
@@ -53,6 +51,9 @@ def measure(
     folder: Path, runs: int, *, executor: str, store: str
 ) -> dict[str, list[dict[str, float]]]:
     """The figures of every run, by kind; the first run of each, which fills caches, is dropped."""
+    sys.path.insert(0, str(HERE.parent))
+    from tests.celery import redis, worker  # noqa: PLC0415 - not on the path before
+
     figures = folder / "figures"
     figures.mkdir()
     with OAuthTestServer() as server, contextlib.ExitStack() as stack:
@@ -65,7 +66,9 @@ def measure(
             url = stack.enter_context(postgresql())
             environment["AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE"] = url
         if executor == "celery":
-            environment |= stack.enter_context(redis(folder))
+            environment |= stack.enter_context(redis(folder)) | {
+                "AIRFLOW__CELERY__WORKER_CONCURRENCY": "1"
+            }
         airflow = AirflowDeployment(
             folder / "airflow",
             HERE / "cold_start_dags",
@@ -74,7 +77,8 @@ def measure(
         )
         with airflow:
             if executor == "celery":
-                stack.enter_context(worker(airflow))
+                log = airflow.home / "worker.log"
+                stack.enter_context(worker(airflow.environment, log))
             airflow.add_connection("oauth", server.connection())
             airflow.add_connection("static", _static(server))
             for _ in range(runs + 1):
@@ -88,7 +92,6 @@ def measure(
 @contextlib.contextmanager
 def postgresql() -> Iterator[str]:
     """The URL of a PostgreSQL server that is started for this run."""
-    sys.path.insert(0, str(HERE.parent))
     from tests.postgres import PostgresServer, postgres_programs  # noqa: PLC0415 - only for this store
 
     programs = postgres_programs()
@@ -100,46 +103,6 @@ def postgresql() -> Iterator[str]:
         yield server.url
     finally:
         server.stop()
-
-
-@contextlib.contextmanager
-def redis(folder: Path) -> Iterator[dict[str, str]]:
-    """A Redis server on loopback, and the configuration of CeleryExecutor with it."""
-    port = free_port()
-    options = ("--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(folder))
-    with running(["redis-server", *options], folder / "redis.log"):
-        url = f"redis://127.0.0.1:{port}"
-        yield {
-            "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
-            "AIRFLOW__CELERY__BROKER_URL": f"{url}/0",
-            "AIRFLOW__CELERY__RESULT_BACKEND": f"{url}/1",
-            "AIRFLOW__CELERY__WORKER_CONCURRENCY": "1",
-        }
-
-
-@contextlib.contextmanager
-def worker(airflow: AirflowDeployment) -> Iterator[None]:
-    """A Celery worker of ``airflow``; nothing waits for it, because tasks are queued until it is there."""
-    command = [sys.executable, "-m", "airflow", "celery", "worker", "--skip-serve-logs"]
-    with running(command, airflow.home / "worker.log", airflow.environment):
-        yield
-
-
-@contextlib.contextmanager
-def running(
-    command: list[str], log: Path, environment: Mapping[str, str] | None = None
-) -> Iterator[None]:
-    """A program and all that it starts, until the end of the block."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, env=environment, stdout=output, stderr=output, start_new_session=True
-        )
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def in_celery_environment() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,17 +35,26 @@ class PostgresServer(DatabaseServer):
         self.url = f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
+        cluster = ("-D", self._data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8")
+        self.run(self._programs / "initdb", *cluster)
+        self._launch()
+
+    def _launch(self) -> None:
         options = (
             f"-c listen_addresses=127.0.0.1 -c port={self.port} -c fsync=off "
             f"-c unix_socket_directories={self.folder} -c max_connections=200"
         )
-        cluster = ("-D", self._data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8")
-        self.run(self._programs / "initdb", *cluster)
         self._control("-w", "-t", f"{START_SECONDS:.0f}", "-o", options, "start")
 
     def stop(self) -> None:
         self._control("-m", "immediate", "stop")
         super().stop()
+
+    def restart(self, *, away: float) -> None:
+        """Stop at once, as a crash does, and start again after ``away`` seconds."""
+        self._control("-m", "immediate", "stop")
+        time.sleep(away)
+        self._launch()
 
     def _control(self, *arguments: str) -> None:
         self.run(self._programs / "pg_ctl", "-D", self._data, *arguments)

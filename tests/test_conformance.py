@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted((ROOT / "docs" / "conformance").glob("*.md"))
+PAGES = [*sorted((ROOT / "docs" / "conformance").glob("*.md")), ROOT / "docs" / "deployment.md"]
 COLUMNS = ["Requirement", "Shown by"]
 NOT_DONE = "Not done: "
 # "tests/oauth/test_pkce.py::test_name" or with "[id]" of a parametrised case behind it.
