@@ -16,6 +16,7 @@ from oauth_taskflow.oauth.error_codes import UNNAMED
 _MAX_FIELDS = 200
 _CODE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")  # RFC 6749 §5.2, without the space
 _OPAQUE = re.compile(r"[A-Za-z0-9._~+/=-]{24,}")
+_TOKEN_LIKE = re.compile(r"[A-Za-z0-9._~+/=-]{16,}")
 # A script that does not end takes the rest along, and no tag holds another: any page costs linear time.
 _TAGS = re.compile(r"(?s)<(script|style)\b.*?(?:</\1\s*>|\Z)|<[^<>]*>")
 # Where servers with errors of their own form put the text for people; RFC 9457 has the last two.
@@ -117,6 +118,18 @@ def error_code(value: object) -> str:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
+
+
+def may_hold_token(raw: bytes, body: object) -> bool:
+    """Whether ``raw``, parsed as ``body`` if it is a mapping, is no web page and holds a text that may be a token."""
+    if body is None:
+        return (
+            not is_html(raw) and _OPAQUE.search(raw.decode("utf-8", errors="replace")) is not None
+        )
+    if isinstance(body, dict | list):
+        inner = body.values() if isinstance(body, dict) else body
+        return any(may_hold_token(raw, item) for item in inner if item is not None)
+    return isinstance(body, str) and _TOKEN_LIKE.fullmatch(body) is not None
 
 
 def is_html(raw: bytes) -> bool:

@@ -13,7 +13,8 @@ class Granted(SecretValue, frozen=True):
     """A token. ``refresh_token`` None: the one that was sent stays valid (RFC 6749 §6).
 
     ``skew`` is the server's clock minus ours in seconds, None when its answer carried no date; ``missing_scope``
-    names requested scopes that the server left out, ``extra_scope`` those it gave unasked.
+    names requested scopes that the server left out, ``extra_scope`` those it gave unasked. ``found_at`` is where the
+    refresh token was found by its name, when it is not where the connection looks for it.
     """
 
     token: Token
@@ -21,6 +22,7 @@ class Granted(SecretValue, frozen=True):
     skew: float | None = None
     missing_scope: tuple[str, ...] = ()
     extra_scope: tuple[str, ...] = ()
+    found_at: str = ""
 
 
 class Rejected(Struct, frozen=True):
@@ -35,7 +37,7 @@ class NotProcessed(Struct, frozen=True):
     error: OAuthTaskflowError
 
 
-class OutcomeUnknown(Struct, frozen=True):
+class OutcomeUnknown(SecretValue, frozen=True):
     """The request went out and no usable answer came: a single-use grant may have been spent.
 
     ``again`` says how often an idempotent request is worth repeating.
@@ -43,6 +45,18 @@ class OutcomeUnknown(Struct, frozen=True):
 
     error: OAuthTaskflowError
     again: int = 2
+
+
+class Unusable(OutcomeUnknown, frozen=True):
+    """An answer with status 2xx arrived, and there is no access token in it that can be used.
+
+    ``refresh_token`` is the one in it, which replaces the one that was sent; ``found_at`` as in ``Granted``. ``opaque``
+    says that none was found, and that the answer holds what may be one: another request would spend more than it brings.
+    """
+
+    refresh_token: Hidden[str | None] = None
+    found_at: str = ""
+    opaque: bool = False
 
 
 Failure = Rejected | NotProcessed | OutcomeUnknown

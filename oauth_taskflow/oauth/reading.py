@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import re
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any, TypeGuard
 
 import jmespath
 from jmespath.exceptions import JMESPathError
@@ -12,6 +14,9 @@ from oauth_taskflow.oauth import timing
 from oauth_taskflow.oauth.bodies import ErrorBody, error_code, error_in
 from oauth_taskflow.oauth.dialect import Expiry, ResponseForm
 
+# Of the search for a refresh token that is not where it should be.
+_DEEPEST = 6
+_MOST_NAMED = 8
 _OWN_FIELDS = frozenset({"access_token", "refresh_token", "token_type", "scope"})
 
 
@@ -24,6 +29,43 @@ def at(path: str, body: Mapping[str, Any]) -> Any:
         TypeError,
     ):  # it met a value of another type than this server usually sends
         return None
+
+
+def refresh_token_in(body: Mapping[str, Any], path: str) -> tuple[str | None, str]:
+    """The refresh token at ``path``, else the only one that is named so anywhere, and where it was; None without one.
+
+    A path that is misspelled must not cost the grant: a rotated refresh token exists once.
+    """
+    found = at(path, body)
+    if is_sendable(found):
+        return found, ""
+    named = dict(islice(_named_refresh_token(body, "", _DEEPEST), _MOST_NAMED))
+    if len(set(named.values())) != 1:
+        return None, ""
+    place, value = next(iter(named.items()))
+    return value, place
+
+
+def _named_refresh_token(value: Any, place: str, depth: int) -> Iterator[tuple[str, str]]:
+    """Path and text of everything below ``value`` that is named refresh_token, however it is spelled."""
+    if isinstance(value, list):
+        items = [(f"{place}[{number}]", "", item) for number, item in enumerate(value)]
+    elif isinstance(value, dict):
+        items = [(f"{place}.{name}".lstrip("."), str(name), item) for name, item in value.items()]
+    else:
+        return
+    for where, name, item in items:
+        if re.sub(r"[^a-z]", "", name.lower()) == "refreshtoken" and is_sendable(item):
+            yield where, item
+        elif depth:
+            yield from _named_refresh_token(item, where, depth - 1)
+
+
+def is_sendable(value: object) -> TypeGuard[str]:
+    """Whether ``value`` is text that fits into a header or form: visible ASCII, not blank."""
+    return (
+        isinstance(value, str) and bool(value.strip()) and value.isascii() and value.isprintable()
+    )
 
 
 def problem_in(body: Mapping[str, Any], form: ResponseForm) -> ErrorBody | None:

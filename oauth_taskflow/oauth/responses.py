@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from oauth_taskflow.challenges import refusal_in
 from oauth_taskflow.errors import (
     ConnectionConfigError,
@@ -16,7 +18,14 @@ from oauth_taskflow.errors import (
 )
 from oauth_taskflow.oauth import reading, timing
 from oauth_taskflow.oauth.answers import Answer, Question
-from oauth_taskflow.oauth.bodies import ErrorBody, is_html, parse_body, said, shape
+from oauth_taskflow.oauth.bodies import (
+    ErrorBody,
+    is_html,
+    may_hold_token,
+    parse_body,
+    said,
+    shape,
+)
 from oauth_taskflow.oauth.error_codes import UNNAMED
 from oauth_taskflow.oauth.outcomes import (
     Granted,
@@ -24,6 +33,7 @@ from oauth_taskflow.oauth.outcomes import (
     Outcome,
     OutcomeUnknown,
     Rejected,
+    Unusable,
 )
 from oauth_taskflow.oauth.refusals import ERRORS, refusal_error
 from oauth_taskflow.oauth.token import Token
@@ -80,9 +90,20 @@ def _challenged(answer: Answer, body: dict[str, Any] | None) -> ErrorBody:
 def _refusal(problem: ErrorBody, answer: Answer, question: Question) -> Outcome:
     if problem.code == "temporarily_unavailable":
         return NotProcessed(_unavailable(answer, question, problem))
+    if _contradicts_itself(problem, answer, question):
+        return Unusable(refusal_error(problem, answer, question), 0, opaque=True)
     if problem.code == "server_error" or (answer.status >= 500 and problem.code not in ERRORS):
         return _server_failure(answer, question, problem)
     return Rejected(refusal_error(problem, answer, question))
+
+
+def _contradicts_itself(problem: ErrorBody, answer: Answer, question: Question) -> bool:
+    """Whether only the dialect's ``success`` calls an answer an error that names none and holds a new refresh token."""
+    if question.form.success is None or problem.code != UNNAMED or not answer.is_success:
+        return False
+    body = parse_body(answer.body, answer.content_type) or {}
+    refresh_token, _ = reading.refresh_token_in(body, question.form.refresh_token)
+    return refresh_token is not None and refresh_token not in question.secrets
 
 
 def _server_failure(
@@ -123,22 +144,29 @@ def _redirected(answer: Answer, question: Question) -> ConnectionConfigError:
 
 
 def _token(body: dict[str, Any] | None, answer: Answer, question: Question) -> Outcome:
-    access_token = reading.at(question.form.access_token, body) if body else None
-    if body is None or not _sendable(access_token):
-        # A page may be a proxy's or a maintenance page; a second one is a wrong address.
-        return OutcomeUnknown(_no_token(answer, question, body), again=int(is_html(answer.body)))
+    if body is None:
+        return _no_mapping(answer, question)
+    form = question.form
+    access_token = reading.at(form.access_token, body)
+    refresh_token, found_at = reading.refresh_token_in(body, form.refresh_token)
+    if not reading.is_sendable(access_token):
+        opaque = refresh_token is None and may_hold_token(answer.body, body)
+        error = _no_token(answer, question, body)
+        return Unusable(error, 0, refresh_token, found_at, opaque)
     token_type = str(body.get("token_type") or "").strip()
     if not _is_wanted(token_type, question):
         kind = question.clean(token_type, 40)
-        return OutcomeUnknown(_wrong_type(kind, answer, question), again=0)
-    refresh_token = reading.at(question.form.refresh_token, body)
-    return _granted(
-        body,
-        str(access_token),
-        refresh_token if _sendable(refresh_token) else None,
-        answer,
-        question,
-    )
+        return Unusable(_wrong_type(kind, answer, question), 0, refresh_token, found_at)
+    granted = _granted(body, access_token, refresh_token, answer, question)
+    return replace(granted, found_at=found_at) if found_at else granted
+
+
+def _no_mapping(answer: Answer, question: Question) -> Outcome:
+    """A page may be a proxy's or a maintenance page, and a second one is a wrong address; what else came is kept."""
+    error = _no_token(answer, question, None)
+    if may_hold_token(answer.body, None):
+        return Unusable(error, 0, opaque=True)
+    return OutcomeUnknown(error, again=int(is_html(answer.body)))
 
 
 def _granted(
@@ -186,13 +214,6 @@ def _scope_text(value: object) -> str:
 
 def _scopes(text: str) -> set[str]:
     return set(text.replace(",", " ").split())
-
-
-def _sendable(value: object) -> bool:
-    """Whether ``value`` is text that fits into a header or form: visible ASCII, not blank."""
-    return (
-        isinstance(value, str) and bool(value.strip()) and value.isascii() and value.isprintable()
-    )
 
 
 def _no_token(

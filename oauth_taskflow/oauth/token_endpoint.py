@@ -13,7 +13,11 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
-from oauth_taskflow.errors import ConnectionConfigError, TokenEndpointUnavailable
+from oauth_taskflow.errors import (
+    ConnectionConfigError,
+    InvalidTokenResponse,
+    TokenEndpointUnavailable,
+)
 from oauth_taskflow.oauth.bodies import parse_body
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS, Client, TokenForm
 from oauth_taskflow.oauth.clock_correction import corrected
@@ -65,6 +69,10 @@ class TransportOptions(SecretValue, frozen=True):
     timeouts: Timeouts = field(default_factory=Timeouts)
 
 
+def _keep_nothing(_answer: Answer) -> None:
+    """For grants that cost nothing but a token."""
+
+
 def _tell_nobody(_secrets: Iterable[str]) -> None:
     """For users who hide nothing."""
 
@@ -76,7 +84,8 @@ class TokenEndpoint(SecretValue, frozen=True):
     (empty: bearer tokens), ``dpop_key`` the grant's key, see ``proving``. ``introspect_url`` is asked about tokens whose
     answer names no lifetime, when the dialect says so. ``hide`` is told the secrets of a request before it is made:
     refresh tokens come from the store, assertions from files. ``may_send`` is asked just before a request leaves: a
-    worker that lost its lease meanwhile sends nothing. Safe to share between threads: nothing is kept between exchanges.
+    worker that lost its lease meanwhile sends nothing. ``keep`` gets each answer with status 2xx before anything in it is
+    judged. Safe to share between threads: nothing is kept between exchanges.
 
     Raises:
         ConnectionConfigError: the URL is neither https nor loopback, or the method is unknown.
@@ -94,6 +103,7 @@ class TokenEndpoint(SecretValue, frozen=True):
     introspect_url: str = ""
     hide: Hidden[Callable[[Iterable[str]], None]] = _tell_nobody
     may_send: Hidden[Callable[[], bool]] = always
+    keep: Hidden[Callable[[Answer], None]] = _keep_nothing
 
     def __post_init__(self) -> None:
         _check_url(self.url, self.conn_id)
@@ -207,6 +217,11 @@ class TokenEndpoint(SecretValue, frozen=True):
             return _failed(failure, wire, question)
         if wire.expired:  # cutting the wire looks like the regular end of an answer
             return _failed(TimeoutError(), wire, question)
+        if not answer.is_success:
+            return answer
+        if len(answer.body) > _LARGEST_ANSWER:
+            return OutcomeUnknown(_too_long(question), again=0)
+        self.keep(answer)
         return answer
 
     def question(self, grant: Grant) -> Question:
@@ -271,8 +286,16 @@ def _read(response: requests.Response) -> bytes:
     for chunk in response.iter_content(_CHUNK):
         content += chunk
         if len(content) > _LARGEST_ANSWER:
-            break  # no token response is that large; what came is judged as it is
+            break  # no token response is that large
     return bytes(content)
+
+
+def _too_long(question: Question) -> InvalidTokenResponse:
+    return InvalidTokenResponse(
+        "The answer is longer than 1 MiB and was not read",
+        where=question.where,
+        hint="Check that token_url is the token endpoint and not a login page.",
+    )
 
 
 def _check_url(url: str, conn_id: str) -> None:

@@ -10,6 +10,7 @@ import hmac
 from msgspec.structs import replace
 
 from oauth_taskflow.errors import OAuthTaskflowError
+from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens.consent import UNKNOWN, RefreshLifetimes, renewed
 from oauth_taskflow.tokens.identity import Marks
 from oauth_taskflow.tokens.record import GrantRecord, GrantState, Journal, Lease, Trouble
@@ -55,6 +56,8 @@ def superseded(record: GrantRecord, marks: Marks, refresh_token: str) -> GrantRe
         seeds=(*record.seeds, marks.seed[0])[-_MOST_SEEDS:],
         consent=None,
         consent_fence=record.lease.fence,
+        answer=None,
+        predecessor="",
         journal=None,
         trouble=None,
     )
@@ -138,35 +141,39 @@ def granted(rescued: Rescued, mark: str | None, known: RefreshLifetimes = UNKNOW
     replaced or ended meanwhile is dropped: it may even be another person's. ``mark`` is the mark of the
     refresh token that came, None when none came; ``known`` is what is known of the provider's refresh tokens.
     """
+    assert rescued.token is not None, "an answer that was judged as granting has a token"
+    token = rescued.token
 
     def edit(record: GrantRecord) -> GrantRecord | None:
         if rescued.fence < record.consent_fence:
             return None
         if not same(record.lineage, rescued.lineage):
-            return _with_alternate(record, rescued)
-        if _older(rescued, record):
-            return _freed(record, rescued.fence)
+            return with_alternate(record, rescued)
+        if _older(token, record, rescued.lineage):
+            return freed(record, rescued.fence)
         refresh_token = rescued.refresh_token or record.refresh_token
         rotated = refresh_token != record.refresh_token
-        consent = renewed(record.consent, rescued.token, known, rotated=rotated)
+        consent = renewed(record.consent, token, known, rotated=rotated)
         return replace(
             record,
             state=GrantState.ACTIVE,
-            token=rescued.token,
+            token=token,
             refresh_token=refresh_token,
             consent=consent if refresh_token else None,
             lineage=mark or record.lineage,
             alternates=(),
-            dpop_key=rescued.token.dpop_key or record.dpop_key,
-            journal=_doubt(record, rescued, mark),
+            answer=rescued.answer,
+            predecessor=record.refresh_token or "" if rotated and rescued.misplaced else "",
+            dpop_key=token.dpop_key or record.dpop_key,
+            journal=doubt(record, rescued, mark),
             trouble=None,
-            lease=_freed(record, rescued.fence).lease,
+            lease=freed(record, rescued.fence).lease,
         )
 
     return edit
 
 
-def _doubt(record: GrantRecord, rescued: Rescued, mark: str | None) -> Journal | None:
+def doubt(record: GrantRecord, rescued: Rescued, mark: str | None) -> Journal | None:
     """The journal beside a late pair: somebody else journaled the same refresh token since, and perhaps sent it.
 
     Without a grace period that second sending has ended the family, this pair included. Only the next refresh shows it;
@@ -178,24 +185,22 @@ def _doubt(record: GrantRecord, rescued: Rescued, mark: str | None) -> Journal |
     return replace(entry, mark=mark or record.lineage, doubtful=True)
 
 
-def _older(rescued: Rescued, record: GrantRecord) -> bool:
+def _older(token: Token, record: GrantRecord, lineage: str) -> bool:
     """Whether an idempotent grant's late answer is older than what is stored."""
     stored = record.token
-    return (
-        not rescued.lineage
-        and stored is not None
-        and stored.obtained_at > rescued.token.obtained_at
-    )
+    return not lineage and stored is not None and stored.obtained_at > token.obtained_at
 
 
-def _with_alternate(record: GrantRecord, rescued: Rescued) -> GrantRecord | None:
+def with_alternate(record: GrantRecord, rescued: Rescued) -> GrantRecord | None:
+    """``record`` with a refresh token that came too late as an alternate; None when it has it already."""
     mine = rescued.refresh_token
     if mine is None or mine in (record.refresh_token, *record.alternates):
         return None
     return replace(record, alternates=(mine, *record.alternates)[:_MOST_ALTERNATES])
 
 
-def _freed(record: GrantRecord, fence: int) -> GrantRecord:
+def freed(record: GrantRecord, fence: int) -> GrantRecord:
+    """``record`` without the lease of ``fence``."""
     if record.lease.fence != fence:
         return record
     return replace(record, lease=Lease(None, None, fence))
@@ -207,9 +212,9 @@ def release(lease: Lease, *, unsent: bool) -> Edit:
     def edit(record: GrantRecord) -> GrantRecord | None:
         if not owns(record, lease):
             return None
-        freed, entry = _freed(record, lease.fence), record.journal
+        free, entry = freed(record, lease.fence), record.journal
         mine = entry is not None and entry.fence == lease.fence and not entry.doubtful
-        return replace(freed, journal=None) if unsent and mine else freed
+        return replace(free, journal=None) if unsent and mine else free
 
     return edit
 
@@ -236,7 +241,7 @@ def failed(
         entry = record.journal
         keep = entry is not None and (spent or entry.doubtful)
         return replace(
-            _freed(record, lease.fence),
+            freed(record, lease.fence),
             state=state or record.state,
             journal=entry if keep else None,
             trouble=Trouble.of(error, client, until, failures),

@@ -11,7 +11,7 @@ from oauth_taskflow.errors import (
     TokenRequestRejected,
 )
 from oauth_taskflow.iso8601 import instant_text
-from oauth_taskflow.oauth.outcomes import Failure, Rejected
+from oauth_taskflow.oauth.outcomes import Failure, Rejected, Unusable
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.record import GrantRecord, GrantState
 
@@ -72,6 +72,8 @@ def state_after(outcome: Failure, *, single_use: bool) -> GrantState | None:
     Only a refresh token can be dead for good. What other grants show is looked at anew once the cool-down is over: a
     person who consents at the server changes nothing in the connection.
     """
+    if isinstance(outcome, Unusable):
+        return GrantState.MISCONFIGURED
     if not isinstance(outcome, Rejected):
         return None
     dead = single_use and isinstance(outcome.error, InvalidGrant | ConsentRequired)
@@ -84,7 +86,7 @@ def cool_down(
     """Seconds in which no worker asks again, after ``failures`` before this one; None: until a new consent."""
     if state is GrantState.NEEDS_CONSENT:
         return None
-    base = _REFUSED_COOLDOWN if isinstance(outcome, Rejected) else options.cooldown
+    base = _REFUSED_COOLDOWN if isinstance(outcome, Rejected | Unusable) else options.cooldown
     error = outcome.error
     # What is sent may be a dead refresh token: each time is one too many.
     unexplained = isinstance(error, TokenRequestRejected) and error.is_unexplained

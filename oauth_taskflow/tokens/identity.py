@@ -9,8 +9,10 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from oauth_taskflow.oauth.delegated import JwtBearer, Password
+from oauth_taskflow.oauth.dialect import STANDARD
 from oauth_taskflow.oauth.grants import Grant, RefreshToken
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
+from oauth_taskflow.tokens.arrived import reading_of
 from oauth_taskflow.tokens.cipher import TokenCipher
 
 
@@ -59,18 +61,24 @@ class Marks(Struct, frozen=True):
 
     Each is a tuple, one mark per key of the ring, newest first. ``seed`` marks the refresh token written in the
     connection (empty without one): an unseen one supersedes what is
-    stored. ``client`` marks the client secret and how requests are made: a new one lifts an earlier refusal, and leaves the
-    stored refresh token alone, because rotating a client secret does not bring an old refresh token back to life.
+    stored. ``client`` marks the client secret, how requests are made and how answers are read: a new one lifts an earlier
+    refusal, and leaves the stored refresh token alone, because rotating a client secret does not bring an old refresh
+    token back to life. ``reading`` is how answers are read: an answer that was kept is read again in a new way.
     """
 
     seed: tuple[str, ...]
     client: tuple[str, ...]
+    reading: str = ""
 
     @classmethod
     def of(cls, endpoint: TokenEndpoint, grant: Grant, cipher: TokenCipher) -> Marks:
         """The marks of what the connection holds now."""
         seed = grant.refresh_token if isinstance(grant, RefreshToken) else ""
-        return cls(cipher.marks(seed) if seed else (), cipher.marks(_set_up(endpoint, grant)))
+        return cls(
+            cipher.marks(seed) if seed else (),
+            cipher.marks(_set_up(endpoint, grant)),
+            reading_of(endpoint),
+        )
 
 
 def _set_up(endpoint: TokenEndpoint, grant: Grant) -> str:
@@ -86,6 +94,8 @@ def _set_up(endpoint: TokenEndpoint, grant: Grant) -> str:
             sorted(options.headers.items()),
             options.body,
             *_proofs(endpoint, grant),
+            # The marks of all who keep to the RFC stay what they were.
+            *([] if endpoint.dialect.response == STANDARD.response else [reading_of(endpoint)]),
         ]
     )
 

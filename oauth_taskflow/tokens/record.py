@@ -17,6 +17,7 @@ from oauth_taskflow.clock import Clock
 from oauth_taskflow.errors import OAuthTaskflowError, TokenRequestError
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.redaction import Hidden, SecretValue
+from oauth_taskflow.tokens.arrived import Arrived
 from oauth_taskflow.tokens.consent import Consent
 
 
@@ -102,7 +103,9 @@ class GrantRecord(SecretValue, frozen=True):
     ``seeds`` are marks of the refresh tokens that connections brought in. ``dpop_key`` is the private key that requests
     for this grant are proved with (RFC 9449); empty without DPoP. ``consent`` is what is known of the person's consent
     behind a refresh token, and ``consent_fence`` the first fence whose answers belong to it. ``doubted_at`` is when a token
-    was last fetched because the API refused one that was new (see ``api_refusals``).
+    was last fetched because the API refused one that was new (see ``api_refusals``). ``answer``
+    is the latest one with tokens in it, as it came (see ``arrived``). ``predecessor`` is the refresh token that was sent for
+    it, where it is not certain that what came replaces it; it is sent once, after ``invalid_grant``.
     """
 
     grant_key: str
@@ -118,6 +121,8 @@ class GrantRecord(SecretValue, frozen=True):
     consent: Consent | None = None
     consent_fence: int = 0
     doubted_at: float | None = None
+    answer: Arrived | None = None
+    predecessor: Hidden[str] = ""
     lineage: str = ""
     journal: Journal | None = None
     trouble: Trouble | None = None
@@ -136,6 +141,8 @@ class GrantRecord(SecretValue, frozen=True):
             **({"consent": asdict(self.consent)} if self.consent else {}),
             **({"consent_fence": self.consent_fence} if self.consent_fence else {}),
             **({"doubted_at": self.doubted_at} if self.doubted_at is not None else {}),
+            **({"answer": self.answer.fields} if self.answer else {}),
+            **({"predecessor": self.predecessor} if self.predecessor else {}),
         }
 
     def with_secret_part(self, part: dict[str, Any]) -> GrantRecord:
@@ -150,6 +157,8 @@ class GrantRecord(SecretValue, frozen=True):
             consent=Consent(**part["consent"]) if part.get("consent") else None,
             consent_fence=part.get("consent_fence", 0),
             doubted_at=part.get("doubted_at"),
+            answer=Arrived.from_fields(part["answer"]) if part.get("answer") else None,
+            predecessor=part.get("predecessor", ""),
         )
 
     def local_token(self) -> Token | None:

@@ -11,12 +11,14 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import asdict
 
 from oauth_taskflow.errors import TokenStoreError, TokenUndecryptable
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.redaction import Hidden, SecretValue
+from oauth_taskflow.tokens.arrived import Arrived
 from oauth_taskflow.tokens.cipher import TokenCipher
 from oauth_taskflow.tokens.record import token_fields
 
@@ -24,13 +26,39 @@ _log = logging.getLogger("oauth_taskflow.tokens")
 
 
 class Rescued(SecretValue, frozen=True):
-    """What a refresh brought (instants on the store's clock), and the lineage it may be written over."""
+    """What a refresh brought (instants on the store's clock), and the lineage it may be written over.
+
+    Before ``answer``, as it came, is judged, there is no ``token``. ``misplaced``: the refresh token was not where the
+    connection looks for it.
+    """
 
     grant_key: str
     fence: int
     lineage: str
-    token: Token
+    token: Token | None
     refresh_token: Hidden[str | None]
+    answer: Arrived | None = None
+    misplaced: bool = False
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """It as JSON values; without an answer they are what version 0.1 reads too."""
+        fields = asdict(self)
+        fields["token"] = None if self.token is None else token_fields(self.token)
+        del fields["answer"], fields["misplaced"]
+        if self.answer is not None:
+            fields |= {"answer": self.answer.fields, "misplaced": self.misplaced}
+        return fields
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> Rescued:
+        """What ``fields`` gave."""
+        token, answer = fields["token"], fields.get("answer")
+        read = {
+            "token": None if token is None else Token(**token),
+            "answer": Arrived.from_fields(answer) if answer else None,
+        }
+        return cls(**{**fields, **read})
 
 
 class RecoveryFiles:
@@ -59,8 +87,9 @@ class RecoveryFiles:
         Raises:
             TokenStoreError: the file cannot be written either.
         """
-        content = {**asdict(rescued), "token": token_fields(rescued.token)}
-        sealed = self._cipher.seal(content, grant_key=rescued.grant_key, version=rescued.fence)
+        sealed = self._cipher.seal(
+            rescued.fields, grant_key=rescued.grant_key, version=rescued.fence
+        )
         # With the process: what a key that was dropped too early does not open is not to be written over.
         path = self.folder / f"{rescued.grant_key}.{rescued.fence}.{os.getpid()}.rescued"
         try:
@@ -94,7 +123,7 @@ class RecoveryFiles:
         try:
             fence = int(path.name.split(".")[1])
             content = self._cipher.open(path.read_text(), grant_key=grant_key, version=fence)
-            return Rescued(token=Token(**content.pop("token")), **content)
+            return Rescued.from_fields(content)
         except FileNotFoundError:  # whoever wrote it has stored it by now
             return None
         except (OSError, ValueError, TypeError, KeyError, TokenUndecryptable) as failure:

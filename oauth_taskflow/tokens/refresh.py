@@ -21,16 +21,16 @@ from oauth_taskflow.errors import (
 )
 from oauth_taskflow.iso8601 import instant_text
 from oauth_taskflow.oauth.grants import RefreshToken
-from oauth_taskflow.oauth.outcomes import Granted, Outcome, Rejected
+from oauth_taskflow.oauth.outcomes import Granted, Outcome, Rejected, Unusable
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.redaction import redact_url
-from oauth_taskflow.tokens import edits, owner
+from oauth_taskflow.tokens import answer_edits, edits, owner
 from oauth_taskflow.tokens.api_refusals import HOLD, doubt, is_doubtful, is_held
 from oauth_taskflow.tokens.blocked import blocking_error
 from oauth_taskflow.tokens.consent import Consent, is_due_soon, refresh_by
 from oauth_taskflow.tokens.failures import refuses_token
 from oauth_taskflow.tokens.inquiry import Inquiry
-from oauth_taskflow.tokens.persist import persist, recover
+from oauth_taskflow.tokens.persist import keep_unusable, persist, recover, reread
 from oauth_taskflow.tokens.process_end import waited_for
 from oauth_taskflow.tokens.record import GrantRecord
 from oauth_taskflow.tokens.steps import Event, Step, tell
@@ -153,6 +153,8 @@ class Refresher:
         on = self._on
         if self._supersedes(record) or on.store.recovery.pending(on.grant_key):
             return None
+        if record.answer is not None and on.marks.reading not in record.answer.read_as:
+            return None
         now = record.read.store_now(on.clock)
         if want.met_by(record, now) or self._is_held(record, want, now):
             return record
@@ -228,6 +230,7 @@ class Refresher:
     def _under_lease(self, turn: Turn, want: Want) -> GrantRecord | None:
         recover(turn)
         self._take_connection(turn)
+        reread(turn)
         found = self._settled(turn.record, want, polling=False)
         if found is not None:
             return found
@@ -259,7 +262,12 @@ class Refresher:
         candidates = self._candidates(turn.record)
         turn.hold_key()
         for refresh_token in candidates:
-            latest = turn.trade(refresh_token)
+            last = bool(turn.record.predecessor) and refresh_token == turn.record.predecessor
+            if last and not _is_dead(outcome):
+                break
+            if last:
+                turn.apply(answer_edits.without_predecessor(turn.lease))
+            latest = turn.trade(refresh_token, once=last)
             if isinstance(latest, Granted):
                 return self._granted(turn, latest)
             outcome = _more_telling(outcome, latest)
@@ -283,7 +291,8 @@ class Refresher:
                 field="refresh_token",
                 hint=f"Authorize the connection: airflow oauth login {self._on.endpoint.conn_id}",
             )
-        return (record.refresh_token, *record.alternates)
+        last = (record.predecessor,) if record.predecessor else ()
+        return (record.refresh_token, *record.alternates, *last)
 
     def _granted(self, turn: Turn, granted: Granted) -> GrantRecord | None:
         before = turn.record.token
@@ -319,7 +328,11 @@ class Refresher:
     def _failed(self, turn: Turn, outcome: Outcome | None, want: Want) -> GrantRecord:
         if outcome is None or isinstance(outcome, Granted):
             raise AssertionError("only failures end here")  # pragma: no cover
-        error: OAuthTaskflowError = turn.give_up(outcome)
+        error: OAuthTaskflowError
+        if isinstance(outcome, Unusable) and self._on.grant.single_use:
+            error = keep_unusable(turn, outcome)
+        else:
+            error = turn.give_up(outcome)
         now = turn.record.read.store_now(self._on.clock)
         if turn.record.usable(now, want.refused):
             _log.warning("refresh failed, the current token is used until it expires: %s", error)
@@ -369,5 +382,8 @@ def _more_telling(before: Outcome | None, latest: Outcome) -> Outcome:
     """What several refresh tokens of a grant came to: a refusal without a reason keeps the grant from being ended."""
     if before is None or not (_is_refused(before) and _is_refused(latest)):
         return latest
-    ended = isinstance(before, Rejected) and isinstance(before.error, InvalidGrant)
-    return latest if ended else before
+    return latest if _is_dead(before) else before
+
+
+def _is_dead(outcome: Outcome | None) -> bool:
+    return isinstance(outcome, Rejected) and isinstance(outcome.error, InvalidGrant)

@@ -14,13 +14,14 @@ _log = logging.getLogger("oauth_taskflow.tokens")
 class Step(Enum):
     """What has just been done; in the order of a refresh without surprises.
 
-    ``WAITED`` is told by who did not refresh, once another worker's refresh came to an end or took too long.
+    ``KEPT``: an answer with status 2xx is in a file, before anything in it is judged. ``WAITED`` is told by who did not refresh, once another worker's refresh came to an end or took too long.
     """
 
     LEASED = "leased"
     JOURNALED = "journaled"
     SENDING = "sending"
     ANSWERED = "answered"
+    KEPT = "kept"
     PERSISTED = "persisted"
     RELEASED = "released"
     SUPERSEDED = "superseded"

@@ -84,6 +84,8 @@ class StoredGrant:
                 dpop_key="",
                 consent=None,
                 consent_fence=record.lease.fence + 1,
+                answer=None,
+                predecessor="",
                 journal=None,
                 trouble=Trouble.of(error, client, None, 1),
             )

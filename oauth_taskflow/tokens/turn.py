@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
+from pathlib import Path
 
-from msgspec import Struct, structs
+from msgspec import Struct
+from msgspec.structs import replace
 
 from oauth_taskflow.clock import Clock
 from oauth_taskflow.errors import (
@@ -12,17 +15,21 @@ from oauth_taskflow.errors import (
     TokenRequestRejected,
     TokenStoreError,
 )
+from oauth_taskflow.oauth.answers import Answer
 from oauth_taskflow.oauth.attempts import exchange_patiently
 from oauth_taskflow.oauth.dpop import new_key
 from oauth_taskflow.oauth.grants import Grant, RefreshToken
-from oauth_taskflow.oauth.outcomes import Failure, Outcome, OutcomeUnknown, Rejected
+from oauth_taskflow.oauth.outcomes import Failure, Outcome, OutcomeUnknown, Rejected, Unusable
+from oauth_taskflow.oauth.responses import interpret
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.tokens import edits
+from oauth_taskflow.tokens.arrived import Arrived
 from oauth_taskflow.tokens.failures import cool_down, explained, state_after, verdict
 from oauth_taskflow.tokens.hold import Hold
 from oauth_taskflow.tokens.identity import Marks
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.record import GrantRecord, GrantState, Journal
+from oauth_taskflow.tokens.recovery import Rescued
 from oauth_taskflow.tokens.steps import Event, Observer, Step, tell
 from oauth_taskflow.tokens.store import Edit, TokenStore
 
@@ -51,7 +58,8 @@ class Turn:
     """From the lease to its release. ``record`` follows what is stored.
 
     ``lost`` says that an earlier sending of the refresh token has no known end: a journal entry found under a new
-    lease is of a holder that died or gave up.
+    lease is of a holder that died or gave up. ``arrived`` is the latest answer with status 2xx, and ``file`` where it is
+    kept until the store has it.
     """
 
     def __init__(self, setting: Setting, record: GrantRecord) -> None:
@@ -64,6 +72,9 @@ class Turn:
         self._modest = False
         self.outcome = _NOTHING_SENT
         self.lost = record.journal is not None
+        self.arrived: Arrived | None = None
+        self.file: Path | None = None
+        self._told_of_answer = False
 
     def told(self, step: Step, outcome: str = "") -> None:
         """Tell the observer."""
@@ -90,10 +101,10 @@ class Turn:
         options = self.on.options
         return min(self.hold.longest() - options.write_reserve, options.request_budget)
 
-    def trade(self, refresh_token: str | None) -> Outcome:
+    def trade(self, refresh_token: str | None, *, once: bool = False) -> Outcome:
         """Send the grant once, with ``refresh_token`` if it has one; an answer that got lost is asked for once more.
 
-        So is one that was refused because the person had agreed to less than the connection asks for.
+        Not if it is to be sent ``once``. So is one that was refused because the person had agreed to less than the connection asks for.
 
         Raises:
             LeaseLost: too late to send; the lease belongs, or may belong, to somebody else.
@@ -102,7 +113,7 @@ class Turn:
         if self._asked_too_much(outcome):
             self._modest = True
             outcome = self._send(refresh_token)
-        if refresh_token is None or not isinstance(outcome, OutcomeUnknown):
+        if refresh_token is None or once or not _is_lost(outcome):
             return outcome
         # The server rotated or it did not; in both cases nothing is lost by asking again.
         self.lost = True
@@ -131,10 +142,10 @@ class Turn:
         left = self.time_left()
         if left < self.on.options.request_budget / 10 or not self.hold.is_certain():
             raise LeaseLost
-        self._unsent = False
+        self._unsent = self._told_of_answer = False
         endpoint = self.on.endpoint.proving(self.record.dpop_key)
         # And once more when a connection is there, which may have taken long.
-        endpoint = structs.replace(endpoint, may_send=self.hold.is_certain)
+        endpoint = replace(endpoint, may_send=self.hold.is_certain, keep=self._keep)
         outcome = exchange_patiently(
             lambda budget: endpoint.exchange(grant, budget=budget),
             single_use=grant.single_use and self.on.options.resend_window < left,
@@ -142,8 +153,40 @@ class Turn:
             budget=left,
         )
         self.outcome = type(outcome).__name__
-        self.told(Step.ANSWERED, self.outcome)
+        if not self._told_of_answer:
+            self.told(Step.ANSWERED, self.outcome)
         return outcome
+
+    def _keep(self, answer: Answer) -> None:
+        """Put an answer that may hold a new refresh token into a file, before anything in it is judged."""
+        self._told_of_answer = True
+        self.told(Step.ANSWERED)
+        on, record = self.on, self.record
+        if not on.grant.single_use or on.options.resend_window == math.inf:
+            return
+        self.arrived = Arrived.of(answer, record.read.offset)
+        fence, lineage = self.lease.fence, record.lineage
+        rescued = Rescued(on.grant_key, fence, lineage, None, None, self.arrived)
+        try:
+            self.file = on.store.recovery.save(rescued)
+        except TokenStoreError as failure:
+            _log.info("only the store keeps the answer for %.12s: %s", on.grant_key, failure)
+            return
+        self.told(Step.KEPT)
+
+    def judge(self, arrived: Arrived) -> Outcome:
+        """What ``arrived`` means as the connection is now."""
+        endpoint = self.on.endpoint.proving(self.record.dpop_key)
+        grant = self.on.grant
+        if isinstance(grant, RefreshToken) and self.record.refresh_token:
+            grant = grant.holding(self.record.refresh_token)
+        return interpret(arrived.answer(self.record.read.offset), endpoint.question(grant))
+
+    def drop_file(self) -> None:
+        """Remove the file of an answer that the store has, or that brought nothing."""
+        if self.file is not None:
+            self.on.store.recovery.done(self.file)
+            self.file = None
 
     def _journal(self, refresh_token: str) -> None:
         mark = self.on.store.cipher.mark(refresh_token)
@@ -189,9 +232,10 @@ class Turn:
                 state=state,
                 client=self.on.marks.client[0],
                 until=None if pause is None else now + pause,
-                spent=isinstance(outcome, OutcomeUnknown),
+                spent=_is_lost(outcome),
             )
         )
+        self.drop_file()
         moved = not edits.same(self.record.lineage, lineage)
         if self.record.lease.fence != self.lease.fence or moved:
             raise LeaseLost
@@ -228,6 +272,11 @@ class Turn:
             _log.warning("lease of grant %.12s not released: %s", self.on.grant_key, failure)
             return
         self.told(Step.RELEASED)
+
+
+def _is_lost(outcome: Outcome) -> bool:
+    """Whether no answer arrived that could be read."""
+    return isinstance(outcome, OutcomeUnknown) and not isinstance(outcome, Unusable)
 
 
 def _granted_scope(record: GrantRecord) -> str:
