@@ -47,6 +47,7 @@ _OF_A_PERSON: Mapping[str, str] = {
     "authorization_code": "refresh_token",
     DEVICE_CODE: "refresh_token",
 }
+_IN_MAPPING = re.compile(r"\w+(\.\w+)+")
 _LOGIN_FIELDS = {"username": "{login}", "password": "{password}"}
 
 
@@ -119,7 +120,14 @@ def _answering(fields: Fields) -> Preset:
     response, expiry = preset.response, preset.response.expiry
     if "token_path" in values:
         path = _jmespath(fields, "token_path", "access_token")
-        response = msgspec.structs.replace(response, access_token=path)
+        # A refresh token stands beside its access token, or where the standard has it.
+        beside = f"{path.rpartition('.')[0]}.refresh_token"
+        usual = f"{beside} || refresh_token" if _IN_MAPPING.fullmatch(path) else "refresh_token"
+        own = response.refresh_token if response.refresh_token != "refresh_token" else usual
+        response = msgspec.structs.replace(response, access_token=path, refresh_token=own)
+    if "refresh_token_path" in values:
+        path = _jmespath(fields, "refresh_token_path", "refresh_token")
+        response = msgspec.structs.replace(response, refresh_token=path)
     if "expires_path" in values:
         expiry = Expiry(path=_jmespath(fields, "expires_path", "expires_in"))
     if lifetime := values.get("token_lifetime"):

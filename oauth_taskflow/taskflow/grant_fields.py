@@ -174,6 +174,13 @@ GRANT_FIELDS: tuple[ConnectionField, ...] = (
         _OAUTH2,
     ),
     ConnectionField(
+        "refresh_token_path",
+        "text",
+        "Refresh token path",
+        "JMESPath of the refresh token in the answer of the token endpoint; default beside the token, or refresh_token.",
+        _OAUTH2,
+    ),
+    ConnectionField(
         "token_errors",
         "mapping",
         "Token errors",

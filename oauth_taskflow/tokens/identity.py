@@ -6,10 +6,11 @@ import hashlib
 import json
 
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from oauth_taskflow.oauth.delegated import JwtBearer, Password
 from oauth_taskflow.oauth.dialect import STANDARD
+from oauth_taskflow.oauth.dpop import DPOP_ALGORITHMS
 from oauth_taskflow.oauth.grants import Grant, RefreshToken
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.tokens.arrived import reading_of
@@ -54,6 +55,12 @@ class GrantIdentity(Struct, frozen=True):
         parts = [value for name, value in asdict(self).items() if value or name != "dpop"]
         fields = json.dumps(parts, separators=(",", ":"))
         return hashlib.sha256(fields.encode()).hexdigest()
+
+    @property
+    def relatives(self) -> tuple[str, ...]:
+        """The keys of the same grant with every other ``dpop``."""
+        others = ("", *DPOP_ALGORITHMS)
+        return tuple(replace(self, dpop=name).key for name in others if name != self.dpop)
 
 
 class Marks(Struct, frozen=True):

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.errors import OAuthTaskflowError
-from oauth_taskflow.oauth.grants import Grant
+from oauth_taskflow.oauth.grants import Grant, RefreshToken
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.redaction import KeptInProcess
@@ -86,13 +86,11 @@ class TokenManager(KeptInProcess):
         observer: Observer = nobody,
     ) -> TokenManager:
         """A new manager; ``manager_for`` is the one to call when threads of this process shall share it."""
-        key = GrantIdentity.of(endpoint, grant, subject).key
+        own = GrantIdentity.of(endpoint, grant, subject)
         marks = Marks.of(endpoint, grant, store.cipher)
-        return cls(
-            Setting(
-                store, endpoint, grant, key, marks, options or ManagerOptions(), clock, observer
-            )
-        )
+        relatives = own.relatives if isinstance(grant, RefreshToken) else ()
+        given = (options or ManagerOptions(), clock, observer, relatives)
+        return cls(Setting(store, endpoint, grant, own.key, marks, *given))
 
     def __repr__(self) -> str:
         on = self._setting

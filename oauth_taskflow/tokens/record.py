@@ -105,7 +105,8 @@ class GrantRecord(SecretValue, frozen=True):
     behind a refresh token, and ``consent_fence`` the first fence whose answers belong to it. ``doubted_at`` is when a token
     was last fetched because the API refused one that was new (see ``api_refusals``). ``answer``
     is the latest one with tokens in it, as it came (see ``arrived``). ``predecessor`` is the refresh token that was sent for
-    it, where it is not certain that what came replaces it; it is sent once, after ``invalid_grant``.
+    it, where it is not certain that what came replaces it; it is sent once, after ``invalid_grant``. ``origin`` is
+    the key of the grant that the refresh token is being moved from (see ``moved_grants``).
     """
 
     grant_key: str
@@ -123,6 +124,7 @@ class GrantRecord(SecretValue, frozen=True):
     doubted_at: float | None = None
     answer: Arrived | None = None
     predecessor: Hidden[str] = ""
+    origin: str = ""
     lineage: str = ""
     journal: Journal | None = None
     trouble: Trouble | None = None
@@ -143,6 +145,7 @@ class GrantRecord(SecretValue, frozen=True):
             **({"doubted_at": self.doubted_at} if self.doubted_at is not None else {}),
             **({"answer": self.answer.fields} if self.answer else {}),
             **({"predecessor": self.predecessor} if self.predecessor else {}),
+            **({"origin": self.origin} if self.origin else {}),
         }
 
     def with_secret_part(self, part: dict[str, Any]) -> GrantRecord:
@@ -159,6 +162,7 @@ class GrantRecord(SecretValue, frozen=True):
             doubted_at=part.get("doubted_at"),
             answer=Arrived.from_fields(part["answer"]) if part.get("answer") else None,
             predecessor=part.get("predecessor", ""),
+            origin=part.get("origin", ""),
         )
 
     def local_token(self) -> Token | None:

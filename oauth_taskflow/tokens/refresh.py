@@ -30,6 +30,7 @@ from oauth_taskflow.tokens.blocked import blocking_error
 from oauth_taskflow.tokens.consent import Consent, is_due_soon, refresh_by
 from oauth_taskflow.tokens.failures import refuses_token
 from oauth_taskflow.tokens.inquiry import Inquiry
+from oauth_taskflow.tokens.moved_grants import take_along
 from oauth_taskflow.tokens.persist import keep_unusable, persist, recover, reread
 from oauth_taskflow.tokens.process_end import waited_for
 from oauth_taskflow.tokens.record import GrantRecord
@@ -229,6 +230,7 @@ class Refresher:
 
     def _under_lease(self, turn: Turn, want: Want) -> GrantRecord | None:
         recover(turn)
+        take_along(turn)
         self._take_connection(turn)
         reread(turn)
         found = self._settled(turn.record, want, polling=False)

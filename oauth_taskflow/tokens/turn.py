@@ -42,7 +42,10 @@ class LeaseLost(Exception):
 
 
 class Setting(Struct, frozen=True):
-    """What a turn works with; the same for every turn of a manager."""
+    """What a turn works with; the same for every turn of a manager.
+
+    ``relatives`` are the keys of grants that this one may take the refresh token of (see ``moved_grants``).
+    """
 
     store: TokenStore
     endpoint: TokenEndpoint
@@ -52,6 +55,7 @@ class Setting(Struct, frozen=True):
     options: ManagerOptions
     clock: Clock
     observer: Observer
+    relatives: tuple[str, ...] = ()
 
 
 class Turn:

@@ -46,6 +46,7 @@ KEYS: dict[str, tuple[dict[str, Any], Any]] = {
     "token_params": ({}, {"tenant": "acme"}),
     "token_headers": ({}, {"X-A": "b"}),
     "token_body": ({}, "json"),
+    "refresh_token_path": ({}, "data.refresh_token"),
     "token_errors": ({}, {"http_400": "invalid_grant"}),
     "client_id": ({"login": ""}, "me"),
     "client_secret": ({"password": ""}, "s3cret"),

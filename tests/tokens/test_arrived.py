@@ -22,8 +22,9 @@ from oauth_taskflow.oauth.dialect import Dialect, ResponseForm
 from oauth_taskflow.oauth.grants import ClientCredentials, RefreshToken
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.tokens.manager import TokenManager
-from oauth_taskflow.tokens.record import GrantState
+from oauth_taskflow.tokens.record import GrantRecord, GrantState
 from oauth_taskflow.tokens.steps import Event, Step
+from oauth_taskflow.tokens.store import Edit
 from tests.oauth.raw_server import http_answer
 from tests.tokens.clock import ClockedStore
 from tests.tokens.rotating import Form, Rotating, plain, rotating
@@ -294,3 +295,65 @@ def test_the_kept_answer_is_as_secret_as_the_tokens(store: ClockedStore) -> None
     assert record.answer is not None
     assert "number-1" not in repr(record) + repr(record.answer)
     assert record.state is GrantState.ACTIVE
+
+
+def proved(
+    store: ClockedStore, server: Rotating, dpop: str, seed: str = "seed-token"
+) -> TokenManager:
+    """A worker whose connection says ``dpop``."""
+    client, clock = Client("me", "client-secret"), store._clock
+    endpoint = TokenEndpoint(server.url, client, conn_id="crm", dpop=dpop, clock=clock)
+    return TokenManager.for_grant(store, endpoint, RefreshToken(seed), clock=clock)
+
+
+@pytest.mark.parametrize("seed", ["seed-token", ""])
+def test_dpop_at_a_server_that_ignores_it_mends_itself_when_it_is_removed(
+    store: ClockedStore, seed: str
+) -> None:
+    with rotating(plain) as server:
+        for _ in range(3):
+            error = failing(proved(store, server, "ES256"))
+            assert "is not bound to the DPoP key" in str(error)
+            store._clock.sleep(600)
+        assert proved(store, server, "", seed).token().access_token == "access-token-number-3"
+        store._clock.sleep(7200)
+        assert proved(store, server, "", seed).token().access_token == "access-token-number-4"
+        failing(proved(store, server, "ES384", seed))  # and back
+        assert proved(store, server, "", seed).token().access_token == "access-token-number-5"
+    assert not server.revoked
+    assert len(server.sent) == len(set(server.sent)) == 5
+
+
+@pytest.mark.parametrize("writes", range(1, 6))
+def test_a_worker_that_ends_while_a_grant_is_moved_costs_nothing(
+    store: ClockedStore, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    left = [writes]
+    change = ClockedStore.change
+
+    def ending(self: ClockedStore, record: GrantRecord, edit: Edit) -> GrantRecord:
+        left[0] -= 1
+        if left[0] == 0:
+            raise SystemExit
+        return change(self, record, edit)
+
+    with rotating(plain) as server:
+        failing(proved(store, server, "ES256"))
+        with monkeypatch.context() as patched:
+            patched.setattr(ClockedStore, "change", ending)
+            try:
+                proved(store, server, "").token()
+            except SystemExit:
+                store._clock.sleep(120)
+        store._clock.sleep(61)
+        failing(proved(store, server, "ES256"))  # a task that began before
+        assert proved(store, server, "").token().access_token == "access-token-number-2"
+    assert not server.revoked
+
+
+def test_a_new_consent_in_the_connection_is_taken_and_not_the_old_one(store: ClockedStore) -> None:
+    with rotating(plain) as server:
+        failing(proved(store, server, "ES256"))
+        server.current = "new consent"
+        assert proved(store, server, "", "new consent").token().access_token.endswith("-2")
+    assert server.sent == ["seed-token", "new consent"]

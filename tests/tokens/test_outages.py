@@ -91,7 +91,7 @@ def test_two_deployments_on_one_grant_are_both_told_and_stop_asking(
     for _ in range(3):
         with pytest.raises(InvalidGrant, match="Refresh token refused"):
             other.token()
-        with pytest.raises(InvalidGrant, match="Authorize the connection again"):
+        with pytest.raises(InvalidGrant, match="airflow oauth login crm"):
             one.refused(token)
     assert one.stored.read().state is other.stored.read().state is GrantState.NEEDS_CONSENT
     assert (server.counters.token_requests, server.counters.revoked_families) == (3, 1)
