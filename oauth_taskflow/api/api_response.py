@@ -1,4 +1,4 @@
-"""The answer of a session: a ``requests.Response`` whose errors are ours."""
+"""The answer of a session: a ``requests.Response`` whose errors are ours, and whose body has limits."""
 
 from __future__ import annotations
 
@@ -6,17 +6,41 @@ from collections.abc import Iterator
 from typing import Any
 
 import requests
+from requests.exceptions import ChunkedEncodingError, ContentDecodingError, SSLError
+from requests.utils import stream_decode_response_unicode
+from urllib3.exceptions import ProtocolError, ReadTimeoutError
+from urllib3.exceptions import SSLError as BaseSSLError
 
 from oauth_taskflow.api.failures import Verdict, not_json, status_error
-from oauth_taskflow.api.network_errors import is_transient, network_error, shown_cause
+from oauth_taskflow.api.json_shape import check_depth
+from oauth_taskflow.api.limits import AnswerLimits, Deadline, limits_of
+from oauth_taskflow.api.network_errors import (
+    is_transient,
+    network_error,
+    shown_cause,
+    too_large,
+    too_slow,
+)
 from oauth_taskflow.api.secrecy import to_pickle, url_to_pickle
+from oauth_taskflow.decoding import BadCoding, codings_in, decoded
 from oauth_taskflow.errors import ApiRequestFailed
+
+_CHUNK = 1 << 16
 
 
 class ApiResponse(requests.Response):
-    """A ``requests.Response`` whose errors hide secrets and say whether a retry may help."""
+    """A ``requests.Response`` whose errors hide secrets and say whether a retry may help.
+
+    ``content``, ``text`` and ``json()`` hold the body in memory, and raise where it passes the session's ``limits``.
+    """
 
     verdict = Verdict()
+    deadline: Deadline | None = None
+
+    @property
+    def limits(self) -> AnswerLimits:
+        """How large, deep and slow the answer may be."""
+        return limits_of(self.request)
 
     def __getstate__(self) -> dict[str, Any]:
         """As ``requests`` pickles it, but the request, which carries the token, is method and URL alone."""
@@ -39,33 +63,121 @@ class ApiResponse(requests.Response):
         """The body read as JSON; ``kwargs`` are those of ``json.loads``.
 
         Raises:
-            ApiNotJson: it is something else, often a login or maintenance page.
+            ApiNotJson: it is something else, often a login or maintenance page; or nested too deep.
         """
         try:
+            check_depth(self.content, self.limits.depth)
             return super().json(**kwargs)
-        except requests.JSONDecodeError as error:
-            raise not_json(self) from error
+        except (requests.JSONDecodeError, RecursionError) as error:
+            raise not_json(self, error) from error
+
+    @property
+    def content(self) -> bytes:
+        """The whole body.
+
+        Raises:
+            ApiAnswerTooLarge: it is larger than ``limits.bytes``.
+            ApiTimeout: it was not there after ``limits.seconds``, or stopped coming.
+            ApiUnreachable: the connection broke in the middle.
+            ApiCallFailed: it is not in its ``Content-Encoding``.
+        """
+        try:
+            self.load()
+        except requests.RequestException as error:
+            raise self._as_ours(error) from shown_cause(error)
+        return super().content
+
+    def load(self) -> None:
+        """Read the body into memory; raises as ``requests`` does, but for the limits."""
+        state = vars(self)  # of requests, whose types leave out that the body may be missing yet
+        if state["_content"] is not False or state["_content_consumed"]:
+            return
+        if self.raw is None or self.status_code == 0:
+            return
+        if self.deadline is not None and self.deadline.left() is None:
+            self.deadline.restart()  # it was to be streamed
+        state["_content"] = b"".join(self._within_limits(self._pieces(_CHUNK)))
+        state["_content_consumed"] = True
 
     def iter_content(
         self,
         chunk_size: int | None = 1,
         decode_unicode: bool = False,  # noqa: FBT001, FBT002 - the signature of requests
     ) -> Iterator[Any]:
-        """The body in pieces, as they come where the answer is streamed.
+        """The body in pieces, as they come where the answer is streamed; without limits.
 
         Raises:
             ApiUnreachable: the connection broke in the middle.
             ApiTimeout: nothing came for as long as the time-out.
             ApiCallFailed: the body is not in its ``Content-Encoding``.
         """
-        pieces = super().iter_content(chunk_size, decode_unicode)
+        if vars(self)["_content_consumed"] or not hasattr(self.raw, "stream"):
+            return self._typed(super().iter_content(chunk_size, decode_unicode))
+        pieces = self._pieces(chunk_size)
+        if decode_unicode:
+            pieces = stream_decode_response_unicode(pieces, self)  # type: ignore[no-untyped-call]  # of requests
         return self._typed(pieces)
+
+    def _pieces(self, size: int | None) -> Iterator[Any]:
+        """The decoded body in pieces of at most ``size`` bytes."""
+        coding = self.headers.get("Content-Encoding", "")
+        if not hasattr(self.raw, "stream"):
+            yield from super().iter_content(size)
+        elif not codings_in(coding):
+            yield from self._raw_pieces(size)
+        else:
+            try:
+                for piece in decoded(self._raw_pieces(size or _CHUNK), coding):
+                    yield from _sliced(piece, size)
+            except BadCoding as error:
+                raise ContentDecodingError(error) from error
+        vars(self)["_content_consumed"] = True
+
+    def _raw_pieces(self, size: int | None) -> Iterator[bytes]:
+        try:
+            yield from self.raw.stream(size, decode_content=False)
+        except ProtocolError as error:
+            raise ChunkedEncodingError(error) from error
+        except ReadTimeoutError as error:
+            raise requests.ConnectionError(error) from error
+        except BaseSSLError as error:
+            raise SSLError(error) from error
+
+    def _within_limits(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        left = self.limits.bytes
+        try:
+            for piece in pieces:
+                left -= len(piece)
+                if left < 0 or self._late:
+                    break
+                yield piece
+        except requests.RequestException:
+            if not self._late:
+                raise
+        if self._late:
+            self.close()
+            raise too_slow(self.request, self.limits)
+        if left < 0:
+            self.close()
+            raise too_large(self.request, self.limits)
+
+    @property
+    def _late(self) -> bool:
+        return self.deadline is not None and self.deadline.passed
 
     def _typed(self, pieces: Iterator[Any]) -> Iterator[Any]:
         try:
             yield from pieces
-        except ApiRequestFailed:
-            raise
         except requests.RequestException as error:
-            failure = network_error(error, self.request, retryable=is_transient(error))
-            raise failure from shown_cause(error)
+            raise self._as_ours(error) from shown_cause(error)
+
+    def _as_ours(self, error: requests.RequestException) -> ApiRequestFailed:
+        if isinstance(error, ApiRequestFailed):
+            return error
+        return network_error(error, self.request, retryable=is_transient(error))
+
+
+def _sliced(piece: bytes, size: int | None) -> Iterator[bytes]:
+    step = size or len(piece)
+    for start in range(0, len(piece), step):
+        yield piece[start : start + step]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import anyio
 import httpx
 
 from oauth_taskflow.api.async_views import error_view, request_view, response_view
 from oauth_taskflow.api.failures import (
+    ApiAnswerTooLarge,
     ApiCallFailed,
     ApiConsentRequired,
     ApiStatusError,
@@ -20,8 +22,17 @@ from oauth_taskflow.api.failures import (
     plain_kind,
     status_error,
 )
-from oauth_taskflow.api.network_errors import is_transient, network_error, shown_cause
+from oauth_taskflow.api.json_shape import check_depth
+from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits
+from oauth_taskflow.api.network_errors import (
+    is_transient,
+    network_error,
+    shown_cause,
+    too_large,
+    too_slow,
+)
 from oauth_taskflow.api.secrecy import to_pickle
+from oauth_taskflow.decoding import BadCoding, Decoder
 from oauth_taskflow.errors import ApiRequestFailed
 
 
@@ -57,7 +68,12 @@ class AsyncCallFailed(_Unpickled, ApiCallFailed, httpx.RequestError):  # type: i
     """The request failed, and neither the network nor the API's status is why."""
 
 
+class AsyncAnswerTooLarge(AsyncCallFailed, ApiAnswerTooLarge):  # type: ignore[misc]  # as above
+    """The answer's body is larger than the session's ``limits``; trying again cannot help."""
+
+
 _TWINS: dict[type[ApiRequestFailed], type[ApiRequestFailed]] = {
+    ApiAnswerTooLarge: AsyncAnswerTooLarge,
     ApiCallFailed: AsyncCallFailed,
     ApiStatusError: AsyncStatusError,
     ApiConsentRequired: AsyncConsentRequired,
@@ -70,6 +86,7 @@ class AsyncApiResponse(httpx.Response):
     """An ``httpx.Response`` whose error hides secrets and says whether a retry may help."""
 
     verdict = Verdict()
+    limits = DEFAULT_LIMITS
 
     def __getstate__(self) -> dict[str, Any]:
         """As ``httpx`` pickles it, but the request, which carries the token, is method and URL alone."""
@@ -96,9 +113,57 @@ class AsyncApiResponse(httpx.Response):
             ApiNotJson: it is something else, often a login or maintenance page.
         """
         try:
+            check_depth(self.content, self.limits.depth)
             return super().json(**kwargs)
-        except ValueError as error:
-            raise not_json(response_view(self)) from error
+        except (ValueError, RecursionError) as error:
+            raise not_json(response_view(self), error) from error
+
+    async def aread(self) -> bytes:
+        """The whole body.
+
+        Raises:
+            ApiAnswerTooLarge: it is larger than ``limits.bytes``.
+            ApiTimeout: it was not there after ``limits.seconds``, or stopped coming.
+            ApiUnreachable: the connection broke in the middle.
+            ApiCallFailed: it is not in its ``Content-Encoding``.
+        """
+        try:
+            await self.load(self.limits.seconds)
+        except httpx.RequestError as error:
+            raise self._as_ours(error) from shown_cause(error_view(error))
+        return self.content
+
+    async def load(self, seconds: float) -> None:
+        """Read the body into memory within ``seconds``; raises as ``httpx`` does, but for the limits."""
+        if hasattr(self, "_content"):
+            return
+        left = self.limits.bytes
+        pieces: list[bytes] = []
+        try:
+            with anyio.fail_after(seconds):
+                async for piece in self._decoded():
+                    left -= len(piece)
+                    if left < 0:
+                        break
+                    pieces.append(piece)
+        except TimeoutError:
+            await self.aclose()
+            raise slow(self.request, self.limits) from None
+        if left < 0:
+            await self.aclose()
+            raise twin(too_large(request_view(self.request), self.limits), self.request)
+        self._content = b"".join(pieces)
+
+    async def _decoded(self) -> AsyncIterator[bytes]:
+        """The body without its codings, in pieces of bounded size."""
+        try:
+            decoder = Decoder(self.headers.get("Content-Encoding", ""))
+            async for raw in super().aiter_raw():
+                for piece in decoder.feed(raw):
+                    yield piece
+            decoder.finish()
+        except BadCoding as error:
+            raise httpx.DecodingError(str(error), request=self.request) from error
 
     async def aiter_raw(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
         """As ``httpx`` does, and raises as ``aiter_bytes`` here."""
@@ -106,26 +171,54 @@ class AsyncApiResponse(httpx.Response):
             yield piece
 
     async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
-        """The body in pieces, as they come where the answer is streamed.
+        """The body in pieces, as they come where the answer is streamed; without limits.
 
         Raises:
             ApiUnreachable: the connection broke in the middle.
             ApiTimeout: nothing came for as long as the time-out.
             ApiCallFailed: the body is not in its ``Content-Encoding``.
         """
-        async for piece in self._typed(super().aiter_bytes(chunk_size)):
+        if hasattr(self, "_content"):
+            pieces = super().aiter_bytes(chunk_size)
+        else:
+            pieces = _rechunked(self._decoded(), chunk_size)
+        async for piece in self._typed(pieces):
             yield piece
 
     async def _typed(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         try:
             async for piece in pieces:
                 yield piece
-        except ApiRequestFailed:
-            raise
         except httpx.RequestError as error:
-            view = error_view(error)
-            failure = network_error(view, request_view(self.request), retryable=is_transient(view))
-            raise twin(failure, self.request, foreign=type(error)) from shown_cause(view)
+            raise self._as_ours(error) from shown_cause(error_view(error))
+
+    def _as_ours(self, error: httpx.RequestError) -> ApiRequestFailed:
+        if isinstance(error, ApiRequestFailed):
+            return error
+        view = error_view(error)
+        failure = network_error(view, request_view(self.request), retryable=is_transient(view))
+        return twin(failure, self.request, foreign=type(error))
+
+
+async def _rechunked(pieces: AsyncIterator[bytes], size: int | None) -> AsyncIterator[bytes]:
+    """``pieces`` cut and joined to ``size`` bytes each, as ``httpx`` does; as they come without a size."""
+    held = b""
+    async for piece in pieces:
+        if size is None:
+            yield piece
+            continue
+        held += piece
+        whole = len(held) - len(held) % size
+        for start in range(0, whole, size):
+            yield held[start : start + size]
+        held = held[whole:]
+    if held:
+        yield held
+
+
+def slow(request: httpx.Request, limits: AnswerLimits) -> ApiRequestFailed:
+    """Why waiting for the rest of an answer was given up."""
+    return twin(too_slow(request_view(request), limits), request, foreign=httpx.ReadTimeout)
 
 
 def twin(

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NoReturn, TypeVar, cast
 
+import anyio
 import httpx
 import requests
 from msgspec.structs import replace
 
-from oauth_taskflow.api.async_failures import AsyncApiResponse, twin
+from oauth_taskflow.api.async_failures import AsyncApiResponse, slow, twin
 from oauth_taskflow.api.async_pull import pull_records_async
 from oauth_taskflow.api.async_redirects import AsyncRedirects, unreadable
 from oauth_taskflow.api.async_transport import (
@@ -33,6 +34,7 @@ from oauth_taskflow.api.exchange import (
     renew,
 )
 from oauth_taskflow.api.failures import ApiStatusError
+from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits
 from oauth_taskflow.api.options import Paginate, Records, ResponseRule
 from oauth_taskflow.api.origins import AllowedOrigins, Origin
 from oauth_taskflow.api.outgoing import final_url, unprepared
@@ -75,6 +77,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
         headers: Mapping[str, str] | None = None,
         retry: RetryPolicy | None = None,
         responses: Sequence[ResponseRule] = (),
+        limits: AnswerLimits = DEFAULT_LIMITS,
         conn_id: str = "",
         foreign_redirects: Literal["refuse", "bare"] = "refuse",
         clock: Clock = SYSTEM_CLOCK,
@@ -100,6 +103,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
         self.conn_id = conn_id
         self.retry = retry or RetryPolicy()
         self._rules = Rules(responses)
+        self.limits = limits
         # A client certificate is a credential too, and is shown to whoever is connected to (RFC 8705).
         self._leave_bare = foreign_redirects == "bare" and cert is None
         self._credentials = _credentials(auth)
@@ -162,7 +166,8 @@ class AsyncOAuthSession(httpx.AsyncClient):
             "follow": bool(follow_redirects),
         }
         credentials = self._credentials if own else NoAuth()
-        return (await self._deliver(request, credentials, Exchange(self.retry, options)))[0]
+        exchange = Exchange(self.retry, options, limits=self.limits)
+        return (await self._deliver(request, credentials, exchange))[0]
 
     async def fetch(
         self, request: ApiRequest, *, decide: Decide | None = None, judge: Judge | None = None
@@ -177,7 +182,8 @@ class AsyncOAuthSession(httpx.AsyncClient):
         outgoing.url = httpx.URL(final_url(request, str(outgoing.url), whole))
         policy = replace(self.retry, retry_post=True)
         options = {"auth": None, "stream": False, "follow": True}
-        exchange = Exchange(policy, options, decide, judge=judge)
+        limits = self.limits.changed(request.limits)
+        exchange = Exchange(policy, options, decide, judge=judge, limits=limits)
         return (await self._deliver(outgoing, self._credentials, exchange))[1]
 
     def outgoing(self, request: requests.Request, timeout: Timeout | None = None) -> httpx.Request:
@@ -225,7 +231,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
         while True:
             tries.attempt += 1
             try:
-                response = await self._one_try(request, credentials, exchange.options)
+                response = await self._one_try(request, credentials, exchange)
             except ApiRequestFailed:
                 raise
             except httpx.RequestError as error:
@@ -264,9 +270,10 @@ class AsyncOAuthSession(httpx.AsyncClient):
         await self._pause(wait, request, type(error).__name__)
 
     async def _one_try(
-        self, request: httpx.Request, credentials: Credentials, options: Mapping[str, Any]
+        self, request: httpx.Request, credentials: Credentials, exchange: Exchange
     ) -> AsyncApiResponse:
         """One exchange, redirects followed; each hop passes the origin guard."""
+        options, limits = exchange.options, exchange.limits
         redirects = AsyncRedirects(
             request,
             self.origins,
@@ -274,7 +281,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
             most=self.max_redirects,
             leave_bare=self._leave_bare,
         )
-        response = await self._send_once(request, options)
+        response = await self._send_once(request, options, limits)
         heard(credentials, response)
         while options["follow"] and response.next_request and response.headers["Location"]:
             await self._tell(response)
@@ -284,7 +291,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
                 options = {**options, "auth": None}
             else:
                 await self._sign(hop, credentials)
-            response = await self._send_once(hop, options)
+            response = await self._send_once(hop, options, limits)
             heard(credentials, response)
         response.history = redirects.history
         return response
@@ -321,20 +328,36 @@ class AsyncOAuthSession(httpx.AsyncClient):
         await self._sleep(seconds)
 
     async def _send_once(
-        self, request: httpx.Request, options: Mapping[str, Any]
+        self, request: httpx.Request, options: Mapping[str, Any], limits: AnswerLimits
     ) -> AsyncApiResponse:
+        """One answer, its body read within ``limits`` unless it is to be streamed."""
         # Those for requests as they are now: authors change the mapping and its lists.
         httpx.AsyncClient.event_hooks.fset(self, {"request": self._hooks["request"]})  # type: ignore[attr-defined]  # a property's
         try:
-            response = await super().send(
-                request, stream=options["stream"], auth=options["auth"], follow_redirects=False
-            )
+            with anyio.fail_after(limits.seconds) as scope:
+                sent = await super().send(
+                    request, stream=True, auth=options["auth"], follow_redirects=False
+                )
+        except TimeoutError:
+            raise slow(request, limits) from None
         except (
             httpx.InvalidURL
         ):  # ``httpx`` looks where a redirect leads even if it does not follow
             raise unreadable(request) from None
-        response.__class__ = AsyncApiResponse
-        return cast("AsyncApiResponse", response)
+        sent.__class__ = AsyncApiResponse
+        response = cast("AsyncApiResponse", sent)
+        response.limits = limits
+        if not options["stream"]:
+            await self._load(response, scope.deadline - anyio.current_time())
+        return response
+
+    @staticmethod
+    async def _load(response: AsyncApiResponse, seconds: float) -> None:
+        try:
+            await response.load(seconds)
+        except BaseException:
+            await response.aclose()
+            raise
 
 
 def _credentials(auth: Credentials | TokenSource | None) -> Credentials:

@@ -6,7 +6,6 @@ library. A view gives them those, so that both sessions share every decision and
 
 from __future__ import annotations
 
-import io
 import ssl
 
 import httpx
@@ -16,6 +15,7 @@ from requests.utils import get_encoding_from_headers
 
 from oauth_taskflow.api.api_response import ApiResponse
 from oauth_taskflow.api.failures import NothingSent
+from oauth_taskflow.api.limits import DEFAULT_LIMITS, set_limits
 from oauth_taskflow.api.secrecy import Remembered, remember, remembered
 
 # An extension of ``httpx`` that no transport knows: it goes with the request, and with what a redirect makes of it.
@@ -71,31 +71,38 @@ def response_view(response: httpx.Response) -> ApiResponse:
     view.url, view.headers = str(response.url), CaseInsensitiveDict(response.headers.items())
     view.encoding = get_encoding_from_headers(view.headers)
     view.request = request_view(response.request)
+    set_limits(view.request, getattr(response, "limits", DEFAULT_LIMITS))
     if response.is_stream_consumed:
-        view.raw = io.BytesIO(response.content)
-        _ = view.content
+        vars(view).update(_content=response.content, _content_consumed=True)
     return view
 
 
 def error_view(error: httpx.RequestError) -> requests.RequestException:
     """``error`` by the name that ``requests`` has for it; its causes stay attached."""
-    view = _kind(error)(type(error).__name__)
+    cause = error.__cause__ if isinstance(error, httpx.DecodingError) else None
+    view = _kind(error)(cause or type(error).__name__)
     view.__cause__ = error
     return view
 
 
+# The first that fits; those of TLS are told apart below.
+_KINDS: tuple[tuple[type[httpx.RequestError], type[requests.RequestException]], ...] = (
+    (httpx.ConnectTimeout, requests.ConnectTimeout),
+    (httpx.PoolTimeout, requests.ConnectTimeout),
+    (httpx.TimeoutException, requests.ReadTimeout),
+    (httpx.ConnectError, NothingSent),
+    (httpx.NetworkError, requests.ConnectionError),
+    (httpx.RemoteProtocolError, requests.ConnectionError),
+    (httpx.ProxyError, requests.exceptions.ProxyError),
+    (httpx.DecodingError, requests.exceptions.ContentDecodingError),
+    (httpx.RequestError, requests.RequestException),
+)
+
+
 def _kind(error: httpx.RequestError) -> type[requests.RequestException]:
-    if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
-        return requests.ConnectTimeout
-    if isinstance(error, httpx.TimeoutException):
-        return requests.ReadTimeout
-    if isinstance(error, httpx.ConnectError):
-        return requests.exceptions.SSLError if _over_tls(error) else NothingSent
-    if isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError):
-        return requests.ConnectionError
-    if isinstance(error, httpx.ProxyError):
-        return requests.exceptions.ProxyError
-    return requests.RequestException
+    if isinstance(error, httpx.ConnectError) and _over_tls(error):
+        return requests.exceptions.SSLError
+    return next(ours for theirs, ours in _KINDS if isinstance(error, theirs))
 
 
 def _over_tls(error: BaseException) -> bool:

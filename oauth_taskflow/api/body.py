@@ -6,10 +6,7 @@ so that numbers and texts reach the file byte for byte as the API sent them.
 
 from __future__ import annotations
 
-import gzip
-import json
 import re
-import zlib
 from functools import lru_cache
 from typing import Any
 
@@ -18,7 +15,10 @@ import msgspec
 import requests
 from jmespath.exceptions import JMESPathError
 
+from oauth_taskflow.api.json_shape import check_depth, is_cut_off, reads_loosely
+from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits, bytes_text
 from oauth_taskflow.api.secrecy import shown_url
+from oauth_taskflow.decoding import BadCoding, decoded
 from oauth_taskflow.errors import InvalidRecord, RecordsNotFound
 from oauth_taskflow.redaction import redact_text
 
@@ -27,6 +27,16 @@ _KEY = re.compile(r'[A-Za-z_]\w*|"[^"\\]+"')
 _CHARSET = re.compile(r"charset\s*=\s*\"?([\w.:-]+)", re.IGNORECASE)
 _ABSENT = msgspec.Raw(b"")
 _SHOWN = 80
+_GZIP_MAGIC = b"\x1f\x8b"
+# The longer ones first: the mark of UTF-16 begins that of UTF-32.
+_MARKS = {
+    b"\xef\xbb\xbf": "utf-8",
+    b"\xff\xfe\0\0": "utf-32-le",
+    b"\0\0\xfe\xff": "utf-32-be",
+    b"\xff\xfe": "utf-16-le",
+    b"\xfe\xff": "utf-16-be",
+}
+_HTML = re.compile(rb"\s*<(?:!doctype|html|head|body|!--)", re.IGNORECASE)
 _decode: Any = msgspec.json.Decoder().decode
 
 
@@ -104,17 +114,27 @@ class Body:
         InvalidRecord: it is no JSON, NaN and truncated text included, or not in the charset it claims.
     """
 
-    def __init__(self, content: bytes, *, charset: str = "utf-8", where: str = "") -> None:
+    def __init__(
+        self,
+        content: bytes,
+        *,
+        charset: str = "utf-8",
+        where: str = "",
+        limits: AnswerLimits = DEFAULT_LIMITS,
+    ) -> None:
         self.where = where
+        self._limits = limits
         self._decoded: Any = msgspec.UNSET
-        self.json = self._as_json(self._as_utf8(content, charset))
+        self.json = self._as_json(self._as_utf8(self._inflated(content), charset))
 
     @classmethod
     def of(cls, response: requests.Response) -> Body:
-        """The body of ``response``; an empty one, as with 204, is null."""
+        """The body of ``response`` within its limits; an empty one, as with 204, is null."""
         match = _CHARSET.search(response.headers.get("Content-Type", ""))
         where = f"at {response.request.method} {shown_url(response.request, response.url)}"
-        return cls(response.content, charset=match[1] if match else "utf-8", where=where)
+        limits = getattr(response, "limits", DEFAULT_LIMITS)
+        charset = match[1] if match else "utf-8"
+        return cls(response.content, charset=charset, where=where, limits=limits)
 
     @property
     def empty(self) -> bool:
@@ -128,6 +148,8 @@ class Body:
                 self._decoded = _decode(self.json) if self.json else None
             except msgspec.MsgspecError as error:
                 raise self._invalid(str(error)) from error
+            except RecursionError as error:
+                raise self._too_deep() from error
         return self._decoded
 
     def find(self, path: str) -> Any:
@@ -138,23 +160,36 @@ class Body:
         found = dig(self.json, keys) if self.json else None
         return None if found is None else _decode(found)
 
+    def _inflated(self, content: bytes) -> bytes:
+        """``content`` without a gzip that the headers did not declare, or declared once too few."""
+        if content[:2] != _GZIP_MAGIC:
+            return content
+        pieces, size = [], 0
+        try:
+            for piece in decoded([content], "gzip"):
+                size += len(piece)
+                if size > self._limits.bytes:
+                    raise self._invalid(f"more than {bytes_text(self._limits.bytes)} in gzip")
+                pieces.append(piece)
+        except BadCoding as error:
+            raise self._invalid(str(error), retryable=error.may_pass) from error
+        return b"".join(pieces)
+
     def _as_utf8(self, content: bytes, charset: str) -> bytes:
-        if (
-            content[:2] == b"\x1f\x8b"
-        ):  # gzip that the headers did not declare, or declared once too few
-            try:
-                content = gzip.decompress(content)
-            except (OSError, EOFError, zlib.error) as error:
-                raise self._invalid("broken gzip", retryable=True) from error
+        for mark, unicode in _MARKS.items():
+            if content.startswith(mark):
+                content, charset = content.removeprefix(mark), unicode
+                break
         try:
             if charset.lower() in {"utf-8", "utf8", "us-ascii", "ascii"}:
-                content = content.removeprefix(b"\xef\xbb\xbf")
                 content.decode("utf-8")
                 return content.strip()
             return content.decode(charset).lstrip("\ufeff").strip().encode()
         except UnicodeDecodeError as error:
+            # A text that was cut within a character is whole the next time.
             raise self._invalid(
-                f"byte {error.start} is no {charset}; the API mislabels its charset"
+                f"byte {error.start} is no {charset}; the API mislabels its charset",
+                retryable=is_cut_off(content),
             ) from error
         except LookupError as error:
             raise self._invalid(f"unknown charset {charset!r}") from error
@@ -164,31 +199,50 @@ class Body:
         if not content:
             return content
         try:
+            check_depth(content, self._limits.depth)
             if b"\n" in content or b"\r" in content:
                 content = msgspec.json.format(content, indent=-1)
             msgspec.json.decode(content, type=msgspec.Raw)
         except msgspec.MsgspecError as error:
-            raise self._invalid(
-                str(error), content, retryable=not _reads_loosely(content)
-            ) from error
+            raise self._broken(content, str(error)) from error
+        except RecursionError as error:
+            raise self._too_deep() from error
         return content
 
+    def _too_deep(self) -> InvalidRecord:
+        return InvalidRecord(
+            f"The answer's JSON is nested more than {self._limits.depth} deep",
+            where=self.where,
+            hint="Raise limits.depth of the endpoint or max_answer_depth of the connection if the API nests so deep.",
+        )
+
+    def _broken(self, content: bytes, reason: str) -> InvalidRecord:
+        """Why ``content`` cannot be read, and whether it may be whole the next time."""
+        if _HTML.match(content):
+            hint = "It is a login, error or maintenance page: check the path, and that the token is accepted there."
+            return self._invalid("it is an HTML page", content, hint=hint, retryable=True)
+        if is_cut_off(content):
+            hint = "The API or a proxy cut it off. Ask for smaller pages if it happens again."
+            return self._invalid("its end is missing", content, hint=hint, retryable=True)
+        if reads_loosely(content):
+            hint = (
+                "It holds NaN, Infinity or bare control characters, which the API must not write."
+            )
+            return self._invalid(reason, content, hint=hint)
+        return self._invalid(reason, content, retryable=True)
+
     def _invalid(
-        self, reason: str, content: bytes = b"", *, retryable: bool = False
+        self,
+        reason: str,
+        content: bytes = b"",
+        *,
+        hint: str = "Check the path, and that the API is asked for JSON (header Accept).",
+        retryable: bool = False,
     ) -> InvalidRecord:
         start = redact_text(" ".join(content[:_SHOWN].decode("utf-8", "replace").split()))
         return InvalidRecord(
             f"The API's answer is no JSON ({reason})" + (f": {start}" if start else ""),
             where=self.where,
-            hint="Check the path, and that the API is asked for JSON (header Accept).",
+            hint=hint,
             retryable=retryable,
         )
-
-
-def _reads_loosely(content: bytes) -> bool:
-    """Whether ``content`` is whole, but written with NaN, Infinity or control characters, as it will be again."""
-    try:
-        json.loads(content, strict=False, object_pairs_hook=lambda _: None)
-    except (ValueError, RecursionError):
-        return False
-    return True

@@ -18,6 +18,7 @@ from oauth_taskflow.api.auth import (
     worth_refreshing,
 )
 from oauth_taskflow.api.failures import ApiStatusError, Verdict, status_error
+from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits
 from oauth_taskflow.api.network_errors import (
     is_transient,
     network_error,
@@ -86,6 +87,7 @@ class Exchange(Struct, frozen=True):
     is called before every try, ``hold`` is told of rate-limit waits in seconds. ``judge`` reads each answer that is
     final by its status: it returns the ``value`` of the ``Answer``, or raises. An ``ApiError`` with ``retryable`` set
     asks for another try, which counts like all others. The last such error is raised when no try is left.
+    ``limits`` are those of each answer.
     """
 
     policy: RetryPolicy
@@ -94,6 +96,7 @@ class Exchange(Struct, frozen=True):
     gate: Callable[[], None] | None = None
     hold: Callable[[float], None] | None = None
     judge: Judge | None = None
+    limits: AnswerLimits = DEFAULT_LIMITS
 
     def after_answer(
         self, response: requests.Response, decision: Decision | None, attempt: int, now: float

@@ -16,6 +16,7 @@ from typing import Any
 import requests
 from msgspec import Struct, field
 
+from oauth_taskflow.api.json_shape import is_cut_off, reads_loosely
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.secrecy import shown_text, shown_url
 from oauth_taskflow.challenges import refusal_in
@@ -134,14 +135,18 @@ class ApiCallFailed(_Unpickled, requests.RequestException):
     """The request failed, and neither the network nor the API's status is why."""
 
 
+class ApiAnswerTooLarge(ApiCallFailed):
+    """The answer's body is larger than the session's ``limits``; trying again cannot help."""
+
+
 class ApiNotJson(InvalidRecord, requests.JSONDecodeError):
     """The answer is no JSON although the task asked for it; the ``JSONDecodeError`` of ``requests`` too."""
 
-    def __init__(self, what: str, *, where: str, hint: str) -> None:
+    def __init__(self, what: str, *, where: str, hint: str, retryable: bool) -> None:
         # Of the document, which requests keeps as ``doc``, nothing is kept: it may hold anything.
         requests.JSONDecodeError.__init__(self, what, "", 0)
         self.what, self.where, self.hint = printable(what), printable(where), printable(hint)
-        self.retry_after = None
+        self.retryable, self.retry_after = retryable, None
 
 
 class NothingSent(requests.ConnectionError):
@@ -165,14 +170,37 @@ class Verdict(Struct, frozen=True):
 _NO_VERDICT = Verdict()
 
 
-def not_json(response: requests.Response) -> ApiNotJson:
-    """What to raise when ``response`` shall be read as JSON and is none."""
+def not_json(response: requests.Response, cause: BaseException) -> ApiNotJson:
+    """What to raise when ``response`` shall be read as JSON and ``cause`` says why it cannot be."""
+    where = f"at {shown_url(response.request, response.url)}"
+    size = f"HTTP {response.status_code}, {len(response.content)} bytes"
+    if isinstance(cause, RecursionError):
+        hint = "Raise max_answer_depth of the connection if the API nests its answers so deep."
+        what = f"The answer's JSON is nested too deep ({size})"
+        return ApiNotJson(what, where=where, hint=hint, retryable=False)
     kind = response.headers.get("Content-Type", "") or "of no content type"
+    ends_early = "JSON that ends too early" if is_cut_off(response.content) else kind
     return ApiNotJson(
-        f"The answer is no JSON but {kind} (HTTP {response.status_code}, {len(response.content)} bytes)",
-        where=f"at {shown_url(response.request, response.url)}",
+        f"The answer is no JSON but {ends_early} ({size})",
+        where=where,
         hint="Check the path and the base URL; call raise_for_status() before json().",
+        retryable=_may_be_json_later(response),
     )
+
+
+def _may_be_json_later(response: requests.Response) -> bool:
+    """Whether the same request may be answered with JSON: not where the answer shall be empty, or is whole."""
+    status = response.status_code
+    if status in {204, 205, 304} or response.request.method == "HEAD":
+        return False
+    if status >= 400 and not _verdict(response).policy.transient(status, response.headers):
+        return False
+    return not reads_loosely(response.content)
+
+
+def _verdict(response: requests.Response) -> Verdict:
+    verdict: Verdict = getattr(response, "verdict", _NO_VERDICT)
+    return verdict
 
 
 def challenge_error(response: requests.Response) -> str:
@@ -271,7 +299,7 @@ def status_error(
     now: float | None = None,
 ) -> ApiStatusError:
     """The error that this answer means; a rate limit keeps the wait that the server asked for."""
-    verdict: Verdict = getattr(response, "verdict", _NO_VERDICT)
+    verdict = _verdict(response)
     policy = policy or verdict.policy
     now = time.time() if now is None else now
     status, headers = response.status_code, response.headers

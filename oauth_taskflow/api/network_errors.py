@@ -6,6 +6,7 @@ import requests
 from urllib3.exceptions import ReadTimeoutError
 
 from oauth_taskflow.api.failures import (
+    ApiAnswerTooLarge,
     ApiCallFailed,
     ApiTimeout,
     ApiUnreachable,
@@ -13,7 +14,9 @@ from oauth_taskflow.api.failures import (
     also,
     tried,
 )
+from oauth_taskflow.api.limits import AnswerLimits, bytes_text
 from oauth_taskflow.api.secrecy import shown_url
+from oauth_taskflow.decoding import BadCoding
 from oauth_taskflow.errors import ApiRequestFailed
 
 _ABOUT_HOST = "Check host of the connection, DNS, proxy and firewall."
@@ -24,10 +27,12 @@ _ABOUT_BREAK = (
     "Run the task again; if it lasts, look at proxies in between and at the API's status page."
 )
 _ABOUT_REQUEST = "Check URL, headers and body of the request, and what the API sends."
+_ABOUT_CODING = "Install it, or let the API answer without compression."
 _TRANSIENT = (
     requests.ConnectionError,
     requests.Timeout,
     requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.ContentDecodingError,
 )
 # What OpenSSL says when the other side answers in clear.
 _CLEAR_TEXT = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"})
@@ -35,7 +40,15 @@ _CLEAR_TEXT = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_R
 
 def is_transient(error: requests.RequestException) -> bool:
     """Whether the same request may succeed a moment later."""
-    return isinstance(error, _TRANSIENT) and not isinstance(error, requests.exceptions.SSLError)
+    if isinstance(error, requests.exceptions.SSLError) or not isinstance(error, _TRANSIENT):
+        return False
+    coding = _bad_coding(error)
+    return coding is None or coding.may_pass
+
+
+def _bad_coding(error: BaseException) -> BadCoding | None:
+    cause = error.args[0] if error.args else None
+    return cause if isinstance(cause, BadCoding) else None
 
 
 def network_error(
@@ -65,7 +78,29 @@ def _named(error: requests.RequestException) -> tuple[type[ApiRequestFailed], st
     if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
         hint = _ABOUT_HOST if nothing_sent(error) else _ABOUT_BREAK
         return ApiUnreachable, f"The API could not be reached or broke off: {_root(error)}", hint
+    if (coding := _bad_coding(error)) is not None:
+        hint = _ABOUT_BREAK if coding.may_pass else _ABOUT_CODING
+        return ApiCallFailed, f"The answer is not in its Content-Encoding: {coding}", hint
     return ApiCallFailed, f"The request failed: {_root(error)}", _ABOUT_REQUEST
+
+
+def too_large(request: requests.PreparedRequest, limits: AnswerLimits) -> ApiAnswerTooLarge:
+    """Why reading the answer to ``request`` was given up; the next one would be as large."""
+    return ApiAnswerTooLarge(
+        f"The answer is larger than {bytes_text(limits.bytes)}",
+        where=f"at {request.method} {shown_url(request)}",
+        hint="Ask for smaller pages, or raise limits.bytes of the endpoint or max_answer_bytes of the connection.",
+    )
+
+
+def too_slow(request: requests.PreparedRequest, limits: AnswerLimits) -> ApiTimeout:
+    """Why waiting for the rest of the answer to ``request`` was given up: bytes come, but too few."""
+    return ApiTimeout(
+        f"The answer was not whole after {limits.seconds:g} s",
+        where=f"at {request.method} {shown_url(request)}",
+        hint="Ask for smaller pages, or raise limits.time of the endpoint or max_answer_seconds of the connection.",
+        retryable=True,
+    )
 
 
 def _about_tls(cause: BaseException) -> str:

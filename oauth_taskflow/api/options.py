@@ -244,6 +244,23 @@ class RateLimit(Options, frozen=True, kw_only=True):
     per: Annotated[Duration, doc("Length of the period.", "PT1M")] = "PT1S"
 
 
+class Limits(Options, frozen=True, kw_only=True):
+    """How large, deep and slow one answer may be, where the connection's limits do not fit."""
+
+    bytes: Annotated[
+        Annotated[int, Meta(ge=1, le=1 << 34)] | None,
+        doc("Bytes of the decoded body: 268435456 (256 MiB) unless set.", 1 << 29),
+    ] = None
+    depth: Annotated[
+        Annotated[int, Meta(ge=1, le=512)] | None,
+        doc("Levels of nesting in JSON: 256 unless set.", 300),
+    ] = None
+    time: Annotated[
+        Duration | None,
+        doc("Time until an answer is whole: 15 minutes unless set.", "PT30M"),
+    ] = None
+
+
 class Records(Options, frozen=True, kw_only=True):
     """Where the records of a page are."""
 

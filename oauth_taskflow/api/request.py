@@ -11,13 +11,16 @@ from urllib.parse import unquote_plus
 
 import msgspec
 
+from oauth_taskflow.api.options import Limits
+
 
 @dataclass(frozen=True)
 class ApiRequest:
     """What is asked. ``path`` is relative to the session's base URL, or a whole URL of an allowed origin.
 
     ``params``: None leaves a name out, a list repeats it. ``exact`` marks a URL that the API itself gave: its query
-    goes out byte for byte, because signed and double-encoded cursors break when re-encoded.
+    goes out byte for byte, because signed and double-encoded cursors break when re-encoded. ``limits`` are those of the
+    answer where they differ from the session's.
     """
 
     path: str
@@ -28,6 +31,7 @@ class ApiRequest:
     form: Mapping[str, Any] = field(default_factory=dict)
     timeout: float | tuple[float, float] | None = None
     exact: bool = False
+    limits: Limits | None = None
 
     def with_param(self, name: str, value: Any) -> ApiRequest:
         """The same request with the query parameter ``name`` set, replacing one written into the path."""

@@ -9,10 +9,10 @@ from typing import Any, Literal, NoReturn
 
 import requests
 from msgspec.structs import replace
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 import oauth_taskflow
+from oauth_taskflow.api.adapter import BoundedAdapter
 from oauth_taskflow.api.api_response import ApiResponse
 from oauth_taskflow.api.auth import Credentials, NoAuth, OAuth2Auth
 from oauth_taskflow.api.certificates import check_files
@@ -28,6 +28,7 @@ from oauth_taskflow.api.exchange import (
     log_pause,
     renew,
 )
+from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits, set_limits
 from oauth_taskflow.api.options import Paginate, Records, ResponseRule
 from oauth_taskflow.api.origins import AllowedOrigins, Origin
 from oauth_taskflow.api.outgoing import final_url, unprepared
@@ -36,6 +37,7 @@ from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.rules import Rules
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
+from oauth_taskflow.decoding import accepted_codings
 from oauth_taskflow.errors import ApiRequestFailed, ResultRefused
 from oauth_taskflow.oauth.token import TokenSource
 
@@ -45,7 +47,8 @@ Timeout = float | tuple[float, float]
 def default_headers() -> dict[str, str]:
     """What every request says unless told otherwise."""
     agent = f"oauth-taskflow/{oauth_taskflow.__version__}"
-    return {"User-Agent": agent, "Accept": "application/json"}
+    codings = accepted_codings()
+    return {"User-Agent": agent, "Accept": "application/json", "Accept-Encoding": codings}
 
 
 def _text(url: str | bytes | None) -> str:
@@ -108,7 +111,8 @@ class OAuthSession(requests.Session):
     GET may be redirected elsewhere, without credentials and headers of this session, unless it shows a ``cert``. Every request has a time-out
     (connect, read; seconds). Transient errors are tried again by ``retry``; a 401 refreshes the token once and
     replays the request when its body can be replayed. ``responses`` are rules for what this API says in its own way, with
-    the actions retry, rate_limit and refresh; those of one pull go first. ``.netrc`` and proxy variables of the environment are not read.
+    the actions retry, rate_limit and refresh; those of one pull go first. ``limits`` bound each answer, see ``AnswerLimits``.
+    ``.netrc`` and proxy variables of the environment are not read.
 
     Answers come back as with ``requests``; ``raise_for_status`` raises ``ApiStatusError``, which is both our
     ``ApiRequestFailed`` and a ``requests.HTTPError``. Network failures raise ``ApiUnreachable`` or ``ApiTimeout``,
@@ -129,6 +133,7 @@ class OAuthSession(requests.Session):
         headers: Mapping[str, str] | None = None,
         retry: RetryPolicy | None = None,
         responses: Sequence[ResponseRule] = (),
+        limits: AnswerLimits = DEFAULT_LIMITS,
         conn_id: str = "",
         foreign_redirects: Literal["refuse", "bare"] = "refuse",
         clock: Clock = SYSTEM_CLOCK,
@@ -144,6 +149,7 @@ class OAuthSession(requests.Session):
         self._leave_bare = foreign_redirects == "bare"
         self.retry = retry or RetryPolicy()
         self._rules = Rules(responses)
+        self.limits = limits
         self.trust_env = False
         check_files(verify, cert, conn_id)
         self.verify, self.cert = verify, cert
@@ -152,7 +158,7 @@ class OAuthSession(requests.Session):
         self._clock = clock
         self.headers.update({**default_headers(), **(headers or {})})
         for scheme in ("https://", "http://"):
-            self.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=32))
+            self.mount(scheme, BoundedAdapter(pool_connections=4, pool_maxsize=32))
 
     def __repr__(self) -> str:
         return f"<OAuthSession for {Origin.of(self.base_url)}>"
@@ -197,7 +203,8 @@ class OAuthSession(requests.Session):
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """As ``requests.Session.send``: this is where credentials, tries and redirects happen."""
-        return self.deliver(request, Exchange(policy=self.retry, options=kwargs)).response
+        exchange = Exchange(policy=self.retry, options=kwargs, limits=self.limits)
+        return self.deliver(request, exchange).response
 
     def fetch(
         self,
@@ -218,7 +225,8 @@ class OAuthSession(requests.Session):
         prepared.url = final_url(request, prepared.url or "", whole)
         options = {"timeout": request.timeout, "allow_redirects": True, "stream": False}
         policy = replace(self.retry, retry_post=True)
-        return self.deliver(prepared, Exchange(policy, options, decide, gate, hold, judge))
+        limits = self.limits.changed(request.limits)
+        return self.deliver(prepared, Exchange(policy, options, decide, gate, hold, judge, limits))
 
     def paginate(
         self,
@@ -266,7 +274,7 @@ class OAuthSession(requests.Session):
             if exchange.gate is not None:
                 exchange.gate()
             try:
-                response = self._one_try(request, exchange.options, credentials)
+                response = self._one_try(request, exchange, credentials)
             except ApiRequestFailed:
                 raise
             except requests.RequestException as error:
@@ -295,11 +303,11 @@ class OAuthSession(requests.Session):
     def _one_try(
         self,
         request: requests.PreparedRequest,
-        options: Mapping[str, Any],
+        exchange: Exchange,
         credentials: Credentials,
     ) -> requests.Response:
         """One exchange, redirects followed; each hop passes the origin guard."""
-        options = {**options}
+        options, limits = {**exchange.options}, exchange.limits
         follow = options.pop("allow_redirects", True)
         defaults = {
             "timeout": self.timeout,
@@ -313,19 +321,31 @@ class OAuthSession(requests.Session):
         # A client certificate is a credential too, and is shown to whoever is connected to (RFC 8705).
         bare = self._leave_bare and not options["cert"]
         redirects = Redirects(self, self.origins, credentials, leave_bare=bare)
-        response = self._send_once(request, options)
+        response = self._send_once(request, options, limits)
         heard(credentials, response)
         while follow and self.get_redirect_target(response):
             following = redirects.next_request(told(response, request, options), request)
-            response = self._send_once(following, options)
+            response = self._send_once(following, options, limits)
             heard(credentials, response)
         response.history = redirects.history
         return response
 
     def _send_once(
-        self, request: requests.PreparedRequest, options: Mapping[str, Any]
+        self,
+        request: requests.PreparedRequest,
+        options: Mapping[str, Any],
+        limits: AnswerLimits,
     ) -> requests.Response:
-        response = super().send(request, **options, allow_redirects=False)
+        """One answer, its body read within ``limits`` unless it is to be streamed."""
+        set_limits(request, limits)
+        response = super().send(request, **{**options, "stream": True}, allow_redirects=False)
         if type(response) is requests.Response:
-            response.__class__ = ApiResponse
+            response.__class__ = ApiResponse  # of an adapter that the author mounted
+        streamed = options.get("stream", self.stream)
+        if not isinstance(response, ApiResponse):
+            _ = streamed or response.content
+        elif not streamed:
+            response.load()
+        elif response.deadline is not None:
+            response.deadline.lift()
         return response

@@ -30,6 +30,7 @@ def render_request(endpoint: Endpoint, scope: Mapping[str, Any]) -> ApiRequest:
         json=render_value(request.json, scope),
         form=render_value(request.form, scope),
         timeout=endpoint.timeout,
+        limits=endpoint.limits,
     )
 
 

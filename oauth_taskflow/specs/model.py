@@ -15,6 +15,7 @@ from oauth_taskflow.api.options import (
     Duration,
     FileDestination,
     Incremental,
+    Limits,
     Options,
     Paginate,
     Path,
@@ -177,6 +178,10 @@ class Endpoint(Options, frozen=True, kw_only=True):
     ] = None
     timeout: Annotated[
         Seconds | None, doc("Seconds to wait for connect and for each read.", 30)
+    ] = None
+    limits: Annotated[
+        Limits | None,
+        doc("How large, deep and slow one answer may be.", {"bytes": 536870912, "time": "PT30M"}),
     ] = None
     task: Annotated[
         TaskOptions, doc("Airflow task arguments of this endpoint.", {"pool": "crm"})

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.taskflow.answer_limits import as_keys
 from oauth_taskflow.taskflow.located import located_by
 from oauth_taskflow.taskflow.settings import ConnectionSettings, TokenHeader
 from oauth_taskflow.tokens.record import Trouble
@@ -80,6 +81,7 @@ def token_answer(settings: ConnectionSettings, token: Token, now: float) -> dict
         "leeway": getattr(settings.auth, "leeway", None),
         "request_proof": _proof(settings, token),
         **_rate_limit(settings),
+        **as_keys(settings.limits),
         "api_responses": msgspec.to_builtins(settings.api_responses),
         **settings.http_options,
     }

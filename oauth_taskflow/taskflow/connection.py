@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 from urllib.parse import quote_plus, unquote
 
+from oauth_taskflow.api.limits import DEFAULT_LIMITS
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.presets.model import STANDARD, Preset, RateLimitHeaders
 from oauth_taskflow.redaction import is_sensitive_name
+from oauth_taskflow.taskflow.answer_limits import answer_limits
 from oauth_taskflow.taskflow.auth_settings import AUTH_READERS
 from oauth_taskflow.taskflow.base_url import base_url, is_loopback, split_url
 from oauth_taskflow.taskflow.checked_fields import Fields
@@ -279,6 +281,7 @@ def _settings(fields: Fields, http_options: Mapping[str, Any]) -> ConnectionSett
     origins: tuple[str, ...] = ()
     origins = fields.attempt(lambda known: known.origins("allowed_origins"), origins)
     rate_limit = fields.attempt(_rate_limit, None)
+    limits = fields.attempt(answer_limits, DEFAULT_LIMITS)
     if auth is None or fields.findings:
         return None
     return ConnectionSettings(
@@ -295,6 +298,7 @@ def _settings(fields: Fields, http_options: Mapping[str, Any]) -> ConnectionSett
         secrets=_secrets(fields),
         base_url_from=fields.preset.base_url_from,
         rate_limit=rate_limit,
+        limits=limits,
         api_responses=values.get("api_responses", fields.preset.api_responses),
     )
 

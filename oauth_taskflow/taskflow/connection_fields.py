@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from oauth_taskflow.taskflow.connection_field import AUTH_TYPES, ConnectionField
 from oauth_taskflow.taskflow.grant_fields import GRANT_FIELDS, GRANT_NAMES
+from oauth_taskflow.taskflow.limit_fields import LIMIT_FIELDS
 
 __all__ = ["AUTH_TYPES", "BY_NAME", "FIELDS", "PLANNED", "ConnectionField"]
 
@@ -371,6 +372,7 @@ FIELDS: tuple[ConnectionField, ...] = (
         "Proxies",
         'Proxy per scheme, as JSON: {"https": "http://proxy:3128"}.',
     ),
+    *LIMIT_FIELDS,
     *GRANT_FIELDS,
 )
 

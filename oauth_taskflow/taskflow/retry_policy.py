@@ -57,7 +57,8 @@ def is_permanent(error: OAuthTaskflowError) -> bool:
 class OAuthRetryPolicy(RetryPolicy):
     """Permanent errors fail the task at once; a server's ``Retry-After`` is the delay of the next try.
 
-    Exceptions of other kinds keep Airflow's default: ``retries`` and ``retry_delay``. Nothing is retried more often
+    So does a ``RecursionError``, as of JSON that is nested too deep. Exceptions of other kinds keep Airflow's default:
+    ``retries`` and ``retry_delay``. Nothing is retried more often
     than ``retries`` says. ``@oauth_task`` and the spec DAGs use it unless they are given another policy
     (https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/tasks.html).
     """
@@ -71,6 +72,8 @@ class OAuthRetryPolicy(RetryPolicy):
     ) -> RetryDecision:
         """What Airflow shall do after ``exception``."""
         error = find_error(exception)
+        if isinstance(exception, RecursionError):
+            return RetryDecision.fail("RecursionError: trying again cannot help")
         if error is None:
             return RetryDecision.default()
         if is_permanent(error):
@@ -87,11 +90,12 @@ def fail_fast(exception: BaseException) -> BaseException:
     ``AirflowFailException`` for permanent errors; the exception itself otherwise, and always where policies exist.
     """
     error = find_error(exception)
-    if HAS_RETRY_POLICIES or error is None or not is_permanent(error):
+    permanent = isinstance(exception, RecursionError) or (error and is_permanent(error))
+    if HAS_RETRY_POLICIES or not permanent:
         return exception
     from airflow.sdk.exceptions import AirflowFailException  # noqa: PLC0415 - Airflow 3.2 only
 
-    failure = AirflowFailException(str(error))
+    failure = AirflowFailException(str(error or exception))
     failure.__cause__ = exception
     return failure
 
@@ -116,10 +120,12 @@ class _Border:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is None or (typed := find_error(error)) is None:
+        typed = None if error is None else find_error(error)
+        if error is None or (typed is None and not isinstance(error, RecursionError)):
             return
-        _log.debug("%s: the whole traceback", type(typed).__name__, exc_info=error)
-        _shorten(typed)
+        if typed is not None:
+            _log.debug("%s: the whole traceback", type(typed).__name__, exc_info=error)
+            _shorten(typed)
         raised = fail_fast(error)
         if raised is error:
             raise error

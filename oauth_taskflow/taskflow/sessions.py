@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 from requests.auth import AuthBase
 
 from oauth_taskflow.api.auth import ApiKeyAuth, BasicAuth, NoAuth, OAuth2Auth
+from oauth_taskflow.api.limits import AnswerLimits
 from oauth_taskflow.api.options import ResponseRule
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.session import OAuthSession
@@ -70,6 +71,7 @@ class SessionOptions(TypedDict):
     headers: Mapping[str, str]
     retry: RetryPolicy
     responses: tuple[ResponseRule, ...]
+    limits: AnswerLimits
     conn_id: str
     verify: bool | str
     cert: str | tuple[str, str] | None
@@ -89,6 +91,7 @@ def session_options(settings: ConnectionSettings) -> SessionOptions:
         headers=settings.api_headers,
         retry=retry_policy(settings),
         responses=settings.api_responses,
+        limits=settings.limits,
         conn_id=settings.conn_id,
         verify=settings.verify,
         cert=settings.cert,

@@ -379,11 +379,11 @@ def test_the_errors_are_ours_and_those_of_httpx(
     assert issubclass(kind, theirs)
 
 
-def test_an_answer_that_cannot_be_decoded_is_our_error_and_not_tried_again(
+def test_an_answer_that_cannot_be_decoded_is_our_error_and_tried_again(
     serve: Serve, converse: Converse
 ) -> None:
     api = serve(in_turn(Reply(b"no gzip", headers={"Content-Encoding": "gzip"})))
-    with pytest.raises(ApiRequestFailed, match="The request failed") as caught:
+    with pytest.raises(ApiRequestFailed, match="not in its Content-Encoding") as caught:
         converse(api, lambda s: s.get("/x"))
     assert isinstance(caught.value, httpx.DecodingError)
-    assert len(api.asked) == 1
+    assert (len(api.asked), caught.value.retryable) == (5, True)

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from oauth_taskflow.api.auth import BearerAuth
+from oauth_taskflow.api.failures import ApiAnswerTooLarge
 from oauth_taskflow.api.options import (
     Cursors,
     FileDestination,
     Incremental,
+    Limits,
     PageNumbers,
     Records,
     ResponseRule,
@@ -114,6 +116,12 @@ def test_windows_read_each_changed_record_once(bench: Bench) -> None:
     assert summary.sequences == 2
     assert summary.watermark == max(seen)
     assert summary.interval == ["", "2026-01-01T00:00:00+00:00"]
+
+
+def test_the_limits_of_an_endpoint_bound_its_answers(bench: Bench) -> None:
+    airports = Endpoint(request=Request(path="/airports"), records="data", limits=Limits(bytes=99))
+    with pytest.raises(ApiAnswerTooLarge, match="larger than 99 bytes"):
+        bench.run(airports)
 
 
 def test_an_interval_before_start_commits_an_empty_output(bench: Bench) -> None:

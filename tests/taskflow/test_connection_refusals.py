@@ -236,6 +236,10 @@ REFUSALS: dict[str, tuple[Connection, str]] = {
         "The value must map names to texts, unless token_body is json in connection 'crm', field 'token_params'. Write "
         "a list or mapping as the text that the server wants.",
     ),
+    "an answer of any size": (
+        connection({"max_answer_bytes": 1 << 40}),
+        "It is out of range in connection 'crm', field 'max_answer_bytes'. Write a number from 1 to 17179869184.",
+    ),
     "half a rate limit": (
         connection({"rate_limit_header": "X-Reset"}),
         "The other half of the rate limit is missing in connection 'crm', field 'rate_limit_reset'. Write "

@@ -24,6 +24,7 @@ from oauth_taskflow.errors import (
     DestinationError,
     InvalidClient,
     InvalidGrant,
+    InvalidRecord,
     InvalidTokenResponse,
     LeaseTimeout,
     OAuthTaskflowError,
@@ -79,6 +80,19 @@ def test_what_cannot_get_better_fails_at_once(exception: BaseException) -> None:
 
 
 @with_policies
+def test_what_is_nested_too_deep_fails_at_once() -> None:
+    verdict = RetryDecision.fail("RecursionError: trying again cannot help")
+    assert decide(RecursionError("maximum recursion depth exceeded")) == verdict
+
+
+@with_policies
+def test_a_page_that_may_be_whole_the_next_time_keeps_the_retries_of_the_task() -> None:
+    cut = InvalidRecord("The API's answer is no JSON", retryable=True)
+    assert decide(cut) == RetryDecision.default()
+    assert decide(InvalidRecord("NaN")).reason == "InvalidRecord: trying again cannot help"
+
+
+@with_policies
 def test_retry_after_becomes_the_delay() -> None:
     limited = ApiRequestFailed("Busy", where="at x", status=429, retryable=True, retry_after=1800.0)
     assert decide(limited) == RetryDecision.retry(
@@ -126,6 +140,7 @@ def test_without_retry_policies_permanent_errors_become_airflow_fail_exceptions(
     assert fail_fast(transient) is transient
     other = ValueError("something else")
     assert fail_fast(other) is other
+    assert isinstance(fail_fast(RecursionError("too deep")), AirflowFailException)
 
 
 @with_policies

@@ -1,0 +1,153 @@
+"""The HTTP transport of a session: an answer has a deadline, and a half header is an error.
+
+A read time-out starts anew with every byte, so that one byte a second never ends; here the time left is that of the
+whole answer. ``http.client`` takes the end of the connection for the end of the headers, and makes an empty answer of it.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from http.client import HTTPResponse
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import ProxyManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from oauth_taskflow.api.api_response import ApiResponse
+from oauth_taskflow.api.limits import Deadline, limits_of
+from oauth_taskflow.api.network_errors import too_slow
+
+_deadline: ContextVar[Deadline | None] = ContextVar("oauth_taskflow_deadline", default=None)
+
+
+class _TimedReader(io.RawIOBase):
+    """Bytes of a socket, each read within what is left of the deadline."""
+
+    def __init__(self, raw: Any, sock: Any, deadline: Deadline) -> None:
+        self._raw, self._sock, self._deadline = raw, sock, deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> Any:
+        left, usual = self._deadline.left(), self._sock.gettimeout()
+        if left is None or (usual is not None and usual < left):
+            return self._raw.readinto(buffer)
+        if left <= 0:
+            raise TimeoutError
+        self._sock.settimeout(left)
+        try:
+            return self._raw.readinto(buffer)
+        finally:
+            self._sock.settimeout(usual)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Lines(io.BufferedReader):
+    """Raises where the connection ends within a line; ``http.client`` would take the half for a whole one."""
+
+    in_headers = False
+
+    def readline(self, size: int | None = -1) -> bytes:
+        line = super().readline(size)
+        if not line.endswith(b"\n") and len(line) != size and (line or self.in_headers):
+            raise ConnectionAbortedError(errno.ECONNABORTED, "the answer was cut off")
+        return line
+
+
+class _TimedResponse(HTTPResponse):
+    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        deadline = _deadline.get() or Deadline(None)
+        self._lines = _Lines(_TimedReader(self.fp.detach(), sock, deadline))
+        self.fp = self._lines
+
+    def _read_status(self) -> Any:
+        # Nothing at all is a connection that was closed between two requests: http.client names that.
+        status = super()._read_status()  # type: ignore[misc]  # private, and the only step between status and headers
+        self._lines.in_headers = True
+        return status
+
+    def begin(self) -> None:
+        super().begin()
+        self._lines.in_headers = False
+
+
+class _Connection(HTTPConnection):
+    response_class = _TimedResponse
+
+
+class _SecureConnection(HTTPSConnection):
+    response_class = _TimedResponse
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+_POOLS = {"http": _Pool, "https": _SecurePool}
+
+
+class BoundedAdapter(HTTPAdapter):
+    """Answers are ``ApiResponse`` with the limits of their request."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """As ``requests`` does, with connections that know the deadline."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """As ``requests`` does; a SOCKS proxy brings connections of its own, which time out by the byte only."""
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        if type(manager) is ProxyManager:
+            manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+    def send(
+        self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
+    ) -> requests.Response:
+        """As ``requests`` does, until the headers are there.
+
+        Raises:
+            ApiTimeout: they took longer than a whole answer may.
+        """
+        deadline = Deadline(limits_of(request).seconds)
+        try:
+            with _reading_until(deadline):
+                response = super().send(request, *args, **kwargs)
+        except requests.RequestException:
+            if deadline.passed:
+                raise too_slow(request, limits_of(request)) from None
+            raise
+        if isinstance(response, ApiResponse):
+            response.deadline = deadline
+        return response
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        """An ``ApiResponse`` with the limits of ``req``."""
+        response = super().build_response(req, resp)
+        response.__class__ = ApiResponse
+        return response
+
+
+@contextmanager
+def _reading_until(deadline: Deadline) -> Iterator[None]:
+    token = _deadline.set(deadline)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)

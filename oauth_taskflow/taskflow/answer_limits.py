@@ -1,0 +1,38 @@
+"""What a connection says about the size, depth and duration of one answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits
+from oauth_taskflow.taskflow.checked_fields import Fields
+
+_KEYS = {"bytes": "max_answer_bytes", "depth": "max_answer_depth", "seconds": "max_answer_seconds"}
+_MOST = AnswerLimits(bytes=1 << 34, depth=512, seconds=86400.0)
+
+
+def answer_limits(fields: Fields) -> AnswerLimits:
+    """The limits that ``fields`` name, else the usual ones.
+
+    Raises:
+        ConnectionConfigError: one is below 1 or too high to be one.
+    """
+    found: dict[str, float] = {}
+    for name, key in _KEYS.items():
+        value = fields.values.get(key)
+        if value is None:
+            continue
+        most = getattr(_MOST, name)
+        if not 1 <= value <= most:
+            raise fields.error("It is out of range", key, f"Write a number from 1 to {most:.0f}.")
+        found[name] = value if name == "seconds" else int(value)
+    return AnswerLimits(**found)  # type: ignore[arg-type]  # whole numbers where they must be
+
+
+def as_keys(limits: AnswerLimits) -> dict[str, Any]:
+    """The keys for a connection with ``limits``, those that are not the usual ones."""
+    return {
+        key: getattr(limits, name)
+        for name, key in _KEYS.items()
+        if getattr(limits, name) != getattr(DEFAULT_LIMITS, name)
+    }

@@ -1,0 +1,32 @@
+"""Reads the answer at a URL in a process with little memory; prints the error and the peak in MiB. Arguments: kind, URL."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import sys
+
+from oauth_taskflow.api.async_session import AsyncOAuthSession
+from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.errors import ApiRequestFailed
+
+
+async def _ask(url: str) -> None:
+    async with AsyncOAuthSession(url) as session:
+        await session.get("/bomb")
+
+
+def main(kind: str, url: str) -> None:
+    try:
+        if kind == "async":
+            asyncio.run(_ask(url))
+        else:
+            with OAuthSession(url) as session:
+                session.get("/bomb")
+    except ApiRequestFailed as error:
+        print(type(error).__name__, error.what)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
