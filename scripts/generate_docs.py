@@ -144,7 +144,7 @@ def rules_page() -> Iterator[str]:
         "",
         "## The file and its shape",
         "",
-        "All of these are errors.",
+        "All of these are errors, unless they say otherwise.",
         "",
     )
     for rule_id, text in SHAPE_RULES.items():

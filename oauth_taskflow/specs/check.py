@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from oauth_taskflow.specs.files import spec_files
 from oauth_taskflow.specs.load import MAX_NODES, Document, load_text
 from oauth_taskflow.specs.merge import merged_document
 from oauth_taskflow.specs.model import DagSpec, Endpoint, Spec
@@ -21,7 +21,6 @@ from oauth_taskflow.specs.text_file import Unreadable, read_spec
 
 # A file with more problems than anybody reads is another kind of file, and each costs time to explain.
 MAX_PROBLEMS = 500
-SUFFIXES = frozenset({".yaml", ".yml"})
 
 
 @dataclass(frozen=True)
@@ -130,13 +129,40 @@ def check_file(path: str | Path) -> CheckedSpec:
     return check_text(text, shown)
 
 
+def _check_alone(path: Path) -> CheckedSpec:
+    """As ``check_file``; should the check itself fail, that is a problem of this one file."""
+    try:
+        return check_file(path)
+    except BaseException as error:
+        if is_stop(error):
+            raise
+        shown = str(path)
+        return CheckedSpec(shown, None, (failure(shown, "the check failed", error),))
+
+
+def is_stop(error: BaseException) -> bool:
+    """Whether ``error`` orders the process to stop: Ctrl-C, an exit, and the time-out of Airflow, which is no Exception."""
+    return isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit)) or (
+        not isinstance(error, Exception) and "Timeout" in type(error).__name__
+    )
+
+
+def failure(path: str, what: str, error: BaseException) -> Problem:
+    """An exception that concerns a whole file, as a problem of it."""
+    reason = " ".join(str(error).split())[:1000]
+    message = (
+        f"{what}: {type(error).__name__}: {reason}" if reason else f"{what}: {type(error).__name__}"
+    )
+    return Problem(path, 1, 1, "error", "", message, "refused")
+
+
 def check_paths(paths: Iterable[str | Path]) -> list[CheckedSpec]:
     """Check files, and the ``.yaml`` and ``.yml`` files anywhere below folders, also against each other.
 
     Files come in the order given, those of a folder sorted by name, hidden ones left out; a file named twice is checked
     once.
     """
-    checked = [check_file(path) for path in spec_files(paths)]
+    checked = [_check_alone(path) for path in spec_files(paths)]
     views = [each.view for each in checked if each.view is not None]
     found: dict[str, list[Problem]] = {}
     documents = {each.path: each.document for each in checked}
@@ -146,28 +172,6 @@ def check_paths(paths: Iterable[str | Path]) -> list[CheckedSpec]:
         assert document is not None
         found.setdefault(path, []).append(_problem(document, path, rule.level, rule.id, finding))
     return [_with(each, found.get(each.path, [])) for each in checked]
-
-
-def spec_files(paths: Iterable[str | Path]) -> list[Path]:
-    """The files that ``paths`` stand for, each once, in a stable order."""
-    return list(dict.fromkeys(file for path in paths for file in _files(Path(path))))
-
-
-def _files(path: Path) -> Iterator[Path]:
-    if not os.path.isdir(path):  # noqa: PTH112  # unlike Path.is_dir, never raises
-        yield path
-        return
-    # A folder that cannot be listed is passed on as if it were a file: reading it gives the problem.
-    found: list[str] = []
-    unlisted: list[OSError] = []
-    suffixes = tuple(SUFFIXES)
-    for folder, below, names in os.walk(path, onerror=unlisted.append):
-        below[:] = [name for name in below if not name.startswith(".")]
-        specs = (name for name in names if name.endswith(suffixes) and not name.startswith("."))
-        found += [f"{folder}{os.sep}{name}" for name in specs]
-    found += [error.filename for error in unlisted]
-    # As texts: path objects compare so slowly that a task start would feel it in a large folder.
-    yield from map(Path, sorted(found, key=lambda name: name.split(os.sep)))  # noqa: PTH206 - see above
 
 
 def _with(checked: CheckedSpec, more: list[Problem]) -> CheckedSpec:

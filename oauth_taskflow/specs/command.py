@@ -8,7 +8,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from oauth_taskflow.specs.check import check_paths
+from oauth_taskflow.specs.check import CheckedSpec, check_paths
+from oauth_taskflow.specs.loaders import skipped_loaders
 from oauth_taskflow.specs.report import REPORTERS, all_problems
 from oauth_taskflow.specs.schema import SCHEMA_FILE
 
@@ -53,6 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not checked:
         sys.stderr.write(f"No .yaml or .yml file below {', '.join(arguments.paths)}.\n")
         return 2
+    checked += [
+        CheckedSpec(problem.path, None, (problem,)) for problem in skipped_loaders(arguments.paths)
+    ]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(
             stream, io.TextIOWrapper

@@ -7,6 +7,7 @@ are needed only when there is something to complain about, so their node tree is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -25,6 +26,9 @@ MAX_NODES = 50_000
 MAX_TEXT = 100_000
 _SHOWN_DEPTH = 10
 _MERGE = "<<"
+# Wider integers cannot leave the process that reads the DAG file, and Airflow's databases have no room for a NUL.
+_LEAST, _MOST = -(2**63), 2**64 - 1
+_NUL = re.compile(r"\\(?:0|x00|u0000|U00000000)")
 _TEXT_TAGS = frozenset({"!", "tag:yaml.org,2002:str"})
 
 
@@ -150,6 +154,7 @@ class _Builder:
         self.path = path
         self.problems: list[Problem] = []
         self.nodes = 0
+        self.may_have_nul = _NUL.search(text) is not None
         self.where: list[str | int] = []
         self.anchors: dict[str, tuple[Any, int]] = {}
         self.event: Callable[[], Any]
@@ -208,10 +213,19 @@ class _Builder:
                 raise _Stop(event.start_mark, message, "yaml-too-big")
             plain = event.implicit[0] and tag is None
             value: Any = plain_scalar(event.value) if plain else event.value
+            self._check_bounds(event, value)
         else:
             value = self._collection(event)
         self._remember(event, value, self.nodes - before + 1)
         return value
+
+    def _check_bounds(self, event: Any, value: Any) -> None:
+        if isinstance(value, int) and not _LEAST <= value <= _MOST:
+            hint = "Write it in quotes: as a number it fits into 64 bits nowhere."
+            self._report(event.start_mark, "the number is too big", "out-of-range", hint)
+        elif self.may_have_nul and "\0" in event.value:
+            hint = "Remove it: neither databases nor URLs can hold it."
+            self._report(event.start_mark, "the text has a NUL character", "bad-text", hint)
 
     def _remember(self, event: Any, value: Any, size: int) -> None:
         if event.anchor is None:
@@ -291,6 +305,7 @@ class _Builder:
             )
         self._remember(event, event.value, 1)
         self._count(event)
+        self._check_bounds(event, event.value)
         key = str(event.value)
         if event.implicit[0] and not isinstance(plain_scalar(key), str):
             self.where[-1] = key

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from oauth_taskflow.api.options import (
-    Count,
     Duration,
     FileDestination,
     Incremental,
@@ -24,20 +23,28 @@ from oauth_taskflow.api.options import (
     ResponseRule,
     Seconds,
     Text,
-    Whole,
     doc,
 )
+
+# What Airflow's database has room for: its integers are 32 bits wide, and one value that does not fit fails the write
+# of every DAG of the file. Far below that, so that sums (of retries and tries, of weights) fit as well.
+_MANY = 1_000_000
+Slots = Annotated[int, Meta(ge=1, le=_MANY)]
+Retries = Annotated[int, Meta(ge=0, le=_MANY)]
+Weight = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+Owner = Annotated[str, Meta(max_length=500)]
+ShortName = Annotated[str, Meta(max_length=250)]
 
 Name = Annotated[
     str,
     doc(
         "Letters, digits, _ and -.",
         "contacts",
-        pattern=r"^[A-Za-z_][A-Za-z0-9_\-]*$",
+        pattern=r"^[A-Za-z_][A-Za-z0-9_\-]*(?!\n)$",
         max_length=200,
     ),
 ]
-ConnId = Annotated[str, doc("Id of an Airflow connection.", "crm", min_length=1)]
+ConnId = Annotated[str, doc("Id of an Airflow connection.", "crm", min_length=1, max_length=250)]
 DateText = Annotated[
     str,
     doc("ISO 8601 date or date-time.", "2026-01-01", pattern=r"^\d{4}-\d{2}-\d{2}([T ].+)?$"),
@@ -97,8 +104,8 @@ ForEach = Annotated[
 class TaskOptions(Options, frozen=True, kw_only=True):
     """Airflow task arguments."""
 
-    owner: Annotated[str | UnsetType, doc("Owner shown in the UI.", "data")] = UNSET
-    retries: Annotated[Whole | UnsetType, doc("Retries of a failed task.", 3)] = UNSET
+    owner: Annotated[Owner | UnsetType, doc("Owner shown in the UI.", "data")] = UNSET
+    retries: Annotated[Retries | UnsetType, doc("Retries of a failed task.", 3)] = UNSET
     retry_delay: Annotated[Duration | UnsetType, doc("Wait between retries.", "PT5M")] = UNSET
     retry_exponential_backoff: Annotated[
         bool | UnsetType, doc("Double the wait with each retry.", True)
@@ -109,18 +116,18 @@ class TaskOptions(Options, frozen=True, kw_only=True):
     execution_timeout: Annotated[Duration | UnsetType, doc("Longest run of one task.", "PT2H")] = (
         UNSET
     )
-    pool: Annotated[str | UnsetType, doc("Airflow pool.", "crm_pool")] = UNSET
-    pool_slots: Annotated[Count | UnsetType, doc("Pool slots taken.", 1)] = UNSET
-    queue: Annotated[str | UnsetType, doc("Executor queue.", "default")] = UNSET
-    priority_weight: Annotated[int | UnsetType, doc("Priority in the queue.", 10)] = UNSET
+    pool: Annotated[ShortName | UnsetType, doc("Airflow pool.", "crm_pool")] = UNSET
+    pool_slots: Annotated[Slots | UnsetType, doc("Pool slots taken.", 1)] = UNSET
+    queue: Annotated[ShortName | UnsetType, doc("Executor queue.", "default")] = UNSET
+    priority_weight: Annotated[Weight | UnsetType, doc("Priority in the queue.", 10)] = UNSET
     depends_on_past: Annotated[
         bool | UnsetType, doc("Run only when the task's last run succeeded.", True)
     ] = UNSET
     max_active_tis_per_dag: Annotated[
-        Count | UnsetType, doc("Mapped instances running at once over all runs.", 4)
+        Slots | UnsetType, doc("Mapped instances running at once over all runs.", 4)
     ] = UNSET
     max_active_tis_per_dagrun: Annotated[
-        Count | UnsetType, doc("Mapped instances running at once in one run.", 4)
+        Slots | UnsetType, doc("Mapped instances running at once in one run.", 4)
     ] = UNSET
 
 
@@ -192,9 +199,18 @@ class AssetSchedule(Options, frozen=True, kw_only=True):
     """Run when assets were updated."""
 
     assets: Annotated[
-        list[Annotated[str, doc("Asset URI or name.", "s3://lake/raw/contacts", min_length=1)]],
+        list[
+            Annotated[
+                str,
+                doc("Asset URI or name.", "s3://lake/raw/contacts", min_length=1, max_length=1500),
+            ]
+        ],
         doc("All of these must have new events.", ["s3://lake/raw/contacts"], min_length=1),
     ]
+
+
+# Airflow stores the schedule in words, in at most 1,000 characters.
+ScheduleText = Annotated[str, Meta(max_length=150)]
 
 
 class DagSpec(Options, frozen=True, kw_only=True):
@@ -206,7 +222,7 @@ class DagSpec(Options, frozen=True, kw_only=True):
         doc(
             "Id of the DAG: letters, digits, underscores, dots and hyphens.",
             "crm",
-            pattern=r"^[A-Za-z0-9_.\-]+$",
+            pattern=r"^[A-Za-z0-9_.\-]+(?!\n)$",
             max_length=250,
         ),
     ]
@@ -218,10 +234,12 @@ class DagSpec(Options, frozen=True, kw_only=True):
             min_length=1,
         ),
     ]
-    description: Annotated[str, doc("One line for the DAG list.", "CRM, hourly")] = ""
+    description: Annotated[
+        str, doc("One line for the DAG list.", "CRM, hourly", max_length=10_000)
+    ] = ""
     doc_md: Annotated[str, doc("Markdown shown on the DAG's page.", "# CRM")] = ""
     schedule: Annotated[
-        str | AssetSchedule | None,
+        ScheduleText | AssetSchedule | None,
         doc(
             "Cron expression, preset, ISO 8601 duration, assets, or null for manual runs.",
             "@hourly",
@@ -238,12 +256,19 @@ class DagSpec(Options, frozen=True, kw_only=True):
     timezone: Annotated[
         str, doc("IANA zone of cron schedules and bare dates.", "Europe/Berlin", min_length=1)
     ] = "UTC"
-    tags: Annotated[list[str], doc("Tags in the UI.", ["crm"])] = []
+    tags: Annotated[
+        list[Annotated[str, doc("A tag.", "crm", min_length=1, max_length=100)]],
+        doc("Tags in the UI.", ["crm"]),
+    ] = []
     owner_links: Annotated[
-        dict[str, str], doc("Owner name to link.", {"data": "mailto:data@example.com"})
+        dict[
+            Annotated[str, doc("An owner.", "data", max_length=500)],
+            Annotated[str, doc("A link.", "mailto:data@example.com", max_length=500)],
+        ],
+        doc("Owner name to link.", {"data": "mailto:data@example.com"}),
     ] = {}
-    max_active_runs: Annotated[Count | None, doc("Runs of this DAG at once.", 1)] = None
-    max_active_tasks: Annotated[Count | None, doc("Tasks of this DAG at once.", 8)] = None
+    max_active_runs: Annotated[Slots | None, doc("Runs of this DAG at once.", 1)] = None
+    max_active_tasks: Annotated[Slots | None, doc("Tasks of this DAG at once.", 8)] = None
     dagrun_timeout: Annotated[Duration | None, doc("Longest run of the whole DAG.", "PT6H")] = None
     is_paused_upon_creation: Annotated[bool | None, doc("Begin paused.", True)] = None
     params: Annotated[

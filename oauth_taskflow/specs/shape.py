@@ -65,6 +65,8 @@ SHAPE_RULES = {
     "not-allowed": "The value is not one of those allowed.",
     "bad-text": "Text that does not have the form asked for here.",
     "out-of-range": "A number, text or list that is too small or too big.",
+    "refused": "Airflow, or the check itself, failed on this file with an exception; the others are not affected.",
+    "skipped-dag-file": "A DAG file that loads specs and that Airflow skips, because its text lacks a word (a warning).",
     "unreadable-file": "The file or folder cannot be read.",
 }
 

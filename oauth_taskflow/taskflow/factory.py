@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import pendulum
 from airflow.sdk import DAG, Asset, BaseOperator
+from airflow.sdk.configuration import conf
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from pendulum import FixedTimezone, Timezone
 
@@ -26,6 +27,7 @@ from oauth_taskflow.specs.model import (
     TaskOptions,
     parent_names,
 )
+from oauth_taskflow.specs.yaml_text import yaml_text
 from oauth_taskflow.taskflow.operators import (
     EndpointDoneOperator,
     EndpointOperator,
@@ -33,6 +35,7 @@ from oauth_taskflow.taskflow.operators import (
 )
 
 EndpointTask = BaseOperator | MappedOperator
+AnyDag = TypeVar("AnyDag", bound=DAG)
 
 _PRESETS = frozenset({"@once", "@continuous"})
 _DURATIONS = ("retry_delay", "max_retry_delay", "execution_timeout")
@@ -54,9 +57,13 @@ def build_dag(spec: Spec | str | Path, **overrides: Any) -> DAG:
     Raises:
         SpecError: the file has problems; all of them are in ``.problems``.
     """
-    checked = _checked(spec)
+    return fill_dag(DAG, _checked(spec), overrides)
+
+
+def fill_dag(kind: type[AnyDag], checked: Spec, overrides: Mapping[str, Any]) -> AnyDag:
+    """A DAG of class ``kind`` for a checked spec; ``overrides`` are arguments that win over the file's."""
     arguments = {**_dag_arguments(checked), **overrides}
-    with DAG(schedule=arguments.pop("schedule"), **arguments) as dag:
+    with kind(schedule=arguments.pop("schedule"), **arguments) as dag:
         if "params" not in overrides:
             # Plain values: there is nothing for the JSON Schema check that Airflow's DAG makes, a tenth of a parse.
             dag.params.update(checked.source.params)
@@ -137,10 +144,24 @@ def _task_arguments(spec: Spec, name: str, endpoint: Endpoint) -> dict[str, Any]
         "task_id": name,
         "endpoint_name": name,
         "conn_id": endpoint.connection or spec.source.connection,
-        "doc_md": endpoint.description or None,
+        "doc_md": _task_doc(spec, endpoint),
         **operator_arguments(spec.source.default_args),
         **operator_arguments(endpoint.task),
     }
+
+
+def _task_doc(spec: Spec, endpoint: Endpoint) -> str:
+    """The endpoint's description and its complete YAML.
+
+    Airflow makes a new version of a DAG when what it serialises changes, and of an endpoint it serialises nothing but
+    this. It also shows it to people, with the defaults merged in.
+    """
+    options: dict[str, Any] = msgspec.to_builtins(endpoint)
+    options.pop("description", None)
+    if spec.source.connection is not None:
+        options.setdefault("connection", spec.source.connection)
+    text = f"```yaml\n{yaml_text(options)}```\n"
+    return f"{endpoint.description}\n\n{text}" if endpoint.description else text
 
 
 def endpoint_asset(dag_id: str, endpoint: str) -> Asset:
@@ -170,7 +191,7 @@ def _dag_arguments(spec: Spec) -> dict[str, Any]:
         "start_date": _moment(source.start_date, zone),
         "catchup": source.catchup,
         "tags": source.tags,
-        "doc_md": source.doc_md or None,
+        "doc_md": _dag_doc(source.doc_md),
         "description": source.description or None,
         "owner_links": source.owner_links,
         "default_args": operator_arguments(source.default_args),
@@ -178,12 +199,19 @@ def _dag_arguments(spec: Spec) -> dict[str, Any]:
     }
     if source.end_date is not None:
         arguments["end_date"] = _moment(source.end_date, zone)
+    if source.schedule == "@continuous":
+        arguments["max_active_runs"] = 1  # Airflow takes no more, and its default is more
     for name in ("max_active_runs", "max_active_tasks"):
         if (value := getattr(source, name)) is not None:
             arguments[name] = value
     if source.dagrun_timeout is not None:
         arguments["dagrun_timeout"] = _span(source.dagrun_timeout)
     return arguments
+
+
+def _dag_doc(text: str) -> str | None:
+    # Airflow reads a file whose name it takes a text that ends like this for.
+    return f"{text}\n" if text.endswith(".md") else text or None
 
 
 def _span(duration: str) -> timedelta:
@@ -203,7 +231,8 @@ def _moment(text: str | None, zone: Timezone | FixedTimezone) -> datetime | None
     if text is None:
         return None
     moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
+    # A DAG takes its zone, and that of a plain cron expression, from its start date.
+    return moment.astimezone(zone) if moment.tzinfo is not None else moment.replace(tzinfo=zone)
 
 
 def _schedule(source: DagSpec, *, interval: bool, zone: Timezone | FixedTimezone) -> Any:
@@ -214,17 +243,25 @@ def _schedule(source: DagSpec, *, interval: bool, zone: Timezone | FixedTimezone
         return schedule
     if schedule.startswith("P"):
         return _delta_schedule(_span(schedule), interval=interval)
-    return _cron_schedule(schedule, interval=interval, zone=zone)
+    dated = source.start_date is not None
+    return _cron_schedule(schedule, interval=interval, dated=dated, zone=zone)
 
 
 # Airflow 3 gives plain cron strings and deltas an empty data interval (``[scheduler] create_cron_data_intervals``);
 # an incremental endpoint reads its interval, so it gets the timetable that has one.
-def _cron_schedule(cron: str, *, interval: bool, zone: Timezone | FixedTimezone) -> Any:
-    if not interval:
-        return cron
-    from airflow.sdk import CronDataIntervalTimetable  # only where intervals matter  # noqa: PLC0415
+def _cron_schedule(
+    cron: str, *, interval: bool, dated: bool, zone: Timezone | FixedTimezone
+) -> Any:
+    if dated and not interval:
+        return cron  # in the zone of the start date
+    from airflow.sdk import (  # only where intervals or a zone matter  # noqa: PLC0415
+        CronDataIntervalTimetable,
+        CronTriggerTimetable,
+    )
 
-    return CronDataIntervalTimetable(cron, timezone=zone)
+    if interval or conf.getboolean("scheduler", "create_cron_data_intervals"):
+        return CronDataIntervalTimetable(cron, timezone=zone)
+    return CronTriggerTimetable(cron, timezone=zone)
 
 
 def _delta_schedule(delta: timedelta, *, interval: bool) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-import re
+import os
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from itertools import groupby
@@ -14,11 +14,13 @@ from typing import Any
 from airflow.sdk import DAG, get_parsing_context
 
 from oauth_taskflow.errors import SpecError
-from oauth_taskflow.specs.check import SUFFIXES, check_file, check_paths, spec_files
+from oauth_taskflow.specs.check import check_paths, failure, is_stop
 from oauth_taskflow.specs.model import Spec
 from oauth_taskflow.specs.problem import Problem
+from oauth_taskflow.specs.search import find_spec
 from oauth_taskflow.taskflow.broken_spec import BrokenSpecDag
-from oauth_taskflow.taskflow.factory import build_dag
+from oauth_taskflow.taskflow.factory import fill_dag
+from oauth_taskflow.taskflow.spec_dag import SpecDag
 
 
 def load_specs(namespace: MutableMapping[str, Any], folder: str | Path = ".") -> list[DAG]:
@@ -28,7 +30,7 @@ def load_specs(namespace: MutableMapping[str, Any], folder: str | Path = ".") ->
     runs a task it names the DAG it wants (``airflow.sdk.get_parsing_context``), and only that one is built.
 
     A spec with problems is left out; the others load, and its problems become an Airflow import error under the
-    spec's own file, each with ``file:line:col``.
+    spec's own file, each with ``file:line:col``. The same goes for a spec whose DAG Airflow refuses, at whatever step.
 
     Raises:
         SpecError: the folder does not exist.
@@ -36,14 +38,25 @@ def load_specs(namespace: MutableMapping[str, Any], folder: str | Path = ".") ->
     root = _folder(namespace, Path(folder))
     wanted = get_parsing_context().dag_id
     with _collector_paused():
-        specs, problems = _wanted_spec(root, wanted) if wanted else _all_specs(root)
-        dags = [build_dag(spec) for spec in specs]
+        specs, problems = find_spec(root, wanted) if wanted else _all_specs(root)
+        dags = [dag for spec in specs if (dag := _build(spec, problems)) is not None]
     for dag in dags:
         namespace[f"dag_{dag.dag_id}"] = dag
-    for path, found in groupby(problems, key=attrgetter("path")):
+    for path, found in groupby(sorted(problems), key=attrgetter("path")):
         broken = BrokenSpecDag(path, list(found))
         namespace[broken.dag_id] = broken
     return dags
+
+
+def _build(spec: Spec, problems: list[Problem]) -> DAG | None:
+    """The DAG of ``spec``; what Airflow has against it joins ``problems``."""
+    try:
+        return fill_dag(SpecDag, spec, {}).of_spec(os.path.abspath(spec.path))  # noqa: PTH100 - as Airflow writes paths
+    except BaseException as error:
+        if is_stop(error):
+            raise
+        problems.append(failure(spec.path, "Airflow refuses the DAG", error))
+        return None
 
 
 @contextmanager
@@ -70,36 +83,6 @@ def _all_specs(root: Path) -> tuple[list[Spec], list[Problem]]:
         if result.spec is not None and not errors:
             specs.append(result.spec)
     return specs, problems
-
-
-def _wanted_spec(root: Path, dag_id: str) -> tuple[list[Spec], list[Problem]]:
-    problems: list[Problem] = []
-    for path in _candidates(root, dag_id):
-        result = check_file(path)
-        if result.spec is None:
-            problems += [problem for problem in result.problems if problem.is_error]
-        elif result.spec.source.dag_id == dag_id:
-            return [result.spec], []
-    return [], problems
-
-
-def _candidates(root: Path, dag_id: str) -> Iterator[Path]:
-    """The files that may hold ``dag_id``, the one named like it first: a large folder need not even be listed then."""
-    wanted = dag_id.encode()
-    mention = re.compile(
-        rb"(?:^|[\s{,])[\"']?dag_id[\"']?\s*:\s*(?:&\S+\s+)?[\"']?"
-        + re.escape(wanted)
-        + rb"(?![\w.-])"
-    )
-
-    def mentions(path: Path) -> bool:
-        text = path.read_bytes()
-        return wanted in text and mention.search(text) is not None
-
-    named = [root / f"{dag_id}{suffix}" for suffix in sorted(SUFFIXES)]
-    alike = [path for path in named if path.is_file() and mentions(path)]
-    yield from alike
-    yield from (path for path in spec_files([root]) if path not in alike and mentions(path))
 
 
 def _folder(namespace: MutableMapping[str, Any], folder: Path) -> Path:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_taskflow.specs.check import check_file, check_paths, check_text, spec_files
+from oauth_taskflow.specs.check import check_file, check_paths, check_text
+from oauth_taskflow.specs.files import spec_files
 from oauth_taskflow.specs.shape import shape_findings
 
 HERE = Path(__file__).parent

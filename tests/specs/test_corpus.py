@@ -17,7 +17,7 @@ VALID = sorted((HERE / "valid").glob("*.yaml"))
 INVALID = sorted((HERE / "invalid").glob("*.yaml"))
 EXPECT = re.compile(r"^# expect: (\d+):(\d+) ([a-z-]+)(?:: (.*))?$", re.MULTILINE)
 # Found only between files or outside of them: test_check.py has their tests.
-ELSEWHERE = {"duplicate-dag-id", "unreadable-file"}
+ELSEWHERE = {"duplicate-dag-id", "refused", "skipped-dag-file", "unreadable-file"}
 
 
 def stated(path: Path) -> list[tuple[str, ...]]:

@@ -159,3 +159,28 @@ def test_a_missing_package_gives_exit_status_2_and_says_what_to_install(tmp_path
     assert (done.returncode, done.stdout) == (2, "")
     assert "pip install croniter jinja2 jmespath" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "found"),
+    [
+        ("specs/loader.py", "from oauth_taskflow import load_specs\nload_specs(globals())\n", True),
+        (
+            "loader.py",
+            "from oauth_taskflow import load_specs\nload_specs(globals(), 'specs')\n",
+            True,
+        ),
+        ("specs/loader.py", "# Airflow DAGs\nload_specs(globals())\n", False),
+        ("specs/other.py", "print('hello')\n", False),
+    ],
+)
+def test_a_dag_file_that_airflow_would_skip_is_a_warning(
+    tmp_path: Path, name: str, text: str, *, found: bool
+) -> None:
+    specs = tmp_path / "specs"
+    specs.mkdir()
+    (specs / "a.yaml").write_text((CORPUS / "valid" / "smallest.yaml").read_text())
+    (tmp_path / name).write_text(text)
+    done = validate(specs, "--strict")
+    assert done.returncode == int(found)
+    assert (f"{tmp_path / name}:1:1: warning: Airflow skips this DAG file" in done.stdout) is found

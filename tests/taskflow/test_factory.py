@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.models.serialized_dag import SerializedDagModel
 from airflow.sdk import DAG, Asset, BaseOperator
 from airflow.sdk.definitions.asset import AssetNameRef
 from airflow.sdk.definitions.mappedoperator import MappedOperator
@@ -21,6 +22,11 @@ from tests.taskflow.specs_folder import write_spec
 
 def timetable(dag: DAG) -> str:
     return type(dag.timetable).__name__
+
+
+def version_hash(path: Path) -> str:
+    """What Airflow tells versions of a DAG by."""
+    return str(SerializedDagModel.hash(DagSerialization.to_dict(build_dag(path))))  # type: ignore[no-untyped-call]  # of Airflow
 
 
 def edit(path: Path, old: str, new: str) -> Path:
@@ -52,7 +58,9 @@ def test_task_arguments_come_from_default_args_and_the_endpoint(tmp_path: Path) 
     assert (countries.owner, countries.retries) == ("data", 2)
     assert countries.retry_delay == timedelta(minutes=5)
     assert countries.execution_timeout == timedelta(hours=1)
-    assert countries.doc_md == "Every country"
+    assert str(countries.doc_md).startswith(
+        "Every country\n\n```yaml\nrequest:\n  path: /countries\n"
+    )
     assert (airports.pool, airports.retries) == ("api", 5)
 
 
@@ -109,6 +117,78 @@ def test_a_dag_with_an_incremental_endpoint_gets_real_data_intervals(
         "    incremental: {field: t, start: 2026-01-01}",
     )
     assert timetable(build_dag(path, **one_run)) == incremental
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        ("", "CronTriggerTimetable"),
+        ("start_date: 2026-01-01T00:00:00+05:00\n", "CronTriggerTimetable"),
+        ("start_date: 2026-01-01T00:00:00Z\n", "CronTriggerTimetable"),
+        ("start_date: 2026-01-01\n", "CronTriggerTimetable"),
+    ],
+)
+@pytest.mark.parametrize("schedule", ['"15 3 * * *"', '"@daily"'])
+def test_cron_is_in_the_zone_of_the_spec_whatever_its_start_date(
+    tmp_path: Path, start: str, kind: str, schedule: str
+) -> None:
+    path = edit(
+        write_spec(tmp_path, schedule=schedule),
+        "start_date: 2026-01-01\n",
+        f"{start}timezone: America/New_York\n",
+    )
+    dag = build_dag(path)
+    assert timetable(dag) == kind
+    encoded = DagSerialization.to_dict(dag)["dag"]["timetable"]["__var"]
+    assert encoded["timezone"] == "America/New_York"
+
+
+def test_cron_without_a_start_date_has_intervals_where_the_deployment_wants_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__SCHEDULER__CREATE_CRON_DATA_INTERVALS", "True")
+    path = edit(write_spec(tmp_path, schedule='"@daily"'), "start_date: 2026-01-01\n", "")
+    assert timetable(build_dag(path)) == "CronDataIntervalTimetable"
+
+
+def test_a_continuous_schedule_has_one_run_at_once(tmp_path: Path) -> None:
+    assert build_dag(write_spec(tmp_path, schedule='"@continuous"')).max_active_runs == 1
+
+
+def test_documentation_that_ends_like_a_file_name_is_no_file(tmp_path: Path) -> None:
+    path = edit(
+        write_spec(tmp_path), "connection: crm", "connection: crm\ndoc_md: /etc/hostname.md"
+    )
+    assert build_dag(path).doc_md == "/etc/hostname.md\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("path: /countries}", "path: /lands}"),
+        ("batch: 100", "batch: 50"),
+        ("size: 1000,", "size: 500,"),
+        ("[AT, NZ]", "[AT, DE]"),
+        ("records: data", "records: rows"),
+        ("{{ endpoint }}", "{{ endpoint }}/new"),
+        ("connection: crm", "connection: erp"),
+        ("total: total_entries", "total: count"),
+    ],
+)
+def test_each_change_of_a_spec_changes_what_airflow_serialises(
+    tmp_path: Path, old: str, new: str
+) -> None:
+    path = write_spec(tmp_path)
+    before = version_hash(path)
+    edit(path, old, new)
+    assert version_hash(path) != before
+
+
+def test_a_comment_changes_nothing_that_airflow_serialises(tmp_path: Path) -> None:
+    path = write_spec(tmp_path)
+    before = version_hash(path)
+    path.write_text(f"# why\n{path.read_text()}")
+    assert version_hash(path) == before
 
 
 def test_a_schedule_of_assets_takes_names_and_uris(tmp_path: Path) -> None:

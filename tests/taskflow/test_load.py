@@ -50,7 +50,9 @@ def test_airflow_finds_one_dag_per_spec(folder: Path, airflow_home: Path) -> Non
     found = bag(folder)
     assert sorted(found.dags) == ["crm", "erp"]
     assert found.import_errors == {}
-    assert found.dags["crm"].fileloc == str(folder / "dags.py")
+    # What *Code* shows, and what tasks are started from.
+    assert found.dags["crm"].fileloc == str(folder / "crm.yaml")
+    assert found.dags["crm"].relative_fileloc == "dags.py"
 
 
 def test_a_broken_spec_leaves_the_others_alive_and_is_an_import_error(
@@ -129,6 +131,14 @@ def test_a_wanted_dag_of_another_file_is_left_to_it(
         ("dag_id: hidden", "deep/er.yaml"),
         ("'dag_id' : \"hidden\"", "a.yaml"),
         ("dag_id: &id hidden  # why", "a.yaml"),
+        ("dag_id: >-\n  hidden", "a.yaml"),
+        ("dag_id: |-\n  hidden", "a.yaml"),
+        ("dag_id: !!str hidden", "a.yaml"),
+        ('dag_id: "hid\\x64en"', "a.yaml"),
+        ("? dag_id\n: hidden", "a.yaml"),
+        ("description: &id hidden\ndag_id: *id", "a.yaml"),
+        ('"dag\\x5fid": hidden\ndescription: "a\n\n  dag_id: other"', "a.yaml"),
+        ("dag_id: hidden", "A.YAML"),
     ],
 )
 def test_a_wanted_dag_is_found_however_its_id_is_written_and_its_file_called(
@@ -162,6 +172,65 @@ def test_neither_a_namesake_nor_a_broken_neighbour_hides_the_wanted_dag(
     found = namespace(folder)
     assert [dag.dag_id for dag in load_specs(found, ".")] == ["crm"]
     assert broken_specs(found) == []
+
+
+def test_a_wanted_dag_is_found_in_an_indented_document(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (folder / "erp.yaml").read_text()
+    (folder / "erp.yaml").unlink()
+    (folder / "some.yaml").write_text("".join(f"  {line}\n" for line in text.splitlines()))
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "erp")
+    assert [dag.dag_id for dag in load_specs(namespace(folder), ".")] == ["erp"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["crm.yaml", "a.yaml"],
+        ["crm.yaml", "a/crm.yaml"],
+        ["crm.yaml", "crm.yml"],
+        ["crm.yml", "crm.YAML"],
+        ["b/crm.yaml", "a.yaml"],
+        ["z.yaml", "a/b.yaml"],
+        ["a.yaml", "b.yaml"],
+    ],
+)
+def test_of_two_specs_with_one_dag_id_the_same_one_is_scheduled_and_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str]
+) -> None:
+    text = write_spec(tmp_path, "crm").read_text()
+    (tmp_path / "crm.yaml").unlink()
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text.replace("version: 1", f"version: 1\ndescription: {name}"))
+    (scheduled,) = load_specs(namespace(tmp_path), ".")
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "crm")
+    (run,) = load_specs(namespace(tmp_path), ".")
+    assert scheduled.description == run.description == names[0]
+
+
+def test_specs_behind_links_to_folders_load_once_and_loops_end(
+    folder: Path, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    write_spec(elsewhere, "linked")
+    (folder / "linked").symlink_to(elsewhere)
+    (folder / "again").symlink_to(elsewhere)
+    (folder / "inside").mkdir()
+    (folder / "inside" / "up").symlink_to(folder)
+    (elsewhere / "back").symlink_to(tmp_path)
+    found = namespace(folder)
+    assert sorted(dag.dag_id for dag in load_specs(found, ".")) == ["crm", "erp", "linked"]
+    assert broken_specs(found) == []
+
+
+def test_the_case_of_a_files_ending_does_not_matter(folder: Path) -> None:
+    write_spec(folder, "shouting").rename(folder / "SHOUTING.YAML")
+    assert sorted(dag.dag_id for dag in load_specs(namespace(folder), ".")) == [
+        *("crm", "erp", "shouting")
+    ]
 
 
 @pytest.mark.parametrize("running", [True, False])

@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone, tzinfo
 from functools import lru_cache
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from oauth_taskflow.iso8601 import parse_instant
+from oauth_taskflow.specs.files import precedence
 from oauth_taskflow.specs.model import AssetSchedule
 from oauth_taskflow.specs.problem import Finding, nearest
 from oauth_taskflow.specs.rules.registry import Findings, SpecView, files_rule, spec_rule
@@ -33,6 +35,8 @@ _MAX_CRON = 1000
 _MAX_ZONE = 100
 # Any fixed instant will do: what comes within fifty years comes at all.
 _ANY_TIME = datetime(2024, 1, 1, tzinfo=timezone.utc)
+# Airflow and databases add and subtract time on both sides, and have room for years from 1 to 9999.
+_YEARS = 1900, 2900
 
 
 @spec_rule("bad-cron")
@@ -95,6 +99,9 @@ def dag_dates(view: SpecView) -> Findings:
         if text is not None and parse_instant(text) is None:
             hint = "Write it as 2026-01-31 or 2026-01-31T06:00:00Z."
             yield Finding((key,), f"{text!r} is no date", hint)
+        elif text is not None and not _YEARS[0] <= int(text[:4]) <= _YEARS[1]:
+            message = f"the year {text[:4]} is not between {_YEARS[0]} and {_YEARS[1]}"
+            yield Finding((key,), message, "Airflow reckons with dates before and after it.")
 
 
 @spec_rule("start-after-end")
@@ -112,16 +119,17 @@ def start_after_end(view: SpecView) -> Findings:
         yield Finding(("end_date",), "end_date is before start_date", "Exchange them.")
 
 
-@spec_rule("schedule-without-start", "warning")
+@spec_rule("schedule-without-start")
 def schedule_without_start(view: SpecView) -> Findings:
-    """A schedule needs a start_date to catch up from, and catchup: true needs it to do anything.
+    """A schedule needs a start_date to catch up from: Airflow refuses catchup: true without it.
 
     Bad: `schedule: "@daily"` with `catchup: true`
 
     Good: the same with `start_date: 2026-01-01`
     """
     source = view.source
-    if source.catchup and source.start_date is None:
+    scheduled = isinstance(source.schedule, str)
+    if source.catchup and scheduled and source.start_date is None:
         yield Finding(("catchup",), "catchup has no start_date to begin at", "Write start_date.")
 
 
@@ -191,15 +199,19 @@ def _uri_error(uri: str) -> str:
 
 @files_rule("duplicate-dag-id")
 def duplicate_dag_id(views: Sequence[SpecView]) -> Iterator[tuple[SpecView, Finding]]:
-    """Two files with one dag_id: Airflow would show one of them, now this, now that.
+    """Two files with one dag_id: only one of them can run.
+
+    It is the one named like the dag_id, else the one nearest to the top; the others are refused.
 
     Bad: `dag_id: crm` in crm.yaml and in crm_copy.yaml
 
     Good: one dag_id per file
     """
-    first: dict[str, SpecView] = {}
+    views_of: dict[str, list[SpecView]] = {}
     for view in views:
-        other = first.setdefault(view.source.dag_id, view)
-        if other is not view:
-            message = f"the dag_id {view.source.dag_id!r} is already used in {other.spec.path}"
+        views_of.setdefault(view.source.dag_id, []).append(view)
+    for dag_id, alike in views_of.items():
+        kept, *others = sorted(alike, key=lambda view: precedence(Path(view.spec.path), dag_id))
+        for view in others:
+            message = f"the dag_id {dag_id!r} is already used in {kept.spec.path}"
             yield view, Finding(("dag_id",), message, "Choose another dag_id.")

@@ -1,0 +1,57 @@
+"""Which files are specs: those below a folder, in a stable order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+SUFFIXES = (".yaml", ".yml")
+"""Endings of spec files, in whatever case; first the one that wins when two files differ in nothing else."""
+
+
+def spec_files(paths: Iterable[str | Path]) -> list[Path]:
+    """The files that ``paths`` stand for, each once, in a stable order."""
+    return list(dict.fromkeys(file for path in paths for file in _files(Path(path))))
+
+
+def precedence(path: Path, dag_id: str) -> tuple[bool, int, int, tuple[str, ...]]:
+    """Sorts files with one ``dag_id``: first the one named like it, then the one nearest to the top."""
+    named = path.stem == dag_id
+    ending = SUFFIXES.index(path.suffix) if path.suffix in SUFFIXES else len(SUFFIXES)
+    return not named, len(path.parts), ending, path.parts
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if not os.path.isdir(path):  # noqa: PTH112  # unlike Path.is_dir, never raises
+        yield path
+        return
+    # A folder that cannot be listed is passed on as if it were a file: reading it gives the problem.
+    found: list[str] = []
+    for folder, names, error in _walk(str(path), [os.path.realpath(path)]):
+        found += [f"{folder}{os.sep}{name}" for name in names]
+        found += [error.filename] if error is not None else []
+    # As texts: path objects compare so slowly that a task start would feel it in a large folder.
+    yield from map(Path, sorted(found, key=lambda name: name.split(os.sep)))  # noqa: PTH206 - see above
+
+
+def _walk(top: str, seen: list[str]) -> Iterator[tuple[str, list[str], OSError | None]]:
+    """Each folder below ``top`` with its spec files, links to folders followed; no folder is entered twice."""
+    unlisted: list[OSError] = []
+    links: list[str] = []
+    for folder, below, names in os.walk(top, onerror=unlisted.append):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        links += [path for name in below if os.path.islink(path := f"{folder}{os.sep}{name}")]  # noqa: PTH114 - texts
+        specs = [n for n in names if n.lower().endswith(SUFFIXES) and not n.startswith(".")]
+        yield folder, specs, None
+    yield from ((top, [], error) for error in unlisted)
+    for link in sorted(links):
+        target = os.path.realpath(link)
+        if not any(_overlap(target, other) for other in seen):
+            seen.append(target)
+            yield from _walk(link, seen)
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether one folder is the other, or inside it: a link to a folder around it would never end."""
+    return f"{one}{os.sep}".startswith(f"{other}{os.sep}") or other.startswith(f"{one}{os.sep}")

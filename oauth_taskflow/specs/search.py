@@ -1,0 +1,62 @@
+"""The one spec of a folder that has a given ``dag_id``, without reading all of them: what each task start pays for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from oauth_taskflow.specs.check import check_file
+from oauth_taskflow.specs.files import SUFFIXES, precedence, spec_files
+from oauth_taskflow.specs.model import Spec
+from oauth_taskflow.specs.problem import Problem
+from oauth_taskflow.specs.text_file import Unreadable, read_spec
+
+# How nearly every spec names its DAG: at the start of a line, as one word.
+_LITERAL = re.compile(
+    rb"^dag_id[ \t]*:[ \t]*(?:&\S+[ \t]+)?([\"']?)([\w.-]+)\1[ \t]*(?:#.*)?\r?$", re.MULTILINE
+)
+
+
+def find_spec(root: Path, dag_id: str) -> tuple[list[Spec], list[Problem]]:
+    """The spec of ``dag_id`` below ``root``; when there is none, the errors of files that may have been meant.
+
+    Of several files with one ``dag_id`` it is the one that loading all of them keeps: ``duplicate-dag-id`` decides by
+    the same order.
+    """
+    problems: list[Problem] = []
+    for path in _candidates(root, dag_id):
+        result = check_file(path)
+        if result.spec is None:
+            problems += [problem for problem in result.problems if problem.is_error]
+        elif result.spec.source.dag_id == dag_id:
+            return [result.spec], []
+    return [], problems
+
+
+def _candidates(root: Path, dag_id: str) -> Iterator[Path]:
+    """The files that may hold ``dag_id``, by precedence: with one named like it, the folder need not even be listed."""
+    wanted = dag_id.encode()
+    named = [root / f"{dag_id}{suffix}" for suffix in SUFFIXES]
+    alike = [path for path in named if path.is_file() and _may_hold(path, wanted)]
+    yield from alike
+    others = [path for path in spec_files([root]) if path not in alike]
+    yield from sorted(
+        (path for path in others if _may_hold(path, wanted)),
+        key=lambda path: precedence(path, dag_id),
+    )
+
+
+def _may_hold(path: Path, wanted: bytes) -> bool:
+    """Whether the spec in ``path`` may have the id ``wanted``; certain where the id is one word on a line of its own.
+
+    An alias, a folded text, a tag, JSON or an indented document needs reading; only an escape can hide the id itself.
+    """
+    try:
+        text = read_spec(str(path))
+    except Unreadable:
+        return False
+    literal = _LITERAL.findall(text)
+    if len(literal) == 1:
+        return bool(literal[0][1] == wanted)
+    return wanted in text or b"\\" in text

@@ -1,0 +1,37 @@
+"""YAML for people, read back with the reader of specs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oauth_taskflow.specs.load import load_text
+from oauth_taskflow.specs.yaml_text import yaml_text
+
+_TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
+_LEAF = st.one_of(st.none(), st.booleans(), st.integers(-(2**63), 2**63), _TEXT)
+_JSON = st.recursive(
+    _LEAF,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(_TEXT, _JSON, max_size=4))
+def test_it_is_read_back_as_what_it_was(data: dict[str, Any]) -> None:
+    document = load_text(yaml_text(data), "text")
+    assert document.problems == []
+    assert document.data == data
+
+
+def test_it_is_short_where_nothing_is_ambiguous() -> None:
+    data = {
+        "request": {"path": "/a", "params": {"on": "yes", "page": 1}},
+        "key": ["id", "2"],
+        "e": {},
+    }
+    assert yaml_text(data) == (
+        'request:\n  path: /a\n  params:\n    "on": "yes"\n    page: 1\nkey: [id, "2"]\ne: {}\n'
+    )
