@@ -55,6 +55,12 @@ def _fast_zlib() -> Any:
     return _first_of("isal.isal_zlib", "zlib")
 
 
+@lru_cache(maxsize=1)
+def gzip_library() -> Any:
+    """The module whose ``GzipFile`` writes: ``isal.igzip`` where it is installed, three times as fast at level 2."""
+    return _first_of("isal.igzip", "gzip")
+
+
 class _Inflate:
     """gzip with any number of members, and deflate with or without its zlib header."""
 

@@ -21,7 +21,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from oauth_taskflow.api.api_response import ApiResponse
-from oauth_taskflow.api.limits import Deadline, limits_of
+from oauth_taskflow.api.limits import AnswerLimits, Deadline, limits_of, set_limits
 from oauth_taskflow.api.network_errors import too_slow
 
 _deadline: ContextVar[Deadline | None] = ContextVar("oauth_taskflow_deadline", default=None)
@@ -103,7 +103,11 @@ _POOLS = {"http": _Pool, "https": _SecurePool}
 
 
 class BoundedAdapter(HTTPAdapter):
-    """Answers are ``ApiResponse`` with the limits of their request."""
+    """Answers are ``ApiResponse`` with ``limits``, else with those of their request."""
+
+    def __init__(self, *, limits: AnswerLimits | None = None, **options: Any) -> None:
+        self._limits = limits
+        super().__init__(**options)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """As ``requests`` does, with connections that know the deadline."""
@@ -125,6 +129,8 @@ class BoundedAdapter(HTTPAdapter):
         Raises:
             ApiTimeout: they took longer than a whole answer may.
         """
+        if self._limits is not None:
+            set_limits(request, self._limits)
         deadline = Deadline(limits_of(request).seconds)
         try:
             with _reading_until(deadline):

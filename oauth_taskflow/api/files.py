@@ -24,6 +24,7 @@ from oauth_taskflow.api.output_folders import (
     OutputFolder,
     as_destination_errors,
 )
+from oauth_taskflow.decoding import gzip_library
 from oauth_taskflow.redaction import redact_url
 
 __all__ = ["MANIFEST", "FolderDestination", "FolderWriter", "has_output", "remove_output"]
@@ -133,8 +134,8 @@ class FolderWriter:
         self._measured = _Measured(attempt.handle)
         self._target: _Measured | gzip.GzipFile = self._measured
         if attempt.name.endswith(".gz"):
-            # Neither name nor time inside: the same records give the same bytes.
-            self._target = gzip.GzipFile(
+            # Neither name nor time inside: the same records give the same bytes, with one library.
+            self._target = gzip_library().GzipFile(
                 filename="", mode="wb", compresslevel=_GZIP_LEVEL, fileobj=self._measured, mtime=0
             )
         self._rows = 0

@@ -12,12 +12,17 @@ from typing import Any, Literal
 import requests
 from msgspec import field
 
+from oauth_taskflow.api.adapter import BoundedAdapter
 from oauth_taskflow.api.auth import NoAuth
 from oauth_taskflow.api.body import Body
+from oauth_taskflow.api.failures import ApiAnswerTooLarge
+from oauth_taskflow.api.limits import AnswerLimits
 from oauth_taskflow.api.network_errors import network_error
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
+from oauth_taskflow.decoding import accepted_codings
 from oauth_taskflow.errors import (
+    ApiRequestFailed,
     InvalidRecord,
     InvalidTokenResponse,
     TokenEndpointUnavailable,
@@ -29,6 +34,8 @@ from oauth_taskflow.oauth.token import Token, TokenState
 from oauth_taskflow.redaction import Hidden, SecretValue, redact_text, redact_url
 
 _RETRY = RetryPolicy(attempts=3, longest_wait=30.0)
+# A token is small; a login that takes longer holds up every thread that waits for it.
+_LIMITS = AnswerLimits(bytes=1 << 20, depth=64, seconds=60.0)
 # Wrong credentials asked again by every thread and retry would lock the account.
 _REFUSAL_HOLDS = 60.0
 _SHOWN = 200
@@ -129,6 +136,10 @@ class LoginSource:
                 failure = self._unavailable(response)
                 if failure is None:
                     return response, began
+            except ApiAnswerTooLarge as error:
+                hint = "Check the login URL; no answer with a token is that large."
+                where = self._login.where
+                raise InvalidTokenResponse(error.what, where=where, hint=hint) from None
             except requests.RequestException as error:
                 failure = self._no_answer(error)
             wait = failure.retry_after
@@ -143,10 +154,16 @@ class LoginSource:
         with requests.Session() as session:
             session.trust_env = False
             session.auth = NoAuth()
+            for scheme in ("https://", "http://"):
+                session.mount(scheme, BoundedAdapter(limits=_LIMITS))
             return session.post(
                 login.url,
                 **body,
-                headers={"Accept": "application/json", **login.headers},
+                headers={
+                    "Accept": "application/json",
+                    "Accept-Encoding": accepted_codings(),
+                    **login.headers,
+                },
                 timeout=login.timeout,
                 verify=login.verify,
                 cert=login.cert,
@@ -156,7 +173,10 @@ class LoginSource:
 
     def _no_answer(self, error: requests.RequestException) -> TokenEndpointUnavailable:
         request = requests.Request("POST", self._login.url).prepare()
-        reason = network_error(error, request, retryable=True).what
+        known: BaseException = error
+        if not isinstance(known, ApiRequestFailed):
+            known = network_error(error, request, retryable=True)
+        reason = known.what
         return TokenEndpointUnavailable(f"Login failed: {reason}", where=self._login.where)
 
     def _unavailable(self, response: requests.Response) -> TokenEndpointUnavailable | None:

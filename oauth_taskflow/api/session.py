@@ -33,6 +33,7 @@ from oauth_taskflow.api.options import Paginate, Records, ResponseRule
 from oauth_taskflow.api.origins import AllowedOrigins, Origin
 from oauth_taskflow.api.outgoing import final_url, unprepared
 from oauth_taskflow.api.redirects import Redirects
+from oauth_taskflow.api.replaced import warn_if_replaced
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.rules import Rules
@@ -142,6 +143,7 @@ class OAuthSession(requests.Session):
         proxies: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
+        warn_if_replaced()
         self.origins = AllowedOrigins.of_connection(conn_id, base_url, allowed_origins)
         self.base_url = base_url.rstrip("/")
         self.conn_id = conn_id

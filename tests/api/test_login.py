@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import threading
 from typing import Any
@@ -131,6 +132,20 @@ def test_refused_credentials_are_named_and_not_tried_again_for_a_minute(
     with pytest.raises(TokenRequestRejected):
         login.token()
     assert len(api.asked) == 2
+
+
+def test_a_login_answer_that_inflates_is_given_up(serve: Serve, clock: FakeClock) -> None:
+    body = gzip.compress(b'{"access_token": "' + b"t" * (2 << 20) + b'"}')
+    api = serve(lambda _: Reply(body, headers={"Content-Encoding": "gzip"}))
+    with pytest.raises(InvalidTokenResponse, match="larger than 1 MiB"):
+        source(api, clock).token()
+    assert len(api.asked) == 1
+
+
+def test_a_login_answer_that_broke_is_asked_for_again(serve: Serve, clock: FakeClock) -> None:
+    whole = gzip.compress(b'{"access_token": "t"}')
+    replies = [Reply(body, headers={"Content-Encoding": "gzip"}) for body in (whole[:-9], whole)]
+    assert source(serve(lambda _: replies.pop(0)), clock).token().access_token == "t"
 
 
 def test_transient_failures_are_tried_again(serve: Serve, clock: FakeClock) -> None:

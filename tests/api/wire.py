@@ -75,7 +75,8 @@ class Wire:
     def _serve(self, connection: socket.socket) -> None:
         with connection:
             connection.settimeout(10)
-            target = _target(connection.makefile("rb"))
+            if not (target := _target(connection.makefile("rb"))):
+                return
             with self._lock:
                 number = len(self.targets)
                 self.targets.append(target)
@@ -90,8 +91,8 @@ class Wire:
 
 
 def _target(request: BinaryIO) -> str:
-    """The target of ``request``, which is read to its end: a close with bytes unread would be a reset."""
-    target = request.readline().split(b" ")[1].decode()
+    """The target of ``request``, empty when none came. It is read to its end: bytes left unread would cause a reset."""
+    target = b"".join(request.readline().split(b" ")[1:2]).decode()
     length = 0
     while line := request.readline().strip():
         name, _, value = line.partition(b":")
