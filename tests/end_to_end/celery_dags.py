@@ -24,11 +24,11 @@ CALLS = 4
 @dag("celery_airports", schedule=None)
 def celery_airports() -> None:
     @oauth_task(conn_id="crm")
-    def read(session: OAuthSession, number: int) -> dict[str, object]:
+    def read(session: OAuthSession, number: int) -> list[str]:
         for _ in range(CALLS):
             session.get(f"/page/airports?per_page=1&page={number + 1}").raise_for_status()
             time.sleep(1)
-        return {"home": os.environ["AIRFLOW_HOME"], "warm": WARM}
+        return [os.environ["AIRFLOW_HOME"], *WARM]
 
     read.expand(number=list(range(8)))
 

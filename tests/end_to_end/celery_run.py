@@ -60,6 +60,10 @@ def run(folder: Path, store_url: str) -> dict[str, object]:
             stack.enter_context(worker(isolated(airflow, home, dags), folder / f"{name}.log", name))
         run_id = airflow.trigger(_DAG)
         state = airflow.wait(_DAG, run_id)
+        instances = airflow.task_instances(_DAG, run_id)
+        states = [instance["state"] for instance in instances]
+        if state != "success":
+            return {"state": state, "returned": states, "counters": asdict(server.counters)}
         returned = [airflow.xcom(_DAG, run_id, "read", number) for number in range(8)]
         return {"state": state, "returned": returned, "counters": asdict(server.counters)}
 

@@ -34,9 +34,9 @@ def test_isolated_celery_workers_share_one_rotating_grant_and_start_warm(tmp_pat
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
-    assert found["state"] == "success"
-    assert {Path(task["home"]).name for task in found["returned"]} == {"one", "two"}
-    assert all(len(task["warm"]) == 3 for task in found["returned"]), found["returned"]
+    assert found["state"] == "success", found
+    assert {Path(home).name for home, *_ in found["returned"]} == {"one", "two"}
+    assert all(len(warm) == 3 for _, *warm in found["returned"]), found["returned"]
     counters = found["counters"]
     assert counters["token_requests"] > 1
     assert (counters["reuse_detected"], counters["revoked_families"]) == (0, 0)
