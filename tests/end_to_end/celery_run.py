@@ -53,13 +53,16 @@ def run(folder: Path, store_url: str) -> dict[str, object]:
         airflow = AirflowDeployment(
             folder / "airflow", dags, environment=environment, parallelism=4
         )
-        stack.enter_context(airflow)
+        stack.callback(airflow.stop)
+        airflow.start(
+            timeout=900.0
+        )  # beside other programs it may take long, and that is no matter of this test
         airflow.add_connection("crm", server.connection(refresh_token=server.issue_refresh_token()))
         for name in ("one", "two"):
             home = folder / name
             stack.enter_context(worker(isolated(airflow, home, dags), folder / f"{name}.log", name))
         run_id = airflow.trigger(_DAG)
-        state = airflow.wait(_DAG, run_id)
+        state = airflow.wait(_DAG, run_id, timeout=900.0)
         instances = airflow.task_instances(_DAG, run_id)
         states = [instance["state"] for instance in instances]
         if state != "success":
