@@ -1,5 +1,11 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S uv run --script
+# /// script
+# requires-python = ">=3.10"
+# dependencies = ["croniter>=6", "jinja2>=3.1", "jmespath>=1.0", "jsonschema>=4.20", "msgspec>=0.19", "pyyaml>=6.0", "tzdata"]
+# ///
 """Check DAG specs from a checkout, installed or not; where the package is installed, ``validate-dag-specs`` is the same.
+
+``uv run --script`` and the pre-commit hook bring the packages above (PEP 723); ``python`` takes those that are installed.
 
 Exit status: 0 clean, 1 problems, 2 could not run.
 """

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import requests
+import yaml
 
+from oauth_taskflow.api.auth import BearerAuth
+from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.engine.windows import Interval
 from oauth_taskflow.specs.check import check_text
+from oauth_taskflow.taskflow.cli import get_cli_commands
+from oauth_taskflow.taskflow.connection import parse_connection
+from oauth_taskflow.taskflow.local_run import LocalRun, Observer, run_locally, utc_now, with_parents
+from oauth_taskflow.taskflow.settings import OAuth2Settings
+from oauth_taskflow.testing import OAuthTestServer
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -24,15 +36,75 @@ def test_it_is_short_enough_to_be_read() -> None:
     assert len(README.splitlines()) < 200
 
 
+def spec_text() -> str:
+    (spec,) = [block for block in blocks("yaml") if "dag_id:" in block]
+    return spec
+
+
 def test_the_spec_has_no_problems() -> None:
-    (spec,) = blocks("yaml")
-    assert check_text(spec, "crm.yaml").problems == ()
+    assert check_text(spec_text(), "countries.yaml").problems == ()
+
+
+def test_the_spec_pulls_from_the_server_that_is_named(tmp_path: Path) -> None:
+    spec = check_text(spec_text(), "countries.yaml").spec
+    assert spec is not None
+    run = LocalRun(spec, with_parents(spec, []), tmp_path, {}, Interval(None, utc_now()), utc_now())
+    with OAuthTestServer() as server:
+        grant = requests.post(
+            f"{server.base_url}/oauth/token",
+            data={"grant_type": "client_credentials"},
+            auth=(server.client_id, server.client_secret),
+            timeout=20,
+        ).json()
+
+        def open_session(_: str) -> OAuthSession:
+            return OAuthSession(server.base_url, BearerAuth(grant["access_token"]))
+
+        observer = Observer(begin=lambda *_: None, page=lambda _: None)
+        summaries = [each for one in run_locally(run, open_session, observer) for each in one]
+    rows = {s.endpoint: 0 for s in summaries}
+    for summary in summaries:
+        rows[summary.endpoint] += summary.rows
+    assert rows["countries"] > 200
+    assert rows["airports"] > 28_000
+    assert rows["changed"] > 0
+
+
+def test_the_commands_it_names_are_there_with_their_options() -> None:
+    shown = "\n".join(blocks("bash"))
+    known = {command.name for command in get_cli_commands()[0].subcommands}  # type: ignore[union-attr]  # a group
+    named = set(re.findall(r"airflow oauth (\w+)", README))
+    assert named <= known
+    server = subprocess.run(
+        [sys.executable, "-m", "oauth_taskflow.testing", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert {"--port", "--connection-file"} <= set(re.findall(r"--[a-z-]+", server.stdout))
+    assert "python -m oauth_taskflow.testing --port 8765 --connection-file" in shown
+
+
+def test_the_connection_shown_is_complete() -> None:
+    (shown,) = blocks("json")
+    connection = SimpleNamespace(conn_id="crm", schema=None, port=None, **json.loads(shown))
+    connection.extra = json.dumps(connection.extra)
+    settings = parse_connection(connection)
+    assert isinstance(settings.auth, OAuth2Settings)
+    assert settings.auth.grant_type == "refresh_token"
+    assert settings.auth.consent.authorize_url == "https://id.example.com/oauth/authorize"
+
+
+def test_the_hook_it_shows_is_one_of_this_repository() -> None:
+    (config,) = [yaml.safe_load(block) for block in blocks("yaml") if "repos:" in block]
+    offered = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    assert [hook["id"] for hook in config["repos"][0]["hooks"]] == [hook["id"] for hook in offered]
 
 
 def test_the_decorated_dag_file_parses_in_airflow(tmp_path: Path) -> None:
     decorated = next(block for block in blocks("python") if "@dag" in block)
-    file = tmp_path / "crm.py"
-    file.write_text(decorated + "assert crm_contacts\n")
+    file = tmp_path / "airports.py"
+    file.write_text(decorated + "assert airports\n")
     subprocess.run([sys.executable, str(file)], check=True, capture_output=True)
 
 

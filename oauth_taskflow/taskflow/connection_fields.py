@@ -53,7 +53,8 @@ FIELDS: tuple[ConnectionField, ...] = (
         "provider",
         "text",
         "Provider",
-        "A preset, such as salesforce or xero: it says the rest. airflow oauth presets lists them and their own keys.",
+        "A preset, such as salesforce or xero: it says the rest. airflow oauth presets lists them; keys of their own go into "
+        "the extra JSON below.",
     ),
     ConnectionField(
         "token_url",

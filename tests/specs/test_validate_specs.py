@@ -129,14 +129,57 @@ def test_a_narrow_terminal_encoding_does_not_stop_it() -> None:
     assert (done.returncode, done.stderr) == (1, "")
 
 
-def test_the_pre_commit_hook_brings_what_it_needs_and_checks_the_whole_folder() -> None:
+def test_the_pre_commit_hook_is_a_script_that_installs_no_airflow_and_checks_the_whole_folder() -> (
+    None
+):
     (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
-    # "script" would take whatever Python is there, which knows no msgspec.
-    assert hook["language"] == "python"
+    # "python" would install this package, and with it Airflow.
+    assert hook["language"] == "script"
     assert re.match(hook["files"], "dag_specs/sub/crm.yml")
     assert not hook["pass_filenames"]
-    done = run_command(*hook["args"], command=hook["entry"])
+    script = ROOT / hook["entry"]
+    assert script.stat().st_mode & 0o111
+    assert script.read_text(encoding="utf-8").startswith("#!/usr/bin/env -S uv run --script\n")
+    done = validate(*hook["args"])
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def script_packages() -> set[str]:
+    """What the script asks its runner for (PEP 723)."""
+    text = SCRIPT.read_text(encoding="utf-8")
+    block = re.search(r"(?m)^# /// script\n(?:# .*\n)+# ///$", text)
+    assert block is not None
+    assert '# requires-python = ">=3.10"' in block[0]
+    (listed,) = re.findall(r"(?m)^# dependencies = (\[.*\])$", block[0])
+    return {re.split(r"[<>=]", one)[0] for one in json.loads(listed)}
+
+
+def test_the_script_asks_for_what_checking_imports_and_for_nothing_else() -> None:
+    loaded = subprocess.run(
+        [sys.executable, "-c", _LOADED.format(scripts=str(ROOT / "scripts"))],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names = {"yaml": "pyyaml"}
+    assert {names.get(one, one) for one in loaded.stdout.split()} <= script_packages()
+    assert "apache-airflow" not in script_packages()
+    message = SCRIPT.read_text(encoding="utf-8")
+    assert f"pip install {' '.join(sorted(script_packages()))}\\n" in message
+
+
+_LOADED = """
+import contextlib, io, sys
+sys.path.insert(0, {scripts!r})
+sys.argv = ["validate_specs.py", "dag_specs", "tests/specs/invalid"]
+import validate_specs
+with contextlib.redirect_stdout(io.StringIO()):
+    validate_specs.main()
+wanted = ("croniter", "jinja2", "jmespath", "jsonschema", "msgspec", "yaml", "requests", "rich", "pendulum", "sqlalchemy",
+          "cryptography", "airflow", "jwt", "httpx")
+print(*[name for name in wanted if name in sys.modules])
+"""
 
 
 def run_command(*arguments: str, command: str) -> subprocess.CompletedProcess[str]:
