@@ -116,6 +116,10 @@ class ConnectionConfigError(OAuthTaskflowError):
     holds all that is wrong with the connection: this error alone, or those that ``all_of`` joined.
     """
 
+    joined: tuple[
+        ConnectionConfigError, ...
+    ] = ()  # also of one that was rebuilt from a trigger's event
+
     def __init__(
         self, what: str, *, conn_id: str, field: str = "", hint: str = "", where: str | None = None
     ) -> None:
@@ -124,7 +128,6 @@ class ConnectionConfigError(OAuthTaskflowError):
         super().__init__(what, where=place, hint=hint)
         self.conn_id = conn_id
         self.field = field
-        self.joined: tuple[ConnectionConfigError, ...] = ()
 
     @property
     def problems(self) -> tuple[ConnectionConfigError, ...]:

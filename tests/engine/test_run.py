@@ -119,7 +119,7 @@ def test_windows_read_each_changed_record_once(bench: Bench) -> None:
 
 
 def test_the_limits_of_an_endpoint_bound_its_answers(bench: Bench) -> None:
-    airports = Endpoint(request=Request(path="/airports"), records="data", limits=Limits(bytes=99))
+    airports = Endpoint(request=Request(path="/countries"), records="data", limits=Limits(bytes=99))
     with pytest.raises(ApiAnswerTooLarge, match="larger than 99 bytes"):
         bench.run(airports)
 
