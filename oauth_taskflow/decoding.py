@@ -71,19 +71,18 @@ class _Inflate:
         self._member_over = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        if self._stream is None or self._member_over:
-            self._head += data
-            if len(self._head) < 2 or not self._begin(self._head):
-                return
-            data, self._head = self._head, b""
-        while data:
+        while True:
+            if self._stream is None or self._member_over:
+                self._head += data
+                if len(self._head) < 2 or not self._begin(self._head):
+                    return
+                data, self._head = self._head, b""
             piece = self._step(data)
-            data = self._stream.unconsumed_tail
             if piece:
                 yield piece
-            if self._stream.eof:
-                self._member_over = True
-                yield from self.feed(self._stream.unused_data)
+            self._member_over = self._stream.eof
+            data = self._stream.unused_data if self._member_over else self._stream.unconsumed_tail
+            if not data:
                 return
 
     def _begin(self, head: bytes) -> bool:
@@ -94,6 +93,7 @@ class _Inflate:
                 return False
             window = _GZIP
         elif self._member_over:
+            self._head = b"  "
             return False
         else:
             header = int.from_bytes(head[:2], "big")

@@ -69,6 +69,7 @@ SOUND = {
     "gzip": http(GZIP, CODED),
     "x-gzip": http(GZIP, "Content-Encoding: x-gzip"),
     "gzip of two members": http(gzip.compress(ROWS[:99]) + gzip.compress(ROWS[99:]), CODED),
+    "gzip of very many members": http(gzip.compress(b"") * 3000 + GZIP, CODED),
     "gzip with garbage behind it": http(GZIP + b"garbage", CODED),
     "gzip with one byte behind it": http(GZIP + b"\x1f", CODED),
     "deflate": http(ZLIB, "Content-Encoding: deflate"),
