@@ -11,7 +11,7 @@ from oauth_taskflow.errors import AuthorizationFailed, TokenRequestRejected
 from oauth_taskflow.oauth.client_auth import Params, TokenForm
 from oauth_taskflow.oauth.direct_request import DirectRequest
 from oauth_taskflow.oauth.grants import GrantOptions
-from oauth_taskflow.oauth.outcomes import Granted, Outcome, Rejected
+from oauth_taskflow.oauth.outcomes import Granted, Outcome, Rejected, Unusable
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.redaction import Hidden, SecretValue, redact_url, shown_place
 
@@ -94,8 +94,10 @@ def _seconds(value: object, default: float) -> float:
 
 def wait_for_device(
     endpoint: TokenEndpoint, device: DeviceAuthorization, options: GrantOptions
-) -> Granted:
+) -> Granted | Unusable:
     """Poll the token endpoint until the person has decided; sleeps on the endpoint's clock.
+
+    An answer that cannot be used ends it too: the device code is spent.
 
     ``slow_down`` adds five seconds for good; a lost answer or a busy server doubles the interval (RFC 8628 §3.5).
 
@@ -109,14 +111,14 @@ def wait_for_device(
     while clock.monotonic() + interval < end:
         clock.sleep(interval)
         outcome = endpoint.exchange(grant)
-        if isinstance(outcome, Granted):
+        if isinstance(outcome, Granted | Unusable):
             return outcome
         interval = _next_interval(endpoint, outcome, interval)
     raise _expired(endpoint)
 
 
 def _next_interval(endpoint: TokenEndpoint, outcome: Outcome, interval: float) -> float:
-    assert not isinstance(outcome, Granted), "the caller is done then"
+    assert not isinstance(outcome, Granted | Unusable), "the caller is done then"
     error = outcome.error
     if not isinstance(outcome, Rejected):
         return max(min(interval * 2, _LONGEST_INTERVAL), error.retry_after or 0.0, interval)

@@ -15,6 +15,7 @@ from oauth_taskflow.oauth.outcomes import Granted
 from oauth_taskflow.taskflow.consent_places import ManagedGrant, managed_grant
 from oauth_taskflow.taskflow.grant_status import exit_with, print_rows, status_row
 from oauth_taskflow.taskflow.login_flow import (
+    Agreed,
     LoginOptions,
     log_in_by_browser,
     log_in_by_device,
@@ -38,9 +39,9 @@ def login(args: Namespace) -> None:
     try:
         grant = managed_grant(args.conn_id)
         revoke_url = _check_before_asking(grant, args)
-        granted = _authorize(grant, args)
+        agreed = _authorize(grant, args)
         before = _stored(grant)
-        record = grant.manager.stored.consented(granted)
+        record, granted = _store(grant, agreed)
         _warn(grant, granted)
         if revoke_url and before is not None:
             _revoke_old(grant, revoke_url, before, granted)
@@ -101,7 +102,22 @@ def _place_to_revoke(grant: ManagedGrant) -> str:
     return grant.place("revoke_url")
 
 
-def _authorize(grant: ManagedGrant, args: Namespace) -> Granted:
+def _store(grant: ManagedGrant, agreed: Agreed) -> tuple[GrantRecord, Granted]:
+    """Store what the consent brought.
+
+    Raises:
+        InvalidTokenResponse: no token in the answer can be used; it is kept for the corrected connection if there may be a
+            refresh token in it.
+    """
+    outcome, stored = agreed.outcome, grant.manager.stored
+    if isinstance(outcome, Granted):
+        return stored.consented(outcome, agreed.answer), outcome
+    if outcome.refresh_token is None and not outcome.opaque:
+        raise outcome.error
+    raise stored.consented_unusable(outcome, agreed.answer, dpop_key=grant.endpoint.dpop_key)
+
+
+def _authorize(grant: ManagedGrant, args: Namespace) -> Agreed:
     options = LoginOptions(port=args.port, timeout=args.timeout, browser=not args.no_browser)
     if args.device:
         return log_in_by_device(grant, say)

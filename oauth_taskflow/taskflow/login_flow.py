@@ -10,12 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from msgspec.structs import replace
+
 from oauth_taskflow.errors import AuthorizationFailed
+from oauth_taskflow.oauth.answers import Answer
 from oauth_taskflow.oauth.attempts import exchange_patiently
 from oauth_taskflow.oauth.authorization_code import Authorization, AuthorizationCode
 from oauth_taskflow.oauth.device import authorize_device, wait_for_device
 from oauth_taskflow.oauth.loopback import LoopbackListener
-from oauth_taskflow.oauth.outcomes import Granted
+from oauth_taskflow.oauth.outcomes import Granted, Unusable
 from oauth_taskflow.oauth.pushed_request import push
 from oauth_taskflow.taskflow.consent_places import ManagedGrant
 from oauth_taskflow.taskflow.consent_settings import is_local
@@ -39,7 +42,15 @@ class LoginOptions:
     browser: bool = True
 
 
-def log_in_by_browser(grant: ManagedGrant, options: LoginOptions, say: Say) -> Granted:
+@dataclass(frozen=True)
+class Agreed:
+    """What a person's consent brought, and the answer that it was in, as it came."""
+
+    outcome: Granted | Unusable
+    answer: Answer | None
+
+
+def log_in_by_browser(grant: ManagedGrant, options: LoginOptions, say: Say) -> Agreed:
     """Wait on a loopback port for the browser to bring the answer.
 
     Raises:
@@ -67,7 +78,7 @@ def log_in_by_browser(grant: ManagedGrant, options: LoginOptions, say: Say) -> G
 
 def log_in_by_paste(
     grant: ManagedGrant, options: LoginOptions, say: Say, read: Callable[[], str]
-) -> Granted:
+) -> Agreed:
     """Let the person bring the address that the browser ends at; nothing listens.
 
     Raises:
@@ -85,7 +96,7 @@ def log_in_by_paste(
     return _traded(grant, attempt.read_url(pasted))
 
 
-def log_in_by_device(grant: ManagedGrant, say: Say) -> Granted:
+def log_in_by_device(grant: ManagedGrant, say: Say) -> Agreed:
     """Show a code to be typed in on any device, and wait for the person to do so.
 
     Raises:
@@ -98,7 +109,9 @@ def log_in_by_device(grant: ManagedGrant, say: Say) -> Granted:
     if device.complete_uri:
         say(f"Or open the address that holds the code: {_shown(device.complete_uri)}\n")
     say(f"Waiting for up to {_duration(device.expires_in)} …")
-    return _masked(wait_for_device(grant.endpoint, device, grant.options))
+    answers: list[Answer] = []
+    endpoint = replace(grant.endpoint, keep=answers.append)
+    return _agreed(wait_for_device(endpoint, device, grant.options), answers)
 
 
 def _duration(seconds: float) -> str:
@@ -157,23 +170,25 @@ def _url(grant: ManagedGrant, attempt: Authorization) -> str:
     return push(grant.endpoint, par_url, attempt) if par_url else attempt.url
 
 
-def _traded(grant: ManagedGrant, code: AuthorizationCode) -> Granted:
+def _traded(grant: ManagedGrant, code: AuthorizationCode) -> Agreed:
     mask([code.code])
-    endpoint = grant.endpoint
+    answers: list[Answer] = []
+    endpoint = replace(grant.endpoint, keep=answers.append)
     outcome = exchange_patiently(
         lambda budget: endpoint.exchange(code, budget=budget),
         single_use=True,
         clock=endpoint.clock,
         budget=endpoint.transport.timeouts.total,
     )
-    if not isinstance(outcome, Granted):
+    if not isinstance(outcome, Granted | Unusable):
         raise outcome.error
-    return _masked(outcome)
+    return _agreed(outcome, answers)
 
 
-def _masked(granted: Granted) -> Granted:
-    mask([*token_secrets(granted.token), granted.refresh_token or ""])
-    return granted
+def _agreed(outcome: Granted | Unusable, answers: list[Answer]) -> Agreed:
+    tokens = token_secrets(outcome.token) if isinstance(outcome, Granted) else ()
+    mask([*tokens, outcome.refresh_token or ""])
+    return Agreed(outcome, answers[-1] if answers else None)
 
 
 def _has_browser() -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 from oauth_taskflow.errors import (
     ConsentRequired,
     InvalidClient,
@@ -57,6 +59,19 @@ def verdict(outcome: Failure, *, lost: bool) -> OAuthTaskflowError:
         where=error.where,
         hint="Nobody revoked it: a worker or the network died in between. Authorize the connection again.",
     )
+
+
+def as_kept(outcome: Unusable) -> OAuthTaskflowError:
+    """The error, which says what becomes of the answer."""
+    error = copy.copy(outcome.error)
+    if outcome.refresh_token is not None:
+        error.hint += " The refresh token in the answer is stored: no new login is needed."
+    elif outcome.opaque:
+        error.hint += (
+            " The answer is kept, and nothing more is asked for until the connection is corrected; it is read again then, "
+            "and no new login is needed."
+        )
+    return error
 
 
 def refuses_token(error: OAuthTaskflowError) -> bool:

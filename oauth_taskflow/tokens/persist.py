@@ -5,7 +5,6 @@ The file is gone as soon as the store has it. Until then it outlives a worker th
 
 from __future__ import annotations
 
-import copy
 import logging
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from oauth_taskflow.oauth.outcomes import Granted, Unusable
 from oauth_taskflow.tokens import answer_edits, edits
 from oauth_taskflow.tokens.answer_edits import Found, Verdict
 from oauth_taskflow.tokens.arrived import Arrived
-from oauth_taskflow.tokens.failures import cool_down
+from oauth_taskflow.tokens.failures import as_kept, cool_down
 from oauth_taskflow.tokens.record import GrantRecord, GrantState, Trouble, moved
 from oauth_taskflow.tokens.recovery import Rescued
 from oauth_taskflow.tokens.steps import Step
@@ -52,7 +51,7 @@ def keep_unusable(turn: Turn, outcome: Unusable) -> OAuthTaskflowError:
         TokenStoreError: the store took no write; the answer is in a recovery file.
     """
     rescued = _unusable(turn, _rescued_by(turn), outcome)
-    error = _as_kept(outcome)
+    error = as_kept(outcome)
     _write_or_rescue(turn, rescued, _unusable_edit(turn, rescued, outcome))
     turn.drop_file()
     expected = _mark(turn, rescued) or rescued.lineage
@@ -150,25 +149,12 @@ def _is_misplaced(turn: Turn, outcome: Granted | Unusable) -> bool:
     return bool(outcome.found_at)
 
 
-def _as_kept(outcome: Unusable) -> OAuthTaskflowError:
-    """The error, which says what becomes of the answer."""
-    error = copy.copy(outcome.error)
-    if outcome.refresh_token is not None:
-        error.hint += " The refresh token in the answer is stored: no new login is needed."
-    elif outcome.opaque:
-        error.hint += (
-            " The answer is kept, and nothing more is asked for until the connection is corrected; it is read again then, "
-            "and no new login is needed."
-        )
-    return error
-
-
 def _unusable_edit(turn: Turn, rescued: Rescued, outcome: Unusable) -> Edit:
     trouble, now = turn.record.trouble, turn.record.read.store_now(turn.on.clock)
     failures = trouble.failures if trouble else 0
     pause = cool_down(outcome, GrantState.MISCONFIGURED, failures, turn.on.options)
     until = None if outcome.opaque or pause is None else now + pause
-    told = Trouble.of(_as_kept(outcome), turn.on.marks.client[0], until, failures + 1)
+    told = Trouble.of(as_kept(outcome), turn.on.marks.client[0], until, failures + 1)
     verdict = Verdict(told, lasting=outcome.opaque)
     return answer_edits.unusable(rescued, _mark(turn, rescued), verdict)
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from oauth_taskflow.errors import TokenRequestError, TokenUndecryptable
-from oauth_taskflow.oauth.outcomes import Granted
+from oauth_taskflow.errors import OAuthTaskflowError, TokenRequestError, TokenUndecryptable
+from oauth_taskflow.oauth.answers import Answer
+from oauth_taskflow.oauth.outcomes import Granted, Unusable
 from oauth_taskflow.tokens import edits, owner
+from oauth_taskflow.tokens.arrived import Arrived
 from oauth_taskflow.tokens.consent import renewed
+from oauth_taskflow.tokens.failures import as_kept
 from oauth_taskflow.tokens.record import GrantRecord, GrantState, Trouble, moved
 from oauth_taskflow.tokens.store import Edit, TokenStore
 from oauth_taskflow.tokens.turn import Setting
@@ -30,36 +33,68 @@ class StoredGrant:
         """What is stored; an empty record when nothing is."""
         return self._on.store.read(self._on.grant_key)
 
-    def consented(self, granted: Granted) -> GrantRecord:
-        """Store what a person's new consent brought; the old consent's tokens are gone afterwards.
+    def consented(self, granted: Granted, answer: Answer | None = None) -> GrantRecord:
+        """Store what a person's new consent brought, in ``answer``; the old consent's tokens are gone afterwards.
 
         So is its DPoP key. A worker that refreshes the old one at this moment finds its lineage gone and cannot
         overwrite this. The refresh token written in the connection counts as seen, so that it does not supersede the
         newer consent.
         """
-        refresh_token = granted.refresh_token
-        mark = self._on.store.cipher.mark(refresh_token) if refresh_token else ""
-        self._drop_unreadable()
 
         def edit(record: GrantRecord) -> GrantRecord:
             token = moved(granted.token, record.read.offset)
             known = self._on.options.refresh_lifetimes
+            new = self._consented(record, granted.refresh_token, answer, held=False)
             return replace(
-                edits.known(record, *self._on.marks.seed, mark),
-                conn_id=self._on.endpoint.conn_id,
-                state=GrantState.ACTIVE,
+                new,
                 token=token,
-                refresh_token=refresh_token,
-                lineage=mark,
-                alternates=(),
                 dpop_key=granted.token.dpop_key,
-                consent=renewed(None, token, known, rotated=True) if refresh_token else None,
-                consent_fence=record.lease.fence + 1,
-                journal=None,
-                trouble=None,
+                consent=renewed(None, token, known, rotated=True) if new.refresh_token else None,
             )
 
+        self._drop_unreadable()
         return self._change(edit)
+
+    def consented_unusable(
+        self, outcome: Unusable, answer: Answer | None, *, dpop_key: str = ""
+    ) -> OAuthTaskflowError:
+        """Store the refresh token of a new consent whose ``answer`` cannot be used yet; returns the error to raise.
+
+        ``dpop_key`` is the key that the request was proved with.
+        """
+        error, now = as_kept(outcome), self._on.clock.now()
+
+        def edit(record: GrantRecord) -> GrantRecord:
+            until = None if outcome.opaque else now + record.read.offset
+            trouble = Trouble.of(error, self._on.marks.client[0], until, 1)
+            new = self._consented(record, outcome.refresh_token, answer, held=outcome.opaque)
+            new = replace(new, state=GrantState.MISCONFIGURED, trouble=trouble)
+            return replace(new, token=None, consent=None, dpop_key=dpop_key)
+
+        self._drop_unreadable()
+        self._change(edit)
+        return error
+
+    def _consented(
+        self, record: GrantRecord, refresh_token: str | None, answer: Answer | None, *, held: bool
+    ) -> GrantRecord:
+        """``record`` with a new consent's refresh token, and nothing of the old one."""
+        mark = self._on.store.cipher.mark(refresh_token) if refresh_token else ""
+        arrived = Arrived.of(answer, record.read.offset) if answer else None
+        return replace(
+            edits.known(record, *self._on.marks.seed, mark),
+            conn_id=self._on.endpoint.conn_id,
+            state=GrantState.ACTIVE,
+            refresh_token=refresh_token,
+            lineage=mark,
+            alternates=(),
+            answer=arrived.read(self._on.marks.reading, held=held) if arrived else None,
+            predecessor="",
+            origin="",
+            consent_fence=record.lease.fence + 1,
+            journal=None,
+            trouble=None,
+        )
 
     def revoked(self) -> GrantRecord:
         """Note that the authorization server ended the grant: no tokens are left, and no worker asks for any.

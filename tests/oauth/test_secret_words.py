@@ -11,7 +11,7 @@ from oauth_taskflow.errors import InvalidGrant, TokenRequestRejected
 from oauth_taskflow.oauth.client_auth import Client
 from oauth_taskflow.oauth.device import DeviceAuthorization, wait_for_device
 from oauth_taskflow.oauth.grants import GrantOptions, RefreshToken
-from oauth_taskflow.oauth.outcomes import Rejected
+from oauth_taskflow.oauth.outcomes import Granted, Rejected
 from oauth_taskflow.oauth.revocation import revoke
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.tokens.manager import TokenManager
@@ -67,6 +67,7 @@ def test_a_device_is_waited_for_at_the_servers_pace(clock: FakeClock, secret: st
     device = DeviceAuthorization("dc", "uc", "https://id.example.com", "", 600, 5)
     with raw_server(answering_each(answers)) as place:
         granted = wait_for_device(endpoint(place, secret, clock), device, GrantOptions())
+    assert isinstance(granted, Granted)
     assert granted.token.access_token == "at"
     assert clock.slept == [5, 5, 10, 10]
 

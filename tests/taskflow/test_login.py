@@ -23,6 +23,7 @@ from oauth_taskflow.taskflow.grant_commands import status
 from oauth_taskflow.taskflow.login_command import login
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.conftest import Connect
+from tests.taskflow.later import an_hour_later
 from tests.taskflow.login_runs import arguments, call_api, person_with_device, refused, shown
 
 pytestmark = pytest.mark.usefixtures("own_store")
@@ -51,6 +52,7 @@ def test_the_grant_goes_on_by_refreshing_and_rotating(
     connect()
     login(arguments())
     for _ in range(2):
+        an_hour_later()
         oauth_server.revoke_access_tokens()
         assert call_api() == 200
     assert oauth_server.counters.refreshes == 2

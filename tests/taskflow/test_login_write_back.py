@@ -10,6 +10,7 @@ import pytest
 from oauth_taskflow.taskflow.connection_source import find_connection
 from oauth_taskflow.taskflow.login_command import login
 from oauth_taskflow.testing import OAuthTestServer
+from tests.taskflow.later import an_hour_later
 from tests.taskflow.login_runs import arguments, call_api
 
 
@@ -33,6 +34,7 @@ def test_the_refresh_token_is_written_back_when_asked_for(
     assert oauth_server.vault.family(extra["refresh_token"])
     assert extra["refresh_token"] not in "".join(capsys.readouterr())
     for _ in range(2):  # what was written there does not come back once it is spent
+        an_hour_later()
         oauth_server.revoke_access_tokens()
         assert call_api("written_back") == 200
     assert oauth_server.counters.reuse_detected == 0

@@ -17,6 +17,7 @@ from oauth_taskflow.taskflow.settings import OAuth2Settings
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.conftest import SetConnection
 from tests.taskflow.connections import connection
+from tests.taskflow.later import an_hour_later
 from tests.taskflow.test_secrets_backend import as_airflow_makes_it
 
 
@@ -72,6 +73,7 @@ def test_each_rotated_refresh_token_is_written_into_the_metadata_database(
     with open_session("copied") as session:
         for _ in range(3):
             session.get("/countries").raise_for_status()
+            an_hour_later()
             oauth_server.revoke_access_tokens()
     after = stored.extra()
     assert oauth_server.counters.refreshes == 3
@@ -87,6 +89,7 @@ def test_a_written_back_token_is_no_new_consent_for_anybody(
     for number in range(4):
         # The worker from the beginning, and one that reads the connection only now: each in turn has to refresh.
         with open_session("copied") as late:
+            an_hour_later()
             oauth_server.revoke_access_tokens()
             for session in (old, late) if number % 2 else (late, old):
                 session.get("/countries").raise_for_status()
