@@ -19,6 +19,8 @@
     │  ├─ ForeignOriginRefused    a URL outside the connection's allowed origins
     │  ├─ RecordsNotFound         the record selector found nothing where records must be
     │  ├─ InvalidRecord           a body, record or field cannot be read as what it must be
+    │  ├─ NotAPage                an answer holds no page at all: empty, null, not ready
+    │  ├─ PagesCutShort           the pages end before all records came that were announced
     │  ├─ PaginationLoop          the same page came twice
     │  ├─ PaginationLimit         more pages or records than the spec allows
     │  └─ DestinationError        records could not be written
@@ -46,7 +48,9 @@ __all__ = [
     "InvalidRecord",
     "InvalidTokenResponse",
     "LeaseTimeout",
+    "NotAPage",
     "OAuthTaskflowError",
+    "PagesCutShort",
     "PaginationLimit",
     "PaginationLoop",
     "RecordsNotFound",
@@ -318,8 +322,16 @@ class InvalidRecord(ApiError):
     """A page or a record cannot be read: no JSON, no record, a key or the incremental field missing or of mixed type."""
 
 
+class NotAPage(ApiError):
+    """The API said success without a page: an empty body, ``null``, 202, or 304 to a request without a condition."""
+
+
+class PagesCutShort(ApiError):
+    """The pages end, although a total, page count or flag says that more records follow."""
+
+
 class PaginationLoop(ApiError):
-    """The API sent the same page or page cursor twice; going on would never end."""
+    """The API sends the same pages, page cursors or empty pages over and over; going on would never end."""
 
 
 class PaginationLimit(ApiError):

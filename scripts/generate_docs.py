@@ -60,6 +60,8 @@ def spec_reference() -> Iterator[str]:
         + "; each variable of `for_each`; `window.start` and `window.end` in requests of endpoints with "
         "`incremental`. An undefined name is refused by the check, and fails the task if it slips through.",
         "",
+        "**Pages:** [paging.md](paging.md) says when an answer is a page, when reading ends, and what fails.",
+        "",
         "## The file",
         "",
     )

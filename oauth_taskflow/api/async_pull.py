@@ -12,11 +12,8 @@ from oauth_taskflow.api.exchange import Decide, Judge
 from oauth_taskflow.api.options import Paginate, Records, ResponseRule
 from oauth_taskflow.api.page import Page
 from oauth_taskflow.api.paginators import IndexedPaginator
-from oauth_taskflow.api.pull import Answered, PageReader, Reading
-from oauth_taskflow.api.records import RecordSelector
+from oauth_taskflow.api.pull import Answered, PageReader, Reading, page_reader
 from oauth_taskflow.api.request import ApiRequest
-from oauth_taskflow.api.rules import Rules
-from oauth_taskflow.api.sequence import PageSequence
 
 
 class AsyncFetcher(Protocol):
@@ -90,9 +87,7 @@ async def pull_records_async(
     responses: Sequence[ResponseRule],
 ) -> AsyncGenerator[Any, None]:
     """Every record of every page, as Python values; raises what ``pull`` raises."""
-    reader = PageReader(
-        PageSequence(request, paginate), RecordSelector(records, decode=True), Rules(responses)
-    )
+    reader = page_reader(session, request, paginate, records, responses, decode=True)
     async with aclosing(_AsyncPuller(session, reader).pages()) as pages:
         async for page in pages:
             for record in page.records:

@@ -35,7 +35,7 @@ from oauth_taskflow.api.exchange import (
 )
 from oauth_taskflow.api.failures import ApiStatusError
 from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits
-from oauth_taskflow.api.options import Paginate, Records, ResponseRule
+from oauth_taskflow.api.options import AbsentRecords, Paginate, Records, ResponseRule
 from oauth_taskflow.api.origins import AllowedOrigins, Origin
 from oauth_taskflow.api.outgoing import final_url, unprepared
 from oauth_taskflow.api.request import ApiRequest
@@ -78,6 +78,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
         retry: RetryPolicy | None = None,
         responses: Sequence[ResponseRule] = (),
         limits: AnswerLimits = DEFAULT_LIMITS,
+        absent_records: AbsentRecords = "fail",
         conn_id: str = "",
         foreign_redirects: Literal["refuse", "bare"] = "refuse",
         clock: Clock = SYSTEM_CLOCK,
@@ -104,6 +105,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
         self.retry = retry or RetryPolicy()
         self._rules = Rules(responses)
         self.limits = limits
+        self.absent_records = absent_records
         # A client certificate is a credential too, and is shown to whoever is connected to (RFC 8705).
         self._leave_bare = foreign_redirects == "bare" and cert is None
         self._credentials = _credentials(auth)

@@ -17,6 +17,7 @@ from jmespath.exceptions import JMESPathError
 
 from oauth_taskflow.api.json_shape import check_depth, is_cut_off, reads_loosely
 from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits, bytes_text
+from oauth_taskflow.api.numbers import ExactFloat, decode, json_decoder, read_number
 from oauth_taskflow.api.secrecy import shown_url
 from oauth_taskflow.decoding import BadCoding, decoded
 from oauth_taskflow.errors import InvalidRecord, RecordsNotFound
@@ -37,7 +38,6 @@ _MARKS = {
     b"\xfe\xff": "utf-16-be",
 }
 _HTML = re.compile(rb"\s*<(?:!doctype|html|head|body|!--)", re.IGNORECASE)
-_decode: Any = msgspec.json.Decoder().decode
 
 
 def plain_keys(path: str) -> tuple[str, ...] | None:
@@ -88,8 +88,8 @@ def find_in(record: Any, path: str) -> Any:
     if isinstance(record, msgspec.Raw):
         if keys is not None:
             found = dig(record, keys)
-            return None if found is None else _decode(found)
-        record = _decode(record)
+            return None if found is None else decode(found)
+        record = decode(record)
     return searched(record, path)
 
 
@@ -110,6 +110,8 @@ def searched(value: Any, path: str, where: str = "") -> Any:
 class Body:
     """The JSON of one answer: UTF-8, one line, checked to be JSON throughout.
 
+    ``has_exact_numbers`` says that values read from it hold numbers with more digits than a float has.
+
     Raises:
         InvalidRecord: it is no JSON, NaN and truncated text included, or not in the charset it claims.
     """
@@ -124,6 +126,7 @@ class Body:
     ) -> None:
         self.where = where
         self._limits = limits
+        self.has_exact_numbers = False
         self._decoded: Any = msgspec.UNSET
         self.json = self._as_json(self._as_utf8(self._inflated(content), charset))
 
@@ -142,10 +145,10 @@ class Body:
         return not self.json
 
     def decoded(self) -> Any:
-        """The whole body as Python values; integers exact whatever their size."""
+        """The whole body as Python values; numbers keep all their digits."""
         if self._decoded is msgspec.UNSET:
             try:
-                self._decoded = _decode(self.json) if self.json else None
+                self._decoded = self._read(self.json) if self.json else None
             except msgspec.MsgspecError as error:
                 raise self._invalid(str(error)) from error
             except RecursionError as error:
@@ -158,7 +161,15 @@ class Body:
         if keys is None:
             return searched(self.decoded(), path, self.where)
         found = dig(self.json, keys) if self.json else None
-        return None if found is None else _decode(found)
+        return None if found is None else self._read(found)
+
+    def _read(self, raw: bytes | msgspec.Raw) -> Any:
+        return json_decoder(float_hook=self._number).decode(raw)
+
+    def _number(self, text: str) -> float:
+        number = read_number(text)
+        self.has_exact_numbers = self.has_exact_numbers or isinstance(number, ExactFloat)
+        return number
 
     def _inflated(self, content: bytes) -> bytes:
         """``content`` without a gzip that the headers did not declare, or declared once too few."""

@@ -3,41 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from oauth_taskflow.api.options import Offsets, PageNumbers
 from oauth_taskflow.api.page import PageView
 from oauth_taskflow.api.request import ApiRequest
-from oauth_taskflow.errors import InvalidRecord
+from oauth_taskflow.api.totals import whole_number
 
 
-def ended_by_count(options: PageNumbers | Offsets, page: PageView) -> bool:
-    """Whether the number of rows says that this was the last page; flags, where declared, are asked instead."""
+def is_last_by_count(options: PageNumbers | Offsets, page: PageView) -> bool:
+    """Whether the rows say that this was the last page; flags and totals, where the API sends them, are asked instead."""
     if page.continues is not None:
         return False
     if page.rows == 0:
         return True
+    if page.total is not None:
+        return page.rows_so_far >= page.total
+    if page.announced is not None and page.rows_so_far < page.announced:
+        return False  # an estimate says that this page is short by chance
     if options.size is None or page.rows >= options.size or options.short_page == "continue":
         return False
     # A first page of exactly size rows shows that the server honours the size and does not clamp it.
     return options.short_page == "end" or page.first_rows == options.size
 
 
-def whole_number(value: Any, what: str, page: PageView) -> int | None:
-    """``value`` as a count; APIs send it as text too.
-
-    Raises:
-        InvalidRecord: it is something else.
-    """
-    if value is None:
-        return None
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.strip().isdecimal():
-        return int(value)
-    raise InvalidRecord(f"{what} is {value!r:.60}, not a number", where=page.where)
+def _pages_of(total: int | None, size: int | None) -> int | None:
+    return None if total is None or not size else -(-total // size)
 
 
 @dataclass(frozen=True)
@@ -58,12 +48,12 @@ class ByPageNumber:
         return self.at(request, 0) if options.send_first else request
 
     def next(self, request: ApiRequest, page: PageView) -> ApiRequest | None:
-        """The next number, unless a total or the number of rows says that this was the last."""
-        total = self.pages(page)
-        if total is not None:
-            ended = page.index + 1 >= total or page.rows == 0
+        """The next number, unless a page count, total or the number of rows says that this was the last."""
+        count = self.page_count(page)
+        if count is not None and page.continues is None:
+            ended = page.index + 1 >= count
         else:
-            ended = ended_by_count(self.options, page)
+            ended = is_last_by_count(self.options, page)
         return None if ended else self.at(request, page.index + 1)
 
     def at(self, request: ApiRequest, index: int) -> ApiRequest:
@@ -71,10 +61,19 @@ class ByPageNumber:
         options = self.options
         return request.with_paging(options.param, options.start + index, options.send_in)
 
-    def pages(self, page: PageView) -> int | None:
-        """The number of pages from ``total_pages``."""
+    def page_count(self, page: PageView) -> int | None:
+        """The number of pages from ``total_pages``; a count of zero beside rows means nothing."""
         path = self.options.total_pages
-        return None if path is None else whole_number(page.find(path), f"total_pages {path}", page)
+        if path is None:
+            return None
+        count = whole_number(page.find(path), f"total_pages {path}", page)
+        return None if count == 0 and page.rows_so_far else count
+
+    def pages(self, page: PageView) -> int | None:
+        """The number of pages from ``total_pages``, else from ``total``."""
+        count = self.page_count(page)
+        size = self.options.size or page.first_rows
+        return _pages_of(page.total, size) if count is None else count
 
 
 @dataclass(frozen=True)
@@ -102,19 +101,15 @@ class ByOffset:
     def next(self, request: ApiRequest, page: PageView) -> ApiRequest | None:
         """The next offset, unless a total or the number of rows says that this was the last page."""
         options = self.options
-        by_step = options.unit == "pages" or (options.advance == "size" and self._step > 0)
+        by_pages = options.unit == "pages"
+        by_step = by_pages or (options.advance == "size" and self._step > 0)
         reached = (page.index + 1) * self._step if by_step else page.rows_so_far
-        total = self._total(page)
-        if total is not None:
-            rows = (page.index + 1) * (options.size or page.first_rows) if by_step else reached
-            ended = rows >= total or page.rows == 0
-        else:
-            ended = ended_by_count(options, page)
-        return (
-            None
-            if ended
-            else request.with_paging(options.param, options.start + reached, options.send_in)
-        )
+        ended = is_last_by_count(options, page)
+        if page.total is not None and page.continues is None and not by_pages:
+            ended = ended or reached >= page.total  # nothing is behind the total
+        if ended:
+            return None
+        return request.with_paging(options.param, options.start + reached, options.send_in)
 
     def at(self, request: ApiRequest, index: int) -> ApiRequest:
         """The request for page ``index``, counted in whole steps."""
@@ -123,11 +118,10 @@ class ByOffset:
             options.param, options.start + index * self._step, options.send_in
         )
 
+    def page_count(self, page: PageView) -> int | None:  # noqa: ARG002 - the protocol's
+        """None: offset APIs announce rows, not pages."""
+        return None
+
     def pages(self, page: PageView) -> int | None:
         """The number of pages from ``total``."""
-        total, size = self._total(page), self.options.size or page.first_rows
-        return None if total is None or not size else -(-total // size)
-
-    def _total(self, page: PageView) -> int | None:
-        path = self.options.total
-        return None if path is None else whole_number(page.find(path), f"total {path}", page)
+        return _pages_of(page.total, self.options.size or page.first_rows)

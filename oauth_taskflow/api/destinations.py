@@ -25,7 +25,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Summary:
-    """What one transfer read. ``received_bytes`` counts bodies; instants are ISO 8601 in UTC; ``seconds`` is wall time."""
+    """What one transfer read. ``received_bytes`` counts bodies; instants are ISO 8601 in UTC; ``seconds`` is wall time.
+
+    ``warnings`` are doubts about the result, for people.
+    """
 
     rows: int
     pages: int
@@ -35,6 +38,7 @@ class Summary:
     started: str
     finished: str
     seconds: float
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,10 @@ def _on(page: Page) -> Iterator[None]:
         raise
 
 
+def _unseen(keys: SeenKeys, page: Page) -> list[Any]:
+    return keys.unseen(page.records, index=page.index, where=f"at {page.url}")
+
+
 def transfer(
     pages: Iterable[Page],
     destination: Destination,
@@ -95,11 +103,12 @@ def transfer(
     keys: SeenKeys | None = None,
     watermark: Watermark | None = None,
     on_page: Callable[[Page], None] | None = None,
+    warnings: Callable[[], Sequence[str]] = tuple,
 ) -> Output:
     """Write all ``pages`` to ``destination`` and commit, or leave no trace.
 
     ``keys`` drops repeated records, ``watermark`` takes in the incremental field of all of them; ``on_page`` is
-    called once a page is written.
+    called once a page is written, and ``warnings`` when all are: it returns the doubts about them.
 
     Raises:
         ApiError: as the pages or the destination raise.
@@ -112,7 +121,7 @@ def transfer(
             with _on(page):
                 if watermark is not None:
                     watermark.see(page.records)
-                records = page.records if keys is None else keys.unseen(page.records)
+                records = page.records if keys is None else _unseen(keys, page)
             writer.write(records)
             rows, count, received = rows + len(records), count + 1, received + page.bytes
             if on_page is not None:
@@ -128,6 +137,7 @@ def transfer(
                 started=utc_text(began),
                 finished=utc_text(ended),
                 seconds=round(ended - began, 3),
+                warnings=tuple(warnings()),
             )
         )
     except BaseException:

@@ -17,6 +17,7 @@ import msgspec
 
 from oauth_taskflow.api.destinations import Output, Run, Summary
 from oauth_taskflow.api.local_folder import LocalFolder
+from oauth_taskflow.api.numbers import json_encoder
 from oauth_taskflow.api.object_folder import ObjectFolder
 from oauth_taskflow.api.output_folders import (
     MANIFEST,
@@ -31,7 +32,6 @@ __all__ = ["MANIFEST", "FolderDestination", "FolderWriter", "has_output", "remov
 
 MANIFEST_VERSION = 1
 _GZIP_LEVEL = 2  # twice as fast as 6 and a tenth larger on JSON
-_encoder = msgspec.json.Encoder()
 
 FileFormat = Literal["jsonl", "jsonl.gz"]
 # pathlib.Path, UPath or Airflow's ObjectStoragePath: alike in what is used here, without a type in common.
@@ -147,7 +147,7 @@ class FolderWriter:
             DestinationError: the file cannot be written, or a value has no JSON form.
         """
         with as_destination_errors("Writing records", self._folder):
-            self._target.write(_encoder.encode_lines(records))
+            self._target.write(json_encoder.encode_lines(records))
         self._rows += len(records)
 
     def commit(self, summary: Summary) -> Output:

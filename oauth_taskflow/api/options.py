@@ -38,8 +38,35 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     """Base of every option type: immutable, keyword-only, unknown fields refused."""
 
 
+class TotalRows(Options, frozen=True, kw_only=True):
+    """The number of records that the API announces, in the body or in a header."""
+
+    path: Annotated[Path | None, doc("Path of the number in the body.", "meta.total")] = None
+    header: Annotated[
+        Text | None,
+        doc("Response header with the number, alone or after a slash.", "X-Total-Count"),
+    ] = None
+    approximate: Annotated[
+        bool,
+        doc(
+            "The number is an estimate, or counts records that are not returned: fewer are a warning, and no end.",
+            True,
+        ),
+    ] = False
+
+
 class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
     """What every paginator understands."""
+
+    total: Annotated[
+        Path | TotalRows | None,
+        doc(
+            "Number of records of one request sequence, as a path or a mapping: fewer records than the API announced "
+            "last fail the task. Page and offset styles end there.",
+            "total_entries",
+            {"header": "X-Total-Count", "approximate": True},
+        ),
+    ] = None
 
     more: Annotated[
         Path | None, doc("Path of a flag that is true while pages follow.", "has_more")
@@ -57,6 +84,14 @@ class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
     max_records: Annotated[
         Count | None, doc("Hard stop: more records than this fail the task.", 1000000)
     ] = None
+    max_empty_pages: Annotated[
+        Whole, doc("Hard stop: more empty pages than this in a row, with pages to follow.", 5000)
+    ] = 1_000
+
+    @property
+    def announced(self) -> TotalRows:
+        """``total`` in its long form."""
+        return self.total if isinstance(self.total, TotalRows) else TotalRows(path=self.total)
 
 
 class NoPages(PagingOptions, frozen=True, kw_only=True, tag="none"):
@@ -93,6 +128,9 @@ class PageNumbers(PagingOptions, frozen=True, kw_only=True, tag="page"):
         int,
         doc("Pages fetched ahead at once, within the rate limit.", 4, ge=1, le=32),
     ] = 1
+    max_empty_pages: Annotated[
+        Whole, doc("Hard stop: more empty pages than this in a row, with pages to follow.", 5)
+    ] = 3
 
 
 class Offsets(PagingOptions, frozen=True, kw_only=True, tag="offset"):
@@ -112,9 +150,6 @@ class Offsets(PagingOptions, frozen=True, kw_only=True, tag="offset"):
     send_in: Annotated[Literal["query", "body"], doc("Where the parameters travel.", "query")] = (
         "query"
     )
-    total: Annotated[
-        Path | None, doc("Path of the total number of rows; reading ends there.", "total_entries")
-    ] = None
     short_page: Annotated[
         Literal["end", "continue", "auto"],
         doc("A page with fewer rows than size; see the page paginator.", "auto"),
@@ -123,6 +158,9 @@ class Offsets(PagingOptions, frozen=True, kw_only=True, tag="offset"):
         int,
         doc("Pages fetched ahead at once; needs advance: size.", 4, ge=1, le=32),
     ] = 1
+    max_empty_pages: Annotated[
+        Whole, doc("Hard stop: more empty pages than this in a row, with pages to follow.", 5)
+    ] = 3
 
 
 class Cursors(PagingOptions, frozen=True, kw_only=True, tag="cursor"):
@@ -261,6 +299,9 @@ class Limits(Options, frozen=True, kw_only=True):
     ] = None
 
 
+AbsentRecords = Literal["fail", "empty"]
+
+
 class Records(Options, frozen=True, kw_only=True):
     """Where the records of a page are."""
 
@@ -270,12 +311,20 @@ class Records(Options, frozen=True, kw_only=True):
     single: Annotated[
         bool, doc("A single object where a list is expected is one record.", True)
     ] = False
-    require: Annotated[
-        bool,
+    absent: Annotated[
+        AbsentRecords | None,
         doc(
-            "Fail when the path is absent on the first page: more often a typo than no rows.", False
+            "An answer without the path, total, flag or page cursor: fail, or empty where the API leaves out an empty "
+            "list. By default the provider's preset decides, else it fails. A root error or errors always fails.",
+            "empty",
         ),
-    ] = True
+    ] = None
+    require: Annotated[bool, doc("Older form: false means absent: empty.", False)] = True
+
+    @property
+    def when_absent(self) -> AbsentRecords | None:
+        """``absent``, with ``require`` taken into account; None when neither is written."""
+        return self.absent or (None if self.require else "empty")
 
 
 class FileDestination(Options, frozen=True, kw_only=True):

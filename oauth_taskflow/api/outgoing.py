@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import requests
 
+from oauth_taskflow.api.numbers import ExactFloat, encode
 from oauth_taskflow.api.request import ApiRequest
 
 _LEGAL_IN_URL = "%/:?#[]@!$&'()*+,;=-._~"
@@ -14,13 +16,19 @@ _LEGAL_IN_URL = "%/:?#[]@!$&'()*+,;=-._~"
 
 def unprepared(request: ApiRequest, whole: str) -> requests.Request:
     """``request`` to the whole URL ``whole``, still without what a session adds."""
+    form = {name: _text(value) for name, value in request.form.items()}
+    headers, json = dict(request.headers), request.json
+    data: Any = form or None
+    if not form and _has_exact_number(json):  # a page cursor; the HTTP library would cut its digits
+        headers = {"Content-Type": "application/json", **headers}
+        json, data = None, encode(json)
     return requests.Request(
         request.method,
         whole,
         params={name: _text(value) for name, value in request.params.items()},
-        headers=dict(request.headers),
-        json=request.json,
-        data={name: _text(value) for name, value in request.form.items()} or None,
+        headers=headers,
+        json=json,
+        data=data,
     )
 
 
@@ -34,6 +42,14 @@ def _exact_url(prepared: str, given: str) -> str:
     host, parts = urlsplit(prepared), urlsplit(given)
     path, query = (quote(part, safe=_LEGAL_IN_URL) for part in (parts.path or "/", parts.query))
     return urlunsplit((host.scheme, host.netloc, path, query, ""))
+
+
+def _has_exact_number(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_has_exact_number, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_has_exact_number, value))
+    return isinstance(value, ExactFloat)
 
 
 def _text(value: Any) -> Any:

@@ -17,12 +17,16 @@ class Page:
     """One page. Records are ``msgspec.Raw`` (UTF-8 JSON on one line) or Python values, as asked.
 
     ``bytes`` is the size of the body received, after content decoding; ``url`` is redacted; ``index`` counts from 0.
+    ``total`` is the number of records that the API announced for this page's sequence, None without ``total`` options;
+    ``is_doubtful`` says that the records' path is absent although nothing says that it may be.
     """
 
     records: list[Any] = field(repr=False)
     bytes: int
     url: str
     index: int
+    total: int | None = None
+    is_doubtful: bool = False
 
     @property
     def count(self) -> int:
@@ -36,7 +40,8 @@ class PageView:
 
     ``index`` counts from 0; ``first`` is the request that began the sequence; ``first_rows`` and ``rows_so_far``
     count rows as the API returned them, in the first page and up to this one; ``continues`` is what the ``more``
-    and ``last`` flags say, None without flags.
+    and ``last`` flags say, None without flags. ``total`` is the number of rows that the API announced last, None
+    when it announced none or only an estimate; ``announced`` is that number, estimate or not.
     """
 
     response: requests.Response
@@ -47,6 +52,8 @@ class PageView:
     first_rows: int
     rows_so_far: int
     continues: bool | None = None
+    total: int | None = None
+    announced: int | None = None
 
     @property
     def rows(self) -> int:

@@ -25,7 +25,7 @@ from oauth_taskflow.api.options import (
 from oauth_taskflow.api.page import PageView
 from oauth_taskflow.api.pointed import ByCursor, ByLink, ByNextUrl
 from oauth_taskflow.api.request import ApiRequest
-from oauth_taskflow.errors import SpecError
+from oauth_taskflow.errors import PagesCutShort, SpecError
 
 
 class Paginator(Protocol):
@@ -50,7 +50,10 @@ class IndexedPaginator(Protocol):
         """The request for page ``index`` (from 0), given the prepared first ``request``."""
 
     def pages(self, page: PageView) -> int | None:
-        """How many pages there are according to ``page``; None when it does not say."""
+        """How many pages to expect according to ``page``; None when it does not say."""
+
+    def page_count(self, page: PageView) -> int | None:
+        """The number of pages that ``page`` announces itself; None when it does not."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,17 @@ class SinglePage:
         return request
 
     def next(self, request: ApiRequest, page: PageView) -> ApiRequest | None:  # noqa: ARG002 - the protocol's
-        """Nothing follows."""
+        """Nothing follows.
+
+        Raises:
+            PagesCutShort: a flag says that pages follow.
+        """
+        if page.continues:
+            raise PagesCutShort(
+                "The flag says that more pages follow, and paginate.type is none",
+                where=page.where,
+                hint="Say how the next page is found: type page, offset, cursor, link or next_url.",
+            )
         return None
 
 

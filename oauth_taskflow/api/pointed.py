@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, quote, urljoin, urlsplit
 
-from oauth_taskflow.api.links import parse_links
+from oauth_taskflow.api.links import Link, parse_links
 from oauth_taskflow.api.options import Cursors, Links, NextUrls
 from oauth_taskflow.api.page import PageView
 from oauth_taskflow.api.request import ApiRequest
@@ -21,6 +22,13 @@ def _check_end(page: PageView, pointer: Any, place: str) -> None:
             where=page.where,
             hint="Correct the path in paginate; without it the rest would be left out silently.",
         )
+
+
+def is_end(pointer: Any, end_values: Sequence[Any] = ()) -> bool:
+    """Whether ``pointer`` leads nowhere: absent, empty, or one of ``end_values`` with the same type."""
+    if pointer is None or pointer == "" or pointer in ([], {}):
+        return True
+    return any(type(pointer) is type(end) and pointer == end for end in end_values)
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ class ByCursor:
         if page.rows == 0 and options.empty_page == "end":
             return None
         cursor = self._cursor(page)
-        if self._is_end(cursor):
+        if is_end(cursor, options.end_values):
             _check_end(page, cursor, self.options.next or self.options.header or "the last record")
             return None
         if options.body:
@@ -65,11 +73,6 @@ class ByCursor:
             )
         return cursor
 
-    def _is_end(self, cursor: Any) -> bool:
-        if cursor is None or cursor == "" or cursor in ([], {}):
-            return True
-        return any(type(cursor) is type(end) and cursor == end for end in self.options.end_values)
-
 
 @dataclass(frozen=True)
 class ByLink:
@@ -82,15 +85,32 @@ class ByLink:
         return request
 
     def next(self, request: ApiRequest, page: PageView) -> ApiRequest | None:
-        """The target of the first link of the relation; the end when its attributes are not those required."""
-        for link in parse_links(page.headers.get("Link", "")):
-            if self.options.rel.lower() in link.rels:
-                wanted = self.options.require.items()
-                if any(link.attributes.get(name.lower()) != value for name, value in wanted):
-                    return None
-                return request.at_url(urljoin(page.url, link.target))
+        """The target of the first link of the relation about this page; the end when its attributes are not those required.
+
+        Raises:
+            InvalidRecord: a flag says that pages follow, or the header cannot be read to its end.
+        """
+        links = parse_links(page.headers.get("Link", ""))
+        link = next((link for link in links.found if self._leads_on(link, page.url)), None)
+        if link is not None and self._is_required(link):
+            return request.at_url(urljoin(page.url, link.target))
+        if link is None and links.is_malformed:
+            raise InvalidRecord(
+                f"The Link header of page {page.index + 1} cannot be read to its end, and no link before has "
+                f"rel={self.options.rel}",
+                where=page.where,
+                hint="The API breaks RFC 8288; page by another style.",
+                retryable=True,
+            )
         _check_end(page, None, f"the Link header with rel={self.options.rel}")
         return None
+
+    def _leads_on(self, link: Link, url: str) -> bool:
+        return self.options.rel.lower() in link.rels and link.is_about(url)
+
+    def _is_required(self, link: Link) -> bool:
+        wanted = self.options.require.items()
+        return all(link.attributes.get(name.lower(), "").strip() == value for name, value in wanted)
 
 
 @dataclass(frozen=True)

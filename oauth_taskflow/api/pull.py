@@ -7,25 +7,34 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from contextvars import copy_context
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
 
 import requests
 
 from oauth_taskflow.api.ahead import read_ahead
-from oauth_taskflow.api.body import Body
 from oauth_taskflow.api.exchange import Judge
 from oauth_taskflow.api.failures import ApiStatusError, status_error
-from oauth_taskflow.api.options import Paginate, RateLimit, Records, ResponseRule
+from oauth_taskflow.api.landmarks import Content, PageJudge
+from oauth_taskflow.api.numbers import plain
+from oauth_taskflow.api.options import (
+    AbsentRecords,
+    Paginate,
+    RateLimit,
+    Records,
+    ResponseRule,
+)
 from oauth_taskflow.api.page import Page
 from oauth_taskflow.api.paginators import IndexedPaginator
 from oauth_taskflow.api.rate_limit import RateLimiter
 from oauth_taskflow.api.records import RecordSelector
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.rules import Decision, Rules
-from oauth_taskflow.api.sequence import PageSequence
+from oauth_taskflow.api.sequence import PageSequence, log_warning
+from oauth_taskflow.api.totals import Warn
 
 _ALL = Records()
+Decode = bool | Literal["exact"]
 
 
 class Answered(Protocol):
@@ -53,50 +62,53 @@ class Fetcher(Protocol):
 
 @dataclass(frozen=True)
 class Reading:
-    """An answer, with its body when it is a page."""
+    """An answer, with its content when it is a page."""
 
     response: requests.Response
     decision: Decision | None
-    body: Body | None
+    content: Content | None
 
 
 @dataclass(frozen=True)
 class PageReader:
-    """Takes answers in, in order; does no I/O."""
+    """Takes answers in, in order; does no I/O. ``has_plain_numbers``: decoded records hold ordinary floats alone."""
 
     sequence: PageSequence
-    selector: RecordSelector
+    judge: PageJudge
     rules: Rules
+    has_plain_numbers: bool = False
 
-    @staticmethod
-    def read(response: requests.Response, decision: Decision | None) -> Reading:
+    def read(self, response: requests.Response, decision: Decision | None) -> Reading:
         """What an answer holds; may be called in any order. The session's judge: see ``Exchange``.
 
         Raises:
-            InvalidRecord: a page is no JSON; ``retryable`` when another try may mend it.
+            ApiError: it is not a page; ``retryable`` when another try may mend it. See ``PageJudge``.
         """
-        final = decision is not None or not (
-            response.status_code < 300 or response.status_code == 304
-        )
-        return Reading(response, decision, None if final else Body.of(response))
+        status = response.status_code
+        if decision is not None or not (status < 300 or status == 304):
+            return Reading(response, decision, None)
+        return Reading(response, decision, self.judge.content(response))
 
     def take(self, read: Reading) -> Page | None:
         """The page, or None when the sequence ends without one.
 
         Raises:
             ApiStatusError: the answer is an error that no rule forgives.
+            PagesCutShort: the sequence ends before all came that was announced.
         """
         sequence, response = self.sequence, read.response
         if read.decision is not None and read.decision.action in {"skip", "end"}:
-            sequence.end()
+            sequence.end_by_rule(response)
             return None
-        if read.body is None:
-            if read.decision is None and sequence.past_the_end(response.status_code):
-                sequence.end()
+        if read.content is None:
+            if read.decision is None and sequence.is_past_end(response.status_code):
+                sequence.end_by_status(response)
                 return None
             raise _refusal(response, read.decision)
-        records = self.selector.select(read.body, first=sequence.index == 0)
-        return sequence.advance(response, read.body, records)
+        page = sequence.advance(response, read.content)
+        if self.has_plain_numbers and read.content.body.has_exact_numbers:
+            page = replace(page, records=plain(page.records))
+        return page
 
 
 class _Puller:
@@ -180,6 +192,24 @@ def _refusal(response: requests.Response, decision: Decision | None) -> ApiStatu
     return status_error(response, hint=decision.message if decision else "")
 
 
+def page_reader(
+    session: object,
+    request: ApiRequest,
+    paginate: Paginate | None,
+    records: Records,
+    responses: Sequence[ResponseRule],
+    *,
+    decode: Decode,
+    warn: Warn = log_warning,
+) -> PageReader:
+    """The reader of one page sequence; where ``records`` do not say what absent ones mean, ``session`` does."""
+    sequence = PageSequence(request, paginate, warn=warn)
+    absent: AbsentRecords = getattr(session, "absent_records", "fail")
+    selector = RecordSelector(records, decode=bool(decode))
+    judge = PageJudge(selector, sequence.options, absent)
+    return PageReader(sequence, judge, Rules(responses), has_plain_numbers=decode is True)
+
+
 def pull(
     session: Fetcher,
     request: ApiRequest,
@@ -189,29 +219,33 @@ def pull(
     responses: Sequence[ResponseRule] = (),
     rate_limit: RateLimit | None = None,
     limit_key: str = "",
-    decode: bool = False,
+    decode: Decode = False,
     on_page: Callable[[Page], None] | None = None,
     ahead: int = 1,
+    warn: Warn = log_warning,
 ) -> Generator[Page, None, None]:
     """The pages that ``request`` and its successors answer, in order.
 
     While one page is consumed the next ``ahead`` are fetched in a thread; memory is bounded by those. Closing the
     iterator early stops it. Records are ``msgspec.Raw`` where the record selector allows, Python values with
-    ``decode``. ``limit_key`` names the budget that ``rate_limit`` is shared under on this machine; ``on_page`` is
-    called in the consumer's thread before a page is handed out.
+    ``decode``, and with ``decode="exact"`` numbers that a float cannot hold as ``ExactFloat``. ``limit_key`` names the budget that ``rate_limit`` is shared under on this machine; ``on_page`` is
+    called in the consumer's thread before a page is handed out. ``warn`` is called, in any thread, with doubts about
+    what was read; docs/paging.md says when an answer is a page and when an end is one.
 
     Raises:
         ApiStatusError: an answer is an error that no rule forgives.
         ApiUnreachable: no connection after all tries; ``ApiTimeout`` likewise.
         ForeignOriginRefused: a next link leads elsewhere.
-        RecordsNotFound: no records where they must be.
-        InvalidRecord: a body is no JSON, or a cursor, flag or total is unreadable.
-        PaginationLoop: the same page came twice.
+        NotAPage: an answer says nothing, after all tries.
+        RecordsNotFound: no records where they must be, after all tries.
+        InvalidRecord: a body is no JSON, after all tries, or a cursor, flag or total is unreadable.
+        PagesCutShort: the pages end before all came that the API announced.
+        PaginationLoop: the same pages came over and over, or too many empty ones.
         PaginationLimit: more pages or records than allowed.
     """
-    sequence = PageSequence(request, paginate)
+    reader = page_reader(session, request, paginate, records, responses, decode=decode, warn=warn)
+    sequence = reader.sequence
     limiter = RateLimiter.of(rate_limit, limit_key) if rate_limit is not None else None
-    reader = PageReader(sequence, RecordSelector(records, decode=decode), Rules(responses))
     puller = _Puller(session, reader, limiter)
     paginator = sequence.paginator
     if isinstance(paginator, IndexedPaginator) and paginator.prefetch > 1:

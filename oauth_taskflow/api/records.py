@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from oauth_taskflow.api.anchors import has_default, is_anchored
 from oauth_taskflow.api.body import Body, dig, plain_keys
 from oauth_taskflow.api.options import Records
 from oauth_taskflow.errors import InvalidRecord, RecordsNotFound
@@ -13,85 +14,116 @@ from oauth_taskflow.errors import InvalidRecord, RecordsNotFound
 _split: Any = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _LIST, _OBJECT = ord("["), ord("{")
 _NULL = b"null"
+_SINGLE = "Name the list in records, or set records.single: true to take it as one record."
 
 
 class RecordSelector:
     """Finds the records of a page as its ``Records`` options say.
 
-    Null, an absent path and an empty list are no records; only on the first page an absent path is an error when
-    ``require`` says so, because it is a typo more often. With ``decode`` records come as Python values, else as
-    ``msgspec.Raw`` wherever the path is made of plain keys.
+    Null and an empty list at the path are no records; a path that is absent is told apart. With ``decode`` records
+    come as Python values, else as ``msgspec.Raw`` wherever the path is made of plain keys.
     """
 
     def __init__(self, options: Records, *, decode: bool = False) -> None:
-        self._options = options
+        self.options = options
         self._keys = () if options.path is None else plain_keys(options.path)
         self._decode = decode
 
-    def select(self, body: Body, *, first: bool) -> list[Any]:
-        """The records of ``body`` in their order.
+    def find(self, body: Body) -> list[Any] | None:
+        """The records of ``body`` in their order; None when their path is absent.
+
+        Of a selector without a path the whole body is the list, and any other body is an absent one.
 
         Raises:
-            RecordsNotFound: nothing there, on the first page, although required; or neither list nor ``single``.
-            InvalidRecord: an item is a list.
+            RecordsNotFound: there is neither a list nor a ``single`` record at the path.
+            InvalidRecord: an item is a list, or the path does not fit the body.
         """
-        if body.empty:
-            return []
-        if self._keys is None or self._decode:
-            return self._decoded(body, first=first)
-        found = dig(body.json, self._keys)
+        if self._keys is None:
+            return self._projected(body, str(self.options.path))
+        found = dig(body.json, self._keys) if self._keys else body.json
         raw = b"" if found is None else bytes(found)
         if not raw:
-            return self._absent(body, first=first)
+            return None
         if raw[0] == _LIST:
-            rows: list[Any] = _split(raw)
-            self._check_raw(rows, body)
-            return rows
-        if raw == _NULL:
-            return []
-        return self._lone(
-            msgspec.Raw(raw), body, mapping=raw[0] == _OBJECT, empty=raw in {b"{}", b'""'}
+            return self._rows(raw, body)
+        return [] if raw == _NULL and self._keys else self._lone(raw, body)
+
+    def missing(self, body: Body) -> RecordsNotFound:
+        """The error for a body without the records' path, which another request may bring."""
+        path = self.options.path
+        what = (
+            f"The record selector {path!r} finds nothing in the answer"
+            if path is not None
+            else "The record selector of the whole body finds a mapping or a single value, not a list"
+        )
+        meant = "If the API leaves out an empty list, set records.absent: empty."
+        correct = f"Correct records. {meant}" if path is not None else f"{_SINGLE} {meant}"
+        return RecordsNotFound(
+            what, where=body.where, hint=f"{_keys_hint(body)}{correct}", retryable=True
         )
 
-    def _decoded(self, body: Body, *, first: bool) -> list[Any]:
-        path = self._options.path
-        value = body.decoded() if path is None else body.find(path)
-        if isinstance(value, list):
-            if any(isinstance(item, list) for item in value):
-                raise self._list_item(body)
-            return value
-        if value is None:
-            return self._absent(body, first=first) if self._missing(body) else []
-        return self._lone(value, body, mapping=isinstance(value, dict), empty=value in ({}, ""))
-
-    def _missing(self, body: Body) -> bool:
-        """Whether null means that the path is absent; past plain keys nobody can tell."""
-        return bool(self._keys) and dig(body.json, self._keys or ()) is None
-
-    def _absent(self, body: Body, *, first: bool) -> list[Any]:
-        if not (first and self._options.require):
-            return []
-        raise RecordsNotFound(
-            f"The record selector {self._options.path!r} finds nothing in the first page",
-            where=body.where,
-            hint=f"{_keys_hint(body)}Correct records, or set records.require: false if the key may be absent.",
+    def has_other_list(self, body: Body) -> bool:
+        """Whether a list with records stands beside the place where the absent path leads."""
+        node = body.decoded()
+        for key in self._keys or ():
+            if not isinstance(node, dict) or not isinstance(node.get(key), dict):
+                break
+            node = node[key]
+        return isinstance(node, dict) and any(
+            isinstance(value, list) and any(isinstance(item, dict) for item in value)
+            for value in node.values()
         )
 
-    def _lone(self, value: Any, body: Body, *, mapping: bool, empty: bool) -> list[Any]:
-        if self._options.single and mapping:
-            return [value]
-        if empty:
-            return []
-        kind = "a mapping" if mapping else "a single value"
-        raise RecordsNotFound(
-            f"The record selector {self._options.path or 'of the whole body'!r} finds {kind}, not a list",
-            where=body.where,
-            hint=f"{_keys_hint(body)}Name the list in records, or set records.single: true to take it as one record.",
-        )
-
-    def _check_raw(self, rows: list[Any], body: Body) -> None:
+    def _rows(self, raw: bytes, body: Body) -> list[Any]:
+        if self._decode:
+            path = self.options.path
+            rows: list[Any] = body.decoded() if path is None else body.find(path)
+            return self._checked(rows, body)
+        rows = _split(raw)
         if any(memoryview(row)[0] == _LIST for row in rows):
             raise self._list_item(body)
+        return rows
+
+    def _projected(self, body: Body, path: str) -> list[Any] | None:
+        anchored = is_anchored(body, path)
+        try:
+            value = body.find(path)
+        except InvalidRecord:  # a function refuses null
+            if anchored:
+                raise
+            return None
+        if isinstance(value, list) and value:
+            return self._checked(value, body)
+        if value in (None, [], {}, "") or not (anchored or isinstance(value, dict)):
+            return [] if anchored or (value is not None and has_default(path)) else None
+        return [self._single(value, body, is_mapping=isinstance(value, dict))]
+
+    def _lone(self, raw: bytes, body: Body) -> list[Any] | None:
+        is_mapping = raw[0] == _OBJECT
+        is_record = self.options.single and is_mapping
+        if not self._keys and (not is_record or raw == b"{}"):
+            return None
+        if raw in {b"{}", b'""'} and not is_record:
+            return []
+        value = body.find(str(self.options.path)) if self._keys else body.decoded()
+        return [
+            self._single(value if self._decode else msgspec.Raw(raw), body, is_mapping=is_mapping)
+        ]
+
+    def _single(self, value: Any, body: Body, *, is_mapping: bool) -> Any:
+        if self.options.single and is_mapping:
+            return value
+        kind = "a mapping" if is_mapping else "a single value"
+        raise RecordsNotFound(
+            f"The record selector {self.options.path!r} finds {kind}, not a list",
+            where=body.where,
+            hint=f"{_keys_hint(body)}{_SINGLE}",
+        )
+
+    def _checked(self, rows: list[Any], body: Body) -> list[Any]:
+        if any(isinstance(item, list) for item in rows):
+            raise self._list_item(body)
+        return rows
 
     def _list_item(self, body: Body) -> InvalidRecord:
         return InvalidRecord(

@@ -11,6 +11,7 @@ from urllib.parse import unquote_plus
 
 import msgspec
 
+from oauth_taskflow.api.numbers import encode
 from oauth_taskflow.api.options import Limits
 
 
@@ -53,7 +54,7 @@ class ApiRequest:
         if place == "body":
             return self.with_body_value(name, value)
         if isinstance(value, list | dict):
-            value = msgspec.json.encode(value).decode()
+            value = encode(value).decode()
         return self.with_param(name, value)
 
     def at_url(self, url: str) -> ApiRequest:

@@ -29,7 +29,7 @@ from oauth_taskflow.api.exchange import (
     renew,
 )
 from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits, set_limits
-from oauth_taskflow.api.options import Paginate, Records, ResponseRule
+from oauth_taskflow.api.options import AbsentRecords, Paginate, Records, ResponseRule
 from oauth_taskflow.api.origins import AllowedOrigins, Origin
 from oauth_taskflow.api.outgoing import final_url, unprepared
 from oauth_taskflow.api.redirects import Redirects
@@ -112,8 +112,9 @@ class OAuthSession(requests.Session):
     GET may be redirected elsewhere, without credentials and headers of this session, unless it shows a ``cert``. Every request has a time-out
     (connect, read; seconds). Transient errors are tried again by ``retry``; a 401 refreshes the token once and
     replays the request when its body can be replayed. ``responses`` are rules for what this API says in its own way, with
-    the actions retry, rate_limit and refresh; those of one pull go first. ``limits`` bound each answer, see ``AnswerLimits``.
-    ``.netrc`` and proxy variables of the environment are not read.
+    the actions retry, rate_limit and refresh; those of one pull go first. ``limits`` bound each answer, see ``AnswerLimits``;
+    ``absent_records`` says what an answer without the path of its records means to ``paginate``, unless ``Records.absent``
+    says otherwise. ``.netrc`` and proxy variables of the environment are not read.
 
     Answers come back as with ``requests``; ``raise_for_status`` raises ``ApiStatusError``, which is both our
     ``ApiRequestFailed`` and a ``requests.HTTPError``. Network failures raise ``ApiUnreachable`` or ``ApiTimeout``,
@@ -135,6 +136,7 @@ class OAuthSession(requests.Session):
         retry: RetryPolicy | None = None,
         responses: Sequence[ResponseRule] = (),
         limits: AnswerLimits = DEFAULT_LIMITS,
+        absent_records: AbsentRecords = "fail",
         conn_id: str = "",
         foreign_redirects: Literal["refuse", "bare"] = "refuse",
         clock: Clock = SYSTEM_CLOCK,
@@ -152,6 +154,7 @@ class OAuthSession(requests.Session):
         self.retry = retry or RetryPolicy()
         self._rules = Rules(responses)
         self.limits = limits
+        self.absent_records = absent_records
         self.trust_env = False
         check_files(verify, cert, conn_id)
         self.verify, self.cert = verify, cert

@@ -7,13 +7,16 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
 
 from oauth_taskflow.api.body import compiled, plain_keys, searched
+from oauth_taskflow.api.loops import REPEATED_PAGES, repeated_pages
 from oauth_taskflow.api.missing_fields import missing_field
+from oauth_taskflow.api.numbers import ExactFloat, decode, encode, json_decoder
 from oauth_taskflow.errors import InvalidRecord
 
 _INSTANT = re.compile(
@@ -26,17 +29,17 @@ _UTC = re.compile(
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _INTEGER = re.compile(r"-?\d+")
-_decode: Any = msgspec.json.Decoder().decode
-_encode = msgspec.json.Encoder().encode
+_EXPONENT = r"[eE][+-]?\d{1,3}"
+_DECIMAL = re.compile(rf"-?\d{{1,1000}}(?:\.\d{{1,1000}}(?:{_EXPONENT})?|{_EXPONENT})")
 
 # Kind of value, then what orders values of that kind.
-Rank = tuple[str, tuple[int, ...] | int | float]
+Rank = tuple[str, tuple[int, ...] | int | float | Decimal]
 
 
 @lru_cache(maxsize=64)
 def _value_decoder(key: str) -> msgspec.json.Decoder[Any]:
     field = msgspec.field(name=key, default=None)
-    return msgspec.json.Decoder(msgspec.defstruct("Field", [("value", Any, field)]))
+    return json_decoder(msgspec.defstruct("Field", [("value", Any, field)]))
 
 
 def field_reader(path: str) -> Callable[[Any], Any]:
@@ -45,7 +48,7 @@ def field_reader(path: str) -> Callable[[Any], Any]:
     compiled(path)  # one that is none is told before the first record comes
     if keys is None or len(keys) != 1:
         return lambda record: searched(
-            _decode(record) if isinstance(record, msgspec.Raw) else record, path
+            decode(record) if isinstance(record, msgspec.Raw) else record, path
         )
     key, decoder = keys[0], _value_decoder(keys[0])
 
@@ -82,29 +85,44 @@ def column_reader(path: str) -> Callable[[Sequence[Any]], list[Any]]:
 class SeenKeys:
     """Drops records whose primary key came before in the same task.
 
-    The first to arrive stays. Only a 16-byte digest of each key is kept, about 100 bytes of memory per record.
+    The first to arrive stays. A key names a record within its parent: with ``across_parents``, one that came under
+    another parent is a repeat only when its record is the same throughout. Only 16-byte digests are kept, about 100
+    bytes of memory per record, twice that across parents.
     """
 
-    def __init__(self, paths: Sequence[str]) -> None:
+    def __init__(self, paths: Sequence[str], *, across_parents: bool = False) -> None:
         self._paths = tuple(paths)
         self._columns = [column_reader(path) for path in paths]
-        self._seen: set[bytes] = set()
+        # Key → the number of the page sequence that it came in last.
+        self._seen: dict[bytes, int] = {}
+        self._records: set[bytes] | None = set() if across_parents else None
+        self._parent = self._sequence = self._repeated = self._new = 0
         self.dropped = 0
 
-    def unseen(self, records: Sequence[Any]) -> list[Any]:
-        """The records with keys that were not there before.
+    def begin_sequence(self, parent: int) -> None:
+        """The pages that follow are of another sequence, of the parent record with this number."""
+        if parent != self._parent:
+            self._seen.clear()
+        self._parent = parent
+        self._sequence += 1
+        self._repeated = 0
+
+    def unseen(self, records: Sequence[Any], *, index: int = 0, where: str = "") -> list[Any]:
+        """The records of page ``index`` with keys that were not there before.
 
         Raises:
             InvalidRecord: a part of a key is absent or null.
+            PaginationLoop: too many pages in a row hold nothing but records of earlier pages of their sequence.
         """
         keys = zip(*(read(records) for read in self._columns), strict=True)
+        before = self._new
         kept = [record for record, key in zip(records, keys, strict=True) if self._add(record, key)]
         self.dropped += len(records) - len(kept)
+        if records:
+            self._repeated = 0 if self._new > before else self._repeated + 1
+        if self._repeated >= REPEATED_PAGES:
+            raise repeated_pages(index, where)
         return kept
-
-    def forget(self) -> None:
-        """Begin anew: keys of another parent record may repeat. ``dropped`` goes on counting."""
-        self._seen.clear()
 
     def _add(self, record: Any, key: tuple[Any, ...]) -> bool:
         if None in key:
@@ -114,16 +132,27 @@ class SeenKeys:
                 "primary_key",
                 "Correct primary_key, or leave it out when the API promises no key.",
             )
-        text = _encode(key)
+        text = encode(key)
         mark = hashlib.blake2b(text, digest_size=16).digest() if len(text) > 16 else text
-        if mark in self._seen:
+        seen_in = self._seen.get(mark)
+        if seen_in == self._sequence:
             return False
-        self._seen.add(mark)
-        return True
+        self._new += 1
+        self._seen[mark] = self._sequence
+        return seen_in is None and (self._records is None or self._is_other(mark, record))
+
+    def _is_other(self, mark: bytes, record: Any) -> bool:
+        """Whether no record with this key and content came under another parent."""
+        content = bytes(record) if isinstance(record, msgspec.Raw) else encode(record)
+        whole = hashlib.blake2b(mark + b"\0" + content, digest_size=16).digest()
+        assert self._records is not None
+        is_other = whole not in self._records
+        self._records.add(whole)
+        return is_other
 
 
 class Watermark:
-    """The highest value of the incremental field, as the API wrote it.
+    """The highest value of the incremental field, as the API wrote it: a number with more digits than a float is text.
 
     Values are instants (ISO 8601; no zone means UTC), numbers, or integers written as text, and of one kind
     throughout. Instants are compared to the nanosecond, integers exactly.
@@ -161,7 +190,7 @@ class Watermark:
                 hint="It must be an ISO 8601 instant or a number, of one kind in all records.",
             )
         if self._rank is None or rank[1] > self._rank[1]:  # type: ignore[operator]  # one kind: checked above
-            self._rank, self.value = rank, value
+            self._rank, self.value = rank, _kept(value)
 
     def _refuse_missing(self, record: Any) -> None:
         if self._missing == "fail":
@@ -181,16 +210,28 @@ def _alike(values: list[Any]) -> bool:
     return kinds == {int}
 
 
+def _kept(value: Any) -> str | int | float:
+    if not isinstance(value, ExactFloat):
+        kept: str | int | float = value
+        return kept
+    number = float(value)
+    return number if Decimal(repr(number)) == value.decimal else value.text
+
+
 def _rank(value: Any) -> Rank | None:
-    if isinstance(value, bool):
+    if isinstance(value, str):
+        return _text_rank(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    if isinstance(value, int | float):
-        return "number", value
-    if not isinstance(value, str):
-        return None
-    if _INTEGER.fullmatch(value):
-        return "integer text", int(value)
-    match = _INSTANT.fullmatch(value)
+    return "number", value.decimal if isinstance(value, ExactFloat) else value
+
+
+def _text_rank(text: str) -> Rank | None:
+    if _DECIMAL.fullmatch(text):
+        return "number", Decimal(text)
+    if _INTEGER.fullmatch(text):
+        return "integer text", int(text)
+    match = _INSTANT.fullmatch(text)
     return None if match is None else _instant_rank(match)
 
 

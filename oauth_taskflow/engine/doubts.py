@@ -1,40 +1,79 @@
-"""A doubt that no single answer can settle: was the first page really the last one?
+"""Doubts about what was read, for the people who read the log, the manifest or the asset event.
 
-A cursor, link or next URL that is absent is the end, by every API's rules; a misspelled path is absent, too, and the
-rest of the records would be left out without a word.
+Two of them no single answer can settle. A cursor, link or next URL that is absent is the end, by every API's rules; a
+misspelled path is absent, too. The same holds for records where an API may leave out an empty list.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
-from oauth_taskflow.api.options import Cursors, Links, NextUrls
+from oauth_taskflow.api.options import Cursors, Links, NextUrls, Records
 from oauth_taskflow.specs.model import Endpoint
+
+_MOST_WARNINGS = 10
+
+
+class Warnings:
+    """The first ten warnings of a run, each once, and the number of the others; safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, None] = {}
+        self._more = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, text: str) -> None:
+        """Keep ``text``."""
+        with self._lock:
+            if len(self._texts) < _MOST_WARNINGS or text in self._texts:
+                self._texts[text] = None
+            else:
+                self._more += 1
+
+    def texts(self) -> list[str]:
+        """What was kept."""
+        more = [f"There are {self._more:,} more warnings like these."] if self._more else []
+        return [*self._texts, *more]
 
 
 class FirstPages:
-    """Watches whether any sequence of a run ever got past its first page, and how full those first pages were."""
+    """Watches whether any sequence of a run ever got past its first page, and whether records were ever there."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._full = 0
         self._followed = False
+        self._found = self._missed = False
 
-    def ended(self, pages: int, first_rows: int) -> None:
-        """Take in a sequence that has ended after ``pages`` pages, with ``first_rows`` rows in the first."""
+    def ended(
+        self, pages: int, first_rows: int, *, found: bool = True, missed: bool = False
+    ) -> None:
+        """Take in a sequence that has ended after ``pages`` pages, with ``first_rows`` rows in the first.
+
+        ``found`` says that the records' path was in a page or may be absent, ``missed`` that it was missing in one.
+        """
         self._followed = self._followed or pages > 1
+        self._found, self._missed = self._found or found, self._missed or missed
         if pages == 1 and self._is_full(first_rows):
             self._full = max(self._full, first_rows)
 
-    def warning(self) -> str | None:
-        """What to tell whoever reads the log, or None when there is no doubt."""
+    def warnings(self) -> Iterator[str]:
+        """What to tell the readers of the log; nothing when there is no doubt."""
+        if self._missed:
+            records = self._endpoint.records
+            path = records.path if isinstance(records, Records) else records
+            subject = "Some answers had no" if self._found else "No answer had"
+            yield (
+                f"{subject} records at {path or 'its root'!r}, and were taken for empty pages. If the API leaves out an "
+                "empty list, set records.absent: empty; if not, records are missing from this output."
+            )
         pointer = _pointer(self._endpoint)
-        if pointer is None or self._followed or not self._full:
-            return None
-        return (
-            f"No second page was ever found, although a first page was full ({self._full} rows): no answer had "
-            f"{pointer}. If there are more records, correct paginate; they are missing from this output."
-        )
+        if pointer is not None and not self._followed and self._full:
+            yield (
+                f"No second page was ever found, although a first page was full ({self._full} rows): no answer had "
+                f"{pointer}. If there are more records, correct paginate; they are missing from this output."
+            )
 
     def _is_full(self, rows: int) -> bool:
         sizes = set(_sizes(self._endpoint))

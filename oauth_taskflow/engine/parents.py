@@ -15,6 +15,7 @@ from typing import IO, Any
 import msgspec
 from msgspec import Struct
 
+from oauth_taskflow.api.numbers import decode
 from oauth_taskflow.api.output_folders import open_output
 from oauth_taskflow.errors import ApiError
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions
@@ -131,7 +132,6 @@ def _values(share: Share, open_path: PathOpener) -> Iterator[Any]:
     if share.file is None:
         yield share.value
         return
-    decode = msgspec.json.Decoder().decode
     with _open_lines(open_path(share.file, share.conn_id)) as lines:
         for line in itertools.islice(lines, share.skip, share.skip + share.take):
             yield decode(line)

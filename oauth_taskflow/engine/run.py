@@ -16,7 +16,7 @@ from oauth_taskflow.api.page import Page
 from oauth_taskflow.api.pull import pull
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.api.tracking import SeenKeys, Watermark
-from oauth_taskflow.engine.doubts import FirstPages
+from oauth_taskflow.engine.doubts import FirstPages, Warnings
 from oauth_taskflow.engine.folders import instance_folder, run_folder
 from oauth_taskflow.engine.parents import (
     Item,
@@ -80,7 +80,7 @@ def run_endpoint(
     options = endpoint.destination
     assert options is not None  # specs.rules: destination-missing
     folder = run.open_path(_folder(run), options.conn_id)
-    keys = SeenKeys(_key_paths(endpoint)) if endpoint.primary_key is not None else None
+    keys = _seen_keys(run)
     reader = _Reader(run, session, keys, on_window)
     output = transfer(
         reader.pages(),
@@ -89,6 +89,7 @@ def run_endpoint(
         keys=keys,
         watermark=_watermark(endpoint.incremental),
         on_page=on_page,
+        warnings=reader.warnings,
     )
     return _summary(run, output, folder, reader)
 
@@ -115,25 +116,21 @@ class _Reader:
         self._records = _record_options(run.endpoint)
         self._copies = _copied_fields(run.endpoint)
         self._firsts = FirstPages(run.endpoint)
+        self._warn = Warnings()
         self.sequences = 0
 
-    @property
     def warnings(self) -> list[str]:
         """Doubts about what was read, for people."""
-        warning = self._firsts.warning()
-        return [] if warning is None else [warning]
+        return [*self._firsts.warnings(), *self._warn.texts()]
 
     def pages(self) -> Iterator[Page]:
         """Every page, in the order of parents, windows and pages, however many sequences are read at once."""
         width = self._run.endpoint.concurrency
         sequences = self._sequences(alone=width == 1)
-        parent = 0
         with closing(sequences if width == 1 else several_ahead(sequences, width)) as running:
             for sequence, pages in running:
-                if sequence.parent != parent and self._keys is not None:
-                    # A key names a record within its parent; overlapping windows of one parent still drop repeats.
-                    self._keys.forget()
-                parent = sequence.parent
+                if self._keys is not None:
+                    self._keys.begin_sequence(sequence.parent)
                 if self._on_window is not None:
                     self._on_window(sequence.window)
                 yield from self._watched(pages, sequence.copied)
@@ -165,18 +162,21 @@ class _Reader:
             responses=endpoint.responses,
             rate_limit=endpoint.rate_limit,
             limit_key=f"{self._session.conn_id}/{self._run.name}",
-            decode=bool(self._copies),
+            decode="exact" if self._copies else False,
             ahead=ahead,
+            warn=self._warn,
         )
 
     def _watched(self, pages: Iterable[Page], copied: Mapping[str, Any]) -> Iterator[Page]:
         self.sequences += 1
         count = rows = 0
+        found = missed = False
         for page in pages:
             rows = rows if count else page.count
             count += 1
+            found, missed = found or not page.is_doubtful, missed or page.is_doubtful
             yield replace(page, records=_with_fields(page.records, copied)) if copied else page
-        self._firsts.ended(count, rows)
+        self._firsts.ended(count, rows, found=found, missed=missed)
 
 
 @dataclass(frozen=True)
@@ -197,6 +197,13 @@ def _record_options(endpoint: Endpoint) -> Records:
 def _key_paths(endpoint: Endpoint) -> Sequence[str]:
     keys = endpoint.primary_key
     return [keys] if isinstance(keys, str) else keys or ()
+
+
+def _seen_keys(run: EndpointRun) -> SeenKeys | None:
+    if run.endpoint.primary_key is None:
+        return None
+    has_parents = any(share.file is not None for share in run.item.values())
+    return SeenKeys(_key_paths(run.endpoint), across_parents=has_parents)
 
 
 def _watermark(incremental: Incremental | None) -> Watermark | None:
@@ -262,5 +269,5 @@ def _summary(run: EndpointRun, output: Output, folder: Any, reader: _Reader) -> 
         watermark=summary.watermark,
         interval=interval,
         map_index=run.map_index,
-        warnings=reader.warnings,
+        warnings=list(summary.warnings),
     )

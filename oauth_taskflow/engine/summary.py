@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from oauth_taskflow.api.tracking import Watermark
+from oauth_taskflow.engine.doubts import Warnings
 
 
 class WrittenFile(Struct, frozen=True):
@@ -70,6 +71,7 @@ class Total(Struct, frozen=True):
     interval: list[str] | None
     files: list[WrittenFile]
     conn_id: str | None
+    warnings: list[str] = []
 
 
 def total(endpoint: str, summaries: Sequence[Summary]) -> Total:
@@ -79,6 +81,9 @@ def total(endpoint: str, summaries: Sequence[Summary]) -> Total:
         InvalidRecord: the watermarks are of different kinds.
     """
     watermark = Watermark("watermark", missing="include")
+    warnings = Warnings()
+    for text in (text for summary in summaries for text in summary.warnings):
+        warnings(text)
     watermark.see([{"watermark": summary.watermark} for summary in summaries])
     return Total(
         endpoint=endpoint,
@@ -95,4 +100,5 @@ def total(endpoint: str, summaries: Sequence[Summary]) -> Total:
         interval=summaries[0].interval if summaries else None,
         files=[file for summary in summaries for file in summary.files],
         conn_id=summaries[0].conn_id if summaries else None,
+        warnings=warnings.texts(),
     )

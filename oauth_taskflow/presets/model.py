@@ -8,7 +8,15 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
-from oauth_taskflow.api.options import Options, Path, ResponseRule, Seconds, Text, doc
+from oauth_taskflow.api.options import (
+    AbsentRecords,
+    Options,
+    Path,
+    ResponseRule,
+    Seconds,
+    Text,
+    doc,
+)
 from oauth_taskflow.oauth.dialect import Dialect, RequestForm, ResponseForm, RevocationForm
 from oauth_taskflow.oauth.request_proof import RequestProof
 
@@ -303,6 +311,14 @@ class Preset(Options, frozen=True, kw_only=True):
             [{"status": 403, "when": "code == 'EXPIRED'", "action": "refresh"}],
         ),
     ] = ()
+    absent_records: Annotated[
+        AbsentRecords,
+        doc(
+            "What an answer without the path of its records means: fail, or empty where the API leaves out empty lists. "
+            "Specs may say otherwise in records.absent.",
+            "empty",
+        ),
+    ] = "fail"
     access_token_lifetime: Annotated[
         str | None, doc("How long access tokens live, for people.", "1 hour")
     ] = None

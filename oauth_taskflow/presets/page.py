@@ -46,6 +46,7 @@ def facts(preset: Preset) -> dict[str, str]:
         "Revocation": _revocation(preset.revoke),
         "Rate limit": _rate_limit(preset),
         "API answers": "; ".join(map(_api_answer, preset.api_responses)),
+        "Lists": "left out when empty" if preset.absent_records == "empty" else "",
     }
     return {subject: fact for subject, fact in all_facts.items() if fact}
 

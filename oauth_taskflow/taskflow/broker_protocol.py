@@ -83,6 +83,7 @@ def token_answer(settings: ConnectionSettings, token: Token, now: float) -> dict
         **_rate_limit(settings),
         **as_keys(settings.limits),
         "api_responses": msgspec.to_builtins(settings.api_responses),
+        "absent_records": settings.absent_records if settings.absent_records != "fail" else None,
         **settings.http_options,
     }
     kept = {name: value for name, value in extra.items() if value not in (None, [], {}, ())}

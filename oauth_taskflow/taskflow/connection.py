@@ -300,6 +300,7 @@ def _settings(fields: Fields, http_options: Mapping[str, Any]) -> ConnectionSett
         rate_limit=rate_limit,
         limits=limits,
         api_responses=values.get("api_responses", fields.preset.api_responses),
+        absent_records=values.get("absent_records", fields.preset.absent_records),
     )
 
 

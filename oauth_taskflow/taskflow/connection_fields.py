@@ -234,12 +234,7 @@ FIELDS: tuple[ConnectionField, ...] = (
         in_form=False,
     ),
     ConnectionField(
-        "answered_at",
-        "number",
-        "Answered at",
-        "Written by the broker: its clock when it answered.",
-        _BEARER,
-        in_form=False,
+        "answered_at", "number", "Answered at", "The broker's own clock.", _BEARER, in_form=False
     ),
     ConnectionField(
         "request_proof",
@@ -256,6 +251,9 @@ FIELDS: tuple[ConnectionField, ...] = (
         "Written by the broker: what the provider's API says in its own way.",
         _BEARER,
         in_form=False,
+    ),
+    ConnectionField(
+        "absent_records", "text", "Absent records", "Written by the broker.", _BEARER, in_form=False
     ),
     ConnectionField(
         "api_key_name",

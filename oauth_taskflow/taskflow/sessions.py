@@ -10,7 +10,7 @@ from requests.auth import AuthBase
 
 from oauth_taskflow.api.auth import ApiKeyAuth, BasicAuth, NoAuth, OAuth2Auth
 from oauth_taskflow.api.limits import AnswerLimits
-from oauth_taskflow.api.options import ResponseRule
+from oauth_taskflow.api.options import AbsentRecords, ResponseRule
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.clock import SYSTEM_CLOCK
@@ -72,6 +72,7 @@ class SessionOptions(TypedDict):
     retry: RetryPolicy
     responses: tuple[ResponseRule, ...]
     limits: AnswerLimits
+    absent_records: AbsentRecords
     conn_id: str
     verify: bool | str
     cert: str | tuple[str, str] | None
@@ -92,6 +93,7 @@ def session_options(settings: ConnectionSettings) -> SessionOptions:
         retry=retry_policy(settings),
         responses=settings.api_responses,
         limits=settings.limits,
+        absent_records=settings.absent_records,
         conn_id=settings.conn_id,
         verify=settings.verify,
         cert=settings.cert,

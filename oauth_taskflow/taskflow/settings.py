@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 from msgspec import Struct, field
 
 from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits
-from oauth_taskflow.api.options import ResponseRule
+from oauth_taskflow.api.options import AbsentRecords, ResponseRule
 from oauth_taskflow.oauth.delegated import DelegatedGrant, NamedGrant
 from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.oauth.signing import Signer
@@ -139,7 +139,8 @@ class ConnectionSettings(SecretValue, frozen=True):
     ``http_options`` are the options of ``HttpHook`` that an older ``http`` connection may hold; our hook honours them.
     ``secrets`` are all values that must never be shown, whatever the kind of authentication. An empty ``base_url`` is
     in the token response, where ``base_url_from`` says. ``rate_limit`` is how the API dates the end of a rate limit,
-    ``api_responses`` what else it says in its own way, ``limits`` how large, deep and slow its answers may be.
+    ``api_responses`` what else it says in its own way, ``limits`` how large, deep and slow its answers may be,
+    ``absent_records`` what an answer without records means.
     """
 
     conn_id: str
@@ -157,3 +158,4 @@ class ConnectionSettings(SecretValue, frozen=True):
     rate_limit: RateLimitHeaders | None = None
     api_responses: tuple[ResponseRule, ...] = ()
     limits: AnswerLimits = DEFAULT_LIMITS
+    absent_records: AbsentRecords = "fail"

@@ -11,6 +11,7 @@ import pytest
 
 from oauth_taskflow.api.async_session import AsyncOAuthSession
 from oauth_taskflow.api.session import OAuthSession
+from tests.api.answers import WithoutSockets
 from tests.api.scripted import FakeClock, Route, ScriptedApi, Sources, scripted
 
 Serve = Callable[[Route], ScriptedApi]
@@ -47,6 +48,18 @@ def connect(clock: FakeClock, source: Sources) -> Iterator[Connect]:
             return stack.enter_context(OAuthSession(url, options.pop("auth"), **options))
 
         yield open_session
+
+
+@pytest.fixture
+def local(connect: Connect) -> Callable[..., OAuthSession]:
+    """``local(route)`` is a session for a route in this process."""
+
+    def open_session(route: Route, **options: Any) -> OAuthSession:
+        session = connect("http://127.0.0.1:9/v1", **options)
+        session.mount("http://", WithoutSockets(route))
+        return session
+
+    return open_session
 
 
 @pytest.fixture

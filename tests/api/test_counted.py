@@ -14,9 +14,11 @@ from tests.api.offline import first_page, view
 
 
 @pytest.mark.parametrize(
-    ("value", "ends"), [(1, True), (2, False), ("1", True), ("2 ", False), (2.0, False), (0, True)]
+    ("value", "ends"),
+    [(1, True), (2, False), ("1", True), ("2 ", False), (2.0, False), (0, False), (-1, False)],
 )
 def test_totals_are_read_as_numbers_or_text(value: Any, ends: bool) -> None:
+    """A count of zero beside rows, or a negative one, is no count."""
     page = view({"pages": value}, records=[1])
     following = build_paginator(PageNumbers(total_pages="pages")).next(first_page, page)
     assert (following is None) is ends

@@ -83,6 +83,7 @@ def test_records_become_lines_and_the_manifest_describes_them(tmp_path: Path) ->
         "received_bytes": 200,
         "dropped": 0,
         "watermark": "2024-01-02T00:00:00Z",
+        "warnings": [],
     }
     assert (output.files, output.bytes, output.summary.rows) == (
         ("part-00000.jsonl",),

@@ -216,15 +216,13 @@ def test_flags_decide_over_empty_and_short_pages(serve: Serve, connect: Connect)
     assert ids(pages) == [1, 3, 4]
 
 
-def test_an_absent_path_on_the_first_page_is_an_error_with_the_keys_there_are(
-    serve: Serve, connect: Connect
-) -> None:
+def test_an_absent_path_is_an_error_with_the_keys_there_are(serve: Serve, connect: Connect) -> None:
     api = serve(lambda _: {"itmes": [], "total": 0})
     with pytest.raises(RecordsNotFound) as caught:
         list(pull(connect(api), ApiRequest("/x"), records=ITEMS))
     assert str(caught.value) == (
-        f"The record selector 'items' finds nothing in the first page at GET {api.url}/x. The body has: itmes, total. "
-        "Correct records, or set records.require: false if the key may be absent."
+        f"The record selector 'items' finds nothing in the answer at GET {api.url}/x. The body has: itmes, total. "
+        "Correct records. If the API leaves out an empty list, set records.absent: empty."
     )
 
 
@@ -275,11 +273,6 @@ def test_a_used_up_retry_rule_leaves_a_retryable_error(
     with pytest.raises(ApiStatusError) as caught:
         list(pull(connect(api), ApiRequest("/"), responses=rules))
     assert (caught.value.retryable, caught.value.retry_after, len(api.asked)) == (True, 7.0, 2)
-
-
-def test_not_modified_is_no_records(serve: Serve, connect: Connect) -> None:
-    (page,) = pull(connect(serve(lambda _: Reply(status=304))), ApiRequest("/"), records=ITEMS)
-    assert page.count == 0
 
 
 def test_a_refresh_rule_gets_one_new_token(serve: Serve, connect: Connect) -> None:

@@ -20,9 +20,11 @@ rows = st.lists(st.dictionaries(st.text(), scalars, max_size=3) | scalars, max_s
 LANES = pytest.mark.parametrize("decode", [False, True])
 
 
-def select(body: Any, *, decode: bool, first: bool = True, **options: Any) -> list[Any]:
+def select(body: Any, *, decode: bool, **options: Any) -> list[Any] | None:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    found = RecordSelector(Records(**options), decode=decode).select(Body(content), first=first)
+    found = RecordSelector(Records(**options), decode=decode).find(Body(content))
+    if found is None:
+        return None
     return [msgspec.json.decode(row) if isinstance(row, msgspec.Raw) else row for row in found]
 
 
@@ -43,20 +45,48 @@ def test_both_lanes_select_the_same_records(records: Any, path: str | None, deco
 
 
 @LANES
-@pytest.mark.parametrize(
-    "body", [{"items": None}, {"items": []}, {"items": {}}, {"items": ""}, b""]
-)
-def test_null_and_empty_are_no_records_even_at_first(body: Any, decode: bool) -> None:
-    assert select(body, decode=decode, path="items") == []
+@pytest.mark.parametrize("body", [{"items": None}, {"items": []}, {"items": {}}, {"items": ""}])
+@pytest.mark.parametrize("path", ["items", "items[?on]", "items[*].row | []"])
+def test_null_and_empty_at_the_path_are_no_records(body: Any, path: str, decode: bool) -> None:
+    assert select(body, decode=decode, path=path) == []
 
 
 @LANES
-@pytest.mark.parametrize("body", [{}, [1], {"items": []}])
-def test_an_absent_path_matters_on_a_first_page_that_requires_it(body: Any, decode: bool) -> None:
-    assert select(body, decode=decode, first=False, path="data.items") == []
-    assert select(body, decode=decode, path="data.items", require=False) == []
-    with pytest.raises(RecordsNotFound, match=r"'data.items' finds nothing in the first page"):
-        select(body, decode=decode, path="data.items")
+@pytest.mark.parametrize("body", [{}, [1], {"items": []}, {"data": {}}])
+@pytest.mark.parametrize(
+    "path", ["data.items", "data.items[?on]", "data.items[*].row", "values(data.items)"]
+)
+def test_an_absent_path_is_told_from_an_empty_one(body: Any, path: str, decode: bool) -> None:
+    assert select(body, decode=decode, path=path) is None
+
+
+@LANES
+@pytest.mark.parametrize(
+    ("path", "body", "found"),
+    [
+        ("a || b", {"b": []}, []),
+        ("a || b", {"c": []}, None),
+        ("a || `[]`", {"c": []}, []),
+        ("[a, b][]", {"c": 1}, None),
+        ("[a, b][]", {"a": None, "b": [1]}, [1]),
+        ("[*].row", [], []),
+        ("[*].row", {"error": "x"}, None),
+        ("*.row", {"error": "x"}, None),
+        ("*.row", {"k": {"row": 1}}, [1]),
+        ("a.{x: b}", {"c": 1}, None),
+        ("a.b[0].c", {"a": {"b": None}}, []),
+    ],
+)
+def test_a_jmespath_is_absent_when_all_that_it_starts_from_is(
+    path: str, body: Any, found: Any, decode: bool
+) -> None:
+    assert select(body, decode=decode, path=path) == found
+
+
+@LANES
+@pytest.mark.parametrize("body", [{}, {"error": "x"}, "x", 5, True])
+def test_a_root_that_is_no_list_is_absent(body: Any, decode: bool) -> None:
+    assert select(body, decode=decode) is None
 
 
 @LANES
@@ -89,10 +119,9 @@ def test_filters_and_projections_come_decoded() -> None:
     body = {"items": [{"id": 1, "on": True}, {"id": 2, "on": False}]}
     assert select(body, decode=False, path="items[?on]") == [{"id": 1, "on": True}]
     assert select(body, decode=False, path="items[?id > `5`]") == []
-    assert select({"other": 1}, decode=False, path="items[?on]") == []
+    assert select({"other": 1}, decode=False, path="items[?on]") is None
 
 
 def test_the_hint_leaves_out_what_a_list_cannot_have() -> None:
-    with pytest.raises(RecordsNotFound) as caught:
-        select([1], decode=False, path="items")
-    assert "The body has" not in str(caught.value)
+    error = RecordSelector(Records(path="items")).missing(Body(b"[1]"))
+    assert "The body has" not in str(error)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oauth_taskflow.api.tracking import SeenKeys, Watermark, column_reader, field_reader
-from oauth_taskflow.errors import InvalidRecord
+from oauth_taskflow.errors import InvalidRecord, PaginationLoop
 
 
 def raw(record: Any) -> msgspec.Raw:
@@ -58,11 +58,81 @@ def test_a_record_without_its_key_is_named(record: Any) -> None:
         assert "Correct primary_key" in str(caught.value)
 
 
-def test_forgotten_keys_pass_again() -> None:
+def test_a_key_may_come_again_under_another_parent() -> None:
     seen = SeenKeys(["id"])
-    seen.unseen([{"id": 1}])
-    seen.forget()
+    assert seen.unseen([{"id": 1}, {"id": 1}]) == [{"id": 1}]
+    seen.begin_sequence(0)
+    assert seen.unseen([{"id": 1}]) == []
+    seen.begin_sequence(1)
     assert seen.unseen([{"id": 1}]) == [{"id": 1}]
+
+
+def test_under_another_parent_only_the_same_record_is_a_repeat() -> None:
+    seen = SeenKeys(["id"], across_parents=True)
+    first = [{"id": 1, "n": "a"}, {"id": 2, "n": "b"}]
+    assert seen.unseen([raw(record) for record in first]) == [raw(record) for record in first]
+    seen.begin_sequence(1)
+    other = [{"id": 1, "n": "a"}, {"id": 2, "n": "other"}, {"id": 2, "n": "again"}]
+    assert seen.unseen([raw(record) for record in other]) == [raw(other[1])]
+    assert seen.dropped == 2
+
+
+def test_three_pages_of_repeats_in_one_sequence_are_a_loop() -> None:
+    seen = SeenKeys(["id"])
+    page = [{"id": 1}, {"id": 2}]
+    seen.unseen(page)
+    for number in range(2):  # overlap of neighbouring pages
+        assert seen.unseen([{"id": 2}, {"id": 3 + number}]) == [{"id": 3 + number}]
+    for index in (3, 4):
+        assert seen.unseen(page, index=index) == []
+    with pytest.raises(PaginationLoop, match=r"Pages 4 to 6 hold nothing but .* at GET http"):
+        seen.unseen(page, index=5, where="at GET http://x")
+
+
+def test_repeats_of_another_sequence_are_no_loop_until_they_repeat_themselves() -> None:
+    seen = SeenKeys(["id"])
+    pages = [[{"id": number}] for number in range(5)]
+    for page in pages:
+        seen.unseen(page)
+    seen.begin_sequence(0)
+    assert [seen.unseen(page) for page in pages] == [[]] * 5
+    assert [seen.unseen(page) for page in pages[:2]] == [[], []]
+    with pytest.raises(PaginationLoop):
+        seen.unseen(pages[2])
+
+
+exact_keys = st.integers(-(10**25), 10**25).map(str) | st.builds(
+    "{}.{}".format, st.integers(0, 3), st.from_regex(r"[0-9]{18,22}", fullmatch=True)
+)
+
+
+@given(st.lists(exact_keys, max_size=8), st.booleans())
+def test_keys_are_compared_to_the_last_digit(texts: list[str], nested: bool) -> None:
+    path, form = ("a.id", '{"a":{"id":%s}}') if nested else ("id", '{"id":%s}')
+    records = [msgspec.Raw((form % text).encode()) for text in texts]
+    kept = SeenKeys([path]).unseen(records)
+    assert kept == [msgspec.Raw((form % text).encode()) for text in dict.fromkeys(texts)]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "best"),
+    [
+        ("1.0000000000000000000001 1.0000000000000000000002 1", "1.0000000000000000000002"),
+        ("9223372036854775807 9223372036854775808", 9223372036854775808),
+        ("1.10 1.1 1.05", 1.1),
+        ("1e400 5", "1e400"),
+    ],
+)
+def test_watermarks_are_compared_to_the_last_digit(numbers: str, best: Any) -> None:
+    for texts in (numbers.split(), numbers.split()[::-1]):
+        watermark = Watermark("at")
+        watermark.see([msgspec.Raw(f'{{"at":{text}}}'.encode()) for text in texts])
+        assert watermark.value == best
+        together = Watermark("at")
+        together.see([{"at": watermark.value}, {"at": 2}])
+        assert together.value == (
+            2 if best in {1.1, numbers.split()[1]} and best != "1e400" else best
+        )
 
 
 instants = st.datetimes(datetime(1980, 1, 1), datetime(2100, 1, 1))  # noqa: DTZ001 - zones follow

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from oauth_taskflow.api.options import Cursors, Links, NextUrls, PageNumbers, Paginate
-from oauth_taskflow.engine.doubts import FirstPages
+from oauth_taskflow.engine.doubts import FirstPages, Warnings
 from oauth_taskflow.specs.model import Endpoint, Request
 
 CURSOR = Cursors(next="paging.after", param="after")
@@ -15,7 +15,7 @@ def doubt(paginate: Paginate | None, *ended: tuple[int, int], **params: Any) -> 
     firsts = FirstPages(Endpoint(paginate=paginate, request=Request(path="/x", params=params)))
     for pages, first_rows in ended:
         firsts.ended(pages, first_rows)
-    return firsts.warning()
+    return next(firsts.warnings(), None)
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,21 @@ def test_the_size_of_the_paginator_is_the_size() -> None:
 )
 def test_pages_with_another_sign_of_the_end_are_not_doubted(paginate: Paginate | None) -> None:
     assert doubt(paginate, (1, 100)) is None
+
+
+def test_pages_without_the_path_of_records_are_doubted() -> None:
+    firsts = FirstPages(Endpoint(records="itmes"))
+    firsts.ended(1, 0, found=False, missed=True)
+    (warning,) = firsts.warnings()
+    assert warning.startswith("No answer had records at 'itmes', and were taken for empty pages.")
+    assert "records.absent: empty" in warning
+    firsts.ended(2, 50)
+    assert next(firsts.warnings()).startswith("Some answers had no records at 'itmes'")
+
+
+def test_warnings_are_kept_once_and_not_without_end() -> None:
+    warnings = Warnings()
+    for number in (1, *range(1, 30)):
+        warnings(f"doubt {number}")
+    assert len(warnings.texts()) == 11
+    assert warnings.texts()[-1] == "There are 19 more warnings like these."

@@ -26,9 +26,10 @@ from oauth_taskflow.engine.parents import Share
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
 from oauth_taskflow.engine.summary import Summary
 from oauth_taskflow.engine.windows import Interval
-from oauth_taskflow.errors import ApiRequestFailed, InvalidRecord, SpecError
+from oauth_taskflow.errors import ApiRequestFailed, InvalidRecord, PaginationLoop, SpecError
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions, Request
 from oauth_taskflow.testing import OAuthTestServer
+from tests.api.scripted import Asked, Reply, scripted
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=timezone.utc)
 COUNTRY = Endpoint(
@@ -211,20 +212,78 @@ def test_fields_cannot_be_copied_into_single_values(bench: Bench) -> None:
         bench.run(endpoint, item={"nation": Share(value="AT")})
 
 
-def test_a_primary_key_names_a_record_within_its_parent(bench: Bench, tmp_path: Path) -> None:
+@pytest.mark.parametrize("copy", [{}, {"seat": "seat"}])
+def test_repeats_are_dropped_within_a_task_when_nothing_tells_them_apart(
+    bench: Bench, tmp_path: Path, copy: dict[str, str]
+) -> None:
     parents = tmp_path / "same.jsonl"
-    parents.write_text('{"code": "AT"}\n{"code": "AT"}\n')
+    parents.write_text('{"code": "AT", "seat": 1}\n{"code": "AT", "seat": 2}\n')
     endpoint = Endpoint(
         request=COUNTRY.request,
         records="data",
         primary_key=["icao"],
         paginate=COUNTRY.paginate,
-        for_each={"nation": "countries"},
+        for_each={"nation": ForEachOptions(endpoint="countries", copy=copy)},
     )
-    item = {"nation": Share(file=str(parents), take=2)}
-    summary = bench.run(endpoint, item=item)
-    assert summary.duplicates == 0
-    assert summary.rows == 2 * len({row["icao"] for row in rows(summary)})
+    summary = bench.run(endpoint, item={"nation": Share(file=str(parents), take=2)})
+    airports = len({row["icao"] for row in rows(summary)})
+    assert summary.rows == airports * (2 if copy else 1)
+    assert summary.duplicates == 2 * airports - summary.rows
+
+
+def test_the_same_keys_under_fresh_cursors_are_a_loop(tmp_path: Path) -> None:
+    def route(asked: Asked) -> Any:
+        return {"data": [{"id": 1, "seen": len(api.asked)}], "next": f"c{len(api.asked)}"}
+
+    with scripted(route) as api, OAuthSession(api.url, BearerAuth("t"), conn_id="crm") as session:
+        endpoint = Endpoint(
+            request=Request(path="/x"),
+            records="data",
+            primary_key="id",
+            paginate=Cursors(next="next", param="after"),
+        )
+        merged = _with(endpoint, FileDestination(path=str(tmp_path / "out")))
+        run = EndpointRun(
+            name="x",
+            endpoint=merged,
+            run_id="r",
+            scope={"endpoint": "x"},
+            interval=Interval(None, NEW_YEAR),
+            open_path=lambda path, _conn_id: Path(path),
+        )
+        with pytest.raises(PaginationLoop, match="Pages 2 to 4 hold nothing but records"):
+            run_endpoint(run, session)
+        assert len(api.asked) <= 8
+    assert not list((tmp_path / "out").rglob("part-*"))
+
+
+def test_numbers_come_out_digit_for_digit_where_records_are_written_anew(tmp_path: Path) -> None:
+    parent = b'{"id":0.10000000000000000000010,"big":123456789012345678901}'
+    (tmp_path / "parents.jsonl").write_bytes(parent + b"\n")
+    body = b'[{"n":1.10,"e":1E5,"d":0.1000000000000000000001,"i":18446744073709551616,"f":2.5}]'
+    with (
+        scripted(lambda _: Reply(body)) as api,
+        OAuthSession(api.url, BearerAuth("t"), conn_id="crm") as session,
+    ):
+        endpoint = Endpoint(
+            request=Request(path="/x/{{ p.id }}"),
+            for_each={"p": ForEachOptions(endpoint="p", copy={"p_id": "id", "p_big": "big"})},
+        )
+        merged = _with(endpoint, FileDestination(path=str(tmp_path / "out")))
+        run = EndpointRun(
+            name="x",
+            endpoint=merged,
+            run_id="r",
+            scope={"endpoint": "x"},
+            interval=Interval(None, NEW_YEAR),
+            open_path=lambda path, _conn_id: Path(path),
+            item={"p": Share(file=str(tmp_path / "parents.jsonl"), take=1)},
+        )
+        summary = run_endpoint(run, session)
+        assert api.paths == ["/x/0.10000000000000000000010"]
+    written = Path(summary.files[0].path).read_bytes()
+    copied = b',"p_id":0.10000000000000000000010,"p_big":123456789012345678901}\n'
+    assert written == body[1:-2] + copied
 
 
 def test_a_parent_that_is_gone_is_skipped_where_a_rule_says_so(

@@ -62,6 +62,7 @@ KEYS: dict[str, tuple[dict[str, Any], Any]] = {
     "expires_at": (BROKERED, 9),
     "answered_at": (BROKERED, 9),
     "api_responses": (BROKERED, [{"status": 403, "action": "refresh"}]),
+    "absent_records": (BROKERED, "empty"),
     "api_key_name": ({"auth_type": "api_key"}, "X-Key"),
     "api_key_in": ({"auth_type": "api_key"}, "query"),
     "api_key_prefix": ({"auth_type": "api_key"}, "Token"),

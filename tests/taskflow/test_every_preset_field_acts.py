@@ -123,6 +123,7 @@ CHANGES: dict[str, Any] = {
     "rate_limit.reset_header": "X-Other",
     "rate_limit.reset": "seconds",
     "api_responses": [{"status": 403, "when": "code == 'EXPIRED'", "action": "refresh"}],
+    "absent_records": "empty",
 }
 # Fields that only mean something beside others.
 BESIDE: dict[str, dict[str, Any]] = {
@@ -189,7 +190,7 @@ def effects(**extra: Any) -> Iterator[Any]:
     auth = settings.auth
     yield type(auth), settings.base_url, settings.api_headers, retry_policy(settings)
     with session_for(replace(settings, base_url="https://api.example.com")) as session:
-        yield [rule.decision for rule in session._rules._rules]
+        yield session.absent_records, [rule.decision for rule in session._rules._rules]
     if not isinstance(auth, OAuth2Settings):
         return
     yield auth.grant_type, auth.token_header, auth.leeway, auth.consent, auth.delegated

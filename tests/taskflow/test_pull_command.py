@@ -301,3 +301,32 @@ def test_the_number_of_sequences_is_parents_times_windows() -> None:
     item = {"region": Share(value="eu"), "contact": Share(file="x", skip=0, take=200)}
     assert count_sequences(daily, item, week) == 1400
     assert count_sequences(Endpoint(), {}, week) == 1
+
+
+def test_doubts_are_shown_and_kept_with_the_output(
+    spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = spec.read_text().replace(
+        "request: {path: /countries}",
+        "request: {path: /page/airports}\n"
+        "    paginate: {type: none, total: {path: meta.total, approximate: true}}",
+    )
+    spec.write_text(text)
+    pull(arguments(spec, endpoint=["countries"], folder=str(tmp_path / "mine")))
+    doubt = "Reading ends after 100 records, but the API announced "
+    assert f"countries: warning: {doubt}" in capsys.readouterr().err
+    manifest = json.loads((tmp_path / "mine" / "countries" / "_manifest.json").read_text())
+    assert manifest["warnings"][0].startswith(doubt)
+
+
+def test_an_end_below_the_total_fails_and_leaves_nothing(
+    spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = spec.read_text().replace(
+        "request: {path: /countries}",
+        "request: {path: /page/airports}\n    paginate: {type: none, total: meta.total}",
+    )
+    spec.write_text(text)
+    _, error = refused(capsys, spec, endpoint=["countries"], folder=str(tmp_path / "mine"))
+    assert "Reading ends after 100 records, but the API announced" in error
+    assert not list((tmp_path / "mine").rglob("part-*"))

@@ -11,6 +11,8 @@ from oauth_taskflow.api.options import (
     NextUrls,
     Offsets,
     PageNumbers,
+    Records,
+    TotalRows,
 )
 from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
@@ -37,6 +39,10 @@ def paginator_incomplete(view: EndpointView) -> Findings:
         and "size_param" in view.raw["paginate"]
     ):
         yield _finding("size_param", "size_param is sent only with size", "Write size: 100.")
+    total = paginate.total if paginate else None
+    if isinstance(total, TotalRows) and not (total.path or total.header):
+        hint = "Write path: meta.total, or header: X-Total-Count."
+        yield _finding("total", "the total has no place", hint)
 
 
 @endpoint_rule("paginator-contradiction")
@@ -53,10 +59,26 @@ def paginator_contradiction(view: EndpointView) -> Findings:
         return
     if paginate.more and paginate.last:
         yield _finding("last", "more and last both say where the end is", "Keep one of them.")
+    if isinstance(paginate.total, TotalRows) and paginate.total.path and paginate.total.header:
+        yield _finding("total", "path and header both hold the total", "Keep one of them.")
     yield from _sent_twice(view)
     if _in_body(paginate) and view.endpoint.request.method == "GET":
         key = "body" if isinstance(paginate, Cursors) else "send_in"
         yield _finding(key, "a GET request has no body to page by", "Write method: POST.")
+
+
+@endpoint_rule("records-contradiction")
+def records_contradiction(view: EndpointView) -> Findings:
+    """`require: false` means `absent: empty`; the two must not disagree.
+
+    Bad: `records: {path: items, absent: fail, require: false}`
+
+    Good: `records: {path: items, absent: empty}`
+    """
+    records = view.endpoint.records
+    if isinstance(records, Records) and records.absent == "fail" and not records.require:
+        message = "require: false means absent: empty"
+        yield Finding(("records", "require"), message, "Keep one of them.")
 
 
 @endpoint_rule("small-page", "warning")
@@ -134,8 +156,6 @@ def _contradicting_pages(paginate: PageNumbers) -> Iterator[_Flaw]:
 
 
 def _contradicting_offsets(paginate: Offsets) -> Iterator[_Flaw]:
-    if paginate.total and (paginate.more or paginate.last):
-        yield "total", "total and a flag both say where the end is", "Keep one of them."
     if paginate.prefetch > 1 and paginate.advance == "received":
         message = "pages cannot be fetched ahead while the offset waits for the rows received"
         yield "prefetch", message, "Write advance: size and size, or remove prefetch."

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 
-from oauth_taskflow.api.options import Cursors, NextUrls, Offsets, PageNumbers, Records
+from oauth_taskflow.api.options import Cursors, NextUrls, PageNumbers, Records, TotalRows
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
@@ -17,7 +17,6 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*\Z", re.A
 _LONGEST = 10_000
 _PAGE_PATHS: dict[type, tuple[str, ...]] = {
     PageNumbers: ("total_pages",),
-    Offsets: ("total",),
     Cursors: ("next", "last_record"),
     NextUrls: ("next",),
 }
@@ -88,6 +87,10 @@ def _paginator_expressions(endpoint: Endpoint) -> Iterator[tuple[YamlPath, str]]
         expression = getattr(endpoint.paginate, name)
         if expression is not None:
             yield ("paginate", name), expression
+    total = endpoint.paginate.announced.path
+    if total is not None:
+        inside = ("path",) if isinstance(endpoint.paginate.total, TotalRows) else ()
+        yield ("paginate", "total", *inside), total
 
 
 @endpoint_rule("bad-regex")

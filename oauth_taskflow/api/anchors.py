@@ -1,0 +1,76 @@
+"""Whether what a JMESPath starts from is in a body: null from a path that is absent, told from null that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from oauth_taskflow.api.body import Body, compiled, dig
+
+# Kinds of node whose first child is what they take apart.
+_TAKES_APART = frozenset(
+    {
+        "projection",
+        "value_projection",
+        "filter_projection",
+        "flatten",
+        "pipe",
+        "index_expression",
+    }
+)
+Keys = tuple[str, ...]
+
+
+def is_anchored(body: Body, path: str) -> bool:
+    """Whether ``body`` has any of the plain keys that ``path`` starts from, null included.
+
+    A path that starts from the whole body, such as ``[*].row``, asks for a list there.
+    """
+    return any(
+        dig(body.json, keys) is not None if keys else body.json.startswith(b"[")
+        for keys in anchors(path)
+    )
+
+
+@lru_cache(maxsize=256)
+def anchors(path: str) -> tuple[Keys, ...]:
+    """The plain keys that ``path`` starts from: ``data.items`` of ``data.items[*].row``."""
+    return tuple(dict.fromkeys(_starts(compiled(path).parsed)))
+
+
+@lru_cache(maxsize=256)
+def has_default(path: str) -> bool:
+    """Whether the author says what an absent path stands for: ``data || `[]` ``."""
+    node = compiled(path).parsed
+    return bool(node["type"] == "or_expression" and node["children"][-1]["type"] == "literal")
+
+
+def _starts(node: Any) -> Iterator[Keys]:
+    kind, children = node["type"], node["children"]
+    if kind == "field":
+        yield (node["value"],)
+    elif kind in {"identity", "current"}:
+        yield ()
+    elif kind == "subexpression":
+        yield from _joined(children)
+    elif kind in _TAKES_APART:
+        yield from _starts(children[0])
+    elif kind not in {"literal", "expref"}:
+        for child in children:
+            yield from _starts(child)
+
+
+def _joined(children: list[Any]) -> Iterator[Keys]:
+    """The keys of ``a.b``; what is built from values (``a.{b: c}``) is no further key."""
+    keys: Keys = ()
+    for child in children:
+        if child["type"] == "field":
+            keys += (child["value"],)
+            continue
+        if child["type"] in _TAKES_APART or not keys:
+            yield from (keys + more for more in _starts(child))
+        else:
+            yield keys
+        return
+    yield keys

@@ -1,0 +1,165 @@
+"""When an answer is a page: by what is declared and found in it.
+
+A landmark is the records' path, a total, page count or flag, or a page cursor or next URL that is not empty. An answer
+without any is not a page, whatever its status. docs/paging.md has the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+from oauth_taskflow.api.body import Body
+from oauth_taskflow.api.options import (
+    AbsentRecords,
+    Cursors,
+    NextUrls,
+    PageNumbers,
+    PagingOptions,
+)
+from oauth_taskflow.api.pointed import is_end
+from oauth_taskflow.api.records import RecordSelector
+from oauth_taskflow.api.secrecy import shown_url
+from oauth_taskflow.errors import ApiError, InvalidRecord, NotAPage, RecordsNotFound
+
+_ERRORS = ("error", "errors")
+_CONDITIONS = ("If-None-Match", "If-Modified-Since")
+_EMPTY_HINT = 'If the API means no records by it, write responses: [{status: %d, when: "@ == `null`", action: end}].'
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a page holds.
+
+    ``has_landmark``: anything declared is in it; ``is_doubtful``: the records' path is not, and nothing says that it
+    may be absent.
+    """
+
+    body: Body
+    records: list[Any]
+    has_landmark: bool = True
+    is_doubtful: bool = False
+
+
+@dataclass(frozen=True)
+class PageJudge:
+    """Tells pages from other answers; keeps no state. ``absent`` holds where the selector's options say nothing."""
+
+    selector: RecordSelector
+    options: PagingOptions
+    absent: AbsentRecords = "fail"
+
+    def content(self, response: requests.Response) -> Content:
+        """The content of an answer with a status below 300, or 304.
+
+        Raises:
+            NotAPage: it says nothing; ``retryable``.
+            RecordsNotFound: nothing declared is in it, or what it has is no list.
+            InvalidRecord: its body is no JSON.
+        """
+        status = response.status_code
+        if status == 204 or (status == 304 and _is_conditional(response)):
+            return Content(_nothing(response), [], has_landmark=False)
+        if status in {202, 304}:
+            raise _not_a_page(response)
+        body = Body.of(response)
+        if body.empty or body.json == b"null":
+            raise _not_a_page(response, body)
+        records = self.selector.find(body)
+        if records is not None and not self._is_error(body, records):
+            return Content(body, records)
+        return self._without_records(response, body)
+
+    def _is_error(self, body: Body, records: list[Any]) -> bool:
+        """Whether the root names an error, and what is there for records is null or the root itself."""
+        path = self.selector.options.path
+        if path is None:
+            return _has_error(body)
+        return not records and _has_error(body) and _found(body, path) is None
+
+    def _without_records(self, response: requests.Response, body: Body) -> Content:
+        if _has_error(body):
+            raise _says_error(body, self.selector)
+        has_landmark = any(self._landmarks(response, body))
+        written = self.selector.options.when_absent
+        may_be_absent = (written or self.absent) == "empty"
+        if not (has_landmark or may_be_absent):
+            raise self.selector.missing(body)
+        # A list under another name looks like a misspelt path, unless the author's own word is that it may be absent.
+        if written is None and self.selector.has_other_list(body):
+            raise self.selector.missing(body)
+        return Content(body, [], has_landmark, is_doubtful=not may_be_absent)
+
+    def _landmarks(self, response: requests.Response, body: Body) -> Iterator[bool]:
+        options = self.options
+        announced = options.announced
+        if announced.header is not None:
+            yield announced.header in response.headers
+        paths = [announced.path, options.more, options.last]
+        if isinstance(options, PageNumbers):
+            paths.append(options.total_pages)
+        yield from (_found(body, path) is not None for path in paths if path is not None)
+        if isinstance(options, Cursors) and options.header is not None:
+            yield not is_end(response.headers.get(options.header), options.end_values)
+        if isinstance(options, Cursors) and options.next is not None:
+            yield not is_end(_found(body, options.next), options.end_values)
+        if isinstance(options, NextUrls):
+            yield not is_end(_found(body, options.next or "next"), (False,))
+
+
+def _found(body: Body, path: str) -> Any:
+    try:
+        return body.find(path)
+    except InvalidRecord:  # a function refuses null
+        return None
+
+
+def _has_error(body: Body) -> bool:
+    """Whether the root says that something went wrong; null, false, an empty text and an empty list do not."""
+    if not body.json.startswith(b"{"):
+        return False
+    return any(_found(body, name) not in (None, False, 0, "", [], {}) for name in _ERRORS)
+
+
+def _says_error(body: Body, selector: RecordSelector) -> RecordsNotFound:
+    error = selector.missing(body)
+    hint = (
+        "If this is a record, write records: {path: '@', single: true}. "
+        if selector.options.single
+        else ""
+    )
+    return RecordsNotFound(
+        "The answer has a root error and no records",
+        where=body.where,
+        hint=f"{hint}If the API means the end or nothing by it, write a rule in responses. {error.hint}",
+        retryable=True,
+    )
+
+
+def _is_conditional(response: requests.Response) -> bool:
+    return any(name in response.request.headers for name in _CONDITIONS)
+
+
+def _nothing(response: requests.Response) -> Body:
+    return Body(b"", where=_where(response))
+
+
+def _where(response: requests.Response) -> str:
+    return f"at {response.request.method} {shown_url(response.request, response.url)}"
+
+
+def _not_a_page(response: requests.Response, body: Body | None = None) -> ApiError:
+    status = response.status_code
+    if status == 202:
+        what = "The API answered HTTP 202: accepted, without a page"
+        hint = "Ask for the result when it is ready, or write a rule in responses: {status: 202, action: retry, wait: PT30S}."
+    elif body is None:
+        what = "The API answered HTTP 304 to a request without a condition"
+        hint = "A cache in between may be at fault; or send If-None-Match or If-Modified-Since in request.headers."
+    else:
+        what = f"The API answered HTTP {status} with {'an empty body' if body.empty else 'null'}, which is no page"
+        hint = _EMPTY_HINT % status
+    return NotAPage(what, where=_where(response), hint=hint, retryable=True)

@@ -1,0 +1,108 @@
+"""Guards against page sequences that would never end."""
+
+from __future__ import annotations
+
+import hashlib
+
+from oauth_taskflow.api.numbers import encode
+from oauth_taskflow.api.options import PagingOptions
+from oauth_taskflow.api.page import PageView
+from oauth_taskflow.api.request import ApiRequest
+from oauth_taskflow.errors import PaginationLimit, PaginationLoop
+
+# So many pages in a row that bring nothing new are a loop; one or two are overlap or chance.
+REPEATED_PAGES = 3
+
+
+class LoopGuard:
+    """What one sequence remembers of its requests and pages: 16 bytes of each.
+
+    A repeated request, even after others in between, would never end. Neither would pages that hold what earlier
+    pages of the sequence held, ``REPEATED_PAGES`` in a row; of ``is_indexed`` sequences, whose requests are numbered,
+    the same page twice in a row is enough.
+    """
+
+    def __init__(self, first: ApiRequest, options: PagingOptions, *, is_indexed: bool) -> None:
+        self._options = options
+        self._is_indexed = is_indexed
+        self._requests = {first.fingerprint()}
+        self._contents: set[bytes] = set()
+        self._last = b""
+        self._repeated = self._empty = 0
+
+    def check_content(self, page: PageView) -> None:
+        """Compare ``page`` with those before it.
+
+        Raises:
+            PaginationLoop: it is the last of too many that bring nothing new.
+        """
+        if page.rows == 0:
+            self._last = b""
+            return
+        content = _digest(encode(page.records))
+        if self._is_indexed:
+            self._compare_with_last(page, content)
+        self._repeated = self._repeated + 1 if content in self._contents else 0
+        self._contents.add(content)
+        if self._repeated >= REPEATED_PAGES:
+            raise repeated_pages(page.index, page.where)
+
+    def _compare_with_last(self, page: PageView, content: bytes) -> None:
+        # The records, since bodies often echo the page's own number or URL. A lone record may well come twice.
+        last = content if page.rows > 1 else _digest(page.body.json)
+        if last == self._last:
+            raise PaginationLoop(
+                f"Page {page.index + 1} holds exactly what page {page.index} held",
+                where=page.where,
+                hint="The API ignores the paging parameter (check its name), or sends its last page again: then "
+                "set total, total_pages, more or last.",
+            )
+        self._last = last
+
+    def check_request(self, request: ApiRequest, page: PageView) -> None:
+        """Compare the ``request`` that follows ``page`` with those before it.
+
+        Raises:
+            PaginationLoop: it was made before, or too many empty pages came.
+            PaginationLimit: it is one more than ``max_pages`` allow.
+        """
+        mark = request.fingerprint()
+        if mark in self._requests:
+            raise PaginationLoop(
+                f"Page {page.index + 1} leads back to a page that was read before",
+                where=page.where,
+                hint="The API repeats a page cursor or next URL; check paginate, and that the API ends its pages.",
+            )
+        self._requests.add(mark)
+        self._check_empty(page)
+        if page.index + 1 >= self._options.max_pages:
+            raise PaginationLimit(
+                f"More than max_pages = {self._options.max_pages} pages follow",
+                where=page.where,
+                hint="Narrow the request, or raise max_pages if so many are expected.",
+            )
+
+    def _check_empty(self, page: PageView) -> None:
+        self._empty = self._empty + 1 if page.rows == 0 else 0
+        if self._empty > self._options.max_empty_pages:
+            raise PaginationLoop(
+                f"{self._empty} empty pages came in a row, and more are to follow",
+                where=page.where,
+                retryable=self._is_indexed,  # pages were announced, by a count or flag
+                hint=f"Check paginate, or raise max_empty_pages ({self._options.max_empty_pages}) if the API answers "
+                "like this.",
+            )
+
+
+def repeated_pages(index: int, where: str) -> PaginationLoop:
+    """The error for page ``index`` (from 0), the last of ``REPEATED_PAGES`` without a new record."""
+    return PaginationLoop(
+        f"Pages {index + 2 - REPEATED_PAGES} to {index + 1} hold nothing but records of earlier pages",
+        where=where,
+        hint="The API repeats itself under new page cursors, URLs or numbers. Check paginate and the request's "
+        "parameters; the end may be in a flag (more, last) or a value (end_values).",
+    )
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=16).digest()

@@ -1,0 +1,123 @@
+"""Numbers of records that an API announces, and whether an end is believed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from oauth_taskflow.api.options import PagingOptions
+from oauth_taskflow.api.page import PageView
+from oauth_taskflow.errors import InvalidRecord, PagesCutShort
+
+# A number alone, or after a slash as in Content-Range (RFC 9110 §14.4), where * means unknown.
+_IN_HEADER = re.compile(r"(?:.*/)?\s*(-?\d+|\*)\s*")
+Warn = Callable[[str], None]
+
+
+def whole_number(value: Any, what: str, page: PageView) -> int | None:
+    """``value`` as a count; APIs send it as text too. None when it is absent or negative, which means unknown.
+
+    Raises:
+        InvalidRecord: it is something else.
+    """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, str) and value.strip().removeprefix("-").isdecimal():
+        value = int(value)
+    if value is None:
+        return None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if value >= 0 else None
+    raise InvalidRecord(f"{what} is {value!r:.60}, not a number", where=page.where)
+
+
+class Announcements:
+    """What the pages of one sequence say about how much there is: the last total, flag and page count."""
+
+    def __init__(self, options: PagingOptions, warn: Warn) -> None:
+        self._options = options.announced
+        self._warn = warn
+        self.total: int | None = None
+        self.continues: bool | None = None
+        self.page_count: int | None = None
+
+    @property
+    def exact_total(self) -> int | None:
+        """The last total, when it is no estimate."""
+        return None if self._options.approximate else self.total
+
+    def hear_total(self, page: PageView) -> None:
+        """Take in the total that ``page`` announces; one without leaves the last standing.
+
+        Raises:
+            InvalidRecord: it is not a number.
+        """
+        options = self._options
+        value: Any = None
+        if options.header is not None:
+            value = _header_value(page.headers.get(options.header))
+        elif options.path is not None:
+            value = page.find(options.path)
+        total = whole_number(value, f"total {options.path or options.header}", page)
+        self.total = self.total if total is None else total
+
+    def check_end(self, rows: int, pages: int, where: str, *, is_bare: bool = False) -> None:
+        """Compare the end after ``rows`` rows and ``pages`` pages with what was announced.
+
+        ``is_bare`` is for an end without a page that could say so: then the last page's flag counts too.
+
+        Raises:
+            PagesCutShort: more was announced; ``retryable``. An approximate total is a warning instead.
+        """
+        denial = self._denial(pages, with_flag=is_bare)
+        if denial:
+            raise PagesCutShort(
+                f"Reading ends after {rows:,} records, but {denial}",
+                where=where,
+                hint="If the API ends its pages like this, write a rule in responses with action: end.",
+                retryable=True,
+            )
+        if self.total is None or rows >= self.total:
+            return
+        told = f"Reading ends after {rows:,} records, but the API announced {self.total:,}"
+        if self._options.approximate:
+            self._warn(f"{told} (total is approximate) {where}.")
+            return
+        raise PagesCutShort(
+            told,
+            where=where,
+            hint=f"Check {'paginate' if rows else 'records'}, and size if the API caps it. If the total counts records that the API does not "
+            f"return, write total: {{{self._place}, approximate: true}}.",
+            retryable=True,
+        )
+
+    def _denial(self, pages: int, *, with_flag: bool) -> str:
+        """What the last flag or page count says against an end here; empty when nothing does."""
+        if with_flag and self.continues:
+            return "the last page said that more pages follow"
+        if self.continues is None and self.page_count is not None and pages < self.page_count:
+            return f"the API announced {self.page_count:,} pages and {pages:,} came"
+        return ""
+
+    def warn_of_rule(self, rows: int, pages: int, where: str) -> None:
+        """Warn when an author's own rule ends reading before all came that was announced."""
+        denial = self._denial(pages, with_flag=True)
+        if self.total is not None and rows < self.total:
+            denial = f"the API announced {self.total:,}"
+        if denial:
+            self._warn(
+                f"A rule in responses ended reading after {rows:,} records, but {denial} {where}."
+            )
+
+    @property
+    def _place(self) -> str:
+        options = self._options
+        return f"path: {options.path}" if options.path is not None else f"header: {options.header}"
+
+
+def _header_value(text: str | None) -> int | str | None:
+    match = _IN_HEADER.fullmatch(text or "*")
+    if match is None:
+        return text
+    return None if match[1] == "*" else int(match[1])

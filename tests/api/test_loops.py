@@ -1,0 +1,87 @@
+"""Page sequences that would never end, and those that only look like it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from oauth_taskflow.api.options import Cursors, NextUrls, Offsets, PageNumbers, Paginate, Records
+from oauth_taskflow.api.pull import pull
+from oauth_taskflow.api.request import ApiRequest
+from oauth_taskflow.errors import PaginationLoop
+from tests.api.offline import Offline, first_page
+
+ITEMS = Records(path="items")
+CURSOR = Cursors(next="next", param="after")
+
+
+def read(api: Offline, paginate: Paginate) -> list[Any]:
+    pages = pull(api, first_page, paginate=paginate, records=ITEMS, decode=True)
+    return [record for page in pages for record in page.records]
+
+
+def fresh(rows: Any, last: int = 10_000) -> Offline:
+    """Fresh cursors and next URLs, page after page, over ``rows(page)``."""
+    state = {"page": 0}
+
+    def api(_: ApiRequest) -> Any:
+        state["page"] += 1
+        page = state["page"]
+        more = {"next": f"c{page}", "url": f"?c={page}"} if page < last else {}
+        headers = {"Link": f"<?c={page}>; rel=next"} if page < last else {}
+        return {"items": rows(page), **more}, headers
+
+    return Offline(api)
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("paginate", [CURSOR, NextUrls(next="url")])
+def test_fresh_pointers_over_the_same_rows_are_a_loop(paginate: Paginate, rows: int) -> None:
+    api = fresh(lambda _: [{"id": number} for number in range(rows)])
+    with pytest.raises(PaginationLoop, match="Pages 2 to 4 hold nothing but records of earlier"):
+        read(api, paginate)
+    assert len(api.asked) <= 6  # the one ahead included
+
+
+def test_pages_in_turn_are_a_loop() -> None:
+    with pytest.raises(PaginationLoop, match="Pages 4 to 6"):
+        read(fresh(lambda page: [{"id": page % 3}, {"n": 0}]), CURSOR)
+
+
+def test_overlapping_pages_are_fine_and_so_are_two_repeats() -> None:
+    api = fresh(lambda page: [{"id": page}, {"id": page + 1}], last=50)
+    assert len(read(api, CURSOR)) == 100
+    twice = fresh(lambda page: [{"id": page // 3}, {"n": 0}], last=30)
+    assert len(read(twice, CURSOR)) == 60
+
+
+def test_long_runs_of_empty_pages_end_at_the_limit() -> None:
+    full = [{"id": 1}]
+    assert read(fresh(lambda page: full if page == 900 else [], last=900), CURSOR) == full
+    assert read(fresh(lambda page: [{"id": page}] if page % 500 == 0 else [], last=1100), CURSOR)
+    with pytest.raises(PaginationLoop, match=r"1001 empty pages .* raise max_empty_pages"):
+        read(fresh(lambda _: []), CURSOR)
+
+
+def test_the_limit_of_empty_pages_is_a_key() -> None:
+    few = Cursors(next="next", param="after", max_empty_pages=2)
+    assert read(fresh(lambda page: [] if page % 3 else [{"id": page}], last=9), few)
+    with pytest.raises(PaginationLoop, match="3 empty pages"):
+        read(fresh(lambda _: []), few)
+
+
+@pytest.mark.parametrize(
+    "paginate",
+    [
+        PageNumbers(more="more"),
+        PageNumbers(more="more", prefetch=3),
+        PageNumbers(total_pages="pages"),
+        Offsets(more="more", size=2, advance="size"),
+    ],
+)
+def test_a_flag_over_empty_pages_ends_soon(paginate: Paginate) -> None:
+    api = Offline(lambda _: {"items": [], "more": True, "pages": 100_000})
+    with pytest.raises(PaginationLoop, match="4 empty pages"):
+        read(api, paginate)
+    assert len(api.asked) <= 8

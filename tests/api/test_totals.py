@@ -1,0 +1,153 @@
+"""Totals: what was read is compared with what the API announced last, in every style."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from oauth_taskflow.api.options import Offsets, PageNumbers, Records, ResponseRule, TotalRows
+from oauth_taskflow.api.pull import pull
+from oauth_taskflow.api.request import ApiRequest
+from oauth_taskflow.errors import InvalidRecord, PagesCutShort, PaginationLimit
+from tests.api.answers import PAGED, ROWS, STYLES, Api
+from tests.api.conftest import Connect
+from tests.api.scripted import Reply
+from tests.api.test_answers import read
+
+ALL = [row["id"] for row in ROWS]
+HEADER = TotalRows(header="X-Total")
+
+
+@pytest.mark.parametrize("total", ["total", TotalRows(path="total"), HEADER])
+@pytest.mark.parametrize("style", STYLES)
+def test_an_end_below_the_total_fails_and_may_be_retried(
+    local: Connect, style: str, total: Any
+) -> None:
+    whole = 2 if style == "none" else 6
+    assert read(local(Api(style, total=whole)), style, total=total) == ALL[:whole]
+    with pytest.raises(PagesCutShort) as caught:
+        read(local(Api(style, total=3000)), style, total=total)
+    assert caught.value.retryable
+    place = "header: X-Total" if total is HEADER else "path: total"
+    assert f"after {whole} records, but the API announced 3,000 at GET http" in str(caught.value)
+    assert f"write total: {{{place}, approximate: true}}" in str(caught.value)
+
+
+@pytest.mark.parametrize("style", PAGED)
+def test_an_approximate_total_is_a_warning_and_no_end(local: Connect, style: str) -> None:
+    estimate, told = TotalRows(path="total", approximate=True), list[str]()
+    for announced in (1, 3000):
+        session = local(Api(style, total=announced))
+        assert read(session, style, total=estimate, warn=told.append) == ALL
+    (warning,) = told
+    assert "after 6 records, but the API announced 3,000 (total is approximate) at GET" in warning
+
+
+@pytest.mark.parametrize("text", ["6", 6.0, " 6 ", None, -1, "-1"])
+def test_totals_are_numbers_or_text_and_may_be_unknown(local: Connect, text: Any) -> None:
+    assert read(local(Api("cursor", total=text)), "cursor", total="total") == ALL
+
+
+@pytest.mark.parametrize(
+    ("header", "known"),
+    [("6", 6), ("items 0-1/6", 6), ("items */*", None), ("*", None), ("-1", None), ("many", "?")],
+)
+def test_a_header_may_hold_the_number_after_a_slash(
+    local: Connect, header: str, known: Any
+) -> None:
+    def route(_: Any) -> Reply:
+        return Reply({"items": ROWS[:2]}, headers={"X-Total": header})
+
+    error = {6: PagesCutShort, "?": InvalidRecord}.get(known)
+    if error is None:
+        assert read(local(route), "none", total=HEADER) == [1, 2]
+    else:
+        with pytest.raises(error):
+            read(local(route), "none", total=HEADER)
+
+
+@pytest.mark.parametrize(("totals", "fails"), [([9, 8, 6], False), ([2, 4, 7], True)])
+def test_the_last_total_counts_when_it_changes(
+    local: Connect, totals: list[int], fails: bool
+) -> None:
+    api = Api("cursor")
+    pages = [api.page(index, ROWS[index * 2 : index * 2 + 2]) for index in range(3)]
+    for page, total in zip(pages, totals, strict=True):
+        page.headers["X-Total"] = str(total)  # type: ignore[index]  # of a dict made above
+    api.instead = dict(enumerate(pages))
+    if fails:
+        with pytest.raises(PagesCutShort, match="announced 7"):
+            read(local(api), "cursor", total=HEADER)
+    else:
+        assert read(local(api), "cursor", total=HEADER) == ALL
+
+
+def test_a_total_only_on_the_first_page_holds_for_all(local: Connect) -> None:
+    api = Api("page")
+    first = api.page(0, ROWS[:2])
+    api.instead = {0: Reply(first.body, headers={"X-Total": "7"})}
+    with pytest.raises(PagesCutShort, match="after 6 records, but the API announced 7"):
+        read(local(api), "page", total=HEADER)
+
+
+def test_a_size_that_the_server_caps_loses_nothing_in_silence(local: Connect) -> None:
+    def route(asked: Any) -> Any:
+        start = int(asked.query["offset"])
+        return {"items": ROWS[start : start + 1], "total": len(ROWS)}
+
+    paginate = Offsets(size=2, advance="size", total="total")
+    with pytest.raises(PagesCutShort, match="after 3 records, but the API announced 6"):
+        list(
+            pull(
+                local(route),
+                ApiRequest("/"),
+                paginate=paginate,
+                records=Records(path="items"),
+            )
+        )
+
+
+@pytest.mark.parametrize("action", ["end", "skip"])
+@pytest.mark.parametrize("style", PAGED)
+def test_an_authors_rule_wins_with_a_warning(local: Connect, style: str, action: Any) -> None:
+    api, told = Api(style, {1: Reply({}, 404)}, total=6), list[str]()
+    rules = [ResponseRule(status=404, action=action)]
+    session = local(api)
+    assert read(session, style, total="total", responses=rules, warn=told.append) == [1, 2]
+    (warning,) = told
+    assert warning.startswith(
+        "A rule in responses ended reading after 2 records, but the API announced 6 at GET http"
+    )
+    assert read(session, style, responses=rules, warn=told.append) == [1, 2]
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("style", PAGED)
+def test_a_status_past_the_end_does_not_win_over_a_total(local: Connect, style: str) -> None:
+    session = local(Api(style, {1: Reply({}, 404)}, total=6))
+    assert read(session, style, end_on_status=(404,)) == [1, 2]
+    with pytest.raises(PagesCutShort, match="after 2 records, but the API announced 6"):
+        read(session, style, end_on_status=(404,), total="total")
+
+
+def test_hard_stops_hold_whatever_the_total_says(local: Connect) -> None:
+    session = local(Api("page", total=6))
+    limits: list[dict[str, Any]] = [{"max_records": 4}, {"max_pages": 2}]
+    for limit in limits:
+        with pytest.raises(PaginationLimit, match="max_"):
+            read(session, "page", total="total", **limit)
+
+
+def test_one_page_with_a_flag_that_says_more_is_not_the_end(local: Connect) -> None:
+    session = local(Api("none", flags=True))
+    with pytest.raises(PagesCutShort, match=r"paginate\.type is none .* Say how"):
+        read(session, "none", more="more")
+    assert read(local(Api("none", flags=True, pages=1)), "none", more="more") == [1, 2]
+
+
+def test_prefetched_pages_are_compared_too(local: Connect) -> None:
+    api = Api("page ahead", total=8)
+    with pytest.raises(PagesCutShort, match="after 6 records, but the API announced 8"):
+        read(local(api), "page ahead", total="total")
+    assert PageNumbers(total="total").announced == TotalRows(path="total")
