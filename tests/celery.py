@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from oauth_taskflow.testing.deployment import free_port
+from oauth_taskflow.testing.deployment import AirflowDeployment, free_port
 
 
 @contextlib.contextmanager
@@ -25,6 +26,13 @@ def redis(folder: Path) -> Iterator[dict[str, str]]:
             "AIRFLOW__CELERY__BROKER_URL": f"{url}/0",
             "AIRFLOW__CELERY__RESULT_BACKEND": f"{url}/1",
         }
+
+
+def use_celery(airflow: AirflowDeployment) -> None:
+    """Have ``airflow`` start its components one by one: ``standalone`` would use LocalExecutor whatever is configured."""
+    run = f"{shlex.quote(sys.executable)} -m airflow"
+    parts = " & ".join(f"{run} {part}" for part in ("scheduler", "dag-processor", "api-server"))
+    airflow.command = ["sh", "-c", f"{run} db migrate && {{ {parts} & wait; }}"]
 
 
 @contextlib.contextmanager

@@ -74,6 +74,7 @@ class AirflowDeployment:
         self.home = home
         self.port = port or free_port()
         self.log = home / "standalone.log"
+        self.command = [sys.executable, "-m", "airflow", "standalone"]
         self._process: subprocess.Popen[bytes] | None = None
         self._token: str | None = None
         self.password = secrets.token_urlsafe(12)
@@ -102,8 +103,8 @@ class AirflowDeployment:
         passwords.touch(mode=0o600)
         passwords.write_text(json.dumps({_USER: self.password}))
         with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "airflow", "standalone"],
+            self._process = subprocess.Popen(  # noqa: S603 - our own command
+                self.command,
                 env=self.environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -16,7 +16,7 @@ from cryptography.fernet import Fernet
 
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.deployment import AirflowDeployment
-from tests.celery import redis, worker
+from tests.celery import redis, use_celery, worker
 from tests.postgres import PostgresServer, postgres_programs
 
 _DAG = "celery_airports"
@@ -53,6 +53,7 @@ def run(folder: Path, store_url: str) -> dict[str, object]:
         airflow = AirflowDeployment(
             folder / "airflow", dags, environment=environment, parallelism=4
         )
+        use_celery(airflow)
         stack.callback(airflow.stop)
         airflow.start(
             timeout=900.0
