@@ -80,7 +80,7 @@ def _number(value: Value) -> float:
     except (TypeError, ValueError):
         number = math.nan
     if not math.isfinite(number) or number < 0:
-        raise BadValue("must be a number of seconds, 0 or more")
+        raise BadValue("must be a number, 0 or more")
     return number
 
 

@@ -217,7 +217,7 @@ REFUSALS: dict[str, tuple[Connection, str]] = {
     ),
     "seconds": (
         connection({"leeway": "soon"}),
-        "The value must be a number of seconds, 0 or more in connection 'crm', field 'leeway'.",
+        "The value must be a number, 0 or more in connection 'crm', field 'leeway'.",
     ),
     "no time at all": (
         connection({"timeout": 0}),
@@ -305,7 +305,7 @@ def test_every_problem_of_a_connection_is_named_at_once() -> None:
     assert refusal(wrong) == (
         "Connection 'crm' has 7 problems:\n"
         "- field 'tokn_url': Unknown field. Did you mean 'token_url'?\n"
-        "- field 'leeway': The value must be a number of seconds, 0 or more.\n"
+        "- field 'leeway': The value must be a number, 0 or more.\n"
         "- field 'scope': The value must be text.\n"
         "- field 'X-Tenant': Unknown field. Headers for the API go into api_headers.\n"
         "- field 'host': The API's address is not an http or https URL. Write it as https://api.example.com/v3; the "
@@ -322,5 +322,5 @@ def test_all_keys_that_a_provider_needs_are_named_at_once() -> None:
         """- provider Keycloak needs key 'domain' in extra, e.g. {"domain": "sso.example.com"}. Host of Keycloak, with """
         "/auth behind it for versions before 17.\n"
         """- provider Keycloak needs key 'realm' in extra, e.g. {"realm": "acme"}. Name of the realm.\n"""
-        "- field 'leeway': The value must be a number of seconds, 0 or more."
+        "- field 'leeway': The value must be a number, 0 or more."
     )
