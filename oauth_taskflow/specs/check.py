@@ -16,11 +16,13 @@ from oauth_taskflow.specs.problem import Finding, Level, Problem, YamlPath, path
 from oauth_taskflow.specs.rules import files_findings, spec_findings
 from oauth_taskflow.specs.rules.registry import Rule, SpecView
 from oauth_taskflow.specs.shape import convert, shape_findings
-from oauth_taskflow.specs.sound import uncertain, without_broken
+from oauth_taskflow.specs.sound import Part, sound_parts, uncertain
 from oauth_taskflow.specs.text_file import Unreadable, read_spec
 
 # A file with more problems than anybody reads is another kind of file, and each costs time to explain.
 MAX_PROBLEMS = 500
+# Where templates stand: broken, they may use any name.
+_USING = frozenset({"", "request", "destination", "for_each"})
 
 
 @dataclass(frozen=True)
@@ -91,24 +93,29 @@ def _view(source: DagSpec, raw: dict[str, Any], document: Document, path: str) -
 def _problems_beside(
     shape: list[tuple[str, Finding]], raw: dict[str, Any], document: Document, path: str
 ) -> list[Problem]:
-    """What the rules find in the endpoints that have no part in the ``shape`` errors."""
-    left = without_broken(raw, shape)
-    if left is None:
+    """What the rules find that does not depend on the values with ``shape`` errors."""
+    found: list[dict[tuple[Rule, Finding], None]] = []
+    for part in sound_parts(raw, shape):
+        view = _view(part.source, part.data, document, path)
+        unsure = uncertain(view, part.emptied)
+        findings = islice(spec_findings(view), MAX_PROBLEMS)
+        found.append({each: None for each in findings if _is_certain(*each, part, unsure)})
+    if len(found) != 2:
         return []
-    source, sound, broken = left
-    view = _view(source, sound, document, path)
-    unsure = uncertain(view, broken)
     return [
         _problem(document, path, rule.level, rule.id, finding)
-        for rule, finding in spec_findings(view)
-        if _certain(rule, finding, unsure)
+        for rule, finding in found[0]
+        if (rule, finding) in found[1]
     ]
 
 
-def _certain(rule: Rule, finding: Finding, unsure: frozenset[str]) -> bool:
+def _is_certain(rule: Rule, finding: Finding, part: Part, unsure: frozenset[str]) -> bool:
     match finding.path:
-        case ("endpoints", name, *_):
-            return name not in unsure
+        case ("endpoints", str(name), *_):
+            # What a broken request or list of values uses is not known, so nothing is called unused.
+            blind = rule.level == "warning" and part.broken.get(name, set()) & _USING
+            unnamed = rule.id == "undefined-template-name" and part.nameless & {name, ""}
+            return not (name in unsure or blind or unnamed)
         case _:
             # A warning about the whole, as of a param that nothing uses, may be wrong of a part.
             return rule.level == "error"

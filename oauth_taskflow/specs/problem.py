@@ -73,12 +73,18 @@ _MOST_COMPARED = 300
 def nearest(word: object, allowed: Iterable[str]) -> str:
     """A hint for a ``word`` that is not among ``allowed``: the nearest one, and all of them when they are few."""
     names = list(allowed)
-    close = get_close_matches(str(word), _comparable(str(word), names), n=1, cutoff=0.6)
-    hint = f"Did you mean {close[0]!r}?" if close else ""
+    close = nearest_name(str(word), names)
+    hint = f"Did you mean {close!r}?" if close else ""
     few = 8 if close else 30
     if not names or len(names) > few:
         return hint
     return f"{hint} Allowed: {', '.join(sorted(names))}.".strip()
+
+
+def nearest_name(word: str, allowed: Iterable[str]) -> str:
+    """The one of ``allowed`` that is most like ``word``; empty when none is."""
+    close = get_close_matches(word, _comparable(word, list(allowed)), n=1, cutoff=0.6)
+    return close[0] if close else ""
 
 
 def _comparable(word: str, names: list[str]) -> list[str]:

@@ -1,48 +1,185 @@
-"""What is left of a document with shape errors when the broken endpoints are taken out.
+"""What is left of a document with shape errors when the broken values are taken out.
 
-The rules look at that part too, so that one round of corrections is enough. They say nothing about a broken endpoint or
-one that takes its records: with half of it unknown, they would guess.
+The rules look at that part too, so that one round of corrections is enough. What is broken is known to be there but not
+what it says, so the rules look twice: without the broken values, and with an example of the format in their places. What
+they find both times does not depend on them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import copy
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from oauth_taskflow.specs.model import DagSpec
-from oauth_taskflow.specs.problem import Finding
+from oauth_taskflow.specs.model_schema import Schema
+from oauth_taskflow.specs.problem import Finding, YamlPath, nearest_name
 from oauth_taskflow.specs.rules.registry import EndpointView, SpecView
-from oauth_taskflow.specs.shape import convert
+from oauth_taskflow.specs.schema import spec_schema
+from oauth_taskflow.specs.shape import convert, shape_findings
+
+_ABSENT = object()
+_ROUNDS = 4
+_MOST_ERRORS = 500
+# A list or a mapping of the author's own names: an example in its place would be other names than those meant.
+_NAMES = frozenset({"for_each", "params"})
 
 
-def without_broken(
-    document: dict[str, Any], broken: Iterable[tuple[str, Finding]]
-) -> tuple[DagSpec, dict[str, Any], frozenset[str]] | None:
-    """The sound part of ``document`` as model and as data, and the names of the endpoints that were emptied.
+@dataclass
+class Part:
+    """The sound part of a document, as model and as data, and what is not known about it.
 
-    None when more is broken than endpoints and unknown keys.
+    ``broken`` are the endpoints with broken values, each with the keys these are under; of ``emptied`` nothing is left.
+    ``nameless`` are those whose templates may use names that are not known; an empty name means all of them.
     """
-    endpoints, unknown = set(), set()
-    for rule, finding in broken:
-        path = finding.path
+
+    data: dict[str, Any]
+    source: DagSpec
+    broken: dict[str, set[str]] = field(default_factory=dict)
+    emptied: set[str] = field(default_factory=set)
+    nameless: set[str] = field(default_factory=set)
+
+    def note(self, path: YamlPath) -> None:
+        """Remember that the value at ``path`` is broken."""
+        if path == ("params",):
+            self.nameless.add("")
         if len(path) > 1 and path[0] == "endpoints":
-            endpoints.add(path[1])
-        elif len(path) == 1 and rule == "unknown-key":
-            unknown.add(path[0])
-        elif path[:1] != ("defaults",):  # those stand in the endpoints as well
-            return None
-    left = {k: v for k, v in document.items() if k not in unknown and k != "defaults"}
-    left["endpoints"] = {
-        name: {} if name in endpoints else endpoint
-        for name, endpoint in document.get("endpoints", {}).items()
-    }
-    source = convert(left)
-    return None if source is None else (source, left, frozenset(map(str, endpoints)))
+            name = str(path[1])
+            self.broken.setdefault(name, set()).add(str(path[2]) if len(path) > 2 else "")
+            if path[2:] == ("for_each",):
+                self.nameless.add(name)
 
 
-def uncertain(view: SpecView, broken: frozenset[str]) -> frozenset[str]:
-    """The ``broken`` endpoints, and those that take records of them, or of those, and so on."""
-    found = set(broken)
+def sound_parts(document: dict[str, Any], found: Iterable[tuple[str, Finding]]) -> list[Part]:
+    """``document`` without what ``found`` says is broken, and with examples instead; empty when too much is broken."""
+    errors = list(found)
+    parts = [_part(document, errors, examples=False), _part(document, errors, examples=True)]
+    return [part for part in parts if part is not None] if all(parts) else []
+
+
+def _part(
+    document: dict[str, Any], errors: list[tuple[str, Finding]], *, examples: bool
+) -> Part | None:
+    data = copy.deepcopy({key: value for key, value in document.items() if key != "defaults"})
+    part = Part(data, DagSpec(version=1, dag_id="", endpoints={}))
+    for turn in range(_ROUNDS):
+        for rule, finding in errors:
+            if finding.path[:1] != ("defaults",):  # those stand in the endpoints as well
+                part.note(finding.path)
+                _clear(part, rule, finding.path, turn, examples=examples)
+        source = convert(data)
+        if source is not None:
+            part.source = source
+            return part
+        errors = list(islice(shape_findings(data), _MOST_ERRORS))
+    return None
+
+
+def _clear(part: Part, rule: str, path: YamlPath, turn: int, *, examples: bool) -> None:
+    in_endpoint = len(path) > 1 and path[0] == "endpoints"
+    if in_endpoint and ((len(path) == 2 and rule != "missing-key") or turn == _ROUNDS - 2):
+        part.emptied.add(str(path[1]))
+        _put(part.data, path[:2], {})
+    else:
+        _mend(part.data, rule, path, examples=examples and turn == 0)
+
+
+def _mend(data: dict[str, Any], rule: str, path: YamlPath, *, examples: bool) -> None:
+    if rule == "missing-key":
+        _fill(data, path)
+        return
+    value = _take(data, path)
+    if not examples or value is _ABSENT:
+        return
+    if rule == "unknown-key":
+        around = _at(data, path[:-1])
+        known = nearest_name(str(path[-1]), _known(path[:-1]))
+        if known and isinstance(around, dict):
+            around.setdefault(known, value)
+    elif path[-1] not in _NAMES:
+        example = _example(path)
+        if example is not _ABSENT:
+            _put(data, path, copy.deepcopy(example))
+
+
+def _fill(data: dict[str, Any], path: YamlPath) -> None:
+    """Put examples where keys are missing at the top; elsewhere take out what they are missing in."""
+    if path:
+        _take(data, path)
+        return
+    for key in spec_schema(merged=True)["required"]:
+        if key != "endpoints":
+            data.setdefault(key, _example((key,)))
+
+
+def _at(data: Any, path: YamlPath) -> Any:
+    for part in path:
+        inside = isinstance(data, dict) and part in data
+        if not inside and not (
+            isinstance(data, list) and isinstance(part, int) and part < len(data)
+        ):
+            return _ABSENT
+        data = data[part]
+    return data
+
+
+def _take(data: Any, path: YamlPath) -> Any:
+    """Remove and return what stands at ``path``; of a list the whole list, since the others would change places."""
+    while path and not isinstance(_at(data, path[:-1]), dict):
+        path = path[:-1]
+    return _at(data, path[:-1]).pop(path[-1], _ABSENT) if path else _ABSENT
+
+
+def _put(data: Any, path: YamlPath, value: Any) -> None:
+    around = _at(data, path[:-1])
+    if isinstance(around, dict):
+        around[path[-1]] = value
+
+
+def _known(path: YamlPath) -> list[str]:
+    return [name for schema in _schemas(path) for name in schema.get("properties", ())]
+
+
+def _example(path: YamlPath) -> Any:
+    return next((s["examples"][0] for s in _schemas(path) if s.get("examples")), _ABSENT)
+
+
+def _schemas(path: YamlPath) -> list[Schema]:
+    """The schemas that may describe what stands at ``path``."""
+    found = list(_branches(spec_schema(merged=True)))
+    for part in path:
+        found = [
+            branch
+            for schema in found
+            for child in _children(schema, part)
+            for branch in _branches(child)
+        ]
+    return found
+
+
+def _children(schema: Schema, part: str | int) -> Iterator[Schema]:
+    if isinstance(part, int):
+        inside = [schema.get("items")]
+    else:
+        named = schema.get("properties", {})
+        inside = [named[part]] if part in named else [schema.get("additionalProperties")]
+    yield from (child for child in inside if isinstance(child, dict))
+
+
+def _branches(schema: Schema) -> Iterator[Schema]:
+    """``schema`` and what it refers to: definitions, alternatives, kinds."""
+    yield schema
+    if "$ref" in schema:
+        yield from _branches(spec_schema(merged=True)["$defs"][schema["$ref"].rpartition("/")[2]])
+    for branch in [*schema.get("anyOf", ()), *schema.get("allOf", ())]:
+        yield from _branches(branch.get("then", branch))
+
+
+def uncertain(view: SpecView, emptied: set[str]) -> frozenset[str]:
+    """The ``emptied`` endpoints, and those that take records of them, or of those, and so on."""
+    found = set(emptied)
     while True:
         more = {one.name for one in view.endpoints if one.name not in found and _takes(one, found)}
         if not more:

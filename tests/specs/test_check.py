@@ -84,7 +84,10 @@ def test_a_good_document_has_no_reason_to_be_refused() -> None:
 
 
 def test_problems_come_in_file_order() -> None:
-    text = "version: 2\ndag_id: 'a b'\nendpoints:\n  x: {records: [], timeout: -1}\nzzz: 1\n"
+    text = (
+        "version: 2\ndag_id: 'a b'\nendpoints:\n  x: {records: [], timeout: -1}\nzzz: 1\nconnection: c\n"
+        'defaults: {request: {path: /x}, destination: {path: "/data/{{ endpoint }}"}}\n'
+    )
     problems = check_text(text).problems
     assert [(p.line, p.rule) for p in problems] == [
         (1, "not-allowed"),
@@ -107,6 +110,10 @@ def test_one_round_shows_wrong_shapes_and_broken_rules_alike() -> None:
     assert checked.spec is None
     assert [(p.where, p.rule) for p in checked.problems] == [
         ("endpoints.bad.recrods", "unknown-key"),
+        ("endpoints.child.for_each.r", "unused-variable"),
+        ("endpoints.child.request.path", "undefined-template-name"),
+        ("endpoints.grandchild.for_each.r", "unused-variable"),
+        ("endpoints.grandchild.request.path", "undefined-template-name"),
         ("endpoints.good.request.path", "undefined-template-name"),
         ("tgas", "unknown-key"),
         ("schedule", "bad-cron"),
@@ -114,19 +121,72 @@ def test_one_round_shows_wrong_shapes_and_broken_rules_alike() -> None:
 
 
 @pytest.mark.parametrize(
-    "broken", ["catchup: 3\n", "defaults: {timeout: -1}\n", "endpoints: [1]\n", "dag_id: 7\n"]
+    "broken",
+    ["catchup: 3\n", "defaults: {timeout: -1}\n", "dag_id: 7\n", "version: 1.0\n", "tgas: 1\n"],
 )
-def test_where_more_than_one_endpoint_is_broken_no_rule_guesses(broken: str) -> None:
-    key = broken.partition(":")[0]
+def test_a_wrong_shape_anywhere_hides_no_broken_rule(broken: str) -> None:
     lines = {
         "version": "version: 1\n",
         "dag_id": "dag_id: x\n",
         "schedule": "schedule: 61 * * * *\n",
         "endpoints": "endpoints: {a: {request: {path: '/{{ typo }}'}}}\n",
     }
-    problems = check_text("".join({**lines, key: broken}.values())).problems
-    assert {p.rule for p in problems} & {"undefined-template-name"} == set()
-    assert any(p.rule in {"wrong-type", "out-of-range"} for p in problems)
+    key = broken.partition(":")[0]
+    rules = [p.rule for p in check_text("".join({**lines, key: broken}.values())).problems]
+    assert {"undefined-template-name", "bad-cron"} <= set(rules)
+    assert {"wrong-type", "out-of-range", "not-allowed", "unknown-key"} & set(rules)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "rules"),
+    [
+        ("{recrods: x, request: {path: /a/:id}}", ["unknown-key", "bad-path"]),
+        (
+            '{request: {path: "/{{ nope }}"}, concurrency: many, records: "x["}',
+            ["undefined-template-name", "wrong-type", "bad-jmespath"],
+        ),
+        ('{request: {path: 5}, records: "x["}', ["wrong-type", "bad-jmespath"]),
+        (
+            "{request: {path: /a}, responses: [{status: 4, action: skip}, {action: skip}]}",
+            ["out-of-range", "rule-without-condition"],
+        ),
+        (
+            "{request: {path: /a}, paginate: {type: page, size: lots, size_param: n}, timeout: -1}",
+            ["wrong-type", "out-of-range"],
+        ),
+        (
+            '{request: {path: "/{{ window.start }}"}, incremental: {feild: t, start: 2024-02-31}}',
+            ["unknown-key", "bad-date"],
+        ),
+    ],
+)
+def test_a_wrong_shape_hides_no_broken_rule_of_its_endpoint(
+    endpoint: str, rules: list[str]
+) -> None:
+    top = spec("x").replace("defaults:", 'schedule: "@daily"\ndefaults:')
+    text = f"{top}  b: {endpoint}\n"
+    assert [p.rule for p in check_text(text).problems] == rules
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "{for_each: {x: 5}, request: {path: '/{{ x.id }}'}}",
+        "{for_each: {x: {endpiont: a}}, request: {path: '/{{ x.id }}'}}",
+        "{incremental: 5, request: {path: '/{{ window.start }}'}}",
+        "{for_each: {x: a}, request: ['/{{ x.id }}']}",
+        "{for_each: {x: a}, request: {path: /b, params: 5}}",
+        "{for_each: 5, request: {path: '/{{ x.id }}'}}",
+        "{paginate: {tpye: page, size: 1}, request: {path: /b}}",
+        "{paginate: {type: pge, size: 1}, request: {path: /b}}",
+        "{paginate: {type: cursor, next: 5, param: c}, request: {path: /b}}",
+        "{request: 5}",
+        "5",
+    ],
+)
+def test_nothing_is_said_that_the_broken_value_may_explain(endpoint: str) -> None:
+    problems = check_text(f"{spec('x')}  b: {endpoint}\n").problems
+    assert {p.rule for p in problems} <= {"wrong-type", "unknown-key", "missing-key", "not-allowed"}
 
 
 def test_a_value_under_a_secret_name_is_not_repeated() -> None:

@@ -58,6 +58,7 @@ def test_broken_yaml_says_what_to_look_at(text: str, line: str) -> None:
 
 def test_a_value_of_the_wrong_type_comes_with_an_example() -> None:
     text = "version: 1\ndag_id: crm\nconnection: crm\nendpoints:\n  a:\n    request: /a\n  b: /b\n"
+    text += 'defaults: {destination: {path: "/data/{{ endpoint }}"}}\n'
     assert [str(problem) for problem in check_text(text, "x.yaml").problems] == [
         "x.yaml:6:14: error: endpoints.a.request: expected a mapping, got text. For example request: {path: /v3/contacts}. "
         "[wrong-type]",
