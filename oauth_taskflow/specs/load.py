@@ -166,7 +166,12 @@ class _Builder:
             self._report(stop.mark, stop.message, stop.rule, stop.hint)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            self._report(mark, *_syntax_message(error, tab=self._is_tab(mark)))
+            opened = _open_quote(self.text, error.context_mark, mark)
+            if opened is None:
+                self._report(mark, *_syntax_message(error, tab=self._is_tab(mark)))
+            else:
+                message = "a quote in this line is not closed"
+                self._report(opened, message, "yaml-syntax", "Close it, or write it twice in text.")
         except yaml.YAMLError as error:
             self._report(None, f"unreadable character: {_one_line(str(error))}", "yaml-syntax")
         except UnicodeEncodeError as error:
@@ -325,6 +330,36 @@ class _Builder:
         line, col = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
         where = path_text(tuple(part for part in self.where if part != "")[:_SHOWN_DEPTH])
         self.problems.append(Problem(self.path, line, col, "error", where, message, rule, hint))
+
+
+class _Mark(NamedTuple):
+    line: int
+    column: int
+
+
+def _open_quote(text: str, begin: Any, end: Any) -> _Mark | None:
+    """Where a quote was opened that only the next one, lines below, closed: the parser gives up there.
+
+    Looked for from ``begin`` to the line before ``end``: quotes that are closed in their line come in pairs.
+    """
+    lines = text.splitlines()[begin.line : end.line] if begin and end else []
+    for quote in ('"', "'"):
+        odd = [
+            index
+            for index, line in enumerate(lines)
+            if line.partition(" #")[0].count(quote) % 2 and _opens(line, quote)
+        ]
+        if len(odd) % 2:
+            line = lines[odd[-1]]
+            return _Mark(begin.line + odd[-1], max(line.rfind(quote), 0))
+    return None
+
+
+def _opens(line: str, quote: str) -> bool:
+    """Whether a value in ``line`` begins with ``quote``: an apostrophe inside a word opens nothing."""
+    return quote == '"' or any(
+        f"{before}{quote}" in line for before in (": ", "[", "{", ", ", "- ")
+    )
 
 
 def _one_line(text: str) -> str:

@@ -89,3 +89,8 @@ def test_merging_changes_neither_side_and_is_idempotent(
     once = merge(base, over)
     assert repr((base, over)) == before
     assert merge(once, over) == once
+
+
+def test_a_null_under_a_key_that_the_format_does_not_know_stays_for_the_check() -> None:
+    document = {"endpoints": {"a": {"request": {"path /x": None, "params": {"gone": None}}}}}
+    assert merged_document(document)["endpoints"]["a"]["request"] == {"path /x": None, "params": {}}

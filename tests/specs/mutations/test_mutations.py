@@ -1,0 +1,39 @@
+"""Of mistakes that change what a spec means, nearly all are found, at their line, and soon.
+
+``SPEC_MUTANTS=all`` in the environment judges every mutant instead of a sample, which takes some minutes.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.specs.mutations.harness import CORPUS, MUTATORS, Figures, all_mutants, judge, sample
+from tests.specs.mutations.sites import Base
+
+SAMPLE = 900
+
+
+@pytest.fixture(scope="module")
+def figures() -> Figures:
+    mutants = list(all_mutants())
+    whole = os.environ.get("SPEC_MUTANTS") == "all"
+    return judge(mutants if whole else sample(mutants, SAMPLE))
+
+
+def test_most_mistakes_are_caught_at_their_line_and_soon(
+    figures: Figures, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with capsys.disabled():
+        print(f"\n{figures}")
+    assert figures.share_caught >= 0.97, [(m.base, m.kind) for m in figures.missed]
+    assert figures.share_placed >= 0.98, [(m.base, m.kind) for m in figures.misplaced]
+    assert figures.slowest < 1
+
+
+@pytest.mark.parametrize("mutate", MUTATORS, ids=lambda mutate: mutate.__name__)
+def test_each_kind_of_mistake_can_be_made(mutate: object) -> None:
+    assert callable(mutate)
+    bases = [Base(path.stem, path.read_text(encoding="utf-8")) for path in CORPUS]
+    assert any(True for base in bases for _ in mutate(base))
