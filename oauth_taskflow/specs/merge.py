@@ -10,45 +10,64 @@ from oauth_taskflow.specs.model import Endpoint, ForEachOptions, Request, TaskOp
 
 # Bodies and custom options are the author's own data: there a null without a default to remove is a value.
 _FREE_DATA = frozenset({"json", "options"})
-# Below these keys stand names of the API or of the author, of which any may be removed.
-_NAMES = frozenset({"params", "headers", "form", "for_each", "copy", "header", "require"})
 _TAGGED = frozenset({"paginate", "destination"})
 
 
 def merge(
-    base: dict[str, Any], over: dict[str, Any], *, free: bool = False, named: bool = False
+    base: dict[str, Any], over: dict[str, Any], *, free: bool = False, under: str = ""
 ) -> dict[str, Any]:
     """``over`` deep-merged onto ``base``; neither is changed.
 
     Mappings merge key by key; lists and scalars replace; null removes. A paginator or destination of another ``type``
     replaces the whole mapping, since the options of one type do not fit another.
 
-    A null under a key that the format does not know (``{size 100}`` is one, too) stays, for the check to refuse it; under
-    ``named`` keys any name is known. In ``free`` data a null without a default to remove is a value.
+    A null whose key the format does not know ``under`` that key (``{size 100}`` is one, too) stays, for the check to refuse
+    it. In ``free`` data a null without a default to remove is a value.
     """
     merged = dict(base)
     for key, value in over.items():
         default = base.get(key)
         if value is None:
-            if key not in base and (free or not (named or key in _known_keys())):
+            known = _known_keys(under)
+            if key not in base and (free or (known is not None and key not in known)):
                 merged[key] = None
             else:
                 merged.pop(key, None)
         elif isinstance(value, dict):
             fits = key not in _TAGGED or free or _same_type(default, value)
-            under = default if fits and isinstance(default, dict) else {}
-            merged[key] = merge(under, value, free=free or key in _FREE_DATA, named=key in _NAMES)
+            below = default if fits and isinstance(default, dict) else {}
+            free_below = free or key in _FREE_DATA
+            merged[key] = merge(below, value, free=free_below, under=f"{under}.{key}".lstrip("."))
         else:
             merged[key] = value
     return merged
 
 
+def _known_keys(under: str) -> frozenset[str] | None:
+    """The keys that the format knows at a place such as ``request``; None where names are the author's or the API's."""
+    above, _, variable = under.partition(".")
+    if above == "for_each" and variable and "." not in variable:
+        return frozenset(ForEachOptions.__struct_fields__)
+    return _levels().get(under)
+
+
 @lru_cache(maxsize=1)
-def _known_keys() -> frozenset[str]:
-    """Every key that may stand somewhere in an endpoint."""
-    kinds: list[Any] = [Endpoint, Request, Records, ForEachOptions, TaskOptions, Incremental]
-    kinds += [FileDestination, RateLimit, *get_args(Paginate)]
-    return frozenset({"type"}.union(*(kind.__struct_fields__ for kind in kinds)))
+def _levels() -> dict[str, frozenset[str]]:
+    """The keys that the format knows, by the key they stand under; an empty key is the endpoint itself."""
+    kinds: dict[str, list[Any]] = {
+        "": [Endpoint],
+        "request": [Request],
+        "records": [Records],
+        "paginate": list(get_args(Paginate)),
+        "incremental": [Incremental],
+        "destination": [FileDestination],
+        "rate_limit": [RateLimit],
+        "task": [TaskOptions],
+    }
+    return {
+        name: frozenset({"type"}.union(*(kind.__struct_fields__ for kind in some)))
+        for name, some in kinds.items()
+    }
 
 
 def _same_type(base: Any, over: dict[str, Any]) -> bool:

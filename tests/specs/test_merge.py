@@ -92,5 +92,10 @@ def test_merging_changes_neither_side_and_is_idempotent(
 
 
 def test_a_null_under_a_key_that_the_format_does_not_know_stays_for_the_check() -> None:
-    document = {"endpoints": {"a": {"request": {"path /x": None, "params": {"gone": None}}}}}
-    assert merged_document(document)["endpoints"]["a"]["request"] == {"path /x": None, "params": {}}
+    request = {"path /x": None, "paginate": None, "params": {"gone": None}}
+    over = {"x": {"batch 5": None, "endpoint": "b"}}
+    document = {"endpoints": {"a": {"request": request, "for_each": over, "records": None}}}
+    assert merged_document(document)["endpoints"]["a"] == {
+        "request": {"path /x": None, "paginate": None, "params": {}},
+        "for_each": over,
+    }

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import yaml
 
 from oauth_taskflow.specs.model import DagSpec
 from oauth_taskflow.specs.model_schema import described
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 # Below these keys names are the author's or the API's own: the format does not know them.
 FREE = frozenset({"params", "headers", "json", "form", "copy", "header", "require", "options"})
@@ -73,8 +75,8 @@ class Base:
     def __init__(self, name: str, text: str) -> None:
         self.name = name
         self.text = text
-        self.data = yaml.safe_load(text)
-        root = yaml.compose(text)
+        self.data = yaml.load(text, _Loader)
+        root = yaml.compose(text, _Loader)
         self.sites = list(_sites(root, ()))
         self.lines = text.splitlines(keepends=True)
 
@@ -111,7 +113,9 @@ class Base:
         """The text without key and value of ``site``; the line of what it was in is right too."""
         begin, end = self.span(site)
         parent = site.around.start_mark.line + 1
-        return self.edit(kind, begin, end, "", parent, max(parent - 1, 1), *lines)
+        gone, here = self.text.count("\n", begin, end), site.key.start_mark.line + 1
+        moved = [line - gone for line in lines if line > here]
+        return self.edit(kind, begin, end, "", parent, max(parent - 1, 1), *lines, *moved)
 
     def moved(self, kind: str, site: Site, into: Any) -> Mutant:
         """The text with key and value of ``site`` as first of the mapping ``into``."""
@@ -162,6 +166,7 @@ def _sites(node: Any, path: tuple[str | int, ...]) -> Iterator[Site]:
             yield from _sites(child, (*path, index))
 
 
+@lru_cache(maxsize=1)
 def definitions() -> dict[str, Any]:
     """The format's types by name."""
     return described(DagSpec)

@@ -72,7 +72,7 @@ def wrong_types(base: Base) -> Iterator[Mutant]:
     for site in base.sites:
         if not site.is_format or site.name == "json" or site.path == ("params",):
             continue
-        plain = site.is_scalar and site.value.style is None
+        plain = site.is_scalar and not site.value.style
         kind = (
             yaml.safe_load(base.text[site.value.start_mark.index : site.value.end_mark.index])
             if plain
@@ -112,7 +112,7 @@ def wrong_enums(base: Base) -> Iterator[Mutant]:
 
 def wrong_numbers(base: Base) -> Iterator[Mutant]:
     for site in base.sites:
-        whole = site.is_scalar and site.value.style is None and re.fullmatch(r"\d+", site.text)
+        whole = site.is_scalar and not site.value.style and re.fullmatch(r"\d+", site.text)
         if site.is_format and whole:
             for form in ["-1", f"{site.text}.5", f"-{site.text}0", "1e99", "99999999999999999999"]:
                 if not (site.name == "timeout" and form.endswith(".5")):
