@@ -14,22 +14,33 @@ from urllib.parse import quote
 from oauth_taskflow.api.files import has_output, output_folder, remove_output
 from oauth_taskflow.api.output_folders import as_destination_errors
 from oauth_taskflow.engine.parents import Item, Share, for_each_options
+from oauth_taskflow.engine.segments import check_authority, segments_only
 from oauth_taskflow.engine.templates import render_text
 from oauth_taskflow.specs.model import Endpoint
 
 _INSTANCE = re.compile(r"map_index=(\d+)")
 
 
-def run_folder(endpoint: Endpoint, run_id: str, scope: Mapping[str, Any], item: Item) -> str:
+def run_folder(
+    endpoint: Endpoint,
+    run_id: str,
+    scope: Mapping[str, Any],
+    item: Item,
+    given: Collection[str] = (),
+) -> str:
     """The folder of a run, without the part of a mapped instance; list values of ``item`` may stand in its path.
+
+    ``given`` names the params whose values came with the run: each may be one segment of the path, and no more.
 
     Raises:
         TemplateFailed: as ``render_text`` raises.
+        DestinationError: a value that came with the run is no path segment.
     """
     options = endpoint.destination
     assert options is not None  # specs.rules: destination-missing
     values = {name: share.value for name, share in item.items() if share.file is None}
-    base = render_text(options.path or "", {**scope, **values})
+    base = render_text(options.path or "", {**segments_only(scope, given), **values})
+    check_authority(base, scope, given)
     return f"{base.rstrip('/')}/run_id={quote(run_id, safe='')}"
 
 
@@ -38,7 +49,9 @@ def instance_folder(base: str, map_index: int) -> str:
     return base if map_index < 0 else f"{base}/map_index={map_index}"
 
 
-def run_folders(endpoint: Endpoint, run_id: str, scope: Mapping[str, Any]) -> list[str]:
+def run_folders(
+    endpoint: Endpoint, run_id: str, scope: Mapping[str, Any], given: Collection[str] = ()
+) -> list[str]:
     """Every ``run_folder`` of a mapped endpoint, whether this run writes there or not."""
     lists = {
         name: [Share(value=value) for value in option.values or ()]
@@ -46,7 +59,7 @@ def run_folders(endpoint: Endpoint, run_id: str, scope: Mapping[str, Any]) -> li
         if option.endpoint is None
     }
     found = (
-        run_folder(endpoint, run_id, scope, dict(zip(lists, values, strict=True)))
+        run_folder(endpoint, run_id, scope, dict(zip(lists, values, strict=True)), given)
         for values in itertools.product(*lists.values())
     )
     return list(dict.fromkeys(found))

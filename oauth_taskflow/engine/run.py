@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -46,6 +46,7 @@ class EndpointRun:
         item: this instance's share of ``for_each``; empty for an endpoint without.
         map_index: number of the mapped instance, -1 when it is not mapped.
         folder: where to write instead of the spec's destination path.
+        given: names of the params whose values came with the run, not from the spec.
     """
 
     name: str
@@ -57,6 +58,7 @@ class EndpointRun:
     item: Item = field(default_factory=dict)
     map_index: int = -1
     folder: str | None = None
+    given: Collection[str] = ()
 
 
 def run_endpoint(
@@ -241,7 +243,7 @@ def _with_fields(records: Sequence[Any], fields: Mapping[str, Any]) -> list[Any]
 def _folder(run: EndpointRun) -> str:
     base = run.folder
     if base is None:
-        base = run_folder(run.endpoint, run.run_id, run.scope, run.item)
+        base = run_folder(run.endpoint, run.run_id, run.scope, run.item, run.given)
     return instance_folder(base, run.map_index)
 
 

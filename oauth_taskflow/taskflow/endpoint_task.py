@@ -94,6 +94,7 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
         open_path=open_path,
         item=msgspec.convert(item, dict[str, Share]),
         map_index=context["ti"].map_index,
+        given=given_params(operator.default_params, context),
     )
     check_interval(name, endpoint, interval, operator.log)
     before = refreshes(operator.conn_id)
@@ -124,8 +125,9 @@ def finish_in_task(operator: EndpointDoneOperator, context: Mapping[str, Any]) -
     # Somebody marked these as successful by hand: whose output that is nobody knows, so it stays.
     silent = set(range(count)) - {summary.map_index for summary in summaries}
     scope = task_scope(operator.endpoint_name, context)
+    given = given_params(operator.default_params, context)
     conn_id = endpoint.destination.conn_id if endpoint.destination else None
-    for folder in run_folders(endpoint, context["run_id"], scope):
+    for folder in run_folders(endpoint, context["run_id"], scope, given):
         base = open_path(folder, conn_id)
         current = {s.map_index for s in summaries if s.manifest.startswith(f"{base}/")}
         if removed := remove_stale(base, current | silent):
@@ -166,6 +168,19 @@ def task_scope(endpoint: str, context: Mapping[str, Any]) -> dict[str, Any]:
         "run_after": context["dag_run"].run_after,
     }
     return {name: value for name, value in known.items() if value is not None}
+
+
+def given_params(defaults: Mapping[str, Any], context: Mapping[str, Any]) -> set[str]:
+    """Names of the params whose values the run's *conf* brought; one that repeats the author's default is not among them.
+
+    Airflow's form sends all params with each run, and writes what came over the defaults of the DAG object itself.
+    """
+    params, conf = context.get("params") or {}, context["dag_run"].conf or {}
+    return {
+        name
+        for name, value in params.items()
+        if name in conf and (name not in defaults or value != defaults[name])
+    }
 
 
 def run_interval(context: Mapping[str, Any]) -> Interval:

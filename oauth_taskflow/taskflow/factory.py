@@ -12,6 +12,7 @@ import msgspec
 import pendulum
 from airflow.sdk import DAG, Asset, BaseOperator
 from airflow.sdk.configuration import conf
+from airflow.sdk.definitions._internal.contextmanager import DagContext
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from pendulum import FixedTimezone, Timezone
 
@@ -132,6 +133,7 @@ def _endpoint_task(spec: Spec, name: str, tasks: Mapping[str, _Tasks]) -> _Tasks
         endpoint=endpoint,
         instances_task_id=instances.task_id,
         batches_task_id=batches.task_id if batches else None,
+        default_params=arguments["default_params"],
         outlets=outlets,
         **helpers,
     )
@@ -145,6 +147,7 @@ def _task_arguments(spec: Spec, name: str, endpoint: Endpoint) -> dict[str, Any]
         "endpoint_name": name,
         "conn_id": endpoint.connection or spec.source.connection,
         "doc_md": _task_doc(spec, endpoint),
+        "default_params": _default_params(spec, endpoint),
         **operator_arguments(spec.source.default_args),
         **operator_arguments(endpoint.task),
     }
@@ -162,6 +165,18 @@ def _task_doc(spec: Spec, endpoint: Endpoint) -> str:
         options.setdefault("connection", spec.source.connection)
     text = f"```yaml\n{yaml_text(options)}```\n"
     return f"{endpoint.description}\n\n{text}" if endpoint.description else text
+
+
+def _default_params(spec: Spec, endpoint: Endpoint) -> dict[str, Any]:
+    """Params as the author wrote them, for an endpoint whose output folder may depend on them.
+
+    Copied now: when a run brings values of its own, Airflow writes them into the DAG's ``params``.
+    """
+    destination = endpoint.destination
+    if destination is None or "params" not in (destination.path or ""):
+        return {}
+    dag = DagContext.get_current()
+    return {**spec.source.params, **(dag.params.dump() if dag is not None else {})}
 
 
 def endpoint_asset(dag_id: str, endpoint: str) -> Asset:

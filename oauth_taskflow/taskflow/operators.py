@@ -26,6 +26,7 @@ class EndpointOperator(BaseOperator):
         endpoint: the merged endpoint, typed or as plain data.
         conn_id: the Airflow connection.
         item: what this mapped instance is about; see ``oauth_taskflow.engine.parents``.
+        default_params: params as the DAG's author wrote them; values that a run brings instead may not be paths.
     """
 
     ui_color = "#d7ebe4"
@@ -37,6 +38,7 @@ class EndpointOperator(BaseOperator):
         endpoint: Endpoint | Mapping[str, Any],
         conn_id: str,
         item: Mapping[str, Any] | None = None,
+        default_params: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -46,6 +48,7 @@ class EndpointOperator(BaseOperator):
         self.endpoint = endpoint
         self.conn_id = conn_id
         self.item = item
+        self.default_params = default_params or {}
 
     @property
     def item_label(self) -> str:
@@ -130,6 +133,7 @@ class EndpointDoneOperator(BaseOperator):
         endpoint: the merged endpoint, typed or as plain data.
         instances_task_id: the mapped task.
         batches_task_id: the task whose list it is mapped over; None where the list stands in the spec.
+        default_params: as of ``EndpointOperator``.
     """
 
     ui_color = "#eef3ee"
@@ -141,6 +145,7 @@ class EndpointDoneOperator(BaseOperator):
         endpoint: Endpoint | Mapping[str, Any],
         instances_task_id: str,
         batches_task_id: str | None = None,
+        default_params: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         # A parent without records leaves the endpoint skipped: no rows, and that is a result.
@@ -149,6 +154,7 @@ class EndpointDoneOperator(BaseOperator):
         self.endpoint = endpoint
         self.instances_task_id = instances_task_id
         self.batches_task_id = batches_task_id
+        self.default_params = default_params or {}
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Add up, remove what is stale, emit the event. Called by Airflow.
