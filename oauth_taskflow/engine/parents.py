@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import IO, Any
@@ -22,11 +23,12 @@ from oauth_taskflow.specs.model import Endpoint, ForEachOptions
 
 
 class ParentFile(Struct, frozen=True, omit_defaults=True):
-    """A file of records that a parent task wrote, with the Airflow connection of its store."""
+    """A file of records that a parent task wrote, with the Airflow connection of its store or the host of its disk."""
 
     file: str
     rows: int
     conn_id: str | None = None
+    host: str = ""
 
 
 class Share(Struct, frozen=True, omit_defaults=True):
@@ -37,6 +39,7 @@ class Share(Struct, frozen=True, omit_defaults=True):
     skip: int = 0
     take: int = 0
     conn_id: str | None = None
+    host: str = ""
 
 
 Item = Mapping[str, Share]
@@ -90,7 +93,13 @@ def _shares(
         return [Share(value=value) for value in option.values or ()]
     batch = option.batch * factor
     return [
-        Share(file=file.file, skip=skip, take=min(batch, file.rows - skip), conn_id=file.conn_id)
+        Share(
+            file=file.file,
+            skip=skip,
+            take=min(batch, file.rows - skip),
+            conn_id=file.conn_id,
+            host=file.host,
+        )
         for file in parents.get(option.endpoint, ())
         for skip in range(0, file.rows, batch)
     ]
@@ -132,20 +141,31 @@ def _values(share: Share, open_path: PathOpener) -> Iterator[Any]:
     if share.file is None:
         yield share.value
         return
-    with _open_lines(open_path(share.file, share.conn_id)) as lines:
+    with _open_lines(open_path(share.file, share.conn_id), share.host) as lines:
         for line in itertools.islice(lines, share.skip, share.skip + share.take):
             yield decode(line)
 
 
 @contextmanager
-def _open_lines(path: Any) -> Iterator[IO[bytes]]:
+def _open_lines(path: Any, host: str = "") -> Iterator[IO[bytes]]:
     with ExitStack() as stack:
         try:
             lines = stack.enter_context(open_output(path))
         except FileNotFoundError as error:
-            raise ApiError(
-                "Records of the parent endpoint are gone",
-                where=f"at {path}",
-                hint="Run the parent task again; every worker must reach its destination.",
-            ) from error
+            raise _missing_records(path, host) from error
         yield lines
+
+
+def _missing_records(path: Any, host: str) -> ApiError:
+    here = socket.gethostname()
+    if host in {"", here}:
+        return ApiError(
+            "Records of the parent endpoint are gone",
+            where=f"at {path}",
+            hint="Run the parent task again; every worker must reach its destination.",
+        )
+    return ApiError(
+        f"Records of the parent endpoint are not on this machine, {here}: {host} wrote them to its own disk",
+        where=f"at {path}",
+        hint="Let the destination be an object store, or a folder that all workers share (docs/destinations.md).",
+    )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from oauth_taskflow.api.ahead import several_ahead
@@ -81,7 +83,7 @@ def run_endpoint(
     endpoint = run.endpoint
     options = endpoint.destination
     assert options is not None  # specs.rules: destination-missing
-    folder = run.open_path(_folder(run), options.conn_id)
+    folder = run.open_path(output_path(run), options.conn_id)
     keys = _seen_keys(run)
     reader = _Reader(run, session, keys, on_window)
     output = transfer(
@@ -240,7 +242,13 @@ def _with_fields(records: Sequence[Any], fields: Mapping[str, Any]) -> list[Any]
     return [{**record, **fields} for record in records]
 
 
-def _folder(run: EndpointRun) -> str:
+def output_path(run: EndpointRun) -> str:
+    """The folder or URL that ``run`` writes to.
+
+    Raises:
+        TemplateFailed: the template of the destination's path fails.
+        DestinationError: a value that came with the run is no path segment.
+    """
     base = run.folder
     if base is None:
         base = run_folder(run.endpoint, run.run_id, run.scope, run.item, run.given)
@@ -262,7 +270,12 @@ def _summary(run: EndpointRun, output: Output, folder: Any, reader: _Reader) -> 
         received_bytes=summary.received_bytes,
         seconds=summary.seconds,
         files=[
-            WrittenFile(str(folder / name), rows=summary.rows, bytes=output.bytes)
+            WrittenFile(
+                str(folder / name),
+                rows=summary.rows,
+                bytes=output.bytes,
+                host=socket.gethostname() if isinstance(folder, Path) else "",
+            )
             for name in output.files
         ],
         manifest=str(folder / MANIFEST),

@@ -12,12 +12,13 @@ from oauth_taskflow.api.tracking import Watermark
 from oauth_taskflow.engine.doubts import Warnings
 
 
-class WrittenFile(Struct, frozen=True):
-    """One committed file with its number of records and bytes."""
+class WrittenFile(Struct, frozen=True, omit_defaults=True):
+    """One committed file with its number of records and bytes; ``host`` names the machine whose disk it is on."""
 
     path: str
     rows: int
     bytes: int
+    host: str = ""
 
 
 class Summary(Struct, frozen=True, omit_defaults=True):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import socket
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from operator import attrgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -13,15 +15,15 @@ from oauth_taskflow.api.page import Page
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.engine.folders import remove_stale, run_folders
 from oauth_taskflow.engine.parents import Share, for_each_options, items, label
-from oauth_taskflow.engine.run import EndpointRun, run_endpoint
+from oauth_taskflow.engine.run import EndpointRun, output_path, run_endpoint
 from oauth_taskflow.engine.summary import Summary, total
 from oauth_taskflow.engine.windows import Interval, Window
-from oauth_taskflow.errors import SpecError
+from oauth_taskflow.errors import DestinationError, SpecError
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.scope import RUN_NAMES
 from oauth_taskflow.taskflow.refresh_count import refreshes
 from oauth_taskflow.taskflow.sessions import open_session
-from oauth_taskflow.taskflow.storage import open_path
+from oauth_taskflow.taskflow.storage import open_path, own_disk_warning
 
 if TYPE_CHECKING:
     from oauth_taskflow.taskflow.operators import EndpointDoneOperator, EndpointOperator
@@ -97,6 +99,8 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
         given=given_params(operator.default_params, context),
     )
     check_interval(name, endpoint, interval, operator.log)
+    if warning := own_disk_warning(output_path(run)):
+        operator.log.warning("%s: %s", name, warning)
     before = refreshes(operator.conn_id)
     with open_session(operator.conn_id) as session:
         progress = ProgressLog(operator.log, name)
@@ -122,6 +126,7 @@ def finish_in_task(operator: EndpointDoneOperator, context: Mapping[str, Any]) -
     """
     endpoint = msgspec.convert(operator.endpoint, Endpoint, from_attributes=True)
     count, summaries = _current_summaries(operator, endpoint, context["ti"])
+    _require_all_here(summaries)
     # Somebody marked these as successful by hand: whose output that is nobody knows, so it stays.
     silent = set(range(count)) - {summary.map_index for summary in summaries}
     scope = task_scope(operator.endpoint_name, context)
@@ -139,6 +144,25 @@ def finish_in_task(operator: EndpointDoneOperator, context: Mapping[str, Any]) -
     )
     plain: dict[str, Any] = msgspec.to_builtins(figures)
     return plain
+
+
+def _require_all_here(summaries: Sequence[Summary]) -> None:
+    """Fail where instances wrote to disks of other machines: what an earlier try left there cannot be removed from here."""
+    here = socket.gethostname()
+    away = sorted(
+        {
+            file.host
+            for summary in summaries
+            for file in summary.files
+            if file.host not in {"", here} and not Path(file.path).exists()
+        }
+    )
+    if away:
+        raise DestinationError(
+            f"Output of this run is on the disks of other machines, {', '.join(away)}, and not on this one, {here}",
+            where=f"at {summaries[0].manifest}",
+            hint="Let the destination be an object store, or a folder that all workers share (docs/destinations.md).",
+        )
 
 
 def _current_summaries(
@@ -175,7 +199,7 @@ def given_params(defaults: Mapping[str, Any], context: Mapping[str, Any]) -> set
 
     Airflow's form sends all params with each run, and writes what came over the defaults of the DAG object itself.
     """
-    params, conf = context.get("params") or {}, context["dag_run"].conf or {}
+    params, conf = context.get("params") or {}, getattr(context.get("dag_run"), "conf", None) or {}
     return {
         name
         for name, value in params.items()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -34,10 +36,13 @@ from oauth_taskflow.taskflow.operators import (
     EndpointOperator,
     ParentBatchesOperator,
 )
+from oauth_taskflow.taskflow.storage import own_disk_warning
 
 EndpointTask = BaseOperator | MappedOperator
 AnyDag = TypeVar("AnyDag", bound=DAG)
 
+_log = logging.getLogger(__name__)
+_PARAM = re.compile(r"\{\{\s*params\.(\w+)\s*\}\}")
 _PRESETS = frozenset({"@once", "@continuous"})
 _DURATIONS = ("retry_delay", "max_retry_delay", "execution_timeout")
 
@@ -83,6 +88,7 @@ def endpoint_tasks(spec: Spec | str | Path) -> dict[str, EndpointTask]:
     """
     checked = _checked(spec)
     tasks: dict[str, _Tasks] = {}
+    _warn_of_own_disks(checked)
     for name in checked.order:
         tasks[name] = _endpoint_task(checked, name, tasks)
     return {name: made.pull for name, made in tasks.items()}
@@ -165,6 +171,16 @@ def _task_doc(spec: Spec, endpoint: Endpoint) -> str:
         options.setdefault("connection", spec.source.connection)
     text = f"```yaml\n{yaml_text(options)}```\n"
     return f"{endpoint.description}\n\n{text}" if endpoint.description else text
+
+
+def _warn_of_own_disks(spec: Spec) -> None:
+    """Log, before the first run, that a destination is on one machine's disk while tasks run on several."""
+    for name, endpoint in spec.endpoints.items():
+        path = endpoint.destination.path if endpoint.destination else None
+        filled = _PARAM.sub(lambda found: str(spec.source.params.get(found[1], "")), path or "")
+        if warning := own_disk_warning(filled):
+            _log.warning("%s, endpoint %s: %s", spec.source.dag_id, name, warning)
+            return  # the others most likely share its root
 
 
 def _default_params(spec: Spec, endpoint: Endpoint) -> dict[str, Any]:

@@ -109,7 +109,12 @@ class ParentBatchesOperator(BaseOperator):
                     hint="Clear that task: it was marked as successful by hand, or its XCom was deleted.",
                 )
             parents[parent] = [
-                ParentFile(file=file["path"], rows=file["rows"], conn_id=summary.get("conn_id"))
+                ParentFile(
+                    file=file["path"],
+                    rows=file["rows"],
+                    conn_id=summary.get("conn_id"),
+                    host=file.get("host", ""),
+                )
                 for file in summary["files"]
             ]
         most = conf.getint("core", "max_map_length")

@@ -78,6 +78,16 @@ def _config() -> dict[str, Any]:
                 "example": "postgresql+psycopg://airflow@db.example.com/oauth_tokens",
                 "default": "",
             },
+            "destination_root": {
+                "description": (
+                    "What relative paths of spec destinations are below: the URL of an object store, or an absolute folder. "
+                    "Empty: $AIRFLOW_HOME. Under Celery, Kubernetes or Edge executors, name a place that all workers share."
+                ),
+                "version_added": "0.1.0",
+                "type": "string",
+                "example": "s3://aws_default@lake/raw",
+                "default": "",
+            },
             "presets_folder": {
                 "description": (
                     "Absolute path of a folder with provider presets of your own, one YAML file each; one that is named "

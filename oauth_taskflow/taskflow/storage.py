@@ -7,29 +7,70 @@ from typing import Any
 
 from oauth_taskflow.errors import DestinationError
 from oauth_taskflow.redaction import redact_url
+from oauth_taskflow.taskflow.executors import distributed_executors
 
 _EXTRAS = {"s3": "s3", "s3a": "s3", "abfs": "azure", "abfss": "azure"}
 _CHECK_CONNECTION = "Check the Airflow connection of the object store (conn_id of the destination)."
 
 
 def airflow_home() -> Path:
-    """Airflow's home folder, which relative destination paths are relative to."""
+    """Airflow's home folder."""
     from airflow.configuration import AIRFLOW_HOME  # loads all of Airflow  # noqa: PLC0415
 
     return Path(AIRFLOW_HOME)
 
 
+def destination_root() -> str:
+    """``[oauth_taskflow] destination_root``: what relative destination paths are below; empty for ``$AIRFLOW_HOME``."""
+    from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - loads configuration
+
+    root: str = conf.get("oauth_taskflow", "destination_root", fallback="") or ""
+    return root.strip().rstrip("/")
+
+
+def own_disk_warning(path: str) -> str | None:
+    """What to say of a destination that is on one machine's disk while tasks run on several; None where it is not.
+
+    Folders below ``destination_root`` count as shared: the operator said where output goes.
+    """
+    distributed = distributed_executors()
+    if not distributed:
+        return None
+    place, root = _absolute(path), destination_root()
+    if _is_remote(place) or (root and f"{place}/".startswith(f"{root}/")):
+        return None
+    return (
+        f"Output goes to {place}, a folder of the machine that a task runs on, and {', '.join(distributed)} may run each "
+        "task on another one: endpoints with for_each would not find their parents' records, and a re-run would leave the "
+        "old files where they are. Let path be an object store, or set [oauth_taskflow] destination_root to one, or to a "
+        "folder that all workers share (docs/destinations.md)."
+    )
+
+
+def _is_remote(path: str) -> bool:
+    scheme, separator, _ = path.partition("://")
+    return bool(separator) and scheme != "file"
+
+
+def _absolute(path: str) -> str:
+    if "://" in path or path.startswith(("/", "~")):
+        return path
+    root = destination_root()
+    return f"{root}/{path}" if root else str(airflow_home() / path)
+
+
 def open_path(path: str, conn_id: str | None = None) -> Any:
-    """A ``pathlib.Path`` for a local path (relative ones below ``$AIRFLOW_HOME``), else an ``ObjectStoragePath``.
+    """A ``pathlib.Path`` for a local path, else an ``ObjectStoragePath``; relative ones are below ``destination_root``.
 
     ``conn_id`` names the Airflow connection of the object store.
 
     Raises:
         DestinationError: no installed package knows the URL's scheme, or the connection is missing or wrong.
     """
+    path = _absolute(path)
     scheme, separator, rest = path.partition("://")
     if not separator:
-        return airflow_home() / Path(path).expanduser()
+        return Path(path).expanduser()
     if scheme == "file":
         return Path("/" + rest.lstrip("/"))
     from airflow.sdk import ObjectStoragePath  # fsspec, only for remote paths  # noqa: PLC0415

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from oauth_taskflow.errors import ConnectionConfigError, TokenStoreError
+from oauth_taskflow.taskflow.executors import distributed_executors
 from oauth_taskflow.taskflow.whereabouts import in_task
 
 # What the task SDK's configuration answers while nobody has set a key.
 _NO_KEY_YET = "{FERNET_KEY}"
-_POD_MARK = "AIRFLOW_IS_K8S_EXECUTOR_POD"
-# Executors whose tasks all run on the scheduler's machine, and so share its disk.
-_ONE_MACHINE = frozenset({"LocalExecutor", "SequentialExecutor", "DebugExecutor"})
 
 
 def store_url() -> str:
@@ -69,27 +65,6 @@ def _key_of_new_installation() -> str:
     return write_default_airflow_configuration_if_needed().get("core", "fernet_key") or ""
 
 
-def executors() -> Sequence[str]:
-    """Class names of the executors whose tasks may run here (``[core] executor``)."""
-    from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - run time only
-
-    names = executor_names(conf.get("core", "executor", fallback="LocalExecutor") or "")
-    # The pods of KubernetesExecutor are usually told that they are LocalExecutor; this variable marks them.
-    return [*names, "KubernetesExecutor"] if os.environ.get(_POD_MARK) else names
-
-
-def executor_names(configured: str) -> list[str]:
-    """Class names in ``[core] executor``: several, aliases, teams and dotted paths are allowed there.
-
-    ``LocalExecutor,fast:my.module.CeleryExecutor`` or ``team_a=CeleryExecutor;LocalExecutor``
-    (https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/executor/index.html).
-    """
-    entries = configured.replace(";", ",").split(",")
-    # An alias stands before the colon, a team before the equals sign, a package before the last dot.
-    names = (entry.rpartition("=")[2].rpartition(":")[2].rpartition(".")[2] for entry in entries)
-    return [name.strip() for name in names if name.strip()]
-
-
 def refuse_local_rotation(conn_id: str, url: str) -> None:
     """Refuse to keep a rotating refresh token in a file that other machines do not see.
 
@@ -99,7 +74,7 @@ def refuse_local_rotation(conn_id: str, url: str) -> None:
     Raises:
         ConnectionConfigError: the token store is SQLite and an executor is distributed.
     """
-    distributed = [name for name in executors() if name not in _ONE_MACHINE]
+    distributed = distributed_executors()
     if not url.startswith("sqlite") or not distributed:
         return
     raise ConnectionConfigError(

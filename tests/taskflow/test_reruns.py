@@ -143,7 +143,8 @@ def finish(spec: Path, instance: Instance) -> Any:
     assert isinstance(done, EndpointDoneOperator)
     done.outlets = []
     run = SimpleNamespace(dag_id="family")
-    return done.execute({"ti": instance, "run_id": "r", "dag": run})
+    dag_run = SimpleNamespace(conf={}, run_after=None)
+    return done.execute({"ti": instance, "run_id": "r", "dag": run, "dag_run": dag_run})
 
 
 def test_results_of_instances_that_a_cleared_run_has_no_more_are_not_counted(

@@ -11,8 +11,9 @@ from cryptography.fernet import Fernet
 from oauth_taskflow.errors import ConnectionConfigError, TokenStoreError
 from oauth_taskflow.taskflow import masking, token_store
 from oauth_taskflow.taskflow.connection_source import load_settings
+from oauth_taskflow.taskflow.executors import executor_names
 from oauth_taskflow.taskflow.sessions import open_session, token_source
-from oauth_taskflow.taskflow.token_store import executor_names, fernet_keys, store_url
+from oauth_taskflow.taskflow.token_store import fernet_keys, store_url
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.conftest import SetConnection
 
