@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from oauth_taskflow.specs.scalars import plain_scalar
@@ -16,28 +16,33 @@ _TRAPS = re.compile(r"(?i:y|n|yes|no|on|off)\Z")
 
 def yaml_text(data: dict[str, Any]) -> str:
     """``data``, a mapping of JSON values, as block YAML that ends with a line break."""
-    return "".join(f"{line}\n" for line in _mapping(data)) or "{}\n"
+    lines: list[str] = []
+    _add(lines, "", data)
+    return "".join(lines) or "{}\n"
 
 
-def _mapping(data: dict[str, Any]) -> Iterator[str]:
+def _add(lines: list[str], indent: str, data: dict[str, Any]) -> None:
     for key, value in data.items():
-        name = _scalar(key)
+        name = f"{indent}{_text(key)}:"
         if isinstance(value, dict) and value:
-            yield f"{name}:"
-            yield from (f"  {line}" for line in _mapping(value))
+            lines.append(f"{name}\n")
+            _add(lines, f"{indent}  ", value)
         elif isinstance(value, list | tuple) and any(
-            isinstance(item, dict | list | tuple) for item in value
+            isinstance(i, dict | list | tuple) for i in value
         ):
-            yield f"{name}:"
-            yield from (f"  - {json.dumps(item, ensure_ascii=False)}" for item in value)
+            lines.append(f"{name}\n")
+            lines += [f"{indent}  - {json.dumps(item, ensure_ascii=False)}\n" for item in value]
         elif isinstance(value, list | tuple):
-            yield f"{name}: [{', '.join(map(_scalar, value))}]"
+            lines.append(f"{name} [{', '.join(map(_scalar, value))}]\n")
         else:
-            yield f"{name}: {_scalar(value)}"
+            lines.append(f"{name} {_scalar(value)}\n")
 
 
 def _scalar(value: Any) -> str:
-    plain = isinstance(value, str) and _PLAIN.match(value) and not _TRAPS.match(value)
-    if plain and plain_scalar(value) == value:
-        return str(value)
-    return json.dumps(value, ensure_ascii=False)
+    return _text(value) if isinstance(value, str) else json.dumps(value)
+
+
+@lru_cache(maxsize=4096)
+def _text(value: str) -> str:
+    plain = _PLAIN.match(value) and not _TRAPS.match(value) and plain_scalar(value) == value
+    return value if plain else json.dumps(value, ensure_ascii=False)
