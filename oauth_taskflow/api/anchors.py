@@ -19,6 +19,7 @@ _TAKES_APART = frozenset(
         "index_expression",
     }
 )
+_NOTHING = (b"null", b"{}", b'""')
 Keys = tuple[str, ...]
 
 
@@ -31,6 +32,13 @@ def is_anchored(body: Body, path: str) -> bool:
         dig(body.json, keys) is not None if keys else body.json.startswith(b"[")
         for keys in anchors(path)
     )
+
+
+def fits(body: Body, path: str) -> bool:
+    """Whether null is what ``path`` may give: it starts from a list or nothing, not from a text or mapping instead."""
+    found = (dig(body.json, keys) if keys else body.json for keys in anchors(path))
+    raws = [b"null" if value is None else bytes(value) for value in found]
+    return all(raw[:1] == b"[" or raw in _NOTHING for raw in raws)
 
 
 @lru_cache(maxsize=256)

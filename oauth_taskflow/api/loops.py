@@ -27,6 +27,7 @@ class LoopGuard:
         self._is_indexed = is_indexed
         self._requests = {first.fingerprint()}
         self._contents: set[bytes] = set()
+        self._ends: set[bytes] = set()
         self._last = b""
         self._repeated = self._empty = 0
 
@@ -39,12 +40,19 @@ class LoopGuard:
         if page.rows == 0:
             self._last = b""
             return
+        # The whole of a page is hashed only where it may be a repeat: that costs as much as writing it.
+        ends = _digest(encode([page.rows, page.records[0], page.records[-1]]))
+        may_repeat = ends in self._ends
+        self._ends.add(ends)
+        self._repeated = self._repeated + 1 if may_repeat else 0
+        if not (may_repeat or self._is_indexed):
+            return
         content = _digest(encode(page.records))
         if self._is_indexed:
             self._compare_with_last(page, content)
-        self._repeated = self._repeated + 1 if content in self._contents else 0
+        is_repeated = content in self._contents
         self._contents.add(content)
-        if self._repeated >= REPEATED_PAGES:
+        if is_repeated and self._repeated >= REPEATED_PAGES:
             raise repeated_pages(page.index, page.where)
 
     def _compare_with_last(self, page: PageView, content: bytes) -> None:

@@ -205,9 +205,10 @@ def page_reader(
     """The reader of one page sequence; where ``records`` do not say what absent ones mean, ``session`` does."""
     sequence = PageSequence(request, paginate, warn=warn)
     absent: AbsentRecords = getattr(session, "absent_records", "fail")
-    selector = RecordSelector(records, decode=bool(decode))
+    has_plain_numbers = decode is True
+    selector = RecordSelector(records, decode=bool(decode), has_plain_numbers=has_plain_numbers)
     judge = PageJudge(selector, sequence.options, absent)
-    return PageReader(sequence, judge, Rules(responses), has_plain_numbers=decode is True)
+    return PageReader(sequence, judge, Rules(responses), has_plain_numbers=has_plain_numbers)
 
 
 def pull(

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from oauth_taskflow.api.anchors import has_default, is_anchored
+from oauth_taskflow.api.anchors import fits, has_default, is_anchored
 from oauth_taskflow.api.body import Body, dig, plain_keys
 from oauth_taskflow.api.options import Records
 from oauth_taskflow.errors import InvalidRecord, RecordsNotFound
@@ -21,13 +21,16 @@ class RecordSelector:
     """Finds the records of a page as its ``Records`` options say.
 
     Null and an empty list at the path are no records; a path that is absent is told apart. With ``decode`` records
-    come as Python values, else as ``msgspec.Raw`` wherever the path is made of plain keys.
+    come as Python values, ``has_plain_numbers`` with ordinary floats where that is quicker, else as ``msgspec.Raw`` wherever the path is made of plain keys.
     """
 
-    def __init__(self, options: Records, *, decode: bool = False) -> None:
+    def __init__(
+        self, options: Records, *, decode: bool = False, has_plain_numbers: bool = False
+    ) -> None:
         self.options = options
         self._keys = () if options.path is None else plain_keys(options.path)
         self._decode = decode
+        self._is_plain = has_plain_numbers
 
     def find(self, body: Body) -> list[Any] | None:
         """The records of ``body`` in their order; None when their path is absent.
@@ -77,11 +80,23 @@ class RecordSelector:
     def _rows(self, raw: bytes, body: Body) -> list[Any]:
         if self._decode:
             path = self.options.path
-            rows: list[Any] = body.decoded() if path is None else body.find(path)
-            return self._checked(rows, body)
-        rows = _split(raw)
+            plain = self._plain_rows(raw)
+            if plain is not None:
+                return self._checked(plain, body)
+            return self._checked(body.decoded() if path is None else body.find(path), body)
+        rows: list[Any] = _split(raw)
         if any(memoryview(row)[0] == _LIST for row in rows):
             raise self._list_item(body)
+        return rows
+
+    def _plain_rows(self, raw: bytes) -> list[Any] | None:
+        """The rows with ordinary floats; None where those are not wanted, or where a number is beyond them."""
+        if not self._is_plain:
+            return None
+        try:
+            rows: list[Any] = msgspec.json.decode(raw)
+        except msgspec.MsgspecError:
+            return None
         return rows
 
     def _projected(self, body: Body, path: str) -> list[Any] | None:
@@ -94,6 +109,8 @@ class RecordSelector:
             return None
         if isinstance(value, list) and value:
             return self._checked(value, body)
+        if value is None and anchored and not fits(body, path):
+            raise self._wrong_kind(body, "a mapping or a single value")
         if value in (None, [], {}, "") or not (anchored or isinstance(value, dict)):
             return [] if anchored or (value is not None and has_default(path)) else None
         return [self._single(value, body, is_mapping=isinstance(value, dict))]
@@ -113,11 +130,15 @@ class RecordSelector:
     def _single(self, value: Any, body: Body, *, is_mapping: bool) -> Any:
         if self.options.single and is_mapping:
             return value
-        kind = "a mapping" if is_mapping else "a single value"
-        raise RecordsNotFound(
+        raise self._wrong_kind(body, "a mapping" if is_mapping else "a single value")
+
+    def _wrong_kind(self, body: Body, kind: str) -> RecordsNotFound:
+        # A text where a list belongs may say what went wrong this time.
+        return RecordsNotFound(
             f"The record selector {self.options.path!r} finds {kind}, not a list",
             where=body.where,
             hint=f"{_keys_hint(body)}{_SINGLE}",
+            retryable=kind != "a mapping",
         )
 
     def _checked(self, rows: list[Any], body: Body) -> list[Any]:

@@ -9,7 +9,7 @@ import requests
 
 from oauth_taskflow.api.landmarks import Content
 from oauth_taskflow.api.loops import LoopGuard
-from oauth_taskflow.api.options import NoPages, PagingOptions
+from oauth_taskflow.api.options import CustomPages, NoPages, PagingOptions
 from oauth_taskflow.api.page import Page, PageView
 from oauth_taskflow.api.paginators import IndexedPaginator, build_paginator
 from oauth_taskflow.api.request import ApiRequest
@@ -87,9 +87,9 @@ class PageSequence:
         self.request = self._next(self.request, page, content)
         self.index += 1
         if self.request is None:
-            self._announced.check_end(
-                self.rows, self.index, page.where, is_bare=not content.has_landmark
-            )
+            # A class of the author's own may end over a flag that it does not look at.
+            has_flag = content.has_landmark and not isinstance(self.options, CustomPages)
+            self._announced.check_end(self.rows, self.index, page.where, is_bare=not has_flag)
         else:
             self._loops.check_request(self.request, page)
         size, url = len(response.content), shown_url(response.request, response.url)

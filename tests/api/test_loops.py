@@ -45,7 +45,7 @@ def test_fresh_pointers_over_the_same_rows_are_a_loop(paginate: Paginate, rows: 
 
 
 def test_pages_in_turn_are_a_loop() -> None:
-    with pytest.raises(PaginationLoop, match="Pages 4 to 6"):
+    with pytest.raises(PaginationLoop, match="Pages 5 to 7"):
         read(fresh(lambda page: [{"id": page % 3}, {"n": 0}]), CURSOR)
 
 

@@ -115,6 +115,19 @@ def test_a_record_that_is_a_list_is_refused_wherever_it_stands(decode: bool) -> 
         select([{"a": 1}, [1]], decode=decode)
 
 
+@LANES
+@pytest.mark.parametrize(
+    "path", ["items", "items[*]", "items[?on]", "items[*].row", "items[0].rows"]
+)
+@pytest.mark.parametrize("value", ["gone", 5, True, {"error": 1}])
+def test_what_is_no_list_is_never_taken_for_an_empty_one(
+    path: str, value: Any, decode: bool
+) -> None:
+    with pytest.raises(RecordsNotFound, match="not a list") as caught:
+        select({"items": value}, decode=decode, path=path)
+    assert caught.value.retryable or isinstance(value, dict)
+
+
 def test_filters_and_projections_come_decoded() -> None:
     body = {"items": [{"id": 1, "on": True}, {"id": 2, "on": False}]}
     assert select(body, decode=False, path="items[?on]") == [{"id": 1, "on": True}]

@@ -151,3 +151,10 @@ def test_prefetched_pages_are_compared_too(local: Connect) -> None:
     with pytest.raises(PagesCutShort, match="after 6 records, but the API announced 8"):
         read(local(api), "page ahead", total="total")
     assert PageNumbers(total="total").announced == TotalRows(path="total")
+
+
+def test_a_class_of_the_authors_own_does_not_end_over_a_flag(local: Connect) -> None:
+    early = Api("custom", {1: {"items": [], "more": True}}, flags=True)
+    assert read(local(early), "custom") == [1, 2]
+    with pytest.raises(PagesCutShort, match="the last page said that more pages follow"):
+        read(local(early), "custom", more="more")
