@@ -18,7 +18,9 @@ def path_text(path: YamlPath) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            text += f".{part}" if text else part
+            # A line break in a key must not break the line that people and editors read.
+            shown = part if part.isprintable() else repr(part)[1:-1]
+            text += f".{shown}" if text else shown
     return text
 
 

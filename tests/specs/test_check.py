@@ -306,3 +306,9 @@ def test_checking_a_good_spec_loads_none_of_the_heavy_libraries() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.strip()) == (0, "")
+
+
+def test_a_line_break_in_a_key_does_not_break_the_line_of_its_problem() -> None:
+    text = spec("x").replace("/a}", '/a}, rate_limit: {"\\n": null}')
+    assert all("\n" not in str(problem) for problem in check_text(text).problems)
+    assert any("rate_limit.\\n" in problem.where for problem in check_text(text).problems)
