@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.deployment import AirflowDeployment
 from tests.end_to_end.async_dags import ASYNC_DAG
+from tests.end_to_end.git_bundle import commit
+from tests.taskflow.hostile_specs import write_hostile_specs
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
+
+ROOT = Path(__file__).resolve().parents[2]
+T = TypeVar("T")
 
 SPEC = """\
 version: 1
@@ -33,6 +41,18 @@ endpoints:
     for_each: {{nation: {{endpoint: countries, batch: 60}}}}
     request: {{path: "/countries/{{{{ nation.code }}}}/airports"}}
     paginate: {{type: page, size: 500, size_param: per_page, total_pages: meta.pages}}
+"""
+
+CHANGING = """\
+version: 1
+dag_id: {dag_id}
+connection: crm
+endpoints:
+  countries:
+    request: {{path: /countries}}
+    records: data
+    incremental: {{field: changed, missing: include, start: 2026-01-01, without_interval: start}}
+    destination: {{type: file, path: "{folder}/{place}/{{{{ run_after.year }}}}"}}
 """
 
 DECORATED = """\
@@ -65,6 +85,27 @@ decorated()
 """
 
 
+def write_changing(folder: Path, home: Path, dag_id: str, place: str, note: str = "") -> str:
+    """A spec whose destination is ``place``; its text."""
+    text = f"{note}{CHANGING.format(dag_id=dag_id, folder=home / 'lake', place=place)}"
+    (folder / f"{dag_id}.yaml").write_text(text)
+    return text
+
+
+def bundles(repository: Path) -> list[dict[str, Any]]:
+    """The folder of DAGs, and a repository beside it."""
+    local = "airflow.dag_processing.bundles.local.LocalDagBundle"
+    versioned = {"repository": str(repository), "refresh_interval": 2}
+    return [
+        {"name": "dags-folder", "classpath": local, "kwargs": {}},
+        {
+            "name": "commits",
+            "classpath": "tests.end_to_end.git_bundle.GitBundle",
+            "kwargs": versioned,
+        },
+    ]
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[OAuthTestServer]:
     """Tokens that live one second, refresh tokens that can be used once, no grace."""
@@ -85,9 +126,22 @@ def airflow(
     )
     (dags / "crm.yaml").write_text(SPEC.format(folder=home / "lake"))
     (dags / "broken.yaml").write_text("version: 1\ndag_id: broken\nendpoints:\n  a: {requst: 1}\n")
+    write_hostile_specs(dags / "hostile")
+    write_changing(dags, home, "changing", "one")
     (dags / "decorated.py").write_text(DECORATED)
     (dags / "asynchronous.py").write_text(ASYNC_DAG)
-    with AirflowDeployment(home, dags, parallelism=4) as deployment:
+    repository = home / "repository"
+    repository.mkdir()
+    write_changing(repository, home, "committed", "first")
+    (repository / "specs.py").write_text((dags / "specs.py").read_text())
+    commit(repository, "first")
+    environment = {
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles(repository)),
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(home / "bundles"),
+        "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    }
+    with AirflowDeployment(home, dags, environment=environment, parallelism=4) as deployment:
         seed = server.issue_refresh_token()
         deployment.add_connection("crm", server.connection(refresh_token=seed))
         deployment.add_connection("wrong", server.connection(password="not-the-secret"))
@@ -122,17 +176,88 @@ def test_the_asset_event_carries_the_row_count(airflow: AirflowDeployment) -> No
     assert events[0]["extra"]["rows"] > 200
 
 
-def test_the_broken_spec_is_an_import_error_with_its_place(airflow: AirflowDeployment) -> None:
-    airflow.wait_for_dag("crm")
-    # Airflow forgets it at each refresh of the bundle, until the next parse (taskflow/broken_spec.py).
-    deadline = time.monotonic() + 30
-    while not (errors := airflow.call("GET", "/importErrors")["import_errors"]):
+def wait_until(condition: Callable[[], T | None], seconds: float = 90.0) -> T:
+    """What ``condition`` returns once it is something."""
+    deadline = time.monotonic() + seconds
+    while (found := condition()) is None:
         assert time.monotonic() < deadline
         time.sleep(0.5)
-    (error,) = errors
-    assert error["filename"] == "broken.yaml"
-    assert "broken.yaml:4:7: error: endpoints.a.requst" in error["stack_trace"]
-    assert "Did you mean 'request'?" in error["stack_trace"]
+    return found
+
+
+def test_each_broken_or_hostile_spec_is_an_import_error_and_takes_no_other_dag_away(
+    airflow: AirflowDeployment,
+) -> None:
+    names = {f"hostile/{path.name}" for path in (airflow.home / "dags" / "hostile").glob("*.yaml")}
+    assert len(names) > 10
+
+    # Airflow forgets them at each refresh of the bundle, until the next parse (taskflow/broken_spec.py).
+    def errors() -> dict[str, str] | None:
+        listed = airflow.call("GET", "/importErrors?limit=100")["import_errors"]
+        found = {error["filename"]: error["stack_trace"] for error in listed}
+        return found if set(found) == {"broken.yaml", *names} else None
+
+    found = wait_until(errors)["broken.yaml"]
+    assert "broken.yaml:4:7: error: endpoints.a.requst" in found
+    assert "Did you mean 'request'?" in found
+    listed = airflow.call("GET", "/dags?limit=100")["dags"]
+    states = {dag["dag_id"]: (dag["is_stale"], dag["has_import_errors"]) for dag in listed}
+    for good in ("crm", "changing", "decorated"):
+        assert states[good] == (False, False)
+
+
+def versions(airflow: AirflowDeployment, dag_id: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = airflow.call("GET", f"/dags/{dag_id}/dagVersions")["dag_versions"]
+    return found
+
+
+def code(airflow: AirflowDeployment, dag_id: str) -> str:
+    return str(airflow.call("GET", f"/dagSources/{dag_id}")["content"])
+
+
+def test_each_change_of_a_spec_is_a_version_and_code_shows_the_yaml(
+    airflow: AirflowDeployment,
+) -> None:
+    dags = airflow.home / "dags"
+    run_id = airflow.trigger("changing")
+    assert airflow.wait("changing", run_id) == "success"
+    assert code(airflow, "changing") == (dags / "changing.yaml").read_text()
+    noted = write_changing(dags, airflow.home, "changing", "one", note="# why\n")
+    wait_until(lambda: True if code(airflow, "changing") == noted else None)
+    assert len(versions(airflow, "changing")) == 1
+    changed = write_changing(dags, airflow.home, "changing", "two", note="# why\n")
+    wait_until(lambda: True if code(airflow, "changing") == changed else None)
+    assert [one["version_number"] for one in versions(airflow, "changing")] == [1, 2]
+
+
+def test_a_run_without_an_interval_says_what_it_reads(airflow: AirflowDeployment) -> None:
+    run_id = airflow.trigger("changing")
+    assert airflow.wait("changing", run_id) == "success"
+    path = f"/dags/changing/dagRuns/{run_id}/taskInstances/countries/logs/1"
+    log = json.dumps(airflow.call("GET", path))
+    assert "this run has no data interval" in log
+    assert "everything from 2026-01-01 (incremental.start)" in log
+
+
+def test_a_run_in_a_versioned_bundle_keeps_the_spec_of_its_commit(
+    airflow: AirflowDeployment,
+) -> None:
+    lake, repository = airflow.home / "lake", airflow.home / "repository"
+    run_id = airflow.trigger("committed")
+    assert airflow.wait("committed", run_id) == "success"
+    (version,) = versions(airflow, "committed")
+    shutil.move(lake / "first", lake / "kept")
+    write_changing(repository, airflow.home, "committed", "second")
+    second = commit(repository, "second")
+    newest = wait_until(
+        lambda: next((v for v in versions(airflow, "committed") if v["version_number"] == 2), None)
+    )
+    assert newest["bundle_version"] == second != version["bundle_version"]
+    body = {"dry_run": False, "dag_run_id": run_id, "only_failed": False}
+    airflow.call("POST", "/dags/committed/clearTaskInstances", body)
+    assert airflow.wait("committed", run_id) == "success"
+    assert (lake / "first").is_dir()
+    assert not (lake / "second").exists()
 
 
 def test_decorated_tasks_work_fail_and_refuse_as_they_should(
