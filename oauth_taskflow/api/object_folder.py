@@ -67,6 +67,7 @@ class ObjectFolder:
 
     def read(self, name: str) -> bytes | None:
         """The content of an object; None when it is not there."""
+        self._fs.invalidate_cache()  # s3fs takes an object that no kept listing has for missing
         try:
             content: bytes = self._fs.cat_file(self._key(name))
         except FileNotFoundError:

@@ -69,6 +69,8 @@ def committed(folder: Any) -> list[dict[str, Any]] | None:
 
 def _read(path: Any) -> bytes | None:
     """One request of a store: fsspec's files ask for the size first, which may be that of the manifest before."""
+    if not isinstance(path, Path):
+        path.fs.invalidate_cache()
     with suppress(FileNotFoundError):
         return bytes(path.read_bytes() if isinstance(path, Path) else path.fs.cat_file(path.path))
     return None
