@@ -54,5 +54,8 @@ def _handlers_on_streams() -> list[logging.StreamHandler[Any]]:
     return [
         handler
         for handler in unique
-        if isinstance(handler, logging.StreamHandler) and handler.stream in standard
+        if isinstance(handler, logging.StreamHandler)
+        # logging.lastResort looks its stream up at each line, and takes no other.
+        and not isinstance(getattr(type(handler), "stream", None), property)
+        and handler.stream in standard
     ]

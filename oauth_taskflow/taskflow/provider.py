@@ -18,7 +18,6 @@ from oauth_taskflow.taskflow.presets_folder import own_presets
 
 _MERGED = frozenset({"api_headers", "token_headers", "authorize_params"})
 _USUAL_LEEWAY = 60.0
-_SHOWN = 60
 _FORMAT = "What it may say is in oauth_taskflow/presets/preset.schema.json."
 # Seconds ahead of expiry where a refresh ends the token before: for one request and two clocks, and no more.
 _LATE_LEEWAY = 5.0
@@ -76,7 +75,7 @@ def _preset(conn_id: str, name: str) -> Preset:
     except BadPreset as bad:
         raise wrong(f"The preset cannot be used: {bad}", _FORMAT) from None
     except KeyError:
-        raise wrong(f"There is no preset {name[:_SHOWN]!r}", suggestion(name, own)) from None
+        raise wrong("There is no preset of that name", suggestion(name, own)) from None
     if taken := preset.variables.keys() & BY_NAME.keys():
         what = f"The preset has a key of its own that every connection has: {min(taken)}"
         raise wrong(what, "Give the preset's key another name.")

@@ -151,7 +151,11 @@ def test_json_is_read_as_with_requests() -> None:
     ("sent", "hint"),
     [
         ("Bearer abcdef-token", "scope and audience fit this API"),
-        ("DPoP abcdef-token", "scope and audience fit this API"),
+        (
+            "DPoP abcdef-token",
+            "scope and audience fit this API. "
+            "A DPoP proof is refused when this machine's clock is wrong: check it.",
+        ),
         ("Basic YWJjZGVm", "Check login and password of the connection."),
         ("", "Check auth_type of the connection, and what it sends."),
     ],

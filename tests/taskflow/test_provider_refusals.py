@@ -15,12 +15,12 @@ from tests.taskflow.test_provider_presets import provided
     [
         (
             {"provider": "salesfroce"},
-            "There is no preset 'salesfroce' in connection 'crm', field 'provider'. "
+            "There is no preset of that name in connection 'crm', field 'provider'. "
             "Did you mean 'salesforce'?",
         ),
         (
             {"provider": "?"},
-            "There is no preset '?' in connection 'crm', field 'provider'. "
+            "There is no preset of that name in connection 'crm', field 'provider'. "
             "List them with: airflow oauth presets",
         ),
         (
@@ -35,17 +35,17 @@ from tests.taskflow.test_provider_presets import provided
         ),
         (
             {"provider": "jira"},
-            "There is no preset 'jira' in connection 'crm', field 'provider'. "
+            "There is no preset of that name in connection 'crm', field 'provider'. "
             "Did you mean 'atlassian'?",
         ),
         (
             {"provider": "hub"},
-            "There is no preset 'hub' in connection 'crm', field 'provider'. "
+            "There is no preset of that name in connection 'crm', field 'provider'. "
             "Did you mean 'github' or 'github-app-installation' or 'hubspot'?",
         ),
         (
             {"provider": "books"},
-            "There is no preset 'books' in connection 'crm', field 'provider'. "
+            "There is no preset of that name in connection 'crm', field 'provider'. "
             "Did you mean 'freshbooks' or 'quickbooks'?",
         ),
         (

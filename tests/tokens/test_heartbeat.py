@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace as changed
@@ -202,11 +203,15 @@ def test_an_attempt_has_an_end_however_often_it_shows_that_it_lives(
     assert not under_test.is_certain()
 
 
-def test_a_holder_whose_store_is_away_is_not_certain(store: ClockedStore, clock: FakeClock) -> None:
+def test_a_holder_whose_store_is_away_is_not_certain(
+    store: ClockedStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    away = str(tmp_path / "file" / "tokens.db")  # below a file no folder can be made
     under_test = hold(store, clock)
     clock.advance(8)
     store._database.close()
-    store._database._url = store._database._url.set(database="/no/such/folder/tokens.db")
+    store._database._url = store._database._url.set(database=away)
     assert not under_test.is_certain()
 
 
