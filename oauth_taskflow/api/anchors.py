@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+from jmespath.parser import ParsedResult
 
 from oauth_taskflow.api.body import Body, compiled, dig
 
@@ -21,6 +24,20 @@ _TAKES_APART = frozenset(
 )
 _NOTHING = (b"null", b"{}", b'""')
 Keys = tuple[str, ...]
+_PROJECTIONS = frozenset({"projection", "filter_projection", "value_projection"})
+# Functions whose result has the items of their first argument.
+_REORDER = frozenset({"sort", "sort_by", "reverse", "to_array", "not_null"})
+
+
+@dataclass(frozen=True)
+class Source:
+    """The list that a JMESPath takes apart first: ``data.items`` of ``data.items[?on]``.
+
+    ``is_expanded`` says that records are not its items one by one: ``lines`` within ``items`` of ``items[].lines[]``.
+    """
+
+    expression: ParsedResult
+    is_expanded: bool
 
 
 def is_anchored(body: Body, path: str) -> bool:
@@ -82,3 +99,33 @@ def _joined(children: list[Any]) -> Iterator[Keys]:
             yield keys
         return
     yield keys
+
+
+@lru_cache(maxsize=256)
+def source(path: str) -> Source | None:
+    """What ``path`` takes apart; None when it takes nothing apart, so that what it finds is what the API sent."""
+    found = _taken_apart(compiled(path).parsed)
+    return None if found is None else Source(ParsedResult(path, found[0]), found[1])
+
+
+def _taken_apart(node: Any) -> tuple[Any, bool] | None:
+    """The list's node, and whether what follows expands its items."""
+    kind, children = node["type"], node["children"]
+    if kind in _PROJECTIONS:
+        return _taken_apart(children[0]) or (children[0], False)
+    if kind == "flatten":
+        within = _taken_apart(children[0])
+        return (node, False) if within is None else (within[0], True)
+    if kind == "pipe":
+        return _piped(*children)
+    if kind == "or_expression" or (kind == "function_expression" and node["value"] in _REORDER):
+        return _taken_apart(children[0])
+    return None
+
+
+def _piped(left: Any, right: Any) -> tuple[Any, bool] | None:
+    before, after = _taken_apart(left), _taken_apart(right)
+    if before is not None:
+        keeps_items = after is not None and after[0]["type"] in {"identity", "current"}
+        return before[0], before[1] or not keeps_items
+    return None if after is None else ({"type": "pipe", "children": [left, after[0]]}, after[1])

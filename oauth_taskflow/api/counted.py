@@ -8,6 +8,7 @@ from oauth_taskflow.api.options import Offsets, PageNumbers
 from oauth_taskflow.api.page import PageView
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.totals import whole_number
+from oauth_taskflow.errors import InvalidRecord
 
 
 def is_last_by_count(options: PageNumbers | Offsets, page: PageView) -> bool:
@@ -24,6 +25,30 @@ def is_last_by_count(options: PageNumbers | Offsets, page: PageView) -> bool:
         return False
     # A first page of exactly size rows shows that the server honours the size and does not clamp it.
     return options.short_page == "end" or page.first_rows == options.size
+
+
+def _check_steps(
+    options: Offsets, page: PageView, *, by_step: bool, by_pages: bool = False
+) -> None:
+    """Refuse a page with rows behind one that did not tell where this one begins; an exact total tells later."""
+    if by_pages or page.index == 0 or page.rows == 0:
+        return
+    if not by_step and page.is_unsure:
+        raise InvalidRecord(
+            f"Page {page.index + 1} has rows, and nothing shows what the offset counts: the lists that records "
+            "starts from, or what is in them",
+            where=page.where,
+            hint="Write size, as large as the API allows, so that a full first page shows it.",
+        )
+    short = by_step and options.size is not None and page.first_rows < options.size
+    if short and options.short_page == "auto" and page.total is None:
+        raise InvalidRecord(
+            f"Page 1 held {page.first_rows} of {options.size} rows, and page {page.index + 1} has more: with advance: "
+            "size the rows between may have been left out",
+            where=page.where,
+            hint=f"If the API caps its pages, write size: {page.first_rows}. If it leaves out single rows of a page, "
+            "write short_page: continue.",
+        )
 
 
 def _pages_of(total: int | None, size: int | None) -> int | None:
@@ -99,12 +124,17 @@ class ByOffset:
         return self.at(request, 0)
 
     def next(self, request: ApiRequest, page: PageView) -> ApiRequest | None:
-        """The next offset, unless a total or the number of rows says that this was the last page."""
+        """The next offset, unless a total or the number of rows says that this was the last page.
+
+        Raises:
+            InvalidRecord: this page has rows, and the offset that led here may have left rows out or repeated some.
+        """
         options = self.options
         by_pages = options.unit == "pages"
         by_step = by_pages or (options.advance == "size" and self._step > 0)
         reached = (page.index + 1) * self._step if by_step else page.rows_so_far
         ended = is_last_by_count(options, page)
+        _check_steps(options, page, by_step=by_step, by_pages=by_pages)
         if page.total is not None and page.continues is None and not by_pages:
             ended = ended or reached >= page.total  # nothing is behind the total
         if ended:

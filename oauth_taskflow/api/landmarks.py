@@ -35,13 +35,16 @@ class Content:
     """What a page holds.
 
     ``has_landmark``: anything declared is in it; ``is_doubtful``: the records' path is not, and nothing says that it
-    may be absent.
+    may be absent. ``received``: the items that the records were made of, None when those are the records;
+    ``is_expanded``: an item may hold several.
     """
 
     body: Body
     records: list[Any]
     has_landmark: bool = True
     is_doubtful: bool = False
+    received: list[Any] | None = None
+    is_expanded: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,10 @@ class PageJudge:
             raise _not_a_page(response, body)
         records = self.selector.find(body)
         if records is not None and not self._is_error(body, records):
-            return Content(body, records)
+            source = self.selector.source
+            is_expanded = source is not None and source.is_expanded
+            received = self.selector.received(body)
+            return Content(body, records, received=received, is_expanded=is_expanded)
         return self._without_records(response, body)
 
     def _is_error(self, body: Body, records: list[Any]) -> bool:

@@ -41,13 +41,13 @@ class LoopGuard:
             self._last = b""
             return
         # The whole of a page is hashed only where it may be a repeat: that costs as much as writing it.
-        ends = _digest(encode([page.rows, page.records[0], page.records[-1]]))
+        ends = _digest(encode([page.rows, page.received[0], page.received[-1]]))
         may_repeat = ends in self._ends
         self._ends.add(ends)
         self._repeated = self._repeated + 1 if may_repeat else 0
         if not (may_repeat or self._is_indexed):
             return
-        content = _digest(encode(page.records))
+        content = _digest(encode(page.received))
         if self._is_indexed:
             self._compare_with_last(page, content)
         is_repeated = content in self._contents

@@ -41,7 +41,9 @@ class PageView:
     ``index`` counts from 0; ``first`` is the request that began the sequence; ``first_rows`` and ``rows_so_far``
     count rows as the API returned them, in the first page and up to this one; ``continues`` is what the ``more``
     and ``last`` flags say, None without flags. ``total`` is the number of rows that the API announced last, None
-    when it announced none or only an estimate; ``announced`` is that number, estimate or not.
+    when it announced none or only an estimate; ``announced`` is that number, estimate or not. ``source_rows`` are the
+    rows that the path of ``records`` filtered or expanded, None where it did not; ``is_unsure`` says that nothing shows
+    whether the API counts these or what is in them.
     """
 
     response: requests.Response
@@ -54,11 +56,18 @@ class PageView:
     continues: bool | None = None
     total: int | None = None
     announced: int | None = None
+    source_rows: list[Any] | None = None
+    is_unsure: bool = False
+
+    @property
+    def received(self) -> list[Any]:
+        """The rows as the API returned them."""
+        return self.records if self.source_rows is None else self.source_rows
 
     @property
     def rows(self) -> int:
         """Rows in this page, before anything was dropped."""
-        return len(self.records)
+        return len(self.received)
 
     @property
     def url(self) -> str:
@@ -80,5 +89,6 @@ class PageView:
         return self.body.find(path)
 
     def find_in_last_record(self, path: str) -> Any:
-        """The value at a JMESPath of the last record, as the API sent it; None without records."""
-        return find_in(self.records[-1], path) if self.records else None
+        """The value at a JMESPath of the last record, or where all were left out of the last row; None without rows."""
+        rows = self.records or self.received
+        return find_in(rows[-1], path) if rows else None

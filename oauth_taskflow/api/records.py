@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
+from jmespath.exceptions import JMESPathError
 
-from oauth_taskflow.api.anchors import fits, has_default, is_anchored
+from oauth_taskflow.api.anchors import Source, fits, has_default, is_anchored, source
 from oauth_taskflow.api.body import Body, dig, plain_keys
 from oauth_taskflow.api.options import Records
 from oauth_taskflow.errors import InvalidRecord, RecordsNotFound
@@ -50,6 +52,24 @@ class RecordSelector:
         if raw[0] == _LIST:
             return self._rows(raw, body)
         return [] if raw == _NULL and self._keys else self._lone(raw, body)
+
+    @property
+    def source(self) -> Source | None:
+        """The list that the path takes apart; None when records are found as the API sent them."""
+        return None if self._keys is not None else source(str(self.options.path))
+
+    def received(self, body: Body) -> list[Any] | None:
+        """The items of ``source`` in ``body``, before the path filtered or expanded them; None without such a list."""
+        if self.source is None:
+            return None
+        items = None
+        with suppress(
+            JMESPathError, TypeError
+        ):  # part of an expression that as a whole could be read
+            items = self.source.expression.search(body.decoded())
+        if isinstance(items, dict):
+            return list(items.values())
+        return items if isinstance(items, list) else None
 
     def missing(self, body: Body) -> RecordsNotFound:
         """The error for a body without the records' path, which another request may bring."""

@@ -13,6 +13,7 @@ from oauth_taskflow.api.options import CustomPages, NoPages, PagingOptions
 from oauth_taskflow.api.page import Page, PageView
 from oauth_taskflow.api.paginators import IndexedPaginator, build_paginator
 from oauth_taskflow.api.request import ApiRequest
+from oauth_taskflow.api.row_unit import RowUnit
 from oauth_taskflow.api.secrecy import shown_url
 from oauth_taskflow.api.totals import Announcements, Warn
 from oauth_taskflow.errors import InvalidRecord, PaginationLimit
@@ -42,12 +43,19 @@ class PageSequence:
         self.request: ApiRequest | None = self.paginator.first(request)
         self.start = self.request
         self.index = 0
-        self.rows = 0
+        self.rows = self._records = 0
         self._first_rows = 0
+        self._unit = RowUnit(self.options)
         self._announced = Announcements(self.options, warn)
         is_indexed = isinstance(self.paginator, IndexedPaginator)
         self._loops = LoopGuard(self.start, self.options, is_indexed=is_indexed)
         self._pages: int | None = None
+
+    @property
+    def counted(self) -> int:
+        """What a total is compared with: the rows as the API counts them, as far as the pages show that."""
+        is_of_records = self._unit.is_unsure and self._records == self._announced.total
+        return self._records if is_of_records else self.rows
 
     def expects(self, index: int) -> bool:
         """Whether page ``index`` (from 0) may exist, by the last total that the API named."""
@@ -64,12 +72,12 @@ class PageSequence:
             PagesCutShort: the API announced more.
         """
         self.request = None
-        self._announced.check_end(self.rows, self.index, _where(response), is_bare=True)
+        self._announced.check_end(self.counted, self.index, _where(response), is_bare=True)
 
     def end_by_rule(self, response: requests.Response) -> None:
         """End because the author's rule says so, with a warning when the API announced more."""
         self.request = None
-        self._announced.warn_of_rule(self.rows, self.index, _where(response))
+        self._announced.warn_of_rule(self.counted, self.index, _where(response))
 
     def advance(self, response: requests.Response, content: Content) -> Page:
         """Take in the page that answered ``request`` and work out the next one.
@@ -89,7 +97,7 @@ class PageSequence:
         if self.request is None:
             # A class of the author's own may end over a flag that it does not look at.
             has_flag = content.has_landmark and not isinstance(self.options, CustomPages)
-            self._announced.check_end(self.rows, self.index, page.where, is_bare=not has_flag)
+            self._announced.check_end(self.counted, self.index, page.where, is_bare=not has_flag)
         else:
             self._loops.check_request(self.request, page)
         size, url = len(response.content), shown_url(response.request, response.url)
@@ -97,11 +105,20 @@ class PageSequence:
         return Page(page.records, size, url, page.index, page.announced, is_doubtful)
 
     def _view(self, response: requests.Response, content: Content) -> PageView:
-        records = content.records
-        self.rows += len(records)
-        self._first_rows = self._first_rows if self.index else len(records)
+        received = self._unit.rows(content)
+        self.rows += len(received)
+        self._records += len(content.records)
+        self._first_rows = self._first_rows if self.index else len(received)
         page = PageView(
-            response, content.body, records, self.index, self.first, self._first_rows, self.rows
+            response,
+            content.body,
+            content.records,
+            self.index,
+            self.first,
+            self._first_rows,
+            self.rows,
+            source_rows=received,
+            is_unsure=self._unit.is_unsure,
         )
         self._announced.hear_total(page)
         return replace(page, total=self._announced.exact_total, announced=self._announced.total)
@@ -129,7 +146,7 @@ class PageSequence:
 
     def _guard_records(self, page: PageView) -> None:
         limit = self.options.max_records
-        if limit is not None and self.rows > limit:
+        if limit is not None and self._records > limit:
             raise PaginationLimit(
                 f"More than max_records = {limit} records by page {page.index + 1}",
                 where=page.where,
