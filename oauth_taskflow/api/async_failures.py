@@ -137,22 +137,27 @@ class AsyncApiResponse(httpx.Response):
         """Read the body into memory within ``seconds``; raises as ``httpx`` does, but for the limits."""
         if hasattr(self, "_content"):
             return
-        left = self.limits.bytes
-        pieces: list[bytes] = []
         try:
             with anyio.fail_after(seconds):
-                async for piece in self._decoded():
-                    left -= len(piece)
-                    if left < 0:
-                        break
-                    pieces.append(piece)
+                content = await self._collect()
         except TimeoutError:
             await self.aclose()
             raise slow(self.request, self.limits) from None
-        if left < 0:
+        if content is None:
             await self.aclose()
             raise twin(too_large(request_view(self.request), self.limits), self.request)
-        self._content = b"".join(pieces)
+        self._content = content
+
+    async def _collect(self) -> bytes | None:
+        """The whole decoded body; None when it is larger than ``limits.bytes``."""
+        left = self.limits.bytes
+        pieces: list[bytes] = []
+        async for piece in self._decoded():
+            left -= len(piece)
+            if left < 0:
+                return None
+            pieces.append(piece)
+        return b"".join(pieces)
 
     async def _decoded(self) -> AsyncIterator[bytes]:
         """The body without its codings, in pieces of bounded size."""
