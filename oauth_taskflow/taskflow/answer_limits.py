@@ -24,7 +24,9 @@ def answer_limits(fields: Fields) -> AnswerLimits:
             continue
         most = getattr(_MOST, name)
         if not 1 <= value <= most:
-            raise fields.error("It is out of range", key, f"Write a number from 1 to {most:.0f}.")
+            raise fields.error(
+                "The limit is out of range", key, f"Write a number from 1 to {most:.0f}."
+            )
         found[name] = value if name == "seconds" else int(value)
     return AnswerLimits(**found)  # type: ignore[arg-type]  # whole numbers where they must be
 

@@ -11,17 +11,17 @@ from oauth_taskflow.taskflow.local_run import Observer
 
 
 class Display:
-    """Shows pages and rows, and how many of an endpoint's request sequences are done.
+    """Shows pages and rows, and how much of an endpoint is done.
 
-    A sequence is what is read for one parent record and window; how many there are is known before the first request.
-    How many pages one has is not.
+    A sequence is what is read for one parent record and window; how many there are is known before the first request,
+    and their share is shown. A lone sequence shows its share of the records that the API announces.
     """
 
     def __init__(self, bar: Progress) -> None:
         self._bar = bar
         self._name = ""
         self._line: Any = None
-        self._pages = self._rows = self._begun = 0
+        self._pages = self._rows = self._begun = self._sequences = 0
 
     @property
     def observer(self) -> Observer:
@@ -32,6 +32,7 @@ class Display:
         """A task of endpoint ``name`` begins; ``sequences`` are those of all its tasks."""
         if name != self._name:
             self._name, self._pages, self._rows, self._begun = name, 0, 0, 0
+            self._sequences = sequences
             total = sequences if sequences > 1 else None
             self._line = self._bar.add_task(name, total=total, pages=0, rows=0)
         self._bar.update(self._line, description=f"{name} {item}".rstrip())
@@ -41,8 +42,13 @@ class Display:
         self._pages += 1
         self._rows += page.count
         self._begun += page.index == 0
-        done = max(self._begun - 1, 0)
-        self._bar.update(self._line, pages=self._pages, rows=self._rows, completed=done)
+        self._bar.update(self._line, pages=self._pages, rows=self._rows)
+        if self._sequences > 1:
+            self._bar.update(self._line, completed=max(self._begun - 1, 0))
+        elif page.total:
+            # A total may have grown, or have been too low.
+            total = max(page.total, self._rows)
+            self._bar.update(self._line, total=total, completed=self._rows)
 
     def end(self) -> None:
         """The endpoint is done."""

@@ -150,7 +150,9 @@ class OAuthBroker(BaseSecretsBackend):
                 return found
         names = ", ".join(failed)
         if any(_is_wrong_text(failure) for failure in failed.values()):
-            raise ConnectionConfigError(f"It cannot be read: {names} failed", conn_id=conn_id)
+            raise ConnectionConfigError(
+                f"The connection cannot be read: {names} failed", conn_id=conn_id
+            )
         if failed:
             raise TokenEndpointUnavailable(
                 f"The connection cannot be looked up: {names} failed",

@@ -48,8 +48,8 @@ def explained(failure: Failure, record: GrantRecord, now: float) -> Failure:
     )
 
 
-def verdict(outcome: Failure, *, lost: bool) -> OAuthTaskflowError:
-    """The error to raise; ``lost`` says that an earlier sending of the refresh token has no known end."""
+def verdict(outcome: Failure, conn_id: str, *, lost: bool) -> OAuthTaskflowError:
+    """The error to raise for connection ``conn_id``; ``lost`` says that an earlier sending of the refresh token has no known end."""
     error = outcome.error
     if not lost or not isinstance(error, TokenRequestRejected) or not refuses_token(error):
         return error
@@ -57,7 +57,8 @@ def verdict(outcome: Failure, *, lost: bool) -> OAuthTaskflowError:
         "The refresh token was sent, its answer never arrived, and the server now refuses it "
         f"({error.shown}, HTTP {error.status})",
         where=error.where,
-        hint="Nobody revoked it: a worker or the network died in between. Authorize the connection again.",
+        hint="It was not revoked: a worker or the network died in between. "
+        f"Authorize the connection again: airflow oauth login {conn_id}",
     )
 
 

@@ -224,7 +224,7 @@ class Turn:
         """
         trouble, now = self.record.trouble, self.record.read.store_now(self.on.clock)
         outcome = explained(outcome, self.record, now)
-        error = verdict(outcome, lost=self.lost)
+        error = verdict(outcome, self.on.endpoint.conn_id, lost=self.lost)
         state = state_after(outcome, single_use=self.on.grant.single_use)
         pause = cool_down(outcome, state, trouble.failures if trouble else 0, self.on.options)
         lineage = self.record.lineage

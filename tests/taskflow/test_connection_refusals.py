@@ -238,7 +238,7 @@ REFUSALS: dict[str, tuple[Connection, str]] = {
     ),
     "an answer of any size": (
         connection({"max_answer_bytes": 1 << 40}),
-        "It is out of range in connection 'crm', field 'max_answer_bytes'. Write a number from 1 to 17179869184.",
+        "The limit is out of range in connection 'crm', field 'max_answer_bytes'. Write a number from 1 to 17179869184.",
     ),
     "half a rate limit": (
         connection({"rate_limit_header": "X-Reset"}),

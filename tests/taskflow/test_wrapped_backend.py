@@ -99,7 +99,7 @@ def test_what_the_wrapped_backend_holds_but_cannot_read_stays_wrong(
     with pytest.raises(PermissionError) as caught:
         wrapping().get_connection("broken")
     assert str(caught.value) == (
-        "It cannot be read: Wrapped (ValueError) failed in connection 'broken'."
+        "The connection cannot be read: Wrapped (ValueError) failed in connection 'broken'."
     )
     failure = failure_in(wrapping().get_connection(question("broken")).extra)
     assert isinstance(failure, ConnectionConfigError)

@@ -96,7 +96,8 @@ def test_killed_between_answer_and_persist_without_grace_is_reported_as_a_lost_r
     assert str(raised.value) == (
         "The refresh token was sent, its answer never arrived, and the server now refuses it "
         f"(invalid_grant, HTTP 400) for connection 'crm' at {shown_place(server.token_url)}. "
-        "Nobody revoked it: a worker or the network died in between. Authorize the connection again."
+        "It was not revoked: a worker or the network died in between. "
+        "Authorize the connection again: airflow oauth login crm"
     )
 
 
