@@ -26,6 +26,8 @@ from oauth_taskflow.api.secrecy import shown_url
 from oauth_taskflow.errors import ApiError, InvalidRecord, NotAPage, RecordsNotFound
 
 _ERRORS = ("error", "errors")
+# What some APIs write there when all went well, as TikTok's error.code "ok".
+_FINE = frozenset({"", "0", "ok", "none", "null", "false", "no", "success"})
 _CONDITIONS = ("If-None-Match", "If-Modified-Since")
 _EMPTY_HINT = 'If the API means no records by it, write responses: [{status: %d, when: "@ == `null`", action: end}].'
 
@@ -36,7 +38,7 @@ class Content:
 
     ``has_landmark``: anything declared is in it; ``is_doubtful``: the records' path is not, and nothing says that it
     may be absent. ``received``: the items that the records were made of, None when those are the records;
-    ``is_expanded``: an item may hold several.
+    ``is_expanded``: an item may hold several. ``has_error``: the root names an error beside them.
     """
 
     body: Body
@@ -45,6 +47,7 @@ class Content:
     is_doubtful: bool = False
     received: list[Any] | None = None
     is_expanded: bool = False
+    has_error: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,23 +75,28 @@ class PageJudge:
         if body.empty or body.json == b"null":
             raise _not_a_page(response, body)
         records = self.selector.find(body)
-        if records is not None and not self._is_error(body, records):
-            source = self.selector.source
-            is_expanded = source is not None and source.is_expanded
-            received = self.selector.received(body)
-            return Content(body, records, received=received, is_expanded=is_expanded)
-        return self._without_records(response, body)
+        error = _error_name(body)
+        if records is None:
+            return self._without_records(response, body, error)
+        source, received = self.selector.source, self.selector.received(body)
+        if error is not None and not (self.selector.options.path and (received or records)):
+            raise _says_error(body, self.selector, error)
+        is_expanded = source is not None and source.is_expanded
+        return Content(
+            body,
+            records,
+            received=received,
+            is_expanded=is_expanded,
+            has_error=error is not None,
+        )
 
-    def _is_error(self, body: Body, records: list[Any]) -> bool:
-        """Whether the root names an error, and what is there for records is null or the root itself."""
-        path = self.selector.options.path
-        if path is None:
-            return _has_error(body)
-        return not records and _has_error(body) and _found(body, path) is None
-
-    def _without_records(self, response: requests.Response, body: Body) -> Content:
-        if _has_error(body):
-            raise _says_error(body, self.selector)
+    def _without_records(
+        self, response: requests.Response, body: Body, error: str | None
+    ) -> Content:
+        if error is not None:
+            raise _says_error(body, self.selector, error)
+        if self.selector.is_misplaced(body):
+            raise self.selector.missing(body)
         has_landmark = any(self._landmarks(response, body))
         written = self.selector.options.when_absent
         may_be_absent = (written or self.absent) == "empty"
@@ -123,14 +131,22 @@ def _found(body: Body, path: str) -> Any:
         return None
 
 
-def _has_error(body: Body) -> bool:
-    """Whether the root says that something went wrong; null, false, an empty text and an empty list do not."""
+def _error_name(body: Body) -> str | None:
+    """The key at the root that says that something went wrong."""
     if not body.json.startswith(b"{"):
-        return False
-    return any(_found(body, name) not in (None, False, 0, "", [], {}) for name in _ERRORS)
+        return None
+    return next((name for name in _ERRORS if not _is_fine(_found(body, name))), None)
 
 
-def _says_error(body: Body, selector: RecordSelector) -> RecordsNotFound:
+def _is_fine(error: Any) -> bool:
+    if isinstance(error, str):
+        return error.strip().lower() in _FINE
+    if isinstance(error, dict) and "code" in error:
+        return _is_fine(error["code"])
+    return error in (None, False, 0, [], {})
+
+
+def _says_error(body: Body, selector: RecordSelector, name: str) -> RecordsNotFound:
     error = selector.missing(body)
     hint = (
         "If this is a record, write records: {path: '@', single: true}. "
@@ -140,7 +156,8 @@ def _says_error(body: Body, selector: RecordSelector) -> RecordsNotFound:
     return RecordsNotFound(
         "The answer has a root error and no records",
         where=body.where,
-        hint=f"{hint}If the API means the end or nothing by it, write a rule in responses. {error.hint}",
+        hint=f"{hint}If the API means the end or nothing by it, write responses: [{{when: {name}, action: end}}]. "
+        f"{error.hint}",
         retryable=True,
     )
 

@@ -98,7 +98,7 @@ class PageReader:
         """
         sequence, response = self.sequence, read.response
         if read.decision is not None and read.decision.action in {"skip", "end"}:
-            sequence.end_by_rule(response)
+            sequence.end_by_rule(response, is_skip=read.decision.action == "skip")
             return None
         if read.content is None:
             if read.decision is None and sequence.is_past_end(response.status_code):

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from jmespath.exceptions import JMESPathError
 
-from oauth_taskflow.api.anchors import Source, fits, has_default, is_anchored, source
+from oauth_taskflow.api.anchors import Source, anchors, fits, has_default, is_anchored, source
 from oauth_taskflow.api.body import Body, dig, plain_keys
 from oauth_taskflow.api.options import Records
 from oauth_taskflow.errors import InvalidRecord, RecordsNotFound
@@ -16,6 +16,7 @@ from oauth_taskflow.errors import InvalidRecord, RecordsNotFound
 _split: Any = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _LIST, _OBJECT = ord("["), ord("{")
 _NULL = b"null"
+_NOTHING = frozenset({_NULL, b"[]", b'""'})
 _SINGLE = "Name the list in records, or set records.single: true to take it as one record."
 
 
@@ -84,6 +85,12 @@ class RecordSelector:
         return RecordsNotFound(
             what, where=body.where, hint=f"{_keys_hint(body)}{correct}", retryable=True
         )
+
+    def is_misplaced(self, body: Body) -> bool:
+        """Whether a text, number or list stands where the path goes through a mapping; an empty one says nothing."""
+        path = self.options.path
+        paths = anchors(path) if self._keys is None and path is not None else (self._keys or (),)
+        return any(_is_blocked(body.json, keys) for keys in paths)
 
     def has_other_list(self, body: Body) -> bool:
         """Whether a list with records stands beside the place where the absent path leads."""
@@ -172,6 +179,16 @@ class RecordSelector:
             where=body.where,
             hint="Let the record selector flatten it (path[]) or build a mapping from it.",
         )
+
+
+def _is_blocked(raw: bytes, keys: tuple[str, ...]) -> bool:
+    for depth in range(max(len(keys), 1)):
+        found = dig(raw, keys[:depth])
+        if found is None:
+            return False
+        if bytes(found)[0] != _OBJECT:
+            return bytes(found) not in _NOTHING
+    return False
 
 
 def _keys_hint(body: Body) -> str:

@@ -9,7 +9,7 @@ import requests
 
 from oauth_taskflow.api.landmarks import Content
 from oauth_taskflow.api.loops import LoopGuard
-from oauth_taskflow.api.options import CustomPages, NoPages, PagingOptions
+from oauth_taskflow.api.options import Cursors, CustomPages, Links, NextUrls, NoPages, PagingOptions
 from oauth_taskflow.api.page import Page, PageView
 from oauth_taskflow.api.paginators import IndexedPaginator, build_paginator
 from oauth_taskflow.api.request import ApiRequest
@@ -46,6 +46,7 @@ class PageSequence:
         self.rows = self._records = 0
         self._first_rows = 0
         self._unit = RowUnit(self.options)
+        self._warn = warn
         self._announced = Announcements(self.options, warn)
         is_indexed = isinstance(self.paginator, IndexedPaginator)
         self._loops = LoopGuard(self.start, self.options, is_indexed=is_indexed)
@@ -74,10 +75,10 @@ class PageSequence:
         self.request = None
         self._announced.check_end(self.counted, self.index, _where(response), is_bare=True)
 
-    def end_by_rule(self, response: requests.Response) -> None:
-        """End because the author's rule says so, with a warning when the API announced more."""
+    def end_by_rule(self, response: requests.Response, *, is_skip: bool = False) -> None:
+        """End because the author's rule says so, with a warning when the API announced more or a later page is skipped."""
         self.request = None
-        self._announced.warn_of_rule(self.counted, self.index, _where(response))
+        self._announced.warn_of_rule(self.counted, self.index, _where(response), is_skip=is_skip)
 
     def advance(self, response: requests.Response, content: Content) -> Page:
         """Take in the page that answered ``request`` and work out the next one.
@@ -92,6 +93,10 @@ class PageSequence:
         page = self._view(response, content)
         self._loops.check_content(page)
         self._guard_records(page)
+        if content.has_error:
+            self._warn(
+                f"Page {page.index + 1} has records and a root error beside them: some may be missing {page.where}."
+            )
         self.request = self._next(self.request, page, content)
         self.index += 1
         if self.request is None:
@@ -125,6 +130,11 @@ class PageSequence:
 
     def _next(self, request: ApiRequest, page: PageView, content: Content) -> ApiRequest | None:
         if not content.has_landmark and page.body.empty:
+            if page.index > 0 and isinstance(self.options, Cursors | Links | NextUrls):
+                self._warn(
+                    f"HTTP {page.response.status_code} ended reading at page {page.index + 1}, although page "
+                    f"{page.index} led there {page.where}."
+                )
             return None
         continues = self._flags(page) if content.has_landmark else None
         if content.has_landmark:

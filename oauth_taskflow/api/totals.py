@@ -100,8 +100,8 @@ class Announcements:
             return f"the API announced {self.page_count:,} pages and {pages:,} came"
         return ""
 
-    def warn_of_rule(self, rows: int, pages: int, where: str) -> None:
-        """Warn when an author's own rule ends reading before all came that was announced."""
+    def warn_of_rule(self, rows: int, pages: int, where: str, *, is_skip: bool = False) -> None:
+        """Warn when an author's own rule ends reading before all came that was announced, or skips a later page."""
         denial = self._denial(pages, with_flag=True)
         if self.total is not None and rows < self.total:
             denial = f"the API announced {self.total:,}"
@@ -109,6 +109,8 @@ class Announcements:
             self._warn(
                 f"A rule in responses ended reading after {rows:,} records, but {denial} {where}."
             )
+        elif is_skip and pages:
+            self._warn(f"A rule in responses skipped page {pages + 1} and what follows {where}.")
 
     @property
     def _place(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
-from oauth_taskflow.api.options import Cursors, Links, NextUrls, Records
+from oauth_taskflow.api.options import Cursors, Links, NextUrls, Offsets, PageNumbers, Records
 from oauth_taskflow.specs.model import Endpoint
 
 _MOST_WARNINGS = 10
@@ -68,7 +68,12 @@ class FirstPages:
                 f"{subject} records at {path or 'its root'!r}, and were taken for empty pages. If the API leaves out an "
                 "empty list, set records.absent: empty; if not, records are missing from this output."
             )
-        pointer = _pointer(self._endpoint)
+        pointer, count = _pointer(self._endpoint), _count(self._endpoint)
+        if count is not None and not self._followed and self._full:
+            yield (
+                f"No second page was ever asked for, although a first page was full ({self._full} rows): {count} said that "
+                "there is none. If it counts what is in a page, correct paginate; records are missing from this output."
+            )
         if pointer is not None and not self._followed and self._full:
             yield (
                 f"No second page was ever found, although a first page was full ({self._full} rows): no answer had "
@@ -97,10 +102,25 @@ def _pointer(endpoint: Endpoint) -> str | None:
     return None
 
 
+def _count(endpoint: Endpoint) -> str | None:
+    """What would tell that there is no second page; None where nothing does, or where a flag tells the end."""
+    paginate = endpoint.paginate
+    if not isinstance(paginate, PageNumbers | Offsets):
+        return None
+    if paginate.more is not None or paginate.last is not None:
+        return None
+    if isinstance(paginate, PageNumbers) and paginate.total_pages is not None:
+        return f"total_pages ({paginate.total_pages})"
+    total = paginate.announced
+    place = total.path or total.header
+    return None if place is None or total.approximate else f"total ({place})"
+
+
 def _sizes(endpoint: Endpoint) -> Iterator[int]:
     """The page size that is asked for; among other parameters any number may be it."""
-    if isinstance(endpoint.paginate, Cursors) and endpoint.paginate.size is not None:
-        yield endpoint.paginate.size
+    paginate = endpoint.paginate
+    if isinstance(paginate, Cursors | PageNumbers | Offsets) and paginate.size is not None:
+        yield paginate.size
         return
     for value in endpoint.request.params.values():
         if str(value).isdecimal():

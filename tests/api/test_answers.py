@@ -31,6 +31,7 @@ NO_PAGE: dict[str, tuple[Any, type[ApiError]]] = {
     "error": ({"error": {"code": 500}}, RecordsNotFound),
     "errors": ({"errors": ["busy"]}, RecordsNotFound),
     "error beside null": ({"items": None, "error": "busy"}, RecordsNotFound),
+    "error beside an empty list": ({"items": [], "error": "busy"}, RecordsNotFound),
     "other mapping": ({"message": "later"}, RecordsNotFound),
     "text": ("later", RecordsNotFound),
     "null": (Reply(b"null"), NotAPage),
@@ -262,3 +263,73 @@ def test_pages_fetched_past_the_end_are_not_judged(local: Connect) -> None:
     past = {index: {"error": "no such page"} for index in range(4, 9)}
     api = Api("page ahead", past, times=1)
     assert read(local(api), "page ahead") == [row["id"] for row in ROWS]
+
+
+@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("style", PAGED)
+@pytest.mark.parametrize("answer", ["busy", 0, False, [{"id": 1}]])
+def test_an_absent_path_is_not_another_kind_of_answer(
+    local: Connect, style: str, index: int, answer: Any
+) -> None:
+    """``absent: empty`` is for mappings that leave the list out."""
+    session = local(Api(style, {index: answer}))
+    with pytest.raises(RecordsNotFound, match="finds nothing in the answer"):
+        read(session, style, ALLOWED)
+
+
+@pytest.mark.parametrize("path", ["data.items", "data.items[?id]", "data.items[].row"])
+def test_a_text_or_list_on_the_way_to_records_is_no_absent_list(local: Connect, path: str) -> None:
+    records = Records(path=path, absent="empty")
+    for data in ("busy", 7, [{"id": 1}]):
+        session = local(lambda _, data=data: {"data": data, "next": "on"})
+        with pytest.raises(RecordsNotFound):
+            read(session, "cursor", records)
+    empty: list[Any] = [{}, {"data": None}, {"data": []}, {"data": ""}, {"data": {}}, []]
+    for nothing in empty:
+        session = local(lambda _, nothing=nothing: nothing)
+        assert read(session, "cursor", records) == []
+
+
+def test_a_root_error_beside_records_is_a_warning(local: Connect) -> None:
+    warned = list[str]()
+    session = local(lambda _: {"items": ROWS, "errors": [{"message": "partial"}]})
+    assert read(session, "none", warn=warned.append) == [row["id"] for row in ROWS]
+    (warning,) = warned
+    assert "Page 1 has records and a root error beside them: some may be missing" in warning
+
+
+@pytest.mark.parametrize(
+    "fine", [None, "", "ok", "None", 0, [], {}, {"code": "ok", "message": ""}, {"code": 0}]
+)
+def test_an_error_that_says_that_all_is_well_is_none(local: Connect, fine: Any) -> None:
+    warned = list[str]()
+    for rows in (ROWS, []):
+        session = local(lambda _, rows=rows: {"items": rows, "error": fine})
+        assert read(session, "none", warn=warned.append) == [row["id"] for row in rows]
+    assert warned == []
+
+
+def test_a_filter_without_a_match_is_no_error(local: Connect) -> None:
+    session = local(lambda _: {"items": ROWS, "error": "partial"})
+    assert read(session, "none", Records(path="items[?off]"), warn=lambda _: None) == []
+
+
+@pytest.mark.parametrize("style", POINTED)
+def test_no_content_where_a_page_led_is_a_warning(local: Connect, style: str) -> None:
+    warned = list[str]()
+    if style == "last record":
+        pytest.skip("its cursor leads on from every page")
+    read(local(Api(style, {1: Reply(status=204)})), style, warn=warned.append)
+    assert ["HTTP 204 ended reading at page 2, although page 1 led there" in w for w in warned] == [
+        True
+    ]
+
+
+def test_a_skipped_page_takes_the_pages_after_it_along(local: Connect) -> None:
+    warned = list[str]()
+    rules = (ResponseRule(status=404, action="skip"),)
+    for index in (0, 1):
+        session = local(Api("cursor", {index: Reply({}, 404)}))
+        read(session, "cursor", responses=rules, warn=warned.append)
+    (warning,) = warned
+    assert "skipped page 2 and what follows at GET" in warning

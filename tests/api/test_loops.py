@@ -85,3 +85,16 @@ def test_a_flag_over_empty_pages_ends_soon(paginate: Paginate) -> None:
     with pytest.raises(PaginationLoop, match="4 empty pages"):
         read(api, paginate)
     assert len(api.asked) <= 8
+
+
+def test_an_empty_page_that_leads_to_itself_names_the_key_to_write() -> None:
+    """Some APIs end with an empty page and the page cursor that asked for it."""
+
+    def stays(asked: ApiRequest) -> Any:
+        after = asked.params.get("after")
+        return {"items": [] if after == "b" else [{"id": after}], "next": "b" if after else "a"}
+
+    with pytest.raises(PaginationLoop, match=r"write empty_page: end\."):
+        read(Offline(stays), CURSOR)
+    ending = Cursors(next="next", param="after", empty_page="end")
+    assert len(read(Offline(stays), ending)) == 2

@@ -4,7 +4,15 @@ from typing import Any
 
 import pytest
 
-from oauth_taskflow.api.options import Cursors, Links, NextUrls, PageNumbers, Paginate
+from oauth_taskflow.api.options import (
+    Cursors,
+    Links,
+    NextUrls,
+    Offsets,
+    PageNumbers,
+    Paginate,
+    TotalRows,
+)
 from oauth_taskflow.engine.doubts import FirstPages, Warnings
 from oauth_taskflow.specs.model import Endpoint, Request
 
@@ -69,6 +77,23 @@ def test_the_size_of_the_paginator_is_the_size() -> None:
 )
 def test_pages_with_another_sign_of_the_end_are_not_doubted(paginate: Paginate | None) -> None:
     assert doubt(paginate, (1, 100)) is None
+
+
+@pytest.mark.parametrize(
+    ("paginate", "count"),
+    [
+        (PageNumbers(size=50, total="count"), "total (count)"),
+        (PageNumbers(size=50, total_pages="page"), "total_pages (page)"),
+        (Offsets(size=50, total=TotalRows(header="X-Count")), "total (X-Count)"),
+    ],
+)
+def test_a_count_that_ends_a_full_first_page_is_doubted(paginate: Paginate, count: str) -> None:
+    """It may count what is in the page, or be the page's own number."""
+    told = doubt(paginate, (1, 50))
+    assert told is not None
+    assert f"a first page was full (50 rows): {count} said that there is none" in told
+    assert doubt(paginate, (1, 49)) is None
+    assert doubt(paginate, (1, 50), (2, 50)) is None
 
 
 def test_pages_without_the_path_of_records_are_doubted() -> None:
