@@ -249,6 +249,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
                     await response.aclose()
                     tries.attempt -= 1
                     continue
+                response.verdict = view.verdict
                 settled = tries.settle(view, decision, request_view(request), self._clock.now())
             except ApiStatusError as error:
                 await response.aclose()

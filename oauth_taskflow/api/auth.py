@@ -12,7 +12,7 @@ import requests
 from requests.auth import AuthBase
 from requests.utils import rewind_body
 
-from oauth_taskflow.api.failures import challenge_error, wants_consent
+from oauth_taskflow.api.failures import challenge_error, keep, wants_consent
 from oauth_taskflow.api.origins import AllowedOrigins, Origin
 from oauth_taskflow.api.secrecy import put_header, remember, remembered
 from oauth_taskflow.errors import ForeignOriginRefused
@@ -216,7 +216,10 @@ class OAuth2Auth(AuthBase, KeptInProcess):
             return False
         token = self.source.refused(sent)
         self._put(request, token)
-        return token.access_token != sent
+        if token.access_token != sent:
+            return True
+        keep(request, token.kept_until)
+        return False
 
     def heard(self, response: requests.Response | httpx.Response) -> None:
         """Keep the nonce of an answer for the next proof."""

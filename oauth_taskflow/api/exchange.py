@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 from msgspec import Struct
 
+from oauth_taskflow.api.api_response import ApiResponse
 from oauth_taskflow.api.auth import (
     Credentials,
     OAuth2Auth,
@@ -17,7 +18,7 @@ from oauth_taskflow.api.auth import (
     wants_nonce,
     worth_refreshing,
 )
-from oauth_taskflow.api.failures import ApiStatusError, Verdict, status_error
+from oauth_taskflow.api.failures import ApiStatusError, Verdict, judged_of, status_error
 from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits
 from oauth_taskflow.api.network_errors import (
     is_transient,
@@ -259,7 +260,11 @@ def renew(
         return True
     if isinstance(credentials, OAuth2Auth) and refuses_proof(response):
         return credentials.retimed(request, response)
-    return credentials.renew(request)
+    if credentials.renew(request):
+        return True
+    if isinstance(response, ApiResponse):
+        response.verdict = judged_of(response.verdict, request)
+    return False
 
 
 def heard(credentials: Credentials, response: requests.Response | httpx.Response) -> None:

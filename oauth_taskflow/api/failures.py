@@ -11,10 +11,12 @@ import json
 import re
 import time
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from typing import Any
 
 import requests
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from oauth_taskflow.api.json_shape import is_cut_off, reads_loosely
 from oauth_taskflow.api.retry import RetryPolicy
@@ -157,7 +159,8 @@ class Verdict(Struct, frozen=True):
     """What a session made of an answer: how it dates waits, and whether a rule says that another try may help.
 
     ``limited`` is for a rule that calls it a used-up rate limit, whatever the status. ``tries`` counts the requests
-    that were sent, those with a renewed token left out.
+    that were sent, those with a renewed token left out. ``kept_until`` (seconds since the epoch) is how long a refused
+    token stays although it was refused; see ``Token.kept_until``.
     """
 
     policy: RetryPolicy = field(default_factory=RetryPolicy)
@@ -165,9 +168,11 @@ class Verdict(Struct, frozen=True):
     wait: float | None = None
     limited: bool = False
     tries: int = 1
+    kept_until: float | None = None
 
 
 _NO_VERDICT = Verdict()
+_KEPT = "_oauth_taskflow_kept_until"
 
 
 def not_json(response: requests.Response, cause: BaseException) -> ApiNotJson:
@@ -201,6 +206,17 @@ def _may_be_json_later(response: requests.Response) -> bool:
 def _verdict(response: requests.Response) -> Verdict:
     verdict: Verdict = getattr(response, "verdict", _NO_VERDICT)
     return verdict
+
+
+def keep(request: requests.PreparedRequest, until: float | None) -> None:
+    """Note on ``request`` that its token stays ``until`` (seconds since the epoch), although the API refused it."""
+    setattr(request, _KEPT, until)
+
+
+def judged_of(verdict: Verdict, request: requests.PreparedRequest) -> Verdict:
+    """``verdict`` with what ``keep`` noted on ``request``."""
+    until: float | None = getattr(request, _KEPT, None)
+    return verdict if until is None else replace(verdict, kept_until=until)
 
 
 def challenge_error(response: requests.Response) -> str:
@@ -266,6 +282,9 @@ def _hint(response: requests.Response, now: float) -> str:
     status = response.status_code
     scheme = str(response.request.headers.get("Authorization", "")).partition(" ")[0].lower()
     refused = _REFUSED.get(scheme) if status == 401 else None
+    until = _verdict(response).kept_until
+    if status == 401 and until is not None and until > now:
+        refused = f"{refused or _TOKEN_REFUSED} {_kept_hint(until)}"
     if refused and scheme == "dpop":
         return f"{refused} {_clock_hint(response, now)}"
     usual = {4: _CLIENT_HINT, 5: _SERVER_HINT}.get(status // 100, "")
@@ -275,6 +294,14 @@ def _hint(response: requests.Response, now: float) -> str:
 def tried(tries: int) -> str:
     """How often a request was sent, for the end of a place in a message; empty for once."""
     return f" (tried {tries} times)" if tries > 1 else ""
+
+
+def _kept_hint(until: float) -> str:
+    moment = datetime.fromtimestamp(until, timezone.utc).isoformat(timespec="seconds")
+    return (
+        "The token is fresh by its own lifetime, and the one before it was refused as fresh too: until "
+        f"{moment} no 401 forces another refresh of this grant. A new token now: airflow oauth refresh CONN."
+    )
 
 
 def _clock_hint(response: requests.Response, now: float) -> str:

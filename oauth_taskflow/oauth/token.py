@@ -24,7 +24,8 @@ class Token(SecretValue, frozen=True):
     ``expires_at`` and ``obtained_at`` are seconds since the epoch (UTC); ``expires_at`` None means that the server
     named no lifetime and the token is used until a 401. ``extras`` keeps unknown response fields (``instance_url``).
     ``dpop_key`` is the private key that the token is bound to (RFC 9449); empty for a bearer token. ``proof`` goes along
-    with it where an API wants one (``request_proof``).
+    with it where an API wants one (``request_proof``). ``kept_until`` (seconds since the epoch) is set on a token that a
+    401 did not replace because another one was just refused like it: until then no 401 forces a refresh.
     """
 
     access_token: Hidden[str]
@@ -35,6 +36,7 @@ class Token(SecretValue, frozen=True):
     extras: Hidden[dict[str, Any]] = field(default_factory=dict)
     dpop_key: Hidden[str] = ""
     proof: Hidden[str] = ""
+    kept_until: float | None = None
 
     def stale_at(self, leeway: float) -> float | None:
         """When the token counts as stale: ``leeway`` seconds, at most 10 % of its lifetime, before expiry."""

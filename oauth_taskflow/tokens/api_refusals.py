@@ -28,6 +28,13 @@ def is_held(record: GrantRecord, refused: str | None, now: float) -> bool:
     return doubted is not None and 0 <= now - doubted < HOLD and _is_fresh(token, now)
 
 
+def kept(record: GrantRecord, refused: str | None, now: float) -> GrantRecord:
+    """``record``, whose token says until when it is kept where a refusal of it at ``now`` (store clock) changes nothing."""
+    if record.token is None or record.doubted_at is None or not is_held(record, refused, now):
+        return record
+    return replace(record, token=replace(record.token, kept_until=record.doubted_at + HOLD))
+
+
 def is_doubtful(record: GrantRecord, refused: str | None, now: float) -> bool:
     """Whether the ``refused`` token was fresh at ``now`` and had just been fetched, or came in the place of such a one."""
     token = record.token

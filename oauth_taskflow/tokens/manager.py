@@ -15,6 +15,7 @@ from oauth_taskflow.oauth.grants import Grant, RefreshToken
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.redaction import KeptInProcess
+from oauth_taskflow.tokens.api_refusals import kept
 from oauth_taskflow.tokens.identity import GrantIdentity, Marks
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.record import GrantRecord
@@ -127,7 +128,7 @@ class TokenManager(KeptInProcess):
     def refused(self, access_token: str) -> Token:
         """A token other than ``access_token``, which the API answered with 401; refreshed only if none is there.
 
-        The same token where the API refused others that had just been fetched: see ``api_refusals``.
+        The same token, with ``kept_until``, where the API refused others that had just been fetched: see ``api_refusals``.
 
         Raises:
             TokenRequestError: none could be had.
@@ -184,6 +185,8 @@ class TokenManager(KeptInProcess):
         record = self._refresher.renew(want, wait=wait)
         if record is None:
             return None
+        if not demanded:
+            record = kept(record, refused, record.read.store_now(self._setting.clock))
         options = self._setting.options
         recheck = self._monotonic() + options.reread_after
         self._held = _Held.of(record, want, recheck, serve_stale=options.serve_stale)

@@ -188,6 +188,7 @@ def token_fields(token: Token) -> dict[str, Any]:
     """``token`` as JSON values; without DPoP they are what version 0.1 reads too, which may run beside this one."""
     fields = asdict(token)
     del fields["proof"]  # made anew for whoever is given the token
+    del fields["kept_until"]  # follows from ``doubted_at``
     if not token.dpop_key:
         del fields["dpop_key"]
     return fields
@@ -196,4 +197,10 @@ def token_fields(token: Token) -> dict[str, Any]:
 def moved(token: Token, seconds: float) -> Token:
     """``token`` with its instants on a clock that is ``seconds`` ahead."""
     expires_at = None if token.expires_at is None else token.expires_at + seconds
-    return replace(token, obtained_at=token.obtained_at + seconds, expires_at=expires_at)
+    kept_until = None if token.kept_until is None else token.kept_until + seconds
+    return replace(
+        token,
+        obtained_at=token.obtained_at + seconds,
+        expires_at=expires_at,
+        kept_until=kept_until,
+    )

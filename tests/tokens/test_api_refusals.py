@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
+import httpx
 import pytest
 import requests
 
+from oauth_taskflow.api.async_session import AsyncOAuthSession
 from oauth_taskflow.api.auth import OAuth2Auth
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.oauth.outcomes import Granted
@@ -43,6 +48,51 @@ def test_ten_calls_to_an_api_that_always_says_401_cost_one_forced_refresh(
     assert warnings[0].startswith(
         "connection crm: the API refuses (401) access tokens that were just fetched and are fresh"
     )
+
+
+def test_the_error_of_a_401_says_until_when_refreshes_are_suspended(
+    server: OAuthTestServer, tmp_path: Path
+) -> None:
+    plan = Plan.of(server, f"sqlite:///{tmp_path}/t.db", KEY)
+    with raw_server(answering(http_answer(401, b"no"))) as place:
+        for call in range(3):
+            with OAuthSession(f"http://{place}", OAuth2Auth(plan.manager())) as session:
+                answer = session.get("/x")
+            with pytest.raises(requests.HTTPError) as told:
+                answer.raise_for_status()
+            # The first call forced a refresh itself; the token that came was refused too.
+            assert ("no 401 forces another refresh" in str(told.value)) == (call > 0)
+    until = re.search(r"until (\S+) no 401", str(told.value))
+    assert until is not None
+    left = datetime.fromisoformat(until[1]).timestamp() - time.time()
+    assert 0 < left <= 300
+    assert "airflow oauth refresh" in str(told.value)
+
+
+def test_the_error_of_an_async_session_says_so_too(server: OAuthTestServer, tmp_path: Path) -> None:
+    plan = Plan.of(server, f"sqlite:///{tmp_path}/t.db", KEY)
+
+    async def call(place: str) -> httpx.Response:
+        async with AsyncOAuthSession(f"http://{place}", OAuth2Auth(plan.manager())) as session:
+            return await session.get("/x")
+
+    with raw_server(answering(http_answer(401, b"no"))) as place:
+        asyncio.run(call(place))
+        answer = asyncio.run(call(place))
+    with pytest.raises(httpx.HTTPStatusError, match="no 401 forces another refresh"):
+        answer.raise_for_status()
+
+
+def test_a_token_that_stays_says_until_when(store: ClockedStore, clock: FakeClock) -> None:
+    worker = manager(store, scripted(*issuing(clock)))
+    assert worker.refused(worker.token().access_token).kept_until is None
+    since = clock.now()
+    clock.advance(100)
+    kept = worker.refused("at-1")
+    assert kept.access_token == "at-1"
+    assert kept.kept_until == pytest.approx(since + 300)
+    clock.advance(201)
+    assert worker.refused("at-1").kept_until is None
 
 
 @pytest.mark.parametrize("lifetime", [3600, None])
