@@ -17,8 +17,9 @@ def is_last_by_count(options: PageNumbers | Offsets, page: PageView) -> bool:
         return False
     if page.rows == 0:
         return True
-    if page.total is not None:
-        return page.rows_so_far >= page.total
+    # Less than came already is no total: then the rows say where the end is, as without one.
+    if page.total is not None and page.rows_so_far <= page.total:
+        return page.rows_so_far == page.total
     if page.announced is not None and page.rows_so_far < page.announced:
         return False  # an estimate says that this page is short by chance
     if options.size is None or page.rows >= options.size or options.short_page == "continue":
@@ -135,8 +136,9 @@ class ByOffset:
         reached = (page.index + 1) * self._step if by_step else page.rows_so_far
         ended = is_last_by_count(options, page)
         _check_steps(options, page, by_step=by_step, by_pages=by_pages)
-        if page.total is not None and page.continues is None and not by_pages:
-            ended = ended or reached >= page.total  # nothing is behind the total
+        total = page.total if page.continues is None and not by_pages else None
+        if total is not None and page.rows_so_far <= total:
+            ended = ended or reached >= total  # nothing is behind the total
         if ended:
             return None
         return request.with_paging(options.param, options.start + reached, options.send_in)

@@ -65,8 +65,8 @@ class _Text:
 def parse_links(header: str) -> Links:
     """The links of a ``Link`` header value, several joined headers included (appendix B.2).
 
-    Of a repeated parameter the first counts, and ``title*`` goes before ``title``. Braces around a relation, as
-    Shopify's documentation prints them, are taken off.
+    Of a repeated parameter the first counts, and ``title*`` goes before ``title``. Braces and single quotes
+    around a relation are taken off: Shopify's documentation prints the former, and no relation begins with the latter.
     """
     text, found = _Text(header), list[Link]()
     while True:
@@ -98,7 +98,7 @@ def _link(target: str, parameters: list[tuple[str, str]]) -> Link:
     )
     return Link(
         target.strip(),
-        tuple(rel.strip("{}").lower() for rel in rels if rel),
+        tuple(rel.strip("{}'").lower() for rel in rels if rel),
         attributes,
         first.get("anchor"),
     )

@@ -104,7 +104,7 @@ class PageReader:
             if read.decision is None and sequence.is_past_end(response.status_code):
                 sequence.end_by_status(response)
                 return None
-            raise _refusal(response, read.decision)
+            raise _refusal(response, read.decision, sequence.end_hint(response.status_code))
         page = sequence.advance(response, read.content)
         if self.has_plain_numbers and read.content.body.has_exact_numbers:
             page = replace(page, records=plain(page.records))
@@ -188,8 +188,10 @@ class _InFlight:
         self._pool.shutdown()
 
 
-def _refusal(response: requests.Response, decision: Decision | None) -> ApiStatusError:
-    return status_error(response, hint=decision.message if decision else "")
+def _refusal(
+    response: requests.Response, decision: Decision | None, end_hint: str
+) -> ApiStatusError:
+    return status_error(response, hint=decision.message if decision else end_hint)
 
 
 def page_reader(

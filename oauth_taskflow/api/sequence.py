@@ -9,7 +9,16 @@ import requests
 
 from oauth_taskflow.api.landmarks import Content
 from oauth_taskflow.api.loops import LoopGuard
-from oauth_taskflow.api.options import Cursors, CustomPages, Links, NextUrls, NoPages, PagingOptions
+from oauth_taskflow.api.options import (
+    Cursors,
+    CustomPages,
+    Links,
+    NextUrls,
+    NoPages,
+    Offsets,
+    PageNumbers,
+    PagingOptions,
+)
 from oauth_taskflow.api.page import Page, PageView
 from oauth_taskflow.api.paginators import IndexedPaginator, build_paginator
 from oauth_taskflow.api.request import ApiRequest
@@ -19,6 +28,8 @@ from oauth_taskflow.api.totals import Announcements, Warn
 from oauth_taskflow.errors import InvalidRecord, PaginationLimit
 
 _log = logging.getLogger(__name__)
+# With what APIs refuse a page that does not exist.
+_PAST_THE_END = frozenset({400, 404, 410, 416, 422})
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -65,6 +76,13 @@ class PageSequence:
     def is_past_end(self, status: int) -> bool:
         """Whether ``status`` means that the page before was the last; never for page one."""
         return self.index > 0 and status in self.options.end_on_status
+
+    def end_hint(self, status: int) -> str:
+        """What to write if the API answers with ``status`` behind its last page; empty where it cannot mean that."""
+        is_counted = isinstance(self.options, PageNumbers | Offsets)
+        if not (is_counted and self.index > 0 and status in _PAST_THE_END):
+            return ""
+        return f"If the API answers like this behind its last page, write end_on_status: [{status}] in paginate."
 
     def end_by_status(self, response: requests.Response) -> None:
         """End with an answer whose status says so.

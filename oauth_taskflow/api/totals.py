@@ -50,6 +50,8 @@ class Announcements:
     def hear_total(self, page: PageView) -> None:
         """Take in the total that ``page`` announces; one without leaves the last standing.
 
+        So does an empty page with less than was read before: it cannot count what is there.
+
         Raises:
             InvalidRecord: it is not a number.
         """
@@ -60,7 +62,9 @@ class Announcements:
         elif options.path is not None:
             value = page.find(options.path)
         total = whole_number(value, f"total {options.path or options.header}", page)
-        self.total = self.total if total is None else total
+        is_believed = page.rows > 0 or total is None or total >= page.rows_so_far
+        if total is not None and (is_believed or self.total is None):
+            self.total = total
 
     def check_end(self, rows: int, pages: int, where: str, *, is_bare: bool = False) -> None:
         """Compare the end after ``rows`` rows and ``pages`` pages with what was announced.

@@ -58,6 +58,8 @@ def test_rfc_8288_section_3_5_several_relations() -> None:
         '<https://a/x?p=1>; rel="prev", <https://a/x?p=2>; rel="next", <https://a/x?p=9>; rel="last"',
         '<https://a/x?p=1>; rel="prev",<https://a/x?p=2>; rel="next"',
         '<https://a/x?p=2>; rel="{next}"',
+        "<https://a/x?p=2>; rel='next'",
+        "<https://a/x?p=2>; rel='prev next'",
         '< https://a/x?p=2 >; rel="next"',
     ],
 )

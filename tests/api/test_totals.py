@@ -9,8 +9,8 @@ import pytest
 from oauth_taskflow.api.options import Offsets, PageNumbers, Records, ResponseRule, TotalRows
 from oauth_taskflow.api.pull import pull
 from oauth_taskflow.api.request import ApiRequest
-from oauth_taskflow.errors import InvalidRecord, PagesCutShort, PaginationLimit
-from tests.api.answers import PAGED, ROWS, STYLES, Api
+from oauth_taskflow.errors import ApiError, InvalidRecord, PagesCutShort, PaginationLimit
+from tests.api.answers import COUNTED, PAGED, ROWS, STYLES, Api
 from tests.api.conftest import Connect
 from tests.api.scripted import Reply
 from tests.api.test_answers import read
@@ -158,3 +158,32 @@ def test_a_class_of_the_authors_own_does_not_end_over_a_flag(local: Connect) -> 
     assert read(local(early), "custom") == [1, 2]
     with pytest.raises(PagesCutShort, match="the last page said that more pages follow"):
         read(local(early), "custom", more="more")
+
+
+@pytest.mark.parametrize("style", COUNTED)
+@pytest.mark.parametrize("wrong", [0, 1, "0"])
+def test_less_than_came_already_is_no_total(local: Connect, style: str, wrong: Any) -> None:
+    """It would end reading at page one: the number counts something else."""
+    assert read(local(Api(style, total=wrong)), style, total="total") == ALL
+
+
+@pytest.mark.parametrize("style", PAGED)
+def test_an_empty_page_does_not_take_back_what_was_announced(local: Connect, style: str) -> None:
+    empty = {"items": [], "total": 0}
+    with pytest.raises(PagesCutShort, match="after 2 records, but the API announced 6"):
+        read(local(Api(style, {1: empty}, total=6)), style, total="total")
+    assert read(local(Api(style, {0: empty})), style, total="total") == []
+
+
+@pytest.mark.parametrize("style", ["page", "page ahead", "offset", "offset ahead"])
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_refusal_after_page_one_names_the_key_to_write(
+    local: Connect, style: str, status: int
+) -> None:
+    api = Api(style, {index: Reply({}, status) for index in range(3, 9)})
+    with pytest.raises(ApiError, match=rf"write end_on_status: \[{status}\] in paginate"):
+        read(local(api), style)
+    assert read(local(api), style, end_on_status=(status,)) == ALL
+    with pytest.raises(ApiError) as caught:
+        read(local(Api(style, {0: Reply({}, status)})), style)
+    assert "end_on_status" not in str(caught.value)
