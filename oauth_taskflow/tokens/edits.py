@@ -58,6 +58,7 @@ def superseded(record: GrantRecord, marks: Marks, refresh_token: str) -> GrantRe
         consent_fence=record.lease.fence,
         answer=None,
         predecessor="",
+        left_scope="",
         journal=None,
         trouble=None,
     )

@@ -48,9 +48,21 @@ def explained(failure: Failure, record: GrantRecord, now: float) -> Failure:
     )
 
 
-def verdict(outcome: Failure, conn_id: str, *, lost: bool) -> OAuthTaskflowError:
-    """The error to raise for connection ``conn_id``; ``lost`` says that an earlier sending of the refresh token has no known end."""
+def verdict(
+    outcome: Failure, conn_id: str, *, lost: bool, unproved: bool = False
+) -> OAuthTaskflowError:
+    """The error to raise for connection ``conn_id``.
+
+    ``lost`` says that an earlier sending of the refresh token has no known end; ``unproved``, that the refresh token came
+    with a DPoP key and was sent without proof.
+    """
     error = outcome.error
+    if unproved and isinstance(error, InvalidGrant):
+        error = copy.copy(error)
+        error.hint = (
+            "The refresh token came with a DPoP key, may be bound to it, and was sent without proof. Set dpop again as it "
+            f"was, and it is tried once more. Otherwise authorize the connection again: airflow oauth login {conn_id}"
+        )
     if not lost or not isinstance(error, TokenRequestRejected) or not refuses_token(error):
         return error
     return RefreshResponseLost(

@@ -65,15 +65,17 @@ def _find(turn: Turn) -> str:
 
 
 def _adopted(lease: Lease, other: GrantRecord) -> Edit:
-    """Take the consent of ``other``: its refresh tokens, what is known of them, and the latest answer. No access token."""
+    """Take the consent of ``other``: its refresh tokens, what is known of them, and the latest answer. No access token.
+
+    A refusal is left behind: a refresh token that is bound to a key is refused without proof, and lives (RFC 9449 §5).
+    """
 
     def edit(record: GrantRecord) -> GrantRecord | None:
         if not owns(record, lease):
             return None
-        ended = other.state is GrantState.NEEDS_CONSENT
         return replace(
             record,
-            state=other.state if ended else GrantState.ACTIVE,
+            state=GrantState.ACTIVE,
             token=None,
             refresh_token=other.refresh_token,
             lineage=other.lineage,
@@ -85,8 +87,9 @@ def _adopted(lease: Lease, other: GrantRecord) -> Edit:
             consent_fence=record.lease.fence,
             answer=other.answer,
             journal=_doubtful(other.journal),
-            trouble=other.trouble if ended else None,
+            trouble=None,
             origin=other.grant_key,
+            left_scope=other.scope,
         )
 
     return edit
@@ -116,6 +119,7 @@ def _emptied(lease: Lease) -> Edit:
             consent_fence=lease.fence + 1,
             answer=None,
             origin="",
+            left_scope="",
             journal=None,
             trouble=None,
         )

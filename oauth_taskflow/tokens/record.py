@@ -106,7 +106,8 @@ class GrantRecord(SecretValue, frozen=True):
     was last fetched because the API refused one that was new (see ``api_refusals``). ``answer``
     is the latest one with tokens in it, as it came (see ``arrived``). ``predecessor`` is the refresh token that was sent for
     it, where it is not certain that what came replaces it; it is sent once, after ``invalid_grant``. ``origin`` is
-    the key of the grant that the refresh token is being moved from (see ``moved_grants``).
+    the key of the grant that the refresh token is being moved from (see ``moved_grants``). ``left_scope`` is the scope of
+    the token that was left behind there; ``scope`` is what the person granted, as far as it is known.
     """
 
     grant_key: str
@@ -125,6 +126,7 @@ class GrantRecord(SecretValue, frozen=True):
     answer: Arrived | None = None
     predecessor: Hidden[str] = ""
     origin: str = ""
+    left_scope: str = ""
     lineage: str = ""
     journal: Journal | None = None
     trouble: Trouble | None = None
@@ -146,6 +148,7 @@ class GrantRecord(SecretValue, frozen=True):
             **({"answer": self.answer.fields} if self.answer else {}),
             **({"predecessor": self.predecessor} if self.predecessor else {}),
             **({"origin": self.origin} if self.origin else {}),
+            **({"left_scope": self.left_scope} if self.left_scope else {}),
         }
 
     def with_secret_part(self, part: dict[str, Any]) -> GrantRecord:
@@ -163,7 +166,13 @@ class GrantRecord(SecretValue, frozen=True):
             answer=Arrived.from_fields(part["answer"]) if part.get("answer") else None,
             predecessor=part.get("predecessor", ""),
             origin=part.get("origin", ""),
+            left_scope=part.get("left_scope", ""),
         )
+
+    @property
+    def scope(self) -> str:
+        """What the person granted: the scope of the latest token; empty when it is not known."""
+        return self.left_scope if self.token is None else self.token.scope or ""
 
     def local_token(self) -> Token | None:
         """The token with its instants on this machine's clock."""

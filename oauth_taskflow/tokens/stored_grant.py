@@ -91,6 +91,7 @@ class StoredGrant:
             answer=arrived.read(self._on.marks.reading, held=held) if arrived else None,
             predecessor="",
             origin="",
+            left_scope="",
             consent_fence=record.lease.fence + 1,
             journal=None,
             trouble=None,
@@ -121,6 +122,8 @@ class StoredGrant:
                 consent_fence=record.lease.fence + 1,
                 answer=None,
                 predecessor="",
+                origin="",
+                left_scope="",
                 journal=None,
                 trouble=Trouble.of(error, client, None, 1),
             )

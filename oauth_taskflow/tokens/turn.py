@@ -132,7 +132,7 @@ class Turn:
         if not isinstance(refused, TokenRequestRejected) or refused.error != "invalid_scope":
             return False
         grant = self.on.grant
-        return isinstance(grant, RefreshToken) and grant.exceeds(_granted_scope(self.record))
+        return isinstance(grant, RefreshToken) and grant.exceeds(self.record.scope)
 
     def _send(self, refresh_token: str | None) -> Outcome:
         grant = self.on.grant
@@ -140,7 +140,7 @@ class Turn:
             self._journal(refresh_token)
             grant = grant.holding(refresh_token)
             if self._modest:
-                grant = grant.within(_granted_scope(self.record))
+                grant = grant.within(self.record.scope)
         self.told(Step.SENDING)
         # Looked at last: whoever stood still until now, in an observer too, must not send late.
         left = self.time_left()
@@ -224,7 +224,9 @@ class Turn:
         """
         trouble, now = self.record.trouble, self.record.read.store_now(self.on.clock)
         outcome = explained(outcome, self.record, now)
-        error = verdict(outcome, self.on.endpoint.conn_id, lost=self.lost)
+        error = verdict(
+            outcome, self.on.endpoint.conn_id, lost=self.lost, unproved=self._is_unproved()
+        )
         state = state_after(outcome, single_use=self.on.grant.single_use)
         pause = cool_down(outcome, state, trouble.failures if trouble else 0, self.on.options)
         lineage = self.record.lineage
@@ -254,6 +256,11 @@ class Turn:
             )
         return error
 
+    def _is_unproved(self) -> bool:
+        """Whether a grant with a DPoP key is refreshed without proof, and that never worked yet."""
+        record = self.record
+        return bool(record.dpop_key) and not self.on.endpoint.dpop and record.token is None
+
     def audit(self) -> None:
         """One log line that explains this turn without a secret; the token endpoint's refusals included."""
         _log.log(
@@ -281,8 +288,3 @@ class Turn:
 def _is_lost(outcome: Outcome) -> bool:
     """Whether no answer arrived that could be read."""
     return isinstance(outcome, OutcomeUnknown) and not isinstance(outcome, Unusable)
-
-
-def _granted_scope(record: GrantRecord) -> str:
-    """The scope of the latest token; empty when it is not known."""
-    return (record.token.scope if record.token else None) or ""
