@@ -7,7 +7,7 @@ the reasons.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -17,7 +17,7 @@ import msgspec
 from oauth_taskflow.api.options import Duration
 from oauth_taskflow.redaction import is_sensitive_name, redact_text
 from oauth_taskflow.specs.model import DagSpec, DateText
-from oauth_taskflow.specs.problem import Finding, YamlPath, nearest
+from oauth_taskflow.specs.problem import Finding, YamlPath, nearest, nearest_name
 from oauth_taskflow.specs.samples import sample_text
 from oauth_taskflow.specs.schema import spec_schema
 
@@ -128,7 +128,7 @@ def _explain(error: _Error, path: YamlPath) -> Iterator[tuple[str, Finding]]:
             if key not in known:
                 yield (
                     "unknown-key",
-                    Finding((*path, key), f"unknown key {key!r}", nearest(key, known), at_key=True),
+                    Finding((*path, key), f"unknown key {key!r}", _place(key, known), at_key=True),
                 )
     elif error.validator == "required":
         yield from _explain_missing(error, path)
@@ -146,6 +146,23 @@ def _explain(error: _Error, path: YamlPath) -> Iterator[tuple[str, Finding]]:
     else:
         rule, message, hint = _explain_value(error, path)
         yield rule, Finding(path, message, hint)
+
+
+def _place(key: str, known: Mapping[str, Any]) -> str:
+    """Where ``key`` belongs: one of ``known`` that is like it, below one of them, or all that there are."""
+    home = "" if nearest_name(key, known) else _home(key, known)
+    return f"It belongs below {home!r}: {home}: {{{key}: …}}." if home else nearest(key, known)
+
+
+def _home(key: str, known: Mapping[str, Any]) -> str:
+    """The first of ``known`` that holds a mapping with ``key``."""
+    shapes: Mapping[str, Any] = spec_schema(merged=True).get("$defs", {})
+    for name, schema in known.items():
+        for one in (schema, *schema.get("anyOf", ())):
+            shape = shapes.get(str(one.get("$ref", "")).rpartition("/")[2], {})
+            if key in shape.get("properties", {}):
+                return name
+    return ""
 
 
 def _explain_missing(error: _Error, path: YamlPath) -> Iterator[tuple[str, Finding]]:

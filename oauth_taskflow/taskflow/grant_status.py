@@ -113,6 +113,7 @@ def print_records(records: Sequence[Mapping[str, Any]], output: str) -> None:
     """Print as other Airflow commands do, but numbers stay numbers and lists lists in ``json`` and ``yaml``."""
     from airflow.cli.simple_table import AirflowConsole  # noqa: PLC0415 - only to print
 
+    # Without markup: what a server said may look like it, and "[core]" would not be shown.
     console: Any = AirflowConsole(markup=False, emoji=False)  # its annotations want a mapping
     if output == "json":  # print_as would make texts of numbers
         console.print_as_json(list(records))
@@ -123,13 +124,10 @@ def print_records(records: Sequence[Mapping[str, Any]], output: str) -> None:
 
 
 def print_rows(rows: Sequence[Row], output: str) -> None:
-    """Print as other Airflow commands do: ``table``, ``json``, ``yaml`` or ``plain``."""
-    from airflow.cli.simple_table import AirflowConsole  # noqa: PLC0415 - only to print
-
+    """Print as ``print_records``, with a dash for what is unknown where people read it."""
     blank = "-" if output in {"table", "plain"} else None
     shown = [{name: blank if v is None else v for name, v in row.items()} for row in rows]
-    # Without markup: what a server said may look like it, and "[core]" would not be shown.
-    AirflowConsole(markup=False, emoji=False).print_as(shown, output)
+    print_records(shown, output)
 
 
 def exit_with(message: str, status: int = 1) -> NoReturn:

@@ -1,20 +1,25 @@
 """``python -m oauth_taskflow.testing``: the test server as a process, until it is interrupted or terminated.
 
 It prints its base URL once it answers. ``--port-file`` then holds the port, ``--connection-file`` an Airflow
-connection as JSON (with a refresh token when ``--rotate`` is given), both written at once and whole.
+connection as JSON (with a refresh token when ``--rotate`` is given, for ``airflow oauth login`` with ``--login``), both written at once and whole.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from oauth_taskflow.testing.extra import missing_extra
+
+if TYPE_CHECKING:
+    from oauth_taskflow.testing.server import OAuthTestServer
 
 _LONGEST_WAIT = 0.1
 
@@ -31,6 +36,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--client-secret", default="test-secret")
     add("--port-file", type=Path, metavar="FILE", help="written when the server answers")
     add("--connection-file", type=Path, metavar="FILE", help="Airflow connection as JSON")
+    add(
+        "--login",
+        action="store_true",
+        help="the connection is one that a person authorizes: airflow oauth login",
+    )
     return parser
 
 
@@ -58,6 +68,13 @@ def _stop_signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
+def _connection(server: OAuthTestServer, options: argparse.Namespace) -> str:
+    if options.login:
+        return json.dumps(server.connection_to_authorize())
+    seed = server.issue_refresh_token() if options.rotate else None
+    return server.connection_json(refresh_token=seed)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM; the exit status."""
     options = _parser().parse_args(arguments)
@@ -77,8 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     with server, _stop_signals() as stopped:
         if options.connection_file:
-            refresh_token = server.issue_refresh_token() if options.rotate else None
-            _write(options.connection_file, server.connection_json(refresh_token=refresh_token))
+            _write(options.connection_file, _connection(server, options))
         if options.port_file:
             _write(options.port_file, server.base_url.rpartition(":")[2])
         print(server.base_url, flush=True)  # noqa: T201  # the address is this program's output

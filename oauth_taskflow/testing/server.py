@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.testing import introspection
 from oauth_taskflow.testing.api import AirportApi, StaticCredentials
-from oauth_taskflow.testing.application import TOKEN_PATH, Application
+from oauth_taskflow.testing.application import REVOKE_PATH, TOKEN_PATH, Application
 from oauth_taskflow.testing.authorization import TokenPolicy, TokenServer
-from oauth_taskflow.testing.consent import ConsentDesk
+from oauth_taskflow.testing.consent import AUTHORIZE_PATH, DEVICE_PATH, ConsentDesk
 from oauth_taskflow.testing.control import control
 from oauth_taskflow.testing.delegation import register
 from oauth_taskflow.testing.dpop import DpopGate
@@ -170,6 +170,16 @@ class OAuthTestServer:
     def connection_json(self, **overrides: Any) -> str:
         """The same as text for an ``AIRFLOW_CONN_...`` variable."""
         return json.dumps(self.connection(**overrides))
+
+    def connection_to_authorize(self) -> dict[str, Any]:
+        """A connection that a person authorizes with ``airflow oauth login``, in a browser or by device code."""
+        places = {
+            "authorize_url": AUTHORIZE_PATH,
+            "device_url": DEVICE_PATH,
+            "revoke_url": REVOKE_PATH,
+        }
+        urls = {name: self.base_url + path for name, path in places.items()}
+        return self.connection(grant_type="authorization_code", **urls)
 
     def issue_refresh_token(
         self, client_id: str | None = None, scope: str | None = None, subject: str = "user"

@@ -93,3 +93,9 @@ def _undecryptable(why: str, grant_key: str, hint: str) -> TokenUndecryptable:
         where=f"in grant {grant_key[:12]}",
         hint=hint,
     )
+
+
+def name_connection(failure: TokenUndecryptable, conn_id: str, store: str) -> None:
+    """Let ``failure`` name the connection, and the ``store`` in which its token lies, instead of the grant's key."""
+    failure.where = f"for connection {conn_id!r} in {store}"
+    failure.hint = failure.hint.replace("CONN_ID", conn_id)

@@ -27,6 +27,7 @@ from oauth_taskflow.redaction import redact_url
 from oauth_taskflow.tokens import answer_edits, edits, owner
 from oauth_taskflow.tokens.api_refusals import HOLD, doubt, is_doubtful, is_held
 from oauth_taskflow.tokens.blocked import blocking_error
+from oauth_taskflow.tokens.cipher import name_connection
 from oauth_taskflow.tokens.consent import Consent, is_due_soon, refresh_by
 from oauth_taskflow.tokens.failures import refuses_token
 from oauth_taskflow.tokens.inquiry import Inquiry
@@ -142,7 +143,7 @@ class Refresher:
         try:
             return self._on.store.read(self._on.grant_key)
         except TokenUndecryptable as failure:
-            failure.where = f"for connection {self._on.endpoint.conn_id!r} in {self._on.store.name}"
+            name_connection(failure, self._on.endpoint.conn_id, self._on.store.name)
             if self._on.grant.single_use:
                 raise
             _log.warning("a new token is requested: %s", failure)

@@ -9,6 +9,7 @@ from oauth_taskflow.oauth.answers import Answer
 from oauth_taskflow.oauth.outcomes import Granted, Unusable
 from oauth_taskflow.tokens import edits, owner
 from oauth_taskflow.tokens.arrived import Arrived
+from oauth_taskflow.tokens.cipher import name_connection
 from oauth_taskflow.tokens.consent import renewed
 from oauth_taskflow.tokens.failures import as_kept
 from oauth_taskflow.tokens.record import GrantRecord, GrantState, Trouble, moved
@@ -31,7 +32,11 @@ class StoredGrant:
 
     def read(self) -> GrantRecord:
         """What is stored; an empty record when nothing is."""
-        return self._on.store.read(self._on.grant_key)
+        try:
+            return self._on.store.read(self._on.grant_key)
+        except TokenUndecryptable as failure:
+            name_connection(failure, self._on.endpoint.conn_id, self._on.store.name)
+            raise
 
     def consented(self, granted: Granted, answer: Answer | None = None) -> GrantRecord:
         """Store what a person's new consent brought, in ``answer``; the old consent's tokens are gone afterwards.

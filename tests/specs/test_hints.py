@@ -75,3 +75,19 @@ def test_a_place_that_the_model_does_not_know_has_no_example(path: tuple[str | i
 def test_every_key_of_an_endpoint_has_one() -> None:
     for name in spec_schema(merged=True)["$defs"]["Endpoint"]["properties"]:
         assert sample_text(("endpoints", "contacts", name)).startswith(f"For example {name}: ")
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("retries: 3", "It belongs below 'task': task: {retries: …}."),
+        ("json: {}", "It belongs below 'request': request: {json: …}."),
+        ("requst: {}", "Did you mean 'request'?"),
+    ],
+)
+def test_a_key_one_level_too_high_is_told_with_its_place(key: str, hint: str) -> None:
+    text = f"version: 1\ndag_id: x\nconnection: c\nendpoints:\n  a:\n    {key}\n"
+    found = [
+        problem for problem in check_text(text, "x.yaml").problems if problem.rule == "unknown-key"
+    ]
+    assert [hint in str(problem) for problem in found] == [True]

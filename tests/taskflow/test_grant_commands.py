@@ -169,8 +169,8 @@ def test_a_grant_that_was_never_used_says_so() -> None:
 def test_refresh_fetches_the_next_token_although_the_old_one_is_good(
     crm: str, shown: Shown, oauth_server: OAuthTestServer
 ) -> None:
-    assert shown(refresh)[0]["version"] == "2"
-    assert shown(refresh)[0]["version"] == "3"
+    assert shown(refresh)[0]["version"] == 2
+    assert shown(refresh)[0]["version"] == 3
     assert oauth_server.counters.refreshes == 2
     assert oauth_server.counters.reuse_detected == 0
 
@@ -262,7 +262,7 @@ def test_without_a_revocation_endpoint_forget_is_what_remains(
     call_api()
     assert "field 'revoke_url'" in refused(revoke)
     monkeypatch.delenv("AIRFLOW_CONN_CRM")
-    assert shown(forget) == [{"conn_id": "crm", "forgotten": "1"}]
+    assert shown(forget) == [{"conn_id": "crm", "forgotten": 1}]
     assert shown(status, None) == []
     assert "Nothing is stored for connection 'crm'." in refused(forget)
 

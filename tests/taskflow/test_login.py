@@ -38,7 +38,7 @@ def test_a_person_agrees_and_tasks_have_a_grant(
     connect()
     login(arguments())
     row = shown(capsys)
-    assert (row["conn_id"], row["state"], row["version"]) == ("crm", "fresh", "1")
+    assert (row["conn_id"], row["state"], row["version"]) == ("crm", "fresh", 1)
     assert call_api() == 200
     assert oauth_server.counters.token_requests == 1
     (url,) = browser

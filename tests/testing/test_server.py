@@ -229,6 +229,20 @@ def test_without_rotation_the_connection_file_holds_no_refresh_token(tmp_path: P
     assert "refresh_token" not in json.loads(connection.read_text())["extra"]
 
 
+def test_the_connection_file_for_a_login_names_the_places_where_a_person_agrees(
+    tmp_path: Path,
+) -> None:
+    connection = tmp_path / "connection.json"
+    threading.Thread(target=stop_when_written, args=(connection,)).start()
+
+    main(["--rotate", "--login", "--connection-file", str(connection)])
+
+    extra = json.loads(connection.read_text())["extra"]
+    assert {"authorize_url", "device_url", "revoke_url", "token_url"} <= set(extra)
+    assert extra["grant_type"] == "authorization_code"
+    assert "refresh_token" not in extra
+
+
 def stop_when_written(path: Path) -> None:
     while not path.exists():
         time.sleep(0.005)
