@@ -90,6 +90,16 @@ class PageJudge:
             has_error=error is not None,
         )
 
+    def count(self, response: requests.Response) -> int:
+        """The number of records of an answer that is not read; 0 where it cannot be."""
+        if not response.ok:
+            return 0
+        try:
+            body = Body.of(response)
+            return 0 if body.empty else len(self.selector.find(body) or [])
+        except ApiError:
+            return 0
+
     def _without_records(
         self, response: requests.Response, body: Body, error: str | None
     ) -> Content:

@@ -98,7 +98,8 @@ class PageReader:
         """
         sequence, response = self.sequence, read.response
         if read.decision is not None and read.decision.action in {"skip", "end"}:
-            sequence.end_by_rule(response, is_skip=read.decision.action == "skip")
+            is_skip, dropped = read.decision.action == "skip", self.judge.count(response)
+            sequence.end_by_rule(response, is_skip=is_skip, dropped=dropped)
             return None
         if read.content is None:
             if read.decision is None and sequence.is_past_end(response.status_code):

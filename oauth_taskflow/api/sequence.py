@@ -25,6 +25,7 @@ from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.row_unit import RowUnit
 from oauth_taskflow.api.secrecy import shown_url
 from oauth_taskflow.api.totals import Announcements, Warn
+from oauth_taskflow.api.unread import sign_of_more
 from oauth_taskflow.errors import InvalidRecord, PaginationLimit
 
 _log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class PageSequence:
         self, request: ApiRequest, options: PagingOptions | None, *, warn: Warn = log_warning
     ) -> None:
         self.options = options if options is not None else NoPages()
+        self._is_unpaged = options is None
         self.paginator = build_paginator(self.options)
         self.first = request
         self.request: ApiRequest | None = self.paginator.first(request)
@@ -93,9 +95,19 @@ class PageSequence:
         self.request = None
         self._announced.check_end(self.counted, self.index, _where(response), is_bare=True)
 
-    def end_by_rule(self, response: requests.Response, *, is_skip: bool = False) -> None:
-        """End because the author's rule says so, with a warning when the API announced more or a later page is skipped."""
+    def end_by_rule(
+        self, response: requests.Response, *, is_skip: bool = False, dropped: int = 0
+    ) -> None:
+        """End because the author's rule says so, with a warning when the API announced more or a later page is skipped.
+
+        ``dropped`` is the number of records in the answer, which are not read.
+        """
         self.request = None
+        if dropped:
+            self._warn(
+                f"A rule in responses drops an answer with {dropped:,} records {_where(response)}. To end after a page, "
+                "write last or more in paginate."
+            )
         self._announced.warn_of_rule(self.counted, self.index, _where(response), is_skip=is_skip)
 
     def advance(self, response: requests.Response, content: Content) -> Page:
@@ -121,11 +133,21 @@ class PageSequence:
             # A class of the author's own may end over a flag that it does not look at.
             has_flag = content.has_landmark and not isinstance(self.options, CustomPages)
             self._announced.check_end(self.counted, self.index, page.where, is_bare=not has_flag)
+            self._doubt_end(page)
         else:
             self._loops.check_request(self.request, page)
         size, url = len(response.content), shown_url(response.request, response.url)
         is_doubtful = content.is_doubtful and page.announced != 0
         return Page(page.records, size, url, page.index, page.announced, is_doubtful)
+
+    def _doubt_end(self, page: PageView) -> None:
+        """Warn where nobody wrote how to page, and the answer says that there is another page."""
+        sign = sign_of_more(page) if self._is_unpaged else None
+        if sign is not None:
+            self._warn(
+                f"The answer says that more pages follow ({sign}), and one is read {page.where}. Write paginate, or "
+                "paginate: {type: none} if one is all you want."
+            )
 
     def _view(self, response: requests.Response, content: Content) -> PageView:
         received = self._unit.rows(content)

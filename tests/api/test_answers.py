@@ -7,7 +7,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from oauth_taskflow.api.options import Cursors, NextUrls, PageNumbers, Records, ResponseRule
+from oauth_taskflow.api.options import (
+    Cursors,
+    NextUrls,
+    NoPages,
+    PageNumbers,
+    Records,
+    ResponseRule,
+)
 from oauth_taskflow.api.pull import pull
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import (
@@ -333,3 +340,54 @@ def test_a_skipped_page_takes_the_pages_after_it_along(local: Connect) -> None:
         read(session, "cursor", responses=rules, warn=warned.append)
     (warning,) = warned
     assert "skipped page 2 and what follows at GET" in warning
+
+
+LEADS: list[Any] = [
+    ({"items": ROWS, "has_more": True}, "has_more"),
+    ({"items": ROWS, "next_cursor": "x"}, "next_cursor"),
+    ({"items": ROWS, "@odata.nextLink": "https://a/b"}, "@odata.nextLink"),
+    ({"items": ROWS, "next": "/rows?page=2"}, "next"),
+    ({"items": ROWS, "paging": {"next": {"after": "2"}}}, "paging.next"),
+    ({"items": ROWS, "meta": {"next_page": 2}}, "meta.next_page"),
+    (Reply({"items": ROWS}, headers={"Link": '<?p=2>; rel="next"'}), "a Link header with rel=next"),
+]
+
+
+@pytest.mark.parametrize(("answer", "sign"), LEADS)
+def test_pages_that_nobody_asks_for_are_a_warning(local: Connect, answer: Any, sign: str) -> None:
+    warned = list[str]()
+    session = local(lambda _: answer)
+    for paginate in (None, NoPages()):
+        pages = pull(
+            session, ApiRequest("/rows"), records=ITEMS, paginate=paginate, warn=warned.append
+        )
+        assert sum(page.count for page in pages) == len(ROWS)
+    (warning,) = warned
+    assert f"more pages follow ({sign})" in warning
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"has_more": False},
+        {"next": None, "next_cursor": "", "paging": {}},
+        {"next": "Monday", "links": [], "meta": {"next_page": False}},
+    ],
+)
+def test_a_single_page_without_a_sign_of_more_is_no_doubt(local: Connect, more: Any) -> None:
+    warned = list[str]()
+    session = local(lambda _: {"items": ROWS, **more})
+    assert len(ids(pull(session, ApiRequest("/rows"), records=ITEMS, warn=warned.append))) == 6
+    assert warned == []
+
+
+@pytest.mark.parametrize("action", ["end", "skip"])
+def test_a_rule_that_drops_records_is_a_warning(local: Connect, action: Any) -> None:
+    """``end`` is for answers behind the last page, not for the last page itself."""
+    warned = list[str]()
+    session = local(lambda _: {"items": ROWS, "last": True})
+    rules = (ResponseRule(when="last", action=action),)
+    assert read(session, "cursor", responses=rules, warn=warned.append) == []
+    (warning,) = warned
+    assert "drops an answer with 6 records at GET" in warning
+    assert "write last or more in paginate" in warning
