@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -11,12 +12,15 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 
 from oauth_taskflow.oauth import timing
-from oauth_taskflow.oauth.bodies import ErrorBody, error_code, error_in
+from oauth_taskflow.oauth.bodies import ErrorBody, error_code, error_in, is_html
 from oauth_taskflow.oauth.dialect import Expiry, ResponseForm
 
 # Of the search for a refresh token that is not where it should be.
 _DEEPEST = 6
 _MOST_NAMED = 8
+# Name and whole text of a field of JSON.
+_FIELD = re.compile(r'"([^"\\\s]{1,40})"\s*:\s*("(?:[^"\\]|\\.)*")')
+_ERROR = re.compile(r'"error"\s*:')
 _OWN_FIELDS = frozenset({"access_token", "refresh_token", "token_type", "scope"})
 
 
@@ -55,10 +59,33 @@ def _named_refresh_token(value: Any, place: str, depth: int) -> Iterator[tuple[s
     else:
         return
     for where, name, item in items:
-        if re.sub(r"[^a-z]", "", name.lower()) == "refreshtoken" and is_sendable(item):
+        if _is_refresh_token(name) and is_sendable(item):
             yield where, item
         elif depth:
             yield from _named_refresh_token(item, where, depth - 1)
+
+
+def _is_refresh_token(name: str) -> bool:
+    return re.sub(r"[^a-z]", "", name.lower()) == "refreshtoken"
+
+
+def refresh_token_in_text(raw: bytes) -> str | None:
+    """The only whole text that is named refresh_token in ``raw``, a body that is cut off or no JSON object; None without one."""
+    if is_html(raw):
+        return None
+    text = raw.decode("utf-8-sig", errors="replace")
+    if _ERROR.search(text):  # no token is taken out of an error
+        return None
+    named = {_unquoted(value) for name, value in _FIELD.findall(text) if _is_refresh_token(name)}
+    found = named.pop() if len(named) == 1 else None
+    return found if is_sendable(found) else None
+
+
+def _unquoted(text: str) -> str | None:
+    try:
+        return str(json.loads(text))
+    except ValueError:
+        return None
 
 
 def is_sendable(value: object) -> TypeGuard[str]:

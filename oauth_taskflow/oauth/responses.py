@@ -164,6 +164,9 @@ def _token(body: dict[str, Any] | None, answer: Answer, question: Question) -> O
 def _no_mapping(answer: Answer, question: Question) -> Outcome:
     """A page may be a proxy's or a maintenance page, and a second one is a wrong address; what else came is kept."""
     error = _no_token(answer, question, None)
+    refresh_token = reading.refresh_token_in_text(answer.body)
+    if refresh_token is not None:
+        return Unusable(error, 0, refresh_token)
     if may_hold_token(answer.body, None):
         return Unusable(error, 0, opaque=True)
     return OutcomeUnknown(error, again=int(is_html(answer.body)))

@@ -21,6 +21,7 @@ from oauth_taskflow.errors import (
 from oauth_taskflow.oauth.bodies import parse_body
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS, Client, TokenForm
 from oauth_taskflow.oauth.clock_correction import corrected
+from oauth_taskflow.oauth.cut_answers import CutOff, brings_refresh_token, read_body
 from oauth_taskflow.oauth.dialect import STANDARD, Dialect
 from oauth_taskflow.oauth.dpop import (
     HEADER,
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self  # in typing from Python 3.11 on
 
 _LARGEST_ANSWER = 1 << 20
-_CHUNK = 1 << 14
 _LEAST_TIME_TO_SEND = 1.0
 
 
@@ -208,15 +208,22 @@ class TokenEndpoint(SecretValue, frozen=True):
         question = self.question(grant)
         self.hide(question.secrets)
         wire = Wire(total, self.may_send)
+        broke: Exception | None = None
         form = CLIENT_AUTH_METHODS[self.client_auth](client, grant.form())
         try:
             with Deadline(wire), new_session(wire) as session:
                 answer = self._post(session, form, grant, total)
+        except CutOff as cut:
+            answer, broke = cut.answer, cut.cause
         except (requests.RequestException, OSError, ValueError) as failure:
             # ValueError: urllib3's LocationParseError and a header value that cannot be encoded.
             return _failed(failure, wire, question)
-        if wire.expired:  # cutting the wire looks like the regular end of an answer
-            return _failed(TimeoutError(), wire, question)
+        if (
+            broke is None and wire.expired
+        ):  # cutting the wire looks like the regular end of an answer
+            broke = TimeoutError()
+        if broke is not None and not brings_refresh_token(answer):
+            return _failed(broke, wire, question)
         if not answer.is_success:
             return answer
         if len(answer.body) > _LARGEST_ANSWER:
@@ -266,11 +273,15 @@ class TokenEndpoint(SecretValue, frozen=True):
             stream=True,
         ) as response:
             headers = {name.lower(): value for name, value in response.headers.items()}
-            content = _read(response)
+            content, ended = read_body(response, _LARGEST_ANSWER)
         if self.dpop_key:
             prover(self.dpop_key).heard("authorization", request.url, headers)
         names = tuple(dict.fromkeys(name for name, _ in renamed.params))
-        return Answer(response.status_code, headers, content, sent_at, self.clock.now(), names)
+        times = (sent_at, self.clock.now())
+        answer = Answer(response.status_code, headers, content, *times, names)
+        if ended is not None:
+            raise CutOff(answer, ended)
+        return answer
 
     def _proof(self, request: Encoded) -> dict[str, str]:
         if not self.dpop_key:
@@ -279,15 +290,6 @@ class TokenEndpoint(SecretValue, frozen=True):
         url = requests.Request(request.method, request.url).prepare().url or request.url
         own = prover(self.dpop_key)
         return {HEADER: own.proof("authorization", request.method, url, clock=self.clock)}
-
-
-def _read(response: requests.Response) -> bytes:
-    content = bytearray()
-    for chunk in response.iter_content(_CHUNK):
-        content += chunk
-        if len(content) > _LARGEST_ANSWER:
-            break  # no token response is that large
-    return bytes(content)
 
 
 def _too_long(question: Question) -> InvalidTokenResponse:

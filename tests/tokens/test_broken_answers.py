@@ -1,0 +1,109 @@
+"""A refresh token that arrived whole in an answer that did not: it is used, and the one before is not sent again."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from oauth_taskflow.errors import InvalidTokenResponse, RefreshResponseLost
+from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.grants import RefreshToken
+from oauth_taskflow.oauth.reading import refresh_token_in_text
+from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
+from oauth_taskflow.tokens.manager import TokenManager
+from tests.oauth.raw_server import http_answer
+from tests.tokens.clock import ClockedStore
+from tests.tokens.rotating import Form, Rotating, plain, rotating
+
+
+def manager(store: ClockedStore, server: Rotating) -> TokenManager:
+    """A worker."""
+    client, clock = Client("me", "client-secret"), store._clock
+    endpoint = TokenEndpoint(server.url, client, conn_id="crm", clock=clock)
+    return TokenManager.for_grant(store, endpoint, RefreshToken("seed-token"), clock=clock)
+
+
+def body(access_token: str, refresh_token: str) -> bytes:
+    """An answer whose refresh token comes first."""
+    fields = {"refresh_token": refresh_token, "token_type": "Bearer", "access_token": access_token}
+    return json.dumps(fields).encode()
+
+
+def ended_early(missing: int) -> Form:
+    """The connection ends ``missing`` bytes before the end."""
+    return lambda at, rt: http_answer(200, body(at, rt))[:-missing]
+
+
+def chunks(access_token: str, refresh_token: str) -> bytes:
+    """The connection ends within a chunk."""
+    head = b"HTTP/1.1 200 X\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    whole = body(access_token, refresh_token)
+    return head + b"%x\r\n" % len(whole) + whole[:-5]
+
+
+def promising(access_token: str, refresh_token: str) -> bytes:
+    """More is announced than comes, which is whole."""
+    length = f"{len(body(access_token, refresh_token)) + 2}".encode()
+    answer = http_answer(200, body(access_token, refresh_token))
+    head, _, rest = answer.partition(b"\r\n\r\n")
+    lines = [one for one in head.split(b"\r\n") if not one.lower().startswith(b"content-length")]
+    return b"\r\n".join([*lines, b"Content-Length: " + length, b"", rest])
+
+
+BROKEN: dict[str, Form] = {
+    "the connection ends within the access token": ended_early(5),
+    "the connection ends after the refresh token": ended_early(50),
+    "the connection ends within a chunk": chunks,
+    "a proxy cut the body": lambda at, rt: http_answer(200, body(at, rt)[:-5]),
+    "a list": lambda at, rt: http_answer(200, b"[" + body(at, rt) + b"]"),
+    "a guard against scripts": lambda at, rt: http_answer(200, b")]}',\n" + body(at, rt)),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_refresh_token_that_arrived_whole_is_used(store: ClockedStore, case: str) -> None:
+    with rotating(BROKEN[case]) as server:
+        for number in range(1, 4):
+            with pytest.raises(InvalidTokenResponse, match="no new login is needed"):
+                manager(store, server).token()
+            with pytest.raises(InvalidTokenResponse, match="no new login is needed"):
+                manager(store, server).token()
+            assert len(server.sent) == number  # the second worker knows
+            store._clock.sleep(301)
+        server.form = plain
+        assert manager(store, server).token().access_token == "access-token-number-4"
+        assert not server.revoked
+    assert len(server.sent) == len(set(server.sent)) == 4
+
+
+def test_an_answer_that_is_whole_is_used_although_more_was_announced(store: ClockedStore) -> None:
+    with rotating(promising) as server:
+        assert manager(store, server).token().access_token == "access-token-number-1"
+    assert server.sent == ["seed-token"]
+
+
+def test_half_a_refresh_token_is_none(store: ClockedStore) -> None:
+    half: Form = lambda at, rt: http_answer(200, body(at, rt))[:-90]  # noqa: E731  # as the others
+    with rotating(half) as server, pytest.raises(RefreshResponseLost):
+        manager(store, server).token()
+    assert server.sent == ["seed-token"] * 2  # lost answers are asked for once more
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (b'{"refreshToken" : "a\\/b", "x"', "a/b"),
+        (b'{"refresh_token": "one", "old": {"refresh_token": "two"}', None),
+        (b'{"refresh_token": "one", "again": {"refresh_token": "one"}', "one"),
+        (b'{"refresh_token": "not\\nsendable", ', None),
+        (b'{"refresh_token": "bad \\x escape", ', None),
+        (b'{"refresh_token_expires_in": "3600", ', None),
+        (b'{"refresh_token": "half', None),
+        (b'<html><body>{"refresh_token": "example"}</body></html>', None),
+        (b'{"error": "invalid_scope", "refresh_token": "echoed", ', None),
+        (b"", None),
+    ],
+)
+def test_only_what_is_certain_is_taken_out_of_a_text(text: bytes, found: str | None) -> None:
+    assert refresh_token_in_text(text) == found
