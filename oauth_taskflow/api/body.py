@@ -15,7 +15,12 @@ import msgspec
 import requests
 from jmespath.exceptions import JMESPathError
 
-from oauth_taskflow.api.json_shape import check_depth, is_cut_off, reads_loosely
+from oauth_taskflow.api.json_shape import (
+    check_depth,
+    is_cut_off,
+    reads_loosely,
+    with_whole_characters,
+)
 from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits, bytes_text
 from oauth_taskflow.api.numbers import ExactFloat, decode, json_decoder, read_number
 from oauth_taskflow.api.secrecy import shown_url
@@ -110,7 +115,8 @@ def searched(value: Any, path: str, where: str = "") -> Any:
 class Body:
     """The JSON of one answer: UTF-8, one line, checked to be JSON throughout.
 
-    ``has_exact_numbers`` says that values read from it hold numbers with more digits than a float has.
+    ``has_exact_numbers`` says that values read from it hold numbers with more digits than a float has. ``is_mended``:
+    halves of characters in it were replaced by U+FFFD.
 
     Raises:
         InvalidRecord: it is no JSON, NaN and truncated text included, or not in the charset it claims.
@@ -126,7 +132,7 @@ class Body:
     ) -> None:
         self.where = where
         self._limits = limits
-        self.has_exact_numbers = False
+        self.has_exact_numbers = self.is_mended = False
         self._decoded: Any = msgspec.UNSET
         self.json = self._as_json(self._as_utf8(self._inflated(content), charset))
 
@@ -215,7 +221,11 @@ class Body:
                 content = msgspec.json.format(content, indent=-1)
             msgspec.json.decode(content, type=msgspec.Raw)
         except msgspec.MsgspecError as error:
-            raise self._broken(content, str(error)) from error
+            whole = with_whole_characters(content)
+            if whole == content:
+                raise self._broken(content, str(error)) from error
+            self.is_mended = True
+            return self._as_json(whole)
         except RecursionError as error:
             raise self._too_deep() from error
         return content

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _OTHERS = bytes(set(range(256)) - set(b"[]{}"))
 _OTHERS_BUT_QUOTES = bytes(set(range(256)) - set(b'[]{}"'))
+# Every escape: a surrogate pair, half of one, or the first two characters of any other.
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}(?:\\u[dD][c-fC-F][0-9a-fA-F]{2})?|u[dD][c-fC-F][0-9a-fA-F]{2}|.)",
+    re.DOTALL,
+)
+_LONE = len(rb"\ud83d")
 
 
 def check_depth(content: bytes, most: int) -> None:
@@ -30,6 +37,14 @@ def is_cut_off(content: bytes) -> bool:
         return False
     brackets, in_text = _outside_texts(content)
     return in_text or brackets.count(b"[") > brackets.count(b"]")
+
+
+def with_whole_characters(content: bytes) -> bytes:
+    """``content`` with U+FFFD for each half of a surrogate pair that stands alone: APIs cut texts within an emoji.
+
+    RFC 8259 §8.2 allows such escapes, and no text in UTF-8 can hold them.
+    """
+    return _ESCAPE.sub(lambda escape: b"\\ufffd" if len(escape[0]) == _LONE else escape[0], content)
 
 
 def reads_loosely(content: bytes) -> bool:

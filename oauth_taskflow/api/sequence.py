@@ -123,6 +123,10 @@ class PageSequence:
         page = self._view(response, content)
         self._loops.check_content(page)
         self._guard_records(page)
+        if page.body.is_mended:
+            self._warn(
+                f"Page {page.index + 1} has texts that end within a character; U+FFFD is written there {page.where}."
+            )
         if content.has_error:
             self._warn(
                 f"Page {page.index + 1} has records and a root error beside them: some may be missing {page.where}."
