@@ -37,6 +37,22 @@ _STOPPING = ((signal.SIGINT, 2.0), (signal.SIGTERM, 4.0), (signal.SIGKILL, 0.0))
 _PATIENCE = 4
 _USER = "admin"
 _PASSWORDS_FILE = "passwords.json"
+# Airflow has no option for the address of its log servers: they would listen on all.
+_LOCAL_SETTINGS = '''"""Airflow's log servers listen on this machine only."""
+
+import uvicorn
+
+__all__ = []
+_run = uvicorn.run
+
+
+def _run_on_loopback(app, **options):
+    options["host"] = options.get("host") or "127.0.0.1"
+    _run(app, **options)
+
+
+uvicorn.run = _run_on_loopback
+'''
 
 
 class DeploymentFailed(RuntimeError):
@@ -99,6 +115,9 @@ class AirflowDeployment:
             DeploymentFailed: it did not within ``timeout`` seconds.
         """
         self.home.mkdir(parents=True, exist_ok=True)
+        settings = self.home / "config" / "airflow_local_settings.py"
+        settings.parent.mkdir(exist_ok=True)
+        settings.write_text(_LOCAL_SETTINGS)
         passwords = self.home / _PASSWORDS_FILE
         passwords.touch(mode=0o600)
         passwords.write_text(json.dumps({_USER: self.password}))

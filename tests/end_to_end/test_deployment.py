@@ -157,6 +157,20 @@ def read_all(folder: Path) -> list[dict[str, object]]:
     ]
 
 
+def listening(port: str) -> set[str]:
+    """Addresses in hexadecimal on which something listens at ``port``."""
+    tables = (Path("/proc/net") / name for name in ("tcp", "tcp6"))
+    rows = [row.split() for table in tables for row in table.read_text().splitlines()[1:]]
+    found = [row[1].split(":") for row in rows if row[3] == "0A"]
+    return {address for address, number in found if number == f"{int(port):04X}"}
+
+
+def test_airflow_and_its_log_servers_listen_on_loopback_only(airflow: AirflowDeployment) -> None:
+    sections = ("API__PORT", "LOGGING__WORKER_LOG_SERVER_PORT", "LOGGING__TRIGGER_LOG_SERVER_PORT")
+    for name in sections:
+        assert listening(airflow.environment[f"AIRFLOW__{name}"]) == {"0100007F"}, name
+
+
 def test_mapped_spec_tasks_share_one_rotating_grant_and_lose_nothing(
     airflow: AirflowDeployment, server: OAuthTestServer
 ) -> None:
