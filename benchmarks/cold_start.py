@@ -52,7 +52,7 @@ def measure(
 ) -> dict[str, list[dict[str, float]]]:
     """The figures of every run, by kind; the first run of each, which fills caches, is dropped."""
     sys.path.insert(0, str(HERE.parent))
-    from tests.celery import redis, use_celery, worker  # noqa: PLC0415 - not on the path before
+    from tests.celery.parts import redis, use_celery, worker  # noqa: PLC0415 - not on the path before
 
     figures = folder / "figures"
     figures.mkdir()

@@ -56,22 +56,22 @@ install_environment() {
     echo "$stamp" >.venv/installed
 }
 
-# Object stores are tested on servers of their own, in an environment of their own: their libraries want other releases
-# of what Airflow needs, and nobody who only tries the demo should wait for them.
-install_stores() {
+# Object stores and CeleryExecutor are tested on servers of their own, in an environment of their own: their libraries want
+# other releases of what Airflow needs, and the demo should not have to wait for them.
+install_services() {
     local stamp
     install_environment
-    stamp=$( (cat tests/stores/requirements.lock tests/stores/package-lock.json pyproject.toml && pwd -P) | .venv/bin/python -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())')
-    if [ -x .venv-stores/bin/python ] && [ "$(cat .venv-stores/installed 2>/dev/null)" = "$stamp" ]; then
+    stamp=$( (cat tests/services.lock tests/stores/package-lock.json pyproject.toml && pwd -P) | .venv/bin/python -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())')
+    if [ -x .venv-services/bin/python ] && [ "$(cat .venv-services/installed 2>/dev/null)" = "$stamp" ]; then
         return
     fi
-    echo "Installing into .venv-stores and tests/stores/node_modules (first time, or a lock or the folder changed) …"
-    .venv/bin/uv venv -q --clear --python .venv/bin/python .venv-stores &&
-        .venv/bin/uv pip install -q --python .venv-stores/bin/python --require-hashes -r tests/stores/requirements.lock &&
-        .venv/bin/uv pip install -q --python .venv-stores/bin/python --no-deps --no-build-isolation -e . &&
+    echo "Installing into .venv-services and tests/stores/node_modules (first time, or a lock or the folder changed) …"
+    .venv/bin/uv venv -q --clear --python .venv/bin/python .venv-services &&
+        .venv/bin/uv pip install -q --python .venv-services/bin/python --require-hashes -r tests/services.lock &&
+        .venv/bin/uv pip install -q --python .venv-services/bin/python --no-deps --no-build-isolation -e . &&
         (cd tests/stores && npm ci --silent --omit=dev) || {
-        echo "The object stores' test environment could not be installed; are a package index and npm within reach?" >&2
+        echo "The environment of tests/stores and tests/celery could not be installed; are a package index and npm within reach?" >&2
         return 1
     }
-    echo "$stamp" >.venv-stores/installed
+    echo "$stamp" >.venv-services/installed
 }

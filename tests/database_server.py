@@ -1,4 +1,4 @@
-"""A private database server for the tests: loopback, free port, temporary folder, gone afterwards.
+"""A private database server for the tests: loopback, free port, temporary folder, gone afterwards, even after a kill.
 
 Its programs come from the system. They refuse to run as root, so root hands over to the user that the package brings.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from oauth_taskflow.testing.deployment import free_port
+from oauth_taskflow.testing.tied import Tie
 
 START_SECONDS = 60.0
 
@@ -29,6 +31,7 @@ class DatabaseServer:
     def __init__(self, account: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix=f"oauth_taskflow_{account}_"))
         self.port = free_port()
+        self._tie: Tie | None = None
         self._user = pwd.getpwnam(account) if os.geteuid() == 0 else None
         if self._user is not None:
             os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
@@ -39,7 +42,19 @@ class DatabaseServer:
 
     def stop(self) -> None:
         """Stop at once and delete everything."""
+        self.untie()
         shutil.rmtree(self.folder)
+
+    def tie(self, server: int, request: signal.Signals) -> None:
+        """Let the server, the first process of its group, end with this process."""
+        self.untie()
+        self._tie = Tie(server, str(self.folder), request=request)
+
+    def untie(self) -> None:
+        """End what ``tie`` began."""
+        if self._tie is not None:
+            self._tie.release()
+        self._tie = None
 
     def launch(self, *command: str | Path) -> subprocess.Popen[bytes]:
         """Start a program as the server's user; what it prints is kept in the folder."""
@@ -49,6 +64,7 @@ class DatabaseServer:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
                 user=self._user.pw_uid if self._user else None,
                 group=self._user.pw_gid if self._user else None,
                 extra_groups=[] if self._user else None,

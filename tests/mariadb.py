@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -50,6 +51,7 @@ class MariaDbServer(DatabaseServer):
             "--innodb-flush-log-at-trx-commit=0",
             "--innodb-buffer-pool-size=32M",
         )
+        self.tie(self._process.pid, signal.SIGKILL)
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +46,9 @@ class PostgresServer(DatabaseServer):
             f"-c unix_socket_directories={self.folder} -c max_connections=200"
         )
         self._control("-w", "-t", f"{START_SECONDS:.0f}", "-o", options, "start")
+        # pg_ctl makes the server the first process of a session of its own.
+        server = int(Path(self._data, "postmaster.pid").read_text().split()[0])
+        self.tie(server, signal.SIGQUIT)
 
     def stop(self) -> None:
         self._control("-m", "immediate", "stop")

@@ -6,7 +6,8 @@ For end-to-end tests and the demo: scheduler, DAG processor, triggerer, API serv
         run_id = airflow.trigger("my_dag")
         assert airflow.wait("my_dag", run_id) == "success"
 
-DAGs begin paused; ``trigger`` unpauses the one it starts. The UI's user is ``admin`` with ``password``.
+DAGs begin paused; ``trigger`` unpauses the one it starts. The UI's user is ``admin`` with ``password``. All of it ends with
+this process, even when that is killed.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+
+from oauth_taskflow.testing.tied import Tie
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -92,6 +95,7 @@ class AirflowDeployment:
         self.log = home / "standalone.log"
         self.command = [sys.executable, "-m", "airflow", "standalone"]
         self._process: subprocess.Popen[bytes] | None = None
+        self._tie: Tie | None = None
         self._token: str | None = None
         self.password = secrets.token_urlsafe(12)
         self.environment = {
@@ -129,6 +133,7 @@ class AirflowDeployment:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self._tie = Tie(self._process.pid)
         deadline = time.monotonic() + timeout
         while not self._healthy():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -151,6 +156,8 @@ class AirflowDeployment:
                 process.poll()
                 time.sleep(0.1)
         process.wait()
+        if self._tie is not None:
+            self._tie.release()
 
     def __enter__(self) -> Self:
         self.start()

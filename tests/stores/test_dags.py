@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("s3fs", reason="object stores are tested in .venv-stores (scripts/test-stores)")
+pytest.importorskip(
+    "s3fs", reason="object stores are tested in .venv-services (scripts/test-services)"
+)
 
 from oauth_taskflow import build_dag
 from oauth_taskflow.engine.parents import _open_lines

@@ -10,7 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-pytest.importorskip("s3fs", reason="object stores are tested in .venv-stores (scripts/test-stores)")
+pytest.importorskip(
+    "s3fs", reason="object stores are tested in .venv-services (scripts/test-services)"
+)
 
 from oauth_taskflow.api.destinations import transfer
 from oauth_taskflow.api.files import FolderDestination, has_output, output_folder

@@ -1,0 +1,1 @@
+"""CeleryExecutor with two isolated workers; runs in ``.venv-services`` (``scripts/test-services``)."""

@@ -1,0 +1,120 @@
+"""One deployment for all tests of this folder: Airflow with CeleryExecutor, Redis, PostgreSQL and isolated workers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+
+from oauth_taskflow.testing import OAuthTestServer
+from oauth_taskflow.testing.deployment import AirflowDeployment
+from tests.api.scripted import ScriptedApi, scripted
+from tests.celery.parts import can_rename, isolated, redis, use_celery, wait_until_ready, worker
+
+# Queue of a worker -> the name of its machine; the rooted ones have a destination_root, which both share.
+MACHINES = {"one": "one", "two": "two", "rooted_one": "three", "rooted_two": "four"}
+CONTACTS = 4
+_SPEC = """\
+version: 1
+dag_id: %s
+connection: notes
+defaults:
+  records: data
+  destination: {path: "%s/{{ endpoint }}"}
+  task: {retries: 0}
+endpoints:
+  contacts: {request: {path: /contacts}, task: {queue: %s}}
+  notes:
+    for_each: {contact: {endpoint: contacts, batch: 2}}
+    request: {path: "/notes/{{ contact.id }}"}
+    task: {queue: %s}
+"""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The parts that tests look at; each worker's home is ``folder`` / the name of its machine."""
+
+    folder: Path
+    airflow: AirflowDeployment
+    server: OAuthTestServer
+
+
+def _missing() -> str | None:
+    if shutil.which("redis-server") is None:
+        return "Redis is not installed (Debian: apt-get install redis-server)"
+    return None if can_rename() else "'unshare --uts' gives no process a host name of its own here"
+
+
+def _write_dags(folder: Path) -> Path:
+    dags = folder / "dags"
+    dags.mkdir()
+    shutil.copy(Path(__file__).with_name("dags.py"), dags)
+    specs = {
+        "relative": ("lake", "one", "two"),
+        "shared": (str(folder / "shared"), "one", "two"),
+        "rooted": ("lake", "rooted_one", "rooted_two"),
+    }
+    for name, values in specs.items():
+        (dags / f"{name}.yaml").write_text(_SPEC % (name, *values))
+    return dags
+
+
+def _api() -> contextlib.AbstractContextManager[ScriptedApi]:
+    def answer(asked: object) -> object:
+        name = asked.path.rpartition("/")[2]  # type: ignore[attr-defined]
+        if name == "contacts":
+            return {"data": [{"id": number} for number in range(CONTACTS)]}
+        return {"data": [{"note": int(name)}]}
+
+    return scripted(answer)
+
+
+@pytest.fixture(scope="session")
+def cluster(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The running deployment; skipped with a reason where its programs are missing, but never in CI."""
+    if missing := _missing():
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        print(f"skipped: {missing}", file=sys.stderr)
+        pytest.skip(missing)
+    folder = tmp_path_factory.mktemp("celery")
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(OAuthTestServer(token_lifetime=3))
+        api = stack.enter_context(_api())
+        environment = {
+            "AIRFLOW__CELERY__WORKER_CONCURRENCY": "2",
+            "AIRFLOW__CORE__FERNET_KEY": Fernet.generate_key().decode(),
+            "AIRFLOW__API_AUTH__JWT_SECRET": "for-isolated-workers-of-these-tests-and-nothing-else-at-all-0001",
+            "AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE": postgres_url,
+            **stack.enter_context(redis(folder)),
+        }
+        airflow = AirflowDeployment(
+            folder / "airflow", _write_dags(folder), environment=environment, parallelism=4
+        )
+        use_celery(airflow)
+        stack.callback(airflow.stop)
+        # Beside other programs it may take long, which is no matter of these tests.
+        airflow.start(timeout=300.0)
+        airflow.add_connection("crm", server.connection(refresh_token=server.issue_refresh_token()))
+        keyless = {"conn_type": "oauth2", "host": api.url, "extra": {"auth_type": "none"}}
+        airflow.add_connection("notes", keyless)
+        for queue, host in MACHINES.items():
+            home = folder / host
+            own = isolated(airflow, home)
+            if queue.startswith("rooted"):
+                own["AIRFLOW__OAUTH_TASKFLOW__DESTINATION_ROOT"] = str(folder / "root")
+            # On this one host every worker could read the DAG folder; on others each has a copy.
+            shutil.copytree(folder / "dags", home / "dags")
+            own["AIRFLOW__CORE__DAGS_FOLDER"] = str(home / "dags")
+            stack.enter_context(worker(own, folder / f"{host}.log", host=host, queues=queue))
+        for host in MACHINES.values():
+            wait_until_ready(folder / f"{host}.log")
+        yield Cluster(folder, airflow, server)

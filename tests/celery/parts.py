@@ -1,0 +1,126 @@
+"""The parts of a deployment with CeleryExecutor: Redis, and workers that may be on machines of their own.
+
+Used by the tests beside this file and by ``benchmarks/cold_start.py``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from oauth_taskflow.testing.deployment import AirflowDeployment, free_port
+from oauth_taskflow.testing.tied import Tie
+
+_START_SECONDS = 240.0
+_NOT_THEIRS = ("AIRFLOW_HOME", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")
+# A host name is the kernel's, for all processes of a "UTS namespace"; without root it takes a user namespace too.
+_UNSHARE = ["unshare", "--uts", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+_RENAMED = (
+    "import os, socket, sys; socket.sethostname(sys.argv[1]); os.execv(sys.argv[2], sys.argv[2:])"
+)
+
+
+def renamed(command: list[str], host: str) -> list[str]:
+    """``command`` in a world whose host name is ``host``."""
+    return [*_UNSHARE, sys.executable, "-c", _RENAMED, host, *command]
+
+
+def can_rename() -> bool:
+    """Whether this system lets us give processes another host name."""
+    if shutil.which("unshare") is None:
+        return False
+    return subprocess.run(renamed(["/bin/true"], "one"), check=False).returncode == 0
+
+
+@contextlib.contextmanager
+def redis(folder: Path) -> Iterator[dict[str, str]]:
+    """A Redis server on loopback (Debian: ``redis-server``), and the configuration of CeleryExecutor with it."""
+    port = free_port()
+    options = ("--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(folder))
+    with running(["redis-server", *options], folder / "redis.log", os.environ):
+        url = f"redis://127.0.0.1:{port}"
+        yield {
+            "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+            "AIRFLOW__CELERY__BROKER_URL": f"{url}/0",
+            "AIRFLOW__CELERY__RESULT_BACKEND": f"{url}/1",
+        }
+
+
+def use_celery(airflow: AirflowDeployment) -> None:
+    """Have ``airflow`` start its components one by one: ``standalone`` would use LocalExecutor whatever is configured.
+
+    When one of them ends, all do, so that nothing waits for what cannot come.
+    """
+    run = f"{shlex.quote(sys.executable)} -m airflow"
+    components = ("scheduler", "dag-processor", "api-server")
+    parts = " & ".join(f"({run} {component}; kill 0)" for component in components)
+    airflow.command = ["sh", "-c", f"{run} db migrate && {{ {parts} & wait; }}"]
+
+
+def isolated(airflow: AirflowDeployment, home: Path) -> dict[str, str]:
+    """The environment of a worker on another machine: a home of its own, and no metadata database."""
+    home.mkdir()
+    kept = {name: value for name, value in airflow.environment.items() if name not in _NOT_THEIRS}
+    return {
+        **kept,
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/nothing.db",
+    }
+
+
+@contextlib.contextmanager
+def worker(
+    environment: Mapping[str, str], log: Path, *, host: str | None = None, queues: str = "default"
+) -> Iterator[None]:
+    """A Celery worker for ``queues`` (separated by commas), on a machine called ``host``.
+
+    Nothing waits for it, because tasks are queued until it is there. It serves no logs: Airflow would do so on all
+    addresses of the machine.
+    """
+    command = [sys.executable, "-m", "airflow", "celery", "worker", "--skip-serve-logs"]
+    command += ["--queues", queues, "--celery-hostname", f"{host or 'worker'}@local"]
+    with running(renamed(command, host) if host else command, log, environment):
+        yield
+
+
+def wait_until_ready(log: Path) -> None:
+    """Wait until the worker that writes ``log`` takes tasks.
+
+    Raises:
+        TimeoutError: it does not, or it has ended; the log's end is in the message.
+    """
+    end = time.monotonic() + _START_SECONDS
+    while b"@local ready" not in log.read_bytes():
+        if time.monotonic() > end:
+            raise TimeoutError(log.read_text(errors="replace")[-2000:])
+        time.sleep(0.2)
+
+
+@contextlib.contextmanager
+def running(command: list[str], log: Path, environment: Mapping[str, str]) -> Iterator[None]:
+    """A program and all that it starts, until the end of the block or of this process."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            env=dict(environment),
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    tie = Tie(process.pid)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        tie.release()
