@@ -16,7 +16,14 @@ from cryptography.fernet import Fernet
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.deployment import AirflowDeployment
 from tests.api.scripted import ScriptedApi, scripted
-from tests.celery.parts import can_rename, isolated, redis, use_celery, wait_until_ready, worker
+from tests.celery.parts import (
+    can_be_machines,
+    isolated,
+    redis,
+    use_celery,
+    wait_until_ready,
+    worker,
+)
 
 # Queue of a worker -> the name of its machine; the rooted ones have a destination_root, which both share.
 MACHINES = {"one": "one", "two": "two", "rooted_one": "three", "rooted_two": "four"}
@@ -28,9 +35,9 @@ connection: notes
 defaults:
   records: data
   destination: {path: "%s/{{ endpoint }}"}
-  task: {retries: 0}
+default_args: {retries: 0, queue: %s}
 endpoints:
-  contacts: {request: {path: /contacts}, task: {queue: %s}}
+  contacts: {request: {path: /contacts}}
   notes:
     for_each: {contact: {endpoint: contacts, batch: 2}}
     request: {path: "/notes/{{ contact.id }}"}
@@ -40,17 +47,23 @@ endpoints:
 
 @dataclass(frozen=True)
 class Cluster:
-    """The parts that tests look at; each worker's home is ``folder`` / the name of its machine."""
+    """The parts that tests look at. Each worker has Airflow's home at ``folder / "home"``, and its disk is
+    ``folder`` / the name of its machine.
+    """
 
     folder: Path
     airflow: AirflowDeployment
     server: OAuthTestServer
 
 
-def _missing() -> str | None:
+def _missing(folder: Path) -> str | None:
     if shutil.which("redis-server") is None:
         return "Redis is not installed (Debian: apt-get install redis-server)"
-    return None if can_rename() else "'unshare --uts' gives no process a host name of its own here"
+    if not can_be_machines(folder):
+        return (
+            "'unshare --uts --mount' gives processes no host name and no mounts of their own here"
+        )
+    return None
 
 
 def _write_dags(folder: Path) -> Path:
@@ -80,12 +93,12 @@ def _api() -> contextlib.AbstractContextManager[ScriptedApi]:
 @pytest.fixture(scope="session")
 def cluster(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The running deployment; skipped with a reason where its programs are missing, but never in CI."""
-    if missing := _missing():
+    folder = tmp_path_factory.mktemp("celery")
+    if missing := _missing(folder):
         if os.environ.get("CI") == "true":
             pytest.fail(missing)
         print(f"skipped: {missing}", file=sys.stderr)
         pytest.skip(missing)
-    folder = tmp_path_factory.mktemp("celery")
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(OAuthTestServer(token_lifetime=3))
         api = stack.enter_context(_api())
@@ -106,15 +119,15 @@ def cluster(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         airflow.add_connection("crm", server.connection(refresh_token=server.issue_refresh_token()))
         keyless = {"conn_type": "oauth2", "host": api.url, "extra": {"auth_type": "none"}}
         airflow.add_connection("notes", keyless)
+        (folder / "home").mkdir()
         for queue, host in MACHINES.items():
-            home = folder / host
-            own = isolated(airflow, home)
+            disk = folder / host
+            shutil.copytree(folder / "dags", disk / "dags")
+            own = isolated(airflow, folder / "home")
             if queue.startswith("rooted"):
                 own["AIRFLOW__OAUTH_TASKFLOW__DESTINATION_ROOT"] = str(folder / "root")
-            # On this one host every worker could read the DAG folder; on others each has a copy.
-            shutil.copytree(folder / "dags", home / "dags")
-            own["AIRFLOW__CORE__DAGS_FOLDER"] = str(home / "dags")
-            stack.enter_context(worker(own, folder / f"{host}.log", host=host, queues=queue))
+            log = folder / f"{host}.log"
+            stack.enter_context(worker(own, log, host=host, disk=disk, queues=queue))
         for host in MACHINES.values():
             wait_until_ready(folder / f"{host}.log")
         yield Cluster(folder, airflow, server)

@@ -21,23 +21,33 @@ from oauth_taskflow.testing.tied import Tie
 
 _START_SECONDS = 240.0
 _NOT_THEIRS = ("AIRFLOW_HOME", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")
-# A host name is the kernel's, for all processes of a "UTS namespace"; without root it takes a user namespace too.
-_UNSHARE = ["unshare", "--uts", *([] if os.geteuid() == 0 else ["--map-root-user"])]
-_RENAMED = (
-    "import os, socket, sys; socket.sethostname(sys.argv[1]); os.execv(sys.argv[2], sys.argv[2:])"
-)
+# Host name and mounts are the kernel's, per "namespace"; without root it takes one of users, too.
+_UNSHARE = [
+    "unshare",
+    "--uts",
+    "--mount",
+    *([] if os.geteuid() == 0 else ["--map-root-user"]),
+]
+_ENTER = """\
+import os, socket, subprocess, sys
+host, disk, place, *command = sys.argv[1:]
+socket.sethostname(host)
+subprocess.run(["mount", "--bind", disk, place], check=True)
+os.execv(command[0], command)
+"""
 
 
-def renamed(command: list[str], host: str) -> list[str]:
-    """``command`` in a world whose host name is ``host``."""
-    return [*_UNSHARE, sys.executable, "-c", _RENAMED, host, *command]
+def on_machine(host: str, disk: Path, place: Path, command: list[str]) -> list[str]:
+    """``command`` with ``host`` for a host name, and with ``disk`` at ``place``, where other machines have theirs."""
+    return [*_UNSHARE, sys.executable, "-c", _ENTER, host, str(disk), str(place), *command]
 
 
-def can_rename() -> bool:
-    """Whether this system lets us give processes another host name."""
+def can_be_machines(folder: Path) -> bool:
+    """Whether this system gives processes a host name and mounts of their own."""
     if shutil.which("unshare") is None:
         return False
-    return subprocess.run(renamed(["/bin/true"], "one"), check=False).returncode == 0
+    command = on_machine("one", folder, folder, ["/bin/true"])
+    return subprocess.run(command, check=False).returncode == 0
 
 
 @contextlib.contextmanager
@@ -66,12 +76,12 @@ def use_celery(airflow: AirflowDeployment) -> None:
 
 
 def isolated(airflow: AirflowDeployment, home: Path) -> dict[str, str]:
-    """The environment of a worker on another machine: a home of its own, and no metadata database."""
-    home.mkdir()
+    """The environment of a worker on another machine: its own disk at ``home``, and no metadata database."""
     kept = {name: value for name, value in airflow.environment.items() if name not in _NOT_THEIRS}
     return {
         **kept,
         "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
         "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/nothing.db",
     }
@@ -79,16 +89,23 @@ def isolated(airflow: AirflowDeployment, home: Path) -> dict[str, str]:
 
 @contextlib.contextmanager
 def worker(
-    environment: Mapping[str, str], log: Path, *, host: str | None = None, queues: str = "default"
+    environment: Mapping[str, str],
+    log: Path,
+    *,
+    host: str | None = None,
+    disk: Path | None = None,
+    queues: str = "default",
 ) -> Iterator[None]:
-    """A Celery worker for ``queues`` (separated by commas), on a machine called ``host``.
+    """A Celery worker for ``queues``; with ``host``, on a machine of that name, which has ``disk`` for Airflow's home.
 
     Nothing waits for it, because tasks are queued until it is there. It serves no logs: Airflow would do so on all
     addresses of the machine.
     """
     command = [sys.executable, "-m", "airflow", "celery", "worker", "--skip-serve-logs"]
     command += ["--queues", queues, "--celery-hostname", f"{host or 'worker'}@local"]
-    with running(renamed(command, host) if host else command, log, environment):
+    if host is not None and disk is not None:
+        command = on_machine(host, disk, Path(environment["AIRFLOW_HOME"]), command)
+    with running(command, log, environment):
         yield
 
 

@@ -80,7 +80,7 @@ def test_a_relative_destination_is_reported_before_the_run_and_by_the_child_else
     assert {instances["notes", number]["state"] for number in range(2)} == {"failed"}
     assert _OWN_DISK in task_log(cluster, "one", "relative", "contacts")
     child = task_log(cluster, "two", "relative", "notes")
-    file = cluster.folder / "one" / "lake" / "contacts"
+    file = cluster.folder / "home" / "lake" / "contacts"
     assert "are not on this machine, two: one wrote them to its own disk" in child
     assert f"at {file}" in child
     assert "an object store, or a folder that all workers share" in child
