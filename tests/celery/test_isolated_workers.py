@@ -100,6 +100,6 @@ def test_a_destination_that_all_workers_share_is_complete(
         assert state == "success"
         assert instances["contacts", -1]["hostname"] == parent
         assert {instances["notes", number]["hostname"] for number in range(2)} == {child}
-    assert sorted(notes(cluster.folder / place)) == sorted(2 * list(range(CONTACTS)))
+    assert sorted(notes(cluster.folder / place / "notes")) == sorted(2 * list(range(CONTACTS)))
     warned = _OWN_DISK in task_log(cluster, parent, dag_id, "contacts")
     assert warned == (dag_id == "shared")
