@@ -15,7 +15,7 @@ from cryptography.fernet import Fernet
 
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.deployment import AirflowDeployment
-from tests.api.scripted import ScriptedApi, scripted
+from tests.api.scripted import Asked, ScriptedApi, scripted
 from tests.celery.parts import (
     can_be_machines,
     isolated,
@@ -81,8 +81,8 @@ def _write_dags(folder: Path) -> Path:
 
 
 def _api() -> contextlib.AbstractContextManager[ScriptedApi]:
-    def answer(asked: object) -> object:
-        name = asked.path.rpartition("/")[2]  # type: ignore[attr-defined]
+    def answer(asked: Asked) -> object:
+        name = asked.path.rpartition("/")[2]
         if name == "contacts":
             return {"data": [{"id": number} for number in range(CONTACTS)]}
         return {"data": [{"note": int(name)}]}
