@@ -35,6 +35,7 @@ from oauth_taskflow.tokens.moved_grants import take_along
 from oauth_taskflow.tokens.persist import keep_unusable, persist, recover, reread
 from oauth_taskflow.tokens.process_end import waited_for
 from oauth_taskflow.tokens.record import GrantRecord
+from oauth_taskflow.tokens.spent_elsewhere import refuse_spent
 from oauth_taskflow.tokens.steps import Event, Step, tell
 from oauth_taskflow.tokens.turn import LeaseLost, Setting, Turn
 from oauth_taskflow.tokens.watch import LeaseWatch, end_of_lease
@@ -240,12 +241,17 @@ class Refresher:
         now = turn.record.read.store_now(self._on.clock)
         doubtful = not want.demanded and is_doubtful(turn.record, want.refused, now)
         came = self._trade(turn, want)
-        return self._on.store.change(came, doubt) if came is not None and doubtful else came
+        if came is None or not doubtful:
+            return came
+        noted = self._on.store.change(came, doubt)
+        # The lease is given back by now: a person may have revoked the grant, or another worker moved it. It starts over.
+        return noted if noted.token is not None else None
 
     def _take_connection(self, turn: Turn) -> None:
         """Make the record agree with the connection: name, and a refresh token that is new."""
         grant, on = self._on.grant, self._on
         if isinstance(grant, RefreshToken) and self._supersedes(turn.record):
+            refuse_spent(turn)
             if turn.record.lineage:
                 _log.warning(
                     "connection %s: its refresh token was not stored here and replaces the stored one. That is right "

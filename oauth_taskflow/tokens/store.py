@@ -27,6 +27,9 @@ class TokenStore(Protocol):
     def read(self, grant_key: str) -> GrantRecord:
         """The record as it is now; an empty one when there is none."""
 
+    def grants(self) -> list[tuple[str, str]]:
+        """Connection id and grant key of every record."""
+
     def acquire(
         self,
         grant_key: str,

@@ -19,8 +19,12 @@ import requests
 from oauth_taskflow.api.async_session import AsyncOAuthSession
 from oauth_taskflow.api.auth import OAuth2Auth
 from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.errors import TokenRequestError
 from oauth_taskflow.oauth.outcomes import Granted
 from oauth_taskflow.testing import OAuthTestServer
+from oauth_taskflow.tokens import api_refusals
+from oauth_taskflow.tokens.record import GrantRecord
+from oauth_taskflow.tokens.store import Edit
 from tests.oauth.raw_server import answering, http_answer, raw_server
 from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.conftest import KEY
@@ -183,3 +187,19 @@ def test_many_threads_with_tokens_of_three_seconds_call_without_a_failure(
         thread.join()
     assert failed == []
     assert server.counters.reuse_detected == 0
+
+
+def test_a_grant_that_ends_just_after_a_401_forced_its_refresh_says_so(
+    clock: FakeClock, store: ClockedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_test = manager(store, scripted(*issuing(clock)))
+    held, change = under_test.token(), ClockedStore.change
+
+    def ended_before(self: ClockedStore, record: GrantRecord, edit: Edit) -> GrantRecord:
+        if edit is api_refusals.doubt:  # the lease is given back by then
+            under_test.stored.revoked()
+        return change(self, record, edit)
+
+    monkeypatch.setattr(ClockedStore, "change", ended_before)
+    with pytest.raises(TokenRequestError, match="revoked by a person"):
+        under_test.refused(held.access_token)
