@@ -73,7 +73,7 @@ def _write_dags(folder: Path) -> Path:
     specs = {
         "relative": ("lake", "one", "two"),
         "shared": (str(folder / "shared"), "one", "two"),
-        "rooted": ("lake", "rooted_one", "rooted_two"),
+        "rooted": ("pool", "rooted_one", "rooted_two"),
     }
     for name, values in specs.items():
         (dags / f"{name}.yaml").write_text(_SPEC % (name, *values))

@@ -89,7 +89,7 @@ def test_a_relative_destination_is_reported_before_the_run_and_by_the_child_else
 
 @pytest.mark.parametrize(
     ("dag_id", "hosts", "place"),
-    [("shared", "one two", "shared"), ("rooted", "three four", "root")],
+    [("shared", "one two", "shared"), ("rooted", "three four", "root/pool")],
 )
 def test_a_destination_that_all_workers_share_is_complete(
     cluster: Cluster, dag_id: str, hosts: str, place: str
