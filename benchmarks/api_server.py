@@ -49,7 +49,10 @@ def encoded_pages(count: int) -> list[bytes]:
 
 
 class Api:
-    """Serves ``records`` records; more than the kept pages hold come around again, under new cursors."""
+    """Serves ``records`` records; more than the kept pages hold come around again, with another ``round``.
+
+    Without it they would be the same pages under new cursors, which a client may take for a loop.
+    """
 
     def __init__(self, records: int) -> None:
         self._last = records // PAGE_SIZE - 1
@@ -60,7 +63,8 @@ class Api:
         match = _AFTER.search(request.partition(b"\r\n")[0])
         number = int(match[1]) if match else 0
         following = b"null" if number >= self._last else b'"%d"' % (number + 1)
-        data = self._pages[number % len(self._pages)]
+        turn, kept = divmod(number, len(self._pages))
+        data = b'[{"round":%d,%s' % (turn, self._pages[kept][2:])
         tail = b',"paging":{"next":' + following + b"}}"
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
         return head % (8 + len(data) + len(tail)) + b'{"data":' + data + tail

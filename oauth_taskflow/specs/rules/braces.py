@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from oauth_taskflow.specs.problem import Finding, YamlPath
@@ -44,7 +44,8 @@ def lost_brace(view: EndpointView) -> Findings:
                 yield Finding(path, message, _HINT.format(shown=f'"{{{{ {shown} }}}}"'))
 
 
-def _pattern(names: Iterable[str]) -> re.Pattern[str]:
+@lru_cache(maxsize=64)
+def _pattern(names: frozenset[str]) -> re.Pattern[str]:
     words = "|".join(sorted(re.escape(name) for name in names))
     tail = r"(?:\.\w+|\[[^\]{}]{1,100}\])*(?:\s{0,9}\|[^{}]{1,200})?"
     look = rf"((?<![\w.])(?:{words}){tail})"
@@ -60,7 +61,7 @@ def _literal(text: str) -> str:
 def _lost(text: str, pattern: re.Pattern[str]) -> str:
     """The look-up in ``text`` that lost a brace; empty when there is none."""
     literal = _literal(text)
-    if parse_template(text).error or ("{" not in literal and "}" not in literal):
+    if ("{" not in literal and "}" not in literal) or parse_template(text).error:
         return ""
     found = pattern.search(literal)
     if found is not None:
