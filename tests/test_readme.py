@@ -132,3 +132,7 @@ def test_the_changelog_has_each_heading_and_each_entry_once() -> None:
 def test_the_scripts_it_names_are_executable() -> None:
     for name in ("scripts/demo", "scripts/test", "scripts/lock", ".ci/run"):
         assert (ROOT / name).stat().st_mode & 0o111
+
+
+def test_it_promises_the_two_commands_of_a_fresh_machine() -> None:
+    assert {"scripts/demo", "scripts/test"} <= set(re.findall(r"`(scripts/\w+)`", README))
