@@ -8,40 +8,25 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
-
-def doc(description: str, *examples: Any, **constraints: Any) -> Meta:
-    """A field's description, examples and limits, as JSON Schema knows them."""
-    return Meta(description=description, examples=list(examples) or None, **constraints)
-
-
-Text = Annotated[str, Meta(min_length=1)]
-Count = Annotated[int, Meta(ge=1)]
-Whole = Annotated[int, Meta(ge=0)]
-Seconds = Annotated[float, Meta(gt=0)]
-DottedPath = Annotated[str, Meta(pattern=r"^\w+(\.\w+)+$")]
-Path = Annotated[str, doc("JMESPath into the response body.", "paging.next.after", min_length=1)]
-Duration = Annotated[
-    str,
-    doc(
-        "ISO 8601 duration.",
-        "PT30S",
-        "P7D",
-        pattern=r"^P(?=.)(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?$",
-    ),
-]
-ErrorStatus = Annotated[int, doc("An HTTP status.", 404, ge=100, le=599)]
-
-
-class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Base of every option type: immutable, keyword-only, unknown fields refused."""
+from oauth_taskflow.schema.types import (
+    Count,
+    DottedPath,
+    Duration,
+    ErrorStatus,
+    JmesPath,
+    Options,
+    Text,
+    Whole,
+    doc,
+)
 
 
 class TotalRows(Options, frozen=True, kw_only=True):
     """The number of records that the API announces, in the body or in a header."""
 
-    path: Annotated[Path | None, doc("Path of the number in the body.", "meta.total")] = None
+    path: Annotated[JmesPath | None, doc("Path of the number in the body.", "meta.total")] = None
     header: Annotated[
         Text | None,
         doc("Response header with the number, alone or after a slash.", "X-Total-Count"),
@@ -59,7 +44,7 @@ class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
     """What every paginator understands."""
 
     total: Annotated[
-        Path | TotalRows | None,
+        JmesPath | TotalRows | None,
         doc(
             "Number of records of one request sequence, as a path or a mapping: fewer records than the API announced "
             "last fail the task. Page and offset styles end there.",
@@ -69,10 +54,10 @@ class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
     ] = None
 
     more: Annotated[
-        Path | None, doc("Path of a flag that is true while pages follow.", "has_more")
+        JmesPath | None, doc("Path of a flag that is true while pages follow.", "has_more")
     ] = None
     last: Annotated[
-        Path | None, doc("Path of a flag that is true on the last page.", "meta.is_last")
+        JmesPath | None, doc("Path of a flag that is true on the last page.", "meta.is_last")
     ] = None
     end_on_status: Annotated[
         tuple[ErrorStatus, ...],
@@ -114,7 +99,7 @@ class PageNumbers(PagingOptions, frozen=True, kw_only=True, tag="page"):
         bool, doc("Send the page parameter with the first request too.", False)
     ] = True
     total_pages: Annotated[
-        Path | None, doc("Path of the number of pages; reading ends there.", "meta.pages")
+        JmesPath | None, doc("Path of the number of pages; reading ends there.", "meta.pages")
     ] = None
     short_page: Annotated[
         Literal["end", "continue", "auto"],
@@ -166,12 +151,14 @@ class Offsets(PagingOptions, frozen=True, kw_only=True, tag="offset"):
 class Cursors(PagingOptions, frozen=True, kw_only=True, tag="cursor"):
     """An opaque page cursor from the body, a response header or the last record."""
 
-    next: Annotated[Path | None, doc("Path of the cursor in the body.", "paging.next.after")] = None
+    next: Annotated[
+        JmesPath | None, doc("Path of the cursor in the body.", "paging.next.after")
+    ] = None
     header: Annotated[Text | None, doc("Response header that holds the cursor.", "X-Next-Page")] = (
         None
     )
     last_record: Annotated[
-        Path | None, doc("Path of the cursor in the last record of the page.", "id")
+        JmesPath | None, doc("Path of the cursor in the last record of the page.", "id")
     ] = None
     param: Annotated[Text | None, doc("Query parameter that carries the cursor.", "after")] = None
     body: Annotated[
@@ -204,7 +191,7 @@ class Links(PagingOptions, frozen=True, kw_only=True, tag="link"):
 class NextUrls(PagingOptions, frozen=True, kw_only=True, tag="next_url"):
     """The whole next URL, absolute or relative, from the body."""
 
-    next: Annotated[Path | None, doc("Path of the next URL in the body.", "links.next")] = None
+    next: Annotated[JmesPath | None, doc("Path of the next URL in the body.", "links.next")] = None
     base: Annotated[
         Literal["url", "api_root"],
         doc(
@@ -251,9 +238,9 @@ class ResponseRule(Options, frozen=True, kw_only=True):
         ErrorStatus | StatusMatch | tuple[ErrorStatus | StatusMatch, ...] | None,
         doc("Status, class, range, or a list of them.", 404, "5xx", [429, "500-504"]),
     ] = None
-    when: Annotated[Path | None, doc("JMESPath predicate on the JSON body.", "ok == `false`")] = (
-        None
-    )
+    when: Annotated[
+        JmesPath | None, doc("JMESPath predicate on the JSON body.", "ok == `false`")
+    ] = None
     header: Annotated[
         dict[str, str],
         doc(
@@ -306,7 +293,7 @@ class Records(Options, frozen=True, kw_only=True):
     """Where the records of a page are."""
 
     path: Annotated[
-        Path | None, doc("JMESPath of the records; absent: the whole body.", "data.items")
+        JmesPath | None, doc("JMESPath of the records; absent: the whole body.", "data.items")
     ] = None
     single: Annotated[
         bool, doc("A single object where a list is expected is one record.", True)
@@ -350,7 +337,7 @@ class Incremental(Options, frozen=True, kw_only=True):
     """Only what changed in the run's data interval, in windows."""
 
     field: Annotated[
-        Path | None,
+        JmesPath | None,
         doc(
             "JMESPath of the change time in a record; its highest value is the watermark.",
             "updatedAt",

@@ -8,17 +8,10 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
-from oauth_taskflow.api.options import (
-    AbsentRecords,
-    Options,
-    Path,
-    ResponseRule,
-    Seconds,
-    Text,
-    doc,
-)
+from oauth_taskflow.api.options import AbsentRecords, ResponseRule
 from oauth_taskflow.oauth.dialect import Dialect, RequestForm, ResponseForm, RevocationForm
 from oauth_taskflow.oauth.request_proof import RequestProof
+from oauth_taskflow.schema.types import JmesPath, Options, Seconds, Text, doc
 
 HOST_LABEL = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 
@@ -100,7 +93,7 @@ class PhaseParams(Options, frozen=True, kw_only=True):
 class BaseUrl(Options, frozen=True, kw_only=True):
     """The API's base URL as the token response names it."""
 
-    path: Annotated[Path, doc("JMESPath of the URL in the token response.", "instance_url")]
+    path: Annotated[JmesPath, doc("JMESPath of the URL in the token response.", "instance_url")]
     hosts: Annotated[
         tuple[Text, ...],
         doc(
@@ -156,7 +149,7 @@ class RefreshRules(Options, frozen=True, kw_only=True):
         doc("A new consent is due so long after the last one, used or not.", 31536000),
     ] = None
     lifetime_path: Annotated[
-        Path | None,
+        JmesPath | None,
         doc(
             "JMESPath of the refresh token's lifetime in seconds, or of the instant at which it ends; by default the "
             "usual names are looked for.",

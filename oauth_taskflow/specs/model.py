@@ -11,20 +11,15 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from oauth_taskflow.api.options import (
-    Duration,
     FileDestination,
     Incremental,
     Limits,
-    Options,
     Paginate,
-    Path,
     RateLimit,
     Records,
     ResponseRule,
-    Seconds,
-    Text,
-    doc,
 )
+from oauth_taskflow.schema.types import Duration, JmesPath, Options, Seconds, Text, doc
 
 # What Airflow's database has room for: its integers are 32 bits wide, and one value that does not fit fails the write
 # of every DAG of the file. Far below that, so that sums (of retries and tries, of weights) fit as well.
@@ -82,7 +77,7 @@ class ForEachOptions(Options, frozen=True, kw_only=True):
     ] = None
     batch: Annotated[int, doc("Parent records per mapped task.", 200, ge=1)] = 200
     copy: Annotated[
-        dict[str, Path],
+        dict[str, JmesPath],
         doc(
             "Fields added to every record: name to JMESPath into the parent record (@ is a list's value).",
             {"contact_id": "id"},
@@ -140,11 +135,11 @@ class Endpoint(Options, frozen=True, kw_only=True):
         Request()
     )
     records: Annotated[
-        Path | Records | None,
+        JmesPath | Records | None,
         doc("Where the records are: JMESPath, or a mapping; absent: the whole body.", "results"),
     ] = None
     primary_key: Annotated[
-        Path | list[Path] | None,
+        JmesPath | list[JmesPath] | None,
         doc(
             "Field or fields that name a record; repeats within one task are dropped.",
             "id",

@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from oauth_taskflow.api.options import Duration
 from oauth_taskflow.redaction import is_sensitive_name, redact_text
+from oauth_taskflow.schema.types import Duration
 from oauth_taskflow.specs.model import DagSpec, DateText
 from oauth_taskflow.specs.problem import Finding, YamlPath, nearest, nearest_name
 from oauth_taskflow.specs.samples import sample_text

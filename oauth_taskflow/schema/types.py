@@ -1,0 +1,39 @@
+"""The base class of option types, and the value types that their fields have in common.
+
+A field's ``Meta`` is its page in the reference.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+
+def doc(description: str, *examples: Any, **constraints: Any) -> Meta:
+    """Returns a field's description, examples and limits, as JSON Schema knows them."""
+    return Meta(description=description, examples=list(examples) or None, **constraints)
+
+
+Text = Annotated[str, Meta(min_length=1)]
+Count = Annotated[int, Meta(ge=1)]
+Whole = Annotated[int, Meta(ge=0)]
+Seconds = Annotated[float, Meta(gt=0)]
+DottedPath = Annotated[str, Meta(pattern=r"^\w+(\.\w+)+$")]
+JmesPath = Annotated[
+    str, doc("JMESPath into the response body.", "paging.next.after", min_length=1)
+]
+Duration = Annotated[
+    str,
+    doc(
+        "ISO 8601 duration.",
+        "PT30S",
+        "P7D",
+        pattern=r"^P(?=.)(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?$",
+    ),
+]
+ErrorStatus = Annotated[int, doc("An HTTP status.", 404, ge=100, le=599)]
+
+
+class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of every option type: immutable, keyword-only, unknown fields refused."""
