@@ -15,9 +15,9 @@ if TYPE_CHECKING:  # type checkers see the names themselves; at run time __getat
     from oauth_taskflow.api.session import OAuthSession
     from oauth_taskflow.taskflow.decorator import oauth_task
     from oauth_taskflow.taskflow.factory import build_dag, endpoint_tasks
-    from oauth_taskflow.taskflow.hook import OAuth2Hook
-    from oauth_taskflow.taskflow.http_operator import OAuth2HttpOperator
-    from oauth_taskflow.taskflow.http_sensor import OAuth2HttpSensor
+    from oauth_taskflow.taskflow.http.hook import OAuth2Hook
+    from oauth_taskflow.taskflow.http.operator import OAuth2HttpOperator
+    from oauth_taskflow.taskflow.http.sensor import OAuth2HttpSensor
     from oauth_taskflow.taskflow.load import load_specs
     from oauth_taskflow.taskflow.retry_policy import OAuthRetryPolicy
 
@@ -26,9 +26,9 @@ __version__ = "0.1.0"
 _EXPORTS = {
     "AsyncOAuthSession": "oauth_taskflow.api.async_session",
     "OAuth2Auth": "oauth_taskflow.api.auth",
-    "OAuth2Hook": "oauth_taskflow.taskflow.hook",
-    "OAuth2HttpOperator": "oauth_taskflow.taskflow.http_operator",
-    "OAuth2HttpSensor": "oauth_taskflow.taskflow.http_sensor",
+    "OAuth2Hook": "oauth_taskflow.taskflow.http.hook",
+    "OAuth2HttpOperator": "oauth_taskflow.taskflow.http.operator",
+    "OAuth2HttpSensor": "oauth_taskflow.taskflow.http.sensor",
     "OAuthRetryPolicy": "oauth_taskflow.taskflow.retry_policy",
     "OAuthSession": "oauth_taskflow.api.session",
     "build_dag": "oauth_taskflow.taskflow.factory",

@@ -123,6 +123,29 @@ def test_nothing_outside_taskflow_loads_airflow_or_at_parse_time_requests() -> N
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
+def test_the_rooms_for_calls_and_commands_are_imported_by_no_other_part() -> None:
+    rooms = tuple(f"taskflow.{room}." for room in ("http", "cli"))
+    forwards = {PACKAGE / "__init__.py", PACKAGE / "taskflow" / "triggers.py"}
+    found = [
+        f"{path.relative_to(PACKAGE)} imports {dotted}"
+        for path in modules()
+        for dotted in imports_of(path)
+        if path not in forwards
+        and dotted.startswith(rooms)
+        and not ".".join(path.relative_to(PACKAGE).parts).startswith(
+            f"{dotted.rpartition('.')[0]}."
+        )
+    ]
+    assert found == []
+
+
+def test_the_protocol_of_the_broker_loads_no_airflow() -> None:
+    script = (
+        "import sys, oauth_taskflow.taskflow.broker.protocol; assert 'airflow' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
 def test_no_spans_are_written_and_metrics_in_one_place_only() -> None:
     writers = {"opentelemetry", "statsd", "stats", "metrics", "observability", "Stats", "Trace"}
     found = [

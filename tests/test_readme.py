@@ -17,7 +17,7 @@ from oauth_taskflow.api.auth import BearerAuth
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.engine.windows import Interval
 from oauth_taskflow.specs.check import check_text
-from oauth_taskflow.taskflow.cli import get_cli_commands
+from oauth_taskflow.taskflow.cli.commands import get_cli_commands
 from oauth_taskflow.taskflow.connection import parse_connection
 from oauth_taskflow.taskflow.local_run import LocalRun, Observer, run_locally, utc_now, with_parents
 from oauth_taskflow.taskflow.settings import OAuth2Settings

@@ -7,8 +7,8 @@ from difflib import get_close_matches
 
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.redaction import redact_text
-from oauth_taskflow.taskflow.broker_client import ask_broker
-from oauth_taskflow.taskflow.broker_protocol import unbrokered
+from oauth_taskflow.taskflow.broker.client import ask_broker
+from oauth_taskflow.taskflow.broker.protocol import unbrokered
 from oauth_taskflow.taskflow.connection import AirflowConnection, parse_connection
 from oauth_taskflow.taskflow.settings import ConnectionSettings
 from oauth_taskflow.taskflow.whereabouts import in_task

@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import task_decorator_factory
 from airflow.providers.standard.decorators.python import _PythonDecoratedOperator
 from airflow.sdk import XComArg
 
-from oauth_taskflow.taskflow.facade import by_keyword, injected_names, make_facade, original
+from oauth_taskflow.taskflow.injection import by_keyword, injected_names, make_facade, original
 from oauth_taskflow.taskflow.retry_policy import (
     HAS_RETRY_POLICIES,
     OAuthRetryPolicy,

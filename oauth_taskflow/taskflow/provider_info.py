@@ -11,7 +11,7 @@ from oauth_taskflow.taskflow.connection_fields import FIELDS
 from oauth_taskflow.taskflow.worker_forks import preload_before_fork
 
 _INTEGRATION = "OAuth 2.0"
-_HOOK = "oauth_taskflow.taskflow.hook"
+_HOOK = "oauth_taskflow.taskflow.http.hook"
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -22,17 +22,17 @@ def get_provider_info() -> dict[str, Any]:
         "name": "OAuth TaskFlow",
         "description": "OAuth-protected REST APIs in Airflow.",
         "integrations": [{"integration-name": _INTEGRATION, "tags": ["protocol"]}],
-        "hooks": _modules("hook"),
-        "operators": _modules("http_operator"),
-        "sensors": _modules("http_sensor"),
-        "triggers": _modules("triggers"),
+        "hooks": _modules("http.hook"),
+        "operators": _modules("http.operator"),
+        "sensors": _modules("http.sensor"),
+        "triggers": _modules("http.triggers"),
         "connection-types": [_connection_type()],
         "task-decorators": [
             {"name": "oauth", "class-name": "oauth_taskflow.taskflow.decorator.oauth_task"}
         ],
         "secrets-backends": ["oauth_taskflow.taskflow.secrets_backend.OAuthBroker"],
         "config": {"oauth_taskflow": _config()},
-        "cli": ["oauth_taskflow.taskflow.cli.get_cli_commands"],
+        "cli": ["oauth_taskflow.taskflow.cli.commands.get_cli_commands"],
     }
 
 

@@ -19,8 +19,8 @@ from oauth_taskflow.errors import (
     OAuthTaskflowError,
     TokenEndpointUnavailable,
 )
-from oauth_taskflow.taskflow import broker_protocol
-from oauth_taskflow.taskflow.broker_protocol import Question
+from oauth_taskflow.taskflow.broker import protocol
+from oauth_taskflow.taskflow.broker.protocol import Question
 from oauth_taskflow.taskflow.whereabouts import in_task
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class OAuthBroker(BaseSecretsBackend):
         if in_task():
             return None
         asked = Question.read(conn_id)
-        if broker_protocol.passes_by():
+        if protocol.passes_by():
             return self._as_configured(asked.conn_id, team_name)
         try:
             return self._answer(asked, team_name)
@@ -96,7 +96,7 @@ class OAuthBroker(BaseSecretsBackend):
         return None if self._wrapped is None else self._wrapped.get_config(key)
 
     def _answer(self, asked: Question, team_name: str | None) -> Any:
-        from oauth_taskflow.taskflow.broker import brokered_settings, fetch_token  # noqa: PLC0415 - as above
+        from oauth_taskflow.taskflow.broker.server import brokered_settings, fetch_token  # noqa: PLC0415 - as above
 
         found = self._find(asked.conn_id, team_name)
         if found is None:
@@ -105,16 +105,16 @@ class OAuthBroker(BaseSecretsBackend):
         if settings is None:
             return None if asked.ours else found
         token, now = fetch_token(settings, asked.refused, team_name or "")
-        fields = broker_protocol.token_answer(settings, token, now)
+        fields = protocol.token_answer(settings, token, now)
         return self._connection(asked.conn_id, conn_type=found.conn_type, **fields)
 
     def _failed(self, asked: Question, error: OAuthTaskflowError) -> Any:
-        from oauth_taskflow.taskflow.broker_denial import denial  # noqa: PLC0415 - as above
+        from oauth_taskflow.taskflow.broker.denial import denial  # noqa: PLC0415 - as above
 
         _log.warning("connection %r is not handed out: %s", asked.conn_id, error)
         if not asked.ours:
             raise denial(error) from None
-        return self._connection(asked.conn_id, **broker_protocol.failure_answer(error))
+        return self._connection(asked.conn_id, **protocol.failure_answer(error))
 
     def _connection(self, conn_id: str, **fields: Any) -> Any:
         password = fields.pop("password", None)

@@ -17,8 +17,8 @@ from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.request_proof import ProvedTokens
 from oauth_taskflow.oauth.token import Token, TokenSource
-from oauth_taskflow.taskflow.broker_client import ask_broker
-from oauth_taskflow.taskflow.brokered_tokens import BrokeredTokens
+from oauth_taskflow.taskflow.broker.client import ask_broker
+from oauth_taskflow.taskflow.broker.token_source import BrokeredTokens
 from oauth_taskflow.taskflow.certificate import check_certificate
 from oauth_taskflow.taskflow.connection import parse_connection
 from oauth_taskflow.taskflow.connection_source import load_settings

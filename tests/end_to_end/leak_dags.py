@@ -49,7 +49,7 @@ def direct():
     def asks_and_ends() -> bool:
         from oauth_taskflow.oauth.introspection import introspect
         from oauth_taskflow.oauth.revocation import revoke
-        from oauth_taskflow.taskflow.consent_places import managed_grant
+        from oauth_taskflow.taskflow.cli.managed_grant import managed_grant
 
         grant = managed_grant("posting")
         token = grant.manager.token().access_token

@@ -48,7 +48,7 @@ def brokered():
     def probe() -> None:
         from airflow.sdk.execution_time import task_runner
         from airflow.sdk.execution_time.comms import GetConnection
-        from oauth_taskflow.taskflow.broker_protocol import question
+        from oauth_taskflow.taskflow.broker.protocol import question
 
         found = BaseHook.get_connection("crm"), Connection.get("crm")
         raw = [

@@ -26,12 +26,12 @@ from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.presets.model import Preset
 from oauth_taskflow.presets.page import providers_page
+from oauth_taskflow.taskflow.cli.login import _place_to_revoke
+from oauth_taskflow.taskflow.cli.login_flow import _attempt
+from oauth_taskflow.taskflow.cli.managed_grant import ManagedGrant
+from oauth_taskflow.taskflow.cli.revoke import _wanted
 from oauth_taskflow.taskflow.connection import parse_connection
-from oauth_taskflow.taskflow.consent_places import ManagedGrant
 from oauth_taskflow.taskflow.located import located_by
-from oauth_taskflow.taskflow.login_command import _place_to_revoke
-from oauth_taskflow.taskflow.login_flow import _attempt
-from oauth_taskflow.taskflow.revoking import _wanted
 from oauth_taskflow.taskflow.sessions import credentials_for, retry_policy, session_for
 from oauth_taskflow.taskflow.settings import ConnectionSettings, OAuth2Settings
 from oauth_taskflow.taskflow.token_sources import grant_options, oauth2_source, token_endpoint

@@ -14,7 +14,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from oauth_taskflow.oauth.token import Token, TokenSource
-from oauth_taskflow.taskflow import broker, masking
+from oauth_taskflow.taskflow import masking
+from oauth_taskflow.taskflow.broker import server as broker
 from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.masking import MaskedTokens, known_secrets, mask, mask_in_transit
 from oauth_taskflow.taskflow.sessions import open_session

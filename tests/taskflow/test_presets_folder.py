@@ -10,8 +10,8 @@ import pytest
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.taskflow.connection import parse_connection
 from oauth_taskflow.taskflow.settings import OAuth2Settings
+from tests.taskflow.cli.test_presets import rows, run
 from tests.taskflow.connections import kind
-from tests.taskflow.test_presets_command import rows, run
 
 ACME = """
 title: Acme

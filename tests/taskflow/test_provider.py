@@ -17,7 +17,7 @@ from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 
 from oauth_taskflow.taskflow.connection_fields import FIELDS, PLANNED
 from oauth_taskflow.taskflow.decorator import oauth_task
-from oauth_taskflow.taskflow.hook import OAuth2Hook
+from oauth_taskflow.taskflow.http.hook import OAuth2Hook
 from oauth_taskflow.taskflow.provider_info import get_provider_info
 
 
@@ -53,7 +53,7 @@ def test_airflow_finds_the_connection_type_its_hook_and_its_form() -> None:
     manager: Any = ProvidersManager
     hook = runtime().hooks["oauth2"]
     assert hook is not None
-    assert hook.hook_class_name == "oauth_taskflow.taskflow.hook.OAuth2Hook"
+    assert hook.hook_class_name == "oauth_taskflow.taskflow.http.hook.OAuth2Hook"
     assert hook.connection_id_attribute_name == OAuth2Hook.conn_name_attr
     assert "oauth-taskflow" in manager().providers
 

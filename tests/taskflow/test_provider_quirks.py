@@ -22,7 +22,7 @@ from oauth_taskflow.errors import (
 )
 from oauth_taskflow.oauth.outcomes import Granted, Outcome
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.taskflow.broker_protocol import token_answer
+from oauth_taskflow.taskflow.broker.protocol import token_answer
 from oauth_taskflow.taskflow.connection import parse_connection
 from oauth_taskflow.taskflow.located import located_by
 from oauth_taskflow.taskflow.settings import ConnectionSettings, OAuth2Settings

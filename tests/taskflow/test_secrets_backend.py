@@ -11,8 +11,8 @@ import pytest
 
 from oauth_taskflow.errors import InvalidClient, LeaseTimeout, TokenEndpointUnavailable
 from oauth_taskflow.oauth.token import Token, TokenSource
-from oauth_taskflow.taskflow import broker
-from oauth_taskflow.taskflow.broker_protocol import failure_in, question, unbrokered
+from oauth_taskflow.taskflow.broker import server as broker
+from oauth_taskflow.taskflow.broker.protocol import failure_in, question, unbrokered
 from oauth_taskflow.taskflow.connection import parse_connection
 from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.secrets_backend import OAuthBroker

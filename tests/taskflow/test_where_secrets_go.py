@@ -14,7 +14,7 @@ from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.specs.check import check_text
 from oauth_taskflow.taskflow.connection import parse_connection
 from oauth_taskflow.taskflow.decorator import oauth_task
-from oauth_taskflow.taskflow.http_operator import OAuth2HttpOperator
+from oauth_taskflow.taskflow.http.operator import OAuth2HttpOperator
 from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.taskflow.settings import OAuth2Settings
 from oauth_taskflow.testing import OAuthTestServer

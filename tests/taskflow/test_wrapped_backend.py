@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from oauth_taskflow.errors import ConnectionConfigError, TokenEndpointUnavailable
-from oauth_taskflow.taskflow import broker
-from oauth_taskflow.taskflow.broker_protocol import failure_in, question, unbrokered
+from oauth_taskflow.taskflow.broker import server as broker
+from oauth_taskflow.taskflow.broker.protocol import failure_in, question, unbrokered
 from oauth_taskflow.taskflow.connection_source import find_connection
 from oauth_taskflow.taskflow.secrets_backend import OAuthBroker
 from oauth_taskflow.testing import OAuthTestServer

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.taskflow import broker, write_back
+from oauth_taskflow.taskflow import write_back
+from oauth_taskflow.taskflow.broker import server as broker
 from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.sessions import open_session, token_source
 from oauth_taskflow.taskflow.settings import OAuth2Settings

@@ -1,0 +1,113 @@
+"""The broker's work on the API server: which connections are brokered, and the token of each."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
+from typing import TypeAlias
+
+from oauth_taskflow.clock import SYSTEM_CLOCK
+from oauth_taskflow.errors import ConnectionConfigError, LeaseTimeout
+from oauth_taskflow.oauth.token import Token, TokenSource
+from oauth_taskflow.taskflow.broker.protocol import digest
+from oauth_taskflow.taskflow.connection import AirflowConnection, may_hold_grant, parse_connection
+from oauth_taskflow.taskflow.sessions import token_source
+from oauth_taskflow.taskflow.settings import ConnectionSettings, LoginSettings, OAuth2Settings
+
+# Workers give up on the Execution API after 5 s ([workers] execution_api_timeout) and ask again.
+_PATIENCE = 4.0
+_Flight: TypeAlias = tuple[int, TokenSource, str]
+# Teams may have connections of the same id: what is held and shared belongs to one team's connection as it is now.
+_sources: dict[tuple[str, str], tuple[ConnectionSettings, TokenSource]] = {}
+_flights: dict[_Flight, Future[Token]] = {}
+
+
+def brokered_settings(connection: AirflowConnection) -> ConnectionSettings | None:
+    """The settings of a connection whose secrets stay here; None for one that is handed out as it is.
+
+    Raises:
+        ConnectionConfigError: it is ours, and a field of it is wrong.
+    """
+    if not may_hold_grant(connection):
+        return None
+    settings = parse_connection(connection)
+    if isinstance(settings.auth, OAuth2Settings) and settings.auth.dpop:
+        raise ConnectionConfigError(
+            "A token that is bound to a key cannot be handed out by the broker",
+            conn_id=settings.conn_id,
+            field="dpop",
+            hint="Remove dpop, or give workers this connection by themselves, in [workers] secrets_backend or "
+            f"AIRFLOW_CONN_{settings.conn_id.upper()}.",
+        )
+    return settings if isinstance(settings.auth, OAuth2Settings | LoginSettings) else None
+
+
+def fetch_token(
+    settings: ConnectionSettings, refused: str = "", team: str = ""
+) -> tuple[Token, float]:
+    """A usable token other than the one whose digest is ``refused``, and the time now.
+
+    ``team`` is whose connection it is, where Airflow has teams.
+
+    Raises:
+        LeaseTimeout: it takes longer than a worker waits for an answer; asking again joins the refresh going on.
+        TokenRequestError: none could be had.
+        TokenStoreError: the store failed.
+    """
+    source = _source(settings, team)
+    key = (os.getpid(), source, refused)
+    own: Future[Token] = Future()
+    flight = _flights.setdefault(key, own)
+    if flight is own:
+        # A thread of its own: a token endpoint that hangs must not occupy the API server's few.
+        thread = threading.Thread(target=_fly, args=(key, own), name="oauth_taskflow-broker")
+        try:
+            thread.start()
+        except (
+            BaseException
+        ):  # no more threads: the next question must find no flight that never lands
+            _flights.pop(key, None)
+            raise
+    try:
+        token = flight.result(_PATIENCE)
+    except NotYet:
+        raise LeaseTimeout(
+            f"The token is still being refreshed after {_PATIENCE:g} s",
+            where=f"for connection {settings.conn_id!r} on the API server",
+            hint="Ask again.",
+            retry_after=1.0,
+        ) from None
+    if token.token_type.lower() != "bearer":
+        raise ConnectionConfigError(
+            f"A token of type {token.token_type} is bound to a key that stays on the API server",
+            conn_id=settings.conn_id,
+            hint="Such connections cannot be brokered: leave DPoP out, or use the token store without the broker.",
+        )
+    return token, SYSTEM_CLOCK.now()
+
+
+def _fly(key: _Flight, flight: Future[Token]) -> None:
+    _, source, refused = key
+    try:
+        token = source.token()
+        if refused and digest(token.access_token) == refused:
+            token = source.refused(token.access_token)
+    except BaseException as failure:  # noqa: BLE001 - it is raised where the answer is waited for
+        _flights.pop(key, None)
+        flight.set_exception(failure)
+        return
+    _flights.pop(key, None)
+    flight.set_result(token)
+
+
+def _source(settings: ConnectionSettings, team: str = "") -> TokenSource:
+    """Held here, so that the token in memory outlives the single question."""
+    known = _sources.get((team, settings.conn_id))
+    if known is not None and known[0] == settings:
+        return known[1]
+    source = token_source(settings, brokered=True)
+    assert source is not None, "only kinds with a token source are brokered"
+    _sources[team, settings.conn_id] = settings, source
+    return source

@@ -1,0 +1,150 @@
+"""The ``airflow oauth`` commands, as Airflow's CLI reads them.
+
+Airflow imports this module for every command it runs, so it imports nothing else of ours.
+"""
+
+from __future__ import annotations
+
+from airflow.cli.cli_config import (
+    ARG_OUTPUT,
+    ActionCommand,
+    Arg,
+    CLICommand,
+    GroupCommand,
+    lazy_load_command,
+)
+
+_PULL_ARGUMENTS = (
+    Arg(("spec",), help="path of the spec, a YAML file"),
+    Arg(
+        ("--endpoint",),
+        action="append",
+        metavar="NAME",
+        help="pull this endpoint (and the parents it repeats over) only; may be given several times",
+    ),
+    Arg(
+        ("--folder",),
+        metavar="DIR",
+        help="write below this folder instead of ./pulled/<dag_id>; the spec's own destination is never touched",
+    ),
+    Arg(
+        ("-o", "--output"),
+        metavar="table, json, yaml, plain",
+        default="table",
+        help="how the figures are printed; default table (any other value is a folder, as --folder: deprecated)",
+    ),
+    Arg(
+        ("--set",),
+        action="append",
+        metavar="KEY=VALUE",
+        help="set a param of the spec; the value is read as YAML; may be given several times",
+    ),
+    Arg(
+        ("--since",),
+        metavar="TIME",
+        help="read incremental endpoints from this ISO 8601 time instead of their start",
+    ),
+    Arg(("--until",), metavar="TIME", help="read incremental endpoints up to this time, not now"),
+)
+
+_CONNECTION = Arg(("conn_id",), help="id of the connection")
+_ONE_OR_ALL = Arg(
+    ("conn_id",), nargs="?", help="id of the connection; without it, all stored grants"
+)
+
+
+def _switch(name: str, help_text: str) -> Arg:
+    return Arg((name,), action="store_true", help=help_text)
+
+
+_LOGIN_ARGUMENTS = (
+    _CONNECTION,
+    _switch(
+        "--device",
+        "show a code to type in on any device (RFC 8628) instead of opening a browser here",
+    ),
+    _switch(
+        "--paste",
+        "for machines without a browser: open the address elsewhere and paste the one it ends at",
+    ),
+    _switch("--no-browser", "print the address only"),
+    Arg(
+        ("--port",),
+        type=int,
+        default=0,
+        help="port of 127.0.0.1 that the browser is sent back to; default: that of redirect_uri, else a free one",
+    ),
+    Arg(
+        ("--timeout",),
+        type=float,
+        default=300.0,
+        help="seconds to wait for the person; default 300",
+    ),
+    _switch(
+        "--revoke-old",
+        "afterwards end the grant that this one replaces at the authorization server",
+    ),
+    _switch(
+        "--write-back",
+        "put the refresh token into the Airflow connection too (metadata database only)",
+    ),
+    ARG_OUTPUT,
+)
+
+
+def _grant_command(name: str, help_text: str, which: Arg = _CONNECTION) -> ActionCommand:
+    """A command of ``grants``, whose function has its name."""
+    func = lazy_load_command(f"oauth_taskflow.taskflow.cli.grants.{name}")
+    return ActionCommand(name=name, help=help_text, func=func, args=(which, ARG_OUTPUT))
+
+
+_GRANT_COMMANDS = (
+    ActionCommand(
+        name="login",
+        help="Let a person authorize a connection, and store its refresh token",
+        description=(
+            "Opens the authorization page and waits for the answer on a loopback port. Exit status: 0 "
+            "authorized, 1 not, 2 wrong arguments."
+        ),
+        func=lazy_load_command("oauth_taskflow.taskflow.cli.login.login"),
+        args=_LOGIN_ARGUMENTS,
+    ),
+    _grant_command(
+        "status", "Show stored grants: state, expiry, last refresh; never a secret", _ONE_OR_ALL
+    ),
+    _grant_command("refresh", "Fetch a connection's next token now"),
+    _grant_command("revoke", "End a connection's grant at the authorization server and here"),
+    _grant_command("forget", "Delete a connection's stored tokens here only"),
+)
+
+
+def get_cli_commands() -> list[CLICommand]:
+    """The command group ``airflow oauth`` (entry ``cli`` of the provider metadata)."""
+    return [
+        GroupCommand(
+            name="oauth",
+            help="Work with OAuth connections and endpoint specs",
+            subcommands=(
+                ActionCommand(
+                    name="pull",
+                    help="Pull the endpoints of a spec in this process, without a scheduler",
+                    description=(
+                        "Runs the same code as the tasks of the spec's DAG and writes to a folder of your own. "
+                        "Exit status: 0 done, 1 the spec has problems or an endpoint failed, 2 wrong arguments."
+                    ),
+                    func=lazy_load_command("oauth_taskflow.taskflow.cli.pull.pull"),
+                    args=_PULL_ARGUMENTS,
+                ),
+                *_GRANT_COMMANDS,
+                ActionCommand(
+                    name="presets",
+                    help="List the providers that a connection can name, or show one of them",
+                    func=lazy_load_command("oauth_taskflow.taskflow.cli.presets.presets"),
+                    args=(
+                        Arg(("name",), nargs="?", help="the preset to show; else all are listed"),
+                        ARG_OUTPUT,
+                    ),
+                ),
+            ),
+        )
+    ]

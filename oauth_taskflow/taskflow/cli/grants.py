@@ -1,0 +1,102 @@
+"""``airflow oauth status``, ``refresh``, ``revoke`` and ``forget``: looking after stored grants."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable
+from functools import partial, wraps
+
+from oauth_taskflow.errors import OAuthTaskflowError, TokenUndecryptable
+from oauth_taskflow.taskflow.cli.grant_rows import (
+    Row,
+    exit_with,
+    grouped,
+    print_rows,
+    status_row,
+    unreadable_row,
+)
+from oauth_taskflow.taskflow.cli.managed_grant import ManagedGrant, managed_grant
+from oauth_taskflow.taskflow.cli.revoke import revocable, revoke_at
+from oauth_taskflow.taskflow.masking import mask, token_secrets
+from oauth_taskflow.taskflow.token_store import fernet_keys, store_url
+from oauth_taskflow.tokens.record import GrantRecord
+from oauth_taskflow.tokens.registry import open_store
+from oauth_taskflow.tokens.stored_grant import forget_grant
+
+Command = Callable[[Namespace], None]
+
+
+def _speaking(command: Command) -> Command:
+    """``command`` whose errors are a sentence and exit status 1."""
+
+    @wraps(command)
+    def run(args: Namespace) -> None:
+        try:
+            command(args)
+        except OAuthTaskflowError as error:
+            exit_with(str(error))
+
+    return run
+
+
+@_speaking
+def status(args: Namespace) -> None:
+    """Show one connection's grant, or all that the store holds."""
+    rows = _all_rows() if args.conn_id is None else [_row(managed_grant(args.conn_id))]
+    print_rows(grouped(rows, args.output), args.output)
+
+
+def _row(grant: ManagedGrant) -> Row:
+    stored, leeway = grant.manager.stored, grant.auth.leeway
+    row = _stored_row(grant.conn_id, stored.read, grant.manager.grant_key, leeway)
+    return {**row, "conn_id": grant.conn_id}
+
+
+def _all_rows() -> list[Row]:
+    store = open_store(store_url(), fernet_keys())
+    return [_stored_row(conn_id, partial(store.read, key), key) for conn_id, key in store.grants()]
+
+
+def _stored_row(
+    conn_id: str, read: Callable[[], GrantRecord], grant_key: str, *leeway: float
+) -> Row:
+    try:
+        return status_row(read(), *leeway)
+    except TokenUndecryptable as failure:
+        return unreadable_row(conn_id, grant_key, str(failure))
+
+
+@_speaking
+def refresh(args: Namespace) -> None:
+    """Fetch the next token now, through the same lease as tasks."""
+    grant = managed_grant(args.conn_id)
+    manager, record = grant.manager, grant.manager.stored.read()
+    known = record.token
+    mask(token_secrets(manager.renew(known.access_token) if known else manager.token()))
+    print_rows([_row(grant)], args.output)
+
+
+@_speaking
+def revoke(args: Namespace) -> None:
+    """End the grant at the authorization server, and here afterwards; a failure leaves it as it is."""
+    grant = managed_grant(args.conn_id)
+    url = grant.place("revoke_url")
+    if not revoke_at(grant, url, revocable(grant)):
+        exit_with(f"Connection {grant.conn_id!r} has no token that could be revoked.")
+    if grant.auth.grant_type == "refresh_token":
+        grant.manager.stored.revoked()
+    else:
+        grant.manager.stored.forget()
+    print_rows([_row(grant)], args.output)
+
+
+@_speaking
+def forget(args: Namespace) -> None:
+    """Delete what is stored for a connection, which need not exist any more. The authorization server is not told."""
+    store = open_store(store_url(), fernet_keys())
+    keys = [key for conn_id, key in store.grants() if conn_id == args.conn_id]
+    if not keys:
+        exit_with(f"Nothing is stored for connection {args.conn_id!r}.")
+    for key in keys:
+        forget_grant(store, key)
+    print_rows([{"conn_id": args.conn_id, "forgotten": len(keys)}], args.output)

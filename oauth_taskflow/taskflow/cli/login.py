@@ -1,0 +1,178 @@
+"""``airflow oauth login``: a person agrees once, and tasks have a grant from then on."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+
+from oauth_taskflow.errors import (
+    ConnectionConfigError,
+    OAuthTaskflowError,
+    TokenUndecryptable,
+)
+from oauth_taskflow.oauth.authorization_code import STATE_LIFETIME
+from oauth_taskflow.oauth.outcomes import Granted
+from oauth_taskflow.taskflow.cli.grant_rows import exit_with, print_rows, status_row
+from oauth_taskflow.taskflow.cli.login_flow import (
+    Agreed,
+    LoginOptions,
+    log_in_by_browser,
+    log_in_by_device,
+    log_in_by_paste,
+)
+from oauth_taskflow.taskflow.cli.managed_grant import ManagedGrant, managed_grant
+from oauth_taskflow.taskflow.cli.revoke import revoke_at
+from oauth_taskflow.taskflow.write_back import refuse_unwritable, write_back
+from oauth_taskflow.tokens.record import GrantRecord
+
+_HIGHEST_PORT = 65535
+
+
+def login(args: Namespace) -> None:
+    """Run the command. Airflow's CLI calls it with the parsed arguments.
+
+    Raises:
+        SystemExit: with 1 when there is no grant in the end, 2 for wrong arguments.
+    """
+    if problem := _wrong_arguments(args):
+        exit_with(problem, 2)
+    try:
+        grant = managed_grant(args.conn_id)
+        revoke_url = _check_before_asking(grant, args)
+        agreed = _authorize(grant, args)
+        before = _stored(grant)
+        record, granted = _store(grant, agreed)
+        _warn(grant, granted)
+        if revoke_url and before is not None:
+            _revoke_old(grant, revoke_url, before, granted)
+        if args.write_back or grant.auth.write_back:
+            _write_back(grant)
+    except OAuthTaskflowError as error:
+        exit_with(str(error))
+    except KeyboardInterrupt:
+        exit_with("Interrupted: the login did not end, and can be started again.")
+    print_rows([status_row(record, grant.auth.leeway)], args.output)
+
+
+def _wrong_arguments(args: Namespace) -> str:
+    """What is wrong with the command line; empty when nothing is."""
+    if not 0 < args.timeout <= STATE_LIFETIME:
+        return f"--timeout takes 1 to {STATE_LIFETIME:.0f} seconds."
+    if not 0 <= args.port <= _HIGHEST_PORT:
+        return f"--port takes 1 to {_HIGHEST_PORT}, or 0 for a free one."
+    if args.device and args.paste:
+        return "--device and --paste are two ways to log in: give one of them."
+    return ""
+
+
+def _check_before_asking(grant: ManagedGrant, args: Namespace) -> str:
+    """Find out what cannot work before a person agrees for nothing; the place where the old grant is revoked, if it is.
+
+    Raises:
+        ConnectionConfigError: the connection does not fit what is asked for.
+        TokenStoreError: a new grant could not be stored.
+    """
+    if grant.auth.grant_type != "refresh_token":
+        raise ConnectionConfigError(
+            f"Connection {grant.conn_id!r} uses the grant {grant.auth.grant_type}, which asks no person",
+            conn_id=grant.conn_id,
+            field="grant_type",
+            hint="Set grant_type in extra to authorization_code to let a person agree.",
+            where="",
+        )
+    if args.write_back:
+        refuse_unwritable(grant.conn_id)
+    revoke_url = _place_to_revoke(grant) if args.revoke_old else ""
+    try:
+        grant.manager.stored.read()
+    except TokenUndecryptable as failure:
+        say(
+            f"This login will replace a grant that may be in use elsewhere (Ctrl-C ends it). {failure}"
+        )
+    return revoke_url
+
+
+def _place_to_revoke(grant: ManagedGrant) -> str:
+    if grant.revocation.ends_consent:
+        raise grant.error(
+            "This provider ends every grant of person and client at once, a new one too",
+            "revoke_url",
+            f"Run airflow oauth revoke {grant.conn_id} first, then log in without --revoke-old.",
+        )
+    return grant.place("revoke_url")
+
+
+def _store(grant: ManagedGrant, agreed: Agreed) -> tuple[GrantRecord, Granted]:
+    """Store what the consent brought.
+
+    Raises:
+        InvalidTokenResponse: no token in the answer can be used; it is kept for the corrected connection if there may be a
+            refresh token in it.
+    """
+    outcome, stored = agreed.outcome, grant.manager.stored
+    if isinstance(outcome, Granted):
+        return stored.consented(outcome, agreed.answer), outcome
+    if outcome.refresh_token is None and not outcome.opaque:
+        raise outcome.error
+    raise stored.consented_unusable(outcome, agreed.answer, dpop_key=grant.endpoint.dpop_key)
+
+
+def _authorize(grant: ManagedGrant, args: Namespace) -> Agreed:
+    options = LoginOptions(port=args.port, timeout=args.timeout, browser=not args.no_browser)
+    if args.device:
+        return log_in_by_device(grant, say)
+    if args.paste:
+        return log_in_by_paste(grant, options, say, input)
+    return log_in_by_browser(grant, options, say)
+
+
+def _stored(grant: ManagedGrant) -> GrantRecord | None:
+    """What the new grant replaces; None when no key opens it."""
+    try:
+        return grant.manager.stored.read()
+    except TokenUndecryptable:
+        return None
+
+
+def _write_back(grant: ManagedGrant) -> None:
+    """Copy the refresh token into the connection; when that fails, it is told, because the grant is stored all the same."""
+    try:
+        write_back(grant.conn_id, grant.store, grant.manager.grant_key)
+    except OAuthTaskflowError as error:
+        say(f"The refresh token was not written back: {error}")
+
+
+def _revoke_old(grant: ManagedGrant, url: str, before: GrantRecord, granted: Granted) -> None:
+    """End the grant that was replaced; one that cannot be ended is told and no reason to fail."""
+    kept = {granted.refresh_token, granted.token.access_token}
+    tokens = {before.refresh_token, *before.alternates, before.token and before.token.access_token}
+    if not tokens - {None} or tokens & kept:
+        return  # nothing, or a server that goes on with the same tokens
+    try:
+        ended = revoke_at(grant, url, before)
+    except OAuthTaskflowError as error:
+        say(f"The old grant could not be revoked: {error}")
+        return
+    say(
+        "The old grant was revoked."
+        if ended
+        else "The old grant could not be revoked: the server wants a living access token, and its own has ended."
+    )
+
+
+def _warn(grant: ManagedGrant, granted: Granted) -> None:
+    if granted.missing_scope:
+        say(f"The server granted less than was asked for: {' '.join(granted.missing_scope)}")
+    if granted.extra_scope:
+        say(f"The server granted more than was asked for: {' '.join(granted.extra_scope)}")
+    if granted.refresh_token is None:
+        say(
+            "The server gave no refresh token: tasks fail when this access token ends. Many servers want the scope "
+            "offline_access, or authorize_params such as access_type=offline."
+        )
+    say(f"Connection {grant.conn_id!r} is authorized.")
+
+
+def say(text: str) -> None:
+    """Tell the person; standard output is for the result."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is a command line

@@ -1,0 +1,202 @@
+"""How a person agrees: in a browser on this machine, by pasting an address, or with a code on another device."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import webbrowser
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from msgspec.structs import replace
+
+from oauth_taskflow.errors import AuthorizationFailed
+from oauth_taskflow.oauth.answers import Answer
+from oauth_taskflow.oauth.attempts import exchange_patiently
+from oauth_taskflow.oauth.authorization_code import Authorization, AuthorizationCode
+from oauth_taskflow.oauth.device import authorize_device, wait_for_device
+from oauth_taskflow.oauth.loopback import LoopbackListener
+from oauth_taskflow.oauth.outcomes import Granted, Unusable
+from oauth_taskflow.oauth.pushed_request import push
+from oauth_taskflow.taskflow.cli.managed_grant import ManagedGrant
+from oauth_taskflow.taskflow.consent_settings import is_local
+from oauth_taskflow.taskflow.masking import mask, token_secrets
+from oauth_taskflow.taskflow.settings import OAuth2Settings
+
+Say = Callable[[str], None]
+_IF_REFUSED = (
+    "If the page in the browser shows an error, correct the connection first: redirect_uri must be registered for the "
+    "client, and a server that demands pushed requests (PAR) needs par_url in extra."
+)
+_PASTE_URI = "http://127.0.0.1:8765/callback"
+
+
+@dataclass(frozen=True)
+class LoginOptions:
+    """What the command line says. ``port`` 0 is a free one; ``timeout`` is in seconds."""
+
+    port: int = 0
+    timeout: float = 300.0
+    browser: bool = True
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """What a person's consent brought, and the answer that it was in, as it came."""
+
+    outcome: Granted | Unusable
+    answer: Answer | None
+
+
+def log_in_by_browser(grant: ManagedGrant, options: LoginOptions, say: Say) -> Agreed:
+    """Wait on a loopback port for the browser to bring the answer.
+
+    Raises:
+        OAuthTaskflowError: no answer in time, a wrong one, or the server refused.
+    """
+    attempts: list[Authorization] = []
+
+    def is_mine(answer: object) -> bool:
+        return bool(attempts) and isinstance(answer, dict) and attempts[0].is_mine(answer)
+
+    with _listener(grant, options, is_mine) as listener:
+        attempt = _attempt(grant, listener.redirect_uri)
+        attempts.append(attempt)
+        url = _url(grant, attempt)
+        say(f"Open this address and agree:\n\n  {url}\n")
+        if options.browser and _has_browser():
+            # In a thread: some browsers return only when they are closed.
+            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+        say(f"Waiting for the answer on {listener.redirect_uri} …")
+        answer = listener.wait(options.timeout)
+    if answer is None:
+        raise attempt.failed(f"No answer came within {options.timeout:g} s", _IF_REFUSED)
+    return _traded(grant, attempt.read(answer))
+
+
+def log_in_by_paste(
+    grant: ManagedGrant, options: LoginOptions, say: Say, read: Callable[[], str]
+) -> Agreed:
+    """Let the person bring the address that the browser ends at; nothing listens.
+
+    Raises:
+        OAuthTaskflowError: the address is not the answer, or the server refused.
+    """
+    port = f":{options.port}" if options.port else ""
+    default = f"http://127.0.0.1{port}/callback" if port else _PASTE_URI
+    attempt = _attempt(grant, grant.consent.redirect_uri or default)
+    say(f"Open this address in any browser and agree:\n\n  {_url(grant, attempt)}\n")
+    say("The browser ends at a page that may not load. Paste its whole address here:")
+    try:
+        pasted = read()
+    except EOFError:
+        raise attempt.failed("No address was pasted") from None
+    return _traded(grant, attempt.read_url(pasted))
+
+
+def log_in_by_device(grant: ManagedGrant, say: Say) -> Agreed:
+    """Show a code to be typed in on any device, and wait for the person to do so.
+
+    Raises:
+        OAuthTaskflowError: nobody agreed in time, or the server refused.
+    """
+    device = authorize_device(grant.endpoint, grant.place("device_url"), grant.options)
+    mask([device.device_code])
+    say(f"Open {_shown(device.verification_uri)} on any device and enter this code:\n")
+    say(f"  {_shown(device.user_code)}\n")
+    if device.complete_uri:
+        say(f"Or open the address that holds the code: {_shown(device.complete_uri)}\n")
+    say(f"Waiting for up to {_duration(device.expires_in)} …")
+    answers: list[Answer] = []
+    endpoint = replace(grant.endpoint, keep=answers.append)
+    return _agreed(wait_for_device(endpoint, device, grant.options), answers)
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes} minutes" if minutes > 1 else f"{seconds:.0f} seconds"
+
+
+def _listener(
+    grant: ManagedGrant, options: LoginOptions, is_mine: Callable[[object], bool]
+) -> LoopbackListener:
+    registered = grant.consent.redirect_uri
+    if registered and not is_local(registered):
+        raise grant.error(
+            "The browser brings the answer to another machine",
+            "redirect_uri",
+            f"Run: airflow oauth login {grant.conn_id} --paste",
+        )
+    parts = urlsplit(registered or "http://127.0.0.1/callback")
+    port = options.port or parts.port or 0
+    try:
+        return LoopbackListener(
+            is_mine, port=port, path=parts.path or "/", host=parts.hostname or ""
+        )
+    except OSError as taken:
+        raise AuthorizationFailed(
+            f"Port {port} of 127.0.0.1 cannot be listened on ({taken.strerror or type(taken).__name__})",
+            where=f"for connection {grant.conn_id!r}",
+            hint="Name another one with --port, or use --paste.",
+        ) from taken
+
+
+def _attempt(grant: ManagedGrant, redirect_uri: str) -> Authorization:
+    attempt = Authorization(
+        server=grant.server,
+        client_id=grant.auth.client_id,
+        redirect_uri=redirect_uri,
+        options=grant.options,
+        params=grant.consent.params,
+        conn_id=grant.conn_id,
+        request=grant.auth.preset.request,
+        code_name=grant.auth.preset.response.code,
+        pkce=_with_pkce(grant.auth),
+        dpop_jkt=grant.endpoint.dpop_jkt,
+    )
+    mask([attempt.verifier.value])
+    return attempt
+
+
+def _with_pkce(auth: OAuth2Settings) -> bool:
+    public = auth.client_auth == "none"
+    return {"public": public, "off": False}.get(auth.preset.pkce, True)
+
+
+def _url(grant: ManagedGrant, attempt: Authorization) -> str:
+    par_url = grant.optional_place("par_url")
+    return push(grant.endpoint, par_url, attempt) if par_url else attempt.url
+
+
+def _traded(grant: ManagedGrant, code: AuthorizationCode) -> Agreed:
+    mask([code.code])
+    answers: list[Answer] = []
+    endpoint = replace(grant.endpoint, keep=answers.append)
+    outcome = exchange_patiently(
+        lambda budget: endpoint.exchange(code, budget=budget),
+        single_use=True,
+        clock=endpoint.clock,
+        budget=endpoint.transport.timeouts.total,
+    )
+    if not isinstance(outcome, Granted | Unusable):
+        raise outcome.error
+    return _agreed(outcome, answers)
+
+
+def _agreed(outcome: Granted | Unusable, answers: list[Answer]) -> Agreed:
+    tokens = token_secrets(outcome.token) if isinstance(outcome, Granted) else ()
+    mask([*tokens, outcome.refresh_token or ""])
+    return Agreed(outcome, answers[-1] if answers else None)
+
+
+def _has_browser() -> bool:
+    """Whether a window can open: without one Python would start a text browser inside this terminal."""
+    desktop = ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY")
+    return sys.platform in {"darwin", "win32"} or any(os.environ.get(name) for name in desktop)
+
+
+def _shown(text: str) -> str:
+    """Text of the server without what a terminal would obey."""
+    return "".join(char for char in text if char.isprintable())[:500]

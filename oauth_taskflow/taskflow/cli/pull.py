@@ -1,0 +1,213 @@
+"""``airflow oauth pull``: tries a spec in this process, with a progress bar on a terminal."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+
+from oauth_taskflow.engine.summary import Summary
+from oauth_taskflow.engine.windows import Interval
+from oauth_taskflow.errors import OAuthTaskflowError
+from oauth_taskflow.iso8601 import parse_instant
+from oauth_taskflow.specs.check import check_file
+from oauth_taskflow.specs.model import Spec
+from oauth_taskflow.taskflow.cli.console_logs import logs_through
+from oauth_taskflow.taskflow.cli.grant_rows import FORMATS, print_records
+from oauth_taskflow.taskflow.cli.pull_display import Display
+from oauth_taskflow.taskflow.local_run import LocalRun, run_locally, utc_now, with_parents
+from oauth_taskflow.taskflow.sessions import open_session
+
+FAILED, WRONG_ARGUMENTS, INTERRUPTED = 1, 2, 130
+_UNLIMITED = 10_000
+
+
+def pull(args: Namespace) -> None:
+    """Run the command. Airflow's CLI calls it with the parsed arguments.
+
+    Raises:
+        SystemExit: with 1 when the spec has problems or an endpoint failed, 2 for wrong arguments.
+    """
+    spec = _load(args.spec)
+    interval = _interval(args.since, args.until)
+    folder, output = _places(args.folder, args.output)
+    run = LocalRun(
+        spec=spec,
+        endpoints=with_parents(spec, _known(args.endpoint or [], list(spec.endpoints), "endpoint")),
+        # Absolute: a relative destination would be below $AIRFLOW_HOME, a relative argument is below here.
+        output=Path(folder or Path("pulled") / spec.source.dag_id).expanduser().absolute(),
+        params=_params(spec, args.set or []),
+        interval=interval,
+        now=utc_now(),
+    )
+    results: dict[str, list[Summary]] = {}
+    try:
+        _run(run, results)
+    except OAuthTaskflowError as error:
+        _exit(FAILED, f"{run.endpoints[len(results)]}: {error}")
+    except KeyboardInterrupt:
+        _exit(INTERRUPTED, f"Interrupted while pulling {run.endpoints[len(results)]}.")
+    for warning in dict.fromkeys(
+        f"{name}: warning: {text}"
+        for name, all_of in results.items()
+        for s in all_of
+        for text in s.warnings
+    ):
+        print(warning, file=sys.stderr)  # noqa: T201 - this is a command line
+    _print(results, output)
+
+
+def _print(results: Mapping[str, Sequence[Summary]], output: str) -> None:
+    if output != "table":
+        print_records(_rows(results), output)
+        return
+    console = Console()
+    if not console.is_terminal:
+        console.width = _UNLIMITED  # a file or a pipe has none: paths are shown whole
+    console.print(_table(results))
+
+
+def _places(folder: str | None, output: str) -> tuple[str | None, str]:
+    """The folder to write below, and the format of the figures."""
+    if output in FORMATS:
+        return folder, output
+    if folder is not None:
+        _exit(WRONG_ARGUMENTS, f"--output takes one of {', '.join(FORMATS)}, not {output!r}.")
+    print(  # noqa: T201 - this is a command line
+        f"--output {output} is taken as a folder, which is deprecated: write --folder {output}.",
+        file=sys.stderr,
+    )
+    return output, "table"
+
+
+def _run(run: LocalRun, results: dict[str, list[Summary]]) -> None:
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        console.width = _UNLIMITED  # as for the table
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[pages]} pages  {task.fields[rows]:,} rows"),
+        TimeElapsedColumn(),
+    )
+    with (
+        logs_through(
+            console
+        ),  # first: the bar puts streams of its own in the place of the standard ones
+        Progress(*columns, console=console, disable=not console.is_terminal) as bar,
+    ):
+        display = Display(bar)
+        for name, summaries in zip(
+            run.endpoints,
+            run_locally(run, open_session, display.observer),
+            strict=True,
+        ):
+            results[name] = summaries
+            display.end()
+
+
+def _rows(results: Mapping[str, Sequence[Summary]]) -> list[dict[str, Any]]:
+    """The figures as plain data: one row for each endpoint."""
+    return [
+        {
+            "endpoint": name,
+            "rows": sum(s.rows for s in summaries),
+            "pages": sum(s.pages for s in summaries),
+            "bytes": sum(s.bytes for s in summaries),
+            "seconds": round(sum(s.seconds for s in summaries), 3),
+            "files": [file.path for s in summaries for file in s.files],
+        }
+        for name, summaries in results.items()
+    ]
+
+
+def _table(results: Mapping[str, Sequence[Summary]]) -> Table:
+    table = Table("endpoint", "rows", "pages", "bytes", "seconds", "written to")
+    for column in table.columns[1:5]:
+        column.justify = "right"
+    table.columns[5].overflow = "fold"
+    for name, summaries in results.items():
+        folders = sorted({str(Path(file.path).parent) for s in summaries for file in s.files})
+        more = f" and {len(folders) - 1} more" if len(folders) > 1 else ""
+        table.add_row(
+            name,
+            f"{sum(s.rows for s in summaries):,}",
+            f"{sum(s.pages for s in summaries):,}",
+            f"{sum(s.bytes for s in summaries):,}",
+            f"{sum(s.seconds for s in summaries):.1f}",
+            f"{folders[0]}{more}" if folders else "-",
+        )
+    return table
+
+
+def _load(path: str) -> Spec:
+    checked = check_file(path)
+    for problem in checked.problems:
+        print(problem, file=sys.stderr)  # noqa: T201 - this is a command line
+    if checked.spec is None:
+        _exit(FAILED, f"{path} cannot be pulled: correct the problems above.")
+    return checked.spec
+
+
+def _known(names: Sequence[str], known: Sequence[str], what: str) -> list[str]:
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = (
+                f"Did you mean {near[0]!r}?" if near else f"It has: {', '.join(known) or 'none'}."
+            )
+            _exit(WRONG_ARGUMENTS, f"The spec has no {what} {name!r}. {hint}")
+    return list(names)
+
+
+def _params(spec: Spec, settings: Sequence[str]) -> dict[str, Any]:
+    params = dict(spec.source.params)
+    for setting in settings:
+        key, separator, text = setting.partition("=")
+        if not separator:
+            _exit(WRONG_ARGUMENTS, f"--set takes KEY=VALUE, not {setting!r}.")
+        _known([key], list(params), "param")
+        try:
+            params[key] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            _exit(WRONG_ARGUMENTS, f"The value of --set {key}=… is not readable as YAML.")
+    return params
+
+
+def _interval(since: str | None, until: str | None) -> Interval:
+    end = _instant("--until", until) or utc_now()
+    interval = Interval(_instant("--since", since), end, open_end=True)
+    if interval.start is not None and interval.start >= interval.end:
+        _exit(WRONG_ARGUMENTS, "--since must be earlier than --until, which is now when not given.")
+    return interval
+
+
+def _instant(option: str, text: str | None) -> Any:
+    if text is None:
+        return None
+    moment = parse_instant(text)
+    if moment is None:
+        _exit(WRONG_ARGUMENTS, f"{option} takes an ISO 8601 time such as 2026-01-31, not {text!r}.")
+    return moment
+
+
+def _exit(status: int, message: str) -> NoReturn:
+    print(message, file=sys.stderr)  # noqa: T201 - this is a command line
+    raise SystemExit(status)

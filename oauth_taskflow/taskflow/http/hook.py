@@ -1,0 +1,100 @@
+"""``OAuth2Hook``: Airflow's ``HttpHook`` for connections of type ``oauth2``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.providers.common.compat.sdk import AirflowException
+from airflow.providers.http.hooks.http import HttpHook
+from requests import Response
+
+from oauth_taskflow.api.failures import both
+from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.errors import ApiRequestFailed
+from oauth_taskflow.taskflow.connection_source import load_settings
+from oauth_taskflow.taskflow.http.connection_check import try_connection
+from oauth_taskflow.taskflow.sessions import addressed, session_for
+
+
+class OAuth2Hook(HttpHook):
+    """Calls an API with a connection of type ``oauth2``, or ``http`` with ``auth_type`` in its extra.
+
+    ``OAuth2Hook(http_conn_id="crm", method="GET").run("/v3/contacts")`` works as with ``HttpHook``, from tasks, from
+    ``HttpOperator`` and from plain scripts. No key of the connection's extra ever becomes a request header; headers for
+    the API stand in ``api_headers``. ``auth_type`` is taken for compatibility and not used: the connection decides.
+
+    Args of ``HttpHook`` (https://airflow.apache.org/docs/apache-airflow-providers-http/stable/) are the same.
+    """
+
+    conn_name_attr = "http_conn_id"
+    default_conn_name = "oauth2_default"
+    conn_type = "oauth2"
+    hook_name = "OAuth 2.0"
+
+    def __init__(
+        self, method: str = "POST", http_conn_id: str = default_conn_name, *args: Any, **kwargs: Any
+    ) -> None:
+        super().__init__(method, http_conn_id, *args, **kwargs)
+
+    def get_conn(
+        self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None
+    ) -> OAuthSession:
+        """An authenticated session; ``headers`` are sent with each of its requests.
+
+        Raises:
+            ConnectionConfigError: the connection is missing or wrong.
+            TokenStoreError: tokens cannot be kept safely.
+        """
+        settings = load_settings(self.http_conn_id)
+        session = session_for(settings)
+        self._use_base_url(session.base_url)
+        self.merged_extra = {**settings.http_options, **(extra_options or {})}
+        _apply_options(session, self.merged_extra)
+        adapter = self.adapter or self.keep_alive_adapter
+        if adapter is not None:
+            for scheme in ("http://", "https://"):
+                session.mount(scheme, adapter)
+        session.headers.update(self.default_headers)
+        session.headers.update(headers or {})
+        return session
+
+    def _use_base_url(self, url: str) -> None:
+        self.base_url = url
+        self._base_url_initialized = True
+
+    def url_from_endpoint(self, endpoint: str | None) -> str:
+        """The whole URL of ``endpoint``; one that is whole already, as a next link is, stays as it is.
+
+        The session refuses those of other origins.
+        """
+        if "://" in (endpoint or "").partition("?")[0]:
+            return endpoint or ""
+        if not self._base_url_initialized:
+            self._use_base_url(addressed(load_settings(self.http_conn_id)).base_url)
+        return super().url_from_endpoint(endpoint)
+
+    def check_response(self, response: Response) -> None:
+        """Raise for a 4xx or 5xx answer.
+
+        Raises:
+            ApiRequestFailed: with ``.status`` and ``.retryable``; it is an ``AirflowException`` too, of which
+                ``HttpHook`` raises a bare one and logs the whole body.
+        """
+        try:
+            response.raise_for_status()
+        except ApiRequestFailed as error:
+            error.__class__ = both(type(error), AirflowException)
+            raise
+
+    def test_connection(self) -> tuple[bool, str]:
+        """What Airflow's "Test" button asks: whether a token can be had, and what is wrong otherwise."""
+        return try_connection(self.http_conn_id)
+
+
+def _apply_options(session: OAuthSession, options: dict[str, Any]) -> None:
+    """The per-call options of ``HttpHook.run`` that it keeps on the session."""
+    session.proxies.update(options.get("proxies") or options.get("proxy") or {})
+    session.stream = options.get("stream", session.stream)
+    session.verify = options.get("verify", options.get("verify_ssl", session.verify))
+    session.cert = options.get("cert", session.cert)
+    session.max_redirects = options.get("max_redirects", session.max_redirects)

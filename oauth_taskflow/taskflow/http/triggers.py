@@ -1,0 +1,92 @@
+"""Triggers of the deferrable operator and sensor.
+
+A trigger holds the id of a connection. Its token is resolved in the triggerer, each time the trigger runs, and is no
+part of what Airflow stores of a trigger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from oauth_taskflow.errors import OAuthTaskflowError
+from oauth_taskflow.taskflow.http.call import HttpCall, OpenCall
+from oauth_taskflow.taskflow.http.events import answered, failed
+
+
+class OAuth2HttpTrigger(BaseTrigger):
+    """Makes one call and fires with its answer, or with the typed error that it met.
+
+    Arguments are the fields of ``HttpCall``.
+    """
+
+    def __init__(self, **call: Any) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's
+        self.call = HttpCall(**call)
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """The class path and the call."""
+        return f"{__name__}.{type(self).__name__}", self.call.as_json()
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """One event."""
+        try:
+            async with self.call.opened() as call:
+                response = await call.send()
+            if call.checks_status:
+                response.raise_for_status()
+            event = answered(response)
+        except OAuthTaskflowError as error:
+            event = failed(error)
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]  # Airflow's
+
+
+class OAuth2HttpSensorTrigger(BaseTrigger):
+    """Repeats a call until it succeeds; fires then, or with the typed error that it met.
+
+    Args:
+        poke_interval: seconds between calls.
+        not_yet: statuses that mean "ask again", as text.
+        call: the fields of ``HttpCall``.
+    """
+
+    def __init__(
+        self, *, poke_interval: float = 5.0, not_yet: Sequence[str] = ("404",), **call: Any
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's
+        self.call = HttpCall(**call)
+        self.poke_interval = poke_interval
+        self.not_yet = list(not_yet)
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """The class path, the call and when to repeat it."""
+        own = {"poke_interval": self.poke_interval, "not_yet": self.not_yet}
+        return f"{__name__}.{type(self).__name__}", {**self.call.as_json(), **own}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """One event."""
+        try:
+            async with self.call.opened() as call:
+                await self._until_it_is_there(call)
+            event: dict[str, Any] = {"status": "success"}
+        except OAuthTaskflowError as error:
+            event = failed(error)
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]  # Airflow's
+
+    async def _until_it_is_there(self, call: OpenCall) -> None:
+        while True:
+            response = await call.send()
+            if not call.checks_status:
+                return
+            if not means_not_yet(response.status_code, self.not_yet):
+                response.raise_for_status()
+                return
+            await asyncio.sleep(self.poke_interval)
+
+
+def means_not_yet(status: int | None, not_yet: Sequence[str]) -> bool:
+    """Whether ``status`` is listed; entries may go on after a colon, as in ``404:Not Found``."""
+    return any(str(status) == entry.partition(":")[0].strip() for entry in not_yet)

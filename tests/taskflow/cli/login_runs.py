@@ -1,0 +1,64 @@
+"""Running ``airflow oauth login`` in a test; the person and the browser are fixtures (conftest.py)."""
+
+from __future__ import annotations
+
+import json
+import threading
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import requests
+
+from oauth_taskflow.taskflow.cli.login import login
+from oauth_taskflow.taskflow.sessions import open_session
+from oauth_taskflow.testing import OAuthTestServer
+
+
+@contextmanager
+def person_with_device(server: OAuthTestServer, after_polls: int = 0) -> Iterator[None]:
+    """Somebody who enters the user code elsewhere, once the token endpoint was asked ``after_polls`` times."""
+    pause = threading.Event()
+    server.desk.device_lifetime = 20.0  # nobody waits ten minutes for a test that fails
+
+    def enter() -> None:
+        while not server.desk.devices or server.counters.token_requests < after_polls:
+            pause.wait(0.01)
+        (device,) = server.desk.devices.values()
+        page = f"{server.base_url}/device?user_code={device.user_code}"
+        requests.get(page, timeout=5).raise_for_status()
+
+    thread = threading.Thread(target=enter, daemon=True)
+    thread.start()
+    yield
+    thread.join()
+
+
+def arguments(**given: Any) -> Namespace:
+    """What Airflow's CLI hands over."""
+    switches = dict.fromkeys(("device", "paste", "no_browser", "revoke_old", "write_back"), False)
+    whole = {"conn_id": "crm", "output": "json", "port": 0, "timeout": 20.0, **switches}
+    return Namespace(**{**whole, **given})
+
+
+def shown(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The one row that was printed."""
+    (row,) = json.loads(capsys.readouterr().out)
+    assert isinstance(row, dict)
+    return row
+
+
+def refused(capsys: pytest.CaptureFixture[str], **given: Any) -> str:
+    """What a login says that must fail."""
+    with pytest.raises(SystemExit) as caught:
+        login(arguments(**given))
+    assert caught.value.code in {1, 2}
+    return capsys.readouterr().err
+
+
+def call_api(conn_id: str = "crm") -> int:
+    """What a task does."""
+    with open_session(conn_id) as session:
+        return session.get("/page/airports").status_code

@@ -1,0 +1,39 @@
+"""Where a login may keep its grant when tasks run on other machines."""
+
+from __future__ import annotations
+
+import pytest
+
+from oauth_taskflow.taskflow.cli.login import login
+from tests.taskflow.cli.login_runs import arguments, refused, shown
+from tests.taskflow.conftest import Connect
+
+_BROKER = "oauth_taskflow.taskflow.secrets_backend.OAuthBroker"
+
+
+def test_a_file_that_other_machines_do_not_see_is_refused(
+    connect: Connect,
+    browser: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    connect()
+    assert "cannot be kept in a SQLite file under CeleryExecutor" in refused(capsys)
+    assert browser == []
+
+
+@pytest.mark.usefixtures(
+    "airflow_home"
+)  # an Airflow that is imported under this setting keeps the broker for good
+def test_beside_the_broker_a_file_is_enough(
+    connect: Connect,
+    browser: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", _BROKER)
+    connect()
+    login(arguments())
+    assert shown(capsys)["state"] == "fresh"

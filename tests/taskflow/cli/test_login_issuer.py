@@ -1,0 +1,89 @@
+"""A login that knows its endpoints by the issuer, and compares the issuer with the answer."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from oauth_taskflow.oauth.discovery import forget_metadata
+from oauth_taskflow.taskflow.cli.grants import revoke
+from oauth_taskflow.taskflow.cli.login import login
+from oauth_taskflow.testing import OAuthTestServer
+from tests.taskflow.cli.login_runs import arguments, call_api, refused, shown
+from tests.taskflow.conftest import Connect
+
+pytestmark = pytest.mark.usefixtures("own_store")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered() -> Iterator[None]:
+    forget_metadata()
+    yield
+    forget_metadata()
+
+
+def by_issuer(server: OAuthTestServer) -> dict[str, Any]:
+    """A connection that names the issuer only."""
+    nothing = dict.fromkeys(("authorize_url", "device_url", "token_url"))
+    return {**nothing, "issuer": server.base_url}
+
+
+def test_the_issuer_alone_is_enough_and_its_par_endpoint_is_used(
+    connect: Connect,
+    oauth_server: OAuthTestServer,
+    browser: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    connect(**by_issuer(oauth_server))
+    login(arguments())
+    assert shown(capsys)["state"] == "fresh"
+    assert call_api() == 200
+    assert "request_uri" in parse_qs(urlsplit(browser[0]).query)
+    revoke(Namespace(conn_id="crm", output="json"))
+    assert shown(capsys)["state"] == "revoked"
+    assert oauth_server.counters.revoked_families == 1
+
+
+@pytest.mark.parametrize(
+    "case",
+    [("https://evil.example", "another authorization server"), ("", "does not name its issuer")],
+)
+def test_an_answer_of_another_issuer_is_refused_before_its_code_is_sent(
+    connect: Connect,
+    oauth_server: OAuthTestServer,
+    browser: list[str],
+    capsys: pytest.CaptureFixture[str],
+    case: tuple[str, str],
+) -> None:
+    named, reason = case
+    connect(**by_issuer(oauth_server))
+    login(arguments())  # the metadata are known from here on: the server does name itself
+    oauth_server.clear_log()
+    oauth_server.desk.issuer = named
+    assert reason in refused(capsys)
+    assert not [call for call in oauth_server.requests if call.path == "/oauth/token"]
+
+
+def test_an_issuer_without_metadata_serves_for_the_comparison(
+    connect: Connect,
+    oauth_server: OAuthTestServer,
+    browser: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    oauth_server.fault("/.well-known/*", status=404, times=99)
+    connect(issuer=oauth_server.base_url)
+    login(arguments())
+    oauth_server.desk.issuer = "https://evil.example"
+    assert "another authorization server" in refused(capsys)
+
+
+def test_an_issuer_without_metadata_and_endpoints_is_named(
+    connect: Connect, oauth_server: OAuthTestServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    oauth_server.fault("/.well-known/*", status=404, times=99)
+    connect(**by_issuer(oauth_server))
+    assert "'issuer'" in refused(capsys)

@@ -1,0 +1,284 @@
+"""``airflow oauth revoke`` at providers that end grants in another way than RFC 7009: on the wire, and what is made of it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from argparse import Namespace
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from oauth_taskflow.oauth.request_proof import RequestProof
+from oauth_taskflow.presets.load import load_preset, preset_names
+from oauth_taskflow.taskflow.cli.grants import revoke
+from oauth_taskflow.taskflow.cli.login import login
+from oauth_taskflow.taskflow.cli.managed_grant import managed_grant
+from oauth_taskflow.testing import LoggedRequest, OAuthTestServer
+from oauth_taskflow.tokens.record import GrantRecord
+from tests.taskflow.cli.login_runs import arguments
+from tests.taskflow.conftest import SetConnection
+
+pytestmark = pytest.mark.usefixtures("own_store")
+PLACE = "/end/it"
+BASIC = "Basic " + base64.b64encode(b"test-client:test-secret").decode()
+PROOF = RequestProof(name="p").of("access-token-1", "test-secret")
+CLIENT = {"client_id": "test-client", "client_secret": "test-secret"}
+
+
+@dataclass(frozen=True)
+class Wire:
+    """What is to arrive; ``@`` stands for the token. ``said`` is the provider's word for success."""
+
+    method: str = "POST"
+    query: dict[str, str] = field(default_factory=dict)
+    form: dict[str, str] = field(default_factory=dict)
+    json: dict[str, str] | None = None
+    authorization: str | None = None
+    said: Any = None
+
+
+ALL = {
+    "dropbox": Wire(authorization="Bearer @"),
+    "github": Wire("DELETE", json={"access_token": "@"}, authorization=BASIC),
+    "google": Wire(form={"token": "@"}),
+    "google-ads": Wire(form={"token": "@"}),
+    "hubspot": Wire(form={"token": "@", "token_type_hint": "refresh_token", **CLIENT}),
+    "meta": Wire(
+        "DELETE",
+        query={"appsecret_proof": PROOF},
+        authorization="Bearer @",
+        said={"success": True},
+    ),
+    "miro": Wire(query={"access_token": "@"}),
+    "notion": Wire(json={"token": "@"}, authorization=BASIC),
+    "quickbooks": Wire(json={"token": "@"}, authorization=BASIC),
+    "servicenow": Wire("GET", query={"token": "@"}),
+    "slack": Wire(authorization="Bearer @", said={"ok": True, "revoked": True}),
+    "slack-user": Wire(authorization="Bearer @", said={"ok": True, "revoked": True}),
+    "square": Wire(
+        json={"client_id": "test-client", "access_token": "@"},
+        authorization="Client test-secret",
+        said={"success": True},
+    ),
+    "tiktok": Wire(
+        form={"token": "@", "client_key": "test-client", "client_secret": "test-secret"}
+    ),
+    "tiktok-ads": Wire(
+        json={"access_token": "@", "app_id": "test-client", "secret": "test-secret"},
+        said={"code": 0, "message": "OK", "data": {}},
+    ),
+    "twitch": Wire(form={"token": "@", "client_id": "test-client"}),
+    "webflow": Wire(json={"access_token": "@", **CLIENT}, said={"did_revoke": True}),
+    "zoho": Wire(query={"token": "@"}, said={"status": "success"}),
+    "zoom": Wire(query={"token": "@"}, authorization=BASIC, said={"status": "success"}),
+}
+KEYS = {
+    "google-ads": {"developer_token": "Dev-1"},
+    "quickbooks": {"realm_id": "1"},
+    "servicenow": {"instance": "dev1"},
+}
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture
+def server(oauth_server: OAuthTestServer) -> OAuthTestServer:
+    return oauth_server
+
+
+def connect(
+    server: OAuthTestServer, set_connection: SetConnection, provider: str, **extra: Any
+) -> None:
+    """A connection to ``provider``, whose endpoints are those of ``server``, with a refresh token that works."""
+    fields = {
+        "provider": provider,
+        "refresh_token": "first-refresh-token",
+        "revoke_url": server.base_url + PLACE,
+        **KEYS.get(provider, {}),
+        **extra,
+    }
+    set_connection("crm", server.connection(**fields))
+
+
+def tokens(server: OAuthTestServer, provider: str, **more: Any) -> None:
+    """The next token request is answered with ``access-token-1``, as ``provider`` words it."""
+    plain = {"access_token": "access-token-1", "expires_in": 3600, "ok": True, "code": 0, **more}
+    plain["data"] = {"access_token": "access-token-1"}
+    for path in ("/oauth/token", "/refresh"):
+        server.fault(path, status=200, headers=JSON, body=json.dumps(plain))
+
+
+def answers(server: OAuthTestServer, said: Any = None, status: int = 200, times: int = 1) -> None:
+    body = "" if said is None else json.dumps(said)
+    server.fault(PLACE, status=status, headers=JSON if body else {}, body=body, times=times)
+
+
+def asked(server: OAuthTestServer) -> list[LoggedRequest]:
+    """The requests that were to end something."""
+    return [one for one in server.requests if one.path == PLACE]
+
+
+def run(capsys: pytest.CaptureFixture[str]) -> Any:
+    capsys.readouterr()
+    revoke(Namespace(conn_id="crm", output="json"))
+    return json.loads(capsys.readouterr().out.splitlines()[-1])[0]["state"]
+
+
+def refused(capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as caught:
+        run(capsys)
+    assert caught.value.code == 1
+    return capsys.readouterr().err
+
+
+def put(token: str, expected: Any) -> Any:
+    return json.loads(json.dumps(expected).replace("@", token))
+
+
+def test_every_provider_with_a_way_of_its_own_is_looked_at_here() -> None:
+    rfc = {"url", "tokens"}
+    own = {
+        name
+        for name in preset_names()
+        if set(_said(name)) - rfc or name == "hubspot"  # in the RFC's way, of one kind only
+    }
+    assert sorted(ALL) == sorted(own)
+
+
+def _said(name: str) -> list[str]:
+    form = load_preset(name).revoke
+    usual = type(form)()
+    return [one for one in form.__struct_fields__ if getattr(form, one) != getattr(usual, one)]
+
+
+@pytest.mark.parametrize("provider", ALL)
+def test_the_request_is_what_the_provider_documents(
+    server: OAuthTestServer,
+    set_connection: SetConnection,
+    capsys: pytest.CaptureFixture[str],
+    provider: str,
+) -> None:
+    connect(server, set_connection, provider)
+    tokens(server, provider)
+    wire, kinds = ALL[provider], load_preset(provider).revoke.tokens
+    answers(server, wire.said, times=2)
+    assert run(capsys) == "revoked"
+    (call,) = asked(server)
+    token = "access-token-1" if kinds == "access_token" else "first-refresh-token"
+    assert call.method == wire.method
+    assert call.params == put(token, wire.query)
+    if wire.json is None:
+        assert call.form == put(token, wire.form)
+    else:
+        assert json.loads(call.body) == put(token, wire.json)
+        assert call.headers["Content-Type"] == "application/json"
+    assert call.headers.get("Authorization") == put(token, wire.authorization)
+
+
+def test_a_request_without_parameters_has_no_body_and_no_content_type(
+    server: OAuthTestServer, set_connection: SetConnection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connect(server, set_connection, "dropbox")
+    tokens(server, "dropbox")
+    answers(server)
+    run(capsys)
+    (call,) = asked(server)
+    assert (call.body, call.headers.get("Content-Type")) == ("", None)
+
+
+def test_notions_version_travels_with_a_revocation_too(
+    server: OAuthTestServer, set_connection: SetConnection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connect(server, set_connection, "notion")
+    tokens(server, "notion")
+    answers(server)
+    run(capsys)
+    assert asked(server)[0].headers["Notion-Version"] == "2022-06-28"
+
+
+@pytest.mark.parametrize(
+    ("provider", "said"),
+    [
+        ("slack", {"ok": False, "error": "invalid_auth"}),
+        ("slack", {"ok": True, "revoked": False}),
+        ("square", {"errors": [{"code": "UNAUTHORIZED"}]}),
+        ("tiktok-ads", {"code": 40001, "message": "no"}),
+        ("webflow", {"did_revoke": False}),
+        ("zoho", {"status": "failure"}),
+        ("zoom", None),
+    ],
+)
+def test_an_answer_of_200_that_is_no_success_keeps_the_grant(
+    server: OAuthTestServer,
+    set_connection: SetConnection,
+    capsys: pytest.CaptureFixture[str],
+    provider: str,
+    said: Any,
+) -> None:
+    connect(server, set_connection, provider)
+    tokens(server, provider)
+    answers(server, said)
+    message = refused(capsys)
+    assert "HTTP 200" in message
+    assert "access-token-1" not in message
+    assert "first-refresh-token" not in message
+    answers(server, ALL[provider].said)
+    tokens(server, provider)
+    assert run(capsys) == "revoked"
+
+
+def test_slacks_own_word_for_the_refusal_is_told(
+    server: OAuthTestServer, set_connection: SetConnection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connect(server, set_connection, "slack")
+    tokens(server, "slack")
+    answers(server, {"ok": False, "error": "account_inactive"})
+    assert "account_inactive" in refused(capsys)
+
+
+def test_where_only_access_tokens_are_taken_a_living_one_is_fetched_first(
+    server: OAuthTestServer, set_connection: SetConnection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connect(server, set_connection, "slack")
+    tokens(server, "slack", refresh_token="refresh-token-1")
+    grant = managed_grant("crm")
+    grant.manager.token()
+    grant.store.change(grant.manager.stored.read(), _expired)
+    connect(server, set_connection, "slack", leeway=7)  # as another process: nothing is in memory
+    tokens(server, "slack", access_token="access-token-2", refresh_token="refresh-token-2")
+    answers(server, {"ok": True, "revoked": True})
+    assert run(capsys) == "revoked"
+    assert [one.headers["Authorization"] for one in asked(server)] == ["Bearer access-token-2"]
+
+
+def _expired(record: GrantRecord) -> GrantRecord:
+    assert record.token is not None
+    return replace(record, token=replace(record.token, expires_at=1.0))
+
+
+def test_a_token_that_the_refresh_token_took_along_counts_as_ended(
+    server: OAuthTestServer, set_connection: SetConnection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connect(server, set_connection, "google")
+    tokens(server, "google")
+    managed_grant("crm").manager.token()
+    answers(server, {})
+    answers(server, {"error": "invalid_token"}, status=400)
+    assert run(capsys) == "revoked"
+    assert [one.form["token"] for one in asked(server)] == ["first-refresh-token", "access-token-1"]
+
+
+@pytest.mark.parametrize("provider", ["google", "google-ads", "github", "meta", "square"])
+def test_a_login_ends_no_old_grant_where_that_would_end_the_new_one(
+    server: OAuthTestServer,
+    set_connection: SetConnection,
+    capsys: pytest.CaptureFixture[str],
+    provider: str,
+) -> None:
+    connect(server, set_connection, provider)
+    with pytest.raises(SystemExit):
+        login(arguments(revoke_old=True))
+    assert "ends every grant of person and client at once" in capsys.readouterr().err
+    assert server.requests == []

@@ -1,0 +1,332 @@
+"""``airflow oauth pull`` as a person runs it."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import re
+import sys
+from argparse import Namespace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rich.console import Console
+from rich.progress import Progress
+
+from oauth_taskflow.api.options import Incremental
+from oauth_taskflow.api.page import Page
+from oauth_taskflow.engine.parents import Share
+from oauth_taskflow.engine.run import count_sequences
+from oauth_taskflow.engine.windows import Interval
+from oauth_taskflow.specs.model import Endpoint
+from oauth_taskflow.taskflow.cli.commands import get_cli_commands
+from oauth_taskflow.taskflow.cli.console_logs import logs_through
+from oauth_taskflow.taskflow.cli.pull import pull
+from oauth_taskflow.taskflow.cli.pull_display import Display
+from oauth_taskflow.testing import OAuthTestServer
+from tests.taskflow.conftest import SetConnection
+from tests.taskflow.specs_folder import write_spec
+
+Refusal = tuple[int, str]
+
+
+@pytest.fixture
+def spec(tmp_path: Path, oauth_server: OAuthTestServer, set_connection: SetConnection) -> Path:
+    """A spec with a connection to the test server."""
+    set_connection("crm", oauth_server.connection())
+    return write_spec(tmp_path)
+
+
+def arguments(spec: Path, **given: Any) -> Namespace:
+    nothing = dict.fromkeys(("endpoint", "folder", "set", "since", "until"))
+    return Namespace(spec=str(spec), **{**nothing, "output": "table", **given})
+
+
+def refused(capsys: pytest.CaptureFixture[str], spec: Path, **given: Any) -> Refusal:
+    with pytest.raises(SystemExit) as caught:
+        pull(arguments(spec, **given))
+    assert isinstance(caught.value.code, int)
+    return caught.value.code, capsys.readouterr().err
+
+
+def test_every_endpoint_is_pulled_into_the_folder_given(
+    spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pull(arguments(spec, folder=str(tmp_path / "mine")))
+    shown = capsys.readouterr().out
+    manifests = sorted((tmp_path / "mine").rglob("_manifest.json"))
+    folders = [str(path.parent.relative_to(tmp_path / "mine")) for path in manifests]
+    assert folders == [
+        "airports/map_index=0",
+        "airports/map_index=1",
+        "airports/map_index=2",
+        "countries",
+        "regions/map_index=0",
+        "regions/map_index=1",
+    ]
+    rows = [json.loads(path.read_text())["rows"] for path in manifests[:3]]
+    assert f"{sum(rows):,}" in shown
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_wanted_endpoint_brings_its_parents_and_nothing_else(spec: Path, tmp_path: Path) -> None:
+    pull(arguments(spec, endpoint=["airports"], folder=str(tmp_path / "mine")))
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["airports", "countries"]
+
+
+def test_params_are_set_and_windows_named_on_the_command_line(
+    spec: Path, tmp_path: Path, oauth_server: OAuthTestServer
+) -> None:
+    text = spec.read_text().replace(
+        "request: {path: /countries}",
+        'request: {path: /page/airports, params: {country: "{{ params.country }}", '
+        'updated_since: "{{ window.start }}", updated_before: "{{ window.end }}"}}\n'
+        "    incremental: {field: updated_at, start: 2025-01-01, format: date}",
+    )
+    spec.write_text(text.replace("schedule: null", "schedule: null\nparams: {country: US}"))
+    pull(
+        arguments(
+            spec,
+            endpoint=["countries"],
+            folder=str(tmp_path / "mine"),
+            set=["country=NZ"],
+            since="2026-02-01",
+            until="2026-03-01",
+        )
+    )
+    call = next(call for call in oauth_server.requests if call.path == "/page/airports")
+    assert call.params == {
+        "country": "NZ",
+        "updated_since": "2026-02-01",
+        "updated_before": "2026-03-01",
+    }
+
+
+def test_a_spec_with_problems_shows_them_all_and_exits_1(
+    spec: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec.write_text(spec.read_text().replace("path: /countries}", "pth: /countries}"))
+    code, shown = refused(capsys, spec)
+    assert code == 1
+    assert "Did you mean 'path'?" in shown
+    assert shown.endswith(f"{spec} cannot be pulled: correct the problems above.\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"endpoint": ["airprots"]}, "no endpoint 'airprots'. Did you mean 'airports'?"),
+        ({"endpoint": ["x"]}, "no endpoint 'x'. It has: countries, airports, regions."),
+        ({"set": ["region"]}, "--set takes KEY=VALUE, not 'region'."),
+        ({"set": ["region=eu"]}, "no param 'region'. It has: none."),
+        (
+            {"since": "yesterday"},
+            "--since takes an ISO 8601 time such as 2026-01-31, not 'yesterday'.",
+        ),
+    ],
+)
+def test_wrong_arguments_exit_2_and_say_what_is_right(
+    spec: Path, capsys: pytest.CaptureFixture[str], given: dict[str, Any], message: str
+) -> None:
+    code, shown = refused(capsys, spec, **given)
+    assert (code, message in shown) == (2, True), shown
+
+
+def test_a_span_that_ends_before_it_begins_is_refused(
+    spec: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, shown = refused(capsys, spec, since="2026-02-01", until="2026-01-01")
+    assert code == 2
+    assert shown == "--since must be earlier than --until, which is now when not given.\n"
+
+
+def test_a_relative_folder_is_below_the_working_directory(
+    spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pull(arguments(spec, folder="mine", endpoint=["countries"]))
+    assert (tmp_path / "mine" / "countries" / "_manifest.json").exists()
+    # Off a terminal nothing is cut off.
+    assert f" {tmp_path / 'mine' / 'countries'} " in capsys.readouterr().out
+
+
+def test_a_second_pull_with_fewer_batches_leaves_nothing_of_the_first(
+    spec: Path, tmp_path: Path
+) -> None:
+    pull(arguments(spec, folder=str(tmp_path / "mine"), endpoint=["airports"]))
+    spec.write_text(spec.read_text().replace("batch: 100", "batch: 1000"))
+    pull(arguments(spec, folder=str(tmp_path / "mine"), endpoint=["airports"]))
+    assert [path.name for path in (tmp_path / "mine" / "airports").iterdir()] == ["map_index=0"]
+
+
+def test_a_doubt_about_the_paging_is_shown(
+    spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = spec.read_text().replace(
+        "{path: /countries}",
+        "{path: /cursor/airports, params: {limit: 50}}\n"
+        "    paginate: {type: cursor, next: nxt, param: after}",
+    )
+    spec.write_text(text)
+    pull(arguments(spec, folder=str(tmp_path / "mine"), endpoint=["countries"]))
+    shown = capsys.readouterr().err
+    assert shown.startswith("countries: warning: No second page was ever found")
+
+
+def test_ctrl_c_ends_the_command_without_traceback(
+    spec: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(_conn_id: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("oauth_taskflow.taskflow.cli.pull.open_session", interrupt)
+    code, shown = refused(capsys, spec)
+    assert (code, shown) == (130, "Interrupted while pulling countries.\n")
+
+
+def test_a_value_that_is_no_yaml_is_refused_without_being_shown(
+    spec: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec.write_text(spec.read_text().replace("schedule: null", "schedule: null\nparams: {a: 1}"))
+    code, shown = refused(capsys, spec, set=["a=[s3cret"])
+    assert code == 2
+    assert "The value of --set a=… is not readable as YAML." in shown
+    assert "s3cret" not in shown
+
+
+def test_a_failing_endpoint_exits_1_with_the_typed_error(
+    spec: Path, tmp_path: Path, oauth_server: OAuthTestServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    oauth_server.fault("/countries", status=404, times=1)
+    code, shown = refused(capsys, spec, folder=str(tmp_path / "mine"))
+    assert code == 1
+    assert shown.startswith("countries: The API answered HTTP 404")
+    assert "Traceback" not in shown
+    assert not list((tmp_path / "mine").rglob("part-*"))
+
+
+def test_the_command_is_registered_with_its_options() -> None:
+    (group,) = get_cli_commands()
+    command = next(iter(group.subcommands))  # type: ignore[union-attr]  # a group, not a command
+    flags = [argument.flags[0] for argument in command.args]
+    assert (group.name, command.name) == ("oauth", "pull")
+    assert flags == ["spec", "--endpoint", "--folder", "-o", "--set", "--since", "--until"]
+
+
+@pytest.mark.parametrize("output", ["json", "yaml"])
+def test_the_figures_are_printed_in_the_formats_of_other_commands(
+    spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], output: str
+) -> None:
+    folder = tmp_path / "mine"
+    pull(arguments(spec, folder=str(folder), endpoint=["countries"], output=output))
+    (row,) = yaml.safe_load(capsys.readouterr().out)  # JSON is YAML
+    assert (row["endpoint"], row["pages"]) == ("countries", 1)
+    assert row["rows"] == json.loads((folder / "countries" / "_manifest.json").read_text())["rows"]
+    assert [Path(file).parent for file in row["files"]] == [folder / "countries"]
+
+
+def test_plain_output_has_no_frame(
+    spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pull(arguments(spec, folder=str(tmp_path), endpoint=["countries"], output="plain"))
+    head, row, *_ = capsys.readouterr().out.splitlines()
+    assert head.split() == ["endpoint", "rows", "pages", "bytes", "seconds", "files"]
+    assert row.split()[0] == "countries"
+
+
+def test_another_output_is_a_folder_with_a_warning(
+    spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = str(tmp_path / "old")
+    pull(arguments(spec, output=old, endpoint=["countries"]))
+    shown = capsys.readouterr()
+    assert shown.err == (
+        f"--output {old} is taken as a folder, which is deprecated: write --folder {old}.\n"
+    )
+    assert (tmp_path / "old" / "countries" / "_manifest.json").exists()
+
+
+def test_an_unknown_format_beside_a_folder_is_refused(
+    spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refused(capsys, spec, folder=str(tmp_path), output="csv") == (
+        2,
+        "--output takes one of table, json, yaml, plain, not 'csv'.\n",
+    )
+
+
+def test_log_lines_reach_neither_the_result_nor_the_middle_of_a_bar() -> None:
+    terminal, standard = io.StringIO(), logging.StreamHandler(sys.stdout)
+    console = Console(file=terminal, force_terminal=True, width=60)
+    logger = logging.getLogger("tests.torn")
+    logger.addHandler(standard)
+    before = standard.stream
+    try:
+        with logs_through(console), Progress(console=console) as bar:
+            bar.add_task("contacts", total=2)
+            logger.warning("HTTP 503 from GET /x; next try in %.1f s", 1.0)
+            logger.warning("red \x1b[31mtext\x1b[0m and a [bold] word \x1b]0;title\x07")
+        assert standard.stream is before
+    finally:
+        logger.removeHandler(standard)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
+    lines = re.split(r"[\r\n]+", plain)
+    assert "HTTP 503 from GET /x; next try in 1.0 s" in lines
+    assert any(line.startswith("red text and a [bold] word") for line in lines)
+    assert "\x1b]0;" not in terminal.getvalue()
+
+
+def test_the_bar_counts_the_sequences_that_are_known_beforehand() -> None:
+    bar = Progress(console=Console(file=io.StringIO()))
+    display = Display(bar)
+    display.begin("contacts", "region=eu", 3)
+    for index in (0, 1, 0):
+        display.page(Page(records=[1, 2], bytes=1, url="", index=index))
+    (line,) = bar.tasks
+    assert (line.total, line.completed, line.fields["pages"], line.fields["rows"]) == (3, 1, 3, 6)
+    display.end()
+    assert bar.tasks[0].finished
+    display.begin("notes", "", 1)
+    assert bar.tasks[1].total is None
+
+
+def test_the_number_of_sequences_is_parents_times_windows() -> None:
+    moment = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    week = Interval(moment, moment + timedelta(days=7))
+    daily = Endpoint(incremental=Incremental(field="t", start="2025-01-01", step="P1D"))
+    item = {"region": Share(value="eu"), "contact": Share(file="x", skip=0, take=200)}
+    assert count_sequences(daily, item, week) == 1400
+    assert count_sequences(Endpoint(), {}, week) == 1
+
+
+def test_doubts_are_shown_and_kept_with_the_output(
+    spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = spec.read_text().replace(
+        "request: {path: /countries}",
+        "request: {path: /page/airports}\n"
+        "    paginate: {type: none, total: {path: meta.total, approximate: true}}",
+    )
+    spec.write_text(text)
+    pull(arguments(spec, endpoint=["countries"], folder=str(tmp_path / "mine")))
+    doubt = "Reading ends after 100 records, but the API announced "
+    assert f"countries: warning: {doubt}" in capsys.readouterr().err
+    manifest = json.loads((tmp_path / "mine" / "countries" / "_manifest.json").read_text())
+    assert manifest["warnings"][0].startswith(doubt)
+
+
+def test_an_end_below_the_total_fails_and_leaves_nothing(
+    spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = spec.read_text().replace(
+        "request: {path: /countries}",
+        "request: {path: /page/airports}\n    paginate: {type: none, total: meta.total}",
+    )
+    spec.write_text(text)
+    _, error = refused(capsys, spec, endpoint=["countries"], folder=str(tmp_path / "mine"))
+    assert "Reading ends after 100 records, but the API announced" in error
+    assert not list((tmp_path / "mine").rglob("part-*"))
