@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import GrantOptions, RefreshToken
-from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.sql_store import SqlTokenStore
 from oauth_taskflow.tokens.steps import Event, Step

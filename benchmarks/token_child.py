@@ -57,8 +57,8 @@ def _managed() -> Any:
 
     from oauth_taskflow import OAuth2Auth
     from oauth_taskflow.oauth.client_auth import Client
+    from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
     from oauth_taskflow.oauth.grants import ClientCredentials
-    from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
     from oauth_taskflow.testing import OAuthTestServer
     from oauth_taskflow.tokens.manager import TokenManager
     from oauth_taskflow.tokens.sql_store import SqlTokenStore

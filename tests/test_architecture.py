@@ -20,13 +20,13 @@ PACKAGE = ROOT / "oauth_taskflow"
 BASE = frozenset(
     {"__init__", "challenges", "clock", "decoding", "errors", "iso8601", "redaction", "schema"}
 )
-# Layer → the layers it may import; "api.options", "api.windows", "oauth.dpop", "oauth.request_proof", "oauth.timing" and "oauth.token"
+# Layer → the layers it may import; "api.options", "api.windows", "oauth.dpop", "oauth.request_proof", "oauth.endpoint.expiry" and "oauth.token"
 # cross borders.
 ALLOWED: dict[str, frozenset[str]] = {
     "schema": frozenset(),
     "oauth": BASE,
     "tokens": BASE | {"oauth"},
-    "api": BASE | {"oauth.dpop", "oauth.request_proof", "oauth.timing", "oauth.token"},
+    "api": BASE | {"oauth.dpop", "oauth.request_proof", "oauth.endpoint.expiry", "oauth.token"},
     "specs": BASE | {"api.options", "api.windows"},
     "presets": BASE | {"api.options", "oauth", "specs.model_schema"},
     "engine": BASE | {"api", "specs"},

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*sorted((ROOT / "docs" / "conformance").glob("*.md")), ROOT / "docs" / "deployment.md"]
 COLUMNS = ["Requirement", "Shown by"]
 NOT_DONE = "Not done: "
-# "tests/oauth/test_pkce.py::test_name" or with "[id]" of a parametrised case behind it.
+# "tests/oauth/login/test_pkce.py::test_name" or with "[id]" of a parametrised case behind it.
 TEST_ID = re.compile(r"(?P<file>tests/[\w/]+\.py)::(?P<name>\w+)(?P<case>\[.+\])?")
 # The shortest sentence that can hold a reason and a way out; "Not done: not needed." is none.
 REASON_LENGTH = 60
@@ -51,7 +51,7 @@ def problem_of_test(written: str) -> str | None:
     """What is wrong with one test id, or None."""
     found = TEST_ID.fullmatch(written)
     if found is None:
-        return f"'{written}' is no test id such as tests/oauth/test_pkce.py::test_name"
+        return f"'{written}' is no test id such as tests/oauth/login/test_pkce.py::test_name"
     file, name = found["file"], found["name"]
     if not (ROOT / file).is_file():
         return f"there is no file {file}"
@@ -135,7 +135,7 @@ HERE = "tests/test_conformance.py"
     [
         ("", "nothing shows: A"),
         ("obvious", "neither a test id in backticks nor a reason after 'Not done: ': 'obvious'"),
-        ("`test_a`", "'test_a' is no test id such as tests/oauth/test_pkce.py::test_name"),
+        ("`test_a`", "'test_a' is no test id such as tests/oauth/login/test_pkce.py::test_name"),
         ("`tests/test_gone.py::test_a`", "there is no file tests/test_gone.py"),
         (
             f"`{HERE}::test_a_map_without_faults_has_no_problem`",

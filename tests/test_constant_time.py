@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from oauth_taskflow.oauth.authorization_code import Authorization
+from oauth_taskflow.oauth.login.authorization import Authorization
 from oauth_taskflow.tokens import edits
 
 PACKAGE = Path(__file__).resolve().parents[1] / "oauth_taskflow"

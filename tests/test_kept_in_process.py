@@ -19,20 +19,19 @@ import oauth_taskflow
 from oauth_taskflow.api.auth import ApiKeyAuth, BasicAuth, BearerAuth, OAuth2Auth
 from oauth_taskflow.api.secrecy import Remembered
 from oauth_taskflow.errors import ResultRefused
-from oauth_taskflow.oauth.authorization_code import AuthorizationCode
 from oauth_taskflow.oauth.client_auth import Client, TokenForm
-from oauth_taskflow.oauth.delegated import JwtBearer, NamedGrant, Password
-from oauth_taskflow.oauth.device import DeviceCode
-from oauth_taskflow.oauth.direct_request import DirectRequest
-from oauth_taskflow.oauth.encoding import Encoded
+from oauth_taskflow.oauth.credential_source import GivenText
+from oauth_taskflow.oauth.endpoint.endpoint_request import DirectRequest
+from oauth_taskflow.oauth.endpoint.outcomes import Granted
+from oauth_taskflow.oauth.endpoint.request_encoding import Encoded
+from oauth_taskflow.oauth.endpoint.response import Answer
+from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
+from oauth_taskflow.oauth.extension_grants import JwtBearer, NamedGrant, Password
 from oauth_taskflow.oauth.grants import GrantOptions, RefreshToken
-from oauth_taskflow.oauth.outcomes import Granted
-from oauth_taskflow.oauth.pkce import Verifier
-from oauth_taskflow.oauth.responses import Answer
+from oauth_taskflow.oauth.login.authorization import AuthorizationCode, Verifier
+from oauth_taskflow.oauth.login.device import DeviceCode
 from oauth_taskflow.oauth.signing import Signer, shared_key
-from oauth_taskflow.oauth.text_source import GivenText
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.redaction import KeptInProcess, SecretValue, is_sensitive_name
 from oauth_taskflow.tokens.cipher import TokenCipher
 from oauth_taskflow.tokens.record import GrantRecord

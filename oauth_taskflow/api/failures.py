@@ -29,7 +29,7 @@ from oauth_taskflow.errors import (
     OAuthTaskflowError,
     printable,
 )
-from oauth_taskflow.oauth.timing import TOLERATED_SKEW, server_skew
+from oauth_taskflow.oauth.endpoint.expiry import TOLERATED_SKEW, server_skew
 
 _LIBRARIES = frozenset({"requests.exceptions", "httpx"})
 _BODY_SHOWN = 300

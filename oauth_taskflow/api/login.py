@@ -29,7 +29,7 @@ from oauth_taskflow.errors import (
     TokenRequestError,
     TokenRequestRejected,
 )
-from oauth_taskflow.oauth.timing import jwt_expiry, named_end
+from oauth_taskflow.oauth.endpoint.expiry import jwt_expiry, named_end
 from oauth_taskflow.oauth.token import Token, TokenState
 from oauth_taskflow.redaction import Hidden, SecretValue, redact_text, redact_url
 

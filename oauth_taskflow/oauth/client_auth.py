@@ -13,8 +13,8 @@ from urllib.parse import quote_plus
 from msgspec import field
 from msgspec.structs import replace
 
+from oauth_taskflow.oauth.credential_source import TextSource
 from oauth_taskflow.oauth.signing import Signer
-from oauth_taskflow.oauth.text_source import TextSource
 from oauth_taskflow.redaction import Hidden, SecretValue
 
 Params = tuple[tuple[str, str], ...]

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
+from oauth_taskflow.oauth.endpoint.expiry import TOLERATED_SKEW, server_skew
 from oauth_taskflow.oauth.signing import SigningKey
-from oauth_taskflow.oauth.timing import TOLERATED_SKEW, server_skew
 from oauth_taskflow.redaction import KeptInProcess
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
-from oauth_taskflow.oauth.delegated import DelegatedGrant, NamedGrant
 from oauth_taskflow.oauth.dialect import Expiry
-from oauth_taskflow.oauth.encoding import JsonText
-from oauth_taskflow.oauth.error_codes import REFUSALS
+from oauth_taskflow.oauth.endpoint.error_codes import REFUSALS
+from oauth_taskflow.oauth.endpoint.request_encoding import JsonText
+from oauth_taskflow.oauth.extension_grants import DelegatedGrant, NamedGrant
 from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.presets.model import Preset
 from oauth_taskflow.taskflow.base_url import is_safe_endpoint, split_url

@@ -16,7 +16,7 @@ import msgspec
 
 from oauth_taskflow.api.options import ResponseRule
 from oauth_taskflow.oauth.dpop import DPOP_ALGORITHMS
-from oauth_taskflow.oauth.encoding import JsonText
+from oauth_taskflow.oauth.endpoint.request_encoding import JsonText
 from oauth_taskflow.taskflow.connection_field import ConnectionField, ValueKind
 from oauth_taskflow.taskflow.grant_fields import GRANT_NAMES
 

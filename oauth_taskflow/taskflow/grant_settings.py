@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from urllib.parse import urlsplit
 
-from oauth_taskflow.oauth.delegated import (
+from oauth_taskflow.oauth.credential_source import GivenText, TextSource
+from oauth_taskflow.oauth.extension_grants import (
     ACCESS_TOKEN_TYPE,
     JWT_BEARER,
     SAML2_BEARER,
@@ -19,7 +20,6 @@ from oauth_taskflow.oauth.delegated import (
     TokenExchange,
 )
 from oauth_taskflow.oauth.signing import Signer
-from oauth_taskflow.oauth.text_source import GivenText, TextSource
 from oauth_taskflow.taskflow.checked_fields import Fields
 from oauth_taskflow.taskflow.text_file import TextFile
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.oauth.reading import at
+from oauth_taskflow.oauth.endpoint.response_fields import at
 from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.redaction import redact_url
 from oauth_taskflow.taskflow.base_url import is_safe_endpoint, split_url

@@ -9,12 +9,12 @@ from msgspec.structs import replace
 
 from oauth_taskflow.api.login import Login, LoginSource
 from oauth_taskflow.oauth.client_auth import Client
-from oauth_taskflow.oauth.delegated import NamedGrant
 from oauth_taskflow.oauth.dialect import Dialect
-from oauth_taskflow.oauth.discovered_endpoint import DiscoveredEndpoint
+from oauth_taskflow.oauth.endpoint.client_auth_fallback import EitherMethod
+from oauth_taskflow.oauth.endpoint.discovered_endpoint import DiscoveredEndpoint
+from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint, TransportOptions
+from oauth_taskflow.oauth.extension_grants import NamedGrant
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, RefreshToken
-from oauth_taskflow.oauth.second_method import EitherMethod
-from oauth_taskflow.oauth.token_endpoint import TokenEndpoint, TransportOptions
 from oauth_taskflow.taskflow import metrics, refresh_count, write_back
 from oauth_taskflow.taskflow.certificate import check_certificate
 from oauth_taskflow.taskflow.masking import mask_in_transit

@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 from msgspec.structs import asdict, replace
 
-from oauth_taskflow.oauth.answers import Answer
-from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
+from oauth_taskflow.oauth.endpoint.messages import Answer
+from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.redaction import Hidden, SecretValue
 
 _OK = 200

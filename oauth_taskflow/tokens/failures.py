@@ -13,7 +13,7 @@ from oauth_taskflow.errors import (
     TokenRequestRejected,
 )
 from oauth_taskflow.iso8601 import instant_text
-from oauth_taskflow.oauth.outcomes import Failure, Rejected, Unusable
+from oauth_taskflow.oauth.endpoint.outcomes import Failure, Rejected, Unusable
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.record import GrantRecord, GrantState
 

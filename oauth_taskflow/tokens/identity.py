@@ -8,11 +8,11 @@ import json
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
-from oauth_taskflow.oauth.delegated import JwtBearer, Password
 from oauth_taskflow.oauth.dialect import STANDARD
 from oauth_taskflow.oauth.dpop import DPOP_ALGORITHMS
+from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
+from oauth_taskflow.oauth.extension_grants import JwtBearer, Password
 from oauth_taskflow.oauth.grants import Grant, RefreshToken
-from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.tokens.arrived import reading_of
 from oauth_taskflow.tokens.cipher import TokenCipher
 

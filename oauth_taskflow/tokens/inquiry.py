@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from oauth_taskflow.errors import OAuthTaskflowError
-from oauth_taskflow.oauth.introspection import introspect
+from oauth_taskflow.oauth.endpoint.introspection import introspect
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens import edits
 from oauth_taskflow.tokens.record import GrantRecord

@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.errors import OAuthTaskflowError
+from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import Grant, RefreshToken
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.redaction import KeptInProcess
 from oauth_taskflow.tokens.api_refusals import kept
 from oauth_taskflow.tokens.identity import GrantIdentity, Marks

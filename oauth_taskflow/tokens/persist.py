@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from oauth_taskflow.errors import OAuthTaskflowError, TokenStoreError
-from oauth_taskflow.oauth.outcomes import Granted, Unusable
+from oauth_taskflow.oauth.endpoint.outcomes import Granted, Unusable
 from oauth_taskflow.tokens import answer_edits, edits
 from oauth_taskflow.tokens.answer_edits import Found, Verdict
 from oauth_taskflow.tokens.arrived import Arrived

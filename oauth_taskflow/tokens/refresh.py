@@ -20,8 +20,8 @@ from oauth_taskflow.errors import (
     TokenUndecryptable,
 )
 from oauth_taskflow.iso8601 import instant_text
+from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome, Rejected, Unusable
 from oauth_taskflow.oauth.grants import RefreshToken
-from oauth_taskflow.oauth.outcomes import Granted, Outcome, Rejected, Unusable
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.redaction import redact_url
 from oauth_taskflow.tokens import answer_edits, edits, owner

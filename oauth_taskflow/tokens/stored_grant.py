@@ -5,8 +5,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from oauth_taskflow.errors import OAuthTaskflowError, TokenRequestError, TokenUndecryptable
-from oauth_taskflow.oauth.answers import Answer
-from oauth_taskflow.oauth.outcomes import Granted, Unusable
+from oauth_taskflow.oauth.endpoint.messages import Answer
+from oauth_taskflow.oauth.endpoint.outcomes import Granted, Unusable
 from oauth_taskflow.tokens import edits, owner
 from oauth_taskflow.tokens.arrived import Arrived
 from oauth_taskflow.tokens.cipher import name_connection

@@ -15,13 +15,19 @@ from oauth_taskflow.errors import (
     TokenRequestRejected,
     TokenStoreError,
 )
-from oauth_taskflow.oauth.answers import Answer
-from oauth_taskflow.oauth.attempts import exchange_patiently
 from oauth_taskflow.oauth.dpop import new_key
+from oauth_taskflow.oauth.endpoint.messages import Answer
+from oauth_taskflow.oauth.endpoint.outcomes import (
+    Failure,
+    Outcome,
+    OutcomeUnknown,
+    Rejected,
+    Unusable,
+)
+from oauth_taskflow.oauth.endpoint.response import interpret
+from oauth_taskflow.oauth.endpoint.retries import exchange_patiently
+from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import Grant, RefreshToken
-from oauth_taskflow.oauth.outcomes import Failure, Outcome, OutcomeUnknown, Rejected, Unusable
-from oauth_taskflow.oauth.responses import interpret
-from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.tokens import edits
 from oauth_taskflow.tokens.arrived import Arrived
 from oauth_taskflow.tokens.failures import cool_down, explained, state_after, verdict

@@ -10,7 +10,7 @@ import requests
 
 from oauth_taskflow.api.async_session import AsyncOAuthSession
 from oauth_taskflow.oauth.client_auth import Client
-from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
+from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.request_log import LoggedRequest
 from tests.api.test_dpop import Grants

@@ -16,10 +16,10 @@ from oauth_taskflow.api.failures import ApiStatusError
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.errors import ForeignOriginRefused
 from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.endpoint.outcomes import Granted
+from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import ClientCredentials
-from oauth_taskflow.oauth.outcomes import Granted
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.messages import Request
 from tests.tokens.clock import ShiftedClock

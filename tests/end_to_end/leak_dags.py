@@ -47,8 +47,8 @@ def direct():
 
     @task
     def asks_and_ends() -> bool:
-        from oauth_taskflow.oauth.introspection import introspect
-        from oauth_taskflow.oauth.revocation import revoke
+        from oauth_taskflow.oauth.endpoint.introspection import introspect
+        from oauth_taskflow.oauth.endpoint.revocation import revoke
         from oauth_taskflow.taskflow.cli.managed_grant import managed_grant
 
         grant = managed_grant("posting")

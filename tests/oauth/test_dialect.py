@@ -16,11 +16,11 @@ from oauth_taskflow.errors import (
 )
 from oauth_taskflow.oauth.client_auth import Client, TokenForm
 from oauth_taskflow.oauth.dialect import Dialect, Expiry, RequestForm, ResponseForm
-from oauth_taskflow.oauth.encoding import JsonText, encode
+from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome, OutcomeUnknown, Rejected
+from oauth_taskflow.oauth.endpoint.request_encoding import JsonText, encode
+from oauth_taskflow.oauth.endpoint.response import Answer, Question, interpret
+from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, RefreshToken
-from oauth_taskflow.oauth.outcomes import Granted, Outcome, OutcomeUnknown, Rejected
-from oauth_taskflow.oauth.responses import Answer, Question, interpret
-from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.testing import Fault, LoggedRequest, OAuthTestServer
 
 ANSWER = Fault("*", 200, {"Content-Type": "application/json"}, '{"access_token": "at"}')

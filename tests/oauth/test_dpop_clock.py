@@ -11,9 +11,9 @@ import pytest
 from oauth_taskflow.errors import TokenRequestRejected
 from oauth_taskflow.oauth.client_auth import Client
 from oauth_taskflow.oauth.dpop import new_key, prover
+from oauth_taskflow.oauth.endpoint.outcomes import Granted, Rejected
+from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import ClientCredentials, RefreshToken
-from oauth_taskflow.oauth.outcomes import Granted, Rejected
-from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.redaction import shown_place
 from oauth_taskflow.testing import OAuthTestServer
 from tests.oauth.test_dpop import read

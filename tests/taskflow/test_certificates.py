@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.oauth.discovery import forget_metadata
+from oauth_taskflow.oauth.endpoint.discovery import forget_metadata
 from oauth_taskflow.taskflow.cli.managed_grant import managed_grant
 from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.testing import OAuthTestServer

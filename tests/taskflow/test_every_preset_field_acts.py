@@ -15,15 +15,15 @@ import yaml
 from msgspec.structs import replace
 
 from oauth_taskflow.errors import ConnectionConfigError, TokenRequestError
-from oauth_taskflow.oauth.bodies import parse_body
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
-from oauth_taskflow.oauth.encoding import encode
+from oauth_taskflow.oauth.endpoint.outcomes import Failure, Granted
+from oauth_taskflow.oauth.endpoint.request_encoding import encode
+from oauth_taskflow.oauth.endpoint.response import Answer, interpret
+from oauth_taskflow.oauth.endpoint.response_body import parse_body
+from oauth_taskflow.oauth.endpoint.revocation import TokenKind, revoke
+from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, RefreshToken
-from oauth_taskflow.oauth.outcomes import Failure, Granted
-from oauth_taskflow.oauth.responses import Answer, interpret
-from oauth_taskflow.oauth.revocation import TokenKind, revoke
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.presets.model import Preset
 from oauth_taskflow.presets.page import providers_page
 from oauth_taskflow.taskflow.cli.login import _place_to_revoke

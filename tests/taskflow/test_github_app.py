@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from oauth_taskflow.errors import ConnectionConfigError, InvalidClient, TokenRequestRejected
 from oauth_taskflow.iso8601 import parse_instant
-from oauth_taskflow.oauth.outcomes import Granted, Rejected
+from oauth_taskflow.oauth.endpoint.outcomes import Granted, Rejected
 from oauth_taskflow.oauth.signing import Signer
 from oauth_taskflow.taskflow.connection import parse_connection
 from oauth_taskflow.taskflow.sessions import open_session

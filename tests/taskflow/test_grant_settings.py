@@ -9,14 +9,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.oauth.delegated import (
+from oauth_taskflow.oauth.endpoint.discovered_endpoint import DiscoveredEndpoint
+from oauth_taskflow.oauth.extension_grants import (
     JWT_BEARER,
     SAML2_BEARER,
     TOKEN_EXCHANGE,
     JwtBearer,
     NamedGrant,
 )
-from oauth_taskflow.oauth.discovered_endpoint import DiscoveredEndpoint
 from oauth_taskflow.oauth.signing import ALL_ALGORITHMS
 from oauth_taskflow.taskflow.connection import parse_connection
 from oauth_taskflow.taskflow.grant_fields import SIGNING_ALGORITHMS

@@ -20,7 +20,7 @@ from oauth_taskflow.errors import (
     TokenRequestRejected,
 )
 from oauth_taskflow.oauth.client_auth import JWT_ASSERTION
-from oauth_taskflow.oauth.discovery import forget_metadata
+from oauth_taskflow.oauth.endpoint.discovery import forget_metadata
 from oauth_taskflow.oauth.signing import Signer, private_key
 from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.masking import known_secrets

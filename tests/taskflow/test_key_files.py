@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc import jwk, jwt
 
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.oauth.delegated import JwtBearer
+from oauth_taskflow.oauth.extension_grants import JwtBearer
 from oauth_taskflow.taskflow.connection import parse_connection
 from oauth_taskflow.taskflow.masking import known_secrets
 from oauth_taskflow.taskflow.sessions import open_session

@@ -20,7 +20,7 @@ from oauth_taskflow.errors import (
     OAuthTaskflowError,
     TokenEndpointUnavailable,
 )
-from oauth_taskflow.oauth.outcomes import Granted, Outcome
+from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.taskflow.broker.protocol import token_answer
 from oauth_taskflow.taskflow.connection import parse_connection

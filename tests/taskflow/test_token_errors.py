@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from oauth_taskflow.errors import InvalidClient, InvalidGrant, TokenRequestRejected
-from oauth_taskflow.oauth.answers import Answer
-from oauth_taskflow.oauth.outcomes import Rejected
-from oauth_taskflow.oauth.responses import interpret
+from oauth_taskflow.oauth.endpoint.messages import Answer
+from oauth_taskflow.oauth.endpoint.outcomes import Rejected
+from oauth_taskflow.oauth.endpoint.response import interpret
 from oauth_taskflow.taskflow.connection import parse_connection
 from oauth_taskflow.taskflow.settings import OAuth2Settings
 from oauth_taskflow.taskflow.token_sources import grant, token_endpoint

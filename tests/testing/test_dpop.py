@@ -12,7 +12,7 @@ import requests
 from joserfc import jwk, jwt
 
 from oauth_taskflow.oauth.dpop import Prover, new_key, prover
-from oauth_taskflow.oauth.pkce import Verifier
+from oauth_taskflow.oauth.login.authorization import Verifier
 from oauth_taskflow.testing import OAuthTestServer
 
 KEY = new_key("ES256")

@@ -16,10 +16,16 @@ from oauth_taskflow.errors import (
     TokenRequestRejected,
 )
 from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.endpoint.outcomes import (
+    Granted,
+    NotProcessed,
+    Outcome,
+    OutcomeUnknown,
+    Rejected,
+)
+from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import Grant, RefreshToken
-from oauth_taskflow.oauth.outcomes import Granted, NotProcessed, Outcome, OutcomeUnknown, Rejected
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 
 Answer = Outcome | Callable[[], Outcome]
 PLACE = "for connection 'crm' at id.example.com/token"

@@ -20,7 +20,7 @@ from oauth_taskflow.api.async_session import AsyncOAuthSession
 from oauth_taskflow.api.auth import OAuth2Auth
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.errors import TokenRequestError
-from oauth_taskflow.oauth.outcomes import Granted
+from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.tokens import api_refusals
 from oauth_taskflow.tokens.record import GrantRecord

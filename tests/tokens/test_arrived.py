@@ -19,8 +19,8 @@ from oauth_taskflow.errors import (
 )
 from oauth_taskflow.oauth.client_auth import Client
 from oauth_taskflow.oauth.dialect import Dialect, ResponseForm
+from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import ClientCredentials, RefreshToken
-from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.record import GrantRecord, GrantState
 from oauth_taskflow.tokens.steps import Event, Step

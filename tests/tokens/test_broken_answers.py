@@ -8,9 +8,9 @@ import pytest
 
 from oauth_taskflow.errors import InvalidTokenResponse, RefreshResponseLost
 from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.endpoint.response_fields import refresh_token_in_text
+from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import RefreshToken
-from oauth_taskflow.oauth.reading import refresh_token_in_text
-from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.tokens.manager import TokenManager
 from tests.oauth.raw_server import http_answer
 from tests.tokens.clock import ClockedStore

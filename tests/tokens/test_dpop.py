@@ -11,10 +11,10 @@ from cryptography.fernet import Fernet
 from msgspec.structs import replace
 
 from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.endpoint.outcomes import Granted
+from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, RefreshToken
-from oauth_taskflow.oauth.outcomes import Granted
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.tokens.cipher import TokenCipher
 from oauth_taskflow.tokens.identity import GrantIdentity

@@ -16,7 +16,7 @@ from oauth_taskflow.errors import (
     TokenUndecryptable,
 )
 from oauth_taskflow.oauth.client_auth import Client
-from oauth_taskflow.oauth.delegated import JwtBearer, Password
+from oauth_taskflow.oauth.extension_grants import JwtBearer, Password
 from oauth_taskflow.oauth.grants import ClientCredentials
 from oauth_taskflow.oauth.signing import Signer, shared_key
 from oauth_taskflow.tokens.cipher import TokenCipher

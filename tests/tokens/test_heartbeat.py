@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace as changed
 
-from oauth_taskflow.oauth.outcomes import Granted
+from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.tokens import owner
 from oauth_taskflow.tokens.hold import Hold

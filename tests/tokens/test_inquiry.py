@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from oauth_taskflow.errors import InvalidTokenResponse
 from oauth_taskflow.oauth.client_auth import Client
 from oauth_taskflow.oauth.dialect import Dialect, Expiry, ResponseForm
+from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import Grant, GrantOptions, RefreshToken
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.authorization import TokenPolicy
 from oauth_taskflow.tokens.manager import TokenManager

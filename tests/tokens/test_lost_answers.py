@@ -13,7 +13,7 @@ from oauth_taskflow.errors import (
     TokenEndpointUnavailable,
 )
 from oauth_taskflow.oauth.client_auth import Client
-from oauth_taskflow.oauth.outcomes import Granted
+from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.tokens.record import GrantState
 from oauth_taskflow.tokens.steps import Event, Step
 from tests.tokens.clock import ClockedStore, FakeClock

@@ -17,8 +17,8 @@ import pytest
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.client_auth import Client
 from oauth_taskflow.oauth.dialect import Dialect, ResponseForm
+from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import RefreshToken
-from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.record import GrantRecord
 from oauth_taskflow.tokens.steps import Event, Step

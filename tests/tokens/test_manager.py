@@ -13,9 +13,9 @@ import pytest
 from cryptography.fernet import Fernet
 
 from oauth_taskflow.errors import InvalidGrant, ResultRefused, TokenEndpointUnavailable
+from oauth_taskflow.oauth.endpoint.token_endpoint import Timeouts
 from oauth_taskflow.oauth.grants import ClientCredentials, RefreshToken
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.oauth.token_endpoint import Timeouts
 from oauth_taskflow.tokens.cipher import TokenCipher
 from oauth_taskflow.tokens.manager import TokenManager, _Held, _is_news
 from oauth_taskflow.tokens.options import ManagerOptions

@@ -10,9 +10,9 @@ from cryptography.fernet import Fernet
 
 from oauth_taskflow.errors import InvalidGrant
 from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.endpoint.outcomes import Granted
+from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import GrantOptions, RefreshToken
-from oauth_taskflow.oauth.outcomes import Granted
-from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.record import GrantState

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from oauth_taskflow.errors import InvalidGrant, RefreshResponseLost
-from oauth_taskflow.oauth.outcomes import Outcome
+from oauth_taskflow.oauth.endpoint.outcomes import Outcome
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.request_log import Counters
 from oauth_taskflow.tokens.record import GrantState

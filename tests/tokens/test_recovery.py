@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from oauth_taskflow.errors import InvalidGrant, TokenStoreError
+from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome
 from oauth_taskflow.oauth.grants import RefreshToken
-from oauth_taskflow.oauth.outcomes import Granted, Outcome
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens.cipher import TokenCipher
 from oauth_taskflow.tokens.manager import TokenManager

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from sqlalchemy import event as sql
 
 from oauth_taskflow.errors import InvalidGrant, LeaseTimeout
-from oauth_taskflow.oauth.outcomes import Granted
+from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens import edits
 from oauth_taskflow.tokens.options import ManagerOptions

@@ -11,8 +11,8 @@ import pytest
 from msgspec.structs import replace
 
 from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import ClientCredentials, GrantOptions, RefreshToken
-from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.tokens import registry
 from oauth_taskflow.tokens.identity import GrantIdentity
 from oauth_taskflow.tokens.options import ManagerOptions

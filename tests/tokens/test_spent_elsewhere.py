@@ -6,8 +6,8 @@ import pytest
 
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import GrantOptions, RefreshToken
-from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.tokens.manager import TokenManager
 from tests.oauth.raw_server import http_answer
 from tests.tokens.clock import ClockedStore

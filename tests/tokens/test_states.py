@@ -13,8 +13,8 @@ from oauth_taskflow.errors import (
     TokenEndpointUnavailable,
 )
 from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.grants import ClientCredentials
-from oauth_taskflow.oauth.outcomes import Granted
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.record import GrantRecord, GrantState

@@ -6,8 +6,8 @@ import pytest
 from cryptography.fernet import Fernet
 
 from oauth_taskflow.errors import ConnectionConfigError, InvalidGrant, TokenRequestError
+from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, RefreshToken
-from oauth_taskflow.oauth.outcomes import Granted
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.record import GrantState

@@ -19,7 +19,7 @@ import pytest
 import requests
 
 from oauth_taskflow.errors import InvalidGrant, RefreshResponseLost, TokenEndpointUnavailable
-from oauth_taskflow.oauth.outcomes import Granted
+from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.tokens.manager import TokenManager

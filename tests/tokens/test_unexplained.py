@@ -16,8 +16,8 @@ from oauth_taskflow.errors import (
 )
 from oauth_taskflow.oauth.client_auth import Client
 from oauth_taskflow.oauth.dialect import STANDARD, Dialect, ResponseForm
+from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import RefreshToken
-from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.record import GrantState
 from tests.oauth.raw_server import answering, answering_each, http_answer, raw_server

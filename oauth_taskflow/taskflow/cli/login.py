@@ -10,8 +10,8 @@ from oauth_taskflow.errors import (
     OAuthTaskflowError,
     TokenUndecryptable,
 )
-from oauth_taskflow.oauth.authorization_code import STATE_LIFETIME
-from oauth_taskflow.oauth.outcomes import Granted
+from oauth_taskflow.oauth.endpoint.outcomes import Granted
+from oauth_taskflow.oauth.login.authorization import STATE_LIFETIME
 from oauth_taskflow.taskflow.cli.grant_rows import exit_with, print_rows, status_row
 from oauth_taskflow.taskflow.cli.login_flow import (
     Agreed,

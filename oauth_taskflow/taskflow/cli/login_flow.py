@@ -13,13 +13,12 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 
 from oauth_taskflow.errors import AuthorizationFailed
-from oauth_taskflow.oauth.answers import Answer
-from oauth_taskflow.oauth.attempts import exchange_patiently
-from oauth_taskflow.oauth.authorization_code import Authorization, AuthorizationCode
-from oauth_taskflow.oauth.device import authorize_device, wait_for_device
-from oauth_taskflow.oauth.loopback import LoopbackListener
-from oauth_taskflow.oauth.outcomes import Granted, Unusable
-from oauth_taskflow.oauth.pushed_request import push
+from oauth_taskflow.oauth.endpoint.messages import Answer
+from oauth_taskflow.oauth.endpoint.outcomes import Granted, Unusable
+from oauth_taskflow.oauth.endpoint.retries import exchange_patiently
+from oauth_taskflow.oauth.login.authorization import Authorization, AuthorizationCode, push
+from oauth_taskflow.oauth.login.device import authorize_device, wait_for_device
+from oauth_taskflow.oauth.login.loopback import LoopbackListener
 from oauth_taskflow.taskflow.cli.managed_grant import ManagedGrant
 from oauth_taskflow.taskflow.consent_settings import is_local
 from oauth_taskflow.taskflow.masking import mask, token_secrets

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.oauth.authorization_code import AuthorizationServer
 from oauth_taskflow.oauth.dialect import RevocationForm
-from oauth_taskflow.oauth.discovery import server_metadata
+from oauth_taskflow.oauth.endpoint.discovery import server_metadata
+from oauth_taskflow.oauth.endpoint.server_metadata import ServerMetadata
+from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import GrantOptions
-from oauth_taskflow.oauth.server_metadata import ServerMetadata
-from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
+from oauth_taskflow.oauth.login.authorization import AuthorizationServer
 from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.consent_settings import ConsentSettings
 from oauth_taskflow.taskflow.masking import mask

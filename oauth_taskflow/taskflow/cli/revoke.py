@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from oauth_taskflow.errors import TokenRequestRejected
-from oauth_taskflow.oauth.revocation import TokenKind, revoke
+from oauth_taskflow.oauth.endpoint.revocation import TokenKind, revoke
 from oauth_taskflow.taskflow.cli.managed_grant import ManagedGrant
 from oauth_taskflow.taskflow.masking import MaskedTokens, mask
 from oauth_taskflow.tokens.record import GrantRecord

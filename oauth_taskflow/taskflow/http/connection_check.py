@@ -6,7 +6,7 @@ import os
 import re
 
 from oauth_taskflow.errors import OAuthTaskflowError
-from oauth_taskflow.oauth.outcomes import Granted
+from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.redaction import redact_url
 from oauth_taskflow.taskflow.connection_source import load_settings

@@ -20,7 +20,7 @@ from oauthlib.oauth2 import ServiceApplicationClient
 from requests_oauth2client import ClientSecretJwt, PrivateKeyJwt
 
 from oauth_taskflow.oauth.client_auth import JWT_ASSERTION, Client, TokenForm, client_assertion
-from oauth_taskflow.oauth.delegated import JWT_BEARER, JwtBearer
+from oauth_taskflow.oauth.extension_grants import JWT_BEARER, JwtBearer
 from oauth_taskflow.oauth.grants import GrantOptions
 from oauth_taskflow.oauth.signing import Signer, SigningKey, private_key, shared_key
 from tests.oauth.keys import PrivateKey, pem_of, public_pem_of

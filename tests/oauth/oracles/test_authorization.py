@@ -15,9 +15,9 @@ from requests_oauth2client import AuthorizationRequest, DPoPKey
 from requests_oauth2client.exceptions import AuthorizationResponseError, InvalidAuthResponse
 
 from oauth_taskflow.errors import AuthorizationFailed
-from oauth_taskflow.oauth.authorization_code import Authorization, AuthorizationServer
 from oauth_taskflow.oauth.dpop import new_key, prover
 from oauth_taskflow.oauth.grants import GrantOptions
+from oauth_taskflow.oauth.login.authorization import Authorization, AuthorizationServer
 from tests.oauth.oracles.inputs import any_text, many, scopes, visible
 
 ISSUER = "https://id.example.com"

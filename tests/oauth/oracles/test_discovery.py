@@ -17,7 +17,7 @@ from requests_oauth2client import (
     oidc_discovery_document_url,
 )
 
-from oauth_taskflow.oauth.server_metadata import (
+from oauth_taskflow.oauth.endpoint.server_metadata import (
     BadMetadata,
     is_issuer,
     metadata_urls,

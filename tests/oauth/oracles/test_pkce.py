@@ -10,7 +10,7 @@ from oauthlib.oauth2 import WebApplicationClient
 from oauthlib.oauth2.rfc6749.grant_types.authorization_code import code_challenge_method_s256
 from requests_oauth2client import PkceUtils
 
-from oauth_taskflow.oauth.pkce import Verifier
+from oauth_taskflow.oauth.login.authorization import Verifier
 from tests.oauth.oracles.inputs import many
 
 verifiers = st.from_regex(r"[A-Za-z0-9._~-]{43,128}", fullmatch=True)

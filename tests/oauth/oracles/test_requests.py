@@ -30,30 +30,30 @@ from requests_oauth2client import (
 )
 
 from oauth_taskflow.api.auth import OAuth2Auth
-from oauth_taskflow.oauth.authorization_code import (
-    Authorization,
-    AuthorizationCode,
-    AuthorizationServer,
-)
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS, Client
-from oauth_taskflow.oauth.delegated import (
+from oauth_taskflow.oauth.credential_source import GivenText
+from oauth_taskflow.oauth.endpoint.introspection import introspect
+from oauth_taskflow.oauth.endpoint.request_encoding import Encoded, encode
+from oauth_taskflow.oauth.endpoint.revocation import TokenKind, revoke
+from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
+from oauth_taskflow.oauth.extension_grants import (
     JWT_BEARER,
     GivenAssertion,
     Password,
     PresentedToken,
     TokenExchange,
 )
-from oauth_taskflow.oauth.device import DeviceCode, authorize_device
-from oauth_taskflow.oauth.encoding import Encoded, encode
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, RefreshToken
-from oauth_taskflow.oauth.introspection import introspect
-from oauth_taskflow.oauth.pkce import Verifier
-from oauth_taskflow.oauth.pushed_request import push
-from oauth_taskflow.oauth.revocation import TokenKind, revoke
+from oauth_taskflow.oauth.login.authorization import (
+    Authorization,
+    AuthorizationCode,
+    AuthorizationServer,
+    Verifier,
+    push,
+)
+from oauth_taskflow.oauth.login.device import DeviceCode, authorize_device
 from oauth_taskflow.oauth.signing import Signer, shared_key
-from oauth_taskflow.oauth.text_source import GivenText
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.oauth.token_endpoint import TokenEndpoint
 from oauth_taskflow.testing import OAuthTestServer
 from tests.oauth.oracles.inputs import any_text, few, many, scopes, some_scopes, tokens, visible
 

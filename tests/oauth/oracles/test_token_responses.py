@@ -25,8 +25,8 @@ from oauth_taskflow.errors import (
     TokenEndpointUnavailable,
     TokenRequestRejected,
 )
-from oauth_taskflow.oauth.outcomes import Granted, Outcome
-from oauth_taskflow.oauth.responses import Answer, Question, interpret
+from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome
+from oauth_taskflow.oauth.endpoint.response import Answer, Question, interpret
 from tests.oauth.oracles.inputs import many, some_scopes, tokens, visible
 
 URL = "https://id.example.com/token"

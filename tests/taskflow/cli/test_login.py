@@ -282,7 +282,7 @@ def test_what_cannot_work_is_said_at_once(
 
 
 def test_a_taken_port_is_named(connect: Connect, capsys: pytest.CaptureFixture[str]) -> None:
-    from oauth_taskflow.oauth.loopback import LoopbackListener  # noqa: PLC0415 - only here
+    from oauth_taskflow.oauth.login.loopback import LoopbackListener  # noqa: PLC0415 - only here
 
     connect()
     with LoopbackListener(bool) as other:

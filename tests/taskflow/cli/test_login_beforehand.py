@@ -112,7 +112,7 @@ def test_ctrl_c_ends_it_with_a_sentence(
 def test_the_reason_why_a_port_cannot_be_listened_on_is_told(
     connect: Connect, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from oauth_taskflow.oauth.loopback import LoopbackListener  # noqa: PLC0415 - only here
+    from oauth_taskflow.oauth.login.loopback import LoopbackListener  # noqa: PLC0415 - only here
 
     connect()
     with LoopbackListener(bool) as other:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from oauth_taskflow.oauth.discovery import forget_metadata
+from oauth_taskflow.oauth.endpoint.discovery import forget_metadata
 from oauth_taskflow.taskflow.cli.grants import revoke
 from oauth_taskflow.taskflow.cli.login import login
 from oauth_taskflow.testing import OAuthTestServer

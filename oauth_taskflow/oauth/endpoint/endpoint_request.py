@@ -1,0 +1,86 @@
+"""One form posted to an endpoint beside the token endpoint: PAR, device authorization, revocation."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from msgspec import field
+from msgspec.structs import replace
+
+from oauth_taskflow.errors import OAuthTaskflowError
+from oauth_taskflow.oauth.client_auth import Params, TokenForm
+from oauth_taskflow.oauth.dialect import Dialect
+from oauth_taskflow.oauth.endpoint.outcomes import Granted
+from oauth_taskflow.oauth.endpoint.response import Answer, interpret
+from oauth_taskflow.oauth.endpoint.response_body import ErrorBody, error_in, parse_body
+from oauth_taskflow.oauth.endpoint.response_fields import problem_in
+from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
+from oauth_taskflow.oauth.grants import GrantOptions
+from oauth_taskflow.redaction import Hidden, SecretValue
+
+
+class DirectRequest(SecretValue, frozen=True):
+    """A form for an endpoint beside the token endpoint, authenticated like a token request.
+
+    ``dialect`` is how that endpoint departs from its RFC; None: by the names of parameters only, as the token endpoint.
+    """
+
+    params: Hidden[Params]
+    options: GrantOptions = field(default_factory=GrantOptions)
+    hidden: Hidden[tuple[str, ...]] = ()
+    dialect: Dialect | None = None
+    grant_type: ClassVar[str] = ""
+    single_use: ClassVar[bool] = False
+
+    @classmethod
+    def of(
+        cls, params: Params, options: GrantOptions, hidden: tuple[str, ...] = ()
+    ) -> DirectRequest:
+        """``params`` with the headers of ``options``; always form-encoded, whatever the token endpoint wants."""
+        return cls(params, replace(options, body="form"), hidden)
+
+    def form(self) -> TokenForm:
+        """The parameters, and the connection's headers for the authorization server."""
+        return TokenForm(params=self.params, headers=self.options.headers)
+
+    def secrets(self) -> tuple[str, ...]:
+        """Values that must never be shown."""
+        return self.hidden
+
+    def send(self, endpoint: TokenEndpoint, url: str) -> tuple[int, dict[str, object]]:
+        """Post to ``url`` as the client of ``endpoint``: status and fields of a 2xx answer.
+
+        Raises:
+            OAuthTaskflowError: the server refused, was not reached, or redirects.
+        """
+        answer, body = self.answer(endpoint, url)
+        return answer.status, body
+
+    def answer(
+        self, endpoint: TokenEndpoint, url: str, *, budget: float | None = None
+    ) -> tuple[Answer, dict[str, object]]:
+        """As ``send``, with the whole answer and at most ``budget`` seconds.
+
+        Raises:
+            OAuthTaskflowError: the server refused, was not reached, or redirects.
+        """
+        there = replace(endpoint.located(), url=url)
+        if self.dialect is not None:
+            there = replace(there, dialect=self.dialect)
+        answer = there.ask(self, budget=budget)
+        if not isinstance(answer, Answer):
+            raise answer.error
+        body = parse_body(answer.body, answer.content_type) or {}
+        if answer.is_success and self._problem(body) is None:
+            return answer, body
+        raise _refusal(answer, there, self)
+
+    def _problem(self, body: dict[str, object]) -> ErrorBody | None:
+        """The error in a 2xx answer; what a token endpoint calls success is no matter of other endpoints."""
+        return error_in(body) if self.dialect is None else problem_in(body, self.dialect.response)
+
+
+def _refusal(answer: Answer, endpoint: TokenEndpoint, request: DirectRequest) -> OAuthTaskflowError:
+    outcome = interpret(answer, endpoint.question(request))
+    assert not isinstance(outcome, Granted), "an answer with an error in it grants nothing"
+    return outcome.error

@@ -1,0 +1,144 @@
+"""Times on the wire: lifetimes, expiry instants, ``Retry-After`` and the server's clock. No I/O."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import re
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+_CENTURY = 100 * 365 * 86400.0
+_MILLISECONDS_FROM = 1e11
+# A larger number is no lifetime but an instant: that many seconds are 31 years.
+_INSTANTS_FROM = 1e9
+# What Python 3.10 does not read: any number of digits behind the point, and offsets without a colon.
+_FRACTION = re.compile(r"(?<=\d)\.(\d+)")
+_OFFSET = re.compile(r" ?([+-]\d\d)(\d\d)\Z")
+# What the other side is taken to bear: a signed request is signed again for larger differences only.
+TOLERATED_SKEW = 5.0
+_FIRST_DATE, _LAST_DATE = 946_684_800.0, 4_102_444_800.0  # the years 2000 and 2100
+_DATE_RESOLUTION = 2.0  # the Date header has whole seconds and travelled for a while
+
+
+def number(value: object) -> float | None:
+    """``value`` as a finite number, from a number or its text; None for everything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        found = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) else None
+
+
+def lifetime(value: object) -> float | None:
+    """Seconds named by ``expires_in``; None for absent, unreadable, zero and negative ones.
+
+    Zero means "does not expire" at the servers that send it; a lifetime over a century is no lifetime.
+    """
+    seconds = number(value)
+    return seconds if seconds is not None and 0 < seconds < _CENTURY else None
+
+
+def instant(value: object) -> float | None:
+    """Seconds since the epoch from epoch seconds, epoch milliseconds, ISO 8601 text (UTC if unnamed) or an HTTP date."""
+    seconds = number(value)
+    if seconds is None:
+        return (_iso_instant(value) or http_date(value)) if isinstance(value, str) else None
+    if seconds > _MILLISECONDS_FROM:
+        seconds /= 1000
+    return seconds if seconds > 0 else None
+
+
+def named_end(value: object, *, now: float, skew: float = 0.0) -> float | None:
+    """When what ``value`` names is over, on our clock: so many seconds after ``now``, or at an instant of the server's.
+
+    None for everything that names no end ahead. The server's clock is ``skew`` seconds ahead of ours.
+    """
+    seconds = number(value)
+    if seconds is None or seconds >= _INSTANTS_FROM:
+        end = instant(value)
+        seconds = None if end is None else end - skew - now
+    lasting = lifetime(seconds)
+    return None if lasting is None else now + lasting
+
+
+def _iso_instant(text: str) -> float | None:
+    text = _OFFSET.sub(r"\1:\2", text.strip().replace("Z", "+00:00"))
+    text = _FRACTION.sub(lambda digits: "." + digits[1][:6].ljust(6, "0"), text, count=1)
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=timezone.utc)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def jwt_expiry(access_token: str) -> float | None:
+    """The ``exp`` claim when the token is a JWT. Unverified: it only says when to ask for the next one."""
+    parts = access_token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (ValueError, RecursionError):
+        return None
+    return instant(claims.get("exp")) if isinstance(claims, dict) else None
+
+
+def server_skew(headers: Mapping[str, str], local: float) -> float | None:
+    """The server's clock minus ours in seconds, from its ``Date`` header; small differences count as none.
+
+    None where no clock can be meant: a device that starts in 1970, or a proxy that makes dates up.
+    """
+    date = http_date(headers.get("date", ""))
+    if date is None or not _FIRST_DATE < date < _LAST_DATE:
+        return None
+    skew = date - local
+    return skew if abs(skew) > _DATE_RESOLUTION else 0.0
+
+
+def http_date(text: str) -> float | None:
+    """Seconds since the epoch from an HTTP date; None when it is none."""
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+
+
+def retry_after(headers: Mapping[str, str], local: float) -> float | None:
+    """Seconds to wait by ``Retry-After``: a number, or an HTTP date compared with the server's own clock."""
+    text = headers.get("retry-after", "").strip()
+    seconds = number(text) if text else None
+    if seconds is None:
+        date = http_date(text)
+        if date is None:
+            return None
+        seconds = date - (http_date(headers.get("date", "")) or local)
+    return min(max(seconds, 0.0), _CENTURY)
+
+
+def standard_expiry(
+    body: Mapping[str, Any],
+    access_token: str,
+    *,
+    sent_at: float,
+    skew: float,
+    default: float | None,
+) -> float | None:
+    """When the token expires, on our clock; None when nothing says so.
+
+    ``sent_at`` plus ``expires_in``, so that a slow answer never makes a token look younger than it is. Absolute
+    instants are the server's and are moved by ``skew``. One that has passed already names no usable lifetime.
+    """
+    found = named_end(body.get("expires_in"), now=sent_at, skew=skew)
+    if found is not None:
+        return found
+    absolute = (body.get("expires_at"), body.get("expires_on"))
+    for found in (*map(instant, absolute), jwt_expiry(access_token)):
+        if found is not None and found - skew > sent_at:
+            return found - skew
+    return None if default is None else sent_at + default

@@ -1,0 +1,174 @@
+"""What stands where in the answer of a token endpoint, as its ``ResponseForm`` says. No I/O."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any, TypeGuard
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+
+from oauth_taskflow.oauth.dialect import Expiry, ResponseForm
+from oauth_taskflow.oauth.endpoint import expiry
+from oauth_taskflow.oauth.endpoint.response_body import ErrorBody, error_code, error_in, is_html
+
+# Of the search for a refresh token that is not where it should be.
+_DEEPEST = 6
+_MOST_NAMED = 8
+# Name and whole text of a field of JSON.
+_FIELD = re.compile(r'"([^"\\\s]{1,40})"\s*:\s*("(?:[^"\\]|\\.)*")')
+_ERROR = re.compile(r'"error"\s*:')
+_OWN_FIELDS = frozenset({"access_token", "refresh_token", "token_type", "scope"})
+
+
+def at(path: str, body: Mapping[str, Any]) -> Any:
+    """The value at the JMESPath ``path``; None when there is none, or when the path does not fit the body."""
+    try:
+        return jmespath.search(path, body)
+    except (
+        JMESPathError,
+        TypeError,
+    ):  # it met a value of another type than this server usually sends
+        return None
+
+
+def refresh_token_in(body: Mapping[str, Any], path: str) -> tuple[str | None, str]:
+    """The refresh token at ``path``, else the only one that is named so anywhere, and where it was; None without one.
+
+    A path that is misspelled must not cost the grant: a rotated refresh token exists once.
+    """
+    found = at(path, body)
+    if is_sendable(found):
+        return found, ""
+    named = dict(islice(_named_refresh_token(body, "", _DEEPEST), _MOST_NAMED))
+    if len(set(named.values())) != 1:
+        return None, ""
+    place, value = next(iter(named.items()))
+    return value, place
+
+
+def _named_refresh_token(value: Any, place: str, depth: int) -> Iterator[tuple[str, str]]:
+    """Path and text of everything below ``value`` that is named refresh_token, however it is spelled."""
+    if isinstance(value, list):
+        items = [(f"{place}[{number}]", "", item) for number, item in enumerate(value)]
+    elif isinstance(value, dict):
+        items = [(f"{place}.{name}".lstrip("."), str(name), item) for name, item in value.items()]
+    else:
+        return
+    for where, name, item in items:
+        if _is_refresh_token(name) and is_sendable(item):
+            yield where, item
+        elif depth:
+            yield from _named_refresh_token(item, where, depth - 1)
+
+
+def _is_refresh_token(name: str) -> bool:
+    return re.sub(r"[^a-z]", "", name.lower()) == "refreshtoken"
+
+
+def refresh_token_in_text(raw: bytes) -> str | None:
+    """The only whole text that is named refresh_token in ``raw``, a body that is cut off or no JSON object; None without one."""
+    if is_html(raw):
+        return None
+    text = raw.decode("utf-8-sig", errors="replace")
+    if _ERROR.search(text):  # no token is taken out of an error
+        return None
+    named = {_unquoted(value) for name, value in _FIELD.findall(text) if _is_refresh_token(name)}
+    found = named.pop() if len(named) == 1 else None
+    return found if is_sendable(found) else None
+
+
+def _unquoted(text: str) -> str | None:
+    try:
+        return str(json.loads(text))
+    except ValueError:
+        return None
+
+
+def is_sendable(value: object) -> TypeGuard[str]:
+    """Whether ``value`` is text that fits into a header or form: visible ASCII, not blank."""
+    return (
+        isinstance(value, str) and bool(value.strip()) and value.isascii() and value.isprintable()
+    )
+
+
+def problem_in(body: Mapping[str, Any], form: ResponseForm) -> ErrorBody | None:
+    """The error that ``body`` reports, with any status; None when it reports none."""
+    if form.success is None:
+        problem = error_in(body)
+    elif at(form.success, body):
+        return None
+    else:
+        problem = error_in(body) or ErrorBody(error_code(None))
+    if form.error is not None and (code := at(form.error, body)) not in (None, ""):
+        problem = ErrorBody(error_code(code), problem.description if problem else "")
+    if problem is None:
+        return None
+    text = at(form.error_description, body) if form.error_description else None
+    return ErrorBody(
+        form.errors.get(problem.code, problem.code),
+        text if isinstance(text, str) else problem.description,
+    )
+
+
+def find_expiry(
+    body: Mapping[str, Any],
+    access_token: str,
+    rule: Expiry,
+    *,
+    sent_at: float,
+    skew: float,
+) -> float | None:
+    """When the token expires, on our clock, by ``rule``; None when it does not, or when nothing says so."""
+    lasting = rule.lifetime_s
+    if rule.source in {"auto", "introspection"}:
+        # With introspection, what usually lasts is for when that says nothing either.
+        usual = lasting if rule.source == "auto" else None
+        named = expiry.named_end(at(rule.path, body), now=sent_at, skew=skew) if rule.path else None
+        return named or expiry.standard_expiry(
+            body, access_token, sent_at=sent_at, skew=skew, default=usual
+        )
+    if rule.source == "expires_in":
+        seconds = expiry.number(at(rule.path or "expires_in", body))
+        if seconds == 0:
+            return None
+        found = expiry.lifetime(seconds and seconds / (1000 if rule.unit == "ms" else 1))
+        return _after(sent_at, found if found is not None else lasting)
+    if rule.source == "fixed":
+        return _after(sent_at, lasting)
+    instant = (
+        expiry.jwt_expiry(access_token)
+        if rule.source == "jwt"
+        else expiry.instant(at(rule.path or "expires_at", body))
+    )
+    if instant is not None and instant - skew > sent_at:
+        return instant - skew
+    return _after(sent_at, lasting)
+
+
+def _after(sent_at: float, seconds: float | None) -> float | None:
+    return None if seconds is None else sent_at + seconds
+
+
+def extras(body: Mapping[str, Any], tokens: tuple[str | None, ...]) -> dict[str, Any]:
+    """The fields of ``body`` beside the token itself; wherever they repeat one of ``tokens``, that is left out."""
+    return {
+        name: _without(value, tokens)
+        for name, value in body.items()
+        if name not in _OWN_FIELDS and not _is_one(value, tokens)
+    }
+
+
+def _without(value: Any, tokens: tuple[str | None, ...]) -> Any:
+    if isinstance(value, dict):
+        return extras(value, tokens)
+    if isinstance(value, list):
+        return [_without(item, tokens) for item in value if not _is_one(item, tokens)]
+    return value
+
+
+def _is_one(value: Any, tokens: tuple[str | None, ...]) -> bool:
+    return isinstance(value, str) and value in tokens

@@ -1,0 +1,46 @@
+"""Repeats a token request where that is safe: bounded, with jitter, inside one time budget."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from oauth_taskflow.clock import Clock
+from oauth_taskflow.oauth.endpoint.outcomes import NotProcessed, Outcome, OutcomeUnknown
+
+MOST_ATTEMPTS = 3
+_FIRST_PAUSE = 0.5
+_LEAST_TIME_TO_SEND = 1.0
+
+
+def exchange_patiently(
+    send: Callable[[float], Outcome], *, single_use: bool, clock: Clock, budget: float
+) -> Outcome:
+    """The outcome of ``send(seconds left)``, asked up to three times within ``budget`` seconds.
+
+    A single-use grant is sent again only when the server certainly did not process it; an idempotent one also when
+    the answer was lost. A ``Retry-After`` longer than the budget ends the attempts: the caller knows who must wait.
+    """
+    end = clock.monotonic() + budget
+    outcome = send(budget)
+    for attempt in range(1, MOST_ATTEMPTS):
+        pause = _pause(outcome, attempt)
+        left = end - clock.monotonic() - pause
+        if not _repeatable(outcome, attempt, single_use=single_use) or left < _LEAST_TIME_TO_SEND:
+            break
+        clock.sleep(pause)
+        outcome = send(left)
+    return outcome
+
+
+def _repeatable(outcome: Outcome, attempt: int, *, single_use: bool) -> bool:
+    if isinstance(outcome, NotProcessed):
+        return True
+    return isinstance(outcome, OutcomeUnknown) and attempt <= outcome.again and not single_use
+
+
+def _pause(outcome: Outcome, attempt: int) -> float:
+    """Seconds to wait: what the server asked for, else doubling from half a second; plus up to half as jitter."""
+    asked = outcome.error.retry_after if isinstance(outcome, NotProcessed | OutcomeUnknown) else 0
+    base = asked if asked is not None else _FIRST_PAUSE * 2 ** (attempt - 1)
+    return base * (1 + random.random() / 2)  # noqa: S311  # jitter needs no secrecy

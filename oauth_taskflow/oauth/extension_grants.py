@@ -1,0 +1,194 @@
+"""Grants that show a credential of somebody: assertions, exchanged tokens, a user's password, vendors' own. No I/O.
+
+None is single-use: sending the request twice costs a token, nothing more.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import ClassVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from oauth_taskflow.oauth.client_auth import Params, TokenForm
+from oauth_taskflow.oauth.credential_source import TextSource
+from oauth_taskflow.oauth.grants import GrantOptions
+from oauth_taskflow.oauth.signing import Signer
+from oauth_taskflow.redaction import Hidden, SecretValue, is_sensitive_name
+
+ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+SAML2_BEARER = "urn:ietf:params:oauth:grant-type:saml2-bearer"
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+
+
+class JwtBearer(SecretValue, frozen=True):
+    """A JWT signed here is traded (RFC 7523 §2.1).
+
+    ``issuer`` is usually the client id; ``subject`` is whom the token is for, left out when empty; ``claims`` are added to
+    the assertion and win over ours. With ``asserts_scope`` the scope is a claim too, and not in the form.
+    """
+
+    signer: Signer
+    issuer: str
+    subject: str
+    claims: Hidden[Mapping[str, str]] = field(default_factory=dict)
+    options: GrantOptions = field(default_factory=GrantOptions)
+    asserts_scope: bool = False
+    grant_type: ClassVar[str] = JWT_BEARER
+    single_use: ClassVar[bool] = False
+
+    def form(self) -> TokenForm:
+        """The parameters and headers to post, with a fresh assertion."""
+        options, claims = self.options, self.claims
+        if self.asserts_scope and options.scope:
+            claims = {"scope": options.scope, **claims}
+            options = replace(options, scope="")
+        assertion = self.signer.assertion(self.issuer, self.subject, claims)
+        return options.form((("grant_type", self.grant_type), ("assertion", assertion)))
+
+    def secrets(self) -> tuple[str, ...]:
+        """Nothing: each assertion is used once, and redaction knows a JWT by its looks."""
+        return ()
+
+    @property
+    def acts_for(self) -> str:
+        """What else tells this grant's tokens from others."""
+        return _told(self.issuer, self.subject, self.signer.audience, *sorted(self.claims.items()))
+
+    def signed_by(self, signer: Signer) -> JwtBearer:
+        """The same grant with another signer."""
+        return replace(self, signer=signer)
+
+
+class GivenAssertion(Struct, frozen=True):
+    """An assertion made elsewhere is traded: SAML 2.0 (RFC 7522 §2.1) or JWT (RFC 7523 §2.1), by ``grant_type``.
+
+    A SAML assertion goes out in base64url; XML is encoded here, anything else is sent as it is.
+    """
+
+    grant_type: str
+    source: TextSource
+    options: GrantOptions = field(default_factory=GrantOptions)
+    single_use: ClassVar[bool] = False
+
+    def form(self) -> TokenForm:
+        """The parameters and headers to post, without client authentication."""
+        own = (("grant_type", self.grant_type), ("assertion", self._sent()))
+        return self.options.form(own)
+
+    def secrets(self) -> tuple[str, ...]:
+        """The assertion."""
+        return (self._sent(),)
+
+    def _sent(self) -> str:
+        text = self.source.read()
+        return _base64url(text) if text.startswith("<") else text
+
+    @property
+    def acts_for(self) -> str:
+        """What else tells this grant's tokens from others."""
+        return _told(self.source.mark)
+
+
+class PresentedToken(Struct, frozen=True):
+    """A token shown in an exchange, and its type (RFC 8693 §3)."""
+
+    source: TextSource
+    token_type: str = ACCESS_TOKEN_TYPE
+
+
+class TokenExchange(Struct, frozen=True):
+    """A token of somebody is traded for one that serves here (RFC 8693 §2.1).
+
+    The audience of the options may name several, separated by blanks: each is a parameter of its own.
+    """
+
+    subject: PresentedToken
+    actor: PresentedToken | None = None
+    requested_type: str = ""
+    options: GrantOptions = field(default_factory=GrantOptions)
+    grant_type: ClassVar[str] = TOKEN_EXCHANGE
+    single_use: ClassVar[bool] = False
+
+    def form(self) -> TokenForm:
+        """The parameters and headers to post, without client authentication."""
+        own: Params = (
+            ("grant_type", self.grant_type),
+            ("subject_token", self.subject.source.read()),
+            ("subject_token_type", self.subject.token_type),
+        )
+        if self.actor:
+            own += (("actor_token", self.actor.source.read()),)
+            own += (("actor_token_type", self.actor.token_type),)
+        if self.requested_type:
+            own += (("requested_token_type", self.requested_type),)
+        audiences = tuple(("audience", name) for name in self.options.audience.split())
+        return replace(self.options, audience="").form(own + audiences)
+
+    def secrets(self) -> tuple[str, ...]:
+        """The tokens that are shown."""
+        shown = (self.subject, self.actor)
+        return tuple(token.source.read() for token in shown if token)
+
+    @property
+    def acts_for(self) -> str:
+        """What else tells this grant's tokens from others."""
+        shown = (self.subject, self.actor)
+        marks = [(token.source.mark, token.token_type) for token in shown if token]
+        return _told(self.requested_type, *marks)
+
+
+class Password(SecretValue, frozen=True):
+    """A user's name and password are sent (RFC 6749 §4.3); RFC 9700 §2.4 forbids it, some servers know nothing else."""
+
+    username: str
+    password: Hidden[str]
+    options: GrantOptions = field(default_factory=GrantOptions)
+    grant_type: ClassVar[str] = "password"
+    single_use: ClassVar[bool] = False
+
+    def form(self) -> TokenForm:
+        """The parameters and headers to post, without client authentication."""
+        own = (("username", self.username), ("password", self.password))
+        return self.options.form((("grant_type", self.grant_type), *own))
+
+    def secrets(self) -> tuple[str, ...]:
+        """The user's password."""
+        return (self.password,)
+
+    @property
+    def acts_for(self) -> str:
+        """What else tells this grant's tokens from others."""
+        return _told(self.username)
+
+
+class NamedGrant(SecretValue, frozen=True):
+    """A vendor's own grant: its name, and its parameters among the options (Zoom's ``account_credentials``)."""
+
+    grant_type: str
+    options: GrantOptions = field(default_factory=GrantOptions)
+    single_use: ClassVar[bool] = False
+
+    def form(self) -> TokenForm:
+        """The parameters and headers to post, without client authentication."""
+        return self.options.form((("grant_type", self.grant_type),))
+
+    def secrets(self) -> tuple[str, ...]:
+        """The parameters under telling names, as ``fb_exchange_token``."""
+        params = self.options.params.items()
+        return tuple(value for name, value in params if is_sensitive_name(name))
+
+
+DelegatedGrant = JwtBearer | GivenAssertion | TokenExchange | Password
+
+
+def _told(*parts: object) -> str:
+    return json.dumps(parts, separators=(",", ":"))
+
+
+def _base64url(xml: str) -> str:
+    return base64.urlsafe_b64encode(xml.encode()).rstrip(b"=").decode()

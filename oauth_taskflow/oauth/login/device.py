@@ -1,0 +1,138 @@
+"""The device authorization grant (RFC 8628): the person types a code elsewhere while this process asks and waits."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from msgspec import field
+from msgspec.structs import replace
+
+from oauth_taskflow.errors import AuthorizationFailed, TokenRequestRejected
+from oauth_taskflow.oauth.client_auth import Params, TokenForm
+from oauth_taskflow.oauth.endpoint.endpoint_request import DirectRequest
+from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome, Rejected, Unusable
+from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
+from oauth_taskflow.oauth.grants import GrantOptions
+from oauth_taskflow.redaction import Hidden, SecretValue, redact_url, shown_place
+
+DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
+_DEFAULT_INTERVAL = 5.0
+_SLOWER = 5.0
+_LONGEST_INTERVAL = 60.0
+_DEFAULT_LIFETIME = 600.0
+
+
+class DeviceCode(SecretValue, frozen=True):
+    """The device code is traded as soon as the person has agreed (RFC 8628 §3.4)."""
+
+    device_code: Hidden[str]
+    options: GrantOptions = field(default_factory=GrantOptions)
+    grant_type: ClassVar[str] = DEVICE_CODE
+    single_use: ClassVar[bool] = True
+
+    def form(self) -> TokenForm:
+        """The parameters and headers to post; the scope was settled with the device code."""
+        own: Params = (("grant_type", self.grant_type), ("device_code", self.device_code))
+        return replace(self.options, scope="").form(own)
+
+    def secrets(self) -> tuple[str, ...]:
+        """The device code."""
+        return (self.device_code,)
+
+
+class DeviceAuthorization(SecretValue, frozen=True):
+    """What the person is told, and how long to ask how often (seconds).
+
+    ``complete_uri`` holds the user code already; empty when the server gives none.
+    """
+
+    device_code: Hidden[str]
+    user_code: str
+    verification_uri: str
+    complete_uri: str
+    expires_in: float
+    interval: float
+
+
+def authorize_device(
+    endpoint: TokenEndpoint, url: str, options: GrantOptions
+) -> DeviceAuthorization:
+    """Ask the device authorization endpoint ``url`` for codes (RFC 8628 §3.1).
+
+    Raises:
+        OAuthTaskflowError: the server refused or was not reached, or the answer lacks a code.
+    """
+    params: Params = (("client_id", endpoint.client.client_id), *options.common())
+    _, fields = DirectRequest.of(params, options).send(endpoint, url)
+    texts = {name: value for name, value in fields.items() if isinstance(value, str)}
+    # verification_url is what Google calls it.
+    uri = texts.get("verification_uri") or texts.get("verification_url") or ""
+    device_code, user_code = texts.get("device_code", ""), texts.get("user_code", "")
+    if not (device_code and user_code and uri):
+        raise AuthorizationFailed(
+            "The device authorization endpoint gave no device code",
+            where=f"for connection {endpoint.conn_id!r} at {redact_url(url)}",
+            hint="Check device_url of the connection.",
+        )
+    return DeviceAuthorization(
+        device_code=device_code,
+        user_code=user_code,
+        verification_uri=uri,
+        complete_uri=texts.get("verification_uri_complete", ""),
+        expires_in=_seconds(fields.get("expires_in"), _DEFAULT_LIFETIME),
+        interval=_seconds(fields.get("interval"), _DEFAULT_INTERVAL),
+    )
+
+
+def _seconds(value: object, default: float) -> float:
+    try:
+        number = float(value) if isinstance(value, int | float | str) else default
+    except ValueError:
+        return default
+    return number if 0 < number < float("inf") else default
+
+
+def wait_for_device(
+    endpoint: TokenEndpoint, device: DeviceAuthorization, options: GrantOptions
+) -> Granted | Unusable:
+    """Poll the token endpoint until the person has decided; sleeps on the endpoint's clock.
+
+    An answer that cannot be used ends it too: the device code is spent.
+
+    ``slow_down`` adds five seconds for good; a lost answer or a busy server doubles the interval (RFC 8628 §3.5).
+
+    Raises:
+        AuthorizationFailed: nobody agreed in time.
+        OAuthTaskflowError: the person or the server refused.
+    """
+    clock, interval = endpoint.clock, device.interval
+    end = clock.monotonic() + device.expires_in
+    grant = DeviceCode(device.device_code, options)
+    while clock.monotonic() + interval < end:
+        clock.sleep(interval)
+        outcome = endpoint.exchange(grant)
+        if isinstance(outcome, Granted | Unusable):
+            return outcome
+        interval = _next_interval(endpoint, outcome, interval)
+    raise _expired(endpoint)
+
+
+def _next_interval(endpoint: TokenEndpoint, outcome: Outcome, interval: float) -> float:
+    assert not isinstance(outcome, Granted | Unusable), "the caller is done then"
+    error = outcome.error
+    if not isinstance(outcome, Rejected):
+        return max(min(interval * 2, _LONGEST_INTERVAL), error.retry_after or 0.0, interval)
+    code = error.error if isinstance(error, TokenRequestRejected) else ""
+    if code == "slow_down":
+        return interval + _SLOWER
+    if code == "authorization_pending":
+        return interval
+    raise _expired(endpoint, " (expired_token)") if code == "expired_token" else error
+
+
+def _expired(endpoint: TokenEndpoint, said: str = "") -> AuthorizationFailed:
+    return AuthorizationFailed(
+        f"Nobody agreed before the device code ran out{said}",
+        where=f"for connection {endpoint.conn_id!r} at {shown_place(endpoint.url)}",
+        hint=f"Start again: airflow oauth login {endpoint.conn_id} --device",
+    )

@@ -1,0 +1,128 @@
+"""Signed requests on a machine whose clock is wrong, against a server that looks at the time."""
+
+from __future__ import annotations
+
+import socket
+import time
+from email.utils import formatdate
+from urllib.parse import parse_qs
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import OctKey
+
+from oauth_taskflow.errors import InvalidClient, InvalidGrant, TokenRequestRejected
+from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.endpoint.outcomes import Granted, Rejected
+from oauth_taskflow.oauth.endpoint.revocation import revoke
+from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
+from oauth_taskflow.oauth.extension_grants import JwtBearer
+from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, RefreshToken
+from oauth_taskflow.oauth.signing import Signer, shared_key
+from tests.oauth.raw_server import Behaviour, raw_server, read_request
+from tests.tokens.clock import FakeClock
+
+SECRET = "k" * 32
+
+
+def strict(name: str, error: str, seen: list[dict[str, list[str]]], *, ahead: float) -> Behaviour:
+    """A token endpoint whose clock is ``ahead`` of this machine's, and which refuses expired assertions."""
+
+    def behaviour(connection: socket.socket) -> None:
+        form = parse_qs(read_request(connection).partition(b"\r\n\r\n")[2].decode())
+        seen.append(form)
+        expires = 0.0
+        if name in form:
+            expires = jwt.decode(form[name][0], OctKey.import_key(SECRET)).claims["exp"]
+        now = time.time() + ahead
+        good = expires > now
+        body = b'{"access_token":"at"}' if good else b'{"error":"%s"}' % error.encode()
+        status = "200 OK" if good else "400 Bad Request"
+        head = f"HTTP/1.1 {status}\r\nDate: {formatdate(now, usegmt=True)}\r\n"
+        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+
+    return behaviour
+
+
+def endpoint(place: str, **fields: object) -> TokenEndpoint:
+    signer = Signer(shared_key(SECRET), "aud")
+    client = Client("me", SECRET, signer)
+    return TokenEndpoint(f"http://{place}/token", client, conn_id="crm", **fields)  # type: ignore[arg-type]
+
+
+def test_an_assertion_refused_for_its_time_is_signed_once_more_on_the_servers_clock() -> None:
+    seen: list[dict[str, list[str]]] = []
+    grant = JwtBearer(Signer(shared_key(SECRET), "aud"), "me", "alice")
+    with raw_server(strict("assertion", "invalid_grant", seen, ahead=600)) as place:
+        outcome = endpoint(place, client_auth="none").exchange(grant)
+    assert isinstance(outcome, Granted)
+    assert len(seen) == 2
+    assert seen[0]["assertion"] != seen[1]["assertion"]
+
+
+@pytest.mark.parametrize("grant", [ClientCredentials(), RefreshToken("rt")])
+def test_so_is_a_client_assertion_because_the_server_looked_at_nothing_else(grant: Grant) -> None:
+    seen: list[dict[str, list[str]]] = []
+    with raw_server(strict("client_assertion", "invalid_client", seen, ahead=600)) as place:
+        outcome = endpoint(place, client_auth="client_secret_jwt").exchange(grant)
+    assert isinstance(outcome, Granted)
+    assert len(seen) == 2
+
+
+def test_so_it_is_at_the_endpoints_beside_the_token_endpoint() -> None:
+    seen: list[dict[str, list[str]]] = []
+    with raw_server(strict("client_assertion", "invalid_client", seen, ahead=600)) as place:
+        under_test = endpoint(place, client_auth="client_secret_jwt")
+        revoke(under_test, f"http://{place}/revoke", "rt", "refresh_token", GrantOptions())
+    assert [one["token"] for one in seen] == [["rt"], ["rt"]]
+
+
+def test_a_right_clock_signs_once_and_the_error_blames_no_consent() -> None:
+    seen: list[dict[str, list[str]]] = []
+    grant = JwtBearer(Signer(shared_key(SECRET), "aud"), "me", "alice")
+    with raw_server(strict("none", "invalid_grant", seen, ahead=0)) as place:
+        outcome = endpoint(place, client_auth="none").exchange(grant)
+    assert len(seen) == 1
+    assert isinstance(outcome, Rejected)
+    assert not isinstance(outcome.error, InvalidGrant)
+    assert str(outcome.error) == (
+        f"Token request refused (invalid_grant, HTTP 400) for connection 'crm' at {place}/token. Check subject, "
+        "audience and key of the connection, and that the server knows them; this machine's clock was checked against "
+        "the server's."
+    )
+
+
+def test_the_second_refusal_is_the_last() -> None:
+    seen: list[dict[str, list[str]]] = []
+    with raw_server(strict("none", "invalid_client", seen, ahead=600)) as place:
+        outcome = endpoint(place, client_auth="client_secret_jwt").exchange(ClientCredentials())
+    assert len(seen) == 2
+    assert isinstance(outcome, Rejected)
+    assert isinstance(outcome.error, InvalidClient)
+
+
+def test_a_refused_refresh_token_is_not_sent_again_whatever_the_clock_says() -> None:
+    seen: list[dict[str, list[str]]] = []
+    with raw_server(strict("none", "invalid_grant", seen, ahead=600)) as place:
+        outcome = endpoint(place, client_auth="client_secret_jwt").exchange(RefreshToken("rt"))
+    assert len(seen) == 1
+    assert isinstance(outcome, Rejected)
+    assert isinstance(outcome.error, InvalidGrant)
+
+
+def test_an_unsigned_request_is_not_sent_again() -> None:
+    seen: list[dict[str, list[str]]] = []
+    with raw_server(strict("none", "invalid_client", seen, ahead=600)) as place:
+        outcome = endpoint(place).exchange(ClientCredentials())
+    assert len(seen) == 1
+    assert isinstance(outcome, Rejected)
+    assert isinstance(outcome.error, TokenRequestRejected)
+
+
+def test_without_time_left_it_stays_with_the_first_answer() -> None:
+    seen: list[dict[str, list[str]]] = []
+    with raw_server(strict("none", "invalid_client", seen, ahead=600)) as place:
+        under_test = endpoint(place, client_auth="client_secret_jwt", clock=FakeClock(time.time()))
+        outcome = under_test.exchange(ClientCredentials(), budget=0.9)
+    assert len(seen) == 1
+    assert isinstance(outcome, Rejected)

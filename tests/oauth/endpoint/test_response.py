@@ -1,0 +1,389 @@
+"""Any answer of a token endpoint becomes an outcome; no message ever holds a secret."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from oauth_taskflow.errors import (
+    ConnectionConfigError,
+    ConsentRequired,
+    InvalidClient,
+    InvalidGrant,
+    InvalidTokenResponse,
+    OAuthTaskflowError,
+    TokenEndpointUnavailable,
+    TokenRequestRejected,
+)
+from oauth_taskflow.oauth.endpoint.outcomes import (
+    Granted,
+    NotProcessed,
+    Outcome,
+    OutcomeUnknown,
+    Rejected,
+)
+from oauth_taskflow.oauth.endpoint.response import Answer, Question, interpret
+
+NOW = 1_800_000_000.0
+SECRET, REFRESH = "client-s3cret/+=", "refresh-t0ken-value"
+QUESTION = Question(
+    "crm", "https://id.example.com/token", "refresh_token", "a b", secrets=(SECRET, REFRESH)
+)
+JSON = "application/json; charset=utf-8"
+PLACE = "for connection 'crm' at id.example.com/token"
+
+
+def outcome(status: int, body: object, content_type: str = JSON, **headers: str) -> Outcome:
+    """What an answer with that body means; objects are sent as JSON."""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return interpret(
+        Answer(status, {"content-type": content_type, **headers}, raw, NOW, NOW + 1), QUESTION
+    )
+
+
+def granted(body: dict[str, Any], **fields: Any) -> Granted:
+    found = outcome(200, {"access_token": "at", **body, **fields})
+    assert isinstance(found, Granted)
+    return found
+
+
+def rejected(status: int, body: object, **headers: str) -> OAuthTaskflowError:
+    found = outcome(status, body, **headers)
+    assert isinstance(found, Rejected)
+    return found.error
+
+
+def test_rfc_6749_section_5_1_example() -> None:
+    found = granted(
+        {
+            "access_token": "2YotnFZFEjr1zCsicMWpAA",
+            "token_type": "example",
+            "expires_in": 3600,
+            "refresh_token": "tGzv3JOkF0XG5Qx2TlKWIA",
+            "example_parameter": "example_value",
+        },
+        token_type="Bearer",
+    )
+    assert found.token.access_token == "2YotnFZFEjr1zCsicMWpAA"
+    assert found.token.expires_at == NOW + 3600
+    assert found.refresh_token == "tGzv3JOkF0XG5Qx2TlKWIA"
+    assert found.token.extras["example_parameter"] == "example_value"
+
+
+def test_rfc_8693_section_2_3_answer_keeps_the_issued_token_type() -> None:
+    kind = "urn:ietf:params:oauth:token-type:jwt"
+    token = granted({"issued_token_type": kind, "token_type": "Bearer"}).token
+    assert token.extras == {"issued_token_type": kind}
+
+
+@pytest.mark.parametrize("kind", ["Bearer", "bearer", "BEARER", "Bearer ", "BearerToken", "", None])
+def test_bearer_tokens_in_every_spelling(kind: str | None) -> None:
+    assert granted({"token_type": kind}).token.token_type == "Bearer"
+
+
+@pytest.mark.parametrize("kind", ["mac", "N_A", "DPoP", 7, ["bearer"]])
+def test_other_token_types_are_not_used_as_bearer_tokens(kind: object) -> None:
+    found = outcome(200, {"access_token": "at", "token_type": kind})
+    assert isinstance(found, OutcomeUnknown)
+    assert isinstance(found.error, InvalidTokenResponse)
+    assert not found.again
+
+
+def test_a_wrong_token_type_is_worded_whole() -> None:
+    found = outcome(200, {"access_token": "at", "token_type": "mac"})
+    assert isinstance(found, OutcomeUnknown)
+    assert str(found.error) == (
+        f"Tokens of type 'mac' cannot be sent as bearer tokens (HTTP 200) {PLACE}. "
+        "Ask for bearer tokens (RFC 6750), or set dpop if the server issues DPoP tokens."
+    )
+
+
+def test_a_form_encoded_answer_is_read() -> None:
+    body = b"access_token=at&expires_in=60&refresh_token=rt&expires_in=99"
+    for kind in ("application/x-www-form-urlencoded", "text/plain"):
+        found = outcome(200, body, kind)
+        assert isinstance(found, Granted)
+        assert (found.token.expires_at, found.refresh_token) == (NOW + 60, "rt")
+
+
+@pytest.mark.parametrize("value", [None, "", " ", 5, "line\nbreak", "ü"])
+def test_an_unusable_refresh_token_keeps_the_old_one(value: object) -> None:
+    assert granted({"refresh_token": value}).refresh_token is None
+
+
+@pytest.mark.parametrize(
+    ("scope", "missing", "extra", "kept"),
+    [
+        (None, (), (), "a b"),
+        ("a b", (), (), "a b"),
+        ("b a c", (), ("c",), "b a c"),
+        ("a", ("b",), (), "a"),
+        (["a"], ("b",), (), "a"),
+        ("a,b", (), (), "a,b"),
+        ("A b", ("a",), ("A",), "A b"),
+        ({}, (), (), "a b"),
+    ],
+)
+def test_scope_as_granted(
+    scope: object, missing: tuple[str, ...], extra: tuple[str, ...], kept: str
+) -> None:
+    found = granted({"scope": scope})
+    assert (found.missing_scope, found.extra_scope) == (missing, extra)
+    assert found.token.scope == kept
+
+
+def test_without_a_request_for_a_scope_none_is_too_much() -> None:
+    answer = Answer(200, {"content-type": JSON}, b'{"access_token":"at","scope":"a"}', NOW, NOW)
+    found = interpret(answer, Question("crm", QUESTION.url, "client_credentials"))
+    assert isinstance(found, Granted)
+    assert found.extra_scope == ()
+
+
+def test_the_servers_clock_is_compared_with_ours() -> None:
+    found = outcome(200, {"access_token": "at"}, date="Fri, 15 Jan 2027 08:05:01 GMT")
+    assert isinstance(found, Granted)
+    assert found.skew == 300.0
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (400, {"error": "invalid_grant"}, InvalidGrant),
+        (401, {"error": "invalid_grant"}, InvalidGrant),
+        (403, {"error": "invalid_grant"}, InvalidGrant),
+        (500, {"error": "invalid_grant"}, InvalidGrant),
+        (200, {"error": "invalid_grant", "access_token": ""}, InvalidGrant),
+        (200, {"error": "bad_refresh_token"}, InvalidGrant),
+        (200, {"ok": False, "error": "invalid_refresh_token"}, InvalidGrant),
+        (400, {"status": "BAD_REFRESH_TOKEN", "message": "x"}, InvalidGrant),
+        (400, {"error": "invalid_client"}, InvalidClient),
+        (401, {"error": "invalid_client"}, InvalidClient),
+        (401, b"", InvalidClient),
+        (200, {"error": "incorrect_client_credentials"}, InvalidClient),
+        (400, {"error": "consent_required"}, ConsentRequired),
+        (400, {"error": "interaction_required"}, ConsentRequired),
+        (400, {"error": "login_required"}, ConsentRequired),
+        (403, {"error": "access_denied"}, ConsentRequired),
+        (400, {"error": "invalid_scope"}, TokenRequestRejected),
+        (400, {"error": "invalid_target"}, TokenRequestRejected),
+        (400, {"error": "invalid_request"}, TokenRequestRejected),
+        (400, {"error": "unauthorized_client"}, TokenRequestRejected),
+        (400, {"error": "unsupported_grant_type"}, TokenRequestRejected),
+        (400, {"error": {"type": "OAuthException", "code": 190}}, TokenRequestRejected),
+        (400, {"error": {"code": 190}}, TokenRequestRejected),
+        (400, {"error": ["strange"]}, TokenRequestRejected),
+        (200, {"ok": False}, TokenRequestRejected),
+        (404, b"<html>not here</html>", TokenRequestRejected),
+    ],
+)
+def test_refusals_by_what_can_be_done_about_them(
+    status: int, body: object, kind: type[OAuthTaskflowError]
+) -> None:
+    error = rejected(status, body)
+    assert type(error) is kind
+    assert not error.retryable
+
+
+def test_a_refusal_is_worded_whole() -> None:
+    error = rejected(
+        400, {"error": "invalid_grant", "error_description": f"Token {REFRESH} has\nexpired."}
+    )
+    assert str(error) == (
+        f"Refresh token refused (invalid_grant, HTTP 400): Token *** has expired {PLACE}. "
+        "A person must authorize it again: airflow oauth login crm. The old refresh token cannot come back."
+    )
+
+
+@pytest.mark.parametrize("status", [400, 401])
+def test_a_refusal_without_a_body_is_read_from_its_challenge(status: int) -> None:
+    challenge = f'Basic realm="id", error="invalid_client", error_description="Not {SECRET}"'
+    error = rejected(status, b"", **{"www-authenticate": challenge})
+    assert type(error) is InvalidClient
+    assert f"(invalid_client, HTTP {status}): Not ***" in str(error)
+    plain = rejected(status, b"", **{"www-authenticate": 'Basic realm="error=x"'})
+    assert f"(http_{status}, HTTP {status})" in str(plain)
+
+
+def test_the_error_in_the_body_goes_before_that_of_the_challenge() -> None:
+    told = {"www-authenticate": 'Bearer error="invalid_token"'}
+    assert type(rejected(401, {"error": "invalid_grant"}, **told)) is InvalidGrant
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        ("invalid_scope", "Asked for was 'a b': take out of scope what this client may not have."),
+        (
+            "invalid_target",
+            "Asked for was https://api.example.com/x?key=***, crm: correct audience or resource of the connection.",
+        ),
+        (
+            "invalid_request",
+            "Sent were grant_type, refresh_token: compare them with what the server's documentation asks for.",
+        ),
+        ("consent_required", "A person must agree again: airflow oauth login crm"),
+        (
+            "unauthorized_client",
+            "Check the grant, scope and client registration in the connection.",
+        ),
+    ],
+)
+def test_a_refusal_says_what_to_look_at(code: str, hint: str) -> None:
+    body = json.dumps({"error": code}).encode()
+    sent = ("grant_type", "refresh_token")
+    answer = Answer(400, {"content-type": JSON}, body, NOW, NOW + 1, sent)
+    found = interpret(answer, replace(QUESTION, targets=("https://api.example.com/x?key=k", "crm")))
+    assert isinstance(found, Rejected)
+    assert str(found.error).endswith(f"{PLACE}. {hint}")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_a_wrong_token_url(status: int) -> None:
+    error = rejected(status, b"", location="https://u:p@elsewhere.example.com/t?token=x")
+    assert isinstance(error, ConnectionConfigError)
+    assert str(error) == (
+        f"The token endpoint id.example.com/token redirects (HTTP {status}) to "
+        "https://elsewhere.example.com/t?token=*** in connection 'crm', field 'token_url'. "
+        "Credentials are never sent after a redirect: set token_url to the final address."
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "wait"),
+    [
+        (429, {"message": "slow down"}, {}, 30.0),
+        (429, {"access_token": "at"}, {"retry-after": "7"}, 7.0),
+        (408, b"", {}, None),
+        (425, b"", {}, None),
+        (503, b"", {"retry-after": "5"}, 5.0),
+        (400, {"error": "temporarily_unavailable"}, {}, None),
+    ],
+)
+def test_what_was_certainly_not_processed(
+    status: int, body: object, headers: dict[str, str], wait: float | None
+) -> None:
+    found = outcome(status, body, **headers)
+    assert isinstance(found, NotProcessed)
+    assert isinstance(found.error, TokenEndpointUnavailable)
+    assert found.error.retry_after == wait
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (500, b""),
+        (502, b"<html>bad gateway</html>"),
+        (503, b""),
+        (504, b""),
+        (400, {"error": "server_error"}),
+        (500, {"error": "internal"}),
+    ],
+)
+def test_what_may_have_been_processed(status: int, body: object) -> None:
+    found = outcome(status, body)
+    assert isinstance(found, OutcomeUnknown)
+    assert isinstance(found.error, TokenEndpointUnavailable)
+    assert found.again
+
+
+def test_a_server_failure_is_worded_whole() -> None:
+    found = outcome(503, {"error": "server_error"})
+    assert isinstance(found, OutcomeUnknown)
+    assert str(found.error) == (
+        f"Token endpoint unavailable (server_error, HTTP 503) {PLACE}. "
+        "Tasks try again by themselves; if this lasts, look at the authorization server's status page."
+    )
+
+
+def test_a_server_failure_ends_a_login_because_a_code_is_sent_once() -> None:
+    asked = Question("crm", QUESTION.url, "authorization_code")
+    found = interpret(Answer(503, {}, b"", NOW, NOW + 1), asked)
+    assert isinstance(found, OutcomeUnknown)
+    assert str(found.error).endswith(
+        " Start the login again: airflow oauth login crm; if this lasts, look at the authorization server's status page."
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "again", "found"),
+    [
+        (b"", "", False, "no content type: empty"),
+        (b"{}", JSON, False, "application/json: no fields"),
+        (b'{"a": NaN}', JSON, False, "application/json: fields a"),
+        (b'{"access_token": "  "}', JSON, False, "application/json: fields access_token"),
+        (
+            b'{"code": 5, "message": "no such app"}',
+            JSON,
+            False,
+            "application/json: fields code, message, which say: no such app",
+        ),
+        (b"[1]", JSON, False, "application/json: 3 bytes that are no JSON object"),
+        (b'{"a":' * 99999, JSON, False, "application/json: 499995 bytes that are no JSON object"),
+        (b'{"token": "at", "x": 1}', JSON, False, "application/json: fields token, x"),
+        (b'{"access_token": "a b\\n"}', JSON, False, "application/json: fields access_token"),
+        (
+            b"a=" * 300 + b"&a=1" * 300,
+            "text/plain",
+            False,
+            "text/plain: 1800 bytes that are no JSON object",
+        ),
+        (
+            b"<!DOCTYPE html><style>p{}</style><p>Down for &lt;maintenance",
+            "text/html",
+            True,
+            "text/html: a web page: Down for <maintenance",
+        ),
+        (
+            b"<html>" + b"word " * 40,
+            "text/html",
+            True,
+            f"text/html: {('a web page: ' + 'word ' * 40)[:80].strip()}",
+        ),
+    ],
+)
+def test_a_success_without_token_says_what_came(
+    body: bytes, kind: str, again: bool, found: str
+) -> None:
+    result = outcome(200, body, kind)
+    assert isinstance(result, OutcomeUnknown)
+    assert result.again == again
+    hint = (
+        "Check that token_url is the token endpoint; if the token stands elsewhere in its answer, set token_path."
+        if ": fields" in found
+        else "Check that token_url is the token endpoint and not a login page."
+    )
+    assert str(result.error) == f"No access token in the answer (HTTP 200, {found}) {PLACE}. {hint}"
+
+
+VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(SECRET)
+_WORDS = (
+    "access_token expires_in expires_at token_type scope error error_description refresh_token "
+    "ok status message"
+)
+FIELDS = st.sampled_from([*_WORDS.split(), SECRET, REFRESH])
+OBJECTS = st.dictionaries(FIELDS, VALUES | st.lists(VALUES) | st.dictionaries(FIELDS, VALUES))
+BODIES = (
+    st.binary()
+    | st.builds(lambda value: json.dumps(value).encode(), OBJECTS)
+    | st.builds(lambda text: f"<html>{text}{SECRET}".encode("utf-8", "replace"), st.text())
+)
+HEADERS = st.dictionaries(st.sampled_from(["date", "retry-after", "location"]), st.text())
+
+
+@given(st.integers(200, 599), BODIES, st.sampled_from([JSON, "text/html", ""]), HEADERS)
+@example(200, f"<html>{'x' * 60}{SECRET}".encode(), "text/html", {})
+@example(302, b"", "", {"location": f"https://x/{SECRET}"})
+def test_any_answer_is_an_outcome_that_shows_no_secret(
+    status: int, body: bytes, content_type: str, headers: dict[str, str]
+) -> None:
+    found = outcome(status, body, content_type, **headers)
+    assert isinstance(found, Granted | Rejected | NotProcessed | OutcomeUnknown)
+    shown = "" if isinstance(found, Granted) else repr(found) + str(found.error)
+    for secret in (SECRET, REFRESH):
+        assert secret not in shown
+        assert secret[:9] not in shown

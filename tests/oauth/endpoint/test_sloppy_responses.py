@@ -1,0 +1,81 @@
+"""Answers of servers that keep to no standard: what they say is shown, and nothing that they hold is lost."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from oauth_taskflow.errors import TokenRequestRejected
+from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome, Rejected
+from oauth_taskflow.oauth.endpoint.response import Answer, Question, interpret
+
+NOW = 1_800_000_000.0
+SECRET = "client-s3cret/+="
+JSON = "application/json; charset=utf-8"
+QUESTION = Question("crm", "https://id.example.com/token", "refresh_token", secrets=(SECRET,))
+PLACE = "for connection 'crm' at id.example.com/token"
+
+
+def outcome(status: int, body: object, content_type: str = JSON) -> Outcome:
+    """What an answer with that body means; objects are sent as JSON."""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return interpret(Answer(status, {"content-type": content_type}, raw, NOW, NOW + 1), QUESTION)
+
+
+def refusal(status: int, body: object) -> str:
+    found = outcome(status, body)
+    assert isinstance(found, Rejected)
+    return str(found.error)
+
+
+def test_numbers_that_are_none_cost_no_refresh_token() -> None:
+    for word in ("NaN", "Infinity", "-Infinity"):
+        body = f'{{"access_token": "at", "refresh_token": "rt", "expires_in": {word}}}'
+        found = outcome(200, body.encode(), JSON)
+        assert isinstance(found, Granted)
+        assert (found.token.expires_at, found.refresh_token) == (None, "rt")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (400, {"message": f"No such app {SECRET}."}, "(http_400, HTTP 400): No such app ***"),
+        (
+            401,
+            {"errorCode": "E0000011", "errorSummary": "Invalid"},
+            "(http_401, HTTP 401): Invalid",
+        ),
+        (400, {"errors": [{"code": "9", "detail": "Bad id"}]}, "(http_400, HTTP 400): Bad id"),
+        (422, {"errors": ["Bad id"]}, "(http_422, HTTP 422): Bad id"),
+        (400, {"message": "ref 0123456789abcdef01234567"}, "(http_400, HTTP 400): ref ***"),
+        (403, b"<html><p>Blocked</p></html>", "(http_403, HTTP 403): a web page: Blocked"),
+    ],
+)
+def test_what_a_server_says_in_its_own_way_is_shown(status: int, body: object, said: str) -> None:
+    assert f"{said} {PLACE}" in refusal(status, body)
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_where_nothing_takes_token_requests_the_address_is_to_be_checked(status: int) -> None:
+    hint = "Check token_url: no token endpoint answers there."
+    assert refusal(status, b"").endswith(hint)
+
+
+def test_a_client_that_is_denied_access_sends_nobody_to_consent() -> None:
+    answer = Answer(403, {"content-type": JSON}, b'{"error": "access_denied"}', NOW, NOW + 1)
+    found = interpret(answer, Question("m2m", QUESTION.url, "client_credentials"))
+    assert isinstance(found, Rejected)
+    assert type(found.error) is TokenRequestRejected
+    assert str(found.error).endswith("Check what the server knows of this client.")
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 900_000, "eyJ-" * 200_000, "<" * 900_000, "<script>" * 90_000]
+)
+def test_an_endless_text_is_cut_in_no_time(text: str) -> None:
+    began = time.monotonic()
+    outcome(400, {"error": "invalid_grant", "error_description": text})
+    outcome(403, f"<html>{text}".encode(), "text/html")
+    assert time.monotonic() - began < 10
