@@ -51,7 +51,7 @@ def secret_forms(secret: str) -> list[str]:
     """
     raw = secret.encode()
     lines = _LINE.findall(secret) if "\n" in secret else []
-    # Without padding a form is found in both; every one costs Airflow's masker time (masking.py).
+    # Without padding a form is found in both; every one costs Airflow's masker time (log_masking.py).
     encoded = {to(raw).decode().rstrip("=") for to in (base64.b64encode, base64.urlsafe_b64encode)}
     quoted = {quote(secret, safe=""), quote_plus(secret)}
     return sorted({secret, *quoted, *encoded, *lines}, key=len)[::-1]

@@ -25,7 +25,7 @@ async def open_async_session(conn_id: str) -> AsyncOAuthSession:
 
 
 def async_session_for(settings: ConnectionSettings) -> AsyncOAuthSession:
-    """An async session for checked settings, whose secrets are masked first; blocks, so call it in a thread.
+    """An async session for checked settings; blocks, so call it in a thread.
 
     Raises:
         ConnectionConfigError: a rotating grant cannot be kept where the configuration says.

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 from urllib.parse import quote_plus, unquote
 
+from oauth_taskflow import secret_registry
 from oauth_taskflow.api.limits import DEFAULT_LIMITS
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.presets.model import STANDARD, Preset, RateLimitHeaders
@@ -85,7 +86,7 @@ class AirflowConnection(Protocol):
 
 
 def parse_connection(connection: AirflowConnection) -> ConnectionSettings:
-    """The typed settings of ``connection``.
+    """The typed settings of ``connection``, whose secrets are announced (``secret_registry``).
 
     Raises:
         ConnectionConfigError: fields are unknown, missing, of the wrong type or contradict each other. The error names
@@ -128,6 +129,7 @@ def parse_connection(connection: AirflowConnection) -> ConnectionSettings:
     settings = _settings(fields, options)
     findings.raise_all()
     assert settings is not None  # without findings, the reader of its kind was through
+    secret_registry.add(settings.secrets)
     _warn_of_clear_text(settings)
     return settings
 

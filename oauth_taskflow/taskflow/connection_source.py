@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.redaction import redact_text
+from oauth_taskflow.taskflow import log_masking
 from oauth_taskflow.taskflow.broker.client import ask_broker
 from oauth_taskflow.taskflow.broker.protocol import unbrokered
 from oauth_taskflow.taskflow.connection import AirflowConnection, parse_connection
@@ -27,6 +28,7 @@ def find_connection(conn_id: str) -> AirflowConnection:
         ConnectionConfigError: there is none of that id.
         OAuthTaskflowError: the broker could get no token for it, and why.
     """
+    log_masking.install()
     if not conn_id:
         raise _nameless()
     found = _from_api_server(conn_id) if in_task() else _from_here(conn_id)

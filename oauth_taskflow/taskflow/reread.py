@@ -12,7 +12,6 @@ from typing import TypeAlias
 from oauth_taskflow.errors import InvalidClient, TokenRequestRejected
 from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.taskflow.connection_source import load_settings
-from oauth_taskflow.taskflow.masking import mask
 from oauth_taskflow.taskflow.settings import ConnectionSettings, OAuth2Settings
 
 OpenSource: TypeAlias = Callable[[ConnectionSettings, OAuth2Settings], TokenSource]
@@ -58,7 +57,6 @@ class RereadConnection(TokenSource):
             now = load_settings(self._settings.conn_id)
             if _means(now) == _means(self._settings) or not isinstance(now.auth, OAuth2Settings):
                 raise refusal
-            mask(now.secrets)
             self._settings, self.source = now, self._open_source(now, now.auth)
             return self.source
 

@@ -119,7 +119,7 @@ class OAuthBroker(BaseSecretsBackend):
     def _connection(self, conn_id: str, **fields: Any) -> Any:
         password = fields.pop("password", None)
         connection = self._get_connection_class()(conn_id=conn_id, **fields)
-        # Not with the others: a new connection tells Airflow's masker its password, for good (see masking).
+        # Not with the others: a new connection tells Airflow's masker its password, for good (see log_masking).
         connection.password = password
         # What [secrets] use_cache keeps for a quarter of an hour is this text; the token ends sooner.
         connection.get_uri = _nothing_to_cache

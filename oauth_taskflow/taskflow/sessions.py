@@ -15,6 +15,7 @@ from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.oauth.masking_source import MaskingTokenSource
 from oauth_taskflow.oauth.request_proof import ProvedTokens
 from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.taskflow.broker.client import ask_broker
@@ -23,7 +24,6 @@ from oauth_taskflow.taskflow.certificate import check_certificate
 from oauth_taskflow.taskflow.connection import parse_connection
 from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.located import located
-from oauth_taskflow.taskflow.masking import MaskedTokens, mask
 from oauth_taskflow.taskflow.reread import RereadConnection
 from oauth_taskflow.taskflow.settings import (
     ApiKeySettings,
@@ -53,7 +53,7 @@ def open_session(conn_id: str) -> OAuthSession:
 
 
 def session_for(settings: ConnectionSettings) -> OAuthSession:
-    """A session for checked settings; their secrets are masked first.
+    """A session for checked settings.
 
     Raises:
         ConnectionConfigError: a rotating grant cannot be kept where the configuration says.
@@ -110,35 +110,33 @@ def retry_policy(settings: ConnectionSettings) -> RetryPolicy:
 
 
 def addressed(settings: ConnectionSettings) -> ConnectionSettings:
-    """``settings`` with the API's base URL, their secrets masked. Fetches a token when only its response names the URL.
+    """``settings`` with the API's base URL. Fetches a token when only its response names the URL.
 
     Raises:
         ConnectionConfigError: the response names no address that the preset expects.
         TokenRequestError: no token could be had.
         TokenStoreError: tokens cannot be kept safely.
     """
-    mask(settings.secrets)
     return settings if settings.base_url else located(settings, token_source(settings))
 
 
 def token_source(settings: ConnectionSettings, *, brokered: bool = False) -> TokenSource | None:
     """Who hands out tokens for ``settings``; None for kinds that need none.
 
-    The secrets of ``settings`` are masked first, and tokens before they are seen.
+    Tokens are announced as secrets before they are returned.
 
     ``brokered`` is for the broker, who refreshes for all workers.
     """
-    mask(settings.secrets)
     auth = settings.auth
     if isinstance(auth, OAuth2Settings):
         if brokered:  # it reads the connection anew for every question
-            return MaskedTokens(_proved_source(settings, auth, brokered=True))
+            return MaskingTokenSource(_proved_source(settings, auth, brokered=True))
         open_source = partial(_proved_source, open_session=open_session)
-        return MaskedTokens(RereadConnection(settings, auth, open_source))
+        return MaskingTokenSource(RereadConnection(settings, auth, open_source))
     if isinstance(auth, BrokeredSettings):
-        return MaskedTokens(_brokered_source(settings.conn_id, auth))
+        return MaskingTokenSource(_brokered_source(settings.conn_id, auth))
     if isinstance(auth, LoginSettings):
-        return MaskedTokens(login_source(settings, auth))
+        return MaskingTokenSource(login_source(settings, auth))
     return None
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from oauth_taskflow import secret_registry
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.taskflow.masking import mask
 
 _LARGEST = 1 << 20
 
@@ -35,7 +35,7 @@ def read_text(path: str, conn_id: str, field: str) -> str:
 
 
 class TextFile(Struct, frozen=True):
-    """A credential that is read from ``path`` for every token request, and masked before it is used."""
+    """A credential that is read from ``path`` for every token request, and announced as a secret before it is used."""
 
     path: str
     conn_id: str
@@ -48,7 +48,7 @@ class TextFile(Struct, frozen=True):
             ConnectionConfigError: it cannot be read.
         """
         text = read_text(self.path, self.conn_id, self.field)
-        mask([text])
+        secret_registry.add([text])
         return text
 
     @property

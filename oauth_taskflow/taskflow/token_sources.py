@@ -7,6 +7,7 @@ import math
 import msgspec
 from msgspec.structs import replace
 
+from oauth_taskflow import secret_registry
 from oauth_taskflow.api.login import Login, LoginSource
 from oauth_taskflow.oauth.client_auth import Client
 from oauth_taskflow.oauth.dialect import Dialect
@@ -17,7 +18,6 @@ from oauth_taskflow.oauth.extension_grants import NamedGrant
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, RefreshToken
 from oauth_taskflow.taskflow import metrics, refresh_count, write_back
 from oauth_taskflow.taskflow.certificate import check_certificate
-from oauth_taskflow.taskflow.masking import mask_in_transit
 from oauth_taskflow.taskflow.provider import scope_text
 from oauth_taskflow.taskflow.settings import ConnectionSettings, LoginSettings, OAuth2Settings
 from oauth_taskflow.taskflow.token_store import fernet_keys, refuse_local_rotation, store_url
@@ -107,7 +107,7 @@ def token_endpoint(settings: ConnectionSettings, auth: OAuth2Settings) -> TokenE
         dialect=_dialect(auth),
         dpop=auth.dpop,
         introspect_url=auth.introspect_url,
-        hide=mask_in_transit,
+        hide=secret_registry.add_in_transit,
     )
     if not auth.token_url:
         return DiscoveredEndpoint.like(endpoint, choose_auth=auth.choose_auth)

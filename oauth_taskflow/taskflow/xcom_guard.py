@@ -15,7 +15,7 @@ from requests.auth import AuthBase
 
 from oauth_taskflow.errors import ResultRefused
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.taskflow.masking import known_secrets
+from oauth_taskflow.secret_registry import known_secrets
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from oauth_taskflow.taskflow import masking
+from oauth_taskflow import secret_registry
 
 if TYPE_CHECKING:
     from oauth_taskflow.testing import OAuthTestServer
@@ -56,7 +56,7 @@ def _masked_secrets_are_forgotten() -> Iterator[None]:
     for name in ("airflow._shared.secrets_masker", "airflow.sdk._shared.secrets_masker"):
         if (maskers := sys.modules.get(name)) is not None:
             maskers.reset_secrets_masker()
-    masking._known.clear()
+    secret_registry._known.clear()
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from joserfc import jwk
 
+from oauth_taskflow import secret_registry
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.dpop import prover
-from oauth_taskflow.taskflow import masking
 from oauth_taskflow.taskflow.async_sessions import open_async_session
 from oauth_taskflow.taskflow.broker.server import brokered_settings
 from oauth_taskflow.taskflow.cli.login import login
@@ -173,5 +173,5 @@ def test_the_key_is_masked_and_logged_nowhere(
         shown = repr(session) + repr(source) + repr(token) + repr(source.auth)
     lines = [line for line in token.dpop_key.splitlines() if "KEY" not in line and len(line) > 20]
     assert lines
-    assert set(lines) <= set(masking.known_secrets()[token.dpop_key])
+    assert set(lines) <= set(secret_registry.known_secrets()[token.dpop_key])
     assert not [line for line in lines if line in shown or line in caplog.text]

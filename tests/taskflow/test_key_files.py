@@ -15,8 +15,8 @@ from joserfc import jwk, jwt
 
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.extension_grants import JwtBearer
+from oauth_taskflow.secret_registry import known_secrets
 from oauth_taskflow.taskflow.connection import parse_connection
-from oauth_taskflow.taskflow.masking import known_secrets
 from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.taskflow.settings import OAuth2Settings
 from oauth_taskflow.testing import OAuthTestServer

@@ -15,11 +15,10 @@ from airflow.sdk import DAG, Asset, Metadata
 from msgspec import Struct
 from pydantic import BaseModel
 
-from oauth_taskflow import OAuth2HttpOperator
+from oauth_taskflow import OAuth2HttpOperator, secret_registry
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.errors import ResultRefused, TokenEndpointUnavailable
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.taskflow import masking
 from oauth_taskflow.taskflow.decorator import oauth_task
 from oauth_taskflow.taskflow.xcom_guard import guarded_pushes, refuse_secrets
 from oauth_taskflow.testing import OAuthTestServer
@@ -58,8 +57,8 @@ class PydanticRow(BaseModel):
 @pytest.fixture
 def known_secret(monkeypatch: pytest.MonkeyPatch) -> str:
     """A masked secret that other tests do not see."""
-    monkeypatch.setattr(masking, "_known", type(masking._known)())
-    masking.mask([SECRET, "short-pw", "tiny"])
+    monkeypatch.setattr(secret_registry, "_known", type(secret_registry._known)())
+    secret_registry.add([SECRET, "short-pw", "tiny"])
     return SECRET
 
 
@@ -290,15 +289,15 @@ def test_state_of_tasks_and_assets_is_guarded_too(known_secret: str) -> None:
 
 
 def test_nothing_is_searched_while_no_secret_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(masking, "_known", type(masking._known)())
+    monkeypatch.setattr(secret_registry, "_known", type(secret_registry._known)())
     assert refuse_secrets(SECRET, "of task 'x'") == SECRET
 
 
 def test_memory_for_secrets_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(masking, "_known", type(masking._known)())
-    monkeypatch.setattr(masking, "_MOST", 2)
-    masking.mask(["secret-1", "secret-2", "secret-3", "secret-3", ""])
-    assert list(masking.known_secrets()) == ["secret-2", "secret-3"]
+    monkeypatch.setattr(secret_registry, "_known", type(secret_registry._known)())
+    monkeypatch.setattr(secret_registry, "_MAX_SECRETS", 2)
+    secret_registry.add(["secret-1", "secret-2", "secret-3", "secret-3", ""])
+    assert list(secret_registry.known_secrets()) == ["secret-2", "secret-3"]
 
 
 @oauth_task(conn_id="crm", retries=2)

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
+from oauth_taskflow import secret_registry
 from oauth_taskflow.errors import ConnectionConfigError, TokenStoreError
-from oauth_taskflow.taskflow import masking, token_store
+from oauth_taskflow.taskflow import token_store
 from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.executors import executor_names
 from oauth_taskflow.taskflow.sessions import open_session, token_source
@@ -146,7 +147,7 @@ def test_secrets_and_every_new_token_are_masked_in_airflows_logs_in_all_forms(
 ) -> None:
     from airflow.sdk._shared.secrets_masker import redact  # noqa: PLC0415 - Airflow's own judgement
 
-    monkeypatch.setattr(masking, "_known", type(masking._known)())
+    monkeypatch.setattr(secret_registry, "_known", type(secret_registry._known)())
     set_connection("crm", oauth_server.connection(refresh_token=oauth_server.issue_refresh_token()))
     with open_session("crm") as session:
         session.get("/countries").raise_for_status()

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.errors import ConnectionConfigError, LeaseTimeout
 from oauth_taskflow.oauth.token import Token, TokenSource
+from oauth_taskflow.taskflow import log_masking
 from oauth_taskflow.taskflow.broker.protocol import digest
 from oauth_taskflow.taskflow.connection import AirflowConnection, may_hold_grant, parse_connection
 from oauth_taskflow.taskflow.sessions import token_source
@@ -32,6 +33,7 @@ def brokered_settings(connection: AirflowConnection) -> ConnectionSettings | Non
     """
     if not may_hold_grant(connection):
         return None
+    log_masking.install()
     settings = parse_connection(connection)
     if isinstance(settings.auth, OAuth2Settings) and settings.auth.dpop:
         raise ConnectionConfigError(

@@ -6,7 +6,9 @@ from argparse import Namespace
 from collections.abc import Callable
 from functools import partial, wraps
 
+from oauth_taskflow import secret_registry
 from oauth_taskflow.errors import OAuthTaskflowError, TokenUndecryptable
+from oauth_taskflow.oauth.masking_source import token_secrets
 from oauth_taskflow.taskflow.cli.grant_rows import (
     Row,
     exit_with,
@@ -17,7 +19,6 @@ from oauth_taskflow.taskflow.cli.grant_rows import (
 )
 from oauth_taskflow.taskflow.cli.managed_grant import ManagedGrant, managed_grant
 from oauth_taskflow.taskflow.cli.revoke import revocable, revoke_at
-from oauth_taskflow.taskflow.masking import mask, token_secrets
 from oauth_taskflow.taskflow.token_store import fernet_keys, store_url
 from oauth_taskflow.tokens.record import GrantRecord
 from oauth_taskflow.tokens.registry import open_store
@@ -72,7 +73,8 @@ def refresh(args: Namespace) -> None:
     grant = managed_grant(args.conn_id)
     manager, record = grant.manager, grant.manager.stored.read()
     known = record.token
-    mask(token_secrets(manager.renew(known.access_token) if known else manager.token()))
+    token = manager.renew(known.access_token) if known else manager.token()
+    secret_registry.add(token_secrets(token))
     print_rows([_row(grant)], args.output)
 
 

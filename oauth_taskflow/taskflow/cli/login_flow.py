@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
+from oauth_taskflow import secret_registry
 from oauth_taskflow.errors import AuthorizationFailed
 from oauth_taskflow.oauth.endpoint.messages import Answer
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Unusable
@@ -19,9 +20,9 @@ from oauth_taskflow.oauth.endpoint.retries import exchange_patiently
 from oauth_taskflow.oauth.login.authorization import Authorization, AuthorizationCode, push
 from oauth_taskflow.oauth.login.device import authorize_device, wait_for_device
 from oauth_taskflow.oauth.login.loopback import LoopbackListener
+from oauth_taskflow.oauth.masking_source import token_secrets
 from oauth_taskflow.taskflow.cli.managed_grant import ManagedGrant
 from oauth_taskflow.taskflow.consent_settings import is_local
-from oauth_taskflow.taskflow.masking import mask, token_secrets
 from oauth_taskflow.taskflow.settings import OAuth2Settings
 
 Say = Callable[[str], None]
@@ -102,7 +103,7 @@ def log_in_by_device(grant: ManagedGrant, say: Say) -> Agreed:
         OAuthTaskflowError: nobody agreed in time, or the server refused.
     """
     device = authorize_device(grant.endpoint, grant.place("device_url"), grant.options)
-    mask([device.device_code])
+    secret_registry.add([device.device_code])
     say(f"Open {_shown(device.verification_uri)} on any device and enter this code:\n")
     say(f"  {_shown(device.user_code)}\n")
     if device.complete_uri:
@@ -155,7 +156,7 @@ def _attempt(grant: ManagedGrant, redirect_uri: str) -> Authorization:
         pkce=_with_pkce(grant.auth),
         dpop_jkt=grant.endpoint.dpop_jkt,
     )
-    mask([attempt.verifier.value])
+    secret_registry.add([attempt.verifier.value])
     return attempt
 
 
@@ -170,7 +171,7 @@ def _url(grant: ManagedGrant, attempt: Authorization) -> str:
 
 
 def _traded(grant: ManagedGrant, code: AuthorizationCode) -> Agreed:
-    mask([code.code])
+    secret_registry.add([code.code])
     answers: list[Answer] = []
     endpoint = replace(grant.endpoint, keep=answers.append)
     outcome = exchange_patiently(
@@ -186,7 +187,7 @@ def _traded(grant: ManagedGrant, code: AuthorizationCode) -> Agreed:
 
 def _agreed(outcome: Granted | Unusable, answers: list[Answer]) -> Agreed:
     tokens = token_secrets(outcome.token) if isinstance(outcome, Granted) else ()
-    mask([*tokens, outcome.refresh_token or ""])
+    secret_registry.add([*tokens, outcome.refresh_token or ""])
     return Agreed(outcome, answers[-1] if answers else None)
 
 

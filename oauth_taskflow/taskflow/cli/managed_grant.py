@@ -14,7 +14,6 @@ from oauth_taskflow.oauth.grants import GrantOptions
 from oauth_taskflow.oauth.login.authorization import AuthorizationServer
 from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.consent_settings import ConsentSettings
-from oauth_taskflow.taskflow.masking import mask
 from oauth_taskflow.taskflow.settings import (
     ApiKeySettings,
     BasicSettings,
@@ -50,7 +49,7 @@ _PUBLISHED = {
 
 @dataclass(frozen=True)
 class ManagedGrant:
-    """The grant of the Connection ``conn_id``. Its secrets are masked."""
+    """The grant of the Connection ``conn_id``."""
 
     settings: ConnectionSettings
     auth: OAuth2Settings
@@ -138,7 +137,6 @@ def managed_grant(conn_id: str) -> ManagedGrant:
         TokenStoreError: the token store or its keys are unusable.
     """
     settings = load_settings(conn_id)
-    mask(settings.secrets)
     if not isinstance(settings.auth, OAuth2Settings):
         raise _without_grant(settings)
     manager = oauth2_source(settings, settings.auth, brokered=_beside_broker())

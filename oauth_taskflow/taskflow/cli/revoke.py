@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from oauth_taskflow import secret_registry
 from oauth_taskflow.errors import TokenRequestRejected
 from oauth_taskflow.oauth.endpoint.revocation import TokenKind, revoke
+from oauth_taskflow.oauth.masking_source import MaskingTokenSource
 from oauth_taskflow.taskflow.cli.managed_grant import ManagedGrant
-from oauth_taskflow.taskflow.masking import MaskedTokens, mask
 from oauth_taskflow.tokens.record import GrantRecord
 
 
@@ -22,7 +23,7 @@ def revocable(grant: ManagedGrant) -> GrantRecord:
     record = stored.read()
     has_refresh_token = record.refresh_token or grant.auth.refresh_token
     if grant.revocation.tokens == "access_token" and has_refresh_token:
-        MaskedTokens(grant.manager).token()
+        MaskingTokenSource(grant.manager).token()
         record = stored.read()
     return record
 
@@ -36,7 +37,7 @@ def revoke_at(grant: ManagedGrant, url: str, record: GrantRecord) -> bool:
         OAuthTaskflowError: the server refused or was not reached; the grant may still live.
     """
     wanted = _wanted(grant, record)
-    mask(token for _, token in wanted)
+    secret_registry.add(token for _, token in wanted)
     for number, (kind, token) in enumerate(wanted):
         _revoke_one(grant, url, kind, token, first=number == 0)
     return bool(wanted)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 
+from oauth_taskflow import secret_registry
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
+from oauth_taskflow.oauth.masking_source import token_secrets
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.redaction import redact_url
 from oauth_taskflow.taskflow.connection_source import load_settings
-from oauth_taskflow.taskflow.masking import mask, token_secrets
 from oauth_taskflow.taskflow.sessions import session_for, token_source
 from oauth_taskflow.taskflow.settings import ConnectionSettings, OAuth2Settings
 from oauth_taskflow.taskflow.token_sources import grant, token_endpoint
@@ -45,10 +46,9 @@ def _try(settings: ConnectionSettings) -> tuple[bool, str]:
 
 def _fresh_token(settings: ConnectionSettings, auth: OAuth2Settings) -> Token:
     """A token that nobody has used before: one from the store would say nothing about today's client secret."""
-    mask(settings.secrets)
     outcome = token_endpoint(settings, auth).exchange(grant(auth))
     if isinstance(outcome, Granted):
-        mask(token_secrets(outcome.token))
+        secret_registry.add(token_secrets(outcome.token))
         return outcome.token
     raise outcome.error
 

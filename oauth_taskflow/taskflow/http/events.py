@@ -14,7 +14,7 @@ from oauth_taskflow import errors
 from oauth_taskflow.api.api_response import ApiResponse
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.redaction import without
-from oauth_taskflow.taskflow.masking import known_secrets
+from oauth_taskflow.secret_registry import known_secrets
 from oauth_taskflow.taskflow.xcom_guard import refuse_secrets
 
 Event = dict[str, Any]

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from oauth_taskflow.taskflow import masking
+from oauth_taskflow import secret_registry
 from oauth_taskflow.taskflow.cli.grants import status
 from oauth_taskflow.taskflow.cli.login import login
 from oauth_taskflow.testing import OAuthTestServer
@@ -182,7 +182,7 @@ def test_secrets_of_the_login_are_masked_and_never_printed(
     captured = capsys.readouterr()
     trade = next(call.form for call in oauth_server.requests if call.path == "/oauth/token")
     secrets = {trade["code"], trade["code_verifier"], *oauth_server.vault.issued()}
-    assert secrets <= set(masking.known_secrets())
+    assert secrets <= set(secret_registry.known_secrets())
     assert not [one for one in secrets if one in captured.out + captured.err]
 
 
@@ -225,7 +225,7 @@ def test_a_code_is_entered_on_another_device(
     assert device.user_code in captured.err
     assert "Waiting for up to 20 seconds" in captured.err
     assert device_code not in captured.err
-    assert device_code in masking.known_secrets()
+    assert device_code in secret_registry.known_secrets()
     assert call_api() == 200
 
 

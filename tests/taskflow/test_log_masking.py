@@ -13,11 +13,13 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
+from oauth_taskflow import secret_registry
+from oauth_taskflow.oauth.masking_source import MaskingTokenSource
 from oauth_taskflow.oauth.token import Token, TokenSource
-from oauth_taskflow.taskflow import masking
+from oauth_taskflow.secret_registry import known_secrets
+from oauth_taskflow.taskflow import log_masking
 from oauth_taskflow.taskflow.broker import server as broker
 from oauth_taskflow.taskflow.connection_source import load_settings
-from oauth_taskflow.taskflow.masking import MaskedTokens, known_secrets, mask, mask_in_transit
 from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.testing import OAuthTestServer
 from tests.oauth.keys import new_key, pem_of
@@ -29,7 +31,8 @@ from tests.tokens.clock import FakeClock
 @pytest.fixture(autouse=True)
 def secret() -> None:
     """Known before the test begins: Airflow sets logging up at its first import, which removes pytest's handler."""
-    mask(["wire/key+0815"])
+    log_masking.install()
+    secret_registry.add(["wire/key+0815"])
 
 
 def test_the_debug_log_of_the_wire_holds_no_key_of_a_query(
@@ -125,14 +128,14 @@ def test_on_the_api_server_airflows_masker_is_spared_what_our_own_filter_knows(
     told: list[Any] = []
     monkeypatch.setattr("airflow.sdk.log.mask_secret", told.append)
     monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
-    mask([secret := f"token-of-{tmp_path.name}"])
+    secret_registry.add([secret := f"token-of-{tmp_path.name}"])
     assert told == []
     assert secret in known_secrets()
     # A task of LocalExecutor inherits the variable, and an author prints there.
     from airflow.sdk.execution_time import task_runner  # noqa: PLC0415 - Airflow needs its home first
 
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", None, raising=False)
-    mask([other := f"another-{secret}"])
+    secret_registry.add([other := f"another-{secret}"])
     assert other in told[0]
 
 
@@ -160,7 +163,7 @@ def test_the_supervisor_is_told_once_and_the_long_forms_last(
     supervisor = Supervisor()
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
     for _ in range(2):
-        mask(["one/secret", "another&secret", ""])
+        secret_registry.add(["one/secret", "another&secret", ""])
     (told,) = supervisor.heard
     assert {"one/secret", "one%2Fsecret", "another%26secret"} <= set(told)
     assert told == sorted(told, key=len)
@@ -193,12 +196,12 @@ def test_a_process_that_lives_for_weeks_forgets_tokens_that_have_expired(
 ) -> None:
     from airflow.models.connection import Connection  # noqa: PLC0415 - Airflow needs its home first
 
-    monkeypatch.setattr(masking, "SYSTEM_CLOCK", clock := FakeClock())
-    mask(["the-client-secret"])
+    monkeypatch.setattr(secret_registry, "SYSTEM_CLOCK", clock := FakeClock())
+    secret_registry.add(["the-client-secret"])
     most = 0
     for number in range(50):
         token = Token(f"token/{number}", clock.now(), clock.now() + 3600)
-        MaskedTokens(Constant(token)).token()
+        MaskingTokenSource(Constant(token)).token()
         # As Airflow's API server does with what the broker hands out.
         Connection("crm", "oauth2", password=token.access_token)
         most = max(most, airflows_patterns().count("token/"))
@@ -214,11 +217,11 @@ def test_a_process_that_lives_for_weeks_forgets_tokens_that_have_expired(
 
 def test_what_is_sent_again_and_again_stays_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     day = 86400.0
-    monkeypatch.setattr(masking, "SYSTEM_CLOCK", clock := FakeClock(0.0))
-    mask_in_transit(["used every day", "used once"])
+    monkeypatch.setattr(secret_registry, "SYSTEM_CLOCK", clock := FakeClock(0.0))
+    secret_registry.add_in_transit(["used every day", "used once"])
     for _ in range(3):
         clock.advance(0.8 * day)
-        mask_in_transit(["used every day"])
-    mask(["another secret"])
+        secret_registry.add_in_transit(["used every day"])
+    secret_registry.add(["another secret"])
     assert "used every day" in known_secrets()
     assert "used once" not in known_secrets()
