@@ -13,9 +13,8 @@ from airflow.sdk import XComArg
 
 from oauth_taskflow.taskflow.injection import by_keyword, injected_names, make_facade, original
 from oauth_taskflow.taskflow.retry_policy import (
-    HAS_RETRY_POLICIES,
-    OAuthRetryPolicy,
     failing_fast,
+    set_default_retry_policy,
 )
 
 if TYPE_CHECKING:
@@ -58,8 +57,7 @@ class OAuthDecoratedOperator(_PythonDecoratedOperator):
         super().__init__(python_callable=facade, **kwargs)
         self.conn_id = conn_id
         self.session_arg = session_arg
-        if HAS_RETRY_POLICIES and self.retry_policy is None:
-            self.retry_policy = OAuthRetryPolicy()
+        set_default_retry_policy(self)
         self._check_names()
 
     def _check_names(self) -> None:

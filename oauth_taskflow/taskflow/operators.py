@@ -10,7 +10,7 @@ from airflow.sdk import BaseOperator
 
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions
-from oauth_taskflow.taskflow.retry_policy import HAS_RETRY_POLICIES, OAuthRetryPolicy, failing_fast
+from oauth_taskflow.taskflow.retry_policy import failing_fast, set_default_retry_policy
 
 
 class EndpointOperator(BaseOperator):
@@ -42,8 +42,7 @@ class EndpointOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if HAS_RETRY_POLICIES and self.retry_policy is None:
-            self.retry_policy = OAuthRetryPolicy()
+        set_default_retry_policy(self)
         self.endpoint_name = endpoint_name
         self.endpoint = endpoint
         self.conn_id = conn_id

@@ -84,6 +84,12 @@ class OAuthRetryPolicy(RetryPolicy):
         return RetryDecision.default()
 
 
+def set_default_retry_policy(operator: Any) -> None:
+    """Gives ``operator`` an ``OAuthRetryPolicy``, unless its author chose a policy or Airflow has none."""
+    if HAS_RETRY_POLICIES and operator.retry_policy is None:
+        operator.retry_policy = OAuthRetryPolicy()
+
+
 def fail_fast(exception: BaseException) -> BaseException:
     """The exception to raise on Airflow releases without retry policies.
 

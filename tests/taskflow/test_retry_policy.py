@@ -32,7 +32,7 @@ from oauth_taskflow.errors import (
     TokenStoreError,
     TokenUndecryptable,
 )
-from oauth_taskflow.taskflow import decorator, retry_policy
+from oauth_taskflow.taskflow import retry_policy
 from oauth_taskflow.taskflow.decorator import OAuthDecoratedOperator, oauth_task
 from oauth_taskflow.taskflow.retry_policy import (
     HAS_RETRY_POLICIES,
@@ -156,7 +156,6 @@ def test_without_retry_policies_a_task_fails_for_good_on_a_broken_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(retry_policy, "HAS_RETRY_POLICIES", False)
-    monkeypatch.setattr(decorator, "HAS_RETRY_POLICIES", False)
     monkeypatch.setenv("AIRFLOW_CONN_CRM", '{"conn_type": "oauth2"}')
     operator = task_of()
     assert operator.retry_policy is None

@@ -10,9 +10,8 @@ from oauth_taskflow.taskflow.http.events import Event, response_in
 from oauth_taskflow.taskflow.http.hook import OAuth2Hook
 from oauth_taskflow.taskflow.http.triggers import OAuth2HttpTrigger
 from oauth_taskflow.taskflow.retry_policy import (
-    HAS_RETRY_POLICIES,
-    OAuthRetryPolicy,
     failing_fast,
+    set_default_retry_policy,
 )
 from oauth_taskflow.taskflow.xcom_guard import guarded_pushes, refuse_secrets
 
@@ -32,8 +31,7 @@ class OAuth2HttpOperator(HttpOperator):
 
     def __init__(self, *, http_conn_id: str = "oauth2_default", **kwargs: Any) -> None:
         super().__init__(http_conn_id=http_conn_id, **kwargs)
-        if HAS_RETRY_POLICIES and self.retry_policy is None:
-            self.retry_policy = OAuthRetryPolicy()
+        set_default_retry_policy(self)
 
     @property
     def hook(self) -> OAuth2Hook:

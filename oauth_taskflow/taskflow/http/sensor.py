@@ -14,9 +14,8 @@ from oauth_taskflow.taskflow.http.events import Event, raise_failure
 from oauth_taskflow.taskflow.http.hook import OAuth2Hook
 from oauth_taskflow.taskflow.http.triggers import OAuth2HttpSensorTrigger, means_not_yet
 from oauth_taskflow.taskflow.retry_policy import (
-    HAS_RETRY_POLICIES,
-    OAuthRetryPolicy,
     failing_fast,
+    set_default_retry_policy,
 )
 from oauth_taskflow.taskflow.xcom_guard import guarded_pushes, refuse_secrets
 
@@ -36,8 +35,7 @@ class OAuth2HttpSensor(HttpSensor):
 
     def __init__(self, *, http_conn_id: str = "oauth2_default", **kwargs: Any) -> None:
         super().__init__(http_conn_id=http_conn_id, **kwargs)
-        if HAS_RETRY_POLICIES and self.retry_policy is None:
-            self.retry_policy = OAuthRetryPolicy()
+        set_default_retry_policy(self)
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """Ask once. Called by Airflow.
