@@ -25,7 +25,7 @@ FORKS = 9
 
 
 def load_ours(folder: Path) -> list[Any]:
-    from oauth_taskflow.taskflow.load import load_specs  # noqa: PLC0415 - not in dag-factory's environment
+    from oauth_taskflow.taskflow.dags.load import load_specs  # noqa: PLC0415 - not in dag-factory's environment
 
     return load_specs({"__file__": __file__}, folder)
 

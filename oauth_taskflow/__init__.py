@@ -13,12 +13,12 @@ if TYPE_CHECKING:  # type checkers see the names themselves; at run time __getat
     from oauth_taskflow.api.async_session import AsyncOAuthSession
     from oauth_taskflow.api.auth import OAuth2Auth
     from oauth_taskflow.api.session import OAuthSession
+    from oauth_taskflow.taskflow.dags.factory import build_dag, endpoint_tasks
+    from oauth_taskflow.taskflow.dags.load import load_specs
     from oauth_taskflow.taskflow.decorator import oauth_task
-    from oauth_taskflow.taskflow.factory import build_dag, endpoint_tasks
     from oauth_taskflow.taskflow.http.hook import OAuth2Hook
     from oauth_taskflow.taskflow.http.operator import OAuth2HttpOperator
     from oauth_taskflow.taskflow.http.sensor import OAuth2HttpSensor
-    from oauth_taskflow.taskflow.load import load_specs
     from oauth_taskflow.taskflow.retry_policy import OAuthRetryPolicy
 
 __version__ = "0.1.0"
@@ -31,9 +31,9 @@ _EXPORTS = {
     "OAuth2HttpSensor": "oauth_taskflow.taskflow.http.sensor",
     "OAuthRetryPolicy": "oauth_taskflow.taskflow.retry_policy",
     "OAuthSession": "oauth_taskflow.api.session",
-    "build_dag": "oauth_taskflow.taskflow.factory",
-    "endpoint_tasks": "oauth_taskflow.taskflow.factory",
-    "load_specs": "oauth_taskflow.taskflow.load",
+    "build_dag": "oauth_taskflow.taskflow.dags.factory",
+    "endpoint_tasks": "oauth_taskflow.taskflow.dags.factory",
+    "load_specs": "oauth_taskflow.taskflow.dags.load",
     "oauth_task": "oauth_taskflow.taskflow.decorator",
 }
 

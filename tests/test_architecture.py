@@ -25,10 +25,11 @@ ALLOWED: dict[str, frozenset[str]] = {
     "oauth": BASE,
     "tokens": BASE | {"oauth"},
     "api": BASE | {"oauth.dpop", "oauth.request_proof", "oauth.endpoint.expiry", "oauth.token"},
+    "destinations": BASE | {"api.numbers", "api.page", "api.tracking"},
     "specs": BASE | {"api.options", "api.windows"},
     "presets": BASE | {"api.options", "oauth", "specs.model_schema"},
-    "engine": BASE | {"api", "specs"},
-    "taskflow": BASE | {"oauth", "tokens", "api", "specs", "presets", "engine"},
+    "engine": BASE | {"api", "destinations", "specs"},
+    "taskflow": BASE | {"oauth", "tokens", "api", "destinations", "specs", "presets", "engine"},
     "testing": BASE,
 }
 PUBLIC = [

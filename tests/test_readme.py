@@ -19,7 +19,13 @@ from oauth_taskflow.engine.windows import Interval
 from oauth_taskflow.specs.check import check_text
 from oauth_taskflow.taskflow.cli.commands import get_cli_commands
 from oauth_taskflow.taskflow.connection import parse_connection
-from oauth_taskflow.taskflow.local_run import LocalRun, Observer, run_locally, utc_now, with_parents
+from oauth_taskflow.taskflow.dags.local_run import (
+    LocalRun,
+    Observer,
+    run_locally,
+    utc_now,
+    with_parents,
+)
 from oauth_taskflow.taskflow.settings import OAuth2Settings
 from oauth_taskflow.testing import OAuthTestServer
 

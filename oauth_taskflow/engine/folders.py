@@ -11,9 +11,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from oauth_taskflow.api.files import has_output, output_folder, remove_output
-from oauth_taskflow.api.output_folders import as_destination_errors
-from oauth_taskflow.engine.parents import Item, Share, for_each_options
+from oauth_taskflow.destinations.files import has_output, output_folder, remove_output
+from oauth_taskflow.destinations.output_folders import as_destination_errors
+from oauth_taskflow.engine.for_each import Item, Share, for_each_options
 from oauth_taskflow.engine.segments import check_authority, segments_only
 from oauth_taskflow.engine.templates import render_text
 from oauth_taskflow.specs.model import Endpoint

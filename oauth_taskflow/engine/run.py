@@ -11,16 +11,16 @@ from typing import Any
 
 from oauth_taskflow.api.ahead import several_ahead
 from oauth_taskflow.api.body import searched
-from oauth_taskflow.api.destinations import Output, Run, transfer
-from oauth_taskflow.api.files import MANIFEST, FolderDestination
 from oauth_taskflow.api.options import Incremental, Records
 from oauth_taskflow.api.page import Page
 from oauth_taskflow.api.pull import pull
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.api.tracking import SeenKeys, Watermark
+from oauth_taskflow.destinations.base import Output, Run, transfer
+from oauth_taskflow.destinations.files import MANIFEST, FolderDestination
 from oauth_taskflow.engine.doubts import FirstPages, Warnings
 from oauth_taskflow.engine.folders import instance_folder, run_folder
-from oauth_taskflow.engine.parents import (
+from oauth_taskflow.engine.for_each import (
     Item,
     PathOpener,
     count_scopes,

@@ -23,11 +23,11 @@ from oauth_taskflow.taskflow.token_store import is_broker_configured, store_url
 _PACKAGE = "oauth_taskflow.taskflow"
 MODULES = (
     f"{_PACKAGE}.decorator",
-    f"{_PACKAGE}.operators",
-    f"{_PACKAGE}.load",
+    f"{_PACKAGE}.dags.operators",
+    f"{_PACKAGE}.dags.load",
     f"{_PACKAGE}.async_sessions",
     f"{_PACKAGE}.xcom_guard",
-    f"{_PACKAGE}.endpoint_task",
+    f"{_PACKAGE}.dags.endpoint_task",
 )
 log = logging.getLogger(__name__)
 

@@ -11,14 +11,14 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from oauth_taskflow.api.destinations import Run, transfer
 from oauth_taskflow.api.failures import ApiStatusError, ApiTimeout
-from oauth_taskflow.api.files import FolderDestination
 from oauth_taskflow.api.missing_fields import missing_field
 from oauth_taskflow.api.pull import pull
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.tracking import SeenKeys, Watermark
+from oauth_taskflow.destinations.base import Run, transfer
+from oauth_taskflow.destinations.files import FolderDestination
 from oauth_taskflow.errors import ApiRequestFailed, ForeignOriginRefused, InvalidRecord
 from tests.api.conftest import Connect, Serve
 from tests.api.scripted import Reply

@@ -11,8 +11,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from oauth_taskflow.api.destinations import Run, transfer
-from oauth_taskflow.api.files import FolderDestination
 from oauth_taskflow.api.login import Login, LoginSource
 from oauth_taskflow.api.options import (
     Cursors,
@@ -27,6 +25,8 @@ from oauth_taskflow.api.pull import pull
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.api.tracking import SeenKeys, Watermark
+from oauth_taskflow.destinations.base import Run, transfer
+from oauth_taskflow.destinations.files import FolderDestination
 from oauth_taskflow.errors import ForeignOriginRefused, PaginationLoop
 from oauth_taskflow.testing.server import OAuthTestServer
 from tests.api.scripted import FakeClock

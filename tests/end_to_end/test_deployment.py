@@ -19,7 +19,7 @@ from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.deployment import AirflowDeployment
 from tests.end_to_end.async_dags import ASYNC_DAG
 from tests.end_to_end.git_bundle import commit
-from tests.taskflow.hostile_specs import write_hostile_specs
+from tests.taskflow.dags.hostile_specs import write_hostile_specs
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 
@@ -205,7 +205,7 @@ def test_each_broken_or_hostile_spec_is_an_import_error_and_takes_no_other_dag_a
     names = {f"hostile/{path.name}" for path in (airflow.home / "dags" / "hostile").glob("*.yaml")}
     assert len(names) > 10
 
-    # Airflow forgets them at each refresh of the bundle, until the next parse (taskflow/broken_spec.py).
+    # Airflow forgets them at each refresh of the bundle, until the next parse (taskflow/dags/broken_spec.py).
     def errors() -> dict[str, str] | None:
         listed = airflow.call("GET", "/importErrors?limit=100")["import_errors"]
         found = {error["filename"]: error["stack_trace"] for error in listed}

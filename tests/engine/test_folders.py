@@ -8,7 +8,7 @@ from upath import UPath
 
 from oauth_taskflow.api.options import FileDestination
 from oauth_taskflow.engine.folders import instance_folder, remove_stale, run_folder, run_folders
-from oauth_taskflow.engine.parents import Share
+from oauth_taskflow.engine.for_each import Share
 from oauth_taskflow.errors import DestinationError
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions
 

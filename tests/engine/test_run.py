@@ -22,7 +22,7 @@ from oauth_taskflow.api.options import (
     ResponseRule,
 )
 from oauth_taskflow.api.session import OAuthSession
-from oauth_taskflow.engine.parents import Share
+from oauth_taskflow.engine.for_each import Share
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
 from oauth_taskflow.engine.summary import Summary
 from oauth_taskflow.engine.windows import Interval

@@ -93,7 +93,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def _filesystems() -> list[Any]:
-    from oauth_taskflow.taskflow.storage import open_path  # noqa: PLC0415 - Airflow needs its home first
+    from oauth_taskflow.taskflow.dags.storage import open_path  # noqa: PLC0415 - Airflow needs its home first
 
     return [open_path(f"{scheme}://{CONTAINER}", scheme).fs for scheme in ("s3", "abfs")]
 

@@ -13,8 +13,8 @@ pytest.importorskip(
 )
 
 from oauth_taskflow import build_dag
-from oauth_taskflow.engine.parents import _open_lines
-from oauth_taskflow.taskflow.storage import open_path
+from oauth_taskflow.engine.for_each import _open_lines
+from oauth_taskflow.taskflow.dags.storage import open_path
 from tests.api.scripted import Asked, scripted
 from tests.taskflow.conftest import RunDag, SetConnection
 

@@ -14,13 +14,13 @@ pytest.importorskip(
     "s3fs", reason="object stores are tested in .venv-services (scripts/test-services)"
 )
 
-from oauth_taskflow.api.destinations import transfer
-from oauth_taskflow.api.files import FolderDestination, has_output, output_folder
 from oauth_taskflow.api.page import Page
+from oauth_taskflow.destinations.base import transfer
+from oauth_taskflow.destinations.files import FolderDestination, has_output, output_folder
 from oauth_taskflow.engine.folders import remove_stale
 from oauth_taskflow.errors import DestinationError
-from oauth_taskflow.taskflow.storage import open_path
-from tests.api.attempts import (
+from oauth_taskflow.taskflow.dags.storage import open_path
+from tests.destinations.attempts import (
     RUN,
     AttemptProcess,
     committed,
@@ -34,7 +34,7 @@ from tests.api.attempts import (
 pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
 
 OPENER = "tests.stores.opener"
-FOLDER = "oauth_taskflow.api.object_folder:ObjectFolder"
+FOLDER = "oauth_taskflow.destinations.object_folder:ObjectFolder"
 
 
 def folder_at(place: str) -> Any:
@@ -124,7 +124,7 @@ def test_more_than_one_upload_part_arrives_whole(
 @pytest.mark.parametrize(
     ("die_at", "seen"),
     [
-        ("oauth_taskflow.api.files:FolderWriter.commit", "old"),
+        ("oauth_taskflow.destinations.files:FolderWriter.commit", "old"),
         (f"{FOLDER}.replace", "old"),
         (f"{FOLDER}.remove", "killed"),
     ],

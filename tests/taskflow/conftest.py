@@ -22,7 +22,7 @@ from oauth_taskflow import secret_registry
 
 if TYPE_CHECKING:
     from oauth_taskflow.testing import OAuthTestServer
-    from tests.taskflow.dag_runs import FinishedRun
+    from tests.taskflow.dags.dag_runs import FinishedRun
 
 if "airflow" in sys.modules:
     msg = "Airflow was imported before tests/taskflow/conftest.py could say where it lives"
@@ -78,7 +78,7 @@ RunDag = Callable[..., "FinishedRun"]
 @pytest.fixture
 def run_dag(airflow_home: Path) -> RunDag:
     """``run_dag(dag)`` runs a DAG object once in this process; see ``dag_runs.run_once``."""
-    from tests.taskflow.dag_runs import run_once  # noqa: PLC0415 - Airflow needs its home first
+    from tests.taskflow.dags.dag_runs import run_once  # noqa: PLC0415 - Airflow needs its home first
 
     return run_once
 

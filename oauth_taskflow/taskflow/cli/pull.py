@@ -30,7 +30,7 @@ from oauth_taskflow.specs.model import Spec
 from oauth_taskflow.taskflow.cli.console_logs import logs_through
 from oauth_taskflow.taskflow.cli.grant_rows import FORMATS, print_records
 from oauth_taskflow.taskflow.cli.pull_display import Display
-from oauth_taskflow.taskflow.local_run import LocalRun, run_locally, utc_now, with_parents
+from oauth_taskflow.taskflow.dags.local_run import LocalRun, run_locally, utc_now, with_parents
 from oauth_taskflow.taskflow.sessions import open_session
 
 FAILED, WRONG_ARGUMENTS, INTERRUPTED = 1, 2, 130

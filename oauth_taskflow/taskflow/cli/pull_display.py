@@ -7,7 +7,7 @@ from typing import Any
 from rich.progress import Progress
 
 from oauth_taskflow.api.page import Page
-from oauth_taskflow.taskflow.local_run import Observer
+from oauth_taskflow.taskflow.dags.local_run import Observer
 
 
 class Display:

@@ -19,7 +19,7 @@ from rich.progress import Progress
 
 from oauth_taskflow.api.options import Incremental
 from oauth_taskflow.api.page import Page
-from oauth_taskflow.engine.parents import Share
+from oauth_taskflow.engine.for_each import Share
 from oauth_taskflow.engine.run import count_sequences
 from oauth_taskflow.engine.windows import Interval
 from oauth_taskflow.specs.model import Endpoint
@@ -29,7 +29,7 @@ from oauth_taskflow.taskflow.cli.pull import pull
 from oauth_taskflow.taskflow.cli.pull_display import Display
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.conftest import SetConnection
-from tests.taskflow.specs_folder import write_spec
+from tests.taskflow.dags.specs_folder import write_spec
 
 Refusal = tuple[int, str]
 

@@ -17,10 +17,10 @@ import msgspec
 import pytest
 from upath import UPath
 
-from oauth_taskflow.api.destinations import Run, transfer
-from oauth_taskflow.api.files import FolderDestination
 from oauth_taskflow.api.page import Page
 from oauth_taskflow.api.tracking import SeenKeys, Watermark
+from oauth_taskflow.destinations.base import Run, transfer
+from oauth_taskflow.destinations.files import FolderDestination
 from oauth_taskflow.errors import DestinationError
 
 RUN = Run("contacts", "manual__1", {"dag_id": "crm"})
@@ -141,8 +141,8 @@ def test_nothing_has_the_final_name_before_the_commit(tmp_path: Path) -> None:
 def test_leftovers_of_a_killed_writer_are_removed_by_the_next(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys\nfrom pathlib import Path\n"
-        "from oauth_taskflow.api.files import FolderDestination\n"
-        "from oauth_taskflow.api.destinations import Run\n"
+        "from oauth_taskflow.destinations.files import FolderDestination\n"
+        "from oauth_taskflow.destinations.base import Run\n"
         "FolderDestination(Path(sys.argv[1])).open(Run('x')).write([{'a': 1}] * 1000)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )

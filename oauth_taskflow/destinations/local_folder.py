@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from oauth_taskflow.api.output_folders import MANIFEST, TEMPORARY, is_ours, superseded
+from oauth_taskflow.destinations.output_folders import MANIFEST, TEMPORARY, is_ours, superseded
 
 
 class LocalFolder:

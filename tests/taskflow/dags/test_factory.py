@@ -17,7 +17,7 @@ from oauth_taskflow import build_dag, endpoint_tasks
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.conftest import RunDag, SetConnection
-from tests.taskflow.specs_folder import write_spec
+from tests.taskflow.dags.specs_folder import write_spec
 
 
 def timetable(dag: DAG) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from oauth_taskflow.api.page import Page
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.engine.folders import remove_stale
-from oauth_taskflow.engine.parents import (
+from oauth_taskflow.engine.for_each import (
     ParentFile,
     Share,
     for_each_options,
@@ -22,7 +22,7 @@ from oauth_taskflow.engine.run import EndpointRun, count_sequences, run_endpoint
 from oauth_taskflow.engine.summary import Summary
 from oauth_taskflow.engine.windows import Interval
 from oauth_taskflow.specs.model import Spec, parent_names
-from oauth_taskflow.taskflow.storage import open_path
+from oauth_taskflow.taskflow.dags.storage import open_path
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from airflow.sdk.io import attach
 from upath import UPath
 
 from oauth_taskflow.errors import DestinationError
-from oauth_taskflow.taskflow.storage import airflow_home, open_path
+from oauth_taskflow.taskflow.dags.storage import airflow_home, open_path
 
 
 def test_relative_paths_are_below_airflow_home() -> None:

@@ -22,10 +22,10 @@ from airflow.settings import get_policy_plugin_manager
 
 from oauth_taskflow import load_specs
 from oauth_taskflow.errors import SpecError
-from oauth_taskflow.taskflow.broken_spec import BrokenSpecDag
-from oauth_taskflow.taskflow.dag_bag import storable
-from tests.taskflow.hostile_specs import write_hostile_specs
-from tests.taskflow.specs_folder import write_spec
+from oauth_taskflow.taskflow.dags.broken_spec import BrokenSpecDag
+from oauth_taskflow.taskflow.dags.dag_bag import storable
+from tests.taskflow.dags.hostile_specs import write_hostile_specs
+from tests.taskflow.dags.specs_folder import write_spec
 
 
 @pytest.fixture

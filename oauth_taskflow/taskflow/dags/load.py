@@ -18,9 +18,9 @@ from oauth_taskflow.specs.check import check_paths, failure, is_stop
 from oauth_taskflow.specs.model import Spec
 from oauth_taskflow.specs.problem import Problem
 from oauth_taskflow.specs.search import find_spec
-from oauth_taskflow.taskflow.broken_spec import BrokenSpecDag
-from oauth_taskflow.taskflow.factory import fill_dag
-from oauth_taskflow.taskflow.spec_dag import SpecDag
+from oauth_taskflow.taskflow.dags.broken_spec import BrokenSpecDag
+from oauth_taskflow.taskflow.dags.factory import fill_dag
+from oauth_taskflow.taskflow.dags.spec_dag import SpecDag
 
 
 def load_specs(namespace: MutableMapping[str, Any], folder: str | Path = ".") -> list[DAG]:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from oauth_taskflow.engine.parents import (
+from oauth_taskflow.engine.for_each import (
     ParentFile,
     Share,
     for_each_options,

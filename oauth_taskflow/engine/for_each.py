@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from oauth_taskflow.api.numbers import decode
-from oauth_taskflow.api.output_folders import open_output
+from oauth_taskflow.destinations.output_folders import open_output
 from oauth_taskflow.errors import ApiError
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions
 

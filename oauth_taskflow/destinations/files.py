@@ -15,17 +15,17 @@ from typing import IO, Any, Literal
 
 import msgspec
 
-from oauth_taskflow.api.destinations import Output, Run, Summary
-from oauth_taskflow.api.local_folder import LocalFolder
 from oauth_taskflow.api.numbers import json_encoder
-from oauth_taskflow.api.object_folder import ObjectFolder
-from oauth_taskflow.api.output_folders import (
+from oauth_taskflow.decoding import gzip_library
+from oauth_taskflow.destinations.base import Output, Run, Summary
+from oauth_taskflow.destinations.local_folder import LocalFolder
+from oauth_taskflow.destinations.object_folder import ObjectFolder
+from oauth_taskflow.destinations.output_folders import (
     MANIFEST,
     Attempt,
     OutputFolder,
     as_destination_errors,
 )
-from oauth_taskflow.decoding import gzip_library
 from oauth_taskflow.redaction import redact_url
 
 __all__ = ["MANIFEST", "FolderDestination", "FolderWriter", "has_output", "remove_output"]

@@ -14,7 +14,7 @@ from typing import Any
 from airflow.sdk import DAG
 
 from oauth_taskflow.errors import SpecError
-from oauth_taskflow.taskflow.dag_bag import bag_being_filled, file_error
+from oauth_taskflow.taskflow.dags.dag_bag import bag_being_filled, file_error
 
 
 class BrokenSpecDag(DAG):

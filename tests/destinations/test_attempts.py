@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from oauth_taskflow.api.files import FolderDestination
+from oauth_taskflow.destinations.files import FolderDestination
 from oauth_taskflow.errors import DestinationError
-from tests.api.attempts import (
+from tests.destinations.attempts import (
     RUN,
     AttemptProcess,
     committed,
@@ -18,8 +18,8 @@ from tests.api.attempts import (
     summary,
 )
 
-OPENER = "tests.api.attempts"
-LOCAL = "oauth_taskflow.api.local_folder:LocalFolder"
+OPENER = "tests.destinations.attempts"
+LOCAL = "oauth_taskflow.destinations.local_folder:LocalFolder"
 
 
 def commit(folder: Path, tag: str, rows: int) -> None:
@@ -64,8 +64,8 @@ def test_opening_takes_nothing_from_an_attempt_under_way(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("die_at", "seen"),
     [
-        ("oauth_taskflow.api.files:FolderWriter.commit", "old"),
-        ("oauth_taskflow.api.local_folder:LocalAttempt.publish", "old"),
+        ("oauth_taskflow.destinations.files:FolderWriter.commit", "old"),
+        ("oauth_taskflow.destinations.local_folder:LocalAttempt.publish", "old"),
         # pathlib's classes: the part's rename, the first of two
         ("pathlib:Path.replace", None),
     ],

@@ -25,7 +25,7 @@ class EndpointOperator(BaseOperator):
         endpoint_name: the endpoint's name in the spec.
         endpoint: the merged endpoint, typed or as plain data.
         conn_id: the Airflow connection.
-        item: what this mapped instance is about; see ``oauth_taskflow.engine.parents``.
+        item: what this mapped instance is about; see ``oauth_taskflow.engine.for_each``.
         default_params: params as the DAG's author wrote them; values that a run brings instead may not be paths.
     """
 
@@ -52,7 +52,7 @@ class EndpointOperator(BaseOperator):
     @property
     def item_label(self) -> str:
         """What the UI shows for a mapped instance: ``region=eu contact=200…399``."""
-        from oauth_taskflow.engine.parents import label  # noqa: PLC0415 - run time only
+        from oauth_taskflow.engine.for_each import label  # noqa: PLC0415 - run time only
 
         return label(self.item or {})
 
@@ -62,7 +62,7 @@ class EndpointOperator(BaseOperator):
         Raises:
             OAuthTaskflowError: typed errors of connection, token, API and destination; ``.retryable`` tells Airflow.
         """
-        from oauth_taskflow.taskflow.endpoint_task import run_in_task  # noqa: PLC0415 - loads requests
+        from oauth_taskflow.taskflow.dags.endpoint_task import run_in_task  # noqa: PLC0415 - loads requests
 
         with failing_fast():
             summary = run_in_task(self, context)
@@ -95,7 +95,7 @@ class ParentBatchesOperator(BaseOperator):
         """
         from airflow.configuration import conf  # noqa: PLC0415 - loads configuration at run time only
 
-        from oauth_taskflow.engine.parents import ParentFile, items  # noqa: PLC0415 - run time only
+        from oauth_taskflow.engine.for_each import ParentFile, items  # noqa: PLC0415 - run time only
 
         options = msgspec.convert(self.for_each, dict[str, ForEachOptions])
         parents: dict[str, Sequence[ParentFile]] = {}
@@ -166,7 +166,7 @@ class EndpointDoneOperator(BaseOperator):
         Raises:
             OAuthTaskflowError: stale output cannot be removed.
         """
-        from oauth_taskflow.taskflow.endpoint_task import finish_in_task  # noqa: PLC0415 - loads requests
+        from oauth_taskflow.taskflow.dags.endpoint_task import finish_in_task  # noqa: PLC0415 - loads requests
 
         with failing_fast():
             total = finish_in_task(self, context)

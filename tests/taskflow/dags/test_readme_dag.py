@@ -11,7 +11,7 @@ import pytest
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.conftest import RunDag, SetConnection
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+README = Path(__file__).resolve().parents[3] / "README.md"
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

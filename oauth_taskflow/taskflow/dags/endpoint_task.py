@@ -14,19 +14,19 @@ import msgspec
 from oauth_taskflow.api.page import Page
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.engine.folders import remove_stale, run_folders
-from oauth_taskflow.engine.parents import Share, for_each_options, items, label
+from oauth_taskflow.engine.for_each import Share, for_each_options, items, label
 from oauth_taskflow.engine.run import EndpointRun, output_path, run_endpoint
 from oauth_taskflow.engine.summary import Summary, total
 from oauth_taskflow.engine.windows import Interval, Window
 from oauth_taskflow.errors import DestinationError, SpecError
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.scope import RUN_NAMES
+from oauth_taskflow.taskflow.dags.storage import open_path, own_disk_warning
 from oauth_taskflow.taskflow.refresh_count import refreshes
 from oauth_taskflow.taskflow.sessions import open_session
-from oauth_taskflow.taskflow.storage import open_path, own_disk_warning
 
 if TYPE_CHECKING:
-    from oauth_taskflow.taskflow.operators import EndpointDoneOperator, EndpointOperator
+    from oauth_taskflow.taskflow.dags.operators import EndpointDoneOperator, EndpointOperator
 
 _LOG_EVERY_SECONDS = 10.0
 

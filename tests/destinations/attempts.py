@@ -1,6 +1,6 @@
 """Attempts at one folder of output in processes of their own, and the reader that judges what they leave.
 
-``python -m tests.api.attempts FOLDER OPENER TAG ROWS [DIE_AT]`` opens a writer, writes, says ``ready``, and commits
+``python -m tests.destinations.attempts FOLDER OPENER TAG ROWS [DIE_AT]`` opens a writer, writes, says ``ready``, and commits
 once its input is closed; then it says ``won`` or ``lost``. ``OPENER`` is a module with ``open_folder``.
 """
 
@@ -19,9 +19,9 @@ from typing import Any
 
 import msgspec
 
-from oauth_taskflow.api.destinations import Run, Summary
-from oauth_taskflow.api.files import MANIFEST, FolderDestination, output_folder
-from oauth_taskflow.api.output_folders import is_ours
+from oauth_taskflow.destinations.base import Run, Summary
+from oauth_taskflow.destinations.files import MANIFEST, FolderDestination, output_folder
+from oauth_taskflow.destinations.output_folders import is_ours
 from oauth_taskflow.errors import DestinationError
 
 RUN = Run("contacts", "manual__1")
@@ -90,7 +90,7 @@ class AttemptProcess:
     """An attempt in a process of its own."""
 
     def __init__(self, folder: str, opener: str, tag: str, rows: int, die_at: str = "") -> None:
-        command = [sys.executable, "-m", "tests.api.attempts"]
+        command = [sys.executable, "-m", "tests.destinations.attempts"]
         self.process = subprocess.Popen(
             [*command, folder, opener, tag, str(rows), *([die_at] if die_at else [])],
             cwd=ROOT,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import IO, Any
 
-from oauth_taskflow.api.output_folders import MANIFEST, TEMPORARY, is_ours, superseded
+from oauth_taskflow.destinations.output_folders import MANIFEST, TEMPORARY, is_ours, superseded
 from oauth_taskflow.errors import DestinationError
 
 # fsspec's names of the stores whose conditional overwrite is known.

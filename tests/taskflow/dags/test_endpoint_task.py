@@ -14,7 +14,7 @@ from oauth_taskflow.api.page import Page
 from oauth_taskflow.engine.windows import Interval, Window
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.specs.model import Endpoint
-from oauth_taskflow.taskflow.endpoint_task import (
+from oauth_taskflow.taskflow.dags.endpoint_task import (
     ProgressLog,
     check_interval,
     run_interval,

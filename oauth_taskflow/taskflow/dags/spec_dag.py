@@ -12,7 +12,7 @@ from typing import Any
 
 from airflow.sdk import DAG
 
-from oauth_taskflow.taskflow.dag_bag import (
+from oauth_taskflow.taskflow.dags.dag_bag import (
     bag_being_filled,
     bundle_path,
     file_error,

@@ -12,7 +12,7 @@ import pytest
 
 from oauth_taskflow import build_dag
 from oauth_taskflow.errors import OAuthTaskflowError
-from oauth_taskflow.taskflow.operators import EndpointDoneOperator, ParentBatchesOperator
+from oauth_taskflow.taskflow.dags.operators import EndpointDoneOperator, ParentBatchesOperator
 from tests.api.scripted import Asked, scripted
 from tests.taskflow.conftest import RunDag, SetConnection
 

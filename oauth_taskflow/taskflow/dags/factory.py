@@ -18,7 +18,7 @@ from airflow.sdk.definitions._internal.contextmanager import DagContext
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from pendulum import FixedTimezone, Timezone
 
-from oauth_taskflow.engine.parents import for_each_options, items
+from oauth_taskflow.engine.for_each import for_each_options, items
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.iso8601 import duration_seconds
 from oauth_taskflow.specs.check import check_file
@@ -31,13 +31,13 @@ from oauth_taskflow.specs.model import (
     parent_names,
 )
 from oauth_taskflow.specs.yaml_text import yaml_text
-from oauth_taskflow.taskflow.executors import distributed_executors
-from oauth_taskflow.taskflow.operators import (
+from oauth_taskflow.taskflow.dags.operators import (
     EndpointDoneOperator,
     EndpointOperator,
     ParentBatchesOperator,
 )
-from oauth_taskflow.taskflow.storage import own_disk_warning
+from oauth_taskflow.taskflow.dags.storage import own_disk_warning
+from oauth_taskflow.taskflow.executors import distributed_executors
 
 EndpointTask = BaseOperator | MappedOperator
 AnyDag = TypeVar("AnyDag", bound=DAG)

@@ -14,10 +14,10 @@ import msgspec
 import pytest
 
 from oauth_taskflow import build_dag
-from oauth_taskflow.engine.parents import Share, scopes
+from oauth_taskflow.engine.for_each import Share, scopes
 from oauth_taskflow.errors import ApiError, DestinationError
-from oauth_taskflow.taskflow.operators import EndpointDoneOperator
-from oauth_taskflow.taskflow.storage import airflow_home, open_path, own_disk_warning
+from oauth_taskflow.taskflow.dags.operators import EndpointDoneOperator
+from oauth_taskflow.taskflow.dags.storage import airflow_home, open_path, own_disk_warning
 from tests.api.scripted import scripted
 from tests.taskflow.conftest import RunDag, SetConnection
 
@@ -31,7 +31,7 @@ endpoints:
   contacts: {request: {path: /contacts}}
   notes: {for_each: {contact: contacts}, request: {path: "/notes/{{ contact.id }}"}}
 """
-DAG_SPECS = sorted((Path(__file__).parents[2] / "dag_specs").glob("*.yaml"))
+DAG_SPECS = sorted((Path(__file__).parents[3] / "dag_specs").glob("*.yaml"))
 
 
 @pytest.fixture
