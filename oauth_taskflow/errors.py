@@ -25,6 +25,7 @@
     │  ├─ PaginationLimit         more pages or records than the spec allows
     │  └─ DestinationError        records could not be written
     ├─ ResultRefused              a task tried to return a session or a token
+    ├─ TemplateFailed             a template in a spec cannot be rendered
     └─ SpecError                  .problems, all of them, not the first
 
 Each leaf builds its message from its fields: what happened, where, what to do. No message holds a secret.
@@ -57,6 +58,7 @@ __all__ = [
     "RefreshResponseLost",
     "ResultRefused",
     "SpecError",
+    "TemplateFailed",
     "TokenEndpointUnavailable",
     "TokenRequestError",
     "TokenRequestRejected",
@@ -344,6 +346,18 @@ class DestinationError(ApiError):
 
 class ResultRefused(OAuthTaskflowError):
     """A task tried to return or push an authenticated session or a token."""
+
+
+class TemplateFailed(OAuthTaskflowError):
+    """A template names something undefined, gives null, or cannot be evaluated."""
+
+    def __init__(self, template: str, reason: str, *, where: str = "", hint: str = "") -> None:
+        super().__init__(
+            f"Template {template!r} failed: {reason}",
+            where=where,
+            hint=hint
+            or "Use a name the spec reference lists, or the filter default(…) for values that may be missing.",
+        )
 
 
 class SpecError(OAuthTaskflowError):

@@ -15,7 +15,8 @@ from typing import TypeAlias
 from msgspec.structs import replace
 
 from oauth_taskflow.clock import SYSTEM_CLOCK
-from oauth_taskflow.redaction import Hidden, SecretValue, secret_forms
+from oauth_taskflow.redaction import secret_forms
+from oauth_taskflow.secret_values import Hidden, SecretValue
 
 # Called with the forms of new secrets and with the forms of secrets that have expired.
 Observer: TypeAlias = Callable[[Sequence[str], frozenset[str]], None]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_taskflow.challenges import Challenge, parse_challenges, refusal_in
+from oauth_taskflow.http_headers import Challenge, find_refusal, parse_challenges
 
 TOKEN = st.text("abcdefXYZ-0189", min_size=1).filter(lambda text: text[0].isalpha())
 
@@ -91,8 +91,8 @@ def test_no_header_breaks_the_parser(header: str) -> None:
 
 def test_the_reason_is_that_of_the_scheme_that_was_used() -> None:
     both = 'Bearer error="invalid_token", DPoP error="use_dpop_nonce"'
-    assert refusal_in(both, "DPoP").params["error"] == "use_dpop_nonce"
-    assert refusal_in(both, "Bearer").params["error"] == "invalid_token"
-    assert refusal_in(both).params["error"] == "invalid_token"
-    assert refusal_in('Basic realm="x", Bearer error="a"', "Basic").params["error"] == "a"
-    assert refusal_in('Basic realm="error=x"') == Challenge("")
+    assert find_refusal(both, "DPoP").params["error"] == "use_dpop_nonce"
+    assert find_refusal(both, "Bearer").params["error"] == "invalid_token"
+    assert find_refusal(both).params["error"] == "invalid_token"
+    assert find_refusal('Basic realm="x", Bearer error="a"', "Basic").params["error"] == "a"
+    assert find_refusal('Basic realm="error=x"') == Challenge("")

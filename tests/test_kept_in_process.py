@@ -32,7 +32,8 @@ from oauth_taskflow.oauth.login.authorization import AuthorizationCode, Verifier
 from oauth_taskflow.oauth.login.device import DeviceCode
 from oauth_taskflow.oauth.signing import Signer, shared_key
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.redaction import KeptInProcess, SecretValue, is_sensitive_name
+from oauth_taskflow.redaction import is_sensitive_name
+from oauth_taskflow.secret_values import NeverPickled, SecretValue
 from oauth_taskflow.tokens.cipher import TokenCipher
 from oauth_taskflow.tokens.record import GrantRecord
 from tests.api.scripted import Sources
@@ -142,6 +143,6 @@ def test_fields_are_hidden_only_in_classes_whose_repr_heeds_it() -> None:
 
 
 def test_nothing_that_is_kept_in_its_process_has_fields_that_vars_would_show() -> None:
-    kept = [cls for cls in values_of_the_package() if issubclass(cls, KeptInProcess)]
+    kept = [cls for cls in values_of_the_package() if issubclass(cls, NeverPickled)]
     assert len(kept) > 20
     assert [cls for cls in kept if "__dict__" in dir(cls)] == []

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from oauth_taskflow.redaction import (
     is_sensitive_name,
-    redact_headers,
     redact_text,
     redact_url,
     secret_forms,
@@ -31,12 +30,13 @@ NAMES = st.sampled_from(
     "name",
     [
         "Authorization",
-        "X-Api-Key",
+        "X-Auth-Token",
         "refresh_token",
         "jwt",
         "Set-Cookie",
         "code",
         "spapi_oauth_code",
+        "X-Api-Key",
     ],
 )
 def test_names_of_secrets_are_known(name: str) -> None:
@@ -45,7 +45,15 @@ def test_names_of_secrets_are_known(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["page", "token_type", "token_url", "code_challenge_method", "keyword", "country_code"],
+    [
+        "page",
+        "Accept",
+        "token_type",
+        "token_url",
+        "code_challenge_method",
+        "keyword",
+        "country_code",
+    ],
 )
 def test_harmless_names_stay_readable(name: str) -> None:
     assert not is_sensitive_name(name)
@@ -100,13 +108,6 @@ def test_a_key_is_taken_out_line_by_line_too_and_costs_few_forms(end: str) -> No
 )
 def test_what_looks_like_a_secret_is_taken_out_unnamed(text: str, shown: str) -> None:
     assert redact_text(text, [""]) == shown
-
-
-def test_values_of_sensitive_headers_are_replaced() -> None:
-    assert redact_headers({"X-Api-Key": "abc", "Accept": "application/json"}) == {
-        "X-Api-Key": "***",
-        "Accept": "application/json",
-    }
 
 
 def test_a_jwt_in_a_text_is_taken_out_whoever_signed_it() -> None:

@@ -26,7 +26,8 @@ from oauth_taskflow.oauth.dpop import (
 )
 from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.oauth.token import Token, TokenSource
-from oauth_taskflow.redaction import Hidden, KeptInProcess, SecretValue, redact_url
+from oauth_taskflow.redaction import redact_url
+from oauth_taskflow.secret_values import Hidden, NeverPickled, SecretValue
 
 if TYPE_CHECKING:
     import httpx
@@ -90,7 +91,7 @@ class _Value(SecretValue, frozen=True):
     text: Hidden[str]
 
 
-class _StaticAuth(AuthBase, KeptInProcess):
+class _StaticAuth(AuthBase, NeverPickled):
     """Credentials that never change: there is nothing to renew."""
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -167,7 +168,7 @@ class ApiKeyAuth(_StaticAuth):
             request.url = urlunsplit(parts._replace(query=query))
 
 
-class OAuth2Auth(AuthBase, KeptInProcess):
+class OAuth2Auth(AuthBase, NeverPickled):
     """A ``requests`` auth object that puts a fresh access token on every request.
 
     Works with bare ``requests.get(url, auth=OAuth2Auth(source))``: an answer of 401 refreshes once and is replayed

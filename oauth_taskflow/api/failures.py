@@ -21,7 +21,6 @@ from msgspec.structs import replace
 from oauth_taskflow.api.json_shape import is_cut_off, reads_loosely
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.secrecy import shown_text, shown_url
-from oauth_taskflow.challenges import refusal_in
 from oauth_taskflow.errors import (
     ApiRequestFailed,
     ConsentRequired,
@@ -29,6 +28,7 @@ from oauth_taskflow.errors import (
     OAuthTaskflowError,
     printable,
 )
+from oauth_taskflow.http_headers import find_refusal
 from oauth_taskflow.oauth.endpoint.expiry import TOLERATED_SKEW, server_skew
 
 _LIBRARIES = frozenset({"requests.exceptions", "httpx"})
@@ -226,7 +226,7 @@ def challenge_error(response: requests.Response) -> str:
 
 def _challenge(response: requests.Response) -> Mapping[str, str]:
     used = str(response.request.headers.get("Authorization", "")).partition(" ")[0]
-    return refusal_in(response.headers.get("WWW-Authenticate", ""), used).params
+    return find_refusal(response.headers.get("WWW-Authenticate", ""), used).params
 
 
 def wants_consent(response: requests.Response) -> bool:

@@ -31,7 +31,8 @@ from oauth_taskflow.errors import (
 )
 from oauth_taskflow.oauth.endpoint.expiry import jwt_expiry, named_end
 from oauth_taskflow.oauth.token import Token, TokenState
-from oauth_taskflow.redaction import Hidden, SecretValue, redact_text, redact_url
+from oauth_taskflow.redaction import redact_text, redact_url
+from oauth_taskflow.secret_values import Hidden, SecretValue
 
 _RETRY = RetryPolicy(attempts=3, longest_wait=30.0)
 # A token is small; a login that takes longer holds up every thread that waits for it.

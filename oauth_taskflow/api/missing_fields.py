@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 from typing import Any
 
 import msgspec
 
 from oauth_taskflow.errors import InvalidRecord
+from oauth_taskflow.suggestions import find_closest
 
 _MOST_NAMES = 20
 _LONGEST_NAME = 40
@@ -45,5 +45,4 @@ def _described(names: list[str]) -> str:
 def _nearest(path: str, names: list[str]) -> str:
     """The name most like ``path``, however words are joined: ``updatedAt`` and ``updated_at`` are alike."""
     plain = {re.sub(r"[\W_]+", "", name.lower()): name for name in reversed(names)}
-    close = get_close_matches(re.sub(r"[\W_]+", "", path.lower()), plain, n=1)
-    return plain[close[0]] if close else ""
+    return plain.get(find_closest(re.sub(r"[\W_]+", "", path.lower()), plain), "")

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, quote, urljoin, urlsplit
 
-from oauth_taskflow.api.links import Link, parse_links
 from oauth_taskflow.api.options import Cursors, Links, NextUrls
 from oauth_taskflow.api.page import PageView
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import InvalidRecord
+from oauth_taskflow.http_headers import Link, parse_links
 
 
 def _check_end(page: PageView, pointer: Any, place: str) -> None:

@@ -6,10 +6,11 @@ import random
 import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
 from typing import Literal
 
 from msgspec import Struct
+
+from oauth_taskflow.http_headers import retry_after, server_now
 
 ResetDialect = Literal["epoch", "epoch_ms", "seconds", "iso"]
 IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
@@ -65,6 +66,8 @@ class RetryPolicy(Struct, frozen=True):
         cannot add that to a date.
         """
         wait = retry_after(headers, now)
+        if wait is not None and wait < 0:
+            wait = None
         if wait is None and (limited or status in _RATE_LIMIT_STATUSES or status == 403):
             wait = reset_wait(headers, self.reset_header, self.reset, now)
         return None if wait is None else min(wait, _LONGEST_BELIEVED)
@@ -73,23 +76,6 @@ class RetryPolicy(Struct, frozen=True):
 def rate_limited(headers: Mapping[str, str]) -> bool:
     """Whether the headers of a 403 say 'too many requests', as GitHub's do."""
     return "Retry-After" in headers or headers.get("X-RateLimit-Remaining", "").strip() == "0"
-
-
-def server_now(headers: Mapping[str, str], now: float) -> float:
-    """The server's own clock from its ``Date`` header, else ``now``: dates it names are meant by that clock."""
-    return _http_date(headers.get("Date", "")) or now
-
-
-def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """``Retry-After`` (RFC 9110 §10.2.3) in seconds, never negative; None when absent or unreadable.
-
-    Takes whole seconds, fractions (Shopify sends ``2.0``) and HTTP dates, the latter against the server's ``Date``.
-    """
-    value = headers.get("Retry-After", "").strip()
-    if _NUMBER.fullmatch(value):
-        return float(value)
-    instant = _http_date(value)
-    return None if instant is None else max(0.0, instant - server_now(headers, now))
 
 
 def reset_wait(
@@ -120,13 +106,3 @@ def _reset_seconds(value: str, dialect: ResetDialect, now: float) -> float | Non
         return None
     number = float(value)
     return {"seconds": number, "epoch": number - now, "epoch_ms": number / 1000 - now}[dialect]
-
-
-def _http_date(value: str) -> float | None:
-    try:
-        instant = parsedate_to_datetime(value)
-    except (TypeError, ValueError):
-        return None
-    if instant.tzinfo is None:  # asctime form; RFC 9110 §5.6.7 says UTC
-        instant = instant.replace(tzinfo=timezone.utc)
-    return instant.timestamp()

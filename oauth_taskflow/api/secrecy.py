@@ -11,7 +11,8 @@ import requests
 from requests.structures import CaseInsensitiveDict
 
 from oauth_taskflow.errors import ApiRequestFailed, printable
-from oauth_taskflow.redaction import Hidden, SecretValue, redact_text, redact_url, without
+from oauth_taskflow.redaction import redact_text, redact_url, remove_secrets
+from oauth_taskflow.secret_values import Hidden, SecretValue
 
 _MARK = "_oauth_taskflow_secrets"
 # Shorter ones are found in words by chance; as the value of a parameter they are hidden all the same.
@@ -41,7 +42,7 @@ def remembered(request: requests.PreparedRequest) -> tuple[str, ...]:
 
 def url_to_pickle(request: requests.PreparedRequest, url: str | None = None) -> str:
     """``url`` (that of ``request`` unless given), unchanged but for the credentials of ``request``."""
-    return without(url or request.url or "", _long_enough(remembered(request)))
+    return remove_secrets(url or request.url or "", _long_enough(remembered(request)))
 
 
 def to_pickle(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -6,12 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from oauth_taskflow.api.request import ApiRequest
-from oauth_taskflow.engine.templates import (
-    TemplateFailed,
-    render_path,
-    render_text,
-    render_value,
-)
+from oauth_taskflow.engine.templates import render_path, render_text, render_value
+from oauth_taskflow.errors import TemplateFailed
 from oauth_taskflow.specs.model import Endpoint
 
 

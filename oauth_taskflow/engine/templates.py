@@ -14,7 +14,7 @@ from urllib.parse import quote
 from jinja2 import StrictUndefined, TemplateError, Undefined, UndefinedError
 
 from oauth_taskflow.engine.sandbox import Sandbox
-from oauth_taskflow.errors import OAuthTaskflowError
+from oauth_taskflow.errors import TemplateFailed
 
 _NO_DATE = (
     "this run has no logical date: it was triggered by hand, by the API or by assets, or its DAG has no schedule",
@@ -31,18 +31,6 @@ _MISSING_IN_SOME_RUNS = {
 }
 _UNDEFINED = re.compile(r"'(\w+)' is undefined")
 _WHOLE = re.compile(r"^\s*\{\{((?:(?!\{\{|\}\}).)*)\}\}\s*$", re.DOTALL)
-
-
-class TemplateFailed(OAuthTaskflowError):
-    """A template names something undefined, gives null, or cannot be evaluated."""
-
-    def __init__(self, template: str, reason: str, *, where: str = "", hint: str = "") -> None:
-        super().__init__(
-            f"Template {template!r} failed: {reason}",
-            where=where,
-            hint=hint
-            or "Use a name the spec reference lists, or the filter default(…) for values that may be missing.",
-        )
 
 
 def _checked(value: Any) -> Any:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from oauth_taskflow.oauth.credential_source import TextSource
 from oauth_taskflow.oauth.signing import Signer
-from oauth_taskflow.redaction import Hidden, SecretValue
+from oauth_taskflow.secret_values import Hidden, SecretValue
 
 Params = tuple[tuple[str, str], ...]
 JWT_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Protocol
 
-from oauth_taskflow.redaction import Hidden, SecretValue
+from oauth_taskflow.secret_values import Hidden, SecretValue
 
 
 class TextSource(Protocol):

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.oauth.endpoint.expiry import TOLERATED_SKEW, server_skew
 from oauth_taskflow.oauth.signing import SigningKey
-from oauth_taskflow.redaction import KeptInProcess
+from oauth_taskflow.secret_values import NeverPickled
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -59,7 +59,7 @@ def _generated(algorithm: str) -> PrivateKeyTypes:
     return rsa.generate_private_key(65537, _RSA_BITS)
 
 
-class Prover(KeptInProcess):
+class Prover(NeverPickled):
     """Makes the proofs of one key, and remembers nonces and clocks of the servers that see them. Safe for threads.
 
     ``thumbprint`` (RFC 7638) names the key; the servers know it too.

@@ -17,7 +17,8 @@ from oauth_taskflow.oauth.client_auth import Params, TokenForm
 from oauth_taskflow.oauth.credential_source import TextSource
 from oauth_taskflow.oauth.grants import GrantOptions
 from oauth_taskflow.oauth.signing import Signer
-from oauth_taskflow.redaction import Hidden, SecretValue, is_sensitive_name
+from oauth_taskflow.redaction import is_sensitive_name
+from oauth_taskflow.secret_values import Hidden, SecretValue
 
 ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"

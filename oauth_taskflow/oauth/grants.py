@@ -9,7 +9,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from oauth_taskflow.oauth.client_auth import Params, TokenForm
-from oauth_taskflow.redaction import Hidden, SecretValue
+from oauth_taskflow.secret_values import Hidden, SecretValue
 
 BodyFormat = Literal["form", "json", "query"]
 

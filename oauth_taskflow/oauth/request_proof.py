@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from oauth_taskflow.oauth.token import Token, TokenSource
-from oauth_taskflow.redaction import KeptInProcess
+from oauth_taskflow.secret_values import NeverPickled
 
 if TYPE_CHECKING:
     import requests
@@ -71,7 +71,7 @@ class RequestProof(
         return urlunsplit(parts._replace(query="&".join(kept)))
 
 
-class ProvedTokens(KeptInProcess, TokenSource):
+class ProvedTokens(NeverPickled, TokenSource):
     """The tokens of ``source``, each with the proof that ``secret`` is known. Safe for threads."""
 
     __slots__ = ("_last", "_proof", "_secret", "_source")

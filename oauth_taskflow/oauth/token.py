@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from msgspec import field
 
-from oauth_taskflow.redaction import Hidden, SecretValue
+from oauth_taskflow.secret_values import Hidden, SecretValue
 
 
 class TokenState(Enum):

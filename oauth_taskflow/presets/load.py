@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import msgspec
 import yaml
 
 from oauth_taskflow.presets.model import Preset
+from oauth_taskflow.suggestions import find_closest
 
 FOLDER = Path(__file__).with_name("providers")
 try:
@@ -67,11 +67,15 @@ def suggestion(name: str, own: Path | None = None) -> str:
     found = (
         _with_word(word, files)
         or _with_part(word.replace("-", ""), files)
-        or get_close_matches(word, files, n=1, cutoff=0.8)
+        or _similar(word, files, cutoff=0.8)
         or _with_word(word.partition("-")[0], files)
-        or get_close_matches(word, files, n=1)
+        or _similar(word, files)
     )[:_MOST_SUGGESTED]
     return f"Did you mean {' or '.join(map(repr, found))}?" if found else _ALL
+
+
+def _similar(word: str, files: Mapping[str, Path], *, cutoff: float = 0.6) -> list[str]:
+    return list(filter(None, [find_closest(word, files, cutoff=cutoff)]))
 
 
 def _with_word(word: str, files: Mapping[str, Path]) -> list[str]:

@@ -17,9 +17,10 @@ import msgspec
 from oauth_taskflow.redaction import is_sensitive_name, redact_text
 from oauth_taskflow.schema.types import Duration
 from oauth_taskflow.specs.model import DagSpec, DateText
-from oauth_taskflow.specs.problem import Finding, YamlPath, nearest, nearest_name
+from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.samples import sample_text
 from oauth_taskflow.specs.schema import spec_schema
+from oauth_taskflow.suggestions import find_closest, suggest_allowed
 
 # jsonschema's ValidationError and Validator: schemas and instances are raw JSON in both.
 _Error = Any
@@ -150,8 +151,10 @@ def _explain(error: _Error, path: YamlPath) -> Iterator[tuple[str, Finding]]:
 
 def _place(key: str, known: Mapping[str, Any]) -> str:
     """Where ``key`` belongs: one of ``known`` that is like it, below one of them, or all that there are."""
-    home = "" if nearest_name(key, known) else _home(key, known)
-    return f"It belongs below {home!r}: {home}: {{{key}: …}}." if home else nearest(key, known)
+    home = "" if find_closest(key, known) else _home(key, known)
+    return (
+        f"It belongs below {home!r}: {home}: {{{key}: …}}." if home else suggest_allowed(key, known)
+    )
 
 
 def _home(key: str, known: Mapping[str, Any]) -> str:
@@ -210,7 +213,7 @@ def _explain_value(error: _Error, path: YamlPath) -> tuple[str, str, str]:
         return (
             "not-allowed",
             f"{shown} is not allowed",
-            nearest(error.instance, allowed),
+            suggest_allowed(error.instance, allowed),
         )
     if error.validator == "pattern":
         rule = _PATTERN_RULES.get(limit, "bad-text")

@@ -15,10 +15,11 @@ from typing import Any
 
 from oauth_taskflow.specs.model import DagSpec
 from oauth_taskflow.specs.model_schema import Schema
-from oauth_taskflow.specs.problem import Finding, YamlPath, nearest_name
+from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.registry import EndpointView, SpecView
 from oauth_taskflow.specs.schema import spec_schema
 from oauth_taskflow.specs.shape import convert, shape_findings
+from oauth_taskflow.suggestions import find_closest
 
 _ABSENT = object()
 _ROUNDS = 4
@@ -95,7 +96,7 @@ def _mend(data: dict[str, Any], rule: str, path: YamlPath, *, examples: bool) ->
         return
     if rule == "unknown-key":
         around = _at(data, path[:-1])
-        known = nearest_name(str(path[-1]), _known(path[:-1]))
+        known = find_closest(str(path[-1]), _known(path[:-1]))
         if known and isinstance(around, dict):
             around.setdefault(known, value)
     elif path[-1] not in _NAMES:

@@ -14,7 +14,6 @@ from oauth_taskflow.oauth.endpoint.request_encoding import JsonText
 from oauth_taskflow.oauth.extension_grants import DelegatedGrant, NamedGrant
 from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.presets.model import Preset
-from oauth_taskflow.taskflow.base_url import is_safe_endpoint, split_url
 from oauth_taskflow.taskflow.checked_fields import Fields
 from oauth_taskflow.taskflow.client_settings import (
     NO_CLIENT,
@@ -37,6 +36,7 @@ from oauth_taskflow.taskflow.settings import (
     OAuth2Settings,
     TokenHeader,
 )
+from oauth_taskflow.urls import is_safe_endpoint, split_url
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TOKEN_HEADER = re.compile(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlunsplit
 
 from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.urls import split_url
 
 
 def base_url(
@@ -72,30 +72,3 @@ def _netloc(conn_id: str, parts: SplitResult, port: int | None) -> str:
             hint="Clear one of them.",
         )
     return f"{parts.netloc.lower().rstrip(':')}:{port}"
-
-
-def split_url(text: str) -> SplitResult | None:
-    """The parts of a URL; None where the standard library gives up (``https://[::1``, port 99999)."""
-    try:
-        parts = urlsplit(text)
-        _ = parts.port
-    except ValueError:
-        return None
-    return parts
-
-
-def is_loopback(host: str) -> bool:
-    """Whether ``host`` is a loopback address literal; names are not: what they resolve to is not ours to say."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def is_safe_endpoint(url: str) -> bool:
-    """Whether credentials may be posted to ``url``: https, or http on this machine, and no userinfo or fragment."""
-    parts = split_url(url)
-    if parts is None or not parts.hostname:
-        return False
-    local = parts.scheme == "http" and is_loopback(parts.hostname)
-    return (parts.scheme == "https" or local) and "@" not in parts.netloc and not parts.fragment

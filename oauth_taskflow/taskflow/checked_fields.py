@@ -9,9 +9,9 @@ from msgspec import field
 
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.presets.model import STANDARD, Preset
-from oauth_taskflow.redaction import Hidden, SecretValue
-from oauth_taskflow.taskflow.base_url import split_url
+from oauth_taskflow.secret_values import Hidden, SecretValue
 from oauth_taskflow.taskflow.findings import Findings
+from oauth_taskflow.urls import split_url
 
 T = TypeVar("T")
 

@@ -17,9 +17,10 @@ from oauth_taskflow.api.limits import DEFAULT_LIMITS
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.presets.model import STANDARD, Preset, RateLimitHeaders
 from oauth_taskflow.redaction import is_sensitive_name
+from oauth_taskflow.suggestions import did_you_mean, find_closest
 from oauth_taskflow.taskflow.answer_limits import answer_limits
 from oauth_taskflow.taskflow.auth_settings import AUTH_READERS
-from oauth_taskflow.taskflow.base_url import base_url, is_loopback, split_url
+from oauth_taskflow.taskflow.base_url import base_url
 from oauth_taskflow.taskflow.checked_fields import Fields
 from oauth_taskflow.taskflow.connection_fields import (
     BY_NAME,
@@ -29,17 +30,12 @@ from oauth_taskflow.taskflow.connection_fields import (
     HTTP_HOOK_OPTIONS,
     PLANNED,
 )
-from oauth_taskflow.taskflow.field_values import (
-    BadValue,
-    convert,
-    is_given,
-    nearest,
-    nearest_name,
-)
+from oauth_taskflow.taskflow.field_values import BadValue, convert, is_given
 from oauth_taskflow.taskflow.findings import Findings
 from oauth_taskflow.taskflow.key_files import unfolded
 from oauth_taskflow.taskflow.provider import take_preset, with_defaults
 from oauth_taskflow.taskflow.settings import ConnectionSettings, NoAuthSettings
+from oauth_taskflow.urls import is_loopback, split_url
 
 log = logging.getLogger(__name__)
 
@@ -222,7 +218,7 @@ def _checked_values(
         try:
             values[name] = convert(BY_NAME[name], raw)
         except BadValue as problem:
-            hint = nearest(str(raw), BY_NAME[name].choices)
+            hint = did_you_mean(str(raw).lower(), BY_NAME[name].choices)
             what = f"The value {problem}"
             findings.add(ConnectionConfigError(what, conn_id=conn_id, field=name, hint=hint))
     return values
@@ -235,7 +231,7 @@ def _refuse_unknown(conn_id: str, key: str, preset: Preset, findings: Findings) 
         hint = PLANNED[key]
     elif ours := ELSEWHERE.get(key.lower()):
         hint, meant = f"Here it is {ours!r}.", ours
-    elif near := nearest_name(key, [*BY_NAME, *preset.variables]):
+    elif near := find_closest(key.lower(), [*BY_NAME, *preset.variables]):
         hint, meant = f"Did you mean {near!r}?", near
     problem = ConnectionConfigError(what, conn_id=conn_id, field=key, hint=hint)
     findings.add(problem, meant=meant)

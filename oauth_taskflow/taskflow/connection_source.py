@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from difflib import get_close_matches
 
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.redaction import redact_text
+from oauth_taskflow.suggestions import did_you_mean
 from oauth_taskflow.taskflow import log_masking
 from oauth_taskflow.taskflow.broker.client import ask_broker
 from oauth_taskflow.taskflow.broker.protocol import unbrokered
@@ -91,7 +91,8 @@ def _nameless() -> ConnectionConfigError:
 def _missing(conn_id: str) -> ConnectionConfigError:
     variable = f"AIRFLOW_CONN_{conn_id.upper()}"
     names, why_not = _known_names()
-    hint = f"{_near(conn_id, names)}Add it in Airflow (Admin, Connections) or set {variable}."
+    near = did_you_mean(conn_id.lower(), names)
+    hint = f"{near} Add it in Airflow (Admin, Connections) or set {variable}.".lstrip()
     if why_not and variable not in os.environ:
         return _out_of_reach(conn_id, why_not, names)
     if variable in os.environ:
@@ -106,20 +107,15 @@ def _missing(conn_id: str) -> ConnectionConfigError:
 
 def _out_of_reach(conn_id: str, why_not: str, names: set[str]) -> ConnectionConfigError:
     """A machine that only runs tasks reaches no metadata database: to add the connection would not help."""
+    near = did_you_mean(conn_id.lower(), names)
     return ConnectionConfigError(
         f"Connection {conn_id!r} is not in this machine's variables and secrets backends, and Airflow's metadata "
         f"database, which may hold it, cannot be read from here ({why_not})",
         conn_id=conn_id,
         where="",
-        hint=f"{_near(conn_id, names)}Run this on the machine of the scheduler or the API server, in broker mode of the "
-        f"API server, or set AIRFLOW_CONN_{conn_id.upper()} here.",
+        hint=f"{near} Run this on the machine of the scheduler or the API server, in broker mode of the "
+        f"API server, or set AIRFLOW_CONN_{conn_id.upper()} here.".lstrip(),
     )
-
-
-def _near(conn_id: str, names: set[str]) -> str:
-    """The question whether another name was meant; empty when none of ``names`` is like it."""
-    close = get_close_matches(conn_id.lower(), names, n=1)
-    return f"Did you mean {close[0]!r}? " if close else ""
 
 
 def _known_names() -> tuple[set[str], str]:

@@ -9,7 +9,6 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 from typing import Any
 
 import msgspec
@@ -17,6 +16,7 @@ import msgspec
 from oauth_taskflow.api.options import ResponseRule
 from oauth_taskflow.oauth.dpop import DPOP_ALGORITHMS
 from oauth_taskflow.oauth.endpoint.request_encoding import JsonText
+from oauth_taskflow.suggestions import find_closest
 from oauth_taskflow.taskflow.connection_field import ConnectionField, ValueKind
 from oauth_taskflow.taskflow.grant_fields import GRANT_NAMES
 
@@ -32,17 +32,6 @@ class BadValue(Exception):
 def is_given(value: object) -> bool:
     """Whether a field holds anything: the form leaves null and empty text where nobody typed."""
     return value is not None and value not in ("", {}, [])
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """A hint with the closest of ``names``, or nothing."""
-    close = nearest_name(name, names)
-    return f"Did you mean {close!r}?" if close else ""
-
-
-def nearest_name(name: str, names: Iterable[str]) -> str:
-    """The closest of ``names``; empty when none is like ``name``."""
-    return next(iter(get_close_matches(name.lower(), list(names), n=1)), "")
 
 
 def _text(value: Value) -> str:
@@ -206,4 +195,4 @@ def convert(field: ConnectionField, value: Value) -> Value:
 def _is_vendors(name: str, known: Iterable[str]) -> bool:
     """Whether ``name`` can be a vendor's own grant: well-formed, and not one of ours misspelled."""
     ours = [*known, *GRANT_NAMES]
-    return bool(_GRANT_NAME.fullmatch(name)) and not get_close_matches(name, ours, 1, 0.9)
+    return bool(_GRANT_NAME.fullmatch(name)) and not find_closest(name, ours, cutoff=0.9)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.presets.fill import BadVariable, fill, wrong_variables
 from oauth_taskflow.presets.load import BadPreset, load_preset, suggestion
 from oauth_taskflow.presets.model import STANDARD, Preset
+from oauth_taskflow.suggestions import find_closest
 from oauth_taskflow.taskflow.connection_fields import BY_NAME
 from oauth_taskflow.taskflow.field_values import is_given
 from oauth_taskflow.taskflow.findings import Findings
@@ -62,7 +62,7 @@ def _preset_problem(
 def _misspelled(name: str, extra: Mapping[str, Any]) -> str:
     """The key of ``extra`` that looks like ``name`` and is none, if there is one."""
     unknown = [key for key in extra if key not in BY_NAME]
-    return next(iter(get_close_matches(name, unknown, n=1)), "")
+    return find_closest(name, unknown)
 
 
 def _preset(conn_id: str, name: str) -> Preset:

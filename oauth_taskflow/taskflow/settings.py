@@ -14,7 +14,7 @@ from oauth_taskflow.oauth.extension_grants import DelegatedGrant, NamedGrant
 from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.oauth.signing import Signer
 from oauth_taskflow.presets.model import STANDARD, BaseUrl, Preset, RateLimitHeaders
-from oauth_taskflow.redaction import Hidden, SecretValue
+from oauth_taskflow.secret_values import Hidden, SecretValue
 from oauth_taskflow.taskflow.consent_settings import ConsentSettings
 
 

@@ -6,7 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.redaction import Hidden, SecretValue
+from oauth_taskflow.secret_values import Hidden, SecretValue
 from oauth_taskflow.tokens.arrived import Arrived
 from oauth_taskflow.tokens.edits import doubt, freed, owns, same, with_alternate
 from oauth_taskflow.tokens.record import GrantRecord, GrantState, Lease, Trouble

@@ -15,7 +15,7 @@ from msgspec.structs import asdict, replace
 
 from oauth_taskflow.oauth.endpoint.messages import Answer
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
-from oauth_taskflow.redaction import Hidden, SecretValue
+from oauth_taskflow.secret_values import Hidden, SecretValue
 
 _OK = 200
 _MOST_READINGS = 8

@@ -12,7 +12,7 @@ from typing import Any
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from oauth_taskflow.errors import TokenStoreError, TokenUndecryptable
-from oauth_taskflow.redaction import KeptInProcess
+from oauth_taskflow.secret_values import NeverPickled
 
 _OTHER_KEY = (
     "First make sure that [core] fernet_key is the same here as on the machines whose tasks succeed: the grant may be alive "
@@ -25,7 +25,7 @@ _OTHER_ROW = (
 )
 
 
-class TokenCipher(KeptInProcess):
+class TokenCipher(NeverPickled):
     """A ring of Fernet keys. Everything is written with the first and read with any of them.
 
     Each ciphertext states inside itself which row and version it belongs to; one that was moved to another row, or

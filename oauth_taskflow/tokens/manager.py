@@ -14,7 +14,7 @@ from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import Grant, RefreshToken
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.redaction import KeptInProcess
+from oauth_taskflow.secret_values import NeverPickled
 from oauth_taskflow.tokens.api_refusals import kept
 from oauth_taskflow.tokens.identity import GrantIdentity, Marks
 from oauth_taskflow.tokens.options import ManagerOptions
@@ -58,7 +58,7 @@ class _Held(Struct, frozen=True):
         return now < self.usable_until and self.token.access_token != refused
 
 
-class TokenManager(KeptInProcess):
+class TokenManager(NeverPickled):
     """A ``TokenSource`` for one grant. Safe for threads; processes and machines meet in the store.
 
     A fresh token comes from memory. A stale one too, while a refresh runs in the background (unless ``serve_stale`` is

@@ -17,7 +17,7 @@ from msgspec.structs import asdict
 
 from oauth_taskflow.errors import TokenStoreError, TokenUndecryptable
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.redaction import Hidden, SecretValue
+from oauth_taskflow.secret_values import Hidden, SecretValue
 from oauth_taskflow.tokens.arrived import Arrived
 from oauth_taskflow.tokens.cipher import TokenCipher
 from oauth_taskflow.tokens.record import token_fields

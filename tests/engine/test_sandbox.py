@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from oauth_taskflow.engine.templates import TemplateFailed, render_text, render_value
+from oauth_taskflow.engine.templates import render_text, render_value
+from oauth_taskflow.errors import TemplateFailed
 from oauth_taskflow.specs.templates import parse_template
 
 GREEDY = [

@@ -5,12 +5,8 @@ from typing import Any
 import pytest
 
 from oauth_taskflow.engine.rendering import render_request
-from oauth_taskflow.engine.templates import (
-    TemplateFailed,
-    render_path,
-    render_text,
-    render_value,
-)
+from oauth_taskflow.engine.templates import render_path, render_text, render_value
+from oauth_taskflow.errors import TemplateFailed
 from oauth_taskflow.specs.model import Endpoint, Request
 
 SCOPE = {"contact": {"id": "a/b c?#", "n": 7, "tags": ["x", "y"], "gone": None}, "region": "eu"}

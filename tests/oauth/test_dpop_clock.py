@@ -14,7 +14,7 @@ from oauth_taskflow.oauth.dpop import new_key, prover
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Rejected
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import ClientCredentials, RefreshToken
-from oauth_taskflow.redaction import shown_place
+from oauth_taskflow.redaction import redact_address
 from oauth_taskflow.testing import OAuthTestServer
 from tests.oauth.test_dpop import read
 from tests.tokens.clock import FakeClock, ShiftedClock
@@ -78,7 +78,7 @@ def test_a_proof_that_is_refused_for_ever_is_not_made_for_ever(server: OAuthTest
     assert isinstance(outcome, Rejected)
     assert isinstance(outcome.error, TokenRequestRejected)
     assert str(outcome.error) == (
-        f"Token request refused (invalid_dpop_proof, HTTP 400) for connection '' at {shown_place(server.token_url)}. This machine's clock "
+        f"Token request refused (invalid_dpop_proof, HTTP 400) for connection '' at {redact_address(server.token_url)}. This machine's clock "
         "was checked against the server's: see whether the server takes the algorithm in dpop, and whether it is reached "
         "under the address in token_url."
     )

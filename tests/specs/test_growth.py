@@ -9,7 +9,7 @@ import pytest
 
 from oauth_taskflow.specs.check import MAX_PROBLEMS, check_text
 from oauth_taskflow.specs.load import MAX_NODES, MAX_TEXT
-from oauth_taskflow.specs.problem import nearest
+from oauth_taskflow.suggestions import suggest_allowed
 
 TOP = (
     "version: 1\ndag_id: x\nconnection: c\n"
@@ -84,8 +84,8 @@ def test_defaults_that_multiply_with_the_endpoints_are_refused() -> None:
 
 def test_the_nearest_name_is_found_among_thousands() -> None:
     names = [f"param_{index}" for index in range(20_000)] + ["organization"]
-    assert nearest("orgnization", names) == "Did you mean 'organization'?"
+    assert suggest_allowed("orgnization", names) == "Did you mean 'organization'?"
 
 
 def test_a_long_word_is_no_typo() -> None:
-    assert nearest("limit" * 100, ["limit"]) == "Allowed: limit."
+    assert suggest_allowed("limit" * 100, ["limit"]) == "Allowed: limit."

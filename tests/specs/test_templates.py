@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_taskflow.engine.templates import TemplateFailed, render_text
+from oauth_taskflow.engine.templates import render_text
+from oauth_taskflow.errors import TemplateFailed
 from oauth_taskflow.specs.scope import RESERVED_NAMES, destination_names, request_names
 from oauth_taskflow.specs.templates import Template, _parse_with_jinja, parse_template
 

@@ -19,7 +19,7 @@ from msgspec import Struct
 from oauth_taskflow.errors import ConnectionConfigError, ResultRefused
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
 from oauth_taskflow.oauth.endpoint.request_encoding import encode
-from oauth_taskflow.redaction import SecretValue
+from oauth_taskflow.secret_values import SecretValue
 from oauth_taskflow.taskflow.connection import parse_connection
 from oauth_taskflow.taskflow.connection_fields import FIELDS, ConnectionField
 from oauth_taskflow.taskflow.settings import ConnectionSettings, OAuth2Settings

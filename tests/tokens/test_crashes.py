@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from oauth_taskflow.errors import RefreshResponseLost, TokenEndpointUnavailable
-from oauth_taskflow.redaction import shown_place
+from oauth_taskflow.redaction import redact_address
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.sql_store import SqlTokenStore
@@ -95,7 +95,7 @@ def test_killed_between_answer_and_persist_without_grace_is_reported_as_a_lost_r
         plan.manager().token()
     assert str(raised.value) == (
         "The refresh token was sent, its answer never arrived, and the server now refuses it "
-        f"(invalid_grant, HTTP 400) for connection 'crm' at {shown_place(server.token_url)}. "
+        f"(invalid_grant, HTTP 400) for connection 'crm' at {redact_address(server.token_url)}. "
         "It was not revoked: a worker or the network died in between. "
         "Authorize the connection again: airflow oauth login crm"
     )

@@ -16,7 +16,7 @@ from oauth_taskflow.oauth.endpoint.response_body import ErrorBody, error_in, par
 from oauth_taskflow.oauth.endpoint.response_fields import problem_in
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import GrantOptions
-from oauth_taskflow.redaction import Hidden, SecretValue
+from oauth_taskflow.secret_values import Hidden, SecretValue
 
 
 class DirectRequest(SecretValue, frozen=True):

@@ -1,4 +1,4 @@
-"""Times on the wire: lifetimes, expiry instants, ``Retry-After`` and the server's clock. No I/O."""
+"""Times on the wire: lifetimes, expiry instants and the server's clock. No I/O."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
 from typing import Any
+
+from oauth_taskflow.http_headers import parse_http_date
 
 _CENTURY = 100 * 365 * 86400.0
 _MILLISECONDS_FROM = 1e11
@@ -48,7 +49,7 @@ def instant(value: object) -> float | None:
     """Seconds since the epoch from epoch seconds, epoch milliseconds, ISO 8601 text (UTC if unnamed) or an HTTP date."""
     seconds = number(value)
     if seconds is None:
-        return (_iso_instant(value) or http_date(value)) if isinstance(value, str) else None
+        return (_iso_instant(value) or parse_http_date(value)) if isinstance(value, str) else None
     if seconds > _MILLISECONDS_FROM:
         seconds /= 1000
     return seconds if seconds > 0 else None
@@ -94,31 +95,11 @@ def server_skew(headers: Mapping[str, str], local: float) -> float | None:
 
     None where no clock can be meant: a device that starts in 1970, or a proxy that makes dates up.
     """
-    date = http_date(headers.get("date", ""))
+    date = parse_http_date(headers.get("date", ""))
     if date is None or not _FIRST_DATE < date < _LAST_DATE:
         return None
     skew = date - local
     return skew if abs(skew) > _DATE_RESOLUTION else 0.0
-
-
-def http_date(text: str) -> float | None:
-    """Seconds since the epoch from an HTTP date; None when it is none."""
-    try:
-        return parsedate_to_datetime(text).timestamp()
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None
-
-
-def retry_after(headers: Mapping[str, str], local: float) -> float | None:
-    """Seconds to wait by ``Retry-After``: a number, or an HTTP date compared with the server's own clock."""
-    text = headers.get("retry-after", "").strip()
-    seconds = number(text) if text else None
-    if seconds is None:
-        date = http_date(text)
-        if date is None:
-            return None
-        seconds = date - (http_date(headers.get("date", "")) or local)
-    return min(max(seconds, 0.0), _CENTURY)
 
 
 def standard_expiry(

@@ -11,7 +11,8 @@ from oauth_taskflow.oauth.endpoint.endpoint_request import DirectRequest
 from oauth_taskflow.oauth.endpoint.expiry import instant, server_skew
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import GrantOptions
-from oauth_taskflow.redaction import Hidden, SecretValue, redact_url
+from oauth_taskflow.redaction import redact_url
+from oauth_taskflow.secret_values import Hidden, SecretValue
 
 
 class Introspection(SecretValue, frozen=True):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from oauth_taskflow.oauth.dialect import STANDARD, ResponseForm
-from oauth_taskflow.redaction import Hidden, SecretValue, redact_text, shown_place, without
+from oauth_taskflow.redaction import redact_address, redact_text, remove_secrets
+from oauth_taskflow.secret_values import Hidden, SecretValue
 
 _MOST_READ = 4096  # characters of a text of which some hundred are shown
 
@@ -25,7 +26,7 @@ class Question(SecretValue, frozen=True):
     @property
     def where(self) -> str:
         """The place for error messages: connection, host and path."""
-        return f"for connection {self.conn_id!r} at {shown_place(self.url)}"
+        return f"for connection {self.conn_id!r} at {redact_address(self.url)}"
 
     @property
     def endpoint(self) -> str:
@@ -42,7 +43,7 @@ class Question(SecretValue, frozen=True):
     def clean(self, text: str, limit: int = 200) -> str:
         """Foreign ``text`` made fit to be shown: no secret of ours, printable, one line, short."""
         # Named secrets go first, because a cut one would no longer be recognised.
-        short = without(text, self.secrets)[:_MOST_READ]
+        short = remove_secrets(text, self.secrets)[:_MOST_READ]
         shown = "".join(c if c.isprintable() else " " for c in redact_text(short))
         return " ".join(shown.split())[:limit].rstrip(". ")
 

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.redaction import Hidden, SecretValue
+from oauth_taskflow.secret_values import Hidden, SecretValue
 
 
 class Granted(SecretValue, frozen=True):

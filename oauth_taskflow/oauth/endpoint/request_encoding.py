@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from oauth_taskflow.oauth.client_auth import TokenForm
-from oauth_taskflow.redaction import Hidden, SecretValue
+from oauth_taskflow.secret_values import Hidden, SecretValue
 
 
 class Encoded(SecretValue, frozen=True):

@@ -10,12 +10,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from oauth_taskflow.challenges import refusal_in
 from oauth_taskflow.errors import (
     ConnectionConfigError,
     InvalidTokenResponse,
     TokenEndpointUnavailable,
 )
+from oauth_taskflow.http_headers import find_refusal, retry_after
 from oauth_taskflow.oauth.endpoint import expiry, response_fields
 from oauth_taskflow.oauth.endpoint.error_codes import UNNAMED
 from oauth_taskflow.oauth.endpoint.messages import Answer, Question
@@ -37,7 +37,7 @@ from oauth_taskflow.oauth.endpoint.response_body import (
     shape,
 )
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.redaction import redact_url, shown_place
+from oauth_taskflow.redaction import redact_address, redact_url
 
 __all__ = ["Answer", "Question", "interpret"]
 
@@ -80,7 +80,7 @@ def _problem(body: dict[str, Any] | None, answer: Answer, question: Question) ->
 
 def _challenged(answer: Answer, body: dict[str, Any] | None) -> ErrorBody:
     """The error of an answer whose body names none: the one in ``WWW-Authenticate`` (RFC 6749 §5.2), else the status."""
-    told = refusal_in(answer.headers.get("www-authenticate", "")).params
+    told = find_refusal(answer.headers.get("www-authenticate", "")).params
     return ErrorBody(
         told.get("error") or f"http_{answer.status}",
         told.get("error_description") or said(answer.body, body),
@@ -118,7 +118,8 @@ def _unavailable(
     answer: Answer, question: Question, problem: ErrorBody | None = None
 ) -> TokenEndpointUnavailable:
     code = f"{question.clean(problem.code, 64)}, " if problem else ""
-    wait = expiry.retry_after(answer.headers, answer.received_at)
+    wait = retry_after(answer.headers, answer.received_at)
+    wait = None if wait is None else max(wait, 0.0)
     if wait is None and answer.status == 429:
         wait = _DEFAULT_429_WAIT
     return TokenEndpointUnavailable(
@@ -132,10 +133,10 @@ def _unavailable(
 def _redirected(answer: Answer, question: Question) -> ConnectionConfigError:
     target = redact_url(answer.headers.get("location", "")) or "nowhere"
     if target.startswith(question.url):  # the part that is masked is all that the two differ in
-        target = shown_place(target)
+        target = redact_address(target)
     field = "token_url" if question.grant_type else ""
     return ConnectionConfigError(
-        f"The {question.endpoint} {shown_place(question.url)} redirects (HTTP {answer.status}) "
+        f"The {question.endpoint} {redact_address(question.url)} redirects (HTTP {answer.status}) "
         f"to {question.clean(target)}",
         conn_id=question.conn_id,
         field=field,

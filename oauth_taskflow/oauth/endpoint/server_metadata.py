@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 from msgspec import Struct, field
 
 from oauth_taskflow.redaction import redact_url
+from oauth_taskflow.urls import is_loopback, split_url
 
 LARGEST = 1 << 18  # bytes of a document that can be taken for metadata
 
@@ -43,21 +44,10 @@ class ServerMetadata(Struct, frozen=True):
 
 def is_issuer(url: str) -> bool:
     """Whether ``url`` can be an issuer (RFC 8414 §2): https, or http on this machine; no query, no fragment."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
+    parts = split_url(url)
+    if parts is None or not parts.hostname or "@" in parts.netloc or "?" in url or "#" in url:
         return False
-    if not parts.hostname or "@" in parts.netloc or "?" in url or "#" in url:
-        return False
-    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
 
 
 def metadata_urls(issuer: str) -> tuple[str, ...]:
@@ -128,10 +118,8 @@ def _is_trustworthy(url: str, issuer: str) -> bool:
 
     The document is foreign input: it must not make us post a secret to a neighbour (SSRF). Names are not resolved here.
     """
-    try:
-        parts, home = urlsplit(url), urlsplit(issuer)
-        _ = parts.port
-    except ValueError:
+    parts, home = split_url(url), split_url(issuer)
+    if parts is None or home is None:
         return False
     host = parts.hostname or ""
     if not host or "@" in parts.netloc or parts.fragment:

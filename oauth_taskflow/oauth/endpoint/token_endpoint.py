@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -43,7 +42,9 @@ from oauth_taskflow.oauth.endpoint.response import Answer, Question, interpret
 from oauth_taskflow.oauth.endpoint.response_body import parse_body
 from oauth_taskflow.oauth.endpoint.transport import Deadline, Wire, always, new_session
 from oauth_taskflow.oauth.grants import Grant
-from oauth_taskflow.redaction import Hidden, SecretValue, is_sensitive_name, shown_place
+from oauth_taskflow.redaction import is_sensitive_name, redact_address
+from oauth_taskflow.secret_values import Hidden, SecretValue
+from oauth_taskflow.urls import is_loopback
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # in typing from Python 3.11 on
@@ -304,21 +305,14 @@ def _check_url(url: str, conn_id: str) -> None:
     parts = urlsplit(url)
     if parts.scheme == "https" and parts.hostname:
         return
-    if parts.scheme == "http" and _is_loopback(parts.hostname or ""):
+    if parts.scheme == "http" and is_loopback(parts.hostname or ""):
         return
     raise ConnectionConfigError(
-        f"The token endpoint {shown_place(url)!r} is not an https URL",
+        f"The token endpoint {redact_address(url)!r} is not an https URL",
         conn_id=conn_id,
         field="token_url",
         hint="Secrets travel encrypted only; plain http is accepted for 127.0.0.1 and [::1].",
     )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _failed(failure: Exception, wire: Wire, question: Question) -> Failure:
@@ -341,7 +335,7 @@ def _failed(failure: Exception, wire: Wire, question: Question) -> Failure:
 def _bad_certificate(failure: BaseException, question: Question) -> ConnectionConfigError:
     reason = question.clean(str(getattr(failure, "verify_message", "")) or "not trusted", 120)
     return ConnectionConfigError(
-        f"The certificate of {shown_place(question.url)} was refused ({reason})",
+        f"The certificate of {redact_address(question.url)} was refused ({reason})",
         conn_id=question.conn_id,
         field="verify",
         hint="Set verify to the file of the CA that signed it; checks are never switched off here.",
@@ -353,7 +347,7 @@ def _unusable(failure: Exception, question: Question) -> ConnectionConfigError:
     quotes = isinstance(failure, requests.exceptions.InvalidHeader)
     text = "" if quotes else f": {question.clean(str(failure), 120)}"
     return ConnectionConfigError(
-        f"No request to {shown_place(question.url)} can be made ({type(failure).__name__}{text})",
+        f"No request to {redact_address(question.url)} can be made ({type(failure).__name__}{text})",
         conn_id=question.conn_id,
         hint="Check token_url, verify, cert, proxies and token_headers of the connection.",
     )

@@ -25,7 +25,8 @@ from oauth_taskflow.oauth.dialect import STANDARD, RequestForm
 from oauth_taskflow.oauth.endpoint.endpoint_request import DirectRequest
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import GrantOptions
-from oauth_taskflow.redaction import Hidden, SecretValue, redact_text, redact_url
+from oauth_taskflow.redaction import redact_text, redact_url
+from oauth_taskflow.secret_values import Hidden, SecretValue
 
 _STATE_BYTES = 32
 _VERIFIER_BYTES = 48  # 64 characters; RFC 7636 §4.1 wants 43 to 128

@@ -13,7 +13,8 @@ from oauth_taskflow.oauth.endpoint.endpoint_request import DirectRequest
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome, Rejected, Unusable
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import GrantOptions
-from oauth_taskflow.redaction import Hidden, SecretValue, redact_url, shown_place
+from oauth_taskflow.redaction import redact_address, redact_url
+from oauth_taskflow.secret_values import Hidden, SecretValue
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 _DEFAULT_INTERVAL = 5.0
@@ -133,6 +134,6 @@ def _next_interval(endpoint: TokenEndpoint, outcome: Outcome, interval: float) -
 def _expired(endpoint: TokenEndpoint, said: str = "") -> AuthorizationFailed:
     return AuthorizationFailed(
         f"Nobody agreed before the device code ran out{said}",
-        where=f"for connection {endpoint.conn_id!r} at {shown_place(endpoint.url)}",
+        where=f"for connection {endpoint.conn_id!r} at {redact_address(endpoint.url)}",
         hint=f"Start again: airflow oauth login {endpoint.conn_id} --device",
     )

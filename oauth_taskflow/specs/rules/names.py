@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from oauth_taskflow.specs.problem import Finding, YamlPath, nearest
+from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.registry import (
     EndpointView,
     Findings,
@@ -21,6 +21,7 @@ from oauth_taskflow.specs.scope import (
     request_names,
 )
 from oauth_taskflow.specs.templates import Template
+from oauth_taskflow.suggestions import suggest_allowed
 
 _DESTINATION_PATH = ("destination", "path")
 
@@ -71,7 +72,7 @@ def _undefined(
 def _name_hint(name: str, names: frozenset[str]) -> str:
     if name == WINDOW:
         return "The window is there in requests of endpoints with incremental."
-    return nearest(name, names)
+    return suggest_allowed(name, names)
 
 
 def _undefined_attribute(view: EndpointView, path: YamlPath, name: str, attribute: str) -> Findings:
@@ -84,7 +85,7 @@ def _undefined_attribute(view: EndpointView, path: YamlPath, name: str, attribut
         hint = f'Write "{{{{ {name} }}}}": the values of a list have no fields.'
         yield Finding(path, f"nothing provides the name '{name}.{attribute}'", hint)
     if attributes is not None and attribute not in attributes:
-        hint = nearest(attribute, attributes)
+        hint = suggest_allowed(attribute, attributes)
         if name == "params" and not hint:
             hint = f"Declare it at the top of the file: params: {{{attribute}: ...}}."
         yield Finding(path, f"nothing provides the name '{name}.{attribute}'", hint)

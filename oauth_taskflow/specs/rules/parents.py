@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from oauth_taskflow.specs.model import ForEachOptions
-from oauth_taskflow.specs.problem import Finding, nearest
+from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules.registry import (
     EndpointView,
     Findings,
@@ -11,6 +11,7 @@ from oauth_taskflow.specs.rules.registry import (
     endpoint_rule,
     spec_rule,
 )
+from oauth_taskflow.suggestions import suggest_allowed
 
 # Following a trail walks the whole file: enough to show every cycle of a file that people write.
 _MOST_TRAILS = 100
@@ -26,7 +27,7 @@ def unknown_parent(view: EndpointView) -> Findings:
     """
     for name, path in view.parents.values():
         if name not in view.siblings:
-            hint = nearest(name, set(view.siblings) - {view.name})
+            hint = suggest_allowed(name, set(view.siblings) - {view.name})
             yield Finding(path, f"there is no endpoint {name!r}", hint)
 
 

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 from oauth_taskflow.iso8601 import parse_instant
 from oauth_taskflow.specs.files import precedence
 from oauth_taskflow.specs.model import AssetSchedule
-from oauth_taskflow.specs.problem import Finding, nearest
+from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules.registry import Findings, SpecView, files_rule, spec_rule
+from oauth_taskflow.suggestions import suggest_allowed
 
 PRESETS = frozenset(
     {
@@ -54,7 +55,7 @@ def bad_cron(view: SpecView) -> Findings:
         return
     if schedule.startswith("@"):
         message = f"{schedule!r} is no preset"
-        yield Finding(("schedule",), message, nearest(schedule, PRESETS))
+        yield Finding(("schedule",), message, suggest_allowed(schedule, PRESETS))
     elif reason := _cron_error(schedule):
         hint = "Write minute, hour, day, month and weekday: 15 6 * * 1-5."
         yield Finding(("schedule",), f"{schedule!r} is no cron expression: {reason}", hint)
@@ -146,7 +147,9 @@ def unknown_timezone(view: SpecView) -> Findings:
         from zoneinfo import available_timezones  # noqa: PLC0415  # reads hundreds of files
 
         yield Finding(
-            ("timezone",), f"there is no zone {name!r}", nearest(name, available_timezones())
+            ("timezone",),
+            f"there is no zone {name!r}",
+            suggest_allowed(name, available_timezones()),
         )
 
 

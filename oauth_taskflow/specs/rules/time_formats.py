@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from oauth_taskflow.api.options import Incremental
-from oauth_taskflow.specs.problem import Finding, nearest
+from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
+from oauth_taskflow.suggestions import suggest_allowed
 
 # C99's codes, Python's %f, and glibc's padding flags; %:z is Python 3.12's.
 _CODE = re.compile(r"%([-_0^#]?)(:?[A-Za-z%])")
@@ -42,7 +43,7 @@ def bad_time_format(view: EndpointView) -> Findings:
     style = incremental.format
     at = ("incremental", "format")
     if not _DIRECTIVE.search(style):
-        hint = f"{nearest(style, Incremental.NAMED_FORMATS)} Or a pattern: %Y-%m-%d."
+        hint = f"{suggest_allowed(style, Incremental.NAMED_FORMATS)} Or a pattern: %Y-%m-%d."
         yield Finding(at, f"{style!r} is no time format", hint.strip())
     elif flaw := _flaw(style):
         yield Finding(at, *flaw)

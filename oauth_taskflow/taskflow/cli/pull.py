@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -27,6 +26,7 @@ from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.iso8601 import parse_instant
 from oauth_taskflow.specs.check import check_file
 from oauth_taskflow.specs.model import Spec
+from oauth_taskflow.suggestions import did_you_mean
 from oauth_taskflow.taskflow.cli.console_logs import logs_through
 from oauth_taskflow.taskflow.cli.grant_rows import FORMATS, print_records
 from oauth_taskflow.taskflow.cli.pull_display import Display
@@ -169,10 +169,7 @@ def _load(path: str) -> Spec:
 def _known(names: Sequence[str], known: Sequence[str], what: str) -> list[str]:
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = (
-                f"Did you mean {near[0]!r}?" if near else f"It has: {', '.join(known) or 'none'}."
-            )
+            hint = did_you_mean(name, known) or f"It has: {', '.join(known) or 'none'}."
             _exit(WRONG_ARGUMENTS, f"The spec has no {what} {name!r}. {hint}")
     return list(names)
 

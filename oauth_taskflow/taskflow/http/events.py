@@ -13,7 +13,7 @@ from requests.utils import get_encoding_from_headers
 from oauth_taskflow import errors
 from oauth_taskflow.api.api_response import ApiResponse
 from oauth_taskflow.errors import OAuthTaskflowError
-from oauth_taskflow.redaction import without
+from oauth_taskflow.redaction import remove_secrets
 from oauth_taskflow.secret_registry import known_secrets
 from oauth_taskflow.taskflow.xcom_guard import refuse_secrets
 
@@ -40,7 +40,7 @@ def _fields(response: httpx.Response) -> Event:
     return {
         "status_code": response.status_code,
         "reason": response.reason_phrase,
-        "url": without(str(response.url), secrets),
+        "url": remove_secrets(str(response.url), secrets),
         "headers": headers,
         "content": base64.b64encode(content).decode("ascii"),
         "history": [_fields(hop) for hop in response.history],

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oauth_taskflow.http_headers import parse_http_date
 from oauth_taskflow.oauth.endpoint import expiry
 from oauth_taskflow.oauth.token import Token, TokenState
 
@@ -156,30 +157,6 @@ def test_without_any_lifetime_the_default_counts_and_without_that_none() -> None
 
 
 @pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({"retry-after": "30"}, 30.0),
-        ({"retry-after": "1.5"}, 1.5),
-        ({"retry-after": "-3"}, 0.0),
-        ({"retry-after": "Fri, 15 Jan 2027 08:00:10 GMT"}, 10.0),
-        (
-            {
-                "retry-after": "Fri, 15 Jan 2027 08:00:10 GMT",
-                "date": "Fri, 15 Jan 2027 08:00:04 GMT",
-            },
-            6.0,
-        ),
-        ({"retry-after": "Fri, 15 Jan 2027 07:00:00 GMT"}, 0.0),
-        ({"retry-after": "later"}, None),
-        ({"retry-after": ""}, None),
-        ({}, None),
-    ],
-)
-def test_retry_after_in_every_shape(headers: dict[str, str], seconds: float | None) -> None:
-    assert expiry.retry_after(headers, NOON) == seconds
-
-
-@pytest.mark.parametrize(
     ("local", "skew"), [(NOON, 0.0), (NOON - 1.5, 0.0), (NOON - 60, 60.0), (NOON + 60, -60.0)]
 )
 def test_skew_is_the_servers_clock_minus_ours(local: float, skew: float) -> None:
@@ -203,7 +180,7 @@ def test_a_missing_lifetime_stays_missing_whatever_the_skew() -> None:
 
 @given(st.text())
 def test_any_text_as_a_date_is_a_number_or_none(text: str) -> None:
-    assert isinstance(expiry.http_date(text), float | None)
+    assert isinstance(parse_http_date(text), float | None)
     assert isinstance(expiry.instant(text), float | None)
     assert isinstance(expiry.jwt_expiry(text), float | None)
 

@@ -258,6 +258,7 @@ def test_a_redirect_is_a_wrong_token_url(status: int) -> None:
     [
         (429, {"message": "slow down"}, {}, 30.0),
         (429, {"access_token": "at"}, {"retry-after": "7"}, 7.0),
+        (429, {"access_token": "at"}, {"retry-after": "-3"}, 0.0),
         (408, b"", {}, None),
         (425, b"", {}, None),
         (503, b"", {"retry-after": "5"}, 5.0),

@@ -14,7 +14,7 @@ from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.endpoint.token_endpoint import Timeouts, TokenEndpoint, TransportOptions
 from oauth_taskflow.oauth.grants import GrantOptions
 from oauth_taskflow.oauth.login.device import DeviceAuthorization, authorize_device, wait_for_device
-from oauth_taskflow.redaction import shown_place
+from oauth_taskflow.redaction import redact_address
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.fixtures import ServerFactory
 
@@ -134,7 +134,7 @@ def test_it_stops_when_the_code_runs_out(server: OAuthTestServer, clock: Waiting
         wait_for_device(endpoint(server, clock), begin(server, clock), OPTIONS)
     assert len(clock.slept) == 4
     assert str(caught.value) == (
-        f"Nobody agreed before the device code ran out for connection 'crm' at {shown_place(server.token_url)}. "
+        f"Nobody agreed before the device code ran out for connection 'crm' at {redact_address(server.token_url)}. "
         "Start again: airflow oauth login crm --device"
     )
 

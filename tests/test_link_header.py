@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_taskflow.api.links import Link, Links, parse_links
+from oauth_taskflow.http_headers import Link, Links, parse_links
 
 
 def next_targets(header: str) -> list[str]:
