@@ -12,8 +12,8 @@ from oauth_taskflow.oauth.dialect import Expiry
 from oauth_taskflow.oauth.endpoint.error_codes import REFUSALS
 from oauth_taskflow.oauth.endpoint.request_encoding import JsonText
 from oauth_taskflow.oauth.extension_grants import DelegatedGrant, NamedGrant
-from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.presets.model import Preset
+from oauth_taskflow.taskflow.brokered_fields import BrokeredFields
 from oauth_taskflow.taskflow.checked_fields import Fields
 from oauth_taskflow.taskflow.client_settings import (
     NO_CLIENT,
@@ -230,34 +230,19 @@ def _password(fields: Fields, what: str) -> str:
 
 def _bearer(fields: Fields) -> BearerSettings | BrokeredSettings:
     token, header = _password(fields, "token"), _token_header(fields)
-    if "obtained_at" not in fields.values:
+    brokered: BrokeredFields | None = fields.values.get("brokered")
+    if brokered is None or brokered.obtained_at is None:
         return BearerSettings(token, header)
-    obtained_at = float(fields.values["obtained_at"])
-    answered_at = float(fields.values.get("answered_at", obtained_at))
-    proof, where = _request_proof(fields)
     return BrokeredSettings(
         token,
-        obtained_at,
-        answered_at,
-        fields.values.get("expires_at"),
+        brokered.obtained_at,
+        brokered.obtained_at if brokered.answered_at is None else brokered.answered_at,
+        brokered.expires_at,
         header,
         fields.values.get("leeway", 60.0),
-        proof,
-        where,
+        brokered.proof,
+        brokered.proof_location,
     )
-
-
-def _request_proof(fields: Fields) -> tuple[str, RequestProof | None]:
-    """What the broker wrote: the token's proof, and where it goes."""
-    told = dict(fields.values.get("request_proof", {}))
-    try:
-        return told.pop("proof", ""), msgspec.convert(told, RequestProof) if told else None
-    except msgspec.ValidationError:
-        raise fields.error(
-            "This is not what the broker writes",
-            "request_proof",
-            "Remove it; only the broker writes it.",
-        ) from None
 
 
 def _api_key(fields: Fields) -> ApiKeySettings:

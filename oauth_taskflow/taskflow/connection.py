@@ -21,6 +21,7 @@ from oauth_taskflow.suggestions import did_you_mean, find_closest
 from oauth_taskflow.taskflow.answer_limits import answer_limits
 from oauth_taskflow.taskflow.auth_settings import AUTH_READERS
 from oauth_taskflow.taskflow.base_url import base_url
+from oauth_taskflow.taskflow.brokered_fields import BrokeredFields, gather_former_keys
 from oauth_taskflow.taskflow.checked_fields import Fields
 from oauth_taskflow.taskflow.connection_fields import (
     BY_NAME,
@@ -101,7 +102,7 @@ def parse_connection(connection: AirflowConnection) -> ConnectionSettings:
         )
     older = conn_type in _HTTP_TYPES
     login, password = connection.login or "", connection.password or ""
-    extra = unfolded(conn_id, _extra(connection), login, password)
+    extra = unfolded(conn_id, gather_former_keys(_extra(connection)), login, password)
     options = _taken_by_http_hook(extra) if older else {}
     findings = Findings()
     client_id = login or str(extra.get("client_id") or "")
@@ -282,6 +283,7 @@ def _settings(fields: Fields, http_options: Mapping[str, Any]) -> ConnectionSett
     limits = fields.attempt(answer_limits, DEFAULT_LIMITS)
     if auth is None or fields.findings:
         return None
+    preset, brokered = fields.preset, values.get("brokered", BrokeredFields())
     return ConnectionSettings(
         conn_id=fields.conn_id,
         base_url=fields.base_url,
@@ -294,11 +296,11 @@ def _settings(fields: Fields, http_options: Mapping[str, Any]) -> ConnectionSett
         proxies=values.get("proxies", {}),
         http_options=http_options,
         secrets=_secrets(fields),
-        base_url_from=fields.preset.base_url_from,
+        base_url_from=preset.base_url_from,
         rate_limit=rate_limit,
         limits=limits,
-        api_responses=values.get("api_responses", fields.preset.api_responses),
-        absent_records=values.get("absent_records", fields.preset.absent_records),
+        api_responses=brokered.api_responses or preset.api_responses,
+        absent_records=brokered.absent_records or preset.absent_records,
     )
 
 
@@ -322,6 +324,8 @@ def _secrets(fields: Fields) -> tuple[str, ...]:
     for name, value in fields.values.items():
         if BY_NAME[name].is_secret:
             found.append(value)
+        elif isinstance(value, BrokeredFields):
+            found.append(value.proof)
         elif name == "proxies":
             urls = (split_url(url) for url in value.values())
             found += [unquote(url.password) for url in urls if url and url.password]

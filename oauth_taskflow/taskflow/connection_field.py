@@ -22,7 +22,7 @@ ValueKind = Literal[
     "verify",
     "cert",
     "dpop",
-    "rules",
+    "brokered",
 ]
 
 

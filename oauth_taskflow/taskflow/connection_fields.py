@@ -218,42 +218,12 @@ FIELDS: tuple[ConnectionField, ...] = (
         _TOKENS,
     ),
     ConnectionField(
-        "obtained_at",
-        "number",
-        "Obtained at",
-        "Written by the broker: when it got this token, in seconds since 1970.",
+        "brokered",
+        "brokered",
+        "Brokered",
+        "Written by the broker: when this token ends, and what the provider's API says in its own way.",
         _BEARER,
         in_form=False,
-    ),
-    ConnectionField(
-        "expires_at",
-        "number",
-        "Expires at",
-        "Written by the broker: when this token ends.",
-        _BEARER,
-        in_form=False,
-    ),
-    ConnectionField(
-        "answered_at", "number", "Answered at", "The broker's own clock.", _BEARER, in_form=False
-    ),
-    ConnectionField(
-        "request_proof",
-        "mapping",
-        "Request proof",
-        "Written by the broker: what goes along with this token on API requests, and where.",
-        _BEARER,
-        in_form=False,
-    ),
-    ConnectionField(
-        "api_responses",
-        "rules",
-        "API responses",
-        "Written by the broker: what the provider's API says in its own way.",
-        _BEARER,
-        in_form=False,
-    ),
-    ConnectionField(
-        "absent_records", "text", "Absent records", "Written by the broker.", _BEARER, in_form=False
     ),
     ConnectionField(
         "api_key_name",

@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from oauth_taskflow.api.options import ResponseRule
 from oauth_taskflow.oauth.dpop import DPOP_ALGORITHMS
 from oauth_taskflow.oauth.endpoint.request_encoding import JsonText
 from oauth_taskflow.suggestions import find_closest
+from oauth_taskflow.taskflow.brokered_fields import BrokeredFields, read_brokered
 from oauth_taskflow.taskflow.connection_field import ConnectionField, ValueKind
 from oauth_taskflow.taskflow.grant_fields import GRANT_NAMES
 
@@ -142,11 +142,13 @@ def _dpop(value: Value) -> str:
     return known[text]
 
 
-def _rules(value: Value) -> tuple[ResponseRule, ...]:
+def _brokered(value: Value) -> BrokeredFields:
     try:
-        return msgspec.convert(_from_json(value, "["), tuple[ResponseRule, ...])
+        return read_brokered(value)
     except msgspec.ValidationError:
-        raise BadValue("must be a list of rules for responses, as in specs") from None
+        raise BadValue(
+            "is not what the broker writes; remove it: only the broker writes it"
+        ) from None
 
 
 def _cert(value: Value) -> str | tuple[str, str]:
@@ -170,7 +172,7 @@ _CONVERTERS: dict[ValueKind, Callable[[Value], Value]] = {
     "verify": _verify,
     "cert": _cert,
     "dpop": _dpop,
-    "rules": _rules,
+    "brokered": _brokered,
 }
 
 

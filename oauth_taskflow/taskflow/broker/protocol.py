@@ -20,6 +20,7 @@ from msgspec import Struct
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.taskflow.answer_limits import as_keys
+from oauth_taskflow.taskflow.brokered_fields import spread_former_keys
 from oauth_taskflow.taskflow.located import located_by
 from oauth_taskflow.taskflow.settings import ConnectionSettings, TokenHeader
 from oauth_taskflow.tokens.record import Trouble
@@ -69,9 +70,6 @@ def token_answer(settings: ConnectionSettings, token: Token, now: float) -> dict
     extra: dict[str, Any] = {
         "auth_type": "bearer",
         "token_header": f"{header.name}: {scheme}{{token}}",
-        "obtained_at": token.obtained_at,
-        "expires_at": token.expires_at,
-        "answered_at": now,
         "allowed_origins": list(settings.allowed_origins),
         "api_headers": dict(settings.api_headers),
         "timeout": list(settings.timeout),
@@ -79,16 +77,32 @@ def token_answer(settings: ConnectionSettings, token: Token, now: float) -> dict
         "cert": settings.cert,
         "proxies": dict(settings.proxies),
         "leeway": getattr(settings.auth, "leeway", None),
-        "request_proof": _proof(settings, token),
         **_rate_limit(settings),
         **as_keys(settings.limits),
-        "api_responses": msgspec.to_builtins(settings.api_responses),
-        "absent_records": settings.absent_records if settings.absent_records != "fail" else None,
+        "brokered": _brokered(settings, token, now),
         **settings.http_options,
     }
-    kept = {name: value for name, value in extra.items() if value not in (None, [], {}, ())}
+    kept = spread_former_keys(_without_empty(extra))
     host = located_by(settings, token).base_url
     return {"host": host, "password": token.access_token, "extra": json.dumps(kept)}
+
+
+def _brokered(settings: ConnectionSettings, token: Token, now: float) -> dict[str, Any]:
+    absent = settings.absent_records
+    return _without_empty(
+        {
+            "obtained_at": token.obtained_at,
+            "expires_at": token.expires_at,
+            "answered_at": now,
+            "request_proof": _proof(settings, token),
+            "api_responses": msgspec.to_builtins(settings.api_responses),
+            "absent_records": None if absent == "fail" else absent,
+        }
+    )
+
+
+def _without_empty(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value not in (None, [], {}, ())}
 
 
 def _proof(settings: ConnectionSettings, token: Token) -> dict[str, str]:
