@@ -23,7 +23,7 @@ def name_of(node: ast.expr) -> str:
 
 def plain_comparisons(folder: str) -> Iterator[str]:
     """Every ``==`` and ``!=`` whose side is one of the guards of ``folder``."""
-    for path in (PACKAGE / folder).glob("*.py"):
+    for path in (PACKAGE / folder).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Compare) or not isinstance(node.ops[0], ast.Eq | ast.NotEq):
                 continue
