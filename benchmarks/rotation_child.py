@@ -16,9 +16,9 @@ from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.client_auth import Client
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import GrantOptions, RefreshToken
+from oauth_taskflow.tokens.events import Event, Step
 from oauth_taskflow.tokens.manager import TokenManager
-from oauth_taskflow.tokens.sql_store import SqlTokenStore
-from oauth_taskflow.tokens.steps import Event, Step
+from oauth_taskflow.tokens.sql.store import SqlTokenStore
 
 GOOD, REPLAYED, FAILED, KILLED = range(4)
 FIGURES = 4

@@ -61,7 +61,7 @@ def _managed() -> Any:
     from oauth_taskflow.oauth.grants import ClientCredentials
     from oauth_taskflow.testing import OAuthTestServer
     from oauth_taskflow.tokens.manager import TokenManager
-    from oauth_taskflow.tokens.sql_store import SqlTokenStore
+    from oauth_taskflow.tokens.sql.store import SqlTokenStore
 
     # The working folder is this process's own, removed after it.
     store = SqlTokenStore(f"sqlite:///{Path.cwd()}/tokens.db", [Fernet.generate_key()])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from oauth_taskflow.oauth.login.authorization import Authorization
-from oauth_taskflow.tokens import edits
+from oauth_taskflow.tokens.state import transitions
 
 PACKAGE = Path(__file__).resolve().parents[1] / "oauth_taskflow"
 # The state of a login; the hash of the refresh token that a write depends on; hashes of other secrets of a connection.
@@ -36,7 +36,7 @@ def test_what_guards_a_login_or_a_write_is_never_compared_plainly(folder: str) -
     assert list(plain_comparisons(folder)) == []
 
 
-@pytest.mark.parametrize("compares", [Authorization.is_mine, edits.same])
+@pytest.mark.parametrize("compares", [Authorization.is_mine, transitions.same])
 def test_what_compares_them_does_so_in_constant_time(compares: object) -> None:
     assert callable(compares)
     assert "hmac.compare_digest(" in inspect.getsource(compares)

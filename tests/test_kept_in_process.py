@@ -35,7 +35,7 @@ from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.redaction import is_sensitive_name
 from oauth_taskflow.secret_values import NeverPickled, SecretValue
 from oauth_taskflow.tokens.cipher import TokenCipher
-from oauth_taskflow.tokens.record import GrantRecord
+from oauth_taskflow.tokens.state.record import GrantRecord
 from tests.api.scripted import Sources
 from tests.tokens.conftest import KEY
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from oauth_taskflow.taskflow.whereabouts import in_task, in_triggerer
-from oauth_taskflow.tokens.steps import Event, Step
+from oauth_taskflow.tokens.events import Event, Step
 
 REFRESH = "oauth_taskflow.token_refresh"
 REFRESH_FAILED = "oauth_taskflow.token_refresh_failed"

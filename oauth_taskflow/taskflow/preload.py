@@ -47,7 +47,7 @@ def load_all() -> None:
         for name in MODULES:
             import_module(name)
         if not is_broker_configured():
-            import_module("oauth_taskflow.tokens.engine").load_driver(store_url())
+            import_module("oauth_taskflow.tokens.sql.engine").load_driver(store_url())
     except OAuthTaskflowError as failure:
         log.warning("Tasks will not reach the token store: %s", failure)
     except Exception as bug:  # noqa: BLE001  # by name only: a message may show the store's password

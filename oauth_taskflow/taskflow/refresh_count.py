@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
-from oauth_taskflow.tokens.steps import Event, Step
+from oauth_taskflow.tokens.events import Event, Step
 
 _counts: Counter[str] = Counter()
 _lock = threading.Lock()

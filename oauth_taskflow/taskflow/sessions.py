@@ -36,7 +36,7 @@ from oauth_taskflow.taskflow.settings import (
     TokenHeader,
 )
 from oauth_taskflow.taskflow.token_sources import login_source, oauth2_source
-from oauth_taskflow.tokens.record import moved
+from oauth_taskflow.tokens.state.record import moved
 
 
 def open_session(conn_id: str) -> OAuthSession:

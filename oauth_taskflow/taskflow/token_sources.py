@@ -21,11 +21,11 @@ from oauth_taskflow.taskflow.certificate import check_certificate
 from oauth_taskflow.taskflow.provider import scope_text
 from oauth_taskflow.taskflow.settings import ConnectionSettings, LoginSettings, OAuth2Settings
 from oauth_taskflow.taskflow.token_store import fernet_keys, refuse_local_rotation, store_url
-from oauth_taskflow.tokens.consent import RefreshLifetimes
+from oauth_taskflow.tokens.events import Event
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.registry import manager_for, open_store
-from oauth_taskflow.tokens.steps import Event
+from oauth_taskflow.tokens.state.consent import RefreshLifetimes
 
 _BY_SECRET = ("client_secret_basic", "client_secret_post")
 

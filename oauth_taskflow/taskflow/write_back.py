@@ -19,9 +19,9 @@ from msgspec import Struct
 from oauth_taskflow.errors import ConnectionConfigError, OAuthTaskflowError
 from oauth_taskflow.taskflow.connection_source import find_connection
 from oauth_taskflow.taskflow.whereabouts import in_task
-from oauth_taskflow.tokens import edits
-from oauth_taskflow.tokens.record import GrantRecord
-from oauth_taskflow.tokens.steps import Event, Step
+from oauth_taskflow.tokens.events import Event, Step
+from oauth_taskflow.tokens.state import transitions
+from oauth_taskflow.tokens.state.record import GrantRecord
 from oauth_taskflow.tokens.store import TokenStore
 
 _KEY = "refresh_token"
@@ -69,7 +69,7 @@ def write_back(
         return
     mark = store.cipher.mark(record.refresh_token)
     # Before anybody can read it from the connection: an unseen refresh token there would supersede what is stored.
-    record = store.change(record, lambda current: edits.known(current, mark))
+    record = store.change(record, lambda current: transitions.known(current, mark))
     copy = _Copy(conn_id, record, store)
     if in_task():
         _through_rest_api(copy, open_session)

@@ -15,16 +15,17 @@ from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import Grant, RefreshToken
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.secret_values import NeverPickled
-from oauth_taskflow.tokens.api_refusals import kept
-from oauth_taskflow.tokens.identity import GrantIdentity, Marks
+from oauth_taskflow.tokens.events import Observer, nobody
+from oauth_taskflow.tokens.grant_key import GrantIdentity, Marks
 from oauth_taskflow.tokens.options import ManagerOptions
-from oauth_taskflow.tokens.record import GrantRecord
-from oauth_taskflow.tokens.refresh import Refresher, Want
+from oauth_taskflow.tokens.refresh.context import RefreshContext
+from oauth_taskflow.tokens.refresh.refresher import Refresher
 from oauth_taskflow.tokens.single_flight import SingleFlight
-from oauth_taskflow.tokens.steps import Observer, nobody
+from oauth_taskflow.tokens.state.api_refusals import kept
+from oauth_taskflow.tokens.state.freshness import Freshness
+from oauth_taskflow.tokens.state.record import GrantRecord
 from oauth_taskflow.tokens.store import TokenStore
 from oauth_taskflow.tokens.stored_grant import StoredGrant
-from oauth_taskflow.tokens.turn import Setting
 
 _log = logging.getLogger("oauth_taskflow.tokens")
 
@@ -37,18 +38,20 @@ class _Held(Struct, frozen=True):
     usable_until: float
 
     @classmethod
-    def of(cls, record: GrantRecord, want: Want, recheck: float, *, serve_stale: bool) -> _Held:
+    def of(
+        cls, record: GrantRecord, freshness: Freshness, recheck: float, *, serve_stale: bool
+    ) -> _Held:
         """The token of ``record``, compared with the store again at ``recheck`` at the latest.
 
         Unless ``serve_stale``, it is usable while it is fresh only.
         """
         token, read = record.local_token(), record.read
-        assert token is not None, "a record that meets a want has a token"
+        assert token is not None, "a record that satisfies a caller has a token"
         assert record.token is not None
         if record.token.expires_at is None:
             return cls(token, recheck, float("inf"))
         usable_until = read.monotonic + record.token.expires_at - read.store
-        stale_from = read.monotonic + want.stale_at(record.token, record.consent) - read.store
+        stale_from = read.monotonic + freshness.stale_at(record.token, record.consent) - read.store
         if not serve_stale:
             usable_until = min(usable_until, stale_from)
         return cls(token, min(stale_from, recheck), usable_until)
@@ -65,12 +68,12 @@ class TokenManager(NeverPickled):
     off). Only without a usable token does a caller wait.
     """
 
-    def __init__(self, setting: Setting) -> None:
-        self._setting = setting
-        self._refresher = Refresher(setting)
+    def __init__(self, context: RefreshContext) -> None:
+        self._context = context
+        self._refresher = Refresher(context)
         self._flights: SingleFlight[_Held | None] = SingleFlight()
         self._held: _Held | None = None
-        self._monotonic = setting.clock.monotonic
+        self._monotonic = context.clock.monotonic
         # Workers that start together would else all find the same token stale at the same moment.
         self._leeway_share = random.uniform(0.7, 1.0)  # noqa: S311  # jitter needs no secrecy
 
@@ -91,25 +94,25 @@ class TokenManager(NeverPickled):
         marks = Marks.of(endpoint, grant, store.cipher)
         relatives = own.relatives if isinstance(grant, RefreshToken) else ()
         given = (options or ManagerOptions(), clock, observer, relatives)
-        return cls(Setting(store, endpoint, grant, own.key, marks, *given))
+        return cls(RefreshContext(store, endpoint, grant, own.key, marks, *given))
 
     def __repr__(self) -> str:
-        on = self._setting
-        return f"TokenManager({on.endpoint.conn_id!r}, grant {on.grant_key[:12]})"
+        context = self._context
+        return f"TokenManager({context.conn_id!r}, grant {context.grant_key[:12]})"
 
     @property
     def grant_key(self) -> str:
         """The grant key: a hash, fit for logs."""
-        return self._setting.grant_key
+        return self._context.grant_key
 
     @property
     def stored(self) -> StoredGrant:
         """The grant in the store, for people who look after it."""
-        return StoredGrant(self._setting)
+        return StoredGrant(self._context)
 
     def is_like(self, other: TokenManager) -> bool:
         """Whether ``other`` would behave the same: same store, endpoint, grant and options."""
-        mine, theirs = self._setting, other._setting
+        mine, theirs = self._context, other._context
         same_place = mine.store is theirs.store and mine.endpoint == theirs.endpoint
         return same_place and mine.grant == theirs.grant and mine.options == theirs.options
 
@@ -181,15 +184,15 @@ class TokenManager(NeverPickled):
         self._held = replace(held, unquestioned_until=min(now + pause, held.usable_until))
 
     def _renew(self, refused: str | None, *, wait: bool, demanded: bool = False) -> _Held | None:
-        want = Want(self._setting.options.leeway, self._leeway_share, refused, demanded)
-        record = self._refresher.renew(want, wait=wait)
+        freshness = Freshness(self._context.options.leeway, self._leeway_share, refused, demanded)
+        record = self._refresher.renew(freshness, wait=wait)
         if record is None:
             return None
         if not demanded:
-            record = kept(record, refused, record.read.store_now(self._setting.clock))
-        options = self._setting.options
+            record = kept(record, refused, record.read.store_now(self._context.clock))
+        options = self._context.options
         recheck = self._monotonic() + options.reread_after
-        self._held = _Held.of(record, want, recheck, serve_stale=options.serve_stale)
+        self._held = _Held.of(record, freshness, recheck, serve_stale=options.serve_stale)
         return self._held
 
 

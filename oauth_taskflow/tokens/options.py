@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from oauth_taskflow.tokens.consent import UNKNOWN, RefreshLifetimes
+from oauth_taskflow.tokens.state.consent import UNKNOWN, RefreshLifetimes
 
 
 class ManagerOptions(Struct, frozen=True, kw_only=True):

@@ -11,10 +11,10 @@ from pathlib import Path
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import Grant
+from oauth_taskflow.tokens.events import Observer, nobody
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.options import ManagerOptions
-from oauth_taskflow.tokens.sql_store import SqlTokenStore
-from oauth_taskflow.tokens.steps import Observer, nobody
+from oauth_taskflow.tokens.sql.store import SqlTokenStore
 from oauth_taskflow.tokens.store import TokenStore
 
 _stores: dict[tuple[object, ...], SqlTokenStore] = {}

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from oauth_taskflow.tokens.cipher import TokenCipher
-from oauth_taskflow.tokens.record import GrantRecord, Lease
-from oauth_taskflow.tokens.recovery import RecoveryFiles
-
-Edit = Callable[[GrantRecord], GrantRecord | None]
-"""From the record as stored to the record wanted; None leaves it as it is. Called again when somebody was faster."""
+from oauth_taskflow.tokens.recovery_files import RecoveryFiles
+from oauth_taskflow.tokens.state.record import GrantRecord, Lease
+from oauth_taskflow.tokens.state.transitions import Transition
 
 
 class TokenStore(Protocol):
@@ -55,11 +52,11 @@ class TokenStore(Protocol):
         Also False, unless ``waits``, when the store is busy or away: it is asked once and at once.
         """
 
-    def change(self, record: GrantRecord, edit: Edit) -> GrantRecord:
-        """Apply ``edit`` to what is stored, starting from ``record``, atomically.
+    def change(self, record: GrantRecord, transition: Transition) -> GrantRecord:
+        """Apply ``transition`` to what is stored, starting from ``record``, atomically.
 
         Returns what is stored afterwards. When the row changed since ``record`` was read, it is read again and
-        ``edit`` decides anew, so that a condition checked inside ``edit`` holds at the moment of writing. A record that was
+        ``transition`` decides anew, so that a condition checked inside ``transition`` holds at the moment of writing. A record that was
         forgotten meanwhile stays forgotten: nothing is written, and the empty record is returned.
         """
 

@@ -7,14 +7,16 @@ from msgspec.structs import replace
 from oauth_taskflow.errors import OAuthTaskflowError, TokenRequestError, TokenUndecryptable
 from oauth_taskflow.oauth.endpoint.messages import Answer
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Unusable
-from oauth_taskflow.tokens import edits, owner
-from oauth_taskflow.tokens.arrived import Arrived
 from oauth_taskflow.tokens.cipher import name_connection
-from oauth_taskflow.tokens.consent import renewed
-from oauth_taskflow.tokens.failures import as_kept
-from oauth_taskflow.tokens.record import GrantRecord, GrantState, Trouble, moved
-from oauth_taskflow.tokens.store import Edit, TokenStore
-from oauth_taskflow.tokens.turn import Setting
+from oauth_taskflow.tokens.refresh import lease_owner
+from oauth_taskflow.tokens.refresh.context import RefreshContext
+from oauth_taskflow.tokens.state import transitions
+from oauth_taskflow.tokens.state.consent import renewed
+from oauth_taskflow.tokens.state.failures import as_kept
+from oauth_taskflow.tokens.state.kept_answer import Arrived
+from oauth_taskflow.tokens.state.record import GrantRecord, GrantState, Trouble, moved
+from oauth_taskflow.tokens.state.transitions import Transition
+from oauth_taskflow.tokens.store import TokenStore
 
 _LEASE_SECONDS = 10.0  # a worker on another machine waits so long for one that dies here
 
@@ -22,20 +24,20 @@ _LEASE_SECONDS = 10.0  # a worker on another machine waits so long for one that 
 class StoredGrant:
     """One grant of one store. Every operation raises ``TokenStoreError`` when the store fails."""
 
-    def __init__(self, setting: Setting) -> None:
-        self._on = setting
+    def __init__(self, context: RefreshContext) -> None:
+        self._context = context
 
     @property
     def key(self) -> str:
         """The grant key: a hash, fit for logs."""
-        return self._on.grant_key
+        return self._context.grant_key
 
     def read(self) -> GrantRecord:
         """What is stored; an empty record when nothing is."""
         try:
-            return self._on.store.read(self._on.grant_key)
+            return self._context.store.read(self._context.grant_key)
         except TokenUndecryptable as failure:
-            name_connection(failure, self._on.endpoint.conn_id, self._on.store.name)
+            name_connection(failure, self._context.conn_id, self._context.store.name)
             raise
 
     def consented(self, granted: Granted, answer: Answer | None = None) -> GrantRecord:
@@ -46,9 +48,9 @@ class StoredGrant:
         newer consent.
         """
 
-        def edit(record: GrantRecord) -> GrantRecord:
+        def transition(record: GrantRecord) -> GrantRecord:
             token = moved(granted.token, record.read.offset)
-            known = self._on.options.refresh_lifetimes
+            known = self._context.options.refresh_lifetimes
             new = self._consented(record, granted.refresh_token, answer, held=False)
             return replace(
                 new,
@@ -58,7 +60,7 @@ class StoredGrant:
             )
 
         self._drop_unreadable()
-        return self._change(edit)
+        return self._change(transition)
 
     def consented_unusable(
         self, outcome: Unusable, answer: Answer | None, *, dpop_key: str = ""
@@ -67,33 +69,33 @@ class StoredGrant:
 
         ``dpop_key`` is the key that the request was proved with.
         """
-        error, now = as_kept(outcome), self._on.clock.now()
+        error, now = as_kept(outcome), self._context.clock.now()
 
-        def edit(record: GrantRecord) -> GrantRecord:
+        def transition(record: GrantRecord) -> GrantRecord:
             until = None if outcome.opaque else now + record.read.offset
-            trouble = Trouble.of(error, self._on.marks.client[0], until, 1)
+            trouble = Trouble.of(error, self._context.marks.client[0], until, 1)
             new = self._consented(record, outcome.refresh_token, answer, held=outcome.opaque)
             new = replace(new, state=GrantState.MISCONFIGURED, trouble=trouble)
             return replace(new, token=None, consent=None, dpop_key=dpop_key)
 
         self._drop_unreadable()
-        self._change(edit)
+        self._change(transition)
         return error
 
     def _consented(
         self, record: GrantRecord, refresh_token: str | None, answer: Answer | None, *, held: bool
     ) -> GrantRecord:
         """``record`` with a new consent's refresh token, and nothing of the old one."""
-        mark = self._on.store.cipher.mark(refresh_token) if refresh_token else ""
+        mark = self._context.store.cipher.mark(refresh_token) if refresh_token else ""
         arrived = Arrived.of(answer, record.read.offset) if answer else None
         return replace(
-            edits.known(record, *self._on.marks.seed, mark),
-            conn_id=self._on.endpoint.conn_id,
+            transitions.known(record, *self._context.marks.seed, mark),
+            conn_id=self._context.conn_id,
             state=GrantState.ACTIVE,
             refresh_token=refresh_token,
             lineage=mark,
             alternates=(),
-            answer=arrived.read(self._on.marks.reading, held=held) if arrived else None,
+            answer=arrived.read(self._context.marks.reading, held=held) if arrived else None,
             predecessor="",
             origin="",
             left_scope="",
@@ -107,16 +109,16 @@ class StoredGrant:
 
         The refresh token written in the connection counts as seen: it is dead too.
         """
-        conn_id = self._on.endpoint.conn_id
+        conn_id = self._context.conn_id
         error = TokenRequestError(
             "The grant was revoked by a person",
             where=f"for connection {conn_id!r}",
             hint=f"Authorize it again: airflow oauth login {conn_id}",
         )
-        client = self._on.marks.client[0]
+        client = self._context.marks.client[0]
         return self._change(
             lambda record: replace(
-                edits.known(record, *self._on.marks.seed),
+                transitions.known(record, *self._context.marks.seed),
                 state=GrantState.REVOKED,
                 token=None,
                 refresh_token=None,
@@ -136,24 +138,24 @@ class StoredGrant:
 
     def forget(self) -> None:
         """Delete the record; see ``forget_grant``."""
-        forget_grant(self._on.store, self._on.grant_key)
+        forget_grant(self._context.store, self._context.grant_key)
 
     def _drop_unreadable(self) -> None:
         """A record that no key opens stands in the way of a new consent, and is of no other use."""
         try:
             self.read()
         except TokenUndecryptable:
-            self._on.store.forget(self._on.grant_key)
+            self._context.store.forget(self._context.grant_key)
 
-    def _change(self, edit: Edit) -> GrantRecord:
-        """Apply ``edit`` under the lease if it can be had; a holder that is in the middle of a refresh is not waited for."""
-        store, key = self._on.store, self._on.grant_key
-        attempt = owner.new_attempt(self._on.clock.monotonic() + _LEASE_SECONDS)
+    def _change(self, transition: Transition) -> GrantRecord:
+        """Apply ``transition`` under the lease if it can be had; a holder that is in the middle of a refresh is not waited for."""
+        store, key = self._context.store, self._context.grant_key
+        attempt = lease_owner.new_attempt(self._context.clock.monotonic() + _LEASE_SECONDS)
         leased = store.acquire(key, owner=attempt, ttl=_LEASE_SECONDS)
-        record = store.change(leased or store.read(key), edit)
+        record = store.change(leased or store.read(key), transition)
         if leased is None:
             return record
-        return store.change(record, edits.release(leased.lease, unsent=False))
+        return store.change(record, transitions.release(leased.lease, unsent=False))
 
 
 def forget_grant(store: TokenStore, grant_key: str) -> None:

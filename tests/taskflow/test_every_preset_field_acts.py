@@ -35,7 +35,7 @@ from oauth_taskflow.taskflow.located import located_by
 from oauth_taskflow.taskflow.sessions import credentials_for, retry_policy, session_for
 from oauth_taskflow.taskflow.settings import ConnectionSettings, OAuth2Settings
 from oauth_taskflow.taskflow.token_sources import grant_options, oauth2_source, token_endpoint
-from oauth_taskflow.tokens.record import GrantRecord
+from oauth_taskflow.tokens.state.record import GrantRecord
 from tests.oauth.keys import new_key, pem_of
 from tests.taskflow.connections import connection
 
@@ -195,7 +195,7 @@ def effects(**extra: Any) -> Iterator[Any]:
         return
     yield auth.grant_type, auth.token_header, auth.leeway, auth.consent, auth.delegated
     manager = oauth2_source(settings, auth)
-    yield manager._setting.options
+    yield manager._context.options
     proof = credentials_for(replace(settings, base_url="https://api.example.com"))._proof  # type: ignore[attr-defined]
     yield proof, proof and proof.of("at", "secret")
     endpoint = token_endpoint(settings, auth)

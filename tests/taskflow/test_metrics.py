@@ -14,7 +14,7 @@ from oauth_taskflow.errors import InvalidGrant
 from oauth_taskflow.taskflow import metrics
 from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.testing import OAuthTestServer
-from oauth_taskflow.tokens.steps import Event, Step
+from oauth_taskflow.tokens.events import Event, Step
 from tests.taskflow.conftest import SetConnection
 
 _TRIGGERER = "airflow.jobs.triggerer_job_runner"

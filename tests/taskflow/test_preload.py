@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from oauth_taskflow.tokens.engine import load_driver
+from oauth_taskflow.tokens.sql.engine import load_driver
 
 CONNECTION = {
     "conn_type": "oauth2",

@@ -19,8 +19,8 @@ from sqlalchemy.engine import make_url
 
 from oauth_taskflow.errors import LeaseTimeout
 from oauth_taskflow.testing import OAuthTestServer
-from oauth_taskflow.tokens import process_end
-from oauth_taskflow.tokens.steps import Step
+from oauth_taskflow.tokens.events import Step
+from oauth_taskflow.tokens.refresh import exit_wait
 from tests.tokens.conftest import KEY
 from tests.tokens.worker import Plan, exit_code, start
 
@@ -106,16 +106,16 @@ def test_a_task_that_ends_while_the_next_token_is_fetched_loses_no_refresh_token
 def test_a_process_that_ends_waits_for_what_is_under_way_and_begins_nothing_new(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(process_end._Refreshes, "too_late", set())
+    monkeypatch.setattr(exit_wait._Refreshes, "too_late", set())
     begun, ended, told = threading.Event(), threading.Event(), SimpleQueue[str]()
 
     def refresh_twice() -> None:
-        with process_end.waited_for():
+        with exit_wait.waited_for():
             begun.set()
             ended.wait(10)
             told.put("finished")
         try:
-            with process_end.waited_for():
+            with exit_wait.waited_for():
                 told.put("begun again")
         except LeaseTimeout as refusal:
             told.put(str(refusal))
@@ -124,9 +124,9 @@ def test_a_process_that_ends_waits_for_what_is_under_way_and_begins_nothing_new(
     thread.start()
     begun.wait(10)
     threading.Timer(0.05, ended.set).start()
-    process_end._wait()
+    exit_wait._wait()
     assert told.get(timeout=10) == "finished"
     assert told.get(timeout=10) == ("No refresh begins any more, because this process is ending.")
     thread.join(10)
-    with process_end.waited_for():  # an exit handler that runs later may
-        assert process_end._Refreshes.under_way
+    with exit_wait.waited_for():  # an exit handler that runs later may
+        assert exit_wait._Refreshes.under_way

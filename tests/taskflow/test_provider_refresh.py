@@ -30,7 +30,7 @@ def test_where_a_refresh_ends_the_token_before_it_comes_late_and_is_waited_for(
         ("zendesk", alone, 60, True),
     ):
         settings = provided(provider, extra)
-        options = oauth2_source(settings, oauth2(settings))._setting.options
+        options = oauth2_source(settings, oauth2(settings))._context.options
         assert (options.leeway, options.serve_stale) == (leeway, serve_stale)
     assert oauth2(provided("github", {"refresh_token": "rt", "leeway": 20})).leeway == 20
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from sqlalchemy import ColumnElement, Double, bindparam
 
 from oauth_taskflow.clock import SystemClock
-from oauth_taskflow.tokens.record import GrantRecord
-from oauth_taskflow.tokens.sql_store import SqlTokenStore
-from oauth_taskflow.tokens.store import Edit
+from oauth_taskflow.tokens.sql.store import SqlTokenStore
+from oauth_taskflow.tokens.state.record import GrantRecord
+from oauth_taskflow.tokens.state.transitions import Transition
 
 
 class FakeClock:
@@ -62,11 +62,11 @@ class ClockedStore(SqlTokenStore):
     ahead = 0.0
     meanwhile: Callable[[], None] | None = None
 
-    def change(self, record: GrantRecord, edit: Edit) -> GrantRecord:
+    def change(self, record: GrantRecord, transition: Transition) -> GrantRecord:
         happening, self.meanwhile = self.meanwhile, None
         if happening is not None:
             happening()
-        return super().change(record, edit)
+        return super().change(record, transition)
 
     def _now(self) -> ColumnElement[float]:
         return bindparam(None, callable_=self._read_clock, type_=Double, unique=True)

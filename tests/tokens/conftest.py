@@ -9,7 +9,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from oauth_taskflow.testing import OAuthTestServer
-from oauth_taskflow.tokens.sql_store import SqlTokenStore
+from oauth_taskflow.tokens.sql.store import SqlTokenStore
 from tests.tokens.clock import ClockedStore, FakeClock
 
 KEY = Fernet.generate_key().decode()

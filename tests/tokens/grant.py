@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from oauth_taskflow.oauth.grants import RefreshToken
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens.manager import TokenManager
-from oauth_taskflow.tokens.record import GrantRecord
+from oauth_taskflow.tokens.state.record import GrantRecord
 from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.endpoints import (
     ScriptedEndpoint,
@@ -30,13 +30,13 @@ def stored(store: ClockedStore, under_test: TokenManager) -> GrantRecord:
 def rotate_elsewhere(store: ClockedStore, key: str, clock: FakeClock, name: str) -> None:
     """What a worker on another machine does: a new pair in the store."""
 
-    def edit(record: GrantRecord) -> GrantRecord:
+    def transition(record: GrantRecord) -> GrantRecord:
         token = Token(f"at-{name}", clock.now(), clock.now() + 3600)
         refresh_token = f"rt-{name}"
         mark = store.cipher.mark(refresh_token)
         return replace(record, token=token, refresh_token=refresh_token, lineage=mark)
 
-    store.change(store.read(key), edit)
+    store.change(store.read(key), transition)
 
 
 def give_alternates(store: ClockedStore, under_test: TokenManager, *alternates: str) -> None:

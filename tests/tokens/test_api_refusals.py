@@ -22,9 +22,9 @@ from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.errors import TokenRequestError
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.testing import OAuthTestServer
-from oauth_taskflow.tokens import api_refusals
-from oauth_taskflow.tokens.record import GrantRecord
-from oauth_taskflow.tokens.store import Edit
+from oauth_taskflow.tokens.state import api_refusals
+from oauth_taskflow.tokens.state.record import GrantRecord
+from oauth_taskflow.tokens.state.transitions import Transition
 from tests.oauth.raw_server import answering, http_answer, raw_server
 from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.conftest import KEY
@@ -195,10 +195,12 @@ def test_a_grant_that_ends_just_after_a_401_forced_its_refresh_says_so(
     under_test = manager(store, scripted(*issuing(clock)))
     held, change = under_test.token(), ClockedStore.change
 
-    def ended_before(self: ClockedStore, record: GrantRecord, edit: Edit) -> GrantRecord:
-        if edit is api_refusals.doubt:  # the lease is given back by then
+    def ended_before(
+        self: ClockedStore, record: GrantRecord, transition: Transition
+    ) -> GrantRecord:
+        if transition is api_refusals.doubt:  # the lease is given back by then
             under_test.stored.revoked()
-        return change(self, record, edit)
+        return change(self, record, transition)
 
     monkeypatch.setattr(ClockedStore, "change", ended_before)
     with pytest.raises(TokenRequestError, match="revoked by a person"):

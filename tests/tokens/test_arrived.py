@@ -21,10 +21,10 @@ from oauth_taskflow.oauth.client_auth import Client
 from oauth_taskflow.oauth.dialect import Dialect, ResponseForm
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import ClientCredentials, RefreshToken
+from oauth_taskflow.tokens.events import Event, Step
 from oauth_taskflow.tokens.manager import TokenManager
-from oauth_taskflow.tokens.record import GrantRecord, GrantState
-from oauth_taskflow.tokens.steps import Event, Step
-from oauth_taskflow.tokens.store import Edit
+from oauth_taskflow.tokens.state.record import GrantRecord, GrantState
+from oauth_taskflow.tokens.state.transitions import Transition
 from tests.oauth.raw_server import http_answer
 from tests.tokens.clock import ClockedStore
 from tests.tokens.rotating import Form, Rotating, plain, rotating
@@ -331,11 +331,11 @@ def test_a_worker_that_ends_while_a_grant_is_moved_costs_nothing(
     left = [writes]
     change = ClockedStore.change
 
-    def ending(self: ClockedStore, record: GrantRecord, edit: Edit) -> GrantRecord:
+    def ending(self: ClockedStore, record: GrantRecord, transition: Transition) -> GrantRecord:
         left[0] -= 1
         if left[0] == 0:
             raise SystemExit
-        return change(self, record, edit)
+        return change(self, record, transition)
 
     with rotating(plain) as server:
         failing(proved(store, server, "ES256"))

@@ -14,10 +14,10 @@ from sqlalchemy.engine import make_url
 
 from oauth_taskflow.errors import TokenStoreError
 from oauth_taskflow.testing import OAuthTestServer
-from oauth_taskflow.tokens import engine as engines
 from oauth_taskflow.tokens.options import ManagerOptions
-from oauth_taskflow.tokens.schema import GRANTS
-from oauth_taskflow.tokens.sql_store import SqlTokenStore
+from oauth_taskflow.tokens.sql import engine as engines
+from oauth_taskflow.tokens.sql.store import SqlTokenStore
+from oauth_taskflow.tokens.sql.table import GRANTS
 from tests.tokens.conftest import KEY
 from tests.tokens.gate import Gate
 from tests.tokens.worker import Plan
@@ -63,7 +63,7 @@ def test_kept_connections_that_lead_to_a_replica_are_left_for_new_ones(
     plan = Plan.of(server, gate[1], KEY)
     manager = plan.manager()
     token = manager.token().access_token
-    store = manager._setting.store
+    store = manager._context.store
     assert isinstance(store, SqlTokenStore)
     engine = store._database.connected()
     statement = {

@@ -15,7 +15,9 @@ from oauth_taskflow.errors import ConsentRequired, InvalidClient
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.grants import ClientCredentials
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.tokens.consent import (
+from oauth_taskflow.tokens.manager import TokenManager
+from oauth_taskflow.tokens.options import ManagerOptions
+from oauth_taskflow.tokens.state.consent import (
     UNKNOWN,
     Consent,
     RefreshLifetimes,
@@ -23,9 +25,7 @@ from oauth_taskflow.tokens.consent import (
     refresh_by,
     renewed,
 )
-from oauth_taskflow.tokens.manager import TokenManager
-from oauth_taskflow.tokens.options import ManagerOptions
-from oauth_taskflow.tokens.record import GrantState
+from oauth_taskflow.tokens.state.record import GrantState
 from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.endpoints import (
     Answer,

@@ -14,9 +14,9 @@ import requests
 from oauth_taskflow.errors import RefreshResponseLost, TokenEndpointUnavailable
 from oauth_taskflow.redaction import redact_address
 from oauth_taskflow.testing import OAuthTestServer
+from oauth_taskflow.tokens.events import Step
 from oauth_taskflow.tokens.options import ManagerOptions
-from oauth_taskflow.tokens.sql_store import SqlTokenStore
-from oauth_taskflow.tokens.steps import Step
+from oauth_taskflow.tokens.sql.store import SqlTokenStore
 from tests.tokens.conftest import KEY
 from tests.tokens.worker import API_PATH, Plan, exit_code, one_token, start, wait_until_stopped
 

@@ -17,10 +17,11 @@ from oauth_taskflow.oauth.grants import ClientCredentials, Grant, RefreshToken
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.tokens.cipher import TokenCipher
-from oauth_taskflow.tokens.identity import GrantIdentity
+from oauth_taskflow.tokens.grant_key import GrantIdentity
 from oauth_taskflow.tokens.manager import TokenManager
-from oauth_taskflow.tokens.recovery import RecoveryFiles, Rescued
-from oauth_taskflow.tokens.sql_store import SqlTokenStore
+from oauth_taskflow.tokens.recovery_files import RecoveryFiles
+from oauth_taskflow.tokens.sql.store import SqlTokenStore
+from oauth_taskflow.tokens.state.rescued import Rescued
 
 KEYS = [Fernet.generate_key()]
 

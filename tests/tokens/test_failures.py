@@ -20,9 +20,9 @@ from oauth_taskflow.oauth.extension_grants import JwtBearer, Password
 from oauth_taskflow.oauth.grants import ClientCredentials
 from oauth_taskflow.oauth.signing import Signer, shared_key
 from oauth_taskflow.tokens.cipher import TokenCipher
-from oauth_taskflow.tokens.identity import Marks
+from oauth_taskflow.tokens.grant_key import Marks
 from oauth_taskflow.tokens.manager import TokenManager
-from oauth_taskflow.tokens.record import GrantState
+from oauth_taskflow.tokens.state.record import GrantState
 from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.endpoints import (
     consent_required,

@@ -15,7 +15,7 @@ from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import GrantOptions, RefreshToken
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.tokens.manager import TokenManager
-from oauth_taskflow.tokens.sql_store import SqlTokenStore
+from oauth_taskflow.tokens.sql.store import SqlTokenStore
 
 ASKED = "airports.read airports.write"
 

@@ -15,11 +15,11 @@ from msgspec.structs import replace as changed
 
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.testing import OAuthTestServer
-from oauth_taskflow.tokens import owner
-from oauth_taskflow.tokens.hold import Hold
+from oauth_taskflow.tokens.events import Step
 from oauth_taskflow.tokens.options import ManagerOptions
-from oauth_taskflow.tokens.sql_store import SqlTokenStore
-from oauth_taskflow.tokens.steps import Step
+from oauth_taskflow.tokens.refresh import lease_owner
+from oauth_taskflow.tokens.refresh.lease_hold import Hold
+from oauth_taskflow.tokens.sql.store import SqlTokenStore
 from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.conftest import KEY
 from tests.tokens.endpoints import grants, scripted
@@ -294,11 +294,13 @@ def _free(store: ClockedStore, clock: FakeClock, seconds: float) -> None:
 
 @pytest.mark.parametrize("name", [None, "somebody", "a|b|c|d"])
 def test_a_holder_with_an_unknown_name_is_another_worker(name: str | None) -> None:
-    assert owner.named(name) == "another worker"
+    assert lease_owner.named(name) == "another worker"
 
 
 def test_this_process_is_named_by_host_and_number() -> None:
-    assert owner.named(owner.new_attempt(9.0)).startswith(f"process {os.getpid()} on host ")
+    assert lease_owner.named(lease_owner.new_attempt(9.0)).startswith(
+        f"process {os.getpid()} on host "
+    )
 
 
 def test_signs_of_life_cost_an_ordinary_refresh_no_statement(

@@ -17,8 +17,8 @@ from oauth_taskflow.oauth.grants import Grant, GrantOptions, RefreshToken
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.authorization import TokenPolicy
+from oauth_taskflow.tokens.events import Event, Observer, Step, nobody
 from oauth_taskflow.tokens.manager import TokenManager
-from oauth_taskflow.tokens.steps import Event, Observer, Step, nobody
 from tests.tokens.clock import ClockedStore, FakeClock
 
 PATH = "/oauth/introspect"

@@ -14,8 +14,8 @@ from oauth_taskflow.errors import (
 )
 from oauth_taskflow.oauth.client_auth import Client
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
-from oauth_taskflow.tokens.record import GrantState
-from oauth_taskflow.tokens.steps import Event, Step
+from oauth_taskflow.tokens.events import Event, Step
+from oauth_taskflow.tokens.state.record import GrantState
 from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.endpoints import (
     down,

@@ -19,10 +19,10 @@ from oauth_taskflow.oauth.client_auth import Client
 from oauth_taskflow.oauth.dialect import Dialect, ResponseForm
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import RefreshToken
+from oauth_taskflow.tokens.events import Event, Step
 from oauth_taskflow.tokens.manager import TokenManager
-from oauth_taskflow.tokens.record import GrantRecord
-from oauth_taskflow.tokens.steps import Event, Step
-from oauth_taskflow.tokens.store import Edit
+from oauth_taskflow.tokens.state.record import GrantRecord
+from oauth_taskflow.tokens.state.transitions import Transition
 from tests.oauth.raw_server import http_answer
 from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.conftest import KEY
@@ -45,10 +45,10 @@ class MortalStore(ClockedStore):
 
     dead = False
 
-    def change(self, record: GrantRecord, edit: Edit) -> GrantRecord:
+    def change(self, record: GrantRecord, transition: Transition) -> GrantRecord:
         if self.dead:
             raise SystemExit
-        return super().change(record, edit)
+        return super().change(record, transition)
 
 
 def as_json(**fields: object) -> Form:

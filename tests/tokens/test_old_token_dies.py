@@ -18,7 +18,7 @@ from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.authorization import TokenPolicy
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.options import ManagerOptions
-from oauth_taskflow.tokens.sql_store import SqlTokenStore
+from oauth_taskflow.tokens.sql.store import SqlTokenStore
 from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.endpoints import Answer, ScriptedEndpoint, down, grants, scripted
 from tests.tokens.grant import rotate_elsewhere

@@ -13,9 +13,9 @@ from oauth_taskflow.errors import InvalidGrant, RefreshResponseLost
 from oauth_taskflow.oauth.endpoint.outcomes import Outcome
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.request_log import Counters
-from oauth_taskflow.tokens.record import GrantState
-from oauth_taskflow.tokens.refresh import Want
-from oauth_taskflow.tokens.steps import Event, Step
+from oauth_taskflow.tokens.events import Event, Step
+from oauth_taskflow.tokens.state.freshness import Freshness
+from oauth_taskflow.tokens.state.record import GrantState
 from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.conftest import KEY
 from tests.tokens.endpoints import grants, scripted
@@ -119,7 +119,7 @@ def test_the_lease_of_a_living_worker_goes_on_though_the_stores_clock_is_set_ahe
 
     def meanwhile() -> Outcome:
         store.ahead += seconds
-        assert other._refresher.renew(Want(60.0), wait=False) is None
+        assert other._refresher.renew(Freshness(60.0), wait=False) is None
         return grants(clock, "at", "rt-1")()
 
     endpoint = scripted(meanwhile)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from oauth_taskflow.tokens import owner
-from oauth_taskflow.tokens.owner import holds, is_dead, new_attempt, this_process
+from oauth_taskflow.tokens.refresh import lease_owner
+from oauth_taskflow.tokens.refresh.lease_owner import holds, is_dead, new_attempt, this_process
 
 
 def test_this_process_lives() -> None:
@@ -23,7 +23,7 @@ def test_two_attempts_of_a_process_have_two_names() -> None:
 
 @pytest.mark.parametrize("name", ["this_process()", "new_attempt(9.0)"])
 def test_a_process_that_ended_is_dead_and_holds_nothing(name: str) -> None:
-    program = f"from oauth_taskflow.tokens.owner import *; print({name})"
+    program = f"from oauth_taskflow.tokens.refresh.lease_owner import *; print({name})"
     ended = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
@@ -48,7 +48,7 @@ def test_a_living_process_that_the_process_table_hides_is_not_called_dead(
     )
     (tmp_path / "self/ns/pid").symlink_to(Path("/proc/self/ns/pid").readlink())
     assert is_dead(hidden)  # seen, and another process by now
-    monkeypatch.setattr(owner, "_PROC", tmp_path)
+    monkeypatch.setattr(lease_owner, "_PROC", tmp_path)
     assert not is_dead(hidden)
 
 
@@ -69,8 +69,8 @@ def test_without_a_process_table_nobody_is_called_dead(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = this_process().rpartition("|")[0] + "|1"
-    owner._world.cache_clear()
-    monkeypatch.setattr(owner, "_PROC", tmp_path)
+    lease_owner._world.cache_clear()
+    monkeypatch.setattr(lease_owner, "_PROC", tmp_path)
     assert not is_dead(ended)
     assert this_process().endswith("|?")
-    owner._world.cache_clear()
+    lease_owner._world.cache_clear()

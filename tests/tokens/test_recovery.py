@@ -15,9 +15,10 @@ from oauth_taskflow.oauth.grants import RefreshToken
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens.cipher import TokenCipher
 from oauth_taskflow.tokens.manager import TokenManager
-from oauth_taskflow.tokens.record import GrantRecord
-from oauth_taskflow.tokens.recovery import RecoveryFiles, Rescued
-from oauth_taskflow.tokens.store import Edit
+from oauth_taskflow.tokens.recovery_files import RecoveryFiles
+from oauth_taskflow.tokens.state.record import GrantRecord
+from oauth_taskflow.tokens.state.rescued import Rescued
+from oauth_taskflow.tokens.state.transitions import Transition
 from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.conftest import KEY
 from tests.tokens.endpoints import ScriptedEndpoint, grants, invalid_grant, scripted
@@ -29,10 +30,10 @@ class FailingStore(ClockedStore):
 
     down: Callable[[], bool] = staticmethod(lambda: False)
 
-    def change(self, record: GrantRecord, edit: Edit) -> GrantRecord:
+    def change(self, record: GrantRecord, transition: Transition) -> GrantRecord:
         if self.down():
             raise TokenStoreError("The disk is full")
-        return super().change(record, edit)
+        return super().change(record, transition)
 
 
 @pytest.fixture

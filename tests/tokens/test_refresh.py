@@ -12,10 +12,10 @@ from sqlalchemy import event as sql
 from oauth_taskflow.errors import InvalidGrant, LeaseTimeout
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.tokens import edits
+from oauth_taskflow.tokens.events import Event, Step
 from oauth_taskflow.tokens.options import ManagerOptions
-from oauth_taskflow.tokens.record import GrantRecord
-from oauth_taskflow.tokens.steps import Event, Step
+from oauth_taskflow.tokens.state import transitions
+from oauth_taskflow.tokens.state.record import GrantRecord
 from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.endpoints import (
     grants,
@@ -196,7 +196,7 @@ def test_a_long_task_never_brings_back_the_refresh_token_it_began_with(
     under_test.token()
     # Write-back marks each refresh token, and the oldest marks are dropped.
     marks = [store.cipher.mark(f"written back {number}") for number in range(70)]
-    store.change(stored(store, under_test), lambda r: edits.known(r, *marks))
+    store.change(stored(store, under_test), lambda r: transitions.known(r, *marks))
     rotate_elsewhere(store, under_test.grant_key, clock, "2")
     assert store.cipher.mark("seed-token") not in stored(store, under_test).seeds
     clock.advance(3601)

@@ -14,10 +14,10 @@ from oauth_taskflow.oauth.client_auth import Client
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import ClientCredentials, GrantOptions, RefreshToken
 from oauth_taskflow.tokens import registry
-from oauth_taskflow.tokens.identity import GrantIdentity
+from oauth_taskflow.tokens.grant_key import GrantIdentity
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.registry import manager_for, open_store
-from oauth_taskflow.tokens.sql_store import SqlTokenStore
+from oauth_taskflow.tokens.sql.store import SqlTokenStore
 from tests.tokens.conftest import KEY
 
 URL = "https://id.example.com/token"

@@ -10,7 +10,7 @@ import pytest
 
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.tokens.options import ManagerOptions
-from oauth_taskflow.tokens.sql_store import SqlTokenStore
+from oauth_taskflow.tokens.sql.store import SqlTokenStore
 from tests.postgres import PostgresServer, postgres_programs
 from tests.tokens.conftest import KEY
 from tests.tokens.worker import Plan, one_token, start

@@ -17,7 +17,7 @@ from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.grants import ClientCredentials
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens.manager import TokenManager
-from oauth_taskflow.tokens.record import GrantRecord, GrantState
+from oauth_taskflow.tokens.state.record import GrantRecord, GrantState
 from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.endpoints import (
     down,

@@ -21,12 +21,12 @@ from sqlalchemy.schema import CreateTable
 from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.errors import TokenStoreError, TokenUndecryptable
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.tokens import edits
-from oauth_taskflow.tokens.database import Database
-from oauth_taskflow.tokens.engine import new_engine
-from oauth_taskflow.tokens.record import GrantRecord, GrantState, Journal
-from oauth_taskflow.tokens.schema import GRANTS, create_schema, database_clock
-from oauth_taskflow.tokens.sql_store import SqlTokenStore
+from oauth_taskflow.tokens.sql.engine import new_engine
+from oauth_taskflow.tokens.sql.store import SqlTokenStore
+from oauth_taskflow.tokens.sql.table import GRANTS, create_schema, database_clock
+from oauth_taskflow.tokens.sql.transactions import Database
+from oauth_taskflow.tokens.state import transitions
+from oauth_taskflow.tokens.state.record import GrantRecord, GrantState, Journal
 from tests.tokens.conftest import KEY
 from tests.tokens.worker import Plan, one_token, start
 
@@ -98,7 +98,7 @@ def test_only_the_lease_of_the_named_fence_is_broken(
 def test_a_released_lease_is_free(real_store: SqlTokenStore, grant_key: str) -> None:
     taken = real_store.acquire(grant_key, owner="a", ttl=30)
     assert taken is not None
-    real_store.change(taken, edits.release(taken.lease, unsent=False))
+    real_store.change(taken, transitions.release(taken.lease, unsent=False))
     assert real_store.acquire(grant_key, owner="b", ttl=30) is not None
 
 
@@ -109,7 +109,7 @@ def test_a_holder_cannot_release_the_lease_of_its_successor(
     theirs = real_store.acquire(grant_key, owner="b", ttl=30)
     assert mine is not None
     assert theirs is not None
-    real_store.change(mine, edits.release(mine.lease, unsent=False))
+    real_store.change(mine, transitions.release(mine.lease, unsent=False))
     assert real_store.read(grant_key).lease == theirs.lease
 
 

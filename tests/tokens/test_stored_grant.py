@@ -10,8 +10,8 @@ from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, RefreshToken
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens.manager import TokenManager
-from oauth_taskflow.tokens.record import GrantState
-from oauth_taskflow.tokens.sql_store import SqlTokenStore
+from oauth_taskflow.tokens.sql.store import SqlTokenStore
+from oauth_taskflow.tokens.state.record import GrantState
 from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.endpoints import grants, invalid_grant, scripted
 from tests.tokens.grant import give_alternates, manager, rotate_elsewhere, stored
@@ -181,7 +181,7 @@ def test_what_no_key_opens_gives_way_to_a_new_consent(
     manager(store, scripted(), seed="").stored.consented(consent(clock))
     other = SqlTokenStore(str(store._url), [Fernet.generate_key()], clock=clock)
     again = TokenManager.for_grant(
-        other, scripted(), manager(store, scripted(), seed="")._setting.grant
+        other, scripted(), manager(store, scripted(), seed="")._context.grant
     )
     assert again.stored.consented(consent(clock)).refresh_token == "rt-new"
     other.close()

@@ -22,9 +22,9 @@ from oauth_taskflow.errors import InvalidGrant, RefreshResponseLost, TokenEndpoi
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.testing import OAuthTestServer
+from oauth_taskflow.tokens.events import Step
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.options import ManagerOptions
-from oauth_taskflow.tokens.steps import Step
 from tests.tokens.conftest import KEY
 from tests.tokens.worker import API_PATH, Plan, exit_code, one_token, start, wait_until_stopped
 

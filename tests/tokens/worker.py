@@ -23,13 +23,13 @@ from oauth_taskflow.oauth.client_auth import Client
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import Grant, GrantOptions, RefreshToken
 from oauth_taskflow.testing import OAuthTestServer
-from oauth_taskflow.tokens import owner
+from oauth_taskflow.tokens.events import Event, Step
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.options import ManagerOptions
-from oauth_taskflow.tokens.record import GrantRecord
-from oauth_taskflow.tokens.sql_store import SqlTokenStore
-from oauth_taskflow.tokens.steps import Event, Step
-from oauth_taskflow.tokens.store import Edit
+from oauth_taskflow.tokens.refresh import lease_owner
+from oauth_taskflow.tokens.sql.store import SqlTokenStore
+from oauth_taskflow.tokens.state.record import GrantRecord
+from oauth_taskflow.tokens.state.transitions import Transition
 
 CONTEXT: ForkServerContext = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.tokens.worker", "psycopg", "pymysql"])
@@ -77,8 +77,8 @@ class Plan:
     def manager(self) -> TokenManager:
         """A manager by this plan, in this process."""
         if self.elsewhere:
-            owner._PROC = Path("/no/process/table")
-            owner._world.cache_clear()
+            lease_owner._PROC = Path("/no/process/table")
+            lease_owner._world.cache_clear()
         endpoint = TokenEndpoint(
             self.token_url, Client(self.client_id, self.client_secret), conn_id="crm"
         )
@@ -105,14 +105,14 @@ class BreakableStore(SqlTokenStore):
     broken = False
     kills = False
 
-    def change(self, record: GrantRecord, edit: Edit) -> GrantRecord:
+    def change(self, record: GrantRecord, transition: Transition) -> GrantRecord:
         if self.broken:
             if self.kills:
                 os.kill(os.getpid(), signal.SIGKILL)
             failure = TokenStoreError("The token store is away")
             failure.retryable = True
             raise failure
-        return super().change(record, edit)
+        return super().change(record, transition)
 
 
 @dataclass

@@ -23,7 +23,7 @@ from oauth_taskflow.taskflow.answer_limits import as_keys
 from oauth_taskflow.taskflow.brokered_fields import spread_former_keys
 from oauth_taskflow.taskflow.located import located_by
 from oauth_taskflow.taskflow.settings import ConnectionSettings, TokenHeader
-from oauth_taskflow.tokens.record import Trouble
+from oauth_taskflow.tokens.state.record import Trouble
 
 _MARK = "~oauth~"
 _ANY = "token"

@@ -11,7 +11,7 @@ from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.iso8601 import instant_text
 from oauth_taskflow.oauth.token import Token, TokenState
 from oauth_taskflow.tokens.options import ManagerOptions
-from oauth_taskflow.tokens.record import GrantRecord, GrantState
+from oauth_taskflow.tokens.state.record import GrantRecord, GrantState
 
 Row = dict[str, str | int | None]
 FORMATS = ("table", "json", "yaml", "plain")

@@ -20,8 +20,8 @@ from oauth_taskflow.taskflow.cli.grant_rows import (
 from oauth_taskflow.taskflow.cli.managed_grant import ManagedGrant, managed_grant
 from oauth_taskflow.taskflow.cli.revoke import revocable, revoke_at
 from oauth_taskflow.taskflow.token_store import fernet_keys, store_url
-from oauth_taskflow.tokens.record import GrantRecord
 from oauth_taskflow.tokens.registry import open_store
+from oauth_taskflow.tokens.state.record import GrantRecord
 from oauth_taskflow.tokens.stored_grant import forget_grant
 
 Command = Callable[[Namespace], None]

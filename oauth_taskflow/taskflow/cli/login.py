@@ -23,7 +23,7 @@ from oauth_taskflow.taskflow.cli.login_flow import (
 from oauth_taskflow.taskflow.cli.managed_grant import ManagedGrant, managed_grant
 from oauth_taskflow.taskflow.cli.revoke import revoke_at
 from oauth_taskflow.taskflow.write_back import refuse_unwritable, write_back
-from oauth_taskflow.tokens.record import GrantRecord
+from oauth_taskflow.tokens.state.record import GrantRecord
 
 _HIGHEST_PORT = 65535
 

@@ -7,7 +7,7 @@ from oauth_taskflow.errors import TokenRequestRejected
 from oauth_taskflow.oauth.endpoint.revocation import TokenKind, revoke
 from oauth_taskflow.oauth.masking_source import MaskingTokenSource
 from oauth_taskflow.taskflow.cli.managed_grant import ManagedGrant
-from oauth_taskflow.tokens.record import GrantRecord
+from oauth_taskflow.tokens.state.record import GrantRecord
 
 
 def revocable(grant: ManagedGrant) -> GrantRecord:

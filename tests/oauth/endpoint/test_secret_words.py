@@ -15,7 +15,7 @@ from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import GrantOptions, RefreshToken
 from oauth_taskflow.oauth.login.device import DeviceAuthorization, wait_for_device
 from oauth_taskflow.tokens.manager import TokenManager
-from oauth_taskflow.tokens.record import GrantState
+from oauth_taskflow.tokens.state.record import GrantState
 from tests.oauth.raw_server import answering, answering_each, http_answer, raw_server
 from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.conftest import clock, store

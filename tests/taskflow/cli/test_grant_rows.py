@@ -16,7 +16,7 @@ from oauth_taskflow.taskflow.cli import grant_rows
 from oauth_taskflow.taskflow.cli.grant_rows import Row, grouped, print_rows, status_row
 from oauth_taskflow.taskflow.cli.grants import refresh, status
 from oauth_taskflow.testing import OAuthTestServer
-from oauth_taskflow.tokens.record import GrantRecord, GrantState, Reading, Trouble
+from oauth_taskflow.tokens.state.record import GrantRecord, GrantState, Reading, Trouble
 from tests.taskflow.conftest import SetConnection
 
 RECORD = GrantRecord("k" * 64, state=GrantState.ACTIVE, read=Reading(100.0, 100.0, 0.0))

@@ -21,8 +21,8 @@ from oauth_taskflow.taskflow.cli.grants import forget, refresh, revoke, status
 from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.authorization import TokenPolicy
-from oauth_taskflow.tokens.consent import Consent
-from oauth_taskflow.tokens.record import GrantRecord, GrantState, Reading
+from oauth_taskflow.tokens.state.consent import Consent
+from oauth_taskflow.tokens.state.record import GrantRecord, GrantState, Reading
 from tests.taskflow.conftest import SetConnection
 
 Shown = Callable[..., list[dict[str, Any]]]

@@ -17,7 +17,7 @@ from oauth_taskflow.taskflow.cli.grants import revoke
 from oauth_taskflow.taskflow.cli.login import login
 from oauth_taskflow.taskflow.cli.managed_grant import managed_grant
 from oauth_taskflow.testing import LoggedRequest, OAuthTestServer
-from oauth_taskflow.tokens.record import GrantRecord
+from oauth_taskflow.tokens.state.record import GrantRecord
 from tests.taskflow.cli.login_runs import arguments
 from tests.taskflow.conftest import SetConnection
 

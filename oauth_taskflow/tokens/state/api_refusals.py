@@ -10,7 +10,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.tokens.record import GrantRecord
+from oauth_taskflow.tokens.state.record import GrantRecord
 
 # Seconds.
 HOLD = 300.0

@@ -23,14 +23,13 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
-from oauth_taskflow.tokens import engine as engines
 from oauth_taskflow.tokens.cipher import TokenCipher
-from oauth_taskflow.tokens.database import Database
-from oauth_taskflow.tokens.record import GrantRecord, Lease, Reading
-from oauth_taskflow.tokens.recovery import RecoveryFiles
-from oauth_taskflow.tokens.rows import EMPTY_ROW, to_columns, to_record
-from oauth_taskflow.tokens.schema import GRANTS, database_clock
-from oauth_taskflow.tokens.store import Edit
+from oauth_taskflow.tokens.recovery_files import RecoveryFiles
+from oauth_taskflow.tokens.sql import engine as engines
+from oauth_taskflow.tokens.sql.table import EMPTY_ROW, GRANTS, database_clock, to_columns, to_record
+from oauth_taskflow.tokens.sql.transactions import Database
+from oauth_taskflow.tokens.state.record import GrantRecord, Lease, Reading
+from oauth_taskflow.tokens.state.transitions import Transition
 
 
 class SqlTokenStore:
@@ -169,11 +168,11 @@ class SqlTokenStore:
             lambda connection: connection.execute(statement).first() is not None, writes=False
         )
 
-    def change(self, record: GrantRecord, edit: Edit) -> GrantRecord:
-        """Apply ``edit`` to what is stored, starting from ``record``, atomically."""
+    def change(self, record: GrantRecord, transition: Transition) -> GrantRecord:
+        """Apply ``transition`` to what is stored, starting from ``record``, atomically."""
         current = record
         while True:
-            wanted = edit(current)
+            wanted = transition(current)
             if wanted is None:
                 return current
             wanted = _counted(current, wanted)

@@ -14,8 +14,10 @@ from oauth_taskflow.errors import (
 )
 from oauth_taskflow.iso8601 import instant_text
 from oauth_taskflow.oauth.endpoint.outcomes import Failure, Rejected, Unusable
+from oauth_taskflow.tokens.grant_key import Marks
 from oauth_taskflow.tokens.options import ManagerOptions
-from oauth_taskflow.tokens.record import GrantRecord, GrantState
+from oauth_taskflow.tokens.state.record import GrantRecord, GrantState, Trouble
+from oauth_taskflow.tokens.state.transitions import is_superseded, same
 
 _LONGEST_COOLDOWN = 300.0
 _REFUSED_COOLDOWN = 60.0
@@ -123,3 +125,28 @@ def cool_down(
         doublings, longest = _MOST_DOUBLINGS_UNEXPLAINED, _LONGEST_COOLDOWN_UNEXPLAINED
     pause: float = min(base * (1 << min(failures, doublings)), longest)
     return max(pause, error.retry_after or 0.0)
+
+
+def blocking_error(record: GrantRecord, marks: Marks, now: float) -> OAuthTaskflowError | None:
+    """The stored failure that forbids a token request at ``now`` (store clock); None when one may be made.
+
+    A dead grant stays so until the connection brings a new refresh token. A refused client waits for other
+    credentials or the end of its cool-down, whichever is first. An answer in which nothing was found waits until answers
+    are read in another way. A cool-down holds for all workers alike.
+    """
+    trouble = record.trouble
+    if trouble is None or is_superseded(record, marks):
+        return None
+    if record.state in {GrantState.NEEDS_CONSENT, GrantState.REVOKED}:
+        return trouble.error(now)
+    if record.answer is not None and record.answer.holds_back(marks.reading):
+        return trouble.error(now)
+    if trouble.until is None or trouble.until <= now:
+        return None
+    if record.state is GrantState.MISCONFIGURED and not _same_client(trouble, marks):
+        return None
+    return trouble.error(now)
+
+
+def _same_client(trouble: Trouble, marks: Marks) -> bool:
+    return any(same(trouble.client, mark) for mark in marks.client)

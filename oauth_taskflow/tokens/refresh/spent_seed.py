@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from oauth_taskflow.errors import ConnectionConfigError, TokenUndecryptable
-from oauth_taskflow.tokens.edits import is_superseded, same
-from oauth_taskflow.tokens.record import GrantRecord
-from oauth_taskflow.tokens.turn import Turn
+from oauth_taskflow.tokens.refresh.attempt import RefreshAttempt
+from oauth_taskflow.tokens.state.record import GrantRecord
+from oauth_taskflow.tokens.state.transitions import is_superseded, same
 
 
-def refuse_spent(turn: Turn) -> None:
+def refuse_spent(attempt: RefreshAttempt) -> None:
     """Look whether the connection's refresh token was rotated already, under other settings that make another grant.
 
     Raises:
         ConnectionConfigError: it was.
     """
-    on = turn.on
-    for conn_id, key in on.store.grants():
-        if conn_id == on.endpoint.conn_id and key != on.grant_key and _has_spent(turn, key):
+    context = attempt.context
+    for conn_id, key in context.store.grants():
+        if conn_id == context.conn_id and key != context.grant_key and _has_spent(attempt, key):
             raise ConnectionConfigError(
                 "The refresh token in the connection is spent: it was used and rotated before scope, audience, resource, "
                 "token_params, token_url or client id changed",
@@ -27,12 +27,12 @@ def refuse_spent(turn: Turn) -> None:
             )
 
 
-def _has_spent(turn: Turn, key: str) -> bool:
+def _has_spent(attempt: RefreshAttempt, key: str) -> bool:
     try:
-        record: GrantRecord = turn.on.store.read(key)
+        record: GrantRecord = attempt.context.store.read(key)
     except TokenUndecryptable:
         return False
-    marks = turn.on.marks
+    marks = attempt.context.marks
     if record.refresh_token is None or is_superseded(record, marks):
         return False
     return not any(same(record.lineage, mark) for mark in marks.seed)

@@ -7,11 +7,17 @@ from msgspec.structs import replace
 
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.secret_values import Hidden, SecretValue
-from oauth_taskflow.tokens.arrived import Arrived
-from oauth_taskflow.tokens.edits import doubt, freed, owns, same, with_alternate
-from oauth_taskflow.tokens.record import GrantRecord, GrantState, Lease, Trouble
-from oauth_taskflow.tokens.recovery import Rescued
-from oauth_taskflow.tokens.store import Edit
+from oauth_taskflow.tokens.state.kept_answer import Arrived
+from oauth_taskflow.tokens.state.record import GrantRecord, GrantState, Lease, Trouble
+from oauth_taskflow.tokens.state.rescued import Rescued
+from oauth_taskflow.tokens.state.transitions import (
+    Transition,
+    doubt,
+    freed,
+    owns,
+    same,
+    with_alternate,
+)
 
 
 class Verdict(Struct, frozen=True):
@@ -30,14 +36,14 @@ class Found(SecretValue, frozen=True):
     mark: str
 
 
-def unusable(rescued: Rescued, mark: str | None, verdict: Verdict) -> Edit:
+def unusable(rescued: Rescued, mark: str | None, verdict: Verdict) -> Transition:
     """Store the refresh token of an answer without a usable access token, and the answer itself.
 
     The conditions are those of ``edits.granted``. The refresh token that was sent becomes the ``predecessor``. An answer
     without any token leaves an earlier one in its place.
     """
 
-    def edit(record: GrantRecord) -> GrantRecord | None:
+    def transition(record: GrantRecord) -> GrantRecord | None:
         if rescued.fence < record.consent_fence:
             return None
         if not same(record.lineage, rescued.lineage):
@@ -53,7 +59,7 @@ def unusable(rescued: Rescued, mark: str | None, verdict: Verdict) -> Edit:
         )
         return _rotated(after, came, mark or "") if came is not None and new else after
 
-    return edit
+    return transition
 
 
 def _still_open(record: GrantRecord, rescued: Rescued, mark: str | None, *, new: bool) -> object:
@@ -74,24 +80,24 @@ def _rotated(record: GrantRecord, refresh_token: str, mark: str) -> GrantRecord:
     )
 
 
-def answered(rescued: Rescued) -> Edit:
+def answered(rescued: Rescued) -> Transition:
     """Note that the answer to a request arrived, and brought nothing."""
 
-    def edit(record: GrantRecord) -> GrantRecord | None:
+    def transition(record: GrantRecord) -> GrantRecord | None:
         entry = record.journal
         mine = entry is not None and entry.fence == rescued.fence and not entry.doubtful
         return replace(record, journal=None) if mine else None
 
-    return edit
+    return transition
 
 
-def reread(lease: Lease, before: Arrived, found: Found) -> Edit:
+def reread(lease: Lease, before: Arrived, found: Found) -> Transition:
     """Take what was found in the answer ``before`` when it was read again, while it is still the latest one.
 
     A refresh token that the grant knows already changes nothing: it may have been refused since.
     """
 
-    def edit(record: GrantRecord) -> GrantRecord | None:
+    def transition(record: GrantRecord) -> GrantRecord | None:
         if not owns(record, lease) or record.answer != before:
             return None
         after = replace(record, answer=found.answer)
@@ -105,17 +111,17 @@ def reread(lease: Lease, before: Arrived, found: Found) -> Edit:
             after = replace(after, state=GrantState.ACTIVE, trouble=None)
         return after
 
-    return edit
+    return transition
 
 
 def _is_latest(token: Token, record: GrantRecord) -> bool:
     return record.token is None or token.obtained_at >= record.token.obtained_at
 
 
-def without_predecessor(lease: Lease) -> Edit:
+def without_predecessor(lease: Lease) -> Transition:
     """Forget the predecessor before it is sent: it is sent once, whatever becomes of that."""
 
-    def edit(record: GrantRecord) -> GrantRecord | None:
+    def transition(record: GrantRecord) -> GrantRecord | None:
         return replace(record, predecessor="") if owns(record, lease) else None
 
-    return edit
+    return transition

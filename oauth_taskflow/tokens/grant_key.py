@@ -13,8 +13,8 @@ from oauth_taskflow.oauth.dpop import DPOP_ALGORITHMS
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.extension_grants import JwtBearer, Password
 from oauth_taskflow.oauth.grants import Grant, RefreshToken
-from oauth_taskflow.tokens.arrived import reading_of
 from oauth_taskflow.tokens.cipher import TokenCipher
+from oauth_taskflow.tokens.state.kept_answer import reading_of
 
 
 class GrantIdentity(Struct, frozen=True):

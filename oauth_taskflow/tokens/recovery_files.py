@@ -11,54 +11,12 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
-
-from msgspec.structs import asdict
 
 from oauth_taskflow.errors import TokenStoreError, TokenUndecryptable
-from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.secret_values import Hidden, SecretValue
-from oauth_taskflow.tokens.arrived import Arrived
 from oauth_taskflow.tokens.cipher import TokenCipher
-from oauth_taskflow.tokens.record import token_fields
+from oauth_taskflow.tokens.state.rescued import Rescued
 
 _log = logging.getLogger("oauth_taskflow.tokens")
-
-
-class Rescued(SecretValue, frozen=True):
-    """What a refresh brought (instants on the store's clock), and the lineage it may be written over.
-
-    Before ``answer``, as it came, is judged, there is no ``token``. ``misplaced``: the refresh token was not where the
-    connection looks for it.
-    """
-
-    grant_key: str
-    fence: int
-    lineage: str
-    token: Token | None
-    refresh_token: Hidden[str | None]
-    answer: Arrived | None = None
-    misplaced: bool = False
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """It as JSON values; without an answer they are what version 0.1 reads too."""
-        fields = asdict(self)
-        fields["token"] = None if self.token is None else token_fields(self.token)
-        del fields["answer"], fields["misplaced"]
-        if self.answer is not None:
-            fields |= {"answer": self.answer.fields, "misplaced": self.misplaced}
-        return fields
-
-    @classmethod
-    def from_fields(cls, fields: dict[str, Any]) -> Rescued:
-        """What ``fields`` gave."""
-        token, answer = fields["token"], fields.get("answer")
-        read = {
-            "token": None if token is None else Token(**token),
-            "answer": Arrived.from_fields(answer) if answer else None,
-        }
-        return cls(**{**fields, **read})
 
 
 class RecoveryFiles:

@@ -9,89 +9,56 @@ from __future__ import annotations
 import logging
 import random
 
-from msgspec import Struct
-
 from oauth_taskflow.errors import (
     ConnectionConfigError,
     InvalidGrant,
     InvalidTokenResponse,
     LeaseTimeout,
-    OAuthTaskflowError,
     TokenUndecryptable,
 )
 from oauth_taskflow.iso8601 import instant_text
-from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome, Rejected, Unusable
+from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome, Rejected
 from oauth_taskflow.oauth.grants import RefreshToken
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.redaction import redact_url
-from oauth_taskflow.tokens import answer_edits, edits, owner
-from oauth_taskflow.tokens.api_refusals import HOLD, doubt, is_doubtful, is_held
-from oauth_taskflow.tokens.blocked import blocking_error
 from oauth_taskflow.tokens.cipher import name_connection
-from oauth_taskflow.tokens.consent import Consent, is_due_soon, refresh_by
-from oauth_taskflow.tokens.failures import refuses_token
-from oauth_taskflow.tokens.inquiry import Inquiry
-from oauth_taskflow.tokens.moved_grants import take_along
-from oauth_taskflow.tokens.persist import keep_unusable, persist, recover, reread
-from oauth_taskflow.tokens.process_end import waited_for
-from oauth_taskflow.tokens.record import GrantRecord
-from oauth_taskflow.tokens.spent_elsewhere import refuse_spent
-from oauth_taskflow.tokens.steps import Event, Step, tell
-from oauth_taskflow.tokens.turn import LeaseLost, Setting, Turn
-from oauth_taskflow.tokens.watch import LeaseWatch, end_of_lease
+from oauth_taskflow.tokens.events import Event, Step, tell
+from oauth_taskflow.tokens.refresh import lease_owner
+from oauth_taskflow.tokens.refresh.attempt import RefreshAttempt
+from oauth_taskflow.tokens.refresh.context import LeaseLost, RefreshContext
+from oauth_taskflow.tokens.refresh.dpop_change import take_along
+from oauth_taskflow.tokens.refresh.exit_wait import waited_for
+from oauth_taskflow.tokens.refresh.expiry_lookup import Inquiry
+from oauth_taskflow.tokens.refresh.lease_watch import LeaseWatch, end_of_lease
+from oauth_taskflow.tokens.refresh.spent_seed import refuse_spent
+from oauth_taskflow.tokens.state import answer_transitions, transitions
+from oauth_taskflow.tokens.state.api_refusals import HOLD, doubt, is_doubtful, is_held
+from oauth_taskflow.tokens.state.consent import is_due_soon
+from oauth_taskflow.tokens.state.failures import blocking_error, refuses_token
+from oauth_taskflow.tokens.state.freshness import Freshness
+from oauth_taskflow.tokens.state.record import GrantRecord
 
 _log = logging.getLogger("oauth_taskflow.tokens")
 _FIRST_POLL = 0.04
 _POLL_GROWTH = 1.25  # whoever waits notices the result at most a third of the time so far later
 _LONGEST_POLL = 0.5
-_LONGEST_GAP = (
-    1.0  # a longer time between two looks says nothing of the holder: perhaps the store was away
-)
-_SAY_AFTER = 3.0
 # Seconds. Assertions live for two minutes, and dates in answers are corrected anyway.
 _NOTABLE_SKEW = 30.0
-
-
-class Want(Struct, frozen=True):
-    """What counts as a token: not the ``refused`` one, and fresh.
-
-    Stale begins ``leeway`` seconds, at most 10 % of the lifetime, before expiry, times this process's ``share``.
-    ``demanded``: a person replaces the token, and no API refused it.
-    """
-
-    leeway: float
-    share: float = 1.0
-    refused: str | None = None
-    demanded: bool = False
-
-    def stale_at(self, token: Token, consent: Consent | None) -> float:
-        """When ``token`` becomes stale; infinite for one that does not expire, nor its ``consent`` by lying unused."""
-        by, stale_at = refresh_by(consent, token), token.stale_at(self.leeway)
-        if stale_at is None or token.expires_at is None:
-            return by
-        return min(by, token.expires_at - (token.expires_at - stale_at) * self.share)
-
-    def met_by(self, record: GrantRecord, now: float) -> bool:
-        """Whether no refresh is needed."""
-        token = record.token
-        if token is None or not record.usable(now, self.refused):
-            return False
-        return now < self.stale_at(token, record.consent)
 
 
 class Refresher:
     """Gets the next token of one grant, together with every other worker that shares the store."""
 
-    def __init__(self, setting: Setting) -> None:
-        self._on = setting
-        self._inquiry = Inquiry(setting)
-        self._watch = LeaseWatch(setting)
+    def __init__(self, context: RefreshContext) -> None:
+        self._context = context
+        self._inquiry = Inquiry(context)
+        self._watch = LeaseWatch(context)
         self._introduced = False
         self._warned_of: float | None = None
         self._told_of_refusal: float | None = None
 
-    def renew(self, want: Want, *, wait: bool) -> GrantRecord | None:
-        """A record whose token meets ``want``, refreshed if needed.
+    def renew(self, freshness: Freshness, *, wait: bool) -> GrantRecord | None:
+        """A record whose token meets ``freshness``, refreshed if needed.
 
         With ``wait`` False, returns None when another worker is refreshing. A token that is stale is returned when
         nothing better can be had.
@@ -100,17 +67,17 @@ class Refresher:
             TokenRequestError: none could be had.
             TokenStoreError: the store failed; LeaseTimeout when another worker took too long.
         """
-        clock = self._on.clock
+        clock = self._context.clock
         began, pause, said = clock.monotonic(), _FIRST_POLL, False
         try:
             while True:
                 record = self._read()
-                found = self._attempt(record, want, polling=pause > _FIRST_POLL)
+                found = self._attempt(record, freshness, polling=pause > _FIRST_POLL)
                 if found is not None or not wait:
                     self._warn_of_consent(found)
                     return found
                 waited = clock.monotonic() - began
-                if waited > self._on.options.lease_wait:
+                if waited > self._context.options.lease_wait:
                     raise self._timed_out(record)
                 said = said or self._watch.say_who(record, waited)
                 clock.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311  # jitter needs no secrecy
@@ -120,18 +87,20 @@ class Refresher:
                 self._waited(record, clock.monotonic() - began)
 
     def _waited(self, record: GrantRecord, seconds: float) -> None:
-        on = self._on
-        where = (on.grant_key, on.endpoint.conn_id, record.version, record.lease.fence)
-        tell(on.observer, Event(Step.WAITED, *where, seconds=seconds))
+        context = self._context
+        where = (context.grant_key, context.conn_id, record.version, record.lease.fence)
+        tell(context.observer, Event(Step.WAITED, *where, seconds=seconds))
 
-    def _attempt(self, record: GrantRecord, want: Want, *, polling: bool) -> GrantRecord | None:
+    def _attempt(
+        self, record: GrantRecord, freshness: Freshness, *, polling: bool
+    ) -> GrantRecord | None:
         """What ``renew`` is after, from the store or refreshed; None when another worker is at it."""
-        settled = self._settled(record, want, polling=polling)
+        settled = self._settled(record, freshness, polling=polling)
         alive = settled and self._inquiry.dated(settled, mine=False)
         if alive is not None:
             return alive
         with waited_for():
-            came = self._lead(record if settled is None else self._read(), want)
+            came = self._lead(record if settled is None else self._read(), freshness)
         if came is None:
             return None
         alive = self._inquiry.dated(came, mine=True)
@@ -142,41 +111,43 @@ class Refresher:
     def _read(self) -> GrantRecord:
         """What is stored. An unreadable token that costs one request is forgotten; a refresh token never is."""
         try:
-            return self._on.store.read(self._on.grant_key)
+            return self._context.store.read(self._context.grant_key)
         except TokenUndecryptable as failure:
-            name_connection(failure, self._on.endpoint.conn_id, self._on.store.name)
-            if self._on.grant.single_use:
+            name_connection(failure, self._context.conn_id, self._context.store.name)
+            if self._context.grant.single_use:
                 raise
             _log.warning("a new token is requested: %s", failure)
-            self._on.store.forget(self._on.grant_key)
-            return self._on.store.read(self._on.grant_key)
+            self._context.store.forget(self._context.grant_key)
+            return self._context.store.read(self._context.grant_key)
 
-    def _settled(self, record: GrantRecord, want: Want, *, polling: bool) -> GrantRecord | None:
+    def _settled(
+        self, record: GrantRecord, freshness: Freshness, *, polling: bool
+    ) -> GrantRecord | None:
         """``record`` if it ends the matter, by its token or by raising what everybody already knows."""
-        on = self._on
-        if self._supersedes(record) or on.store.recovery.pending(on.grant_key):
+        context = self._context
+        if self._supersedes(record) or context.store.recovery.pending(context.grant_key):
             return None
-        if record.answer is not None and on.marks.reading not in record.answer.read_as:
+        if record.answer is not None and context.marks.reading not in record.answer.read_as:
             return None
-        now = record.read.store_now(on.clock)
-        if want.met_by(record, now) or self._is_held(record, want, now):
+        now = record.read.store_now(context.clock)
+        if freshness.is_satisfied_by(record, now) or self._is_held(record, freshness, now):
             return record
-        if polling and on.options.serve_stale and record.usable(now, want.refused):
+        if polling and context.options.serve_stale and record.usable(now, freshness.refused):
             return record
-        error = blocking_error(record, on.marks, now)
+        error = blocking_error(record, context.marks, now)
         if error is None:
             return None
-        if record.usable(now, want.refused):
+        if record.usable(now, freshness.refused):
             return record
         raise error
 
-    def _is_held(self, record: GrantRecord, want: Want, now: float) -> bool:
+    def _is_held(self, record: GrantRecord, freshness: Freshness, now: float) -> bool:
         """Whether a token that the API refused stays; says so once for each hold."""
-        if want.demanded or not is_held(record, want.refused, now):
+        if freshness.demanded or not is_held(record, freshness.refused, now):
             return False
         if self._told_of_refusal != record.doubted_at:
             self._told_of_refusal = record.doubted_at
-            conn_id = self._on.endpoint.conn_id
+            conn_id = self._context.conn_id
             _log.warning(
                 "connection %s: the API refuses (401) access tokens that were just fetched and are fresh, so that another "
                 "one would hardly help. For at most %.0f s more no refresh is forced by a 401; refreshes at expiry go on. "
@@ -196,20 +167,20 @@ class Refresher:
         """
         if self._introduced and record.lineage:
             return False
-        superseded = edits.is_superseded(record, self._on.marks)
+        superseded = transitions.is_superseded(record, self._context.marks)
         self._introduced = not superseded
         return superseded
 
-    def _lead(self, seen: GrantRecord, want: Want) -> GrantRecord | None:
+    def _lead(self, seen: GrantRecord, freshness: Freshness) -> GrantRecord | None:
         """Refresh if the lease can be had; None when it cannot, or was lost before anything was sent."""
-        on, lease = self._on, seen.lease
+        context, lease = self._context, seen.lease
         if self._watch.is_held(seen):
             return None
-        dead = owner.is_dead(lease.owner)
-        leased = on.store.acquire(
-            on.grant_key,
-            owner=owner.new_attempt(on.clock.monotonic() + on.options.lease_ttl),
-            ttl=on.options.lease_step,
+        dead = lease_owner.is_dead(lease.owner)
+        leased = context.store.acquire(
+            context.grant_key,
+            owner=lease_owner.new_attempt(context.clock.monotonic() + context.options.lease_ttl),
+            ttl=context.options.lease_step,
             breaking=lease.fence if dead else None,
             lapsed=lease.fence,
             waits=False,
@@ -217,103 +188,93 @@ class Refresher:
         if leased is None:
             return None
         self._watch.say_taken(lease)
-        turn = Turn(on, leased)
+        attempt = RefreshAttempt(context, leased)
         try:
-            turn.hold.start()
-            turn.told(Step.LEASED)
-            return self._under_lease(turn, want)
+            attempt.start()
+            return self._under_lease(attempt, freshness)
         except LeaseLost:
             return None
         finally:
-            turn.hold.stop()
-            if edits.owns(turn.record, leased.lease):
-                turn.release()
-            turn.audit()
+            attempt.close()
 
-    def _under_lease(self, turn: Turn, want: Want) -> GrantRecord | None:
-        recover(turn)
-        take_along(turn)
-        self._take_connection(turn)
-        reread(turn)
-        found = self._settled(turn.record, want, polling=False)
+    def _under_lease(self, attempt: RefreshAttempt, freshness: Freshness) -> GrantRecord | None:
+        attempt.recover()
+        take_along(attempt)
+        self._take_connection(attempt)
+        attempt.reread_answer()
+        found = self._settled(attempt.record, freshness, polling=False)
         if found is not None:
             return found
-        now = turn.record.read.store_now(self._on.clock)
-        doubtful = not want.demanded and is_doubtful(turn.record, want.refused, now)
-        came = self._trade(turn, want)
+        now = attempt.store_now()
+        doubtful = not freshness.demanded and is_doubtful(attempt.record, freshness.refused, now)
+        came = self._send_candidates(attempt, freshness)
         if came is None or not doubtful:
             return came
-        noted = self._on.store.change(came, doubt)
+        noted = self._context.store.change(came, doubt)
         # The lease is given back by now: a person may have revoked the grant, or another worker moved it. It starts over.
         return noted if noted.token is not None else None
 
-    def _take_connection(self, turn: Turn) -> None:
+    def _take_connection(self, attempt: RefreshAttempt) -> None:
         """Make the record agree with the connection: name, and a refresh token that is new."""
-        grant, on = self._on.grant, self._on
-        if isinstance(grant, RefreshToken) and self._supersedes(turn.record):
-            refuse_spent(turn)
-            if turn.record.lineage:
+        grant, context = self._context.grant, self._context
+        if isinstance(grant, RefreshToken) and self._supersedes(attempt.record):
+            refuse_spent(attempt)
+            if attempt.record.lineage:
                 _log.warning(
                     "connection %s: its refresh token was not stored here and replaces the stored one. That is right "
                     "after a new consent. If another deployment rotates this grant too, give each a consent of its own.",
-                    on.endpoint.conn_id,
+                    context.conn_id,
                 )
-            turn.apply(edits.supersede(on.marks, grant.refresh_token))
-            turn.lost = False
-            turn.told(Step.SUPERSEDED)
+            attempt.replace_seed(grant.refresh_token)
         self._introduced = True
-        turn.apply(edits.remarked(on.marks))
-        turn.apply(edits.named(on.endpoint.conn_id))
+        attempt.apply(transitions.remarked(context.marks))
+        attempt.apply(transitions.named(context.conn_id))
 
-    def _trade(self, turn: Turn, want: Want) -> GrantRecord | None:
+    def _send_candidates(self, attempt: RefreshAttempt, freshness: Freshness) -> GrantRecord | None:
         """Ask for a token with the stored refresh token, then with each alternate, newest first."""
         outcome: Outcome | None = None
-        candidates = self._candidates(turn.record)
-        turn.hold_key()
+        candidates = self._candidates(attempt.record)
+        attempt.ensure_dpop_key()
         for refresh_token in candidates:
-            last = bool(turn.record.predecessor) and refresh_token == turn.record.predecessor
+            last = bool(attempt.record.predecessor) and refresh_token == attempt.record.predecessor
             if last and not _is_dead(outcome):
                 break
             if last:
-                turn.apply(answer_edits.without_predecessor(turn.lease))
-            latest = turn.trade(refresh_token, once=last)
+                attempt.apply(answer_transitions.without_predecessor(attempt.lease))
+            latest = attempt.send(refresh_token, once=last)
             if isinstance(latest, Granted):
-                return self._granted(turn, latest)
+                return self._granted(attempt, latest)
             outcome = _more_telling(outcome, latest)
             if not _is_refused(latest):
                 break
-            current = self._on.store.read(self._on.grant_key)
-            if not edits.same(current.lineage, turn.record.lineage):
-                turn.record = current
-                return self._settled(
-                    current, want, polling=True
-                )  # rotated meanwhile: use that, or start over
-        return self._failed(turn, outcome, want)
+            if attempt.follow_rotation():  # use what came of it, or start over
+                return self._settled(attempt.record, freshness, polling=True)
+        return self._failed(attempt, outcome, freshness)
 
     def _candidates(self, record: GrantRecord) -> tuple[str | None, ...]:
-        if not isinstance(self._on.grant, RefreshToken):
+        if not isinstance(self._context.grant, RefreshToken):
             return (None,)
         if record.refresh_token is None:
             raise ConnectionConfigError(
                 "There is no refresh token",
-                conn_id=self._on.endpoint.conn_id,
+                conn_id=self._context.conn_id,
                 field="refresh_token",
-                hint=f"Authorize the connection: airflow oauth login {self._on.endpoint.conn_id}",
+                hint=f"Authorize the connection: airflow oauth login {self._context.conn_id}",
             )
         last = (record.predecessor,) if record.predecessor else ()
         return (record.refresh_token, *record.alternates, *last)
 
-    def _granted(self, turn: Turn, granted: Granted) -> GrantRecord | None:
-        before = turn.record.token
-        record = persist(turn, granted)
+    def _granted(self, attempt: RefreshAttempt, granted: Granted) -> GrantRecord | None:
+        before = attempt.record.token
+        record = attempt.persist(granted)
         self._remark(before, granted)
-        now = record.read.store_now(self._on.clock)
+        now = record.read.store_now(self._context.clock)
         # What came is returned even if it is short-lived; what others stored must be usable, else it starts over.
         mine = record.token is not None and record.token.access_token == granted.token.access_token
         return record if mine or record.usable(now, None) else None
 
     def _remark(self, before: Token | None, granted: Granted) -> None:
-        conn_id = self._on.endpoint.conn_id
+        conn_id = self._context.conn_id
         if granted.missing_scope:
             _log.warning(
                 "connection %s: the server granted less than was asked for; missing scope: %s",
@@ -334,29 +295,26 @@ class Refresher:
                 granted.skew,
             )
 
-    def _failed(self, turn: Turn, outcome: Outcome | None, want: Want) -> GrantRecord:
+    def _failed(
+        self, attempt: RefreshAttempt, outcome: Outcome | None, freshness: Freshness
+    ) -> GrantRecord:
         if outcome is None or isinstance(outcome, Granted):
             raise AssertionError("only failures end here")  # pragma: no cover
-        error: OAuthTaskflowError
-        if isinstance(outcome, Unusable) and self._on.grant.single_use:
-            error = keep_unusable(turn, outcome)
-        else:
-            error = turn.give_up(outcome)
-        now = turn.record.read.store_now(self._on.clock)
-        if turn.record.usable(now, want.refused):
+        error = attempt.fail(outcome)
+        if attempt.record.usable(attempt.store_now(), freshness.refused):
             _log.warning("refresh failed, the current token is used until it expires: %s", error)
-            return turn.record
+            return attempt.record
         raise error
 
     def _warn_of_consent(self, record: GrantRecord | None) -> None:
         """Say in the log, once per date, that a person must agree again before long."""
         if record is None or record.consent is None or record.consent.ends_at is None:
             return
-        ends_at, now = record.consent.ends_at, record.read.store_now(self._on.clock)
+        ends_at, now = record.consent.ends_at, record.read.store_now(self._context.clock)
         if ends_at == self._warned_of or not is_due_soon(record.consent, record.token, now):
             return
         self._warned_of = ends_at
-        conn_id = self._on.endpoint.conn_id
+        conn_id = self._context.conn_id
         _log.warning(
             "connection %s: its refresh tokens end on %s, and a person must agree again: airflow oauth login %s",
             conn_id,
@@ -365,7 +323,7 @@ class Refresher:
         )
 
     def _inactive(self) -> InvalidTokenResponse:
-        endpoint = self._on.endpoint
+        endpoint = self._context.endpoint
         return InvalidTokenResponse(
             "The authorization server calls the token inactive that it has just issued",
             where=f"for connection {endpoint.conn_id!r} at {redact_url(endpoint.introspect_url)}",
@@ -374,11 +332,11 @@ class Refresher:
 
     def _timed_out(self, record: GrantRecord) -> LeaseTimeout:
         return LeaseTimeout(
-            f"Another worker has been refreshing for more than {self._on.options.lease_wait:g} s",
-            where=f"for connection {self._on.endpoint.conn_id!r} in {self._on.store.name}",
-            hint=f"Its lease (fence {record.lease.fence}), of {owner.named(record.lease.owner)}, ends at "
+            f"Another worker has been refreshing for more than {self._context.options.lease_wait:g} s",
+            where=f"for connection {self._context.conn_id!r} in {self._context.store.name}",
+            hint=f"Its lease (fence {record.lease.fence}), of {lease_owner.named(record.lease.owner)}, ends at "
             f"{end_of_lease(record)} unless that worker prolongs it; try again.",
-            retry_after=self._on.options.lease_ttl,
+            retry_after=self._context.options.lease_ttl,
         )
 
 

@@ -7,9 +7,9 @@ import logging
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.endpoint.introspection import introspect
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.tokens import edits
-from oauth_taskflow.tokens.record import GrantRecord
-from oauth_taskflow.tokens.turn import Setting
+from oauth_taskflow.tokens.refresh.context import RefreshContext
+from oauth_taskflow.tokens.state import transitions
+from oauth_taskflow.tokens.state.record import GrantRecord
 
 _log = logging.getLogger("oauth_taskflow.tokens")
 _BUDGET = 10.0
@@ -24,8 +24,8 @@ class Inquiry:
     The token is stored before anything is asked: nothing but its date is at stake here.
     """
 
-    def __init__(self, setting: Setting) -> None:
-        self._on = setting
+    def __init__(self, context: RefreshContext) -> None:
+        self._context = context
         self._asked = ("", 0.0)
 
     def dated(self, record: GrantRecord, *, mine: bool) -> GrantRecord | None:
@@ -36,16 +36,16 @@ class Inquiry:
         token = record.token
         if token is None or not self._is_wanted(record, token, mine=mine):
             return record
-        clock = self._on.clock
+        clock = self._context.clock
         self._asked = token.access_token, clock.monotonic()
         ends_at = self._end(record, token)
         if ends_at is None:
             return record
-        changed = self._on.store.change(record, edits.ended(token.access_token, ends_at))
+        changed = self._context.store.change(record, transitions.ended(token.access_token, ends_at))
         return changed if changed.usable(record.read.store_now(clock), None) else None
 
     def _is_wanted(self, record: GrantRecord, token: Token, *, mine: bool) -> bool:
-        endpoint, clock = self._on.endpoint, self._on.clock
+        endpoint, clock = self._context.endpoint, self._context.clock
         asks = (
             endpoint.introspect_url and endpoint.dialect.response.expiry.source == "introspection"
         )
@@ -58,8 +58,8 @@ class Inquiry:
 
     def _end(self, record: GrantRecord, token: Token) -> float | None:
         """When the token ends on the store's clock; now for an inactive one; None when that is not known."""
-        endpoint = self._on.endpoint
-        now = record.read.store_now(self._on.clock)
+        endpoint = self._context.endpoint
+        now = record.read.store_now(self._context.clock)
         usual = endpoint.usual_lifetime
         fallback = None if usual is None else token.obtained_at + usual
         try:
@@ -68,7 +68,7 @@ class Inquiry:
                 endpoint.introspect_url,
                 token.access_token,
                 "access_token",
-                self._on.grant.options,
+                self._context.grant.options,
                 budget=_BUDGET,
             )
         except OAuthTaskflowError as failure:

@@ -15,8 +15,8 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 from oauth_taskflow.clock import Clock
 from oauth_taskflow.errors import TokenStoreError
 from oauth_taskflow.redaction import redact_text
-from oauth_taskflow.tokens.engine import is_busy, new_engine, shown
-from oauth_taskflow.tokens.schema import create_schema
+from oauth_taskflow.tokens.sql.engine import is_busy, new_engine, shown
+from oauth_taskflow.tokens.sql.table import create_schema
 
 _T = TypeVar("_T")
 _ATTEMPTS = 8  # about ten seconds in all: a database that restarts

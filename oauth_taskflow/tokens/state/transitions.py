@@ -6,16 +6,19 @@ A store applies them atomically, so that a condition checked here holds at the m
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 
 from msgspec.structs import replace
 
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.tokens.consent import UNKNOWN, RefreshLifetimes, renewed
-from oauth_taskflow.tokens.identity import Marks
-from oauth_taskflow.tokens.record import GrantRecord, GrantState, Journal, Lease, Trouble
-from oauth_taskflow.tokens.recovery import Rescued
-from oauth_taskflow.tokens.store import Edit
+from oauth_taskflow.tokens.grant_key import Marks
+from oauth_taskflow.tokens.state.consent import UNKNOWN, RefreshLifetimes, renewed
+from oauth_taskflow.tokens.state.record import GrantRecord, GrantState, Journal, Lease, Trouble
+from oauth_taskflow.tokens.state.rescued import Rescued
+
+Transition = Callable[[GrantRecord], GrantRecord | None]
+"""From the record as stored to the record wanted; None leaves it as it is. Called again when another worker was faster."""
 
 _MOST_ALTERNATES = 2
 _MOST_SEEDS = 64
@@ -70,28 +73,28 @@ def known(record: GrantRecord, *marks: str) -> GrantRecord:
     return replace(record, seeds=(*record.seeds, *new)[-_MOST_SEEDS:])
 
 
-def supersede(marks: Marks, refresh_token: str) -> Edit:
+def supersede(marks: Marks, refresh_token: str) -> Transition:
     """Take the connection's refresh token if it is a new one."""
 
-    def edit(record: GrantRecord) -> GrantRecord | None:
+    def transition(record: GrantRecord) -> GrantRecord | None:
         return superseded(record, marks, refresh_token) if is_superseded(record, marks) else None
 
-    return edit
+    return transition
 
 
-def remarked(marks: Marks) -> Edit:
+def remarked(marks: Marks) -> Transition:
     """Mark the connection's refresh token with the newest key, before the key of its old mark is dropped.
 
     Without its mark it would look like a new one, and a spent refresh token would supersede the living one.
     """
 
-    def edit(record: GrantRecord) -> GrantRecord | None:
+    def transition(record: GrantRecord) -> GrantRecord | None:
         if not marks.seed or marks.seed[0] in record.seeds:
             return None
         kept = tuple(mark for mark in record.seeds if mark not in marks.seed)
         return replace(record, seeds=(*kept, marks.seed[0])[-_MOST_SEEDS:])
 
-    return edit
+    return transition
 
 
 def holds(record: GrantRecord, lease: Lease, lineage: str) -> bool:
@@ -102,27 +105,27 @@ def holds(record: GrantRecord, lease: Lease, lineage: str) -> bool:
     return owns(record, lease) and same(record.lineage, lineage)
 
 
-def keyed(lease: Lease, dpop_key: str) -> Edit:
+def keyed(lease: Lease, dpop_key: str) -> Transition:
     """Keep ``dpop_key`` for the grant before anything is proved with it, unless there is one or the lease is lost.
 
     A refresh token may become bound to the key of its request (RFC 9449 §5), even when the answer never arrives.
     """
 
-    def edit(record: GrantRecord) -> GrantRecord | None:
+    def transition(record: GrantRecord) -> GrantRecord | None:
         if record.dpop_key or not owns(record, lease):
             return None
         return replace(record, dpop_key=dpop_key)
 
-    return edit
+    return transition
 
 
-def journal(lease: Lease, lineage: str, entry: Journal, until: float) -> Edit:
+def journal(lease: Lease, lineage: str, entry: Journal, until: float) -> Transition:
     """Write ``entry`` before its refresh token is sent; only while lease and ``lineage`` are as we know them.
 
     The time of the first sending is kept when the same refresh token is sent again. The lease then lasts ``until``.
     """
 
-    def edit(record: GrantRecord) -> GrantRecord | None:
+    def transition(record: GrantRecord) -> GrantRecord | None:
         if not holds(record, lease, lineage):
             return None
         earlier = record.journal
@@ -131,10 +134,10 @@ def journal(lease: Lease, lineage: str, entry: Journal, until: float) -> Edit:
         kept = replace(record.lease, until=max(until, record.lease.until or 0.0))
         return replace(record, journal=replace(entry, sent_at=sent_at), lease=kept)
 
-    return edit
+    return transition
 
 
-def granted(rescued: Rescued, mark: str | None, known: RefreshLifetimes = UNKNOWN) -> Edit:
+def granted(rescued: Rescued, mark: str | None, known: RefreshLifetimes = UNKNOWN) -> Transition:
     """Write a new token down, if the stored refresh token is still the one it was traded for.
 
     Else somebody rotated meanwhile: the newer pair stays, and the refresh token that came is kept as an alternate,
@@ -145,7 +148,7 @@ def granted(rescued: Rescued, mark: str | None, known: RefreshLifetimes = UNKNOW
     assert rescued.token is not None, "an answer that was judged as granting has a token"
     token = rescued.token
 
-    def edit(record: GrantRecord) -> GrantRecord | None:
+    def transition(record: GrantRecord) -> GrantRecord | None:
         if rescued.fence < record.consent_fence:
             return None
         if not same(record.lineage, rescued.lineage):
@@ -171,7 +174,7 @@ def granted(rescued: Rescued, mark: str | None, known: RefreshLifetimes = UNKNOW
             lease=freed(record, rescued.fence).lease,
         )
 
-    return edit
+    return transition
 
 
 def doubt(record: GrantRecord, rescued: Rescued, mark: str | None) -> Journal | None:
@@ -207,17 +210,17 @@ def freed(record: GrantRecord, fence: int) -> GrantRecord:
     return replace(record, lease=Lease(None, None, fence))
 
 
-def release(lease: Lease, *, unsent: bool) -> Edit:
+def release(lease: Lease, *, unsent: bool) -> Transition:
     """Give the lease back, if it is still ours; ``unsent`` takes back what we journaled and then did not send."""
 
-    def edit(record: GrantRecord) -> GrantRecord | None:
+    def transition(record: GrantRecord) -> GrantRecord | None:
         if not owns(record, lease):
             return None
         free, entry = freed(record, lease.fence), record.journal
         mine = entry is not None and entry.fence == lease.fence and not entry.doubtful
         return replace(free, journal=None) if unsent and mine else free
 
-    return edit
+    return transition
 
 
 def failed(
@@ -229,13 +232,13 @@ def failed(
     client: str,
     until: float | None,
     spent: bool,
-) -> Edit:
+) -> Transition:
     """Note a failure for everybody, and give the lease back; only while lease and ``lineage`` are as we know them.
 
     ``state`` None keeps the state. ``spent`` False clears our journal entry, unless an earlier sending is in doubt.
     """
 
-    def edit(record: GrantRecord) -> GrantRecord | None:
+    def transition(record: GrantRecord) -> GrantRecord | None:
         if not holds(record, lease, lineage):
             return None
         failures = record.trouble.failures + 1 if record.trouble else 1
@@ -248,25 +251,25 @@ def failed(
             trouble=Trouble.of(error, client, until, failures),
         )
 
-    return edit
+    return transition
 
 
-def ended(access_token: str, ends_at: float) -> Edit:
+def ended(access_token: str, ends_at: float) -> Transition:
     """Note when ``access_token`` ends (store clock), while it is the stored token and has no end yet."""
 
-    def edit(record: GrantRecord) -> GrantRecord | None:
+    def transition(record: GrantRecord) -> GrantRecord | None:
         token = record.token
         if token is None or token.access_token != access_token or token.expires_at is not None:
             return None
         return replace(record, token=replace(token, expires_at=ends_at))
 
-    return edit
+    return transition
 
 
-def named(conn_id: str) -> Edit:
+def named(conn_id: str) -> Transition:
     """Note which connection the grant belongs to, for people who look at the store."""
 
-    def edit(record: GrantRecord) -> GrantRecord | None:
+    def transition(record: GrantRecord) -> GrantRecord | None:
         return None if record.conn_id == conn_id else replace(record, conn_id=conn_id)
 
-    return edit
+    return transition

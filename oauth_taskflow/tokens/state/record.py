@@ -17,8 +17,8 @@ from oauth_taskflow.clock import Clock
 from oauth_taskflow.errors import OAuthTaskflowError, TokenRequestError
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.secret_values import Hidden, SecretValue
-from oauth_taskflow.tokens.arrived import Arrived
-from oauth_taskflow.tokens.consent import Consent
+from oauth_taskflow.tokens.state.consent import Consent
+from oauth_taskflow.tokens.state.kept_answer import Arrived
 
 
 class GrantState(Enum):

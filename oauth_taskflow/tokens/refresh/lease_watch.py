@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 
 from oauth_taskflow.iso8601 import instant_text
-from oauth_taskflow.tokens import owner
-from oauth_taskflow.tokens.record import GrantRecord, Lease
-from oauth_taskflow.tokens.turn import Setting
+from oauth_taskflow.tokens.refresh import lease_owner
+from oauth_taskflow.tokens.refresh.context import RefreshContext
+from oauth_taskflow.tokens.state.record import GrantRecord, Lease
 
 _log = logging.getLogger("oauth_taskflow.tokens")
 _LONGEST_GAP = 1.0
@@ -21,22 +21,25 @@ class LeaseWatch:
     somebody looked: a living holder gets the chance to prolong its lease first.
     """
 
-    def __init__(self, setting: Setting) -> None:
-        self._on = setting
+    def __init__(self, context: RefreshContext) -> None:
+        self._context = context
         self._seen: Lease | None = None
         self._silent = 0.0
         self._looked = 0.0
 
     def is_held(self, record: GrantRecord) -> bool:
         """Whether the holder of the lease lives, or may live. One on another machine shows it by prolonging the lease."""
-        lease, now = record.lease, self._on.clock.monotonic()
+        lease, now = record.lease, self._context.clock.monotonic()
         self._look(lease, now)
-        if lease.owner is None or owner.is_dead(lease.owner):
+        if lease.owner is None or lease_owner.is_dead(lease.owner):
             return False
         # The store's clock may be set to a later time while the answer is under way: to ask again would end the grant.
-        if (lease.until or 0.0) > record.read.store or owner.holds(lease.owner, now):
+        if (lease.until or 0.0) > record.read.store or lease_owner.holds(lease.owner, now):
             return True
-        return not owner.is_seen(lease.owner) and self._silent < 2 * self._on.options.heartbeat
+        return (
+            not lease_owner.is_seen(lease.owner)
+            and self._silent < 2 * self._context.options.heartbeat
+        )
 
     def _look(self, lease: Lease, now: float) -> None:
         if lease != self._seen:
@@ -54,9 +57,9 @@ class LeaseWatch:
         _log.warning(
             "connection %s: waited %.0f s for %s, which refreshes the token "
             "(lease %d, until %s; prolonged while that worker lives)",
-            self._on.endpoint.conn_id,
+            self._context.conn_id,
             waited,
-            owner.named(lease.owner),
+            lease_owner.named(lease.owner),
             lease.fence,
             end_of_lease(record),
         )
@@ -68,9 +71,9 @@ class LeaseWatch:
             return
         _log.warning(
             "connection %s: %s %s while it refreshed the token; this worker goes on",
-            self._on.endpoint.conn_id,
-            owner.named(lease.owner),
-            "ended" if owner.is_dead(lease.owner) else "gave no sign of life",
+            self._context.conn_id,
+            lease_owner.named(lease.owner),
+            "ended" if lease_owner.is_dead(lease.owner) else "gave no sign of life",
         )
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from oauth_taskflow.errors import TokenStoreError
-from oauth_taskflow.tokens.schema import known_dialect
+from oauth_taskflow.tokens.sql.table import known_dialect
 
 _BUSY_SECONDS = 10.0
 # A server that went silent must not hold a worker for ever; what the URL's query says goes first. A PostgreSQL host

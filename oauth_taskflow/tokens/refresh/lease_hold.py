@@ -11,7 +11,7 @@ import threading
 from oauth_taskflow.clock import Clock
 from oauth_taskflow.errors import TokenStoreError
 from oauth_taskflow.tokens.options import ManagerOptions
-from oauth_taskflow.tokens.record import GrantRecord
+from oauth_taskflow.tokens.state.record import GrantRecord
 from oauth_taskflow.tokens.store import TokenStore
 
 

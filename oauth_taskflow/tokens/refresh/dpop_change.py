@@ -11,18 +11,18 @@ import logging
 from msgspec.structs import replace
 
 from oauth_taskflow.errors import TokenUndecryptable
-from oauth_taskflow.tokens import owner
-from oauth_taskflow.tokens.edits import freed, is_superseded, owns, same
-from oauth_taskflow.tokens.record import GrantRecord, GrantState, Journal, Lease
-from oauth_taskflow.tokens.steps import Step
-from oauth_taskflow.tokens.store import Edit
-from oauth_taskflow.tokens.turn import LeaseLost, Turn
+from oauth_taskflow.tokens.events import Step
+from oauth_taskflow.tokens.refresh import lease_owner
+from oauth_taskflow.tokens.refresh.attempt import RefreshAttempt
+from oauth_taskflow.tokens.refresh.context import LeaseLost
+from oauth_taskflow.tokens.state.record import GrantRecord, GrantState, Journal, Lease
+from oauth_taskflow.tokens.state.transitions import Transition, freed, is_superseded, owns, same
 
 _log = logging.getLogger("oauth_taskflow.tokens")
 _LEASE_SECONDS = 30.0
 
 
-def take_along(turn: Turn) -> None:
+def take_along(attempt: RefreshAttempt) -> None:
     """Bring the refresh token of the same grant with another ``dpop`` under this one's key.
 
     Only where this one has none, and that one knows the refresh token of the connection. Both leases are held. The copy is
@@ -31,46 +31,45 @@ def take_along(turn: Turn) -> None:
     Raises:
         LeaseLost: the other grant is being refreshed at this moment.
     """
-    on = turn.on
-    if turn.record.refresh_token is not None and not turn.record.origin:
+    context = attempt.context
+    if attempt.record.refresh_token is not None and not attempt.record.origin:
         return
-    other = turn.record.origin or _find(turn)
+    other = attempt.record.origin or _find(attempt)
     if not other:
         return
-    attempt = owner.new_attempt(on.clock.monotonic() + _LEASE_SECONDS)
-    leased = on.store.acquire(other, owner=attempt, ttl=_LEASE_SECONDS, waits=False)
+    holder = lease_owner.new_attempt(context.clock.monotonic() + _LEASE_SECONDS)
+    leased = context.store.acquire(other, owner=holder, ttl=_LEASE_SECONDS, waits=False)
     if leased is None:
         raise LeaseLost
     if leased.refresh_token is not None:
-        turn.apply(_adopted(turn.lease, leased))
-    on.store.change(leased, _emptied(leased.lease))
-    turn.apply(_arrived_whole(turn.lease))
-    turn.lost = turn.record.journal is not None
+        attempt.apply(_adopted(attempt.lease, leased))
+    context.store.change(leased, _emptied(leased.lease))
+    attempt.take_over(_arrived_whole(attempt.lease))
     _log.warning(
-        "connection %s: dpop was changed; its refresh token is taken along", on.endpoint.conn_id
+        "connection %s: dpop was changed; its refresh token is taken along", context.conn_id
     )
-    turn.told(Step.RECOVERED)
+    attempt.notify(Step.RECOVERED)
 
 
-def _find(turn: Turn) -> str:
+def _find(attempt: RefreshAttempt) -> str:
     """The key of the grant whose refresh token is to be taken; empty without one."""
-    for key in turn.on.relatives:
+    for key in attempt.context.relatives:
         try:
-            record = turn.on.store.read(key)
+            record = attempt.context.store.read(key)
         except TokenUndecryptable:
             continue
-        if record.refresh_token is not None and not is_superseded(record, turn.on.marks):
+        if record.refresh_token is not None and not is_superseded(record, attempt.context.marks):
             return key
     return ""
 
 
-def _adopted(lease: Lease, other: GrantRecord) -> Edit:
+def _adopted(lease: Lease, other: GrantRecord) -> Transition:
     """Take the consent of ``other``: its refresh tokens, what is known of them, and the latest answer. No access token.
 
     A refusal is left behind: a refresh token that is bound to a key is refused without proof, and lives (RFC 9449 §5).
     """
 
-    def edit(record: GrantRecord) -> GrantRecord | None:
+    def transition(record: GrantRecord) -> GrantRecord | None:
         if not owns(record, lease):
             return None
         return replace(
@@ -92,17 +91,17 @@ def _adopted(lease: Lease, other: GrantRecord) -> Edit:
             left_scope=other.scope,
         )
 
-    return edit
+    return transition
 
 
 def _doubtful(journal: Journal | None) -> Journal | None:
     return None if journal is None else replace(journal, doubtful=True)
 
 
-def _emptied(lease: Lease) -> Edit:
+def _emptied(lease: Lease) -> Transition:
     """Leave nothing that could be sent, and give the lease back. The refresh tokens that were seen stay known."""
 
-    def edit(record: GrantRecord) -> GrantRecord | None:
+    def transition(record: GrantRecord) -> GrantRecord | None:
         if not owns(record, lease):
             return None
         known = any(same(record.lineage, seen) for seen in record.seeds)
@@ -124,11 +123,11 @@ def _emptied(lease: Lease) -> Edit:
             trouble=None,
         )
 
-    return edit
+    return transition
 
 
-def _arrived_whole(lease: Lease) -> Edit:
-    def edit(record: GrantRecord) -> GrantRecord | None:
+def _arrived_whole(lease: Lease) -> Transition:
+    def transition(record: GrantRecord) -> GrantRecord | None:
         return replace(record, origin="") if owns(record, lease) and record.origin else None
 
-    return edit
+    return transition

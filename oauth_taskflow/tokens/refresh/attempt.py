@@ -1,0 +1,394 @@
+"""One worker's attempt to refresh a grant under the lease: journal, send once, persist before use.
+
+A new refresh token goes into a local file first, then with everything else into the store. The file is removed as soon
+as the store has it. Until then it outlives a killed worker, or a store that is down.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from oauth_taskflow.errors import OAuthTaskflowError, TokenRequestRejected, TokenStoreError
+from oauth_taskflow.oauth.dpop import new_key
+from oauth_taskflow.oauth.endpoint.messages import Answer
+from oauth_taskflow.oauth.endpoint.outcomes import (
+    Failure,
+    Granted,
+    Outcome,
+    OutcomeUnknown,
+    Rejected,
+    Unusable,
+)
+from oauth_taskflow.oauth.endpoint.retries import exchange_patiently
+from oauth_taskflow.oauth.grants import RefreshToken
+from oauth_taskflow.tokens.events import Event, Step, tell
+from oauth_taskflow.tokens.refresh.answer_reader import AnswerReader
+from oauth_taskflow.tokens.refresh.context import LeaseLost, RefreshContext
+from oauth_taskflow.tokens.refresh.lease_hold import Hold
+from oauth_taskflow.tokens.state import answer_transitions, transitions
+from oauth_taskflow.tokens.state.failures import as_kept, cool_down, explained, state_after, verdict
+from oauth_taskflow.tokens.state.kept_answer import Arrived
+from oauth_taskflow.tokens.state.record import GrantRecord, GrantState, Journal
+from oauth_taskflow.tokens.state.rescued import Rescued
+from oauth_taskflow.tokens.state.transitions import Transition
+
+_log = logging.getLogger("oauth_taskflow.tokens")
+_NOTHING_SENT = "nothing sent"
+_PAUSE = 0.5
+
+
+class RefreshAttempt:
+    """From the lease to its release. Only this class changes its attributes; ``record`` follows what is stored.
+
+    ``lost`` says that an earlier sending of the refresh token has no known end: a journal entry found under a new
+    lease is of a holder that died or gave up.
+    """
+
+    def __init__(self, context: RefreshContext, record: GrantRecord) -> None:
+        self.context = context
+        self.record = record
+        self.lease = record.lease
+        self.lost = record.journal is not None
+        self.outcome = _NOTHING_SENT
+        self._hold = Hold(context.store, record, context.options, context.clock)
+        self._reader = AnswerReader(context)
+        self._began = record.read.monotonic
+        self._unsent = False
+        self._modest = False
+        # The latest answer with status 2xx, and the file that keeps it until the store has it.
+        self._arrived: Arrived | None = None
+        self._file: Path | None = None
+        self._answer_notified = False
+
+    def start(self) -> None:
+        """Begin to prolong the lease."""
+        self._hold.start()
+        self.notify(Step.LEASED)
+
+    def close(self) -> None:
+        """Stop prolonging the lease, give it back if it is still ours, and log what came of the attempt."""
+        self._hold.stop()
+        if transitions.owns(self.record, self.lease):
+            self._release()
+        self._audit()
+
+    def notify(self, step: Step, outcome: str = "") -> None:
+        """Publish ``step`` to the observer."""
+        context, record = self.context, self.record
+        event = Event(
+            step,
+            record.grant_key,
+            context.conn_id,
+            record.version,
+            self.lease.fence,
+            outcome,
+            seconds=context.clock.monotonic() - self._began,
+            consent_due=record.consent_due(self.store_now()),
+        )
+        tell(context.observer, event)
+
+    def store_now(self) -> float:
+        """The store's clock now."""
+        return self.record.read.store_now(self.context.clock)
+
+    def apply(self, transition: Transition) -> GrantRecord:
+        """Change the stored record and follow it."""
+        self.record = self.context.store.change(self.record, transition)
+        return self.record
+
+    def take_over(self, transition: Transition) -> None:
+        """Apply a transition that brings the state of another attempt, its journal entry included."""
+        self.apply(transition)
+        self.lost = self.record.journal is not None
+
+    def follow_rotation(self) -> bool:
+        """Look whether another worker has rotated the refresh token meanwhile; if so, follow its record."""
+        current = self.context.store.read(self.context.grant_key)
+        if transitions.same(current.lineage, self.record.lineage):
+            return False
+        self.record = current
+        return True
+
+    def replace_seed(self, refresh_token: str) -> None:
+        """Put the connection's new refresh token in the place of the stored one."""
+        self.apply(transitions.supersede(self.context.marks, refresh_token))
+        self.lost = False
+        self.notify(Step.SUPERSEDED)
+
+    def recover(self) -> None:
+        """Import what earlier attempts on this machine could not store; the answer is no longer in doubt."""
+        recovery = self.context.store.recovery
+        for path, rescued in recovery.load(self.context.grant_key):
+            self.take_over(self._reader.import_rescued(rescued, self.record))
+            recovery.done(path)
+            self.notify(Step.RECOVERED)
+
+    def reread_answer(self) -> None:
+        """Read the latest answer again if the connection reads answers in a new way; store what is found in it."""
+        before = self.record.answer
+        if before is None or self.context.marks.reading in before.read_as:
+            return
+        lineage = self.record.lineage
+        found = self._reader.read_again(before, self.record)
+        self.apply(answer_transitions.reread(self.lease, before, found))
+        if not transitions.same(lineage, self.record.lineage):
+            self.lost = False
+            _log.warning(
+                "connection %s: read in the way that the connection says now, the latest answer of the token endpoint holds "
+                "another refresh token; it is used from now on",
+                self.context.conn_id,
+            )
+            self.notify(Step.PERSISTED)
+
+    def ensure_dpop_key(self) -> None:
+        """Make sure that a grant with DPoP has its key in the store.
+
+        Raises:
+            LeaseLost: another worker goes on.
+        """
+        algorithm = self.context.endpoint.dpop
+        if not algorithm or self.record.dpop_key:
+            return
+        if not self.apply(transitions.keyed(self.lease, new_key(algorithm))).dpop_key:
+            raise LeaseLost
+
+    def send(self, refresh_token: str | None, *, once: bool = False) -> Outcome:
+        """Send the grant once, with ``refresh_token`` if it has one; an answer that got lost is asked for once more.
+
+        Not if it is to be sent ``once``. A request that was refused because the person had agreed to less than the
+        connection asks for is also repeated, with the scope that was granted.
+
+        Raises:
+            LeaseLost: too late to send; the lease belongs, or may belong, to another worker.
+        """
+        outcome = self._send(refresh_token)
+        if self._has_asked_too_much(outcome):
+            self._modest = True
+            outcome = self._send(refresh_token)
+        if refresh_token is None or once or not _is_lost(outcome):
+            return outcome
+        # The server rotated or it did not; in both cases nothing is lost by asking again.
+        self.lost = True
+        self.notify(Step.IN_DOUBT)
+        try:
+            return self._send(refresh_token)
+        except LeaseLost:
+            return outcome
+
+    def _has_asked_too_much(self, outcome: Outcome) -> bool:
+        refused = outcome.error if isinstance(outcome, Rejected) else None
+        if not isinstance(refused, TokenRequestRejected) or refused.error != "invalid_scope":
+            return False
+        grant = self.context.grant
+        return isinstance(grant, RefreshToken) and grant.exceeds(self.record.scope)
+
+    def _time_left(self) -> float:
+        """Seconds left for a request."""
+        options = self.context.options
+        return min(self._hold.longest() - options.write_reserve, options.request_budget)
+
+    def _send(self, refresh_token: str | None) -> Outcome:
+        context, grant = self.context, self.context.grant
+        if refresh_token is not None and isinstance(grant, RefreshToken):
+            self._journal(refresh_token)
+            grant = grant.holding(refresh_token)
+            if self._modest:
+                grant = grant.within(self.record.scope)
+        self.notify(Step.SENDING)
+        # Checked last: an attempt that stood still until now, in an observer too, must not send late.
+        left = self._time_left()
+        if left < context.options.request_budget / 10 or not self._hold.is_certain():
+            raise LeaseLost
+        self._unsent = self._answer_notified = False
+        endpoint = context.endpoint.proving(self.record.dpop_key)
+        # And once more when a connection is there, which may have taken long.
+        endpoint = replace(endpoint, may_send=self._hold.is_certain, keep=self._keep_answer)
+        outcome = exchange_patiently(
+            lambda budget: endpoint.exchange(grant, budget=budget),
+            single_use=grant.single_use and context.options.resend_window < left,
+            clock=context.clock,
+            budget=left,
+        )
+        self.outcome = type(outcome).__name__
+        if not self._answer_notified:
+            self.notify(Step.ANSWERED, self.outcome)
+        return outcome
+
+    def _journal(self, refresh_token: str) -> None:
+        mark = self.context.store.cipher.mark(refresh_token)
+        sent_at = self.store_now()
+        entry = Journal(self.lease.fence, mark, sent_at, doubtful=self.lost)
+        lineage, until = self.record.lineage, sent_at + self._hold.next_step()
+        record = self.apply(transitions.journal(self.lease, lineage, entry, until))
+        if not transitions.holds(record, self.lease, lineage):
+            raise LeaseLost
+        self._hold.note(record)
+        self._unsent = True
+        self.notify(Step.JOURNALED)
+
+    def _keep_answer(self, answer: Answer) -> None:
+        """Put an answer that may hold a new refresh token into a file, before anything in it is judged."""
+        self._answer_notified = True
+        self.notify(Step.ANSWERED)
+        context = self.context
+        if not context.grant.single_use or context.options.resend_window == math.inf:
+            return
+        self._arrived = Arrived.of(answer, self.record.read.offset)
+        self._file = self._save(self._rescued())
+        if self._file is not None:
+            self.notify(Step.KEPT)
+
+    def _rescued(self) -> Rescued:
+        """What this attempt brought, before it is judged."""
+        key, lineage = self.context.grant_key, self.record.lineage
+        return Rescued(key, self.lease.fence, lineage, None, None, self._arrived)
+
+    def _save(self, rescued: Rescued) -> Path | None:
+        try:
+            return self.context.store.recovery.save(rescued)
+        except TokenStoreError as failure:
+            _log.info("only the store keeps the answer for %.12s: %s", rescued.grant_key, failure)
+            return None
+
+    def _drop_file(self) -> None:
+        """Remove the file of an answer that the store has, or that brought nothing."""
+        if self._file is not None:
+            self.context.store.recovery.done(self._file)
+            self._file = None
+
+    def persist(self, granted: Granted) -> GrantRecord:
+        """Store what came and release the lease; returns what is stored then, which may be newer than what came.
+
+        Raises:
+            TokenStoreError: the store took no write; the token is in a recovery file.
+        """
+        rescued = self._reader.add_grant(self._rescued(), granted, self.record)
+        # A refresh token that exists nowhere else goes into a file first.
+        if self._file is None and rescued.refresh_token not in {None, self.record.refresh_token}:
+            self._file = self._save(rescued)
+        self._write_or_rescue(rescued, self._reader.store_grant(rescued))
+        self._drop_file()
+        stored = self.record.token == rescued.token
+        if not stored:
+            self.outcome = "Granted, but somebody rotated meanwhile"
+        self.notify(Step.PERSISTED if stored else Step.LINEAGE_LOST)
+        return self.record
+
+    def _write_or_rescue(self, rescued: Rescued, transition: Transition) -> None:
+        failure = self._write(transition)
+        while failure is not None:
+            if self._time_left() + self.context.options.write_reserve <= _PAUSE:
+                raise self._rescue(rescued, failure)
+            self.context.clock.sleep(_PAUSE)
+            failure = self._write(transition)
+
+    def _write(self, transition: Transition) -> TokenStoreError | None:
+        try:
+            self.apply(transition)
+        except TokenStoreError as failure:
+            return failure
+        return None
+
+    def _rescue(self, rescued: Rescued, failure: TokenStoreError) -> TokenStoreError:
+        path = self._file or self.context.store.recovery.save(rescued)
+        self.notify(Step.RESCUED, type(failure).__name__)
+        key = rescued.grant_key
+        _log.error("token store down: the new token of %.12s is kept in %s", key, path)
+        return failure
+
+    def fail(self, outcome: Failure) -> OAuthTaskflowError:
+        """Store the failure for every worker and release the lease; returns the error to raise.
+
+        Raises:
+            LeaseLost: another worker has the lease or rotated by now, and knows better.
+            TokenStoreError: the store took no write; an answer that holds a refresh token is in a recovery file.
+        """
+        if isinstance(outcome, Unusable) and self.context.grant.single_use:
+            return self._persist_unusable(outcome)
+        return self._record_failure(outcome)
+
+    def _persist_unusable(self, outcome: Unusable) -> OAuthTaskflowError:
+        """Store the refresh token of an answer that cannot be used."""
+        rescued = self._reader.add_unusable(self._rescued(), outcome)
+        error = as_kept(outcome)
+        self._write_or_rescue(rescued, self._reader.store_unusable(rescued, outcome, self.record))
+        self._drop_file()
+        expected = self._reader.mark(rescued) or rescued.lineage
+        if not transitions.same(self.record.lineage, expected) or self.record.trouble is None:
+            raise LeaseLost
+        self.outcome = type(error).__name__
+        if rescued.refresh_token is not None:
+            self.notify(Step.PERSISTED, self.outcome)
+        self.notify(Step.FAILED, self.outcome)
+        return error
+
+    def _record_failure(self, outcome: Failure) -> OAuthTaskflowError:
+        context, trouble, now = self.context, self.record.trouble, self.store_now()
+        outcome = explained(outcome, self.record, now)
+        error = verdict(outcome, context.conn_id, lost=self.lost, unproved=self._is_unproved())
+        state = state_after(outcome, single_use=context.grant.single_use)
+        pause = cool_down(outcome, state, trouble.failures if trouble else 0, context.options)
+        lineage = self.record.lineage
+        self.apply(
+            transitions.failed(
+                self.lease,
+                lineage,
+                error,
+                state=state,
+                client=context.marks.client[0],
+                until=None if pause is None else now + pause,
+                spent=_is_lost(outcome),
+            )
+        )
+        self._drop_file()
+        rotated = not transitions.same(self.record.lineage, lineage)
+        if self.record.lease.fence != self.lease.fence or rotated:
+            raise LeaseLost
+        self.outcome = type(error).__name__
+        self.notify(Step.FAILED, self.outcome)
+        if state is GrantState.NEEDS_CONSENT:
+            _log.error(
+                "connection %s needs a person: airflow oauth login %s. Until then every worker fails at once: %s",
+                context.conn_id,
+                context.conn_id,
+                error,
+            )
+        return error
+
+    def _is_unproved(self) -> bool:
+        """Whether a grant with a DPoP key is refreshed without proof, and that never worked yet."""
+        record = self.record
+        return bool(record.dpop_key) and not self.context.endpoint.dpop and record.token is None
+
+    def _audit(self) -> None:
+        """Write one log line that explains this attempt without a secret; the token endpoint's refusals included."""
+        _log.log(
+            logging.DEBUG if self.outcome == _NOTHING_SENT else logging.INFO,
+            "refresh grant=%.12s conn_id=%s version=%d fence=%d outcome=%s duration=%.3fs in_doubt=%s",
+            self.context.grant_key,
+            self.context.conn_id,
+            self.record.version,
+            self.lease.fence,
+            self.outcome,
+            self.context.clock.monotonic() - self._began,
+            self.lost,
+        )
+
+    def _release(self) -> None:
+        """Give the lease back if it is still ours. A store that fails here only makes others wait."""
+        try:
+            self.apply(transitions.release(self.lease, unsent=self._unsent))
+        except TokenStoreError as failure:
+            key = self.context.grant_key
+            _log.warning("lease of grant %.12s not released: %s", key, failure)
+            return
+        self.notify(Step.RELEASED)
+
+
+def _is_lost(outcome: Outcome) -> bool:
+    """Whether no answer arrived that could be read."""
+    return isinstance(outcome, OutcomeUnknown) and not isinstance(outcome, Unusable)
