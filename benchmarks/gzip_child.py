@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from oauth_taskflow.decoding import decoded, gzip_library
+from oauth_taskflow.content_coding import decoded, gzip_library
 
 _PIECE = 1 << 16
 

@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # type checkers see the names themselves; at run time __getattr__ brings them
-    from oauth_taskflow.api.async_session import AsyncOAuthSession
+    from oauth_taskflow.api.aio.session import AsyncOAuthSession
     from oauth_taskflow.api.auth import OAuth2Auth
     from oauth_taskflow.api.session import OAuthSession
     from oauth_taskflow.taskflow.dags.factory import build_dag, endpoint_tasks
@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # type checkers see the names themselves; at run time __getat
 __version__ = "0.1.0"
 
 _EXPORTS = {
-    "AsyncOAuthSession": "oauth_taskflow.api.async_session",
+    "AsyncOAuthSession": "oauth_taskflow.api.aio.session",
     "OAuth2Auth": "oauth_taskflow.api.auth",
     "OAuth2Hook": "oauth_taskflow.taskflow.http.hook",
     "OAuth2HttpOperator": "oauth_taskflow.taskflow.http.operator",

@@ -17,7 +17,7 @@ from rich.pretty import pretty_repr
 
 import oauth_taskflow
 from oauth_taskflow.api.auth import ApiKeyAuth, BasicAuth, BearerAuth, OAuth2Auth
-from oauth_taskflow.api.secrecy import Remembered
+from oauth_taskflow.api.request_secrets import Remembered
 from oauth_taskflow.errors import ResultRefused
 from oauth_taskflow.oauth.client_auth import Client, TokenForm
 from oauth_taskflow.oauth.credential_source import GivenText

@@ -9,7 +9,7 @@ from typing import Any
 
 from jmespath.parser import ParsedResult
 
-from oauth_taskflow.api.body import Body, compiled, dig
+from oauth_taskflow.api.decoders.json import Body, compiled, dig
 
 # Kinds of node whose first child is what they take apart.
 _TAKES_APART = frozenset(

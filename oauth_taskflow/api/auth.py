@@ -12,9 +12,9 @@ import requests
 from requests.auth import AuthBase
 from requests.utils import rewind_body
 
-from oauth_taskflow.api.failures import challenge_error, keep, wants_consent
+from oauth_taskflow.api.errors import challenge_error, keep, wants_consent
 from oauth_taskflow.api.origins import AllowedOrigins, Origin
-from oauth_taskflow.api.secrecy import put_header, remember, remembered
+from oauth_taskflow.api.request_secrets import put_header, remember, remembered
 from oauth_taskflow.errors import ForeignOriginRefused
 from oauth_taskflow.oauth.dpop import (
     HEADER,

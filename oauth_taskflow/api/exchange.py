@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import requests
 from msgspec import Struct
 
-from oauth_taskflow.api.api_response import ApiResponse
 from oauth_taskflow.api.auth import (
     Credentials,
     OAuth2Auth,
@@ -18,7 +17,7 @@ from oauth_taskflow.api.auth import (
     wants_nonce,
     worth_refreshing,
 )
-from oauth_taskflow.api.failures import ApiStatusError, Verdict, judged_of, status_error
+from oauth_taskflow.api.errors import ApiStatusError, Verdict, judged_of, status_error
 from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits
 from oauth_taskflow.api.network_errors import (
     is_transient,
@@ -27,9 +26,10 @@ from oauth_taskflow.api.network_errors import (
     shown_cause,
 )
 from oauth_taskflow.api.origins import AllowedOrigins
+from oauth_taskflow.api.request_secrets import shown_url
+from oauth_taskflow.api.response import ApiResponse
+from oauth_taskflow.api.response_rules import Decision
 from oauth_taskflow.api.retry import RetryPolicy
-from oauth_taskflow.api.rules import Decision
-from oauth_taskflow.api.secrecy import shown_url
 from oauth_taskflow.errors import ApiError
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import Any
 
 import requests
 
-from oauth_taskflow.api.body import Body
+from oauth_taskflow.api.decoders.json import Body
 from oauth_taskflow.api.options import (
     AbsentRecords,
     Cursors,
@@ -22,7 +22,7 @@ from oauth_taskflow.api.options import (
 )
 from oauth_taskflow.api.pointed import is_end
 from oauth_taskflow.api.records import RecordSelector
-from oauth_taskflow.api.secrecy import shown_url
+from oauth_taskflow.api.request_secrets import shown_url
 from oauth_taskflow.errors import ApiError, InvalidRecord, NotAPage, RecordsNotFound
 
 _ERRORS = ("error", "errors")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import requests
 from urllib3.exceptions import ReadTimeoutError
 
-from oauth_taskflow.api.failures import (
+from oauth_taskflow.api.errors import (
     ApiAnswerTooLarge,
     ApiCallFailed,
     ApiTimeout,
@@ -15,8 +15,8 @@ from oauth_taskflow.api.failures import (
     tried,
 )
 from oauth_taskflow.api.limits import AnswerLimits, bytes_text
-from oauth_taskflow.api.secrecy import shown_url
-from oauth_taskflow.decoding import BadCoding
+from oauth_taskflow.api.request_secrets import shown_url
+from oauth_taskflow.content_coding import BadCoding
 from oauth_taskflow.errors import ApiRequestFailed
 
 _ABOUT_HOST = "Check host of the connection, DNS, proxy and firewall."

@@ -8,7 +8,7 @@ from typing import Any
 
 import requests
 
-from oauth_taskflow.api.body import Body, find_in
+from oauth_taskflow.api.decoders.json import Body, find_in
 from oauth_taskflow.api.request import ApiRequest
 
 

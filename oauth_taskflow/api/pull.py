@@ -13,8 +13,8 @@ from typing import Any, Literal, Protocol
 import requests
 
 from oauth_taskflow.api.ahead import read_ahead
+from oauth_taskflow.api.errors import ApiStatusError, status_error
 from oauth_taskflow.api.exchange import Judge
-from oauth_taskflow.api.failures import ApiStatusError, status_error
 from oauth_taskflow.api.landmarks import Content, PageJudge
 from oauth_taskflow.api.numbers import plain
 from oauth_taskflow.api.options import (
@@ -29,7 +29,7 @@ from oauth_taskflow.api.paginators import IndexedPaginator
 from oauth_taskflow.api.rate_limit import RateLimiter
 from oauth_taskflow.api.records import RecordSelector
 from oauth_taskflow.api.request import ApiRequest
-from oauth_taskflow.api.rules import Decision, Rules
+from oauth_taskflow.api.response_rules import Decision, Rules
 from oauth_taskflow.api.sequence import PageSequence, log_warning
 from oauth_taskflow.api.totals import Warn
 

@@ -8,9 +8,9 @@ import requests
 from requests.cookies import RequestsCookieJar, extract_cookies_to_jar, merge_cookies
 
 from oauth_taskflow.api.auth import Credentials, OAuth2Auth, rewind
-from oauth_taskflow.api.failures import ApiCallFailed, also
+from oauth_taskflow.api.errors import ApiCallFailed, also
 from oauth_taskflow.api.origins import AllowedOrigins, is_unambiguous
-from oauth_taskflow.api.secrecy import remembered, shown_url
+from oauth_taskflow.api.request_secrets import remembered, shown_url
 from oauth_taskflow.errors import ApiRequestFailed, ForeignOriginRefused
 
 

@@ -22,8 +22,8 @@ from oauth_taskflow.api.options import (
 from oauth_taskflow.api.page import Page, PageView
 from oauth_taskflow.api.paginators import IndexedPaginator, build_paginator
 from oauth_taskflow.api.request import ApiRequest
+from oauth_taskflow.api.request_secrets import shown_url
 from oauth_taskflow.api.row_unit import RowUnit
-from oauth_taskflow.api.secrecy import shown_url
 from oauth_taskflow.api.totals import Announcements, Warn
 from oauth_taskflow.api.unread import sign_of_more
 from oauth_taskflow.errors import InvalidRecord, PaginationLimit

@@ -13,10 +13,7 @@ from requests.auth import AuthBase
 
 import oauth_taskflow
 from oauth_taskflow.api.adapter import BoundedAdapter
-from oauth_taskflow.api.api_response import ApiResponse
 from oauth_taskflow.api.auth import Credentials, NoAuth, OAuth2Auth
-from oauth_taskflow.api.certificates import check_files
-from oauth_taskflow.api.deferred_hooks import defer_hooks, told
 from oauth_taskflow.api.exchange import (
     Answer,
     Decide,
@@ -35,10 +32,13 @@ from oauth_taskflow.api.outgoing import final_url, unprepared
 from oauth_taskflow.api.redirects import Redirects
 from oauth_taskflow.api.replaced import warn_if_replaced
 from oauth_taskflow.api.request import ApiRequest
+from oauth_taskflow.api.response import ApiResponse
+from oauth_taskflow.api.response_hooks import defer_hooks, told
+from oauth_taskflow.api.response_rules import Rules
 from oauth_taskflow.api.retry import RetryPolicy
-from oauth_taskflow.api.rules import Rules
+from oauth_taskflow.api.tls_files import check_files
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
-from oauth_taskflow.decoding import accepted_codings
+from oauth_taskflow.content_coding import accepted_codings
 from oauth_taskflow.errors import ApiRequestFailed, ResultRefused
 from oauth_taskflow.oauth.token import TokenSource
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from oauth_taskflow.api.body import compiled, plain_keys, searched
+from oauth_taskflow.api.decoders.json import compiled, plain_keys, searched
 from oauth_taskflow.api.loops import REPEATED_PAGES, repeated_pages
 from oauth_taskflow.api.missing_fields import missing_field
 from oauth_taskflow.api.numbers import ExactFloat, decode, encode, json_decoder

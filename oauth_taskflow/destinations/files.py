@@ -16,7 +16,7 @@ from typing import IO, Any, Literal
 import msgspec
 
 from oauth_taskflow.api.numbers import json_encoder
-from oauth_taskflow.decoding import gzip_library
+from oauth_taskflow.content_coding import gzip_library
 from oauth_taskflow.destinations.base import Output, Run, Summary
 from oauth_taskflow.destinations.local_folder import LocalFolder
 from oauth_taskflow.destinations.object_folder import ObjectFolder

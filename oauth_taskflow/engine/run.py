@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from oauth_taskflow.api.ahead import several_ahead
-from oauth_taskflow.api.body import searched
+from oauth_taskflow.api.decoders.json import searched
 from oauth_taskflow.api.options import Incremental, Records
 from oauth_taskflow.api.page import Page
 from oauth_taskflow.api.pull import pull

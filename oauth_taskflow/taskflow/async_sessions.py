@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from oauth_taskflow.api.async_session import AsyncOAuthSession
+from oauth_taskflow.api.aio.session import AsyncOAuthSession
 from oauth_taskflow.api.auth import Credentials
 from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.sessions import addressed, credentials_for, session_options

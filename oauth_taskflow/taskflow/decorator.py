@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.bases.decorator import Task
 
-    from oauth_taskflow.api.async_session import AsyncOAuthSession
+    from oauth_taskflow.api.aio.session import AsyncOAuthSession
     from oauth_taskflow.api.session import OAuthSession
 
 P = ParamSpec("P")

@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from oauth_taskflow import secret_registry
-from oauth_taskflow.api.login import Login, LoginSource
+from oauth_taskflow.api.login_source import Login, LoginSource
 from oauth_taskflow.oauth.client_auth import Client
 from oauth_taskflow.oauth.dialect import Dialect
 from oauth_taskflow.oauth.endpoint.client_auth_fallback import EitherMethod

@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from oauth_taskflow.api.async_session import AsyncOAuthSession
+from oauth_taskflow.api.aio.session import AsyncOAuthSession
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.errors import ApiRequestFailed
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from oauth_taskflow.api.async_session import AsyncOAuthSession
+from oauth_taskflow.api.aio.session import AsyncOAuthSession
 from oauth_taskflow.api.session import OAuthSession
 from tests.api.answers import WithoutSockets
 from tests.api.scripted import FakeClock, Route, ScriptedApi, Sources, scripted

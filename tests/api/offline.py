@@ -10,7 +10,7 @@ from urllib.parse import urljoin
 
 import requests
 
-from oauth_taskflow.api.body import Body
+from oauth_taskflow.api.decoders.json import Body
 from oauth_taskflow.api.exchange import Answer
 from oauth_taskflow.api.page import PageView
 from oauth_taskflow.api.request import ApiRequest

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from oauth_taskflow.api.failures import ApiStatusError
+from oauth_taskflow.api.errors import ApiStatusError
 from oauth_taskflow.api.options import ResponseRule
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.presets.load import load_preset

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from oauth_taskflow.api.async_session import AsyncOAuthSession
-from oauth_taskflow.api.login import Login, LoginSource
+from oauth_taskflow.api.aio.session import AsyncOAuthSession
+from oauth_taskflow.api.login_source import Login, LoginSource
 from oauth_taskflow.api.options import (
     Cursors,
     NextUrls,

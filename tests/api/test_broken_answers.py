@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from oauth_taskflow.api.async_session import AsyncOAuthSession
-from oauth_taskflow.api.failures import ApiAnswerTooLarge, ApiTimeout
+from oauth_taskflow.api.aio.session import AsyncOAuthSession
+from oauth_taskflow.api.errors import ApiAnswerTooLarge, ApiTimeout
 from oauth_taskflow.api.limits import AnswerLimits
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.errors import ApiError, ApiRequestFailed, InvalidRecord
+from tests.api.aio.twins import Asking, Twin, twin
 from tests.api.conftest import Connect, Converse
-from tests.api.twins import Asking, Twin, twin
 from tests.api.wire import Wire, chunked, http, on_the_wire, unbounded
 
 __all__ = ["twin"]  # a fixture

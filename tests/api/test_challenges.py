@@ -9,7 +9,7 @@ from base64 import urlsafe_b64encode
 import httpx
 import pytest
 
-from oauth_taskflow.api.failures import ApiConsentRequired, ApiStatusError
+from oauth_taskflow.api.errors import ApiConsentRequired, ApiStatusError
 from oauth_taskflow.errors import ConsentRequired
 from tests.api.conftest import Connect, Converse, Serve
 from tests.api.scripted import Reply, Sources

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import requests
 
-from oauth_taskflow.api.async_session import AsyncOAuthSession
+from oauth_taskflow.api.aio.session import AsyncOAuthSession
 from oauth_taskflow.api.auth import OAuth2Auth
-from oauth_taskflow.api.failures import ApiStatusError
+from oauth_taskflow.api.errors import ApiStatusError
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.errors import ForeignOriginRefused
 from oauth_taskflow.oauth.client_auth import Client

@@ -7,7 +7,7 @@ from email.utils import formatdate
 import pytest
 import requests
 
-from oauth_taskflow.api.failures import status_error
+from oauth_taskflow.api.errors import status_error
 
 NOW = 1_800_000_000.0
 REFUSED = "The API refuses the token. Check that the connection's scope and audience fit this API."

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import requests
 
-from oauth_taskflow.api.async_session import AsyncOAuthSession
+from oauth_taskflow.api.aio.session import AsyncOAuthSession
 from oauth_taskflow.api.options import PageNumbers
 from oauth_taskflow.api.request import ApiRequest
+from oauth_taskflow.api.response_rules import Decision
 from oauth_taskflow.api.retry import RetryPolicy
-from oauth_taskflow.api.rules import Decision
 from oauth_taskflow.errors import ApiError, InvalidRecord
 from tests.api.conftest import Connect, Converse, Serve
 from tests.api.scripted import FakeClock, Reply, ScriptedApi

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from oauth_taskflow.api.failures import ApiStatusError, ApiTimeout
+from oauth_taskflow.api.errors import ApiStatusError, ApiTimeout
 from oauth_taskflow.api.missing_fields import missing_field
 from oauth_taskflow.api.pull import pull
 from oauth_taskflow.api.request import ApiRequest

@@ -14,10 +14,10 @@ CODINGS = """
 import gzip, io, random, zlib
 import brotli
 from backports import zstd
-from oauth_taskflow import decoding
+from oauth_taskflow import content_coding
 
-assert decoding.accepted_codings() == "gzip, deflate, br, zstd"
-assert decoding._fast_zlib().__name__ == "isal.isal_zlib"
+assert content_coding.accepted_codings() == "gzip, deflate, br, zstd"
+assert content_coding._fast_zlib().__name__ == "isal.isal_zlib"
 plain = random.Random(1).randbytes(40_000) * 30 + b"x" * 3_000_000
 coded = {
     "gzip": gzip.compress(plain), "deflate": zlib.compress(plain),
@@ -26,14 +26,14 @@ coded = {
 for name, body in coded.items():
     for size in (777, 65536, len(body)):
         pieces = [body[at : at + size] for at in range(0, len(body), size)]
-        made = list(decoding.decoded(pieces, name))
+        made = list(content_coding.decoded(pieces, name))
         assert b"".join(made) == plain, name
-        assert max(map(len, made)) <= 2 * decoding.PIECE, name
-    assert b"".join(decoding.decoded([body, b"garbage"], name)) == plain, name
+        assert max(map(len, made)) <= 2 * content_coding.PIECE, name
+    assert b"".join(content_coding.decoded([body, b"garbage"], name)) == plain, name
     for cut in (1, len(body) // 2, len(body) - 1):
         try:
-            list(decoding.decoded([body[:cut]], name))
-        except decoding.BadCoding as error:
+            list(content_coding.decoded([body[:cut]], name))
+        except content_coding.BadCoding as error:
             assert error.may_pass
         else:
             raise AssertionError(name, cut)
@@ -44,9 +44,9 @@ def written(library):
         file.write(plain)
     return raw.getvalue()
 
-assert decoding.gzip_library().__name__ == "isal.igzip"
-assert gzip.decompress(written(decoding.gzip_library())) == plain
-assert written(decoding.gzip_library()) == written(decoding.gzip_library())
+assert content_coding.gzip_library().__name__ == "isal.igzip"
+assert gzip.decompress(written(content_coding.gzip_library())) == plain
+assert written(content_coding.gzip_library()) == written(content_coding.gzip_library())
 print("same meaning")
 """
 REPLACED = """

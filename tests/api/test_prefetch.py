@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from oauth_taskflow.api.failures import ApiStatusError
+from oauth_taskflow.api.errors import ApiStatusError
 from oauth_taskflow.api.options import PageNumbers
 from oauth_taskflow.api.pull import pull
 from oauth_taskflow.api.request import ApiRequest

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from oauth_taskflow.api.failures import ApiStatusError
+from oauth_taskflow.api.errors import ApiStatusError
 from oauth_taskflow.api.options import (
     Cursors,
     Links,

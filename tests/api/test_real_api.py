@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from oauth_taskflow.api.login import Login, LoginSource
+from oauth_taskflow.api.login_source import Login, LoginSource
 from oauth_taskflow.api.options import (
     Cursors,
     Links,

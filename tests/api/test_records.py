@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_taskflow.api.body import Body
+from oauth_taskflow.api.decoders.json import Body
 from oauth_taskflow.api.options import Records
 from oauth_taskflow.api.records import RecordSelector
 from oauth_taskflow.errors import InvalidRecord, RecordsNotFound

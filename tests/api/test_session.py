@@ -13,7 +13,7 @@ import pytest
 import requests
 from requests.adapters import BaseAdapter
 
-from oauth_taskflow.api.failures import ApiStatusError, ApiTimeout, ApiUnreachable
+from oauth_taskflow.api.errors import ApiStatusError, ApiTimeout, ApiUnreachable
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.errors import (

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from oauth_taskflow.api.auth import BearerAuth
-from oauth_taskflow.api.failures import ApiAnswerTooLarge
+from oauth_taskflow.api.errors import ApiAnswerTooLarge
 from oauth_taskflow.api.options import (
     Cursors,
     FileDestination,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 
-from oauth_taskflow.api.failures import ApiStatusError
+from oauth_taskflow.api.errors import ApiStatusError
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.specs.check import check_text
 from oauth_taskflow.taskflow.connection import parse_connection

@@ -16,7 +16,7 @@ import httpx
 import pytest
 import requests
 
-from oauth_taskflow.api.async_session import AsyncOAuthSession
+from oauth_taskflow.api.aio.session import AsyncOAuthSession
 from oauth_taskflow.api.auth import OAuth2Auth
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.errors import TokenRequestError

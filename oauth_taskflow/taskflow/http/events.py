@@ -11,7 +11,7 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 
 from oauth_taskflow import errors
-from oauth_taskflow.api.api_response import ApiResponse
+from oauth_taskflow.api.response import ApiResponse
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.redaction import remove_secrets
 from oauth_taskflow.secret_registry import known_secrets

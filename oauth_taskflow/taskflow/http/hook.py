@@ -8,7 +8,7 @@ from airflow.providers.common.compat.sdk import AirflowException
 from airflow.providers.http.hooks.http import HttpHook
 from requests import Response
 
-from oauth_taskflow.api.failures import both
+from oauth_taskflow.api.errors import both
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.errors import ApiRequestFailed
 from oauth_taskflow.taskflow.connection_source import load_settings

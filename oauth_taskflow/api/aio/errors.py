@@ -8,8 +8,9 @@ from typing import Any
 import anyio
 import httpx
 
-from oauth_taskflow.api.async_views import error_view, request_view, response_view
-from oauth_taskflow.api.failures import (
+from oauth_taskflow.api.aio.views import error_view, request_view, response_view
+from oauth_taskflow.api.decoders.json_outline import check_depth
+from oauth_taskflow.api.errors import (
     ApiAnswerTooLarge,
     ApiCallFailed,
     ApiConsentRequired,
@@ -22,7 +23,6 @@ from oauth_taskflow.api.failures import (
     plain_kind,
     status_error,
 )
-from oauth_taskflow.api.json_shape import check_depth
 from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits
 from oauth_taskflow.api.network_errors import (
     is_transient,
@@ -31,8 +31,8 @@ from oauth_taskflow.api.network_errors import (
     too_large,
     too_slow,
 )
-from oauth_taskflow.api.secrecy import to_pickle
-from oauth_taskflow.decoding import BadCoding, Decoder
+from oauth_taskflow.api.request_secrets import to_pickle
+from oauth_taskflow.content_coding import BadCoding, Decoder
 from oauth_taskflow.errors import ApiRequestFailed
 
 

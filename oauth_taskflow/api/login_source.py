@@ -14,13 +14,13 @@ from msgspec import field
 
 from oauth_taskflow.api.adapter import BoundedAdapter
 from oauth_taskflow.api.auth import NoAuth
-from oauth_taskflow.api.body import Body
-from oauth_taskflow.api.failures import ApiAnswerTooLarge
+from oauth_taskflow.api.decoders.json import Body
+from oauth_taskflow.api.errors import ApiAnswerTooLarge
 from oauth_taskflow.api.limits import AnswerLimits
 from oauth_taskflow.api.network_errors import network_error
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
-from oauth_taskflow.decoding import accepted_codings
+from oauth_taskflow.content_coding import accepted_codings
 from oauth_taskflow.errors import (
     ApiRequestFailed,
     InvalidRecord,

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import requests
 from msgspec import Struct
 
-from oauth_taskflow.api.body import Body
+from oauth_taskflow.api.decoders.json import Body
 from oauth_taskflow.api.options import Action, ResponseRule
 from oauth_taskflow.errors import ApiError
 from oauth_taskflow.iso8601 import duration_seconds

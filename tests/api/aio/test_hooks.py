@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from oauth_taskflow.api.async_session import AsyncOAuthSession
+from oauth_taskflow.api.aio.session import AsyncOAuthSession
 from tests.api.conftest import Converse, Serve
 from tests.api.scripted import Reply
 from tests.api.test_session import in_turn

@@ -11,8 +11,8 @@ from requests.utils import stream_decode_response_unicode
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 from urllib3.exceptions import SSLError as BaseSSLError
 
-from oauth_taskflow.api.failures import Verdict, not_json, status_error
-from oauth_taskflow.api.json_shape import check_depth
+from oauth_taskflow.api.decoders.json_outline import check_depth
+from oauth_taskflow.api.errors import Verdict, not_json, status_error
 from oauth_taskflow.api.limits import AnswerLimits, Deadline, limits_of
 from oauth_taskflow.api.network_errors import (
     is_transient,
@@ -21,8 +21,8 @@ from oauth_taskflow.api.network_errors import (
     too_large,
     too_slow,
 )
-from oauth_taskflow.api.secrecy import to_pickle, url_to_pickle
-from oauth_taskflow.decoding import BadCoding, codings_in, decoded
+from oauth_taskflow.api.request_secrets import to_pickle, url_to_pickle
+from oauth_taskflow.content_coding import BadCoding, codings_in, decoded
 from oauth_taskflow.errors import ApiRequestFailed
 
 _CHUNK = 1 << 16

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from oauth_taskflow.api.login import Login, LoginSource
+from oauth_taskflow.api.login_source import Login, LoginSource
 from oauth_taskflow.errors import (
     InvalidTokenResponse,
     TokenEndpointUnavailable,

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 import requests
 
-from oauth_taskflow.api.async_session import AsyncOAuthSession
+from oauth_taskflow.api.aio.session import AsyncOAuthSession
 from oauth_taskflow.oauth.client_auth import Client
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.testing import OAuthTestServer

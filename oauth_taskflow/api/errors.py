@@ -18,9 +18,9 @@ import requests
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from oauth_taskflow.api.json_shape import is_cut_off, reads_loosely
+from oauth_taskflow.api.decoders.json_outline import is_cut_off, reads_loosely
+from oauth_taskflow.api.request_secrets import shown_text, shown_url
 from oauth_taskflow.api.retry import RetryPolicy
-from oauth_taskflow.api.secrecy import shown_text, shown_url
 from oauth_taskflow.errors import (
     ApiRequestFailed,
     ConsentRequired,

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 from requests.utils import prepend_scheme_if_needed
 
-from oauth_taskflow.api.certificates import usable_file
 from oauth_taskflow.api.session import Timeout
+from oauth_taskflow.api.tls_files import usable_file
 from oauth_taskflow.errors import ConnectionConfigError
 
 

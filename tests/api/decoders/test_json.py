@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_taskflow.api.body import Body, dig, find_in, plain_keys
+from oauth_taskflow.api.decoders.json import Body, dig, find_in, plain_keys
 from oauth_taskflow.errors import InvalidRecord, RecordsNotFound
 from tests.api.offline import answer
 

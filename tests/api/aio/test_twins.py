@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from oauth_taskflow.api.auth import ApiKeyAuth, BasicAuth, BearerAuth, Credentials, OAuth2Auth
-from oauth_taskflow.api.failures import ApiCallFailed, ApiNotJson, ApiTimeout, ApiUnreachable
+from oauth_taskflow.api.errors import ApiCallFailed, ApiNotJson, ApiTimeout, ApiUnreachable
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.errors import (
     ApiError,
@@ -22,10 +22,10 @@ from oauth_taskflow.errors import (
     ForeignOriginRefused,
 )
 from oauth_taskflow.oauth.token import Token
+from tests.api.aio.twins import Asking, Twin, told_by, twin
 from tests.api.conftest import Connect, Converse, Serve
 from tests.api.scripted import Asked, FakeClock, Reply, Route, Sources
 from tests.api.test_session import in_turn, needs
-from tests.api.twins import Asking, Twin, told_by, twin
 
 __all__ = ["twin"]  # a fixture
 

@@ -8,8 +8,7 @@ import pytest
 import requests
 from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
 
-from oauth_taskflow.api.api_response import ApiResponse
-from oauth_taskflow.api.failures import (
+from oauth_taskflow.api.errors import (
     ApiCallFailed,
     ApiNotJson,
     ApiStatusError,
@@ -18,6 +17,7 @@ from oauth_taskflow.api.failures import (
     status_error,
 )
 from oauth_taskflow.api.network_errors import network_error, nothing_sent
+from oauth_taskflow.api.response import ApiResponse
 from oauth_taskflow.errors import ApiRequestFailed, OAuthTaskflowError
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.deployment import free_port

@@ -15,7 +15,7 @@ import msgspec
 import requests
 from jmespath.exceptions import JMESPathError
 
-from oauth_taskflow.api.json_shape import (
+from oauth_taskflow.api.decoders.json_outline import (
     check_depth,
     is_cut_off,
     reads_loosely,
@@ -23,8 +23,8 @@ from oauth_taskflow.api.json_shape import (
 )
 from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits, bytes_text
 from oauth_taskflow.api.numbers import ExactFloat, decode, json_decoder, read_number
-from oauth_taskflow.api.secrecy import shown_url
-from oauth_taskflow.decoding import BadCoding, decoded
+from oauth_taskflow.api.request_secrets import shown_url
+from oauth_taskflow.content_coding import BadCoding, decoded
 from oauth_taskflow.errors import InvalidRecord, RecordsNotFound
 from oauth_taskflow.redaction import redact_text
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import httpx
 
-from oauth_taskflow.api.async_failures import twin
-from oauth_taskflow.api.async_views import replayable, request_view
+from oauth_taskflow.api.aio.errors import twin
+from oauth_taskflow.api.aio.views import replayable, request_view
 from oauth_taskflow.api.auth import Credentials
 from oauth_taskflow.api.origins import AllowedOrigins, is_unambiguous
 from oauth_taskflow.api.redirects import body_is_spent, endless, for_strangers
-from oauth_taskflow.api.secrecy import remembered, shown_url
+from oauth_taskflow.api.request_secrets import remembered, shown_url
 from oauth_taskflow.errors import ForeignOriginRefused
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from oauth_taskflow.api.options import ResponseRule
-from oauth_taskflow.api.rules import Decision, Rules
+from oauth_taskflow.api.response_rules import Decision, Rules
 from tests.api.offline import answer
 
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import requests
 
-from oauth_taskflow.api.async_session import AsyncOAuthSession
+from oauth_taskflow.api.aio.session import AsyncOAuthSession
 from tests.api.conftest import Connect, Converse
 from tests.api.scripted import ScriptedApi
 

@@ -11,17 +11,18 @@ import httpx
 import requests
 from msgspec.structs import replace
 
-from oauth_taskflow.api.async_failures import AsyncApiResponse, slow, twin
-from oauth_taskflow.api.async_pull import pull_records_async
-from oauth_taskflow.api.async_redirects import AsyncRedirects, unreadable
-from oauth_taskflow.api.async_transport import (
+from oauth_taskflow.api.aio.errors import AsyncApiResponse, slow, twin
+from oauth_taskflow.api.aio.redirects import AsyncRedirects, unreadable
+from oauth_taskflow.api.aio.transport import (
     httpx_timeout,
     keep_queries_out_of_logs,
     proxy_mounts,
     tls_context,
 )
-from oauth_taskflow.api.async_views import error_view, put_on, request_view, response_view
+from oauth_taskflow.api.aio.views import error_view, put_on, request_view, response_view
+from oauth_taskflow.api.async_pull import pull_records_async
 from oauth_taskflow.api.auth import Credentials, NoAuth, OAuth2Auth
+from oauth_taskflow.api.errors import ApiStatusError
 from oauth_taskflow.api.exchange import (
     Answer,
     Decide,
@@ -33,14 +34,13 @@ from oauth_taskflow.api.exchange import (
     log_pause,
     renew,
 )
-from oauth_taskflow.api.failures import ApiStatusError
 from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits
 from oauth_taskflow.api.options import AbsentRecords, Paginate, Records, ResponseRule
 from oauth_taskflow.api.origins import AllowedOrigins, Origin
 from oauth_taskflow.api.outgoing import final_url, unprepared
 from oauth_taskflow.api.request import ApiRequest
+from oauth_taskflow.api.response_rules import Rules
 from oauth_taskflow.api.retry import RetryPolicy
-from oauth_taskflow.api.rules import Rules
 from oauth_taskflow.api.session import Timeout, default_headers, not_copied
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.errors import ApiRequestFailed

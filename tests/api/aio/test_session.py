@@ -15,11 +15,11 @@ import httpx
 import pytest
 import requests
 
-from oauth_taskflow.api.async_failures import AsyncStatusError, AsyncTimedOut, AsyncUnreachable
-from oauth_taskflow.api.async_session import AsyncOAuthSession
-from oauth_taskflow.api.async_transport import proxy_mounts, tls_context
-from oauth_taskflow.api.async_views import error_view
-from oauth_taskflow.api.failures import ApiStatusError, ApiTimeout, ApiUnreachable
+from oauth_taskflow.api.aio.errors import AsyncStatusError, AsyncTimedOut, AsyncUnreachable
+from oauth_taskflow.api.aio.session import AsyncOAuthSession
+from oauth_taskflow.api.aio.transport import proxy_mounts, tls_context
+from oauth_taskflow.api.aio.views import error_view
+from oauth_taskflow.api.errors import ApiStatusError, ApiTimeout, ApiUnreachable
 from oauth_taskflow.api.network_errors import nothing_sent
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.errors import (

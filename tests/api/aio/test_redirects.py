@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from oauth_taskflow.api.async_session import AsyncOAuthSession
+from oauth_taskflow.api.aio.session import AsyncOAuthSession
 from oauth_taskflow.api.auth import ApiKeyAuth, OAuth2Auth
 from oauth_taskflow.errors import ApiRequestFailed, ForeignOriginRefused
 from tests.api.conftest import Converse, Serve
