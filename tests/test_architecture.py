@@ -28,8 +28,10 @@ ALLOWED: dict[str, frozenset[str]] = {
     "destinations": BASE | {"api.numbers", "api.page", "api.tracking"},
     "specs": BASE | {"api.options", "api.windows"},
     "presets": BASE | {"api.options", "oauth", "specs.model_schema"},
+    "connections": BASE | {"oauth", "presets", "api.options", "api.limits"},
     "engine": BASE | {"api", "destinations", "specs"},
-    "taskflow": BASE | {"oauth", "tokens", "api", "destinations", "specs", "presets", "engine"},
+    "taskflow": BASE
+    | {"oauth", "tokens", "api", "destinations", "specs", "presets", "connections", "engine"},
     "testing": BASE,
 }
 PUBLIC = [
@@ -251,3 +253,36 @@ def test_values_that_a_task_loads_at_its_start_are_structs_as_dataclasses_are_sl
     )
     # Authors of paginators may call dataclasses.replace with a request; fields load where msgspec is not there yet.
     assert done.stdout.split() == ["ApiRequest", "ConnectionField"]
+
+
+def test_the_tests_of_connections_load_no_airflow() -> None:
+    names = [f"tests.connections.{path.stem}" for path in (ROOT / "tests/connections").glob("*.py")]
+    script = (
+        f"import importlib, sys\nfor name in {names!r}: importlib.import_module(name)\n"
+        "assert 'airflow' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
+
+
+def loaded_modules(module: str, graph: dict[str, set[str]]) -> set[str]:
+    """``module`` and every module of ours that it imports, directly or not."""
+    found, left = {module}, [module]
+    while left:
+        new = graph[left.pop()] - found
+        found |= new
+        left += new
+    return found
+
+
+def test_every_module_that_lets_secrets_in_loads_the_log_masking() -> None:
+    names = {path: ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in modules()}
+    graph = {names[path]: set(names_imported_by(path)) & {*names.values()} for path in names}
+    doors = ("secret_registry.add", "parse_connection(")
+    unmasked = [
+        names[path]
+        for path in modules()
+        if path.is_relative_to(PACKAGE / "taskflow")
+        and any(door in path.read_text() for door in doors)
+        and "oauth_taskflow.taskflow.log_masking" not in loaded_modules(names[path], graph)
+    ]
+    assert unmasked == []

@@ -15,10 +15,11 @@ import yaml
 
 from oauth_taskflow.api.auth import BearerAuth
 from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.connections.parse import parse_connection
+from oauth_taskflow.connections.settings import OAuth2Settings
 from oauth_taskflow.engine.windows import Interval
 from oauth_taskflow.specs.check import check_text
 from oauth_taskflow.taskflow.cli.commands import get_cli_commands
-from oauth_taskflow.taskflow.connection import parse_connection
 from oauth_taskflow.taskflow.dags.local_run import (
     LocalRun,
     Observer,
@@ -26,7 +27,6 @@ from oauth_taskflow.taskflow.dags.local_run import (
     utc_now,
     with_parents,
 )
-from oauth_taskflow.taskflow.settings import OAuth2Settings
 from oauth_taskflow.testing import OAuthTestServer
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -33,7 +33,14 @@ def preset_names(own: Path | None = None) -> tuple[str, ...]:
 
 
 def _files(own: Path | None) -> dict[str, Path]:
-    """The file of each preset; one in ``own`` stands for one of the same name that comes with the package."""
+    """Returns the file of each preset; a file in ``own`` replaces the package's file of the same name.
+
+    Raises:
+        BadPreset: ``own`` is not a folder that all processes would find.
+    """
+    if own is not None and not (own.is_absolute() and own.is_dir()):
+        what = "is no folder" if own.is_absolute() else "is no absolute path"
+        raise BadPreset(f"[oauth_taskflow] presets_folder {str(own)!r} {what} on this machine")
     folders = (FOLDER, own) if own else (FOLDER,)
     return {path.stem.lower(): path for folder in folders for path in folder.glob("*.yaml")}
 

@@ -6,9 +6,9 @@ import asyncio
 
 from oauth_taskflow.api.aio.session import AsyncOAuthSession
 from oauth_taskflow.api.auth import Credentials
+from oauth_taskflow.connections.settings import ConnectionSettings
 from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.sessions import addressed, credentials_for, session_options
-from oauth_taskflow.taskflow.settings import ConnectionSettings
 
 
 async def open_async_session(conn_id: str) -> AsyncOAuthSession:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import ssl
 from typing import NoReturn
 
+from oauth_taskflow.connections.settings import ConnectionSettings
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.taskflow.settings import ConnectionSettings
 
 
 def check_certificate(settings: ConnectionSettings, url: str) -> None:

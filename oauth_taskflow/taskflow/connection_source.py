@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 
+from oauth_taskflow.connections.parse import AirflowConnection, parse_connection
+from oauth_taskflow.connections.settings import ConnectionSettings
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.redaction import redact_text
 from oauth_taskflow.suggestions import did_you_mean
 from oauth_taskflow.taskflow import log_masking
 from oauth_taskflow.taskflow.broker.client import ask_broker
 from oauth_taskflow.taskflow.broker.protocol import unbrokered
-from oauth_taskflow.taskflow.connection import AirflowConnection, parse_connection
-from oauth_taskflow.taskflow.settings import ConnectionSettings
+from oauth_taskflow.taskflow.presets_folder import own_presets
 from oauth_taskflow.taskflow.whereabouts import in_task
 
 _LONGEST_REASON = 160
@@ -28,7 +29,6 @@ def find_connection(conn_id: str) -> AirflowConnection:
         ConnectionConfigError: there is none of that id.
         OAuthTaskflowError: the broker could get no token for it, and why.
     """
-    log_masking.install()
     if not conn_id:
         raise _nameless()
     found = _from_api_server(conn_id) if in_task() else _from_here(conn_id)
@@ -150,4 +150,14 @@ def load_settings(conn_id: str) -> ConnectionSettings:
     Raises:
         ConnectionConfigError: it is missing, or a field of it is wrong.
     """
-    return parse_connection(find_connection(conn_id))
+    return read_settings(find_connection(conn_id))
+
+
+def read_settings(connection: AirflowConnection) -> ConnectionSettings:
+    """The checked settings of ``connection``, whose secrets are hidden from logs from now on.
+
+    Raises:
+        ConnectionConfigError: a field of it is wrong.
+    """
+    log_masking.install()
+    return parse_connection(connection, presets_folder=own_presets())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from oauth_taskflow.taskflow.connection_fields import FIELDS
+from oauth_taskflow.connections.fields.table import FIELDS
 from oauth_taskflow.taskflow.worker_forks import preload_before_fork
 
 _INTEGRATION = "OAuth 2.0"

@@ -9,10 +9,10 @@ import threading
 from collections.abc import Callable
 from typing import TypeAlias
 
+from oauth_taskflow.connections.settings import ConnectionSettings, OAuth2Settings
 from oauth_taskflow.errors import InvalidClient, TokenRequestRejected
 from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.taskflow.connection_source import load_settings
-from oauth_taskflow.taskflow.settings import ConnectionSettings, OAuth2Settings
 
 OpenSource: TypeAlias = Callable[[ConnectionSettings, OAuth2Settings], TokenSource]
 

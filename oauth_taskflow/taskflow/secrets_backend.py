@@ -24,7 +24,7 @@ from oauth_taskflow.taskflow.broker.protocol import Question
 from oauth_taskflow.taskflow.whereabouts import in_task
 
 if TYPE_CHECKING:
-    from oauth_taskflow.taskflow.connection import AirflowConnection
+    from oauth_taskflow.connections.parse import AirflowConnection
 
 _log = logging.getLogger(__name__)
 _DEFAULT_BACKENDS = (

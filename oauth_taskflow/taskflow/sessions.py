@@ -14,18 +14,8 @@ from oauth_taskflow.api.options import AbsentRecords, ResponseRule
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.clock import SYSTEM_CLOCK
-from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.oauth.masking_source import MaskingTokenSource
-from oauth_taskflow.oauth.request_proof import ProvedTokens
-from oauth_taskflow.oauth.token import Token, TokenSource
-from oauth_taskflow.taskflow.broker.client import ask_broker
-from oauth_taskflow.taskflow.broker.token_source import BrokeredTokens
-from oauth_taskflow.taskflow.certificate import check_certificate
-from oauth_taskflow.taskflow.connection import parse_connection
-from oauth_taskflow.taskflow.connection_source import load_settings
-from oauth_taskflow.taskflow.located import located
-from oauth_taskflow.taskflow.reread import RereadConnection
-from oauth_taskflow.taskflow.settings import (
+from oauth_taskflow.connections.api_address import located
+from oauth_taskflow.connections.settings import (
     ApiKeySettings,
     BasicSettings,
     BearerSettings,
@@ -35,6 +25,15 @@ from oauth_taskflow.taskflow.settings import (
     OAuth2Settings,
     TokenHeader,
 )
+from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.oauth.masking_source import MaskingTokenSource
+from oauth_taskflow.oauth.request_proof import ProvedTokens
+from oauth_taskflow.oauth.token import Token, TokenSource
+from oauth_taskflow.taskflow.broker.client import ask_broker
+from oauth_taskflow.taskflow.broker.token_source import BrokeredTokens
+from oauth_taskflow.taskflow.certificate import check_certificate
+from oauth_taskflow.taskflow.connection_source import load_settings, read_settings
+from oauth_taskflow.taskflow.reread import RereadConnection
 from oauth_taskflow.taskflow.token_sources import login_source, oauth2_source
 from oauth_taskflow.tokens.state.record import moved
 
@@ -174,7 +173,7 @@ def _proved_source(
 
 def _brokered_source(conn_id: str, auth: BrokeredSettings) -> BrokeredTokens:
     def ask(refused: str | None) -> Token:
-        answer = parse_connection(ask_broker(conn_id, refused)).auth
+        answer = read_settings(ask_broker(conn_id, refused)).auth
         if not isinstance(answer, BrokeredSettings):
             raise ConnectionConfigError(
                 "The connection is no longer brokered", conn_id=conn_id, hint="Run the task again."

@@ -9,6 +9,8 @@ from msgspec.structs import replace
 
 from oauth_taskflow import secret_registry
 from oauth_taskflow.api.login_source import Login, LoginSource
+from oauth_taskflow.connections.preset import scope_text
+from oauth_taskflow.connections.settings import ConnectionSettings, LoginSettings, OAuth2Settings
 from oauth_taskflow.oauth.client_auth import Client
 from oauth_taskflow.oauth.dialect import Dialect
 from oauth_taskflow.oauth.endpoint.client_auth_fallback import EitherMethod
@@ -18,8 +20,6 @@ from oauth_taskflow.oauth.extension_grants import NamedGrant
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, RefreshToken
 from oauth_taskflow.taskflow import metrics, refresh_count, write_back
 from oauth_taskflow.taskflow.certificate import check_certificate
-from oauth_taskflow.taskflow.provider import scope_text
-from oauth_taskflow.taskflow.settings import ConnectionSettings, LoginSettings, OAuth2Settings
 from oauth_taskflow.taskflow.token_store import fernet_keys, refuse_local_rotation, store_url
 from oauth_taskflow.tokens.events import Event
 from oauth_taskflow.tokens.manager import TokenManager

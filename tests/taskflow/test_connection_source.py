@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.taskflow.connection_source import find_connection
+from oauth_taskflow.taskflow.connection_source import find_connection, read_settings
 from tests.taskflow.conftest import SetConnection
 from tests.taskflow.test_write_back import StoredConnection
 
@@ -57,3 +57,26 @@ def test_a_machine_without_the_metadata_database_says_so_and_not_that_the_connec
         "Run this on the machine of the scheduler or the API server, in broker mode of the API server, or set "
         "AIRFLOW_CONN_CRM here."
     )
+
+
+@pytest.mark.parametrize(
+    ("uri", "url"),
+    [
+        (
+            "oauth2://id:pw@api.example.com/https?token_url=https%3A%2F%2Fi.d%2Ft",
+            "https://api.example.com",
+        ),
+        (
+            "oauth2://id:pw@https%3A%2F%2Fapi.example.com%2Fv3/?token_url=https%3A%2F%2Fi.d%2Ft",
+            "https://api.example.com/v3",
+        ),
+        (
+            "oauth2://id:pw@api.example.com:99/?token_url=https%3A%2F%2Fi.d%2Ft",
+            "https://api.example.com:99",
+        ),
+    ],
+)
+def test_connection_uris_are_read_too(uri: str, url: str) -> None:
+    from airflow.sdk import Connection  # noqa: PLC0415 - Airflow needs its home first
+
+    assert read_settings(Connection.from_uri(uri, conn_id="crm")).base_url == url

@@ -11,21 +11,21 @@ import pytest
 from joserfc import jwk
 
 from oauth_taskflow import secret_registry
+from oauth_taskflow.connections.parse import parse_connection
+from oauth_taskflow.connections.settings import OAuth2Settings
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.dpop import prover
 from oauth_taskflow.taskflow.async_sessions import open_async_session
 from oauth_taskflow.taskflow.broker.server import brokered_settings
 from oauth_taskflow.taskflow.cli.login import login
 from oauth_taskflow.taskflow.cli.managed_grant import managed_grant
-from oauth_taskflow.taskflow.connection import parse_connection
 from oauth_taskflow.taskflow.http.connection_check import try_connection
 from oauth_taskflow.taskflow.sessions import open_session
-from oauth_taskflow.taskflow.settings import OAuth2Settings
 from oauth_taskflow.testing import OAuthTestServer
+from tests.connections.samples import connection, kind
 from tests.oauth.test_dpop import read
 from tests.taskflow.cli.login_runs import arguments, person_with_device
 from tests.taskflow.conftest import Connect
-from tests.taskflow.connections import connection, kind
 
 pytestmark = pytest.mark.usefixtures("own_store")
 

@@ -14,6 +14,9 @@ import pytest
 import yaml
 from msgspec.structs import replace
 
+from oauth_taskflow.connections.api_address import located_by
+from oauth_taskflow.connections.parse import parse_connection
+from oauth_taskflow.connections.settings import ConnectionSettings, OAuth2Settings
 from oauth_taskflow.errors import ConnectionConfigError, TokenRequestError
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
 from oauth_taskflow.oauth.endpoint.outcomes import Failure, Granted
@@ -30,14 +33,11 @@ from oauth_taskflow.taskflow.cli.login import _place_to_revoke
 from oauth_taskflow.taskflow.cli.login_flow import _attempt
 from oauth_taskflow.taskflow.cli.managed_grant import ManagedGrant
 from oauth_taskflow.taskflow.cli.revoke import _wanted
-from oauth_taskflow.taskflow.connection import parse_connection
-from oauth_taskflow.taskflow.located import located_by
 from oauth_taskflow.taskflow.sessions import credentials_for, retry_policy, session_for
-from oauth_taskflow.taskflow.settings import ConnectionSettings, OAuth2Settings
 from oauth_taskflow.taskflow.token_sources import grant_options, oauth2_source, token_endpoint
 from oauth_taskflow.tokens.state.record import GrantRecord
+from tests.connections.samples import connection
 from tests.oauth.keys import new_key, pem_of
-from tests.taskflow.connections import connection
 
 REFRESH = {"refresh_token": "rt"}
 SIGNED = {"grant_type": "jwt_bearer", "private_key": pem_of(new_key())}

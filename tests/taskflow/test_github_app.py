@@ -13,19 +13,19 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 from msgspec.structs import replace
 
+from oauth_taskflow.connections.parse import parse_connection
+from oauth_taskflow.connections.settings import OAuth2Settings
 from oauth_taskflow.errors import ConnectionConfigError, InvalidClient, TokenRequestRejected
 from oauth_taskflow.iso8601 import parse_instant
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Rejected
 from oauth_taskflow.oauth.signing import Signer
-from oauth_taskflow.taskflow.connection import parse_connection
 from oauth_taskflow.taskflow.sessions import open_session
-from oauth_taskflow.taskflow.settings import OAuth2Settings
 from oauth_taskflow.taskflow.token_sources import grant, oauth2_source, token_endpoint
 from oauth_taskflow.testing import LoggedRequest, OAuthTestServer
 from oauth_taskflow.testing.vault import Client
+from tests.connections.samples import kind
 from tests.oauth.keys import new_key, pem_of, public_pem_of
 from tests.taskflow.conftest import SetConnection
-from tests.taskflow.connections import kind
 from tests.tokens.clock import FakeClock
 
 KEY = rsa.generate_private_key(65537, 2048)

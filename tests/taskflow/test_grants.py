@@ -310,7 +310,7 @@ def test_the_password_grant_works_and_warns_once(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("oauth_taskflow.taskflow.grant_settings._warned", set())
+    monkeypatch.setattr("oauth_taskflow.connections.readers.grant._warned", set())
     extra = {"grant_type": "password", "username": "alice", "user_password": "alice-password"}
     for _ in range(2):
         ask(set_connection, oauth_server, **extra)

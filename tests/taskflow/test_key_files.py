@@ -13,17 +13,17 @@ from airflow.sdk import Connection
 from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc import jwk, jwt
 
+from oauth_taskflow.connections.parse import parse_connection
+from oauth_taskflow.connections.settings import OAuth2Settings
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.extension_grants import JwtBearer
 from oauth_taskflow.secret_registry import known_secrets
-from oauth_taskflow.taskflow.connection import parse_connection
 from oauth_taskflow.taskflow.sessions import open_session
-from oauth_taskflow.taskflow.settings import OAuth2Settings
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.vault import Client
+from tests.connections.samples import kind
 from tests.oauth.keys import pem_of, public_pem_of
 from tests.taskflow.conftest import SetConnection
-from tests.taskflow.connections import kind
 
 RSA = rsa.generate_private_key(65537, 2048)
 PEM = pem_of(RSA)

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from oauth_taskflow.connections.settings import OAuth2Settings
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.taskflow.connection import parse_connection
-from oauth_taskflow.taskflow.settings import OAuth2Settings
+from oauth_taskflow.taskflow.connection_source import read_settings
+from tests.connections.samples import kind
 from tests.taskflow.cli.test_presets import rows, run
-from tests.taskflow.connections import kind
 
 ACME = """
 title: Acme
@@ -30,13 +30,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, airflow_home: Path) 
 
 def refusal(provider: str) -> str:
     with pytest.raises(ConnectionConfigError) as caught:
-        parse_connection(kind("oauth2", {"provider": provider}, host=""))
+        read_settings(kind("oauth2", {"provider": provider}, host=""))
     return str(caught.value)
 
 
 def test_a_connection_names_a_preset_of_ones_own(folder: Path) -> None:
     (folder / "Acme.yaml").write_text(ACME)
-    settings = parse_connection(kind("oauth2", {"provider": "acme", "tenant": "north"}, host=""))
+    settings = read_settings(kind("oauth2", {"provider": "acme", "tenant": "north"}, host=""))
     assert isinstance(settings.auth, OAuth2Settings)
     assert settings.base_url == "https://north.api.acme.example/v2"
     assert settings.auth.token_url == "https://north.id.acme.example/oauth/token"
@@ -45,11 +45,11 @@ def test_a_connection_names_a_preset_of_ones_own(folder: Path) -> None:
 
 def test_it_stands_for_the_one_of_the_same_name_and_is_read_anew(folder: Path) -> None:
     fields: dict[str, Any] = {"provider": "xero"}
-    shipped = parse_connection(kind("oauth2", fields, host=""))
+    shipped = read_settings(kind("oauth2", fields, host=""))
     for host in ("one", "two"):
         text = f"title: X\ntoken_url: https://id.acme.example/t\nbase_url: https://{host}.example\n"
         (folder / "xero.yaml").write_text(text)
-        own = parse_connection(kind("oauth2", fields, host=""))
+        own = read_settings(kind("oauth2", fields, host=""))
         assert own.base_url == f"https://{host}.example" != shipped.base_url
 
 

@@ -15,7 +15,7 @@ from airflow.providers_manager import ProvidersManager
 from airflow.sdk import task
 from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 
-from oauth_taskflow.taskflow.connection_fields import FIELDS, PLANNED
+from oauth_taskflow.connections.fields.table import FIELDS, PLANNED
 from oauth_taskflow.taskflow.decorator import oauth_task
 from oauth_taskflow.taskflow.http.hook import OAuth2Hook
 from oauth_taskflow.taskflow.provider_info import get_provider_info

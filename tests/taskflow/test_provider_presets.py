@@ -9,31 +9,31 @@ from typing import Any
 import pytest
 import yaml
 
-from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.oauth.client_auth import KEY_METHODS
-from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.presets.load import load_preset, preset_names
-from oauth_taskflow.presets.model import BaseUrl
-from oauth_taskflow.taskflow.connection import parse_connection
-from oauth_taskflow.taskflow.connection_fields import BY_NAME, PLANNED
-from oauth_taskflow.taskflow.located import located, located_by
-from oauth_taskflow.taskflow.sessions import addressed, open_session
-from oauth_taskflow.taskflow.settings import (
+from oauth_taskflow.connections.api_address import located, located_by
+from oauth_taskflow.connections.fields.table import BY_NAME, PLANNED
+from oauth_taskflow.connections.parse import parse_connection
+from oauth_taskflow.connections.settings import (
     BasicSettings,
     BearerSettings,
     ConnectionSettings,
     OAuth2Settings,
     TokenHeader,
 )
+from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.oauth.client_auth import KEY_METHODS
+from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.presets.load import load_preset, preset_names
+from oauth_taskflow.presets.model import BaseUrl
+from oauth_taskflow.taskflow.sessions import addressed, open_session
 from oauth_taskflow.taskflow.token_sources import (
     grant,
     grant_options,
     token_endpoint,
 )
 from oauth_taskflow.testing import Fault, LoggedRequest, OAuthTestServer
+from tests.connections.samples import kind
 from tests.oauth.keys import new_key, pem_of
 from tests.taskflow.conftest import SetConnection
-from tests.taskflow.connections import kind
 
 JSON = {"Content-Type": "application/json"}
 

@@ -12,6 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
+from oauth_taskflow.connections.api_address import located_by
+from oauth_taskflow.connections.parse import parse_connection
+from oauth_taskflow.connections.settings import ConnectionSettings, OAuth2Settings
 from oauth_taskflow.errors import (
     ConnectionConfigError,
     ConsentRequired,
@@ -23,13 +26,10 @@ from oauth_taskflow.errors import (
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.taskflow.broker.protocol import token_answer
-from oauth_taskflow.taskflow.connection import parse_connection
-from oauth_taskflow.taskflow.located import located_by
-from oauth_taskflow.taskflow.settings import ConnectionSettings, OAuth2Settings
 from oauth_taskflow.taskflow.token_sources import grant, token_endpoint
 from oauth_taskflow.testing import Fault, LoggedRequest, OAuthTestServer
+from tests.connections.samples import kind
 from tests.oauth.keys import pem_of, public_pem_of
-from tests.taskflow.connections import kind
 
 REFRESH = {"refresh_token": "rt-0"}
 KEYS = {

@@ -16,6 +16,8 @@ from airflow.sdk import DAG
 from oauth_taskflow import OAuth2HttpOperator
 from oauth_taskflow.api.auth import OAuth2Auth
 from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.connections.parse import parse_connection
+from oauth_taskflow.connections.settings import BrokeredSettings
 from oauth_taskflow.errors import ConnectionConfigError, ForeignOriginRefused
 from oauth_taskflow.oauth.request_proof import ProvedTokens, RequestProof
 from oauth_taskflow.oauth.token import Token
@@ -23,13 +25,11 @@ from oauth_taskflow.redaction import redact_url
 from oauth_taskflow.secret_registry import known_secrets
 from oauth_taskflow.taskflow.async_sessions import open_async_session
 from oauth_taskflow.taskflow.broker import server as broker
-from oauth_taskflow.taskflow.connection import parse_connection
 from oauth_taskflow.taskflow.sessions import _token_of, open_session, session_for
-from oauth_taskflow.taskflow.settings import BrokeredSettings
 from oauth_taskflow.testing import LoggedRequest, OAuthTestServer
+from tests.connections.samples import kind
 from tests.oauth.test_request_proof import Source
 from tests.taskflow.conftest import RunDag, SetConnection
-from tests.taskflow.connections import kind
 from tests.taskflow.test_secrets_backend import as_airflow_makes_it
 
 pytestmark = pytest.mark.usefixtures("own_store")

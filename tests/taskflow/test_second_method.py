@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from oauth_taskflow.taskflow.connection import parse_connection
-from oauth_taskflow.taskflow.settings import OAuth2Settings
+from oauth_taskflow.connections.parse import parse_connection
+from oauth_taskflow.connections.settings import OAuth2Settings
 from oauth_taskflow.taskflow.token_sources import token_endpoint
-from tests.taskflow.connections import kind
+from tests.connections.samples import kind
 
 
 @pytest.mark.parametrize(

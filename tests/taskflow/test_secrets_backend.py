@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
+from oauth_taskflow.connections.parse import parse_connection
+from oauth_taskflow.connections.settings import BrokeredSettings
 from oauth_taskflow.errors import InvalidClient, LeaseTimeout, TokenEndpointUnavailable
 from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.taskflow.broker import server as broker
 from oauth_taskflow.taskflow.broker.protocol import failure_in, question, unbrokered
-from oauth_taskflow.taskflow.connection import parse_connection
 from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.secrets_backend import OAuthBroker
-from oauth_taskflow.taskflow.settings import BrokeredSettings
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.conftest import SetConnection
 

@@ -11,20 +11,20 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from airflow.sdk import Connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
+from oauth_taskflow.connections.fields.field import ConnectionField
+from oauth_taskflow.connections.fields.table import FIELDS
+from oauth_taskflow.connections.parse import parse_connection
+from oauth_taskflow.connections.settings import ConnectionSettings, OAuth2Settings
 from oauth_taskflow.errors import ConnectionConfigError, ResultRefused
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
 from oauth_taskflow.oauth.endpoint.request_encoding import encode
 from oauth_taskflow.secret_values import SecretValue
-from oauth_taskflow.taskflow.connection import parse_connection
-from oauth_taskflow.taskflow.connection_fields import FIELDS, ConnectionField
-from oauth_taskflow.taskflow.settings import ConnectionSettings, OAuth2Settings
 from oauth_taskflow.taskflow.token_sources import grant, token_endpoint
-from tests.taskflow.connections import TOKEN_URL, connection, kind
+from tests.connections.samples import TOKEN_URL, Connection, connection, kind
 
 # Long enough for client_secret_jwt, and beginning as no other text does.
 SECRETS = st.text(string.ascii_letters + string.digits + "+/=&%?'\"\\~ç é", min_size=30).map(

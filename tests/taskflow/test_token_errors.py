@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from oauth_taskflow.connections.parse import parse_connection
+from oauth_taskflow.connections.settings import OAuth2Settings
 from oauth_taskflow.errors import InvalidClient, InvalidGrant, TokenRequestRejected
 from oauth_taskflow.oauth.endpoint.messages import Answer
 from oauth_taskflow.oauth.endpoint.outcomes import Rejected
 from oauth_taskflow.oauth.endpoint.response import interpret
-from oauth_taskflow.taskflow.connection import parse_connection
-from oauth_taskflow.taskflow.settings import OAuth2Settings
 from oauth_taskflow.taskflow.token_sources import grant, token_endpoint
-from tests.taskflow.connections import connection
+from tests.connections.samples import connection
 
 MEANINGS = {"http_403": "invalid_grant", "E7": "invalid_client"}
 

@@ -10,17 +10,17 @@ import pytest
 from airflow.sdk import DAG
 
 from oauth_taskflow.api.errors import ApiStatusError
+from oauth_taskflow.connections.parse import parse_connection
+from oauth_taskflow.connections.settings import OAuth2Settings
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.specs.check import check_text
-from oauth_taskflow.taskflow.connection import parse_connection
 from oauth_taskflow.taskflow.decorator import oauth_task
 from oauth_taskflow.taskflow.http.operator import OAuth2HttpOperator
 from oauth_taskflow.taskflow.sessions import open_session
-from oauth_taskflow.taskflow.settings import OAuth2Settings
 from oauth_taskflow.testing import OAuthTestServer
+from tests.connections.samples import connection
 from tests.oauth.raw_server import answering, raw_server, self_signed
 from tests.taskflow.conftest import SetConnection
-from tests.taskflow.connections import connection
 
 PLACES = ("token_url", "authorize_url", "revoke_url", "introspect_url", "issuer", "client_auth")
 

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
+from oauth_taskflow.connections.settings import OAuth2Settings
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.taskflow import write_back
 from oauth_taskflow.taskflow.broker import server as broker
 from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.sessions import open_session, token_source
-from oauth_taskflow.taskflow.settings import OAuth2Settings
 from oauth_taskflow.testing import OAuthTestServer
+from tests.connections.samples import connection
 from tests.taskflow.conftest import SetConnection
-from tests.taskflow.connections import connection
 from tests.taskflow.later import an_hour_later
 from tests.taskflow.test_secrets_backend import as_airflow_makes_it
 
@@ -180,7 +180,7 @@ def test_without_write_back_nothing_is_copied(
     ],
 )
 def test_write_back_that_makes_no_sense_is_refused(extra: dict[str, Any], message: str) -> None:
-    from oauth_taskflow.taskflow.connection import parse_connection  # noqa: PLC0415 - beside its test
+    from oauth_taskflow.connections.parse import parse_connection  # noqa: PLC0415 - beside its test
 
     with pytest.raises(ConnectionConfigError, match=f"^{message} in connection 'crm', field"):
         parse_connection(connection(extra))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
+from oauth_taskflow.connections.parse import AirflowConnection
 from oauth_taskflow.errors import ConnectionConfigError, LeaseTimeout, TokenEndpointUnavailable
 from oauth_taskflow.taskflow.broker.protocol import failure_in, question
-from oauth_taskflow.taskflow.connection import AirflowConnection
 
 # How long a task waits for a refresh that the broker has under way, in seconds.
 _WAIT = 60.0

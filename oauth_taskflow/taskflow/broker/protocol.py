@@ -17,12 +17,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from oauth_taskflow.connections.api_address import located_by
+from oauth_taskflow.connections.brokered import spread_former_keys
+from oauth_taskflow.connections.readers.limits import as_keys
+from oauth_taskflow.connections.settings import ConnectionSettings, TokenHeader
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.taskflow.answer_limits import as_keys
-from oauth_taskflow.taskflow.brokered_fields import spread_former_keys
-from oauth_taskflow.taskflow.located import located_by
-from oauth_taskflow.taskflow.settings import ConnectionSettings, TokenHeader
 from oauth_taskflow.tokens.state.record import Trouble
 
 _MARK = "~oauth~"

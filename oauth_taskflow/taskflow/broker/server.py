@@ -9,13 +9,13 @@ from concurrent.futures import TimeoutError as NotYet
 from typing import TypeAlias
 
 from oauth_taskflow.clock import SYSTEM_CLOCK
+from oauth_taskflow.connections.parse import AirflowConnection, may_hold_grant
+from oauth_taskflow.connections.settings import ConnectionSettings, LoginSettings, OAuth2Settings
 from oauth_taskflow.errors import ConnectionConfigError, LeaseTimeout
 from oauth_taskflow.oauth.token import Token, TokenSource
-from oauth_taskflow.taskflow import log_masking
 from oauth_taskflow.taskflow.broker.protocol import digest
-from oauth_taskflow.taskflow.connection import AirflowConnection, may_hold_grant, parse_connection
+from oauth_taskflow.taskflow.connection_source import read_settings
 from oauth_taskflow.taskflow.sessions import token_source
-from oauth_taskflow.taskflow.settings import ConnectionSettings, LoginSettings, OAuth2Settings
 
 # Workers give up on the Execution API after 5 s ([workers] execution_api_timeout) and ask again.
 _PATIENCE = 4.0
@@ -33,8 +33,7 @@ def brokered_settings(connection: AirflowConnection) -> ConnectionSettings | Non
     """
     if not may_hold_grant(connection):
         return None
-    log_masking.install()
-    settings = parse_connection(connection)
+    settings = read_settings(connection)
     if isinstance(settings.auth, OAuth2Settings) and settings.auth.dpop:
         raise ConnectionConfigError(
             "A token that is bound to a key cannot be handed out by the broker",

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 
 from oauth_taskflow import secret_registry
+from oauth_taskflow.connections.readers.consent import is_local
+from oauth_taskflow.connections.settings import OAuth2Settings
 from oauth_taskflow.errors import AuthorizationFailed
 from oauth_taskflow.oauth.endpoint.messages import Answer
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Unusable
@@ -22,8 +24,6 @@ from oauth_taskflow.oauth.login.device import authorize_device, wait_for_device
 from oauth_taskflow.oauth.login.loopback import LoopbackListener
 from oauth_taskflow.oauth.masking_source import token_secrets
 from oauth_taskflow.taskflow.cli.managed_grant import ManagedGrant
-from oauth_taskflow.taskflow.consent_settings import is_local
-from oauth_taskflow.taskflow.settings import OAuth2Settings
 
 Say = Callable[[str], None]
 _IF_REFUSED = (

@@ -5,16 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.oauth.dialect import RevocationForm
-from oauth_taskflow.oauth.endpoint.discovery import server_metadata
-from oauth_taskflow.oauth.endpoint.server_metadata import ServerMetadata
-from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
-from oauth_taskflow.oauth.grants import GrantOptions
-from oauth_taskflow.oauth.login.authorization import AuthorizationServer
-from oauth_taskflow.taskflow.connection_source import load_settings
-from oauth_taskflow.taskflow.consent_settings import ConsentSettings
-from oauth_taskflow.taskflow.settings import (
+from oauth_taskflow.connections.readers.consent import ConsentSettings
+from oauth_taskflow.connections.settings import (
     ApiKeySettings,
     BasicSettings,
     BearerSettings,
@@ -24,6 +16,14 @@ from oauth_taskflow.taskflow.settings import (
     NoAuthSettings,
     OAuth2Settings,
 )
+from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.oauth.dialect import RevocationForm
+from oauth_taskflow.oauth.endpoint.discovery import server_metadata
+from oauth_taskflow.oauth.endpoint.server_metadata import ServerMetadata
+from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
+from oauth_taskflow.oauth.grants import GrantOptions
+from oauth_taskflow.oauth.login.authorization import AuthorizationServer
+from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.token_sources import grant_options, oauth2_source, token_endpoint
 from oauth_taskflow.taskflow.token_store import fernet_keys, store_url
 from oauth_taskflow.tokens.manager import TokenManager

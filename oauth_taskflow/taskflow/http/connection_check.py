@@ -6,6 +6,7 @@ import os
 import re
 
 from oauth_taskflow import secret_registry
+from oauth_taskflow.connections.settings import ConnectionSettings, OAuth2Settings
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.masking_source import token_secrets
@@ -13,7 +14,6 @@ from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.redaction import redact_url
 from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.sessions import session_for, token_source
-from oauth_taskflow.taskflow.settings import ConnectionSettings, OAuth2Settings
 from oauth_taskflow.taskflow.token_sources import grant, token_endpoint
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from oauth_taskflow.api.retry import RetryPolicy
+from oauth_taskflow.connections.settings import BrokeredSettings, ConnectionSettings
 from oauth_taskflow.errors import (
     ConnectionConfigError,
     InvalidClient,
@@ -25,7 +26,6 @@ from oauth_taskflow.taskflow.broker.token_source import BrokeredTokens
 from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.secrets_backend import OAuthBroker
 from oauth_taskflow.taskflow.sessions import _brokered_source, open_session, retry_policy
-from oauth_taskflow.taskflow.settings import BrokeredSettings, ConnectionSettings
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.conftest import SetConnection
 from tests.taskflow.test_secrets_backend import as_airflow_makes_it

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from oauth_taskflow.connections.parse import parse_connection
+from oauth_taskflow.connections.settings import BearerSettings, BrokeredSettings
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.presets.load import load_preset
 from oauth_taskflow.taskflow.broker.protocol import token_answer
-from oauth_taskflow.taskflow.connection import parse_connection
-from oauth_taskflow.taskflow.settings import BearerSettings, BrokeredSettings
-from tests.taskflow.connections import kind
+from tests.connections.samples import kind
 
 CONFIGURED = {
     "provider": "meta",

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
+from oauth_taskflow.connections.settings import ConnectionSettings
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.endpoint.response_fields import at
 from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.redaction import redact_url
-from oauth_taskflow.taskflow.settings import ConnectionSettings
 from oauth_taskflow.urls import is_safe_endpoint, split_url
 
 _HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?\.)*[a-z0-9-]+")

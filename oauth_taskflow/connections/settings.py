@@ -9,13 +9,13 @@ from msgspec import Struct, field
 
 from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits
 from oauth_taskflow.api.options import AbsentRecords, ResponseRule
+from oauth_taskflow.connections.readers.consent import ConsentSettings
 from oauth_taskflow.oauth.credential_source import TextSource
 from oauth_taskflow.oauth.extension_grants import DelegatedGrant, NamedGrant
 from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.oauth.signing import Signer
 from oauth_taskflow.presets.model import STANDARD, BaseUrl, Preset, RateLimitHeaders
 from oauth_taskflow.secret_values import Hidden, SecretValue
-from oauth_taskflow.taskflow.consent_settings import ConsentSettings
 
 
 class TokenHeader(Struct, frozen=True):

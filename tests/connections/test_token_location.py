@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from oauth_taskflow.taskflow.connection import parse_connection
-from oauth_taskflow.taskflow.settings import OAuth2Settings
-from tests.taskflow.connections import connection
+from oauth_taskflow.connections.parse import parse_connection
+from oauth_taskflow.connections.settings import OAuth2Settings
+from tests.connections.samples import connection
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 from msgspec import field
 
+from oauth_taskflow.connections.findings import Findings
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.presets.model import STANDARD, Preset
 from oauth_taskflow.secret_values import Hidden, SecretValue
-from oauth_taskflow.taskflow.findings import Findings
 from oauth_taskflow.urls import split_url
 
 T = TypeVar("T")

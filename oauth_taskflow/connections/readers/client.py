@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from oauth_taskflow import secret_registry
+from oauth_taskflow.connections.credential_files import TextFile, read_text
+from oauth_taskflow.connections.parts import Fields
 from oauth_taskflow.oauth.client_auth import CERTIFICATE_METHODS, KEY_METHODS
 from oauth_taskflow.oauth.credential_source import TextSource
 from oauth_taskflow.oauth.endpoint.server_metadata import is_issuer
 from oauth_taskflow.oauth.extension_grants import JWT_BEARER
 from oauth_taskflow.oauth.signing import Signer, SigningKey, UnusableKey, private_key, shared_key
-from oauth_taskflow.taskflow.checked_fields import Fields
-from oauth_taskflow.taskflow.text_file import TextFile, read_text
 
 _BY_SECRET = ("client_secret_basic", "client_secret_post", "client_secret_basic_raw")
 _NO_MEANS = ("client_secret_basic",)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from urllib.parse import urlsplit
 
+from oauth_taskflow.connections.credential_files import TextFile
+from oauth_taskflow.connections.parts import Fields
 from oauth_taskflow.oauth.credential_source import GivenText, TextSource
 from oauth_taskflow.oauth.extension_grants import (
     ACCESS_TOKEN_TYPE,
@@ -20,8 +22,6 @@ from oauth_taskflow.oauth.extension_grants import (
     TokenExchange,
 )
 from oauth_taskflow.oauth.signing import Signer
-from oauth_taskflow.taskflow.checked_fields import Fields
-from oauth_taskflow.taskflow.text_file import TextFile
 
 log = logging.getLogger(__name__)
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import msgspec
 
+from oauth_taskflow.connections.brokered import BrokeredFields, read_brokered
+from oauth_taskflow.connections.fields.field import ConnectionField, ValueKind
+from oauth_taskflow.connections.fields.grants import GRANT_NAMES
 from oauth_taskflow.oauth.dpop import DPOP_ALGORITHMS
 from oauth_taskflow.oauth.endpoint.request_encoding import JsonText
 from oauth_taskflow.suggestions import find_closest
-from oauth_taskflow.taskflow.brokered_fields import BrokeredFields, read_brokered
-from oauth_taskflow.taskflow.connection_field import ConnectionField, ValueKind
-from oauth_taskflow.taskflow.grant_fields import GRANT_NAMES
 
 _GRANT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._:/-]+")  # RFC 6749 §4.5: a name, or a URI
 

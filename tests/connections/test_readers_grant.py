@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from oauth_taskflow.connections.fields.grants import SIGNING_ALGORITHMS
+from oauth_taskflow.connections.parse import parse_connection
+from oauth_taskflow.connections.settings import ConnectionSettings, OAuth2Settings
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.endpoint.discovered_endpoint import DiscoveredEndpoint
 from oauth_taskflow.oauth.extension_grants import (
@@ -18,12 +21,9 @@ from oauth_taskflow.oauth.extension_grants import (
     NamedGrant,
 )
 from oauth_taskflow.oauth.signing import ALL_ALGORITHMS
-from oauth_taskflow.taskflow.connection import parse_connection
-from oauth_taskflow.taskflow.grant_fields import SIGNING_ALGORITHMS
-from oauth_taskflow.taskflow.settings import ConnectionSettings, OAuth2Settings
 from oauth_taskflow.taskflow.token_sources import grant, token_endpoint
+from tests.connections.samples import connection
 from tests.oauth.keys import new_key, pem_of
-from tests.taskflow.connections import connection
 
 PEM = pem_of(new_key())
 WEAK = pem_of(rsa.generate_private_key(65537, 1024))

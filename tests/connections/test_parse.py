@@ -7,15 +7,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from airflow.sdk import Connection
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.taskflow import connection as connection_module
-from oauth_taskflow.taskflow.connection import parse_connection
-from oauth_taskflow.taskflow.connection_fields import AUTH_TYPES, FIELDS, ConnectionField
-from oauth_taskflow.taskflow.settings import (
+from oauth_taskflow.connections import parse as connection_module
+from oauth_taskflow.connections.fields.field import AUTH_TYPES, ConnectionField
+from oauth_taskflow.connections.fields.table import FIELDS
+from oauth_taskflow.connections.parse import parse_connection
+from oauth_taskflow.connections.settings import (
     ApiKeySettings,
     BasicSettings,
     BearerSettings,
@@ -25,7 +24,8 @@ from oauth_taskflow.taskflow.settings import (
     OAuth2Settings,
     TokenHeader,
 )
-from tests.taskflow.connections import TOKEN_URL, connection, kind
+from oauth_taskflow.errors import ConnectionConfigError
+from tests.connections.samples import TOKEN_URL, Connection, connection, kind
 
 
 def oauth2(settings: ConnectionSettings) -> OAuth2Settings:
@@ -137,27 +137,6 @@ def test_texts_from_the_form_are_read_as_what_they_mean_and_blanks_as_absent() -
 )
 def test_the_base_url_is_found_in_all_of_airflows_forms(fields: dict[str, Any], url: str) -> None:
     assert parse_connection(connection(**fields)).base_url == url
-
-
-@pytest.mark.parametrize(
-    ("uri", "url"),
-    [
-        (
-            "oauth2://id:pw@api.example.com/https?token_url=https%3A%2F%2Fi.d%2Ft",
-            "https://api.example.com",
-        ),
-        (
-            "oauth2://id:pw@https%3A%2F%2Fapi.example.com%2Fv3/?token_url=https%3A%2F%2Fi.d%2Ft",
-            "https://api.example.com/v3",
-        ),
-        (
-            "oauth2://id:pw@api.example.com:99/?token_url=https%3A%2F%2Fi.d%2Ft",
-            "https://api.example.com:99",
-        ),
-    ],
-)
-def test_connection_uris_are_read_too(uri: str, url: str) -> None:
-    assert parse_connection(Connection.from_uri(uri, conn_id="crm")).base_url == url
 
 
 def test_the_older_http_shape_works_unchanged() -> None:

@@ -1,15 +1,9 @@
-"""Every key of a connection's ``extra``, once: the parser, the form in Airflow's UI and the manual read this table.
-
-It is imported by every ``airflow`` command (through the provider metadata), so it holds plain data and imports nothing.
-"""
+"""The keys of ``extra`` about OAuth 2.0 connections: endpoints, client, request and token; plain data, part of the table."""
 
 from __future__ import annotations
 
-from oauth_taskflow.taskflow.connection_field import AUTH_TYPES, ConnectionField
-from oauth_taskflow.taskflow.grant_fields import GRANT_FIELDS, GRANT_NAMES
-from oauth_taskflow.taskflow.limit_fields import LIMIT_FIELDS
-
-__all__ = ["AUTH_TYPES", "BY_NAME", "FIELDS", "PLANNED", "ConnectionField"]
+from oauth_taskflow.connections.fields.field import ConnectionField
+from oauth_taskflow.connections.fields.grants import GRANT_NAMES
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 GRANT_TYPES = (
@@ -34,28 +28,12 @@ CLIENT_AUTH = (
     "unauthenticated",
 )
 
-_ALL = frozenset(AUTH_TYPES)
+
 _OAUTH2 = frozenset({"oauth2"})
 _SESSION = frozenset({"session"})
-_BEARER = frozenset({"bearer"})
 _TOKENS = frozenset({"oauth2", "session", "bearer"})
 
-
-FIELDS: tuple[ConnectionField, ...] = (
-    ConnectionField(
-        "auth_type",
-        "choice",
-        "Kind of authentication",
-        "oauth2 (default), bearer, api_key, basic, session (a login request that yields a token) or none.",
-        choices=AUTH_TYPES,
-    ),
-    ConnectionField(
-        "provider",
-        "text",
-        "Provider",
-        "A preset, such as salesforce or xero: it says the rest. airflow oauth presets lists them; keys of their own go into "
-        "the extra JSON below.",
-    ),
+OAUTH2_FIELDS: tuple[ConnectionField, ...] = (
     ConnectionField(
         "token_url",
         "text",
@@ -218,58 +196,6 @@ FIELDS: tuple[ConnectionField, ...] = (
         _TOKENS,
     ),
     ConnectionField(
-        "brokered",
-        "brokered",
-        "Brokered",
-        "Written by the broker: when this token ends, and what the provider's API says in its own way.",
-        _BEARER,
-        in_form=False,
-    ),
-    ConnectionField(
-        "api_key_name",
-        "text",
-        "API key name",
-        "Header or query parameter of the key (the password); default X-API-Key.",
-        frozenset({"api_key"}),
-    ),
-    ConnectionField(
-        "api_key_in",
-        "choice",
-        "API key placement",
-        "header (default) or query.",
-        frozenset({"api_key"}),
-        ("header", "query"),
-    ),
-    ConnectionField(
-        "api_key_prefix",
-        "text",
-        "API key prefix",
-        'Text before the key, as in "Token ".',
-        frozenset({"api_key"}),
-    ),
-    ConnectionField(
-        "login_url",
-        "text",
-        "Login URL",
-        "Where the login request goes: an absolute URL, or a path on the API's host; default /auth/token.",
-        _SESSION,
-    ),
-    ConnectionField(
-        "login_body",
-        "choice",
-        "Login body",
-        "json (default) or form.",
-        _SESSION,
-        ("json", "form"),
-    ),
-    ConnectionField(
-        "login_fields",
-        "mapping",
-        "Login fields",
-        'Body of the login request, as JSON; default {"username": "{login}", "password": "{password}"}.',
-        _SESSION,
-    ),
-    ConnectionField(
         "token_path",
         "text",
         "Token path",
@@ -291,77 +217,4 @@ FIELDS: tuple[ConnectionField, ...] = (
         "Seconds that a token lives, whatever the answer says.",
         _OAUTH2 | _SESSION,
     ),
-    ConnectionField(
-        "api_headers",
-        "mapping",
-        "API headers",
-        'Headers of every API request, as JSON: {"X-Tenant": "acme"}.',
-    ),
-    ConnectionField(
-        "rate_limit_header",
-        "text",
-        "Rate-limit header",
-        "API header that dates the end of a rate limit, for answers without Retry-After.",
-    ),
-    ConnectionField(
-        "rate_limit_reset",
-        "choice",
-        "Rate-limit form",
-        "How it does: epoch (seconds), epoch_ms, iso, or seconds (that are left).",
-        choices=("epoch", "epoch_ms", "seconds", "iso"),
-    ),
-    ConnectionField(
-        "allowed_origins",
-        "list",
-        "Allowed origins",
-        "More origins (https://host:port) that may receive the credentials, separated by commas.",
-    ),
-    ConnectionField(
-        "timeout",
-        "timeout",
-        "Time-out",
-        "Seconds for connecting and for each read: one number, or two as in 10, 60 (default).",
-    ),
-    ConnectionField(
-        "verify",
-        "verify",
-        "Verify certificates",
-        "true (default), false, or the path of a CA bundle. The token endpoint is always verified; "
-        "a path serves it too.",
-    ),
-    ConnectionField(
-        "cert",
-        "cert",
-        "Client certificate",
-        "Path of a PEM file, or of certificate and key separated by a comma.",
-    ),
-    ConnectionField(
-        "proxies",
-        "mapping",
-        "Proxies",
-        'Proxy per scheme, as JSON: {"https": "http://proxy:3128"}.',
-    ),
-    *LIMIT_FIELDS,
-    *GRANT_FIELDS,
 )
-
-BY_NAME = {field.name: field for field in FIELDS}
-
-# Keys of the design that later versions read. Refusing them beats ignoring them: who writes a key relies on it.
-PLANNED = {
-    "srv_lookup": "Write the host and port that the record names.",
-}
-# What other tools call ours.
-ELSEWHERE = {
-    "keyfile_dict": "private_key",
-    "key_path": "private_key_file",
-    "federated_token_file": "client_assertion_file",
-    "token_endpoint": "token_url",
-    "access_token_url": "token_url",
-    "token_refresh_endpoint": "token_url",
-}
-# What HttpHook takes out of extra for itself; an ``http`` connection may hold these.
-HTTP_HOOK_NAMES = {"proxy": "proxies", "verify_ssl": "verify"}
-HTTP_HOOK_OPTIONS = frozenset({"stream", "allow_redirects", "max_redirects", "check_response"})
-# Taken and not acted on: proxies and .netrc of the environment are never read.
-HTTP_HOOK_IGNORED = frozenset({"trust_env"})

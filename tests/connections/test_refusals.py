@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from airflow.sdk import Connection
 
+from oauth_taskflow.connections.fields.table import PLANNED
+from oauth_taskflow.connections.parse import parse_connection
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.taskflow.connection import parse_connection
-from oauth_taskflow.taskflow.connection_fields import PLANNED
-from tests.taskflow.connections import TOKEN_URL, connection, kind
+from tests.connections.samples import TOKEN_URL, Connection, connection, kind
 
 
 def refusal(wrong: Connection) -> str:

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
-from airflow.sdk import Connection
-
 TOKEN_URL = "https://id.example.com/token"
+
+
+@dataclass(frozen=True)
+class Connection:
+    """The fields that Airflow's two classes for connections have in common."""
+
+    conn_id: str
+    conn_type: str | None = None
+    host: str | None = None
+    schema: str | None = None
+    login: str | None = None
+    password: str | None = None
+    port: int | None = None
+    extra: str | None = None
 
 
 def connection(extra: dict[str, Any] | str | None = None, **fields: Any) -> Connection:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from oauth_taskflow.connections.convert import is_given
+from oauth_taskflow.connections.fields.table import BY_NAME
+from oauth_taskflow.connections.findings import Findings
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.presets.fill import BadVariable, fill, wrong_variables
 from oauth_taskflow.presets.load import BadPreset, load_preset, suggestion
 from oauth_taskflow.presets.model import STANDARD, Preset
 from oauth_taskflow.suggestions import find_closest
-from oauth_taskflow.taskflow.connection_fields import BY_NAME
-from oauth_taskflow.taskflow.field_values import is_given
-from oauth_taskflow.taskflow.findings import Findings
-from oauth_taskflow.taskflow.presets_folder import own_presets
 
 _MERGED = frozenset({"api_headers", "token_headers", "authorize_params"})
 _USUAL_LEEWAY = 60.0
@@ -23,8 +23,12 @@ _FORMAT = "What it may say is in oauth_taskflow/presets/preset.schema.json."
 _LATE_LEEWAY = 5.0
 
 
-def take_preset(
-    conn_id: str, client_id: str, extra: dict[str, Any], findings: Findings
+def load_filled_preset(
+    conn_id: str,
+    client_id: str,
+    extra: dict[str, Any],
+    findings: Findings,
+    folder: Path | None = None,
 ) -> Preset | None:
     """The filled preset that ``extra`` names, and the standard one if it names none.
 
@@ -37,7 +41,7 @@ def take_preset(
     name = extra.get("provider")
     if not is_given(name):
         return STANDARD
-    preset = _preset(conn_id, str(name).strip())
+    preset = _preset(conn_id, str(name).strip(), folder)
     given = {key: extra.pop(key, None) for key in preset.variables}
     values = {key: str(value).strip() for key, value in given.items() if is_given(value)}
     wrong = wrong_variables(preset, values)
@@ -65,24 +69,23 @@ def _misspelled(name: str, extra: Mapping[str, Any]) -> str:
     return find_closest(name, unknown)
 
 
-def _preset(conn_id: str, name: str) -> Preset:
+def _preset(conn_id: str, name: str, folder: Path | None) -> Preset:
     def wrong(what: str, hint: str) -> ConnectionConfigError:
         return ConnectionConfigError(what, conn_id=conn_id, field="provider", hint=hint)
 
     try:
-        own = own_presets()
-        preset = load_preset(name.lower(), own)
+        preset = load_preset(name.lower(), folder)
     except BadPreset as bad:
         raise wrong(f"The preset cannot be used: {bad}", _FORMAT) from None
     except KeyError:
-        raise wrong("There is no preset of that name", suggestion(name, own)) from None
+        raise wrong("There is no preset of that name", suggestion(name, folder)) from None
     if taken := preset.variables.keys() & BY_NAME.keys():
         what = f"The preset has a key of its own that every connection has: {min(taken)}"
         raise wrong(what, "Give the preset's key another name.")
     return preset
 
 
-def with_defaults(values: Mapping[str, Any], preset: Preset) -> dict[str, Any]:
+def apply_preset_defaults(values: Mapping[str, Any], preset: Preset) -> dict[str, Any]:
     """``values`` of a connection, and what ``preset`` says about the keys that are not among them.
 
     Headers and parameters are merged name by name; those of the connection win.
@@ -90,14 +93,14 @@ def with_defaults(values: Mapping[str, Any], preset: Preset) -> dict[str, Any]:
     auth_type = values.get("auth_type", preset.auth_type)
     offered = {
         name: value
-        for name, value in _offered(preset).items()
+        for name, value in _preset_values(preset).items()
         if is_given(value) and name in BY_NAME and auth_type in BY_NAME[name].auth_types
     }
     merged = {name: {**offered[name], **values.get(name, {})} for name in _MERGED & offered.keys()}
     return {**offered, **values, **merged}
 
 
-def _offered(preset: Preset) -> dict[str, Any]:
+def _preset_values(preset: Preset) -> dict[str, Any]:
     """What the preset says in keys of a connection."""
     return {
         "auth_type": "" if preset.auth_type == "oauth2" else preset.auth_type,

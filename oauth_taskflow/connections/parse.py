@@ -1,6 +1,6 @@
 """Airflow Connection → ``ConnectionSettings``, with every field checked.
 
-Two shapes are read (DESIGN section 4): type ``oauth2``, and the older ``http`` connection whose extra holds ``auth_type``.
+Two shapes are read: type ``oauth2``, and the older ``http`` connection whose extra holds ``auth_type``.
 Nothing outside this module looks into ``extra``.
 """
 
@@ -9,21 +9,16 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote_plus, unquote
 
 from oauth_taskflow import secret_registry
 from oauth_taskflow.api.limits import DEFAULT_LIMITS
-from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.presets.model import STANDARD, Preset, RateLimitHeaders
-from oauth_taskflow.redaction import is_sensitive_name
-from oauth_taskflow.suggestions import did_you_mean, find_closest
-from oauth_taskflow.taskflow.answer_limits import answer_limits
-from oauth_taskflow.taskflow.auth_settings import AUTH_READERS
-from oauth_taskflow.taskflow.base_url import base_url
-from oauth_taskflow.taskflow.brokered_fields import BrokeredFields, gather_former_keys
-from oauth_taskflow.taskflow.checked_fields import Fields
-from oauth_taskflow.taskflow.connection_fields import (
+from oauth_taskflow.connections.base_url import base_url
+from oauth_taskflow.connections.brokered import BrokeredFields, gather_former_keys
+from oauth_taskflow.connections.convert import BadValue, convert, is_given
+from oauth_taskflow.connections.fields.table import (
     BY_NAME,
     ELSEWHERE,
     HTTP_HOOK_IGNORED,
@@ -31,11 +26,17 @@ from oauth_taskflow.taskflow.connection_fields import (
     HTTP_HOOK_OPTIONS,
     PLANNED,
 )
-from oauth_taskflow.taskflow.field_values import BadValue, convert, is_given
-from oauth_taskflow.taskflow.findings import Findings
-from oauth_taskflow.taskflow.key_files import unfolded
-from oauth_taskflow.taskflow.provider import take_preset, with_defaults
-from oauth_taskflow.taskflow.settings import ConnectionSettings, NoAuthSettings
+from oauth_taskflow.connections.findings import Findings
+from oauth_taskflow.connections.key_files import unfolded
+from oauth_taskflow.connections.parts import Fields
+from oauth_taskflow.connections.preset import apply_preset_defaults, load_filled_preset
+from oauth_taskflow.connections.readers.limits import answer_limits
+from oauth_taskflow.connections.readers.table import AUTH_READERS
+from oauth_taskflow.connections.settings import ConnectionSettings, NoAuthSettings
+from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.presets.model import STANDARD, Preset, RateLimitHeaders
+from oauth_taskflow.redaction import is_sensitive_name
+from oauth_taskflow.suggestions import did_you_mean, find_closest
 from oauth_taskflow.urls import is_loopback, split_url
 
 log = logging.getLogger(__name__)
@@ -82,8 +83,12 @@ class AirflowConnection(Protocol):
         """JSON text of everything else."""
 
 
-def parse_connection(connection: AirflowConnection) -> ConnectionSettings:
+def parse_connection(
+    connection: AirflowConnection, *, presets_folder: Path | None = None
+) -> ConnectionSettings:
     """The typed settings of ``connection``, whose secrets are announced (``secret_registry``).
+
+    ``presets_folder`` is a folder with the user's own provider presets.
 
     Raises:
         ConnectionConfigError: fields are unknown, missing, of the wrong type or contradict each other. The error names
@@ -106,12 +111,14 @@ def parse_connection(connection: AirflowConnection) -> ConnectionSettings:
     options = _taken_by_http_hook(extra) if older else {}
     findings = Findings()
     client_id = login or str(extra.get("client_id") or "")
-    preset = findings.attempt(lambda: take_preset(conn_id, client_id, extra, findings), None)
+    preset = findings.attempt(
+        lambda: load_filled_preset(conn_id, client_id, extra, findings, presets_folder), None
+    )
     values = _checked_values(conn_id, extra, preset or STANDARD, findings)
     if preset is None or findings.blames("auth_type"):
         findings.raise_all()  # what follows depends on them
     preset = preset or STANDARD
-    values = with_defaults(values, preset)
+    values = apply_preset_defaults(values, preset)
     _check_auth_type(conn_id, values, findings, older=older)
     auth_type = values.get("auth_type", "oauth2")
     fields = Fields(

@@ -1,8 +1,8 @@
-"""The keys of ``extra`` about grants and signed assertions: plain data, part of ``connection_fields.FIELDS``."""
+"""The keys of ``extra`` about grants and signed assertions: plain data, part of ``table.FIELDS``."""
 
 from __future__ import annotations
 
-from oauth_taskflow.taskflow.connection_field import ConnectionField
+from oauth_taskflow.connections.fields.field import ConnectionField
 
 _OAUTH2 = frozenset({"oauth2"})
 

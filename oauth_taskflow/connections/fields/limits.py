@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oauth_taskflow.taskflow.connection_field import ConnectionField
+from oauth_taskflow.connections.fields.field import ConnectionField
 
 LIMIT_FIELDS = (
     ConnectionField(

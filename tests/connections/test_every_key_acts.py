@@ -10,13 +10,13 @@ from typing import Any, get_args
 import pytest
 
 import oauth_taskflow
+from oauth_taskflow.connections.fields.table import FIELDS
+from oauth_taskflow.connections.parse import parse_connection
+from oauth_taskflow.connections.readers.consent import ConsentSettings
+from oauth_taskflow.connections.settings import AuthSettings, ConnectionSettings, TokenHeader
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.taskflow.connection import parse_connection
-from oauth_taskflow.taskflow.connection_fields import FIELDS
-from oauth_taskflow.taskflow.consent_settings import ConsentSettings
-from oauth_taskflow.taskflow.settings import AuthSettings, ConnectionSettings, TokenHeader
+from tests.connections.samples import TOKEN_URL, kind
 from tests.oauth.keys import new_key, pem_of
-from tests.taskflow.connections import TOKEN_URL, kind
 
 PACKAGE = Path(oauth_taskflow.__file__).parent
 PEM = pem_of(new_key())
@@ -143,6 +143,8 @@ def read_names(path: Path) -> Iterator[str]:
 def test_every_setting_is_read() -> None:
     kinds = (ConnectionSettings, ConsentSettings, TokenHeader, *get_args(AuthSettings))
     settings = {name for one in kinds for name in one.__struct_fields__}
-    read = {name for path in (PACKAGE / "taskflow").rglob("*.py") for name in read_names(path)}
+    rooms = ("connections", "taskflow")
+    paths = [path for room in rooms for path in (PACKAGE / room).rglob("*.py")]
+    read = {name for path in paths for name in read_names(path)}
     by_name = {"authorize_url", "device_url", "par_url", "revoke_url"}  # ManagedGrant.place
     assert settings - read - by_name == set()

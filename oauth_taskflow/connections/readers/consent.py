@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from msgspec import field
 
+from oauth_taskflow.connections.parts import Fields
 from oauth_taskflow.secret_values import Hidden, SecretValue
-from oauth_taskflow.taskflow.checked_fields import Fields
 from oauth_taskflow.urls import is_safe_endpoint, split_url
 
 _LOCAL_NAMES = frozenset({"127.0.0.1", "localhost"})

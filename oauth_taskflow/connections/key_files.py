@@ -10,9 +10,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from oauth_taskflow.connections.convert import is_given
+from oauth_taskflow.connections.credential_files import read_text
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.taskflow.field_values import is_given
-from oauth_taskflow.taskflow.text_file import read_text
 
 _Json = Mapping[str, Any]
 _KNOWN = (

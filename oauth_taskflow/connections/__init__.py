@@ -1,0 +1,1 @@
+"""Turns an Airflow-shaped connection into checked, typed settings (``parse.parse_connection``). Imports nothing of Airflow."""

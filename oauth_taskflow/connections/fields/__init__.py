@@ -1,0 +1,1 @@
+"""The keys of a connection's ``extra`` as plain data; ``table.FIELDS`` lists them all."""

@@ -1,0 +1,72 @@
+"""The keys of ``extra`` that connections of every kind have, limits apart: plain data, part of the table."""
+
+from __future__ import annotations
+
+from oauth_taskflow.connections.fields.field import AUTH_TYPES, ConnectionField
+
+EVERY_KIND_FIELDS: tuple[ConnectionField, ...] = (
+    ConnectionField(
+        "auth_type",
+        "choice",
+        "Kind of authentication",
+        "oauth2 (default), bearer, api_key, basic, session (a login request that yields a token) or none.",
+        choices=AUTH_TYPES,
+    ),
+    ConnectionField(
+        "provider",
+        "text",
+        "Provider",
+        "A preset, such as salesforce or xero: it says the rest. airflow oauth presets lists them; keys of their own go into "
+        "the extra JSON below.",
+    ),
+    ConnectionField(
+        "api_headers",
+        "mapping",
+        "API headers",
+        'Headers of every API request, as JSON: {"X-Tenant": "acme"}.',
+    ),
+    ConnectionField(
+        "rate_limit_header",
+        "text",
+        "Rate-limit header",
+        "API header that dates the end of a rate limit, for answers without Retry-After.",
+    ),
+    ConnectionField(
+        "rate_limit_reset",
+        "choice",
+        "Rate-limit form",
+        "How it does: epoch (seconds), epoch_ms, iso, or seconds (that are left).",
+        choices=("epoch", "epoch_ms", "seconds", "iso"),
+    ),
+    ConnectionField(
+        "allowed_origins",
+        "list",
+        "Allowed origins",
+        "More origins (https://host:port) that may receive the credentials, separated by commas.",
+    ),
+    ConnectionField(
+        "timeout",
+        "timeout",
+        "Time-out",
+        "Seconds for connecting and for each read: one number, or two as in 10, 60 (default).",
+    ),
+    ConnectionField(
+        "verify",
+        "verify",
+        "Verify certificates",
+        "true (default), false, or the path of a CA bundle. The token endpoint is always verified; "
+        "a path serves it too.",
+    ),
+    ConnectionField(
+        "cert",
+        "cert",
+        "Client certificate",
+        "Path of a PEM file, or of certificate and key separated by a comma.",
+    ),
+    ConnectionField(
+        "proxies",
+        "mapping",
+        "Proxies",
+        'Proxy per scheme, as JSON: {"https": "http://proxy:3128"}.',
+    ),
+)

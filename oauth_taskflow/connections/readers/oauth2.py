@@ -1,0 +1,153 @@
+"""Reads connections with ``auth_type`` oauth2: a grant at a token endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from oauth_taskflow.connections.fields.oauth2 import DEVICE_CODE
+from oauth_taskflow.connections.parts import Fields
+from oauth_taskflow.connections.preset import refresh_ahead, scope_text
+from oauth_taskflow.connections.readers.client import (
+    NO_CLIENT,
+    ClientSettings,
+    read_client,
+    read_issuer,
+)
+from oauth_taskflow.connections.readers.consent import ConsentSettings, read_consent, read_endpoint
+from oauth_taskflow.connections.readers.grant import read_delegated, read_resources
+from oauth_taskflow.connections.readers.token_location import (
+    read_token_header,
+    read_token_location,
+)
+from oauth_taskflow.connections.settings import (
+    OAuth2Settings,
+    TokenHeader,
+)
+from oauth_taskflow.oauth.endpoint.request_encoding import JsonText
+from oauth_taskflow.oauth.extension_grants import DelegatedGrant, NamedGrant
+from oauth_taskflow.urls import is_safe_endpoint
+
+# What a person agreed to once goes on as a refresh token; it may live in the token store alone.
+_OF_A_PERSON: Mapping[str, str] = {
+    "authorization_code": "refresh_token",
+    DEVICE_CODE: "refresh_token",
+}
+
+
+def read_oauth2(fields: Fields) -> OAuth2Settings:
+    """Returns the settings of a grant; problems are kept in ``fields.findings``."""
+    values = fields.values
+    refresh_token = values.get("refresh_token", "")
+    implied = "refresh_token" if refresh_token else "client_credentials"
+    grant: str = _OF_A_PERSON.get(named := values.get("grant_type", implied), named)
+    attempt = fields.attempt
+    client_id = attempt(lambda known: known.either(known.login, "login", "client_id"), fields.login)
+    secret = attempt(
+        lambda known: known.either(known.password, "password", "client_secret"), fields.password
+    )
+    _check_grant(fields, grant, refresh_token)
+    issuer = attempt(lambda known: read_issuer(values, known), "")
+    token_url = attempt(_token_url, "")
+    client = attempt(lambda known: read_client(known, grant, secret), None)
+    usual = client is None and grant in {"client_credentials", "refresh_token"}
+    named = client is not None and (client.method != "unauthenticated" or client.signer)
+    if not client_id and (usual or named):
+        fields.blame("The client id is missing", "login", "Put the client id there.")
+    client = client or NO_CLIENT
+    return OAuth2Settings(
+        token_url=token_url,
+        client_id=client_id,
+        client_secret=secret,
+        grant_type=grant,
+        client_auth=client.method,
+        choose_auth=bool(issuer) and not client.chosen,
+        issuer=issuer,
+        signer=client.signer,
+        client_assertion=client.assertion,
+        delegated=attempt(lambda known: _delegated(known, grant, client_id, client), None),
+        refresh_token=refresh_token,
+        scope=scope_text(values.get("scope", ""), fields.preset),
+        audience=values.get("audience", ""),
+        resource=attempt(read_resources, ()),
+        token_params=attempt(_token_params, {}),
+        token_headers=values.get("token_headers", {}),
+        token_body=values.get("token_body", "form"),
+        token_header=attempt(read_token_header, TokenHeader()),
+        dpop=attempt(_dpop, ""),
+        leeway=refresh_ahead(
+            values.get("leeway"), fields.preset, refreshed=grant == "refresh_token"
+        ),
+        write_back=_write_back(fields, grant),
+        consent=attempt(read_consent, ConsentSettings()),
+        introspect_url=attempt(lambda known: read_endpoint(known, "introspect_url"), ""),
+        preset=attempt(read_token_location, fields.preset),
+    )
+
+
+def _token_params(fields: Fields) -> dict[str, str]:
+    params: dict[str, str] = fields.values.get("token_params", {})
+    in_json = fields.values.get("token_body", "form") == "json"
+    if not in_json and any(isinstance(value, JsonText) for value in params.values()):
+        raise fields.error(
+            "The value must map names to texts, unless token_body is json",
+            "token_params",
+            "Write a list or mapping as the text that the server wants.",
+        )
+    return params
+
+
+def _delegated(
+    fields: Fields, grant: str, client_id: str, client: ClientSettings
+) -> DelegatedGrant | NamedGrant | None:
+    if client is NO_CLIENT:
+        return None  # without the client's key nothing can be said about an assertion
+    return read_delegated(fields, grant, client_id, client.signer)
+
+
+def _write_back(fields: Fields, grant: str) -> bool:
+    wanted = fields.values.get("write_back", False)
+    if not isinstance(wanted, bool):
+        fields.blame("The value must be true or false", "write_back", "")
+    elif wanted and grant != "refresh_token":
+        what = f"The {grant} grant has no refresh token to write back"
+        fields.blame(what, "write_back", "Leave it out.")
+    return wanted is True
+
+
+def _dpop(fields: Fields) -> str:
+    algorithm = str(fields.values.get("dpop", ""))
+    if algorithm and "token_header" in fields.values:
+        raise fields.error(
+            "A token bound to a key goes into Authorization: DPoP (RFC 9449 §7.1)",
+            "token_header",
+            "Remove it, or remove dpop.",
+        )
+    return algorithm
+
+
+def _token_url(fields: Fields) -> str:
+    url = str(fields.values.get("token_url", ""))
+    if not url and fields.values.get("issuer"):
+        return ""
+    if not url:
+        raise fields.error(
+            "The token endpoint is missing",
+            "token_url",
+            "Put the authorization server's token URL into extra, or its issuer.",
+        )
+    if not is_safe_endpoint(url):
+        raise fields.error(
+            "The token endpoint is not an https URL",
+            "token_url",
+            "Write it as https://id.example.com/token; plain http is accepted for 127.0.0.1 and [::1].",
+        )
+    return url
+
+
+def _check_grant(fields: Fields, grant: str, refresh_token: str) -> None:
+    if grant != "refresh_token" and refresh_token:
+        fields.blame(
+            f"A refresh token is no part of the {grant} grant",
+            "refresh_token",
+            "Remove it, or remove grant_type.",
+        )

@@ -1,0 +1,25 @@
+"""The reader of each ``auth_type``: checked field values → the settings of that kind of authentication."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from oauth_taskflow.connections.parts import Fields
+from oauth_taskflow.connections.readers.oauth2 import read_oauth2
+from oauth_taskflow.connections.readers.other_kinds import (
+    read_api_key,
+    read_basic,
+    read_bearer,
+    read_none,
+    read_session,
+)
+from oauth_taskflow.connections.settings import AuthSettings
+
+AUTH_READERS: Mapping[str, Callable[[Fields], AuthSettings]] = {
+    "oauth2": read_oauth2,
+    "bearer": read_bearer,
+    "api_key": read_api_key,
+    "basic": read_basic,
+    "session": read_session,
+    "none": read_none,
+}
