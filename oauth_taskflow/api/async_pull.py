@@ -9,9 +9,10 @@ from contextlib import aclosing
 from typing import Any, Protocol
 
 from oauth_taskflow.api.exchange import Decide, Judge
-from oauth_taskflow.api.options import Paginate, Records, ResponseRule
+from oauth_taskflow.api.options import Records, ResponseRule
 from oauth_taskflow.api.page import Page
-from oauth_taskflow.api.paginators import IndexedPaginator
+from oauth_taskflow.api.paginators import Paginate
+from oauth_taskflow.api.paginators.base import IndexedPaginator
 from oauth_taskflow.api.pull import Answered, PageReader, Reading, page_reader
 from oauth_taskflow.api.request import ApiRequest
 
@@ -37,7 +38,7 @@ class _AsyncPuller:
     async def pages(self) -> AsyncGenerator[Page, None]:
         """Every page in order; what was fetched past the end is thrown away."""
         sequence, paginator = self._sequence, self._sequence.paginator
-        several = isinstance(paginator, IndexedPaginator) and paginator.prefetch > 1
+        several = isinstance(paginator, IndexedPaginator) and paginator.pages_at_once > 1
         self._start(sequence.start)
         index = 1
         try:
@@ -58,11 +59,11 @@ class _AsyncPuller:
     def _start_indexed(self, paginator: IndexedPaginator, index: int) -> int:
         """Fill up to ``prefetch`` pages in flight from ``index`` on; the next index."""
         sequence = self._sequence
-        while sequence.request is not None and len(self._running) < paginator.prefetch:
+        while sequence.request is not None and len(self._running) < paginator.pages_at_once:
             # At least the one that comes next: a total may have been too low.
             if self._running and not sequence.expects(index):
                 break
-            self._start(paginator.at(sequence.start, index))
+            self._start(paginator.request_at(sequence.start, index))
             index += 1
         return index
 

@@ -6,24 +6,17 @@ without any is not a page, whatever its status. docs/paging.md has the table.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import requests
 
 from oauth_taskflow.api.decoders.json import Body
-from oauth_taskflow.api.options import (
-    AbsentRecords,
-    Cursors,
-    NextUrls,
-    PageNumbers,
-    PagingOptions,
-)
-from oauth_taskflow.api.pointed import is_end
+from oauth_taskflow.api.options import AbsentRecords
+from oauth_taskflow.api.paginators.base import PagingOptions, find_or_none
 from oauth_taskflow.api.records import RecordSelector
 from oauth_taskflow.api.request_secrets import shown_url
-from oauth_taskflow.errors import ApiError, InvalidRecord, NotAPage, RecordsNotFound
+from oauth_taskflow.errors import ApiError, NotAPage, RecordsNotFound
 
 _ERRORS = ("error", "errors")
 # What some APIs write there when all went well, as TikTok's error.code "ok".
@@ -107,7 +100,7 @@ class PageJudge:
             raise _says_error(body, self.selector, error)
         if self.selector.is_misplaced(body):
             raise self.selector.missing(body)
-        has_landmark = any(self._landmarks(response, body))
+        has_landmark = self.options.has_landmark(body, response.headers)
         written = self.selector.options.when_absent
         may_be_absent = (written or self.absent) == "empty"
         if not (has_landmark or may_be_absent):
@@ -117,36 +110,13 @@ class PageJudge:
             raise self.selector.missing(body)
         return Content(body, [], has_landmark, is_doubtful=not may_be_absent)
 
-    def _landmarks(self, response: requests.Response, body: Body) -> Iterator[bool]:
-        options = self.options
-        announced = options.announced
-        if announced.header is not None:
-            yield announced.header in response.headers
-        paths = [announced.path, options.more, options.last]
-        if isinstance(options, PageNumbers):
-            paths.append(options.total_pages)
-        yield from (_found(body, path) is not None for path in paths if path is not None)
-        if isinstance(options, Cursors) and options.header is not None:
-            yield not is_end(response.headers.get(options.header), options.end_values)
-        if isinstance(options, Cursors) and options.next is not None:
-            yield not is_end(_found(body, options.next), options.end_values)
-        if isinstance(options, NextUrls):
-            yield not is_end(_found(body, options.next or "next"), (False,))
-
-
-def _found(body: Body, path: str) -> Any:
-    try:
-        return body.find(path)
-    except InvalidRecord:  # a function refuses null
-        return None
-
 
 def _error_name(body: Body) -> str | None:
     """The key at the root that says that something went wrong."""
     # Most pages have no such key anywhere, which a search tells at a third of the cost of taking the root apart.
     if not body.json.startswith(b"{") or b'"error' not in body.json:
         return None
-    return next((name for name in _ERRORS if not _is_fine(_found(body, name))), None)
+    return next((name for name in _ERRORS if not _is_fine(find_or_none(body, name))), None)
 
 
 def _is_fine(error: Any) -> bool:

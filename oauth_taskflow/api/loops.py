@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 
 from oauth_taskflow.api.numbers import encode
-from oauth_taskflow.api.options import Cursors, PagingOptions
 from oauth_taskflow.api.page import PageView
+from oauth_taskflow.api.paginators.base import PagingOptions
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import PaginationLimit, PaginationLoop
 
@@ -76,13 +76,10 @@ class LoopGuard:
         """
         mark = request.fingerprint()
         if mark in self._requests:
-            is_end = page.rows == 0 and isinstance(self._options, Cursors)
             raise PaginationLoop(
                 f"Page {page.index + 1} leads back to a page that was read before",
                 where=page.where,
-                hint="If the API ends with an empty page, write empty_page: end."
-                if is_end
-                else "The API repeats a page cursor or next URL; check paginate, and that the API ends its pages.",
+                hint=self._options.loop_hint(page),
             )
         self._requests.add(mark)
         self._check_empty(page)

@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from oauth_taskflow.errors import InvalidRecord
+
 
 class ExactFloat(float):
     """A ``float`` that remembers how the API wrote it.
@@ -85,6 +87,23 @@ def read_number(text: str) -> float:
     if _SURELY_EXACT.fullmatch(text):
         return number
     return number if _write(number) == text.encode() else ExactFloat.of(text)
+
+
+def read_count(value: Any, name: str, where: str) -> int | None:
+    """Returns ``value`` as a count, which APIs send as text too; None when it is absent or negative, that is, unknown.
+
+    Raises:
+        InvalidRecord: ``value`` is not a whole number; the message has its ``name`` and ``where`` it was found.
+    """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, str) and value.strip().removeprefix("-").isdecimal():
+        value = int(value)
+    if value is None:
+        return None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if value >= 0 else None
+    raise InvalidRecord(f"{name} is {value!r:.60}, not a number", where=where)
 
 
 def plain(value: Any) -> Any:

@@ -19,13 +19,13 @@ from oauth_taskflow.api.landmarks import Content, PageJudge
 from oauth_taskflow.api.numbers import plain
 from oauth_taskflow.api.options import (
     AbsentRecords,
-    Paginate,
     RateLimit,
     Records,
     ResponseRule,
 )
 from oauth_taskflow.api.page import Page
-from oauth_taskflow.api.paginators import IndexedPaginator
+from oauth_taskflow.api.paginators import Paginate
+from oauth_taskflow.api.paginators.base import IndexedPaginator
 from oauth_taskflow.api.rate_limit import RateLimiter
 from oauth_taskflow.api.records import RecordSelector
 from oauth_taskflow.api.request import ApiRequest
@@ -167,13 +167,13 @@ class _InFlight:
         self._index = 1
         self._context = copy_context()
         self._pool = ThreadPoolExecutor(
-            paginator.prefetch, thread_name_prefix="oauth-taskflow-page"
+            paginator.pages_at_once, thread_name_prefix="oauth-taskflow-page"
         )
 
     def next(self) -> Reading:
         """The answer that comes next, with those after it on their way."""
         while self._wants_more():
-            request = self._paginator.at(self._sequence.start, self._index)
+            request = self._paginator.request_at(self._sequence.start, self._index)
             call = self._context.copy().run
             self._running.append(self._pool.submit(call, self._fetch, request))
             self._index += 1
@@ -182,7 +182,7 @@ class _InFlight:
     def _wants_more(self) -> bool:
         # At least the one that comes next: a total may have been too low.
         expected = not self._running or self._sequence.expects(self._index)
-        return expected and len(self._running) < self._paginator.prefetch
+        return expected and len(self._running) < self._paginator.pages_at_once
 
     def close(self) -> None:
         """Wait for what is still being fetched; it is thrown away."""
@@ -252,7 +252,7 @@ def pull(
     limiter = RateLimiter.of(rate_limit, limit_key) if rate_limit is not None else None
     puller = _Puller(session, reader, limiter)
     paginator = sequence.paginator
-    if isinstance(paginator, IndexedPaginator) and paginator.prefetch > 1:
+    if isinstance(paginator, IndexedPaginator) and paginator.pages_at_once > 1:
         pages = puller.several_at_once(paginator)
     else:
         pages = puller.one_by_one()

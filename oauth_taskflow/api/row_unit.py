@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from oauth_taskflow.api.landmarks import Content
-from oauth_taskflow.api.options import Cursors, Offsets, PageNumbers, PagingOptions
+from oauth_taskflow.api.paginators.base import PagingOptions
 
 
 class RowUnit:
@@ -16,9 +16,7 @@ class RowUnit:
     """
 
     def __init__(self, options: PagingOptions) -> None:
-        self._size: int | None = None
-        if isinstance(options, Cursors | Offsets | PageNumbers):
-            self._size = options.size
+        self._size = options.page_size
         self._counts: Literal["items", "records", "unknown"] | None = None
 
     @property

@@ -9,18 +9,9 @@ import requests
 
 from oauth_taskflow.api.landmarks import Content
 from oauth_taskflow.api.loops import LoopGuard
-from oauth_taskflow.api.options import (
-    Cursors,
-    CustomPages,
-    Links,
-    NextUrls,
-    NoPages,
-    Offsets,
-    PageNumbers,
-    PagingOptions,
-)
 from oauth_taskflow.api.page import Page, PageView
-from oauth_taskflow.api.paginators import IndexedPaginator, build_paginator
+from oauth_taskflow.api.paginators import Paginate, SinglePage
+from oauth_taskflow.api.paginators.base import IndexedPaginator, PagingOptions
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.request_secrets import shown_url
 from oauth_taskflow.api.row_unit import RowUnit
@@ -47,13 +38,18 @@ class PageSequence:
     """
 
     def __init__(
-        self, request: ApiRequest, options: PagingOptions | None, *, warn: Warn = log_warning
+        self, request: ApiRequest, options: Paginate | None, *, warn: Warn = log_warning
     ) -> None:
-        self.options = options if options is not None else NoPages()
+        if not isinstance(options, PagingOptions | None):
+            raise TypeError(
+                f"paginate takes options such as PageNumberPaginator(size=100), not {type(options).__name__}; "
+                "see oauth_taskflow.api.options"
+            )
+        self.options = options if options is not None else SinglePage()
         self._is_unpaged = options is None
-        self.paginator = build_paginator(self.options)
+        self.paginator = self.options.build()
         self.first = request
-        self.request: ApiRequest | None = self.paginator.first(request)
+        self.request: ApiRequest | None = self.paginator.first_request(request)
         self.start = self.request
         self.index = 0
         self.rows = self._records = 0
@@ -81,8 +77,7 @@ class PageSequence:
 
     def end_hint(self, status: int) -> str:
         """What to write if the API answers with ``status`` behind its last page; empty where it cannot mean that."""
-        is_counted = isinstance(self.options, PageNumbers | Offsets)
-        if not (is_counted and self.index > 0 and status in _PAST_THE_END):
+        if not (self.options.ends_by == "count" and self.index > 0 and status in _PAST_THE_END):
             return ""
         return f"If the API answers like this behind its last page, write end_on_status: [{status}] in paginate."
 
@@ -135,7 +130,7 @@ class PageSequence:
         self.index += 1
         if self.request is None:
             # A class of the author's own may end over a flag that it does not look at.
-            has_flag = content.has_landmark and not isinstance(self.options, CustomPages)
+            has_flag = content.has_landmark and self.options.ends_by != "class"
             self._announced.check_end(self.counted, self.index, page.where, is_bare=not has_flag)
             self._doubt_end(page)
         else:
@@ -174,7 +169,7 @@ class PageSequence:
 
     def _next(self, request: ApiRequest, page: PageView, content: Content) -> ApiRequest | None:
         if not content.has_landmark and page.body.empty:
-            if page.index > 0 and isinstance(self.options, Cursors | Links | NextUrls):
+            if page.index > 0 and self.options.ends_by == "pointer":
                 self._warn(
                     f"HTTP {page.response.status_code} ended reading at page {page.index + 1}, although page "
                     f"{page.index} led there {page.where}."
@@ -184,12 +179,12 @@ class PageSequence:
         if content.has_landmark:
             self._announced.continues = continues
         if isinstance(self.paginator, IndexedPaginator):
-            self._pages = self.paginator.pages(page)
-            count = self.paginator.page_count(page)
+            self._pages = self.paginator.expected_pages(page)
+            count = self.paginator.announced_pages(page)
             self._announced.page_count = self._announced.page_count if count is None else count
         if continues is False:
             return None
-        return self.paginator.next(request, replace(page, continues=continues))
+        return self.paginator.next_request(request, replace(page, continues=continues))
 
     def _flags(self, page: PageView) -> bool | None:
         """What the declared flags say; False when either says that this is the last page."""

@@ -26,9 +26,10 @@ from oauth_taskflow.api.exchange import (
     renew,
 )
 from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits, set_limits
-from oauth_taskflow.api.options import AbsentRecords, Paginate, Records, ResponseRule
+from oauth_taskflow.api.options import AbsentRecords, Records, ResponseRule
 from oauth_taskflow.api.origins import AllowedOrigins, Origin
 from oauth_taskflow.api.outgoing import final_url, unprepared
+from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.redirects import Redirects
 from oauth_taskflow.api.replaced import warn_if_replaced
 from oauth_taskflow.api.request import ApiRequest
@@ -250,7 +251,7 @@ class OAuthSession(requests.Session):
         Args:
             path: below the base URL.
             records: JMESPath of the records in a page; None takes the whole body.
-            paginate: how the next page is found, such as ``PageNumbers(size=100)``; None reads one page.
+            paginate: how the next page is found, such as ``PageNumberPaginator(size=100)``; None reads one page.
             params: query parameters; None leaves a name out, a list repeats it.
             json: JSON body.
             method: HTTP method; every one is taken as reading only.

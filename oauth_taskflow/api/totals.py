@@ -6,37 +6,21 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from oauth_taskflow.api.options import PagingOptions
+from oauth_taskflow.api.numbers import read_count
 from oauth_taskflow.api.page import PageView
-from oauth_taskflow.errors import InvalidRecord, PagesCutShort
+from oauth_taskflow.api.paginators.base import PagingOptions
+from oauth_taskflow.errors import PagesCutShort
 
 # A number alone, or after a slash as in Content-Range (RFC 9110 §14.4), where * means unknown.
 _IN_HEADER = re.compile(r"(?:.*/)?\s*(-?\d+|\*)\s*")
 Warn = Callable[[str], None]
 
 
-def whole_number(value: Any, what: str, page: PageView) -> int | None:
-    """``value`` as a count; APIs send it as text too. None when it is absent or negative, which means unknown.
-
-    Raises:
-        InvalidRecord: it is something else.
-    """
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, str) and value.strip().removeprefix("-").isdecimal():
-        value = int(value)
-    if value is None:
-        return None
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value if value >= 0 else None
-    raise InvalidRecord(f"{what} is {value!r:.60}, not a number", where=page.where)
-
-
 class Announcements:
     """What the pages of one sequence say about how much there is: the last total, flag and page count."""
 
     def __init__(self, options: PagingOptions, warn: Warn) -> None:
-        self._options = options.announced
+        self._options = options.announced_total
         self._warn = warn
         self.total: int | None = None
         self.continues: bool | None = None
@@ -61,7 +45,7 @@ class Announcements:
             value = _header_value(page.headers.get(options.header))
         elif options.path is not None:
             value = page.find(options.path)
-        total = whole_number(value, f"total {options.path or options.header}", page)
+        total = read_count(value, f"total {options.place}", page.where)
         is_believed = page.rows > 0 or total is None or total >= page.rows_so_far
         if total is not None and (is_believed or self.total is None):
             self.total = total

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
-from oauth_taskflow.api.options import Cursors, Links, NextUrls, Offsets, PageNumbers, Records
+from oauth_taskflow.api.options import Records
 from oauth_taskflow.specs.model import Endpoint
 
 _MOST_WARNINGS = 10
@@ -68,16 +68,18 @@ class FirstPages:
                 f"{subject} records at {path or 'its root'!r}, and were taken for empty pages. If the API leaves out an "
                 "empty list, set records.absent: empty; if not, records are missing from this output."
             )
-        pointer, count = _pointer(self._endpoint), _count(self._endpoint)
-        if count is not None and not self._followed and self._full:
+        if self._followed or not self._full:
+            return
+        ends_by, marker = _end_marker(self._endpoint)
+        if ends_by == "count":
             yield (
-                f"No second page was ever asked for, although a first page was full ({self._full} rows): {count} said that "
+                f"No second page was ever asked for, although a first page was full ({self._full} rows): {marker} said that "
                 "there is none. If it counts what is in a page, correct paginate; records are missing from this output."
             )
-        if pointer is not None and not self._followed and self._full:
+        if ends_by == "pointer":
             yield (
                 f"No second page was ever found, although a first page was full ({self._full} rows): no answer had "
-                f"{pointer}. If there are more records, correct paginate; they are missing from this output."
+                f"{marker}. If there are more records, correct paginate; they are missing from this output."
             )
 
     def _is_full(self, rows: int) -> bool:
@@ -86,41 +88,19 @@ class FirstPages:
         return rows in sizes if sizes else rows >= 10 and (rows % 10 == 0 or rows % 25 == 0)
 
 
-def _pointer(endpoint: Endpoint) -> str | None:
-    """What the endpoint's pages would point on with; None where they do not, or where a flag tells the end."""
+def _end_marker(endpoint: Endpoint) -> tuple[str, str]:
+    """What ends the pages, and its description; both empty where nothing can be doubted, as where a flag ends them."""
     paginate = endpoint.paginate
     if paginate is None or paginate.more is not None or paginate.last is not None:
-        return None
-    if isinstance(paginate, Links):
-        return f"a Link header with rel={paginate.rel}"
-    if isinstance(paginate, NextUrls):
-        return f"a next URL at {paginate.next or 'next'!r}"
-    if isinstance(paginate, Cursors) and paginate.header is not None:
-        return f"a header {paginate.header!r}"
-    if isinstance(paginate, Cursors) and paginate.next is not None:
-        return f"a cursor at {paginate.next!r}"
-    return None
-
-
-def _count(endpoint: Endpoint) -> str | None:
-    """What would tell that there is no second page; None where nothing does, or where a flag tells the end."""
-    paginate = endpoint.paginate
-    if not isinstance(paginate, PageNumbers | Offsets):
-        return None
-    if paginate.more is not None or paginate.last is not None:
-        return None
-    if isinstance(paginate, PageNumbers) and paginate.total_pages is not None:
-        return f"total_pages ({paginate.total_pages})"
-    total = paginate.announced
-    place = total.path or total.header
-    return None if place is None or total.approximate else f"total ({place})"
+        return "", ""
+    marker = paginate.end_marker()
+    return ("", "") if marker is None else (paginate.ends_by, marker)
 
 
 def _sizes(endpoint: Endpoint) -> Iterator[int]:
     """The page size that is asked for; among other parameters any number may be it."""
-    paginate = endpoint.paginate
-    if isinstance(paginate, Cursors | PageNumbers | Offsets) and paginate.size is not None:
-        yield paginate.size
+    if endpoint.paginate is not None and endpoint.paginate.page_size is not None:
+        yield endpoint.paginate.page_size
         return
     for value in endpoint.request.params.values():
         if str(value).isdecimal():

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, get_args
 
-from oauth_taskflow.api.options import FileDestination, Incremental, Paginate, RateLimit, Records
+from oauth_taskflow.api.options import FileDestination, Incremental, RateLimit, Records
+from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions, Request, TaskOptions
 
 # Bodies and custom options are the author's own data: there a null without a default to remove is a value.

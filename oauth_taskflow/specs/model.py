@@ -14,11 +14,11 @@ from oauth_taskflow.api.options import (
     FileDestination,
     Incremental,
     Limits,
-    Paginate,
     RateLimit,
     Records,
     ResponseRule,
 )
+from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.schema.types import Duration, JmesPath, Options, Seconds, Text, doc
 
 # What Airflow's database has room for: its integers are 32 bits wide, and one value that does not fit fails the write

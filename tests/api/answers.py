@@ -13,14 +13,14 @@ import requests
 from requests.adapters import BaseAdapter
 
 from oauth_taskflow.api.options import (
-    Cursors,
-    CustomPages,
-    Links,
-    NextUrls,
-    NoPages,
-    Offsets,
-    PageNumbers,
+    CursorPaginator,
+    CustomPaginator,
+    LinkHeaderPaginator,
+    NextUrlPaginator,
+    OffsetPaginator,
+    PageNumberPaginator,
     Paginate,
+    SinglePage,
 )
 from oauth_taskflow.api.page import PageView
 from oauth_taskflow.api.request import ApiRequest
@@ -40,24 +40,24 @@ class UntilEmpty:
         return request.with_param("at", page.index + 1) if page.rows else None
 
 
-def custom(**options: Any) -> CustomPages:
-    return CustomPages(path="tests.api.answers.UntilEmpty", **options)
+def custom(**options: Any) -> CustomPaginator:
+    return CustomPaginator(path="tests.api.answers.UntilEmpty", **options)
 
 
 # style → paginator from further options
 STYLES: dict[str, Callable[..., Paginate]] = {
-    "page": lambda **more: PageNumbers(param="at", start=0, **more),
-    "page ahead": lambda **more: PageNumbers(param="at", start=0, prefetch=3, **more),
-    "offset": lambda **more: Offsets(param="at", **more),
-    "offset ahead": lambda **more: Offsets(
+    "page": lambda **more: PageNumberPaginator(param="at", start=0, **more),
+    "page ahead": lambda **more: PageNumberPaginator(param="at", start=0, prefetch=3, **more),
+    "offset": lambda **more: OffsetPaginator(param="at", **more),
+    "offset ahead": lambda **more: OffsetPaginator(
         param="at", size=SIZE, advance="size", prefetch=3, **more
     ),
-    "cursor": lambda **more: Cursors(next="next", param="at", **more),
-    "cursor header": lambda **more: Cursors(header="X-Next", param="at", **more),
-    "last record": lambda **more: Cursors(last_record="id", param="at", **more),
-    "next url": lambda **more: NextUrls(next="url", **more),
-    "link": Links,
-    "none": NoPages,
+    "cursor": lambda **more: CursorPaginator(next="next", param="at", **more),
+    "cursor header": lambda **more: CursorPaginator(header="X-Next", param="at", **more),
+    "last record": lambda **more: CursorPaginator(last_record="id", param="at", **more),
+    "next url": lambda **more: NextUrlPaginator(next="url", **more),
+    "link": LinkHeaderPaginator,
+    "none": SinglePage,
     "custom": custom,
 }
 PAGED = [style for style in STYLES if style != "none"]

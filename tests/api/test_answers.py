@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from oauth_taskflow.api.options import (
-    Cursors,
-    NextUrls,
-    NoPages,
-    PageNumbers,
+    CursorPaginator,
+    NextUrlPaginator,
+    PageNumberPaginator,
     Records,
     ResponseRule,
+    SinglePage,
 )
 from oauth_taskflow.api.pull import pull
 from oauth_taskflow.api.request import ApiRequest
@@ -197,20 +197,20 @@ def test_empty_pages_within_a_page_count_are_passed_over(local: Connect) -> None
 
 # What real APIs send when there is nothing, or nothing more.
 LEGITIMATE: dict[str, tuple[Any, Any, Records]] = {
-    "Square": ({}, Cursors(next="cursor", param="cursor"), ALLOWED),
+    "Square": ({}, CursorPaginator(next="cursor", param="cursor"), ALLOWED),
     "Google": (
         {"kind": "drive#fileList", "incompleteSearch": False},
-        Cursors(next="nextPageToken", param="pageToken"),
+        CursorPaginator(next="nextPageToken", param="pageToken"),
         ALLOWED,
     ),
     "X": (
         {"meta": {"result_count": 0}},
-        Cursors(next="meta.next_token", param="pagination_token"),
+        CursorPaginator(next="meta.next_token", param="pagination_token"),
         ALLOWED,
     ),
     "Pipedrive": (
         {"success": True, "data": None, "additional_data": {"more_items_in_collection": False}},
-        Cursors(
+        CursorPaginator(
             next="additional_data.next_start",
             param="start",
             more="additional_data.more_items_in_collection",
@@ -219,15 +219,15 @@ LEGITIMATE: dict[str, tuple[Any, Any, Records]] = {
     ),
     "Marketo": (
         {"requestId": "a", "success": True, "moreResult": False, "nextPageToken": "b"},
-        Cursors(next="nextPageToken", param="nextPageToken", more="moreResult"),
+        CursorPaginator(next="nextPageToken", param="nextPageToken", more="moreResult"),
         Records(path="result"),
     ),
     "Microsoft Graph": (
         {"@odata.context": "x", "value": []},
-        NextUrls(next='"@odata.nextLink"'),
+        NextUrlPaginator(next='"@odata.nextLink"'),
         Records(path="value"),
     ),
-    "eBay": ({"total": 0, "href": "x"}, PageNumbers(total="total"), Records(path="orders")),
+    "eBay": ({"total": 0, "href": "x"}, PageNumberPaginator(total="total"), Records(path="orders")),
     "GitHub": ([], STYLES["link"](), Records()),
 }
 
@@ -357,7 +357,7 @@ LEADS: list[Any] = [
 def test_pages_that_nobody_asks_for_are_a_warning(local: Connect, answer: Any, sign: str) -> None:
     warned = list[str]()
     session = local(lambda _: answer)
-    for paginate in (None, NoPages()):
+    for paginate in (None, SinglePage()):
         pages = pull(
             session, ApiRequest("/rows"), records=ITEMS, paginate=paginate, warn=warned.append
         )

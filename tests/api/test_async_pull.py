@@ -11,9 +11,9 @@ import pytest
 from oauth_taskflow.api.aio.session import AsyncOAuthSession
 from oauth_taskflow.api.login_source import Login, LoginSource
 from oauth_taskflow.api.options import (
-    Cursors,
-    NextUrls,
-    PageNumbers,
+    CursorPaginator,
+    NextUrlPaginator,
+    PageNumberPaginator,
     Paginate,
     Records,
     ResponseRule,
@@ -59,7 +59,9 @@ def test_every_style_reads_the_same_airports(
     clock: FakeClock,
 ) -> None:
     codes = read(oauth_server, style, records, paginate, clock)
-    whole = read(oauth_server, "page", DATA, PageNumbers(size=1000, size_param="per_page"), clock)
+    whole = read(
+        oauth_server, "page", DATA, PageNumberPaginator(size=1000, size_param="per_page"), clock
+    )
     assert codes == whole
     assert len(set(codes)) == len(codes) > 25
 
@@ -68,7 +70,7 @@ def test_tokens_that_expire_between_pages_go_unnoticed(
     oauth_server_factory: ServerFactory, clock: FakeClock
 ) -> None:
     server = oauth_server_factory(token_lifetime=60.0, clock=clock)
-    codes = read(server, "page", DATA, PageNumbers(size=25, size_param="per_page"), clock)
+    codes = read(server, "page", DATA, PageNumberPaginator(size=25, size_param="per_page"), clock)
     assert len(set(codes)) == len(codes) > 50
     assert server.counters.logins > 1
 
@@ -98,7 +100,7 @@ def numbered(pages: int, status_after: int = 200) -> Callable[[Asked], Any]:
 
 @pytest.mark.parametrize("prefetch", [1, 3, 10])
 def test_pages_fetched_past_the_end_are_thrown_away(serve: Serve, prefetch: int) -> None:
-    paginate = PageNumbers(prefetch=prefetch, end_on_status=(404,))
+    paginate = PageNumberPaginator(prefetch=prefetch, end_on_status=(404,))
     rows = collect(serve(numbered(4, 404)).url, "/x", records="rows", paginate=paginate)
     assert [row["n"] for row in rows] == list(range(1, 9))
 
@@ -113,18 +115,18 @@ def test_a_next_link_is_followed_byte_for_byte_and_never_abroad(serve: Serve) ->
         return {"rows": [1], "next": "/y?c=a%2Bb%3D%3D&d=x+y'(!)" if first else None}
 
     api = serve(route)
-    assert collect(api.url, "/x", records="rows", paginate=NextUrls(next="next")) == [1, 1]
+    assert collect(api.url, "/x", records="rows", paginate=NextUrlPaginator(next="next")) == [1, 1]
     assert api.paths[1] == "/y?c=a%2Bb%3D%3D&d=x+y'(!)"
     leading = serve(lambda _: {"rows": [1], "next": f"{api.url}/stolen"})
     with pytest.raises(ForeignOriginRefused):
-        collect(leading.url, "/x", records="rows", paginate=NextUrls(next="next"))
+        collect(leading.url, "/x", records="rows", paginate=NextUrlPaginator(next="next"))
     assert "/stolen" not in api.paths
 
 
 def test_a_cursor_that_comes_again_is_found_out(serve: Serve) -> None:
     api = serve(lambda _: {"rows": [{"n": 1}], "next": "same"})
     with pytest.raises(PaginationLoop):
-        collect(api.url, "/x", records="rows", paginate=Cursors(next="next", param="c"))
+        collect(api.url, "/x", records="rows", paginate=CursorPaginator(next="next", param="c"))
 
 
 def test_rules_decide_before_the_status_does(serve: Serve) -> None:
@@ -140,7 +142,7 @@ def test_a_consumer_that_stops_early_leaves_no_task_behind(serve: Serve) -> None
 
     async def main() -> int:
         async with AsyncOAuthSession(api.url) as session:
-            rows = session.paginate("/x", records="rows", paginate=PageNumbers(prefetch=4))
+            rows = session.paginate("/x", records="rows", paginate=PageNumberPaginator(prefetch=4))
             async for _ in rows:
                 break
             await rows.aclose()
@@ -155,7 +157,7 @@ def test_a_posted_search_sends_its_json_with_every_page(serve: Serve) -> None:
         lambda asked: {"rows": [asked.json]} if asked.query["page"] == "1" else {"rows": []}
     )
     rows = collect(
-        api.url, "/x", method="POST", json={"q": 1}, records="rows", paginate=PageNumbers()
+        api.url, "/x", method="POST", json={"q": 1}, records="rows", paginate=PageNumberPaginator()
     )
     assert rows == [{"q": 1}]
     assert [asked.headers["Content-Type"] for asked in api.asked] == ["application/json"] * 2

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from oauth_taskflow.api.aio.session import AsyncOAuthSession
-from oauth_taskflow.api.options import PageNumbers
+from oauth_taskflow.api.options import PageNumberPaginator
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.response_rules import Decision
 from oauth_taskflow.api.retry import RetryPolicy
@@ -119,7 +119,7 @@ def test_a_page_that_is_broken_once_is_read_again(
             return Reply(body)
         return {"rows": [{"id": int(page)}] if int(page) < 6 else []}
 
-    paginate = PageNumbers(param="page", prefetch=prefetch)
+    paginate = PageNumberPaginator(param="page", prefetch=prefetch)
     assert read(serve(route), records="rows", paginate=paginate) == [{"id": n} for n in range(1, 6)]
 
 

@@ -6,14 +6,21 @@ from typing import Any
 
 import pytest
 
-from oauth_taskflow.api.options import Cursors, NextUrls, Offsets, PageNumbers, Paginate, Records
+from oauth_taskflow.api.options import (
+    CursorPaginator,
+    NextUrlPaginator,
+    OffsetPaginator,
+    PageNumberPaginator,
+    Paginate,
+    Records,
+)
 from oauth_taskflow.api.pull import pull
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import PaginationLoop
 from tests.api.offline import Offline, first_page
 
 ITEMS = Records(path="items")
-CURSOR = Cursors(next="next", param="after")
+CURSOR = CursorPaginator(next="next", param="after")
 
 
 def read(api: Offline, paginate: Paginate) -> list[Any]:
@@ -36,7 +43,7 @@ def fresh(rows: Any, last: int = 10_000) -> Offline:
 
 
 @pytest.mark.parametrize("rows", [1, 2])
-@pytest.mark.parametrize("paginate", [CURSOR, NextUrls(next="url")])
+@pytest.mark.parametrize("paginate", [CURSOR, NextUrlPaginator(next="url")])
 def test_fresh_pointers_over_the_same_rows_are_a_loop(paginate: Paginate, rows: int) -> None:
     api = fresh(lambda _: [{"id": number} for number in range(rows)])
     with pytest.raises(PaginationLoop, match="Pages 2 to 4 hold nothing but records of earlier"):
@@ -65,7 +72,7 @@ def test_long_runs_of_empty_pages_end_at_the_limit() -> None:
 
 
 def test_the_limit_of_empty_pages_is_a_key() -> None:
-    few = Cursors(next="next", param="after", max_empty_pages=2)
+    few = CursorPaginator(next="next", param="after", max_empty_pages=2)
     assert read(fresh(lambda page: [] if page % 3 else [{"id": page}], last=9), few)
     with pytest.raises(PaginationLoop, match="3 empty pages"):
         read(fresh(lambda _: []), few)
@@ -74,10 +81,10 @@ def test_the_limit_of_empty_pages_is_a_key() -> None:
 @pytest.mark.parametrize(
     "paginate",
     [
-        PageNumbers(more="more"),
-        PageNumbers(more="more", prefetch=3),
-        PageNumbers(total_pages="pages"),
-        Offsets(more="more", size=2, advance="size"),
+        PageNumberPaginator(more="more"),
+        PageNumberPaginator(more="more", prefetch=3),
+        PageNumberPaginator(total_pages="pages"),
+        OffsetPaginator(more="more", size=2, advance="size"),
     ],
 )
 def test_a_flag_over_empty_pages_ends_soon(paginate: Paginate) -> None:
@@ -96,5 +103,5 @@ def test_an_empty_page_that_leads_to_itself_names_the_key_to_write() -> None:
 
     with pytest.raises(PaginationLoop, match=r"write empty_page: end\."):
         read(Offline(stays), CURSOR)
-    ending = Cursors(next="next", param="after", empty_page="end")
+    ending = CursorPaginator(next="next", param="after", empty_page="end")
     assert len(read(Offline(stays), ending)) == 2

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oauth_taskflow.api.numbers import ExactFloat, decode, encode, plain
-from oauth_taskflow.api.options import Cursors, Records
+from oauth_taskflow.api.options import CursorPaginator, Records
 from oauth_taskflow.api.pull import pull
 from oauth_taskflow.api.request import ApiRequest
 from tests.api.conftest import Connect, Serve
@@ -82,7 +82,7 @@ def test_cursors_of_the_last_record_keep_their_digits(
     pages = pull(
         connect(api),
         request,
-        paginate=Cursors(last_record="id", **options),
+        paginate=CursorPaginator(last_record="id", **options),
         records=Records(path="items"),
     )
     assert len(list(pages)) == 2

@@ -10,22 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oauth_taskflow.api.options import (
-    Cursors,
-    CustomPages,
-    Links,
-    NextUrls,
-    NoPages,
-    Offsets,
-    PageNumbers,
+    CursorPaginator,
+    CustomPaginator,
+    LinkHeaderPaginator,
+    NextUrlPaginator,
+    OffsetPaginator,
+    PageNumberPaginator,
     Paginate,
-    PagingOptions,
     Records,
+    SinglePage,
 )
 from oauth_taskflow.api.page import PageView
-from oauth_taskflow.api.paginators import PAGINATORS, build_paginator, register_paginator
+from oauth_taskflow.api.paginators.base import IndexedPaginator
 from oauth_taskflow.api.pull import pull
 from oauth_taskflow.api.request import ApiRequest
+from oauth_taskflow.api.sequence import PageSequence
 from oauth_taskflow.errors import PaginationLoop, SpecError
+from tests.api.answers import UntilEmpty
 from tests.api.offline import BASE, Offline, first_page, view
 
 ITEMS = Records(path="items")
@@ -55,7 +56,7 @@ def test_page_numbers_read_each_record_once(
         page = request.params.get("page", start) - start
         return {"items": rows(page * size, size, total), "pages": -(-total // size)}
 
-    options = PageNumbers(
+    options = PageNumberPaginator(
         start=start,
         size=size,
         size_param="per_page",
@@ -71,7 +72,9 @@ def test_page_numbers_survive_a_server_that_clamps_the_size(
 ) -> None:
     size = min(asked, clamp)
     api = Offline(lambda request: {"items": rows((request.params["page"] - 1) * size, size, total)})
-    assert read(api, PageNumbers(size=asked, size_param="n", short_page=rule)) == list(range(total))
+    assert read(api, PageNumberPaginator(size=asked, size_param="n", short_page=rule)) == list(
+        range(total)
+    )
 
 
 @given(totals, sizes, sizes, st.integers(0, 1), st.booleans())
@@ -82,7 +85,7 @@ def test_offsets_by_rows_received_survive_a_clamp(
         size = min(request.params["limit"], clamp)
         return {"items": rows(request.params["offset"] - start, size, total), "total": total}
 
-    options = Offsets(size=asked, start=start, total="total" if known else None)
+    options = OffsetPaginator(size=asked, start=start, total="total" if known else None)
     assert read(Offline(api), options) == list(range(total))
 
 
@@ -94,7 +97,7 @@ def test_offsets_by_size_or_pages_read_each_record_once(
         offset = request.params["offset"] * (size if unit == "pages" else 1)
         return {"items": rows(offset, size, total), "total": total}
 
-    options = Offsets(
+    options = OffsetPaginator(
         size=size, advance="size", unit=unit, total="total" if known else None, prefetch=prefetch
     )
     assert read(Offline(api), options) == list(range(total))
@@ -115,9 +118,9 @@ def test_cursors_read_each_record_once_empty_pages_included(counts: list[int], p
         return ({**body, "next": f"c{page + 1}"}, {"X-Next": f"c{page + 1}"})
 
     options = {
-        "body": Cursors(next="next", param="after"),
-        "header": Cursors(header="X-Next", param="after"),
-        "json": Cursors(next="next", body="page.after"),
+        "body": CursorPaginator(next="next", param="after"),
+        "header": CursorPaginator(header="X-Next", param="after"),
+        "json": CursorPaginator(next="next", body="page.after"),
     }[place]
     assert read(Offline(api), options) == list(range(sum(counts)))
 
@@ -127,7 +130,9 @@ def test_keyset_cursors_read_each_record_once(total: int, size: int) -> None:
     def api(request: ApiRequest) -> Any:
         return {"items": rows(int(request.params.get("since", -1)) + 1, size, total)}
 
-    assert read(Offline(api), Cursors(last_record="id", param="since")) == list(range(total))
+    assert read(Offline(api), CursorPaginator(last_record="id", param="since")) == list(
+        range(total)
+    )
 
 
 @given(
@@ -145,20 +150,20 @@ def test_links_and_next_urls_read_each_record_once(total: int, size: int, form: 
         return {**body, "next": following}, {"Link": f'<{following}>; rel="next"'}
 
     request = ApiRequest("rows")
-    assert read(Offline(api), NextUrls(next="next"), request) == list(range(total))
-    assert read(Offline(api), Links(), request) == list(range(total))
+    assert read(Offline(api), NextUrlPaginator(next="next"), request) == list(range(total))
+    assert read(Offline(api), LinkHeaderPaginator(), request) == list(range(total))
 
 
 def test_a_single_page_has_no_next() -> None:
-    paginator = build_paginator(NoPages())
-    assert paginator.first(first_page) == first_page
-    assert paginator.next(first_page, view({})) is None
+    paginator = SinglePage()
+    assert paginator.first_request(first_page) == first_page
+    assert paginator.next_request(first_page, view({})) is None
 
 
 def test_a_server_that_repeats_its_last_page_is_a_loop() -> None:
     api = Offline(lambda request: {"items": rows(min(request.params["page"], 3) * 2, 2, 99)})
     with pytest.raises(PaginationLoop):
-        read(api, PageNumbers())
+        read(api, PageNumberPaginator())
 
 
 class Backwards:
@@ -177,7 +182,7 @@ class Backwards:
 
 def test_a_custom_paginator_is_named_by_its_dotted_path() -> None:
     api = Offline(lambda request: {"items": [{"id": request.params["page"]}]})
-    options = CustomPages(path="tests.api.test_paginators.Backwards", options={"pages": 3})
+    options = CustomPaginator(path="tests.api.test_paginators.Backwards", options={"pages": 3})
     assert read(api, options) == [3, 2, 1]
 
 
@@ -198,23 +203,38 @@ def test_a_custom_paginator_that_cannot_be_built_is_named(
     path: str, options: Any, message: str
 ) -> None:
     with pytest.raises(SpecError, match=message):
-        build_paginator(CustomPages(path=path, options=options))
+        CustomPaginator(path=path, options=options).build()
 
 
-def test_a_registered_paginator_is_found_by_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Countdown(PagingOptions, frozen=True, kw_only=True, tag="countdown"):
-        pages: int = 2
+class Ahead(UntilEmpty):
+    """A custom paginator that knows every request beforehand."""
 
-    known: Any = PAGINATORS
-    monkeypatch.setitem(known, Countdown, None)  # taken out again afterwards
-    register_paginator(Countdown, lambda options: Backwards(options.pages))
-    assert build_paginator(Countdown()).first(ApiRequest("/x")).params == {"page": 2}
+    prefetch = 3
+
+    def at(self, request: ApiRequest, index: int) -> ApiRequest:
+        return request.with_param("at", index)
+
+    def pages(self, page: PageView) -> int | None:
+        return None
+
+    def page_count(self, page: PageView) -> int | None:
+        return None
+
+
+def test_a_custom_paginator_that_knows_every_request_is_read_ahead() -> None:
+    api = Offline(lambda request: {"items": rows(request.params["at"] * 2, 2, 9)})
+    options = CustomPaginator(path="tests.api.test_paginators.Ahead")
+    paginator = options.build()
+    assert isinstance(paginator, IndexedPaginator)
+    assert paginator.pages_at_once == 3
+    assert paginator.request_at(first_page, 7).params["at"] == 7
+    assert read(api, options) == list(range(9))
 
 
 def test_options_of_no_paginator_are_refused_in_words() -> None:
     options: Any = {"type": "page"}
     with pytest.raises(TypeError) as caught:
-        build_paginator(options)
+        PageSequence(first_page, options)
     assert str(caught.value) == (
-        "paginate takes options such as PageNumbers(size=100), not dict; see oauth_taskflow.api.options"
+        "paginate takes options such as PageNumberPaginator(size=100), not dict; see oauth_taskflow.api.options"
     )

@@ -8,8 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from oauth_taskflow.api.options import Cursors, Links, NextUrls, PagingOptions
-from oauth_taskflow.api.paginators import build_paginator
+from oauth_taskflow.api.options import (
+    CursorPaginator,
+    LinkHeaderPaginator,
+    NextUrlPaginator,
+)
+from oauth_taskflow.api.paginators.base import Paginator
 from oauth_taskflow.errors import InvalidRecord
 from tests.api.offline import BASE, first_page, view
 
@@ -42,15 +46,15 @@ def test_rfc_3986_section_5_4_references_resolve_against_the_page(
     page = view(
         {"next": reference}, url="http://a/b/c/d;p?q", headers={"Link": f"<{reference}>; rel=next"}
     )
-    for options in (NextUrls(next="next"), Links()):
-        following = build_paginator(options).next(first_page, page)
+    for options in (NextUrlPaginator(next="next"), LinkHeaderPaginator()):
+        following = options.next_request(first_page, page)
         assert following is not None
         assert (following.path, following.exact, following.params) == (target, True, {})
 
 
 def test_api_root_urls_are_left_to_the_session() -> None:
-    paginator = build_paginator(NextUrls(next="next", base="api_root"))
-    following = paginator.next(first_page, view({"next": "/rows?page=2"}))
+    paginator = NextUrlPaginator(next="next", base="api_root")
+    following = paginator.next_request(first_page, view({"next": "/rows?page=2"}))
     assert following is not None
     assert following.path == "/rows?page=2"
 
@@ -65,19 +69,19 @@ def test_api_root_urls_are_left_to_the_session() -> None:
     ],
 )
 def test_sticky_parameters_are_added_only_when_missing(url: str, sent: str) -> None:
-    paginator = build_paginator(NextUrls(next="next", sticky=("q", "absent")))
-    following = paginator.next(first_page, view({"next": url}))
+    paginator = NextUrlPaginator(next="next", sticky=("q", "absent"))
+    following = paginator.next_request(first_page, view({"next": url}))
     assert following is not None
     assert following.path == sent
 
 
 @pytest.mark.parametrize("end", [None, "", False, {"href": None}, {}])
 def test_no_next_url_in_any_spelling_is_the_end(end: Any) -> None:
-    assert build_paginator(NextUrls(next="next")).next(first_page, view({"next": end})) is None
+    assert NextUrlPaginator(next="next").next_request(first_page, view({"next": end})) is None
 
 
 def test_a_next_url_may_be_a_link_object() -> None:
-    following = build_paginator(NextUrls(next="next")).next(
+    following = NextUrlPaginator(next="next").next_request(
         first_page, view({"next": {"href": "?p=2"}})
     )
     assert following is not None
@@ -86,23 +90,28 @@ def test_a_next_url_may_be_a_link_object() -> None:
 
 def test_a_next_url_that_is_a_number_is_an_error() -> None:
     with pytest.raises(InvalidRecord, match="The next URL at 'next' is 7, not text"):
-        build_paginator(NextUrls(next="next")).next(first_page, view({"next": 7}))
+        NextUrlPaginator(next="next").next_request(first_page, view({"next": 7}))
 
 
 def test_a_link_without_the_required_attribute_is_the_end() -> None:
-    paginator = build_paginator(Links(require={"results": "true"}))
+    paginator = LinkHeaderPaginator(require={"results": "true"})
     link = '<?c=1>; rel="next"; results="{}"'
-    assert paginator.next(first_page, view({}, headers={"Link": link.format("false")})) is None
-    assert paginator.next(first_page, view({}, headers={"Link": link.format("true")})) is not None
+    assert (
+        paginator.next_request(first_page, view({}, headers={"Link": link.format("false")})) is None
+    )
+    assert (
+        paginator.next_request(first_page, view({}, headers={"Link": link.format("true")}))
+        is not None
+    )
 
 
 def test_links_of_other_relations_are_passed_over() -> None:
     header = {"Link": '<?p=1>; rel="prev", <?p=9>; rel="last"'}
-    assert build_paginator(Links()).next(first_page, view({}, headers=header)) is None
+    assert LinkHeaderPaginator().next_request(first_page, view({}, headers=header)) is None
 
 
-def cursor_after(options: Cursors, body: Any, records: Any = ({"id": 1},)) -> Any:
-    following = build_paginator(options).next(first_page, view(body, records=records))
+def cursor_after(options: CursorPaginator, body: Any, records: Any = ({"id": 1},)) -> Any:
+    following = options.next_request(first_page, view(body, records=records))
     return None if following is None else following.params.get("after", following.json)
 
 
@@ -110,30 +119,32 @@ def cursor_after(options: Cursors, body: Any, records: Any = ({"id": 1},)) -> An
     "body", [{}, {"next": None}, {"next": ""}, {"next": []}, {"next": {}}, {"other": 1}]
 )
 def test_absent_null_and_empty_cursors_are_the_end(body: Any) -> None:
-    assert cursor_after(Cursors(next="next", param="after"), body) is None
+    assert cursor_after(CursorPaginator(next="next", param="after"), body) is None
 
 
 @pytest.mark.parametrize("cursor", [0, "0", False, "a b"])
 def test_falsy_cursors_go_on_unless_declared_as_the_end(cursor: Any) -> None:
-    assert cursor_after(Cursors(next="next", param="after"), {"next": cursor}) == cursor
-    declared = Cursors(next="next", param="after", end_values=(cursor,))
+    assert cursor_after(CursorPaginator(next="next", param="after"), {"next": cursor}) == cursor
+    declared = CursorPaginator(next="next", param="after", end_values=(cursor,))
     assert cursor_after(declared, {"next": cursor}) is None
 
 
 def test_end_values_are_compared_with_their_type() -> None:
-    declared = Cursors(next="next", param="after", end_values=(0,))
+    declared = CursorPaginator(next="next", param="after", end_values=(0,))
     assert cursor_after(declared, {"next": False}) is False
     assert cursor_after(declared, {"next": "0"}) == "0"
 
 
 def test_compound_cursors_travel_as_json() -> None:
-    assert cursor_after(Cursors(next="next", param="after"), {"next": [1, "a"]}) == '[1,"a"]'
-    in_body = Cursors(next="next", body="search_after")
+    assert (
+        cursor_after(CursorPaginator(next="next", param="after"), {"next": [1, "a"]}) == '[1,"a"]'
+    )
+    in_body = CursorPaginator(next="next", body="search_after")
     assert cursor_after(in_body, {"next": [1, "a"]}) == {"search_after": [1, "a"]}
 
 
 def test_the_last_record_is_read_undecoded_too() -> None:
-    options = Cursors(last_record="key.id", param="after")
+    options = CursorPaginator(last_record="key.id", param="after")
     assert cursor_after(options, {}, [msgspec.Raw(b'{"key":{"id":12345678901234567890123}}')]) == (
         12345678901234567890123
     )
@@ -141,7 +152,7 @@ def test_the_last_record_is_read_undecoded_too() -> None:
 
 def test_a_last_record_without_its_cursor_is_an_error_not_the_end() -> None:
     with pytest.raises(InvalidRecord) as caught:
-        cursor_after(Cursors(last_record="uuid", param="after"), {})
+        cursor_after(CursorPaginator(last_record="uuid", param="after"), {})
     assert str(caught.value) == (
         f"The last record of page 1 has no cursor at 'uuid' at GET {BASE}. "
         "Correct paginate.last_record; without it the rest would be left out silently."
@@ -149,31 +160,31 @@ def test_a_last_record_without_its_cursor_is_an_error_not_the_end() -> None:
 
 
 def test_an_empty_page_ends_a_cursor_only_when_declared() -> None:
-    options = Cursors(next="next", param="after", empty_page="end")
+    options = CursorPaginator(next="next", param="after", empty_page="end")
     assert cursor_after(options, {"next": "a"}, []) is None
-    assert cursor_after(Cursors(next="next", param="after"), {"next": "a"}, []) == "a"
+    assert cursor_after(CursorPaginator(next="next", param="after"), {"next": "a"}, []) == "a"
 
 
 @pytest.mark.parametrize(
     ("options", "place"),
     [
-        (Cursors(next="after", param="after", more="more"), "after"),
-        (Cursors(header="X-Next", param="after", more="more"), "X-Next"),
-        (NextUrls(next="next", more="more"), "next"),
-        (Links(more="more"), "the Link header with rel=next"),
+        (CursorPaginator(next="after", param="after", more="more"), "after"),
+        (CursorPaginator(header="X-Next", param="after", more="more"), "X-Next"),
+        (NextUrlPaginator(next="next", more="more"), "next"),
+        (LinkHeaderPaginator(more="more"), "the Link header with rel=next"),
     ],
 )
-def test_an_end_that_the_flag_denies_is_an_error(options: PagingOptions, place: str) -> None:
+def test_an_end_that_the_flag_denies_is_an_error(options: Paginator, place: str) -> None:
     page = replace(view({"more": True, "data": [1]}), continues=True)
     with pytest.raises(InvalidRecord) as caught:
-        build_paginator(options).next(first_page, page)
+        options.next_request(first_page, page)
     assert str(caught.value).startswith(
         f"Page 1 says that more pages follow, but has nothing at {place!r} to ask for them with at "
     )
-    assert build_paginator(options).next(first_page, replace(page, continues=None)) is None
+    assert options.next_request(first_page, replace(page, continues=None)) is None
 
 
 def test_an_end_value_ends_whatever_the_flag_says() -> None:
-    options = Cursors(next="after", param="after", more="more", end_values=("0",))
+    options = CursorPaginator(next="after", param="after", more="more", end_values=("0",))
     page = replace(view({"after": "0"}), continues=True)
-    assert build_paginator(options).next(first_page, page) is None
+    assert options.next_request(first_page, page) is None

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from oauth_taskflow.api.errors import ApiStatusError
-from oauth_taskflow.api.options import PageNumbers
+from oauth_taskflow.api.options import PageNumberPaginator
 from oauth_taskflow.api.pull import pull
 from oauth_taskflow.api.request import ApiRequest
 from tests.api.conftest import Connect, Serve
@@ -24,7 +24,9 @@ def test_the_next_page_is_fetched_while_one_is_consumed(serve: Serve, connect: C
             second.set()
         return by_number()(asked)
 
-    pages = pull(connect(serve(route)), ApiRequest("/"), paginate=PageNumbers(), records=ITEMS)
+    pages = pull(
+        connect(serve(route)), ApiRequest("/"), paginate=PageNumberPaginator(), records=ITEMS
+    )
     next(pages)
     assert second.wait(20)
     assert ids(pages) == list(range(4, 10))
@@ -40,7 +42,10 @@ def test_stopping_early_leaves_no_thread_and_asks_no_further(
 ) -> None:
     api = serve(lambda asked: {"items": [{"id": int(asked.query["page"])}]})
     pages = pull(
-        connect(api), ApiRequest("/"), paginate=PageNumbers(prefetch=prefetch), records=ITEMS
+        connect(api),
+        ApiRequest("/"),
+        paginate=PageNumberPaginator(prefetch=prefetch),
+        records=ITEMS,
     )
     next(pages)
     pages.close()
@@ -55,7 +60,9 @@ def test_pages_before_an_error_arrive_before_it(serve: Serve, connect: Connect) 
         return {"items": ROWS[:1]} if asked.query["page"] == "1" else Reply({}, 400)
 
     seen = []
-    pages = pull(connect(serve(route)), ApiRequest("/"), paginate=PageNumbers(), records=ITEMS)
+    pages = pull(
+        connect(serve(route)), ApiRequest("/"), paginate=PageNumberPaginator(), records=ITEMS
+    )
     seen.append(next(pages).count)
     with pytest.raises(ApiStatusError, match="400"):
         next(pages)
@@ -71,7 +78,7 @@ def test_prefetched_pages_are_in_flight_together(serve: Serve, connect: Connect)
             together.wait()
         return {"items": ROWS[page - 1 : page], "pages": 4}
 
-    paginate = PageNumbers(total_pages="pages", prefetch=3)
+    paginate = PageNumberPaginator(total_pages="pages", prefetch=3)
     api = serve(route)
     assert ids(pull(connect(api), ApiRequest("/"), paginate=paginate, records=ITEMS)) == [
         0,
@@ -90,7 +97,11 @@ def test_an_error_of_the_observer_ends_the_thread_while_the_error_is_kept(
 
     api = serve(lambda asked: {"items": [{"id": int(asked.query["page"])}]})
     pages = pull(
-        connect(api), ApiRequest("/"), paginate=PageNumbers(), records=ITEMS, on_page=observe
+        connect(api),
+        ApiRequest("/"),
+        paginate=PageNumberPaginator(),
+        records=ITEMS,
+        on_page=observe,
     )
     with pytest.raises(LookupError) as kept:
         next(pages)
@@ -99,7 +110,7 @@ def test_an_error_of_the_observer_ends_the_thread_while_the_error_is_kept(
 
 def test_stopping_the_records_early_ends_the_thread(serve: Serve, connect: Connect) -> None:
     api = serve(lambda asked: {"items": [{"id": int(asked.query["page"])}]})
-    records = connect(api).paginate("/", records="items", paginate=PageNumbers())
+    records = connect(api).paginate("/", records="items", paginate=PageNumberPaginator())
     assert next(records) == {"id": 1}
     records.close()
     assert threads() == []

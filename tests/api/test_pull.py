@@ -10,11 +10,11 @@ import pytest
 
 from oauth_taskflow.api.errors import ApiStatusError
 from oauth_taskflow.api.options import (
-    Cursors,
-    Links,
-    NextUrls,
-    Offsets,
-    PageNumbers,
+    CursorPaginator,
+    LinkHeaderPaginator,
+    NextUrlPaginator,
+    OffsetPaginator,
+    PageNumberPaginator,
     Paginate,
     Records,
     ResponseRule,
@@ -71,17 +71,17 @@ def by_next_url(asked: Asked) -> Any:
 
 
 STYLES: list[tuple[Route, Paginate]] = [
-    (by_number(), PageNumbers(size=4)),
-    (by_number(), PageNumbers(total_pages="pages")),
-    (by_number(), PageNumbers(size=4, prefetch=3)),
-    (by_number(), PageNumbers(total_pages="pages", prefetch=3)),
-    (by_offset, Offsets(size=4)),
-    (by_offset, Offsets(size=4, total="total")),
-    (by_offset, Offsets(size=3, advance="size", prefetch=4)),
-    (by_offset, Offsets(size=3, advance="size", total="total", prefetch=4)),
-    (by_cursor, Cursors(next="paging.next", param="after")),
-    (by_link, Links()),
-    (by_next_url, NextUrls(next="next")),
+    (by_number(), PageNumberPaginator(size=4)),
+    (by_number(), PageNumberPaginator(total_pages="pages")),
+    (by_number(), PageNumberPaginator(size=4, prefetch=3)),
+    (by_number(), PageNumberPaginator(total_pages="pages", prefetch=3)),
+    (by_offset, OffsetPaginator(size=4)),
+    (by_offset, OffsetPaginator(size=4, total="total")),
+    (by_offset, OffsetPaginator(size=3, advance="size", prefetch=4)),
+    (by_offset, OffsetPaginator(size=3, advance="size", total="total", prefetch=4)),
+    (by_cursor, CursorPaginator(next="paging.next", param="after")),
+    (by_link, LinkHeaderPaginator()),
+    (by_next_url, NextUrlPaginator(next="next")),
 ]
 
 
@@ -125,7 +125,7 @@ def test_post_reads_page_in_the_body_and_are_tried_again(serve: Serve, connect: 
 
     api = serve(route)
     request = ApiRequest("/search", "POST", json={"q": "a"})
-    paginate = Cursors(next="next", body="page.after", size=5, size_param="page.size")
+    paginate = CursorPaginator(next="next", body="page.after", size=5, size_param="page.size")
     assert ids(pull(connect(api), request, paginate=paginate, records=ITEMS)) == list(range(10))
     assert [asked.json for asked in api.asked] == [
         {"q": "a", "page": {"size": 5}},
@@ -142,7 +142,7 @@ def test_a_next_url_keeps_its_query_byte_for_byte(serve: Serve, connect: Connect
 
     api = serve(route)
     request = ApiRequest("/rows", params={"limit": 1})
-    list(pull(connect(api), request, paginate=NextUrls(next="next"), records=ITEMS))
+    list(pull(connect(api), request, paginate=NextUrlPaginator(next="next"), records=ITEMS))
     # %2b and %2B are the same octet to everybody; urllib3 writes it in upper case.
     assert api.paths == ["/rows?limit=1", tricky.replace("%2b", "%2B")]
 
@@ -150,7 +150,9 @@ def test_a_next_url_keeps_its_query_byte_for_byte(serve: Serve, connect: Connect
 def test_a_next_url_to_a_foreign_origin_is_refused(serve: Serve, connect: Connect) -> None:
     foreign = serve(lambda _: {})
     api = serve(lambda _: {"items": ROWS[:1], "next": f"{foreign.url}/steal?token=abc"})
-    pages = pull(connect(api), ApiRequest("/"), paginate=NextUrls(next="next"), records=ITEMS)
+    pages = pull(
+        connect(api), ApiRequest("/"), paginate=NextUrlPaginator(next="next"), records=ITEMS
+    )
     with pytest.raises(ForeignOriginRefused) as caught:
         list(pages)
     assert (foreign.asked, "abc" in str(caught.value)) == ([], False)
@@ -162,7 +164,10 @@ def test_a_cursor_cycle_is_found_even_with_others_in_between(
     turn = {None: "a", "a": "b", "b": "a"}
     api = serve(lambda asked: {"items": ROWS[:1], "next": turn[asked.query.get("after")]})
     pages = pull(
-        connect(api), ApiRequest("/"), paginate=Cursors(next="next", param="after"), records=ITEMS
+        connect(api),
+        ApiRequest("/"),
+        paginate=CursorPaginator(next="next", param="after"),
+        records=ITEMS,
     )
     with pytest.raises(PaginationLoop, match="Page 3 leads back to a page that was read before"):
         list(pages)
@@ -174,11 +179,12 @@ def test_an_ignored_page_parameter_is_found_by_the_same_body_twice(
 ) -> None:
     api = serve(lambda asked: {"items": ROWS, "self": asked.target})
     with pytest.raises(PaginationLoop, match="Page 2 holds exactly what page 1 held"):
-        list(pull(connect(api), ApiRequest("/"), paginate=PageNumbers(), records=ITEMS))
+        list(pull(connect(api), ApiRequest("/"), paginate=PageNumberPaginator(), records=ITEMS))
 
 
 @pytest.mark.parametrize(
-    "paginate", [PageNumbers(size=4, max_pages=2), PageNumbers(size=4, max_records=7)]
+    "paginate",
+    [PageNumberPaginator(size=4, max_pages=2), PageNumberPaginator(size=4, max_records=7)],
 )
 def test_hard_stops_fail_instead_of_cutting_short(
     serve: Serve, connect: Connect, paginate: Paginate
@@ -195,7 +201,7 @@ def test_a_status_past_the_end_ends_only_after_page_one(
         page = int(asked.query["page"])
         return {"items": ROWS[page * 2 - 2 : page * 2]} if page <= 3 else Reply({}, 404)
 
-    paginate = PageNumbers(end_on_status=(404,), prefetch=prefetch)
+    paginate = PageNumberPaginator(end_on_status=(404,), prefetch=prefetch)
     session = connect(serve(route))
     assert ids(pull(session, ApiRequest("/"), paginate=paginate, records=ITEMS)) == list(range(6))
     gone = connect(serve(lambda _: Reply({}, 404)))
@@ -211,7 +217,7 @@ def test_flags_decide_over_empty_and_short_pages(serve: Serve, connect: Connect)
             "more": "true" if page < 4 else 0,
         }
 
-    paginate = PageNumbers(more="more", size=5)
+    paginate = PageNumberPaginator(more="more", size=5)
     pages = pull(connect(serve(route)), ApiRequest("/"), paginate=paginate, records=ITEMS)
     assert ids(pages) == [1, 3, 4]
 
@@ -228,7 +234,7 @@ def test_an_absent_path_is_an_error_with_the_keys_there_are(serve: Serve, connec
 
 def test_an_empty_answer_is_no_records(serve: Serve, connect: Connect) -> None:
     api = serve(lambda _: Reply(status=204))
-    (page,) = pull(connect(api), ApiRequest("/"), records=ITEMS, paginate=PageNumbers())
+    (page,) = pull(connect(api), ApiRequest("/"), records=ITEMS, paginate=PageNumberPaginator())
     assert (page.count, len(api.asked)) == (0, 1)
 
 
@@ -294,7 +300,7 @@ def test_a_rule_that_ends_at_the_first_answer_yields_no_page(
 ) -> None:
     api = serve(lambda _: Reply({}, 404))
     rules = [ResponseRule(status=404, action="end")]
-    paginate = PageNumbers(prefetch=prefetch)
+    paginate = PageNumberPaginator(prefetch=prefetch)
     assert list(pull(connect(api), ApiRequest("/"), paginate=paginate, responses=rules)) == []
     assert len(api.asked) == 1
 
@@ -304,7 +310,7 @@ def test_each_page_is_reported_before_it_is_handed_out(serve: Serve, connect: Co
     pages = pull(
         connect(serve(by_number())),
         ApiRequest("/"),
-        paginate=PageNumbers(size=4),
+        paginate=PageNumberPaginator(size=4),
         records=ITEMS,
         on_page=lambda page: seen.append(page.index),
     )
@@ -316,14 +322,18 @@ def test_a_flag_that_is_missing_or_no_flag_is_an_error(
     serve: Serve, connect: Connect, flag: dict[str, Any]
 ) -> None:
     api = serve(lambda _: {"items": ROWS, **flag})
-    pages = pull(connect(api), ApiRequest("/"), paginate=PageNumbers(last="last"), records=ITEMS)
+    pages = pull(
+        connect(api), ApiRequest("/"), paginate=PageNumberPaginator(last="last"), records=ITEMS
+    )
     with pytest.raises(InvalidRecord, match=r"The flag 'last' of page 1 is (missing|'perhaps') at"):
         list(pages)
 
 
 def test_a_last_flag_ends_the_pages(serve: Serve, connect: Connect) -> None:
     api = serve(lambda asked: {**by_number()(asked), "last": asked.query["page"] == "2"})
-    pages = pull(connect(api), ApiRequest("/"), paginate=PageNumbers(last="last"), records=ITEMS)
+    pages = pull(
+        connect(api), ApiRequest("/"), paginate=PageNumberPaginator(last="last"), records=ITEMS
+    )
     assert ids(pages) == list(range(8))
 
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_taskflow.api.options import PageNumbers, RateLimit, Records, ResponseRule
+from oauth_taskflow.api.options import PageNumberPaginator, RateLimit, Records, ResponseRule
 from oauth_taskflow.api.pull import pull
 from oauth_taskflow.api.rate_limit import RateLimiter, budget_folder
 from oauth_taskflow.api.request import ApiRequest
@@ -138,7 +138,7 @@ def test_a_pull_keeps_to_its_budget(serve: Serve, connect: Connect) -> None:
     pages = pull(
         connect(serve(route)),
         ApiRequest("/"),
-        paginate=PageNumbers(prefetch=3),
+        paginate=PageNumberPaginator(prefetch=3),
         records=Records(path="items"),
         rate_limit=RateLimit(requests=2, per="PT0.1S"),
         limit_key="crm/items",

@@ -13,11 +13,11 @@ import pytest
 
 from oauth_taskflow.api.login_source import Login, LoginSource
 from oauth_taskflow.api.options import (
-    Cursors,
-    Links,
-    NextUrls,
-    Offsets,
-    PageNumbers,
+    CursorPaginator,
+    LinkHeaderPaginator,
+    NextUrlPaginator,
+    OffsetPaginator,
+    PageNumberPaginator,
     Paginate,
     Records,
 )
@@ -55,17 +55,21 @@ def start() -> Iterator[Start]:
 
 
 STYLES: list[tuple[str, Records, Paginate]] = [
-    ("page", DATA, PageNumbers(size=25, size_param="per_page")),
+    ("page", DATA, PageNumberPaginator(size=25, size_param="per_page")),
     (
         "page",
         DATA,
-        PageNumbers(size=25, size_param="per_page", total_pages="meta.pages", prefetch=3),
+        PageNumberPaginator(size=25, size_param="per_page", total_pages="meta.pages", prefetch=3),
     ),
-    ("offset", DATA, Offsets(size=25, total="total_entries")),
-    ("offset", DATA, Offsets(size=25, advance="size", prefetch=4)),
-    ("cursor", DATA, Cursors(next="paging.next.after", param="after", size=25, size_param="limit")),
-    ("link", Records(), Links()),
-    ("next", DATA, NextUrls(next="links.next")),
+    ("offset", DATA, OffsetPaginator(size=25, total="total_entries")),
+    ("offset", DATA, OffsetPaginator(size=25, advance="size", prefetch=4)),
+    (
+        "cursor",
+        DATA,
+        CursorPaginator(next="paging.next.after", param="after", size=25, size_param="limit"),
+    ),
+    ("link", Records(), LinkHeaderPaginator()),
+    ("next", DATA, NextUrlPaginator(next="links.next")),
 ]
 
 
@@ -89,7 +93,7 @@ def test_tokens_that_expire_between_pages_go_unnoticed(start: Start) -> None:
         "/page/airports",
         records="data",
         params=NORWAY,
-        paginate=PageNumbers(size=5, size_param="per_page"),
+        paginate=PageNumberPaginator(size=5, size_param="per_page"),
     )
     codes = []
     for record in records:
@@ -108,7 +112,9 @@ def test_faults_in_the_middle_lose_and_repeat_nothing(start: Start, fault: dict[
     server, session = start()
     server.fault("/offset/airports", times=3, **fault)
     request = ApiRequest("/offset/airports", params=NORWAY)
-    pages = pull(session, request, paginate=Offsets(size=20, total="total_entries"), records=DATA)
+    pages = pull(
+        session, request, paginate=OffsetPaginator(size=20, total="total_entries"), records=DATA
+    )
     codes = [msgspec.json.decode(row)["icao"] for page in pages for row in page.records]
     assert len(codes) == len(set(codes)) > 50
 
@@ -116,10 +122,10 @@ def test_faults_in_the_middle_lose_and_repeat_nothing(start: Start, fault: dict[
 @pytest.mark.parametrize(
     "paginate",
     [
-        Cursors(next="paging.next.after", param="after"),
-        NextUrls(next="links.next"),
-        Links(),
-        Offsets(size=5),
+        CursorPaginator(next="paging.next.after", param="after"),
+        NextUrlPaginator(next="links.next"),
+        LinkHeaderPaginator(),
+        OffsetPaginator(size=5),
     ],
 )
 def test_an_api_that_goes_round_in_circles_is_found_out(start: Start, paginate: Paginate) -> None:
@@ -133,8 +139,8 @@ def test_an_api_that_goes_round_in_circles_is_found_out(start: Start, paginate: 
 @pytest.mark.parametrize(
     ("path", "paginate", "records"),
     [
-        ("/next/airports", NextUrls(next="links.next"), DATA),
-        ("/link/airports", Links(), Records()),
+        ("/next/airports", NextUrlPaginator(next="links.next"), DATA),
+        ("/link/airports", LinkHeaderPaginator(), Records()),
     ],
 )
 def test_a_next_link_under_another_name_of_the_host_is_refused(
@@ -149,7 +155,7 @@ def test_a_next_link_under_another_name_of_the_host_is_refused(
 def test_airports_land_in_a_file_with_key_and_watermark(start: Start, tmp_path: Path) -> None:
     _, session = start()
     request = ApiRequest("/cursor/airports", params=NORWAY)
-    paginate = Cursors(next="paging.next.after", param="after", size=20, size_param="limit")
+    paginate = CursorPaginator(next="paging.next.after", param="after", size=20, size_param="limit")
     output = transfer(
         pull(session, request, paginate=paginate, records=DATA),
         FolderDestination(tmp_path, "jsonl"),

@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from oauth_taskflow.api.anchors import source
-from oauth_taskflow.api.options import Cursors, Offsets, PageNumbers, Paginate, Records
+from oauth_taskflow.api.options import (
+    CursorPaginator,
+    OffsetPaginator,
+    PageNumberPaginator,
+    Paginate,
+    Records,
+)
 from oauth_taskflow.api.pull import pull
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import InvalidRecord, PagesCutShort
@@ -42,16 +48,16 @@ def by_last_record(asked: Asked) -> dict[str, Any]:
 
 
 STYLES: dict[str, tuple[Callable[[Asked], Any], Callable[..., Paginate]]] = {
-    "page": (by_page, lambda **more: PageNumbers(size=SIZE, **more)),
-    "page ahead": (by_page, lambda **more: PageNumbers(size=SIZE, prefetch=3, **more)),
-    "offset": (by_offset, lambda **more: Offsets(size=SIZE, **more)),
+    "page": (by_page, lambda **more: PageNumberPaginator(size=SIZE, **more)),
+    "page ahead": (by_page, lambda **more: PageNumberPaginator(size=SIZE, prefetch=3, **more)),
+    "offset": (by_offset, lambda **more: OffsetPaginator(size=SIZE, **more)),
     "offset ahead": (
         by_offset,
-        lambda **more: Offsets(size=SIZE, advance="size", prefetch=3, **more),
+        lambda **more: OffsetPaginator(size=SIZE, advance="size", prefetch=3, **more),
     ),
     "last record": (
         by_last_record,
-        lambda **more: Cursors(last_record="id", param="after", **more),
+        lambda **more: CursorPaginator(last_record="id", param="after", **more),
     ),
 }
 styles = pytest.mark.parametrize("style", STYLES)
@@ -90,8 +96,8 @@ def test_rows_that_hold_several_records_are_counted_once(
     api, paginate = STYLES[style]
     path = "items[].lines[]"
     options = paginate(total=total)
-    if isinstance(options, Cursors):
-        options = Cursors(last_record="order", param="after", total=total, size=SIZE)
+    if isinstance(options, CursorPaginator):
+        options = CursorPaginator(last_record="order", param="after", total=total, size=SIZE)
     found = read(local, api, path, options)
     assert [(line["order"], line["line"]) for line in found] == LINES
 
@@ -102,14 +108,14 @@ def test_records_within_one_envelope_are_the_rows(local: Connect) -> None:
         return {"reports": [{"rows": rows}], "total": COUNT}
 
     for size, total in ((SIZE, None), (SIZE, "total"), (100, "total")):
-        options = Offsets(size=size, total=total)
+        options = OffsetPaginator(size=size, total=total)
         assert read(local, reports, "reports[].rows[]", options) == ORDERS
 
 
 def test_an_offset_of_unknown_unit_is_no_offset(local: Connect) -> None:
     """Without a size nothing shows whether the offset counts orders or lines."""
     with pytest.raises(InvalidRecord, match=r"what the offset counts.*Write size"):
-        read(local, by_offset, "items[].lines[]", Offsets())
+        read(local, by_offset, "items[].lines[]", OffsetPaginator())
 
 
 def test_an_early_end_is_not_hidden_by_many_records(local: Connect) -> None:
@@ -119,7 +125,7 @@ def test_an_early_end_is_not_hidden_by_many_records(local: Connect) -> None:
         page = by_last_record(asked)
         return {**page, "next": 5 if not asked.query.get("after") else None}
 
-    options = Cursors(next="next", param="after", total="total")
+    options = CursorPaginator(next="next", param="after", total="total")
     with pytest.raises(PagesCutShort, match="after 10 records, but the API announced 23"):
         read(local, cut_short, "items[].lines[]", options)
 
@@ -128,13 +134,13 @@ def test_a_total_of_records_counts_where_nothing_else_shows(local: Connect) -> N
     def days(_: Asked) -> Any:
         return {"days": [{"events": [{"n": 1}, {"n": 2}]}, {"events": [{"n": 3}]}], "total": 3}
 
-    options = Cursors(next="next", param="after", total="total")
+    options = CursorPaginator(next="next", param="after", total="total")
     assert len(read(local, days, "days[].events[]", options)) == 3
 
 
 @pytest.mark.parametrize("path", ["items[].{on: on}", "items[*].{on: on}"])
 def test_pages_that_look_alike_are_not_taken_for_the_same(local: Connect, path: str) -> None:
-    found = read(local, by_page, path, PageNumbers(size=SIZE))
+    found = read(local, by_page, path, PageNumberPaginator(size=SIZE))
     assert found == [{"on": order["on"]} for order in ORDERS]
 
 
@@ -145,18 +151,23 @@ def test_steps_over_rows_that_the_api_did_not_return_are_refused(local: Connect)
         return by_offset(asked, most=3)
 
     wanted = r"Page 1 held 3 of 5 rows, and page 2 has more.*write size: 3\..*short_page: continue"
-    for options in (Offsets(size=5, advance="size"), Offsets(size=5, advance="size", prefetch=4)):
+    for options in (
+        OffsetPaginator(size=5, advance="size"),
+        OffsetPaginator(size=5, advance="size", prefetch=4),
+    ):
         with pytest.raises(InvalidRecord, match=wanted):
             read(local, capped, "items", options)
-    sized = Offsets(size=3, advance="size")
-    assert read(local, capped, "items", sized) == read(local, capped, "items", Offsets(size=5))
+    sized = OffsetPaginator(size=3, advance="size")
+    assert read(local, capped, "items", sized) == read(
+        local, capped, "items", OffsetPaginator(size=5)
+    )
 
 
 def test_rows_left_out_of_pages_may_be_stepped_over(local: Connect) -> None:
     def filtered(asked: Asked) -> Any:
         return {"items": [row for row in by_offset(asked)["items"] if row["id"] != 2]}
 
-    options = Offsets(size=5, advance="size", short_page="continue")
+    options = OffsetPaginator(size=5, advance="size", short_page="continue")
     assert len(read(local, filtered, "items", options)) == COUNT - 1
 
 

@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from oauth_taskflow.api.options import Offsets, PageNumbers, Records, ResponseRule, TotalRows
+from oauth_taskflow.api.options import (
+    OffsetPaginator,
+    PageNumberPaginator,
+    Records,
+    ResponseRule,
+    TotalRows,
+)
 from oauth_taskflow.api.pull import pull
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import ApiError, InvalidRecord, PagesCutShort, PaginationLimit
@@ -96,7 +102,7 @@ def test_a_size_that_the_server_caps_loses_nothing_in_silence(local: Connect) ->
         start = int(asked.query["offset"])
         return {"items": ROWS[start : start + 1], "total": len(ROWS)}
 
-    paginate = Offsets(size=2, advance="size", total="total")
+    paginate = OffsetPaginator(size=2, advance="size", total="total")
     with pytest.raises(PagesCutShort, match="after 3 records, but the API announced 6"):
         list(
             pull(
@@ -150,7 +156,7 @@ def test_prefetched_pages_are_compared_too(local: Connect) -> None:
     api = Api("page ahead", total=8)
     with pytest.raises(PagesCutShort, match="after 6 records, but the API announced 8"):
         read(local(api), "page ahead", total="total")
-    assert PageNumbers(total="total").announced == TotalRows(path="total")
+    assert PageNumberPaginator(total="total").announced_total == TotalRows(path="total")
 
 
 def test_a_class_of_the_authors_own_does_not_end_over_a_flag(local: Connect) -> None:

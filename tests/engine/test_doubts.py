@@ -5,18 +5,18 @@ from typing import Any
 import pytest
 
 from oauth_taskflow.api.options import (
-    Cursors,
-    Links,
-    NextUrls,
-    Offsets,
-    PageNumbers,
+    CursorPaginator,
+    LinkHeaderPaginator,
+    NextUrlPaginator,
+    OffsetPaginator,
+    PageNumberPaginator,
     Paginate,
     TotalRows,
 )
 from oauth_taskflow.engine.doubts import FirstPages, Warnings
 from oauth_taskflow.specs.model import Endpoint, Request
 
-CURSOR = Cursors(next="paging.after", param="after")
+CURSOR = CursorPaginator(next="paging.after", param="after")
 
 
 def doubt(paginate: Paginate | None, *ended: tuple[int, int], **params: Any) -> str | None:
@@ -30,10 +30,10 @@ def doubt(paginate: Paginate | None, *ended: tuple[int, int], **params: Any) -> 
     ("paginate", "pointer"),
     [
         (CURSOR, "a cursor at 'paging.after'"),
-        (Cursors(header="X-Next", param="after"), "a header 'X-Next'"),
-        (NextUrls(next="links.nxt"), "a next URL at 'links.nxt'"),
-        (NextUrls(), "a next URL at 'next'"),
-        (Links(), "a Link header with rel=next"),
+        (CursorPaginator(header="X-Next", param="after"), "a header 'X-Next'"),
+        (NextUrlPaginator(next="links.nxt"), "a next URL at 'links.nxt'"),
+        (NextUrlPaginator(), "a next URL at 'next'"),
+        (LinkHeaderPaginator(), "a Link header with rel=next"),
     ],
 )
 def test_full_first_pages_that_nothing_follows_are_doubted(
@@ -60,7 +60,7 @@ def test_without_a_size_a_round_number_is_taken_for_a_full_page(
 
 
 def test_the_size_of_the_paginator_is_the_size() -> None:
-    sized = Cursors(next="after", param="after", size=7)
+    sized = CursorPaginator(next="after", param="after", size=7)
     assert doubt(sized, (1, 7)) is not None
     assert doubt(sized, (1, 100)) is None
 
@@ -69,10 +69,10 @@ def test_the_size_of_the_paginator_is_the_size() -> None:
     "paginate",
     [
         None,
-        PageNumbers(),
-        Cursors(next="after", param="after", more="more"),
-        NextUrls(next="next", last="last"),
-        Cursors(last_record="id", param="after"),
+        PageNumberPaginator(),
+        CursorPaginator(next="after", param="after", more="more"),
+        NextUrlPaginator(next="next", last="last"),
+        CursorPaginator(last_record="id", param="after"),
     ],
 )
 def test_pages_with_another_sign_of_the_end_are_not_doubted(paginate: Paginate | None) -> None:
@@ -82,9 +82,9 @@ def test_pages_with_another_sign_of_the_end_are_not_doubted(paginate: Paginate |
 @pytest.mark.parametrize(
     ("paginate", "count"),
     [
-        (PageNumbers(size=50, total="count"), "total (count)"),
-        (PageNumbers(size=50, total_pages="page"), "total_pages (page)"),
-        (Offsets(size=50, total=TotalRows(header="X-Count")), "total (X-Count)"),
+        (PageNumberPaginator(size=50, total="count"), "total (count)"),
+        (PageNumberPaginator(size=50, total_pages="page"), "total_pages (page)"),
+        (OffsetPaginator(size=50, total=TotalRows(header="X-Count")), "total (X-Count)"),
     ],
 )
 def test_a_count_that_ends_a_full_first_page_is_doubted(paginate: Paginate, count: str) -> None:

@@ -13,11 +13,11 @@ import pytest
 from oauth_taskflow.api.auth import BearerAuth
 from oauth_taskflow.api.errors import ApiAnswerTooLarge
 from oauth_taskflow.api.options import (
-    Cursors,
+    CursorPaginator,
     FileDestination,
     Incremental,
     Limits,
-    PageNumbers,
+    PageNumberPaginator,
     Records,
     ResponseRule,
 )
@@ -35,7 +35,7 @@ NEW_YEAR = datetime(2026, 1, 1, tzinfo=timezone.utc)
 COUNTRY = Endpoint(
     request=Request(path="/countries/{{ nation.code }}/airports"),
     records="data",
-    paginate=PageNumbers(size=100, size_param="per_page", total_pages="meta.pages"),
+    paginate=PageNumberPaginator(size=100, size_param="per_page", total_pages="meta.pages"),
 )
 
 
@@ -87,7 +87,9 @@ def test_every_record_arrives_once_with_a_manifest_beside_it(bench: Bench) -> No
         request=Request(path="/cursor/airports"),
         records="data",
         primary_key="icao",
-        paginate=Cursors(next="paging.next.after", param="after", size=1000, size_param="limit"),
+        paginate=CursorPaginator(
+            next="paging.next.after", param="after", size=1000, size_param="limit"
+        ),
     )
     summary = bench.run(endpoint, "jsonl.gz")
     found = [row["icao"] for row in rows(summary)]
@@ -105,7 +107,7 @@ def test_windows_read_each_changed_record_once(bench: Bench) -> None:
             params={"updated_since": "{{ window.start }}", "updated_before": "{{ window.end }}"},
         ),
         records="data",
-        paginate=PageNumbers(size=500, size_param="per_page", total_pages="meta.pages"),
+        paginate=PageNumberPaginator(size=500, size_param="per_page", total_pages="meta.pages"),
         incremental=Incremental(field="updated_at", start="2025-11-01", step="P1M"),
     )
     summary = bench.run(endpoint)
@@ -240,7 +242,7 @@ def test_the_same_keys_under_fresh_cursors_are_a_loop(tmp_path: Path) -> None:
             request=Request(path="/x"),
             records="data",
             primary_key="id",
-            paginate=Cursors(next="next", param="after"),
+            paginate=CursorPaginator(next="next", param="after"),
         )
         merged = _with(endpoint, FileDestination(path=str(tmp_path / "out")))
         run = EndpointRun(
@@ -331,7 +333,9 @@ def test_run_ids_become_one_folder_name(bench: Bench) -> None:
 
 
 def test_a_cursor_path_that_finds_nothing_is_a_warning(bench: Bench) -> None:
-    misspelled = Cursors(next="pagin.next.after", param="after", size=50, size_param="limit")
+    misspelled = CursorPaginator(
+        next="pagin.next.after", param="after", size=50, size_param="limit"
+    )
     summary = bench.run(
         Endpoint(request=Request(path="/cursor/airports"), records="data", paginate=misspelled)
     )

@@ -10,7 +10,7 @@ import pytest
 from airflow.sdk import DAG, task
 
 from oauth_taskflow import AsyncOAuthSession, OAuthSession, oauth_task
-from oauth_taskflow.api.options import PageNumbers
+from oauth_taskflow.api.options import PageNumberPaginator
 from oauth_taskflow.errors import ConnectionConfigError, ResultRefused
 from oauth_taskflow.taskflow.async_sessions import open_async_session
 from oauth_taskflow.taskflow.xcom_guard import refuse_iterator
@@ -37,7 +37,7 @@ async def pages(session: AsyncOAuthSession) -> int:
         "/page/airports",
         params={"country": "NO"},
         records="data",
-        paginate=PageNumbers(size=25, size_param="per_page"),
+        paginate=PageNumberPaginator(size=25, size_param="per_page"),
     )
     return len({row["icao"] async for row in rows})
 

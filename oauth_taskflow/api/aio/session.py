@@ -35,9 +35,10 @@ from oauth_taskflow.api.exchange import (
     renew,
 )
 from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits
-from oauth_taskflow.api.options import AbsentRecords, Paginate, Records, ResponseRule
+from oauth_taskflow.api.options import AbsentRecords, Records, ResponseRule
 from oauth_taskflow.api.origins import AllowedOrigins, Origin
 from oauth_taskflow.api.outgoing import final_url, unprepared
+from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.response_rules import Rules
 from oauth_taskflow.api.retry import RetryPolicy

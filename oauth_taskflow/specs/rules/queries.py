@@ -7,7 +7,8 @@ import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 
-from oauth_taskflow.api.options import Cursors, NextUrls, PageNumbers, Records, TotalRows
+from oauth_taskflow.api.options import Records
+from oauth_taskflow.api.paginators.base import TotalRows
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
@@ -15,11 +16,6 @@ from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*\Z", re.ASCII)
 # Compiling takes a second for each hundred thousand characters.
 _LONGEST = 10_000
-_PAGE_PATHS: dict[type, tuple[str, ...]] = {
-    PageNumbers: ("total_pages",),
-    Cursors: ("next", "last_record"),
-    NextUrls: ("next",),
-}
 
 
 @endpoint_rule("bad-jmespath")
@@ -83,11 +79,11 @@ def _record_expressions(endpoint: Endpoint) -> Iterator[tuple[YamlPath, str]]:
 def _paginator_expressions(endpoint: Endpoint) -> Iterator[tuple[YamlPath, str]]:
     if endpoint.paginate is None:
         return
-    for name in ("more", "last", *_PAGE_PATHS.get(type(endpoint.paginate), ())):
+    for name in endpoint.paginate.path_options:
         expression = getattr(endpoint.paginate, name)
         if expression is not None:
             yield ("paginate", name), expression
-    total = endpoint.paginate.announced.path
+    total = endpoint.paginate.announced_total.path
     if total is not None:
         inside = ("path",) if isinstance(endpoint.paginate.total, TotalRows) else ()
         yield ("paginate", "total", *inside), total

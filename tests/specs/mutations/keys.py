@@ -9,12 +9,12 @@ import yaml
 from tests.specs.mutations.sites import Base, Mutant, Site, definitions
 
 _PAGINATORS = {
-    "page": "PageNumbers",
-    "offset": "Offsets",
-    "cursor": "Cursors",
-    "link": "Links",
-    "next_url": "NextUrls",
-    "none": "NoPages",
+    "page": "PageNumberPaginator",
+    "offset": "OffsetPaginator",
+    "cursor": "CursorPaginator",
+    "link": "LinkHeaderPaginator",
+    "next_url": "NextUrlPaginator",
+    "none": "SinglePage",
 }
 _OPTION_VALUES = {"size": "50", "prefetch": "2", "start": "1", "sticky": "[a]", "require": "{a: b}"}
 _TOP_REQUIRED = frozenset({"version", "dag_id", "endpoints"})

@@ -1,0 +1,216 @@
+"""The questions that a paginator answers, and the options that every style has.
+
+A paginator is its options: a value that does no I/O and keeps no state. Counts, loop guards and the position are kept
+by ``PageSequence``, so that two sequences never share them. A new style is one file of this package and one word in
+the union ``Paginate``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, runtime_checkable
+
+from msgspec import Struct
+
+from oauth_taskflow.errors import InvalidRecord
+from oauth_taskflow.schema.types import Count, ErrorStatus, JmesPath, Options, Text, Whole, doc
+
+if TYPE_CHECKING:  # specs load this package where DAGs are parsed, and these load the HTTP library
+    from oauth_taskflow.api.decoders.json import Body
+    from oauth_taskflow.api.page import PageView
+    from oauth_taskflow.api.request import ApiRequest
+
+EndsBy = Literal["count", "pointer", "first page", "class"]
+
+
+class Paginator(Protocol):
+    """Makes the requests of one page sequence."""
+
+    def first_request(self, request: ApiRequest) -> ApiRequest:
+        """Returns ``request`` with what the first page needs, such as a size."""
+
+    def next_request(self, request: ApiRequest, page: PageView) -> ApiRequest | None:
+        """Returns the request after ``page``, which answered ``request``; None at the end."""
+
+
+@runtime_checkable
+class IndexedPaginator(Paginator, Protocol):
+    """A paginator that knows the request of any page beforehand, so that several are fetched at once."""
+
+    @property
+    def pages_at_once(self) -> int:
+        """The number of pages fetched at once; 1 for one after the other."""
+
+    def request_at(self, request: ApiRequest, index: int) -> ApiRequest:
+        """Returns the request for page ``index`` (from 0), given the prepared first ``request``."""
+
+    def expected_pages(self, page: PageView) -> int | None:
+        """Returns the number of pages to expect according to ``page``; None when it does not say."""
+
+    def announced_pages(self, page: PageView) -> int | None:
+        """Returns the number of pages that ``page`` itself announces; None when it announces none."""
+
+
+class Flaw(Struct, frozen=True):
+    """A mistake in the options of a paginator: the option at fault, the message, the hint.
+
+    ``kind`` is ``incomplete`` when something is missing, ``contradiction`` when options exclude each other.
+    """
+
+    kind: Literal["incomplete", "contradiction"]
+    key: str
+    message: str
+    hint: str
+
+
+class TotalRows(Options, frozen=True, kw_only=True):
+    """The number of records that the API announces, in the body or in a header."""
+
+    path: Annotated[JmesPath | None, doc("Path of the number in the body.", "meta.total")] = None
+    header: Annotated[
+        Text | None,
+        doc("Response header with the number, alone or after a slash.", "X-Total-Count"),
+    ] = None
+    approximate: Annotated[
+        bool,
+        doc(
+            "The number is an estimate, or counts records that are not returned: fewer are a warning, and no end.",
+            True,
+        ),
+    ] = False
+
+    @property
+    def place(self) -> str:
+        """Where the number is: the path or the header's name; empty when neither is set."""
+        return self.path or self.header or ""
+
+
+class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
+    """The options of every paginator, and the answers that hold unless a style says otherwise.
+
+    Each style adds ``first_request`` if the first page needs anything, ``next_request``, ``flaws``, ``end_marker`` and
+    the class attributes ``ends_by`` and ``path_options``. A method must not have the name of an option.
+    """
+
+    total: Annotated[
+        JmesPath | TotalRows | None,
+        doc(
+            "Number of records of one request sequence, as a path or a mapping: fewer records than the API announced "
+            "last fail the task. Page and offset styles end there.",
+            "total_entries",
+            {"header": "X-Total-Count", "approximate": True},
+        ),
+    ] = None
+
+    more: Annotated[
+        JmesPath | None, doc("Path of a flag that is true while pages follow.", "has_more")
+    ] = None
+    last: Annotated[
+        JmesPath | None, doc("Path of a flag that is true on the last page.", "meta.is_last")
+    ] = None
+    end_on_status: Annotated[
+        tuple[ErrorStatus, ...],
+        doc("Statuses that mean 'past the last page', honoured after page one only.", [400, 404]),
+    ] = ()
+    max_pages: Annotated[Count, doc("Hard stop: more pages than this fail the task.", 10000)] = (
+        100_000
+    )
+    max_records: Annotated[
+        Count | None, doc("Hard stop: more records than this fail the task.", 1000000)
+    ] = None
+    max_empty_pages: Annotated[
+        Whole, doc("Hard stop: more empty pages than this in a row, with pages to follow.", 5000)
+    ] = 1_000
+
+    ends_by: ClassVar[EndsBy]
+    """What ends the pages: a count, a missing pointer, the first page, or the author's class."""
+
+    path_options: ClassVar[tuple[str, ...]] = ("more", "last")
+    """The options that hold a JMESPath into a page or its last record; ``total`` is looked at by itself."""
+
+    def build(self: Paginator) -> Paginator:
+        """Returns the paginator of one sequence: these options, unless the style needs an object of its own.
+
+        Raises:
+            SpecError: the style names a class that cannot be built.
+        """
+        return self
+
+    def first_request(self, request: ApiRequest) -> ApiRequest:
+        """Returns the request as it is."""
+        return request
+
+    @property
+    def announced_total(self) -> TotalRows:
+        """``total`` in its long form."""
+        return self.total if isinstance(self.total, TotalRows) else TotalRows(path=self.total)
+
+    @property
+    def page_size(self) -> int | None:
+        """The number of rows asked for per page; None when the style or its author names none."""
+        return None
+
+    @property
+    def query_params(self) -> tuple[str, ...]:
+        """Names of the query parameters that the paginator sets."""
+        return ()
+
+    @property
+    def body_option(self) -> str | None:
+        """The option by which the paginator writes into the request's body; None when it does not."""
+        return None
+
+    def has_landmark(self, body: Body, headers: Mapping[str, str]) -> bool:
+        """Whether an answer has anything that these options declare: total, page count, flag or pointer."""
+        total = self.announced_total
+        if total.header is not None and total.header in headers:
+            return True
+        paths = [path for path in (total.path, self.more, self.last) if path is not None]
+        if any(find_or_none(body, path) is not None for path in paths):
+            return True
+        return self.has_own_landmark(body, headers)
+
+    def has_own_landmark(self, body: Body, headers: Mapping[str, str]) -> bool:  # noqa: ARG002 - for the styles
+        """Whether an answer has anything that only options of this style declare."""
+        return False
+
+    def loop_hint(self, page: PageView) -> str:  # noqa: ARG002 - for the styles
+        """Returns the hint for a request that comes again after ``page``."""
+        return "The API repeats a page cursor or next URL; check paginate, and that the API ends its pages."
+
+    def shared_flaws(self) -> Iterator[Flaw]:
+        """Yields the flaws of the options that every style has."""
+        if self.more and self.last:
+            message = "more and last both say where the end is"
+            yield Flaw("contradiction", "last", message, "Keep one of them.")
+        if isinstance(self.total, TotalRows) and not self.total.place:
+            hint = "Write path: meta.total, or header: X-Total-Count."
+            yield Flaw("incomplete", "total", "the total has no place", hint)
+        if isinstance(self.total, TotalRows) and self.total.path and self.total.header:
+            message = "path and header both hold the total"
+            yield Flaw("contradiction", "total", message, "Keep one of them.")
+
+
+class Style(Paginator, Protocol):
+    """What every member of ``Paginate`` but the author's own class answers."""
+
+    def flaws(self, written: Collection[str]) -> Iterator[Flaw]:
+        """Yields the flaws of the style's own options; ``written`` are the options that the author wrote."""
+
+    def end_marker(self) -> str | None:
+        """Returns a description of what ends the pages, for warnings; None when the absence of it proves an end."""
+
+
+def unsent_size_flaws(size: int | None, written: Collection[str]) -> Iterator[Flaw]:
+    """Yields a flaw when ``size_param`` is written without the ``size`` that it would send."""
+    if size is None and "size_param" in written:
+        message = "size_param is sent only with size"
+        yield Flaw("incomplete", "size_param", message, "Write size: 100.")
+
+
+def find_or_none(body: Body, path: str) -> Any:
+    """Returns the value at ``path``; None also where a function of the path refuses null."""
+    try:
+        return body.find(path)
+    except InvalidRecord:
+        return None

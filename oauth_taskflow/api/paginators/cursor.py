@@ -1,0 +1,142 @@
+"""The ``cursor`` style: an opaque page cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from oauth_taskflow.api.paginators.base import (
+    EndsBy,
+    Flaw,
+    PagingOptions,
+    find_or_none,
+    unsent_size_flaws,
+)
+from oauth_taskflow.api.paginators.pointers import is_end, require_next_pointer
+from oauth_taskflow.errors import InvalidRecord
+from oauth_taskflow.schema.types import Count, JmesPath, Text, doc
+
+if TYPE_CHECKING:  # these load the HTTP library
+    from oauth_taskflow.api.decoders.json import Body
+    from oauth_taskflow.api.page import PageView
+    from oauth_taskflow.api.request import ApiRequest
+
+
+class CursorPaginator(PagingOptions, frozen=True, kw_only=True, tag="cursor"):
+    """An opaque page cursor from the body, a response header or the last record."""
+
+    next: Annotated[
+        JmesPath | None, doc("Path of the cursor in the body.", "paging.next.after")
+    ] = None
+    header: Annotated[Text | None, doc("Response header that holds the cursor.", "X-Next-Page")] = (
+        None
+    )
+    last_record: Annotated[
+        JmesPath | None, doc("Path of the cursor in the last record of the page.", "id")
+    ] = None
+    param: Annotated[Text | None, doc("Query parameter that carries the cursor.", "after")] = None
+    body: Annotated[
+        Text | None, doc("Dotted path in the JSON body that carries the cursor.", "page.after")
+    ] = None
+    size: Annotated[Count | None, doc("Rows to ask for per page.", 100)] = None
+    size_param: Annotated[
+        Text | None, doc("Name of the page-size parameter; needs size.", "limit")
+    ] = None
+    end_values: Annotated[
+        tuple[str | int | bool, ...],
+        doc("Cursor values that mean the end, besides absent, null and empty text.", ["0", 0]),
+    ] = ()
+    empty_page: Annotated[
+        Literal["continue", "end"],
+        doc("An empty page with a cursor: go on (default; several APIs do that) or end.", "end"),
+    ] = "continue"
+
+    ends_by: ClassVar[EndsBy] = "pointer"
+    path_options: ClassVar[tuple[str, ...]] = ("more", "last", "next", "last_record")
+
+    @property
+    def page_size(self) -> int | None:
+        """``size``."""
+        return self.size
+
+    @property
+    def query_params(self) -> tuple[str, ...]:
+        """The parameter of the cursor, and that of the size when it is sent, unless they travel in the body."""
+        if self.body:
+            return ()
+        names = (self.param, self.size_param if self.size is not None else None)
+        return tuple(name for name in names if name is not None)
+
+    @property
+    def body_option(self) -> str | None:
+        """``body`` when it is set."""
+        return "body" if self.body else None
+
+    def first_request(self, request: ApiRequest) -> ApiRequest:
+        """Returns ``request`` with the size, which travels where the cursor does."""
+        place = "query" if self.param or not self.body else "body"
+        return request.with_paging(self.size_param, self.size, place)
+
+    def next_request(self, request: ApiRequest, page: PageView) -> ApiRequest | None:
+        """Returns the same request with the cursor of ``page``; None when the page has none."""
+        if page.rows == 0 and self.empty_page == "end":
+            return None
+        cursor = self._find_cursor(page)
+        if is_end(cursor, self.end_values):
+            require_next_pointer(page, cursor, self.next or self.header or "the last record")
+            return None
+        if self.body:
+            return request.with_paging(self.body, cursor, "body")
+        return request.with_paging(self.param, cursor, "query")
+
+    def _find_cursor(self, page: PageView) -> Any:
+        if self.header is not None:
+            return page.headers.get(self.header)
+        if self.next is not None:
+            return page.find(self.next)
+        if self.last_record is None or page.rows == 0:
+            return None
+        cursor = page.find_in_last_record(self.last_record)
+        if cursor is None:
+            raise InvalidRecord(
+                f"The last record of page {page.index + 1} has no cursor at {self.last_record!r}",
+                where=page.where,
+                hint="Correct paginate.last_record; without it the rest would be left out silently.",
+            )
+        return cursor
+
+    def has_own_landmark(self, body: Body, headers: Mapping[str, str]) -> bool:
+        """Whether an answer has a cursor that is not the end, in its body or headers."""
+        found = [headers.get(self.header)] if self.header is not None else []
+        if self.next is not None:
+            found.append(find_or_none(body, self.next))
+        return any(not is_end(cursor, self.end_values) for cursor in found)
+
+    def loop_hint(self, page: PageView) -> str:
+        """Returns the hint for a cursor that comes again: after an empty page, that may be the API's end."""
+        if page.rows == 0:
+            return "If the API ends with an empty page, write empty_page: end."
+        return super().loop_hint(page)
+
+    def flaws(self, written: Collection[str]) -> Iterator[Flaw]:
+        """Yields a cursor that is never found or never sent, and places that exclude each other."""
+        sources = [name for name in ("next", "header", "last_record") if getattr(self, name)]
+        if not sources:
+            hint = "Write next, header or last_record."
+            yield Flaw("incomplete", "next", "nothing says where the cursor is", hint)
+        if not (self.param or self.body):
+            hint = "Write param or body."
+            yield Flaw("incomplete", "param", "nothing says how the cursor is sent", hint)
+        yield from unsent_size_flaws(self.size, written)
+        if len(sources) > 1:
+            which = f"{', '.join(sources[:-1])} and {sources[-1]}"
+            yield Flaw("contradiction", sources[1], f"{which} say where the cursor is", "Keep one.")
+        if self.param and self.body:
+            message = "param and body both send the cursor"
+            yield Flaw("contradiction", "body", message, "Keep one of them.")
+
+    def end_marker(self) -> str | None:
+        """Returns the place of the cursor; None for one from the last record, which is always there."""
+        if self.header is not None:
+            return f"a header {self.header!r}"
+        return f"a cursor at {self.next!r}" if self.next is not None else None

@@ -1,0 +1,80 @@
+"""The ``next_url`` style: the whole next URL in the body."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from urllib.parse import parse_qsl, quote, urljoin, urlsplit
+
+from oauth_taskflow.api.paginators.base import EndsBy, Flaw, PagingOptions, find_or_none
+from oauth_taskflow.api.paginators.pointers import is_end, require_next_pointer
+from oauth_taskflow.errors import InvalidRecord
+from oauth_taskflow.schema.types import JmesPath, doc
+
+if TYPE_CHECKING:  # these load the HTTP library
+    from oauth_taskflow.api.decoders.json import Body
+    from oauth_taskflow.api.page import PageView
+    from oauth_taskflow.api.request import ApiRequest
+
+
+class NextUrlPaginator(PagingOptions, frozen=True, kw_only=True, tag="next_url"):
+    """The whole next URL, absolute or relative, from the body."""
+
+    next: Annotated[JmesPath | None, doc("Path of the next URL in the body.", "links.next")] = None
+    base: Annotated[
+        Literal["url", "api_root"],
+        doc(
+            "What a relative URL is relative to: the page's own URL (RFC 3986) or the API base.",
+            "url",
+        ),
+    ] = "url"
+    sticky: Annotated[
+        tuple[str, ...],
+        doc(
+            "Query parameters of the first request added when the next URL lacks them.", ["api_key"]
+        ),
+    ] = ()
+
+    ends_by: ClassVar[EndsBy] = "pointer"
+    path_options: ClassVar[tuple[str, ...]] = ("more", "last", "next")
+
+    @property
+    def _path(self) -> str:
+        return self.next or "next"
+
+    def next_request(self, request: ApiRequest, page: PageView) -> ApiRequest | None:
+        """Returns the URL that the body names, text or ``{href: …}``, with sticky parameters where it lacks them."""
+        found = page.find(self._path)
+        if isinstance(found, dict):
+            found = found.get("href")
+        if found is None or found == "" or found is False:
+            require_next_pointer(page, found, self._path)
+            return None
+        if not isinstance(found, str):
+            raise InvalidRecord(
+                f"The next URL at {self.next!r} is {found!r:.60}, not text", where=page.where
+            )
+        url = found if self.base == "api_root" else urljoin(page.url, found)
+        return request.at_url(self._with_sticky(url, page.first))
+
+    def _with_sticky(self, url: str, first: ApiRequest) -> str:
+        present = {name for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True)}
+        for name in self.sticky:
+            value = first.params.get(name)
+            if name not in present and value is not None:
+                url += f"{'&' if '?' in url else '?'}{quote(name, safe='')}={quote(str(value), safe='')}"
+        return url
+
+    def has_own_landmark(self, body: Body, headers: Mapping[str, str]) -> bool:  # noqa: ARG002 - the protocol's
+        """Whether an answer has a next URL."""
+        return not is_end(find_or_none(body, self._path), (False,))
+
+    def flaws(self, written: Collection[str]) -> Iterator[Flaw]:  # noqa: ARG002 - the protocol's
+        """Yields a next URL without a place."""
+        if self.next is None:
+            hint = "Write next: links.next."
+            yield Flaw("incomplete", "next", "nothing says where the next URL is", hint)
+
+    def end_marker(self) -> str | None:
+        """Returns the place of the next URL."""
+        return f"a next URL at {self._path!r}"

@@ -1,0 +1,160 @@
+"""The ``offset`` style: row offsets."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from oauth_taskflow.api.paginators.base import EndsBy, Flaw, PagingOptions, unsent_size_flaws
+from oauth_taskflow.api.paginators.counting import (
+    ShortPage,
+    count_pages,
+    is_last_page,
+    short_page_flaws,
+    total_marker,
+)
+from oauth_taskflow.errors import InvalidRecord
+from oauth_taskflow.schema.types import Count, Text, Whole, doc
+
+if TYPE_CHECKING:  # these load the HTTP library
+    from oauth_taskflow.api.page import PageView
+    from oauth_taskflow.api.request import ApiRequest
+
+
+class OffsetPaginator(PagingOptions, frozen=True, kw_only=True, tag="offset"):
+    """Row offsets: ``?offset=0``, and so on."""
+
+    param: Annotated[str, doc("Name of the offset parameter.", "offset", min_length=1)] = "offset"
+    start: Annotated[int, doc("Offset of the first row: 0, or 1 for SCIM-like APIs.", 0, ge=0)] = 0
+    size: Annotated[Count | None, doc("Rows to ask for per page.", 100)] = None
+    size_param: Annotated[
+        Text | None, doc("Name of the page-size parameter; needs size.", "limit")
+    ] = "limit"
+    unit: Annotated[Literal["rows", "pages"], doc("What the offset counts.", "rows")] = "rows"
+    advance: Annotated[
+        Literal["received", "size"],
+        doc("Step by the rows received, safe when the server clamps the size, or by size.", "size"),
+    ] = "received"
+    send_in: Annotated[Literal["query", "body"], doc("Where the parameters travel.", "query")] = (
+        "query"
+    )
+    short_page: Annotated[
+        ShortPage,
+        doc("A page with fewer rows than size; see the page paginator.", "auto"),
+    ] = "auto"
+    prefetch: Annotated[
+        int,
+        doc("Pages fetched ahead at once; needs advance: size.", 4, ge=1, le=32),
+    ] = 1
+    max_empty_pages: Annotated[
+        Whole, doc("Hard stop: more empty pages than this in a row, with pages to follow.", 5)
+    ] = 3
+
+    ends_by: ClassVar[EndsBy] = "count"
+
+    @property
+    def page_size(self) -> int | None:
+        """``size``."""
+        return self.size
+
+    @property
+    def query_params(self) -> tuple[str, ...]:
+        """The offset parameter, and that of the size when it is sent."""
+        if self.send_in == "body":
+            return ()
+        return (self.param, *([self.size_param] if self.size and self.size_param else []))
+
+    @property
+    def body_option(self) -> str | None:
+        """``send_in`` when it says so."""
+        return "send_in" if self.send_in == "body" else None
+
+    @property
+    def pages_at_once(self) -> int:
+        """``prefetch`` where offsets do not depend on the rows received, else 1."""
+        return self.prefetch if self._is_fixed else 1
+
+    @property
+    def _is_fixed(self) -> bool:
+        """Whether each offset is known beforehand."""
+        return self.unit == "pages" or (self.advance == "size" and self._step > 0)
+
+    @property
+    def _step(self) -> int:
+        return 1 if self.unit == "pages" else self.size or 0
+
+    def first_request(self, request: ApiRequest) -> ApiRequest:
+        """Returns ``request`` with the size and the first offset."""
+        return self.request_at(request.with_paging(self.size_param, self.size, self.send_in), 0)
+
+    def next_request(self, request: ApiRequest, page: PageView) -> ApiRequest | None:
+        """Returns the next offset, unless a total or the number of rows shows that this was the last page.
+
+        Raises:
+            InvalidRecord: this page has rows, and the offset that led here may have left rows out or repeated some.
+        """
+        reached = (page.index + 1) * self._step if self._is_fixed else page.rows_so_far
+        is_last = is_last_page(page, self.size, self.short_page)
+        if self.unit == "rows":
+            self._check_step(page)
+            total = page.total if page.continues is None else None
+            if total is not None and page.rows_so_far <= total:
+                is_last = is_last or reached >= total  # nothing is behind the total
+        if is_last:
+            return None
+        return request.with_paging(self.param, self.start + reached, self.send_in)
+
+    def _check_step(self, page: PageView) -> None:
+        """Refuses a page with rows when the page before did not show where this one begins.
+
+        An exact total shows a loss at the end of the sequence, so that it is not looked for here.
+        """
+        if page.index == 0 or page.rows == 0:
+            return
+        if not self._is_fixed and page.is_unsure:
+            raise InvalidRecord(
+                f"Page {page.index + 1} has rows, and nothing shows what the offset counts: the lists that records "
+                "starts from, or what is in them",
+                where=page.where,
+                hint="Write size, as large as the API allows, so that a full first page shows it.",
+            )
+        is_short = self._is_fixed and self.size is not None and page.first_rows < self.size
+        if is_short and self.short_page == "auto" and page.total is None:
+            raise InvalidRecord(
+                f"Page 1 held {page.first_rows} of {self.size} rows, and page {page.index + 1} has more: with advance: "
+                "size the rows between may have been left out",
+                where=page.where,
+                hint=f"If the API caps its pages, write size: {page.first_rows}. If it leaves out single rows of a "
+                "page, write short_page: continue.",
+            )
+
+    def request_at(self, request: ApiRequest, index: int) -> ApiRequest:
+        """Returns the request for page ``index``, counted in whole steps."""
+        return request.with_paging(self.param, self.start + index * self._step, self.send_in)
+
+    def announced_pages(self, page: PageView) -> int | None:  # noqa: ARG002 - the protocol's
+        """Returns None: offset APIs announce rows, not pages."""
+        return None
+
+    def expected_pages(self, page: PageView) -> int | None:
+        """Returns the number of pages from ``total``."""
+        return count_pages(page.total, self.size or page.first_rows)
+
+    def flaws(self, written: Collection[str]) -> Iterator[Flaw]:
+        """Yields what is missing beside a size, and steps that exclude each other."""
+        yield from short_page_flaws(self.size, self.short_page)
+        yield from unsent_size_flaws(self.size, written)
+        if self.advance == "size" and self.size is None:
+            message = "advance: size needs a size"
+            yield Flaw("incomplete", "advance", message, "Write size: 100.")
+        if self.prefetch > 1 and self.advance == "received":
+            message = "pages cannot be fetched ahead while the offset waits for the rows received"
+            hint = "Write advance: size and size, or remove prefetch."
+            yield Flaw("contradiction", "prefetch", message, hint)
+        if self.unit == "pages" and self.advance == "size":
+            message = "an offset that counts pages advances by one"
+            yield Flaw("contradiction", "advance", message, "Remove advance or unit.")
+
+    def end_marker(self) -> str | None:
+        """Returns the exact total."""
+        return total_marker(self.announced_total)

@@ -1,0 +1,137 @@
+"""The ``page`` style: numbered pages."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from oauth_taskflow.api.numbers import read_count
+from oauth_taskflow.api.paginators.base import (
+    EndsBy,
+    Flaw,
+    PagingOptions,
+    find_or_none,
+    unsent_size_flaws,
+)
+from oauth_taskflow.api.paginators.counting import (
+    ShortPage,
+    count_pages,
+    is_last_page,
+    short_page_flaws,
+    total_marker,
+)
+from oauth_taskflow.schema.types import Count, JmesPath, Text, Whole, doc
+
+if TYPE_CHECKING:  # these load the HTTP library
+    from oauth_taskflow.api.decoders.json import Body
+    from oauth_taskflow.api.page import PageView
+    from oauth_taskflow.api.request import ApiRequest
+
+
+class PageNumberPaginator(PagingOptions, frozen=True, kw_only=True, tag="page"):
+    """Numbered pages: ``?page=1``, and so on."""
+
+    param: Annotated[str, doc("Name of the page parameter.", "page", min_length=1)] = "page"
+    start: Annotated[int, doc("Number of the first page.", 1, ge=0)] = 1
+    size: Annotated[Count | None, doc("Rows to ask for per page.", 200)] = None
+    size_param: Annotated[
+        Text | None, doc("Name of the page-size parameter; needs size.", "per_page")
+    ] = None
+    send_in: Annotated[Literal["query", "body"], doc("Where the parameters travel.", "query")] = (
+        "query"
+    )
+    send_first: Annotated[
+        bool, doc("Send the page parameter with the first request too.", False)
+    ] = True
+    total_pages: Annotated[
+        JmesPath | None, doc("Path of the number of pages; reading ends there.", "meta.pages")
+    ] = None
+    short_page: Annotated[
+        ShortPage,
+        doc(
+            "A page with fewer rows than size: end, continue to an empty page, or auto: end only when the first page "
+            "held exactly size rows, which shows that the server honours the size.",
+            "auto",
+        ),
+    ] = "auto"
+    prefetch: Annotated[
+        int,
+        doc("Pages fetched ahead at once, within the rate limit.", 4, ge=1, le=32),
+    ] = 1
+    max_empty_pages: Annotated[
+        Whole, doc("Hard stop: more empty pages than this in a row, with pages to follow.", 5)
+    ] = 3
+
+    ends_by: ClassVar[EndsBy] = "count"
+    path_options: ClassVar[tuple[str, ...]] = ("more", "last", "total_pages")
+
+    @property
+    def page_size(self) -> int | None:
+        """``size``."""
+        return self.size
+
+    @property
+    def query_params(self) -> tuple[str, ...]:
+        """The page parameter, and that of the size when it is sent."""
+        if self.send_in == "body":
+            return ()
+        return (self.param, *([self.size_param] if self.size and self.size_param else []))
+
+    @property
+    def body_option(self) -> str | None:
+        """``send_in`` when it says so."""
+        return "send_in" if self.send_in == "body" else None
+
+    @property
+    def pages_at_once(self) -> int:
+        """``prefetch``."""
+        return self.prefetch
+
+    def first_request(self, request: ApiRequest) -> ApiRequest:
+        """Returns ``request`` with the size and, unless ``send_first`` is off, the first number."""
+        request = request.with_paging(self.size_param, self.size, self.send_in)
+        return self.request_at(request, 0) if self.send_first else request
+
+    def next_request(self, request: ApiRequest, page: PageView) -> ApiRequest | None:
+        """Returns the next number, unless a page count, total or the number of rows shows that this was the last."""
+        count = self.announced_pages(page)
+        if count is not None and page.continues is None:
+            is_last = page.index + 1 >= count
+        else:
+            is_last = is_last_page(page, self.size, self.short_page)
+        return None if is_last else self.request_at(request, page.index + 1)
+
+    def request_at(self, request: ApiRequest, index: int) -> ApiRequest:
+        """Returns the request for page ``index``."""
+        return request.with_paging(self.param, self.start + index, self.send_in)
+
+    def announced_pages(self, page: PageView) -> int | None:
+        """Returns the number of pages from ``total_pages``; a count of zero is ignored once rows came."""
+        path = self.total_pages
+        if path is None:
+            return None
+        count = read_count(page.find(path), f"total_pages {path}", page.where)
+        return None if count == 0 and page.rows_so_far else count
+
+    def expected_pages(self, page: PageView) -> int | None:
+        """Returns the number of pages from ``total_pages``, else from ``total``."""
+        count = self.announced_pages(page)
+        return count_pages(page.total, self.size or page.first_rows) if count is None else count
+
+    def has_own_landmark(self, body: Body, headers: Mapping[str, str]) -> bool:  # noqa: ARG002 - the protocol's
+        """Whether an answer has ``total_pages``."""
+        return self.total_pages is not None and find_or_none(body, self.total_pages) is not None
+
+    def flaws(self, written: Collection[str]) -> Iterator[Flaw]:
+        """Yields what is missing beside a size, and a flag beside the page count."""
+        yield from short_page_flaws(self.size, self.short_page)
+        yield from unsent_size_flaws(self.size, written)
+        if self.total_pages and (self.more or self.last):
+            message = "total_pages and a flag both say where the end is"
+            yield Flaw("contradiction", "total_pages", message, "Keep one of them.")
+
+    def end_marker(self) -> str | None:
+        """Returns the page count or exact total."""
+        if self.total_pages is not None:
+            return f"total_pages ({self.total_pages})"
+        return total_marker(self.announced_total)
