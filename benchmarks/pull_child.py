@@ -39,7 +39,7 @@ def ours(url: str, folder: Path) -> Timed:
         def token(self) -> Token:
             return token
 
-        def refused(self, access_token: str) -> Token:
+        def replace_refused(self, access_token: str) -> Token:
             raise AssertionError(access_token)
 
     text = f"""\

@@ -81,7 +81,7 @@ def _calls(plan: Plan, manager: TokenManager, figures: Any, at: int, until: floa
             status = _get(api, token)
             if status == 401:
                 figures[at + REPLAYED] += 1
-                status = _get(api, manager.refused(token).access_token)
+                status = _get(api, manager.replace_refused(token).access_token)
         except OAuthTaskflowError:
             status = 0
         figures[at + (GOOD if status == 200 else FAILED)] += 1
@@ -110,7 +110,7 @@ def stampede(plan: Plan, barrier: Any, waited: Any, first: int) -> None:
         ready.wait()
         with gate:
             began = time.monotonic()
-        token = manager.refused(old).access_token
+        token = manager.replace_refused(old).access_token
         waited[first + number] = time.monotonic() - began if token != old else -1.0
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(plan.threads)]

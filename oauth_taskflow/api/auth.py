@@ -215,17 +215,17 @@ class OAuth2Auth(AuthBase, NeverPickled):
         sent = self._sent(request)
         if not sent:
             return False
-        token = self.source.refused(sent)
+        token = self.source.replace_refused(sent)
         self._put(request, token)
         if token.access_token != sent:
             return True
         keep(request, token.kept_until)
         return False
 
-    def heard(self, response: requests.Response | httpx.Response) -> None:
+    def remember_nonce(self, response: requests.Response | httpx.Response) -> None:
         """Keep the nonce of an answer for the next proof."""
         if self._prover is not None and HEADER in response.request.headers:
-            self._prover.heard("resource", str(response.url), response.headers)
+            self._prover.remember_nonce("resource", str(response.url), response.headers)
 
     def retimed(self, request: requests.PreparedRequest, response: requests.Response) -> bool:
         """Put a proof on ``request`` that is made on the API's clock; False when ``response`` shows none but ours."""
@@ -263,7 +263,7 @@ class OAuth2Auth(AuthBase, NeverPickled):
     ) -> requests.Response:
         """The response hook of bare ``requests``: guards redirects and replays once after a 401."""
         request = response.request
-        self.heard(response)
+        self.remember_nonce(response)
         if response.is_redirect:
             self._guard_redirect(response, allowed)
         if (request.url or "") not in allowed:
@@ -297,7 +297,7 @@ class OAuth2Auth(AuthBase, NeverPickled):
         answer: requests.Response = adapter.send(replay, **options)
         answer.history = [*response.history, response]
         answer.request = replay
-        self.heard(answer)
+        self.remember_nonce(answer)
         return answer
 
     def _guard_redirect(self, response: requests.Response, allowed: AllowedOrigins) -> None:

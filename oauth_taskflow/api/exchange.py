@@ -267,10 +267,10 @@ def renew(
     return False
 
 
-def heard(credentials: Credentials, response: requests.Response | httpx.Response) -> None:
+def remember_nonce(credentials: Credentials, response: requests.Response | httpx.Response) -> None:
     """Let ``credentials`` know of every answer, those that are redirects too."""
     if isinstance(credentials, OAuth2Auth):
-        credentials.heard(response)
+        credentials.remember_nonce(response)
 
 
 def log_pause(seconds: float, request: requests.PreparedRequest, reason: str) -> None:

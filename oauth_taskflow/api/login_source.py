@@ -103,7 +103,7 @@ class LoginSource:
             token = self._token
             return token if token is not None and self._fresh(token) else self._log_in()
 
-    def refused(self, access_token: str) -> Token:
+    def replace_refused(self, access_token: str) -> Token:
         """A token other than ``access_token``; logs in only when that is still the current one.
 
         Raises:

@@ -21,8 +21,8 @@ from oauth_taskflow.api.exchange import (
     Judge,
     Tries,
     decided,
-    heard,
     log_pause,
+    remember_nonce,
     renew,
 )
 from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits, set_limits
@@ -328,11 +328,11 @@ class OAuthSession(requests.Session):
         bare = self._leave_bare and not options["cert"]
         redirects = Redirects(self, self.origins, credentials, leave_bare=bare)
         response = self._send_once(request, options, limits)
-        heard(credentials, response)
+        remember_nonce(credentials, response)
         while follow and self.get_redirect_target(response):
             following = redirects.next_request(told(response, request, options), request)
             response = self._send_once(following, options, limits)
-            heard(credentials, response)
+            remember_nonce(credentials, response)
         response.history = redirects.history
         return response
 

@@ -100,7 +100,7 @@ class Prover(NeverPickled):
             claims["nonce"] = nonce
         return self._key.sign(claims, {"typ": "dpop+jwt", "jwk": self._jwk})
 
-    def heard(self, role: Role, url: str, headers: Mapping[str, str]) -> None:
+    def remember_nonce(self, role: Role, url: str, headers: Mapping[str, str]) -> None:
         """Keep the nonce that the answer to a request of ``url`` names, for the next proof (RFC 9449 §8.2).
 
         Header names are looked up as ``DPoP-Nonce`` and in lower case.

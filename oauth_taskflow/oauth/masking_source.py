@@ -27,9 +27,9 @@ class MaskingTokenSource(TokenSource):
         """A usable token; see ``TokenSource.token``."""
         return self._announce(self._source.token())
 
-    def refused(self, access_token: str) -> Token:
+    def replace_refused(self, access_token: str) -> Token:
         """A token other than the refused one; see ``TokenSource.refused``."""
-        return self._announce(self._source.refused(access_token))
+        return self._announce(self._source.replace_refused(access_token))
 
     def _announce(self, token: Token) -> Token:
         # Called for every request: for the same token as last time it costs one comparison.

@@ -87,9 +87,9 @@ class ProvedTokens(NeverPickled, TokenSource):
         """A usable token; see ``TokenSource.token``."""
         return self._proved(self._source.token())
 
-    def refused(self, access_token: str) -> Token:
+    def replace_refused(self, access_token: str) -> Token:
         """A token other than the refused one; see ``TokenSource.refused``."""
-        return self._proved(self._source.refused(access_token))
+        return self._proved(self._source.replace_refused(access_token))
 
     def _proved(self, token: Token) -> Token:
         # Called for every request, mostly with the token of last time.

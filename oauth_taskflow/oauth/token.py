@@ -63,7 +63,7 @@ class TokenSource(Protocol):
             TokenStoreError: the store failed.
         """
 
-    def refused(self, access_token: str) -> Token:
+    def replace_refused(self, access_token: str) -> Token:
         """A token other than ``access_token``, which the API answered with 401.
 
         Compare-and-refresh: when the current token already differs, that one is returned and nothing is requested,

@@ -39,13 +39,13 @@ class RereadConnection(TokenSource):
         except TokenRequestRejected as refusal:
             return self._other_than(source, refusal).token()
 
-    def refused(self, access_token: str) -> Token:
+    def replace_refused(self, access_token: str) -> Token:
         """A token other than the refused one; see ``TokenSource.refused``."""
         source = self.source
         try:
-            return source.refused(access_token)
+            return source.replace_refused(access_token)
         except TokenRequestRejected as refusal:
-            return self._other_than(source, refusal).refused(access_token)
+            return self._other_than(source, refusal).replace_refused(access_token)
 
     def _other_than(self, source: TokenSource, refusal: TokenRequestRejected) -> TokenSource:
         """Who asks as the connection says now; raises ``refusal`` when that is what it said before."""

@@ -128,7 +128,7 @@ class TokenManager(NeverPickled):
             return held.token
         return self._next(None)
 
-    def refused(self, access_token: str) -> Token:
+    def replace_refused(self, access_token: str) -> Token:
         """A token other than ``access_token``, which the API answered with 401; refreshed only if none is there.
 
         The same token, with ``kept_until``, where the API refused others that had just been fetched: see ``api_refusals``.

@@ -162,7 +162,7 @@ class Sources:
     def token(self) -> Token:
         return Token(f"t{self.number}", obtained_at=0.0)
 
-    def refused(self, access_token: str) -> Token:
+    def replace_refused(self, access_token: str) -> Token:
         with self._lock:
             self.refusals += 1
             if access_token == f"t{self.number}":

@@ -35,9 +35,9 @@ class Grants:
     tokens: list[Token] = field(default_factory=list)
 
     def token(self) -> Token:
-        return self.tokens[-1] if self.tokens else self.refused("")
+        return self.tokens[-1] if self.tokens else self.replace_refused("")
 
-    def refused(self, access_token: str) -> Token:
+    def replace_refused(self, access_token: str) -> Token:
         outcome = self.endpoint.exchange(ClientCredentials())
         assert isinstance(outcome, Granted)
         self.tokens.append(outcome.token)

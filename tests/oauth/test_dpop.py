@@ -77,9 +77,9 @@ def nonce_of(under_test: Prover, role: Any, url: str) -> str | None:
 
 def test_each_server_has_its_own_nonce_even_on_one_origin() -> None:
     under_test = prover(new_key("ES256"))
-    under_test.heard("authorization", URL, {"dpop-nonce": "of-as"})
-    under_test.heard("resource", "https://api.example.com/other", {"DPoP-Nonce": "of-rs"})
-    under_test.heard("resource", "https://files.example.com/", {"DPoP-Nonce": "of-files"})
+    under_test.remember_nonce("authorization", URL, {"dpop-nonce": "of-as"})
+    under_test.remember_nonce("resource", "https://api.example.com/other", {"DPoP-Nonce": "of-rs"})
+    under_test.remember_nonce("resource", "https://files.example.com/", {"DPoP-Nonce": "of-files"})
     assert nonce_of(under_test, "authorization", URL) == "of-as"
     assert nonce_of(under_test, "resource", URL) == "of-rs"
     assert nonce_of(under_test, "resource", "https://files.example.com/x") == "of-files"
@@ -94,14 +94,14 @@ def test_an_answer_replaces_the_nonce_and_one_without_keeps_it() -> None:
         {},
         {"DPoP-Nonce": "x" * 2000},
     ):
-        under_test.heard("resource", URL, headers)
+        under_test.remember_nonce("resource", URL, headers)
     assert nonce_of(under_test, "resource", URL) == "second"
 
 
 def test_nonces_of_countless_origins_do_not_pile_up() -> None:
     under_test = prover(new_key("ES256"))
     for number in range(300):
-        under_test.heard("resource", f"https://h{number}.example.com", {"DPoP-Nonce": "n"})
+        under_test.remember_nonce("resource", f"https://h{number}.example.com", {"DPoP-Nonce": "n"})
     assert nonce_of(under_test, "resource", "https://h0.example.com") is None
     assert nonce_of(under_test, "resource", "https://h299.example.com") == "n"
 

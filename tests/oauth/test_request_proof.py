@@ -27,7 +27,7 @@ class Source(TokenSource):
     def token(self) -> Token:
         return self._token
 
-    def refused(self, access_token: str) -> Token:
+    def replace_refused(self, access_token: str) -> Token:
         self._token = Token(f"not-{access_token}", 0.0)
         return self._token
 
@@ -70,6 +70,6 @@ def test_each_token_has_the_proof_of_its_own() -> None:
     first = tokens.token()
     assert first.proof == PROOF.of("t1", "secret")
     assert tokens.token() is first
-    assert tokens.refused("t1").proof == PROOF.of("not-t1", "secret")
+    assert tokens.replace_refused("t1").proof == PROOF.of("not-t1", "secret")
     assert "secret" not in repr(tokens)
     assert first.proof not in repr(first)

@@ -178,7 +178,7 @@ class Constant(TokenSource):
     def token(self) -> Token:
         return self._token
 
-    def refused(self, access_token: str) -> Token:
+    def replace_refused(self, access_token: str) -> Token:
         raise NotImplementedError
 
 

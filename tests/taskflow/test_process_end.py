@@ -80,7 +80,7 @@ def _goes_on(plan: Plan, server: OAuthTestServer) -> None:
     server.faults.latency = 0.0
     manager = plan.manager()
     token = manager.token()
-    assert manager.refused(token.access_token) != token
+    assert manager.replace_refused(token.access_token) != token
     assert (server.counters.reuse_detected, server.counters.revoked_families) == (0, 0)
 
 

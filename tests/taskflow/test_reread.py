@@ -38,7 +38,7 @@ def test_a_refused_token_is_replaced_with_the_new_client_secret(
     first = source.token().access_token
     oauth_server.fault("/oauth/token", status=401, body='{"error": "invalid_client"}')
     set_connection("crm", oauth_server.connection(token_headers={"X-Rotated": "yes"}))
-    assert source.refused(first).access_token != first
+    assert source.replace_refused(first).access_token != first
 
 
 def test_an_unchanged_connection_is_refused_after_one_request(

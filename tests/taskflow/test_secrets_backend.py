@@ -297,7 +297,7 @@ class Bound(TokenSource):
     def token(self) -> Token:
         return Token("bound", 0.0, token_type="DPoP")
 
-    def refused(self, access_token: str) -> Token:
+    def replace_refused(self, access_token: str) -> Token:
         raise AssertionError(access_token)
 
 
@@ -316,7 +316,7 @@ class Defective(TokenSource):
     def token(self) -> Token:
         raise RuntimeError("token=s3cret")
 
-    def refused(self, access_token: str) -> Token:
+    def replace_refused(self, access_token: str) -> Token:
         raise AssertionError(access_token)
 
 

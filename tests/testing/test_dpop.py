@@ -176,7 +176,7 @@ def test_nonces_of_both_servers_are_told_apart(server: OAuthTestServer) -> None:
     server.dpop.nonces = 1
     refused = ask_token(server, MINE.proof("authorization", "POST", server.token_url))
     assert refused.json()["error"] == "use_dpop_nonce"
-    MINE.heard("resource", server.base_url, dict(refused.headers))  # the wrong drawer
+    MINE.remember_nonce("resource", server.base_url, dict(refused.headers))  # the wrong drawer
     url = f"{server.base_url}/countries"
     assert "use_dpop_nonce" in call(
         server, "t", MINE.proof("resource", "GET", url, access_token="t")
@@ -187,7 +187,7 @@ def test_forgotten_nonces_are_not_accepted(server: OAuthTestServer) -> None:
     server.dpop.nonces = 5
     own = prover(new_key("ES256"))
     first = ask_token(server, own.proof("authorization", "POST", server.token_url))
-    own.heard("authorization", server.token_url, dict(first.headers))
+    own.remember_nonce("authorization", server.token_url, dict(first.headers))
     server.dpop.forget_nonces()
     again = ask_token(server, own.proof("authorization", "POST", server.token_url))
     assert again.json()["error"] == "use_dpop_nonce"

@@ -89,14 +89,14 @@ def test_the_error_of_an_async_session_says_so_too(server: OAuthTestServer, tmp_
 
 def test_a_token_that_stays_says_until_when(store: ClockedStore, clock: FakeClock) -> None:
     worker = manager(store, scripted(*issuing(clock)))
-    assert worker.refused(worker.token().access_token).kept_until is None
+    assert worker.replace_refused(worker.token().access_token).kept_until is None
     since = clock.now()
     clock.advance(100)
-    kept = worker.refused("at-1")
+    kept = worker.replace_refused("at-1")
     assert kept.access_token == "at-1"
     assert kept.kept_until == pytest.approx(since + 300)
     clock.advance(201)
-    assert worker.refused("at-1").kept_until is None
+    assert worker.replace_refused("at-1").kept_until is None
 
 
 @pytest.mark.parametrize("lifetime", [3600, None])
@@ -106,7 +106,7 @@ def test_one_refresh_in_five_minutes_is_forced(
     endpoint = scripted(*issuing(clock, lifetime=lifetime))
     for _ in range(31):  # every half a minute, by one worker after the other
         worker = manager(store, endpoint)
-        worker.refused(worker.token().access_token)
+        worker.replace_refused(worker.token().access_token)
         clock.advance(30)
     assert len(endpoint.sent) == 1 + 4  # at once, and after 5, 10 and 15 minutes
 
@@ -117,14 +117,14 @@ def test_a_worker_is_told_once_for_each_hold(
     caplog.set_level(logging.WARNING)
     worker = manager(store, scripted(*issuing(clock)))
     for _ in range(4):
-        worker.refused(worker.token().access_token)
+        worker.replace_refused(worker.token().access_token)
     assert [record.getMessage().count("at most 300 s") for record in caplog.records] == [1]
 
 
 def test_a_refresh_at_expiry_is_not_held(store: ClockedStore, clock: FakeClock) -> None:
     worker = manager(store, scripted(*issuing(clock, lifetime=100)))
     for _ in range(3):
-        worker.refused(worker.token().access_token)
+        worker.replace_refused(worker.token().access_token)
     assert worker.token().access_token == "at-1"
     clock.advance(101)
     assert worker.token().access_token == "at-2"
@@ -137,7 +137,7 @@ def test_a_token_that_ended_in_flight_is_replaced_each_time(
     for number in range(20):
         assert worker.token().access_token == f"at-{number}"
         clock.advance(1.5)  # the server counts whole seconds
-        worker.refused(f"at-{number}")
+        worker.replace_refused(f"at-{number}")
 
 
 def test_an_old_token_that_the_server_ended_is_replaced(
@@ -147,16 +147,16 @@ def test_an_old_token_that_the_server_ended_is_replaced(
     for number in range(5):
         assert worker.token().access_token == f"at-{number}"
         clock.advance(90)
-        assert worker.refused(f"at-{number}").access_token == f"at-{number + 1}"
+        assert worker.replace_refused(f"at-{number}").access_token == f"at-{number + 1}"
 
 
 def test_a_refresh_that_failed_does_not_count(store: ClockedStore, clock: FakeClock) -> None:
     answers = issuing(clock)
     worker = manager(store, scripted(answers[0], *[down() for _ in range(3)], *answers[1:]))
     with pytest.raises(Exception, match="away"):
-        worker.refused(worker.token().access_token)
+        worker.replace_refused(worker.token().access_token)
     clock.advance(10)
-    assert worker.refused("at-0").access_token == "at-1"
+    assert worker.replace_refused("at-0").access_token == "at-1"
 
 
 def test_a_person_may_have_a_new_token_at_any_time(store: ClockedStore, clock: FakeClock) -> None:
@@ -204,4 +204,4 @@ def test_a_grant_that_ends_just_after_a_401_forced_its_refresh_says_so(
 
     monkeypatch.setattr(ClockedStore, "change", ended_before)
     with pytest.raises(TokenRequestError, match="revoked by a person"):
-        under_test.refused(held.access_token)
+        under_test.replace_refused(held.access_token)

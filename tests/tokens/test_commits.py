@@ -49,7 +49,7 @@ def test_a_commit_whose_outcome_is_unknown_costs_neither_the_lease_nor_a_second_
         assert server.counters.token_requests == before + 1
         record = manager.stored.read()
         assert (record.journal, record.alternates, record.lease.owner) == (None, (), None)
-        assert plan.manager().refused(token).access_token != token
+        assert plan.manager().replace_refused(token).access_token != token
         manager.stored.forget()
         if not door.has_cut:
             break
@@ -72,7 +72,7 @@ def test_kept_connections_that_lead_to_a_replica_are_left_for_new_ones(
     }[engine.dialect.name]
     with engine.begin() as connection:
         connection.execute(text(statement))
-    assert manager.refused(token).access_token != token
+    assert manager.replace_refused(token).access_token != token
     assert server.counters.token_requests == 2
 
 

@@ -57,7 +57,7 @@ def test_killed_after_persisting_loses_nothing_and_asks_no_second_time(
     manager = plan.manager()
     assert _works(server, manager.token().access_token)
     assert server.counters.token_requests == 1
-    assert _works(server, manager.refused(manager.token().access_token).access_token)
+    assert _works(server, manager.replace_refused(manager.token().access_token).access_token)
     assert server.counters.reuse_detected == 0
 
 
@@ -70,7 +70,7 @@ def test_killed_while_the_store_is_away_loses_nothing(
     pipe.close()
     manager = replace(plan, store_breaks_at=None).manager()
     assert _works(server, manager.token().access_token)
-    assert _works(server, manager.refused(manager.token().access_token).access_token)
+    assert _works(server, manager.replace_refused(manager.token().access_token).access_token)
     assert (server.counters.token_requests, server.counters.reuse_detected) == (2, 0)
 
 
@@ -82,7 +82,7 @@ def test_killed_between_answer_and_persist_recovers_within_the_servers_grace(
     _killed_at(Step.ANSWERED, plan)
     manager = plan.manager()
     assert _works(server, manager.token().access_token)
-    assert _works(server, manager.refused(manager.token().access_token).access_token)
+    assert _works(server, manager.replace_refused(manager.token().access_token).access_token)
     assert server.counters.reuse_detected == 0
 
 

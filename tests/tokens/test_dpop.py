@@ -53,7 +53,7 @@ def test_the_key_survives_a_restart_and_refreshes_go_on_with_it(
     restarted = worker(server, tmp_path, grant)
     assert restarted.token().access_token == first.access_token
     # The server refuses refresh tokens that come with another key than the one they were issued to.
-    second = restarted.refused(first.access_token)
+    second = restarted.replace_refused(first.access_token)
     assert second.access_token != first.access_token
     assert second.dpop_key == first.dpop_key == restarted.stored.read().dpop_key
 
@@ -97,7 +97,7 @@ def test_a_new_consent_brings_its_own_key_and_revocation_drops_it(
     manager.stored.consented(outcome)
     renewed = worker(server, tmp_path, RefreshToken("seed")).stored.read()
     assert renewed.dpop_key == outcome.token.dpop_key != old.dpop_key
-    assert manager.refused(old.access_token).dpop_key == outcome.token.dpop_key
+    assert manager.replace_refused(old.access_token).dpop_key == outcome.token.dpop_key
     assert manager.stored.revoked().dpop_key == ""
 
 

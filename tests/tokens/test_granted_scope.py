@@ -65,7 +65,7 @@ def test_a_refresh_refused_for_its_scope_asks_for_what_was_granted(
 def test_with_everything_granted_it_asks_as_the_connection_does(
     server: OAuthTestServer, manager: TokenManager
 ) -> None:
-    manager.refused(log_in(server, manager, ASKED))
+    manager.replace_refused(log_in(server, manager, ASKED))
     assert scopes_sent(server) == [ASKED]
 
 
@@ -75,7 +75,7 @@ def test_a_scope_that_is_refused_although_it_was_granted_is_an_error(
     old = log_in(server, manager, ASKED)
     server.fault("/oauth/token", status=400, body='{"error": "invalid_scope"}', times=9)
     with pytest.raises(TokenRequestRejected, match="invalid_scope"):
-        manager.refused(old)
+        manager.replace_refused(old)
     assert scopes_sent(server) == [ASKED]
 
 
@@ -83,5 +83,5 @@ def test_less_is_asked_for_once(server: OAuthTestServer, manager: TokenManager) 
     old = log_in(server, manager, "airports.read")
     server.fault("/oauth/token", status=400, body='{"error": "invalid_scope"}', times=9)
     with pytest.raises(TokenRequestRejected, match="invalid_scope"):
-        manager.refused(old)
+        manager.replace_refused(old)
     assert scopes_sent(server) == [ASKED, "airports.read"]

@@ -66,7 +66,7 @@ def test_a_worker_elsewhere_that_is_killed_after_sending_leaves_the_in_doubt_bra
     pipe.close()
     under_test = replace(plan, elsewhere=False).manager()
     token = under_test.token().access_token
-    assert under_test.refused(token).access_token != token
+    assert under_test.replace_refused(token).access_token != token
     assert (server.counters.token_requests, server.counters.reuse_detected) == (3, 0)
 
 

@@ -85,10 +85,10 @@ def test_a_new_client_secret_lifts_a_refusal_and_keeps_the_living_refresh_token(
     under_test = manager(store, endpoint)
     under_test.token()
     with pytest.raises(InvalidClient):
-        under_test.refused("first")
+        under_test.replace_refused("first")
     renewed = scripted(client=Client("me", "new secret"))
     renewed.answers.extend(endpoint.answers)
-    assert manager(store, renewed).refused("first").access_token == "second"
+    assert manager(store, renewed).replace_refused("first").access_token == "second"
     assert renewed.sent == ["rt-1"]
 
 
@@ -101,7 +101,7 @@ def test_an_alternate_is_tried_when_the_stored_refresh_token_is_dead(
     under_test = manager(store, endpoint)
     under_test.token()
     give_alternates(store, under_test, "newer", "older")
-    assert under_test.refused("first").access_token == "2"
+    assert under_test.replace_refused("first").access_token == "2"
     assert endpoint.sent == ["seed-token", "rt-1", "newer", "older"]
     assert stored(store, under_test).alternates == ()
 
@@ -113,7 +113,7 @@ def test_each_alternate_is_tried_once(store: ClockedStore, clock: FakeClock) -> 
     give_alternates(store, under_test, "newer", "older")
     for _ in range(2):
         with pytest.raises(InvalidGrant):
-            under_test.refused("first")
+            under_test.replace_refused("first")
     assert endpoint.sent == ["seed-token", "rt-1", "newer", "older"]
 
 
@@ -174,7 +174,7 @@ def test_an_alternate_that_is_refused_without_doubt_is_a_revocation(
     under_test.token()
     give_alternates(store, under_test, "other")
     with pytest.raises(InvalidGrant):
-        under_test.refused("first")
+        under_test.replace_refused("first")
 
 
 def test_a_holder_that_lost_its_lease_before_the_journal_starts_over(

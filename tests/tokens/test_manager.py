@@ -106,7 +106,7 @@ def test_a_token_without_lifetime_is_used_until_it_is_refused(
     clock.advance(10 * 365 * 86400)
     assert under_test.token().access_token == "first"
     landed(under_test)
-    assert under_test.refused("first").access_token == "second"
+    assert under_test.replace_refused("first").access_token == "second"
 
 
 def test_many_threads_with_the_same_refused_token_cause_one_refresh(
@@ -116,7 +116,9 @@ def test_many_threads_with_the_same_refused_token_cause_one_refresh(
     under_test = manager(store, endpoint)
     under_test.token()
     with ThreadPoolExecutor(16) as threads:
-        tokens = set(threads.map(lambda _: under_test.refused("first").access_token, range(64)))
+        tokens = set(
+            threads.map(lambda _: under_test.replace_refused("first").access_token, range(64))
+        )
     assert tokens == {"second"}
     assert endpoint.sent == ["seed-token", "rt-1"]
 
@@ -127,7 +129,7 @@ def test_a_refused_token_that_was_replaced_already_costs_nothing(
     endpoint = scripted(grants(clock, "first", "rt-1"))
     under_test = manager(store, endpoint)
     under_test.token()
-    assert under_test.refused("an older one").access_token == "first"
+    assert under_test.replace_refused("an older one").access_token == "first"
     assert endpoint.sent == ["seed-token"]
 
 
@@ -137,8 +139,8 @@ def test_a_refused_token_that_another_process_replaced_costs_nothing(
     endpoint = scripted(grants(clock, "first", "rt-1"), grants(clock, "second", "rt-2"))
     here, there = manager(store, endpoint), manager(store, endpoint)
     assert here.token() == there.token()
-    there.refused("first")
-    assert here.refused("first").access_token == "second"
+    there.replace_refused("first")
+    assert here.replace_refused("first").access_token == "second"
     assert len(endpoint.sent) == 2
 
 
@@ -149,7 +151,7 @@ def test_a_server_that_answers_with_the_same_access_token_is_asked_once_per_refu
     under_test = manager(store, endpoint)
     under_test.token()
     clock.advance(1)
-    assert under_test.refused("same").access_token == "same"
+    assert under_test.replace_refused("same").access_token == "same"
     assert len(endpoint.sent) == 2
 
 
@@ -159,7 +161,7 @@ def test_memory_is_compared_with_the_store_every_few_seconds(
     endpoint = scripted(grants(clock, "first", "rt-1"), grants(clock, "second", "rt-2"))
     here, there = manager(store, endpoint), manager(store, endpoint)
     here.token()
-    there.refused("first")
+    there.replace_refused("first")
     clock.advance(6)
     here.token()
     landed(here)

@@ -58,7 +58,7 @@ def test_requests_in_flight_while_another_worker_refreshes_all_succeed_after_one
         calls = [threads.submit(call) for _ in range(THREADS)]
         while len(server.requests) < THREADS:
             time.sleep(0.01)
-        assert elsewhere.refused(first).access_token != first
+        assert elsewhere.replace_refused(first).access_token != first
         assert [one.result(20) for one in calls] == [200] * THREADS
     statuses = [request.status or 0 for request in server.requests if request.path == PAGE]
     assert sorted(statuses) == [200] * THREADS + [401] * THREADS

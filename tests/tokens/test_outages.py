@@ -65,7 +65,7 @@ def test_an_answer_dropped_after_the_rotation_is_had_by_asking_again_within_the_
     server.drop_response_after_commit()
     under_test = Plan.of(server, real_store_url, KEY).manager()
     first = under_test.token()
-    assert under_test.refused(first.access_token) != first
+    assert under_test.replace_refused(first.access_token) != first
     assert (server.counters.token_requests, server.counters.revoked_families) == (3, 0)
 
 
@@ -92,7 +92,7 @@ def test_two_deployments_on_one_grant_are_both_told_and_stop_asking(
         with pytest.raises(InvalidGrant, match="Refresh token refused"):
             other.token()
         with pytest.raises(InvalidGrant, match="airflow oauth login crm"):
-            one.refused(token)
+            one.replace_refused(token)
     assert one.stored.read().state is other.stored.read().state is GrantState.NEEDS_CONSENT
     assert (server.counters.token_requests, server.counters.revoked_families) == (3, 1)
 
@@ -104,10 +104,10 @@ def test_a_refresh_that_ends_the_previous_access_token_costs_one_replay_and_no_s
     plan = Plan.of(server, real_store_url, KEY)
     here, there = plan.manager(), plan.manager()
     old = here.token().access_token
-    new = there.refused(old).access_token
+    new = there.replace_refused(old).access_token
     # A request with the old token is under way, and answered with 401.
     assert here.token().access_token == old
-    assert here.refused(old).access_token == new
+    assert here.replace_refused(old).access_token == new
     assert (server.counters.token_requests, server.counters.revoked_families) == (2, 0)
 
 

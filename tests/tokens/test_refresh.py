@@ -75,7 +75,7 @@ def test_an_answer_without_refresh_token_keeps_the_old_one(
     endpoint = scripted(grants(clock, "first"), grants(clock, "second"))
     under_test = manager(store, endpoint)
     under_test.token()
-    under_test.refused("first")
+    under_test.replace_refused("first")
     assert endpoint.sent == ["seed-token", "seed-token"]
 
 
@@ -252,7 +252,7 @@ def test_a_wider_scope_is_reported_once(
         store, scripted(wide, replace(wide, token=replace(token, access_token="x")))
     )
     under_test.token()
-    under_test.refused("at")
+    under_test.replace_refused("at")
     said = [line for line in caplog.messages if "more than was asked for" in line]
     assert said == [
         "connection crm: the server granted more than was asked for: admin; the token can do more than it should"

@@ -49,7 +49,7 @@ def test_a_database_that_restarts_while_a_refresh_is_under_way_costs_no_second_r
     tokens = {under_test.token().access_token, waiting.recv(), holder.recv()}
     assert len(tokens) == 1
     assert (server.counters.token_requests, server.counters.reuse_detected) == (1, 0)
-    assert under_test.refused(tokens.pop()).access_token
+    assert under_test.replace_refused(tokens.pop()).access_token
     assert (server.counters.reuse_detected, server.counters.revoked_families) == (0, 0)
 
 

@@ -68,7 +68,7 @@ def test_a_passing_failure_keeps_the_state_and_adds_a_cool_down(
     under_test = manager(store, scripted(grants(clock, "at", "rt-1"), down(40)))
     under_test.token()
     with pytest.raises(TokenEndpointUnavailable):
-        under_test.refused("at")
+        under_test.replace_refused("at")
     record = stored(store, under_test)
     assert (record.state, record.journal) == (GrantState.ACTIVE, None)
     assert record.trouble is not None

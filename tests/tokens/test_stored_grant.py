@@ -116,7 +116,7 @@ def test_refreshes_of_the_new_consent_keep_their_late_answers(
 
     worker = manager(store, scripted(somebody_rotates))
     worker.stored.consented(consent(clock))
-    worker.refused("at-new")
+    worker.replace_refused("at-new")
     assert stored(store, worker).alternates == ("rt-mine",)
 
 

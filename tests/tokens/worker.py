@@ -208,7 +208,7 @@ def _calls(
             status = _get(api, token)
             replay = status == 401
             if replay:
-                status = _get(api, manager.refused(token).access_token)
+                status = _get(api, manager.replace_refused(token).access_token)
             with lock:
                 report.replayed += replay
                 report.good += status == 200

@@ -30,8 +30,8 @@ from oauth_taskflow.api.exchange import (
     Judge,
     Tries,
     decided,
-    heard,
     log_pause,
+    remember_nonce,
     renew,
 )
 from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits
@@ -286,7 +286,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
             leave_bare=self._leave_bare,
         )
         response = await self._send_once(request, options, limits)
-        heard(credentials, response)
+        remember_nonce(credentials, response)
         while options["follow"] and response.next_request and response.headers["Location"]:
             await self._tell(response)
             await response.aclose()
@@ -296,7 +296,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
             else:
                 await self._sign(hop, credentials)
             response = await self._send_once(hop, options, limits)
-            heard(credentials, response)
+            remember_nonce(credentials, response)
         response.history = redirects.history
         return response
 

@@ -276,7 +276,7 @@ class TokenEndpoint(SecretValue, frozen=True):
             headers = {name.lower(): value for name, value in response.headers.items()}
             content, ended = read_body(response, _LARGEST_ANSWER)
         if self.dpop_key:
-            prover(self.dpop_key).heard("authorization", request.url, headers)
+            prover(self.dpop_key).remember_nonce("authorization", request.url, headers)
         names = tuple(dict.fromkeys(name for name, _ in renamed.params))
         times = (sent_at, self.clock.now())
         answer = Answer(response.status_code, headers, content, *times, names)

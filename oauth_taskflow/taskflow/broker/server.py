@@ -94,7 +94,7 @@ def _fly(key: _Flight, flight: Future[Token]) -> None:
     try:
         token = source.token()
         if refused and digest(token.access_token) == refused:
-            token = source.refused(token.access_token)
+            token = source.replace_refused(token.access_token)
     except BaseException as failure:  # noqa: BLE001 - it is raised where the answer is waited for
         _flights.pop(key, None)
         flight.set_exception(failure)

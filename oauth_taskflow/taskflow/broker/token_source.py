@@ -55,7 +55,7 @@ class BrokeredTokens(TokenSource):
                 self._renew()
             return self._token
 
-    def refused(self, access_token: str) -> Token:
+    def replace_refused(self, access_token: str) -> Token:
         """A token other than ``access_token``, which the API answered with 401.
 
         Raises:

@@ -76,7 +76,7 @@ def test_ours_say_what_its_own_say(
     url = f"https://{host}{port}{path or '/'}{query}"
     stored = KEYS["ES256"]
     mine = prover(stored)
-    mine.heard("resource", url, {"DPoP-Nonce": nonce})
+    mine.remember_nonce("resource", url, {"DPoP-Nonce": nonce})
     key = DPoPKey(private_jwk(stored), alg="ES256")
     theirs = key.proof("GET", url, ath=ath(token), nonce=nonce)
     ours = check(
@@ -145,5 +145,5 @@ class OneToken:
     def token(self) -> Token:
         return self.only
 
-    def refused(self, access_token: str) -> Token:
+    def replace_refused(self, access_token: str) -> Token:
         return self.only

@@ -308,7 +308,7 @@ class Given:
     def token(self) -> Token:
         return self.only
 
-    def refused(self, access_token: str) -> Token:
+    def replace_refused(self, access_token: str) -> Token:
         return self.only
 
 

@@ -78,8 +78,8 @@ def test_a_token_without_end_is_used_until_it_is_refused(clock: FakeClock) -> No
     source = (far := Broker(clock, lifetime=None)).source()
     clock.advance(1e6)
     assert source.token().access_token == "0"
-    assert source.refused("0").access_token == "1"
-    assert source.refused("0").access_token == "1"
+    assert source.replace_refused("0").access_token == "1"
+    assert source.replace_refused("0").access_token == "1"
     assert far.asked == ["0"]
 
 
