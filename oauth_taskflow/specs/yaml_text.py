@@ -24,18 +24,23 @@ def yaml_text(data: dict[str, Any]) -> str:
 def _add(lines: list[str], indent: str, data: dict[str, Any]) -> None:
     for key, value in data.items():
         name = f"{indent}{_text(key)}:"
-        if isinstance(value, dict) and value:
+        if isinstance(value, str):  # most values are: asking for texts first halves the time
+            lines.append(f"{name} {_text(value)}\n")
+        elif isinstance(value, dict) and value:
             lines.append(f"{name}\n")
             _add(lines, f"{indent}  ", value)
-        elif isinstance(value, list | tuple) and any(
-            isinstance(i, dict | list | tuple) for i in value
-        ):
-            lines.append(f"{name}\n")
-            lines += [f"{indent}  - {json.dumps(item, ensure_ascii=False)}\n" for item in value]
         elif isinstance(value, list | tuple):
-            lines.append(f"{name} [{', '.join(map(_scalar, value))}]\n")
+            _add_list(lines, name, indent, value)
         else:
-            lines.append(f"{name} {_scalar(value)}\n")
+            lines.append(f"{name} {json.dumps(value)}\n")
+
+
+def _add_list(lines: list[str], name: str, indent: str, items: list[Any] | tuple[Any, ...]) -> None:
+    if any(isinstance(item, dict | list | tuple) for item in items):
+        lines.append(f"{name}\n")
+        lines += [f"{indent}  - {json.dumps(item, ensure_ascii=False)}\n" for item in items]
+    else:
+        lines.append(f"{name} [{', '.join(map(_scalar, items))}]\n")
 
 
 def _scalar(value: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from oauth_taskflow.redaction import is_sensitive_name
 from oauth_taskflow.specs.problem import Finding, YamlPath
-from oauth_taskflow.specs.rules.credentials import is_basic_credential, known_credential
+from oauth_taskflow.specs.rules.credentials import is_basic_credential, known_credential, long_words
 from oauth_taskflow.specs.rules.registry import Findings, SpecView, spec_rule
 from oauth_taskflow.specs.templates import template_texts
 
@@ -20,7 +20,8 @@ _SCHEME = re.compile(r"(?i)\b(bearer|basic|token|apikey)\s{1,20}([A-Za-z0-9._~+/
 _USERINFO = re.compile(
     r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}://[^/\s:@{}]{1,200}:[^/\s@{}]{1,200}@"
 )
-_LONG = re.compile(r"[A-Za-z0-9+/_=-]{32,}")
+_LONG_LEAST = 32
+_LONG = re.compile(rf"[A-Za-z0-9+/_=-]{{{_LONG_LEAST},}}")
 _CREDENTIAL_WORDS = ("bearer ", "basic ", "token ", "apikey ")
 _UUID = re.compile(r"(?i)\A[0-9a-f]{12}[1-8][0-9a-f]{3}[89ab][0-9a-f]{15}\Z")
 _QUERY_LITERAL = re.compile(r"[?&]([^=&?]{1,200})=(?=[^&{])")
@@ -66,7 +67,8 @@ def _has_signs(text: str) -> bool:
     low = text.lower()
     urls = "://" in text and "@" in text
     words = any(word in low for word in _CREDENTIAL_WORDS)
-    return urls or words or bool(known_credential(text)) or _LONG.search(text) is not None
+    long = _LONG.search(long_words(text, _LONG_LEAST)) is not None
+    return urls or words or long or bool(known_credential(text))
 
 
 def _reason(path: YamlPath, text: str) -> str:

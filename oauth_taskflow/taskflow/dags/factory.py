@@ -37,7 +37,6 @@ from oauth_taskflow.taskflow.dags.operators import (
     ParentBatchesOperator,
 )
 from oauth_taskflow.taskflow.dags.storage import own_disk_warning
-from oauth_taskflow.taskflow.executors import distributed_executors
 
 EndpointTask = BaseOperator | MappedOperator
 AnyDag = TypeVar("AnyDag", bound=DAG)
@@ -176,8 +175,6 @@ def _task_doc(spec: Spec, endpoint: Endpoint) -> str:
 
 def _warn_of_own_disks(spec: Spec) -> None:
     """Log, before the first run, that a destination is on one machine's disk while tasks run on several."""
-    if not distributed_executors():
-        return
     for name, endpoint in spec.endpoints.items():
         path = endpoint.destination.path if endpoint.destination else None
         filled = _PARAM.sub(lambda found: str(spec.source.params.get(found[1], "")), path or "")

@@ -33,11 +33,13 @@ def own_disk_warning(path: str) -> str | None:
 
     Folders below ``destination_root`` count as shared: the operator said where output goes.
     """
-    distributed = distributed_executors()
-    if not distributed:
+    if _is_remote(path):
         return None
     place, root = _absolute(path), destination_root()
     if _is_remote(place) or (root and f"{place}/".startswith(f"{root}/")):
+        return None
+    distributed = distributed_executors()
+    if not distributed:
         return None
     return (
         f"Output goes to {place}, a folder of the machine that a task runs on, and {', '.join(distributed)} may run each "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 import json
 from pathlib import Path
 from typing import Any
@@ -242,6 +243,23 @@ def test_the_garbage_collector_is_left_as_it_was(folder: Path, running: bool) ->
         assert gc.isenabled() is running
     finally:
         gc.enable()
+
+
+def test_objects_that_were_frozen_before_stay_frozen(folder: Path) -> None:
+    gc.freeze()  # as a server does before it forks
+    try:
+        frozen = gc.get_freeze_count()
+        load_specs(namespace(folder), ".")
+        assert gc.get_freeze_count() == frozen > 0
+    finally:
+        gc.unfreeze()
+
+
+def test_dags_and_what_they_are_made_of_can_be_collected_later(folder: Path) -> None:
+    (kept,) = (weakref.ref(load_specs(namespace(folder), ".")[0]) for _ in range(1))
+    assert gc.get_freeze_count() == 0
+    gc.collect()
+    assert kept() is None
 
 
 def test_the_folder_is_found_beside_the_dag_file_or_around_it(folder: Path) -> None:

@@ -1,0 +1,26 @@
+"""Credentials in specs are found by their published forms, also where only long words are looked at."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oauth_taskflow.specs.rules import credentials
+
+PATTERNS = sorted(credentials._KNOWN.items())
+
+
+@pytest.mark.parametrize(("kind", "pattern"), PATTERNS)
+def test_every_form_is_found_in_the_middle_of_a_line(kind: str, pattern: str) -> None:
+    @given(st.from_regex(pattern.replace(r"\w", "[A-Za-z0-9_]").replace(r"\d", "[0-9]"), fullmatch=True))
+    def check(credential: str) -> None:
+        line = f"token: {credential} # rotated"
+        assert credentials.known_credential(line)
+        assert credentials.known_credential(credential)
+
+    check()
+
+
+def test_words_without_a_credential_pass() -> None:
+    assert not credentials.known_credential("updated_since: '{{ window.start }}' /v3/organizations/members")
