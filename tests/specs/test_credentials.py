@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oauth_taskflow.specs.rules import credentials
@@ -13,7 +15,8 @@ PATTERNS = sorted(credentials._KNOWN.items())
 
 @pytest.mark.parametrize(("kind", "pattern"), PATTERNS)
 def test_every_form_is_found_in_the_middle_of_a_line(kind: str, pattern: str) -> None:
-    @given(st.from_regex(pattern.replace(r"\w", "[A-Za-z0-9_]").replace(r"\d", "[0-9]"), fullmatch=True))
+    @settings(max_examples=20, deadline=None)
+    @given(st.from_regex(re.compile(pattern, re.ASCII), fullmatch=True))
     def check(credential: str) -> None:
         line = f"token: {credential} # rotated"
         assert credentials.known_credential(line)
@@ -23,4 +26,6 @@ def test_every_form_is_found_in_the_middle_of_a_line(kind: str, pattern: str) ->
 
 
 def test_words_without_a_credential_pass() -> None:
-    assert not credentials.known_credential("updated_since: '{{ window.start }}' /v3/organizations/members")
+    assert not credentials.known_credential(
+        "updated_since: '{{ window.start }}' /v3/organizations/members"
+    )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import gc
-import weakref
 import json
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -256,7 +256,7 @@ def test_objects_that_were_frozen_before_stay_frozen(folder: Path) -> None:
 
 
 def test_dags_and_what_they_are_made_of_can_be_collected_later(folder: Path) -> None:
-    (kept,) = (weakref.ref(load_specs(namespace(folder), ".")[0]) for _ in range(1))
+    kept = weakref.ref(load_specs(namespace(folder), ".")[0])
     assert gc.get_freeze_count() == 0
     gc.collect()
     assert kept() is None
