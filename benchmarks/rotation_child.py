@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from oauth_taskflow.errors import OAuthTaskflowError
-from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import GrantOptions, RefreshToken
 from oauth_taskflow.tokens.events import Event, Step

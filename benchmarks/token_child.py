@@ -56,7 +56,7 @@ def _managed() -> Any:
     from cryptography.fernet import Fernet
 
     from oauth_taskflow import OAuth2Auth
-    from oauth_taskflow.oauth.client_auth import Client
+    from oauth_taskflow.oauth.client import Client
     from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
     from oauth_taskflow.oauth.grants import ClientCredentials
     from oauth_taskflow.testing import OAuthTestServer

@@ -19,7 +19,7 @@ import oauth_taskflow
 from oauth_taskflow.api.auth import ApiKeyAuth, BasicAuth, BearerAuth, OAuth2Auth
 from oauth_taskflow.api.request_secrets import Remembered
 from oauth_taskflow.errors import ResultRefused
-from oauth_taskflow.oauth.client_auth import Client, TokenForm
+from oauth_taskflow.oauth.client import Client, TokenForm
 from oauth_taskflow.oauth.credential_source import GivenText
 from oauth_taskflow.oauth.endpoint.endpoint_request import DirectRequest
 from oauth_taskflow.oauth.endpoint.outcomes import Granted

@@ -16,6 +16,7 @@ import msgspec
 from oauth_taskflow.connections.brokered import BrokeredFields, read_brokered
 from oauth_taskflow.connections.fields.field import ConnectionField, ValueKind
 from oauth_taskflow.connections.fields.grants import GRANT_NAMES
+from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
 from oauth_taskflow.oauth.dpop import DPOP_ALGORITHMS
 from oauth_taskflow.oauth.endpoint.request_encoding import JsonText
 from oauth_taskflow.suggestions import find_closest
@@ -164,6 +165,7 @@ _CONVERTERS: dict[ValueKind, Callable[[Value], Value]] = {
     "choice": _text,
     "document": _document,
     "grant": _grant_name,
+    "client_auth": _text,
     "number": _number,
     "timeout": _timeout,
     "list": _list,
@@ -186,12 +188,18 @@ def convert(field: ConnectionField, value: Value) -> Value:
     as_list = field.name in {"scope", "audience"}
     converter = _scope_text if as_list else _CONVERTERS[field.kind]
     converted = converter(value)
-    if not field.choices or converted in field.choices:
+    allowed = allowed_values(field)
+    if not allowed or converted in allowed:
         return converted
     if field.kind == "grant" and _is_vendors(converted, field.choices):
         return converted
     short = {registered: name for name, registered in GRANT_NAMES.items()}
-    raise BadValue(f"must be one of {', '.join(short.get(name, name) for name in field.choices)}")
+    raise BadValue(f"must be one of {', '.join(short.get(name, name) for name in allowed)}")
+
+
+def allowed_values(field: ConnectionField) -> tuple[str, ...]:
+    """The values that ``field`` may have, registered ones included; empty: any value of its kind."""
+    return tuple(CLIENT_AUTH_METHODS) if field.kind == "client_auth" else field.choices
 
 
 def _is_vendors(name: str, known: Iterable[str]) -> bool:

@@ -17,7 +17,7 @@ from oauth_taskflow import secret_registry
 from oauth_taskflow.api.limits import DEFAULT_LIMITS
 from oauth_taskflow.connections.base_url import base_url
 from oauth_taskflow.connections.brokered import BrokeredFields, gather_former_keys
-from oauth_taskflow.connections.convert import BadValue, convert, is_given
+from oauth_taskflow.connections.convert import BadValue, allowed_values, convert, is_given
 from oauth_taskflow.connections.fields.table import (
     BY_NAME,
     ELSEWHERE,
@@ -226,7 +226,7 @@ def _checked_values(
         try:
             values[name] = convert(BY_NAME[name], raw)
         except BadValue as problem:
-            hint = did_you_mean(str(raw).lower(), BY_NAME[name].choices)
+            hint = did_you_mean(str(raw).lower(), allowed_values(BY_NAME[name]))
             what = f"The value {problem}"
             findings.add(ConnectionConfigError(what, conn_id=conn_id, field=name, hint=hint))
     return values

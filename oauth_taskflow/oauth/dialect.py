@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
-from oauth_taskflow.oauth.client_auth import TokenForm
+from oauth_taskflow.oauth.client import TokenForm
 
 
 def _doc(description: str, *examples: Any, **limits: Any) -> Meta:

@@ -13,7 +13,7 @@ from typing import ClassVar
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from oauth_taskflow.oauth.client_auth import Params, TokenForm
+from oauth_taskflow.oauth.client import Params, TokenForm
 from oauth_taskflow.oauth.credential_source import TextSource
 from oauth_taskflow.oauth.grants import GrantOptions
 from oauth_taskflow.oauth.signing import Signer

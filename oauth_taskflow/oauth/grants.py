@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, Protocol
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from oauth_taskflow.oauth.client_auth import Params, TokenForm
+from oauth_taskflow.oauth.client import Params, TokenForm
 from oauth_taskflow.secret_values import Hidden, SecretValue
 
 BodyFormat = Literal["form", "json", "query"]

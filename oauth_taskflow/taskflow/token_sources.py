@@ -11,7 +11,8 @@ from oauth_taskflow import secret_registry
 from oauth_taskflow.api.login_source import Login, LoginSource
 from oauth_taskflow.connections.preset import scope_text
 from oauth_taskflow.connections.settings import ConnectionSettings, LoginSettings, OAuth2Settings
-from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.client import Client
+from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
 from oauth_taskflow.oauth.dialect import Dialect
 from oauth_taskflow.oauth.endpoint.client_auth_fallback import EitherMethod
 from oauth_taskflow.oauth.endpoint.discovered_endpoint import DiscoveredEndpoint
@@ -26,8 +27,6 @@ from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.registry import manager_for, open_store
 from oauth_taskflow.tokens.state.consent import RefreshLifetimes
-
-_BY_SECRET = ("client_secret_basic", "client_secret_post")
 
 
 def oauth2_source(
@@ -118,9 +117,14 @@ def token_endpoint(settings: ConnectionSettings, auth: OAuth2Settings) -> TokenE
 def _other_method(auth: OAuth2Settings) -> str:
     """The next method that the provider's preset lists for a client secret, where its first is in use; else empty."""
     first, *others = auth.preset.client_auth
-    if auth.client_auth != first or first not in _BY_SECRET or not auth.client_secret:
+    if auth.client_auth != first or not _sends_secret(first) or not auth.client_secret:
         return ""
-    return next((method for method in others if method in _BY_SECRET), "")
+    return next(filter(_sends_secret, others), "")
+
+
+def _sends_secret(name: str) -> bool:
+    method = CLIENT_AUTH_METHODS[name]
+    return method.needs == "secret" and not method.signs
 
 
 def _dialect(auth: OAuth2Settings) -> Dialect:

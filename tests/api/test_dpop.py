@@ -15,7 +15,7 @@ from oauth_taskflow.api.auth import OAuth2Auth
 from oauth_taskflow.api.errors import ApiStatusError
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.errors import ForeignOriginRefused
-from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import ClientCredentials

@@ -11,17 +11,16 @@ from hypothesis import strategies as st
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
+from oauth_taskflow.oauth.client import Client, TokenForm
 from oauth_taskflow.oauth.client_auth import (
-    CERTIFICATE_METHODS,
     CLIENT_AUTH_METHODS,
-    Client,
-    TokenForm,
     client_assertion,
     client_secret_basic,
     client_secret_basic_raw,
     client_secret_post,
-    no_client_auth,
+    methods_that_need,
     register_client_auth,
+    send_client_id,
 )
 from oauth_taskflow.oauth.signing import Signer, shared_key
 
@@ -55,7 +54,7 @@ def test_basic_encodes_what_would_break_the_header() -> None:
 
 @pytest.mark.parametrize("name", ["client_secret_basic", "client_secret_basic_raw"])
 def test_basic_leaves_the_secret_out_of_the_body(name: str) -> None:
-    assert CLIENT_AUTH_METHODS[name](Client("me", "s"), FORM).params == FORM.params
+    assert CLIENT_AUTH_METHODS[name].apply(Client("me", "s"), FORM).params == FORM.params
 
 
 def test_post_puts_id_and_secret_into_the_body_only() -> None:
@@ -65,14 +64,14 @@ def test_post_puts_id_and_secret_into_the_body_only() -> None:
 
 
 def test_a_public_client_sends_its_id_only() -> None:
-    form = no_client_auth(Client("me", "unused"), FORM)
+    form = send_client_id(Client("me", "unused"), FORM)
     assert (form.params, form.headers) == ((*FORM.params, ("client_id", "me")), {})
 
 
 def test_a_method_of_ones_own_can_be_registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(CLIENT_AUTH_METHODS, "header", raising=False)
     register_client_auth("header", lambda client, form: form.with_header("X-Id", client.client_id))
-    assert CLIENT_AUTH_METHODS.pop("header")(Client("me"), FORM).headers == {"X-Id": "me"}
+    assert CLIENT_AUTH_METHODS.pop("header").apply(Client("me"), FORM).headers == {"X-Id": "me"}
 
 
 def test_no_repr_shows_a_secret() -> None:
@@ -84,7 +83,7 @@ def test_no_repr_shows_a_secret() -> None:
 def test_a_client_assertion_is_about_the_client_and_made_anew(name: str) -> None:
     signer = Signer(shared_key("k" * 32), "https://id.example.com/token")
     client = Client("me", "k" * 32, signer)
-    one, two = (dict(CLIENT_AUTH_METHODS[name](client, FORM).params) for _ in range(2))
+    one, two = (dict(CLIENT_AUTH_METHODS[name].apply(client, FORM).params) for _ in range(2))
     claims = jwt.decode(one["client_assertion"], OctKey.import_key("k" * 32)).claims
     assert (claims["iss"], claims["sub"], claims["aud"]) == ("me", "me", signer.audience)
     assert one["client_assertion_type"] == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -112,7 +111,7 @@ def test_a_client_assertion_needs_a_key() -> None:
         client_assertion(Client("me"), FORM)
 
 
-@pytest.mark.parametrize("name", sorted(CERTIFICATE_METHODS))
+@pytest.mark.parametrize("name", methods_that_need("certificate"))
 def test_a_client_known_by_its_certificate_sends_its_id(name: str) -> None:
-    form = CLIENT_AUTH_METHODS[name](Client("me"), FORM)
+    form = CLIENT_AUTH_METHODS[name].apply(Client("me"), FORM)
     assert form.params == (*FORM.params, ("client_id", "me"))

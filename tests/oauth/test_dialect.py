@@ -14,7 +14,7 @@ from oauth_taskflow.errors import (
     InvalidTokenResponse,
     TokenRequestRejected,
 )
-from oauth_taskflow.oauth.client_auth import Client, TokenForm
+from oauth_taskflow.oauth.client import Client, TokenForm
 from oauth_taskflow.oauth.dialect import Dialect, Expiry, RequestForm, ResponseForm
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome, OutcomeUnknown, Rejected
 from oauth_taskflow.oauth.endpoint.request_encoding import JsonText, encode

@@ -11,7 +11,7 @@ import pytest
 from joserfc import jwk, jws, jwt
 
 from oauth_taskflow.errors import InvalidTokenResponse, ResultRefused, TokenRequestRejected
-from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.dpop import DPOP_ALGORITHMS, Prover, new_key, prover, target
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, OutcomeUnknown, Rejected
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint

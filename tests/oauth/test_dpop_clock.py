@@ -9,7 +9,7 @@ from email.utils import formatdate
 import pytest
 
 from oauth_taskflow.errors import TokenRequestRejected
-from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.dpop import new_key, prover
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Rejected
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint

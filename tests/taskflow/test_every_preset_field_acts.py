@@ -215,7 +215,7 @@ def effects(**extra: Any) -> Iterator[Any]:
 
 def _exchanges(endpoint: Any, grant: Grant) -> Iterator[Any]:
     question, rules = endpoint.question(grant), endpoint.dialect.request
-    form = CLIENT_AUTH_METHODS[endpoint.client_auth](endpoint.client, grant.form())
+    form = CLIENT_AUTH_METHODS[endpoint.client_auth].apply(endpoint.client, grant.form())
     sent = encode(
         rules.renamed(form), method=rules.method, url=question.url, body=grant.options.body
     )
@@ -238,7 +238,7 @@ class Revoking(TokenEndpoint, frozen=True):
 
     def ask(self, grant: Grant, *, budget: float | None = None) -> Answer | Failure:
         rules = self.dialect.request
-        form = CLIENT_AUTH_METHODS[self.client_auth](self.client, grant.form())
+        form = CLIENT_AUTH_METHODS[self.client_auth].apply(self.client, grant.form())
         request = encode(
             rules.renamed(form), method=rules.method, url=self.url, body=grant.options.body
         )

@@ -20,7 +20,7 @@ from oauth_taskflow.connections.settings import (
     TokenHeader,
 )
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.oauth.client_auth import KEY_METHODS
+from oauth_taskflow.oauth.client_auth import methods_that_need
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.presets.load import load_preset, preset_names
 from oauth_taskflow.presets.model import BaseUrl
@@ -80,7 +80,7 @@ def write_preset(folder: Path, server: OAuthTestServer, **fields: Any) -> None:
 def test_every_preset_makes_a_connection_complete(name: str) -> None:
     preset = load_preset(name)
     keys = {key: variable.example for key, variable in preset.variables.items()}
-    signed = preset.client_auth[0] in KEY_METHODS
+    signed = preset.client_auth[0] in methods_that_need("private_key")
     by_person = preset.auth_type == "oauth2" and not signed
     extra = {**keys, "refresh_token": "rt"} if by_person else keys
     if signed:

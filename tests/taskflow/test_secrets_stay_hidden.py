@@ -67,7 +67,7 @@ def made_of(parsed: ConnectionSettings) -> Iterator[object]:
     yield from within(parsed)
     if isinstance(auth := parsed.auth, OAuth2Settings):
         endpoint, traded = token_endpoint(parsed, auth), grant(auth)
-        form = CLIENT_AUTH_METHODS[endpoint.client_auth](endpoint.client, traded.form())
+        form = CLIENT_AUTH_METHODS[endpoint.client_auth].apply(endpoint.client, traded.form())
         yield from within(endpoint)
         yield from within(traded)
         yield form

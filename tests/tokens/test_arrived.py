@@ -17,7 +17,7 @@ from oauth_taskflow.errors import (
     TokenRequestError,
     TokenRequestRejected,
 )
-from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.dialect import Dialect, ResponseForm
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import ClientCredentials, RefreshToken

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from oauth_taskflow.errors import InvalidTokenResponse, RefreshResponseLost
-from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.endpoint.response_fields import refresh_token_in_text
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import RefreshToken

@@ -15,7 +15,7 @@ from oauth_taskflow.errors import (
     TokenRequestRejected,
     TokenUndecryptable,
 )
-from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.extension_grants import JwtBearer, Password
 from oauth_taskflow.oauth.grants import ClientCredentials
 from oauth_taskflow.oauth.signing import Signer, shared_key

@@ -9,7 +9,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from oauth_taskflow.errors import TokenRequestRejected
-from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import GrantOptions, RefreshToken

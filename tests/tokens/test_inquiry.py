@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from oauth_taskflow.errors import InvalidTokenResponse
-from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.dialect import Dialect, Expiry, ResponseForm
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import Grant, GrantOptions, RefreshToken

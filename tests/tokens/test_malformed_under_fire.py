@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import pytest
 
 from oauth_taskflow.errors import OAuthTaskflowError
-from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.dialect import Dialect, ResponseForm
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import RefreshToken

@@ -11,7 +11,7 @@ import pytest
 
 from oauth_taskflow.api.auth import OAuth2Auth
 from oauth_taskflow.api.session import OAuthSession
-from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import RefreshToken
 from oauth_taskflow.testing import OAuthTestServer

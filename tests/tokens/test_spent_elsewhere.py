@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import GrantOptions, RefreshToken
 from oauth_taskflow.tokens.manager import TokenManager

@@ -12,7 +12,7 @@ from oauth_taskflow.errors import (
     RefreshResponseLost,
     TokenEndpointUnavailable,
 )
-from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.grants import ClientCredentials
 from oauth_taskflow.oauth.token import Token

@@ -14,7 +14,7 @@ from oauth_taskflow.errors import (
     RefreshResponseLost,
     TokenRequestRejected,
 )
-from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.dialect import STANDARD, Dialect, ResponseForm
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import RefreshToken

@@ -19,7 +19,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from oauth_taskflow.errors import OAuthTaskflowError, TokenStoreError
-from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import Grant, GrantOptions, RefreshToken
 from oauth_taskflow.testing import OAuthTestServer

@@ -7,13 +7,15 @@ from typing import Any, Literal
 
 AUTH_TYPES = ("oauth2", "bearer", "api_key", "basic", "session", "none")
 
-# "document" is a secret of several lines; "grant" is one of the choices or a vendor's own name.
+# "document" is a secret of several lines; "grant" is one of the choices or a vendor's own name,
+# "client_auth" one of the choices or a registered method.
 ValueKind = Literal[
     "text",
     "secret",
     "document",
     "choice",
     "grant",
+    "client_auth",
     "number",
     "timeout",
     "list",
@@ -43,6 +45,11 @@ class ConnectionField:
         """Whether its value must never be shown."""
         return self.kind in {"secret", "document"}
 
+    @property
+    def is_open(self) -> bool:
+        """Whether other values than ``choices`` may be right."""
+        return self.kind in {"grant", "client_auth"}
+
     def form_field(self) -> dict[str, Any]:
         """The field as Airflow's provider metadata wants it (``conn-fields``)."""
         kind = {"number": "number", "mapping": "object", "params": "object"}.get(
@@ -52,5 +59,5 @@ class ConnectionField:
         if self.is_secret:
             schema["format"] = "password"
         if self.choices:
-            schema["examples" if self.kind == "grant" else "enum"] = list(self.choices)
+            schema["examples" if self.is_open else "enum"] = list(self.choices)
         return {"label": self.label, "description": self.description, "schema": schema}

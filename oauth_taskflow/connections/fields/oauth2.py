@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from oauth_taskflow.connections.fields.field import ConnectionField
 from oauth_taskflow.connections.fields.grants import GRANT_NAMES
+from oauth_taskflow.oauth.client_auth import BUILT_IN as CLIENT_AUTH
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 GRANT_TYPES = (
@@ -13,19 +14,6 @@ GRANT_TYPES = (
     "password",
     "authorization_code",
     DEVICE_CODE,
-)
-CLIENT_AUTH = (
-    "client_secret_basic",
-    "client_secret_basic_raw",
-    "client_secret_post",
-    "client_secret_jwt",
-    "private_key_jwt",
-    "private_key_jwt_header",
-    "client_assertion",
-    "tls_client_auth",
-    "self_signed_tls_client_auth",
-    "none",
-    "unauthenticated",
 )
 
 
@@ -108,7 +96,7 @@ OAUTH2_FIELDS: tuple[ConnectionField, ...] = (
     ),
     ConnectionField(
         "client_auth",
-        "choice",
+        "client_auth",
         "Client authentication",
         "Default: client_secret_basic with a secret, private_key_jwt with a key; none is a public client.",
         _OAUTH2,

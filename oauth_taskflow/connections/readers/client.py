@@ -9,13 +9,12 @@ from msgspec import Struct
 from oauth_taskflow import secret_registry
 from oauth_taskflow.connections.credential_files import TextFile, read_text
 from oauth_taskflow.connections.parts import Fields
-from oauth_taskflow.oauth.client_auth import CERTIFICATE_METHODS, KEY_METHODS
+from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS, Need, methods_that_need
 from oauth_taskflow.oauth.credential_source import TextSource
 from oauth_taskflow.oauth.endpoint.server_metadata import is_issuer
 from oauth_taskflow.oauth.extension_grants import JWT_BEARER
 from oauth_taskflow.oauth.signing import Signer, SigningKey, UnusableKey, private_key, shared_key
 
-_BY_SECRET = ("client_secret_basic", "client_secret_post", "client_secret_basic_raw")
 _NO_MEANS = ("client_secret_basic",)
 _ABOUT_KEYS = ("private_key_passphrase", "key_id", "algorithm", "assertion_audience")
 _FIELD_OF = {"passphrase": "private_key_passphrase", "algorithm": "algorithm"}
@@ -46,7 +45,7 @@ def read_client(fields: Fields, grant: str, secret: str) -> ClientSettings:
     _check(fields, grant, secret, method)
     if method == "client_secret_jwt":
         key = _shared_key(fields, secret)
-    elif key and method not in KEY_METHODS and grant != JWT_BEARER:
+    elif key and _need(method) != "private_key" and grant != JWT_BEARER:
         raise fields.error(
             f"A private key is given, and client_auth {method} would not use it",
             "client_auth",
@@ -55,13 +54,13 @@ def read_client(fields: Fields, grant: str, secret: str) -> ClientSettings:
     signer = Signer(key, _audience(fields, grant, method)) if key else None
     if signer is None:
         _refuse_stray(fields, _ABOUT_KEYS)
-    chosen = bool(given) or method in {"client_assertion", "unauthenticated"}
+    chosen = bool(given) or method == "unauthenticated" or _need(method) == "assertion"
     return ClientSettings(method, chosen, signer, _given_assertion(fields, method))
 
 
 def _given_assertion(fields: Fields, method: str) -> TextSource | None:
     name = "client_assertion_file"
-    if (name in fields.values) == (method == "client_assertion"):
+    if (name in fields.values) == (_need(method) == "assertion"):
         path = fields.values.get(name)
         return TextFile(str(path), fields.conn_id, name) if path else None
     if name in fields.values:
@@ -71,7 +70,7 @@ def _given_assertion(fields: Fields, method: str) -> TextSource | None:
             "Set client_auth to client_assertion, or remove the file.",
         )
     raise fields.error(
-        "The client assertion is missing, and client_auth is client_assertion",
+        f"The client assertion is missing, and client_auth is {method}",
         name,
         "Put the path of the JWT there.",
     )
@@ -101,16 +100,22 @@ def _implied(fields: Fields, grant: str, secret: str, key: SigningKey | None) ->
 
 def _able(fields: Fields, grant: str, secret: str, key: SigningKey | None) -> tuple[str, ...]:
     if secret:
-        return _BY_SECRET
+        # A secret that signs must have a length of its own: only the connection itself chooses that.
+        names = methods_that_need("secret")
+        return tuple(name for name in names if not CLIENT_AUTH_METHODS[name].signs)
     if "client_assertion_file" in fields.values:
-        return ("client_assertion",)
+        return methods_that_need("assertion")
     if key and grant != JWT_BEARER:
-        return ("private_key_jwt", "private_key_jwt_header")
+        return methods_that_need("private_key")
     if grant not in {"client_credentials", "refresh_token"}:
         # What is shown speaks for itself (RFC 7521 §4.1), an assertion that is signed here with the client's id in it.
         return ("none",) if _names_client(fields) and not key else ("unauthenticated",)
     by_certificate = "cert" in fields.values and "issuer" in fields.values
-    return ("tls_client_auth",) if by_certificate else _NO_MEANS
+    return methods_that_need("certificate") if by_certificate else _NO_MEANS
+
+
+def _need(method: str) -> Need:
+    return CLIENT_AUTH_METHODS[method].needs
 
 
 def _names_client(fields: Fields) -> bool:
@@ -118,7 +123,7 @@ def _names_client(fields: Fields) -> bool:
 
 
 def _check(fields: Fields, grant: str, secret: str, method: str) -> None:
-    if method.startswith("client_secret"):
+    if _need(method) == "secret":
         if not secret:
             raise fields.error(
                 f"The client secret is missing, and client_auth is {method}",
@@ -132,19 +137,21 @@ def _check(fields: Fields, grant: str, secret: str, method: str) -> None:
             "client_auth",
             "Remove the secret, or use client_secret_basic or client_secret_post.",
         )
-    if method in {"none", "unauthenticated"} and grant == "client_credentials":
+    if grant == "client_credentials" and not CLIENT_AUTH_METHODS[method].proves_client:
         raise fields.error(
             "The client_credentials grant needs a client secret (RFC 6749 §4.4)",
             "client_auth",
             "Use client_secret_basic or client_secret_post, and put the secret into password.",
         )
-    if method in KEY_METHODS and not {"private_key", "private_key_file"} & set(fields.values):
+    if _need(method) == "private_key" and not {"private_key", "private_key_file"} & set(
+        fields.values
+    ):
         raise fields.error(
             f"The private key is missing, and client_auth is {method}",
             "private_key",
             "Put the PEM text there, or its path into private_key_file.",
         )
-    if method in CERTIFICATE_METHODS and "cert" not in fields.values:
+    if _need(method) == "certificate" and "cert" not in fields.values:
         raise fields.error(
             f"The client certificate is missing, and client_auth is {method}",
             "cert",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from oauth_taskflow.errors import InvalidClient, TokenRequestRejected
-from oauth_taskflow.oauth.client_auth import SIGNED_METHODS, Client
+from oauth_taskflow.oauth.client import Client
+from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
 from oauth_taskflow.oauth.endpoint.expiry import TOLERATED_SKEW
 from oauth_taskflow.oauth.endpoint.outcomes import Outcome, Rejected
 from oauth_taskflow.oauth.extension_grants import JwtBearer
@@ -23,7 +24,8 @@ def corrected(
     refused = outcome.error if isinstance(outcome, Rejected) else None
     if not isinstance(refused, TokenRequestRejected) or skew is None or abs(skew) <= TOLERATED_SKEW:
         return None
-    if isinstance(refused, InvalidClient) and client_auth in SIGNED_METHODS and client.signer:
+    signs = CLIENT_AUTH_METHODS[client_auth].signs
+    if isinstance(refused, InvalidClient) and signs and client.signer:
         return replace(client, signer=client.signer.corrected(skew)), grant
     if refused.error == "invalid_grant" and isinstance(grant, JwtBearer):
         return client, grant.signed_by(grant.signer.corrected(skew))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from oauth_taskflow.errors import ConnectionConfigError, TokenEndpointUnavailable
-from oauth_taskflow.oauth.client_auth import CERTIFICATE_METHODS, Client
+from oauth_taskflow.oauth.client import Client
+from oauth_taskflow.oauth.client_auth import methods_that_need
 from oauth_taskflow.oauth.endpoint.discovery import server_metadata
 from oauth_taskflow.oauth.endpoint.outcomes import Failure, NotProcessed, Outcome, Rejected
 from oauth_taskflow.oauth.endpoint.response import Answer
@@ -14,8 +15,6 @@ from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.extension_grants import JwtBearer
 from oauth_taskflow.oauth.grants import Grant
 from oauth_taskflow.oauth.signing import Signer, UnusableKey, shared_key
-
-_FOR_SECRETS = ("client_secret_basic", "client_secret_post", "client_secret_jwt")
 
 
 class DiscoveredEndpoint(TokenEndpoint, frozen=True):
@@ -77,10 +76,12 @@ class DiscoveredEndpoint(TokenEndpoint, frozen=True):
 
 
 def _able(client: Client, *, certificate: bool) -> tuple[str, ...]:
-    """What the client has the means for, strongest first where it has several."""
-    with_key = ("private_key_jwt",) if client.signer else ()
-    with_certificate = tuple(sorted(CERTIFICATE_METHODS, reverse=True)) if certificate else ()
-    return with_key or (_FOR_SECRETS if client.client_secret else with_certificate or ("none",))
+    """The methods that the client has the means for, by its strongest means."""
+    if client.signer:
+        return methods_that_need("private_key")
+    if client.client_secret:
+        return methods_that_need("secret")
+    return methods_that_need("certificate") if certificate else ("none",)
 
 
 def _as_client(endpoint: TokenEndpoint, method: str) -> TokenEndpoint:

@@ -8,7 +8,7 @@ from msgspec import field
 from msgspec.structs import replace
 
 from oauth_taskflow.errors import OAuthTaskflowError
-from oauth_taskflow.oauth.client_auth import Params, TokenForm
+from oauth_taskflow.oauth.client import Params, TokenForm
 from oauth_taskflow.oauth.dialect import Dialect
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.endpoint.response import Answer, interpret

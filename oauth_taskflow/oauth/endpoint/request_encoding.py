@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from oauth_taskflow.oauth.client_auth import TokenForm
+from oauth_taskflow.oauth.client import TokenForm
 from oauth_taskflow.secret_values import Hidden, SecretValue
 
 

@@ -17,7 +17,8 @@ from oauth_taskflow.errors import (
     InvalidTokenResponse,
     TokenEndpointUnavailable,
 )
-from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS, Client, TokenForm
+from oauth_taskflow.oauth.client import Client, TokenForm
+from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
 from oauth_taskflow.oauth.dialect import STANDARD, Dialect
 from oauth_taskflow.oauth.dpop import (
     HEADER,
@@ -210,7 +211,7 @@ class TokenEndpoint(SecretValue, frozen=True):
         self.hide(question.secrets)
         wire = Wire(total, self.may_send)
         broke: Exception | None = None
-        form = CLIENT_AUTH_METHODS[self.client_auth](client, grant.form())
+        form = CLIENT_AUTH_METHODS[self.client_auth].apply(client, grant.form())
         try:
             with Deadline(wire), new_session(wire) as session:
                 answer = self._post(session, form, grant, total)

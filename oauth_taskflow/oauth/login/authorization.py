@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.errors import AuthorizationFailed
-from oauth_taskflow.oauth.client_auth import Params, TokenForm
+from oauth_taskflow.oauth.client import Params, TokenForm
 from oauth_taskflow.oauth.dialect import STANDARD, RequestForm
 from oauth_taskflow.oauth.endpoint.endpoint_request import DirectRequest
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint

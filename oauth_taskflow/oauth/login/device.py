@@ -8,7 +8,7 @@ from msgspec import field
 from msgspec.structs import replace
 
 from oauth_taskflow.errors import AuthorizationFailed, TokenRequestRejected
-from oauth_taskflow.oauth.client_auth import Params, TokenForm
+from oauth_taskflow.oauth.client import Params, TokenForm
 from oauth_taskflow.oauth.endpoint.endpoint_request import DirectRequest
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome, Rejected, Unusable
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint

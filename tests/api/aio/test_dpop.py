@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from oauth_taskflow.api.aio.session import AsyncOAuthSession
-from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.request_log import LoggedRequest

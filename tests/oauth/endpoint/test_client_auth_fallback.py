@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from oauth_taskflow.errors import InvalidClient, InvalidGrant
-from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.endpoint.client_auth_fallback import EitherMethod
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Rejected
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint

@@ -12,7 +12,7 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 
 from oauth_taskflow.errors import InvalidClient, InvalidGrant, TokenRequestRejected
-from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Rejected
 from oauth_taskflow.oauth.endpoint.revocation import revoke
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint

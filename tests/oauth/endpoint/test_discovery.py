@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oauth_taskflow.errors import ConnectionConfigError, TokenEndpointUnavailable
-from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.endpoint.discovered_endpoint import DiscoveredEndpoint
 from oauth_taskflow.oauth.endpoint.discovery import forget_metadata, server_metadata
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, NotProcessed, Rejected

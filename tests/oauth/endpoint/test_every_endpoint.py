@@ -12,7 +12,8 @@ from urllib.parse import parse_qs, parse_qsl
 import pytest
 
 from oauth_taskflow.errors import ConnectionConfigError, OAuthTaskflowError
-from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS, Client
+from oauth_taskflow.oauth.client import Client
+from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
 from oauth_taskflow.oauth.credential_source import GivenText
 from oauth_taskflow.oauth.endpoint.introspection import introspect
 from oauth_taskflow.oauth.endpoint.outcomes import Granted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from oauth_taskflow.errors import InvalidClient, InvalidTokenResponse
-from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.endpoint.introspection import introspect
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from tests.oauth.raw_server import answering, raw_server

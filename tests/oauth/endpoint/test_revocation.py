@@ -12,7 +12,7 @@ from oauth_taskflow.errors import (
     TokenEndpointUnavailable,
     TokenRequestRejected,
 )
-from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.endpoint.revocation import revoke
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import GrantOptions

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from oauth_taskflow.errors import InvalidGrant, TokenRequestRejected
-from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Rejected
 from oauth_taskflow.oauth.endpoint.revocation import revoke
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint

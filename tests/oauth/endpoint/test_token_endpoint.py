@@ -17,7 +17,7 @@ from oauth_taskflow.errors import (
     InvalidGrant,
     TokenEndpointUnavailable,
 )
-from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.endpoint.outcomes import (
     Granted,
     NotProcessed,

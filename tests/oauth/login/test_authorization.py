@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.errors import AuthorizationFailed, OAuthTaskflowError
-from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Rejected
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import GrantOptions

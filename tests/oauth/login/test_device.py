@@ -9,7 +9,7 @@ import requests
 from msgspec.structs import replace
 
 from oauth_taskflow.errors import AuthorizationFailed, ConsentRequired, OAuthTaskflowError
-from oauth_taskflow.oauth.client_auth import Client
+from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.endpoint.token_endpoint import Timeouts, TokenEndpoint, TransportOptions
 from oauth_taskflow.oauth.grants import GrantOptions

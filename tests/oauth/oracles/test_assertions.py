@@ -19,7 +19,8 @@ from jwskate import Jwk, SignedJwt
 from oauthlib.oauth2 import ServiceApplicationClient
 from requests_oauth2client import ClientSecretJwt, PrivateKeyJwt
 
-from oauth_taskflow.oauth.client_auth import JWT_ASSERTION, Client, TokenForm, client_assertion
+from oauth_taskflow.oauth.client import Client, TokenForm
+from oauth_taskflow.oauth.client_auth import JWT_ASSERTION, client_assertion
 from oauth_taskflow.oauth.extension_grants import JWT_BEARER, JwtBearer
 from oauth_taskflow.oauth.grants import GrantOptions
 from oauth_taskflow.oauth.signing import Signer, SigningKey, private_key, shared_key

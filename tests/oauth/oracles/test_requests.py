@@ -30,7 +30,8 @@ from requests_oauth2client import (
 )
 
 from oauth_taskflow.api.auth import OAuth2Auth
-from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS, Client
+from oauth_taskflow.oauth.client import Client
+from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
 from oauth_taskflow.oauth.credential_source import GivenText
 from oauth_taskflow.oauth.endpoint.introspection import introspect
 from oauth_taskflow.oauth.endpoint.request_encoding import Encoded, encode
@@ -90,7 +91,7 @@ def params(body: str | bytes | None) -> Params:
 
 
 def ours(grant: Grant, method: str = "none", client: Client | None = None) -> Encoded:
-    form = CLIENT_AUTH_METHODS[method](client or Client("me"), grant.form())
+    form = CLIENT_AUTH_METHODS[method].apply(client or Client("me"), grant.form())
     return encode(form, method="POST", url=URL, body="form")
 
 
