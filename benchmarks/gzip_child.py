@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from oauth_taskflow.content_coding import decoded, gzip_library
+from oauth_taskflow.content_coding import decode_pieces, gzip_library
 
 _PIECE = 1 << 16
 
@@ -54,11 +54,11 @@ def main() -> None:
     deflater = zlib.compressobj(6, wbits=31)
     body = deflater.compress(plain) + deflater.flush()
     pieces = [body[start : start + _PIECE] for start in range(0, len(body), _PIECE)]
-    assert b"".join(decoded(pieces, "gzip")) == plain
+    assert b"".join(decode_pieces(pieces, "gzip")) == plain
     print(
         json.dumps(
             {
-                "read": min(seconds(lambda: list(decoded(pieces, "gzip"))) for _ in range(3)),
+                "read": min(seconds(lambda: list(decode_pieces(pieces, "gzip"))) for _ in range(3)),
                 "write": min(seconds(lambda: write(plain)) for _ in range(3)),
                 "bytes": len(write(plain)),
             }

@@ -219,7 +219,7 @@ def accepted_codings() -> str:
     return ", ".join(name for name, make in _MAKERS.items() if make() is not None)
 
 
-def codings_in(header: str) -> list[str]:
+def parse_codings(header: str) -> list[str]:
     """The known codings that a ``Content-Encoding`` names, in the order in which they were applied.
 
     Others are left out: servers write ``utf-8``, ``identity`` or ``aws-chunked`` and mean that nothing was done.
@@ -236,7 +236,7 @@ class Decoder:
     """
 
     def __init__(self, header: str) -> None:
-        names = codings_in(header)
+        names = parse_codings(header)
         if len(names) > _MOST_CODINGS:
             raise BadCoding(f"{len(names)} codings on top of each other", may_pass=False)
         self._codings = [_made(name) for name in reversed(names)]
@@ -275,7 +275,7 @@ def _through(codings: Sequence[Coding], data: bytes) -> Iterator[bytes]:
         yield from _through(codings[1:], piece)
 
 
-def decoded(pieces: Iterable[bytes], header: str) -> Iterator[bytes]:
+def decode_pieces(pieces: Iterable[bytes], header: str) -> Iterator[bytes]:
     """``pieces`` of a body without the codings that ``header`` names.
 
     Raises:

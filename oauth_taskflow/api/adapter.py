@@ -21,7 +21,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from oauth_taskflow.api.limits import AnswerLimits, Deadline, limits_of, set_limits
-from oauth_taskflow.api.network_errors import too_slow
+from oauth_taskflow.api.network_errors import too_slow_error
 from oauth_taskflow.api.response import ApiResponse
 
 _deadline: ContextVar[Deadline | None] = ContextVar("oauth_taskflow_deadline", default=None)
@@ -137,7 +137,7 @@ class BoundedAdapter(HTTPAdapter):
                 response = super().send(request, *args, **kwargs)
         except requests.RequestException:
             if deadline.passed:
-                raise too_slow(request, limits_of(request)) from None
+                raise too_slow_error(request, limits_of(request)) from None
             raise
         if isinstance(response, ApiResponse):
             response.deadline = deadline

@@ -9,7 +9,7 @@ from typing import Any
 
 from jmespath.parser import ParsedResult
 
-from oauth_taskflow.api.decoders.json import Body, compiled, dig
+from oauth_taskflow.api.decoders.json import Body, compile_path, dig
 
 # Kinds of node whose first child is what they take apart.
 _TAKES_APART = frozenset(
@@ -61,13 +61,13 @@ def fits(body: Body, path: str) -> bool:
 @lru_cache(maxsize=256)
 def anchors(path: str) -> tuple[Keys, ...]:
     """The plain keys that ``path`` starts from: ``data.items`` of ``data.items[*].row``."""
-    return tuple(dict.fromkeys(_starts(compiled(path).parsed)))
+    return tuple(dict.fromkeys(_starts(compile_path(path).parsed)))
 
 
 @lru_cache(maxsize=256)
 def has_default(path: str) -> bool:
     """Whether the author says what an absent path stands for: ``data || `[]` ``."""
-    node = compiled(path).parsed
+    node = compile_path(path).parsed
     return bool(node["type"] == "or_expression" and node["children"][-1]["type"] == "literal")
 
 
@@ -104,7 +104,7 @@ def _joined(children: list[Any]) -> Iterator[Keys]:
 @lru_cache(maxsize=256)
 def source(path: str) -> Source | None:
     """What ``path`` takes apart; None when it takes nothing apart, so that what it finds is what the API sent."""
-    found = _taken_apart(compiled(path).parsed)
+    found = _taken_apart(compile_path(path).parsed)
     return None if found is None else Source(ParsedResult(path, found[0]), found[1])
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any, Protocol
 
-from oauth_taskflow.api.exchange import Decide, Judge
+from oauth_taskflow.api.exchange import Judge, ResponseHandler
 from oauth_taskflow.api.options import Records, ResponseRule
 from oauth_taskflow.api.page import Page
 from oauth_taskflow.api.paginators import Paginate
@@ -21,7 +21,11 @@ class AsyncFetcher(Protocol):
     """The part of ``AsyncOAuthSession`` that the loop needs."""
 
     async def fetch(
-        self, request: ApiRequest, *, decide: Decide | None = None, judge: Judge | None = None
+        self,
+        request: ApiRequest,
+        *,
+        decide: ResponseHandler | None = None,
+        judge: Judge | None = None,
     ) -> Answered:
         """The answer to one request, tried again where that helps; ``judge`` reads it, see ``Exchange``."""
 

@@ -12,9 +12,9 @@ import requests
 from requests.auth import AuthBase
 from requests.utils import rewind_body
 
-from oauth_taskflow.api.errors import challenge_error, keep, wants_consent
+from oauth_taskflow.api.errors import challenge_error, note_kept_until, wants_consent
 from oauth_taskflow.api.origins import AllowedOrigins, Origin
-from oauth_taskflow.api.request_secrets import put_header, remember, remembered
+from oauth_taskflow.api.request_secrets import put_header, remember_secrets, secrets_of
 from oauth_taskflow.errors import ForeignOriginRefused
 from oauth_taskflow.oauth.dpop import (
     HEADER,
@@ -54,7 +54,7 @@ class Credentials(Protocol):
         """After a 401 to ``request``: whether other credentials are on it now."""
 
 
-def worth_refreshing(response: requests.Response) -> bool:
+def can_refresh_help(response: requests.Response) -> bool:
     """Whether another token may change this answer: a 401 that does not ask for more scope or another login."""
     if response.status_code != 401 or wants_consent(response):
         return False
@@ -121,7 +121,7 @@ class BearerAuth(_StaticAuth):
 
     def apply(self, request: requests.PreparedRequest) -> None:
         """Put the token into ``Authorization``."""
-        remember(request, self._value.text)
+        remember_secrets(request, self._value.text)
         put_header(request, "Authorization", f"Bearer {self._value.text}")
 
 
@@ -135,7 +135,7 @@ class BasicAuth(_StaticAuth):
 
     def apply(self, request: requests.PreparedRequest) -> None:
         """Put both into ``Authorization``."""
-        remember(request, self._password.text)
+        remember_secrets(request, self._password.text)
         put_header(request, "Authorization", self._value.text)
 
 
@@ -157,7 +157,7 @@ class ApiKeyAuth(_StaticAuth):
 
     def apply(self, request: requests.PreparedRequest) -> None:
         """Put the key where the API wants it; a next link that holds it already is left alone."""
-        remember(request, self._value.text, self._key.text)
+        remember_secrets(request, self._value.text, self._key.text)
         if self._placement == "header":
             put_header(request, self._name, self._value.text)
             return
@@ -219,7 +219,7 @@ class OAuth2Auth(AuthBase, NeverPickled):
         self._put(request, token)
         if token.access_token != sent:
             return True
-        keep(request, token.kept_until)
+        note_kept_until(request, token.kept_until)
         return False
 
     def remember_nonce(self, response: requests.Response | httpx.Response) -> None:
@@ -240,7 +240,7 @@ class OAuth2Auth(AuthBase, NeverPickled):
         return url if self._proof is None else self._proof.taken_off(url)
 
     def _put(self, request: requests.PreparedRequest, token: Token) -> None:
-        remember(request, *filter(None, (token.access_token, token.proof)))
+        remember_secrets(request, *filter(None, (token.access_token, token.proof)))
         if self._proof is not None and token.proof:
             self._proof.put_on(request, token.proof)
         if not token.dpop_key:
@@ -272,7 +272,7 @@ class OAuth2Auth(AuthBase, NeverPickled):
         while fitting := next((one for one in remedies if one[0](response)), None):
             remedies.remove(fitting)
             response = self._replayed(response, partial(fitting[1], response=response), options)
-        if worth_refreshing(response):
+        if can_refresh_help(response):
             response = self._replayed(response, self.renew, options)
         return response
 
@@ -311,7 +311,7 @@ class OAuth2Auth(AuthBase, NeverPickled):
         elif followed:
             raise ForeignOriginRefused(
                 f"The token in header {followed} was not sent to a redirect's origin",
-                where=f"at {redact_url(target, remembered(response.request))}",
+                where=f"at {redact_url(target, secrets_of(response.request))}",
                 hint="List the origin in the connection's allowed_origins if it belongs to the API.",
             )
         else:

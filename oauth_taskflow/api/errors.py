@@ -19,7 +19,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from oauth_taskflow.api.decoders.json_outline import is_cut_off, reads_loosely
-from oauth_taskflow.api.request_secrets import shown_text, shown_url
+from oauth_taskflow.api.request_secrets import redact_request_text, redact_request_url
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.errors import (
     ApiRequestFailed,
@@ -69,36 +69,40 @@ class _Unpickled(ApiRequestFailed):
 
     def __reduce__(self) -> tuple[Any, ...]:
         rebuild, (cls, state) = super().__reduce__()
-        return rebuild, (plain_kind(cls), {**state, "request": None, "response": None})
+        return rebuild, (picklable_class(cls), {**state, "request": None, "response": None})
 
 
 Kind = type[ApiRequestFailed]
 _made: dict[tuple[Kind, type], Kind] = {}
 
 
-def also(kind: Kind, foreign: type[BaseException]) -> Kind:
+def add_library_class(kind: Kind, foreign: type[BaseException]) -> Kind:
     """``kind`` as an exception of the HTTP library too: the nearest public one of ``foreign``.
 
     Code that was written for that library goes on catching what it always caught, ``requests.ReadTimeout`` or
     ``httpx.ConnectError``.
     """
-    return both(
+    return combine_classes(
         kind, next((cls for cls in foreign.__mro__ if cls.__module__ in _LIBRARIES), object)
     )
 
 
-def both(kind: Kind, other: type) -> Kind:
+def combine_classes(kind: Kind, other: type) -> Kind:
     """``kind`` that is an ``other`` too; ``kind`` itself where it is one."""
     if issubclass(kind, other):
         return kind
     if (kind, other) not in _made:
-        names = {"_plain": plain_kind(kind), "__module__": kind.__module__, "__doc__": kind.__doc__}
+        names = {
+            "_plain": picklable_class(kind),
+            "__module__": kind.__module__,
+            "__doc__": kind.__doc__,
+        }
         _made[kind, other] = type(kind.__name__, (kind, other), names)
     return _made[kind, other]
 
 
-def plain_kind(kind: Kind) -> Kind:
-    """What ``also`` or ``both`` made ``kind`` of; the form that pickles."""
+def picklable_class(kind: Kind) -> Kind:
+    """What ``add_library_class`` or ``combine_classes`` made ``kind`` of; the form that pickles."""
     plain: Kind = getattr(kind, "_plain", kind)
     return plain
 
@@ -155,7 +159,7 @@ class NothingSent(requests.ConnectionError):
     """No connection came about, so that nothing of the request left; what an ``httpx.ConnectError`` means."""
 
 
-class Verdict(Struct, frozen=True):
+class RetryVerdict(Struct, frozen=True):
     """What a session made of an answer: how it dates waits, and whether a rule says that another try may help.
 
     ``limited`` is for a rule that calls it a used-up rate limit, whatever the status. ``tries`` counts the requests
@@ -171,13 +175,13 @@ class Verdict(Struct, frozen=True):
     kept_until: float | None = None
 
 
-_NO_VERDICT = Verdict()
+_NO_VERDICT = RetryVerdict()
 _KEPT = "_oauth_taskflow_kept_until"
 
 
-def not_json(response: requests.Response, cause: BaseException) -> ApiNotJson:
+def json_error(response: requests.Response, cause: BaseException) -> ApiNotJson:
     """What to raise when ``response`` shall be read as JSON and ``cause`` says why it cannot be."""
-    where = f"at {shown_url(response.request, response.url)}"
+    where = f"at {redact_request_url(response.request, response.url)}"
     size = f"HTTP {response.status_code}, {len(response.content)} bytes"
     if isinstance(cause, RecursionError):
         hint = "Raise max_answer_depth of the connection if the API nests its answers so deep."
@@ -203,18 +207,18 @@ def _may_be_json_later(response: requests.Response) -> bool:
     return not reads_loosely(response.content)
 
 
-def _verdict(response: requests.Response) -> Verdict:
-    verdict: Verdict = getattr(response, "verdict", _NO_VERDICT)
+def _verdict(response: requests.Response) -> RetryVerdict:
+    verdict: RetryVerdict = getattr(response, "verdict", _NO_VERDICT)
     return verdict
 
 
-def keep(request: requests.PreparedRequest, until: float | None) -> None:
+def note_kept_until(request: requests.PreparedRequest, until: float | None) -> None:
     """Note on ``request`` that its token stays ``until`` (seconds since the epoch), although the API refused it."""
     setattr(request, _KEPT, until)
 
 
-def judged_of(verdict: Verdict, request: requests.PreparedRequest) -> Verdict:
-    """``verdict`` with what ``keep`` noted on ``request``."""
+def add_kept_until(verdict: RetryVerdict, request: requests.PreparedRequest) -> RetryVerdict:
+    """``verdict`` with what ``note_kept_until`` noted on ``request``."""
     until: float | None = getattr(request, _KEPT, None)
     return verdict if until is None else replace(verdict, kept_until=until)
 
@@ -256,7 +260,7 @@ def _plain_json(text: str) -> str:
 
 def _shown(text: str, response: requests.Response) -> str:
     """Foreign ``text`` made fit to be shown: no secret of ours, printable, short."""
-    return "".join(c for c in shown_text(response.request, text) if c.isprintable())[:500]
+    return "".join(c for c in redact_request_text(response.request, text) if c.isprintable())[:500]
 
 
 def _reason(response: requests.Response) -> str:
@@ -264,7 +268,7 @@ def _reason(response: requests.Response) -> str:
     told = _challenge(response)
     scope = f", it takes the scope {told['scope']}" if told.get("scope") else ""
     text = f"{told.get('error', '')}{scope}" if told.get("error") else ""
-    shown = "".join(c for c in shown_text(response.request, text) if c.isprintable())[:200]
+    shown = "".join(c for c in redact_request_text(response.request, text) if c.isprintable())[:200]
     return f" ({shown})" if shown else ""
 
 
@@ -273,7 +277,7 @@ def _excerpt(response: requests.Response) -> str:
         return ""
     # A streamed body is left alone: reading it here could take for ever.
     body = response.content if getattr(response, "_content", False) else b""
-    text = shown_text(response.request, body[: _BODY_SHOWN * 4].decode("utf-8", "replace"))
+    text = redact_request_text(response.request, body[: _BODY_SHOWN * 4].decode("utf-8", "replace"))
     text = " ".join(text.split())
     return f": {text[:_BODY_SHOWN]}{'…' if len(text) > _BODY_SHOWN else ''}" if text else ""
 
@@ -291,7 +295,7 @@ def _hint(response: requests.Response, now: float) -> str:
     return refused or _HINTS.get(status, usual)
 
 
-def tried(tries: int) -> str:
+def attempts_text(tries: int) -> str:
     """How often a request was sent, for the end of a place in a message; empty for once."""
     return f" (tried {tries} times)" if tries > 1 else ""
 
@@ -335,8 +339,8 @@ def status_error(
     named = policy.named_wait(status, headers, now, limited=limited) if retryable else None
     what = f"The API answered HTTP {status} {response.reason or ''}".rstrip() + _reason(response)
     what += _excerpt(response)
-    place = f"at {response.request.method} {shown_url(response.request, response.url)}"
-    where = f"{place}{tried(verdict.tries)}"
+    place = f"at {response.request.method} {redact_request_url(response.request, response.url)}"
+    where = f"{place}{attempts_text(verdict.tries)}"
     error: ApiStatusError
     if wants_consent(response):
         code = challenge_error(response)

@@ -12,21 +12,21 @@ from msgspec import Struct
 from oauth_taskflow.api.auth import (
     Credentials,
     OAuth2Auth,
+    can_refresh_help,
     refuses_proof,
     rewind,
     wants_nonce,
-    worth_refreshing,
 )
-from oauth_taskflow.api.errors import ApiStatusError, Verdict, judged_of, status_error
+from oauth_taskflow.api.errors import ApiStatusError, RetryVerdict, add_kept_until, status_error
 from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits
 from oauth_taskflow.api.network_errors import (
     is_transient,
+    is_unsent,
     network_error,
-    nothing_sent,
-    shown_cause,
+    public_cause,
 )
 from oauth_taskflow.api.origins import AllowedOrigins
-from oauth_taskflow.api.request_secrets import shown_url
+from oauth_taskflow.api.request_secrets import redact_request_url
 from oauth_taskflow.api.response import ApiResponse
 from oauth_taskflow.api.response_rules import Decision
 from oauth_taskflow.api.retry import RetryPolicy
@@ -39,11 +39,11 @@ _log = logging.getLogger(__name__)
 
 # With one, a server recognises the same request (draft-ietf-httpapi-idempotency-key-header).
 _IDEMPOTENCY_KEY = "Idempotency-Key"
-Decide = Callable[[requests.Response], Decision | None]
+ResponseHandler = Callable[[requests.Response], Decision | None]
 Judge = Callable[[requests.Response, Decision | None], Any]
 
 
-class Answer(Struct, frozen=True):
+class FetchResult(Struct, frozen=True):
     """The final response, the decision of the rule that matched it, and what the judge made of it."""
 
     response: requests.Response
@@ -51,7 +51,7 @@ class Answer(Struct, frozen=True):
     value: Any = None
 
 
-class Settled(Struct, frozen=True):
+class AttemptResult(Struct, frozen=True):
     """One answer after all who have a say: seconds until the next try, or a final ``value`` or ``error``."""
 
     wait: float | None = None
@@ -62,7 +62,7 @@ class Settled(Struct, frozen=True):
         """Why there is another try, for the log."""
         return f"HTTP {response.status_code}" if self.error is None else self.error.what
 
-    def answer(self, response: requests.Response, decision: Decision | None) -> Answer:
+    def answer(self, response: requests.Response, decision: Decision | None) -> FetchResult:
         """The final answer.
 
         Raises:
@@ -70,10 +70,10 @@ class Settled(Struct, frozen=True):
         """
         if self.error is not None:
             raise self.error
-        return Answer(response, decision, self.value)
+        return FetchResult(response, decision, self.value)
 
 
-def decided(response: requests.Response, *by: Decide | None) -> Decision | None:
+def first_decision(response: requests.Response, *by: ResponseHandler | None) -> Decision | None:
     """The decision of the first of ``by`` that has one about ``response``."""
     for decide in by:
         if decide is not None and (decision := decide(response)) is not None:
@@ -81,19 +81,19 @@ def decided(response: requests.Response, *by: Decide | None) -> Decision | None:
     return None
 
 
-class Exchange(Struct, frozen=True):
+class RequestPlan(Struct, frozen=True):
     """How one request is carried out.
 
     ``options`` are those of ``requests.Session.send``. ``decide`` sees every answer before the policy does, ``gate``
     is called before every try, ``hold`` is told of rate-limit waits in seconds. ``judge`` reads each answer that is
-    final by its status: it returns the ``value`` of the ``Answer``, or raises. An ``ApiError`` with ``retryable`` set
+    final by its status: it returns the ``value`` of the ``FetchResult``, or raises. An ``ApiError`` with ``retryable`` set
     asks for another try, which counts like all others. The last such error is raised when no try is left.
     ``limits`` are those of each answer.
     """
 
     policy: RetryPolicy
     options: Mapping[str, Any]
-    decide: Decide | None = None
+    decide: ResponseHandler | None = None
     gate: Callable[[], None] | None = None
     hold: Callable[[float], None] | None = None
     judge: Judge | None = None
@@ -130,10 +130,10 @@ class Exchange(Struct, frozen=True):
             ApiRequestFailed: there is none; ``ApiUnreachable`` or ``ApiTimeout`` where that is what happened.
         """
         transient = is_transient(error)
-        safe = self._repeats(request) or nothing_sent(error)
+        safe = self._repeats(request) or is_unsent(error)
         if not (transient and safe and attempt < self.policy.attempts and rewind(request)):
             failure = network_error(error, request, retryable=transient, tries=attempt)
-            raise failure from shown_cause(error)
+            raise failure from public_cause(error)
         return self.policy.backoff_seconds(attempt)
 
     def after_judgement(
@@ -158,11 +158,11 @@ class Exchange(Struct, frozen=True):
             and attempt < policy.attempts
         )
 
-    def verdict(self, decision: Decision | None, tries: int) -> Verdict:
+    def verdict(self, decision: Decision | None, tries: int) -> RetryVerdict:
         """What an error made of this answer, the last of ``tries``, must know; see ``status_error``."""
         if decision is None or decision.action not in {"retry", "rate_limit"}:
-            return Verdict(self.policy, tries=tries)
-        return Verdict(
+            return RetryVerdict(self.policy, tries=tries)
+        return RetryVerdict(
             self.policy,
             may_pass=True,
             wait=decision.wait,
@@ -184,13 +184,13 @@ class Exchange(Struct, frozen=True):
         return error
 
 
-class Tries(Struct):
+class AttemptState(Struct):
     """How far one exchange has come: tries so far, whether its token was renewed, and its proof given a nonce and a clock.
 
     Each of the three happens once.
     """
 
-    exchange: Exchange
+    exchange: RequestPlan
     origins: AllowedOrigins
     attempt: int = 0
     renewed: bool = False
@@ -203,7 +203,7 @@ class Tries(Struct):
         decision: Decision | None,
         request: requests.PreparedRequest,
         now: float,
-    ) -> Settled:
+    ) -> AttemptResult:
         """Whether ``response`` is followed by another try of ``request``, and what the judge makes of it if not.
 
         Raises:
@@ -212,20 +212,20 @@ class Tries(Struct):
         exchange = self.exchange
         wait = exchange.after_answer(response, decision, self.attempt, now)
         if wait is not None and rewind(request):
-            return Settled(wait)
+            return AttemptResult(wait)
         if exchange.judge is None:
-            return Settled()
+            return AttemptResult()
         try:
-            return Settled(value=exchange.judge(response, decision))
+            return AttemptResult(value=exchange.judge(response, decision))
         except ApiError as error:
             wait = exchange.after_judgement(error, request, self.attempt)
-            return Settled(wait, error=error)
+            return AttemptResult(wait, error=error)
 
     def wants_renewal(self, response: requests.Response, decision: Decision | None) -> bool:
         """Whether to replay with another token or proof; a rule decides before the status does. True once each."""
         if self._wants_proof(response):
             return True
-        wanted = decision.action == "refresh" if decision else worth_refreshing(response)
+        wanted = decision.action == "refresh" if decision else can_refresh_help(response)
         # A foreign origin that a bare redirect led to was sent no token to refuse.
         if not wanted or self.renewed or response.url not in self.origins:
             return False
@@ -241,7 +241,7 @@ class Tries(Struct):
         return before != (self.nonced, self.retimed)
 
 
-def renew(
+def renew_credentials(
     credentials: Credentials, request: requests.PreparedRequest, response: requests.Response
 ) -> bool:
     """Whether ``request``, which ``response`` refused, now holds another token or proof and can be sent again.
@@ -263,7 +263,7 @@ def renew(
     if credentials.renew(request):
         return True
     if isinstance(response, ApiResponse):
-        response.verdict = judged_of(response.verdict, request)
+        response.verdict = add_kept_until(response.verdict, request)
     return False
 
 
@@ -275,5 +275,5 @@ def remember_nonce(credentials: Credentials, response: requests.Response | httpx
 
 def log_pause(seconds: float, request: requests.PreparedRequest, reason: str) -> None:
     """Tell why and how long ``request`` waits for its next try."""
-    where = shown_url(request)
+    where = redact_request_url(request)
     _log.info("%s from %s %s; next try in %.1f s", reason, request.method, where, seconds)

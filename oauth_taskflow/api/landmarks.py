@@ -15,7 +15,7 @@ from oauth_taskflow.api.decoders.json import Body
 from oauth_taskflow.api.options import AbsentRecords
 from oauth_taskflow.api.paginators.base import PagingOptions, find_or_none
 from oauth_taskflow.api.records import RecordSelector
-from oauth_taskflow.api.request_secrets import shown_url
+from oauth_taskflow.api.request_secrets import redact_request_url
 from oauth_taskflow.errors import ApiError, NotAPage, RecordsNotFound
 
 _ERRORS = ("error", "errors")
@@ -152,7 +152,7 @@ def _nothing(response: requests.Response) -> Body:
 
 
 def _where(response: requests.Response) -> str:
-    return f"at {response.request.method} {shown_url(response.request, response.url)}"
+    return f"at {response.request.method} {redact_request_url(response.request, response.url)}"
 
 
 def _not_a_page(response: requests.Response, body: Body | None = None) -> ApiError:

@@ -205,7 +205,7 @@ def _token_in(login: Login, response: requests.Response, began: float) -> Token:
         raise InvalidTokenResponse(
             f"The login answer holds no token at {login.token_path!r}",
             where=login.where,
-            hint=f"It has: {_names(login, body.decoded())}. Correct token_path in the connection.",
+            hint=f"It has: {_names(login, body.decode())}. Correct token_path in the connection.",
         )
     return Token(token, obtained_at=began, expires_at=_expires_at(login, token, body, began))
 

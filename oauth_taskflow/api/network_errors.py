@@ -11,11 +11,11 @@ from oauth_taskflow.api.errors import (
     ApiTimeout,
     ApiUnreachable,
     NothingSent,
-    also,
-    tried,
+    add_library_class,
+    attempts_text,
 )
 from oauth_taskflow.api.limits import AnswerLimits, bytes_text
-from oauth_taskflow.api.request_secrets import shown_url
+from oauth_taskflow.api.request_secrets import redact_request_url
 from oauth_taskflow.content_coding import BadCoding
 from oauth_taskflow.errors import ApiRequestFailed
 
@@ -60,8 +60,8 @@ def network_error(
 ) -> ApiRequestFailed:
     """``error`` of the HTTP library as one of ours, without the URL and headers that its text may quote."""
     kind, what, hint = _named(error)
-    where = f"at {request.method} {shown_url(request)}{tried(tries)}"
-    made = also(kind, type(error))(what, where=where, hint=hint)
+    where = f"at {request.method} {redact_request_url(request)}{attempts_text(tries)}"
+    made = add_library_class(kind, type(error))(what, where=where, hint=hint)
     made.retryable = retryable and is_transient(error)
     return made
 
@@ -76,7 +76,7 @@ def _named(error: requests.RequestException) -> tuple[type[ApiRequestFailed], st
         what = f"The API's TLS certificate or handshake was refused: {_root(error)}"
         return ApiUnreachable, what, _about_tls(_innermost(error))
     if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
-        hint = _ABOUT_HOST if nothing_sent(error) else _ABOUT_BREAK
+        hint = _ABOUT_HOST if is_unsent(error) else _ABOUT_BREAK
         return ApiUnreachable, f"The API could not be reached or broke off: {_root(error)}", hint
     if (coding := _bad_coding(error)) is not None:
         hint = _ABOUT_BREAK if coding.may_pass else _ABOUT_CODING
@@ -84,20 +84,20 @@ def _named(error: requests.RequestException) -> tuple[type[ApiRequestFailed], st
     return ApiCallFailed, f"The request failed: {_root(error)}", _ABOUT_REQUEST
 
 
-def too_large(request: requests.PreparedRequest, limits: AnswerLimits) -> ApiAnswerTooLarge:
+def too_large_error(request: requests.PreparedRequest, limits: AnswerLimits) -> ApiAnswerTooLarge:
     """Why reading the answer to ``request`` was given up; the next one would be as large."""
     return ApiAnswerTooLarge(
         f"The answer is larger than {bytes_text(limits.bytes)}",
-        where=f"at {request.method} {shown_url(request)}",
+        where=f"at {request.method} {redact_request_url(request)}",
         hint="Ask for smaller pages, or raise limits.bytes of the endpoint or max_answer_bytes of the connection.",
     )
 
 
-def too_slow(request: requests.PreparedRequest, limits: AnswerLimits) -> ApiTimeout:
+def too_slow_error(request: requests.PreparedRequest, limits: AnswerLimits) -> ApiTimeout:
     """Why waiting for the rest of the answer to ``request`` was given up: bytes come, but too few."""
     return ApiTimeout(
         f"The answer was not whole after {limits.seconds:g} s",
-        where=f"at {request.method} {shown_url(request)}",
+        where=f"at {request.method} {redact_request_url(request)}",
         hint="Ask for smaller pages, or raise limits.time of the endpoint or max_answer_seconds of the connection.",
         retryable=True,
     )
@@ -122,7 +122,7 @@ def _root(error: BaseException) -> str:
     return type(cause).__name__
 
 
-def shown_cause(error: BaseException) -> OSError | None:
+def public_cause(error: BaseException) -> OSError | None:
     """What of the causes of ``error`` a traceback may show: what the system said.
 
     Texts of the HTTP libraries quote URLs and headers with the secrets in them, and tracebacks go to logs.
@@ -144,7 +144,7 @@ def _innermost(error: BaseException) -> BaseException:
         cause = deeper
 
 
-def nothing_sent(error: requests.RequestException) -> bool:
+def is_unsent(error: requests.RequestException) -> bool:
     """Whether the connection failed before the request left, so that even a POST may be repeated."""
     if isinstance(error, requests.ConnectTimeout | NothingSent):
         return True

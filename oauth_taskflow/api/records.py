@@ -67,7 +67,7 @@ class RecordSelector:
         with suppress(
             JMESPathError, TypeError
         ):  # part of an expression that as a whole could be read
-            items = self.source.expression.search(body.decoded())
+            items = self.source.expression.search(body.decode())
         if isinstance(items, dict):
             return list(items.values())
         return items if isinstance(items, list) else None
@@ -94,7 +94,7 @@ class RecordSelector:
 
     def has_other_list(self, body: Body) -> bool:
         """Whether a list with records stands beside the place where the absent path leads."""
-        node = body.decoded()
+        node = body.decode()
         for key in self._keys or ():
             if not isinstance(node, dict) or not isinstance(node.get(key), dict):
                 break
@@ -110,7 +110,7 @@ class RecordSelector:
             plain = self._plain_rows(raw)
             if plain is not None:
                 return self._checked(plain, body)
-            return self._checked(body.decoded() if path is None else body.find(path), body)
+            return self._checked(body.decode() if path is None else body.find(path), body)
         rows: list[Any] = _split(raw)
         if any(memoryview(row)[0] == _LIST for row in rows):
             raise self._list_item(body)
@@ -149,7 +149,7 @@ class RecordSelector:
             return None
         if raw in {b"{}", b'""'} and not is_record:
             return []
-        value = body.find(str(self.options.path)) if self._keys else body.decoded()
+        value = body.find(str(self.options.path)) if self._keys else body.decode()
         return [
             self._single(value if self._decode else msgspec.Raw(raw), body, is_mapping=is_mapping)
         ]
@@ -192,7 +192,7 @@ def _is_blocked(raw: bytes, keys: tuple[str, ...]) -> bool:
 
 
 def _keys_hint(body: Body) -> str:
-    decoded = body.decoded()
+    decoded = body.decode()
     if not isinstance(decoded, dict) or not decoded:
         return ""
     return f"The body has: {', '.join(str(key) for key in list(decoded)[:12])}. "

@@ -8,9 +8,9 @@ import requests
 from requests.cookies import RequestsCookieJar, extract_cookies_to_jar, merge_cookies
 
 from oauth_taskflow.api.auth import Credentials, OAuth2Auth, rewind
-from oauth_taskflow.api.errors import ApiCallFailed, also
+from oauth_taskflow.api.errors import ApiCallFailed, add_library_class
 from oauth_taskflow.api.origins import AllowedOrigins, is_unambiguous
-from oauth_taskflow.api.request_secrets import remembered, shown_url
+from oauth_taskflow.api.request_secrets import redact_request_url, secrets_of
 from oauth_taskflow.errors import ApiRequestFailed, ForeignOriginRefused
 
 
@@ -53,7 +53,7 @@ class Redirects:
         if self._leaves(target, response.request.method):
             return _bare_request(response.request.method, for_strangers(self._credentials, target))
         request = response.request.copy()
-        request.url = self._origins.accept(target, secrets=remembered(response.request))
+        request.url = self._origins.accept(target, secrets=secrets_of(response.request))
         self._session.rebuild_method(request, response)
         if request.method != response.request.method:
             self._drop_body(request)
@@ -93,15 +93,17 @@ def for_strangers(credentials: Credentials, url: str) -> str:
 
 def endless(first: requests.PreparedRequest) -> ApiRequestFailed:
     """Why hop after hop from ``first`` is not followed for ever."""
-    kind = also(ApiCallFailed, requests.TooManyRedirects)
-    return kind("The API redirects without end", where=f"at {first.method} {shown_url(first)}")
+    kind = add_library_class(ApiCallFailed, requests.TooManyRedirects)
+    return kind(
+        "The API redirects without end", where=f"at {first.method} {redact_request_url(first)}"
+    )
 
 
 def body_is_spent(first: requests.PreparedRequest) -> ApiRequestFailed:
     """Why a redirect of ``first`` that keeps the body cannot be followed."""
     return ApiRequestFailed(
         "A redirect asks for the body again, which is a stream that cannot be rewound",
-        where=f"at {first.method} {shown_url(first)}",
+        where=f"at {first.method} {redact_request_url(first)}",
         hint="Pass bytes or a seekable file, or call the redirect's target directly.",
     )
 

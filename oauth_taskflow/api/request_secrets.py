@@ -29,26 +29,26 @@ class Remembered(SecretValue, frozen=True):
 _NOTHING = Remembered()
 
 
-def remember(request: requests.PreparedRequest, *secrets: str) -> None:
+def remember_secrets(request: requests.PreparedRequest, *secrets: str) -> None:
     """Let nothing that is shown of ``request`` and its answer hold ``secrets``."""
     setattr(request, _MARK, Remembered(secrets))
 
 
-def remembered(request: requests.PreparedRequest) -> tuple[str, ...]:
+def secrets_of(request: requests.PreparedRequest) -> tuple[str, ...]:
     """The secrets that were put on ``request``."""
     found: Remembered = getattr(request, _MARK, _NOTHING)
     return found.secrets
 
 
-def url_to_pickle(request: requests.PreparedRequest, url: str | None = None) -> str:
+def strip_url(request: requests.PreparedRequest, url: str | None = None) -> str:
     """``url`` (that of ``request`` unless given), unchanged but for the credentials of ``request``."""
-    return remove_secrets(url or request.url or "", _long_enough(remembered(request)))
+    return remove_secrets(url or request.url or "", _long_enough(secrets_of(request)))
 
 
-def to_pickle(request: requests.PreparedRequest) -> requests.PreparedRequest:
+def strip_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """What of ``request`` may leave this process: method and URL, without its credentials."""
     bare = requests.PreparedRequest()
-    bare.method, bare.url = request.method, url_to_pickle(request)
+    bare.method, bare.url = request.method, strip_url(request)
     bare.headers = CaseInsensitiveDict()
     return bare
 
@@ -62,18 +62,18 @@ def put_header(request: requests.PreparedRequest, name: str, value: str) -> None
     if not value.isprintable() or not (value.isascii() or max(value) <= _LAST_IN_LATIN_1):
         raise ApiRequestFailed(
             f"The credentials cannot be sent: a line break, control character or letter beyond Latin-1 is in header {name}",
-            where=f"at {request.method} {shown_url(request)}",
+            where=f"at {request.method} {redact_request_url(request)}",
             hint="Put the secret into the connection again, or look at what the token endpoint returns.",
         )
     request.headers[name] = value
 
 
-def shown_url(request: requests.PreparedRequest, url: str | None = None) -> str:
+def redact_request_url(request: requests.PreparedRequest, url: str | None = None) -> str:
     """``url`` (that of ``request`` unless given) without the credentials of ``request`` and other secrets."""
     return redact_url(url or request.url or "", _secrets(request))
 
 
-def shown_text(request: requests.PreparedRequest, text: str) -> str:
+def redact_request_text(request: requests.PreparedRequest, text: str) -> str:
     """``text`` that answers ``request``, without its credentials and other secrets, and fit for a terminal."""
     return printable(redact_text(text, _long_enough(_secrets(request))))
 
@@ -85,4 +85,4 @@ def _long_enough(secrets: Iterable[str]) -> list[str]:
 def _secrets(request: requests.PreparedRequest) -> list[str]:
     headers: Mapping[str, str] = request.headers or {}
     sent = [*str(headers.get("Authorization", "")).split()[1:], str(headers.get("DPoP", ""))]
-    return [part for part in (*remembered(request), *sent) if part]
+    return [part for part in (*secrets_of(request), *sent) if part]

@@ -12,17 +12,17 @@ from urllib3.exceptions import ProtocolError, ReadTimeoutError
 from urllib3.exceptions import SSLError as BaseSSLError
 
 from oauth_taskflow.api.decoders.json_outline import check_depth
-from oauth_taskflow.api.errors import Verdict, not_json, status_error
+from oauth_taskflow.api.errors import RetryVerdict, json_error, status_error
 from oauth_taskflow.api.limits import AnswerLimits, Deadline, limits_of
 from oauth_taskflow.api.network_errors import (
     is_transient,
     network_error,
-    shown_cause,
-    too_large,
-    too_slow,
+    public_cause,
+    too_large_error,
+    too_slow_error,
 )
-from oauth_taskflow.api.request_secrets import to_pickle, url_to_pickle
-from oauth_taskflow.content_coding import BadCoding, codings_in, decoded
+from oauth_taskflow.api.request_secrets import strip_credentials, strip_url
+from oauth_taskflow.content_coding import BadCoding, decode_pieces, parse_codings
 from oauth_taskflow.errors import ApiRequestFailed
 
 _CHUNK = 1 << 16
@@ -34,7 +34,7 @@ class ApiResponse(requests.Response):
     ``content``, ``text`` and ``json()`` hold the body in memory, and raise where it passes the session's ``limits``.
     """
 
-    verdict = Verdict()
+    verdict = RetryVerdict()
     deadline: Deadline | None = None
 
     @property
@@ -47,7 +47,7 @@ class ApiResponse(requests.Response):
         state: Any = super().__getstate__()
         sent: requests.PreparedRequest | None = self.request  # none after a trigger's call
         if sent is not None:
-            state.update(url=url_to_pickle(sent, self.url), request=to_pickle(sent))
+            state.update(url=strip_url(sent, self.url), request=strip_credentials(sent))
         return dict(state)
 
     def raise_for_status(self) -> None:
@@ -69,7 +69,7 @@ class ApiResponse(requests.Response):
             check_depth(self.content, self.limits.depth)
             return super().json(**kwargs)
         except (requests.JSONDecodeError, RecursionError) as error:
-            raise not_json(self, error) from error
+            raise json_error(self, error) from error
 
     @property
     def content(self) -> bytes:
@@ -84,7 +84,7 @@ class ApiResponse(requests.Response):
         try:
             self.load()
         except requests.RequestException as error:
-            raise self._as_ours(error) from shown_cause(error)
+            raise self._as_ours(error) from public_cause(error)
         return super().content
 
     def load(self) -> None:
@@ -123,11 +123,11 @@ class ApiResponse(requests.Response):
         coding = self.headers.get("Content-Encoding", "")
         if not hasattr(self.raw, "stream"):
             yield from super().iter_content(size)
-        elif not codings_in(coding):
+        elif not parse_codings(coding):
             yield from self._raw_pieces(size)
         else:
             try:
-                for piece in decoded(self._raw_pieces(size or _CHUNK), coding):
+                for piece in decode_pieces(self._raw_pieces(size or _CHUNK), coding):
                     yield from _sliced(piece, size)
             except BadCoding as error:
                 raise ContentDecodingError(error) from error
@@ -156,10 +156,10 @@ class ApiResponse(requests.Response):
                 raise
         if self._late:
             self.close()
-            raise too_slow(self.request, self.limits)
+            raise too_slow_error(self.request, self.limits)
         if left < 0:
             self.close()
-            raise too_large(self.request, self.limits)
+            raise too_large_error(self.request, self.limits)
 
     @property
     def _late(self) -> bool:
@@ -169,7 +169,7 @@ class ApiResponse(requests.Response):
         try:
             yield from pieces
         except requests.RequestException as error:
-            raise self._as_ours(error) from shown_cause(error)
+            raise self._as_ours(error) from public_cause(error)
 
     def _as_ours(self, error: requests.RequestException) -> ApiRequestFailed:
         if isinstance(error, ApiRequestFailed):

@@ -15,7 +15,7 @@ _MARK = "_oauth_taskflow_hooks"
 
 
 def defer_hooks(request: requests.PreparedRequest, asked: Any, session: Any) -> None:
-    """Keep the hooks that were ``asked`` for with ``request``, else those of the ``session``, for ``told``.
+    """Keep the hooks that were ``asked`` for with ``request``, else those of the ``session``, for ``run_hooks``.
 
     Those of its auth object stay with ``request``: they are part of a try.
     """
@@ -28,7 +28,7 @@ def defer_hooks(request: requests.PreparedRequest, asked: Any, session: Any) -> 
     setattr(request, _MARK, own.hooks["response"])
 
 
-def told(
+def run_hooks(
     response: requests.Response, request: requests.PreparedRequest, options: Mapping[str, Any]
 ) -> requests.Response:
     """What the deferred hooks of ``request`` make of ``response``; ``options`` are those it was sent with."""

@@ -13,7 +13,7 @@ from oauth_taskflow.api.page import Page, PageView
 from oauth_taskflow.api.paginators import Paginate, SinglePage
 from oauth_taskflow.api.paginators.base import IndexedPaginator, PagingOptions
 from oauth_taskflow.api.request import ApiRequest
-from oauth_taskflow.api.request_secrets import shown_url
+from oauth_taskflow.api.request_secrets import redact_request_url
 from oauth_taskflow.api.row_unit import RowUnit
 from oauth_taskflow.api.totals import Announcements, Warn
 from oauth_taskflow.api.unread import sign_of_more
@@ -135,7 +135,7 @@ class PageSequence:
             self._doubt_end(page)
         else:
             self._loops.check_request(self.request, page)
-        size, url = len(response.content), shown_url(response.request, response.url)
+        size, url = len(response.content), redact_request_url(response.request, response.url)
         is_doubtful = content.is_doubtful and page.announced != 0
         return Page(page.records, size, url, page.index, page.announced, is_doubtful)
 
@@ -204,7 +204,7 @@ class PageSequence:
 
 
 def _where(response: requests.Response) -> str:
-    return f"at {response.request.method} {shown_url(response.request, response.url)}"
+    return f"at {response.request.method} {redact_request_url(response.request, response.url)}"
 
 
 def _flag(page: PageView, path: str) -> bool:

@@ -15,15 +15,15 @@ import oauth_taskflow
 from oauth_taskflow.api.adapter import BoundedAdapter
 from oauth_taskflow.api.auth import Credentials, NoAuth, OAuth2Auth
 from oauth_taskflow.api.exchange import (
-    Answer,
-    Decide,
-    Exchange,
+    AttemptState,
+    FetchResult,
     Judge,
-    Tries,
-    decided,
+    RequestPlan,
+    ResponseHandler,
+    first_decision,
     log_pause,
     remember_nonce,
-    renew,
+    renew_credentials,
 )
 from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits, set_limits
 from oauth_taskflow.api.options import AbsentRecords, Records, ResponseRule
@@ -34,7 +34,7 @@ from oauth_taskflow.api.redirects import Redirects
 from oauth_taskflow.api.replaced import warn_if_replaced
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.response import ApiResponse
-from oauth_taskflow.api.response_hooks import defer_hooks, told
+from oauth_taskflow.api.response_hooks import defer_hooks, run_hooks
 from oauth_taskflow.api.response_rules import Rules
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.tls_files import check_files
@@ -57,7 +57,7 @@ def _text(url: str | bytes | None) -> str:
     return url.decode() if isinstance(url, bytes) else url or ""
 
 
-def not_copied(base_url: str) -> ResultRefused:
+def copy_refusal(base_url: str) -> ResultRefused:
     """Why a session for ``base_url`` cannot leave its process."""
     return ResultRefused(
         "A session cannot be copied, pickled or returned: it holds credentials",
@@ -66,7 +66,7 @@ def not_copied(base_url: str) -> ResultRefused:
     )
 
 
-def credentials_of(auth: AuthBase | Credentials | TokenSource | None) -> AuthBase | Credentials:
+def resolve_auth(auth: AuthBase | Credentials | TokenSource | None) -> AuthBase | Credentials:
     """What a session's ``auth`` argument stands for: a token source signs as ``OAuth2Auth``."""
     if auth is None:
         return NoAuth()
@@ -160,7 +160,7 @@ class OAuthSession(requests.Session):
         check_files(verify, cert, conn_id)
         self.verify, self.cert = verify, cert
         self.proxies.update(proxies or {})
-        self.auth = self._auth = _SessionAuth(credentials_of(auth))
+        self.auth = self._auth = _SessionAuth(resolve_auth(auth))
         self._clock = clock
         self.headers.update({**default_headers(), **(headers or {})})
         for scheme in ("https://", "http://"):
@@ -170,7 +170,7 @@ class OAuthSession(requests.Session):
         return f"<OAuthSession for {Origin.of(self.base_url)}>"
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        raise not_copied(self.base_url)
+        raise copy_refusal(self.base_url)
 
     def resolve(self, url: str) -> str:
         """The whole URL for ``url``, relative ones below the base URL.
@@ -209,22 +209,22 @@ class OAuthSession(requests.Session):
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """As ``requests.Session.send``: this is where credentials, tries and redirects happen."""
-        exchange = Exchange(policy=self.retry, options=kwargs, limits=self.limits)
+        exchange = RequestPlan(policy=self.retry, options=kwargs, limits=self.limits)
         return self.deliver(request, exchange).response
 
     def fetch(
         self,
         request: ApiRequest,
         *,
-        decide: Decide | None = None,
+        decide: ResponseHandler | None = None,
         gate: Callable[[], None] | None = None,
         hold: Callable[[float], None] | None = None,
         judge: Judge | None = None,
-    ) -> Answer:
+    ) -> FetchResult:
         """The answer to ``request``, a reading one: POST is tried again like GET.
 
         ``decide`` sees every answer before the retry policy does, ``gate`` is called before every try, and ``hold``
-        is told of rate-limit waits in seconds. ``judge`` reads the answer and may ask for another try; see ``Exchange``.
+        is told of rate-limit waits in seconds. ``judge`` reads the answer and may ask for another try; see ``RequestPlan``.
         """
         whole = self.resolve(request.path)
         prepared = self.prepare_request(unprepared(request, whole))
@@ -232,7 +232,9 @@ class OAuthSession(requests.Session):
         options = {"timeout": request.timeout, "allow_redirects": True, "stream": False}
         policy = replace(self.retry, retry_post=True)
         limits = self.limits.changed(request.limits)
-        return self.deliver(prepared, Exchange(policy, options, decide, gate, hold, judge, limits))
+        return self.deliver(
+            prepared, RequestPlan(policy, options, decide, gate, hold, judge, limits)
+        )
 
     def paginate(
         self,
@@ -269,10 +271,10 @@ class OAuthSession(requests.Session):
         request = ApiRequest(path, method, params or {}, headers or {}, json)
         return pull_records(self, request, paginate=paginate, records=selector, responses=responses)
 
-    def deliver(self, request: requests.PreparedRequest, exchange: Exchange) -> Answer:
+    def deliver(self, request: requests.PreparedRequest, exchange: RequestPlan) -> FetchResult:
         """Send ``request`` until an answer is final."""
         credentials = self._auth.of(request)
-        tries = Tries(exchange, self.origins)
+        tries = AttemptState(exchange, self.origins)
         request.url = self.origins.accept(request.url or "")
         credentials.apply(request)
         while True:
@@ -288,16 +290,18 @@ class OAuthSession(requests.Session):
                 self._pause(wait, request, type(error).__name__)
                 credentials.apply(request)
                 continue
-            decision = decided(response, exchange.decide, self._rules)
+            decision = first_decision(response, exchange.decide, self._rules)
             if isinstance(response, ApiResponse):
                 response.verdict = exchange.verdict(decision, tries.attempt)
-            if tries.wants_renewal(response, decision) and renew(credentials, request, response):
+            if tries.wants_renewal(response, decision) and renew_credentials(
+                credentials, request, response
+            ):
                 response.close()
                 tries.attempt -= 1
                 continue
             settled = tries.settle(response, decision, request, self._clock.now())
             if settled.wait is None:
-                return settled.answer(told(response, request, exchange.options), decision)
+                return settled.answer(run_hooks(response, request, exchange.options), decision)
             response.close()
             self._pause(settled.wait, request, settled.reason(response))
             credentials.apply(request)
@@ -309,7 +313,7 @@ class OAuthSession(requests.Session):
     def _one_try(
         self,
         request: requests.PreparedRequest,
-        exchange: Exchange,
+        exchange: RequestPlan,
         credentials: Credentials,
     ) -> requests.Response:
         """One exchange, redirects followed; each hop passes the origin guard."""
@@ -330,7 +334,7 @@ class OAuthSession(requests.Session):
         response = self._send_once(request, options, limits)
         remember_nonce(credentials, response)
         while follow and self.get_redirect_target(response):
-            following = redirects.next_request(told(response, request, options), request)
+            following = redirects.next_request(run_hooks(response, request, options), request)
             response = self._send_once(following, options, limits)
             remember_nonce(credentials, response)
         response.history = redirects.history

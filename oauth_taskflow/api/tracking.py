@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from oauth_taskflow.api.decoders.json import compiled, plain_keys, searched
+from oauth_taskflow.api.decoders.json import compile_path, plain_keys, search_value
 from oauth_taskflow.api.loops import REPEATED_PAGES, repeated_pages
 from oauth_taskflow.api.missing_fields import missing_field
 from oauth_taskflow.api.numbers import ExactFloat, decode, encode, json_decoder
@@ -45,9 +45,9 @@ def _value_decoder(key: str) -> msgspec.json.Decoder[Any]:
 def field_reader(path: str) -> Callable[[Any], Any]:
     """A function from a record, decoded or ``msgspec.Raw``, to its value at JMESPath ``path``; None when absent."""
     keys = plain_keys(path)
-    compiled(path)  # one that is none is told before the first record comes
+    compile_path(path)  # one that is none is told before the first record comes
     if keys is None or len(keys) != 1:
-        return lambda record: searched(
+        return lambda record: search_value(
             decode(record) if isinstance(record, msgspec.Raw) else record, path
         )
     key, decoder = keys[0], _value_decoder(keys[0])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from oauth_taskflow.api.ahead import several_ahead
-from oauth_taskflow.api.decoders.json import searched
+from oauth_taskflow.api.decoders.json import search_value
 from oauth_taskflow.api.options import Incremental, Records
 from oauth_taskflow.api.page import Page
 from oauth_taskflow.api.pull import pull
@@ -142,7 +142,7 @@ class _Reader:
     def _sequences(self, *, alone: bool) -> Generator[tuple[_Sequence, Iterator[Page]], None, None]:
         for parent, names in enumerate(scopes(self._run.item, self._run.open_path)):
             copied = {
-                name: searched(names[source], path, f"in for_each.{source}.copy.{name}")
+                name: search_value(names[source], path, f"in for_each.{source}.copy.{name}")
                 for name, (source, path) in self._copies.items()
             }
             for window in run_windows(self._run.endpoint, self._run.interval):

@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 import requests
 
 from oauth_taskflow.api.decoders.json import Body
-from oauth_taskflow.api.exchange import Answer
+from oauth_taskflow.api.exchange import FetchResult
 from oauth_taskflow.api.page import PageView
 from oauth_taskflow.api.request import ApiRequest
 
@@ -38,12 +38,12 @@ class Offline:
     api: Callable[[ApiRequest], Any]
     asked: list[ApiRequest] = field(default_factory=list)
 
-    def fetch(self, request: ApiRequest, **options: Any) -> Answer:
+    def fetch(self, request: ApiRequest, **options: Any) -> FetchResult:
         self.asked.append(request)
         made = self.api(request)
         body, headers = made if isinstance(made, tuple) else (made, {})
         response = answer(body, url=urljoin(BASE, request.path), headers=headers)
-        return Answer(response, value=options["judge"](response, None))
+        return FetchResult(response, value=options["judge"](response, None))
 
 
 first_page = ApiRequest("/rows", params={"q": "a"})

@@ -16,7 +16,7 @@ from oauth_taskflow.api.errors import (
     ApiUnreachable,
     status_error,
 )
-from oauth_taskflow.api.network_errors import network_error, nothing_sent
+from oauth_taskflow.api.network_errors import is_unsent, network_error
 from oauth_taskflow.api.response import ApiResponse
 from oauth_taskflow.errors import ApiRequestFailed, OAuthTaskflowError
 from oauth_taskflow.testing import OAuthTestServer
@@ -93,7 +93,7 @@ def test_causes_that_point_at_each_other_end() -> None:
     ],
 )
 def test_whether_anything_was_sent(error: requests.RequestException, nothing: bool) -> None:
-    assert nothing_sent(error) is nothing
+    assert is_unsent(error) is nothing
 
 
 def test_bodies_are_shown_when_they_are_text_made_for_programs() -> None:

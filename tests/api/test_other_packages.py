@@ -26,13 +26,13 @@ coded = {
 for name, body in coded.items():
     for size in (777, 65536, len(body)):
         pieces = [body[at : at + size] for at in range(0, len(body), size)]
-        made = list(content_coding.decoded(pieces, name))
+        made = list(content_coding.decode_pieces(pieces, name))
         assert b"".join(made) == plain, name
         assert max(map(len, made)) <= 2 * content_coding.PIECE, name
-    assert b"".join(content_coding.decoded([body, b"garbage"], name)) == plain, name
+    assert b"".join(content_coding.decode_pieces([body, b"garbage"], name)) == plain, name
     for cut in (1, len(body) // 2, len(body) - 1):
         try:
-            list(content_coding.decoded([body[:cut]], name))
+            list(content_coding.decode_pieces([body[:cut]], name))
         except content_coding.BadCoding as error:
             assert error.may_pass
         else:

@@ -17,21 +17,21 @@ from oauth_taskflow.api.errors import (
     ApiStatusError,
     ApiTimeout,
     ApiUnreachable,
-    Verdict,
-    also,
-    not_json,
-    plain_kind,
+    RetryVerdict,
+    add_library_class,
+    json_error,
+    picklable_class,
     status_error,
 )
 from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits
 from oauth_taskflow.api.network_errors import (
     is_transient,
     network_error,
-    shown_cause,
-    too_large,
-    too_slow,
+    public_cause,
+    too_large_error,
+    too_slow_error,
 )
-from oauth_taskflow.api.request_secrets import to_pickle
+from oauth_taskflow.api.request_secrets import strip_credentials
 from oauth_taskflow.content_coding import BadCoding, Decoder
 from oauth_taskflow.errors import ApiRequestFailed
 
@@ -42,7 +42,7 @@ class _Unpickled(ApiRequestFailed):
     def __reduce__(self) -> tuple[Any, ...]:
         rebuild, (cls, state) = super().__reduce__()
         kept = {name: value for name, value in state.items() if name not in _LIVE}
-        return rebuild, (plain_kind(cls), {**kept, "_request": None, "response": None})
+        return rebuild, (picklable_class(cls), {**kept, "_request": None, "response": None})
 
 
 _LIVE = frozenset({"request", "_request", "response"})
@@ -85,12 +85,12 @@ _TWINS: dict[type[ApiRequestFailed], type[ApiRequestFailed]] = {
 class AsyncApiResponse(httpx.Response):
     """An ``httpx.Response`` whose error hides secrets and says whether a retry may help."""
 
-    verdict = Verdict()
+    verdict = RetryVerdict()
     limits = DEFAULT_LIMITS
 
     def __getstate__(self) -> dict[str, Any]:
         """As ``httpx`` pickles it, but the request, which carries the token, is method and URL alone."""
-        sent = to_pickle(request_view(self.request))
+        sent = strip_credentials(request_view(self.request))
         bare = httpx.Request(sent.method or "", sent.url or "")
         return {**super().__getstate__(), "_request": bare, "next_request": None}
 
@@ -104,7 +104,7 @@ class AsyncApiResponse(httpx.Response):
             return self
         view = response_view(self)
         view.verdict = self.verdict
-        raise twin(status_error(view), self.request, self)
+        raise to_httpx_error(status_error(view), self.request, self)
 
     def json(self, **kwargs: Any) -> Any:
         """The body read as JSON; ``kwargs`` are those of ``json.loads``.
@@ -116,7 +116,7 @@ class AsyncApiResponse(httpx.Response):
             check_depth(self.content, self.limits.depth)
             return super().json(**kwargs)
         except (ValueError, RecursionError) as error:
-            raise not_json(response_view(self), error) from error
+            raise json_error(response_view(self), error) from error
 
     async def aread(self) -> bytes:
         """The whole body.
@@ -130,7 +130,7 @@ class AsyncApiResponse(httpx.Response):
         try:
             await self.load(self.limits.seconds)
         except httpx.RequestError as error:
-            raise self._as_ours(error) from shown_cause(error_view(error))
+            raise self._as_ours(error) from public_cause(error_view(error))
         return self.content
 
     async def load(self, seconds: float) -> None:
@@ -142,10 +142,12 @@ class AsyncApiResponse(httpx.Response):
                 content = await self._collect()
         except TimeoutError:
             await self.aclose()
-            raise slow(self.request, self.limits) from None
+            raise slow_error(self.request, self.limits) from None
         if content is None:
             await self.aclose()
-            raise twin(too_large(request_view(self.request), self.limits), self.request)
+            raise to_httpx_error(
+                too_large_error(request_view(self.request), self.limits), self.request
+            )
         self._content = content
 
     async def _collect(self) -> bytes | None:
@@ -195,14 +197,14 @@ class AsyncApiResponse(httpx.Response):
             async for piece in pieces:
                 yield piece
         except httpx.RequestError as error:
-            raise self._as_ours(error) from shown_cause(error_view(error))
+            raise self._as_ours(error) from public_cause(error_view(error))
 
     def _as_ours(self, error: httpx.RequestError) -> ApiRequestFailed:
         if isinstance(error, ApiRequestFailed):
             return error
         view = error_view(error)
         failure = network_error(view, request_view(self.request), retryable=is_transient(view))
-        return twin(failure, self.request, foreign=type(error))
+        return to_httpx_error(failure, self.request, foreign=type(error))
 
 
 async def _rechunked(pieces: AsyncIterator[bytes], size: int | None) -> AsyncIterator[bytes]:
@@ -221,12 +223,14 @@ async def _rechunked(pieces: AsyncIterator[bytes], size: int | None) -> AsyncIte
         yield held
 
 
-def slow(request: httpx.Request, limits: AnswerLimits) -> ApiRequestFailed:
+def slow_error(request: httpx.Request, limits: AnswerLimits) -> ApiRequestFailed:
     """Why waiting for the rest of an answer was given up."""
-    return twin(too_slow(request_view(request), limits), request, foreign=httpx.ReadTimeout)
+    return to_httpx_error(
+        too_slow_error(request_view(request), limits), request, foreign=httpx.ReadTimeout
+    )
 
 
-def twin(
+def to_httpx_error(
     error: ApiRequestFailed,
     request: httpx.Request,
     response: httpx.Response | None = None,
@@ -234,10 +238,10 @@ def twin(
     foreign: type[BaseException] = BaseException,
 ) -> ApiRequestFailed:
     """``error`` as the ``httpx`` exception that it is too, that of ``foreign`` where given; itself when there is none."""
-    known = _TWINS.get(plain_kind(type(error)))
+    known = _TWINS.get(picklable_class(type(error)))
     if known is None:
         return error
-    cls = also(known, foreign)
+    cls = add_library_class(known, foreign)
     made = cls.__new__(cls)
     made.args = error.args
     made.__dict__.update({k: v for k, v in vars(error).items() if k not in _LIVE})

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import httpx
 
-from oauth_taskflow.api.aio.errors import twin
+from oauth_taskflow.api.aio.errors import to_httpx_error
 from oauth_taskflow.api.aio.views import replayable, request_view
 from oauth_taskflow.api.auth import Credentials
 from oauth_taskflow.api.origins import AllowedOrigins, is_unambiguous
 from oauth_taskflow.api.redirects import body_is_spent, endless, for_strangers
-from oauth_taskflow.api.request_secrets import remembered, shown_url
+from oauth_taskflow.api.request_secrets import redact_request_url, secrets_of
 from oauth_taskflow.errors import ForeignOriginRefused
 
 
@@ -42,12 +42,14 @@ class AsyncRedirects:
         """
         self.history.append(response)
         if len(self.history) > self._most:
-            raise twin(endless(self._first), response.request, foreign=httpx.TooManyRedirects)
+            raise to_httpx_error(
+                endless(self._first), response.request, foreign=httpx.TooManyRedirects
+            )
         url = str(following.url.copy_with(fragment=None))
         if self._leaves(url, response.request.method):
             bare = for_strangers(self._credentials, url)
             return httpx.Request(following.method, bare, headers={"Accept": "*/*"})
-        accepted = self._origins.accept(url, secrets=remembered(self._first))
+        accepted = self._origins.accept(url, secrets=secrets_of(self._first))
         if following.stream is response.request.stream and not replayable(following):
             raise body_is_spent(self._first)
         following.url = httpx.URL(accepted)
@@ -68,5 +70,5 @@ def unreadable(first: httpx.Request) -> ForeignOriginRefused:
     view = request_view(first)
     return ForeignOriginRefused(
         "A redirect leads to what is no http or https URL",
-        where=f"at {view.method} {shown_url(view)}",
+        where=f"at {view.method} {redact_request_url(view)}",
     )

@@ -11,7 +11,7 @@ import httpx
 import requests
 from msgspec.structs import replace
 
-from oauth_taskflow.api.aio.errors import AsyncApiResponse, slow, twin
+from oauth_taskflow.api.aio.errors import AsyncApiResponse, slow_error, to_httpx_error
 from oauth_taskflow.api.aio.redirects import AsyncRedirects, unreadable
 from oauth_taskflow.api.aio.transport import (
     httpx_timeout,
@@ -24,15 +24,15 @@ from oauth_taskflow.api.async_pull import pull_records_async
 from oauth_taskflow.api.auth import Credentials, NoAuth, OAuth2Auth
 from oauth_taskflow.api.errors import ApiStatusError
 from oauth_taskflow.api.exchange import (
-    Answer,
-    Decide,
-    Exchange,
+    AttemptState,
+    FetchResult,
     Judge,
-    Tries,
-    decided,
+    RequestPlan,
+    ResponseHandler,
+    first_decision,
     log_pause,
     remember_nonce,
-    renew,
+    renew_credentials,
 )
 from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits
 from oauth_taskflow.api.options import AbsentRecords, Records, ResponseRule
@@ -42,7 +42,7 @@ from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.response_rules import Rules
 from oauth_taskflow.api.retry import RetryPolicy
-from oauth_taskflow.api.session import Timeout, default_headers, not_copied
+from oauth_taskflow.api.session import Timeout, copy_refusal, default_headers
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.errors import ApiRequestFailed
 from oauth_taskflow.oauth.token import TokenSource
@@ -127,7 +127,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
         return f"<AsyncOAuthSession for {Origin.of(self._root)}>"
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        raise not_copied(self._root)
+        raise copy_refusal(self._root)
 
     def resolve(self, url: str) -> str:
         """The whole URL for ``url``, relative ones below the base URL.
@@ -169,16 +169,20 @@ class AsyncOAuthSession(httpx.AsyncClient):
             "follow": bool(follow_redirects),
         }
         credentials = self._credentials if own else NoAuth()
-        exchange = Exchange(self.retry, options, limits=self.limits)
+        exchange = RequestPlan(self.retry, options, limits=self.limits)
         return (await self._deliver(request, credentials, exchange))[0]
 
     async def fetch(
-        self, request: ApiRequest, *, decide: Decide | None = None, judge: Judge | None = None
-    ) -> Answer:
+        self,
+        request: ApiRequest,
+        *,
+        decide: ResponseHandler | None = None,
+        judge: Judge | None = None,
+    ) -> FetchResult:
         """The answer to ``request``, a reading one: POST is tried again like GET.
 
         ``decide`` sees every answer before the retry policy does; ``judge`` reads it and may ask for another try, see
-        ``Exchange``. The answer is a view of the ``httpx`` one.
+        ``RequestPlan``. The answer is a view of the ``httpx`` one.
         """
         whole = self.resolve(request.path)
         outgoing = self.outgoing(unprepared(request, whole), request.timeout)
@@ -186,7 +190,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
         policy = replace(self.retry, retry_post=True)
         options = {"auth": None, "stream": False, "follow": True}
         limits = self.limits.changed(request.limits)
-        exchange = Exchange(policy, options, decide, judge=judge, limits=limits)
+        exchange = RequestPlan(policy, options, decide, judge=judge, limits=limits)
         return (await self._deliver(outgoing, self._credentials, exchange))[1]
 
     def outgoing(self, request: requests.Request, timeout: Timeout | None = None) -> httpx.Request:
@@ -225,10 +229,10 @@ class AsyncOAuthSession(httpx.AsyncClient):
         )
 
     async def _deliver(
-        self, request: httpx.Request, credentials: Credentials, exchange: Exchange
-    ) -> tuple[httpx.Response, Answer]:
+        self, request: httpx.Request, credentials: Credentials, exchange: RequestPlan
+    ) -> tuple[httpx.Response, FetchResult]:
         """Send ``request`` until an answer is final; that answer, and what the decisions saw of it."""
-        tries = Tries(exchange, self.origins)
+        tries = AttemptState(exchange, self.origins)
         request.url = httpx.URL(self.origins.accept(str(request.url)))
         await self._sign(request, credentials)
         while True:
@@ -242,7 +246,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
                 await self._sign(request, credentials)
                 continue
             view = response_view(response)
-            decision = decided(view, exchange.decide, self._rules)
+            decision = first_decision(view, exchange.decide, self._rules)
             response.verdict = view.verdict = exchange.verdict(decision, tries.attempt)
             try:
                 wanted = tries.wants_renewal(view, decision)
@@ -254,7 +258,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
                 settled = tries.settle(view, decision, request_view(request), self._clock.now())
             except ApiStatusError as error:
                 await response.aclose()
-                raise twin(error, response.request, response) from None
+                raise to_httpx_error(error, response.request, response) from None
             if settled.wait is None:
                 await self._tell(response)
                 return response, settled.answer(view, decision)
@@ -263,18 +267,18 @@ class AsyncOAuthSession(httpx.AsyncClient):
             await self._sign(request, credentials)
 
     async def _after_error(
-        self, error: httpx.RequestError, request: httpx.Request, tries: Tries
+        self, error: httpx.RequestError, request: httpx.Request, tries: AttemptState
     ) -> None:
         """Wait for the next try; raises the typed error when there is none."""
         view = request_view(request)
         try:
             wait = tries.exchange.after_error(error_view(error), view, tries.attempt)
         except ApiRequestFailed as failure:
-            raise twin(failure, request, foreign=type(error)) from failure.__cause__
+            raise to_httpx_error(failure, request, foreign=type(error)) from failure.__cause__
         await self._pause(wait, request, type(error).__name__)
 
     async def _one_try(
-        self, request: httpx.Request, credentials: Credentials, exchange: Exchange
+        self, request: httpx.Request, credentials: Credentials, exchange: RequestPlan
     ) -> AsyncApiResponse:
         """One exchange, redirects followed; each hop passes the origin guard."""
         options, limits = exchange.options, exchange.limits
@@ -319,7 +323,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
         self, credentials: Credentials, request: httpx.Request, answer: requests.Response
     ) -> bool:
         view = request_view(request)
-        renewed = await self._in_thread(renew, credentials, view, answer)
+        renewed = await self._in_thread(renew_credentials, credentials, view, answer)
         put_on(view, request)
         return renewed
 
@@ -343,7 +347,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
                     request, stream=True, auth=options["auth"], follow_redirects=False
                 )
         except TimeoutError:
-            raise slow(request, limits) from None
+            raise slow_error(request, limits) from None
         except (
             httpx.InvalidURL
         ):  # ``httpx`` looks where a redirect leads even if it does not follow

@@ -15,7 +15,7 @@ from requests.utils import get_encoding_from_headers
 
 from oauth_taskflow.api.errors import NothingSent
 from oauth_taskflow.api.limits import DEFAULT_LIMITS, set_limits
-from oauth_taskflow.api.request_secrets import Remembered, remember, remembered
+from oauth_taskflow.api.request_secrets import Remembered, remember_secrets, secrets_of
 from oauth_taskflow.api.response import ApiResponse
 
 # An extension of ``httpx`` that no transport knows: it goes with the request, and with what a redirect makes of it.
@@ -31,7 +31,7 @@ def request_view(request: httpx.Request) -> requests.PreparedRequest:
     view = requests.PreparedRequest()
     view.method, view.url = request.method, str(request.url)
     view.headers = CaseInsensitiveDict(request.headers.items())
-    remember(view, *request.extensions.get(_SECRETS, Remembered()).secrets)
+    remember_secrets(view, *request.extensions.get(_SECRETS, Remembered()).secrets)
     if not replayable(request):
         vars(view)["body"] = _SpentStream()
     return view
@@ -54,7 +54,7 @@ def _goes_back(file: object) -> bool:
 
 def put_on(view: requests.PreparedRequest, request: httpx.Request) -> None:
     """Give ``request`` the URL and the headers that were set on its ``view``, and what of them is secret."""
-    request.extensions[_SECRETS] = Remembered(remembered(view))
+    request.extensions[_SECRETS] = Remembered(secrets_of(view))
     for name, value in view.headers.items():
         if request.headers.get(name) != value:
             if not value.isascii():

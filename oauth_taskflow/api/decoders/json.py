@@ -23,8 +23,8 @@ from oauth_taskflow.api.decoders.json_outline import (
 )
 from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits, bytes_text
 from oauth_taskflow.api.numbers import ExactFloat, decode, json_decoder, read_number
-from oauth_taskflow.api.request_secrets import shown_url
-from oauth_taskflow.content_coding import BadCoding, decoded
+from oauth_taskflow.api.request_secrets import redact_request_url
+from oauth_taskflow.content_coding import BadCoding, decode_pieces
 from oauth_taskflow.errors import InvalidRecord, RecordsNotFound
 from oauth_taskflow.redaction import redact_text
 
@@ -73,7 +73,7 @@ def dig(raw: bytes | msgspec.Raw, keys: tuple[str, ...]) -> msgspec.Raw | None:
 
 
 @lru_cache(maxsize=512)
-def compiled(path: str) -> jmespath.parser.ParsedResult:
+def compile_path(path: str) -> jmespath.parser.ParsedResult:
     """The JMESPath ``path``, compiled.
 
     Raises:
@@ -95,17 +95,17 @@ def find_in(record: Any, path: str) -> Any:
             found = dig(record, keys)
             return None if found is None else decode(found)
         record = decode(record)
-    return searched(record, path)
+    return search_value(record, path)
 
 
-def searched(value: Any, path: str, where: str = "") -> Any:
+def search_value(value: Any, path: str, where: str = "") -> Any:
     """What the JMESPath ``path`` finds in ``value``.
 
     Raises:
         InvalidRecord: it met a value of another type than it is written for.
     """
     try:
-        return compiled(path).search(value)
+        return compile_path(path).search(value)
     except (JMESPathError, TypeError) as error:  # TypeError: a text was compared with a number
         raise InvalidRecord(
             f"JMESPath {path!r} does not fit the body: {' '.join(str(error).split())}", where=where
@@ -140,7 +140,7 @@ class Body:
     def of(cls, response: requests.Response) -> Body:
         """The body of ``response`` within its limits; an empty one, as with 204, is null."""
         match = _CHARSET.search(response.headers.get("Content-Type", ""))
-        where = f"at {response.request.method} {shown_url(response.request, response.url)}"
+        where = f"at {response.request.method} {redact_request_url(response.request, response.url)}"
         limits = getattr(response, "limits", DEFAULT_LIMITS)
         charset = match[1] if match else "utf-8"
         return cls(response.content, charset=charset, where=where, limits=limits)
@@ -150,7 +150,7 @@ class Body:
         """Whether there was nothing at all."""
         return not self.json
 
-    def decoded(self) -> Any:
+    def decode(self) -> Any:
         """The whole body as Python values; numbers keep all their digits."""
         if self._decoded is msgspec.UNSET:
             try:
@@ -165,7 +165,7 @@ class Body:
         """The value at JMESPath ``path``; None when absent or null."""
         keys = plain_keys(path)
         if keys is None:
-            return searched(self.decoded(), path, self.where)
+            return search_value(self.decode(), path, self.where)
         found = dig(self.json, keys) if self.json else None
         return None if found is None else self._read(found)
 
@@ -183,7 +183,7 @@ class Body:
             return content
         pieces, size = [], 0
         try:
-            for piece in decoded([content], "gzip"):
+            for piece in decode_pieces([content], "gzip"):
                 size += len(piece)
                 if size > self._limits.bytes:
                     raise self._invalid(f"more than {bytes_text(self._limits.bytes)} in gzip")

@@ -8,7 +8,7 @@ from airflow.providers.common.compat.sdk import AirflowException
 from airflow.providers.http.hooks.http import HttpHook
 from requests import Response
 
-from oauth_taskflow.api.errors import both
+from oauth_taskflow.api.errors import combine_classes
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.errors import ApiRequestFailed
 from oauth_taskflow.taskflow.connection_source import load_settings
@@ -83,7 +83,7 @@ class OAuth2Hook(HttpHook):
         try:
             response.raise_for_status()
         except ApiRequestFailed as error:
-            error.__class__ = both(type(error), AirflowException)
+            error.__class__ = combine_classes(type(error), AirflowException)
             raise
 
     def test_connection(self) -> tuple[bool, str]:

@@ -20,7 +20,7 @@ from oauth_taskflow.api.aio.session import AsyncOAuthSession
 from oauth_taskflow.api.aio.transport import proxy_mounts, tls_context
 from oauth_taskflow.api.aio.views import error_view
 from oauth_taskflow.api.errors import ApiStatusError, ApiTimeout, ApiUnreachable
-from oauth_taskflow.api.network_errors import nothing_sent
+from oauth_taskflow.api.network_errors import is_unsent
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.errors import (
     ApiRequestFailed,
@@ -317,7 +317,7 @@ def test_every_network_failure_has_its_name_in_requests(
 ) -> None:
     view = error_view(error)
     assert isinstance(view, kind)
-    assert nothing_sent(view) is unsent
+    assert is_unsent(view) is unsent
 
 
 def test_certificates_and_proxies_are_taken_as_requests_takes_them(

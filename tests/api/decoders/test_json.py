@@ -137,13 +137,13 @@ def test_the_start_of_a_wrong_body_is_shown_redacted_and_cut() -> None:
 
 def test_a_number_beyond_double_keeps_its_digits() -> None:
     body = Body(b'{"a": 1e999}')
-    assert (body.json, str(body.decoded()["a"])) == (b'{"a": 1e999}', "1e999")
+    assert (body.json, str(body.decode()["a"])) == (b'{"a": 1e999}', "1e999")
     assert body.has_exact_numbers
 
 
 def test_an_empty_body_is_null() -> None:
     body = Body(b" \n")
-    assert (body.empty, body.decoded(), body.find("a"), body.find("a[0]")) == (
+    assert (body.empty, body.decode(), body.find("a"), body.find("a[0]")) == (
         True,
         None,
         None,
