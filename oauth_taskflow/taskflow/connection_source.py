@@ -11,7 +11,7 @@ from oauth_taskflow.redaction import redact_text
 from oauth_taskflow.suggestions import did_you_mean
 from oauth_taskflow.taskflow import log_masking
 from oauth_taskflow.taskflow.broker.client import ask_broker
-from oauth_taskflow.taskflow.broker.protocol import unbrokered
+from oauth_taskflow.taskflow.broker.protocol import bypass_broker
 from oauth_taskflow.taskflow.presets_folder import own_presets
 from oauth_taskflow.taskflow.whereabouts import in_task
 
@@ -55,7 +55,7 @@ def _from_here(conn_id: str) -> AirflowConnection | None:
     from airflow.sdk.exceptions import AirflowNotFoundException  # noqa: PLC0415 - run time only
 
     # This process has the secrets within reach anyway, and its token manager works with them.
-    with unbrokered():
+    with bypass_broker():
         try:
             return BaseHook.get_connection(conn_id)
         except AirflowNotFoundException:

@@ -11,9 +11,14 @@ from airflow.providers.common.compat.sdk import task_decorator_factory
 from airflow.providers.standard.decorators.python import _PythonDecoratedOperator
 from airflow.sdk import XComArg
 
-from oauth_taskflow.taskflow.injection import by_keyword, injected_names, make_facade, original
+from oauth_taskflow.taskflow.injection import (
+    bind_by_name,
+    hide_session_parameters,
+    session_parameters,
+    unwrap,
+)
 from oauth_taskflow.taskflow.retry_policy import (
-    failing_fast,
+    map_failures,
     set_default_retry_policy,
 )
 
@@ -53,16 +58,18 @@ class OAuthDecoratedOperator(_PythonDecoratedOperator):
         python_callable: Callable[..., Any],
         **kwargs: Any,
     ) -> None:
-        facade = make_facade(python_callable, session_names(conn_id, session_arg))
-        super().__init__(python_callable=facade, **kwargs)
+        stand_in = hide_session_parameters(
+            python_callable, list_session_parameters(conn_id, session_arg)
+        )
+        super().__init__(python_callable=stand_in, **kwargs)
         self.conn_id = conn_id
         self.session_arg = session_arg
         set_default_retry_policy(self)
         self._check_names()
 
     def _check_names(self) -> None:
-        expected = injected_names(self.python_callable)
-        named = session_names(self.conn_id, self.session_arg)
+        expected = session_parameters(self.python_callable)
+        named = list_session_parameters(self.conn_id, self.session_arg)
         if sorted(expected) != sorted(named):
             raise TypeError(
                 f"Task {self.task_id!r} fills the session parameters {', '.join(expected)}, but its conn_id names "
@@ -76,15 +83,15 @@ class OAuthDecoratedOperator(_PythonDecoratedOperator):
             OAuthTaskflowError: typed errors of connection, token and API; ``.retryable`` tells Airflow.
             ResultRefused: the function returned or pushed a session or a token.
         """
-        with failing_fast(), self._left_as_found(context):
+        with map_failures(), self._restore_afterwards(context):
             if self.is_async:  # on an event loop, by way of aexecute
                 return super().execute(context)
-            with self._sessions(context):
+            with self._open_sessions(context):
                 return super().execute(context)
 
     def execute_callable(self) -> Any:
         """Call the function and look at what it returns, before Airflow logs it. Called by ``execute``."""
-        return self._fit_for_xcom(super().execute_callable())
+        return self._check_xcom_value(super().execute_callable())
 
     async def aexecute(self, context: Context) -> Any:
         """Call an ``async def`` function with its sessions. Called by ``execute``; raises as ``execute`` does."""
@@ -97,28 +104,28 @@ class OAuthDecoratedOperator(_PythonDecoratedOperator):
                 name: await stack.enter_async_context(await open_async_session(conn_id))
                 for name, conn_id in self._conn_ids().items()
             }
-            self._fill_in(context, opened)
+            self._inject(context, opened)
             return await super().aexecute(context)  # type: ignore[no-untyped-call]  # Airflow's
 
     async def aexecute_callable(self) -> Any:
         """As ``execute_callable``, for an ``async def`` function."""
-        return self._fit_for_xcom(await super().aexecute_callable())
+        return self._check_xcom_value(await super().aexecute_callable())
 
-    def _fit_for_xcom(self, result: Any) -> Any:
+    def _check_xcom_value(self, result: Any) -> Any:
         from oauth_taskflow.taskflow.xcom_guard import (  # noqa: PLC0415 - loads requests
-            refuse_iterator,
-            refuse_secrets,
+            reject_iterator,
+            reject_secrets,
         )
 
         where = f"of task {self.task_id!r}"
-        refuse_secrets(result, where)
+        reject_secrets(result, where)
         # What a generator function yields is asset metadata, which Airflow itself goes through.
         if self.do_xcom_push and not inspect.isgeneratorfunction(self.python_callable):
-            refuse_iterator(result, where)
+            reject_iterator(result, where)
         return result
 
     @contextmanager
-    def _sessions(self, context: Context) -> Iterator[None]:
+    def _open_sessions(self, context: Context) -> Iterator[None]:
         from oauth_taskflow.taskflow.sessions import open_session  # noqa: PLC0415 - loads requests
 
         with ExitStack() as stack:
@@ -126,30 +133,30 @@ class OAuthDecoratedOperator(_PythonDecoratedOperator):
                 name: stack.enter_context(open_session(conn_id))
                 for name, conn_id in self._conn_ids().items()
             }
-            self._fill_in(context, opened)
+            self._inject(context, opened)
             yield
 
-    def _fill_in(self, context: Context, opened: Mapping[str, Any]) -> None:
+    def _inject(self, context: Context, opened: Mapping[str, Any]) -> None:
         """From now on the function is the author's own and finds the ``opened`` sessions by name."""
         values: dict[str, Any] = context  # type: ignore[assignment]  # PythonOperator takes arguments out of it
-        facade = self.python_callable
-        self.op_args, self.op_kwargs = (), by_keyword(facade, self.op_args, self.op_kwargs)
-        self.python_callable = original(facade)
+        stand_in = self.python_callable
+        self.op_args, self.op_kwargs = (), bind_by_name(stand_in, self.op_args, self.op_kwargs)
+        self.python_callable = unwrap(stand_in)
         values.update(opened)
 
     @contextmanager
-    def _left_as_found(self, context: Context) -> Iterator[None]:
+    def _restore_afterwards(self, context: Context) -> Iterator[None]:
         """While it lasts, what is pushed is looked at; afterwards no session is left in context and operator.
 
         Callbacks run later with both. It ends also where a time-out tears the event loop away from an ``async def``
         function, whose own clean-up then never runs.
         """
-        from oauth_taskflow.taskflow.xcom_guard import guarded_pushes  # noqa: PLC0415 - loads requests
+        from oauth_taskflow.taskflow.xcom_guard import guard_pushes  # noqa: PLC0415 - loads requests
 
         values: dict[str, Any] = context  # type: ignore[assignment]  # as above
         found = self.python_callable, self.op_args, self.op_kwargs
         try:
-            with guarded_pushes(context, f"of task {self.task_id!r}"):
+            with guard_pushes(context, f"of task {self.task_id!r}"):
                 yield
         finally:
             self.python_callable, self.op_args, self.op_kwargs = found
@@ -162,7 +169,7 @@ class OAuthDecoratedOperator(_PythonDecoratedOperator):
         return {self.session_arg: str(self.conn_id)}
 
 
-def session_names(conn_id: ConnId, session_arg: str) -> tuple[str, ...]:
+def list_session_parameters(conn_id: ConnId, session_arg: str) -> tuple[str, ...]:
     """The parameters that ``conn_id`` fills.
 
     Raises:
@@ -198,7 +205,7 @@ class TaskMaker(Protocol):
     def __call__(self, function: Callable[..., R], /) -> Task[..., R]: ...
 
 
-class SeveralTaskMaker(Protocol):
+class MultiSessionTaskMaker(Protocol):
     """The same for several connections: types cannot tell which parameters are sessions, so calls are unchecked."""
 
     def __call__(self, function: Callable[..., R], /) -> Task[..., R]:
@@ -240,7 +247,7 @@ def oauth_task(
     session_arg: str = ...,
     multiple_outputs: bool | None = ...,
     **kwargs: Any,
-) -> SeveralTaskMaker: ...
+) -> MultiSessionTaskMaker: ...
 
 
 def oauth_task(
@@ -270,14 +277,14 @@ def oauth_task(
     Raises:
         TypeError: the function cannot take a session.
     """
-    names = session_names(
+    names = list_session_parameters(
         kwargs.get("conn_id", DEFAULT_CONN_ID), kwargs.get("session_arg", "session")
     )
 
     def decorate(function: Callable[..., Any]) -> Any:
         # conn_id is passed on only where it was given: otherwise default_args={"conn_id": …} would never be seen.
         return task_decorator_factory(
-            python_callable=make_facade(function, names),
+            python_callable=hide_session_parameters(function, names),
             multiple_outputs=multiple_outputs,
             decorated_operator_class=OAuthDecoratedOperator,
             **kwargs,

@@ -14,49 +14,53 @@ from typing import Any, NoReturn
 
 from airflow.sdk.definitions.context import KNOWN_CONTEXT_KEYS
 
-_MARK = "_oauth_parameters"
+_ATTRIBUTE = "_oauth_parameters"
 _Parameter = inspect.Parameter
 
 
-def make_facade(function: Callable[..., Any], names: tuple[str, ...]) -> Callable[..., Any]:
+def hide_session_parameters(
+    function: Callable[..., Any], names: tuple[str, ...]
+) -> Callable[..., Any]:
     """``function`` as Airflow may see it: without the parameters ``names``, which are filled when the task runs.
 
     Raises:
         TypeError: the function cannot take a session; the text says why and what to write.
     """
-    if isinstance(function, types.FunctionType) and injected_names(function):
+    if isinstance(function, types.FunctionType) and session_parameters(function):
         return function
-    signature = _checked(function, names)
+    signature = _check_signature(function, names)
     # The user's globals let Airflow read the return annotation, from which it infers multiple_outputs.
-    stand_in = types.FunctionType(_only_in_a_task.__code__, function.__globals__, function.__name__)
+    stand_in = types.FunctionType(
+        _refuse_outside_task.__code__, function.__globals__, function.__name__
+    )
     functools.update_wrapper(stand_in, function)
     kept = [p for name, p in signature.parameters.items() if name not in names]
     vars(stand_in)["__signature__"] = signature.replace(parameters=kept)
-    vars(stand_in)[_MARK] = names
+    vars(stand_in)[_ATTRIBUTE] = names
     return stand_in
 
 
-def injected_names(function: Callable[..., Any]) -> tuple[str, ...]:
+def session_parameters(function: Callable[..., Any]) -> tuple[str, ...]:
     """The injected parameters of a stand-in; nothing for any other function."""
-    names: tuple[str, ...] = getattr(function, _MARK, ())
+    names: tuple[str, ...] = getattr(function, _ATTRIBUTE, ())
     return names
 
 
-def original(facade: Callable[..., Any]) -> Callable[..., Any]:
+def unwrap(stand_in: Callable[..., Any]) -> Callable[..., Any]:
     """The function behind a stand-in; Airflow sees at run time whether it is a generator."""
-    function: Callable[..., Any] = vars(facade)["__wrapped__"]
+    function: Callable[..., Any] = vars(stand_in)["__wrapped__"]
     return function
 
 
-def by_keyword(
-    facade: Callable[..., Any], args: Collection[Any], kwargs: Mapping[str, Any]
+def bind_by_name(
+    stand_in: Callable[..., Any], args: Collection[Any], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The call's arguments by name: an injected parameter may come first, so positions would be off by one."""
-    bound = inspect.signature(facade).bind_partial(*args)
+    bound = inspect.signature(stand_in).bind_partial(*args)
     return {**bound.arguments, **kwargs}
 
 
-def _checked(function: Callable[..., Any], names: tuple[str, ...]) -> inspect.Signature:
+def _check_signature(function: Callable[..., Any], names: tuple[str, ...]) -> inspect.Signature:
     problem, advice = _kind_problem(function)
     if problem:
         raise _refusal(function, problem, advice)
@@ -111,6 +115,6 @@ def _parameter_problem(parameter: inspect.Parameter) -> tuple[str, str]:
     return "", ""
 
 
-def _only_in_a_task(*_args: Any, **_kwargs: Any) -> NoReturn:
+def _refuse_outside_task(*_args: Any, **_kwargs: Any) -> NoReturn:
     # This code runs with the user's globals: it can name nothing but builtins.
     raise RuntimeError("An @oauth_task function runs inside a task only; call it within a DAG.")

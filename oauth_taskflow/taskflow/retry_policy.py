@@ -35,9 +35,11 @@ else:
 _LONGEST_DELAY = 366 * 86400.0
 # A database or a disk that failed may be back in a minute: neither certain to heal nor certain not to.
 _UNDECIDED = (TokenStoreError, DestinationError)
-_NOT_OF_A_LINE = (ConnectionConfigError, TokenRequestError, TokenStoreError)
+_WITHOUT_TRACEBACK = (ConnectionConfigError, TokenRequestError, TokenStoreError)
 # Packages whose frames stand between the author's line and an error of ours.
-_BELOW = frozenset({"oauth_taskflow", "requests", "urllib3", "httpx", "contextlib", "concurrent"})
+_LIBRARIES = frozenset(
+    {"oauth_taskflow", "requests", "urllib3", "httpx", "contextlib", "concurrent"}
+)
 _log = logging.getLogger(__name__)
 
 
@@ -90,7 +92,7 @@ def set_default_retry_policy(operator: Any) -> None:
         operator.retry_policy = OAuthRetryPolicy()
 
 
-def fail_fast(exception: BaseException) -> BaseException:
+def make_airflow_failure(exception: BaseException) -> BaseException:
     """The exception to raise on Airflow releases without retry policies.
 
     ``AirflowFailException`` for permanent errors; the exception itself otherwise, and always where policies exist.
@@ -106,15 +108,15 @@ def fail_fast(exception: BaseException) -> BaseException:
     return failure
 
 
-def failing_fast() -> AbstractContextManager[None]:
-    """Raises what ``fail_fast`` makes of an exception. A typed error ends the task with its message.
+def map_failures() -> AbstractContextManager[None]:
+    """Raises what ``make_airflow_failure`` makes of an exception. A typed error ends the task with its message.
 
     Its way through this package goes to the log at DEBUG.
     """
-    return _Border()
+    return _FailureMapper()
 
 
-class _Border:
+class _FailureMapper:
     """Not a generator: ``contextlib`` gives an exception that passes one its whole traceback back."""
 
     def __enter__(self) -> None:
@@ -132,7 +134,7 @@ class _Border:
         if typed is not None:
             _log.debug("%s: the whole traceback", type(typed).__name__, exc_info=error)
             _shorten(typed)
-        raised = fail_fast(error)
+        raised = make_airflow_failure(error)
         if raised is error:
             raise error
         raise raised from error
@@ -144,12 +146,12 @@ def _shorten(error: OAuthTaskflowError) -> None:
     Connection, token and store are no matter of the line that needed them: of those nothing is left.
     """
     error.__cause__ = error.__context__ = None
-    if isinstance(error, _NOT_OF_A_LINE):
+    if isinstance(error, _WITHOUT_TRACEBACK):
         error.__traceback__ = None
         return
     trace = last = error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] not in _BELOW:
+        if trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] not in _LIBRARIES:
             last = trace
         trace = trace.tb_next
     if last is not None:

@@ -49,7 +49,7 @@ class OAuthBroker(BaseSecretsBackend):
         self, backend: str | None = None, backend_kwargs: Mapping[str, Any] | None = None
     ) -> None:
         super().__init__()
-        self._wrapped = _make(backend)(**(backend_kwargs or {})) if backend else None
+        self._wrapped = _load_class(backend)(**(backend_kwargs or {})) if backend else None
 
     def __repr__(self) -> str:
         return f"OAuthBroker(backend={type(self._wrapped).__name__ if self._wrapped else None})"
@@ -70,25 +70,25 @@ class OAuthBroker(BaseSecretsBackend):
         if in_task():
             return None
         asked = Question.read(conn_id)
-        if protocol.passes_by():
-            return self._as_configured(asked.conn_id, team_name)
+        if protocol.is_broker_bypassed():
+            return self._find_configured(asked.conn_id, team_name)
         try:
             return self._answer(asked, team_name)
         except AirflowSecretsBackendAccessDenied as denied:
             what = f"A secrets backend denies access ({denied})"
-            return self._failed(asked, ConnectionConfigError(what, conn_id=asked.conn_id))
+            return self._answer_failure(asked, ConnectionConfigError(what, conn_id=asked.conn_id))
         except OAuthTaskflowError as error:
-            return self._failed(asked, error)
+            return self._answer_failure(asked, error)
         except Exception as bug:  # noqa: BLE001 - whatever it is, the raw connection must not be the answer
             # By name only: its text may quote the connection.
             what = f"The broker failed ({type(bug).__name__})"
-            return self._failed(asked, ConnectionConfigError(what, conn_id=asked.conn_id))
+            return self._answer_failure(asked, ConnectionConfigError(what, conn_id=asked.conn_id))
 
     def get_variable(self, key: str, team_name: str | None = None) -> str | None:
         """The variable ``key`` of the wrapped backend; a task's own process leaves it to the API server."""
         if self._wrapped is None or in_task():
             return None
-        value: str | None = self._wrapped.get_variable(key, **_team(team_name))
+        value: str | None = self._wrapped.get_variable(key, **_team_argument(team_name))
         return value
 
     def get_config(self, key: str) -> str | None:
@@ -96,33 +96,33 @@ class OAuthBroker(BaseSecretsBackend):
         return None if self._wrapped is None else self._wrapped.get_config(key)
 
     def _answer(self, asked: Question, team_name: str | None) -> Any:
-        from oauth_taskflow.taskflow.broker.server import brokered_settings, fetch_token  # noqa: PLC0415 - as above
+        from oauth_taskflow.taskflow.broker.server import fetch_token, read_brokered_settings  # noqa: PLC0415 - as above
 
         found = self._find(asked.conn_id, team_name)
         if found is None:
             return None
-        settings = brokered_settings(found)
+        settings = read_brokered_settings(found)
         if settings is None:
             return None if asked.ours else found
         token, now = fetch_token(settings, asked.refused, team_name or "")
-        fields = protocol.token_answer(settings, token, now)
-        return self._connection(asked.conn_id, conn_type=found.conn_type, **fields)
+        fields = protocol.build_token_answer(settings, token, now)
+        return self._build_connection(asked.conn_id, conn_type=found.conn_type, **fields)
 
-    def _failed(self, asked: Question, error: OAuthTaskflowError) -> Any:
-        from oauth_taskflow.taskflow.broker.denial import denial  # noqa: PLC0415 - as above
+    def _answer_failure(self, asked: Question, error: OAuthTaskflowError) -> Any:
+        from oauth_taskflow.taskflow.broker.denial import make_denial  # noqa: PLC0415 - as above
 
         _log.warning("connection %r is not handed out: %s", asked.conn_id, error)
         if not asked.ours:
-            raise denial(error) from None
-        return self._connection(asked.conn_id, **protocol.failure_answer(error))
+            raise make_denial(error) from None
+        return self._build_connection(asked.conn_id, **protocol.build_failure_answer(error))
 
-    def _connection(self, conn_id: str, **fields: Any) -> Any:
+    def _build_connection(self, conn_id: str, **fields: Any) -> Any:
         password = fields.pop("password", None)
         connection = self._get_connection_class()(conn_id=conn_id, **fields)
         # Not with the others: a new connection tells Airflow's masker its password, for good (see log_masking).
         connection.password = password
         # What [secrets] use_cache keeps for a quarter of an hour is this text; the token ends sooner.
-        connection.get_uri = _nothing_to_cache
+        connection.get_uri = _cache_nothing
         return connection
 
     def _find(self, conn_id: str, team_name: str | None) -> AirflowConnection | None:
@@ -139,17 +139,17 @@ class OAuthBroker(BaseSecretsBackend):
         for backend in self._backends():
             try:
                 found: AirflowConnection | None = backend.get_connection(
-                    conn_id, **_team(team_name)
+                    conn_id, **_team_argument(team_name)
                 )
             except AirflowSecretsBackendAccessDenied:
                 raise
             except Exception as failure:  # noqa: BLE001 - as Airflow's own chain of backends
-                failed[_told(backend, failure)] = failure
+                failed[_log_failure(backend, failure)] = failure
                 continue
             if found is not None:
                 return found
         names = ", ".join(failed)
-        if any(_is_wrong_text(failure) for failure in failed.values()):
+        if any(_is_unreadable(failure) for failure in failed.values()):
             raise ConnectionConfigError(
                 f"The connection cannot be read: {names} failed", conn_id=conn_id
             )
@@ -165,11 +165,11 @@ class OAuthBroker(BaseSecretsBackend):
         if self._wrapped is not None:
             yield self._wrapped
         for path in _DEFAULT_BACKENDS:
-            backend = _make(path)()
+            backend = _load_class(path)()
             backend._set_connection_class(self._get_connection_class())  # noqa: SLF001 - as above
             yield backend
 
-    def _as_configured(self, conn_id: str, team_name: str | None) -> AirflowConnection | None:
+    def _find_configured(self, conn_id: str, team_name: str | None) -> AirflowConnection | None:
         """What the wrapped backend has; Airflow's chain goes on to the next one, also after a failure."""
         from airflow.sdk.exceptions import AirflowSecretsBackendAccessDenied  # noqa: PLC0415 - as above
 
@@ -177,38 +177,38 @@ class OAuthBroker(BaseSecretsBackend):
             return None
         try:
             found: AirflowConnection | None = self._wrapped.get_connection(
-                conn_id, **_team(team_name)
+                conn_id, **_team_argument(team_name)
             )
         except AirflowSecretsBackendAccessDenied:
             raise
         except Exception as failure:  # noqa: BLE001 - as Airflow's own chain of backends
-            _told(self._wrapped, failure)
+            _log_failure(self._wrapped, failure)
             return None
         return found
 
 
-def _is_wrong_text(failure: Exception) -> bool:
+def _is_unreadable(failure: Exception) -> bool:
     """Whether a connection was found and is no connection; a network library's error may be a ``ValueError`` too."""
     return isinstance(failure, ValueError) and not isinstance(failure, OSError)
 
 
-def _told(backend: Any, failure: Exception) -> str:
+def _log_failure(backend: Any, failure: Exception) -> str:
     """The backend and its failure by name, because its text may quote the connection; said in the log too."""
     name = f"{type(backend).__name__} ({type(failure).__name__})"
     _log.warning("%s failed; looking further", name)
     return name
 
 
-def _nothing_to_cache() -> None:
+def _cache_nothing() -> None:
     return None
 
 
-def _team(team_name: str | None) -> dict[str, str]:
+def _team_argument(team_name: str | None) -> dict[str, str]:
     """The keyword for backends that know teams; backends written before Airflow 3.2 do not take it."""
     return {"team_name": team_name} if team_name else {}
 
 
-def _make(path: str) -> Any:
+def _load_class(path: str) -> Any:
     """The class at a dotted path."""
     module, _, name = path.rpartition(".")
     return getattr(importlib.import_module(module), name)

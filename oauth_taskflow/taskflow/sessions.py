@@ -30,7 +30,7 @@ from oauth_taskflow.oauth.masking_source import MaskingTokenSource
 from oauth_taskflow.oauth.request_proof import ProvedTokens
 from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.taskflow.broker.client import ask_broker
-from oauth_taskflow.taskflow.broker.token_source import BrokeredTokens
+from oauth_taskflow.taskflow.broker.token_source import BrokerTokenSource
 from oauth_taskflow.taskflow.certificate import check_certificate
 from oauth_taskflow.taskflow.connection_source import load_settings, read_settings
 from oauth_taskflow.taskflow.reread import RereadConnection
@@ -133,7 +133,7 @@ def token_source(settings: ConnectionSettings, *, brokered: bool = False) -> Tok
         open_source = partial(_proved_source, open_session=open_session)
         return MaskingTokenSource(RereadConnection(settings, auth, open_source))
     if isinstance(auth, BrokeredSettings):
-        return MaskingTokenSource(_brokered_source(settings.conn_id, auth))
+        return MaskingTokenSource(_broker_source(settings.conn_id, auth))
     if isinstance(auth, LoginSettings):
         return MaskingTokenSource(login_source(settings, auth))
     return None
@@ -171,7 +171,7 @@ def _proved_source(
     return source if proof is None else ProvedTokens(source, proof, auth.client_secret)
 
 
-def _brokered_source(conn_id: str, auth: BrokeredSettings) -> BrokeredTokens:
+def _broker_source(conn_id: str, auth: BrokeredSettings) -> BrokerTokenSource:
     def ask(refused: str | None) -> Token:
         answer = read_settings(ask_broker(conn_id, refused)).auth
         if not isinstance(answer, BrokeredSettings):
@@ -180,7 +180,7 @@ def _brokered_source(conn_id: str, auth: BrokeredSettings) -> BrokeredTokens:
             )
         return _token_of(answer)
 
-    return BrokeredTokens(conn_id, _token_of(auth), ask, leeway=auth.leeway)
+    return BrokerTokenSource(conn_id, _token_of(auth), ask, leeway=auth.leeway)
 
 
 def _token_of(auth: BrokeredSettings) -> Token:

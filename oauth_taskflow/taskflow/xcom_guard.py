@@ -40,7 +40,7 @@ _HINT_ELSEWHERE = (
 )
 
 
-def refuse_secrets(value: T, where: str, *, what: str = "The result", hint: str = _HINT) -> T:
+def reject_secrets(value: T, where: str, *, what: str = "The result", hint: str = _HINT) -> T:
     """``value`` itself, when neither it nor anything in its containers is a session or a secret.
 
     Raises:
@@ -54,7 +54,7 @@ def refuse_secrets(value: T, where: str, *, what: str = "The result", hint: str 
     raise ResultRefused(f"{what} holds {secret}", where=f"{where}{place}", hint=hint)
 
 
-def refuse_iterator(value: Any, where: str) -> None:
+def reject_iterator(value: Any, where: str) -> None:
     """Nothing, unless ``value`` is records yet to be read, as ``session.paginate`` returns them.
 
     Raises:
@@ -84,7 +84,7 @@ class _Search:
     def find(self, value: Any, path: str) -> tuple[str, str] | None:
         """What was found and where, or None."""
         if isinstance(value, str | bytes):
-            return self._in_text(value, path)
+            return self._search_text(value, path)
         if value is None or isinstance(value, int | float):
             return None
         for kind, name in _LIVE_OBJECTS:
@@ -96,7 +96,7 @@ class _Search:
         found = (self.find(item, f"{path}{step}") for step, item in _items(value))
         return next((hit for hit in found if hit), None)
 
-    def _in_text(self, value: str | bytes, path: str) -> tuple[str, str] | None:
+    def _search_text(self, value: str | bytes, path: str) -> tuple[str, str] | None:
         if not self._whole or len(value) < self._shortest:
             return None
         text = value if isinstance(value, str) else value.decode("latin-1")
@@ -130,7 +130,7 @@ def _field_names(value: Any) -> tuple[str, ...]:
 
 
 @contextmanager
-def guarded_pushes(context: Mapping[str, Any], where: str) -> Iterator[None]:
+def guard_pushes(context: Mapping[str, Any], where: str) -> Iterator[None]:
     """While it lasts, no session and no secret gets into XCom, state and the events of assets by way of ``context``.
 
     ``where`` names the task.
@@ -140,34 +140,38 @@ def guarded_pushes(context: Mapping[str, Any], where: str) -> Iterator[None]:
     """
     with ExitStack() as stack:
         ti = context.get("ti")
-        guarded = _guarded(ti, ("xcom_push", "axcom_push"), f"{where} for XCom key")
-        stack.enter_context(guarded)
-        for store in _state_stores(context):  # since Airflow 3.3
-            told = {"what": "The state", "hint": _HINT_ELSEWHERE}
-            stack.enter_context(_guarded(store, ("set", "aset"), f"{where} for key", **told))
+        guards = _guard_methods(ti, ("xcom_push", "axcom_push"), f"{where} for XCom key")
+        stack.enter_context(guards)
+        for store in _list_state_stores(context):  # since Airflow 3.3
+            wording = {"what": "The state", "hint": _HINT_ELSEWHERE}
+            stack.enter_context(
+                _guard_methods(store, ("set", "aset"), f"{where} for key", **wording)
+            )
         yield
     for asset, event in context.get("outlet_events", {}).items():
         place = f"{where} for {asset.name!r}"
-        refuse_secrets(event, place, what="The asset event", hint=_HINT_ELSEWHERE)
+        reject_secrets(event, place, what="The asset event", hint=_HINT_ELSEWHERE)
 
 
-def _state_stores(context: Mapping[str, Any]) -> Iterator[Any]:
+def _list_state_stores(context: Mapping[str, Any]) -> Iterator[Any]:
     yield context.get("task_state_store")
-    of_assets = context.get("asset_state_store")
-    if of_assets is not None:
-        yield of_assets
+    asset_store = context.get("asset_state_store")
+    if asset_store is not None:
+        yield asset_store
         for asset in (*context["inlets"], *context["outlets"]):
             with suppress(KeyError, TypeError):  # an alias, which is no asset yet
-                yield of_assets[asset]
+                yield asset_store[asset]
 
 
 @contextmanager
-def _guarded(owner: Any, names: tuple[str, ...], where: str, **told: str) -> Iterator[None]:
+def _guard_methods(
+    owner: Any, names: tuple[str, ...], where: str, **wording: str
+) -> Iterator[None]:
     """While it lasts, the methods ``names`` of ``owner`` refuse values; those that it has not are left out."""
 
     def guard(real: Callable[..., Any]) -> Callable[..., Any]:
         def put(key: str, value: Any, **options: Any) -> Any:
-            return real(key, refuse_secrets(value, f"{where} {key!r}", **told), **options)
+            return real(key, reject_secrets(value, f"{where} {key!r}", **wording), **options)
 
         return put
 

@@ -13,7 +13,7 @@ from oauth_taskflow import AsyncOAuthSession, OAuthSession, oauth_task
 from oauth_taskflow.api.options import PageNumberPaginator
 from oauth_taskflow.errors import ConnectionConfigError, ResultRefused
 from oauth_taskflow.taskflow.async_sessions import open_async_session
-from oauth_taskflow.taskflow.xcom_guard import refuse_iterator
+from oauth_taskflow.taskflow.xcom_guard import reject_iterator
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.conftest import RunDag, SetConnection
 
@@ -148,4 +148,4 @@ def test_records_yet_to_be_read_are_no_result() -> None:
         yield 1
 
     with pytest.raises(ResultRefused, match="Nothing was read of the generator"):
-        refuse_iterator(rows(), "of task 'a'")
+        reject_iterator(rows(), "of task 'a'")

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.endpoint.discovery import forget_metadata
-from oauth_taskflow.taskflow.cli.managed_grant import managed_grant
+from oauth_taskflow.taskflow.cli.managed_grant import load_managed_grant
 from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.testing import OAuthTestServer
 from tests.oauth.keys import certificate_of, new_key, pem_of
@@ -100,9 +100,9 @@ def test_a_client_with_a_certificate_ends_its_tokens_at_the_alias_too(
     cert = str(tmp_path / "client.pem")
     extra = {"issuer": origin, "client_auth": "tls_client_auth", "cert": cert}
     set_connection("crm", oauth_server.connection(password=None, token_url=None, **extra))
-    grant = managed_grant("crm")
-    assert grant.place("revoke_url") == "https://mtls.example.com/revoke"
-    assert grant.place("authorize_url") == f"{origin}/oauth/authorize"
+    grant = load_managed_grant("crm")
+    assert grant.endpoint_url("revoke_url") == "https://mtls.example.com/revoke"
+    assert grant.endpoint_url("authorize_url") == f"{origin}/oauth/authorize"
     forget_metadata()
 
 

@@ -16,9 +16,9 @@ from oauth_taskflow.connections.settings import OAuth2Settings
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.dpop import prover
 from oauth_taskflow.taskflow.async_sessions import open_async_session
-from oauth_taskflow.taskflow.broker.server import brokered_settings
+from oauth_taskflow.taskflow.broker.server import read_brokered_settings
 from oauth_taskflow.taskflow.cli.login import login
-from oauth_taskflow.taskflow.cli.managed_grant import managed_grant
+from oauth_taskflow.taskflow.cli.managed_grant import load_managed_grant
 from oauth_taskflow.taskflow.http.connection_check import try_connection
 from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.testing import OAuthTestServer
@@ -63,7 +63,7 @@ def test_what_cannot_be_done_is_refused(wrong: Any, said: str) -> None:
 
 def test_the_broker_hands_out_no_bound_token() -> None:
     with pytest.raises(ConnectionConfigError, match="bound to a key") as caught:
-        brokered_settings(connection({"dpop": True}))
+        read_brokered_settings(connection({"dpop": True}))
     assert caught.value.field == "dpop"
 
 
@@ -124,7 +124,7 @@ def keys_shown(server: OAuthTestServer, path: str) -> set[str]:
 
 def stored_key() -> str:
     """The thumbprint of the key that is kept with the grant."""
-    return prover(managed_grant("crm").manager.stored.read().dpop_key).thumbprint
+    return prover(load_managed_grant("crm").manager.stored.read().dpop_key).thumbprint
 
 
 def call_twice(server: OAuthTestServer) -> None:

@@ -29,10 +29,10 @@ from oauth_taskflow.oauth.grants import ClientCredentials, Grant, RefreshToken
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.presets.model import Preset
 from oauth_taskflow.presets.page import providers_page
-from oauth_taskflow.taskflow.cli.login import _place_to_revoke
+from oauth_taskflow.taskflow.cli.login import _find_revocation_url
 from oauth_taskflow.taskflow.cli.login_flow import _attempt
 from oauth_taskflow.taskflow.cli.managed_grant import ManagedGrant
-from oauth_taskflow.taskflow.cli.revoke import _wanted
+from oauth_taskflow.taskflow.cli.revoke import _select_tokens
 from oauth_taskflow.taskflow.sessions import credentials_for, retry_policy, session_for
 from oauth_taskflow.taskflow.token_sources import grant_options, oauth2_source, token_endpoint
 from oauth_taskflow.tokens.state.record import GrantRecord
@@ -248,10 +248,10 @@ class Revoking(TokenEndpoint, frozen=True):
 
 def _revocations(grant: ManagedGrant) -> Iterator[Any]:
     with suppress(ConnectionConfigError):
-        yield "login --revoke-old", _place_to_revoke(grant)
+        yield "login --revoke-old", _find_revocation_url(grant)
     endpoint = Revoking.like(grant.endpoint, url="https://id.example.com/revoke")
     record = GrantRecord("k" * 64, token=Token("at", NOW), refresh_token="rt")
-    for kind, token in _wanted(grant, record):
+    for kind, token in _select_tokens(grant, record):
         yield _refusal(endpoint, token, kind, grant)
     yield endpoint.sent
 

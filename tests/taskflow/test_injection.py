@@ -15,7 +15,7 @@ from airflow.sdk import DAG
 from airflow.sdk import task as airflow_task
 
 from oauth_taskflow.taskflow.decorator import oauth_task
-from oauth_taskflow.taskflow.injection import injected_names, make_facade
+from oauth_taskflow.taskflow.injection import hide_session_parameters, session_parameters
 
 
 def no_session(x: int) -> None: ...
@@ -95,17 +95,17 @@ def test_a_session_parameter_may_not_be_a_context_key() -> None:
 
 
 def test_the_stand_in_is_the_function_minus_its_session() -> None:
-    facade = make_facade(good, ("session",))
+    facade = hide_session_parameters(good, ("session",))
     assert str(inspect.signature(facade)) == "(x: 'int', y: 'int' = 2) -> 'dict[str, int]'"
     assert (facade.__name__, facade.__doc__) == ("good", "The author's own words.")
-    assert injected_names(facade) == ("session",)
-    assert make_facade(facade, ("session",)) is facade
+    assert session_parameters(facade) == ("session",)
+    assert hide_session_parameters(facade, ("session",)) is facade
     assert copy.deepcopy(facade) is facade
 
 
 def test_the_stand_in_cannot_be_called_outside_a_task() -> None:
     with pytest.raises(RuntimeError, match="runs inside a task only; call it within a DAG"):
-        make_facade(good, ("session",))(1)
+        hide_session_parameters(good, ("session",))(1)
 
 
 def test_wrong_arguments_are_found_when_the_file_is_read() -> None:

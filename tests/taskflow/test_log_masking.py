@@ -118,7 +118,7 @@ def test_the_broker_knows_the_secrets_before_it_uses_them(
     secret = f"of-{tmp_path.name}"
     set_connection("crm", oauth_server.connection(password=secret))
     assert secret not in known_secrets()
-    broker._source(load_settings("crm"))
+    broker._find_source(load_settings("crm"))
     assert secret in known_secrets()
 
 

@@ -25,7 +25,7 @@ from oauth_taskflow.errors import (
 )
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.taskflow.broker.protocol import token_answer
+from oauth_taskflow.taskflow.broker.protocol import build_token_answer
 from oauth_taskflow.taskflow.token_sources import grant, token_endpoint
 from oauth_taskflow.testing import Fault, LoggedRequest, OAuthTestServer
 from tests.connections.samples import kind
@@ -193,7 +193,7 @@ def test_salesforce_names_the_api_and_the_broker_hands_that_on(server: OAuthTest
     found = exchange(server, "salesforce", answer, REFRESH, host="")
     assert found.lifetime is None
     assert located_by(found.settings, found.token).base_url == "https://acme.my.salesforce.com"
-    brokered = token_answer(found.settings, found.token, 0.0)
+    brokered = build_token_answer(found.settings, found.token, 0.0)
     assert brokered["host"] == "https://acme.my.salesforce.com"
 
 

@@ -20,7 +20,7 @@ from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.errors import ResultRefused, TokenEndpointUnavailable
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.taskflow.decorator import oauth_task
-from oauth_taskflow.taskflow.xcom_guard import guarded_pushes, refuse_secrets
+from oauth_taskflow.taskflow.xcom_guard import guard_pushes, reject_secrets
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.conftest import RunDag, SetConnection
 
@@ -203,7 +203,7 @@ def test_an_asset_event_with_a_token_fails_the_task_and_is_not_stored(
 )
 def test_secrets_are_found_wherever_they_hide(known_secret: str, value: Any, path: str) -> None:
     with pytest.raises(ResultRefused) as caught:
-        refuse_secrets(value, "of task 'x'")
+        reject_secrets(value, "of task 'x'")
     assert str(caught.value) == (
         f"The result holds a token or secret of a connection of task 'x'{path}. {HINT}"
     )
@@ -212,13 +212,13 @@ def test_secrets_are_found_wherever_they_hide(known_secret: str, value: Any, pat
 
 def test_a_token_object_is_refused_whatever_it_holds() -> None:
     with pytest.raises(ResultRefused, match=r"The result holds a token of task 'x' at \[0\]\."):
-        refuse_secrets([Token("unknown", 0.0)], "of task 'x'")
+        reject_secrets([Token("unknown", 0.0)], "of task 'x'")
 
 
 def test_ordinary_data_passes_as_the_same_object(known_secret: str) -> None:
     loop: list[Any] = ["tiny", "a short-pw inside a sentence", 1.5, True, None, Row(Row), range(3)]
     loop.append(loop)
-    assert refuse_secrets(loop, "of task 'x'") is loop
+    assert reject_secrets(loop, "of task 'x'") is loop
 
 
 def test_asynchronous_pushes_are_guarded_too_and_the_guard_goes_away(known_secret: str) -> None:
@@ -234,7 +234,7 @@ def test_asynchronous_pushes_are_guarded_too_and_the_guard_goes_away(known_secre
             pushed.append((key, value))
 
     ti = TaskInstance()
-    with guarded_pushes({"ti": ti}, "of task 'x'"):
+    with guard_pushes({"ti": ti}, "of task 'x'"):
         asyncio.run(ti.axcom_push("a", "fine"))
         with pytest.raises(ResultRefused, match=r"of task 'x' for XCom key 'b' at \[0\]\."):
             asyncio.run(ti.axcom_push("b", [known_secret]))
@@ -251,7 +251,7 @@ def test_pushes_are_guarded_on_airflow_3_2_too(known_secret: str) -> None:
             raise AssertionError
 
     ti = TaskInstance()
-    with guarded_pushes({"ti": ti}, "of task 'x'"):
+    with guard_pushes({"ti": ti}, "of task 'x'"):
         assert list(vars(ti)) == ["xcom_push"]
         with pytest.raises(ResultRefused, match="for XCom key 'a'"):
             ti.xcom_push("a", known_secret)
@@ -274,7 +274,7 @@ class Store:
 def test_state_of_tasks_and_assets_is_guarded_too(known_secret: str) -> None:
     own, of_assets, asset = Store(), Store(), Asset("crm")
     context = {"task_state_store": own, "asset_state_store": of_assets}
-    with guarded_pushes({**context, "inlets": [], "outlets": [asset]}, "of task 'x'"):
+    with guard_pushes({**context, "inlets": [], "outlets": [asset]}, "of task 'x'"):
         own.set("a", 1, retention=timedelta(1))
         of_assets[asset].set("mark", 2)
         for store in (own, of_assets, of_assets[asset]):
@@ -290,7 +290,7 @@ def test_state_of_tasks_and_assets_is_guarded_too(known_secret: str) -> None:
 
 def test_nothing_is_searched_while_no_secret_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(secret_registry, "_known", type(secret_registry._known)())
-    assert refuse_secrets(SECRET, "of task 'x'") == SECRET
+    assert reject_secrets(SECRET, "of task 'x'") == SECRET
 
 
 def test_memory_for_secrets_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,9 +37,9 @@ from oauth_taskflow.taskflow.decorator import OAuthDecoratedOperator, oauth_task
 from oauth_taskflow.taskflow.retry_policy import (
     HAS_RETRY_POLICIES,
     OAuthRetryPolicy,
-    fail_fast,
-    failing_fast,
     find_error,
+    make_airflow_failure,
+    map_failures,
 )
 from oauth_taskflow.testing import OAuthTestServer
 
@@ -125,22 +125,22 @@ def test_what_may_get_better_keeps_the_tasks_own_retries(exception: BaseExceptio
 
 @with_policies
 def test_with_retry_policies_the_exception_itself_is_raised() -> None:
-    assert fail_fast(DEAD) is DEAD
+    assert make_airflow_failure(DEAD) is DEAD
 
 
 def test_without_retry_policies_permanent_errors_become_airflow_fail_exceptions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(retry_policy, "HAS_RETRY_POLICIES", False)
-    failed = fail_fast(DEAD)
+    failed = make_airflow_failure(DEAD)
     assert isinstance(failed, AirflowFailException)
     assert str(failed) == str(DEAD)
     assert failed.__cause__ is DEAD
     transient = TokenEndpointUnavailable("No answer")
-    assert fail_fast(transient) is transient
+    assert make_airflow_failure(transient) is transient
     other = ValueError("something else")
-    assert fail_fast(other) is other
-    assert isinstance(fail_fast(RecursionError("too deep")), AirflowFailException)
+    assert make_airflow_failure(other) is other
+    assert isinstance(make_airflow_failure(RecursionError("too deep")), AirflowFailException)
 
 
 @with_policies
@@ -206,7 +206,7 @@ def frames(error: BaseException) -> list[str]:
 
 
 def ended(work: Callable[[], None]) -> BaseException:
-    with pytest.raises(OAuthTaskflowError) as caught, failing_fast():
+    with pytest.raises(OAuthTaskflowError) as caught, map_failures():
         work()
     return caught.value
 
@@ -236,7 +236,7 @@ def test_an_authors_own_exception_keeps_its_traceback_and_its_typed_cause() -> N
         except OAuthTaskflowError as error:
             raise ValueError("no contacts") from error
 
-    with pytest.raises(ValueError, match="no contacts") as caught, failing_fast():
+    with pytest.raises(ValueError, match="no contacts") as caught, map_failures():
         own()
     assert frames(caught.value)[-1] == "own"
     assert caught.value.__cause__ is DEAD

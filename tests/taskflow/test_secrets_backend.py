@@ -14,7 +14,7 @@ from oauth_taskflow.connections.settings import BrokeredSettings
 from oauth_taskflow.errors import InvalidClient, LeaseTimeout, TokenEndpointUnavailable
 from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.taskflow.broker import server as broker
-from oauth_taskflow.taskflow.broker.protocol import failure_in, question, unbrokered
+from oauth_taskflow.taskflow.broker.protocol import bypass_broker, question_id, read_failure
 from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.secrets_backend import OAuthBroker
 from oauth_taskflow.testing import OAuthTestServer
@@ -140,7 +140,7 @@ def test_connections_of_others_and_static_kinds_go_their_usual_way(
     set_connection("other", other)
     assert backend.get_connection("other").password == "p"
     assert backend.get_connection("missing") is None
-    assert backend.get_connection(question("other")) is None
+    assert backend.get_connection(question_id("other")) is None
 
 
 def test_a_failure_is_a_denial_that_ends_the_search_with_403(
@@ -203,14 +203,14 @@ def test_our_own_question_is_answered_with_the_typed_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # The tries at an endpoint that is down may outlast the broker's patience, which is not this test's subject.
-    monkeypatch.setattr(broker, "_PATIENCE", 60.0)
+    monkeypatch.setattr(broker, "_ANSWER_WITHIN", 60.0)
     set_connection("wrong_secret", oauth_server.connection(password="not-the-secret"))
-    failure = failure_in(backend.get_connection(question("wrong_secret")).extra)
+    failure = read_failure(backend.get_connection(question_id("wrong_secret")).extra)
     assert isinstance(failure, InvalidClient)
     assert (failure.status, failure.retryable) == (401, False)
     oauth_server.fault("/oauth/token", status=503, headers={"Retry-After": "120"}, times=3)
     set_connection("endpoint_down", oauth_server.connection())
-    failure = failure_in(backend.get_connection(question("endpoint_down")).extra)
+    failure = read_failure(backend.get_connection(question_id("endpoint_down")).extra)
     assert isinstance(failure, TokenEndpointUnavailable)
     assert failure.retryable
     assert 100 < (failure.retry_after or 0) <= 120
@@ -221,7 +221,7 @@ def test_a_refused_token_is_replaced_once_however_many_tasks_ask(
 ) -> None:
     set_connection("crm", oauth_server.connection(refresh_token=oauth_server.issue_refresh_token()))
     first = backend.get_connection("crm").password
-    after = {backend.get_connection(question("crm", first)).password for _ in range(3)}
+    after = {backend.get_connection(question_id("crm", first)).password for _ in range(3)}
     assert len(after) == 1
     assert first not in after
     assert oauth_server.counters.refreshes == 2
@@ -243,13 +243,13 @@ def test_a_token_endpoint_that_hangs_is_waited_for_briefly_and_joined_later(
     set_connection: SetConnection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(broker, "_PATIENCE", 0.05)
+    monkeypatch.setattr(broker, "_ANSWER_WITHIN", 0.05)
     oauth_server.faults.latency = 0.5
     set_connection("crm", oauth_server.connection())
-    failure = failure_in(backend.get_connection(question("crm")).extra)
+    failure = read_failure(backend.get_connection(question_id("crm")).extra)
     assert isinstance(failure, LeaseTimeout)
-    monkeypatch.setattr(broker, "_PATIENCE", 10.0)
-    assert backend.get_connection(question("crm")).password in oauth_server.vault.issued()
+    monkeypatch.setattr(broker, "_ANSWER_WITHIN", 10.0)
+    assert backend.get_connection(question_id("crm")).password in oauth_server.vault.issued()
     assert oauth_server.counters.token_requests == 1
 
 
@@ -280,7 +280,7 @@ def test_code_on_the_server_that_asks_for_the_configured_connection_gets_it(
     backend: OAuthBroker, oauth_server: OAuthTestServer, set_connection: SetConnection
 ) -> None:
     set_connection("crm", oauth_server.connection())
-    with unbrokered():
+    with bypass_broker():
         assert backend.get_connection("crm") is None  # so that Airflow goes on to the raw one
     assert oauth_server.counters.token_requests == 0
 
@@ -345,7 +345,7 @@ def test_a_database_that_is_down_is_no_reason_to_say_not_there(
         "The connection cannot be looked up: MetastoreBackend (OSError) failed for connection 'crm' on the API server. "
         "Check that what secrets are kept in is up, and that the API server may read it."
     )
-    failure = failure_in(backend.get_connection(question("crm")).extra)
+    failure = read_failure(backend.get_connection(question_id("crm")).extra)
     assert isinstance(failure, TokenEndpointUnavailable)
     assert failure.retryable
 

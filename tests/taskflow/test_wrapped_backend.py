@@ -12,7 +12,7 @@ import pytest
 
 from oauth_taskflow.errors import ConnectionConfigError, TokenEndpointUnavailable
 from oauth_taskflow.taskflow.broker import server as broker
-from oauth_taskflow.taskflow.broker.protocol import failure_in, question, unbrokered
+from oauth_taskflow.taskflow.broker.protocol import bypass_broker, question_id, read_failure
 from oauth_taskflow.taskflow.connection_source import find_connection
 from oauth_taskflow.taskflow.secrets_backend import OAuthBroker
 from oauth_taskflow.testing import OAuthTestServer
@@ -66,7 +66,7 @@ def test_a_wrapped_backend_is_asked_first_and_its_connections_are_brokered(
     set_connection("crm", {"conn_type": "postgres"})
     found = wrapping().get_connection("crm")
     assert found.password in oauth_server.vault.issued()
-    with unbrokered():
+    with bypass_broker():
         assert wrapping().get_connection("crm").password == oauth_server.client_secret
     assert repr(wrapping()) == "OAuthBroker(backend=Wrapped)"
     assert wrapping().get_variable("x") == "variable x"
@@ -85,10 +85,10 @@ def test_what_is_nowhere_while_the_wrapped_backend_fails_may_be_there_later() ->
     with pytest.raises(PermissionError, match=r"Wrapped \(RuntimeError\) failed") as caught:
         wrapping().get_connection("broken")
     assert "vault sealed" not in str(caught.value)
-    failure = failure_in(wrapping().get_connection(question("broken")).extra)
+    failure = read_failure(wrapping().get_connection(question_id("broken")).extra)
     assert isinstance(failure, TokenEndpointUnavailable)
     assert failure.retryable
-    with unbrokered():
+    with bypass_broker():
         assert wrapping().get_connection("broken") is None
 
 
@@ -101,7 +101,7 @@ def test_what_the_wrapped_backend_holds_but_cannot_read_stays_wrong(
     assert str(caught.value) == (
         "The connection cannot be read: Wrapped (ValueError) failed in connection 'broken'."
     )
-    failure = failure_in(wrapping().get_connection(question("broken")).extra)
+    failure = read_failure(wrapping().get_connection(question_id("broken")).extra)
     assert isinstance(failure, ConnectionConfigError)
 
 
@@ -109,7 +109,7 @@ def test_a_denial_of_the_wrapped_backend_ends_the_search_with_403_and_its_reason
     with pytest.raises(PermissionError, match=r"denies access \(not for you\)") as caught:
         wrapping().get_connection("forbidden")
     assert getattr(caught.value, "status_code", None) == 403
-    failure = failure_in(wrapping().get_connection(question("forbidden")).extra)
+    failure = read_failure(wrapping().get_connection(question_id("forbidden")).extra)
     assert (
         str(failure) == "A secrets backend denies access (not for you) in connection 'forbidden'."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.connections.parse import AirflowConnection
 from oauth_taskflow.errors import ConnectionConfigError, LeaseTimeout, TokenEndpointUnavailable
-from oauth_taskflow.taskflow.broker.protocol import failure_in, question
+from oauth_taskflow.taskflow.broker.protocol import question_id, read_failure
 
 # How long a task waits for a refresh that the broker has under way, in seconds.
 _WAIT = 60.0
@@ -23,7 +23,7 @@ def ask_broker(
     end = clock.monotonic() + _WAIT
     while True:
         found = _ask_once(conn_id, refused)
-        failure = failure_in(found.extra)
+        failure = read_failure(found.extra)
         if failure is None:
             return found
         if not isinstance(failure, LeaseTimeout) or clock.monotonic() > end:
@@ -36,7 +36,7 @@ def _ask_once(conn_id: str, refused: str | None) -> AirflowConnection:
     from airflow.sdk.exceptions import AirflowNotFoundException  # noqa: PLC0415 - run time only
 
     try:
-        return BaseHook.get_connection(question(conn_id, refused))
+        return BaseHook.get_connection(question_id(conn_id, refused))
     except AirflowNotFoundException:
         raise TokenEndpointUnavailable(
             "Airflow's API server does not hand out a token",

@@ -14,7 +14,7 @@ from fastapi import HTTPException
 from oauth_taskflow.errors import OAuthTaskflowError
 
 _Hook = Callable[[type[BaseException], BaseException, TracebackType | None], Any]
-_WHAT_IS_STORED = (
+_HOW_TO_SEE_STORED = (
     "What is stored is in Airflow's UI (Admin, Connections) and in what this writes: "
     "airflow connections export FILE"
 )
@@ -38,15 +38,15 @@ class BrokerDenied(AirflowSecretsBackendAccessDenied, HTTPException):
         return str(self.args[0])
 
 
-def denial(error: OAuthTaskflowError) -> BrokerDenied:
+def make_denial(error: OAuthTaskflowError) -> BrokerDenied:
     """The denial that says what ``error`` says; a command such as ``airflow connections get`` that it ends says no more."""
-    if not isinstance(sys.excepthook, _Plainly):
-        sys.excepthook = _Plainly(sys.excepthook)
+    if not isinstance(sys.excepthook, _DenialHook):
+        sys.excepthook = _DenialHook(sys.excepthook)
     return BrokerDenied(str(error))
 
 
 @dataclass(frozen=True)
-class _Plainly:
+class _DenialHook:
     """Ends a process that a denial ends with sentences; Airflow's commands catch "not found" only."""
 
     before: _Hook
@@ -57,4 +57,4 @@ class _Plainly:
         if not isinstance(error, BrokerDenied):
             self.before(kind, error, trace)
             return
-        print(f"The broker hands nothing out. {error}\n{_WHAT_IS_STORED}", file=sys.stderr)  # noqa: T201 - the end
+        print(f"The broker hands nothing out. {error}\n{_HOW_TO_SEE_STORED}", file=sys.stderr)  # noqa: T201 - the end

@@ -25,10 +25,10 @@ from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens.state.record import Trouble
 
-_MARK = "~oauth~"
+_SEPARATOR = "~oauth~"
 _ANY = "token"
 _FAILURE = "broker_failure"
-_unbrokered: ContextVar[bool] = ContextVar("oauth_taskflow_unbrokered", default=False)
+_bypassed: ContextVar[bool] = ContextVar("oauth_taskflow_unbrokered", default=False)
 
 
 class Question(Struct, frozen=True):
@@ -44,23 +44,23 @@ class Question(Struct, frozen=True):
     @classmethod
     def read(cls, name: str) -> Question:
         """The question that an asked-for connection id stands for."""
-        conn_id, mark, rest = name.rpartition(_MARK)
+        conn_id, mark, rest = name.rpartition(_SEPARATOR)
         if not mark:
             return cls(name)
         return cls(conn_id, "" if rest == _ANY else rest, ours=True)
 
 
-def question(conn_id: str, refused: str | None = None) -> str:
+def question_id(conn_id: str, refused: str | None = None) -> str:
     """The connection id that asks the broker for the token of ``conn_id``, other than ``refused`` if given."""
-    return f"{conn_id}{_MARK}{digest(refused) if refused else _ANY}"
+    return f"{conn_id}{_SEPARATOR}{hash_token(refused) if refused else _ANY}"
 
 
-def digest(access_token: str) -> str:
+def hash_token(access_token: str) -> str:
     """A hash that names ``access_token`` where ids are logged."""
     return hashlib.sha256(access_token.encode()).hexdigest()[:32]
 
 
-def token_answer(settings: ConnectionSettings, token: Token, now: float) -> dict[str, Any]:
+def build_token_answer(settings: ConnectionSettings, token: Token, now: float) -> dict[str, Any]:
     """The fields of the connection that a task gets: the short-lived token, and how to call the API with it.
 
     No login, client secret, refresh token, token URL or token parameter is among them. ``now`` is the broker's clock.
@@ -77,35 +77,35 @@ def token_answer(settings: ConnectionSettings, token: Token, now: float) -> dict
         "cert": settings.cert,
         "proxies": dict(settings.proxies),
         "leeway": getattr(settings.auth, "leeway", None),
-        **_rate_limit(settings),
+        **_rate_limit_keys(settings),
         **as_keys(settings.limits),
-        "brokered": _brokered(settings, token, now),
+        "brokered": _build_brokered(settings, token, now),
         **settings.http_options,
     }
-    kept = spread_former_keys(_without_empty(extra))
+    kept = spread_former_keys(_drop_empty(extra))
     host = located_by(settings, token).base_url
     return {"host": host, "password": token.access_token, "extra": json.dumps(kept)}
 
 
-def _brokered(settings: ConnectionSettings, token: Token, now: float) -> dict[str, Any]:
+def _build_brokered(settings: ConnectionSettings, token: Token, now: float) -> dict[str, Any]:
     absent = settings.absent_records
-    return _without_empty(
+    return _drop_empty(
         {
             "obtained_at": token.obtained_at,
             "expires_at": token.expires_at,
             "answered_at": now,
-            "request_proof": _proof(settings, token),
+            "request_proof": _build_proof(settings, token),
             "api_responses": msgspec.to_builtins(settings.api_responses),
             "absent_records": None if absent == "fail" else absent,
         }
     )
 
 
-def _without_empty(fields: Mapping[str, Any]) -> dict[str, Any]:
+def _drop_empty(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value not in (None, [], {}, ())}
 
 
-def _proof(settings: ConnectionSettings, token: Token) -> dict[str, str]:
+def _build_proof(settings: ConnectionSettings, token: Token) -> dict[str, str]:
     """The token's proof and where it goes: computed here, because the client's secret stays, and good for this token only."""
     where = getattr(settings.auth, "request_proof", None)
     if where is None or not token.proof:
@@ -113,21 +113,21 @@ def _proof(settings: ConnectionSettings, token: Token) -> dict[str, str]:
     return {**msgspec.to_builtins(where), "proof": token.proof}
 
 
-def _rate_limit(settings: ConnectionSettings) -> dict[str, str]:
+def _rate_limit_keys(settings: ConnectionSettings) -> dict[str, str]:
     limit = settings.rate_limit
     if limit is None:
         return {}
     return {"rate_limit_header": limit.reset_header, "rate_limit_reset": limit.reset}
 
 
-def failure_answer(error: OAuthTaskflowError) -> dict[str, Any]:
+def build_failure_answer(error: OAuthTaskflowError) -> dict[str, Any]:
     """The fields of the connection that tells a task why there is no token; no secret is in an error."""
     told = Trouble.of(error, "", None, 1)
     facts = {"kind": told.kind, "facts": told.facts, "retry_after": error.retry_after}
     return {"conn_type": "oauth2", "extra": json.dumps({_FAILURE: facts})}
 
 
-def failure_in(extra: str | None) -> OAuthTaskflowError | None:
+def read_failure(extra: str | None) -> OAuthTaskflowError | None:
     """The error that the broker answered with, as it was raised there."""
     if not extra or f'"{_FAILURE}"' not in extra:
         return None
@@ -136,15 +136,15 @@ def failure_in(extra: str | None) -> OAuthTaskflowError | None:
 
 
 @contextmanager
-def unbrokered() -> Iterator[None]:
+def bypass_broker() -> Iterator[None]:
     """Let this thread's look-ups pass the broker by: for our own code on machines that may see the secrets anyway."""
-    before = _unbrokered.set(True)
+    before = _bypassed.set(True)
     try:
         yield
     finally:
-        _unbrokered.reset(before)
+        _bypassed.reset(before)
 
 
-def passes_by() -> bool:
+def is_broker_bypassed() -> bool:
     """Whether the look-up going on was asked for the connection as it is configured."""
-    return _unbrokered.get()
+    return _bypassed.get()

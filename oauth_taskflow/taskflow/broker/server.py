@@ -13,19 +13,19 @@ from oauth_taskflow.connections.parse import AirflowConnection, may_hold_grant
 from oauth_taskflow.connections.settings import ConnectionSettings, LoginSettings, OAuth2Settings
 from oauth_taskflow.errors import ConnectionConfigError, LeaseTimeout
 from oauth_taskflow.oauth.token import Token, TokenSource
-from oauth_taskflow.taskflow.broker.protocol import digest
+from oauth_taskflow.taskflow.broker.protocol import hash_token
 from oauth_taskflow.taskflow.connection_source import read_settings
 from oauth_taskflow.taskflow.sessions import token_source
 
 # Workers give up on the Execution API after 5 s ([workers] execution_api_timeout) and ask again.
-_PATIENCE = 4.0
-_Flight: TypeAlias = tuple[int, TokenSource, str]
+_ANSWER_WITHIN = 4.0
+_CallKey: TypeAlias = tuple[int, TokenSource, str]
 # Teams may have connections of the same id: what is held and shared belongs to one team's connection as it is now.
 _sources: dict[tuple[str, str], tuple[ConnectionSettings, TokenSource]] = {}
-_flights: dict[_Flight, Future[Token]] = {}
+_calls: dict[_CallKey, Future[Token]] = {}
 
 
-def brokered_settings(connection: AirflowConnection) -> ConnectionSettings | None:
+def read_brokered_settings(connection: AirflowConnection) -> ConnectionSettings | None:
     """The settings of a connection whose secrets stay here; None for one that is handed out as it is.
 
     Raises:
@@ -57,25 +57,25 @@ def fetch_token(
         TokenRequestError: none could be had.
         TokenStoreError: the store failed.
     """
-    source = _source(settings, team)
+    source = _find_source(settings, team)
     key = (os.getpid(), source, refused)
     own: Future[Token] = Future()
-    flight = _flights.setdefault(key, own)
-    if flight is own:
+    call = _calls.setdefault(key, own)
+    if call is own:
         # A thread of its own: a token endpoint that hangs must not occupy the API server's few.
-        thread = threading.Thread(target=_fly, args=(key, own), name="oauth_taskflow-broker")
+        thread = threading.Thread(target=_run_call, args=(key, own), name="oauth_taskflow-broker")
         try:
             thread.start()
         except (
             BaseException
-        ):  # no more threads: the next question must find no flight that never lands
-            _flights.pop(key, None)
+        ):  # no more threads: the next question must find no call that never lands
+            _calls.pop(key, None)
             raise
     try:
-        token = flight.result(_PATIENCE)
+        token = call.result(_ANSWER_WITHIN)
     except NotYet:
         raise LeaseTimeout(
-            f"The token is still being refreshed after {_PATIENCE:g} s",
+            f"The token is still being refreshed after {_ANSWER_WITHIN:g} s",
             where=f"for connection {settings.conn_id!r} on the API server",
             hint="Ask again.",
             retry_after=1.0,
@@ -89,21 +89,21 @@ def fetch_token(
     return token, SYSTEM_CLOCK.now()
 
 
-def _fly(key: _Flight, flight: Future[Token]) -> None:
+def _run_call(key: _CallKey, call: Future[Token]) -> None:
     _, source, refused = key
     try:
         token = source.token()
-        if refused and digest(token.access_token) == refused:
+        if refused and hash_token(token.access_token) == refused:
             token = source.replace_refused(token.access_token)
     except BaseException as failure:  # noqa: BLE001 - it is raised where the answer is waited for
-        _flights.pop(key, None)
-        flight.set_exception(failure)
+        _calls.pop(key, None)
+        call.set_exception(failure)
         return
-    _flights.pop(key, None)
-    flight.set_result(token)
+    _calls.pop(key, None)
+    call.set_result(token)
 
 
-def _source(settings: ConnectionSettings, team: str = "") -> TokenSource:
+def _find_source(settings: ConnectionSettings, team: str = "") -> TokenSource:
     """Held here, so that the token in memory outlives the single question."""
     known = _sources.get((team, settings.conn_id))
     if known is not None and known[0] == settings:

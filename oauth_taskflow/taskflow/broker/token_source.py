@@ -15,7 +15,7 @@ Ask = Callable[[str | None], Token]
 """Asks the broker for a token, other than the refused one if that is given; its instants are on our clock."""
 
 
-class BrokeredTokens(TokenSource):
+class BrokerTokenSource(TokenSource):
     """A token source that knows no grant: the broker refreshes, this one asks. Safe for threads.
 
     The broker keeps one refresh for everybody, so that nothing is coordinated here but the threads of this process.
@@ -39,7 +39,7 @@ class BrokeredTokens(TokenSource):
         self._good_until = self._stale_at(first)
 
     def __repr__(self) -> str:
-        return f"BrokeredTokens({self._conn_id!r})"
+        return f"BrokerTokenSource({self._conn_id!r})"
 
     def token(self) -> Token:
         """A token that has not expired; a stale one when the broker has no other yet.

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 
-class _LinesOf:
+class _ConsoleStream:
     """A text stream whose whole lines are printed by a console, which moves a progress bar out of their way."""
 
     def __init__(self, console: Console) -> None:
@@ -32,12 +32,12 @@ class _LinesOf:
 
 
 @contextmanager
-def logs_through(console: Console) -> Iterator[None]:
+def redirect_logs(console: Console) -> Iterator[None]:
     """Everything that this process logs to its standard streams is printed by ``console`` while this lasts.
 
     Airflow's commands log to standard output, where the result of a command goes.
     """
-    through: Any = _LinesOf(console)
+    through: Any = _ConsoleStream(console)
     changed = [(handler, handler.setStream(through)) for handler in _handlers_on_streams()]
     try:
         yield

@@ -31,8 +31,8 @@ def status_row(record: GrantRecord, leeway: float = _LEEWAY) -> Row:
         "refreshed_at": _instant(token.obtained_at) if token else None,
         "version": record.version,
         "consent_due": _consent_due(record),
-        "asked_again_at": _asked_again_at(record),
-        "problem": _shortened(problem) if problem else None,
+        "asked_again_at": _cooldown_end(record),
+        "problem": _shorten(problem) if problem else None,
         "grant": record.grant_key[:12],
     }
 
@@ -46,7 +46,7 @@ def unreadable_row(conn_id: str, grant_key: str, problem: str) -> Row:
         "conn_id": conn_id,
         "state": "unreadable",
         **unknown,
-        "problem": _shortened(problem),
+        "problem": _shorten(problem),
         "grant": grant_key[:12],
     }
 
@@ -68,7 +68,7 @@ def _is_refreshable(record: GrantRecord) -> bool:
     return record.refresh_token is not None or not logged_in
 
 
-def grouped(rows: Sequence[Row], output: str) -> list[Row]:
+def group_by_connection(rows: Sequence[Row], output: str) -> list[Row]:
     """``rows`` by connection, the grant that was refreshed last first.
 
     A connection that was edited keeps its earlier grants. In a table its name stands in the first of its rows.
@@ -85,7 +85,7 @@ def grouped(rows: Sequence[Row], output: str) -> list[Row]:
     return shown
 
 
-def _asked_again_at(record: GrantRecord) -> str | None:
+def _cooldown_end(record: GrantRecord) -> str | None:
     """When the cool-down after a failure ends: no worker asks the token endpoint before."""
     until = record.trouble.until if record.trouble else None
     if until is None or until <= record.read.store:
@@ -101,7 +101,7 @@ def _consent_due(record: GrantRecord) -> str | None:
     return None if ends_at is None else instant_text(ends_at - record.read.offset)
 
 
-def _shortened(problem: str) -> str:
+def _shorten(problem: str) -> str:
     return textwrap.shorten(problem, _LONGEST_PROBLEM, placeholder=" …")
 
 

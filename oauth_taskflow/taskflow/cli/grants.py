@@ -12,13 +12,13 @@ from oauth_taskflow.oauth.masking_source import token_secrets
 from oauth_taskflow.taskflow.cli.grant_rows import (
     Row,
     exit_with,
-    grouped,
+    group_by_connection,
     print_rows,
     status_row,
     unreadable_row,
 )
-from oauth_taskflow.taskflow.cli.managed_grant import ManagedGrant, managed_grant
-from oauth_taskflow.taskflow.cli.revoke import revocable, revoke_at
+from oauth_taskflow.taskflow.cli.managed_grant import ManagedGrant, load_managed_grant
+from oauth_taskflow.taskflow.cli.revoke import read_revocable, revoke_tokens
 from oauth_taskflow.taskflow.token_store import fernet_keys, store_url
 from oauth_taskflow.tokens.registry import open_store
 from oauth_taskflow.tokens.state.record import GrantRecord
@@ -27,7 +27,7 @@ from oauth_taskflow.tokens.stored_grant import forget_grant
 Command = Callable[[Namespace], None]
 
 
-def _speaking(command: Command) -> Command:
+def _print_errors(command: Command) -> Command:
     """``command`` whose errors are a sentence and exit status 1."""
 
     @wraps(command)
@@ -40,37 +40,35 @@ def _speaking(command: Command) -> Command:
     return run
 
 
-@_speaking
+@_print_errors
 def status(args: Namespace) -> None:
     """Show one connection's grant, or all that the store holds."""
-    rows = _all_rows() if args.conn_id is None else [_row(managed_grant(args.conn_id))]
-    print_rows(grouped(rows, args.output), args.output)
+    rows = _all_rows() if args.conn_id is None else [_row(load_managed_grant(args.conn_id))]
+    print_rows(group_by_connection(rows, args.output), args.output)
 
 
 def _row(grant: ManagedGrant) -> Row:
     stored, leeway = grant.manager.stored, grant.auth.leeway
-    row = _stored_row(grant.conn_id, stored.read, grant.manager.grant_key, leeway)
+    row = _read_row(grant.conn_id, stored.read, grant.manager.grant_key, leeway)
     return {**row, "conn_id": grant.conn_id}
 
 
 def _all_rows() -> list[Row]:
     store = open_store(store_url(), fernet_keys())
-    return [_stored_row(conn_id, partial(store.read, key), key) for conn_id, key in store.grants()]
+    return [_read_row(conn_id, partial(store.read, key), key) for conn_id, key in store.grants()]
 
 
-def _stored_row(
-    conn_id: str, read: Callable[[], GrantRecord], grant_key: str, *leeway: float
-) -> Row:
+def _read_row(conn_id: str, read: Callable[[], GrantRecord], grant_key: str, *leeway: float) -> Row:
     try:
         return status_row(read(), *leeway)
     except TokenUndecryptable as failure:
         return unreadable_row(conn_id, grant_key, str(failure))
 
 
-@_speaking
+@_print_errors
 def refresh(args: Namespace) -> None:
     """Fetch the next token now, through the same lease as tasks."""
-    grant = managed_grant(args.conn_id)
+    grant = load_managed_grant(args.conn_id)
     manager, record = grant.manager, grant.manager.stored.read()
     known = record.token
     token = manager.renew(known.access_token) if known else manager.token()
@@ -78,12 +76,12 @@ def refresh(args: Namespace) -> None:
     print_rows([_row(grant)], args.output)
 
 
-@_speaking
+@_print_errors
 def revoke(args: Namespace) -> None:
     """End the grant at the authorization server, and here afterwards; a failure leaves it as it is."""
-    grant = managed_grant(args.conn_id)
-    url = grant.place("revoke_url")
-    if not revoke_at(grant, url, revocable(grant)):
+    grant = load_managed_grant(args.conn_id)
+    url = grant.endpoint_url("revoke_url")
+    if not revoke_tokens(grant, url, read_revocable(grant)):
         exit_with(f"Connection {grant.conn_id!r} has no token that could be revoked.")
     if grant.auth.grant_type == "refresh_token":
         grant.manager.stored.revoked()
@@ -92,7 +90,7 @@ def revoke(args: Namespace) -> None:
     print_rows([_row(grant)], args.output)
 
 
-@_speaking
+@_print_errors
 def forget(args: Namespace) -> None:
     """Delete what is stored for a connection, which need not exist any more. The authorization server is not told."""
     store = open_store(store_url(), fernet_keys())

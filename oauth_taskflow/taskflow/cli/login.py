@@ -14,14 +14,14 @@ from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.login.authorization import STATE_LIFETIME
 from oauth_taskflow.taskflow.cli.grant_rows import exit_with, print_rows, status_row
 from oauth_taskflow.taskflow.cli.login_flow import (
-    Agreed,
+    ConsentResult,
     LoginOptions,
     log_in_by_browser,
     log_in_by_device,
     log_in_by_paste,
 )
-from oauth_taskflow.taskflow.cli.managed_grant import ManagedGrant, managed_grant
-from oauth_taskflow.taskflow.cli.revoke import revoke_at
+from oauth_taskflow.taskflow.cli.managed_grant import ManagedGrant, load_managed_grant
+from oauth_taskflow.taskflow.cli.revoke import revoke_tokens
 from oauth_taskflow.taskflow.write_back import refuse_unwritable, write_back
 from oauth_taskflow.tokens.state.record import GrantRecord
 
@@ -37,10 +37,10 @@ def login(args: Namespace) -> None:
     if problem := _wrong_arguments(args):
         exit_with(problem, 2)
     try:
-        grant = managed_grant(args.conn_id)
+        grant = load_managed_grant(args.conn_id)
         revoke_url = _check_before_asking(grant, args)
         agreed = _authorize(grant, args)
-        before = _stored(grant)
+        before = _read_stored(grant)
         record, granted = _store(grant, agreed)
         _warn(grant, granted)
         if revoke_url and before is not None:
@@ -82,7 +82,7 @@ def _check_before_asking(grant: ManagedGrant, args: Namespace) -> str:
         )
     if args.write_back:
         refuse_unwritable(grant.conn_id)
-    revoke_url = _place_to_revoke(grant) if args.revoke_old else ""
+    revoke_url = _find_revocation_url(grant) if args.revoke_old else ""
     try:
         grant.manager.stored.read()
     except TokenUndecryptable as failure:
@@ -92,17 +92,17 @@ def _check_before_asking(grant: ManagedGrant, args: Namespace) -> str:
     return revoke_url
 
 
-def _place_to_revoke(grant: ManagedGrant) -> str:
+def _find_revocation_url(grant: ManagedGrant) -> str:
     if grant.revocation.ends_consent:
         raise grant.error(
             "This provider ends every grant of person and client at once, a new one too",
             "revoke_url",
             f"Run airflow oauth revoke {grant.conn_id} first, then log in without --revoke-old.",
         )
-    return grant.place("revoke_url")
+    return grant.endpoint_url("revoke_url")
 
 
-def _store(grant: ManagedGrant, agreed: Agreed) -> tuple[GrantRecord, Granted]:
+def _store(grant: ManagedGrant, agreed: ConsentResult) -> tuple[GrantRecord, Granted]:
     """Store what the consent brought.
 
     Raises:
@@ -117,7 +117,7 @@ def _store(grant: ManagedGrant, agreed: Agreed) -> tuple[GrantRecord, Granted]:
     raise stored.consented_unusable(outcome, agreed.answer, dpop_key=grant.endpoint.dpop_key)
 
 
-def _authorize(grant: ManagedGrant, args: Namespace) -> Agreed:
+def _authorize(grant: ManagedGrant, args: Namespace) -> ConsentResult:
     options = LoginOptions(port=args.port, timeout=args.timeout, browser=not args.no_browser)
     if args.device:
         return log_in_by_device(grant, say)
@@ -126,7 +126,7 @@ def _authorize(grant: ManagedGrant, args: Namespace) -> Agreed:
     return log_in_by_browser(grant, options, say)
 
 
-def _stored(grant: ManagedGrant) -> GrantRecord | None:
+def _read_stored(grant: ManagedGrant) -> GrantRecord | None:
     """What the new grant replaces; None when no key opens it."""
     try:
         return grant.manager.stored.read()
@@ -149,7 +149,7 @@ def _revoke_old(grant: ManagedGrant, url: str, before: GrantRecord, granted: Gra
     if not tokens - {None} or tokens & kept:
         return  # nothing, or a server that goes on with the same tokens
     try:
-        ended = revoke_at(grant, url, before)
+        ended = revoke_tokens(grant, url, before)
     except OAuthTaskflowError as error:
         say(f"The old grant could not be revoked: {error}")
         return

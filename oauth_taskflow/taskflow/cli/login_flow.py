@@ -43,14 +43,14 @@ class LoginOptions:
 
 
 @dataclass(frozen=True)
-class Agreed:
+class ConsentResult:
     """What a person's consent brought, and the answer that it was in, as it came."""
 
     outcome: Granted | Unusable
     answer: Answer | None
 
 
-def log_in_by_browser(grant: ManagedGrant, options: LoginOptions, say: Say) -> Agreed:
+def log_in_by_browser(grant: ManagedGrant, options: LoginOptions, say: Say) -> ConsentResult:
     """Wait on a loopback port for the browser to bring the answer.
 
     Raises:
@@ -64,7 +64,7 @@ def log_in_by_browser(grant: ManagedGrant, options: LoginOptions, say: Say) -> A
     with _listener(grant, options, is_mine) as listener:
         attempt = _attempt(grant, listener.redirect_uri)
         attempts.append(attempt)
-        url = _url(grant, attempt)
+        url = _build_url(grant, attempt)
         say(f"Open this address and agree:\n\n  {url}\n")
         if options.browser and _has_browser():
             # In a thread: some browsers return only when they are closed.
@@ -73,12 +73,12 @@ def log_in_by_browser(grant: ManagedGrant, options: LoginOptions, say: Say) -> A
         answer = listener.wait(options.timeout)
     if answer is None:
         raise attempt.failed(f"No answer came within {options.timeout:g} s", _IF_REFUSED)
-    return _traded(grant, attempt.read(answer))
+    return _trade_code(grant, attempt.read(answer))
 
 
 def log_in_by_paste(
     grant: ManagedGrant, options: LoginOptions, say: Say, read: Callable[[], str]
-) -> Agreed:
+) -> ConsentResult:
     """Let the person bring the address that the browser ends at; nothing listens.
 
     Raises:
@@ -87,31 +87,31 @@ def log_in_by_paste(
     port = f":{options.port}" if options.port else ""
     default = f"http://127.0.0.1{port}/callback" if port else _PASTE_URI
     attempt = _attempt(grant, grant.consent.redirect_uri or default)
-    say(f"Open this address in any browser and agree:\n\n  {_url(grant, attempt)}\n")
+    say(f"Open this address in any browser and agree:\n\n  {_build_url(grant, attempt)}\n")
     say("The browser ends at a page that may not load. Paste its whole address here:")
     try:
         pasted = read()
     except EOFError:
         raise attempt.failed("No address was pasted") from None
-    return _traded(grant, attempt.read_url(pasted))
+    return _trade_code(grant, attempt.read_url(pasted))
 
 
-def log_in_by_device(grant: ManagedGrant, say: Say) -> Agreed:
+def log_in_by_device(grant: ManagedGrant, say: Say) -> ConsentResult:
     """Show a code to be typed in on any device, and wait for the person to do so.
 
     Raises:
         OAuthTaskflowError: nobody agreed in time, or the server refused.
     """
-    device = authorize_device(grant.endpoint, grant.place("device_url"), grant.options)
+    device = authorize_device(grant.endpoint, grant.endpoint_url("device_url"), grant.options)
     secret_registry.add([device.device_code])
-    say(f"Open {_shown(device.verification_uri)} on any device and enter this code:\n")
-    say(f"  {_shown(device.user_code)}\n")
+    say(f"Open {_printable(device.verification_uri)} on any device and enter this code:\n")
+    say(f"  {_printable(device.user_code)}\n")
     if device.complete_uri:
-        say(f"Or open the address that holds the code: {_shown(device.complete_uri)}\n")
+        say(f"Or open the address that holds the code: {_printable(device.complete_uri)}\n")
     say(f"Waiting for up to {_duration(device.expires_in)} …")
     answers: list[Answer] = []
     endpoint = replace(grant.endpoint, keep=answers.append)
-    return _agreed(wait_for_device(endpoint, device, grant.options), answers)
+    return _mask_result(wait_for_device(endpoint, device, grant.options), answers)
 
 
 def _duration(seconds: float) -> str:
@@ -153,24 +153,24 @@ def _attempt(grant: ManagedGrant, redirect_uri: str) -> Authorization:
         conn_id=grant.conn_id,
         request=grant.auth.preset.request,
         code_name=grant.auth.preset.response.code,
-        pkce=_with_pkce(grant.auth),
+        pkce=_uses_pkce(grant.auth),
         dpop_jkt=grant.endpoint.dpop_jkt,
     )
     secret_registry.add([attempt.verifier.value])
     return attempt
 
 
-def _with_pkce(auth: OAuth2Settings) -> bool:
+def _uses_pkce(auth: OAuth2Settings) -> bool:
     public = auth.client_auth == "none"
     return {"public": public, "off": False}.get(auth.preset.pkce, True)
 
 
-def _url(grant: ManagedGrant, attempt: Authorization) -> str:
-    par_url = grant.optional_place("par_url")
+def _build_url(grant: ManagedGrant, attempt: Authorization) -> str:
+    par_url = grant.find_endpoint_url("par_url")
     return push(grant.endpoint, par_url, attempt) if par_url else attempt.url
 
 
-def _traded(grant: ManagedGrant, code: AuthorizationCode) -> Agreed:
+def _trade_code(grant: ManagedGrant, code: AuthorizationCode) -> ConsentResult:
     secret_registry.add([code.code])
     answers: list[Answer] = []
     endpoint = replace(grant.endpoint, keep=answers.append)
@@ -182,13 +182,13 @@ def _traded(grant: ManagedGrant, code: AuthorizationCode) -> Agreed:
     )
     if not isinstance(outcome, Granted | Unusable):
         raise outcome.error
-    return _agreed(outcome, answers)
+    return _mask_result(outcome, answers)
 
 
-def _agreed(outcome: Granted | Unusable, answers: list[Answer]) -> Agreed:
+def _mask_result(outcome: Granted | Unusable, answers: list[Answer]) -> ConsentResult:
     tokens = token_secrets(outcome.token) if isinstance(outcome, Granted) else ()
     secret_registry.add([*tokens, outcome.refresh_token or ""])
-    return Agreed(outcome, answers[-1] if answers else None)
+    return ConsentResult(outcome, answers[-1] if answers else None)
 
 
 def _has_browser() -> bool:
@@ -197,6 +197,6 @@ def _has_browser() -> bool:
     return sys.platform in {"darwin", "win32"} or any(os.environ.get(name) for name in desktop)
 
 
-def _shown(text: str) -> str:
+def _printable(text: str) -> str:
     """Text of the server without what a terminal would obey."""
     return "".join(char for char in text if char.isprintable())[:500]

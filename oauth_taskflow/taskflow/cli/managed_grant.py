@@ -85,20 +85,20 @@ class ManagedGrant:
         """
         issuer, published = self.consent.issuer, self._published
         names_itself = published is not None and published.iss_in_callback
-        return AuthorizationServer(self.place("authorize_url"), issuer, names_itself)
+        return AuthorizationServer(self.endpoint_url("authorize_url"), issuer, names_itself)
 
-    def place(self, name: str) -> str:
+    def endpoint_url(self, name: str) -> str:
         """The URL of the connection's key ``name``, or what its issuer publishes.
 
         Raises:
             ConnectionConfigError: there is none.
         """
-        url = self.optional_place(name)
+        url = self.find_endpoint_url(name)
         if not url:
             raise self.error("This endpoint is missing", name, "Put its URL into extra.")
         return url
 
-    def optional_place(self, name: str) -> str:
+    def find_endpoint_url(self, name: str) -> str:
         """The URL of the connection's key ``name``, or what its issuer publishes; empty without either."""
         configured: str = getattr(self.consent, name)
         published = None if configured else self._published
@@ -129,7 +129,7 @@ class ManagedGrant:
         return ConnectionConfigError(what, conn_id=self.conn_id, field=field, hint=hint)
 
 
-def managed_grant(conn_id: str) -> ManagedGrant:
+def load_managed_grant(conn_id: str) -> ManagedGrant:
     """The grant of the Connection ``conn_id``; nothing is requested yet.
 
     Raises:
@@ -138,14 +138,14 @@ def managed_grant(conn_id: str) -> ManagedGrant:
     """
     settings = load_settings(conn_id)
     if not isinstance(settings.auth, OAuth2Settings):
-        raise _without_grant(settings)
+        raise _explain_no_grant(settings)
     manager = oauth2_source(settings, settings.auth, brokered=_beside_broker())
     # One DPoP key for the whole login: a pushed request is bound to it too (RFC 9449 §10.1).
     endpoint = token_endpoint(settings, settings.auth).proving()
     return ManagedGrant(settings, settings.auth, endpoint, manager)
 
 
-def _without_grant(settings: ConnectionSettings) -> ConnectionConfigError:
+def _explain_no_grant(settings: ConnectionSettings) -> ConnectionConfigError:
     conn_id, kind = settings.conn_id, _AUTH_TYPES[type(settings.auth)]
     return ConnectionConfigError(
         f"Connection {conn_id!r} has auth_type {kind}, which stores no grant",

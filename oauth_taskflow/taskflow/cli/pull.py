@@ -27,7 +27,7 @@ from oauth_taskflow.iso8601 import parse_instant
 from oauth_taskflow.specs.check import check_file
 from oauth_taskflow.specs.model import Spec
 from oauth_taskflow.suggestions import did_you_mean
-from oauth_taskflow.taskflow.cli.console_logs import logs_through
+from oauth_taskflow.taskflow.cli.console_logs import redirect_logs
 from oauth_taskflow.taskflow.cli.grant_rows import FORMATS, print_records
 from oauth_taskflow.taskflow.cli.pull_display import Display
 from oauth_taskflow.taskflow.dags.local_run import LocalRun, run_locally, utc_now, with_parents
@@ -45,10 +45,12 @@ def pull(args: Namespace) -> None:
     """
     spec = _load(args.spec)
     interval = _interval(args.since, args.until)
-    folder, output = _places(args.folder, args.output)
+    folder, output = _read_output_options(args.folder, args.output)
     run = LocalRun(
         spec=spec,
-        endpoints=with_parents(spec, _known(args.endpoint or [], list(spec.endpoints), "endpoint")),
+        endpoints=with_parents(
+            spec, _check_names(args.endpoint or [], list(spec.endpoints), "endpoint")
+        ),
         # Absolute: a relative destination would be below $AIRFLOW_HOME, a relative argument is below here.
         output=Path(folder or Path("pulled") / spec.source.dag_id).expanduser().absolute(),
         params=_params(spec, args.set or []),
@@ -82,7 +84,7 @@ def _print(results: Mapping[str, Sequence[Summary]], output: str) -> None:
     console.print(_table(results))
 
 
-def _places(folder: str | None, output: str) -> tuple[str | None, str]:
+def _read_output_options(folder: str | None, output: str) -> tuple[str | None, str]:
     """The folder to write below, and the format of the figures."""
     if output in FORMATS:
         return folder, output
@@ -108,7 +110,7 @@ def _run(run: LocalRun, results: dict[str, list[Summary]]) -> None:
         TimeElapsedColumn(),
     )
     with (
-        logs_through(
+        redirect_logs(
             console
         ),  # first: the bar puts streams of its own in the place of the standard ones
         Progress(*columns, console=console, disable=not console.is_terminal) as bar,
@@ -166,7 +168,7 @@ def _load(path: str) -> Spec:
     return checked.spec
 
 
-def _known(names: Sequence[str], known: Sequence[str], what: str) -> list[str]:
+def _check_names(names: Sequence[str], known: Sequence[str], what: str) -> list[str]:
     for name in names:
         if name not in known:
             hint = did_you_mean(name, known) or f"It has: {', '.join(known) or 'none'}."
@@ -180,7 +182,7 @@ def _params(spec: Spec, settings: Sequence[str]) -> dict[str, Any]:
         key, separator, text = setting.partition("=")
         if not separator:
             _exit(WRONG_ARGUMENTS, f"--set takes KEY=VALUE, not {setting!r}.")
-        _known([key], list(params), "param")
+        _check_names([key], list(params), "param")
         try:
             params[key] = yaml.safe_load(text)
         except yaml.YAMLError:

@@ -10,7 +10,7 @@ from oauth_taskflow.taskflow.cli.managed_grant import ManagedGrant
 from oauth_taskflow.tokens.state.record import GrantRecord
 
 
-def revocable(grant: ManagedGrant) -> GrantRecord:
+def read_revocable(grant: ManagedGrant) -> GrantRecord:
     """What is stored of ``grant``, with what its server can end in it.
 
     Where the server takes access tokens only, a living one stands for the refresh token behind it: without one the
@@ -28,7 +28,7 @@ def revocable(grant: ManagedGrant) -> GrantRecord:
     return record
 
 
-def revoke_at(grant: ManagedGrant, url: str, record: GrantRecord) -> bool:
+def revoke_tokens(grant: ManagedGrant, url: str, record: GrantRecord) -> bool:
     """End what ``record`` holds at ``url``; whether that was anything.
 
     Refresh tokens go first, because they end the access tokens at most servers.
@@ -36,14 +36,14 @@ def revoke_at(grant: ManagedGrant, url: str, record: GrantRecord) -> bool:
     Raises:
         OAuthTaskflowError: the server refused or was not reached; the grant may still live.
     """
-    wanted = _wanted(grant, record)
+    wanted = _select_tokens(grant, record)
     secret_registry.add(token for _, token in wanted)
     for number, (kind, token) in enumerate(wanted):
         _revoke_one(grant, url, kind, token, first=number == 0)
     return bool(wanted)
 
 
-def _wanted(grant: ManagedGrant, record: GrantRecord) -> list[tuple[TokenKind, str]]:
+def _select_tokens(grant: ManagedGrant, record: GrantRecord) -> list[tuple[TokenKind, str]]:
     """The tokens that the server takes, in the order in which they are ended."""
     taken = grant.revocation.tokens
     wanted: list[tuple[TokenKind, str]] = []

@@ -10,7 +10,7 @@ from airflow.sdk import BaseOperator
 
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions
-from oauth_taskflow.taskflow.retry_policy import failing_fast, set_default_retry_policy
+from oauth_taskflow.taskflow.retry_policy import map_failures, set_default_retry_policy
 
 
 class EndpointOperator(BaseOperator):
@@ -64,7 +64,7 @@ class EndpointOperator(BaseOperator):
         """
         from oauth_taskflow.taskflow.dags.endpoint_task import run_in_task  # noqa: PLC0415 - loads requests
 
-        with failing_fast():
+        with map_failures():
             summary = run_in_task(self, context)
         for asset in self.outlets:
             context["outlet_events"][asset].extra = dict(summary)
@@ -168,7 +168,7 @@ class EndpointDoneOperator(BaseOperator):
         """
         from oauth_taskflow.taskflow.dags.endpoint_task import finish_in_task  # noqa: PLC0415 - loads requests
 
-        with failing_fast():
+        with map_failures():
             total = finish_in_task(self, context)
         for asset in self.outlets:
             # A thousand files would make a poor event; they are in the XCom.

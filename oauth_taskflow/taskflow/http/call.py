@@ -35,23 +35,23 @@ class HttpCall:
     extra_options: dict[str, Any] = field(default_factory=dict)
     request_kwargs: dict[str, Any] = field(default_factory=dict)
 
-    def as_json(self) -> dict[str, Any]:
+    def serialize(self) -> dict[str, Any]:
         """The fields by name."""
         return asdict(self)
 
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator[OpenCall]:
+    async def open(self) -> AsyncIterator[OpenCall]:
         """The call with a session for its connection and options.
 
         Raises:
             ConnectionConfigError: the connection is missing or wrong.
             TokenStoreError: tokens cannot be kept safely.
         """
-        open_call = await asyncio.to_thread(self._open)
-        async with open_call.session:
-            yield open_call
+        opened = await asyncio.to_thread(self._open_session)
+        async with opened.session:
+            yield opened
 
-    def _open(self) -> OpenCall:
+    def _open_session(self) -> OpenCall:
         settings = load_settings(self.http_conn_id)
         options = {**settings.http_options, **self.extra_options}
         session = async_session_for(_with_options(settings, options))
@@ -81,17 +81,19 @@ class OpenCall:
         """
         call, session = self.call, self.session
         method = call.method.upper()
-        place = {"GET": "params", "HEAD": None}.get(method, "data")
-        asked = requests.Request(
+        argument = {"GET": "params", "HEAD": None}.get(method, "data")
+        described = requests.Request(
             method,
             session.resolve(call.endpoint or ""),
             headers=call.headers,
-            **({place: call.data} if place and call.data else {}),
+            **({argument: call.data} if argument and call.data else {}),
             **call.request_kwargs,
         )
         timeout = self.options.get("timeout")
         # A pair comes back as a list from Airflow's database.
-        request = session.outgoing(asked, tuple(timeout) if isinstance(timeout, list) else timeout)
+        request = session.outgoing(
+            described, tuple(timeout) if isinstance(timeout, list) else timeout
+        )
         return await session.send(
             request, follow_redirects=self.options.get("allow_redirects", True)
         )

@@ -15,7 +15,7 @@ from oauth_taskflow.api.response import ApiResponse
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.redaction import remove_secrets
 from oauth_taskflow.secret_registry import known_secrets
-from oauth_taskflow.taskflow.xcom_guard import refuse_secrets
+from oauth_taskflow.taskflow.xcom_guard import reject_secrets
 
 Event = dict[str, Any]
 
@@ -24,7 +24,7 @@ _LEFT_OUT = frozenset({"set-cookie", "set-cookie2"})
 _SHORTEST_SECRET = 8
 
 
-def answered(response: httpx.Response) -> Event:
+def success_event(response: httpx.Response) -> Event:
     """The event for ``response``, without its cookies and without an API key in its URL.
 
     Raises:
@@ -34,7 +34,7 @@ def answered(response: httpx.Response) -> Event:
 
 
 def _fields(response: httpx.Response) -> Event:
-    content = refuse_secrets(response.content, f"of {response.request.method} in a trigger")
+    content = reject_secrets(response.content, f"of {response.request.method} in a trigger")
     secrets = [secret for secret in known_secrets() if len(secret) >= _SHORTEST_SECRET]
     headers = {k: v for k, v in response.headers.items() if k.lower() not in _LEFT_OUT}
     return {
@@ -47,7 +47,7 @@ def _fields(response: httpx.Response) -> Event:
     }
 
 
-def failed(error: OAuthTaskflowError) -> Event:
+def error_event(error: OAuthTaskflowError) -> Event:
     """The event for ``error``, with all that decides about retries."""
     known = {name for name in errors.__all__ if isinstance(error, getattr(errors, name))}
     kind = next(cls.__name__ for cls in type(error).__mro__ if cls.__name__ in known)
@@ -62,7 +62,7 @@ def failed(error: OAuthTaskflowError) -> Event:
     return {"status": "error", "kind": kind, "message": str(error), "error": fields}
 
 
-def response_in(event: Event) -> ApiResponse:
+def response_from_event(event: Event) -> ApiResponse:
     """The answer that ``event`` holds, as a response of ``requests``; its request stays in the triggerer.
 
     Raises:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.http.operators.http import HttpOperator
 
-from oauth_taskflow.taskflow.http.events import Event, response_in
+from oauth_taskflow.taskflow.http.events import Event, response_from_event
 from oauth_taskflow.taskflow.http.hook import OAuth2Hook
 from oauth_taskflow.taskflow.http.triggers import OAuth2HttpTrigger
 from oauth_taskflow.taskflow.retry_policy import (
-    failing_fast,
+    map_failures,
     set_default_retry_policy,
 )
-from oauth_taskflow.taskflow.xcom_guard import guarded_pushes, refuse_secrets
+from oauth_taskflow.taskflow.xcom_guard import guard_pushes, reject_secrets
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -52,7 +52,7 @@ class OAuth2HttpOperator(HttpOperator):
             OAuthTaskflowError: typed errors of connection, token and API; ``.retryable`` tells Airflow.
             ResultRefused: the result holds a token or a secret.
         """
-        with failing_fast(), guarded_pushes(context, f"of task {self.task_id!r}"):
+        with map_failures(), guard_pushes(context, f"of task {self.task_id!r}"):
             return super().execute(context)
 
     def execute_async(self, context: Context) -> None:  # noqa: ARG002 - HttpOperator's signature
@@ -72,8 +72,8 @@ class OAuth2HttpOperator(HttpOperator):
 
         ``paginated_responses`` are the events of the pages before.
         """
-        with failing_fast(), guarded_pushes(context, f"of task {self.task_id!r}"):
-            response = response_in(event)
+        with map_failures(), guard_pushes(context, f"of task {self.task_id!r}"):
+            response = response_from_event(event)
             if self.pagination_function is None:
                 return self.process_response(context=context, response=response)
             events = [*(paginated_responses or ()), event]
@@ -81,13 +81,13 @@ class OAuth2HttpOperator(HttpOperator):
             if following:
                 page = self._merge_next_page_parameters(following)
                 self._defer_to_trigger({name: page[name] for name in _PAGE}, events)
-            responses: list[Response] = [response_in(one) for one in events]
+            responses: list[Response] = [response_from_event(one) for one in events]
             return self.process_response(context=context, response=responses)
 
     def process_response(self, context: Context, response: Response | list[Response]) -> Any:
         """As ``HttpOperator`` does; the result must hold no secret."""
         result = super().process_response(context=context, response=response)
-        return refuse_secrets(result, f"of task {self.task_id!r}")
+        return reject_secrets(result, f"of task {self.task_id!r}")
 
     def _defer_to_trigger(self, page: dict[str, Any], events: list[Event]) -> None:
         trigger = OAuth2HttpTrigger(

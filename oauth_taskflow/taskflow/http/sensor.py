@@ -12,12 +12,12 @@ from airflow.sdk.bases.decorator import determine_kwargs
 from oauth_taskflow.errors import ApiRequestFailed
 from oauth_taskflow.taskflow.http.events import Event, raise_failure
 from oauth_taskflow.taskflow.http.hook import OAuth2Hook
-from oauth_taskflow.taskflow.http.triggers import OAuth2HttpSensorTrigger, means_not_yet
+from oauth_taskflow.taskflow.http.triggers import OAuth2HttpSensorTrigger, is_not_yet
 from oauth_taskflow.taskflow.retry_policy import (
-    failing_fast,
+    map_failures,
     set_default_retry_policy,
 )
-from oauth_taskflow.taskflow.xcom_guard import guarded_pushes, refuse_secrets
+from oauth_taskflow.taskflow.xcom_guard import guard_pushes, reject_secrets
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -61,12 +61,12 @@ class OAuth2HttpSensor(HttpSensor):
                 **self.request_kwargs,
             )
         except ApiRequestFailed as error:
-            if means_not_yet(error.status, self.response_error_codes_allowlist):
+            if is_not_yet(error.status, self.response_error_codes_allowlist):
                 return False
             raise
-        return self._agreed(response, context)
+        return self._check_response(response, context)
 
-    def _agreed(self, response: Any, context: Context) -> bool | PokeReturnValue:
+    def _check_response(self, response: Any, context: Context) -> bool | PokeReturnValue:
         if self.response_check is None:
             return True
         wanted = determine_kwargs(self.response_check, [response], dict(context))
@@ -78,10 +78,10 @@ class OAuth2HttpSensor(HttpSensor):
         Raises:
             ResultRefused: ``response_check`` returned a token or a secret as the value of a ``PokeReturnValue``.
         """
-        with failing_fast(), guarded_pushes(context, f"of task {self.task_id!r}"):
+        with map_failures(), guard_pushes(context, f"of task {self.task_id!r}"):
             if not self.deferrable or self.response_check:
                 result = BaseSensorOperator.execute(self, context)
-                return refuse_secrets(result, f"of task {self.task_id!r}")
+                return reject_secrets(result, f"of task {self.task_id!r}")
             if not self.poke(context):
                 self._defer_to_trigger()
             return None
@@ -106,6 +106,6 @@ class OAuth2HttpSensor(HttpSensor):
 
     def execute_complete(self, context: Context, event: Event | None = None) -> None:
         """Go on when the trigger has fired. Called by Airflow; raises what the trigger met."""
-        with failing_fast():
+        with map_failures():
             raise_failure(event or {"status": "success"})
         super().execute_complete(context, event)

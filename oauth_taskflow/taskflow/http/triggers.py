@@ -14,7 +14,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.taskflow.http.call import HttpCall, OpenCall
-from oauth_taskflow.taskflow.http.events import answered, failed
+from oauth_taskflow.taskflow.http.events import error_event, success_event
 
 
 class OAuth2HttpTrigger(BaseTrigger):
@@ -29,18 +29,18 @@ class OAuth2HttpTrigger(BaseTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class path and the call."""
-        return f"{__name__}.{type(self).__name__}", self.call.as_json()
+        return f"{__name__}.{type(self).__name__}", self.call.serialize()
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event."""
         try:
-            async with self.call.opened() as call:
+            async with self.call.open() as call:
                 response = await call.send()
             if call.checks_status:
                 response.raise_for_status()
-            event = answered(response)
+            event = success_event(response)
         except OAuthTaskflowError as error:
-            event = failed(error)
+            event = error_event(error)
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]  # Airflow's
 
 
@@ -64,29 +64,29 @@ class OAuth2HttpSensorTrigger(BaseTrigger):
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class path, the call and when to repeat it."""
         own = {"poke_interval": self.poke_interval, "not_yet": self.not_yet}
-        return f"{__name__}.{type(self).__name__}", {**self.call.as_json(), **own}
+        return f"{__name__}.{type(self).__name__}", {**self.call.serialize(), **own}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event."""
         try:
-            async with self.call.opened() as call:
-                await self._until_it_is_there(call)
+            async with self.call.open() as call:
+                await self._wait_until_available(call)
             event: dict[str, Any] = {"status": "success"}
         except OAuthTaskflowError as error:
-            event = failed(error)
+            event = error_event(error)
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]  # Airflow's
 
-    async def _until_it_is_there(self, call: OpenCall) -> None:
+    async def _wait_until_available(self, call: OpenCall) -> None:
         while True:
             response = await call.send()
             if not call.checks_status:
                 return
-            if not means_not_yet(response.status_code, self.not_yet):
+            if not is_not_yet(response.status_code, self.not_yet):
                 response.raise_for_status()
                 return
             await asyncio.sleep(self.poke_interval)
 
 
-def means_not_yet(status: int | None, not_yet: Sequence[str]) -> bool:
+def is_not_yet(status: int | None, not_yet: Sequence[str]) -> bool:
     """Whether ``status`` is listed; entries may go on after a colon, as in ``404:Not Found``."""
     return any(str(status) == entry.partition(":")[0].strip() for entry in not_yet)

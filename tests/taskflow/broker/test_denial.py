@@ -11,8 +11,8 @@ from types import TracebackType
 import pytest
 
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.taskflow.broker.denial import denial
-from oauth_taskflow.taskflow.broker.protocol import failure_in, question
+from oauth_taskflow.taskflow.broker.denial import make_denial
+from oauth_taskflow.taskflow.broker.protocol import question_id, read_failure
 from oauth_taskflow.taskflow.secrets_backend import OAuthBroker
 from tests.taskflow.conftest import SetConnection
 from tests.taskflow.test_secrets_backend import as_airflow_makes_it
@@ -55,7 +55,7 @@ def test_connections_get_says_what_is_wrong_and_what_to_do_without_a_traceback(
 
 def test_a_task_learns_why_its_bound_connection_is_denied(crm: str, airflow_home: Path) -> None:
     assert airflow_home.is_dir()
-    failure = failure_in(as_airflow_makes_it().get_connection(question(crm)).extra)
+    failure = read_failure(as_airflow_makes_it().get_connection(question_id(crm)).extra)
     assert isinstance(failure, ConnectionConfigError)
     assert (failure.field, failure.retryable, str(failure)) == ("dpop", False, BOUND)
 
@@ -78,7 +78,7 @@ def test_other_errors_end_a_process_as_they_did(
     ended_otherwise: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for _ in range(2):
-        denied = denial(ConnectionConfigError("It is wrong", conn_id="crm"))
+        denied = make_denial(ConnectionConfigError("It is wrong", conn_id="crm"))
     sys.excepthook(type(denied), denied, None)
     sys.excepthook(ValueError, ValueError("else"), None)
     assert ended_otherwise == ["ValueError"]

@@ -21,11 +21,11 @@ from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.presets.load import load_preset
 from oauth_taskflow.taskflow.broker import client
 from oauth_taskflow.taskflow.broker import server as broker
-from oauth_taskflow.taskflow.broker.protocol import failure_answer, question
-from oauth_taskflow.taskflow.broker.token_source import BrokeredTokens
+from oauth_taskflow.taskflow.broker.protocol import build_failure_answer, question_id
+from oauth_taskflow.taskflow.broker.token_source import BrokerTokenSource
 from oauth_taskflow.taskflow.connection_source import load_settings
 from oauth_taskflow.taskflow.secrets_backend import OAuthBroker
-from oauth_taskflow.taskflow.sessions import _brokered_source, open_session, retry_policy
+from oauth_taskflow.taskflow.sessions import _broker_source, open_session, retry_policy
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.conftest import SetConnection
 from tests.taskflow.test_secrets_backend import as_airflow_makes_it
@@ -51,8 +51,8 @@ class Broker:
         now = self.clock.now()
         return Token(name, now, None if self.lifetime is None else now + self.lifetime)
 
-    def source(self) -> BrokeredTokens:
-        return BrokeredTokens("crm", self.token("0"), self.ask, self.clock)
+    def source(self) -> BrokerTokenSource:
+        return BrokerTokenSource("crm", self.token("0"), self.ask, self.clock)
 
 
 @pytest.fixture
@@ -106,14 +106,14 @@ def test_the_same_stale_token_again_is_not_asked_for_at_each_request(clock: Fake
         asked.append(refused)
         return same
 
-    source = BrokeredTokens("crm", same, ask, clock)
+    source = BrokerTokenSource("crm", same, ask, clock)
     clock.advance(95)
     assert {source.token().access_token for _ in range(50)} == {"0"}
     assert len(asked) == 1
 
 
 def test_nothing_secret_is_in_its_repr(clock: FakeClock) -> None:
-    assert repr(Broker(clock).source()) == "BrokeredTokens('crm')"
+    assert repr(Broker(clock).source()) == "BrokerTokenSource('crm')"
 
 
 class Supervisor:
@@ -184,7 +184,7 @@ def test_a_session_in_a_task_asks_the_broker_and_says_which_token_was_refused(
         session.get("/countries").raise_for_status()
     used = [r.headers["Authorization"] for r in oauth_server.requests if r.path == "/countries"]
     first = used[0].removeprefix("Bearer ")
-    assert supervisor.asked == ["crm", question("crm", first)]
+    assert supervisor.asked == ["crm", question_id("crm", first)]
     assert oauth_server.counters.refreshes == 2
 
 
@@ -230,9 +230,9 @@ def test_a_task_asks_for_the_next_token_as_late_as_the_broker_fetches_it(
     assert source._good_until == token.expires_at - 5
 
 
-def _brokered(settings: ConnectionSettings) -> BrokeredTokens:
+def _brokered(settings: ConnectionSettings) -> BrokerTokenSource:
     assert isinstance(settings.auth, BrokeredSettings)
-    return _brokered_source(settings.conn_id, settings.auth)
+    return _broker_source(settings.conn_id, settings.auth)
 
 
 @pytest.mark.usefixtures("store", "supervisor")
@@ -285,7 +285,7 @@ def test_a_connection_that_is_no_longer_brokered_ends_the_session(
         monkeypatch.setattr(
             supervisor.backend,
             "get_connection",
-            lambda _: supervisor.backend._connection(
+            lambda _: supervisor.backend._build_connection(
                 "crm", **plain, extra='{"auth_type": "bearer"}'
             ),
         )
@@ -297,11 +297,11 @@ def test_a_refresh_that_is_under_way_is_waited_for(
     supervisor: Supervisor, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     busy = LeaseTimeout("Still being refreshed", where="on the API server", retry_after=1.0)
-    answer = failure_answer(busy)
+    answer = build_failure_answer(busy)
     monkeypatch.setattr(
         supervisor.backend,
         "get_connection",
-        lambda _: supervisor.backend._connection("crm", **answer),
+        lambda _: supervisor.backend._build_connection("crm", **answer),
     )
     began = clock.now()
     with pytest.raises(LeaseTimeout):

@@ -14,7 +14,7 @@ from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.presets.load import load_preset
-from oauth_taskflow.taskflow.broker.protocol import token_answer
+from oauth_taskflow.taskflow.broker.protocol import build_token_answer
 from tests.connections.samples import kind
 
 CONFIGURED = {
@@ -64,7 +64,7 @@ def answer_of_this_release() -> dict[str, Any]:
         api_responses=load_preset("google").api_responses,
         absent_records="empty",
     )
-    return token_answer(configured, Token("token-1", 1000.0, 4600.0, proof="abc"), 1001.5)
+    return build_token_answer(configured, Token("token-1", 1000.0, 4600.0, proof="abc"), 1001.5)
 
 
 def test_a_task_of_the_former_release_reads_the_answer_of_this_broker() -> None:

@@ -13,7 +13,7 @@ from oauth_taskflow.errors import TokenEndpointUnavailable
 from oauth_taskflow.iso8601 import instant_text
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.taskflow.cli import grant_rows
-from oauth_taskflow.taskflow.cli.grant_rows import Row, grouped, print_rows, status_row
+from oauth_taskflow.taskflow.cli.grant_rows import Row, group_by_connection, print_rows, status_row
 from oauth_taskflow.taskflow.cli.grants import refresh, status
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.tokens.state.record import GrantRecord, GrantState, Reading, Trouble
@@ -78,9 +78,19 @@ def test_grants_are_grouped_by_connection_the_last_refreshed_first() -> None:
         _row("crm", None, "never"),
         _row("crm", "2026-02-01", "new"),
     ]
-    assert [row["grant"] for row in grouped(rows, "json")] == ["new", "old", "never", "e"]
-    assert [row["conn_id"] for row in grouped(rows, "json")] == ["crm", "crm", "crm", "erp"]
-    assert [row["conn_id"] for row in grouped(rows, "table")] == ["crm", "", "", "erp"]
+    assert [row["grant"] for row in group_by_connection(rows, "json")] == [
+        "new",
+        "old",
+        "never",
+        "e",
+    ]
+    assert [row["conn_id"] for row in group_by_connection(rows, "json")] == [
+        "crm",
+        "crm",
+        "crm",
+        "erp",
+    ]
+    assert [row["conn_id"] for row in group_by_connection(rows, "table")] == ["crm", "", "", "erp"]
 
 
 def test_a_cool_down_says_when_it_ends_on_our_clock() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from oauth_taskflow.errors import AuthorizationFailed
 from oauth_taskflow.taskflow.cli.login_flow import LoginOptions, _attempt, log_in_by_paste
-from oauth_taskflow.taskflow.cli.managed_grant import managed_grant
+from oauth_taskflow.taskflow.cli.managed_grant import load_managed_grant
 from oauth_taskflow.testing import Fault, LoggedRequest, OAuthTestServer
 from tests.taskflow.conftest import SetConnection
 
@@ -36,7 +36,7 @@ def opened(
     def nobody() -> str:
         raise EOFError
 
-    grant = managed_grant(set_connection("crm", connection))
+    grant = load_managed_grant(set_connection("crm", connection))
     with pytest.raises(AuthorizationFailed):
         log_in_by_paste(grant, LoginOptions(), said.append, nobody)
     url = next(word for text in said for word in text.split() if word.startswith("https://"))
@@ -94,7 +94,7 @@ def test_pkce_is_for_clients_without_a_secret_where_it_makes_a_client_public(
     assert "code_challenge" not in sent
     public = connection_to(provider, client_auth="none", grant_type="authorization_code")
     del public["password"]
-    attempt = _attempt(managed_grant(set_connection("public", public)), "http://127.0.0.1/cb")
+    attempt = _attempt(load_managed_grant(set_connection("public", public)), "http://127.0.0.1/cb")
     assert dict(attempt.parameters)["code_challenge_method"] == "S256"
 
 
@@ -113,7 +113,7 @@ def traded(
         state = dict(parse_qsl(page().query))["state"]
         return f"https://app.example/cb?{said_to_browser}&state={state}"
 
-    log_in_by_paste(managed_grant("crm"), LoginOptions(), said.append, person)
+    log_in_by_paste(load_managed_grant("crm"), LoginOptions(), said.append, person)
     (trade,) = server.requests
     return page(), trade
 

@@ -15,7 +15,7 @@ from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.presets.load import load_preset, preset_names
 from oauth_taskflow.taskflow.cli.grants import revoke
 from oauth_taskflow.taskflow.cli.login import login
-from oauth_taskflow.taskflow.cli.managed_grant import managed_grant
+from oauth_taskflow.taskflow.cli.managed_grant import load_managed_grant
 from oauth_taskflow.testing import LoggedRequest, OAuthTestServer
 from oauth_taskflow.tokens.state.record import GrantRecord
 from tests.taskflow.cli.login_runs import arguments
@@ -243,7 +243,7 @@ def test_where_only_access_tokens_are_taken_a_living_one_is_fetched_first(
 ) -> None:
     connect(server, set_connection, "slack")
     tokens(server, "slack", refresh_token="refresh-token-1")
-    grant = managed_grant("crm")
+    grant = load_managed_grant("crm")
     grant.manager.token()
     grant.store.change(grant.manager.stored.read(), _expired)
     connect(server, set_connection, "slack", leeway=7)  # as another process: nothing is in memory
@@ -263,7 +263,7 @@ def test_a_token_that_the_refresh_token_took_along_counts_as_ended(
 ) -> None:
     connect(server, set_connection, "google")
     tokens(server, "google")
-    managed_grant("crm").manager.token()
+    load_managed_grant("crm").manager.token()
     answers(server, {})
     answers(server, {"error": "invalid_token"}, status=400)
     assert run(capsys) == "revoked"

@@ -24,7 +24,7 @@ from oauth_taskflow.engine.run import count_sequences
 from oauth_taskflow.engine.windows import Interval
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.taskflow.cli.commands import get_cli_commands
-from oauth_taskflow.taskflow.cli.console_logs import logs_through
+from oauth_taskflow.taskflow.cli.console_logs import redirect_logs
 from oauth_taskflow.taskflow.cli.pull import pull
 from oauth_taskflow.taskflow.cli.pull_display import Display
 from oauth_taskflow.testing import OAuthTestServer
@@ -266,7 +266,7 @@ def test_log_lines_reach_neither_the_result_nor_the_middle_of_a_bar() -> None:
     logger.addHandler(standard)
     before = standard.stream
     try:
-        with logs_through(console), Progress(console=console) as bar:
+        with redirect_logs(console), Progress(console=console) as bar:
             bar.add_task("contacts", total=2)
             logger.warning("HTTP 503 from GET /x; next try in %.1f s", 1.0)
             logger.warning("red \x1b[31mtext\x1b[0m and a [bold] word \x1b]0;title\x07")

@@ -23,11 +23,11 @@ from oauth_taskflow.errors import (
     OAuthTaskflowError,
     ResultRefused,
 )
-from oauth_taskflow.taskflow.http.events import raise_failure, response_in
+from oauth_taskflow.taskflow.http.events import raise_failure, response_from_event
 from oauth_taskflow.taskflow.http.triggers import (
     OAuth2HttpSensorTrigger,
     OAuth2HttpTrigger,
-    means_not_yet,
+    is_not_yet,
 )
 from oauth_taskflow.taskflow.retry_policy import HAS_RETRY_POLICIES
 from oauth_taskflow.taskflow.sessions import open_session
@@ -175,7 +175,7 @@ def test_the_sensor_waits_for_what_is_not_there_yet(
 def test_no_secret_and_no_token_is_in_a_trigger_or_its_event(crm: OAuthTestServer) -> None:
     trigger = OAuth2HttpTrigger(http_conn_id="crm", method="GET", endpoint="/countries")
     event = fired(trigger)
-    assert response_in(event).json()["data"]
+    assert response_from_event(event).json()["data"]
     stored = str(trigger.serialize()) + json.dumps(event)
     issued = [*crm.vault.issued(), crm.client_secret]
     assert len(issued) > 1
@@ -321,7 +321,7 @@ def test_a_sensor_that_checks_no_status_takes_any_answer(crm: OAuthTestServer) -
     ],
 )
 def test_which_statuses_mean_not_yet(status: int | None, listed: list[str], waits: bool) -> None:
-    assert means_not_yet(status, listed) is waits
+    assert is_not_yet(status, listed) is waits
 
 
 @pytest.mark.skipif(not HAS_RETRY_POLICIES, reason="retry policies came with 3.3")
