@@ -125,14 +125,28 @@ def test_the_message_shown_is_the_one_printed() -> None:
     assert shown in printed
 
 
-def test_the_changelog_has_each_heading_and_each_entry_once() -> None:
-    """CHANGELOG.md merges by union, which repeats a heading or an entry that two branches touched."""
+def changelog_entries() -> list[str]:
     text = (ROOT / "CHANGELOG.md").read_text()
-    for version in text.split("\n## ")[1:]:
+    return [
+        " ".join(entry.split()) for entry in re.findall(r"^- (.+(?:\n  .+)*)", text, re.MULTILINE)
+    ]
+
+
+def test_the_changelog_has_its_headings_in_order_and_each_entry_once() -> None:
+    order = ["Highlights", "Changed", "Added", "Fixed", "Security"]
+    for version in (ROOT / "CHANGELOG.md").read_text().split("\n## ")[1:]:
         headings = re.findall(r"^### (\w+)", version, re.MULTILINE)
-        assert headings == [name for name in ("Added", "Changed", "Fixed") if name in headings]
-    entries = re.findall(r"^- .{30,70}", text, re.MULTILINE)
+        assert headings == [name for name in order if name in headings]
+    entries = changelog_entries()
     assert [entry for entry in set(entries) if entries.count(entry) > 1] == []
+
+
+def test_an_entry_of_the_changelog_is_one_sentence_of_at_most_25_words() -> None:
+    # Code in backticks counts as one word.
+    plain = [re.sub(r"`[^`]*`", "code", entry) for entry in changelog_entries()]
+    assert [
+        entry for entry in plain if len(entry.split()) > 25 or re.search(r"[.!?] [A-Z]", entry)
+    ] == []
 
 
 def test_the_scripts_it_names_are_executable() -> None:
