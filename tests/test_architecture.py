@@ -24,10 +24,10 @@ ALLOWED: dict[str, frozenset[str]] = {
     "oauth": BASE,
     "tokens": BASE | {"oauth"},
     "api": BASE | {"oauth.dpop", "oauth.request_proof", "oauth.endpoint.expiry", "oauth.token"},
-    "destinations": BASE | {"api.numbers", "api.page", "api.tracking"},
-    "specs": BASE | {"api.options", "api.paginators", "api.windows"},
+    "destinations": BASE | {"api.decoders.numbers", "api.pull"},
+    "specs": BASE | {"api.options", "api.paginators"},
     "presets": BASE | {"api.options", "oauth", "specs.model_schema"},
-    "connections": BASE | {"oauth", "presets", "api.options", "api.limits"},
+    "connections": BASE | {"oauth", "presets", "api.options", "api.response_limits"},
     "engine": BASE | {"api", "destinations", "specs"},
     "taskflow": BASE
     | {"oauth", "tokens", "api", "destinations", "specs", "presets", "connections", "engine"},

@@ -20,9 +20,9 @@ from urllib3 import ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from oauth_taskflow.api.limits import AnswerLimits, Deadline, limits_of, set_limits
 from oauth_taskflow.api.network_errors import too_slow_error
 from oauth_taskflow.api.response import ApiResponse
+from oauth_taskflow.api.response_limits import AnswerLimits, Deadline, limits_of, set_limits
 
 _deadline: ContextVar[Deadline | None] = ContextVar("oauth_taskflow_deadline", default=None)
 

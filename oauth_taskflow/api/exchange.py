@@ -18,7 +18,6 @@ from oauth_taskflow.api.auth import (
     wants_nonce,
 )
 from oauth_taskflow.api.errors import ApiStatusError, RetryVerdict, add_kept_until, status_error
-from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits
 from oauth_taskflow.api.network_errors import (
     is_transient,
     is_unsent,
@@ -28,6 +27,7 @@ from oauth_taskflow.api.network_errors import (
 from oauth_taskflow.api.origins import AllowedOrigins
 from oauth_taskflow.api.request_secrets import redact_request_url
 from oauth_taskflow.api.response import ApiResponse
+from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, AnswerLimits
 from oauth_taskflow.api.response_rules import Decision
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.errors import ApiError

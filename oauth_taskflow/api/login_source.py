@@ -16,8 +16,8 @@ from oauth_taskflow.api.adapter import BoundedAdapter
 from oauth_taskflow.api.auth import NoAuth
 from oauth_taskflow.api.decoders.json import Body
 from oauth_taskflow.api.errors import ApiAnswerTooLarge
-from oauth_taskflow.api.limits import AnswerLimits
 from oauth_taskflow.api.network_errors import network_error
+from oauth_taskflow.api.response_limits import AnswerLimits
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.content_coding import accepted_codings

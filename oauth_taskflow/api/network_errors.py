@@ -14,8 +14,8 @@ from oauth_taskflow.api.errors import (
     add_library_class,
     attempts_text,
 )
-from oauth_taskflow.api.limits import AnswerLimits, bytes_text
 from oauth_taskflow.api.request_secrets import redact_request_url
+from oauth_taskflow.api.response_limits import AnswerLimits, bytes_text
 from oauth_taskflow.content_coding import BadCoding
 from oauth_taskflow.errors import ApiRequestFailed
 

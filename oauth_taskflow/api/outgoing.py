@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import requests
 
-from oauth_taskflow.api.numbers import ExactFloat, encode
+from oauth_taskflow.api.decoders.numbers import ExactFloat, encode
 from oauth_taskflow.api.request import ApiRequest
 
 _LEGAL_IN_URL = "%/:?#[]@!$&'()*+,;=-._~"

@@ -11,7 +11,7 @@ from urllib.parse import unquote_plus
 
 import msgspec
 
-from oauth_taskflow.api.numbers import encode
+from oauth_taskflow.api.decoders.numbers import encode
 from oauth_taskflow.api.options import Limits
 
 

@@ -13,7 +13,6 @@ from urllib3.exceptions import SSLError as BaseSSLError
 
 from oauth_taskflow.api.decoders.json_outline import check_depth
 from oauth_taskflow.api.errors import RetryVerdict, json_error, status_error
-from oauth_taskflow.api.limits import AnswerLimits, Deadline, limits_of
 from oauth_taskflow.api.network_errors import (
     is_transient,
     network_error,
@@ -22,6 +21,7 @@ from oauth_taskflow.api.network_errors import (
     too_slow_error,
 )
 from oauth_taskflow.api.request_secrets import strip_credentials, strip_url
+from oauth_taskflow.api.response_limits import AnswerLimits, Deadline, limits_of
 from oauth_taskflow.content_coding import BadCoding, decode_pieces, parse_codings
 from oauth_taskflow.errors import ApiRequestFailed
 

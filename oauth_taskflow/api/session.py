@@ -25,19 +25,19 @@ from oauth_taskflow.api.exchange import (
     remember_nonce,
     renew_credentials,
 )
-from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits, set_limits
 from oauth_taskflow.api.options import AbsentRecords, Records, ResponseRule
 from oauth_taskflow.api.origins import AllowedOrigins, Origin
 from oauth_taskflow.api.outgoing import final_url, unprepared
 from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.redirects import Redirects
-from oauth_taskflow.api.replaced import warn_if_replaced
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.response import ApiResponse
 from oauth_taskflow.api.response_hooks import defer_hooks, run_hooks
+from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, AnswerLimits, set_limits
 from oauth_taskflow.api.response_rules import Rules
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.tls_files import check_files
+from oauth_taskflow.api.urllib3_check import warn_if_replaced
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.content_coding import accepted_codings
 from oauth_taskflow.errors import ApiRequestFailed, ResultRefused
@@ -263,7 +263,7 @@ class OAuthSession(requests.Session):
         Raises:
             ApiError: as ``pull`` raises.
         """
-        from oauth_taskflow.api.pull import (  # noqa: PLC0415 - a fifth of this module's import time
+        from oauth_taskflow.api.pull.loop import (  # noqa: PLC0415 - a fifth of this module's import time
             pull_records,
         )
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from urllib.parse import quote_plus, unquote
 
 from oauth_taskflow import secret_registry
-from oauth_taskflow.api.limits import DEFAULT_LIMITS
+from oauth_taskflow.api.response_limits import DEFAULT_LIMITS
 from oauth_taskflow.connections.base_url import base_url
 from oauth_taskflow.connections.brokered import BrokeredFields, gather_former_keys
 from oauth_taskflow.connections.convert import BadValue, allowed_values, convert, is_given

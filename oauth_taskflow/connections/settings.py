@@ -7,8 +7,8 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct, field
 
-from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits
 from oauth_taskflow.api.options import AbsentRecords, ResponseRule
+from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, AnswerLimits
 from oauth_taskflow.connections.readers.consent import ConsentSettings
 from oauth_taskflow.oauth.credential_source import TextSource
 from oauth_taskflow.oauth.extension_grants import DelegatedGrant, NamedGrant

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Protocol
 
-from oauth_taskflow.api.page import Page
-from oauth_taskflow.api.tracking import SeenKeys, Watermark
+from oauth_taskflow.api.pull.dedupe import Deduplicator
+from oauth_taskflow.api.pull.page import Page
+from oauth_taskflow.api.pull.watermark import Watermark
 from oauth_taskflow.errors import InvalidRecord
 
 
@@ -91,8 +92,8 @@ def _on(page: Page) -> Iterator[None]:
         raise
 
 
-def _unseen(keys: SeenKeys, page: Page) -> list[Any]:
-    return keys.unseen(page.records, index=page.index, where=f"at {page.url}")
+def _unseen(keys: Deduplicator, page: Page) -> list[Any]:
+    return keys.drop_seen(page.records, index=page.index, where=f"at {page.url}")
 
 
 def transfer(
@@ -100,7 +101,7 @@ def transfer(
     destination: Destination,
     run: Run,
     *,
-    keys: SeenKeys | None = None,
+    keys: Deduplicator | None = None,
     watermark: Watermark | None = None,
     on_page: Callable[[Page], None] | None = None,
     warnings: Callable[[], Sequence[str]] = tuple,
@@ -120,7 +121,7 @@ def transfer(
         for page in pages:
             with _on(page):
                 if watermark is not None:
-                    watermark.see(page.records)
+                    watermark.update(page.records)
                 records = page.records if keys is None else _unseen(keys, page)
             writer.write(records)
             rows, count, received = rows + len(records), count + 1, received + page.bytes

@@ -15,7 +15,7 @@ from typing import IO, Any, Literal
 
 import msgspec
 
-from oauth_taskflow.api.numbers import json_encoder
+from oauth_taskflow.api.decoders.numbers import json_encoder
 from oauth_taskflow.content_coding import gzip_library
 from oauth_taskflow.destinations.base import Output, Run, Summary
 from oauth_taskflow.destinations.local_folder import LocalFolder

@@ -16,7 +16,7 @@ from typing import IO, Any
 import msgspec
 from msgspec import Struct
 
-from oauth_taskflow.api.numbers import decode
+from oauth_taskflow.api.decoders.numbers import decode
 from oauth_taskflow.destinations.output_folders import open_output
 from oauth_taskflow.errors import ApiError
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions

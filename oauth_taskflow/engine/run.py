@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from oauth_taskflow.api.ahead import several_ahead
 from oauth_taskflow.api.decoders.json import search_value
 from oauth_taskflow.api.options import Incremental, Records
-from oauth_taskflow.api.page import Page
-from oauth_taskflow.api.pull import pull
+from oauth_taskflow.api.pull.dedupe import Deduplicator
+from oauth_taskflow.api.pull.loop import pull
+from oauth_taskflow.api.pull.page import Page
+from oauth_taskflow.api.pull.prefetch import several_ahead
+from oauth_taskflow.api.pull.watermark import Watermark
 from oauth_taskflow.api.session import OAuthSession
-from oauth_taskflow.api.tracking import SeenKeys, Watermark
 from oauth_taskflow.destinations.base import Output, Run, transfer
 from oauth_taskflow.destinations.files import MANIFEST, FolderDestination
 from oauth_taskflow.engine.doubts import FirstPages, Warnings
@@ -110,7 +111,7 @@ class _Reader:
         self,
         run: EndpointRun,
         session: OAuthSession,
-        keys: SeenKeys | None,
+        keys: Deduplicator | None,
         on_window: Callable[[Window | None], None] | None = None,
     ) -> None:
         self._run = run
@@ -203,11 +204,11 @@ def _key_paths(endpoint: Endpoint) -> Sequence[str]:
     return [keys] if isinstance(keys, str) else keys or ()
 
 
-def _seen_keys(run: EndpointRun) -> SeenKeys | None:
+def _seen_keys(run: EndpointRun) -> Deduplicator | None:
     if run.endpoint.primary_key is None:
         return None
     has_parents = any(share.file is not None for share in run.item.values())
-    return SeenKeys(_key_paths(run.endpoint), across_parents=has_parents)
+    return Deduplicator(_key_paths(run.endpoint), across_parents=has_parents)
 
 
 def _watermark(incremental: Incremental | None) -> Watermark | None:

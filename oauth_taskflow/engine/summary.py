@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from oauth_taskflow.api.tracking import Watermark
+from oauth_taskflow.api.pull.watermark import Watermark
 from oauth_taskflow.engine.doubts import Warnings
 
 
@@ -85,7 +85,7 @@ def total(endpoint: str, summaries: Sequence[Summary]) -> Total:
     warnings = Warnings()
     for text in (text for summary in summaries for text in summary.warnings):
         warnings(text)
-    watermark.see([{"watermark": summary.watermark} for summary in summaries])
+    watermark.update([{"watermark": summary.watermark} for summary in summaries])
     return Total(
         endpoint=endpoint,
         tasks=len(summaries),

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from oauth_taskflow.api.windows import Interval, Window, is_empty, windows
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.templates import window_bounds
+from oauth_taskflow.specs.windows import Interval, Window, is_empty, windows
 
 __all__ = ["Interval", "Window", "run_windows"]
 

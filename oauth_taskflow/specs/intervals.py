@@ -8,9 +8,9 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from itertools import islice, pairwise
 
-from oauth_taskflow.api.windows import Interval
 from oauth_taskflow.iso8601 import add_duration, parse_duration, parse_instant
 from oauth_taskflow.specs.model import DagSpec
+from oauth_taskflow.specs.windows import Interval
 
 _PRESETS = {
     "@hourly": "0 * * * *",

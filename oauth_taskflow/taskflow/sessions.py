@@ -9,8 +9,8 @@ from typing import Any, TypedDict
 from requests.auth import AuthBase
 
 from oauth_taskflow.api.auth import ApiKeyAuth, BasicAuth, NoAuth, OAuth2Auth
-from oauth_taskflow.api.limits import AnswerLimits
 from oauth_taskflow.api.options import AbsentRecords, ResponseRule
+from oauth_taskflow.api.response_limits import AnswerLimits
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.clock import SYSTEM_CLOCK

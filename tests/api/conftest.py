@@ -11,7 +11,7 @@ import pytest
 
 from oauth_taskflow.api.aio.session import AsyncOAuthSession
 from oauth_taskflow.api.session import OAuthSession
-from tests.api.answers import WithoutSockets
+from tests.api.pull.styles import WithoutSockets
 from tests.api.scripted import FakeClock, Route, ScriptedApi, Sources, scripted
 
 Serve = Callable[[Route], ScriptedApi]

@@ -14,7 +14,7 @@ import pytest
 
 from oauth_taskflow.api.aio.session import AsyncOAuthSession
 from oauth_taskflow.api.errors import ApiAnswerTooLarge, ApiTimeout
-from oauth_taskflow.api.limits import AnswerLimits
+from oauth_taskflow.api.response_limits import AnswerLimits
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.errors import ApiError, ApiRequestFailed, InvalidRecord
 from tests.api.aio.twins import Asking, Twin, twin

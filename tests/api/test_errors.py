@@ -21,7 +21,7 @@ from oauth_taskflow.api.response import ApiResponse
 from oauth_taskflow.errors import ApiRequestFailed, OAuthTaskflowError
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.deployment import free_port
-from tests.api.offline import BASE, answer
+from tests.api.pull.offline import BASE, answer
 
 REQUEST = requests.Request("POST", f"{BASE}x?token=hush").prepare()
 

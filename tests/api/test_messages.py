@@ -12,11 +12,12 @@ import pytest
 from rich.console import Console
 
 from oauth_taskflow.api.errors import ApiStatusError, ApiTimeout
-from oauth_taskflow.api.missing_fields import missing_field
-from oauth_taskflow.api.pull import pull
+from oauth_taskflow.api.pull.dedupe import Deduplicator
+from oauth_taskflow.api.pull.loop import pull
+from oauth_taskflow.api.pull.missing_fields import missing_field
+from oauth_taskflow.api.pull.watermark import Watermark
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.retry import RetryPolicy
-from oauth_taskflow.api.tracking import SeenKeys, Watermark
 from oauth_taskflow.destinations.base import Run, transfer
 from oauth_taskflow.destinations.files import FolderDestination
 from oauth_taskflow.errors import ApiRequestFailed, ForeignOriginRefused, InvalidRecord
@@ -130,7 +131,7 @@ def test_a_missing_primary_key_is_named_the_same_way(
 ) -> None:
     api = serve(in_turn([{"id": None, "name": "Ada"}]))
     with pytest.raises(InvalidRecord) as caught:
-        _transfer(api.url, connect(api), tmp_path, keys=SeenKeys(["id"]))
+        _transfer(api.url, connect(api), tmp_path, keys=Deduplicator(["id"]))
     assert str(caught.value) == (
         f"The field 'id', which primary_key names, is null in a record at {api.url}/items?key=***. Correct primary_key, "
         "or leave it out when the API promises no key."

@@ -53,7 +53,7 @@ REPLACED = """
 import logging
 import sys
 import urllib3
-from oauth_taskflow.api.limits import AnswerLimits
+from oauth_taskflow.api.response_limits import AnswerLimits
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.errors import ApiError
 from tests.api.wire import http, on_the_wire

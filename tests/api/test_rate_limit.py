@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oauth_taskflow.api.options import PageNumberPaginator, RateLimit, Records, ResponseRule
-from oauth_taskflow.api.pull import pull
+from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.rate_limit import RateLimiter, budget_folder
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import ApiError

@@ -21,10 +21,11 @@ from oauth_taskflow.api.options import (
     Paginate,
     Records,
 )
-from oauth_taskflow.api.pull import pull
+from oauth_taskflow.api.pull.dedupe import Deduplicator
+from oauth_taskflow.api.pull.loop import pull
+from oauth_taskflow.api.pull.watermark import Watermark
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.session import OAuthSession
-from oauth_taskflow.api.tracking import SeenKeys, Watermark
 from oauth_taskflow.destinations.base import Run, transfer
 from oauth_taskflow.destinations.files import FolderDestination
 from oauth_taskflow.errors import ForeignOriginRefused, PaginationLoop
@@ -160,7 +161,7 @@ def test_airports_land_in_a_file_with_key_and_watermark(start: Start, tmp_path: 
         pull(session, request, paginate=paginate, records=DATA),
         FolderDestination(tmp_path, "jsonl"),
         Run("airports"),
-        keys=SeenKeys(["icao"]),
+        keys=Deduplicator(["icao"]),
         watermark=Watermark("updated_at"),
     )
     lines = (tmp_path / output.files[0]).read_bytes().splitlines()

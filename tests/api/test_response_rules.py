@@ -8,7 +8,7 @@ import pytest
 
 from oauth_taskflow.api.options import ResponseRule
 from oauth_taskflow.api.response_rules import Decision, Rules
-from tests.api.offline import answer
+from tests.api.pull.offline import answer
 
 
 def matches(rule: ResponseRule, **reply: Any) -> bool:

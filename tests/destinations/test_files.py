@@ -17,8 +17,9 @@ import msgspec
 import pytest
 from upath import UPath
 
-from oauth_taskflow.api.page import Page
-from oauth_taskflow.api.tracking import SeenKeys, Watermark
+from oauth_taskflow.api.pull.dedupe import Deduplicator
+from oauth_taskflow.api.pull.page import Page
+from oauth_taskflow.api.pull.watermark import Watermark
 from oauth_taskflow.destinations.base import Run, transfer
 from oauth_taskflow.destinations.files import FolderDestination
 from oauth_taskflow.errors import DestinationError
@@ -55,7 +56,7 @@ def test_records_become_lines_and_the_manifest_describes_them(tmp_path: Path) ->
         pages(2, 1),
         FolderDestination(folder),
         RUN,
-        keys=SeenKeys(["id"]),
+        keys=Deduplicator(["id"]),
         watermark=Watermark("at"),
     )
     data = (folder / "part-00000.jsonl").read_bytes()

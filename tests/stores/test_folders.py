@@ -14,7 +14,7 @@ pytest.importorskip(
     "s3fs", reason="object stores are tested in .venv-services (scripts/test-services)"
 )
 
-from oauth_taskflow.api.page import Page
+from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.destinations.base import transfer
 from oauth_taskflow.destinations.files import FolderDestination, has_output, output_folder
 from oauth_taskflow.engine.folders import remove_stale

@@ -23,7 +23,6 @@ from oauth_taskflow.api.errors import (
     picklable_class,
     status_error,
 )
-from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits
 from oauth_taskflow.api.network_errors import (
     is_transient,
     network_error,
@@ -32,6 +31,7 @@ from oauth_taskflow.api.network_errors import (
     too_slow_error,
 )
 from oauth_taskflow.api.request_secrets import strip_credentials
+from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, AnswerLimits
 from oauth_taskflow.content_coding import BadCoding, Decoder
 from oauth_taskflow.errors import ApiRequestFailed
 

@@ -20,7 +20,6 @@ from oauth_taskflow.api.aio.transport import (
     tls_context,
 )
 from oauth_taskflow.api.aio.views import error_view, put_on, request_view, response_view
-from oauth_taskflow.api.async_pull import pull_records_async
 from oauth_taskflow.api.auth import Credentials, NoAuth, OAuth2Auth
 from oauth_taskflow.api.errors import ApiStatusError
 from oauth_taskflow.api.exchange import (
@@ -34,12 +33,13 @@ from oauth_taskflow.api.exchange import (
     remember_nonce,
     renew_credentials,
 )
-from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits
 from oauth_taskflow.api.options import AbsentRecords, Records, ResponseRule
 from oauth_taskflow.api.origins import AllowedOrigins, Origin
 from oauth_taskflow.api.outgoing import final_url, unprepared
 from oauth_taskflow.api.paginators import Paginate
+from oauth_taskflow.api.pull.aio import pull_records_async
 from oauth_taskflow.api.request import ApiRequest
+from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, AnswerLimits
 from oauth_taskflow.api.response_rules import Rules
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.session import Timeout, copy_refusal, default_headers

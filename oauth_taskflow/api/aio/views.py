@@ -14,9 +14,9 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 
 from oauth_taskflow.api.errors import NothingSent
-from oauth_taskflow.api.limits import DEFAULT_LIMITS, set_limits
 from oauth_taskflow.api.request_secrets import Remembered, remember_secrets, secrets_of
 from oauth_taskflow.api.response import ApiResponse
+from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, set_limits
 
 # An extension of ``httpx`` that no transport knows: it goes with the request, and with what a redirect makes of it.
 _SECRETS = "oauth_taskflow.secrets"

@@ -21,9 +21,9 @@ from oauth_taskflow.api.decoders.json_outline import (
     reads_loosely,
     with_whole_characters,
 )
-from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits, bytes_text
-from oauth_taskflow.api.numbers import ExactFloat, decode, json_decoder, read_number
+from oauth_taskflow.api.decoders.numbers import ExactFloat, decode, json_decoder, read_number
 from oauth_taskflow.api.request_secrets import redact_request_url
+from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, AnswerLimits, bytes_text
 from oauth_taskflow.content_coding import BadCoding, decode_pieces
 from oauth_taskflow.errors import InvalidRecord, RecordsNotFound
 from oauth_taskflow.redaction import redact_text

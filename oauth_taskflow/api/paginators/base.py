@@ -17,7 +17,7 @@ from oauth_taskflow.schema.types import Count, ErrorStatus, JmesPath, Options, T
 
 if TYPE_CHECKING:  # specs load this package where DAGs are parsed, and these load the HTTP library
     from oauth_taskflow.api.decoders.json import Body
-    from oauth_taskflow.api.page import PageView
+    from oauth_taskflow.api.pull.page import PageView
     from oauth_taskflow.api.request import ApiRequest
 
 EndsBy = Literal["count", "pointer", "first page", "class"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from oauth_taskflow.api.paginators.base import Flaw, TotalRows
 
 if TYPE_CHECKING:  # loads the HTTP library
-    from oauth_taskflow.api.page import PageView
+    from oauth_taskflow.api.pull.page import PageView
 
 ShortPage = Literal["end", "continue", "auto"]
 

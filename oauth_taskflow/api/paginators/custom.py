@@ -11,7 +11,7 @@ from oauth_taskflow.errors import SpecError
 from oauth_taskflow.schema.types import DottedPath, doc
 
 if TYPE_CHECKING:  # these load the HTTP library
-    from oauth_taskflow.api.page import PageView
+    from oauth_taskflow.api.pull.page import PageView
     from oauth_taskflow.api.request import ApiRequest
 
 

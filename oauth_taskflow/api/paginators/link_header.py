@@ -13,7 +13,7 @@ from oauth_taskflow.http_headers import Link, parse_links
 from oauth_taskflow.schema.types import doc
 
 if TYPE_CHECKING:  # these load the HTTP library
-    from oauth_taskflow.api.page import PageView
+    from oauth_taskflow.api.pull.page import PageView
     from oauth_taskflow.api.request import ApiRequest
 
 

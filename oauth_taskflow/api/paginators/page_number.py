@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from oauth_taskflow.api.numbers import read_count
+from oauth_taskflow.api.decoders.numbers import read_count
 from oauth_taskflow.api.paginators.base import (
     EndsBy,
     Flaw,
@@ -24,7 +24,7 @@ from oauth_taskflow.schema.types import Count, JmesPath, Text, Whole, doc
 
 if TYPE_CHECKING:  # these load the HTTP library
     from oauth_taskflow.api.decoders.json import Body
-    from oauth_taskflow.api.page import PageView
+    from oauth_taskflow.api.pull.page import PageView
     from oauth_taskflow.api.request import ApiRequest
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from oauth_taskflow.errors import InvalidRecord
 
 if TYPE_CHECKING:  # loads the HTTP library
-    from oauth_taskflow.api.page import PageView
+    from oauth_taskflow.api.pull.page import PageView
 
 
 def require_next_pointer(page: PageView, pointer: Any, place: str) -> None:

@@ -9,7 +9,7 @@ from oauth_taskflow.api.paginators.base import EndsBy, Flaw, PagingOptions
 from oauth_taskflow.errors import PagesCutShort
 
 if TYPE_CHECKING:  # these load the HTTP library
-    from oauth_taskflow.api.page import PageView
+    from oauth_taskflow.api.pull.page import PageView
     from oauth_taskflow.api.request import ApiRequest
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from oauth_taskflow.api.limits import DEFAULT_LIMITS, AnswerLimits
+from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, AnswerLimits
 from oauth_taskflow.connections.parts import Fields
 
 _KEYS = {"bytes": "max_answer_bytes", "depth": "max_answer_depth", "seconds": "max_answer_seconds"}

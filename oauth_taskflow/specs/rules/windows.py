@@ -10,14 +10,6 @@ from itertools import islice
 from msgspec.structs import replace
 
 from oauth_taskflow.api.options import Incremental
-from oauth_taskflow.api.windows import (
-    Interval,
-    Window,
-    is_empty,
-    precision,
-    varies_with_date,
-    windows,
-)
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.iso8601 import add_duration, duration_length, parse_instant
 from oauth_taskflow.specs.intervals import sample_intervals
@@ -25,6 +17,14 @@ from oauth_taskflow.specs.model import DagSpec
 from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
 from oauth_taskflow.specs.rules.schedules import zone_of
+from oauth_taskflow.specs.windows import (
+    Interval,
+    Window,
+    is_empty,
+    precision,
+    varies_with_date,
+    windows,
+)
 
 # Cron has no shorter interval than a minute, so what shows minutes shows its intervals apart.
 _FINE = frozenset({"PT0.000001S", "PT0.001S", "PT1S", "PT1M"})

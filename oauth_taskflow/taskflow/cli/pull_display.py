@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.progress import Progress
 
-from oauth_taskflow.api.page import Page
+from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.taskflow.dags.local_run import Observer
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from oauth_taskflow.api.page import Page
+from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.engine.folders import remove_stale, run_folders
 from oauth_taskflow.engine.for_each import Share, for_each_options, items, label

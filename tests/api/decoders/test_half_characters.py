@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from oauth_taskflow.api.options import Records
-from oauth_taskflow.api.pull import pull
+from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import InvalidRecord
 from tests.api.conftest import Connect

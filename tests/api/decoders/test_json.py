@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from oauth_taskflow.api.decoders.json import Body, dig, find_in, plain_keys
 from oauth_taskflow.errors import InvalidRecord, RecordsNotFound
-from tests.api.offline import answer
+from tests.api.pull.offline import answer
 
 values = st.recursive(
     st.none()

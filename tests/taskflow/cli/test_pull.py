@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from oauth_taskflow.api.options import Incremental
-from oauth_taskflow.api.page import Page
+from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.engine.for_each import Share
 from oauth_taskflow.engine.run import count_sequences
 from oauth_taskflow.engine.windows import Interval

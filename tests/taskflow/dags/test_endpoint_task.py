@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from oauth_taskflow.api.options import Incremental
-from oauth_taskflow.api.page import Page
+from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.engine.windows import Interval, Window
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.specs.model import Endpoint

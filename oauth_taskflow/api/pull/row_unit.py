@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from oauth_taskflow.api.landmarks import Content
 from oauth_taskflow.api.paginators.base import PagingOptions
+from oauth_taskflow.api.pull.page_judge import Content
 
 
 class RowUnit:

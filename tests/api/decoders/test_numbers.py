@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_taskflow.api.numbers import ExactFloat, decode, encode, plain
+from oauth_taskflow.api.decoders.numbers import ExactFloat, decode, encode, plain
 from oauth_taskflow.api.options import CursorPaginator, Records
-from oauth_taskflow.api.pull import pull
+from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.request import ApiRequest
 from tests.api.conftest import Connect, Serve
 from tests.api.scripted import Asked, Reply

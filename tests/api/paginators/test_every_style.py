@@ -20,14 +20,14 @@ from oauth_taskflow.api.options import (
     Records,
     SinglePage,
 )
-from oauth_taskflow.api.page import PageView
 from oauth_taskflow.api.paginators.base import IndexedPaginator
-from oauth_taskflow.api.pull import pull
+from oauth_taskflow.api.pull.loop import pull
+from oauth_taskflow.api.pull.page import PageView
+from oauth_taskflow.api.pull.sequence import PageSequence
 from oauth_taskflow.api.request import ApiRequest
-from oauth_taskflow.api.sequence import PageSequence
 from oauth_taskflow.errors import PaginationLoop, SpecError
-from tests.api.answers import UntilEmpty
-from tests.api.offline import BASE, Offline, first_page, view
+from tests.api.pull.offline import BASE, Offline, first_page, view
+from tests.api.pull.styles import UntilEmpty
 
 ITEMS = Records(path="items")
 totals = st.integers(0, 40)
@@ -182,7 +182,9 @@ class Backwards:
 
 def test_a_custom_paginator_is_named_by_its_dotted_path() -> None:
     api = Offline(lambda request: {"items": [{"id": request.params["page"]}]})
-    options = CustomPaginator(path="tests.api.test_paginators.Backwards", options={"pages": 3})
+    options = CustomPaginator(
+        path="tests.api.paginators.test_every_style.Backwards", options={"pages": 3}
+    )
     assert read(api, options) == [3, 2, 1]
 
 
@@ -190,8 +192,12 @@ def test_a_custom_paginator_is_named_by_its_dotted_path() -> None:
     ("path", "options", "message"),
     [
         ("no_such_package.Paging", {}, "cannot be built: No module named 'no_such_package'"),
-        ("tests.api.test_paginators.Forwards", {}, "has no attribute 'Forwards'"),
-        ("tests.api.test_paginators.Backwards", {}, "missing 1 required positional argument"),
+        ("tests.api.paginators.test_every_style.Forwards", {}, "has no attribute 'Forwards'"),
+        (
+            "tests.api.paginators.test_every_style.Backwards",
+            {},
+            "missing 1 required positional argument",
+        ),
         (
             "oauth_taskflow.api.request.ApiRequest",
             {"path": "/x"},
@@ -223,7 +229,7 @@ class Ahead(UntilEmpty):
 
 def test_a_custom_paginator_that_knows_every_request_is_read_ahead() -> None:
     api = Offline(lambda request: {"items": rows(request.params["at"] * 2, 2, 9)})
-    options = CustomPaginator(path="tests.api.test_paginators.Ahead")
+    options = CustomPaginator(path="tests.api.paginators.test_every_style.Ahead")
     paginator = options.build()
     assert isinstance(paginator, IndexedPaginator)
     assert paginator.pages_at_once == 3

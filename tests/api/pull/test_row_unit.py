@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from oauth_taskflow.api.anchors import source
 from oauth_taskflow.api.options import (
     CursorPaginator,
     OffsetPaginator,
@@ -15,7 +14,8 @@ from oauth_taskflow.api.options import (
     Paginate,
     Records,
 )
-from oauth_taskflow.api.pull import pull
+from oauth_taskflow.api.pull.loop import pull
+from oauth_taskflow.api.pull.path_roots import source
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import InvalidRecord, PagesCutShort
 from tests.api.conftest import Connect

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oauth_taskflow.api.options import Incremental
-from oauth_taskflow.api.windows import (
+from oauth_taskflow.errors import SpecError
+from oauth_taskflow.iso8601 import parse_instant
+from oauth_taskflow.specs.windows import (
     Interval,
     format_instant,
     is_empty,
@@ -17,8 +19,6 @@ from oauth_taskflow.api.windows import (
     varies_with_date,
     windows,
 )
-from oauth_taskflow.errors import SpecError
-from oauth_taskflow.iso8601 import parse_instant
 
 
 def at(text: str) -> datetime:

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_taskflow.api.tracking import SeenKeys, Watermark, column_reader, field_reader
+from oauth_taskflow.api.pull.dedupe import Deduplicator
+from oauth_taskflow.api.pull.record_fields import column_reader, field_reader
+from oauth_taskflow.api.pull.watermark import Watermark
 from oauth_taskflow.errors import InvalidRecord, PaginationLoop
 
 
@@ -21,84 +23,84 @@ def raw(record: Any) -> msgspec.Raw:
 
 def highest(values: list[Any], **options: Any) -> Any:
     watermark = Watermark("at", **options)
-    watermark.see([{"at": value} for value in values])
+    watermark.update([{"at": value} for value in values])
     return watermark.value
 
 
 @given(st.lists(st.integers(0, 9) | st.text(max_size=2), max_size=30), st.booleans())
 def test_each_key_passes_once_in_order_of_arrival(keys: list[Any], decoded: bool) -> None:
-    seen = SeenKeys(["id"])
+    seen = Deduplicator(["id"])
     records = [{"id": key, "n": number} for number, key in enumerate(keys)]
     half = len(records) // 2
     passed: list[Any] = []
     for part in (records[:half], records[half:]):
-        passed += seen.unseen(part if decoded else [raw(record) for record in part])
+        passed += seen.drop_seen(part if decoded else [raw(record) for record in part])
     ids = [(record if decoded else msgspec.json.decode(record))["id"] for record in passed]
     assert ids == list(dict.fromkeys(keys))
     assert seen.dropped == len(keys) - len(ids)
 
 
 def test_compound_and_nested_keys_keep_their_parts_apart() -> None:
-    seen = SeenKeys(["org.id", "id"])
+    seen = Deduplicator(["org.id", "id"])
     records = [
         {"org": {"id": org}, "id": number} for org, number in [("1", "2"), ("12", ""), ("1", "2")]
     ]
-    assert len(seen.unseen([raw(record) for record in records])) == 2
+    assert len(seen.drop_seen([raw(record) for record in records])) == 2
 
 
 def test_text_and_number_are_different_keys() -> None:
-    assert len(SeenKeys(["id"]).unseen([{"id": 1}, {"id": "1"}])) == 2
+    assert len(Deduplicator(["id"]).drop_seen([{"id": 1}, {"id": "1"}])) == 2
 
 
 @pytest.mark.parametrize("record", [{"name": "a"}, {"id": None}, "scalar", 5])
 def test_a_record_without_its_key_is_named(record: Any) -> None:
     for form in (record, raw(record)):
         with pytest.raises(InvalidRecord, match="'id', which primary_key names") as caught:
-            SeenKeys(["id"]).unseen([form])
+            Deduplicator(["id"]).drop_seen([form])
         assert "Correct primary_key" in str(caught.value)
 
 
 def test_a_key_may_come_again_under_another_parent() -> None:
-    seen = SeenKeys(["id"])
-    assert seen.unseen([{"id": 1}, {"id": 1}]) == [{"id": 1}]
+    seen = Deduplicator(["id"])
+    assert seen.drop_seen([{"id": 1}, {"id": 1}]) == [{"id": 1}]
     seen.begin_sequence(0)
-    assert seen.unseen([{"id": 1}]) == []
+    assert seen.drop_seen([{"id": 1}]) == []
     seen.begin_sequence(1)
-    assert seen.unseen([{"id": 1}]) == [{"id": 1}]
+    assert seen.drop_seen([{"id": 1}]) == [{"id": 1}]
 
 
 def test_under_another_parent_only_the_same_record_is_a_repeat() -> None:
-    seen = SeenKeys(["id"], across_parents=True)
+    seen = Deduplicator(["id"], across_parents=True)
     first = [{"id": 1, "n": "a"}, {"id": 2, "n": "b"}]
-    assert seen.unseen([raw(record) for record in first]) == [raw(record) for record in first]
+    assert seen.drop_seen([raw(record) for record in first]) == [raw(record) for record in first]
     seen.begin_sequence(1)
     other = [{"id": 1, "n": "a"}, {"id": 2, "n": "other"}, {"id": 2, "n": "again"}]
-    assert seen.unseen([raw(record) for record in other]) == [raw(other[1])]
+    assert seen.drop_seen([raw(record) for record in other]) == [raw(other[1])]
     assert seen.dropped == 2
 
 
 def test_three_pages_of_repeats_in_one_sequence_are_a_loop() -> None:
-    seen = SeenKeys(["id"])
+    seen = Deduplicator(["id"])
     page = [{"id": 1}, {"id": 2}]
-    seen.unseen(page)
+    seen.drop_seen(page)
     for number in range(2):  # overlap of neighbouring pages
-        assert seen.unseen([{"id": 2}, {"id": 3 + number}]) == [{"id": 3 + number}]
+        assert seen.drop_seen([{"id": 2}, {"id": 3 + number}]) == [{"id": 3 + number}]
     for index in (3, 4):
-        assert seen.unseen(page, index=index) == []
+        assert seen.drop_seen(page, index=index) == []
     with pytest.raises(PaginationLoop, match=r"Pages 4 to 6 hold nothing but .* at GET http"):
-        seen.unseen(page, index=5, where="at GET http://x")
+        seen.drop_seen(page, index=5, where="at GET http://x")
 
 
 def test_repeats_of_another_sequence_are_no_loop_until_they_repeat_themselves() -> None:
-    seen = SeenKeys(["id"])
+    seen = Deduplicator(["id"])
     pages = [[{"id": number}] for number in range(5)]
     for page in pages:
-        seen.unseen(page)
+        seen.drop_seen(page)
     seen.begin_sequence(0)
-    assert [seen.unseen(page) for page in pages] == [[]] * 5
-    assert [seen.unseen(page) for page in pages[:2]] == [[], []]
+    assert [seen.drop_seen(page) for page in pages] == [[]] * 5
+    assert [seen.drop_seen(page) for page in pages[:2]] == [[], []]
     with pytest.raises(PaginationLoop):
-        seen.unseen(pages[2])
+        seen.drop_seen(pages[2])
 
 
 exact_keys = st.integers(-(10**25), 10**25).map(str) | st.builds(
@@ -110,7 +112,7 @@ exact_keys = st.integers(-(10**25), 10**25).map(str) | st.builds(
 def test_keys_are_compared_to_the_last_digit(texts: list[str], nested: bool) -> None:
     path, form = ("a.id", '{"a":{"id":%s}}') if nested else ("id", '{"id":%s}')
     records = [msgspec.Raw((form % text).encode()) for text in texts]
-    kept = SeenKeys([path]).unseen(records)
+    kept = Deduplicator([path]).drop_seen(records)
     assert kept == [msgspec.Raw((form % text).encode()) for text in dict.fromkeys(texts)]
 
 
@@ -126,10 +128,10 @@ def test_keys_are_compared_to_the_last_digit(texts: list[str], nested: bool) -> 
 def test_watermarks_are_compared_to_the_last_digit(numbers: str, best: Any) -> None:
     for texts in (numbers.split(), numbers.split()[::-1]):
         watermark = Watermark("at")
-        watermark.see([msgspec.Raw(f'{{"at":{text}}}'.encode()) for text in texts])
+        watermark.update([msgspec.Raw(f'{{"at":{text}}}'.encode()) for text in texts])
         assert watermark.value == best
         together = Watermark("at")
-        together.see([{"at": watermark.value}, {"at": 2}])
+        together.update([{"at": watermark.value}, {"at": 2}])
         assert together.value == (
             2 if best in {1.1, numbers.split()[1]} and best != "1e400" else best
         )

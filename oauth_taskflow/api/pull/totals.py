@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from oauth_taskflow.api.numbers import read_count
-from oauth_taskflow.api.page import PageView
+from oauth_taskflow.api.decoders.numbers import read_count
 from oauth_taskflow.api.paginators.base import PagingOptions
+from oauth_taskflow.api.pull.page import PageView
 from oauth_taskflow.errors import PagesCutShort
 
 # A number alone, or after a slash as in Content-Range (RFC 9110 §14.4), where * means unknown.

@@ -9,7 +9,7 @@ import pytest
 from oauth_taskflow.api.options import OffsetPaginator, PageNumberPaginator
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import InvalidRecord
-from tests.api.offline import first_page, view
+from tests.api.pull.offline import first_page, view
 
 
 @pytest.mark.parametrize(

@@ -12,26 +12,26 @@ from typing import Any, Literal, Protocol
 
 import requests
 
-from oauth_taskflow.api.ahead import read_ahead
+from oauth_taskflow.api.decoders.numbers import plain
 from oauth_taskflow.api.errors import ApiStatusError, status_error
 from oauth_taskflow.api.exchange import Judge
-from oauth_taskflow.api.landmarks import Content, PageJudge
-from oauth_taskflow.api.numbers import plain
 from oauth_taskflow.api.options import (
     AbsentRecords,
     RateLimit,
     Records,
     ResponseRule,
 )
-from oauth_taskflow.api.page import Page
 from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.paginators.base import IndexedPaginator
+from oauth_taskflow.api.pull.page import Page
+from oauth_taskflow.api.pull.page_judge import Content, PageJudge
+from oauth_taskflow.api.pull.prefetch import read_ahead
+from oauth_taskflow.api.pull.selector import RecordSelector
+from oauth_taskflow.api.pull.sequence import PageSequence, log_warning
+from oauth_taskflow.api.pull.totals import Warn
 from oauth_taskflow.api.rate_limit import RateLimiter
-from oauth_taskflow.api.records import RecordSelector
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.response_rules import Decision, Rules
-from oauth_taskflow.api.sequence import PageSequence, log_warning
-from oauth_taskflow.api.totals import Warn
 
 _ALL = Records()
 Decode = bool | Literal["exact"]

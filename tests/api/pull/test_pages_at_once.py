@@ -9,11 +9,11 @@ import pytest
 
 from oauth_taskflow.api.errors import ApiStatusError
 from oauth_taskflow.api.options import PageNumberPaginator
-from oauth_taskflow.api.pull import pull
+from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.request import ApiRequest
 from tests.api.conftest import Connect, Serve
+from tests.api.pull.test_loop import ITEMS, ROWS, by_number, ids
 from tests.api.scripted import Asked, Reply
-from tests.api.test_pull import ITEMS, ROWS, by_number, ids
 
 
 def test_the_next_page_is_fetched_while_one_is_consumed(serve: Serve, connect: Connect) -> None:

@@ -15,7 +15,7 @@ from oauth_taskflow.api.options import (
 )
 from oauth_taskflow.api.paginators.base import Paginator
 from oauth_taskflow.errors import InvalidRecord
-from tests.api.offline import BASE, first_page, view
+from tests.api.pull.offline import BASE, first_page, view
 
 
 # RFC 3986 section 5.4.1, resolved against its own base.

@@ -19,7 +19,7 @@ from oauth_taskflow.api.options import (
     Records,
     ResponseRule,
 )
-from oauth_taskflow.api.pull import pull
+from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import (
     ForeignOriginRefused,

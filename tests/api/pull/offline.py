@@ -12,7 +12,7 @@ import requests
 
 from oauth_taskflow.api.decoders.json import Body
 from oauth_taskflow.api.exchange import FetchResult
-from oauth_taskflow.api.page import PageView
+from oauth_taskflow.api.pull.page import PageView
 from oauth_taskflow.api.request import ApiRequest
 
 BASE = "https://api.example.com/v3/"

@@ -13,13 +13,13 @@ from oauth_taskflow.api.options import (
     ResponseRule,
     TotalRows,
 )
-from oauth_taskflow.api.pull import pull
+from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import ApiError, InvalidRecord, PagesCutShort, PaginationLimit
-from tests.api.answers import COUNTED, PAGED, ROWS, STYLES, Api
 from tests.api.conftest import Connect
+from tests.api.pull.styles import COUNTED, PAGED, ROWS, STYLES, Api
+from tests.api.pull.test_page_judge import read
 from tests.api.scripted import Reply
-from tests.api.test_answers import read
 
 ALL = [row["id"] for row in ROWS]
 HEADER = TotalRows(header="X-Total")

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from oauth_taskflow.api.numbers import decode
-from oauth_taskflow.api.page import PageView
+from oauth_taskflow.api.decoders.numbers import decode
+from oauth_taskflow.api.pull.page import PageView
 from oauth_taskflow.http_headers import parse_links
 
 # Names that public APIs give to these; another name is no sign, which costs no more than before.

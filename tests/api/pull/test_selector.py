@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from oauth_taskflow.api.decoders.json import Body
 from oauth_taskflow.api.options import Records
-from oauth_taskflow.api.records import RecordSelector
+from oauth_taskflow.api.pull.selector import RecordSelector
 from oauth_taskflow.errors import InvalidRecord, RecordsNotFound
 
 scalars = st.none() | st.booleans() | st.integers() | st.text()

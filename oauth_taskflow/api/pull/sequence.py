@@ -7,16 +7,16 @@ from dataclasses import replace
 
 import requests
 
-from oauth_taskflow.api.landmarks import Content
-from oauth_taskflow.api.loops import LoopGuard
-from oauth_taskflow.api.page import Page, PageView
 from oauth_taskflow.api.paginators import Paginate, SinglePage
 from oauth_taskflow.api.paginators.base import IndexedPaginator, PagingOptions
+from oauth_taskflow.api.pull.loop_guard import LoopGuard
+from oauth_taskflow.api.pull.page import Page, PageView
+from oauth_taskflow.api.pull.page_judge import Content
+from oauth_taskflow.api.pull.row_unit import RowUnit
+from oauth_taskflow.api.pull.totals import Announcements, Warn
+from oauth_taskflow.api.pull.unread_pages import sign_of_more
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.request_secrets import redact_request_url
-from oauth_taskflow.api.row_unit import RowUnit
-from oauth_taskflow.api.totals import Announcements, Warn
-from oauth_taskflow.api.unread import sign_of_more
 from oauth_taskflow.errors import InvalidRecord, PaginationLimit
 
 _log = logging.getLogger(__name__)

@@ -14,10 +14,10 @@ from oauth_taskflow.api.options import (
     Paginate,
     Records,
 )
-from oauth_taskflow.api.pull import pull
+from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import PaginationLoop
-from tests.api.offline import Offline, first_page
+from tests.api.pull.offline import Offline, first_page
 
 ITEMS = Records(path="items")
 CURSOR = CursorPaginator(next="next", param="after")

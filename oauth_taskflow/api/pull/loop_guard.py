@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
-from oauth_taskflow.api.numbers import encode
-from oauth_taskflow.api.page import PageView
+from oauth_taskflow.api.decoders.numbers import encode
 from oauth_taskflow.api.paginators.base import PagingOptions
+from oauth_taskflow.api.pull.page import PageView
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import PaginationLimit, PaginationLoop
 

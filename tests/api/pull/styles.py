@@ -22,7 +22,7 @@ from oauth_taskflow.api.options import (
     Paginate,
     SinglePage,
 )
-from oauth_taskflow.api.page import PageView
+from oauth_taskflow.api.pull.page import PageView
 from oauth_taskflow.api.request import ApiRequest
 from tests.api.scripted import Asked, Reply, Route
 
@@ -41,7 +41,7 @@ class UntilEmpty:
 
 
 def custom(**options: Any) -> CustomPaginator:
-    return CustomPaginator(path="tests.api.answers.UntilEmpty", **options)
+    return CustomPaginator(path="tests.api.pull.styles.UntilEmpty", **options)
 
 
 # style → paginator from further options

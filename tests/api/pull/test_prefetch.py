@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_taskflow.api.ahead import read_ahead, several_ahead
+from oauth_taskflow.api.pull.prefetch import read_ahead, several_ahead
 
 setting: ContextVar[str] = ContextVar("setting", default="unset")
 

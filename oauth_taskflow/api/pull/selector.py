@@ -8,9 +8,16 @@ from typing import Any
 import msgspec
 from jmespath.exceptions import JMESPathError
 
-from oauth_taskflow.api.anchors import Source, anchors, fits, has_default, is_anchored, source
 from oauth_taskflow.api.decoders.json import Body, dig, plain_keys
 from oauth_taskflow.api.options import Records
+from oauth_taskflow.api.pull.path_roots import (
+    Source,
+    anchors,
+    fits,
+    has_default,
+    is_anchored,
+    source,
+)
 from oauth_taskflow.errors import InvalidRecord, RecordsNotFound
 
 _split: Any = msgspec.json.Decoder(list[msgspec.Raw]).decode

@@ -15,7 +15,7 @@ from oauth_taskflow.api.options import (
     ResponseRule,
     SinglePage,
 )
-from oauth_taskflow.api.pull import pull
+from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import (
     ApiError,
@@ -24,8 +24,8 @@ from oauth_taskflow.errors import (
     PagesCutShort,
     RecordsNotFound,
 )
-from tests.api.answers import COUNTED, PAGED, POINTED, ROWS, SIZE, STYLES, Api
 from tests.api.conftest import Connect, Converse, Serve
+from tests.api.pull.styles import COUNTED, PAGED, POINTED, ROWS, SIZE, STYLES, Api
 from tests.api.scripted import Reply
 
 ITEMS = Records(path="items")

@@ -1,0 +1,83 @@
+"""Drops records that came before in the same task."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from oauth_taskflow.api.decoders.numbers import encode
+from oauth_taskflow.api.pull.loop_guard import REPEATED_PAGES, repeated_pages
+from oauth_taskflow.api.pull.missing_fields import missing_field
+from oauth_taskflow.api.pull.record_fields import column_reader
+
+
+class Deduplicator:
+    """Drops records whose primary key came before in the same task.
+
+    The first to arrive stays. A key names a record within its parent: with ``across_parents``, one that came under
+    another parent is a repeat only when its record is the same throughout. Only 16-byte digests are kept, about 100
+    bytes of memory per record, twice that across parents.
+    """
+
+    def __init__(self, paths: Sequence[str], *, across_parents: bool = False) -> None:
+        self._paths = tuple(paths)
+        self._columns = [column_reader(path) for path in paths]
+        # Key → the number of the page sequence that it came in last.
+        self._seen: dict[bytes, int] = {}
+        self._records: set[bytes] | None = set() if across_parents else None
+        self._parent = self._sequence = self._repeated = self._new = 0
+        self.dropped = 0
+
+    def begin_sequence(self, parent: int) -> None:
+        """The pages that follow are of another sequence, of the parent record with this number."""
+        if parent != self._parent:
+            self._seen.clear()
+        self._parent = parent
+        self._sequence += 1
+        self._repeated = 0
+
+    def drop_seen(self, records: Sequence[Any], *, index: int = 0, where: str = "") -> list[Any]:
+        """The records of page ``index`` with keys that were not there before.
+
+        Raises:
+            InvalidRecord: a part of a key is absent or null.
+            PaginationLoop: too many pages in a row hold nothing but records of earlier pages of their sequence.
+        """
+        keys = zip(*(read(records) for read in self._columns), strict=True)
+        before = self._new
+        kept = [record for record, key in zip(records, keys, strict=True) if self._add(record, key)]
+        self.dropped += len(records) - len(kept)
+        if records:
+            self._repeated = 0 if self._new > before else self._repeated + 1
+        if self._repeated >= REPEATED_PAGES:
+            raise repeated_pages(index, where)
+        return kept
+
+    def _add(self, record: Any, key: tuple[Any, ...]) -> bool:
+        if None in key:
+            raise missing_field(
+                record,
+                self._paths[key.index(None)],
+                "primary_key",
+                "Correct primary_key, or leave it out when the API promises no key.",
+            )
+        text = encode(key)
+        mark = hashlib.blake2b(text, digest_size=16).digest() if len(text) > 16 else text
+        seen_in = self._seen.get(mark)
+        if seen_in == self._sequence:
+            return False
+        self._new += 1
+        self._seen[mark] = self._sequence
+        return seen_in is None and (self._records is None or self._is_other(mark, record))
+
+    def _is_other(self, mark: bytes, record: Any) -> bool:
+        """Whether no record with this key and content came under another parent."""
+        content = bytes(record) if isinstance(record, msgspec.Raw) else encode(record)
+        whole = hashlib.blake2b(mark + b"\0" + content, digest_size=16).digest()
+        assert self._records is not None
+        is_other = whole not in self._records
+        self._records.add(whole)
+        return is_other
