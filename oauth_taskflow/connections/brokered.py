@@ -54,7 +54,7 @@ def read_brokered(value: Any) -> BrokeredFields:
 
 
 def gather_former_keys(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """``extra`` in which ``brokered`` holds the keys that brokers of release 0.1 write beside it."""
+    """``extra`` with the six keys of former brokers moved into ``brokered``."""
     former = {name: extra[name] for name in BrokeredFields.__struct_fields__ if name in extra}
     if not former or KEY in extra or extra.get("auth_type") != "bearer":
         return dict(extra)
@@ -63,7 +63,7 @@ def gather_former_keys(extra: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def spread_former_keys(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """``extra`` with the keys of ``brokered`` beside it: tasks of release 0.1 refuse ``brokered`` as unknown."""
+    """``extra`` with the keys of ``brokered`` moved to its top level: tasks of the former release refuse ``brokered``."""
     return {
         **{name: value for name, value in extra.items() if name != KEY},
         **extra.get(KEY, {}),

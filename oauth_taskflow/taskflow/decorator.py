@@ -1,4 +1,4 @@
-"""``@oauth_task`` and ``@task.oauth``: a TaskFlow function that is handed an authenticated session at run time."""
+"""``@oauth_task`` and ``@task.oauth``: a TaskFlow function that receives an authenticated session at run time."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ DEFAULT_CONN_ID = "oauth2_default"
 class OAuthDecoratedOperator(_PythonDecoratedOperator):
     """The operator behind ``@oauth_task``: a Python task whose session parameters are filled when it runs.
 
-    Sessions live in the context for the time of the call only, so they are in no template, XCom or serialised DAG.
+    Sessions are in the context during the call only, so that no template, XCom or serialised DAG holds one.
 
     Args:
         conn_id: the Airflow connection, or one per session parameter; templated.
@@ -58,10 +58,10 @@ class OAuthDecoratedOperator(_PythonDecoratedOperator):
         python_callable: Callable[..., Any],
         **kwargs: Any,
     ) -> None:
-        stand_in = hide_session_parameters(
+        replacement = hide_session_parameters(
             python_callable, list_session_parameters(conn_id, session_arg)
         )
-        super().__init__(python_callable=stand_in, **kwargs)
+        super().__init__(python_callable=replacement, **kwargs)
         self.conn_id = conn_id
         self.session_arg = session_arg
         set_default_retry_policy(self)
@@ -80,17 +80,17 @@ class OAuthDecoratedOperator(_PythonDecoratedOperator):
         """Call the function with its sessions. Called by Airflow.
 
         Raises:
-            OAuthTaskflowError: typed errors of connection, token and API; ``.retryable`` tells Airflow.
+            OAuthTaskflowError: typed errors of connection, token and API; Airflow retries by ``.retryable``.
             ResultRefused: the function returned or pushed a session or a token.
         """
         with map_failures(), self._restore_afterwards(context):
-            if self.is_async:  # on an event loop, by way of aexecute
+            if self.is_async:  # Airflow calls aexecute on an event loop
                 return super().execute(context)
             with self._open_sessions(context):
                 return super().execute(context)
 
     def execute_callable(self) -> Any:
-        """Call the function and look at what it returns, before Airflow logs it. Called by ``execute``."""
+        """Call the function and check its result before Airflow logs it. Called by ``execute``."""
         return self._check_xcom_value(super().execute_callable())
 
     async def aexecute(self, context: Context) -> Any:
@@ -119,7 +119,7 @@ class OAuthDecoratedOperator(_PythonDecoratedOperator):
 
         where = f"of task {self.task_id!r}"
         reject_secrets(result, where)
-        # What a generator function yields is asset metadata, which Airflow itself goes through.
+        # A generator function yields asset metadata, which Airflow iterates over itself.
         if self.do_xcom_push and not inspect.isgeneratorfunction(self.python_callable):
             reject_iterator(result, where)
         return result
@@ -137,18 +137,18 @@ class OAuthDecoratedOperator(_PythonDecoratedOperator):
             yield
 
     def _inject(self, context: Context, opened: Mapping[str, Any]) -> None:
-        """From now on the function is the author's own and finds the ``opened`` sessions by name."""
-        values: dict[str, Any] = context  # type: ignore[assignment]  # PythonOperator takes arguments out of it
-        stand_in = self.python_callable
-        self.op_args, self.op_kwargs = (), bind_by_name(stand_in, self.op_args, self.op_kwargs)
-        self.python_callable = unwrap(stand_in)
+        """Puts the author's function in the place of its replacement, and the ``opened`` sessions into the context."""
+        values: dict[str, Any] = context  # type: ignore[assignment]  # PythonOperator takes arguments from it
+        replacement = self.python_callable
+        self.op_args, self.op_kwargs = (), bind_by_name(replacement, self.op_args, self.op_kwargs)
+        self.python_callable = unwrap(replacement)
         values.update(opened)
 
     @contextmanager
     def _restore_afterwards(self, context: Context) -> Iterator[None]:
-        """While it lasts, what is pushed is looked at; afterwards no session is left in context and operator.
+        """Checks pushed values inside the block, and removes the sessions from context and operator at its end.
 
-        Callbacks run later with both. It ends also where a time-out tears the event loop away from an ``async def``
+        Callbacks receive both later. The block also ends when a time-out stops the event loop of an ``async def``
         function, whose own clean-up then never runs.
         """
         from oauth_taskflow.taskflow.xcom_guard import guard_pushes  # noqa: PLC0415 - loads requests
@@ -170,10 +170,10 @@ class OAuthDecoratedOperator(_PythonDecoratedOperator):
 
 
 def list_session_parameters(conn_id: ConnId, session_arg: str) -> tuple[str, ...]:
-    """The parameters that ``conn_id`` fills.
+    """The names of the parameters that ``conn_id`` fills.
 
     Raises:
-        TypeError: it is an empty mapping, or names connections in no way that there is.
+        TypeError: ``conn_id`` is an empty mapping, or not an id.
     """
     if isinstance(conn_id, Mapping) and not conn_id:
         raise TypeError("conn_id names no connection. Write it as in conn_id={'session': 'crm'}.")
@@ -181,14 +181,14 @@ def list_session_parameters(conn_id: ConnId, session_arg: str) -> tuple[str, ...
     for one in ids:
         if not isinstance(one, str | XComArg):
             raise TypeError(
-                f"conn_id is {one!r}, which is no connection's id. Write it as in conn_id='crm', or as in "
+                f"conn_id is {one!r}, which is not the id of a connection. Write it as in conn_id='crm', or as in "
                 "conn_id={'left': 'crm', 'right': 'erp'} for several."
             )
     return tuple(conn_id) if isinstance(conn_id, Mapping) else (session_arg,)
 
 
 class TaskMaker(Protocol):
-    """What ``@oauth_task(...)`` returns, for type checkers: a session that comes first is no argument of the call."""
+    """The type of ``@oauth_task(...)``: the caller does not pass a session that is the first parameter."""
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a coroutine is an R too; its own overload comes first
@@ -206,7 +206,7 @@ class TaskMaker(Protocol):
 
 
 class MultiSessionTaskMaker(Protocol):
-    """The same for several connections: types cannot tell which parameters are sessions, so calls are unchecked."""
+    """The type of ``@oauth_task(conn_id={...})``: types cannot name the session parameters, so calls are unchecked."""
 
     def __call__(self, function: Callable[..., R], /) -> Task[..., R]:
         """The task of ``function``."""
@@ -256,11 +256,11 @@ def oauth_task(
     multiple_outputs: bool | None = None,
     **kwargs: Any,
 ) -> Any:
-    """Make a function an Airflow task that is handed an authenticated ``OAuthSession``.
+    """Makes a function an Airflow task that receives an authenticated ``OAuthSession``.
 
-    An ``async def`` function runs on an event loop in the worker and is handed an ``AsyncOAuthSession``.
+    An ``async def`` function runs on an event loop in the worker and receives an ``AsyncOAuthSession``.
 
-    The session is injected when the task runs and is no argument of the call; everything else is as with ``@task``:
+    The session is injected when the task runs; callers do not pass it. Everything else works as with ``@task``:
     ``.override()``, ``.partial().expand()``, setup and teardown, task groups, retries, context keys.
 
     >>> @oauth_task(conn_id="crm", retries=2)  # doctest: +SKIP
@@ -282,7 +282,7 @@ def oauth_task(
     )
 
     def decorate(function: Callable[..., Any]) -> Any:
-        # conn_id is passed on only where it was given: otherwise default_args={"conn_id": …} would never be seen.
+        # conn_id is passed on only if it was given: otherwise default_args={"conn_id": …} would have no effect.
         return task_decorator_factory(
             python_callable=hide_session_parameters(function, names),
             multiple_outputs=multiple_outputs,

@@ -1,7 +1,8 @@
-"""The parse-time stand-in of an ``@oauth_task`` function: the same function minus its injected parameters.
+"""Hides the session parameters of an ``@oauth_task`` function from Airflow while a DAG file is parsed.
 
-Airflow checks a call against ``inspect.signature`` and copies and serialises the function by reference. So the stand-in
-is a plain function whose ``__signature__`` lacks the session; a callable object would break ``copy.deepcopy(dag)``.
+Airflow checks a call against ``inspect.signature``, and copies and serialises the function by reference. The replacement
+is therefore a plain function whose ``__signature__`` lacks the session. A callable object would break
+``copy.deepcopy(dag)``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _Parameter = inspect.Parameter
 def hide_session_parameters(
     function: Callable[..., Any], names: tuple[str, ...]
 ) -> Callable[..., Any]:
-    """``function`` as Airflow may see it: without the parameters ``names``, which are filled when the task runs.
+    """Returns a replacement of ``function`` without the parameters ``names``, which are filled when the task runs.
 
     Raises:
         TypeError: the function cannot take a session; the text says why and what to write.
@@ -30,33 +31,33 @@ def hide_session_parameters(
         return function
     signature = _check_signature(function, names)
     # The user's globals let Airflow read the return annotation, from which it infers multiple_outputs.
-    stand_in = types.FunctionType(
+    replacement = types.FunctionType(
         _refuse_outside_task.__code__, function.__globals__, function.__name__
     )
-    functools.update_wrapper(stand_in, function)
+    functools.update_wrapper(replacement, function)
     kept = [p for name, p in signature.parameters.items() if name not in names]
-    vars(stand_in)["__signature__"] = signature.replace(parameters=kept)
-    vars(stand_in)[_ATTRIBUTE] = names
-    return stand_in
+    vars(replacement)["__signature__"] = signature.replace(parameters=kept)
+    vars(replacement)[_ATTRIBUTE] = names
+    return replacement
 
 
 def session_parameters(function: Callable[..., Any]) -> tuple[str, ...]:
-    """The injected parameters of a stand-in; nothing for any other function."""
+    """The session parameters that a replacement hides; empty for any other function."""
     names: tuple[str, ...] = getattr(function, _ATTRIBUTE, ())
     return names
 
 
-def unwrap(stand_in: Callable[..., Any]) -> Callable[..., Any]:
-    """The function behind a stand-in; Airflow sees at run time whether it is a generator."""
-    function: Callable[..., Any] = vars(stand_in)["__wrapped__"]
+def unwrap(replacement: Callable[..., Any]) -> Callable[..., Any]:
+    """The function behind a replacement: at run time Airflow must see whether it is a generator."""
+    function: Callable[..., Any] = vars(replacement)["__wrapped__"]
     return function
 
 
 def bind_by_name(
-    stand_in: Callable[..., Any], args: Collection[Any], kwargs: Mapping[str, Any]
+    replacement: Callable[..., Any], args: Collection[Any], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The call's arguments by name: an injected parameter may come first, so positions would be off by one."""
-    bound = inspect.signature(stand_in).bind_partial(*args)
+    """The arguments of a call by name. A session parameter may come first, so positions would be off by one."""
+    bound = inspect.signature(replacement).bind_partial(*args)
     return {**bound.arguments, **kwargs}
 
 
@@ -107,7 +108,7 @@ def _name_problem(signature: inspect.Signature, name: str) -> tuple[str, str]:
 
 def _parameter_problem(parameter: inspect.Parameter) -> tuple[str, str]:
     if parameter.name == "self":
-        return "it is a method", "Decorate a function; methods are no tasks."
+        return "it is a method", "Decorate a function: a method cannot be a task."
     if parameter.kind is _Parameter.VAR_POSITIONAL:
         return f"it takes *{parameter.name}", "Name each argument."
     if parameter.kind is _Parameter.POSITIONAL_ONLY:
@@ -116,5 +117,5 @@ def _parameter_problem(parameter: inspect.Parameter) -> tuple[str, str]:
 
 
 def _refuse_outside_task(*_args: Any, **_kwargs: Any) -> NoReturn:
-    # This code runs with the user's globals: it can name nothing but builtins.
+    # This code runs with the user's globals: builtins are all it can name.
     raise RuntimeError("An @oauth_task function runs inside a task only; call it within a DAG.")

@@ -1,4 +1,4 @@
-"""Typed errors → Airflow's retry machinery: what cannot get better fails at once, ``Retry-After`` becomes the delay.
+"""Maps typed errors to Airflow's retries: permanent errors fail at once, ``Retry-After`` becomes the delay.
 
 Airflow 3.3 asks a ``RetryPolicy`` after each failure; older releases know ``AirflowFailException`` only.
 """
@@ -33,10 +33,10 @@ else:
 
 # Beyond the year 9999 Airflow's scheduler, which adds the delay to a date, would fail for every task.
 _LONGEST_DELAY = 366 * 86400.0
-# A database or a disk that failed may be back in a minute: neither certain to heal nor certain not to.
+# A database or a disk that failed may work again in a minute, or never.
 _UNDECIDED = (TokenStoreError, DestinationError)
 _WITHOUT_TRACEBACK = (ConnectionConfigError, TokenRequestError, TokenStoreError)
-# Packages whose frames stand between the author's line and an error of ours.
+# Packages whose frames lie between the author's line and an error of this package.
 _LIBRARIES = frozenset(
     {"oauth_taskflow", "requests", "urllib3", "httpx", "contextlib", "concurrent"}
 )
@@ -52,16 +52,15 @@ def find_error(exception: BaseException) -> OAuthTaskflowError | None:
 
 
 def is_permanent(error: OAuthTaskflowError) -> bool:
-    """Whether trying again is certain to fail until somebody changes something."""
+    """Whether every retry fails until a person changes the configuration."""
     return not error.retryable and type(error) not in _UNDECIDED
 
 
 class OAuthRetryPolicy(RetryPolicy):
     """Permanent errors fail the task at once; a server's ``Retry-After`` is the delay of the next try.
 
-    So does a ``RecursionError``, as of JSON that is nested too deep. Exceptions of other kinds keep Airflow's default:
-    ``retries`` and ``retry_delay``. Nothing is retried more often
-    than ``retries`` says. ``@oauth_task`` and the spec DAGs use it unless they are given another policy
+    A ``RecursionError``, as from JSON that is nested too deep, fails at once too. Other exceptions keep Airflow's
+    default: ``retries`` and ``retry_delay``. A task is never retried more often than ``retries`` says. ``@oauth_task`` and the spec DAGs use it unless they are given another policy
     (https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/tasks.html).
     """
 
@@ -72,7 +71,7 @@ class OAuthRetryPolicy(RetryPolicy):
         max_tries: int,  # noqa: ARG002 - Airflow's signature
         context: Any = None,  # noqa: ARG002 - Airflow's signature
     ) -> RetryDecision:
-        """What Airflow shall do after ``exception``."""
+        """The decision of Airflow after ``exception``."""
         error = find_error(exception)
         if isinstance(exception, RecursionError):
             return RetryDecision.fail("RecursionError: trying again cannot help")
@@ -109,18 +108,18 @@ def make_airflow_failure(exception: BaseException) -> BaseException:
 
 
 def map_failures() -> AbstractContextManager[None]:
-    """Raises what ``make_airflow_failure`` makes of an exception. A typed error ends the task with its message.
+    """Ends a task with the message of its typed error; raises ``make_airflow_failure(error)`` for exceptions of the block.
 
-    Its way through this package goes to the log at DEBUG.
+    The traceback through this package is logged at DEBUG.
     """
     return _FailureMapper()
 
 
 class _FailureMapper:
-    """Not a generator: ``contextlib`` gives an exception that passes one its whole traceback back."""
+    """The context manager behind ``map_failures``; ``contextlib`` would restore the whole traceback of the exception."""
 
     def __enter__(self) -> None:
-        """Nothing: all is done on the way out."""
+        """Does nothing: all work is in ``__exit__``."""
 
     def __exit__(
         self,
@@ -141,9 +140,9 @@ class _FailureMapper:
 
 
 def _shorten(error: OAuthTaskflowError) -> None:
-    """Leave of the traceback of ``error`` the way to the author's line, and drop causes, which the message names.
+    """Cuts the traceback of ``error`` at the author's line, and drops causes, which the message names.
 
-    Connection, token and store are no matter of the line that needed them: of those nothing is left.
+    Errors of connection, token and store lose the whole traceback: no line of the author caused them.
     """
     error.__cause__ = error.__context__ = None
     if isinstance(error, _WITHOUT_TRACEBACK):

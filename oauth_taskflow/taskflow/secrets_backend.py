@@ -1,8 +1,8 @@
 """Broker mode: OAuth connections leave the API server without client secret and refresh token.
 
-``[secrets] backend = oauth_taskflow.taskflow.secrets_backend.OAuthBroker`` on the API server. Airflow's Execution API
-resolves the connections of tasks there, so that the refresh happens there too. Airflow imports this module while it is
-still reading its own configuration: everything heavy is imported at the first question.
+Set ``[secrets] backend = oauth_taskflow.taskflow.secrets_backend.OAuthBroker`` on the API server. Airflow's Execution API
+resolves the connections of tasks there, so that the refresh happens there too. Airflow imports this module while it still
+reads its own configuration: everything heavy is imported at the first question.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ _DEFAULT_BACKENDS = (
 
 
 class OAuthBroker(BaseSecretsBackend):
-    """Answers for connections with ``auth_type`` ``oauth2`` or ``session``; everything else goes its usual way.
+    """Hands out connections with ``auth_type`` ``oauth2`` or ``session`` without their long-lived secrets.
 
-    Connections are looked for where Airflow looks: in the wrapped ``backend`` if there is one, in ``AIRFLOW_CONN_*``
-    variables, in the metadata database. A failure is a denial, so that Airflow does not go on to the raw connection.
-    In a task's own process it answers nothing, and the question goes on to the API server.
+    Other connections are handed out unchanged. The broker searches where Airflow does: the wrapped ``backend`` if there
+    is one, ``AIRFLOW_CONN_*`` variables, the metadata database. After a failure it denies access, because Airflow would
+    otherwise go on to the raw connection. In a task's own process it returns None, so that Airflow asks the API server.
 
     Args:
-        backend: dotted path of another secrets backend, asked first; variables and configuration come from it too.
-        backend_kwargs: its arguments.
+        backend: dotted path of another secrets backend, asked first, also for variables and configuration.
+        backend_kwargs: the arguments of that backend.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class OAuthBroker(BaseSecretsBackend):
         """The connection ``conn_id`` without long-lived secrets, or None when it is not there.
 
         Raises:
-            AirflowSecretsBackendAccessDenied: no token could be had; the message says why.
+            AirflowSecretsBackendAccessDenied: the broker has no usable token; the message says why.
         """
         from airflow.sdk.exceptions import AirflowSecretsBackendAccessDenied  # noqa: PLC0415 - as above
 
@@ -79,13 +79,13 @@ class OAuthBroker(BaseSecretsBackend):
             return self._answer_failure(asked, ConnectionConfigError(what, conn_id=asked.conn_id))
         except OAuthTaskflowError as error:
             return self._answer_failure(asked, error)
-        except Exception as bug:  # noqa: BLE001 - whatever it is, the raw connection must not be the answer
-            # By name only: its text may quote the connection.
+        except Exception as bug:  # noqa: BLE001 - after any failure the raw connection must not be handed out
+            # By name only: the text may quote the connection.
             what = f"The broker failed ({type(bug).__name__})"
             return self._answer_failure(asked, ConnectionConfigError(what, conn_id=asked.conn_id))
 
     def get_variable(self, key: str, team_name: str | None = None) -> str | None:
-        """The variable ``key`` of the wrapped backend; a task's own process leaves it to the API server."""
+        """The variable ``key`` of the wrapped backend; None in a task's own process, so that it asks the API server."""
         if self._wrapped is None or in_task():
             return None
         value: str | None = self._wrapped.get_variable(key, **_team_argument(team_name))
@@ -119,19 +119,19 @@ class OAuthBroker(BaseSecretsBackend):
     def _build_connection(self, conn_id: str, **fields: Any) -> Any:
         password = fields.pop("password", None)
         connection = self._get_connection_class()(conn_id=conn_id, **fields)
-        # Not with the others: a new connection tells Airflow's masker its password, for good (see log_masking).
+        # Set afterwards: the constructor would register the password with Airflow's masker for good (see log_masking).
         connection.password = password
-        # What [secrets] use_cache keeps for a quarter of an hour is this text; the token ends sooner.
+        # [secrets] use_cache keeps this text for a quarter of an hour; the token ends sooner.
         connection.get_uri = _cache_nothing
         return connection
 
     def _find(self, conn_id: str, team_name: str | None) -> AirflowConnection | None:
-        """What the first backend that has it says; one that fails is passed over, as in Airflow's own chain.
+        """The connection of the first backend that has it. A failing backend is skipped, as in Airflow's own chain.
 
         Raises:
-            ConnectionConfigError: none has it, and one cannot read what it has.
-            TokenEndpointUnavailable: none has it, and one failed. "Not there" would let Airflow look once more by
-                itself, perhaps with better luck, and would make a task fail for good that can be tried again.
+            ConnectionConfigError: no backend has it, and one cannot read what it has.
+            TokenEndpointUnavailable: no backend has it, and one failed. After None, Airflow would search again by
+                itself, and a task that a retry could save would fail for good.
         """
         from airflow.sdk.exceptions import AirflowSecretsBackendAccessDenied  # noqa: PLC0415 - as above
 
@@ -157,7 +157,7 @@ class OAuthBroker(BaseSecretsBackend):
             raise TokenEndpointUnavailable(
                 f"The connection cannot be looked up: {names} failed",
                 where=f"for connection {conn_id!r} on the API server",
-                hint="Check that what secrets are kept in is up, and that the API server may read it.",
+                hint="Check that the store of the secrets is running, and that the API server may read it.",
             )
         return None
 
@@ -170,7 +170,7 @@ class OAuthBroker(BaseSecretsBackend):
             yield backend
 
     def _find_configured(self, conn_id: str, team_name: str | None) -> AirflowConnection | None:
-        """What the wrapped backend has; Airflow's chain goes on to the next one, also after a failure."""
+        """The stored connection of the wrapped backend; None when it has none or fails: Airflow asks the next one."""
         from airflow.sdk.exceptions import AirflowSecretsBackendAccessDenied  # noqa: PLC0415 - as above
 
         if self._wrapped is None:
@@ -188,14 +188,14 @@ class OAuthBroker(BaseSecretsBackend):
 
 
 def _is_unreadable(failure: Exception) -> bool:
-    """Whether a connection was found and is no connection; a network library's error may be a ``ValueError`` too."""
+    """Whether a backend found a connection that it cannot read. A network error may be a ``ValueError`` too."""
     return isinstance(failure, ValueError) and not isinstance(failure, OSError)
 
 
 def _log_failure(backend: Any, failure: Exception) -> str:
-    """The backend and its failure by name, because its text may quote the connection; said in the log too."""
+    """Logs and returns the class names of backend and failure. The text of a failure may quote the connection."""
     name = f"{type(backend).__name__} ({type(failure).__name__})"
-    _log.warning("%s failed; looking further", name)
+    _log.warning("%s failed; searching the next secrets backend", name)
     return name
 
 
@@ -204,11 +204,11 @@ def _cache_nothing() -> None:
 
 
 def _team_argument(team_name: str | None) -> dict[str, str]:
-    """The keyword for backends that know teams; backends written before Airflow 3.2 do not take it."""
+    """The keyword argument for backends that support teams; those written before Airflow 3.2 do not accept it."""
     return {"team_name": team_name} if team_name else {}
 
 
 def _load_class(path: str) -> Any:
-    """The class at a dotted path."""
+    """The class at the dotted path ``path``."""
     module, _, name = path.rpartition(".")
     return getattr(importlib.import_module(module), name)

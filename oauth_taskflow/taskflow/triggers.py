@@ -1,4 +1,4 @@
-"""The former path of the triggers: Airflow's database names it for tasks that were deferred before an upgrade."""
+"""The former module of the triggers: Airflow's database names it for tasks that were deferred before an upgrade."""
 
 from oauth_taskflow.taskflow.http.triggers import OAuth2HttpSensorTrigger, OAuth2HttpTrigger
 

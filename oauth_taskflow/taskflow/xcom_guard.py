@@ -1,4 +1,4 @@
-"""Keeps sessions and tokens out of XCom, state and asset events, which Airflow stores in clear and shows in its UI."""
+"""Keeps sessions and tokens out of XCom, state and asset events, which Airflow stores in clear text and shows in its UI."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ _HINT_ELSEWHERE = (
 
 
 def reject_secrets(value: T, where: str, *, what: str = "The result", hint: str = _HINT) -> T:
-    """``value`` itself, when neither it nor anything in its containers is a session or a secret.
+    """Returns ``value`` unchanged, unless it is or contains a session or a secret.
 
     Raises:
-        ResultRefused: it holds one; ``where`` says whose value it is, and ``what`` what of it.
+        ResultRefused: it does. ``where`` names the owner of the value, and ``what`` the kind of value.
     """
     found = _Search(known_secrets()).find(value, "")
     if found is None:
@@ -55,20 +55,18 @@ def reject_secrets(value: T, where: str, *, what: str = "The result", hint: str 
 
 
 def reject_iterator(value: Any, where: str) -> None:
-    """Nothing, unless ``value`` is records yet to be read, as ``session.paginate`` returns them.
+    """Refuses a generator, such as the unread records of ``session.paginate``.
 
     Raises:
         ResultRefused: XCom cannot store it, and trying again cannot help.
     """
     if isinstance(value, Generator | AsyncGenerator):
         hint = "Return list(…) of it; write what is large to a file and return the path."
-        raise ResultRefused(
-            "Nothing was read of the generator that is the result", where=where, hint=hint
-        )
+        raise ResultRefused("An unread generator is the result", where=where, hint=hint)
 
 
 class _Search:
-    """Walks containers; each object once, so that cycles end."""
+    """Searches containers for secrets, each object once, so that cycles end."""
 
     def __init__(self, secrets: Mapping[str, tuple[str, ...]]) -> None:
         self._whole = {
@@ -82,7 +80,7 @@ class _Search:
         self._seen: set[int] = set()
 
     def find(self, value: Any, path: str) -> tuple[str, str] | None:
-        """What was found and where, or None."""
+        """The kind of secret and its path below ``path``, or None."""
         if isinstance(value, str | bytes):
             return self._search_text(value, path)
         if value is None or isinstance(value, int | float):
@@ -131,12 +129,12 @@ def _field_names(value: Any) -> tuple[str, ...]:
 
 @contextmanager
 def guard_pushes(context: Mapping[str, Any], where: str) -> Iterator[None]:
-    """While it lasts, no session and no secret gets into XCom, state and the events of assets by way of ``context``.
+    """Refuses sessions and secrets that the block pushes to XCom, state and asset events through ``context``.
 
     ``where`` names the task.
 
     Raises:
-        ResultRefused: at its end, when one is in an event.
+        ResultRefused: at the end of the block, when an asset event holds one.
     """
     with ExitStack() as stack:
         ti = context.get("ti")
@@ -159,7 +157,7 @@ def _list_state_stores(context: Mapping[str, Any]) -> Iterator[Any]:
     if asset_store is not None:
         yield asset_store
         for asset in (*context["inlets"], *context["outlets"]):
-            with suppress(KeyError, TypeError):  # an alias, which is no asset yet
+            with suppress(KeyError, TypeError):  # an alias, which does not name an asset yet
                 yield asset_store[asset]
 
 
@@ -167,7 +165,7 @@ def _list_state_stores(context: Mapping[str, Any]) -> Iterator[Any]:
 def _guard_methods(
     owner: Any, names: tuple[str, ...], where: str, **wording: str
 ) -> Iterator[None]:
-    """While it lasts, the methods ``names`` of ``owner`` refuse values; those that it has not are left out."""
+    """Makes the methods ``names`` of ``owner`` check values inside the block; missing methods are skipped."""
 
     def guard(real: Callable[..., Any]) -> Callable[..., Any]:
         def put(key: str, value: Any, **options: Any) -> Any:
@@ -176,7 +174,7 @@ def _guard_methods(
         return put
 
     guards = {name: guard(getattr(owner, name)) for name in names if hasattr(owner, name)}
-    # The task instance is a pydantic model, which refuses unknown attributes by the front door. What has slots has no other.
+    # The task instance is a pydantic model, whose __setattr__ refuses unknown attributes. An object with slots has no __dict__.
     own: dict[str, Any] = getattr(owner, "__dict__", {})
     own.update(guards)
     try:

@@ -147,5 +147,5 @@ def test_records_yet_to_be_read_are_no_result() -> None:
     async def rows() -> AsyncGenerator[int, None]:
         yield 1
 
-    with pytest.raises(ResultRefused, match="Nothing was read of the generator"):
+    with pytest.raises(ResultRefused, match="An unread generator is the result"):
         reject_iterator(rows(), "of task 'a'")

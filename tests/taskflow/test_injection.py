@@ -71,7 +71,11 @@ REFUSED: list[tuple[Callable[..., Any], str, str]] = [
         "'x' is positional-only. Remove the slash from the signature.",
     ),
     (yields, "yields", ASYNC),
-    (Thing.method, "Thing.method", "it is a method. Decorate a function; methods are no tasks."),
+    (
+        Thing.method,
+        "Thing.method",
+        "it is a method. Decorate a function: a method cannot be a task.",
+    ),
     (Thing(), "Thing", PLAIN),
     (partial(good, x=1), "partial", PLAIN),
 ]
@@ -140,7 +144,9 @@ def test_an_empty_mapping_of_connections_is_refused() -> None:
 
 @pytest.mark.parametrize("conn_id", [None, 5, ["crm"], {"session": None}])
 def test_what_is_no_connections_id_is_refused_when_the_file_is_read(conn_id: Any) -> None:
-    with pytest.raises(TypeError, match=r"is no connection's id\. Write it as in conn_id='crm'"):
+    with pytest.raises(
+        TypeError, match=r"is not the id of a connection\. Write it as in conn_id='crm'"
+    ):
         oauth_task(conn_id=conn_id)
 
 

@@ -117,7 +117,7 @@ def test_sessions_and_tokens_are_refused_as_results_and_pushes(
         "token": f"The result holds a token or secret of a connection of task 'token'. {HINT}",
         "header": f"The result holds a token or secret of a connection of task 'header' at [1][0]. {HINT}",
         "auth": f"The result holds an auth object of task 'auth' at ['auth']. {HINT}",
-        "pages": "Nothing was read of the generator that is the result of task 'pages'. Return list(…) of it; write what "
+        "pages": "An unread generator is the result of task 'pages'. Return list(…) of it; write what "
         "is large to a file and return the path.",
         "push": "The result holds a token or secret of a connection of task 'push' for XCom key 'mine' at ['deep'][0]. "
         + HINT,

@@ -343,7 +343,7 @@ def test_a_database_that_is_down_is_no_reason_to_say_not_there(
         backend.get_connection("crm")
     assert str(caught.value) == (
         "The connection cannot be looked up: MetastoreBackend (OSError) failed for connection 'crm' on the API server. "
-        "Check that what secrets are kept in is up, and that the API server may read it."
+        "Check that the store of the secrets is running, and that the API server may read it."
     )
     failure = read_failure(backend.get_connection(question_id("crm")).extra)
     assert isinstance(failure, TokenEndpointUnavailable)

@@ -1,4 +1,4 @@
-"""A task's side of broker mode: asks the API server for a token through the only question that Airflow offers."""
+"""A task's side of broker mode: asks the API server for a token through Airflow's look-up of connections."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from oauth_taskflow.connections.parse import AirflowConnection
 from oauth_taskflow.errors import ConnectionConfigError, LeaseTimeout, TokenEndpointUnavailable
 from oauth_taskflow.taskflow.broker.protocol import question_id, read_failure
 
-# How long a task waits for a refresh that the broker has under way, in seconds.
+# How long a task waits for a running refresh of the broker, in seconds.
 _WAIT = 60.0
 
 
 def ask_broker(
     conn_id: str, refused: str | None = None, *, clock: Clock = SYSTEM_CLOCK
 ) -> AirflowConnection:
-    """The brokered connection ``conn_id`` with a token other than ``refused``; for a task's process.
+    """Asks the broker for connection ``conn_id`` with a token other than ``refused``; for a task's process.
 
     Raises:
-        OAuthTaskflowError: what the broker ran into.
+        OAuthTaskflowError: the error that the broker raised.
         TokenEndpointUnavailable: the broker does not answer.
     """
     end = clock.monotonic() + _WAIT

@@ -15,17 +15,17 @@ from oauth_taskflow.errors import OAuthTaskflowError
 
 _Hook = Callable[[type[BaseException], BaseException, TracebackType | None], Any]
 _HOW_TO_SEE_STORED = (
-    "What is stored is in Airflow's UI (Admin, Connections) and in what this writes: "
+    "Airflow's UI (Admin, Connections) shows what is stored, and this command writes it to a file: "
     "airflow connections export FILE"
 )
 
 
 class BrokerDenied(AirflowSecretsBackendAccessDenied, HTTPException):
-    """No token could be had, and nothing else is handed out instead.
+    """Without a usable token the broker denies the whole connection.
 
     As a denial it stops Airflow's chain of secrets backends. As an ``HTTPException`` it makes the Execution API answer
-    403, which the task's own chain takes for a denial; any other error becomes a 500, which is repeated for a minute
-    and then counts as "not found".
+    403, which the task's own chain reads as a denial. Any other error would become a 500, which Airflow retries for a
+    minute and then reports as "not found".
     """
 
     def __init__(self, message: str) -> None:
@@ -39,7 +39,7 @@ class BrokerDenied(AirflowSecretsBackendAccessDenied, HTTPException):
 
 
 def make_denial(error: OAuthTaskflowError) -> BrokerDenied:
-    """The denial that says what ``error`` says; a command such as ``airflow connections get`` that it ends says no more."""
+    """A denial with the message of ``error``; a command that it ends, such as ``airflow connections get``, prints no traceback."""
     if not isinstance(sys.excepthook, _DenialHook):
         sys.excepthook = _DenialHook(sys.excepthook)
     return BrokerDenied(str(error))
@@ -47,7 +47,7 @@ def make_denial(error: OAuthTaskflowError) -> BrokerDenied:
 
 @dataclass(frozen=True)
 class _DenialHook:
-    """Ends a process that a denial ends with sentences; Airflow's commands catch "not found" only."""
+    """Prints a denial that ends the process without a traceback; Airflow's commands catch "not found" only."""
 
     before: _Hook
 
@@ -57,4 +57,4 @@ class _DenialHook:
         if not isinstance(error, BrokerDenied):
             self.before(kind, error, trace)
             return
-        print(f"The broker hands nothing out. {error}\n{_HOW_TO_SEE_STORED}", file=sys.stderr)  # noqa: T201 - the end
+        print(f"The broker denies this connection. {error}\n{_HOW_TO_SEE_STORED}", file=sys.stderr)  # noqa: T201 - the end

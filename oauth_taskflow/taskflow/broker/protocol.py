@@ -1,8 +1,8 @@
-"""What tasks and the broker say to each other. No Airflow, no I/O.
+"""Questions of tasks to the broker, and its answers. Without Airflow and I/O.
 
-Airflow's Execution API knows a single question: the connection of this id. So our questions are ids: ``crm`` asks as
-everybody does; ``crm~oauth~token`` asks for the token and takes a failure as an answer; ``crm~oauth~<digest>`` says in
-addition which token the API refused. ``~`` is in no id that Airflow accepts for a connection. Answers are connections.
+Airflow's Execution API answers one kind of question: the connection of an id. Our questions are therefore ids. ``crm`` is
+an ordinary look-up. ``crm~oauth~token`` asks for the token and accepts a failure as an answer. ``crm~oauth~<digest>`` also
+names the token that the API refused. Airflow accepts ``~`` in no id of a connection. Answers are connections.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _bypassed: ContextVar[bool] = ContextVar("oauth_taskflow_unbrokered", default=Fa
 
 
 class Question(Struct, frozen=True):
-    """Which connection's token is wanted; ``refused`` is the digest of one that the API no longer takes.
+    """The connection whose token a task wants; ``refused`` is the digest of a token that the API refused.
 
-    ``ours`` is a question of this package, which understands a failure as an answer.
+    ``ours`` means that this package asks, which accepts a failure as an answer.
     """
 
     conn_id: str
@@ -43,27 +43,27 @@ class Question(Struct, frozen=True):
 
     @classmethod
     def read(cls, name: str) -> Question:
-        """The question that an asked-for connection id stands for."""
-        conn_id, mark, rest = name.rpartition(_SEPARATOR)
-        if not mark:
+        """The question behind the connection id ``name``."""
+        conn_id, separator, rest = name.rpartition(_SEPARATOR)
+        if not separator:
             return cls(name)
         return cls(conn_id, "" if rest == _ANY else rest, ours=True)
 
 
 def question_id(conn_id: str, refused: str | None = None) -> str:
-    """The connection id that asks the broker for the token of ``conn_id``, other than ``refused`` if given."""
+    """The connection id that asks the broker for a token of ``conn_id``, other than ``refused`` if given."""
     return f"{conn_id}{_SEPARATOR}{hash_token(refused) if refused else _ANY}"
 
 
 def hash_token(access_token: str) -> str:
-    """A hash that names ``access_token`` where ids are logged."""
+    """A hash that identifies ``access_token`` in an id, because ids are logged."""
     return hashlib.sha256(access_token.encode()).hexdigest()[:32]
 
 
 def build_token_answer(settings: ConnectionSettings, token: Token, now: float) -> dict[str, Any]:
-    """The fields of the connection that a task gets: the short-lived token, and how to call the API with it.
+    """The fields of the connection that a task receives: the short-lived token, and how to call the API with it.
 
-    No login, client secret, refresh token, token URL or token parameter is among them. ``now`` is the broker's clock.
+    Login, client secret, refresh token, token URL and token parameters are left out. ``now`` is the broker's clock.
     """
     header = getattr(settings.auth, "token_header", TokenHeader())
     scheme = f"{header.scheme} " if header.scheme else ""
@@ -106,11 +106,11 @@ def _drop_empty(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _build_proof(settings: ConnectionSettings, token: Token) -> dict[str, str]:
-    """The token's proof and where it goes: computed here, because the client's secret stays, and good for this token only."""
-    where = getattr(settings.auth, "request_proof", None)
-    if where is None or not token.proof:
+    """The proof of the token and its location. The broker computes it, because the client's secret does not leave it."""
+    location = getattr(settings.auth, "request_proof", None)
+    if location is None or not token.proof:
         return {}
-    return {**msgspec.to_builtins(where), "proof": token.proof}
+    return {**msgspec.to_builtins(location), "proof": token.proof}
 
 
 def _rate_limit_keys(settings: ConnectionSettings) -> dict[str, str]:
@@ -121,14 +121,14 @@ def _rate_limit_keys(settings: ConnectionSettings) -> dict[str, str]:
 
 
 def build_failure_answer(error: OAuthTaskflowError) -> dict[str, Any]:
-    """The fields of the connection that tells a task why there is no token; no secret is in an error."""
+    """The fields of a connection that reports ``error`` to a task. Errors never hold a secret."""
     told = Trouble.of(error, "", None, 1)
     facts = {"kind": told.kind, "facts": told.facts, "retry_after": error.retry_after}
     return {"conn_type": "oauth2", "extra": json.dumps({_FAILURE: facts})}
 
 
 def read_failure(extra: str | None) -> OAuthTaskflowError | None:
-    """The error that the broker answered with, as it was raised there."""
+    """The error that the broker reports in ``extra``, as it was raised there; None when it reports none."""
     if not extra or f'"{_FAILURE}"' not in extra:
         return None
     told: Mapping[str, Any] = json.loads(extra)[_FAILURE]
@@ -137,7 +137,7 @@ def read_failure(extra: str | None) -> OAuthTaskflowError | None:
 
 @contextmanager
 def bypass_broker() -> Iterator[None]:
-    """Let this thread's look-ups pass the broker by: for our own code on machines that may see the secrets anyway."""
+    """Makes look-ups of this thread return the stored connection; for machines that may read the secrets anyway."""
     before = _bypassed.set(True)
     try:
         yield
@@ -146,5 +146,5 @@ def bypass_broker() -> Iterator[None]:
 
 
 def is_broker_bypassed() -> bool:
-    """Whether the look-up going on was asked for the connection as it is configured."""
+    """Whether the current look-up asks for the connection as it is stored."""
     return _bypassed.get()

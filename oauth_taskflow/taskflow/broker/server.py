@@ -1,4 +1,4 @@
-"""The broker's work on the API server: which connections are brokered, and the token of each."""
+"""The broker on the API server: which connections are brokered, and the token of each."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from oauth_taskflow.taskflow.broker.protocol import hash_token
 from oauth_taskflow.taskflow.connection_source import read_settings
 from oauth_taskflow.taskflow.sessions import token_source
 
-# Workers give up on the Execution API after 5 s ([workers] execution_api_timeout) and ask again.
+# Workers abandon a request to the Execution API after 5 s ([workers] execution_api_timeout) and repeat it.
 _ANSWER_WITHIN = 4.0
 _CallKey: TypeAlias = tuple[int, TokenSource, str]
-# Teams may have connections of the same id: what is held and shared belongs to one team's connection as it is now.
+# Teams may have connections of the same id: each token source belongs to one team's connection as it is now.
 _sources: dict[tuple[str, str], tuple[ConnectionSettings, TokenSource]] = {}
 _calls: dict[_CallKey, Future[Token]] = {}
 
 
 def read_brokered_settings(connection: AirflowConnection) -> ConnectionSettings | None:
-    """The settings of a connection whose secrets stay here; None for one that is handed out as it is.
+    """The settings of a connection whose secrets stay here; None for one that is handed out unchanged.
 
     Raises:
-        ConnectionConfigError: it is ours, and a field of it is wrong.
+        ConnectionConfigError: it is a connection of this package, and a field of it is wrong.
     """
     if not may_hold_grant(connection):
         return None
@@ -48,13 +48,13 @@ def read_brokered_settings(connection: AirflowConnection) -> ConnectionSettings 
 def fetch_token(
     settings: ConnectionSettings, refused: str = "", team: str = ""
 ) -> tuple[Token, float]:
-    """A usable token other than the one whose digest is ``refused``, and the time now.
+    """A usable token other than the one whose digest is ``refused``, and the current time.
 
-    ``team`` is whose connection it is, where Airflow has teams.
+    ``team`` owns the connection, where Airflow has teams.
 
     Raises:
-        LeaseTimeout: it takes longer than a worker waits for an answer; asking again joins the refresh going on.
-        TokenRequestError: none could be had.
+        LeaseTimeout: the refresh takes longer than a worker waits; the next question joins the running refresh.
+        TokenRequestError: the token endpoint gave no token.
         TokenStoreError: the store failed.
     """
     source = _find_source(settings, team)
@@ -62,13 +62,13 @@ def fetch_token(
     own: Future[Token] = Future()
     call = _calls.setdefault(key, own)
     if call is own:
-        # A thread of its own: a token endpoint that hangs must not occupy the API server's few.
+        # In a separate thread: a token endpoint that hangs must not occupy one of the API server's few.
         thread = threading.Thread(target=_run_call, args=(key, own), name="oauth_taskflow-broker")
         try:
             thread.start()
         except (
             BaseException
-        ):  # no more threads: the next question must find no call that never lands
+        ):  # out of threads: the next question must not wait for a call that never ends
             _calls.pop(key, None)
             raise
     try:
@@ -95,7 +95,7 @@ def _run_call(key: _CallKey, call: Future[Token]) -> None:
         token = source.token()
         if refused and hash_token(token.access_token) == refused:
             token = source.replace_refused(token.access_token)
-    except BaseException as failure:  # noqa: BLE001 - it is raised where the answer is waited for
+    except BaseException as failure:  # noqa: BLE001 - it is raised by the thread that waits for the answer
         _calls.pop(key, None)
         call.set_exception(failure)
         return
@@ -104,10 +104,10 @@ def _run_call(key: _CallKey, call: Future[Token]) -> None:
 
 
 def _find_source(settings: ConnectionSettings, team: str = "") -> TokenSource:
-    """Held here, so that the token in memory outlives the single question."""
-    known = _sources.get((team, settings.conn_id))
-    if known is not None and known[0] == settings:
-        return known[1]
+    """The token source of the connection; it is kept, so that its token in memory serves the next question."""
+    kept = _sources.get((team, settings.conn_id))
+    if kept is not None and kept[0] == settings:
+        return kept[1]
     source = token_source(settings, brokered=True)
     assert source is not None, "only kinds with a token source are brokered"
     _sources[team, settings.conn_id] = settings, source

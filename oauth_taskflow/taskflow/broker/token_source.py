@@ -1,4 +1,4 @@
-"""The token of a brokered connection: used until it is stale or refused, then asked for again."""
+"""The token of a brokered connection: used until it is stale or refused, then the broker is asked for another."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from oauth_taskflow.oauth.token import Token, TokenSource
 
 _log = logging.getLogger(__name__)
 Ask = Callable[[str | None], Token]
-"""Asks the broker for a token, other than the refused one if that is given; its instants are on our clock."""
+"""Asks the broker for a token, other than the refused one if that is given. Its instants are on this machine's clock."""
 
 
 class BrokerTokenSource(TokenSource):
-    """A token source that knows no grant: the broker refreshes, this one asks. Safe for threads.
+    """A token source without a grant: the broker refreshes, and this class asks it. Safe for threads.
 
-    The broker keeps one refresh for everybody, so that nothing is coordinated here but the threads of this process.
+    The broker refreshes once for all tasks, so this class coordinates only the threads of one process.
     """
 
     def __init__(
@@ -45,8 +45,8 @@ class BrokerTokenSource(TokenSource):
         """A token that has not expired; a stale one when the broker has no other yet.
 
         Raises:
-            TokenRequestError: the broker could get none, and why.
-            TokenStoreError: its store failed.
+            TokenRequestError: the broker got no token; the message says why.
+            TokenStoreError: the broker's store failed.
         """
         if self._clock.now() < self._good_until:
             return self._token
@@ -59,8 +59,8 @@ class BrokerTokenSource(TokenSource):
         """A token other than ``access_token``, which the API answered with 401.
 
         Raises:
-            TokenRequestError: the broker could get none, and why.
-            TokenStoreError: its store failed.
+            TokenRequestError: the broker got no token; the message says why.
+            TokenStoreError: the broker's store failed.
         """
         with self._lock:
             if self._token.access_token == access_token:
@@ -85,7 +85,7 @@ class BrokerTokenSource(TokenSource):
             self._pause()
 
     def _pause(self) -> None:
-        """Ask no more for a moment: nothing better can be had just now."""
+        """Suspends questions for up to a second: the broker has no better token now."""
         expires_at, now = self._token.expires_at, self._clock.now()
         if expires_at is not None:
             pause = min(max(expires_at - now, 0.0) / 10, 1.0)

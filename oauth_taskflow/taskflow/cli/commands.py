@@ -1,6 +1,6 @@
 """The ``airflow oauth`` commands, as Airflow's CLI reads them.
 
-Airflow imports this module for every command it runs, so it imports nothing else of ours.
+Airflow imports this module for every command it runs, so it imports no other module of this package.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ _LOGIN_ARGUMENTS = (
 
 
 def _grant_command(name: str, help_text: str, which: Arg = _CONNECTION) -> ActionCommand:
-    """A command of ``grants``, whose function has its name."""
+    """A command whose function in ``grants`` has the same name."""
     func = lazy_load_command(f"oauth_taskflow.taskflow.cli.grants.{name}")
     return ActionCommand(name=name, help=help_text, func=func, args=(which, ARG_OUTPUT))
 

@@ -1,4 +1,4 @@
-"""Log lines of a command beside its progress bar and its result: above the one, and never in the other."""
+"""Prints log lines of a command above its progress bar, and keeps them out of its result on standard output."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.text import Text
 
 
 class _ConsoleStream:
-    """A text stream whose whole lines are printed by a console, which moves a progress bar out of their way."""
+    """A text stream that prints whole lines through a console, which moves a progress bar out of their way."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -23,22 +23,24 @@ class _ConsoleStream:
         """Print the lines that ``text`` completes."""
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
-            # Colours of a log stay; what else a terminal would obey is dropped on the way.
+            # Colours of a log stay; other control sequences are dropped.
             self._console.print(Text.from_ansi(line), soft_wrap=True)
         return len(text)
 
     def flush(self) -> None:
-        """Nothing: lines are printed when they are whole."""
+        """Does nothing: lines are printed when they are complete."""
 
 
 @contextmanager
 def redirect_logs(console: Console) -> Iterator[None]:
-    """Everything that this process logs to its standard streams is printed by ``console`` while this lasts.
+    """Makes ``console`` print whatever this process logs to its standard streams inside the block.
 
-    Airflow's commands log to standard output, where the result of a command goes.
+    Airflow's commands log to standard output, which is for the result of a command.
     """
-    through: Any = _ConsoleStream(console)
-    changed = [(handler, handler.setStream(through)) for handler in _handlers_on_streams()]
+    stream_of_console: Any = _ConsoleStream(console)
+    changed = [
+        (handler, handler.setStream(stream_of_console)) for handler in _handlers_on_streams()
+    ]
     try:
         yield
     finally:

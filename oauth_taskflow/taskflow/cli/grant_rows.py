@@ -1,4 +1,4 @@
-"""What ``airflow oauth`` shows of a stored grant; never a secret."""
+"""The rows that ``airflow oauth`` prints about stored grants; they never hold a secret."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from oauth_taskflow.tokens.state.record import GrantRecord, GrantState
 Row = dict[str, str | int | None]
 FORMATS = ("table", "json", "yaml", "plain")
 _LONGEST_PROBLEM = 200
-# What connections have that name none.
+# The leeway of connections that set none.
 _LEEWAY = ManagerOptions().leeway
 
 
 def status_row(record: GrantRecord, leeway: float = _LEEWAY) -> Row:
-    """One grant as a row of text. Instants are UTC; ``leeway`` is that of the connection, in seconds."""
+    """One grant as a row of text. Instants are in UTC; ``leeway`` is the connection's, in seconds."""
     token = record.local_token()
     problem = record.trouble.error(record.read.store).what if record.trouble else None
     return {
@@ -38,7 +38,7 @@ def status_row(record: GrantRecord, leeway: float = _LEEWAY) -> Row:
 
 
 def unreadable_row(conn_id: str, grant_key: str, problem: str) -> Row:
-    """The row of a record that no key opens."""
+    """The row of a record that no Fernet key decrypts."""
     unknown = dict.fromkeys(
         ("expires_at", "refreshed_at", "version", "consent_due", "asked_again_at")
     )
@@ -57,21 +57,21 @@ def _state(record: GrantRecord, token: Token | None, leeway: float) -> str:
     if token is None:
         return "not_yet_used"
     state = token.state(SYSTEM_CLOCK.now(), leeway)
-    # Nothing is wrong with a grant that was not used for longer than its token lives: the next task refreshes it.
+    # A grant that was unused for longer than its token lives is healthy: the next task refreshes it.
     idle = state is TokenState.EXPIRED and record.trouble is None and _is_refreshable(record)
     return "idle" if idle else state.value
 
 
 def _is_refreshable(record: GrantRecord) -> bool:
-    """Whether the next token needs no person: a refresh token is there, or the client gets tokens for itself."""
+    """Whether the next token needs no consent: there is a refresh token, or the client gets tokens for itself."""
     logged_in = record.consent_fence > 0
     return record.refresh_token is not None or not logged_in
 
 
 def group_by_connection(rows: Sequence[Row], output: str) -> list[Row]:
-    """``rows`` by connection, the grant that was refreshed last first.
+    """Sorts ``rows`` by connection, and the grants of one connection by their last refresh, latest first.
 
-    A connection that was edited keeps its earlier grants. In a table its name stands in the first of its rows.
+    A connection that was edited keeps its earlier grants. A table shows its name in the first of its rows only.
     """
     latest = sorted(rows, key=lambda row: str(row["refreshed_at"] or ""), reverse=True)
     ordered = sorted(latest, key=lambda row: str(row["conn_id"]))
@@ -86,7 +86,7 @@ def group_by_connection(rows: Sequence[Row], output: str) -> list[Row]:
 
 
 def _cooldown_end(record: GrantRecord) -> str | None:
-    """When the cool-down after a failure ends: no worker asks the token endpoint before."""
+    """When the cool-down after a failure ends; workers wait for that before they ask the token endpoint again."""
     until = record.trouble.until if record.trouble else None
     if until is None or until <= record.read.store:
         return None
@@ -94,7 +94,7 @@ def _cooldown_end(record: GrantRecord) -> str | None:
 
 
 def _consent_due(record: GrantRecord) -> str | None:
-    """When a person must agree again, as far as that is known."""
+    """When a person must consent again, if that is known."""
     if record.state in {GrantState.NEEDS_CONSENT, GrantState.REVOKED}:
         return "now"
     ends_at = record.consent.ends_at if record.consent else None
@@ -110,12 +110,12 @@ def _instant(seconds: float | None) -> str | None:
 
 
 def print_records(records: Sequence[Mapping[str, Any]], output: str) -> None:
-    """Print as other Airflow commands do, but numbers stay numbers and lists lists in ``json`` and ``yaml``."""
+    """Print as other Airflow commands do, but keep numbers and lists as such in ``json`` and ``yaml``."""
     from airflow.cli.simple_table import AirflowConsole  # noqa: PLC0415 - only to print
 
-    # Without markup: what a server said may look like it, and "[core]" would not be shown.
+    # Without markup: the text of a server may look like it, and "[core]" would not be shown.
     console: Any = AirflowConsole(markup=False, emoji=False)  # its annotations want a mapping
-    if output == "json":  # print_as would make texts of numbers
+    if output == "json":  # print_as would turn numbers into texts
         console.print_as_json(list(records))
     elif output == "yaml":
         console.print_as_yaml(list(records))
@@ -124,7 +124,7 @@ def print_records(records: Sequence[Mapping[str, Any]], output: str) -> None:
 
 
 def print_rows(rows: Sequence[Row], output: str) -> None:
-    """Print as ``print_records``, with a dash for what is unknown where people read it."""
+    """Print as ``print_records``, with a dash for unknown values in formats that people read."""
     blank = "-" if output in {"table", "plain"} else None
     shown = [{name: blank if v is None else v for name, v in row.items()} for row in rows]
     print_records(shown, output)

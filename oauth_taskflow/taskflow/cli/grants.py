@@ -1,4 +1,4 @@
-"""``airflow oauth status``, ``refresh``, ``revoke`` and ``forget``: looking after stored grants."""
+"""``airflow oauth status``, ``refresh``, ``revoke`` and ``forget``: inspect and end stored grants."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Command = Callable[[Namespace], None]
 
 
 def _print_errors(command: Command) -> Command:
-    """``command`` whose errors are a sentence and exit status 1."""
+    """Makes ``command`` print its error as one sentence and exit with status 1."""
 
     @wraps(command)
     def run(args: Namespace) -> None:
@@ -70,15 +70,14 @@ def refresh(args: Namespace) -> None:
     """Fetch the next token now, through the same lease as tasks."""
     grant = load_managed_grant(args.conn_id)
     manager, record = grant.manager, grant.manager.stored.read()
-    known = record.token
-    token = manager.renew(known.access_token) if known else manager.token()
+    token = manager.renew(record.token.access_token) if record.token else manager.token()
     secret_registry.add(token_secrets(token))
     print_rows([_row(grant)], args.output)
 
 
 @_print_errors
 def revoke(args: Namespace) -> None:
-    """End the grant at the authorization server, and here afterwards; a failure leaves it as it is."""
+    """End the grant at the authorization server, and then here; a failure leaves it unchanged."""
     grant = load_managed_grant(args.conn_id)
     url = grant.endpoint_url("revoke_url")
     if not revoke_tokens(grant, url, read_revocable(grant)):
@@ -92,7 +91,7 @@ def revoke(args: Namespace) -> None:
 
 @_print_errors
 def forget(args: Namespace) -> None:
-    """Delete what is stored for a connection, which need not exist any more. The authorization server is not told."""
+    """Delete the stored grants of a connection, which may be gone already. The authorization server is not notified."""
     store = open_store(store_url(), fernet_keys())
     keys = [key for conn_id, key in store.grants() if conn_id == args.conn_id]
     if not keys:

@@ -1,4 +1,4 @@
-"""``airflow oauth login``: a person agrees once, and tasks have a grant from then on."""
+"""``airflow oauth login``: a person consents once, and tasks use the stored grant from then on."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def login(args: Namespace) -> None:
     """Run the command. Airflow's CLI calls it with the parsed arguments.
 
     Raises:
-        SystemExit: with 1 when there is no grant in the end, 2 for wrong arguments.
+        SystemExit: with 1 when the login ends without a grant, 2 for wrong arguments.
     """
     if problem := _wrong_arguments(args):
         exit_with(problem, 2)
@@ -55,7 +55,7 @@ def login(args: Namespace) -> None:
 
 
 def _wrong_arguments(args: Namespace) -> str:
-    """What is wrong with the command line; empty when nothing is."""
+    """The problem of the command line, else empty text."""
     if not 0 < args.timeout <= STATE_LIFETIME:
         return f"--timeout takes 1 to {STATE_LIFETIME:.0f} seconds."
     if not 0 <= args.port <= _HIGHEST_PORT:
@@ -66,15 +66,15 @@ def _wrong_arguments(args: Namespace) -> str:
 
 
 def _check_before_asking(grant: ManagedGrant, args: Namespace) -> str:
-    """Find out what cannot work before a person agrees for nothing; the place where the old grant is revoked, if it is.
+    """Fail before a person consents in vain; return the URL that revokes the old grant, empty unless that is wanted.
 
     Raises:
-        ConnectionConfigError: the connection does not fit what is asked for.
+        ConnectionConfigError: the connection does not fit the command.
         TokenStoreError: a new grant could not be stored.
     """
     if grant.auth.grant_type != "refresh_token":
         raise ConnectionConfigError(
-            f"Connection {grant.conn_id!r} uses the grant {grant.auth.grant_type}, which asks no person",
+            f"Connection {grant.conn_id!r} uses the grant {grant.auth.grant_type}, which needs no consent of a person",
             conn_id=grant.conn_id,
             field="grant_type",
             hint="Set grant_type in extra to authorization_code to let a person agree.",
@@ -103,11 +103,11 @@ def _find_revocation_url(grant: ManagedGrant) -> str:
 
 
 def _store(grant: ManagedGrant, agreed: ConsentResult) -> tuple[GrantRecord, Granted]:
-    """Store what the consent brought.
+    """Store the result of the consent.
 
     Raises:
-        InvalidTokenResponse: no token in the answer can be used; it is kept for the corrected connection if there may be a
-            refresh token in it.
+        InvalidTokenResponse: the response holds no usable token. If it may hold a refresh token, it is stored for the
+            corrected connection.
     """
     outcome, stored = agreed.outcome, grant.manager.stored
     if isinstance(outcome, Granted):
@@ -127,7 +127,7 @@ def _authorize(grant: ManagedGrant, args: Namespace) -> ConsentResult:
 
 
 def _read_stored(grant: ManagedGrant) -> GrantRecord | None:
-    """What the new grant replaces; None when no key opens it."""
+    """The grant that the new one replaces; None when no Fernet key decrypts it."""
     try:
         return grant.manager.stored.read()
     except TokenUndecryptable:
@@ -135,7 +135,7 @@ def _read_stored(grant: ManagedGrant) -> GrantRecord | None:
 
 
 def _write_back(grant: ManagedGrant) -> None:
-    """Copy the refresh token into the connection; when that fails, it is told, because the grant is stored all the same."""
+    """Copy the refresh token into the connection. A failure is only reported: the grant is already stored."""
     try:
         write_back(grant.conn_id, grant.store, grant.manager.grant_key)
     except OAuthTaskflowError as error:
@@ -143,11 +143,11 @@ def _write_back(grant: ManagedGrant) -> None:
 
 
 def _revoke_old(grant: ManagedGrant, url: str, before: GrantRecord, granted: Granted) -> None:
-    """End the grant that was replaced; one that cannot be ended is told and no reason to fail."""
+    """Revoke the grant that was replaced. A failure is only reported."""
     kept = {granted.refresh_token, granted.token.access_token}
     tokens = {before.refresh_token, *before.alternates, before.token and before.token.access_token}
     if not tokens - {None} or tokens & kept:
-        return  # nothing, or a server that goes on with the same tokens
+        return  # the old grant holds no token, or the server keeps using the same tokens
     try:
         ended = revoke_tokens(grant, url, before)
     except OAuthTaskflowError as error:
@@ -174,5 +174,5 @@ def _warn(grant: ManagedGrant, granted: Granted) -> None:
 
 
 def say(text: str) -> None:
-    """Tell the person; standard output is for the result."""
+    """Print ``text`` to standard error; standard output is for the result."""
     print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is a command line

@@ -1,4 +1,4 @@
-"""How a person agrees: in a browser on this machine, by pasting an address, or with a code on another device."""
+"""Three ways for a person to consent: in a browser here, by pasting an address, or with a code on another device."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _PASTE_URI = "http://127.0.0.1:8765/callback"
 
 @dataclass(frozen=True)
 class LoginOptions:
-    """What the command line says. ``port`` 0 is a free one; ``timeout`` is in seconds."""
+    """Options of the command line. ``port`` 0 means a free one; ``timeout`` is in seconds."""
 
     port: int = 0
     timeout: float = 300.0
@@ -44,14 +44,14 @@ class LoginOptions:
 
 @dataclass(frozen=True)
 class ConsentResult:
-    """What a person's consent brought, and the answer that it was in, as it came."""
+    """The result of a person's consent, and the unchanged response that held it."""
 
     outcome: Granted | Unusable
     answer: Answer | None
 
 
 def log_in_by_browser(grant: ManagedGrant, options: LoginOptions, say: Say) -> ConsentResult:
-    """Wait on a loopback port for the browser to bring the answer.
+    """Wait on a loopback port for the browser to deliver the answer.
 
     Raises:
         OAuthTaskflowError: no answer in time, a wrong one, or the server refused.
@@ -79,7 +79,7 @@ def log_in_by_browser(grant: ManagedGrant, options: LoginOptions, say: Say) -> C
 def log_in_by_paste(
     grant: ManagedGrant, options: LoginOptions, say: Say, read: Callable[[], str]
 ) -> ConsentResult:
-    """Let the person bring the address that the browser ends at; nothing listens.
+    """Let the person paste the address at which the browser ends; this machine does not listen.
 
     Raises:
         OAuthTaskflowError: the address is not the answer, or the server refused.
@@ -97,10 +97,10 @@ def log_in_by_paste(
 
 
 def log_in_by_device(grant: ManagedGrant, say: Say) -> ConsentResult:
-    """Show a code to be typed in on any device, and wait for the person to do so.
+    """Show a code that the person enters on any device, and wait for the consent.
 
     Raises:
-        OAuthTaskflowError: nobody agreed in time, or the server refused.
+        OAuthTaskflowError: no consent came in time, or the server refused.
     """
     device = authorize_device(grant.endpoint, grant.endpoint_url("device_url"), grant.options)
     secret_registry.add([device.device_code])
@@ -125,7 +125,7 @@ def _listener(
     registered = grant.consent.redirect_uri
     if registered and not is_local(registered):
         raise grant.error(
-            "The browser brings the answer to another machine",
+            "The browser delivers the answer to another machine",
             "redirect_uri",
             f"Run: airflow oauth login {grant.conn_id} --paste",
         )
@@ -192,11 +192,11 @@ def _mask_result(outcome: Granted | Unusable, answers: list[Answer]) -> ConsentR
 
 
 def _has_browser() -> bool:
-    """Whether a window can open: without one Python would start a text browser inside this terminal."""
+    """Whether a window can open: otherwise Python would start a text browser inside this terminal."""
     desktop = ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY")
     return sys.platform in {"darwin", "win32"} or any(os.environ.get(name) for name in desktop)
 
 
 def _printable(text: str) -> str:
-    """Text of the server without what a terminal would obey."""
+    """Text of the server without control characters of a terminal."""
     return "".join(char for char in text if char.isprintable())[:500]

@@ -1,4 +1,4 @@
-"""One connection's grant with everything a person's command needs: store, endpoint and the places of consent."""
+"""The grant of a connection with all that commands need: store, token endpoint and the endpoints of consent."""
 
 from __future__ import annotations
 
@@ -63,17 +63,17 @@ class ManagedGrant:
 
     @property
     def consent(self) -> ConsentSettings:
-        """Where consent is asked for and ended."""
+        """The endpoints that ask for consent and end it."""
         return self.auth.consent
 
     @property
     def revocation(self) -> RevocationForm:
-        """How the provider wants grants to be ended."""
+        """How the provider ends grants."""
         return self.auth.preset.revoke
 
     @property
     def options(self) -> GrantOptions:
-        """Scope, audience, resources and what else connection and preset add to the requests of a login."""
+        """Scope, audience, resources and other parameters that connection and preset add to the requests of a login."""
         return grant_options(self.auth, "authorization_code")
 
     @property
@@ -81,17 +81,17 @@ class ManagedGrant:
         """The authorization server as a login sees it.
 
         Raises:
-            ConnectionConfigError: it has no authorization endpoint.
+            ConnectionConfigError: the authorization endpoint is missing.
         """
         issuer, published = self.consent.issuer, self._published
         names_itself = published is not None and published.iss_in_callback
         return AuthorizationServer(self.endpoint_url("authorize_url"), issuer, names_itself)
 
     def endpoint_url(self, name: str) -> str:
-        """The URL of the connection's key ``name``, or what its issuer publishes.
+        """The URL of the connection's key ``name``, or the one that its issuer publishes.
 
         Raises:
-            ConnectionConfigError: there is none.
+            ConnectionConfigError: neither exists.
         """
         url = self.find_endpoint_url(name)
         if not url:
@@ -99,16 +99,16 @@ class ManagedGrant:
         return url
 
     def find_endpoint_url(self, name: str) -> str:
-        """The URL of the connection's key ``name``, or what its issuer publishes; empty without either."""
+        """The URL of the connection's key ``name``, or the one that its issuer publishes; empty without either."""
         configured: str = getattr(self.consent, name)
         published = None if configured else self._published
-        # Where a browser goes, it shows no certificate of ours.
+        # A browser does not present the client certificate of the connection.
         mtls = self.settings.cert is not None and name != "authorize_url"
         return configured or (published and published.endpoint(_PUBLISHED[name], mtls=mtls)) or ""
 
     @cached_property
     def _published(self) -> ServerMetadata | None:
-        """The metadata of the issuer; None without one, or when all that is needed is configured by hand."""
+        """The metadata of the issuer; None without an issuer, or when authorize_url is configured and they are missing."""
         if not self.consent.issuer:
             return None
         transport = self.endpoint.transport
@@ -116,7 +116,7 @@ class ManagedGrant:
             return server_metadata(self.consent.issuer, conn_id=self.conn_id, transport=transport)
         except ConnectionConfigError:
             if self.consent.authorize_url:
-                return None  # the issuer is given to be compared with the answer's iss
+                return None  # the issuer serves only to be compared with the answer's iss
             raise
 
     @property
@@ -125,12 +125,12 @@ class ManagedGrant:
         return open_store(store_url(), fernet_keys())
 
     def error(self, what: str, field: str, hint: str) -> ConnectionConfigError:
-        """The error that blames ``field`` of the connection."""
+        """An error about ``field`` of the connection."""
         return ConnectionConfigError(what, conn_id=self.conn_id, field=field, hint=hint)
 
 
 def load_managed_grant(conn_id: str) -> ManagedGrant:
-    """The grant of the Connection ``conn_id``; nothing is requested yet.
+    """Loads the grant of the Connection ``conn_id``; no request is sent yet.
 
     Raises:
         ConnectionConfigError: the connection is missing or wrong, or of a kind that stores no grant.
@@ -139,7 +139,7 @@ def load_managed_grant(conn_id: str) -> ManagedGrant:
     settings = load_settings(conn_id)
     if not isinstance(settings.auth, OAuth2Settings):
         raise _explain_no_grant(settings)
-    manager = oauth2_source(settings, settings.auth, brokered=_beside_broker())
+    manager = oauth2_source(settings, settings.auth, brokered=_is_broker_machine())
     # One DPoP key for the whole login: a pushed request is bound to it too (RFC 9449 §10.1).
     endpoint = token_endpoint(settings, settings.auth).proving()
     return ManagedGrant(settings, settings.auth, endpoint, manager)
@@ -157,10 +157,10 @@ def _explain_no_grant(settings: ConnectionSettings) -> ConnectionConfigError:
     )
 
 
-def _beside_broker() -> bool:
-    """Whether this command runs with the configuration of an API server that is the broker.
+def _is_broker_machine() -> bool:
+    """Whether this command runs with the configuration of an API server that is a broker.
 
-    Its store may be a file of that machine, which is where this command must run too.
+    The broker's store may be a file, so that this command must run on the same machine.
     """
     from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - run time only
 

@@ -1,4 +1,4 @@
-"""``airflow oauth presets``: the providers that connections can name, and what is known about one of them."""
+"""``airflow oauth presets``: lists the providers that connections can name, or shows the facts about one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def presets(args: Namespace) -> None:
     """Run the command. Airflow's CLI calls it with the parsed arguments.
 
     Raises:
-        SystemExit: with 2 when there is no preset of that name, or a file cannot be used.
+        SystemExit: with 2 when the preset is unknown, or a file of a preset is wrong.
     """
     from airflow.cli.simple_table import AirflowConsole  # noqa: PLC0415 - only to print
 
@@ -30,7 +30,7 @@ def presets(args: Namespace) -> None:
         print(bad, file=sys.stderr)  # noqa: T201 - a command line
         raise SystemExit(WRONG_ARGUMENTS) from None
     console: Any = AirflowConsole()  # its annotations want a mapping, its code a list
-    if args.output == "json":  # print_as would make texts of numbers
+    if args.output == "json":  # print_as would turn numbers into texts
         console.print_as_json(rows)
     elif args.output == "yaml":
         console.print_as_yaml(rows)
@@ -67,11 +67,11 @@ def _one(name: str, own: Path | None, output: str) -> list[dict[str, object]]:
         raise SystemExit(WRONG_ARGUMENTS) from None
     if output in {"json", "yaml"}:
         return [{"preset": name.lower(), **msgspec.to_builtins(preset)}]
-    told = {
+    shown = {
         "Provider": f"{preset.title} ({certainty(preset)})",
         **({"Sources": " ".join(preset.sources)} if preset.sources else {}),
         **{f"key {key}": variable_text(one) for key, one in preset.variables.items()},
         **facts(preset),
     }
     notes = [("Note", note) for note in preset.notes]
-    return [{"subject": subject, "fact": fact} for subject, fact in (*told.items(), *notes)]
+    return [{"subject": subject, "fact": fact} for subject, fact in (*shown.items(), *notes)]

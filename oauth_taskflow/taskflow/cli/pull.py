@@ -1,4 +1,4 @@
-"""``airflow oauth pull``: tries a spec in this process, with a progress bar on a terminal."""
+"""``airflow oauth pull``: runs a spec in this process, with a progress bar on a terminal."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def pull(args: Namespace) -> None:
         endpoints=with_parents(
             spec, _check_names(args.endpoint or [], list(spec.endpoints), "endpoint")
         ),
-        # Absolute: a relative destination would be below $AIRFLOW_HOME, a relative argument is below here.
+        # Absolute: a relative destination is below $AIRFLOW_HOME, a relative argument is below the working directory.
         output=Path(folder or Path("pulled") / spec.source.dag_id).expanduser().absolute(),
         params=_params(spec, args.set or []),
         interval=interval,
@@ -80,7 +80,7 @@ def _print(results: Mapping[str, Sequence[Summary]], output: str) -> None:
         return
     console = Console()
     if not console.is_terminal:
-        console.width = _UNLIMITED  # a file or a pipe has none: paths are shown whole
+        console.width = _UNLIMITED  # a file or a pipe has no width: paths are printed whole
     console.print(_table(results))
 
 
@@ -110,9 +110,7 @@ def _run(run: LocalRun, results: dict[str, list[Summary]]) -> None:
         TimeElapsedColumn(),
     )
     with (
-        redirect_logs(
-            console
-        ),  # first: the bar puts streams of its own in the place of the standard ones
+        redirect_logs(console),  # first: the bar replaces the standard streams
         Progress(*columns, console=console, disable=not console.is_terminal) as bar,
     ):
         display = Display(bar)
@@ -126,7 +124,7 @@ def _run(run: LocalRun, results: dict[str, list[Summary]]) -> None:
 
 
 def _rows(results: Mapping[str, Sequence[Summary]]) -> list[dict[str, Any]]:
-    """The figures as plain data: one row for each endpoint."""
+    """The figures as plain data, one row per endpoint."""
     return [
         {
             "endpoint": name,

@@ -11,10 +11,10 @@ from oauth_taskflow.taskflow.dags.local_run import Observer
 
 
 class Display:
-    """Shows pages and rows, and how much of an endpoint is done.
+    """Shows pages and rows, and the finished share of an endpoint.
 
-    A sequence is what is read for one parent record and window; how many there are is known before the first request,
-    and their share is shown. A lone sequence shows its share of the records that the API announces.
+    A sequence reads the pages of one parent record and window. The number of sequences is known before the first
+    request, and their finished share is shown. A single sequence shows its share of the records that the API announces.
     """
 
     def __init__(self, bar: Progress) -> None:
@@ -25,11 +25,11 @@ class Display:
 
     @property
     def observer(self) -> Observer:
-        """What ``run_locally`` reports to."""
+        """The callbacks for ``run_locally``."""
         return Observer(begin=self.begin, page=self.page)
 
     def begin(self, name: str, item: str, sequences: int) -> None:
-        """A task of endpoint ``name`` begins; ``sequences`` are those of all its tasks."""
+        """Start the line of endpoint ``name``; ``sequences`` is the number over all its tasks."""
         if name != self._name:
             self._name, self._pages, self._rows, self._begun = name, 0, 0, 0
             self._sequences = sequences
@@ -38,7 +38,7 @@ class Display:
         self._bar.update(self._line, description=f"{name} {item}".rstrip())
 
     def page(self, page: Page) -> None:
-        """Another page came; the first of a sequence ends the one before."""
+        """Count a page; the first page of a sequence ends the previous sequence."""
         self._pages += 1
         self._rows += page.count
         self._begun += page.index == 0
@@ -51,6 +51,6 @@ class Display:
             self._bar.update(self._line, total=total, completed=self._rows)
 
     def end(self) -> None:
-        """The endpoint is done."""
+        """Mark the endpoint as finished."""
         if self._line is not None:
             self._bar.update(self._line, description=self._name, total=1, completed=1)

@@ -1,4 +1,4 @@
-"""Ends what a stored grant holds at its authorization server (RFC 7009, or as the provider's preset says)."""
+"""Revokes the tokens of a stored grant at its authorization server (RFC 7009, or as the provider's preset says)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from oauth_taskflow.tokens.state.record import GrantRecord
 
 
 def read_revocable(grant: ManagedGrant) -> GrantRecord:
-    """What is stored of ``grant``, with what its server can end in it.
+    """Reads the record of ``grant``, with a token that its server can revoke.
 
-    Where the server takes access tokens only, a living one stands for the refresh token behind it: without one the
-    refresh token would live on.
+    Some servers revoke grants by a valid access token only. If the stored one has expired, the next one is fetched:
+    otherwise the refresh token would stay valid.
 
     Raises:
-        OAuthTaskflowError: there is none, and none could be fetched.
+        OAuthTaskflowError: a valid access token is needed and could not be fetched.
     """
     stored = grant.manager.stored
     record = stored.read()
@@ -29,38 +29,38 @@ def read_revocable(grant: ManagedGrant) -> GrantRecord:
 
 
 def revoke_tokens(grant: ManagedGrant, url: str, record: GrantRecord) -> bool:
-    """End what ``record`` holds at ``url``; whether that was anything.
+    """Revoke the tokens of ``record`` at ``url``; returns whether there were any.
 
-    Refresh tokens go first, because they end the access tokens at most servers.
+    Refresh tokens are sent first: most servers then revoke the access tokens as well.
 
     Raises:
-        OAuthTaskflowError: the server refused or was not reached; the grant may still live.
+        OAuthTaskflowError: the server refused or was not reached; the grant may still be valid.
     """
-    wanted = _select_tokens(grant, record)
-    secret_registry.add(token for _, token in wanted)
-    for number, (kind, token) in enumerate(wanted):
+    tokens = _select_tokens(grant, record)
+    secret_registry.add(token for _, token in tokens)
+    for number, (kind, token) in enumerate(tokens):
         _revoke_one(grant, url, kind, token, first=number == 0)
-    return bool(wanted)
+    return bool(tokens)
 
 
 def _select_tokens(grant: ManagedGrant, record: GrantRecord) -> list[tuple[TokenKind, str]]:
-    """The tokens that the server takes, in the order in which they are ended."""
-    taken = grant.revocation.tokens
-    wanted: list[tuple[TokenKind, str]] = []
-    if taken != "access_token":
-        own = [record.refresh_token, *record.alternates]
-        known = own if record.refresh_token is not None else [grant.auth.refresh_token]
-        wanted += [("refresh_token", one) for one in known if one]
-    if taken != "refresh_token" and record.token:
-        # An ended one is refused, or taken for ended while its refresh token lives.
-        alone = taken == "access_token" and not record.usable(record.read.store, None)
-        wanted += [] if alone else [("access_token", record.token.access_token)]
-    return wanted
+    """The tokens that the server accepts, in the order of their revocation."""
+    accepted = grant.revocation.tokens
+    tokens: list[tuple[TokenKind, str]] = []
+    if accepted != "access_token":
+        stored = [record.refresh_token, *record.alternates]
+        known = stored if record.refresh_token is not None else [grant.auth.refresh_token]
+        tokens += [("refresh_token", one) for one in known if one]
+    if accepted != "refresh_token" and record.token:
+        # The server refuses an expired one, or reports success while the refresh token stays valid.
+        useless = accepted == "access_token" and not record.usable(record.read.store, None)
+        tokens += [] if useless else [("access_token", record.token.access_token)]
+    return tokens
 
 
 def _revoke_one(grant: ManagedGrant, url: str, kind: TokenKind, token: str, *, first: bool) -> None:
-    wanted, form = grant.auth.request_proof, grant.revocation
-    proof = wanted.of(token, grant.auth.client_secret) if wanted else ""
+    rule, form = grant.auth.request_proof, grant.revocation
+    proof = rule.of(token, grant.auth.client_secret) if rule else ""
     try:
         revoke(grant.endpoint, url, token, kind, grant.options, form=form, proof=proof)
     except TokenRequestRejected as refusal:

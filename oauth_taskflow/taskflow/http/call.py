@@ -1,4 +1,4 @@
-"""One call of an operator or trigger: its JSON form, which names a connection, and how it is made."""
+"""One HTTP call of an operator or trigger: its JSON form, which names a connection, and its execution."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from oauth_taskflow.taskflow.connection_source import load_settings
 
 @dataclass(frozen=True)
 class HttpCall:
-    """A call as ``HttpOperator`` describes it; the secrets stay in the connection ``http_conn_id``.
+    """A call as ``HttpOperator`` describes it. The secrets stay in the connection ``http_conn_id``.
 
     ``data`` is the query of a GET and the body of other methods. ``extra_options``: ``timeout`` (seconds),
     ``allow_redirects``, ``max_redirects``, ``check_response``, ``verify``, ``cert``, ``proxies``; ``request_kwargs`` are
@@ -41,7 +41,7 @@ class HttpCall:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[OpenCall]:
-        """The call with a session for its connection and options.
+        """Opens a session for the connection and the options of this call.
 
         Raises:
             ConnectionConfigError: the connection is missing or wrong.
@@ -61,7 +61,7 @@ class HttpCall:
 
 @dataclass(frozen=True)
 class OpenCall:
-    """A call that can be made, once or again and again."""
+    """A call with its session; it can be sent repeatedly."""
 
     call: HttpCall
     session: AsyncOAuthSession
@@ -69,15 +69,15 @@ class OpenCall:
 
     @property
     def checks_status(self) -> bool:
-        """Whether an error status is an error."""
+        """Whether an error status raises."""
         return bool(self.options.get("check_response", True))
 
     async def send(self) -> httpx.Response:
-        """The answer, whatever its status.
+        """Sends the request and returns its response, whatever the status.
 
         Raises:
-            ApiError: no answer after all tries, or a foreign URL.
-            TokenRequestError: no token could be had.
+            ApiError: no response after all tries, or a URL of a foreign origin.
+            TokenRequestError: the token endpoint gave no token.
         """
         call, session = self.call, self.session
         method = call.method.upper()
@@ -90,7 +90,7 @@ class OpenCall:
             **call.request_kwargs,
         )
         timeout = self.options.get("timeout")
-        # A pair comes back as a list from Airflow's database.
+        # Airflow's database returns a pair as a list.
         request = session.outgoing(
             described, tuple(timeout) if isinstance(timeout, list) else timeout
         )
@@ -100,7 +100,7 @@ class OpenCall:
 
 
 def _with_options(settings: ConnectionSettings, options: Mapping[str, Any]) -> ConnectionSettings:
-    """``settings`` with the options of ``HttpHook`` that concern the transport."""
+    """``settings`` with the transport options of ``HttpHook``."""
     cert = options.get("cert", settings.cert)
     return replace(
         settings,

@@ -1,4 +1,4 @@
-"""What happens behind Airflow's "Test" button and ``airflow connections test``."""
+"""The check behind Airflow's "Test" button and ``airflow connections test``."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ from oauth_taskflow.taskflow.token_sources import grant, token_endpoint
 
 
 def try_connection(conn_id: str) -> tuple[bool, str]:
-    """Whether the connection works, and one sentence for people.
+    """Whether the connection works, and one sentence about the result.
 
-    Kinds with a token endpoint or a login fetch a token; the others call the API's base URL, and only a 401 or 403
-    counts against them.
+    Connections with a token endpoint or a login fetch a token. Others call the API's base URL and fail only on 401 or 403.
     """
     try:
         return _try(load_settings(conn_id))
@@ -45,7 +44,7 @@ def _try(settings: ConnectionSettings) -> tuple[bool, str]:
 
 
 def _fresh_token(settings: ConnectionSettings, auth: OAuth2Settings) -> Token:
-    """A token that nobody has used before: one from the store would say nothing about today's client secret."""
+    """Fetches a new token: one from the store would not prove today's client secret."""
     outcome = token_endpoint(settings, auth).exchange(grant(auth))
     if isinstance(outcome, Granted):
         secret_registry.add(token_secrets(outcome.token))
@@ -54,7 +53,7 @@ def _fresh_token(settings: ConnectionSettings, auth: OAuth2Settings) -> Token:
 
 
 def _is_trial(conn_id: str) -> bool:
-    """Whether Airflow's UI tests a form: it does so under a random name, which no task will ever ask for."""
+    """Whether Airflow's UI tests a form: it does so under a random name that no task uses."""
     served = os.environ.get("_AIRFLOW_PROCESS_CONTEXT") == "server"
     random_name = re.fullmatch(r"[A-Za-z0-9]{8}", conn_id) is not None
     return served and random_name and f"AIRFLOW_CONN_{conn_id.upper()}" in os.environ

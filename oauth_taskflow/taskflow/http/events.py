@@ -1,4 +1,4 @@
-"""What a trigger tells its task: an answer or a typed error, as JSON that Airflow stores in its database."""
+"""Events that a trigger sends its task: a response or a typed error, as JSON that Airflow stores in its database."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from oauth_taskflow.taskflow.xcom_guard import reject_secrets
 
 Event = dict[str, Any]
 
-# Of the answer's headers, those that log in again.
+# Response headers that could log in again.
 _LEFT_OUT = frozenset({"set-cookie", "set-cookie2"})
 _SHORTEST_SECRET = 8
 
@@ -48,7 +48,7 @@ def _fields(response: httpx.Response) -> Event:
 
 
 def error_event(error: OAuthTaskflowError) -> Event:
-    """The event for ``error``, with all that decides about retries."""
+    """The event for ``error``, with every field that decides about retries."""
     known = {name for name in errors.__all__ if isinstance(error, getattr(errors, name))}
     kind = next(cls.__name__ for cls in type(error).__mro__ if cls.__name__ in known)
     fields = {
@@ -63,10 +63,10 @@ def error_event(error: OAuthTaskflowError) -> Event:
 
 
 def response_from_event(event: Event) -> ApiResponse:
-    """The answer that ``event`` holds, as a response of ``requests``; its request stays in the triggerer.
+    """The response that ``event`` holds, as one of ``requests``; its request stays in the triggerer.
 
     Raises:
-        OAuthTaskflowError: the trigger failed; of the class that was raised there.
+        OAuthTaskflowError: the trigger failed; the class is the one raised there.
     """
     raise_failure(event)
     return _response(event["response"])
@@ -84,10 +84,10 @@ def _response(fields: Event) -> ApiResponse:
 
 
 def raise_failure(event: Event) -> None:
-    """Nothing, when ``event`` is a success.
+    """Raises the error that ``event`` holds, if any.
 
     Raises:
-        OAuthTaskflowError: the trigger failed; of the class that was raised there.
+        OAuthTaskflowError: the trigger failed; the class is the one raised there.
     """
     if event["status"] == "success":
         return

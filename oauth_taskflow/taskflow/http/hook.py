@@ -20,8 +20,8 @@ class OAuth2Hook(HttpHook):
     """Calls an API with a connection of type ``oauth2``, or ``http`` with ``auth_type`` in its extra.
 
     ``OAuth2Hook(http_conn_id="crm", method="GET").run("/v3/contacts")`` works as with ``HttpHook``, from tasks, from
-    ``HttpOperator`` and from plain scripts. No key of the connection's extra ever becomes a request header; headers for
-    the API stand in ``api_headers``. ``auth_type`` is taken for compatibility and not used: the connection decides.
+    ``HttpOperator`` and from plain scripts. No key of the connection's extra becomes a request header; ``api_headers``
+    holds the headers for the API. ``auth_type`` is accepted for compatibility and ignored: the connection decides.
 
     Args of ``HttpHook`` (https://airflow.apache.org/docs/apache-airflow-providers-http/stable/) are the same.
     """
@@ -63,9 +63,9 @@ class OAuth2Hook(HttpHook):
         self._base_url_initialized = True
 
     def url_from_endpoint(self, endpoint: str | None) -> str:
-        """The whole URL of ``endpoint``; one that is whole already, as a next link is, stays as it is.
+        """The absolute URL of ``endpoint``. An absolute URL, such as a next link, is returned unchanged.
 
-        The session refuses those of other origins.
+        The session refuses URLs of other origins.
         """
         if "://" in (endpoint or "").partition("?")[0]:
             return endpoint or ""
@@ -77,8 +77,8 @@ class OAuth2Hook(HttpHook):
         """Raise for a 4xx or 5xx answer.
 
         Raises:
-            ApiRequestFailed: with ``.status`` and ``.retryable``; it is an ``AirflowException`` too, of which
-                ``HttpHook`` raises a bare one and logs the whole body.
+            ApiRequestFailed: with ``.status`` and ``.retryable``. It is an ``AirflowException`` too, because
+                ``HttpHook`` raises that class (and logs the whole body).
         """
         try:
             response.raise_for_status()
@@ -87,12 +87,12 @@ class OAuth2Hook(HttpHook):
             raise
 
     def test_connection(self) -> tuple[bool, str]:
-        """What Airflow's "Test" button asks: whether a token can be had, and what is wrong otherwise."""
+        """Whether the connection can get a token, and one sentence about it. Airflow's "Test" button calls this."""
         return try_connection(self.http_conn_id)
 
 
 def _apply_options(session: OAuthSession, options: dict[str, Any]) -> None:
-    """The per-call options of ``HttpHook.run`` that it keeps on the session."""
+    """Sets the options of one ``HttpHook.run`` that ``HttpHook`` keeps on the session."""
     session.proxies.update(options.get("proxies") or options.get("proxy") or {})
     session.stream = options.get("stream", session.stream)
     session.verify = options.get("verify", options.get("verify_ssl", session.verify))

@@ -25,7 +25,7 @@ class OAuth2HttpOperator(HttpOperator):
 
     Arguments are those of ``HttpOperator``; ``auth_type`` is not used, since the connection decides. With
     ``deferrable=True`` the call is made in the triggerer, where the token is resolved. Errors are typed, so that
-    permanent ones fail at once and a server's ``Retry-After`` is the delay of the next try
+    permanent ones fail at once and a server's ``Retry-After`` is the delay before the next try
     (https://airflow.apache.org/docs/apache-airflow-providers-http/stable/operators.html).
     """
 
@@ -49,7 +49,7 @@ class OAuth2HttpOperator(HttpOperator):
         """Make the call, or defer. Called by Airflow.
 
         Raises:
-            OAuthTaskflowError: typed errors of connection, token and API; ``.retryable`` tells Airflow.
+            OAuthTaskflowError: typed errors of connection, token and API; Airflow retries by ``.retryable``.
             ResultRefused: the result holds a token or a secret.
         """
         with map_failures(), guard_pushes(context, f"of task {self.task_id!r}"):
@@ -68,9 +68,9 @@ class OAuth2HttpOperator(HttpOperator):
     def execute_complete(  # type: ignore[override]  # pages go through Airflow's database as JSON, not as responses
         self, context: Context, event: Event, paginated_responses: list[Event] | None = None
     ) -> Any:
-        """Go on with the trigger's answer. Called by Airflow; raises as ``execute`` does.
+        """Continue with the event of the trigger. Called by Airflow; raises as ``execute`` does.
 
-        ``paginated_responses`` are the events of the pages before.
+        ``paginated_responses`` are the events of the previous pages.
         """
         with map_failures(), guard_pushes(context, f"of task {self.task_id!r}"):
             response = response_from_event(event)
@@ -85,7 +85,7 @@ class OAuth2HttpOperator(HttpOperator):
             return self.process_response(context=context, response=responses)
 
     def process_response(self, context: Context, response: Response | list[Response]) -> Any:
-        """As ``HttpOperator`` does; the result must hold no secret."""
+        """As ``HttpOperator`` does; a result with a secret is refused."""
         result = super().process_response(context=context, response=response)
         return reject_secrets(result, f"of task {self.task_id!r}")
 

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 class OAuth2HttpSensor(HttpSensor):
-    """Waits until an API endpoint answers with success, and ``response_check`` where given agrees.
+    """Waits until an API endpoint responds with success, and ``response_check``, if given, returns true.
 
     Arguments are those of ``HttpSensor``. Statuses of ``response_error_codes_allowlist`` (404 unless given) mean
-    "not yet"; others fail. With ``deferrable=True`` it waits in the triggerer, where the token is resolved; a
-    ``response_check`` cannot go there, so with one it pokes as ever
+    "not yet"; others fail. With ``deferrable=True`` it waits in the triggerer, where the token is resolved. A
+    ``response_check`` cannot run there: with one, the sensor pokes in the worker
     (https://airflow.apache.org/docs/apache-airflow-providers-http/stable/operators.html).
     """
 
@@ -38,7 +38,7 @@ class OAuth2HttpSensor(HttpSensor):
         set_default_retry_policy(self)
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
-        """Ask once. Called by Airflow.
+        """Call the endpoint once. Called by Airflow.
 
         Raises:
             OAuthTaskflowError: typed errors of connection, token and API.
@@ -105,7 +105,7 @@ class OAuth2HttpSensor(HttpSensor):
         )
 
     def execute_complete(self, context: Context, event: Event | None = None) -> None:
-        """Go on when the trigger has fired. Called by Airflow; raises what the trigger met."""
+        """Continue after the trigger has fired. Called by Airflow; raises the error of the trigger."""
         with map_failures():
             raise_failure(event or {"status": "success"})
         super().execute_complete(context, event)

@@ -1,7 +1,7 @@
 """Triggers of the deferrable operator and sensor.
 
-A trigger holds the id of a connection. Its token is resolved in the triggerer, each time the trigger runs, and is no
-part of what Airflow stores of a trigger.
+A trigger holds the id of a connection. The triggerer resolves its token each time the trigger runs, so Airflow never
+stores the token with the trigger.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from oauth_taskflow.taskflow.http.events import error_event, success_event
 
 
 class OAuth2HttpTrigger(BaseTrigger):
-    """Makes one call and fires with its answer, or with the typed error that it met.
+    """Makes one call and fires with its response, or with its typed error.
 
     Arguments are the fields of ``HttpCall``.
     """
@@ -28,11 +28,11 @@ class OAuth2HttpTrigger(BaseTrigger):
         self.call = HttpCall(**call)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """The class path and the call."""
+        """The class path, and the fields of the call."""
         return f"{__name__}.{type(self).__name__}", self.call.serialize()
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """One event."""
+        """Yields one event."""
         try:
             async with self.call.open() as call:
                 response = await call.send()
@@ -45,11 +45,11 @@ class OAuth2HttpTrigger(BaseTrigger):
 
 
 class OAuth2HttpSensorTrigger(BaseTrigger):
-    """Repeats a call until it succeeds; fires then, or with the typed error that it met.
+    """Repeats a call until it succeeds, then fires; a typed error fires at once.
 
     Args:
         poke_interval: seconds between calls.
-        not_yet: statuses that mean "ask again", as text.
+        not_yet: statuses after which the call is repeated, as text.
         call: the fields of ``HttpCall``.
     """
 
@@ -67,7 +67,7 @@ class OAuth2HttpSensorTrigger(BaseTrigger):
         return f"{__name__}.{type(self).__name__}", {**self.call.serialize(), **own}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """One event."""
+        """Yields one event."""
         try:
             async with self.call.open() as call:
                 await self._wait_until_available(call)
@@ -88,5 +88,5 @@ class OAuth2HttpSensorTrigger(BaseTrigger):
 
 
 def is_not_yet(status: int | None, not_yet: Sequence[str]) -> bool:
-    """Whether ``status`` is listed; entries may go on after a colon, as in ``404:Not Found``."""
+    """Whether ``not_yet`` lists ``status``; entries may have a text after a colon, as in ``404:Not Found``."""
     return any(str(status) == entry.partition(":")[0].strip() for entry in not_yet)

@@ -21,7 +21,7 @@ BOUND = (
     "A token that is bound to a key cannot be handed out by the broker in connection 'crm', field 'dpop'. Remove dpop, or "
     "give workers this connection by themselves, in [workers] secrets_backend or AIRFLOW_CONN_CRM."
 )
-STORED = "What is stored is in Airflow's UI (Admin, Connections) and in what this writes: airflow connections export FILE"
+STORED = "Airflow's UI (Admin, Connections) shows what is stored, and this command writes it to a file: airflow connections export FILE"
 CONNECTION = {
     "conn_type": "oauth2",
     "host": "https://api.example.com",
@@ -50,7 +50,7 @@ def test_connections_get_says_what_is_wrong_and_what_to_do_without_a_traceback(
         check=False,
     )
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"The broker hands nothing out. {BOUND}\n{STORED}\n"
+    assert done.stderr == f"The broker denies this connection. {BOUND}\n{STORED}\n"
 
 
 def test_a_task_learns_why_its_bound_connection_is_denied(crm: str, airflow_home: Path) -> None:
@@ -83,5 +83,5 @@ def test_other_errors_end_a_process_as_they_did(
     sys.excepthook(ValueError, ValueError("else"), None)
     assert ended_otherwise == ["ValueError"]
     assert capsys.readouterr().err == (
-        f"The broker hands nothing out. It is wrong in connection 'crm'.\n{STORED}\n"
+        f"The broker denies this connection. It is wrong in connection 'crm'.\n{STORED}\n"
     )

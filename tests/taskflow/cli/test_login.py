@@ -254,7 +254,7 @@ _NO_GRANT = (
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
-        (({"grant_type": "client_credentials"}, {}), "which asks no person"),
+        (({"grant_type": "client_credentials"}, {}), "which needs no consent of a person"),
         (({"authorize_url": None}, {}), "'authorize_url'. Put its URL into extra."),
         (({"device_url": None}, {"device": True}), "'device_url'. Put its URL into extra."),
         (({"redirect_uri": "https://app.example/cb"}, {}), "Run: airflow oauth login crm --paste"),
