@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from oauth_taskflow.errors import ConnectionConfigError
 
@@ -39,3 +41,45 @@ def check_files(verify: bool | str, cert: str | tuple[str, str] | None, conn_id:
         if isinstance(path, str):
             with usable_file(field, conn_id):
                 Path(path).stat()
+
+
+def check_certificate(cert: str | tuple[str, str] | None, url: str, conn_id: str) -> None:
+    """Refuses a client certificate that cannot be shown to ``url``, before TLS fails in its own way.
+
+    OpenSSL asks the terminal for the passphrase of an encrypted key, and ``requests`` reports a damaged file as a server
+    that cannot be reached. Over plain http the certificate is not used.
+
+    Raises:
+        ConnectionConfigError: a file is missing or damaged, its key is encrypted, or belongs to another certificate.
+    """
+    if cert is None or not url.startswith("https:"):
+        return
+    file, key = (cert, None) if isinstance(cert, str) else cert
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(file, key, password=_refuse)
+    except (_EncryptedError, OSError) as failure:
+        # Not chained: nothing of the key may be quoted.
+        raise ConnectionConfigError(
+            f"The client certificate cannot be used ({_reason(failure)})",
+            conn_id=conn_id,
+            field="cert",
+            hint="It is a PEM file with the certificate and its unencrypted key, or one file for each, on every worker.",
+        ) from None
+
+
+class _EncryptedError(Exception):
+    """The key needs a passphrase."""
+
+
+def _refuse() -> NoReturn:
+    raise _EncryptedError
+
+
+def _reason(failure: Exception) -> str:
+    if isinstance(failure, _EncryptedError):
+        return "its key is encrypted"
+    if getattr(failure, "reason", "") == "KEY_VALUES_MISMATCH":
+        return "the key belongs to another one"
+    if isinstance(failure, ssl.SSLError):
+        return "no PEM certificate with its key"
+    return type(failure).__name__

@@ -10,24 +10,14 @@ from msgspec.structs import replace
 from oauth_taskflow.connections.settings import ConnectionSettings
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.endpoint.response_fields import at
-from oauth_taskflow.oauth.token import Token, TokenSource
+from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.redaction import redact_url
 from oauth_taskflow.urls import is_safe_endpoint, split_url
 
 _HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?\.)*[a-z0-9-]+")
 
 
-def located(settings: ConnectionSettings, source: TokenSource | None) -> ConnectionSettings:
-    """``settings`` with the base URL that the response of a token of ``source`` names.
-
-    Raises:
-        ConnectionConfigError: the response names none, or a host that the preset does not expect.
-        TokenRequestError: no token could be had.
-    """
-    return settings if source is None else located_by(settings, source.token())
-
-
-def located_by(settings: ConnectionSettings, token: Token) -> ConnectionSettings:
+def with_base_url(settings: ConnectionSettings, token: Token) -> ConnectionSettings:
     """``settings`` with the base URL that the response of ``token`` names, if they have none of their own.
 
     Raises:

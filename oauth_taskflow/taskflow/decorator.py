@@ -95,7 +95,7 @@ class OAuthDecoratedOperator(_PythonDecoratedOperator):
 
     async def aexecute(self, context: Context) -> Any:
         """Call an ``async def`` function with its sessions. Called by ``execute``; raises as ``execute`` does."""
-        from oauth_taskflow.taskflow.async_sessions import (  # noqa: PLC0415 - loads httpx
+        from oauth_taskflow.taskflow.sessions import (  # noqa: PLC0415 - loads httpx
             open_async_session,
         )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from oauth_taskflow import secret_registry
 from oauth_taskflow.redaction import REDACTED, redact_text
-from oauth_taskflow.taskflow.whereabouts import on_server
+from oauth_taskflow.taskflow.processes import on_server
 
 _AIRFLOW_MASKERS = ("airflow._shared.secrets_masker", "airflow.sdk._shared.secrets_masker")
 # They log whole URLs, with the keys, secrets and tokens that some servers want in the query.

@@ -1,15 +1,18 @@
-"""Refreshes, failures, waiting and due consents as metrics of Airflow: StatsD, Datadog or OpenTelemetry (``[metrics]``).
+"""Counts refreshes for summaries, and reports token events to Airflow's metrics.
 
+Refreshes, failures, waiting and due consents go to StatsD, Datadog or OpenTelemetry (``[metrics]``):
 https://airflow.apache.org/docs/apache-airflow/stable/administration-and-deployment/logging-monitoring/metrics.html
 """
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from oauth_taskflow.taskflow.whereabouts import in_task, in_triggerer
+from oauth_taskflow.taskflow.processes import in_task, in_triggerer
 from oauth_taskflow.tokens.events import Event, Step
 
 REFRESH = "oauth_taskflow.token_refresh"
@@ -19,10 +22,27 @@ REFRESH_WAIT = "oauth_taskflow.token_refresh_wait"
 CONSENT_DUE = "oauth_taskflow.consent_due"
 
 
+_counts: Counter[str] = Counter()
+_lock = threading.Lock()
+
+
 def observe(event: Event) -> None:
-    """Report ``event``; an observer of token managers. Never raises: a metric is not worth a failed refresh."""
+    """Counts and reports ``event``; an observer of token managers. Never raises: a metric is not worth a failed refresh."""
+    _count(event)
     with suppress(Exception):
         _report(event, {"conn_id": event.conn_id})
+
+
+def refreshes(conn_id: str) -> int:
+    """Tokens fetched for the Connection ``conn_id`` since this process began."""
+    with _lock:
+        return _counts[conn_id]
+
+
+def _count(event: Event) -> None:
+    if event.step is Step.PERSISTED:
+        with _lock:
+            _counts[event.conn_id] += 1
 
 
 def _report(event: Event, tags: dict[str, str]) -> None:

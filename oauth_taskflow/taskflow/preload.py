@@ -18,14 +18,14 @@ from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
 
 from oauth_taskflow.errors import OAuthTaskflowError
-from oauth_taskflow.taskflow.token_store import is_broker_configured, store_url
+from oauth_taskflow.taskflow.config import is_broker_configured, store_url
 
 _PACKAGE = "oauth_taskflow.taskflow"
 MODULES = (
     f"{_PACKAGE}.decorator",
     f"{_PACKAGE}.dags.operators",
     f"{_PACKAGE}.dags.load",
-    f"{_PACKAGE}.async_sessions",
+    "oauth_taskflow.api.aio.session",
     f"{_PACKAGE}.xcom_guard",
     f"{_PACKAGE}.dags.endpoint_task",
 )

@@ -21,7 +21,7 @@ from oauth_taskflow.errors import (
 )
 from oauth_taskflow.taskflow.broker import protocol
 from oauth_taskflow.taskflow.broker.protocol import Question
-from oauth_taskflow.taskflow.whereabouts import in_task
+from oauth_taskflow.taskflow.processes import in_task
 
 if TYPE_CHECKING:
     from oauth_taskflow.connections.parse import AirflowConnection

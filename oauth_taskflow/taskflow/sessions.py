@@ -1,20 +1,21 @@
-"""Connection → ``OAuthSession``: the one place where tokens, credentials and sessions are joined."""
+"""Connection → session. This module is the composition root: tokens, observers, credentials and sessions meet here only."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from functools import partial
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
-from requests.auth import AuthBase
+from msgspec import Struct
 
-from oauth_taskflow.api.auth import ApiKeyAuth, BasicAuth, NoAuth, OAuth2Auth
+from oauth_taskflow.api.auth import ApiKeyAuth, BasicAuth, Credentials, NoAuth, OAuth2Auth
 from oauth_taskflow.api.options import AbsentRecords, ResponseRule
 from oauth_taskflow.api.response_limits import AnswerLimits
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.api.tls_files import check_certificate
 from oauth_taskflow.clock import SYSTEM_CLOCK
-from oauth_taskflow.connections.api_address import located
+from oauth_taskflow.connections.api_address import with_base_url
 from oauth_taskflow.connections.settings import (
     ApiKeySettings,
     BasicSettings,
@@ -29,13 +30,19 @@ from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.masking_source import MaskingTokenSource
 from oauth_taskflow.oauth.request_proof import ProvedTokens
 from oauth_taskflow.oauth.token import Token, TokenSource
+from oauth_taskflow.taskflow import metrics
 from oauth_taskflow.taskflow.broker.client import ask_broker
 from oauth_taskflow.taskflow.broker.token_source import BrokerTokenSource
-from oauth_taskflow.taskflow.certificate import check_certificate
-from oauth_taskflow.taskflow.connection_source import load_settings, read_settings
-from oauth_taskflow.taskflow.reread import RereadConnection
-from oauth_taskflow.taskflow.token_sources import login_source, oauth2_source
+from oauth_taskflow.taskflow.connection_lookup import load_settings, read_settings
+from oauth_taskflow.taskflow.reloading_source import ReloadingTokenSource
+from oauth_taskflow.taskflow.token_sources import login_source, manager_of, store_for
+from oauth_taskflow.taskflow.write_back import WriteBack
+from oauth_taskflow.tokens.events import Event
+from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.state.record import moved
+
+if TYPE_CHECKING:
+    from oauth_taskflow.api.aio.session import AsyncOAuthSession
 
 
 def open_session(conn_id: str) -> OAuthSession:
@@ -58,12 +65,57 @@ def session_for(settings: ConnectionSettings) -> OAuthSession:
         ConnectionConfigError: a rotating grant cannot be kept where the configuration says.
         TokenStoreError: tokens cannot be kept safely.
     """
-    settings = addressed(settings)
-    return OAuthSession(settings.base_url, credentials_for(settings), **session_options(settings))
+    settings, credentials = _connect(settings)
+    return OAuthSession(settings.base_url, credentials, **session_options(settings))
+
+
+async def open_async_session(conn_id: str) -> AsyncOAuthSession:
+    """An async session for the Connection ``conn_id``, in a task, trigger or script. Close it after use.
+
+    Airflow's own calls that look a connection up or mask a secret wait for the supervisor. A worker thread may wait; on
+    the event loop's own thread the calls would end in ``DeadlockImminentError``.
+
+    Raises:
+        ConnectionConfigError: the connection is missing or wrong.
+        TokenStoreError: tokens cannot be kept safely.
+    """
+    return await asyncio.to_thread(lambda: async_session_for(load_settings(conn_id)))
+
+
+def async_session_for(settings: ConnectionSettings) -> AsyncOAuthSession:
+    """An async session for checked settings. It blocks, so call it in a thread; raises as ``session_for`` does."""
+    from oauth_taskflow.api.aio.session import AsyncOAuthSession  # noqa: PLC0415 - loads httpx
+
+    settings, credentials = _connect(settings)
+    return AsyncOAuthSession(settings.base_url, credentials, **session_options(settings))
+
+
+def resolve_base_url(settings: ConnectionSettings) -> ConnectionSettings:
+    """``settings`` with the API's base URL. Fetches a token if only its response names the URL.
+
+    Raises:
+        ConnectionConfigError: the response names no address that the preset expects.
+        TokenRequestError: a token could not be fetched.
+        TokenStoreError: tokens cannot be kept safely.
+    """
+    return settings if settings.base_url else _locate(settings, token_source(settings))
+
+
+def _connect(settings: ConnectionSettings) -> tuple[ConnectionSettings, Credentials]:
+    """``settings`` with the API's base URL, and what signs the requests to it."""
+    source = token_source(settings)
+    settings = _locate(settings, source)
+    return settings, _credentials(settings, source)
+
+
+def _locate(settings: ConnectionSettings, source: TokenSource | None) -> ConnectionSettings:
+    if settings.base_url or source is None:
+        return settings
+    return with_base_url(settings, source.token())
 
 
 class SessionOptions(TypedDict):
-    """What both kinds of session take beside address and credentials."""
+    """The arguments that both kinds of session take beside address and credentials."""
 
     allowed_origins: tuple[str, ...]
     timeout: float | tuple[float, float]
@@ -79,12 +131,12 @@ class SessionOptions(TypedDict):
 
 
 def session_options(settings: ConnectionSettings) -> SessionOptions:
-    """How a session talks to the API of ``settings``.
+    """The options of a session with the API of ``settings``.
 
     Raises:
         ConnectionConfigError: the client certificate cannot be used.
     """
-    check_certificate(settings, settings.base_url)
+    check_certificate(settings.cert, settings.base_url, settings.conn_id)
     return SessionOptions(
         allowed_origins=settings.allowed_origins,
         timeout=settings.timeout,
@@ -108,30 +160,17 @@ def retry_policy(settings: ConnectionSettings) -> RetryPolicy:
     return RetryPolicy(reset=limit.reset, reset_header=limit.reset_header)
 
 
-def addressed(settings: ConnectionSettings) -> ConnectionSettings:
-    """``settings`` with the API's base URL. Fetches a token when only its response names the URL.
-
-    Raises:
-        ConnectionConfigError: the response names no address that the preset expects.
-        TokenRequestError: no token could be had.
-        TokenStoreError: tokens cannot be kept safely.
-    """
-    return settings if settings.base_url else located(settings, token_source(settings))
-
-
 def token_source(settings: ConnectionSettings, *, brokered: bool = False) -> TokenSource | None:
-    """Who hands out tokens for ``settings``; None for kinds that need none.
+    """The source of tokens for ``settings``; None for kinds that need none.
 
-    Tokens are announced as secrets before they are returned.
-
-    ``brokered`` is for the broker, who refreshes for all workers.
+    Tokens are announced as secrets before they are returned. ``brokered`` is for the broker, which refreshes for all
+    workers.
     """
     auth = settings.auth
     if isinstance(auth, OAuth2Settings):
-        if brokered:  # it reads the connection anew for every question
-            return MaskingTokenSource(_proved_source(settings, auth, brokered=True))
-        open_source = partial(_proved_source, open_session=open_session)
-        return MaskingTokenSource(RereadConnection(settings, auth, open_source))
+        if brokered:  # it reads the connection again for every question
+            return MaskingTokenSource(_grant_source(settings, auth, brokered=True))
+        return MaskingTokenSource(ReloadingTokenSource(settings, auth, _grant_source))
     if isinstance(auth, BrokeredSettings):
         return MaskingTokenSource(_broker_source(settings.conn_id, auth))
     if isinstance(auth, LoginSettings):
@@ -139,35 +178,38 @@ def token_source(settings: ConnectionSettings, *, brokered: bool = False) -> Tok
     return None
 
 
-def credentials_for(settings: ConnectionSettings) -> AuthBase:
-    """What signs the requests to the API of ``settings``; raises as ``session_for`` does."""
-    auth = settings.auth
-    if isinstance(auth, OAuth2Settings | LoginSettings | BrokeredSettings):
-        source = token_source(settings)
-        assert source is not None
-        header = auth.token_header
-        origins = (settings.base_url, *settings.allowed_origins)
-        return OAuth2Auth(
-            source,
-            header=header.name,
-            scheme=header.scheme,
-            origins=origins,
-            proof=getattr(auth, "request_proof", None),
-        )
-    if isinstance(auth, BearerSettings):
-        return _static(auth.token, auth.token_header)
-    if isinstance(auth, ApiKeySettings):
-        return ApiKeyAuth(auth.name, auth.key, placement=auth.placement, prefix=auth.prefix)
-    if isinstance(auth, BasicSettings):
-        return BasicAuth(auth.login, auth.password)
-    return NoAuth()
+def token_manager(
+    settings: ConnectionSettings, auth: OAuth2Settings, *, brokered: bool = False
+) -> TokenManager:
+    """The token manager of a grant with its observers, one per grant and process.
+
+    The broker (``brokered``) may keep a rotating grant in a file: tasks elsewhere ask it and never open the file.
+
+    Raises:
+        ConnectionConfigError: a rotating grant would be kept in a file that other machines do not see.
+        TokenStoreError: the store or its keys are unusable.
+    """
+    store = store_for(settings, auth, brokered=brokered)
+    write_back = WriteBack(store, open_session) if auth.write_back else None
+    return manager_of(settings, auth, store, _Observer(write_back))
 
 
-def _proved_source(
-    settings: ConnectionSettings, auth: OAuth2Settings, **options: Any
+class _Observer(Struct, frozen=True):
+    """Observes a token manager. Equal observers do the same, so that sessions share one manager."""
+
+    write_back: WriteBack | None
+
+    def __call__(self, event: Event) -> None:
+        metrics.observe(event)
+        if self.write_back is not None:
+            self.write_back.observe(event)
+
+
+def _grant_source(
+    settings: ConnectionSettings, auth: OAuth2Settings, *, brokered: bool = False
 ) -> TokenSource:
-    """``oauth2_source``, whose tokens have the proof that this provider's API wants beside them."""
-    source, proof = oauth2_source(settings, auth, **options), auth.request_proof
+    """The token manager; its tokens have the proof that this provider's API wants with them."""
+    source, proof = token_manager(settings, auth, brokered=brokered), auth.request_proof
     return source if proof is None else ProvedTokens(source, proof, auth.client_secret)
 
 
@@ -189,6 +231,29 @@ def _token_of(auth: BrokeredSettings) -> Token:
     return moved(token, SYSTEM_CLOCK.now() - auth.answered_at)
 
 
-def _static(token: str, header: TokenHeader) -> AuthBase:
+def _credentials(settings: ConnectionSettings, source: TokenSource | None) -> Credentials:
+    """The credentials that sign requests to the API of ``settings``."""
+    auth = settings.auth
+    if isinstance(auth, OAuth2Settings | LoginSettings | BrokeredSettings):
+        assert source is not None
+        header = auth.token_header
+        origins = (settings.base_url, *settings.allowed_origins)
+        return OAuth2Auth(
+            source,
+            header=header.name,
+            scheme=header.scheme,
+            origins=origins,
+            proof=getattr(auth, "request_proof", None),
+        )
+    if isinstance(auth, BearerSettings):
+        return _static(auth.token, auth.token_header)
+    if isinstance(auth, ApiKeySettings):
+        return ApiKeyAuth(auth.name, auth.key, placement=auth.placement, prefix=auth.prefix)
+    if isinstance(auth, BasicSettings):
+        return BasicAuth(auth.login, auth.password)
+    return NoAuth()
+
+
+def _static(token: str, header: TokenHeader) -> ApiKeyAuth:
     prefix = f"{header.scheme} " if header.scheme else ""
     return ApiKeyAuth(header.name, token, prefix=prefix)

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from oauth_taskflow import secret_registry
 from oauth_taskflow.api.login_source import Login, LoginSource
+from oauth_taskflow.api.tls_files import check_certificate
 from oauth_taskflow.connections.preset import scope_text
 from oauth_taskflow.connections.settings import ConnectionSettings, LoginSettings, OAuth2Settings
 from oauth_taskflow.oauth.client import Client
@@ -19,27 +20,21 @@ from oauth_taskflow.oauth.endpoint.discovered_endpoint import DiscoveredEndpoint
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint, TransportOptions
 from oauth_taskflow.oauth.extension_grants import NamedGrant
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, RefreshToken
-from oauth_taskflow.taskflow import metrics, refresh_count, write_back
-from oauth_taskflow.taskflow.certificate import check_certificate
-from oauth_taskflow.taskflow.token_store import fernet_keys, refuse_local_rotation, store_url
-from oauth_taskflow.tokens.events import Event
+from oauth_taskflow.taskflow.config import fernet_keys, refuse_local_rotation, store_url
+from oauth_taskflow.tokens.events import Observer
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.registry import manager_for, open_store
 from oauth_taskflow.tokens.state.consent import RefreshLifetimes
+from oauth_taskflow.tokens.store import TokenStore
 
 
-def oauth2_source(
-    settings: ConnectionSettings,
-    auth: OAuth2Settings,
-    *,
-    brokered: bool = False,
-    open_session: write_back.OpenSession | None = None,
-) -> TokenManager:
-    """The token manager of a grant, one per grant and process.
+def store_for(
+    settings: ConnectionSettings, auth: OAuth2Settings, *, brokered: bool = False
+) -> TokenStore:
+    """The configured token store, if it may keep the grant of ``auth``.
 
-    The broker (``brokered``) may keep a rotating grant in a file: tasks elsewhere ask it and never open the file. With
-    ``open_session`` a task writes rotated refresh tokens back.
+    The broker (``brokered``) may keep a rotating grant in a file: tasks elsewhere ask it and never open the file.
 
     Raises:
         ConnectionConfigError: a rotating grant would be kept in a file that other machines do not see.
@@ -49,15 +44,25 @@ def oauth2_source(
     rotates = auth.preset.resend_window_s != math.inf
     if auth.grant_type == "refresh_token" and rotates and not brokered:
         refuse_local_rotation(settings.conn_id, url)
-    store = open_store(url, fernet_keys())
-    write_back.want(settings.conn_id, store if auth.write_back else None, open_session)
+    return open_store(url, fernet_keys())
+
+
+def manager_of(
+    settings: ConnectionSettings, auth: OAuth2Settings, store: TokenStore, observer: Observer
+) -> TokenManager:
+    """The token manager of a grant, one per grant and process.
+
+    Raises:
+        ConnectionConfigError: the client certificate cannot be used.
+        TokenStoreError: a key of the store is unusable.
+    """
     return manager_for(
         store,
         token_endpoint(settings, auth),
         grant(auth),
         subject=_acts_for(auth),
         options=_options(auth),
-        observer=_observe,
+        observer=observer,
     )
 
 
@@ -76,19 +81,13 @@ def _options(auth: OAuth2Settings) -> ManagerOptions:
     )
 
 
-def _observe(event: Event) -> None:
-    refresh_count.observe(event)
-    metrics.observe(event)
-    write_back.observe(event)
-
-
 def token_endpoint(settings: ConnectionSettings, auth: OAuth2Settings) -> TokenEndpoint:
     """Where the tokens of ``settings`` come from.
 
     Raises:
         ConnectionConfigError: the client certificate cannot be used there.
     """
-    check_certificate(settings, auth.token_url or auth.issuer)
+    check_certificate(settings.cert, auth.token_url or auth.issuer, settings.conn_id)
     # verify: false is meant for the API. Here the secret itself travels: certificates are always checked.
     transport = TransportOptions(
         verify=settings.verify or True, cert=settings.cert, proxies=settings.proxies

@@ -17,8 +17,8 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from oauth_taskflow.errors import ConnectionConfigError, OAuthTaskflowError
-from oauth_taskflow.taskflow.connection_source import find_connection
-from oauth_taskflow.taskflow.whereabouts import in_task
+from oauth_taskflow.taskflow.connection_lookup import find_connection
+from oauth_taskflow.taskflow.processes import in_task
 from oauth_taskflow.tokens.events import Event, Step
 from oauth_taskflow.tokens.state import transitions
 from oauth_taskflow.tokens.state.record import GrantRecord
@@ -26,32 +26,24 @@ from oauth_taskflow.tokens.store import TokenStore
 
 _KEY = "refresh_token"
 _log = logging.getLogger(__name__)
-# ``open_session`` of the sessions, which stand above the tokens and so hand it down.
+# ``sessions.open_session``, which is above this module and hands itself in.
 OpenSession: TypeAlias = Callable[[str], Any]
-_wanted: dict[str, tuple[TokenStore, OpenSession | None]] = {}
 
 
-def want(conn_id: str, store: TokenStore | None, open_session: OpenSession | None) -> None:
-    """Copy refresh tokens of ``conn_id`` out of ``store`` from now on; without a store no longer.
+class WriteBack(Struct, frozen=True):
+    """Copies refresh tokens out of ``store``; a task needs ``open_session`` for Airflow's REST API."""
 
-    A task needs ``open_session`` for Airflow's REST API.
-    """
-    if store is None:
-        _wanted.pop(conn_id, None)
-    else:
-        _wanted[conn_id] = store, open_session
+    store: TokenStore
+    open_session: OpenSession
 
-
-def observe(event: Event) -> None:
-    """Write the refresh token back that was just stored; an observer of token managers. Never raises ours."""
-    wanted = _wanted.get(event.conn_id)
-    if wanted is None or event.step is not Step.PERSISTED:
-        return
-    store, open_session = wanted
-    try:
-        write_back(event.conn_id, store, event.grant_key, open_session)
-    except OAuthTaskflowError as failure:
-        _log.warning("the refresh token was not written back: %s", failure)
+    def observe(self, event: Event) -> None:
+        """Writes the refresh token back that was just stored. Never raises an error of ours."""
+        if event.step is not Step.PERSISTED:
+            return
+        try:
+            write_back(event.conn_id, self.store, event.grant_key, self.open_session)
+        except OAuthTaskflowError as failure:
+            _log.warning("the refresh token was not written back: %s", failure)
 
 
 def write_back(

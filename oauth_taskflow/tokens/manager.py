@@ -111,10 +111,11 @@ class TokenManager(NeverPickled):
         return StoredGrant(self._context)
 
     def is_like(self, other: TokenManager) -> bool:
-        """Whether ``other`` would behave the same: same store, endpoint, grant and options."""
+        """Whether ``other`` would behave the same: same store, endpoint, grant, options and observer."""
         mine, theirs = self._context, other._context
         same_place = mine.store is theirs.store and mine.endpoint == theirs.endpoint
-        return same_place and mine.grant == theirs.grant and mine.options == theirs.options
+        same_grant = mine.grant == theirs.grant and mine.options == theirs.options
+        return same_place and same_grant and mine.observer == theirs.observer
 
     def token(self) -> Token:
         """A usable token, refreshed when needed.

@@ -67,9 +67,9 @@ def manager_for(
     clock: Clock = SYSTEM_CLOCK,
     observer: Observer = nobody,
 ) -> TokenManager:
-    """The manager of that grant in this process: the same object for the same grant, secrets and settings.
+    """The manager of that grant in this process: the same object for the same grant, secrets, settings and observer.
 
-    It lives as long as somebody holds it; ``observer`` is that of the first caller.
+    It lives as long as a caller holds it.
     """
     new = TokenManager.for_grant(
         store,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from oauth_taskflow.taskflow.token_store import fernet_keys, store_url
+from oauth_taskflow.taskflow.config import fernet_keys, store_url
 from oauth_taskflow.tokens.registry import open_store
 from oauth_taskflow.tokens.state.record import GrantRecord
 

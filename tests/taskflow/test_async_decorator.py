@@ -12,7 +12,7 @@ from airflow.sdk import DAG, task
 from oauth_taskflow import AsyncOAuthSession, OAuthSession, oauth_task
 from oauth_taskflow.api.options import PageNumberPaginator
 from oauth_taskflow.errors import ConnectionConfigError, ResultRefused
-from oauth_taskflow.taskflow.async_sessions import open_async_session
+from oauth_taskflow.taskflow.sessions import open_async_session
 from oauth_taskflow.taskflow.xcom_guard import reject_iterator
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.conftest import RunDag, SetConnection

@@ -15,12 +15,11 @@ from oauth_taskflow.connections.parse import parse_connection
 from oauth_taskflow.connections.settings import OAuth2Settings
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.dpop import prover
-from oauth_taskflow.taskflow.async_sessions import open_async_session
 from oauth_taskflow.taskflow.broker.server import read_brokered_settings
 from oauth_taskflow.taskflow.cli.login import login
 from oauth_taskflow.taskflow.cli.managed_grant import load_managed_grant
 from oauth_taskflow.taskflow.http.connection_check import try_connection
-from oauth_taskflow.taskflow.sessions import open_session
+from oauth_taskflow.taskflow.sessions import open_async_session, open_session
 from oauth_taskflow.testing import OAuthTestServer
 from tests.connections.samples import connection, kind
 from tests.oauth.test_dpop import read

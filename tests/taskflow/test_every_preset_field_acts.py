@@ -14,8 +14,7 @@ import pytest
 import yaml
 from msgspec.structs import replace
 
-from oauth_taskflow.connections.api_address import located_by
-from oauth_taskflow.connections.parse import parse_connection
+from oauth_taskflow.connections.api_address import with_base_url
 from oauth_taskflow.connections.settings import ConnectionSettings, OAuth2Settings
 from oauth_taskflow.errors import ConnectionConfigError, TokenRequestError
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
@@ -33,8 +32,14 @@ from oauth_taskflow.taskflow.cli.login import _find_revocation_url
 from oauth_taskflow.taskflow.cli.login_flow import _attempt
 from oauth_taskflow.taskflow.cli.managed_grant import ManagedGrant
 from oauth_taskflow.taskflow.cli.revoke import _select_tokens
-from oauth_taskflow.taskflow.sessions import credentials_for, retry_policy, session_for
-from oauth_taskflow.taskflow.token_sources import grant_options, oauth2_source, token_endpoint
+from oauth_taskflow.taskflow.connection_lookup import read_settings
+from oauth_taskflow.taskflow.sessions import (
+    _credentials,
+    retry_policy,
+    session_for,
+    token_manager,
+)
+from oauth_taskflow.taskflow.token_sources import grant_options, token_endpoint
 from oauth_taskflow.tokens.state.record import GrantRecord
 from tests.connections.samples import connection
 from tests.oauth.keys import new_key, pem_of
@@ -181,7 +186,7 @@ def parsed(**extra: Any) -> ConnectionSettings:
     whole = {"provider": "acme", "tenant": "acme", **extra}
     whole = {name: value for name, value in whole.items() if value is not None}
     text = json.dumps(whole)
-    return parse_connection(connection(text, host="", login="me"))
+    return read_settings(connection(text, host="", login="me"))
 
 
 def effects(**extra: Any) -> Iterator[Any]:
@@ -194,9 +199,9 @@ def effects(**extra: Any) -> Iterator[Any]:
     if not isinstance(auth, OAuth2Settings):
         return
     yield auth.grant_type, auth.token_header, auth.leeway, auth.consent, auth.delegated
-    manager = oauth2_source(settings, auth)
+    manager = token_manager(settings, auth)
     yield manager._context.options
-    proof = credentials_for(replace(settings, base_url="https://api.example.com"))._proof  # type: ignore[attr-defined]
+    proof = _credentials(replace(settings, base_url="https://api.example.com"), manager)._proof  # type: ignore[attr-defined]
     yield proof, proof and proof.of("at", "secret")
     endpoint = token_endpoint(settings, auth)
     yield endpoint.url, endpoint.introspect_url, endpoint.client
@@ -210,7 +215,7 @@ def effects(**extra: Any) -> Iterator[Any]:
     yield from _revocations(managed)
     for home in ({"home": "https://a.example.com"}, {"other": "https://b.example.com"}):
         with suppress(ConnectionConfigError):
-            yield located_by(settings, Token("at", NOW, extras=home)).base_url
+            yield with_base_url(settings, Token("at", NOW, extras=home)).base_url
 
 
 def _exchanges(endpoint: Any, grant: Grant) -> Iterator[Any]:

@@ -19,8 +19,8 @@ from oauth_taskflow.errors import ConnectionConfigError, InvalidClient, TokenReq
 from oauth_taskflow.iso8601 import parse_instant
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Rejected
 from oauth_taskflow.oauth.signing import Signer
-from oauth_taskflow.taskflow.sessions import open_session
-from oauth_taskflow.taskflow.token_sources import grant, oauth2_source, token_endpoint
+from oauth_taskflow.taskflow.sessions import open_session, token_manager
+from oauth_taskflow.taskflow.token_sources import grant, token_endpoint
 from oauth_taskflow.testing import LoggedRequest, OAuthTestServer
 from oauth_taskflow.testing.vault import Client
 from tests.connections.samples import kind
@@ -125,7 +125,7 @@ def test_installations_and_permissions_have_tokens_of_their_own(
         {"token_url": f"{server.base_url}/app/installations/43/access_tokens"},
     )
     found = [settings_of(server, **extra) for extra in kinds]
-    assert len({oauth2_source(one, one.auth).grant_key for one in found}) == len(kinds)
+    assert len({token_manager(one, one.auth).grant_key for one in found}) == len(kinds)
 
 
 def test_a_refusal_is_told_in_githubs_words(server: OAuthTestServer) -> None:

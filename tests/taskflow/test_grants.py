@@ -23,7 +23,7 @@ from oauth_taskflow.oauth.client_auth import JWT_ASSERTION
 from oauth_taskflow.oauth.endpoint.discovery import forget_metadata
 from oauth_taskflow.oauth.signing import Signer, private_key
 from oauth_taskflow.secret_registry import known_secrets
-from oauth_taskflow.taskflow.connection_source import load_settings
+from oauth_taskflow.taskflow.connection_lookup import load_settings
 from oauth_taskflow.taskflow.sessions import open_session, token_source
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.fixtures import ServerFactory

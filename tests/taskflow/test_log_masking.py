@@ -19,7 +19,7 @@ from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.secret_registry import known_secrets
 from oauth_taskflow.taskflow import log_masking
 from oauth_taskflow.taskflow.broker import server as broker
-from oauth_taskflow.taskflow.connection_source import load_settings
+from oauth_taskflow.taskflow.connection_lookup import load_settings
 from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.testing import OAuthTestServer
 from tests.oauth.keys import new_key, pem_of

@@ -9,7 +9,7 @@ import pytest
 
 from oauth_taskflow.connections.settings import OAuth2Settings
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.taskflow.connection_source import read_settings
+from oauth_taskflow.taskflow.connection_lookup import read_settings
 from tests.connections.samples import kind
 from tests.taskflow.cli.test_presets import rows, run
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from oauth_taskflow.connections.api_address import located, located_by
+from oauth_taskflow.connections.api_address import with_base_url
 from oauth_taskflow.connections.fields.table import BY_NAME, PLANNED
 from oauth_taskflow.connections.parse import parse_connection
 from oauth_taskflow.connections.settings import (
@@ -24,7 +24,7 @@ from oauth_taskflow.oauth.client_auth import methods_that_need
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.presets.load import load_preset, preset_names
 from oauth_taskflow.presets.model import BaseUrl
-from oauth_taskflow.taskflow.sessions import addressed, open_session
+from oauth_taskflow.taskflow.sessions import open_session, resolve_base_url
 from oauth_taskflow.taskflow.token_sources import (
     grant,
     grant_options,
@@ -197,7 +197,7 @@ def instance(url: object, *hosts: str, suffix: str = "") -> str:
         BasicSettings("a", "b"),
         base_url_from=BaseUrl(path="instance_url", hosts=hosts, suffix=suffix),
     )
-    return located_by(settings, Token("at", 0, extras={"instance_url": url})).base_url
+    return with_base_url(settings, Token("at", 0, extras={"instance_url": url})).base_url
 
 
 def test_the_token_response_names_the_api() -> None:
@@ -256,9 +256,10 @@ def test_a_token_response_without_address_is_named(value: object) -> None:
 
 def test_settings_with_an_address_or_without_a_rule_stay_as_they_are() -> None:
     settings = ConnectionSettings("crm", "https://api.example.com", BasicSettings("a", "b"))
-    assert addressed(settings) is settings
-    assert located(settings, None) is settings
-    assert located_by(settings, Token("at", 0)) is settings
+    assert resolve_base_url(settings) is settings
+    nowhere = ConnectionSettings("crm", "", BasicSettings("a", "b"))
+    assert resolve_base_url(nowhere) is nowhere
+    assert with_base_url(settings, Token("at", 0)) is settings
 
 
 def call(

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from oauth_taskflow.connections.api_address import located_by
+from oauth_taskflow.connections.api_address import with_base_url
 from oauth_taskflow.connections.parse import parse_connection
 from oauth_taskflow.connections.settings import ConnectionSettings, OAuth2Settings
 from oauth_taskflow.errors import (
@@ -125,7 +125,7 @@ def test_zoho_sends_errors_with_status_200_and_names_its_api(server: OAuthTestSe
         answer = {"access_token": "at", "api_domain": home, "expires_in": 3600}
         good = exchange(server, "zoho", answer, {**REFRESH, "data_centre": centre}, host="")
         assert good.settings.base_url == ""
-        assert located_by(good.settings, good.token).base_url == home
+        assert with_base_url(good.settings, good.token).base_url == home
 
 
 def test_notion_wants_json_and_its_version_and_names_no_lifetime(server: OAuthTestServer) -> None:
@@ -185,14 +185,14 @@ def test_gong_wants_the_query_an_empty_body_and_basic_alone(server: OAuthTestSer
     found = exchange(server, "gong", answer, REFRESH, host="")
     assert (found.request.method, found.request.body) == ("POST", "")
     assert found.request.params == {"grant_type": "refresh_token", "refresh_token": "rt-0"}
-    assert located_by(found.settings, found.token).base_url == "https://acme.api.gong.io"
+    assert with_base_url(found.settings, found.token).base_url == "https://acme.api.gong.io"
 
 
 def test_salesforce_names_the_api_and_the_broker_hands_that_on(server: OAuthTestServer) -> None:
     answer = {"access_token": "at", "instance_url": "https://acme.my.salesforce.com"}
     found = exchange(server, "salesforce", answer, REFRESH, host="")
     assert found.lifetime is None
-    assert located_by(found.settings, found.token).base_url == "https://acme.my.salesforce.com"
+    assert with_base_url(found.settings, found.token).base_url == "https://acme.my.salesforce.com"
     brokered = build_token_answer(found.settings, found.token, 0.0)
     assert brokered["host"] == "https://acme.my.salesforce.com"
 
@@ -267,10 +267,10 @@ def test_figma_refreshes_at_another_address() -> None:
 def test_wrike_names_the_host_of_its_api_without_a_scheme(server: OAuthTestServer) -> None:
     answer = {"access_token": "at", "host": "app-eu.wrike.com"}
     found = exchange(server, "wrike", answer, REFRESH, host="")
-    assert located_by(found.settings, found.token).base_url == "https://app-eu.wrike.com/api/v4"
+    assert with_base_url(found.settings, found.token).base_url == "https://app-eu.wrike.com/api/v4"
     silent = exchange(server, "wrike", {"access_token": "at"}, REFRESH, host="")
     with pytest.raises(ConnectionConfigError, match="names no API address"):
-        located_by(silent.settings, silent.token)
+        with_base_url(silent.settings, silent.token)
 
 
 def test_netsuite_wants_the_scope_inside_the_clients_jwt(server: OAuthTestServer) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.taskflow.token_sources import oauth2_source
+from oauth_taskflow.taskflow.sessions import token_manager
 from tests.taskflow.test_provider_presets import oauth2, provided
 
 
@@ -30,7 +30,7 @@ def test_where_a_refresh_ends_the_token_before_it_comes_late_and_is_waited_for(
         ("zendesk", alone, 60, True),
     ):
         settings = provided(provider, extra)
-        options = oauth2_source(settings, oauth2(settings))._context.options
+        options = token_manager(settings, oauth2(settings))._context.options
         assert (options.leeway, options.serve_stale) == (leeway, serve_stale)
     assert oauth2(provided("github", {"refresh_token": "rt", "leeway": 20})).leeway == 20
 
@@ -43,6 +43,6 @@ def test_only_refresh_tokens_that_stay_may_live_in_a_file_under_celery(
     settings = provided(provider, {"refresh_token": "rt"})
     if refused:
         with pytest.raises(ConnectionConfigError, match="cannot be kept in a SQLite file"):
-            oauth2_source(settings, oauth2(settings))
+            token_manager(settings, oauth2(settings))
     else:
-        assert "crm" in repr(oauth2_source(settings, oauth2(settings)))
+        assert "crm" in repr(token_manager(settings, oauth2(settings)))

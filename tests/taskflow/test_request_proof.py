@@ -23,9 +23,13 @@ from oauth_taskflow.oauth.request_proof import ProvedTokens, RequestProof
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.redaction import redact_url
 from oauth_taskflow.secret_registry import known_secrets
-from oauth_taskflow.taskflow.async_sessions import open_async_session
 from oauth_taskflow.taskflow.broker import server as broker
-from oauth_taskflow.taskflow.sessions import _token_of, open_session, session_for
+from oauth_taskflow.taskflow.sessions import (
+    _token_of,
+    open_async_session,
+    open_session,
+    session_for,
+)
 from oauth_taskflow.testing import LoggedRequest, OAuthTestServer
 from tests.connections.samples import kind
 from tests.oauth.test_request_proof import Source

@@ -14,8 +14,12 @@ from oauth_taskflow.connections.settings import BrokeredSettings
 from oauth_taskflow.errors import InvalidClient, LeaseTimeout, TokenEndpointUnavailable
 from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.taskflow.broker import server as broker
-from oauth_taskflow.taskflow.broker.protocol import bypass_broker, question_id, read_failure
-from oauth_taskflow.taskflow.connection_source import load_settings
+from oauth_taskflow.taskflow.broker.protocol import (
+    bypass_broker,
+    question_id,
+    read_failure,
+)
+from oauth_taskflow.taskflow.connection_lookup import load_settings
 from oauth_taskflow.taskflow.secrets_backend import OAuthBroker
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.conftest import SetConnection

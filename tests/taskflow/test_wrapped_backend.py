@@ -12,8 +12,12 @@ import pytest
 
 from oauth_taskflow.errors import ConnectionConfigError, TokenEndpointUnavailable
 from oauth_taskflow.taskflow.broker import server as broker
-from oauth_taskflow.taskflow.broker.protocol import bypass_broker, question_id, read_failure
-from oauth_taskflow.taskflow.connection_source import find_connection
+from oauth_taskflow.taskflow.broker.protocol import (
+    bypass_broker,
+    question_id,
+    read_failure,
+)
+from oauth_taskflow.taskflow.connection_lookup import find_connection
 from oauth_taskflow.taskflow.secrets_backend import OAuthBroker
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.conftest import SetConnection

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from oauth_taskflow.connections.api_address import located_by
+from oauth_taskflow.connections.api_address import with_base_url
 from oauth_taskflow.connections.brokered import spread_former_keys
 from oauth_taskflow.connections.readers.limits import as_keys
 from oauth_taskflow.connections.settings import ConnectionSettings, TokenHeader
@@ -83,7 +83,7 @@ def build_token_answer(settings: ConnectionSettings, token: Token, now: float) -
         **settings.http_options,
     }
     kept = spread_former_keys(_drop_empty(extra))
-    host = located_by(settings, token).base_url
+    host = with_base_url(settings, token).base_url
     return {"host": host, "password": token.access_token, "extra": json.dumps(kept)}
 
 

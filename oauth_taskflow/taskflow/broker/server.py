@@ -14,7 +14,7 @@ from oauth_taskflow.connections.settings import ConnectionSettings, LoginSetting
 from oauth_taskflow.errors import ConnectionConfigError, LeaseTimeout
 from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.taskflow.broker.protocol import hash_token
-from oauth_taskflow.taskflow.connection_source import read_settings
+from oauth_taskflow.taskflow.connection_lookup import read_settings
 from oauth_taskflow.taskflow.sessions import token_source
 
 # Workers abandon a request to the Execution API after 5 s ([workers] execution_api_timeout) and repeat it.

@@ -17,9 +17,12 @@ from oauth_taskflow.taskflow.cli.grant_rows import (
     status_row,
     unreadable_row,
 )
-from oauth_taskflow.taskflow.cli.managed_grant import ManagedGrant, load_managed_grant
+from oauth_taskflow.taskflow.cli.managed_grant import (
+    ManagedGrant,
+    load_managed_grant,
+)
 from oauth_taskflow.taskflow.cli.revoke import read_revocable, revoke_tokens
-from oauth_taskflow.taskflow.token_store import fernet_keys, store_url
+from oauth_taskflow.taskflow.config import fernet_keys, store_url
 from oauth_taskflow.tokens.registry import open_store
 from oauth_taskflow.tokens.state.record import GrantRecord
 from oauth_taskflow.tokens.stored_grant import forget_grant

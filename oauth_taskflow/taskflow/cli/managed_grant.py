@@ -23,9 +23,10 @@ from oauth_taskflow.oauth.endpoint.server_metadata import ServerMetadata
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import GrantOptions
 from oauth_taskflow.oauth.login.authorization import AuthorizationServer
-from oauth_taskflow.taskflow.connection_source import load_settings
-from oauth_taskflow.taskflow.token_sources import grant_options, oauth2_source, token_endpoint
-from oauth_taskflow.taskflow.token_store import fernet_keys, store_url
+from oauth_taskflow.taskflow.config import fernet_keys, store_url
+from oauth_taskflow.taskflow.connection_lookup import load_settings
+from oauth_taskflow.taskflow.sessions import token_manager
+from oauth_taskflow.taskflow.token_sources import grant_options, token_endpoint
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.registry import open_store
 from oauth_taskflow.tokens.store import TokenStore
@@ -139,7 +140,7 @@ def load_managed_grant(conn_id: str) -> ManagedGrant:
     settings = load_settings(conn_id)
     if not isinstance(settings.auth, OAuth2Settings):
         raise _explain_no_grant(settings)
-    manager = oauth2_source(settings, settings.auth, brokered=_is_broker_machine())
+    manager = token_manager(settings, settings.auth, brokered=_is_broker_machine())
     # One DPoP key for the whole login: a pushed request is bound to it too (RFC 9449 §10.1).
     endpoint = token_endpoint(settings, settings.auth).proving()
     return ManagedGrant(settings, settings.auth, endpoint, manager)

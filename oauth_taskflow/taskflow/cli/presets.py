@@ -11,7 +11,7 @@ import msgspec
 
 from oauth_taskflow.presets.load import BadPreset, load_preset, preset_names, suggestion
 from oauth_taskflow.presets.page import certainty, facts, variable_text
-from oauth_taskflow.taskflow.presets_folder import own_presets
+from oauth_taskflow.taskflow.config import presets_folder
 
 WRONG_ARGUMENTS = 2
 
@@ -39,7 +39,7 @@ def presets(args: Namespace) -> None:
 
 
 def _rows(name: str | None, output: str) -> list[dict[str, object]]:
-    own = own_presets()
+    own = presets_folder()
     return _one(name, own, output) if name else _all(own, output)
 
 

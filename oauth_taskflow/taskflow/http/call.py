@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from oauth_taskflow.api.aio.session import AsyncOAuthSession
 from oauth_taskflow.connections.settings import ConnectionSettings
-from oauth_taskflow.taskflow.async_sessions import async_session_for
-from oauth_taskflow.taskflow.connection_source import load_settings
+from oauth_taskflow.taskflow.connection_lookup import load_settings
+from oauth_taskflow.taskflow.sessions import async_session_for
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.masking_source import token_secrets
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.redaction import redact_url
-from oauth_taskflow.taskflow.connection_source import load_settings
+from oauth_taskflow.taskflow.connection_lookup import load_settings
 from oauth_taskflow.taskflow.sessions import session_for, token_source
 from oauth_taskflow.taskflow.token_sources import grant, token_endpoint
 

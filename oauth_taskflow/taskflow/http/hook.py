@@ -11,9 +11,9 @@ from requests import Response
 from oauth_taskflow.api.errors import combine_classes
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.errors import ApiRequestFailed
-from oauth_taskflow.taskflow.connection_source import load_settings
+from oauth_taskflow.taskflow.connection_lookup import load_settings
 from oauth_taskflow.taskflow.http.connection_check import try_connection
-from oauth_taskflow.taskflow.sessions import addressed, session_for
+from oauth_taskflow.taskflow.sessions import resolve_base_url, session_for
 
 
 class OAuth2Hook(HttpHook):
@@ -70,7 +70,7 @@ class OAuth2Hook(HttpHook):
         if "://" in (endpoint or "").partition("?")[0]:
             return endpoint or ""
         if not self._base_url_initialized:
-            self._use_base_url(addressed(load_settings(self.http_conn_id)).base_url)
+            self._use_base_url(resolve_base_url(load_settings(self.http_conn_id)).base_url)
         return super().url_from_endpoint(endpoint)
 
     def check_response(self, response: Response) -> None:

@@ -21,9 +21,12 @@ from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.presets.load import load_preset
 from oauth_taskflow.taskflow.broker import client
 from oauth_taskflow.taskflow.broker import server as broker
-from oauth_taskflow.taskflow.broker.protocol import build_failure_answer, question_id
+from oauth_taskflow.taskflow.broker.protocol import (
+    build_failure_answer,
+    question_id,
+)
 from oauth_taskflow.taskflow.broker.token_source import BrokerTokenSource
-from oauth_taskflow.taskflow.connection_source import load_settings
+from oauth_taskflow.taskflow.connection_lookup import load_settings
 from oauth_taskflow.taskflow.secrets_backend import OAuthBroker
 from oauth_taskflow.taskflow.sessions import _broker_source, open_session, retry_policy
 from oauth_taskflow.testing import OAuthTestServer

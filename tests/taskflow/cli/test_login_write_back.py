@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from oauth_taskflow.taskflow.cli.login import login
-from oauth_taskflow.taskflow.connection_source import find_connection
+from oauth_taskflow.taskflow.connection_lookup import find_connection
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.cli.login_runs import arguments, call_api
 from tests.taskflow.later import an_hour_later

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.taskflow.connection_source import find_connection, read_settings
+from oauth_taskflow.taskflow.connection_lookup import find_connection, read_settings
 from tests.taskflow.conftest import SetConnection
 from tests.taskflow.test_write_back import StoredConnection
 

@@ -1,6 +1,6 @@
-"""A client secret that was rotated while a task runs: the connection is read again before the task fails.
+"""Reloads the connection once after the client was refused, in case its secret was rotated while the task was running.
 
-So it is after a refusal without a reason, which may mean the client too.
+A refusal without a reason counts too, because it may mean the client.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import TypeAlias
 from oauth_taskflow.connections.settings import ConnectionSettings, OAuth2Settings
 from oauth_taskflow.errors import InvalidClient, TokenRequestRejected
 from oauth_taskflow.oauth.token import Token, TokenSource
-from oauth_taskflow.taskflow.connection_source import load_settings
+from oauth_taskflow.taskflow.connection_lookup import load_settings
 
 OpenSource: TypeAlias = Callable[[ConnectionSettings, OAuth2Settings], TokenSource]
 
 
-class RereadConnection(TokenSource):
+class ReloadingTokenSource(TokenSource):
     """The tokens of ``settings``, which ``open_source`` makes; a refused client is looked up once more in the connection. Safe for threads.
 
     The refusal of an unchanged connection stands: asking again would only lock the client out.

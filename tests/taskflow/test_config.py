@@ -10,11 +10,11 @@ from cryptography.fernet import Fernet
 
 from oauth_taskflow import secret_registry
 from oauth_taskflow.errors import ConnectionConfigError, TokenStoreError
-from oauth_taskflow.taskflow import token_store
-from oauth_taskflow.taskflow.connection_source import load_settings
+from oauth_taskflow.taskflow import config
+from oauth_taskflow.taskflow.config import fernet_keys, store_url
+from oauth_taskflow.taskflow.connection_lookup import load_settings
 from oauth_taskflow.taskflow.executors import executor_names
 from oauth_taskflow.taskflow.sessions import open_session, token_source
-from oauth_taskflow.taskflow.token_store import fernet_keys, store_url
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.conftest import SetConnection
 
@@ -53,7 +53,7 @@ def test_without_a_fernet_key_no_token_is_fetched(
 
 def test_a_task_never_makes_up_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", "{FERNET_KEY}")
-    monkeypatch.setattr(token_store, "in_task", lambda: True)
+    monkeypatch.setattr(config, "in_task", lambda: True)
     with pytest.raises(TokenStoreError, match="fernet_key is empty"):
         fernet_keys()
 

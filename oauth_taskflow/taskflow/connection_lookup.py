@@ -12,8 +12,8 @@ from oauth_taskflow.suggestions import did_you_mean
 from oauth_taskflow.taskflow import log_masking
 from oauth_taskflow.taskflow.broker.client import ask_broker
 from oauth_taskflow.taskflow.broker.protocol import bypass_broker
-from oauth_taskflow.taskflow.presets_folder import own_presets
-from oauth_taskflow.taskflow.whereabouts import in_task
+from oauth_taskflow.taskflow.config import presets_folder
+from oauth_taskflow.taskflow.processes import in_task
 
 _LONGEST_REASON = 160
 
@@ -160,4 +160,4 @@ def read_settings(connection: AirflowConnection) -> ConnectionSettings:
         ConnectionConfigError: a field of it is wrong.
     """
     log_masking.install()
-    return parse_connection(connection, presets_folder=own_presets())
+    return parse_connection(connection, presets_folder=presets_folder())

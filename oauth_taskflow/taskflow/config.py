@@ -1,4 +1,4 @@
-"""Airflow's configuration → where tokens are kept and with which keys."""
+"""Reads Airflow's configuration: where tokens are kept, with which keys, and where the user's presets are."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from oauth_taskflow.errors import ConnectionConfigError, TokenStoreError
 from oauth_taskflow.taskflow.executors import distributed_executors
-from oauth_taskflow.taskflow.whereabouts import in_task
+from oauth_taskflow.taskflow.processes import in_task
 
 # What the task SDK's configuration answers while nobody has set a key.
 _NO_KEY_YET = "{FERNET_KEY}"
@@ -85,3 +85,11 @@ def refuse_local_rotation(conn_id: str, url: str) -> None:
         hint="Set [oauth_taskflow] token_store to a database that all workers share, as in "
         "postgresql+psycopg://user@host/db, or use broker mode, in which only the API server refreshes (docs/broker.md).",
     )
+
+
+def presets_folder() -> Path | None:
+    """``[oauth_taskflow] presets_folder``, not checked; None if it is not configured."""
+    from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - run time only
+
+    configured = (conf.get("oauth_taskflow", "presets_folder", fallback="") or "").strip()
+    return Path(configured).expanduser() if configured else None

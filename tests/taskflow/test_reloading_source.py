@@ -8,7 +8,7 @@ import pytest
 
 from oauth_taskflow.errors import InvalidClient
 from oauth_taskflow.secret_registry import known_secrets
-from oauth_taskflow.taskflow.connection_source import load_settings
+from oauth_taskflow.taskflow.connection_lookup import load_settings
 from oauth_taskflow.taskflow.sessions import open_session, token_source
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.conftest import SetConnection
