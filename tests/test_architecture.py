@@ -172,6 +172,7 @@ def test_importing_the_package_or_checking_specs_loads_no_http_library() -> None
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
+@pytest.mark.airflow
 def test_parsing_a_dag_file_with_specs_loads_neither_requests_nor_the_token_store() -> None:
     script = (
         "import sys, airflow.sdk\n"
@@ -185,6 +186,7 @@ def test_parsing_a_dag_file_with_specs_loads_neither_requests_nor_the_token_stor
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
 
 
+@pytest.mark.airflow
 def test_the_public_names_are_these_and_all_resolve() -> None:
     assert sorted(oauth_taskflow.__all__) == PUBLIC
     assert all(getattr(oauth_taskflow, name).__name__ == name for name in PUBLIC)
@@ -237,6 +239,7 @@ def test_no_file_passes_400_lines_and_no_function_50() -> None:
     assert [name for path in files for name in long_functions(path)] == []
 
 
+@pytest.mark.airflow
 def test_values_that_a_task_loads_at_its_start_are_structs_as_dataclasses_are_slow_to_define() -> (
     None
 ):

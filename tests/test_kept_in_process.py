@@ -123,6 +123,7 @@ def holds_a_secret(name: str, kind: str) -> bool:
     return is_sensitive_name(name) and kind.startswith(("str", "bytes", "tuple[str", "Mapping"))
 
 
+@pytest.mark.airflow
 def test_every_class_with_a_secret_in_a_field_is_kept_in_its_process_and_hides_it() -> None:
     holders = {
         (cls, name, kind.startswith("Hidden["))
@@ -135,6 +136,7 @@ def test_every_class_with_a_secret_in_a_field_is_kept_in_its_process_and_hides_i
     assert [cls for cls, _, _ in holders if not issubclass(cls, SecretValue)] == []
 
 
+@pytest.mark.airflow
 def test_fields_are_hidden_only_in_classes_whose_repr_heeds_it() -> None:
     kinds = [(cls, kind) for cls in values_of_the_package() for kind in fields_of(cls).values()]
     hiding = {cls for cls, kind in kinds if "Hidden" in kind}
@@ -142,6 +144,7 @@ def test_fields_are_hidden_only_in_classes_whose_repr_heeds_it() -> None:
     assert [cls for cls in hiding if not issubclass(cls, SecretValue)] == []
 
 
+@pytest.mark.airflow
 def test_nothing_that_is_kept_in_its_process_has_fields_that_vars_would_show() -> None:
     kept = [cls for cls in values_of_the_package() if issubclass(cls, NeverPickled)]
     assert len(kept) > 20

@@ -19,7 +19,6 @@ from oauth_taskflow.connections.parse import parse_connection
 from oauth_taskflow.connections.settings import OAuth2Settings
 from oauth_taskflow.engine.windows import Interval
 from oauth_taskflow.specs.check import check_text
-from oauth_taskflow.taskflow.cli.commands import get_cli_commands
 from oauth_taskflow.taskflow.dags.local_run import (
     LocalRun,
     Observer,
@@ -50,6 +49,7 @@ def test_the_spec_has_no_problems() -> None:
     assert check_text(spec_text(), "countries.yaml").problems == ()
 
 
+@pytest.mark.slow
 def test_the_spec_pulls_from_the_server_that_is_named(tmp_path: Path) -> None:
     spec = check_text(spec_text(), "countries.yaml").spec
     assert spec is not None
@@ -75,7 +75,10 @@ def test_the_spec_pulls_from_the_server_that_is_named(tmp_path: Path) -> None:
     assert rows["changed"] > 0
 
 
+@pytest.mark.airflow
 def test_the_commands_it_names_are_there_with_their_options() -> None:
+    from oauth_taskflow.taskflow.cli.commands import get_cli_commands  # noqa: PLC0415 - loads Airflow
+
     shown = "\n".join(blocks("bash"))
     known = {command.name for command in get_cli_commands()[0].subcommands}  # type: ignore[union-attr]  # a group
     named = set(re.findall(r"airflow oauth (\w+)", README))
@@ -106,6 +109,7 @@ def test_the_hook_it_shows_is_one_of_this_repository() -> None:
     assert [hook["id"] for hook in config["repos"][0]["hooks"]] == [hook["id"] for hook in offered]
 
 
+@pytest.mark.airflow
 def test_the_decorated_dag_file_parses_in_airflow(tmp_path: Path) -> None:
     decorated = next(block for block in blocks("python") if "@dag" in block)
     file = tmp_path / "airports.py"

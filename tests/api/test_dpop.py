@@ -165,6 +165,7 @@ def test_a_bare_redirect_takes_nothing_along(server: OAuthTestServer, grants: Gr
     assert not {"Dpop", "Authorization"} & {name.title() for name in headers}
 
 
+@pytest.mark.slow
 def test_every_try_after_a_failure_has_a_proof_of_its_own(
     server: OAuthTestServer, grants: Grants
 ) -> None:

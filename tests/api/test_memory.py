@@ -12,6 +12,8 @@ import pytest
 
 from tests.api.wire import http, on_the_wire
 
+pytestmark = pytest.mark.slow
+
 READER = Path(__file__).with_name("bomb_reader.py")
 ROOT = READER.parents[2]
 # Sixteen members of 64 MiB of zeros each: 1 GiB in about 1 MiB.

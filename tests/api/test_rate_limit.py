@@ -99,6 +99,7 @@ def _take(folder: str, together: Barrier, queue: multiprocessing.Queue[Taken]) -
         queue.put((asked, time.time()))
 
 
+@pytest.mark.slow
 def test_processes_and_threads_of_one_machine_share_the_budget(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     queue: multiprocessing.Queue[Taken] = context.Queue()
@@ -126,6 +127,7 @@ def test_somebody_elses_folder_is_refused(tmp_path: Path) -> None:
         budget_folder()
 
 
+@pytest.mark.slow
 def test_a_pull_keeps_to_its_budget(serve: Serve, connect: Connect) -> None:
     starts: list[float] = []
 

@@ -28,6 +28,7 @@ def commit(folder: Path, tag: str, rows: int) -> None:
     writer.commit(summary(rows))
 
 
+@pytest.mark.slow
 def test_of_processes_that_commit_at_one_moment_one_wins_and_its_output_is_whole(
     tmp_path: Path,
 ) -> None:
@@ -61,6 +62,7 @@ def test_opening_takes_nothing_from_an_attempt_under_way(tmp_path: Path) -> None
     assert committed(tmp_path) == records("first", 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("die_at", "seen"),
     [

@@ -42,6 +42,7 @@ def runs(group: int) -> bool:
     return any(line.split()[0] == str(group) and "Z" not in line for line in states)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("request_", [signal.SIGKILL, signal.SIGTERM], ids=["kill", "terminate"])
 def test_a_killed_process_leaves_neither_programs_nor_folders(
     tmp_path: Path, request_: signal.Signals

@@ -166,6 +166,7 @@ def test_a_person_may_have_a_new_token_at_any_time(store: ClockedStore, clock: F
         assert worker.renew(f"at-{number}").access_token == f"at-{number + 1}"
 
 
+@pytest.mark.slow
 def test_many_threads_with_tokens_of_three_seconds_call_without_a_failure(
     server: OAuthTestServer, tmp_path: Path
 ) -> None:

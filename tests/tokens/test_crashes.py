@@ -20,6 +20,8 @@ from oauth_taskflow.tokens.sql.store import SqlTokenStore
 from tests.tokens.conftest import KEY
 from tests.tokens.worker import API_PATH, Plan, exit_code, one_token, start, wait_until_stopped
 
+pytestmark = pytest.mark.slow
+
 # Whoever takes over has all the time that requests need on a busy machine.
 SHORT_LEASE = ManagerOptions(lease_ttl=1.5, request_budget=0.9)
 LONGER_LEASE = ManagerOptions(lease_ttl=3.0, request_budget=2.0)

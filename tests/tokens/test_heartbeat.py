@@ -40,6 +40,7 @@ def test_a_dead_holder_elsewhere_costs_seconds_and_a_living_one_keeps_its_lease_
     assert options.lease_ttl == 90.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [Step.LEASED, Step.JOURNALED])
 def test_the_lease_of_a_worker_elsewhere_that_was_killed_ends_within_seconds(
     server: OAuthTestServer, real_store_url: str, step: Step, caplog: pytest.LogCaptureFixture
@@ -56,6 +57,7 @@ def test_the_lease_of_a_worker_elsewhere_that_was_killed_ends_within_seconds(
     assert "gave no sign of life while it refreshed the token; this worker goes on" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_worker_elsewhere_that_is_killed_after_sending_leaves_the_in_doubt_branch(
     server: OAuthTestServer, real_store_url: str
 ) -> None:
@@ -70,6 +72,7 @@ def test_a_worker_elsewhere_that_is_killed_after_sending_leaves_the_in_doubt_bra
     assert (server.counters.token_requests, server.counters.reuse_detected) == (3, 0)
 
 
+@pytest.mark.slow
 def test_a_slow_token_endpoint_never_costs_a_living_holder_its_lease(
     server: OAuthTestServer, real_store_url: str
 ) -> None:
@@ -83,6 +86,7 @@ def test_a_slow_token_endpoint_never_costs_a_living_holder_its_lease(
     assert server.counters.token_requests == 1
 
 
+@pytest.mark.slow
 def test_a_holder_elsewhere_that_stood_still_before_sending_sends_nothing_when_it_wakes(
     server: OAuthTestServer, real_store_url: str
 ) -> None:
@@ -96,6 +100,7 @@ def test_a_holder_elsewhere_that_stood_still_before_sending_sends_nothing_when_i
     assert (server.counters.token_requests, server.counters.reuse_detected) == (1, 0)
 
 
+@pytest.mark.slow
 def test_a_holder_elsewhere_that_stood_still_after_the_answer_keeps_its_pair_as_alternate(
     server: OAuthTestServer, real_store_url: str
 ) -> None:

@@ -28,6 +28,8 @@ from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.conftest import KEY
 from tests.tokens.rotating import Form, Rotating, plain, rotating
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = 30
 RIGHT = ResponseForm()
 WRONG = [

@@ -35,6 +35,7 @@ def server() -> Iterator[OAuthTestServer]:
         yield running
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("real_store_url", ["sqlite"], indirect=True)
 def test_requests_in_flight_while_another_worker_refreshes_all_succeed_after_one_refresh(
     server: OAuthTestServer, real_store: SqlTokenStore

@@ -162,6 +162,7 @@ def test_a_forgotten_grant_is_gone(real_store: SqlTokenStore, grant_key: str) ->
     assert real_store.read(grant_key).state is GrantState.EMPTY
 
 
+@pytest.mark.slow
 def test_eight_processes_may_create_the_schema_at_once(real_store_url: str, tmp_path: Path) -> None:
     plan = Plan(real_store_url, KEY, "http://127.0.0.1:9/token", "")
     if real_store_url.startswith("postgresql"):

@@ -116,6 +116,7 @@ def test_a_taken_port_is_an_error_and_the_port_is_free_afterwards() -> None:
         assert again.redirect_uri == f"http://localhost:{port}/cb"
 
 
+@pytest.mark.slow
 def test_a_second_login_on_a_registered_port_follows_the_first_at_once() -> None:
     """Connections that the first one closed still hold the port."""
     with LoopbackListener(mine) as first:

@@ -1,0 +1,75 @@
+"""Chooses which tests run: ``pytest --fast`` for each save, plain ``pytest`` for the gate, ``pytest --full`` for everything.
+
+The fast tests load no Airflow, start no database server and no browser, and neither sleep nor compute for long.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+# Everything in these folders needs Airflow or a server.
+NEEDS_SERVERS = frozenset(TESTS / name for name in ("celery", "end_to_end", "stores", "taskflow"))
+NOT_FAST = frozenset({"airflow", "full", "mariadb", "postgres", "slow"})
+# A test that uses this fixture, or a parameter with this value, needs the server that the mark names.
+MARKS = {
+    "mariadb_url": "mariadb",
+    "mariadb": "mariadb",
+    "postgres_url": "postgres",
+    "postgresql": "postgres",
+}
+
+
+class WithoutAirflow:
+    """An import hook that refuses Airflow, so that a test that loads it cannot slip into the fast tests."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: object = None) -> None:
+        """Raise ImportError for Airflow; leave all other modules to the other hooks."""
+        if name.partition(".")[0] == "airflow":
+            msg = "The fast tests load no Airflow: mark this test with pytest.mark.airflow"
+            raise ImportError(msg)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the two options."""
+    lanes = parser.getgroup("oauth-taskflow")
+    lanes.addoption("--fast", action="store_true", help="without Airflow, servers and slow tests")
+    lanes.addoption("--full", action="store_true", help="with the tests that are too long for CI")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse Airflow in a fast run."""
+    if config.getoption("--fast"):
+        hook: list[object] = sys.meta_path  # type: ignore[assignment]  # find_spec is all a hook needs
+        hook.insert(0, WithoutAirflow())
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the folders whose collection alone would load Airflow."""
+    folders = {collection_path, *collection_path.parents}
+    return True if config.getoption("--fast") and folders & NEEDS_SERVERS else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark tests by the servers that they use, then deselect those that this run leaves out."""
+    for item in items:
+        for mark in sorted(_servers_of(item)):
+            item.add_marker(mark)
+    unwanted = NOT_FAST if config.getoption("--fast") else frozenset({"full"})
+    if config.getoption("--full"):
+        unwanted -= {"full"}
+    left_out = [item for item in items if unwanted & {mark.name for mark in item.iter_markers()}]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
+def _servers_of(item: pytest.Item) -> set[str]:
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    used = [*getattr(item, "fixturenames", ()), *parameters.values()]
+    return {MARKS[name] for name in used if isinstance(name, str) and name in MARKS}

@@ -1,0 +1,49 @@
+"""Which tests run is decided by marks, fixtures and parameters, never by names."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.lanes import WithoutAirflow
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def collected(*arguments: str) -> str:
+    """The tests that pytest would run, one a line."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_a_fast_run_leaves_out_airflow_servers_and_slow_tests() -> None:
+    files = ("tests/taskflow", "tests/tokens/test_store.py", "tests/tokens/test_crashes.py")
+    whole, fast = collected(*files[1:]), collected("--fast", *files)
+    assert "[postgresql]" in whole
+    assert "[mariadb]" in whole
+    assert "test_crashes.py" in whole
+    assert "[sqlite]" in fast
+    assert not [
+        name
+        for name in ("[postgresql", "[mariadb", "test_crashes.py", "tests/taskflow/")
+        if name in fast
+    ]
+
+
+@pytest.mark.slow
+def test_what_is_too_long_for_the_gate_runs_only_when_asked_for() -> None:
+    series = "tests/tokens/test_kill_series.py"
+    assert "::" not in collected(series)
+    assert "::" in collected("--full", series)
+
+
+def test_a_fast_run_refuses_airflow() -> None:
+    hook = WithoutAirflow()
+    with pytest.raises(ImportError, match=r"mark this test with pytest\.mark\.airflow"):
+        hook.find_spec("airflow.sdk", None, None)
+    assert hook.find_spec("airflow_like", None, None) is None  # type: ignore[func-returns-value]  # that is the point
