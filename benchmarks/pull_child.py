@@ -62,7 +62,7 @@ endpoints:
             name="records",
             endpoint=spec.endpoints["records"],
             run_id="benchmark",
-            scope={"endpoint": "records"},
+            template_context={"endpoint": "records"},
             interval=Interval(None, now),
             open_path=lambda path, _connection: Path(path),
         )

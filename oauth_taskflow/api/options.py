@@ -27,7 +27,6 @@ from oauth_taskflow.schema.types import (
     ErrorStatus,
     JmesPath,
     Options,
-    Text,
     doc,
 )
 
@@ -38,7 +37,6 @@ __all__ = [
     "Cursors",
     "CustomPages",
     "CustomPaginator",
-    "FileDestination",
     "Incremental",
     "Limits",
     "LinkHeaderPaginator",
@@ -163,25 +161,6 @@ class Records(Options, frozen=True, kw_only=True):
     def when_absent(self) -> AbsentRecords | None:
         """``absent``, with ``require`` taken into account; None when neither is written."""
         return self.absent or (None if self.require else "empty")
-
-
-class FileDestination(Options, frozen=True, kw_only=True):
-    """Files, described by ``_manifest.json``, which is written last (docs/destinations.md)."""
-
-    type: Annotated[Literal["file"], doc("Kind of destination.", "file")] = "file"
-    path: Annotated[
-        Text | None,
-        doc(
-            "Folder, local or any ObjectStoragePath URL; a template. Each run writes its own sub-folder.",
-            "s3://lake/crm/{{ endpoint }}",
-        ),
-    ] = None
-    format: Annotated[
-        Literal["jsonl", "jsonl.gz"], doc("File format: one JSON record per line.", "jsonl.gz")
-    ] = "jsonl"
-    conn_id: Annotated[
-        Text | None, doc("Airflow connection of the object store.", "aws_default")
-    ] = None
 
 
 class Incremental(Options, frozen=True, kw_only=True):

@@ -1,5 +1,15 @@
 """Where the records of an endpoint go: one module for each kind of destination.
 
-A run's records appear whole or not at all. A destination is asked and not known: the engine calls the protocol of
-``base`` and learns neither folders nor files. File formats are in ``formats``.
+A run's records appear whole or not at all. The engine asks a destination through the protocols of ``base`` and knows
+neither folders nor files. To add a kind, write its module and name its options in ``AnyDestination``; file formats are
+in ``formats``.
 """
+
+from __future__ import annotations
+
+from oauth_taskflow.destinations.files import FileDestination
+
+# Every kind, as the spec format takes them: ``FileDestination | AnotherDestination``.
+AnyDestination = FileDestination
+# The kind of a ``destination`` without ``type``.
+DEFAULT_KIND = "file"

@@ -1,150 +1,126 @@
-"""Destinations: where records go. A run's records appear whole or not at all."""
+"""What a destination is: its options in a spec, and the protocol that the engine asks."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime, timezone
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
-from oauth_taskflow.api.pull.dedupe import Deduplicator
-from oauth_taskflow.api.pull.page import Page
-from oauth_taskflow.api.pull.watermark import Watermark
-from oauth_taskflow.errors import InvalidRecord
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from oauth_taskflow.destinations.transfer import TransferSummary
+
+# (path or URL, Airflow connection of its store) -> a pathlib.Path or something that behaves like one
+PathOpener = Callable[[str, "str | None"], Any]
+# A template of the spec -> its text in this run; values that came with the run are single path segments.
+TemplateRenderer = Callable[[str], str]
 
 
-@dataclass(frozen=True)
-class Run:
-    """Whose output it is; ``labels`` are further facts for the manifest."""
+class Run(Struct, frozen=True):
+    """The run whose output is written; ``labels`` are further facts for the manifest.
+
+    ``map_index`` is the number of a mapped task instance, -1 without mapping.
+    """
 
     endpoint: str
     run_id: str = ""
-    labels: dict[str, Any] = field(default_factory=dict)
+    labels: dict[str, Any] = {}
+    map_index: int = -1
 
 
-@dataclass(frozen=True)
-class Summary:
-    """What one transfer read. ``received_bytes`` counts bodies; instants are ISO 8601 in UTC; ``seconds`` is wall time.
-
-    ``warnings`` are doubts about the result, for people.
-    """
-
-    rows: int
-    pages: int
-    received_bytes: int
-    dropped: int
-    watermark: str | int | float | None
-    started: str
-    finished: str
-    seconds: float
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Output:
-    """What was committed: the names of the files (or tables), their size in bytes, and the summary."""
+class Output(Struct, frozen=True):
+    """What a writer committed for ``run``: names of the files (or tables), their size in bytes, and the summary."""
 
     location: str
     files: tuple[str, ...]
     bytes: int
-    summary: Summary
+    summary: TransferSummary
+    run: Run
+
+
+class Part(Struct, frozen=True, omit_defaults=True):
+    """One committed file or table with its number of records and bytes; ``host`` names the machine whose disk it is on."""
+
+    path: str
+    rows: int
+    bytes: int
+    host: str = ""
+
+
+class Description(Struct, frozen=True):
+    """An output as XCom and asset events show it, and as a child endpoint finds its records.
+
+    ``manifest`` is the place that says which output of the run counts. ``conn_id`` is the connection of the store.
+    """
+
+    parts: list[Part]
+    manifest: str
+    conn_id: str | None = None
 
 
 class Writer(Protocol):
     """Takes the records of one run. Nothing shows at the destination before ``commit``."""
 
     def write(self, records: Sequence[Any]) -> None:
-        """Take a page's records, ``msgspec.Raw`` or Python values."""
+        """Writes a page's records, ``msgspec.Raw`` or Python values."""
 
-    def commit(self, summary: Summary) -> Output:
-        """Put everything in place, replacing what an earlier try of the same run left."""
+    def commit(self, summary: TransferSummary) -> Output:
+        """Puts everything in place and replaces the output of an earlier try of the same run."""
 
     def abort(self) -> None:
-        """Forget everything."""
+        """Drops everything that was written; never raises."""
 
 
 class Destination(Protocol):
-    """Where the records of an endpoint go."""
+    """A place that records of one endpoint go to, in one run."""
 
     def open(self, run: Run) -> Writer:
-        """A writer for one run; leftovers of killed writers of the same run are removed.
+        """Opens a writer for one task instance; several attempts of one run may be open at once.
 
         Raises:
-            DestinationError: it cannot be written.
+            DestinationError: the destination cannot be written.
         """
 
+    def remove_stale(self, current: Mapping[int, str | None]) -> int:
+        """Removes the output of task instances that the run no longer has, and returns how many there were.
 
-def utc_text(seconds: float) -> str:
-    """Seconds since the epoch as an ISO 8601 instant in UTC, to the millisecond."""
-    instant = datetime.fromtimestamp(seconds, tz=timezone.utc)
-    return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        ``current`` holds the numbers of the instances (-1: the unmapped one), each with the manifest of its output.
+        A manifest of None is unknown: output of that instance stays.
+
+        Raises:
+            DestinationError: the destination cannot be listed, or a part cannot be removed.
+        """
+
+    def read(self, part: str, skip: int, take: int, *, host: str = "") -> Iterator[Any]:
+        """Reads ``take`` decoded records of a part, after the first ``skip``; ``host`` is that of the part.
+
+        Raises:
+            ApiError: the part is missing.
+        """
+
+    def describe(self, output: Output) -> Description:
+        """Describes what a writer of this destination committed."""
 
 
-@contextmanager
-def _on(page: Page) -> Iterator[None]:
-    """Errors about records of ``page`` name its address."""
-    try:
-        yield
-    except InvalidRecord as error:
-        error.where = error.where or f"at {page.url}"
-        raise
+class DestinationKind(Protocol):
+    """What the options of a destination in a spec can do: every member of ``destinations.AnyDestination`` is one.
 
-
-def _unseen(keys: Deduplicator, page: Page) -> list[Any]:
-    return keys.drop_seen(page.records, index=page.index, where=f"at {page.url}")
-
-
-def transfer(
-    pages: Iterable[Page],
-    destination: Destination,
-    run: Run,
-    *,
-    keys: Deduplicator | None = None,
-    watermark: Watermark | None = None,
-    on_page: Callable[[Page], None] | None = None,
-    warnings: Callable[[], Sequence[str]] = tuple,
-) -> Output:
-    """Write all ``pages`` to ``destination`` and commit, or leave no trace.
-
-    ``keys`` drops repeated records, ``watermark`` takes in the incremental field of all of them; ``on_page`` is
-    called once a page is written, and ``warnings`` when all are: it returns the doubts about them.
-
-    Raises:
-        ApiError: as the pages or the destination raise.
+    A kind is a ``schema.types.Options`` struct with ``tag_field="type"`` and its name in specs as ``tag``.
     """
-    began = time.time()
-    rows = count = received = 0
-    writer = destination.open(run)
-    try:
-        for page in pages:
-            with _on(page):
-                if watermark is not None:
-                    watermark.update(page.records)
-                records = page.records if keys is None else _unseen(keys, page)
-            writer.write(records)
-            rows, count, received = rows + len(records), count + 1, received + page.bytes
-            if on_page is not None:
-                on_page(page)
-        ended = time.time()
-        return writer.commit(
-            Summary(
-                rows=rows,
-                pages=count,
-                received_bytes=received,
-                dropped=keys.dropped if keys else 0,
-                watermark=watermark.value if watermark else None,
-                started=utc_text(began),
-                finished=utc_text(ended),
-                seconds=round(ended - began, 3),
-                warnings=tuple(warnings()),
-            )
-        )
-    except BaseException:
-        writer.abort()
-        raise
-    finally:
-        close = getattr(pages, "close", None)
-        if close is not None:
-            close()
+
+    @property
+    def address(self) -> str | None:
+        """All that tells one place from another, templates not yet filled in; None while the spec names no place."""
+
+    def templates(self) -> dict[str, str]:
+        """Returns the templates among the options, by their keys."""
+
+    def locate(self, render: TemplateRenderer, run_id: str) -> str:
+        """Returns the place that one run writes to."""
+
+    def connect(self, location: str, open_path: PathOpener) -> Destination:
+        """Returns the destination at ``location``, a result of ``locate`` or a folder that a person chose."""
+
+    @classmethod
+    def connect_for_reading(cls, conn_id: str | None, open_path: PathOpener) -> Destination:
+        """Returns a destination that reads the parts that other tasks wrote with the connection ``conn_id``."""

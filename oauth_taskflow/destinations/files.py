@@ -1,23 +1,30 @@
-"""The file destination: JSON Lines in a folder of its own, with a manifest written last."""
+"""The file destination: records in a folder of their own, with a manifest written last."""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import os
+import re
 import secrets
 import socket
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import quote
 
 import msgspec
 
-from oauth_taskflow.api.decoders.numbers import json_encoder
-from oauth_taskflow.content_coding import gzip_library
-from oauth_taskflow.destinations.base import Output, Run, Summary
+from oauth_taskflow.destinations.base import (
+    Description,
+    Output,
+    Part,
+    PathOpener,
+    Run,
+    TemplateRenderer,
+)
+from oauth_taskflow.destinations.formats import FORMATS, find_format
 from oauth_taskflow.destinations.local_folder import LocalFolder
 from oauth_taskflow.destinations.object_folder import ObjectFolder
 from oauth_taskflow.destinations.output_folders import (
@@ -25,21 +32,68 @@ from oauth_taskflow.destinations.output_folders import (
     Attempt,
     OutputFolder,
     as_destination_errors,
+    open_part,
 )
+from oauth_taskflow.errors import ApiError
 from oauth_taskflow.redaction import redact_url
+from oauth_taskflow.schema.types import Options, Text, doc
 
-__all__ = ["MANIFEST", "FolderDestination", "FolderWriter", "has_output", "remove_output"]
+if TYPE_CHECKING:
+    from oauth_taskflow.destinations.transfer import TransferSummary
+
+    FormatName = str
+else:
+    FormatName = Literal[tuple(FORMATS)]  # for the spec format, which lists the names
 
 MANIFEST_VERSION = 1
-_GZIP_LEVEL = 2  # twice as fast as 6 and a tenth larger on JSON
+_INSTANCE = re.compile(r"map_index=(\d+)")
 
-FileFormat = Literal["jsonl", "jsonl.gz"]
 # pathlib.Path, UPath or Airflow's ObjectStoragePath: alike in what is used here, without a type in common.
 Folder = Any
 
 
+class FileDestination(Options, frozen=True, kw_only=True, tag_field="type", tag="file"):
+    """Files, described by ``_manifest.json``, which is written last (docs/destinations.md)."""
+
+    path: Annotated[
+        Text | None,
+        doc(
+            "Folder, local or any ObjectStoragePath URL; a template. Each run writes its own sub-folder.",
+            "s3://lake/crm/{{ endpoint }}",
+        ),
+    ] = None
+    format: Annotated[FormatName, doc("File format: one JSON record per line.", "jsonl.gz")] = (
+        "jsonl"
+    )
+    conn_id: Annotated[
+        Text | None, doc("Airflow connection of the object store.", "aws_default")
+    ] = None
+
+    @property
+    def address(self) -> str | None:
+        """The connection of the store and the path."""
+        return None if self.path is None else f"{self.conn_id or ''}|{self.path}"
+
+    def templates(self) -> dict[str, str]:
+        """Returns the path."""
+        return {} if self.path is None else {"path": self.path}
+
+    def locate(self, render: TemplateRenderer, run_id: str) -> str:
+        """Returns the folder of a run, ``<path>/run_id=<run id>`` in Hive's partition style."""
+        return f"{render(self.path or '').rstrip('/')}/run_id={quote(run_id, safe='')}"
+
+    def connect(self, location: str, open_path: PathOpener) -> FolderDestination:
+        """Returns the destination in the folder ``location``, which is opened on first use."""
+        return FolderDestination(location, self.format, conn_id=self.conn_id, open_path=open_path)
+
+    @classmethod
+    def connect_for_reading(cls, conn_id: str | None, open_path: PathOpener) -> FolderDestination:
+        """Returns a destination whose ``read`` takes the path or URL of any file."""
+        return FolderDestination("", conn_id=conn_id, open_path=open_path)
+
+
 class _Measured:
-    """Counts and hashes what goes to a file."""
+    """Counts and hashes the bytes on their way to a file."""
 
     def __init__(self, handle: IO[bytes]) -> None:
         self._handle = handle
@@ -56,14 +110,14 @@ class _Measured:
         self._handle.flush()
 
     def close(self) -> None:
-        """Close the file, its content safely on the disk where there is one."""
+        """Closes the file, after its content is safely on the disk where there is one."""
         self.flush()
         with suppress(OSError, AttributeError, ValueError):  # object stores have no descriptor
             os.fsync(self._handle.fileno())
         self._handle.close()
 
     def drop(self) -> None:
-        """Send all that is still to come to nowhere, and leave the file as it is."""
+        """Discards everything written from now on, and leaves the file as it is."""
         self._handle = io.BytesIO()
 
     @property
@@ -72,24 +126,24 @@ class _Measured:
 
 
 def output_folder(path: Folder) -> OutputFolder:
-    """How output is kept at ``path``: by renames on a disk, by conditional writes in an object store."""
+    """Returns the way in which output is kept at ``path``: renames on a disk, conditional writes in an object store."""
     return LocalFolder(path) if isinstance(path, Path) else ObjectFolder(path)
 
 
 def remove_output(path: Folder) -> bool:
-    """Remove what a run wrote to ``path``, then the folder if nothing else is in it; whether there was anything.
+    """Removes the output of a run at ``path``, then the folder if nothing else is in it; returns whether there was any.
 
     The manifest goes first, so that no reader takes the rest for a whole run. Files of others stay.
 
     Raises:
-        DestinationError: something cannot be removed.
+        DestinationError: a file cannot be removed.
     """
     with as_destination_errors("Removing older output", path):
         return output_folder(path).remove_output()
 
 
 def has_output(path: Folder) -> bool:
-    """Whether a committed output is at ``path``.
+    """Returns whether a committed output is at ``path``.
 
     Raises:
         DestinationError: the folder cannot be read.
@@ -98,94 +152,181 @@ def has_output(path: Folder) -> bool:
         return output_folder(path).has_output()
 
 
-class FolderDestination:
-    """JSON Lines below ``folder``, which belongs to one task instance alone.
+def _open_local(path: str, _conn_id: str | None) -> Path:
+    return Path(path)
 
-    ``folder`` is a ``pathlib.Path``, a ``UPath`` or an ``ObjectStoragePath``. ``_manifest.json`` is written last and
-    says whose output counts: a reader that follows it never sees half a run. Of several attempts at once the first
-    to commit wins; the others fail and leave nothing. A run with no records leaves an empty file and a manifest.
+
+class FolderDestination:
+    """Files below ``folder``, which belongs to one run alone: each mapped task instance has ``map_index=<n>`` in it.
+
+    ``folder`` is a ``pathlib.Path``, a ``UPath`` or an ``ObjectStoragePath``, or a text that ``open_path`` opens with
+    ``conn_id``. ``_manifest.json`` is written last and
+    says whose output counts: a reader that follows it never sees half a run. When several attempts write at once, the
+    first to commit wins; the others fail and leave nothing. A run without records leaves an empty file and a manifest.
     """
 
-    def __init__(self, folder: Folder, file_format: FileFormat = "jsonl") -> None:
-        self._folder = folder
-        self._format: FileFormat = file_format
+    def __init__(
+        self,
+        folder: Folder,
+        file_format: FormatName = "jsonl",
+        *,
+        conn_id: str | None = None,
+        open_path: PathOpener = _open_local,
+    ) -> None:
+        self._location = folder
+        self._format = file_format
+        self._conn_id = conn_id
+        self._open_path = open_path
+
+    @property
+    def _folder(self) -> Folder:
+        if isinstance(self._location, str):
+            self._location = self._open_path(self._location, self._conn_id)
+        return self._location
 
     def open(self, run: Run) -> FolderWriter:
-        """A writer for one attempt at ``run``.
+        """Opens a writer for one attempt at ``run``.
 
         Raises:
             DestinationError: the folder cannot be written.
         """
         name = f"part-00000.{self._format}"
-        mark = secrets.token_hex(6)
-        with as_destination_errors("Opening the output folder", self._folder):
-            attempt = output_folder(self._folder).begin(name, mark)
-        return FolderWriter(self._folder, attempt, run, mark)
+        attempt_id = secrets.token_hex(6)
+        folder = self._instance_folder(run)
+        with as_destination_errors("Opening the output folder", folder):
+            attempt = output_folder(folder).begin(name, attempt_id)
+        return FolderWriter(folder, attempt, run, attempt_id)
+
+    def remove_stale(self, current: Mapping[int, str | None]) -> int:
+        """Removes the folders of task instances that are not in ``current``, and returns how many there were.
+
+        An earlier try of the same run had them when its parents had more records, or its list more values.
+
+        Raises:
+            DestinationError: the folder cannot be listed, or a file in it cannot be removed.
+        """
+        base = self._folder
+        kept = {
+            number
+            for number, manifest in current.items()
+            if manifest is None or manifest.startswith(f"{base}/")
+        }
+        stale = [folder for folder, number in _instance_folders(base) if number not in kept]
+        if -1 not in kept and has_output(base):
+            stale.append(base)
+        return sum(remove_output(folder) for folder in stale)
+
+    def read(self, part: str, skip: int, take: int, *, host: str = "") -> Iterator[Any]:
+        """Reads ``take`` records of the file ``part``, after the first ``skip``.
+
+        Raises:
+            ApiError: the file is gone.
+            DestinationError: no format reads a file of this name.
+        """
+        path = self._open_path(part, self._conn_id)
+        with ExitStack() as stack:
+            try:
+                file = stack.enter_context(open_part(path))
+            except FileNotFoundError as error:
+                raise _missing_records(path, host) from error
+            yield from find_format(part.rpartition("/")[2]).read_records(file, skip, take)
+
+    def describe(self, output: Output) -> Description:
+        """Describes the files of ``output``; those of a disk with the name of this machine."""
+        folder = self._instance_folder(output.run)
+        host = socket.gethostname() if isinstance(folder, Path) else ""
+        parts = [
+            Part(str(folder / name), rows=output.summary.rows, bytes=output.bytes, host=host)
+            for name in output.files
+        ]
+        return Description(parts, str(folder / MANIFEST), self._conn_id)
+
+    def _instance_folder(self, run: Run) -> Folder:
+        return self._folder if run.map_index < 0 else self._folder / f"map_index={run.map_index}"
 
 
 class FolderWriter:
     """Writes one run's records; see ``FolderDestination``."""
 
-    def __init__(self, folder: Folder, attempt: Attempt, run: Run, mark: str) -> None:
+    def __init__(self, folder: Folder, attempt: Attempt, run: Run, attempt_id: str) -> None:
         self._folder = folder
         self._attempt = attempt
         self._run = run
-        self._mark = mark
+        self._attempt_id = attempt_id
         self._measured = _Measured(attempt.handle)
-        self._target: _Measured | gzip.GzipFile = self._measured
-        if attempt.name.endswith(".gz"):
-            # Neither name nor time inside: the same records give the same bytes, with one library.
-            self._target = gzip_library().GzipFile(
-                filename="", mode="wb", compresslevel=_GZIP_LEVEL, fileobj=self._measured, mtime=0
-            )
+        self._records = find_format(attempt.name).open_writer(self._measured)
         self._rows = 0
 
     def write(self, records: Sequence[Any]) -> None:
-        """Append ``records``, one line each.
+        """Writes ``records`` in the format of the file.
 
         Raises:
-            DestinationError: the file cannot be written, or a value has no JSON form.
+            DestinationError: the file cannot be written, or a value has no form in the format.
         """
         with as_destination_errors("Writing records", self._folder):
-            self._target.write(json_encoder.encode_lines(records))
+            self._records.write(records)
         self._rows += len(records)
 
-    def commit(self, summary: Summary) -> Output:
-        """Put the part and its manifest in place of an earlier output.
+    def commit(self, summary: TransferSummary) -> Output:
+        """Puts the part and its manifest in place of an earlier output.
 
         Raises:
-            DestinationError: something failed, or another attempt committed since this one was opened.
+            DestinationError: a step failed, or another attempt committed since this one was opened.
         """
         with as_destination_errors("Committing the output", self._folder):
-            if self._target is not self._measured:
-                self._target.close()
+            self._records.close()
             self._measured.close()
             self._attempt.publish(self._manifest(summary))
         name = self._attempt.name
-        return Output(redact_url(str(self._folder)), (name,), self._measured.bytes, summary)
+        location = redact_url(str(self._folder))
+        return Output(location, (name,), self._measured.bytes, summary, self._run)
 
     def abort(self) -> None:
-        """Remove what was written; never raises, since another error is on its way."""
+        """Removes what was written; never raises, since another error is on its way."""
         self._measured.drop()
         with suppress(Exception):
-            self._target.close()
+            self._records.close()
         self._attempt.discard()
 
-    def _manifest(self, summary: Summary) -> bytes:
+    def _manifest(self, summary: TransferSummary) -> bytes:
         file = {
             "name": self._attempt.name,
             "rows": self._rows,
             "bytes": self._measured.bytes,
             "sha256": self._measured.sha256,
         }
+        run = self._run
         manifest = {
             "version": MANIFEST_VERSION,
-            "endpoint": self._run.endpoint,
-            "run_id": self._run.run_id,
-            "attempt": self._mark,
+            "endpoint": run.endpoint,
+            "run_id": run.run_id,
+            "attempt": self._attempt_id,
             "host": socket.gethostname(),
-            **self._run.labels,
+            **run.labels,
+            **({"map_index": run.map_index} if run.map_index >= 0 else {}),
             "files": [file],
             **msgspec.to_builtins(summary),
         }
         return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+
+
+def _instance_folders(base: Folder) -> list[tuple[Folder, int]]:
+    with as_destination_errors("Listing the output folder", base):
+        names = output_folder(base).subfolders()
+    matches = (_INSTANCE.fullmatch(name) for name in names)
+    return [(base / match[0], int(match[1])) for match in matches if match is not None]
+
+
+def _missing_records(path: Folder, host: str) -> ApiError:
+    here = socket.gethostname()
+    if host in {"", here}:
+        return ApiError(
+            "Records of the parent endpoint are gone",
+            where=f"at {path}",
+            hint="Run the parent task again; every worker must reach its destination.",
+        )
+    return ApiError(
+        f"Records of the parent endpoint are not on this machine, {here}: {host} wrote them to its own disk",
+        where=f"at {path}",
+        hint="Let the destination be an object store, or a folder that all workers share (docs/destinations.md).",
+    )

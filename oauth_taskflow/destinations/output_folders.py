@@ -8,21 +8,22 @@ that cannot be committed any more.
 
 from __future__ import annotations
 
-import gzip
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from oauth_taskflow.destinations.formats import FORMATS
 from oauth_taskflow.errors import DestinationError
 from oauth_taskflow.redaction import redact_url
 
 MANIFEST = "_manifest.json"
 TEMPORARY = ".tmp"
-# part-00000.jsonl on a disk, part-00000-5f3a….jsonl in a store, .part-00000.jsonl.5f3a….tmp while it is written
-_PART = r"part-\d+(-[0-9a-f]+)?\.jsonl(\.gz)?"
-_OURS = re.compile(rf"_manifest\.json|{_PART}|\.({_PART}|_manifest\.json)\.[0-9a-f]+\.tmp")
+# part-00000.jsonl on a disk, part-00000-5f3a….jsonl in a store
+_PART = re.compile(r"part-\d+(?:-[0-9a-f]+)?\.(?P<format>.+)")
+# .part-00000.jsonl.5f3a….tmp while it is written
+_UNFINISHED = re.compile(r"\.(?P<name>.+)\.[0-9a-f]+\.tmp")
 
 
 class Attempt(Protocol):
@@ -64,8 +65,11 @@ class OutputFolder(Protocol):
 
 
 def is_ours(name: str) -> bool:
-    """Whether a file of this name in a folder of output is part of an output."""
-    return _OURS.fullmatch(name) is not None
+    """Whether a file of this name in a folder of output is part of an output, in any of ``FORMATS``."""
+    unfinished = _UNFINISHED.fullmatch(name)
+    name = unfinished["name"] if unfinished else name
+    part = _PART.fullmatch(name)
+    return name == MANIFEST or (part is not None and part["format"] in FORMATS)
 
 
 @contextmanager
@@ -98,17 +102,13 @@ def superseded(path: Any) -> DestinationError:
 
 
 @contextmanager
-def open_output(path: Any) -> Iterator[IO[bytes]]:
-    """A file of an output for reading, by lines; gzip is unpacked. Listings kept from before are not trusted.
+def open_part(path: Any) -> Iterator[IO[bytes]]:
+    """Opens a file of an output for reading. Listings kept from before are not trusted.
 
     Raises:
-        FileNotFoundError: it is not there.
+        FileNotFoundError: it is missing.
     """
     if not isinstance(path, Path):
         path.fs.invalidate_cache()
-    with path.open("rb") as raw:
-        if str(path).endswith(".gz"):
-            with gzip.open(raw, "rb") as lines:
-                yield lines
-        else:
-            yield raw
+    with path.open("rb") as file:
+        yield file

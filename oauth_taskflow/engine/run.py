@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from oauth_taskflow.api.decoders.json import search_value
-from oauth_taskflow.api.options import Incremental, Records
-from oauth_taskflow.api.pull.dedupe import Deduplicator
+from oauth_taskflow.api.options import Records
 from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.prefetch import several_ahead
-from oauth_taskflow.api.pull.watermark import Watermark
 from oauth_taskflow.api.session import OAuthSession
-from oauth_taskflow.destinations.base import Output, Run, transfer
-from oauth_taskflow.destinations.files import MANIFEST, FolderDestination
+from oauth_taskflow.destinations.base import Description, Output, PathOpener, Run
+from oauth_taskflow.destinations.transfer import Stage, transfer
 from oauth_taskflow.engine.doubts import FirstPages, Warnings
-from oauth_taskflow.engine.folders import instance_folder, run_folder
 from oauth_taskflow.engine.for_each import (
-    Item,
-    PathOpener,
-    count_scopes,
+    MappedItem,
+    count_contexts,
     for_each_options,
-    scopes,
+    template_contexts,
+)
+from oauth_taskflow.engine.output_location import (
+    destination_kind,
+    destination_options,
+    locate_output,
 )
 from oauth_taskflow.engine.rendering import render_request
-from oauth_taskflow.engine.summary import Summary, WrittenFile
+from oauth_taskflow.engine.stages import begin_sequence, build_stages
+from oauth_taskflow.engine.summary import EndpointSummary
 from oauth_taskflow.engine.windows import Interval, Window, run_windows
 from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.specs.model import Endpoint
@@ -37,30 +37,30 @@ from oauth_taskflow.specs.model import Endpoint
 
 @dataclass(frozen=True)
 class EndpointRun:
-    """What one task instance is to do.
+    """The work of one task instance.
 
     Args:
         name: the endpoint's name.
         endpoint: the endpoint with its defaults merged in.
         run_id: names the run; a second run of the same id replaces the output of the first.
-        scope: what templates see besides ``window`` and the names of ``for_each``.
+        template_context: the names in templates besides ``window`` and those of ``for_each``.
         interval: the time span that an incremental endpoint reads.
-        open_path: opens destination paths and the files of parents.
-        item: this instance's share of ``for_each``; empty for an endpoint without.
+        open_path: opens paths of destinations and of parent records.
+        item: this instance's mapped item of ``for_each``; empty for an endpoint without.
         map_index: number of the mapped instance, -1 when it is not mapped.
-        folder: where to write instead of the spec's destination path.
+        location: where to write instead of the place that the spec names.
         given: names of the params whose values came with the run, not from the spec.
     """
 
     name: str
     endpoint: Endpoint
     run_id: str
-    scope: Mapping[str, Any]
+    template_context: Mapping[str, Any]
     interval: Interval
     open_path: PathOpener
-    item: Item = field(default_factory=dict)
+    item: MappedItem = field(default_factory=dict)
     map_index: int = -1
-    folder: str | None = None
+    location: str | None = None
     given: Collection[str] = ()
 
 
@@ -70,8 +70,8 @@ def run_endpoint(
     *,
     on_page: Callable[[Page], None] | None = None,
     on_window: Callable[[Window | None], None] | None = None,
-) -> Summary:
-    """Pull ``run``'s records through ``session`` and commit them; the figures of what was done.
+) -> EndpointSummary:
+    """Pulls ``run``'s records through ``session``, commits them and returns the figures.
 
     Nothing shows at the destination unless everything was read and written. ``on_window`` is called before the first
     page of each request sequence, with its window; ``on_page`` once a page is written.
@@ -81,27 +81,37 @@ def run_endpoint(
         TokenRequestError: no token could be had.
         TemplateFailed: a template names something undefined or gives null.
     """
-    endpoint = run.endpoint
-    options = endpoint.destination
-    assert options is not None  # specs.rules: destination-missing
-    folder = run.open_path(output_path(run), options.conn_id)
-    keys = _seen_keys(run)
-    reader = _Reader(run, session, keys, on_window)
+    options = destination_options(run.endpoint)
+    destination = options.connect(output_location(run), run.open_path)
+    has_parents = any(part.file is not None for part in run.item.values())
+    stages = build_stages(run.endpoint, has_parents=has_parents)
+    reader = _Reader(run, session, stages, on_window)
     output = transfer(
         reader.pages(),
-        FolderDestination(folder, options.format),
-        Run(run.name, run.run_id, {"map_index": run.map_index} if run.map_index >= 0 else {}),
-        keys=keys,
-        watermark=_watermark(endpoint.incremental),
+        destination,
+        Run(run.name, run.run_id, map_index=run.map_index),
+        stages=stages,
         on_page=on_page,
         warnings=reader.warnings,
     )
-    return _summary(run, output, folder, reader)
+    return _summary(run, output, destination.describe(output), reader.sequences)
 
 
-def count_sequences(endpoint: Endpoint, item: Item, interval: Interval) -> int:
-    """How many request sequences a task for ``item`` reads: its parent records times the windows of ``interval``."""
-    return count_scopes(item) * sum(1 for _ in run_windows(endpoint, interval))
+def count_sequences(endpoint: Endpoint, item: MappedItem, interval: Interval) -> int:
+    """Returns how many request sequences a task for ``item`` reads: its parent records times its windows."""
+    return count_contexts(item) * sum(1 for _ in run_windows(endpoint, interval))
+
+
+def output_location(run: EndpointRun) -> str:
+    """Returns the place that ``run`` writes to.
+
+    Raises:
+        TemplateFailed: a template of the destination fails.
+        DestinationError: a value that came with the run is no path segment.
+    """
+    if run.location is not None:
+        return run.location
+    return locate_output(run.endpoint, run.run_id, run.template_context, run.item, run.given)
 
 
 class _Reader:
@@ -111,12 +121,12 @@ class _Reader:
         self,
         run: EndpointRun,
         session: OAuthSession,
-        keys: Deduplicator | None,
+        stages: Sequence[Stage],
         on_window: Callable[[Window | None], None] | None = None,
     ) -> None:
         self._run = run
         self._session = session
-        self._keys = keys
+        self._stages = stages
         self._on_window = on_window
         self._records = _record_options(run.endpoint)
         self._copies = _copied_fields(run.endpoint)
@@ -134,14 +144,14 @@ class _Reader:
         sequences = self._sequences(alone=width == 1)
         with closing(sequences if width == 1 else several_ahead(sequences, width)) as running:
             for sequence, pages in running:
-                if self._keys is not None:
-                    self._keys.begin_sequence(sequence.parent)
+                begin_sequence(self._stages, sequence.parent)
                 if self._on_window is not None:
                     self._on_window(sequence.window)
                 yield from self._watched(pages, sequence.copied)
 
     def _sequences(self, *, alone: bool) -> Generator[tuple[_Sequence, Iterator[Page]], None, None]:
-        for parent, names in enumerate(scopes(self._run.item, self._run.open_path)):
+        contexts = template_contexts(self._run.item, self._run.open_path)
+        for parent, names in enumerate(contexts):
             copied = {
                 name: search_value(names[source], path, f"in for_each.{source}.copy.{name}")
                 for name, (source, path) in self._copies.items()
@@ -156,12 +166,12 @@ class _Reader:
         self, names: Mapping[str, Any], window: Window | None, *, ahead: int
     ) -> Iterator[Page]:
         endpoint = self._run.endpoint
-        scope = {**self._run.scope, **names}
+        template_context = {**self._run.template_context, **names}
         if window is not None:
-            scope["window"] = {"start": window.start, "end": window.end}
+            template_context["window"] = {"start": window.start, "end": window.end}
         yield from pull(
             self._session,
-            render_request(endpoint, scope),
+            render_request(endpoint, template_context),
             paginate=endpoint.paginate,
             records=self._records,
             responses=endpoint.responses,
@@ -199,24 +209,6 @@ def _record_options(endpoint: Endpoint) -> Records:
     return Records(path=endpoint.records)
 
 
-def _key_paths(endpoint: Endpoint) -> Sequence[str]:
-    keys = endpoint.primary_key
-    return [keys] if isinstance(keys, str) else keys or ()
-
-
-def _seen_keys(run: EndpointRun) -> Deduplicator | None:
-    if run.endpoint.primary_key is None:
-        return None
-    has_parents = any(share.file is not None for share in run.item.values())
-    return Deduplicator(_key_paths(run.endpoint), across_parents=has_parents)
-
-
-def _watermark(incremental: Incremental | None) -> Watermark | None:
-    if incremental is None or incremental.field is None:
-        return None
-    return Watermark(incremental.field, missing=incremental.missing)
-
-
 def _copied_fields(endpoint: Endpoint) -> dict[str, tuple[str, str]]:
     """Field added to each record: the ``for_each`` name it comes from and its JMESPath."""
     options = for_each_options(endpoint)
@@ -243,47 +235,29 @@ def _with_fields(records: Sequence[Any], fields: Mapping[str, Any]) -> list[Any]
     return [{**record, **fields} for record in records]
 
 
-def output_path(run: EndpointRun) -> str:
-    """The folder or URL that ``run`` writes to.
-
-    Raises:
-        TemplateFailed: the template of the destination's path fails.
-        DestinationError: a value that came with the run is no path segment.
-    """
-    base = run.folder
-    if base is None:
-        base = run_folder(run.endpoint, run.run_id, run.scope, run.item, run.given)
-    return instance_folder(base, run.map_index)
-
-
-def _summary(run: EndpointRun, output: Output, folder: Any, reader: _Reader) -> Summary:
-    summary, options = output.summary, run.endpoint.destination
+def _summary(
+    run: EndpointRun, output: Output, description: Description, sequences: int
+) -> EndpointSummary:
+    summary = output.summary
     interval = None
     if run.endpoint.incremental is not None:
         start = run.interval.start
         interval = [start.isoformat() if start else "", run.interval.end.isoformat()]
-    return Summary(
+    return EndpointSummary(
         endpoint=run.name,
         rows=summary.rows,
         pages=summary.pages,
-        sequences=reader.sequences,
+        sequences=sequences,
         bytes=output.bytes,
         received_bytes=summary.received_bytes,
         seconds=summary.seconds,
-        files=[
-            WrittenFile(
-                str(folder / name),
-                rows=summary.rows,
-                bytes=output.bytes,
-                host=socket.gethostname() if isinstance(folder, Path) else "",
-            )
-            for name in output.files
-        ],
-        manifest=str(folder / MANIFEST),
-        conn_id=options.conn_id if options else None,
+        files=description.parts,
+        manifest=description.manifest,
+        conn_id=description.conn_id,
         duplicates=summary.dropped,
         watermark=summary.watermark,
         interval=interval,
         map_index=run.map_index,
         warnings=list(summary.warnings),
+        destination=destination_kind(run.endpoint),
     )

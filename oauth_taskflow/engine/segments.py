@@ -79,7 +79,7 @@ class _Refused:
         self._refuse()
 
 
-def segments_only(scope: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
+def restrict_to_segments(scope: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
     """``scope`` with the run's id, and the params named in ``given``, restricted to path segments."""
     params = {
         name: _restricted(value, f"params.{name}") if name in given else value

@@ -6,22 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from oauth_taskflow.api.pull.watermark import Watermark
+from oauth_taskflow.destinations import DEFAULT_KIND
+from oauth_taskflow.destinations.base import Part
 from oauth_taskflow.engine.doubts import Warnings
 
 
-class WrittenFile(Struct, frozen=True, omit_defaults=True):
-    """One committed file with its number of records and bytes; ``host`` names the machine whose disk it is on."""
-
-    path: str
-    rows: int
-    bytes: int
-    host: str = ""
-
-
-class Summary(Struct, frozen=True, omit_defaults=True):
+class EndpointSummary(Struct, frozen=True, omit_defaults=True):
     """Figures of one run of one endpoint.
 
     ``sequences`` counts the page sequences (one per window and parent record), ``bytes`` what was written and
@@ -29,7 +22,7 @@ class Summary(Struct, frozen=True, omit_defaults=True):
     ``duplicates`` counts records dropped by primary key, ``watermark`` is the highest value of the incremental field
     and ``interval`` the span that was read (ISO 8601; an empty start means from the beginning). ``map_index`` is that
     of a mapped instance; ``token_refreshes`` counts those that this process caused. ``warnings``
-    are doubts about the result, for people.
+    are doubts about the result, for people. ``destination`` is the kind of destination that reads the files back.
     """
 
     endpoint: str
@@ -39,7 +32,7 @@ class Summary(Struct, frozen=True, omit_defaults=True):
     bytes: int
     received_bytes: int
     seconds: float
-    files: list[WrittenFile]
+    files: list[Part]
     manifest: str
     conn_id: str | None = None
     duplicates: int = 0
@@ -48,6 +41,7 @@ class Summary(Struct, frozen=True, omit_defaults=True):
     map_index: int = -1
     token_refreshes: int = 0
     warnings: list[str] = []
+    destination: str = DEFAULT_KIND
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for XCom and events."""
@@ -55,7 +49,7 @@ class Summary(Struct, frozen=True, omit_defaults=True):
         return plain
 
 
-class Total(Struct, frozen=True):
+class EndpointTotal(Struct, frozen=True):
     """Figures of all instances of a mapped endpoint together; ``seconds`` adds up their times, ``tasks`` counts them."""
 
     endpoint: str
@@ -70,12 +64,13 @@ class Total(Struct, frozen=True):
     token_refreshes: int
     watermark: str | int | float | None
     interval: list[str] | None
-    files: list[WrittenFile]
+    files: list[Part]
     conn_id: str | None
     warnings: list[str] = []
+    destination: str | UnsetType = UNSET
 
 
-def total(endpoint: str, summaries: Sequence[Summary]) -> Total:
+def add_up(endpoint: str, summaries: Sequence[EndpointSummary]) -> EndpointTotal:
     """The figures of ``summaries`` added up; the watermark is the highest.
 
     Raises:
@@ -86,7 +81,7 @@ def total(endpoint: str, summaries: Sequence[Summary]) -> Total:
     for text in (text for summary in summaries for text in summary.warnings):
         warnings(text)
     watermark.update([{"watermark": summary.watermark} for summary in summaries])
-    return Total(
+    return EndpointTotal(
         endpoint=endpoint,
         tasks=len(summaries),
         rows=sum(summary.rows for summary in summaries),
@@ -101,5 +96,12 @@ def total(endpoint: str, summaries: Sequence[Summary]) -> Total:
         interval=summaries[0].interval if summaries else None,
         files=[file for summary in summaries for file in summary.files],
         conn_id=summaries[0].conn_id if summaries else None,
+        destination=_kind(summaries),
         warnings=warnings.texts(),
     )
+
+
+def _kind(summaries: Sequence[EndpointSummary]) -> str | UnsetType:
+    """The kind of the destination; left out for the default, as in each summary."""
+    kind = summaries[0].destination if summaries else DEFAULT_KIND
+    return UNSET if kind == DEFAULT_KIND else kind

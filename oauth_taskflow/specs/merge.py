@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, get_args
 
-from oauth_taskflow.api.options import FileDestination, Incremental, RateLimit, Records
+from oauth_taskflow.api.options import Incremental, RateLimit, Records
 from oauth_taskflow.api.paginators import Paginate
+from oauth_taskflow.destinations import DEFAULT_KIND
+from oauth_taskflow.destinations.kinds import all_kinds
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions, Request, TaskOptions
 
 # Bodies and custom options are the author's own data: there a null without a default to remove is a value.
@@ -61,7 +63,7 @@ def _levels() -> dict[str, frozenset[str]]:
         "records": [Records],
         "paginate": list(get_args(Paginate)),
         "incremental": [Incremental],
-        "destination": [FileDestination],
+        "destination": all_kinds(),
         "rate_limit": [RateLimit],
         "task": [TaskOptions],
     }
@@ -80,12 +82,23 @@ def merged_document(data: dict[str, Any]) -> dict[str, Any]:
     defaults, endpoints = data.get("defaults"), data.get("endpoints")
     document = dict(data)
     if isinstance(defaults, dict):
-        document["defaults"] = defaults = merge({}, defaults)
+        defaults = merge({}, defaults)
+        document["defaults"] = _with_destination_type(defaults)
     else:
         defaults = {}
     if isinstance(endpoints, dict):
         document["endpoints"] = {
-            name: merge(defaults, endpoint or {}) if isinstance(endpoint, dict | None) else endpoint
+            name: _with_destination_type(merge(defaults, endpoint or {}))
+            if isinstance(endpoint, dict | None)
+            else endpoint
             for name, endpoint in endpoints.items()
         }
     return document
+
+
+def _with_destination_type(endpoint: dict[str, Any]) -> dict[str, Any]:
+    """Names the kind of a destination that does not: without ``type`` it is the default kind."""
+    destination = endpoint.get("destination")
+    if not isinstance(destination, dict) or "type" in destination:
+        return endpoint
+    return {**endpoint, "destination": {**destination, "type": DEFAULT_KIND}}

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from oauth_taskflow.api.options import (
-    FileDestination,
     Incremental,
     Limits,
     RateLimit,
@@ -19,6 +18,7 @@ from oauth_taskflow.api.options import (
     ResponseRule,
 )
 from oauth_taskflow.api.paginators import Paginate
+from oauth_taskflow.destinations import AnyDestination
 from oauth_taskflow.schema.types import Duration, JmesPath, Options, Seconds, Text, doc
 
 # What Airflow's database has room for: its integers are 32 bits wide, and one value that does not fit fails the write
@@ -175,7 +175,7 @@ class Endpoint(Options, frozen=True, kw_only=True):
         RateLimit | None, doc("Request budget.", {"requests": 100, "per": "PT1M"})
     ] = None
     destination: Annotated[
-        FileDestination | None,
+        AnyDestination | None,
         doc("Where records go.", {"type": "file", "path": "/data/{{ endpoint }}"}),
     ] = None
     timeout: Annotated[

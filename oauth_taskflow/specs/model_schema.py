@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -10,33 +11,48 @@ _JSON_TYPES = {str: "string", bool: "boolean", int: "integer", float: "number"}
 Schema = dict[str, Any]
 
 
-def described(model: type[msgspec.Struct]) -> dict[str, Schema]:
-    """The schema of ``model`` and of every type it refers to, by name."""
+def described(
+    model: type[msgspec.Struct], *, default_tags: Collection[str] = ()
+) -> dict[str, Schema]:
+    """Returns the schema of ``model`` and of every type it refers to, by name.
+
+    A mapping without ``type`` is of the kind that is among ``default_tags``.
+    """
     definitions: dict[str, Schema] = msgspec.json.schema(model)["$defs"]
-    return {name: _definition(definition) for name, definition in definitions.items()}
+    return {name: _definition(definition, default_tags) for name, definition in definitions.items()}
 
 
-def _definition(definition: Schema) -> Schema:
+def _definition(definition: Schema, default_tags: Collection[str]) -> Schema:
+    required = list(definition["required"])
     properties = {
         name: {"title": name.replace("_", " ").capitalize(), **_tidy(schema)}
         for name, schema in definition["properties"].items()
     }
     for name, schema in properties.items():
-        if "description" not in schema:  # only the tag of a union comes without its own
-            (tag,) = schema.pop("enum")
-            properties[name] = {
-                "title": schema["title"],
-                "description": f"Selects this kind: {definition['description']}",
-                "examples": [tag],
-                "type": "string",
-                "const": tag,
-            }
+        if "description" in schema:
+            continue
+        (tag,) = schema.pop("enum")  # only the tag of a union comes without its own
+        properties[name] = _tag_schema(tag, definition["description"], default_tags)
+        if tag in default_tags:
+            required.remove(name)
     kept = {
         key: value for key, value in definition.items() if key not in {"required", "properties"}
     }
-    if definition["required"]:
-        kept["required"] = definition["required"]
+    if required:
+        kept["required"] = required
     return {**kept, "properties": properties}
+
+
+def _tag_schema(tag: str, kind: str, default_tags: Collection[str]) -> Schema:
+    schema: Schema = {
+        "title": "Type",
+        "description": f"Selects this kind: {kind}",
+        "examples": [tag],
+        "type": "string",
+    }
+    if tag in default_tags:
+        return {**schema, "enum": [tag], "default": tag}
+    return {**schema, "const": tag}
 
 
 def _tidy(schema: Schema) -> Schema:

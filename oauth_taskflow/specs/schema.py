@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from oauth_taskflow.destinations import DEFAULT_KIND
 from oauth_taskflow.specs.model import DagSpec
 from oauth_taskflow.specs.model_schema import Schema, described, or_null
 
@@ -26,7 +27,7 @@ def spec_schema(*, merged: bool = False) -> Schema:
 
     The result is shared: do not change it.
     """
-    defs = described(DagSpec)
+    defs = described(DagSpec, default_tags={DEFAULT_KIND})
     if not merged:
         for name in _mergeable(defs):
             _allow_null(defs[name])

@@ -18,8 +18,10 @@ from oauth_taskflow.api.pull.missing_fields import missing_field
 from oauth_taskflow.api.pull.watermark import Watermark
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.retry import RetryPolicy
-from oauth_taskflow.destinations.base import Run, transfer
+from oauth_taskflow.destinations.base import Run
 from oauth_taskflow.destinations.files import FolderDestination
+from oauth_taskflow.destinations.transfer import transfer
+from oauth_taskflow.engine.stages import DedupeStage, WatermarkStage
 from oauth_taskflow.errors import ApiRequestFailed, ForeignOriginRefused, InvalidRecord
 from tests.api.conftest import Connect, Serve
 from tests.api.scripted import Reply
@@ -118,7 +120,7 @@ def test_a_missing_incremental_field_is_named_with_the_nearest_and_the_address(
 ) -> None:
     api = serve(in_turn([{"id": 1, "updated_at": "2026-01-01", "name": "Ada Lovelace"}]))
     with pytest.raises(InvalidRecord) as caught:
-        _transfer(api.url, connect(api), tmp_path, watermark=Watermark("updatedAt"))
+        _transfer(api.url, connect(api), tmp_path, stages=[WatermarkStage(Watermark("updatedAt"))])
     assert str(caught.value) == (
         "A record has no field 'updatedAt', which incremental.field names: its fields are id, updated_at, name at "
         f"{api.url}/items?key=***. Did you mean 'updated_at'? Correct incremental.field, or set incremental.missing: "
@@ -131,7 +133,7 @@ def test_a_missing_primary_key_is_named_the_same_way(
 ) -> None:
     api = serve(in_turn([{"id": None, "name": "Ada"}]))
     with pytest.raises(InvalidRecord) as caught:
-        _transfer(api.url, connect(api), tmp_path, keys=Deduplicator(["id"]))
+        _transfer(api.url, connect(api), tmp_path, stages=[DedupeStage(Deduplicator(["id"]))])
     assert str(caught.value) == (
         f"The field 'id', which primary_key names, is null in a record at {api.url}/items?key=***. Correct primary_key, "
         "or leave it out when the API promises no key."

@@ -26,8 +26,10 @@ from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.pull.watermark import Watermark
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.session import OAuthSession
-from oauth_taskflow.destinations.base import Run, transfer
+from oauth_taskflow.destinations.base import Run
 from oauth_taskflow.destinations.files import FolderDestination
+from oauth_taskflow.destinations.transfer import transfer
+from oauth_taskflow.engine.stages import DedupeStage, WatermarkStage
 from oauth_taskflow.errors import ForeignOriginRefused, PaginationLoop
 from oauth_taskflow.testing.server import OAuthTestServer
 from tests.api.scripted import FakeClock
@@ -161,8 +163,7 @@ def test_airports_land_in_a_file_with_key_and_watermark(start: Start, tmp_path: 
         pull(session, request, paginate=paginate, records=DATA),
         FolderDestination(tmp_path, "jsonl"),
         Run("airports"),
-        keys=Deduplicator(["icao"]),
-        watermark=Watermark("updated_at"),
+        stages=[WatermarkStage(Watermark("updated_at")), DedupeStage(Deduplicator(["icao"]))],
     )
     lines = (tmp_path / output.files[0]).read_bytes().splitlines()
     times = [msgspec.json.decode(line)["updated_at"] for line in lines]

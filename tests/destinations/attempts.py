@@ -19,9 +19,10 @@ from typing import Any
 
 import msgspec
 
-from oauth_taskflow.destinations.base import Run, Summary
-from oauth_taskflow.destinations.files import MANIFEST, FolderDestination, output_folder
-from oauth_taskflow.destinations.output_folders import is_ours
+from oauth_taskflow.destinations.base import Run
+from oauth_taskflow.destinations.files import FolderDestination, output_folder
+from oauth_taskflow.destinations.output_folders import MANIFEST, is_ours
+from oauth_taskflow.destinations.transfer import TransferSummary
 from oauth_taskflow.errors import DestinationError
 
 RUN = Run("contacts", "manual__1")
@@ -33,9 +34,9 @@ def open_folder(folder: str) -> Path:
     return Path(folder)
 
 
-def summary(rows: int) -> Summary:
+def summary(rows: int) -> TransferSummary:
     """Figures for a commit."""
-    return Summary(rows, 1, 1, 0, None, "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", 1.0)
+    return TransferSummary(rows, 1, 1, 0, None, "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", 1.0)
 
 
 def records(tag: str, rows: int) -> list[dict[str, Any]]:

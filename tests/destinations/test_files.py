@@ -20,8 +20,10 @@ from upath import UPath
 from oauth_taskflow.api.pull.dedupe import Deduplicator
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.watermark import Watermark
-from oauth_taskflow.destinations.base import Run, transfer
+from oauth_taskflow.destinations.base import Run
 from oauth_taskflow.destinations.files import FolderDestination
+from oauth_taskflow.destinations.transfer import transfer
+from oauth_taskflow.engine.stages import DedupeStage, WatermarkStage
 from oauth_taskflow.errors import DestinationError
 
 RUN = Run("contacts", "manual__1", {"dag_id": "crm"})
@@ -56,8 +58,7 @@ def test_records_become_lines_and_the_manifest_describes_them(tmp_path: Path) ->
         pages(2, 1),
         FolderDestination(folder),
         RUN,
-        keys=Deduplicator(["id"]),
-        watermark=Watermark("at"),
+        stages=[WatermarkStage(Watermark("at")), DedupeStage(Deduplicator(["id"]))],
     )
     data = (folder / "part-00000.jsonl").read_bytes()
     assert [msgspec.json.decode(line)["id"] for line in data.splitlines()] == [0, 1, 2]

@@ -10,11 +10,11 @@ import pytest
 
 from oauth_taskflow.engine.for_each import (
     ParentFile,
-    Share,
+    Slice,
     for_each_options,
-    items,
-    label,
-    scopes,
+    item_label,
+    mapped_items,
+    template_contexts,
 )
 from oauth_taskflow.errors import ApiError
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions
@@ -43,40 +43,40 @@ def test_the_three_spellings_of_for_each_mean_what_they_say() -> None:
 
 def test_lists_multiply() -> None:
     options = {"a": ForEachOptions(values=[1, 2]), "b": ForEachOptions(values=["x", "y"])}
-    shown = [label(msgspec.to_builtins(item)) for item in items(options, {})]
+    shown = [item_label(msgspec.to_builtins(item)) for item in mapped_items(options, {})]
     assert shown == ["a=1 b=x", "a=1 b=y", "a=2 b=x", "a=2 b=y"]
 
 
 def test_parent_records_come_in_batches_and_every_record_once(tmp_path: Path) -> None:
     options = {"c": ForEachOptions(endpoint="p", batch=4)}
-    batches = items(options, {"p": [records(tmp_path, 10)]})
+    batches = mapped_items(options, {"p": [records(tmp_path, 10)]})
     assert [(b["c"].skip, b["c"].take) for b in batches] == [(0, 4), (4, 4), (8, 2)]
-    seen = [scope["c"]["id"] for item in batches for scope in scopes(item, local)]
+    seen = [names["c"]["id"] for item in batches for names in template_contexts(item, local)]
     assert seen == list(range(10))
 
 
 def test_batches_grow_to_stay_below_the_most_that_airflow_maps() -> None:
     parent = ParentFile(file="f", rows=10_000)
-    batches = items({"c": ForEachOptions(endpoint="p", batch=1)}, {"p": [parent]}, most=100)
+    batches = mapped_items({"c": ForEachOptions(endpoint="p", batch=1)}, {"p": [parent]}, most=100)
     assert len(batches) <= 100
     assert sum(item["c"].take for item in batches) == 10_000
 
 
 def test_more_parent_files_than_may_be_mapped_still_end() -> None:
     parents = [ParentFile(file=str(n), rows=3) for n in range(20)]
-    batches = items({"c": ForEachOptions(endpoint="p", batch=1)}, {"p": parents}, most=10)
+    batches = mapped_items({"c": ForEachOptions(endpoint="p", batch=1)}, {"p": parents}, most=10)
     assert sum(item["c"].take for item in batches) == 60
 
 
 def test_no_parent_records_give_no_items() -> None:
     options = {"c": ForEachOptions(endpoint="p"), "r": ForEachOptions(values=["eu"])}
-    assert items(options, {"p": []}) == []
+    assert mapped_items(options, {"p": []}) == []
 
 
 def test_compressed_parents_are_read_too(tmp_path: Path) -> None:
     parent = records(tmp_path, 3, name="a.jsonl.gz")
-    item = {"c": Share(file=parent.file, skip=1, take=2), "r": Share(value="eu")}
-    assert list(scopes(item, local)) == [
+    item = {"c": Slice(file=parent.file, skip=1, take=2), "r": Slice(value="eu")}
+    assert list(template_contexts(item, local)) == [
         {"c": {"id": 1}, "r": "eu"},
         {"c": {"id": 2}, "r": "eu"},
     ]
@@ -84,7 +84,7 @@ def test_compressed_parents_are_read_too(tmp_path: Path) -> None:
 
 def test_a_parent_file_that_is_gone_is_named() -> None:
     with pytest.raises(ApiError) as caught:
-        list(scopes({"c": Share(file="/nowhere/x.jsonl", take=1)}, local))
+        list(template_contexts({"c": Slice(file="/nowhere/x.jsonl", take=1)}, local))
     assert str(caught.value) == (
         "Records of the parent endpoint are gone at /nowhere/x.jsonl. Run the parent task again; "
         "every worker must reach its destination."

@@ -14,7 +14,6 @@ from oauth_taskflow.api.auth import BearerAuth
 from oauth_taskflow.api.errors import ApiAnswerTooLarge
 from oauth_taskflow.api.options import (
     CursorPaginator,
-    FileDestination,
     Incremental,
     Limits,
     PageNumberPaginator,
@@ -22,9 +21,10 @@ from oauth_taskflow.api.options import (
     ResponseRule,
 )
 from oauth_taskflow.api.session import OAuthSession
-from oauth_taskflow.engine.for_each import Share
+from oauth_taskflow.destinations.files import FileDestination
+from oauth_taskflow.engine.for_each import Slice
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
-from oauth_taskflow.engine.summary import Summary
+from oauth_taskflow.engine.summary import EndpointSummary
 from oauth_taskflow.engine.windows import Interval
 from oauth_taskflow.errors import ApiRequestFailed, InvalidRecord, PaginationLoop, SpecError
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions, Request
@@ -46,13 +46,15 @@ class Bench:
         self.server = server
         self.folder = folder
 
-    def run(self, endpoint: Endpoint, file_format: str = "jsonl", **options: Any) -> Summary:
-        destination = FileDestination(path=str(self.folder / "{{ endpoint }}"), format=file_format)  # type: ignore[arg-type]
+    def run(
+        self, endpoint: Endpoint, file_format: str = "jsonl", **options: Any
+    ) -> EndpointSummary:
+        destination = FileDestination(path=str(self.folder / "{{ endpoint }}"), format=file_format)
         merged = _with(endpoint, destination)
         given: dict[str, Any] = {
             "name": "airports",
             "run_id": "manual__1",
-            "scope": {"endpoint": "airports", "params": {}},
+            "template_context": {"endpoint": "airports", "params": {}},
             "interval": Interval(None, NEW_YEAR),
             "open_path": lambda path, _conn_id: Path(path),
             **options,
@@ -68,7 +70,7 @@ def _with(endpoint: Endpoint, destination: FileDestination) -> Endpoint:
     return msgspec.structs.replace(endpoint, destination=destination)
 
 
-def rows(summary: Summary) -> list[dict[str, Any]]:
+def rows(summary: EndpointSummary) -> list[dict[str, Any]]:
     found = []
     for file in summary.files:
         data = Path(file.path).read_bytes()
@@ -150,7 +152,7 @@ def test_parent_records_fill_the_path_and_are_copied_into_the_children(
         paginate=COUNTRY.paginate,
         for_each={"nation": copied},
     )
-    item = {"nation": Share(file=str(parents), skip=0, take=2)}
+    item = {"nation": Slice(file=str(parents), skip=0, take=2)}
     summary = bench.run(endpoint, item=item, map_index=3)
     numbers = {row["country"]: row["nation_number"] for row in rows(summary)}
     assert numbers == {"AT": 1, "NZ": 2}
@@ -175,7 +177,7 @@ def test_so_many_parents_are_read_at_once_and_written_in_their_order(
     bench.server.clear_log()
     for code in countries[:3]:
         bench.server.fault(f"/countries/{code}/airports", hang=1.0)
-    summary = bench.run(endpoint, item={"nation": Share(file=str(parents), take=4)})
+    summary = bench.run(endpoint, item={"nation": Slice(file=str(parents), take=4)})
     firsts = [r.time for r in bench.server.requests if r.params["page"] == "1"]
     assert (max(firsts) - min(firsts) < 1.0) == at_once
     assert list(dict.fromkeys(row["country"] for row in rows(summary))) == countries
@@ -189,7 +191,7 @@ def test_a_copied_field_never_overwrites_one_of_the_record(bench: Bench) -> None
         for_each={"nation": ForEachOptions(values=["AT"], copy={"icao": "code"})},
     )
     with pytest.raises(InvalidRecord, match="would overwrite the field 'icao'"):
-        bench.run(endpoint, item={"nation": Share(value={"code": "AT"})})
+        bench.run(endpoint, item={"nation": Slice(value={"code": "AT"})})
 
 
 def test_a_copied_path_that_does_not_fit_the_parent_is_named(bench: Bench) -> None:
@@ -201,7 +203,7 @@ def test_a_copied_path_that_does_not_fit_the_parent_is_named(bench: Bench) -> No
     with pytest.raises(
         InvalidRecord, match=r"'length\(code\)' does not fit .* for_each\.nation\.copy\.n"
     ):
-        bench.run(endpoint, item={"nation": Share(value={"code": 1})})
+        bench.run(endpoint, item={"nation": Slice(value={"code": 1})})
 
 
 def test_fields_cannot_be_copied_into_single_values(bench: Bench) -> None:
@@ -211,7 +213,7 @@ def test_fields_cannot_be_copied_into_single_values(bench: Bench) -> None:
         for_each={"nation": ForEachOptions(values=["AT"], copy={"n": "@"})},
     )
     with pytest.raises(InvalidRecord, match="a record that is a single value"):
-        bench.run(endpoint, item={"nation": Share(value="AT")})
+        bench.run(endpoint, item={"nation": Slice(value="AT")})
 
 
 @pytest.mark.parametrize("copy", [{}, {"seat": "seat"}])
@@ -227,7 +229,7 @@ def test_repeats_are_dropped_within_a_task_when_nothing_tells_them_apart(
         paginate=COUNTRY.paginate,
         for_each={"nation": ForEachOptions(endpoint="countries", copy=copy)},
     )
-    summary = bench.run(endpoint, item={"nation": Share(file=str(parents), take=2)})
+    summary = bench.run(endpoint, item={"nation": Slice(file=str(parents), take=2)})
     airports = len({row["icao"] for row in rows(summary)})
     assert summary.rows == airports * (2 if copy else 1)
     assert summary.duplicates == 2 * airports - summary.rows
@@ -249,7 +251,7 @@ def test_the_same_keys_under_fresh_cursors_are_a_loop(tmp_path: Path) -> None:
             name="x",
             endpoint=merged,
             run_id="r",
-            scope={"endpoint": "x"},
+            template_context={"endpoint": "x"},
             interval=Interval(None, NEW_YEAR),
             open_path=lambda path, _conn_id: Path(path),
         )
@@ -276,10 +278,10 @@ def test_numbers_come_out_digit_for_digit_where_records_are_written_anew(tmp_pat
             name="x",
             endpoint=merged,
             run_id="r",
-            scope={"endpoint": "x"},
+            template_context={"endpoint": "x"},
             interval=Interval(None, NEW_YEAR),
             open_path=lambda path, _conn_id: Path(path),
-            item={"p": Share(file=str(tmp_path / "parents.jsonl"), take=1)},
+            item={"p": Slice(file=str(tmp_path / "parents.jsonl"), take=1)},
         )
         summary = run_endpoint(run, session)
         assert api.paths == ["/x/0.10000000000000000000010"]
@@ -300,7 +302,7 @@ def test_a_parent_that_is_gone_is_skipped_where_a_rule_says_so(
         for_each={"nation": "countries"},
         responses=[ResponseRule(status=404, action="skip")],
     )
-    item = {"nation": Share(file=str(parents), take=2)}
+    item = {"nation": Slice(file=str(parents), take=2)}
     assert {row["country"] for row in rows(bench.run(endpoint, item=item))} == {"AT"}
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from oauth_taskflow.api.options import FileDestination
-from oauth_taskflow.engine.folders import run_folder, run_folders
+from oauth_taskflow.destinations.files import FileDestination
+from oauth_taskflow.engine.output_location import locate_output, locate_outputs
 from oauth_taskflow.engine.segments import segment_flaw
 from oauth_taskflow.errors import DestinationError, OAuthTaskflowError
 from oauth_taskflow.specs.model import Endpoint
@@ -35,7 +35,7 @@ BAD = [
 def folder(path: str, given: tuple[str, ...] = ("x",), **params: Any) -> str:
     endpoint = Endpoint(destination=FileDestination(path=path))
     scope = {"params": params, "endpoint": "c", "run_id": "r"}
-    return run_folder(endpoint, "r", scope, {}, given)
+    return locate_output(endpoint, "r", scope, {}, given)
 
 
 @pytest.mark.parametrize("value", GOOD)
@@ -88,7 +88,7 @@ def test_other_params_keep_their_paths() -> None:
 def test_the_id_of_a_run_is_a_segment_too() -> None:
     endpoint = Endpoint(destination=FileDestination(path="/lake/{{ run_id }}"))
     with pytest.raises(DestinationError, match="run_id of this run"):
-        run_folders(endpoint, "..", {"params": {}, "run_id": ".."})
+        locate_outputs(endpoint, "..", {"params": {}, "run_id": ".."})
 
 
 def test_a_run_does_not_choose_the_connection_of_a_store() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ pytest.importorskip(
 )
 
 from oauth_taskflow import build_dag
-from oauth_taskflow.engine.for_each import _open_lines
+from oauth_taskflow.destinations.files import FileDestination
 from oauth_taskflow.taskflow.dags.storage import open_path
 from tests.api.scripted import Asked, scripted
 from tests.taskflow.conftest import RunDag, SetConnection
@@ -37,11 +36,8 @@ endpoints:
 
 
 def lines(files: list[dict[str, Any]], conn_id: str) -> list[Any]:
-    found = []
-    for file in files:
-        with _open_lines(open_path(file["path"], conn_id)) as handle:
-            found += [json.loads(line) for line in handle]
-    return found
+    destination = FileDestination.connect_for_reading(conn_id, open_path)
+    return [record for file in files for record in destination.read(file["path"], 0, file["rows"])]
 
 
 @pytest.mark.airflow

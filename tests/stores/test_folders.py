@@ -15,9 +15,8 @@ pytest.importorskip(
 )
 
 from oauth_taskflow.api.pull.page import Page
-from oauth_taskflow.destinations.base import transfer
 from oauth_taskflow.destinations.files import FolderDestination, has_output, output_folder
-from oauth_taskflow.engine.folders import remove_stale
+from oauth_taskflow.destinations.transfer import transfer
 from oauth_taskflow.errors import DestinationError
 from oauth_taskflow.taskflow.dags.storage import open_path
 from tests.destinations.attempts import (
@@ -181,21 +180,21 @@ def test_stale_instances_go_and_those_of_like_names_stay(place: str) -> None:
     base = folder_at(place)
     for index in (0, 1, 10, 11):
         commit(base / f"map_index={index}", str(index), 1)
-    assert remove_stale(base, {0, 10, 11}) == 1
+    assert FolderDestination(base).remove_stale({0: None, 10: None, 11: None}) == 1
     assert [has_output(base / f"map_index={n}") for n in (0, 1, 10, 11)] == [
         True,
         False,
         True,
         True,
     ]
-    assert remove_stale(base / "nothing here", {0}) == 0
+    assert FolderDestination(base / "nothing here").remove_stale({0: None}) == 0
 
 
 def test_the_marker_of_an_empty_folder_is_no_output(place: str) -> None:
     folder = folder_at(place)
     folder.fs.pipe_file(f"{folder.path.rstrip('/')}/", b"")  # what consoles make
     assert left_in(folder) == []
-    assert remove_stale(folder, set()) == 0
+    assert FolderDestination(folder).remove_stale({}) == 0
     commit(folder, "a", 2)
     assert committed(folder) == records("a", 2)
 

@@ -33,7 +33,8 @@ def lost_brace(view: EndpointView) -> Findings:
     parts: list[tuple[YamlPath, Any]] = [(("request",), view.raw.get("request"))]
     destination = view.endpoint.destination
     if destination is not None:
-        parts.append((("destination", "path"), destination.path))
+        texts = destination.templates().items()
+        parts += [(("destination", key), text) for key, text in texts]
     pattern = _pattern(names)
     for prefix, value in parts:
         for path, text in template_texts(value, prefix):

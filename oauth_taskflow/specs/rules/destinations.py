@@ -29,21 +29,21 @@ def destination_missing(view: EndpointView) -> Findings:
     Good: `defaults: {destination: {type: file, path: "/data/crm/{{ endpoint }}"}}`
     """
     destination = view.endpoint.destination
-    if destination is None or destination.path is None:
+    if destination is None or destination.address is None:
         hint = 'Write defaults: {destination: {path: "/data/{{ endpoint }}"}}.'
         yield Finding((), "no destination path is given", hint)
 
 
 def _place(view: EndpointView) -> str | None:
-    """The destination's path with the names that are known now filled in, for comparing."""
+    """The destination's address with the names that are known now filled in, for comparing."""
     destination = view.endpoint.destination
-    if destination is None or destination.path is None:
+    if destination is None or destination.address is None:
         return None
     own = {"endpoint": view.name, "dag_id": view.source.dag_id}
-    path = _OWN_NAME.sub(lambda match: own[match[1]], destination.path)
+    place = _OWN_NAME.sub(lambda match: own[match[1]], destination.address)
     params = view.source.params
-    path = _PARAM.sub(lambda match: str(params.get(match[1], match[0])), path)
-    return f"{destination.conn_id or ''} {_BLANKS.sub('', path).rstrip('/')}"
+    place = _PARAM.sub(lambda match: str(params.get(match[1], match[0])), place)
+    return _BLANKS.sub("", place).rstrip("/")
 
 
 @spec_rule("destination-collision")

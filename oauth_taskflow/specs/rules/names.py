@@ -23,8 +23,6 @@ from oauth_taskflow.specs.scope import (
 from oauth_taskflow.specs.templates import Template
 from oauth_taskflow.suggestions import suggest_allowed
 
-_DESTINATION_PATH = ("destination", "path")
-
 
 @endpoint_rule("template-syntax")
 def template_syntax(view: EndpointView) -> Findings:
@@ -34,8 +32,7 @@ def template_syntax(view: EndpointView) -> Findings:
 
     Good: `path: "/v3/{{ contact.id }}"`
     """
-    destination = (_DESTINATION_PATH, view.destination_template)
-    for path, template in [*view.request_templates, destination]:
+    for path, template in [*view.request_templates, *view.destination_templates]:
         if template.error:
             yield Finding(path, f"not a template: {template.error}", "See the Jinja syntax.")
 
@@ -55,8 +52,9 @@ def undefined_template_name(view: EndpointView) -> Findings:
     names = request_names(view.endpoint.for_each, incremental=incremental)
     for path, template in view.request_templates:
         yield from _undefined(view, path, template, names)
-    in_path = destination_names(view.lists)
-    yield from _undefined(view, _DESTINATION_PATH, view.destination_template, in_path)
+    names = destination_names(view.lists)
+    for path, template in view.destination_templates:
+        yield from _undefined(view, path, template, names)
 
 
 def _undefined(
@@ -141,7 +139,7 @@ def unused_param(view: SpecView) -> Findings:
     used = {
         attribute
         for endpoint in view.endpoints
-        for template in (*(t for _, t in endpoint.request_templates), endpoint.destination_template)
+        for _, template in (*endpoint.request_templates, *endpoint.destination_templates)
         for name, attribute in template.references
         if name == "params"
     }

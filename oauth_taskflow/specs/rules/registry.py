@@ -67,10 +67,11 @@ class EndpointView:
         return [(path, parse_template(text)) for path, text in texts if "{" in text]
 
     @cached_property
-    def destination_template(self) -> Template:
-        """What the destination's path refers to."""
+    def destination_templates(self) -> list[tuple[YamlPath, Template]]:
+        """Where each template of the destination stands and what it refers to."""
         destination = self.endpoint.destination
-        return parse_template((destination and destination.path) or "")
+        texts = destination.templates() if destination is not None else {}
+        return [(("destination", key), parse_template(text)) for key, text in texts.items()]
 
     @cached_property
     def sent_bounds(self) -> set[str]:
@@ -80,8 +81,8 @@ class EndpointView:
     @cached_property
     def names_used(self) -> frozenset[str]:
         """Every name the endpoint's templates refer to."""
-        used = {name for _, template in self.request_templates for name, _ in template.references}
-        return frozenset(used | {name for name, _ in self.destination_template.references})
+        templates = [*self.request_templates, *self.destination_templates]
+        return frozenset(name for _, template in templates for name, _ in template.references)
 
 
 class SpecView:

@@ -159,10 +159,7 @@ def name_needs_interval(view: EndpointView) -> Findings:
     """
     if isinstance(view.source.schedule, str):
         return
-    for path, template in [
-        *view.request_templates,
-        (("destination", "path"), view.destination_template),
-    ]:
+    for path, template in [*view.request_templates, *view.destination_templates]:
         names = sorted({name for name, _ in template.references} & (_DATES | _BOUNDS))
         if names:
             hint = (

@@ -20,7 +20,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from oauth_taskflow.engine.summary import Summary
+from oauth_taskflow.engine.summary import EndpointSummary
 from oauth_taskflow.engine.windows import Interval
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.iso8601 import parse_instant
@@ -57,7 +57,7 @@ def pull(args: Namespace) -> None:
         interval=interval,
         now=utc_now(),
     )
-    results: dict[str, list[Summary]] = {}
+    results: dict[str, list[EndpointSummary]] = {}
     try:
         _run(run, results)
     except OAuthTaskflowError as error:
@@ -74,7 +74,7 @@ def pull(args: Namespace) -> None:
     _print(results, output)
 
 
-def _print(results: Mapping[str, Sequence[Summary]], output: str) -> None:
+def _print(results: Mapping[str, Sequence[EndpointSummary]], output: str) -> None:
     if output != "table":
         print_records(_rows(results), output)
         return
@@ -97,7 +97,7 @@ def _read_output_options(folder: str | None, output: str) -> tuple[str | None, s
     return output, "table"
 
 
-def _run(run: LocalRun, results: dict[str, list[Summary]]) -> None:
+def _run(run: LocalRun, results: dict[str, list[EndpointSummary]]) -> None:
     console = Console(stderr=True)
     if not console.is_terminal:
         console.width = _UNLIMITED  # as for the table
@@ -123,8 +123,8 @@ def _run(run: LocalRun, results: dict[str, list[Summary]]) -> None:
             display.end()
 
 
-def _rows(results: Mapping[str, Sequence[Summary]]) -> list[dict[str, Any]]:
-    """The figures as plain data, one row per endpoint."""
+def _rows(results: Mapping[str, Sequence[EndpointSummary]]) -> list[dict[str, Any]]:
+    """The figures as plain data: one row for each endpoint."""
     return [
         {
             "endpoint": name,
@@ -138,7 +138,7 @@ def _rows(results: Mapping[str, Sequence[Summary]]) -> list[dict[str, Any]]:
     ]
 
 
-def _table(results: Mapping[str, Sequence[Summary]]) -> Table:
+def _table(results: Mapping[str, Sequence[EndpointSummary]]) -> Table:
     table = Table("endpoint", "rows", "pages", "bytes", "seconds", "written to")
     for column in table.columns[1:5]:
         column.justify = "right"

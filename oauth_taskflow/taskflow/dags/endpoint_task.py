@@ -13,12 +13,14 @@ import msgspec
 
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
-from oauth_taskflow.engine.folders import remove_stale, run_folders
-from oauth_taskflow.engine.for_each import Share, for_each_options, items, label
-from oauth_taskflow.engine.run import EndpointRun, output_path, run_endpoint
-from oauth_taskflow.engine.summary import Summary, total
+from oauth_taskflow.destinations.files import FileDestination
+from oauth_taskflow.engine.for_each import Slice, for_each_options, item_label, mapped_items
+from oauth_taskflow.engine.output_location import destination_options, locate_outputs
+from oauth_taskflow.engine.run import EndpointRun, output_location, run_endpoint
+from oauth_taskflow.engine.summary import EndpointSummary, add_up
 from oauth_taskflow.engine.windows import Interval, Window
 from oauth_taskflow.errors import DestinationError, SpecError
+from oauth_taskflow.redaction import redact_url
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.scope import RUN_NAMES
 from oauth_taskflow.taskflow.dags.storage import open_path, own_disk_warning
@@ -86,20 +88,22 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
     item = operator.item or {}
     endpoint = msgspec.convert(operator.endpoint, Endpoint, from_attributes=True)
     interval = run_interval(context)
-    name = f"{operator.endpoint_name} ({label(item)})" if item else operator.endpoint_name
+    name = f"{operator.endpoint_name} ({item_label(item)})" if item else operator.endpoint_name
     run = EndpointRun(
         name=operator.endpoint_name,
         endpoint=endpoint,
         run_id=context["run_id"],
-        scope=task_scope(operator.endpoint_name, context),
+        template_context=task_template_context(operator.endpoint_name, context),
         interval=interval,
         open_path=open_path,
-        item=msgspec.convert(item, dict[str, Share]),
+        item=msgspec.convert(item, dict[str, Slice]),
         map_index=context["ti"].map_index,
         given=given_params(operator.default_params, context),
     )
     check_interval(name, endpoint, interval, operator.log)
-    if warning := own_disk_warning(output_path(run)):
+    if isinstance(endpoint.destination, FileDestination) and (
+        warning := own_disk_warning(output_location(run))
+    ):
         operator.log.warning("%s: %s", name, warning)
     before = refreshes(operator.conn_id)
     with open_session(operator.conn_id) as session:
@@ -127,17 +131,19 @@ def finish_in_task(operator: EndpointDoneOperator, context: Mapping[str, Any]) -
     endpoint = msgspec.convert(operator.endpoint, Endpoint, from_attributes=True)
     count, summaries = _current_summaries(operator, endpoint, context["ti"])
     _require_all_here(summaries)
-    # Somebody marked these as successful by hand: whose output that is nobody knows, so it stays.
-    silent = set(range(count)) - {summary.map_index for summary in summaries}
-    scope = task_scope(operator.endpoint_name, context)
+    # Instances that were marked as successful by hand left no summary: their output is unknown, so it stays.
+    current: dict[int, str | None] = dict.fromkeys(range(count))
+    current |= {summary.map_index: summary.manifest for summary in summaries}
+    template_context = task_template_context(operator.endpoint_name, context)
     given = given_params(operator.default_params, context)
-    conn_id = endpoint.destination.conn_id if endpoint.destination else None
-    for folder in run_folders(endpoint, context["run_id"], scope, given):
-        base = open_path(folder, conn_id)
-        current = {s.map_index for s in summaries if s.manifest.startswith(f"{base}/")}
-        if removed := remove_stale(base, current | silent):
-            operator.log.info("Removed %s folders of an earlier try from %s", removed, base)
-    figures = total(operator.endpoint_name, summaries)
+    options = destination_options(endpoint)
+    for location in locate_outputs(endpoint, context["run_id"], template_context, given):
+        if removed := options.connect(location, open_path).remove_stale(current):
+            operator.log.info(
+                "Removed the output of %s task instances of an earlier try from %s",
+                *(removed, redact_url(location)),
+            )
+    figures = add_up(operator.endpoint_name, summaries)
     operator.log.info(
         "%s: %s rows in %s pages by %s tasks",
         *(figures.endpoint, figures.rows, figures.pages, figures.tasks),
@@ -146,7 +152,7 @@ def finish_in_task(operator: EndpointDoneOperator, context: Mapping[str, Any]) -
     return plain
 
 
-def _require_all_here(summaries: Sequence[Summary]) -> None:
+def _require_all_here(summaries: Sequence[EndpointSummary]) -> None:
     """Fail where instances wrote to disks of other machines: what an earlier try left there cannot be removed from here."""
     here = socket.gethostname()
     away = sorted(
@@ -167,22 +173,24 @@ def _require_all_here(summaries: Sequence[Summary]) -> None:
 
 def _current_summaries(
     operator: EndpointDoneOperator, endpoint: Endpoint, ti: Any
-) -> tuple[int, list[Summary]]:
+) -> tuple[int, list[EndpointSummary]]:
     """How many instances this try has, and what they returned.
 
     Airflow keeps the XComs of instances that a cleared run has no more.
     """
     if operator.batches_task_id is None:
-        count = len(items(for_each_options(endpoint), {}))
+        count = len(mapped_items(for_each_options(endpoint), {}))
     else:
         count = len(ti.xcom_pull(task_ids=operator.batches_task_id, map_indexes=-1) or ())
     pulled = ti.xcom_pull(task_ids=operator.instances_task_id) or []
-    found = msgspec.convert(pulled if isinstance(pulled, list) else [pulled], list[Summary | None])
+    found = msgspec.convert(
+        pulled if isinstance(pulled, list) else [pulled], list[EndpointSummary | None]
+    )
     current = [s for s in found if s is not None and 0 <= s.map_index < count]
     return count, sorted(current, key=attrgetter("map_index"))
 
 
-def task_scope(endpoint: str, context: Mapping[str, Any]) -> dict[str, Any]:
+def task_template_context(endpoint: str, context: Mapping[str, Any]) -> dict[str, Any]:
     """What templates see in a task; a name that this run has no value for is left out, so that using it fails."""
     known = {
         **{name: context.get(name) for name in RUN_NAMES},

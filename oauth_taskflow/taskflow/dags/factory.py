@@ -18,7 +18,8 @@ from airflow.sdk.definitions._internal.contextmanager import DagContext
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from pendulum import FixedTimezone, Timezone
 
-from oauth_taskflow.engine.for_each import for_each_options, items
+from oauth_taskflow.destinations.files import FileDestination
+from oauth_taskflow.engine.for_each import for_each_options, mapped_items
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.iso8601 import duration_seconds
 from oauth_taskflow.specs.check import check_file
@@ -131,7 +132,7 @@ def _endpoint_task(spec: Spec, name: str, tasks: Mapping[str, _Tasks]) -> _Tasks
         for parent in parents:
             tasks[parent].done.set_downstream(batches)
     instances = mapped.expand(
-        item=batches.output if batches else msgspec.to_builtins(items(options, {}))
+        item=batches.output if batches else msgspec.to_builtins(mapped_items(options, {}))
     )
     done = EndpointDoneOperator(
         task_id=f"{name}__done",
@@ -176,7 +177,8 @@ def _task_doc(spec: Spec, endpoint: Endpoint) -> str:
 def _warn_of_own_disks(spec: Spec) -> None:
     """Log, before the first run, that a destination is on one machine's disk while tasks run on several."""
     for name, endpoint in spec.endpoints.items():
-        path = endpoint.destination.path if endpoint.destination else None
+        destination = endpoint.destination
+        path = destination.path if isinstance(destination, FileDestination) else None
         filled = _PARAM.sub(lambda found: str(spec.source.params.get(found[1], "")), path or "")
         if warning := own_disk_warning(filled):
             _log.warning("%s, endpoint %s: %s", spec.source.dag_id, name, warning)
@@ -189,7 +191,8 @@ def _default_params(spec: Spec, endpoint: Endpoint) -> dict[str, Any]:
     Copied now: when a run brings values of its own, Airflow writes them into the DAG's ``params``.
     """
     destination = endpoint.destination
-    if destination is None or "params" not in (destination.path or ""):
+    texts = destination.templates().values() if destination is not None else ()
+    if not any("params" in text for text in texts):
         return {}
     dag = DagContext.get_current()
     # Not params.dump(): it checks each value against JSON Schema, which costs a fourth of a parse.

@@ -10,16 +10,16 @@ from typing import Any
 
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.session import OAuthSession
-from oauth_taskflow.engine.folders import remove_stale
 from oauth_taskflow.engine.for_each import (
     ParentFile,
-    Share,
+    Slice,
     for_each_options,
-    items,
-    label,
+    item_label,
+    mapped_items,
 )
+from oauth_taskflow.engine.output_location import destination_options
 from oauth_taskflow.engine.run import EndpointRun, count_sequences, run_endpoint
-from oauth_taskflow.engine.summary import Summary
+from oauth_taskflow.engine.summary import EndpointSummary
 from oauth_taskflow.engine.windows import Interval
 from oauth_taskflow.specs.model import Spec, parent_names
 from oauth_taskflow.taskflow.dags.storage import open_path
@@ -45,8 +45,8 @@ class LocalRun:
     interval: Interval
     now: datetime
 
-    def scope(self, endpoint: str, map_index: int) -> dict[str, Any]:
-        """What templates see."""
+    def template_context(self, endpoint: str, map_index: int) -> dict[str, Any]:
+        """Returns the names in templates."""
         start = self.interval.start or self.interval.end
         return {
             "params": dict(self.params),
@@ -97,7 +97,7 @@ def utc_now() -> datetime:
 
 def run_locally(
     run: LocalRun, open_session: Callable[[str], OAuthSession], observer: Observer
-) -> Iterator[list[Summary]]:
+) -> Iterator[list[EndpointSummary]]:
     """Pull the endpoints in turn; the summaries of each, one per item of its ``for_each``.
 
     Raises:
@@ -107,34 +107,37 @@ def run_locally(
     for name in run.endpoints:
         endpoint = run.spec.endpoints[name]
         options = for_each_options(endpoint)
-        share: Sequence[Mapping[str, Share]] = items(options, parents) if options else [{}]
+        items: Sequence[Mapping[str, Slice]] = mapped_items(options, parents) if options else [{}]
         summaries = []
-        count = sum(count_sequences(endpoint, item, run.interval) for item in share)
+        count = sum(count_sequences(endpoint, item, run.interval) for item in items)
         with open_session(endpoint.connection or run.spec.source.connection or "") as session:
-            for number, item in enumerate(share):
-                observer.begin(name, label(item) if item else "", count)
+            for number, item in enumerate(items):
+                observer.begin(name, item_label(item) if item else "", count)
                 map_index = number if options else -1
-                scope = run.scope(name, map_index)
+                template_context = run.template_context(name, map_index)
                 summaries.append(
                     run_endpoint(
                         EndpointRun(
                             name=name,
                             endpoint=endpoint,
-                            run_id=scope["run_id"],
-                            scope=scope,
+                            run_id=template_context["run_id"],
+                            template_context=template_context,
                             interval=run.interval,
                             open_path=open_path,
                             item=item,
                             map_index=map_index,
-                            folder=str(run.output / name),
+                            location=str(run.output / name),
                         ),
                         session,
                         on_page=observer.page,
                     )
                 )
         # An earlier pull into the same folder may have had more batches, or more values in its list.
-        remove_stale(run.output / name, {s.map_index for s in summaries})
+        destination = destination_options(endpoint).connect(str(run.output / name), open_path)
+        destination.remove_stale({s.map_index: s.manifest for s in summaries})
         parents[name] = [
-            ParentFile(file=file.path, rows=file.rows) for s in summaries for file in s.files
+            ParentFile(file=file.path, rows=file.rows, kind=s.destination)
+            for s in summaries
+            for file in s.files
         ]
         yield summaries

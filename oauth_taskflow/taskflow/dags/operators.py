@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from airflow.sdk import BaseOperator
 
+from oauth_taskflow.destinations import DEFAULT_KIND
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions
 from oauth_taskflow.taskflow.retry_policy import map_failures, set_default_retry_policy
@@ -52,9 +53,9 @@ class EndpointOperator(BaseOperator):
     @property
     def item_label(self) -> str:
         """What the UI shows for a mapped instance: ``region=eu contact=200…399``."""
-        from oauth_taskflow.engine.for_each import label  # noqa: PLC0415 - run time only
+        from oauth_taskflow.engine.for_each import item_label  # noqa: PLC0415 - run time only
 
-        return label(self.item or {})
+        return item_label(self.item or {})
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Run the endpoint. Called by Airflow.
@@ -95,7 +96,7 @@ class ParentBatchesOperator(BaseOperator):
         """
         from airflow.configuration import conf  # noqa: PLC0415 - loads configuration at run time only
 
-        from oauth_taskflow.engine.for_each import ParentFile, items  # noqa: PLC0415 - run time only
+        from oauth_taskflow.engine.for_each import ParentFile, mapped_items  # noqa: PLC0415 - run time only
 
         options = msgspec.convert(self.for_each, dict[str, ForEachOptions])
         parents: dict[str, Sequence[ParentFile]] = {}
@@ -113,11 +114,12 @@ class ParentBatchesOperator(BaseOperator):
                     rows=file["rows"],
                     conn_id=summary.get("conn_id"),
                     host=file.get("host", ""),
+                    kind=summary.get("destination", DEFAULT_KIND),
                 )
                 for file in summary["files"]
             ]
         most = conf.getint("core", "max_map_length")
-        batches = items(options, parents, most=most)
+        batches = mapped_items(options, parents, most=most)
         rows = sum(file.rows for files in parents.values() for file in files)
         self.log.info("%s batches over %s parent records", len(batches), rows)
         return [msgspec.to_builtins(batch) for batch in batches]

@@ -19,7 +19,7 @@ from rich.progress import Progress
 
 from oauth_taskflow.api.options import Incremental
 from oauth_taskflow.api.pull.page import Page
-from oauth_taskflow.engine.for_each import Share
+from oauth_taskflow.engine.for_each import Slice
 from oauth_taskflow.engine.run import count_sequences
 from oauth_taskflow.engine.windows import Interval
 from oauth_taskflow.specs.model import Endpoint
@@ -298,7 +298,7 @@ def test_the_number_of_sequences_is_parents_times_windows() -> None:
     moment = datetime(2026, 1, 1, tzinfo=timezone.utc)
     week = Interval(moment, moment + timedelta(days=7))
     daily = Endpoint(incremental=Incremental(field="t", start="2025-01-01", step="P1D"))
-    item = {"region": Share(value="eu"), "contact": Share(file="x", skip=0, take=200)}
+    item = {"region": Slice(value="eu"), "contact": Slice(file="x", skip=0, take=200)}
     assert count_sequences(daily, item, week) == 1400
     assert count_sequences(Endpoint(), {}, week) == 1
 

@@ -18,7 +18,7 @@ from oauth_taskflow.taskflow.dags.endpoint_task import (
     ProgressLog,
     check_interval,
     run_interval,
-    task_scope,
+    task_template_context,
 )
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -148,8 +148,8 @@ def test_a_run_without_an_interval_fails_where_the_spec_says_so() -> None:
 
 
 def test_names_that_the_run_has_no_value_for_are_undefined() -> None:
-    scope = task_scope("contacts", context(ds=None, ts="2026"))
-    assert scope == {
+    names = task_template_context("contacts", context(ds=None, ts="2026"))
+    assert names == {
         "params": {"a": 1},
         "endpoint": "contacts",
         "dag_id": "crm",

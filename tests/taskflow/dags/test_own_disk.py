@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from oauth_taskflow import build_dag
-from oauth_taskflow.engine.for_each import Share, scopes
+from oauth_taskflow.engine.for_each import Slice, template_contexts
 from oauth_taskflow.errors import ApiError, DestinationError
 from oauth_taskflow.taskflow.dags.operators import EndpointDoneOperator
 from oauth_taskflow.taskflow.dags.storage import airflow_home, open_path, own_disk_warning
@@ -116,13 +116,17 @@ def test_the_first_task_says_it_and_items_carry_the_host(
 def test_a_child_on_another_machine_names_both(tmp_path: Path) -> None:
     file = str(tmp_path / "part-00000.jsonl")
     with pytest.raises(ApiError) as caught:
-        list(scopes({"contact": Share(file=file, take=1, host="worker-a")}, open_path))
+        list(template_contexts({"contact": Slice(file=file, take=1, host="worker-a")}, open_path))
     assert str(caught.value) == (
         f"Records of the parent endpoint are not on this machine, {socket.gethostname()}: worker-a wrote them to its own "
         f"disk at {file}. Let the destination be an object store, or a folder that all workers share (docs/destinations.md)."
     )
     with pytest.raises(ApiError, match="are gone"):
-        list(scopes({"contact": Share(file=file, take=1, host=socket.gethostname())}, open_path))
+        list(
+            template_contexts(
+                {"contact": Slice(file=file, take=1, host=socket.gethostname())}, open_path
+            )
+        )
 
 
 class Instances:

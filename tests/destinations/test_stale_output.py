@@ -1,22 +1,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from upath import UPath
 
-from oauth_taskflow.api.options import FileDestination
-from oauth_taskflow.engine.folders import instance_folder, remove_stale, run_folder, run_folders
-from oauth_taskflow.engine.for_each import Share
+from oauth_taskflow.destinations.base import Run
+from oauth_taskflow.destinations.files import FolderDestination
+from oauth_taskflow.destinations.transfer import transfer
 from oauth_taskflow.errors import DestinationError
-from oauth_taskflow.specs.model import Endpoint, ForEachOptions
-
-ENDPOINT = Endpoint(
-    destination=FileDestination(path="/lake/{{ region }}/{{ endpoint }}/"),
-    for_each={"region": ["eu", "us"], "contact": ForEachOptions(endpoint="contacts")},
-)
-SCOPE = {"endpoint": "notes"}
 
 
 def fill(folder: Path) -> Path:
@@ -30,32 +25,42 @@ def below(base: Path) -> list[str]:
     return sorted(path.name for path in base.iterdir())
 
 
-def test_a_run_has_a_folder_of_its_own_and_each_instance_one_in_it() -> None:
-    item = {"region": Share(value="eu"), "contact": Share(file="x", take=2)}
-    base = run_folder(ENDPOINT, "manual__1/2", SCOPE, item)
-    assert base == "/lake/eu/notes/run_id=manual__1%2F2"
-    assert instance_folder(base, 3) == f"{base}/map_index=3"
-    assert instance_folder(base, -1) == base
+def stale_after(folder: Any, kept: Iterable[int]) -> int:
+    return FolderDestination(folder).remove_stale(dict.fromkeys(kept))
 
 
-def test_the_folders_of_a_run_are_known_without_its_parent_records() -> None:
-    assert run_folders(ENDPOINT, "r", SCOPE) == [
-        "/lake/eu/notes/run_id=r",
-        "/lake/us/notes/run_id=r",
+def test_each_mapped_instance_has_a_folder_in_that_of_its_run(tmp_path: Path) -> None:
+    destination = FolderDestination(tmp_path)
+    written = []
+    for index in (3, -1):
+        output = transfer([], destination, Run("notes", "r", map_index=index))
+        written += [part.path for part in destination.describe(output).parts]
+    assert written == [
+        str(tmp_path / "map_index=3" / "part-00000.jsonl"),
+        str(tmp_path / "part-00000.jsonl"),
     ]
+
+
+def test_output_at_another_place_does_not_keep_an_instance(tmp_path: Path) -> None:
+    here = fill(tmp_path / "eu" / "map_index=0")
+    fill(tmp_path / "eu" / "map_index=1")
+    elsewhere = str(tmp_path / "us" / "map_index=1" / "_manifest.json")
+    current = {0: str(here / "_manifest.json"), 1: elsewhere}
+    assert FolderDestination(tmp_path / "eu").remove_stale(current) == 1
+    assert below(tmp_path / "eu") == ["map_index=0"]
 
 
 def test_instances_that_a_run_has_no_more_lose_their_output(tmp_path: Path) -> None:
     for index in range(12):
         fill(tmp_path / f"map_index={index}")
-    assert remove_stale(tmp_path, {0, 11}) == 10
+    assert stale_after(tmp_path, {0, 11}) == 10
     assert below(tmp_path) == ["map_index=0", "map_index=11"]
 
 
 def test_what_others_put_there_stays(tmp_path: Path) -> None:
     (fill(tmp_path / "map_index=1") / "notes.txt").write_bytes(b"mine")
     (tmp_path / "map_index=x").mkdir()
-    assert remove_stale(tmp_path, {0}) == 1
+    assert stale_after(tmp_path, {0}) == 1
     assert below(tmp_path) == ["map_index=1", "map_index=x"]
     assert below(tmp_path / "map_index=1") == ["notes.txt"]
 
@@ -63,20 +68,20 @@ def test_what_others_put_there_stays(tmp_path: Path) -> None:
 def test_an_endpoint_that_came_to_be_mapped_leaves_no_unmapped_output(tmp_path: Path) -> None:
     base = fill(tmp_path / "run")
     fill(base / "map_index=0")
-    assert remove_stale(base, {0}) == 1
+    assert stale_after(base, {0}) == 1
     assert below(base) == ["map_index=0"]
-    assert remove_stale(fill(tmp_path / "other"), {-1}) == 0
+    assert stale_after(fill(tmp_path / "other"), {-1}) == 0
 
 
 def test_a_folder_that_is_not_there_has_nothing_stale(tmp_path: Path) -> None:
-    assert remove_stale(tmp_path / "none", set()) == 0
+    assert stale_after(tmp_path / "none", set()) == 0
 
 
 def test_stale_output_goes_from_object_stores_too() -> None:
     base = UPath(f"memory://stale-{os.getpid()}/run")
     fill(base / "map_index=0")  # type: ignore[arg-type]  # behaves like a Path
     fill(base / "map_index=1")  # type: ignore[arg-type]  # as above
-    assert remove_stale(base, {0}) == 1
+    assert stale_after(base, {0}) == 1
     left = {str(path).rpartition("run/")[2] for path in base.rglob("*") if path.is_file()}
     assert left == {
         "map_index=0/part-00000.jsonl",
@@ -88,7 +93,7 @@ def test_stale_output_goes_from_object_stores_too() -> None:
 def test_a_folder_that_cannot_be_listed_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(DestinationError) as caught:
-        remove_stale(tmp_path / "file", set())
+        stale_after(tmp_path / "file", set())
     assert str(caught.value) == (
         f"Listing the output folder failed (NotADirectoryError: Not a directory) at {tmp_path / 'file'}. "
         "Check the path, its permissions, free space, and the connection of the object store."

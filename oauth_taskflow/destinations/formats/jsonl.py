@@ -1,0 +1,52 @@
+"""JSON Lines: one record per line, plain or compressed with gzip."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO, Any
+
+from oauth_taskflow.api.decoders.numbers import decode, json_encoder
+from oauth_taskflow.content_coding import gzip_library
+from oauth_taskflow.destinations.formats.base import ByteSink, FileFormat
+
+_GZIP_LEVEL = 2  # twice as fast as 6 and a tenth larger on JSON
+
+
+class _LineWriter:
+    def __init__(self, sink: ByteSink) -> None:
+        self._sink = sink
+
+    def write(self, records: Sequence[Any], /) -> None:
+        self._sink.write(json_encoder.encode_lines(records))
+
+    def close(self) -> None:
+        self._sink.flush()
+
+
+class _GzipLineWriter:
+    def __init__(self, sink: ByteSink) -> None:
+        # Neither name nor time inside: the same records give the same bytes, with one library.
+        self._file = gzip_library().GzipFile(
+            filename="", mode="wb", compresslevel=_GZIP_LEVEL, fileobj=sink, mtime=0
+        )
+
+    def write(self, records: Sequence[Any], /) -> None:
+        self._file.write(json_encoder.encode_lines(records))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _read_plain(file: Iterable[bytes], skip: int, take: int) -> Iterator[Any]:
+    return map(decode, itertools.islice(file, skip, skip + take))
+
+
+def _read_gzip(file: IO[bytes], skip: int, take: int) -> Iterator[Any]:
+    with gzip.open(file, "rb") as lines:
+        yield from _read_plain(lines, skip, take)
+
+
+JSON_LINES = FileFormat(_LineWriter, _read_plain)
+JSON_LINES_GZIP = FileFormat(_GzipLineWriter, _read_gzip)

@@ -1,0 +1,111 @@
+"""The stages that records pass on their way to a destination: the watermark, then the primary key.
+
+``STAGE_BUILDERS`` is the only list, in the order of the way. An endpoint that does not use a stage does not pay for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from msgspec.structs import replace
+
+from oauth_taskflow.api.pull.dedupe import Deduplicator
+from oauth_taskflow.api.pull.page import Page
+from oauth_taskflow.api.pull.watermark import Watermark
+from oauth_taskflow.destinations.transfer import Stage, TransferSummary
+from oauth_taskflow.specs.model import Endpoint
+
+
+class StageOptions(NamedTuple):
+    """What decides about the stages of a task instance: its endpoint, and whether it reads records of a parent."""
+
+    endpoint: Endpoint
+    has_parents: bool = False
+
+
+class WatermarkStage:
+    """Takes the highest value of the incremental field from every record, repeated ones included."""
+
+    def __init__(self, watermark: Watermark) -> None:
+        self._watermark = watermark
+
+    def process(self, records: list[Any], page: Page) -> list[Any]:  # noqa: ARG002 - one protocol for all stages
+        """Compares the records and hands all of them on.
+
+        Raises:
+            InvalidRecord: the incremental field is absent, unreadable or of another kind.
+        """
+        self._watermark.update(records)
+        return records
+
+    def finish(self, summary: TransferSummary) -> TransferSummary:
+        """Adds the watermark."""
+        return replace(summary, watermark=self._watermark.value)
+
+
+class DedupeStage:
+    """Drops records whose primary key came before."""
+
+    def __init__(self, keys: Deduplicator) -> None:
+        self._keys = keys
+
+    def begin_sequence(self, parent: int) -> None:
+        """Notes that the pages of another request sequence follow, those of the parent record ``parent``."""
+        self._keys.begin_sequence(parent)
+
+    def process(self, records: list[Any], page: Page) -> list[Any]:
+        """Hands the records with new keys on.
+
+        Raises:
+            InvalidRecord: a part of a key is absent or null.
+            PaginationLoop: too many pages in a row hold nothing new.
+        """
+        return self._keys.drop_seen(records, index=page.index, where=f"at {page.url}")
+
+    def finish(self, summary: TransferSummary) -> TransferSummary:
+        """Adds the number of dropped records."""
+        return replace(summary, dropped=self._keys.dropped)
+
+
+def build_watermark_stage(options: StageOptions) -> Stage | None:
+    """Returns the stage of an endpoint with ``incremental.field``."""
+    incremental = options.endpoint.incremental
+    if incremental is None or incremental.field is None:
+        return None
+    return WatermarkStage(Watermark(incremental.field, missing=incremental.missing))
+
+
+def build_dedupe_stage(options: StageOptions) -> Stage | None:
+    """Returns the stage of an endpoint with ``primary_key``."""
+    keys = options.endpoint.primary_key
+    if keys is None:
+        return None
+    paths = [keys] if isinstance(keys, str) else keys
+    return DedupeStage(Deduplicator(paths, across_parents=options.has_parents))
+
+
+@runtime_checkable
+class SequenceObserver(Protocol):
+    """A stage that must know where one request sequence ends and another begins."""
+
+    def begin_sequence(self, parent: int) -> None:
+        """Notes that the pages of another sequence follow, those of the parent record with this number."""
+
+
+def begin_sequence(stages: Sequence[Stage], parent: int) -> None:
+    """Notifies the stages that ask for it that another request sequence begins."""
+    for stage in stages:
+        if isinstance(stage, SequenceObserver):
+            stage.begin_sequence(parent)
+
+
+StageBuilder = Callable[[StageOptions], "Stage | None"]
+STAGE_BUILDERS: Sequence[StageBuilder] = (build_watermark_stage, build_dedupe_stage)
+
+
+def build_stages(endpoint: Endpoint, *, has_parents: bool = False) -> list[Stage]:
+    """Returns the stages that ``endpoint`` uses, in the order in which records pass them."""
+    options = StageOptions(endpoint, has_parents)
+    built = (build(options) for build in STAGE_BUILDERS)
+    return [stage for stage in built if stage is not None]
