@@ -323,7 +323,7 @@ def test_a_failed_run_leaves_nothing_and_a_rerun_replaces_its_own_output(
 
 def test_a_folder_given_by_the_caller_wins_over_the_spec(bench: Bench, tmp_path: Path) -> None:
     endpoint = Endpoint(request=Request(path="/countries"), records="data")
-    summary = bench.run(endpoint, folder=str(tmp_path / "mine"))
+    summary = bench.run(endpoint, location=str(tmp_path / "mine"))
     assert summary.files[0].path == str(tmp_path / "mine" / "part-00000.jsonl")
 
 

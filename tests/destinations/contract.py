@@ -1,0 +1,69 @@
+"""What every kind of destination must do. A new kind is checked by one call of ``check_destination``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from oauth_taskflow.api.pull.page import Page
+from oauth_taskflow.destinations.base import Destination, DestinationKind, Run
+from oauth_taskflow.destinations.transfer import transfer
+
+RECORDS: list[Any] = [{"id": number, "name": f"n{number}"} for number in range(5)]
+
+
+def find_gaps(kind: type[Any], destination: type[Any]) -> list[str]:
+    """The members of the two protocols that a kind and its destination lack."""
+    pairs = ((DestinationKind, kind), (Destination, destination))
+    return [
+        f"{made.__name__}.{name}"
+        for protocol, made in pairs
+        for name, member in vars(protocol).items()
+        if not name.startswith("_") and member is not None and not hasattr(made, name)
+    ]
+
+
+def open_local(path: str, _conn_id: str | None) -> Path:
+    """Opens a path of this machine."""
+    return Path(path)
+
+
+def render(template: str) -> str:
+    """Fills the one template name that samples use."""
+    return template.replace("{{ endpoint }}", "contacts")
+
+
+def check_destination(options: Any) -> None:
+    """Writes, describes, reads back, replaces and removes, as the engine does."""
+    kind = type(options)
+    assert options.address
+    assert set(options.templates()) <= set(kind.__struct_fields__)
+    destination = options.connect(options.locate(render, "manual__1"), open_local)
+    assert find_gaps(kind, type(destination)) == []
+
+    manifests = {index: write(destination, index) for index in (0, 1, -1)}
+    again = write(destination, 0)
+    assert again == manifests[0], "a re-run replaces its own output"
+
+    kept: Mapping[int, str | None] = {0: manifests[0], -1: None}
+    assert destination.remove_stale(kept) == 1
+    assert destination.remove_stale(kept) == 0
+    aborted = destination.open(Run("contacts", "manual__1", map_index=2))
+    aborted.write(RECORDS)
+    aborted.abort()
+    assert destination.remove_stale(kept) == 0, "an aborted writer left something"
+
+
+def write(destination: Destination, map_index: int) -> str:
+    """Commits the records as one task instance, checks what reads them back, and returns the manifest."""
+    run = Run("contacts", "manual__1", map_index=map_index)
+    pages = [Page(RECORDS[:3], 1, "", 0), Page(RECORDS[3:], 1, "", 1)]
+    output = transfer(pages, destination, run)
+    assert (output.run, output.summary.rows) == (run, len(RECORDS))
+    described = destination.describe(output)
+    assert sum(part.rows for part in described.parts) == len(RECORDS)
+    (part,) = described.parts
+    assert list(destination.read(part.path, 0, part.rows, host=part.host)) == RECORDS
+    assert list(destination.read(part.path, 1, 2)) == RECORDS[1:3]
+    return described.manifest

@@ -1,0 +1,54 @@
+"""Every kind of destination in the spec format is whole: what the engine asks, it answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oauth_taskflow.destinations import DEFAULT_KIND
+from oauth_taskflow.destinations.files import FileDestination, FolderDestination
+from oauth_taskflow.destinations.formats import FORMATS
+from oauth_taskflow.destinations.kinds import all_kinds, find_kind
+from tests.destinations.contract import check_destination, find_gaps
+
+# Options for each kind, by its name: a kind without them is not finished.
+SAMPLES: dict[str, list[dict[str, Any]]] = {
+    "file": [{"path": "{folder}/{{ endpoint }}", "format": name} for name in FORMATS],
+}
+
+
+def name_of(kind: type[Any]) -> str:
+    return str(kind.__struct_config__.tag)
+
+
+@pytest.mark.parametrize("kind", all_kinds(), ids=name_of)
+def test_each_kind_keeps_what_the_protocols_promise(kind: type[Any], tmp_path: Path) -> None:
+    samples = SAMPLES[name_of(kind)]
+    for number, sample in enumerate(samples):
+        folder = str(tmp_path / str(number))
+        given = {
+            key: value.replace("{folder}", folder) if isinstance(value, str) else value
+            for key, value in sample.items()
+        }
+        check_destination(kind(**given))
+
+
+def test_kinds_are_found_by_the_name_they_have_in_specs() -> None:
+    assert find_kind(DEFAULT_KIND) is FileDestination
+    assert len({name_of(kind) for kind in all_kinds()}) == len(all_kinds())
+    with pytest.raises(KeyError):
+        find_kind("nonsense")
+
+
+def test_a_kind_that_lacks_a_method_is_noticed() -> None:
+    class HalfDestination:
+        open = FolderDestination.open
+        describe = FolderDestination.describe
+
+    assert find_gaps(FileDestination, FolderDestination) == []
+    assert find_gaps(FileDestination, HalfDestination) == [
+        "HalfDestination.remove_stale",
+        "HalfDestination.read",
+    ]
