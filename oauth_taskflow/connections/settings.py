@@ -11,7 +11,7 @@ from oauth_taskflow.api.options import AbsentRecords, ResponseRule
 from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, AnswerLimits
 from oauth_taskflow.connections.readers.consent import ConsentSettings
 from oauth_taskflow.oauth.credential_source import TextSource
-from oauth_taskflow.oauth.extension_grants import DelegatedGrant, NamedGrant
+from oauth_taskflow.oauth.grants import Grant
 from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.oauth.signing import Signer
 from oauth_taskflow.presets.model import STANDARD, BaseUrl, Preset, RateLimitHeaders
@@ -43,7 +43,7 @@ class OAuth2Settings(SecretValue, frozen=True):
     choose_auth: bool = False
     signer: Signer | None = None
     client_assertion: TextSource | None = None
-    delegated: DelegatedGrant | NamedGrant | None = None
+    delegated: Grant | None = None
     scope: str = ""
     audience: str = ""
     resource: tuple[str, ...] = ()

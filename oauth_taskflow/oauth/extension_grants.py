@@ -1,6 +1,7 @@
-"""Grants that show a credential of somebody: assertions, exchanged tokens, a user's password, vendors' own. No I/O.
+"""Grants with another credential than the client's: assertions, exchanged tokens, a user's password, vendors' own.
 
-None is single-use: sending the request twice costs a token, nothing more.
+They are extension grants (RFC 6749 §4.5) and the password grant. Sending such a request twice costs a token, nothing
+more, so no grant here is single-use. No I/O.
 """
 
 from __future__ import annotations
@@ -15,18 +16,23 @@ from msgspec.structs import replace
 
 from oauth_taskflow.oauth.client import Params, TokenForm
 from oauth_taskflow.oauth.credential_source import TextSource
-from oauth_taskflow.oauth.grants import GrantOptions
+from oauth_taskflow.oauth.grants import BaseGrant, GrantOptions
 from oauth_taskflow.oauth.signing import Signer
 from oauth_taskflow.redaction import is_sensitive_name
-from oauth_taskflow.secret_values import Hidden, SecretValue
+from oauth_taskflow.secret_values import Hidden
 
 ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 SAML2_BEARER = "urn:ietf:params:oauth:grant-type:saml2-bearer"
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+_ASSERTION_HINT = (
+    "Check subject, audience and key of the connection, and that the server knows them; this machine's clock was "
+    "checked against the server's."
+)
+_SAML_HINT = "Check the assertion of the connection: its lifetime, audience and subject."
 
 
-class JwtBearer(SecretValue, frozen=True):
+class JwtBearer(BaseGrant, frozen=True):
     """A JWT signed here is traded (RFC 7523 §2.1).
 
     ``issuer`` is usually the client id; ``subject`` is whom the token is for, left out when empty; ``claims`` are added to
@@ -40,7 +46,6 @@ class JwtBearer(SecretValue, frozen=True):
     options: GrantOptions = field(default_factory=GrantOptions)
     asserts_scope: bool = False
     grant_type: ClassVar[str] = JWT_BEARER
-    single_use: ClassVar[bool] = False
 
     def form(self) -> TokenForm:
         """The parameters and headers to post, with a fresh assertion."""
@@ -51,21 +56,30 @@ class JwtBearer(SecretValue, frozen=True):
         assertion = self.signer.assertion(self.issuer, self.subject, claims)
         return options.form((("grant_type", self.grant_type), ("assertion", assertion)))
 
-    def secrets(self) -> tuple[str, ...]:
-        """Nothing: each assertion is used once, and redaction knows a JWT by its looks."""
-        return ()
+    @property
+    def subject_key(self) -> str:
+        """Distinguishes this grant's tokens from those of other subjects."""
+        return _join(self.issuer, self.subject, self.signer.audience, *sorted(self.claims.items()))
 
     @property
-    def acts_for(self) -> str:
-        """What else tells this grant's tokens from others."""
-        return _told(self.issuer, self.subject, self.signer.audience, *sorted(self.claims.items()))
+    def refusal_hint(self) -> str:
+        """The places of a rejected assertion in the connection."""
+        return _ASSERTION_HINT
 
-    def signed_by(self, signer: Signer) -> JwtBearer:
-        """The same grant with another signer."""
-        return replace(self, signer=signer)
+    def secret_fingerprints(self) -> tuple[str, ...]:
+        """Those of the key, and the audience that it signs for."""
+        return (self.signer.key.mark, self.signer.audience)
+
+    def with_audience(self, token_url: str) -> JwtBearer:
+        """The same grant, signing for ``token_url`` unless its signer has an audience."""
+        return replace(self, signer=self.signer.with_audience(token_url))
+
+    def with_skew(self, skew: float) -> JwtBearer:
+        """The same grant, signing on the server's clock."""
+        return replace(self, signer=self.signer.with_skew(skew))
 
 
-class GivenAssertion(Struct, frozen=True):
+class GivenAssertion(BaseGrant, frozen=True):
     """An assertion made elsewhere is traded: SAML 2.0 (RFC 7522 §2.1) or JWT (RFC 7523 §2.1), by ``grant_type``.
 
     A SAML assertion goes out in base64url; XML is encoded here, anything else is sent as it is.
@@ -74,25 +88,29 @@ class GivenAssertion(Struct, frozen=True):
     grant_type: str
     source: TextSource
     options: GrantOptions = field(default_factory=GrantOptions)
-    single_use: ClassVar[bool] = False
 
     def form(self) -> TokenForm:
         """The parameters and headers to post, without client authentication."""
-        own = (("grant_type", self.grant_type), ("assertion", self._sent()))
+        own = (("grant_type", self.grant_type), ("assertion", self._encode()))
         return self.options.form(own)
 
     def secrets(self) -> tuple[str, ...]:
         """The assertion."""
-        return (self._sent(),)
+        return (self._encode(),)
 
-    def _sent(self) -> str:
+    def _encode(self) -> str:
         text = self.source.read()
         return _base64url(text) if text.startswith("<") else text
 
     @property
-    def acts_for(self) -> str:
-        """What else tells this grant's tokens from others."""
-        return _told(self.source.mark)
+    def subject_key(self) -> str:
+        """Distinguishes this grant's tokens from those of other subjects."""
+        return _join(self.source.mark)
+
+    @property
+    def refusal_hint(self) -> str:
+        """The places of a rejected assertion in the connection."""
+        return _SAML_HINT if self.grant_type == SAML2_BEARER else _ASSERTION_HINT
 
 
 class PresentedToken(Struct, frozen=True):
@@ -102,10 +120,10 @@ class PresentedToken(Struct, frozen=True):
     token_type: str = ACCESS_TOKEN_TYPE
 
 
-class TokenExchange(Struct, frozen=True):
-    """A token of somebody is traded for one that serves here (RFC 8693 §2.1).
+class TokenExchange(BaseGrant, frozen=True):
+    """Another token is traded for one that serves here (RFC 8693 §2.1).
 
-    The audience of the options may name several, separated by blanks: each is a parameter of its own.
+    The audience of the options may name several, separated by blanks: each becomes one parameter.
     """
 
     subject: PresentedToken
@@ -113,7 +131,6 @@ class TokenExchange(Struct, frozen=True):
     requested_type: str = ""
     options: GrantOptions = field(default_factory=GrantOptions)
     grant_type: ClassVar[str] = TOKEN_EXCHANGE
-    single_use: ClassVar[bool] = False
 
     def form(self) -> TokenForm:
         """The parameters and headers to post, without client authentication."""
@@ -136,21 +153,25 @@ class TokenExchange(Struct, frozen=True):
         return tuple(token.source.read() for token in shown if token)
 
     @property
-    def acts_for(self) -> str:
-        """What else tells this grant's tokens from others."""
+    def subject_key(self) -> str:
+        """Distinguishes this grant's tokens from those of other subjects."""
         shown = (self.subject, self.actor)
         marks = [(token.source.mark, token.token_type) for token in shown if token]
-        return _told(self.requested_type, *marks)
+        return _join(self.requested_type, *marks)
+
+    @property
+    def refusal_hint(self) -> str:
+        """The places of the rejected tokens in the connection."""
+        return "Check subject_token and actor_token of the connection: they are expired, or not accepted here."
 
 
-class Password(SecretValue, frozen=True):
+class Password(BaseGrant, frozen=True):
     """A user's name and password are sent (RFC 6749 §4.3); RFC 9700 §2.4 forbids it, some servers know nothing else."""
 
     username: str
     password: Hidden[str]
     options: GrantOptions = field(default_factory=GrantOptions)
     grant_type: ClassVar[str] = "password"
-    single_use: ClassVar[bool] = False
 
     def form(self) -> TokenForm:
         """The parameters and headers to post, without client authentication."""
@@ -162,32 +183,37 @@ class Password(SecretValue, frozen=True):
         return (self.password,)
 
     @property
-    def acts_for(self) -> str:
-        """What else tells this grant's tokens from others."""
-        return _told(self.username)
+    def subject_key(self) -> str:
+        """Distinguishes this grant's tokens from those of other subjects."""
+        return _join(self.username)
+
+    @property
+    def refusal_hint(self) -> str:
+        """The places of the rejected credentials in the connection."""
+        return "Check username and user_password of the connection."
+
+    def secret_fingerprints(self) -> tuple[str, ...]:
+        """The user's password."""
+        return (self.password,)
 
 
-class NamedGrant(SecretValue, frozen=True):
+class NamedGrant(BaseGrant, frozen=True):
     """A vendor's own grant: its name, and its parameters among the options (Zoom's ``account_credentials``)."""
 
     grant_type: str
     options: GrantOptions = field(default_factory=GrantOptions)
-    single_use: ClassVar[bool] = False
 
     def form(self) -> TokenForm:
         """The parameters and headers to post, without client authentication."""
         return self.options.form((("grant_type", self.grant_type),))
 
     def secrets(self) -> tuple[str, ...]:
-        """The parameters under telling names, as ``fb_exchange_token``."""
+        """The parameters whose names mark secrets, such as ``fb_exchange_token``."""
         params = self.options.params.items()
         return tuple(value for name, value in params if is_sensitive_name(name))
 
 
-DelegatedGrant = JwtBearer | GivenAssertion | TokenExchange | Password
-
-
-def _told(*parts: object) -> str:
+def _join(*parts: object) -> str:
     return json.dumps(parts, separators=(",", ":"))
 
 

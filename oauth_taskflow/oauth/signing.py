@@ -176,11 +176,11 @@ class Signer(Struct, frozen=True):
         times = {"iat": now - _FAR_BACK, "exp": now + LIFETIME}
         return self.key.sign({"iss": issuer, **audience, **times})
 
-    def addressed(self, audience: str) -> Signer:
+    def with_audience(self, audience: str) -> Signer:
         """This signer, for ``audience`` unless it has one."""
         return self if self.audience else replace(self, audience=audience)
 
-    def corrected(self, skew: float) -> Signer:
+    def with_skew(self, skew: float) -> Signer:
         """This signer on the server's clock."""
         return replace(self, skew=skew)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import msgspec
-from msgspec.structs import replace
 
 from oauth_taskflow import secret_registry
 from oauth_taskflow.api.login_source import Login, LoginSource
@@ -18,7 +17,6 @@ from oauth_taskflow.oauth.dialect import Dialect
 from oauth_taskflow.oauth.endpoint.client_auth_fallback import EitherMethod
 from oauth_taskflow.oauth.endpoint.discovered_endpoint import DiscoveredEndpoint
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint, TransportOptions
-from oauth_taskflow.oauth.extension_grants import NamedGrant
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, RefreshToken
 from oauth_taskflow.taskflow.config import fernet_keys, refuse_local_rotation, store_url
 from oauth_taskflow.tokens.events import Observer
@@ -56,11 +54,12 @@ def manager_of(
         ConnectionConfigError: the client certificate cannot be used.
         TokenStoreError: a key of the store is unusable.
     """
+    traded = grant(auth)
     return manager_for(
         store,
         token_endpoint(settings, auth),
-        grant(auth),
-        subject=_acts_for(auth),
+        traded,
+        subject=traded.subject_key,
         options=_options(auth),
         observer=observer,
     )
@@ -144,14 +143,8 @@ def grant(auth: OAuth2Settings) -> Grant:
     if auth.grant_type == "refresh_token":
         return RefreshToken(auth.refresh_token, options)
     if auth.delegated is not None:
-        return replace(auth.delegated, options=options)
+        return auth.delegated.with_options(options)
     return ClientCredentials(options)
-
-
-def _acts_for(auth: OAuth2Settings) -> str:
-    """Whom the token is for, where the grant says so: a part of its key in the store."""
-    shown = auth.delegated
-    return "" if shown is None or isinstance(shown, NamedGrant) else shown.acts_for
 
 
 def grant_options(auth: OAuth2Settings, grant_type: str) -> GrantOptions:

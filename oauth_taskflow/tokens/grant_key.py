@@ -11,7 +11,6 @@ from msgspec.structs import asdict, replace
 from oauth_taskflow.oauth.dialect import STANDARD
 from oauth_taskflow.oauth.dpop import DPOP_ALGORITHMS
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
-from oauth_taskflow.oauth.extension_grants import JwtBearer, Password
 from oauth_taskflow.oauth.grants import Grant, RefreshToken
 from oauth_taskflow.tokens.cipher import TokenCipher
 from oauth_taskflow.tokens.state.kept_answer import reading_of
@@ -108,10 +107,8 @@ def _set_up(endpoint: TokenEndpoint, grant: Grant) -> str:
 
 
 def _proofs(endpoint: TokenEndpoint, grant: Grant) -> tuple[str, ...]:
-    """Keys that sign, what else is shown, a user's password; none for the others, whose marks stay what they were."""
-    shown = grant.signer if isinstance(grant, JwtBearer) else None
-    signers = [signer for signer in (endpoint.client.signer, shown) if signer]
-    password = (grant.password,) if isinstance(grant, Password) else ()
-    given = (endpoint.client.assertion.mark,) if endpoint.client.assertion else ()
-    keys = (text for one in signers for text in (one.key.mark, one.audience))
-    return (*keys, *given, *password)
+    """Fingerprints of signing keys, assertions and passwords. Empty for other grants: their fingerprints stay the same."""
+    client = endpoint.client
+    signer = (client.signer.key.mark, client.signer.audience) if client.signer else ()
+    assertion = (client.assertion.mark,) if client.assertion else ()
+    return (*signer, *grant.secret_fingerprints(), *assertion)

@@ -12,7 +12,6 @@ from oauth_taskflow.oauth.credential_source import GivenText
 from oauth_taskflow.oauth.extension_grants import (
     JWT_BEARER,
     SAML2_BEARER,
-    DelegatedGrant,
     GivenAssertion,
     JwtBearer,
     NamedGrant,
@@ -39,7 +38,7 @@ def test_jwt_bearer_signs_an_assertion_about_the_subject_for_each_request() -> N
     assert claims["aud"] == "https://id.example.com/token"
     assert (one["grant_type"], one["scope"]) == (JWT_BEARER, "a")
     assert one["assertion"] != two["assertion"]
-    assert grant.signed_by(SIGNER.corrected(9)).signer.skew == 9
+    assert grant.with_skew(9).signer.skew == 9
     assert grant.secrets() == ()
 
 
@@ -109,7 +108,7 @@ def test_a_vendors_grant_is_its_name_and_its_parameters() -> None:
     assert grant.secrets() == ("t",)
 
 
-PAIRS: list[tuple[DelegatedGrant, DelegatedGrant]] = [
+PAIRS: list[tuple[Grant, Grant]] = [
     (JwtBearer(SIGNER, "me", "alice"), JwtBearer(SIGNER, "me", "bob")),
     (JwtBearer(SIGNER, "me", "alice"), JwtBearer(SIGNER, "me", "alice", {"scope": "a"})),
     (Password("alice", "pw"), Password("bob", "pw")),
@@ -123,10 +122,8 @@ PAIRS: list[tuple[DelegatedGrant, DelegatedGrant]] = [
 
 
 @pytest.mark.parametrize(("one", "other"), PAIRS)
-def test_tokens_of_different_people_are_told_apart(
-    one: DelegatedGrant, other: DelegatedGrant
-) -> None:
-    assert one.acts_for != other.acts_for
+def test_tokens_of_different_people_are_told_apart(one: Grant, other: Grant) -> None:
+    assert one.subject_key != other.subject_key
 
 
 def test_no_repr_or_mark_shows_a_credential() -> None:
@@ -137,7 +134,7 @@ def test_no_repr_or_mark_shows_a_credential() -> None:
         Password("alice", "hidden-2"),
         JwtBearer(SIGNER, "me", "alice"),
     )
-    shown = "".join(repr(grant) + grant.acts_for for grant in grants)
+    shown = "".join(repr(grant) + grant.subject_key for grant in grants)
     assert "hidden" not in shown
     assert SECRET not in shown
 

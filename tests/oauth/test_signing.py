@@ -116,7 +116,7 @@ def test_an_assertion_lives_two_minutes_begins_a_little_earlier_and_is_unique() 
     now = int(clock.now())
     assert (one["iat"], one["exp"], one["aud"]) == (now - 10, now + 120, "aud")
     assert one["jti"] != two["jti"]
-    late = verify(signer.corrected(500.0).assertion("i", "s", {}), public, "ES256").claims
+    late = verify(signer.with_skew(500.0).assertion("i", "s", {}), public, "ES256").claims
     assert late["exp"] == now + 620
 
 
@@ -129,7 +129,7 @@ def test_extra_claims_win() -> None:
 
 def test_an_audience_is_filled_in_once() -> None:
     signer = Signer(private_key(pem_of(KEYS["ES256"])))
-    assert signer.addressed("a").addressed("b").audience == "a"
+    assert signer.with_audience("a").with_audience("b").audience == "a"
 
 
 def test_a_certificate_beside_the_key_is_named_by_its_thumbprint() -> None:

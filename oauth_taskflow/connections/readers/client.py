@@ -9,10 +9,10 @@ from msgspec import Struct
 from oauth_taskflow import secret_registry
 from oauth_taskflow.connections.credential_files import TextFile, read_text
 from oauth_taskflow.connections.parts import Fields
+from oauth_taskflow.connections.readers.grant import grant_reader
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS, Need, methods_that_need
 from oauth_taskflow.oauth.credential_source import TextSource
 from oauth_taskflow.oauth.endpoint.server_metadata import is_issuer
-from oauth_taskflow.oauth.extension_grants import JWT_BEARER
 from oauth_taskflow.oauth.signing import Signer, SigningKey, UnusableKey, private_key, shared_key
 
 _NO_MEANS = ("client_secret_basic",)
@@ -45,7 +45,7 @@ def read_client(fields: Fields, grant: str, secret: str) -> ClientSettings:
     _check(fields, grant, secret, method)
     if method == "client_secret_jwt":
         key = _shared_key(fields, secret)
-    elif key and _need(method) != "private_key" and grant != JWT_BEARER:
+    elif key and _need(method) != "private_key" and not grant_reader(grant).signs:
         raise fields.error(
             f"A private key is given, and client_auth {method} would not use it",
             "client_auth",
@@ -105,9 +105,9 @@ def _able(fields: Fields, grant: str, secret: str, key: SigningKey | None) -> tu
         return tuple(name for name in names if not CLIENT_AUTH_METHODS[name].signs)
     if "client_assertion_file" in fields.values:
         return methods_that_need("assertion")
-    if key and grant != JWT_BEARER:
+    if key and not grant_reader(grant).signs:
         return methods_that_need("private_key")
-    if grant not in {"client_credentials", "refresh_token"}:
+    if grant_reader(grant).shows_credential:
         # What is shown speaks for itself (RFC 7521 §4.1), an assertion that is signed here with the client's id in it.
         return ("none",) if _names_client(fields) and not key else ("unauthenticated",)
     by_certificate = "cert" in fields.values and "issuer" in fields.values
@@ -208,7 +208,7 @@ def _audience(fields: Fields, grant: str, method: str) -> str:
     """The ``aud`` that is signed; empty: the token endpoint, once it is known, or none in a header."""
     values = fields.values
     usual = "" if method == "private_key_jwt_header" else "token_url"
-    if grant == JWT_BEARER:
+    if grant_reader(grant).signs:
         usual = fields.preset.assertion_audience or usual
     named = str(values.get("assertion_audience", usual))
     if named == "issuer" and not values.get("issuer"):

@@ -1,19 +1,27 @@
-"""What a connection's grant shows besides the client: a signed subject, an assertion, tokens, a user's password."""
+"""Reads the grant of a connection: one table with the reader and the keys of each grant.
+
+``register_grant`` adds a grant and the connection keys that it needs.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from oauth_taskflow.connections.credential_files import TextFile
+from oauth_taskflow.connections.fields.field import ConnectionField
+from oauth_taskflow.connections.fields.table import BY_NAME
 from oauth_taskflow.connections.parts import Fields
+from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.credential_source import GivenText, TextSource
 from oauth_taskflow.oauth.extension_grants import (
     ACCESS_TOKEN_TYPE,
     JWT_BEARER,
     SAML2_BEARER,
     TOKEN_EXCHANGE,
-    DelegatedGrant,
     GivenAssertion,
     JwtBearer,
     NamedGrant,
@@ -21,44 +29,76 @@ from oauth_taskflow.oauth.extension_grants import (
     PresentedToken,
     TokenExchange,
 )
+from oauth_taskflow.oauth.grants import Grant
 from oauth_taskflow.oauth.signing import Signer
 
 log = logging.getLogger(__name__)
 
-_OWN_FIELDS = {
-    "subject": {JWT_BEARER},
-    "assertion_claims": {JWT_BEARER},
-    "assertion": {JWT_BEARER, SAML2_BEARER},
-    "assertion_file": {JWT_BEARER, SAML2_BEARER},
-    "subject_token": {TOKEN_EXCHANGE},
-    "subject_token_file": {TOKEN_EXCHANGE},
-    "subject_token_type": {TOKEN_EXCHANGE},
-    "actor_token": {TOKEN_EXCHANGE},
-    "actor_token_file": {TOKEN_EXCHANGE},
-    "actor_token_type": {TOKEN_EXCHANGE},
-    "requested_token_type": {TOKEN_EXCHANGE},
-    "username": {"password"},
-    "user_password": {"password"},
-}
 _warned: set[str] = set()
+
+
+class GrantReader(NamedTuple):
+    """How a connection holds one grant.
+
+    ``read`` returns the grant without its options; it gets the client id and the signer of the connection's private key.
+    None: the client's own grant. ``keys`` are the keys of ``extra`` that belong to it. ``shows_credential`` says that a
+    credential speaks beside the client, which then need not authenticate. ``signs`` says that the private key signs the
+    grant and not the client.
+    """
+
+    read: Callable[[Fields, str, Signer | None], Grant | None]
+    keys: tuple[str, ...] = ()
+    shows_credential: bool = True
+    signs: bool = False
+
+
+def grant_reader(grant: str) -> GrantReader:
+    """The reader of ``grant``; a grant that is not in the table is a vendor's: its name and its ``token_params``."""
+    return GRANT_READERS.get(grant) or GrantReader(lambda *_: NamedGrant(grant))
+
+
+def register_grant(
+    name: str,
+    read: Callable[[Fields, str, Signer | None], Grant],
+    *,
+    fields: Iterable[ConnectionField] = (),
+) -> None:
+    """Makes a grant available as ``grant_type: name`` in connections of this process.
+
+    Call it in every process that reads such a connection: in the DAG file, a plugin or ``airflow_local_settings``.
+
+    Args:
+        name: the value of the parameter ``grant_type``; registering it again replaces the grant.
+        read: returns the grant, usually a ``BaseGrant``, without its options. It raises ``fields.error(…)`` when
+            something is missing.
+        fields: keys of ``extra`` that belong to this grant alone, with the kind of their value.
+
+    Raises:
+        ValueError: the grant or one of its keys comes with the package.
+    """
+    own = {field.name: field for field in fields}
+    taken = [key for key in own if key in BY_NAME and key not in grant_reader(name).keys]
+    if name in BUILT_IN or taken:
+        raise ValueError(
+            f"{taken[0] if taken else name} belongs to oauth-taskflow: choose another name"
+        )
+    GRANT_READERS[name] = GrantReader(read, tuple(own))
+    known = BY_NAME["grant_type"]
+    BY_NAME.update(own)
+    if name not in known.choices:
+        BY_NAME["grant_type"] = replace(known, choices=(*known.choices, name))
 
 
 def read_delegated(
     fields: Fields, grant: str, client_id: str, signer: Signer | None
-) -> DelegatedGrant | NamedGrant | None:
-    """What the grant of ``fields`` shows, without its options; None for grants of the client's own.
+) -> Grant | None:
+    """The grant of ``fields`` without its options; None for grants of the client's own.
 
     Raises:
         ConnectionConfigError: something is missing, or given for another grant.
     """
     _refuse_foreign(fields, grant)
-    if grant in {"client_credentials", "refresh_token"}:
-        return None
-    if grant in {JWT_BEARER, SAML2_BEARER}:
-        return _assertion(fields, grant, client_id, signer)
-    if grant == TOKEN_EXCHANGE:
-        return _exchange(fields)
-    return _password(fields) if grant == "password" else NamedGrant(grant)
+    return grant_reader(grant).read(fields, client_id, signer)
 
 
 def read_resources(fields: Fields) -> tuple[str, ...]:
@@ -83,38 +123,61 @@ def _is_absolute(text: str) -> bool:
 
 
 def _refuse_foreign(fields: Fields, grant: str) -> None:
-    for name, grants in _OWN_FIELDS.items():
-        if name in fields.values and grant not in grants:
+    own = grant_reader(grant).keys
+    for name in dict.fromkeys(key for reader in GRANT_READERS.values() for key in reader.keys):
+        if name in fields.values and name not in own:
+            grants = sorted(one for one, reader in GRANT_READERS.items() if name in reader.keys)
             fields.blame(
                 f"This field has no effect with grant_type {grant}",
                 name,
-                f"Leave it out, or set grant_type to {' or '.join(sorted(grants))}.",
+                f"Leave it out, or set grant_type to {' or '.join(grants)}.",
             )
 
 
-def _assertion(fields: Fields, grant: str, client_id: str, signer: Signer | None) -> DelegatedGrant:
-    source = _source(fields, "assertion")
-    if source is not None:
-        for name in ("subject", "assertion_claims"):
-            if name in fields.values:
-                raise fields.error(
-                    f"{name} cannot be put into an assertion that is given",
-                    name,
-                    "Remove it, or sign here with private_key.",
-                )
-        return GivenAssertion(grant, source)
-    if grant == SAML2_BEARER or signer is None:
-        key = "" if grant == SAML2_BEARER else ", or private_key to sign it here"
-        raise fields.error(
-            "The assertion is missing", "assertion", f"Add assertion or assertion_file{key}."
-        )
+def _read_nothing(_fields: Fields, _client_id: str, _signer: Signer | None) -> None:
+    """The client's own grant: the connection holds no other credential."""
+
+
+def _read_jwt(fields: Fields, client_id: str, signer: Signer | None) -> Grant:
+    given = _given_assertion(fields, JWT_BEARER)
+    if given is not None:
+        return given
+    if signer is None:
+        raise _missing_assertion(fields, ", or private_key to sign it here")
     rules = fields.preset.request
     subject = str(fields.values.get("subject", "" if rules.subject_if_named else client_id))
     claims = fields.values.get("assertion_claims", {})
     return JwtBearer(signer, client_id, subject, claims, asserts_scope=rules.scope_in_assertion)
 
 
-def _exchange(fields: Fields) -> TokenExchange:
+def _read_saml(fields: Fields, _client_id: str, _signer: Signer | None) -> Grant:
+    given = _given_assertion(fields, SAML2_BEARER)
+    if given is None:
+        raise _missing_assertion(fields, "")
+    return given
+
+
+def _given_assertion(fields: Fields, grant: str) -> GivenAssertion | None:
+    source = _source(fields, "assertion")
+    if source is None:
+        return None
+    for name in ("subject", "assertion_claims"):
+        if name in fields.values:
+            raise fields.error(
+                f"{name} cannot be put into an assertion that is given",
+                name,
+                "Remove it, or sign here with private_key.",
+            )
+    return GivenAssertion(grant, source)
+
+
+def _missing_assertion(fields: Fields, or_key: str) -> ConnectionConfigError:
+    return fields.error(
+        "The assertion is missing", "assertion", f"Add assertion or assertion_file{or_key}."
+    )
+
+
+def _read_exchange(fields: Fields, _client_id: str, _signer: Signer | None) -> TokenExchange:
     subject = _presented(fields, "subject_token")
     if subject is None:
         raise fields.error(
@@ -145,7 +208,7 @@ def _source(fields: Fields, name: str) -> TextSource | None:
     return GivenText(str(fields.values[name])) if name in fields.values else None
 
 
-def _password(fields: Fields) -> Password:
+def _read_password(fields: Fields, _client_id: str, _signer: Signer | None) -> Password:
     for name in ("username", "user_password"):
         if name not in fields.values:
             raise fields.error(
@@ -159,3 +222,27 @@ def _password(fields: Fields) -> Password:
             fields.conn_id,
         )
     return Password(str(fields.values["username"]), str(fields.values["user_password"]))
+
+
+GRANT_READERS: dict[str, GrantReader] = {
+    "client_credentials": GrantReader(_read_nothing, shows_credential=False),
+    "refresh_token": GrantReader(_read_nothing, shows_credential=False),
+    JWT_BEARER: GrantReader(
+        _read_jwt, ("subject", "assertion_claims", "assertion", "assertion_file"), signs=True
+    ),
+    SAML2_BEARER: GrantReader(_read_saml, ("assertion", "assertion_file")),
+    TOKEN_EXCHANGE: GrantReader(
+        _read_exchange,
+        (
+            "subject_token",
+            "subject_token_file",
+            "subject_token_type",
+            "actor_token",
+            "actor_token_file",
+            "actor_token_type",
+            "requested_token_type",
+        ),
+    ),
+    "password": GrantReader(_read_password, ("username", "user_password")),
+}
+BUILT_IN = frozenset(GRANT_READERS)

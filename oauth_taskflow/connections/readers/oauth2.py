@@ -14,7 +14,7 @@ from oauth_taskflow.connections.readers.client import (
     read_issuer,
 )
 from oauth_taskflow.connections.readers.consent import ConsentSettings, read_consent, read_endpoint
-from oauth_taskflow.connections.readers.grant import read_delegated, read_resources
+from oauth_taskflow.connections.readers.grant import grant_reader, read_delegated, read_resources
 from oauth_taskflow.connections.readers.token_location import (
     read_token_header,
     read_token_location,
@@ -24,7 +24,7 @@ from oauth_taskflow.connections.settings import (
     TokenHeader,
 )
 from oauth_taskflow.oauth.endpoint.request_encoding import JsonText
-from oauth_taskflow.oauth.extension_grants import DelegatedGrant, NamedGrant
+from oauth_taskflow.oauth.grants import Grant
 from oauth_taskflow.urls import is_safe_endpoint
 
 # What a person agreed to once goes on as a refresh token; it may live in the token store alone.
@@ -49,7 +49,7 @@ def read_oauth2(fields: Fields) -> OAuth2Settings:
     issuer = attempt(lambda known: read_issuer(values, known), "")
     token_url = attempt(_token_url, "")
     client = attempt(lambda known: read_client(known, grant, secret), None)
-    usual = client is None and grant in {"client_credentials", "refresh_token"}
+    usual = client is None and not grant_reader(grant).shows_credential
     named = client is not None and (client.method != "unauthenticated" or client.signer)
     if not client_id and (usual or named):
         fields.blame("The client id is missing", "login", "Put the client id there.")
@@ -96,9 +96,7 @@ def _token_params(fields: Fields) -> dict[str, str]:
     return params
 
 
-def _delegated(
-    fields: Fields, grant: str, client_id: str, client: ClientSettings
-) -> DelegatedGrant | NamedGrant | None:
+def _delegated(fields: Fields, grant: str, client_id: str, client: ClientSettings) -> Grant | None:
     if client is NO_CLIENT:
         return None  # without the client's key nothing can be said about an assertion
     return read_delegated(fields, grant, client_id, client.signer)

@@ -9,7 +9,6 @@ from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
 from oauth_taskflow.oauth.endpoint.expiry import TOLERATED_SKEW
 from oauth_taskflow.oauth.endpoint.outcomes import Outcome, Rejected
-from oauth_taskflow.oauth.extension_grants import JwtBearer
 from oauth_taskflow.oauth.grants import Grant
 
 
@@ -26,7 +25,6 @@ def corrected(
         return None
     signs = CLIENT_AUTH_METHODS[client_auth].signs
     if isinstance(refused, InvalidClient) and signs and client.signer:
-        return replace(client, signer=client.signer.corrected(skew)), grant
-    if refused.error == "invalid_grant" and isinstance(grant, JwtBearer):
-        return client, grant.signed_by(grant.signer.corrected(skew))
-    return None
+        return replace(client, signer=client.signer.with_skew(skew)), grant
+    signed = grant.with_skew(skew) if refused.error == "invalid_grant" else None
+    return (client, signed) if signed is not None else None

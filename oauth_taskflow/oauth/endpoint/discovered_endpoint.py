@@ -12,7 +12,6 @@ from oauth_taskflow.oauth.endpoint.outcomes import Failure, NotProcessed, Outcom
 from oauth_taskflow.oauth.endpoint.response import Answer
 from oauth_taskflow.oauth.endpoint.server_metadata import ServerMetadata
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
-from oauth_taskflow.oauth.extension_grants import JwtBearer
 from oauth_taskflow.oauth.grants import Grant
 from oauth_taskflow.oauth.signing import Signer, UnusableKey, shared_key
 
@@ -30,14 +29,14 @@ class DiscoveredEndpoint(TokenEndpoint, frozen=True):
         there = self._resolved()
         if not isinstance(there, TokenEndpoint):
             return there
-        return there.exchange(_addressed(grant, there.url), budget=budget)
+        return there.exchange(grant.with_audience(there.url), budget=budget)
 
     def ask(self, grant: Grant, *, budget: float | None = None) -> Answer | Failure:
         """Post the form of ``grant`` once; see ``TokenEndpoint.ask``."""
         there = self._resolved()
         if not isinstance(there, TokenEndpoint):
             return there
-        return there.ask(_addressed(grant, there.url), budget=budget)
+        return there.ask(grant.with_audience(there.url), budget=budget)
 
     def _resolved(self) -> TokenEndpoint | Failure:
         try:
@@ -96,9 +95,5 @@ def _as_client(endpoint: TokenEndpoint, method: str) -> TokenEndpoint:
                 str(problem), conn_id=endpoint.conn_id, field="client_auth", hint="Set client_auth."
             ) from None
     if signer is not None:
-        client = replace(client, signer=signer.addressed(endpoint.url))
+        client = replace(client, signer=signer.with_audience(endpoint.url))
     return replace(endpoint, client=client, client_auth=method)
-
-
-def _addressed(grant: Grant, url: str) -> Grant:
-    return grant.signed_by(grant.signer.addressed(url)) if isinstance(grant, JwtBearer) else grant

@@ -15,11 +15,11 @@ from oauth_taskflow.oauth.endpoint.response import Answer, interpret
 from oauth_taskflow.oauth.endpoint.response_body import ErrorBody, error_in, parse_body
 from oauth_taskflow.oauth.endpoint.response_fields import problem_in
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
-from oauth_taskflow.oauth.grants import GrantOptions
-from oauth_taskflow.secret_values import Hidden, SecretValue
+from oauth_taskflow.oauth.grants import BaseGrant, GrantOptions
+from oauth_taskflow.secret_values import Hidden
 
 
-class DirectRequest(SecretValue, frozen=True):
+class DirectRequest(BaseGrant, frozen=True):
     """A form for an endpoint beside the token endpoint, authenticated like a token request.
 
     ``dialect`` is how that endpoint departs from its RFC; None: by the names of parameters only, as the token endpoint.
@@ -30,7 +30,6 @@ class DirectRequest(SecretValue, frozen=True):
     hidden: Hidden[tuple[str, ...]] = ()
     dialect: Dialect | None = None
     grant_type: ClassVar[str] = ""
-    single_use: ClassVar[bool] = False
 
     @classmethod
     def of(

@@ -20,6 +20,8 @@ class Question(SecretValue, frozen=True):
     scope: str = ""
     targets: tuple[str, ...] = ()
     secrets: Hidden[tuple[str, ...]] = ()
+    refusal_hint: str = ""
+    by_consent: bool = False
     form: ResponseForm = STANDARD.response
     dpop_key: Hidden[str] = ""
 

@@ -15,7 +15,6 @@ from oauth_taskflow.oauth.dpop import PROOF_REFUSED
 from oauth_taskflow.oauth.endpoint.error_codes import is_known
 from oauth_taskflow.oauth.endpoint.messages import Answer, Question
 from oauth_taskflow.oauth.endpoint.response_body import ErrorBody
-from oauth_taskflow.oauth.extension_grants import JWT_BEARER, SAML2_BEARER, TOKEN_EXCHANGE
 from oauth_taskflow.redaction import redact_url
 
 ERRORS: dict[str, type[TokenRequestRejected]] = {
@@ -26,10 +25,6 @@ ERRORS: dict[str, type[TokenRequestRejected]] = {
     "interaction_required": ConsentRequired,
     "login_required": ConsentRequired,
 }
-_ASSERTION_HINT = (
-    "Check subject, audience and key of the connection, and that the server knows them; this machine's clock was "
-    "checked against the server's."
-)
 _NOT_THERE = "Check token_url: no token endpoint answers there."
 _PROOF_HINT = (
     "This machine's clock was checked against the server's: see whether the server takes the algorithm in dpop, and "
@@ -39,19 +34,6 @@ _UNDATED_PROOF_HINT = (
     "The server does not show its clock: check this machine's, as a DPoP proof with a wrong time is refused. Then see "
     "whether the server takes the algorithm in dpop, and whether it is reached under the address in token_url."
 )
-_REFUSED_CREDENTIAL = {
-    JWT_BEARER: _ASSERTION_HINT,
-    SAML2_BEARER: "Check the assertion of the connection: its lifetime, audience and subject.",
-    TOKEN_EXCHANGE: "Check subject_token and actor_token of the connection: they are expired, or not accepted here.",
-    "password": "Check username and user_password of the connection.",
-    "client_credentials": "Check what the server knows of this client.",
-}
-_DEAD_GRANT = {
-    "refresh_token": (
-        "A person must authorize it again: airflow oauth login {}. The old refresh token cannot come back."
-    ),
-    "authorization_code": "The code was used or has run out. Start again: airflow oauth login {}",
-}
 # Of a person who refuses there is nothing to ask here (Auth0: the API was never opened to this client).
 _CLIENT_DENIED = ("access_denied", "client_credentials")
 _UNEXPLAINED = (
@@ -66,8 +48,9 @@ def refusal_error(problem: ErrorBody, answer: Answer, question: Question) -> Tok
     code = "invalid_client" if problem.code == "http_401" else problem.code
     # Without a consent behind the grant, nobody is to be sent to consent again.
     own = code == "invalid_grant" or (code, question.grant_type) == _CLIENT_DENIED
-    hint = _REFUSED_CREDENTIAL.get(question.grant_type, "") if own else ""
-    kind = TokenRequestRejected if hint else ERRORS.get(code, TokenRequestRejected)
+    hint = question.refusal_hint.replace("{conn_id}", question.conn_id) if own else ""
+    named = ERRORS.get(code, TokenRequestRejected)
+    kind = TokenRequestRejected if hint and not question.by_consent else named
     shown = question.clean(problem.code, 64)
     error = kind(
         error=problem.code if is_known(problem.code) else shown,
@@ -93,8 +76,6 @@ def _hint(code: str, answer: Answer, question: Question) -> str:
     if code == "invalid_target" and question.targets:
         names = ", ".join(map(redact_url, question.targets))
         return f"Asked for was {names}: correct audience or resource of the connection."
-    if code == "invalid_grant" and question.grant_type in _DEAD_GRANT:
-        return _DEAD_GRANT[question.grant_type].format(question.conn_id)
     if ERRORS.get(code) is ConsentRequired and question.grant_type == "refresh_token":
         return f"A person must agree again: airflow oauth login {question.conn_id}"
     absent = _NOT_THERE if question.grant_type else ""

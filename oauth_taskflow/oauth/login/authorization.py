@@ -24,7 +24,7 @@ from oauth_taskflow.oauth.client import Params, TokenForm
 from oauth_taskflow.oauth.dialect import STANDARD, RequestForm
 from oauth_taskflow.oauth.endpoint.endpoint_request import DirectRequest
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
-from oauth_taskflow.oauth.grants import GrantOptions
+from oauth_taskflow.oauth.grants import BaseGrant, GrantOptions
 from oauth_taskflow.redaction import redact_text, redact_url
 from oauth_taskflow.secret_values import Hidden, SecretValue
 
@@ -56,7 +56,7 @@ class Verifier(SecretValue, frozen=True):
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-class AuthorizationCode(SecretValue, frozen=True):
+class AuthorizationCode(BaseGrant, frozen=True):
     """A code is traded (RFC 6749 §4.1.3). It works once, whatever the answer is."""
 
     code: Hidden[str]
@@ -65,6 +65,12 @@ class AuthorizationCode(SecretValue, frozen=True):
     options: GrantOptions = field(default_factory=GrantOptions)
     grant_type: ClassVar[str] = "authorization_code"
     single_use: ClassVar[bool] = True
+    by_consent: ClassVar[bool] = True
+
+    @property
+    def refusal_hint(self) -> str:
+        """A code works once: another login brings another one."""
+        return "The code was used or has run out. Start again: airflow oauth login {conn_id}"
 
     def form(self) -> TokenForm:
         """The parameters and headers to post; the scope was settled at the authorization endpoint."""

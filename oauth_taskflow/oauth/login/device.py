@@ -12,7 +12,7 @@ from oauth_taskflow.oauth.client import Params, TokenForm
 from oauth_taskflow.oauth.endpoint.endpoint_request import DirectRequest
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome, Rejected, Unusable
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
-from oauth_taskflow.oauth.grants import GrantOptions
+from oauth_taskflow.oauth.grants import BaseGrant, GrantOptions
 from oauth_taskflow.redaction import redact_address, redact_url
 from oauth_taskflow.secret_values import Hidden, SecretValue
 
@@ -23,13 +23,14 @@ _LONGEST_INTERVAL = 60.0
 _DEFAULT_LIFETIME = 600.0
 
 
-class DeviceCode(SecretValue, frozen=True):
+class DeviceCode(BaseGrant, frozen=True):
     """The device code is traded as soon as the person has agreed (RFC 8628 §3.4)."""
 
     device_code: Hidden[str]
     options: GrantOptions = field(default_factory=GrantOptions)
     grant_type: ClassVar[str] = DEVICE_CODE
     single_use: ClassVar[bool] = True
+    by_consent: ClassVar[bool] = True
 
     def form(self) -> TokenForm:
         """The parameters and headers to post; the scope was settled with the device code."""

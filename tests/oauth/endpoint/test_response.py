@@ -28,11 +28,18 @@ from oauth_taskflow.oauth.endpoint.outcomes import (
     Rejected,
 )
 from oauth_taskflow.oauth.endpoint.response import Answer, Question, interpret
+from oauth_taskflow.oauth.grants import RefreshToken
 
 NOW = 1_800_000_000.0
 SECRET, REFRESH = "client-s3cret/+=", "refresh-t0ken-value"
 QUESTION = Question(
-    "crm", "https://id.example.com/token", "refresh_token", "a b", secrets=(SECRET, REFRESH)
+    "crm",
+    "https://id.example.com/token",
+    "refresh_token",
+    "a b",
+    secrets=(SECRET, REFRESH),
+    refusal_hint=RefreshToken(REFRESH).refusal_hint,
+    by_consent=True,
 )
 JSON = "application/json; charset=utf-8"
 PLACE = "for connection 'crm' at id.example.com/token"

@@ -10,6 +10,7 @@ import pytest
 from oauth_taskflow.errors import TokenRequestRejected
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome, Rejected
 from oauth_taskflow.oauth.endpoint.response import Answer, Question, interpret
+from oauth_taskflow.oauth.grants import ClientCredentials
 
 NOW = 1_800_000_000.0
 SECRET = "client-s3cret/+="
@@ -65,7 +66,10 @@ def test_where_nothing_takes_token_requests_the_address_is_to_be_checked(status:
 
 def test_a_client_that_is_denied_access_sends_nobody_to_consent() -> None:
     answer = Answer(403, {"content-type": JSON}, b'{"error": "access_denied"}', NOW, NOW + 1)
-    found = interpret(answer, Question("m2m", QUESTION.url, "client_credentials"))
+    hint = ClientCredentials().refusal_hint
+    found = interpret(
+        answer, Question("m2m", QUESTION.url, "client_credentials", refusal_hint=hint)
+    )
     assert isinstance(found, Rejected)
     assert type(found.error) is TokenRequestRejected
     assert str(found.error).endswith("Check what the server knows of this client.")
