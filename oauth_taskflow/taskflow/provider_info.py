@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from oauth_taskflow.connections.fields.table import FIELDS
+from oauth_taskflow.connections.fields.form import form_fields
 from oauth_taskflow.taskflow.worker_forks import preload_before_fork
 
 _INTEGRATION = "OAuth 2.0"
@@ -58,7 +58,7 @@ def _connection_type() -> dict[str, Any]:
                 "login": "client id of the registered application",
             },
         },
-        "conn-fields": {field.name: field.form_field() for field in FIELDS if field.in_form},
+        "conn-fields": form_fields(),
     }
 
 

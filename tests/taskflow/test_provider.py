@@ -15,6 +15,7 @@ from airflow.providers_manager import ProvidersManager
 from airflow.sdk import task
 from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 
+from oauth_taskflow.connections.fields.form import FORM
 from oauth_taskflow.connections.fields.table import FIELDS, PLANNED
 from oauth_taskflow.taskflow.decorator import oauth_task
 from oauth_taskflow.taskflow.http.hook import OAuth2Hook
@@ -67,19 +68,28 @@ def test_airflows_ui_gets_the_form() -> None:
         meta for meta in HookMetaService.hook_meta_data() if meta.connection_type == "oauth2"
     ]
     shown = ours.model_dump()
-    assert list(shown["extra_fields"]) == [field.name for field in FIELDS if field.in_form]
+    assert list(shown["extra_fields"]) == [name for names in FORM.values() for name in names]
+    assert shown["extra_fields"]["scope"]["schema"]["section"] == "OAuth 2.0"
     assert shown["extra_fields"]["refresh_token"]["schema"]["format"] == "password"
     assert shown["standard_fields"]["host"]["title"] == "API base URL"
     assert shown["standard_fields"]["port"]["hidden"]
 
 
-def test_the_form_shows_every_field_and_hides_what_is_secret(
+def test_the_form_shows_what_a_first_connection_needs_and_hides_what_is_secret(
     connection_type: dict[str, Any],
 ) -> None:
     form = connection_type["conn-fields"]
-    assert list(form) == [field.name for field in FIELDS if field.in_form]
-    assert form["refresh_token"]["schema"] == {"type": ["string", "null"], "format": "password"}
-    assert form["client_auth"]["schema"]["enum"] == [
+    assert len(form) <= 15
+    assert list(form) == [name for names in FORM.values() for name in names]
+    assert {name: field["schema"]["section"] for name, field in form.items()} == {
+        name: section for section, names in FORM.items() for name in names
+    }
+    assert form["refresh_token"]["schema"] == {
+        "type": ["string", "null"],
+        "format": "password",
+        "section": "Consent of a person",
+    }
+    assert form["client_auth"]["schema"]["examples"] == [
         "client_secret_basic",
         "client_secret_basic_raw",
         "client_secret_post",
@@ -143,3 +153,12 @@ def test_every_field_is_in_the_manual() -> None:
     manual = files("oauth_taskflow").joinpath("../docs/connections.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"`([a-z_]+)`", manual))
     assert {field.name for field in FIELDS} | set(PLANNED) <= documented
+
+
+def test_the_manual_says_which_fields_the_form_shows() -> None:
+    manual = files("oauth_taskflow").joinpath("../docs/connections.md").read_text(encoding="utf-8")
+    _, _, rest = manual.partition("### In the form")
+    table, _, _ = rest.partition("\n#")
+    rows = [line.split("|") for line in table.splitlines() if "`" in line and "|" in line]
+    shown = {row[1].strip(): tuple(re.findall(r"`([a-z_]+)`", row[2])) for row in rows}
+    assert shown == dict(FORM)

@@ -30,7 +30,7 @@ ValueKind = Literal[
 
 @dataclass(frozen=True)
 class ConnectionField:
-    """One key of ``extra``: what it holds, which ``auth_type`` reads it and how the form shows it."""
+    """One key of ``extra``: what it holds, which ``auth_type`` reads it, and what people read about it."""
 
     name: str
     kind: ValueKind
@@ -38,7 +38,6 @@ class ConnectionField:
     description: str
     auth_types: frozenset[str] = frozenset(AUTH_TYPES)
     choices: tuple[str, ...] = ()
-    in_form: bool = True
 
     @property
     def is_secret(self) -> bool:

@@ -145,7 +145,6 @@ OAUTH2_FIELDS: tuple[ConnectionField, ...] = (
         "Client id",
         "Only when it is not in the login field.",
         _OAUTH2,
-        in_form=False,
     ),
     ConnectionField(
         "client_secret",
@@ -153,7 +152,6 @@ OAUTH2_FIELDS: tuple[ConnectionField, ...] = (
         "Client secret",
         "Only when it is not in the password field.",
         _OAUTH2,
-        in_form=False,
     ),
     ConnectionField(
         "write_back",

@@ -14,7 +14,6 @@ OTHER_KINDS_FIELDS: tuple[ConnectionField, ...] = (
         "Brokered",
         "Written by the broker: when this token ends, and what the provider's API says in its own way.",
         _BEARER,
-        in_form=False,
     ),
     ConnectionField(
         "api_key_name",
