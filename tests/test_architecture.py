@@ -18,6 +18,8 @@ from oauth_taskflow import errors
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "oauth_taskflow"
 BASE = frozenset({path.stem for path in PACKAGE.glob("*.py")} | {"schema"})
+# Modules of api that are read where a spec or a connection is.
+OPTIONS = frozenset({"api.pull.records", "api.response_limits", "api.response_rules"})
 # Layer → the layers it may import; modules such as "api.paginators" and "oauth.token" cross borders.
 ALLOWED: dict[str, frozenset[str]] = {
     "schema": frozenset(),
@@ -25,9 +27,9 @@ ALLOWED: dict[str, frozenset[str]] = {
     "tokens": BASE | {"oauth"},
     "api": BASE | {"oauth.dpop", "oauth.request_proof", "oauth.endpoint.expiry", "oauth.token"},
     "destinations": BASE | {"api.decoders.numbers", "api.pull.page"},
-    "specs": BASE | {"api.options", "api.paginators", "destinations"},
-    "presets": BASE | {"api.options", "oauth", "specs.model_schema"},
-    "connections": BASE | {"oauth", "presets", "api.options", "api.response_limits"},
+    "specs": BASE | OPTIONS | {"api.paginators", "api.rate_limit", "destinations"},
+    "presets": BASE | OPTIONS | {"oauth", "specs.model_schema"},
+    "connections": BASE | OPTIONS | {"oauth", "presets"},
     "engine": BASE | {"api", "destinations", "specs"},
     "taskflow": BASE
     | {"oauth", "tokens", "api", "destinations", "specs", "presets", "connections", "engine"},

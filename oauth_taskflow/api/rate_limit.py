@@ -17,11 +17,20 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated
 
-from oauth_taskflow.api.options import RateLimit
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.errors import ApiError
 from oauth_taskflow.iso8601 import duration_seconds
+from oauth_taskflow.schema.types import Count, Duration, Options, doc
+
+
+class RateLimit(Options, frozen=True, kw_only=True):
+    """A budget that this endpoint's requests keep to, on every worker of the machine."""
+
+    requests: Annotated[Count | None, doc("Requests allowed per period.", 100)] = None
+    per: Annotated[Duration, doc("Length of the period.", "PT1M")] = "PT1S"
+
 
 # Position in the ring and the time before which nobody starts, then the ring.
 _HEAD = struct.Struct("<qd")

@@ -12,7 +12,7 @@ from urllib.parse import unquote_plus
 import msgspec
 
 from oauth_taskflow.api.decoders.numbers import encode
-from oauth_taskflow.api.options import Limits
+from oauth_taskflow.api.response_limits import Limits
 
 
 @dataclass(frozen=True)

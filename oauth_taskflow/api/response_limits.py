@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import time
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from oauth_taskflow.api.options import Limits
 from oauth_taskflow.iso8601 import duration_seconds
+from oauth_taskflow.schema.types import Duration, Options, doc
+
+
+class Limits(Options, frozen=True, kw_only=True):
+    """How large, deep and slow one answer may be, where the connection's limits do not fit."""
+
+    bytes: Annotated[
+        Annotated[int, Meta(ge=1, le=1 << 34)] | None,
+        doc("Bytes of the decoded body: 268435456 (256 MiB) unless set.", 1 << 29),
+    ] = None
+    depth: Annotated[
+        Annotated[int, Meta(ge=1, le=512)] | None,
+        doc("Levels of nesting in JSON: 256 unless set.", 300),
+    ] = None
+    time: Annotated[
+        Duration | None,
+        doc("Time until an answer is whole: 15 minutes unless set.", "PT30M"),
+    ] = None
+
 
 _MARK = "_oauth_taskflow_limits"
 

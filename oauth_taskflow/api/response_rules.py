@@ -4,14 +4,58 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import requests
 from msgspec import Struct
 
-from oauth_taskflow.api.decoders.json import Body
-from oauth_taskflow.api.options import Action, ResponseRule
 from oauth_taskflow.errors import ApiError
 from oauth_taskflow.iso8601 import duration_seconds
+from oauth_taskflow.schema.types import Duration, ErrorStatus, JmesPath, Options, doc
+
+if TYPE_CHECKING:  # specs load this module where DAGs are parsed
+    import requests
+
+Action = Literal["retry", "rate_limit", "refresh", "skip", "end", "fail"]
+StatusMatch = Annotated[
+    str,
+    doc(
+        "A class or range of statuses.",
+        "5xx",
+        "500-504",
+        pattern=r"^([1-5]xx|[1-5]\d\d-[1-5]\d\d)$",
+    ),
+]
+
+
+class ResponseRule(Options, frozen=True, kw_only=True):
+    """What to do with an answer; the first rule that matches decides."""
+
+    status: Annotated[
+        ErrorStatus | StatusMatch | tuple[ErrorStatus | StatusMatch, ...] | None,
+        doc("Status, class, range, or a list of them.", 404, "5xx", [429, "500-504"]),
+    ] = None
+    when: Annotated[
+        JmesPath | None, doc("JMESPath predicate on the JSON body.", "ok == `false`")
+    ] = None
+    header: Annotated[
+        dict[str, str],
+        doc(
+            "Response headers and the regular expression each must match.", {"X-Maintenance": "on"}
+        ),
+    ] = {}
+    action: Annotated[
+        Action | None,
+        doc(
+            "retry: again after wait. rate_limit: as retry, and every request waits. refresh: next token, once. "
+            "skip: no records, no error. end: last page reached. fail: stop with message.",
+            "skip",
+        ),
+    ] = None
+    wait: Annotated[
+        Duration | None, doc("Wait before the retry when the answer names none.", "PT30S")
+    ] = None
+    max_attempts: Annotated[int, doc("Attempts in all under this rule.", 5, ge=1, le=100)] = 5
+    message: Annotated[str, doc("Added to the error or log line.", "Contact was deleted")] = ""
 
 
 class Decision(Struct, frozen=True):
@@ -55,6 +99,8 @@ class _Rule:
     def _body_matches(self, response: requests.Response) -> bool:
         if self._when is None:
             return True
+        from oauth_taskflow.api.decoders.json import Body  # noqa: PLC0415  # as above
+
         try:
             return bool(Body.of(response).find(self._when))
         except ApiError:

@@ -25,16 +25,16 @@ from oauth_taskflow.api.exchange import (
     remember_nonce,
     renew_credentials,
 )
-from oauth_taskflow.api.options import AbsentRecords, Records, ResponseRule
 from oauth_taskflow.api.origins import AllowedOrigins, Origin
 from oauth_taskflow.api.outgoing import final_url, unprepared
 from oauth_taskflow.api.paginators import Paginate
+from oauth_taskflow.api.pull.records import AbsentRecords, Records
 from oauth_taskflow.api.redirects import Redirects
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.response import ApiResponse
 from oauth_taskflow.api.response_hooks import defer_hooks, run_hooks
 from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, AnswerLimits, set_limits
-from oauth_taskflow.api.response_rules import Rules
+from oauth_taskflow.api.response_rules import ResponseRule, Rules
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.tls_files import check_files
 from oauth_taskflow.api.urllib3_check import warn_if_replaced

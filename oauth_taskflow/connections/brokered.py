@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, field
 
-from oauth_taskflow.api.options import AbsentRecords, ResponseRule
+from oauth_taskflow.api.pull.records import AbsentRecords
+from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.secret_values import Hidden, SecretValue
 

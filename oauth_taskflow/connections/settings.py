@@ -7,8 +7,9 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct, field
 
-from oauth_taskflow.api.options import AbsentRecords, ResponseRule
+from oauth_taskflow.api.pull.records import AbsentRecords
 from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, AnswerLimits
+from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.connections.readers.consent import ConsentSettings
 from oauth_taskflow.oauth.credential_source import TextSource
 from oauth_taskflow.oauth.grants import Grant

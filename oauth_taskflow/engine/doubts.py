@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
-from oauth_taskflow.api.options import Records
+from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.specs.model import Endpoint
 
 _MOST_WARNINGS = 10

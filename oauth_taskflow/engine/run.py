@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from oauth_taskflow.api.decoders.json import search_value
-from oauth_taskflow.api.options import Records
 from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.prefetch import several_ahead
+from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.destinations.base import Description, Output, PathOpener, Run
 from oauth_taskflow.destinations.transfer import Stage, transfer

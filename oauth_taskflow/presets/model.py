@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
-from oauth_taskflow.api.options import AbsentRecords, ResponseRule
+from oauth_taskflow.api.pull.records import AbsentRecords
+from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.oauth.dialect import Dialect, RequestForm, ResponseForm, RevocationForm
 from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.schema.types import JmesPath, Options, Seconds, Text, doc

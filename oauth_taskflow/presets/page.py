@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from oauth_taskflow.api.options import ResponseRule
+from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.oauth.dialect import RevocationForm
 from oauth_taskflow.presets.load import load_preset, preset_names
 from oauth_taskflow.presets.model import Preset, Variable

@@ -5,11 +5,13 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, get_args
 
-from oauth_taskflow.api.options import Incremental, RateLimit, Records
 from oauth_taskflow.api.paginators import Paginate
+from oauth_taskflow.api.pull.records import Records
+from oauth_taskflow.api.rate_limit import RateLimit
 from oauth_taskflow.destinations import DEFAULT_KIND
 from oauth_taskflow.destinations.kinds import all_kinds
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions, Request, TaskOptions
+from oauth_taskflow.specs.windows import Incremental
 
 # Bodies and custom options are the author's own data: there a null without a default to remove is a value.
 _FREE_DATA = frozenset({"json", "options"})

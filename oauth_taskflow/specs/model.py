@@ -10,16 +10,14 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from oauth_taskflow.api.options import (
-    Incremental,
-    Limits,
-    RateLimit,
-    Records,
-    ResponseRule,
-)
 from oauth_taskflow.api.paginators import Paginate
+from oauth_taskflow.api.pull.records import Records
+from oauth_taskflow.api.rate_limit import RateLimit
+from oauth_taskflow.api.response_limits import Limits
+from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.destinations import AnyDestination
 from oauth_taskflow.schema.types import Duration, JmesPath, Options, Seconds, Text, doc
+from oauth_taskflow.specs.windows import Incremental
 
 # What Airflow's database has room for: its integers are 32 bits wide, and one value that does not fit fails the write
 # of every DAG of the file. Far below that, so that sums (of retries and tries, of weights) fit as well.

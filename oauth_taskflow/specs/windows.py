@@ -8,13 +8,68 @@ earlier, so that no record falls between two windows and none is read twice.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
+from typing import Annotated, ClassVar, Literal
 
-from oauth_taskflow.api.options import Incremental
+from msgspec import Struct
+
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.iso8601 import add_duration, duration_seconds, parse_instant
+from oauth_taskflow.schema.types import Duration, JmesPath, Options, doc
+
+
+class Incremental(Options, frozen=True, kw_only=True):
+    """Only what changed in the run's data interval, in windows."""
+
+    field: Annotated[
+        JmesPath | None,
+        doc(
+            "JMESPath of the change time in a record; its highest value is the watermark.",
+            "updatedAt",
+        ),
+    ] = None
+    start: Annotated[
+        str | None,
+        doc(
+            "Earliest instant ever asked for: ISO 8601 date or date-time, UTC unless it says otherwise.",
+            "2024-01-01",
+        ),
+    ] = None
+    step: Annotated[Duration | None, doc("Longest window per request sequence.", "P7D")] = None
+    lookback: Annotated[
+        Duration | None, doc("Read this much before the interval again, for late updates.", "PT1H")
+    ] = None
+    format: Annotated[
+        str,
+        doc(
+            "How window.start and window.end are written: iso, date, epoch, epoch_ms or a strftime pattern.",
+            "iso",
+            "%Y-%m-%dT%H:%M:%SZ",
+            min_length=1,
+        ),
+    ] = "iso"
+    upper: Annotated[
+        Literal["exclusive", "inclusive"],
+        doc("Whether the API includes window.end; inclusive ends one unit earlier.", "inclusive"),
+    ] = "exclusive"
+    unit: Annotated[
+        Duration, doc("Precision of the API's timestamps, for inclusive ends.", "PT1S")
+    ] = "PT1S"
+    missing: Annotated[
+        Literal["fail", "include"], doc("A record without the field.", "include")
+    ] = "fail"
+    without_interval: Annotated[
+        Literal["start", "fail"] | None,
+        doc(
+            "What a run without a data interval does (triggered by hand, by the API or by assets): read everything from "
+            "start, or fail. Absent: the same as start, with a warning.",
+            "fail",
+        ),
+    ] = None
+
+    NAMED_FORMATS: ClassVar[frozenset[str]] = frozenset({"iso", "date", "epoch", "epoch_ms"})
+
 
 # Finest first: each duration, and how long it lasts after 1 January 2026.
 _TICKS = (
@@ -31,8 +86,7 @@ _SAMPLE = datetime(2026, 1, 1, tzinfo=timezone.utc)
 _ZEROS = ("microsecond", "second", "minute", "hour")
 
 
-@dataclass(frozen=True)
-class Interval:
+class Interval(Struct, frozen=True):
     """``[start, end)`` in aware UTC; ``start`` None means that there is no lower bound.
 
     ``open_end``: the end is only the moment at which the run began, not a bound that the next run begins at.
@@ -43,8 +97,7 @@ class Interval:
     open_end: bool = False
 
 
-@dataclass(frozen=True)
-class Window:
+class Window(Struct, frozen=True):
     """One window, both as instants (UTC, half-open) and as the API wants its bounds written.
 
     ``start`` and ``end`` are what templates see as ``window.start`` and ``window.end``.

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, TypedDict
 from msgspec import Struct
 
 from oauth_taskflow.api.auth import ApiKeyAuth, BasicAuth, Credentials, NoAuth, OAuth2Auth
-from oauth_taskflow.api.options import AbsentRecords, ResponseRule
+from oauth_taskflow.api.pull.records import AbsentRecords
 from oauth_taskflow.api.response_limits import AnswerLimits
+from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.api.tls_files import check_certificate

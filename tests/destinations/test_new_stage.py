@@ -12,7 +12,6 @@ import pytest
 
 from oauth_taskflow.api.auth import BearerAuth
 from oauth_taskflow.api.decoders.numbers import decode
-from oauth_taskflow.api.options import Incremental
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.destinations.transfer import Stage, TransferSummary
@@ -24,6 +23,7 @@ from oauth_taskflow.engine.windows import Interval
 from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.specs.check import check_text
 from oauth_taskflow.specs.model import Endpoint
+from oauth_taskflow.specs.windows import Incremental
 from tests.api.scripted import scripted
 
 SPEC = """\

@@ -14,7 +14,6 @@ from oauth_taskflow.api.auth import BearerAuth
 from oauth_taskflow.api.errors import ApiAnswerTooLarge
 from oauth_taskflow.api.options import (
     CursorPaginator,
-    Incremental,
     Limits,
     PageNumberPaginator,
     Records,
@@ -28,6 +27,7 @@ from oauth_taskflow.engine.summary import EndpointSummary
 from oauth_taskflow.engine.windows import Interval
 from oauth_taskflow.errors import ApiRequestFailed, InvalidRecord, PaginationLoop, SpecError
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions, Request
+from oauth_taskflow.specs.windows import Incremental
 from oauth_taskflow.testing import OAuthTestServer
 from tests.api.scripted import Asked, Reply, scripted
 

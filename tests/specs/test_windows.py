@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_taskflow.api.options import Incremental
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.iso8601 import parse_instant
 from oauth_taskflow.specs.windows import (
+    Incremental,
     Interval,
     format_instant,
     is_empty,

@@ -33,14 +33,14 @@ from oauth_taskflow.api.exchange import (
     remember_nonce,
     renew_credentials,
 )
-from oauth_taskflow.api.options import AbsentRecords, Records, ResponseRule
 from oauth_taskflow.api.origins import AllowedOrigins, Origin
 from oauth_taskflow.api.outgoing import final_url, unprepared
 from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.pull.aio import pull_records_async
+from oauth_taskflow.api.pull.records import AbsentRecords, Records
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, AnswerLimits
-from oauth_taskflow.api.response_rules import Rules
+from oauth_taskflow.api.response_rules import ResponseRule, Rules
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.session import Timeout, copy_refusal, default_headers
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock

@@ -9,12 +9,13 @@ from contextlib import aclosing
 from typing import Any, Protocol
 
 from oauth_taskflow.api.exchange import Judge, ResponseHandler
-from oauth_taskflow.api.options import Records, ResponseRule
 from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.paginators.base import IndexedPaginator
 from oauth_taskflow.api.pull.loop import Answered, PageReader, Reading, page_reader
 from oauth_taskflow.api.pull.page import Page
+from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.api.request import ApiRequest
+from oauth_taskflow.api.response_rules import ResponseRule
 
 
 class AsyncFetcher(Protocol):

@@ -15,23 +15,18 @@ import requests
 from oauth_taskflow.api.decoders.numbers import plain
 from oauth_taskflow.api.errors import ApiStatusError, status_error
 from oauth_taskflow.api.exchange import Judge
-from oauth_taskflow.api.options import (
-    AbsentRecords,
-    RateLimit,
-    Records,
-    ResponseRule,
-)
 from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.paginators.base import IndexedPaginator
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.page_judge import Content, PageJudge
 from oauth_taskflow.api.pull.prefetch import read_ahead
+from oauth_taskflow.api.pull.records import AbsentRecords, Records
 from oauth_taskflow.api.pull.selector import RecordSelector
 from oauth_taskflow.api.pull.sequence import PageSequence, log_warning
 from oauth_taskflow.api.pull.totals import Warn
-from oauth_taskflow.api.rate_limit import RateLimiter
+from oauth_taskflow.api.rate_limit import RateLimit, RateLimiter
 from oauth_taskflow.api.request import ApiRequest
-from oauth_taskflow.api.response_rules import Decision, Rules
+from oauth_taskflow.api.response_rules import Decision, ResponseRule, Rules
 
 _ALL = Records()
 Decode = bool | Literal["exact"]

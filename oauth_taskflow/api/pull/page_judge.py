@@ -12,8 +12,8 @@ from typing import Any
 import requests
 
 from oauth_taskflow.api.decoders.json import Body
-from oauth_taskflow.api.options import AbsentRecords
 from oauth_taskflow.api.paginators.base import PagingOptions, find_or_none
+from oauth_taskflow.api.pull.records import AbsentRecords
 from oauth_taskflow.api.pull.selector import RecordSelector
 from oauth_taskflow.api.request_secrets import redact_request_url
 from oauth_taskflow.errors import ApiError, NotAPage, RecordsNotFound

@@ -9,7 +9,6 @@ import msgspec
 from jmespath.exceptions import JMESPathError
 
 from oauth_taskflow.api.decoders.json import Body, dig, plain_keys
-from oauth_taskflow.api.options import Records
 from oauth_taskflow.api.pull.path_roots import (
     Source,
     anchors,
@@ -18,6 +17,7 @@ from oauth_taskflow.api.pull.path_roots import (
     is_anchored,
     source,
 )
+from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.errors import InvalidRecord, RecordsNotFound
 
 _split: Any = msgspec.json.Decoder(list[msgspec.Raw]).decode

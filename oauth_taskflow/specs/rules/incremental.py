@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 
-from oauth_taskflow.api.options import Incremental
 from oauth_taskflow.iso8601 import duration_length, parse_instant
 from oauth_taskflow.specs.model import DagSpec
 from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
 from oauth_taskflow.specs.scope import WINDOW
-from oauth_taskflow.specs.windows import precision
+from oauth_taskflow.specs.windows import Incremental, precision
 
 _WITHOUT_INTERVAL = frozenset({"@once", "@continuous"})
 _DAY = 86400.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oauth_taskflow.api.options import Records
+from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
 

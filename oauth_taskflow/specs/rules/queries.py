@@ -7,8 +7,8 @@ import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 
-from oauth_taskflow.api.options import Records
 from oauth_taskflow.api.paginators.base import TotalRows
+from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from oauth_taskflow.api.options import Incremental
 from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
+from oauth_taskflow.specs.windows import Incremental
 from oauth_taskflow.suggestions import suggest_allowed
 
 # C99's codes, Python's %f, and glibc's padding flags; %:z is Python 3.12's.

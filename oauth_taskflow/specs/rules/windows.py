@@ -9,7 +9,6 @@ from itertools import islice
 
 from msgspec.structs import replace
 
-from oauth_taskflow.api.options import Incremental
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.iso8601 import add_duration, duration_length, parse_instant
 from oauth_taskflow.specs.intervals import sample_intervals
@@ -18,6 +17,7 @@ from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
 from oauth_taskflow.specs.rules.schedules import zone_of
 from oauth_taskflow.specs.windows import (
+    Incremental,
     Interval,
     Window,
     is_empty,

@@ -8,11 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from oauth_taskflow.api.options import (
-    CursorPaginator,
-    LinkHeaderPaginator,
-    NextUrlPaginator,
-)
+from oauth_taskflow.api.options import CursorPaginator, LinkHeaderPaginator, NextUrlPaginator
 from oauth_taskflow.api.paginators.base import Paginator
 from oauth_taskflow.errors import InvalidRecord
 from tests.api.pull.offline import BASE, first_page, view
