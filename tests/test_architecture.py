@@ -291,3 +291,8 @@ def test_every_module_that_lets_secrets_in_loads_the_log_masking() -> None:
         and "oauth_taskflow.taskflow.log_masking" not in loaded_modules(names[path], graph)
     ]
     assert unmasked == []
+
+
+def test_the_top_level_of_taskflow_can_be_seen_at_a_glance() -> None:
+    entries = [path.name for path in (PACKAGE / "taskflow").iterdir() if path.name != "__pycache__"]
+    assert len(entries) <= 25
