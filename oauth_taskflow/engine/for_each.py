@@ -1,4 +1,4 @@
-"""The values and records that an endpoint is repeated over: list values, and records that a parent endpoint wrote.
+"""Repetition of an endpoint over list values, and over records that a parent endpoint wrote.
 
 A mapped task gets its slice as a JSON-simple *mapped item*: ``{"region": {"value": "eu"}}`` or
 ``{"contact": {"file": …, "skip": 200, "take": 200}}``. Records travel through the parent's destination, never through
@@ -65,7 +65,7 @@ def for_each_options(endpoint: Endpoint) -> dict[str, ForEachOptions]:
     return options
 
 
-def mapped_items(
+def build_mapped_items(
     options: Mapping[str, ForEachOptions],
     parents: Mapping[str, Sequence[ParentFile]],
     *,

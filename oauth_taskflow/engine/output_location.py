@@ -39,7 +39,7 @@ def locate_output(
 
     Raises:
         TemplateFailed: as ``render_text`` raises.
-        DestinationError: a value that came with the run is no path segment.
+        DestinationError: a value that came with the run is not a path segment.
     """
     values = {name: part.value for name, part in item.items() if part.file is None}
     render = partial(_render, template_context=template_context, values=values, given=given)

@@ -15,7 +15,6 @@ from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.destinations.base import Description, Output, PathOpener, Run
 from oauth_taskflow.destinations.transfer import Stage, transfer
-from oauth_taskflow.engine.doubts import FirstPages, Warnings
 from oauth_taskflow.engine.for_each import (
     MappedItem,
     count_contexts,
@@ -27,9 +26,10 @@ from oauth_taskflow.engine.output_location import (
     destination_options,
     locate_output,
 )
-from oauth_taskflow.engine.rendering import render_request
+from oauth_taskflow.engine.page_warnings import SinglePageWarning, WarningList
 from oauth_taskflow.engine.stages import begin_sequence, build_stages
 from oauth_taskflow.engine.summary import EndpointSummary
+from oauth_taskflow.engine.templates import render_request
 from oauth_taskflow.engine.windows import Interval, Window, run_windows
 from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.specs.model import Endpoint
@@ -78,7 +78,7 @@ def run_endpoint(
 
     Raises:
         ApiError: a request, its answer or the destination failed.
-        TokenRequestError: no token could be had.
+        TokenRequestError: the token request failed.
         TemplateFailed: a template names something undefined or gives null.
     """
     options = destination_options(run.endpoint)
@@ -107,7 +107,7 @@ def output_location(run: EndpointRun) -> str:
 
     Raises:
         TemplateFailed: a template of the destination fails.
-        DestinationError: a value that came with the run is no path segment.
+        DestinationError: a value that came with the run is not a path segment.
     """
     if run.location is not None:
         return run.location
@@ -115,7 +115,7 @@ def output_location(run: EndpointRun) -> str:
 
 
 class _Reader:
-    """The pages of all request sequences of a run."""
+    """Reads the pages of all request sequences of a run."""
 
     def __init__(
         self,
@@ -129,17 +129,17 @@ class _Reader:
         self._stages = stages
         self._on_window = on_window
         self._records = _record_options(run.endpoint)
-        self._copies = _copied_fields(run.endpoint)
-        self._firsts = FirstPages(run.endpoint)
-        self._warn = Warnings()
+        self._copies = _fields_to_copy(run.endpoint)
+        self._single_page_warning = SinglePageWarning(run.endpoint)
+        self._warnings = WarningList()
         self.sequences = 0
 
     def warnings(self) -> list[str]:
-        """Doubts about what was read, for people."""
-        return [*self._firsts.warnings(), *self._warn.texts()]
+        """Returns the warnings about the pages, for people."""
+        return [*self._single_page_warning.warnings(), *self._warnings.texts()]
 
     def pages(self) -> Iterator[Page]:
-        """Every page, in the order of parents, windows and pages, however many sequences are read at once."""
+        """Yields every page in the order of parents, windows and pages, however many sequences are read at once."""
         width = self._run.endpoint.concurrency
         sequences = self._sequences(alone=width == 1)
         with closing(sequences if width == 1 else several_ahead(sequences, width)) as running:
@@ -147,7 +147,7 @@ class _Reader:
                 begin_sequence(self._stages, sequence.parent)
                 if self._on_window is not None:
                     self._on_window(sequence.window)
-                yield from self._watched(pages, sequence.copied)
+                yield from self._watch(pages, sequence.copied)
 
     def _sequences(self, *, alone: bool) -> Generator[tuple[_Sequence, Iterator[Page]], None, None]:
         contexts = template_contexts(self._run.item, self._run.open_path)
@@ -179,10 +179,10 @@ class _Reader:
             limit_key=f"{self._session.conn_id}/{self._run.name}",
             decode="exact" if self._copies else False,
             ahead=ahead,
-            warn=self._warn,
+            warn=self._warnings,
         )
 
-    def _watched(self, pages: Iterable[Page], copied: Mapping[str, Any]) -> Iterator[Page]:
+    def _watch(self, pages: Iterable[Page], copied: Mapping[str, Any]) -> Iterator[Page]:
         self.sequences += 1
         count = rows = 0
         found = missed = False
@@ -190,13 +190,13 @@ class _Reader:
             rows = rows if count else page.count
             count += 1
             found, missed = found or not page.is_doubtful, missed or page.is_doubtful
-            yield replace(page, records=_with_fields(page.records, copied)) if copied else page
-        self._firsts.ended(count, rows, found=found, missed=missed)
+            yield replace(page, records=_add_fields(page.records, copied)) if copied else page
+        self._single_page_warning.add_sequence(count, rows, found=found, missed=missed)
 
 
 @dataclass(frozen=True)
 class _Sequence:
-    """Whose pages they are: the number of the parent, what its children copy from it, and the window."""
+    """One request sequence: the number of its parent, the fields that its records copy from it, and the window."""
 
     parent: int
     copied: Mapping[str, Any]
@@ -209,8 +209,8 @@ def _record_options(endpoint: Endpoint) -> Records:
     return Records(path=endpoint.records)
 
 
-def _copied_fields(endpoint: Endpoint) -> dict[str, tuple[str, str]]:
-    """Field added to each record: the ``for_each`` name it comes from and its JMESPath."""
+def _fields_to_copy(endpoint: Endpoint) -> dict[str, tuple[str, str]]:
+    """Returns for each field to add to the records the ``for_each`` name it comes from and its JMESPath."""
     options = for_each_options(endpoint)
     return {
         name: (source, path)
@@ -219,7 +219,7 @@ def _copied_fields(endpoint: Endpoint) -> dict[str, tuple[str, str]]:
     }
 
 
-def _with_fields(records: Sequence[Any], fields: Mapping[str, Any]) -> list[Any]:
+def _add_fields(records: Sequence[Any], fields: Mapping[str, Any]) -> list[Any]:
     for record in records:
         if not isinstance(record, dict):
             raise InvalidRecord(

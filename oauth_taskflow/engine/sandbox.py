@@ -1,7 +1,7 @@
 """Jinja's sandbox with bounds: no template may take all memory or all time, however it is written.
 
-A spec's author means no harm, but ``{{ [1] * 99999999 }}`` would stop the process that loads or renders it. Constant
-expressions are computed when the template is rendered, never when it is compiled; what they may make is bounded.
+A spec's author is trusted, but ``{{ [1] * 99999999 }}`` would stop the process that loads or renders it. Constant
+expressions are computed when the template is rendered, never when it is compiled, and their size is bounded.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_LENGTH = 1_000_000
 _CALL = 50
 _MAX_BITS = 4096
 _MAX_WIDTH = 10_000
-# Filters and methods that make as much as a number says.
+# Filters and methods whose result is as long as an argument says.
 _WIDTH_FILTERS = ("center", "indent", "batch", "slice", "tojson", "wordwrap")
 _WIDTH_METHODS = frozenset({"center", "ljust", "rjust", "zfill", "expandtabs", "to_bytes"})
 
@@ -37,14 +37,14 @@ class _Unfolded(CodeGenerator):
 
 
 def _send_through_counters(tree: nodes.Template) -> None:
-    """Let what loops go over, and what ``~`` joins, pass filters that count."""
+    """Sends the items of loops, and the operands of ``~``, through filters that count."""
     for loop in tree.find_all(nodes.For):
-        loop.iter = _filtered(loop.iter, "_counted")
+        loop.iter = _apply_filter(loop.iter, "_counted")
     for joined in tree.find_all(nodes.Concat):
-        joined.nodes = [_filtered(nodes.List(joined.nodes), "_joined")]
+        joined.nodes = [_apply_filter(nodes.List(joined.nodes), "_joined")]
 
 
-def _filtered(node: nodes.Node, name: str) -> nodes.Filter:
+def _apply_filter(node: nodes.Node, name: str) -> nodes.Filter:
     return nodes.Filter(node, name, [], [], None, None)
 
 
@@ -56,19 +56,19 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def __init__(self, finalize: Callable[[Any], Any], **options: Any) -> None:
         @pass_context
-        def counted_finalize(context: Any, value: Any) -> Any:
+        def finalize_and_count(context: Any, value: Any) -> Any:
             final = finalize(value)
             _count(context, len(final) if isinstance(final, str) else 1)
             return final
 
-        super().__init__(optimized=False, finalize=counted_finalize, **options)
+        super().__init__(optimized=False, finalize=finalize_and_count, **options)
         for name in _WIDTH_FILTERS:
-            self.filters[name] = _narrow(self.filters[name])
-        self.filters["replace"] = _small_replace(self.filters["replace"])
-        self.filters["join"] = _small_join(self.filters["join"])
-        self.filters["format"] = _small_format(self.filters["format"])
-        self.filters |= {"_counted": _counted, "_joined": _joined}
-        # Prose for page layouts: nothing to send, and as much as a number says.
+            self.filters[name] = _limit_widths(self.filters[name])
+        self.filters["replace"] = _limit_replace(self.filters["replace"])
+        self.filters["join"] = _limit_join(self.filters["join"])
+        self.filters["format"] = _limit_format(self.filters["format"])
+        self.filters |= {"_counted": _count_items, "_joined": _join_texts}
+        # Prose for page layouts: useless in requests, and as long as an argument says.
         self.globals.pop("lipsum", None)
 
     def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
@@ -76,13 +76,13 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return super()._generate(source, *args, **kwargs)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """The field of a record before the attribute of its Python type."""
+        """Returns the field of a record before the attribute of its Python type."""
         if isinstance(obj, dict) and attribute in obj:
             return obj[attribute]
         return super().getattr(obj, attribute)
 
     def wrap_str_format(self, value: Any) -> Any:
-        """``str.format`` with the widths of its text looked at first: ``{:99999999}``.
+        """Wraps ``str.format``, after a check of the widths in its text: ``{:99999999}``.
 
         Raises:
             SecurityError: a width is too big.
@@ -95,7 +95,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return super().wrap_str_format(value)
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        """The operator's value.
+        """Returns the operator's value.
 
         Raises:
             SecurityError: it would be too big.
@@ -111,10 +111,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
     def call(self, context: Any, obj: Any, *args: Any, **kwargs: Any) -> Any:
-        """What ``obj`` gives.
+        """Returns the result of calling ``obj``.
 
         Raises:
-            SecurityError: it is a method that would make too much, or one call too many.
+            SecurityError: the result would be too long, or the template made too many calls.
         """
         _count(context, _CALL)
         _check_method(obj, args, kwargs)
@@ -133,13 +133,13 @@ def _count(context: Any, steps: int) -> None:
 
 
 @pass_context
-def _counted(context: Any, items: Iterable[Any]) -> Iterator[Any]:
+def _count_items(context: Any, items: Iterable[Any]) -> Iterator[Any]:
     for item in items:
         _count(context, 1)
         yield item
 
 
-def _joined(parts: list[Any]) -> str:
+def _join_texts(parts: list[Any]) -> str:
     texts = [str(part) for part in parts]
     _refuse(sum(map(len, texts)) > MAX_LENGTH)
     return "".join(texts)
@@ -169,7 +169,7 @@ def _check_widths(values: Iterable[Any]) -> None:
 
 
 def _check_pattern(pattern: str, values: Iterable[Any]) -> None:
-    """Refuse a width of many digits, as in ``%99999999d``, and one that comes as a value (``%*d``)."""
+    """Refuses a width of many digits, as in ``%99999999d``, and one that comes as a value (``%*d``)."""
     digits = 0
     for character in pattern:
         digits = digits + 1 if character.isdecimal() else 0
@@ -178,42 +178,44 @@ def _check_pattern(pattern: str, values: Iterable[Any]) -> None:
         _check_widths(values)
 
 
-def _narrow(filter_: Callable[..., Any]) -> Callable[..., Any]:
+def _limit_widths(filter_: Callable[..., Any]) -> Callable[..., Any]:
     # Jinja passes its context first to filters that ask for it; then comes the value itself, of any size.
     own = 2 if hasattr(filter_, "jinja_pass_arg") else 1
 
     @wraps(filter_)
-    def checked(*args: Any, **kwargs: Any) -> Any:
+    def call_checked(*args: Any, **kwargs: Any) -> Any:
         _check_widths([*args[own:], *kwargs.values()])
         return filter_(*args, **kwargs)
 
-    return checked
+    return call_checked
 
 
-def _small_replace(filter_: Callable[..., Any]) -> Callable[..., Any]:
+def _limit_replace(filter_: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(filter_)
-    def checked(context: Any, value: Any, old: Any, new: Any, *rest: Any, **options: Any) -> Any:
+    def call_checked(
+        context: Any, value: Any, old: Any, new: Any, *rest: Any, **options: Any
+    ) -> Any:
         _refuse((len(str(value)) + 1) * len(str(new)) > MAX_LENGTH)
         return filter_(context, value, old, new, *rest, **options)
 
-    return checked
+    return call_checked
 
 
-def _small_join(filter_: Callable[..., Any]) -> Callable[..., Any]:
+def _limit_join(filter_: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(filter_)
-    def checked(context: Any, value: Any, d: Any = "", attribute: Any = None) -> Any:
+    def call_checked(context: Any, value: Any, d: Any = "", attribute: Any = None) -> Any:
         items = list(value)
         _refuse(len(items) * len(str(d)) > MAX_LENGTH)
         _refuse(sum(len(item) for item in items if isinstance(item, str)) > MAX_LENGTH)
         return filter_(context, items, d, attribute)
 
-    return checked
+    return call_checked
 
 
-def _small_format(filter_: Callable[..., Any]) -> Callable[..., Any]:
+def _limit_format(filter_: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(filter_)
-    def checked(value: Any, *args: Any, **kwargs: Any) -> Any:
+    def call_checked(value: Any, *args: Any, **kwargs: Any) -> Any:
         _check_pattern(str(value), args)
         return filter_(value, *args, **kwargs)
 
-    return checked
+    return call_checked

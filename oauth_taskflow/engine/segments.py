@@ -1,8 +1,8 @@
-"""Values that a run brings along, in the path of a destination: each is one path segment, or it is refused.
+"""Values that come with a run, in the path of a destination: each is one path segment, or it is refused.
 
-The spec's author may write any path, in the template and in the defaults of ``params``. A run's *conf* and its id come from
-whoever may trigger the DAG, who must not choose the folder, the bucket or the connection with them. Such values are
-not encoded: that would move the output of runs that are there already.
+The spec's author may write any path, in the template and in the defaults of ``params``. A run's *conf* and its id come
+from the user who triggers the DAG. That user must not choose the folder, the bucket or the connection. Such values are
+not encoded: encoding would move the output of earlier runs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SEPARATORS = frozenset("/\\\u2044\u2215\u29f8\u29f5\u2216\u2571\u2572")
 
 
 def segment_flaw(text: str) -> str | None:
-    """What keeps ``text`` from being one path segment, as it is, percent-decoded or in Unicode's compatible form."""
+    """Returns why ``text`` is not one path segment, as it is, percent-decoded or in Unicode's compatible form."""
     flaws = {
         "it is empty": not text.strip(),
         f"it is longer than {_MOST_BYTES} bytes": len(text.encode("utf-8", "replace"))
@@ -42,7 +42,7 @@ def _form_flaw(form: str) -> str | None:
 
 
 def _forms(text: str) -> set[str]:
-    """``text`` as file systems and servers may come to read it: decoded as often as it is encoded, and normalised."""
+    """Returns the ways in which file systems and servers may read ``text``: decoded as often as possible, and normalised."""
     forms = {text[:_MOST_BYTES]}
     for _ in range(_MOST_BYTES):
         more = {unquote(form) for form in forms} | {
@@ -55,7 +55,7 @@ def _forms(text: str) -> set[str]:
 
 
 class _Refused:
-    """Stands for a value that is no path segment: any use in the template raises, ``default(…)`` included."""
+    """Replaces a value that is not a path segment: any use in the template raises, ``default(…)`` included."""
 
     __slots__ = ("_message",)
 
@@ -79,19 +79,19 @@ class _Refused:
         self._refuse()
 
 
-def restrict_to_segments(scope: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
-    """``scope`` with the run's id, and the params named in ``given``, restricted to path segments."""
+def restrict_to_segments(context: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
+    """Returns ``context`` with the run's id, and the params named in ``given``, restricted to path segments."""
     params = {
-        name: _restricted(value, f"params.{name}") if name in given else value
-        for name, value in (scope.get("params") or {}).items()
+        name: _restrict(value, f"params.{name}") if name in given else value
+        for name, value in (context.get("params") or {}).items()
     }
-    restricted = {**scope, "params": params}
-    if "run_id" in scope:
-        restricted["run_id"] = _restricted(scope["run_id"], "run_id")
+    restricted = {**context, "params": params}
+    if "run_id" in context:
+        restricted["run_id"] = _restrict(context["run_id"], "run_id")
     return restricted
 
 
-def _restricted(value: Any, name: str) -> Any:
+def _restrict(value: Any, name: str) -> Any:
     if isinstance(value, str):
         flaw = segment_flaw(value)
         return value if flaw is None else _Refused(name, value, flaw)
@@ -99,14 +99,14 @@ def _restricted(value: Any, name: str) -> Any:
         bad = next((str(key) for key in value if segment_flaw(str(key)) is not None), None)
         if bad is not None:
             return _Refused(name, bad, "a key in it is no path segment")
-        return {key: _restricted(item, f"{name}.{key}") for key, item in value.items()}
+        return {key: _restrict(item, f"{name}.{key}") for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_restricted(item, f"{name}[{n}]") for n, item in enumerate(value)]
+        return [_restrict(item, f"{name}[{n}]") for n, item in enumerate(value)]
     return value
 
 
-def check_authority(path: str, scope: Mapping[str, Any], given: Collection[str]) -> None:
-    """Check the bucket of a rendered URL: no value of the run brings its own connection, and nothing ends the path.
+def check_authority(path: str, context: Mapping[str, Any], given: Collection[str]) -> None:
+    """Checks the bucket of a rendered URL: no value of the run names a connection, and the path has no ``?`` or ``#``.
 
     Raises:
         DestinationError: a value given with the run names the Airflow connection, or ``?`` or ``#`` is in the URL.
@@ -115,7 +115,7 @@ def check_authority(path: str, scope: Mapping[str, Any], given: Collection[str])
     if not separator or scheme == "file":
         return
     bucket, _, key = rest.partition("/")
-    texts = {str(scope["params"][name]) for name in given if name in scope.get("params", {})}
+    texts = {str(context["params"][name]) for name in given if name in context.get("params", {})}
     if any("@" in text and text in bucket for text in texts):
         raise DestinationError(
             "A value given with this run would choose the connection of the object store",

@@ -18,7 +18,7 @@ from oauth_taskflow.specs.model import Endpoint
 
 
 class StageOptions(NamedTuple):
-    """What decides about the stages of a task instance: its endpoint, and whether it reads records of a parent."""
+    """The facts that select the stages of a task instance: its endpoint, and whether it reads records of a parent."""
 
     endpoint: Endpoint
     has_parents: bool = False

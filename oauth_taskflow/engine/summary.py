@@ -1,4 +1,4 @@
-"""What one endpoint run did, as XCom, asset event, log line and table row show it."""
+"""The figures of one endpoint run, for XCom, asset event, log line and table row."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 from oauth_taskflow.api.pull.watermark import Watermark
 from oauth_taskflow.destinations import DEFAULT_KIND
 from oauth_taskflow.destinations.base import Part
-from oauth_taskflow.engine.doubts import Warnings
+from oauth_taskflow.engine.page_warnings import WarningList
 
 
 class EndpointSummary(Struct, frozen=True, omit_defaults=True):
@@ -21,8 +21,8 @@ class EndpointSummary(Struct, frozen=True, omit_defaults=True):
     ``received_bytes`` what the API sent; ``seconds`` is wall time. ``conn_id`` is the connection of the object store,
     ``duplicates`` counts records dropped by primary key, ``watermark`` is the highest value of the incremental field
     and ``interval`` the span that was read (ISO 8601; an empty start means from the beginning). ``map_index`` is that
-    of a mapped instance; ``token_refreshes`` counts those that this process caused. ``warnings``
-    are doubts about the result, for people. ``destination`` is the kind of destination that reads the files back.
+    of a mapped instance; ``token_refreshes`` counts the refreshes that this process caused. ``warnings``
+    are for people. ``destination`` is the kind of destination that reads the files back.
     """
 
     endpoint: str
@@ -44,7 +44,7 @@ class EndpointSummary(Struct, frozen=True, omit_defaults=True):
     destination: str = DEFAULT_KIND
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data, for XCom and events."""
+        """Returns the figures as plain data, for XCom and events."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
         return plain
 
@@ -71,13 +71,13 @@ class EndpointTotal(Struct, frozen=True):
 
 
 def add_up(endpoint: str, summaries: Sequence[EndpointSummary]) -> EndpointTotal:
-    """The figures of ``summaries`` added up; the watermark is the highest.
+    """Adds up the figures of ``summaries``; the watermark is the highest.
 
     Raises:
         InvalidRecord: the watermarks are of different kinds.
     """
     watermark = Watermark("watermark", missing="include")
-    warnings = Warnings()
+    warnings = WarningList()
     for text in (text for summary in summaries for text in summary.warnings):
         warnings(text)
     watermark.update([{"watermark": summary.watermark} for summary in summaries])

@@ -1,6 +1,6 @@
 """Fills the templates of a spec with values of the run, in Jinja's sandbox.
 
-An undefined name, and a value of None, fail: neither may turn up in a URL as text.
+An undefined name, and a value of None, fail: neither may appear in a URL as text.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from urllib.parse import quote
 
 from jinja2 import StrictUndefined, TemplateError, Undefined, UndefinedError
 
+from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.engine.sandbox import Sandbox
 from oauth_taskflow.errors import TemplateFailed
+from oauth_taskflow.specs.model import Endpoint
 
 _NO_DATE = (
     "this run has no logical date: it was triggered by hand, by the API or by assets, or its DAG has no schedule",
@@ -33,7 +35,7 @@ _UNDEFINED = re.compile(r"'(\w+)' is undefined")
 _WHOLE = re.compile(r"^\s*\{\{((?:(?!\{\{|\}\}).)*)\}\}\s*$", re.DOTALL)
 
 
-def _checked(value: Any) -> Any:
+def _require_value(value: Any) -> Any:
     if value is None:
         raise ValueError("it gave null")
     if callable(value) and not isinstance(value, Undefined):
@@ -42,8 +44,8 @@ def _checked(value: Any) -> Any:
 
 
 def _as_text(value: Any) -> str:
-    """``value`` inside a longer text: never in Python's spelling."""
-    if isinstance(_checked(value), bool):
+    """Returns ``value`` as it is written inside a longer text, never in Python's spelling."""
+    if isinstance(_require_value(value), bool):
         return "true" if value else "false"
     if isinstance(value, (Mapping, list, tuple, set)):
         kind = "mapping" if isinstance(value, Mapping) else "list"
@@ -56,7 +58,7 @@ def _path_segment(value: Any) -> str:
 
 
 def _environment(finalize: Any) -> Sandbox:
-    # Jinja's HTML escaping would corrupt URLs and JSON: what is rendered here is never a page.
+    # Jinja's HTML escaping would corrupt URLs and JSON, and nothing rendered here is a web page.
     return Sandbox(
         undefined=StrictUndefined,
         autoescape=False,
@@ -79,26 +81,26 @@ def _compile_expression(expression: str) -> Any:
     return _TEXT.compile_expression(expression, undefined_to_none=False)
 
 
-def render_text(template: str, scope: Mapping[str, Any]) -> str:
-    """``template`` as text.
+def render_text(template: str, context: Mapping[str, Any]) -> str:
+    """Renders ``template`` as text.
 
     Raises:
         TemplateFailed: undefined name, null, or an error inside.
     """
     if "{" not in template:
         return template
-    return str(_evaluate(template, lambda: _compile_text(template, path=False).render(scope)))
+    return str(_evaluate(template, lambda: _compile_text(template, path=False).render(context)))
 
 
-def render_path(template: str, scope: Mapping[str, Any]) -> str:
-    """``template`` as a URL path: each value filled in is percent-encoded as one segment (RFC 3986 §3.3).
+def render_path(template: str, context: Mapping[str, Any]) -> str:
+    """Renders ``template`` as a URL path; each value is percent-encoded as one segment (RFC 3986 §3.3).
 
     Raises:
         TemplateFailed: undefined name, null, an error inside, or a value that is a dot segment.
     """
     if "{" not in template:
         return template
-    rendered = str(_evaluate(template, lambda: _compile_text(template, path=True).render(scope)))
+    rendered = str(_evaluate(template, lambda: _compile_text(template, path=True).render(context)))
     # A value of ".." would climb out of the API's path although every character of it is legal.
     if any(part in {".", ".."} for part in rendered.partition("?")[0].split("/")):
         raise TemplateFailed(template, "it gave a path with . or .. as a segment")
@@ -114,8 +116,8 @@ def _has_gap(rendered: str, template: str) -> bool:
     return (ends and len(path) > 1) or ("//" in path and "//" not in template)
 
 
-def render_value(value: Any, scope: Mapping[str, Any]) -> Any:
-    """``value`` with every text in it rendered; a text that is one whole ``{{ … }}`` keeps the value's type.
+def render_value(value: Any, context: Mapping[str, Any]) -> Any:
+    """Renders every text in ``value``; a text that is one whole ``{{ … }}`` keeps the value's type.
 
     Raises:
         TemplateFailed: as in ``render_text``.
@@ -123,27 +125,27 @@ def render_value(value: Any, scope: Mapping[str, Any]) -> Any:
     if isinstance(value, str):
         whole = _WHOLE.match(value) if "{{" in value else None
         if whole is None:
-            return render_text(value, scope)
-        return _evaluate(value, lambda: _native(whole.group(1), scope))
+            return render_text(value, context)
+        return _evaluate(value, lambda: _evaluate_expression(whole.group(1), context))
     if isinstance(value, Mapping):
-        return {key: render_value(item, scope) for key, item in value.items()}
+        return {key: render_value(item, context) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [render_value(item, scope) for item in value]
+        return [render_value(item, context) for item in value]
     return value
 
 
-def _native(expression: str, scope: Mapping[str, Any]) -> Any:
-    value = _compile_expression(expression)(**scope)
+def _evaluate_expression(expression: str, context: Mapping[str, Any]) -> Any:
+    value = _compile_expression(expression)(**context)
     if isinstance(value, Undefined):
         str(value)  # StrictUndefined raises here, with the name in its message
-    return _checked(value)
+    return _require_value(value)
 
 
 def _evaluate(template: str, run: Any) -> Any:
     try:
         return run()
     except UndefinedError as error:
-        raise _undefined(template, error) from error
+        raise _explain_undefined(template, error) from error
     except (
         *(TemplateError, ValueError, TypeError, AttributeError),
         *(LookupError, ArithmeticError, RecursionError),
@@ -151,11 +153,43 @@ def _evaluate(template: str, run: Any) -> Any:
         raise TemplateFailed(template, str(error)) from error
 
 
-def _undefined(template: str, error: UndefinedError) -> TemplateFailed:
-    """The failure of a name without a value; for a name that only some runs have, why this run has not."""
+def _explain_undefined(template: str, error: UndefinedError) -> TemplateFailed:
+    """Returns the error for a name without a value, with the reason where only some runs have that name."""
     match = _UNDEFINED.fullmatch(str(error))
     name = match[1] if match else ""
     if name not in _MISSING_IN_SOME_RUNS:
         return TemplateFailed(template, str(error))
     reason, hint = _MISSING_IN_SOME_RUNS[name]
     return TemplateFailed(template, f"{name!r} has no value, because {reason}", hint=hint)
+
+
+def render_request(endpoint: Endpoint, context: Mapping[str, Any]) -> ApiRequest:
+    """Renders the request for the first page.
+
+    Raises:
+        TemplateFailed: a template names something undefined or gives null.
+    """
+    request = endpoint.request
+    return ApiRequest(
+        path=render_path(request.path or "", context),
+        method=request.method,
+        params=render_value(request.params, context),
+        headers={name: _render_header(value, context) for name, value in request.headers.items()},
+        json=render_value(request.json, context),
+        form=render_value(request.form, context),
+        timeout=endpoint.timeout,
+        limits=endpoint.limits,
+    )
+
+
+def _render_header(template: str, context: Mapping[str, Any]) -> str:
+    """Renders a header's value. Characters that RFC 9110 §5.5 forbids would fail deep in the HTTP library."""
+    value = render_text(template, context).strip()
+    if any(
+        ord(character) > 255 or (ord(character) < 32 and character != "\t") for character in value
+    ):
+        raise TemplateFailed(
+            template,
+            "it gave a line break or a character outside Latin-1, which no header can carry",
+        )
+    return value

@@ -1,4 +1,4 @@
-"""The windows of a run, and the refusal of windows that no API could find a record in."""
+"""The windows of a run. Windows in which an API could not find a record are refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Interval", "Window", "run_windows"]
 
 
 def run_windows(endpoint: Endpoint, interval: Interval) -> Iterator[Window | None]:
-    """The windows that ``endpoint`` is read in, oldest first; a single None for an endpoint without ``incremental``.
+    """Yields the windows of ``endpoint``, oldest first; a single None for an endpoint without ``incremental``.
 
     Raises:
         SpecError: a window's bounds are equal as the API gets them, so that it would return nothing; or no lower bound

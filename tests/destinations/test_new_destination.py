@@ -120,7 +120,7 @@ def pull_family() -> None:
     """Pulls parent and child of ``SPEC``, as their tasks do."""
     from oauth_taskflow.api.auth import BearerAuth
     from oauth_taskflow.api.session import OAuthSession
-    from oauth_taskflow.engine.for_each import ParentFile, for_each_options, mapped_items
+    from oauth_taskflow.engine.for_each import ParentFile, build_mapped_items, for_each_options
     from oauth_taskflow.engine.run import EndpointRun, run_endpoint
     from oauth_taskflow.engine.windows import Interval
     from oauth_taskflow.specs.check import check_text
@@ -151,7 +151,7 @@ def pull_family() -> None:
         parents = run("contacts", session)
         (part,) = parents.files
         found = ParentFile(file=part.path, rows=part.rows, kind=parents.destination)
-        (item,) = mapped_items(
+        (item,) = build_mapped_items(
             for_each_options(checked.spec.endpoints["notes"]), {"contacts": [found]}
         )
         run("notes", session, item=item, map_index=0)

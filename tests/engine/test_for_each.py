@@ -11,9 +11,9 @@ import pytest
 from oauth_taskflow.engine.for_each import (
     ParentFile,
     Slice,
+    build_mapped_items,
     for_each_options,
     item_label,
-    mapped_items,
     template_contexts,
 )
 from oauth_taskflow.errors import ApiError
@@ -43,13 +43,13 @@ def test_the_three_spellings_of_for_each_mean_what_they_say() -> None:
 
 def test_lists_multiply() -> None:
     options = {"a": ForEachOptions(values=[1, 2]), "b": ForEachOptions(values=["x", "y"])}
-    shown = [item_label(msgspec.to_builtins(item)) for item in mapped_items(options, {})]
+    shown = [item_label(msgspec.to_builtins(item)) for item in build_mapped_items(options, {})]
     assert shown == ["a=1 b=x", "a=1 b=y", "a=2 b=x", "a=2 b=y"]
 
 
 def test_parent_records_come_in_batches_and_every_record_once(tmp_path: Path) -> None:
     options = {"c": ForEachOptions(endpoint="p", batch=4)}
-    batches = mapped_items(options, {"p": [records(tmp_path, 10)]})
+    batches = build_mapped_items(options, {"p": [records(tmp_path, 10)]})
     assert [(b["c"].skip, b["c"].take) for b in batches] == [(0, 4), (4, 4), (8, 2)]
     seen = [names["c"]["id"] for item in batches for names in template_contexts(item, local)]
     assert seen == list(range(10))
@@ -57,20 +57,24 @@ def test_parent_records_come_in_batches_and_every_record_once(tmp_path: Path) ->
 
 def test_batches_grow_to_stay_below_the_most_that_airflow_maps() -> None:
     parent = ParentFile(file="f", rows=10_000)
-    batches = mapped_items({"c": ForEachOptions(endpoint="p", batch=1)}, {"p": [parent]}, most=100)
+    batches = build_mapped_items(
+        {"c": ForEachOptions(endpoint="p", batch=1)}, {"p": [parent]}, most=100
+    )
     assert len(batches) <= 100
     assert sum(item["c"].take for item in batches) == 10_000
 
 
 def test_more_parent_files_than_may_be_mapped_still_end() -> None:
     parents = [ParentFile(file=str(n), rows=3) for n in range(20)]
-    batches = mapped_items({"c": ForEachOptions(endpoint="p", batch=1)}, {"p": parents}, most=10)
+    batches = build_mapped_items(
+        {"c": ForEachOptions(endpoint="p", batch=1)}, {"p": parents}, most=10
+    )
     assert sum(item["c"].take for item in batches) == 60
 
 
 def test_no_parent_records_give_no_items() -> None:
     options = {"c": ForEachOptions(endpoint="p"), "r": ForEachOptions(values=["eu"])}
-    assert mapped_items(options, {"p": []}) == []
+    assert build_mapped_items(options, {"p": []}) == []
 
 
 def test_compressed_parents_are_read_too(tmp_path: Path) -> None:

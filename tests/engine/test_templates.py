@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from oauth_taskflow.engine.rendering import render_request
-from oauth_taskflow.engine.templates import render_path, render_text, render_value
+from oauth_taskflow.engine.templates import render_path, render_request, render_text, render_value
 from oauth_taskflow.errors import TemplateFailed
 from oauth_taskflow.specs.model import Endpoint, Request
 

@@ -14,7 +14,7 @@ import msgspec
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.destinations.files import FileDestination
-from oauth_taskflow.engine.for_each import Slice, for_each_options, item_label, mapped_items
+from oauth_taskflow.engine.for_each import Slice, build_mapped_items, for_each_options, item_label
 from oauth_taskflow.engine.output_location import destination_options, locate_outputs
 from oauth_taskflow.engine.run import EndpointRun, output_location, run_endpoint
 from oauth_taskflow.engine.summary import EndpointSummary, add_up
@@ -179,7 +179,7 @@ def _current_summaries(
     Airflow keeps the XComs of instances that a cleared run has no more.
     """
     if operator.batches_task_id is None:
-        count = len(mapped_items(for_each_options(endpoint), {}))
+        count = len(build_mapped_items(for_each_options(endpoint), {}))
     else:
         count = len(ti.xcom_pull(task_ids=operator.batches_task_id, map_indexes=-1) or ())
     pulled = ti.xcom_pull(task_ids=operator.instances_task_id) or []

@@ -19,7 +19,7 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator
 from pendulum import FixedTimezone, Timezone
 
 from oauth_taskflow.destinations.files import FileDestination
-from oauth_taskflow.engine.for_each import for_each_options, mapped_items
+from oauth_taskflow.engine.for_each import build_mapped_items, for_each_options
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.iso8601 import duration_seconds
 from oauth_taskflow.specs.check import check_file
@@ -132,7 +132,7 @@ def _endpoint_task(spec: Spec, name: str, tasks: Mapping[str, _Tasks]) -> _Tasks
         for parent in parents:
             tasks[parent].done.set_downstream(batches)
     instances = mapped.expand(
-        item=batches.output if batches else msgspec.to_builtins(mapped_items(options, {}))
+        item=batches.output if batches else msgspec.to_builtins(build_mapped_items(options, {}))
     )
     done = EndpointDoneOperator(
         task_id=f"{name}__done",

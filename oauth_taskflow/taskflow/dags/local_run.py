@@ -13,9 +13,9 @@ from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.engine.for_each import (
     ParentFile,
     Slice,
+    build_mapped_items,
     for_each_options,
     item_label,
-    mapped_items,
 )
 from oauth_taskflow.engine.output_location import destination_options
 from oauth_taskflow.engine.run import EndpointRun, count_sequences, run_endpoint
@@ -107,7 +107,9 @@ def run_locally(
     for name in run.endpoints:
         endpoint = run.spec.endpoints[name]
         options = for_each_options(endpoint)
-        items: Sequence[Mapping[str, Slice]] = mapped_items(options, parents) if options else [{}]
+        items: Sequence[Mapping[str, Slice]] = (
+            build_mapped_items(options, parents) if options else [{}]
+        )
         summaries = []
         count = sum(count_sequences(endpoint, item, run.interval) for item in items)
         with open_session(endpoint.connection or run.spec.source.connection or "") as session:

@@ -96,7 +96,7 @@ class ParentBatchesOperator(BaseOperator):
         """
         from airflow.configuration import conf  # noqa: PLC0415 - loads configuration at run time only
 
-        from oauth_taskflow.engine.for_each import ParentFile, mapped_items  # noqa: PLC0415 - run time only
+        from oauth_taskflow.engine.for_each import ParentFile, build_mapped_items  # noqa: PLC0415 - run time only
 
         options = msgspec.convert(self.for_each, dict[str, ForEachOptions])
         parents: dict[str, Sequence[ParentFile]] = {}
@@ -119,7 +119,7 @@ class ParentBatchesOperator(BaseOperator):
                 for file in summary["files"]
             ]
         most = conf.getint("core", "max_map_length")
-        batches = mapped_items(options, parents, most=most)
+        batches = build_mapped_items(options, parents, most=most)
         rows = sum(file.rows for files in parents.values() for file in files)
         self.log.info("%s batches over %s parent records", len(batches), rows)
         return [msgspec.to_builtins(batch) for batch in batches]

@@ -13,16 +13,18 @@ from oauth_taskflow.api.options import (
     Paginate,
     TotalRows,
 )
-from oauth_taskflow.engine.doubts import FirstPages, Warnings
+from oauth_taskflow.engine.page_warnings import SinglePageWarning, WarningList
 from oauth_taskflow.specs.model import Endpoint, Request
 
 CURSOR = CursorPaginator(next="paging.after", param="after")
 
 
 def doubt(paginate: Paginate | None, *ended: tuple[int, int], **params: Any) -> str | None:
-    firsts = FirstPages(Endpoint(paginate=paginate, request=Request(path="/x", params=params)))
+    firsts = SinglePageWarning(
+        Endpoint(paginate=paginate, request=Request(path="/x", params=params))
+    )
     for pages, first_rows in ended:
-        firsts.ended(pages, first_rows)
+        firsts.add_sequence(pages, first_rows)
     return next(firsts.warnings(), None)
 
 
@@ -97,17 +99,17 @@ def test_a_count_that_ends_a_full_first_page_is_doubted(paginate: Paginate, coun
 
 
 def test_pages_without_the_path_of_records_are_doubted() -> None:
-    firsts = FirstPages(Endpoint(records="itmes"))
-    firsts.ended(1, 0, found=False, missed=True)
+    firsts = SinglePageWarning(Endpoint(records="itmes"))
+    firsts.add_sequence(1, 0, found=False, missed=True)
     (warning,) = firsts.warnings()
     assert warning.startswith("No answer had records at 'itmes', and were taken for empty pages.")
     assert "records.absent: empty" in warning
-    firsts.ended(2, 50)
+    firsts.add_sequence(2, 50)
     assert next(firsts.warnings()).startswith("Some answers had no records at 'itmes'")
 
 
 def test_warnings_are_kept_once_and_not_without_end() -> None:
-    warnings = Warnings()
+    warnings = WarningList()
     for number in (1, *range(1, 30)):
         warnings(f"doubt {number}")
     assert len(warnings.texts()) == 11

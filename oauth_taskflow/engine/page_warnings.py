@@ -1,7 +1,7 @@
-"""Doubts about what was read, for the people who read the log, the manifest or the asset event.
+"""Warnings about the pages of a run, for readers of the log, the manifest or the asset event.
 
-Two of them no single answer can settle. A cursor, link or next URL that is absent is the end, by every API's rules; a
-misspelled path is absent, too. The same holds for records where an API may leave out an empty list.
+Two warnings need more than one page. A missing cursor, link or next URL is the end by every API's rules, but a
+misspelled path is missing too. The same holds for records where an API may leave out an empty list.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from oauth_taskflow.specs.model import Endpoint
 _MOST_WARNINGS = 10
 
 
-class Warnings:
-    """The first ten warnings of a run, each once, and the number of the others; safe to use from any thread."""
+class WarningList:
+    """Keeps the first ten warnings of a run, each once, and counts the others; safe to use from any thread."""
 
     def __init__(self) -> None:
         self._texts: dict[str, None] = {}
@@ -24,7 +24,7 @@ class Warnings:
         self._lock = threading.Lock()
 
     def __call__(self, text: str) -> None:
-        """Keep ``text``."""
+        """Keeps ``text``."""
         with self._lock:
             if len(self._texts) < _MOST_WARNINGS or text in self._texts:
                 self._texts[text] = None
@@ -32,13 +32,13 @@ class Warnings:
                 self._more += 1
 
     def texts(self) -> list[str]:
-        """What was kept."""
+        """Returns the warnings, and as the last one the number of those left out."""
         more = [f"There are {self._more:,} more warnings like these."] if self._more else []
         return [*self._texts, *more]
 
 
-class FirstPages:
-    """Watches whether any sequence of a run ever got past its first page, and whether records were ever there."""
+class SinglePageWarning:
+    """Warns when paging may have stopped after the first page by mistake, or when pages had no records path."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
@@ -46,12 +46,12 @@ class FirstPages:
         self._followed = False
         self._found = self._missed = False
 
-    def ended(
+    def add_sequence(
         self, pages: int, first_rows: int, *, found: bool = True, missed: bool = False
     ) -> None:
-        """Take in a sequence that has ended after ``pages`` pages, with ``first_rows`` rows in the first.
+        """Notes a sequence that has ended after ``pages`` pages, with ``first_rows`` rows in the first.
 
-        ``found`` says that the records' path was in a page or may be absent, ``missed`` that it was missing in one.
+        ``found`` means that the records path was in a page or may be absent, ``missed`` that a page lacked it.
         """
         self._followed = self._followed or pages > 1
         self._found, self._missed = self._found or found, self._missed or missed
@@ -59,7 +59,7 @@ class FirstPages:
             self._full = max(self._full, first_rows)
 
     def warnings(self) -> Iterator[str]:
-        """What to tell the readers of the log; nothing when there is no doubt."""
+        """Yields the warnings, if there are any."""
         if self._missed:
             records = self._endpoint.records
             path = records.path if isinstance(records, Records) else records
@@ -84,12 +84,12 @@ class FirstPages:
 
     def _is_full(self, rows: int) -> bool:
         sizes = set(_sizes(self._endpoint))
-        # Without a size to compare with, a round number is what a server's own page size looks like.
+        # Without a size to compare with, a round number is most likely the server's default page size.
         return rows in sizes if sizes else rows >= 10 and (rows % 10 == 0 or rows % 25 == 0)
 
 
 def _end_marker(endpoint: Endpoint) -> tuple[str, str]:
-    """What ends the pages, and its description; both empty where nothing can be doubted, as where a flag ends them."""
+    """Returns how the pages end, and a description of it; both empty where the end is certain, as with a flag."""
     paginate = endpoint.paginate
     if paginate is None or paginate.more is not None or paginate.last is not None:
         return "", ""
@@ -98,7 +98,7 @@ def _end_marker(endpoint: Endpoint) -> tuple[str, str]:
 
 
 def _sizes(endpoint: Endpoint) -> Iterator[int]:
-    """The page size that is asked for; among other parameters any number may be it."""
+    """Yields the page size that is asked for; without a declared one, any number among the parameters may be it."""
     if endpoint.paginate is not None and endpoint.paginate.page_size is not None:
         yield endpoint.paginate.page_size
         return
