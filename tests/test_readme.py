@@ -22,9 +22,9 @@ from oauth_taskflow.specs.check import check_text
 from oauth_taskflow.taskflow.dags.local_run import (
     LocalRun,
     Observer,
+    add_parents,
     run_locally,
     utc_now,
-    with_parents,
 )
 from oauth_taskflow.testing import OAuthTestServer
 
@@ -53,7 +53,7 @@ def test_the_spec_has_no_problems() -> None:
 def test_the_spec_pulls_from_the_server_that_is_named(tmp_path: Path) -> None:
     spec = check_text(spec_text(), "countries.yaml").spec
     assert spec is not None
-    run = LocalRun(spec, with_parents(spec, []), tmp_path, {}, Interval(None, utc_now()), utc_now())
+    run = LocalRun(spec, add_parents(spec, []), tmp_path, {}, Interval(None, utc_now()), utc_now())
     with OAuthTestServer() as server:
         grant = requests.post(
             f"{server.base_url}/oauth/token",

@@ -1,4 +1,4 @@
-"""What a destination is: its options in a spec, and the protocol that the engine asks."""
+"""The protocols of a destination: its options in a spec, and the object that the engine asks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Run(Struct, frozen=True):
 
 
 class Output(Struct, frozen=True):
-    """What a writer committed for ``run``: names of the files (or tables), their size in bytes, and the summary."""
+    """The committed output of ``run``: names of the files (or tables), their size in bytes, and the summary."""
 
     location: str
     files: tuple[str, ...]
@@ -99,18 +99,18 @@ class Destination(Protocol):
         """
 
     def describe(self, output: Output) -> Description:
-        """Describes what a writer of this destination committed."""
+        """Describes an output that a writer of this destination committed."""
 
 
 class DestinationKind(Protocol):
-    """What the options of a destination in a spec can do: every member of ``destinations.AnyDestination`` is one.
+    """The options of a destination in a spec: every member of ``destinations.AnyDestination`` is one.
 
     A kind is a ``schema.types.Options`` struct with ``tag_field="type"`` and its name in specs as ``tag``.
     """
 
     @property
     def address(self) -> str | None:
-        """All that tells one place from another, templates not yet filled in; None while the spec names no place."""
+        """Distinguishes one place from another, with templates not yet filled in; None while the spec names no place."""
 
     def templates(self) -> dict[str, str]:
         """Returns the templates among the options, by their keys."""

@@ -1,4 +1,4 @@
-"""The file destination: records in a folder of their own, with a manifest written last."""
+"""The file destination: each run writes to its own folder, with the manifest last."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def find_kind(name: str) -> type[DestinationKind]:
     """Returns the options class with the tag ``name``.
 
     Raises:
-        KeyError: there is no such kind.
+        KeyError: the kind is unknown.
     """
     kinds: dict[str, type[DestinationKind]] = {
         str(kind.__struct_config__.tag): kind for kind in all_kinds()

@@ -1,4 +1,4 @@
-"""A folder of output on a disk: parts get their final name by a rename, for readers who take what is there."""
+"""A folder of output on a disk: parts get their final name by a rename, for readers that list files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from oauth_taskflow.destinations.output_folders import MANIFEST, TEMPORARY, is_ours, superseded
+from oauth_taskflow.destinations.output_folders import (
+    MANIFEST,
+    TEMPORARY,
+    is_ours,
+    superseded_error,
+)
 
 
 class LocalFolder:
@@ -19,13 +24,13 @@ class LocalFolder:
         self._path = path
 
     def begin(self, part: str, attempt: str) -> LocalAttempt:
-        """Create the folder where it is missing, and a temporary file in it."""
+        """Creates the folder where it is missing, and a temporary file in it."""
         self._path.mkdir(parents=True, exist_ok=True)
         return LocalAttempt(self._path, part, attempt)
 
     def remove_output(self) -> bool:
-        """Remove our files, then the folder if nothing else is in it."""
-        with locked(self._path):
+        """Removes our files, then the folder if nothing else is in it."""
+        with lock_folder(self._path):
             found = [path for path in self._path.iterdir() if is_ours(path.name)]
             for path in sorted(found, key=lambda path: path.name != MANIFEST):
                 path.unlink(missing_ok=True)
@@ -34,11 +39,11 @@ class LocalFolder:
         return bool(found)
 
     def has_output(self) -> bool:
-        """Whether a manifest is there."""
+        """Returns whether the folder has a manifest."""
         return (self._path / MANIFEST).exists()
 
     def subfolders(self) -> list[str]:
-        """Names of the folders in this one."""
+        """Returns the names of the folders in this one."""
         below = self._path.iterdir() if self._path.exists() else ()
         return [path.name for path in below if path.is_dir()]
 
@@ -46,8 +51,8 @@ class LocalFolder:
 class LocalAttempt:
     """An attempt on a disk.
 
-    The old manifest goes before the part is moved and the new one comes after it, so that a manifest never stands
-    beside another run's part. A lock on the folder keeps attempts from doing this at the same time.
+    The old manifest is removed before the part is moved, and the new one is written after it. So a folder never holds
+    the manifest of one attempt and the part of another. A lock on the folder keeps attempts from committing at once.
     """
 
     def __init__(self, folder: Path, part: str, attempt: str) -> None:
@@ -55,27 +60,27 @@ class LocalAttempt:
         self.name = part
         self._temporary = folder / f".{part}.{attempt}{TEMPORARY}"
         self._manifest = folder / f".{MANIFEST}.{attempt}{TEMPORARY}"
-        with locked(folder):
+        with lock_folder(folder):
             self._found = _read(folder / MANIFEST)
             self.handle: IO[bytes] = self._temporary.open("xb")
 
     def publish(self, manifest: bytes) -> None:
-        """Move the part and the manifest into place.
+        """Moves the part and the manifest into place.
 
         Raises:
             DestinationError: another attempt committed since this one began.
         """
         write_safely(self._manifest, manifest)
-        with locked(self._folder):
+        with lock_folder(self._folder):
             if _read(self._folder / MANIFEST) != self._found:
-                raise superseded(self._folder)
+                raise superseded_error(self._folder)
             mine = {self.name, self._temporary.name, self._manifest.name, MANIFEST}
             others = [
                 path
                 for path in self._folder.iterdir()
                 if is_ours(path.name) and path.name not in mine
             ]
-            self._temporary.stat()  # gone: fail before the old output is touched
+            self._temporary.stat()  # raises when the file is gone, before the old output is touched
             (self._folder / MANIFEST).unlink(missing_ok=True)
             self._temporary.replace(self._folder / self.name)
             self._manifest.replace(self._folder / MANIFEST)
@@ -83,7 +88,7 @@ class LocalAttempt:
                 path.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Remove the temporary files."""
+        """Removes the temporary files."""
         with suppress(Exception):
             self.handle.close()
         for path in (self._temporary, self._manifest):
@@ -92,11 +97,11 @@ class LocalAttempt:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes out of ``folder`` until the block ends; a killed process leaves no lock.
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Keeps other processes out of ``folder`` until the block ends; a killed process leaves no lock.
 
-    Network file systems that lock only files open for writing, or nothing at all, are used without: the check of the
-    manifest then has a gap of milliseconds.
+    Some network file systems lock only files open for writing, or nothing at all. There the folder is used without a
+    lock, and the check of the manifest has a gap of milliseconds.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -108,7 +113,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def write_safely(path: Path, data: bytes) -> None:
-    """Write ``data`` and wait until the disk has it."""
+    """Writes ``data`` and waits until the disk has it."""
     with path.open("wb") as handle:
         handle.write(data)
         handle.flush()

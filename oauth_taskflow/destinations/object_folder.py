@@ -1,8 +1,8 @@
 """A folder of output in an object store, through fsspec: no renames, and one conditional write that commits.
 
-Parts are written under final names that hold the id of their attempt, so that no attempt touches a part of another.
-The manifest is written last, on condition that it still is what the attempt found when it began. Readers follow the
-manifest: they see the previous output until that write, and the new one from then on.
+Parts are written under final names that hold the id of their attempt, so no attempt touches the part of another.
+The manifest is written last, on condition that it has not changed since the attempt began. Readers follow the
+manifest: they see the previous output until that write, and the new one afterwards.
 """
 
 from __future__ import annotations
@@ -10,7 +10,12 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import IO, Any
 
-from oauth_taskflow.destinations.output_folders import MANIFEST, TEMPORARY, is_ours, superseded
+from oauth_taskflow.destinations.output_folders import (
+    MANIFEST,
+    TEMPORARY,
+    is_ours,
+    superseded_error,
+)
 from oauth_taskflow.errors import DestinationError
 
 # fsspec's names of the stores whose conditional overwrite is known.
@@ -31,26 +36,26 @@ class ObjectFolder:
         return str(self._path)
 
     def begin(self, part: str, attempt: str) -> ObjectAttempt:
-        """Write an empty hidden object, so that a missing bucket or permission shows now and not after the pull."""
+        """Writes an empty hidden object, so that a missing bucket or permission shows now and not after the pull."""
         return ObjectAttempt(self, part, attempt)
 
     def remove_output(self) -> bool:
-        """Remove our objects."""
+        """Removes our objects."""
         found = [name for name, is_folder in self.entries() if not is_folder and is_ours(name)]
         for name in sorted(found, key=lambda name: name != MANIFEST):
             self.remove(name)
         return bool(found)
 
     def has_output(self) -> bool:
-        """Whether a manifest is there."""
+        """Returns whether the folder has a manifest."""
         return self.read(MANIFEST) is not None
 
     def subfolders(self) -> list[str]:
-        """Names of the folders in this one."""
+        """Returns the names of the folders in this one."""
         return [name for name, is_folder in self.entries() if is_folder]
 
     def entries(self) -> list[tuple[str, bool]]:
-        """Names in this folder, each with whether it is a folder itself; empty when nothing is there."""
+        """Returns the names in this folder, each with whether it is a folder; empty for a folder that does not exist."""
         self._fs.invalidate_cache()  # other processes write here
         root = self._key("").strip("/")
         try:
@@ -66,8 +71,8 @@ class ObjectFolder:
         ]
 
     def read(self, name: str) -> bytes | None:
-        """The content of an object; None when it is not there."""
-        self._fs.invalidate_cache()  # s3fs takes an object that no kept listing has for missing
+        """Returns the content of an object; None when it is missing."""
+        self._fs.invalidate_cache()  # s3fs reports objects as missing that are not in a cached listing
         try:
             content: bytes = self._fs.cat_file(self._key(name))
         except FileNotFoundError:
@@ -75,7 +80,7 @@ class ObjectFolder:
         return content
 
     def version(self, name: str) -> str | None:
-        """The ETag of an object, for ``replace``; None when the object is not there, empty where a store has none."""
+        """Returns the ETag of an object, for ``replace``; None when the object is missing, empty where a store has none."""
         self._fs.invalidate_cache()
         try:
             info = self._fs.info(self._key(name))
@@ -84,17 +89,17 @@ class ObjectFolder:
         return str(info.get("ETag") or info.get("etag") or "")
 
     def create(self, name: str, data: bytes) -> None:
-        """Write an object that is not there.
+        """Writes a new object.
 
         Raises:
-            FileExistsError: it is there.
+            FileExistsError: the object exists.
         """
         self._fs.pipe_file(self._key(name), data, mode="create")
 
     def replace(self, name: str, data: bytes, version: str | None) -> None:
-        """Write an object on condition that its ETag is ``version``, or that it is missing when that is None.
+        """Writes an object on condition that its ETag is ``version``; a version of None means that it must be missing.
 
-        S3 and Azure check it themselves; other stores are trusted to be as they were a moment ago.
+        S3 and Azure check the condition themselves. With other stores, a change since the last look goes unnoticed.
         """
         if version is None:
             self.create(name, data)
@@ -106,12 +111,12 @@ class ObjectFolder:
             self._fs.pipe_file(self._key(name), data)
 
     def remove(self, name: str) -> None:
-        """Remove an object; one that is missing is no error."""
+        """Removes an object, if it exists."""
         with suppress(FileNotFoundError):
             self._fs.rm_file(self._key(name))
 
     def open(self, name: str) -> IO[bytes]:
-        """A file to write an object with; the object is there once the file is closed."""
+        """Opens a file that writes an object; the object exists once the file is closed."""
         handle: IO[bytes] = (self._path / name).open("wb")
         return handle
 
@@ -134,23 +139,22 @@ class ObjectAttempt:
         self._may_count = False
 
     def publish(self, manifest: bytes) -> None:
-        """Write the manifest, if it is still the one that this attempt found.
+        """Writes the manifest, if it is still the one that this attempt found.
 
         Raises:
             DestinationError: another attempt committed since this one began.
         """
         folder = self._folder
-        # Listed before the commit: whose part is here began before it, and so cannot commit after it.
+        # Listed before the commit: attempts whose parts are here began before it, and so cannot commit after it.
         others = [
             name
             for name, is_folder in folder.entries()
             if not is_folder and is_ours(name) and name not in {MANIFEST, self.name}
         ]
-        version = folder.version(
-            MANIFEST
-        )  # before the content: a later one must not look like the one found
+        # The version is read before the content: a later manifest must not pass for the one found.
+        version = folder.version(MANIFEST)
         if folder.read(MANIFEST) != self._found:
-            raise superseded(folder)
+            raise superseded_error(folder)
         self._may_count = True
         try:
             folder.replace(MANIFEST, manifest, version)
@@ -162,9 +166,9 @@ class ObjectAttempt:
             folder.remove(name)
 
     def _is_committed(self, manifest: bytes) -> bool:
-        """Whether ``manifest`` is there although its write raised an error.
+        """Returns whether ``manifest`` was written although its write raised an error.
 
-        A library that repeats a request whose answer was lost is refused because of its own first request.
+        When a response is lost, the library repeats the request. The store then refuses it because the first one succeeded.
 
         Raises:
             DestinationError: another attempt's manifest is there.
@@ -173,10 +177,10 @@ class ObjectAttempt:
         if there in {manifest, self._found}:
             return there == manifest
         self._may_count = False
-        raise superseded(self._folder)
+        raise superseded_error(self._folder)
 
     def _require_part(self, manifest: bytes) -> None:
-        """Fail when the part was taken away, which happens only where a store ignores conditions."""
+        """Raises when the part was removed, which happens only where a store ignores conditions."""
         if self._folder.version(self.name) is not None:
             return
         if self._folder.read(MANIFEST) == manifest:
@@ -188,7 +192,7 @@ class ObjectAttempt:
         )
 
     def discard(self) -> None:
-        """Remove the part and the marker; leave the part where a manifest may name it."""
+        """Removes the part and the marker; leaves the part where a manifest may name it."""
         with suppress(Exception):
             self._abandon()
         for name in (self._marker,) if self._may_count else (self._marker, self.name):
@@ -196,7 +200,7 @@ class ObjectAttempt:
                 self._folder.remove(name)
 
     def _abandon(self) -> None:
-        """Drop the file unclosed: closing, and even losing, an fsspec file commits what is in it."""
+        """Drops the file without closing it. fsspec commits a file that is closed, or garbage-collected."""
         raw: Any = getattr(self.handle, "_obj", self.handle)  # Airflow wraps it for lineage
         if raw.closed:
             return

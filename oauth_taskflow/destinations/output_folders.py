@@ -1,9 +1,9 @@
-"""What a folder of output must be able to do, on a disk as in an object store, and the names of what is in it.
+"""The protocol of an output folder, on a disk and in an object store, and the names of the files in it.
 
-One run of one task instance owns a folder. Several *attempts* may write to it at once: a retry, and the process that
-Airflow gave up although it lives. Whose output counts is decided by the manifest: an attempt replaces exactly the
-manifest that it found when it began, or fails. Each attempt removes its own parts only, and after a commit those
-that cannot be committed any more.
+One run of one task instance owns a folder. Several *attempts* may write to it at once: a retry, and a process that
+Airflow has given up but that is still alive. The manifest decides which output counts: an attempt replaces exactly the
+manifest that it found when it began, or fails. Each attempt removes its own parts only. After a commit it also removes
+parts that can no longer be committed.
 """
 
 from __future__ import annotations
@@ -38,34 +38,34 @@ class Attempt(Protocol):
         """Where the part is written; closed by the caller before ``publish``."""
 
     def publish(self, manifest: bytes) -> None:
-        """Make the part and ``manifest`` the output of the folder, and remove what other attempts left.
+        """Makes the part and ``manifest`` the output of the folder, and removes the parts of other attempts.
 
         Raises:
             DestinationError: another attempt committed since this one began.
         """
 
     def discard(self) -> None:
-        """Remove what this attempt wrote, unless its commit went through or may have; never raises."""
+        """Removes the part of this attempt, unless its commit succeeded or may have succeeded; never raises."""
 
 
 class OutputFolder(Protocol):
-    """A folder that output goes to."""
+    """A folder that holds output."""
 
     def begin(self, part: str, attempt: str) -> Attempt:
-        """Start an attempt with the id ``attempt`` (hexadecimal) at ``part``; fails where nothing can be written."""
+        """Starts an attempt with the id ``attempt`` (hexadecimal) at ``part``; raises where nothing can be written."""
 
     def remove_output(self) -> bool:
-        """Remove the output of all attempts, the manifest first; whether there was any. Files of others stay."""
+        """Removes the output of all attempts, the manifest first, and returns whether there was any. Other files stay."""
 
     def has_output(self) -> bool:
-        """Whether a manifest is there."""
+        """Returns whether the folder has a manifest."""
 
     def subfolders(self) -> list[str]:
-        """Names of the folders in this one; empty when it is not there."""
+        """Returns the names of the folders in this one; empty for a folder that does not exist."""
 
 
 def is_ours(name: str) -> bool:
-    """Whether a file of this name in a folder of output is part of an output, in any of ``FORMATS``."""
+    """Returns whether a file name is that of a part, a manifest or a temporary file, in any of ``FORMATS``."""
     unfinished = _UNFINISHED.fullmatch(name)
     name = unfinished["name"] if unfinished else name
     part = _PART.fullmatch(name)
@@ -74,12 +74,12 @@ def is_ours(name: str) -> bool:
 
 @contextmanager
 def as_destination_errors(what: str, path: Any) -> Iterator[None]:
-    """Turns whatever a disk or store raises into one ``DestinationError``: ``what`` failed at ``path``."""
+    """Turns any error of a disk or store into a ``DestinationError``: ``what`` failed at ``path``."""
     try:
         yield
     except DestinationError:
         raise
-    # Object stores raise exceptions of their own libraries, which we do not import.
+    # Object stores raise exceptions of libraries that we do not import.
     except Exception as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         reason = next(
@@ -92,8 +92,8 @@ def as_destination_errors(what: str, path: Any) -> Iterator[None]:
         ) from error
 
 
-def superseded(path: Any) -> DestinationError:
-    """The error of an attempt that another one overtook."""
+def superseded_error(path: Any) -> DestinationError:
+    """Returns the error of an attempt that another attempt overtook."""
     return DestinationError(
         "Another attempt of the same run committed its output while this one was writing, so this one counts for nothing",
         where=f"at {redact_url(str(path))}",
@@ -103,7 +103,7 @@ def superseded(path: Any) -> DestinationError:
 
 @contextmanager
 def open_part(path: Any) -> Iterator[IO[bytes]]:
-    """Opens a file of an output for reading. Listings kept from before are not trusted.
+    """Opens a file of an output for reading. Cached listings are dropped first.
 
     Raises:
         FileNotFoundError: it is missing.

@@ -1,4 +1,4 @@
-"""File formats: one module each, with the writer and the reader of the format beside each other.
+"""File formats: one module each, which holds the writer and the reader of the format.
 
 ``FORMATS`` is the only list: the spec format, the names of files and the reader of parent records follow it.
 """

@@ -1,4 +1,4 @@
-"""What a file format is: a writer and a reader, and neither without the other."""
+"""The protocol of a file format: a writer and a reader, and neither without the other."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from oauth_taskflow.suggestions import did_you_mean
 from oauth_taskflow.taskflow.cli.console_logs import redirect_logs
 from oauth_taskflow.taskflow.cli.grant_rows import FORMATS, print_records
 from oauth_taskflow.taskflow.cli.pull_display import Display
-from oauth_taskflow.taskflow.dags.local_run import LocalRun, run_locally, utc_now, with_parents
+from oauth_taskflow.taskflow.dags.local_run import LocalRun, add_parents, run_locally, utc_now
 from oauth_taskflow.taskflow.sessions import open_session
 
 FAILED, WRONG_ARGUMENTS, INTERRUPTED = 1, 2, 130
@@ -48,7 +48,7 @@ def pull(args: Namespace) -> None:
     folder, output = _read_output_options(args.folder, args.output)
     run = LocalRun(
         spec=spec,
-        endpoints=with_parents(
+        endpoints=add_parents(
             spec, _check_names(args.endpoint or [], list(spec.endpoints), "endpoint")
         ),
         # Absolute: a relative destination is below $AIRFLOW_HOME, a relative argument is below the working directory.

@@ -1,8 +1,8 @@
-"""A spec that could not be loaded, as Airflow shows it: an import error of its own that harms no other DAG.
+"""A spec that could not be loaded, shown in Airflow as an import error under its own name; other DAGs are unaffected.
 
-Airflow drops errors of files that are no DAG files whenever it refreshes the bundle (every five minutes by default)
-and gets them again from the next parse (every thirty seconds): a broken spec may be missing from the list for that
-long, and is in the DAG processor's log at every parse.
+Airflow drops errors of files other than DAG files whenever it refreshes the bundle, every five minutes by default. The
+next parse, thirty seconds later at most, files them again. So a broken spec may be missing from the list for that long;
+the DAG processor logs it at every parse.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from oauth_taskflow.taskflow.dags.dag_bag import bag_being_filled, file_error
 
 
 class BrokenSpecDag(DAG):
-    """Stands in a DAG file's globals for a spec with problems; Airflow validates it, and it never passes."""
+    """Represents a spec with problems in a DAG file's globals. Airflow validates it, which always fails."""
 
     def __init__(self, path: str, problems: Sequence[Any]) -> None:
         name = hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()[:16]
@@ -27,11 +27,11 @@ class BrokenSpecDag(DAG):
         self._spec_error = SpecError(problems)
 
     def validate(self) -> None:
-        """File the problems under the spec, in the bag of DAGs that is being filled; else raise them.
+        """Files the problems under the spec, in the bag of DAGs that is being filled; without a bag, raises them.
 
         Raises:
             SpecError: no bag is being filled.
-            AirflowClusterPolicySkipDag: the problems are filed; Airflow leaves this DAG out without another word.
+            AirflowClusterPolicySkipDag: the problems are filed; Airflow leaves this DAG out and reports nothing more.
         """
         bag = bag_being_filled()
         if bag is None:

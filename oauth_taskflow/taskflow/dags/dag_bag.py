@@ -18,7 +18,7 @@ _MOST_NAME = 1_000
 
 
 def bag_being_filled() -> Any:
-    """The DagBag whose method called the caller, None when none did: Airflow hands it to nothing that a DAG file defines."""
+    """Returns the DagBag whose method called the caller, or None: Airflow does not hand it to objects of a DAG file."""
     module = sys.modules.get("airflow.dag_processing.dagbag")
     caller = _calling_frame()
     candidate = caller.f_locals.get("self") if caller is not None else None
@@ -28,7 +28,7 @@ def bag_being_filled() -> Any:
 
 
 def is_called_by(function: str) -> bool:
-    """Whether a function of that name, in Airflow's DAG processor, called the caller."""
+    """Returns whether a function of that name, in Airflow's DAG processor, called the caller."""
     caller = _calling_frame()
     if caller is None or caller.f_code.co_name != function:
         return False
@@ -43,7 +43,7 @@ def _calling_frame() -> FrameType | None:
 
 
 def file_error(bag: Any, path: str, text: str) -> NoReturn:
-    """File ``text`` as import error of ``path`` in ``bag``, and make Airflow leave the DAG out without another word.
+    """Files ``text`` as import error of ``path`` in ``bag``, and makes Airflow leave the DAG out.
 
     Raises:
         AirflowClusterPolicySkipDag: always.
@@ -59,7 +59,7 @@ def file_error(bag: Any, path: str, text: str) -> NoReturn:
 
 
 def bundle_path(path: str, bag: Any) -> str:
-    """``path`` as Airflow names files: relative to the bundle where that is possible."""
+    """Returns ``path`` as Airflow names files: relative to the bundle where that is possible."""
     root = getattr(bag, "bundle_path", None)
     spec = Path(path).absolute()
     for top in () if root is None else (Path(root), Path(root).resolve()):

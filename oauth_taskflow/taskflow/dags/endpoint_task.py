@@ -1,4 +1,4 @@
-"""An endpoint inside a task run: Airflow's context in, a summary out, progress in the task log."""
+"""Runs an endpoint inside a task: Airflow's context comes in, a summary goes out, progress goes to the task log."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ _LOG_EVERY_SECONDS = 10.0
 
 
 class Logger(Protocol):
-    """What progress is logged with: the standard library's loggers, and the structured one of Airflow tasks."""
+    """A logger for progress: one of the standard library, or the structured one of Airflow tasks."""
 
     def info(self, msg: str, /, *args: Any) -> Any:
-        """Log at level INFO."""
+        """Logs at level INFO."""
 
     def warning(self, msg: str, /, *args: Any) -> Any:
-        """Log at level WARNING."""
+        """Logs at level WARNING."""
 
 
 class ProgressLog:
@@ -58,12 +58,12 @@ class ProgressLog:
         self._window = ""
 
     def begin(self, window: Window | None) -> None:
-        """Note that the pages of another request sequence follow, those of ``window`` if it has one."""
+        """Notes that the pages of another request sequence follow, those of ``window`` if it has one."""
         self._sequences += 1
         self._window = "" if window is None else f", window {window.start} to {window.end}"
 
     def __call__(self, page: Page) -> None:
-        """Count ``page``, and log when it is time."""
+        """Counts ``page``, and logs when it is time."""
         self._pages += 1
         self._rows += page.count
         now = self._clock.monotonic()
@@ -80,7 +80,7 @@ class ProgressLog:
 
 
 def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[str, Any]:
-    """Run ``operator``'s endpoint; the summary as plain data.
+    """Runs ``operator``'s endpoint and returns the summary as plain data.
 
     Raises:
         OAuthTaskflowError: as ``run_endpoint`` and ``open_session`` raise.
@@ -98,7 +98,7 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
         open_path=open_path,
         item=msgspec.convert(item, dict[str, Slice]),
         map_index=context["ti"].map_index,
-        given=given_params(operator.default_params, context),
+        given=find_given_params(operator.default_params, context),
     )
     check_interval(name, endpoint, interval, operator.log)
     if isinstance(endpoint.destination, FileDestination) and (
@@ -123,7 +123,7 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
 
 
 def finish_in_task(operator: EndpointDoneOperator, context: Mapping[str, Any]) -> dict[str, Any]:
-    """Add up what the instances of a mapped endpoint did, and remove output that none of them wrote; plain data.
+    """Adds up the figures of a mapped endpoint's instances, removes stale output, and returns the total as plain data.
 
     Raises:
         OAuthTaskflowError: as ``remove_stale`` and the templates of the destination raise.
@@ -135,7 +135,7 @@ def finish_in_task(operator: EndpointDoneOperator, context: Mapping[str, Any]) -
     current: dict[int, str | None] = dict.fromkeys(range(count))
     current |= {summary.map_index: summary.manifest for summary in summaries}
     template_context = task_template_context(operator.endpoint_name, context)
-    given = given_params(operator.default_params, context)
+    given = find_given_params(operator.default_params, context)
     options = destination_options(endpoint)
     for location in locate_outputs(endpoint, context["run_id"], template_context, given):
         if removed := options.connect(location, open_path).remove_stale(current):
@@ -153,7 +153,7 @@ def finish_in_task(operator: EndpointDoneOperator, context: Mapping[str, Any]) -
 
 
 def _require_all_here(summaries: Sequence[EndpointSummary]) -> None:
-    """Fail where instances wrote to disks of other machines: what an earlier try left there cannot be removed from here."""
+    """Raises where instances wrote to disks of other machines: stale output there cannot be removed from here."""
     here = socket.gethostname()
     away = sorted(
         {
@@ -174,9 +174,9 @@ def _require_all_here(summaries: Sequence[EndpointSummary]) -> None:
 def _current_summaries(
     operator: EndpointDoneOperator, endpoint: Endpoint, ti: Any
 ) -> tuple[int, list[EndpointSummary]]:
-    """How many instances this try has, and what they returned.
+    """Returns how many instances this try has, and their summaries.
 
-    Airflow keeps the XComs of instances that a cleared run has no more.
+    Airflow keeps the XComs of instances that a cleared run no longer has.
     """
     if operator.batches_task_id is None:
         count = len(build_mapped_items(for_each_options(endpoint), {}))
@@ -191,7 +191,7 @@ def _current_summaries(
 
 
 def task_template_context(endpoint: str, context: Mapping[str, Any]) -> dict[str, Any]:
-    """What templates see in a task; a name that this run has no value for is left out, so that using it fails."""
+    """Returns the names in templates of a task; a name without a value in this run is left out, so that using it fails."""
     known = {
         **{name: context.get(name) for name in RUN_NAMES},
         "endpoint": endpoint,
@@ -202,10 +202,10 @@ def task_template_context(endpoint: str, context: Mapping[str, Any]) -> dict[str
     return {name: value for name, value in known.items() if value is not None}
 
 
-def given_params(defaults: Mapping[str, Any], context: Mapping[str, Any]) -> set[str]:
-    """Names of the params whose values the run's *conf* brought; one that repeats the author's default is not among them.
+def find_given_params(defaults: Mapping[str, Any], context: Mapping[str, Any]) -> set[str]:
+    """Returns the names of params whose values came with the run's *conf*, except those that repeat the author's default.
 
-    Airflow's form sends all params with each run, and writes what came over the defaults of the DAG object itself.
+    Airflow's form sends all params with each run, and Airflow writes them over the defaults of the DAG object.
     """
     params, conf = context.get("params") or {}, getattr(context.get("dag_run"), "conf", None) or {}
     return {
@@ -216,7 +216,7 @@ def given_params(defaults: Mapping[str, Any], context: Mapping[str, Any]) -> set
 
 
 def run_interval(context: Mapping[str, Any]) -> Interval:
-    """The run's data interval; from the beginning to the run's own time, an open end, when it has none or an empty one.
+    """Returns the run's data interval; without one, or with an empty one, from the beginning to the run's time, open-ended.
 
     Manual and asset-triggered runs of a DAG without schedule have no interval
     (https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/dag-run.html).
@@ -229,10 +229,10 @@ def run_interval(context: Mapping[str, Any]) -> Interval:
 
 
 def check_interval(name: str, endpoint: Endpoint, interval: Interval, log: Logger) -> None:
-    """Log what an incremental endpoint reads in a run without a data interval, and why; or refuse the run.
+    """Logs what an incremental endpoint reads in a run without a data interval, and why; or refuses the run.
 
     Raises:
-        SpecError: the spec says that such a run shall fail (``without_interval: fail``).
+        SpecError: the spec says that such a run fails (``without_interval: fail``).
     """
     options = endpoint.incremental
     if options is None or interval.start is not None:

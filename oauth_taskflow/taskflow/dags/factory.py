@@ -57,18 +57,18 @@ class _Tasks:
 
 
 def build_dag(spec: Spec | str | Path, **overrides: Any) -> DAG:
-    """The DAG of ``spec``, a checked spec or the path of its YAML file.
+    """Builds the DAG of ``spec``, a checked spec or the path of its YAML file.
 
     ``overrides`` are arguments of Airflow's ``DAG`` that win over the file's.
 
     Raises:
         SpecError: the file has problems; all of them are in ``.problems``.
     """
-    return fill_dag(DAG, _checked(spec), overrides)
+    return fill_dag(DAG, _require_valid(spec), overrides)
 
 
 def fill_dag(kind: type[AnyDag], checked: Spec, overrides: Mapping[str, Any]) -> AnyDag:
-    """A DAG of class ``kind`` for a checked spec; ``overrides`` are arguments that win over the file's."""
+    """Builds a DAG of class ``kind`` for a checked spec; ``overrides`` are arguments that win over the file's."""
     arguments = {**_dag_arguments(checked), **overrides}
     with kind(schedule=arguments.pop("schedule"), **arguments) as dag:
         if "params" not in overrides:
@@ -79,7 +79,7 @@ def fill_dag(kind: type[AnyDag], checked: Spec, overrides: Mapping[str, Any]) ->
 
 
 def endpoint_tasks(spec: Spec | str | Path) -> dict[str, EndpointTask]:
-    """The endpoint tasks of ``spec`` by name, in the DAG or task group whose ``with`` block is open.
+    """Builds the endpoint tasks of ``spec`` by name, in the DAG or task group whose ``with`` block is open.
 
     For a hand-written DAG that does something with what the endpoints wrote:
     ``endpoint_tasks("crm.yaml")["contacts"] >> load()``.
@@ -87,7 +87,7 @@ def endpoint_tasks(spec: Spec | str | Path) -> dict[str, EndpointTask]:
     Raises:
         SpecError: the file has problems.
     """
-    checked = _checked(spec)
+    checked = _require_valid(spec)
     tasks: dict[str, _Tasks] = {}
     _warn_of_own_disks(checked)
     for name in checked.order:
@@ -95,7 +95,7 @@ def endpoint_tasks(spec: Spec | str | Path) -> dict[str, EndpointTask]:
     return {name: made.pull for name, made in tasks.items()}
 
 
-def _checked(spec: Spec | str | Path) -> Spec:
+def _require_valid(spec: Spec | str | Path) -> Spec:
     if isinstance(spec, Spec):
         return spec
     result = check_file(spec)
@@ -186,9 +186,9 @@ def _warn_of_own_disks(spec: Spec) -> None:
 
 
 def _default_params(spec: Spec, endpoint: Endpoint) -> dict[str, Any]:
-    """Params as the author wrote them, for an endpoint whose output folder may depend on them.
+    """Returns the params as the author wrote them, for an endpoint whose destination may depend on them.
 
-    Copied now: when a run brings values of its own, Airflow writes them into the DAG's ``params``.
+    Copied at parse time: Airflow writes the values of a run into the DAG's ``params``.
     """
     destination = endpoint.destination
     texts = destination.templates().values() if destination is not None else ()
@@ -205,12 +205,12 @@ def _default_params(spec: Spec, endpoint: Endpoint) -> dict[str, Any]:
 
 
 def endpoint_asset(dag_id: str, endpoint: str) -> Asset:
-    """The asset that an endpoint task updates: name ``<dag_id>/<endpoint>``, for ``schedule: {assets: [...]}``."""
+    """Returns the asset that an endpoint task updates: name ``<dag_id>/<endpoint>``, for ``schedule: {assets: [...]}``."""
     return Asset(name=f"{dag_id}/{endpoint}", uri=f"oauth-taskflow://{dag_id}/{endpoint}")
 
 
 def operator_arguments(options: TaskOptions) -> dict[str, Any]:
-    """Airflow's operator arguments for what ``options`` says; what it leaves out stays Airflow's default."""
+    """Returns Airflow's operator arguments for ``options``; options that are left out keep Airflow's default."""
     arguments = {
         key: value
         for key, value in msgspec.structs.asdict(options).items()
@@ -250,7 +250,7 @@ def _dag_arguments(spec: Spec) -> dict[str, Any]:
 
 
 def _dag_doc(text: str) -> str | None:
-    # Airflow reads a file whose name it takes a text that ends like this for.
+    # Airflow takes a text that ends in .md for the name of a file.
     return f"{text}\n" if text.endswith(".md") else text or None
 
 

@@ -24,20 +24,20 @@ from oauth_taskflow.taskflow.dags.spec_dag import SpecDag
 
 
 def load_specs(namespace: MutableMapping[str, Any], folder: str | Path = ".") -> list[DAG]:
-    """Put one DAG per spec of ``folder`` into ``namespace``, the ``globals()`` of a DAG file.
+    """Puts one DAG per spec of ``folder`` into ``namespace``, the ``globals()`` of a DAG file.
 
-    A relative ``folder`` is looked for beside the DAG file, then beside the folder the DAG file is in. When Airflow
+    A relative ``folder`` is searched in the folder of the DAG file, then in the folder above. When Airflow
     runs a task it names the DAG it wants (``airflow.sdk.get_parsing_context``), and only that one is built.
 
     A spec with problems is left out; the others load, and its problems become an Airflow import error under the
-    spec's own file, each with ``file:line:col``. The same goes for a spec whose DAG Airflow refuses, at whatever step.
+    spec's own file, each with ``file:line:col``. The same applies to a spec whose DAG Airflow refuses, at any step.
 
     Raises:
         SpecError: the folder does not exist.
     """
     root = _folder(namespace, Path(folder))
     wanted = get_parsing_context().dag_id
-    with _collector_paused():
+    with _pause_collector():
         specs, problems = find_spec(root, wanted) if wanted else _all_specs(root)
         dags = [dag for spec in specs if (dag := _build(spec, problems)) is not None]
     for dag in dags:
@@ -49,9 +49,9 @@ def load_specs(namespace: MutableMapping[str, Any], folder: str | Path = ".") ->
 
 
 def _build(spec: Spec, problems: list[Problem]) -> DAG | None:
-    """The DAG of ``spec``; what Airflow has against it joins ``problems``."""
+    """Builds the DAG of ``spec``; an error of Airflow is added to ``problems``."""
     try:
-        return fill_dag(SpecDag, spec, {}).of_spec(os.path.abspath(spec.path))  # noqa: PTH100 - as Airflow writes paths
+        return fill_dag(SpecDag, spec, {}).set_spec_path(os.path.abspath(spec.path))  # noqa: PTH100 - as Airflow writes paths
     except BaseException as error:
         if is_stop(error):
             raise
@@ -60,7 +60,7 @@ def _build(spec: Spec, problems: list[Problem]) -> DAG | None:
 
 
 @contextmanager
-def _collector_paused() -> Iterator[None]:
+def _pause_collector() -> Iterator[None]:
     """Pauses Python's cyclic garbage collector: what is built here stays, so looking through it frees nothing.
 
     Saves a quarter of the time for a thousand DAGs, at no more memory (``benchmarks/parse.py``).

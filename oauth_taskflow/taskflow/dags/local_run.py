@@ -1,4 +1,4 @@
-"""Endpoints of a spec run one after the other in this process: what the DAG does, without a scheduler."""
+"""Runs the endpoints of a spec one after the other in this process, as its DAG does, without a scheduler."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from oauth_taskflow.taskflow.dags.storage import open_path
 
 @dataclass(frozen=True)
 class LocalRun:
-    """What to run.
+    """The endpoints to run, and the values that a DAG run would bring.
 
     Args:
         spec: the checked spec.
-        endpoints: names of the endpoints wanted, in pulling order; see ``with_parents``.
+        endpoints: names of the endpoints wanted, in pulling order; see ``add_parents``.
         output: absolute folder to write below, one sub-folder per endpoint.
         params: values of the spec's params.
         interval: the span that incremental endpoints read.
@@ -67,7 +67,7 @@ class LocalRun:
 
 @dataclass(frozen=True)
 class Observer:
-    """Reports of a run: ``begin(endpoint, label, sequences)`` before each task, ``page`` after each page.
+    """Receives the progress of a run: ``begin(endpoint, label, sequences)`` before each task, ``page`` after each page.
 
     ``sequences`` counts the request sequences of all tasks of the endpoint.
     """
@@ -76,8 +76,8 @@ class Observer:
     page: Callable[[Page], None]
 
 
-def with_parents(spec: Spec, wanted: Sequence[str]) -> list[str]:
-    """``wanted`` and every endpoint they repeat over, parents first; all endpoints when none is wanted."""
+def add_parents(spec: Spec, wanted: Sequence[str]) -> list[str]:
+    """Returns ``wanted`` and every endpoint they repeat over, parents first; all endpoints when ``wanted`` is empty."""
     needed: set[str] = set()
 
     def add(name: str) -> None:
@@ -91,17 +91,17 @@ def with_parents(spec: Spec, wanted: Sequence[str]) -> list[str]:
 
 
 def utc_now() -> datetime:
-    """The current time, aware UTC, to the second."""
+    """Returns the current time, aware UTC, to the second."""
     return datetime.now(tz=timezone.utc).replace(microsecond=0)
 
 
 def run_locally(
     run: LocalRun, open_session: Callable[[str], OAuthSession], observer: Observer
 ) -> Iterator[list[EndpointSummary]]:
-    """Pull the endpoints in turn; the summaries of each, one per item of its ``for_each``.
+    """Pulls the endpoints in turn and yields the summaries of each, one per mapped item.
 
     Raises:
-        OAuthTaskflowError: as ``run_endpoint`` raises; what was committed before stays.
+        OAuthTaskflowError: as ``run_endpoint`` raises; output that was committed before stays.
     """
     parents: dict[str, list[ParentFile]] = {}
     for name in run.endpoints:

@@ -1,4 +1,4 @@
-"""The operators that a spec becomes: one that pulls an endpoint, one that cuts a parent's records into batches."""
+"""The operators of a spec's DAG: they pull an endpoint, cut a parent's records into batches, and add up the figures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class EndpointOperator(BaseOperator):
     """Pulls one endpoint of a spec and writes its records; one instance per ``item`` where it is mapped.
 
     Returns a JSON summary (rows, pages, bytes, seconds, files, watermark), which is all that XCom holds; the same
-    figures go with the event of its asset.
+    figures are attached to the event of its asset.
 
     Arguments stay JSON-simple because Airflow serialises those of mapped tasks whole.
 
@@ -26,8 +26,8 @@ class EndpointOperator(BaseOperator):
         endpoint_name: the endpoint's name in the spec.
         endpoint: the merged endpoint, typed or as plain data.
         conn_id: the Airflow connection.
-        item: what this mapped instance is about; see ``oauth_taskflow.engine.for_each``.
-        default_params: params as the DAG's author wrote them; values that a run brings instead may not be paths.
+        item: the mapped item of this instance; see ``oauth_taskflow.engine.for_each``.
+        default_params: params as the DAG's author wrote them; values that come with a run may not be paths.
     """
 
     ui_color = "#d7ebe4"
@@ -52,16 +52,16 @@ class EndpointOperator(BaseOperator):
 
     @property
     def item_label(self) -> str:
-        """What the UI shows for a mapped instance: ``region=eu contact=200…399``."""
+        """The label of a mapped instance in the UI: ``region=eu contact=200…399``."""
         from oauth_taskflow.engine.for_each import item_label  # noqa: PLC0415 - run time only
 
         return item_label(self.item or {})
 
     def execute(self, context: Any) -> dict[str, Any]:
-        """Run the endpoint. Called by Airflow.
+        """Runs the endpoint. Called by Airflow.
 
         Raises:
-            OAuthTaskflowError: typed errors of connection, token, API and destination; ``.retryable`` tells Airflow.
+            OAuthTaskflowError: typed errors of connection, token, API and destination; ``.retryable`` decides about retries.
         """
         from oauth_taskflow.taskflow.dags.endpoint_task import run_in_task  # noqa: PLC0415 - loads requests
 
@@ -73,9 +73,9 @@ class EndpointOperator(BaseOperator):
 
 
 class ParentBatchesOperator(BaseOperator):
-    """Cuts what the parent endpoints wrote into batches: the list that the child endpoint is mapped over.
+    """Cuts the records of the parent endpoints into batches: the list that the child endpoint is mapped over.
 
-    Records stay in the parents' files; the batches name file, first record and count.
+    Records stay in the parents' files; each batch names a file, the first record and the count.
     """
 
     ui_color = "#eef3ee"
@@ -89,7 +89,7 @@ class ParentBatchesOperator(BaseOperator):
         self.parent_task_ids = parent_task_ids
 
     def execute(self, context: Any) -> list[dict[str, Any]]:
-        """The items of the child endpoint. Called by Airflow.
+        """Returns the mapped items of the child endpoint. Called by Airflow.
 
         Raises:
             OAuthTaskflowError: a parent left no result.
@@ -126,11 +126,11 @@ class ParentBatchesOperator(BaseOperator):
 
 
 class EndpointDoneOperator(BaseOperator):
-    """Runs once all instances of a mapped endpoint are done: one asset event for all, and nothing stale left.
+    """Runs once all instances of a mapped endpoint are done: emits one asset event for all, and removes stale output.
 
-    The instances cannot do this: an event of each would start DAGs that wait for the asset while others still pull,
-    and after a run is cleared Airflow keeps the XComs, and the destination the output, of instances that the new try
-    has not got.
+    The instances cannot do this. An event of each would start DAGs that wait for the asset while others still pull.
+    After a run is cleared, Airflow keeps the XComs of instances that the new try no longer has, and the destination
+    keeps their output.
 
     Returns the figures of all instances together.
 
@@ -138,7 +138,7 @@ class EndpointDoneOperator(BaseOperator):
         endpoint_name: the endpoint's name in the spec.
         endpoint: the merged endpoint, typed or as plain data.
         instances_task_id: the mapped task.
-        batches_task_id: the task whose list it is mapped over; None where the list stands in the spec.
+        batches_task_id: the task whose list it is mapped over; None where the list is in the spec.
         default_params: as of ``EndpointOperator``.
     """
 
@@ -154,7 +154,7 @@ class EndpointDoneOperator(BaseOperator):
         default_params: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        # A parent without records leaves the endpoint skipped: no rows, and that is a result.
+        # A parent without records leaves the endpoint skipped, which is a result: zero rows.
         super().__init__(**{"trigger_rule": "none_failed", **kwargs})
         self.endpoint_name = endpoint_name
         self.endpoint = endpoint
@@ -163,7 +163,7 @@ class EndpointDoneOperator(BaseOperator):
         self.default_params = default_params or {}
 
     def execute(self, context: Any) -> dict[str, Any]:
-        """Add up, remove what is stale, emit the event. Called by Airflow.
+        """Adds up the figures, removes stale output and emits the event. Called by Airflow.
 
         Raises:
             OAuthTaskflowError: stale output cannot be removed.

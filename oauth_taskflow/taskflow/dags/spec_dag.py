@@ -1,9 +1,9 @@
-"""The DAG of a spec file: *Code* shows the YAML, and whatever goes wrong with it is filed under the YAML's name.
+"""The DAG of a spec file: *Code* shows the YAML, and every error of the DAG is filed under the YAML's name.
 
-Airflow hands a DAG from step to step: the DAG file is imported, each DAG validated, bagged, serialised, and sent to the
-process that writes it to the database. An error in any of these steps is filed under the DAG file, which takes all its
-DAGs out of scheduling. Here validation and bagging are tried one DAG at a time, and serialisation asks this object which
-file a failure belongs to. What is sent and written after that is bounded by the spec format.
+Airflow imports the DAG file, then validates, bags and serialises each DAG, and sends it to the process that writes it
+to the database. An error in any of these steps is filed under the DAG file, which takes all its DAGs out of scheduling.
+Here validation and bagging are tried one DAG at a time, and serialisation asks this object which file a failure belongs
+to. The later steps cannot fail on a DAG within the bounds of the spec format.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ class SpecDag(DAG):
     def relative_fileloc(self, value: str | None) -> None:
         self._dag_file = value
 
-    def of_spec(self, path: str) -> SpecDag:
-        """This DAG, as the one that the spec file ``path`` defines."""
+    def set_spec_path(self, path: str) -> SpecDag:
+        """Notes that the spec file ``path`` defines this DAG, and returns the DAG."""
         self._spec_path = path
         return self
 
     def validate(self) -> None:
-        """Validate this DAG, name the spec as its code, and see whether the bag being filled takes it.
+        """Validates this DAG, names the spec as its code, and tries to put it into the bag that is being filled.
 
-        The bag applies the deployment's cluster policies, so a refusal is the spec's alone. It is asked again by Airflow.
+        The bag applies the deployment's cluster policies, so a refusal concerns this spec only. Airflow fills the bag again.
 
         Raises:
             AirflowClusterPolicySkipDag: the error is filed under the spec; Airflow leaves this DAG out.
@@ -75,6 +75,6 @@ class SpecDag(DAG):
             file_error(bag, self._spec_path, f"{self._spec_path}: {type(error).__name__}: {error}")
 
     def test(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the DAG once, as Airflow's ``DAG.test`` does. An executor starts its tasks from the DAG file."""
+        """Runs the DAG once, as Airflow's ``DAG.test`` does. An executor starts its tasks from the DAG file."""
         self.fileloc = self._loader or self.fileloc
         return super().test(*args, **kwargs)

@@ -29,9 +29,9 @@ def destination_root() -> str:
 
 
 def own_disk_warning(path: str) -> str | None:
-    """What to say of a destination that is on one machine's disk while tasks run on several; None where it is not.
+    """Returns a warning about a destination on one machine's disk while tasks run on several; None for other destinations.
 
-    Folders below ``destination_root`` count as shared: the operator said where output goes.
+    Folders below ``destination_root`` count as shared: the deployment chose them.
     """
     if _is_remote(path):
         return None
@@ -62,7 +62,7 @@ def _absolute(path: str) -> str:
 
 
 def open_path(path: str, conn_id: str | None = None) -> Any:
-    """A ``pathlib.Path`` for a local path, else an ``ObjectStoragePath``; relative ones are below ``destination_root``.
+    """Opens a local path as ``pathlib.Path``, others as ``ObjectStoragePath``; relative ones are below ``destination_root``.
 
     ``conn_id`` names the Airflow connection of the object store.
 
@@ -80,7 +80,7 @@ def open_path(path: str, conn_id: str | None = None) -> Any:
     try:
         made = ObjectStoragePath(path, conn_id=conn_id)
         _ = made.fs  # found on first use otherwise, in the middle of the work
-    # Whatever a provider raises for a library or connection that is missing or wrong.
+    # Providers raise exceptions of many kinds for a library or connection that is missing or wrong.
     except Exception as error:
         raise DestinationError(
             f"{scheme}:// paths cannot be opened ({type(error).__name__}: {error})",
@@ -91,7 +91,7 @@ def open_path(path: str, conn_id: str | None = None) -> Any:
 
 
 def _is_missing(error: Exception) -> bool:
-    """Whether a library, or the provider that knows the scheme, is not installed."""
+    """Returns whether a library, or the provider that knows the scheme, is missing."""
     return isinstance(error, (ImportError, ValueError))
 
 
