@@ -36,7 +36,7 @@ def test_what_guards_a_login_or_a_write_is_never_compared_plainly(folder: str) -
     assert list(plain_comparisons(folder)) == []
 
 
-@pytest.mark.parametrize("compares", [Authorization.is_mine, transitions.same])
+@pytest.mark.parametrize("compares", [Authorization.is_mine, transitions.is_same])
 def test_what_compares_them_does_so_in_constant_time(compares: object) -> None:
     assert callable(compares)
     assert "hmac.compare_digest(" in inspect.getsource(compares)

@@ -40,7 +40,7 @@ from oauth_taskflow.taskflow.token_sources import login_source, manager_of, stor
 from oauth_taskflow.taskflow.write_back import WriteBack
 from oauth_taskflow.tokens.events import Event
 from oauth_taskflow.tokens.manager import TokenManager
-from oauth_taskflow.tokens.state.record import moved
+from oauth_taskflow.tokens.state.record import shift_clock
 
 if TYPE_CHECKING:
     from oauth_taskflow.api.aio.session import AsyncOAuthSession
@@ -229,7 +229,7 @@ def _broker_source(conn_id: str, auth: BrokeredSettings) -> BrokerTokenSource:
 def _token_of(auth: BrokeredSettings) -> Token:
     """The token with its instants on this machine's clock; the answer has just arrived."""
     token = Token(auth.token, auth.obtained_at, auth.expires_at, proof=auth.proof)
-    return moved(token, SYSTEM_CLOCK.now() - auth.answered_at)
+    return shift_clock(token, SYSTEM_CLOCK.now() - auth.answered_at)
 
 
 def _credentials(settings: ConnectionSettings, source: TokenSource | None) -> Credentials:

@@ -59,9 +59,9 @@ def write_back(
     record = store.read(grant_key)
     if record.refresh_token is None:
         return
-    mark = store.cipher.mark(record.refresh_token)
+    mark = store.cipher.fingerprint(record.refresh_token)
     # Before anybody can read it from the connection: an unseen refresh token there would supersede what is stored.
-    record = store.change(record, lambda current: transitions.known(current, mark))
+    record = store.change(record, lambda current: transitions.remember_seeds(current, mark))
     copy = _Copy(conn_id, record, store)
     if in_task():
         _through_rest_api(copy, open_session)
@@ -95,7 +95,7 @@ class _Copy(Struct, frozen=True):
         if not present or present == self.record.refresh_token:
             return not present
         seen = (*self.record.seeds, self.record.lineage)
-        if any(mark in seen for mark in self.store.cipher.marks(str(present))):
+        if any(mark in seen for mark in self.store.cipher.fingerprints(str(present))):
             return True
         _log.info("connection %r holds a new refresh token; it is left alone", self.conn_id)
         return False

@@ -1,4 +1,4 @@
-"""Encrypts what the store keeps. Several keys, newest first, so that keys rotate without downtime."""
+"""Encrypts the content of the store. It takes several keys, newest first, so that keys rotate without downtime."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _OTHER_KEY = (
     "authorize the connection again: airflow oauth login CONN_ID."
 )
 _OTHER_ROW = (
-    "Somebody copied it, or put it back from an older copy of the table. Restore the row as it was, or authorize the "
+    "It was copied, or put back from an older copy of the table. Restore the row as it was, or authorize the "
     "connection again: airflow oauth login CONN_ID."
 )
 
 
 class TokenCipher(NeverPickled):
-    """A ring of Fernet keys. Everything is written with the first and read with any of them.
+    """A ring of Fernet keys: the first one encrypts, and any of them decrypts.
 
-    Each ciphertext states inside itself which row and version it belongs to; one that was moved to another row, or
-    put back from an older version, is refused.
+    Each ciphertext states inside itself which row and version it belongs to. One that was moved to another row, or put
+    back from an older version, is refused.
 
     Raises:
-        TokenStoreError: there is no key, or one is not a Fernet key.
+        TokenStoreError: a key is missing, or is not a Fernet key.
     """
 
     def __init__(self, keys: Sequence[str | bytes]) -> None:
@@ -48,7 +48,7 @@ class TokenCipher(NeverPickled):
                 "An encryption key of the token store is not a Fernet key",
                 hint="A key is 32 random bytes, URL-safe base64; cryptography's Fernet.generate_key() makes one.",
             ) from None
-        self._mark_keys = [_mark_key(key) for key in keys]
+        self._fingerprint_keys = [_fingerprint_key(key) for key in keys]
 
     def seal(self, content: Any, *, grant_key: str, version: int) -> str:
         """``content`` (JSON values) encrypted for that row and version only."""
@@ -56,7 +56,7 @@ class TokenCipher(NeverPickled):
         return self._ring.encrypt(bound.encode()).decode()
 
     def open(self, sealed: str, *, grant_key: str, version: int) -> Any:
-        """What was sealed for that row and version.
+        """The content that was sealed for that row and version.
 
         Raises:
             TokenUndecryptable: no key opens it, or it was sealed for another row or version.
@@ -71,18 +71,19 @@ class TokenCipher(NeverPickled):
             )
         return content
 
-    def mark(self, secret: str) -> str:
-        """A keyed hash of ``secret`` under the newest key: equal secrets, equal marks, nothing to guess from."""
-        return self.marks(secret)[0]
+    def fingerprint(self, secret: str) -> str:
+        """A keyed hash of ``secret`` under the newest key: equal secrets give equal hashes, and reveal nothing."""
+        return self.fingerprints(secret)[0]
 
-    def marks(self, secret: str) -> tuple[str, ...]:
-        """The mark of ``secret`` under each key, newest first: what may be stored from before a key rotation."""
+    def fingerprints(self, secret: str) -> tuple[str, ...]:
+        """The fingerprint of ``secret`` under each key, newest first: older ones may be stored from before a key rotation."""
         return tuple(
-            hmac.new(key, secret.encode(), hashlib.sha256).hexdigest() for key in self._mark_keys
+            hmac.new(key, secret.encode(), hashlib.sha256).hexdigest()
+            for key in self._fingerprint_keys
         )
 
 
-def _mark_key(key: str | bytes) -> bytes:
+def _fingerprint_key(key: str | bytes) -> bytes:
     raw = base64.urlsafe_b64decode(key)
     return hmac.new(raw, b"oauth_taskflow refresh token mark", hashlib.sha256).digest()
 
@@ -96,6 +97,6 @@ def _undecryptable(why: str, grant_key: str, hint: str) -> TokenUndecryptable:
 
 
 def name_connection(failure: TokenUndecryptable, conn_id: str, store: str) -> None:
-    """Let ``failure`` name the connection, and the ``store`` in which its token lies, instead of the grant's key."""
+    """Name the connection and the ``store`` of the token in ``failure``, instead of the grant's key."""
     failure.where = f"for connection {conn_id!r} in {store}"
     failure.hint = failure.hint.replace("CONN_ID", conn_id)

@@ -1,4 +1,4 @@
-"""The steps of a refresh, told to an observer: for audit, and for tests that stop the world at one of them."""
+"""The steps of a refresh, published to an observer: for audit, and for tests that stop the world at one of them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ _log = logging.getLogger("oauth_taskflow.tokens")
 
 
 class Step(Enum):
-    """What has just been done; in the order of a refresh without surprises.
+    """The step that was just done, in the order of a refresh without surprises.
 
-    ``KEPT``: an answer with status 2xx is in a file, before anything in it is judged. ``WAITED`` is told by who did not refresh, once another worker's refresh came to an end or took too long.
+    ``KEPT``: an answer with status 2xx is in a file, before anything in it is judged. ``WAITED`` comes from a worker that
+    did not refresh, once another worker's refresh ended or took too long.
     """
 
     LEASED = "leased"
@@ -36,8 +37,8 @@ class Step(Enum):
 class Event(Struct, frozen=True):
     """One step of one grant. Holds nothing secret: the grant key is a hash, ``outcome`` a class name.
 
-    ``seconds`` have passed since the worker took the lease, or began to wait. ``consent_due`` are those until a person
-    must agree again: 0 when that is so now, None when nothing is known.
+    ``seconds`` have passed since the worker took the lease, or began to wait. ``consent_due`` is the time until a person
+    must agree again: 0 if that is now, None if nothing is known.
     """
 
     step: Step
@@ -53,13 +54,13 @@ class Event(Struct, frozen=True):
 Observer = Callable[[Event], None]
 
 
-def nobody(_event: Event) -> None:
-    """The observer that does nothing."""
+def ignore_event(_event: Event) -> None:
+    """Do nothing: the default observer."""
 
 
-def tell(observer: Observer, event: Event) -> None:
-    """Tell ``observer``; its defects must not cost a refresh token."""
+def publish(observer: Observer, event: Event) -> None:
+    """Call ``observer``; its defects must not cost a refresh token."""
     try:
         observer(event)
-    except Exception as bug:  # noqa: BLE001  # whatever it is, the refresh goes on
+    except Exception as bug:  # noqa: BLE001  # the refresh goes on after any defect
         _log.warning("observer failed at %s: %s", event.step.value, type(bug).__name__)

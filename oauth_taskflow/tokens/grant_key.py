@@ -1,4 +1,4 @@
-"""Which stored token belongs to whom: the grant key, and marks of the secrets a connection was set up with."""
+"""The key under which a grant is stored, and fingerprints of the secrets of its connection."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from oauth_taskflow.oauth.dpop import DPOP_ALGORITHMS
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import Grant, RefreshToken
 from oauth_taskflow.tokens.cipher import TokenCipher
-from oauth_taskflow.tokens.state.kept_answer import reading_of
+from oauth_taskflow.tokens.state.kept_answer import response_fingerprint
 
 
 class GrantIdentity(Struct, frozen=True):
-    """Everything that makes one token different from another. Two equal identities share one stored token."""
+    """The facts that distinguish one token from another. Two equal identities share one stored token."""
 
     conn_id: str
     token_url: str
@@ -31,8 +31,8 @@ class GrantIdentity(Struct, frozen=True):
     dpop: str = ""
 
     @classmethod
-    def of(cls, endpoint: TokenEndpoint, grant: Grant, subject: str = "") -> GrantIdentity:
-        """The identity of ``grant`` asked for at ``endpoint``; ``subject`` is whom it acts for."""
+    def for_grant(cls, endpoint: TokenEndpoint, grant: Grant, subject: str = "") -> GrantIdentity:
+        """The identity of ``grant`` requested at ``endpoint``; ``subject`` is the user that it acts for."""
         options = grant.options
         return cls(
             conn_id=endpoint.conn_id,
@@ -49,7 +49,7 @@ class GrantIdentity(Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        """The grant key: 64 hexadecimal digits that tell nothing about what went in."""
+        """The grant key: 64 hexadecimal digits that reveal nothing of the identity."""
         # Without DPoP the keys are those that version 0.1 gave.
         parts = [value for name, value in asdict(self).items() if value or name != "dpop"]
         fields = json.dumps(parts, separators=(",", ":"))
@@ -62,14 +62,16 @@ class GrantIdentity(Struct, frozen=True):
         return tuple(replace(self, dpop=name).key for name in others if name != self.dpop)
 
 
-class Marks(Struct, frozen=True):
+class Fingerprints(Struct, frozen=True):
     """Keyed hashes that show *that* a secret of the connection changed, never what it is.
 
-    Each is a tuple, one mark per key of the ring, newest first. ``seed`` marks the refresh token written in the
-    connection (empty without one): an unseen one supersedes what is
-    stored. ``client`` marks the client secret, how requests are made and how answers are read: a new one lifts an earlier
-    refusal, and leaves the stored refresh token alone, because rotating a client secret does not bring an old refresh
-    token back to life. ``reading`` is how answers are read: an answer that was kept is read again in a new way.
+    Each is a tuple, one fingerprint per key of the ring, newest first.
+
+    Attributes:
+        seed: of the refresh token written in the connection; empty without one. An unseen one supersedes the stored one.
+        client: of the client secret, how requests are made and how answers are read. A new one lifts an earlier refusal.
+            It leaves the stored refresh token alone, because rotating a client secret does not revive an old refresh token.
+        reading: how answers are read. A kept answer is read again in a new way.
     """
 
     seed: tuple[str, ...]
@@ -77,18 +79,18 @@ class Marks(Struct, frozen=True):
     reading: str = ""
 
     @classmethod
-    def of(cls, endpoint: TokenEndpoint, grant: Grant, cipher: TokenCipher) -> Marks:
-        """The marks of what the connection holds now."""
+    def for_grant(cls, endpoint: TokenEndpoint, grant: Grant, cipher: TokenCipher) -> Fingerprints:
+        """The fingerprints of the connection as it is now."""
         seed = grant.refresh_token if isinstance(grant, RefreshToken) else ""
         return cls(
-            cipher.marks(seed) if seed else (),
-            cipher.marks(_set_up(endpoint, grant)),
-            reading_of(endpoint),
+            cipher.fingerprints(seed) if seed else (),
+            cipher.fingerprints(_describe_client(endpoint, grant)),
+            response_fingerprint(endpoint),
         )
 
 
-def _set_up(endpoint: TokenEndpoint, grant: Grant) -> str:
-    """Everything outside the grant key that may be why the token endpoint refused."""
+def _describe_client(endpoint: TokenEndpoint, grant: Grant) -> str:
+    """Every setting outside the grant key that may be the reason for a refusal by the token endpoint."""
     transport, options = endpoint.transport, grant.options
     return json.dumps(
         [
@@ -100,8 +102,12 @@ def _set_up(endpoint: TokenEndpoint, grant: Grant) -> str:
             sorted(options.headers.items()),
             options.body,
             *_proofs(endpoint, grant),
-            # The marks of all who keep to the RFC stay what they were.
-            *([] if endpoint.dialect.response == STANDARD.response else [reading_of(endpoint)]),
+            # The fingerprints of connections that keep to the RFC stay as they were.
+            *(
+                []
+                if endpoint.dialect.response == STANDARD.response
+                else [response_fingerprint(endpoint)]
+            ),
         ]
     )
 

@@ -1,4 +1,4 @@
-"""Hands out the token of one grant: from memory when fresh, refreshed exactly once however many ask."""
+"""Hands out the token of one grant: from memory when fresh, refreshed exactly once however many callers ask."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import Grant, RefreshToken
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.secret_values import NeverPickled
-from oauth_taskflow.tokens.events import Observer, nobody
-from oauth_taskflow.tokens.grant_key import GrantIdentity, Marks
+from oauth_taskflow.tokens.events import Observer, ignore_event
+from oauth_taskflow.tokens.grant_key import Fingerprints, GrantIdentity
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.refresh.context import RefreshContext
 from oauth_taskflow.tokens.refresh.refresher import Refresher
 from oauth_taskflow.tokens.single_flight import SingleFlight
-from oauth_taskflow.tokens.state.api_refusals import kept
+from oauth_taskflow.tokens.state.api_refusals import set_kept_until
 from oauth_taskflow.tokens.state.freshness import Freshness
 from oauth_taskflow.tokens.state.record import GrantRecord
 from oauth_taskflow.tokens.store import TokenStore
@@ -30,22 +30,22 @@ from oauth_taskflow.tokens.stored_grant import StoredGrant
 _log = logging.getLogger("oauth_taskflow.tokens")
 
 
-class _Held(Struct, frozen=True):
+class _CachedToken(Struct, frozen=True):
     """The token in memory, with its limits on the monotonic clock."""
 
     token: Token
-    unquestioned_until: float
+    fresh_until: float
     usable_until: float
 
     @classmethod
-    def of(
+    def from_record(
         cls, record: GrantRecord, freshness: Freshness, recheck: float, *, serve_stale: bool
-    ) -> _Held:
+    ) -> _CachedToken:
         """The token of ``record``, compared with the store again at ``recheck`` at the latest.
 
         Unless ``serve_stale``, it is usable while it is fresh only.
         """
-        token, read = record.local_token(), record.read
+        token, read = record.local_token(), record.read_at
         assert token is not None, "a record that satisfies a caller has a token"
         assert record.token is not None
         if record.token.expires_at is None:
@@ -71,10 +71,10 @@ class TokenManager(NeverPickled):
     def __init__(self, context: RefreshContext) -> None:
         self._context = context
         self._refresher = Refresher(context)
-        self._flights: SingleFlight[_Held | None] = SingleFlight()
-        self._held: _Held | None = None
+        self._calls: SingleFlight[_CachedToken | None] = SingleFlight()
+        self._cached: _CachedToken | None = None
         self._monotonic = context.clock.monotonic
-        # Workers that start together would else all find the same token stale at the same moment.
+        # Otherwise, workers that start together would all find the same token stale at the same moment.
         self._leeway_share = random.uniform(0.7, 1.0)  # noqa: S311  # jitter needs no secrecy
 
     @classmethod
@@ -87,14 +87,14 @@ class TokenManager(NeverPickled):
         subject: str = "",
         options: ManagerOptions | None = None,
         clock: Clock = SYSTEM_CLOCK,
-        observer: Observer = nobody,
+        observer: Observer = ignore_event,
     ) -> TokenManager:
-        """A new manager; ``manager_for`` is the one to call when threads of this process shall share it."""
-        own = GrantIdentity.of(endpoint, grant, subject)
-        marks = Marks.of(endpoint, grant, store.cipher)
+        """A new manager; ``manager_for`` gives one that the threads of this process share."""
+        own = GrantIdentity.for_grant(endpoint, grant, subject)
+        fingerprints = Fingerprints.for_grant(endpoint, grant, store.cipher)
         relatives = own.relatives if isinstance(grant, RefreshToken) else ()
         given = (options or ManagerOptions(), clock, observer, relatives)
-        return cls(RefreshContext(store, endpoint, grant, own.key, marks, *given))
+        return cls(RefreshContext(store, endpoint, grant, own.key, fingerprints, *given))
 
     def __repr__(self) -> str:
         context = self._context
@@ -107,10 +107,10 @@ class TokenManager(NeverPickled):
 
     @property
     def stored(self) -> StoredGrant:
-        """The grant in the store, for people who look after it."""
+        """The grant in the store, for commands that people run."""
         return StoredGrant(self._context)
 
-    def is_like(self, other: TokenManager) -> bool:
+    def is_equivalent(self, other: TokenManager) -> bool:
         """Whether ``other`` would behave the same: same store, endpoint, grant, options and observer."""
         mine, theirs = self._context, other._context
         same_place = mine.store is theirs.store and mine.endpoint == theirs.endpoint
@@ -121,84 +121,89 @@ class TokenManager(NeverPickled):
         """A usable token, refreshed when needed.
 
         Raises:
-            TokenRequestError: none could be had.
+            TokenRequestError: no token could be fetched.
             TokenStoreError: the store failed.
         """
-        held = self._held
-        if held is not None and self._monotonic() < held.unquestioned_until:
-            return held.token
-        return self._next(None)
+        cached = self._cached
+        if cached is not None and self._monotonic() < cached.fresh_until:
+            return cached.token
+        return self._get_usable(None)
 
     def replace_refused(self, access_token: str) -> Token:
-        """A token other than ``access_token``, which the API answered with 401; refreshed only if none is there.
+        """A token other than ``access_token``, which the API answered with 401; refreshed only if the store has no other.
 
-        The same token, with ``kept_until``, where the API refused others that had just been fetched: see ``api_refusals``.
+        Returns the same token, with ``kept_until``, if the API also refused others that had just been fetched: see
+        ``api_refusals``.
 
         Raises:
-            TokenRequestError: none could be had.
+            TokenRequestError: no token could be fetched.
             TokenStoreError: the store failed.
         """
-        return self._next(access_token)
+        return self._get_usable(access_token)
 
     def renew(self, access_token: str) -> Token:
-        """A token other than ``access_token``, however good that is: for people, who know why.
+        """A token other than ``access_token``, even if that is fresh: for people, who know why.
 
         Raises:
-            TokenRequestError: none could be had.
+            TokenRequestError: no token could be fetched.
             TokenStoreError: the store failed.
         """
-        return self._next(access_token, demanded=True)
+        return self._get_usable(access_token, demanded=True)
 
-    def _next(self, refused: str | None, *, demanded: bool = False) -> Token:
-        before = self._held
+    def _get_usable(self, refused: str | None, *, demanded: bool = False) -> Token:
+        before = self._cached
         while True:
-            held = self._held
-            if held is not None and held.is_usable(self._monotonic(), refused):
+            cached = self._cached
+            if cached is not None and cached.is_usable(self._monotonic(), refused):
                 if refused is None:
-                    self._flights.start(self._refresh_ahead)
-                return held.token
-            work = partial(self._renew, refused, wait=True, demanded=demanded)
-            landed, led = self._flights.run(work)
-            if landed is not None and (led or _is_news(landed.token, before, refused)):
-                return landed.token
+                    self._calls.start(self._refresh_ahead)
+                return cached.token
+            work = partial(self._refresh, refused, wait=True, demanded=demanded)
+            result, led = self._calls.run(work)
+            if result is not None and (led or _is_news(result.token, before, refused)):
+                return result.token
 
-    def _refresh_ahead(self) -> _Held | None:
+    def _refresh_ahead(self) -> _CachedToken | None:
         """Compare the token in memory with the store and refresh it if it is stale; never raises."""
         try:
-            held = self._renew(None, wait=False)
+            cached = self._refresh(None, wait=False)
         except OAuthTaskflowError as failure:
             _log.warning("%r: refresh ahead of expiry failed: %s", self, failure)
-            held = None
-        except Exception as bug:  # noqa: BLE001  # nobody waits for this thread who could be told
+            cached = None
+        except Exception as bug:  # noqa: BLE001  # no caller waits for this thread and could be notified
             # By name only: a traceback may show secrets.
             _log.error("%r: refresh ahead of expiry failed: %s", self, type(bug).__name__)
-            held = None
-        if held is None or held.unquestioned_until <= self._monotonic():
+            cached = None
+        if cached is None or cached.fresh_until <= self._monotonic():
             self._postpone()
-        return held
+        return cached
 
     def _postpone(self) -> None:
-        """Ask no more for a moment: somebody else is refreshing, it failed just now, or nothing better can be had."""
-        held, now = self._held, self._monotonic()
-        assert held is not None, "only a token in memory is refreshed ahead"
-        pause = min(max(held.usable_until - now, 0.0) / 10, 1.0)
-        self._held = replace(held, unquestioned_until=min(now + pause, held.usable_until))
+        """Suspend refresh attempts for up to a second, because another worker refreshes or the last attempt failed."""
+        cached, now = self._cached, self._monotonic()
+        assert cached is not None, "only a token in memory is refreshed ahead"
+        pause = min(max(cached.usable_until - now, 0.0) / 10, 1.0)
+        self._cached = replace(cached, fresh_until=min(now + pause, cached.usable_until))
 
-    def _renew(self, refused: str | None, *, wait: bool, demanded: bool = False) -> _Held | None:
+    def _refresh(
+        self, refused: str | None, *, wait: bool, demanded: bool = False
+    ) -> _CachedToken | None:
         freshness = Freshness(self._context.options.leeway, self._leeway_share, refused, demanded)
-        record = self._refresher.renew(freshness, wait=wait)
+        record = self._refresher.refresh(freshness, wait=wait)
         if record is None:
             return None
         if not demanded:
-            record = kept(record, refused, record.read.store_now(self._context.clock))
+            record = set_kept_until(record, refused, record.read_at.store_now(self._context.clock))
         options = self._context.options
         recheck = self._monotonic() + options.reread_after
-        self._held = _Held.of(record, freshness, recheck, serve_stale=options.serve_stale)
-        return self._held
+        self._cached = _CachedToken.from_record(
+            record, freshness, recheck, serve_stale=options.serve_stale
+        )
+        return self._cached
 
 
-def _is_news(token: Token, before: _Held | None, refused: str | None) -> bool:
-    """Whether a flight that others started brought what this caller needs.
+def _is_news(token: Token, before: _CachedToken | None, refused: str | None) -> bool:
+    """Whether a call that another thread started brought a token that serves this caller.
 
     A server may answer a refresh with the same access token; it then counts as the next one by its date.
     """

@@ -1,4 +1,4 @@
-"""The knobs of a token manager, with defaults that fit a token endpoint answering within 35 seconds."""
+"""The options of a token manager, with defaults for a token endpoint that answers within 35 seconds."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ class ManagerOptions(Struct, frozen=True, kw_only=True):
     Attributes:
         leeway: a token counts as stale this long before expiry, at most 10 % of its lifetime, less a per-process jitter.
         lease_ttl: how long a worker may hold the right to refresh; must outlast one request and a stall.
-        heartbeat: a worker that refreshes shows this often that it lives. After four without a sign, workers that cannot
-            see its process take it for dead.
+        heartbeat: how often a refreshing worker prolongs its lease. After four intervals without a sign, workers that
+            cannot see its process treat it as dead.
         request_budget: for one token request, its safe repetitions included.
         lease_wait: how long to wait for another worker's refresh before giving up.
         reread_after: a fresh token in memory is compared with the store this often.
-        resend_window: so long may a refresh token be sent again when its answer was lost; infinite when it is not
+        resend_window: how long a refresh token may be sent again when its answer was lost; infinite if it is not
             single-use.
-        serve_stale: whether a stale token is handed out while the next one is fetched. Not where a refresh ends the token
-            before: a request that begins then would be refused.
-        refresh_lifetimes: what is known of the provider's refresh tokens.
-        cooldown: pause of all workers after a failed refresh when the server names none; doubles up to 16 times.
+        serve_stale: whether a stale token is handed out while the next one is fetched. False where a refresh ends the
+            previous token, because a request that begins then would be refused.
+        refresh_lifetimes: the known lifetimes of the provider's refresh tokens.
+        cooldown: pause of all workers after a failed refresh if the server names none; doubles up to 16 times.
 
     Raises:
         ValueError: the lease would end before a request may end.
@@ -54,5 +54,5 @@ class ManagerOptions(Struct, frozen=True, kw_only=True):
 
     @property
     def write_reserve(self) -> float:
-        """The part of the lease kept for writing the answer down."""
+        """The part of the lease reserved for storing the answer."""
         return (self.lease_ttl - self.request_budget) / 3

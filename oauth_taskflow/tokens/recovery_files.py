@@ -1,7 +1,7 @@
-"""Where a refresh token that came stays until the store has it: an encrypted local file, imported by the next refresh.
+"""Keeps a received refresh token in an encrypted local file until the store has it; the next refresh imports it.
 
-A rotated refresh token exists once. Losing it because a database restarted, or because the worker was killed while it
-waited for one, would cost a person's consent.
+A rotated refresh token exists only once. Losing it because a database restarted, or because the worker was killed while
+it waited for one, would cost a person's consent.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from pathlib import Path
 
 from oauth_taskflow.errors import TokenStoreError, TokenUndecryptable
 from oauth_taskflow.tokens.cipher import TokenCipher
-from oauth_taskflow.tokens.state.rescued import Rescued
+from oauth_taskflow.tokens.state.rescued import RescuedAnswer
 
 _log = logging.getLogger("oauth_taskflow.tokens")
 
 
 class RecoveryFiles:
-    """One file per rescued token in ``folder``: 0600 in a 0700 folder, written whole or not at all.
+    """One file per rescued answer in ``folder``: 0600 in a 0700 folder, written whole or not at all.
 
-    A file that this key ring does not open is named in the log once and then passed over, so that it waits for the
-    right key without holding up the grant.
+    A file that this key ring does not open is named in the log once and then skipped, so that it waits for the right key
+    without holding up the grant.
     """
 
     def __init__(self, folder: Path, cipher: TokenCipher) -> None:
@@ -31,15 +31,15 @@ class RecoveryFiles:
         self._cipher = cipher
         self._unusable: set[Path] = set()
 
-    def pending(self, grant_key: str) -> bool:
-        """Whether something waits to be imported for that grant."""
+    def has_pending(self, grant_key: str) -> bool:
+        """Whether a file waits to be imported for that grant."""
         return any(True for _ in self._paths(grant_key))
 
     def _paths(self, grant_key: str) -> Iterator[Path]:
         found = self.folder.glob(f"{grant_key}.*.rescued")
         return (path for path in found if path not in self._unusable)
 
-    def save(self, rescued: Rescued) -> Path:
+    def save(self, rescued: RescuedAnswer) -> Path:
         """Write ``rescued``, durably.
 
         Raises:
@@ -48,7 +48,7 @@ class RecoveryFiles:
         sealed = self._cipher.seal(
             rescued.fields, grant_key=rescued.grant_key, version=rescued.fence
         )
-        # With the process: what a key that was dropped too early does not open is not to be written over.
+        # The process id keeps a file that only a dropped key opens from being overwritten.
         path = self.folder / f"{rescued.grant_key}.{rescued.fence}.{os.getpid()}.rescued"
         try:
             self._write(path, sealed)
@@ -71,32 +71,32 @@ class RecoveryFiles:
         draft.replace(path)
         _sync_folder(self.folder)
 
-    def load(self, grant_key: str) -> list[tuple[Path, Rescued]]:
-        """What waits for that grant, oldest first; an unreadable file is left alone and named in the log."""
+    def load(self, grant_key: str) -> list[tuple[Path, RescuedAnswer]]:
+        """The answers that wait for that grant, oldest first; an unreadable file is left alone and named in the log."""
         found = [(path, self._load(path, grant_key)) for path in self._paths(grant_key)]
         usable = [(path, rescued) for path, rescued in found if rescued is not None]
         return sorted(usable, key=lambda item: item[1].fence)
 
-    def _load(self, path: Path, grant_key: str) -> Rescued | None:
+    def _load(self, path: Path, grant_key: str) -> RescuedAnswer | None:
         try:
             fence = int(path.name.split(".")[1])
             content = self._cipher.open(path.read_text(), grant_key=grant_key, version=fence)
-            return Rescued.from_fields(content)
-        except FileNotFoundError:  # whoever wrote it has stored it by now
+            return RescuedAnswer.from_fields(content)
+        except FileNotFoundError:  # its writer has stored it by now
             return None
         except (OSError, ValueError, TypeError, KeyError, TokenUndecryptable) as failure:
             _log.warning("recovery file %s is not usable (%s)", path, type(failure).__name__)
             self._unusable.add(path)
             return None
 
-    def done(self, path: Path) -> None:
+    def remove(self, path: Path) -> None:
         """Remove an imported file."""
         with suppress(OSError):
             path.unlink()
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a new name in ``folder`` survive a power cut, too."""
+    """Make a new name in ``folder`` survive a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

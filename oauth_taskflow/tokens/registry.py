@@ -11,7 +11,7 @@ from pathlib import Path
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import Grant
-from oauth_taskflow.tokens.events import Observer, nobody
+from oauth_taskflow.tokens.events import Observer, ignore_event
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.sql.store import SqlTokenStore
@@ -29,11 +29,11 @@ class _Guard:
     lock = threading.Lock()
 
     @classmethod
-    def renew(cls) -> None:
+    def replace_lock(cls) -> None:
         cls.lock = threading.Lock()  # pragma: no cover  # runs in the child, see test_registry
 
 
-os.register_at_fork(after_in_child=_Guard.renew)
+os.register_at_fork(after_in_child=_Guard.replace_lock)
 
 
 def open_store(
@@ -65,7 +65,7 @@ def manager_for(
     subject: str = "",
     options: ManagerOptions | None = None,
     clock: Clock = SYSTEM_CLOCK,
-    observer: Observer = nobody,
+    observer: Observer = ignore_event,
 ) -> TokenManager:
     """The manager of that grant in this process: the same object for the same grant, secrets, settings and observer.
 
@@ -82,7 +82,7 @@ def manager_for(
     )
     with _Guard.lock:
         known = _managers.get((store.name, new.grant_key))
-        if known is not None and known.is_like(new):
+        if known is not None and known.is_equivalent(new):
             return known
         _managers[store.name, new.grant_key] = new
         return new

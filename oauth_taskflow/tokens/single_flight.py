@@ -1,4 +1,4 @@
-"""One piece of work at a time, however many threads ask for its result."""
+"""Runs one piece of work at a time, however many threads ask for its result."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from oauth_taskflow.errors import OAuthTaskflowError
 T = TypeVar("T")
 
 
-class Flight(Generic[T]):
-    """One piece of work under way; whoever waits for what it comes to is let through one after the other.
+class Call(Generic[T]):
+    """One piece of work that is under way. Waiting threads are released one at a time.
 
-    A condition, which a future waits by, lets all go at once: a thousand threads then fight for it and the interpreter
+    A condition, which a future waits by, releases all at once. A thousand threads then fight for it and the interpreter
     for up to a second, where a queue takes a tenth.
     """
 
     def __init__(self) -> None:
-        self._landed = False
+        self._is_finished = False
         self._result: T | None = None
         self._failure: BaseException | None = None
         self._gate = threading.Lock()
         self._gate.acquire()
 
-    def land(self, result: T | None = None, failure: BaseException | None = None) -> None:
-        """Let everybody go with ``result``, or with ``failure`` if there is one. Called once."""
-        self._result, self._failure, self._landed = result, failure, True
+    def finish(self, result: T | None = None, failure: BaseException | None = None) -> None:
+        """Release all waiting threads with ``result``, or with ``failure`` if there is one. Called once."""
+        self._result, self._failure, self._is_finished = result, failure, True
         self._gate.release()
 
     def result(self) -> T:
-        """What the work came to, or what it raised."""
-        if not self._landed:
+        """The result of the work; raises its error."""
+        if not self._is_finished:
             with self._gate:
                 pass
         if self._failure is not None:
@@ -43,12 +43,12 @@ class Flight(Generic[T]):
 
 
 class SingleFlight(Generic[T]):
-    """Runs work in a thread of its own and hands the result to everybody who asked meanwhile.
+    """Runs work in a separate thread and hands the result to every thread that asked meanwhile.
 
-    The thread is not a daemon and ends with the work: a task that is timed out or interrupted while a refresh token
-    is on its way does not take the answer down with it, and the interpreter waits for it before it exits.
-    Whoever asks may be interrupted at any point, by a signal handler that raises, and leaves nobody waiting.
-    Usable after a fork: a child starts without flights.
+    The thread is not a daemon and ends with the work. A task that is timed out or interrupted while a refresh token is on
+    its way does not lose the answer, and the interpreter waits for the thread before it exits. A waiting thread may be
+    interrupted at any point, by a signal handler that raises, without leaving another one waiting. Usable after a fork: a
+    child starts without calls.
     """
 
     def __init__(self) -> None:
@@ -57,53 +57,53 @@ class SingleFlight(Generic[T]):
     def _reset(self) -> None:
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._flight: Flight[T] | None = None
+        self._call: Call[T] | None = None
 
     def run(self, work: Callable[[], T]) -> tuple[T, bool]:
-        """The result of ``work``, or of what was already under way, and whether it was ours."""
-        flight, led = self._join_or_start(work)
+        """The result of ``work``, or of the call that was already under way, and whether it was ours."""
+        call, led = self._join_or_start(work)
         try:
-            return flight.result(), led
+            return call.result(), led
         except OAuthTaskflowError as failure:
-            # Each thread raises its own copy: a shared one would collect every thread's traceback.
+            # Each thread raises a separate copy: a shared one would collect every thread's traceback.
             raise copy.copy(failure) from failure.__cause__
 
     def start(self, work: Callable[[], T]) -> None:
-        """Start ``work`` and return at once, unless some is under way; a failure is the work's own to report."""
+        """Start ``work`` and return at once, unless a call is under way. The work reports its own failure."""
         self._join_or_start(work)
 
-    def _join_or_start(self, work: Callable[[], T]) -> tuple[Flight[T], bool]:
+    def _join_or_start(self, work: Callable[[], T]) -> tuple[Call[T], bool]:
         if self._pid != os.getpid():
             self._reset()
         with self._lock:
-            if self._flight is not None:
-                return self._flight, False
-            flight: Flight[T] = Flight()
-            if self._takes_off(flight, work):
-                # Not before: an interrupt while the thread is being started would leave a flight that never lands.
-                self._flight = flight
-                return flight, True
-        self._fly(flight, work)
-        return flight, True
+            if self._call is not None:
+                return self._call, False
+            call: Call[T] = Call()
+            if self._start(call, work):
+                # Not before: an interrupt while the thread is being started would leave a call that never finishes.
+                self._call = call
+                return call, True
+        self._run(call, work)
+        return call, True
 
-    def _takes_off(self, flight: Flight[T], work: Callable[[], T]) -> bool:
+    def _start(self, call: Call[T], work: Callable[[], T]) -> bool:
         try:
-            threading.Thread(target=self._fly, args=(flight, work), name="oauth-refresh").start()
+            threading.Thread(target=self._run, args=(call, work), name="oauth-refresh").start()
         except RuntimeError:  # the interpreter is shutting down, or the system has no more threads
             return False
         return True
 
-    def _fly(self, flight: Flight[T], work: Callable[[], T]) -> None:
+    def _run(self, call: Call[T], work: Callable[[], T]) -> None:
         try:
             result = work()
-        except BaseException as failure:  # noqa: BLE001  # whoever waits must hear of it, whatever it is
-            self._land(flight)
-            flight.land(failure=failure)
+        except BaseException as failure:  # noqa: BLE001  # waiting threads must learn of it, whatever it is
+            self._forget(call)
+            call.finish(failure=failure)
         else:
-            self._land(flight)
-            flight.land(result)
+            self._forget(call)
+            call.finish(result)
 
-    def _land(self, flight: Flight[T]) -> None:
+    def _forget(self, call: Call[T]) -> None:
         with self._lock:
-            if self._flight is flight:
-                self._flight = None
+            if self._call is call:
+                self._call = None

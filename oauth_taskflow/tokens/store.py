@@ -1,4 +1,4 @@
-"""The contract of a token store: three operations, each one short transaction."""
+"""The contract of a token store, whose every operation is one short transaction."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from oauth_taskflow.tokens.state.transitions import Transition
 
 
 class TokenStore(Protocol):
-    """Where grants live. Shared by threads, processes and, with a server behind it, machines.
+    """The store of all grants. Threads, processes and, with a database server, machines share it.
 
     Every operation raises ``TokenStoreError`` when the store fails (``retryable`` when it may come back), and
     ``TokenUndecryptable`` when no key opens a record.
@@ -22,9 +22,9 @@ class TokenStore(Protocol):
     name: str
 
     def read(self, grant_key: str) -> GrantRecord:
-        """The record as it is now; an empty one when there is none."""
+        """The record as it is now; an empty one if the grant is not stored."""
 
-    def grants(self) -> list[tuple[str, str]]:
+    def list_grants(self) -> list[tuple[str, str]]:
         """Connection id and grant key of every record."""
 
     def acquire(
@@ -39,25 +39,30 @@ class TokenStore(Protocol):
     ) -> GrantRecord | None:
         """Take the lease for ``ttl`` seconds of the store's clock, if it is free or has run out.
 
-        ``owner`` names this attempt alone: asked once more, because it is not known whether a commit came to pass, it
-        gets the lease again. ``breaking`` is the fence of a holder known to be dead, whose lease may be taken early.
-        ``lapsed`` is the fence whose lease was seen to run out; one that another worker took since is left alone.
-        Unless ``waits``, the lease may also be missed because somebody else is writing. Returns the record as it is
-        under the new lease, or None.
+        Returns the record as it is under the new lease, or None.
+
+        Args:
+            grant_key: the grant.
+            owner: names this attempt alone. It gets the lease again if it asks once more, because a commit may have
+                succeeded unnoticed.
+            ttl: seconds on the store's clock.
+            breaking: the fence of a holder known to be dead, whose lease may be taken early.
+            lapsed: the fence whose lease was seen to run out. One that another worker took since is left alone.
+            waits: if False, the lease may also be missed because another worker is writing.
         """
 
     def prolong(self, grant_key: str, lease: Lease, *, ttl: float, waits: bool) -> bool:
-        """Make ``lease`` last ``ttl`` seconds from now on, by the store's clock; False when it is not in force.
+        """Make ``lease`` last ``ttl`` seconds from now on, by the store's clock; False if it is not in force.
 
-        Also False, unless ``waits``, when the store is busy or away: it is asked once and at once.
+        Unless ``waits``, the store is asked only once, and the result is also False if it is busy or away.
         """
 
     def change(self, record: GrantRecord, transition: Transition) -> GrantRecord:
         """Apply ``transition`` to what is stored, starting from ``record``, atomically.
 
-        Returns what is stored afterwards. When the row changed since ``record`` was read, it is read again and
-        ``transition`` decides anew, so that a condition checked inside ``transition`` holds at the moment of writing. A record that was
-        forgotten meanwhile stays forgotten: nothing is written, and the empty record is returned.
+        Returns the record as stored afterwards. If the row changed since ``record`` was read, it is read again and
+        ``transition`` decides again, so that its conditions hold at the moment of writing. A record that was forgotten
+        meanwhile stays forgotten: nothing is written, and the empty record is returned.
         """
 
     def forget(self, grant_key: str) -> None:

@@ -1,4 +1,4 @@
-"""What people do with a stored grant: look at it, put a new consent in, end it. Tasks only ever refresh."""
+"""The operations of people on a stored grant: read it, store a new consent, end it. Tasks only refresh."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from oauth_taskflow.tokens.cipher import name_connection
 from oauth_taskflow.tokens.refresh import lease_owner
 from oauth_taskflow.tokens.refresh.context import RefreshContext
 from oauth_taskflow.tokens.state import transitions
-from oauth_taskflow.tokens.state.consent import renewed
-from oauth_taskflow.tokens.state.failures import as_kept
-from oauth_taskflow.tokens.state.kept_answer import Arrived
-from oauth_taskflow.tokens.state.record import GrantRecord, GrantState, Trouble, moved
+from oauth_taskflow.tokens.state.consent import renew_consent
+from oauth_taskflow.tokens.state.failures import explain_kept_answer
+from oauth_taskflow.tokens.state.kept_answer import KeptAnswer
+from oauth_taskflow.tokens.state.record import GrantRecord, GrantState, LastFailure, shift_clock
 from oauth_taskflow.tokens.state.transitions import Transition
 from oauth_taskflow.tokens.store import TokenStore
 
@@ -33,79 +33,83 @@ class StoredGrant:
         return self._context.grant_key
 
     def read(self) -> GrantRecord:
-        """What is stored; an empty record when nothing is."""
+        """The stored record; an empty one if the grant is not stored."""
         try:
             return self._context.store.read(self._context.grant_key)
         except TokenUndecryptable as failure:
             name_connection(failure, self._context.conn_id, self._context.store.name)
             raise
 
-    def consented(self, granted: Granted, answer: Answer | None = None) -> GrantRecord:
-        """Store what a person's new consent brought, in ``answer``; the old consent's tokens are gone afterwards.
+    def store_consent(self, granted: Granted, answer: Answer | None = None) -> GrantRecord:
+        """Store the tokens of a person's new consent, with their ``answer``; the old consent's tokens are removed.
 
-        So is its DPoP key. A worker that refreshes the old one at this moment finds its lineage gone and cannot
-        overwrite this. The refresh token written in the connection counts as seen, so that it does not supersede the
-        newer consent.
+        Its DPoP key is removed too. A worker that refreshes the old consent at this moment finds its lineage gone and
+        cannot overwrite the new one. The refresh token written in the connection counts as seen, so that it does not
+        supersede the newer consent.
         """
 
         def transition(record: GrantRecord) -> GrantRecord:
-            token = moved(granted.token, record.read.offset)
+            token = shift_clock(granted.token, record.read_at.offset)
             known = self._context.options.refresh_lifetimes
-            new = self._consented(record, granted.refresh_token, answer, held=False)
+            new = self._apply_consent(record, granted.refresh_token, answer, held=False)
             return replace(
                 new,
                 token=token,
                 dpop_key=granted.token.dpop_key,
-                consent=renewed(None, token, known, rotated=True) if new.refresh_token else None,
+                consent=renew_consent(None, token, known, rotated=True)
+                if new.refresh_token
+                else None,
             )
 
         self._drop_unreadable()
         return self._change(transition)
 
-    def consented_unusable(
+    def store_unusable_consent(
         self, outcome: Unusable, answer: Answer | None, *, dpop_key: str = ""
     ) -> OAuthTaskflowError:
         """Store the refresh token of a new consent whose ``answer`` cannot be used yet; returns the error to raise.
 
         ``dpop_key`` is the key that the request was proved with.
         """
-        error, now = as_kept(outcome), self._context.clock.now()
+        error, now = explain_kept_answer(outcome), self._context.clock.now()
 
         def transition(record: GrantRecord) -> GrantRecord:
-            until = None if outcome.opaque else now + record.read.offset
-            trouble = Trouble.of(error, self._context.marks.client[0], until, 1)
-            new = self._consented(record, outcome.refresh_token, answer, held=outcome.opaque)
-            new = replace(new, state=GrantState.MISCONFIGURED, trouble=trouble)
+            until = None if outcome.opaque else now + record.read_at.offset
+            failure = LastFailure.from_error(error, self._context.fingerprints.client[0], until, 1)
+            new = self._apply_consent(record, outcome.refresh_token, answer, held=outcome.opaque)
+            new = replace(new, state=GrantState.MISCONFIGURED, last_failure=failure)
             return replace(new, token=None, consent=None, dpop_key=dpop_key)
 
         self._drop_unreadable()
         self._change(transition)
         return error
 
-    def _consented(
+    def _apply_consent(
         self, record: GrantRecord, refresh_token: str | None, answer: Answer | None, *, held: bool
     ) -> GrantRecord:
-        """``record`` with a new consent's refresh token, and nothing of the old one."""
-        mark = self._context.store.cipher.mark(refresh_token) if refresh_token else ""
-        arrived = Arrived.of(answer, record.read.offset) if answer else None
+        """``record`` with a new consent's refresh token and without anything of the old consent."""
+        fingerprint = self._context.store.cipher.fingerprint(refresh_token) if refresh_token else ""
+        arrived = KeptAnswer.from_answer(answer, record.read_at.offset) if answer else None
         return replace(
-            transitions.known(record, *self._context.marks.seed, mark),
+            transitions.remember_seeds(record, *self._context.fingerprints.seed, fingerprint),
             conn_id=self._context.conn_id,
             state=GrantState.ACTIVE,
             refresh_token=refresh_token,
-            lineage=mark,
+            lineage=fingerprint,
             alternates=(),
-            answer=arrived.read(self._context.marks.reading, held=held) if arrived else None,
+            answer=arrived.add_reading(self._context.fingerprints.reading, held=held)
+            if arrived
+            else None,
             predecessor="",
             origin="",
             left_scope="",
             consent_fence=record.lease.fence + 1,
             journal=None,
-            trouble=None,
+            last_failure=None,
         )
 
-    def revoked(self) -> GrantRecord:
-        """Note that the authorization server ended the grant: no tokens are left, and no worker asks for any.
+    def store_revocation(self) -> GrantRecord:
+        """Record that the authorization server ended the grant: its tokens are removed, and no worker requests any.
 
         The refresh token written in the connection counts as seen: it is dead too.
         """
@@ -115,10 +119,10 @@ class StoredGrant:
             where=f"for connection {conn_id!r}",
             hint=f"Authorize it again: airflow oauth login {conn_id}",
         )
-        client = self._context.marks.client[0]
+        client = self._context.fingerprints.client[0]
         return self._change(
             lambda record: replace(
-                transitions.known(record, *self._context.marks.seed),
+                transitions.remember_seeds(record, *self._context.fingerprints.seed),
                 state=GrantState.REVOKED,
                 token=None,
                 refresh_token=None,
@@ -132,7 +136,7 @@ class StoredGrant:
                 origin="",
                 left_scope="",
                 journal=None,
-                trouble=Trouble.of(error, client, None, 1),
+                last_failure=LastFailure.from_error(error, client, None, 1),
             )
         )
 
@@ -141,25 +145,25 @@ class StoredGrant:
         forget_grant(self._context.store, self._context.grant_key)
 
     def _drop_unreadable(self) -> None:
-        """A record that no key opens stands in the way of a new consent, and is of no other use."""
+        """Delete a record that no key opens: it would block a new consent, and has no other use."""
         try:
             self.read()
         except TokenUndecryptable:
             self._context.store.forget(self._context.grant_key)
 
     def _change(self, transition: Transition) -> GrantRecord:
-        """Apply ``transition`` under the lease if it can be had; a holder that is in the middle of a refresh is not waited for."""
+        """Apply ``transition`` under the lease if it is free, without waiting for a worker that is refreshing."""
         store, key = self._context.store, self._context.grant_key
         attempt = lease_owner.new_attempt(self._context.clock.monotonic() + _LEASE_SECONDS)
         leased = store.acquire(key, owner=attempt, ttl=_LEASE_SECONDS)
         record = store.change(leased or store.read(key), transition)
         if leased is None:
             return record
-        return store.change(record, transitions.release(leased.lease, unsent=False))
+        return store.change(record, transitions.release_lease(leased.lease, unsent=False))
 
 
 def forget_grant(store: TokenStore, grant_key: str) -> None:
-    """Delete a record, and what of it waits in recovery files. The authorization server is not told."""
+    """Delete a record and its recovery files, without notifying the authorization server."""
     for path, _ in store.recovery.load(grant_key):
-        store.recovery.done(path)
+        store.recovery.remove(path)
     store.forget(grant_key)

@@ -217,7 +217,7 @@ def _issued(world: World) -> Iterator[tuple[str, str]]:
 def _kept(home: Path) -> Iterator[tuple[str, str]]:
     """The DPoP keys in the token store, which its Fernet key opens."""
     store = open_store(f"sqlite:///{home}/oauth_taskflow.db", (FERNET_KEY,))
-    for _, grant_key in store.grants():
+    for _, grant_key in store.list_grants():
         if key := store.read(grant_key).dpop_key:
             yield "DPoP key", key
 

@@ -20,5 +20,5 @@ def an_hour_later() -> None:
         return replace(record, token=older, doubted_at=None)
 
     store = open_store(store_url(), fernet_keys())
-    for _, key in store.grants():
+    for _, key in store.list_grants():
         store.change(store.read(key), aged)

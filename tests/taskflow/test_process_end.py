@@ -110,12 +110,12 @@ def test_a_process_that_ends_waits_for_what_is_under_way_and_begins_nothing_new(
     begun, ended, told = threading.Event(), threading.Event(), SimpleQueue[str]()
 
     def refresh_twice() -> None:
-        with exit_wait.waited_for():
+        with exit_wait.hold_process_exit():
             begun.set()
             ended.wait(10)
             told.put("finished")
         try:
-            with exit_wait.waited_for():
+            with exit_wait.hold_process_exit():
                 told.put("begun again")
         except LeaseTimeout as refusal:
             told.put(str(refusal))
@@ -128,5 +128,5 @@ def test_a_process_that_ends_waits_for_what_is_under_way_and_begins_nothing_new(
     assert told.get(timeout=10) == "finished"
     assert told.get(timeout=10) == ("No refresh begins any more, because this process is ending.")
     thread.join(10)
-    with exit_wait.waited_for():  # an exit handler that runs later may
+    with exit_wait.hold_process_exit():  # an exit handler that runs later may
         assert exit_wait._Refreshes.under_way

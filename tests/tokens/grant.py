@@ -33,7 +33,7 @@ def rotate_elsewhere(store: ClockedStore, key: str, clock: FakeClock, name: str)
     def transition(record: GrantRecord) -> GrantRecord:
         token = Token(f"at-{name}", clock.now(), clock.now() + 3600)
         refresh_token = f"rt-{name}"
-        mark = store.cipher.mark(refresh_token)
+        mark = store.cipher.fingerprint(refresh_token)
         return replace(record, token=token, refresh_token=refresh_token, lineage=mark)
 
     store.change(store.read(key), transition)

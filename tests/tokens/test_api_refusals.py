@@ -199,8 +199,8 @@ def test_a_grant_that_ends_just_after_a_401_forced_its_refresh_says_so(
     def ended_before(
         self: ClockedStore, record: GrantRecord, transition: Transition
     ) -> GrantRecord:
-        if transition is api_refusals.doubt:  # the lease is given back by then
-            under_test.stored.revoked()
+        if transition is api_refusals.note_doubt:  # the lease is given back by then
+            under_test.stored.store_revocation()
         return change(self, record, transition)
 
     monkeypatch.setattr(ClockedStore, "change", ended_before)

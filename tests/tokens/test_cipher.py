@@ -89,11 +89,11 @@ def test_something_else_than_a_fernet_key_is_refused_without_showing_it(key: str
 
 def test_marks_are_equal_for_equal_secrets_and_differ_by_key() -> None:
     ring = TokenCipher([NEW, OLD])
-    assert ring.mark("secret") == TokenCipher([NEW]).mark("secret")
-    assert ring.marks("secret")[1] == TokenCipher([OLD]).mark("secret")
-    assert len({*ring.marks("secret"), ring.mark("other")}) == 3
+    assert ring.fingerprint("secret") == TokenCipher([NEW]).fingerprint("secret")
+    assert ring.fingerprints("secret")[1] == TokenCipher([OLD]).fingerprint("secret")
+    assert len({*ring.fingerprints("secret"), ring.fingerprint("other")}) == 3
 
 
 @given(st.text(min_size=6))
 def test_a_mark_does_not_contain_the_secret(secret: str) -> None:
-    assert secret not in TokenCipher([NEW]).mark(secret)
+    assert secret not in TokenCipher([NEW]).fingerprint(secret)

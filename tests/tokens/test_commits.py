@@ -65,7 +65,7 @@ def test_kept_connections_that_lead_to_a_replica_are_left_for_new_ones(
     token = manager.token().access_token
     store = manager._context.store
     assert isinstance(store, SqlTokenStore)
-    engine = store._database.connected()
+    engine = store._database.open_engine()
     statement = {
         "postgresql": "SET default_transaction_read_only = on",
         "mysql": "SET SESSION TRANSACTION READ ONLY",
@@ -107,7 +107,7 @@ def test_a_worker_that_stands_still_within_a_transaction_holds_nobody_up_for_lon
 @pytest.mark.postgres
 def test_a_server_that_is_gone_before_it_answers_is_noticed_in_seconds(postgres_url: str) -> None:
     store = SqlTokenStore(postgres_url, [KEY])
-    with store._database.connected().connect() as connection:
+    with store._database.open_engine().connect() as connection:
         wire = socket.socket(fileno=os.dup(connection.connection.driver_connection.fileno()))  # type: ignore[union-attr]  # it is psycopg's
     with wire:
         assert wire.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
@@ -118,7 +118,7 @@ def test_a_server_that_is_gone_before_it_answers_is_noticed_in_seconds(postgres_
 def test_a_process_whose_connections_are_all_in_use_may_try_again(
     real_store: SqlTokenStore,
 ) -> None:
-    engine = real_store._database.connected()
+    engine = real_store._database.open_engine()
     assert isinstance(engine.pool, QueuePool)
     engine.pool._timeout = 0.01
     in_use = [engine.connect() for _ in range(engine.pool.size() + engine.pool._max_overflow)]

@@ -22,8 +22,8 @@ from oauth_taskflow.tokens.state.consent import (
     Consent,
     RefreshLifetimes,
     is_due_soon,
-    refresh_by,
-    renewed,
+    refresh_deadline,
+    renew_consent,
 )
 from oauth_taskflow.tokens.state.record import GrantState
 from tests.tokens.clock import ClockedStore, FakeClock
@@ -53,7 +53,7 @@ def ends(known: RefreshLifetimes, *days: float, extras: dict[str, Any] | None = 
     """After refreshes on ``days``, in how many days from the first one the consent ends."""
     consent: Consent | None = None
     for day in days:
-        consent = renewed(consent, told(day * DAY, extras), known, rotated=False)
+        consent = renew_consent(consent, told(day * DAY, extras), known, rotated=False)
     assert consent is not None
     assert consent.ends_at is not None
     return consent.ends_at / DAY
@@ -86,7 +86,7 @@ def test_a_path_names_the_field_and_an_instant_is_one_in_any_form() -> None:
     rule = RefreshLifetimes(path="data.until")
     for value in (1_800_000_000, "1800000000", 1_800_000_000_000, "2027-01-15T08:00:00Z"):
         assert ends(rule, 20000, extras={"data": {"until": value}}) == 1_800_000_000 / DAY
-    other = renewed(None, told(0, {"refresh_expires_in": 5}), rule, rotated=False)
+    other = renew_consent(None, told(0, {"refresh_expires_in": 5}), rule, rotated=False)
     assert other.ends_at is None
 
 
@@ -98,21 +98,23 @@ def test_a_lifetime_that_is_none_leaves_what_the_preset_knows(value: object) -> 
 @given(st.floats() | st.floats().map(str))
 def test_no_value_of_a_server_makes_an_end_that_cannot_be_told(value: float | str) -> None:
     extras = {"refresh_expires_in": value}
-    end = renewed(None, told(1e9, extras), UNKNOWN, rotated=False).ends_at
+    end = renew_consent(None, told(1e9, extras), UNKNOWN, rotated=False).ends_at
     assert end is None or 1e9 <= end < 5e9
 
 
 def test_an_end_named_with_the_first_token_holds_until_another_refresh_token_comes() -> None:
-    first = renewed(None, told(0, {"refresh_token_expires_in": 1000}), UNKNOWN, rotated=True)
-    same = renewed(first, told(500), UNKNOWN, rotated=False)
+    first = renew_consent(None, told(0, {"refresh_token_expires_in": 1000}), UNKNOWN, rotated=True)
+    same = renew_consent(first, told(500), UNKNOWN, rotated=False)
     assert (same.stated, same.ends_at) == (1000, 1000)
-    assert renewed(same, told(600), UNKNOWN, rotated=True).ends_at is None
+    assert renew_consent(same, told(600), UNKNOWN, rotated=True).ends_at is None
 
 
 def test_a_lifetime_that_counts_down_is_an_end_that_no_refresh_moves() -> None:
-    first = renewed(None, told(0, {"refresh_token_expires_in": 1000}), UNKNOWN, rotated=False)
-    down = renewed(first, told(400, {"refresh_token_expires_in": 600}), UNKNOWN, rotated=False)
-    up = renewed(first, told(400, {"refresh_token_expires_in": 1000}), UNKNOWN, rotated=False)
+    first = renew_consent(None, told(0, {"refresh_token_expires_in": 1000}), UNKNOWN, rotated=False)
+    down = renew_consent(
+        first, told(400, {"refresh_token_expires_in": 600}), UNKNOWN, rotated=False
+    )
+    up = renew_consent(first, told(400, {"refresh_token_expires_in": 1000}), UNKNOWN, rotated=False)
     assert (first.slides, down.slides, up.slides) == (True, False, True)
 
 
@@ -141,9 +143,9 @@ def test_a_refresh_token_is_used_in_good_time_before_it_dies_unused(
     access: float | None, idle: float, by: float
 ) -> None:
     token = Token("at", 0.0, access)
-    consent = renewed(None, token, RefreshLifetimes(idle=idle), rotated=True)
-    assert refresh_by(consent, token) == by
-    assert refresh_by(replace(consent, slides=False), token) == math.inf
+    consent = renew_consent(None, token, RefreshLifetimes(idle=idle), rotated=True)
+    assert refresh_deadline(consent, token) == by
+    assert refresh_deadline(replace(consent, slides=False), token) == math.inf
 
 
 @pytest.mark.parametrize("lifetime", [60 * DAY, None])
@@ -166,7 +168,7 @@ def test_an_access_token_that_outlives_its_refresh_token_is_refreshed_in_good_ti
 
 def landed(under_test: TokenManager) -> None:
     """Wait for the refresh in the background, if there is one."""
-    flight = under_test._flights._flight
+    flight = under_test._calls._call
     if flight is not None:
         flight.result()
 
@@ -195,7 +197,7 @@ def test_a_new_consent_starts_its_time_anew(store: ClockedStore, clock: FakeCloc
     under_test, _ = of_provider(store, FROM_CONSENT, grants(clock, "a"))
     under_test.token()
     clock.advance(100 * DAY)
-    by_login = under_test.stored.consented(Granted(told(clock.now()), "rt-login"))
+    by_login = under_test.stored.store_consent(Granted(told(clock.now()), "rt-login"))
     assert by_login.consent == Consent(clock.now(), None, clock.now() + 180 * DAY)
     clock.advance(50 * DAY)
     options = ManagerOptions(refresh_lifetimes=FROM_CONSENT)
@@ -211,7 +213,7 @@ def test_a_revoked_grant_and_one_without_refresh_token_have_no_consent(
 ) -> None:
     under_test, _ = of_provider(store, IDLE, grants(clock, "a"))
     under_test.token()
-    assert under_test.stored.revoked().consent is None
+    assert under_test.stored.store_revocation().consent is None
     alone = TokenManager.for_grant(
         store, scripted(grants(clock, "b")), ClientCredentials(), clock=clock
     )

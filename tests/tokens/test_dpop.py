@@ -21,7 +21,7 @@ from oauth_taskflow.tokens.grant_key import GrantIdentity
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.recovery_files import RecoveryFiles
 from oauth_taskflow.tokens.sql.store import SqlTokenStore
-from oauth_taskflow.tokens.state.rescued import Rescued
+from oauth_taskflow.tokens.state.rescued import RescuedAnswer
 
 KEYS = [Fernet.generate_key()]
 
@@ -94,18 +94,20 @@ def test_a_new_consent_brings_its_own_key_and_revocation_drops_it(
     old = manager.token()
     outcome = endpoint(server).exchange(RefreshToken(server.issue_refresh_token()))
     assert isinstance(outcome, Granted)
-    manager.stored.consented(outcome)
+    manager.stored.store_consent(outcome)
     renewed = worker(server, tmp_path, RefreshToken("seed")).stored.read()
     assert renewed.dpop_key == outcome.token.dpop_key != old.dpop_key
     assert manager.replace_refused(old.access_token).dpop_key == outcome.token.dpop_key
-    assert manager.stored.revoked().dpop_key == ""
+    assert manager.stored.store_revocation().dpop_key == ""
 
 
 def test_dpop_makes_another_grant_and_its_absence_changes_no_known_key(
     server: OAuthTestServer,
 ) -> None:
     names = ("", "ES256", "ES384")
-    keys = [GrantIdentity.of(endpoint(server, name), ClientCredentials()).key for name in names]
+    keys = [
+        GrantIdentity.for_grant(endpoint(server, name), ClientCredentials()).key for name in names
+    ]
     assert len(set(keys)) == 3
     # Written down with version 0.1: grants in stores of today must be found again.
     known = GrantIdentity("crm", "https://id.example.com/token", "me", "client_credentials")
@@ -122,6 +124,6 @@ def test_without_dpop_version_0_1_reads_what_is_stored(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["", "ES256\nthe key"])
 def test_a_rescued_token_keeps_its_key(tmp_path: Path, key: str) -> None:
     files = RecoveryFiles(tmp_path, TokenCipher(KEYS))
-    rescued = Rescued("a" * 64, 1, "", Token("at", 1.0, 2.0, dpop_key=key), "rt")
+    rescued = RescuedAnswer("a" * 64, 1, "", Token("at", 1.0, 2.0, dpop_key=key), "rt")
     files.save(rescued)
     assert [found for _, found in files.load("a" * 64)] == [rescued]

@@ -8,39 +8,39 @@ from msgspec.structs import replace
 
 from oauth_taskflow.errors import TokenEndpointUnavailable
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.tokens.grant_key import Marks
+from oauth_taskflow.tokens.grant_key import Fingerprints
 from oauth_taskflow.tokens.state import transitions
 from oauth_taskflow.tokens.state.record import GrantRecord, Journal, Lease
-from oauth_taskflow.tokens.state.rescued import Rescued
+from oauth_taskflow.tokens.state.rescued import RescuedAnswer
 
 MINE, THEIRS = Lease("me", 90.0, 3), Lease("they", 190.0, 4)
 STORED = GrantRecord(
     "key", token=Token("at", 0.0, 100.0), refresh_token="rt", lineage="mark-rt", lease=MINE
 )
-CAME = Rescued("key", 3, "mark-rt", Token("at-2", 50.0, 150.0), "rt-2")
+CAME = RescuedAnswer("key", 3, "mark-rt", Token("at-2", 50.0, 150.0), "rt-2")
 
 
 def test_a_new_pair_replaces_the_one_it_was_traded_for() -> None:
-    after = transitions.granted(CAME, "mark-rt-2")(STORED)
+    after = transitions.store_grant(CAME, "mark-rt-2")(STORED)
     assert after is not None
     assert (after.token, after.refresh_token, after.lineage) == (CAME.token, "rt-2", "mark-rt-2")
     assert after.lease == Lease(None, None, 3)
 
 
 def test_a_new_pair_does_not_end_the_lease_of_a_successor() -> None:
-    after = transitions.granted(CAME, "mark-rt-2")(replace(STORED, lease=THEIRS))
+    after = transitions.store_grant(CAME, "mark-rt-2")(replace(STORED, lease=THEIRS))
     assert after is not None
     assert (after.refresh_token, after.lease) == ("rt-2", THEIRS)
 
 
 def test_a_late_pair_is_in_doubt_while_somebody_else_may_have_sent_the_same_refresh_token() -> None:
     sent_again = Journal(4, "mark-rt", 70.0)
-    after = transitions.granted(CAME, "mark-rt-2")(
+    after = transitions.store_grant(CAME, "mark-rt-2")(
         replace(STORED, lease=THEIRS, journal=sent_again)
     )
     assert after is not None
     assert after.journal == Journal(4, "mark-rt-2", 70.0, doubtful=True)
-    own = transitions.granted(CAME, "mark-rt-2")(
+    own = transitions.store_grant(CAME, "mark-rt-2")(
         replace(STORED, journal=replace(sent_again, fence=3))
     )
     assert own is not None
@@ -49,7 +49,7 @@ def test_a_late_pair_is_in_doubt_while_somebody_else_may_have_sent_the_same_refr
 
 @given(st.text(min_size=1).filter(lambda mark: mark.isascii() and mark != "mark-rt"))
 def test_a_pair_of_another_lineage_never_replaces_the_stored_one(lineage: str) -> None:
-    after = transitions.granted(CAME, "mark-rt-2")(replace(STORED, lineage=lineage))
+    after = transitions.store_grant(CAME, "mark-rt-2")(replace(STORED, lineage=lineage))
     assert after is not None
     assert (after.refresh_token, after.token) == (STORED.refresh_token, STORED.token)
     assert after.alternates == ("rt-2",)
@@ -57,16 +57,16 @@ def test_a_pair_of_another_lineage_never_replaces_the_stored_one(lineage: str) -
 
 def test_there_are_two_alternates_at_most_newest_first_and_none_twice() -> None:
     record = replace(STORED, lineage="other", alternates=("a", "b"))
-    after = transitions.granted(CAME, "m")(record)
+    after = transitions.store_grant(CAME, "m")(record)
     assert after is not None
     assert after.alternates == ("rt-2", "a")
-    assert transitions.granted(CAME, "m")(after) is None
-    assert transitions.granted(replace(CAME, refresh_token=None), None)(record) is None
+    assert transitions.store_grant(CAME, "m")(after) is None
+    assert transitions.store_grant(replace(CAME, refresh_token=None), None)(record) is None
 
 
 def test_an_idempotent_grants_late_answer_does_not_replace_a_newer_token() -> None:
     newer = replace(STORED, lineage="", refresh_token=None, token=Token("new", 60.0))
-    after = transitions.granted(replace(CAME, lineage="", refresh_token=None), None)(newer)
+    after = transitions.store_grant(replace(CAME, lineage="", refresh_token=None), None)(newer)
     assert after is not None
     assert after.token == newer.token
     assert after.lease.owner is None
@@ -74,42 +74,45 @@ def test_an_idempotent_grants_late_answer_does_not_replace_a_newer_token() -> No
 
 def test_only_the_holder_of_the_lease_writes_the_journal() -> None:
     entry = Journal(3, "mark-rt", 1.0)
-    assert transitions.journal(MINE, "mark-rt", entry, 9.0)(replace(STORED, lease=THEIRS)) is None
-    assert transitions.journal(MINE, "older lineage", entry, 9.0)(STORED) is None
-    after = transitions.journal(MINE, "mark-rt", entry, 9.0)(STORED)
+    assert (
+        transitions.write_journal(MINE, "mark-rt", entry, 9.0)(replace(STORED, lease=THEIRS))
+        is None
+    )
+    assert transitions.write_journal(MINE, "older lineage", entry, 9.0)(STORED) is None
+    after = transitions.write_journal(MINE, "mark-rt", entry, 9.0)(STORED)
     assert after is not None
     assert after.journal == entry
 
 
 def test_the_journal_keeps_the_time_of_the_first_sending() -> None:
     first = replace(STORED, journal=Journal(2, "mark-rt", 1.0))
-    after = transitions.journal(MINE, "mark-rt", Journal(3, "mark-rt", 9.0, doubtful=True), 9.0)(
-        first
-    )
+    after = transitions.write_journal(
+        MINE, "mark-rt", Journal(3, "mark-rt", 9.0, doubtful=True), 9.0
+    )(first)
     assert after is not None
     assert after.journal == Journal(3, "mark-rt", 1.0, doubtful=True)
 
 
 def test_what_was_journaled_and_not_sent_is_taken_back() -> None:
     journaled = replace(STORED, journal=Journal(3, "mark-rt", 1.0))
-    after = transitions.release(MINE, unsent=True)(journaled)
+    after = transitions.release_lease(MINE, unsent=True)(journaled)
     assert after is not None
     assert after.journal is None
-    sent = transitions.release(MINE, unsent=False)(journaled)
+    sent = transitions.release_lease(MINE, unsent=False)(journaled)
     assert sent is not None
     assert sent.journal == journaled.journal
 
 
 def test_a_doubt_is_never_taken_back() -> None:
     doubtful = replace(STORED, journal=Journal(3, "mark-rt", 1.0, doubtful=True))
-    after = transitions.release(MINE, unsent=True)(doubtful)
+    after = transitions.release_lease(MINE, unsent=True)(doubtful)
     assert after is not None
     assert after.journal == doubtful.journal
 
 
 def test_a_failure_of_somebody_without_the_lease_is_not_noted() -> None:
     error = TokenEndpointUnavailable("away")
-    transition = transitions.failed(
+    transition = transitions.record_failure(
         MINE, "mark-rt", error, state=None, client="c", until=1.0, spent=False
     )
     assert transition(replace(STORED, lease=THEIRS)) is None
@@ -117,15 +120,15 @@ def test_a_failure_of_somebody_without_the_lease_is_not_noted() -> None:
 
 
 def test_the_connections_refresh_token_is_marked_with_the_newest_key_once() -> None:
-    marks = Marks(seed=("new", "old"), client=("c",))
-    after = transitions.remarked(marks)(replace(STORED, seeds=("other", "old")))
+    marks = Fingerprints(seed=("new", "old"), client=("c",))
+    after = transitions.refresh_fingerprints(marks)(replace(STORED, seeds=("other", "old")))
     assert after is not None
     assert after.seeds == ("other", "new")
-    assert transitions.remarked(marks)(after) is None
-    assert transitions.remarked(Marks((), ("c",)))(STORED) is None
+    assert transitions.refresh_fingerprints(marks)(after) is None
+    assert transitions.refresh_fingerprints(Fingerprints((), ("c",)))(STORED) is None
 
 
 def test_the_stored_refresh_token_written_into_the_connection_supersedes_nothing() -> None:
-    assert not transitions.is_superseded(STORED, Marks(("mark-rt",), ("c",)))
-    assert transitions.is_superseded(STORED, Marks(("unseen",), ("c",)))
-    assert transitions.supersede(Marks(("mark-rt",), ("c",)), "rt")(STORED) is None
+    assert not transitions.is_superseded(STORED, Fingerprints(("mark-rt",), ("c",)))
+    assert transitions.is_superseded(STORED, Fingerprints(("unseen",), ("c",)))
+    assert transitions.replace_seed(Fingerprints(("mark-rt",), ("c",)), "rt")(STORED) is None

@@ -20,7 +20,7 @@ from oauth_taskflow.oauth.extension_grants import JwtBearer, Password
 from oauth_taskflow.oauth.grants import ClientCredentials
 from oauth_taskflow.oauth.signing import Signer, shared_key
 from oauth_taskflow.tokens.cipher import TokenCipher
-from oauth_taskflow.tokens.grant_key import Marks
+from oauth_taskflow.tokens.grant_key import Fingerprints
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.state.record import GrantState
 from tests.tokens.clock import ClockedStore, FakeClock
@@ -95,7 +95,9 @@ def test_a_corrected_password_or_key_lifts_the_refusal_at_once(
     right = TokenManager.for_grant(store, endpoint, Password("alice", "right"), clock=clock)
     assert right.token().access_token == "at"
     marks = {
-        Marks.of(replace(endpoint, client=Client("me", "s", client)), grant, store.cipher).client
+        Fingerprints.for_grant(
+            replace(endpoint, client=Client("me", "s", client)), grant, store.cipher
+        ).client
         for client in (None, Signer(shared_key("l" * 32)), Signer(signer.key, "other"))
         for grant in (ClientCredentials(), JwtBearer(signer, "me", "alice"))
     }
@@ -120,7 +122,7 @@ def test_failures_in_a_row_make_the_pause_longer(store: ClockedStore, clock: Fak
     for _ in range(6):
         with pytest.raises(OAuthTaskflowError):
             manager(store, endpoint).token()
-        trouble = stored(store, manager(store, endpoint)).trouble
+        trouble = stored(store, manager(store, endpoint)).last_failure
         assert trouble is not None
         assert trouble.until is not None
         pauses.append(trouble.until - clock.now())

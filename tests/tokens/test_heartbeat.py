@@ -18,7 +18,7 @@ from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.tokens.events import Step
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.refresh import lease_owner
-from oauth_taskflow.tokens.refresh.lease_hold import Hold
+from oauth_taskflow.tokens.refresh.lease_hold import LeaseHold
 from oauth_taskflow.tokens.sql.store import SqlTokenStore
 from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.conftest import KEY
@@ -124,7 +124,7 @@ def test_a_lease_is_prolonged_by_the_databases_clock_and_only_while_it_is_in_for
     assert mine is not None
     assert real_store.prolong(key, mine.lease, ttl=30, waits=False)
     record = real_store.read(key)
-    assert record.lease.until == pytest.approx(record.read.store + 30, abs=5)
+    assert record.lease.until == pytest.approx(record.read_at.store + 30, abs=5)
     assert real_store.acquire(key, owner="b", ttl=30) is None
     theirs = real_store.acquire(key, owner="b", ttl=30, breaking=1)
     assert theirs is not None
@@ -139,7 +139,7 @@ def test_a_change_under_way_does_not_take_a_sign_of_life_back(real_store: SqlTok
     assert mine is not None
     assert real_store.prolong(key, mine.lease, ttl=300, waits=True)
     after = real_store.change(mine, lambda record: changed(record, conn_id="crm"))
-    assert (after.lease.until or 0.0) > mine.read.store + 200
+    assert (after.lease.until or 0.0) > mine.read_at.store + 200
     real_store.forget(key)
 
 
@@ -159,19 +159,19 @@ def test_a_store_without_patience_prolongs_nothing_while_somebody_writes(
 ) -> None:
     mine = store.acquire("k", owner="a", ttl=5)
     assert mine is not None
-    with store._database.connected().connect() as connection:
+    with store._database.open_engine().connect() as connection:
         connection.execution_options(oauth_taskflow_writes=True)
         with connection.begin():
             assert not store.prolong("k", mine.lease, ttl=300, waits=False)
     assert store.prolong("k", mine.lease, ttl=300, waits=False)
 
 
-def hold(store: ClockedStore, clock: FakeClock) -> Hold:
+def hold(store: ClockedStore, clock: FakeClock) -> LeaseHold:
     """A lease just taken, with nothing that prolongs it."""
     options = ManagerOptions()
     mine = store.acquire("k", owner="a", ttl=options.lease_step)
     assert mine is not None
-    return Hold(store, mine, options, clock)
+    return LeaseHold(store, mine, options, clock)
 
 
 def test_a_holder_that_stood_still_asks_the_store_whether_the_lease_is_still_its_own(
@@ -203,7 +203,7 @@ def test_an_attempt_has_an_end_however_often_it_shows_that_it_lives(
     for _ in range(10):
         clock.advance(8)
         assert under_test.is_certain()
-    assert under_test.longest() == pytest.approx(10)
+    assert under_test.seconds_left() == pytest.approx(10)
     clock.advance(9)
     assert not under_test.is_certain()
 
@@ -290,7 +290,7 @@ def test_who_waits_for_a_moment_only_says_nothing(
 
 def _free(store: ClockedStore, clock: FakeClock, seconds: float) -> None:
     clock.advance(seconds)
-    for _, key in store.grants():
+    for _, key in store.list_grants():
         store.change(
             store.read(key),
             lambda record: changed(record, lease=changed(record.lease, owner=None, until=None)),
@@ -299,11 +299,11 @@ def _free(store: ClockedStore, clock: FakeClock, seconds: float) -> None:
 
 @pytest.mark.parametrize("name", [None, "somebody", "a|b|c|d"])
 def test_a_holder_with_an_unknown_name_is_another_worker(name: str | None) -> None:
-    assert lease_owner.named(name) == "another worker"
+    assert lease_owner.describe(name) == "another worker"
 
 
 def test_this_process_is_named_by_host_and_number() -> None:
-    assert lease_owner.named(lease_owner.new_attempt(9.0)).startswith(
+    assert lease_owner.describe(lease_owner.new_attempt(9.0)).startswith(
         f"process {os.getpid()} on host "
     )
 

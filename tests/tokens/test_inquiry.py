@@ -17,7 +17,7 @@ from oauth_taskflow.oauth.grants import Grant, GrantOptions, RefreshToken
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.authorization import TokenPolicy
-from oauth_taskflow.tokens.events import Event, Observer, Step, nobody
+from oauth_taskflow.tokens.events import Event, Observer, Step, ignore_event
 from oauth_taskflow.tokens.manager import TokenManager
 from tests.tokens.clock import ClockedStore, FakeClock
 
@@ -46,7 +46,7 @@ def consent(server: OAuthTestServer, refresh_token: str) -> None:
 def asking(
     server: OAuthTestServer,
     store: ClockedStore,
-    observer: Observer = nobody,
+    observer: Observer = ignore_event,
     seed: str = "seed-1",
     **expiry: Any,
 ) -> TokenManager:
@@ -205,7 +205,7 @@ def test_a_failed_question_is_asked_again_after_a_while(
     for seconds in (200, 101):
         clock.advance(seconds)
         worker.token()
-        flight = worker._flights._flight
+        flight = worker._calls._call
         if flight is not None:
             flight.result()
     assert asked(server) == 2

@@ -17,7 +17,7 @@ from oauth_taskflow.oauth.endpoint.token_endpoint import Timeouts
 from oauth_taskflow.oauth.grants import ClientCredentials, RefreshToken
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens.cipher import TokenCipher
-from oauth_taskflow.tokens.manager import TokenManager, _Held, _is_news
+from oauth_taskflow.tokens.manager import TokenManager, _CachedToken, _is_news
 from oauth_taskflow.tokens.options import ManagerOptions
 from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.endpoints import (
@@ -43,7 +43,7 @@ def manager(store: ClockedStore, endpoint: ScriptedEndpoint, **options: Any) -> 
 
 def landed(under_test: TokenManager) -> None:
     """Wait for the refresh in the background, if there is one."""
-    flight = under_test._flights._flight
+    flight = under_test._calls._call
     if flight is not None:
         flight.result()
 
@@ -269,8 +269,8 @@ def test_processes_find_the_same_token_stale_at_different_moments(
     ahead = set()
     for one in managers:
         one.token()
-        assert one._held is not None
-        ahead.add(round(expiry - clock.now() - one._held.unquestioned_until, 6))
+        assert one._cached is not None
+        ahead.add(round(expiry - clock.now() - one._cached.fresh_until, 6))
     assert len(ahead) == 20
     assert 42.0 <= min(ahead) < max(ahead) <= 60.0
 
@@ -334,7 +334,7 @@ def test_a_caller_without_a_token_goes_on_when_the_refresh_it_joined_brought_non
     def nothing() -> None:
         gate.wait(10)
 
-    under_test._flights.start(nothing)
+    under_test._calls.start(nothing)
     with ThreadPoolExecutor(1) as threads:
         asked = threads.submit(under_test.token)
         assert not asked.done()
@@ -344,7 +344,7 @@ def test_a_caller_without_a_token_goes_on_when_the_refresh_it_joined_brought_non
 
 def test_the_same_access_token_is_news_only_with_a_later_date(clock: FakeClock) -> None:
     token, other = Token("at", clock.now()), Token("at", clock.now() + 1)
-    held = _Held(token, 0.0, 0.0)
+    held = _CachedToken(token, 0.0, 0.0)
     assert not _is_news(token, held, "at")
     assert not _is_news(token, None, "at")
     assert _is_news(other, held, "at")

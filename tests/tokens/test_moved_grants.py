@@ -44,7 +44,7 @@ def log_in(server: OAuthTestServer, manager: TokenManager, dpop: str = "") -> No
     agreed = RefreshToken(server.issue_refresh_token(scope=GRANTED), GrantOptions(scope=GRANTED))
     outcome = TokenEndpoint(server.token_url, client, dpop=dpop).exchange(agreed)
     assert isinstance(outcome, Granted)
-    manager.stored.consented(outcome)
+    manager.stored.store_consent(outcome)
 
 
 def test_a_moved_grant_goes_on_with_the_scope_that_the_person_granted(
@@ -67,7 +67,7 @@ def test_a_revocation_forgets_what_was_taken_along(server: OAuthTestServer, tmp_
     with pytest.raises(Exception, match="unavailable"):
         moved.token()
     assert moved.stored.read().scope == GRANTED
-    moved.stored.revoked()
+    moved.stored.store_revocation()
     assert moved.stored.read().scope == ""
 
 

@@ -82,7 +82,7 @@ def test_a_good_token_is_not_refreshed_before_its_last_seconds(
     under_test.token()
     clock.advance(3590)
     assert under_test.token().access_token == "first"
-    flight = under_test._flights._flight
+    flight = under_test._calls._call
     assert flight is None or flight.result() is not None
     assert len(endpoint.sent) == 1
 

@@ -119,7 +119,7 @@ def test_the_lease_of_a_living_worker_goes_on_though_the_stores_clock_is_set_ahe
 
     def meanwhile() -> Outcome:
         store.ahead += seconds
-        assert other._refresher.renew(Freshness(60.0), wait=False) is None
+        assert other._refresher.refresh(Freshness(60.0), wait=False) is None
         return grants(clock, "at", "rt-1")()
 
     endpoint = scripted(meanwhile)

@@ -69,8 +69,8 @@ def test_without_a_process_table_nobody_is_called_dead(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = this_process().rpartition("|")[0] + "|1"
-    lease_owner._world.cache_clear()
+    lease_owner._process_namespace.cache_clear()
     monkeypatch.setattr(lease_owner, "_PROC", tmp_path)
     assert not is_dead(ended)
     assert this_process().endswith("|?")
-    lease_owner._world.cache_clear()
+    lease_owner._process_namespace.cache_clear()

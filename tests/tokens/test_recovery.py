@@ -17,7 +17,7 @@ from oauth_taskflow.tokens.cipher import TokenCipher
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.recovery_files import RecoveryFiles
 from oauth_taskflow.tokens.state.record import GrantRecord
-from oauth_taskflow.tokens.state.rescued import Rescued
+from oauth_taskflow.tokens.state.rescued import RescuedAnswer
 from oauth_taskflow.tokens.state.transitions import Transition
 from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.conftest import KEY
@@ -100,7 +100,7 @@ def test_a_link_put_in_the_way_of_the_file_is_not_followed(tmp_path: Path) -> No
     victim.write_text("mine")
     (files.folder / f"{'k' * 64}.1.{os.getpid()}.draft").symlink_to(victim)
     with pytest.raises(TokenStoreError, match="cannot be written"):
-        files.save(Rescued("k" * 64, 1, "", Token("at", 0.0), "rt"))
+        files.save(RescuedAnswer("k" * 64, 1, "", Token("at", 0.0), "rt"))
     assert victim.read_text() == "mine"
 
 
@@ -108,9 +108,9 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     files = RecoveryFiles(tmp_path / "recovery", TokenCipher([KEY]))
     files.folder.mkdir()
     (files.folder / f"{'k' * 64}.1.4711.draft").write_text("gAAAA, and here the power went")
-    assert not files.pending("k" * 64)
+    assert not files.has_pending("k" * 64)
     assert files.load("k" * 64) == []
-    files.save(Rescued("k" * 64, 1, "", Token("at", 0.0), "rt"))
+    files.save(RescuedAnswer("k" * 64, 1, "", Token("at", 0.0), "rt"))
     assert [rescued.refresh_token for _, rescued in files.load("k" * 64)] == ["rt"]
 
 
@@ -128,7 +128,7 @@ def test_a_rescued_refresh_token_of_a_consent_that_was_replaced_is_dropped(
 ) -> None:
     under_test, _ = lose_the_store(store, clock)
     token = Token("at-new", clock.now(), clock.now() + 3600)
-    under_test.stored.consented(Granted(token, "rt-new"))
+    under_test.stored.store_consent(Granted(token, "rt-new"))
     assert under_test.token().access_token == "at-new"
     assert store.read(under_test.grant_key).alternates == ()
     assert not list(store.recovery.folder.glob("*"))
@@ -247,7 +247,7 @@ def test_a_file_that_vanishes_while_it_is_read_was_imported_by_another_worker(
 def test_a_folder_that_cannot_be_written_is_named(store: FailingStore) -> None:
     store.recovery.folder.write_text("a file where the folder should be")
     with pytest.raises(TokenStoreError) as raised:
-        store.recovery.save(Rescued("key", 1, "", Token("at", 0.0), "rt"))
+        store.recovery.save(RescuedAnswer("key", 1, "", Token("at", 0.0), "rt"))
     assert str(raised.value) == (
         f"The recovery file cannot be written (File exists); the new token is lost at "
         f"{store.recovery.folder}/key.1.{os.getpid()}.rescued. "

@@ -64,7 +64,7 @@ def test_the_journal_is_written_before_sending_and_cleared_with_the_answer(
     under_test = manager(store, scripted(answer))
     under_test.token()
     assert seen[0].journal is not None
-    assert seen[0].journal.mark == store.cipher.mark("seed-token")
+    assert seen[0].journal.fingerprint == store.cipher.fingerprint("seed-token")
     after = stored(store, under_test)
     assert (after.journal, after.lease.owner, after.refresh_token) == (None, None, "rt-1")
 
@@ -83,7 +83,7 @@ def test_all_that_came_is_written_by_one_statement(store: ClockedStore, clock: F
     written: list[str] = []
 
     def answer() -> Granted:
-        sql.listen(store._database.connected(), "before_cursor_execute", note)
+        sql.listen(store._database.open_engine(), "before_cursor_execute", note)
         return grants(clock, "at", "rt-1")()
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
@@ -118,7 +118,7 @@ def test_a_worker_that_stood_still_while_it_took_the_lease_does_not_send(
 
     endpoint = scripted(grants(clock, "at", "rt-1"))
     under_test = manager(store, endpoint)
-    sql.listen(store._database.connected(), "after_cursor_execute", stall)
+    sql.listen(store._database.open_engine(), "after_cursor_execute", stall)
     assert under_test.token().access_token == "at"
     assert endpoint.sent == ["seed-token"]
     assert stored(store, under_test).lease.fence == 2
@@ -165,7 +165,7 @@ def test_the_result_of_another_worker_ends_the_wait(store: ClockedStore, clock: 
     under_test = manager(store, scripted())
     store.acquire(under_test.grant_key, owner="another machine", ttl=1000)
     store.change(
-        stored(store, under_test), lambda r: _with_seed(r, store.cipher.mark("seed-token"))
+        stored(store, under_test), lambda r: _with_seed(r, store.cipher.fingerprint("seed-token"))
     )
     rotate_elsewhere(store, under_test.grant_key, clock, "other")
     assert under_test.token().access_token == "at-other"
@@ -179,7 +179,7 @@ def test_whoever_waits_for_another_worker_writes_nothing(
     store.acquire(under_test.grant_key, owner="another machine", ttl=1000)
     statements: list[str] = []
     sql.listen(
-        store._database.connected(),
+        store._database.open_engine(),
         "before_cursor_execute",
         lambda _connection, _cursor, statement, *_: statements.append(statement.split()[0]),
     )
@@ -195,10 +195,10 @@ def test_a_long_task_never_brings_back_the_refresh_token_it_began_with(
     under_test = manager(store, endpoint)
     under_test.token()
     # Write-back marks each refresh token, and the oldest marks are dropped.
-    marks = [store.cipher.mark(f"written back {number}") for number in range(70)]
-    store.change(stored(store, under_test), lambda r: transitions.known(r, *marks))
+    marks = [store.cipher.fingerprint(f"written back {number}") for number in range(70)]
+    store.change(stored(store, under_test), lambda r: transitions.remember_seeds(r, *marks))
     rotate_elsewhere(store, under_test.grant_key, clock, "2")
-    assert store.cipher.mark("seed-token") not in stored(store, under_test).seeds
+    assert store.cipher.fingerprint("seed-token") not in stored(store, under_test).seeds
     clock.advance(3601)
     assert under_test.token().access_token == "at-3"
     assert endpoint.sent == ["seed-token", "rt-2"]
@@ -239,7 +239,7 @@ def test_a_refresh_token_from_elsewhere_that_replaces_a_stored_one_is_reported(
     manager(store, endpoint, seed="rotated elsewhere").token()
     assert (
         "connection crm: its refresh token was not stored here and replaces the stored one. That is right after a new "
-        "consent. If another deployment rotates this grant too, give each a consent of its own."
+        "consent. If another deployment rotates this grant too, give each a separate consent."
     ) in caplog.messages
 
 

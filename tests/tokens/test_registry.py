@@ -83,10 +83,10 @@ def test_a_forked_child_gets_a_lock_of_its_own() -> None:
 def test_whatever_makes_a_token_different_makes_the_grant_key_different(
     options: GrantOptions,
 ) -> None:
-    plain = GrantIdentity.of(endpoint(), ClientCredentials())
-    assert GrantIdentity.of(endpoint(), ClientCredentials(options)).key != plain.key
-    assert GrantIdentity.of(endpoint(), ClientCredentials(), "subject").key != plain.key
-    assert GrantIdentity.of(endpoint(), RefreshToken("rt")).key != plain.key
+    plain = GrantIdentity.for_grant(endpoint(), ClientCredentials())
+    assert GrantIdentity.for_grant(endpoint(), ClientCredentials(options)).key != plain.key
+    assert GrantIdentity.for_grant(endpoint(), ClientCredentials(), "subject").key != plain.key
+    assert GrantIdentity.for_grant(endpoint(), RefreshToken("rt")).key != plain.key
 
 
 @pytest.mark.parametrize(
@@ -99,11 +99,11 @@ def test_whatever_makes_a_token_different_makes_the_grant_key_different(
 )
 def test_connection_server_and_client_are_parts_of_the_grant_key(changed: dict[str, Any]) -> None:
     other = replace(endpoint(), **changed)
-    plain = GrantIdentity.of(endpoint(), ClientCredentials())
-    assert GrantIdentity.of(other, ClientCredentials()).key != plain.key
+    plain = GrantIdentity.for_grant(endpoint(), ClientCredentials())
+    assert GrantIdentity.for_grant(other, ClientCredentials()).key != plain.key
 
 
 def test_the_order_of_scopes_and_the_secrets_do_not_matter_for_the_grant_key() -> None:
-    one = GrantIdentity.of(endpoint("x"), RefreshToken("1", GrantOptions(scope="a b")))
-    other = GrantIdentity.of(endpoint("y"), RefreshToken("2", GrantOptions(scope="b a")))
+    one = GrantIdentity.for_grant(endpoint("x"), RefreshToken("1", GrantOptions(scope="a b")))
+    other = GrantIdentity.for_grant(endpoint("y"), RefreshToken("2", GrantOptions(scope="b a")))
     assert one.key == other.key

@@ -14,7 +14,7 @@ import pytest
 
 from oauth_taskflow.errors import TokenStoreError
 from oauth_taskflow.tokens import single_flight
-from oauth_taskflow.tokens.single_flight import Flight, SingleFlight
+from oauth_taskflow.tokens.single_flight import Call, SingleFlight
 
 
 def test_threads_that_ask_together_share_one_piece_of_work() -> None:
@@ -107,7 +107,7 @@ def test_whoever_is_interrupted_while_asking_leaves_nobody_waiting() -> None:
 def test_a_forked_child_does_not_wait_for_its_parents_flight() -> None:
     flights: SingleFlight[int] = SingleFlight()
     flights._join_or_start(lambda: 1)
-    flights._flight = Flight()  # under way in the parent, never to land here
+    flights._call = Call()  # under way in the parent, never to land here
     flights._pid -= 1
     assert flights.run(lambda: 2) == (2, True)
 

@@ -71,9 +71,9 @@ def test_a_passing_failure_keeps_the_state_and_adds_a_cool_down(
         under_test.replace_refused("at")
     record = stored(store, under_test)
     assert (record.state, record.journal) == (GrantState.ACTIVE, None)
-    assert record.trouble is not None
-    assert record.trouble.until == pytest.approx(clock.now() + 40, abs=1)
-    assert record.trouble.kind == "TokenEndpointUnavailable"
+    assert record.last_failure is not None
+    assert record.last_failure.until == pytest.approx(clock.now() + 40, abs=1)
+    assert record.last_failure.kind == "TokenEndpointUnavailable"
 
 
 def test_an_unknown_outcome_is_in_doubt_until_the_next_answer(
@@ -85,7 +85,7 @@ def test_an_unknown_outcome_is_in_doubt_until_the_next_answer(
         under_test.token()
     doubt = stored(store, under_test).journal
     assert doubt is not None
-    assert (doubt.mark, doubt.doubtful) == (store.cipher.mark("seed-token"), True)
+    assert (doubt.fingerprint, doubt.doubtful) == (store.cipher.fingerprint("seed-token"), True)
     clock.advance(60)
     assert under_test.token().access_token == "at"
     assert stored(store, under_test).journal is None
@@ -97,7 +97,7 @@ def test_a_doubt_that_is_confirmed_needs_consent(store: ClockedStore, clock: Fak
         under_test.token()
     assert stored(store, under_test).state is GrantState.NEEDS_CONSENT
     granted = Granted(Token("at-new", clock.now(), clock.now() + 3600), "rt-new")
-    record = under_test.stored.consented(granted)
+    record = under_test.stored.store_consent(granted)
     assert (record.state, record.journal) == (GrantState.ACTIVE, None)
 
 

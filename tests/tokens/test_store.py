@@ -67,7 +67,7 @@ def test_a_grant_nobody_stored_is_empty(real_store: SqlTokenStore, grant_key: st
 def test_what_was_stored_comes_back(real_store: SqlTokenStore, grant_key: str) -> None:
     wanted = filled(real_store, grant_key)
     found = real_store.read(grant_key)
-    assert replace(found, read=wanted.read) == wanted
+    assert replace(found, read_at=wanted.read_at) == wanted
 
 
 def test_the_lease_has_one_holder_at_a_time(real_store: SqlTokenStore, grant_key: str) -> None:
@@ -98,7 +98,7 @@ def test_only_the_lease_of_the_named_fence_is_broken(
 def test_a_released_lease_is_free(real_store: SqlTokenStore, grant_key: str) -> None:
     taken = real_store.acquire(grant_key, owner="a", ttl=30)
     assert taken is not None
-    real_store.change(taken, transitions.release(taken.lease, unsent=False))
+    real_store.change(taken, transitions.release_lease(taken.lease, unsent=False))
     assert real_store.acquire(grant_key, owner="b", ttl=30) is not None
 
 
@@ -109,7 +109,7 @@ def test_a_holder_cannot_release_the_lease_of_its_successor(
     theirs = real_store.acquire(grant_key, owner="b", ttl=30)
     assert mine is not None
     assert theirs is not None
-    real_store.change(mine, transitions.release(mine.lease, unsent=False))
+    real_store.change(mine, transitions.release_lease(mine.lease, unsent=False))
     assert real_store.read(grant_key).lease == theirs.lease
 
 
@@ -148,7 +148,7 @@ def test_a_row_swapped_with_another_is_refused(real_store: SqlTokenStore, grant_
     filled(real_store, grant_key)
     other = grant_key[::-1]
     filled(real_store, other)
-    with real_store._database.connected().begin() as connection:
+    with real_store._database.open_engine().begin() as connection:
         payload = connection.scalar(select(GRANTS.c.payload).where(GRANTS.c.grant_key == other))
         mine = update(GRANTS).where(GRANTS.c.grant_key == grant_key)
         connection.execute(mine.values(payload=payload))
@@ -297,7 +297,7 @@ def test_the_schema_and_clock_compile_for_mysql() -> None:
 @pytest.mark.mariadb
 def test_mariadb_is_used_with_row_locks_only_in_utc_and_with_transactions(mariadb_url: str) -> None:
     database = Database(make_url(mariadb_url), SYSTEM_CLOCK)
-    with database.connected().connect() as connection:
+    with database.open_engine().connect() as connection:
         settings = connection.exec_driver_sql(
             "SELECT @@time_zone, @@tx_isolation, @@idle_write_transaction_timeout"
         ).one()
@@ -374,7 +374,7 @@ def test_a_child_forked_before_the_first_use_starts_as_usual(real_store: SqlToke
 def test_a_row_that_another_worker_added_meanwhile_is_taken(
     real_store: SqlTokenStore, grant_key: str
 ) -> None:
-    engine = real_store._database.connected()
+    engine = real_store._database.open_engine()
 
     def lose_the_race(_c: object, _cursor: object, statement: str, *_rest: object) -> None:
         if statement.startswith("INSERT"):

@@ -27,7 +27,7 @@ def test_a_consent_into_an_empty_store_is_what_tasks_use(
 ) -> None:
     endpoint = scripted(grants(clock, "at-2", "rt-2"))
     under_test = manager(store, endpoint, seed="")
-    record = under_test.stored.consented(consent(clock))
+    record = under_test.stored.store_consent(consent(clock))
     assert (record.state, record.conn_id, record.version) == (GrantState.ACTIVE, "crm", 1)
     assert under_test.token().access_token == "at-new"
     clock.advance(3600)
@@ -44,9 +44,9 @@ def test_a_consent_heals_a_dead_grant_and_empties_alternates(
         under_test.token()
     give_alternates(store, under_test, "rt-old-1", "rt-old-2")
     before = stored(store, under_test)
-    record = under_test.stored.consented(consent(clock))
+    record = under_test.stored.store_consent(consent(clock))
     assert (before.state, record.state) == (GrantState.NEEDS_CONSENT, GrantState.ACTIVE)
-    assert (record.alternates, record.trouble, record.journal) == ((), None, None)
+    assert (record.alternates, record.last_failure, record.journal) == ((), None, None)
     assert record.version == before.version + 1
     assert under_test.token().access_token == "at-new"
 
@@ -55,7 +55,7 @@ def test_a_consent_heals_a_dead_grant_and_empties_alternates(
 def test_what_the_connection_holds_does_not_supersede_the_new_consent(
     store: ClockedStore, clock: FakeClock, seed: str
 ) -> None:
-    manager(store, scripted(), seed=seed).stored.consented(consent(clock))
+    manager(store, scripted(), seed=seed).stored.store_consent(consent(clock))
     endpoint = scripted(grants(clock, "at-2", "rt-2"), grants(clock, "at-3", "rt-3"))
     worker = manager(store, endpoint, seed=seed)
     assert worker.token().access_token == "at-new"
@@ -68,7 +68,7 @@ def test_what_the_connection_holds_does_not_supersede_the_new_consent(
 def test_a_refresh_token_written_by_hand_afterwards_supersedes_the_consent(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    manager(store, scripted(), seed="").stored.consented(consent(clock))
+    manager(store, scripted(), seed="").stored.store_consent(consent(clock))
     endpoint = scripted(grants(clock, "at-hand", "rt-hand"))
     assert manager(store, endpoint, seed="by-hand").token().access_token == "at-hand"
 
@@ -79,7 +79,7 @@ def test_a_worker_in_the_middle_of_a_refresh_does_not_overwrite_the_consent(
     other = manager(store, scripted(), seed="seed-token")
 
     def person_logs_in() -> Granted:
-        other.stored.consented(consent(clock))
+        other.stored.store_consent(consent(clock))
         return grants(clock, "at-late", "rt-late")()
 
     worker = manager(store, scripted(person_logs_in))
@@ -95,7 +95,7 @@ def test_a_worker_in_the_middle_of_a_refresh_does_not_undo_a_revocation(
     store: ClockedStore, clock: FakeClock, grant: Grant
 ) -> None:
     def person_revokes() -> Granted:
-        other.stored.revoked()
+        other.stored.store_revocation()
         return grants(clock, "at-late", "rt-late")()
 
     other = TokenManager.for_grant(store, scripted(), grant, clock=clock)
@@ -115,7 +115,7 @@ def test_refreshes_of_the_new_consent_keep_their_late_answers(
         return grants(clock, "at-mine", "rt-mine")()
 
     worker = manager(store, scripted(somebody_rotates))
-    worker.stored.consented(consent(clock))
+    worker.stored.store_consent(consent(clock))
     worker.replace_refused("at-new")
     assert stored(store, worker).alternates == ("rt-mine",)
 
@@ -124,7 +124,7 @@ def test_without_a_refresh_token_the_grant_ends_with_its_access_token(
     store: ClockedStore, clock: FakeClock
 ) -> None:
     under_test = manager(store, scripted(), seed="")
-    under_test.stored.consented(consent(clock, refresh=False))
+    under_test.stored.store_consent(consent(clock, refresh=False))
     assert under_test.token().access_token == "at-new"
     clock.advance(3600)
     with pytest.raises(ConnectionConfigError) as caught:
@@ -137,7 +137,7 @@ def test_after_a_revocation_nobody_asks_until_a_new_consent(
 ) -> None:
     under_test = manager(store, scripted(grants(clock, "at-1", "rt-1")))
     under_test.token()
-    record = under_test.stored.revoked()
+    record = under_test.stored.store_revocation()
     assert (record.state, record.token, record.refresh_token) == (GrantState.REVOKED, None, None)
     worker = manager(store, scripted())
     with pytest.raises(TokenRequestError) as caught:
@@ -146,7 +146,7 @@ def test_after_a_revocation_nobody_asks_until_a_new_consent(
         "The grant was revoked by a person for connection 'crm'. "
         "Authorize it again: airflow oauth login crm"
     )
-    worker.stored.consented(consent(clock))
+    worker.stored.store_consent(consent(clock))
     assert worker.token().access_token == "at-new"
 
 
@@ -155,9 +155,9 @@ def test_forgetting_leaves_nothing_and_the_connection_starts_anew(
 ) -> None:
     under_test = manager(store, scripted(grants(clock, "at-1", "rt-1")))
     under_test.token()
-    assert store.grants() == [("crm", under_test.stored.key)]
+    assert store.list_grants() == [("crm", under_test.stored.key)]
     under_test.stored.forget()
-    assert store.grants() == []
+    assert store.list_grants() == []
     assert under_test.stored.read().state is GrantState.EMPTY
 
 
@@ -178,10 +178,10 @@ def test_forgetting_in_the_middle_of_a_refresh_costs_one_more_and_ends(
 def test_what_no_key_opens_gives_way_to_a_new_consent(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    manager(store, scripted(), seed="").stored.consented(consent(clock))
+    manager(store, scripted(), seed="").stored.store_consent(consent(clock))
     other = SqlTokenStore(str(store._url), [Fernet.generate_key()], clock=clock)
     again = TokenManager.for_grant(
         other, scripted(), manager(store, scripted(), seed="")._context.grant
     )
-    assert again.stored.consented(consent(clock)).refresh_token == "rt-new"
+    assert again.stored.store_consent(consent(clock)).refresh_token == "rt-new"
     other.close()

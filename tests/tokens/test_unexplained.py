@@ -73,7 +73,7 @@ def test_it_is_asked_again_ever_more_rarely_up_to_an_hour(store: ClockedStore) -
             for _worker in range(2):  # the second one is told by the store
                 with pytest.raises(TokenRequestRejected):
                     manager(store, place).token()
-            trouble = manager(store, place).stored.read().trouble
+            trouble = manager(store, place).stored.read().last_failure
             assert trouble is not None
             assert trouble.until is not None
             pauses.append(round(trouble.until - store._clock.now()))

@@ -78,7 +78,7 @@ class Plan:
         """A manager by this plan, in this process."""
         if self.elsewhere:
             lease_owner._PROC = Path("/no/process/table")
-            lease_owner._world.cache_clear()
+            lease_owner._process_namespace.cache_clear()
         endpoint = TokenEndpoint(
             self.token_url, Client(self.client_id, self.client_secret), conn_id="crm"
         )

@@ -23,7 +23,7 @@ from oauth_taskflow.connections.readers.limits import as_keys
 from oauth_taskflow.connections.settings import ConnectionSettings, TokenHeader
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.tokens.state.record import Trouble
+from oauth_taskflow.tokens.state.record import LastFailure
 
 _SEPARATOR = "~oauth~"
 _ANY = "token"
@@ -122,7 +122,7 @@ def _rate_limit_keys(settings: ConnectionSettings) -> dict[str, str]:
 
 def build_failure_answer(error: OAuthTaskflowError) -> dict[str, Any]:
     """The fields of a connection that reports ``error`` to a task. Errors never hold a secret."""
-    told = Trouble.of(error, "", None, 1)
+    told = LastFailure.from_error(error, "", None, 1)
     facts = {"kind": told.kind, "facts": told.facts, "retry_after": error.retry_after}
     return {"conn_type": "oauth2", "extra": json.dumps({_FAILURE: facts})}
 
@@ -132,7 +132,7 @@ def read_failure(extra: str | None) -> OAuthTaskflowError | None:
     if not extra or f'"{_FAILURE}"' not in extra:
         return None
     told: Mapping[str, Any] = json.loads(extra)[_FAILURE]
-    return Trouble(told["kind"], told["facts"], "", told["retry_after"]).error(0.0)
+    return LastFailure(told["kind"], told["facts"], "", told["retry_after"]).to_error(0.0)
 
 
 @contextmanager

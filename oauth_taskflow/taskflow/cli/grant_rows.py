@@ -23,7 +23,9 @@ _LEEWAY = ManagerOptions().leeway
 def status_row(record: GrantRecord, leeway: float = _LEEWAY) -> Row:
     """One grant as a row of text. Instants are in UTC; ``leeway`` is the connection's, in seconds."""
     token = record.local_token()
-    problem = record.trouble.error(record.read.store).what if record.trouble else None
+    problem = (
+        record.last_failure.to_error(record.read_at.store).what if record.last_failure else None
+    )
     return {
         "conn_id": record.conn_id,
         "state": _state(record, token, leeway),
@@ -58,7 +60,7 @@ def _state(record: GrantRecord, token: Token | None, leeway: float) -> str:
         return "not_yet_used"
     state = token.state(SYSTEM_CLOCK.now(), leeway)
     # A grant that was unused for longer than its token lives is healthy: the next task refreshes it.
-    idle = state is TokenState.EXPIRED and record.trouble is None and _is_refreshable(record)
+    idle = state is TokenState.EXPIRED and record.last_failure is None and _is_refreshable(record)
     return "idle" if idle else state.value
 
 
@@ -87,10 +89,10 @@ def group_by_connection(rows: Sequence[Row], output: str) -> list[Row]:
 
 def _cooldown_end(record: GrantRecord) -> str | None:
     """When the cool-down after a failure ends; workers wait for that before they ask the token endpoint again."""
-    until = record.trouble.until if record.trouble else None
-    if until is None or until <= record.read.store:
+    until = record.last_failure.until if record.last_failure else None
+    if until is None or until <= record.read_at.store:
         return None
-    return instant_text(until - record.read.offset)
+    return instant_text(until - record.read_at.offset)
 
 
 def _consent_due(record: GrantRecord) -> str | None:
@@ -98,7 +100,7 @@ def _consent_due(record: GrantRecord) -> str | None:
     if record.state in {GrantState.NEEDS_CONSENT, GrantState.REVOKED}:
         return "now"
     ends_at = record.consent.ends_at if record.consent else None
-    return None if ends_at is None else instant_text(ends_at - record.read.offset)
+    return None if ends_at is None else instant_text(ends_at - record.read_at.offset)
 
 
 def _shorten(problem: str) -> str:

@@ -58,7 +58,9 @@ def _row(grant: ManagedGrant) -> Row:
 
 def _all_rows() -> list[Row]:
     store = open_store(store_url(), fernet_keys())
-    return [_read_row(conn_id, partial(store.read, key), key) for conn_id, key in store.grants()]
+    return [
+        _read_row(conn_id, partial(store.read, key), key) for conn_id, key in store.list_grants()
+    ]
 
 
 def _read_row(conn_id: str, read: Callable[[], GrantRecord], grant_key: str, *leeway: float) -> Row:
@@ -86,7 +88,7 @@ def revoke(args: Namespace) -> None:
     if not revoke_tokens(grant, url, read_revocable(grant)):
         exit_with(f"Connection {grant.conn_id!r} has no token that could be revoked.")
     if grant.auth.grant_type == "refresh_token":
-        grant.manager.stored.revoked()
+        grant.manager.stored.store_revocation()
     else:
         grant.manager.stored.forget()
     print_rows([_row(grant)], args.output)
@@ -96,7 +98,7 @@ def revoke(args: Namespace) -> None:
 def forget(args: Namespace) -> None:
     """Delete the stored grants of a connection, which may be gone already. The authorization server is not notified."""
     store = open_store(store_url(), fernet_keys())
-    keys = [key for conn_id, key in store.grants() if conn_id == args.conn_id]
+    keys = [key for conn_id, key in store.list_grants() if conn_id == args.conn_id]
     if not keys:
         exit_with(f"Nothing is stored for connection {args.conn_id!r}.")
     for key in keys:

@@ -111,10 +111,10 @@ def _store(grant: ManagedGrant, agreed: ConsentResult) -> tuple[GrantRecord, Gra
     """
     outcome, stored = agreed.outcome, grant.manager.stored
     if isinstance(outcome, Granted):
-        return stored.consented(outcome, agreed.answer), outcome
+        return stored.store_consent(outcome, agreed.answer), outcome
     if outcome.refresh_token is None and not outcome.opaque:
         raise outcome.error
-    raise stored.consented_unusable(outcome, agreed.answer, dpop_key=grant.endpoint.dpop_key)
+    raise stored.store_unusable_consent(outcome, agreed.answer, dpop_key=grant.endpoint.dpop_key)
 
 
 def _authorize(grant: ManagedGrant, args: Namespace) -> ConsentResult:

@@ -53,7 +53,7 @@ def _select_tokens(grant: ManagedGrant, record: GrantRecord) -> list[tuple[Token
         tokens += [("refresh_token", one) for one in known if one]
     if accepted != "refresh_token" and record.token:
         # The server refuses an expired one, or reports success while the refresh token stays valid.
-        useless = accepted == "access_token" and not record.usable(record.read.store, None)
+        useless = accepted == "access_token" and not record.is_usable(record.read_at.store, None)
         tokens += [] if useless else [("access_token", record.token.access_token)]
     return tokens
 

@@ -11,11 +11,11 @@ from oauth_taskflow.oauth.endpoint.response import interpret
 from oauth_taskflow.oauth.grants import RefreshToken
 from oauth_taskflow.tokens.refresh.context import RefreshContext
 from oauth_taskflow.tokens.state import answer_transitions, transitions
-from oauth_taskflow.tokens.state.answer_transitions import Found, Verdict
-from oauth_taskflow.tokens.state.failures import as_kept, cool_down
-from oauth_taskflow.tokens.state.kept_answer import Arrived
-from oauth_taskflow.tokens.state.record import GrantRecord, GrantState, Trouble, moved
-from oauth_taskflow.tokens.state.rescued import Rescued
+from oauth_taskflow.tokens.state.answer_transitions import AnswerFailure, FoundTokens
+from oauth_taskflow.tokens.state.failures import cooldown_seconds, explain_kept_answer
+from oauth_taskflow.tokens.state.kept_answer import KeptAnswer
+from oauth_taskflow.tokens.state.record import GrantRecord, GrantState, LastFailure, shift_clock
+from oauth_taskflow.tokens.state.rescued import RescuedAnswer
 from oauth_taskflow.tokens.state.transitions import Transition
 
 _log = logging.getLogger("oauth_taskflow.tokens")
@@ -27,24 +27,26 @@ class AnswerReader:
     def __init__(self, context: RefreshContext) -> None:
         self._context = context
 
-    def interpret(self, arrived: Arrived, record: GrantRecord) -> Outcome:
-        """What ``arrived`` means for ``record``."""
+    def interpret(self, arrived: KeptAnswer, record: GrantRecord) -> Outcome:
+        """Interpret ``arrived`` for ``record``."""
         endpoint, grant = self._context.endpoint.proving(record.dpop_key), self._context.grant
         if isinstance(grant, RefreshToken) and record.refresh_token:
             grant = grant.holding(record.refresh_token)
-        return interpret(arrived.answer(record.read.offset), endpoint.question(grant))
+        return interpret(arrived.to_answer(record.read_at.offset), endpoint.question(grant))
 
-    def add_grant(self, rescued: Rescued, granted: Granted, record: GrantRecord) -> Rescued:
+    def add_grant(
+        self, rescued: RescuedAnswer, granted: Granted, record: GrantRecord
+    ) -> RescuedAnswer:
         """``rescued`` with the tokens that its answer granted."""
         return replace(
             rescued,
-            token=moved(granted.token, record.read.offset),
+            token=shift_clock(granted.token, record.read_at.offset),
             refresh_token=granted.refresh_token,
             answer=self._as_read(rescued, held=False),
             misplaced=self._is_misplaced(granted),
         )
 
-    def add_unusable(self, rescued: Rescued, outcome: Unusable) -> Rescued:
+    def add_unusable(self, rescued: RescuedAnswer, outcome: Unusable) -> RescuedAnswer:
         """``rescued`` with the refresh token of an answer that cannot be used."""
         return replace(
             rescued,
@@ -53,9 +55,13 @@ class AnswerReader:
             misplaced=self._is_misplaced(outcome),
         )
 
-    def _as_read(self, rescued: Rescued, *, held: bool) -> Arrived | None:
+    def _as_read(self, rescued: RescuedAnswer, *, held: bool) -> KeptAnswer | None:
         answer = rescued.answer
-        return None if answer is None else answer.read(self._context.marks.reading, held=held)
+        return (
+            None
+            if answer is None
+            else answer.add_reading(self._context.fingerprints.reading, held=held)
+        )
 
     def _is_misplaced(self, outcome: Granted | Unusable) -> bool:
         if outcome.found_at:
@@ -67,30 +73,32 @@ class AnswerReader:
             )
         return bool(outcome.found_at)
 
-    def mark(self, rescued: Rescued) -> str | None:
-        """The mark of the refresh token that came; None when none came."""
+    def fingerprint(self, rescued: RescuedAnswer) -> str | None:
+        """The fingerprint of the received refresh token; None without one."""
         came = rescued.refresh_token
-        return None if came is None else self._context.store.cipher.mark(came)
+        return None if came is None else self._context.store.cipher.fingerprint(came)
 
-    def store_grant(self, rescued: Rescued) -> Transition:
+    def store_grant(self, rescued: RescuedAnswer) -> Transition:
         """The transition that stores the tokens of ``rescued``."""
         lifetimes = self._context.options.refresh_lifetimes
-        return transitions.granted(rescued, self.mark(rescued), lifetimes)
+        return transitions.store_grant(rescued, self.fingerprint(rescued), lifetimes)
 
     def store_unusable(
-        self, rescued: Rescued, outcome: Unusable, record: GrantRecord
+        self, rescued: RescuedAnswer, outcome: Unusable, record: GrantRecord
     ) -> Transition:
         """The transition that stores the answer of ``rescued``, and the failure that ``outcome`` means."""
-        trouble, now = record.trouble, record.read.store_now(self._context.clock)
-        failures = trouble.failures if trouble else 0
-        pause = cool_down(outcome, GrantState.MISCONFIGURED, failures, self._context.options)
+        failure, now = record.last_failure, record.read_at.store_now(self._context.clock)
+        failures = failure.failures if failure else 0
+        pause = cooldown_seconds(outcome, GrantState.MISCONFIGURED, failures, self._context.options)
         until = None if outcome.opaque or pause is None else now + pause
-        latest = Trouble.of(as_kept(outcome), self._context.marks.client[0], until, failures + 1)
-        verdict = Verdict(latest, lasting=outcome.opaque)
-        return answer_transitions.unusable(rescued, self.mark(rescued), verdict)
+        latest = LastFailure.from_error(
+            explain_kept_answer(outcome), self._context.fingerprints.client[0], until, failures + 1
+        )
+        lasting = AnswerFailure(latest, lasting=outcome.opaque)
+        return answer_transitions.store_unusable(rescued, self.fingerprint(rescued), lasting)
 
-    def import_rescued(self, rescued: Rescued, record: GrantRecord) -> Transition:
-        """The transition that stores what an earlier attempt left in a recovery file."""
+    def import_rescued(self, rescued: RescuedAnswer, record: GrantRecord) -> Transition:
+        """The transition that stores an answer that an earlier attempt left in a recovery file."""
         if rescued.token is not None or rescued.answer is None:
             return self.store_grant(rescued)
         outcome = self.interpret(rescued.answer, record)
@@ -98,13 +106,22 @@ class AnswerReader:
             return self.store_grant(self.add_grant(rescued, outcome, record))
         if isinstance(outcome, Unusable):
             return self.store_unusable(self.add_unusable(rescued, outcome), outcome, record)
-        return answer_transitions.answered(rescued)
+        return answer_transitions.clear_journal(rescued)
 
-    def read_again(self, before: Arrived, record: GrantRecord) -> Found:
+    def read_again(self, before: KeptAnswer, record: GrantRecord) -> FoundTokens:
         """The tokens that are found in the stored answer ``before`` today."""
         outcome = self.interpret(before, record)
-        token = moved(outcome.token, record.read.offset) if isinstance(outcome, Granted) else None
+        token = (
+            shift_clock(outcome.token, record.read_at.offset)
+            if isinstance(outcome, Granted)
+            else None
+        )
         came = outcome.refresh_token if isinstance(outcome, Granted | Unusable) else None
         held = isinstance(outcome, Unusable) and outcome.opaque
-        mark = self._context.store.cipher.mark(came) if came else ""
-        return Found(before.read(self._context.marks.reading, held=held), token, came, mark)
+        fingerprint = self._context.store.cipher.fingerprint(came) if came else ""
+        return FoundTokens(
+            before.add_reading(self._context.fingerprints.reading, held=held),
+            token,
+            came,
+            fingerprint,
+        )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -25,15 +24,22 @@ from oauth_taskflow.oauth.endpoint.outcomes import (
 )
 from oauth_taskflow.oauth.endpoint.retries import exchange_patiently
 from oauth_taskflow.oauth.grants import RefreshToken
-from oauth_taskflow.tokens.events import Event, Step, tell
+from oauth_taskflow.tokens.events import Event, Step, publish
+from oauth_taskflow.tokens.refresh.answer_file import AnswerFile
 from oauth_taskflow.tokens.refresh.answer_reader import AnswerReader
 from oauth_taskflow.tokens.refresh.context import LeaseLost, RefreshContext
-from oauth_taskflow.tokens.refresh.lease_hold import Hold
+from oauth_taskflow.tokens.refresh.lease_hold import LeaseHold
 from oauth_taskflow.tokens.state import answer_transitions, transitions
-from oauth_taskflow.tokens.state.failures import as_kept, cool_down, explained, state_after, verdict
-from oauth_taskflow.tokens.state.kept_answer import Arrived
+from oauth_taskflow.tokens.state.failures import (
+    as_consent_expiry,
+    as_error,
+    cooldown_seconds,
+    explain_kept_answer,
+    next_state,
+)
+from oauth_taskflow.tokens.state.kept_answer import KeptAnswer
 from oauth_taskflow.tokens.state.record import GrantRecord, GrantState, Journal
-from oauth_taskflow.tokens.state.rescued import Rescued
+from oauth_taskflow.tokens.state.rescued import RescuedAnswer
 from oauth_taskflow.tokens.state.transitions import Transition
 
 _log = logging.getLogger("oauth_taskflow.tokens")
@@ -54,14 +60,13 @@ class RefreshAttempt:
         self.lease = record.lease
         self.lost = record.journal is not None
         self.outcome = _NOTHING_SENT
-        self._hold = Hold(context.store, record, context.options, context.clock)
+        self._hold = LeaseHold(context.store, record, context.options, context.clock)
         self._reader = AnswerReader(context)
-        self._began = record.read.monotonic
+        self._began = record.read_at.monotonic
         self._unsent = False
         self._modest = False
-        # The latest answer with status 2xx, and the file that keeps it until the store has it.
-        self._arrived: Arrived | None = None
-        self._file: Path | None = None
+        self._arrived: KeptAnswer | None = None  # the latest answer with status 2xx
+        self._file = AnswerFile(context.store.recovery)
         self._answer_notified = False
 
     def start(self) -> None:
@@ -70,7 +75,7 @@ class RefreshAttempt:
         self.notify(Step.LEASED)
 
     def close(self) -> None:
-        """Stop prolonging the lease, give it back if it is still ours, and log what came of the attempt."""
+        """Stop prolonging the lease, give it back if it is still ours, and log the result of the attempt."""
         self._hold.stop()
         if transitions.owns(self.record, self.lease):
             self._release()
@@ -89,11 +94,11 @@ class RefreshAttempt:
             seconds=context.clock.monotonic() - self._began,
             consent_due=record.consent_due(self.store_now()),
         )
-        tell(context.observer, event)
+        publish(context.observer, event)
 
     def store_now(self) -> float:
         """The store's clock now."""
-        return self.record.read.store_now(self.context.clock)
+        return self.record.read_at.store_now(self.context.clock)
 
     def apply(self, transition: Transition) -> GrantRecord:
         """Change the stored record and follow it."""
@@ -106,39 +111,39 @@ class RefreshAttempt:
         self.lost = self.record.journal is not None
 
     def follow_rotation(self) -> bool:
-        """Look whether another worker has rotated the refresh token meanwhile; if so, follow its record."""
+        """Check whether another worker rotated the refresh token meanwhile; if so, follow its record."""
         current = self.context.store.read(self.context.grant_key)
-        if transitions.same(current.lineage, self.record.lineage):
+        if transitions.is_same(current.lineage, self.record.lineage):
             return False
         self.record = current
         return True
 
     def replace_seed(self, refresh_token: str) -> None:
         """Put the connection's new refresh token in the place of the stored one."""
-        self.apply(transitions.supersede(self.context.marks, refresh_token))
+        self.apply(transitions.replace_seed(self.context.fingerprints, refresh_token))
         self.lost = False
         self.notify(Step.SUPERSEDED)
 
     def recover(self) -> None:
-        """Import what earlier attempts on this machine could not store; the answer is no longer in doubt."""
+        """Import answers that earlier attempts on this machine could not store; they are no longer in doubt."""
         recovery = self.context.store.recovery
         for path, rescued in recovery.load(self.context.grant_key):
             self.take_over(self._reader.import_rescued(rescued, self.record))
-            recovery.done(path)
+            recovery.remove(path)
             self.notify(Step.RECOVERED)
 
     def reread_answer(self) -> None:
         """Read the latest answer again if the connection reads answers in a new way; store what is found in it."""
         before = self.record.answer
-        if before is None or self.context.marks.reading in before.read_as:
+        if before is None or self.context.fingerprints.reading in before.read_as:
             return
         lineage = self.record.lineage
         found = self._reader.read_again(before, self.record)
-        self.apply(answer_transitions.reread(self.lease, before, found))
-        if not transitions.same(lineage, self.record.lineage):
+        self.apply(answer_transitions.store_reread(self.lease, before, found))
+        if not transitions.is_same(lineage, self.record.lineage):
             self.lost = False
             _log.warning(
-                "connection %s: read in the way that the connection says now, the latest answer of the token endpoint holds "
+                "connection %s: read as the connection says now, the latest answer of the token endpoint holds "
                 "another refresh token; it is used from now on",
                 self.context.conn_id,
             )
@@ -153,7 +158,7 @@ class RefreshAttempt:
         algorithm = self.context.endpoint.dpop
         if not algorithm or self.record.dpop_key:
             return
-        if not self.apply(transitions.keyed(self.lease, new_key(algorithm))).dpop_key:
+        if not self.apply(transitions.store_dpop_key(self.lease, new_key(algorithm))).dpop_key:
             raise LeaseLost
 
     def send(self, refresh_token: str | None, *, once: bool = False) -> Outcome:
@@ -189,7 +194,7 @@ class RefreshAttempt:
     def _time_left(self) -> float:
         """Seconds left for a request."""
         options = self.context.options
-        return min(self._hold.longest() - options.write_reserve, options.request_budget)
+        return min(self._hold.seconds_left() - options.write_reserve, options.request_budget)
 
     def _send(self, refresh_token: str | None) -> Outcome:
         context, grant = self.context, self.context.grant
@@ -219,14 +224,14 @@ class RefreshAttempt:
         return outcome
 
     def _journal(self, refresh_token: str) -> None:
-        mark = self.context.store.cipher.mark(refresh_token)
+        fingerprint = self.context.store.cipher.fingerprint(refresh_token)
         sent_at = self.store_now()
-        entry = Journal(self.lease.fence, mark, sent_at, doubtful=self.lost)
-        lineage, until = self.record.lineage, sent_at + self._hold.next_step()
-        record = self.apply(transitions.journal(self.lease, lineage, entry, until))
+        entry = Journal(self.lease.fence, fingerprint, sent_at, doubtful=self.lost)
+        lineage, until = self.record.lineage, sent_at + self._hold.next_extension()
+        record = self.apply(transitions.write_journal(self.lease, lineage, entry, until))
         if not transitions.holds(record, self.lease, lineage):
             raise LeaseLost
-        self._hold.note(record)
+        self._hold.note_extension(record)
         self._unsent = True
         self.notify(Step.JOURNALED)
 
@@ -237,48 +242,35 @@ class RefreshAttempt:
         context = self.context
         if not context.grant.single_use or context.options.resend_window == math.inf:
             return
-        self._arrived = Arrived.of(answer, self.record.read.offset)
-        self._file = self._save(self._rescued())
-        if self._file is not None:
+        self._arrived = KeptAnswer.from_answer(answer, self.record.read_at.offset)
+        if self._file.save(self._rescued()):
             self.notify(Step.KEPT)
 
-    def _rescued(self) -> Rescued:
-        """What this attempt brought, before it is judged."""
+    def _rescued(self) -> RescuedAnswer:
+        """The answer that this attempt received, before it is judged."""
         key, lineage = self.context.grant_key, self.record.lineage
-        return Rescued(key, self.lease.fence, lineage, None, None, self._arrived)
-
-    def _save(self, rescued: Rescued) -> Path | None:
-        try:
-            return self.context.store.recovery.save(rescued)
-        except TokenStoreError as failure:
-            _log.info("only the store keeps the answer for %.12s: %s", rescued.grant_key, failure)
-            return None
-
-    def _drop_file(self) -> None:
-        """Remove the file of an answer that the store has, or that brought nothing."""
-        if self._file is not None:
-            self.context.store.recovery.done(self._file)
-            self._file = None
+        return RescuedAnswer(key, self.lease.fence, lineage, None, None, self._arrived)
 
     def persist(self, granted: Granted) -> GrantRecord:
-        """Store what came and release the lease; returns what is stored then, which may be newer than what came.
+        """Store the tokens and release the lease; returns the stored record, which may be newer.
 
         Raises:
             TokenStoreError: the store took no write; the token is in a recovery file.
         """
         rescued = self._reader.add_grant(self._rescued(), granted, self.record)
         # A refresh token that exists nowhere else goes into a file first.
-        if self._file is None and rescued.refresh_token not in {None, self.record.refresh_token}:
-            self._file = self._save(rescued)
+        is_new = rescued.refresh_token not in {None, self.record.refresh_token}
+        if is_new and not self._file.is_written:
+            self._file.save(rescued)
         self._write_or_rescue(rescued, self._reader.store_grant(rescued))
-        self._drop_file()
+        self._file.remove()
         stored = self.record.token == rescued.token
         if not stored:
-            self.outcome = "Granted, but somebody rotated meanwhile"
+            self.outcome = "Granted, but another worker rotated meanwhile"
         self.notify(Step.PERSISTED if stored else Step.LINEAGE_LOST)
         return self.record
 
-    def _write_or_rescue(self, rescued: Rescued, transition: Transition) -> None:
+    def _write_or_rescue(self, rescued: RescuedAnswer, transition: Transition) -> None:
         failure = self._write(transition)
         while failure is not None:
             if self._time_left() + self.context.options.write_reserve <= _PAUSE:
@@ -293,8 +285,8 @@ class RefreshAttempt:
             return failure
         return None
 
-    def _rescue(self, rescued: Rescued, failure: TokenStoreError) -> TokenStoreError:
-        path = self._file or self.context.store.recovery.save(rescued)
+    def _rescue(self, rescued: RescuedAnswer, failure: TokenStoreError) -> TokenStoreError:
+        path = self._file.require(rescued)
         self.notify(Step.RESCUED, type(failure).__name__)
         key = rescued.grant_key
         _log.error("token store down: the new token of %.12s is kept in %s", key, path)
@@ -314,11 +306,14 @@ class RefreshAttempt:
     def _persist_unusable(self, outcome: Unusable) -> OAuthTaskflowError:
         """Store the refresh token of an answer that cannot be used."""
         rescued = self._reader.add_unusable(self._rescued(), outcome)
-        error = as_kept(outcome)
+        error = explain_kept_answer(outcome)
         self._write_or_rescue(rescued, self._reader.store_unusable(rescued, outcome, self.record))
-        self._drop_file()
-        expected = self._reader.mark(rescued) or rescued.lineage
-        if not transitions.same(self.record.lineage, expected) or self.record.trouble is None:
+        self._file.remove()
+        expected = self._reader.fingerprint(rescued) or rescued.lineage
+        if (
+            not transitions.is_same(self.record.lineage, expected)
+            or self.record.last_failure is None
+        ):
             raise LeaseLost
         self.outcome = type(error).__name__
         if rescued.refresh_token is not None:
@@ -327,25 +322,25 @@ class RefreshAttempt:
         return error
 
     def _record_failure(self, outcome: Failure) -> OAuthTaskflowError:
-        context, trouble, now = self.context, self.record.trouble, self.store_now()
-        outcome = explained(outcome, self.record, now)
-        error = verdict(outcome, context.conn_id, lost=self.lost, unproved=self._is_unproved())
-        state = state_after(outcome, single_use=context.grant.single_use)
-        pause = cool_down(outcome, state, trouble.failures if trouble else 0, context.options)
+        context, before, now = self.context, self.record.last_failure, self.store_now()
+        outcome = as_consent_expiry(outcome, self.record, now)
+        error = as_error(outcome, context.conn_id, lost=self.lost, unproved=self._is_unproved())
+        state = next_state(outcome, single_use=context.grant.single_use)
+        pause = cooldown_seconds(outcome, state, before.failures if before else 0, context.options)
         lineage = self.record.lineage
         self.apply(
-            transitions.failed(
+            transitions.record_failure(
                 self.lease,
                 lineage,
                 error,
                 state=state,
-                client=context.marks.client[0],
+                client=context.fingerprints.client[0],
                 until=None if pause is None else now + pause,
                 spent=_is_lost(outcome),
             )
         )
-        self._drop_file()
-        rotated = not transitions.same(self.record.lineage, lineage)
+        self._file.remove()
+        rotated = not transitions.is_same(self.record.lineage, lineage)
         if self.record.lease.fence != self.lease.fence or rotated:
             raise LeaseLost
         self.outcome = type(error).__name__
@@ -381,7 +376,7 @@ class RefreshAttempt:
     def _release(self) -> None:
         """Give the lease back if it is still ours. A store that fails here only makes others wait."""
         try:
-            self.apply(transitions.release(self.lease, unsent=self._unsent))
+            self.apply(transitions.release_lease(self.lease, unsent=self._unsent))
         except TokenStoreError as failure:
             key = self.context.grant_key
             _log.warning("lease of grant %.12s not released: %s", key, failure)

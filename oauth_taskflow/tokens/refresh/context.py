@@ -1,4 +1,4 @@
-"""What every refresh attempt of a manager works with, and the sign that one of them is over."""
+"""The surroundings of a refresh attempt, and the exception that ends one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from oauth_taskflow.clock import Clock
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import Grant
 from oauth_taskflow.tokens.events import Observer
-from oauth_taskflow.tokens.grant_key import Marks
+from oauth_taskflow.tokens.grant_key import Fingerprints
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.store import TokenStore
 
@@ -27,7 +27,7 @@ class RefreshContext(Struct, frozen=True):
     endpoint: TokenEndpoint
     grant: Grant
     grant_key: str
-    marks: Marks
+    fingerprints: Fingerprints
     options: ManagerOptions
     clock: Clock
     observer: Observer

@@ -1,7 +1,7 @@
-"""A connection that switched DPoP on or off takes its refresh token along.
+"""Moves the refresh token of a connection that switched DPoP on or off.
 
-DPoP makes another grant of it, with another key in the store. The refresh token in the connection is spent by then: sent
-again, it would end the consent.
+With another ``dpop`` it is another grant, with another key in the store. The refresh token in the connection is spent by
+then: sent again, it would end the consent.
 """
 
 from __future__ import annotations
@@ -16,17 +16,24 @@ from oauth_taskflow.tokens.refresh import lease_owner
 from oauth_taskflow.tokens.refresh.attempt import RefreshAttempt
 from oauth_taskflow.tokens.refresh.context import LeaseLost
 from oauth_taskflow.tokens.state.record import GrantRecord, GrantState, Journal, Lease
-from oauth_taskflow.tokens.state.transitions import Transition, freed, is_superseded, owns, same
+from oauth_taskflow.tokens.state.transitions import (
+    Transition,
+    free_lease,
+    is_same,
+    is_superseded,
+    owns,
+)
 
 _log = logging.getLogger("oauth_taskflow.tokens")
 _LEASE_SECONDS = 30.0
 
 
-def take_along(attempt: RefreshAttempt) -> None:
-    """Bring the refresh token of the same grant with another ``dpop`` under this one's key.
+def adopt_refresh_token(attempt: RefreshAttempt) -> None:
+    """Take the refresh token from the same grant with another ``dpop``.
 
-    Only where this one has none, and that one knows the refresh token of the connection. Both leases are held. The copy is
-    written first and not used before the other record is emptied, so that a worker may be killed in between.
+    Only if this grant does not have one, and the other one knows the refresh token of the connection. Both leases are
+    held. The copy is written first and not used before the other record is emptied, so that a worker may be killed in
+    between.
 
     Raises:
         LeaseLost: the other grant is being refreshed at this moment.
@@ -34,7 +41,7 @@ def take_along(attempt: RefreshAttempt) -> None:
     context = attempt.context
     if attempt.record.refresh_token is not None and not attempt.record.origin:
         return
-    other = attempt.record.origin or _find(attempt)
+    other = attempt.record.origin or _find_relative(attempt)
     if not other:
         return
     holder = lease_owner.new_attempt(context.clock.monotonic() + _LEASE_SECONDS)
@@ -42,31 +49,33 @@ def take_along(attempt: RefreshAttempt) -> None:
     if leased is None:
         raise LeaseLost
     if leased.refresh_token is not None:
-        attempt.apply(_adopted(attempt.lease, leased))
-    context.store.change(leased, _emptied(leased.lease))
-    attempt.take_over(_arrived_whole(attempt.lease))
+        attempt.apply(_adopt(attempt.lease, leased))
+    context.store.change(leased, _empty(leased.lease))
+    attempt.take_over(_finish_move(attempt.lease))
     _log.warning(
-        "connection %s: dpop was changed; its refresh token is taken along", context.conn_id
+        "connection %s: dpop was changed; its refresh token moves to the new grant", context.conn_id
     )
     attempt.notify(Step.RECOVERED)
 
 
-def _find(attempt: RefreshAttempt) -> str:
-    """The key of the grant whose refresh token is to be taken; empty without one."""
+def _find_relative(attempt: RefreshAttempt) -> str:
+    """The key of the grant whose refresh token is taken; empty without one."""
     for key in attempt.context.relatives:
         try:
             record = attempt.context.store.read(key)
         except TokenUndecryptable:
             continue
-        if record.refresh_token is not None and not is_superseded(record, attempt.context.marks):
+        if record.refresh_token is not None and not is_superseded(
+            record, attempt.context.fingerprints
+        ):
             return key
     return ""
 
 
-def _adopted(lease: Lease, other: GrantRecord) -> Transition:
-    """Take the consent of ``other``: its refresh tokens, what is known of them, and the latest answer. No access token.
+def _adopt(lease: Lease, other: GrantRecord) -> Transition:
+    """Take the consent of ``other``: its refresh tokens, their known lifetimes, and the latest answer. No access token.
 
-    A refusal is left behind: a refresh token that is bound to a key is refused without proof, and lives (RFC 9449 §5).
+    A refusal is not taken: a refresh token that is bound to a key is refused without proof, and lives (RFC 9449 §5).
     """
 
     def transition(record: GrantRecord) -> GrantRecord | None:
@@ -85,8 +94,8 @@ def _adopted(lease: Lease, other: GrantRecord) -> Transition:
             consent=other.consent,
             consent_fence=record.lease.fence,
             answer=other.answer,
-            journal=_doubtful(other.journal),
-            trouble=None,
+            journal=_mark_doubtful(other.journal),
+            last_failure=None,
             origin=other.grant_key,
             left_scope=other.scope,
         )
@@ -94,19 +103,19 @@ def _adopted(lease: Lease, other: GrantRecord) -> Transition:
     return transition
 
 
-def _doubtful(journal: Journal | None) -> Journal | None:
+def _mark_doubtful(journal: Journal | None) -> Journal | None:
     return None if journal is None else replace(journal, doubtful=True)
 
 
-def _emptied(lease: Lease) -> Transition:
-    """Leave nothing that could be sent, and give the lease back. The refresh tokens that were seen stay known."""
+def _empty(lease: Lease) -> Transition:
+    """Remove every token that could be sent, and give the lease back. The seen refresh tokens stay known."""
 
     def transition(record: GrantRecord) -> GrantRecord | None:
         if not owns(record, lease):
             return None
-        known = any(same(record.lineage, seen) for seen in record.seeds)
+        known = any(is_same(record.lineage, seen) for seen in record.seeds)
         return replace(
-            freed(record, lease.fence),
+            free_lease(record, lease.fence),
             state=GrantState.EMPTY,
             token=None,
             refresh_token=None,
@@ -120,13 +129,13 @@ def _emptied(lease: Lease) -> Transition:
             origin="",
             left_scope="",
             journal=None,
-            trouble=None,
+            last_failure=None,
         )
 
     return transition
 
 
-def _arrived_whole(lease: Lease) -> Transition:
+def _finish_move(lease: Lease) -> Transition:
     def transition(record: GrantRecord) -> GrantRecord | None:
         return replace(record, origin="") if owns(record, lease) and record.origin else None
 

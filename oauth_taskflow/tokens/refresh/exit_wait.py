@@ -1,8 +1,8 @@
-"""Refreshes under way in this process: its end waits for them.
+"""Delays the end of this process while refreshes are under way in it.
 
 Airflow ends a task's process by ``os._exit`` as soon as the task is over, and every thread with it. All that it runs
 before is what was registered with ``atexit`` after its fork. A refresh in the background, or one whose task was timed
-out, would be torn off between the server's answer and the store.
+out, would be cut off between the server's answer and the store.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from oauth_taskflow.errors import LeaseTimeout
 
 
 class _Refreshes:
-    """What goes on in this process; a forked child begins without."""
+    """The refreshes of this process; a forked child begins without any."""
 
     under_way: ClassVar[set[threading.Event]] = set()
     too_late: ClassVar[set[threading.Thread]] = set()
@@ -37,11 +37,11 @@ os.register_at_fork(after_in_child=_Refreshes.forget)
 
 
 @contextmanager
-def waited_for() -> Iterator[None]:
-    """The process does not end while the block runs, unless it is killed.
+def hold_process_exit() -> Iterator[None]:
+    """Keep the process from ending while the block runs, unless it is killed.
 
     Raises:
-        LeaseTimeout: it is ending, and whoever wanted a token from this thread is gone.
+        LeaseTimeout: it is ending, and the caller of this thread is gone.
     """
     if not _Refreshes.registered:
         _Refreshes.registered = True
@@ -49,7 +49,7 @@ def waited_for() -> Iterator[None]:
     over = threading.Event()
     _Refreshes.under_way.add(over)
     try:
-        # Looked at last: the end of the process names the late ones first, and then looks who is under way.
+        # Checked last: at its end, the process first notes the late threads, and then the refreshes that are under way.
         if threading.current_thread() in _Refreshes.too_late:
             raise LeaseTimeout("No refresh begins any more, because this process is ending")
         yield
@@ -59,8 +59,8 @@ def waited_for() -> Iterator[None]:
 
 
 def _wait() -> None:
-    # A thread that still waits for another worker's refresh must not begin one of its own once we have looked. What
-    # later exit handlers ask for runs in other threads.
+    # A thread that still waits for another worker's refresh must not begin a refresh after this check. Requests of later
+    # exit handlers run in other threads.
     _Refreshes.too_late.update(set(threading.enumerate()) - {threading.current_thread()})
     for over in list(_Refreshes.under_way):
         over.wait()

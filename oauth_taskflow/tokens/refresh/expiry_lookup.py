@@ -1,4 +1,4 @@
-"""How long a token lives whose answer did not say: the introspection endpoint is asked (RFC 7662)."""
+"""Looks up the expiry of a token whose answer did not name it, at the introspection endpoint (RFC 7662)."""
 
 from __future__ import annotations
 
@@ -13,38 +13,41 @@ from oauth_taskflow.tokens.state.record import GrantRecord
 
 _log = logging.getLogger("oauth_taskflow.tokens")
 _BUDGET = 10.0
-# Whoever got the token asks first; others only when that one must have died, and each not too often.
-_LEFT_TO_ITS_OWNER = 60.0
-_ASKED_AGAIN_AFTER = 300.0
+# The worker that got the token asks first; others only when it must have died, and each not too often.
+_RESERVED_FOR_OWNER = 60.0
+_REPEAT_AFTER = 300.0
 
 
-class Inquiry:
-    """Gives stored tokens the end that the authorization server names, and ends those that it calls inactive.
+class ExpiryLookup:
+    """Sets the expiry that the authorization server names for stored tokens, and ends those that it calls inactive.
 
-    The token is stored before anything is asked: nothing but its date is at stake here.
+    The token is stored before any lookup: only its expiry is at stake here.
     """
 
     def __init__(self, context: RefreshContext) -> None:
         self._context = context
         self._asked = ("", 0.0)
 
-    def dated(self, record: GrantRecord, *, mine: bool) -> GrantRecord | None:
-        """``record`` with the end of its token, as stored; None when it is inactive. ``mine``: it came just now.
+    def with_expiry(self, record: GrantRecord, *, mine: bool) -> GrantRecord | None:
+        """``record`` with the expiry of its token, as stored; None if the token is inactive.
 
-        When the endpoint fails or names no end, the token lives as long as the dialect says, else until a 401.
+        ``mine``: this worker just fetched it. If the endpoint fails or names no expiry, the token lives as long as the
+        dialect says, else until a 401.
         """
         token = record.token
-        if token is None or not self._is_wanted(record, token, mine=mine):
+        if token is None or not self._is_due(record, token, mine=mine):
             return record
         clock = self._context.clock
         self._asked = token.access_token, clock.monotonic()
-        ends_at = self._end(record, token)
+        ends_at = self._look_up_end(record, token)
         if ends_at is None:
             return record
-        changed = self._context.store.change(record, transitions.ended(token.access_token, ends_at))
-        return changed if changed.usable(record.read.store_now(clock), None) else None
+        changed = self._context.store.change(
+            record, transitions.set_expiry(token.access_token, ends_at)
+        )
+        return changed if changed.is_usable(record.read_at.store_now(clock), None) else None
 
-    def _is_wanted(self, record: GrantRecord, token: Token, *, mine: bool) -> bool:
+    def _is_due(self, record: GrantRecord, token: Token, *, mine: bool) -> bool:
         endpoint, clock = self._context.endpoint, self._context.clock
         asks = (
             endpoint.introspect_url and endpoint.dialect.response.expiry.source == "introspection"
@@ -52,14 +55,14 @@ class Inquiry:
         if not asks or token.expires_at is not None:
             return False
         asked, when = self._asked
-        if asked == token.access_token and clock.monotonic() - when < _ASKED_AGAIN_AFTER:
+        if asked == token.access_token and clock.monotonic() - when < _REPEAT_AFTER:
             return False
-        return mine or record.read.store_now(clock) - token.obtained_at >= _LEFT_TO_ITS_OWNER
+        return mine or record.read_at.store_now(clock) - token.obtained_at >= _RESERVED_FOR_OWNER
 
-    def _end(self, record: GrantRecord, token: Token) -> float | None:
-        """When the token ends on the store's clock; now for an inactive one; None when that is not known."""
+    def _look_up_end(self, record: GrantRecord, token: Token) -> float | None:
+        """When the token ends on the store's clock; now for an inactive one; None if unknown."""
         endpoint = self._context.endpoint
-        now = record.read.store_now(self._context.clock)
+        now = record.read_at.store_now(self._context.clock)
         usual = endpoint.usual_lifetime
         fallback = None if usual is None else token.obtained_at + usual
         try:
@@ -77,5 +80,5 @@ class Inquiry:
             return fallback
         if not found.active:
             return now
-        end = None if found.expires_at is None else found.expires_at + record.read.offset
+        end = None if found.expires_at is None else found.expires_at + record.read_at.offset
         return end if end is not None and end > now else fallback

@@ -1,6 +1,6 @@
-"""Who holds a lease, and what becomes of that process: a dead worker's lease need not run out first.
+"""Names the process that holds a lease and checks whether it lives: a dead worker's lease need not run out first.
 
-A living one's lease does not end sooner because somebody sets the clock that leases go by.
+A living worker's lease does not end sooner if the store's clock is set.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ _PROC = Path("/proc")
 
 
 def this_process() -> str:
-    """A name for this process that no other one has had: host, machine start, process namespace, id, start time."""
+    """A unique name for this process: host, machine start, process namespace, id, start time."""
     pid = os.getpid()
-    return "|".join((socket.gethostname()[:60], _world(), str(pid), _started(pid) or "?"))
+    return "|".join(
+        (socket.gethostname()[:60], _process_namespace(), str(pid), _start_time(pid) or "?")
+    )
 
 
 def new_attempt(until: float) -> str:
@@ -26,7 +28,7 @@ def new_attempt(until: float) -> str:
 
 
 @lru_cache(maxsize=1)
-def _world() -> str:
+def _process_namespace() -> str:
     """The set of processes that this one can see: machine start and process namespace; empty when unknown."""
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
@@ -35,8 +37,8 @@ def _world() -> str:
         return ""
 
 
-def _started(pid: int) -> str | None:
-    """When ``pid`` started, in ticks since machine start; None when there is no such live process."""
+def _start_time(pid: int) -> str | None:
+    """When ``pid`` started, in ticks since machine start; None if no such process lives."""
     try:
         stat = (_PROC / str(pid) / "stat").read_text()
     except OSError:
@@ -51,26 +53,31 @@ def _is_hidden(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # it is somebody else's
+    except OSError:  # it belongs to another user
         pass
     return not (_PROC / str(pid) / "stat").exists()
 
 
-def _seen(owner: str | None) -> list[str]:
-    """The parts of the name of an ``owner`` that this process can see; empty when it runs elsewhere."""
+def _visible_parts(owner: str | None) -> list[str]:
+    """The parts of the name of an ``owner`` that this process can see; empty if it runs elsewhere."""
     parts = (owner or "").split("|")
-    # Version 0.1, which may run beside this one, names its process and no attempt.
-    if len(parts) not in {4, 6} or not parts[1] or parts[1] != _world() or not parts[2].isdigit():
+    # Version 0.1, which may run at the same time, names its process but not the attempt.
+    if (
+        len(parts) not in {4, 6}
+        or not parts[1]
+        or parts[1] != _process_namespace()
+        or not parts[2].isdigit()
+    ):
         return []
     return parts
 
 
-def is_seen(owner: str | None) -> bool:
+def is_visible(owner: str | None) -> bool:
     """Whether this process can see that ``owner`` lives or is gone: they run on one machine."""
-    return bool(_seen(owner))
+    return bool(_visible_parts(owner))
 
 
-def named(owner: str | None) -> str:
+def describe(owner: str | None) -> str:
     """``owner`` for people: process and host, or as much as is known."""
     parts = (owner or "").split("|")
     if len(parts) < 4 or not parts[2].isdigit():
@@ -80,11 +87,11 @@ def named(owner: str | None) -> str:
 
 def is_dead(owner: str | None) -> bool:
     """Whether ``owner`` is certainly gone. False when it lives, or runs where this process cannot see it."""
-    parts = _seen(owner)
+    parts = _visible_parts(owner)
     if not parts:
         return False
     pid = int(parts[2])
-    return _started(pid) != parts[3] and not _is_hidden(pid)
+    return _start_time(pid) != parts[3] and not _is_hidden(pid)
 
 
 def holds(owner: str | None, now: float) -> bool:
@@ -92,5 +99,5 @@ def holds(owner: str | None, now: float) -> bool:
 
     False when it runs where this process cannot see it: there the store's clock alone decides.
     """
-    parts = _seen(owner)
+    parts = _visible_parts(owner)
     return len(parts) > 4 and now < float(parts[5]) and not is_dead(owner)

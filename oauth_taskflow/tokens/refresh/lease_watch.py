@@ -1,4 +1,4 @@
-"""Watches the lease that another worker holds: whether that worker lives, and what people are told of it."""
+"""Watches the lease that another worker holds: whether that worker lives, and the warnings about it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _SAY_AFTER = 3.0
 
 
 class LeaseWatch:
-    """What this process has seen of the lease that others hold.
+    """This process's observations of the lease that others hold.
 
-    A lease that ran out while the database was away says nothing of its holder. So time counts as silence only while
-    somebody looked: a living holder gets the chance to prolong its lease first.
+    A lease that ran out while the database was away proves nothing about its holder. So time counts as silence only while
+    this process looked: a living holder gets the chance to prolong its lease first.
     """
 
     def __init__(self, context: RefreshContext) -> None:
@@ -33,11 +33,11 @@ class LeaseWatch:
         self._look(lease, now)
         if lease.owner is None or lease_owner.is_dead(lease.owner):
             return False
-        # The store's clock may be set to a later time while the answer is under way: to ask again would end the grant.
-        if (lease.until or 0.0) > record.read.store or lease_owner.holds(lease.owner, now):
+        # The store's clock may be set to a later time while the answer is under way; sending again would end the grant.
+        if (lease.until or 0.0) > record.read_at.store or lease_owner.holds(lease.owner, now):
             return True
         return (
-            not lease_owner.is_seen(lease.owner)
+            not lease_owner.is_visible(lease.owner)
             and self._silent < 2 * self._context.options.heartbeat
         )
 
@@ -45,11 +45,11 @@ class LeaseWatch:
         if lease != self._seen:
             self._seen, self._silent = lease, 0.0
         else:
-            # A longer time between two looks says nothing: perhaps the store was away.
+            # A longer time between two looks proves nothing: perhaps the store was away.
             self._silent += min(now - self._looked, _LONGEST_GAP)
         self._looked = now
 
-    def say_who(self, record: GrantRecord, waited: float) -> bool:
+    def warn_of_holder(self, record: GrantRecord, waited: float) -> bool:
         """Log which worker is waited for and until when, once it takes long; returns whether it did."""
         lease = record.lease
         if waited < _SAY_AFTER or lease.owner is None:
@@ -59,25 +59,25 @@ class LeaseWatch:
             "(lease %d, until %s; prolonged while that worker lives)",
             self._context.conn_id,
             waited,
-            lease_owner.named(lease.owner),
+            lease_owner.describe(lease.owner),
             lease.fence,
-            end_of_lease(record),
+            lease_end_text(record),
         )
         return True
 
-    def say_taken(self, lease: Lease) -> None:
+    def warn_of_takeover(self, lease: Lease) -> None:
         """Log that the lease of a worker that held it was taken."""
         if lease.owner is None:
             return
         _log.warning(
             "connection %s: %s %s while it refreshed the token; this worker goes on",
             self._context.conn_id,
-            lease_owner.named(lease.owner),
+            lease_owner.describe(lease.owner),
             "ended" if lease_owner.is_dead(lease.owner) else "gave no sign of life",
         )
 
 
-def end_of_lease(record: GrantRecord) -> str:
-    """When the lease of ``record`` ends, as a UTC time of this machine; "unknown" when nothing says so."""
+def lease_end_text(record: GrantRecord) -> str:
+    """The end of the lease of ``record``, as a UTC time of this machine, or "unknown"."""
     until = record.lease.until
-    return "unknown" if until is None else instant_text(until - record.read.offset)
+    return "unknown" if until is None else instant_text(until - record.read_at.offset)

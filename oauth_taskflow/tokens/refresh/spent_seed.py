@@ -1,21 +1,21 @@
-"""A refresh token that another grant of the same connection has spent is not sent again: that could end the consent."""
+"""Rejects a refresh token that another grant of the same connection has spent: sending it could end the consent."""
 
 from __future__ import annotations
 
 from oauth_taskflow.errors import ConnectionConfigError, TokenUndecryptable
 from oauth_taskflow.tokens.refresh.attempt import RefreshAttempt
 from oauth_taskflow.tokens.state.record import GrantRecord
-from oauth_taskflow.tokens.state.transitions import is_superseded, same
+from oauth_taskflow.tokens.state.transitions import is_same, is_superseded
 
 
-def refuse_spent(attempt: RefreshAttempt) -> None:
-    """Look whether the connection's refresh token was rotated already, under other settings that make another grant.
+def reject_spent_seed(attempt: RefreshAttempt) -> None:
+    """Check that the connection's refresh token was not rotated already, under other settings that make another grant.
 
     Raises:
         ConnectionConfigError: it was.
     """
     context = attempt.context
-    for conn_id, key in context.store.grants():
+    for conn_id, key in context.store.list_grants():
         if conn_id == context.conn_id and key != context.grant_key and _has_spent(attempt, key):
             raise ConnectionConfigError(
                 "The refresh token in the connection is spent: it was used and rotated before scope, audience, resource, "
@@ -32,7 +32,7 @@ def _has_spent(attempt: RefreshAttempt, key: str) -> bool:
         record: GrantRecord = attempt.context.store.read(key)
     except TokenUndecryptable:
         return False
-    marks = attempt.context.marks
-    if record.refresh_token is None or is_superseded(record, marks):
+    fingerprints = attempt.context.fingerprints
+    if record.refresh_token is None or is_superseded(record, fingerprints):
         return False
-    return not any(same(record.lineage, mark) for mark in marks.seed)
+    return not any(is_same(record.lineage, one) for one in fingerprints.seed)

@@ -12,11 +12,11 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from oauth_taskflow.errors import TokenStoreError
-from oauth_taskflow.tokens.sql.table import known_dialect
+from oauth_taskflow.tokens.sql.table import is_supported_dialect
 
 _BUSY_SECONDS = 10.0
-# A server that went silent must not hold a worker for ever; what the URL's query says goes first. A PostgreSQL host
-# that is gone before it answers is noticed by probes alone: nothing of ours is on the way then.
+# A server that went silent must not hold a worker for ever; the URL's query takes precedence. Only probes notice a
+# PostgreSQL host that disappears before it answers, because no request of ours is on the way then.
 _CONNECT_ARGUMENTS: dict[str, dict[str, Any]] = {
     "psycopg": {
         "connect_timeout": 10,
@@ -34,7 +34,7 @@ _SET_UP_MYSQL = (
     " /*M!100300 , idle_write_transaction_timeout = 15 */"
     " /*!80000 , wait_timeout = 60 */"  # not by MariaDB; MySQL knows no limit for transactions alone
 )
-# Of the transaction, not the session: a connection pooler may lend the session to others.
+# Set for the transaction, not the session: a connection pooler may lend the session to others.
 _LIMIT_POSTGRESQL = "SET LOCAL idle_in_transaction_session_timeout = '15s'"
 # "This server takes no writes": PostgreSQL's SQLSTATE, and the numbers of MySQL and MariaDB.
 _READ_ONLY = {"25006", 1290, 1792, 1836}
@@ -45,14 +45,14 @@ def parse_store_url(text: str) -> URL:
     """The URL of a token store, checked.
 
     Raises:
-        TokenStoreError: it is no database URL, or of a database that the store does not speak.
+        TokenStoreError: it is not a database URL, or the store does not support that database.
     """
     try:
         url = make_url(text)
         backend = url.get_backend_name()
     except (ArgumentError, NoSuchModuleError, ValueError):
         raise TokenStoreError("The token store URL is not a database URL", hint=_HINT) from None
-    if not known_dialect(backend):
+    if not is_supported_dialect(backend):
         raise TokenStoreError(f"The token store cannot use {backend!r} databases", hint=_HINT)
     if backend == "sqlite" and url.database in {None, "", ":memory:"}:
         raise TokenStoreError("The SQLite token store needs a file", hint=_HINT)
@@ -65,7 +65,7 @@ def parse_store_url(text: str) -> URL:
     return url
 
 
-def shown(url: URL) -> str:
+def redact_store_url(url: URL) -> str:
     """``url`` without its password."""
     return url.set(query={}).render_as_string(hide_password=True)
 
@@ -83,14 +83,14 @@ def new_engine(url: URL) -> Engine:
     except (ImportError, ArgumentError) as failure:
         raise TokenStoreError(
             f"No driver for the token store ({failure})",
-            where=f"at {shown(url)}",
+            where=f"at {redact_store_url(url)}",
             hint="Install the driver named in the URL: oauth-taskflow[postgres] has psycopg, "
             "oauth-taskflow[mysql] PyMySQL.",
         ) from None
 
 
 def load_driver(text: str) -> None:
-    """Import what a store at the URL ``text`` needs, without opening it.
+    """Import the driver of a store at the URL ``text``, without opening the store.
 
     Raises:
         TokenStoreError: the URL is unusable, or its driver is not installed.
@@ -158,7 +158,7 @@ def _sqlite_engine(url: URL) -> Engine:
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves, see _begin_sqlite
+    connection.isolation_level = None  # _begin_sqlite sends BEGIN
     connection.execute("PRAGMA journal_mode=WAL")
     # A rotated refresh token must survive a power cut as soon as its transaction is over.
     connection.execute("PRAGMA synchronous=FULL")
@@ -173,7 +173,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def is_busy(failure: SQLAlchemyError) -> bool:
-    """Whether somebody else is writing to the SQLite file."""
+    """Whether another connection is writing to the SQLite file."""
     cause = failure.orig if isinstance(failure, OperationalError) else None
     return isinstance(cause, sqlite3.OperationalError) and "database is locked" in str(cause)
 

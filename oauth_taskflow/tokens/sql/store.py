@@ -28,19 +28,19 @@ from oauth_taskflow.tokens.recovery_files import RecoveryFiles
 from oauth_taskflow.tokens.sql import engine as engines
 from oauth_taskflow.tokens.sql.table import EMPTY_ROW, GRANTS, database_clock, to_columns, to_record
 from oauth_taskflow.tokens.sql.transactions import Database
-from oauth_taskflow.tokens.state.record import GrantRecord, Lease, Reading
+from oauth_taskflow.tokens.state.record import ClockSample, GrantRecord, Lease
 from oauth_taskflow.tokens.state.transitions import Transition
 
 
 class SqlTokenStore:
-    """One row per grant; every operation is one short transaction, timed by the database's clock.
+    """Keeps one row per grant; every operation is one short transaction, timed by the database's clock.
 
     Safe for threads and for processes that fork. Nothing is opened before the first operation.
 
     Args:
         url: database URL; ``sqlite:////path/file.db`` for a file of one machine.
         keys: Fernet keys, newest first.
-        recovery_dir: where tokens go that the database does not take; beside the SQLite file by default.
+        recovery_dir: the folder for answers that the database does not take; next to the SQLite file by default.
         clock: this machine's clock.
 
     Raises:
@@ -56,13 +56,13 @@ class SqlTokenStore:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._url = engines.parse_store_url(url)
-        self.name = engines.shown(self._url)
+        self.name = engines.redact_store_url(self._url)
         self.cipher = TokenCipher(keys)
         self.recovery = RecoveryFiles(recovery_dir or _recovery_dir(self._url), self.cipher)
         self._clock = clock
         self._database = Database(self._url, clock)
-        # Built once: whoever waits for another worker's refresh reads often, and building costs as much as reading.
-        self._found = select(self._now().label("now"), GRANTS).where(
+        # Built once: workers that wait for another one's refresh read often, and building costs as much as reading.
+        self._select_row = select(self._now().label("now"), GRANTS).where(
             GRANTS.c.grant_key == bindparam("wanted")
         )
 
@@ -83,12 +83,12 @@ class SqlTokenStore:
         self._database.close()
 
     def read(self, grant_key: str) -> GrantRecord:
-        """The record as it is now; an empty one when there is none."""
+        """The record as it is now; an empty one if the grant is not stored."""
         return self._database.run(
             lambda connection: self._select(connection, grant_key), writes=False
         )
 
-    def grants(self) -> list[tuple[str, str]]:
+    def list_grants(self) -> list[tuple[str, str]]:
         """Connection and grant key of every record, sorted; nothing is decrypted."""
         statement = select(GRANTS.c.conn_id, GRANTS.c.grant_key).order_by(
             GRANTS.c.conn_id, GRANTS.c.grant_key
@@ -114,7 +114,7 @@ class SqlTokenStore:
         free = or_(
             GRANTS.c.lease_until.is_(None),
             over if lapsed is None else and_(over, GRANTS.c.fence == lapsed),
-            # Taken already, in a commit whose outcome we did not learn.
+            # Taken already, in a commit whose result never arrived.
             GRANTS.c.lease_owner == owner,
         )
         if breaking is not None:
@@ -145,7 +145,7 @@ class SqlTokenStore:
         return self._database.run(take, writes=True)
 
     def prolong(self, grant_key: str, lease: Lease, *, ttl: float, waits: bool) -> bool:
-        """Make ``lease`` last ``ttl`` seconds from now on; False when it is not in force, or the store is busy or away."""
+        """Make ``lease`` last ``ttl`` seconds from now on; False if it is not in force, or the store is busy or away."""
         mine = (GRANTS.c.fence == lease.fence, GRANTS.c.lease_owner == lease.owner)
         # Another revision: a change that began with the lease as it was must not put it back.
         statement = (
@@ -175,11 +175,11 @@ class SqlTokenStore:
             wanted = transition(current)
             if wanted is None:
                 return current
-            wanted = _counted(current, wanted)
+            wanted = _count_revision(current, wanted)
             if self._write(current, wanted):
                 return wanted
             before, current = current, self.read(record.grant_key)
-            if current.revision == before.revision:  # nobody was faster: there is no row to change
+            if current.revision == before.revision:  # no other worker was faster: the row is gone
                 return current
 
     def forget(self, grant_key: str) -> None:
@@ -188,7 +188,7 @@ class SqlTokenStore:
         self._database.run(lambda connection: connection.execute(statement), writes=True)
 
     def _write(self, current: GrantRecord, wanted: GrantRecord) -> bool:
-        """Put ``wanted`` in the place of ``current``; False when that is no longer what is stored."""
+        """Replace ``current`` with ``wanted``; False if the stored record is another one by now."""
         values = {**to_columns(wanted, self.cipher), "updated_at": self._now()}
         same = (GRANTS.c.grant_key == current.grant_key, GRANTS.c.revision == current.revision)
         statement = update(GRANTS).where(*same).values(values)
@@ -196,7 +196,7 @@ class SqlTokenStore:
 
     @staticmethod
     def _insert(connection: Connection, grant_key: str) -> None:
-        """Add the missing row, unless somebody was faster."""
+        """Add the missing row, unless another worker was faster."""
         try:
             connection.execute(insert(GRANTS).values(grant_key=grant_key, **EMPTY_ROW))
         except IntegrityError:
@@ -204,11 +204,11 @@ class SqlTokenStore:
 
     def _select(self, connection: Connection, grant_key: str) -> GrantRecord:
         monotonic, wall = self._clock.monotonic(), self._clock.now()
-        row = connection.execute(self._found, {"wanted": grant_key}).first()
+        row = connection.execute(self._select_row, {"wanted": grant_key}).first()
         if row is not None:
-            return to_record(row, Reading(row.now, wall, monotonic), self.cipher)
+            return to_record(row, ClockSample(row.now, wall, monotonic), self.cipher)
         now = connection.execute(select(self._now())).scalar_one()
-        return GrantRecord(grant_key, read=Reading(now, wall, monotonic))
+        return GrantRecord(grant_key, read_at=ClockSample(now, wall, monotonic))
 
 
 def _recovery_dir(url: URL) -> Path:
@@ -217,8 +217,8 @@ def _recovery_dir(url: URL) -> Path:
     return Path(tempfile.gettempdir()) / f"oauth_taskflow-{os.getuid()}"
 
 
-def _counted(current: GrantRecord, wanted: GrantRecord) -> GrantRecord:
-    """``wanted`` as the next revision, and as the next version if what is encrypted changed."""
+def _count_revision(current: GrantRecord, wanted: GrantRecord) -> GrantRecord:
+    """``wanted`` as the next revision, and as the next version if the encrypted part changed."""
     changed = wanted.secret_part != current.secret_part
     version = current.version + (1 if changed else 0)
     return replace(wanted, revision=current.revision + 1, version=version)

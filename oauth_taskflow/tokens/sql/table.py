@@ -26,12 +26,12 @@ from sqlalchemy.schema import CreateTable
 
 from oauth_taskflow.tokens.cipher import TokenCipher
 from oauth_taskflow.tokens.state.record import (
+    ClockSample,
     GrantRecord,
     GrantState,
     Journal,
+    LastFailure,
     Lease,
-    Reading,
-    Trouble,
 )
 
 _LARGE_TEXT = Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb")  # TEXT ends at 64 KiB there
@@ -54,7 +54,7 @@ GRANTS = Table(
     Column("lease_until", Double, nullable=True),
     Column("fence", BigInteger, nullable=False),
     Column("updated_at", Double, nullable=True),
-    # Whatever the server's defaults are: transactions, and keys compared byte by byte.
+    # Independent of the server's defaults: transactions, and keys compared byte by byte.
     mysql_engine="InnoDB",
     mysql_charset="utf8mb4",
     mysql_collate="utf8mb4_bin",
@@ -72,8 +72,8 @@ _CLOCKS = {
 }
 
 
-def known_dialect(name: str) -> bool:
-    """Whether the store speaks that database."""
+def is_supported_dialect(name: str) -> bool:
+    """Whether the store supports that database."""
     return name in _CLOCKS
 
 
@@ -106,7 +106,7 @@ EMPTY_ROW = {
 
 
 def to_columns(record: GrantRecord, cipher: TokenCipher) -> dict[str, Any]:
-    """The columns that a change writes; the fence is raised by the lease alone."""
+    """The columns that a change writes; only the lease raises the fence."""
     sealed = cipher.seal(record.secret_part, grant_key=record.grant_key, version=record.version)
     return {
         "conn_id": record.conn_id,
@@ -116,14 +116,14 @@ def to_columns(record: GrantRecord, cipher: TokenCipher) -> dict[str, Any]:
         "payload": sealed,
         "lineage": record.lineage,
         "expires_at": record.token.expires_at if record.token else None,
-        "journal": json.dumps(asdict(record.journal)) if record.journal else None,
-        "trouble": json.dumps(asdict(record.trouble)) if record.trouble else None,
+        "journal": _journal_text(record.journal) if record.journal else None,
+        "trouble": json.dumps(asdict(record.last_failure)) if record.last_failure else None,
         "lease_owner": record.lease.owner,
         "lease_until": record.lease.until,
     }
 
 
-def to_record(row: Row[Any], read: Reading, cipher: TokenCipher) -> GrantRecord:
+def to_record(row: Row[Any], read_at: ClockSample, cipher: TokenCipher) -> GrantRecord:
     """The record in ``row``.
 
     Raises:
@@ -136,12 +136,23 @@ def to_record(row: Row[Any], read: Reading, cipher: TokenCipher) -> GrantRecord:
         version=row.version,
         state=GrantState(row.state),
         lineage=row.lineage,
-        journal=Journal(**json.loads(row.journal)) if row.journal else None,
-        trouble=Trouble(**json.loads(row.trouble)) if row.trouble else None,
+        journal=_read_journal(row.journal) if row.journal else None,
+        last_failure=LastFailure(**json.loads(row.trouble)) if row.trouble else None,
         lease=Lease(row.lease_owner, row.lease_until, row.fence),
-        read=read,
+        read_at=read_at,
     )
     if row.payload is None:
         return record
     part = cipher.open(row.payload, grant_key=row.grant_key, version=row.version)
     return record.with_secret_part(part)
+
+
+def _journal_text(journal: Journal) -> str:
+    """``journal`` as the column holds it, where ``mark`` is the name of the fingerprint."""
+    fields = asdict(journal)
+    return json.dumps({"fence": fields.pop("fence"), "mark": fields.pop("fingerprint"), **fields})
+
+
+def _read_journal(text: str) -> Journal:
+    fields = json.loads(text)
+    return Journal(fingerprint=fields.pop("mark"), **fields)

@@ -1,4 +1,4 @@
-"""Short transactions on the store's database: tried again while it is busy or away, and safe after a fork."""
+"""Short transactions on the store's database: repeated while it is busy or away, and safe after a fork."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 from oauth_taskflow.clock import Clock
 from oauth_taskflow.errors import TokenStoreError
 from oauth_taskflow.redaction import redact_text
-from oauth_taskflow.tokens.sql.engine import is_busy, new_engine, shown
+from oauth_taskflow.tokens.sql.engine import is_busy, new_engine, redact_store_url
 from oauth_taskflow.tokens.sql.table import create_schema
 
 _T = TypeVar("_T")
@@ -34,7 +34,7 @@ class Database:
         self._pid = os.getpid()
 
     def run(self, work: Callable[[Connection], _T], *, writes: bool) -> _T:
-        """``work`` in one transaction, tried again for a while when the database is busy or away.
+        """Run ``work`` in one transaction, and repeat it for a while if the database is busy or away.
 
         Raises:
             TokenStoreError: it failed for good; ``retryable`` when the database may come back.
@@ -44,15 +44,15 @@ class Database:
             try:
                 return self._once(work, writes=writes)
             except SQLAlchemyError as failure:
-                if attempt == _ATTEMPTS or not _may_pass(failure):
+                if attempt == _ATTEMPTS or not _may_recover(failure):
                     raise self._error(failure) from failure
             self._clock.sleep(_FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1))  # noqa: S311  # jitter
             attempt += 1
 
     def write_at_once(self, work: Callable[[Connection], _T]) -> _T | None:
-        """``work`` in one transaction, as ``run`` does it; None where somebody else is writing to a SQLite file.
+        """Run ``work`` in one transaction, as ``run`` does; None if another worker is writing to a SQLite file.
 
-        SQLite has no queue: who waits asks ever more rarely, and a crowd holds up the one whose turn it is.
+        SQLite has no queue: waiting workers ask less and less often, and a crowd holds up the one whose turn it is.
 
         Raises:
             TokenStoreError: as ``run``.
@@ -65,24 +65,24 @@ class Database:
         return self.run(work, writes=True)
 
     def try_once(self, work: Callable[[Connection], _T]) -> _T | None:
-        """``work`` in one writing transaction, without patience; None when the database is busy or away."""
+        """Run ``work`` in one writing transaction, without waiting; None if the database is busy or away."""
         try:
             return self._once(work, writes=True, patient=False)
         except SQLAlchemyError:
             return None
 
     def _once(self, work: Callable[[Connection], _T], *, writes: bool, patient: bool = True) -> _T:
-        with self.connected().connect() as connection:
+        with self.open_engine().connect() as connection:
             connection.execution_options(
                 oauth_taskflow_writes=writes, oauth_taskflow_patient=patient
             )
             with connection.begin():
                 return work(connection)
 
-    def connected(self) -> Engine:
-        """The engine of this process; connections of a parent are dropped, not closed: they are the parent's."""
+    def open_engine(self) -> Engine:
+        """The engine of this process. Connections of a parent are dropped, not closed: they belong to the parent."""
         if self._pid != os.getpid():
-            self._forked()
+            self._drop_inherited()
         with self._lock:
             if self._engine is None:
                 engine = new_engine(self._url)
@@ -90,7 +90,7 @@ class Database:
                 self._engine = engine
             return self._engine
 
-    def _forked(self) -> None:
+    def _drop_inherited(self) -> None:
         inherited, self._engine = self._engine, None
         self._lock, self._pid = threading.Lock(), os.getpid()
         if inherited is not None:
@@ -108,15 +108,15 @@ class Database:
         text = redact_text(" ".join(str(cause).split()), [self._url.password or ""])[:200]
         error = TokenStoreError(
             f"The token store failed ({type(cause).__name__}: {text})",
-            where=f"at {shown(self._url)}",
+            where=f"at {redact_store_url(self._url)}",
             hint="Check that the database of [oauth_taskflow] token_store is up and writable.",
         )
-        # Waited for already, and long enough: whoever has the connections may be done by the next attempt of the task.
-        error.retryable = _may_pass(failure) or isinstance(failure, PoolExhausted)
+        # The wait was long enough; the other threads may have given their connections back by the next attempt of the task.
+        error.retryable = _may_recover(failure) or isinstance(failure, PoolExhausted)
         return error
 
 
-def _may_pass(failure: SQLAlchemyError) -> bool:
+def _may_recover(failure: SQLAlchemyError) -> bool:
     """Whether the database was busy or away. Drivers name a connection that was cut in different ways."""
     if isinstance(failure, OperationalError):
         return True

@@ -1,4 +1,4 @@
-"""Until when a person's consent serves: what the server says of its refresh tokens, and what its preset knows. No I/O."""
+"""How long a person's consent lasts, by the server's answers and the provider's preset. No I/O."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _SAME_END = 60.0
 
 
 class RefreshLifetimes(Struct, frozen=True, kw_only=True):
-    """What is known of a provider's refresh tokens, in seconds.
+    """The known lifetimes of a provider's refresh tokens, in seconds.
 
-    One that is unused for ``idle`` is dead; ``absolute`` after the consent all are. ``path`` is the JMESPath of the
-    lifetime, or of the instant, that token responses name; without it the usual names are looked for.
+    A refresh token dies when it is unused for ``idle``, and every one dies ``absolute`` after the consent. ``path`` is
+    the JMESPath of the lifetime, or of the instant, in token responses; without it the usual names are tried.
     """
 
     idle: float | None = None
@@ -45,8 +45,8 @@ class Consent(Struct, frozen=True):
     """One person's consent; instants are seconds on the store's clock.
 
     ``since`` is the login, or the first refresh with the connection's refresh token. ``stated`` is the end that the
-    server named for the refresh token, ``ends_at`` the earliest end known (None: no end is known), and ``slides`` says
-    that the next refresh moves it.
+    server named for the refresh token, and ``ends_at`` the earliest known end (None: unknown). ``slides`` says that the
+    next refresh moves it.
     """
 
     since: float
@@ -55,22 +55,22 @@ class Consent(Struct, frozen=True):
     slides: bool = False
 
 
-def renewed(
+def renew_consent(
     before: Consent | None, token: Token, known: RefreshLifetimes, *, rotated: bool
 ) -> Consent:
     """The consent of ``before`` (None: a new one) after a response that brought ``token``.
 
-    ``rotated``: it brought another refresh token too. Without one, an end named earlier goes on being true.
+    ``rotated``: the response also brought another refresh token. Without one, an end named earlier stays true.
     """
     now = token.obtained_at
     since = before.since if before is not None else now
     earlier = before.stated if before is not None else None
-    stated = _stated(token.extras, known.path, now)
+    stated = _find_stated_end(token.extras, known.path, now)
     if stated is None and not rotated:
         stated = earlier
     ends: list[tuple[float, bool]] = []
     if stated is not None:
-        ends.append((stated, _slides(stated, earlier, known)))
+        ends.append((stated, _is_sliding(stated, earlier, known)))
     elif known.idle is not None:
         ends.append((now + known.idle, True))
     if known.absolute is not None:
@@ -79,8 +79,8 @@ def renewed(
     return Consent(since, stated, ends_at, slides)
 
 
-def _stated(extras: Mapping[str, Any], path: str, now: float) -> float | None:
-    """The refresh token's end in a token response; None when it names none."""
+def _find_stated_end(extras: Mapping[str, Any], path: str, now: float) -> float | None:
+    """The refresh token's end in a token response; None when it does not name one."""
     for name in (path,) if path else _USUAL_PATHS:
         end = expiry.named_end(at(name, extras), now=now)
         if end is not None:
@@ -88,18 +88,18 @@ def _stated(extras: Mapping[str, Any], path: str, now: float) -> float | None:
     return None
 
 
-def _slides(stated: float, earlier: float | None, known: RefreshLifetimes) -> bool:
-    """Whether refreshes move the end: seen from the one before, else by what is known of the provider."""
+def _is_sliding(stated: float, earlier: float | None, known: RefreshLifetimes) -> bool:
+    """Whether refreshes move the end, judged by the end before, else by the provider's known lifetimes."""
     if earlier is not None:
         return stated > earlier + _SAME_END
     return known.absolute is None or known.idle is not None
 
 
-def refresh_by(consent: Consent | None, token: Token) -> float:
-    """When ``token`` is to be replaced so that its refresh token does not lie unused until it dies; mostly infinite.
+def refresh_deadline(consent: Consent | None, token: Token) -> float:
+    """When ``token`` must be replaced so that its refresh token does not die unused; mostly infinite.
 
-    Access tokens that live shorter see to that by themselves. Others would be refreshed in their last minute, when the
-    refresh token is dead too, or nearly (Meta, Instagram).
+    Shorter access tokens cause refreshes in time. Others would be refreshed in their last minute, when the refresh token
+    is dead too, or nearly (Meta, Instagram).
     """
     if consent is None or consent.ends_at is None or not consent.slides:
         return math.inf
@@ -109,10 +109,10 @@ def refresh_by(consent: Consent | None, token: Token) -> float:
 
 
 def is_due_soon(consent: Consent | None, token: Token | None, now: float) -> bool:
-    """Whether a person must agree again before long, as far as that is known at ``now``.
+    """Whether a person must agree again soon, as far as that is known at ``now``.
 
-    An end that refreshes move is none to warn of, unless the one that was due in good time did not succeed.
+    An end that refreshes move deserves a warning only if the refresh that was due in good time did not succeed.
     """
     if consent is None or consent.ends_at is None or consent.ends_at - now > WARNING_TIME:
         return False
-    return not consent.slides or token is None or refresh_by(consent, token) <= now
+    return not consent.slides or token is None or refresh_deadline(consent, token) <= now

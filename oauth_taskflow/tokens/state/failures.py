@@ -1,4 +1,4 @@
-"""What a failed token request means for the grant: the error, the state, and how long nobody asks again. No I/O."""
+"""What a failed token request means for the grant: the error, the state, and how long requests are blocked. No I/O."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from oauth_taskflow.errors import (
 )
 from oauth_taskflow.iso8601 import instant_text
 from oauth_taskflow.oauth.endpoint.outcomes import Failure, Rejected, Unusable
-from oauth_taskflow.tokens.grant_key import Marks
+from oauth_taskflow.tokens.grant_key import Fingerprints
 from oauth_taskflow.tokens.options import ManagerOptions
-from oauth_taskflow.tokens.state.record import GrantRecord, GrantState, Trouble
-from oauth_taskflow.tokens.state.transitions import is_superseded, same
+from oauth_taskflow.tokens.state.record import GrantRecord, GrantState, LastFailure
+from oauth_taskflow.tokens.state.transitions import is_same, is_superseded
 
 _LONGEST_COOLDOWN = 300.0
 _REFUSED_COOLDOWN = 60.0
@@ -27,10 +27,10 @@ _LONGEST_COOLDOWN_UNEXPLAINED = 3600.0
 _MOST_DOUBLINGS_UNEXPLAINED = 6
 
 
-def explained(failure: Failure, record: GrantRecord, now: float) -> Failure:
-    """``failure`` told as the end of the consent, if its date has passed at ``now`` (store clock) and the server refused.
+def as_consent_expiry(failure: Failure, record: GrantRecord, now: float) -> Failure:
+    """``failure`` as the end of the consent, if its date has passed at ``now`` (store clock) and the server refused.
 
-    The date is what a preset or an earlier answer said. So the server is asked once more and has the last word.
+    The date comes from a preset or an earlier answer. So the server is asked once more and has the last word.
     """
     error, consent = failure.error, record.consent
     if consent is None or consent.ends_at is None or now < consent.ends_at:
@@ -43,20 +43,20 @@ def explained(failure: Failure, record: GrantRecord, now: float) -> Failure:
             status=error.status,
             where=error.where,
             shown=error.shown,
-            description=f"it ended on {instant_text(consent.ends_at - record.read.offset)}",
+            description=f"it ended on {instant_text(consent.ends_at - record.read_at.offset)}",
             grant="refresh_token",
             hint=f"Authorize the connection again: airflow oauth login {record.conn_id}",
         )
     )
 
 
-def verdict(
+def as_error(
     outcome: Failure, conn_id: str, *, lost: bool, unproved: bool = False
 ) -> OAuthTaskflowError:
     """The error to raise for connection ``conn_id``.
 
-    ``lost`` says that an earlier sending of the refresh token has no known end; ``unproved``, that the refresh token came
-    with a DPoP key and was sent without proof.
+    ``lost``: an earlier sending of the refresh token has no known end. ``unproved``: the refresh token came with a DPoP
+    key and was sent without proof.
     """
     error = outcome.error
     if unproved and isinstance(error, InvalidGrant):
@@ -76,8 +76,8 @@ def verdict(
     )
 
 
-def as_kept(outcome: Unusable) -> OAuthTaskflowError:
-    """The error, which says what becomes of the answer."""
+def explain_kept_answer(outcome: Unusable) -> OAuthTaskflowError:
+    """The error of an unusable answer, with a hint that says whether the answer is kept."""
     error = copy.copy(outcome.error)
     if outcome.refresh_token is not None:
         error.hint += " The refresh token in the answer is stored: no new login is needed."
@@ -90,17 +90,17 @@ def as_kept(outcome: Unusable) -> OAuthTaskflowError:
 
 
 def refuses_token(error: OAuthTaskflowError) -> bool:
-    """Whether the refresh token that was sent is dead, or may be: another one of the grant may still live."""
+    """Whether the refresh token that was sent is, or may be, dead, while another one of the grant may still live."""
     if isinstance(error, InvalidGrant):
         return True
     return isinstance(error, TokenRequestRejected) and error.is_unexplained
 
 
-def state_after(outcome: Failure, *, single_use: bool) -> GrantState | None:
+def next_state(outcome: Failure, *, single_use: bool) -> GrantState | None:
     """The grant's next state; None when it stays as it is.
 
-    Only a refresh token can be dead for good. What other grants show is looked at anew once the cool-down is over: a
-    person who consents at the server changes nothing in the connection.
+    Only a refresh token can be dead for good. Other grants are tried again after the cool-down: a person who consents at
+    the server changes nothing in the connection.
     """
     if isinstance(outcome, Unusable):
         return GrantState.MISCONFIGURED
@@ -110,15 +110,15 @@ def state_after(outcome: Failure, *, single_use: bool) -> GrantState | None:
     return GrantState.NEEDS_CONSENT if dead else GrantState.MISCONFIGURED
 
 
-def cool_down(
+def cooldown_seconds(
     outcome: Failure, state: GrantState | None, failures: int, options: ManagerOptions
 ) -> float | None:
-    """Seconds in which no worker asks again, after ``failures`` before this one; None: until a new consent."""
+    """Seconds in which no worker asks again, after ``failures`` earlier ones; None: until a new consent."""
     if state is GrantState.NEEDS_CONSENT:
         return None
     base = _REFUSED_COOLDOWN if isinstance(outcome, Rejected | Unusable) else options.cooldown
     error = outcome.error
-    # What is sent may be a dead refresh token: each time is one too many.
+    # The refresh token may be dead, and each further sending of a dead one is a risk.
     unexplained = isinstance(error, TokenRequestRejected) and error.is_unexplained
     doublings, longest = (_MOST_DOUBLINGS, _LONGEST_COOLDOWN)
     if unexplained:
@@ -127,26 +127,28 @@ def cool_down(
     return max(pause, error.retry_after or 0.0)
 
 
-def blocking_error(record: GrantRecord, marks: Marks, now: float) -> OAuthTaskflowError | None:
+def active_block(
+    record: GrantRecord, fingerprints: Fingerprints, now: float
+) -> OAuthTaskflowError | None:
     """The stored failure that forbids a token request at ``now`` (store clock); None when one may be made.
 
-    A dead grant stays so until the connection brings a new refresh token. A refused client waits for other
-    credentials or the end of its cool-down, whichever is first. An answer in which nothing was found waits until answers
-    are read in another way. A cool-down holds for all workers alike.
+    A dead grant is blocked until the connection brings a new refresh token, and a refused client until its credentials
+    change or its cool-down ends. An answer without any token that was found blocks until answers are read in another way.
+    A cool-down holds for all workers alike.
     """
-    trouble = record.trouble
-    if trouble is None or is_superseded(record, marks):
+    failure = record.last_failure
+    if failure is None or is_superseded(record, fingerprints):
         return None
     if record.state in {GrantState.NEEDS_CONSENT, GrantState.REVOKED}:
-        return trouble.error(now)
-    if record.answer is not None and record.answer.holds_back(marks.reading):
-        return trouble.error(now)
-    if trouble.until is None or trouble.until <= now:
+        return failure.to_error(now)
+    if record.answer is not None and record.answer.blocks_requests(fingerprints.reading):
+        return failure.to_error(now)
+    if failure.until is None or failure.until <= now:
         return None
-    if record.state is GrantState.MISCONFIGURED and not _same_client(trouble, marks):
+    if record.state is GrantState.MISCONFIGURED and not _same_client(failure, fingerprints):
         return None
-    return trouble.error(now)
+    return failure.to_error(now)
 
 
-def _same_client(trouble: Trouble, marks: Marks) -> bool:
-    return any(same(trouble.client, mark) for mark in marks.client)
+def _same_client(failure: LastFailure, fingerprints: Fingerprints) -> bool:
+    return any(is_same(failure.client, one) for one in fingerprints.client)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.tokens.state.consent import Consent, refresh_by
+from oauth_taskflow.tokens.state.consent import Consent, refresh_deadline
 from oauth_taskflow.tokens.state.record import GrantRecord
 
 
@@ -23,7 +23,7 @@ class Freshness(Struct, frozen=True):
 
     def stale_at(self, token: Token, consent: Consent | None) -> float:
         """When ``token`` becomes stale. Infinite if neither it expires nor its ``consent`` ends by lying unused."""
-        by, stale_at = refresh_by(consent, token), token.stale_at(self.leeway)
+        by, stale_at = refresh_deadline(consent, token), token.stale_at(self.leeway)
         if stale_at is None or token.expires_at is None:
             return by
         return min(by, token.expires_at - (token.expires_at - stale_at) * self.share)
@@ -31,6 +31,6 @@ class Freshness(Struct, frozen=True):
     def is_satisfied_by(self, record: GrantRecord, now: float) -> bool:
         """Whether no refresh is needed."""
         token = record.token
-        if token is None or not record.usable(now, self.refused):
+        if token is None or not record.is_usable(now, self.refused):
             return False
         return now < self.stale_at(token, record.consent)

@@ -1,7 +1,7 @@
-"""What the store keeps for one grant, as immutable values. No I/O.
+"""The record that the store keeps for one grant, as immutable values. No I/O.
 
-Instants in a record are seconds on the *store's* clock, so that workers whose clocks differ agree on them; ``Reading``
-ties that clock to the reader's own.
+Instants in a record are seconds on the *store's* clock, so that workers whose clocks differ agree on them. A
+``ClockSample`` ties that clock to the reader's clocks.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from oauth_taskflow.errors import OAuthTaskflowError, TokenRequestError
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.secret_values import Hidden, SecretValue
 from oauth_taskflow.tokens.state.consent import Consent
-from oauth_taskflow.tokens.state.kept_answer import Arrived
+from oauth_taskflow.tokens.state.kept_answer import KeptAnswer
 
 
 class GrantState(Enum):
-    """Whether a token may be asked for. Fresh, stale and expired are the token's states, not the grant's."""
+    """Whether a token may be requested. Fresh, stale and expired are the token's states, not the grant's."""
 
     EMPTY = "empty"
     ACTIVE = "active"
@@ -31,7 +31,7 @@ class GrantState(Enum):
     REVOKED = "revoked"
 
 
-class Reading(Struct, frozen=True):
+class ClockSample(Struct, frozen=True):
     """One moment on three clocks: the store's, this machine's wall clock and its monotonic clock (seconds)."""
 
     store: float
@@ -49,7 +49,7 @@ class Reading(Struct, frozen=True):
 
 
 class Lease(Struct, frozen=True):
-    """The right to refresh: who has it until when; ``fence`` grows with every holder."""
+    """The right to refresh: its owner and its end. ``fence`` grows with every owner."""
 
     owner: str | None = None
     until: float | None = None
@@ -57,21 +57,22 @@ class Lease(Struct, frozen=True):
 
 
 class Journal(Struct, frozen=True):
-    """Written before a refresh token is sent, cleared with its answer: found later, the answer is missing.
+    """Written before a refresh token is sent, cleared with its answer. One that is found later misses its answer.
 
-    ``doubtful`` is set once an earlier sending of the same refresh token had no known end.
+    ``fingerprint`` is that of the refresh token. ``doubtful`` is set once an earlier sending of the same refresh token had
+    no known end.
     """
 
     fence: int
-    mark: str
+    fingerprint: str
     sent_at: float
     doubtful: bool = False
 
 
-class Trouble(Struct, frozen=True):
-    """The last failure, told to every worker until ``until`` (None: until the connection changes).
+class LastFailure(Struct, frozen=True):
+    """The last failure, which every worker raises until ``until`` (None: until the connection changes).
 
-    ``client`` marks the client credentials that failed, so that corrected ones are tried at once.
+    ``client`` is the fingerprint of the client credentials that failed, so that corrected ones are tried at once.
     """
 
     kind: str
@@ -81,14 +82,14 @@ class Trouble(Struct, frozen=True):
     failures: int = 1
 
     @classmethod
-    def of(
+    def from_error(
         cls, error: OAuthTaskflowError, client: str, until: float | None, failures: int
-    ) -> Trouble:
+    ) -> LastFailure:
         """The storable form of ``error``."""
         return cls(type(error).__name__, dict(vars(error)), client, until, failures)
 
-    def error(self, now: float) -> OAuthTaskflowError:
-        """The failure as an error to raise; its ``retry_after`` is what is left of the cool-down."""
+    def to_error(self, now: float) -> OAuthTaskflowError:
+        """The failure as an error to raise; its ``retry_after`` is the rest of the cool-down."""
         kind = getattr(oauth_taskflow.errors, self.kind, TokenRequestError)
         rebuild, (_, facts) = OAuthTaskflowError(str(self.facts.get("what"))).__reduce__()
         error: OAuthTaskflowError = rebuild(kind, {**facts, **self.facts})
@@ -99,15 +100,21 @@ class Trouble(Struct, frozen=True):
 class GrantRecord(SecretValue, frozen=True):
     """One row of the store. ``revision`` counts writes; ``version`` counts changes of the encrypted part.
 
-    ``lineage`` is the mark of ``refresh_token``; ``alternates`` are refresh tokens that may still work, newest first;
-    ``seeds`` are marks of the refresh tokens that connections brought in. ``dpop_key`` is the private key that requests
-    for this grant are proved with (RFC 9449); empty without DPoP. ``consent`` is what is known of the person's consent
-    behind a refresh token, and ``consent_fence`` the first fence whose answers belong to it. ``doubted_at`` is when a token
-    was last fetched because the API refused one that was new (see ``api_refusals``). ``answer``
-    is the latest one with tokens in it, as it came (see ``arrived``). ``predecessor`` is the refresh token that was sent for
-    it, where it is not certain that what came replaces it; it is sent once, after ``invalid_grant``. ``origin`` is
-    the key of the grant that the refresh token is being moved from (see ``moved_grants``). ``left_scope`` is the scope of
-    the token that was left behind there; ``scope`` is what the person granted, as far as it is known.
+    Attributes:
+        token: the latest access token.
+        refresh_token: the one to send next; ``lineage`` is its fingerprint.
+        alternates: refresh tokens that may still work, newest first.
+        seeds: fingerprints of the refresh tokens that connections brought in.
+        dpop_key: the private key that proves requests for this grant (RFC 9449); empty without DPoP.
+        consent: the known facts of the person's consent behind a refresh token.
+        consent_fence: the first fence whose answers belong to that consent.
+        doubted_at: when a token was last fetched because the API refused a new one (see ``api_refusals``).
+        answer: the latest answer with tokens in it, as it arrived (see ``kept_answer``).
+        predecessor: the refresh token that was sent for ``answer``, where it is not certain that the received one
+            replaces it. It is sent once, after ``invalid_grant``.
+        origin: the key of the grant that the refresh token is being moved from (see ``dpop_change``).
+        left_scope: the scope of the token that was left behind there.
+        read_at: when this record was read.
     """
 
     grant_key: str
@@ -123,19 +130,19 @@ class GrantRecord(SecretValue, frozen=True):
     consent: Consent | None = None
     consent_fence: int = 0
     doubted_at: float | None = None
-    answer: Arrived | None = None
+    answer: KeptAnswer | None = None
     predecessor: Hidden[str] = ""
     origin: str = ""
     left_scope: str = ""
     lineage: str = ""
     journal: Journal | None = None
-    trouble: Trouble | None = None
+    last_failure: LastFailure | None = None
     lease: Lease = Lease()
-    read: Reading = Reading(0.0, 0.0, 0.0)
+    read_at: ClockSample = ClockSample(0.0, 0.0, 0.0)
 
     @property
     def secret_part(self) -> dict[str, Any]:
-        """What is encrypted, as JSON values."""
+        """The part that is encrypted, as JSON values."""
         return {
             "token": None if self.token is None else token_fields(self.token),
             "refresh_token": self.refresh_token,
@@ -152,7 +159,7 @@ class GrantRecord(SecretValue, frozen=True):
         }
 
     def with_secret_part(self, part: dict[str, Any]) -> GrantRecord:
-        """This record with what was decrypted."""
+        """This record with the decrypted ``part``."""
         return replace(
             self,
             token=None if part["token"] is None else Token(**part["token"]),
@@ -163,7 +170,7 @@ class GrantRecord(SecretValue, frozen=True):
             consent=Consent(**part["consent"]) if part.get("consent") else None,
             consent_fence=part.get("consent_fence", 0),
             doubted_at=part.get("doubted_at"),
-            answer=Arrived.from_fields(part["answer"]) if part.get("answer") else None,
+            answer=KeptAnswer.from_fields(part["answer"]) if part.get("answer") else None,
             predecessor=part.get("predecessor", ""),
             origin=part.get("origin", ""),
             left_scope=part.get("left_scope", ""),
@@ -171,14 +178,14 @@ class GrantRecord(SecretValue, frozen=True):
 
     @property
     def scope(self) -> str:
-        """What the person granted: the scope of the latest token; empty when it is not known."""
+        """The scope that the person granted: that of the latest token; empty when it is not known."""
         return self.left_scope if self.token is None else self.token.scope or ""
 
     def local_token(self) -> Token | None:
         """The token with its instants on this machine's clock."""
-        return None if self.token is None else moved(self.token, -self.read.offset)
+        return None if self.token is None else shift_clock(self.token, -self.read_at.offset)
 
-    def usable(self, now: float, refused: str | None) -> bool:
+    def is_usable(self, now: float, refused: str | None) -> bool:
         """Whether the token has not expired at ``now`` (store clock) and is not the ``refused`` one."""
         token = self.token
         if token is None or token.access_token == refused:
@@ -194,16 +201,16 @@ class GrantRecord(SecretValue, frozen=True):
 
 
 def token_fields(token: Token) -> dict[str, Any]:
-    """``token`` as JSON values; without DPoP they are what version 0.1 reads too, which may run beside this one."""
+    """``token`` as JSON values. Without DPoP, version 0.1, which may run at the same time, reads them too."""
     fields = asdict(token)
-    del fields["proof"]  # made anew for whoever is given the token
+    del fields["proof"]  # computed again for each holder of the token
     del fields["kept_until"]  # follows from ``doubted_at``
     if not token.dpop_key:
         del fields["dpop_key"]
     return fields
 
 
-def moved(token: Token, seconds: float) -> Token:
+def shift_clock(token: Token, seconds: float) -> Token:
     """``token`` with its instants on a clock that is ``seconds`` ahead."""
     expires_at = None if token.expires_at is None else token.expires_at + seconds
     kept_until = None if token.kept_until is None else token.kept_until + seconds

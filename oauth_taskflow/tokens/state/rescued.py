@@ -8,14 +8,14 @@ from msgspec.structs import asdict
 
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.secret_values import Hidden, SecretValue
-from oauth_taskflow.tokens.state.kept_answer import Arrived
+from oauth_taskflow.tokens.state.kept_answer import KeptAnswer
 from oauth_taskflow.tokens.state.record import token_fields
 
 
-class Rescued(SecretValue, frozen=True):
-    """What a refresh brought (instants on the store's clock), and the lineage it may be written over.
+class RescuedAnswer(SecretValue, frozen=True):
+    """The result of a refresh (instants on the store's clock), and the lineage that it may replace.
 
-    Before ``answer``, as it came, is judged, there is no ``token``. ``misplaced``: the refresh token was not where the
+    Before ``answer``, as it arrived, is judged, ``token`` is None. ``misplaced``: the refresh token was not where the
     connection looks for it.
     """
 
@@ -24,12 +24,12 @@ class Rescued(SecretValue, frozen=True):
     lineage: str
     token: Token | None
     refresh_token: Hidden[str | None]
-    answer: Arrived | None = None
+    answer: KeptAnswer | None = None
     misplaced: bool = False
 
     @property
     def fields(self) -> dict[str, Any]:
-        """It as JSON values; without an answer they are what version 0.1 reads too."""
+        """It as JSON values; without an answer, version 0.1 reads them too."""
         fields = asdict(self)
         fields["token"] = None if self.token is None else token_fields(self.token)
         del fields["answer"], fields["misplaced"]
@@ -38,11 +38,11 @@ class Rescued(SecretValue, frozen=True):
         return fields
 
     @classmethod
-    def from_fields(cls, fields: dict[str, Any]) -> Rescued:
-        """What ``fields`` gave."""
+    def from_fields(cls, fields: dict[str, Any]) -> RescuedAnswer:
+        """The result that ``fields`` gave."""
         token, answer = fields["token"], fields.get("answer")
         read = {
             "token": None if token is None else Token(**token),
-            "answer": Arrived.from_fields(answer) if answer else None,
+            "answer": KeptAnswer.from_fields(answer) if answer else None,
         }
         return cls(**{**fields, **read})

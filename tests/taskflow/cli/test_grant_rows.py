@@ -16,10 +16,10 @@ from oauth_taskflow.taskflow.cli import grant_rows
 from oauth_taskflow.taskflow.cli.grant_rows import Row, group_by_connection, print_rows, status_row
 from oauth_taskflow.taskflow.cli.grants import refresh, status
 from oauth_taskflow.testing import OAuthTestServer
-from oauth_taskflow.tokens.state.record import GrantRecord, GrantState, Reading, Trouble
+from oauth_taskflow.tokens.state.record import ClockSample, GrantRecord, GrantState, LastFailure
 from tests.taskflow.conftest import SetConnection
 
-RECORD = GrantRecord("k" * 64, state=GrantState.ACTIVE, read=Reading(100.0, 100.0, 0.0))
+RECORD = GrantRecord("k" * 64, state=GrantState.ACTIVE, read_at=ClockSample(100.0, 100.0, 0.0))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ SPENT = Token("secret-token", 1.0, 2.0)
             replace(
                 RECORD,
                 token=SPENT,
-                trouble=Trouble.of(TokenEndpointUnavailable("away"), "", 160.0, 1),
+                last_failure=LastFailure.from_error(TokenEndpointUnavailable("away"), "", 160.0, 1),
             ),
             "expired",
         ),
@@ -97,13 +97,13 @@ def test_a_cool_down_says_when_it_ends_on_our_clock() -> None:
     down = TokenEndpointUnavailable("Token endpoint unavailable (HTTP 503)")
     cooling = replace(
         RECORD,
-        trouble=Trouble.of(down, "", 160.0, 1),
-        read=Reading(100.0, 90.0, 0.0),
+        last_failure=LastFailure.from_error(down, "", 160.0, 1),
+        read_at=ClockSample(100.0, 90.0, 0.0),
     )
     row = status_row(cooling)
     assert row["asked_again_at"] == instant_text(150.0)
     assert row["problem"] == "Token endpoint unavailable (HTTP 503)"
-    over = replace(cooling, read=Reading(160.0, 150.0, 0.0))
+    over = replace(cooling, read_at=ClockSample(160.0, 150.0, 0.0))
     assert status_row(over)["asked_again_at"] is None
 
 
@@ -135,7 +135,9 @@ def test_a_table_shows_what_looks_like_markup_and_cannot_be_broken_by_it(
 
 def test_a_long_problem_ends_at_a_word_and_says_so() -> None:
     long = TokenEndpointUnavailable("It is down " * 30)
-    problem = status_row(replace(RECORD, trouble=Trouble.of(long, "", None, 1)))["problem"]
+    problem = status_row(replace(RECORD, last_failure=LastFailure.from_error(long, "", None, 1)))[
+        "problem"
+    ]
     assert isinstance(problem, str)
     assert len(problem) <= 200
     assert problem.endswith((" It …", " is …", " down …"))

@@ -22,7 +22,7 @@ from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.authorization import TokenPolicy
 from oauth_taskflow.tokens.state.consent import Consent
-from oauth_taskflow.tokens.state.record import GrantRecord, GrantState, Reading
+from oauth_taskflow.tokens.state.record import ClockSample, GrantRecord, GrantState
 from tests.taskflow.conftest import SetConnection
 
 Shown = Callable[..., list[dict[str, Any]]]
@@ -155,14 +155,14 @@ def test_status_tells_when_the_next_consent_is_due(
 
 def test_the_next_consent_is_told_on_our_clock_and_unknown_without_a_date() -> None:
     consent = Consent(0.0, ends_at=3700.0)
-    record = GrantRecord("k" * 64, consent=consent, read=Reading(100.0, 0.0, 0.0))
+    record = GrantRecord("k" * 64, consent=consent, read_at=ClockSample(100.0, 0.0, 0.0))
     assert status_row(record)["consent_due"] == "1970-01-01T01:00:00Z"
     assert status_row(replace(record, consent=Consent(0.0)))["consent_due"] is None
     assert status_row(replace(record, consent=None))["consent_due"] is None
 
 
 def test_a_grant_that_was_never_used_says_so() -> None:
-    record = GrantRecord("k" * 64, state=GrantState.ACTIVE, read=Reading(1, 1, 1))
+    record = GrantRecord("k" * 64, state=GrantState.ACTIVE, read_at=ClockSample(1, 1, 1))
     assert status_row(record)["state"] == "not_yet_used"
 
 
