@@ -1,7 +1,7 @@
 """OAuth-protected REST APIs in Apache Airflow 3.
 
-Every public name is imported on first use, so that ``import oauth_taskflow`` in a DAG file costs next to nothing and
-loads neither ``requests`` nor, for the parts that do not need it, Airflow.
+Every public name is imported on first use, so ``import oauth_taskflow`` in a DAG file costs next to nothing. It does not
+load ``requests``, and loads Airflow only for the names that need it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # type checkers see the names themselves; at run time __getattr__ brings them
+if TYPE_CHECKING:  # for type checkers; at run time __getattr__ imports the names
     from oauth_taskflow.api.aio.session import AsyncOAuthSession
     from oauth_taskflow.api.auth import OAuth2Auth
     from oauth_taskflow.api.session import OAuthSession

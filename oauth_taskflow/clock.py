@@ -1,4 +1,4 @@
-"""Time as a parameter, so that tests own it."""
+"""The clock as a parameter, so that tests control time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Clock(Protocol):
         """Seconds since 1970-01-01T00:00:00Z."""
 
     def monotonic(self) -> float:
-        """Seconds on a clock that never jumps; only differences mean anything."""
+        """Seconds on a clock that never jumps; only differences have a meaning."""
 
     def sleep(self, seconds: float) -> None:
         """Block the calling thread for ``seconds``."""

@@ -1,6 +1,6 @@
-"""Content codings of HTTP answers (RFC 9110 §8.4), decoded in pieces of bounded size.
+"""Decodes the content codings of HTTP responses (RFC 9110 §8.4) in pieces of bounded size.
 
-``requests`` and ``httpx`` accept a gzip body without its end, and ``httpx`` inflates a whole piece at once: 64 KiB become
+``requests`` and ``httpx`` accept a gzip body without its end. ``httpx`` also inflates a whole piece at once: 64 KiB become
 64 MiB, and with two codings 64 GiB. Here no step makes more than ``PIECE`` bytes, and an unfinished body is an error.
 """
 
@@ -14,17 +14,17 @@ from importlib import import_module
 from typing import Any, Protocol
 
 PIECE = 1 << 18
-# The longest chain that urllib3 takes; real servers send one coding, misconfigured proxies two.
+# The longest chain that urllib3 accepts. Real servers send one coding, misconfigured proxies two.
 _MOST_CODINGS = 5
 _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
-# RFC 9659: the window that every receiver of zstd has room for, as a power of two.
+# RFC 9659: the largest zstd window that every receiver must support, as a power of two.
 _ZSTD_WINDOW = 23
 _PACKAGES = {"br": "brotli 1.2 or later", "zstd": "backports.zstd"}
 
 
 class BadCoding(ValueError):
-    """A body is not in its ``Content-Encoding``; ``may_pass`` when another try may be answered whole."""
+    """A body does not match its ``Content-Encoding``; ``may_pass`` says that another attempt may bring it complete."""
 
     def __init__(self, reason: str, *, may_pass: bool = True) -> None:
         super().__init__(reason)
@@ -32,37 +32,37 @@ class BadCoding(ValueError):
 
 
 class Coding(Protocol):
-    """One content coding on its way out."""
+    """A decoder of one content coding."""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The decoded form of ``data`` in pieces of at most ``PIECE`` bytes.
 
         Raises:
-            BadCoding: ``data`` is something else.
+            BadCoding: ``data`` is not in this coding.
         """
 
     def finish(self) -> None:
-        """Note that nothing more comes.
+        """Check that the body is complete.
 
         Raises:
-            BadCoding: the end is missing.
+            BadCoding: its end is missing.
         """
 
 
 @lru_cache(maxsize=1)
 def _fast_zlib() -> Any:
-    """The module that inflates: ``isal_zlib`` where it is installed, which is about twice as fast."""
+    """The module for inflating: ``isal_zlib`` where it is installed, which is about twice as fast."""
     return _first_of("isal.isal_zlib", "zlib")
 
 
 @lru_cache(maxsize=1)
 def gzip_library() -> Any:
-    """The module whose ``GzipFile`` writes: ``isal.igzip`` where it is installed, three times as fast at level 2."""
+    """The module whose ``GzipFile`` writes: ``isal.igzip`` where installed, which is three times as fast at level 2."""
     return _first_of("isal.igzip", "gzip")
 
 
 class _Inflate:
-    """gzip with any number of members, and deflate with or without its zlib header."""
+    """Decoder of gzip with any number of members, and of deflate with or without a zlib header."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -86,10 +86,10 @@ class _Inflate:
                 return
 
     def _begin(self, head: bytes) -> bool:
-        """Start with the next member; False when only padding or garbage follows a whole body."""
+        """Start the next member; False when only padding or garbage follows a complete body."""
         if self._name == "gzip":
             if self._member_over and not head.startswith(_GZIP_MAGIC):
-                self._head = b"  "  # the rest is left unread
+                self._head = b"  "  # ignores the rest
                 return False
             window = _GZIP
         elif self._member_over:
@@ -118,7 +118,7 @@ class _Inflate:
 
 
 class _Framed:
-    """A decompressor of Python's common interface: ``decompress(data, max_length)``, ``needs_input``, ``eof``."""
+    """Decoder around a decompressor with ``decompress(data, max_length)``, ``needs_input`` and ``eof``."""
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class _Framed:
         magic: bytes = b"",
     ) -> None:
         self._name, self._make, self._errors = name, make, errors
-        self._magic = magic  # first byte of a further frame; anything else after the end is padding
+        self._magic = magic  # first byte of another frame; other bytes after the end are padding
         self._stream = make()
         self._began = False
 
@@ -155,7 +155,7 @@ class _Framed:
 
 
 class _BrotliStream:
-    """``brotli.Decompressor`` in that common interface."""
+    """``brotli.Decompressor`` with the interface that ``_Framed`` expects."""
 
     unused_data = b""
 
@@ -186,7 +186,7 @@ def _first_of(*names: str) -> Any:
 def _brotli() -> Coding | None:
     library = _first_of("brotli", "brotlicffi")
     make = getattr(library, "Decompressor", None)
-    if not hasattr(make, "can_accept_more_data"):  # older ones inflate without a bound
+    if not hasattr(make, "can_accept_more_data"):  # older releases inflate without a bound
         return None
     return _Framed("br", lambda: _BrotliStream(library.Decompressor()), (library.error, ValueError))
 
@@ -214,22 +214,22 @@ _ALIASES = {"x-gzip": "gzip", "x-deflate": "deflate"}
 
 
 @lru_cache(maxsize=1)
-def accepted_codings() -> str:
-    """The value of ``Accept-Encoding``: what can be decoded here."""
+def accept_encoding() -> str:
+    """The value of ``Accept-Encoding``: the codings that can be decoded here."""
     return ", ".join(name for name, make in _MAKERS.items() if make() is not None)
 
 
 def parse_codings(header: str) -> list[str]:
     """The known codings that a ``Content-Encoding`` names, in the order in which they were applied.
 
-    Others are left out: servers write ``utf-8``, ``identity`` or ``aws-chunked`` and mean that nothing was done.
+    Other names are ignored: servers that write ``utf-8``, ``identity`` or ``aws-chunked`` sent the body unencoded.
     """
     names = (part.strip().lower() for part in header.split(","))
     return [name for name in (_ALIASES.get(name, name) for name in names) if name in _MAKERS]
 
 
 class Decoder:
-    """The way back through all codings of one answer.
+    """Decoder for all codings of one response.
 
     Raises:
         BadCoding: too many codings, or one whose package is not installed.
@@ -239,44 +239,44 @@ class Decoder:
         names = parse_codings(header)
         if len(names) > _MOST_CODINGS:
             raise BadCoding(f"{len(names)} codings on top of each other", may_pass=False)
-        self._codings = [_made(name) for name in reversed(names)]
+        self._codings = [_make(name) for name in reversed(names)]
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The decoded form of ``data`` in pieces of at most ``PIECE`` bytes.
 
         Raises:
-            BadCoding: it is not in its coding.
+            BadCoding: ``data`` is not in its coding.
         """
-        return _through(self._codings, data)
+        return _feed_through(self._codings, data)
 
     def finish(self) -> None:
-        """Note that nothing more comes.
+        """Check that the body is complete.
 
         Raises:
-            BadCoding: the body ends too early.
+            BadCoding: it ends too early.
         """
         for coding in self._codings:
             coding.finish()
 
 
-def _made(name: str) -> Coding:
+def _make(name: str) -> Coding:
     coding = _MAKERS[name]()
     if coding is None:
         raise BadCoding(f"{name} needs the package {_PACKAGES[name]}", may_pass=False)
     return coding
 
 
-def _through(codings: Sequence[Coding], data: bytes) -> Iterator[bytes]:
+def _feed_through(codings: Sequence[Coding], data: bytes) -> Iterator[bytes]:
     if not codings:
         if data:
             yield data
         return
     for piece in codings[0].feed(data):
-        yield from _through(codings[1:], piece)
+        yield from _feed_through(codings[1:], piece)
 
 
 def decode_pieces(pieces: Iterable[bytes], header: str) -> Iterator[bytes]:
-    """``pieces`` of a body without the codings that ``header`` names.
+    """The decoded form of ``pieces``, from which the codings named in ``header`` are removed.
 
     Raises:
         BadCoding: the body is broken or unfinished.

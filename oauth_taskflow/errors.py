@@ -2,11 +2,11 @@
 
     OAuthTaskflowError            .where  .hint  .retryable  .retry_after (seconds or None)
     ├─ ConnectionConfigError      a Connection is missing or contradicts itself
-    ├─ TokenRequestError          no token could be had
-    │  ├─ TokenRequestRejected    the authorization server said no: .error is the RFC 6749 §5.2 code
+    ├─ TokenRequestError          no token could be obtained
+    │  ├─ TokenRequestRejected    the authorization server refused: .error is the RFC 6749 §5.2 code
     │  │  ├─ InvalidClient        client id, secret or client authentication refused
-    │  │  ├─ InvalidGrant         the refresh token (or other grant) is dead: a human must consent again
-    │  │  └─ ConsentRequired      a human must act at the authorization server
+    │  │  ├─ InvalidGrant         the refresh token (or other grant) is dead: a person must consent again
+    │  │  └─ ConsentRequired      a person must act at the authorization server
     │  ├─ AuthorizationFailed     a login by a person ended without a grant
     │  ├─ RefreshResponseLost     the refresh token was spent and its answer never arrived
     │  ├─ TokenEndpointUnavailable  network, 429, 5xx: retryable
@@ -18,10 +18,10 @@
     │  ├─ ApiRequestFailed        the API answered with an error, or not at all
     │  ├─ ForeignOriginRefused    a URL outside the connection's allowed origins
     │  ├─ RecordsNotFound         the record selector found nothing where records must be
-    │  ├─ InvalidRecord           a body, record or field cannot be read as what it must be
-    │  ├─ NotAPage                an answer holds no page at all: empty, null, not ready
-    │  ├─ PagesCutShort           the pages end before all records came that were announced
-    │  ├─ PaginationLoop          the same page came twice
+    │  ├─ InvalidRecord           a body, record or field cannot be read as its required type
+    │  ├─ NotAPage                a response without a page: empty, null, not ready
+    │  ├─ PagesCutShort           the pages end before all announced records arrived
+    │  ├─ PaginationLoop          the API sends the same page again
     │  ├─ PaginationLimit         more pages or records than the spec allows
     │  └─ DestinationError        records could not be written
     ├─ ResultRefused              a task tried to return a session or a token
@@ -67,15 +67,15 @@ __all__ = [
 ]
 
 
-# RFC 6749 §5.2 wants an error code with each of these.
+# RFC 6749 §5.2 requires an error code with each of these.
 _UNEXPLAINED = frozenset({"http_400", "http_401", "http_403"})
 
 
 def printable(text: str) -> str:
-    """``text`` without the characters that a terminal or log viewer obeys; line breaks stay.
+    """``text`` without the characters that a terminal or log viewer executes; line breaks stay.
 
-    Dropped are control characters, with them the start of every ANSI or OSC sequence, and Unicode's direction marks:
-    servers write what error messages quote.
+    Error messages quote text of servers. Control characters, which start every ANSI or OSC sequence, and Unicode's
+    direction marks are therefore removed.
     """
     if text.isprintable():
         return text
@@ -93,8 +93,8 @@ def _rebuild(cls: type[OAuthTaskflowError], state: dict[str, Any]) -> OAuthTaskf
 class OAuthTaskflowError(Exception):
     """The root: what happened, where it happened and what to do about it.
 
-    ``retryable`` says whether the same call may succeed later without a human; ``retry_after`` is the wait in
-    seconds that the server asked for, if it did. Errors pickle, so they cross process borders whole.
+    ``retryable`` says whether the same call may succeed later without a person's help. ``retry_after`` is the wait in
+    seconds that the server asked for, or None. Errors can be pickled, so they reach other processes complete.
     """
 
     retryable = False
@@ -119,12 +119,11 @@ class ConnectionConfigError(OAuthTaskflowError):
     """A Connection is missing, incomplete or contradicts itself; ``field`` names the part at fault.
 
     ``where`` replaces the usual place in the message, for a ``what`` that names the connection itself. ``problems``
-    holds all that is wrong with the connection: this error alone, or those that ``all_of`` joined.
+    lists every problem of the connection: this error alone, or those that ``all_of`` joined.
     """
 
-    joined: tuple[
-        ConnectionConfigError, ...
-    ] = ()  # also of one that was rebuilt from a trigger's event
+    # The default also serves an error that was rebuilt from a trigger's event.
+    joined: tuple[ConnectionConfigError, ...] = ()
 
     def __init__(
         self, what: str, *, conn_id: str, field: str = "", hint: str = "", where: str | None = None
@@ -171,14 +170,14 @@ class ConnectionConfigError(OAuthTaskflowError):
 
 
 class TokenRequestError(OAuthTaskflowError):
-    """No token could be had from the token endpoint."""
+    """No token could be obtained from the token endpoint."""
 
 
 class TokenRequestRejected(TokenRequestError):
     """The authorization server refused the request; ``error`` is its code (RFC 6749 §5.2).
 
-    Compare ``error``. ``shown`` is the same for people: without a client secret that is a part of the code.
-    ``grant`` is the grant type that was asked with.
+    Code compares ``error``. Messages use ``shown``, the same code without a client secret that the server put into it.
+    ``grant`` is the grant type of the request.
     """
 
     shown = ""
@@ -214,7 +213,7 @@ class TokenRequestRejected(TokenRequestError):
     def is_unexplained(self) -> bool:
         """Whether a refresh was refused with 400, 401 or 403 and no error code.
 
-        The refresh token may be spent as well as the client be wrong, so that this alone ends no grant.
+        Either the refresh token is spent or the client is wrong, so this alone does not end a grant.
         """
         return self.grant == "refresh_token" and self.error in _UNEXPLAINED
 
@@ -242,24 +241,24 @@ class ConsentRequired(TokenRequestRejected):
 
 
 class AuthorizationFailed(TokenRequestError):
-    """A login by a person ended without a grant: refused, timed out, or answered by somebody else."""
+    """A login by a person ended without a grant: refused, timed out, or answered by another user."""
 
 
 class RefreshResponseLost(TokenRequestError):
     """The refresh token was sent, its answer never stored, and the server now refuses the token.
 
-    Told apart from ``InvalidGrant`` so that an operator does not look for somebody who revoked it.
+    It differs from ``InvalidGrant``, so that an operator does not look for a person who revoked the token.
     """
 
 
 class TokenEndpointUnavailable(TokenRequestError):
-    """Network failure, HTTP 429 or 5xx at the token endpoint; trying again later may work."""
+    """Network failure, HTTP 429 or 5xx at the token endpoint; a later attempt may succeed."""
 
     retryable = True
 
 
 class InvalidTokenResponse(TokenRequestError):
-    """A 2xx answer of the token endpoint that holds no usable token (RFC 6749 §5.1)."""
+    """A 2xx response of the token endpoint without a usable token (RFC 6749 §5.1)."""
 
 
 class TokenStoreError(OAuthTaskflowError):
@@ -277,9 +276,9 @@ class LeaseTimeout(TokenStoreError):
 
 
 class ApiError(OAuthTaskflowError):
-    """A call to the API, or reading its answer, failed.
+    """A call to the API, or reading its response, failed.
 
-    ``retryable`` where the same request may be answered well a moment later, as after a truncated body.
+    ``retryable`` is set where the same request may succeed a moment later, as after a truncated body.
     """
 
     def __init__(
@@ -296,7 +295,7 @@ class ApiError(OAuthTaskflowError):
 
 
 class ApiRequestFailed(ApiError):
-    """The API answered with an error status, or could not be reached; ``status`` is None then."""
+    """The API answered with an error status, or could not be reached and ``status`` is None."""
 
     def __init__(
         self,
@@ -321,11 +320,11 @@ class RecordsNotFound(ApiError):
 
 
 class InvalidRecord(ApiError):
-    """A page or a record cannot be read: no JSON, no record, a key or the incremental field missing or of mixed type."""
+    """A page or record cannot be read: not JSON, not a record, or a key or incremental field missing or of mixed type."""
 
 
 class NotAPage(ApiError):
-    """The API said success without a page: an empty body, ``null``, 202, or 304 to a request without a condition."""
+    """A successful response without a page: an empty body, ``null``, 202, or 304 to a request without a condition."""
 
 
 class PagesCutShort(ApiError):
@@ -333,11 +332,11 @@ class PagesCutShort(ApiError):
 
 
 class PaginationLoop(ApiError):
-    """The API sends the same pages, page cursors or empty pages over and over; going on would never end."""
+    """The API repeats the same pages, page cursors or empty pages, so that paging would never end."""
 
 
 class PaginationLimit(ApiError):
-    """More pages or records came than ``max_pages`` or ``max_records`` allow; the result would not be whole."""
+    """More pages or records arrived than ``max_pages`` or ``max_records`` allow, so the result would be incomplete."""
 
 
 class DestinationError(ApiError):
@@ -361,7 +360,7 @@ class TemplateFailed(OAuthTaskflowError):
 
 
 class SpecError(OAuthTaskflowError):
-    """Specs have problems: all of them are in ``problems``, one line each in the message."""
+    """Specs have problems; ``problems`` holds all of them, and the message one line for each."""
 
     def __init__(self, problems: Sequence[Any]) -> None:
         count = len(problems)

@@ -1,7 +1,7 @@
 """Readers of HTTP header fields that more than one protocol needs; no I/O.
 
-They read ``WWW-Authenticate`` (RFC 9110 §11.6.1), ``Link`` (RFC 8288), ``Retry-After`` and HTTP dates (RFC 9110 §10.2.3,
-§5.6.7), as the standards define them and as servers write them.
+The fields are ``WWW-Authenticate`` (RFC 9110 §11.6.1), ``Link`` (RFC 8288), ``Retry-After`` (RFC 9110 §10.2.3) and HTTP
+dates (§5.6.7). The readers accept what the standards define and what servers write.
 """
 
 from __future__ import annotations

@@ -21,14 +21,14 @@ _YEAR, _MONTH, _WEEK, _DAY, _HOUR, _MINUTE = 365 * 86400, 30 * 86400, 7 * 86400,
 
 
 class Duration(NamedTuple):
-    """A span: ``months`` of the calendar, and ``seconds`` that are always as long."""
+    """A span of time: calendar ``months``, whose length varies, and ``seconds``, whose length does not."""
 
     months: int
     seconds: float
 
     @property
     def length(self) -> float:
-        """About how many seconds: a year counts 365 days, a month 30."""
+        """The approximate length in seconds: a year counts 365 days, a month 30."""
         years, months = divmod(self.months, 12)
         return years * _YEAR + months * _MONTH + self.seconds
 
@@ -40,9 +40,9 @@ def instant_text(seconds: float) -> str:
 
 
 def parse_instant(text: str, zone: tzinfo = timezone.utc) -> datetime | None:
-    """``text`` as an aware instant, in ``zone`` when it names none itself; None when it is no ISO 8601 date.
+    """``text`` as an aware instant, in ``zone`` when it names no zone; None when it is not an ISO 8601 date.
 
-    Only forms that every supported Python reads are taken: 2026-01-31, 2026-01-31T06:00, with seconds, milli- or
+    Accepts only the forms that every supported Python reads: 2026-01-31, 2026-01-31T06:00, with seconds, milli- or
     microseconds, ``Z`` or an offset like +02:00.
     """
     if not _DATE.match(text):
@@ -56,7 +56,7 @@ def parse_instant(text: str, zone: tzinfo = timezone.utc) -> datetime | None:
 
 @lru_cache(maxsize=512)
 def parse_duration(text: str) -> Duration | None:
-    """The span that ``text`` names, such as P7D, P1M or PT1.5S; None when it is no ISO 8601 duration."""
+    """The duration in ``text``, such as P7D, P1M or PT1.5S; None when it is not an ISO 8601 duration."""
     match = _DURATION.match(text)
     if match is None:
         return None
@@ -66,7 +66,7 @@ def parse_duration(text: str) -> Duration | None:
 
 
 def duration_length(text: str) -> float | None:
-    """About how many seconds ``text`` lasts (``Duration.length``); None when it is no ISO 8601 duration."""
+    """The approximate length of ``text`` in seconds (``Duration.length``); None when it is not an ISO 8601 duration."""
     duration = parse_duration(text)
     return None if duration is None else duration.length
 
@@ -74,30 +74,30 @@ def duration_length(text: str) -> float | None:
 def duration_seconds(text: str) -> float:
     """The length of an ISO 8601 duration in seconds; a year counts 365 days, a month 30.
 
-    For waits and periods only: windows step in calendar units, see ``add_duration``.
+    For waits and periods only. Windows step in calendar units, see ``add_duration``.
 
     Raises:
-        ValueError: it is no ISO 8601 duration.
+        ValueError: ``text`` is not an ISO 8601 duration.
     """
     length = duration_length(text)
     if length is None:
-        msg = f"{text!r} is no ISO 8601 duration such as PT30S"
+        msg = f"{text!r} is not an ISO 8601 duration such as PT30S"
         raise ValueError(msg)
     return length
 
 
 def add_duration(moment: datetime, text: str, times: int = 1) -> datetime:
-    """``moment`` plus ``times`` durations, stepped from ``moment`` itself.
+    """``moment`` plus ``times`` durations, counted from ``moment`` itself.
 
-    31 January plus two months is 31 March, which adding one month twice would miss. A day that the month reached does
-    not have becomes its last.
+    31 January plus two months is 31 March; adding one month twice would give 28 March. A day that the resulting month
+    does not have becomes its last day.
 
     Raises:
-        ValueError: the text is no duration.
+        ValueError: ``text`` is not a duration.
     """
     duration = parse_duration(text)
     if duration is None:
-        msg = f"{text!r} is no ISO 8601 duration such as P1M"
+        msg = f"{text!r} is not an ISO 8601 duration such as P1M"
         raise ValueError(msg)
     year, month = divmod(moment.year * 12 + moment.month - 1 + duration.months * times, 12)
     day = min(moment.day, calendar.monthrange(year, month + 1)[1])

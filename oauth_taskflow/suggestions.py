@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 # Longer words are not typing errors, and the time to compare them grows with the square of their length.
 _LONGEST_WORD = 100
-# Each comparison costs microseconds. Of more names, only those with the same first letter are compared.
+# Each comparison costs microseconds. In a longer list, only names with the same first letter are compared.
 _MOST_COMPARED = 300
 
 

@@ -73,7 +73,7 @@ def test_a_step_of_both_kinds_adds_both() -> None:
 
 
 def test_stepping_by_something_else_is_refused() -> None:
-    with pytest.raises(ValueError, match="is no ISO 8601 duration such as P1M"):
+    with pytest.raises(ValueError, match="is not an ISO 8601 duration such as P1M"):
         add_duration(datetime(2026, 1, 1, tzinfo=UTC), "2026-01-01")
 
 

@@ -1,7 +1,8 @@
-"""The HTTP transport of a session: an answer has a deadline, and a half header is an error.
+"""The HTTP transport of a session: each response has a deadline, and incomplete headers are an error.
 
-A read time-out starts anew with every byte, so that one byte a second never ends; here the time left is that of the
-whole answer. ``http.client`` takes the end of the connection for the end of the headers, and makes an empty answer of it.
+A read time-out restarts with every byte, so a server that sends one byte a second is never timed out. The deadline here
+covers the whole response. ``http.client`` accepts the end of the connection as the end of the headers, and returns an
+empty response.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _deadline: ContextVar[Deadline | None] = ContextVar("oauth_taskflow_deadline", d
 
 
 class _TimedReader(io.RawIOBase):
-    """Bytes of a socket, each read within what is left of the deadline."""
+    """A reader of a socket in which each read ends at the deadline."""
 
     def __init__(self, raw: Any, sock: Any, deadline: Deadline) -> None:
         self._raw, self._sock, self._deadline = raw, sock, deadline
@@ -54,7 +55,7 @@ class _TimedReader(io.RawIOBase):
 
 
 class _Lines(io.BufferedReader):
-    """Raises where the connection ends within a line; ``http.client`` would take the half for a whole one."""
+    """A reader that raises when the connection ends within a line, which ``http.client`` would accept."""
 
     in_headers = False
 
@@ -73,7 +74,7 @@ class _TimedResponse(HTTPResponse):
         self.fp = self._lines
 
     def _read_status(self) -> Any:
-        # Nothing at all is a connection that was closed between two requests: http.client names that.
+        # http.client itself reports a connection that was closed between two requests.
         status = super()._read_status()  # type: ignore[misc]  # private, and the only step between status and headers
         self._lines.in_headers = True
         return status
@@ -103,19 +104,19 @@ _POOLS = {"http": _Pool, "https": _SecurePool}
 
 
 class BoundedAdapter(HTTPAdapter):
-    """Answers are ``ApiResponse`` with ``limits``, else with those of their request."""
+    """An adapter that returns ``ApiResponse`` objects with ``limits``, else with the limits of their request."""
 
     def __init__(self, *, limits: AnswerLimits | None = None, **options: Any) -> None:
         self._limits = limits
         super().__init__(**options)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """As ``requests`` does, with connections that know the deadline."""
+        """As in ``requests``, with connections that observe the deadline."""
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        """As ``requests`` does; a SOCKS proxy brings connections of its own, which time out by the byte only."""
+        """As in ``requests``; a SOCKS proxy uses other connections, which have only the read time-out."""
         manager = super().proxy_manager_for(proxy, **kwargs)
         if type(manager) is ProxyManager:
             manager.pool_classes_by_scheme = _POOLS
@@ -124,16 +125,16 @@ class BoundedAdapter(HTTPAdapter):
     def send(
         self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
     ) -> requests.Response:
-        """As ``requests`` does, until the headers are there.
+        """As in ``requests``; returns when the headers have arrived.
 
         Raises:
-            ApiTimeout: they took longer than a whole answer may.
+            ApiTimeout: they took longer than a whole response may.
         """
         if self._limits is not None:
             set_limits(request, self._limits)
         deadline = Deadline(limits_of(request).seconds)
         try:
-            with _reading_until(deadline):
+            with _apply_deadline(deadline):
                 response = super().send(request, *args, **kwargs)
         except requests.RequestException:
             if deadline.passed:
@@ -151,7 +152,7 @@ class BoundedAdapter(HTTPAdapter):
 
 
 @contextmanager
-def _reading_until(deadline: Deadline) -> Iterator[None]:
+def _apply_deadline(deadline: Deadline) -> Iterator[None]:
     token = _deadline.set(deadline)
     try:
         yield

@@ -1,4 +1,4 @@
-"""What is put on a request so that the API lets it in: ``requests`` auth objects, one per kind of connection."""
+"""Auth objects for ``requests`` that put credentials on each request, one class for each kind of connection."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from requests.auth import AuthBase
 from requests.utils import rewind_body
 
 from oauth_taskflow.api.errors import challenge_error, note_kept_until, wants_consent
-from oauth_taskflow.api.origins import AllowedOrigins, Origin
+from oauth_taskflow.api.origins import AllowedOrigins
 from oauth_taskflow.api.request_secrets import put_header, remember_secrets, secrets_of
 from oauth_taskflow.errors import ForeignOriginRefused
 from oauth_taskflow.oauth.dpop import (
@@ -32,8 +32,8 @@ from oauth_taskflow.secret_values import Hidden, NeverPickled, SecretValue
 if TYPE_CHECKING:
     import httpx
 
-# The token is good, another one would be refused just the same (RFC 6750 §3.1, RFC 9449 §7).
-_NO_USE_REFRESHING = frozenset(
+# The token is valid, so another token would be refused as well (RFC 6750 §3.1, RFC 9449 §7).
+_REFRESH_CANNOT_HELP = frozenset(
     {
         "insufficient_scope",
         NONCE_WANTED,
@@ -45,37 +45,40 @@ _DPOP = "DPoP "
 
 @runtime_checkable
 class Credentials(Protocol):
-    """What a session needs of its auth object; each is an ordinary ``requests`` auth object too."""
+    """The methods that a session needs of its auth object, which is also an ordinary ``requests`` auth object."""
 
     def apply(self, request: requests.PreparedRequest) -> None:
-        """Put the credentials on ``request``, replacing those of an earlier try."""
+        """Put the credentials on ``request``, replacing those of an earlier attempt."""
 
     def renew(self, request: requests.PreparedRequest) -> bool:
-        """After a 401 to ``request``: whether other credentials are on it now."""
+        """Put other credentials on ``request`` after a 401; False when there are none."""
 
 
 def can_refresh_help(response: requests.Response) -> bool:
-    """Whether another token may change this answer: a 401 that does not ask for more scope or another login."""
+    """Whether another token may change this response: a 401 that asks neither for more scope nor for another login."""
     if response.status_code != 401 or wants_consent(response):
         return False
-    return challenge_error(response) not in _NO_USE_REFRESHING
+    return challenge_error(response) not in _REFRESH_CANNOT_HELP
 
 
 def wants_nonce(response: requests.Response) -> bool:
-    """Whether the API looked at nothing because the DPoP proof lacks its nonce (RFC 9449 §9)."""
+    """Whether the API rejected the request because its DPoP proof lacks the nonce (RFC 9449 §9)."""
     proved = response.status_code == 401 and HEADER in response.request.headers
     return proved and NONCE_HEADER in response.headers and challenge_error(response) == NONCE_WANTED
 
 
 def refuses_proof(response: requests.Response) -> bool:
-    """Whether the API refused the DPoP proof itself, as it does when it lives on another clock (RFC 9449 §7.1, §11.1)."""
+    """Whether the API refused the DPoP proof itself, for example because its clock differs (RFC 9449 §7.1, §11.1)."""
     proved = response.status_code == 401 and HEADER in response.request.headers
     return proved and challenge_error(response) == PROOF_REFUSED
 
 
 def rewind(request: requests.PreparedRequest) -> bool:
-    """Whether the body can be sent again; a file goes back to where it began, a generator cannot."""
-    body: object = request.body  # a file or generator too, whatever its annotation says
+    """Prepare the body for being sent again; False when that is impossible.
+
+    A file is set back to the position where it began. A generator cannot be repeated.
+    """
+    body: object = request.body  # may be a file or generator too, despite its annotation
     if body is None or isinstance(body, str | bytes):
         return True
     try:
@@ -86,13 +89,13 @@ def rewind(request: requests.PreparedRequest) -> bool:
 
 
 class _Value(SecretValue, frozen=True):
-    """What is sent, out of the sight of who looks into an auth object."""
+    """A secret text, hidden from the ``repr`` and ``vars`` of an auth object."""
 
     text: Hidden[str]
 
 
 class _StaticAuth(AuthBase, NeverPickled):
-    """Credentials that never change: there is nothing to renew."""
+    """Base class for credentials that never change and so cannot be renewed."""
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
         self.apply(r)
@@ -105,12 +108,12 @@ class _StaticAuth(AuthBase, NeverPickled):
         """Put nothing on ``request``."""
 
     def renew(self, request: requests.PreparedRequest) -> bool:  # noqa: ARG002 - the protocol's
-        """Never: there is no other credential."""
+        """Always False: there are no other credentials."""
         return False
 
 
 class NoAuth(_StaticAuth):
-    """No credentials at all, not even from ``.netrc``."""
+    """Sends no credentials, not even those of ``.netrc``."""
 
 
 class BearerAuth(_StaticAuth):
@@ -156,7 +159,7 @@ class ApiKeyAuth(_StaticAuth):
         self._placement = placement
 
     def apply(self, request: requests.PreparedRequest) -> None:
-        """Put the key where the API wants it; a next link that holds it already is left alone."""
+        """Put the key where the API expects it; a next link that contains it already stays unchanged."""
         remember_secrets(request, self._value.text, self._key.text)
         if self._placement == "header":
             put_header(request, self._name, self._value.text)
@@ -171,11 +174,12 @@ class ApiKeyAuth(_StaticAuth):
 class OAuth2Auth(AuthBase, NeverPickled):
     """A ``requests`` auth object that puts a fresh access token on every request.
 
-    Works with bare ``requests.get(url, auth=OAuth2Auth(source))``: an answer of 401 refreshes once and is replayed
-    once. The token goes to ``origins`` only; without any, to the origin of the request it is given to. ``header``
-    and ``scheme`` are for APIs that want it elsewhere (``X-Shopify-Access-Token`` with an empty scheme). A token that is
-    bound to a key goes as ``Authorization: DPoP``, with a proof made anew for every try (RFC 9449). ``proof`` says where
-    the proof of a token goes that has one of its own.
+    It also works with plain ``requests.get(url, auth=OAuth2Auth(source))``: after a 401 the token is refreshed once and
+    the request is replayed once. The token is sent to ``origins`` only; without any, to the origin of the request.
+
+    ``header`` and ``scheme`` are for APIs that expect the token elsewhere (``X-Shopify-Access-Token`` with an empty
+    scheme). A token bound to a key is sent as ``Authorization: DPoP`` with a new proof for each attempt (RFC 9449).
+    ``proof`` says where the proof goes for a token that brings one.
     """
 
     def __init__(
@@ -199,20 +203,24 @@ class OAuth2Auth(AuthBase, NeverPickled):
         return f"OAuth2Auth({self._header!r})"
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Put a token on ``r`` and stand by for its answer; raises ``ForeignOriginRefused``."""
+        """Put a token on ``r`` and register the hook that handles its response.
+
+        Raises:
+            ForeignOriginRefused: ``r`` leads outside the allowed origins.
+        """
         allowed = self._origins or AllowedOrigins((r.url or "",))
         allowed.accept(r.url or "")
         self.apply(r)
-        r.hooks.setdefault("response", []).append(partial(self._answered, allowed=allowed))
+        r.hooks.setdefault("response", []).append(partial(self._handle_response, allowed=allowed))
         return r
 
     def apply(self, request: requests.PreparedRequest) -> None:
-        """Put a usable token on ``request``, refreshed when needed."""
+        """Put a usable token on ``request``; refreshes it when needed."""
         self._put(request, self.source.token())
 
     def renew(self, request: requests.PreparedRequest) -> bool:
-        """Put a token other than the refused one on ``request``; False when ours was not what was refused."""
-        sent = self._sent(request)
+        """Put another token than the refused one on ``request``; False when the request carried no token of ours."""
+        sent = self._token_on(request)
         if not sent:
             return False
         token = self.source.replace_refused(sent)
@@ -223,20 +231,20 @@ class OAuth2Auth(AuthBase, NeverPickled):
         return False
 
     def remember_nonce(self, response: requests.Response | httpx.Response) -> None:
-        """Keep the nonce of an answer for the next proof."""
+        """Keep the nonce of ``response`` for the next proof."""
         if self._prover is not None and HEADER in response.request.headers:
             self._prover.remember_nonce("resource", str(response.url), response.headers)
 
-    def retimed(self, request: requests.PreparedRequest, response: requests.Response) -> bool:
-        """Put a proof on ``request`` that is made on the API's clock; False when ``response`` shows none but ours."""
+    def correct_clock(self, request: requests.PreparedRequest, response: requests.Response) -> bool:
+        """Put a proof with the API's time on ``request``; False when ``response`` shows no clock other than ours."""
         own = self._prover
         if own is None or not own.set_clock("resource", response.url, response.headers):
             return False
         self.apply(request)
         return True
 
-    def without_proof(self, url: str) -> str:
-        """``url`` for a stranger: an API that redirects there may have copied the query."""
+    def remove_proof(self, url: str) -> str:
+        """``url`` without the proof in its query, for a foreign origin: a redirect may repeat the query."""
         return url if self._proof is None else self._proof.taken_off(url)
 
     def _put(self, request: requests.PreparedRequest, token: Token) -> None:
@@ -252,41 +260,41 @@ class OAuth2Auth(AuthBase, NeverPickled):
             "resource", request.method or "GET", request.url or "", access_token=token.access_token
         )
 
-    def _sent(self, request: requests.PreparedRequest) -> str:
+    def _token_on(self, request: requests.PreparedRequest) -> str:
         proved = HEADER in request.headers
         prefix = _DPOP if proved else self._prefix
         value = str(request.headers.get("Authorization" if proved else self._header) or "")
         return value[len(prefix) :] if value.startswith(prefix) else ""
 
-    def _answered(
+    def _handle_response(
         self, response: requests.Response, *, allowed: AllowedOrigins, **options: Any
     ) -> requests.Response:
-        """The response hook of bare ``requests``: guards redirects and replays once after a 401."""
+        """The response hook for plain ``requests``: guards redirects and replays the request once after a 401."""
         request = response.request
         self.remember_nonce(response)
         if response.is_redirect:
             self._guard_redirect(response, allowed)
         if (request.url or "") not in allowed:
             return response
-        remedies = [(wants_nonce, self._signed), (refuses_proof, self.retimed)]
+        remedies = [(wants_nonce, self._sign_again), (refuses_proof, self.correct_clock)]
         while fitting := next((one for one in remedies if one[0](response)), None):
             remedies.remove(fitting)
-            response = self._replayed(response, partial(fitting[1], response=response), options)
+            response = self._replay(response, partial(fitting[1], response=response), options)
         if can_refresh_help(response):
-            response = self._replayed(response, self.renew, options)
+            response = self._replay(response, self.renew, options)
         return response
 
-    def _signed(self, request: requests.PreparedRequest, response: requests.Response) -> bool:  # noqa: ARG002 - as retimed
+    def _sign_again(self, request: requests.PreparedRequest, response: requests.Response) -> bool:  # noqa: ARG002 - as correct_clock
         self.apply(request)
         return True
 
-    def _replayed(
+    def _replay(
         self,
         response: requests.Response,
         renew: Callable[[requests.PreparedRequest], bool],
         options: Mapping[str, Any],
     ) -> requests.Response:
-        """The answer to the same request with what ``renew`` puts on it; ``response`` where that is impossible."""
+        """The response to the same request after ``renew`` has changed it; ``response`` itself where that is impossible."""
         _ = response.content  # frees the connection for the replay
         replay = response.request.copy()
         if not rewind(replay) or not renew(replay):
@@ -301,7 +309,7 @@ class OAuth2Auth(AuthBase, NeverPickled):
         return answer
 
     def _guard_redirect(self, response: requests.Response, allowed: AllowedOrigins) -> None:
-        """``requests`` takes only ``Authorization`` off at a foreign origin; other headers would go along."""
+        """Guard the next hop: ``requests`` removes only ``Authorization`` at a foreign origin and keeps other headers."""
         followed = self._carrier(response.request)
         if not followed and self._proof is None:
             return
@@ -315,10 +323,10 @@ class OAuth2Auth(AuthBase, NeverPickled):
                 hint="List the origin in the connection's allowed_origins if it belongs to the API.",
             )
         else:
-            response.headers["Location"] = self.without_proof(target)
+            response.headers["Location"] = self.remove_proof(target)
 
     def _carrier(self, request: requests.PreparedRequest) -> str:
-        """A header of ours that ``requests`` would send to whomever it is redirected to; empty if there is none."""
+        """The header with a secret of ours that ``requests`` would send to any redirect target; empty without one."""
         if HEADER in request.headers:
             return HEADER
         proof = self._proof
@@ -327,7 +335,7 @@ class OAuth2Auth(AuthBase, NeverPickled):
         return "" if self._header == "Authorization" else self._header
 
     def _sign_hop(self, response: requests.Response, target: str) -> None:
-        """Put what belongs to the URL ``target`` on the next hop, which ``requests`` makes of ``response`` and its request."""
+        """Put credentials for the URL ``target`` on the next hop, which ``requests`` builds from ``response``."""
         if HEADER not in response.request.headers and self._proof is None:
             return
         hop = response.request.copy()
@@ -336,11 +344,3 @@ class OAuth2Auth(AuthBase, NeverPickled):
         self.apply(hop)
         response.request.headers.update(hop.headers)
         response.headers["Location"] = hop.url or target
-
-
-def origin_text(url: str) -> str:
-    """The origin of ``url`` for messages and ``repr``: no path, no query, no user."""
-    try:
-        return str(Origin.of(url))
-    except ValueError:
-        return "<unreadable URL>"

@@ -1,7 +1,7 @@
-"""Errors of a session that ``requests`` users know too, and what an error status means.
+"""Errors of a session, and the meaning of error statuses.
 
-Each is our ``ApiRequestFailed`` and the matching ``requests`` exception at once: ``except requests.HTTPError`` in a
-task keeps working, and Airflow's retry policy finds ``.retryable`` and ``.retry_after`` on it.
+Each error is both our ``ApiRequestFailed`` and the matching exception of ``requests``. ``except requests.HTTPError`` in a
+task therefore keeps working, and Airflow's retry policy finds ``.retryable`` and ``.retry_after``.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from oauth_taskflow.oauth.endpoint.expiry import TOLERATED_SKEW, server_skew
 _LIBRARIES = frozenset({"requests.exceptions", "httpx"})
 _BODY_SHOWN = 300
 _READ_AS_TEXT = re.compile(r"^(application/([\w.-]+\+)?(json|xml)|text/(?!html))")
-# Parameters of a challenge that are parameters of an authorization request too (RFC 9470 §3, OIDC Core §5.5).
+# Parameters of a challenge that an authorization request has too (RFC 9470 §3, OIDC Core §5.5).
 _DEMANDS = ("claims", "acr_values", "max_age")
 _TOKEN_REFUSED = (
     "The API refuses the token. Check that the connection's scope and audience fit this API."
 )
-# By the scheme of what was sent with a request that is answered by 401.
+# Hints for a 401, by the authentication scheme of the request.
 _REFUSED = {
     "basic": "The API refuses user name and password. Check login and password of the connection.",
     "bearer": _TOKEN_REFUSED,
@@ -65,7 +65,7 @@ _SERVER_HINT = (
 
 
 class _Unpickled(ApiRequestFailed):
-    """Leaves request and response, which hold the token, out of the pickled form."""
+    """Base class that keeps request and response, which contain the token, out of the pickled form."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         rebuild, (cls, state) = super().__reduce__()
@@ -77,10 +77,9 @@ _made: dict[tuple[Kind, type], Kind] = {}
 
 
 def add_library_class(kind: Kind, foreign: type[BaseException]) -> Kind:
-    """``kind`` as an exception of the HTTP library too: the nearest public one of ``foreign``.
+    """A class that is ``kind`` and also the nearest public exception among the bases of ``foreign``.
 
-    Code that was written for that library goes on catching what it always caught, ``requests.ReadTimeout`` or
-    ``httpx.ConnectError``.
+    Code that was written for the HTTP library keeps catching ``requests.ReadTimeout`` or ``httpx.ConnectError``.
     """
     return combine_classes(
         kind, next((cls for cls in foreign.__mro__ if cls.__module__ in _LIBRARIES), object)
@@ -88,7 +87,7 @@ def add_library_class(kind: Kind, foreign: type[BaseException]) -> Kind:
 
 
 def combine_classes(kind: Kind, other: type) -> Kind:
-    """``kind`` that is an ``other`` too; ``kind`` itself where it is one."""
+    """A class that is both ``kind`` and ``other``; ``kind`` itself when it is a subclass of ``other``."""
     if issubclass(kind, other):
         return kind
     if (kind, other) not in _made:
@@ -102,17 +101,17 @@ def combine_classes(kind: Kind, other: type) -> Kind:
 
 
 def picklable_class(kind: Kind) -> Kind:
-    """What ``add_library_class`` or ``combine_classes`` made ``kind`` of; the form that pickles."""
+    """The class from which ``add_library_class`` or ``combine_classes`` built ``kind``; only it can be pickled."""
     plain: Kind = getattr(kind, "_plain", kind)
     return plain
 
 
 class ApiStatusError(_Unpickled, requests.HTTPError):
-    """The API answered with an error status; ``response`` holds the answer."""
+    """The API answered with an error status; ``response`` is the response."""
 
 
 class ApiConsentRequired(ApiStatusError, ConsentRequired):  # type: ignore[misc]  # status: of both
-    """The API wants a person to log in again, with more (RFC 9470 §3); no refresh helps.
+    """The API requires a person to log in again with stronger authentication (RFC 9470 §3); a refresh cannot help.
 
     ``demands`` are the parameters that the authorization request must carry: ``claims``, ``acr_values``, ``max_age``.
     """
@@ -130,7 +129,7 @@ class ApiConsentRequired(ApiStatusError, ConsentRequired):  # type: ignore[misc]
 
 
 class ApiUnreachable(_Unpickled, requests.ConnectionError):
-    """The API could not be reached, or broke off its answer."""
+    """The API could not be reached, or the connection broke during its response."""
 
 
 class ApiTimeout(_Unpickled, requests.Timeout):
@@ -138,33 +137,34 @@ class ApiTimeout(_Unpickled, requests.Timeout):
 
 
 class ApiCallFailed(_Unpickled, requests.RequestException):
-    """The request failed, and neither the network nor the API's status is why."""
+    """The request failed for a reason other than the network or the API's status."""
 
 
 class ApiAnswerTooLarge(ApiCallFailed):
-    """The answer's body is larger than the session's ``limits``; trying again cannot help."""
+    """The response body is larger than the session's ``limits``; another attempt cannot help."""
 
 
 class ApiNotJson(InvalidRecord, requests.JSONDecodeError):
-    """The answer is no JSON although the task asked for it; the ``JSONDecodeError`` of ``requests`` too."""
+    """The task read a response as JSON that is not JSON; also the ``JSONDecodeError`` of ``requests``."""
 
     def __init__(self, what: str, *, where: str, hint: str, retryable: bool) -> None:
-        # Of the document, which requests keeps as ``doc``, nothing is kept: it may hold anything.
+        # requests keeps the document as ``doc``; it is left out, because it may contain a secret.
         requests.JSONDecodeError.__init__(self, what, "", 0)
         self.what, self.where, self.hint = printable(what), printable(where), printable(hint)
         self.retryable, self.retry_after = retryable, None
 
 
 class NothingSent(requests.ConnectionError):
-    """No connection came about, so that nothing of the request left; what an ``httpx.ConnectError`` means."""
+    """The connection failed before any part of the request was sent; stands for ``httpx.ConnectError``."""
 
 
 class RetryVerdict(Struct, frozen=True):
-    """What a session made of an answer: how it dates waits, and whether a rule says that another try may help.
+    """The facts about a response that its error needs.
 
-    ``limited`` is for a rule that calls it a used-up rate limit, whatever the status. ``tries`` counts the requests
-    that were sent, those with a renewed token left out. ``kept_until`` (seconds since the epoch) is how long a refused
-    token stays although it was refused; see ``Token.kept_until``.
+    ``policy`` reads the waits that servers name. ``may_pass`` says that a rule expects another attempt to help, after
+    ``wait`` seconds. ``limited`` is set when a rule calls the response a used-up rate limit, whatever its status.
+    ``tries`` counts the requests sent, without those that only had a renewed token. ``kept_until`` (seconds since the
+    epoch) is how long a token stays in use although the API refused it; see ``Token.kept_until``.
     """
 
     policy: RetryPolicy = field(default_factory=RetryPolicy)
@@ -180,7 +180,7 @@ _KEPT = "_oauth_taskflow_kept_until"
 
 
 def json_error(response: requests.Response, cause: BaseException) -> ApiNotJson:
-    """What to raise when ``response`` shall be read as JSON and ``cause`` says why it cannot be."""
+    """The error of a ``response`` that cannot be read as JSON because of ``cause``."""
     where = f"at {redact_request_url(response.request, response.url)}"
     size = f"HTTP {response.status_code}, {len(response.content)} bytes"
     if isinstance(cause, RecursionError):
@@ -198,7 +198,7 @@ def json_error(response: requests.Response, cause: BaseException) -> ApiNotJson:
 
 
 def _may_be_json_later(response: requests.Response) -> bool:
-    """Whether the same request may be answered with JSON: not where the answer shall be empty, or is whole."""
+    """Whether the same request may bring JSON later: not where a body is forbidden, or complete already."""
     status = response.status_code
     if status in {204, 205, 304} or response.request.method == "HEAD":
         return False
@@ -213,18 +213,18 @@ def _verdict(response: requests.Response) -> RetryVerdict:
 
 
 def note_kept_until(request: requests.PreparedRequest, until: float | None) -> None:
-    """Note on ``request`` that its token stays ``until`` (seconds since the epoch), although the API refused it."""
+    """Note on ``request`` that its token stays in use ``until`` (seconds since the epoch), although the API refused it."""
     setattr(request, _KEPT, until)
 
 
 def add_kept_until(verdict: RetryVerdict, request: requests.PreparedRequest) -> RetryVerdict:
-    """``verdict`` with what ``note_kept_until`` noted on ``request``."""
+    """``verdict`` with the time that ``note_kept_until`` noted on ``request``."""
     until: float | None = getattr(request, _KEPT, None)
     return verdict if until is None else replace(verdict, kept_until=until)
 
 
 def challenge_error(response: requests.Response) -> str:
-    """The ``error`` of ``WWW-Authenticate`` (RFC 6750 §3) for the scheme that was used, or an empty text."""
+    """The ``error`` of ``WWW-Authenticate`` (RFC 6750 §3) for the scheme of the request, or an empty text."""
     return _challenge(response).get("error", "")
 
 
@@ -234,18 +234,20 @@ def _challenge(response: requests.Response) -> Mapping[str, str]:
 
 
 def wants_consent(response: requests.Response) -> bool:
-    """Whether the API answers only to a person who logs in anew: more authentication, or claims of a policy."""
-    told = _challenge(response)
-    login = told.get("error") == "insufficient_user_authentication" or bool(told.get("claims"))
+    """Whether the API requires a person to log in again, with more authentication or claims of a policy."""
+    challenge = _challenge(response)
+    login = challenge.get("error") == "insufficient_user_authentication" or bool(
+        challenge.get("claims")
+    )
     return response.status_code == 401 and login
 
 
 def _demands(response: requests.Response) -> dict[str, str]:
-    """What a new authorization request must carry; claims as JSON, which servers send in base64."""
-    told = _challenge(response)
-    found = {name: _shown(told[name], response) for name in _DEMANDS if told.get(name)}
+    """The parameters that a new authorization request must carry; claims as JSON, which servers send in base64."""
+    challenge = _challenge(response)
+    found = {name: _redact(challenge[name], response) for name in _DEMANDS if challenge.get(name)}
     if "claims" in found:
-        found["claims"] = _shown(_plain_json(told["claims"]), response)
+        found["claims"] = _redact(_plain_json(challenge["claims"]), response)
     return found
 
 
@@ -258,16 +260,16 @@ def _plain_json(text: str) -> str:
     return plain
 
 
-def _shown(text: str, response: requests.Response) -> str:
-    """Foreign ``text`` made fit to be shown: no secret of ours, printable, short."""
+def _redact(text: str, response: requests.Response) -> str:
+    """Server ``text`` for a message: without our secrets, printable and short."""
     return "".join(c for c in redact_request_text(response.request, text) if c.isprintable())[:500]
 
 
 def _reason(response: requests.Response) -> str:
-    """What the challenge says, and the scope that would have been enough (RFC 6750 §3), made fit to be shown."""
-    told = _challenge(response)
-    scope = f", it takes the scope {told['scope']}" if told.get("scope") else ""
-    text = f"{told.get('error', '')}{scope}" if told.get("error") else ""
+    """The challenge's error and the scope that it requires (RFC 6750 §3), redacted for a message."""
+    challenge = _challenge(response)
+    scope = f", it takes the scope {challenge['scope']}" if challenge.get("scope") else ""
+    text = f"{challenge.get('error', '')}{scope}" if challenge.get("error") else ""
     shown = "".join(c for c in redact_request_text(response.request, text) if c.isprintable())[:200]
     return f" ({shown})" if shown else ""
 
@@ -275,7 +277,7 @@ def _reason(response: requests.Response) -> str:
 def _excerpt(response: requests.Response) -> str:
     if not _READ_AS_TEXT.match(response.headers.get("Content-Type", "")):
         return ""
-    # A streamed body is left alone: reading it here could take for ever.
+    # A streamed body is not read here, because that could take forever.
     body = response.content if getattr(response, "_content", False) else b""
     text = redact_request_text(response.request, body[: _BODY_SHOWN * 4].decode("utf-8", "replace"))
     text = " ".join(text.split())
@@ -296,7 +298,7 @@ def _hint(response: requests.Response, now: float) -> str:
 
 
 def attempts_text(tries: int) -> str:
-    """How often a request was sent, for the end of a place in a message; empty for once."""
+    """The number of attempts, for the end of ``where`` in a message; empty after one attempt."""
     return f" (tried {tries} times)" if tries > 1 else ""
 
 
@@ -309,7 +311,7 @@ def _kept_hint(until: float) -> str:
 
 
 def _clock_hint(response: requests.Response, now: float) -> str:
-    """A proof names the time of its request, so that a wrong clock makes it worthless (RFC 9449 §11.1)."""
+    """The hint about clocks: a proof names the time of its request, so a wrong clock makes it invalid (RFC 9449 §11.1)."""
     skew = server_skew({"date": response.headers.get("Date", "")}, now)
     if skew is None:
         return "A DPoP proof is refused when this machine's clock is wrong: check it."
@@ -329,7 +331,7 @@ def status_error(
     policy: RetryPolicy | None = None,
     now: float | None = None,
 ) -> ApiStatusError:
-    """The error that this answer means; a rate limit keeps the wait that the server asked for."""
+    """The error for this response; after a rate limit it keeps the wait that the server asked for."""
     verdict = _verdict(response)
     policy = policy or verdict.policy
     now = time.time() if now is None else now

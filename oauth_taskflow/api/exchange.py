@@ -1,4 +1,4 @@
-"""One exchange with the API: which answers and failures are followed by another try, and after how long."""
+"""Decides for one request which responses and failures are followed by another attempt, and after what wait."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# With one, a server recognises the same request (draft-ietf-httpapi-idempotency-key-header).
+# This header lets a server recognise a repeated request (draft-ietf-httpapi-idempotency-key-header).
 _IDEMPOTENCY_KEY = "Idempotency-Key"
 ResponseHandler = Callable[[requests.Response], Decision | None]
 Judge = Callable[[requests.Response, Decision | None], Any]
 
 
 class FetchResult(Struct, frozen=True):
-    """The final response, the decision of the rule that matched it, and what the judge made of it."""
+    """The final response, the decision of the rule that matched it, and the value that the judge returned."""
 
     response: requests.Response
     decision: Decision | None = None
@@ -52,43 +52,46 @@ class FetchResult(Struct, frozen=True):
 
 
 class AttemptResult(Struct, frozen=True):
-    """One answer after all who have a say: seconds until the next try, or a final ``value`` or ``error``."""
+    """The outcome of one attempt: ``wait`` in seconds before the next attempt, or a final ``value`` or ``error``."""
 
     wait: float | None = None
     value: Any = None
     error: ApiError | None = None
 
     def reason(self, response: requests.Response) -> str:
-        """Why there is another try, for the log."""
+        """The reason for another attempt, for the log."""
         return f"HTTP {response.status_code}" if self.error is None else self.error.what
 
-    def answer(self, response: requests.Response, decision: Decision | None) -> FetchResult:
-        """The final answer.
+    def finish(self, response: requests.Response, decision: Decision | None) -> FetchResult:
+        """The final result.
 
         Raises:
-            ApiError: what the judge raised.
+            ApiError: the error that the judge raised.
         """
         if self.error is not None:
             raise self.error
         return FetchResult(response, decision, self.value)
 
 
-def first_decision(response: requests.Response, *by: ResponseHandler | None) -> Decision | None:
-    """The decision of the first of ``by`` that has one about ``response``."""
-    for decide in by:
+def first_decision(
+    response: requests.Response, *handlers: ResponseHandler | None
+) -> Decision | None:
+    """The decision of the first of ``handlers`` that has one about ``response``."""
+    for decide in handlers:
         if decide is not None and (decision := decide(response)) is not None:
             return decision
     return None
 
 
 class RequestPlan(Struct, frozen=True):
-    """How one request is carried out.
+    """How one request is sent and retried.
 
-    ``options`` are those of ``requests.Session.send``. ``decide`` sees every answer before the policy does, ``gate``
-    is called before every try, ``hold`` is told of rate-limit waits in seconds. ``judge`` reads each answer that is
-    final by its status: it returns the ``value`` of the ``FetchResult``, or raises. An ``ApiError`` with ``retryable`` set
-    asks for another try, which counts like all others. The last such error is raised when no try is left.
-    ``limits`` are those of each answer.
+    ``options`` are those of ``requests.Session.send``. ``limits`` apply to each response. ``decide`` sees every response
+    before the policy does, ``gate`` is called before every attempt, and ``hold`` receives rate-limit waits in seconds.
+
+    ``judge`` reads each response that is final by its status. It returns the ``value`` of the ``FetchResult``, or raises.
+    An ``ApiError`` with ``retryable`` set asks for another attempt, which counts like all others. When no attempt is
+    left, the last such error is raised.
     """
 
     policy: RetryPolicy
@@ -99,15 +102,15 @@ class RequestPlan(Struct, frozen=True):
     judge: Judge | None = None
     limits: AnswerLimits = DEFAULT_LIMITS
 
-    def after_answer(
+    def wait_after_response(
         self, response: requests.Response, decision: Decision | None, attempt: int, now: float
     ) -> float | None:
-        """Seconds to wait before the next try; None when this answer is final.
+        """Seconds to wait before the next attempt; None when this response is final.
 
         Raises:
             ApiStatusError: the server asks for a wait longer than ``policy.longest_wait``; see ``retry_after``.
         """
-        if not self._tries_again(response, decision, attempt):
+        if not self._may_retry(response, decision, attempt):
             return None
         policy, status = self.policy, response.status_code
         by_rule = decision is not None and decision.holds_all
@@ -116,18 +119,20 @@ class RequestPlan(Struct, frozen=True):
             wait = decision.wait
         if wait is not None and wait > policy.longest_wait:
             raise self._too_long(response, wait, now)
-        wait = wait or policy.backoff_seconds(attempt)  # zero or a date in the past would hammer
+        wait = wait or policy.backoff_seconds(
+            attempt
+        )  # zero or a date in the past would repeat at once
         if self.hold is not None and (by_rule or status == 429):
             self.hold(wait)
         return wait
 
-    def after_error(
+    def wait_after_error(
         self, error: requests.RequestException, request: requests.PreparedRequest, attempt: int
     ) -> float:
-        """Seconds to wait before the next try after a network failure.
+        """Seconds to wait before the next attempt after a network failure.
 
         Raises:
-            ApiRequestFailed: there is none; ``ApiUnreachable`` or ``ApiTimeout`` where that is what happened.
+            ApiRequestFailed: no attempt is left; ``ApiUnreachable`` or ``ApiTimeout`` where one of them fits.
         """
         transient = is_transient(error)
         safe = self._repeats(request) or is_unsent(error)
@@ -136,17 +141,17 @@ class RequestPlan(Struct, frozen=True):
             raise failure from public_cause(error)
         return self.policy.backoff_seconds(attempt)
 
-    def after_judgement(
+    def wait_after_judgement(
         self, error: ApiError, request: requests.PreparedRequest, attempt: int
     ) -> float | None:
-        """Seconds to wait before the next try after the judge raised ``error``; None when it is final."""
+        """Seconds to wait before the next attempt after the judge raised ``error``; None when the error is final."""
         repeats = error.retryable and self._repeats(request) and attempt < self.policy.attempts
         if not (repeats and rewind(request)):
             return None
         wait = error.retry_after or self.policy.backoff_seconds(attempt)
         return wait if wait <= self.policy.longest_wait else None
 
-    def _tries_again(
+    def _may_retry(
         self, response: requests.Response, decision: Decision | None, attempt: int
     ) -> bool:
         if decision is not None:
@@ -159,7 +164,7 @@ class RequestPlan(Struct, frozen=True):
         )
 
     def verdict(self, decision: Decision | None, tries: int) -> RetryVerdict:
-        """What an error made of this answer, the last of ``tries``, must know; see ``status_error``."""
+        """The facts that ``status_error`` needs about this response, the last of ``tries``."""
         if decision is None or decision.action not in {"retry", "rate_limit"}:
             return RetryVerdict(self.policy, tries=tries)
         return RetryVerdict(
@@ -185,17 +190,17 @@ class RequestPlan(Struct, frozen=True):
 
 
 class AttemptState(Struct):
-    """How far one exchange has come: tries so far, whether its token was renewed, and its proof given a nonce and a clock.
+    """The progress of one request: attempts so far, and which of the three remedies were used.
 
-    Each of the three happens once.
+    A renewed token, a proof with the API's nonce and a proof with the API's clock are each tried once.
     """
 
-    exchange: RequestPlan
+    plan: RequestPlan
     origins: AllowedOrigins
     attempt: int = 0
     renewed: bool = False
-    nonced: bool = False
-    retimed: bool = False
+    used_nonce: bool = False
+    used_clock: bool = False
 
     def settle(
         self,
@@ -204,29 +209,29 @@ class AttemptState(Struct):
         request: requests.PreparedRequest,
         now: float,
     ) -> AttemptResult:
-        """Whether ``response`` is followed by another try of ``request``, and what the judge makes of it if not.
+        """Whether ``response`` is followed by another attempt of ``request``, else the verdict of the judge.
 
         Raises:
             ApiStatusError: the server asks for a wait longer than ``policy.longest_wait``; see ``retry_after``.
         """
-        exchange = self.exchange
-        wait = exchange.after_answer(response, decision, self.attempt, now)
+        plan = self.plan
+        wait = plan.wait_after_response(response, decision, self.attempt, now)
         if wait is not None and rewind(request):
             return AttemptResult(wait)
-        if exchange.judge is None:
+        if plan.judge is None:
             return AttemptResult()
         try:
-            return AttemptResult(value=exchange.judge(response, decision))
+            return AttemptResult(value=plan.judge(response, decision))
         except ApiError as error:
-            wait = exchange.after_judgement(error, request, self.attempt)
+            wait = plan.wait_after_judgement(error, request, self.attempt)
             return AttemptResult(wait, error=error)
 
     def wants_renewal(self, response: requests.Response, decision: Decision | None) -> bool:
-        """Whether to replay with another token or proof; a rule decides before the status does. True once each."""
+        """Whether to replay with another token or proof; a rule decides before the status. True once for each remedy."""
         if self._wants_proof(response):
             return True
         wanted = decision.action == "refresh" if decision else can_refresh_help(response)
-        # A foreign origin that a bare redirect led to was sent no token to refuse.
+        # A foreign origin, reached by a bare redirect, received no token that it could refuse.
         if not wanted or self.renewed or response.url not in self.origins:
             return False
         self.renewed = True
@@ -235,20 +240,20 @@ class AttemptState(Struct):
     def _wants_proof(self, response: requests.Response) -> bool:
         if response.status_code != 401 or response.url not in self.origins:
             return False
-        before = self.nonced, self.retimed
-        self.nonced = self.nonced or wants_nonce(response)
-        self.retimed = self.retimed or refuses_proof(response)
-        return before != (self.nonced, self.retimed)
+        before = self.used_nonce, self.used_clock
+        self.used_nonce = self.used_nonce or wants_nonce(response)
+        self.used_clock = self.used_clock or refuses_proof(response)
+        return before != (self.used_nonce, self.used_clock)
 
 
 def renew_credentials(
     credentials: Credentials, request: requests.PreparedRequest, response: requests.Response
 ) -> bool:
-    """Whether ``request``, which ``response`` refused, now holds another token or proof and can be sent again.
+    """Put another token or proof on ``request`` after ``response`` refused it; False when there is none.
 
     Raises:
-        ApiStatusError: its body is a stream that is used up.
-        TokenRequestError: no other token could be had.
+        ApiStatusError: the body is a stream that cannot be sent again.
+        TokenRequestError: no other token could be obtained.
     """
     if isinstance(credentials, OAuth2Auth) and not rewind(request):
         raise status_error(
@@ -259,7 +264,7 @@ def renew_credentials(
         credentials.apply(request)
         return True
     if isinstance(credentials, OAuth2Auth) and refuses_proof(response):
-        return credentials.retimed(request, response)
+        return credentials.correct_clock(request, response)
     if credentials.renew(request):
         return True
     if isinstance(response, ApiResponse):
@@ -268,12 +273,12 @@ def renew_credentials(
 
 
 def remember_nonce(credentials: Credentials, response: requests.Response | httpx.Response) -> None:
-    """Let ``credentials`` know of every answer, those that are redirects too."""
+    """Let ``credentials`` remember the nonce of every response, redirects included."""
     if isinstance(credentials, OAuth2Auth):
         credentials.remember_nonce(response)
 
 
 def log_pause(seconds: float, request: requests.PreparedRequest, reason: str) -> None:
-    """Tell why and how long ``request`` waits for its next try."""
+    """Log why and how long ``request`` waits before its next attempt."""
     where = redact_request_url(request)
     _log.info("%s from %s %s; next try in %.1f s", reason, request.method, where, seconds)

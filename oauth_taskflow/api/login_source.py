@@ -20,7 +20,7 @@ from oauth_taskflow.api.network_errors import network_error
 from oauth_taskflow.api.response_limits import AnswerLimits
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
-from oauth_taskflow.content_coding import accepted_codings
+from oauth_taskflow.content_coding import accept_encoding
 from oauth_taskflow.errors import (
     ApiRequestFailed,
     InvalidRecord,
@@ -162,7 +162,7 @@ class LoginSource:
                 **body,
                 headers={
                     "Accept": "application/json",
-                    "Accept-Encoding": accepted_codings(),
+                    "Accept-Encoding": accept_encoding(),
                     **login.headers,
                 },
                 timeout=login.timeout,

@@ -1,4 +1,4 @@
-"""What broke on the way to the API and back: errors of the HTTP library as ours, without the secrets they quote."""
+"""Translates network failures of the HTTP library into our errors, without the secrets that they quote."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _TRANSIENT = (
     requests.exceptions.ChunkedEncodingError,
     requests.exceptions.ContentDecodingError,
 )
-# What OpenSSL says when the other side answers in clear.
+# OpenSSL's reasons when the server answers in plain text.
 _CLEAR_TEXT = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"})
 
 
@@ -58,16 +58,16 @@ def network_error(
     retryable: bool,
     tries: int = 1,
 ) -> ApiRequestFailed:
-    """``error`` of the HTTP library as one of ours, without the URL and headers that its text may quote."""
-    kind, what, hint = _named(error)
+    """Our error for ``error`` of the HTTP library, without the URL and headers that its text may quote."""
+    kind, what, hint = _classify(error)
     where = f"at {request.method} {redact_request_url(request)}{attempts_text(tries)}"
     made = add_library_class(kind, type(error))(what, where=where, hint=hint)
     made.retryable = retryable and is_transient(error)
     return made
 
 
-def _named(error: requests.RequestException) -> tuple[type[ApiRequestFailed], str, str]:
-    """Our error for ``error``, what it says, and what to do."""
+def _classify(error: requests.RequestException) -> tuple[type[ApiRequestFailed], str, str]:
+    """Our error class for ``error``, its message and its hint."""
     if isinstance(error, requests.ConnectTimeout):
         return ApiTimeout, "The API did not connect in time", _ABOUT_HOST
     if isinstance(error, requests.Timeout) or _stalled(error):
@@ -85,7 +85,7 @@ def _named(error: requests.RequestException) -> tuple[type[ApiRequestFailed], st
 
 
 def too_large_error(request: requests.PreparedRequest, limits: AnswerLimits) -> ApiAnswerTooLarge:
-    """Why reading the answer to ``request`` was given up; the next one would be as large."""
+    """The error of a response to ``request`` that is too large; the next response would be as large."""
     return ApiAnswerTooLarge(
         f"The answer is larger than {bytes_text(limits.bytes)}",
         where=f"at {request.method} {redact_request_url(request)}",
@@ -94,7 +94,7 @@ def too_large_error(request: requests.PreparedRequest, limits: AnswerLimits) -> 
 
 
 def too_slow_error(request: requests.PreparedRequest, limits: AnswerLimits) -> ApiTimeout:
-    """Why waiting for the rest of the answer to ``request`` was given up: bytes come, but too few."""
+    """The error of a response to ``request`` that arrives too slowly."""
     return ApiTimeout(
         f"The answer was not whole after {limits.seconds:g} s",
         where=f"at {request.method} {redact_request_url(request)}",
@@ -110,12 +110,12 @@ def _about_tls(cause: BaseException) -> str:
 
 
 def _stalled(error: requests.RequestException) -> bool:
-    """Whether the body stopped coming, which ``requests`` calls a connection error."""
+    """Whether the body stopped arriving, which ``requests`` reports as a connection error."""
     return bool(error.args) and isinstance(error.args[0], ReadTimeoutError)
 
 
 def _root(error: BaseException) -> str:
-    """The innermost cause by kind and system text."""
+    """The innermost cause: its system text, else its class."""
     cause = _innermost(error)
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror
@@ -123,9 +123,9 @@ def _root(error: BaseException) -> str:
 
 
 def public_cause(error: BaseException) -> OSError | None:
-    """What of the causes of ``error`` a traceback may show: what the system said.
+    """The innermost cause of ``error`` that a traceback may show: an error of the operating system, else None.
 
-    Texts of the HTTP libraries quote URLs and headers with the secrets in them, and tracebacks go to logs.
+    Texts of the HTTP libraries quote URLs and headers together with the secrets in them, and tracebacks reach logs.
     """
     cause = _innermost(error)
     return cause if isinstance(cause, OSError) and cause.strerror else None

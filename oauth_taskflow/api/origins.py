@@ -1,7 +1,7 @@
-"""Where credentials may go: origins (scheme, host, port), and the guard every URL passes.
+"""Origins (scheme, host, port) to which credentials may be sent, and the check that every URL passes.
 
-Credentials go to the connection's own origins only. A URL is judged by the parts that the HTTP library connects to,
-never by its text: ``https://api.example.com@evil.test`` leads to ``evil.test``.
+Credentials are sent to the connection's own origins only. The check reads the parts of a URL to which the HTTP library
+connects, never its text: ``https://api.example.com@evil.test`` leads to ``evil.test``.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from oauth_taskflow.errors import ConnectionConfigError, ForeignOriginRefused
 from oauth_taskflow.redaction import redact_url
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-# Parsers disagree about these: one reads a path where another reads a host.
+# Parsers disagree about these characters: one reads a path where another reads a host.
 _AMBIGUOUS = re.compile(r"[\x00-\x20\x7f\\]")
 _UNCLEAR = "user information or ambiguous characters in the URL"
 
 
 def _host_name(host: str) -> str:
-    """``host`` as it is resolved: lower case, IDNA-encoded, without the dot of the DNS root, IPv6 compressed."""
+    """``host`` in the form that is resolved: lower case, IDNA, without the final dot, IPv6 compressed."""
     host = host.lower().removesuffix(".")
     if ":" in host:
         return ip_address(host).compressed
@@ -65,7 +65,7 @@ class Origin(Struct, frozen=True):
         return f"{self.scheme}://{host}{port}"
 
 
-# A session asks for every request, and nearly always about the same host.
+# A session calls this for every request, nearly always with the same host.
 @lru_cache(maxsize=256)
 def _origin(scheme: str, netloc: str) -> Origin:
     parts = SplitResult(scheme, netloc, "", "", "")
@@ -78,14 +78,14 @@ def _origin(scheme: str, netloc: str) -> Origin:
     return Origin(scheme, _host_name(parts.hostname), port)
 
 
-def _as_https(parts: SplitResult) -> str:
+def _upgrade(parts: SplitResult) -> str:
     host = parts.hostname or ""
     netloc = f"[{host}]" if ":" in host else host
     return urlunsplit(parts._replace(scheme="https", netloc=netloc))
 
 
 def is_unambiguous(url: str) -> bool:
-    """Whether ``url`` is a whole http or https URL that every parser reads alike."""
+    """Whether ``url`` is an absolute http or https URL that all parsers read alike."""
     try:
         Origin.of(url)
     except ValueError:
@@ -101,10 +101,10 @@ class AllowedOrigins:
 
     @classmethod
     def of_connection(cls, conn_id: str, base_url: str, others: Iterable[str]) -> AllowedOrigins:
-        """Those of a session.
+        """The allowed origins of a session.
 
         Raises:
-            ConnectionConfigError: one is no http or https URL.
+            ConnectionConfigError: one is not an http or https URL.
         """
         try:
             return cls((base_url, *others))
@@ -128,13 +128,13 @@ class AllowedOrigins:
             return False
 
     def accept(self, url: str, *, secrets: Iterable[str] = ()) -> str:
-        """``url`` when it may be called with credentials; an http link to an https host comes back as https.
+        """``url`` if it may be called with credentials; an http link to an allowed https host becomes https.
 
-        Proxies that end TLS make frameworks build ``http://`` links; those are upgraded, never the other way round.
-        A server that redirects may repeat ``secrets`` of the request: no error shows them.
+        Behind proxies that end TLS, frameworks build ``http://`` links. They are upgraded, never downgraded. No error
+        shows ``secrets`` of the request, which a redirect may repeat.
 
         Raises:
-            ForeignOriginRefused: it leads elsewhere.
+            ForeignOriginRefused: it leads to another origin.
         """
         try:
             origin = Origin.of(url)
@@ -144,14 +144,14 @@ class AllowedOrigins:
             return url
         https = Origin("https", origin.host, 443)
         if origin.scheme == "http" and origin.port in (80, 443) and https in self._origins:
-            return _as_https(urlsplit(url))
+            return _upgrade(urlsplit(url))
         raise self._refusal(url, "another origin", secrets)
 
     def resolve(self, url: str, base_url: str) -> str:
-        """The whole URL for ``url``, relative ones below ``base_url``, its path included.
+        """The absolute URL for ``url``, which may be relative to ``base_url``, its path included.
 
         Raises:
-            ForeignOriginRefused: it leads elsewhere.
+            ForeignOriginRefused: it leads to another origin.
         """
         if url.startswith("//"):
             url = f"{urlsplit(base_url).scheme}:{url}"

@@ -1,4 +1,4 @@
-"""An ``ApiRequest`` on its way out: as the HTTP library takes it, for the session and its async twin alike."""
+"""Turns an ``ApiRequest`` into a request of the HTTP library, for the session and the async session."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from oauth_taskflow.api.request import ApiRequest
 _LEGAL_IN_URL = "%/:?#[]@!$&'()*+,;=-._~"
 
 
-def unprepared(request: ApiRequest, whole: str) -> requests.Request:
-    """``request`` to the whole URL ``whole``, still without what a session adds."""
+def build_request(request: ApiRequest, whole: str) -> requests.Request:
+    """``request`` to the absolute URL ``whole``, without the headers that a session adds."""
     form = {name: _text(value) for name, value in request.form.items()}
     headers, json = dict(request.headers), request.json
     data: Any = form or None
-    if not form and _has_exact_number(json):  # a page cursor; the HTTP library would cut its digits
+    if not form and _has_exact_number(json):  # a page cursor; the HTTP library would round it
         headers = {"Content-Type": "application/json", **headers}
         json, data = None, encode(json)
     return requests.Request(
@@ -32,13 +32,13 @@ def unprepared(request: ApiRequest, whole: str) -> requests.Request:
     )
 
 
-def final_url(request: ApiRequest, prepared: str, whole: str) -> str:
-    """The URL to send: ``prepared`` by the HTTP library, or byte for byte ``whole`` when the API itself gave it."""
+def choose_url(request: ApiRequest, prepared: str, whole: str) -> str:
+    """The URL to send: ``prepared`` by the HTTP library, or ``whole`` unchanged when the API itself gave it."""
     return _exact_url(prepared, whole) if request.exact else prepared
 
 
 def _exact_url(prepared: str, given: str) -> str:
-    """``given`` as it is, only illegal characters encoded; scheme and host as the HTTP library ``prepared`` them."""
+    """``given`` with only illegal characters encoded; scheme and host come from ``prepared``."""
     host, parts = urlsplit(prepared), urlsplit(given)
     path, query = (quote(part, safe=_LEGAL_IN_URL) for part in (parts.path or "/", parts.query))
     return urlunsplit((host.scheme, host.netloc, path, query, ""))
@@ -53,7 +53,7 @@ def _has_exact_number(value: Any) -> bool:
 
 
 def _text(value: Any) -> Any:
-    """Parameter values as JSON spells them: ``requests`` would send Python's ``True``."""
+    """A parameter value in the spelling of JSON, because ``requests`` would send Python's ``True``."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return [_text(item) for item in value] if isinstance(value, list | tuple) else value

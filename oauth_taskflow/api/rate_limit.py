@@ -1,9 +1,9 @@
 """A request budget shared by every thread and process of one machine.
 
-The budget of an endpoint lives in a small file in the temporary folder: a ring of the times at which the last N
-requests were allowed, N being the requests per period. A request may start one period after the N-th before it, so
-no window of that length, wherever it begins, holds more than N. A worker takes its slot under a file lock and then
-waits without holding anything. Workers on other machines have budgets of their own: divide the limit among them.
+The budget of an endpoint is a small file in the temporary folder. It holds a ring of the times at which the last N
+requests were allowed, where N is the number of requests per period. A request may start one period after the N-th
+before it, so no window of that length contains more than N. A worker takes its slot under a file lock and then waits
+without a lock. Each machine has its own budget, so divide the limit among machines.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class RateLimit(Options, frozen=True, kw_only=True):
     per: Annotated[Duration, doc("Length of the period.", "PT1M")] = "PT1S"
 
 
-# Position in the ring and the time before which nobody starts, then the ring.
+# The position in the ring and the time before which no request starts, then the ring.
 _HEAD = struct.Struct("<qd")
 _SLOT = struct.Struct("<d")
 _WORTH_A_LINE = 5.0
@@ -40,16 +40,16 @@ _log = logging.getLogger(__name__)
 
 
 def budget_folder() -> Path:
-    """The folder of the budgets, this user's alone; made when absent.
+    """The folder of the budgets, which belongs to this user alone; created when missing.
 
     Raises:
-        ApiError: somebody else owns it.
+        ApiError: another user owns it.
     """
     folder = Path(tempfile.gettempdir()) / f"oauth_taskflow-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
         raise ApiError(
-            "The folder for rate limits belongs to somebody else",
+            "The folder for rate limits belongs to another user",
             where=f"at {folder}",
             hint="Remove it, or set TMPDIR to a folder of your own.",
         )
@@ -57,7 +57,7 @@ def budget_folder() -> Path:
 
 
 class RateLimiter:
-    """At most ``requests`` per ``period`` seconds for everybody on this machine who uses the same ``key``."""
+    """Allows ``requests`` per ``period`` seconds to all processes of this machine that use the same ``key``."""
 
     def __init__(
         self,
@@ -76,26 +76,26 @@ class RateLimiter:
 
     @classmethod
     def of(cls, options: RateLimit, key: str) -> RateLimiter:
-        """The limiter that ``options`` describe; ``key`` names connection and endpoint."""
+        """The limiter for ``options``; ``key`` names connection and endpoint."""
         return cls(options.requests or 1, duration_seconds(options.per), key)
 
     def acquire(self) -> None:
-        """Return when one more request may start."""
+        """Wait until one more request may start."""
         start = self._reserve()
         while (wait := start - self._clock.now()) > 0:
             if wait >= _WORTH_A_LINE:
                 _log.info("Waiting %.1f s to keep to the rate limit", wait)
             self._clock.sleep(wait)
-            start = self._held_until()  # a rate limit may have been hit meanwhile
+            start = self._hold_end()  # a rate limit may have been reached meanwhile
 
     def hold(self, seconds: float) -> None:
-        """Let nobody start for ``seconds``: the API said that the limit is used up."""
-        with self._locked() as file:
+        """Delay every request by ``seconds``, because the API reported a used-up limit."""
+        with self._lock() as file:
             head, until = self._read_head(file)
             os.pwrite(file, _HEAD.pack(head, max(until, self._clock.now() + seconds)), 0)
 
     def _reserve(self) -> float:
-        with self._locked() as file:
+        with self._lock() as file:
             now = self._clock.now()
             head, until = self._read_head(file)
             position = _HEAD.size + head * _SLOT.size
@@ -105,8 +105,8 @@ class RateLimiter:
             os.pwrite(file, _HEAD.pack((head + 1) % self._requests, until), 0)
             return start
 
-    def _held_until(self) -> float:
-        with self._locked() as file:
+    def _hold_end(self) -> float:
+        with self._lock() as file:
             return self._read_head(file)[1]
 
     def _read_head(self, file: int) -> tuple[int, float]:
@@ -117,8 +117,8 @@ class RateLimiter:
         return head, until
 
     @contextmanager
-    def _locked(self) -> Iterator[int]:
-        # A lock belongs to the open file, so threads of one process exclude each other as well.
+    def _lock(self) -> Iterator[int]:
+        # A lock belongs to the open file, so it also excludes other threads of the process.
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""Redirects of an API call: followed within the allowed origins, with method and body as RFC 9110 §15.4 has it."""
+"""Redirects of an API call: followed within the allowed origins, with method and body as RFC 9110 §15.4 defines."""
 
 from __future__ import annotations
 
@@ -14,11 +14,32 @@ from oauth_taskflow.api.request_secrets import redact_request_url, secrets_of
 from oauth_taskflow.errors import ApiRequestFailed, ForeignOriginRefused
 
 
-class Redirects:
-    """The hops of one request. ``requests`` would send custom token headers along to foreign origins.
+class OriginExit:
+    """Whether the hops of one request have left the allowed origins, as downloads from an object store do.
 
-    With ``leave_bare`` a GET or HEAD may leave the allowed origins, as downloads from an object store do, without
-    any of the session's headers, cookies and credentials; these stay off even if a later hop comes back.
+    Only a GET or HEAD may leave, and only where ``permitted``. Leaving is final: headers, cookies and credentials of
+    the session stay off even if a later hop comes back.
+    """
+
+    def __init__(self, origins: AllowedOrigins, *, permitted: bool) -> None:
+        self._origins = origins
+        self._permitted = permitted
+        self.has_left = False
+
+    def leaves(self, target: str, method: str | None) -> bool:
+        """Whether the hop to ``target`` and all later hops are sent without credentials."""
+        if not self.has_left and self._permitted and method in {"GET", "HEAD"}:
+            try:
+                self._origins.accept(target)
+            except ForeignOriginRefused:
+                self.has_left = is_unambiguous(target)
+        return self.has_left
+
+
+class Redirects:
+    """The hops of one request. ``requests`` itself would send custom token headers to foreign origins.
+
+    With ``leave_bare`` a GET or HEAD may leave the allowed origins; see ``OriginExit``.
     """
 
     def __init__(
@@ -32,8 +53,7 @@ class Redirects:
         self._session = session
         self._origins = origins
         self._credentials = credentials
-        self._leave_bare = leave_bare
-        self._bare = False
+        self._exit = OriginExit(origins, permitted=leave_bare)
         self.history: list[requests.Response] = []
 
     def next_request(
@@ -48,32 +68,24 @@ class Redirects:
         _ = response.content  # frees the connection
         self.history.append(response)
         if len(self.history) > self._session.max_redirects:
-            raise endless(first)
+            raise endless_redirect_error(first)
         target = _absolute(response.url, self._session.get_redirect_target(response) or "")
-        if self._leaves(target, response.request.method):
-            return _bare_request(response.request.method, for_strangers(self._credentials, target))
+        method = response.request.method
+        if self._exit.leaves(target, method):
+            return _bare_request(method, strip_proof(self._credentials, target))
         request = response.request.copy()
         request.url = self._origins.accept(target, secrets=secrets_of(response.request))
         self._session.rebuild_method(request, response)
-        if request.method != response.request.method:
+        if request.method != method:
             self._drop_body(request)
         elif not rewind(request):
-            raise body_is_spent(first)
+            raise spent_body_error(first)
         self._put_cookies(request, response)
         self._credentials.apply(request)
         return request
 
-    def _leaves(self, target: str, method: str | None) -> bool:
-        """Whether this hop and all after it go without credentials."""
-        if not self._bare and self._leave_bare and method in {"GET", "HEAD"}:
-            try:
-                self._origins.accept(target)
-            except ForeignOriginRefused:
-                self._bare = is_unambiguous(target)
-        return self._bare
-
     def _put_cookies(self, request: requests.PreparedRequest, response: requests.Response) -> None:
-        """Those of the session and, as ``requests`` does, of this one call; the request alone keeps the latter."""
+        """Put the session's cookies and, as ``requests`` does, those of this call; only the request keeps the latter."""
         own = request._cookies or RequestsCookieJar()  # type: ignore[attr-defined]  # noqa: SLF001 - there is no other way
         extract_cookies_to_jar(own, response.request, response.raw)  # type: ignore[no-untyped-call]  # that of requests
         request.headers.pop("Cookie", None)
@@ -86,21 +98,21 @@ class Redirects:
         request.body = None
 
 
-def for_strangers(credentials: Credentials, url: str) -> str:
-    """``url`` without what ``credentials`` had put into the query, should the API have copied it into a redirect."""
-    return credentials.without_proof(url) if isinstance(credentials, OAuth2Auth) else url
+def strip_proof(credentials: Credentials, url: str) -> str:
+    """``url`` without the proof of ``credentials`` in its query, which the API may have copied into a redirect."""
+    return credentials.remove_proof(url) if isinstance(credentials, OAuth2Auth) else url
 
 
-def endless(first: requests.PreparedRequest) -> ApiRequestFailed:
-    """Why hop after hop from ``first`` is not followed for ever."""
+def endless_redirect_error(first: requests.PreparedRequest) -> ApiRequestFailed:
+    """The error of a request that is redirected too often; ``first`` started it."""
     kind = add_library_class(ApiCallFailed, requests.TooManyRedirects)
     return kind(
         "The API redirects without end", where=f"at {first.method} {redact_request_url(first)}"
     )
 
 
-def body_is_spent(first: requests.PreparedRequest) -> ApiRequestFailed:
-    """Why a redirect of ``first`` that keeps the body cannot be followed."""
+def spent_body_error(first: requests.PreparedRequest) -> ApiRequestFailed:
+    """The error of a redirect that keeps the body of ``first``, which cannot be sent again."""
     return ApiRequestFailed(
         "A redirect asks for the body again, which is a stream that cannot be rewound",
         where=f"at {first.method} {redact_request_url(first)}",
@@ -114,7 +126,7 @@ def _bare_request(method: str | None, url: str) -> requests.PreparedRequest:
 
 
 def _absolute(base: str, target: str) -> str:
-    """The URL of ``target``; one that no parser reads stays as it is, for the guard of origins to refuse."""
+    """The absolute URL of ``target``. One that no parser reads stays unchanged, so that the origin check refuses it."""
     try:
         return urldefrag(urljoin(base, requests.utils.requote_uri(target))).url
     except ValueError:

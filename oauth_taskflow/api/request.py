@@ -1,4 +1,4 @@
-"""One request to the API as a value: paginators turn it into the next one."""
+"""One request to the API as a value, from which paginators derive the next one."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from oauth_taskflow.api.response_limits import Limits
 
 @dataclass(frozen=True)
 class ApiRequest:
-    """What is asked. ``path`` is relative to the session's base URL, or a whole URL of an allowed origin.
+    """A request. ``path`` is relative to the session's base URL, or an absolute URL of an allowed origin.
 
-    ``params``: None leaves a name out, a list repeats it. ``exact`` marks a URL that the API itself gave: its query
-    goes out byte for byte, because signed and double-encoded cursors break when re-encoded. ``limits`` are those of the
-    answer where they differ from the session's.
+    In ``params``, None omits a name and a list repeats it. ``exact`` marks a URL that the API itself gave: its query is
+    sent byte for byte, because signed and double-encoded cursors break when they are encoded again. ``limits`` of the
+    response override those of the session.
     """
 
     path: str
@@ -42,7 +42,7 @@ class ApiRequest:
         return replace(self, path=path, params={**self.params, name: value})
 
     def with_body_value(self, dotted: str, value: Any) -> ApiRequest:
-        """The same request with the body's value at ``dotted`` set: in the form when there is one, else in the JSON."""
+        """The same request with the body's value at ``dotted`` set: in the form if there is one, else in the JSON."""
         if self.form:
             return replace(self, form={**self.form, dotted: value})
         return replace(self, json=_put(self.json, dotted.split("."), value))
@@ -62,7 +62,7 @@ class ApiRequest:
         return replace(self, path=url, params={}, exact=True)
 
     def fingerprint(self) -> bytes:
-        """Equal for equal requests: the loop guard's memory."""
+        """A digest that is equal for equal requests, by which the loop guard recognises them."""
         parts = msgspec.json.encode(
             [self.method, self.path, self.params, self.json, self.form], enc_hook=str
         )

@@ -1,6 +1,6 @@
-"""What may be shown of a request: its credentials are remembered on it, whatever header or parameter they are in.
+"""The secrets of a request, remembered on it so that messages and pickles never contain them.
 
-Names do not tell enough: an API may want its key as ``?k=…``, and may repeat it in an error.
+Names of headers and parameters are not enough: an API may expect its key as ``?k=…``, and may repeat it in an error.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from oauth_taskflow.redaction import redact_text, redact_url, remove_secrets
 from oauth_taskflow.secret_values import Hidden, SecretValue
 
 _MARK = "_oauth_taskflow_secrets"
-# Shorter ones are found in words by chance; as the value of a parameter they are hidden all the same.
+# Shorter secrets occur in words by chance; as the value of a parameter they are still hidden.
 _SHORTEST_IN_TEXT = 6
 _LAST_IN_LATIN_1 = "\xff"
 
 
 class Remembered(SecretValue, frozen=True):
-    """The secrets of a request, out of the sight of who looks into it."""
+    """The secrets of a request, hidden from its ``repr`` and ``vars``."""
 
     secrets: Hidden[tuple[str, ...]] = ()
 
@@ -30,7 +30,7 @@ _NOTHING = Remembered()
 
 
 def remember_secrets(request: requests.PreparedRequest, *secrets: str) -> None:
-    """Let nothing that is shown of ``request`` and its answer hold ``secrets``."""
+    """Remember ``secrets`` on ``request``, so that no message about it or its response shows them."""
     setattr(request, _MARK, Remembered(secrets))
 
 
@@ -41,12 +41,12 @@ def secrets_of(request: requests.PreparedRequest) -> tuple[str, ...]:
 
 
 def strip_url(request: requests.PreparedRequest, url: str | None = None) -> str:
-    """``url`` (that of ``request`` unless given), unchanged but for the credentials of ``request``."""
+    """``url`` (default: that of ``request``) without the credentials of ``request`` and otherwise unchanged."""
     return remove_secrets(url or request.url or "", _long_enough(secrets_of(request)))
 
 
 def strip_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """What of ``request`` may leave this process: method and URL, without its credentials."""
+    """The part of ``request`` that may leave this process: method and URL, without its credentials."""
     bare = requests.PreparedRequest()
     bare.method, bare.url = request.method, strip_url(request)
     bare.headers = CaseInsensitiveDict()
@@ -54,10 +54,10 @@ def strip_credentials(request: requests.PreparedRequest) -> requests.PreparedReq
 
 
 def put_header(request: requests.PreparedRequest, name: str, value: str) -> None:
-    """Set the header ``name``, whose value is or holds a secret.
+    """Set the header ``name``, whose value is or contains a secret.
 
     Raises:
-        ApiRequestFailed: HTTP cannot carry it (RFC 9110 §5.5). The HTTP libraries would quote it in their errors.
+        ApiRequestFailed: HTTP cannot carry the value (RFC 9110 §5.5). The HTTP libraries would quote it in their errors.
     """
     if not value.isprintable() or not (value.isascii() or max(value) <= _LAST_IN_LATIN_1):
         raise ApiRequestFailed(
@@ -69,12 +69,12 @@ def put_header(request: requests.PreparedRequest, name: str, value: str) -> None
 
 
 def redact_request_url(request: requests.PreparedRequest, url: str | None = None) -> str:
-    """``url`` (that of ``request`` unless given) without the credentials of ``request`` and other secrets."""
+    """``url`` (default: that of ``request``) without the credentials of ``request`` and other secrets."""
     return redact_url(url or request.url or "", _secrets(request))
 
 
 def redact_request_text(request: requests.PreparedRequest, text: str) -> str:
-    """``text`` that answers ``request``, without its credentials and other secrets, and fit for a terminal."""
+    """``text`` of the response to ``request`` without its credentials and other secrets, safe for a terminal."""
     return printable(redact_text(text, _long_enough(_secrets(request))))
 
 

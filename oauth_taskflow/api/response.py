@@ -1,4 +1,4 @@
-"""The answer of a session: a ``requests.Response`` whose errors are ours, and whose body has limits."""
+"""The response of a session: a ``requests.Response`` with our errors and a bounded body."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CHUNK = 1 << 16
 class ApiResponse(requests.Response):
     """A ``requests.Response`` whose errors hide secrets and say whether a retry may help.
 
-    ``content``, ``text`` and ``json()`` hold the body in memory, and raise where it passes the session's ``limits``.
+    ``content``, ``text`` and ``json()`` keep the body in memory, and raise when it exceeds the session's ``limits``.
     """
 
     verdict = RetryVerdict()
@@ -39,22 +39,22 @@ class ApiResponse(requests.Response):
 
     @property
     def limits(self) -> AnswerLimits:
-        """How large, deep and slow the answer may be."""
+        """The largest size, depth and duration of this response."""
         return limits_of(self.request)
 
     def __getstate__(self) -> dict[str, Any]:
-        """As ``requests`` pickles it, but the request, which carries the token, is method and URL alone."""
+        """The state that ``requests`` pickles; of the request, which contains the token, only method and URL."""
         state: Any = super().__getstate__()
-        sent: requests.PreparedRequest | None = self.request  # none after a trigger's call
+        sent: requests.PreparedRequest | None = self.request  # None after a trigger's call
         if sent is not None:
             state.update(url=strip_url(sent, self.url), request=strip_credentials(sent))
         return dict(state)
 
     def raise_for_status(self) -> None:
-        """Nothing below status 400.
+        """Raise the error of a status of 400 and above.
 
         Raises:
-            ApiStatusError: the status says error; a ``requests.HTTPError`` as well.
+            ApiStatusError: the response is an error; also a ``requests.HTTPError``.
         """
         if self.status_code >= 400:
             raise status_error(self)
@@ -63,7 +63,7 @@ class ApiResponse(requests.Response):
         """The body read as JSON; ``kwargs`` are those of ``json.loads``.
 
         Raises:
-            ApiNotJson: it is something else, often a login or maintenance page; or nested too deep.
+            ApiNotJson: it is not JSON, often a login or maintenance page, or nested too deep.
         """
         try:
             check_depth(self.content, self.limits.depth)
@@ -77,26 +77,26 @@ class ApiResponse(requests.Response):
 
         Raises:
             ApiAnswerTooLarge: it is larger than ``limits.bytes``.
-            ApiTimeout: it was not there after ``limits.seconds``, or stopped coming.
-            ApiUnreachable: the connection broke in the middle.
-            ApiCallFailed: it is not in its ``Content-Encoding``.
+            ApiTimeout: it was incomplete after ``limits.seconds``, or stopped arriving.
+            ApiUnreachable: the connection broke.
+            ApiCallFailed: it does not match its ``Content-Encoding``.
         """
         try:
             self.load()
         except requests.RequestException as error:
-            raise self._as_ours(error) from public_cause(error)
+            raise self._translate(error) from public_cause(error)
         return super().content
 
     def load(self) -> None:
-        """Read the body into memory; raises as ``requests`` does, but for the limits."""
-        state = vars(self)  # of requests, whose types leave out that the body may be missing yet
+        """Read the body into memory; raises as ``requests`` does, and where a limit is exceeded."""
+        state = vars(self)  # the types of requests do not say that the body may be missing
         if state["_content"] is not False or state["_content_consumed"]:
             return
         if self.raw is None or self.status_code == 0:
             return
         if self.deadline is not None and self.deadline.left() is None:
-            self.deadline.restart()  # it was to be streamed
-        state["_content"] = b"".join(self._within_limits(self._pieces(_CHUNK)))
+            self.deadline.restart()  # the response was meant to be streamed
+        state["_content"] = b"".join(self._enforce_limits(self._pieces(_CHUNK)))
         state["_content_consumed"] = True
 
     def iter_content(
@@ -104,22 +104,22 @@ class ApiResponse(requests.Response):
         chunk_size: int | None = 1,
         decode_unicode: bool = False,  # noqa: FBT001, FBT002 - the signature of requests
     ) -> Iterator[Any]:
-        """The body in pieces, as they come where the answer is streamed; without limits.
+        """Yields the body in pieces, as they arrive when the response is streamed; without limits.
 
         Raises:
-            ApiUnreachable: the connection broke in the middle.
-            ApiTimeout: nothing came for as long as the time-out.
-            ApiCallFailed: the body is not in its ``Content-Encoding``.
+            ApiUnreachable: the connection broke.
+            ApiTimeout: nothing arrived within the time-out.
+            ApiCallFailed: the body does not match its ``Content-Encoding``.
         """
         if vars(self)["_content_consumed"] or not hasattr(self.raw, "stream"):
-            return self._typed(super().iter_content(chunk_size, decode_unicode))
+            return self._translate_errors(super().iter_content(chunk_size, decode_unicode))
         pieces = self._pieces(chunk_size)
         if decode_unicode:
             pieces = stream_decode_response_unicode(pieces, self)  # type: ignore[no-untyped-call]  # of requests
-        return self._typed(pieces)
+        return self._translate_errors(pieces)
 
     def _pieces(self, size: int | None) -> Iterator[Any]:
-        """The decoded body in pieces of at most ``size`` bytes."""
+        """Yields the decoded body in pieces of at most ``size`` bytes."""
         coding = self.headers.get("Content-Encoding", "")
         if not hasattr(self.raw, "stream"):
             yield from super().iter_content(size)
@@ -128,7 +128,7 @@ class ApiResponse(requests.Response):
         else:
             try:
                 for piece in decode_pieces(self._raw_pieces(size or _CHUNK), coding):
-                    yield from _sliced(piece, size)
+                    yield from _slice(piece, size)
             except BadCoding as error:
                 raise ContentDecodingError(error) from error
         vars(self)["_content_consumed"] = True
@@ -143,18 +143,18 @@ class ApiResponse(requests.Response):
         except BaseSSLError as error:
             raise SSLError(error) from error
 
-    def _within_limits(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    def _enforce_limits(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         left = self.limits.bytes
         try:
             for piece in pieces:
                 left -= len(piece)
-                if left < 0 or self._late:
+                if left < 0 or self._is_late:
                     break
                 yield piece
         except requests.RequestException:
-            if not self._late:
+            if not self._is_late:
                 raise
-        if self._late:
+        if self._is_late:
             self.close()
             raise too_slow_error(self.request, self.limits)
         if left < 0:
@@ -162,22 +162,22 @@ class ApiResponse(requests.Response):
             raise too_large_error(self.request, self.limits)
 
     @property
-    def _late(self) -> bool:
+    def _is_late(self) -> bool:
         return self.deadline is not None and self.deadline.passed
 
-    def _typed(self, pieces: Iterator[Any]) -> Iterator[Any]:
+    def _translate_errors(self, pieces: Iterator[Any]) -> Iterator[Any]:
         try:
             yield from pieces
         except requests.RequestException as error:
-            raise self._as_ours(error) from public_cause(error)
+            raise self._translate(error) from public_cause(error)
 
-    def _as_ours(self, error: requests.RequestException) -> ApiRequestFailed:
+    def _translate(self, error: requests.RequestException) -> ApiRequestFailed:
         if isinstance(error, ApiRequestFailed):
             return error
         return network_error(error, self.request, retryable=is_transient(error))
 
 
-def _sliced(piece: bytes, size: int | None) -> Iterator[bytes]:
+def _slice(piece: bytes, size: int | None) -> Iterator[bytes]:
     step = size or len(piece)
     for start in range(0, len(piece), step):
         yield piece[start : start + step]

@@ -1,7 +1,7 @@
-"""Response hooks of authors: called with the answer that stands, not with those that are followed by another try.
+"""Response hooks of authors, called with the final response and not with one that is followed by another attempt.
 
-``requests`` calls them for every answer. A hook that raises for error statuses, as many do, would then keep the session
-from refreshing its token and from trying again.
+``requests`` calls hooks for every response. A hook that raises for error statuses, as many do, would then prevent the
+session from refreshing its token and from repeating the request.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MARK = "_oauth_taskflow_hooks"
 def defer_hooks(request: requests.PreparedRequest, asked: Any, session: Any) -> None:
     """Keep the hooks that were ``asked`` for with ``request``, else those of the ``session``, for ``run_hooks``.
 
-    Those of its auth object stay with ``request``: they are part of a try.
+    Hooks of the auth object stay on ``request``, because they belong to each attempt.
     """
     own = requests.PreparedRequest()
     own.prepare_hooks(asked)
@@ -31,7 +31,7 @@ def defer_hooks(request: requests.PreparedRequest, asked: Any, session: Any) -> 
 def run_hooks(
     response: requests.Response, request: requests.PreparedRequest, options: Mapping[str, Any]
 ) -> requests.Response:
-    """What the deferred hooks of ``request`` make of ``response``; ``options`` are those it was sent with."""
+    """``response`` after the deferred hooks of ``request``; ``options`` are those that it was sent with."""
     kept = {name: value for name, value in options.items() if name != "allow_redirects"}
     for hook in getattr(request, _MARK, ()):
         made = hook(response, **kept)

@@ -1,4 +1,4 @@
-"""Response rules: the first that matches an answer decides what becomes of it."""
+"""Response rules of users: the first rule that matches a response decides how it is treated."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class ResponseRule(Options, frozen=True, kw_only=True):
 
 
 class Decision(Struct, frozen=True):
-    """What a matching rule says about an answer. ``wait`` in seconds, None for back-off."""
+    """The decision of the rule that matched a response; ``wait`` is in seconds, None means back-off."""
 
     action: Action
     wait: float | None = None
@@ -68,7 +68,7 @@ class Decision(Struct, frozen=True):
 
     @property
     def holds_all(self) -> bool:
-        """Whether every request of the endpoint waits, not this one alone."""
+        """Whether all requests of the endpoint wait, not only this one."""
         return self.action == "rate_limit"
 
 
@@ -104,11 +104,11 @@ class _Rule:
         try:
             return bool(Body.of(response).find(self._when))
         except ApiError:
-            return False  # an error page in HTML has no fields to ask for
+            return False  # an error page in HTML has no fields
 
 
 class Rules:
-    """The user's rules in their order; where none matches, the retry policy decides."""
+    """The user's rules in their order; when none matches, the retry policy decides."""
 
     def __init__(self, rules: Sequence[ResponseRule]) -> None:
         self._rules = [_Rule(rule) for rule in rules]

@@ -1,4 +1,4 @@
-"""Which answers are tried again, and how long to wait before."""
+"""Decides which responses are followed by another attempt, and how long to wait before it."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ _IETF_RESET = re.compile(r"(?:^|[;,\s])(?:t|reset)\s*=\s*(\d+)")
 
 
 class RetryPolicy(Struct, frozen=True):
-    """How a session deals with transient errors. All times are seconds.
+    """How a session repeats requests after transient errors. All times are in seconds.
 
-    ``attempts`` counts the first try too. Back-off doubles from ``backoff`` up to ``backoff_cap``; half of each wait
-    is random, so that a fleet does not come back in step. A wait that the server names is kept to exactly, up to
-    ``longest_wait``; a longer one is raised as a retryable error, which frees the worker slot. Only idempotent
-    methods (RFC 9110 §9.2.2) are repeated, and requests with an ``Idempotency-Key`` header, unless ``retry_post`` says
-    that a POST only reads. ``reset_header`` is
-    read as ``reset`` says; without a dialect it is ignored, because epochs and seconds left look alike.
+    ``attempts`` includes the first. The back-off doubles from ``backoff`` up to ``backoff_cap``; half of each wait is
+    random, so that workers do not return in step. A wait that the server names is observed exactly, up to
+    ``longest_wait``. A longer one is raised as a retryable error, which frees the worker slot.
+
+    Only idempotent methods (RFC 9110 §9.2.2) and requests with an ``Idempotency-Key`` header are repeated, unless
+    ``retry_post`` says that a POST only reads. ``reset_header`` is read in the dialect ``reset``. Without a dialect it is
+    ignored, because epoch seconds and remaining seconds look alike.
     """
 
     attempts: int = 5
@@ -47,23 +48,21 @@ class RetryPolicy(Struct, frozen=True):
         return self.retry_post or (method or "GET").upper() in IDEMPOTENT_METHODS
 
     def transient(self, status: int, headers: Mapping[str, str]) -> bool:
-        """Whether this answer is worth another try; a 403 is when it says that a rate limit is used up."""
-        return status in self.statuses or (status == 403 and rate_limited(headers))
+        """Whether another attempt may succeed; after a 403 only when its headers report a used-up rate limit."""
+        return status in self.statuses or (status == 403 and is_rate_limited(headers))
 
     def backoff_seconds(self, attempt: int) -> float:
-        """The wait after the ``attempt``-th try (from 1) when the server names none."""
+        """The wait after attempt number ``attempt`` (from 1) when the server names none."""
         full = min(self.backoff_cap, self.backoff * 2.0 ** min(attempt - 1, 30))
         return full / 2 + random.uniform(0, full / 2)  # noqa: S311 - spreads load, guards nothing
 
     def named_wait(
         self, status: int, headers: Mapping[str, str], now: float, *, limited: bool = False
     ) -> float | None:
-        """The wait in seconds that the answer asks for, or None; ``now`` in seconds since the epoch.
+        """The wait in seconds that the response asks for, or None; ``now`` is in seconds since the epoch.
 
-        ``limited`` says that a rate limit is used up, whatever the status.
-
-        Never longer than a month, which the longest quotas last: some name the year 9999, and Airflow's scheduler
-        cannot add that to a date.
+        ``limited`` says that a rate limit is used up, whatever the status. The wait is at most 31 days, as long as the
+        longest quotas: some servers name the year 9999, which Airflow's scheduler cannot add to a date.
         """
         wait = retry_after(headers, now)
         if wait is not None and wait < 0:
@@ -73,8 +72,8 @@ class RetryPolicy(Struct, frozen=True):
         return None if wait is None else min(wait, _LONGEST_BELIEVED)
 
 
-def rate_limited(headers: Mapping[str, str]) -> bool:
-    """Whether the headers of a 403 say 'too many requests', as GitHub's do."""
+def is_rate_limited(headers: Mapping[str, str]) -> bool:
+    """Whether the headers of a 403 report a used-up rate limit, as GitHub's do."""
     return "Retry-After" in headers or headers.get("X-RateLimit-Remaining", "").strip() == "0"
 
 

@@ -1,4 +1,4 @@
-"""The ``requests`` session that is always authenticated and never talks to strangers."""
+"""The ``requests`` session that authenticates every request and talks only to allowed origins."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from oauth_taskflow.api.exchange import (
     renew_credentials,
 )
 from oauth_taskflow.api.origins import AllowedOrigins, Origin
-from oauth_taskflow.api.outgoing import final_url, unprepared
+from oauth_taskflow.api.outgoing import build_request, choose_url
 from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.pull.records import AbsentRecords, Records
 from oauth_taskflow.api.redirects import Redirects
@@ -39,7 +39,7 @@ from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.tls_files import check_files
 from oauth_taskflow.api.urllib3_check import warn_if_replaced
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
-from oauth_taskflow.content_coding import accepted_codings
+from oauth_taskflow.content_coding import accept_encoding
 from oauth_taskflow.errors import ApiRequestFailed, ResultRefused
 from oauth_taskflow.oauth.token import TokenSource
 
@@ -47,9 +47,9 @@ Timeout = float | tuple[float, float]
 
 
 def default_headers() -> dict[str, str]:
-    """What every request says unless told otherwise."""
+    """The headers of every request that does not set them itself."""
     agent = f"oauth-taskflow/{oauth_taskflow.__version__}"
-    codings = accepted_codings()
+    codings = accept_encoding()
     return {"User-Agent": agent, "Accept": "application/json", "Accept-Encoding": codings}
 
 
@@ -58,7 +58,7 @@ def _text(url: str | bytes | None) -> str:
 
 
 def copy_refusal(base_url: str) -> ResultRefused:
-    """Why a session for ``base_url`` cannot leave its process."""
+    """The error that is raised when a session for ``base_url`` is copied, pickled or returned."""
     return ResultRefused(
         "A session cannot be copied, pickled or returned: it holds credentials",
         where=f"for {Origin.of(base_url)}",
@@ -67,7 +67,7 @@ def copy_refusal(base_url: str) -> ResultRefused:
 
 
 def resolve_auth(auth: AuthBase | Credentials | TokenSource | None) -> AuthBase | Credentials:
-    """What a session's ``auth`` argument stands for: a token source signs as ``OAuth2Auth``."""
+    """The credentials that a session's ``auth`` argument means; a token source is wrapped in ``OAuth2Auth``."""
     if auth is None:
         return NoAuth()
     if isinstance(auth, AuthBase | Credentials):
@@ -76,16 +76,16 @@ def resolve_auth(auth: AuthBase | Credentials | TokenSource | None) -> AuthBase 
 
 
 class _SessionAuth(AuthBase):
-    """Marks requests prepared with the session's own credentials, which are put on at every try.
+    """Marks requests that are prepared with the session's own credentials, which are put on at each attempt.
 
-    A request prepared with other credentials (``auth=`` of one call) has no mark and keeps those.
+    A request prepared with other credentials (``auth=`` of one call) has no mark and keeps them.
     """
 
     MARK = "_oauth_taskflow_signs"
 
     def __init__(self, auth: AuthBase | Credentials) -> None:
         self.auth = auth
-        # Once, not with every request: asking whether an object fulfils a protocol takes microseconds.
+        # Checked once: asking whether an object fulfils a protocol takes microseconds.
         self._own = auth if isinstance(auth, Credentials) else None
         self._plain = None if isinstance(auth, Credentials) else auth
 
@@ -99,7 +99,7 @@ class _SessionAuth(AuthBase):
     def __repr__(self) -> str:
         return repr(self.auth)
 
-    def of(self, request: requests.PreparedRequest) -> Credentials:
+    def credentials_for(self, request: requests.PreparedRequest) -> Credentials:
         """The credentials to put on ``request``: the session's own, or none."""
         marked = getattr(request, self.MARK, False)
         return self._own if marked and self._own is not None else NoAuth()
@@ -108,22 +108,27 @@ class _SessionAuth(AuthBase):
 class OAuthSession(requests.Session):
     """A ``requests.Session`` for one API.
 
-    URLs are relative to ``base_url``, its path included: ``/x`` and ``x`` mean the same. Whole URLs, redirects and
-    next links must lead to the base URL's origin or one of ``allowed_origins``; with ``foreign_redirects="bare"`` a
-    GET may be redirected elsewhere, without credentials and headers of this session, unless it shows a ``cert``. Every request has a time-out
-    (connect, read; seconds). Transient errors are tried again by ``retry``; a 401 refreshes the token once and
-    replays the request when its body can be replayed. ``responses`` are rules for what this API says in its own way, with
-    the actions retry, rate_limit and refresh; those of one pull go first. ``limits`` bound each answer, see ``AnswerLimits``;
-    ``absent_records`` says what an answer without the path of its records means to ``paginate``, unless ``Records.absent``
-    says otherwise. ``.netrc`` and proxy variables of the environment are not read.
+    URLs are relative to ``base_url``, its path included: ``/x`` and ``x`` mean the same. Absolute URLs, redirects and
+    next links must lead to the base URL's origin or one of ``allowed_origins``. With ``foreign_redirects="bare"`` a GET
+    may be redirected elsewhere, without credentials and headers of this session, unless the session has a ``cert``.
 
-    Answers come back as with ``requests``; ``raise_for_status`` raises ``ApiStatusError``, which is both our
-    ``ApiRequestFailed`` and a ``requests.HTTPError``. Network failures raise ``ApiUnreachable`` or ``ApiTimeout``,
-    likewise both, down to ``requests.ReadTimeout``; so does an answer that is streamed. Response hooks are called with
-    redirects and with the answer that stands, not with one that is followed by another try. Threads may share one session.
+    Every request has a time-out (connect, read; seconds). ``retry`` repeats requests after transient errors. A 401
+    refreshes the token once and replays the request if its body can be sent again. ``responses`` are rules for responses
+    that are special to this API, with the actions retry, rate_limit and refresh; rules of one pull come first.
+
+    ``limits`` bound each response, see ``AnswerLimits``. ``absent_records`` decides for ``paginate`` what a response
+    without the path of its records means, unless ``Records.absent`` does. ``.netrc`` and the proxy variables of the
+    environment are not read.
+
+    Responses are those of ``requests``. ``raise_for_status`` raises ``ApiStatusError``, which is both our
+    ``ApiRequestFailed`` and a ``requests.HTTPError``. Network failures raise ``ApiUnreachable`` or ``ApiTimeout``, which
+    are also the exceptions of ``requests``, down to ``requests.ReadTimeout``. This holds for streamed responses too.
+    Response hooks are called with redirects and with the final response, not with one that is followed by another
+    attempt. Threads may share one session.
 
     Raises:
-        ConnectionConfigError: ``base_url`` or an allowed origin is no http or https URL, or a certificate file is missing.
+        ConnectionConfigError: ``base_url`` or an allowed origin is not an http or https URL, or a certificate file is
+            missing.
     """
 
     def __init__(
@@ -173,7 +178,7 @@ class OAuthSession(requests.Session):
         raise copy_refusal(self.base_url)
 
     def resolve(self, url: str) -> str:
-        """The whole URL for ``url``, relative ones below the base URL.
+        """The absolute URL for ``url``, which may be relative to the base URL.
 
         Raises:
             ForeignOriginRefused: it leads outside the allowed origins.
@@ -186,11 +191,11 @@ class OAuthSession(requests.Session):
         """As ``requests.Session.request``, with ``url`` resolved by ``resolve``.
 
         Raises:
-            ApiUnreachable: no connection, or it broke, after all tries.
-            ApiTimeout: no answer in time, after all tries.
+            ApiUnreachable: all attempts failed to connect, or the connection broke.
+            ApiTimeout: all attempts timed out.
             ApiRequestFailed: the server named a wait longer than ``retry.longest_wait``; see ``retry_after``.
             ForeignOriginRefused: the URL or a redirect leads elsewhere.
-            TokenRequestError: no token could be had.
+            TokenRequestError: no token could be obtained.
         """
         return super().request(method, url, *args, **kwargs)
 
@@ -203,14 +208,14 @@ class OAuthSession(requests.Session):
         return prepared
 
     def resolve_redirects(self, *args: Any, **kwargs: Any) -> Generator[Any, None, None]:
-        """As ``requests``, which fills ``Response.next`` by it; a place that cannot be read is no next one."""
+        """As ``requests``, which fills ``Response.next`` from it; a target that cannot be parsed is skipped."""
         with suppress(ValueError):
             yield from super().resolve_redirects(*args, **kwargs)
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """As ``requests.Session.send``: this is where credentials, tries and redirects happen."""
-        exchange = RequestPlan(policy=self.retry, options=kwargs, limits=self.limits)
-        return self.deliver(request, exchange).response
+        """As ``requests.Session.send``; handles credentials, attempts and redirects."""
+        plan = RequestPlan(policy=self.retry, options=kwargs, limits=self.limits)
+        return self.deliver(request, plan).response
 
     def fetch(
         self,
@@ -221,14 +226,15 @@ class OAuthSession(requests.Session):
         hold: Callable[[float], None] | None = None,
         judge: Judge | None = None,
     ) -> FetchResult:
-        """The answer to ``request``, a reading one: POST is tried again like GET.
+        """The response to ``request``, which only reads: a POST is repeated like a GET.
 
-        ``decide`` sees every answer before the retry policy does, ``gate`` is called before every try, and ``hold``
-        is told of rate-limit waits in seconds. ``judge`` reads the answer and may ask for another try; see ``RequestPlan``.
+        ``decide`` sees every response before the retry policy does, ``gate`` is called before every attempt, and ``hold``
+        receives rate-limit waits in seconds. ``judge`` reads the response and may ask for another attempt; see
+        ``RequestPlan``.
         """
         whole = self.resolve(request.path)
-        prepared = self.prepare_request(unprepared(request, whole))
-        prepared.url = final_url(request, prepared.url or "", whole)
+        prepared = self.prepare_request(build_request(request, whole))
+        prepared.url = choose_url(request, prepared.url or "", whole)
         options = {"timeout": request.timeout, "allow_redirects": True, "stream": False}
         policy = replace(self.retry, retry_post=True)
         limits = self.limits.changed(request.limits)
@@ -248,17 +254,17 @@ class OAuthSession(requests.Session):
         headers: Mapping[str, str] | None = None,
         responses: Sequence[ResponseRule] = (),
     ) -> Generator[Any, None, None]:
-        """Every record of every page, with the engine and the options that the specs use.
+        """Yields every record of every page, with the paging and the options that specs use.
 
         Args:
             path: below the base URL.
             records: JMESPath of the records in a page; None takes the whole body.
-            paginate: how the next page is found, such as ``PageNumberPaginator(size=100)``; None reads one page.
+            paginate: how to find the next page, such as ``PageNumberPaginator(size=100)``; None reads one page.
             params: query parameters; None leaves a name out, a list repeats it.
             json: JSON body.
-            method: HTTP method; every one is taken as reading only.
+            method: HTTP method; the request is treated as one that only reads.
             headers: for these requests only.
-            responses: rules for answers; the first match decides.
+            responses: rules for responses; the first match decides.
 
         Raises:
             ApiError: as ``pull`` raises.
@@ -271,53 +277,53 @@ class OAuthSession(requests.Session):
         request = ApiRequest(path, method, params or {}, headers or {}, json)
         return pull_records(self, request, paginate=paginate, records=selector, responses=responses)
 
-    def deliver(self, request: requests.PreparedRequest, exchange: RequestPlan) -> FetchResult:
-        """Send ``request`` until an answer is final."""
-        credentials = self._auth.of(request)
-        tries = AttemptState(exchange, self.origins)
+    def deliver(self, request: requests.PreparedRequest, plan: RequestPlan) -> FetchResult:
+        """Send ``request`` until a response is final."""
+        credentials = self._auth.credentials_for(request)
+        state = AttemptState(plan, self.origins)
         request.url = self.origins.accept(request.url or "")
         credentials.apply(request)
         while True:
-            tries.attempt += 1
-            if exchange.gate is not None:
-                exchange.gate()
+            state.attempt += 1
+            if plan.gate is not None:
+                plan.gate()
             try:
-                response = self._one_try(request, exchange, credentials)
+                response = self._send_with_redirects(request, plan, credentials)
             except ApiRequestFailed:
                 raise
             except requests.RequestException as error:
-                wait = exchange.after_error(error, request, tries.attempt)
+                wait = plan.wait_after_error(error, request, state.attempt)
                 self._pause(wait, request, type(error).__name__)
                 credentials.apply(request)
                 continue
-            decision = first_decision(response, exchange.decide, self._rules)
+            decision = first_decision(response, plan.decide, self._rules)
             if isinstance(response, ApiResponse):
-                response.verdict = exchange.verdict(decision, tries.attempt)
-            if tries.wants_renewal(response, decision) and renew_credentials(
+                response.verdict = plan.verdict(decision, state.attempt)
+            if state.wants_renewal(response, decision) and renew_credentials(
                 credentials, request, response
             ):
                 response.close()
-                tries.attempt -= 1
+                state.attempt -= 1
                 continue
-            settled = tries.settle(response, decision, request, self._clock.now())
-            if settled.wait is None:
-                return settled.answer(run_hooks(response, request, exchange.options), decision)
+            result = state.settle(response, decision, request, self._clock.now())
+            if result.wait is None:
+                return result.finish(run_hooks(response, request, plan.options), decision)
             response.close()
-            self._pause(settled.wait, request, settled.reason(response))
+            self._pause(result.wait, request, result.reason(response))
             credentials.apply(request)
 
     def _pause(self, seconds: float, request: requests.PreparedRequest, reason: str) -> None:
         log_pause(seconds, request, reason)
         self._clock.sleep(seconds)
 
-    def _one_try(
+    def _send_with_redirects(
         self,
         request: requests.PreparedRequest,
-        exchange: RequestPlan,
+        plan: RequestPlan,
         credentials: Credentials,
     ) -> requests.Response:
-        """One exchange, redirects followed; each hop passes the origin guard."""
-        options, limits = {**exchange.options}, exchange.limits
+        """Send one attempt and follow its redirects; each hop passes the origin check."""
+        options, limits = {**plan.options}, plan.limits
         follow = options.pop("allow_redirects", True)
         defaults = {
             "timeout": self.timeout,
@@ -328,7 +334,7 @@ class OAuthSession(requests.Session):
         for name, value in defaults.items():
             if options.get(name) is None:
                 options[name] = value
-        # A client certificate is a credential too, and is shown to whoever is connected to (RFC 8705).
+        # A client certificate is a credential too, and every server that is connected to sees it (RFC 8705).
         bare = self._leave_bare and not options["cert"]
         redirects = Redirects(self, self.origins, credentials, leave_bare=bare)
         response = self._send_once(request, options, limits)
@@ -346,11 +352,11 @@ class OAuthSession(requests.Session):
         options: Mapping[str, Any],
         limits: AnswerLimits,
     ) -> requests.Response:
-        """One answer, its body read within ``limits`` unless it is to be streamed."""
+        """Send once; reads the body within ``limits`` unless the response is streamed."""
         set_limits(request, limits)
         response = super().send(request, **{**options, "stream": True}, allow_redirects=False)
         if type(response) is requests.Response:
-            response.__class__ = ApiResponse  # of an adapter that the author mounted
+            response.__class__ = ApiResponse  # the author mounted another adapter
         streamed = options.get("stream", self.stream)
         if not isinstance(response, ApiResponse):
             _ = streamed or response.content

@@ -1,4 +1,8 @@
-"""The files that ``verify`` and ``cert`` of a session name."""
+"""Checks the certificate files of a connection before TLS uses them.
+
+OpenSSL asks the terminal for the passphrase of an encrypted key, and ``requests`` reports a damaged file as a server that
+cannot be reached. ``requests`` also finds a missing file only with the first call, without naming its connection.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +17,10 @@ from oauth_taskflow.errors import ConnectionConfigError
 
 @contextmanager
 def usable_file(field: str, conn_id: str) -> Iterator[None]:
-    """While it lasts, an operating system or TLS error is the fault of what ``field`` of the connection names.
+    """A context that blames ``field`` of the connection for every operating system and TLS error inside it.
 
     Raises:
-        ConnectionConfigError: there was one. The path is not repeated: somebody may have put the key itself there.
+        ConnectionConfigError: there was an error. The path is not repeated: a user may have put the key itself there.
     """
     try:
         yield
@@ -31,7 +35,7 @@ def usable_file(field: str, conn_id: str) -> Iterator[None]:
 
 
 def check_files(verify: bool | str, cert: str | tuple[str, str] | None, conn_id: str) -> None:  # noqa: FBT001 - that of requests
-    """Nothing, when all files are there; ``requests`` would tell only with the first call, and not whose they are.
+    """Check that every file named by ``verify`` and ``cert`` is present.
 
     Raises:
         ConnectionConfigError: one is missing.
@@ -44,10 +48,7 @@ def check_files(verify: bool | str, cert: str | tuple[str, str] | None, conn_id:
 
 
 def check_certificate(cert: str | tuple[str, str] | None, url: str, conn_id: str) -> None:
-    """Refuses a client certificate that cannot be shown to ``url``, before TLS fails in its own way.
-
-    OpenSSL asks the terminal for the passphrase of an encrypted key, and ``requests`` reports a damaged file as a server
-    that cannot be reached. Over plain http the certificate is not used.
+    """Check that ``cert`` can be presented to ``url``; plain http never reads it.
 
     Raises:
         ConnectionConfigError: a file is missing or damaged, its key is encrypted, or belongs to another certificate.
@@ -58,7 +59,7 @@ def check_certificate(cert: str | tuple[str, str] | None, url: str, conn_id: str
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(file, key, password=_refuse)
     except (_EncryptedError, OSError) as failure:
-        # Not chained: nothing of the key may be quoted.
+        # Not chained: no part of the key may be quoted.
         raise ConnectionConfigError(
             f"The client certificate cannot be used ({_reason(failure)})",
             conn_id=conn_id,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from oauth_taskflow.api.auth import origin_text
-from oauth_taskflow.api.origins import AllowedOrigins, Origin
+from oauth_taskflow.api.origins import AllowedOrigins, Origin, is_unambiguous
 from oauth_taskflow.errors import ForeignOriginRefused
 
 API = AllowedOrigins(
@@ -106,5 +105,5 @@ def test_origins_print_without_default_ports() -> None:
         "http://b.example:8080",
         "http://[::1]",
     ]
-    assert origin_text("https://a.example/secret") == "https://a.example"
-    assert origin_text("nonsense") == "<unreadable URL>"
+    assert str(Origin.of("https://a.example/secret")) == "https://a.example"
+    assert not is_unambiguous("nonsense")

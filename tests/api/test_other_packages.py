@@ -18,7 +18,7 @@ import brotli
 from backports import zstd
 from oauth_taskflow import content_coding
 
-assert content_coding.accepted_codings() == "gzip, deflate, br, zstd"
+assert content_coding.accept_encoding() == "gzip, deflate, br, zstd"
 assert content_coding._fast_zlib().__name__ == "isal.isal_zlib"
 plain = random.Random(1).randbytes(40_000) * 30 + b"x" * 3_000_000
 coded = {

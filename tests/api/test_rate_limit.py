@@ -123,7 +123,7 @@ def test_the_folder_is_this_users_alone() -> None:
 def test_somebody_elses_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / f"oauth_taskflow-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ApiError, match="belongs to somebody else"):
+    with pytest.raises(ApiError, match="belongs to another user"):
         budget_folder()
 
 

@@ -110,5 +110,5 @@ def test_durations_in_seconds(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["P", "PT", "30", "P1DT", "1D", "pt30s"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no ISO 8601 duration such as PT30S"):
+    with pytest.raises(ValueError, match="is not an ISO 8601 duration such as PT30S"):
         duration_seconds(text)

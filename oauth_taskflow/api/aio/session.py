@@ -1,4 +1,4 @@
-"""The ``httpx.AsyncClient`` that is always authenticated and never talks to strangers."""
+"""The ``httpx.AsyncClient`` that authenticates every request and talks only to allowed origins."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import requests
 from msgspec.structs import replace
 
 from oauth_taskflow.api.aio.errors import AsyncApiResponse, slow_error, to_httpx_error
-from oauth_taskflow.api.aio.redirects import AsyncRedirects, unreadable
+from oauth_taskflow.api.aio.redirects import AsyncRedirects, unreadable_redirect_error
 from oauth_taskflow.api.aio.transport import (
     httpx_timeout,
     keep_queries_out_of_logs,
     proxy_mounts,
     tls_context,
 )
-from oauth_taskflow.api.aio.views import error_view, put_on, request_view, response_view
+from oauth_taskflow.api.aio.views import copy_from_view, error_view, request_view, response_view
 from oauth_taskflow.api.auth import Credentials, NoAuth, OAuth2Auth
 from oauth_taskflow.api.errors import ApiStatusError
 from oauth_taskflow.api.exchange import (
@@ -34,7 +34,7 @@ from oauth_taskflow.api.exchange import (
     renew_credentials,
 )
 from oauth_taskflow.api.origins import AllowedOrigins, Origin
-from oauth_taskflow.api.outgoing import final_url, unprepared
+from oauth_taskflow.api.outgoing import build_request, choose_url
 from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.pull.aio import pull_records_async
 from oauth_taskflow.api.pull.records import AbsentRecords, Records
@@ -47,7 +47,7 @@ from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.errors import ApiRequestFailed
 from oauth_taskflow.oauth.token import TokenSource
 
-# Of all coroutines that wait for a token, so many do so in threads: asyncio's pool is small and Airflow needs it too.
+# At most this many coroutines wait for a token in threads: asyncio's pool is small and Airflow needs it too.
 _THREADS = 4
 T = TypeVar("T")
 
@@ -55,17 +55,17 @@ T = TypeVar("T")
 class AsyncOAuthSession(httpx.AsyncClient):
     """``OAuthSession`` for ``async`` code: an ``httpx.AsyncClient`` for one API.
 
-    Base URL, allowed origins, redirects, time-outs, tries, waits, the replay after a 401 and ``paginate`` are those of
-    ``OAuthSession``, on the same token source: one refresh however many threads and event loops ask. Tokens are
-    fetched in worker threads, so that the event loop never blocks.
+    Base URL, allowed origins, redirects, time-outs, attempts, waits, the replay after a 401 and ``paginate`` work as in
+    ``OAuthSession``. Both share one token source: one refresh serves all threads and event loops. Tokens are fetched in
+    worker threads, so that the event loop never blocks.
 
-    Answers come back as with ``httpx``; ``raise_for_status`` raises ``ApiStatusError``, which is also an
-    ``httpx.HTTPStatusError``. Network failures raise ``ApiUnreachable`` or ``ApiTimeout``, likewise what ``httpx``
-    would raise, as ``httpx.ConnectError``. Other than a plain ``AsyncClient`` it follows redirects.
+    Responses are those of ``httpx``. ``raise_for_status`` raises ``ApiStatusError``, which is also an
+    ``httpx.HTTPStatusError``. Network failures raise ``ApiUnreachable`` or ``ApiTimeout``, which are also the exceptions
+    of ``httpx``, such as ``httpx.ConnectError``. Unlike a plain ``AsyncClient`` it follows redirects.
 
     Raises:
-        ConnectionConfigError: ``base_url`` or an allowed origin is no http or https URL, a certificate file or a proxy
-            cannot be used.
+        ConnectionConfigError: ``base_url`` or an allowed origin is not an http or https URL, or a certificate file or a
+            proxy cannot be used.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
         self._rules = Rules(responses)
         self.limits = limits
         self.absent_records = absent_records
-        # A client certificate is a credential too, and is shown to whoever is connected to (RFC 8705).
+        # A client certificate is a credential too, and every server that is connected to sees it (RFC 8705).
         self._leave_bare = foreign_redirects == "bare" and cert is None
         self._credentials = _credentials(auth)
         self._clock, self._sleep = clock, sleep
@@ -116,7 +116,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
 
     @property
     def event_hooks(self) -> dict[str, list[Callable[..., Any]]]:
-        """As of ``httpx``, but those for responses are called with the answer that stands, not before another try."""
+        """As in ``httpx``, but response hooks are called with redirects and the final response only."""
         return self._hooks
 
     @event_hooks.setter
@@ -130,7 +130,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
         raise copy_refusal(self._root)
 
     def resolve(self, url: str) -> str:
-        """The whole URL for ``url``, relative ones below the base URL.
+        """The absolute URL for ``url``, which may be relative to the base URL.
 
         Raises:
             ForeignOriginRefused: it leads outside the allowed origins.
@@ -149,14 +149,14 @@ class AsyncOAuthSession(httpx.AsyncClient):
         auth: Any = httpx.USE_CLIENT_DEFAULT,
         follow_redirects: Any = httpx.USE_CLIENT_DEFAULT,
     ) -> httpx.Response:
-        """As ``httpx.AsyncClient.send``: this is where credentials, tries and redirects happen.
+        """As ``httpx.AsyncClient.send``; handles credentials, attempts and redirects.
 
         Raises:
-            ApiUnreachable: no connection, or it broke, after all tries.
-            ApiTimeout: no answer in time, after all tries.
+            ApiUnreachable: all attempts failed to connect, or the connection broke.
+            ApiTimeout: all attempts timed out.
             ApiRequestFailed: the server named a wait longer than ``retry.longest_wait``; see ``retry_after``.
             ForeignOriginRefused: the URL or a redirect leads elsewhere.
-            TokenRequestError: no token could be had.
+            TokenRequestError: no token could be obtained.
         """
         if auth is httpx.USE_CLIENT_DEFAULT and self.auth is not None:
             auth = self.auth
@@ -169,8 +169,8 @@ class AsyncOAuthSession(httpx.AsyncClient):
             "follow": bool(follow_redirects),
         }
         credentials = self._credentials if own else NoAuth()
-        exchange = RequestPlan(self.retry, options, limits=self.limits)
-        return (await self._deliver(request, credentials, exchange))[0]
+        plan = RequestPlan(self.retry, options, limits=self.limits)
+        return (await self._deliver(request, credentials, plan))[0]
 
     async def fetch(
         self,
@@ -179,21 +179,23 @@ class AsyncOAuthSession(httpx.AsyncClient):
         decide: ResponseHandler | None = None,
         judge: Judge | None = None,
     ) -> FetchResult:
-        """The answer to ``request``, a reading one: POST is tried again like GET.
+        """The response to ``request``, which only reads: a POST is repeated like a GET.
 
-        ``decide`` sees every answer before the retry policy does; ``judge`` reads it and may ask for another try, see
-        ``RequestPlan``. The answer is a view of the ``httpx`` one.
+        ``decide`` sees every response before the retry policy does. ``judge`` reads it and may ask for another attempt;
+        see ``RequestPlan``. The response is a view of the one of ``httpx``.
         """
         whole = self.resolve(request.path)
-        outgoing = self.outgoing(unprepared(request, whole), request.timeout)
-        outgoing.url = httpx.URL(final_url(request, str(outgoing.url), whole))
+        outgoing = self.convert_request(build_request(request, whole), request.timeout)
+        outgoing.url = httpx.URL(choose_url(request, str(outgoing.url), whole))
         policy = replace(self.retry, retry_post=True)
         options = {"auth": None, "stream": False, "follow": True}
         limits = self.limits.changed(request.limits)
-        exchange = RequestPlan(policy, options, decide, judge=judge, limits=limits)
-        return (await self._deliver(outgoing, self._credentials, exchange))[1]
+        plan = RequestPlan(policy, options, decide, judge=judge, limits=limits)
+        return (await self._deliver(outgoing, self._credentials, plan))[1]
 
-    def outgoing(self, request: requests.Request, timeout: Timeout | None = None) -> httpx.Request:
+    def convert_request(
+        self, request: requests.Request, timeout: Timeout | None = None
+    ) -> httpx.Request:
         """``request`` as ``requests`` would send it, with the headers and cookies of this session."""
         prepared = request.prepare()
         limits = {} if timeout is None else {"timeout": httpx_timeout(timeout)}
@@ -218,9 +220,9 @@ class AsyncOAuthSession(httpx.AsyncClient):
         headers: Mapping[str, str] | None = None,
         responses: Sequence[ResponseRule] = (),
     ) -> AsyncGenerator[Any, None]:
-        """Every record of every page, for ``async for``; arguments and errors are those of ``OAuthSession.paginate``.
+        """Yields every record of every page; arguments and errors are those of ``OAuthSession.paginate``.
 
-        The next page, or with ``prefetch`` the next few, are on their way while records are consumed.
+        The next page, or with ``prefetch`` the next few, are requested while records are consumed.
         """
         selector = records if isinstance(records, Records) else Records(path=records)
         request = ApiRequest(path, method, params or {}, headers or {}, json)
@@ -229,59 +231,63 @@ class AsyncOAuthSession(httpx.AsyncClient):
         )
 
     async def _deliver(
-        self, request: httpx.Request, credentials: Credentials, exchange: RequestPlan
+        self, request: httpx.Request, credentials: Credentials, plan: RequestPlan
     ) -> tuple[httpx.Response, FetchResult]:
-        """Send ``request`` until an answer is final; that answer, and what the decisions saw of it."""
-        tries = AttemptState(exchange, self.origins)
+        """Send ``request`` until a response is final; returns it and the result of the decisions about it."""
+        state = AttemptState(plan, self.origins)
         request.url = httpx.URL(self.origins.accept(str(request.url)))
         await self._sign(request, credentials)
         while True:
-            tries.attempt += 1
+            state.attempt += 1
             try:
-                response = await self._one_try(request, credentials, exchange)
+                response = await self._send_with_redirects(request, credentials, plan)
             except ApiRequestFailed:
                 raise
             except httpx.RequestError as error:
-                await self._after_error(error, request, tries)
+                await self._wait_after_error(error, request, state)
                 await self._sign(request, credentials)
                 continue
             view = response_view(response)
-            decision = first_decision(view, exchange.decide, self._rules)
-            response.verdict = view.verdict = exchange.verdict(decision, tries.attempt)
+            decision = first_decision(view, plan.decide, self._rules)
+            response.verdict = view.verdict = plan.verdict(decision, state.attempt)
             try:
-                wanted = tries.wants_renewal(view, decision)
+                wanted = state.wants_renewal(view, decision)
                 if wanted and await self._renew(credentials, request, view):
                     await response.aclose()
-                    tries.attempt -= 1
+                    state.attempt -= 1
                     continue
                 response.verdict = view.verdict
-                settled = tries.settle(view, decision, request_view(request), self._clock.now())
+                result = state.settle(view, decision, request_view(request), self._clock.now())
             except ApiStatusError as error:
                 await response.aclose()
                 raise to_httpx_error(error, response.request, response) from None
-            if settled.wait is None:
-                await self._tell(response)
-                return response, settled.answer(view, decision)
+            if result.wait is None:
+                await self._run_hooks(response)
+                return response, result.finish(view, decision)
             await response.aclose()
-            await self._pause(settled.wait, request, settled.reason(view))
+            await self._pause(result.wait, request, result.reason(view))
             await self._sign(request, credentials)
 
-    async def _after_error(
-        self, error: httpx.RequestError, request: httpx.Request, tries: AttemptState
+    async def _wait_after_error(
+        self, error: httpx.RequestError, request: httpx.Request, state: AttemptState
     ) -> None:
-        """Wait for the next try; raises the typed error when there is none."""
+        """Wait for the next attempt.
+
+        Raises:
+            ApiRequestFailed: no attempt is left.
+        """
         view = request_view(request)
         try:
-            wait = tries.exchange.after_error(error_view(error), view, tries.attempt)
+            wait = state.plan.wait_after_error(error_view(error), view, state.attempt)
         except ApiRequestFailed as failure:
             raise to_httpx_error(failure, request, foreign=type(error)) from failure.__cause__
         await self._pause(wait, request, type(error).__name__)
 
-    async def _one_try(
-        self, request: httpx.Request, credentials: Credentials, exchange: RequestPlan
+    async def _send_with_redirects(
+        self, request: httpx.Request, credentials: Credentials, plan: RequestPlan
     ) -> AsyncApiResponse:
-        """One exchange, redirects followed; each hop passes the origin guard."""
-        options, limits = exchange.options, exchange.limits
+        """Send one attempt and follow its redirects; each hop passes the origin check."""
+        options, limits = plan.options, plan.limits
         redirects = AsyncRedirects(
             request,
             self.origins,
@@ -292,10 +298,10 @@ class AsyncOAuthSession(httpx.AsyncClient):
         response = await self._send_once(request, options, limits)
         remember_nonce(credentials, response)
         while options["follow"] and response.next_request and response.headers["Location"]:
-            await self._tell(response)
+            await self._run_hooks(response)
             await response.aclose()
             hop = redirects.next_request(response, response.next_request)
-            if redirects.bare:
+            if redirects.is_bare:
                 options = {**options, "auth": None}
             else:
                 await self._sign(hop, credentials)
@@ -304,8 +310,8 @@ class AsyncOAuthSession(httpx.AsyncClient):
         response.history = redirects.history
         return response
 
-    async def _tell(self, response: httpx.Response) -> None:
-        """Call the author's hooks for ``response``."""
+    async def _run_hooks(self, response: httpx.Response) -> None:
+        """Call the author's response hooks with ``response``."""
         try:
             for hook in self._hooks["response"]:
                 await hook(response)
@@ -314,17 +320,17 @@ class AsyncOAuthSession(httpx.AsyncClient):
             raise
 
     async def _sign(self, request: httpx.Request, credentials: Credentials) -> None:
-        """Put ``credentials`` on ``request``, waiting for a token where there is none yet."""
+        """Put ``credentials`` on ``request``; waits for a token when there is none yet."""
         view = request_view(request)
         await self._in_thread(credentials.apply, view)
-        put_on(view, request)
+        copy_from_view(view, request)
 
     async def _renew(
         self, credentials: Credentials, request: httpx.Request, answer: requests.Response
     ) -> bool:
         view = request_view(request)
         renewed = await self._in_thread(renew_credentials, credentials, view, answer)
-        put_on(view, request)
+        copy_from_view(view, request)
         return renewed
 
     async def _in_thread(self, work: Callable[..., T], *args: Any) -> T:
@@ -338,8 +344,8 @@ class AsyncOAuthSession(httpx.AsyncClient):
     async def _send_once(
         self, request: httpx.Request, options: Mapping[str, Any], limits: AnswerLimits
     ) -> AsyncApiResponse:
-        """One answer, its body read within ``limits`` unless it is to be streamed."""
-        # Those for requests as they are now: authors change the mapping and its lists.
+        """Send once; reads the body within ``limits`` unless the response is streamed."""
+        # Read now, because authors change the mapping and its lists.
         httpx.AsyncClient.event_hooks.fset(self, {"request": self._hooks["request"]})  # type: ignore[attr-defined]  # a property's
         try:
             with anyio.fail_after(limits.seconds) as scope:
@@ -348,10 +354,8 @@ class AsyncOAuthSession(httpx.AsyncClient):
                 )
         except TimeoutError:
             raise slow_error(request, limits) from None
-        except (
-            httpx.InvalidURL
-        ):  # ``httpx`` looks where a redirect leads even if it does not follow
-            raise unreadable(request) from None
+        except httpx.InvalidURL:  # ``httpx`` parses a redirect's target even if it does not follow
+            raise unreadable_redirect_error(request) from None
         sent.__class__ = AsyncApiResponse
         response = cast("AsyncApiResponse", sent)
         response.limits = limits

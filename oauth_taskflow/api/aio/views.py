@@ -32,12 +32,12 @@ def request_view(request: httpx.Request) -> requests.PreparedRequest:
     view.method, view.url = request.method, str(request.url)
     view.headers = CaseInsensitiveDict(request.headers.items())
     remember_secrets(view, *request.extensions.get(_SECRETS, Remembered()).secrets)
-    if not replayable(request):
+    if not can_replay(request):
         vars(view)["body"] = _SpentStream()
     return view
 
 
-def replayable(request: httpx.Request) -> bool:
+def can_replay(request: httpx.Request) -> bool:
     """Whether the body can be sent again: bytes, text, JSON, a form or seekable files; no generator."""
     stream: object = request.stream
     # Multipart is made anew from its files for every try; one that cannot go back would be sent empty.
@@ -52,7 +52,7 @@ def _goes_back(file: object) -> bool:
     return bool(seekable()) if callable(seekable) else hasattr(file, "seek")
 
 
-def put_on(view: requests.PreparedRequest, request: httpx.Request) -> None:
+def copy_from_view(view: requests.PreparedRequest, request: httpx.Request) -> None:
     """Give ``request`` the URL and the headers that were set on its ``view``, and what of them is secret."""
     request.extensions[_SECRETS] = Remembered(secrets_of(view))
     for name, value in view.headers.items():

@@ -1,7 +1,7 @@
-"""A JSON body that is taken apart no further than asked.
+"""A JSON body that is decoded only as far as needed.
 
-Most pages are only cut into records, and most paths are plain keys. Those are found without building Python objects,
-so that numbers and texts reach the file byte for byte as the API sent them.
+Most pages are only cut into records, and most paths are plain keys. Both work without building Python objects, so that
+numbers and texts reach the file byte for byte as the API sent them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from oauth_taskflow.api.decoders.json_outline import (
     check_depth,
     is_cut_off,
     reads_loosely,
-    with_whole_characters,
+    replace_half_characters,
 )
 from oauth_taskflow.api.decoders.numbers import ExactFloat, decode, json_decoder, read_number
 from oauth_taskflow.api.request_secrets import redact_request_url
@@ -34,7 +34,7 @@ _CHARSET = re.compile(r"charset\s*=\s*\"?([\w.:-]+)", re.IGNORECASE)
 _ABSENT = msgspec.Raw(b"")
 _SHOWN = 80
 _GZIP_MAGIC = b"\x1f\x8b"
-# The longer ones first: the mark of UTF-16 begins that of UTF-32.
+# Longer marks first, because the mark of UTF-16 begins that of UTF-32.
 _MARKS = {
     b"\xef\xbb\xbf": "utf-8",
     b"\xff\xfe\0\0": "utf-32-le",
@@ -46,7 +46,7 @@ _HTML = re.compile(rb"\s*<(?:!doctype|html|head|body|!--)", re.IGNORECASE)
 
 
 def plain_keys(path: str) -> tuple[str, ...] | None:
-    """The keys of a JMESPath that only descends (``data."@odata.x"``), or None when it does more."""
+    """The keys of a JMESPath that only descends (``data."@odata.x"``); None for every other path."""
     if _PLAIN.fullmatch(path) is None:
         return None
     return tuple(key.strip('"') for key in _KEY.findall(path))
@@ -54,13 +54,13 @@ def plain_keys(path: str) -> tuple[str, ...] | None:
 
 @lru_cache(maxsize=256)
 def _key_decoder(key: str) -> msgspec.json.Decoder[Any]:
-    """Takes one value out of an object and skips the rest at the speed of scanning."""
+    """A decoder that reads one value of an object and skips the rest at the speed of scanning."""
     field = msgspec.field(name=key, default=_ABSENT)
     return msgspec.json.Decoder(msgspec.defstruct("Keyed", [("value", msgspec.Raw, field)]))
 
 
 def dig(raw: bytes | msgspec.Raw, keys: tuple[str, ...]) -> msgspec.Raw | None:
-    """The undecoded value below ``keys``; None when a level is absent or no object."""
+    """The undecoded value below ``keys``; None when a level is absent or not an object."""
     found: Any = raw
     for key in keys:
         try:
@@ -74,10 +74,10 @@ def dig(raw: bytes | msgspec.Raw, keys: tuple[str, ...]) -> msgspec.Raw | None:
 
 @lru_cache(maxsize=512)
 def compile_path(path: str) -> jmespath.parser.ParsedResult:
-    """The JMESPath ``path``, compiled.
+    """The compiled JMESPath ``path``.
 
     Raises:
-        RecordsNotFound: it is none.
+        RecordsNotFound: it is not a JMESPath expression.
     """
     try:
         return jmespath.compile(path)
@@ -99,10 +99,10 @@ def find_in(record: Any, path: str) -> Any:
 
 
 def search_value(value: Any, path: str, where: str = "") -> Any:
-    """What the JMESPath ``path`` finds in ``value``.
+    """The value that the JMESPath ``path`` finds in ``value``.
 
     Raises:
-        InvalidRecord: it met a value of another type than it is written for.
+        InvalidRecord: the path met a value of an unexpected type.
     """
     try:
         return compile_path(path).search(value)
@@ -113,13 +113,13 @@ def search_value(value: Any, path: str, where: str = "") -> Any:
 
 
 class Body:
-    """The JSON of one answer: UTF-8, one line, checked to be JSON throughout.
+    """The JSON of one response: UTF-8, on one line, and checked to be valid.
 
-    ``has_exact_numbers`` says that values read from it hold numbers with more digits than a float has. ``is_mended``:
-    halves of characters in it were replaced by U+FFFD.
+    ``has_exact_numbers`` says that values read from it contain numbers with more digits than a float has. ``is_mended``
+    says that half characters in it were replaced by U+FFFD.
 
     Raises:
-        InvalidRecord: it is no JSON, NaN and truncated text included, or not in the charset it claims.
+        InvalidRecord: it is not JSON (which excludes NaN and truncated text), or not in the charset it claims.
     """
 
     def __init__(
@@ -134,11 +134,11 @@ class Body:
         self._limits = limits
         self.has_exact_numbers = self.is_mended = False
         self._decoded: Any = msgspec.UNSET
-        self.json = self._as_json(self._as_utf8(self._inflated(content), charset))
+        self.json = self._check_json(self._to_utf8(self._inflate(content), charset))
 
     @classmethod
     def of(cls, response: requests.Response) -> Body:
-        """The body of ``response`` within its limits; an empty one, as with 204, is null."""
+        """The body of ``response`` within its limits; an empty body, as with 204, is null."""
         match = _CHARSET.search(response.headers.get("Content-Type", ""))
         where = f"at {response.request.method} {redact_request_url(response.request, response.url)}"
         limits = getattr(response, "limits", DEFAULT_LIMITS)
@@ -147,7 +147,7 @@ class Body:
 
     @property
     def empty(self) -> bool:
-        """Whether there was nothing at all."""
+        """Whether the body has no bytes."""
         return not self.json
 
     def decode(self) -> Any:
@@ -177,8 +177,8 @@ class Body:
         self.has_exact_numbers = self.has_exact_numbers or isinstance(number, ExactFloat)
         return number
 
-    def _inflated(self, content: bytes) -> bytes:
-        """``content`` without a gzip that the headers did not declare, or declared once too few."""
+    def _inflate(self, content: bytes) -> bytes:
+        """``content`` without a gzip coding that the headers did not declare, or declared once too few."""
         if content[:2] != _GZIP_MAGIC:
             return content
         pieces, size = [], 0
@@ -192,7 +192,7 @@ class Body:
             raise self._invalid(str(error), retryable=error.may_pass) from error
         return b"".join(pieces)
 
-    def _as_utf8(self, content: bytes, charset: str) -> bytes:
+    def _to_utf8(self, content: bytes, charset: str) -> bytes:
         for mark, unicode in _MARKS.items():
             if content.startswith(mark):
                 content, charset = content.removeprefix(mark), unicode
@@ -203,7 +203,7 @@ class Body:
                 return content.strip()
             return content.decode(charset).lstrip("\ufeff").strip().encode()
         except UnicodeDecodeError as error:
-            # A text that was cut within a character is whole the next time.
+            # A text that was cut within a character may be complete the next time.
             raise self._invalid(
                 f"byte {error.start} is no {charset}; the API mislabels its charset",
                 retryable=is_cut_off(content),
@@ -211,8 +211,8 @@ class Body:
         except LookupError as error:
             raise self._invalid(f"unknown charset {charset!r}") from error
 
-    def _as_json(self, content: bytes) -> bytes:
-        """Checked, and on one line: a record with line breaks in it would break JSON Lines."""
+    def _check_json(self, content: bytes) -> bytes:
+        """``content`` on one line after a check, because a record with line breaks would break JSON Lines."""
         if not content:
             return content
         try:
@@ -221,11 +221,11 @@ class Body:
                 content = msgspec.json.format(content, indent=-1)
             msgspec.json.decode(content, type=msgspec.Raw)
         except msgspec.MsgspecError as error:
-            whole = with_whole_characters(content)
+            whole = replace_half_characters(content)
             if whole == content:
-                raise self._broken(content, str(error)) from error
+                raise self._unreadable(content, str(error)) from error
             self.is_mended = True
-            return self._as_json(whole)
+            return self._check_json(whole)
         except RecursionError as error:
             raise self._too_deep() from error
         return content
@@ -237,8 +237,8 @@ class Body:
             hint="Raise limits.depth of the endpoint or max_answer_depth of the connection if the API nests so deep.",
         )
 
-    def _broken(self, content: bytes, reason: str) -> InvalidRecord:
-        """Why ``content`` cannot be read, and whether it may be whole the next time."""
+    def _unreadable(self, content: bytes, reason: str) -> InvalidRecord:
+        """The error of ``content`` that cannot be read; retryable where the next response may be complete."""
         if _HTML.match(content):
             hint = "It is a login, error or maintenance page: check the path, and that the token is accepted there."
             return self._invalid("it is an HTML page", content, hint=hint, retryable=True)

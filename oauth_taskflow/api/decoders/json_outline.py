@@ -1,4 +1,4 @@
-"""The outline of a JSON text, found without reading it: how deep it is nested, whether its end is missing."""
+"""Facts about a JSON text without parsing it: its nesting depth, and whether its end is missing."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _LONE = len(rb"\ud83d")
 
 
 def check_depth(content: bytes, most: int) -> None:
-    """Nothing, when ``content`` is nested at most ``most`` deep.
+    """Check that ``content`` is nested at most ``most`` deep.
 
-    A text that hides brackets may pass a little deeper; the parser itself then gives up with the same error.
+    Brackets inside texts may let a slightly deeper document pass; the parser then raises the same error.
 
     Raises:
-        RecursionError: it is deeper.
+        RecursionError: it is nested deeper.
     """
-    # Texts seldom hold brackets, or as many that open as close: counting those too costs a tenth of leaving them out.
+    # Texts seldom contain unbalanced brackets, and counting all brackets costs a tenth of skipping texts.
     if _depth(content.translate(_ONE_KIND, _OTHERS), most) <= most:
         return
     if _depth(_outside_texts(content)[0], most) > most:
@@ -39,16 +39,16 @@ def is_cut_off(content: bytes) -> bool:
     return in_text or brackets.count(b"[") > brackets.count(b"]")
 
 
-def with_whole_characters(content: bytes) -> bytes:
-    """``content`` with U+FFFD for each half of a surrogate pair that stands alone: APIs cut texts within an emoji.
+def replace_half_characters(content: bytes) -> bytes:
+    """``content`` with U+FFFD for each lone half of a surrogate pair, which APIs write when they cut a text in an emoji.
 
-    RFC 8259 §8.2 allows such escapes, and no text in UTF-8 can hold them.
+    RFC 8259 §8.2 allows such escapes, but no UTF-8 text can contain them.
     """
     return _ESCAPE.sub(lambda escape: b"\\ufffd" if len(escape[0]) == _LONE else escape[0], content)
 
 
 def reads_loosely(content: bytes) -> bool:
-    """Whether ``content`` is whole, but holds NaN, Infinity or control characters, as it will again."""
+    """Whether ``content`` is complete but contains NaN, Infinity or control characters, and so will be the same again."""
     try:
         json.loads(content, strict=False, object_pairs_hook=lambda _: None)
     except (ValueError, RecursionError):
@@ -57,7 +57,7 @@ def reads_loosely(content: bytes) -> bool:
 
 
 def _outside_texts(content: bytes) -> tuple[bytes, bool]:
-    """The brackets of ``content`` that are part of no text, all of one kind; and whether a text is open at the end."""
+    """The brackets of ``content`` outside texts, all of one kind; and whether a text is open at the end."""
     if b"\\" in content:
         content = content.replace(b"\\\\", b"").replace(b'\\"', b"")
     parts = content.translate(_ONE_KIND, _OTHERS_BUT_QUOTES).replace(b'""', b"").split(b'"')
@@ -65,7 +65,7 @@ def _outside_texts(content: bytes) -> tuple[bytes, bool]:
 
 
 def _depth(brackets: bytes, most: int) -> int:
-    """How deep ``brackets`` go, at most; each round takes the innermost pairs away."""
+    """The largest depth of ``brackets``; each round removes the innermost pairs."""
     depth = 0
     while (rest := brackets.count(b"[")) and depth + rest > most:
         outer = brackets.replace(b"[]", b"")

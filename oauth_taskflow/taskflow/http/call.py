@@ -91,7 +91,7 @@ class OpenCall:
         )
         timeout = self.options.get("timeout")
         # Airflow's database returns a pair as a list.
-        request = session.outgoing(
+        request = session.convert_request(
             described, tuple(timeout) if isinstance(timeout, list) else timeout
         )
         return await session.send(
