@@ -10,9 +10,12 @@ from typing import Annotated, Literal
 
 from oauth_taskflow.api.pull.records import AbsentRecords
 from oauth_taskflow.api.response_rules import ResponseRule
+from oauth_taskflow.oauth.client_auth import BUILT_IN as CLIENT_AUTH
+from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
 from oauth_taskflow.oauth.dialect import Dialect, RequestForm, ResponseForm, RevocationForm
 from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.schema.types import JmesPath, Options, Seconds, Text, doc
+from oauth_taskflow.suggestions import suggest_allowed
 
 HOST_LABEL = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 
@@ -37,15 +40,13 @@ TokenHeader = Annotated[
         pattern=r"\{token\}$",
     ),
 ]
-ClientAuthName = Literal[
-    "client_secret_basic",
-    "client_secret_post",
-    "client_secret_jwt",
-    "private_key_jwt",
-    "private_key_jwt_header",
-    "client_assertion",
-    "tls_client_auth",
-    "none",
+ClientAuthName = Annotated[
+    str,
+    doc(
+        "A client authentication method of connections, or a registered one.",
+        *CLIENT_AUTH,
+        min_length=1,
+    ),
 ]
 GrantName = Literal[
     "authorization_code",
@@ -319,6 +320,12 @@ class Preset(Options, frozen=True, kw_only=True):
     notes: Annotated[
         tuple[Text, ...], doc("What people should know.", ["Errors come with status 200."])
     ] = ()
+
+    def __post_init__(self) -> None:
+        for name in self.client_auth:
+            if name not in CLIENT_AUTH_METHODS:
+                hint = suggest_allowed(name, CLIENT_AUTH_METHODS)
+                raise ValueError(f"client_auth names {name!r}, which is not registered. {hint}")
 
     @property
     def dialect(self) -> Dialect:
