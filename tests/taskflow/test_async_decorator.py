@@ -143,7 +143,7 @@ def test_an_async_session_opens_in_a_plain_script_too(
         asyncio.run(open_async_session("gone"))
 
 
-def test_records_yet_to_be_read_are_no_result() -> None:
+def test_a_generator_of_unread_records_is_refused_as_result() -> None:
     async def rows() -> AsyncGenerator[int, None]:
         yield 1
 

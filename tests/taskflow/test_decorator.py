@@ -156,7 +156,7 @@ def wrapped(function: Kept) -> Kept:
     return around  # type: ignore[return-value]  # as decorators go
 
 
-def test_other_decorators_may_stand_below_and_above(
+def test_other_decorators_work_below_and_above(
     run_dag: RunDag, connections: OAuthTestServer
 ) -> None:
     @oauth_task(conn_id="crm")

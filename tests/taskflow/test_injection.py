@@ -98,7 +98,7 @@ def test_a_session_parameter_may_not_be_a_context_key() -> None:
     )
 
 
-def test_the_stand_in_is_the_function_minus_its_session() -> None:
+def test_the_replacement_is_the_function_without_its_session_parameter() -> None:
     facade = hide_session_parameters(good, ("session",))
     assert str(inspect.signature(facade)) == "(x: 'int', y: 'int' = 2) -> 'dict[str, int]'"
     assert (facade.__name__, facade.__doc__) == ("good", "The author's own words.")
@@ -107,7 +107,7 @@ def test_the_stand_in_is_the_function_minus_its_session() -> None:
     assert copy.deepcopy(facade) is facade
 
 
-def test_the_stand_in_cannot_be_called_outside_a_task() -> None:
+def test_the_replacement_cannot_be_called_outside_a_task() -> None:
     with pytest.raises(RuntimeError, match="runs inside a task only; call it within a DAG"):
         hide_session_parameters(good, ("session",))(1)
 
@@ -143,7 +143,7 @@ def test_an_empty_mapping_of_connections_is_refused() -> None:
 
 
 @pytest.mark.parametrize("conn_id", [None, 5, ["crm"], {"session": None}])
-def test_what_is_no_connections_id_is_refused_when_the_file_is_read(conn_id: Any) -> None:
+def test_a_conn_id_that_is_not_an_id_is_refused_when_the_file_is_read(conn_id: Any) -> None:
     with pytest.raises(
         TypeError, match=r"is not the id of a connection\. Write it as in conn_id='crm'"
     ):

@@ -201,7 +201,9 @@ def test_an_asset_event_with_a_token_fails_the_task_and_is_not_stored(
         ("czNjcmV0LXRva2VuLW9mLWEtdGVzdA==", ""),
     ],
 )
-def test_secrets_are_found_wherever_they_hide(known_secret: str, value: Any, path: str) -> None:
+def test_secrets_are_found_in_every_kind_of_container(
+    known_secret: str, value: Any, path: str
+) -> None:
     with pytest.raises(ResultRefused) as caught:
         reject_secrets(value, "of task 'x'")
     assert str(caught.value) == (
@@ -288,7 +290,7 @@ def test_state_of_tasks_and_assets_is_guarded_too(known_secret: str) -> None:
     assert of_assets[asset].kept == {"mark": (2, None)}
 
 
-def test_nothing_is_searched_while_no_secret_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_are_not_searched_while_no_secret_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(secret_registry, "_known", type(secret_registry._known)())
     assert reject_secrets(SECRET, "of task 'x'") == SECRET
 

@@ -74,19 +74,19 @@ PERMANENT = [
 
 @with_policies
 @pytest.mark.parametrize("exception", PERMANENT)
-def test_what_cannot_get_better_fails_at_once(exception: BaseException) -> None:
+def test_permanent_errors_fail_at_once(exception: BaseException) -> None:
     name = type(find_error(exception)).__name__
     assert decide(exception) == RetryDecision.fail(f"{name}: trying again cannot help")
 
 
 @with_policies
-def test_what_is_nested_too_deep_fails_at_once() -> None:
+def test_a_recursion_error_fails_at_once() -> None:
     verdict = RetryDecision.fail("RecursionError: trying again cannot help")
     assert decide(RecursionError("maximum recursion depth exceeded")) == verdict
 
 
 @with_policies
-def test_a_page_that_may_be_whole_the_next_time_keeps_the_retries_of_the_task() -> None:
+def test_a_truncated_page_keeps_the_retries_of_the_task() -> None:
     cut = InvalidRecord("The API's answer is no JSON", retryable=True)
     assert decide(cut) == RetryDecision.default()
     assert decide(InvalidRecord("NaN")).reason == "InvalidRecord: trying again cannot help"
@@ -102,7 +102,7 @@ def test_retry_after_becomes_the_delay() -> None:
 
 @with_policies
 @pytest.mark.parametrize("seconds", [math.inf, 1e12, 251_602_300_799.0])
-def test_a_delay_that_no_date_can_hold_is_a_year(seconds: float) -> None:
+def test_a_delay_longer_than_a_year_is_cut_to_a_year(seconds: float) -> None:
     limited = ApiRequestFailed("Busy", where="at x", retryable=True, retry_after=seconds)
     assert decide(limited).retry_delay == timedelta(days=366)
 
@@ -119,7 +119,7 @@ def test_a_delay_that_no_date_can_hold_is_a_year(seconds: float) -> None:
         caused(ValueError("something else")),
     ],
 )
-def test_what_may_get_better_keeps_the_tasks_own_retries(exception: BaseException) -> None:
+def test_errors_that_may_heal_keep_the_retries_of_the_task(exception: BaseException) -> None:
     assert decide(exception) == RetryDecision.default()
 
 
@@ -144,7 +144,7 @@ def test_without_retry_policies_permanent_errors_become_airflow_fail_exceptions(
 
 
 @with_policies
-def test_an_airflow_without_retry_policies_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_airflow_without_retry_policies_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(airflow.sdk, "RetryPolicy", raising=False)
     monkeypatch.delitem(vars(airflow.sdk)["__lazy_imports"], "RetryPolicy")
     older = runpy.run_path(str(retry_policy.__file__))

@@ -138,7 +138,7 @@ def test_a_login_is_made_on_the_api_server_too(
         },
     ],
 )
-def test_connections_of_others_and_static_kinds_go_their_usual_way(
+def test_static_kinds_and_other_connection_types_are_handed_out_unchanged(
     other: dict[str, Any], backend: OAuthBroker, set_connection: SetConnection
 ) -> None:
     set_connection("other", other)
@@ -163,7 +163,7 @@ def test_a_failure_is_a_denial_that_ends_the_search_with_403(
 @pytest.mark.parametrize(
     "extra", [{"auth_type": "oauht2"}, {"token_url": ""}, {"token_uri": "https://x"}, "no JSON", []]
 )
-def test_a_connection_with_a_mistake_is_denied_not_handed_out_raw(
+def test_a_connection_with_an_invalid_field_is_denied(
     extra: Any, backend: OAuthBroker, set_connection: SetConnection
 ) -> None:
     set_connection(
@@ -200,7 +200,7 @@ def test_airflows_own_lookup_does_not_fall_through_to_the_raw_connection(
     assert lookup("crm").password in oauth_server.vault.issued()
 
 
-def test_our_own_question_is_answered_with_the_typed_error(
+def test_a_question_of_this_package_is_answered_with_the_typed_error(
     backend: OAuthBroker,
     oauth_server: OAuthTestServer,
     set_connection: SetConnection,
@@ -232,7 +232,7 @@ def test_a_refused_token_is_replaced_once_however_many_tasks_ask(
     assert backend.get_connection("crm").password in after
 
 
-def test_an_edited_connection_counts_at_the_next_question(
+def test_an_edited_connection_takes_effect_at_the_next_question(
     backend: OAuthBroker, oauth_server: OAuthTestServer, set_connection: SetConnection
 ) -> None:
     set_connection("crm", oauth_server.connection())
@@ -241,7 +241,7 @@ def test_an_edited_connection_counts_at_the_next_question(
     assert backend.get_connection("crm").host == "https://elsewhere.example"
 
 
-def test_a_token_endpoint_that_hangs_is_waited_for_briefly_and_joined_later(
+def test_the_broker_answers_while_the_token_endpoint_hangs_and_the_next_question_joins_the_refresh(
     backend: OAuthBroker,
     oauth_server: OAuthTestServer,
     set_connection: SetConnection,
@@ -257,7 +257,7 @@ def test_a_token_endpoint_that_hangs_is_waited_for_briefly_and_joined_later(
     assert oauth_server.counters.token_requests == 1
 
 
-def test_tokens_that_are_handed_out_do_not_pile_up_in_airflows_masker(
+def test_tokens_handed_out_do_not_accumulate_in_airflows_masker(
     backend: OAuthBroker,
     oauth_server: OAuthTestServer,
     set_connection: SetConnection,
@@ -324,7 +324,7 @@ class Defective(TokenSource):
         raise AssertionError(access_token)
 
 
-def test_a_bug_is_a_denial_too_and_quotes_nothing(
+def test_a_defect_of_the_broker_is_a_denial_that_quotes_nothing(
     backend: OAuthBroker, oauth_server: OAuthTestServer, set_connection: SetConnection
 ) -> None:
     set_connection("crm", oauth_server.connection())
@@ -334,7 +334,7 @@ def test_a_bug_is_a_denial_too_and_quotes_nothing(
     assert str(caught.value) == "The broker failed (RuntimeError) in connection 'crm'."
 
 
-def test_a_database_that_is_down_is_no_reason_to_say_not_there(
+def test_a_database_that_is_down_is_not_reported_as_a_missing_connection(
     backend: OAuthBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from airflow.secrets.metastore import MetastoreBackend  # noqa: PLC0415 - Airflow needs its home first
@@ -361,7 +361,7 @@ def test_without_a_wrapped_backend_there_are_no_variables_and_no_configuration(
     assert backend.get_config("x") is None
 
 
-def test_in_a_tasks_process_the_question_goes_on_to_the_api_server(
+def test_in_a_tasks_process_the_broker_leaves_the_question_to_the_api_server(
     backend: OAuthBroker,
     oauth_server: OAuthTestServer,
     set_connection: SetConnection,

@@ -77,7 +77,7 @@ def test_a_wrapped_backend_is_asked_first_and_its_connections_are_brokered(
     assert wrapping().get_config("y") == "config y"
 
 
-def test_a_wrapped_backend_that_fails_does_not_open_the_way_to_the_raw_connection(
+def test_after_a_failure_of_the_wrapped_backend_the_raw_connection_is_not_handed_out(
     oauth_server: OAuthTestServer, set_connection: SetConnection
 ) -> None:
     set_connection("broken", oauth_server.connection())
@@ -85,7 +85,7 @@ def test_a_wrapped_backend_that_fails_does_not_open_the_way_to_the_raw_connectio
     assert found.password in oauth_server.vault.issued()
 
 
-def test_what_is_nowhere_while_the_wrapped_backend_fails_may_be_there_later() -> None:
+def test_a_connection_not_found_while_the_wrapped_backend_fails_is_retryable() -> None:
     with pytest.raises(PermissionError, match=r"Wrapped \(RuntimeError\) failed") as caught:
         wrapping().get_connection("broken")
     assert "vault sealed" not in str(caught.value)
@@ -96,7 +96,7 @@ def test_what_is_nowhere_while_the_wrapped_backend_fails_may_be_there_later() ->
         assert wrapping().get_connection("broken") is None
 
 
-def test_what_the_wrapped_backend_holds_but_cannot_read_stays_wrong(
+def test_a_connection_that_the_wrapped_backend_cannot_read_is_a_permanent_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Wrapped, "failure", ValueError("no JSON: p4ssw0rd"))
@@ -119,7 +119,7 @@ def test_a_denial_of_the_wrapped_backend_ends_the_search_with_403_and_its_reason
     )
 
 
-def test_a_command_is_told_of_a_denial_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_prints_a_denial_too(monkeypatch: pytest.MonkeyPatch) -> None:
     import airflow.sdk  # noqa: PLC0415 - Airflow needs its home first
 
     def look_up(conn_id: str) -> Any:

@@ -37,7 +37,7 @@ def crm(set_connection: SetConnection) -> str:
     return set_connection("crm", CONNECTION)
 
 
-def test_connections_get_says_what_is_wrong_and_what_to_do_without_a_traceback(
+def test_connections_get_prints_problem_and_remedy_without_a_traceback(
     crm: str, airflow_home: Path
 ) -> None:
     backend = f"{OAuthBroker.__module__}.{OAuthBroker.__qualname__}"
@@ -53,7 +53,9 @@ def test_connections_get_says_what_is_wrong_and_what_to_do_without_a_traceback(
     assert done.stderr == f"The broker denies this connection. {BOUND}\n{STORED}\n"
 
 
-def test_a_task_learns_why_its_bound_connection_is_denied(crm: str, airflow_home: Path) -> None:
+def test_a_task_gets_the_reason_why_its_dpop_connection_is_denied(
+    crm: str, airflow_home: Path
+) -> None:
     assert airflow_home.is_dir()
     failure = read_failure(as_airflow_makes_it().get_connection(question_id(crm)).extra)
     assert isinstance(failure, ConnectionConfigError)
@@ -74,7 +76,7 @@ def ended_otherwise(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-def test_other_errors_end_a_process_as_they_did(
+def test_other_errors_still_end_a_process_with_a_traceback(
     ended_otherwise: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for _ in range(2):

@@ -86,7 +86,7 @@ def test_a_token_without_end_is_used_until_it_is_refused(clock: FakeClock) -> No
     assert far.asked == ["0"]
 
 
-def test_a_stale_token_is_used_while_the_broker_cannot_do_better(clock: FakeClock) -> None:
+def test_a_stale_token_is_used_while_the_broker_has_no_better_one(clock: FakeClock) -> None:
     source = (far := Broker(clock)).source()
     far.failure = unavailable()
     clock.advance(91)
@@ -209,7 +209,7 @@ def test_a_task_waits_for_a_rate_limit_as_the_preset_on_the_api_server_dates_it(
 
 
 @pytest.mark.usefixtures("supervisor")
-def test_a_task_knows_what_the_providers_api_says_in_its_own_way(
+def test_a_task_receives_the_response_rules_of_the_preset(
     store: dict[str, StoredConnection], oauth_server: OAuthTestServer
 ) -> None:
     own = {"provider": "google", "refresh_token": oauth_server.issue_refresh_token()}
@@ -268,7 +268,7 @@ class NoBroker(OAuthBroker):
 
 
 @pytest.mark.usefixtures("airflow_home")
-def test_a_denial_that_is_not_ours_is_told_as_it_is(supervisor: Supervisor) -> None:
+def test_a_denial_by_another_backend_keeps_its_reason(supervisor: Supervisor) -> None:
     supervisor.backend = NoBroker()
     with pytest.raises(ConnectionConfigError) as caught:
         open_session("crm")
@@ -296,7 +296,7 @@ def test_a_connection_that_is_no_longer_brokered_ends_the_session(
             session.get("/countries")
 
 
-def test_a_refresh_that_is_under_way_is_waited_for(
+def test_a_task_waits_for_a_running_refresh(
     supervisor: Supervisor, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     busy = LeaseTimeout("Still being refreshed", where="on the API server", retry_after=1.0)
@@ -312,7 +312,7 @@ def test_a_refresh_that_is_under_way_is_waited_for(
     assert 60 <= clock.now() - began <= 62
 
 
-def test_an_api_server_without_a_free_thread_refreshes_as_soon_as_it_has_one(
+def test_an_api_server_out_of_threads_refreshes_once_it_has_one_again(
     oauth_server: OAuthTestServer, set_connection: SetConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: threading.Thread) -> None:

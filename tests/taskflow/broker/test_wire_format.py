@@ -101,7 +101,7 @@ def test_this_task_reads_the_answer_of_a_broker_of_the_next_release() -> None:
         ("absent_records", "perhaps"),
     ],
 )
-def test_a_value_that_no_broker_writes_is_refused(name: str, value: object) -> None:
+def test_a_wrong_value_inside_brokered_is_refused(name: str, value: object) -> None:
     brokered = {"obtained_at": 1, name: value}
     with pytest.raises(ConnectionConfigError) as caught:
         parse_connection(kind("bearer", {"brokered": brokered}, password="t"))
@@ -110,11 +110,11 @@ def test_a_value_that_no_broker_writes_is_refused(name: str, value: object) -> N
 
 
 @pytest.mark.parametrize("name", BROKERED)
-def test_the_former_keys_are_no_keys_of_a_connection_that_people_write(name: str) -> None:
+def test_the_former_keys_are_unknown_fields_of_other_connections(name: str) -> None:
     with pytest.raises(ConnectionConfigError, match="Unknown field"):
         parse_connection(kind("oauth2", {"token_url": "https://id.test/t", name: BROKERED[name]}))
 
 
-def test_a_connection_of_a_person_with_the_expiry_of_its_token_is_no_brokered_one() -> None:
+def test_brokered_without_obtained_at_is_an_ordinary_bearer_connection() -> None:
     own = kind("bearer", {"brokered": {"expires_at": 9}}, password="t")
     assert isinstance(parse_connection(own).auth, BearerSettings)

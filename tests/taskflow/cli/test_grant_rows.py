@@ -26,7 +26,7 @@ RECORD = GrantRecord("k" * 64, state=GrantState.ACTIVE, read_at=ClockSample(100.
     ("left", "leeway", "state"),
     [(50.0, 60.0, "stale"), (50.0, 40.0, "fresh"), (70.0, 60.0, "fresh"), (-1.0, 60.0, "idle")],
 )
-def test_fresh_stale_and_idle_are_told_apart(
+def test_fresh_stale_and_idle_are_distinguished(
     left: float, leeway: float, state: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Clock:
@@ -63,7 +63,7 @@ SPENT = Token("secret-token", 1.0, 2.0)
         (replace(RECORD, token=SPENT, state=GrantState.NEEDS_CONSENT), "needs_consent"),
     ],
 )
-def test_a_healthy_grant_that_was_not_used_is_idle(record: GrantRecord, state: str) -> None:
+def test_a_healthy_unused_grant_is_idle(record: GrantRecord, state: str) -> None:
     assert status_row(record)["state"] == state
 
 
@@ -107,7 +107,7 @@ def test_a_cool_down_says_when_it_ends_on_our_clock() -> None:
     assert status_row(over)["asked_again_at"] is None
 
 
-def test_a_server_that_says_wait_is_seen_in_status(
+def test_a_wait_imposed_by_the_server_is_shown_in_status(
     own_store: None,
     oauth_server: OAuthTestServer,
     set_connection: SetConnection,
@@ -124,7 +124,7 @@ def test_a_server_that_says_wait_is_seen_in_status(
     assert row["asked_again_at"].endswith("Z")
 
 
-def test_a_table_shows_what_looks_like_markup_and_cannot_be_broken_by_it(
+def test_a_table_prints_text_that_looks_like_markup_unchanged(
     capsys: pytest.CaptureFixture[str], airflow_home: Path
 ) -> None:
     assert airflow_home.is_dir()
@@ -133,7 +133,7 @@ def test_a_table_shows_what_looks_like_markup_and_cannot_be_broken_by_it(
     assert problem in capsys.readouterr().out
 
 
-def test_a_long_problem_ends_at_a_word_and_says_so() -> None:
+def test_a_long_problem_is_cut_at_a_word_with_an_ellipsis() -> None:
     long = TokenEndpointUnavailable("It is down " * 30)
     problem = status_row(replace(RECORD, last_failure=LastFailure.from_error(long, "", None, 1)))[
         "problem"

@@ -67,7 +67,7 @@ def call_api(conn_id: str = "crm") -> int:
         return session.get("/page/airports").status_code
 
 
-def test_status_tells_the_state_and_no_secret(
+def test_status_prints_the_state_and_no_secret(
     crm: str, oauth_server: OAuthTestServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status(Namespace(conn_id=crm, output="json"))
@@ -112,7 +112,7 @@ def test_status_names_the_failure_and_that_a_person_is_needed(
     assert row["problem"] == "Refresh token refused (invalid_grant, HTTP 400)"
 
 
-def test_a_record_that_no_key_opens_is_listed_as_such(
+def test_a_record_that_no_fernet_key_decrypts_is_listed_as_unreadable(
     crm: str, shown: Shown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     call_api()
@@ -129,7 +129,7 @@ def test_a_record_that_no_key_opens_is_listed_as_such(
         ("linkedin", 10 * 86400, 10),  # counts down in the answers
     ],
 )
-def test_status_tells_when_the_next_consent_is_due(
+def test_status_prints_when_the_next_consent_is_due(
     oauth_server: OAuthTestServer,
     set_connection: SetConnection,
     shown: Shown,
@@ -153,7 +153,7 @@ def test_status_tells_when_the_next_consent_is_due(
     assert shown(status, None)[0]["consent_due"] == row["consent_due"]
 
 
-def test_the_next_consent_is_told_on_our_clock_and_unknown_without_a_date() -> None:
+def test_the_next_consent_is_printed_on_the_local_clock_and_unknown_without_a_date() -> None:
     consent = Consent(0.0, ends_at=3700.0)
     record = GrantRecord("k" * 64, consent=consent, read_at=ClockSample(100.0, 0.0, 0.0))
     assert status_row(record)["consent_due"] == "1970-01-01T01:00:00Z"
@@ -175,7 +175,7 @@ def test_refresh_fetches_the_next_token_although_the_old_one_is_good(
     assert oauth_server.counters.reuse_detected == 0
 
 
-def test_a_connection_names_where_to_ask_when_a_token_ends(
+def test_introspect_url_supplies_the_expiry_of_a_token(
     shown: Shown, oauth_server: OAuthTestServer, set_connection: SetConnection
 ) -> None:
     oauth_server.policy = TokenPolicy(names_lifetime=False)
@@ -186,7 +186,7 @@ def test_a_connection_names_where_to_ask_when_a_token_ends(
     assert shown(refresh)[0]["expires_at"] is not None
 
 
-def test_revoking_ends_the_grant_there_and_here(
+def test_revoke_ends_the_grant_at_the_server_and_in_the_store(
     crm: str, shown: Shown, refused: Callable[..., str], oauth_server: OAuthTestServer
 ) -> None:
     call_api()
@@ -228,7 +228,7 @@ def test_a_failed_revocation_keeps_the_grant(
     assert call_api() == 200
 
 
-def test_a_server_that_revokes_refresh_tokens_only_is_enough(
+def test_revoke_succeeds_at_a_server_that_revokes_refresh_tokens_only(
     crm: str, shown: Shown, oauth_server: OAuthTestServer
 ) -> None:
     call_api()
@@ -251,7 +251,7 @@ def test_client_credentials_may_go_on_after_a_revocation(
     assert call_api() == 200
 
 
-def test_without_a_revocation_endpoint_forget_is_what_remains(
+def test_forget_works_without_a_revocation_endpoint(
     refused: Callable[..., str],
     shown: Shown,
     oauth_server: OAuthTestServer,

@@ -29,7 +29,7 @@ from tests.taskflow.later import an_hour_later
 pytestmark = pytest.mark.usefixtures("own_store")
 
 
-def test_a_person_agrees_and_tasks_have_a_grant(
+def test_after_the_consent_of_a_person_tasks_have_a_grant(
     connect: Connect,
     oauth_server: OAuthTestServer,
     browser: list[str],
@@ -46,7 +46,7 @@ def test_a_person_agrees_and_tasks_have_a_grant(
     assert urlsplit(redirect).hostname == "127.0.0.1"
 
 
-def test_the_grant_goes_on_by_refreshing_and_rotating(
+def test_the_grant_of_a_login_is_refreshed_and_rotated(
     connect: Connect, oauth_server: OAuthTestServer, browser: list[str]
 ) -> None:
     connect()
@@ -59,7 +59,7 @@ def test_the_grant_goes_on_by_refreshing_and_rotating(
     assert oauth_server.counters.reuse_detected == 0
 
 
-def test_what_the_connection_held_before_does_not_come_back(
+def test_a_login_replaces_the_refresh_token_of_the_connection_for_good(
     connect: Connect, oauth_server: OAuthTestServer, browser: list[str]
 ) -> None:
     connect(refresh_token="spent-long-ago")
@@ -76,7 +76,7 @@ def test_without_a_login_the_task_names_the_command(connect: Connect) -> None:
         call_api()
 
 
-def test_the_request_is_pushed_when_the_connection_says_so(
+def test_the_authorization_request_is_pushed_when_the_connection_has_par_url(
     connect: Connect, oauth_server: OAuthTestServer, browser: list[str]
 ) -> None:
     oauth_server.desk.par_required = True
@@ -99,7 +99,7 @@ def test_a_login_without_an_answer_names_what_the_server_may_demand(
     )
 
 
-def test_more_parameters_and_a_registered_address_are_sent(
+def test_authorize_params_and_a_registered_redirect_uri_are_sent(
     connect: Connect, browser: list[str]
 ) -> None:
     connect(authorize_params={"prompt": "consent"}, redirect_uri="http://localhost/cb")
@@ -121,7 +121,7 @@ def test_more_parameters_and_a_registered_address_are_sent(
         ({"drop": True, "after_commit": True}, "after the request was sent"),
     ],
 )
-def test_a_code_that_was_refused_or_whose_answer_got_lost_is_not_sent_again(
+def test_a_code_is_not_sent_again_after_a_refusal_or_a_lost_response(
     connect: Connect,
     oauth_server: OAuthTestServer,
     capsys: pytest.CaptureFixture[str],
@@ -149,7 +149,7 @@ def test_a_person_who_refuses_leaves_no_grant(
     assert shown(capsys)["state"] == "empty"
 
 
-def test_nobody_answering_ends_it_in_time(
+def test_a_login_without_consent_ends_after_the_time_out(
     connect: Connect,
     oauth_server: OAuthTestServer,
     browser: list[str],
@@ -160,7 +160,7 @@ def test_nobody_answering_ends_it_in_time(
     assert "No answer came within 0.3 s" in refused(capsys, timeout=0.3)
 
 
-def test_without_a_desktop_the_address_is_only_printed(
+def test_without_a_desktop_the_address_is_printed_and_no_browser_starts(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     connect()
@@ -186,7 +186,7 @@ def test_secrets_of_the_login_are_masked_and_never_printed(
     assert not [one for one in secrets if one in captured.out + captured.err]
 
 
-def test_the_address_is_pasted_where_no_browser_is(
+def test_a_login_without_a_browser_reads_the_pasted_address(
     connect: Connect,
     oauth_server: OAuthTestServer,
     monkeypatch: pytest.MonkeyPatch,
@@ -213,7 +213,7 @@ def test_a_pasted_address_of_another_login_is_refused(
         assert reason in refused(capsys, paste=True)
 
 
-def test_a_code_is_entered_on_another_device(
+def test_a_login_with_a_device_code_stores_a_grant(
     connect: Connect, oauth_server: OAuthTestServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     connect()
@@ -265,7 +265,7 @@ _NO_GRANT = (
         (({}, {"timeout": 601.0}), "--timeout takes 1 to 600 seconds."),
     ],
 )
-def test_what_cannot_work_is_said_at_once(
+def test_a_login_that_cannot_work_fails_before_any_request(
     connect: Connect,
     oauth_server: OAuthTestServer,
     capsys: pytest.CaptureFixture[str],

@@ -34,7 +34,7 @@ def test_wrong_arguments_are_sentences_with_status_2(
     assert said in capsys.readouterr().err
 
 
-def test_nobody_is_asked_while_the_grant_could_not_be_stored(
+def test_a_login_fails_before_consent_when_the_store_is_unusable(
     connect: Connect,
     oauth_server: OAuthTestServer,
     capsys: pytest.CaptureFixture[str],
@@ -53,7 +53,7 @@ def test_nobody_is_asked_while_the_grant_could_not_be_stored(
 
 
 @pytest.mark.usefixtures("airflow_home")
-def test_nobody_is_asked_while_the_connection_could_not_be_written(
+def test_a_login_fails_before_consent_when_write_back_is_impossible(
     connect: Connect,
     oauth_server: OAuthTestServer,
     browser: list[str],
@@ -65,7 +65,7 @@ def test_nobody_is_asked_while_the_connection_could_not_be_written(
 
 
 @pytest.mark.usefixtures("airflow_home", "browser")
-def test_a_grant_that_is_stored_is_a_success_although_the_connection_was_not_written(
+def test_a_login_succeeds_although_the_write_back_fails(
     connect: Connect, capsys: pytest.CaptureFixture[str]
 ) -> None:
     connect(write_back=True)
@@ -76,7 +76,7 @@ def test_a_grant_that_is_stored_is_a_success_although_the_connection_was_not_wri
 
 
 @pytest.mark.usefixtures("airflow_home", "browser")
-def test_a_database_that_fails_is_named_without_its_text(
+def test_a_failing_metadata_database_is_named_without_the_text_of_its_error(
     connect: Connect, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from airflow import settings  # noqa: PLC0415 - Airflow needs its home first
@@ -97,7 +97,7 @@ def test_a_database_that_fails_is_named_without_its_text(
     assert "secrets" not in said
 
 
-def test_ctrl_c_ends_it_with_a_sentence(
+def test_ctrl_c_ends_the_login_with_a_sentence(
     connect: Connect, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: Any) -> None:
@@ -109,7 +109,7 @@ def test_ctrl_c_ends_it_with_a_sentence(
     assert text.endswith("Interrupted: the login did not end, and can be started again.\n")
 
 
-def test_the_reason_why_a_port_cannot_be_listened_on_is_told(
+def test_the_reason_why_a_port_cannot_be_used_is_printed(
     connect: Connect, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from oauth_taskflow.oauth.login.loopback import LoopbackListener  # noqa: PLC0415 - only here

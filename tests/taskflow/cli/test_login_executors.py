@@ -11,7 +11,7 @@ from tests.taskflow.conftest import Connect
 _BROKER = "oauth_taskflow.taskflow.secrets_backend.OAuthBroker"
 
 
-def test_a_file_that_other_machines_do_not_see_is_refused(
+def test_a_sqlite_store_is_refused_under_an_executor_of_several_machines(
     connect: Connect,
     browser: list[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -26,7 +26,7 @@ def test_a_file_that_other_machines_do_not_see_is_refused(
 @pytest.mark.usefixtures(
     "airflow_home"
 )  # an Airflow that is imported under this setting keeps the broker for good
-def test_beside_the_broker_a_file_is_enough(
+def test_a_sqlite_store_is_enough_on_the_machine_of_the_broker(
     connect: Connect,
     browser: list[str],
     monkeypatch: pytest.MonkeyPatch,

@@ -32,7 +32,7 @@ def by_issuer(server: OAuthTestServer) -> dict[str, Any]:
     return {**nothing, "issuer": server.base_url}
 
 
-def test_the_issuer_alone_is_enough_and_its_par_endpoint_is_used(
+def test_a_login_with_only_an_issuer_uses_its_par_endpoint(
     connect: Connect,
     oauth_server: OAuthTestServer,
     browser: list[str],
@@ -68,7 +68,7 @@ def test_an_answer_of_another_issuer_is_refused_before_its_code_is_sent(
     assert not [call for call in oauth_server.requests if call.path == "/oauth/token"]
 
 
-def test_an_issuer_without_metadata_serves_for_the_comparison(
+def test_an_issuer_without_metadata_is_still_compared_with_the_answer(
     connect: Connect,
     oauth_server: OAuthTestServer,
     browser: list[str],

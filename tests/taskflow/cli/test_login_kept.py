@@ -40,7 +40,7 @@ def test_a_corrected_connection_needs_no_second_login(
     assert len(browser) == 1
 
 
-def test_so_it_is_with_a_device(
+def test_a_corrected_connection_needs_no_second_login_with_a_device(
     connect: Connect, oauth_server: OAuthTestServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     connect(token_path="acces_token")
@@ -51,7 +51,7 @@ def test_so_it_is_with_a_device(
     assert call_api() == 200
 
 
-def test_a_misspelled_refresh_token_path_is_found_later(
+def test_a_refresh_token_is_found_after_its_misspelled_path_is_corrected(
     connect: Connect, oauth_server: OAuthTestServer, browser: list[str]
 ) -> None:
     connect(refresh_token_path="refres_token")
@@ -62,7 +62,7 @@ def test_a_misspelled_refresh_token_path_is_found_later(
     assert oauth_server.counters.refreshes == 1
 
 
-def test_an_answer_without_any_token_is_an_error_and_changes_nothing(
+def test_a_response_without_any_token_is_an_error_and_keeps_the_old_grant(
     connect: Connect,
     oauth_server: OAuthTestServer,
     browser: list[str],

@@ -18,7 +18,7 @@ def revoked(server: OAuthTestServer) -> list[str]:
     return [call.form["token"] for call in server.requests if call.path == "/oauth/revoke"]
 
 
-def test_the_replaced_grant_is_revoked_when_asked_and_the_new_one_lives(
+def test_revoke_old_ends_the_replaced_grant_and_keeps_the_new_one(
     connect: Connect,
     oauth_server: OAuthTestServer,
     browser: list[str],
@@ -36,7 +36,7 @@ def test_the_replaced_grant_is_revoked_when_asked_and_the_new_one_lives(
     assert call_api() == 200
 
 
-def test_an_old_grant_that_cannot_be_revoked_is_told_and_the_new_one_kept(
+def test_a_failed_revocation_of_the_old_grant_is_reported_and_the_new_one_kept(
     connect: Connect,
     oauth_server: OAuthTestServer,
     browser: list[str],
@@ -52,7 +52,7 @@ def test_an_old_grant_that_cannot_be_revoked_is_told_and_the_new_one_kept(
     assert call_api() == 200
 
 
-def test_an_old_grant_that_no_key_opens_is_replaced_all_the_same(
+def test_an_old_grant_that_no_fernet_key_decrypts_is_replaced(
     connect: Connect,
     oauth_server: OAuthTestServer,
     browser: list[str],
@@ -72,7 +72,7 @@ def test_an_old_grant_that_no_key_opens_is_replaced_all_the_same(
     assert call_api() == 200
 
 
-def test_without_a_place_to_revoke_at_nobody_is_asked_to_agree(
+def test_revoke_old_without_revoke_url_fails_before_the_browser_opens(
     connect: Connect, browser: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     connect()

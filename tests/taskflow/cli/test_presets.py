@@ -37,7 +37,9 @@ def test_all_presets_are_listed_with_their_own_keys(
     }
 
 
-def test_a_table_is_for_people(airflow_home: object, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_shows_the_facts_of_a_preset_in_words(
+    airflow_home: object, capsys: pytest.CaptureFixture[str]
+) -> None:
     run("exact-online")
     shown = " ".join(capsys.readouterr().out.split())
     assert "Exact Online (verified 2026-11)" in shown

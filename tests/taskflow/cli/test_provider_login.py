@@ -61,7 +61,7 @@ def test_the_page_parameters_and_offline_scope_come_from_the_preset(
     assert sent["code_challenge_method"] == "S256"
 
 
-def test_the_connections_own_parameters_win(
+def test_parameters_of_the_connection_override_those_of_the_preset(
     set_connection: SetConnection, airflow_home: Path
 ) -> None:
     _, sent = opened(
@@ -70,7 +70,7 @@ def test_the_connections_own_parameters_win(
     assert (sent["access_type"], sent["prompt"]) == ("offline", "select_account")
 
 
-def test_a_server_with_its_own_names_is_asked_by_them(
+def test_an_authorization_request_uses_the_parameter_names_of_the_preset(
     set_connection: SetConnection, airflow_home: Path
 ) -> None:
     _, sent = opened(set_connection, "slack-user", scope="users:read channels:read")
@@ -122,7 +122,7 @@ def answered(server: OAuthTestServer, body: str) -> None:
     server.faults.add(Fault("/oauth/token", 200, {"Content-Type": "application/json"}, body))
 
 
-def test_a_code_that_comes_back_under_another_name_is_traded(
+def test_a_code_under_another_parameter_name_is_exchanged(
     set_connection: SetConnection, airflow_home: Path, oauth_server: OAuthTestServer
 ) -> None:
     answered(oauth_server, '{"access_token": "at", "refresh_token": "rt", "expires_in": 3600}')
@@ -135,7 +135,7 @@ def test_a_code_that_comes_back_under_another_name_is_traded(
     assert "code_verifier" not in trade.form
 
 
-def test_a_code_is_traded_under_the_servers_own_names(
+def test_a_code_is_exchanged_with_the_parameter_names_of_the_preset(
     set_connection: SetConnection, airflow_home: Path, oauth_server: OAuthTestServer
 ) -> None:
     answered(oauth_server, '{"code": 0, "message": "OK", "data": {"access_token": "at"}}')

@@ -137,7 +137,7 @@ def put(token: str, expected: Any) -> Any:
     return json.loads(json.dumps(expected).replace("@", token))
 
 
-def test_every_provider_with_a_way_of_its_own_is_looked_at_here() -> None:
+def test_every_preset_with_its_own_revocation_is_tested_here() -> None:
     rfc = {"url", "tokens"}
     own = {
         name
@@ -210,7 +210,7 @@ def test_notions_version_travels_with_a_revocation_too(
         ("zoom", None),
     ],
 )
-def test_an_answer_of_200_that_is_no_success_keeps_the_grant(
+def test_a_200_response_that_reports_failure_keeps_the_grant(
     server: OAuthTestServer,
     set_connection: SetConnection,
     capsys: pytest.CaptureFixture[str],
@@ -229,7 +229,7 @@ def test_an_answer_of_200_that_is_no_success_keeps_the_grant(
     assert run(capsys) == "revoked"
 
 
-def test_slacks_own_word_for_the_refusal_is_told(
+def test_slacks_own_error_code_is_printed(
     server: OAuthTestServer, set_connection: SetConnection, capsys: pytest.CaptureFixture[str]
 ) -> None:
     connect(server, set_connection, "slack")
@@ -238,7 +238,7 @@ def test_slacks_own_word_for_the_refusal_is_told(
     assert "account_inactive" in refused(capsys)
 
 
-def test_where_only_access_tokens_are_taken_a_living_one_is_fetched_first(
+def test_a_valid_access_token_is_fetched_where_the_server_revokes_by_it_only(
     server: OAuthTestServer, set_connection: SetConnection, capsys: pytest.CaptureFixture[str]
 ) -> None:
     connect(server, set_connection, "slack")
@@ -258,7 +258,7 @@ def _expired(record: GrantRecord) -> GrantRecord:
     return replace(record, token=replace(record.token, expires_at=1.0))
 
 
-def test_a_token_that_the_refresh_token_took_along_counts_as_ended(
+def test_an_access_token_revoked_together_with_its_refresh_token_counts_as_revoked(
     server: OAuthTestServer, set_connection: SetConnection, capsys: pytest.CaptureFixture[str]
 ) -> None:
     connect(server, set_connection, "google")
@@ -271,7 +271,7 @@ def test_a_token_that_the_refresh_token_took_along_counts_as_ended(
 
 
 @pytest.mark.parametrize("provider", ["google", "google-ads", "github", "meta", "square"])
-def test_a_login_ends_no_old_grant_where_that_would_end_the_new_one(
+def test_a_login_does_not_revoke_the_old_grant_where_that_would_end_the_new_one(
     server: OAuthTestServer,
     set_connection: SetConnection,
     capsys: pytest.CaptureFixture[str],

@@ -73,12 +73,14 @@ def test_every_endpoint_is_pulled_into_the_folder_given(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_wanted_endpoint_brings_its_parents_and_nothing_else(spec: Path, tmp_path: Path) -> None:
+def test_a_selected_endpoint_pulls_its_parents_and_no_other_endpoint(
+    spec: Path, tmp_path: Path
+) -> None:
     pull(arguments(spec, endpoint=["airports"], folder=str(tmp_path / "mine")))
     assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["airports", "countries"]
 
 
-def test_params_are_set_and_windows_named_on_the_command_line(
+def test_params_and_windows_are_set_on_the_command_line(
     spec: Path, tmp_path: Path, oauth_server: OAuthTestServer
 ) -> None:
     text = spec.read_text().replace(
@@ -129,14 +131,14 @@ def test_a_spec_with_problems_shows_them_all_and_exits_1(
         ),
     ],
 )
-def test_wrong_arguments_exit_2_and_say_what_is_right(
+def test_wrong_arguments_exit_2_and_name_the_right_ones(
     spec: Path, capsys: pytest.CaptureFixture[str], given: dict[str, Any], message: str
 ) -> None:
     code, shown = refused(capsys, spec, **given)
     assert (code, message in shown) == (2, True), shown
 
 
-def test_a_span_that_ends_before_it_begins_is_refused(
+def test_an_interval_that_ends_before_it_begins_is_refused(
     spec: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, shown = refused(capsys, spec, since="2026-02-01", until="2026-01-01")
@@ -154,7 +156,7 @@ def test_a_relative_folder_is_below_the_working_directory(
     assert f" {tmp_path / 'mine' / 'countries'} " in capsys.readouterr().out
 
 
-def test_a_second_pull_with_fewer_batches_leaves_nothing_of_the_first(
+def test_a_second_pull_with_fewer_batches_removes_the_files_of_the_first(
     spec: Path, tmp_path: Path
 ) -> None:
     pull(arguments(spec, folder=str(tmp_path / "mine"), endpoint=["airports"]))
@@ -163,7 +165,7 @@ def test_a_second_pull_with_fewer_batches_leaves_nothing_of_the_first(
     assert [path.name for path in (tmp_path / "mine" / "airports").iterdir()] == ["map_index=0"]
 
 
-def test_a_doubt_about_the_paging_is_shown(
+def test_a_paging_warning_is_printed(
     spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = spec.read_text().replace(
@@ -188,7 +190,7 @@ def test_ctrl_c_ends_the_command_without_traceback(
     assert (code, shown) == (130, "Interrupted while pulling countries.\n")
 
 
-def test_a_value_that_is_no_yaml_is_refused_without_being_shown(
+def test_a_value_that_is_not_yaml_is_refused_and_not_printed(
     spec: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec.write_text(spec.read_text().replace("schedule: null", "schedule: null\nparams: {a: 1}"))
@@ -238,7 +240,7 @@ def test_plain_output_has_no_frame(
     assert row.split()[0] == "countries"
 
 
-def test_another_output_is_a_folder_with_a_warning(
+def test_an_output_that_is_not_a_format_is_a_folder_with_a_warning(
     spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     old = str(tmp_path / "old")
@@ -250,7 +252,7 @@ def test_another_output_is_a_folder_with_a_warning(
     assert (tmp_path / "old" / "countries" / "_manifest.json").exists()
 
 
-def test_an_unknown_format_beside_a_folder_is_refused(
+def test_an_unknown_format_with_a_folder_is_refused(
     spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert refused(capsys, spec, folder=str(tmp_path), output="csv") == (
@@ -280,7 +282,7 @@ def test_log_lines_reach_neither_the_result_nor_the_middle_of_a_bar() -> None:
     assert "\x1b]0;" not in terminal.getvalue()
 
 
-def test_the_bar_counts_the_sequences_that_are_known_beforehand() -> None:
+def test_the_bar_counts_the_sequences_known_before_the_first_request() -> None:
     bar = Progress(console=Console(file=io.StringIO()))
     display = Display(bar)
     display.begin("contacts", "region=eu", 3)
@@ -303,7 +305,7 @@ def test_the_number_of_sequences_is_parents_times_windows() -> None:
     assert count_sequences(Endpoint(), {}, week) == 1
 
 
-def test_doubts_are_shown_and_kept_with_the_output(
+def test_paging_warnings_are_printed_and_kept_in_the_manifest(
     spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = spec.read_text().replace(

@@ -14,7 +14,7 @@ def page(rows: int, index: int, total: int | None = None) -> Page:
 
 
 @pytest.mark.parametrize(("total", "share"), [(400, 50), (None, None), (100, 100)])
-def test_a_lone_sequence_shows_its_share_of_the_announced_records(
+def test_a_single_sequence_shows_its_share_of_the_announced_records(
     total: int | None, share: int | None
 ) -> None:
     bar = Progress(disable=True)
@@ -27,7 +27,7 @@ def test_a_lone_sequence_shows_its_share_of_the_announced_records(
     assert (line.percentage if line.total else None) == share
 
 
-def test_several_sequences_show_how_many_are_done() -> None:
+def test_several_sequences_show_their_finished_share() -> None:
     bar = Progress(disable=True)
     display = Display(bar)
     display.begin("notes", "contact 1", 4)

@@ -117,7 +117,7 @@ def test_no_secret_of_the_connection_reaches_the_api(
     assert leaked(oauth_server) == []
 
 
-def test_the_stock_hook_does_leak_the_older_shape_so_the_check_above_can_fail(
+def test_the_hook_of_airflow_leaks_secrets_of_http_connections_so_the_leak_test_can_fail(
     oauth_server: OAuthTestServer, set_connection: SetConnection
 ) -> None:
     set_connection("crm", older_shape(oauth_server))
@@ -188,7 +188,7 @@ def test_an_error_status_is_a_typed_error_that_names_url_and_remedy(
     assert hook().run("/nowhere", extra_options={"check_response": False}).status_code == 404
 
 
-def test_the_older_shapes_options_of_http_hook_are_honoured(
+def test_options_of_http_hook_in_http_connections_are_honoured(
     oauth_server: OAuthTestServer, set_connection: SetConnection
 ) -> None:
     set_connection("crm", older_shape(oauth_server, check_response=False, max_redirects=3))
@@ -196,7 +196,7 @@ def test_the_older_shapes_options_of_http_hook_are_honoured(
     assert hook().get_conn().max_redirects == 3
 
 
-def test_an_adapter_of_ones_own_is_mounted(
+def test_a_custom_adapter_is_mounted(
     oauth_server: OAuthTestServer, set_connection: SetConnection
 ) -> None:
     set_connection("crm", oauth_server.connection())
@@ -228,7 +228,7 @@ def test_a_garbled_connection_variable_is_named(
     )
 
 
-def test_an_empty_conn_id_is_no_missing_connection(airflow_home: Path) -> None:
+def test_an_empty_conn_id_is_reported_as_empty_not_as_missing(airflow_home: Path) -> None:
     with pytest.raises(ConnectionConfigError) as caught:
         OAuth2Hook(http_conn_id="").get_conn()
     assert str(caught.value) == (
@@ -294,7 +294,7 @@ def test_test_connection_fetches_a_token(
     assert oauth_server.counters.token_requests == 2  # asked anew: a stored token proves nothing
 
 
-def test_test_connection_tells_what_is_wrong(
+def test_test_connection_names_the_problem(
     oauth_server: OAuthTestServer, set_connection: SetConnection
 ) -> None:
     set_connection("crm", oauth_server.connection(password="wrong-secret"))
@@ -307,7 +307,7 @@ def test_test_connection_tells_what_is_wrong(
     assert hook().test_connection()[0] is False
 
 
-def test_test_connection_tells_of_a_token_without_an_end_and_without_a_scope(
+def test_test_connection_reports_a_token_without_expiry_and_without_scope(
     oauth_server: OAuthTestServer, set_connection: SetConnection
 ) -> None:
     session = {"auth_type": "session", "login": "admin", "password": "static-password"}
@@ -389,7 +389,7 @@ def test_a_dead_refresh_token_is_a_permanent_typed_error(
     assert not any(secret in str(caught.value) for secret in SECRETS)
 
 
-def test_a_whole_url_is_called_inside_the_connections_origins_only(
+def test_an_absolute_url_is_called_within_the_connections_origins_only(
     oauth_server: OAuthTestServer, set_connection: SetConnection
 ) -> None:
     set_connection("crm", oauth_server.connection())

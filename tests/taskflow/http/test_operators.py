@@ -145,7 +145,7 @@ def rows_in_all() -> int:
 
 
 @pytest.mark.parametrize("deferrable", [False, True])
-def test_the_sensor_waits_for_what_is_not_there_yet(
+def test_the_sensor_waits_while_the_status_means_not_yet(
     run_dag: RunDag, crm: OAuthTestServer, deferrable: bool
 ) -> None:
     crm.fault("/countries", status=404, times=2)
@@ -172,7 +172,7 @@ def test_the_sensor_waits_for_what_is_not_there_yet(
     assert asked == [404, 404, 200]
 
 
-def test_no_secret_and_no_token_is_in_a_trigger_or_its_event(crm: OAuthTestServer) -> None:
+def test_a_trigger_and_its_event_hold_no_secret_and_no_token(crm: OAuthTestServer) -> None:
     trigger = OAuth2HttpTrigger(http_conn_id="crm", method="GET", endpoint="/countries")
     event = fired(trigger)
     assert response_from_event(event).json()["data"]
@@ -183,7 +183,7 @@ def test_no_secret_and_no_token_is_in_a_trigger_or_its_event(crm: OAuthTestServe
     assert trigger.serialize()[1]["http_conn_id"] == "crm"
 
 
-def test_extra_never_becomes_headers_and_a_key_in_the_query_stays_out_of_the_event(
+def test_extra_never_becomes_headers_and_an_api_key_in_the_query_is_not_in_the_event(
     crm: OAuthTestServer, set_connection: SetConnection
 ) -> None:
     static = {
@@ -298,7 +298,7 @@ def test_a_trigger_stored_under_its_former_class_path_still_fires(
     assert [request.path for request in crm.requests][-1] == "/countries"
 
 
-def test_a_sensor_that_checks_no_status_takes_any_answer(crm: OAuthTestServer) -> None:
+def test_a_sensor_without_status_check_accepts_any_response(crm: OAuthTestServer) -> None:
     event = fired(
         OAuth2HttpSensorTrigger(
             http_conn_id="crm",
@@ -320,12 +320,12 @@ def test_a_sensor_that_checks_no_status_takes_any_answer(crm: OAuthTestServer) -
         (40, ["404"], False),
     ],
 )
-def test_which_statuses_mean_not_yet(status: int | None, listed: list[str], waits: bool) -> None:
+def test_listed_statuses_mean_not_yet(status: int | None, listed: list[str], waits: bool) -> None:
     assert is_not_yet(status, listed) is waits
 
 
 @pytest.mark.skipif(not HAS_RETRY_POLICIES, reason="retry policies came with 3.3")
-def test_a_retry_policy_of_the_authors_own_is_kept() -> None:
+def test_a_retry_policy_chosen_by_the_author_is_kept() -> None:
     own = OAuthRetryPolicy()
     operator = OAuth2HttpOperator(task_id="a", endpoint="/x", retry_policy=own)
     sensor = OAuth2HttpSensor(task_id="b", endpoint="/x", retry_policy=own)
@@ -334,7 +334,9 @@ def test_a_retry_policy_of_the_authors_own_is_kept() -> None:
     assert isinstance(OAuth2HttpSensor(task_id="c", endpoint="/x").retry_policy, OAuthRetryPolicy)
 
 
-def test_a_deferrable_sensor_does_not_defer_for_what_is_there(crm: OAuthTestServer) -> None:
+def test_a_deferrable_sensor_does_not_defer_when_the_first_call_succeeds(
+    crm: OAuthTestServer,
+) -> None:
     sensor = OAuth2HttpSensor(
         task_id="there", http_conn_id="crm", endpoint="/countries", deferrable=True
     )

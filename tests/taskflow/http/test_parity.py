@@ -192,7 +192,7 @@ CALLS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("deferrable", [False, True])
 @pytest.mark.parametrize("name", CALLS)
-def test_a_swapped_operator_asks_and_returns_the_same(
+def test_a_swapped_operator_sends_and_returns_the_same(
     api: ScriptedApi, name: str, deferrable: bool
 ) -> None:
     call = {"task_id": name, **CALLS[name]}
@@ -207,7 +207,7 @@ def test_a_swapped_operator_asks_and_returns_the_same(
     ("theirs", "ours"),
     [(HttpHook, OAuth2Hook), (HttpOperator, OAuth2HttpOperator), (HttpSensor, OAuth2HttpSensor)],
 )
-def test_every_argument_of_theirs_is_taken(theirs: type, ours: type) -> None:
+def test_every_argument_of_the_http_provider_is_accepted(theirs: type, ours: type) -> None:
     asked = dict(inspect.signature(theirs).parameters)
     asked.pop("kwargs", None)
     values = {
@@ -225,7 +225,7 @@ def test_every_argument_of_theirs_is_taken(theirs: type, ours: type) -> None:
     assert getattr(ours, "template_fields", ()) == getattr(theirs, "template_fields", ())
 
 
-def test_the_hook_takes_its_arguments_by_position_too() -> None:
+def test_the_hook_accepts_positional_arguments_too() -> None:
     hook = OAuth2Hook("get", "crm", None, False)
     assert (hook.method, hook.http_conn_id, hook.keep_alive_adapter) == ("GET", "crm", None)
 
@@ -240,7 +240,7 @@ def test_connections_are_kept_alive_as_the_arguments_say(api: ScriptedApi) -> No
 
 
 @pytest.mark.parametrize("hook", [HttpHook("GET", "stock"), OAuth2Hook("GET", "ours")])
-def test_code_around_the_hook_catches_what_it_always_caught(
+def test_existing_except_clauses_around_the_hook_still_catch_its_errors(
     api: ScriptedApi, hook: HttpHook
 ) -> None:
     with pytest.raises(AirflowException, match="404"):
