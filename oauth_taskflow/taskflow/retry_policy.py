@@ -60,7 +60,8 @@ class OAuthRetryPolicy(RetryPolicy):
     """Permanent errors fail the task at once; a server's ``Retry-After`` is the delay of the next try.
 
     A ``RecursionError``, as from JSON that is nested too deep, fails at once too. Other exceptions keep Airflow's
-    default: ``retries`` and ``retry_delay``. A task is never retried more often than ``retries`` says. ``@oauth_task`` and the spec DAGs use it unless they are given another policy
+    default: ``retries`` and ``retry_delay``. A task is never retried more often than ``retries`` says. ``@oauth_task`` and
+    the spec DAGs use this policy unless they are given another one
     (https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/tasks.html).
     """
 

@@ -147,7 +147,7 @@ Kept = TypeVar("Kept", bound=Callable[..., Any])
 
 
 def wrapped(function: Kept) -> Kept:
-    """What many projects have: a decorator of their own."""
+    """A custom decorator, as many projects have one."""
 
     @functools.wraps(function)
     def around(*args: Any, **kwargs: Any) -> Any:

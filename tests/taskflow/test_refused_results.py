@@ -1,4 +1,4 @@
-"""What a task may not hand on, and which failures are tried again: one real run for each question."""
+"""Results that a task may not pass on, and failures that are retried: one real run for each question."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def decide(exception: BaseException) -> RetryDecision:
     return OAuthRetryPolicy().evaluate(exception, 1, 3)
 
 
-def caused(by: BaseException) -> Exception:
+def chain_error(by: BaseException) -> Exception:
     outer = RuntimeError("the author's own error")
     outer.__cause__ = by
     return outer
@@ -68,7 +68,7 @@ PERMANENT = [
     InvalidTokenResponse("A web page came"),
     InvalidClient(error="invalid_client", status=401, where="at x"),
     ConsentRequired(error="login_required", status=400, where="at x"),
-    caused(DEAD),
+    chain_error(DEAD),
 ]
 
 
@@ -116,7 +116,7 @@ def test_a_delay_longer_than_a_year_is_cut_to_a_year(seconds: float) -> None:
         TokenStoreError("The database is down"),
         DestinationError("The bucket is away"),
         ValueError("something else"),
-        caused(ValueError("something else")),
+        chain_error(ValueError("something else")),
     ],
 )
 def test_errors_that_may_heal_keep_the_retries_of_the_task(exception: BaseException) -> None:
@@ -205,7 +205,7 @@ def frames(error: BaseException) -> list[str]:
     return [entry.name for entry in traceback.extract_tb(error.__traceback__)]
 
 
-def ended(work: Callable[[], None]) -> BaseException:
+def run_to_failure(work: Callable[[], None]) -> BaseException:
     with pytest.raises(OAuthTaskflowError) as caught, map_failures():
         work()
     return caught.value
@@ -215,7 +215,7 @@ def test_a_refused_token_ends_a_task_with_its_message_and_a_handful_of_frames(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.DEBUG, retry_policy.__name__):
-        error = ended(_raise_token_error)
+        error = run_to_failure(_raise_token_error)
     assert len(frames(error)) < 5
     assert "_raise_token_error" not in frames(error)
     assert error.__cause__ is None
@@ -224,7 +224,7 @@ def test_a_refused_token_ends_a_task_with_its_message_and_a_handful_of_frames(
 
 
 def test_an_error_of_the_api_ends_at_the_line_of_the_author() -> None:
-    error = ended(_callers_line)
+    error = run_to_failure(_callers_line)
     assert frames(error)[-1] == "fetch"
     assert isinstance(error, ApiRequestFailed)
 

@@ -1,4 +1,4 @@
-"""The broker: what leaves the API server, what never does, and what happens when no token can be had."""
+"""The broker: what leaves the API server, what never does, and failures to get a token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a denial of the broker reads: to a person at a command line, and to a task."""
+"""A denial of the broker, as a command line prints it and as a task receives it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CONNECTION = {
 
 @pytest.fixture
 def crm(set_connection: SetConnection) -> str:
-    """A connection that the broker denies without asking anybody."""
+    """A connection that the broker denies without a request."""
     return set_connection("crm", CONNECTION)
 
 
@@ -64,7 +64,7 @@ def test_a_task_gets_the_reason_why_its_dpop_connection_is_denied(
 
 @pytest.fixture
 def ended_otherwise(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What a process of Airflow does with other errors that end it."""
+    """Records other errors that end a process of Airflow."""
     seen: list[str] = []
 
     def hook(

@@ -1,4 +1,4 @@
-"""The task's side of broker mode: when the broker is asked, with what, and what its failures become."""
+"""The task's side of broker mode: when and how a task asks the broker, and how it raises failures."""
 
 from __future__ import annotations
 
@@ -227,13 +227,13 @@ def test_a_task_asks_for_the_next_token_as_late_as_the_broker_fetches_it(
     late = oauth_server.connection(refresh_token=seed, leeway=5)
     store["late"] = StoredConnection("late", late)
     settings = load_settings("late")
-    source = _brokered(settings)
+    source = _source_of(settings)
     token = source.token()
     assert token.expires_at is not None
     assert source._good_until == token.expires_at - 5
 
 
-def _brokered(settings: ConnectionSettings) -> BrokerTokenSource:
+def _source_of(settings: ConnectionSettings) -> BrokerTokenSource:
     assert isinstance(settings.auth, BrokeredSettings)
     return _broker_source(settings.conn_id, settings.auth)
 

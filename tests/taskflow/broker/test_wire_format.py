@@ -1,4 +1,4 @@
-"""What the broker and tasks of neighbouring releases send each other: every pair of them works for one release."""
+"""Wire formats of neighbouring releases: tasks and broker of this release and the next or former one work together."""
 
 from __future__ import annotations
 

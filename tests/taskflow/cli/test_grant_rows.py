@@ -1,4 +1,4 @@
-"""What ``airflow oauth status`` says of a grant: token state, cool-down, and texts shown as they are."""
+"""The rows of ``airflow oauth status``: token state, cool-down, and texts printed unchanged."""
 
 from __future__ import annotations
 

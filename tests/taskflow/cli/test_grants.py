@@ -149,7 +149,7 @@ def test_status_prints_when_the_next_consent_is_due(
     assert due is not None
     assert refreshed is not None
     assert (due - refreshed) / timedelta(days=1) == pytest.approx(days, abs=0.001)
-    # What all grants are listed from knows no preset, only what is stored.
+    # The list of all grants reads the store only, not the preset.
     assert shown(status, None)[0]["consent_due"] == row["consent_due"]
 
 

@@ -1,4 +1,4 @@
-"""``airflow oauth login`` as a person runs it: real server, real callbacks, one real browser."""
+"""``airflow oauth login`` with a real server, real callbacks and one real browser."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import webbrowser
-from argparse import Namespace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,10 +18,17 @@ import pytest
 import requests
 
 from oauth_taskflow import secret_registry
-from oauth_taskflow.taskflow.cli.grants import status
 from oauth_taskflow.taskflow.cli.login import login
 from oauth_taskflow.testing import OAuthTestServer
-from tests.taskflow.cli.login_runs import arguments, call_api, person_with_device, refused, shown
+from tests.taskflow.cli.login_runs import (
+    arguments,
+    call_api,
+    hold_port,
+    person_with_device,
+    read_row,
+    read_state,
+    run_failing_login,
+)
 from tests.taskflow.conftest import Connect
 from tests.taskflow.later import an_hour_later
 
@@ -37,7 +43,7 @@ def test_after_the_consent_of_a_person_tasks_have_a_grant(
 ) -> None:
     connect()
     login(arguments())
-    row = shown(capsys)
+    row = read_row(capsys)
     assert (row["conn_id"], row["state"], row["version"]) == ("crm", "fresh", 1)
     assert call_api() == 200
     assert oauth_server.counters.token_requests == 1
@@ -90,7 +96,7 @@ def test_a_login_without_an_answer_names_what_the_server_may_demand(
     connect: Connect, oauth_server: OAuthTestServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     connect()
-    text = refused(capsys, timeout=0.2)
+    text = run_failing_login(capsys, timeout=0.2)
     assert text.endswith(
         f"No answer came within 0.2 s for connection 'crm' at {oauth_server.base_url}/oauth/authorize. If the page in the "
         "browser shows an error, correct the connection first: redirect_uri must be registered for the client, and a "
@@ -130,10 +136,9 @@ def test_a_code_is_not_sent_again_after_a_refusal_or_a_lost_response(
 ) -> None:
     connect()
     oauth_server.fault("/oauth/token", **fault)
-    assert said in refused(capsys)
+    assert said in run_failing_login(capsys)
     assert sum(call.path == "/oauth/token" for call in oauth_server.requests) == 1
-    status(Namespace(conn_id="crm", output="json"))
-    assert shown(capsys)["state"] == "empty"
+    assert read_state(capsys) == "empty"
 
 
 def test_a_person_who_refuses_leaves_no_grant(
@@ -144,9 +149,8 @@ def test_a_person_who_refuses_leaves_no_grant(
 ) -> None:
     connect()
     oauth_server.desk.decision = "refuse"
-    assert "refused (access_denied)" in refused(capsys)
-    status(Namespace(conn_id="crm", output="json"))
-    assert shown(capsys)["state"] == "empty"
+    assert "refused (access_denied)" in run_failing_login(capsys)
+    assert read_state(capsys) == "empty"
 
 
 def test_a_login_without_consent_ends_after_the_time_out(
@@ -157,7 +161,7 @@ def test_a_login_without_consent_ends_after_the_time_out(
 ) -> None:
     connect()
     oauth_server.desk.decision = "ignore"
-    assert "No answer came within 0.3 s" in refused(capsys, timeout=0.3)
+    assert "No answer came within 0.3 s" in run_failing_login(capsys, timeout=0.3)
 
 
 def test_without_a_desktop_the_address_is_printed_and_no_browser_starts(
@@ -165,10 +169,10 @@ def test_without_a_desktop_the_address_is_printed_and_no_browser_starts(
 ) -> None:
     connect()
     monkeypatch.setattr(webbrowser, "open", pytest.fail)
-    text = refused(capsys, timeout=0.2)
+    text = run_failing_login(capsys, timeout=0.2)
     assert "Open this address and agree:" in text
     monkeypatch.setenv("DISPLAY", ":0")
-    refused(capsys, timeout=0.2, no_browser=True)
+    run_failing_login(capsys, timeout=0.2, no_browser=True)
 
 
 def test_secrets_of_the_login_are_masked_and_never_printed(
@@ -200,7 +204,7 @@ def test_a_login_without_a_browser_reads_the_pasted_address(
 
     monkeypatch.setattr(builtins, "input", person)
     login(arguments(paste=True))
-    assert shown(capsys)["state"] == "fresh"
+    assert read_row(capsys)["state"] == "fresh"
     assert call_api() == 200
 
 
@@ -210,7 +214,7 @@ def test_a_pasted_address_of_another_login_is_refused(
     connect()
     for text, reason in (("http://127.0.0.1/?code=a&state=b\n", "its state"), ("", "No address")):
         monkeypatch.setattr(sys, "stdin", io.StringIO(text))
-        assert reason in refused(capsys, paste=True)
+        assert reason in run_failing_login(capsys, paste=True)
 
 
 def test_a_login_with_a_device_code_stores_a_grant(
@@ -277,17 +281,14 @@ def test_a_login_that_cannot_work_fails_before_any_request(
         nothing = dict.fromkeys(("grant_type", "authorize_url", "device_url", "scope"))
         extra = {**nothing, **extra}
     connect(**extra)
-    assert reason in refused(capsys, **given)
+    assert reason in run_failing_login(capsys, **given)
     assert oauth_server.requests == []
 
 
 def test_a_taken_port_is_named(connect: Connect, capsys: pytest.CaptureFixture[str]) -> None:
-    from oauth_taskflow.oauth.login.loopback import LoopbackListener  # noqa: PLC0415 - only here
-
     connect()
-    with LoopbackListener(bool) as other:
-        port = int(other.authority.partition(":")[2])
-        text = refused(capsys, port=port)
+    with hold_port() as port:
+        text = run_failing_login(capsys, port=port)
     assert f"Port {port} of 127.0.0.1 cannot be listened on" in text
     assert "--port" in text
 

@@ -1,4 +1,4 @@
-"""What ``airflow oauth login`` finds out before it asks a person, and what it says when the end is no happy one."""
+"""Checks of ``airflow oauth login`` before it asks for consent, and its messages when the login fails."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ import pytest
 from oauth_taskflow.taskflow.cli import login as login_command
 from oauth_taskflow.taskflow.cli.login import login
 from oauth_taskflow.testing import OAuthTestServer
-from tests.taskflow.cli.login_runs import arguments, call_api, refused, shown
+from tests.taskflow.cli.login_runs import (
+    arguments,
+    call_api,
+    hold_port,
+    read_row,
+    run_failing_login,
+)
 from tests.taskflow.conftest import Connect
 
 pytestmark = pytest.mark.usefixtures("own_store")
@@ -46,7 +52,7 @@ def test_a_login_fails_before_consent_when_the_store_is_unusable(
     monkeypatch.setenv(
         "AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE", f"sqlite:///{tmp_path}/file/tokens.db"
     )
-    text = refused(capsys)
+    text = run_failing_login(capsys)
     assert "token store" in text
     assert "Open this address" not in text
     assert oauth_server.requests == []
@@ -60,7 +66,9 @@ def test_a_login_fails_before_consent_when_write_back_is_impossible(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     connect()
-    assert "The connection is not in the metadata database" in refused(capsys, write_back=True)
+    assert "The connection is not in the metadata database" in run_failing_login(
+        capsys, write_back=True
+    )
     assert (browser, oauth_server.requests) == ([], [])
 
 
@@ -105,19 +113,18 @@ def test_ctrl_c_ends_the_login_with_a_sentence(
 
     connect()
     monkeypatch.setattr(login_command, "input", interrupt, raising=False)
-    text = refused(capsys, paste=True)
+    text = run_failing_login(capsys, paste=True)
     assert text.endswith("Interrupted: the login did not end, and can be started again.\n")
 
 
 def test_the_reason_why_a_port_cannot_be_used_is_printed(
     connect: Connect, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from oauth_taskflow.oauth.login.loopback import LoopbackListener  # noqa: PLC0415 - only here
-
     connect()
-    with LoopbackListener(bool) as other:
-        port = int(other.authority.partition(":")[2])
-        assert "cannot be listened on (Address already in use)" in refused(capsys, port=port)
+    with hold_port() as port:
+        assert "cannot be listened on (Address already in use)" in run_failing_login(
+            capsys, port=port
+        )
 
 
 def test_a_login_shows_the_state_as_status_does(
@@ -125,5 +132,5 @@ def test_a_login_shows_the_state_as_status_does(
 ) -> None:
     connect()
     login(arguments())
-    assert shown(capsys)["asked_again_at"] is None
+    assert read_row(capsys)["asked_again_at"] is None
     assert len(browser) == 1

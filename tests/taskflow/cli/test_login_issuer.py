@@ -1,4 +1,4 @@
-"""A login that knows its endpoints by the issuer, and compares the issuer with the answer."""
+"""A login that finds its endpoints through the issuer, and compares the issuer with the answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from oauth_taskflow.oauth.endpoint.discovery import forget_metadata
 from oauth_taskflow.taskflow.cli.grants import revoke
 from oauth_taskflow.taskflow.cli.login import login
 from oauth_taskflow.testing import OAuthTestServer
-from tests.taskflow.cli.login_runs import arguments, call_api, refused, shown
+from tests.taskflow.cli.login_runs import arguments, call_api, read_row, run_failing_login
 from tests.taskflow.conftest import Connect
 
 pytestmark = pytest.mark.usefixtures("own_store")
@@ -26,7 +26,7 @@ def _nothing_remembered() -> Iterator[None]:
     forget_metadata()
 
 
-def by_issuer(server: OAuthTestServer) -> dict[str, Any]:
+def issuer_only(server: OAuthTestServer) -> dict[str, Any]:
     """A connection that names the issuer only."""
     nothing = dict.fromkeys(("authorize_url", "device_url", "token_url"))
     return {**nothing, "issuer": server.base_url}
@@ -38,13 +38,13 @@ def test_a_login_with_only_an_issuer_uses_its_par_endpoint(
     browser: list[str],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    connect(**by_issuer(oauth_server))
+    connect(**issuer_only(oauth_server))
     login(arguments())
-    assert shown(capsys)["state"] == "fresh"
+    assert read_row(capsys)["state"] == "fresh"
     assert call_api() == 200
     assert "request_uri" in parse_qs(urlsplit(browser[0]).query)
     revoke(Namespace(conn_id="crm", output="json"))
-    assert shown(capsys)["state"] == "revoked"
+    assert read_row(capsys)["state"] == "revoked"
     assert oauth_server.counters.revoked_families == 1
 
 
@@ -60,11 +60,11 @@ def test_an_answer_of_another_issuer_is_refused_before_its_code_is_sent(
     case: tuple[str, str],
 ) -> None:
     named, reason = case
-    connect(**by_issuer(oauth_server))
+    connect(**issuer_only(oauth_server))
     login(arguments())  # the metadata are known from here on: the server does name itself
     oauth_server.clear_log()
     oauth_server.desk.issuer = named
-    assert reason in refused(capsys)
+    assert reason in run_failing_login(capsys)
     assert not [call for call in oauth_server.requests if call.path == "/oauth/token"]
 
 
@@ -78,12 +78,12 @@ def test_an_issuer_without_metadata_is_still_compared_with_the_answer(
     connect(issuer=oauth_server.base_url)
     login(arguments())
     oauth_server.desk.issuer = "https://evil.example"
-    assert "another authorization server" in refused(capsys)
+    assert "another authorization server" in run_failing_login(capsys)
 
 
 def test_an_issuer_without_metadata_and_endpoints_is_named(
     connect: Connect, oauth_server: OAuthTestServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     oauth_server.fault("/.well-known/*", status=404, times=99)
-    connect(**by_issuer(oauth_server))
-    assert "'issuer'" in refused(capsys)
+    connect(**issuer_only(oauth_server))
+    assert "'issuer'" in run_failing_login(capsys)

@@ -1,4 +1,4 @@
-"""A login whose answer cannot be used: what came is kept, and no second login is needed once the connection is right."""
+"""A login whose response cannot be used: it is stored, and the corrected connection needs no second login."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from oauth_taskflow.taskflow.cli.login import login
 from oauth_taskflow.testing import OAuthTestServer
-from tests.taskflow.cli.login_runs import arguments, call_api, person_with_device, refused
+from tests.taskflow.cli.login_runs import arguments, call_api, person_with_device, run_failing_login
 from tests.taskflow.conftest import Connect
 
 pytestmark = pytest.mark.usefixtures("own_store")
@@ -29,7 +29,7 @@ def test_a_corrected_connection_needs_no_second_login(
     wrong: dict[str, Any],
 ) -> None:
     connect(**wrong)
-    assert "no new login is needed" in refused(capsys)
+    assert "no new login is needed" in run_failing_login(capsys)
     with pytest.raises(Exception, match="no new login is needed"):
         call_api()
     connect()
@@ -46,7 +46,7 @@ def test_a_corrected_connection_needs_no_second_login_with_a_device(
     connect(token_path="acces_token")
     oauth_server.desk.device_interval = 0.05
     with person_with_device(oauth_server):
-        assert "no new login is needed" in refused(capsys, device=True)
+        assert "no new login is needed" in run_failing_login(capsys, device=True)
     connect()
     assert call_api() == 200
 
@@ -72,5 +72,5 @@ def test_a_response_without_any_token_is_an_error_and_keeps_the_old_grant(
     login(arguments())
     capsys.readouterr()
     oauth_server.fault("/oauth/token", status=200, body=json.dumps({"note": "none"}))
-    assert "No access token in the answer" in refused(capsys)
+    assert "No access token in the answer" in run_failing_login(capsys)
     assert call_api() == 200

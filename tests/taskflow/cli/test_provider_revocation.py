@@ -1,4 +1,4 @@
-"""``airflow oauth revoke`` at providers that end grants in another way than RFC 7009: on the wire, and what is made of it."""
+"""``airflow oauth revoke`` at providers that deviate from RFC 7009: the requests, and how responses are read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CLIENT = {"client_id": "test-client", "client_secret": "test-secret"}
 
 @dataclass(frozen=True)
 class Wire:
-    """What is to arrive; ``@`` stands for the token. ``said`` is the provider's word for success."""
+    """The expected request; ``@`` is the token. ``said`` is the provider's response on success."""
 
     method: str = "POST"
     query: dict[str, str] = field(default_factory=dict)
@@ -102,7 +102,7 @@ def connect(
     set_connection("crm", server.connection(**fields))
 
 
-def tokens(server: OAuthTestServer, provider: str, **more: Any) -> None:
+def answer_token_request(server: OAuthTestServer, provider: str, **more: Any) -> None:
     """The next token request is answered with ``access-token-1``, as ``provider`` words it."""
     plain = {"access_token": "access-token-1", "expires_in": 3600, "ok": True, "code": 0, **more}
     plain["data"] = {"access_token": "access-token-1"}
@@ -110,13 +110,15 @@ def tokens(server: OAuthTestServer, provider: str, **more: Any) -> None:
         server.fault(path, status=200, headers=JSON, body=json.dumps(plain))
 
 
-def answers(server: OAuthTestServer, said: Any = None, status: int = 200, times: int = 1) -> None:
+def answer_revocation(
+    server: OAuthTestServer, said: Any = None, status: int = 200, times: int = 1
+) -> None:
     body = "" if said is None else json.dumps(said)
     server.fault(PLACE, status=status, headers=JSON if body else {}, body=body, times=times)
 
 
-def asked(server: OAuthTestServer) -> list[LoggedRequest]:
-    """The requests that were to end something."""
+def list_revocations(server: OAuthTestServer) -> list[LoggedRequest]:
+    """Lists the requests to the revocation endpoint."""
     return [one for one in server.requests if one.path == PLACE]
 
 
@@ -126,7 +128,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Any:
     return json.loads(capsys.readouterr().out.splitlines()[-1])[0]["state"]
 
 
-def refused(capsys: pytest.CaptureFixture[str]) -> str:
+def run_failing(capsys: pytest.CaptureFixture[str]) -> str:
     with pytest.raises(SystemExit) as caught:
         run(capsys)
     assert caught.value.code == 1
@@ -142,12 +144,12 @@ def test_every_preset_with_its_own_revocation_is_tested_here() -> None:
     own = {
         name
         for name in preset_names()
-        if set(_said(name)) - rfc or name == "hubspot"  # in the RFC's way, of one kind only
+        if set(_own_fields(name)) - rfc or name == "hubspot"  # in the RFC's way, of one kind only
     }
     assert sorted(ALL) == sorted(own)
 
 
-def _said(name: str) -> list[str]:
+def _own_fields(name: str) -> list[str]:
     form = load_preset(name).revoke
     usual = type(form)()
     return [one for one in form.__struct_fields__ if getattr(form, one) != getattr(usual, one)]
@@ -161,11 +163,11 @@ def test_the_request_is_what_the_provider_documents(
     provider: str,
 ) -> None:
     connect(server, set_connection, provider)
-    tokens(server, provider)
+    answer_token_request(server, provider)
     wire, kinds = ALL[provider], load_preset(provider).revoke.tokens
-    answers(server, wire.said, times=2)
+    answer_revocation(server, wire.said, times=2)
     assert run(capsys) == "revoked"
-    (call,) = asked(server)
+    (call,) = list_revocations(server)
     token = "access-token-1" if kinds == "access_token" else "first-refresh-token"
     assert call.method == wire.method
     assert call.params == put(token, wire.query)
@@ -181,10 +183,10 @@ def test_a_request_without_parameters_has_no_body_and_no_content_type(
     server: OAuthTestServer, set_connection: SetConnection, capsys: pytest.CaptureFixture[str]
 ) -> None:
     connect(server, set_connection, "dropbox")
-    tokens(server, "dropbox")
-    answers(server)
+    answer_token_request(server, "dropbox")
+    answer_revocation(server)
     run(capsys)
-    (call,) = asked(server)
+    (call,) = list_revocations(server)
     assert (call.body, call.headers.get("Content-Type")) == ("", None)
 
 
@@ -192,10 +194,10 @@ def test_notions_version_travels_with_a_revocation_too(
     server: OAuthTestServer, set_connection: SetConnection, capsys: pytest.CaptureFixture[str]
 ) -> None:
     connect(server, set_connection, "notion")
-    tokens(server, "notion")
-    answers(server)
+    answer_token_request(server, "notion")
+    answer_revocation(server)
     run(capsys)
-    assert asked(server)[0].headers["Notion-Version"] == "2022-06-28"
+    assert list_revocations(server)[0].headers["Notion-Version"] == "2022-06-28"
 
 
 @pytest.mark.parametrize(
@@ -218,14 +220,14 @@ def test_a_200_response_that_reports_failure_keeps_the_grant(
     said: Any,
 ) -> None:
     connect(server, set_connection, provider)
-    tokens(server, provider)
-    answers(server, said)
-    message = refused(capsys)
+    answer_token_request(server, provider)
+    answer_revocation(server, said)
+    message = run_failing(capsys)
     assert "HTTP 200" in message
     assert "access-token-1" not in message
     assert "first-refresh-token" not in message
-    answers(server, ALL[provider].said)
-    tokens(server, provider)
+    answer_revocation(server, ALL[provider].said)
+    answer_token_request(server, provider)
     assert run(capsys) == "revoked"
 
 
@@ -233,27 +235,31 @@ def test_slacks_own_error_code_is_printed(
     server: OAuthTestServer, set_connection: SetConnection, capsys: pytest.CaptureFixture[str]
 ) -> None:
     connect(server, set_connection, "slack")
-    tokens(server, "slack")
-    answers(server, {"ok": False, "error": "account_inactive"})
-    assert "account_inactive" in refused(capsys)
+    answer_token_request(server, "slack")
+    answer_revocation(server, {"ok": False, "error": "account_inactive"})
+    assert "account_inactive" in run_failing(capsys)
 
 
 def test_a_valid_access_token_is_fetched_where_the_server_revokes_by_it_only(
     server: OAuthTestServer, set_connection: SetConnection, capsys: pytest.CaptureFixture[str]
 ) -> None:
     connect(server, set_connection, "slack")
-    tokens(server, "slack", refresh_token="refresh-token-1")
+    answer_token_request(server, "slack", refresh_token="refresh-token-1")
     grant = load_managed_grant("crm")
     grant.manager.token()
-    grant.store.change(grant.manager.stored.read(), _expired)
+    grant.store.change(grant.manager.stored.read(), _expire)
     connect(server, set_connection, "slack", leeway=7)  # as another process: nothing is in memory
-    tokens(server, "slack", access_token="access-token-2", refresh_token="refresh-token-2")
-    answers(server, {"ok": True, "revoked": True})
+    answer_token_request(
+        server, "slack", access_token="access-token-2", refresh_token="refresh-token-2"
+    )
+    answer_revocation(server, {"ok": True, "revoked": True})
     assert run(capsys) == "revoked"
-    assert [one.headers["Authorization"] for one in asked(server)] == ["Bearer access-token-2"]
+    assert [one.headers["Authorization"] for one in list_revocations(server)] == [
+        "Bearer access-token-2"
+    ]
 
 
-def _expired(record: GrantRecord) -> GrantRecord:
+def _expire(record: GrantRecord) -> GrantRecord:
     assert record.token is not None
     return replace(record, token=replace(record.token, expires_at=1.0))
 
@@ -262,12 +268,15 @@ def test_an_access_token_revoked_together_with_its_refresh_token_counts_as_revok
     server: OAuthTestServer, set_connection: SetConnection, capsys: pytest.CaptureFixture[str]
 ) -> None:
     connect(server, set_connection, "google")
-    tokens(server, "google")
+    answer_token_request(server, "google")
     load_managed_grant("crm").manager.token()
-    answers(server, {})
-    answers(server, {"error": "invalid_token"}, status=400)
+    answer_revocation(server, {})
+    answer_revocation(server, {"error": "invalid_token"}, status=400)
     assert run(capsys) == "revoked"
-    assert [one.form["token"] for one in asked(server)] == ["first-refresh-token", "access-token-1"]
+    assert [one.form["token"] for one in list_revocations(server)] == [
+        "first-refresh-token",
+        "access-token-1",
+    ]
 
 
 @pytest.mark.parametrize("provider", ["google", "google-ads", "github", "meta", "square"])

@@ -1,4 +1,4 @@
-"""``airflow oauth pull`` as a person runs it."""
+"""``airflow oauth pull`` as its command line runs it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def arguments(spec: Path, **given: Any) -> Namespace:
     return Namespace(spec=str(spec), **{**nothing, "output": "table", **given})
 
 
-def refused(capsys: pytest.CaptureFixture[str], spec: Path, **given: Any) -> Refusal:
+def run_failing_pull(capsys: pytest.CaptureFixture[str], spec: Path, **given: Any) -> Refusal:
     with pytest.raises(SystemExit) as caught:
         pull(arguments(spec, **given))
     assert isinstance(caught.value.code, int)
@@ -112,7 +112,7 @@ def test_a_spec_with_problems_shows_them_all_and_exits_1(
     spec: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec.write_text(spec.read_text().replace("path: /countries}", "pth: /countries}"))
-    code, shown = refused(capsys, spec)
+    code, shown = run_failing_pull(capsys, spec)
     assert code == 1
     assert "Did you mean 'path'?" in shown
     assert shown.endswith(f"{spec} cannot be pulled: correct the problems above.\n")
@@ -134,14 +134,14 @@ def test_a_spec_with_problems_shows_them_all_and_exits_1(
 def test_wrong_arguments_exit_2_and_name_the_right_ones(
     spec: Path, capsys: pytest.CaptureFixture[str], given: dict[str, Any], message: str
 ) -> None:
-    code, shown = refused(capsys, spec, **given)
+    code, shown = run_failing_pull(capsys, spec, **given)
     assert (code, message in shown) == (2, True), shown
 
 
 def test_an_interval_that_ends_before_it_begins_is_refused(
     spec: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, shown = refused(capsys, spec, since="2026-02-01", until="2026-01-01")
+    code, shown = run_failing_pull(capsys, spec, since="2026-02-01", until="2026-01-01")
     assert code == 2
     assert shown == "--since must be earlier than --until, which is now when not given.\n"
 
@@ -186,7 +186,7 @@ def test_ctrl_c_ends_the_command_without_traceback(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("oauth_taskflow.taskflow.cli.pull.open_session", interrupt)
-    code, shown = refused(capsys, spec)
+    code, shown = run_failing_pull(capsys, spec)
     assert (code, shown) == (130, "Interrupted while pulling countries.\n")
 
 
@@ -194,7 +194,7 @@ def test_a_value_that_is_not_yaml_is_refused_and_not_printed(
     spec: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec.write_text(spec.read_text().replace("schedule: null", "schedule: null\nparams: {a: 1}"))
-    code, shown = refused(capsys, spec, set=["a=[s3cret"])
+    code, shown = run_failing_pull(capsys, spec, set=["a=[s3cret"])
     assert code == 2
     assert "The value of --set a=… is not readable as YAML." in shown
     assert "s3cret" not in shown
@@ -204,7 +204,7 @@ def test_a_failing_endpoint_exits_1_with_the_typed_error(
     spec: Path, tmp_path: Path, oauth_server: OAuthTestServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     oauth_server.fault("/countries", status=404, times=1)
-    code, shown = refused(capsys, spec, folder=str(tmp_path / "mine"))
+    code, shown = run_failing_pull(capsys, spec, folder=str(tmp_path / "mine"))
     assert code == 1
     assert shown.startswith("countries: The API answered HTTP 404")
     assert "Traceback" not in shown
@@ -255,7 +255,7 @@ def test_an_output_that_is_not_a_format_is_a_folder_with_a_warning(
 def test_an_unknown_format_with_a_folder_is_refused(
     spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert refused(capsys, spec, folder=str(tmp_path), output="csv") == (
+    assert run_failing_pull(capsys, spec, folder=str(tmp_path), output="csv") == (
         2,
         "--output takes one of table, json, yaml, plain, not 'csv'.\n",
     )
@@ -329,6 +329,6 @@ def test_an_end_below_the_total_fails_and_leaves_nothing(
         "request: {path: /page/airports}\n    paginate: {type: none, total: meta.total}",
     )
     spec.write_text(text)
-    _, error = refused(capsys, spec, endpoint=["countries"], folder=str(tmp_path / "mine"))
+    _, error = run_failing_pull(capsys, spec, endpoint=["countries"], folder=str(tmp_path / "mine"))
     assert "Reading ends after 100 records, but the API announced" in error
     assert not list((tmp_path / "mine").rglob("part-*"))

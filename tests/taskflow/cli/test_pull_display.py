@@ -1,4 +1,4 @@
-"""The progress bar of ``airflow oauth pull``, read as a person would read it."""
+"""The progress bar of ``airflow oauth pull``, read from the terminal output."""
 
 from __future__ import annotations
 

@@ -57,8 +57,8 @@ def older_shape(server: OAuthTestServer, **extra: Any) -> dict[str, Any]:
     }
 
 
-def leaked(server: OAuthTestServer) -> list[str]:
-    """What the API saw of the secrets that the token endpoint saw, or of the names of extra."""
+def find_leaks(server: OAuthTestServer) -> list[str]:
+    """Lists secrets of the token endpoint, and names of extra, in the requests to the API."""
     token_path = urlsplit(server.token_url).path
     grants = [call.form for call in server.requests if call.path == token_path]
     calls = [call for call in server.requests if call.path != token_path]
@@ -114,7 +114,7 @@ def test_no_secret_of_the_connection_reaches_the_api(
         HttpOperator(task_id="call", http_conn_id="crm", endpoint="/echo", method="GET").execute({})
     assert oauth_server.counters.refreshes == 2
     assert oauth_server.counters.reuse_detected == 0
-    assert leaked(oauth_server) == []
+    assert find_leaks(oauth_server) == []
 
 
 def test_the_hook_of_airflow_leaks_secrets_of_http_connections_so_the_leak_test_can_fail(
@@ -123,7 +123,7 @@ def test_the_hook_of_airflow_leaks_secrets_of_http_connections_so_the_leak_test_
     set_connection("crm", older_shape(oauth_server))
     hook().run("/countries")
     HttpHook(http_conn_id="crm", method="GET").run("/echo")
-    assert oauth_server.client_secret in leaked(oauth_server)
+    assert oauth_server.client_secret in find_leaks(oauth_server)
 
 
 @IGNORE_THEIRS
@@ -267,7 +267,7 @@ def test_a_plain_script_gets_a_session_from_an_environment_variable(
     )
     made = oauth_server.connection_json()
     home = {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW_CONN_CRM": made}
-    # Nothing of this suite's Airflow: no command has ever run there, so nobody has made a key for the tokens.
+    # Nothing of this suite's Airflow: no command has ever run there, so no key for the tokens exists yet.
     own = {name: text for name, text in os.environ.items() if not name.startswith("AIRFLOW__")}
     result = subprocess.run(
         [sys.executable, "-c", script],

@@ -1,4 +1,4 @@
-"""Operator, sensor and their triggers on the real server; what is deferred runs through ``dag.test``'s own triggerer."""
+"""Operator, sensor and their triggers on the real server; deferred calls run in the triggerer of ``dag.test``."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def crm(
     return oauth_server
 
 
-def fired(trigger: BaseTrigger) -> Any:
+def fire(trigger: BaseTrigger) -> Any:
     """The payload of the first event, after a way through the form in which Airflow stores a trigger."""
     path, stored = trigger.serialize()
     assert path == f"{type(trigger).__module__}.{type(trigger).__name__}"
@@ -76,7 +76,7 @@ def names_in(responses: Any) -> int:
 FIRST = {"country": "NO", "per_page": 25, "page": 1}
 
 
-def paged(**how: Any) -> OAuth2HttpOperator:
+def make_paging_operator(**how: Any) -> OAuth2HttpOperator:
     return OAuth2HttpOperator(
         task_id="pages",
         endpoint="/page/airports",
@@ -96,7 +96,7 @@ def test_the_operator_calls_pages_checks_and_filters(
     with DAG(f"operator_{deferrable}", schedule=None) as dag:
         OAuth2HttpOperator(task_id="text", endpoint="/airports/EDDF", **how)
         if not deferrable:  # dag.test forgets the arguments that a task asks to be resumed with
-            paged(**how)
+            make_paging_operator(**how)
         OAuth2HttpOperator(task_id="missing", endpoint="/nonsense", retries=3, **how)
         OAuth2HttpOperator(
             task_id="missing_but_fine",
@@ -117,11 +117,11 @@ def test_the_operator_calls_pages_checks_and_filters(
 
 
 def test_a_deferred_operator_defers_once_per_page(crm: OAuthTestServer) -> None:
-    operator = paged(http_conn_id="crm", method="GET", deferrable=True)
+    operator = make_paging_operator(http_conn_id="crm", method="GET", deferrable=True)
     deferred, result, times = deferral(lambda: operator.execute({})), None, 0
     while isinstance(deferred, TaskDeferred):
         times += 1
-        kwargs = {"event": fired(deferred.trigger), **(deferred.kwargs or {})}
+        kwargs = {"event": fire(deferred.trigger), **(deferred.kwargs or {})}
         stored = json.loads(json.dumps(kwargs))
         deferred = deferral(partial(operator.execute_complete, {}, **stored))
         result = deferred
@@ -174,7 +174,7 @@ def test_the_sensor_waits_while_the_status_means_not_yet(
 
 def test_a_trigger_and_its_event_hold_no_secret_and_no_token(crm: OAuthTestServer) -> None:
     trigger = OAuth2HttpTrigger(http_conn_id="crm", method="GET", endpoint="/countries")
-    event = fired(trigger)
+    event = fire(trigger)
     assert response_from_event(event).json()["data"]
     stored = str(trigger.serialize()) + json.dumps(event)
     issued = [*crm.vault.issued(), crm.client_secret]
@@ -196,7 +196,7 @@ def test_extra_never_becomes_headers_and_an_api_key_in_the_query_is_not_in_the_e
     }
     base = f"{crm.base_url}/with/api_key"
     set_connection("keyed", crm.connection(host=base, **static))
-    event = fired(
+    event = fire(
         OAuth2HttpTrigger(
             http_conn_id="keyed",
             method="GET",
@@ -219,7 +219,7 @@ def test_a_posted_body_and_options_go_out_as_with_the_sync_operator(crm: OAuthTe
         request_kwargs={"json": {"a": [1, None]}},
         extra_options={"timeout": 5, "verify": False, "check_response": False},
     )
-    fired(trigger)
+    fire(trigger)
     asked = crm.requests[-1]
     assert (asked.method, json.loads(asked.body)) == ("POST", {"a": [1, None]})
     assert asked.headers["X-Mine"] == "1"
@@ -230,18 +230,18 @@ def test_a_posted_body_and_options_go_out_as_with_the_sync_operator(crm: OAuthTe
         data={"a": "1"},
         extra_options={"check_response": False},
     )
-    fired(form)
+    fire(form)
     assert crm.requests[-1].form == {"a": "1"}
     head = OAuth2HttpTrigger(
         http_conn_id="crm", method="HEAD", endpoint="/countries", data={"a": 1}
     )
-    assert fired(head)["status"] == "success"
+    assert fire(head)["status"] == "success"
     assert crm.requests[-1].query == ()
 
 
-def deferred_error(trigger: BaseTrigger) -> OAuthTaskflowError:
-    """What the task raises after ``trigger`` has fired."""
-    event = fired(trigger)
+def raise_after_event(trigger: BaseTrigger) -> OAuthTaskflowError:
+    """Returns the error that a task raises after ``trigger`` has fired."""
+    event = fire(trigger)
     with pytest.raises(OAuthTaskflowError) as caught:
         raise_failure(json.loads(json.dumps(event)))
     assert str(caught.value) == event["message"]
@@ -265,7 +265,7 @@ def test_typed_errors_cross_from_the_triggerer_to_the_task(
         OAuth2HttpTrigger(http_conn_id=conn_id, method="GET", endpoint=endpoint),
         OAuth2HttpSensorTrigger(http_conn_id=conn_id, endpoint=endpoint, not_yet=()),
     ):
-        error = deferred_error(trigger)
+        error = raise_after_event(trigger)
         assert type(error) is kind
         assert not error.retryable
         assert "not-the-secret" not in str(error)
@@ -273,7 +273,7 @@ def test_typed_errors_cross_from_the_triggerer_to_the_task(
 
 def test_a_long_wait_becomes_the_tasks_retry_delay(crm: OAuthTestServer) -> None:
     crm.fault("/countries", status=429, headers={"Retry-After": "3600"})
-    error = deferred_error(
+    error = raise_after_event(
         OAuth2HttpTrigger(http_conn_id="crm", method="GET", endpoint="/countries")
     )
     assert (error.retryable, error.retry_after) == (True, 3600.0)
@@ -282,7 +282,7 @@ def test_a_long_wait_becomes_the_tasks_retry_delay(crm: OAuthTestServer) -> None
 def test_an_answer_that_holds_the_token_is_refused_before_it_is_stored(
     crm: OAuthTestServer,
 ) -> None:
-    event = fired(OAuth2HttpTrigger(http_conn_id="crm", method="GET", endpoint="/echo"))
+    event = fire(OAuth2HttpTrigger(http_conn_id="crm", method="GET", endpoint="/echo"))
     with pytest.raises(ResultRefused, match="a token or secret of a connection"):
         raise_failure(event)
 
@@ -294,12 +294,12 @@ def test_a_trigger_stored_under_its_former_class_path_still_fires(
     stored = resolve_name(f"oauth_taskflow.taskflow.triggers.{name}")
     trigger = stored(http_conn_id="crm", method="GET", endpoint="/countries")
     assert trigger.serialize()[0] == f"oauth_taskflow.taskflow.http.triggers.{name}"
-    assert fired(trigger)["status"] == "success"
+    assert fire(trigger)["status"] == "success"
     assert [request.path for request in crm.requests][-1] == "/countries"
 
 
 def test_a_sensor_without_status_check_accepts_any_response(crm: OAuthTestServer) -> None:
-    event = fired(
+    event = fire(
         OAuth2HttpSensorTrigger(
             http_conn_id="crm",
             endpoint="/nonsense",

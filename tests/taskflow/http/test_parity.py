@@ -1,7 +1,7 @@
-"""Airflow's ``HttpOperator`` and ``HttpHook`` beside ours: the same arguments, and no difference but authentication.
+"""Airflow's ``HttpOperator`` and ``HttpHook`` compared with ours: the same arguments, different only in authentication.
 
-Calls are those that the manual of the HTTP provider shows
-(https://airflow.apache.org/docs/apache-airflow-providers-http/stable/operators.html), and every argument beside them.
+The calls are those in the manual of the HTTP provider
+(https://airflow.apache.org/docs/apache-airflow-providers-http/stable/operators.html), and one for every other argument.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ pytestmark = pytest.mark.filterwarnings(
 TOKEN = "static-token-of-ours"
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-# What differs by intent: who asks, with what, and that JSON is preferred.
+# Headers that differ on purpose: credentials, client name, preference for JSON.
 OURS = {"authorization", "user-agent", "accept", "accept-encoding", "host", "connection"}
 
 
 def httpbin(asked: Asked) -> Any:
-    """Tells what was asked, as the server of the manual's examples does."""
+    """Echoes the request, as the server in the manual's examples does."""
     if asked.path == "/pages":
         position = int(asked.query.get("cursor") or 0)
         return {"rows": [position], "cursor": position + 1 if position < 2 else None}
@@ -67,8 +67,8 @@ def api(airflow_home: object, set_connection: SetConnection) -> Iterator[Scripte
         yield started
 
 
-def result_of(operator: Any) -> Any:
-    """What ``operator`` returns, deferred as often as it asks for, by way of what Airflow stores."""
+def run_with_deferrals(operator: Any) -> Any:
+    """Runs ``operator`` with all its deferrals, through the JSON that Airflow stores, and returns the result."""
     try:
         return operator.execute({})
     except TaskDeferred as asked:
@@ -85,8 +85,8 @@ def result_of(operator: Any) -> Any:
     raise AssertionError
 
 
-def seen(api: ScriptedApi) -> list[Any]:
-    """What the API was asked since last time, without what is ours by intent."""
+def take_requests(api: ScriptedApi) -> list[Any]:
+    """Returns the requests since the last call, without the headers that differ on purpose."""
     asked = [
         (
             one.method,
@@ -102,12 +102,12 @@ def seen(api: ScriptedApi) -> list[Any]:
 
 def outcome(make: Callable[[], Any], api: ScriptedApi) -> tuple[Any, list[Any]]:
     try:
-        result = result_of(make())
+        result = run_with_deferrals(make())
     except AirflowException as error:
         result = ("refused", str(error) if "check" in str(error) else "")
     except (ApiRequestFailed, requests.TooManyRedirects):
         result = ("refused", "")
-    return result, seen(api)
+    return result, take_requests(api)
 
 
 def next_cursor(response: Any) -> dict[str, Any] | None:
