@@ -13,19 +13,25 @@ find_python() {
     return 1
 }
 
-# uv installs in seconds what takes pip minutes; it is itself installed from the lock, by hash.
+# uv installs in seconds what takes pip minutes; it is itself installed from the lock, by hash. Arguments are lock files.
 install_locked() {
-    local uv_lock
+    local lock requirements=() uv_lock
+    for lock in "$@"; do requirements+=(-r "$lock"); done
     uv_lock=$(mktemp)
     awk '/^uv==/ {on=1} on {print} on && !/\\$/ {exit}' requirements.lock >"$uv_lock"
     if .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r "$uv_lock" &&
-        .venv/bin/uv pip install -q --python .venv/bin/python --require-hashes -r requirements.lock; then
+        .venv/bin/uv pip install -q --python .venv/bin/python --require-hashes "${requirements[@]}"; then
         rm -f "$uv_lock"
         return
     fi
     rm -f "$uv_lock"
     echo "uv could not install; trying pip, which takes some minutes."
-    .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+    .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes "${requirements[@]}"
+}
+
+# One text for all that an environment depends on: the files given, and the folder that it is in.
+stamp_of() {
+    (cat "$@" && pwd -P) | "${PYTHON_FOUND:-.venv/bin/python}" -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())'
 }
 
 # A venv that Debian broke off half-way has no pip; one that was copied here installs and runs another checkout.
@@ -34,10 +40,11 @@ usable_environment() {
         .venv/bin/python -c 'import pip, sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
 }
 
+# The package and what scripts/demo needs.
 install_environment() {
     local python stamp
     python=$(find_python)
-    stamp=$( (cat requirements.lock pyproject.toml && pwd -P) | "$python" -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())')
+    stamp=$(PYTHON_FOUND=$python stamp_of requirements.lock pyproject.toml)
     if [ -x .venv/bin/python ] && [ "$(cat .venv/installed 2>/dev/null)" = "$stamp" ]; then
         return
     fi
@@ -48,7 +55,7 @@ install_environment() {
         return 1
     fi
     pwd -P >.venv/made_in
-    install_locked || {
+    install_locked requirements.lock || {
         echo "The locked dependencies could not be installed; is a package index within reach?" >&2
         return 1
     }
@@ -56,12 +63,28 @@ install_environment() {
     echo "$stamp" >.venv/installed
 }
 
+# The same environment with what formats, checks and tests the package.
+install_test_environment() {
+    local stamp
+    install_environment
+    stamp=$(stamp_of requirements.lock tests/requirements.lock pyproject.toml)
+    if [ "$(cat .venv/installed-tests 2>/dev/null)" = "$stamp" ]; then
+        return
+    fi
+    echo "Installing the tools and libraries of the tests into .venv …"
+    install_locked requirements.lock tests/requirements.lock || {
+        echo "The locked dependencies of the tests could not be installed; is a package index within reach?" >&2
+        return 1
+    }
+    echo "$stamp" >.venv/installed-tests
+}
+
 # Object stores and CeleryExecutor are tested on servers of their own, in an environment of their own: their libraries want
 # other releases of what Airflow needs, and the demo should not have to wait for them.
 install_services() {
     local stamp
     install_environment
-    stamp=$( (cat tests/services.lock tests/stores/package-lock.json pyproject.toml && pwd -P) | .venv/bin/python -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())')
+    stamp=$(stamp_of tests/services.lock tests/stores/package-lock.json pyproject.toml)
     if [ -x .venv-services/bin/python ] && [ "$(cat .venv-services/installed 2>/dev/null)" = "$stamp" ]; then
         return
     fi

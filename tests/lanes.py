@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 TESTS = Path(__file__).parent
 # Everything in these folders needs Airflow or a server.
@@ -42,7 +43,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse Airflow in a fast run."""
+    """Refuse Airflow in a fast run, and generate more examples in a full one."""
+    if config.getoption("--full"):
+        settings.load_profile("thorough")
     if config.getoption("--fast"):
         hook: list[object] = sys.meta_path  # type: ignore[assignment]  # find_spec is all a hook needs
         hook.insert(0, WithoutAirflow())

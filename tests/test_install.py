@@ -1,16 +1,22 @@
-"""``scripts/install.sh`` on machines that are not as it would like them."""
+"""``scripts/install.sh`` on machines that are not as it would like them, and the locks that it installs."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPTS = ROOT / "scripts"
+BASE, TESTS, SERVICES = (
+    ROOT / name for name in ("requirements.lock", "tests/requirements.lock", "tests/services.lock")
+)
 # What Debian's python3 does while python3-venv is not installed: it fails with half an environment made.
 WITHOUT_VENV = f"""#!/bin/sh
 if [ "$2" = venv ]; then
@@ -27,7 +33,9 @@ def checkout(tmp_path: Path) -> Path:
     folder = tmp_path / "a checkout"
     (folder / "scripts").mkdir(parents=True)
     shutil.copy(SCRIPTS / "install.sh", folder / "scripts")
-    (folder / "requirements.lock").write_text("")
+    (folder / "tests").mkdir()
+    for lock in (BASE, TESTS):
+        (folder / lock.relative_to(ROOT)).write_text("")
     (folder / "pyproject.toml").write_text("")
     return folder
 
@@ -92,6 +100,50 @@ def test_an_environment_without_pip_is_not_used(checkout: Path) -> None:
         [sys.executable, "-m", "venv", "--without-pip", str(checkout / ".venv")], check=True
     )
     assert install(checkout, "usable_environment").returncode == 1
+
+
+def test_what_tests_need_is_installed_once_on_top_of_what_the_demo_needs(checkout: Path) -> None:
+    (checkout / ".venv/bin").mkdir(parents=True)
+    (checkout / ".venv/bin/python").symlink_to(sys.executable)
+    stand_ins = 'install_environment() { :; }; install_locked() { echo "$*"; }; '
+    two = stand_ins + "install_test_environment; install_test_environment"
+    assert install(checkout, two).stdout.splitlines()[1:] == [
+        "requirements.lock tests/requirements.lock"
+    ]
+    (checkout / "tests/requirements.lock").write_text("# another\n")
+    one = stand_ins + "install_test_environment"
+    assert len(install(checkout, one).stdout.splitlines()) == 2
+
+
+def packages(lock: Path) -> list[str]:
+    return [line for line in lock.read_text().splitlines() if line[0] not in " #"]
+
+
+@pytest.mark.parametrize("lock", [BASE, TESTS, SERVICES], ids=lambda lock: lock.name)
+def test_a_lock_pins_each_package_by_hash_and_names_no_index(lock: Path) -> None:
+    text = lock.read_text()
+    assert "://" not in text
+    assert "--index" not in text
+    entries = re.split(r"^(?=\S)", text, flags=re.MULTILINE)[1:]
+    assert [entry for entry in entries if "==" not in entry or "--hash=sha256:" not in entry] == []
+
+
+def test_the_demo_waits_for_no_tool_or_library_of_the_tests() -> None:
+    assert set(packages(BASE)).isdisjoint(packages(TESTS))
+    names = {entry.partition("==")[0] for entry in packages(BASE)}
+    assert names.isdisjoint({"hypothesis", "mypy", "psycopg", "pymysql", "pytest-cov", "ruff"})
+    assert "install_environment" in (SCRIPTS / "demo").read_text().splitlines()
+    assert "install_test_environment" in (SCRIPTS / "test").read_text().splitlines()
+
+
+def test_types_are_checked_at_each_push_and_not_at_each_commit() -> None:
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    (repository,) = config["repos"]
+    stages = {
+        hook["id"]: hook.get("stages", config["default_stages"]) for hook in repository["hooks"]
+    }
+    assert stages.pop("types") == ["pre-push"]
+    assert set(map(tuple, stages.values())) == {("pre-commit",)}
 
 
 def test_a_script_works_on_its_own_checkout_whatever_cdpath_says(

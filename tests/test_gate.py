@@ -1,0 +1,101 @@
+"""``scripts/test``: what it runs, with what, and what becomes of failures. The tools are stand-ins that say how they were called."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "test"
+# The exit status is that of the first pattern that the call matches.
+STAND_IN = """#!/usr/bin/env bash
+case "$*" in *cpu_count*) echo 2; exit ;; esac
+echo "$(basename "$0")${1:+ $*}" | tee -a calls
+echo "${SPEC_MUTANTS:-some}" >mutants
+case "$*" in ${FAILS:-none}) echo "this failed"; exit 3 ;; esac
+case "$*" in *--cov*) touch "$COVERAGE_FILE" ;; esac
+"""
+BESIDE = "python -m pytest tests/end_to_end --cov --cov-report="
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    tools = tmp_path / ".venv/bin"
+    tools.mkdir(parents=True)
+    for name in ("python", "ruff", "mypy", "coverage"):
+        (tools / name).write_text(STAND_IN)
+        (tools / name).chmod(0o755)
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(SCRIPT, tmp_path / "scripts")
+    (tmp_path / "scripts/install.sh").write_text("install_test_environment() { :; }\n")
+    return tmp_path
+
+
+def run(checkout: Path, *arguments: str, fails: str = "") -> tuple[int, str, list[str]]:
+    """Exit status, output, and the calls of the tools."""
+    environment = {**os.environ, "CI": "", "FAILS": fails, "TMPDIR": str(checkout)}
+    done = subprocess.run(
+        ["bash", "scripts/test", *arguments],
+        cwd=checkout,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout, (checkout / "calls").read_text().splitlines()
+
+
+def test_the_gate_checks_everything_and_leaves_no_files_behind(checkout: Path) -> None:
+    before = {path.name for path in checkout.iterdir()}
+    status, output, calls = run(checkout)
+    assert status == 0
+    assert BESIDE in calls
+    # The deployments run beside the rest, so their place is left open.
+    assert [call for call in calls if call != BESIDE and "combine" not in call] == [
+        "ruff format --check .",
+        "ruff check .",
+        "mypy",
+        "python scripts/validate_specs.py --strict dag_specs",
+        "python scripts/generate_docs.py --check",
+        "python -m pytest -n 2 --dist loadfile --ignore=tests/end_to_end --ignore=tests/stores"
+        " --ignore=tests/celery --cov --cov-report=",
+        "coverage report --skip-covered",
+    ]
+    (combined,) = [call.split() for call in calls if "combine" in call]
+    assert [Path(name).parent.name for name in combined[3:]] == ["deployments", "rest"]
+    assert "skipped: their servers and libraries are not installed here" in output
+    assert {path.name for path in checkout.iterdir()} - before == {"calls", "mutants"}
+
+
+@pytest.mark.parametrize("part", ["*tests/end_to_end --cov*", "*loadfile*"])
+def test_the_gate_fails_with_each_part_after_all_of_them(checkout: Path, part: str) -> None:
+    status, output, calls = run(checkout, fails=part)
+    assert status == 3
+    assert "this failed" in output
+    assert calls[-1].startswith("coverage report")
+
+
+def test_the_fast_run_checks_no_types_and_takes_arguments_of_pytest(checkout: Path) -> None:
+    status, _, calls = run(checkout, "--fast", "-k", "lease")
+    assert status == 0
+    assert calls == [
+        "ruff format --check .",
+        "ruff check .",
+        "python -m pytest --fast -q -n 2 --dist loadfile -k lease",
+    ]
+
+
+def test_the_full_run_adds_what_is_too_long_for_the_gate(checkout: Path) -> None:
+    status, _, calls = run(checkout, "--full")
+    assert status == 0
+    assert [call for call in calls if "--dist loadfile --full" in call]
+    assert "mypy" in calls
+    assert (checkout / "mutants").read_text() == "all\n"
+
+
+def test_other_arguments_go_to_pytest(checkout: Path) -> None:
+    assert run(checkout, "-k", "lease")[2] == ["python -m pytest -k lease"]
+    assert run(checkout, "-k", "lease", fails="*lease*")[0] == 3
