@@ -8,7 +8,7 @@ from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.urls import split_url
 
 
-def base_url(
+def build_base_url(
     conn_id: str, *, host: str | None, schema: str | None, port: int | None, default_scheme: str
 ) -> str:
     """``scheme://host[:port][/path]`` without a trailing slash.

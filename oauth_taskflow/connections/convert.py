@@ -143,7 +143,7 @@ def _dpop(value: Value) -> str:
     return known[text]
 
 
-def _brokered(value: Value) -> BrokeredFields:
+def _to_brokered(value: Value) -> BrokeredFields:
     try:
         return read_brokered(value)
     except msgspec.ValidationError:
@@ -174,7 +174,7 @@ _CONVERTERS: dict[ValueKind, Callable[[Value], Value]] = {
     "verify": _verify,
     "cert": _cert,
     "dpop": _dpop,
-    "brokered": _brokered,
+    "brokered": _to_brokered,
 }
 
 
@@ -188,7 +188,7 @@ def convert(field: ConnectionField, value: Value) -> Value:
     as_list = field.name in {"scope", "audience"}
     converter = _scope_text if as_list else _CONVERTERS[field.kind]
     converted = converter(value)
-    allowed = allowed_values(field)
+    allowed = list_allowed_values(field)
     if not allowed or converted in allowed:
         return converted
     if field.kind == "grant" and _is_vendors(converted, field.choices):
@@ -197,7 +197,7 @@ def convert(field: ConnectionField, value: Value) -> Value:
     raise BadValue(f"must be one of {', '.join(short.get(name, name) for name in allowed)}")
 
 
-def allowed_values(field: ConnectionField) -> tuple[str, ...]:
+def list_allowed_values(field: ConnectionField) -> tuple[str, ...]:
     """The values that ``field`` may have, registered ones included; empty: any value of its kind."""
     return tuple(CLIENT_AUTH_METHODS) if field.kind == "client_auth" else field.choices
 

@@ -62,7 +62,9 @@ _FILES = (
 )
 
 
-def unfolded(conn_id: str, extra: dict[str, Any], login: str, password: str) -> dict[str, Any]:
+def expand_key_file(
+    conn_id: str, extra: dict[str, Any], login: str, password: str
+) -> dict[str, Any]:
     """``extra`` with what its key file says in the place of that file; as it is where there is none.
 
     The connection's own keys, ``login`` and ``password`` win.
@@ -73,7 +75,7 @@ def unfolded(conn_id: str, extra: dict[str, Any], login: str, password: str) -> 
     if is_given(extra.get("private_key")) == is_given(extra.get("private_key_file")):
         return extra  # no key, or two, which the reader of both complains about
     name = "private_key" if is_given(extra.get("private_key")) else "private_key_file"
-    file = _parsed(conn_id, name, extra[name])
+    file = _parse_json(conn_id, name, extra[name])
     if file is None:
         return extra
     if "kty" in file:
@@ -81,14 +83,14 @@ def unfolded(conn_id: str, extra: dict[str, Any], login: str, password: str) -> 
     in_form = {"client_id": login, "client_secret": password}
     said = {
         key: value
-        for key, value in _said(conn_id, name, file).items()
+        for key, value in _extract_keys(conn_id, name, file).items()
         if is_given(value) and not in_form.get(key)
     }
     own = {key: value for key, value in extra.items() if is_given(value) and key != name}
     return {**said, **own}
 
 
-def _said(conn_id: str, name: str, file: _Json) -> dict[str, Any]:
+def _extract_keys(conn_id: str, name: str, file: _Json) -> dict[str, Any]:
     for kind in _FILES:
         if kind.is_one(file):
             said = kind.says(file)
@@ -99,7 +101,7 @@ def _said(conn_id: str, name: str, file: _Json) -> dict[str, Any]:
     )
 
 
-def _parsed(conn_id: str, name: str, value: Any) -> _Json | None:
+def _parse_json(conn_id: str, name: str, value: Any) -> _Json | None:
     """The JSON object in ``value``; None for everything else, PEM above all."""
     if isinstance(value, Mapping):
         return value

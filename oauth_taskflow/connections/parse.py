@@ -15,9 +15,9 @@ from urllib.parse import quote_plus, unquote
 
 from oauth_taskflow import secret_registry
 from oauth_taskflow.api.response_limits import DEFAULT_LIMITS
-from oauth_taskflow.connections.base_url import base_url
+from oauth_taskflow.connections.base_url import build_base_url
 from oauth_taskflow.connections.brokered import BrokeredFields, gather_former_keys
-from oauth_taskflow.connections.convert import BadValue, allowed_values, convert, is_given
+from oauth_taskflow.connections.convert import BadValue, convert, is_given, list_allowed_values
 from oauth_taskflow.connections.fields.table import (
     BY_NAME,
     ELSEWHERE,
@@ -27,8 +27,8 @@ from oauth_taskflow.connections.fields.table import (
     PLANNED,
 )
 from oauth_taskflow.connections.findings import Findings
-from oauth_taskflow.connections.key_files import unfolded
-from oauth_taskflow.connections.parts import Fields
+from oauth_taskflow.connections.key_files import expand_key_file
+from oauth_taskflow.connections.parts import ConnectionParts
 from oauth_taskflow.connections.preset import apply_preset_defaults, load_filled_preset
 from oauth_taskflow.connections.readers.limits import answer_limits
 from oauth_taskflow.connections.readers.table import AUTH_READERS
@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 _HTTP_TYPES = frozenset({"http", "https"})
 _warned: set[str] = set()
-_told_of_clear_text: set[str] = set()
+_warned_of_clear_text: set[str] = set()
 _CLEAR_TEXT_WARNING = "Connection %r sends its credentials to %s without encryption. Write the host as https://… if the API speaks it."
 
 
@@ -107,21 +107,21 @@ def parse_connection(
         )
     older = conn_type in _HTTP_TYPES
     login, password = connection.login or "", connection.password or ""
-    extra = unfolded(conn_id, gather_former_keys(_extra(connection)), login, password)
-    options = _taken_by_http_hook(extra) if older else {}
+    extra = expand_key_file(conn_id, gather_former_keys(_extra(connection)), login, password)
+    options = _take_http_hook_options(extra) if older else {}
     findings = Findings()
     client_id = login or str(extra.get("client_id") or "")
     preset = findings.attempt(
         lambda: load_filled_preset(conn_id, client_id, extra, findings, presets_folder), None
     )
-    values = _checked_values(conn_id, extra, preset or STANDARD, findings)
+    values = _convert_values(conn_id, extra, preset or STANDARD, findings)
     if preset is None or findings.blames("auth_type"):
         findings.raise_all()  # what follows depends on them
     preset = preset or STANDARD
     values = apply_preset_defaults(values, preset)
     _check_auth_type(conn_id, values, findings, older=older)
     auth_type = values.get("auth_type", "oauth2")
-    fields = Fields(
+    parts = ConnectionParts(
         conn_id=conn_id,
         base_url=findings.attempt(lambda: _base_url(connection, conn_type, preset, auth_type), ""),
         login=login,
@@ -130,7 +130,7 @@ def parse_connection(
         preset=preset,
         findings=findings,
     )
-    settings = _settings(fields, options)
+    settings = _settings(parts, options)
     findings.raise_all()
     assert settings is not None  # without findings, the reader of its kind was through
     secret_registry.add(settings.secrets)
@@ -143,9 +143,9 @@ def _warn_of_clear_text(settings: ConnectionSettings) -> None:
     conn_id, parts = settings.conn_id, split_url(settings.base_url)
     if parts is None or parts.scheme != "http" or is_loopback(parts.hostname or ""):
         return
-    if isinstance(settings.auth, NoAuthSettings) or conn_id in _told_of_clear_text:
+    if isinstance(settings.auth, NoAuthSettings) or conn_id in _warned_of_clear_text:
         return
-    _told_of_clear_text.add(conn_id)
+    _warned_of_clear_text.add(conn_id)
     log.warning(_CLEAR_TEXT_WARNING, conn_id, parts.hostname)
 
 
@@ -164,7 +164,7 @@ def may_hold_grant(connection: AirflowConnection) -> bool:
     return conn_type in _HTTP_TYPES and auth_type in {"oauth2", "session"}
 
 
-def _taken_by_http_hook(extra: dict[str, Any]) -> dict[str, Any]:
+def _take_http_hook_options(extra: dict[str, Any]) -> dict[str, Any]:
     """Takes out of ``extra`` what ``HttpHook`` reads for itself, and gives its other names our spelling."""
     for name, ours in HTTP_HOOK_NAMES.items():
         if name in extra:
@@ -188,7 +188,7 @@ def _base_url(connection: AirflowConnection, conn_type: str, preset: Preset, aut
     default = "http" if conn_type == "http" else "https"
     # With a scheme in the host, HttpHook ignores the schema field.
     schema = "" if "://" in host else connection.schema
-    return base_url(
+    return build_base_url(
         connection.conn_id,
         host=host,
         schema=schema,
@@ -213,7 +213,7 @@ def _extra(connection: AirflowConnection) -> dict[str, Any]:
     return extra
 
 
-def _checked_values(
+def _convert_values(
     conn_id: str, extra: Mapping[str, Any], preset: Preset, findings: Findings
 ) -> dict[str, Any]:
     values: dict[str, Any] = {}
@@ -221,18 +221,18 @@ def _checked_values(
         if not is_given(raw):
             continue
         if name not in BY_NAME:
-            _refuse_unknown(conn_id, name, preset, findings)
+            _reject_unknown(conn_id, name, preset, findings)
             continue
         try:
             values[name] = convert(BY_NAME[name], raw)
         except BadValue as problem:
-            hint = did_you_mean(str(raw).lower(), allowed_values(BY_NAME[name]))
+            hint = did_you_mean(str(raw).lower(), list_allowed_values(BY_NAME[name]))
             what = f"The value {problem}"
             findings.add(ConnectionConfigError(what, conn_id=conn_id, field=name, hint=hint))
     return values
 
 
-def _refuse_unknown(conn_id: str, key: str, preset: Preset, findings: Findings) -> None:
+def _reject_unknown(conn_id: str, key: str, preset: Preset, findings: Findings) -> None:
     what, hint, meant = "Unknown field", "Headers for the API go into api_headers.", ""
     if key in PLANNED:
         what = "This field is not supported by this version of oauth-taskflow"
@@ -280,20 +280,20 @@ _LEAK_WARNING = (
 )
 
 
-def _settings(fields: Fields, http_options: Mapping[str, Any]) -> ConnectionSettings | None:
-    """The settings; None when ``fields.findings`` says why there are none."""
-    values = fields.values
-    auth = fields.attempt(AUTH_READERS[values.get("auth_type", "oauth2")], None)
+def _settings(parts: ConnectionParts, http_options: Mapping[str, Any]) -> ConnectionSettings | None:
+    """The settings; None when ``parts.findings`` says why there are none."""
+    values = parts.values
+    auth = parts.attempt(AUTH_READERS[values.get("auth_type", "oauth2")], None)
     origins: tuple[str, ...] = ()
-    origins = fields.attempt(lambda known: known.origins("allowed_origins"), origins)
-    rate_limit = fields.attempt(_rate_limit, None)
-    limits = fields.attempt(answer_limits, DEFAULT_LIMITS)
-    if auth is None or fields.findings:
+    origins = parts.attempt(lambda known: known.origins("allowed_origins"), origins)
+    rate_limit = parts.attempt(_rate_limit, None)
+    limits = parts.attempt(answer_limits, DEFAULT_LIMITS)
+    if auth is None or parts.findings:
         return None
-    preset, brokered = fields.preset, values.get("brokered", BrokeredFields())
+    preset, brokered = parts.preset, values.get("brokered", BrokeredFields())
     return ConnectionSettings(
-        conn_id=fields.conn_id,
-        base_url=fields.base_url,
+        conn_id=parts.conn_id,
+        base_url=parts.base_url,
         auth=auth,
         api_headers=values.get("api_headers", {}),
         allowed_origins=origins,
@@ -302,7 +302,7 @@ def _settings(fields: Fields, http_options: Mapping[str, Any]) -> ConnectionSett
         cert=values.get("cert"),
         proxies=values.get("proxies", {}),
         http_options=http_options,
-        secrets=_secrets(fields),
+        secrets=_secrets(parts),
         base_url_from=preset.base_url_from,
         rate_limit=rate_limit,
         limits=limits,
@@ -311,13 +311,13 @@ def _settings(fields: Fields, http_options: Mapping[str, Any]) -> ConnectionSett
     )
 
 
-def _rate_limit(fields: Fields) -> RateLimitHeaders | None:
-    header, reset = (fields.values.get(f"rate_limit_{name}") for name in ("header", "reset"))
+def _rate_limit(parts: ConnectionParts) -> RateLimitHeaders | None:
+    header, reset = (parts.values.get(f"rate_limit_{name}") for name in ("header", "reset"))
     if not header and not reset:
         return None
     if not header or not reset:
         missing = "reset" if header else "header"
-        raise fields.error(
+        raise parts.error(
             "The other half of the rate limit is missing",
             f"rate_limit_{missing}",
             "Write rate_limit_header and rate_limit_reset, as in X-RateLimit-Reset and epoch.",
@@ -325,10 +325,10 @@ def _rate_limit(fields: Fields) -> RateLimitHeaders | None:
     return RateLimitHeaders(reset_header=header, reset=reset)
 
 
-def _secrets(fields: Fields) -> tuple[str, ...]:
+def _secrets(parts: ConnectionParts) -> tuple[str, ...]:
     """Every value that must never be shown: what the login masks, secret fields, values under telling names."""
-    found = [fields.password]
-    for name, value in fields.values.items():
+    found = [parts.password]
+    for name, value in parts.values.items():
         if BY_NAME[name].is_secret:
             found.append(value)
         elif isinstance(value, BrokeredFields):
@@ -338,8 +338,8 @@ def _secrets(fields: Fields) -> tuple[str, ...]:
             found += [unquote(url.password) for url in urls if url and url.password]
         elif isinstance(value, dict):
             found += [item for key, item in value.items() if is_sensitive_name(key)]
-    if fields.login and fields.password:
+    if parts.login and parts.password:
         # What Basic authentication encodes, both as it stands and form-encoded first (RFC 6749 §2.3.1).
-        found.append(f"{fields.login}:{fields.password}")
-        found.append(f"{quote_plus(fields.login)}:{quote_plus(fields.password)}")
+        found.append(f"{parts.login}:{parts.password}")
+        found.append(f"{quote_plus(parts.login)}:{quote_plus(parts.password)}")
     return tuple(dict.fromkeys(secret for secret in found if secret))

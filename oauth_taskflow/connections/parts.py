@@ -16,7 +16,7 @@ from oauth_taskflow.urls import split_url
 T = TypeVar("T")
 
 
-class Fields(SecretValue, frozen=True):
+class ConnectionParts(SecretValue, frozen=True):
     """The parts of one connection, each of its own type, before they are looked at together."""
 
     conn_id: str
@@ -35,7 +35,7 @@ class Fields(SecretValue, frozen=True):
         """Keep the error that blames field ``name``, and go on reading."""
         self.findings.add(self.error(what, name, hint))
 
-    def attempt(self, read: Callable[[Fields], T], instead: T) -> T:
+    def attempt(self, read: Callable[[ConnectionParts], T], instead: T) -> T:
         """What ``read`` makes of the fields; ``instead`` when it raises, and its error is kept."""
         return self.findings.attempt(lambda: read(self), instead)
 
@@ -48,7 +48,7 @@ class Fields(SecretValue, frozen=True):
                 )
         return tuple(self.values.get(name, ()))
 
-    def either(self, own: str, field_name: str, extra_name: str) -> str:
+    def one_of(self, own: str, field_name: str, extra_name: str) -> str:
         """A value that may stand in a field of the form or in ``extra``, but not as two different ones."""
         extra = str(self.values.get(extra_name, ""))
         if own and extra and own != extra:

@@ -46,7 +46,7 @@ def load_filled_preset(
     values = {key: str(value).strip() for key, value in given.items() if is_given(value)}
     wrong = wrong_variables(preset, values)
     for problem in wrong:
-        meant = "" if problem.name in values else _misspelled(problem.name, extra)
+        meant = "" if problem.name in values else _find_misspelling(problem.name, extra)
         findings.add(_preset_problem(conn_id, preset, problem, meant), meant=meant)
     return None if wrong else fill(preset, {**values, "client_id": client_id})
 
@@ -63,7 +63,7 @@ def _preset_problem(
     )
 
 
-def _misspelled(name: str, extra: Mapping[str, Any]) -> str:
+def _find_misspelling(name: str, extra: Mapping[str, Any]) -> str:
     """The key of ``extra`` that looks like ``name`` and is none, if there is one."""
     unknown = [key for key in extra if key not in BY_NAME]
     return find_closest(name, unknown)
@@ -133,7 +133,7 @@ def _only_grant(preset: Preset) -> str:
     return "refresh_token" if by_person and not alone else ""
 
 
-def refresh_ahead(named: float | None, preset: Preset, *, refreshed: bool) -> float:
+def choose_leeway(named: float | None, preset: Preset, *, refreshed: bool) -> float:
     """How many seconds before expiry the next token is fetched: as ``named`` in the connection, else as usual.
 
     ``refreshed`` is for tokens that a refresh token brings. Less where the provider gives out no other token earlier.
@@ -143,7 +143,7 @@ def refresh_ahead(named: float | None, preset: Preset, *, refreshed: bool) -> fl
     return min(leeway, preset.refresh.earliest_before_expiry_s or leeway)
 
 
-def scope_text(scope: str, preset: Preset) -> str:
+def join_scopes(scope: str, preset: Preset) -> str:
     """``scope`` with what this provider wants between scopes; blanks and commas separate them in a connection."""
     if preset.scope_separator == " ":
         return scope

@@ -9,7 +9,7 @@ import msgspec
 from oauth_taskflow import secret_registry
 from oauth_taskflow.api.login_source import Login, LoginSource
 from oauth_taskflow.api.tls_files import check_certificate
-from oauth_taskflow.connections.preset import scope_text
+from oauth_taskflow.connections.preset import join_scopes
 from oauth_taskflow.connections.settings import ConnectionSettings, LoginSettings, OAuth2Settings
 from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
@@ -152,11 +152,11 @@ def grant_options(auth: OAuth2Settings, grant_type: str) -> GrantOptions:
     preset, refreshing = auth.preset, grant_type == "refresh_token"
     scopes = () if refreshing and not preset.scope_on_refresh else preset.default_scopes
     offline = preset.offline_scopes if grant_type in {"authorization_code", "device_code"} else ()
-    named = auth.scope or scope_text(" ".join(scopes), preset)
+    named = auth.scope or join_scopes(" ".join(scopes), preset)
     added = [scope for scope in offline if scope not in named.replace(",", " ").split()]
     phase = preset.params.refresh if refreshing else preset.params.token
     return GrantOptions(
-        scope=scope_text(" ".join([named, *added]).strip(), preset),
+        scope=join_scopes(" ".join([named, *added]).strip(), preset),
         audience=auth.audience,
         resource=auth.resource,
         params={**phase, **auth.token_params},

@@ -201,7 +201,7 @@ def test_credentials_that_travel_unencrypted_are_warned_of_once(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connection_module, "_told_of_clear_text", set())
+    monkeypatch.setattr(connection_module, "_warned_of_clear_text", set())
     plain = kind("none", host=host, login=None, password=None)
     with caplog.at_level(logging.WARNING, logger="oauth_taskflow"):
         for _ in range(2):

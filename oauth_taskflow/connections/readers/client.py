@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from oauth_taskflow import secret_registry
 from oauth_taskflow.connections.credential_files import TextFile, read_text
-from oauth_taskflow.connections.parts import Fields
+from oauth_taskflow.connections.parts import ConnectionParts
 from oauth_taskflow.connections.readers.grant import grant_reader
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS, Need, methods_that_need
 from oauth_taskflow.oauth.credential_source import TextSource
@@ -33,54 +33,54 @@ class ClientSettings(Struct, frozen=True):
 NO_CLIENT = ClientSettings("none", chosen=True)
 
 
-def read_client(fields: Fields, grant: str, secret: str) -> ClientSettings:
-    """The checked means of the client of ``fields``.
+def read_client(parts: ConnectionParts, grant: str, secret: str) -> ClientSettings:
+    """The checked means of the client of ``parts``.
 
     Raises:
         ConnectionConfigError: the method lacks what it needs, or something given would not be used.
     """
-    key = _private_key(fields)
-    given = str(fields.values.get("client_auth", ""))
-    method = given or _implied(fields, grant, secret, key)
-    _check(fields, grant, secret, method)
+    key = _private_key(parts)
+    given = str(parts.values.get("client_auth", ""))
+    method = given or _choose_method(parts, grant, secret, key)
+    _check(parts, grant, secret, method)
     if method == "client_secret_jwt":
-        key = _shared_key(fields, secret)
+        key = _read_shared_key(parts, secret)
     elif key and _need(method) != "private_key" and not grant_reader(grant).signs:
-        raise fields.error(
+        raise parts.error(
             f"A private key is given, and client_auth {method} would not use it",
             "client_auth",
             "Set client_auth to private_key_jwt, or remove the key.",
         )
-    signer = Signer(key, _audience(fields, grant, method)) if key else None
+    signer = Signer(key, _audience(parts, grant, method)) if key else None
     if signer is None:
-        _refuse_stray(fields, _ABOUT_KEYS)
+        _reject_stray(parts, _ABOUT_KEYS)
     chosen = bool(given) or method == "unauthenticated" or _need(method) == "assertion"
-    return ClientSettings(method, chosen, signer, _given_assertion(fields, method))
+    return ClientSettings(method, chosen, signer, _read_assertion_file(parts, method))
 
 
-def _given_assertion(fields: Fields, method: str) -> TextSource | None:
+def _read_assertion_file(parts: ConnectionParts, method: str) -> TextSource | None:
     name = "client_assertion_file"
-    if (name in fields.values) == (_need(method) == "assertion"):
-        path = fields.values.get(name)
-        return TextFile(str(path), fields.conn_id, name) if path else None
-    if name in fields.values:
-        raise fields.error(
+    if (name in parts.values) == (_need(method) == "assertion"):
+        path = parts.values.get(name)
+        return TextFile(str(path), parts.conn_id, name) if path else None
+    if name in parts.values:
+        raise parts.error(
             f"A client assertion is given, and client_auth {method} would not use it",
             "client_auth",
             "Set client_auth to client_assertion, or remove the file.",
         )
-    raise fields.error(
+    raise parts.error(
         f"The client assertion is missing, and client_auth is {method}",
         name,
         "Put the path of the JWT there.",
     )
 
 
-def read_issuer(values: Mapping[str, object], fields: Fields) -> str:
+def read_issuer(values: Mapping[str, object], parts: ConnectionParts) -> str:
     """The issuer; empty without one."""
     issuer = str(values.get("issuer", ""))
     if issuer and not is_issuer(issuer):
-        raise fields.error(
+        raise parts.error(
             "The issuer is not an https URL",
             "issuer",
             "Write it exactly as the server does, as in https://id.example.com; plain http is accepted for 127.0.0.1 "
@@ -89,28 +89,30 @@ def read_issuer(values: Mapping[str, object], fields: Fields) -> str:
     return issuer
 
 
-def _implied(fields: Fields, grant: str, secret: str, key: SigningKey | None) -> str:
+def _choose_method(parts: ConnectionParts, grant: str, secret: str, key: SigningKey | None) -> str:
     """The first method of the provider that the connection has the means for, else the usual one."""
-    able = _able(fields, grant, secret, key)
-    listed = fields.preset.client_auth
+    able = _usable_methods(parts, grant, secret, key)
+    listed = parts.preset.client_auth
     # Where nothing fits, the complaint is about what the provider wants.
     fallback = listed[0] if secret or able == _NO_MEANS else able[0]
     return next((method for method in listed if method in able), fallback)
 
 
-def _able(fields: Fields, grant: str, secret: str, key: SigningKey | None) -> tuple[str, ...]:
+def _usable_methods(
+    parts: ConnectionParts, grant: str, secret: str, key: SigningKey | None
+) -> tuple[str, ...]:
     if secret:
         # A secret that signs must have a length of its own: only the connection itself chooses that.
         names = methods_that_need("secret")
         return tuple(name for name in names if not CLIENT_AUTH_METHODS[name].signs)
-    if "client_assertion_file" in fields.values:
+    if "client_assertion_file" in parts.values:
         return methods_that_need("assertion")
     if key and not grant_reader(grant).signs:
         return methods_that_need("private_key")
     if grant_reader(grant).shows_credential:
         # What is shown speaks for itself (RFC 7521 §4.1), an assertion that is signed here with the client's id in it.
-        return ("none",) if _names_client(fields) and not key else ("unauthenticated",)
-    by_certificate = "cert" in fields.values and "issuer" in fields.values
+        return ("none",) if _has_client_id(parts) and not key else ("unauthenticated",)
+    by_certificate = "cert" in parts.values and "issuer" in parts.values
     return methods_that_need("certificate") if by_certificate else _NO_MEANS
 
 
@@ -118,59 +120,57 @@ def _need(method: str) -> Need:
     return CLIENT_AUTH_METHODS[method].needs
 
 
-def _names_client(fields: Fields) -> bool:
-    return bool(fields.login or fields.values.get("client_id"))
+def _has_client_id(parts: ConnectionParts) -> bool:
+    return bool(parts.login or parts.values.get("client_id"))
 
 
-def _check(fields: Fields, grant: str, secret: str, method: str) -> None:
+def _check(parts: ConnectionParts, grant: str, secret: str, method: str) -> None:
     if _need(method) == "secret":
         if not secret:
-            raise fields.error(
+            raise parts.error(
                 f"The client secret is missing, and client_auth is {method}",
                 "password",
                 "Put the client secret there, or set client_auth to none for a public client.",
             )
         return
     if secret:
-        raise fields.error(
+        raise parts.error(
             f"A client secret is given, and client_auth {method} would not send it",
             "client_auth",
             "Remove the secret, or use client_secret_basic or client_secret_post.",
         )
     if grant == "client_credentials" and not CLIENT_AUTH_METHODS[method].proves_client:
-        raise fields.error(
+        raise parts.error(
             "The client_credentials grant needs a client secret (RFC 6749 §4.4)",
             "client_auth",
             "Use client_secret_basic or client_secret_post, and put the secret into password.",
         )
     if _need(method) == "private_key" and not {"private_key", "private_key_file"} & set(
-        fields.values
+        parts.values
     ):
-        raise fields.error(
+        raise parts.error(
             f"The private key is missing, and client_auth is {method}",
             "private_key",
             "Put the PEM text there, or its path into private_key_file.",
         )
-    if _need(method) == "certificate" and "cert" not in fields.values:
-        raise fields.error(
+    if _need(method) == "certificate" and "cert" not in parts.values:
+        raise parts.error(
             f"The client certificate is missing, and client_auth is {method}",
             "cert",
             "Put the path of a PEM file with certificate and key there.",
         )
 
 
-def _private_key(fields: Fields) -> SigningKey | None:
-    values = fields.values
+def _private_key(parts: ConnectionParts) -> SigningKey | None:
+    values = parts.values
     name = "private_key_file" if "private_key_file" in values else "private_key"
     if name not in values:
         return None
     if {"private_key", "private_key_file"} <= set(values):
-        raise fields.error(
-            "The private key is given twice", "private_key_file", "Keep one of them."
-        )
+        raise parts.error("The private key is given twice", "private_key_file", "Keep one of them.")
     pem = str(values[name])
     if name == "private_key_file":
-        pem = read_text(pem, fields.conn_id, name)
+        pem = read_text(pem, parts.conn_id, name)
         secret_registry.add([pem])
     try:
         return private_key(
@@ -180,39 +180,39 @@ def _private_key(fields: Fields) -> SigningKey | None:
             passphrase=values.get("private_key_passphrase", ""),
         )
     except UnusableKey as problem:
-        raise fields.error(
+        raise parts.error(
             str(problem),
             _FIELD_OF.get(problem.about, name),
             "It must be an unbroken PEM private key, or a JSON Web Key.",
         ) from None
 
 
-def _shared_key(fields: Fields, secret: str) -> SigningKey:
-    if {"private_key", "private_key_file"} & set(fields.values):
-        raise fields.error(
+def _read_shared_key(parts: ConnectionParts, secret: str) -> SigningKey:
+    if {"private_key", "private_key_file"} & set(parts.values):
+        raise parts.error(
             "A private key is given, and client_auth client_secret_jwt would not use it",
             "client_auth",
             "Set client_auth to private_key_jwt, or remove the key.",
         )
-    values = fields.values
+    values = parts.values
     try:
         return shared_key(
             secret, algorithm=values.get("algorithm", ""), key_id=values.get("key_id", "")
         )
     except UnusableKey as problem:
         name = "algorithm" if problem.about == "algorithm" else "password"
-        raise fields.error(str(problem), name, "Use client_secret_basic instead.") from None
+        raise parts.error(str(problem), name, "Use client_secret_basic instead.") from None
 
 
-def _audience(fields: Fields, grant: str, method: str) -> str:
+def _audience(parts: ConnectionParts, grant: str, method: str) -> str:
     """The ``aud`` that is signed; empty: the token endpoint, once it is known, or none in a header."""
-    values = fields.values
+    values = parts.values
     usual = "" if method == "private_key_jwt_header" else "token_url"
     if grant_reader(grant).signs:
-        usual = fields.preset.assertion_audience or usual
+        usual = parts.preset.assertion_audience or usual
     named = str(values.get("assertion_audience", usual))
     if named == "issuer" and not values.get("issuer"):
-        raise fields.error(
+        raise parts.error(
             "The audience is the issuer, and the connection has no issuer",
             "assertion_audience",
             "Add issuer to extra.",
@@ -221,10 +221,10 @@ def _audience(fields: Fields, grant: str, method: str) -> str:
     return str(known.get(named, named))
 
 
-def _refuse_stray(fields: Fields, names: tuple[str, ...]) -> None:
+def _reject_stray(parts: ConnectionParts, names: tuple[str, ...]) -> None:
     for name in names:
-        if name in fields.values:
-            fields.blame(
+        if name in parts.values:
+            parts.blame(
                 f"{name} belongs to a private key, and the connection has none",
                 name,
                 "Remove it, or add private_key or private_key_file.",

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from msgspec import field
 
-from oauth_taskflow.connections.parts import Fields
+from oauth_taskflow.connections.parts import ConnectionParts
 from oauth_taskflow.secret_values import Hidden, SecretValue
 from oauth_taskflow.urls import is_safe_endpoint, split_url
 
@@ -30,20 +30,20 @@ class ConsentSettings(SecretValue, frozen=True):
     params: Hidden[Mapping[str, str]] = field(default_factory=dict)
 
 
-def read_consent(fields: Fields) -> ConsentSettings:
+def read_consent(parts: ConnectionParts) -> ConsentSettings:
     """The checked keys of a connection.
 
     Raises:
         ConnectionConfigError: one is no URL that may be used for this.
     """
-    values = fields.values
+    values = parts.values
     urls = {
-        name: read_endpoint(fields, name)
+        name: read_endpoint(parts, name)
         for name in ("authorize_url", "device_url", "par_url", "revoke_url")
     }
     redirect_uri = str(values.get("redirect_uri", ""))
     if redirect_uri and not _is_redirect_uri(redirect_uri):
-        raise fields.error(
+        raise parts.error(
             "This is neither an https URL nor one of this machine",
             "redirect_uri",
             "Write it as registered: http://127.0.0.1:8765/callback, or an https URL (login --paste).",
@@ -56,15 +56,15 @@ def read_consent(fields: Fields) -> ConsentSettings:
     )
 
 
-def read_endpoint(fields: Fields, name: str) -> str:
+def read_endpoint(parts: ConnectionParts, name: str) -> str:
     """The URL of an endpoint that secrets are sent to; empty when it is not given.
 
     Raises:
         ConnectionConfigError: it is neither https nor this machine.
     """
-    url = str(fields.values.get(name, ""))
+    url = str(parts.values.get(name, ""))
     if url and not is_safe_endpoint(url):
-        raise fields.error(
+        raise parts.error(
             "This endpoint is not an https URL",
             name,
             "Write it as https://id.example.com/…; plain http is accepted for 127.0.0.1 and [::1].",

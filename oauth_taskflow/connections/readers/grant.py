@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from oauth_taskflow.connections.credential_files import TextFile
 from oauth_taskflow.connections.fields.field import ConnectionField
 from oauth_taskflow.connections.fields.table import BY_NAME
-from oauth_taskflow.connections.parts import Fields
+from oauth_taskflow.connections.parts import ConnectionParts
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.credential_source import GivenText, TextSource
 from oauth_taskflow.oauth.extension_grants import (
@@ -46,7 +46,7 @@ class GrantReader(NamedTuple):
     grant and not the client.
     """
 
-    read: Callable[[Fields, str, Signer | None], Grant | None]
+    read: Callable[[ConnectionParts, str, Signer | None], Grant | None]
     keys: tuple[str, ...] = ()
     shows_credential: bool = True
     signs: bool = False
@@ -59,7 +59,7 @@ def grant_reader(grant: str) -> GrantReader:
 
 def register_grant(
     name: str,
-    read: Callable[[Fields, str, Signer | None], Grant],
+    read: Callable[[ConnectionParts, str, Signer | None], Grant],
     *,
     fields: Iterable[ConnectionField] = (),
 ) -> None:
@@ -69,7 +69,7 @@ def register_grant(
 
     Args:
         name: the value of the parameter ``grant_type``; registering it again replaces the grant.
-        read: returns the grant, usually a ``BaseGrant``, without its options. It raises ``fields.error(…)`` when
+        read: returns the grant, usually a ``BaseGrant``, without its options. It raises ``parts.error(…)`` when
             something is missing.
         fields: keys of ``extra`` that belong to this grant alone, with the kind of their value.
 
@@ -89,24 +89,24 @@ def register_grant(
         BY_NAME["grant_type"] = replace(known, choices=(*known.choices, name))
 
 
-def read_delegated(
-    fields: Fields, grant: str, client_id: str, signer: Signer | None
+def read_grant(
+    parts: ConnectionParts, grant: str, client_id: str, signer: Signer | None
 ) -> Grant | None:
-    """The grant of ``fields`` without its options; None for grants of the client's own.
+    """The grant of ``parts`` without its options; None for grants of the client's own.
 
     Raises:
         ConnectionConfigError: something is missing, or given for another grant.
     """
-    _refuse_foreign(fields, grant)
-    return grant_reader(grant).read(fields, client_id, signer)
+    _reject_foreign(parts, grant)
+    return grant_reader(grant).read(parts, client_id, signer)
 
 
-def read_resources(fields: Fields) -> tuple[str, ...]:
+def read_resources(parts: ConnectionParts) -> tuple[str, ...]:
     """The resource indicators, each an absolute URI without fragment (RFC 8707 §2)."""
-    resources: tuple[str, ...] = fields.values.get("resource", ())
+    resources: tuple[str, ...] = parts.values.get("resource", ())
     for resource in resources:
         if not _is_absolute(resource):
-            raise fields.error(
+            raise parts.error(
                 "A resource is not an absolute URI without fragment (RFC 8707 §2)",
                 "resource",
                 "Write it as in https://api.example.com; a server that wants something else gets it by token_params.",
@@ -122,48 +122,48 @@ def _is_absolute(text: str) -> bool:
     return bool(parts.scheme and (parts.netloc or parts.path)) and "#" not in text
 
 
-def _refuse_foreign(fields: Fields, grant: str) -> None:
+def _reject_foreign(parts: ConnectionParts, grant: str) -> None:
     own = grant_reader(grant).keys
     for name in dict.fromkeys(key for reader in GRANT_READERS.values() for key in reader.keys):
-        if name in fields.values and name not in own:
+        if name in parts.values and name not in own:
             grants = sorted(one for one, reader in GRANT_READERS.items() if name in reader.keys)
-            fields.blame(
+            parts.blame(
                 f"This field has no effect with grant_type {grant}",
                 name,
                 f"Leave it out, or set grant_type to {' or '.join(grants)}.",
             )
 
 
-def _read_nothing(_fields: Fields, _client_id: str, _signer: Signer | None) -> None:
+def _read_nothing(_parts: ConnectionParts, _client_id: str, _signer: Signer | None) -> None:
     """The client's own grant: the connection holds no other credential."""
 
 
-def _read_jwt(fields: Fields, client_id: str, signer: Signer | None) -> Grant:
-    given = _given_assertion(fields, JWT_BEARER)
+def _read_jwt(parts: ConnectionParts, client_id: str, signer: Signer | None) -> Grant:
+    given = _read_assertion(parts, JWT_BEARER)
     if given is not None:
         return given
     if signer is None:
-        raise _missing_assertion(fields, ", or private_key to sign it here")
-    rules = fields.preset.request
-    subject = str(fields.values.get("subject", "" if rules.subject_if_named else client_id))
-    claims = fields.values.get("assertion_claims", {})
+        raise _missing_assertion(parts, ", or private_key to sign it here")
+    rules = parts.preset.request
+    subject = str(parts.values.get("subject", "" if rules.subject_if_named else client_id))
+    claims = parts.values.get("assertion_claims", {})
     return JwtBearer(signer, client_id, subject, claims, asserts_scope=rules.scope_in_assertion)
 
 
-def _read_saml(fields: Fields, _client_id: str, _signer: Signer | None) -> Grant:
-    given = _given_assertion(fields, SAML2_BEARER)
+def _read_saml(parts: ConnectionParts, _client_id: str, _signer: Signer | None) -> Grant:
+    given = _read_assertion(parts, SAML2_BEARER)
     if given is None:
-        raise _missing_assertion(fields, "")
+        raise _missing_assertion(parts, "")
     return given
 
 
-def _given_assertion(fields: Fields, grant: str) -> GivenAssertion | None:
-    source = _source(fields, "assertion")
+def _read_assertion(parts: ConnectionParts, grant: str) -> GivenAssertion | None:
+    source = _source(parts, "assertion")
     if source is None:
         return None
     for name in ("subject", "assertion_claims"):
-        if name in fields.values:
-            raise fields.error(
+        if name in parts.values:
+            raise parts.error(
                 f"{name} cannot be put into an assertion that is given",
                 name,
                 "Remove it, or sign here with private_key.",
@@ -171,57 +171,59 @@ def _given_assertion(fields: Fields, grant: str) -> GivenAssertion | None:
     return GivenAssertion(grant, source)
 
 
-def _missing_assertion(fields: Fields, or_key: str) -> ConnectionConfigError:
-    return fields.error(
+def _missing_assertion(parts: ConnectionParts, or_key: str) -> ConnectionConfigError:
+    return parts.error(
         "The assertion is missing", "assertion", f"Add assertion or assertion_file{or_key}."
     )
 
 
-def _read_exchange(fields: Fields, _client_id: str, _signer: Signer | None) -> TokenExchange:
-    subject = _presented(fields, "subject_token")
+def _read_exchange(
+    parts: ConnectionParts, _client_id: str, _signer: Signer | None
+) -> TokenExchange:
+    subject = _read_presented_token(parts, "subject_token")
     if subject is None:
-        raise fields.error(
+        raise parts.error(
             "The subject token is missing",
             "subject_token",
             "Add subject_token, or subject_token_file for one that is renewed in a file.",
         )
-    actor = _presented(fields, "actor_token")
-    return TokenExchange(subject, actor, str(fields.values.get("requested_token_type", "")))
+    actor = _read_presented_token(parts, "actor_token")
+    return TokenExchange(subject, actor, str(parts.values.get("requested_token_type", "")))
 
 
-def _presented(fields: Fields, name: str) -> PresentedToken | None:
-    source = _source(fields, name)
+def _read_presented_token(parts: ConnectionParts, name: str) -> PresentedToken | None:
+    source = _source(parts, name)
     kind = f"{name}_type"
     if source is None:
-        if kind in fields.values:
-            raise fields.error("The token it describes is missing", kind, f"Add {name}.")
+        if kind in parts.values:
+            raise parts.error("The token it describes is missing", kind, f"Add {name}.")
         return None
-    return PresentedToken(source, str(fields.values.get(kind, ACCESS_TOKEN_TYPE)))
+    return PresentedToken(source, str(parts.values.get(kind, ACCESS_TOKEN_TYPE)))
 
 
-def _source(fields: Fields, name: str) -> TextSource | None:
+def _source(parts: ConnectionParts, name: str) -> TextSource | None:
     file = f"{name}_file"
-    if name in fields.values and file in fields.values:
-        raise fields.error(f"{name} is given twice", file, f"Keep one of {name} and {file}.")
-    if file in fields.values:
-        return TextFile(str(fields.values[file]), fields.conn_id, file)
-    return GivenText(str(fields.values[name])) if name in fields.values else None
+    if name in parts.values and file in parts.values:
+        raise parts.error(f"{name} is given twice", file, f"Keep one of {name} and {file}.")
+    if file in parts.values:
+        return TextFile(str(parts.values[file]), parts.conn_id, file)
+    return GivenText(str(parts.values[name])) if name in parts.values else None
 
 
-def _read_password(fields: Fields, _client_id: str, _signer: Signer | None) -> Password:
+def _read_password(parts: ConnectionParts, _client_id: str, _signer: Signer | None) -> Password:
     for name in ("username", "user_password"):
-        if name not in fields.values:
-            raise fields.error(
+        if name not in parts.values:
+            raise parts.error(
                 f"The password grant needs {name}", name, "Add username and user_password to extra."
             )
-    if fields.conn_id not in _warned:
-        _warned.add(fields.conn_id)
+    if parts.conn_id not in _warned:
+        _warned.add(parts.conn_id)
         log.warning(
             "Connection %r uses the password grant, which RFC 9700 §2.4 forbids: it hands a user's password to every "
             "worker. Use client_credentials or refresh_token where the server knows them.",
-            fields.conn_id,
+            parts.conn_id,
         )
-    return Password(str(fields.values["username"]), str(fields.values["user_password"]))
+    return Password(str(parts.values["username"]), str(parts.values["user_password"]))
 
 
 GRANT_READERS: dict[str, GrantReader] = {

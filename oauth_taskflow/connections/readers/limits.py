@@ -5,26 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, AnswerLimits
-from oauth_taskflow.connections.parts import Fields
+from oauth_taskflow.connections.parts import ConnectionParts
 
 _KEYS = {"bytes": "max_answer_bytes", "depth": "max_answer_depth", "seconds": "max_answer_seconds"}
 _MOST = AnswerLimits(bytes=1 << 34, depth=512, seconds=86400.0)
 
 
-def answer_limits(fields: Fields) -> AnswerLimits:
-    """The limits that ``fields`` name, else the usual ones.
+def answer_limits(parts: ConnectionParts) -> AnswerLimits:
+    """The limits that ``parts`` name, else the usual ones.
 
     Raises:
         ConnectionConfigError: one is below 1 or too high to be one.
     """
     found: dict[str, float] = {}
     for name, key in _KEYS.items():
-        value = fields.values.get(key)
+        value = parts.values.get(key)
         if value is None:
             continue
         most = getattr(_MOST, name)
         if not 1 <= value <= most:
-            raise fields.error(
+            raise parts.error(
                 "The limit is out of range", key, f"Write a number from 1 to {most:.0f}."
             )
         found[name] = value if name == "seconds" else int(value)

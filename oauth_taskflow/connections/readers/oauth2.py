@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from oauth_taskflow.connections.fields.oauth2 import DEVICE_CODE
-from oauth_taskflow.connections.parts import Fields
-from oauth_taskflow.connections.preset import refresh_ahead, scope_text
+from oauth_taskflow.connections.parts import ConnectionParts
+from oauth_taskflow.connections.preset import choose_leeway, join_scopes
 from oauth_taskflow.connections.readers.client import (
     NO_CLIENT,
     ClientSettings,
@@ -14,7 +14,7 @@ from oauth_taskflow.connections.readers.client import (
     read_issuer,
 )
 from oauth_taskflow.connections.readers.consent import ConsentSettings, read_consent, read_endpoint
-from oauth_taskflow.connections.readers.grant import grant_reader, read_delegated, read_resources
+from oauth_taskflow.connections.readers.grant import grant_reader, read_grant, read_resources
 from oauth_taskflow.connections.readers.token_location import (
     read_token_header,
     read_token_location,
@@ -34,25 +34,25 @@ _OF_A_PERSON: Mapping[str, str] = {
 }
 
 
-def read_oauth2(fields: Fields) -> OAuth2Settings:
-    """Returns the settings of a grant; problems are kept in ``fields.findings``."""
-    values = fields.values
+def read_oauth2(parts: ConnectionParts) -> OAuth2Settings:
+    """Returns the settings of a grant; problems are kept in ``parts.findings``."""
+    values = parts.values
     refresh_token = values.get("refresh_token", "")
     implied = "refresh_token" if refresh_token else "client_credentials"
     grant: str = _OF_A_PERSON.get(named := values.get("grant_type", implied), named)
-    attempt = fields.attempt
-    client_id = attempt(lambda known: known.either(known.login, "login", "client_id"), fields.login)
+    attempt = parts.attempt
+    client_id = attempt(lambda known: known.one_of(known.login, "login", "client_id"), parts.login)
     secret = attempt(
-        lambda known: known.either(known.password, "password", "client_secret"), fields.password
+        lambda known: known.one_of(known.password, "password", "client_secret"), parts.password
     )
-    _check_grant(fields, grant, refresh_token)
+    _check_grant(parts, grant, refresh_token)
     issuer = attempt(lambda known: read_issuer(values, known), "")
     token_url = attempt(_token_url, "")
     client = attempt(lambda known: read_client(known, grant, secret), None)
     usual = client is None and not grant_reader(grant).shows_credential
     named = client is not None and (client.method != "unauthenticated" or client.signer)
     if not client_id and (usual or named):
-        fields.blame("The client id is missing", "login", "Put the client id there.")
+        parts.blame("The client id is missing", "login", "Put the client id there.")
     client = client or NO_CLIENT
     return OAuth2Settings(
         token_url=token_url,
@@ -64,9 +64,9 @@ def read_oauth2(fields: Fields) -> OAuth2Settings:
         issuer=issuer,
         signer=client.signer,
         client_assertion=client.assertion,
-        delegated=attempt(lambda known: _delegated(known, grant, client_id, client), None),
+        delegated=attempt(lambda known: _read_grant(known, grant, client_id, client), None),
         refresh_token=refresh_token,
-        scope=scope_text(values.get("scope", ""), fields.preset),
+        scope=join_scopes(values.get("scope", ""), parts.preset),
         audience=values.get("audience", ""),
         resource=attempt(read_resources, ()),
         token_params=attempt(_token_params, {}),
@@ -74,21 +74,21 @@ def read_oauth2(fields: Fields) -> OAuth2Settings:
         token_body=values.get("token_body", "form"),
         token_header=attempt(read_token_header, TokenHeader()),
         dpop=attempt(_dpop, ""),
-        leeway=refresh_ahead(
-            values.get("leeway"), fields.preset, refreshed=grant == "refresh_token"
+        leeway=choose_leeway(
+            values.get("leeway"), parts.preset, refreshed=grant == "refresh_token"
         ),
-        write_back=_write_back(fields, grant),
+        write_back=_write_back(parts, grant),
         consent=attempt(read_consent, ConsentSettings()),
         introspect_url=attempt(lambda known: read_endpoint(known, "introspect_url"), ""),
-        preset=attempt(read_token_location, fields.preset),
+        preset=attempt(read_token_location, parts.preset),
     )
 
 
-def _token_params(fields: Fields) -> dict[str, str]:
-    params: dict[str, str] = fields.values.get("token_params", {})
-    in_json = fields.values.get("token_body", "form") == "json"
+def _token_params(parts: ConnectionParts) -> dict[str, str]:
+    params: dict[str, str] = parts.values.get("token_params", {})
+    in_json = parts.values.get("token_body", "form") == "json"
     if not in_json and any(isinstance(value, JsonText) for value in params.values()):
-        raise fields.error(
+        raise parts.error(
             "The value must map names to texts, unless token_body is json",
             "token_params",
             "Write a list or mapping as the text that the server wants.",
@@ -96,26 +96,28 @@ def _token_params(fields: Fields) -> dict[str, str]:
     return params
 
 
-def _delegated(fields: Fields, grant: str, client_id: str, client: ClientSettings) -> Grant | None:
+def _read_grant(
+    parts: ConnectionParts, grant: str, client_id: str, client: ClientSettings
+) -> Grant | None:
     if client is NO_CLIENT:
         return None  # without the client's key nothing can be said about an assertion
-    return read_delegated(fields, grant, client_id, client.signer)
+    return read_grant(parts, grant, client_id, client.signer)
 
 
-def _write_back(fields: Fields, grant: str) -> bool:
-    wanted = fields.values.get("write_back", False)
+def _write_back(parts: ConnectionParts, grant: str) -> bool:
+    wanted = parts.values.get("write_back", False)
     if not isinstance(wanted, bool):
-        fields.blame("The value must be true or false", "write_back", "")
+        parts.blame("The value must be true or false", "write_back", "")
     elif wanted and grant != "refresh_token":
         what = f"The {grant} grant has no refresh token to write back"
-        fields.blame(what, "write_back", "Leave it out.")
+        parts.blame(what, "write_back", "Leave it out.")
     return wanted is True
 
 
-def _dpop(fields: Fields) -> str:
-    algorithm = str(fields.values.get("dpop", ""))
-    if algorithm and "token_header" in fields.values:
-        raise fields.error(
+def _dpop(parts: ConnectionParts) -> str:
+    algorithm = str(parts.values.get("dpop", ""))
+    if algorithm and "token_header" in parts.values:
+        raise parts.error(
             "A token bound to a key goes into Authorization: DPoP (RFC 9449 §7.1)",
             "token_header",
             "Remove it, or remove dpop.",
@@ -123,18 +125,18 @@ def _dpop(fields: Fields) -> str:
     return algorithm
 
 
-def _token_url(fields: Fields) -> str:
-    url = str(fields.values.get("token_url", ""))
-    if not url and fields.values.get("issuer"):
+def _token_url(parts: ConnectionParts) -> str:
+    url = str(parts.values.get("token_url", ""))
+    if not url and parts.values.get("issuer"):
         return ""
     if not url:
-        raise fields.error(
+        raise parts.error(
             "The token endpoint is missing",
             "token_url",
             "Put the authorization server's token URL into extra, or its issuer.",
         )
     if not is_safe_endpoint(url):
-        raise fields.error(
+        raise parts.error(
             "The token endpoint is not an https URL",
             "token_url",
             "Write it as https://id.example.com/token; plain http is accepted for 127.0.0.1 and [::1].",
@@ -142,9 +144,9 @@ def _token_url(fields: Fields) -> str:
     return url
 
 
-def _check_grant(fields: Fields, grant: str, refresh_token: str) -> None:
+def _check_grant(parts: ConnectionParts, grant: str, refresh_token: str) -> None:
     if grant != "refresh_token" and refresh_token:
-        fields.blame(
+        parts.blame(
             f"A refresh token is no part of the {grant} grant",
             "refresh_token",
             "Remove it, or remove grant_type.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from oauth_taskflow.connections.parts import Fields
+from oauth_taskflow.connections.parts import ConnectionParts
 from oauth_taskflow.connections.readers.oauth2 import read_oauth2
 from oauth_taskflow.connections.readers.other_kinds import (
     read_api_key,
@@ -15,7 +15,7 @@ from oauth_taskflow.connections.readers.other_kinds import (
 )
 from oauth_taskflow.connections.settings import AuthSettings
 
-AUTH_READERS: Mapping[str, Callable[[Fields], AuthSettings]] = {
+AUTH_READERS: Mapping[str, Callable[[ConnectionParts], AuthSettings]] = {
     "oauth2": read_oauth2,
     "bearer": read_bearer,
     "api_key": read_api_key,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from oauth_taskflow.connections.parts import Fields
+from oauth_taskflow.connections.parts import ConnectionParts
 from oauth_taskflow.connections.settings import (
     TokenHeader,
 )
@@ -22,18 +22,18 @@ _TOKEN_HEADER = re.compile(
 _IN_MAPPING = re.compile(r"\w+(\.\w+)+")
 
 
-def read_token_header(fields: Fields) -> TokenHeader:
+def read_token_header(parts: ConnectionParts) -> TokenHeader:
     """Returns the request header that carries the token.
 
     Raises:
         ConnectionConfigError: a field is missing or wrong.
     """
-    text = fields.values.get("token_header", "")
+    text = parts.values.get("token_header", "")
     if not text:
         return TokenHeader()
     match = _TOKEN_HEADER.fullmatch(text)
     if match is None:
-        raise fields.error(
+        raise parts.error(
             "This is not a header with a place for the token",
             "token_header",
             "Write it as in X-Auth-Token: {token} or Authorization: Token {token}.",
@@ -41,38 +41,38 @@ def read_token_header(fields: Fields) -> TokenHeader:
     return TokenHeader(match["name"], match["scheme"] or "")
 
 
-def read_token_location(fields: Fields) -> Preset:
+def read_token_location(parts: ConnectionParts) -> Preset:
     """Returns the preset with the paths into the token endpoint's response that the connection names.
 
     Raises:
         ConnectionConfigError: a field is missing or wrong.
     """
-    preset, values = fields.preset, fields.values
+    preset, values = parts.preset, parts.values
     response, expiry = preset.response, preset.response.expiry
     if "token_path" in values:
-        path = read_jmespath(fields, "token_path", "access_token")
+        path = read_jmespath(parts, "token_path", "access_token")
         # A refresh token stands beside its access token, or where the standard has it.
         beside = f"{path.rpartition('.')[0]}.refresh_token"
         usual = f"{beside} || refresh_token" if _IN_MAPPING.fullmatch(path) else "refresh_token"
         own = response.refresh_token if response.refresh_token != "refresh_token" else usual
         response = msgspec.structs.replace(response, access_token=path, refresh_token=own)
     if "refresh_token_path" in values:
-        path = read_jmespath(fields, "refresh_token_path", "refresh_token")
+        path = read_jmespath(parts, "refresh_token_path", "refresh_token")
         response = msgspec.structs.replace(response, refresh_token=path)
     if "expires_path" in values:
-        expiry = Expiry(path=read_jmespath(fields, "expires_path", "expires_in"))
+        expiry = Expiry(path=read_jmespath(parts, "expires_path", "expires_in"))
     if lifetime := values.get("token_lifetime"):
         expiry = Expiry(source="fixed", lifetime_s=lifetime)
-    errors = {**response.errors, **_token_errors(fields)}
+    errors = {**response.errors, **_token_errors(parts)}
     response = msgspec.structs.replace(response, expiry=expiry, errors=errors)
     return msgspec.structs.replace(preset, response=response)
 
 
-def _token_errors(fields: Fields) -> Mapping[str, str]:
+def _token_errors(parts: ConnectionParts) -> Mapping[str, str]:
     """What the token endpoint's codes mean, as the connection says."""
-    given: Mapping[str, str] = fields.values.get("token_errors", {})
+    given: Mapping[str, str] = parts.values.get("token_errors", {})
     if unknown := sorted(set(given.values()) - set(REFUSALS)):
-        raise fields.error(
+        raise parts.error(
             f"An error means {unknown[0]!r}, which is no error code of RFC 6749",
             "token_errors",
             f"Known: {', '.join(REFUSALS)}.",
@@ -80,7 +80,7 @@ def _token_errors(fields: Fields) -> Mapping[str, str]:
     return given
 
 
-def read_jmespath(fields: Fields, name: str, default: str) -> str:
+def read_jmespath(parts: ConnectionParts, name: str, default: str) -> str:
     """Returns the JMESPath expression of the field ``name``, else ``default``.
 
     Raises:
@@ -89,11 +89,11 @@ def read_jmespath(fields: Fields, name: str, default: str) -> str:
     import jmespath  # noqa: PLC0415 - only this kind of connection needs it
     from jmespath.exceptions import JMESPathError  # noqa: PLC0415 - as above
 
-    text = str(fields.values.get(name, default))
+    text = str(parts.values.get(name, default))
     try:
         jmespath.compile(text)
     except JMESPathError:
-        raise fields.error(
+        raise parts.error(
             "This is not a JMESPath expression", name, f"Write it as in {default}."
         ) from None
     return text
