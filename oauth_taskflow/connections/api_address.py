@@ -1,4 +1,4 @@
-"""The API's base URL where only the token response names it (``instance_url``); what it says is not trusted."""
+"""Takes the API's base URL from the token response (``instance_url``), after checking it: the response is not trusted."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?\.)*[a-z0-9-]+")
 
 
 def with_base_url(settings: ConnectionSettings, token: Token) -> ConnectionSettings:
-    """``settings`` with the base URL that the response of ``token`` names, if they have none of their own.
+    """Returns ``settings`` with the base URL in the response of ``token``, unless they name one already.
 
     Raises:
-        ConnectionConfigError: it names none, or a host that the preset does not expect.
+        ConnectionConfigError: the URL is missing, or has a host that the preset does not expect.
     """
     rule = settings.base_url_from
     if settings.base_url or rule is None:
@@ -31,7 +31,7 @@ def with_base_url(settings: ConnectionSettings, token: Token) -> ConnectionSetti
     if not url:
         raise _refusal(settings, f"The token response names no API address ({rule.path})")
     if not _is_expected(url, rule.hosts):
-        # The token would be sent there.
+        # The token would be sent to it.
         shown = redact_url(url)[:200]
         raise _refusal(
             settings, f"The API address in the token response is not expected: {shown!r}"
@@ -47,7 +47,7 @@ def _is_expected(url: str, hosts: Iterable[str]) -> bool:
     default_port = parts.port in {None, 443} or host in hosts
     plain = (
         _HOST.fullmatch(host) is not None
-    )  # what escapes and IDNA make of others is no suffix's business
+    )  # escapes and IDNA could make another host of a suffix that looks right
     return (
         plain
         and is_safe_endpoint(url)

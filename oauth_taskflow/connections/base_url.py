@@ -1,4 +1,4 @@
-"""The API's base URL from a connection's host, schema and port, in all the forms Airflow users write them."""
+"""Builds the API's base URL from a connection's host, schema and port, in all forms that Airflow users write."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from oauth_taskflow.urls import split_url
 def build_base_url(
     conn_id: str, *, host: str | None, schema: str | None, port: int | None, default_scheme: str
 ) -> str:
-    """``scheme://host[:port][/path]`` without a trailing slash.
+    """Returns ``scheme://host[:port][/path]`` without a trailing slash.
 
-    The scheme stands in the host (``https://api.example.com/v3``), else in the schema field, else it is
-    ``default_scheme``. The port stands in the host or in the port field.
+    The scheme comes from the host (``https://api.example.com/v3``), else from the schema field, else it is
+    ``default_scheme``. The port comes from the host or from the port field.
 
     Raises:
-        ConnectionConfigError: there is no host, or the parts contradict each other.
+        ConnectionConfigError: the host is missing, or the parts contradict each other.
     """
     text = (host or "").strip()
     if not text:

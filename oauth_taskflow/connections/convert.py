@@ -1,6 +1,6 @@
-"""Text, numbers, lists and mappings out of ``extra``, tolerant of what Airflow's form makes of them.
+"""Converts the values in ``extra`` to the type of their key, and accepts the texts that Airflow's form stores.
 
-The form stores what people type: a number, a list or a mapping may arrive as text. Empty text means "not given".
+A number, a list or a mapping may arrive as text, as it was typed. Empty text means "not given".
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ Value = Any  # JSON enters here and leaves as the type that the field's kind nam
 
 
 class BadValue(Exception):
-    """A value does not fit its field; the text says what was wanted and never repeats the value."""
+    """A value does not fit its field. The text says which values fit, and never repeats the value."""
 
 
 def is_given(value: object) -> bool:
-    """Whether a field holds anything: the form leaves null and empty text where nobody typed."""
+    """Whether a field holds a value: the form stores null or empty text for fields left blank."""
     return value is not None and value not in ("", {}, [])
 
 
@@ -102,7 +102,7 @@ def _mapping(value: Value) -> dict[str, str]:
 
 
 def _params(value: Value) -> dict[str, str]:
-    """As a mapping, whose lists and mappings become the text of their JSON."""
+    """Converts a mapping, in which lists and mappings become the text of their JSON."""
     value = _from_json(value, "{")
     if not isinstance(value, dict):
         return _mapping(value)
@@ -135,7 +135,7 @@ def _verify(value: Value) -> bool | str:
 
 
 def _dpop(value: Value) -> str:
-    """An algorithm; empty for false."""
+    """Returns the algorithm; empty for false."""
     text = json.dumps(value) if isinstance(value, bool) else _text(value)
     known = {"true": DPOP_ALGORITHMS[0], "false": ""} | {name: name for name in DPOP_ALGORITHMS}
     if text not in known:
@@ -179,12 +179,12 @@ _CONVERTERS: dict[ValueKind, Callable[[Value], Value]] = {
 
 
 def convert(field: ConnectionField, value: Value) -> Value:
-    """``value`` as the type of ``field``.
+    """Returns ``value`` as the type of ``field``.
 
     Raises:
-        BadValue: it does not fit; the text says what would.
+        BadValue: it does not fit; the text says which values do.
     """
-    # Lists are what people write for the two that are sent with blanks in between.
+    # People write lists for these two, which are sent with blanks between the items.
     as_list = field.name in {"scope", "audience"}
     converter = _scope_text if as_list else _CONVERTERS[field.kind]
     converted = converter(value)
@@ -198,7 +198,7 @@ def convert(field: ConnectionField, value: Value) -> Value:
 
 
 def list_allowed_values(field: ConnectionField) -> tuple[str, ...]:
-    """The values that ``field`` may have, registered ones included; empty: any value of its kind."""
+    """Returns the values that ``field`` may have, registered ones included; empty if every value of its kind fits."""
     return tuple(CLIENT_AUTH_METHODS) if field.kind == "client_auth" else field.choices
 
 

@@ -1,4 +1,4 @@
-"""Credentials in files that others replace: projected service account tokens, assertions of a sidecar."""
+"""Reads credentials from files that other programs replace: projected service account tokens, assertions of a sidecar."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _LARGEST = 1 << 20
 
 
 def read_text(path: str, conn_id: str, field: str) -> str:
-    """The text in the file at ``path``, without surrounding blanks.
+    """Returns the text in the file at ``path``, without surrounding blanks.
 
     Raises:
-        ConnectionConfigError: it cannot be read, is empty or no text; names ``field``.
+        ConnectionConfigError: it cannot be read, is empty or not text; names ``field``.
     """
     try:
         with Path(path).open("rb") as file:
@@ -42,7 +42,7 @@ class TextFile(Struct, frozen=True):
     field: str
 
     def read(self) -> str:
-        """The credential that the file holds now.
+        """Returns the credential that the file holds now.
 
         Raises:
             ConnectionConfigError: it cannot be read.

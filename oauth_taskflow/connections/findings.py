@@ -1,4 +1,4 @@
-"""All that is wrong with one connection, collected so that a person reads it at once."""
+"""Collects all problems of one connection, so that one error reports them together."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ T = TypeVar("T")
 
 
 class Findings:
-    """The problems of one connection in the order in which they are found.
+    """The problems of one connection in the order of their discovery.
 
-    A problem of a field that an earlier one names, or asks about, is left out: it is a consequence.
+    A problem is left out if an earlier one names its field, or suggests it: it is a consequence.
     """
 
     def __init__(self) -> None:
@@ -21,14 +21,14 @@ class Findings:
         self._blamed: set[str] = set()
 
     def add(self, problem: ConnectionConfigError, *, meant: str = "") -> None:
-        """Keep ``problem`` and go on; ``meant`` is another field that it explains."""
+        """Keeps ``problem``; ``meant`` is another field that it explains."""
         for each in problem.problems:
             if not each.field or each.field not in self._blamed:
                 self._problems.append(each)
         self._blamed |= {each.field for each in problem.problems} | {meant}
 
     def attempt(self, read: Callable[[], T], instead: T) -> T:
-        """What ``read`` returns; ``instead`` when it raises, and its error is kept."""
+        """Returns the result of ``read``, or ``instead`` if it raises; the error is kept."""
         try:
             return read()
         except ConnectionConfigError as problem:
@@ -36,14 +36,14 @@ class Findings:
             return instead
 
     def blames(self, name: str) -> bool:
-        """Whether a problem names the field ``name``, or asks whether it was meant."""
+        """Whether a problem names the field ``name``, or suggests it."""
         return name in self._blamed
 
     def __bool__(self) -> bool:
         return bool(self._problems)
 
     def raise_all(self) -> None:
-        """Does nothing without problems.
+        """Raises all problems together; returns if there are not any.
 
         Raises:
             ConnectionConfigError: all problems in one error.

@@ -1,7 +1,7 @@
-"""Private keys in the JSON files that providers hand out, which hold most of the connection beside the key.
+"""Reads the JSON key files of providers, which contain most of the connection as well as the private key.
 
-Such a file, whole, is what people have: pasted into ``private_key``, or its path in ``private_key_file``. What stands in
-it fills the keys that the connection leaves out.
+Users paste the whole file into ``private_key``, or name its path in ``private_key_file``. Its contents fill the keys that
+the connection leaves out.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _KNOWN = (
 
 
 class _KeyFile(NamedTuple):
-    """One provider's: how it is told from others, and what it says in keys of a connection."""
+    """The key file of one provider: how to recognize it, and its contents as keys of a connection."""
 
     is_one: Callable[[_Json], bool]
     says: Callable[[_Json], dict[str, Any]]
 
 
 def _google(file: _Json) -> dict[str, Any]:
-    """A service account's (https://developers.google.com/identity/protocols/oauth2/service-account)."""
+    """The key file of a service account (https://developers.google.com/identity/protocols/oauth2/service-account)."""
     return {
         "provider": "google",
         "grant_type": "jwt_bearer",
@@ -40,7 +40,7 @@ def _google(file: _Json) -> dict[str, Any]:
 
 
 def _box(file: _Json) -> dict[str, Any]:
-    """An app's, acting for its enterprise (https://developer.box.com/guides/authentication/jwt/jwt-setup)."""
+    """The key file of an app that acts for its enterprise (https://developer.box.com/guides/authentication/jwt/jwt-setup)."""
     app = _inner(file, "boxAppSettings")
     auth = _inner(app, "appAuth")
     return {
@@ -65,15 +65,15 @@ _FILES = (
 def expand_key_file(
     conn_id: str, extra: dict[str, Any], login: str, password: str
 ) -> dict[str, Any]:
-    """``extra`` with what its key file says in the place of that file; as it is where there is none.
+    """Returns ``extra`` with the contents of its key file instead of the file; unchanged without a key file.
 
-    The connection's own keys, ``login`` and ``password`` win.
+    The connection's own keys, ``login`` and ``password`` take precedence.
 
     Raises:
         ConnectionConfigError: a file cannot be read, or is JSON of an unknown kind.
     """
     if is_given(extra.get("private_key")) == is_given(extra.get("private_key_file")):
-        return extra  # no key, or two, which the reader of both complains about
+        return extra  # without a key, or with two, which the reader of keys refuses
     name = "private_key" if is_given(extra.get("private_key")) else "private_key_file"
     file = _parse_json(conn_id, name, extra[name])
     if file is None:
@@ -102,7 +102,7 @@ def _extract_keys(conn_id: str, name: str, file: _Json) -> dict[str, Any]:
 
 
 def _parse_json(conn_id: str, name: str, value: Any) -> _Json | None:
-    """The JSON object in ``value``; None for everything else, PEM above all."""
+    """Returns the JSON object in ``value``; None for everything else, above all PEM."""
     if isinstance(value, Mapping):
         return value
     if not isinstance(value, str):

@@ -1,7 +1,7 @@
-"""Airflow Connection → ``ConnectionSettings``, with every field checked.
+"""Parses an Airflow Connection into ``ConnectionSettings`` and checks every field.
 
 Two shapes are read: type ``oauth2``, and the older ``http`` connection whose extra holds ``auth_type``.
-Nothing outside this module looks into ``extra``.
+No other module looks into ``extra``.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _CLEAR_TEXT_WARNING = "Connection %r sends its credentials to %s without encrypt
 
 
 class AirflowConnection(Protocol):
-    """What is read of ``airflow.sdk.Connection`` and ``airflow.models.Connection`` alike."""
+    """The fields that are read from ``airflow.sdk.Connection`` and ``airflow.models.Connection``."""
 
     @property
     def conn_id(self) -> str:
@@ -86,13 +86,13 @@ class AirflowConnection(Protocol):
 def parse_connection(
     connection: AirflowConnection, *, presets_folder: Path | None = None
 ) -> ConnectionSettings:
-    """The typed settings of ``connection``, whose secrets are announced (``secret_registry``).
+    """Returns the typed settings of ``connection`` and announces their secrets (``secret_registry``).
 
     ``presets_folder`` is a folder with the user's own provider presets.
 
     Raises:
         ConnectionConfigError: fields are unknown, missing, of the wrong type or contradict each other. The error names
-            all that can be told at once: not what depends on something that is wrong itself.
+            all problems, except those that may follow from another one.
     """
     conn_id = connection.conn_id
     conn_type = (connection.conn_type or "").lower()
@@ -116,7 +116,7 @@ def parse_connection(
     )
     values = _convert_values(conn_id, extra, preset or STANDARD, findings)
     if preset is None or findings.blames("auth_type"):
-        findings.raise_all()  # what follows depends on them
+        findings.raise_all()  # the rest depends on them
     preset = preset or STANDARD
     values = apply_preset_defaults(values, preset)
     _check_auth_type(conn_id, values, findings, older=older)
@@ -132,14 +132,14 @@ def parse_connection(
     )
     settings = _settings(parts, options)
     findings.raise_all()
-    assert settings is not None  # without findings, the reader of its kind was through
+    assert settings is not None  # without findings, the reader of this kind succeeded
     secret_registry.add(settings.secrets)
     _warn_of_clear_text(settings)
     return settings
 
 
 def _warn_of_clear_text(settings: ConnectionSettings) -> None:
-    """Say once that credentials travel unencrypted (RFC 6750 §5.3); inside a mesh that may be wanted."""
+    """Warns once that credentials travel unencrypted (RFC 6750 §5.3); inside a mesh that may be intended."""
     conn_id, parts = settings.conn_id, split_url(settings.base_url)
     if parts is None or parts.scheme != "http" or is_loopback(parts.hostname or ""):
         return
@@ -152,7 +152,8 @@ def _warn_of_clear_text(settings: ConnectionSettings) -> None:
 def may_hold_grant(connection: AirflowConnection) -> bool:
     """Whether ``connection`` may hold secrets that get tokens.
 
-    Of type oauth2 that is everything but the static kinds, misspelled ones included; of type http what names such a kind.
+    For type oauth2 that is every kind except the static ones, misspelled kinds included; for type http only a kind that gets
+    tokens.
     """
     conn_type = (connection.conn_type or "").lower()
     try:
@@ -165,7 +166,7 @@ def may_hold_grant(connection: AirflowConnection) -> bool:
 
 
 def _take_http_hook_options(extra: dict[str, Any]) -> dict[str, Any]:
-    """Takes out of ``extra`` what ``HttpHook`` reads for itself, and gives its other names our spelling."""
+    """Removes the options of ``HttpHook`` from ``extra`` and returns them; renames its other keys to ours."""
     for name, ours in HTTP_HOOK_NAMES.items():
         if name in extra:
             extra.setdefault(ours, extra.pop(name))
@@ -177,14 +178,14 @@ def _take_http_hook_options(extra: dict[str, Any]) -> dict[str, Any]:
 
 
 def _base_url(connection: AirflowConnection, conn_type: str, preset: Preset, auth_type: str) -> str:
-    """The base URL; empty when only the token response will name it."""
+    """Returns the base URL; empty if only the token response names it."""
     host = connection.host or ""
     if not host.strip():
         if preset.base_url:
             return preset.base_url.rstrip("/")
         if preset.base_url_from and auth_type == "oauth2":
             return ""
-    # HttpHook takes an http connection without a schema for plain http; that shape must go on working unchanged.
+    # HttpHook uses plain http for an http connection without a schema; that must go on working.
     default = "http" if conn_type == "http" else "https"
     # With a scheme in the host, HttpHook ignores the schema field.
     schema = "" if "://" in host else connection.schema
@@ -257,7 +258,7 @@ def _check_auth_type(
                 hint="Add auth_type (as oauth2) to its extra, or change its type to oauth2.",
             )
         )
-        findings.raise_all()  # which fields it takes depends on it
+        findings.raise_all()  # the allowed fields depend on it
     auth_type = values.get("auth_type", "oauth2")
     for name in values:
         if auth_type not in BY_NAME[name].auth_types:
@@ -281,7 +282,7 @@ _LEAK_WARNING = (
 
 
 def _settings(parts: ConnectionParts, http_options: Mapping[str, Any]) -> ConnectionSettings | None:
-    """The settings; None when ``parts.findings`` says why there are none."""
+    """Returns the settings; None if ``parts.findings`` has problems."""
     values = parts.values
     auth = parts.attempt(AUTH_READERS[values.get("auth_type", "oauth2")], None)
     origins: tuple[str, ...] = ()
@@ -326,7 +327,7 @@ def _rate_limit(parts: ConnectionParts) -> RateLimitHeaders | None:
 
 
 def _secrets(parts: ConnectionParts) -> tuple[str, ...]:
-    """Every value that must never be shown: what the login masks, secret fields, values under telling names."""
+    """Returns every value that must never be shown: the password, secret fields, values under sensitive names."""
     found = [parts.password]
     for name, value in parts.values.items():
         if BY_NAME[name].is_secret:
@@ -339,7 +340,7 @@ def _secrets(parts: ConnectionParts) -> tuple[str, ...]:
         elif isinstance(value, dict):
             found += [item for key, item in value.items() if is_sensitive_name(key)]
     if parts.login and parts.password:
-        # What Basic authentication encodes, both as it stands and form-encoded first (RFC 6749 §2.3.1).
+        # Basic authentication encodes this text, either unchanged or form-encoded first (RFC 6749 §2.3.1).
         found.append(f"{parts.login}:{parts.password}")
         found.append(f"{quote_plus(parts.login)}:{quote_plus(parts.password)}")
     return tuple(dict.fromkeys(secret for secret in found if secret))

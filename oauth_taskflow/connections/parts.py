@@ -1,4 +1,4 @@
-"""The parts of one connection, each checked alone, that the readers of settings look at together."""
+"""The parts of one connection, each checked by itself; the readers of settings check them together."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class ConnectionParts(SecretValue, frozen=True):
-    """The parts of one connection, each of its own type, before they are looked at together."""
+    """The parts of one connection with the right types, not yet checked against each other."""
 
     conn_id: str
     base_url: str
@@ -28,19 +28,19 @@ class ConnectionParts(SecretValue, frozen=True):
     findings: Hidden[Findings] = field(default_factory=Findings)
 
     def error(self, what: str, name: str, hint: str) -> ConnectionConfigError:
-        """The error that blames field ``name``."""
+        """Returns the error that blames the field ``name``."""
         return ConnectionConfigError(what, conn_id=self.conn_id, field=name, hint=hint)
 
     def blame(self, what: str, name: str, hint: str) -> None:
-        """Keep the error that blames field ``name``, and go on reading."""
+        """Keeps the error that blames the field ``name``, so that reading goes on."""
         self.findings.add(self.error(what, name, hint))
 
     def attempt(self, read: Callable[[ConnectionParts], T], instead: T) -> T:
-        """What ``read`` makes of the fields; ``instead`` when it raises, and its error is kept."""
+        """Returns the result of ``read``, or ``instead`` if it raises; the error is kept."""
         return self.findings.attempt(lambda: read(self), instead)
 
     def origins(self, name: str) -> tuple[str, ...]:
-        """A list of origins: scheme, host and port, and nothing behind."""
+        """Returns a list of origins: scheme, host and port, without a path."""
         for origin in self.values.get(name, ()):
             if not _is_origin(origin):
                 raise self.error(
@@ -49,7 +49,7 @@ class ConnectionParts(SecretValue, frozen=True):
         return tuple(self.values.get(name, ()))
 
     def one_of(self, own: str, field_name: str, extra_name: str) -> str:
-        """A value that may stand in a field of the form or in ``extra``, but not as two different ones."""
+        """Returns a value that the form's field or ``extra`` may name; if both do, they must agree."""
         extra = str(self.values.get(extra_name, ""))
         if own and extra and own != extra:
             raise self.error(

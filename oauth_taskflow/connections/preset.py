@@ -1,4 +1,4 @@
-"""A connection's ``provider``: the preset it names, filled with the connection's keys, as defaults of other keys."""
+"""Loads the preset that a connection's ``provider`` names, and applies it as defaults of other keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from oauth_taskflow.suggestions import find_closest
 _MERGED = frozenset({"api_headers", "token_headers", "authorize_params"})
 _USUAL_LEEWAY = 60.0
 _FORMAT = "What it may say is in oauth_taskflow/presets/preset.schema.json."
-# Seconds ahead of expiry where a refresh ends the token before: for one request and two clocks, and no more.
+# Seconds before expiry, if a refresh ends the former token: enough for one request and two clocks.
 _LATE_LEEWAY = 5.0
 
 
@@ -30,13 +30,13 @@ def load_filled_preset(
     findings: Findings,
     folder: Path | None = None,
 ) -> Preset | None:
-    """The filled preset that ``extra`` names, and the standard one if it names none.
+    """Returns the preset that ``extra`` names, filled with its keys; the standard preset if ``extra`` does not name one.
 
-    The keys that only this preset knows are taken out of ``extra``. None when a key that it needs is missing or does
-    not fit: ``findings`` has one problem for each.
+    Removes the keys that only this preset knows from ``extra``. Returns None if a key that it needs is missing or does
+    not fit: ``findings`` then has one problem for each.
 
     Raises:
-        ConnectionConfigError: there is no such preset, or it cannot be used.
+        ConnectionConfigError: the preset does not exist, or cannot be used.
     """
     name = extra.get("provider")
     if not is_given(name):
@@ -64,7 +64,7 @@ def _preset_problem(
 
 
 def _find_misspelling(name: str, extra: Mapping[str, Any]) -> str:
-    """The key of ``extra`` that looks like ``name`` and is none, if there is one."""
+    """Returns the unknown key of ``extra`` that is most like ``name``; empty if no key is."""
     unknown = [key for key in extra if key not in BY_NAME]
     return find_closest(name, unknown)
 
@@ -86,9 +86,9 @@ def _preset(conn_id: str, name: str, folder: Path | None) -> Preset:
 
 
 def apply_preset_defaults(values: Mapping[str, Any], preset: Preset) -> dict[str, Any]:
-    """``values`` of a connection, and what ``preset`` says about the keys that are not among them.
+    """Returns ``values`` of a connection, completed by the values of ``preset``.
 
-    Headers and parameters are merged name by name; those of the connection win.
+    Headers and parameters are merged by name; those of the connection take precedence.
     """
     auth_type = values.get("auth_type", preset.auth_type)
     offered = {
@@ -101,7 +101,7 @@ def apply_preset_defaults(values: Mapping[str, Any], preset: Preset) -> dict[str
 
 
 def _preset_values(preset: Preset) -> dict[str, Any]:
-    """What the preset says in keys of a connection."""
+    """Returns the values of the preset under the keys of a connection."""
     return {
         "auth_type": "" if preset.auth_type == "oauth2" else preset.auth_type,
         "token_url": preset.token_url,
@@ -127,16 +127,17 @@ def _rate_limit(preset: Preset) -> dict[str, str]:
 
 
 def _only_grant(preset: Preset) -> str:
-    """A person's consent, where a client cannot get tokens for itself; else the connection decides."""
+    """Returns refresh_token if clients cannot get tokens without a person's consent; else empty: the connection decides."""
     by_person = {"authorization_code", "refresh_token"} & set(preset.grants)
     alone = "client_credentials" in preset.grants or "grant_type" in preset.params.token
     return "refresh_token" if by_person and not alone else ""
 
 
 def choose_leeway(named: float | None, preset: Preset, *, refreshed: bool) -> float:
-    """How many seconds before expiry the next token is fetched: as ``named`` in the connection, else as usual.
+    """Returns how many seconds before expiry the next token is fetched: ``named`` in the connection, else the default.
 
-    ``refreshed`` is for tokens that a refresh token brings. Less where the provider gives out no other token earlier.
+    ``refreshed`` is true for tokens that a refresh token brings. The result is lower if the provider returns the same token
+    until shortly before its expiry.
     """
     late = refreshed and preset.refresh.kills_access_token
     leeway = (_LATE_LEEWAY if late else _USUAL_LEEWAY) if named is None else named
@@ -144,7 +145,7 @@ def choose_leeway(named: float | None, preset: Preset, *, refreshed: bool) -> fl
 
 
 def join_scopes(scope: str, preset: Preset) -> str:
-    """``scope`` with what this provider wants between scopes; blanks and commas separate them in a connection."""
+    """Returns ``scope`` with this provider's separator. In a connection, blanks and commas separate scopes."""
     if preset.scope_separator == " ":
         return scope
     return preset.scope_separator.join(part for part in re.split(r"[\s,]+", scope) if part)

@@ -1,4 +1,4 @@
-"""A checked connection as typed values: what the rest of this folder reads instead of ``extra``."""
+"""A checked connection as typed values, which the rest of the package reads instead of ``extra``."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class TokenHeader(Struct, frozen=True):
 class OAuth2Settings(SecretValue, frozen=True):
     """A grant at a token endpoint. ``refresh_token`` is the first one; ``leeway`` is in seconds.
 
-    Without ``token_url``, the ``issuer`` says where it is, and with ``choose_auth`` how the client authenticates.
-    ``delegated`` is what grants other than the client's own show, without its options. ``introspect_url`` says when tokens
-    end whose answer does not.
+    Without ``token_url``, the metadata of ``issuer`` name it, and with ``choose_auth`` the client authentication too.
+    ``delegated`` is a grant other than the client's own, without its options. ``introspect_url`` is asked for the expiry
+    of tokens whose response does not state it.
     """
 
     token_url: str
@@ -61,7 +61,7 @@ class OAuth2Settings(SecretValue, frozen=True):
 
     @property
     def request_proof(self) -> RequestProof | None:
-        """What goes along with the token on API requests; None where the provider wants nothing, or there is no secret."""
+        """The proof that API requests carry with the token; None if the provider does not want one, or the secret is missing."""
         return self.preset.request_proof if self.client_secret else None
 
 
@@ -75,7 +75,7 @@ class BearerSettings(SecretValue, frozen=True):
 class BrokeredSettings(SecretValue, frozen=True):
     """A short-lived token that the broker handed out; the instants are seconds on the broker's clock.
 
-    ``leeway`` is how long before expiry (seconds) the next one is to be had. ``proof`` is the token's own, for
+    ``leeway`` is how many seconds before expiry the next token is requested. ``proof`` belongs to the token, for
     ``request_proof``.
     """
 
@@ -106,7 +106,7 @@ class BasicSettings(SecretValue, frozen=True):
 
 
 class LoginSettings(SecretValue, frozen=True):
-    """One login request whose answer holds the token. ``url`` is absolute; lifetimes are in seconds."""
+    """One login request whose response contains the token. ``url`` is absolute; lifetimes are in seconds."""
 
     url: str
     fields: Hidden[Mapping[str, str]]
@@ -138,10 +138,10 @@ class ConnectionSettings(SecretValue, frozen=True):
     """One Airflow Connection, checked. ``timeout`` is (connect, read) in seconds.
 
     ``http_options`` are the options of ``HttpHook`` that an older ``http`` connection may hold; our hook honours them.
-    ``secrets`` are all values that must never be shown, whatever the kind of authentication. An empty ``base_url`` is
-    in the token response, where ``base_url_from`` says. ``rate_limit`` is how the API dates the end of a rate limit,
-    ``api_responses`` what else it says in its own way, ``limits`` how large, deep and slow its answers may be,
-    ``absent_records`` what an answer without records means.
+    ``secrets`` are all values that must never be shown. If ``base_url`` is empty, ``base_url_from`` names its place in the
+    token response. ``rate_limit`` is the header with the end of a rate limit, and ``api_responses`` are rules for responses
+    with a meaning of the provider's. ``limits`` bound the size, depth and duration of a response. ``absent_records`` is the
+    meaning of a response without records.
     """
 
     conn_id: str

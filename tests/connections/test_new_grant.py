@@ -11,7 +11,7 @@ from msgspec import field
 from oauth_taskflow.connections.fields.field import ConnectionField
 from oauth_taskflow.connections.fields.table import BY_NAME, FIELDS
 from oauth_taskflow.connections.parse import parse_connection
-from oauth_taskflow.connections.parts import Fields
+from oauth_taskflow.connections.parts import ConnectionParts
 from oauth_taskflow.connections.readers.grant import BUILT_IN, GRANT_READERS, register_grant
 from oauth_taskflow.connections.settings import ConnectionSettings, OAuth2Settings
 from oauth_taskflow.errors import ConnectionConfigError, TokenRequestRejected
@@ -60,7 +60,7 @@ class AccountGrant(BaseGrant, frozen=True):
         return "Check account_id of connection {conn_id}."
 
 
-def read_account(fields: Fields, _client_id: str, _signer: Signer | None) -> AccountGrant:
+def read_account(fields: ConnectionParts, _client_id: str, _signer: Signer | None) -> AccountGrant:
     if "account_id" not in fields.values:
         raise fields.error("The account is missing", "account_id", "Add account_id to extra.")
     values = fields.values

@@ -1,4 +1,4 @@
-"""What one key of a connection's ``extra`` is; imported by every ``airflow`` command, so it imports nothing."""
+"""Describes one key of a connection's ``extra``. Every ``airflow`` command imports this module, so it imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ class ConnectionField:
 
     @property
     def is_open(self) -> bool:
-        """Whether other values than ``choices`` may be right."""
+        """Whether values other than ``choices`` are allowed."""
         return self.kind in {"grant", "client_auth"}
 
     def form_field(self) -> dict[str, Any]:
-        """The field as Airflow's provider metadata wants it (``conn-fields``)."""
+        """Returns the field in the form of Airflow's provider metadata (``conn-fields``)."""
         kind = {"number": "number", "mapping": "object", "params": "object"}.get(
             self.kind, "string"
         )

@@ -25,7 +25,7 @@ FORM: Mapping[str, tuple[str, ...]] = {
 
 
 def form_fields() -> dict[str, dict[str, Any]]:
-    """The fields as Airflow's provider metadata wants them (``conn-fields``).
+    """Returns the fields in the form of Airflow's provider metadata (``conn-fields``).
 
     The UI shows one group per ``section``, as in the form of a DAG's params.
     """

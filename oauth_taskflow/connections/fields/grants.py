@@ -6,7 +6,7 @@ from oauth_taskflow.connections.fields.field import ConnectionField
 
 _OAUTH2 = frozenset({"oauth2"})
 
-# What is written short, and what is sent.
+# Short names in connections, and the names that are sent.
 GRANT_NAMES = {
     "jwt_bearer": "urn:ietf:params:oauth:grant-type:jwt-bearer",
     "saml2_bearer": "urn:ietf:params:oauth:grant-type:saml2-bearer",

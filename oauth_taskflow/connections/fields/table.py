@@ -21,11 +21,11 @@ FIELDS: tuple[ConnectionField, ...] = (
 )
 BY_NAME = {field.name: field for field in FIELDS}
 
-# Keys of the design that later versions read. Refusing them beats ignoring them: who writes a key relies on it.
+# Keys that later versions may read. They are refused and not ignored, because users rely on the keys that they write.
 PLANNED = {
     "srv_lookup": "Write the host and port that the record names.",
 }
-# What other tools call ours.
+# Names of other tools for our keys.
 ELSEWHERE = {
     "keyfile_dict": "private_key",
     "key_path": "private_key_file",
@@ -34,8 +34,8 @@ ELSEWHERE = {
     "access_token_url": "token_url",
     "token_refresh_endpoint": "token_url",
 }
-# What HttpHook takes out of extra for itself; an ``http`` connection may hold these.
+# HttpHook takes these out of extra for itself; an ``http`` connection may hold them.
 HTTP_HOOK_NAMES = {"proxy": "proxies", "verify_ssl": "verify"}
 HTTP_HOOK_OPTIONS = frozenset({"stream", "allow_redirects", "max_redirects", "check_response"})
-# Taken and not acted on: proxies and .netrc of the environment are never read.
+# Accepted and ignored: proxies and .netrc of the environment are never read.
 HTTP_HOOK_IGNORED = frozenset({"trust_env"})

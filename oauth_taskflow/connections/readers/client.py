@@ -1,4 +1,4 @@
-"""How a connection's client proves who it is: method, key and audience of what it signs."""
+"""Reads how a connection's client authenticates: method, key and audience of its assertions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FIELD_OF = {"passphrase": "private_key_passphrase", "algorithm": "algorithm"}
 
 
 class ClientSettings(Struct, frozen=True):
-    """The client's means. ``chosen`` says that the connection named the method itself, or leaves no choice."""
+    """The client's method and credentials. ``chosen``: the connection names the method, or leaves no choice."""
 
     method: str
     chosen: bool
@@ -29,15 +29,15 @@ class ClientSettings(Struct, frozen=True):
     assertion: TextSource | None = None
 
 
-# Stands in for means that cannot be read; no request is ever made with it.
+# Replaces credentials that cannot be read; it is never used in a request.
 NO_CLIENT = ClientSettings("none", chosen=True)
 
 
 def read_client(parts: ConnectionParts, grant: str, secret: str) -> ClientSettings:
-    """The checked means of the client of ``parts``.
+    """Returns the checked method and credentials of the client.
 
     Raises:
-        ConnectionConfigError: the method lacks what it needs, or something given would not be used.
+        ConnectionConfigError: the method lacks a credential, or one that is given would not be used.
     """
     key = _private_key(parts)
     given = str(parts.values.get("client_auth", ""))
@@ -77,7 +77,7 @@ def _read_assertion_file(parts: ConnectionParts, method: str) -> TextSource | No
 
 
 def read_issuer(values: Mapping[str, object], parts: ConnectionParts) -> str:
-    """The issuer; empty without one."""
+    """Returns the issuer; empty without one."""
     issuer = str(values.get("issuer", ""))
     if issuer and not is_issuer(issuer):
         raise parts.error(
@@ -90,10 +90,10 @@ def read_issuer(values: Mapping[str, object], parts: ConnectionParts) -> str:
 
 
 def _choose_method(parts: ConnectionParts, grant: str, secret: str, key: SigningKey | None) -> str:
-    """The first method of the provider that the connection has the means for, else the usual one."""
+    """Returns the first method of the provider for which the connection has the credentials, else the default."""
     able = _usable_methods(parts, grant, secret, key)
     listed = parts.preset.client_auth
-    # Where nothing fits, the complaint is about what the provider wants.
+    # If no method fits, the error is about the provider's first.
     fallback = listed[0] if secret or able == _NO_MEANS else able[0]
     return next((method for method in listed if method in able), fallback)
 
@@ -102,7 +102,7 @@ def _usable_methods(
     parts: ConnectionParts, grant: str, secret: str, key: SigningKey | None
 ) -> tuple[str, ...]:
     if secret:
-        # A secret that signs must have a length of its own: only the connection itself chooses that.
+        # A secret that signs needs a minimum length: only the connection itself chooses such a method.
         names = methods_that_need("secret")
         return tuple(name for name in names if not CLIENT_AUTH_METHODS[name].signs)
     if "client_assertion_file" in parts.values:
@@ -110,7 +110,7 @@ def _usable_methods(
     if key and not grant_reader(grant).signs:
         return methods_that_need("private_key")
     if grant_reader(grant).shows_credential:
-        # What is shown speaks for itself (RFC 7521 §4.1), an assertion that is signed here with the client's id in it.
+        # The grant's credential is sufficient (RFC 7521 §4.1); an assertion that is signed here contains the client's id.
         return ("none",) if _has_client_id(parts) and not key else ("unauthenticated",)
     by_certificate = "cert" in parts.values and "issuer" in parts.values
     return methods_that_need("certificate") if by_certificate else _NO_MEANS
@@ -205,7 +205,7 @@ def _read_shared_key(parts: ConnectionParts, secret: str) -> SigningKey:
 
 
 def _audience(parts: ConnectionParts, grant: str, method: str) -> str:
-    """The ``aud`` that is signed; empty: the token endpoint, once it is known, or none in a header."""
+    """Returns the ``aud`` to sign. Empty: the token endpoint, once it is known, or without ``aud`` in a header."""
     values = parts.values
     usual = "" if method == "private_key_jwt_header" else "token_url"
     if grant_reader(grant).signs:

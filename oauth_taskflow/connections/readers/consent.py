@@ -1,4 +1,4 @@
-"""The part of a connection that serves a person's consent: where it is asked for, and where it is ended."""
+"""Reads the endpoints for a person's consent: where it is given, and where it is revoked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ConsentSettings(SecretValue, frozen=True):
     """Endpoints for ``airflow oauth login`` and ``revoke``; empty ones are not configured.
 
     ``issuer`` is the authorization server's identifier, whose metadata name endpoints that are not configured.
-    ``redirect_uri`` is the one registered for the client; ``params`` are more parameters of the authorization URL.
+    ``redirect_uri`` is registered for the client; ``params`` are more parameters of the authorization URL.
     """
 
     authorize_url: str = ""
@@ -31,10 +31,10 @@ class ConsentSettings(SecretValue, frozen=True):
 
 
 def read_consent(parts: ConnectionParts) -> ConsentSettings:
-    """The checked keys of a connection.
+    """Returns the checked keys of a connection.
 
     Raises:
-        ConnectionConfigError: one is no URL that may be used for this.
+        ConnectionConfigError: a URL may not be used for this.
     """
     values = parts.values
     urls = {
@@ -57,7 +57,7 @@ def read_consent(parts: ConnectionParts) -> ConsentSettings:
 
 
 def read_endpoint(parts: ConnectionParts, name: str) -> str:
-    """The URL of an endpoint that secrets are sent to; empty when it is not given.
+    """Returns the URL of an endpoint that receives secrets; empty if it is not given.
 
     Raises:
         ConnectionConfigError: it is neither https nor this machine.
@@ -80,6 +80,6 @@ def _is_redirect_uri(url: str) -> bool:
 
 
 def is_local(redirect_uri: str) -> bool:
-    """Whether the browser brings the answer to this machine, where it can be waited for."""
+    """Whether the browser sends the response to this machine, where a command can wait for it."""
     parts = urlsplit(redirect_uri)
     return parts.scheme == "http" and parts.hostname in _LOCAL_NAMES

@@ -38,12 +38,11 @@ _warned: set[str] = set()
 
 
 class GrantReader(NamedTuple):
-    """How a connection holds one grant.
+    """How a connection describes one grant.
 
     ``read`` returns the grant without its options; it gets the client id and the signer of the connection's private key.
-    None: the client's own grant. ``keys`` are the keys of ``extra`` that belong to it. ``shows_credential`` says that a
-    credential speaks beside the client, which then need not authenticate. ``signs`` says that the private key signs the
-    grant and not the client.
+    None: the client's own grant. ``keys`` are the keys of ``extra`` that belong to it. ``shows_credential``: the grant has a
+    credential, so the client need not authenticate. ``signs``: the private key signs the grant and not the client.
     """
 
     read: Callable[[ConnectionParts, str, Signer | None], Grant | None]
@@ -53,7 +52,7 @@ class GrantReader(NamedTuple):
 
 
 def grant_reader(grant: str) -> GrantReader:
-    """The reader of ``grant``; a grant that is not in the table is a vendor's: its name and its ``token_params``."""
+    """Returns the reader of ``grant``. A grant that is not in the table is a vendor's: its name and its ``token_params``."""
     return GRANT_READERS.get(grant) or GrantReader(lambda *_: NamedGrant(grant))
 
 
@@ -92,7 +91,7 @@ def register_grant(
 def read_grant(
     parts: ConnectionParts, grant: str, client_id: str, signer: Signer | None
 ) -> Grant | None:
-    """The grant of ``parts`` without its options; None for grants of the client's own.
+    """Returns the grant of ``parts`` without its options; None for the client's own grants.
 
     Raises:
         ConnectionConfigError: something is missing, or given for another grant.
@@ -102,7 +101,7 @@ def read_grant(
 
 
 def read_resources(parts: ConnectionParts) -> tuple[str, ...]:
-    """The resource indicators, each an absolute URI without fragment (RFC 8707 §2)."""
+    """Returns the resource indicators, each an absolute URI without fragment (RFC 8707 §2)."""
     resources: tuple[str, ...] = parts.values.get("resource", ())
     for resource in resources:
         if not _is_absolute(resource):
@@ -135,7 +134,7 @@ def _reject_foreign(parts: ConnectionParts, grant: str) -> None:
 
 
 def _read_nothing(_parts: ConnectionParts, _client_id: str, _signer: Signer | None) -> None:
-    """The client's own grant: the connection holds no other credential."""
+    """Returns None for the client's own grant, which needs no other credential."""
 
 
 def _read_jwt(parts: ConnectionParts, client_id: str, signer: Signer | None) -> Grant:

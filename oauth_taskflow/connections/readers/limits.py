@@ -1,4 +1,4 @@
-"""What a connection says about the size, depth and duration of one answer."""
+"""Reads the limits on size, depth and duration of one API response."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _MOST = AnswerLimits(bytes=1 << 34, depth=512, seconds=86400.0)
 
 
 def answer_limits(parts: ConnectionParts) -> AnswerLimits:
-    """The limits that ``parts`` name, else the usual ones.
+    """Returns the limits that ``parts`` name, else the defaults.
 
     Raises:
-        ConnectionConfigError: one is below 1 or too high to be one.
+        ConnectionConfigError: a limit is below 1 or too high.
     """
     found: dict[str, float] = {}
     for name, key in _KEYS.items():
@@ -32,7 +32,7 @@ def answer_limits(parts: ConnectionParts) -> AnswerLimits:
 
 
 def as_keys(limits: AnswerLimits) -> dict[str, Any]:
-    """The keys for a connection with ``limits``, those that are not the usual ones."""
+    """Returns the keys for a connection with ``limits``, without the defaults."""
     return {
         key: getattr(limits, name)
         for name, key in _KEYS.items()

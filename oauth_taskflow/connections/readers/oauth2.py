@@ -27,7 +27,7 @@ from oauth_taskflow.oauth.endpoint.request_encoding import JsonText
 from oauth_taskflow.oauth.grants import Grant
 from oauth_taskflow.urls import is_safe_endpoint
 
-# What a person agreed to once goes on as a refresh token; it may live in the token store alone.
+# A person's consent continues as a refresh token, which may be in the token store only.
 _OF_A_PERSON: Mapping[str, str] = {
     "authorization_code": "refresh_token",
     DEVICE_CODE: "refresh_token",
@@ -100,7 +100,7 @@ def _read_grant(
     parts: ConnectionParts, grant: str, client_id: str, client: ClientSettings
 ) -> Grant | None:
     if client is NO_CLIENT:
-        return None  # without the client's key nothing can be said about an assertion
+        return None  # without the client's key, an assertion cannot be checked
     return read_grant(parts, grant, client_id, client.signer)
 
 

@@ -116,10 +116,10 @@ def read_session(parts: ConnectionParts) -> LoginSettings:
 
 
 def _login_url(parts: ConnectionParts) -> str:
-    # As a link on the API's own page would be read (RFC 3986 §5): a leading slash starts at the host.
+    # Resolved like a link on the API's own page (RFC 3986 §5): a leading slash starts at the host.
     path = str(parts.values.get("login_url", "/auth/token"))
     url = urljoin(f"{parts.base_url}/", path) if split_url(path) else ""
-    # A login on the API's own origin is no more exposed than the calls that follow it.
+    # A login on the API's own origin is exposed as much as the calls that follow it.
     same_origin = urlsplit(url)[:2] == urlsplit(parts.base_url)[:2]
     if not (same_origin or is_safe_endpoint(url)):
         raise parts.error(

@@ -1,4 +1,4 @@
-"""The reader of each ``auth_type``: checked field values → the settings of that kind of authentication."""
+"""Lists the reader of each ``auth_type``, which turns checked parts into settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the token is in the token endpoint's response, and in which header of an API request it goes."""
+"""Reads the paths of the token in the token endpoint's response, and the header that carries it in API requests."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def read_token_location(parts: ConnectionParts) -> Preset:
     response, expiry = preset.response, preset.response.expiry
     if "token_path" in values:
         path = read_jmespath(parts, "token_path", "access_token")
-        # A refresh token stands beside its access token, or where the standard has it.
+        # A refresh token is in the same mapping as its access token, or where the standard has it.
         beside = f"{path.rpartition('.')[0]}.refresh_token"
         usual = f"{beside} || refresh_token" if _IN_MAPPING.fullmatch(path) else "refresh_token"
         own = response.refresh_token if response.refresh_token != "refresh_token" else usual
@@ -69,7 +69,7 @@ def read_token_location(parts: ConnectionParts) -> Preset:
 
 
 def _token_errors(parts: ConnectionParts) -> Mapping[str, str]:
-    """What the token endpoint's codes mean, as the connection says."""
+    """Returns the meaning of the token endpoint's error codes, as the connection defines it."""
     given: Mapping[str, str] = parts.values.get("token_errors", {})
     if unknown := sorted(set(given.values()) - set(REFUSALS)):
         raise parts.error(
