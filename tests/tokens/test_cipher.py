@@ -35,7 +35,7 @@ def test_a_ciphertext_moved_to_another_row_is_refused() -> None:
         cipher.open(sealed, grant_key="yours", version=1)
     assert str(raised.value) == (
         "The stored token cannot be read: it was written for another grant or version in grant yours. "
-        "Somebody copied it, or put it back from an older copy of the table. Restore the row as it was, or authorize the "
+        "It was copied, or put back from an older copy of the table. Restore the row as it was, or authorize the "
         "connection again: airflow oauth login CONN_ID."
     )
 
