@@ -243,10 +243,10 @@ class RefreshAttempt:
         if not context.grant.single_use or context.options.resend_window == math.inf:
             return
         self._arrived = KeptAnswer.from_answer(answer, self.record.read_at.offset)
-        if self._file.save(self._rescued()):
+        if self._file.save(self._build_rescued()):
             self.notify(Step.KEPT)
 
-    def _rescued(self) -> RescuedAnswer:
+    def _build_rescued(self) -> RescuedAnswer:
         """The answer that this attempt received, before it is judged."""
         key, lineage = self.context.grant_key, self.record.lineage
         return RescuedAnswer(key, self.lease.fence, lineage, None, None, self._arrived)
@@ -257,7 +257,7 @@ class RefreshAttempt:
         Raises:
             TokenStoreError: the store took no write; the token is in a recovery file.
         """
-        rescued = self._reader.add_grant(self._rescued(), granted, self.record)
+        rescued = self._reader.add_grant(self._build_rescued(), granted, self.record)
         # A refresh token that exists nowhere else goes into a file first.
         is_new = rescued.refresh_token not in {None, self.record.refresh_token}
         if is_new and not self._file.is_written:
@@ -305,7 +305,7 @@ class RefreshAttempt:
 
     def _persist_unusable(self, outcome: Unusable) -> OAuthTaskflowError:
         """Store the refresh token of an answer that cannot be used."""
-        rescued = self._reader.add_unusable(self._rescued(), outcome)
+        rescued = self._reader.add_unusable(self._build_rescued(), outcome)
         error = explain_kept_answer(outcome)
         self._write_or_rescue(rescued, self._reader.store_unusable(rescued, outcome, self.record))
         self._file.remove()
