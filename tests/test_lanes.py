@@ -22,7 +22,11 @@ def collected(*arguments: str) -> str:
 
 @pytest.mark.slow
 def test_a_fast_run_leaves_out_airflow_servers_and_slow_tests() -> None:
-    files = ("tests/taskflow", "tests/tokens/test_store.py", "tests/tokens/test_crashes.py")
+    files = (
+        "tests/taskflow",
+        "tests/tokens/sql/test_store.py",
+        "tests/tokens/refresh/test_crashes.py",
+    )
     whole, fast = collected(*files[1:]), collected("--fast", *files)
     assert "[postgresql]" in whole
     assert "[mariadb]" in whole
@@ -37,7 +41,7 @@ def test_a_fast_run_leaves_out_airflow_servers_and_slow_tests() -> None:
 
 @pytest.mark.slow
 def test_what_is_too_long_for_the_gate_runs_only_when_asked_for() -> None:
-    series = "tests/tokens/test_kill_series.py"
+    series = "tests/tokens/refresh/test_kill_series.py"
     assert "::" not in collected(series)
     assert "::" in collected("--full", series)
 

@@ -12,7 +12,7 @@ import pytest
 from tests.mariadb import mariadb_programs
 from tests.postgres import postgres_programs
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PROGRAMS = {"sqlite": lambda: True, "postgresql": postgres_programs, "mariadb": mariadb_programs}
 
 
