@@ -19,7 +19,7 @@ JSON = st.recursive(
 
 
 @given(JSON, st.text(), st.integers())
-def test_what_was_sealed_comes_back_equal(content: object, grant_key: str, version: int) -> None:
+def test_sealed_content_opens_unchanged(content: object, grant_key: str, version: int) -> None:
     cipher = TokenCipher([NEW])
     assert content == cipher.open(
         cipher.seal(content, grant_key=grant_key, version=version),
@@ -67,7 +67,7 @@ def test_an_old_key_of_the_ring_still_reads_and_the_newest_writes() -> None:
 
 
 @pytest.mark.parametrize("damaged", ["", "plain text", "gAAAAA", "é"])
-def test_what_no_key_opens_is_named(damaged: str) -> None:
+def test_content_that_no_key_opens_is_named(damaged: str) -> None:
     with pytest.raises(TokenUndecryptable, match="no key of the ring opens it"):
         TokenCipher([NEW]).open(damaged, grant_key="k", version=1)
 
@@ -81,13 +81,13 @@ def test_without_a_key_nothing_is_stored() -> None:
 
 
 @pytest.mark.parametrize("key", ["", "short", "a" * 43 + "!", b"x" * 32])
-def test_something_else_than_a_fernet_key_is_refused_without_showing_it(key: str | bytes) -> None:
+def test_a_key_that_is_not_a_fernet_key_is_refused_without_showing_it(key: str | bytes) -> None:
     with pytest.raises(TokenStoreError, match="not a Fernet key") as raised:
         TokenCipher([key])
     assert raised.value.__cause__ is None
 
 
-def test_marks_are_equal_for_equal_secrets_and_differ_by_key() -> None:
+def test_fingerprints_are_equal_for_equal_secrets_and_differ_by_key() -> None:
     ring = TokenCipher([NEW, OLD])
     assert ring.fingerprint("secret") == TokenCipher([NEW]).fingerprint("secret")
     assert ring.fingerprints("secret")[1] == TokenCipher([OLD]).fingerprint("secret")
@@ -95,5 +95,5 @@ def test_marks_are_equal_for_equal_secrets_and_differ_by_key() -> None:
 
 
 @given(st.text(min_size=6))
-def test_a_mark_does_not_contain_the_secret(secret: str) -> None:
+def test_a_fingerprint_does_not_contain_the_secret(secret: str) -> None:
     assert secret not in TokenCipher([NEW]).fingerprint(secret)

@@ -275,9 +275,7 @@ def test_processes_find_the_same_token_stale_at_different_moments(
     assert 42.0 <= min(ahead) < max(ahead) <= 60.0
 
 
-def test_an_error_is_raised_when_nothing_usable_is_left(
-    store: ClockedStore, clock: FakeClock
-) -> None:
+def test_an_error_is_raised_without_a_usable_token(store: ClockedStore, clock: FakeClock) -> None:
     under_test = manager(store, scripted(grants(clock, "first", "rt-1"), down(600)))
     under_test.token()
     clock.advance(3601)
@@ -325,7 +323,7 @@ def test_a_defect_during_a_refresh_ahead_is_logged_by_name_only(
     assert "secret" not in caplog.text
 
 
-def test_a_caller_without_a_token_goes_on_when_the_refresh_it_joined_brought_none(
+def test_a_caller_refreshes_when_the_refresh_it_joined_brought_no_token(
     store: ClockedStore, clock: FakeClock
 ) -> None:
     under_test = manager(store, scripted(grants(clock, "first", "rt-1")))

@@ -64,7 +64,7 @@ def _down_from_now(store: FailingStore, answer: Callable[[], Outcome]) -> Outcom
     return answer()
 
 
-def test_a_store_that_comes_back_in_time_is_simply_waited_for(
+def test_a_store_that_comes_back_in_time_is_waited_for(
     store: FailingStore, clock: FakeClock
 ) -> None:
     back_at = clock.now() + 20
@@ -134,7 +134,7 @@ def test_a_rescued_refresh_token_of_a_consent_that_was_replaced_is_dropped(
     assert not list(store.recovery.folder.glob("*"))
 
 
-def test_a_rescued_token_is_imported_even_when_everybody_was_told_to_give_up(
+def test_a_rescued_token_is_imported_although_a_stored_failure_blocks_requests(
     store: FailingStore, clock: FakeClock
 ) -> None:
     under_test, _ = lose_the_store(store, clock)
@@ -205,7 +205,7 @@ def test_a_new_refresh_token_is_in_a_file_before_the_store_is_asked_to_take_it(
     assert not list(store.recovery.folder.glob("*"))
 
 
-def test_what_breaks_on_the_way_to_the_store_does_not_lose_the_new_refresh_token(
+def test_a_failure_on_the_way_to_the_store_does_not_lose_the_new_refresh_token(
     store: FailingStore, clock: FakeClock
 ) -> None:
     def answered() -> Outcome:
@@ -225,7 +225,7 @@ def test_what_breaks_on_the_way_to_the_store_does_not_lose_the_new_refresh_token
     assert endpoint.sent == ["seed"]
 
 
-def test_a_found_answer_ends_the_doubt(store: FailingStore, clock: FakeClock) -> None:
+def test_an_imported_answer_ends_the_doubt(store: FailingStore, clock: FakeClock) -> None:
     under_test, _ = lose_the_store(store, clock)
     clock.advance(3600)  # what the file holds has expired: it is refreshed at once
     endpoint = scripted(invalid_grant())

@@ -53,7 +53,7 @@ def test_changed_settings_make_a_new_manager_of_the_same_grant(shared: SqlTokenS
     assert len({id(manager) for manager in (first, *others)}) == 4
 
 
-def test_a_manager_nobody_holds_is_let_go(shared: SqlTokenStore) -> None:
+def test_an_unreferenced_manager_is_released(shared: SqlTokenStore) -> None:
     gc.collect()  # managers of other tests
     before = len(registry._managers)
     kept = manager_for(shared, endpoint(), ClientCredentials(), subject="somebody else")
@@ -63,7 +63,7 @@ def test_a_manager_nobody_holds_is_let_go(shared: SqlTokenStore) -> None:
     assert len(registry._managers) == before
 
 
-def test_a_forked_child_gets_a_lock_of_its_own() -> None:
+def test_a_forked_child_gets_a_new_lock() -> None:
     with registry._Guard.lock:
         child = os.fork()
         if child == 0:
@@ -80,7 +80,7 @@ def test_a_forked_child_gets_a_lock_of_its_own() -> None:
         GrantOptions(params={"a": "b"}),
     ],
 )
-def test_whatever_makes_a_token_different_makes_the_grant_key_different(
+def test_every_setting_that_changes_the_token_changes_the_grant_key(
     options: GrantOptions,
 ) -> None:
     plain = GrantIdentity.for_grant(endpoint(), ClientCredentials())

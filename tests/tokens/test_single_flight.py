@@ -41,7 +41,7 @@ def test_the_next_one_starts_new_work() -> None:
     assert [flights.run(lambda: 1), flights.run(lambda: 2)] == [(1, True), (2, True)]
 
 
-def test_a_failure_reaches_whoever_waits_and_is_not_kept() -> None:
+def test_a_failure_reaches_every_waiting_thread_and_is_not_kept() -> None:
     flights: SingleFlight[int] = SingleFlight()
 
     def fail() -> int:
@@ -52,7 +52,7 @@ def test_a_failure_reaches_whoever_waits_and_is_not_kept() -> None:
     assert flights.run(lambda: 1) == (1, True)
 
 
-def test_work_goes_on_in_its_own_thread_that_the_interpreter_waits_for() -> None:
+def test_work_runs_in_a_separate_thread_that_the_interpreter_waits_for() -> None:
     flights: SingleFlight[threading.Thread] = SingleFlight()
     thread, _ = flights.run(threading.current_thread)
     thread.join(20)
@@ -92,7 +92,7 @@ def interrupted_at(event: int, work: Callable[[], object]) -> bool:
     return False
 
 
-def test_whoever_is_interrupted_while_asking_leaves_nobody_waiting() -> None:
+def test_an_interrupted_caller_leaves_no_other_thread_waiting() -> None:
     flights: SingleFlight[int] = SingleFlight()
     event = 1
     while interrupted_at(event, lambda: flights.run(lambda: 1)):
@@ -104,7 +104,7 @@ def test_whoever_is_interrupted_while_asking_leaves_nobody_waiting() -> None:
     assert event > 5
 
 
-def test_a_forked_child_does_not_wait_for_its_parents_flight() -> None:
+def test_a_forked_child_does_not_wait_for_its_parents_call() -> None:
     flights: SingleFlight[int] = SingleFlight()
     flights._join_or_start(lambda: 1)
     flights._call = Call()  # under way in the parent, never to land here

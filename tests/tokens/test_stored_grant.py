@@ -22,7 +22,7 @@ def consent(clock: FakeClock, name: str = "new", refresh: bool = True) -> Grante
     return Granted(token, f"rt-{name}" if refresh else None)
 
 
-def test_a_consent_into_an_empty_store_is_what_tasks_use(
+def test_tasks_use_a_consent_stored_into_an_empty_store(
     store: ClockedStore, clock: FakeClock
 ) -> None:
     endpoint = scripted(grants(clock, "at-2", "rt-2"))
@@ -52,7 +52,7 @@ def test_a_consent_heals_a_dead_grant_and_empties_alternates(
 
 
 @pytest.mark.parametrize("seed", ["seed-token", "rt-new"])
-def test_what_the_connection_holds_does_not_supersede_the_new_consent(
+def test_the_connections_refresh_token_does_not_supersede_the_new_consent(
     store: ClockedStore, clock: FakeClock, seed: str
 ) -> None:
     manager(store, scripted(), seed=seed).stored.store_consent(consent(clock))
@@ -132,7 +132,7 @@ def test_without_a_refresh_token_the_grant_ends_with_its_access_token(
     assert "airflow oauth login crm" in str(caught.value)
 
 
-def test_after_a_revocation_nobody_asks_until_a_new_consent(
+def test_after_a_revocation_no_request_is_sent_until_a_new_consent(
     store: ClockedStore, clock: FakeClock
 ) -> None:
     under_test = manager(store, scripted(grants(clock, "at-1", "rt-1")))
@@ -150,7 +150,7 @@ def test_after_a_revocation_nobody_asks_until_a_new_consent(
     assert worker.token().access_token == "at-new"
 
 
-def test_forgetting_leaves_nothing_and_the_connection_starts_anew(
+def test_forgetting_deletes_everything_and_the_connection_starts_over(
     store: ClockedStore, clock: FakeClock
 ) -> None:
     under_test = manager(store, scripted(grants(clock, "at-1", "rt-1")))
@@ -161,7 +161,7 @@ def test_forgetting_leaves_nothing_and_the_connection_starts_anew(
     assert under_test.stored.read().state is GrantState.EMPTY
 
 
-def test_forgetting_in_the_middle_of_a_refresh_costs_one_more_and_ends(
+def test_forgetting_in_the_middle_of_a_refresh_costs_one_more_refresh(
     store: ClockedStore, clock: FakeClock
 ) -> None:
     def person_forgets() -> Granted:
@@ -175,7 +175,7 @@ def test_forgetting_in_the_middle_of_a_refresh_costs_one_more_and_ends(
     assert len(endpoint.sent) == 2
 
 
-def test_what_no_key_opens_gives_way_to_a_new_consent(
+def test_a_record_that_no_key_opens_is_replaced_by_a_new_consent(
     store: ClockedStore, clock: FakeClock
 ) -> None:
     manager(store, scripted(), seed="").stored.store_consent(consent(clock))

@@ -83,7 +83,7 @@ def test_an_answer_that_is_whole_is_used_although_more_was_announced(store: Cloc
     assert server.sent == ["seed-token"]
 
 
-def test_half_a_refresh_token_is_none(store: ClockedStore) -> None:
+def test_a_truncated_refresh_token_is_not_used(store: ClockedStore) -> None:
     half: Form = lambda at, rt: http_answer(200, body(at, rt))[:-90]  # noqa: E731  # as the others
     with rotating(half) as server, pytest.raises(RefreshResponseLost):
         manager(store, server).token()
@@ -105,5 +105,5 @@ def test_half_a_refresh_token_is_none(store: ClockedStore) -> None:
         (b"", None),
     ],
 )
-def test_only_what_is_certain_is_taken_out_of_a_text(text: bytes, found: str | None) -> None:
+def test_only_certain_tokens_are_read_from_a_text(text: bytes, found: str | None) -> None:
     assert refresh_token_in_text(text) == found

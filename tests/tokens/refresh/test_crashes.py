@@ -103,7 +103,7 @@ def test_killed_between_answer_and_persist_without_grace_is_reported_as_a_lost_r
     )
 
 
-def test_everybody_is_told_of_a_lost_response_without_another_token_request(
+def test_every_worker_gets_the_lost_response_error_without_another_token_request(
     server: OAuthTestServer, real_store_url: str
 ) -> None:
     plan = Plan.of(server, real_store_url, KEY)

@@ -60,7 +60,9 @@ def test_a_moved_grant_goes_on_with_the_scope_that_the_person_granted(
     assert server.counters.reuse_detected == 0
 
 
-def test_a_revocation_forgets_what_was_taken_along(server: OAuthTestServer, tmp_path: Path) -> None:
+def test_a_revocation_forgets_a_moved_refresh_token(
+    server: OAuthTestServer, tmp_path: Path
+) -> None:
     log_in(server, worker(server, tmp_path, ""))
     server.fault("/oauth/token", status=500, body="", times=2)
     moved = worker(server, tmp_path, "ES256")
@@ -92,7 +94,7 @@ def test_a_refresh_token_that_is_bound_to_a_key_outlives_a_refusal_without_proof
     assert server.counters.reuse_detected == 0
 
 
-def test_a_refusal_with_proof_says_nothing_of_dpop(server: OAuthTestServer, tmp_path: Path) -> None:
+def test_a_refusal_with_proof_does_not_blame_dpop(server: OAuthTestServer, tmp_path: Path) -> None:
     proving = worker(server, tmp_path, "ES256")
     log_in(server, proving, "ES256")
     server.fault("/oauth/token", status=400, body='{"error": "invalid_grant"}')

@@ -72,7 +72,7 @@ def revoke(server: OAuthTestServer, token: Token) -> None:
     server.vault.revoke_access_tokens([token.access_token])
 
 
-def test_the_client_asks_once_and_everybody_knows_the_end(
+def test_one_worker_looks_up_the_expiry_for_all(
     server: OAuthTestServer, store: ClockedStore, clock: FakeClock
 ) -> None:
     first = asking(server, store).token()
@@ -97,7 +97,7 @@ def test_a_token_is_not_used_past_the_end_that_was_named(
     assert (server.counters.refreshes, asked(server)) == (2, 2)
 
 
-def test_the_servers_clock_is_not_ours(
+def test_the_expiry_is_on_the_authorization_servers_clock(
     server: OAuthTestServer, store: ClockedStore, clock: FakeClock
 ) -> None:
     store._clock = FakeClock(clock.now() - 500)
@@ -105,7 +105,7 @@ def test_the_servers_clock_is_not_ours(
     assert token.expires_at == store._clock.now() + 3600
 
 
-def test_the_token_is_stored_before_it_is_asked_about(
+def test_the_token_is_stored_before_its_expiry_is_looked_up(
     server: OAuthTestServer, store: ClockedStore
 ) -> None:
     seen: list[tuple[Step, int]] = []
@@ -128,7 +128,7 @@ def undated(server: OAuthTestServer, store: ClockedStore) -> Token:
     return token
 
 
-def test_what_another_worker_got_is_asked_about_when_that_one_must_have_died(
+def test_the_expiry_of_another_workers_token_is_looked_up_once_that_worker_must_have_died(
     server: OAuthTestServer, store: ClockedStore, clock: FakeClock
 ) -> None:
     token = undated(server, store)
@@ -151,7 +151,7 @@ def test_an_inactive_token_is_refreshed_and_not_used(
     assert server.counters.refreshes == 2
 
 
-def test_a_token_that_is_inactive_from_the_start_is_an_error_and_not_handed_out(
+def test_a_token_that_is_inactive_from_the_start_raises_and_is_not_handed_out(
     server: OAuthTestServer, store: ClockedStore
 ) -> None:
     worker = asking(server, store)
@@ -168,7 +168,7 @@ def test_a_token_that_is_inactive_from_the_start_is_an_error_and_not_handed_out(
 
 
 @pytest.mark.parametrize("answer", [{"drop": True}, {"status": 503}, {"status": 403}])
-def test_when_the_endpoint_fails_the_policy_holds_and_the_log_says_so(
+def test_a_failing_introspection_endpoint_is_logged_and_the_default_lifetime_used(
     server: OAuthTestServer,
     store: ClockedStore,
     caplog: pytest.LogCaptureFixture,
@@ -196,7 +196,7 @@ def test_a_dialects_lifetime_stands_in_for_an_endpoint_that_fails(
     assert asked(server) == 1
 
 
-def test_a_failed_question_is_asked_again_after_a_while(
+def test_a_failed_lookup_is_repeated_after_a_while(
     server: OAuthTestServer, store: ClockedStore, clock: FakeClock
 ) -> None:
     server.fault(PATH, status=503)
@@ -212,7 +212,7 @@ def test_a_failed_question_is_asked_again_after_a_while(
     assert worker.token().expires_at == clock.now() - 301 + 3600
 
 
-def test_an_answer_with_a_lifetime_is_not_asked_about(
+def test_the_expiry_of_an_answer_with_a_lifetime_is_not_looked_up(
     server: OAuthTestServer, store: ClockedStore, clock: FakeClock
 ) -> None:
     server.policy = TokenPolicy(lifetime=1200)
@@ -220,7 +220,7 @@ def test_an_answer_with_a_lifetime_is_not_asked_about(
     assert asked(server) == 0
 
 
-def test_an_end_that_is_none_or_past_leaves_the_token_active_until_a_401(
+def test_a_missing_or_past_end_leaves_the_token_active_until_a_401(
     server: OAuthTestServer, store: ClockedStore, clock: FakeClock
 ) -> None:
     server.policy = TokenPolicy(lifetime=None)

@@ -50,7 +50,7 @@ def scopes_sent(server: OAuthTestServer) -> list[str | None]:
     return [one.form.get("scope") for one in server.requests if one.path == "/oauth/token"]
 
 
-def test_a_refresh_refused_for_its_scope_asks_for_what_was_granted(
+def test_a_refresh_refused_for_its_scope_requests_the_granted_scope(
     server: OAuthTestServer, manager: TokenManager
 ) -> None:
     old = log_in(server, manager, "airports.read")
@@ -62,7 +62,7 @@ def test_a_refresh_refused_for_its_scope_asks_for_what_was_granted(
     assert server.counters.reuse_detected == 0
 
 
-def test_with_everything_granted_it_asks_as_the_connection_does(
+def test_with_everything_granted_the_connections_scope_is_requested(
     server: OAuthTestServer, manager: TokenManager
 ) -> None:
     manager.replace_refused(log_in(server, manager, ASKED))
@@ -79,7 +79,7 @@ def test_a_scope_that_is_refused_although_it_was_granted_is_an_error(
     assert scopes_sent(server) == [ASKED]
 
 
-def test_less_is_asked_for_once(server: OAuthTestServer, manager: TokenManager) -> None:
+def test_a_smaller_scope_is_requested_once(server: OAuthTestServer, manager: TokenManager) -> None:
     old = log_in(server, manager, "airports.read")
     server.fault("/oauth/token", status=400, body='{"error": "invalid_scope"}', times=9)
     with pytest.raises(TokenRequestRejected, match="invalid_scope"):

@@ -112,9 +112,7 @@ CASES: dict[str, tuple[Form, dict[str, Any], dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_corrected_connection_mends_itself_without_a_person(
-    store: ClockedStore, case: str
-) -> None:
+def test_a_corrected_connection_recovers_without_a_person(store: ClockedStore, case: str) -> None:
     form, wrong, right, said = CASES[case]
     with rotating(form) as server:
         for _ in range(4):  # as many workers, each later than the cool-down
@@ -145,9 +143,7 @@ def test_the_error_says_that_no_new_login_is_needed(store: ClockedStore, case: s
 
 
 @pytest.mark.parametrize("answer", [b"{}", b'{"status": "ok"}', b"", b"<html>soon back</html>"])
-def test_an_answer_that_holds_no_token_is_asked_for_again(
-    store: ClockedStore, answer: bytes
-) -> None:
+def test_an_answer_without_a_token_is_requested_again(store: ClockedStore, answer: bytes) -> None:
     def empty(_access_token: str, _refresh_token: str) -> bytes:
         server.current = "seed-token"  # what came from a proxy spent nothing
         return http_answer(200, answer)
@@ -184,7 +180,7 @@ def test_a_refresh_token_read_at_a_wrong_place_is_found_in_the_kept_answer(
         assert server.sent == ["seed-token"]
 
 
-def test_the_one_before_is_sent_once_and_only_after_invalid_grant(store: ClockedStore) -> None:
+def test_the_predecessor_is_sent_once_and_only_after_invalid_grant(store: ClockedStore) -> None:
     with rotating(shaped(refresh_token="RT", note="no access token")) as server:
         failing(manager(store, server))
         store._clock.sleep(61)
@@ -196,7 +192,7 @@ def test_the_one_before_is_sent_once_and_only_after_invalid_grant(store: Clocked
     assert server.sent == ["seed-token", "refresh-token-number-1", "seed-token"]
 
 
-def test_the_one_before_is_not_sent_when_the_new_one_is_refused_for_another_reason(
+def test_the_predecessor_is_not_sent_when_the_new_token_is_refused_for_another_reason(
     store: ClockedStore,
 ) -> None:
     with rotating(shaped(refresh_token="RT", note="no access token")) as server:
@@ -208,7 +204,7 @@ def test_the_one_before_is_not_sent_when_the_new_one_is_refused_for_another_reas
 
 
 @pytest.mark.parametrize("status", [200, 400, 401])
-def test_no_token_is_taken_out_of_an_error(store: ClockedStore, status: int) -> None:
+def test_no_token_is_read_from_an_error_answer(store: ClockedStore, status: int) -> None:
     body = b'{"error": "invalid_scope", "access_token": "at-x", "refresh_token": "rt-x"}'
     with rotating(lambda _at, _rt: http_answer(status, body)) as server:
         under_test = manager(store, server)
@@ -217,7 +213,7 @@ def test_no_token_is_taken_out_of_an_error(store: ClockedStore, status: int) -> 
     assert (record.token, record.refresh_token) == (None, "seed-token")
 
 
-def test_what_is_longer_than_a_mebibyte_counts_as_lost(store: ClockedStore) -> None:
+def test_an_answer_longer_than_a_mebibyte_counts_as_lost(store: ClockedStore) -> None:
     def long(access_token: str, refresh_token: str) -> bytes:
         return shaped(**STANDARD, filler="x" * (1 << 20))(access_token, refresh_token)
 
@@ -227,7 +223,7 @@ def test_what_is_longer_than_a_mebibyte_counts_as_lost(store: ClockedStore) -> N
     assert len(server.sent) == 2
 
 
-def test_what_is_just_a_mebibyte_is_read(store: ClockedStore) -> None:
+def test_an_answer_of_exactly_a_mebibyte_is_read(store: ClockedStore) -> None:
     empty = len(shaped(**STANDARD, filler="")("access-token-number-1", "refresh-token-number-1"))
     head = len(http_answer(200, b"")) + 2  # a length of seven digits
     form = shaped(**STANDARD, filler="x" * ((1 << 20) - (empty - head) - 8))
@@ -236,7 +232,7 @@ def test_what_is_just_a_mebibyte_is_read(store: ClockedStore) -> None:
 
 
 @pytest.mark.parametrize("step", [Step.KEPT])
-def test_what_ends_a_worker_between_arrival_and_judgement_costs_nothing(
+def test_a_worker_that_ends_between_arrival_and_judgement_of_an_answer_loses_nothing(
     store: ClockedStore, step: Step
 ) -> None:
     def end(event: Event) -> None:
@@ -252,7 +248,7 @@ def test_what_ends_a_worker_between_arrival_and_judgement_costs_nothing(
 
 
 @pytest.mark.parametrize("form", [plain, shaped(data=DATA), shaped(a="AT", r="RT")])
-def test_a_kept_file_is_judged_as_the_connection_is_then(
+def test_a_kept_file_is_read_as_the_connection_says_at_import(
     store: ClockedStore, form: Callable[[str, str], bytes]
 ) -> None:
     right = {
@@ -271,7 +267,7 @@ def _end_at_kept(event: Event) -> None:
         raise SystemExit
 
 
-def test_a_client_that_acts_for_itself_is_asked_again_once_the_path_is_right(
+def test_client_credentials_are_requested_again_once_the_path_is_right(
     store: ClockedStore,
 ) -> None:
     def asking(server: Rotating, **response: Any) -> TokenManager:
@@ -307,7 +303,7 @@ def proved(
 
 
 @pytest.mark.parametrize("seed", ["seed-token", ""])
-def test_dpop_at_a_server_that_ignores_it_mends_itself_when_it_is_removed(
+def test_removing_dpop_recovers_a_grant_at_a_server_that_ignores_dpop(
     store: ClockedStore, seed: str
 ) -> None:
     with rotating(plain) as server:
@@ -325,7 +321,7 @@ def test_dpop_at_a_server_that_ignores_it_mends_itself_when_it_is_removed(
 
 
 @pytest.mark.parametrize("writes", range(1, 6))
-def test_a_worker_that_ends_while_a_grant_is_moved_costs_nothing(
+def test_a_worker_that_ends_while_a_grant_is_moved_loses_nothing(
     store: ClockedStore, monkeypatch: pytest.MonkeyPatch, writes: int
 ) -> None:
     left = [writes]
@@ -351,7 +347,9 @@ def test_a_worker_that_ends_while_a_grant_is_moved_costs_nothing(
     assert not server.revoked
 
 
-def test_a_new_consent_in_the_connection_is_taken_and_not_the_old_one(store: ClockedStore) -> None:
+def test_a_new_consent_in_the_connection_is_used_instead_of_the_old_one(
+    store: ClockedStore,
+) -> None:
     with rotating(plain) as server:
         failing(proved(store, server, "ES256"))
         server.current = "new consent"

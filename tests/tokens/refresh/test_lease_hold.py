@@ -133,7 +133,7 @@ def test_a_lease_is_prolonged_by_the_databases_clock_and_only_while_it_is_in_for
     real_store.forget(key)
 
 
-def test_a_change_under_way_does_not_take_a_sign_of_life_back(real_store: SqlTokenStore) -> None:
+def test_a_change_under_way_does_not_undo_a_prolongation(real_store: SqlTokenStore) -> None:
     key = f"kept-{os.getpid()}"
     mine = real_store.acquire(key, owner="a", ttl=1)
     assert mine is not None
@@ -154,7 +154,7 @@ def test_a_lease_that_was_seen_to_run_out_is_not_taken_from_the_next_holder(
     real_store.forget(key)
 
 
-def test_a_store_without_patience_prolongs_nothing_while_somebody_writes(
+def test_without_waiting_a_lease_is_not_prolonged_while_another_worker_writes(
     store: ClockedStore,
 ) -> None:
     mine = store.acquire("k", owner="a", ttl=5)
@@ -174,7 +174,7 @@ def hold(store: ClockedStore, clock: FakeClock) -> LeaseHold:
     return LeaseHold(store, mine, options, clock)
 
 
-def test_a_holder_that_stood_still_asks_the_store_whether_the_lease_is_still_its_own(
+def test_a_holder_that_stood_still_asks_the_store_whether_it_still_has_the_lease(
     store: ClockedStore, clock: FakeClock
 ) -> None:
     under_test = hold(store, clock)
@@ -196,7 +196,7 @@ def test_a_machine_that_slept_has_lost_certainty_though_its_monotonic_clock_stoo
     assert not under_test.is_certain()
 
 
-def test_an_attempt_has_an_end_however_often_it_shows_that_it_lives(
+def test_an_attempt_ends_however_often_its_lease_is_prolonged(
     store: ClockedStore, clock: FakeClock
 ) -> None:
     under_test = hold(store, clock)
@@ -220,7 +220,7 @@ def test_a_holder_whose_store_is_away_is_not_certain(
     assert not under_test.is_certain()
 
 
-def test_without_a_thread_the_lease_is_taken_for_the_whole_attempt_at_once(
+def test_without_a_thread_the_lease_is_prolonged_for_the_whole_attempt_at_once(
     store: ClockedStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: threading.Thread) -> None:
@@ -261,7 +261,7 @@ def test_a_lease_that_is_prolonged_again_and_again_is_never_taken(
     assert 73.0 < clock.monotonic() < 77.0
 
 
-def test_who_waits_says_who_holds_the_lease_and_until_when(
+def test_a_waiting_worker_logs_who_holds_the_lease_and_until_when(
     store: ClockedStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "oauth_taskflow.tokens")
@@ -277,7 +277,7 @@ def test_who_waits_says_who_holds_the_lease_and_until_when(
     ]
 
 
-def test_who_waits_for_a_moment_only_says_nothing(
+def test_a_worker_that_waits_briefly_logs_nothing(
     store: ClockedStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     under_test = manager(store, scripted(grants(clock, "at", "rt-1")))
@@ -298,17 +298,17 @@ def _free(store: ClockedStore, clock: FakeClock, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("name", [None, "somebody", "a|b|c|d"])
-def test_a_holder_with_an_unknown_name_is_another_worker(name: str | None) -> None:
+def test_a_holder_with_an_unknown_name_is_called_another_worker(name: str | None) -> None:
     assert lease_owner.describe(name) == "another worker"
 
 
-def test_this_process_is_named_by_host_and_number() -> None:
+def test_this_process_is_described_by_host_and_id() -> None:
     assert lease_owner.describe(lease_owner.new_attempt(9.0)).startswith(
         f"process {os.getpid()} on host "
     )
 
 
-def test_signs_of_life_cost_an_ordinary_refresh_no_statement(
+def test_an_ordinary_refresh_needs_no_statement_for_prolonging_its_lease(
     store: ClockedStore, clock: FakeClock
 ) -> None:
     taken: list[int] = []

@@ -52,7 +52,7 @@ def test_a_living_process_that_the_process_table_hides_is_not_called_dead(
     assert not is_dead(hidden)
 
 
-def test_a_process_id_that_was_given_again_is_another_process() -> None:
+def test_a_reused_process_id_is_another_process() -> None:
     host, world, pid, _ = this_process().split("|")
     assert is_dead("|".join((host, world, pid, "1")))
 
@@ -60,12 +60,12 @@ def test_a_process_id_that_was_given_again_is_another_process() -> None:
 @pytest.mark.parametrize(
     "name", [None, "", "somebody", "host||1|1", "host|another machine/pid:[1]|999999|1", "a|b|c|d"]
 )
-def test_who_cannot_be_seen_is_neither_called_dead_nor_a_holder(name: str | None) -> None:
+def test_an_invisible_process_is_neither_dead_nor_a_holder(name: str | None) -> None:
     assert not is_dead(name)
     assert not holds(f"{name}|ab12|9.0", 0.0)
 
 
-def test_without_a_process_table_nobody_is_called_dead(
+def test_without_a_process_table_no_process_is_called_dead(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = this_process().rpartition("|")[0] + "|1"

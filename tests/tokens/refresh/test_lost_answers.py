@@ -28,7 +28,7 @@ from tests.tokens.endpoints import (
 from tests.tokens.grant import give_alternates, manager, rotate_elsewhere, stored
 
 
-def test_a_dead_refresh_token_is_told_to_everybody_without_another_request(
+def test_a_dead_refresh_token_fails_every_worker_without_another_request(
     store: ClockedStore, clock: FakeClock
 ) -> None:
     endpoint = scripted(invalid_grant())
@@ -43,7 +43,7 @@ def test_a_dead_refresh_token_is_told_to_everybody_without_another_request(
     assert stored(store, manager(store, endpoint)).state is GrantState.NEEDS_CONSENT
 
 
-def test_that_a_person_is_needed_is_logged_once_with_the_command(
+def test_the_need_for_a_person_is_logged_once_with_the_command(
     store: ClockedStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     endpoint = scripted(invalid_grant())
@@ -117,7 +117,7 @@ def test_each_alternate_is_tried_once(store: ClockedStore, clock: FakeClock) -> 
     assert endpoint.sent == ["seed-token", "rt-1", "newer", "older"]
 
 
-def test_an_invalid_grant_is_forgiven_when_somebody_rotated_meanwhile(
+def test_an_invalid_grant_is_ignored_when_another_worker_rotated_meanwhile(
     store: ClockedStore, clock: FakeClock
 ) -> None:
     def answer() -> Any:
@@ -142,13 +142,13 @@ def test_a_late_answer_leaves_the_newer_pair_and_becomes_an_alternate(
     assert (record.refresh_token, record.alternates) == ("rt-other", ("rt-late",))
 
 
-def test_a_lost_answer_is_asked_for_once_more(store: ClockedStore, clock: FakeClock) -> None:
+def test_a_lost_answer_is_requested_once_more(store: ClockedStore, clock: FakeClock) -> None:
     endpoint = scripted(vanished(), grants(clock, "at", "rt-1"))
     assert manager(store, endpoint).token().access_token == "at"
     assert endpoint.sent == ["seed-token", "seed-token"]
 
 
-def test_a_lost_answer_followed_by_a_refusal_is_no_revocation(
+def test_a_lost_answer_followed_by_a_refusal_is_not_reported_as_revocation(
     store: ClockedStore, clock: FakeClock
 ) -> None:
     endpoint = scripted(vanished(), invalid_grant())
@@ -191,7 +191,7 @@ def test_a_holder_that_lost_its_lease_before_the_journal_starts_over(
     assert endpoint.sent == ["seed-token"]
 
 
-def test_a_lost_answer_is_not_asked_for_again_when_the_lease_is_almost_over(
+def test_a_lost_answer_is_not_requested_again_when_the_lease_is_almost_over(
     store: ClockedStore, clock: FakeClock
 ) -> None:
     def slow() -> Any:
@@ -231,7 +231,7 @@ def test_a_holder_that_wakes_and_stores_its_answer_stops_the_next_one_from_sendi
     assert endpoint.sent == []
 
 
-def test_a_refusal_does_not_condemn_what_somebody_stored_meanwhile(
+def test_a_refusal_does_not_end_a_grant_that_another_worker_renewed_meanwhile(
     store: ClockedStore, clock: FakeClock
 ) -> None:
     def answered(event: Event) -> None:

@@ -109,7 +109,7 @@ def test_no_request_begins_with_a_token_that_is_being_replaced(
     assert len(endpoint.sent) == 2
 
 
-def test_a_worker_that_waits_for_anothers_refresh_does_not_take_the_old_token_either(
+def test_a_worker_that_waits_for_anothers_refresh_does_not_use_the_old_token(
     store: ClockedStore, clock: FakeClock
 ) -> None:
     under_test, endpoint = worker(store, grants(clock, "first", "rt-1"))

@@ -58,7 +58,7 @@ def _through_an_outage(store_url: str) -> tuple[list[Report], Counters]:
         return [pipe.recv() for _, pipe in workers], server.counters
 
 
-def test_an_answer_dropped_after_the_rotation_is_had_by_asking_again_within_the_grace(
+def test_an_answer_dropped_after_the_rotation_is_fetched_by_asking_again_within_the_grace(
     server: OAuthTestServer, real_store_url: str
 ) -> None:
     server.policy = replace(server.policy, grace=5.0)
@@ -69,7 +69,7 @@ def test_an_answer_dropped_after_the_rotation_is_had_by_asking_again_within_the_
     assert (server.counters.token_requests, server.counters.revoked_families) == (3, 0)
 
 
-def test_an_answer_dropped_after_the_rotation_without_grace_is_reported_as_that(
+def test_an_answer_dropped_after_the_rotation_without_grace_is_reported_as_a_lost_answer(
     server: OAuthTestServer, real_store_url: str
 ) -> None:
     server.drop_response_after_commit()
@@ -80,7 +80,7 @@ def test_an_answer_dropped_after_the_rotation_without_grace_is_reported_as_that(
     assert (server.counters.token_requests, server.counters.revoked_families) == (2, 1)
 
 
-def test_two_deployments_on_one_grant_are_both_told_and_stop_asking(
+def test_two_deployments_on_one_grant_both_get_the_error_and_stop_asking(
     server: OAuthTestServer, store: ClockedStore, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("deployments")

@@ -79,7 +79,9 @@ def test_an_answer_without_refresh_token_keeps_the_old_one(
     assert endpoint.sent == ["seed-token", "seed-token"]
 
 
-def test_all_that_came_is_written_by_one_statement(store: ClockedStore, clock: FakeClock) -> None:
+def test_the_whole_answer_is_written_by_one_statement(
+    store: ClockedStore, clock: FakeClock
+) -> None:
     written: list[str] = []
 
     def answer() -> Granted:
@@ -124,7 +126,7 @@ def test_a_worker_that_stood_still_while_it_took_the_lease_does_not_send(
     assert stored(store, under_test).lease.fence == 2
 
 
-def test_waiting_for_another_worker_has_an_end(store: ClockedStore, clock: FakeClock) -> None:
+def test_waiting_for_another_worker_times_out(store: ClockedStore, clock: FakeClock) -> None:
     under_test = manager(
         store, scripted(), options=ManagerOptions(lease_wait=20, lease_ttl=90, request_budget=35)
     )
@@ -138,7 +140,7 @@ def test_waiting_for_another_worker_has_an_end(store: ClockedStore, clock: FakeC
     )
 
 
-def test_who_waits_for_another_worker_tells_for_how_long(
+def test_a_worker_publishes_how_long_it_waited_for_another(
     store: ClockedStore, clock: FakeClock
 ) -> None:
     events: list[Event] = []
@@ -152,7 +154,7 @@ def test_who_waits_for_another_worker_tells_for_how_long(
     assert event.seconds == pytest.approx(sum(clock.slept))
 
 
-def test_workers_that_wait_do_not_ask_in_step(store: ClockedStore, clock: FakeClock) -> None:
+def test_waiting_workers_poll_at_different_moments(store: ClockedStore, clock: FakeClock) -> None:
     under_test = manager(store, scripted(), options=ManagerOptions(lease_wait=5))
     store.acquire(under_test.grant_key, owner="another machine", ttl=1000)
     with pytest.raises(LeaseTimeout):
@@ -171,9 +173,7 @@ def test_the_result_of_another_worker_ends_the_wait(store: ClockedStore, clock: 
     assert under_test.token().access_token == "at-other"
 
 
-def test_whoever_waits_for_another_worker_writes_nothing(
-    store: ClockedStore, clock: FakeClock
-) -> None:
+def test_a_waiting_worker_writes_nothing(store: ClockedStore, clock: FakeClock) -> None:
     """A thousand waiting processes that each try for the lease would hold up the one that has it."""
     under_test = manager(store, scripted(), options=ManagerOptions(lease_wait=5.0))
     store.acquire(under_test.grant_key, owner="another machine", ttl=1000)

@@ -45,7 +45,9 @@ def test_a_new_refresh_token_is_taken_with_a_changed_scope(store: ClockedStore) 
     assert not server.revoked
 
 
-def test_one_that_is_not_rotated_goes_on_with_a_changed_scope(store: ClockedStore) -> None:
+def test_a_refresh_token_that_was_not_rotated_works_with_a_changed_scope(
+    store: ClockedStore,
+) -> None:
     def same(access_token: str, _refresh_token: str) -> bytes:
         server.current = "seed-token"
         return http_answer(200, b'{"access_token": "%s"}' % access_token.encode())
@@ -56,7 +58,7 @@ def test_one_that_is_not_rotated_goes_on_with_a_changed_scope(store: ClockedStor
     assert server.sent == ["seed-token"] * 2
 
 
-def test_another_connection_is_none_of_its_business(store: ClockedStore) -> None:
+def test_a_grant_of_another_connection_is_ignored(store: ClockedStore) -> None:
     with rotating(plain) as server:
         manager(store, server, "read").token()
         server.current = "seed-token"

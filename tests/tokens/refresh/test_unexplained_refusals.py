@@ -51,7 +51,7 @@ def sent(seen: list[bytes]) -> list[str]:
 
 @pytest.mark.parametrize("status", [400, 401, 403])
 @pytest.mark.parametrize("body", BODIES)
-def test_both_causes_and_the_login_are_named_and_no_person_is_demanded(
+def test_an_unexplained_refusal_names_both_causes_and_the_login_without_demanding_a_person(
     store: ClockedStore, status: int, body: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.ERROR)
@@ -65,7 +65,9 @@ def test_both_causes_and_the_login_are_named_and_no_person_is_demanded(
     assert caplog.records == []
 
 
-def test_it_is_asked_again_ever_more_rarely_up_to_an_hour(store: ClockedStore) -> None:
+def test_unexplained_refusals_are_retried_at_growing_intervals_up_to_an_hour(
+    store: ClockedStore,
+) -> None:
     seen: list[bytes] = []
     with raw_server(answering(http_answer(400, b""), seen)) as place:
         pauses = []
@@ -97,7 +99,7 @@ def test_another_refresh_token_of_the_grant_is_tried(store: ClockedStore) -> Non
 
 
 @pytest.mark.parametrize("order", [("", "invalid_grant"), ("invalid_grant", "")])
-def test_while_one_of_them_is_refused_without_a_reason_no_person_is_demanded(
+def test_no_person_is_demanded_while_one_refresh_token_is_refused_without_a_reason(
     store: ClockedStore, order: tuple[str, str]
 ) -> None:
     refusals = [http_answer(400, json.dumps({"error": x}).encode() if x else b"") for x in order]
@@ -113,7 +115,9 @@ def test_while_one_of_them_is_refused_without_a_reason_no_person_is_demanded(
     assert under_test.stored.read().state is GrantState.MISCONFIGURED
 
 
-def test_after_a_lost_answer_it_is_reported_as_that(store: ClockedStore) -> None:
+def test_an_unexplained_refusal_after_a_lost_answer_is_reported_as_a_lost_answer(
+    store: ClockedStore,
+) -> None:
     answers = [b"", http_answer(403, b"")]
     with raw_server(answering_each(answers)) as place:
         under_test = manager(store, place)

@@ -59,12 +59,12 @@ def filled(store: SqlTokenStore, grant_key: str) -> GrantRecord:
     )
 
 
-def test_a_grant_nobody_stored_is_empty(real_store: SqlTokenStore, grant_key: str) -> None:
+def test_a_grant_that_was_never_stored_is_empty(real_store: SqlTokenStore, grant_key: str) -> None:
     record = real_store.read(grant_key)
     assert (record.state, record.token, record.revision) == (GrantState.EMPTY, None, 0)
 
 
-def test_what_was_stored_comes_back(real_store: SqlTokenStore, grant_key: str) -> None:
+def test_a_stored_record_is_read_unchanged(real_store: SqlTokenStore, grant_key: str) -> None:
     wanted = filled(real_store, grant_key)
     found = real_store.read(grant_key)
     assert replace(found, read_at=wanted.read_at) == wanted
@@ -125,7 +125,7 @@ def test_changes_of_many_threads_are_all_kept(real_store: SqlTokenStore, grant_k
     assert sorted(map(int, real_store.read(grant_key).seeds)) == list(range(24))
 
 
-def test_a_change_of_what_was_forgotten_meanwhile_ends_and_writes_nothing(
+def test_a_change_to_a_forgotten_grant_ends_and_writes_nothing(
     real_store: SqlTokenStore, grant_key: str
 ) -> None:
     record = filled(real_store, grant_key)
@@ -190,7 +190,7 @@ def test_the_sqlite_file_belongs_to_its_owner_only(tmp_path: Path, grant_key: st
     assert {stat.S_IMODE(other.stat().st_mode) for other in path.parent.iterdir()} == {0o600}
 
 
-def test_the_lease_is_missed_at_once_where_somebody_else_writes_and_waits_are_not_wanted(
+def test_without_waiting_the_lease_is_missed_at_once_while_another_worker_writes(
     tmp_path: Path, grant_key: str
 ) -> None:
     """SQLite lets those who wait ask ever more rarely, so that a crowd would hold up the one with the lease."""
@@ -260,7 +260,7 @@ def test_an_unusable_url_is_refused_at_once(url: str, message: str) -> None:
     )
 
 
-def test_a_relative_path_would_be_one_store_per_folder() -> None:
+def test_a_relative_path_is_refused_because_each_folder_would_get_a_store() -> None:
     with pytest.raises(TokenStoreError) as raised:
         SqlTokenStore("sqlite:///tokens.db", [KEY])
     assert str(raised.value) == (
@@ -281,7 +281,7 @@ def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path, grant_key: str) -
         SqlTokenStore(f"sqlite:///{tmp_path}/file/t.db", [KEY]).read(grant_key)
 
 
-def test_a_file_that_is_no_database_is_named(tmp_path: Path, grant_key: str) -> None:
+def test_a_file_that_is_not_a_database_is_named(tmp_path: Path, grant_key: str) -> None:
     (tmp_path / "t.db").write_text("no database" * 100)
     with pytest.raises(TokenStoreError, match="file is not a database") as raised:
         SqlTokenStore(f"sqlite:///{tmp_path}/t.db", [KEY]).read(grant_key)
@@ -327,7 +327,7 @@ def test_a_silent_server_is_waited_for_as_long_as_the_url_says_and_never_for_eve
     assert given[0]["read_timeout"] == seconds
 
 
-def test_a_table_that_another_process_created_meanwhile_is_taken(tmp_path: Path) -> None:
+def test_a_table_that_another_process_created_meanwhile_is_used(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/t.db"
     engine = create_engine(url)
 
@@ -356,9 +356,7 @@ def test_closing_twice_does_no_harm(tmp_path: Path, grant_key: str) -> None:
     assert store.read(grant_key).revision == 0
 
 
-def test_a_forked_child_opens_connections_of_its_own(
-    real_store: SqlTokenStore, grant_key: str
-) -> None:
+def test_a_forked_child_opens_new_connections(real_store: SqlTokenStore, grant_key: str) -> None:
     filled(real_store, grant_key)
     inherited = real_store._database._engine
     real_store._database._pid -= 1  # what a child sees: an engine that another process made
@@ -371,7 +369,7 @@ def test_a_child_forked_before_the_first_use_starts_as_usual(real_store: SqlToke
     assert real_store.read("nobody").revision == 0
 
 
-def test_a_row_that_another_worker_added_meanwhile_is_taken(
+def test_a_row_that_another_worker_added_meanwhile_is_used(
     real_store: SqlTokenStore, grant_key: str
 ) -> None:
     engine = real_store._database.open_engine()

@@ -73,7 +73,9 @@ def test_the_error_of_a_401_says_until_when_refreshes_are_suspended(
     assert "airflow oauth refresh" in str(told.value)
 
 
-def test_the_error_of_an_async_session_says_so_too(server: OAuthTestServer, tmp_path: Path) -> None:
+def test_an_async_401_also_says_until_when_refreshes_are_suspended(
+    server: OAuthTestServer, tmp_path: Path
+) -> None:
     plan = Plan.of(server, f"sqlite:///{tmp_path}/t.db", KEY)
 
     async def call(place: str) -> httpx.Response:
@@ -87,7 +89,7 @@ def test_the_error_of_an_async_session_says_so_too(server: OAuthTestServer, tmp_
         answer.raise_for_status()
 
 
-def test_a_token_that_stays_says_until_when(store: ClockedStore, clock: FakeClock) -> None:
+def test_a_kept_token_says_until_when(store: ClockedStore, clock: FakeClock) -> None:
     worker = manager(store, scripted(*issuing(clock)))
     assert worker.replace_refused(worker.token().access_token).kept_until is None
     since = clock.now()
@@ -100,7 +102,7 @@ def test_a_token_that_stays_says_until_when(store: ClockedStore, clock: FakeCloc
 
 
 @pytest.mark.parametrize("lifetime", [3600, None])
-def test_one_refresh_in_five_minutes_is_forced(
+def test_401s_force_one_refresh_in_five_minutes(
     store: ClockedStore, clock: FakeClock, lifetime: float | None
 ) -> None:
     endpoint = scripted(*issuing(clock, lifetime=lifetime))
@@ -111,7 +113,7 @@ def test_one_refresh_in_five_minutes_is_forced(
     assert len(endpoint.sent) == 1 + 4  # at once, and after 5, 10 and 15 minutes
 
 
-def test_a_worker_is_told_once_for_each_hold(
+def test_a_worker_warns_once_for_each_hold(
     store: ClockedStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
@@ -150,7 +152,7 @@ def test_an_old_token_that_the_server_ended_is_replaced(
         assert worker.replace_refused(f"at-{number}").access_token == f"at-{number + 1}"
 
 
-def test_a_refresh_that_failed_does_not_count(store: ClockedStore, clock: FakeClock) -> None:
+def test_a_failed_refresh_does_not_count_as_forced(store: ClockedStore, clock: FakeClock) -> None:
     answers = issuing(clock)
     worker = manager(store, scripted(answers[0], *[down() for _ in range(3)], *answers[1:]))
     with pytest.raises(Exception, match="away"):
@@ -159,7 +161,7 @@ def test_a_refresh_that_failed_does_not_count(store: ClockedStore, clock: FakeCl
     assert worker.replace_refused("at-0").access_token == "at-1"
 
 
-def test_a_person_may_have_a_new_token_at_any_time(store: ClockedStore, clock: FakeClock) -> None:
+def test_a_person_may_replace_the_token_at_any_time(store: ClockedStore, clock: FakeClock) -> None:
     worker = manager(store, scripted(*issuing(clock)))
     for number in range(4):
         assert worker.token().access_token == f"at-{number}"
@@ -190,7 +192,7 @@ def test_many_threads_with_tokens_of_three_seconds_call_without_a_failure(
     assert server.counters.reuse_detected == 0
 
 
-def test_a_grant_that_ends_just_after_a_401_forced_its_refresh_says_so(
+def test_a_grant_revoked_just_after_a_forced_refresh_is_reported_as_revoked(
     clock: FakeClock, store: ClockedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     under_test = manager(store, scripted(*issuing(clock)))

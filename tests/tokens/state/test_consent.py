@@ -59,7 +59,7 @@ def ends(known: RefreshLifetimes, *days: float, extras: dict[str, Any] | None = 
     return consent.ends_at / DAY
 
 
-def test_an_idle_lifetime_begins_anew_with_each_refresh() -> None:
+def test_an_idle_lifetime_restarts_with_each_refresh() -> None:
     assert ends(IDLE, 0) == 60
     assert ends(IDLE, 0, 30, 70) == 130
 
@@ -68,7 +68,7 @@ def test_an_absolute_lifetime_counts_from_the_consent_whatever_happens() -> None
     assert ends(FROM_CONSENT, 0, 30, 170) == 180
 
 
-def test_the_earlier_of_both_counts() -> None:
+def test_the_earlier_of_idle_and_absolute_end_counts() -> None:
     assert ends(IDLE_OR_A_YEAR, 0) == 90
     assert ends(IDLE_OR_A_YEAR, 0, 80, 160, 240, 300) == 365
 
@@ -76,13 +76,13 @@ def test_the_earlier_of_both_counts() -> None:
 @pytest.mark.parametrize(
     "name", ["refresh_token_expires_in", "refresh_expires_in", "x_refresh_token_expires_in"]
 )
-def test_what_the_server_says_goes_before_what_its_preset_knows(name: str) -> None:
+def test_the_servers_lifetime_takes_precedence_over_the_presets(name: str) -> None:
     assert ends(IDLE, 0, 10, extras={name: str(3 * 86400)}) == 13
     assert ends(UNKNOWN, 0, extras={name: 86400.0}) == 1
     assert ends(FROM_CONSENT, 0, 100, extras={name: 100 * 86400}) == 180
 
 
-def test_a_path_names_the_field_and_an_instant_is_one_in_any_form() -> None:
+def test_a_path_names_the_field_and_instants_are_read_in_any_form() -> None:
     rule = RefreshLifetimes(path="data.until")
     for value in (1_800_000_000, "1800000000", 1_800_000_000_000, "2027-01-15T08:00:00Z"):
         assert ends(rule, 20000, extras={"data": {"until": value}}) == 1_800_000_000 / DAY
@@ -91,12 +91,12 @@ def test_a_path_names_the_field_and_an_instant_is_one_in_any_form() -> None:
 
 
 @pytest.mark.parametrize("value", [0, "0", -5, None, "soon", [1], True, float("inf"), 1e300])
-def test_a_lifetime_that_is_none_leaves_what_the_preset_knows(value: object) -> None:
+def test_an_unusable_lifetime_leaves_the_presets(value: object) -> None:
     assert ends(IDLE, 0, extras={"refresh_expires_in": value}) == 60
 
 
 @given(st.floats() | st.floats().map(str))
-def test_no_value_of_a_server_makes_an_end_that_cannot_be_told(value: float | str) -> None:
+def test_every_lifetime_value_of_a_server_gives_a_printable_end(value: float | str) -> None:
     extras = {"refresh_expires_in": value}
     end = renew_consent(None, told(1e9, extras), UNKNOWN, rotated=False).ends_at
     assert end is None or 1e9 <= end < 5e9
@@ -193,7 +193,7 @@ def test_the_end_is_kept_with_the_grant_and_survives_a_new_process(
     assert stored(store, again).consent == Consent(began, None, began + 180 * DAY)
 
 
-def test_a_new_consent_starts_its_time_anew(store: ClockedStore, clock: FakeClock) -> None:
+def test_a_new_consent_restarts_its_lifetime(store: ClockedStore, clock: FakeClock) -> None:
     under_test, _ = of_provider(store, FROM_CONSENT, grants(clock, "a"))
     under_test.token()
     clock.advance(100 * DAY)
@@ -237,7 +237,7 @@ def test_the_log_says_once_that_consent_is_due(
 
 
 @pytest.mark.parametrize("refusal", [invalid_grant, invalid_scope])
-def test_after_the_end_the_server_is_asked_once_and_nobody_asks_again(
+def test_after_the_end_the_server_is_asked_only_once_more(
     store: ClockedStore, clock: FakeClock, refusal: Any
 ) -> None:
     under_test, endpoint = of_provider(store, FROM_CONSENT, grants(clock, "a"), refusal())
@@ -256,7 +256,7 @@ def test_after_the_end_the_server_is_asked_once_and_nobody_asks_again(
     assert len(endpoint.sent) == 2
 
 
-def test_a_server_that_still_takes_the_refresh_token_is_right(
+def test_a_server_that_still_accepts_the_refresh_token_has_the_last_word(
     store: ClockedStore, clock: FakeClock
 ) -> None:
     under_test, _ = of_provider(store, FROM_CONSENT, grants(clock, "a"), grants(clock, "b"))
@@ -265,7 +265,7 @@ def test_a_server_that_still_takes_the_refresh_token_is_right(
     assert under_test.token().access_token == "b"
 
 
-def test_a_wrong_client_is_not_taken_for_an_ended_consent(
+def test_a_refused_client_is_not_reported_as_an_ended_consent(
     store: ClockedStore, clock: FakeClock
 ) -> None:
     under_test, _ = of_provider(store, FROM_CONSENT, grants(clock, "a"), invalid_client())

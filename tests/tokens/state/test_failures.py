@@ -67,7 +67,7 @@ def test_a_refused_client_is_not_hammered_but_tried_again_after_a_while(
     assert manager(store, endpoint).token().access_token == "at"
 
 
-def test_a_grant_without_refresh_token_is_tried_again_after_somebody_consented(
+def test_a_grant_without_refresh_token_is_tried_again_after_a_consent(
     store: ClockedStore, clock: FakeClock
 ) -> None:
     endpoint = scripted(consent_required(), grants(clock, "at"))

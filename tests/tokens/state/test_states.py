@@ -45,7 +45,7 @@ def test_an_empty_grant_becomes_active_and_each_refresh_is_one_version(
     assert versions == [versions[0], versions[0] + 1, versions[0] + 2]
 
 
-def test_while_a_refresh_is_on_its_way_the_lease_says_so(
+def test_the_lease_is_held_while_a_refresh_is_under_way(
     store: ClockedStore, clock: FakeClock
 ) -> None:
     seen: list[GrantRecord] = []
@@ -91,7 +91,7 @@ def test_an_unknown_outcome_is_in_doubt_until_the_next_answer(
     assert stored(store, under_test).journal is None
 
 
-def test_a_doubt_that_is_confirmed_needs_consent(store: ClockedStore, clock: FakeClock) -> None:
+def test_a_refused_token_in_doubt_needs_consent(store: ClockedStore, clock: FakeClock) -> None:
     under_test = manager(store, scripted(vanished(), invalid_grant()))
     with pytest.raises(RefreshResponseLost):
         under_test.token()
@@ -101,7 +101,7 @@ def test_a_doubt_that_is_confirmed_needs_consent(store: ClockedStore, clock: Fak
     assert (record.state, record.journal) == (GrantState.ACTIVE, None)
 
 
-def test_a_wrong_set_up_ends_with_other_client_credentials(
+def test_a_misconfigured_grant_recovers_with_other_client_credentials(
     store: ClockedStore, clock: FakeClock
 ) -> None:
     with pytest.raises(InvalidClient):
@@ -113,7 +113,7 @@ def test_a_wrong_set_up_ends_with_other_client_credentials(
     assert stored(store, under_test).state is GrantState.ACTIVE
 
 
-def test_a_repeatable_grant_has_one_request_however_many_ask_and_no_journal(
+def test_a_repeatable_grant_sends_one_request_for_many_callers_and_keeps_no_journal(
     store: ClockedStore, clock: FakeClock
 ) -> None:
     seen: list[GrantRecord] = []
@@ -132,7 +132,7 @@ def test_a_repeatable_grant_has_one_request_however_many_ask_and_no_journal(
     assert (meanwhile.journal, meanwhile.alternates) == (None, ())
 
 
-def test_a_repeatable_grant_that_lost_its_lease_costs_one_request_more(
+def test_a_repeatable_grant_that_lost_its_lease_sends_one_more_request(
     store: ClockedStore, clock: FakeClock
 ) -> None:
     def slow() -> Granted:

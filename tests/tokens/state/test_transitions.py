@@ -33,7 +33,7 @@ def test_a_new_pair_does_not_end_the_lease_of_a_successor() -> None:
     assert (after.refresh_token, after.lease) == ("rt-2", THEIRS)
 
 
-def test_a_late_pair_is_in_doubt_while_somebody_else_may_have_sent_the_same_refresh_token() -> None:
+def test_a_late_pair_is_in_doubt_if_another_worker_may_have_sent_the_same_refresh_token() -> None:
     sent_again = Journal(4, "mark-rt", 70.0)
     after = transitions.store_grant(CAME, "mark-rt-2")(
         replace(STORED, lease=THEIRS, journal=sent_again)
@@ -55,7 +55,7 @@ def test_a_pair_of_another_lineage_never_replaces_the_stored_one(lineage: str) -
     assert after.alternates == ("rt-2",)
 
 
-def test_there_are_two_alternates_at_most_newest_first_and_none_twice() -> None:
+def test_at_most_two_different_alternates_are_kept_newest_first() -> None:
     record = replace(STORED, lineage="other", alternates=("a", "b"))
     after = transitions.store_grant(CAME, "m")(record)
     assert after is not None
@@ -93,7 +93,7 @@ def test_the_journal_keeps_the_time_of_the_first_sending() -> None:
     assert after.journal == Journal(3, "mark-rt", 1.0, doubtful=True)
 
 
-def test_what_was_journaled_and_not_sent_is_taken_back() -> None:
+def test_a_journal_entry_whose_token_was_not_sent_is_removed() -> None:
     journaled = replace(STORED, journal=Journal(3, "mark-rt", 1.0))
     after = transitions.release_lease(MINE, unsent=True)(journaled)
     assert after is not None
@@ -103,14 +103,14 @@ def test_what_was_journaled_and_not_sent_is_taken_back() -> None:
     assert sent.journal == journaled.journal
 
 
-def test_a_doubt_is_never_taken_back() -> None:
+def test_a_journal_entry_in_doubt_is_never_removed() -> None:
     doubtful = replace(STORED, journal=Journal(3, "mark-rt", 1.0, doubtful=True))
     after = transitions.release_lease(MINE, unsent=True)(doubtful)
     assert after is not None
     assert after.journal == doubtful.journal
 
 
-def test_a_failure_of_somebody_without_the_lease_is_not_noted() -> None:
+def test_a_failure_without_the_lease_is_not_recorded() -> None:
     error = TokenEndpointUnavailable("away")
     transition = transitions.record_failure(
         MINE, "mark-rt", error, state=None, client="c", until=1.0, spent=False
@@ -119,7 +119,7 @@ def test_a_failure_of_somebody_without_the_lease_is_not_noted() -> None:
     assert transition(replace(STORED, lineage="newer")) is None
 
 
-def test_the_connections_refresh_token_is_marked_with_the_newest_key_once() -> None:
+def test_the_connections_refresh_token_is_fingerprinted_with_the_newest_key_once() -> None:
     marks = Fingerprints(seed=("new", "old"), client=("c",))
     after = transitions.refresh_fingerprints(marks)(replace(STORED, seeds=("other", "old")))
     assert after is not None
