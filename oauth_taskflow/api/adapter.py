@@ -23,7 +23,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from oauth_taskflow.api.network_errors import too_slow_error
 from oauth_taskflow.api.response import ApiResponse
-from oauth_taskflow.api.response_limits import AnswerLimits, Deadline, limits_of, set_limits
+from oauth_taskflow.api.response_limits import AnswerLimits, Deadline, get_limits, set_limits
 
 _deadline: ContextVar[Deadline | None] = ContextVar("oauth_taskflow_deadline", default=None)
 
@@ -38,7 +38,7 @@ class _TimedReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> Any:
-        left, usual = self._deadline.left(), self._sock.gettimeout()
+        left, usual = self._deadline.seconds_left(), self._sock.gettimeout()
         if left is None or (usual is not None and usual < left):
             return self._raw.readinto(buffer)
         if left <= 0:
@@ -132,13 +132,13 @@ class BoundedAdapter(HTTPAdapter):
         """
         if self._limits is not None:
             set_limits(request, self._limits)
-        deadline = Deadline(limits_of(request).seconds)
+        deadline = Deadline(get_limits(request).seconds)
         try:
             with _apply_deadline(deadline):
                 response = super().send(request, *args, **kwargs)
         except requests.RequestException:
-            if deadline.passed:
-                raise too_slow_error(request, limits_of(request)) from None
+            if deadline.is_over:
+                raise too_slow_error(request, get_limits(request)) from None
             raise
         if isinstance(response, ApiResponse):
             response.deadline = deadline

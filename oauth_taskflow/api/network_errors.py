@@ -15,7 +15,7 @@ from oauth_taskflow.api.errors import (
     attempts_text,
 )
 from oauth_taskflow.api.request_secrets import redact_request_url
-from oauth_taskflow.api.response_limits import AnswerLimits, bytes_text
+from oauth_taskflow.api.response_limits import AnswerLimits, format_bytes
 from oauth_taskflow.content_coding import BadCoding
 from oauth_taskflow.errors import ApiRequestFailed
 
@@ -87,7 +87,7 @@ def _classify(error: requests.RequestException) -> tuple[type[ApiRequestFailed],
 def too_large_error(request: requests.PreparedRequest, limits: AnswerLimits) -> ApiAnswerTooLarge:
     """The error of a response to ``request`` that is too large; the next response would be as large."""
     return ApiAnswerTooLarge(
-        f"The answer is larger than {bytes_text(limits.bytes)}",
+        f"The answer is larger than {format_bytes(limits.bytes)}",
         where=f"at {request.method} {redact_request_url(request)}",
         hint="Ask for smaller pages, or raise limits.bytes of the endpoint or max_answer_bytes of the connection.",
     )

@@ -21,7 +21,7 @@ from oauth_taskflow.api.network_errors import (
     too_slow_error,
 )
 from oauth_taskflow.api.request_secrets import strip_credentials, strip_url
-from oauth_taskflow.api.response_limits import AnswerLimits, Deadline, limits_of
+from oauth_taskflow.api.response_limits import AnswerLimits, Deadline, get_limits
 from oauth_taskflow.content_coding import BadCoding, decode_pieces, parse_codings
 from oauth_taskflow.errors import ApiRequestFailed
 
@@ -40,7 +40,7 @@ class ApiResponse(requests.Response):
     @property
     def limits(self) -> AnswerLimits:
         """The largest size, depth and duration of this response."""
-        return limits_of(self.request)
+        return get_limits(self.request)
 
     def __getstate__(self) -> dict[str, Any]:
         """The state that ``requests`` pickles; of the request, which contains the token, only method and URL."""
@@ -94,7 +94,7 @@ class ApiResponse(requests.Response):
             return
         if self.raw is None or self.status_code == 0:
             return
-        if self.deadline is not None and self.deadline.left() is None:
+        if self.deadline is not None and self.deadline.seconds_left() is None:
             self.deadline.restart()  # the response was meant to be streamed
         state["_content"] = b"".join(self._enforce_limits(self._pieces(_CHUNK)))
         state["_content_consumed"] = True
@@ -163,7 +163,7 @@ class ApiResponse(requests.Response):
 
     @property
     def _is_late(self) -> bool:
-        return self.deadline is not None and self.deadline.passed
+        return self.deadline is not None and self.deadline.is_over
 
     def _translate_errors(self, pieces: Iterator[Any]) -> Iterator[Any]:
         try:

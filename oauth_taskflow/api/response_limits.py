@@ -43,7 +43,7 @@ class AnswerLimits(Struct, frozen=True):
     depth: int = 256
     seconds: float = 900.0
 
-    def changed(self, options: Limits | None) -> AnswerLimits:
+    def override(self, options: Limits | None) -> AnswerLimits:
         """These limits with what an endpoint's ``limits`` say otherwise."""
         if options is None:
             return self
@@ -73,14 +73,14 @@ class Deadline:
         """Count from now on."""
         self._end = None if self._seconds is None else time.monotonic() + self._seconds
 
-    def left(self) -> float | None:
+    def seconds_left(self) -> float | None:
         """Seconds until then, negative afterwards; None without an end."""
         return None if self._end is None else self._end - time.monotonic()
 
     @property
-    def passed(self) -> bool:
+    def is_over(self) -> bool:
         """Whether it is over."""
-        left = self.left()
+        left = self.seconds_left()
         return left is not None and left <= 0
 
 
@@ -89,13 +89,13 @@ def set_limits(request: object, limits: AnswerLimits) -> None:
     setattr(request, _MARK, limits)
 
 
-def limits_of(request: object) -> AnswerLimits:
+def get_limits(request: object) -> AnswerLimits:
     """The limits of the answer to ``request``."""
     found: AnswerLimits = getattr(request, _MARK, DEFAULT_LIMITS)
     return found
 
 
-def bytes_text(count: int) -> str:
+def format_bytes(count: int) -> str:
     """``count`` bytes for people, as ``256 MiB``."""
     for unit, name in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
         if count >= unit and count % unit == 0:

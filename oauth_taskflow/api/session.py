@@ -237,7 +237,7 @@ class OAuthSession(requests.Session):
         prepared.url = choose_url(request, prepared.url or "", whole)
         options = {"timeout": request.timeout, "allow_redirects": True, "stream": False}
         policy = replace(self.retry, retry_post=True)
-        limits = self.limits.changed(request.limits)
+        limits = self.limits.override(request.limits)
         return self.deliver(
             prepared, RequestPlan(policy, options, decide, gate, hold, judge, limits)
         )

@@ -10,7 +10,7 @@ from typing import Any
 from oauth_taskflow.api.decoders.json import search_value
 from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.pull.page import Page
-from oauth_taskflow.api.pull.prefetch import several_ahead
+from oauth_taskflow.api.pull.prefetch import read_several_ahead
 from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.destinations.base import Description, Output, PathOpener, Run
@@ -142,7 +142,7 @@ class _Reader:
         """Yields every page in the order of parents, windows and pages, however many sequences are read at once."""
         width = self._run.endpoint.concurrency
         sequences = self._sequences(alone=width == 1)
-        with closing(sequences if width == 1 else several_ahead(sequences, width)) as running:
+        with closing(sequences if width == 1 else read_several_ahead(sequences, width)) as running:
             for sequence, pages in running:
                 begin_sequence(self._stages, sequence.parent)
                 if self._on_window is not None:

@@ -9,7 +9,7 @@ import msgspec
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.templates import window_bounds
-from oauth_taskflow.specs.windows import Interval, Window, is_empty, windows
+from oauth_taskflow.specs.windows import Interval, Window, cut_windows, is_empty_window
 
 __all__ = ["Interval", "Window", "run_windows"]
 
@@ -26,8 +26,8 @@ def run_windows(endpoint: Endpoint, interval: Interval) -> Iterator[Window | Non
         yield None
         return
     both = window_bounds(msgspec.to_builtins(endpoint.request)) == {"start", "end"}
-    for window in windows(options, interval):
-        if both and is_empty(options, window):
+    for window in cut_windows(options, interval):
+        if both and is_empty_window(options, window):
             raise SpecError(
                 [
                     f"The window from {window.since.isoformat()} to {window.until.isoformat()} is written "

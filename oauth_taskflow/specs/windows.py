@@ -124,7 +124,7 @@ def format_instant(moment: datetime, style: str) -> str | int:
 
 
 @lru_cache(maxsize=256)
-def precision(style: str) -> str | None:
+def find_precision(style: str) -> str | None:
     """The shortest span that changes how an instant is written: ``PT0.000001S``, ``PT1S``, ``P1D`` and so on up to ``P1Y``.
 
     None when none of them does. Found by writing instants, because platforms differ in what strftime takes.
@@ -144,14 +144,14 @@ def varies_with_date(style: str) -> bool:
 
 def round_up(moment: datetime, style: str) -> datetime:
     """The earliest instant, not before ``moment``, that ``style`` writes without cutting anything off."""
-    tick = precision(style)
+    tick = find_precision(style)
     if tick is None or tick == "PT0.000001S":
         return moment
-    floor = _floor(moment.astimezone(timezone.utc), tick)
+    floor = _round_down(moment.astimezone(timezone.utc), tick)
     return floor if floor == moment else add_duration(floor, tick)
 
 
-def _floor(moment: datetime, tick: str) -> datetime:
+def _round_down(moment: datetime, tick: str) -> datetime:
     if tick == "PT0.001S":
         return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
     zeros = {"PT1S": 1, "PT1M": 2, "PT1H": 3}.get(tick, 4)
@@ -160,7 +160,7 @@ def _floor(moment: datetime, tick: str) -> datetime:
     return floor.replace(**firsts.get(tick, {}))  # type: ignore[arg-type]  # as above
 
 
-def windows(options: Incremental, interval: Interval) -> Iterator[Window]:
+def cut_windows(options: Incremental, interval: Interval) -> Iterator[Window]:
     """The windows of ``interval``, oldest first; none when it ends before ``options.start``.
 
     An open end is rounded up to what the format can write, or no window would ask for the records since the last full
@@ -169,7 +169,7 @@ def windows(options: Incremental, interval: Interval) -> Iterator[Window]:
     Raises:
         SpecError: neither the interval nor the options name a lower bound.
     """
-    since = _lower_bound(options, interval)
+    since = _find_lower_bound(options, interval)
     end = round_up(interval.end, options.format) if interval.open_end else interval.end
     steps = 0
     lower = since
@@ -178,11 +178,11 @@ def windows(options: Incremental, interval: Interval) -> Iterator[Window]:
         upper = end
         if options.step is not None:
             upper = min(add_duration(since, options.step, steps), end)
-        yield _window(options, lower, upper)
+        yield _build_window(options, lower, upper)
         lower = upper
 
 
-def is_empty(options: Incremental, window: Window) -> bool:
+def is_empty_window(options: Incremental, window: Window) -> bool:
     """Whether ``window``'s bounds, as the API gets them, hold nothing: equal, although the upper one is exclusive.
 
     Equal bounds of an inclusive window hold one unit.
@@ -190,7 +190,7 @@ def is_empty(options: Incremental, window: Window) -> bool:
     return options.upper == "exclusive" and window.start == window.end
 
 
-def _lower_bound(options: Incremental, interval: Interval) -> datetime:
+def _find_lower_bound(options: Incremental, interval: Interval) -> datetime:
     earliest = parse_instant(options.start) if options.start is not None else None
     since = interval.start
     if since is not None and options.lookback is not None:
@@ -206,7 +206,7 @@ def _lower_bound(options: Incremental, interval: Interval) -> datetime:
     return since
 
 
-def _window(options: Incremental, lower: datetime, upper: datetime) -> Window:
+def _build_window(options: Incremental, lower: datetime, upper: datetime) -> Window:
     shown_end = upper
     if options.upper == "inclusive":
         shown_end = max(upper - timedelta(seconds=duration_seconds(options.unit)), lower)

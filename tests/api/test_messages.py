@@ -14,7 +14,7 @@ from rich.console import Console
 from oauth_taskflow.api.errors import ApiStatusError, ApiTimeout
 from oauth_taskflow.api.pull.dedupe import Deduplicator
 from oauth_taskflow.api.pull.loop import pull
-from oauth_taskflow.api.pull.missing_fields import missing_field
+from oauth_taskflow.api.pull.missing_fields import missing_field_error
 from oauth_taskflow.api.pull.watermark import Watermark
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.retry import RetryPolicy
@@ -143,8 +143,8 @@ def test_a_missing_primary_key_is_named_the_same_way(
 def test_names_of_fields_are_shown_within_bounds_and_values_never() -> None:
     wide = {f"field{n:02}": "hush" for n in range(30)} | {"x" * 90: "hush"}
     for record in (wide, msgspec.Raw(msgspec.json.encode(wide))):
-        text = str(missing_field(record, "at", "incremental.field", ""))
+        text = str(missing_field_error(record, "at", "incremental.field", ""))
         assert "field00, field01" in text
         assert "field19 and 11 more" in text
         assert "hush" not in text
-    assert "single value" in str(missing_field(7, "at", "primary_key", ""))
+    assert "single value" in str(missing_field_error(7, "at", "primary_key", ""))

@@ -12,12 +12,12 @@ from oauth_taskflow.iso8601 import parse_instant
 from oauth_taskflow.specs.windows import (
     Incremental,
     Interval,
+    cut_windows,
+    find_precision,
     format_instant,
-    is_empty,
-    precision,
+    is_empty_window,
     round_up,
     varies_with_date,
-    windows,
 )
 
 
@@ -29,7 +29,7 @@ def at(text: str) -> datetime:
 
 def bounds(options: Incremental, start: str | None, end: str) -> list[tuple[str | int, str | int]]:
     interval = Interval(at(start) if start else None, at(end))
-    return [(window.start, window.end) for window in windows(options, interval)]
+    return [(window.start, window.end) for window in cut_windows(options, interval)]
 
 
 def test_without_step_the_interval_is_one_window() -> None:
@@ -103,7 +103,7 @@ def test_instants_are_written_in_utc_as_the_api_wants_them(style: str, shown: st
 def test_windows_tile_any_interval_exactly(hours: int, step: str) -> None:
     start = at("2026-01-31")
     end = start + timedelta(hours=hours)
-    found = list(windows(Incremental(step=step), Interval(start, end)))
+    found = list(cut_windows(Incremental(step=step), Interval(start, end)))
     assert found[0].since == start
     assert found[-1].until == end
     assert all(a.until == b.since for a, b in itertools.pairwise(found))
@@ -130,7 +130,7 @@ def test_windows_tile_any_interval_exactly(hours: int, step: str) -> None:
 def test_the_precision_of_a_format_is_the_shortest_span_that_it_shows(
     style: str, shown: str | None
 ) -> None:
-    assert precision(style) == shown
+    assert find_precision(style) == shown
 
 
 def test_only_formats_without_a_date_repeat() -> None:
@@ -160,18 +160,18 @@ def test_an_instant_is_rounded_up_to_one_that_the_format_can_write(
 def test_an_open_end_is_rounded_up_so_that_the_last_day_is_asked_for() -> None:
     options = Incremental(start="2026-01-01", step="P1D", format="date")
     interval = Interval(None, at("2026-01-02T12:00:00Z"), open_end=True)
-    found = list(windows(options, interval))
+    found = list(cut_windows(options, interval))
     assert [(one.start, one.end) for one in found] == [
         ("2026-01-01", "2026-01-02"),
         ("2026-01-02", "2026-01-03"),
     ]
-    assert not any(is_empty(options, one) for one in found)
+    assert not any(is_empty_window(options, one) for one in found)
 
 
 def test_equal_bounds_are_empty_unless_the_upper_one_is_inclusive() -> None:
     interval = Interval(at("2026-01-01"), at("2026-01-01T01:00:00Z"))
     for upper, empty in (("exclusive", True), ("inclusive", False)):
         options = Incremental(format="date", upper=upper, unit="P1D")  # type: ignore[arg-type]  # a literal
-        (window,) = windows(options, interval)
+        (window,) = cut_windows(options, interval)
         assert window.start == window.end == "2026-01-01"
-        assert is_empty(options, window) is empty
+        assert is_empty_window(options, window) is empty

@@ -189,7 +189,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
         outgoing.url = httpx.URL(choose_url(request, str(outgoing.url), whole))
         policy = replace(self.retry, retry_post=True)
         options = {"auth": None, "stream": False, "follow": True}
-        limits = self.limits.changed(request.limits)
+        limits = self.limits.override(request.limits)
         plan = RequestPlan(policy, options, decide, judge=judge, limits=limits)
         return (await self._deliver(outgoing, self._credentials, plan))[1]
 

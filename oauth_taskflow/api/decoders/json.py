@@ -21,9 +21,9 @@ from oauth_taskflow.api.decoders.json_outline import (
     reads_loosely,
     replace_half_characters,
 )
-from oauth_taskflow.api.decoders.numbers import ExactFloat, decode, json_decoder, read_number
+from oauth_taskflow.api.decoders.numbers import ExactFloat, build_json_decoder, decode, read_number
 from oauth_taskflow.api.request_secrets import redact_request_url
-from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, AnswerLimits, bytes_text
+from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, AnswerLimits, format_bytes
 from oauth_taskflow.content_coding import BadCoding, decode_pieces
 from oauth_taskflow.errors import InvalidRecord, RecordsNotFound
 from oauth_taskflow.redaction import redact_text
@@ -170,7 +170,7 @@ class Body:
         return None if found is None else self._read(found)
 
     def _read(self, raw: bytes | msgspec.Raw) -> Any:
-        return json_decoder(float_hook=self._number).decode(raw)
+        return build_json_decoder(float_hook=self._number).decode(raw)
 
     def _number(self, text: str) -> float:
         number = read_number(text)
@@ -186,7 +186,7 @@ class Body:
             for piece in decode_pieces([content], "gzip"):
                 size += len(piece)
                 if size > self._limits.bytes:
-                    raise self._invalid(f"more than {bytes_text(self._limits.bytes)} in gzip")
+                    raise self._invalid(f"more than {format_bytes(self._limits.bytes)} in gzip")
                 pieces.append(piece)
         except BadCoding as error:
             raise self._invalid(str(error), retryable=error.may_pass) from error

@@ -106,12 +106,12 @@ def read_count(value: Any, name: str, where: str) -> int | None:
     raise InvalidRecord(f"{name} is {value!r:.60}, not a number", where=where)
 
 
-def plain(value: Any) -> Any:
+def to_plain_numbers(value: Any) -> Any:
     """``value`` with ordinary floats, as other libraries know them; digits that a float cannot hold are lost."""
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: to_plain_numbers(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [plain(item) for item in value]
+        return [to_plain_numbers(item) for item in value]
     return float(value) if isinstance(value, ExactFloat) else value
 
 
@@ -121,7 +121,7 @@ def _encode_unknown(value: Any) -> Any:
     raise NotImplementedError(f"Encoding objects of type {type(value).__name__} is unsupported")
 
 
-def json_decoder(
+def build_json_decoder(
     kind: Any = Any, *, float_hook: Callable[[str], float] = read_number
 ) -> msgspec.json.Decoder[Any]:
     """A decoder whose numbers keep all digits."""
@@ -130,4 +130,4 @@ def json_decoder(
 
 json_encoder = msgspec.json.Encoder(enc_hook=_encode_unknown)
 encode = json_encoder.encode
-decode = json_decoder().decode
+decode = build_json_decoder().decode

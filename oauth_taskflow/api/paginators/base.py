@@ -44,10 +44,10 @@ class IndexedPaginator(Paginator, Protocol):
     def request_at(self, request: ApiRequest, index: int) -> ApiRequest:
         """Returns the request for page ``index`` (from 0), given the prepared first ``request``."""
 
-    def expected_pages(self, page: PageView) -> int | None:
+    def estimate_page_count(self, page: PageView) -> int | None:
         """Returns the number of pages to expect according to ``page``; None when it does not say."""
 
-    def announced_pages(self, page: PageView) -> int | None:
+    def find_page_count(self, page: PageView) -> int | None:
         """Returns the number of pages that ``page`` itself announces; None when it announces none."""
 
 
@@ -178,7 +178,7 @@ class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
         """Returns the hint for a request that comes again after ``page``."""
         return "The API repeats a page cursor or next URL; check paginate, and that the API ends its pages."
 
-    def shared_flaws(self) -> Iterator[Flaw]:
+    def common_flaws(self) -> Iterator[Flaw]:
         """Yields the flaws of the options that every style has."""
         if self.more and self.last:
             message = "more and last both say where the end is"

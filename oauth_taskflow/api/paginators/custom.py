@@ -58,8 +58,8 @@ class _IndexedAdapter(_Adapter):
         super().__init__(author)
         self._author = author
         self.request_at = author.at
-        self.expected_pages = author.pages
-        self.announced_pages = author.page_count
+        self.estimate_page_count = author.pages
+        self.find_page_count = author.page_count
 
     @property
     def pages_at_once(self) -> int:

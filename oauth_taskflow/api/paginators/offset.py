@@ -132,11 +132,11 @@ class OffsetPaginator(PagingOptions, frozen=True, kw_only=True, tag="offset"):
         """Returns the request for page ``index``, counted in whole steps."""
         return request.with_paging(self.param, self.start + index * self._step, self.send_in)
 
-    def announced_pages(self, page: PageView) -> int | None:  # noqa: ARG002 - the protocol's
+    def find_page_count(self, page: PageView) -> int | None:  # noqa: ARG002 - the protocol's
         """Returns None: offset APIs announce rows, not pages."""
         return None
 
-    def expected_pages(self, page: PageView) -> int | None:
+    def estimate_page_count(self, page: PageView) -> int | None:
         """Returns the number of pages from ``total``."""
         return count_pages(page.total, self.size or page.first_rows)
 

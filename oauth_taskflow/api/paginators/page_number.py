@@ -94,7 +94,7 @@ class PageNumberPaginator(PagingOptions, frozen=True, kw_only=True, tag="page"):
 
     def next_request(self, request: ApiRequest, page: PageView) -> ApiRequest | None:
         """Returns the next number, unless a page count, total or the number of rows shows that this was the last."""
-        count = self.announced_pages(page)
+        count = self.find_page_count(page)
         if count is not None and page.continues is None:
             is_last = page.index + 1 >= count
         else:
@@ -105,7 +105,7 @@ class PageNumberPaginator(PagingOptions, frozen=True, kw_only=True, tag="page"):
         """Returns the request for page ``index``."""
         return request.with_paging(self.param, self.start + index, self.send_in)
 
-    def announced_pages(self, page: PageView) -> int | None:
+    def find_page_count(self, page: PageView) -> int | None:
         """Returns the number of pages from ``total_pages``; a count of zero is ignored once rows came."""
         path = self.total_pages
         if path is None:
@@ -113,9 +113,9 @@ class PageNumberPaginator(PagingOptions, frozen=True, kw_only=True, tag="page"):
         count = read_count(page.find(path), f"total_pages {path}", page.where)
         return None if count == 0 and page.rows_so_far else count
 
-    def expected_pages(self, page: PageView) -> int | None:
+    def estimate_page_count(self, page: PageView) -> int | None:
         """Returns the number of pages from ``total_pages``, else from ``total``."""
-        count = self.announced_pages(page)
+        count = self.find_page_count(page)
         return count_pages(page.total, self.size or page.first_rows) if count is None else count
 
     def has_own_landmark(self, body: Body, headers: Mapping[str, str]) -> bool:  # noqa: ARG002 - the protocol's

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from oauth_taskflow.api.exchange import Judge, ResponseHandler
 from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.paginators.base import IndexedPaginator
-from oauth_taskflow.api.pull.loop import Answered, PageReader, Reading, page_reader
+from oauth_taskflow.api.pull.loop import FetchedValue, PageReader, ReadResponse, build_page_reader
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.api.request import ApiRequest
@@ -27,7 +27,7 @@ class AsyncFetcher(Protocol):
         *,
         decide: ResponseHandler | None = None,
         judge: Judge | None = None,
-    ) -> Answered:
+    ) -> FetchedValue:
         """The answer to one request, tried again where that helps; ``judge`` reads it, see ``Exchange``."""
 
 
@@ -38,7 +38,7 @@ class _AsyncPuller:
         self._session = session
         self._reader = reader
         self._sequence = reader.sequence
-        self._running: deque[asyncio.Task[Reading]] = deque()
+        self._running: deque[asyncio.Task[ReadResponse]] = deque()
 
     async def pages(self) -> AsyncGenerator[Page, None]:
         """Every page in order; what was fetched past the end is thrown away."""
@@ -66,16 +66,16 @@ class _AsyncPuller:
         sequence = self._sequence
         while sequence.request is not None and len(self._running) < paginator.pages_at_once:
             # At least the one that comes next: a total may have been too low.
-            if self._running and not sequence.expects(index):
+            if self._running and not sequence.may_have_page(index):
                 break
             self._start(paginator.request_at(sequence.start, index))
             index += 1
         return index
 
-    async def _fetch(self, request: ApiRequest) -> Reading:
+    async def _fetch(self, request: ApiRequest) -> ReadResponse:
         reader = self._reader
         answer = await self._session.fetch(request, decide=reader.rules, judge=reader.read)
-        reading: Reading = answer.value
+        reading: ReadResponse = answer.value
         return reading
 
     async def _stop(self) -> None:
@@ -93,7 +93,7 @@ async def pull_records_async(
     responses: Sequence[ResponseRule],
 ) -> AsyncGenerator[Any, None]:
     """Every record of every page, as Python values; raises what ``pull`` raises."""
-    reader = page_reader(session, request, paginate, records, responses, decode=True)
+    reader = build_page_reader(session, request, paginate, records, responses, decode=True)
     async with aclosing(_AsyncPuller(session, reader).pages()) as pages:
         async for page in pages:
             for record in page.records:

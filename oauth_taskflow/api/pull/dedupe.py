@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from oauth_taskflow.api.decoders.numbers import encode
-from oauth_taskflow.api.pull.loop_guard import REPEATED_PAGES, repeated_pages
-from oauth_taskflow.api.pull.missing_fields import missing_field
-from oauth_taskflow.api.pull.record_fields import column_reader
+from oauth_taskflow.api.pull.loop_guard import REPEATED_PAGES, repeated_pages_error
+from oauth_taskflow.api.pull.missing_fields import missing_field_error
+from oauth_taskflow.api.pull.record_fields import build_column_reader
 
 
 class Deduplicator:
@@ -24,7 +24,7 @@ class Deduplicator:
 
     def __init__(self, paths: Sequence[str], *, across_parents: bool = False) -> None:
         self._paths = tuple(paths)
-        self._columns = [column_reader(path) for path in paths]
+        self._columns = [build_column_reader(path) for path in paths]
         # Key → the number of the page sequence that it came in last.
         self._seen: dict[bytes, int] = {}
         self._records: set[bytes] | None = set() if across_parents else None
@@ -53,12 +53,12 @@ class Deduplicator:
         if records:
             self._repeated = 0 if self._new > before else self._repeated + 1
         if self._repeated >= REPEATED_PAGES:
-            raise repeated_pages(index, where)
+            raise repeated_pages_error(index, where)
         return kept
 
     def _add(self, record: Any, key: tuple[Any, ...]) -> bool:
         if None in key:
-            raise missing_field(
+            raise missing_field_error(
                 record,
                 self._paths[key.index(None)],
                 "primary_key",

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 
 import requests
 
-from oauth_taskflow.api.decoders.numbers import plain
+from oauth_taskflow.api.decoders.numbers import to_plain_numbers
 from oauth_taskflow.api.errors import ApiStatusError, status_error
 from oauth_taskflow.api.exchange import Judge
 from oauth_taskflow.api.paginators import Paginate
@@ -32,7 +32,7 @@ _ALL = Records()
 Decode = bool | Literal["exact"]
 
 
-class Answered(Protocol):
+class FetchedValue(Protocol):
     """An answer that the judge has read."""
 
     @property
@@ -51,12 +51,12 @@ class Fetcher(Protocol):
         gate: Callable[[], None] | None = None,
         hold: Callable[[float], None] | None = None,
         judge: Judge | None = None,
-    ) -> Answered:
+    ) -> FetchedValue:
         """The answer to one request, tried again where that helps; ``judge`` reads it, see ``Exchange``."""
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadResponse:
     """An answer, with its content when it is a page."""
 
     response: requests.Response
@@ -73,7 +73,7 @@ class PageReader:
     rules: Rules
     has_plain_numbers: bool = False
 
-    def read(self, response: requests.Response, decision: Decision | None) -> Reading:
+    def read(self, response: requests.Response, decision: Decision | None) -> ReadResponse:
         """What an answer holds; may be called in any order. The session's judge: see ``Exchange``.
 
         Raises:
@@ -81,10 +81,10 @@ class PageReader:
         """
         status = response.status_code
         if decision is not None or not (status < 300 or status == 304):
-            return Reading(response, decision, None)
-        return Reading(response, decision, self.judge.content(response))
+            return ReadResponse(response, decision, None)
+        return ReadResponse(response, decision, self.judge.read_content(response))
 
-    def take(self, read: Reading) -> Page | None:
+    def take(self, read: ReadResponse) -> Page | None:
         """The page, or None when the sequence ends without one.
 
         Raises:
@@ -93,17 +93,17 @@ class PageReader:
         """
         sequence, response = self.sequence, read.response
         if read.decision is not None and read.decision.action in {"skip", "end"}:
-            is_skip, dropped = read.decision.action == "skip", self.judge.count(response)
+            is_skip, dropped = read.decision.action == "skip", self.judge.count_records(response)
             sequence.end_by_rule(response, is_skip=is_skip, dropped=dropped)
             return None
         if read.content is None:
             if read.decision is None and sequence.is_past_end(response.status_code):
                 sequence.end_by_status(response)
                 return None
-            raise _refusal(response, read.decision, sequence.end_hint(response.status_code))
+            raise _refusal_error(response, read.decision, sequence.end_hint(response.status_code))
         page = sequence.advance(response, read.content)
         if self.has_plain_numbers and read.content.body.has_exact_numbers:
-            page = replace(page, records=plain(page.records))
+            page = replace(page, records=to_plain_numbers(page.records))
         return page
 
 
@@ -116,7 +116,7 @@ class _Puller:
         self._limiter = limiter
         self._sequence = reader.sequence
 
-    def fetch(self, request: ApiRequest) -> Reading:
+    def fetch(self, request: ApiRequest) -> ReadResponse:
         limiter = self._limiter
         answer = self._session.fetch(
             request,
@@ -125,7 +125,7 @@ class _Puller:
             hold=limiter.hold if limiter else None,
             judge=self._reader.read,
         )
-        reading: Reading = answer.value
+        reading: ReadResponse = answer.value
         return reading
 
     def one_by_one(self) -> Generator[Page, None, None]:
@@ -153,19 +153,19 @@ class _InFlight:
 
     def __init__(
         self,
-        fetch: Callable[[ApiRequest], Reading],
+        fetch: Callable[[ApiRequest], ReadResponse],
         sequence: PageSequence,
         paginator: IndexedPaginator,
     ) -> None:
         self._fetch, self._sequence, self._paginator = fetch, sequence, paginator
-        self._running: deque[Future[Reading]] = deque()
+        self._running: deque[Future[ReadResponse]] = deque()
         self._index = 1
         self._context = copy_context()
         self._pool = ThreadPoolExecutor(
             paginator.pages_at_once, thread_name_prefix="oauth-taskflow-page"
         )
 
-    def next(self) -> Reading:
+    def next(self) -> ReadResponse:
         """The answer that comes next, with those after it on their way."""
         while self._wants_more():
             request = self._paginator.request_at(self._sequence.start, self._index)
@@ -176,7 +176,7 @@ class _InFlight:
 
     def _wants_more(self) -> bool:
         # At least the one that comes next: a total may have been too low.
-        expected = not self._running or self._sequence.expects(self._index)
+        expected = not self._running or self._sequence.may_have_page(self._index)
         return expected and len(self._running) < self._paginator.pages_at_once
 
     def close(self) -> None:
@@ -184,13 +184,13 @@ class _InFlight:
         self._pool.shutdown()
 
 
-def _refusal(
+def _refusal_error(
     response: requests.Response, decision: Decision | None, end_hint: str
 ) -> ApiStatusError:
     return status_error(response, hint=decision.message if decision else end_hint)
 
 
-def page_reader(
+def build_page_reader(
     session: object,
     request: ApiRequest,
     paginate: Paginate | None,
@@ -242,7 +242,9 @@ def pull(
         PaginationLoop: the same pages came over and over, or too many empty ones.
         PaginationLimit: more pages or records than allowed.
     """
-    reader = page_reader(session, request, paginate, records, responses, decode=decode, warn=warn)
+    reader = build_page_reader(
+        session, request, paginate, records, responses, decode=decode, warn=warn
+    )
     sequence = reader.sequence
     limiter = RateLimiter.of(rate_limit, limit_key) if rate_limit is not None else None
     puller = _Puller(session, reader, limiter)
@@ -252,10 +254,10 @@ def pull(
     else:
         pages = puller.one_by_one()
     single = paginate is None or ahead == 0
-    return _observed(pages if single else read_ahead(pages, ahead), on_page)
+    return _notify_of_pages(pages if single else read_ahead(pages, ahead), on_page)
 
 
-def _observed(
+def _notify_of_pages(
     pages: Generator[Page, None, None], on_page: Callable[[Page], None] | None
 ) -> Generator[Page, None, None]:
     # Closed by name: a traceback that somebody keeps would keep the fetching thread alive too.

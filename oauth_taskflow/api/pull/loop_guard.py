@@ -53,7 +53,7 @@ class LoopGuard:
         is_repeated = content in self._contents
         self._contents.add(content)
         if is_repeated and self._repeated >= REPEATED_PAGES:
-            raise repeated_pages(page.index, page.where)
+            raise repeated_pages_error(page.index, page.where)
 
     def _compare_with_last(self, page: PageView, content: bytes) -> None:
         # The records, since bodies often echo the page's own number or URL. A lone record may well come twice.
@@ -102,7 +102,7 @@ class LoopGuard:
             )
 
 
-def repeated_pages(index: int, where: str) -> PaginationLoop:
+def repeated_pages_error(index: int, where: str) -> PaginationLoop:
     """The error for page ``index`` (from 0), the last of ``REPEATED_PAGES`` without a new record."""
     return PaginationLoop(
         f"Pages {index + 2 - REPEATED_PAGES} to {index + 1} hold nothing but records of earlier pages",

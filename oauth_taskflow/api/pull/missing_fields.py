@@ -14,7 +14,7 @@ _MOST_NAMES = 20
 _LONGEST_NAME = 40
 
 
-def missing_field(record: Any, path: str, option: str, hint: str) -> InvalidRecord:
+def missing_field_error(record: Any, path: str, option: str, hint: str) -> InvalidRecord:
     """The error for ``record``, in which the field at ``path`` that the spec key ``option`` names is absent or null."""
     names = _field_names(record)
     if path in names:
@@ -24,7 +24,7 @@ def missing_field(record: Any, path: str, option: str, hint: str) -> InvalidReco
     near = _nearest(path, names)
     question = f"Did you mean {near!r}? " if near else ""
     return InvalidRecord(
-        f"A record has no field {path!r}, which {option} names: {_described(names)}",
+        f"A record has no field {path!r}, which {option} names: {_describe(names)}",
         hint=f"{question}{hint}",
     )
 
@@ -35,7 +35,7 @@ def _field_names(record: Any) -> list[str]:
     return [str(name) for name in record] if isinstance(record, dict) else []
 
 
-def _described(names: list[str]) -> str:
+def _describe(names: list[str]) -> str:
     if not names:
         return "it is a single value or an empty mapping"
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""

@@ -51,7 +51,7 @@ class PageJudge:
     options: PagingOptions
     absent: AbsentRecords = "fail"
 
-    def content(self, response: requests.Response) -> Content:
+    def read_content(self, response: requests.Response) -> Content:
         """The content of an answer with a status below 300, or 304.
 
         Raises:
@@ -63,17 +63,17 @@ class PageJudge:
         if status == 204 or (status == 304 and _is_conditional(response)):
             return Content(_nothing(response), [], has_landmark=False)
         if status in {202, 304}:
-            raise _not_a_page(response)
+            raise _not_a_page_error(response)
         body = Body.of(response)
         if body.empty or body.json == b"null":
-            raise _not_a_page(response, body)
+            raise _not_a_page_error(response, body)
         records = self.selector.find(body)
-        error = _error_name(body)
+        error = _find_error_name(body)
         if records is None:
-            return self._without_records(response, body, error)
-        source, received = self.selector.source, self.selector.received(body)
+            return self._read_without_records(response, body, error)
+        source, received = self.selector.source, self.selector.find_source_items(body)
         if error is not None and not (self.selector.options.path and (received or records)):
-            raise _says_error(body, self.selector, error)
+            raise _root_error(body, self.selector, error)
         is_expanded = source is not None and source.is_expanded
         return Content(
             body,
@@ -83,7 +83,7 @@ class PageJudge:
             has_error=error is not None,
         )
 
-    def count(self, response: requests.Response) -> int:
+    def count_records(self, response: requests.Response) -> int:
         """The number of records of an answer that is not read; 0 where it cannot be."""
         if not response.ok:
             return 0
@@ -93,42 +93,42 @@ class PageJudge:
         except ApiError:
             return 0
 
-    def _without_records(
+    def _read_without_records(
         self, response: requests.Response, body: Body, error: str | None
     ) -> Content:
         if error is not None:
-            raise _says_error(body, self.selector, error)
+            raise _root_error(body, self.selector, error)
         if self.selector.is_misplaced(body):
-            raise self.selector.missing(body)
+            raise self.selector.missing_error(body)
         has_landmark = self.options.has_landmark(body, response.headers)
         written = self.selector.options.when_absent
         may_be_absent = (written or self.absent) == "empty"
         if not (has_landmark or may_be_absent):
-            raise self.selector.missing(body)
+            raise self.selector.missing_error(body)
         # A list under another name looks like a misspelt path, unless the author's own word is that it may be absent.
         if written is None and self.selector.has_other_list(body):
-            raise self.selector.missing(body)
+            raise self.selector.missing_error(body)
         return Content(body, [], has_landmark, is_doubtful=not may_be_absent)
 
 
-def _error_name(body: Body) -> str | None:
+def _find_error_name(body: Body) -> str | None:
     """The key at the root that says that something went wrong."""
     # Most pages have no such key anywhere, which a search tells at a third of the cost of taking the root apart.
     if not body.json.startswith(b"{") or b'"error' not in body.json:
         return None
-    return next((name for name in _ERRORS if not _is_fine(find_or_none(body, name))), None)
+    return next((name for name in _ERRORS if not _means_success(find_or_none(body, name))), None)
 
 
-def _is_fine(error: Any) -> bool:
+def _means_success(error: Any) -> bool:
     if isinstance(error, str):
         return error.strip().lower() in _FINE
     if isinstance(error, dict) and "code" in error:
-        return _is_fine(error["code"])
+        return _means_success(error["code"])
     return error in (None, False, 0, [], {})
 
 
-def _says_error(body: Body, selector: RecordSelector, name: str) -> RecordsNotFound:
-    error = selector.missing(body)
+def _root_error(body: Body, selector: RecordSelector, name: str) -> RecordsNotFound:
+    error = selector.missing_error(body)
     hint = (
         "If this is a record, write records: {path: '@', single: true}. "
         if selector.options.single
@@ -155,7 +155,7 @@ def _where(response: requests.Response) -> str:
     return f"at {response.request.method} {redact_request_url(response.request, response.url)}"
 
 
-def _not_a_page(response: requests.Response, body: Body | None = None) -> ApiError:
+def _not_a_page_error(response: requests.Response, body: Body | None = None) -> ApiError:
     status = response.status_code
     if status == 202:
         what = "The API answered HTTP 202: accepted, without a page"

@@ -12,7 +12,7 @@ from jmespath.parser import ParsedResult
 from oauth_taskflow.api.decoders.json import Body, compile_path, dig
 
 # Kinds of node whose first child is what they take apart.
-_TAKES_APART = frozenset(
+_PROJECTING = frozenset(
     {
         "projection",
         "value_projection",
@@ -40,28 +40,28 @@ class Source:
     is_expanded: bool
 
 
-def is_anchored(body: Body, path: str) -> bool:
+def has_root(body: Body, path: str) -> bool:
     """Whether ``body`` has any of the plain keys that ``path`` starts from, null included.
 
     A path that starts from the whole body, such as ``[*].row``, asks for a list there.
     """
     return any(
         dig(body.json, keys) is not None if keys else body.json.startswith(b"[")
-        for keys in anchors(path)
+        for keys in root_keys(path)
     )
 
 
-def fits(body: Body, path: str) -> bool:
+def may_be_null(body: Body, path: str) -> bool:
     """Whether null is what ``path`` may give: it starts from a list or nothing, not from a text or mapping instead."""
-    found = (dig(body.json, keys) if keys else body.json for keys in anchors(path))
+    found = (dig(body.json, keys) if keys else body.json for keys in root_keys(path))
     raws = [b"null" if value is None else bytes(value) for value in found]
     return all(raw[:1] == b"[" or raw in _NOTHING for raw in raws)
 
 
 @lru_cache(maxsize=256)
-def anchors(path: str) -> tuple[Keys, ...]:
+def root_keys(path: str) -> tuple[Keys, ...]:
     """The plain keys that ``path`` starts from: ``data.items`` of ``data.items[*].row``."""
-    return tuple(dict.fromkeys(_starts(compile_path(path).parsed)))
+    return tuple(dict.fromkeys(_iter_roots(compile_path(path).parsed)))
 
 
 @lru_cache(maxsize=256)
@@ -71,30 +71,30 @@ def has_default(path: str) -> bool:
     return bool(node["type"] == "or_expression" and node["children"][-1]["type"] == "literal")
 
 
-def _starts(node: Any) -> Iterator[Keys]:
+def _iter_roots(node: Any) -> Iterator[Keys]:
     kind, children = node["type"], node["children"]
     if kind == "field":
         yield (node["value"],)
     elif kind in {"identity", "current"}:
         yield ()
     elif kind == "subexpression":
-        yield from _joined(children)
-    elif kind in _TAKES_APART:
-        yield from _starts(children[0])
+        yield from _join_keys(children)
+    elif kind in _PROJECTING:
+        yield from _iter_roots(children[0])
     elif kind not in {"literal", "expref"}:
         for child in children:
-            yield from _starts(child)
+            yield from _iter_roots(child)
 
 
-def _joined(children: list[Any]) -> Iterator[Keys]:
+def _join_keys(children: list[Any]) -> Iterator[Keys]:
     """The keys of ``a.b``; what is built from values (``a.{b: c}``) is no further key."""
     keys: Keys = ()
     for child in children:
         if child["type"] == "field":
             keys += (child["value"],)
             continue
-        if child["type"] in _TAKES_APART or not keys:
-            yield from (keys + more for more in _starts(child))
+        if child["type"] in _PROJECTING or not keys:
+            yield from (keys + more for more in _iter_roots(child))
         else:
             yield keys
         return
@@ -102,29 +102,29 @@ def _joined(children: list[Any]) -> Iterator[Keys]:
 
 
 @lru_cache(maxsize=256)
-def source(path: str) -> Source | None:
+def find_source(path: str) -> Source | None:
     """What ``path`` takes apart; None when it takes nothing apart, so that what it finds is what the API sent."""
-    found = _taken_apart(compile_path(path).parsed)
+    found = _find_projection(compile_path(path).parsed)
     return None if found is None else Source(ParsedResult(path, found[0]), found[1])
 
 
-def _taken_apart(node: Any) -> tuple[Any, bool] | None:
+def _find_projection(node: Any) -> tuple[Any, bool] | None:
     """The list's node, and whether what follows expands its items."""
     kind, children = node["type"], node["children"]
     if kind in _PROJECTIONS:
-        return _taken_apart(children[0]) or (children[0], False)
+        return _find_projection(children[0]) or (children[0], False)
     if kind == "flatten":
-        within = _taken_apart(children[0])
+        within = _find_projection(children[0])
         return (node, False) if within is None else (within[0], True)
     if kind == "pipe":
-        return _piped(*children)
+        return _find_in_pipe(*children)
     if kind == "or_expression" or (kind == "function_expression" and node["value"] in _REORDER):
-        return _taken_apart(children[0])
+        return _find_projection(children[0])
     return None
 
 
-def _piped(left: Any, right: Any) -> tuple[Any, bool] | None:
-    before, after = _taken_apart(left), _taken_apart(right)
+def _find_in_pipe(left: Any, right: Any) -> tuple[Any, bool] | None:
+    before, after = _find_projection(left), _find_projection(right)
     if before is not None:
         keeps_items = after is not None and after[0]["type"] in {"identity", "current"}
         return before[0], before[1] or not keeps_items

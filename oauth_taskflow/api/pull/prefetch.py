@@ -109,7 +109,7 @@ def read_ahead(items: Iterator[Item], room: int) -> Generator[Item, None, None]:
         yield from ahead
 
 
-def several_ahead(
+def read_several_ahead(
     sources: Iterable[tuple[Tag, Iterator[Item]]], width: int, room: int = 1
 ) -> Generator[tuple[Tag, Iterable[Item]], None, None]:
     """``sources`` in order, each with its tag, while the ``width - 1`` after it are already being read.

@@ -10,16 +10,16 @@ from typing import Any
 import msgspec
 
 from oauth_taskflow.api.decoders.json import compile_path, plain_keys, search_value
-from oauth_taskflow.api.decoders.numbers import decode, json_decoder
+from oauth_taskflow.api.decoders.numbers import build_json_decoder, decode
 
 
 @lru_cache(maxsize=64)
 def _value_decoder(key: str) -> msgspec.json.Decoder[Any]:
     field = msgspec.field(name=key, default=None)
-    return json_decoder(msgspec.defstruct("Field", [("value", Any, field)]))
+    return build_json_decoder(msgspec.defstruct("Field", [("value", Any, field)]))
 
 
-def field_reader(path: str) -> Callable[[Any], Any]:
+def build_field_reader(path: str) -> Callable[[Any], Any]:
     """A function from a record, decoded or ``msgspec.Raw``, to its value at JMESPath ``path``; None when absent."""
     keys = plain_keys(path)
     compile_path(path)  # one that is none is told before the first record comes
@@ -40,9 +40,9 @@ def field_reader(path: str) -> Callable[[Any], Any]:
     return read
 
 
-def column_reader(path: str) -> Callable[[Sequence[Any]], list[Any]]:
-    """As ``field_reader``, for all records of a page."""
-    read = field_reader(path)
+def build_column_reader(path: str) -> Callable[[Sequence[Any]], list[Any]]:
+    """As ``build_field_reader``, for all records of a page."""
+    read = build_field_reader(path)
     keys = plain_keys(path)
     if keys is None or len(keys) != 1:
         return lambda records: [read(record) for record in records]

@@ -30,10 +30,10 @@ class RowUnit:
         if received is None:
             return content.records
         if content.is_expanded and self._counts is None and received:
-            self._counts = self._decided(len(received), len(content.records))
+            self._counts = self._decide_unit(len(received), len(content.records))
         return content.records if self._counts == "records" else received
 
-    def _decided(self, items: int, records: int) -> Literal["items", "records", "unknown"]:
+    def _decide_unit(self, items: int, records: int) -> Literal["items", "records", "unknown"]:
         if items in {self._size, records}:
             return "items"
         # One item is an envelope, as in reports[].rows[], or all there is.

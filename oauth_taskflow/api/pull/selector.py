@@ -11,11 +11,11 @@ from jmespath.exceptions import JMESPathError
 from oauth_taskflow.api.decoders.json import Body, dig, plain_keys
 from oauth_taskflow.api.pull.path_roots import (
     Source,
-    anchors,
-    fits,
+    find_source,
     has_default,
-    is_anchored,
-    source,
+    has_root,
+    may_be_null,
+    root_keys,
 )
 from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.errors import InvalidRecord, RecordsNotFound
@@ -52,21 +52,21 @@ class RecordSelector:
             InvalidRecord: an item is a list, or the path does not fit the body.
         """
         if self._keys is None:
-            return self._projected(body, str(self.options.path))
+            return self._project(body, str(self.options.path))
         found = dig(body.json, self._keys) if self._keys else body.json
         raw = b"" if found is None else bytes(found)
         if not raw:
             return None
         if raw[0] == _LIST:
             return self._rows(raw, body)
-        return [] if raw == _NULL and self._keys else self._lone(raw, body)
+        return [] if raw == _NULL and self._keys else self._take_single_value(raw, body)
 
     @property
     def source(self) -> Source | None:
         """The list that the path takes apart; None when records are found as the API sent them."""
-        return None if self._keys is not None else source(str(self.options.path))
+        return None if self._keys is not None else find_source(str(self.options.path))
 
-    def received(self, body: Body) -> list[Any] | None:
+    def find_source_items(self, body: Body) -> list[Any] | None:
         """The items of ``source`` in ``body``, before the path filtered or expanded them; None without such a list."""
         if self.source is None:
             return None
@@ -79,7 +79,7 @@ class RecordSelector:
             return list(items.values())
         return items if isinstance(items, list) else None
 
-    def missing(self, body: Body) -> RecordsNotFound:
+    def missing_error(self, body: Body) -> RecordsNotFound:
         """The error for a body without the records' path, which another request may bring."""
         path = self.options.path
         what = (
@@ -96,7 +96,7 @@ class RecordSelector:
     def is_misplaced(self, body: Body) -> bool:
         """Whether a text, number or list stands where the path goes through a mapping; an empty one says nothing."""
         path = self.options.path
-        paths = anchors(path) if self._keys is None and path is not None else (self._keys or (),)
+        paths = root_keys(path) if self._keys is None and path is not None else (self._keys or (),)
         return any(_is_blocked(body.json, keys) for keys in paths)
 
     def has_other_list(self, body: Body) -> bool:
@@ -116,11 +116,11 @@ class RecordSelector:
             path = self.options.path
             plain = self._plain_rows(raw)
             if plain is not None:
-                return self._checked(plain, body)
-            return self._checked(body.decode() if path is None else body.find(path), body)
+                return self._check_items(plain, body)
+            return self._check_items(body.decode() if path is None else body.find(path), body)
         rows: list[Any] = _split(raw)
         if any(memoryview(row)[0] == _LIST for row in rows):
-            raise self._list_item(body)
+            raise self._list_item_error(body)
         return rows
 
     def _plain_rows(self, raw: bytes) -> list[Any] | None:
@@ -133,23 +133,23 @@ class RecordSelector:
             return None
         return rows
 
-    def _projected(self, body: Body, path: str) -> list[Any] | None:
-        anchored = is_anchored(body, path)
+    def _project(self, body: Body, path: str) -> list[Any] | None:
+        is_rooted = has_root(body, path)
         try:
             value = body.find(path)
         except InvalidRecord:  # a function refuses null
-            if anchored:
+            if is_rooted:
                 raise
             return None
         if isinstance(value, list) and value:
-            return self._checked(value, body)
-        if value is None and anchored and not fits(body, path):
-            raise self._wrong_kind(body, "a mapping or a single value")
-        if value in (None, [], {}, "") or not (anchored or isinstance(value, dict)):
-            return [] if anchored or (value is not None and has_default(path)) else None
-        return [self._single(value, body, is_mapping=isinstance(value, dict))]
+            return self._check_items(value, body)
+        if value is None and is_rooted and not may_be_null(body, path):
+            raise self._wrong_kind_error(body, "a mapping or a single value")
+        if value in (None, [], {}, "") or not (is_rooted or isinstance(value, dict)):
+            return [] if is_rooted or (value is not None and has_default(path)) else None
+        return [self._take_single_record(value, body, is_mapping=isinstance(value, dict))]
 
-    def _lone(self, raw: bytes, body: Body) -> list[Any] | None:
+    def _take_single_value(self, raw: bytes, body: Body) -> list[Any] | None:
         is_mapping = raw[0] == _OBJECT
         is_record = self.options.single and is_mapping
         if not self._keys and (not is_record or raw == b"{}"):
@@ -158,15 +158,17 @@ class RecordSelector:
             return []
         value = body.find(str(self.options.path)) if self._keys else body.decode()
         return [
-            self._single(value if self._decode else msgspec.Raw(raw), body, is_mapping=is_mapping)
+            self._take_single_record(
+                value if self._decode else msgspec.Raw(raw), body, is_mapping=is_mapping
+            )
         ]
 
-    def _single(self, value: Any, body: Body, *, is_mapping: bool) -> Any:
+    def _take_single_record(self, value: Any, body: Body, *, is_mapping: bool) -> Any:
         if self.options.single and is_mapping:
             return value
-        raise self._wrong_kind(body, "a mapping" if is_mapping else "a single value")
+        raise self._wrong_kind_error(body, "a mapping" if is_mapping else "a single value")
 
-    def _wrong_kind(self, body: Body, kind: str) -> RecordsNotFound:
+    def _wrong_kind_error(self, body: Body, kind: str) -> RecordsNotFound:
         # A text where a list belongs may say what went wrong this time.
         return RecordsNotFound(
             f"The record selector {self.options.path!r} finds {kind}, not a list",
@@ -175,12 +177,12 @@ class RecordSelector:
             retryable=kind != "a mapping",
         )
 
-    def _checked(self, rows: list[Any], body: Body) -> list[Any]:
+    def _check_items(self, rows: list[Any], body: Body) -> list[Any]:
         if any(isinstance(item, list) for item in rows):
-            raise self._list_item(body)
+            raise self._list_item_error(body)
         return rows
 
-    def _list_item(self, body: Body) -> InvalidRecord:
+    def _list_item_error(self, body: Body) -> InvalidRecord:
         return InvalidRecord(
             "A record is itself a list, without names for its values",
             where=body.where,

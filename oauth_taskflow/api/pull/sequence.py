@@ -14,7 +14,7 @@ from oauth_taskflow.api.pull.page import Page, PageView
 from oauth_taskflow.api.pull.page_judge import Content
 from oauth_taskflow.api.pull.row_unit import RowUnit
 from oauth_taskflow.api.pull.totals import Announcements, Warn
-from oauth_taskflow.api.pull.unread_pages import sign_of_more
+from oauth_taskflow.api.pull.unread_pages import find_sign_of_more
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.request_secrets import redact_request_url
 from oauth_taskflow.errors import InvalidRecord, PaginationLimit
@@ -62,12 +62,12 @@ class PageSequence:
         self._pages: int | None = None
 
     @property
-    def counted(self) -> int:
+    def counted_rows(self) -> int:
         """What a total is compared with: the rows as the API counts them, as far as the pages show that."""
         is_of_records = self._unit.is_unsure and self._records == self._announced.total
         return self._records if is_of_records else self.rows
 
-    def expects(self, index: int) -> bool:
+    def may_have_page(self, index: int) -> bool:
         """Whether page ``index`` (from 0) may exist, by the last total that the API named."""
         return self._pages is None or index < self._pages
 
@@ -88,7 +88,7 @@ class PageSequence:
             PagesCutShort: the API announced more.
         """
         self.request = None
-        self._announced.check_end(self.counted, self.index, _where(response), is_bare=True)
+        self._announced.check_end(self.counted_rows, self.index, _where(response), is_bare=True)
 
     def end_by_rule(
         self, response: requests.Response, *, is_skip: bool = False, dropped: int = 0
@@ -103,7 +103,9 @@ class PageSequence:
                 f"A rule in responses drops an answer with {dropped:,} records {_where(response)}. To end after a page, "
                 "write last or more in paginate."
             )
-        self._announced.warn_of_rule(self.counted, self.index, _where(response), is_skip=is_skip)
+        self._announced.warn_about_rule(
+            self.counted_rows, self.index, _where(response), is_skip=is_skip
+        )
 
     def advance(self, response: requests.Response, content: Content) -> Page:
         """Take in the page that answered ``request`` and work out the next one.
@@ -115,9 +117,9 @@ class PageSequence:
             InvalidRecord: a flag, cursor or total is unreadable, or a flag is missing.
         """
         assert self.request is not None
-        page = self._view(response, content)
+        page = self._build_view(response, content)
         self._loops.check_content(page)
-        self._guard_records(page)
+        self._check_record_limit(page)
         if page.body.is_mended:
             self._warn(
                 f"Page {page.index + 1} has texts that end within a character; U+FFFD is written there {page.where}."
@@ -126,29 +128,31 @@ class PageSequence:
             self._warn(
                 f"Page {page.index + 1} has records and a root error beside them: some may be missing {page.where}."
             )
-        self.request = self._next(self.request, page, content)
+        self.request = self._find_next(self.request, page, content)
         self.index += 1
         if self.request is None:
             # A class of the author's own may end over a flag that it does not look at.
             has_flag = content.has_landmark and self.options.ends_by != "class"
-            self._announced.check_end(self.counted, self.index, page.where, is_bare=not has_flag)
-            self._doubt_end(page)
+            self._announced.check_end(
+                self.counted_rows, self.index, page.where, is_bare=not has_flag
+            )
+            self._warn_of_unread_pages(page)
         else:
             self._loops.check_request(self.request, page)
         size, url = len(response.content), redact_request_url(response.request, response.url)
         is_doubtful = content.is_doubtful and page.announced != 0
         return Page(page.records, size, url, page.index, page.announced, is_doubtful)
 
-    def _doubt_end(self, page: PageView) -> None:
+    def _warn_of_unread_pages(self, page: PageView) -> None:
         """Warn where nobody wrote how to page, and the answer says that there is another page."""
-        sign = sign_of_more(page) if self._is_unpaged else None
+        sign = find_sign_of_more(page) if self._is_unpaged else None
         if sign is not None:
             self._warn(
                 f"The answer says that more pages follow ({sign}), and one is read {page.where}. Write paginate, or "
                 "paginate: {type: none} if one is all you want."
             )
 
-    def _view(self, response: requests.Response, content: Content) -> PageView:
+    def _build_view(self, response: requests.Response, content: Content) -> PageView:
         received = self._unit.rows(content)
         self.rows += len(received)
         self._records += len(content.records)
@@ -164,10 +168,12 @@ class PageSequence:
             source_rows=received,
             is_unsure=self._unit.is_unsure,
         )
-        self._announced.hear_total(page)
+        self._announced.update_total(page)
         return replace(page, total=self._announced.exact_total, announced=self._announced.total)
 
-    def _next(self, request: ApiRequest, page: PageView, content: Content) -> ApiRequest | None:
+    def _find_next(
+        self, request: ApiRequest, page: PageView, content: Content
+    ) -> ApiRequest | None:
         if not content.has_landmark and page.body.empty:
             if page.index > 0 and self.options.ends_by == "pointer":
                 self._warn(
@@ -175,25 +181,25 @@ class PageSequence:
                     f"{page.index} led there {page.where}."
                 )
             return None
-        continues = self._flags(page) if content.has_landmark else None
+        continues = self._read_flags(page) if content.has_landmark else None
         if content.has_landmark:
             self._announced.continues = continues
         if isinstance(self.paginator, IndexedPaginator):
-            self._pages = self.paginator.expected_pages(page)
-            count = self.paginator.announced_pages(page)
+            self._pages = self.paginator.estimate_page_count(page)
+            count = self.paginator.find_page_count(page)
             self._announced.page_count = self._announced.page_count if count is None else count
         if continues is False:
             return None
         return self.paginator.next_request(request, replace(page, continues=continues))
 
-    def _flags(self, page: PageView) -> bool | None:
+    def _read_flags(self, page: PageView) -> bool | None:
         """What the declared flags say; False when either says that this is the last page."""
         more, last = self.options.more, self.options.last
-        says = [] if more is None else [_flag(page, more)]
-        says += [] if last is None else [not _flag(page, last)]
+        says = [] if more is None else [_read_flag(page, more)]
+        says += [] if last is None else [not _read_flag(page, last)]
         return all(says) if says else None
 
-    def _guard_records(self, page: PageView) -> None:
+    def _check_record_limit(self, page: PageView) -> None:
         limit = self.options.max_records
         if limit is not None and self._records > limit:
             raise PaginationLimit(
@@ -207,7 +213,7 @@ def _where(response: requests.Response) -> str:
     return f"at {response.request.method} {redact_request_url(response.request, response.url)}"
 
 
-def _flag(page: PageView, path: str) -> bool:
+def _read_flag(page: PageView, path: str) -> bool:
     value = page.find(path)
     known = value if isinstance(value, bool) else _FLAGS.get(str(value).strip().lower())
     if known is None:

@@ -31,7 +31,7 @@ class Announcements:
         """The last total, when it is no estimate."""
         return None if self._options.approximate else self.total
 
-    def hear_total(self, page: PageView) -> None:
+    def update_total(self, page: PageView) -> None:
         """Take in the total that ``page`` announces; one without leaves the last standing.
 
         So does an empty page with less than was read before: it cannot count what is there.
@@ -58,7 +58,7 @@ class Announcements:
         Raises:
             PagesCutShort: more was announced; ``retryable``. An approximate total is a warning instead.
         """
-        denial = self._denial(pages, with_flag=is_bare)
+        denial = self._find_denial(pages, with_flag=is_bare)
         if denial:
             raise PagesCutShort(
                 f"Reading ends after {rows:,} records, but {denial}",
@@ -80,7 +80,7 @@ class Announcements:
             retryable=True,
         )
 
-    def _denial(self, pages: int, *, with_flag: bool) -> str:
+    def _find_denial(self, pages: int, *, with_flag: bool) -> str:
         """What the last flag or page count says against an end here; empty when nothing does."""
         if with_flag and self.continues:
             return "the last page said that more pages follow"
@@ -88,9 +88,9 @@ class Announcements:
             return f"the API announced {self.page_count:,} pages and {pages:,} came"
         return ""
 
-    def warn_of_rule(self, rows: int, pages: int, where: str, *, is_skip: bool = False) -> None:
+    def warn_about_rule(self, rows: int, pages: int, where: str, *, is_skip: bool = False) -> None:
         """Warn when an author's own rule ends reading before all came that was announced, or skips a later page."""
-        denial = self._denial(pages, with_flag=True)
+        denial = self._find_denial(pages, with_flag=True)
         if self.total is not None and rows < self.total:
             denial = f"the API announced {self.total:,}"
         if denial:

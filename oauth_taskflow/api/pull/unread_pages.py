@@ -61,7 +61,7 @@ _Signs = msgspec.defstruct(
 _read = msgspec.json.Decoder(_Signs).decode
 
 
-def sign_of_more(page: PageView) -> str | None:
+def find_sign_of_more(page: PageView) -> str | None:
     """What in ``page`` says that another one follows: ``has_more``, ``paging.next``, a Link header; None without a sign."""
     links = parse_links(page.headers.get("Link", "")).found
     if any("next" in link.rels and link.is_about(page.url) for link in links):
@@ -74,11 +74,11 @@ def sign_of_more(page: PageView) -> str | None:
         f"{name}.": found[name] for name in _PLACES if isinstance(found.get(name), dict)
     }
     return next(
-        (f"{place}{name}" for place, fields in places.items() for name in _signs(fields)), None
+        (f"{place}{name}" for place, fields in places.items() for name in _find_signs(fields)), None
     )
 
 
-def _signs(fields: dict[str, Any]) -> list[str]:
+def _find_signs(fields: dict[str, Any]) -> list[str]:
     flags = [name for name in _FLAGS if fields.get(name) is True]
     return flags + [name for name in _POINTERS if _leads_on(name, fields.get(name))]
 

@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from oauth_taskflow.api.decoders.numbers import ExactFloat
-from oauth_taskflow.api.pull.missing_fields import missing_field
-from oauth_taskflow.api.pull.record_fields import column_reader
+from oauth_taskflow.api.pull.missing_fields import missing_field_error
+from oauth_taskflow.api.pull.record_fields import build_column_reader
 from oauth_taskflow.errors import InvalidRecord
 
 _INSTANT = re.compile(
@@ -39,7 +39,7 @@ class Watermark:
 
     def __init__(self, path: str, *, missing: Literal["fail", "include"] = "fail") -> None:
         self._path = path
-        self._values = column_reader(path)
+        self._values = build_column_reader(path)
         self._missing = missing
         self._rank: Rank | None = None
         self.value: str | int | float | None = None
@@ -51,7 +51,7 @@ class Watermark:
             InvalidRecord: it is absent (unless ``missing`` is ``include``), unreadable, or of another kind.
         """
         values = self._values(records)
-        if _alike(values):
+        if _are_comparable(values):
             self._compare(max(values))
             return
         for record, value in zip(records, values, strict=True):
@@ -61,7 +61,7 @@ class Watermark:
                 self._compare(value)
 
     def _compare(self, value: Any) -> None:
-        rank = _rank(value)
+        rank = _rank_value(value)
         if rank is None or (self._rank is not None and rank[0] != self._rank[0]):
             before = "" if self.value is None else f", after {self.value!r:.40}"
             raise InvalidRecord(
@@ -69,11 +69,11 @@ class Watermark:
                 hint="It must be an ISO 8601 instant or a number, of one kind in all records.",
             )
         if self._rank is None or rank[1] > self._rank[1]:  # type: ignore[operator]  # one kind: checked above
-            self._rank, self.value = rank, _kept(value)
+            self._rank, self.value = rank, _to_exact_value(value)
 
     def _refuse_missing(self, record: Any) -> None:
         if self._missing == "fail":
-            raise missing_field(
+            raise missing_field_error(
                 record,
                 self._path,
                 "incremental.field",
@@ -81,7 +81,7 @@ class Watermark:
             )
 
 
-def _alike(values: list[Any]) -> bool:
+def _are_comparable(values: list[Any]) -> bool:
     """Whether the highest of ``values`` can be told without taking each apart: the usual case by far."""
     kinds = set(map(type, values))
     if kinds == {str}:
@@ -89,7 +89,7 @@ def _alike(values: list[Any]) -> bool:
     return kinds == {int}
 
 
-def _kept(value: Any) -> str | int | float:
+def _to_exact_value(value: Any) -> str | int | float:
     if not isinstance(value, ExactFloat):
         kept: str | int | float = value
         return kept
@@ -97,7 +97,7 @@ def _kept(value: Any) -> str | int | float:
     return number if Decimal(repr(number)) == value.decimal else value.text
 
 
-def _rank(value: Any) -> Rank | None:
+def _rank_value(value: Any) -> Rank | None:
     if isinstance(value, str):
         return _text_rank(value)
     if isinstance(value, bool) or not isinstance(value, int | float):

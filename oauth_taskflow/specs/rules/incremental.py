@@ -9,7 +9,7 @@ from oauth_taskflow.specs.model import DagSpec
 from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
 from oauth_taskflow.specs.scope import WINDOW
-from oauth_taskflow.specs.windows import Incremental, precision
+from oauth_taskflow.specs.windows import Incremental, find_precision
 
 _WITHOUT_INTERVAL = frozenset({"@once", "@continuous"})
 _DAY = 86400.0
@@ -90,7 +90,7 @@ def unit_vs_format(view: EndpointView) -> Findings:
 def _precision(style: str) -> float | None:
     """The finest part of time that ``style`` shows, in seconds; None when it shows none, or is no pattern."""
     try:
-        finest = precision(style)
+        finest = find_precision(style)
     except ValueError:
         return None
     return None if finest is None else duration_length(finest)

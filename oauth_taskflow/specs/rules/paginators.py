@@ -74,6 +74,6 @@ def _flaws(view: EndpointView, kind: str) -> Findings:
     paginate = view.endpoint.paginate
     if paginate is None:
         return
-    for flaw in (*paginate.flaws(view.raw["paginate"]), *paginate.shared_flaws()):
+    for flaw in (*paginate.flaws(view.raw["paginate"]), *paginate.common_flaws()):
         if flaw.kind == kind:
             yield Finding(("paginate", flaw.key), flaw.message, flaw.hint)

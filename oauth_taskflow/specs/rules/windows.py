@@ -20,10 +20,10 @@ from oauth_taskflow.specs.windows import (
     Incremental,
     Interval,
     Window,
-    is_empty,
-    precision,
+    cut_windows,
+    find_precision,
+    is_empty_window,
     varies_with_date,
-    windows,
 )
 
 # Cron has no shorter interval than a minute, so what shows minutes shows its intervals apart.
@@ -50,7 +50,7 @@ def empty_window(view: EndpointView) -> Findings:
     if options.format == "iso":
         return  # it shows all there is, and cron's parser need not be loaded
     for window in _sample_windows(options, view.source):
-        if is_empty(options, window):
+        if is_empty_window(options, window):
             since, until = window.since.isoformat(), window.until.isoformat()
             message = (
                 f"the window from {since} to {until} is written {window.start!r} to {window.end!r}"
@@ -174,7 +174,7 @@ def name_needs_interval(view: EndpointView) -> Findings:
 
 def _precision(options: Incremental) -> str | None:
     try:
-        return precision(options.format)
+        return find_precision(options.format)
     except ValueError:  # the rule bad-time-format says so
         return None
 
@@ -207,6 +207,6 @@ def _sample_intervals(source: DagSpec, fine: str, step: str | None) -> Iterator[
 
 def _try(options: Incremental, interval: Interval) -> Iterator[Window]:
     try:
-        yield from islice(windows(options, interval), _MOST_WINDOWS)
+        yield from islice(cut_windows(options, interval), _MOST_WINDOWS)
     except (SpecError, ValueError, OverflowError):
         return  # other rules say what is wrong with a step or a date

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_taskflow.api.decoders.numbers import ExactFloat, decode, encode, plain
+from oauth_taskflow.api.decoders.numbers import ExactFloat, decode, encode, to_plain_numbers
 from oauth_taskflow.api.options import CursorPaginator, Records
 from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.request import ApiRequest
@@ -54,8 +54,8 @@ def test_an_exact_float_is_a_float_to_everybody_else() -> None:
     assert jmespath.search("sum(@)", [number, 1]) == 2.1
     for same in (pickle.loads(pickle.dumps(number)), copy.deepcopy(number)):
         assert (type(same), str(same)) == (ExactFloat, "1.10")
-    assert json.dumps(plain({"a": [number, 1, "x"]})) == '{"a": [1.1, 1, "x"]}'
-    assert type(plain([number])[0]) is float
+    assert json.dumps(to_plain_numbers({"a": [number, 1, "x"]})) == '{"a": [1.1, 1, "x"]}'
+    assert type(to_plain_numbers([number])[0]) is float
 
 
 BODY = b'{"items":[{"id":0.10000000000000000001,"v":1.50},{"id":0.10000000000000000002,"v":12}]}'

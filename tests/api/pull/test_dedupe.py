@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oauth_taskflow.api.pull.dedupe import Deduplicator
-from oauth_taskflow.api.pull.record_fields import column_reader, field_reader
+from oauth_taskflow.api.pull.record_fields import build_column_reader, build_field_reader
 from oauth_taskflow.api.pull.watermark import Watermark
 from oauth_taskflow.errors import InvalidRecord, PaginationLoop
 
@@ -220,10 +220,10 @@ def test_a_missing_field_fails_or_is_passed_over_as_declared() -> None:
 def test_a_nested_field_and_a_jmespath_are_read_raw_and_decoded() -> None:
     record = {"meta": {"at": 5}, "list": [3, 9]}
     for path, value in (("meta.at", 5), ("max(list)", 9), ("meta.gone", None), ("gone", None)):
-        read = field_reader(path)
+        read = build_field_reader(path)
         assert read(record) == read(raw(record)) == value
     with pytest.raises(InvalidRecord, match="JMESPath 'max\\(list\\)' does not fit the body"):
-        field_reader("max(list)")({"list": "none"})
+        build_field_reader("max(list)")({"list": "none"})
 
 
 @given(
@@ -234,10 +234,10 @@ def test_a_nested_field_and_a_jmespath_are_read_raw_and_decoded() -> None:
 )
 def test_a_column_holds_what_its_fields_hold(records: list[Any]) -> None:
     for path in ("at", "at.x", "at || x"):
-        read, column = field_reader(path), column_reader(path)
+        read, column = build_field_reader(path), build_column_reader(path)
         for form in (records, [raw(record) for record in records]):
             assert column(form) == [read(record) for record in form]
 
 
 def test_pages_of_mixed_forms_are_read_too() -> None:
-    assert column_reader("at")([raw({"at": 1}), {"at": 2}]) == [1, 2]
+    assert build_column_reader("at")([raw({"at": 1}), {"at": 2}]) == [1, 2]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_taskflow.api.pull.prefetch import read_ahead, several_ahead
+from oauth_taskflow.api.pull.prefetch import read_ahead, read_several_ahead
 
 setting: ContextVar[str] = ContextVar("setting", default="unset")
 
@@ -97,7 +97,7 @@ def test_several_sources_come_through_in_order_with_their_tags(
     sources: list[list[int]], width: int
 ) -> None:
     tagged = ((number, iter(source)) for number, source in enumerate(sources))
-    found = [(number, list(items)) for number, items in several_ahead(tagged, width)]
+    found = [(number, list(items)) for number, items in read_several_ahead(tagged, width)]
     assert found == list(enumerate(sources))
 
 
@@ -111,7 +111,7 @@ def test_so_many_sources_are_read_at_once_and_no_more() -> None:
             all_three.wait()
         yield number
 
-    several = several_ahead(((n, source(n)) for n in range(5)), 3)
+    several = read_several_ahead(((n, source(n)) for n in range(5)), 3)
     waiting = threading.Thread(target=lambda: next(several))
     waiting.start()
     all_three.wait()
@@ -128,7 +128,7 @@ def test_an_exception_of_a_later_source_waits_for_its_place() -> None:
         raised.set()
         raise LookupError("broken")
 
-    several = several_ahead([("good", iter([1, 2])), ("broken", broken())], 2)
+    several = read_several_ahead([("good", iter([1, 2])), ("broken", broken())], 2)
     _, items = next(several)
     assert raised.wait(20)
     assert list(items) == [1, 2]
@@ -147,7 +147,7 @@ def test_stopping_early_closes_all_sources() -> None:
             closed.append(number)
 
     before = threading.active_count()
-    several = several_ahead(((n, source(n)) for n in range(9)), 3)
+    several = read_several_ahead(((n, source(n)) for n in range(9)), 3)
     next(several)
     several.close()
     assert sorted(closed) == [0, 1, 2]

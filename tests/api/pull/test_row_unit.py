@@ -15,7 +15,7 @@ from oauth_taskflow.api.options import (
     Records,
 )
 from oauth_taskflow.api.pull.loop import pull
-from oauth_taskflow.api.pull.path_roots import source
+from oauth_taskflow.api.pull.path_roots import find_source
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import InvalidRecord, PagesCutShort
 from tests.api.conftest import Connect
@@ -187,5 +187,5 @@ def test_rows_left_out_of_pages_may_be_stepped_over(local: Connect) -> None:
     ],
 )
 def test_what_a_path_takes_apart(path: str, expanded: bool | None) -> None:
-    found = source(path)
+    found = find_source(path)
     assert (None if found is None else found.is_expanded) is expanded

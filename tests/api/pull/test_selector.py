@@ -136,5 +136,5 @@ def test_filters_and_projections_come_decoded() -> None:
 
 
 def test_the_hint_leaves_out_what_a_list_cannot_have() -> None:
-    error = RecordSelector(Records(path="items")).missing(Body(b"[1]"))
+    error = RecordSelector(Records(path="items")).missing_error(Body(b"[1]"))
     assert "The body has" not in str(error)
