@@ -36,7 +36,7 @@ from measure import (
 from peers import OURS, peer
 
 from oauth_taskflow.testing import OAuthTestServer
-from oauth_taskflow.testing.deployment import AirflowDeployment
+from oauth_taskflow.testing.airflow_deployment import AirflowDeployment
 
 KINDS = {
     "plain": "@task that does nothing",

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from oauth_taskflow.testing import OAuthTestServer
-from oauth_taskflow.testing.deployment import AirflowDeployment, DeploymentFailed
+from oauth_taskflow.testing.airflow_deployment import AirflowDeployment, DeploymentFailed
 
 ROOT = Path(__file__).resolve().parent.parent
 SPECS = ROOT / "dag_specs"

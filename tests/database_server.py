@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from oauth_taskflow.testing.deployment import free_port
-from oauth_taskflow.testing.tied import Tie
+from oauth_taskflow.testing.airflow_deployment import free_port
+from oauth_taskflow.testing.parent_watch import ParentWatch
 
 START_SECONDS = 60.0
 
@@ -31,7 +31,7 @@ class DatabaseServer:
     def __init__(self, account: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix=f"oauth_taskflow_{account}_"))
         self.port = free_port()
-        self._tie: Tie | None = None
+        self._tie: ParentWatch | None = None
         self._user = pwd.getpwnam(account) if os.geteuid() == 0 else None
         if self._user is not None:
             os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
@@ -48,7 +48,7 @@ class DatabaseServer:
     def tie(self, server: int, request: signal.Signals) -> None:
         """Let the server, the first process of its group, end with this process."""
         self.untie()
-        self._tie = Tie(server, str(self.folder), request=request)
+        self._tie = ParentWatch(server, str(self.folder), request=request)
 
     def untie(self) -> None:
         """End what ``tie`` began."""

@@ -13,9 +13,9 @@ Install it with ``pip install 'oauth-taskflow[testing]'``. In a test, take the p
 
 As a process: ``python -m oauth_taskflow.testing --port 0 --token-lifetime 5 --rotate --port-file port.txt``.
 
-The authorization server is Authlib's, so it shares no code with the client it tests. ``server.py`` shows the options,
-``api.py`` the resources, ``vault.py`` how rotation, grace and reuse detection behave, ``faults.py`` what can be made
-to fail, ``control.py`` what another process can read and order over HTTP.
+The authorization server is Authlib's, so it shares no code with the client it tests. ``server.py`` documents the options,
+``api.py`` the resources, ``server_state.py`` rotation, grace and reuse detection, ``faults.py`` failures on demand, and
+``control.py`` the endpoints for other processes.
 """
 
 from __future__ import annotations

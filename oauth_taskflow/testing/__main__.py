@@ -1,7 +1,8 @@
 """``python -m oauth_taskflow.testing``: the test server as a process, until it is interrupted or terminated.
 
-It prints its base URL once it answers. ``--port-file`` then holds the port, ``--connection-file`` an Airflow
-connection as JSON (with a refresh token when ``--rotate`` is given, for ``airflow oauth login`` with ``--login``), both written at once and whole.
+It prints its base URL once it is ready. ``--port-file`` then contains the port and ``--connection-file`` an Airflow
+connection as JSON. The connection has a refresh token when ``--rotate`` is given, and is meant for ``airflow oauth
+login`` with ``--login``. Both files are written atomically.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oauth_taskflow.testing.extra import missing_extra
+from oauth_taskflow.testing.missing_extra import missing_extra
 
 if TYPE_CHECKING:
     from oauth_taskflow.testing.server import OAuthTestServer
@@ -54,10 +55,10 @@ def _write(path: Path, text: str) -> None:
 
 @contextmanager
 def _stop_signals() -> Iterator[list[int]]:
-    """A list of each SIGINT and SIGTERM that comes; the handlers of before come back afterwards."""
+    """Yields a list that collects each SIGINT and SIGTERM; restores the previous handlers afterwards."""
     stopped: list[int] = []
     before = {
-        # No lock, as an event has: the thread that a handler interrupts may be the one that has it.
+        # An event would need a lock, which the thread that the handler interrupts may hold.
         number: signal.signal(number, lambda number, _: stopped.append(number))
         for number in (signal.SIGINT, signal.SIGTERM)
     }

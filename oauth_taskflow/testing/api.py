@@ -10,10 +10,10 @@ Resources (bearer token of the authorization server required):
   repeating the airports, each with its own ``id`` from 0: for benchmarks.
 * ``/scope/{name}``: 200 when the token has that scope, else 403 ``insufficient_scope``.
 
-``/with/{kind}`` before any of them asks for other credentials, which the server names: ``bearer`` (a static token),
+``/with/{kind}`` before any of them requires other credentials, which the server names: ``bearer`` (a static token),
 ``api_key`` (header ``X-Api-Key``), ``basic``, ``none``.
 
-Open to everybody: ``/echo`` (any method; answers what it received), ``/redirect/same`` and ``/redirect/other`` (to
+Without credentials: ``/echo`` (any method; answers what it received), ``/redirect/same`` and ``/redirect/other`` (to
 ``/echo`` here and at another origin of this server; ``status=`` 302), ``/redirect/loop``, ``/flaky/{status}``
 (``times=1`` answers of that status per ``key=``, with ``retry_after=`` if given, then 200 ``{"attempts": n}``).
 """
@@ -27,20 +27,20 @@ from urllib.parse import unquote
 
 from oauth_taskflow.testing import dataset
 from oauth_taskflow.testing.messages import Request, Response, json_response, problem
-from oauth_taskflow.testing.paging import STYLES, BadParameter, PageRequest, by_page
-from oauth_taskflow.testing.vault import AccessToken, Vault
+from oauth_taskflow.testing.paging import STYLES, BadParameter, PageRequest, serve_pages
+from oauth_taskflow.testing.server_state import AccessToken, ServerState
 
 
 @dataclass(frozen=True)
 class StaticCredentials:
-    """What ``/with/...`` asks for; ``username`` and ``password`` also log in at ``/auth/token``."""
+    """The credentials for ``/with/...``; ``username`` and ``password`` also log in at ``/auth/token``."""
 
     bearer: str = field(default="static-bearer-token", repr=False)
     api_key: str = field(default="static-api-key", repr=False)
     username: str = "admin"
     password: str = field(default="static-password", repr=False)
 
-    def required_header(self, kind: str) -> tuple[str, str] | None:
+    def header_for(self, kind: str) -> tuple[str, str] | None:
         """Name and value of the header that ``kind`` needs; None for an unknown kind."""
         pair = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
         return {
@@ -54,9 +54,9 @@ class AirportApi:
     """Answers requests to the resources; ``origin`` and ``foreign`` are two origins of the same server."""
 
     def __init__(
-        self, vault: Vault, credentials: StaticCredentials, origin: str, foreign: str
+        self, state: ServerState, credentials: StaticCredentials, origin: str, foreign: str
     ) -> None:
-        self._vault = vault
+        self._state = state
         self._credentials = credentials
         self._origin = origin
         self._foreign = foreign
@@ -64,10 +64,10 @@ class AirportApi:
         self._attempts: dict[tuple[str, str], int] = {}
 
     def respond(self, request: Request) -> Response:
-        """The answer to ``request``; 404 when there is no such resource."""
+        """The response to ``request``; 404 for an unknown resource."""
         parts = [unquote(part) for part in request.path.strip("/").split("/")]
         try:
-            return self._open(parts, request) or self._guarded(parts, request)
+            return self._open(parts, request) or self._respond_protected(parts, request)
         except BadParameter as wrong:
             return problem(400, str(wrong))
 
@@ -82,15 +82,15 @@ class AirportApi:
                 return self._flaky(status, request)
         return None
 
-    def _guarded(self, parts: list[str], request: Request) -> Response:
+    def _respond_protected(self, parts: list[str], request: Request) -> Response:
         token: AccessToken | None = None
         if parts[0] == "with" and len(parts) > 1:
             kind, parts = parts[1], parts[2:]
             refusal = self._check_static(kind, request)
         else:
             scheme, _, value = request.headers.get("Authorization", "").partition(" ")
-            token = self._vault.access_token(value) if scheme.lower() == "bearer" else None
-            refusal = None if token else _unauthorized(given=bool(value))
+            token = self._state.access_token(value) if scheme.lower() == "bearer" else None
+            refusal = None if token else _challenge(given=bool(value))
         if refusal:
             return refusal
         if request.method not in {"GET", "HEAD"}:
@@ -100,11 +100,11 @@ class AirportApi:
     def _check_static(self, kind: str, request: Request) -> Response | None:
         if kind == "none":
             return None
-        required = self._credentials.required_header(kind)
+        required = self._credentials.header_for(kind)
         if required is None:
             return problem(404, f"no such kind of credentials: {kind}")
         name, value = required
-        return None if request.headers.get(name) == value else _unauthorized(given=True)
+        return None if request.headers.get(name) == value else _challenge(given=True)
 
     def _resource(self, parts: list[str], request: Request, token: AccessToken | None) -> Response:
         match parts:
@@ -113,17 +113,17 @@ class AirportApi:
             case ["countries"]:
                 return Response(body=b'{"data":' + dataset.countries() + b"}")
             case ["countries", code, "airports"]:
-                return by_page(self._page_request(request, code))
+                return serve_pages(self._page_request(request, code))
             case ["airports", icao]:
                 row = dataset.airports().one(icao)
                 return Response(body=row) if row else problem(404, f"no airport {icao}")
             case ["scope", name]:
-                return _scoped(name, token)
+                return _check_scope(name, token)
         return problem(404, "no such resource")
 
     def _page_request(self, request: Request, country: str = "") -> PageRequest:
         params = request.params
-        rows = dataset.selected(
+        rows = dataset.select(
             country or params.get("country", ""),
             _time(params, "updated_since"),
             _time(params, "updated_before"),
@@ -167,7 +167,7 @@ def _time(params: dict[str, str], name: str) -> str:
         raise BadParameter(f"{name} must be a date or time, not {params[name]!r}") from None
 
 
-def _unauthorized(*, given: bool) -> Response:
+def _challenge(*, given: bool) -> Response:
     """RFC 6750 §3.1: no error code when no credentials were sent."""
     challenge = 'Bearer realm="airports"'
     if given:
@@ -175,7 +175,7 @@ def _unauthorized(*, given: bool) -> Response:
     return problem(401, "a valid access token is needed", www_authenticate=challenge)
 
 
-def _scoped(name: str, token: AccessToken | None) -> Response:
+def _check_scope(name: str, token: AccessToken | None) -> Response:
     if token and name in token.scope.split():
         return json_response({"scope": token.scope})
     challenge = f'Bearer error="insufficient_scope", scope="{name}"'

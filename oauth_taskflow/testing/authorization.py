@@ -1,4 +1,4 @@
-"""The authorization server: Authlib's, bound to our vault and to plain request and response values.
+"""The authorization server: Authlib's, with our state and with plain values for requests and responses.
 
 Grants ``client_credentials`` and ``refresh_token``; client authentication ``client_secret_basic`` (id and secret
 form-decoded, RFC 6749 §2.3.1), ``client_secret_post`` and ``none``; revocation (RFC 7009) and metadata (RFC 8414).
@@ -25,7 +25,7 @@ from authlib.oauth2.rfc6750 import BearerTokenGenerator
 from authlib.oauth2.rfc7009 import RevocationEndpoint
 
 from oauth_taskflow.testing.messages import Request, Response, json_response, pairs
-from oauth_taskflow.testing.vault import AccessToken, Client, Family, Vault
+from oauth_taskflow.testing.server_state import AccessToken, Client, Family, ServerState
 
 METHODS = (
     "client_secret_basic",
@@ -96,9 +96,7 @@ class _RefreshCredential:
     family: Family
 
     def check_client(self, _client: _ClientView) -> bool:
-        return (
-            True  # the vault looked already: a foreign client must not even cause reuse detection
-        )
+        return True  # the state has checked it: a foreign client must not cause reuse detection
 
     def get_scope(self) -> str:
         return self.family.scope
@@ -132,7 +130,7 @@ class _Refresh(RefreshTokenGrant):  # type: ignore[misc]  # Authlib ships no typ
 
     def authenticate_refresh_token(self, refresh_token: str) -> _RefreshCredential | None:
         client_id = self.request.client.client.client_id
-        family = self.server.vault.redeem(refresh_token, client_id, self.server.policy.grace)
+        family = self.server.state.redeem(refresh_token, client_id, self.server.policy.grace)
         return _RefreshCredential(refresh_token, family) if family else None
 
     def authenticate_user(self, credential: _RefreshCredential) -> str:
@@ -146,16 +144,16 @@ class _Revocation(RevocationEndpoint):  # type: ignore[misc]  # Authlib ships no
     CLIENT_AUTH_METHODS: ClassVar = list(METHODS)
 
     def query_token(self, value: str, _hint: str | None) -> _Revocable | None:
-        vault: Vault = self.server.vault
-        found = vault.family(value) or vault.access_token(value)
+        state: ServerState = self.server.state
+        found = state.family(value) or state.access_token(value)
         return _Revocable(found) if found else None
 
     def revoke_token(self, token: _Revocable, _request: ParsedRequest) -> None:
-        vault: Vault = self.server.vault
+        state: ServerState = self.server.state
         if isinstance(token.found, Family):
-            vault.revoke_family(token.found)
+            state.revoke_family(token.found)
         else:
-            vault.revoke_access_tokens([token.found.value])
+            state.revoke_access_tokens([token.found.value])
 
 
 @dataclass(frozen=True)
@@ -167,14 +165,14 @@ class _Revocable:
 
 
 class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib ships no types
-    """Authlib's authorization server on a :class:`Vault`; ``policy`` may be replaced at any time."""
+    """Authlib's authorization server on a :class:`ServerState`; ``policy`` may be replaced at any time."""
 
-    def __init__(self, vault: Vault, policy: TokenPolicy, scopes: tuple[str, ...]) -> None:
+    def __init__(self, state: ServerState, policy: TokenPolicy, scopes: tuple[str, ...]) -> None:
         super().__init__(scopes_supported=list(scopes))
-        self.vault = vault
+        self.state = state
         self.policy = policy
         self.desk: Any = None  # the ConsentDesk, which registers itself
-        self.audiences: list[str] = []  # see delegation.register
+        self.audiences: list[str] = []  # see assertion_grants.register
         self.register_grant(_ClientCredentials)
         self.register_grant(_Refresh)
         self.register_endpoint(_Revocation)
@@ -196,19 +194,19 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib ships n
     def strictly(self, request: Request, endpoint: Any) -> Response:
         """The answer of ``endpoint`` to a well-formed request, which no other one interrupts."""
         if request.method != "POST":
-            return _refused("POST is needed.", status=405)
+            return _reject("POST is needed.", status=405)
         fields = parse_fields(request, json_body=self.policy.json_body)
         if isinstance(fields, str):
-            return _refused(fields)
+            return _reject(fields)
         if "Authorization" in request.headers and "client_secret" in fields:
-            return _refused("More than one client authentication method.")
-        with self.vault.lock:  # atomic: nobody sees a token checked but not yet spent
+            return _reject("More than one client authentication method.")
+        with self.state.lock:  # atomic: no request sees a token that is checked but not yet spent
             response: Response = endpoint(ParsedRequest(request, fields))
         return response
 
     def query_client(self, client_id: str) -> _ClientView | None:
         """Authlib asks for a client."""
-        client = self.vault.clients.get(client_id)
+        client = self.state.clients.get(client_id)
         return _ClientView(client) if client else None
 
     def save_token(self, token: dict[str, Any], request: ParsedRequest) -> None:
@@ -218,11 +216,11 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib ships n
         client_id = request.client.client.client_id
         if family is None and "refresh_token" in token:  # a person agreed just now
             first = token["refresh_token"]
-            self.vault.start_family(client_id, request.user, token.get("scope", ""), first)
-            family = self.vault.family(first)
+            self.state.start_family(client_id, request.user, token.get("scope", ""), first)
+            family = self.state.family(first)
         if family and self.policy.old_access_token_dies:
-            self.vault.revoke_access_tokens(self.vault.access_tokens_of(family))
-        self.vault.issue_access_token(
+            self.state.revoke_access_tokens(self.state.access_tokens_of(family))
+        self.state.issue_access_token(
             client_id=client_id,
             subject=family.subject if family else request.user or client_id,
             scope=token.get("scope", ""),
@@ -231,10 +229,10 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib ships n
             family=family,
         )
         if credential and "refresh_token" in token:
-            self.vault.rotate(credential.family, credential.value, token["refresh_token"])
-        self.vault.count("tokens_issued")
+            self.state.rotate(credential.family, credential.value, token["refresh_token"])
+        self.state.count("tokens_issued")
         if credential:
-            self.vault.count("refreshes")
+            self.state.count("refreshes")
 
     def create_oauth2_request(self, request: ParsedRequest) -> ParsedRequest:
         """Authlib wraps a framework's request; ours is wrapped already."""
@@ -245,7 +243,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib ships n
         return Response(status, msgspec.json.encode(body), tuple(headers))
 
     def send_signal(self, name: str, *args: object, **kwargs: object) -> None:
-        """Nobody listens."""
+        """Ignore the signal; nothing subscribes."""
 
     def _expires_in(self, _client: _ClientView, _grant_type: str) -> float | None:
         lifetime = self.policy.lifetime if self.policy.names_lifetime else None
@@ -270,7 +268,7 @@ def parse_fields(request: Request, *, json_body: bool = False) -> dict[str, str]
     return dict(form) if len(set(single)) == len(single) else "A parameter is repeated."
 
 
-def _refused(description: str, *, status: int = 400) -> Response:
+def _reject(description: str, *, status: int = 400) -> Response:
     return json_response({"error": "invalid_request", "error_description": description}, status)
 
 

@@ -1,4 +1,4 @@
-"""What another process can read and order over HTTP: everything below ``/_``, unauthenticated and unlogged.
+"""Control of the server by other processes over HTTP: paths below ``/_``, without authentication and log.
 
 * ``GET /_log`` → list of requests (fields of ``LoggedRequest``); ``DELETE /_log`` forgets them.
 * ``GET /_counters`` → fields of ``Counters``.

@@ -79,7 +79,7 @@ def _airports() -> Rows:
 
 
 @lru_cache(maxsize=256)
-def selected(country: str, since: str, before: str) -> Rows:
+def select(country: str, since: str, before: str) -> Rows:
     """Airports of one country (all when empty) with ``since <= updated_at < before`` (no bound when empty)."""
     everything = airports()
     if not (country or since or before):

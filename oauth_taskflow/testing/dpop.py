@@ -1,11 +1,12 @@
 """DPoP (RFC 9449) in front of the token endpoint and the API, checked with joserfc; off until ``required`` is set.
 
-A proof must be signed with the key in its header, fit method, URL, time and token, and carry a ``jti`` never seen
-before. Access tokens belong to the key of their request; so do refresh tokens, whatever the client. Codes belong to the
-key that the login named, by ``dpop_jkt`` or by the proof of its pushed request. ``nonces`` is how
-many of the latest nonces are accepted, with 0 none is wanted: with 1 every answer makes the one before worthless.
-Authorization server and API have nonces of their own. ``/echo``, ``/redirect``, ``/flaky``,
-``/with`` and ``/device`` stay open.
+A proof must be signed with the key in its header, match method, URL, time and token, and carry a new ``jti``. Access
+tokens and refresh tokens are bound to the key of their request, for every kind of client. Codes are bound to the key
+that the login named, by ``dpop_jkt`` or by the proof of its pushed request.
+
+``nonces`` is the number of latest nonces that are accepted. With 0 a proof needs no nonce; with 1 every response makes
+the previous nonce invalid. Authorization server and API have separate nonces. ``/echo``, ``/redirect``, ``/flaky``,
+``/with`` and ``/device`` need no proof.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _LONGEST_HEADER = 2048  # bytes; an RSA key needs more than joserfc's 512
 
 
 class ProofRefused(Exception):
-    """A proof is not acceptable; ``code`` is what the server answers."""
+    """A proof is not acceptable; ``code`` is the error code of the response."""
 
     def __init__(self, why: str, code: str = "invalid_dpop_proof") -> None:
         super().__init__(why)
@@ -42,7 +43,7 @@ class ProofRefused(Exception):
 
 @dataclass
 class DpopGate:
-    """Checks proofs before the server behind sees a request; attributes may be changed at any time."""
+    """Checks proofs before the server sees a request; attributes may be changed at any time."""
 
     clock: Clock
     token_path: str
@@ -57,7 +58,7 @@ class DpopGate:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def answer(self, request: Request, inner: Callable[[Request], Response]) -> Response:
-        """The answer of ``inner``, if the proof is right."""
+        """The response of ``inner`` if the proof is valid, else a refusal."""
         first = request.path.strip("/").partition("/")[0]
         if not self.required or first in _OPEN:
             return inner(request)
@@ -73,9 +74,9 @@ class DpopGate:
         Raises:
             ProofRefused: with the reason.
         """
-        header, claims, thumbprint = _verified(request.headers.get("Dpop", ""))
+        header, claims, thumbprint = _verify(request.headers.get("Dpop", ""))
         expected = f"{self.scheme}://{request.headers.get('Host', '')}{request.path}"
-        ath = _hashed(access_token) if access_token else None
+        ath = _hash(access_token) if access_token else None
         problems = {
             "typ": header.get("typ") != "dpop+jwt",
             "private key": "d" in header["jwk"],
@@ -97,7 +98,7 @@ class DpopGate:
         return thumbprint
 
     def forget_nonces(self) -> None:
-        """Accept none of the nonces given so far."""
+        """Reject all nonces given so far."""
         with self._lock:
             for given in self._given.values():
                 given.clear()
@@ -108,9 +109,9 @@ class DpopGate:
         try:
             thumbprint = self.check(request, "authorization")
         except ProofRefused as refused:
-            return _refused(refused.code, str(refused))
+            return _reject(refused.code, str(refused))
         if self._bound.get(sent, thumbprint) != thumbprint:
-            return _refused("invalid_grant", "the refresh token or code belongs to another key")
+            return _reject("invalid_grant", "the refresh token or code belongs to another key")
         response = inner(request)
         if response.status != 200:
             return response
@@ -129,24 +130,24 @@ class DpopGate:
             try:
                 proved = self.check(request, "authorization")
             except ProofRefused as refused:
-                return self._with_nonce("authorization", _refused(refused.code, str(refused)))
+                return self._with_nonce("authorization", _reject(refused.code, str(refused)))
             if named not in {"", proved}:
-                return _refused("invalid_dpop_proof", "dpop_jkt names another key")
+                return _reject("invalid_dpop_proof", "dpop_jkt names another key")
             named = proved
         response = inner(request)
-        for issued in _issued(response) if named else ():
+        for issued in _codes_in(response) if named else ():
             self._bound[issued] = named
         return response
 
     def _resource(self, request: Request, inner: Callable[[Request], Response]) -> Response:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme != "DPoP":
-            return _unauthorized("invalid_token", "the token must come with the scheme DPoP")
+            return _challenge("invalid_token", "the token must come with the scheme DPoP")
         try:
             if self._bound.get(token) != self.check(request, "resource", token):
-                return _unauthorized("invalid_token", "the token belongs to another key")
+                return _challenge("invalid_token", "the token belongs to another key")
         except ProofRefused as refused:
-            return _unauthorized(refused.code, str(refused))
+            return _challenge(refused.code, str(refused))
         return inner(replace(request, headers=_as_bearer(request.headers, token)))
 
     def _with_nonce(self, role: Role, response: Response) -> Response:
@@ -158,8 +159,8 @@ class DpopGate:
         return replace(response, headers=(*response.headers, ("DPoP-Nonce", nonce)))
 
 
-def _verified(proof: str) -> tuple[dict[str, Any], dict[str, Any], str]:
-    """Header, claims and key thumbprint of ``proof``, its signature checked."""
+def _verify(proof: str) -> tuple[dict[str, Any], dict[str, Any], str]:
+    """Header, claims and key thumbprint of ``proof`` after a check of its signature."""
     registry = jws.JWSRegistry(algorithms=_ALGORITHMS)
     registry.max_header_length = _LONGEST_HEADER
     try:
@@ -171,7 +172,7 @@ def _verified(proof: str) -> tuple[dict[str, Any], dict[str, Any], str]:
     return header, claims, key.thumbprint()
 
 
-def _issued(response: Response) -> tuple[str, ...]:
+def _codes_in(response: Response) -> tuple[str, ...]:
     """The reference of a pushed request or the code of a redirect in ``response``."""
     if response.status == 201:
         return (str(msgspec.json.decode(response.body)["request_uri"]),)
@@ -187,15 +188,15 @@ def _as_bearer(headers: Mapping[str, str], token: str) -> Mapping[str, str]:
     return {**headers, "Authorization": f"Bearer {token}"}
 
 
-def _refused(code: str, why: str) -> Response:
+def _reject(code: str, why: str) -> Response:
     return json_response({"error": code, "error_description": why}, 400)
 
 
-def _unauthorized(code: str, why: str) -> Response:
+def _challenge(code: str, why: str) -> Response:
     challenge = f'DPoP error="{code}", error_description="{why}", algs="ES256"'
     return json_response({"error": why}, 401, www_authenticate=challenge)
 
 
-def _hashed(text: str) -> str:
+def _hash(text: str) -> str:
     digest = hashlib.sha256(text.encode()).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

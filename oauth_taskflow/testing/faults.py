@@ -11,11 +11,11 @@ from oauth_taskflow.testing.messages import Response
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens to the next ``times`` requests whose path matches ``path`` (``*`` and ``?`` are wildcards).
+    """A failure of the next ``times`` requests whose path matches ``path`` (``*`` and ``?`` are wildcards).
 
-    In this order: wait ``hang`` seconds, then drop the connection when ``drop`` is set, else answer with ``status``
-    when there is one, else go on as if nothing were. With ``after_commit`` the request is carried out first, so that
-    a refresh token is rotated although its answer is late, lost or replaced.
+    The server waits ``hang`` seconds. It then drops the connection when ``drop`` is set, else responds with ``status``
+    when there is one, else handles the request normally. With ``after_commit`` the request is handled first, so that a
+    refresh token is rotated although its response is late, lost or replaced.
     """
 
     path: str

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from oauth_taskflow.testing.extra import missing_extra
+from oauth_taskflow.testing.missing_extra import missing_extra
 
 if TYPE_CHECKING:
     from oauth_taskflow.testing.server import OAuthTestServer

@@ -1,4 +1,4 @@
-"""Is this token alive (RFC 7662)? Authlib's endpoint on our vault; every client asks about its own access tokens."""
+"""Token introspection (RFC 7662): Authlib's endpoint on our state; a client may ask about its own access tokens."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 
 from oauth_taskflow.testing.authorization import METHODS, ParsedRequest, TokenServer
 from oauth_taskflow.testing.messages import Request, Response
-from oauth_taskflow.testing.vault import AccessToken
+from oauth_taskflow.testing.server_state import AccessToken
 
 INTROSPECT_PATH = "/oauth/introspect"
 
@@ -19,14 +19,14 @@ def register(tokens: TokenServer) -> None:
 
 
 def introspect(tokens: TokenServer, request: Request) -> Response:
-    """The introspection endpoint's answer (RFC 7662 §2.2); refresh tokens are none of its business."""
+    """The introspection endpoint's answer (RFC 7662 §2.2); it does not know refresh tokens."""
     return tokens.strictly(
         request, lambda parsed: tokens.create_endpoint_response("introspection", parsed)
     )
 
 
 class _Known:
-    """An access token as Authlib asks about it; the vault returns living ones only."""
+    """An access token in the form that Authlib expects; the state returns active ones only."""
 
     def __init__(self, token: AccessToken) -> None:
         self.token = token
@@ -42,7 +42,7 @@ class _Introspection(IntrospectionEndpoint):  # type: ignore[misc]  # Authlib sh
     CLIENT_AUTH_METHODS: ClassVar = list(METHODS)
 
     def query_token(self, value: str, _hint: str | None) -> _Known | None:
-        found: AccessToken | None = self.server.vault.access_token(value)
+        found: AccessToken | None = self.server.state.access_token(value)
         return _Known(found) if found else None
 
     def check_permission(self, known: _Known, view: Any, _request: ParsedRequest) -> bool:

@@ -1,7 +1,7 @@
 """One resource, every style of paging: rows and a request in, one page out.
 
-Sizes default to 100 and are clamped to 1,000 in silence, as many servers do; a size or position that is no whole
-number is 400. All styles return each row exactly once, in the same order.
+Sizes default to 100 and are silently limited to 1,000, as many servers do. A size or position that is not a whole
+number is answered with 400. All styles return each row exactly once, in the same order.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class PageRequest:
         """The whole number in parameter ``name``.
 
         Raises:
-            BadParameter: it is none, or less than ``least``.
+            BadParameter: it is not a whole number, or less than ``least``.
         """
         text = self.request.params.get(name, str(default))
         if not text.isdecimal() or int(text) < least:
@@ -52,8 +52,8 @@ class PageRequest:
     def link(self, usual: str = "relative", **changed: int) -> str:
         """This request's URL with other parameters, written as ``links`` says, else the ``usual`` way.
 
-        ``links=relative`` gives ``/path?query``, ``query`` only ``?query``, ``absolute`` a whole URL and
-        ``foreign`` a whole URL at another origin of this same server, which a careful client refuses.
+        ``links=relative`` gives ``/path?query``, ``query`` only ``?query`` and ``absolute`` an absolute URL.
+        ``foreign`` gives an absolute URL at another origin of this server, which a careful client refuses.
         """
         form = self.request.params.get("links", usual)
         query = "?" + urlencode({**self.request.params, **changed})
@@ -77,20 +77,20 @@ def _page_position(asked: PageRequest) -> tuple[int, int, int, int]:
     return number, size, (number - 1) * size, -(-len(asked.rows) // size)
 
 
-def by_page(asked: PageRequest) -> Response:
+def serve_pages(asked: PageRequest) -> Response:
     """``page`` (from 1) and ``per_page``: ``{data, meta: {page, pages, total}}``."""
     number, size, start, pages = _page_position(asked)
     meta = {"page": number, "pages": pages, "total": len(asked.rows)}
     return _with_data(asked.rows.page(start, size), meta=meta)
 
 
-def by_offset(asked: PageRequest) -> Response:
+def serve_offsets(asked: PageRequest) -> Response:
     """``offset`` and ``limit``: ``{data, total_entries}``."""
     start, size = asked.whole("offset", 0, 0), asked.size("limit")
     return _with_data(asked.rows.page(start, size), total_entries=len(asked.rows))
 
 
-def by_cursor(asked: PageRequest) -> Response:
+def serve_cursors(asked: PageRequest) -> Response:
     """``after`` (opaque) and ``limit``: ``{data, paging: {next: {after}}}``; no ``paging`` on the last page."""
     size, after = asked.size("limit"), asked.request.params.get("after", "")
     start = _position(after) if after else 0
@@ -100,7 +100,7 @@ def by_cursor(asked: PageRequest) -> Response:
     return _with_data(data, paging={"next": {"after": _cursor(start + size)}})
 
 
-def by_link_header(asked: PageRequest) -> Response:
+def serve_link_header(asked: PageRequest) -> Response:
     """``page`` and ``per_page``: the body is the list; ``Link`` names first, prev, next and last (RFC 8288).
 
     Targets are absolute unless ``links`` says otherwise.
@@ -116,15 +116,15 @@ def by_link_header(asked: PageRequest) -> Response:
     return Response(body=asked.rows.page(start, size), headers=headers if links else headers[:1])
 
 
-def by_next_url(asked: PageRequest) -> Response:
+def serve_next_url(asked: PageRequest) -> Response:
     """``page`` and ``per_page``: ``{data, links: {next}}``, null on the last page; ``links`` chooses its form."""
     number, size, start, pages = _page_position(asked)
     following = asked.link(page=number + 1) if number < pages else None
     return _with_data(asked.rows.page(start, size), links={"next": following})
 
 
-def in_a_loop(asked: PageRequest) -> Response:
-    """Always the first page, and in every style a next one: what a loop guard is for."""
+def serve_loop(asked: PageRequest) -> Response:
+    """Always the first page with a link to a next one, in every style, to test loop guards."""
     again = asked.link()
     response = _with_data(
         asked.rows.page(0, asked.size("limit")),
@@ -137,7 +137,7 @@ def in_a_loop(asked: PageRequest) -> Response:
 _PADDING = b"x" * 210
 
 
-def in_bulk(asked: PageRequest) -> Response:
+def serve_bulk(asked: PageRequest) -> Response:
     """Page style over ``total`` rows of about 450 bytes: the airports over and over, each row with its own ``id``."""
     number, size, total = (
         asked.whole("page", 1, 1),
@@ -156,13 +156,13 @@ def in_bulk(asked: PageRequest) -> Response:
 
 
 STYLES: dict[str, Callable[[PageRequest], Response]] = {
-    "page": by_page,
-    "offset": by_offset,
-    "cursor": by_cursor,
-    "link": by_link_header,
-    "next": by_next_url,
-    "loop": in_a_loop,
-    "bulk": in_bulk,
+    "page": serve_pages,
+    "offset": serve_offsets,
+    "cursor": serve_cursors,
+    "link": serve_link_header,
+    "next": serve_next_url,
+    "loop": serve_loop,
+    "bulk": serve_bulk,
 }
 
 

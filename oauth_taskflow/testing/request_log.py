@@ -1,4 +1,4 @@
-"""What the server saw: every request, in order of arrival, and counters of what matters for tokens."""
+"""The log of the server: every request in order of arrival, and counters about tokens."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from oauth_taskflow.testing.messages import Pairs, Request, pairs
 class LoggedRequest:
     """One request. ``time`` is seconds since the epoch at its arrival.
 
-    ``status`` is None while it is unanswered and for ever when the connection was dropped instead. Header names are
-    in Title-Case. It holds what the client sent, secrets included, but its ``repr`` does not show them.
+    ``status`` is None until the response is sent, and stays None when the connection is dropped instead. Header names
+    are in Title-Case. It contains everything that the client sent, secrets included, but its ``repr`` hides them.
     """
 
     time: float
@@ -31,17 +31,18 @@ class LoggedRequest:
 
     @property
     def form(self) -> dict[str, str]:
-        """The form fields of the body by name; of repeated ones the last."""
+        """The form fields of the body by name; the last of repeated fields."""
         return dict(pairs(self.body))
 
 
 @dataclass(frozen=True)
 class Counters:
-    """How often it happened since the server started.
+    """Counts of events since the server started.
 
-    ``token_requests`` counts arrivals at the token endpoint, answered or not; ``tokens_issued`` the access tokens
-    that came of them; ``refreshes`` the share of refresh tokens in that; ``reuse_detected`` presentations of a spent
-    refresh token outside its grace period; ``revoked_families`` the families which that (or a test) ended; ``logins`` answered ``POST /auth/token`` requests.
+    ``token_requests`` counts requests to the token endpoint, with or without a response. ``tokens_issued`` counts the
+    access tokens that they returned, and ``refreshes`` those of them that a refresh token obtained. ``reuse_detected``
+    counts uses of a spent refresh token outside its grace period, and ``revoked_families`` the families that such a use
+    (or a test) ended. ``logins`` counts ``POST /auth/token`` requests with a response.
     """
 
     token_requests: int = 0
@@ -69,7 +70,7 @@ class RequestLog:
 
     @property
     def counters(self) -> Counters:
-        """The counters now."""
+        """The current counters."""
         with self._lock:
             return Counters(**self._counts)
 
@@ -83,8 +84,8 @@ class RequestLog:
         with self._lock:
             self._entries.clear()
 
-    def arrived(self, request: Request, now: float) -> int:
-        """Log ``request``; the number is what ``answered`` wants."""
+    def log_arrival(self, request: Request, now: float) -> int:
+        """Log ``request``; returns its number for ``log_status``."""
         entry = LoggedRequest(
             time=now,
             method=request.method,
@@ -98,8 +99,8 @@ class RequestLog:
             self._entries[self._arrivals] = entry
             return self._arrivals
 
-    def answered(self, number: int, status: int) -> None:
-        """Complete an entry, unless it was cleared away meanwhile."""
+    def log_status(self, number: int, status: int) -> None:
+        """Add the status to an entry, unless the log was cleared meanwhile."""
         with self._lock:
             if number in self._entries:
                 self._entries[number] = replace(self._entries[number], status=status)

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.testing import introspection
 from oauth_taskflow.testing.api import AirportApi, StaticCredentials
-from oauth_taskflow.testing.application import REVOKE_PATH, TOKEN_PATH, Application
+from oauth_taskflow.testing.assertion_grants import register
 from oauth_taskflow.testing.authorization import TokenPolicy, TokenServer
-from oauth_taskflow.testing.consent import AUTHORIZE_PATH, DEVICE_PATH, ConsentDesk
+from oauth_taskflow.testing.authorization_pages import AUTHORIZE_PATH, DEVICE_PATH, ConsentDesk
 from oauth_taskflow.testing.control import control
-from oauth_taskflow.testing.delegation import register
 from oauth_taskflow.testing.dpop import DpopGate
 from oauth_taskflow.testing.faults import Fault, FaultScript
 from oauth_taskflow.testing.request_log import Counters, LoggedRequest, RequestLog
+from oauth_taskflow.testing.routes import REVOKE_PATH, TOKEN_PATH, Application
+from oauth_taskflow.testing.server_state import Client, ServerState
 from oauth_taskflow.testing.transport import Listener
-from oauth_taskflow.testing.vault import Client, Vault
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # in typing from Python 3.11 on
@@ -33,15 +33,17 @@ _FIELDS = ("conn_type", "description", "host", "login", "password", "port", "sch
 class OAuthTestServer:
     """An authorization server with an API behind it.
 
-    ``token_lifetime`` (seconds, fractions allowed; None: unlimited), ``rotate`` and ``grace`` (seconds) are what
-    :class:`~oauth_taskflow.testing.authorization.TokenPolicy` says; the attribute ``policy`` changes these and the
-    rest at any time; ``desk`` is the person who is asked to agree; ``dpop`` demands DPoP. ``client_auth`` lists the client authentication methods of the one registered client (``none``
-    alone makes it public); ``vault.clients`` takes more. The first of ``scopes`` is what connections and issued
-    tokens name. ``latency`` is seconds before each answer (``faults.latency`` changes it). A ``clock`` of your own,
-    which ``Date`` tells too, lets tokens expire without waiting; with ``tls`` it speaks https. ``delegation.py`` shows
-    grants by assertion.
+    ``token_lifetime`` (seconds, fractions allowed; None: unlimited), ``rotate`` and ``grace`` (seconds) are those of
+    :class:`~oauth_taskflow.testing.authorization.TokenPolicy`. The attribute ``policy`` changes these and the other
+    options at any time, ``desk`` decides for the person who is asked to agree, and ``dpop`` requires DPoP.
 
-    The port is taken when the object is made; the API is at ``base_url``, the token endpoint at ``token_url``. A
+    ``client_auth`` lists the client authentication methods of the one registered client (``none`` alone makes it
+    public); ``state.clients`` accepts more clients. Connections and issued tokens name the first of ``scopes``.
+    ``latency`` is the delay of each response in seconds (``faults.latency`` changes it). With your own ``clock``, which
+    ``Date`` shows too, tokens expire without waiting. With ``tls`` the server speaks https. ``assertion_grants.py``
+    documents grants by assertion.
+
+    The port is bound when the object is created. The API is at ``base_url``, the token endpoint at ``token_url``. A
     server runs once: ``start``, ``stop``, or a ``with`` block.
     """
 
@@ -68,11 +70,11 @@ class OAuthTestServer:
         self._scope = scopes[0] if scopes else ""
         self._log = RequestLog()
         self._stopping = threading.Event()
-        self.vault = Vault(clock, self._log.count)
+        self.state = ServerState(clock, self._log.count)
         client = Client(client_id, client_secret, frozenset(client_auth), scopes)
-        self.vault.clients[client_id] = client
+        self.state.clients[client_id] = client
         policy = TokenPolicy(token_lifetime, rotate=rotate, grace=grace)
-        self._tokens = TokenServer(self.vault, policy, scopes)
+        self._tokens = TokenServer(self.state, policy, scopes)
         self._listener = Listener(port, tls, clock)
         scheme = "https" if tls else "http"
         self.base_url = f"{scheme}://127.0.0.1:{self._listener.port}"
@@ -102,7 +104,7 @@ class OAuthTestServer:
             origin=self.base_url,
             tokens=self._tokens,
             desk=self.desk,
-            api=AirportApi(self.vault, self.credentials, self.base_url, foreign),
+            api=AirportApi(self.state, self.credentials, self.base_url, foreign),
             credentials=self.credentials,
             dpop=self.dpop,
             log=self._log,
@@ -127,6 +129,11 @@ class OAuthTestServer:
     @policy.setter
     def policy(self, policy: TokenPolicy) -> None:
         self._tokens.policy = policy
+
+    @property
+    def vault(self) -> ServerState:
+        """``state`` under its name of release 0.1."""
+        return self.state
 
     @property
     def requests(self) -> list[LoggedRequest]:
@@ -185,13 +192,13 @@ class OAuthTestServer:
         self, client_id: str | None = None, scope: str | None = None, subject: str = "user"
     ) -> str:
         """The first refresh token of a new family, as if ``subject`` had consented just now."""
-        return self.vault.start_family(
+        return self.state.start_family(
             client_id or self.client_id, subject, self._scope if scope is None else scope
         )
 
     def issue_access_token(self, scope: str | None = None, lifetime: float | None = None) -> str:
         """An access token without a request; it lives ``lifetime`` seconds or for ever."""
-        token = self.vault.issue_access_token(
+        token = self.state.issue_access_token(
             client_id=self.client_id,
             subject="user",
             scope=self._scope if scope is None else scope,
@@ -201,7 +208,7 @@ class OAuthTestServer:
 
     def revoke_access_tokens(self) -> int:
         """End all access tokens, so that the next API call is answered 401; returns how many there were."""
-        return self.vault.revoke_access_tokens()
+        return self.state.revoke_access_tokens()
 
     def fault(self, path: str, **what: Any) -> None:
         """Make the next requests of ``path`` fail; ``what`` are the fields of :class:`Fault`.

@@ -20,7 +20,7 @@ from oauth_taskflow.api.network_errors import is_unsent, network_error
 from oauth_taskflow.api.response import ApiResponse
 from oauth_taskflow.errors import ApiRequestFailed, OAuthTaskflowError
 from oauth_taskflow.testing import OAuthTestServer
-from oauth_taskflow.testing.deployment import free_port
+from oauth_taskflow.testing.airflow_deployment import free_port
 from tests.api.pull.offline import BASE, answer
 
 REQUEST = requests.Request("POST", f"{BASE}x?token=hush").prepare()

@@ -14,7 +14,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from oauth_taskflow.testing import OAuthTestServer
-from oauth_taskflow.testing.deployment import AirflowDeployment
+from oauth_taskflow.testing.airflow_deployment import AirflowDeployment
 from tests.api.scripted import Asked, ScriptedApi, scripted
 from tests.celery.parts import (
     can_be_machines,

@@ -16,8 +16,8 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from oauth_taskflow.testing.deployment import AirflowDeployment, free_port
-from oauth_taskflow.testing.tied import Tie
+from oauth_taskflow.testing.airflow_deployment import AirflowDeployment, free_port
+from oauth_taskflow.testing.parent_watch import ParentWatch
 
 _START_SECONDS = 240.0
 _NOT_THEIRS = ("AIRFLOW_HOME", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")
@@ -133,7 +133,7 @@ def running(command: list[str], log: Path, environment: Mapping[str, str]) -> It
             stderr=output,
             start_new_session=True,
         )
-    tie = Tie(process.pid)
+    tie = ParentWatch(process.pid)
     try:
         yield
     finally:

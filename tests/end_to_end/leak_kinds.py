@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.api import StaticCredentials
-from oauth_taskflow.testing.delegation import USERS
-from oauth_taskflow.testing.vault import Client
+from oauth_taskflow.testing.assertion_grants import USERS
+from oauth_taskflow.testing.server_state import Client
 from tests.oauth.keys import certificate_of, new_key, pem_of, public_pem_of
 from tests.oauth.raw_server import self_signed
 
@@ -122,7 +122,7 @@ def running_world(keep: Path) -> Iterator[World]:
 
 def _register(server: OAuthTestServer, client_id: str, method: str, **about: Any) -> None:
     client = Client(client_id, auth_methods=frozenset({method}), scopes=("airports.read",), **about)
-    server.vault.clients[client_id] = client
+    server.state.clients[client_id] = client
 
 
 def static_kinds(world: World) -> dict[str, Connection]:

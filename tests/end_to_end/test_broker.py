@@ -17,7 +17,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from oauth_taskflow.testing import OAuthTestServer
-from oauth_taskflow.testing.deployment import AirflowDeployment
+from oauth_taskflow.testing.airflow_deployment import AirflowDeployment
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 
@@ -165,7 +165,7 @@ def states(airflow: AirflowDeployment, dag_id: str, run_id: str) -> dict[tuple[s
 
 def refresh_tokens(server: OAuthTestServer) -> list[str]:
     """Every refresh token of the server, spent ones included."""
-    return [token for token in server.vault.issued() if server.vault.family(token)]
+    return [token for token in server.state.list_issued() if server.state.family(token)]
 
 
 def test_tokens_are_refreshed_by_the_api_server_while_tasks_run(
@@ -186,7 +186,7 @@ def test_no_secret_is_readable_in_the_tasks_process(
     hidden = [server.client_secret, server.client_id, *refresh_tokens(server)]
     assert len(hidden) > 4
     assert [secret for secret in hidden if secret in seen] == []
-    assert any(token in seen for token in server.vault.issued())
+    assert any(token in seen for token in server.state.list_issued())
 
 
 def test_the_execution_api_itself_shows_no_secret(
@@ -201,7 +201,7 @@ def test_the_execution_api_itself_shows_no_secret(
     )
     with urllib.request.urlopen(request, timeout=30) as answer:
         shown = answer.read().decode()
-    assert json.loads(shown)["password"] in server.vault.issued()
+    assert json.loads(shown)["password"] in server.state.list_issued()
     hidden = [server.client_secret, server.client_id, *refresh_tokens(server)]
     assert [secret for secret in hidden if secret in shown] == []
 
@@ -233,7 +233,7 @@ def test_rotated_refresh_tokens_are_written_back_by_the_broker_and_by_a_task(
     assert airflow.wait("by_itself", run_id) == "success"
     for conn_id in ("crm", "direct"):
         extra = stored_extra(database, conn_id)
-        family = server.vault.family(extra["refresh_token"])
+        family = server.state.family(extra["refresh_token"])
         assert family is not None
         assert extra["refresh_token"] in family.live
         assert family.spent_at

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import pytest
 
 from oauth_taskflow.testing import OAuthTestServer
-from oauth_taskflow.testing.deployment import AirflowDeployment
+from oauth_taskflow.testing.airflow_deployment import AirflowDeployment
 from tests.end_to_end.async_dags import ASYNC_DAG
 from tests.end_to_end.git_bundle import commit
 from tests.taskflow.dags.hostile_specs import write_hostile_specs
@@ -316,7 +316,7 @@ def test_async_tasks_and_triggers_share_the_rotating_grant(
 def test_no_secret_is_in_any_log_or_in_the_metadata_database(
     airflow: AirflowDeployment, server: OAuthTestServer
 ) -> None:
-    issued = server.vault.issued()
+    issued = server.state.list_issued()
     assert len(issued) > 4
     everything = b"".join(
         path.read_bytes()

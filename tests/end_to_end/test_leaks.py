@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from oauth_taskflow.testing.deployment import AirflowDeployment
+from oauth_taskflow.testing.airflow_deployment import AirflowDeployment
 from oauth_taskflow.tokens.registry import open_store
 from tests.end_to_end import leak_dags, leak_kinds
 from tests.end_to_end.leak_commands import CommandLine, browser_command
@@ -203,8 +203,8 @@ def scanner(aftermath: Aftermath) -> Scanner:
 def _issued(world: World) -> Iterator[tuple[str, str]]:
     """What servers handed out, and what was made for a single request."""
     for server in world.servers:
-        for token in server.vault.issued():
-            yield ("refresh token" if server.vault.family(token) else "access token"), token
+        for token in server.state.list_issued():
+            yield ("refresh token" if server.state.family(token) else "access token"), token
         for request in server.requests:
             if proof := request.headers.get("Dpop"):
                 yield "proof", proof
@@ -239,7 +239,7 @@ def test_rotated_refresh_tokens_were_written_back_by_broker_task_and_command(
         query = "SELECT extra FROM connection WHERE conn_id = ?"
         ((stored,),) = database.execute(query, (conn_id,))
     extra = json.loads(Fernet(FERNET_KEY).decrypt(stored))
-    family = aftermath.world.plain.vault.family(extra["refresh_token"])
+    family = aftermath.world.plain.state.family(extra["refresh_token"])
     assert family is not None
     # A login brings the first one; for the others that is what the connection held in the beginning.
     later = {token for after in family.successors.values() for token in after}

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from oauth_taskflow.testing.deployment import free_port
+from oauth_taskflow.testing.airflow_deployment import free_port
 from tests.stores.opener import AZURE_URL, CONTAINER, S3_URL, connections
 from tests.taskflow.conftest import (  # fixtures, and Airflow's home before Airflow is imported
     _home_is_thrown_away,

@@ -22,7 +22,7 @@ from oauth_taskflow.oauth.signing import Signer
 from oauth_taskflow.taskflow.sessions import open_session, token_manager
 from oauth_taskflow.taskflow.token_sources import grant, token_endpoint
 from oauth_taskflow.testing import LoggedRequest, OAuthTestServer
-from oauth_taskflow.testing.vault import Client
+from oauth_taskflow.testing.server_state import Client
 from tests.connections.samples import kind
 from tests.oauth.keys import new_key, pem_of, public_pem_of
 from tests.taskflow.conftest import SetConnection
@@ -37,7 +37,7 @@ APP = "Iv1.0123456789abcdef"
 def server() -> Iterator[OAuthTestServer]:
     """A server that knows the App."""
     with OAuthTestServer() as running:
-        running.vault.clients[APP] = Client(APP, public_key=public_pem_of(KEY).decode())
+        running.state.clients[APP] = Client(APP, public_key=public_pem_of(KEY).decode())
         yield running
 
 

@@ -27,7 +27,7 @@ from oauth_taskflow.taskflow.connection_lookup import load_settings
 from oauth_taskflow.taskflow.sessions import open_session, token_source
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.fixtures import ServerFactory
-from oauth_taskflow.testing.vault import Client
+from oauth_taskflow.testing.server_state import Client
 from tests.oauth.keys import PrivateKey, certificate_of, pem_of, public_pem_of
 from tests.oauth.raw_server import self_signed
 from tests.taskflow.conftest import SetConnection
@@ -47,7 +47,7 @@ def register(server: OAuthTestServer, *methods: str, **about: Any) -> None:
     """Make the server's client one of these methods."""
     secret = "s" * 40 if "client_secret_jwt" in methods else ""
     client = Client(server.client_id, secret, frozenset(methods), SCOPES, **about)
-    server.vault.clients[server.client_id] = client
+    server.state.clients[server.client_id] = client
 
 
 def ask(set_connection: SetConnection, server: OAuthTestServer, **overrides: Any) -> dict[str, str]:
@@ -60,7 +60,7 @@ def ask(set_connection: SetConnection, server: OAuthTestServer, **overrides: Any
 
 
 def subjects(server: OAuthTestServer) -> set[str]:
-    return {token.subject for token in server.vault._access.values()}
+    return {token.subject for token in server.state._access.values()}
 
 
 @pytest.mark.filterwarnings("ignore:EdDSA is deprecated")

@@ -20,7 +20,7 @@ from oauth_taskflow.oauth.extension_grants import JwtBearer
 from oauth_taskflow.secret_registry import known_secrets
 from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.testing import OAuthTestServer
-from oauth_taskflow.testing.vault import Client
+from oauth_taskflow.testing.server_state import Client
 from tests.connections.samples import kind
 from tests.oauth.keys import pem_of, public_pem_of
 from tests.taskflow.conftest import SetConnection
@@ -67,7 +67,7 @@ def auth(extra: dict[str, Any], **fields: Any) -> OAuth2Settings:
 
 def register(server: OAuthTestServer, client_id: str, secret: str, *methods: str) -> None:
     client = Client(client_id, secret, frozenset(methods), SCOPES, public_key=PUBLIC)
-    server.vault.clients[client_id] = client
+    server.state.clients[client_id] = client
 
 
 def asked(server: OAuthTestServer, set_connection: SetConnection, **extra: Any) -> dict[str, str]:

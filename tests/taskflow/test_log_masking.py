@@ -82,7 +82,7 @@ def test_a_refresh_token_is_known_before_it_is_sent_wherever_it_was_kept(
         with open_session("crm") as session:
             assert session.get("/countries").status_code == 200
         oauth_server.revoke_access_tokens()
-    family = oauth_server.vault.family(first)
+    family = oauth_server.state.family(first)
     assert family is not None
     assert len(family.spent_at) == 2
     assert family.spent_at.keys() <= known_secrets().keys()

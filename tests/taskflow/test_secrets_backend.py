@@ -53,7 +53,7 @@ def test_a_task_gets_the_access_token_and_neither_client_secret_nor_refresh_toke
     set_connection("crm", oauth_server.connection(refresh_token=seed, allowed_origins="https://x"))
     found = backend.get_connection("crm")
     assert found.host == oauth_server.base_url
-    assert found.password in oauth_server.vault.issued()
+    assert found.password in oauth_server.state.list_issued()
     extra = json.loads(found.extra)
     assert extra.keys() == {
         "auth_type",
@@ -67,7 +67,9 @@ def test_a_task_gets_the_access_token_and_neither_client_secret_nor_refresh_toke
         "verify",
     }
     assert (extra["auth_type"], extra["allowed_origins"]) == ("bearer", ["https://x"])
-    refresh_tokens = [token for token in oauth_server.vault.issued() if token != found.password]
+    refresh_tokens = [
+        token for token in oauth_server.state.list_issued() if token != found.password
+    ]
     shown = everything_in(found)
     assert not [s for s in [oauth_server.client_secret, seed, *refresh_tokens] if s in shown]
     assert oauth_server.client_id not in shown
@@ -121,7 +123,7 @@ def test_a_login_is_made_on_the_api_server_too(
     )
     found = backend.get_connection("crm")
     assert password not in everything_in(found)
-    assert found.password in oauth_server.vault.issued()
+    assert found.password in oauth_server.state.list_issued()
 
 
 @pytest.mark.parametrize(
@@ -197,7 +199,7 @@ def test_airflows_own_lookup_does_not_fall_through_to_the_raw_connection(
     with pytest.raises(PermissionError, match="invalid_client"):
         lookup("crm")
     set_connection("crm", oauth_server.connection())
-    assert lookup("crm").password in oauth_server.vault.issued()
+    assert lookup("crm").password in oauth_server.state.list_issued()
 
 
 def test_a_question_of_this_package_is_answered_with_the_typed_error(
@@ -253,7 +255,7 @@ def test_the_broker_answers_while_the_token_endpoint_hangs_and_the_next_question
     failure = read_failure(backend.get_connection(question_id("crm")).extra)
     assert isinstance(failure, LeaseTimeout)
     monkeypatch.setattr(broker, "_ANSWER_WITHIN", 10.0)
-    assert backend.get_connection(question_id("crm")).password in oauth_server.vault.issued()
+    assert backend.get_connection(question_id("crm")).password in oauth_server.state.list_issued()
     assert oauth_server.counters.token_requests == 1
 
 
@@ -269,7 +271,7 @@ def test_tokens_handed_out_do_not_accumulate_in_airflows_masker(
     monkeypatch.setattr("airflow.models.connection.mask_secret", lambda one, *_: told.append(one))
     set_connection("crm", oauth_server.connection())
     found = backend.get_connection("crm")
-    assert found.password in oauth_server.vault.issued()
+    assert found.password in oauth_server.state.list_issued()
     assert found.password not in str(told)
 
 

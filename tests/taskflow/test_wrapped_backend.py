@@ -69,7 +69,7 @@ def test_a_wrapped_backend_is_asked_first_and_its_connections_are_brokered(
     Wrapped.held = {"a/crm": {**whole, "extra": json.dumps(whole["extra"])}}
     set_connection("crm", {"conn_type": "postgres"})
     found = wrapping().get_connection("crm")
-    assert found.password in oauth_server.vault.issued()
+    assert found.password in oauth_server.state.list_issued()
     with bypass_broker():
         assert wrapping().get_connection("crm").password == oauth_server.client_secret
     assert repr(wrapping()) == "OAuthBroker(backend=Wrapped)"
@@ -82,7 +82,7 @@ def test_after_a_failure_of_the_wrapped_backend_the_raw_connection_is_not_handed
 ) -> None:
     set_connection("broken", oauth_server.connection())
     found = wrapping().get_connection("broken")
-    assert found.password in oauth_server.vault.issued()
+    assert found.password in oauth_server.state.list_issued()
 
 
 def test_a_connection_not_found_while_the_wrapped_backend_fails_is_retryable() -> None:

@@ -63,7 +63,7 @@ def stored(airflow_home: Path, oauth_server: OAuthTestServer) -> Iterator[Stored
 
 
 def is_live(server: OAuthTestServer, refresh_token: str) -> bool:
-    family = server.vault.family(refresh_token)
+    family = server.state.family(refresh_token)
     return family is not None and refresh_token in family.live
 
 
@@ -121,7 +121,7 @@ def test_the_broker_writes_back_too(
 ) -> None:
     before = stored.extra()["refresh_token"]
     found = as_airflow_makes_it().get_connection("copied")
-    assert found.password in oauth_server.vault.issued()
+    assert found.password in oauth_server.state.list_issued()
     after = stored.extra()["refresh_token"]
     assert after != before
     assert is_live(oauth_server, after)

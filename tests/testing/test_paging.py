@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oauth_taskflow.testing import OAuthTestServer
-from oauth_taskflow.testing.dataset import Rows, selected
+from oauth_taskflow.testing.dataset import Rows, select
 from oauth_taskflow.testing.messages import Request, Response
 from oauth_taskflow.testing.paging import STYLES, PageRequest
 from tests.testing.calls import TIMEOUT, get
 
 ORIGIN, FOREIGN = "http://here", "http://there"
-ROWS = selected("CH", "", "")
-MANY = selected("DE", "", "")
+ROWS = select("CH", "", "")
+MANY = select("DE", "", "")
 
 
 def ask(style: str, target: str, rows: Rows = ROWS) -> Response:
@@ -141,7 +141,7 @@ def test_the_link_header_names_first_prev_next_and_last() -> None:
 def test_sizes_above_the_largest_are_clamped_in_silence(style: str) -> None:
     target = f"/{style}/airports?{SIZE.get(style, 'per_page')}=5000"
 
-    assert len(records(ask(style, target, selected("US", "", "")))) == 1000
+    assert len(records(ask(style, target, select("US", "", "")))) == 1000
 
 
 @pytest.mark.parametrize("style", FOLLOW)
@@ -168,7 +168,7 @@ def test_the_loop_offers_the_same_page_in_every_style_for_ever() -> None:
 def test_bulk_rows_are_numbered_and_weigh_about_450_bytes() -> None:
     target = "/bulk/airports?total=1050&per_page=500&page="
 
-    pages = [ask("bulk", f"{target}{number}", selected("", "", "")) for number in (1, 2, 3)]
+    pages = [ask("bulk", f"{target}{number}", select("", "", "")) for number in (1, 2, 3)]
 
     assert [row["id"] for page in pages for row in records(page)] == list(range(1050))
     assert body(pages[0])["meta"] == {"page": 1, "pages": 3, "total": 1050}
@@ -176,7 +176,7 @@ def test_bulk_rows_are_numbered_and_weigh_about_450_bytes() -> None:
 
 
 def test_bulk_without_a_matching_airport_is_empty() -> None:
-    answer = ask("bulk", "/bulk/airports", selected("??", "", ""))
+    answer = ask("bulk", "/bulk/airports", select("??", "", ""))
 
     assert (records(answer), body(answer)["meta"]["total"]) == ([], 0)
 

@@ -13,7 +13,7 @@ import pytest
 
 from oauth_taskflow.testing import Counters, OAuthTestServer
 from oauth_taskflow.testing.fixtures import ServerFactory
-from oauth_taskflow.testing.vault import Client
+from oauth_taskflow.testing.server_state import Client
 from tests.testing.calls import FakeClock, ask_token, get, refresh
 
 

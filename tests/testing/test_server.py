@@ -21,7 +21,7 @@ import pytest
 import requests
 
 import oauth_taskflow.testing
-from oauth_taskflow.testing import OAuthTestServer, extra
+from oauth_taskflow.testing import OAuthTestServer, missing_extra
 from oauth_taskflow.testing.__main__ import main
 from oauth_taskflow.testing.fixtures import ServerFactory, _server_class
 from tests.testing.calls import TIMEOUT, FakeClock, client_credentials
@@ -268,7 +268,7 @@ def test_the_pytest_plugin_loads_nothing_heavy() -> None:
 def test_a_missing_extra_is_named_by_fixture_and_command(
     library: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(extra, "find_spec", lambda name: None if name == library else name)
+    monkeypatch.setattr(missing_extra, "find_spec", lambda name: None if name == library else name)
 
     with pytest.raises(pytest.fail.Exception) as failed:
         _server_class()

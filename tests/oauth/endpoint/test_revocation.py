@@ -29,7 +29,7 @@ def ask(server: OAuthTestServer, token: str) -> None:
 def test_a_refresh_token_ends_its_family(oauth_server: OAuthTestServer) -> None:
     token = oauth_server.issue_refresh_token()
     ask(oauth_server, token)
-    family = oauth_server.vault.family(token)
+    family = oauth_server.state.family(token)
     assert family is not None
     assert family.revoked
     (call,) = oauth_server.requests

@@ -325,5 +325,5 @@ def test_an_api_server_out_of_threads_refreshes_once_it_has_one_again(
         with pytest.raises(RuntimeError):
             broker.fetch_token(settings)
     token, _ = broker.fetch_token(settings)
-    assert token.access_token in oauth_server.vault.issued()
+    assert token.access_token in oauth_server.state.list_issued()
     broker._sources.clear()

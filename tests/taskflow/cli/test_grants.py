@@ -79,7 +79,7 @@ def test_status_prints_the_state_and_no_secret(
     assert (row["conn_id"], row["state"]) == ("crm", "fresh")
     assert row["expires_at"] > row["refreshed_at"]
     assert row["expires_at"].endswith("Z")
-    assert not [one for one in oauth_server.vault.issued() if one in text]
+    assert not [one for one in oauth_server.state.list_issued() if one in text]
 
 
 def test_status_of_all_lists_what_is_stored(

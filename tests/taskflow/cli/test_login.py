@@ -185,7 +185,7 @@ def test_secrets_of_the_login_are_masked_and_never_printed(
     login(arguments())
     captured = capsys.readouterr()
     trade = next(call.form for call in oauth_server.requests if call.path == "/oauth/token")
-    secrets = {trade["code"], trade["code_verifier"], *oauth_server.vault.issued()}
+    secrets = {trade["code"], trade["code_verifier"], *oauth_server.state.list_issued()}
     assert secrets <= set(secret_registry.known_secrets())
     assert not [one for one in secrets if one in captured.out + captured.err]
 
@@ -320,5 +320,5 @@ def test_the_command_line_and_a_real_browser(
     assert json.loads(done.stdout[done.stdout.index("[") :])[0]["state"] == "fresh"
     assert "Answer received" in (tmp_path / "page.html").read_text()
     assert call_api() == 200
-    secrets = oauth_server.vault.issued()
+    secrets = oauth_server.state.list_issued()
     assert not [one for one in secrets if one in done.stdout + done.stderr]

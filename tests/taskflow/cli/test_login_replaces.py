@@ -27,7 +27,7 @@ def test_revoke_old_ends_the_replaced_grant_and_keeps_the_new_one(
     connect(revoke_url=f"{oauth_server.base_url}/oauth/revoke")
     login(arguments(revoke_old=True))
     assert list_revoked(oauth_server) == []
-    (old,) = oauth_server.vault._families
+    (old,) = oauth_server.state._families
     login(arguments(revoke_old=True))
     assert list_revoked(oauth_server)[0] == old
     assert oauth_server.counters.revoked_families == 1

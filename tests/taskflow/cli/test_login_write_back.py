@@ -31,7 +31,7 @@ def test_the_refresh_token_is_written_back_when_asked_for(
         session.add(Connection(conn_id="written_back", **fields))  # noqa: AIR311 - the stored row
     login(arguments(conn_id="written_back", write_back=True))
     extra = json.loads(find_connection("written_back").extra or "{}")
-    assert oauth_server.vault.family(extra["refresh_token"])
+    assert oauth_server.state.family(extra["refresh_token"])
     assert extra["refresh_token"] not in "".join(capsys.readouterr())
     for _ in range(2):  # what was written there does not come back once it is spent
         an_hour_later()

@@ -177,7 +177,7 @@ def test_a_trigger_and_its_event_hold_no_secret_and_no_token(crm: OAuthTestServe
     event = fire(trigger)
     assert response_from_event(event).json()["data"]
     stored = str(trigger.serialize()) + json.dumps(event)
-    issued = [*crm.vault.issued(), crm.client_secret]
+    issued = [*crm.state.list_issued(), crm.client_secret]
     assert len(issued) > 1
     assert [secret for secret in issued if secret in stored] == []
     assert trigger.serialize()[1]["http_conn_id"] == "crm"

@@ -40,7 +40,7 @@ def server(clock: FakeClock) -> Iterator[OAuthTestServer]:
 
 def consent(server: OAuthTestServer, refresh_token: str) -> None:
     """A person agrees, and this is the refresh token."""
-    server.vault.start_family(server.client_id, "user", "", refresh_token)
+    server.state.start_family(server.client_id, "user", "", refresh_token)
 
 
 def asking(
@@ -69,7 +69,7 @@ def asked(server: OAuthTestServer) -> int:
 
 
 def revoke(server: OAuthTestServer, token: Token) -> None:
-    server.vault.revoke_access_tokens([token.access_token])
+    server.state.revoke_access_tokens([token.access_token])
 
 
 def test_one_worker_looks_up_the_expiry_for_all(

@@ -1,4 +1,4 @@
-"""Where a person would be asked: authorization endpoint, pushed requests and device codes, all with Authlib's rules.
+"""The endpoints of a login by a person: authorization, pushed requests and device codes, with Authlib's rules.
 
 * ``GET /oauth/authorize`` agrees at once (``decision`` changes that) and redirects with ``code``, ``state`` and ``iss``
   (RFC 9207). PKCE with S256 is required of every client (RFC 9700 §2.1.1).
@@ -131,7 +131,7 @@ class _DeviceGrant(DeviceCodeGrant):  # type: ignore[misc]  # Authlib ships no t
         return None if device.agreed is None else ("user", device.agreed)
 
     def should_slow_down(self, device: _Device) -> bool:
-        """Whether it asks more often than it was told (RFC 8628 §3.5)."""
+        """Whether the client polls faster than its interval allows (RFC 8628 §3.5)."""
         now, device.asked_at, before = device.clock.now(), device.clock.now(), device.asked_at
         return now - before < device.interval * 0.9
 
@@ -194,7 +194,7 @@ class ConsentDesk:
         return None if answer is None else answer(request)
 
     def metadata(self) -> dict[str, object]:
-        """What RFC 8414 metadata say of these endpoints."""
+        """The RFC 8414 metadata of these endpoints."""
         return {
             "authorization_endpoint": self.origin + AUTHORIZE_PATH,
             "pushed_authorization_request_endpoint": self.origin + PAR_PATH,
@@ -208,7 +208,7 @@ class ConsentDesk:
     def _authorize(self, request: Request) -> Response:
         fields = request.params
         if "request_uri" in fields:
-            found = self._pushed_request(fields)
+            found = self._take_pushed_request(fields)
             if found is None:
                 return problem(400, "unknown or used request_uri")
             fields = found
@@ -223,9 +223,9 @@ class ConsentDesk:
         except OAuth2Error as error:
             return problem(400, error.error)
         answer: Response = self._tokens.create_authorization_response(parsed, user, grant)
-        return self._named(answer)
+        return self._add_issuer(answer)
 
-    def _named(self, answer: Response) -> Response:
+    def _add_issuer(self, answer: Response) -> Response:
         """``answer`` with ``iss``, errors included (RFC 9207 §2)."""
         headers = dict(answer.headers)
         if "Location" not in headers or not self.issuer:
@@ -249,8 +249,8 @@ class ConsentDesk:
         answer = {"request_uri": reference, "expires_in": int(_REFERENCE_SECONDS)}
         return json_response(answer, 201)
 
-    def _pushed_request(self, fields: dict[str, str]) -> dict[str, str] | None:
-        """The request behind a reference, once, and only for who pushed it."""
+    def _take_pushed_request(self, fields: dict[str, str]) -> dict[str, str] | None:
+        """The request of a reference, which works once and only for the client that pushed it."""
         with self._lock:
             found, until = self._pushed.pop(fields["request_uri"], ({}, 0.0))
         if until <= self.clock.now() or found.get("client_id") != fields.get("client_id"):

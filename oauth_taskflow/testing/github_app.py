@@ -1,4 +1,4 @@
-"""Installation access tokens as GitHub Apps ask for them: a JWT about the client as bearer token, JSON both ways.
+"""Installation access tokens for GitHub Apps: a JWT about the client is the bearer token, and bodies are JSON.
 
 ``POST /app/installations/{id}/access_tokens``. The JWT is checked by joserfc with the client's public key: RS256 and
 nothing else, ``iss`` is the client, at most ten minutes until ``exp``, ``iat`` not in the future. The body may narrow the
@@ -18,7 +18,7 @@ from joserfc.jwk import RSAKey
 from oauth_taskflow.clock import Clock
 from oauth_taskflow.testing.authorization import TokenServer
 from oauth_taskflow.testing.messages import Request, Response, json_response
-from oauth_taskflow.testing.vault import Client
+from oauth_taskflow.testing.server_state import Client
 
 _PATH = re.compile(r"/app/installations/(\d+)/access_tokens")
 _LONGEST = 600.0
@@ -32,7 +32,7 @@ class _Wanted(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class _Refused(Exception):
-    """The JWT is no good; the text says why."""
+    """The JWT is invalid; the text says why."""
 
 
 def installation_token(tokens: TokenServer, clock: Clock, request: Request) -> Response | None:
@@ -48,13 +48,13 @@ def installation_token(tokens: TokenServer, clock: Clock, request: Request) -> R
     except msgspec.DecodeError as wrong:
         return json_response({"message": str(wrong), "status": "422"}, 422)
     lifetime = tokens.policy.lifetime or _HOUR
-    issued = tokens.vault.issue_access_token(
+    issued = tokens.state.issue_access_token(
         client_id=client.client_id,
         subject=client.client_id,
         scope=" ".join(client.scopes),
         lifetime=lifetime,
     )
-    tokens.vault.count("tokens_issued")
+    tokens.state.count("tokens_issued")
     end = datetime.fromtimestamp(clock.now() + lifetime, timezone.utc)
     answer = {"token": issued.value, "expires_at": end.strftime("%Y-%m-%dT%H:%M:%SZ")}
     return json_response({**answer, **msgspec.to_builtins(wanted)}, 201)
@@ -64,7 +64,7 @@ def _client(tokens: TokenServer, clock: Clock, request: Request) -> Client:
     scheme, _, assertion = request.headers.get("Authorization", "").partition(" ")
     if scheme != "Bearer":
         raise _Refused("A JSON web token could not be decoded")
-    for client in tokens.vault.clients.values():
+    for client in tokens.state.clients.values():
         claims = _claims(assertion, client)
         if claims is not None:
             _check(claims, clock.now())

@@ -1,9 +1,10 @@
 """Grants and client authentication by assertion, token, password or certificate, for the authorization server.
 
 ``private_key_jwt``, ``client_secret_jwt`` (RFC 7523 §2.2) and the JWT bearer grant (§2.1) are checked by Authlib with the
-public key or the secret of the registered client; each ``jti`` is good once. ``tls_client_auth`` wants the registered
-certificate on the connection (RFC 8705). Token exchange (RFC 8693) takes this server's own access tokens, the SAML grant
-any assertion that names a subject, the password grant ``USERS``, and Zoom's ``account_credentials`` the account ``ACCOUNT``.
+public key or the secret of the registered client, and each ``jti`` is accepted once. ``tls_client_auth`` requires the
+registered certificate on the connection (RFC 8705). Token exchange (RFC 8693) accepts this server's own access tokens,
+and the SAML grant any assertion that names a subject. The password grant accepts ``USERS``, and Zoom's
+``account_credentials`` the account ``ACCOUNT``.
 """
 
 from __future__ import annotations
@@ -38,10 +39,10 @@ _NAME_ID = re.compile(r"<(?:\w+:)?NameID>([^<]+)<")
 
 
 def register(tokens: TokenServer, audiences: tuple[str, ...]) -> None:
-    """Make ``tokens`` know all of them; assertions must be meant for one of ``audiences``."""
+    """Register all of them with ``tokens``; assertions must name one of ``audiences``."""
     for method in ("private_key_jwt", "client_secret_jwt"):
         tokens.register_client_auth_method(method, _Assertion(method, audiences))
-    tokens.register_client_auth_method("tls_client_auth", _by_certificate)
+    tokens.register_client_auth_method("tls_client_auth", _authenticate_by_certificate)
     tokens.audiences = list(audiences)
     for grant in (_JwtBearer, _Saml, _Exchange, _Password, _Account):
         tokens.register_grant(grant)
@@ -100,7 +101,7 @@ class _Assertion(JWTBearerClientAssertion):  # type: ignore[misc]  # Authlib shi
         return _key_of(client, self.CLIENT_AUTH_METHOD)
 
 
-def _by_certificate(query_client: Any, request: Any) -> Any:
+def _authenticate_by_certificate(query_client: Any, request: Any) -> Any:
     view = query_client(request.form.get("client_id", ""))
     if view is None or "tls_client_auth" not in view.client.auth_methods:
         return None
@@ -128,8 +129,8 @@ class _JwtBearer(JWTBearerGrant):  # type: ignore[misc]  # Authlib ships no type
         return user != "mallory"
 
 
-class _Shown(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Authlib ships no types
-    """A grant of an authenticated client that shows something; ``subject`` reads from it whom it is about."""
+class _CredentialGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Authlib ships no types
+    """A grant in which an authenticated client presents a credential; ``subject`` reads whom it is about."""
 
     TOKEN_ENDPOINT_AUTH_METHODS: ClassVar = list(METHODS)
 
@@ -154,7 +155,7 @@ class _Shown(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Authlib sh
         return 200, self.answer(), self.TOKEN_RESPONSE_HEADER
 
 
-class _Saml(_Shown):
+class _Saml(_CredentialGrant):
     GRANT_TYPE = "urn:ietf:params:oauth:grant-type:saml2-bearer"
 
     def subject(self, form: dict[str, str]) -> str | None:
@@ -167,13 +168,13 @@ class _Saml(_Shown):
         return found[1] if found else None
 
 
-class _Exchange(_Shown):
+class _Exchange(_CredentialGrant):
     GRANT_TYPE = "urn:ietf:params:oauth:grant-type:token-exchange"
 
     def subject(self, form: dict[str, str]) -> str | None:
         if form.get("subject_token_type") != ACCESS_TOKEN_TYPE:
             raise InvalidRequestError("An access token is wanted.")
-        found = self.server.vault.access_token(form.get("subject_token", ""))
+        found = self.server.state.access_token(form.get("subject_token", ""))
         return found.subject if found else None
 
     def answer(self) -> dict[str, Any]:
@@ -182,7 +183,7 @@ class _Exchange(_Shown):
         return {**super().answer(), "issued_token_type": wanted, **kind}
 
 
-class _Account(_Shown):
+class _Account(_CredentialGrant):
     GRANT_TYPE = "account_credentials"
 
     def subject(self, form: dict[str, str]) -> str | None:

@@ -1,12 +1,12 @@
-"""Everything the authorization server remembers: clients, access tokens and families of refresh tokens.
+"""The state of the authorization server: clients, access tokens and families of refresh tokens.
 
 How refresh tokens behave, with rotation on:
 
 * Each use spends the token and yields its successor; both belong to the family that began with the consent.
 * A spent token that comes back is **reuse**: the whole family ends, its access tokens too (Okta, Auth0, Salesforce).
 * Within the grace period after the first use, a spent token that comes back yields **a new pair** instead (Okta,
-  Auth0, Smartcar), and the earlier successor stays usable. That holds only while no successor was used: a used one
-  proves that the answer arrived, so an older token is reuse even inside the grace period (Auth0: "only the previous
+  Auth0, Smartcar). The earlier successor stays usable. This holds only while no successor was used: a used one proves
+  that the response arrived, so an older token is reuse even inside the grace period (Auth0: "only the previous
   token").
 * Rotation, commit and detection are atomic: of two simultaneous uses without grace exactly one succeeds, and the other
   ends the family.
@@ -69,11 +69,11 @@ class Family:
         return unused and now - self.spent_at[token] < grace
 
 
-class Vault:
+class ServerState:
     """The server's memory, safe to use from many threads.
 
     ``lock`` is reentrant; the token endpoint holds it for the length of one request, which makes a rotation atomic.
-    ``count`` is told ``reuse_detected`` and ``revoked_families``.
+    ``count`` receives ``reuse_detected`` and ``revoked_families``.
     """
 
     def __init__(self, clock: Clock, count: Callable[[str], None]) -> None:
@@ -118,7 +118,7 @@ class Vault:
             return None
         return token
 
-    def issued(self) -> list[str]:
+    def list_issued(self) -> list[str]:
         """Every access and refresh token given out so far, ended ones included, for tests that look for them where they must not be."""
         with self.lock:
             return [*self._access, *self._ended, *self._families]
@@ -162,7 +162,7 @@ class Vault:
             self._families[new] = family
 
     def revoke_family(self, family: Family) -> None:
-        """End a family: none of its refresh and access tokens works again."""
+        """End a family, whose refresh and access tokens then stop working."""
         with self.lock:
             if not family.revoked:
                 family.revoked = True

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from oauth_taskflow.clock import Clock
 from oauth_taskflow.testing.api import AirportApi, StaticCredentials
 from oauth_taskflow.testing.authorization import TokenServer
-from oauth_taskflow.testing.consent import ConsentDesk
+from oauth_taskflow.testing.authorization_pages import ConsentDesk
 from oauth_taskflow.testing.dpop import DpopGate
 from oauth_taskflow.testing.faults import FaultScript
-from oauth_taskflow.testing.installations import installation_token
+from oauth_taskflow.testing.github_app import installation_token
 from oauth_taskflow.testing.introspection import INTROSPECT_PATH, introspect
-from oauth_taskflow.testing.login import log_in
 from oauth_taskflow.testing.messages import Request, Response, json_response
 from oauth_taskflow.testing.request_log import RequestLog
+from oauth_taskflow.testing.session_login import log_in
 
 TOKEN_PATH = "/oauth/token"
 REVOKE_PATH = "/oauth/revoke"
@@ -47,11 +47,11 @@ class Application:
         """The answer to ``request``, or None when the connection is to be dropped."""
         if request.path.startswith("/_"):
             return self.control(request)
-        number = self.log.arrived(request, self.clock.now())
+        number = self.log.log_arrival(request, self.clock.now())
         self.stopping.wait(self.faults.latency)
         answer = self._answer_or_fault(request)
         if answer is not None:
-            self.log.answered(number, answer.status)
+            self.log.log_status(number, answer.status)
         return answer
 
     def _answer_or_fault(self, request: Request) -> Response | None:
@@ -79,7 +79,7 @@ class Application:
         if request.path == LOGIN_PATH:
             self.log.count("logins")
             lifetime = self.tokens.policy.lifetime
-            return log_in(request, self.credentials, self.tokens.vault, lifetime)
+            return log_in(request, self.credentials, self.tokens.state, lifetime)
         if request.path == METADATA_PATH:
             return json_response(self._metadata())
         return (
@@ -90,7 +90,7 @@ class Application:
 
     def _metadata(self) -> dict[str, object]:
         """RFC 8414 §2."""
-        clients = self.tokens.vault.clients.values()
+        clients = self.tokens.state.clients.values()
         methods = sorted({method for client in clients for method in client.auth_methods})
         return {
             "issuer": self.origin,

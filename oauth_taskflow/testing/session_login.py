@@ -8,11 +8,11 @@ import msgspec
 
 from oauth_taskflow.testing.api import StaticCredentials
 from oauth_taskflow.testing.messages import Request, Response, json_response, pairs, problem
-from oauth_taskflow.testing.vault import Vault
+from oauth_taskflow.testing.server_state import ServerState
 
 
 def log_in(
-    request: Request, credentials: StaticCredentials, vault: Vault, lifetime: float | None
+    request: Request, credentials: StaticCredentials, state: ServerState, lifetime: float | None
 ) -> Response:
     """201 ``{"access_token"}``; the token opens the API like one of the token endpoint's.
 
@@ -26,7 +26,7 @@ def log_in(
         password.encode(), credentials.password.encode()
     ):
         return json_response({"detail": "Invalid credentials"}, 401)
-    token = vault.issue_access_token(client_id="", subject=user, scope="", lifetime=lifetime)
+    token = state.issue_access_token(client_id="", subject=user, scope="", lifetime=lifetime)
     return json_response({"access_token": token.value}, 201)
 
 

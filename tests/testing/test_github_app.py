@@ -13,7 +13,7 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from oauth_taskflow.testing import OAuthTestServer
-from oauth_taskflow.testing.vault import Client
+from oauth_taskflow.testing.server_state import Client
 from tests.oauth.keys import pem_of, public_pem_of
 
 PRIVATE = rsa.generate_private_key(65537, 2048)
@@ -23,7 +23,7 @@ KEY = RSAKey.import_key(pem_of(PRIVATE))
 @pytest.fixture(scope="module")
 def server() -> Iterator[OAuthTestServer]:
     with OAuthTestServer() as running:
-        running.vault.clients["7"] = Client("7", public_key=public_pem_of(PRIVATE).decode())
+        running.state.clients["7"] = Client("7", public_key=public_pem_of(PRIVATE).decode())
         yield running
 
 

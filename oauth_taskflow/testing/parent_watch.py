@@ -1,4 +1,4 @@
-"""Programs that end with the process that started them, even when that one is killed."""
+"""Ends programs together with the process that started them, even when that process is killed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 
-# Reads until it is released by a byte, or until the pipe ends because the process that holds it is gone.
+# Reads until a byte releases it, or until the pipe ends because the process that holds it has ended.
 _WATCH = """\
 import os, shutil, sys, time
 if not os.read(0, 1):
@@ -24,8 +24,8 @@ if not os.read(0, 1):
 """
 
 
-class Tie:
-    """Ends a process group as soon as this process is gone, however it went; ``release`` unties them.
+class ParentWatch:
+    """Ends a process group as soon as this process has ended for any reason; ``release`` stops the watch.
 
     A small process watches, because no handler runs in a process that is killed.
 
@@ -44,7 +44,7 @@ class Tie:
         )
 
     def release(self) -> None:
-        """Let the group live, or be dead, on its own."""
+        """Stop the watch; the group then runs independently of this process."""
         pipe = self._watch.stdin
         assert pipe is not None
         with contextlib.suppress(BrokenPipeError), pipe:

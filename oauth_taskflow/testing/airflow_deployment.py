@@ -1,4 +1,4 @@
-"""A whole Airflow deployment on loopback: ``airflow standalone`` in a folder of its own, spoken to by REST.
+"""A whole Airflow deployment on loopback: ``airflow standalone`` in a temporary folder, controlled through its REST API.
 
 For end-to-end tests and the demo: scheduler, DAG processor, triggerer, API server and LocalExecutor are the real ones.
 
@@ -28,7 +28,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from oauth_taskflow.testing.tied import Tie
+from oauth_taskflow.testing.parent_watch import ParentWatch
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -95,7 +95,7 @@ class AirflowDeployment:
         self.log = home / "standalone.log"
         self.command = [sys.executable, "-m", "airflow", "standalone"]
         self._process: subprocess.Popen[bytes] | None = None
-        self._tie: Tie | None = None
+        self._tie: ParentWatch | None = None
         self._token: str | None = None
         self.password = secrets.token_urlsafe(12)
         self.environment = {
@@ -133,7 +133,7 @@ class AirflowDeployment:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._tie = Tie(self._process.pid)
+        self._tie = ParentWatch(self._process.pid)
         deadline = time.monotonic() + timeout
         while not self._healthy():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -201,14 +201,18 @@ class AirflowDeployment:
         Raises:
             DeploymentFailed: it has not within ``timeout`` seconds; import errors are in the message.
         """
-        self._found("GET", f"/dags/{dag_id}/details", None, timeout)
+        self._wait_until_found("GET", f"/dags/{dag_id}/details", None, timeout)
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
         """Unpause ``dag_id`` as soon as it is there and start a run; its run id."""
-        self._found("PATCH", f"/dags/{dag_id}?update_mask=is_paused", {"is_paused": False}, 90.0)
+        self._wait_until_found(
+            "PATCH", f"/dags/{dag_id}?update_mask=is_paused", {"is_paused": False}, 90.0
+        )
         body = {"logical_date": None, "conf": dict(conf or {})}
         # The row of a DAG is stored before the version that can be run.
-        return str(self._found("POST", f"/dags/{dag_id}/dagRuns", body, 30.0)["dag_run_id"])
+        return str(
+            self._wait_until_found("POST", f"/dags/{dag_id}/dagRuns", body, 30.0)["dag_run_id"]
+        )
 
     def wait(self, dag_id: str, run_id: str, timeout: float = 300.0) -> str:
         """The run's final state, ``success`` or ``failed``.
@@ -232,12 +236,12 @@ class AirflowDeployment:
         return list(self.call("GET", path)["task_instances"])
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> Any:
-        """What a task instance returned."""
+        """The return value of a task instance."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
         return self.call("GET", f"{path}?map_index={map_index}&deserialize=true")["value"]
 
-    def _found(self, method: str, path: str, body: Any, timeout: float) -> Any:
-        """The answer of ``call`` once it is no longer 404."""
+    def _wait_until_found(self, method: str, path: str, body: Any, timeout: float) -> Any:
+        """The response of ``call``, repeated until its status is not 404."""
         deadline = time.monotonic() + timeout
         while True:
             try:

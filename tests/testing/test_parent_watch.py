@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from oauth_taskflow.testing.tied import Tie
+from oauth_taskflow.testing.parent_watch import ParentWatch
 
 _PARENT = """\
 import subprocess, sys, time
-from oauth_taskflow.testing.tied import Tie
+from oauth_taskflow.testing.parent_watch import ParentWatch
 child = subprocess.Popen(["sh", "-c", "sleep 300 & sleep 300"], start_new_session=True)
-tie = Tie(child.pid, sys.argv[1])
+tie = ParentWatch(child.pid, sys.argv[1])
 print(child.pid, flush=True)
 time.sleep(300)
 """
@@ -67,7 +67,7 @@ def test_a_killed_process_leaves_neither_programs_nor_folders(
 
 def test_what_is_released_lives_on(tmp_path: Path) -> None:
     with subprocess.Popen(["sleep", "300"], start_new_session=True) as child:
-        Tie(child.pid, str(tmp_path)).release()
+        ParentWatch(child.pid, str(tmp_path)).release()
         assert runs(child.pid)
         assert tmp_path.exists()
         child.kill()
