@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from oauth_taskflow.errors import ConnectionConfigError, TokenStoreError
-from oauth_taskflow.taskflow.executors import distributed_executors
+from oauth_taskflow.taskflow.executors import find_distributed_executors
 from oauth_taskflow.taskflow.processes import in_task
 
-# What the task SDK's configuration answers while nobody has set a key.
+# The value in the task SDK's configuration while a key is not set.
 _NO_KEY_YET = "{FERNET_KEY}"
 
 
 def store_url() -> str:
-    """``[oauth_taskflow] token_store``, by default a SQLite file in ``$AIRFLOW_HOME``."""
+    """Returns ``[oauth_taskflow] token_store``, by default a SQLite file in ``$AIRFLOW_HOME``."""
     from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - run time only
 
     configured = conf.get("oauth_taskflow", "token_store", fallback="")
@@ -35,16 +35,16 @@ def _airflow_home() -> Path:
 
 
 def fernet_keys() -> tuple[str, ...]:
-    """Airflow's Fernet key ring (``[core] fernet_key``), newest first.
+    """Returns Airflow's Fernet key ring (``[core] fernet_key``), newest first.
 
     Raises:
-        TokenStoreError: Airflow has no key: tokens are never stored in clear.
+        TokenStoreError: Airflow does not have a key: tokens are never stored in clear.
     """
     from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - run time only
 
     ring = conf.get("core", "fernet_key", fallback="") or ""
     if ring == _NO_KEY_YET:
-        # Each task's machine making up a key of its own would lock the others out; one script or command may.
+        # If the machine of each task made its own key, it would lock the others out; a script or command may make one.
         ring = "" if in_task() else _key_of_new_installation()
     keys = tuple(key.strip() for key in ring.split(",") if key.strip())
     if not keys:
@@ -57,7 +57,7 @@ def fernet_keys() -> tuple[str, ...]:
 
 
 def _key_of_new_installation() -> str:
-    """Writes ``airflow.cfg`` with a new key where there is none yet, as every ``airflow`` command does."""
+    """Writes ``airflow.cfg`` with a new key if it does not exist, as every ``airflow`` command does, and returns the key."""
     from airflow.configuration import (  # noqa: PLC0415 - run time only
         write_default_airflow_configuration_if_needed,
     )
@@ -66,7 +66,7 @@ def _key_of_new_installation() -> str:
 
 
 def refuse_local_rotation(conn_id: str, url: str) -> None:
-    """Refuse to keep a rotating refresh token in a file that other machines do not see.
+    """Refuses to keep a rotating refresh token in a file that other machines do not see.
 
     Each machine would refresh the same single-use token, and the second use revokes the whole consent
     (RFC 9700 §4.14). Executors that are not known to stay on one machine count as distributed.
@@ -74,7 +74,7 @@ def refuse_local_rotation(conn_id: str, url: str) -> None:
     Raises:
         ConnectionConfigError: the token store is SQLite and an executor is distributed.
     """
-    distributed = distributed_executors()
+    distributed = find_distributed_executors()
     if not url.startswith("sqlite") or not distributed:
         return
     raise ConnectionConfigError(
@@ -88,7 +88,7 @@ def refuse_local_rotation(conn_id: str, url: str) -> None:
 
 
 def presets_folder() -> Path | None:
-    """``[oauth_taskflow] presets_folder``, not checked; None if it is not configured."""
+    """Returns ``[oauth_taskflow] presets_folder``, not checked; None if it is not configured."""
     from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - run time only
 
     configured = (conf.get("oauth_taskflow", "presets_folder", fallback="") or "").strip()

@@ -1,4 +1,4 @@
-"""Finding an Airflow Connection by its id: in a task, in a plain script and in a command line alike."""
+"""Finds an Airflow Connection by its id, in a task, a script and a command, and reads its settings."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _LONGEST_REASON = 160
 
 
 def find_connection(conn_id: str) -> AirflowConnection:
-    """The Connection ``conn_id``, as the process it is asked in can see it.
+    """Returns the Connection ``conn_id``, as far as this process can see it.
 
     A task asks Airflow's Execution API, where the broker may answer (``secrets_backend``). Elsewhere the SDK knows
     secrets backends and ``AIRFLOW_CONN_*`` variables only, so the metadata database is asked next
     (https://airflow.apache.org/docs/apache-airflow/stable/howto/connection.html).
 
     Raises:
-        ConnectionConfigError: there is none of that id.
-        OAuthTaskflowError: the broker could get no token for it, and why.
+        ConnectionConfigError: a connection of that id does not exist.
+        OAuthTaskflowError: the broker could not get a token for it; says why.
     """
     if not conn_id:
-        raise _nameless()
+        raise _unnamed_error()
     found = _from_api_server(conn_id) if in_task() else _from_here(conn_id)
     if found is None:
-        raise _missing(conn_id)
+        raise _missing_error(conn_id)
     return found
 
 
@@ -46,7 +46,7 @@ def _from_api_server(conn_id: str) -> AirflowConnection | None:
     except AirflowNotFoundException:
         return None
     except PermissionError:
-        # Airflow loses the reason on its way; the broker tells it to those who know how to ask.
+        # Airflow loses the reason on its way; the broker answers it to a direct question.
         return ask_broker(conn_id)
 
 
@@ -54,7 +54,7 @@ def _from_here(conn_id: str) -> AirflowConnection | None:
     from airflow.sdk import BaseHook  # noqa: PLC0415 - run time only
     from airflow.sdk.exceptions import AirflowNotFoundException  # noqa: PLC0415 - run time only
 
-    # This process has the secrets within reach anyway, and its token manager works with them.
+    # This process can read the secrets anyway, and its token manager works with them.
     with bypass_broker():
         try:
             return BaseHook.get_connection(conn_id)
@@ -66,7 +66,7 @@ def _from_here(conn_id: str) -> AirflowConnection | None:
 
 
 def _from_database(conn_id: str) -> AirflowConnection | None:
-    # The ORM loads here only, in processes that are no task.
+    # The ORM loads here only, in processes other than tasks.
     from airflow.models import Connection  # noqa: PLC0415
     from airflow.sdk.exceptions import AirflowNotFoundException  # noqa: PLC0415
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
@@ -79,7 +79,7 @@ def _from_database(conn_id: str) -> AirflowConnection | None:
     return found
 
 
-def _nameless() -> ConnectionConfigError:
+def _unnamed_error() -> ConnectionConfigError:
     hint = "Name one, as in conn_id='crm'; a template may have come out empty."
     error = ConnectionConfigError(
         "No connection was named: conn_id is empty", conn_id="", hint=hint
@@ -88,13 +88,13 @@ def _nameless() -> ConnectionConfigError:
     return error
 
 
-def _missing(conn_id: str) -> ConnectionConfigError:
+def _missing_error(conn_id: str) -> ConnectionConfigError:
     variable = f"AIRFLOW_CONN_{conn_id.upper()}"
-    names, why_not = _known_names()
+    names, why_not = _list_names()
     near = did_you_mean(conn_id.lower(), names)
     hint = f"{near} Add it in Airflow (Admin, Connections) or set {variable}.".lstrip()
     if why_not and variable not in os.environ:
-        return _out_of_reach(conn_id, why_not, names)
+        return _unreachable_error(conn_id, why_not, names)
     if variable in os.environ:
         hint = (
             f"{variable} is set, but Airflow cannot read it: write a connection URI, or a JSON mapping of conn_type, "
@@ -105,8 +105,8 @@ def _missing(conn_id: str) -> ConnectionConfigError:
     return error
 
 
-def _out_of_reach(conn_id: str, why_not: str, names: set[str]) -> ConnectionConfigError:
-    """A machine that only runs tasks reaches no metadata database: to add the connection would not help."""
+def _unreachable_error(conn_id: str, why_not: str, names: set[str]) -> ConnectionConfigError:
+    """Returns the error for a machine that cannot read the metadata database: adding the connection would not help."""
     near = did_you_mean(conn_id.lower(), names)
     return ConnectionConfigError(
         f"Connection {conn_id!r} is not in this machine's variables and secrets backends, and Airflow's metadata "
@@ -118,13 +118,13 @@ def _out_of_reach(conn_id: str, why_not: str, names: set[str]) -> ConnectionConf
     )
 
 
-def _known_names() -> tuple[set[str], str]:
-    """Ids of connections in variables and, outside of tasks, in the metadata database; and why that cannot be read."""
+def _list_names() -> tuple[set[str], str]:
+    """Returns the ids of connections in variables and, outside of tasks, in the metadata database; and why that cannot be read."""
     prefix = "AIRFLOW_CONN_"
     names = {name[len(prefix) :].lower() for name in os.environ if name.startswith(prefix)}
     if in_task():
         return names, ""
-    from airflow.models import Connection  # noqa: PLC0415 - the ORM loads in processes that are no task only
+    from airflow.models import Connection  # noqa: PLC0415 - the ORM loads in processes other than tasks only
     from airflow.utils.session import create_session  # noqa: PLC0415 - as above
     from sqlalchemy import select  # noqa: PLC0415 - as above
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - as above
@@ -145,7 +145,7 @@ def _reason(failure: BaseException) -> str:
 
 
 def load_settings(conn_id: str) -> ConnectionSettings:
-    """The checked settings of the Connection ``conn_id``.
+    """Returns the checked settings of the Connection ``conn_id``.
 
     Raises:
         ConnectionConfigError: it is missing, or a field of it is wrong.
@@ -154,7 +154,7 @@ def load_settings(conn_id: str) -> ConnectionSettings:
 
 
 def read_settings(connection: AirflowConnection) -> ConnectionSettings:
-    """The checked settings of ``connection``, whose secrets are hidden from logs from now on.
+    """Returns the checked settings of ``connection``, whose secrets are hidden from logs from now on.
 
     Raises:
         ConnectionConfigError: a field of it is wrong.

@@ -1,4 +1,4 @@
-"""Which executors run tasks here, and whether their tasks may run on several machines."""
+"""Reads which executors run tasks here, and whether their tasks may run on several machines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def executors() -> Sequence[str]:
     from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - run time only
 
     names = executor_names(conf.get("core", "executor", fallback="LocalExecutor") or "")
-    # The pods of KubernetesExecutor are usually told that they are LocalExecutor; this variable marks them.
+    # The pods of KubernetesExecutor are usually configured as LocalExecutor; this variable marks them.
     return [*names, "KubernetesExecutor"] if os.environ.get(_POD_MARK) else names
 
 
@@ -26,11 +26,11 @@ def executor_names(configured: str) -> list[str]:
     (https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/executor/index.html).
     """
     entries = configured.replace(";", ",").split(",")
-    # An alias stands before the colon, a team before the equals sign, a package before the last dot.
+    # The alias is before the colon, the team before the equals sign, the package before the last dot.
     names = (entry.rpartition("=")[2].rpartition(":")[2].rpartition(".")[2] for entry in entries)
     return [name.strip() for name in names if name.strip()]
 
 
-def distributed_executors() -> list[str]:
-    """Those of ``executors`` whose tasks do not share one disk; unknown ones count."""
+def find_distributed_executors() -> list[str]:
+    """Returns those of ``executors`` whose tasks do not share one disk, unknown executors included."""
     return [name for name in executors() if name not in _ONE_MACHINE]

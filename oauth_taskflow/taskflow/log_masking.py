@@ -10,7 +10,7 @@ from typing import Any
 
 from oauth_taskflow import secret_registry
 from oauth_taskflow.redaction import REDACTED, redact_text
-from oauth_taskflow.taskflow.processes import on_server
+from oauth_taskflow.taskflow.processes import on_api_server
 
 _AIRFLOW_MASKERS = ("airflow._shared.secrets_masker", "airflow.sdk._shared.secrets_masker")
 # They log whole URLs, with the keys, secrets and tokens that some servers want in the query.
@@ -27,7 +27,7 @@ def install() -> None:
 class _SecretFilter(logging.Filter):
     """Removes announced secrets, and text that looks like a secret, from a record at its source.
 
-    Airflow masks a task's log file only. What its LocalExecutor mirrors to the scheduler's own output is not masked.
+    Airflow masks a task's log file only, and not the copy that its LocalExecutor writes to the scheduler's output.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -52,7 +52,7 @@ def _mask_in_airflow(added: Sequence[str], expired: frozenset[str]) -> None:
     """
     from airflow.sdk.log import mask_secret  # noqa: PLC0415 - run time only
 
-    if on_server():
+    if on_api_server():
         return
     _unmask(expired)
     # Airflow compiles one pattern of all secrets again for each form, here and in the task's supervisor: the long ones come
@@ -71,6 +71,6 @@ def _unmask(forms: frozenset[str]) -> None:
         masker: Any = getattr(sys.modules.get(name), "_secrets_masker", lambda: None)()
         known = getattr(masker, "patterns", None)
         if isinstance(known, set):
-            # Not in place: another thread may iterate over them to compile. What it adds meanwhile is kept.
+            # Not in place: another thread may iterate over them to compile. The patterns that it adds meanwhile are kept.
             masker.patterns = left = known - patterns
             left |= known - patterns

@@ -34,7 +34,7 @@ def observe(event: Event) -> None:
 
 
 def refreshes(conn_id: str) -> int:
-    """Tokens fetched for the Connection ``conn_id`` since this process began."""
+    """Returns how many tokens this process has fetched for the Connection ``conn_id``."""
     with _lock:
         return _counts[conn_id]
 
@@ -63,7 +63,7 @@ def _report(event: Event, tags: dict[str, str]) -> None:
 
 
 def _stats() -> Any:
-    """Airflow's metrics of this process. It has two copies of them: tasks set up the SDK's, the servers the core's."""
+    """Returns Airflow's metrics of this process: tasks set up the SDK's copy, servers the core's."""
     from airflow.observability import stats as core  # noqa: PLC0415 - only when a token was fetched
     from airflow.sdk.observability import stats as sdk  # noqa: PLC0415 - as above
 

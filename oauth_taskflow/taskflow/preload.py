@@ -1,9 +1,9 @@
-"""What tasks import, imported once in the Airflow process that forks them.
+"""Imports the modules of tasks once, in the Airflow process that forks the tasks.
 
-LocalExecutor and the DAG processor fork: what the parent has loaded, its children need not load again, and share its
-memory. An Airflow plugin whose listener hears the start of the scheduler, the DAG processor and the triggerer does it;
-in Celery and Edge workers, ``worker_forks`` does. The token store's driver is loaded too, where tasks open the store.
-A Kubernetes pod or a fresh interpreter gains nothing and loses nothing.
+LocalExecutor and the DAG processor fork: their children share the loaded modules and the memory of the parent. An Airflow
+plugin listens to the start of the scheduler, the DAG processor and the triggerer; in Celery and Edge workers,
+``worker_forks`` does the same. The token store's driver is loaded too, if tasks open the store. A Kubernetes pod or a fresh
+interpreter gains nothing and loses nothing.
 
 https://airflow.apache.org/docs/apache-airflow/stable/administration-and-deployment/listeners.html
 """
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 @hookimpl
 def on_starting(component: object) -> None:
-    """Load what tasks need, if ``component`` is a process that forks. Called by Airflow, in task processes as well."""
+    """Loads the modules of tasks, if ``component`` is a process that forks. Called by Airflow, in task processes as well."""
     job = sys.modules.get("airflow.jobs.job")
     if job is None or not isinstance(component, job.Job):
         return
@@ -42,7 +42,7 @@ def on_starting(component: object) -> None:
 
 
 def load_all() -> None:
-    """Load what tasks need. A failure is logged: it is the task's to report, and must not stop the process that forks."""
+    """Loads the modules of tasks. A failure is only logged: the task will report it, and the process that forks must go on."""
     try:
         for name in MODULES:
             import_module(name)

@@ -18,9 +18,11 @@ OpenSource: TypeAlias = Callable[[ConnectionSettings, OAuth2Settings], TokenSour
 
 
 class ReloadingTokenSource(TokenSource):
-    """The tokens of ``settings``, which ``open_source`` makes; a refused client is looked up once more in the connection. Safe for threads.
+    """The tokens of ``settings``, from the source that ``open_source`` makes. Safe for threads.
 
-    The refusal of an unchanged connection stands: asking again would only lock the client out.
+    After the client was refused, the connection is read once more.
+
+    The refusal of an unchanged connection is final: another request could only lock the client out.
     """
 
     def __init__(
@@ -37,7 +39,7 @@ class ReloadingTokenSource(TokenSource):
         try:
             return source.token()
         except TokenRequestRejected as refusal:
-            return self._other_than(source, refusal).token()
+            return self._reload(source, refusal).token()
 
     def replace_refused(self, access_token: str) -> Token:
         """A token other than the refused one; see ``TokenSource.refused``."""
@@ -45,22 +47,24 @@ class ReloadingTokenSource(TokenSource):
         try:
             return source.replace_refused(access_token)
         except TokenRequestRejected as refusal:
-            return self._other_than(source, refusal).replace_refused(access_token)
+            return self._reload(source, refusal).replace_refused(access_token)
 
-    def _other_than(self, source: TokenSource, refusal: TokenRequestRejected) -> TokenSource:
-        """Who asks as the connection says now; raises ``refusal`` when that is what it said before."""
+    def _reload(self, source: TokenSource, refusal: TokenRequestRejected) -> TokenSource:
+        """Returns the source for the connection as it is now; raises ``refusal`` if the connection is unchanged."""
         if not (isinstance(refusal, InvalidClient) or refusal.is_unexplained):
             raise refusal
         with self._lock:
             if self.source is not source:  # another thread has looked already
                 return self.source
             now = load_settings(self._settings.conn_id)
-            if _means(now) == _means(self._settings) or not isinstance(now.auth, OAuth2Settings):
+            if _request_settings(now) == _request_settings(self._settings) or not isinstance(
+                now.auth, OAuth2Settings
+            ):
                 raise refusal
             self._settings, self.source = now, self._open_source(now, now.auth)
             return self.source
 
 
-def _means(settings: ConnectionSettings) -> tuple[object, ...]:
-    """All that a token request shows or travels by."""
+def _request_settings(settings: ConnectionSettings) -> tuple[object, ...]:
+    """Returns everything that a token request contains or is sent through."""
     return settings.auth, settings.cert, settings.verify, settings.proxies

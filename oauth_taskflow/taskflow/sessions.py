@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 def open_session(conn_id: str) -> OAuthSession:
-    """A session for the Connection ``conn_id``, in a task as in a plain script. Close it after use.
+    """Returns a session for the Connection ``conn_id``, in a task or a script. Close it after use.
 
     Nothing is requested yet: the first call fetches a token. Only where nothing but the token response names the API's
     address (some presets), a token is fetched here.
@@ -116,7 +116,7 @@ def _locate(settings: ConnectionSettings, source: TokenSource | None) -> Connect
 
 
 class SessionOptions(TypedDict):
-    """The arguments that both kinds of session take beside address and credentials."""
+    """The arguments that both kinds of session take besides address and credentials."""
 
     allowed_origins: tuple[str, ...]
     timeout: float | tuple[float, float]

@@ -1,4 +1,4 @@
-"""Settings → token sources: the token manager for grants, a login for session connections."""
+"""Builds token sources from settings: token managers for grants, logins for session connections."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _options(auth: OAuth2Settings) -> ManagerOptions:
 
 
 def token_endpoint(settings: ConnectionSettings, auth: OAuth2Settings) -> TokenEndpoint:
-    """Where the tokens of ``settings`` come from.
+    """Returns the token endpoint of ``settings``.
 
     Raises:
         ConnectionConfigError: the client certificate cannot be used there.
@@ -113,7 +113,7 @@ def token_endpoint(settings: ConnectionSettings, auth: OAuth2Settings) -> TokenE
 
 
 def _other_method(auth: OAuth2Settings) -> str:
-    """The next method that the provider's preset lists for a client secret, where its first is in use; else empty."""
+    """Returns the second method that the provider's preset lists for a client secret, if the first is in use; else empty."""
     first, *others = auth.preset.client_auth
     if auth.client_auth != first or not _sends_secret(first) or not auth.client_secret:
         return ""
@@ -126,7 +126,7 @@ def _sends_secret(name: str) -> bool:
 
 
 def _dialect(auth: OAuth2Settings) -> Dialect:
-    """The provider's, which asks the introspection endpoint if there is one and nothing more is known of expiry."""
+    """Returns the provider's dialect. It asks a configured introspection endpoint if nothing else states the expiry."""
     dialect = auth.preset.dialect
     response = dialect.response
     if not auth.introspect_url or response.expiry.source != "auto":
@@ -138,7 +138,7 @@ def _dialect(auth: OAuth2Settings) -> Dialect:
 
 
 def grant(auth: OAuth2Settings) -> Grant:
-    """What is traded for a token."""
+    """Returns the grant that is exchanged for a token."""
     options = grant_options(auth, auth.grant_type)
     if auth.grant_type == "refresh_token":
         return RefreshToken(auth.refresh_token, options)
@@ -148,7 +148,7 @@ def grant(auth: OAuth2Settings) -> Grant:
 
 
 def grant_options(auth: OAuth2Settings, grant_type: str) -> GrantOptions:
-    """Scope and parameters for a grant of that type: what the connection says, and else the provider's preset."""
+    """Returns scope and parameters for a grant of that type, from the connection, else from the provider's preset."""
     preset, refreshing = auth.preset, grant_type == "refresh_token"
     scopes = () if refreshing and not preset.scope_on_refresh else preset.default_scopes
     offline = preset.offline_scopes if grant_type in {"authorization_code", "device_code"} else ()
@@ -169,7 +169,7 @@ _logins: dict[str, tuple[ConnectionSettings, LoginSource]] = {}
 
 
 def login_source(settings: ConnectionSettings, auth: LoginSettings) -> LoginSource:
-    """Who logs in for ``settings``; sessions of one process share the login while the connection stays the same."""
+    """Returns the login of ``settings``; sessions of one process share it while the connection stays the same."""
     known = _logins.get(settings.conn_id)
     if known is not None and known[0] == settings:
         return known[1]

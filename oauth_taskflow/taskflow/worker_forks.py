@@ -1,4 +1,4 @@
-"""Celery and Edge workers load what tasks import before they fork their first process.
+"""Loads the modules of tasks in Celery and Edge workers, before they fork their first process.
 
 Airflow loads no plugin in these workers, so no listener hears of them. It does read the provider metadata there, which
 registers the hook below. Each pool process, and each task it forks in turn, then finds the modules loaded.
@@ -22,7 +22,7 @@ class _Hook:
 
 
 def preload_before_fork() -> None:
-    """Register the hook, once per process. Costs nothing where no worker forks."""
+    """Registers the hook, once per process. It costs nothing in processes other than these workers."""
     if not _Hook.registered and hasattr(os, "register_at_fork"):
         _Hook.registered = True
         os.register_at_fork(before=_before_fork)

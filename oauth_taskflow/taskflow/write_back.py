@@ -1,8 +1,8 @@
 """Copies a rotated refresh token into its Airflow connection (``write_back: true``).
 
-The token store is what counts; the copy is for people who look after connections, and for the day the store is lost.
-Where the metadata database is within reach (the broker, scripts) it is written there. A task goes through Airflow's
-REST API, as the user of the connection that ``[oauth_taskflow] write_back_conn_id`` names.
+The token store is authoritative. The copy is for people who look after connections, and for the loss of the store. The
+broker and scripts write to the metadata database. A task uses Airflow's REST API, as the user of the connection that
+``[oauth_taskflow] write_back_conn_id`` names.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class WriteBack(Struct, frozen=True):
 def write_back(
     conn_id: str, store: TokenStore, grant_key: str, open_session: OpenSession | None = None
 ) -> None:
-    """Put the stored refresh token into the connection, unless somebody put another one there.
+    """Puts the stored refresh token into the connection, unless a user has put another one there.
 
     Raises:
         ConnectionConfigError: the connection cannot be written from here.
@@ -60,7 +60,7 @@ def write_back(
     if record.refresh_token is None:
         return
     mark = store.cipher.fingerprint(record.refresh_token)
-    # Before anybody can read it from the connection: an unseen refresh token there would supersede what is stored.
+    # Before the connection has it: an unknown refresh token there would replace the stored one.
     record = store.change(record, lambda current: transitions.remember_seeds(current, mark))
     copy = _Copy(conn_id, record, store)
     if in_task():
@@ -70,7 +70,7 @@ def write_back(
 
 
 def refuse_unwritable(conn_id: str) -> None:
-    """Refuse, before anything is done for it, to write a connection that is not in the metadata database.
+    """Refuses to write a connection that is not in the metadata database, before anything else happens.
 
     Raises:
         ConnectionConfigError: it is not there.
@@ -81,16 +81,16 @@ def refuse_unwritable(conn_id: str) -> None:
 
 
 class _Copy(Struct, frozen=True):
-    """One refresh token on its way into one connection."""
+    """One refresh token that is copied into one connection."""
 
     conn_id: str
     record: GrantRecord
     store: TokenStore
 
     def replaces(self, present: Any) -> bool:
-        """Whether the refresh token that the connection holds is one of this grant's, or none.
+        """Whether the connection holds a former refresh token of this grant, or does not hold one.
 
-        One that was never seen is somebody's new consent; it waits there for the next token request.
+        An unknown one is a new consent; the next token request will use it.
         """
         if not present or present == self.record.refresh_token:
             return not present
@@ -136,7 +136,7 @@ def _row_of(conn_id: str) -> Iterator[Any]:
 
 
 def _through_rest_api(copy: _Copy, open_session: OpenSession | None) -> None:
-    # What the REST API shows is redacted; only the task's own look-up tells whose refresh token is there.
+    # The REST API redacts values; only the task's own look-up shows whose refresh token the connection has.
     if not copy.replaces(_extra_of(find_connection(copy.conn_id)).get(_KEY)):
         return
     with _airflow_session(copy.conn_id, open_session) as session:

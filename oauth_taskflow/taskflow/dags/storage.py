@@ -7,7 +7,7 @@ from typing import Any
 
 from oauth_taskflow.errors import DestinationError
 from oauth_taskflow.redaction import redact_url
-from oauth_taskflow.taskflow.executors import distributed_executors
+from oauth_taskflow.taskflow.executors import find_distributed_executors
 
 _EXTRAS = {"s3": "s3", "s3a": "s3", "abfs": "azure", "abfss": "azure"}
 _CHECK_CONNECTION = "Check the Airflow connection of the object store (conn_id of the destination)."
@@ -38,7 +38,7 @@ def own_disk_warning(path: str) -> str | None:
     place, root = _absolute(path), destination_root()
     if _is_remote(place) or (root and f"{place}/".startswith(f"{root}/")):
         return None
-    distributed = distributed_executors()
+    distributed = find_distributed_executors()
     if not distributed:
         return None
     return (
