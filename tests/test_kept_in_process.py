@@ -20,11 +20,11 @@ from oauth_taskflow.api.auth import ApiKeyAuth, BasicAuth, BearerAuth, OAuth2Aut
 from oauth_taskflow.api.request_secrets import Remembered
 from oauth_taskflow.errors import ResultRefused
 from oauth_taskflow.oauth.client import Client, TokenForm
-from oauth_taskflow.oauth.credential_source import GivenText
+from oauth_taskflow.oauth.credential_source import InlineCredential
 from oauth_taskflow.oauth.endpoint.endpoint_request import DirectRequest
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.endpoint.request_encoding import Encoded
-from oauth_taskflow.oauth.endpoint.response import Answer
+from oauth_taskflow.oauth.endpoint.response import TokenHttpResponse
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.extension_grants import JwtBearer, NamedGrant, Password
 from oauth_taskflow.oauth.grants import GrantOptions, RefreshToken
@@ -53,14 +53,14 @@ HOLDERS: list[object] = [
     DeviceCode(SECRET),
     Verifier(SECRET),
     shared_key(SECRET),
-    GivenText(SECRET),
+    InlineCredential(SECRET),
     Password("alice", SECRET),
     NamedGrant("vendor", OPTIONS),
     Granted(TOKEN, SECRET),
     TokenEndpoint("https://id.example.com/token", CLIENT, dpop_key=SECRET),
     DirectRequest((("token", SECRET),), OPTIONS, (SECRET,)),
     Encoded("GET", f"https://id.example.com/?code={SECRET}", SECRET.encode(), {"X-Key": SECRET}),
-    Answer(200, {"x-token": SECRET}, SECRET.encode(), 0.0, 0.0),
+    TokenHttpResponse(200, {"x-token": SECRET}, SECRET.encode(), 0.0, 0.0),
     JwtBearer(Signer(shared_key(SECRET)), "me", "me", {"secret": SECRET}),
     GrantRecord("k" * 64, token=TOKEN, refresh_token=SECRET, alternates=(SECRET,)),
     TokenCipher([KEY]),

@@ -245,7 +245,7 @@ class OAuth2Auth(AuthBase, NeverPickled):
 
     def remove_proof(self, url: str) -> str:
         """``url`` without the proof in its query, for a foreign origin: a redirect may repeat the query."""
-        return url if self._proof is None else self._proof.taken_off(url)
+        return url if self._proof is None else self._proof.remove_from(url)
 
     def _put(self, request: requests.PreparedRequest, token: Token) -> None:
         remember_secrets(request, *filter(None, (token.access_token, token.proof)))

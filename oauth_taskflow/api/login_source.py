@@ -29,7 +29,7 @@ from oauth_taskflow.errors import (
     TokenRequestError,
     TokenRequestRejected,
 )
-from oauth_taskflow.oauth.endpoint.expiry import jwt_expiry, named_end
+from oauth_taskflow.oauth.endpoint.expiry import find_end, jwt_expiry
 from oauth_taskflow.oauth.token import Token, TokenState
 from oauth_taskflow.redaction import redact_text, redact_url
 from oauth_taskflow.secret_values import Hidden, SecretValue
@@ -240,7 +240,7 @@ def _expires_at(login: Login, token: str, body: Body, began: float) -> float | N
     named: Any = body.find(login.expires_path)
     if not named:
         return jwt_expiry(token)
-    end = named_end(named, now=began)
+    end = find_end(named, now=began)
     if end is None:
         raise InvalidTokenResponse(
             f"What stands at {login.expires_path!r} of the login answer is neither a lifetime in seconds nor an instant "

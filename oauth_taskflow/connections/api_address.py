@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from oauth_taskflow.connections.settings import ConnectionSettings
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.oauth.endpoint.response_fields import at
+from oauth_taskflow.oauth.endpoint.response_fields import find_value
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.redaction import redact_url
 from oauth_taskflow.urls import is_safe_endpoint, split_url
@@ -26,7 +26,7 @@ def with_base_url(settings: ConnectionSettings, token: Token) -> ConnectionSetti
     rule = settings.base_url_from
     if settings.base_url or rule is None:
         return settings
-    found = at(rule.path, token.extras)
+    found = find_value(rule.path, token.extras)
     url = found.strip(" ") if isinstance(found, str) else ""
     if not url:
         raise _refusal(settings, f"The token response names no API address ({rule.path})")

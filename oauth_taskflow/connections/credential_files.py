@@ -34,7 +34,7 @@ def read_text(path: str, conn_id: str, field: str) -> str:
     return text
 
 
-class TextFile(Struct, frozen=True):
+class FileCredential(Struct, frozen=True):
     """A credential that is read from ``path`` for every token request, and announced as a secret before it is used."""
 
     path: str

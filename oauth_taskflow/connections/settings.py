@@ -11,7 +11,7 @@ from oauth_taskflow.api.pull.records import AbsentRecords
 from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, AnswerLimits
 from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.connections.readers.consent import ConsentSettings
-from oauth_taskflow.oauth.credential_source import TextSource
+from oauth_taskflow.oauth.credential_source import CredentialSource
 from oauth_taskflow.oauth.grants import Grant
 from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.oauth.signing import Signer
@@ -43,7 +43,7 @@ class OAuth2Settings(SecretValue, frozen=True):
     issuer: str = ""
     choose_auth: bool = False
     signer: Signer | None = None
-    client_assertion: TextSource | None = None
+    client_assertion: CredentialSource | None = None
     delegated: Grant | None = None
     scope: str = ""
     audience: str = ""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from msgspec import field
 from msgspec.structs import replace
 
-from oauth_taskflow.oauth.credential_source import TextSource
+from oauth_taskflow.oauth.credential_source import CredentialSource
 from oauth_taskflow.oauth.signing import Signer
 from oauth_taskflow.secret_values import Hidden, SecretValue
 
@@ -25,7 +25,7 @@ class Client(SecretValue, frozen=True):
     client_secret: Hidden[str] = ""
     signer: Signer | None = None
     asserts_scope: bool = False
-    assertion: TextSource | None = None
+    assertion: CredentialSource | None = None
 
 
 class TokenForm(SecretValue, frozen=True):

@@ -8,7 +8,7 @@ from typing import Protocol
 from oauth_taskflow.secret_values import Hidden, SecretValue
 
 
-class TextSource(Protocol):
+class CredentialSource(Protocol):
     """A credential made by somebody else, read anew for every request: files of that kind are replaced while we run."""
 
     def read(self) -> str:
@@ -23,7 +23,7 @@ class TextSource(Protocol):
         """What tells this source from another one, and shows nothing."""
 
 
-class GivenText(SecretValue, frozen=True):
+class InlineCredential(SecretValue, frozen=True):
     """A credential that stands in the connection."""
 
     text: Hidden[str]

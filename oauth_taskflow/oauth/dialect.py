@@ -25,7 +25,7 @@ class _Form(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     """Immutable, keyword-only, unknown fields refused."""
 
 
-class RequestForm(_Form, frozen=True, kw_only=True):
+class RequestDialect(_Form, frozen=True, kw_only=True):
     """How the token request is written."""
 
     method: Annotated[
@@ -65,7 +65,7 @@ class RequestForm(_Form, frozen=True, kw_only=True):
         """The address for a grant of that type."""
         return (self.refresh_url if grant_type == "refresh_token" else None) or token_url
 
-    def renamed(self, form: TokenForm) -> TokenForm:
+    def rename_params(self, form: TokenForm) -> TokenForm:
         """``form`` with the server's names of its parameters."""
         if not self.rename:
             return form
@@ -100,7 +100,7 @@ class Expiry(_Form, frozen=True, kw_only=True):
     ] = None
 
 
-class ResponseForm(_Form, frozen=True, kw_only=True):
+class ResponseDialect(_Form, frozen=True, kw_only=True):
     """How the answer of the token endpoint is read. Paths are JMESPath into its body."""
 
     access_token: Annotated[_Path, _doc("Path of the access token.", "data.access_token")] = (
@@ -145,7 +145,7 @@ class ResponseForm(_Form, frozen=True, kw_only=True):
     )
 
 
-class RevocationForm(_Form, frozen=True, kw_only=True):
+class RevocationDialect(_Form, frozen=True, kw_only=True):
     """How a grant is ended; the defaults are RFC 7009, without an address."""
 
     url: Annotated[
@@ -202,8 +202,8 @@ class RevocationForm(_Form, frozen=True, kw_only=True):
 class Dialect(_Form, frozen=True, kw_only=True):
     """How requests are written and answers are read."""
 
-    request: RequestForm = RequestForm()
-    response: ResponseForm = ResponseForm()
+    request: RequestDialect = RequestDialect()
+    response: ResponseDialect = ResponseDialect()
 
 
 STANDARD = Dialect()

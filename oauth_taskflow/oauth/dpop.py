@@ -42,7 +42,7 @@ def new_key(algorithm: str) -> str:
     """A new private key for one of ``DPOP_ALGORITHMS``, as the text that the token store keeps: a secret."""
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - only DPoP needs it
 
-    pem = _generated(algorithm).private_bytes(
+    pem = _generate(algorithm).private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
@@ -50,7 +50,7 @@ def new_key(algorithm: str) -> str:
     return f"{algorithm}\n{pem.decode()}"
 
 
-def _generated(algorithm: str) -> PrivateKeyTypes:
+def _generate(algorithm: str) -> PrivateKeyTypes:
     from cryptography.hazmat.primitives.asymmetric import ec, rsa  # noqa: PLC0415 - as above
 
     curves = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}
@@ -69,7 +69,7 @@ class Prover(NeverPickled):
         self._key = key
         self._jwk = key.public_jwk()
         canonical = json.dumps(self._jwk, separators=(",", ":"), sort_keys=True)
-        self.thumbprint = _hashed(canonical)
+        self.thumbprint = _hash(canonical)
         self._nonces: dict[_Place, str] = {}
         self._skews: dict[_Place, float] = {}
 
@@ -94,7 +94,7 @@ class Prover(NeverPickled):
             "iat": int(clock.now() + self._skews.get(place, 0.0)),
         }
         if access_token:
-            claims["ath"] = _hashed(access_token)
+            claims["ath"] = _hash(access_token)
         nonce = self._nonces.get(place)
         if nonce:
             claims["nonce"] = nonce
@@ -154,6 +154,6 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{place.removesuffix(_DEFAULT_PORTS.get(parts.scheme, ''))}"
 
 
-def _hashed(text: str) -> str:
+def _hash(text: str) -> str:
     digest = hashlib.sha256(text.encode()).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

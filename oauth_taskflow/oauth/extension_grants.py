@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from oauth_taskflow.oauth.client import Params, TokenForm
-from oauth_taskflow.oauth.credential_source import TextSource
+from oauth_taskflow.oauth.credential_source import CredentialSource
 from oauth_taskflow.oauth.grants import BaseGrant, GrantOptions
 from oauth_taskflow.oauth.signing import Signer
 from oauth_taskflow.redaction import is_sensitive_name
@@ -86,7 +86,7 @@ class GivenAssertion(BaseGrant, frozen=True):
     """
 
     grant_type: str
-    source: TextSource
+    source: CredentialSource
     options: GrantOptions = field(default_factory=GrantOptions)
 
     def form(self) -> TokenForm:
@@ -116,7 +116,7 @@ class GivenAssertion(BaseGrant, frozen=True):
 class PresentedToken(Struct, frozen=True):
     """A token shown in an exchange, and its type (RFC 8693 §3)."""
 
-    source: TextSource
+    source: CredentialSource
     token_type: str = ACCESS_TOKEN_TYPE
 
 

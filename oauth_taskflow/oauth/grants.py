@@ -172,7 +172,7 @@ class RefreshToken(BaseGrant, frozen=True):
         """The refresh token."""
         return (self.refresh_token,)
 
-    def holding(self, refresh_token: str) -> RefreshToken:
+    def with_refresh_token(self, refresh_token: str) -> RefreshToken:
         """The same grant with another refresh token of its family."""
         return replace(self, refresh_token=refresh_token)
 
@@ -180,7 +180,7 @@ class RefreshToken(BaseGrant, frozen=True):
         """Whether it asks for a scope that ``granted``, the scope of its latest token, lacks; False when that is empty."""
         return granted != "" and not _words(self.options.scope) <= _words(granted)
 
-    def within(self, granted: str) -> RefreshToken:
+    def with_scope(self, granted: str) -> RefreshToken:
         """The same grant asking for ``granted`` (RFC 6749 §6: no scope that was not originally granted)."""
         return replace(self, options=replace(self.options, scope=granted))
 

@@ -28,7 +28,7 @@ class MaskingTokenSource(TokenSource):
         return self._announce(self._source.token())
 
     def replace_refused(self, access_token: str) -> Token:
-        """A token other than the refused one; see ``TokenSource.refused``."""
+        """A token other than the refused one; see ``TokenSource.replace_refused``."""
         return self._announce(self._source.replace_refused(access_token))
 
     def _announce(self, token: Token) -> Token:

@@ -43,7 +43,7 @@ class RequestProof(
         Meta(description="How it is computed.", examples=["hmac_sha512"]),
     ] = "hmac_sha256"
 
-    def of(self, access_token: str, secret: str) -> str:
+    def compute(self, access_token: str, secret: str) -> str:
         """The proof of ``access_token`` by who knows ``secret``."""
         digest = _HASHES[self.algorithm]
         return hmac.new(secret.encode(), access_token.encode(), digest).hexdigest()
@@ -53,12 +53,12 @@ class RequestProof(
         if self.place == "header":
             request.headers[self.name] = value
             return
-        bare = urlsplit(self.taken_off(request.url or ""))
+        bare = urlsplit(self.remove_from(request.url or ""))
         pair = f"{quote(self.name, safe='')}={quote(value, safe='')}"
         query = f"{bare.query}&{pair}" if bare.query else pair
         request.url = urlunsplit(bare._replace(query=query))
 
-    def taken_off(self, url: str) -> str:
+    def remove_from(self, url: str) -> str:
         """``url`` without a proof; every other byte of it stays."""
         if self.place != "query" or "?" not in url:
             return url
@@ -71,7 +71,7 @@ class RequestProof(
         return urlunsplit(parts._replace(query="&".join(kept)))
 
 
-class ProvedTokens(NeverPickled, TokenSource):
+class ProofTokenSource(NeverPickled, TokenSource):
     """The tokens of ``source``, each with the proof that ``secret`` is known. Safe for threads."""
 
     __slots__ = ("_last", "_proof", "_secret", "_source")
@@ -81,20 +81,20 @@ class ProvedTokens(NeverPickled, TokenSource):
         self._last: tuple[Token, Token] | None = None
 
     def __repr__(self) -> str:
-        return f"ProvedTokens({self._source!r})"
+        return f"ProofTokenSource({self._source!r})"
 
     def token(self) -> Token:
         """A usable token; see ``TokenSource.token``."""
-        return self._proved(self._source.token())
+        return self._add_proof(self._source.token())
 
     def replace_refused(self, access_token: str) -> Token:
-        """A token other than the refused one; see ``TokenSource.refused``."""
-        return self._proved(self._source.replace_refused(access_token))
+        """A token other than the refused one; see ``TokenSource.replace_refused``."""
+        return self._add_proof(self._source.replace_refused(access_token))
 
-    def _proved(self, token: Token) -> Token:
+    def _add_proof(self, token: Token) -> Token:
         # Called for every request, mostly with the token of last time.
         last = self._last
         if last is None or last[0] is not token:
-            proof = self._proof.of(token.access_token, self._secret)
+            proof = self._proof.compute(token.access_token, self._secret)
             self._last = last = token, replace(token, proof=proof)
         return last[1]

@@ -30,7 +30,6 @@ ALGORITHMS: dict[str, tuple[str, ...]] = {
     "Ed448": ("EdDSA",),
     "secret": ("HS256", "HS384", "HS512"),
 }
-ALL_ALGORITHMS = tuple(dict.fromkeys(name for names in ALGORITHMS.values() for name in names))
 LIFETIME = 120
 _PUSHED_BACK = 10
 _FAR_BACK = 60
@@ -78,14 +77,14 @@ class SigningKey(SecretValue, frozen=True):
         given = {name: value for name, value in headers.items() if value}
         key: Any = self.material
         if not self.algorithm.startswith("HS"):
-            key = _loaded(self.material, self.passphrase)
+            key = _load(self.material, self.passphrase)
         return jwt.encode(dict(claims), key, algorithm=self.algorithm, headers=given)
 
     def public_jwk(self) -> dict[str, str]:
         """The public half of a private key as a JWK, with nothing but what makes the key (RFC 7638 §3.2)."""
         import jwt  # noqa: PLC0415 - as above
 
-        key: Any = _loaded(self.material, self.passphrase)
+        key: Any = _load(self.material, self.passphrase)
         algorithm: Any = jwt.get_algorithm_by_name(self.algorithm)
         whole = algorithm.to_jwk(key.public_key(), as_dict=True)
         return {name: whole[name] for name in ("crv", "e", "kty", "n", "x", "y") if name in whole}
@@ -102,22 +101,22 @@ def private_key(
         UnusableKey: it cannot be read, is too weak, or does not fit ``algorithm``.
     """
     if is_jwk(pem):
-        pem, own_id, own_algorithm = _opened(pem)
+        pem, own_id, own_algorithm = _open_jwk(pem)
         key_id, algorithm = key_id or own_id, algorithm or own_algorithm
     material = tidy_pem(pem).encode()
     secret = passphrase.encode() or None
-    key = _loaded(material, secret)
+    key = _load(material, secret)
     fitting = ALGORITHMS.get(_kind(key), ())
     return SigningKey(
         material,
-        _chosen(algorithm, fitting, f"a key of kind {_kind(key)}"),
+        _choose(algorithm, fitting, f"a key of kind {_kind(key)}"),
         key_id,
         _thumbprint(material, key),
         secret,
     )
 
 
-def _opened(jwk: str) -> PrivateJwk:
+def _open_jwk(jwk: str) -> PrivateJwk:
     try:
         return private_jwk(jwk)
     except BadJwk as problem:
@@ -130,7 +129,7 @@ def shared_key(secret: str, *, algorithm: str = "", key_id: str = "") -> Signing
     Raises:
         UnusableKey: it is shorter than the hash of ``algorithm`` (RFC 7518 §3.2), or the algorithm needs another key.
     """
-    chosen = _chosen(algorithm, ALGORITHMS["secret"], "a client secret")
+    chosen = _choose(algorithm, ALGORITHMS["secret"], "a client secret")
     least = int(chosen[2:]) // 8
     if len(secret.encode()) < least:
         raise UnusableKey(
@@ -199,7 +198,7 @@ def _tidy_block(label: str, body: str) -> str:
     return f"-----BEGIN {label}-----{body}-----END {label}-----\n"
 
 
-def _chosen(algorithm: str, fitting: tuple[str, ...], what: str) -> str:
+def _choose(algorithm: str, fitting: tuple[str, ...], what: str) -> str:
     if algorithm and algorithm not in fitting:
         names = ", ".join(fitting) or "nothing known here"
         raise UnusableKey(
@@ -211,7 +210,7 @@ def _chosen(algorithm: str, fitting: tuple[str, ...], what: str) -> str:
 
 
 @lru_cache(maxsize=16)  # an RSA key takes milliseconds to check
-def _loaded(material: bytes, passphrase: bytes | None) -> PrivateKeyTypes:
+def _load(material: bytes, passphrase: bytes | None) -> PrivateKeyTypes:
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - as in sign()
     from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 - as in sign()
         load_pem_private_key,

@@ -12,7 +12,7 @@ import msgspec
 from oauth_taskflow.presets.model import Preset, Variable
 
 # Where a place may stand; what people read and what is matched against stays as it is.
-_FILLED = (
+FILLED = (
     "token_url",
     "authorize_url",
     "device_url",
@@ -27,8 +27,6 @@ _FILLED = (
     "revoke",
 )
 _PLACE = re.compile(r"\{([a-z][a-z0-9_]*)\}")
-# Of a revocation (RevocationForm), and known with its request only.
-_LATER = frozenset({"token", "kind", "client_secret", "proof"})
 
 
 class BadVariable(Exception):
@@ -52,7 +50,9 @@ def fill(preset: Preset, given: Mapping[str, str]) -> Preset:
     values = {**given}
     for name, variable in preset.variables.items():
         values[name] = _value(name, variable, given.get(name))
-    plain = {name: _filled(msgspec.to_builtins(getattr(preset, name)), values) for name in _FILLED}
+    plain = {
+        name: _fill_places(msgspec.to_builtins(getattr(preset, name)), values) for name in FILLED
+    }
     fields = {name: getattr(preset, name) for name in preset.__struct_fields__}
     return msgspec.convert({**msgspec.to_builtins(fields), **plain}, Preset)
 
@@ -68,35 +68,18 @@ def wrong_variables(preset: Preset, given: Mapping[str, str]) -> list[BadVariabl
     return found
 
 
-def places(value: Any) -> set[str]:
-    """The names of all places in ``value``, a text or a collection of texts."""
-    if isinstance(value, str):
-        return set(_PLACE.findall(value))
-    items = value.values() if isinstance(value, Mapping) else value
-    return {name for item in items for name in places(item)} if _is_many(value) else set()
-
-
-def used_places(preset: Preset) -> set[str]:
-    """The names of all places that ``fill`` fills."""
-    return places([msgspec.to_builtins(getattr(preset, name)) for name in _FILLED]) - _LATER
-
-
-def _is_many(value: Any) -> bool:
-    return isinstance(value, Mapping | list | tuple)
-
-
 def _value(name: str, variable: Variable, given: str | None) -> str:
     value = variable.default if given is None else given
     if value is None:
         sample = json.dumps({name: variable.example}, ensure_ascii=False)
-        raise BadVariable(name, f"needs key {name!r} in extra, e.g. {sample}", _told(variable))
+        raise BadVariable(name, f"needs key {name!r} in extra, e.g. {sample}", _describe(variable))
     if variable.values and value not in variable.values:
         raise BadVariable(
             name, f"does not know this value of {name!r}", f"Use {', '.join(variable.values)}."
         )
     # The whole value, line breaks included: it becomes part of a URL or header.
     if not variable.values and value != variable.default and not _fits(variable, value):
-        hint = f"{_told(variable)} Write it as in {variable.example}."
+        hint = f"{_describe(variable)} Write it as in {variable.example}."
         raise BadVariable(name, f"takes another form of {name!r}", hint)
     return value
 
@@ -105,17 +88,17 @@ def _fits(variable: Variable, value: str) -> bool:
     return value.isprintable() and re.search(variable.pattern, value) is not None
 
 
-def _told(variable: Variable) -> str:
+def _describe(variable: Variable) -> str:
     return variable.description.rstrip(".") + "."
 
 
-def _filled(value: Any, values: Mapping[str, str]) -> Any:
+def _fill_places(value: Any, values: Mapping[str, str]) -> Any:
     if isinstance(value, str):
         return _PLACE.sub(lambda place: values.get(place[1], place[0]), value)
     if isinstance(value, dict):
-        filled = {name: _filled(item, values) for name, item in value.items()}
+        filled = {name: _fill_places(item, values) for name, item in value.items()}
         # A place with nothing to fill it takes its parameter or header along.
         return {name: item for name, item in filled.items() if item != "" or value[name] == ""}
     if isinstance(value, list | tuple):
-        return [_filled(item, values) for item in value]
+        return [_fill_places(item, values) for item in value]
     return value

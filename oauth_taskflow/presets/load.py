@@ -54,7 +54,7 @@ def load_preset(name: str, own: Path | None = None) -> Preset:
     """
     path = _files(own)[name]
     try:
-        return _parsed(path.read_text(encoding="utf-8"))
+        return _parse(path.read_text(encoding="utf-8"))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise BadPreset(f"{path}:{line}: {error.problem}") from None
@@ -63,7 +63,7 @@ def load_preset(name: str, own: Path | None = None) -> Preset:
 
 
 @lru_cache(maxsize=8)
-def _parsed(text: str) -> Preset:
+def _parse(text: str) -> Preset:
     return msgspec.convert(yaml.load(text, Loader=_Loader), Preset)
 
 
@@ -93,16 +93,18 @@ def _with_part(part: str, files: Mapping[str, Path]) -> list[str]:
     """The presets with ``part`` inside their name or title, blanks and punctuation left out."""
     if len(part) < _SHORTEST_PART:
         return []
-    texts = ((name, "".join(re.findall(r"\w", _told(name, path)))) for name, path in files.items())
+    texts = (
+        (name, "".join(re.findall(r"\w", _search_text(name, path)))) for name, path in files.items()
+    )
     return sorted(name for name, text in texts if part in text)
 
 
 def _words(name: str, path: Path) -> set[str]:
     """The words in name and title of a preset."""
-    return set(re.findall(r"\w+", _told(name, path)))
+    return set(re.findall(r"\w+", _search_text(name, path)))
 
 
-def _told(name: str, path: Path) -> str:
+def _search_text(name: str, path: Path) -> str:
     """Name and title of a preset, lower case; the title is searched for in the text, as parsing all takes a second."""
     title = re.search(rb"(?m)^title: (.*)$", path.read_bytes())
     return f"{name} {title[1].decode(errors='replace') if title else ''}".lower()

@@ -12,7 +12,7 @@ from oauth_taskflow.api.pull.records import AbsentRecords
 from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.oauth.client_auth import BUILT_IN as CLIENT_AUTH
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
-from oauth_taskflow.oauth.dialect import Dialect, RequestForm, ResponseForm, RevocationForm
+from oauth_taskflow.oauth.dialect import Dialect, RequestDialect, ResponseDialect, RevocationDialect
 from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.schema.types import JmesPath, Options, Seconds, Text, doc
 from oauth_taskflow.suggestions import suggest_allowed
@@ -283,17 +283,17 @@ class Preset(Options, frozen=True, kw_only=True):
         doc("Headers of API requests; {client_id} is the client id.", {"Notion-Version": "{v}"}),
     ] = {}
     request: Annotated[
-        RequestForm, doc("How token requests are written.", {"rename": {"client_id": "app_id"}})
-    ] = RequestForm()
-    response: Annotated[ResponseForm, doc("How answers are read.", {"success": "ok == `true`"})] = (
-        ResponseForm()
-    )
+        RequestDialect, doc("How token requests are written.", {"rename": {"client_id": "app_id"}})
+    ] = RequestDialect()
+    response: Annotated[
+        ResponseDialect, doc("How answers are read.", {"success": "ok == `true`"})
+    ] = ResponseDialect()
     refresh: Annotated[RefreshRules, doc("What a refresh does.", {"rotation": "single_use"})] = (
         RefreshRules()
     )
     revoke: Annotated[
-        RevocationForm, doc("How a grant is ended.", {"url": "https://id.example/revoke"})
-    ] = RevocationForm()
+        RevocationDialect, doc("How a grant is ended.", {"url": "https://id.example/revoke"})
+    ] = RevocationDialect()
     rate_limit: Annotated[
         RateLimitHeaders | None,
         doc("Rate-limit headers.", {"reset_header": "X-RateLimit-Reset", "reset": "epoch"}),

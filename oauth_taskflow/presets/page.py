@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from oauth_taskflow.api.response_rules import ResponseRule
-from oauth_taskflow.oauth.dialect import RevocationForm
+from oauth_taskflow.oauth.dialect import RevocationDialect
 from oauth_taskflow.presets.load import load_preset, preset_names
 from oauth_taskflow.presets.model import Preset, Variable
 
@@ -76,32 +76,32 @@ def _client_auth(preset: Preset) -> str:
 
 def _jwt_grant(preset: Preset) -> str:
     audience = preset.assertion_audience
-    told = [f"aud is {audience}"] if audience else []
+    parts = [f"aud is {audience}"] if audience else []
     if preset.request.subject_if_named:
-        told.append("sub only if the connection names a subject")
-    return "; ".join(told)
+        parts.append("sub only if the connection names a subject")
+    return "; ".join(parts)
 
 
 def _request(preset: Preset) -> str:
-    told = (
+    parts = (
         [] if preset.body == "form" else [f"{preset.request.method}, parameters as {preset.body}"]
     )
-    told += [f"{ours} is called {name}" for ours, name in preset.request.rename.items() if name]
-    told += [f"without {ours}" for ours, name in preset.request.rename.items() if not name]
+    parts += [f"{ours} is called {name}" for ours, name in preset.request.rename.items() if name]
+    parts += [f"without {ours}" for ours, name in preset.request.rename.items() if not name]
     if preset.token_headers:
-        told.append(f"headers {_pairs(preset.token_headers)}")
-    return "; ".join(told)
+        parts.append(f"headers {_pairs(preset.token_headers)}")
+    return "; ".join(parts)
 
 
 def _scopes(preset: Preset) -> str:
-    told = [] if preset.scope_separator == " " else ["separated by commas"]
+    parts = [] if preset.scope_separator == " " else ["separated by commas"]
     if preset.request.scope_in_assertion:
-        told.append("a claim of the JWT where one is signed")
+        parts.append("a claim of the JWT where one is signed")
     if preset.default_scopes:
-        told.append(f"by default {' '.join(preset.default_scopes)}")
+        parts.append(f"by default {' '.join(preset.default_scopes)}")
     if preset.offline_scopes:
-        told.append(f"a login adds {' '.join(preset.offline_scopes)}")
-    return "; ".join(told)
+        parts.append(f"a login adds {' '.join(preset.offline_scopes)}")
+    return "; ".join(parts)
 
 
 def _parameters(preset: Preset) -> dict[str, str]:
@@ -129,64 +129,64 @@ def _refresh(preset: Preset) -> str:
     if preset.auth_type == "basic" or not {"refresh_token", "vendor"} & set(preset.grants):
         return ""
     rules = preset.refresh
-    told = [_ROTATION[rules.rotation]]
+    parts = [_ROTATION[rules.rotation]]
     if rules.grace_s:
-        told.append(f"a spent one works for {rules.grace_s:g} s more")
+        parts.append(f"a spent one works for {rules.grace_s:g} s more")
     if rules.kills_access_token:
-        told.append("the old access token dies at once")
+        parts.append("the old access token dies at once")
     if rules.earliest_before_expiry_s:
-        told.append(f"not earlier than {rules.earliest_before_expiry_s:g} s before expiry")
-    return "; ".join(told)
+        parts.append(f"not earlier than {rules.earliest_before_expiry_s:g} s before expiry")
+    return "; ".join(parts)
 
 
 def _refresh_lifetime(preset: Preset) -> str:
     rules = preset.refresh
-    told = []
+    parts = []
     if rules.idle_lifetime_s:
-        told.append(f"{rules.idle_lifetime_s / _DAY:g} days unused")
+        parts.append(f"{rules.idle_lifetime_s / _DAY:g} days unused")
     if rules.absolute_lifetime_s:
-        told.append(f"{rules.absolute_lifetime_s / _DAY:g} days in all")
+        parts.append(f"{rules.absolute_lifetime_s / _DAY:g} days in all")
     if rules.lifetime_path:
-        told.append(f"the answer says it in {rules.lifetime_path}")
-    return "; ".join(told)
+        parts.append(f"the answer says it in {rules.lifetime_path}")
+    return "; ".join(parts)
 
 
 def _answer(preset: Preset) -> str:
     form = preset.response
-    told = [] if form.access_token == "access_token" else [f"the token is {form.access_token}"]
+    parts = [] if form.access_token == "access_token" else [f"the token is {form.access_token}"]
     if form.refresh_token != "refresh_token":
-        told.append(f"the refresh token is {form.refresh_token}")
+        parts.append(f"the refresh token is {form.refresh_token}")
     if form.success:
-        told.append(f"it is a token when {form.success}")
+        parts.append(f"it is a token when {form.success}")
     if form.error:
-        told.append(f"the error is {form.error}")
-    told += [f"{theirs} is {ours}" for theirs, ours in form.errors.items()]
+        parts.append(f"the error is {form.error}")
+    parts += [f"{theirs} is {ours}" for theirs, ours in form.errors.items()]
     if form.expiry.source != "auto":
-        told.append(f"the expiry is {form.expiry.path or form.expiry.source}")
+        parts.append(f"the expiry is {form.expiry.path or form.expiry.source}")
     if form.token_types:
-        told.append(f"token types {', '.join(form.token_types)}")
-    return "; ".join(told)
+        parts.append(f"token types {', '.join(form.token_types)}")
+    return "; ".join(parts)
 
 
-def _revocation(form: RevocationForm) -> str:
+def _revocation(form: RevocationDialect) -> str:
     """Where it differs from RFC 7009."""
-    usual = RevocationForm()
-    told: list[str] = [] if form.method == usual.method else [form.method]
+    usual = RevocationDialect()
+    parts: list[str] = [] if form.method == usual.method else [form.method]
     if form.params != usual.params or form.body != usual.body:
-        told.append(
+        parts.append(
             f"parameters as {form.body}: {_pairs(form.params)}" if form.params else "no parameters"
         )
     if form.headers:
-        told.append(f"headers {_pairs(form.headers)}")
+        parts.append(f"headers {_pairs(form.headers)}")
     if form.client_auth:
-        told.append(form.client_auth)
+        parts.append(form.client_auth)
     if form.tokens != "both":
-        told.append(f"of {form.tokens.replace('_', ' ')}s only")
+        parts.append(f"of {form.tokens.replace('_', ' ')}s only")
     if form.success:
-        told.append(f"it succeeded when {form.success}")
+        parts.append(f"it succeeded when {form.success}")
     if form.ends_consent:
-        told.append("all grants of the person to this client end")
-    return "; ".join(told)
+        parts.append("all grants of the person to this client end")
+    return "; ".join(parts)
 
 
 def _rate_limit(preset: Preset) -> str:
@@ -197,9 +197,9 @@ def _rate_limit(preset: Preset) -> str:
 def _api_answer(rule: ResponseRule) -> str:
     means = {"refresh": "the token has ended", "rate_limit": "a limit is used up"}
     statuses = rule.status if isinstance(rule.status, tuple) else (rule.status,)
-    told = " or ".join(map(str, statuses))
+    parts = " or ".join(map(str, statuses))
     wait = f", for {rule.wait}" if rule.wait else ""
-    return f"{told} with {rule.when}: {means.get(rule.action or '', 'try again')}{wait}"
+    return f"{parts} with {rule.when}: {means.get(rule.action or '', 'try again')}{wait}"
 
 
 def _pairs(pairs: Mapping[str, str]) -> str:
@@ -213,16 +213,16 @@ def certainty(preset: Preset) -> str:
 
 def variable_text(variable: Variable) -> str:
     """What to write for a key of the preset, in one line."""
-    told = [variable.description.rstrip(".") + "."]
+    parts = [variable.description.rstrip(".") + "."]
     if variable.values:
-        told.append(f"One of {', '.join(value or 'nothing' for value in variable.values)}.")
+        parts.append(f"One of {', '.join(value or 'nothing' for value in variable.values)}.")
     else:
-        told.append(f"As in {variable.example}.")
+        parts.append(f"As in {variable.example}.")
     if variable.default:
-        told.append(f"Default {variable.default}.")
+        parts.append(f"Default {variable.default}.")
     elif variable.default == "":
-        told.append("May be left out.")
-    return " ".join(told)
+        parts.append("May be left out.")
+    return " ".join(parts)
 
 
 def providers_page(own: Path | None = None) -> Iterator[str]:

@@ -42,7 +42,7 @@ class ReloadingTokenSource(TokenSource):
             return self._reload(source, refusal).token()
 
     def replace_refused(self, access_token: str) -> Token:
-        """A token other than the refused one; see ``TokenSource.refused``."""
+        """A token other than the refused one; see ``TokenSource.replace_refused``."""
         source = self.source
         try:
             return source.replace_refused(access_token)

@@ -29,7 +29,7 @@ from oauth_taskflow.connections.settings import (
 )
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.masking_source import MaskingTokenSource
-from oauth_taskflow.oauth.request_proof import ProvedTokens
+from oauth_taskflow.oauth.request_proof import ProofTokenSource
 from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.taskflow import metrics
 from oauth_taskflow.taskflow.broker.client import ask_broker
@@ -211,7 +211,7 @@ def _grant_source(
 ) -> TokenSource:
     """The token manager; its tokens have the proof that this provider's API wants with them."""
     source, proof = token_manager(settings, auth, brokered=brokered), auth.request_proof
-    return source if proof is None else ProvedTokens(source, proof, auth.client_secret)
+    return source if proof is None else ProofTokenSource(source, proof, auth.client_secret)
 
 
 def _broker_source(conn_id: str, auth: BrokeredSettings) -> BrokerTokenSource:

@@ -14,7 +14,7 @@ from oauth_taskflow.connections.settings import ConnectionSettings, LoginSetting
 from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
 from oauth_taskflow.oauth.dialect import Dialect
-from oauth_taskflow.oauth.endpoint.client_auth_fallback import EitherMethod
+from oauth_taskflow.oauth.endpoint.client_auth_fallback import FallbackClientAuth
 from oauth_taskflow.oauth.endpoint.discovered_endpoint import DiscoveredEndpoint
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint, TransportOptions
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, RefreshToken
@@ -107,9 +107,9 @@ def token_endpoint(settings: ConnectionSettings, auth: OAuth2Settings) -> TokenE
         hide=secret_registry.add_in_transit,
     )
     if not auth.token_url:
-        return DiscoveredEndpoint.like(endpoint, choose_auth=auth.choose_auth)
+        return DiscoveredEndpoint.from_endpoint(endpoint, choose_auth=auth.choose_auth)
     other = _other_method(auth)
-    return EitherMethod.like(endpoint, other_auth=other) if other else endpoint
+    return FallbackClientAuth.from_endpoint(endpoint, other_auth=other) if other else endpoint
 
 
 def _other_method(auth: OAuth2Settings) -> str:

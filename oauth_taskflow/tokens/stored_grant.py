@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from oauth_taskflow.errors import OAuthTaskflowError, TokenRequestError, TokenUndecryptable
-from oauth_taskflow.oauth.endpoint.messages import Answer
+from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Unusable
 from oauth_taskflow.tokens.cipher import name_connection
 from oauth_taskflow.tokens.refresh import lease_owner
@@ -40,7 +40,9 @@ class StoredGrant:
             name_connection(failure, self._context.conn_id, self._context.store.name)
             raise
 
-    def store_consent(self, granted: Granted, answer: Answer | None = None) -> GrantRecord:
+    def store_consent(
+        self, granted: Granted, answer: TokenHttpResponse | None = None
+    ) -> GrantRecord:
         """Store the tokens of a person's new consent, with their ``answer``; the old consent's tokens are removed.
 
         Its DPoP key is removed too. A worker that refreshes the old consent at this moment finds its lineage gone and
@@ -65,7 +67,7 @@ class StoredGrant:
         return self._change(transition)
 
     def store_unusable_consent(
-        self, outcome: Unusable, answer: Answer | None, *, dpop_key: str = ""
+        self, outcome: Unusable, answer: TokenHttpResponse | None, *, dpop_key: str = ""
     ) -> OAuthTaskflowError:
         """Store the refresh token of a new consent whose ``answer`` cannot be used yet; returns the error to raise.
 
@@ -85,7 +87,12 @@ class StoredGrant:
         return error
 
     def _apply_consent(
-        self, record: GrantRecord, refresh_token: str | None, answer: Answer | None, *, held: bool
+        self,
+        record: GrantRecord,
+        refresh_token: str | None,
+        answer: TokenHttpResponse | None,
+        *,
+        held: bool,
     ) -> GrantRecord:
         """``record`` with a new consent's refresh token and without anything of the old consent."""
         fingerprint = self._context.store.cipher.fingerprint(refresh_token) if refresh_token else ""

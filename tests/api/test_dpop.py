@@ -56,7 +56,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[OAuthTestServer]:
 @pytest.fixture
 def grants(server: OAuthTestServer) -> Grants:
     client = Client(server.client_id, server.client_secret)
-    return Grants(TokenEndpoint(server.token_url, client, dpop="ES256").proving())
+    return Grants(TokenEndpoint(server.token_url, client, dpop="ES256").with_dpop_key())
 
 
 @pytest.fixture(params=["session", "async session", "bare requests"])

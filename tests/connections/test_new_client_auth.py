@@ -20,7 +20,7 @@ from oauth_taskflow.oauth.client_auth import (
     client_secret_post,
     register_client_auth,
 )
-from oauth_taskflow.oauth.dialect import RevocationForm
+from oauth_taskflow.oauth.dialect import RevocationDialect
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import ClientCredentials
@@ -94,7 +94,7 @@ def test_a_method_of_the_package_is_not_replaced(name: str) -> None:
 
 def test_every_method_is_offered_and_every_name_is_a_method() -> None:
     assert BY_NAME["client_auth"].choices == BUILT_IN
-    revocation = RevocationForm.__annotations__["client_auth"]
+    revocation = RevocationDialect.__annotations__["client_auth"]
     assert {name for name in BUILT_IN if repr(name) in revocation} == {
         "client_secret_basic",
         "client_secret_post",

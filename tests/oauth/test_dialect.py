@@ -15,10 +15,10 @@ from oauth_taskflow.errors import (
     TokenRequestRejected,
 )
 from oauth_taskflow.oauth.client import Client, TokenForm
-from oauth_taskflow.oauth.dialect import Dialect, Expiry, RequestForm, ResponseForm
+from oauth_taskflow.oauth.dialect import Dialect, Expiry, RequestDialect, ResponseDialect
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome, OutcomeUnknown, Rejected
 from oauth_taskflow.oauth.endpoint.request_encoding import JsonText, encode
-from oauth_taskflow.oauth.endpoint.response import Answer, Question, interpret
+from oauth_taskflow.oauth.endpoint.response import TokenHttpResponse, TokenRequestInfo, interpret
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, RefreshToken
 from oauth_taskflow.testing import Fault, LoggedRequest, OAuthTestServer
@@ -46,24 +46,24 @@ def _located(dialect: Dialect, base_url: str) -> Dialect:
     url = dialect.request.refresh_url
     if url is None:
         return dialect
-    return Dialect(request=RequestForm(refresh_url=base_url + url))
+    return Dialect(request=RequestDialect(refresh_url=base_url + url))
 
 
-def read(body: dict[str, Any], form: ResponseForm, status: int = 200) -> Outcome:
+def read(body: dict[str, Any], form: ResponseDialect, status: int = 200) -> Outcome:
     """What ``body`` means, read with ``form``; it came in no time."""
     raw = json.dumps(body).encode()
-    answer = Answer(status, {"content-type": "application/json"}, raw, NOW, NOW)
-    question = Question("crm", "https://id.example.com/token", "refresh_token", form=form)
+    answer = TokenHttpResponse(status, {"content-type": "application/json"}, raw, NOW, NOW)
+    question = TokenRequestInfo("crm", "https://id.example.com/token", "refresh_token", form=form)
     return interpret(answer, question)
 
 
-def granted(body: dict[str, Any], form: ResponseForm) -> Granted:
+def granted(body: dict[str, Any], form: ResponseDialect) -> Granted:
     outcome = read(body, form)
     assert isinstance(outcome, Granted)
     return outcome
 
 
-def refused(body: dict[str, Any], form: ResponseForm, status: int = 200) -> TokenRequestRejected:
+def refused(body: dict[str, Any], form: ResponseDialect, status: int = 200) -> TokenRequestRejected:
     outcome = read(body, form, status)
     assert isinstance(outcome, Rejected)
     assert isinstance(outcome.error, TokenRequestRejected)
@@ -73,18 +73,18 @@ def refused(body: dict[str, Any], form: ResponseForm, status: int = 200) -> Toke
 def expires(rule: Expiry, **body: Any) -> float | None:
     """Seconds from now to the expiry that ``rule`` finds in an answer."""
     body = {"access_token": "at", **body}
-    found = granted(body, ResponseForm(expiry=rule)).token.expires_at
+    found = granted(body, ResponseDialect(expiry=rule)).token.expires_at
     return None if found is None else found - NOW
 
 
 def test_parameters_go_under_the_names_of_the_server() -> None:
-    rules = RequestForm(rename={"client_id": "client_key", "grant_type": ""})
+    rules = RequestDialect(rename={"client_id": "client_key", "grant_type": ""})
     request = sent(Dialect(request=rules), ClientCredentials())
     assert request.form == {"client_key": "me", "client_secret": "s3cret"}
 
 
 def test_a_get_request_carries_everything_in_the_query() -> None:
-    rules = Dialect(request=RequestForm(method="GET"))
+    rules = Dialect(request=RequestDialect(method="GET"))
     request = sent(rules, ClientCredentials(GrantOptions(scope="a b", body="query")))
     assert request.method == "GET"
     assert request.path == "/oauth/token"
@@ -111,12 +111,12 @@ def test_a_post_request_may_carry_its_parameters_in_the_query_and_no_body() -> N
     [(RefreshToken("rt"), "/oauth/refresh"), (ClientCredentials(), "/oauth/token")],
 )
 def test_only_refresh_tokens_go_to_the_refresh_url(grant: Grant, path: str) -> None:
-    rules = Dialect(request=RequestForm(refresh_url="/oauth/refresh"))
+    rules = Dialect(request=RequestDialect(refresh_url="/oauth/refresh"))
     assert sent(rules, grant).path == path
 
 
 def test_a_refresh_url_must_be_https_as_the_token_url_must() -> None:
-    rules = Dialect(request=RequestForm(refresh_url="http://id.example.com/refresh"))
+    rules = Dialect(request=RequestDialect(refresh_url="http://id.example.com/refresh"))
     with pytest.raises(ConnectionConfigError, match="is not an https URL"):
         TokenEndpoint("https://id.example.com/token", Client("me"), dialect=rules)
 
@@ -131,7 +131,7 @@ def test_a_secret_in_the_query_is_never_shown() -> None:
 
 
 def test_tokens_are_found_at_their_paths_and_nowhere_else() -> None:
-    form = ResponseForm(access_token="data.access_token", refresh_token="data.refresh_token")
+    form = ResponseDialect(access_token="data.access_token", refresh_token="data.refresh_token")
     body = {
         "code": 0,
         "data": {"access_token": "at-1", "refresh_token": "rt-1", "ids": ["7", "at-1"]},
@@ -144,12 +144,12 @@ def test_tokens_are_found_at_their_paths_and_nowhere_else() -> None:
 
 
 def test_a_refresh_token_may_be_the_access_token_itself() -> None:
-    found = granted({"access_token": "long"}, ResponseForm(refresh_token="access_token"))
+    found = granted({"access_token": "long"}, ResponseDialect(refresh_token="access_token"))
     assert found.refresh_token == "long"
 
 
 def test_a_false_success_predicate_is_an_error_although_the_status_is_200() -> None:
-    form = ResponseForm(
+    form = ResponseDialect(
         access_token="data.access_token",
         success="code == `0`",
         error="code",
@@ -165,12 +165,12 @@ def test_a_false_success_predicate_is_an_error_although_the_status_is_200() -> N
 
 def test_a_true_success_predicate_outweighs_a_field_named_error() -> None:
     body = {"access_token": "at", "error": {"code": "ok"}}
-    assert isinstance(read(body, ResponseForm()), Rejected)
-    assert granted(body, ResponseForm(success="error.code == 'ok'")).token.access_token == "at"
+    assert isinstance(read(body, ResponseDialect()), Rejected)
+    assert granted(body, ResponseDialect(success="error.code == 'ok'")).token.access_token == "at"
 
 
 def test_an_error_keeps_its_ordinary_description_when_the_form_names_none() -> None:
-    form = ResponseForm(error="sub_code")
+    form = ResponseDialect(error="sub_code")
     error = refused({"sub_code": 7, "error": "x", "error_description": "Why"}, form, 400)
     assert (error.error, error.description) == ("7", "Why")
     assert refused({"sub_code": 7}, form, 400).description == ""
@@ -179,16 +179,16 @@ def test_an_error_keeps_its_ordinary_description_when_the_form_names_none() -> N
 
 @pytest.mark.parametrize("path", ["contains(status, 'ok')", "status > access_token"])
 def test_a_path_that_does_not_fit_the_body_finds_nothing(path: str) -> None:
-    form = ResponseForm(success=path)
+    form = ResponseDialect(success=path)
     assert refused({"status": 5, "access_token": "at"}, form).error == "unnamed_error"
 
 
 def test_other_names_of_bearer_are_accepted_when_the_form_lists_them() -> None:
     body = {"access_token": "at", "token_type": "User Access Token"}
-    outcome = read(body, ResponseForm())
+    outcome = read(body, ResponseDialect())
     assert isinstance(outcome, OutcomeUnknown)
     assert isinstance(outcome.error, InvalidTokenResponse)
-    assert granted(body, ResponseForm(token_types=("User Access Token",))).token.extras == {}
+    assert granted(body, ResponseDialect(token_types=("User Access Token",))).token.extras == {}
 
 
 def _jwt(**claims: Any) -> str:
@@ -233,9 +233,11 @@ def test_a_json_value_is_a_value_in_a_json_body_and_its_text_elsewhere() -> None
 
 @pytest.mark.parametrize(("status", "code"), [(404, "http_404"), (200, "unnamed_error")])
 def test_an_error_without_a_code_has_that_of_its_status(status: int, code: str) -> None:
-    form = ResponseForm(success="token", access_token="token", error_description="message")
-    raw = Answer(status, {"content-type": "application/json"}, b'{"message": "Gone"}', NOW, NOW)
-    outcome = interpret(raw, Question("crm", "https://x", "g", form=form))
+    form = ResponseDialect(success="token", access_token="token", error_description="message")
+    raw = TokenHttpResponse(
+        status, {"content-type": "application/json"}, b'{"message": "Gone"}', NOW, NOW
+    )
+    outcome = interpret(raw, TokenRequestInfo("crm", "https://x", "g", form=form))
     assert isinstance(outcome, Rejected)
     assert isinstance(outcome.error, TokenRequestRejected)
     assert (outcome.error.error, outcome.error.description) == (code, "Gone")
@@ -245,8 +247,8 @@ def test_an_error_without_a_code_has_that_of_its_status(status: int, code: str) 
 def test_what_usually_lasts_waits_until_the_introspection_endpoint_was_asked(
     source: Any, lasting: float | None
 ) -> None:
-    raw = Answer(200, {}, b'{"access_token": "at"}', NOW, NOW)
-    form = ResponseForm(expiry=Expiry(source=source, lifetime_s=9))
-    outcome = interpret(raw, Question("crm", "https://x", "g", form=form))
+    raw = TokenHttpResponse(200, {}, b'{"access_token": "at"}', NOW, NOW)
+    form = ResponseDialect(expiry=Expiry(source=source, lifetime_s=9))
+    outcome = interpret(raw, TokenRequestInfo("crm", "https://x", "g", form=form))
     assert isinstance(outcome, Granted)
     assert outcome.token.expires_at == (None if lasting is None else NOW + lasting)

@@ -132,7 +132,7 @@ def token_requests(server: OAuthTestServer) -> int:
 
 
 def test_a_token_is_bound_to_the_key_that_proved_the_request(server: OAuthTestServer) -> None:
-    under_test = endpoint(server).proving()
+    under_test = endpoint(server).with_dpop_key()
     outcome = under_test.exchange(ClientCredentials())
     assert isinstance(outcome, Granted)
     assert outcome.token.token_type == "DPoP"
@@ -149,7 +149,7 @@ def test_an_endpoint_without_a_key_makes_one_for_the_exchange(server: OAuthTestS
 
 
 def test_a_refresh_needs_the_key_of_the_grant(server: OAuthTestServer) -> None:
-    first = endpoint(server).proving()
+    first = endpoint(server).with_dpop_key()
     outcome = first.exchange(RefreshToken(server.issue_refresh_token()))
     assert isinstance(outcome, Granted)
     assert outcome.refresh_token
@@ -162,7 +162,7 @@ def test_a_nonce_asked_for_is_sent_at_once_and_then_kept_up_to_date(
     server: OAuthTestServer,
 ) -> None:
     server.dpop.nonces = 1
-    under_test = endpoint(server).proving()
+    under_test = endpoint(server).with_dpop_key()
     assert isinstance(under_test.exchange(ClientCredentials()), Granted)
     assert token_requests(server) == 2
     for _ in range(3):
@@ -206,7 +206,7 @@ def test_without_dpop_nothing_is_proved() -> None:
     with OAuthTestServer() as server:
         client = Client(server.client_id, server.client_secret)
         plain = TokenEndpoint(server.token_url, client)
-        assert plain.proving("any") is plain
+        assert plain.with_dpop_key("any") is plain
         outcome = plain.exchange(ClientCredentials())
         assert isinstance(outcome, Granted)
         assert outcome.token.dpop_key == ""

@@ -33,7 +33,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[OAuthTestServer]:
 
 def endpoint(server: OAuthTestServer) -> TokenEndpoint:
     client = Client(server.client_id, server.client_secret)
-    return TokenEndpoint(server.token_url, client, dpop="ES256").proving()
+    return TokenEndpoint(server.token_url, client, dpop="ES256").with_dpop_key()
 
 
 def token_requests(server: OAuthTestServer) -> int:

@@ -8,7 +8,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
-from oauth_taskflow.oauth.credential_source import GivenText
+from oauth_taskflow.oauth.credential_source import InlineCredential
 from oauth_taskflow.oauth.extension_grants import (
     JWT_BEARER,
     SAML2_BEARER,
@@ -44,19 +44,19 @@ def test_jwt_bearer_signs_an_assertion_about_the_subject_for_each_request() -> N
 
 def test_saml_xml_is_sent_in_base64url_and_anything_else_as_it_is() -> None:
     xml = "<Assertion>ü?>~~</Assertion>"
-    (_, kind), (_, value) = sent(GivenAssertion(SAML2_BEARER, GivenText(xml)))
+    (_, kind), (_, value) = sent(GivenAssertion(SAML2_BEARER, InlineCredential(xml)))
     assert kind == SAML2_BEARER
     assert "=" not in value
     assert base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).decode() == xml
-    ready = GivenAssertion(JWT_BEARER, GivenText("a.b.c"))
+    ready = GivenAssertion(JWT_BEARER, InlineCredential("a.b.c"))
     assert sent(ready) == [("grant_type", JWT_BEARER), ("assertion", "a.b.c")]
     assert ready.secrets() == ("a.b.c",)
 
 
 def test_rfc_8693_section_2_3_example_with_an_actor_and_several_targets() -> None:
     grant = TokenExchange(
-        PresentedToken(GivenText("accVkjcJyb4BWCxGsndESCJQbdFMogUC5PbRDqceLTC")),
-        PresentedToken(GivenText("act"), "urn:ietf:params:oauth:token-type:jwt"),
+        PresentedToken(InlineCredential("accVkjcJyb4BWCxGsndESCJQbdFMogUC5PbRDqceLTC")),
+        PresentedToken(InlineCredential("act"), "urn:ietf:params:oauth:token-type:jwt"),
         "urn:ietf:params:oauth:token-type:jwt",
         GrantOptions(audience="one two", resource=("https://a.example", "https://b.example")),
     )
@@ -76,7 +76,7 @@ def test_rfc_8693_section_2_3_example_with_an_actor_and_several_targets() -> Non
 
 
 def test_the_least_exchange_names_one_token() -> None:
-    grant = TokenExchange(PresentedToken(GivenText("st")))
+    grant = TokenExchange(PresentedToken(InlineCredential("st")))
     assert [name for name, _ in sent(grant)] == [
         "grant_type",
         "subject_token",
@@ -112,11 +112,17 @@ PAIRS: list[tuple[Grant, Grant]] = [
     (JwtBearer(SIGNER, "me", "alice"), JwtBearer(SIGNER, "me", "bob")),
     (JwtBearer(SIGNER, "me", "alice"), JwtBearer(SIGNER, "me", "alice", {"scope": "a"})),
     (Password("alice", "pw"), Password("bob", "pw")),
-    (GivenAssertion(JWT_BEARER, GivenText("a")), GivenAssertion(JWT_BEARER, GivenText("b"))),
-    (TokenExchange(PresentedToken(GivenText("a"))), TokenExchange(PresentedToken(GivenText("b")))),
     (
-        TokenExchange(PresentedToken(GivenText("a"))),
-        TokenExchange(PresentedToken(GivenText("a")), requested_type="x"),
+        GivenAssertion(JWT_BEARER, InlineCredential("a")),
+        GivenAssertion(JWT_BEARER, InlineCredential("b")),
+    ),
+    (
+        TokenExchange(PresentedToken(InlineCredential("a"))),
+        TokenExchange(PresentedToken(InlineCredential("b"))),
+    ),
+    (
+        TokenExchange(PresentedToken(InlineCredential("a"))),
+        TokenExchange(PresentedToken(InlineCredential("a")), requested_type="x"),
     ),
 ]
 
@@ -127,7 +133,7 @@ def test_tokens_of_different_people_are_told_apart(one: Grant, other: Grant) -> 
 
 
 def test_no_repr_or_mark_shows_a_credential() -> None:
-    hidden = GivenText("hidden-1")
+    hidden = InlineCredential("hidden-1")
     grants = (
         GivenAssertion(SAML2_BEARER, hidden),
         TokenExchange(PresentedToken(hidden), PresentedToken(hidden)),

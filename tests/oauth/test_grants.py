@@ -52,4 +52,4 @@ def test_a_grant_names_its_secrets_and_does_not_show_them() -> None:
 
 
 def test_another_refresh_token_of_the_family_keeps_the_options() -> None:
-    assert RefreshToken("a", EVERYTHING).holding("b") == RefreshToken("b", EVERYTHING)
+    assert RefreshToken("a", EVERYTHING).with_refresh_token("b") == RefreshToken("b", EVERYTHING)

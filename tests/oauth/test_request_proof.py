@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import requests
 
-from oauth_taskflow.oauth.request_proof import ProvedTokens, RequestProof
+from oauth_taskflow.oauth.request_proof import ProofTokenSource, RequestProof
 from oauth_taskflow.oauth.token import Token, TokenSource
 
 # RFC 4231 §4.3.
@@ -33,8 +33,8 @@ class Source(TokenSource):
 
 
 def test_it_is_the_hmac_of_the_token_with_the_secret() -> None:
-    assert PROOF.of(DATA, KEY) == SHA256
-    assert RequestProof(name="p", algorithm="hmac_sha512").of(DATA, KEY) == SHA512
+    assert PROOF.compute(DATA, KEY) == SHA256
+    assert RequestProof(name="p", algorithm="hmac_sha512").compute(DATA, KEY) == SHA512
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_it_replaces_an_older_one_and_leaves_the_rest_of_the_url_alone(
     assert request.url == signed
     PROOF.put_on(request, "P")
     assert request.url == signed
-    assert "appsecret" not in PROOF.taken_off(signed)
+    assert "appsecret" not in PROOF.remove_from(signed)
 
 
 def test_a_header_carries_it_as_well() -> None:
@@ -66,10 +66,10 @@ def test_a_header_carries_it_as_well() -> None:
 
 
 def test_each_token_has_the_proof_of_its_own() -> None:
-    tokens = ProvedTokens(Source(), PROOF, "secret")
+    tokens = ProofTokenSource(Source(), PROOF, "secret")
     first = tokens.token()
-    assert first.proof == PROOF.of("t1", "secret")
+    assert first.proof == PROOF.compute("t1", "secret")
     assert tokens.token() is first
-    assert tokens.replace_refused("t1").proof == PROOF.of("not-t1", "secret")
+    assert tokens.replace_refused("t1").proof == PROOF.compute("not-t1", "secret")
     assert "secret" not in repr(tokens)
     assert first.proof not in repr(first)

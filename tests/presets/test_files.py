@@ -12,11 +12,12 @@ from msgspec.structs import replace
 
 from oauth_taskflow.api.origins import Origin
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
-from oauth_taskflow.presets.fill import fill, used_places
+from oauth_taskflow.presets.fill import fill
 from oauth_taskflow.presets.load import FOLDER, load_preset, preset_names
 from oauth_taskflow.presets.model import Preset, RefreshRules
 from oauth_taskflow.presets.schema import preset_schema
 from oauth_taskflow.specs.load import load_text
+from tests.presets.places import places_of
 
 NAMES = preset_names()
 # The providers whose behaviour was surveyed: each has a preset.
@@ -125,8 +126,8 @@ def test_the_file_fits_the_schema_that_its_first_line_names(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_its_places_are_its_variables_and_their_examples_fill_them(name: str) -> None:
     preset = load_preset(name)
-    assert used_places(preset) - {"client_id"} == set(preset.variables)
-    assert used_places(filled(name)) == set()
+    assert places_of(preset) - {"client_id"} == set(preset.variables)
+    assert places_of(filled(name)) == set()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from oauth_taskflow.presets.fill import BadVariable, fill, places
+from oauth_taskflow.presets.fill import BadVariable, fill
 from oauth_taskflow.presets.model import BaseUrl, PhaseParams, Preset, Variable
+from tests.presets.places import find_places
 
 
 def preset(variable: dict[str, Any] | None = None, **fields: Any) -> Preset:
@@ -75,4 +76,4 @@ def test_a_value_that_looks_like_a_place_is_not_filled_again() -> None:
 
 
 def test_places_are_found_in_collections() -> None:
-    assert places({"a": ["{x}", 1], "b": ("{y}", None)}) == {"x", "y"}
+    assert find_places({"a": ["{x}", 1], "b": ("{y}", None)}) == {"x", "y"}

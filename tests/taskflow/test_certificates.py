@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.oauth.endpoint.discovery import forget_metadata
 from oauth_taskflow.taskflow.cli.managed_grant import load_managed_grant
 from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.testing import OAuthTestServer
 from tests.oauth.keys import certificate_of, new_key, pem_of
+from tests.oauth.metadata import forget_metadata
 from tests.oauth.raw_server import Behaviour, raw_server, read_request, self_signed
 from tests.taskflow.conftest import SetConnection
 

@@ -20,7 +20,7 @@ from oauth_taskflow.errors import ConnectionConfigError, TokenRequestError
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
 from oauth_taskflow.oauth.endpoint.outcomes import Failure, Granted
 from oauth_taskflow.oauth.endpoint.request_encoding import encode
-from oauth_taskflow.oauth.endpoint.response import Answer, interpret
+from oauth_taskflow.oauth.endpoint.response import TokenHttpResponse, interpret
 from oauth_taskflow.oauth.endpoint.response_body import parse_body
 from oauth_taskflow.oauth.endpoint.revocation import TokenKind, revoke
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
@@ -202,7 +202,7 @@ def effects(**extra: Any) -> Iterator[Any]:
     manager = token_manager(settings, auth)
     yield manager._context.options
     proof = _credentials(replace(settings, base_url="https://api.example.com"), manager)._proof  # type: ignore[attr-defined]
-    yield proof, proof and proof.of("at", "secret")
+    yield proof, proof and proof.compute("at", "secret")
     endpoint = token_endpoint(settings, auth)
     yield endpoint.url, endpoint.introspect_url, endpoint.client
     for grant in (
@@ -219,16 +219,16 @@ def effects(**extra: Any) -> Iterator[Any]:
 
 
 def _exchanges(endpoint: Any, grant: Grant) -> Iterator[Any]:
-    question, rules = endpoint.question(grant), endpoint.dialect.request
+    question, rules = endpoint.describe_request(grant), endpoint.dialect.request
     form = CLIENT_AUTH_METHODS[endpoint.client_auth].apply(endpoint.client, grant.form())
     sent = encode(
-        rules.renamed(form), method=rules.method, url=question.url, body=grant.options.body
+        rules.rename_params(form), method=rules.method, url=question.url, body=grant.options.body
     )
     yield sent.method, sent.url, sent.body, sent.headers
     for status, body in ANSWERS:
         raw = json.dumps(body).encode()
         assert parse_body(raw, "application/json") == body
-        answer = Answer(status, {"content-type": "application/json"}, raw, NOW, NOW)
+        answer = TokenHttpResponse(status, {"content-type": "application/json"}, raw, NOW, NOW)
         outcome = interpret(answer, question)
         if isinstance(outcome, Granted):
             yield outcome.token.access_token, outcome.token.expires_at, outcome.refresh_token
@@ -241,20 +241,20 @@ class Revoking(TokenEndpoint, frozen=True):
 
     sent: list[Any] = []  # noqa: RUF012 - msgspec copies it
 
-    def ask(self, grant: Grant, *, budget: float | None = None) -> Answer | Failure:
+    def ask(self, grant: Grant, *, budget: float | None = None) -> TokenHttpResponse | Failure:
         rules = self.dialect.request
         form = CLIENT_AUTH_METHODS[self.client_auth].apply(self.client, grant.form())
         request = encode(
-            rules.renamed(form), method=rules.method, url=self.url, body=grant.options.body
+            rules.rename_params(form), method=rules.method, url=self.url, body=grant.options.body
         )
         self.sent.append((request.method, request.url, request.body, request.headers))
-        return Answer(200, {}, b"", NOW, NOW)
+        return TokenHttpResponse(200, {}, b"", NOW, NOW)
 
 
 def _revocations(grant: ManagedGrant) -> Iterator[Any]:
     with suppress(ConnectionConfigError):
         yield "login --revoke-old", _find_revocation_url(grant)
-    endpoint = Revoking.like(grant.endpoint, url="https://id.example.com/revoke")
+    endpoint = Revoking.from_endpoint(grant.endpoint, url="https://id.example.com/revoke")
     record = GrantRecord("k" * 64, token=Token("at", NOW), refresh_token="rt")
     for kind, token in _select_tokens(grant, record):
         yield _refusal(endpoint, token, kind, grant)

@@ -20,7 +20,6 @@ from oauth_taskflow.errors import (
     TokenRequestRejected,
 )
 from oauth_taskflow.oauth.client_auth import JWT_ASSERTION
-from oauth_taskflow.oauth.endpoint.discovery import forget_metadata
 from oauth_taskflow.oauth.signing import Signer, private_key
 from oauth_taskflow.secret_registry import known_secrets
 from oauth_taskflow.taskflow.connection_lookup import load_settings
@@ -29,6 +28,7 @@ from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.fixtures import ServerFactory
 from oauth_taskflow.testing.server_state import Client
 from tests.oauth.keys import PrivateKey, certificate_of, pem_of, public_pem_of
+from tests.oauth.metadata import forget_metadata
 from tests.oauth.raw_server import self_signed
 from tests.taskflow.conftest import SetConnection
 

@@ -260,7 +260,7 @@ def test_figma_refreshes_at_another_address() -> None:
     extra = {"provider": "figma", **REFRESH}
     settings = parse_connection(kind("oauth2", extra, host=""))
     assert isinstance(settings.auth, OAuth2Settings)
-    asked = token_endpoint(settings, settings.auth).question(grant(settings.auth))
+    asked = token_endpoint(settings, settings.auth).describe_request(grant(settings.auth))
     assert asked.url == "https://api.figma.com/v1/oauth/refresh"
 
 

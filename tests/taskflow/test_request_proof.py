@@ -19,7 +19,7 @@ from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.connections.parse import parse_connection
 from oauth_taskflow.connections.settings import BrokeredSettings
 from oauth_taskflow.errors import ConnectionConfigError, ForeignOriginRefused
-from oauth_taskflow.oauth.request_proof import ProvedTokens, RequestProof
+from oauth_taskflow.oauth.request_proof import ProofTokenSource, RequestProof
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.redaction import redact_url
 from oauth_taskflow.secret_registry import known_secrets
@@ -65,7 +65,9 @@ def calls(server: OAuthTestServer) -> list[LoggedRequest]:
 def right(call: LoggedRequest, secret: str = SECRET) -> bool:
     """Whether the proof is that of the token beside it, and there is one."""
     token = call.headers["Authorization"].removeprefix("Bearer ")
-    return [v for name, v in call.query if name == "appsecret_proof"] == [PROOF.of(token, secret)]
+    return [v for name, v in call.query if name == "appsecret_proof"] == [
+        PROOF.compute(token, secret)
+    ]
 
 
 def test_a_session_proves_every_request_and_keeps_its_parameters(meta: OAuthTestServer) -> None:
@@ -132,7 +134,7 @@ def test_no_stranger_is_sent_it_by_a_redirect(meta: OAuthTestServer) -> None:
     foreign = meta.base_url.replace("127.0.0.1", "localhost")
     location = {"Location": f"{foreign}/echo?x=1&appsecret_proof=copied"}
     meta.fault("/go", status=302, headers=location, times=2)
-    source = ProvedTokens(Source(), PROOF, SECRET)
+    source = ProofTokenSource(Source(), PROOF, SECRET)
     proof = OAuth2Auth(source, origins=[meta.base_url], proof=PROOF)
     with (
         OAuthSession(meta.base_url, proof) as session,
@@ -150,7 +152,7 @@ def test_bare_requests_is_as_careful(meta: OAuthTestServer) -> None:
     foreign = meta.base_url.replace("127.0.0.1", "localhost")
     location = {"Location": f"{foreign}/echo?appsecret_proof=copied"}
     meta.fault("/go", status=302, headers=location, times=2)
-    source = ProvedTokens(Source(), PROOF, SECRET)
+    source = ProofTokenSource(Source(), PROOF, SECRET)
     requests.get(f"{meta.base_url}/go", auth=OAuth2Auth(source, proof=PROOF), timeout=5)
     assert (meta.requests[-1].headers["Host"].split(":")[0], meta.requests[-1].query) == (
         "localhost",
@@ -200,10 +202,10 @@ def test_the_broker_hands_out_the_proof_of_the_token_and_no_secret(
     assert SECRET not in brokered.extra + brokered.password
     assert json.loads(brokered.extra)["request_proof"] == {
         "name": "appsecret_proof",
-        "proof": PROOF.of(brokered.password, SECRET),
+        "proof": PROOF.compute(brokered.password, SECRET),
     }
     settings = parse_connection(brokered)
-    proof = PROOF.of(brokered.password, SECRET)
+    proof = PROOF.compute(brokered.password, SECRET)
     assert proof in settings.secrets
     assert proof not in repr(settings)
     with session_for(settings) as session:

@@ -73,7 +73,7 @@ def made_of(parsed: ConnectionSettings) -> Iterator[object]:
         yield form
         yield encode(form, method="POST", url=TOKEN_URL, body="form")
         yield encode(form, method="GET", url=TOKEN_URL, body="query")
-        yield endpoint.question(traded)
+        yield endpoint.describe_request(traded)
 
 
 def within(holder: object) -> Iterator[object]:

@@ -7,7 +7,7 @@ import pytest
 from oauth_taskflow.connections.parse import parse_connection
 from oauth_taskflow.connections.settings import OAuth2Settings
 from oauth_taskflow.errors import InvalidClient, InvalidGrant, TokenRequestRejected
-from oauth_taskflow.oauth.endpoint.messages import Answer
+from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse
 from oauth_taskflow.oauth.endpoint.outcomes import Rejected
 from oauth_taskflow.oauth.endpoint.response import interpret
 from oauth_taskflow.taskflow.token_sources import grant, token_endpoint
@@ -29,7 +29,7 @@ def test_a_connection_says_what_the_servers_codes_mean(
 ) -> None:
     settings = parse_connection(connection({"refresh_token": "rt", "token_errors": MEANINGS}))
     assert isinstance(settings.auth, OAuth2Settings)
-    question = token_endpoint(settings, settings.auth).question(grant(settings.auth))
-    found = interpret(Answer(status, {}, body, 0.0, 0.0), question)
+    question = token_endpoint(settings, settings.auth).describe_request(grant(settings.auth))
+    found = interpret(TokenHttpResponse(status, {}, body, 0.0, 0.0), question)
     assert isinstance(found, Rejected)
     assert type(found.error) is kind

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from oauth_taskflow import secret_registry
-from oauth_taskflow.connections.credential_files import TextFile, read_text
+from oauth_taskflow.connections.credential_files import FileCredential, read_text
 from oauth_taskflow.connections.parts import ConnectionParts
 from oauth_taskflow.connections.readers.grant import grant_reader
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS, Need, methods_that_need
-from oauth_taskflow.oauth.credential_source import TextSource
+from oauth_taskflow.oauth.credential_source import CredentialSource
 from oauth_taskflow.oauth.endpoint.server_metadata import is_issuer
 from oauth_taskflow.oauth.signing import Signer, SigningKey, UnusableKey, private_key, shared_key
 
@@ -26,7 +26,7 @@ class ClientSettings(Struct, frozen=True):
     method: str
     chosen: bool
     signer: Signer | None = None
-    assertion: TextSource | None = None
+    assertion: CredentialSource | None = None
 
 
 # Replaces credentials that cannot be read; it is never used in a request.
@@ -58,11 +58,11 @@ def read_client(parts: ConnectionParts, grant: str, secret: str) -> ClientSettin
     return ClientSettings(method, chosen, signer, _read_assertion_file(parts, method))
 
 
-def _read_assertion_file(parts: ConnectionParts, method: str) -> TextSource | None:
+def _read_assertion_file(parts: ConnectionParts, method: str) -> CredentialSource | None:
     name = "client_assertion_file"
     if (name in parts.values) == (_need(method) == "assertion"):
         path = parts.values.get(name)
-        return TextFile(str(path), parts.conn_id, name) if path else None
+        return FileCredential(str(path), parts.conn_id, name) if path else None
     if name in parts.values:
         raise parts.error(
             f"A client assertion is given, and client_auth {method} would not use it",

@@ -11,12 +11,12 @@ from dataclasses import replace
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from oauth_taskflow.connections.credential_files import TextFile
+from oauth_taskflow.connections.credential_files import FileCredential
 from oauth_taskflow.connections.fields.field import ConnectionField
 from oauth_taskflow.connections.fields.table import BY_NAME
 from oauth_taskflow.connections.parts import ConnectionParts
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.oauth.credential_source import GivenText, TextSource
+from oauth_taskflow.oauth.credential_source import CredentialSource, InlineCredential
 from oauth_taskflow.oauth.extension_grants import (
     ACCESS_TOKEN_TYPE,
     JWT_BEARER,
@@ -200,13 +200,13 @@ def _read_presented_token(parts: ConnectionParts, name: str) -> PresentedToken |
     return PresentedToken(source, str(parts.values.get(kind, ACCESS_TOKEN_TYPE)))
 
 
-def _source(parts: ConnectionParts, name: str) -> TextSource | None:
+def _source(parts: ConnectionParts, name: str) -> CredentialSource | None:
     file = f"{name}_file"
     if name in parts.values and file in parts.values:
         raise parts.error(f"{name} is given twice", file, f"Keep one of {name} and {file}.")
     if file in parts.values:
-        return TextFile(str(parts.values[file]), parts.conn_id, file)
-    return GivenText(str(parts.values[name])) if name in parts.values else None
+        return FileCredential(str(parts.values[file]), parts.conn_id, file)
+    return InlineCredential(str(parts.values[name])) if name in parts.values else None
 
 
 def _read_password(parts: ConnectionParts, _client_id: str, _signer: Signer | None) -> Password:

@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 _LEAST_TIME_TO_SEND = 1.0
 
 
-class EitherMethod(TokenEndpoint, frozen=True):
+class FallbackClientAuth(TokenEndpoint, frozen=True):
     """A token endpoint that asks once more, by ``other_auth``, when its client was refused.
 
     A server refuses the client before it looks at the grant (RFC 6749 §3.2.1), so that a refresh token is not spent by
@@ -31,7 +31,7 @@ class EitherMethod(TokenEndpoint, frozen=True):
         """
         limit = self.transport.timeouts.total if budget is None else budget
         end = self.clock.monotonic() + limit
-        one = TokenEndpoint.like(self.proving())
+        one = TokenEndpoint.from_endpoint(self.with_dpop_key())
         first = one.exchange(grant, budget=limit)
         left = end - self.clock.monotonic()
         if not _is_refused(first) or left < _LEAST_TIME_TO_SEND:

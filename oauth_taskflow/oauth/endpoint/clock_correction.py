@@ -12,7 +12,7 @@ from oauth_taskflow.oauth.endpoint.outcomes import Outcome, Rejected
 from oauth_taskflow.oauth.grants import Grant
 
 
-def corrected(
+def correct_clock(
     client: Client, client_auth: str, grant: Grant, outcome: Outcome, skew: float | None
 ) -> tuple[Client, Grant] | None:
     """Who asks with what the second time, when ``outcome`` may be due to a clock ``skew`` seconds off; else None.

@@ -9,7 +9,7 @@ from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.client_auth import methods_that_need
 from oauth_taskflow.oauth.endpoint.discovery import server_metadata
 from oauth_taskflow.oauth.endpoint.outcomes import Failure, NotProcessed, Outcome, Rejected
-from oauth_taskflow.oauth.endpoint.response import Answer
+from oauth_taskflow.oauth.endpoint.response import TokenHttpResponse
 from oauth_taskflow.oauth.endpoint.server_metadata import ServerMetadata
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import Grant
@@ -26,27 +26,27 @@ class DiscoveredEndpoint(TokenEndpoint, frozen=True):
 
     def exchange(self, grant: Grant, *, budget: float | None = None) -> Outcome:
         """Trade ``grant`` for a token; see ``TokenEndpoint.exchange``. Metadata that are missing are a failure like others."""
-        there = self._resolved()
+        there = self._try_resolve()
         if not isinstance(there, TokenEndpoint):
             return there
         return there.exchange(grant.with_audience(there.url), budget=budget)
 
-    def ask(self, grant: Grant, *, budget: float | None = None) -> Answer | Failure:
+    def ask(self, grant: Grant, *, budget: float | None = None) -> TokenHttpResponse | Failure:
         """Post the form of ``grant`` once; see ``TokenEndpoint.ask``."""
-        there = self._resolved()
+        there = self._try_resolve()
         if not isinstance(there, TokenEndpoint):
             return there
         return there.ask(grant.with_audience(there.url), budget=budget)
 
-    def _resolved(self) -> TokenEndpoint | Failure:
+    def _try_resolve(self) -> TokenEndpoint | Failure:
         try:
-            return self.located()
+            return self.resolve()
         except TokenEndpointUnavailable as away:
             return NotProcessed(away)
         except ConnectionConfigError as wrong:
             return Rejected(wrong)
 
-    def located(self) -> TokenEndpoint:
+    def resolve(self) -> TokenEndpoint:
         """The endpoint itself.
 
         Raises:
@@ -64,10 +64,10 @@ class DiscoveredEndpoint(TokenEndpoint, frozen=True):
                 field="issuer",
                 hint="Write token_url instead.",
             )
-        return _as_client(TokenEndpoint.like(self, url=url), self._method(metadata))
+        return _as_client(TokenEndpoint.from_endpoint(self, url=url), self._method(metadata))
 
     def _method(self, metadata: ServerMetadata) -> str:
-        supported = metadata.supported("token_endpoint_auth_methods_supported")
+        supported = metadata.find_list("token_endpoint_auth_methods_supported")
         if not self.choose_auth or supported is None:
             return self.client_auth
         able = _able(self.client, certificate=self.transport.cert is not None)

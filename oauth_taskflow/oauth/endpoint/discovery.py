@@ -36,11 +36,6 @@ class _Kept(Struct, frozen=True):
 _kept: dict[tuple[object, ...], _Kept] = {}
 
 
-def forget_metadata() -> None:
-    """Forget all metadata, so that the next use asks again."""
-    _kept.clear()
-
-
 def server_metadata(
     issuer: str,
     *,
@@ -88,7 +83,7 @@ class _Inquiry(Struct, frozen=True):
         problems: list[ConnectionConfigError] = []
         for url in metadata_urls(self.issuer):
             raw = self._get(url)
-            found = self._parsed(url, raw) if isinstance(raw, bytes) else raw
+            found = self._parse(url, raw) if isinstance(raw, bytes) else raw
             if isinstance(found, ServerMetadata):
                 return found
             problems += [found] if found else []
@@ -98,7 +93,7 @@ class _Inquiry(Struct, frozen=True):
         )
         raise next(iter(problems), nothing)
 
-    def _parsed(self, url: str, raw: bytes) -> ServerMetadata | ConnectionConfigError:
+    def _parse(self, url: str, raw: bytes) -> ServerMetadata | ConnectionConfigError:
         try:
             return parse_metadata(raw, self.issuer)
         except BadMetadata as problem:
@@ -115,7 +110,7 @@ class _Inquiry(Struct, frozen=True):
                 status, raw = self._read(session, url)
         except (requests.RequestException, OSError, ValueError) as failure:
             # Not chained: requests' exceptions may quote a proxy's password.
-            raise self._failed(url, failure) from None
+            raise self._name_failure(url, failure) from None
         if wire.expired:
             raise self._away(url, "deadline passed")
         if 300 <= status < 400:
@@ -154,7 +149,7 @@ class _Inquiry(Struct, frozen=True):
             "the connection the metadata are not needed.",
         )
 
-    def _failed(self, url: str, failure: Exception) -> OAuthTaskflowError:
+    def _name_failure(self, url: str, failure: Exception) -> OAuthTaskflowError:
         name = type(failure).__name__
         if isinstance(failure, requests.exceptions.SSLError):
             return self._wrong(

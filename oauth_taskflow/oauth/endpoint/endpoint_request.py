@@ -11,7 +11,7 @@ from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.client import Params, TokenForm
 from oauth_taskflow.oauth.dialect import Dialect
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
-from oauth_taskflow.oauth.endpoint.response import Answer, interpret
+from oauth_taskflow.oauth.endpoint.response import TokenHttpResponse, interpret
 from oauth_taskflow.oauth.endpoint.response_body import ErrorBody, error_in, parse_body
 from oauth_taskflow.oauth.endpoint.response_fields import problem_in
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
@@ -32,7 +32,7 @@ class DirectRequest(BaseGrant, frozen=True):
     grant_type: ClassVar[str] = ""
 
     @classmethod
-    def of(
+    def from_params(
         cls, params: Params, options: GrantOptions, hidden: tuple[str, ...] = ()
     ) -> DirectRequest:
         """``params`` with the headers of ``options``; always form-encoded, whatever the token endpoint wants."""
@@ -57,17 +57,17 @@ class DirectRequest(BaseGrant, frozen=True):
 
     def answer(
         self, endpoint: TokenEndpoint, url: str, *, budget: float | None = None
-    ) -> tuple[Answer, dict[str, object]]:
+    ) -> tuple[TokenHttpResponse, dict[str, object]]:
         """As ``send``, with the whole answer and at most ``budget`` seconds.
 
         Raises:
             OAuthTaskflowError: the server refused, was not reached, or redirects.
         """
-        there = replace(endpoint.located(), url=url)
+        there = replace(endpoint.resolve(), url=url)
         if self.dialect is not None:
             there = replace(there, dialect=self.dialect)
         answer = there.ask(self, budget=budget)
-        if not isinstance(answer, Answer):
+        if not isinstance(answer, TokenHttpResponse):
             raise answer.error
         body = parse_body(answer.body, answer.content_type) or {}
         if answer.is_success and self._problem(body) is None:
@@ -79,7 +79,9 @@ class DirectRequest(BaseGrant, frozen=True):
         return error_in(body) if self.dialect is None else problem_in(body, self.dialect.response)
 
 
-def _refusal(answer: Answer, endpoint: TokenEndpoint, request: DirectRequest) -> OAuthTaskflowError:
-    outcome = interpret(answer, endpoint.question(request))
+def _refusal(
+    answer: TokenHttpResponse, endpoint: TokenEndpoint, request: DirectRequest
+) -> OAuthTaskflowError:
+    outcome = interpret(answer, endpoint.describe_request(request))
     assert not isinstance(outcome, Granted), "an answer with an error in it grants nothing"
     return outcome.error

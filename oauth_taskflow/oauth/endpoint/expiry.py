@@ -55,7 +55,7 @@ def instant(value: object) -> float | None:
     return seconds if seconds > 0 else None
 
 
-def named_end(value: object, *, now: float, skew: float = 0.0) -> float | None:
+def find_end(value: object, *, now: float, skew: float = 0.0) -> float | None:
     """When what ``value`` names is over, on our clock: so many seconds after ``now``, or at an instant of the server's.
 
     None for everything that names no end ahead. The server's clock is ``skew`` seconds ahead of ours.
@@ -115,7 +115,7 @@ def standard_expiry(
     ``sent_at`` plus ``expires_in``, so that a slow answer never makes a token look younger than it is. Absolute
     instants are the server's and are moved by ``skew``. One that has passed already names no usable lifetime.
     """
-    found = named_end(body.get("expires_in"), now=sent_at, skew=skew)
+    found = find_end(body.get("expires_in"), now=sent_at, skew=skew)
     if found is not None:
         return found
     absolute = (body.get("expires_at"), body.get("expires_on"))

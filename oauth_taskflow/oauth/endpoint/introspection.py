@@ -41,7 +41,7 @@ def introspect(
     """
     named = (("token_type_hint", hint),) if hint else ()
     params = (("token", token), *named)
-    request = DirectRequest.of(params, options or GrantOptions(), hidden=(token,))
+    request = DirectRequest.from_params(params, options or GrantOptions(), hidden=(token,))
     answer, fields = request.answer(endpoint, url, budget=budget)
     active = fields.get("active")
     if not isinstance(active, bool):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from oauth_taskflow.oauth.dialect import STANDARD, ResponseForm
+from oauth_taskflow.oauth.dialect import STANDARD, ResponseDialect
 from oauth_taskflow.redaction import redact_address, redact_text, remove_secrets
 from oauth_taskflow.secret_values import Hidden, SecretValue
 
 _MOST_READ = 4096  # characters of a text of which some hundred are shown
 
 
-class Question(SecretValue, frozen=True):
+class TokenRequestInfo(SecretValue, frozen=True):
     """What was asked: enough to judge an answer and to word an error, and the secrets to keep out of it."""
 
     conn_id: str
@@ -22,7 +22,7 @@ class Question(SecretValue, frozen=True):
     secrets: Hidden[tuple[str, ...]] = ()
     refusal_hint: str = ""
     by_consent: bool = False
-    form: ResponseForm = STANDARD.response
+    form: ResponseDialect = STANDARD.response
     dpop_key: Hidden[str] = ""
 
     @property
@@ -50,7 +50,7 @@ class Question(SecretValue, frozen=True):
         return " ".join(shown.split())[:limit].rstrip(". ")
 
 
-class Answer(SecretValue, frozen=True):
+class TokenHttpResponse(SecretValue, frozen=True):
     """One HTTP answer. Header names are lower case; times are seconds since the epoch on our clock.
 
     ``parameters`` are the names of those that were sent.

@@ -6,7 +6,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from oauth_taskflow.oauth.endpoint import response_fields
-from oauth_taskflow.oauth.endpoint.messages import Answer
+from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse
 
 _CHUNK = 1 << 14
 
@@ -14,7 +14,7 @@ _CHUNK = 1 << 14
 class CutOff(Exception):
     """The connection ended within ``answer``, because of ``cause``."""
 
-    def __init__(self, answer: Answer, cause: Exception) -> None:
+    def __init__(self, answer: TokenHttpResponse, cause: Exception) -> None:
         super().__init__()
         self.answer = answer
         self.cause = cause
@@ -33,6 +33,6 @@ def read_body(response: requests.Response, most: int) -> tuple[bytes, Exception 
     return bytes(content), None
 
 
-def brings_refresh_token(answer: Answer) -> bool:
+def brings_refresh_token(answer: TokenHttpResponse) -> bool:
     """Whether a new refresh token arrived with ``answer``, although that did not arrive whole."""
     return answer.is_success and response_fields.refresh_token_in_text(answer.body) is not None

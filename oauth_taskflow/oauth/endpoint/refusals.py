@@ -13,7 +13,7 @@ from oauth_taskflow.errors import (
 )
 from oauth_taskflow.oauth.dpop import PROOF_REFUSED
 from oauth_taskflow.oauth.endpoint.error_codes import is_known
-from oauth_taskflow.oauth.endpoint.messages import Answer, Question
+from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse, TokenRequestInfo
 from oauth_taskflow.oauth.endpoint.response_body import ErrorBody
 from oauth_taskflow.redaction import redact_url
 
@@ -43,41 +43,43 @@ _UNEXPLAINED = (
 )
 
 
-def refusal_error(problem: ErrorBody, answer: Answer, question: Question) -> TokenRequestRejected:
-    """The error that ``problem`` in ``answer`` means for ``question``."""
+def refusal_error(
+    problem: ErrorBody, answer: TokenHttpResponse, info: TokenRequestInfo
+) -> TokenRequestRejected:
+    """The error that ``problem`` in ``answer`` means for ``info``."""
     code = "invalid_client" if problem.code == "http_401" else problem.code
     # Without a consent behind the grant, nobody is to be sent to consent again.
-    own = code == "invalid_grant" or (code, question.grant_type) == _CLIENT_DENIED
-    hint = question.refusal_hint.replace("{conn_id}", question.conn_id) if own else ""
+    own = code == "invalid_grant" or (code, info.grant_type) == _CLIENT_DENIED
+    hint = info.refusal_hint.replace("{conn_id}", info.conn_id) if own else ""
     named = ERRORS.get(code, TokenRequestRejected)
-    kind = TokenRequestRejected if hint and not question.by_consent else named
-    shown = question.clean(problem.code, 64)
+    kind = TokenRequestRejected if hint and not info.by_consent else named
+    shown = info.clean(problem.code, 64)
     error = kind(
         error=problem.code if is_known(problem.code) else shown,
         status=answer.status,
-        where=question.where,
-        description=question.clean(problem.description),
-        grant=question.grant_type,
-        hint=hint or _hint(code, answer, question),
+        where=info.where,
+        description=info.clean(problem.description),
+        grant=info.grant_type,
+        hint=hint or _hint(code, answer, info),
         shown=shown,
     )
     if error.is_unexplained:
-        error.hint = _UNEXPLAINED.format(conn_id=question.conn_id)
+        error.hint = _UNEXPLAINED.format(conn_id=info.conn_id)
     return error
 
 
-def _hint(code: str, answer: Answer, question: Question) -> str:
+def _hint(code: str, answer: TokenHttpResponse, info: TokenRequestInfo) -> str:
     """What to look at; empty where the error's own hint says all. Values may be secret, names are not."""
     if code == "invalid_request" and answer.parameters:
         names = ", ".join(answer.parameters)
         return f"Sent were {names}: compare them with what the server's documentation asks for."
-    if code == "invalid_scope" and question.scope:
-        return f"Asked for was {question.scope!r}: take out of scope what this client may not have."
-    if code == "invalid_target" and question.targets:
-        names = ", ".join(map(redact_url, question.targets))
+    if code == "invalid_scope" and info.scope:
+        return f"Asked for was {info.scope!r}: take out of scope what this client may not have."
+    if code == "invalid_target" and info.targets:
+        names = ", ".join(map(redact_url, info.targets))
         return f"Asked for was {names}: correct audience or resource of the connection."
-    if ERRORS.get(code) is ConsentRequired and question.grant_type == "refresh_token":
-        return f"A person must agree again: airflow oauth login {question.conn_id}"
-    absent = _NOT_THERE if question.grant_type else ""
+    if ERRORS.get(code) is ConsentRequired and info.grant_type == "refresh_token":
+        return f"A person must agree again: airflow oauth login {info.conn_id}"
+    absent = _NOT_THERE if info.grant_type else ""
     proof = _PROOF_HINT if "date" in answer.headers else _UNDATED_PROOF_HINT
     return {PROOF_REFUSED: proof, "http_404": absent, "http_405": absent}.get(code, "")

@@ -18,7 +18,7 @@ from oauth_taskflow.errors import (
 from oauth_taskflow.http_headers import find_refusal, retry_after
 from oauth_taskflow.oauth.endpoint import expiry, response_fields
 from oauth_taskflow.oauth.endpoint.error_codes import UNNAMED
-from oauth_taskflow.oauth.endpoint.messages import Answer, Question
+from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse, TokenRequestInfo
 from oauth_taskflow.oauth.endpoint.outcomes import (
     Granted,
     NotProcessed,
@@ -30,16 +30,16 @@ from oauth_taskflow.oauth.endpoint.outcomes import (
 from oauth_taskflow.oauth.endpoint.refusals import ERRORS, refusal_error
 from oauth_taskflow.oauth.endpoint.response_body import (
     ErrorBody,
+    describe_refusal,
+    describe_shape,
     is_html,
     may_hold_token,
     parse_body,
-    said,
-    shape,
 )
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.redaction import redact_address, redact_url
 
-__all__ = ["Answer", "Question", "interpret"]
+__all__ = ["TokenHttpResponse", "TokenRequestInfo", "interpret"]
 
 _WRONG_PLACE = "Check that token_url is the token endpoint and not a login page."
 _OTHER_NAME = "Check that token_url is the token endpoint; if the token stands elsewhere in its answer, set token_path."
@@ -49,122 +49,128 @@ _REFUSED_UNREAD = frozenset({408, 425, 429})
 _DEFAULT_429_WAIT = 30.0
 
 
-def interpret(answer: Answer, question: Question) -> Outcome:
-    """The outcome that ``answer`` means for ``question``."""
+def interpret(answer: TokenHttpResponse, info: TokenRequestInfo) -> Outcome:
+    """The outcome that ``answer`` means for ``info``."""
     if 300 <= answer.status < 400:
-        return Rejected(_redirected(answer, question))
+        return Rejected(_redirect_error(answer, info))
     body = parse_body(answer.body, answer.content_type)
     if answer.status in _REFUSED_UNREAD:
-        return NotProcessed(_unavailable(answer, question))
-    problem = _problem(body, answer, question)
+        return NotProcessed(_unavailable(answer, info))
+    problem = _problem(body, answer, info)
     if problem is not None:
-        return _refusal(problem, answer, question)
+        return _refusal(problem, answer, info)
     if answer.status >= 500:
-        return _server_failure(answer, question)
-    return _token(body, answer, question)
+        return _server_failure(answer, info)
+    return _token(body, answer, info)
 
 
-def _problem(body: dict[str, Any] | None, answer: Answer, question: Question) -> ErrorBody | None:
+def _problem(
+    body: dict[str, Any] | None, answer: TokenHttpResponse, info: TokenRequestInfo
+) -> ErrorBody | None:
     """The error in ``answer``, in words of RFC 6749 as far as the server's dialect translates it; None without any."""
-    problem = response_fields.problem_in(body, question.form) if body is not None else None
+    problem = response_fields.problem_in(body, info.form) if body is not None else None
     if problem is None and (answer.is_success or answer.status >= 500):
         return None
     if problem is None:
-        problem = _challenged(answer, body)
+        problem = _read_challenge(answer, body)
     elif problem.code == UNNAMED and answer.status >= 400:  # more than nothing for who acts on it
         problem = ErrorBody(f"http_{answer.status}", problem.description)
     if not problem.code.startswith("http_"):
         return problem
-    return ErrorBody(question.form.errors.get(problem.code, problem.code), problem.description)
+    return ErrorBody(info.form.errors.get(problem.code, problem.code), problem.description)
 
 
-def _challenged(answer: Answer, body: dict[str, Any] | None) -> ErrorBody:
+def _read_challenge(answer: TokenHttpResponse, body: dict[str, Any] | None) -> ErrorBody:
     """The error of an answer whose body names none: the one in ``WWW-Authenticate`` (RFC 6749 §5.2), else the status."""
-    told = find_refusal(answer.headers.get("www-authenticate", "")).params
+    challenge = find_refusal(answer.headers.get("www-authenticate", "")).params
     return ErrorBody(
-        told.get("error") or f"http_{answer.status}",
-        told.get("error_description") or said(answer.body, body),
+        challenge.get("error") or f"http_{answer.status}",
+        challenge.get("error_description") or describe_refusal(answer.body, body),
     )
 
 
-def _refusal(problem: ErrorBody, answer: Answer, question: Question) -> Outcome:
+def _refusal(problem: ErrorBody, answer: TokenHttpResponse, info: TokenRequestInfo) -> Outcome:
     if problem.code == "temporarily_unavailable":
-        return NotProcessed(_unavailable(answer, question, problem))
-    if _contradicts_itself(problem, answer, question):
-        return Unusable(refusal_error(problem, answer, question), 0, opaque=True)
+        return NotProcessed(_unavailable(answer, info, problem))
+    if _contradicts_itself(problem, answer, info):
+        return Unusable(refusal_error(problem, answer, info), 0, opaque=True)
     if problem.code == "server_error" or (answer.status >= 500 and problem.code not in ERRORS):
-        return _server_failure(answer, question, problem)
-    return Rejected(refusal_error(problem, answer, question))
+        return _server_failure(answer, info, problem)
+    return Rejected(refusal_error(problem, answer, info))
 
 
-def _contradicts_itself(problem: ErrorBody, answer: Answer, question: Question) -> bool:
+def _contradicts_itself(
+    problem: ErrorBody, answer: TokenHttpResponse, info: TokenRequestInfo
+) -> bool:
     """Whether only the dialect's ``success`` calls an answer an error that names none and holds a new refresh token."""
-    if question.form.success is None or problem.code != UNNAMED or not answer.is_success:
+    if info.form.success is None or problem.code != UNNAMED or not answer.is_success:
         return False
     body = parse_body(answer.body, answer.content_type) or {}
-    refresh_token, _ = response_fields.refresh_token_in(body, question.form.refresh_token)
-    return refresh_token is not None and refresh_token not in question.secrets
+    refresh_token, _ = response_fields.refresh_token_in(body, info.form.refresh_token)
+    return refresh_token is not None and refresh_token not in info.secrets
 
 
 def _server_failure(
-    answer: Answer, question: Question, problem: ErrorBody | None = None
+    answer: TokenHttpResponse, info: TokenRequestInfo, problem: ErrorBody | None = None
 ) -> Outcome:
-    error = _unavailable(answer, question, problem)
+    error = _unavailable(answer, info, problem)
     announced = answer.status == 503 and error.retry_after is not None
     return NotProcessed(error) if announced else OutcomeUnknown(error)
 
 
 def _unavailable(
-    answer: Answer, question: Question, problem: ErrorBody | None = None
+    answer: TokenHttpResponse, info: TokenRequestInfo, problem: ErrorBody | None = None
 ) -> TokenEndpointUnavailable:
-    code = f"{question.clean(problem.code, 64)}, " if problem else ""
+    code = f"{info.clean(problem.code, 64)}, " if problem else ""
     wait = retry_after(answer.headers, answer.received_at)
     wait = None if wait is None else max(wait, 0.0)
     if wait is None and answer.status == 429:
         wait = _DEFAULT_429_WAIT
     return TokenEndpointUnavailable(
-        f"{question.endpoint.capitalize()} unavailable ({code}HTTP {answer.status})",
-        where=question.where,
-        hint=f"{question.repeated}; if this lasts, look at the authorization server's status page.",
+        f"{info.endpoint.capitalize()} unavailable ({code}HTTP {answer.status})",
+        where=info.where,
+        hint=f"{info.repeated}; if this lasts, look at the authorization server's status page.",
         retry_after=wait,
     )
 
 
-def _redirected(answer: Answer, question: Question) -> ConnectionConfigError:
+def _redirect_error(answer: TokenHttpResponse, info: TokenRequestInfo) -> ConnectionConfigError:
     target = redact_url(answer.headers.get("location", "")) or "nowhere"
-    if target.startswith(question.url):  # the part that is masked is all that the two differ in
+    if target.startswith(info.url):  # the part that is masked is all that the two differ in
         target = redact_address(target)
-    field = "token_url" if question.grant_type else ""
+    field = "token_url" if info.grant_type else ""
     return ConnectionConfigError(
-        f"The {question.endpoint} {redact_address(question.url)} redirects (HTTP {answer.status}) "
-        f"to {question.clean(target)}",
-        conn_id=question.conn_id,
+        f"The {info.endpoint} {redact_address(info.url)} redirects (HTTP {answer.status}) "
+        f"to {info.clean(target)}",
+        conn_id=info.conn_id,
         field=field,
         hint=f"Credentials are never sent after a redirect: set {field or 'it'} to the final address.",
     )
 
 
-def _token(body: dict[str, Any] | None, answer: Answer, question: Question) -> Outcome:
+def _token(
+    body: dict[str, Any] | None, answer: TokenHttpResponse, info: TokenRequestInfo
+) -> Outcome:
     if body is None:
-        return _no_mapping(answer, question)
-    form = question.form
-    access_token = response_fields.at(form.access_token, body)
+        return _no_mapping(answer, info)
+    form = info.form
+    access_token = response_fields.find_value(form.access_token, body)
     refresh_token, found_at = response_fields.refresh_token_in(body, form.refresh_token)
     if not response_fields.is_sendable(access_token):
         opaque = refresh_token is None and may_hold_token(answer.body, body)
-        error = _no_token(answer, question, body)
+        error = _no_token(answer, info, body)
         return Unusable(error, 0, refresh_token, found_at, opaque)
     token_type = str(body.get("token_type") or "").strip()
-    if not _is_wanted(token_type, question):
-        kind = question.clean(token_type, 40)
-        return Unusable(_wrong_type(kind, answer, question), 0, refresh_token, found_at)
-    granted = _granted(body, access_token, refresh_token, answer, question)
+    if not _is_wanted(token_type, info):
+        kind = info.clean(token_type, 40)
+        return Unusable(_wrong_type(kind, answer, info), 0, refresh_token, found_at)
+    granted = _read_granted(body, access_token, refresh_token, answer, info)
     return replace(granted, found_at=found_at) if found_at else granted
 
 
-def _no_mapping(answer: Answer, question: Question) -> Outcome:
+def _no_mapping(answer: TokenHttpResponse, info: TokenRequestInfo) -> Outcome:
     """A page may be a proxy's or a maintenance page, and a second one is a wrong address; what else came is kept."""
-    error = _no_token(answer, question, None)
+    error = _no_token(answer, info, None)
     refresh_token = response_fields.refresh_token_in_text(answer.body)
     if refresh_token is not None:
         return Unusable(error, 0, refresh_token)
@@ -173,18 +179,18 @@ def _no_mapping(answer: Answer, question: Question) -> Outcome:
     return OutcomeUnknown(error, again=int(is_html(answer.body)))
 
 
-def _granted(
+def _read_granted(
     body: dict[str, Any],
     access_token: str,
     refresh_token: str | None,
-    answer: Answer,
-    question: Question,
+    answer: TokenHttpResponse,
+    info: TokenRequestInfo,
 ) -> Granted:
     skew = expiry.server_skew(answer.headers, answer.received_at)
     expires_at = response_fields.find_expiry(
         body,
         access_token,
-        question.form.expiry,
+        info.form.expiry,
         sent_at=answer.sent_at,
         skew=skew or 0.0,
     )
@@ -193,21 +199,21 @@ def _granted(
         access_token,
         obtained_at=answer.sent_at,
         expires_at=expires_at,
-        scope=scope or question.scope or None,
-        token_type="DPoP" if question.dpop_key else "Bearer",
+        scope=scope or info.scope or None,
+        token_type="DPoP" if info.dpop_key else "Bearer",
         extras=response_fields.extras(body, (access_token, refresh_token)),
-        dpop_key=question.dpop_key,
+        dpop_key=info.dpop_key,
     )
-    asked, given = _scopes(question.scope), _scopes(scope) if scope else _scopes(question.scope)
+    asked, given = _scopes(info.scope), _scopes(scope) if scope else _scopes(info.scope)
     extra = given - asked if asked else set()  # nothing asked for is "what you think fit"
     return Granted(token, refresh_token, skew, tuple(sorted(asked - given)), tuple(sorted(extra)))
 
 
-def _is_wanted(token_type: str, question: Question) -> bool:
+def _is_wanted(token_type: str, info: TokenRequestInfo) -> bool:
     """Whether the token is of the kind that was asked for; one not bound to the key is discarded (RFC 9449 §5)."""
-    if question.dpop_key:
+    if info.dpop_key:
         return token_type.lower() == "dpop"
-    return token_type.lower() in _BEARER_TYPES or token_type in question.form.token_types
+    return token_type.lower() in _BEARER_TYPES or token_type in info.form.token_types
 
 
 def _scope_text(value: object) -> str:
@@ -221,28 +227,30 @@ def _scopes(text: str) -> set[str]:
 
 
 def _no_token(
-    answer: Answer, question: Question, body: dict[str, Any] | None
+    answer: TokenHttpResponse, info: TokenRequestInfo, body: dict[str, Any] | None
 ) -> InvalidTokenResponse:
-    found = question.clean(shape(answer.body, body), 80)
-    text = question.clean(said(answer.body, body)) if body else ""
+    found = info.clean(describe_shape(answer.body, body), 80)
+    text = info.clean(describe_refusal(answer.body, body)) if body else ""
     found += f", which say: {text}" if text else ""
-    kind = question.clean(answer.content_type, 60) or "no content type"
+    kind = info.clean(answer.content_type, 60) or "no content type"
     return InvalidTokenResponse(
         f"No access token in the answer (HTTP {answer.status}, {kind}: {found})",
-        where=question.where,
+        where=info.where,
         hint=_OTHER_NAME if body else _WRONG_PLACE,
     )
 
 
-def _wrong_type(kind: str, answer: Answer, question: Question) -> InvalidTokenResponse:
-    if question.dpop_key:
+def _wrong_type(
+    kind: str, answer: TokenHttpResponse, info: TokenRequestInfo
+) -> InvalidTokenResponse:
+    if info.dpop_key:
         return InvalidTokenResponse(
             f"The token of type {kind!r} is not bound to the DPoP key (HTTP {answer.status})",
-            where=question.where,
+            where=info.where,
             hint="Switch DPoP on for this client at the authorization server, or remove dpop from the connection.",
         )
     return InvalidTokenResponse(
         f"Tokens of type {kind!r} cannot be sent as bearer tokens (HTTP {answer.status})",
-        where=question.where,
+        where=info.where,
         hint="Ask for bearer tokens (RFC 6750), or set dpop if the server issues DPoP tokens.",
     )

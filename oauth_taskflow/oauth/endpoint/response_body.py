@@ -97,10 +97,10 @@ def error_in(body: Mapping[str, Any]) -> ErrorBody | None:
     return None
 
 
-def said(raw: bytes, body: Mapping[str, Any] | None) -> str:
+def describe_refusal(raw: bytes, body: Mapping[str, Any] | None) -> str:
     """What a refusal says in none of the standard's fields, without what could be a token; empty if nothing."""
     if body is None:
-        return shape(raw, body) if is_html(raw) else ""
+        return describe_shape(raw, body) if is_html(raw) else ""
     errors = body.get("errors")
     first = errors[0] if isinstance(errors, list) and errors else None
     inner = first if isinstance(first, dict) else {"message": first}
@@ -137,7 +137,7 @@ def is_html(raw: bytes) -> bool:
     return raw.lstrip()[:200].lower().startswith((b"<!doctype html", b"<html", b"<head", b"<body"))
 
 
-def shape(raw: bytes, body: Mapping[str, Any] | None) -> str:
+def describe_shape(raw: bytes, body: Mapping[str, Any] | None) -> str:
     """What came, in words that cannot hold a token: field names, or the first words of a page."""
     if body is not None:
         names = ", ".join(sorted(_OPAQUE.sub("***", str(name)) for name in body)[:6])

@@ -1,4 +1,4 @@
-"""What stands where in the answer of a token endpoint, as its ``ResponseForm`` says. No I/O."""
+"""What stands where in the answer of a token endpoint, as its ``ResponseDialect`` says. No I/O."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, TypeGuard
 import jmespath
 from jmespath.exceptions import JMESPathError
 
-from oauth_taskflow.oauth.dialect import Expiry, ResponseForm
+from oauth_taskflow.oauth.dialect import Expiry, ResponseDialect
 from oauth_taskflow.oauth.endpoint import expiry
 from oauth_taskflow.oauth.endpoint.response_body import ErrorBody, error_code, error_in, is_html
 
@@ -24,7 +24,7 @@ _ERROR = re.compile(r'"error"\s*:')
 _OWN_FIELDS = frozenset({"access_token", "refresh_token", "token_type", "scope"})
 
 
-def at(path: str, body: Mapping[str, Any]) -> Any:
+def find_value(path: str, body: Mapping[str, Any]) -> Any:
     """The value at the JMESPath ``path``; None when there is none, or when the path does not fit the body."""
     try:
         return jmespath.search(path, body)
@@ -40,17 +40,17 @@ def refresh_token_in(body: Mapping[str, Any], path: str) -> tuple[str | None, st
 
     A path that is misspelled must not cost the grant: a rotated refresh token exists once.
     """
-    found = at(path, body)
+    found = find_value(path, body)
     if is_sendable(found):
         return found, ""
-    named = dict(islice(_named_refresh_token(body, "", _DEEPEST), _MOST_NAMED))
+    named = dict(islice(_find_refresh_tokens(body, "", _DEEPEST), _MOST_NAMED))
     if len(set(named.values())) != 1:
         return None, ""
     place, value = next(iter(named.items()))
     return value, place
 
 
-def _named_refresh_token(value: Any, place: str, depth: int) -> Iterator[tuple[str, str]]:
+def _find_refresh_tokens(value: Any, place: str, depth: int) -> Iterator[tuple[str, str]]:
     """Path and text of everything below ``value`` that is named refresh_token, however it is spelled."""
     if isinstance(value, list):
         items = [(f"{place}[{number}]", "", item) for number, item in enumerate(value)]
@@ -62,7 +62,7 @@ def _named_refresh_token(value: Any, place: str, depth: int) -> Iterator[tuple[s
         if _is_refresh_token(name) and is_sendable(item):
             yield where, item
         elif depth:
-            yield from _named_refresh_token(item, where, depth - 1)
+            yield from _find_refresh_tokens(item, where, depth - 1)
 
 
 def _is_refresh_token(name: str) -> bool:
@@ -76,12 +76,12 @@ def refresh_token_in_text(raw: bytes) -> str | None:
     text = raw.decode("utf-8-sig", errors="replace")
     if _ERROR.search(text):  # no token is taken out of an error
         return None
-    named = {_unquoted(value) for name, value in _FIELD.findall(text) if _is_refresh_token(name)}
+    named = {_unquote(value) for name, value in _FIELD.findall(text) if _is_refresh_token(name)}
     found = named.pop() if len(named) == 1 else None
     return found if is_sendable(found) else None
 
 
-def _unquoted(text: str) -> str | None:
+def _unquote(text: str) -> str | None:
     try:
         return str(json.loads(text))
     except ValueError:
@@ -89,27 +89,27 @@ def _unquoted(text: str) -> str | None:
 
 
 def is_sendable(value: object) -> TypeGuard[str]:
-    """Whether ``value`` is text that fits into a header or form: visible ASCII, not blank."""
+    """Whether ``value`` is text that fits into a header or dialect: visible ASCII, not blank."""
     return (
         isinstance(value, str) and bool(value.strip()) and value.isascii() and value.isprintable()
     )
 
 
-def problem_in(body: Mapping[str, Any], form: ResponseForm) -> ErrorBody | None:
+def problem_in(body: Mapping[str, Any], dialect: ResponseDialect) -> ErrorBody | None:
     """The error that ``body`` reports, with any status; None when it reports none."""
-    if form.success is None:
+    if dialect.success is None:
         problem = error_in(body)
-    elif at(form.success, body):
+    elif find_value(dialect.success, body):
         return None
     else:
         problem = error_in(body) or ErrorBody(error_code(None))
-    if form.error is not None and (code := at(form.error, body)) not in (None, ""):
+    if dialect.error is not None and (code := find_value(dialect.error, body)) not in (None, ""):
         problem = ErrorBody(error_code(code), problem.description if problem else "")
     if problem is None:
         return None
-    text = at(form.error_description, body) if form.error_description else None
+    text = find_value(dialect.error_description, body) if dialect.error_description else None
     return ErrorBody(
-        form.errors.get(problem.code, problem.code),
+        dialect.errors.get(problem.code, problem.code),
         text if isinstance(text, str) else problem.description,
     )
 
@@ -127,12 +127,16 @@ def find_expiry(
     if rule.source in {"auto", "introspection"}:
         # With introspection, what usually lasts is for when that says nothing either.
         usual = lasting if rule.source == "auto" else None
-        named = expiry.named_end(at(rule.path, body), now=sent_at, skew=skew) if rule.path else None
+        named = (
+            expiry.find_end(find_value(rule.path, body), now=sent_at, skew=skew)
+            if rule.path
+            else None
+        )
         return named or expiry.standard_expiry(
             body, access_token, sent_at=sent_at, skew=skew, default=usual
         )
     if rule.source == "expires_in":
-        seconds = expiry.number(at(rule.path or "expires_in", body))
+        seconds = expiry.number(find_value(rule.path or "expires_in", body))
         if seconds == 0:
             return None
         found = expiry.lifetime(seconds and seconds / (1000 if rule.unit == "ms" else 1))
@@ -142,7 +146,7 @@ def find_expiry(
     instant = (
         expiry.jwt_expiry(access_token)
         if rule.source == "jwt"
-        else expiry.instant(at(rule.path or "expires_at", body))
+        else expiry.instant(find_value(rule.path or "expires_at", body))
     )
     if instant is not None and instant - skew > sent_at:
         return instant - skew
@@ -156,17 +160,17 @@ def _after(sent_at: float, seconds: float | None) -> float | None:
 def extras(body: Mapping[str, Any], tokens: tuple[str | None, ...]) -> dict[str, Any]:
     """The fields of ``body`` beside the token itself; wherever they repeat one of ``tokens``, that is left out."""
     return {
-        name: _without(value, tokens)
+        name: _remove_tokens(value, tokens)
         for name, value in body.items()
         if name not in _OWN_FIELDS and not _is_one(value, tokens)
     }
 
 
-def _without(value: Any, tokens: tuple[str | None, ...]) -> Any:
+def _remove_tokens(value: Any, tokens: tuple[str | None, ...]) -> Any:
     if isinstance(value, dict):
         return extras(value, tokens)
     if isinstance(value, list):
-        return [_without(item, tokens) for item in value if not _is_one(item, tokens)]
+        return [_remove_tokens(item, tokens) for item in value if not _is_one(item, tokens)]
     return value
 
 

@@ -13,7 +13,7 @@ _FIRST_PAUSE = 0.5
 _LEAST_TIME_TO_SEND = 1.0
 
 
-def exchange_patiently(
+def exchange_with_retries(
     send: Callable[[float], Outcome], *, single_use: bool, clock: Clock, budget: float
 ) -> Outcome:
     """The outcome of ``send(seconds left)``, asked up to three times within ``budget`` seconds.

@@ -9,13 +9,13 @@ from typing import Literal
 from msgspec.structs import replace
 
 from oauth_taskflow.errors import TokenRequestRejected
-from oauth_taskflow.oauth.dialect import Dialect, RevocationForm
+from oauth_taskflow.oauth.dialect import Dialect, RevocationDialect
 from oauth_taskflow.oauth.endpoint.endpoint_request import DirectRequest
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import GrantOptions
 
 TokenKind = Literal["refresh_token", "access_token"]
-STANDARD = RevocationForm()
+STANDARD = RevocationDialect()
 _PLACE = re.compile(r"\{([a-z_]+)\}")
 # What servers say of a token that has ended already, where RFC 7009 §2.2 wants a 200.
 _ENDED = frozenset({"invalid_token", "invalid_grant"})
@@ -28,7 +28,7 @@ def revoke(
     kind: TokenKind,
     options: GrantOptions,
     *,
-    form: RevocationForm = STANDARD,
+    form: RevocationDialect = STANDARD,
     proof: str = "",
 ) -> None:
     """End ``token`` at the revocation endpoint ``url``; a token that is unknown or dead there counts as ended (§2.2).
@@ -41,15 +41,15 @@ def revoke(
     """
     secret = endpoint.client.client_secret
     known = {"token": token, "kind": kind, "client_secret": secret, "proof": proof}
-    headers = {**options.headers, **_filled(form.headers, known)}
+    headers = {**options.headers, **_fill(form.headers, known)}
     request = DirectRequest(
-        tuple(_filled(form.params, known).items()),
+        tuple(_fill(form.params, known).items()),
         replace(options, body=form.body, headers=headers),
         hidden=(token, proof),
         dialect=_dialect(endpoint.dialect, form),
     )
     if form.client_auth is not None:
-        endpoint = replace(endpoint.located(), client_auth=form.client_auth)
+        endpoint = replace(endpoint.resolve(), client_auth=form.client_auth)
     try:
         request.send(endpoint, url)
     except TokenRequestRejected as refusal:
@@ -57,14 +57,14 @@ def revoke(
             raise
 
 
-def _dialect(tokens: Dialect, form: RevocationForm) -> Dialect:
+def _dialect(tokens: Dialect, form: RevocationDialect) -> Dialect:
     """The token endpoint's names of parameters and errors, with the method and the success of a revocation."""
     request = replace(tokens.request, method=form.method)
     response = replace(tokens.response, success=form.success)
     return Dialect(request=request, response=response)
 
 
-def _filled(texts: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
+def _fill(texts: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
     filled = {
         name: _PLACE.sub(lambda place: known.get(place[1], place[0]), text)
         for name, text in texts.items()

@@ -37,7 +37,7 @@ class ServerMetadata(Struct, frozen=True):
         alias = self.mtls_endpoints.get(name) if mtls else None
         return alias or self.endpoints.get(name)
 
-    def supported(self, name: str) -> tuple[str, ...] | None:
+    def find_list(self, name: str) -> tuple[str, ...] | None:
         """The list published as ``name`` (``token_endpoint_auth_methods_supported``); None when it is not."""
         return self.lists.get(name)
 

@@ -28,7 +28,7 @@ from oauth_taskflow.oauth.dpop import (
     new_key,
     prover,
 )
-from oauth_taskflow.oauth.endpoint.clock_correction import corrected
+from oauth_taskflow.oauth.endpoint.clock_correction import correct_clock
 from oauth_taskflow.oauth.endpoint.expiry import server_skew
 from oauth_taskflow.oauth.endpoint.outcomes import (
     Failure,
@@ -39,7 +39,7 @@ from oauth_taskflow.oauth.endpoint.outcomes import (
 )
 from oauth_taskflow.oauth.endpoint.partial_response import CutOff, brings_refresh_token, read_body
 from oauth_taskflow.oauth.endpoint.request_encoding import Encoded, encode
-from oauth_taskflow.oauth.endpoint.response import Answer, Question, interpret
+from oauth_taskflow.oauth.endpoint.response import TokenHttpResponse, TokenRequestInfo, interpret
 from oauth_taskflow.oauth.endpoint.response_body import parse_body
 from oauth_taskflow.oauth.endpoint.transport import Deadline, Wire, always, new_session
 from oauth_taskflow.oauth.grants import Grant
@@ -71,7 +71,7 @@ class TransportOptions(SecretValue, frozen=True):
     timeouts: Timeouts = field(default_factory=Timeouts)
 
 
-def _keep_nothing(_answer: Answer) -> None:
+def _keep_nothing(_answer: TokenHttpResponse) -> None:
     """For grants that cost nothing but a token."""
 
 
@@ -83,7 +83,7 @@ class TokenEndpoint(SecretValue, frozen=True):
     """Where tokens come from, and as whom we ask.
 
     ``client_auth`` is a name of ``CLIENT_AUTH_METHODS``; ``dialect`` is how this server departs from RFC 6749. ``dpop`` is the algorithm of DPoP proofs
-    (empty: bearer tokens), ``dpop_key`` the grant's key, see ``proving``. ``introspect_url`` is asked about tokens whose
+    (empty: bearer tokens), ``dpop_key`` the grant's key, see ``with_dpop_key``. ``introspect_url`` is asked about tokens whose
     answer names no lifetime, when the dialect says so. ``hide`` is told the secrets of a request before it is made:
     refresh tokens come from the store, assertions from files. ``may_send`` is asked just before a request leaves: a
     worker that lost its lease meanwhile sends nothing. ``keep`` gets each answer with status 2xx before anything in it is
@@ -105,7 +105,7 @@ class TokenEndpoint(SecretValue, frozen=True):
     introspect_url: str = ""
     hide: Hidden[Callable[[Iterable[str]], None]] = _tell_nobody
     may_send: Hidden[Callable[[], bool]] = always
-    keep: Hidden[Callable[[Answer], None]] = _keep_nothing
+    keep: Hidden[Callable[[TokenHttpResponse], None]] = _keep_nothing
 
     def __post_init__(self) -> None:
         _check_url(self.url, self.conn_id)
@@ -120,12 +120,12 @@ class TokenEndpoint(SecretValue, frozen=True):
             )
 
     @classmethod
-    def like(cls, endpoint: TokenEndpoint, **changes: Any) -> Self:
+    def from_endpoint(cls, endpoint: TokenEndpoint, **changes: Any) -> Self:
         """``endpoint`` as one of this class, with ``changes``; what only its own class knows is left out."""
         known = {name: getattr(endpoint, name) for name in TokenEndpoint.__struct_fields__}
         return cls(**{**known, **changes})
 
-    def located(self) -> TokenEndpoint:
+    def resolve(self) -> TokenEndpoint:
         """This endpoint with its address; one that is known by its issuer looks it up."""
         return self
 
@@ -134,7 +134,7 @@ class TokenEndpoint(SecretValue, frozen=True):
         """Seconds that a token is taken to live when nothing says so; None: until the API answers 401."""
         return self.dialect.response.expiry.lifetime_s
 
-    def proving(self, dpop_key: str = "") -> Self:
+    def with_dpop_key(self, dpop_key: str = "") -> Self:
         """This endpoint, proving that it holds ``dpop_key`` (a new one if that is empty) when ``dpop`` says so."""
         if not self.dpop:
             return self
@@ -148,11 +148,15 @@ class TokenEndpoint(SecretValue, frozen=True):
     def exchange(self, grant: Grant, *, budget: float | None = None) -> Outcome:
         """Trade ``grant`` for a token within ``budget`` seconds; see ``ask`` for how often it is sent."""
         if self.dpop and not self.dpop_key:
-            return self.proving().exchange(grant, budget=budget)
+            return self.with_dpop_key().exchange(grant, budget=budget)
         answer = self.ask(grant, budget=budget)
-        return interpret(answer, self.question(grant)) if isinstance(answer, Answer) else answer
+        return (
+            interpret(answer, self.describe_request(grant))
+            if isinstance(answer, TokenHttpResponse)
+            else answer
+        )
 
-    def ask(self, grant: Grant, *, budget: float | None = None) -> Answer | Failure:
+    def ask(self, grant: Grant, *, budget: float | None = None) -> TokenHttpResponse | Failure:
         """Post the form of ``grant`` once, as this client; the answer as it came, or why there is none.
 
         It is posted again only where the server refused it unread: once with the nonce that it wants in the DPoP proof,
@@ -161,28 +165,32 @@ class TokenEndpoint(SecretValue, frozen=True):
         limits = self.transport.timeouts
         total = limits.total if budget is None else min(budget, limits.total)
         end = self.clock.monotonic() + total
-        answer = self._proved(self.client, grant, total)
-        again = self._signed_again(answer, grant)
+        answer = self._send_proved(self.client, grant, total)
+        again = self._sign_again(answer, grant)
         left = end - self.clock.monotonic()
         if again is None or left < _LEAST_TIME_TO_SEND:
             return answer
-        return self._proved(*again, left)
+        return self._send_proved(*again, left)
 
-    def _signed_again(self, answer: Answer | Failure, grant: Grant) -> tuple[Client, Grant] | None:
-        if not isinstance(answer, Answer):
+    def _sign_again(
+        self, answer: TokenHttpResponse | Failure, grant: Grant
+    ) -> tuple[Client, Grant] | None:
+        if not isinstance(answer, TokenHttpResponse):
             return None
         skew = server_skew(answer.headers, answer.received_at)
         if not skew:
             return None
-        outcome = interpret(answer, self.question(grant))
-        return corrected(self.client, self.client_auth, grant, outcome, skew)
+        outcome = interpret(answer, self.describe_request(grant))
+        return correct_clock(self.client, self.client_auth, grant, outcome, skew)
 
-    def _proved(self, client: Client, grant: Grant, total: float) -> Answer | Failure:
+    def _send_proved(
+        self, client: Client, grant: Grant, total: float
+    ) -> TokenHttpResponse | Failure:
         end = self.clock.monotonic() + total
         answer = self._send(client, grant, total)
         remedies = {NONCE_WANTED: self._has_nonce, PROOF_REFUSED: self._shows_other_clock}
         while (
-            isinstance(answer, Answer)
+            isinstance(answer, TokenHttpResponse)
             and (left := end - self.clock.monotonic()) >= _LEAST_TIME_TO_SEND
         ):
             helps = remedies.pop(self._proof_error(answer), None)
@@ -191,24 +199,24 @@ class TokenEndpoint(SecretValue, frozen=True):
             answer = self._send(client, grant, left)
         return answer
 
-    def _proof_error(self, answer: Answer) -> str:
+    def _proof_error(self, answer: TokenHttpResponse) -> str:
         """The error code of a refusal, when a proof was sent."""
         if not self.dpop_key or answer.status not in {400, 401}:
             return ""
         return str((parse_body(answer.body, answer.content_type) or {}).get("error"))
 
-    def _has_nonce(self, answer: Answer, _grant: Grant) -> bool:
+    def _has_nonce(self, answer: TokenHttpResponse, _grant: Grant) -> bool:
         return NONCE_HEADER.lower() in answer.headers
 
-    def _shows_other_clock(self, answer: Answer, grant: Grant) -> bool:
+    def _shows_other_clock(self, answer: TokenHttpResponse, grant: Grant) -> bool:
         url = self.dialect.request.url(self.url, grant.grant_type)
         return prover(self.dpop_key).set_clock(
             "authorization", url, answer.headers, clock=self.clock
         )
 
-    def _send(self, client: Client, grant: Grant, total: float) -> Answer | Failure:
-        question = self.question(grant)
-        self.hide(question.secrets)
+    def _send(self, client: Client, grant: Grant, total: float) -> TokenHttpResponse | Failure:
+        info = self.describe_request(grant)
+        self.hide(info.secrets)
         wire = Wire(total, self.may_send)
         broke: Exception | None = None
         form = CLIENT_AUTH_METHODS[self.client_auth].apply(client, grant.form())
@@ -219,26 +227,26 @@ class TokenEndpoint(SecretValue, frozen=True):
             answer, broke = cut.answer, cut.cause
         except (requests.RequestException, OSError, ValueError) as failure:
             # ValueError: urllib3's LocationParseError and a header value that cannot be encoded.
-            return _failed(failure, wire, question)
+            return _name_failure(failure, wire, info)
         if (
             broke is None and wire.expired
         ):  # cutting the wire looks like the regular end of an answer
             broke = TimeoutError()
         if broke is not None and not brings_refresh_token(answer):
-            return _failed(broke, wire, question)
+            return _name_failure(broke, wire, info)
         if not answer.is_success:
             return answer
         if len(answer.body) > _LARGEST_ANSWER:
-            return OutcomeUnknown(_too_long(question), again=0)
+            return OutcomeUnknown(_too_long(info), again=0)
         self.keep(answer)
         return answer
 
-    def question(self, grant: Grant) -> Question:
+    def describe_request(self, grant: Grant) -> TokenRequestInfo:
         """What is asked with ``grant``: what judging its answer and wording an error needs."""
         options = grant.options
         added = (*options.params.items(), *options.headers.items())
         told = (value for name, value in added if is_sensitive_name(name))
-        return Question(
+        return TokenRequestInfo(
             conn_id=self.conn_id,
             url=self.dialect.request.url(self.url, grant.grant_type),
             grant_type=grant.grant_type,
@@ -253,9 +261,9 @@ class TokenEndpoint(SecretValue, frozen=True):
 
     def _post(
         self, session: requests.Session, form: TokenForm, grant: Grant, total: float
-    ) -> Answer:
+    ) -> TokenHttpResponse:
         rules = self.dialect.request
-        renamed = rules.renamed(form)
+        renamed = rules.rename_params(form)
         request = encode(
             renamed,
             method=rules.method,
@@ -282,7 +290,7 @@ class TokenEndpoint(SecretValue, frozen=True):
             prover(self.dpop_key).remember_nonce("authorization", request.url, headers)
         names = tuple(dict.fromkeys(name for name, _ in renamed.params))
         times = (sent_at, self.clock.now())
-        answer = Answer(response.status_code, headers, content, *times, names)
+        answer = TokenHttpResponse(response.status_code, headers, content, *times, names)
         if ended is not None:
             raise CutOff(answer, ended)
         return answer
@@ -296,10 +304,10 @@ class TokenEndpoint(SecretValue, frozen=True):
         return {HEADER: own.proof("authorization", request.method, url, clock=self.clock)}
 
 
-def _too_long(question: Question) -> InvalidTokenResponse:
+def _too_long(info: TokenRequestInfo) -> InvalidTokenResponse:
     return InvalidTokenResponse(
         "The answer is longer than 1 MiB and was not read",
-        where=question.where,
+        where=info.where,
         hint="Check that token_url is the token endpoint and not a login page.",
     )
 
@@ -318,40 +326,40 @@ def _check_url(url: str, conn_id: str) -> None:
     )
 
 
-def _failed(failure: Exception, wire: Wire, question: Question) -> Failure:
+def _name_failure(failure: Exception, wire: Wire, info: TokenRequestInfo) -> Failure:
     certificate = _cause(failure, ssl.SSLCertVerificationError)
     if certificate is not None and not wire.sent:
-        return Rejected(_bad_certificate(certificate, question))
+        return Rejected(_bad_certificate(certificate, info))
     if not wire.sent and not isinstance(failure, requests.ConnectionError | requests.Timeout):
-        return Rejected(_unusable(failure, question))
+        return Rejected(_unusable(failure, info))
     reason = "deadline passed" if wire.expired else type(_root(failure)).__name__
     when = "after the request was sent" if wire.sent else "before anything was sent"
     # Not chained: requests' exceptions carry the request, and with it the secrets.
     error = TokenEndpointUnavailable(
         f"Token endpoint not reachable ({reason}, {when})",
-        where=question.where,
-        hint=f"Check token_url, DNS, proxy and firewall. {question.repeated}.",
+        where=info.where,
+        hint=f"Check token_url, DNS, proxy and firewall. {info.repeated}.",
     )
     return OutcomeUnknown(error) if wire.sent else NotProcessed(error)
 
 
-def _bad_certificate(failure: BaseException, question: Question) -> ConnectionConfigError:
-    reason = question.clean(str(getattr(failure, "verify_message", "")) or "not trusted", 120)
+def _bad_certificate(failure: BaseException, info: TokenRequestInfo) -> ConnectionConfigError:
+    reason = info.clean(str(getattr(failure, "verify_message", "")) or "not trusted", 120)
     return ConnectionConfigError(
-        f"The certificate of {redact_address(question.url)} was refused ({reason})",
-        conn_id=question.conn_id,
+        f"The certificate of {redact_address(info.url)} was refused ({reason})",
+        conn_id=info.conn_id,
         field="verify",
         hint="Set verify to the file of the CA that signed it; checks are never switched off here.",
     )
 
 
-def _unusable(failure: Exception, question: Question) -> ConnectionConfigError:
+def _unusable(failure: Exception, info: TokenRequestInfo) -> ConnectionConfigError:
     # Of a header that HTTP refuses the text is the value, which may be a key.
     quotes = isinstance(failure, requests.exceptions.InvalidHeader)
-    text = "" if quotes else f": {question.clean(str(failure), 120)}"
+    text = "" if quotes else f": {info.clean(str(failure), 120)}"
     return ConnectionConfigError(
-        f"No request to {redact_address(question.url)} can be made ({type(failure).__name__}{text})",
-        conn_id=question.conn_id,
+        f"No request to {redact_address(info.url)} can be made ({type(failure).__name__}{text})",
+        conn_id=info.conn_id,
         hint="Check token_url, verify, cert, proxies and token_headers of the connection.",
     )
 

@@ -70,7 +70,7 @@ def _shut(sock: Any) -> None:
 _C = TypeVar("_C", bound=HTTPConnection)
 
 
-def _watched(base: type[_C], wire: Wire) -> type[_C]:
+def _watch(base: type[_C], wire: Wire) -> type[_C]:
     """``base`` as a class whose connections report to ``wire``."""
 
     class Watched(base):  # type: ignore[valid-type, misc]  # one body for both schemes
@@ -92,10 +92,10 @@ def _watched(base: type[_C], wire: Wire) -> type[_C]:
 
 def _pools(wire: Wire) -> dict[str, type[HTTPConnectionPool]]:
     class Pool(HTTPConnectionPool):
-        ConnectionCls = _watched(HTTPConnection, wire)
+        ConnectionCls = _watch(HTTPConnection, wire)
 
     class SecurePool(HTTPSConnectionPool):
-        ConnectionCls = _watched(HTTPSConnection, wire)
+        ConnectionCls = _watch(HTTPSConnection, wire)
 
     return {"http": Pool, "https": SecurePool}
 

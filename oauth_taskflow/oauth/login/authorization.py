@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.errors import AuthorizationFailed
 from oauth_taskflow.oauth.client import Params, TokenForm
-from oauth_taskflow.oauth.dialect import STANDARD, RequestForm
+from oauth_taskflow.oauth.dialect import STANDARD, RequestDialect
 from oauth_taskflow.oauth.endpoint.endpoint_request import DirectRequest
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import BaseGrant, GrantOptions
@@ -116,7 +116,7 @@ class Authorization(SecretValue, frozen=True):
     conn_id: str = ""
     state: Hidden[str] = field(default_factory=lambda: secrets.token_urlsafe(_STATE_BYTES))
     verifier: Verifier = field(default_factory=Verifier.new)
-    request: RequestForm = STANDARD.request
+    request: RequestDialect = STANDARD.request
     code_name: str = STANDARD.response.code
     pkce: bool = True
     began: float = field(default_factory=SYSTEM_CLOCK.monotonic)
@@ -139,14 +139,14 @@ class Authorization(SecretValue, frozen=True):
         guards += (("dpop_jkt", self.dpop_jkt),) if self.dpop_jkt else ()
         # The guards come last: nothing in a connection may switch them off.
         form = TokenForm(own).with_params(*self.params.items()).with_params(*guards)
-        return self.request.renamed(form).params
+        return self.request.rename_params(form).params
 
     @property
     def url(self) -> str:
         """Where the person's browser is sent."""
         return self.url_with(self.parameters)
 
-    def pushed_url(self, request_uri: str) -> str:
+    def url_after_push(self, request_uri: str) -> str:
         """The same after the request was pushed (RFC 9126 §4): nothing of it is in the URL."""
         return self.url_with((("client_id", self.client_id), ("request_uri", request_uri)))
 
@@ -179,17 +179,17 @@ class Authorization(SecretValue, frozen=True):
         pairs = list(answer)
         values = dict(pairs)
         if len(values) != len(pairs):
-            raise self.failed("The answer repeats a parameter (RFC 6749 §3.1)")
+            raise self.failure("The answer repeats a parameter (RFC 6749 §3.1)")
         if not self.is_mine(values):
-            raise self.failed("The answer belongs to another login: its state is not the one sent")
+            raise self.failure("The answer belongs to another login: its state is not the one sent")
         if SYSTEM_CLOCK.monotonic() - self.began > STATE_LIFETIME:
-            raise self.failed(f"The answer came later than {STATE_LIFETIME / 60:.0f} minutes")
+            raise self.failure(f"The answer came later than {STATE_LIFETIME / 60:.0f} minutes")
         self._check_issuer(values.get("iss"))
         if values.get("error"):
-            raise self._refused(values)
+            raise self._refusal(values)
         code = values.get(self.code_name)
         if not code:
-            raise self.failed(f"The answer holds neither a {self.code_name} nor an error")
+            raise self.failure(f"The answer holds neither a {self.code_name} nor an error")
         verifier = self.verifier if self.pkce else None
         return AuthorizationCode(code, self.redirect_uri, verifier, self.options)
 
@@ -197,16 +197,16 @@ class Authorization(SecretValue, frozen=True):
         """RFC 9207 §2.4: before the code is sent anywhere, know whose it is."""
         expected = self.server.issuer
         if issuer is None and self.server.names_itself:
-            raise self.failed(
+            raise self.failure(
                 "The answer does not name its issuer, although the authorization server always does"
             )
         if issuer is not None and expected and issuer != expected:
-            raise self.failed(
+            raise self.failure(
                 f"The answer comes from another authorization server, {redact_url(issuer)!r} "
                 f"instead of {expected!r} (RFC 9207)"
             )
 
-    def _refused(self, values: Mapping[str, str]) -> AuthorizationFailed:
+    def _refusal(self, values: Mapping[str, str]) -> AuthorizationFailed:
         secret = (self.state, self.verifier.value)
         shown = (
             redact_text(values.get(name, ""), secret) for name in ("error", "error_description")
@@ -214,9 +214,11 @@ class Authorization(SecretValue, frozen=True):
         error, description = ("".join(c for c in text if c.isprintable())[:200] for text in shown)
         detail = f": {description}" if description else ""
         hint = _PUSH if _WANTS_PUSH.search(f"{error} {description}") else ""
-        return self.failed(f"The authorization server refused ({error}){detail.rstrip('. ')}", hint)
+        return self.failure(
+            f"The authorization server refused ({error}){detail.rstrip('. ')}", hint
+        )
 
-    def failed(self, what: str, hint: str = "") -> AuthorizationFailed:
+    def failure(self, what: str, hint: str = "") -> AuthorizationFailed:
         """The error that ends this attempt; ``hint`` is what to do before the next one."""
         where = f"for connection {self.conn_id!r} at {redact_url(self.server.authorize_url)}"
         again = f"{hint} {_AGAIN}" if hint else _AGAIN
@@ -232,9 +234,9 @@ def push(endpoint: TokenEndpoint, url: str, authorization: Authorization) -> str
         OAuthTaskflowError: the server refused or was not reached.
     """
     hidden = (authorization.state, authorization.verifier.challenge)
-    request = DirectRequest.of(authorization.parameters, authorization.options, hidden)
+    request = DirectRequest.from_params(authorization.parameters, authorization.options, hidden)
     _, fields = request.send(endpoint, url)
     reference = fields.get("request_uri")
     if not isinstance(reference, str) or not reference:
-        raise authorization.failed("The pushed request was accepted without a request_uri")
-    return authorization.pushed_url(reference)
+        raise authorization.failure("The pushed request was accepted without a request_uri")
+    return authorization.url_after_push(reference)

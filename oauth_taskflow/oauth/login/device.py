@@ -65,7 +65,7 @@ def authorize_device(
         OAuthTaskflowError: the server refused or was not reached, or the answer lacks a code.
     """
     params: Params = (("client_id", endpoint.client.client_id), *options.common())
-    _, fields = DirectRequest.of(params, options).send(endpoint, url)
+    _, fields = DirectRequest.from_params(params, options).send(endpoint, url)
     texts = {name: value for name, value in fields.items() if isinstance(value, str)}
     # verification_url is what Google calls it.
     uri = texts.get("verification_uri") or texts.get("verification_url") or ""
@@ -116,7 +116,7 @@ def wait_for_device(
         if isinstance(outcome, Granted | Unusable):
             return outcome
         interval = _next_interval(endpoint, outcome, interval)
-    raise _expired(endpoint)
+    raise _expiry_error(endpoint)
 
 
 def _next_interval(endpoint: TokenEndpoint, outcome: Outcome, interval: float) -> float:
@@ -129,10 +129,10 @@ def _next_interval(endpoint: TokenEndpoint, outcome: Outcome, interval: float) -
         return interval + _SLOWER
     if code == "authorization_pending":
         return interval
-    raise _expired(endpoint, " (expired_token)") if code == "expired_token" else error
+    raise _expiry_error(endpoint, " (expired_token)") if code == "expired_token" else error
 
 
-def _expired(endpoint: TokenEndpoint, said: str = "") -> AuthorizationFailed:
+def _expiry_error(endpoint: TokenEndpoint, said: str = "") -> AuthorizationFailed:
     return AuthorizationFailed(
         f"Nobody agreed before the device code ran out{said}",
         where=f"for connection {endpoint.conn_id!r} at {redact_address(endpoint.url)}",

@@ -116,7 +116,7 @@ class LoopbackListener:
         self._arrived.set()
         return True
 
-    def said_goodbye(self) -> bool:
+    def note_goodbye(self) -> bool:
         """Note that the last page was fetched; False while there is nothing to say."""
         if not self._arrived.is_set():
             return False
@@ -182,7 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
         owner, parts = self.server.owner, urlsplit(self.path)
         if self.headers.get_all("Host") != [owner.authority]:
             return self._page(421, "Wrong address", "This address serves one login only.")
-        if parts.path == _DONE and owner.said_goodbye():
+        if parts.path == _DONE and owner.note_goodbye():
             return self._page(
                 200, "Answer received", "The terminal shows how the login ended. Close this page."
             )

@@ -16,9 +16,9 @@ from oauth_taskflow import secret_registry
 from oauth_taskflow.connections.readers.consent import is_local
 from oauth_taskflow.connections.settings import OAuth2Settings
 from oauth_taskflow.errors import AuthorizationFailed
-from oauth_taskflow.oauth.endpoint.messages import Answer
+from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Unusable
-from oauth_taskflow.oauth.endpoint.retries import exchange_patiently
+from oauth_taskflow.oauth.endpoint.retries import exchange_with_retries
 from oauth_taskflow.oauth.login.authorization import Authorization, AuthorizationCode, push
 from oauth_taskflow.oauth.login.device import authorize_device, wait_for_device
 from oauth_taskflow.oauth.login.loopback import LoopbackListener
@@ -47,7 +47,7 @@ class ConsentResult:
     """The result of a person's consent, and the unchanged response that held it."""
 
     outcome: Granted | Unusable
-    answer: Answer | None
+    answer: TokenHttpResponse | None
 
 
 def log_in_by_browser(grant: ManagedGrant, options: LoginOptions, say: Say) -> ConsentResult:
@@ -72,7 +72,7 @@ def log_in_by_browser(grant: ManagedGrant, options: LoginOptions, say: Say) -> C
         say(f"Waiting for the answer on {listener.redirect_uri} …")
         answer = listener.wait(options.timeout)
     if answer is None:
-        raise attempt.failed(f"No answer came within {options.timeout:g} s", _IF_REFUSED)
+        raise attempt.failure(f"No answer came within {options.timeout:g} s", _IF_REFUSED)
     return _trade_code(grant, attempt.read(answer))
 
 
@@ -92,7 +92,7 @@ def log_in_by_paste(
     try:
         pasted = read()
     except EOFError:
-        raise attempt.failed("No address was pasted") from None
+        raise attempt.failure("No address was pasted") from None
     return _trade_code(grant, attempt.read_url(pasted))
 
 
@@ -109,7 +109,7 @@ def log_in_by_device(grant: ManagedGrant, say: Say) -> ConsentResult:
     if device.complete_uri:
         say(f"Or open the address that holds the code: {_printable(device.complete_uri)}\n")
     say(f"Waiting for up to {_duration(device.expires_in)} …")
-    answers: list[Answer] = []
+    answers: list[TokenHttpResponse] = []
     endpoint = replace(grant.endpoint, keep=answers.append)
     return _mask_result(wait_for_device(endpoint, device, grant.options), answers)
 
@@ -172,9 +172,9 @@ def _build_url(grant: ManagedGrant, attempt: Authorization) -> str:
 
 def _trade_code(grant: ManagedGrant, code: AuthorizationCode) -> ConsentResult:
     secret_registry.add([code.code])
-    answers: list[Answer] = []
+    answers: list[TokenHttpResponse] = []
     endpoint = replace(grant.endpoint, keep=answers.append)
-    outcome = exchange_patiently(
+    outcome = exchange_with_retries(
         lambda budget: endpoint.exchange(code, budget=budget),
         single_use=True,
         clock=endpoint.clock,
@@ -185,7 +185,7 @@ def _trade_code(grant: ManagedGrant, code: AuthorizationCode) -> ConsentResult:
     return _mask_result(outcome, answers)
 
 
-def _mask_result(outcome: Granted | Unusable, answers: list[Answer]) -> ConsentResult:
+def _mask_result(outcome: Granted | Unusable, answers: list[TokenHttpResponse]) -> ConsentResult:
     tokens = token_secrets(outcome.token) if isinstance(outcome, Granted) else ()
     secret_registry.add([*tokens, outcome.refresh_token or ""])
     return ConsentResult(outcome, answers[-1] if answers else None)

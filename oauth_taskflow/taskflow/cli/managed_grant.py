@@ -17,7 +17,7 @@ from oauth_taskflow.connections.settings import (
     OAuth2Settings,
 )
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.oauth.dialect import RevocationForm
+from oauth_taskflow.oauth.dialect import RevocationDialect
 from oauth_taskflow.oauth.endpoint.discovery import server_metadata
 from oauth_taskflow.oauth.endpoint.server_metadata import ServerMetadata
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
@@ -68,7 +68,7 @@ class ManagedGrant:
         return self.auth.consent
 
     @property
-    def revocation(self) -> RevocationForm:
+    def revocation(self) -> RevocationDialect:
         """How the provider ends grants."""
         return self.auth.preset.revoke
 
@@ -142,7 +142,7 @@ def load_managed_grant(conn_id: str) -> ManagedGrant:
         raise _explain_no_grant(settings)
     manager = token_manager(settings, settings.auth, brokered=_is_broker_machine())
     # One DPoP key for the whole login: a pushed request is bound to it too (RFC 9449 §10.1).
-    endpoint = token_endpoint(settings, settings.auth).proving()
+    endpoint = token_endpoint(settings, settings.auth).with_dpop_key()
     return ManagedGrant(settings, settings.auth, endpoint, manager)
 
 

@@ -60,7 +60,7 @@ def _select_tokens(grant: ManagedGrant, record: GrantRecord) -> list[tuple[Token
 
 def _revoke_one(grant: ManagedGrant, url: str, kind: TokenKind, token: str, *, first: bool) -> None:
     rule, form = grant.auth.request_proof, grant.revocation
-    proof = rule.of(token, grant.auth.client_secret) if rule else ""
+    proof = rule.compute(token, grant.auth.client_secret) if rule else ""
     try:
         revoke(grant.endpoint, url, token, kind, grant.options, form=form, proof=proof)
     except TokenRequestRejected as refusal:

@@ -29,10 +29,10 @@ class AnswerReader:
 
     def interpret(self, arrived: KeptAnswer, record: GrantRecord) -> Outcome:
         """Interpret ``arrived`` for ``record``."""
-        endpoint, grant = self._context.endpoint.proving(record.dpop_key), self._context.grant
+        endpoint, grant = self._context.endpoint.with_dpop_key(record.dpop_key), self._context.grant
         if isinstance(grant, RefreshToken) and record.refresh_token:
-            grant = grant.holding(record.refresh_token)
-        return interpret(arrived.to_answer(record.read_at.offset), endpoint.question(grant))
+            grant = grant.with_refresh_token(record.refresh_token)
+        return interpret(arrived.to_answer(record.read_at.offset), endpoint.describe_request(grant))
 
     def add_grant(
         self, rescued: RescuedAnswer, granted: Granted, record: GrantRecord

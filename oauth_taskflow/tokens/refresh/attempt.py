@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from oauth_taskflow.errors import OAuthTaskflowError, TokenRequestRejected, TokenStoreError
 from oauth_taskflow.oauth.dpop import new_key
-from oauth_taskflow.oauth.endpoint.messages import Answer
+from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse
 from oauth_taskflow.oauth.endpoint.outcomes import (
     Failure,
     Granted,
@@ -22,7 +22,7 @@ from oauth_taskflow.oauth.endpoint.outcomes import (
     Rejected,
     Unusable,
 )
-from oauth_taskflow.oauth.endpoint.retries import exchange_patiently
+from oauth_taskflow.oauth.endpoint.retries import exchange_with_retries
 from oauth_taskflow.oauth.grants import RefreshToken
 from oauth_taskflow.tokens.events import Event, Step, publish
 from oauth_taskflow.tokens.refresh.answer_file import AnswerFile
@@ -200,19 +200,19 @@ class RefreshAttempt:
         context, grant = self.context, self.context.grant
         if refresh_token is not None and isinstance(grant, RefreshToken):
             self._journal(refresh_token)
-            grant = grant.holding(refresh_token)
+            grant = grant.with_refresh_token(refresh_token)
             if self._modest:
-                grant = grant.within(self.record.scope)
+                grant = grant.with_scope(self.record.scope)
         self.notify(Step.SENDING)
         # Checked last: an attempt that stood still until now, in an observer too, must not send late.
         left = self._time_left()
         if left < context.options.request_budget / 10 or not self._hold.is_certain():
             raise LeaseLost
         self._unsent = self._answer_notified = False
-        endpoint = context.endpoint.proving(self.record.dpop_key)
+        endpoint = context.endpoint.with_dpop_key(self.record.dpop_key)
         # And once more when a connection is there, which may have taken long.
         endpoint = replace(endpoint, may_send=self._hold.is_certain, keep=self._keep_answer)
-        outcome = exchange_patiently(
+        outcome = exchange_with_retries(
             lambda budget: endpoint.exchange(grant, budget=budget),
             single_use=grant.single_use and context.options.resend_window < left,
             clock=context.clock,
@@ -235,7 +235,7 @@ class RefreshAttempt:
         self._unsent = True
         self.notify(Step.JOURNALED)
 
-    def _keep_answer(self, answer: Answer) -> None:
+    def _keep_answer(self, answer: TokenHttpResponse) -> None:
         """Put an answer that may hold a new refresh token into a file, before anything in it is judged."""
         self._answer_notified = True
         self.notify(Step.ANSWERED)

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from oauth_taskflow.oauth.endpoint import expiry
-from oauth_taskflow.oauth.endpoint.response_fields import at
+from oauth_taskflow.oauth.endpoint.response_fields import find_value
 from oauth_taskflow.oauth.token import Token
 
 # Seconds before the end from which people are warned.
@@ -82,7 +82,7 @@ def renew_consent(
 def _find_stated_end(extras: Mapping[str, Any], path: str, now: float) -> float | None:
     """The refresh token's end in a token response; None when it does not name one."""
     for name in (path,) if path else _USUAL_PATHS:
-        end = expiry.named_end(at(name, extras), now=now)
+        end = expiry.find_end(find_value(name, extras), now=now)
         if end is not None:
             return end
     return None

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import asdict, replace
 
-from oauth_taskflow.oauth.endpoint.messages import Answer
+from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.secret_values import Hidden, SecretValue
 
@@ -37,7 +37,7 @@ class KeptAnswer(SecretValue, frozen=True):
     held: bool = False
 
     @classmethod
-    def from_answer(cls, answer: Answer, offset: float) -> KeptAnswer:
+    def from_answer(cls, answer: TokenHttpResponse, offset: float) -> KeptAnswer:
         """The part of ``answer`` that is kept; ``offset`` is the store's clock minus ours."""
         return cls(
             base64.b64encode(answer.body).decode(),
@@ -57,12 +57,14 @@ class KeptAnswer(SecretValue, frozen=True):
         """It as JSON values."""
         return asdict(self)
 
-    def to_answer(self, offset: float) -> Answer:
+    def to_answer(self, offset: float) -> TokenHttpResponse:
         """The answer to be read again, on our clock."""
         named = {"content-type": self.content_type, "date": self.date}
         headers = {name: value for name, value in named.items() if value}
         body = base64.b64decode(self.body)
-        return Answer(_OK, headers, body, self.sent_at - offset, self.received_at - offset)
+        return TokenHttpResponse(
+            _OK, headers, body, self.sent_at - offset, self.received_at - offset
+        )
 
     def add_reading(self, reading: str, *, held: bool) -> KeptAnswer:
         """It after it was read in the way of that fingerprint."""

@@ -11,7 +11,7 @@ import pytest
 
 from oauth_taskflow.errors import InvalidClient, InvalidGrant
 from oauth_taskflow.oauth.client import Client
-from oauth_taskflow.oauth.endpoint.client_auth_fallback import EitherMethod
+from oauth_taskflow.oauth.endpoint.client_auth_fallback import FallbackClientAuth
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Rejected
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import ClientCredentials, RefreshToken
@@ -26,10 +26,10 @@ def server() -> Iterator[OAuthTestServer]:
         yield running
 
 
-def either(server: OAuthTestServer, secret: str = "", **fields: object) -> EitherMethod:
+def either(server: OAuthTestServer, secret: str = "", **fields: object) -> FallbackClientAuth:
     client = Client(server.client_id, secret or server.client_secret)
     plain = TokenEndpoint(server.token_url, client, conn_id="crm", **fields)  # type: ignore[arg-type]
-    return EitherMethod.like(plain, other_auth="client_secret_post")
+    return FallbackClientAuth.from_endpoint(plain, other_auth="client_secret_post")
 
 
 def test_a_refresh_token_survives_the_refusal_of_the_first_method(

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from oauth_taskflow.errors import ConnectionConfigError, TokenEndpointUnavailable
 from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.endpoint.discovered_endpoint import DiscoveredEndpoint
-from oauth_taskflow.oauth.endpoint.discovery import forget_metadata, server_metadata
+from oauth_taskflow.oauth.endpoint.discovery import server_metadata
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, NotProcessed, Rejected
 from oauth_taskflow.oauth.endpoint.server_metadata import BadMetadata, metadata_urls, parse_metadata
 from oauth_taskflow.oauth.endpoint.token_endpoint import Timeouts, TransportOptions
@@ -26,6 +26,7 @@ from oauth_taskflow.oauth.grants import ClientCredentials
 from oauth_taskflow.oauth.signing import Signer, private_key
 from oauth_taskflow.testing import OAuthTestServer
 from tests.oauth.keys import certificate_of, new_key, pem_of
+from tests.oauth.metadata import forget_metadata
 from tests.oauth.raw_server import Behaviour, raw_server, self_signed, silent
 from tests.tokens.clock import FakeClock
 
@@ -82,8 +83,8 @@ def test_what_the_server_publishes_is_read() -> None:
     assert metadata.endpoint("token_endpoint", mtls=True) == "https://mtls.example.com/token"
     assert metadata.endpoint("revocation_endpoint", mtls=True) == f"{ISSUER}/revoke"
     assert metadata.endpoint("device_authorization_endpoint") is None
-    assert metadata.supported("token_endpoint_auth_methods_supported") == ("private_key_jwt",)
-    assert metadata.supported("scopes_supported") is None
+    assert metadata.find_list("token_endpoint_auth_methods_supported") == ("private_key_jwt",)
+    assert metadata.find_list("scopes_supported") is None
     assert metadata.iss_in_callback
 
 
@@ -313,7 +314,7 @@ def located(
         transport = TransportOptions(cert=cert)
         return DiscoveredEndpoint(
             issuer, client, conn_id="crm", choose_auth=choose, transport=transport
-        ).located()
+        ).resolve()
 
 
 SECRET = Client("me", "s" * 32)

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from oauth_taskflow.oauth.endpoint.discovery import forget_metadata, server_metadata
+from oauth_taskflow.oauth.endpoint.discovery import server_metadata
 from oauth_taskflow.testing import OAuthTestServer
+from tests.oauth.metadata import forget_metadata
 
 FIRST = "/.well-known/oauth-authorization-server"
 SECOND = "/.well-known/openid-configuration"

@@ -14,10 +14,10 @@ import pytest
 from oauth_taskflow.errors import ConnectionConfigError, OAuthTaskflowError
 from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
-from oauth_taskflow.oauth.credential_source import GivenText
+from oauth_taskflow.oauth.credential_source import InlineCredential
 from oauth_taskflow.oauth.endpoint.introspection import introspect
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
-from oauth_taskflow.oauth.endpoint.retries import exchange_patiently
+from oauth_taskflow.oauth.endpoint.retries import exchange_with_retries
 from oauth_taskflow.oauth.endpoint.revocation import revoke
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.extension_grants import (
@@ -44,21 +44,21 @@ from tests.tokens.clock import FakeClock
 
 SECRET = "s3cret/+ü " * 4
 SIGNER = Signer(shared_key(SECRET), "https://id.example.com/token")
-CLIENT = Client("me", SECRET, SIGNER, assertion=GivenText("a.b.c"))
+CLIENT = Client("me", SECRET, SIGNER, assertion=InlineCredential("a.b.c"))
 OPTIONS = GrantOptions(
     scope="a ü",
     audience="one two",
     resource=("https://a.example", "https://b.example"),
     params={"tenant": "t", "scope": "b"},
 )
-SHOWN = PresentedToken(GivenText("subject"))
+SHOWN = PresentedToken(InlineCredential("subject"))
 GRANTS: list[Grant] = [
     ClientCredentials(OPTIONS),
     RefreshToken("rt", OPTIONS),
     AuthorizationCode("code", "http://127.0.0.1/cb", Verifier("v" * 43), OPTIONS),
     DeviceCode("dc", OPTIONS),
     JwtBearer(SIGNER, "me", "alice", {}, OPTIONS),
-    GivenAssertion(SAML2_BEARER, GivenText("<a/>"), OPTIONS),
+    GivenAssertion(SAML2_BEARER, InlineCredential("<a/>"), OPTIONS),
     TokenExchange(SHOWN, SHOWN, "x", OPTIONS),
     Password("alice", "pw", OPTIONS),
     NamedGrant("vendor", OPTIONS),
@@ -173,7 +173,7 @@ def test_a_request_that_is_tried_again_is_signed_again(
 
     with raw_server(busy_once) as place:
         here = TokenEndpoint(f"http://{place}/token", CLIENT, client_auth=method)
-        outcome = exchange_patiently(
+        outcome = exchange_with_retries(
             lambda budget: here.exchange(grant, budget=budget),
             single_use=False,
             clock=FakeClock(),

@@ -91,13 +91,13 @@ def test_what_is_no_instant_is_none(written: object) -> None:
     ],
 )
 def test_an_end_is_a_lifetime_or_an_instant_to_come(written: object, seconds: float | None) -> None:
-    found = expiry.named_end(written, now=NOON)
+    found = expiry.find_end(written, now=NOON)
     assert found == (None if seconds is None else NOON + seconds)
 
 
 def test_an_instant_is_moved_by_the_skew_and_a_lifetime_is_not() -> None:
-    assert expiry.named_end(60, now=NOON, skew=20) == NOON + 60
-    assert expiry.named_end(NOON + 60, now=NOON, skew=20) == NOON + 40
+    assert expiry.find_end(60, now=NOON, skew=20) == NOON + 60
+    assert expiry.find_end(NOON + 60, now=NOON, skew=20) == NOON + 40
 
 
 def jwt(claims: object) -> str:
@@ -175,7 +175,7 @@ def test_a_date_that_no_clock_shows_is_none(date: str) -> None:
 
 
 def test_a_missing_lifetime_stays_missing_whatever_the_skew() -> None:
-    assert expiry.named_end(None, now=NOON, skew=-NOON - 5) is None
+    assert expiry.find_end(None, now=NOON, skew=-NOON - 5) is None
 
 
 @given(st.text())

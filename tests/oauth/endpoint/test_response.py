@@ -27,12 +27,12 @@ from oauth_taskflow.oauth.endpoint.outcomes import (
     OutcomeUnknown,
     Rejected,
 )
-from oauth_taskflow.oauth.endpoint.response import Answer, Question, interpret
+from oauth_taskflow.oauth.endpoint.response import TokenHttpResponse, TokenRequestInfo, interpret
 from oauth_taskflow.oauth.grants import RefreshToken
 
 NOW = 1_800_000_000.0
 SECRET, REFRESH = "client-s3cret/+=", "refresh-t0ken-value"
-QUESTION = Question(
+QUESTION = TokenRequestInfo(
     "crm",
     "https://id.example.com/token",
     "refresh_token",
@@ -49,7 +49,8 @@ def outcome(status: int, body: object, content_type: str = JSON, **headers: str)
     """What an answer with that body means; objects are sent as JSON."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return interpret(
-        Answer(status, {"content-type": content_type, **headers}, raw, NOW, NOW + 1), QUESTION
+        TokenHttpResponse(status, {"content-type": content_type, **headers}, raw, NOW, NOW + 1),
+        QUESTION,
     )
 
 
@@ -145,8 +146,10 @@ def test_scope_as_granted(
 
 
 def test_without_a_request_for_a_scope_none_is_too_much() -> None:
-    answer = Answer(200, {"content-type": JSON}, b'{"access_token":"at","scope":"a"}', NOW, NOW)
-    found = interpret(answer, Question("crm", QUESTION.url, "client_credentials"))
+    answer = TokenHttpResponse(
+        200, {"content-type": JSON}, b'{"access_token":"at","scope":"a"}', NOW, NOW
+    )
+    found = interpret(answer, TokenRequestInfo("crm", QUESTION.url, "client_credentials"))
     assert isinstance(found, Granted)
     assert found.extra_scope == ()
 
@@ -243,7 +246,7 @@ def test_the_error_in_the_body_goes_before_that_of_the_challenge() -> None:
 def test_a_refusal_says_what_to_look_at(code: str, hint: str) -> None:
     body = json.dumps({"error": code}).encode()
     sent = ("grant_type", "refresh_token")
-    answer = Answer(400, {"content-type": JSON}, body, NOW, NOW + 1, sent)
+    answer = TokenHttpResponse(400, {"content-type": JSON}, body, NOW, NOW + 1, sent)
     found = interpret(answer, replace(QUESTION, targets=("https://api.example.com/x?key=k", "crm")))
     assert isinstance(found, Rejected)
     assert str(found.error).endswith(f"{PLACE}. {hint}")
@@ -309,8 +312,8 @@ def test_a_server_failure_is_worded_whole() -> None:
 
 
 def test_a_server_failure_ends_a_login_because_a_code_is_sent_once() -> None:
-    asked = Question("crm", QUESTION.url, "authorization_code")
-    found = interpret(Answer(503, {}, b"", NOW, NOW + 1), asked)
+    asked = TokenRequestInfo("crm", QUESTION.url, "authorization_code")
+    found = interpret(TokenHttpResponse(503, {}, b"", NOW, NOW + 1), asked)
     assert isinstance(found, OutcomeUnknown)
     assert str(found.error).endswith(
         " Start the login again: airflow oauth login crm; if this lasts, look at the authorization server's status page."

@@ -12,7 +12,7 @@ from oauth_taskflow.oauth.endpoint.outcomes import (
     OutcomeUnknown,
     Rejected,
 )
-from oauth_taskflow.oauth.endpoint.retries import exchange_patiently
+from oauth_taskflow.oauth.endpoint.retries import exchange_with_retries
 from oauth_taskflow.oauth.token import Token
 from tests.tokens.clock import FakeClock
 
@@ -51,7 +51,7 @@ def test_a_request_is_repeated_only_where_that_is_safe(
     single_use: bool, answers: list[Outcome], sent: int
 ) -> None:
     left = list(answers)
-    outcome = exchange_patiently(
+    outcome = exchange_with_retries(
         lambda _: left.pop(0), single_use=single_use, clock=FakeClock(), budget=35
     )
     assert len(answers) - len(left) == sent
@@ -61,13 +61,13 @@ def test_a_request_is_repeated_only_where_that_is_safe(
 def test_the_server_says_how_long_to_wait() -> None:
     clock = FakeClock()
     answers: list[Outcome] = [away(10), GRANTED]
-    exchange_patiently(lambda _: answers.pop(0), single_use=True, clock=clock, budget=35)
+    exchange_with_retries(lambda _: answers.pop(0), single_use=True, clock=clock, budget=35)
     assert 10 <= clock.slept[0] <= 15
 
 
 def test_pauses_grow_and_have_jitter() -> None:
     clock = FakeClock()
-    exchange_patiently(lambda _: away(), single_use=True, clock=clock, budget=35)
+    exchange_with_retries(lambda _: away(), single_use=True, clock=clock, budget=35)
     assert 0.5 <= clock.slept[0] <= 0.75
     assert 1.0 <= clock.slept[1] <= 1.5
 
@@ -79,7 +79,7 @@ def test_a_wait_beyond_the_budget_is_left_to_the_caller() -> None:
         sent.append(budget)
         return away(60)
 
-    exchange_patiently(send, single_use=True, clock=clock, budget=35)
+    exchange_with_retries(send, single_use=True, clock=clock, budget=35)
     assert (sent, clock.slept) == ([35], [])
 
 
@@ -91,6 +91,6 @@ def test_each_attempt_gets_what_is_left_of_the_budget() -> None:
         clock.advance(20)
         return away()
 
-    exchange_patiently(send, single_use=True, clock=clock, budget=35)
+    exchange_with_retries(send, single_use=True, clock=clock, budget=35)
     assert len(budgets) == 2
     assert 14 <= budgets[1] <= 14.5

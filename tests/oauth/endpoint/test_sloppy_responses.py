@@ -9,20 +9,24 @@ import pytest
 
 from oauth_taskflow.errors import TokenRequestRejected
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome, Rejected
-from oauth_taskflow.oauth.endpoint.response import Answer, Question, interpret
+from oauth_taskflow.oauth.endpoint.response import TokenHttpResponse, TokenRequestInfo, interpret
 from oauth_taskflow.oauth.grants import ClientCredentials
 
 NOW = 1_800_000_000.0
 SECRET = "client-s3cret/+="
 JSON = "application/json; charset=utf-8"
-QUESTION = Question("crm", "https://id.example.com/token", "refresh_token", secrets=(SECRET,))
+QUESTION = TokenRequestInfo(
+    "crm", "https://id.example.com/token", "refresh_token", secrets=(SECRET,)
+)
 PLACE = "for connection 'crm' at id.example.com/token"
 
 
 def outcome(status: int, body: object, content_type: str = JSON) -> Outcome:
     """What an answer with that body means; objects are sent as JSON."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return interpret(Answer(status, {"content-type": content_type}, raw, NOW, NOW + 1), QUESTION)
+    return interpret(
+        TokenHttpResponse(status, {"content-type": content_type}, raw, NOW, NOW + 1), QUESTION
+    )
 
 
 def refusal(status: int, body: object) -> str:
@@ -65,10 +69,12 @@ def test_where_nothing_takes_token_requests_the_address_is_to_be_checked(status:
 
 
 def test_a_client_that_is_denied_access_sends_nobody_to_consent() -> None:
-    answer = Answer(403, {"content-type": JSON}, b'{"error": "access_denied"}', NOW, NOW + 1)
+    answer = TokenHttpResponse(
+        403, {"content-type": JSON}, b'{"error": "access_denied"}', NOW, NOW + 1
+    )
     hint = ClientCredentials().refusal_hint
     found = interpret(
-        answer, Question("m2m", QUESTION.url, "client_credentials", refusal_hint=hint)
+        answer, TokenRequestInfo("m2m", QUESTION.url, "client_credentials", refusal_hint=hint)
     )
     assert isinstance(found, Rejected)
     assert type(found.error) is TokenRequestRejected

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oauth_taskflow.oauth.dialect import RequestForm
+from oauth_taskflow.oauth.dialect import RequestDialect
 from oauth_taskflow.oauth.grants import GrantOptions
 from oauth_taskflow.oauth.login.authorization import Authorization, AuthorizationServer
 
@@ -11,7 +11,7 @@ CALLBACK = "http://127.0.0.1:8765/callback"
 
 
 def test_the_authorization_request_uses_the_servers_names() -> None:
-    rules = RequestForm(rename={"client_id": "client_key", "scope": "user_scope"})
+    rules = RequestDialect(rename={"client_id": "client_key", "scope": "user_scope"})
     attempt = Authorization(SERVER, "me", CALLBACK, GrantOptions(scope="a,b"), request=rules)
     sent = dict(attempt.parameters)
     assert (sent["client_key"], sent["user_scope"]) == ("me", "a,b")

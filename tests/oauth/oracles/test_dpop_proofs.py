@@ -24,7 +24,7 @@ from requests_oauth2client.dpop import InvalidDPoPProof
 from oauth_taskflow.api.auth import OAuth2Auth
 from oauth_taskflow.oauth.dpop import DPOP_ALGORITHMS, new_key, prover
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
-from oauth_taskflow.oauth.endpoint.response import Answer, Question, interpret
+from oauth_taskflow.oauth.endpoint.response import TokenHttpResponse, TokenRequestInfo, interpret
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.testing import OAuthTestServer
 from tests.oauth.oracles.inputs import few, hosts, many, paths, ports, tokens, visible
@@ -125,8 +125,10 @@ def test_its_client_is_let_in_by_the_server_that_our_tests_ask() -> None:
 def test_the_type_of_a_bound_token_is_read_alike(value: str, kind: str) -> None:
     body = json.dumps({"access_token": value, "token_type": kind}).encode()
     stored = KEYS["ES256"]
-    question = Question("crm", "https://id.example.com/token", "x", dpop_key=stored)
-    found = interpret(Answer(200, {"content-type": "application/json"}, body, 0.0, 0.0), question)
+    question = TokenRequestInfo("crm", "https://id.example.com/token", "x", dpop_key=stored)
+    found = interpret(
+        TokenHttpResponse(200, {"content-type": "application/json"}, body, 0.0, 0.0), question
+    )
     theirs = DPoPToken(**json.loads(body), _dpop_key=DPoPKey(private_jwk(stored), alg="ES256"))
     assert isinstance(found, Granted)
     assert found.token.access_token == theirs.access_token

@@ -32,7 +32,7 @@ from requests_oauth2client import (
 from oauth_taskflow.api.auth import OAuth2Auth
 from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
-from oauth_taskflow.oauth.credential_source import GivenText
+from oauth_taskflow.oauth.credential_source import InlineCredential
 from oauth_taskflow.oauth.endpoint.introspection import introspect
 from oauth_taskflow.oauth.endpoint.request_encoding import Encoded, encode
 from oauth_taskflow.oauth.endpoint.revocation import TokenKind, revoke
@@ -174,15 +174,15 @@ def test_token_exchange(subject: str, actor: str | None, wanted: str) -> None:
         requested_token_type=wanted or None,
         **acting,  # type: ignore[arg-type]  # its annotations are per name
     )
-    shown = PresentedToken(GivenText(actor)) if actor else None
-    assert_all_send(TokenExchange(PresentedToken(GivenText(subject)), shown, wanted), wire)
+    shown = PresentedToken(InlineCredential(actor)) if actor else None
+    assert_all_send(TokenExchange(PresentedToken(InlineCredential(subject)), shown, wanted), wire)
 
 
 def test_a_jwt_made_elsewhere() -> None:
     jwt = shared_key(SECRET).sign({"iss": "me"})
     other, wire = other_client(PublicApp("me"))
     other.jwt_bearer(jwt)
-    assert_all_send(GivenAssertion(JWT_BEARER, GivenText(jwt)), wire)
+    assert_all_send(GivenAssertion(JWT_BEARER, InlineCredential(jwt)), wire)
 
 
 @many

@@ -26,7 +26,7 @@ from oauth_taskflow.errors import (
     TokenRequestRejected,
 )
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome
-from oauth_taskflow.oauth.endpoint.response import Answer, Question, interpret
+from oauth_taskflow.oauth.endpoint.response import TokenHttpResponse, TokenRequestInfo, interpret
 from tests.oauth.oracles.inputs import many, some_scopes, tokens, visible
 
 URL = "https://id.example.com/token"
@@ -46,8 +46,8 @@ class Read:
 
 def outcome(body: bytes, status: int = 200, kind: str = JSON, scope: str = "") -> Outcome:
     now = time.time()
-    answer = Answer(status, {"content-type": kind}, body, now, now)
-    return interpret(answer, Question("crm", URL, "client_credentials", scope=scope))
+    answer = TokenHttpResponse(status, {"content-type": kind}, body, now, now)
+    return interpret(answer, TokenRequestInfo("crm", URL, "client_credentials", scope=scope))
 
 
 def ours(body: bytes, kind: str = JSON) -> Read:

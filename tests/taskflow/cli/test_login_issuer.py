@@ -9,11 +9,16 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from oauth_taskflow.oauth.endpoint.discovery import forget_metadata
 from oauth_taskflow.taskflow.cli.grants import revoke
 from oauth_taskflow.taskflow.cli.login import login
 from oauth_taskflow.testing import OAuthTestServer
-from tests.taskflow.cli.login_runs import arguments, call_api, read_row, run_failing_login
+from tests.oauth.metadata import forget_metadata
+from tests.taskflow.cli.login_runs import (
+    arguments,
+    call_api,
+    read_row,
+    run_failing_login,
+)
 from tests.taskflow.conftest import Connect
 
 pytestmark = pytest.mark.usefixtures("own_store")

@@ -24,7 +24,7 @@ from tests.taskflow.conftest import SetConnection
 pytestmark = pytest.mark.usefixtures("own_store")
 PLACE = "/end/it"
 BASIC = "Basic " + base64.b64encode(b"test-client:test-secret").decode()
-PROOF = RequestProof(name="p").of("access-token-1", "test-secret")
+PROOF = RequestProof(name="p").compute("access-token-1", "test-secret")
 CLIENT = {"client_id": "test-client", "client_secret": "test-secret"}
 
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from oauth_taskflow.errors import InvalidTokenResponse
 from oauth_taskflow.oauth.client import Client
-from oauth_taskflow.oauth.dialect import Dialect, Expiry, ResponseForm
+from oauth_taskflow.oauth.dialect import Dialect, Expiry, ResponseDialect
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import Grant, GrantOptions, RefreshToken
 from oauth_taskflow.oauth.token import Token
@@ -56,7 +56,7 @@ def asking(
         server.token_url,
         Client(server.client_id, server.client_secret),
         conn_id="crm",
-        dialect=Dialect(response=ResponseForm(expiry=rule)),
+        dialect=Dialect(response=ResponseDialect(expiry=rule)),
         introspect_url=server.base_url + PATH,
         clock=store._clock,
     )

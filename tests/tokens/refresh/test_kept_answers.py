@@ -18,7 +18,7 @@ from oauth_taskflow.errors import (
     TokenRequestRejected,
 )
 from oauth_taskflow.oauth.client import Client
-from oauth_taskflow.oauth.dialect import Dialect, ResponseForm
+from oauth_taskflow.oauth.dialect import Dialect, ResponseDialect
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import ClientCredentials, RefreshToken
 from oauth_taskflow.tokens.events import Event, Step
@@ -40,7 +40,7 @@ def manager(
         server.url,
         Client("me", "client-secret"),
         conn_id="crm",
-        dialect=Dialect(response=ResponseForm(**response)),
+        dialect=Dialect(response=ResponseDialect(**response)),
         clock=store._clock,
     )
     told = {"observer": observer} if observer else {}
@@ -271,7 +271,7 @@ def test_client_credentials_are_requested_again_once_the_path_is_right(
     store: ClockedStore,
 ) -> None:
     def asking(server: Rotating, **response: Any) -> TokenManager:
-        dialect = Dialect(response=ResponseForm(**response))
+        dialect = Dialect(response=ResponseDialect(**response))
         endpoint = TokenEndpoint(server.url, Client("me", "s"), conn_id="crm", dialect=dialect)
         return TokenManager.for_grant(store, endpoint, ClientCredentials(), clock=store._clock)
 

@@ -16,7 +16,7 @@ import pytest
 
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.client import Client
-from oauth_taskflow.oauth.dialect import Dialect, ResponseForm
+from oauth_taskflow.oauth.dialect import Dialect, ResponseDialect
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import RefreshToken
 from oauth_taskflow.tokens.events import Event, Step
@@ -31,12 +31,12 @@ from tests.tokens.rotating import Form, Rotating, plain, rotating
 pytestmark = pytest.mark.slow
 
 ROUNDS = 30
-RIGHT = ResponseForm()
+RIGHT = ResponseDialect()
 WRONG = [
-    ResponseForm(access_token="acces_token"),
-    ResponseForm(access_token="data.token", refresh_token="data.refresh"),
-    ResponseForm(refresh_token="refres_token"),
-    ResponseForm(success="ok == `true`"),
+    ResponseDialect(access_token="acces_token"),
+    ResponseDialect(access_token="data.token", refresh_token="data.refresh"),
+    ResponseDialect(refresh_token="refres_token"),
+    ResponseDialect(success="ok == `true`"),
 ]
 # Not between the arrival of an answer and its file: what only that process knew is gone with it.
 KILLS = [None, None, None, Step.LEASED, Step.JOURNALED, Step.SENDING, Step.KEPT, Step.PERSISTED]
@@ -107,7 +107,7 @@ def answering_anything(server: Rotating, chance: random.Random) -> Form:
 
 
 def worker(
-    store: MortalStore, server: Rotating, read_as: ResponseForm, observe: Callable[[Event], None]
+    store: MortalStore, server: Rotating, read_as: ResponseDialect, observe: Callable[[Event], None]
 ) -> TokenManager:
     """A new process, as far as tokens go."""
     endpoint = TokenEndpoint(

@@ -15,7 +15,7 @@ from oauth_taskflow.errors import (
     TokenRequestRejected,
 )
 from oauth_taskflow.oauth.client import Client
-from oauth_taskflow.oauth.dialect import STANDARD, Dialect, ResponseForm
+from oauth_taskflow.oauth.dialect import STANDARD, Dialect, ResponseDialect
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import RefreshToken
 from oauth_taskflow.tokens.manager import TokenManager
@@ -41,7 +41,7 @@ def manager(store: ClockedStore, place: str, dialect: Dialect = STANDARD) -> Tok
 
 def meaning(errors: Mapping[str, str]) -> Dialect:
     """A server whose codes mean that."""
-    return Dialect(response=ResponseForm(errors=dict(errors)))
+    return Dialect(response=ResponseDialect(errors=dict(errors)))
 
 
 def sent(seen: list[bytes]) -> list[str]:
