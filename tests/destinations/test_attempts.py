@@ -29,7 +29,7 @@ def commit(folder: Path, tag: str, rows: int) -> None:
 
 
 @pytest.mark.slow
-def test_of_processes_that_commit_at_one_moment_one_wins_and_its_output_is_whole(
+def test_when_processes_commit_at_once_one_wins_and_its_output_is_whole(
     tmp_path: Path,
 ) -> None:
     for turn in range(3):
@@ -53,7 +53,7 @@ def test_an_attempt_that_was_overtaken_leaves_the_winner_alone(tmp_path: Path) -
     assert left_in(tmp_path) == ["_manifest.json", "part-00000.jsonl"]
 
 
-def test_opening_takes_nothing_from_an_attempt_under_way(tmp_path: Path) -> None:
+def test_opening_a_writer_leaves_other_open_attempts_alone(tmp_path: Path) -> None:
     first = FolderDestination(tmp_path).open(RUN)
     first.write(records("first", 3))
     second = FolderDestination(tmp_path).open(RUN)
@@ -72,7 +72,7 @@ def test_opening_takes_nothing_from_an_attempt_under_way(tmp_path: Path) -> None
         ("pathlib:Path.replace", None),
     ],
 )
-def test_a_killed_attempt_shows_nothing_of_itself_and_the_next_one_clears_up(
+def test_a_killed_attempt_shows_nothing_and_the_next_one_removes_its_files(
     tmp_path: Path, die_at: str, seen: str | None
 ) -> None:
     commit(tmp_path, "old", 3)

@@ -132,7 +132,7 @@ def test_a_failed_transfer_leaves_nothing_new(tmp_path: Path, error: BaseExcepti
     assert manifest(tmp_path)["rows"] == 2
 
 
-def test_nothing_has_the_final_name_before_the_commit(tmp_path: Path) -> None:
+def test_files_get_their_final_names_at_the_commit(tmp_path: Path) -> None:
     writer = FolderDestination(tmp_path).open(RUN)
     writer.write([{"a": 1}])
     assert all(name.startswith(".") for name in names(tmp_path))
@@ -155,7 +155,7 @@ def test_leftovers_of_a_killed_writer_are_removed_by_the_next(tmp_path: Path) ->
     assert names(tmp_path) == ["_manifest.json", "part-00000.jsonl"]
 
 
-def test_a_writer_whose_file_was_taken_away_cannot_commit(tmp_path: Path) -> None:
+def test_a_writer_whose_file_was_deleted_cannot_commit(tmp_path: Path) -> None:
     summary = transfer(pages(1), FolderDestination(tmp_path), RUN).summary
     writer = FolderDestination(tmp_path).open(RUN)
     (temporary,) = tmp_path.glob(".part-*")

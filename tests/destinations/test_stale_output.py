@@ -50,14 +50,14 @@ def test_output_at_another_place_does_not_keep_an_instance(tmp_path: Path) -> No
     assert below(tmp_path / "eu") == ["map_index=0"]
 
 
-def test_instances_that_a_run_has_no_more_lose_their_output(tmp_path: Path) -> None:
+def test_output_of_instances_that_a_run_no_longer_has_is_removed(tmp_path: Path) -> None:
     for index in range(12):
         fill(tmp_path / f"map_index={index}")
     assert stale_after(tmp_path, {0, 11}) == 10
     assert below(tmp_path) == ["map_index=0", "map_index=11"]
 
 
-def test_what_others_put_there_stays(tmp_path: Path) -> None:
+def test_files_of_others_in_an_instance_folder_stay(tmp_path: Path) -> None:
     (fill(tmp_path / "map_index=1") / "notes.txt").write_bytes(b"mine")
     (tmp_path / "map_index=x").mkdir()
     assert stale_after(tmp_path, {0}) == 1
@@ -65,7 +65,7 @@ def test_what_others_put_there_stays(tmp_path: Path) -> None:
     assert below(tmp_path / "map_index=1") == ["notes.txt"]
 
 
-def test_an_endpoint_that_came_to_be_mapped_leaves_no_unmapped_output(tmp_path: Path) -> None:
+def test_unmapped_output_is_removed_once_the_endpoint_is_mapped(tmp_path: Path) -> None:
     base = fill(tmp_path / "run")
     fill(base / "map_index=0")
     assert stale_after(base, {0}) == 1
@@ -73,11 +73,11 @@ def test_an_endpoint_that_came_to_be_mapped_leaves_no_unmapped_output(tmp_path: 
     assert stale_after(fill(tmp_path / "other"), {-1}) == 0
 
 
-def test_a_folder_that_is_not_there_has_nothing_stale(tmp_path: Path) -> None:
+def test_a_missing_folder_has_no_stale_output(tmp_path: Path) -> None:
     assert stale_after(tmp_path / "none", set()) == 0
 
 
-def test_stale_output_goes_from_object_stores_too() -> None:
+def test_stale_output_is_removed_from_object_stores_too() -> None:
     base = UPath(f"memory://stale-{os.getpid()}/run")
     fill(base / "map_index=0")  # type: ignore[arg-type]  # behaves like a Path
     fill(base / "map_index=1")  # type: ignore[arg-type]  # as above

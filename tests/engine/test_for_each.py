@@ -64,7 +64,7 @@ def test_batches_grow_to_stay_below_the_most_that_airflow_maps() -> None:
     assert sum(item["c"].take for item in batches) == 10_000
 
 
-def test_more_parent_files_than_may_be_mapped_still_end() -> None:
+def test_more_parent_files_than_airflow_maps_still_give_batches() -> None:
     parents = [ParentFile(file=str(n), rows=3) for n in range(20)]
     batches = build_mapped_items(
         {"c": ForEachOptions(endpoint="p", batch=1)}, {"p": parents}, most=10
@@ -72,7 +72,7 @@ def test_more_parent_files_than_may_be_mapped_still_end() -> None:
     assert sum(item["c"].take for item in batches) == 60
 
 
-def test_no_parent_records_give_no_items() -> None:
+def test_without_parent_records_there_are_no_mapped_items() -> None:
     options = {"c": ForEachOptions(endpoint="p"), "r": ForEachOptions(values=["eu"])}
     assert build_mapped_items(options, {"p": []}) == []
 

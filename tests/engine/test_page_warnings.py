@@ -38,7 +38,7 @@ def doubt(paginate: Paginate | None, *ended: tuple[int, int], **params: Any) -> 
         (LinkHeaderPaginator(), "a Link header with rel=next"),
     ],
 )
-def test_full_first_pages_that_nothing_follows_are_doubted(
+def test_a_full_first_page_without_a_next_one_gives_a_warning(
     paginate: Paginate, pointer: str
 ) -> None:
     assert doubt(paginate, (1, 3), (1, 100), limit=100) == (
@@ -48,7 +48,7 @@ def test_full_first_pages_that_nothing_follows_are_doubted(
 
 
 @pytest.mark.parametrize("ended", [((1, 99),), ((1, 0),), ((1, 100), (2, 100)), ()])
-def test_short_first_pages_and_any_second_page_leave_no_doubt(
+def test_a_short_first_page_or_a_second_page_gives_no_warning(
     ended: tuple[tuple[int, int], ...],
 ) -> None:
     assert doubt(CURSOR, *ended, limit="100") is None
@@ -77,7 +77,7 @@ def test_the_size_of_the_paginator_is_the_size() -> None:
         CursorPaginator(last_record="id", param="after"),
     ],
 )
-def test_pages_with_another_sign_of_the_end_are_not_doubted(paginate: Paginate | None) -> None:
+def test_paging_with_another_end_marker_gives_no_warning(paginate: Paginate | None) -> None:
     assert doubt(paginate, (1, 100)) is None
 
 
@@ -89,7 +89,9 @@ def test_pages_with_another_sign_of_the_end_are_not_doubted(paginate: Paginate |
         (OffsetPaginator(size=50, total=TotalRows(header="X-Count")), "total (X-Count)"),
     ],
 )
-def test_a_count_that_ends_a_full_first_page_is_doubted(paginate: Paginate, count: str) -> None:
+def test_a_count_that_ends_after_a_full_first_page_gives_a_warning(
+    paginate: Paginate, count: str
+) -> None:
     """It may count what is in the page, or be the page's own number."""
     told = doubt(paginate, (1, 50))
     assert told is not None
@@ -98,7 +100,7 @@ def test_a_count_that_ends_a_full_first_page_is_doubted(paginate: Paginate, coun
     assert doubt(paginate, (1, 50), (2, 50)) is None
 
 
-def test_pages_without_the_path_of_records_are_doubted() -> None:
+def test_pages_without_the_records_path_give_a_warning() -> None:
     firsts = SinglePageWarning(Endpoint(records="itmes"))
     firsts.add_sequence(1, 0, found=False, missed=True)
     (warning,) = firsts.warnings()
@@ -108,7 +110,7 @@ def test_pages_without_the_path_of_records_are_doubted() -> None:
     assert next(firsts.warnings()).startswith("Some answers had no records at 'itmes'")
 
 
-def test_warnings_are_kept_once_and_not_without_end() -> None:
+def test_each_warning_is_kept_once_and_their_number_is_bounded() -> None:
     warnings = WarningList()
     for number in (1, *range(1, 30)):
         warnings(f"doubt {number}")

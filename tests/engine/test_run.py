@@ -161,7 +161,7 @@ def test_parent_records_fill_the_path_and_are_copied_into_the_children(
 
 
 @pytest.mark.parametrize(("concurrency", "at_once"), [(4, True), (1, False)])
-def test_so_many_parents_are_read_at_once_and_written_in_their_order(
+def test_parents_are_read_concurrently_and_written_in_order(
     bench: Bench, concurrency: int, at_once: bool
 ) -> None:
     countries = ["AT", "NZ", "CH", "DK"]
@@ -217,7 +217,7 @@ def test_fields_cannot_be_copied_into_single_values(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("copy", [{}, {"seat": "seat"}])
-def test_repeats_are_dropped_within_a_task_when_nothing_tells_them_apart(
+def test_identical_records_are_dropped_within_a_task(
     bench: Bench, tmp_path: Path, copy: dict[str, str]
 ) -> None:
     parents = tmp_path / "same.jsonl"
@@ -321,7 +321,7 @@ def test_a_failed_run_leaves_nothing_and_a_rerun_replaces_its_own_output(
     assert sorted(path.name for path in folder.iterdir()) == ["_manifest.json", "part-00000.jsonl"]
 
 
-def test_a_folder_given_by_the_caller_wins_over_the_spec(bench: Bench, tmp_path: Path) -> None:
+def test_a_location_given_by_the_caller_overrides_the_spec(bench: Bench, tmp_path: Path) -> None:
     endpoint = Endpoint(request=Request(path="/countries"), records="data")
     summary = bench.run(endpoint, location=str(tmp_path / "mine"))
     assert summary.files[0].path == str(tmp_path / "mine" / "part-00000.jsonl")
@@ -351,7 +351,7 @@ BOTH = Request(
 )
 
 
-def test_a_window_whose_bounds_are_written_alike_fails_the_run_and_reads_nothing(
+def test_a_window_with_equal_formatted_bounds_fails_the_run_before_any_request(
     oauth_server: OAuthTestServer, tmp_path: Path
 ) -> None:
     hourly = Interval(NEW_YEAR, NEW_YEAR + timedelta(hours=1))
@@ -367,7 +367,7 @@ def test_a_window_whose_bounds_are_written_alike_fails_the_run_and_reads_nothing
     assert [one for one in oauth_server.requests if one.path.startswith("/page")] == []
 
 
-def test_a_window_written_alike_is_read_when_the_lower_bound_is_sent_alone(
+def test_a_window_with_equal_formatted_bounds_is_read_when_only_the_lower_is_sent(
     oauth_server: OAuthTestServer, tmp_path: Path
 ) -> None:
     endpoint = Endpoint(

@@ -39,7 +39,7 @@ def folder(path: str, given: tuple[str, ...] = ("x",), **params: Any) -> str:
 
 
 @pytest.mark.parametrize("value", GOOD)
-def test_one_segment_stands_as_it_is(value: str) -> None:
+def test_a_value_that_is_one_segment_is_used_unchanged(value: str) -> None:
     assert folder("/lake/{{ params.x }}/c", x=value) == f"/lake/{value}/c/run_id=r"
 
 
@@ -66,12 +66,12 @@ def test_anything_else_is_refused_from_a_run_and_allowed_in_a_default(value: str
         ),
     ],
 )
-def test_no_use_in_a_template_gets_around_that(template: str) -> None:
+def test_no_filter_or_expression_bypasses_the_segment_check(template: str) -> None:
     with pytest.raises(OAuthTaskflowError):
         folder(f"/lake/{template}/c", x="../..")
 
 
-def test_values_inside_lists_and_mappings_count_too() -> None:
+def test_values_inside_lists_and_mappings_are_checked_too() -> None:
     assert folder("/lake/{{ params.x.a }}", x={"a": "eu", "b": "../"}) == "/lake/eu/run_id=r"
     for bad in ({"a": ".."}, {"a": "b", "../c": 1}):
         with pytest.raises(DestinationError):
@@ -101,7 +101,7 @@ def test_a_run_does_not_choose_the_connection_of_a_store() -> None:
 
 
 @pytest.mark.parametrize("character", ["?", "#"])
-def test_nothing_ends_the_path_of_a_url(character: str) -> None:
+def test_a_query_or_fragment_in_a_url_is_refused(character: str) -> None:
     with pytest.raises(DestinationError, match="where the path of a URL ends"):
         folder("s3://lake/{{ params.x }}/c", x=f"a{character}b")
     assert folder("/lake/{{ params.x }}", x=f"a{character}b") == f"/lake/a{character}b/run_id=r"

@@ -50,7 +50,7 @@ def test_null_never_becomes_text(template: str) -> None:
         render_path(template, SCOPE)
 
 
-def test_the_message_says_what_where_and_what_to_do() -> None:
+def test_the_error_names_the_template_the_reason_and_a_fix() -> None:
     with pytest.raises(TemplateFailed) as caught:
         render_text("{{ nobody }}", {})
     assert str(caught.value) == (
@@ -59,7 +59,7 @@ def test_the_message_says_what_where_and_what_to_do() -> None:
     )
 
 
-def test_a_name_of_the_logical_date_says_why_this_run_has_none_and_what_every_run_has() -> None:
+def test_a_missing_logical_date_is_explained_with_a_name_that_every_run_has() -> None:
     with pytest.raises(TemplateFailed) as caught:
         render_value("{{ ds }}", SCOPE)
     assert str(caught.value) == (
@@ -72,7 +72,7 @@ def test_a_name_of_the_logical_date_says_why_this_run_has_none_and_what_every_ru
 @pytest.mark.parametrize(
     "template", ["{{ data_interval_end }}", "x {{ data_interval_start.year }}"]
 )
-def test_a_name_of_the_data_interval_says_what_to_write_instead(template: str) -> None:
+def test_a_missing_data_interval_is_explained_with_names_to_use_instead(template: str) -> None:
     with pytest.raises(TemplateFailed, match=r"no data interval: .* Write \{\{ window\.start \}\}"):
         render_value(template, SCOPE)
 
@@ -131,7 +131,7 @@ def test_lists_and_mappings_never_become_text(template: str, kind: str) -> None:
     assert render_text("{{ contact.tags | join(',') }}", SCOPE) == "x,y"
 
 
-def test_whatever_a_template_raises_is_one_clear_error() -> None:
+def test_any_error_inside_a_template_becomes_one_clear_error() -> None:
     with pytest.raises(TemplateFailed, match="unknown encoding"):
         render_text("{{ region.encode('nope') }}", SCOPE)
 

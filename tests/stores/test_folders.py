@@ -129,7 +129,7 @@ def test_more_than_one_upload_part_arrives_whole(
     ],
     ids=["uploading", "uploaded", "committed"],
 )
-def test_a_killed_attempt_shows_all_or_nothing_and_the_next_one_clears_up(
+def test_a_killed_attempt_shows_all_or_nothing_and_the_next_one_removes_its_files(
     place: str, die_at: str, seen: str
 ) -> None:
     folder = folder_at(place)
@@ -146,7 +146,7 @@ def test_a_killed_attempt_shows_all_or_nothing_and_the_next_one_clears_up(
     assert left_in(folder) == ["_manifest.json", last]
 
 
-def test_of_processes_that_commit_at_one_moment_one_wins_and_its_output_is_whole(
+def test_when_processes_commit_at_once_one_wins_and_its_output_is_whole(
     place: str,
 ) -> None:
     folder = folder_at(place)
@@ -176,7 +176,7 @@ def test_a_commit_whose_answer_was_lost_counts(place: str, monkeypatch: pytest.M
     assert committed(folder) == records("new", 3)
 
 
-def test_stale_instances_go_and_those_of_like_names_stay(place: str) -> None:
+def test_stale_instances_are_removed_and_others_with_similar_names_stay(place: str) -> None:
     base = folder_at(place)
     for index in (0, 1, 10, 11):
         commit(base / f"map_index={index}", str(index), 1)
@@ -190,7 +190,7 @@ def test_stale_instances_go_and_those_of_like_names_stay(place: str) -> None:
     assert FolderDestination(base / "nothing here").remove_stale({0: None}) == 0
 
 
-def test_the_marker_of_an_empty_folder_is_no_output(place: str) -> None:
+def test_the_marker_of_an_empty_folder_does_not_count_as_output(place: str) -> None:
     folder = folder_at(place)
     folder.fs.pipe_file(f"{folder.path.rstrip('/')}/", b"")  # what consoles make
     assert left_in(folder) == []
@@ -215,7 +215,7 @@ def test_a_missing_bucket_is_found_before_anything_is_pulled(servers: None, sche
     assert asked == []
 
 
-def test_connections_may_stand_in_the_url(servers: None, tmp_path: Path) -> None:
+def test_the_url_may_name_the_connection(servers: None, tmp_path: Path) -> None:
     for scheme in ("s3", "abfs"):
         folder = open_path(f"{scheme}://{scheme}@lake/{tmp_path.name} in url")
         commit(folder, "a", 1)

@@ -109,7 +109,7 @@ def test_a_run_with_a_data_interval_reads_it() -> None:
         ),
     ],
 )
-def test_a_run_without_one_reads_from_the_beginning_to_its_own_time(
+def test_a_run_without_a_data_interval_reads_from_the_beginning_to_its_own_time(
     given: dict[str, Any], end: datetime
 ) -> None:
     assert run_interval(context(**given)) == Interval(None, end, open_end=True)

@@ -82,12 +82,12 @@ def test_each_endpoint_declares_its_asset(tmp_path: Path) -> None:
     ]
 
 
-def test_arguments_of_the_caller_win(tmp_path: Path) -> None:
+def test_arguments_of_the_caller_override_the_spec(tmp_path: Path) -> None:
     dag = build_dag(write_spec(tmp_path), schedule="@daily", tags=["mine"], dag_id="other")
     assert (dag.dag_id, str(dag.schedule), set(dag.tags)) == ("other", "@daily", {"mine"})
 
 
-def test_the_dag_survives_airflows_serialisation(tmp_path: Path) -> None:
+def test_the_dag_is_the_same_after_airflows_serialisation(tmp_path: Path) -> None:
     dag = build_dag(write_spec(tmp_path, schedule='"@hourly"'))
     restored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
     assert sorted(restored.task_ids) == sorted(dag.task_ids)
@@ -155,7 +155,7 @@ def test_a_continuous_schedule_has_one_run_at_once(tmp_path: Path) -> None:
     assert build_dag(write_spec(tmp_path, schedule='"@continuous"')).max_active_runs == 1
 
 
-def test_documentation_that_ends_like_a_file_name_is_no_file(tmp_path: Path) -> None:
+def test_documentation_that_ends_like_a_file_name_is_not_read_as_a_file(tmp_path: Path) -> None:
     path = edit(
         write_spec(tmp_path), "connection: crm", "connection: crm\ndoc_md: /etc/hostname.md"
     )

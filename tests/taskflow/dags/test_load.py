@@ -116,7 +116,7 @@ def test_a_wanted_dag_whose_spec_broke_since_is_reported(
         broken_specs(found)[0].validate()
 
 
-def test_a_wanted_dag_of_another_file_is_left_to_it(
+def test_a_wanted_dag_of_another_dag_file_is_not_built(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "somebody_elses")
@@ -163,7 +163,7 @@ def test_a_wanted_dag_is_found_in_a_spec_written_as_json(
     assert [dag.dag_id for dag in load_specs(namespace(folder), ".")] == ["erp"]
 
 
-def test_neither_a_namesake_nor_a_broken_neighbour_hides_the_wanted_dag(
+def test_the_wanted_dag_is_found_beside_a_namesake_and_a_broken_spec(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_spec(folder, "crm-eu", name="crm")
@@ -197,7 +197,7 @@ def test_a_wanted_dag_is_found_in_an_indented_document(
         ["a.yaml", "b.yaml"],
     ],
 )
-def test_of_two_specs_with_one_dag_id_the_same_one_is_scheduled_and_run(
+def test_two_specs_with_one_dag_id_schedule_and_run_the_same_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str]
 ) -> None:
     text = write_spec(tmp_path, "crm").read_text()

@@ -53,7 +53,7 @@ def spec(tmp_path: Path, set_connection: SetConnection) -> Iterator[Path]:
         yield path
 
 
-def test_executors_of_one_machine_need_no_warning() -> None:
+def test_executors_of_one_machine_give_no_warning() -> None:
     assert own_disk_warning("/lake") is None
 
 
@@ -86,7 +86,7 @@ def test_relative_paths_are_below_the_root(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 @pytest.mark.parametrize("shipped", DAG_SPECS, ids=lambda path: path.stem)
-def test_parsing_a_spec_says_it_before_the_first_run(
+def test_parsing_a_spec_warns_of_a_local_folder_before_the_first_run(
     shipped: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.WARNING)
@@ -102,7 +102,7 @@ def test_parsing_a_spec_says_it_before_the_first_run(
 
 
 @pytest.mark.airflow
-def test_the_first_task_says_it_and_items_carry_the_host(
+def test_the_first_task_warns_of_a_local_folder_and_items_carry_the_host(
     spec: Path, celery: None, run_dag: RunDag, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = run_dag(build_dag(spec))
@@ -113,7 +113,7 @@ def test_the_first_task_says_it_and_items_carry_the_host(
     assert item["contact"]["host"] == socket.gethostname()
 
 
-def test_a_child_on_another_machine_names_both(tmp_path: Path) -> None:
+def test_a_child_task_on_another_machine_names_both_machines(tmp_path: Path) -> None:
     file = str(tmp_path / "part-00000.jsonl")
     with pytest.raises(ApiError) as caught:
         list(template_contexts({"contact": Slice(file=file, take=1, host="worker-a")}, open_path))
@@ -142,7 +142,7 @@ class Instances:
 
 
 @pytest.mark.parametrize(("host", "red"), [("worker-a", True), ("", False)])
-def test_output_scattered_over_machines_is_no_success(
+def test_output_on_the_disks_of_several_machines_fails_the_run(
     spec: Path, tmp_path: Path, host: str, red: bool
 ) -> None:
     dag = build_dag(spec)

@@ -69,7 +69,7 @@ def records(folder: Path) -> list[str]:
 
 
 @pytest.mark.airflow
-def test_a_repeated_run_with_fewer_records_leaves_nothing_of_the_first(
+def test_a_repeated_run_with_fewer_records_removes_the_output_of_the_first(
     spec: Path, api: Api, tmp_path: Path, run_dag: RunDag
 ) -> None:
     def earlier_try() -> None:
@@ -147,7 +147,7 @@ def finish(spec: Path, instance: Instance) -> Any:
     return done.execute({"ti": instance, "run_id": "r", "dag": run, "dag_run": dag_run})
 
 
-def test_results_of_instances_that_a_cleared_run_has_no_more_are_not_counted(
+def test_results_of_instances_that_a_cleared_run_no_longer_has_are_ignored(
     spec: Path, tmp_path: Path
 ) -> None:
     kept = [summary(tmp_path, index) for index in (2, 0, 1)]

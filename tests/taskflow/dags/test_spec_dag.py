@@ -95,7 +95,7 @@ def test_hostile_specs_have_an_import_error_each_and_the_good_ones_load(folder: 
         ("unserialisable", "Failed to serialize DAG"),
     ],
 )
-def test_what_airflow_refuses_later_is_the_error_of_its_spec_alone(
+def test_a_later_refusal_by_airflow_is_filed_under_its_spec_only(
     folder: Path, name: str, reason: str
 ) -> None:
     write_spec(folder, name)
@@ -142,7 +142,7 @@ def test_any_exception_while_a_dag_is_built_is_a_problem_of_its_spec(
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), AirflowTaskTimeout()])
-def test_an_order_to_stop_ends_the_loading(
+def test_an_interrupt_stops_the_loading(
     folder: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     raise_in_zone(monkeypatch, "UTC", error)
@@ -158,14 +158,14 @@ def test_code_is_the_spec_and_tasks_start_from_the_dag_file(folder: Path) -> Non
     assert {data["relative_fileloc"] for data in found.values()} == {"dags.py"}
 
 
-def test_outside_of_a_bag_a_dag_is_validated_and_names_its_dag_file(folder: Path) -> None:
+def test_without_a_bag_a_dag_is_validated_and_names_its_dag_file(folder: Path) -> None:
     (dag, _) = load_specs({"__file__": str(folder / "dags.py")}, ".")
     dag.validate()  # type: ignore[no-untyped-call]  # of Airflow
     assert isinstance(dag, DAG)
     assert dag.fileloc != str(folder / "crm.yaml")
 
 
-def test_an_import_error_is_text_that_every_database_takes() -> None:
+def test_an_import_error_is_text_that_every_database_can_store() -> None:
     assert storable("a\0b\udcff") == "a\\0b\\udcff"
     long = storable("ü" * 100_000)
     assert len(long.encode()) < 65_535

@@ -34,9 +34,7 @@ def test_a_home_folder_is_expanded() -> None:
         ("hdfs", "No filesystem registered for scheme hdfs"),
     ],
 )
-def test_a_scheme_that_nothing_can_open_names_the_package_to_install(
-    scheme: str, reason: str
-) -> None:
+def test_an_unknown_scheme_names_the_package_to_install(scheme: str, reason: str) -> None:
     with pytest.raises(DestinationError) as caught:
         open_path(f"{scheme}://lake/contacts")
     assert str(caught.value) == (
