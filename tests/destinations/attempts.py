@@ -1,4 +1,4 @@
-"""Attempts at one folder of output in processes of their own, and the reader that judges what they leave.
+"""Attempts at one output folder, each in a separate process, and the reader that judges their output.
 
 ``python -m tests.destinations.attempts FOLDER OPENER TAG ROWS [DIE_AT]`` opens a writer, writes, says ``ready``, and commits
 once its input is closed; then it says ``won`` or ``lost``. ``OPENER`` is a module with ``open_folder``.
@@ -40,14 +40,14 @@ def summary(rows: int) -> TransferSummary:
 
 
 def records(tag: str, rows: int) -> list[dict[str, Any]]:
-    """Records that tell whose they are."""
+    """Returns records that name their attempt."""
     return [{"tag": tag, "row": row, "of": rows} for row in range(rows)]
 
 
-def committed(folder: Any) -> list[dict[str, Any]] | None:
-    """What a reader that follows the manifest gets: one whole output, or None where there is none.
+def read_committed(folder: Any) -> list[dict[str, Any]] | None:
+    """Reads as a reader that follows the manifest does: one whole output, or None without a manifest.
 
-    An output that was replaced while it was read is read again; what then differs from its manifest is half a run.
+    An output that was replaced while it was read is read again; an output that then differs from its manifest is half a run.
     """
     for _ in range(20):
         content = _read(folder / MANIFEST)
@@ -77,8 +77,8 @@ def _read(path: Any) -> bytes | None:
     return None
 
 
-def left_in(folder: Any) -> list[str]:
-    """Our files in ``folder``, sorted."""
+def list_ours(folder: Any) -> list[str]:
+    """Lists our files in ``folder``, sorted."""
     names = (
         [path.name for path in folder.iterdir()]
         if isinstance(folder, Path)
@@ -88,7 +88,7 @@ def left_in(folder: Any) -> list[str]:
 
 
 class AttemptProcess:
-    """An attempt in a process of its own."""
+    """An attempt in a separate process."""
 
     def __init__(self, folder: str, opener: str, tag: str, rows: int, die_at: str = "") -> None:
         command = [sys.executable, "-m", "tests.destinations.attempts"]
@@ -101,12 +101,12 @@ class AttemptProcess:
         )
 
     def wait_until_ready(self) -> None:
-        """Return once it is about to commit."""
+        """Returns once it is about to commit."""
         assert self.process.stdout is not None
         assert any(line.strip() == "ready" for line in self.process.stdout)
 
     def let_go(self) -> None:
-        """Let it commit."""
+        """Lets it commit."""
         assert self.process.stdin is not None
         self.process.stdin.close()
 
@@ -120,7 +120,7 @@ class AttemptProcess:
 
 
 def race(folder: str, opener: str, tags: Sequence[str], rows: int) -> list[str]:
-    """Let an attempt for each of ``tags`` commit at one moment; how each ended."""
+    """Lets an attempt for each of ``tags`` commit at the same moment; returns how each ended."""
     attempts = [AttemptProcess(folder, opener, tag, rows + n) for n, tag in enumerate(tags)]
     for attempt in attempts:
         attempt.wait_until_ready()

@@ -1,4 +1,4 @@
-"""What every kind of destination must do. A new kind is checked by one call of ``check_destination``."""
+"""The contract of every kind of destination. A new kind is checked by one call of ``check_destination``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RECORDS: list[Any] = [{"id": number, "name": f"n{number}"} for number in range(5
 
 
 def find_gaps(kind: type[Any], destination: type[Any]) -> list[str]:
-    """The members of the two protocols that a kind and its destination lack."""
+    """Returns the members of the two protocols that a kind and its destination lack."""
     pairs = ((DestinationKind, kind), (Destination, destination))
     return [
         f"{made.__name__}.{name}"

@@ -1,4 +1,4 @@
-"""Several attempts at one folder on a disk: one whole output is left, and losers touch only what is theirs."""
+"""Several attempts at one folder on a disk: one whole output is left, and losers touch only their own files."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from oauth_taskflow.errors import DestinationError
 from tests.destinations.attempts import (
     RUN,
     AttemptProcess,
-    committed,
-    left_in,
+    list_ours,
     race,
+    read_committed,
     records,
     summary,
 )
@@ -36,10 +36,10 @@ def test_when_processes_commit_at_once_one_wins_and_its_output_is_whole(
         tags = [f"{turn}-{n}" for n in range(6)]
         outcomes = race(str(tmp_path / "out"), OPENER, tags, 2000)
         assert sorted(outcomes) == ["lost"] * 5 + ["won"]
-        found = committed(tmp_path / "out")
+        found = read_committed(tmp_path / "out")
         assert found is not None
         assert found[0]["tag"] == tags[outcomes.index("won")]
-        assert left_in(tmp_path / "out") == ["_manifest.json", "part-00000.jsonl"]
+        assert list_ours(tmp_path / "out") == ["_manifest.json", "part-00000.jsonl"]
 
 
 def test_an_attempt_that_was_overtaken_leaves_the_winner_alone(tmp_path: Path) -> None:
@@ -49,8 +49,8 @@ def test_an_attempt_that_was_overtaken_leaves_the_winner_alone(tmp_path: Path) -
     with pytest.raises(DestinationError, match="Another attempt of the same run committed"):
         zombie.commit(summary(5))
     zombie.abort()
-    assert committed(tmp_path) == records("retry", 3)
-    assert left_in(tmp_path) == ["_manifest.json", "part-00000.jsonl"]
+    assert read_committed(tmp_path) == records("retry", 3)
+    assert list_ours(tmp_path) == ["_manifest.json", "part-00000.jsonl"]
 
 
 def test_opening_a_writer_leaves_other_open_attempts_alone(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_opening_a_writer_leaves_other_open_attempts_alone(tmp_path: Path) -> No
     second = FolderDestination(tmp_path).open(RUN)
     first.commit(summary(3))
     second.abort()
-    assert committed(tmp_path) == records("first", 3)
+    assert read_committed(tmp_path) == records("first", 3)
 
 
 @pytest.mark.slow
@@ -80,11 +80,11 @@ def test_a_killed_attempt_shows_nothing_and_the_next_one_removes_its_files(
     killed.wait_until_ready()
     killed.let_go()
     assert killed.outcome() == "killed"
-    found = committed(tmp_path)
+    found = read_committed(tmp_path)
     assert (found[0]["tag"] if found else None) == seen
     commit(tmp_path, "next", 4)
-    assert committed(tmp_path) == records("next", 4)
-    assert left_in(tmp_path) == ["_manifest.json", "part-00000.jsonl"]
+    assert read_committed(tmp_path) == records("next", 4)
+    assert list_ours(tmp_path) == ["_manifest.json", "part-00000.jsonl"]
 
 
 def test_files_of_others_stay(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """A new kind of destination is one module and its name in ``AnyDestination``. This file is such a module.
 
-The union is read when the spec format is built, so the tests extend it in a process of their own.
+The union is read when the spec format is built, so the tests extend it in a separate process.
 """
 
 # ruff: noqa: PLC0415 - the spec format is built after the union was extended

@@ -32,7 +32,7 @@ _CODE_ADDRESS = re.compile(r"holds the code: (\S+)")
 
 
 def browser_command(folder: Path) -> str:
-    """What the variable ``BROWSER`` names: a program that goes where it is sent."""
+    """Returns the value of the variable ``BROWSER``: a program that opens the address it is given."""
     path = folder / "browser.py"
     path.write_text(_BROWSER)
     return f"{sys.executable} {path} %s"
@@ -40,7 +40,7 @@ def browser_command(folder: Path) -> str:
 
 @dataclass(frozen=True)
 class CommandLine:
-    """Runs ``airflow oauth`` in ``environment``; what it prints goes to files in ``folder``."""
+    """Runs ``airflow oauth`` in ``environment``; its output goes to files in ``folder``."""
 
     environment: Mapping[str, str] = field(repr=False)
     folder: Path
@@ -78,7 +78,7 @@ class CommandLine:
 
 
 def _agree(line: str) -> str | None:
-    """What a person types who was told ``line``: after agreeing elsewhere, the address that the browser ended at."""
+    """Returns what a person types after reading ``line``: the address that the browser ended at, after agreeing there."""
     if found := _CODE_ADDRESS.search(line):
         requests.get(found[1], timeout=20)
     elif found := _ADDRESS.search(line):

@@ -1,4 +1,4 @@
-"""What runs in the scan for leaks, as text for a deployment: authors who print and break, operators, triggers, a spec.
+"""The DAGs of the scan for leaks, as text for a deployment: authors who print and break, operators, triggers, a spec.
 
 Each task uses several connections, because a task costs Airflow two seconds whatever it does.
 """
@@ -53,11 +53,11 @@ def direct():
 
         grant = load_managed_grant("posting")
         token = grant.manager.token().access_token
-        told = introspect(grant.endpoint, INTROSPECTION, token, "access_token")
+        state = introspect(grant.endpoint, INTROSPECTION, token, "access_token")
         place = INTROSPECTION.replace("introspect", "revoke")
         revoke(grant.endpoint, place, token, "access_token", grant.options)
-        print("what the author prints:", grant, told, grant.manager)
-        return told.active
+        print("what the author prints:", grant, state, grant.manager)
+        return state.active
 
     @oauth_task(conn_id="refused", retries=0)
     def refused(session: OAuthSession) -> None:
@@ -121,11 +121,11 @@ endpoints:
 LOADING = "from oauth_taskflow import load_specs  # airflow dag\nload_specs(globals(), '.')\n"
 
 
-def direct_dag(groups: dict[str, dict[str, str]], introspection: str) -> str:
+def write_direct_dag(groups: dict[str, dict[str, str]], introspection: str) -> str:
     """The DAG ``direct``: a task per group of connections, each with the path that it calls."""
     return _HEAD + _DIRECT.format(groups=groups, introspection=introspection)
 
 
-def brokered_dag(group: dict[str, str]) -> str:
+def write_brokered_dag(group: dict[str, str]) -> str:
     """The DAG ``brokered``: all connections of ``group`` in one task, and operators."""
     return _HEAD + _BROKERED.format(group=group)

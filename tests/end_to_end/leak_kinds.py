@@ -1,7 +1,7 @@
 """A connection of every kind, the servers that they ask, and the secrets in them.
 
 The secrets hold characters that URLs, forms, JSON and Basic credentials encode, so that each form differs from the raw
-one. Files that hold secrets by right lie in ``keep``, where nobody scans.
+one. Files that must hold secrets are in ``keep``, which is not scanned.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def _register(server: OAuthTestServer, client_id: str, method: str, **about: Any
     server.state.clients[client_id] = client
 
 
-def static_kinds(world: World) -> dict[str, Connection]:
+def add_static_kinds(world: World) -> dict[str, Connection]:
     """Credentials that never change, and what is handed out as it is."""
     secrets = world.secrets
 
@@ -151,7 +151,7 @@ def static_kinds(world: World) -> dict[str, Connection]:
     }
 
 
-def direct_kinds(world: World) -> dict[str, Connection]:
+def add_direct_kinds(world: World) -> dict[str, Connection]:
     """Every grant and client authentication, for tasks that get their tokens by themselves."""
     plain, secrets = world.plain, world.secrets
     older = {
@@ -179,13 +179,13 @@ def direct_kinds(world: World) -> dict[str, Connection]:
         "bare": plain.connection(token_header="X-Auth-Token: {token}"),
         "written": plain.connection(refresh_token=plain.issue_refresh_token(), write_back=True),
         "refused": plain.connection(password=secrets["wrong secret"]),
-        **_signed_kinds(world),
-        **_delegated_kinds(world),
-        **_preset_kinds(world),
+        **_add_signed_kinds(world),
+        **_add_delegated_kinds(world),
+        **_add_preset_kinds(world),
     }
 
 
-def _signed_kinds(world: World) -> dict[str, Connection]:
+def _add_signed_kinds(world: World) -> dict[str, Connection]:
     plain, mutual, secrets = world.plain, world.mutual, world.secrets
     signing = partial(plain.connection, login="signing", password=None)
     return {
@@ -230,14 +230,14 @@ def _signed_kinds(world: World) -> dict[str, Connection]:
 
 
 def _platform_token(world: World) -> str:
-    """What the platform says of the client ``asserted``, for the whole run."""
+    """Returns the platform's statement about the client ``asserted``, for the whole run."""
     now = int(time.time())
     claims = {"iss": "asserted", "sub": "asserted", "aud": world.proved.token_url, "jti": "once"}
     times = {"iat": now, "exp": now + 3600}
     return jwt.encode({**claims, **times}, world.secrets["private key"], "ES256")
 
 
-def _delegated_kinds(world: World) -> dict[str, Connection]:
+def _add_delegated_kinds(world: World) -> dict[str, Connection]:
     plain, secrets = world.plain, world.secrets
     granted = partial(plain.connection, login="granted", password=None)
     signature = secrets["SAML signature"]
@@ -261,7 +261,7 @@ def _delegated_kinds(world: World) -> dict[str, Connection]:
     }
 
 
-def _preset_kinds(world: World) -> dict[str, Connection]:
+def _add_preset_kinds(world: World) -> dict[str, Connection]:
     plain, secrets = world.plain, world.secrets
     return {
         "zoom": plain.connection(
@@ -276,7 +276,7 @@ def _preset_kinds(world: World) -> dict[str, Connection]:
     }
 
 
-def brokered_kinds(world: World) -> dict[str, Connection]:
+def add_brokered_kinds(world: World) -> dict[str, Connection]:
     """Connections whose secrets stay on the API server, two of them for a person to authorize."""
     plain, secrets = world.plain, world.secrets
     base = plain.base_url

@@ -41,15 +41,15 @@ def forms(secret: str) -> set[bytes]:
     written = {in_json, in_utf8, slashes, json.dumps(in_json)[1:-1], repr(secret)[1:-1]}
     texts = {secret, *quoted, *written}
     for text in {secret, in_json, quote_plus(secret)}:
-        texts.update(_encoded(text.encode()))
+        texts.update(_encode_base64(text.encode()))
     return {text.encode() for text in texts}
 
 
-def _encoded(raw: bytes) -> Iterator[str]:
+def _encode_base64(raw: bytes) -> Iterator[str]:
     """The inner part of the base64 of ``raw`` at each of the three places where it may begin, in both alphabets."""
     for before in range(3):
         whole = base64.b64encode(bytes(before) + raw).decode()
-        # Of the first group and the last character other text around it has a share.
+        # The first group and the last character also depend on the text around.
         inner = whole[4 if before else 0 :].rstrip("=")[:-1]
         if len(inner) >= _LEAST_ENCODED:
             yield inner
@@ -57,16 +57,16 @@ def _encoded(raw: bytes) -> Iterator[str]:
 
 
 def pieces(secret: str) -> list[str]:
-    """What of ``secret`` is looked for: all of it, or parts, each of which would be a leak.
+    """Returns the parts of ``secret`` to search for: all of it, or parts that would each be a leak.
 
-    A PEM file goes line by line, as logs show it. What is secret of a JWT is its signature: without it nobody takes it.
+    A PEM file is searched line by line, as logs show it. The secret part of a JWT is its signature.
     """
     if re.fullmatch(r"eyJ[\w-]+\.[\w-]+\.[\w-]+", secret):
         return [secret.rpartition(".")[2]]
     lines = [line for line in secret.split("\n") if not line.startswith("-----")]
     found = [line[at : at + _PIECE] for line in lines for at in range(0, len(line), _PIECE)]
     long_enough = [piece for piece in found if len(piece) >= _SHORTEST]
-    assert long_enough, "a secret is too short to be told from other text"
+    assert long_enough, "a secret is too short to distinguish from other text"
     return long_enough
 
 
@@ -111,7 +111,7 @@ class Scanner:
 def cells(database: Path) -> dict[str, bytes]:
     """Everything that a SQLite database says, by table and column: one value is not whole on disk if it is long.
 
-    What is compressed is unpacked.
+    Compressed values are unpacked.
     """
     with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
         connection.text_factory = bytes
@@ -130,10 +130,10 @@ def _columns(connection: sqlite3.Connection, table: str) -> Iterator[tuple[str, 
     values = rows.fetchall()
     for number, name in enumerate(names):
         texts = [row[number] for row in values if isinstance(row[number], bytes)]
-        yield name, [part for text in texts for part in (text, _unpacked(text))]
+        yield name, [part for text in texts for part in (text, _unpack(text))]
 
 
-def _unpacked(value: bytes) -> bytes:
+def _unpack(value: bytes) -> bytes:
     try:
         return zlib.decompress(value)
     except zlib.error:
@@ -184,7 +184,7 @@ class ProcessWatch:
     def _watch(self) -> None:
         while not self._over.wait(0.05):
             for folder in filter(self._is_due, Path("/proc").iterdir()):
-                # The process ended meanwhile, or is somebody else's.
+                # The process ended meanwhile, or belongs to another user.
                 with contextlib.suppress(OSError):
                     self._look_at(folder)
 

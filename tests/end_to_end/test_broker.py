@@ -105,7 +105,7 @@ def server() -> Iterator[OAuthTestServer]:
 
 @pytest.fixture(scope="module")
 def database(postgres_url: str) -> str:
-    """A database of its own on the test server."""
+    """A separate database on the test server."""
     parts = urlsplit(postgres_url)
     with psycopg.connect(urlunsplit(("postgresql", *parts[1:])), autocommit=True) as connection:
         connection.execute("CREATE DATABASE broker")
@@ -209,7 +209,7 @@ def test_the_execution_api_itself_shows_no_secret(
 def test_a_failure_is_a_denial_and_ours_knows_the_reason(airflow: AirflowDeployment) -> None:
     run_id = airflow.trigger("denied")
     assert airflow.wait("denied", run_id) == "failed"
-    # A wrong client secret cannot heal, and the task is told so although the API server tried.
+    # Retries cannot mend a wrong client secret, and the task learns it although the API server made the request.
     assert states(airflow, "denied", run_id) == {
         ("ours", -1): ("failed", 1),
         ("theirs", -1): ("success", 1),
@@ -217,8 +217,8 @@ def test_a_failure_is_a_denial_and_ours_knows_the_reason(airflow: AirflowDeploym
     assert airflow.xcom("denied", run_id, "theirs") == "AirflowSecretsBackendAccessDenied"
 
 
-def stored_extra(database: str, conn_id: str) -> dict[str, Any]:
-    """What the metadata database holds as the connection's extra."""
+def read_stored_extra(database: str, conn_id: str) -> dict[str, Any]:
+    """Returns the connection's extra as the metadata database holds it."""
     with psycopg.connect(urlunsplit(("postgresql", *urlsplit(database)[1:]))) as connection:
         query = "SELECT extra FROM connection WHERE conn_id = %s"
         row = connection.execute(query, (conn_id,)).fetchone()
@@ -232,7 +232,7 @@ def test_rotated_refresh_tokens_are_written_back_by_the_broker_and_by_a_task(
     run_id = airflow.trigger("by_itself")
     assert airflow.wait("by_itself", run_id) == "success"
     for conn_id in ("crm", "direct"):
-        extra = stored_extra(database, conn_id)
+        extra = read_stored_extra(database, conn_id)
         family = server.state.family(extra["refresh_token"])
         assert family is not None
         assert extra["refresh_token"] in family.live

@@ -1,4 +1,4 @@
-"""A whole Airflow: scheduler, DAG processor, API server and LocalExecutor, each task a process of its own."""
+"""A whole Airflow: scheduler, DAG processor, API server and LocalExecutor, each task in a separate process."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def write_changing(folder: Path, home: Path, dag_id: str, place: str, note: str 
 
 
 def bundles(repository: Path) -> list[dict[str, Any]]:
-    """The folder of DAGs, and a repository beside it."""
+    """The folder of DAGs, and a repository."""
     local = "airflow.dag_processing.bundles.local.LocalDagBundle"
     versioned = {"repository": str(repository), "refresh_interval": 2}
     return [
@@ -191,7 +191,7 @@ def test_the_asset_event_carries_the_row_count(airflow: AirflowDeployment) -> No
 
 
 def wait_until(condition: Callable[[], T | None], seconds: float = 90.0) -> T:
-    """What ``condition`` returns once it is something."""
+    """Returns the first result of ``condition`` that is not None."""
     deadline = time.monotonic() + seconds
     while (found := condition()) is None:
         assert time.monotonic() < deadline
@@ -301,7 +301,7 @@ def test_async_tasks_and_triggers_share_the_rotating_grant(
     states = {(t["task_id"], t["map_index"]): t["state"] for t in tasks}
     assert states.pop(("gone", -1)) == "failed"
     assert set(states.values()) == {"success"}
-    # What is gone cannot come back: three retries would be of no use, although the error arose in the triggerer.
+    # A deleted resource cannot come back: retries would be useless, although the error arose in the triggerer.
     (gone,) = [t for t in tasks if t["task_id"] == "gone"]
     assert gone["try_number"] < 4
     assert airflow.xcom("asynchronous", run_id, "read", 1) == [200] * 50

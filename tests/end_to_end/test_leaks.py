@@ -32,7 +32,7 @@ FERNET_KEY = Fernet.generate_key().decode()
 LOCAL_FILE = "airflow.secrets.local_filesystem.LocalFilesystemBackend"
 DAGS = ("direct", "brokered", "pulled")
 FAILING = {"direct.refused", "direct.breaks", "brokered.denied"}
-# Of static_kinds and direct_kinds; each group is a task.
+# Names of connections from add_static_kinds and add_direct_kinds; each group is a task.
 SIGNED = (
     *("hmac", "key", "key_file", "key_locked", "app", "asserted"),
     *("mutual", "proved", "proved_rotating"),
@@ -93,7 +93,7 @@ BELONGS = {
 
 @dataclass(frozen=True)
 class Aftermath:
-    """What is left when everything ran."""
+    """The state after everything ran."""
 
     world: World
     home: Path
@@ -112,17 +112,24 @@ class Stage:
     def prepare(self) -> tuple[AirflowDeployment, dict[str, Connection]]:
         """DEBUG logs, the broker on the API server, and for workers a file of connections that they use by themselves."""
         (dags := self.home / "dags").mkdir()
-        static, direct = leak_kinds.static_kinds(self.world), leak_kinds.direct_kinds(self.world)
+        static, direct = (
+            leak_kinds.add_static_kinds(self.world),
+            leak_kinds.add_direct_kinds(self.world),
+        )
         usual = [name for name in (*static, *direct) if name not in (*SIGNED, *GRANTED, "refused")]
         named = {"usual": usual, "signed": SIGNED, "granted": GRANTED}
         groups = {name: _paths(kinds) for name, kinds in named.items()}
         introspection = f"{self.world.plain.base_url}/oauth/introspect"
-        (dags / "direct.py").write_text(leak_dags.direct_dag(groups, introspection))
+        (dags / "direct.py").write_text(leak_dags.write_direct_dag(groups, introspection))
         brokered = _paths(("crm", "crm_key", "crm_login", "crm_query", "person", "basic"))
-        (dags / "brokered.py").write_text(leak_dags.brokered_dag(brokered))
+        (dags / "brokered.py").write_text(leak_dags.write_brokered_dag(brokered))
         (dags / "specs.py").write_text(leak_dags.LOADING)
         (dags / "pulled.yaml").write_text(leak_dags.SPEC.format(folder=self.home / "lake"))
-        stored = {**static, **leak_kinds.brokered_kinds(self.world), "written": direct["written"]}
+        stored = {
+            **static,
+            **leak_kinds.add_brokered_kinds(self.world),
+            "written": direct["written"],
+        }
         airflow = AirflowDeployment(self.home, dags, environment=self._environment(), parallelism=4)
         own = {"conn_type": "oauth2", "host": airflow.url, "extra": {"auth_type": "session"}}
         airflow_api = {**own, "login": "admin", "password": airflow.password}
@@ -158,7 +165,7 @@ class Stage:
                 # All at once: a busy SQLite may refuse a write.
                 runs = {dag_id: airflow.trigger(dag_id) for dag_id in DAGS}
                 tended = person.submit(commands.run, *self._commands())
-                states = {task: s for run in runs.items() for task, s in _ended(airflow, *run)}
+                states = {task: s for run in runs.items() for task, s in _end_states(airflow, *run)}
                 exits.append(tended.result())
         return Aftermath(self.world, self.home, states, exits, processes)
 
@@ -179,7 +186,7 @@ def _paths(kinds: Iterable[str]) -> dict[str, str]:
     return {kind: ELSEWHERE.get(kind, "/countries") for kind in kinds}
 
 
-def _ended(airflow: AirflowDeployment, dag_id: str, run_id: str) -> Iterator[tuple[str, str]]:
+def _end_states(airflow: AirflowDeployment, dag_id: str, run_id: str) -> Iterator[tuple[str, str]]:
     airflow.wait(dag_id, run_id)
     for task in airflow.task_instances(dag_id, run_id):
         yield f"{dag_id}.{task['task_id']}", task["state"]
@@ -195,13 +202,13 @@ def aftermath(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
 @pytest.fixture(scope="module")
 def scanner(aftermath: Aftermath) -> Scanner:
     """Knows every secret that was configured, and all that came up meanwhile."""
-    found = [*_issued(aftermath.world), *_kept(aftermath.home)]
+    found = [*_find_issued_secrets(aftermath.world), *_read_stored_keys(aftermath.home)]
     numbered = {f"{name} #{number}": secret for number, (name, secret) in enumerate(found)}
     return Scanner({**aftermath.world.secrets, **numbered, "Fernet key": FERNET_KEY})
 
 
-def _issued(world: World) -> Iterator[tuple[str, str]]:
-    """What servers handed out, and what was made for a single request."""
+def _find_issued_secrets(world: World) -> Iterator[tuple[str, str]]:
+    """Yields the secrets that servers issued, and those made for a single request."""
     for server in world.servers:
         for token in server.state.list_issued():
             yield ("refresh token" if server.state.family(token) else "access token"), token
@@ -214,7 +221,7 @@ def _issued(world: World) -> Iterator[tuple[str, str]]:
                 yield from ((name, value) for name, value in request.form.items() if name in MADE)
 
 
-def _kept(home: Path) -> Iterator[tuple[str, str]]:
+def _read_stored_keys(home: Path) -> Iterator[tuple[str, str]]:
     """The DPoP keys in the token store, which its Fernet key opens."""
     store = open_store(f"sqlite:///{home}/oauth_taskflow.db", (FERNET_KEY,))
     for _, grant_key in store.list_grants():
@@ -259,16 +266,16 @@ def test_logs_database_token_store_and_every_other_file_hold_no_secret(
         "commands.err",
     } <= names
     assert b"[debug " in (aftermath.home / "standalone.log").read_bytes()
-    found = {(str(path), *hit) for path in files for hit in _found(scanner, path)}
+    found = {(str(path), *hit) for path in files for hit in _find_leaks(scanner, path)}
     assert found == set()
     # Airflow's own tokens too, with which a task writes a refresh token back.
     assert [path for path in files if A_JWT.search(path.read_bytes())] == []
 
 
-def _found(scanner: Scanner, path: Path) -> set[tuple[str, str]]:
+def _find_leaks(scanner: Scanner, path: Path) -> set[tuple[str, str]]:
     """LocalExecutor repeats task logs on the scheduler's output, and Airflow 3.3 masks nothing there.
 
-    What the package and its libraries log must be clean without that; an author's own words cannot be.
+    Logs of the package and its libraries must be clean without that; an author's own words cannot be.
     """
     if path.name != "standalone.log":
         return scanner.find_in_file(path)

@@ -1,4 +1,4 @@
-"""What a run brings along is one segment of the destination's path, however the template uses it."""
+"""A value that comes with a run is one segment of the destination's path, however the template uses it."""
 
 from __future__ import annotations
 

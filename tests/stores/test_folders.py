@@ -22,9 +22,9 @@ from oauth_taskflow.taskflow.dags.storage import open_path
 from tests.destinations.attempts import (
     RUN,
     AttemptProcess,
-    committed,
-    left_in,
+    list_ours,
     race,
+    read_committed,
     records,
     summary,
 )
@@ -49,17 +49,17 @@ def test_a_new_prefix_a_rerun_and_a_rerun_in_another_format(place: str) -> None:
     folder = folder_at(place)
     assert not has_output(folder)
     first = commit(folder, "first", 3)
-    assert (committed(folder), left_in(folder)) == (
+    assert (read_committed(folder), list_ours(folder)) == (
         records("first", 3),
         ["_manifest.json", first],
     )
     second = commit(folder, "second", 2)
-    assert (committed(folder), left_in(folder)) == (
+    assert (read_committed(folder), list_ours(folder)) == (
         records("second", 2),
         ["_manifest.json", second],
     )
     third = commit(folder, "third", 4, "jsonl.gz")
-    assert left_in(folder) == ["_manifest.json", third]
+    assert list_ours(folder) == ["_manifest.json", third]
     lines = gzip.decompress((folder / third).read_bytes()).splitlines()
     assert [msgspec.json.decode(line) for line in lines] == records("third", 4)
 
@@ -74,13 +74,13 @@ def test_a_run_without_records_leaves_an_empty_object_and_a_manifest(place: str)
 def test_what_another_process_wrote_is_seen_at_once(place: str) -> None:
     folder = folder_at(place)
     commit(folder, "mine", 2)
-    assert left_in(folder)  # listings are kept by s3fs and adlfs
+    assert list_ours(folder)  # listings are kept by s3fs and adlfs
     other = AttemptProcess(place, OPENER, "other", 3)
     other.let_go()
     assert other.outcome() == "won"
-    assert committed(folder) == records("other", 3)
+    assert read_committed(folder) == records("other", 3)
     mine = commit(folder, "mine again", 2)
-    assert left_in(folder) == ["_manifest.json", mine]
+    assert list_ours(folder) == ["_manifest.json", mine]
 
 
 def broken(error: BaseException) -> Iterator[Page]:
@@ -100,8 +100,8 @@ def test_an_exception_in_the_middle_commits_nothing(
     for error in (ValueError("x"), KeyboardInterrupt()):
         with pytest.raises(type(error)):
             transfer(broken(error), FolderDestination(folder, file_format), RUN)
-    assert committed(folder) == records("first", 3)
-    assert left_in(folder) == ["_manifest.json", first]
+    assert read_committed(folder) == records("first", 3)
+    assert list_ours(folder) == ["_manifest.json", first]
     if place.startswith("s3"):
         assert folder.fs.list_multipart_uploads(folder.path.partition("/")[0]) == []
 
@@ -138,12 +138,12 @@ def test_a_killed_attempt_shows_all_or_nothing_and_the_next_one_removes_its_file
     killed.wait_until_ready()
     killed.let_go()
     assert killed.outcome() == "killed"
-    found = committed(folder)
+    found = read_committed(folder)
     assert found is not None
     assert found[0]["tag"] == seen
     last = commit(folder, "next", 4)
-    assert committed(folder) == records("next", 4)
-    assert left_in(folder) == ["_manifest.json", last]
+    assert read_committed(folder) == records("next", 4)
+    assert list_ours(folder) == ["_manifest.json", last]
 
 
 def test_when_processes_commit_at_once_one_wins_and_its_output_is_whole(
@@ -154,10 +154,10 @@ def test_when_processes_commit_at_once_one_wins_and_its_output_is_whole(
         tags = [f"{turn}-{n}" for n in range(4)]
         outcomes = race(place, OPENER, tags, 300)
         assert sorted(outcomes) == ["lost"] * 3 + ["won"]
-        found = committed(folder)
+        found = read_committed(folder)
         assert found is not None
         assert found[0]["tag"] == tags[outcomes.index("won")]
-        assert len(left_in(folder)) == 2
+        assert len(list_ours(folder)) == 2
 
 
 def test_a_commit_whose_answer_was_lost_counts(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +173,7 @@ def test_a_commit_whose_answer_was_lost_counts(place: str, monkeypatch: pytest.M
 
     monkeypatch.setattr(type(output_folder(folder)), "replace", twice)
     writer.commit(summary(3))
-    assert committed(folder) == records("new", 3)
+    assert read_committed(folder) == records("new", 3)
 
 
 def test_stale_instances_are_removed_and_others_with_similar_names_stay(place: str) -> None:
@@ -193,10 +193,10 @@ def test_stale_instances_are_removed_and_others_with_similar_names_stay(place: s
 def test_the_marker_of_an_empty_folder_does_not_count_as_output(place: str) -> None:
     folder = folder_at(place)
     folder.fs.pipe_file(f"{folder.path.rstrip('/')}/", b"")  # what consoles make
-    assert left_in(folder) == []
+    assert list_ours(folder) == []
     assert FolderDestination(folder).remove_stale({}) == 0
     commit(folder, "a", 2)
-    assert committed(folder) == records("a", 2)
+    assert read_committed(folder) == records("a", 2)
 
 
 @pytest.mark.parametrize("scheme", ["s3", "abfs"])
@@ -219,4 +219,4 @@ def test_the_url_may_name_the_connection(servers: None, tmp_path: Path) -> None:
     for scheme in ("s3", "abfs"):
         folder = open_path(f"{scheme}://{scheme}@lake/{tmp_path.name} in url")
         commit(folder, "a", 1)
-        assert committed(folder) == records("a", 1)
+        assert read_committed(folder) == records("a", 1)

@@ -12,7 +12,7 @@ from airflow.serialization.serialized_objects import LazyDeserializedDAG
 
 
 class FinishedRun:
-    """What a run left behind: task states, tries and XComs."""
+    """The traces of a run: task states, tries and XComs."""
 
     def __init__(self, dag_run: Any) -> None:
         self.state = str(dag_run.state)

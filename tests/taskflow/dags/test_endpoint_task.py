@@ -1,4 +1,4 @@
-"""What a task makes of Airflow's context, and what it tells while it runs."""
+"""A task's use of Airflow's context, and its log while it runs."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def timetable(dag: DAG) -> str:
 
 
 def version_hash(path: Path) -> str:
-    """What Airflow tells versions of a DAG by."""
+    """Returns the hash by which Airflow distinguishes versions of a DAG."""
     return str(SerializedDagModel.hash(DagSerialization.to_dict(build_dag(path))))  # type: ignore[no-untyped-call]  # of Airflow
 
 

@@ -110,7 +110,7 @@ def test_only_the_last_task_of_a_mapped_endpoint_updates_its_asset(spec: Path) -
 
 
 class Instance:
-    """The task instance of a run that was cleared: XComs by task, those of map indexes no longer there included."""
+    """The task instance of a run that was cleared: XComs by task, including those of map indexes that no longer exist."""
 
     map_index = -1
 

@@ -1,4 +1,4 @@
-"""What goes wrong with one spec stays with it, in the functions that Airflow's DAG processor calls."""
+"""An error of one spec stays with it, in the functions that Airflow's DAG processor calls."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def folder(tmp_path: Path, airflow_home: Path) -> Path:
 
 
 def parse(folder: Path) -> DagFileParsingResult:
-    """What the DAG processor's child process makes of the loader, and sends to its parent."""
+    """Parses the loader as the DAG processor's child process does, and returns what is sent to its parent."""
     request = DagFileParseRequest(
         file=str(folder / "dags.py"), bundle_path=folder, bundle_name="test"
     )
@@ -106,7 +106,7 @@ def test_a_later_refusal_by_airflow_is_filed_under_its_spec_only(
 
 
 class Panic(BaseException):
-    """What extensions written in Rust raise: it is no Exception."""
+    """Raised by extensions written in Rust; not a subclass of Exception."""
 
 
 class AirflowTaskTimeout(BaseException):
@@ -114,7 +114,7 @@ class AirflowTaskTimeout(BaseException):
 
 
 def raise_in_zone(monkeypatch: pytest.MonkeyPatch, zone: str, error: BaseException) -> None:
-    """Let the building of a DAG in ``zone`` fail: no spec is known that passes the check and cannot be built."""
+    """Makes the building of a DAG in ``zone`` fail: a spec that passes the check and cannot be built is not known."""
     real = pendulum.timezone
 
     def timezone(name: Any) -> Any:
