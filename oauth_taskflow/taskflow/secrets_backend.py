@@ -69,20 +69,24 @@ class OAuthBroker(BaseSecretsBackend):
 
         if in_task():
             return None
-        asked = Question.read(conn_id)
+        question = Question.read(conn_id)
         if protocol.is_broker_bypassed():
-            return self._find_configured(asked.conn_id, team_name)
+            return self._find_configured(question.conn_id, team_name)
         try:
-            return self._answer(asked, team_name)
+            return self._answer(question, team_name)
         except AirflowSecretsBackendAccessDenied as denied:
             what = f"A secrets backend denies access ({denied})"
-            return self._answer_failure(asked, ConnectionConfigError(what, conn_id=asked.conn_id))
+            return self._answer_failure(
+                question, ConnectionConfigError(what, conn_id=question.conn_id)
+            )
         except OAuthTaskflowError as error:
-            return self._answer_failure(asked, error)
+            return self._answer_failure(question, error)
         except Exception as bug:  # noqa: BLE001 - after any failure the raw connection must not be handed out
             # By name only: the text may quote the connection.
             what = f"The broker failed ({type(bug).__name__})"
-            return self._answer_failure(asked, ConnectionConfigError(what, conn_id=asked.conn_id))
+            return self._answer_failure(
+                question, ConnectionConfigError(what, conn_id=question.conn_id)
+            )
 
     def get_variable(self, key: str, team_name: str | None = None) -> str | None:
         """The variable ``key`` of the wrapped backend; None in a task's own process, so that it asks the API server."""
@@ -95,26 +99,26 @@ class OAuthBroker(BaseSecretsBackend):
         """The configuration option ``key`` of the wrapped backend."""
         return None if self._wrapped is None else self._wrapped.get_config(key)
 
-    def _answer(self, asked: Question, team_name: str | None) -> Any:
+    def _answer(self, question: Question, team_name: str | None) -> Any:
         from oauth_taskflow.taskflow.broker.server import fetch_token, read_brokered_settings  # noqa: PLC0415 - as above
 
-        found = self._find(asked.conn_id, team_name)
+        found = self._find(question.conn_id, team_name)
         if found is None:
             return None
         settings = read_brokered_settings(found)
         if settings is None:
-            return None if asked.ours else found
-        token, now = fetch_token(settings, asked.refused, team_name or "")
+            return None if question.ours else found
+        token, now = fetch_token(settings, question.refused, team_name or "")
         fields = protocol.build_token_answer(settings, token, now)
-        return self._build_connection(asked.conn_id, conn_type=found.conn_type, **fields)
+        return self._build_connection(question.conn_id, conn_type=found.conn_type, **fields)
 
-    def _answer_failure(self, asked: Question, error: OAuthTaskflowError) -> Any:
+    def _answer_failure(self, question: Question, error: OAuthTaskflowError) -> Any:
         from oauth_taskflow.taskflow.broker.denial import make_denial  # noqa: PLC0415 - as above
 
-        _log.warning("connection %r is not handed out: %s", asked.conn_id, error)
-        if not asked.ours:
+        _log.warning("connection %r is not handed out: %s", question.conn_id, error)
+        if not question.ours:
             raise make_denial(error) from None
-        return self._build_connection(asked.conn_id, **protocol.build_failure_answer(error))
+        return self._build_connection(question.conn_id, **protocol.build_failure_answer(error))
 
     def _build_connection(self, conn_id: str, **fields: Any) -> Any:
         password = fields.pop("password", None)

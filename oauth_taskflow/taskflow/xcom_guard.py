@@ -50,8 +50,8 @@ def reject_secrets(value: T, where: str, *, what: str = "The result", hint: str 
     if found is None:
         return value
     secret, path = found
-    place = f" at {path}" if path else ""
-    raise ResultRefused(f"{what} holds {secret}", where=f"{where}{place}", hint=hint)
+    at = f" at {path}" if path else ""
+    raise ResultRefused(f"{what} holds {secret}", where=f"{where}{at}", hint=hint)
 
 
 def reject_iterator(value: Any, where: str) -> None:
@@ -147,8 +147,8 @@ def guard_pushes(context: Mapping[str, Any], where: str) -> Iterator[None]:
             )
         yield
     for asset, event in context.get("outlet_events", {}).items():
-        place = f"{where} for {asset.name!r}"
-        reject_secrets(event, place, what="The asset event", hint=_HINT_ELSEWHERE)
+        owner = f"{where} for {asset.name!r}"
+        reject_secrets(event, owner, what="The asset event", hint=_HINT_ELSEWHERE)
 
 
 def _list_state_stores(context: Mapping[str, Any]) -> Iterator[Any]:

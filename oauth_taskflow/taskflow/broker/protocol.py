@@ -82,9 +82,9 @@ def build_token_answer(settings: ConnectionSettings, token: Token, now: float) -
         "brokered": _build_brokered(settings, token, now),
         **settings.http_options,
     }
-    kept = spread_former_keys(_drop_empty(extra))
+    wire = spread_former_keys(_drop_empty(extra))
     host = with_base_url(settings, token).base_url
-    return {"host": host, "password": token.access_token, "extra": json.dumps(kept)}
+    return {"host": host, "password": token.access_token, "extra": json.dumps(wire)}
 
 
 def _build_brokered(settings: ConnectionSettings, token: Token, now: float) -> dict[str, Any]:
@@ -122,8 +122,8 @@ def _rate_limit_keys(settings: ConnectionSettings) -> dict[str, str]:
 
 def build_failure_answer(error: OAuthTaskflowError) -> dict[str, Any]:
     """The fields of a connection that reports ``error`` to a task. Errors never hold a secret."""
-    told = LastFailure.from_error(error, "", None, 1)
-    facts = {"kind": told.kind, "facts": told.facts, "retry_after": error.retry_after}
+    failure = LastFailure.from_error(error, "", None, 1)
+    facts = {"kind": failure.kind, "facts": failure.facts, "retry_after": error.retry_after}
     return {"conn_type": "oauth2", "extra": json.dumps({_FAILURE: facts})}
 
 
@@ -131,8 +131,8 @@ def read_failure(extra: str | None) -> OAuthTaskflowError | None:
     """The error that the broker reports in ``extra``, as it was raised there; None when it reports none."""
     if not extra or f'"{_FAILURE}"' not in extra:
         return None
-    told: Mapping[str, Any] = json.loads(extra)[_FAILURE]
-    return LastFailure(told["kind"], told["facts"], "", told["retry_after"]).to_error(0.0)
+    fields: Mapping[str, Any] = json.loads(extra)[_FAILURE]
+    return LastFailure(fields["kind"], fields["facts"], "", fields["retry_after"]).to_error(0.0)
 
 
 @contextmanager

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import textwrap
-from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Sequence
 
 from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.iso8601 import instant_text
 from oauth_taskflow.oauth.token import Token, TokenState
+from oauth_taskflow.taskflow.cli.output import Row
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.state.record import GrantRecord, GrantState
 
-Row = dict[str, str | int | None]
-FORMATS = ("table", "json", "yaml", "plain")
 _LONGEST_PROBLEM = 200
 # The leeway of connections that set none.
 _LEEWAY = ManagerOptions().leeway
@@ -80,11 +77,11 @@ def group_by_connection(rows: Sequence[Row], output: str) -> list[Row]:
     if output != "table":
         return ordered
     seen: set[object] = set()
-    shown: list[Row] = []
+    grouped: list[Row] = []
     for row in ordered:
-        shown.append({**row, "conn_id": ""} if row["conn_id"] in seen else row)
+        grouped.append({**row, "conn_id": ""} if row["conn_id"] in seen else row)
         seen.add(row["conn_id"])
-    return shown
+    return grouped
 
 
 def _cooldown_end(record: GrantRecord) -> str | None:
@@ -109,30 +106,3 @@ def _shorten(problem: str) -> str:
 
 def _instant(seconds: float | None) -> str | None:
     return None if seconds is None else instant_text(seconds)
-
-
-def print_records(records: Sequence[Mapping[str, Any]], output: str) -> None:
-    """Print as other Airflow commands do, but keep numbers and lists as such in ``json`` and ``yaml``."""
-    from airflow.cli.simple_table import AirflowConsole  # noqa: PLC0415 - only to print
-
-    # Without markup: the text of a server may look like it, and "[core]" would not be shown.
-    console: Any = AirflowConsole(markup=False, emoji=False)  # its annotations want a mapping
-    if output == "json":  # print_as would turn numbers into texts
-        console.print_as_json(list(records))
-    elif output == "yaml":
-        console.print_as_yaml(list(records))
-    else:
-        console.print_as(list(records), output)
-
-
-def print_rows(rows: Sequence[Row], output: str) -> None:
-    """Print as ``print_records``, with a dash for unknown values in formats that people read."""
-    blank = "-" if output in {"table", "plain"} else None
-    shown = [{name: blank if v is None else v for name, v in row.items()} for row in rows]
-    print_records(shown, output)
-
-
-def exit_with(message: str, status: int = 1) -> NoReturn:
-    """End the command with ``message`` on standard error."""
-    print(message, file=sys.stderr)  # noqa: T201 - this is a command line
-    raise SystemExit(status)

@@ -10,10 +10,7 @@ from oauth_taskflow import secret_registry
 from oauth_taskflow.errors import OAuthTaskflowError, TokenUndecryptable
 from oauth_taskflow.oauth.masking_source import token_secrets
 from oauth_taskflow.taskflow.cli.grant_rows import (
-    Row,
-    exit_with,
     group_by_connection,
-    print_rows,
     status_row,
     unreadable_row,
 )
@@ -21,6 +18,7 @@ from oauth_taskflow.taskflow.cli.managed_grant import (
     ManagedGrant,
     load_managed_grant,
 )
+from oauth_taskflow.taskflow.cli.output import Row, exit_with, print_rows
 from oauth_taskflow.taskflow.cli.revoke import read_revocable, revoke_tokens
 from oauth_taskflow.taskflow.config import fernet_keys, store_url
 from oauth_taskflow.tokens.registry import open_store

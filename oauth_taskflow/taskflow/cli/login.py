@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 
 from oauth_taskflow.errors import (
@@ -12,7 +11,7 @@ from oauth_taskflow.errors import (
 )
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.login.authorization import STATE_LIFETIME
-from oauth_taskflow.taskflow.cli.grant_rows import exit_with, print_rows, status_row
+from oauth_taskflow.taskflow.cli.grant_rows import status_row
 from oauth_taskflow.taskflow.cli.login_flow import (
     ConsentResult,
     LoginOptions,
@@ -21,6 +20,7 @@ from oauth_taskflow.taskflow.cli.login_flow import (
     log_in_by_paste,
 )
 from oauth_taskflow.taskflow.cli.managed_grant import ManagedGrant, load_managed_grant
+from oauth_taskflow.taskflow.cli.output import WRONG_ARGUMENTS, exit_with, print_rows, say
 from oauth_taskflow.taskflow.cli.revoke import revoke_tokens
 from oauth_taskflow.taskflow.write_back import refuse_unwritable, write_back
 from oauth_taskflow.tokens.state.record import GrantRecord
@@ -35,7 +35,7 @@ def login(args: Namespace) -> None:
         SystemExit: with 1 when the login ends without a grant, 2 for wrong arguments.
     """
     if problem := _wrong_arguments(args):
-        exit_with(problem, 2)
+        exit_with(problem, WRONG_ARGUMENTS)
     try:
         grant = load_managed_grant(args.conn_id)
         revoke_url = _check_before_asking(grant, args)
@@ -171,8 +171,3 @@ def _warn(grant: ManagedGrant, granted: Granted) -> None:
             "offline_access, or authorize_params such as access_type=offline."
         )
     say(f"Connection {grant.conn_id!r} is authorized.")
-
-
-def say(text: str) -> None:
-    """Print ``text`` to standard error; standard output is for the result."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is a command line

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from oauth_taskflow.presets.load import BadPreset, load_preset, preset_names, suggestion
 from oauth_taskflow.presets.page import certainty, facts, variable_text
+from oauth_taskflow.taskflow.cli.output import WRONG_ARGUMENTS, exit_with, print_records
 from oauth_taskflow.taskflow.config import presets_folder
-
-WRONG_ARGUMENTS = 2
 
 
 def presets(args: Namespace) -> None:
@@ -22,20 +19,11 @@ def presets(args: Namespace) -> None:
     Raises:
         SystemExit: with 2 when the preset is unknown, or a file of a preset is wrong.
     """
-    from airflow.cli.simple_table import AirflowConsole  # noqa: PLC0415 - only to print
-
     try:
         rows = _rows(args.name, args.output)
     except BadPreset as bad:
-        print(bad, file=sys.stderr)  # noqa: T201 - a command line
-        raise SystemExit(WRONG_ARGUMENTS) from None
-    console: Any = AirflowConsole()  # its annotations want a mapping, its code a list
-    if args.output == "json":  # print_as would turn numbers into texts
-        console.print_as_json(rows)
-    elif args.output == "yaml":
-        console.print_as_yaml(rows)
-    else:
-        console.print_as(rows, args.output)
+        exit_with(bad, WRONG_ARGUMENTS)
+    print_records(rows, args.output)
 
 
 def _rows(name: str | None, output: str) -> list[dict[str, object]]:
@@ -62,9 +50,7 @@ def _one(name: str, own: Path | None, output: str) -> list[dict[str, object]]:
     try:
         preset = load_preset(name.lower(), own)
     except KeyError:
-        problem = f"There is no preset {name!r}. {suggestion(name, own)}"
-        print(problem, file=sys.stderr)  # noqa: T201 - a command line
-        raise SystemExit(WRONG_ARGUMENTS) from None
+        exit_with(f"There is no preset {name!r}. {suggestion(name, own)}", WRONG_ARGUMENTS)
     if output in {"json", "yaml"}:
         return [{"preset": name.lower(), **msgspec.to_builtins(preset)}]
     shown = {

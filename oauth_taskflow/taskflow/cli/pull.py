@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import yaml
 from rich.console import Console
@@ -28,12 +27,18 @@ from oauth_taskflow.specs.check import check_file
 from oauth_taskflow.specs.model import Spec
 from oauth_taskflow.suggestions import did_you_mean
 from oauth_taskflow.taskflow.cli.console_logs import redirect_logs
-from oauth_taskflow.taskflow.cli.grant_rows import FORMATS, print_records
+from oauth_taskflow.taskflow.cli.output import (
+    FORMATS,
+    INTERRUPTED,
+    WRONG_ARGUMENTS,
+    exit_with,
+    print_records,
+    say,
+)
 from oauth_taskflow.taskflow.cli.pull_display import Display
 from oauth_taskflow.taskflow.dags.local_run import LocalRun, add_parents, run_locally, utc_now
 from oauth_taskflow.taskflow.sessions import open_session
 
-FAILED, WRONG_ARGUMENTS, INTERRUPTED = 1, 2, 130
 _UNLIMITED = 10_000
 
 
@@ -61,16 +66,16 @@ def pull(args: Namespace) -> None:
     try:
         _run(run, results)
     except OAuthTaskflowError as error:
-        _exit(FAILED, f"{run.endpoints[len(results)]}: {error}")
+        exit_with(f"{run.endpoints[len(results)]}: {error}")
     except KeyboardInterrupt:
-        _exit(INTERRUPTED, f"Interrupted while pulling {run.endpoints[len(results)]}.")
+        exit_with(f"Interrupted while pulling {run.endpoints[len(results)]}.", INTERRUPTED)
     for warning in dict.fromkeys(
         f"{name}: warning: {text}"
         for name, all_of in results.items()
         for s in all_of
         for text in s.warnings
     ):
-        print(warning, file=sys.stderr)  # noqa: T201 - this is a command line
+        say(warning)
     _print(results, output)
 
 
@@ -89,11 +94,8 @@ def _read_output_options(folder: str | None, output: str) -> tuple[str | None, s
     if output in FORMATS:
         return folder, output
     if folder is not None:
-        _exit(WRONG_ARGUMENTS, f"--output takes one of {', '.join(FORMATS)}, not {output!r}.")
-    print(  # noqa: T201 - this is a command line
-        f"--output {output} is taken as a folder, which is deprecated: write --folder {output}.",
-        file=sys.stderr,
-    )
+        exit_with(f"--output takes one of {', '.join(FORMATS)}, not {output!r}.", WRONG_ARGUMENTS)
+    say(f"--output {output} is taken as a folder, which is deprecated: write --folder {output}.")
     return output, "table"
 
 
@@ -160,9 +162,9 @@ def _table(results: Mapping[str, Sequence[EndpointSummary]]) -> Table:
 def _load(path: str) -> Spec:
     checked = check_file(path)
     for problem in checked.problems:
-        print(problem, file=sys.stderr)  # noqa: T201 - this is a command line
+        say(problem)
     if checked.spec is None:
-        _exit(FAILED, f"{path} cannot be pulled: correct the problems above.")
+        exit_with(f"{path} cannot be pulled: correct the problems above.")
     return checked.spec
 
 
@@ -170,7 +172,7 @@ def _check_names(names: Sequence[str], known: Sequence[str], what: str) -> list[
     for name in names:
         if name not in known:
             hint = did_you_mean(name, known) or f"It has: {', '.join(known) or 'none'}."
-            _exit(WRONG_ARGUMENTS, f"The spec has no {what} {name!r}. {hint}")
+            exit_with(f"The spec has no {what} {name!r}. {hint}", WRONG_ARGUMENTS)
     return list(names)
 
 
@@ -179,12 +181,12 @@ def _params(spec: Spec, settings: Sequence[str]) -> dict[str, Any]:
     for setting in settings:
         key, separator, text = setting.partition("=")
         if not separator:
-            _exit(WRONG_ARGUMENTS, f"--set takes KEY=VALUE, not {setting!r}.")
+            exit_with(f"--set takes KEY=VALUE, not {setting!r}.", WRONG_ARGUMENTS)
         _check_names([key], list(params), "param")
         try:
             params[key] = yaml.safe_load(text)
         except yaml.YAMLError:
-            _exit(WRONG_ARGUMENTS, f"The value of --set {key}=… is not readable as YAML.")
+            exit_with(f"The value of --set {key}=… is not readable as YAML.", WRONG_ARGUMENTS)
     return params
 
 
@@ -192,7 +194,9 @@ def _interval(since: str | None, until: str | None) -> Interval:
     end = _instant("--until", until) or utc_now()
     interval = Interval(_instant("--since", since), end, open_end=True)
     if interval.start is not None and interval.start >= interval.end:
-        _exit(WRONG_ARGUMENTS, "--since must be earlier than --until, which is now when not given.")
+        exit_with(
+            "--since must be earlier than --until, which is now when not given.", WRONG_ARGUMENTS
+        )
     return interval
 
 
@@ -201,10 +205,7 @@ def _instant(option: str, text: str | None) -> Any:
         return None
     moment = parse_instant(text)
     if moment is None:
-        _exit(WRONG_ARGUMENTS, f"{option} takes an ISO 8601 time such as 2026-01-31, not {text!r}.")
+        exit_with(
+            f"{option} takes an ISO 8601 time such as 2026-01-31, not {text!r}.", WRONG_ARGUMENTS
+        )
     return moment
-
-
-def _exit(status: int, message: str) -> NoReturn:
-    print(message, file=sys.stderr)  # noqa: T201 - this is a command line
-    raise SystemExit(status)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException
 from airflow.providers.http.hooks.http import HttpHook
@@ -14,6 +14,10 @@ from oauth_taskflow.errors import ApiRequestFailed
 from oauth_taskflow.taskflow.connection_lookup import load_settings
 from oauth_taskflow.taskflow.http.connection_check import try_connection
 from oauth_taskflow.taskflow.sessions import resolve_base_url, session_for
+
+if TYPE_CHECKING:
+    from airflow.providers.http.operators.http import HttpOperator
+    from airflow.providers.http.sensors.http import HttpSensor
 
 
 class OAuth2Hook(HttpHook):
@@ -98,3 +102,15 @@ def _apply_options(session: OAuthSession, options: dict[str, Any]) -> None:
     session.verify = options.get("verify", options.get("verify_ssl", session.verify))
     session.cert = options.get("cert", session.cert)
     session.max_redirects = options.get("max_redirects", session.max_redirects)
+
+
+def make_hook(task: HttpOperator | HttpSensor) -> OAuth2Hook:
+    """The hook with the arguments of ``task``."""
+    return OAuth2Hook(
+        method=task.method,
+        http_conn_id=task.http_conn_id,
+        tcp_keep_alive=task.tcp_keep_alive,
+        tcp_keep_alive_idle=task.tcp_keep_alive_idle,
+        tcp_keep_alive_count=task.tcp_keep_alive_count,
+        tcp_keep_alive_interval=task.tcp_keep_alive_interval,
+    )

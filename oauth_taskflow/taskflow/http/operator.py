@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.http.operators.http import HttpOperator
 
 from oauth_taskflow.taskflow.http.events import Event, response_from_event
-from oauth_taskflow.taskflow.http.hook import OAuth2Hook
+from oauth_taskflow.taskflow.http.hook import OAuth2Hook, make_hook
 from oauth_taskflow.taskflow.http.triggers import OAuth2HttpTrigger
 from oauth_taskflow.taskflow.retry_policy import (
     map_failures,
@@ -36,14 +36,7 @@ class OAuth2HttpOperator(HttpOperator):
     @property
     def hook(self) -> OAuth2Hook:
         """The hook for the connection, whatever its type."""
-        return OAuth2Hook(
-            method=self.method,
-            http_conn_id=self.http_conn_id,
-            tcp_keep_alive=self.tcp_keep_alive,
-            tcp_keep_alive_idle=self.tcp_keep_alive_idle,
-            tcp_keep_alive_count=self.tcp_keep_alive_count,
-            tcp_keep_alive_interval=self.tcp_keep_alive_interval,
-        )
+        return make_hook(self)
 
     def execute(self, context: Context) -> Any:
         """Make the call, or defer. Called by Airflow.

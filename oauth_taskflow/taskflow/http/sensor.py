@@ -11,7 +11,7 @@ from airflow.sdk.bases.decorator import determine_kwargs
 
 from oauth_taskflow.errors import ApiRequestFailed
 from oauth_taskflow.taskflow.http.events import Event, raise_failure
-from oauth_taskflow.taskflow.http.hook import OAuth2Hook
+from oauth_taskflow.taskflow.http.hook import make_hook
 from oauth_taskflow.taskflow.http.triggers import OAuth2HttpSensorTrigger, is_not_yet
 from oauth_taskflow.taskflow.retry_policy import (
     map_failures,
@@ -44,16 +44,8 @@ class OAuth2HttpSensor(HttpSensor):
             OAuthTaskflowError: typed errors of connection, token and API.
         """
         self.log.info("Poking: %s", self.endpoint)
-        hook = OAuth2Hook(
-            method=self.method,
-            http_conn_id=self.http_conn_id,
-            tcp_keep_alive=self.tcp_keep_alive,
-            tcp_keep_alive_idle=self.tcp_keep_alive_idle,
-            tcp_keep_alive_count=self.tcp_keep_alive_count,
-            tcp_keep_alive_interval=self.tcp_keep_alive_interval,
-        )
         try:
-            response = hook.run(
+            response = make_hook(self).run(
                 self.endpoint,
                 data=self.request_params,
                 headers=self.headers,
@@ -69,8 +61,8 @@ class OAuth2HttpSensor(HttpSensor):
     def _check_response(self, response: Any, context: Context) -> bool | PokeReturnValue:
         if self.response_check is None:
             return True
-        wanted = determine_kwargs(self.response_check, [response], dict(context))
-        return self.response_check(response, **wanted)
+        arguments = determine_kwargs(self.response_check, [response], dict(context))
+        return self.response_check(response, **arguments)
 
     def execute(self, context: Context) -> Any:
         """Wait here, or defer. Called by Airflow; raises as ``poke`` does.

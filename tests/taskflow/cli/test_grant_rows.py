@@ -13,8 +13,9 @@ from oauth_taskflow.errors import TokenEndpointUnavailable
 from oauth_taskflow.iso8601 import instant_text
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.taskflow.cli import grant_rows
-from oauth_taskflow.taskflow.cli.grant_rows import Row, group_by_connection, print_rows, status_row
+from oauth_taskflow.taskflow.cli.grant_rows import group_by_connection, status_row
 from oauth_taskflow.taskflow.cli.grants import refresh, status
+from oauth_taskflow.taskflow.cli.output import Row, print_rows
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.tokens.state.record import ClockSample, GrantRecord, GrantState, LastFailure
 from tests.taskflow.conftest import SetConnection
