@@ -1,4 +1,4 @@
-"""Every key of a connection changes its settings, and every setting is read by somebody."""
+"""Every key of a connection changes its settings, and some code reads every setting."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LOCKED = pem_of(new_key(), b"open sesame")
 JWT, SAML, EXCHANGE = "jwt_bearer", "saml2_bearer", "token_exchange"
 SIGNED = {"private_key": PEM, "password": ""}
 EXCHANGED = {"grant_type": EXCHANGE, "subject_token": "st"}
-# What the connection holds besides, the key's value; password is the field of that name.
+# The other keys of the connection, and the key's value; password is the field of that name.
 KEYS: dict[str, tuple[dict[str, Any], Any]] = {
     "auth_type": ({}, "basic"),
     "provider": ({"refresh_token": "rt"}, "github"),

@@ -53,7 +53,7 @@ def test_a_refresh_token_implies_its_grant() -> None:
     assert (auth.grant_type, auth.refresh_token) == ("refresh_token", "rt-1")
 
 
-def test_every_oauth2_field_arrives() -> None:
+def test_every_oauth2_field_is_read() -> None:
     extra: dict[str, Any] = {
         "grant_type": "refresh_token",
         "refresh_token": "rt-1",
@@ -98,7 +98,7 @@ def test_every_oauth2_field_arrives() -> None:
     assert {"rt-1", "k-1", "proxy/pw", "s3cret-of-client"} <= set(settings.secrets)
 
 
-def test_texts_from_the_form_are_read_as_what_they_mean_and_blanks_as_absent() -> None:
+def test_texts_from_the_form_are_converted_and_blanks_are_absent() -> None:
     extra: dict[str, Any] = {
         "timeout": "[5, 30]",
         "leeway": "12.5",
@@ -237,7 +237,7 @@ def test_a_session_connection_without_any_key_logs_in_as_airflows_api_wants() ->
     )
 
 
-def test_every_session_field_arrives() -> None:
+def test_every_session_field_is_read() -> None:
     extra = {
         "login_url": "login",
         "login_body": "form",

@@ -167,7 +167,7 @@ def test_short_names_of_grants_are_the_registered_ones() -> None:
 
 
 @pytest.mark.parametrize("name", ["account_credentials", "fb_exchange_token", "ig_refresh_token"])
-def test_a_vendors_grant_is_taken_by_its_name(name: str) -> None:
+def test_a_vendors_grant_is_accepted_by_its_name(name: str) -> None:
     found = grant(auth({"grant_type": name, "token_params": {"a": "b"}}))
     assert isinstance(found, NamedGrant)
     assert (found.grant_type, found.options.params) == (name, {"a": "b"})

@@ -21,7 +21,7 @@ from tests.connections.samples import connection
         ({"token_path": "data.at", "refresh_token_path": "data.rt"}, "data.rt"),
     ],
 )
-def test_a_refresh_token_is_beside_its_access_token_unless_told(
+def test_a_refresh_token_is_next_to_its_access_token_by_default(
     extra: dict[str, Any], path: str
 ) -> None:
     settings = parse_connection(connection({"refresh_token": "rt", **extra}))

@@ -18,8 +18,8 @@ import pytest
 from oauth_taskflow.testing.airflow_deployment import free_port
 from tests.stores.opener import AZURE_URL, CONTAINER, S3_URL, connections
 from tests.taskflow.conftest import (  # fixtures, and Airflow's home before Airflow is imported
+    _forget_secrets,
     _home_is_thrown_away,
-    _masked_secrets_are_forgotten,
     airflow_home,
     no_grants_of_others,
     run_dag,
@@ -27,8 +27,8 @@ from tests.taskflow.conftest import (  # fixtures, and Airflow's home before Air
 )
 
 __all__ = [
+    "_forget_secrets",
     "_home_is_thrown_away",
-    "_masked_secrets_are_forgotten",
     "airflow_home",
     "no_grants_of_others",
     "run_dag",

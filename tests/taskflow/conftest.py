@@ -50,8 +50,8 @@ def _home_is_thrown_away() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _masked_secrets_are_forgotten() -> Iterator[None]:
-    """Airflow compiles one pattern of all its secrets anew with each further one: those of all tests cost minutes."""
+def _forget_secrets() -> Iterator[None]:
+    """Airflow compiles all its secrets into one pattern again with each new one: those of all tests would cost minutes."""
     yield
     for name in ("airflow._shared.secrets_masker", "airflow.sdk._shared.secrets_masker"):
         if (maskers := sys.modules.get(name)) is not None:

@@ -83,7 +83,7 @@ def test_a_renewed_certificate_gets_a_token_of_its_own(
 def test_a_client_with_a_certificate_ends_its_tokens_at_the_alias_too(
     oauth_server: OAuthTestServer, set_connection: SetConnection, tmp_path: Path
 ) -> None:
-    (tmp_path / "client.pem").touch()  # over plain http nobody reads it
+    (tmp_path / "client.pem").touch()  # over plain http it is not used
     origin = oauth_server.base_url
     published = {
         "issuer": origin,
@@ -106,7 +106,7 @@ def test_a_client_with_a_certificate_ends_its_tokens_at_the_alias_too(
     forget_metadata()
 
 
-def encrypted() -> str:
+def encrypt() -> str:
     passphrase = BestAvailableEncryption(b"open")
     key = new_key()
     locked: bytes = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, passphrase)
@@ -116,7 +116,7 @@ def encrypted() -> str:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (encrypted, "its key is encrypted"),
+        (encrypt, "its key is encrypted"),
         (lambda: "nothing", "no PEM certificate with its key"),
         (
             lambda: pem_of(new_key()) + certificate_of(new_key(), "x").decode(),

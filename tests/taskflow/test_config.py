@@ -98,7 +98,7 @@ def test_a_rotating_grant_in_a_file_is_refused_when_workers_are_elsewhere(
     )
 
 
-def test_a_pod_of_the_kubernetes_executor_is_known_although_it_is_told_to_be_local(
+def test_a_pod_of_the_kubernetes_executor_is_recognized_although_configured_as_local(
     monkeypatch: pytest.MonkeyPatch, oauth_server: OAuthTestServer, set_connection: SetConnection
 ) -> None:
     monkeypatch.setenv("AIRFLOW_IS_K8S_EXECUTOR_POD", "True")

@@ -1,4 +1,4 @@
-"""Finding a connection by its id: what is said when there is none."""
+"""Finding a connection by its id, and the error if it does not exist."""
 
 from __future__ import annotations
 

@@ -70,7 +70,9 @@ def register(server: OAuthTestServer, client_id: str, secret: str, *methods: str
     server.state.clients[client_id] = client
 
 
-def asked(server: OAuthTestServer, set_connection: SetConnection, **extra: Any) -> dict[str, str]:
+def request_token(
+    server: OAuthTestServer, set_connection: SetConnection, **extra: Any
+) -> dict[str, str]:
     """The form of the token request of a connection that has nothing but a host and ``extra``."""
     set_connection("sa", {"conn_type": "oauth2", "host": server.base_url, "extra": extra})
     with open_session("sa") as session:
@@ -78,7 +80,7 @@ def asked(server: OAuthTestServer, set_connection: SetConnection, **extra: Any) 
     return dict(server.requests[0].form)
 
 
-def opened(form: dict[str, str]) -> jwt.Token:
+def decode(form: dict[str, str]) -> jwt.Token:
     """The assertion in ``form``, as joserfc reads it."""
     return jwt.decode(form["assertion"], jwk.import_key(PUBLIC, "RSA"), algorithms=["RS256"])
 
@@ -95,14 +97,14 @@ def test_a_google_key_file_is_all_that_a_connection_needs(
     forms: dict[str, dict[str, Any]] = {
         "text": {"private_key": text},
         "mapping": {"private_key": key},
-        # What shells and templates make of the key's escaped line breaks.
+        # Shells and templates turn the key's escaped line breaks into real ones.
         "broken lines": {"private_key": text.replace("\\n", "\n")},
         "file": {"private_key_file": str(tmp_path / "key.json")},
         "file of Windows": {"private_key_file": str(tmp_path / "bom.json")},
     }
-    sent = asked(oauth_server, set_connection, scope="airports.read", **forms[form])
+    sent = request_token(oauth_server, set_connection, scope="airports.read", **forms[form])
     assert set(sent) == {"grant_type", "assertion"}
-    token = opened(sent)
+    token = decode(sent)
     assert token.header["kid"] == "f00"
     claims = {name: token.claims[name] for name in token.claims if name != "jti"}
     lasting = claims.pop("exp") - claims.pop("iat")
@@ -111,24 +113,24 @@ def test_a_google_key_file_is_all_that_a_connection_needs(
     assert PEM.strip() in {secret.strip() for secret in known_secrets()}
 
 
-def test_a_service_account_acts_for_somebody_only_when_told(
+def test_a_service_account_acts_for_a_user_only_with_a_subject(
     oauth_server: OAuthTestServer, set_connection: SetConnection
 ) -> None:
     register(oauth_server, EMAIL, "", "none")
     key = google_file(token_uri=oauth_server.token_url)
-    sent = asked(oauth_server, set_connection, private_key=key, subject="ann@acme.example")
-    assert opened(sent).claims["sub"] == "ann@acme.example"
+    sent = request_token(oauth_server, set_connection, private_key=key, subject="ann@acme.example")
+    assert decode(sent).claims["sub"] == "ann@acme.example"
 
 
 def test_a_box_key_file_brings_secret_passphrase_and_enterprise(
     oauth_server: OAuthTestServer, set_connection: SetConnection
 ) -> None:
     register(oauth_server, "box-app", "box-secret", "client_secret_post")
-    sent = asked(
+    sent = request_token(
         oauth_server, set_connection, private_key=box_file(), token_url=oauth_server.token_url
     )
     assert (sent["client_id"], sent["client_secret"]) == ("box-app", "box-secret")
-    token = opened(sent)
+    token = decode(sent)
     assert token.header["kid"] == "pk1"
     assert (token.claims["sub"], token.claims["box_sub_type"]) == ("4711", "enterprise")
     assert {"box-secret", "open sesame"} <= set(known_secrets())
@@ -140,7 +142,7 @@ def test_a_json_web_key_signs_under_its_own_kid(
     register(oauth_server, "okta-app", "", "private_key_jwt")
     key = {**jwk.RSAKey.import_key(PEM).as_dict(private=True), "kid": "k7"}
     for private_key in (key, json.dumps(key)):
-        sent = asked(
+        sent = request_token(
             oauth_server,
             set_connection,
             client_id="okta-app",
@@ -148,10 +150,10 @@ def test_a_json_web_key_signs_under_its_own_kid(
             token_url=oauth_server.token_url,
         )
         assertion = {"assertion": sent["client_assertion"]}
-        assert opened(assertion).header["kid"] == "k7"
+        assert decode(assertion).header["kid"] == "k7"
 
 
-def test_what_the_connection_says_wins_over_its_key_file() -> None:
+def test_keys_of_the_connection_take_precedence_over_its_key_file() -> None:
     found = auth(
         {"private_key": google_file(), "key_id": "mine", "provider": "docusign"}, login="me"
     )
@@ -178,7 +180,7 @@ def test_a_file_that_cannot_be_used_is_named_and_not_quoted(key: Any, message: s
     assert "BEGIN" not in str(caught.value)
 
 
-def test_a_key_under_its_name_elsewhere_is_told_ours() -> None:
+def test_a_key_by_the_name_of_another_tool_suggests_ours() -> None:
     with pytest.raises(ConnectionConfigError, match="Here it is 'private_key'"):
         auth({"keyfile_dict": google_file()})
 
@@ -219,7 +221,7 @@ JWT = {"grant_type": "jwt_bearer", "subject": "ann"}
         ({"provider": "github-app-installation", "installation_id": "1", "private_key": PEM}, "", "private_key_jwt_header"),
     ],
 )  # fmt: skip
-def test_of_a_providers_methods_the_one_is_taken_that_the_connection_has_the_means_for(
+def test_the_first_client_auth_method_the_connection_supports_is_chosen(
     extra: dict[str, Any], password: str, method: str
 ) -> None:
     found = auth(extra, login="app", password=password)
@@ -241,7 +243,7 @@ def test_a_secret_that_is_missing_is_still_missing() -> None:
         ({"provider": "google"}, "https://oauth2.googleapis.com/token"),
     ],
 )
-def test_a_provider_says_whom_an_assertion_is_for(extra: dict[str, str], audience: str) -> None:
+def test_a_preset_names_the_audience_of_assertions(extra: dict[str, str], audience: str) -> None:
     grant = auth({"private_key": PEM, **JWT, **extra}, login="app").delegated
     assert isinstance(grant, JwtBearer)
     assert grant.signer.audience == audience

@@ -1,4 +1,4 @@
-"""What leaves a task's process as a log record holds no secret, whoever reads it afterwards."""
+"""Log records that leave a task's process hold no secret."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def test_the_debug_log_of_the_wire_holds_no_key_of_a_query(
     assert "0815" not in caplog.text
 
 
-def test_nor_do_its_warnings_of_headers_and_its_own_tries(caplog: pytest.LogCaptureFixture) -> None:
+def test_warnings_and_retries_of_urllib3_log_no_key_of_a_query(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     garbled = answering(b"HTTP/1.1 503 Later\r\n: no name\r\nContent-Length: 0\r\n\r\n")
     again = HTTPAdapter(max_retries=Retry(1, status_forcelist=[503], raise_on_status=False))
     with raw_server(garbled) as place, requests.Session() as session:
@@ -64,7 +66,7 @@ def test_nor_do_its_warnings_of_headers_and_its_own_tries(caplog: pytest.LogCapt
         ("of=eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJtZSJ9.c2lnbmF0dXJl", "of=***"),
     ],
 )
-def test_nor_does_it_hold_what_looks_or_is_named_like_a_secret(
+def test_the_debug_log_of_the_wire_holds_no_text_that_looks_or_is_named_like_a_secret(
     parameter: str, shown: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG, "urllib3.connectionpool"):
@@ -122,7 +124,7 @@ def test_the_broker_knows_the_secrets_before_it_uses_them(
     assert secret in known_secrets()
 
 
-def test_on_the_api_server_airflows_masker_is_spared_what_our_own_filter_knows(
+def test_on_the_api_server_only_our_own_filter_learns_secrets(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     told: list[Any] = []
@@ -146,7 +148,7 @@ def test_other_records_stay_as_they_are(caplog: pytest.LogCaptureFixture) -> Non
 
 
 class Supervisor:
-    """What a task's process tells the process that writes its log."""
+    """Keeps the messages of a task's process to the process that writes its log."""
 
     def __init__(self) -> None:
         self.heard: list[Any] = []
@@ -155,7 +157,7 @@ class Supervisor:
         self.heard.append(message.value)
 
 
-def test_the_supervisor_is_told_once_and_the_long_forms_last(
+def test_the_supervisor_gets_each_secret_once_and_its_long_forms_last(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from airflow.sdk.execution_time import task_runner  # noqa: PLC0415 - Airflow needs its home first
@@ -183,7 +185,7 @@ class Constant(TokenSource):
 
 
 def airflows_patterns() -> str:
-    """What both of Airflow's maskers have compiled: the one of tasks, and the one of the API server."""
+    """Returns the patterns that Airflow's maskers have compiled: that of tasks, and that of the API server."""
     compiled = []
     for name in ("airflow._shared.secrets_masker", "airflow.sdk._shared.secrets_masker"):
         masker = importlib.import_module(name)._secrets_masker()
@@ -215,7 +217,7 @@ def test_a_process_that_lives_for_weeks_forgets_tokens_that_have_expired(
     assert most < 30
 
 
-def test_what_is_sent_again_and_again_stays_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_that_is_sent_repeatedly_stays_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     day = 86400.0
     monkeypatch.setattr(secret_registry, "SYSTEM_CLOCK", clock := FakeClock(0.0))
     secret_registry.add_in_transit(["used every day", "used once"])

@@ -1,4 +1,4 @@
-"""What Airflow's metrics tell of tokens, and in which of its two copies."""
+"""Airflow's metrics of tokens, in the right one of its two copies."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Recorder:
         return [value for _, name, value, _ in self.told if name == stat]
 
 
-def _connected(stats: ModuleType) -> Iterator[Recorder]:
+def _connect(stats: ModuleType) -> Iterator[Recorder]:
     from airflow._shared.observability.metrics.base_stats_logger import (  # noqa: PLC0415 - as below
         NoStatsLogger,
     )
@@ -55,7 +55,7 @@ def on_servers() -> Iterator[Recorder]:
     """The metrics of API server, triggerer and scripts."""
     from airflow.observability import stats  # noqa: PLC0415 - Airflow needs its home first
 
-    yield from _connected(stats)
+    yield from _connect(stats)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def in_tasks() -> Iterator[Recorder]:
     """The metrics of task processes."""
     from airflow.sdk.observability import stats  # noqa: PLC0415 - as above
 
-    yield from _connected(stats)
+    yield from _connect(stats)
 
 
 def _run_by_the_task_runner(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,13 +114,13 @@ def test_waiting_for_another_workers_refresh_is_timed(on_servers: Recorder) -> N
     )
 
 
-def test_steps_in_between_are_no_metrics(on_servers: Recorder) -> None:
+def test_intermediate_steps_are_not_metrics(on_servers: Recorder) -> None:
     for step in (Step.LEASED, Step.JOURNALED, Step.ANSWERED, Step.RELEASED):
         metrics.observe(Event(step, "key", "crm", 3, 1, consent_due=5.0))
     assert on_servers.told == []
 
 
-def test_a_task_tells_the_metrics_that_the_task_runner_set_up(
+def test_a_task_reports_to_the_metrics_of_the_task_runner(
     on_servers: Recorder, in_tasks: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _run_by_the_task_runner(monkeypatch)
@@ -130,7 +130,7 @@ def test_a_task_tells_the_metrics_that_the_task_runner_set_up(
     assert on_servers.told == []
 
 
-def test_a_trigger_tells_the_metrics_of_its_triggerer(
+def test_a_trigger_reports_to_the_metrics_of_its_triggerer(
     on_servers: Recorder, in_tasks: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _run_by_the_task_runner(monkeypatch)

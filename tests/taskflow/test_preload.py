@@ -81,14 +81,14 @@ def _run(script: str, tmp_path: Path, **environment: str) -> str:
     return done.stdout
 
 
-def test_what_tasks_import_is_loaded_where_airflow_forks_and_nowhere_else(tmp_path: Path) -> None:
+def test_modules_of_tasks_are_loaded_only_where_airflow_forks(tmp_path: Path) -> None:
     _run(SCRIPT, tmp_path)
 
 
 _POSTGRES = "postgresql+psycopg://nobody@127.0.0.1:9/none"
 
 
-def test_a_worker_loads_what_its_pool_needs_before_it_forks_and_other_processes_do_not(
+def test_only_a_worker_loads_the_modules_of_its_pool_before_it_forks(
     tmp_path: Path,
 ) -> None:
     before, after = _run(

@@ -1,4 +1,4 @@
-"""Presets that people keep in a folder of their own."""
+"""Presets in a folder of the user."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_connection_names_a_preset_of_ones_own(folder: Path) -> None:
     assert settings.auth.client_auth == "client_secret_post"
 
 
-def test_it_stands_for_the_one_of_the_same_name_and_is_read_anew(folder: Path) -> None:
+def test_an_own_preset_replaces_one_of_the_same_name_and_is_read_again(folder: Path) -> None:
     fields: dict[str, Any] = {"provider": "xero"}
     shipped = read_settings(kind("oauth2", fields, host=""))
     for host in ("one", "two"):
@@ -53,7 +53,9 @@ def test_it_stands_for_the_one_of_the_same_name_and_is_read_anew(folder: Path) -
         assert own.base_url == f"https://{host}.example" != shipped.base_url
 
 
-def test_the_command_lists_and_shows_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_lists_and_shows_an_own_preset(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (folder / "acme.yaml").write_text(ACME)
     run("--output", "json")
     assert {"preset": "acme", "provider": "Acme", "verified": "no", "own_keys": ["tenant"]} in rows(
@@ -88,7 +90,9 @@ def test_a_file_that_cannot_be_used_is_named_with_what_is_wrong(
     assert "provider" in told
 
 
-def test_the_command_names_it_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_names_an_own_preset_that_cannot_be_used(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (folder / "acme.yaml").write_text("titel: Acme")
     with pytest.raises(SystemExit) as exit_:
         run("acme")
@@ -101,7 +105,7 @@ def test_the_command_names_it_too(folder: Path, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("named", "problem"), [("presets", "is no absolute path"), ("/no/such/folder", "is no folder")]
 )
-def test_a_folder_that_is_not_there_is_an_error_and_no_silence(
+def test_a_missing_presets_folder_is_an_error(
     airflow_home: Path, monkeypatch: pytest.MonkeyPatch, named: str, problem: str
 ) -> None:
     monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__PRESETS_FOLDER", named)
@@ -109,6 +113,6 @@ def test_a_folder_that_is_not_there_is_an_error_and_no_silence(
     assert f"[oauth_taskflow] presets_folder '{named}' {problem} on this machine" in told
 
 
-def test_misspelled_names_are_looked_for_there_too(folder: Path) -> None:
+def test_own_presets_are_suggested_for_misspelled_names(folder: Path) -> None:
     (folder / "acme.yaml").write_text(ACME)
     assert "Did you mean 'acme'?" in refusal("acmee")

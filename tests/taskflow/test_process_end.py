@@ -103,7 +103,7 @@ def test_a_task_that_ends_while_the_next_token_is_fetched_loses_no_refresh_token
     _goes_on(plan, server)
 
 
-def test_a_process_that_ends_waits_for_what_is_under_way_and_begins_nothing_new(
+def test_a_process_that_ends_waits_for_running_refreshes_and_starts_no_new_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(exit_wait._Refreshes, "too_late", set())

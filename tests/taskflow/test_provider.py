@@ -105,7 +105,7 @@ def test_the_form_shows_what_a_first_connection_needs_and_hides_what_is_secret(
     assert all(field["label"] and field["description"] for field in form.values())
 
 
-def test_the_form_stores_nothing_that_nobody_typed(connection_type: dict[str, Any]) -> None:
+def test_the_form_stores_nothing_that_was_not_typed(connection_type: dict[str, Any]) -> None:
     # A default of one kind of authentication would be refused by the others.
     assert not [
         name

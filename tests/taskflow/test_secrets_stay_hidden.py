@@ -62,29 +62,29 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def made_of(parsed: ConnectionSettings) -> Iterator[object]:
+def derive_objects(parsed: ConnectionSettings) -> Iterator[object]:
     """The settings, what a token is asked for with, and all objects in them."""
-    yield from within(parsed)
+    yield from walk_fields(parsed)
     if isinstance(auth := parsed.auth, OAuth2Settings):
         endpoint, traded = token_endpoint(parsed, auth), grant(auth)
         form = CLIENT_AUTH_METHODS[endpoint.client_auth].apply(endpoint.client, traded.form())
-        yield from within(endpoint)
-        yield from within(traded)
+        yield from walk_fields(endpoint)
+        yield from walk_fields(traded)
         yield form
         yield encode(form, method="POST", url=TOKEN_URL, body="form")
         yield encode(form, method="GET", url=TOKEN_URL, body="query")
         yield endpoint.describe_request(traded)
 
 
-def within(holder: object) -> Iterator[object]:
+def walk_fields(holder: object) -> Iterator[object]:
     """``holder`` and the objects in its fields that its ``repr`` shows."""
     yield holder
     if isinstance(holder, SecretValue):
         for _, value in holder.__rich_repr__():
-            yield from within(value)
+            yield from walk_fields(value)
     elif isinstance(holder, Struct):
         for name in holder.__struct_fields__:
-            yield from within(getattr(holder, name))
+            yield from walk_fields(getattr(holder, name))
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -93,7 +93,7 @@ def within(holder: object) -> Iterator[object]:
 def test_nothing_made_of_a_connection_shows_its_secret_or_can_be_pickled(
     name: str, secret: str
 ) -> None:
-    made = list(made_of(parse_connection(KINDS[name](secret))))
+    made = list(derive_objects(parse_connection(KINDS[name](secret))))
     inside = [getattr(one, "__dict__", {}) for one in made]
     assert "S3CR3T" not in f"{made!r} {inside!r} {pformat(made)} {''.join(map(str, made))}"
     with pytest.raises(ResultRefused) as caught:
@@ -109,7 +109,7 @@ def test_a_secret_pasted_into_the_wrong_field_is_not_repeated(field: ConnectionF
 
 
 def complaint(extra: dict[str, Any], auth_type: str) -> str:
-    """All that the refusal of a connection tells and carries; nothing if there is none."""
+    """Returns everything that the refusal of a connection shows and carries; empty without a refusal."""
     token_url = {"token_url": TOKEN_URL} if auth_type == "oauth2" else {}
     try:
         parse_connection(kind(auth_type, {**token_url, **extra}))
@@ -120,5 +120,5 @@ def complaint(extra: dict[str, Any], auth_type: str) -> str:
 
 
 def test_a_secret_in_the_place_of_a_field_name_is_the_one_thing_repeated() -> None:
-    """An unknown field must be named, or nobody finds it."""
+    """An unknown field must be named, or users do not find it."""
     assert "S3CR3T" in complaint({"S3CR3T": json.dumps(1)}, "oauth2")

@@ -45,7 +45,7 @@ def file_of(frame: FrameType) -> str | None:
 
 
 @contextmanager
-def recorded() -> Iterator[Walk]:
+def record_walk() -> Iterator[Walk]:
     walk, before = Walk(), sys.getprofile()
     sys.setprofile(walk.record)
     try:
@@ -60,7 +60,7 @@ def test_a_reader_follows_a_connection_to_the_wire_through_at_most_30_files(
     set_connection("crm", oauth_server.connection())
     with open_session("crm") as first:
         first.get("/countries")  # the token is there, and everything is imported
-        with recorded() as walk, open_session("crm") as session:
+        with record_walk() as walk, open_session("crm") as session:
             session.get("/countries")
     assert {"taskflow/sessions.py", "connections/parse.py", "api/auth.py"} <= walk.leading_on
     # Files that call no other file answer one question and need not be opened to follow the way.

@@ -82,7 +82,7 @@ def test_each_rotated_refresh_token_is_written_into_the_metadata_database(
     assert {**after, "refresh_token": ""} == {**before, "refresh_token": ""}
 
 
-def test_a_written_back_token_is_no_new_consent_for_anybody(
+def test_a_written_back_token_does_not_count_as_a_new_consent(
     stored: StoredConnection, oauth_server: OAuthTestServer
 ) -> None:
     old = open_session("copied")
@@ -100,7 +100,7 @@ def test_a_written_back_token_is_no_new_consent_for_anybody(
     assert is_live(oauth_server, stored.extra()["refresh_token"])
 
 
-def test_a_refresh_token_that_somebody_put_in_is_left_alone_and_used_next(
+def test_a_refresh_token_that_a_user_put_in_is_kept_and_used_next(
     stored: StoredConnection, oauth_server: OAuthTestServer
 ) -> None:
     with open_session("copied") as session:
