@@ -58,7 +58,7 @@ class Flaw(Struct, frozen=True):
     """
 
     kind: Literal["incomplete", "contradiction"]
-    key: str
+    option: str
     message: str
     hint: str
 

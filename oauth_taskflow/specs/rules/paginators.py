@@ -76,4 +76,4 @@ def _flaws(view: EndpointView, kind: str) -> Findings:
         return
     for flaw in (*paginate.flaws(view.raw["paginate"]), *paginate.common_flaws()):
         if flaw.kind == kind:
-            yield Finding(("paginate", flaw.key), flaw.message, flaw.hint)
+            yield Finding(("paginate", flaw.option), flaw.message, flaw.hint)
