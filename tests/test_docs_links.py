@@ -9,7 +9,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
-PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    README,
+    *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 _LINK = re.compile(r"\]\((?![a-z]+:)([^)\s]+)\)")
 _CODE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 
@@ -61,3 +65,27 @@ def test_the_guides_are_linked_from_the_readme_itself() -> None:
     named = {target.name for target, _ in links(README) if target.parent == ROOT / "docs"}
     guides = {page.name for page in (ROOT / "docs").glob("*.md")}
     assert guides - named == set()
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_every_file_and_name_that_contributors_are_led_to_is_there(name: str) -> None:
+    """Paths in backticks exist, and a CamelCase or CAPITAL name is defined somewhere in the package."""
+    code = re.findall(r"`([^`\n]+)`", _CODE.sub("", (ROOT / name).read_text()))
+    paths = [
+        each.partition("::")[0]
+        for each in code
+        if re.fullmatch(r"[\w./]+/[\w./]*|[\w./]+\.py", each)
+    ]
+    roots = (
+        ROOT,
+        ROOT / "oauth_taskflow",
+        ROOT / "oauth_taskflow" / "taskflow",
+        ROOT / "oauth_taskflow" / "tokens",
+    )
+    assert len(paths) > 10
+    assert [path for path in paths if not any((root / path).exists() for root in roots)] == []
+    source = "\n".join(path.read_text() for path in (ROOT / "oauth_taskflow").rglob("*.py"))
+    names = {
+        each for each in code if re.fullmatch(r"(?:[A-Z][a-z]+){2,}|[A-Z]{3,}(?:_[A-Z]+)*", each)
+    }
+    assert [each for each in sorted(names) if not re.search(rf"\b{each}\b", source)] == []
