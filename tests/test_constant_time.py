@@ -14,7 +14,7 @@ from oauth_taskflow.tokens.state import transitions
 
 PACKAGE = Path(__file__).resolve().parents[1] / "oauth_taskflow"
 # The state of a login; the hash of the refresh token that a write depends on; hashes of other secrets of a connection.
-GUARDS = {"oauth": {"state"}, "tokens": {"lineage", "mark"}}
+GUARDS = {"oauth": {"state"}, "tokens": {"fingerprint", "lineage", "mark"}}
 
 
 def name_of(node: ast.expr) -> str:
