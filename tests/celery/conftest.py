@@ -18,7 +18,7 @@ from oauth_taskflow.testing.airflow_deployment import AirflowDeployment
 from tests.api.scripted import Asked, ScriptedApi, scripted
 from tests.celery.parts import (
     can_be_machines,
-    isolated,
+    isolate_environment,
     redis,
     use_celery,
     wait_until_ready,
@@ -114,7 +114,7 @@ def cluster(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         )
         use_celery(airflow)
         stack.callback(airflow.stop)
-        # Beside other programs it may take long, which is no matter of these tests.
+        # Next to other programs it may take long, which does not matter to these tests.
         airflow.start(timeout=300.0)
         airflow.add_connection("crm", server.connection(refresh_token=server.issue_refresh_token()))
         keyless = {"conn_type": "oauth2", "host": api.url, "extra": {"auth_type": "none"}}
@@ -123,7 +123,7 @@ def cluster(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         for queue, host in MACHINES.items():
             disk = folder / host
             shutil.copytree(folder / "dags", disk / "dags")
-            own = isolated(airflow, folder / "home")
+            own = isolate_environment(airflow, folder / "home")
             if queue.startswith("rooted"):
                 own["AIRFLOW__OAUTH_TASKFLOW__DESTINATION_ROOT"] = str(folder / "root")
             log = folder / f"{host}.log"

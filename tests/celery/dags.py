@@ -1,4 +1,4 @@
-"""What the workers do: read an API, slowly, and say where and how warm they began; and the specs beside this file."""
+"""DAGs of the workers, which read an API slowly and log where and how warm they began; and the specs in this folder."""
 
 from __future__ import annotations
 

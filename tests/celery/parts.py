@@ -1,6 +1,6 @@
-"""The parts of a deployment with CeleryExecutor: Redis, and workers that may be on machines of their own.
+"""The parts of a deployment with CeleryExecutor: Redis, and workers that may be on separate machines.
 
-Used by the tests beside this file and by ``benchmarks/cold_start.py``.
+Used by the tests in this folder and by ``benchmarks/cold_start.py``.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def on_machine(host: str, disk: Path, place: Path, command: list[str]) -> list[s
 
 
 def can_be_machines(folder: Path) -> bool:
-    """Whether this system gives processes a host name and mounts of their own."""
+    """Whether this system gives processes a separate host name and separate mounts."""
     if shutil.which("unshare") is None:
         return False
     command = on_machine("one", folder, folder, ["/bin/true"])
@@ -75,7 +75,7 @@ def use_celery(airflow: AirflowDeployment) -> None:
     airflow.command = ["sh", "-c", f"{run} db migrate && {{ {parts} & wait; }}"]
 
 
-def isolated(airflow: AirflowDeployment, home: Path) -> dict[str, str]:
+def isolate_environment(airflow: AirflowDeployment, home: Path) -> dict[str, str]:
     """The environment of a worker on another machine: its own disk at ``home``, and no metadata database."""
     kept = {name: value for name, value in airflow.environment.items() if name not in _NOT_THEIRS}
     return {

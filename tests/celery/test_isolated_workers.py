@@ -30,14 +30,14 @@ def run(cluster: Cluster, dag_id: str) -> tuple[str, dict[tuple[str, int], dict[
     return state, {(one["task_id"], one["map_index"]): one for one in instances}
 
 
-def logged(home: Path, dag_id: str) -> str:
-    """All that a machine logged of a DAG, in parsing or in its tasks."""
+def read_machine_log(home: Path, dag_id: str) -> str:
+    """The whole log of a machine about a DAG, in parsing or in its tasks."""
     texts = (path.read_text(errors="replace") for path in (home / "logs").rglob("*.log"))
     return "\n".join(line for text in texts for line in text.splitlines() if dag_id in line)
 
 
 def task_log(cluster: Cluster, host: str, dag_id: str, task_id: str) -> str:
-    """What a task logged on the machine ``host``; tasks of DAGs write below a folder of the DAG's name."""
+    """The log of a task on the machine ``host``; tasks of DAGs write below a folder of the DAG's name."""
     folder = cluster.folder / host / "logs" / f"dag_id={dag_id}"
     found = [path for path in folder.rglob("*.log") if f"task_id={task_id}" in path.parts]
     return "\n".join(path.read_text(errors="replace") for path in found)
@@ -71,7 +71,7 @@ def test_a_relative_destination_is_reported_before_the_run_and_by_the_child_else
     cluster: Cluster,
 ) -> None:
     cluster.airflow.wait_for_dag("relative")
-    parsed = logged(cluster.folder / "airflow", "relative")
+    parsed = read_machine_log(cluster.folder / "airflow", "relative")
     assert _OWN_DISK in parsed
     assert "CeleryExecutor" in parsed
     state, instances = run(cluster, "relative")

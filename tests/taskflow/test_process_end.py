@@ -88,7 +88,7 @@ def test_a_task_that_is_timed_out_in_the_middle_of_a_refresh_loses_no_refresh_to
     server: OAuthTestServer, tmp_path: Path
 ) -> None:
     url = f"sqlite:///{tmp_path}/tokens.db"
-    plan = Plan.of(server, url, KEY, die_at=Step.ANSWERED, signal=signal.SIGALRM)
+    plan = Plan.for_server(server, url, KEY, die_at=Step.ANSWERED, signal=signal.SIGALRM)
     assert _status(_time_is_up, plan) == 0
     assert server.counters.token_requests == 1
     _goes_on(replace(plan, die_at=None), server)
@@ -97,7 +97,7 @@ def test_a_task_that_is_timed_out_in_the_middle_of_a_refresh_loses_no_refresh_to
 def test_a_task_that_ends_while_the_next_token_is_fetched_loses_no_refresh_token(
     server: OAuthTestServer, tmp_path: Path
 ) -> None:
-    plan = Plan.of(server, f"sqlite:///{tmp_path}/tokens.db", KEY)
+    plan = Plan.for_server(server, f"sqlite:///{tmp_path}/tokens.db", KEY)
     assert _status(_is_over_while_the_next_token_is_fetched, plan) == 0
     assert server.counters.token_requests == 2
     _goes_on(plan, server)

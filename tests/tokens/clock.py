@@ -14,7 +14,7 @@ from oauth_taskflow.tokens.state.transitions import Transition
 
 
 class FakeClock:
-    """Stands still until somebody sleeps on it or moves it. Wall and monotonic time move together."""
+    """Stands still until a caller sleeps on it or moves it. Wall and monotonic time move together."""
 
     def __init__(self, start: float = 1_800_000_000.0) -> None:
         self._start = start
@@ -56,7 +56,7 @@ class ShiftedClock(SystemClock):
 class ClockedStore(SqlTokenStore):
     """A store whose database lives on ``clock`` too. ``ahead`` is the database's clock minus ours.
 
-    ``meanwhile`` happens once, just before the next change is written: somebody else was faster.
+    ``meanwhile`` happens once, just before the next change is written: another worker was faster.
     """
 
     ahead = 0.0

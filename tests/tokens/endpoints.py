@@ -43,7 +43,7 @@ class ScriptedEndpoint(TokenEndpoint, frozen=True):
         return answer() if callable(answer) else answer
 
 
-def scripted(*answers: Answer, **fields: Any) -> ScriptedEndpoint:
+def script_endpoint(*answers: Answer, **fields: Any) -> ScriptedEndpoint:
     """An endpoint with that script."""
     client = fields.pop("client", Client("me", "client-secret"))
     return ScriptedEndpoint(
@@ -81,7 +81,7 @@ def invalid_client() -> Rejected:
 
 
 def consent_required() -> Rejected:
-    """Somebody must act at the server."""
+    """A person must act at the server."""
     return Rejected(ConsentRequired(error="consent_required", status=400, where=PLACE))
 
 
@@ -95,7 +95,7 @@ def down(retry_after: float | None = None) -> NotProcessed:
     return NotProcessed(_unavailable(retry_after))
 
 
-def vanished() -> OutcomeUnknown:
+def lose_answer() -> OutcomeUnknown:
     """Sent, and no answer."""
     return OutcomeUnknown(_unavailable(None))
 

@@ -23,12 +23,12 @@ def manager(
     return TokenManager.for_grant(store, endpoint, RefreshToken(seed), clock=store._clock, **fields)
 
 
-def stored(store: ClockedStore, under_test: TokenManager) -> GrantRecord:
+def read_stored(store: ClockedStore, under_test: TokenManager) -> GrantRecord:
     return store.read(under_test.grant_key)
 
 
 def rotate_elsewhere(store: ClockedStore, key: str, clock: FakeClock, name: str) -> None:
-    """What a worker on another machine does: a new pair in the store."""
+    """Store a new pair, as a worker on another machine does."""
 
     def transition(record: GrantRecord) -> GrantRecord:
         token = Token(f"at-{name}", clock.now(), clock.now() + 3600)
@@ -40,4 +40,4 @@ def rotate_elsewhere(store: ClockedStore, key: str, clock: FakeClock, name: str)
 
 
 def give_alternates(store: ClockedStore, under_test: TokenManager, *alternates: str) -> None:
-    store.change(stored(store, under_test), lambda r: replace(r, alternates=alternates))
+    store.change(read_stored(store, under_test), lambda r: replace(r, alternates=alternates))

@@ -1,4 +1,4 @@
-"""Encryption of what is stored: bound to its row, readable through key rotation, closed to everybody else."""
+"""Encryption of stored records: bound to their row, readable through key rotation, closed to all others."""
 
 from __future__ import annotations
 

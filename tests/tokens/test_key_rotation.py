@@ -11,7 +11,7 @@ from oauth_taskflow.errors import TokenUndecryptable
 from oauth_taskflow.oauth.grants import RefreshToken
 from oauth_taskflow.tokens.manager import TokenManager
 from tests.tokens.clock import ClockedStore, FakeClock
-from tests.tokens.endpoints import ScriptedEndpoint, grants, scripted
+from tests.tokens.endpoints import ScriptedEndpoint, grants, script_endpoint
 
 OLD, NEW = Fernet.generate_key(), Fernet.generate_key()
 
@@ -25,7 +25,7 @@ def manager(
 
 
 def test_keys_rotate_without_a_consent_and_without_reuse(tmp_path: Path, clock: FakeClock) -> None:
-    endpoint = scripted(*[grants(clock, f"at-{n}", f"rt-{n}") for n in (1, 2, 3)])
+    endpoint = script_endpoint(*[grants(clock, f"at-{n}", f"rt-{n}") for n in (1, 2, 3)])
     manager(tmp_path, clock, endpoint, OLD).token()
     assert manager(tmp_path, clock, endpoint, NEW, OLD).token().access_token == "at-1"
     manager(tmp_path, clock, endpoint, NEW, OLD).renew("at-1")
@@ -36,7 +36,7 @@ def test_keys_rotate_without_a_consent_and_without_reuse(tmp_path: Path, clock: 
 def test_a_key_that_is_gone_too_early_is_named_and_nothing_is_sent(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    endpoint = scripted(grants(clock, "at-1", "rt-1"))
+    endpoint = script_endpoint(grants(clock, "at-1", "rt-1"))
     manager(tmp_path, clock, endpoint, OLD).token()
     worker = manager(tmp_path, clock, endpoint, NEW)
     for look in (worker.token, worker.stored.read):  # a task, and `airflow oauth refresh`

@@ -26,7 +26,7 @@ from tests.tokens.endpoints import (
     down,
     grants,
     invalid_grant,
-    scripted,
+    script_endpoint,
 )
 
 
@@ -41,7 +41,7 @@ def manager(store: ClockedStore, endpoint: ScriptedEndpoint, **options: Any) -> 
     )
 
 
-def landed(under_test: TokenManager) -> None:
+def await_refresh(under_test: TokenManager) -> None:
     """Wait for the refresh in the background, if there is one."""
     flight = under_test._calls._call
     if flight is not None:
@@ -61,7 +61,7 @@ def slow(clock: FakeClock) -> tuple[threading.Event, Answer]:
 
 
 def test_a_fresh_token_comes_from_memory(store: ClockedStore, clock: FakeClock) -> None:
-    endpoint = scripted(grants(clock, "first", "rt-1"))
+    endpoint = script_endpoint(grants(clock, "first", "rt-1"))
     under_test = manager(store, endpoint)
     assert [under_test.token().access_token for _ in range(3)] == ["first"] * 3
     assert endpoint.sent == ["seed-token"]
@@ -70,7 +70,7 @@ def test_a_fresh_token_comes_from_memory(store: ClockedStore, clock: FakeClock) 
 def test_the_fast_path_takes_less_than_twenty_microseconds(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    under_test = manager(store, scripted(grants(clock, "first")))
+    under_test = manager(store, script_endpoint(grants(clock, "first")))
     under_test.token()
     assert min(timeit.repeat(under_test.token, number=1000, repeat=5)) / 1000 < 20e-6
 
@@ -79,17 +79,17 @@ def test_a_stale_token_is_served_while_a_refresh_runs(
     store: ClockedStore, clock: FakeClock, slow: tuple[threading.Event, Answer]
 ) -> None:
     event, answer = slow
-    under_test = manager(store, scripted(grants(clock, "first", "rt-1"), answer))
+    under_test = manager(store, script_endpoint(grants(clock, "first", "rt-1"), answer))
     under_test.token()
     clock.advance(3580)
     assert [under_test.token().access_token for _ in range(3)] == ["first"] * 3
     event.set()
-    landed(under_test)
+    await_refresh(under_test)
     assert under_test.token().access_token == "second"
 
 
 def test_an_expired_token_is_never_returned(store: ClockedStore, clock: FakeClock) -> None:
-    endpoint = scripted(grants(clock, "first", "rt-1"), grants(clock, "second", "rt-2"))
+    endpoint = script_endpoint(grants(clock, "first", "rt-1"), grants(clock, "second", "rt-2"))
     under_test = manager(store, endpoint)
     under_test.token()
     clock.advance(3601)
@@ -100,19 +100,19 @@ def test_an_expired_token_is_never_returned(store: ClockedStore, clock: FakeCloc
 def test_a_token_without_lifetime_is_used_until_it_is_refused(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    endpoint = scripted(grants(clock, "first", lifetime=None), grants(clock, "second"))
+    endpoint = script_endpoint(grants(clock, "first", lifetime=None), grants(clock, "second"))
     under_test = manager(store, endpoint)
     under_test.token()
     clock.advance(10 * 365 * 86400)
     assert under_test.token().access_token == "first"
-    landed(under_test)
+    await_refresh(under_test)
     assert under_test.replace_refused("first").access_token == "second"
 
 
 def test_many_threads_with_the_same_refused_token_cause_one_refresh(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    endpoint = scripted(grants(clock, "first", "rt-1"), grants(clock, "second", "rt-2"))
+    endpoint = script_endpoint(grants(clock, "first", "rt-1"), grants(clock, "second", "rt-2"))
     under_test = manager(store, endpoint)
     under_test.token()
     with ThreadPoolExecutor(16) as threads:
@@ -126,7 +126,7 @@ def test_many_threads_with_the_same_refused_token_cause_one_refresh(
 def test_a_refused_token_that_was_replaced_already_costs_nothing(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    endpoint = scripted(grants(clock, "first", "rt-1"))
+    endpoint = script_endpoint(grants(clock, "first", "rt-1"))
     under_test = manager(store, endpoint)
     under_test.token()
     assert under_test.replace_refused("an older one").access_token == "first"
@@ -136,7 +136,7 @@ def test_a_refused_token_that_was_replaced_already_costs_nothing(
 def test_a_refused_token_that_another_process_replaced_costs_nothing(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    endpoint = scripted(grants(clock, "first", "rt-1"), grants(clock, "second", "rt-2"))
+    endpoint = script_endpoint(grants(clock, "first", "rt-1"), grants(clock, "second", "rt-2"))
     here, there = manager(store, endpoint), manager(store, endpoint)
     assert here.token() == there.token()
     there.replace_refused("first")
@@ -147,7 +147,7 @@ def test_a_refused_token_that_another_process_replaced_costs_nothing(
 def test_a_server_that_answers_with_the_same_access_token_is_asked_once_per_refusal(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    endpoint = scripted(grants(clock, "same", "rt-1"), grants(clock, "same", "rt-2"))
+    endpoint = script_endpoint(grants(clock, "same", "rt-1"), grants(clock, "same", "rt-2"))
     under_test = manager(store, endpoint)
     under_test.token()
     clock.advance(1)
@@ -158,26 +158,28 @@ def test_a_server_that_answers_with_the_same_access_token_is_asked_once_per_refu
 def test_memory_is_compared_with_the_store_every_few_seconds(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    endpoint = scripted(grants(clock, "first", "rt-1"), grants(clock, "second", "rt-2"))
+    endpoint = script_endpoint(grants(clock, "first", "rt-1"), grants(clock, "second", "rt-2"))
     here, there = manager(store, endpoint), manager(store, endpoint)
     here.token()
     there.replace_refused("first")
     clock.advance(6)
     here.token()
-    landed(here)
+    await_refresh(here)
     assert here.token().access_token == "second"
 
 
 def test_a_failed_refresh_of_a_stale_token_is_retried_and_the_token_used_meanwhile(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    endpoint = scripted(grants(clock, "first", "rt-1"), down(60), grants(clock, "second", "rt-2"))
+    endpoint = script_endpoint(
+        grants(clock, "first", "rt-1"), down(60), grants(clock, "second", "rt-2")
+    )
     under_test = manager(store, endpoint)
     under_test.token()
     clock.advance(3565)
     for _ in range(5):
         assert under_test.token().access_token == "first"
-        landed(under_test)
+        await_refresh(under_test)
         clock.advance(1.1)
     assert endpoint.sent == ["seed-token", "rt-1"]
     clock.advance(61)
@@ -185,7 +187,7 @@ def test_a_failed_refresh_of_a_stale_token_is_retried_and_the_token_used_meanwhi
 
 
 def test_a_shared_failure_is_a_copy_for_every_thread(store: ClockedStore, clock: FakeClock) -> None:
-    under_test = manager(store, scripted(invalid_grant()))
+    under_test = manager(store, script_endpoint(invalid_grant()))
 
     def ask(_: int) -> Exception:
         with pytest.raises(InvalidGrant) as raised:
@@ -202,7 +204,7 @@ def test_the_database_clock_decides_when_machines_disagree(
     store: ClockedStore, clock: FakeClock
 ) -> None:
     store.ahead = -300.0
-    endpoint = scripted(grants(clock, "first", "rt-1"), grants(clock, "second", "rt-2"))
+    endpoint = script_endpoint(grants(clock, "first", "rt-1"), grants(clock, "second", "rt-2"))
     here = manager(store, endpoint)
     here.token()
     clock.jump(300)  # another machine, five minutes ahead
@@ -216,20 +218,20 @@ def test_the_database_clock_decides_when_machines_disagree(
 def test_a_jump_of_the_wall_clock_changes_nothing(
     store: ClockedStore, clock: FakeClock, seconds: float
 ) -> None:
-    endpoint = scripted(grants(clock, "first", "rt-1"))
+    endpoint = script_endpoint(grants(clock, "first", "rt-1"))
     under_test = manager(store, endpoint)
     under_test.token()
     clock.advance(3400)
     clock.jump(seconds)
     assert under_test.token().access_token == "first"
-    landed(under_test)
+    await_refresh(under_test)
     assert endpoint.sent == ["seed-token"]
 
 
 def test_client_credentials_are_asked_for_again_without_a_refresh_token(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    endpoint = scripted(grants(clock, "first"), grants(clock, "second"))
+    endpoint = script_endpoint(grants(clock, "first"), grants(clock, "second"))
     under_test = TokenManager.for_grant(store, endpoint, ClientCredentials(), clock=clock)
     under_test.token()
     clock.advance(3601)
@@ -240,7 +242,7 @@ def test_client_credentials_are_asked_for_again_without_a_refresh_token(
 def test_a_manager_refuses_to_be_pickled_and_shows_no_secret(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    under_test = manager(store, scripted(grants(clock, "first")))
+    under_test = manager(store, script_endpoint(grants(clock, "first")))
     with pytest.raises(ResultRefused):
         pickle.dumps(under_test)
     with pytest.raises(ResultRefused):
@@ -262,7 +264,7 @@ def test_the_default_lease_outlasts_a_request_its_writing_and_half_a_minutes_sta
 def test_processes_find_the_same_token_stale_at_different_moments(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    endpoint = scripted(grants(clock, "first", "rt-1"))
+    endpoint = script_endpoint(grants(clock, "first", "rt-1"))
     managers = [manager(store, endpoint, reread_after=1e6) for _ in range(20)]
     expiry = managers[0].token().expires_at
     assert expiry is not None
@@ -276,7 +278,7 @@ def test_processes_find_the_same_token_stale_at_different_moments(
 
 
 def test_an_error_is_raised_without_a_usable_token(store: ClockedStore, clock: FakeClock) -> None:
-    under_test = manager(store, scripted(grants(clock, "first", "rt-1"), down(600)))
+    under_test = manager(store, script_endpoint(grants(clock, "first", "rt-1"), down(600)))
     under_test.token()
     clock.advance(3601)
     for _ in range(2):
@@ -285,26 +287,26 @@ def test_an_error_is_raised_without_a_usable_token(store: ClockedStore, clock: F
 
 
 def test_a_refresh_ahead_leaves_another_worker_alone(store: ClockedStore, clock: FakeClock) -> None:
-    endpoint = scripted(grants(clock, "first", "rt-1"))
+    endpoint = script_endpoint(grants(clock, "first", "rt-1"))
     under_test = manager(store, endpoint)
     under_test.token()
     clock.advance(3565)
     store.acquire(under_test.grant_key, owner="another machine", ttl=90)
     for _ in range(3):
         assert under_test.token().access_token == "first"
-        landed(under_test)
+        await_refresh(under_test)
     assert endpoint.sent == ["seed-token"]
 
 
 def test_a_store_that_fails_during_a_refresh_ahead_is_logged_and_the_token_used(
     store: ClockedStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    under_test = manager(store, scripted(grants(clock, "first", "rt-1")))
+    under_test = manager(store, script_endpoint(grants(clock, "first", "rt-1")))
     under_test.token()
     store.cipher = TokenCipher([Fernet.generate_key()])
     clock.advance(6)
     assert under_test.token().access_token == "first"
-    landed(under_test)
+    await_refresh(under_test)
     assert "refresh ahead of expiry failed: The stored token cannot be read" in caplog.text
 
 
@@ -314,11 +316,11 @@ def test_a_defect_during_a_refresh_ahead_is_logged_by_name_only(
     def broken() -> Any:
         raise KeyError("refresh-secret")
 
-    under_test = manager(store, scripted(grants(clock, "first", "rt-1"), broken))
+    under_test = manager(store, script_endpoint(grants(clock, "first", "rt-1"), broken))
     under_test.token()
     clock.advance(3565)
     assert under_test.token().access_token == "first"
-    landed(under_test)
+    await_refresh(under_test)
     assert f"{under_test!r}: refresh ahead of expiry failed: KeyError" in caplog.messages
     assert "secret" not in caplog.text
 
@@ -326,7 +328,7 @@ def test_a_defect_during_a_refresh_ahead_is_logged_by_name_only(
 def test_a_caller_refreshes_when_the_refresh_it_joined_brought_no_token(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    under_test = manager(store, scripted(grants(clock, "first", "rt-1")))
+    under_test = manager(store, script_endpoint(grants(clock, "first", "rt-1")))
     gate = threading.Event()
 
     def nothing() -> None:

@@ -21,7 +21,7 @@ from oauth_taskflow.tokens.state.rescued import RescuedAnswer
 from oauth_taskflow.tokens.state.transitions import Transition
 from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.conftest import KEY
-from tests.tokens.endpoints import ScriptedEndpoint, grants, invalid_grant, scripted
+from tests.tokens.endpoints import ScriptedEndpoint, grants, invalid_grant, script_endpoint
 from tests.tokens.grant import rotate_elsewhere
 
 
@@ -47,7 +47,7 @@ def manager(store: FailingStore, endpoint: ScriptedEndpoint, seed: str = "seed")
 
 def lose_the_store(store: FailingStore, clock: FakeClock) -> tuple[TokenManager, ScriptedEndpoint]:
     """A manager whose refresh was answered while the store took no writes."""
-    endpoint = scripted(
+    endpoint = script_endpoint(
         lambda: _down_from_now(store, grants(clock, "first", "rt-1")),
         grants(clock, "second", "rt-2"),
     )
@@ -68,7 +68,7 @@ def test_a_store_that_comes_back_in_time_is_waited_for(
     store: FailingStore, clock: FakeClock
 ) -> None:
     back_at = clock.now() + 20
-    endpoint = scripted(grants(clock, "first", "rt-1"))
+    endpoint = script_endpoint(grants(clock, "first", "rt-1"))
     sent = endpoint.sent
     store.down = lambda: bool(sent) and clock.now() < back_at
     assert manager(store, endpoint).token().access_token == "first"
@@ -142,13 +142,13 @@ def test_a_rescued_token_is_imported_although_a_stored_failure_blocks_requests(
     kept = path.read_bytes()
     path.unlink()
     with pytest.raises(Exception, match="never arrived"):
-        manager(store, scripted(invalid_grant())).token()
+        manager(store, script_endpoint(invalid_grant())).token()
     path.write_bytes(kept)
     assert under_test.token().access_token == "first"
 
 
-def damaged_file(store: FailingStore, grant_key: str) -> Path:
-    """What nobody can import, in the way of that grant."""
+def damage_file(store: FailingStore, grant_key: str) -> Path:
+    """A file that cannot be imported, in the way of that grant."""
     store.recovery.folder.mkdir()
     path = store.recovery.folder / f"{grant_key}.1.{os.getpid() + 1}.rescued"
     path.write_text("damaged")
@@ -158,8 +158,8 @@ def damaged_file(store: FailingStore, grant_key: str) -> Path:
 def test_an_unreadable_file_is_left_alone_and_named(
     store: FailingStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    under_test = manager(store, scripted(grants(clock, "first", "rt-1")))
-    path = damaged_file(store, under_test.grant_key)
+    under_test = manager(store, script_endpoint(grants(clock, "first", "rt-1")))
+    path = damage_file(store, under_test.grant_key)
     assert under_test.token().access_token == "first"
     assert path.exists()
     assert f"recovery file {path} is not usable (TokenUndecryptable)" in caplog.text
@@ -168,9 +168,9 @@ def test_an_unreadable_file_is_left_alone_and_named(
 def test_an_unreadable_file_causes_no_further_refresh(
     store: FailingStore, clock: FakeClock
 ) -> None:
-    endpoint = scripted(grants(clock, "first", "rt-1"), grants(clock, "second", "rt-2"))
-    damaged_file(store, manager(store, endpoint).grant_key)
-    for _ in range(3):  # each a process of its own, which looks into the store
+    endpoint = script_endpoint(grants(clock, "first", "rt-1"), grants(clock, "second", "rt-2"))
+    damage_file(store, manager(store, endpoint).grant_key)
+    for _ in range(3):  # each is a new process, which reads the store
         assert manager(store, endpoint).token().access_token == "first"
     assert endpoint.sent == ["seed"]
 
@@ -178,9 +178,9 @@ def test_an_unreadable_file_causes_no_further_refresh(
 def test_an_unreadable_file_does_not_make_workers_ask_for_a_dead_grant(
     store: FailingStore, clock: FakeClock
 ) -> None:
-    endpoint = scripted(invalid_grant(), invalid_grant())
+    endpoint = script_endpoint(invalid_grant(), invalid_grant())
     under_test = manager(store, endpoint)
-    damaged_file(store, under_test.grant_key)
+    damage_file(store, under_test.grant_key)
     for _ in range(3):
         with pytest.raises(InvalidGrant):
             under_test.token()
@@ -196,11 +196,11 @@ def test_a_new_refresh_token_is_in_a_file_before_the_store_is_asked_to_take_it(
         seen.append(list(store.recovery.folder.glob("*")))
         return False
 
-    def answered() -> Outcome:
+    def break_store() -> Outcome:
         store.down = look
         return grants(clock, "first", "rt-1")()
 
-    manager(store, scripted(answered)).token()
+    manager(store, script_endpoint(break_store)).token()
     assert len(seen[0]) == 1
     assert not list(store.recovery.folder.glob("*"))
 
@@ -208,14 +208,14 @@ def test_a_new_refresh_token_is_in_a_file_before_the_store_is_asked_to_take_it(
 def test_a_failure_on_the_way_to_the_store_does_not_lose_the_new_refresh_token(
     store: FailingStore, clock: FakeClock
 ) -> None:
-    def answered() -> Outcome:
+    def break_store() -> Outcome:
         store.down = broken
         return grants(clock, "first", "rt-1")()
 
     def broken() -> bool:
         raise TypeError("a row of a version that is newer than this one")
 
-    endpoint = scripted(answered)
+    endpoint = script_endpoint(break_store)
     under_test = manager(store, endpoint)
     with pytest.raises(TypeError):
         under_test.token()
@@ -228,7 +228,7 @@ def test_a_failure_on_the_way_to_the_store_does_not_lose_the_new_refresh_token(
 def test_an_imported_answer_ends_the_doubt(store: FailingStore, clock: FakeClock) -> None:
     under_test, _ = lose_the_store(store, clock)
     clock.advance(3600)  # what the file holds has expired: it is refreshed at once
-    endpoint = scripted(invalid_grant())
+    endpoint = script_endpoint(invalid_grant())
     with pytest.raises(InvalidGrant, match="Refresh token refused"):
         manager(store, endpoint).token()
     assert endpoint.sent == ["rt-1"]

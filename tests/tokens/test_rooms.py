@@ -10,7 +10,7 @@ import pytest
 
 TOKENS = Path(__file__).resolve().parents[2] / "oauth_taskflow" / "tokens"
 PREFIX = "oauth_taskflow.tokens."
-# Room → the modules beside it, and the rooms, that it may import.
+# Room → the rooms and single modules of tokens that it may import.
 ALLOWED = {
     "state": {"grant_key", "options"},
     "sql": {"cipher", "recovery_files", "state"},
@@ -19,7 +19,7 @@ ALLOWED = {
 INPUT_OUTPUT = {"logging", "os", "pathlib", "requests", "sqlalchemy", "threading", "time"}
 
 
-def imported_by(path: Path) -> Iterator[str]:
+def find_imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
             yield from (f"{node.module}.{name.name}" for name in node.names)
@@ -32,7 +32,7 @@ def test_a_room_imports_only_the_rooms_below_it(room: str) -> None:
     found = {
         name.removeprefix(PREFIX).partition(".")[0]
         for path in (TOKENS / room).glob("*.py")
-        for name in imported_by(path)
+        for name in find_imports(path)
         if name.startswith(PREFIX)
     }
     assert found - {room} <= ALLOWED[room]
@@ -47,7 +47,7 @@ def test_the_state_of_a_grant_is_changed_without_input_or_output() -> None:
     found = {
         (path.name, name)
         for path in (TOKENS / "state").glob("*.py")
-        for name in imported_by(path)
+        for name in find_imports(path)
         if name.partition(".")[0] in INPUT_OUTPUT
     }
     assert found == set()

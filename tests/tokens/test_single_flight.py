@@ -18,7 +18,7 @@ from oauth_taskflow.tokens.single_flight import Call, SingleFlight
 
 
 def test_threads_that_ask_together_share_one_piece_of_work() -> None:
-    flights: SingleFlight[int] = SingleFlight()
+    calls: SingleFlight[int] = SingleFlight()
     gate, runs = threading.Event(), []
 
     def work() -> int:
@@ -27,7 +27,7 @@ def test_threads_that_ask_together_share_one_piece_of_work() -> None:
         return 7
 
     with ThreadPoolExecutor(8) as threads:
-        asked = [threads.submit(flights.run, work) for _ in range(8)]
+        asked = [threads.submit(calls.run, work) for _ in range(8)]
         while sum(future.running() for future in asked) < 8:
             pass
         gate.set()
@@ -37,24 +37,24 @@ def test_threads_that_ask_together_share_one_piece_of_work() -> None:
 
 
 def test_the_next_one_starts_new_work() -> None:
-    flights: SingleFlight[int] = SingleFlight()
-    assert [flights.run(lambda: 1), flights.run(lambda: 2)] == [(1, True), (2, True)]
+    calls: SingleFlight[int] = SingleFlight()
+    assert [calls.run(lambda: 1), calls.run(lambda: 2)] == [(1, True), (2, True)]
 
 
 def test_a_failure_reaches_every_waiting_thread_and_is_not_kept() -> None:
-    flights: SingleFlight[int] = SingleFlight()
+    calls: SingleFlight[int] = SingleFlight()
 
     def fail() -> int:
         raise TokenStoreError("down")
 
     with pytest.raises(TokenStoreError, match="down"):
-        flights.run(fail)
-    assert flights.run(lambda: 1) == (1, True)
+        calls.run(fail)
+    assert calls.run(lambda: 1) == (1, True)
 
 
 def test_work_runs_in_a_separate_thread_that_the_interpreter_waits_for() -> None:
-    flights: SingleFlight[threading.Thread] = SingleFlight()
-    thread, _ = flights.run(threading.current_thread)
+    calls: SingleFlight[threading.Thread] = SingleFlight()
+    thread, _ = calls.run(threading.current_thread)
     thread.join(20)
     assert thread is not threading.current_thread()
     assert not thread.daemon
@@ -62,11 +62,11 @@ def test_work_runs_in_a_separate_thread_that_the_interpreter_waits_for() -> None
 
 
 class Interrupted(BaseException):
-    """What a signal handler raises: a task's time is up."""
+    """The exception of a signal handler: a task's time is up."""
 
 
-def interrupted_at(event: int, work: Callable[[], object]) -> bool:
-    """Do ``work`` and raise at the ``event``-th line of the flights' own code; False when that many do not come."""
+def interrupt_at(event: int, work: Callable[[], object]) -> bool:
+    """Do ``work`` and raise at the ``event``-th line of the calls' own code; False when that many do not come."""
     left = event
 
     def trace(frame: FrameType, kind: str, _: object) -> Callable[..., Any] | None:
@@ -93,10 +93,10 @@ def interrupted_at(event: int, work: Callable[[], object]) -> bool:
 
 
 def test_an_interrupted_caller_leaves_no_other_thread_waiting() -> None:
-    flights: SingleFlight[int] = SingleFlight()
+    calls: SingleFlight[int] = SingleFlight()
     event = 1
-    while interrupted_at(event, lambda: flights.run(lambda: 1)):
-        other = threading.Thread(target=flights.run, args=(lambda: 2,), daemon=True)
+    while interrupt_at(event, lambda: calls.run(lambda: 1)):
+        other = threading.Thread(target=calls.run, args=(lambda: 2,), daemon=True)
         other.start()
         other.join(10)
         assert not other.is_alive()
@@ -105,11 +105,11 @@ def test_an_interrupted_caller_leaves_no_other_thread_waiting() -> None:
 
 
 def test_a_forked_child_does_not_wait_for_its_parents_call() -> None:
-    flights: SingleFlight[int] = SingleFlight()
-    flights._join_or_start(lambda: 1)
-    flights._call = Call()  # under way in the parent, never to land here
-    flights._pid -= 1
-    assert flights.run(lambda: 2) == (2, True)
+    calls: SingleFlight[int] = SingleFlight()
+    calls._join_or_start(lambda: 1)
+    calls._call = Call()  # under way in the parent, never to land here
+    calls._pid -= 1
+    assert calls.run(lambda: 2) == (2, True)
 
 
 def test_without_new_threads_the_work_is_done_by_the_caller(
@@ -119,5 +119,5 @@ def test_without_new_threads_the_work_is_done_by_the_caller(
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    flights: SingleFlight[int] = SingleFlight()
-    assert flights.run(threading.get_ident) == (threading.get_ident(), True)
+    calls: SingleFlight[int] = SingleFlight()
+    assert calls.run(threading.get_ident) == (threading.get_ident(), True)

@@ -1,4 +1,4 @@
-"""A new consent, a revocation and forgetting, beside workers that go on refreshing."""
+"""A new consent, a revocation and forgetting, while workers go on refreshing."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.sql.store import SqlTokenStore
 from oauth_taskflow.tokens.state.record import GrantState
 from tests.tokens.clock import ClockedStore, FakeClock
-from tests.tokens.endpoints import grants, invalid_grant, scripted
-from tests.tokens.grant import give_alternates, manager, rotate_elsewhere, stored
+from tests.tokens.endpoints import grants, invalid_grant, script_endpoint
+from tests.tokens.grant import give_alternates, manager, read_stored, rotate_elsewhere
 
 
 def consent(clock: FakeClock, name: str = "new", refresh: bool = True) -> Granted:
@@ -25,7 +25,7 @@ def consent(clock: FakeClock, name: str = "new", refresh: bool = True) -> Grante
 def test_tasks_use_a_consent_stored_into_an_empty_store(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    endpoint = scripted(grants(clock, "at-2", "rt-2"))
+    endpoint = script_endpoint(grants(clock, "at-2", "rt-2"))
     under_test = manager(store, endpoint, seed="")
     record = under_test.stored.store_consent(consent(clock))
     assert (record.state, record.conn_id, record.version) == (GrantState.ACTIVE, "crm", 1)
@@ -33,17 +33,17 @@ def test_tasks_use_a_consent_stored_into_an_empty_store(
     clock.advance(3600)
     assert under_test.token().access_token == "at-2"
     assert endpoint.sent == ["rt-new"]
-    assert stored(store, under_test).lease.owner is None
+    assert read_stored(store, under_test).lease.owner is None
 
 
 def test_a_consent_heals_a_dead_grant_and_empties_alternates(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    under_test = manager(store, scripted(invalid_grant()))
+    under_test = manager(store, script_endpoint(invalid_grant()))
     with pytest.raises(InvalidGrant):
         under_test.token()
     give_alternates(store, under_test, "rt-old-1", "rt-old-2")
-    before = stored(store, under_test)
+    before = read_stored(store, under_test)
     record = under_test.stored.store_consent(consent(clock))
     assert (before.state, record.state) == (GrantState.NEEDS_CONSENT, GrantState.ACTIVE)
     assert (record.alternates, record.last_failure, record.journal) == ((), None, None)
@@ -55,8 +55,8 @@ def test_a_consent_heals_a_dead_grant_and_empties_alternates(
 def test_the_connections_refresh_token_does_not_supersede_the_new_consent(
     store: ClockedStore, clock: FakeClock, seed: str
 ) -> None:
-    manager(store, scripted(), seed=seed).stored.store_consent(consent(clock))
-    endpoint = scripted(grants(clock, "at-2", "rt-2"), grants(clock, "at-3", "rt-3"))
+    manager(store, script_endpoint(), seed=seed).stored.store_consent(consent(clock))
+    endpoint = script_endpoint(grants(clock, "at-2", "rt-2"), grants(clock, "at-3", "rt-3"))
     worker = manager(store, endpoint, seed=seed)
     assert worker.token().access_token == "at-new"
     for _ in range(2):
@@ -68,23 +68,23 @@ def test_the_connections_refresh_token_does_not_supersede_the_new_consent(
 def test_a_refresh_token_written_by_hand_afterwards_supersedes_the_consent(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    manager(store, scripted(), seed="").stored.store_consent(consent(clock))
-    endpoint = scripted(grants(clock, "at-hand", "rt-hand"))
+    manager(store, script_endpoint(), seed="").stored.store_consent(consent(clock))
+    endpoint = script_endpoint(grants(clock, "at-hand", "rt-hand"))
     assert manager(store, endpoint, seed="by-hand").token().access_token == "at-hand"
 
 
 def test_a_worker_in_the_middle_of_a_refresh_does_not_overwrite_the_consent(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    other = manager(store, scripted(), seed="seed-token")
+    other = manager(store, script_endpoint(), seed="seed-token")
 
     def person_logs_in() -> Granted:
         other.stored.store_consent(consent(clock))
         return grants(clock, "at-late", "rt-late")()
 
-    worker = manager(store, scripted(person_logs_in))
+    worker = manager(store, script_endpoint(person_logs_in))
     assert worker.token().access_token == "at-new"
-    record = stored(store, worker)
+    record = read_stored(store, worker)
     assert (record.refresh_token, record.lease.owner) == ("rt-new", None)
     # It may be that of another account: a dead new consent must not turn back into the old one.
     assert record.alternates == ()
@@ -98,11 +98,11 @@ def test_a_worker_in_the_middle_of_a_refresh_does_not_undo_a_revocation(
         other.stored.store_revocation()
         return grants(clock, "at-late", "rt-late")()
 
-    other = TokenManager.for_grant(store, scripted(), grant, clock=clock)
-    worker = TokenManager.for_grant(store, scripted(person_revokes), grant, clock=clock)
+    other = TokenManager.for_grant(store, script_endpoint(), grant, clock=clock)
+    worker = TokenManager.for_grant(store, script_endpoint(person_revokes), grant, clock=clock)
     with pytest.raises(TokenRequestError, match="revoked by a person"):
         worker.token()
-    record = stored(store, worker)
+    record = read_stored(store, worker)
     assert (record.state, record.token) == (GrantState.REVOKED, None)
     assert (record.refresh_token, record.alternates) == (None, ())
 
@@ -114,16 +114,16 @@ def test_refreshes_of_the_new_consent_keep_their_late_answers(
         rotate_elsewhere(store, worker.grant_key, clock, "theirs")
         return grants(clock, "at-mine", "rt-mine")()
 
-    worker = manager(store, scripted(somebody_rotates))
+    worker = manager(store, script_endpoint(somebody_rotates))
     worker.stored.store_consent(consent(clock))
     worker.replace_refused("at-new")
-    assert stored(store, worker).alternates == ("rt-mine",)
+    assert read_stored(store, worker).alternates == ("rt-mine",)
 
 
 def test_without_a_refresh_token_the_grant_ends_with_its_access_token(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    under_test = manager(store, scripted(), seed="")
+    under_test = manager(store, script_endpoint(), seed="")
     under_test.stored.store_consent(consent(clock, refresh=False))
     assert under_test.token().access_token == "at-new"
     clock.advance(3600)
@@ -135,11 +135,11 @@ def test_without_a_refresh_token_the_grant_ends_with_its_access_token(
 def test_after_a_revocation_no_request_is_sent_until_a_new_consent(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    under_test = manager(store, scripted(grants(clock, "at-1", "rt-1")))
+    under_test = manager(store, script_endpoint(grants(clock, "at-1", "rt-1")))
     under_test.token()
     record = under_test.stored.store_revocation()
     assert (record.state, record.token, record.refresh_token) == (GrantState.REVOKED, None, None)
-    worker = manager(store, scripted())
+    worker = manager(store, script_endpoint())
     with pytest.raises(TokenRequestError) as caught:
         worker.token()
     assert str(caught.value) == (
@@ -153,7 +153,7 @@ def test_after_a_revocation_no_request_is_sent_until_a_new_consent(
 def test_forgetting_deletes_everything_and_the_connection_starts_over(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    under_test = manager(store, scripted(grants(clock, "at-1", "rt-1")))
+    under_test = manager(store, script_endpoint(grants(clock, "at-1", "rt-1")))
     under_test.token()
     assert store.list_grants() == [("crm", under_test.stored.key)]
     under_test.stored.forget()
@@ -168,8 +168,8 @@ def test_forgetting_in_the_middle_of_a_refresh_costs_one_more_refresh(
         other.stored.forget()
         return grants(clock, "at-late")()
 
-    other = TokenManager.for_grant(store, scripted(), ClientCredentials(), clock=clock)
-    endpoint = scripted(person_forgets, grants(clock, "at-next"))
+    other = TokenManager.for_grant(store, script_endpoint(), ClientCredentials(), clock=clock)
+    endpoint = script_endpoint(person_forgets, grants(clock, "at-next"))
     worker = TokenManager.for_grant(store, endpoint, ClientCredentials(), clock=clock)
     assert worker.token().access_token == "at-next"
     assert len(endpoint.sent) == 2
@@ -178,10 +178,10 @@ def test_forgetting_in_the_middle_of_a_refresh_costs_one_more_refresh(
 def test_a_record_that_no_key_opens_is_replaced_by_a_new_consent(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    manager(store, scripted(), seed="").stored.store_consent(consent(clock))
+    manager(store, script_endpoint(), seed="").stored.store_consent(consent(clock))
     other = SqlTokenStore(str(store._url), [Fernet.generate_key()], clock=clock)
     again = TokenManager.for_grant(
-        other, scripted(), manager(store, scripted(), seed="")._context.grant
+        other, script_endpoint(), manager(store, script_endpoint(), seed="")._context.grant
     )
     assert again.stored.store_consent(consent(clock)).refresh_token == "rt-new"
     other.close()

@@ -1,4 +1,4 @@
-"""What the worker processes of the tests do; importable, so that a fresh process can start here."""
+"""The work of the worker processes of the tests; importable, so that a fresh process can start here."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from oauth_taskflow.tokens.state.transitions import Transition
 CONTEXT: ForkServerContext = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.tokens.worker", "psycopg", "pymysql"])
 # multiprocessing hears an exit code once, and each start() asks all processes for theirs: of two threads that ask
-# together, one would be told 255. So one asks at a time.
+# together, one would get 255. So one asks at a time.
 _asking = threading.Lock()
 _pid = os.getpid()
 # Nothing takes so long; importing Airflow takes half a minute where other programs keep both cores busy.
@@ -69,7 +69,9 @@ class Plan:
     dies_waiting: bool = False
 
     @classmethod
-    def of(cls, server: OAuthTestServer, store_url: str, key: str, **fields: object) -> Plan:
+    def for_server(
+        cls, server: OAuthTestServer, store_url: str, key: str, **fields: object
+    ) -> Plan:
         """A plan with a new refresh token of ``server``."""
         token = server.issue_refresh_token()
         return cls(store_url, key, server.token_url, token, **fields)  # type: ignore[arg-type]
@@ -117,7 +119,7 @@ class BreakableStore(SqlTokenStore):
 
 @dataclass
 class Report:
-    """What the threads of one process saw."""
+    """The results of the threads of one process."""
 
     good: int = 0
     replayed: int = 0
@@ -136,7 +138,7 @@ def _end_all() -> None:
 
 
 def start(work: Work, plan: Plan) -> tuple[ForkServerProcess, Connection]:
-    """``work`` in a process of its own, and our end of the pipe to it."""
+    """Start ``work`` in a new process; returns it and our end of the pipe."""
     ours, theirs = CONTEXT.Pipe()
     process = CONTEXT.Process(target=work, args=(plan, theirs), daemon=True)
     with _asking:
@@ -177,7 +179,7 @@ def one_token(plan: Plan, pipe: Connection) -> None:
 
 
 def call_api(plan: Plan, pipe: Connection) -> None:
-    """Call the API from several threads until time is up, or somebody says so; report what happened."""
+    """Call the API from several threads until time is up, or the parent says so; report the results."""
     manager, report, lock, over = plan.manager(), Report(), threading.Lock(), threading.Event()
     pipe.send("ready")
     pipe.recv()

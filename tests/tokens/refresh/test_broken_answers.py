@@ -30,7 +30,7 @@ def body(access_token: str, refresh_token: str) -> bytes:
     return json.dumps(fields).encode()
 
 
-def ended_early(missing: int) -> Form:
+def cut_answer(missing: int) -> Form:
     """The connection ends ``missing`` bytes before the end."""
     return lambda at, rt: http_answer(200, body(at, rt))[:-missing]
 
@@ -52,8 +52,8 @@ def promising(access_token: str, refresh_token: str) -> bytes:
 
 
 BROKEN: dict[str, Form] = {
-    "the connection ends within the access token": ended_early(5),
-    "the connection ends after the refresh token": ended_early(50),
+    "the connection ends within the access token": cut_answer(5),
+    "the connection ends after the refresh token": cut_answer(50),
     "the connection ends within a chunk": chunks,
     "a proxy cut the body": lambda at, rt: http_answer(200, body(at, rt)[:-5]),
     "a list": lambda at, rt: http_answer(200, b"[" + body(at, rt) + b"]"),

@@ -22,13 +22,13 @@ from tests.tokens.worker import API_PATH, Plan, exit_code, one_token, start, wai
 
 pytestmark = pytest.mark.slow
 
-# Whoever takes over has all the time that requests need on a busy machine.
+# The next worker has all the time that requests need on a busy machine.
 SHORT_LEASE = ManagerOptions(lease_ttl=1.5, request_budget=0.9)
 LONGER_LEASE = ManagerOptions(lease_ttl=3.0, request_budget=2.0)
 PATIENT = ManagerOptions()
 
 
-def _killed_at(step: Step, plan: Plan) -> None:
+def _kill_at(step: Step, plan: Plan) -> None:
     """A worker that refreshes by ``plan`` and is gone at ``step``."""
     process, pipe = start(one_token, replace(plan, die_at=step))
     assert exit_code(process) == -signal.SIGKILL
@@ -44,8 +44,8 @@ def _works(server: OAuthTestServer, access_token: str) -> bool:
 def test_killed_before_sending_loses_nothing(
     server: OAuthTestServer, real_store_url: str, step: Step
 ) -> None:
-    plan = Plan.of(server, real_store_url, KEY)
-    _killed_at(step, plan)
+    plan = Plan.for_server(server, real_store_url, KEY)
+    _kill_at(step, plan)
     assert server.counters.token_requests == 0
     assert _works(server, plan.manager().token().access_token)
     assert server.counters.reuse_detected == 0
@@ -54,8 +54,8 @@ def test_killed_before_sending_loses_nothing(
 def test_killed_after_persisting_loses_nothing_and_asks_no_second_time(
     server: OAuthTestServer, real_store_url: str
 ) -> None:
-    plan = Plan.of(server, real_store_url, KEY)
-    _killed_at(Step.PERSISTED, plan)
+    plan = Plan.for_server(server, real_store_url, KEY)
+    _kill_at(Step.PERSISTED, plan)
     manager = plan.manager()
     assert _works(server, manager.token().access_token)
     assert server.counters.token_requests == 1
@@ -66,7 +66,9 @@ def test_killed_after_persisting_loses_nothing_and_asks_no_second_time(
 def test_killed_while_the_store_is_away_loses_nothing(
     server: OAuthTestServer, real_store_url: str
 ) -> None:
-    plan = Plan.of(server, real_store_url, KEY, store_breaks_at=Step.ANSWERED, dies_waiting=True)
+    plan = Plan.for_server(
+        server, real_store_url, KEY, store_breaks_at=Step.ANSWERED, dies_waiting=True
+    )
     process, pipe = start(one_token, plan)
     assert exit_code(process) == -signal.SIGKILL
     pipe.close()
@@ -80,8 +82,8 @@ def test_killed_between_answer_and_persist_recovers_within_the_servers_grace(
     server: OAuthTestServer, real_store_url: str
 ) -> None:
     server.policy = replace(server.policy, grace=30.0)
-    plan = Plan.of(server, real_store_url, KEY)
-    _killed_at(Step.ANSWERED, plan)
+    plan = Plan.for_server(server, real_store_url, KEY)
+    _kill_at(Step.ANSWERED, plan)
     manager = plan.manager()
     assert _works(server, manager.token().access_token)
     assert _works(server, manager.replace_refused(manager.token().access_token).access_token)
@@ -91,8 +93,8 @@ def test_killed_between_answer_and_persist_recovers_within_the_servers_grace(
 def test_killed_between_answer_and_persist_without_grace_is_reported_as_a_lost_response(
     server: OAuthTestServer, real_store_url: str
 ) -> None:
-    plan = Plan.of(server, real_store_url, KEY)
-    _killed_at(Step.ANSWERED, plan)
+    plan = Plan.for_server(server, real_store_url, KEY)
+    _kill_at(Step.ANSWERED, plan)
     with pytest.raises(RefreshResponseLost) as raised:
         plan.manager().token()
     assert str(raised.value) == (
@@ -106,8 +108,8 @@ def test_killed_between_answer_and_persist_without_grace_is_reported_as_a_lost_r
 def test_every_worker_gets_the_lost_response_error_without_another_token_request(
     server: OAuthTestServer, real_store_url: str
 ) -> None:
-    plan = Plan.of(server, real_store_url, KEY)
-    _killed_at(Step.ANSWERED, plan)
+    plan = Plan.for_server(server, real_store_url, KEY)
+    _kill_at(Step.ANSWERED, plan)
     with pytest.raises(RefreshResponseLost):
         plan.manager().token()
     before = server.counters.token_requests
@@ -116,7 +118,7 @@ def test_every_worker_gets_the_lost_response_error_without_another_token_request
     assert server.counters.token_requests == before
 
 
-def _stopped_at(step: Step, plan: Plan) -> tuple[int, Connection]:
+def _stop_at(step: Step, plan: Plan) -> tuple[int, Connection]:
     """A worker that stands still at ``step`` until SIGCONT, as a swapping or paused machine makes it."""
     process, pipe = start(one_token, replace(plan, die_at=step, signal=signal.SIGSTOP))
     return wait_until_stopped(process), pipe
@@ -125,8 +127,8 @@ def _stopped_at(step: Step, plan: Plan) -> tuple[int, Connection]:
 def test_a_holder_stopped_before_sending_sends_nothing_when_it_wakes_after_its_lease(
     server: OAuthTestServer, real_store_url: str
 ) -> None:
-    plan = Plan.of(server, real_store_url, KEY, options=SHORT_LEASE)
-    stopped, pipe = _stopped_at(Step.JOURNALED, plan)
+    plan = Plan.for_server(server, real_store_url, KEY, options=SHORT_LEASE)
+    stopped, pipe = _stop_at(Step.JOURNALED, plan)
     token = replace(plan, options=PATIENT).manager().token().access_token
     os.kill(stopped, signal.SIGCONT)
     assert pipe.recv() == token
@@ -137,8 +139,8 @@ def test_a_holder_stopped_before_sending_sends_nothing_when_it_wakes_after_its_l
 def test_a_holder_that_lives_keeps_its_lease_until_it_runs_out(
     server: OAuthTestServer, real_store_url: str
 ) -> None:
-    plan = Plan.of(server, real_store_url, KEY, options=SHORT_LEASE)
-    stopped, _ = _stopped_at(Step.LEASED, plan)
+    plan = Plan.for_server(server, real_store_url, KEY, options=SHORT_LEASE)
+    stopped, _ = _stop_at(Step.LEASED, plan)
     began = time.monotonic()
     replace(plan, options=PATIENT).manager().token()
     assert time.monotonic() - began > 0.5
@@ -149,8 +151,8 @@ def test_a_late_writer_does_not_overwrite_the_newer_refresh_token_but_keeps_its_
     server: OAuthTestServer, real_store_url: str
 ) -> None:
     server.policy = replace(server.policy, grace=30.0)
-    plan = Plan.of(server, real_store_url, KEY, options=LONGER_LEASE)
-    stopped, pipe = _stopped_at(Step.ANSWERED, plan)
+    plan = Plan.for_server(server, real_store_url, KEY, options=LONGER_LEASE)
+    stopped, pipe = _stop_at(Step.ANSWERED, plan)
     manager = replace(plan, options=PATIENT).manager()
     token = manager.token().access_token
     os.kill(stopped, signal.SIGCONT)
@@ -164,7 +166,7 @@ def test_a_cool_down_asked_for_by_the_server_holds_for_other_processes(
     server: OAuthTestServer, real_store_url: str
 ) -> None:
     server.fault("/oauth/token", status=429, headers={"Retry-After": "60"}, times=9)
-    plan = Plan.of(server, real_store_url, KEY)
+    plan = Plan.for_server(server, real_store_url, KEY)
     with pytest.raises(TokenEndpointUnavailable) as raised:
         plan.manager().token()
     assert raised.value.retry_after == pytest.approx(60, abs=5)

@@ -64,7 +64,7 @@ def asking(
     return TokenManager.for_grant(store, endpoint, grant, clock=store._clock, observer=observer)
 
 
-def asked(server: OAuthTestServer) -> int:
+def count_lookups(server: OAuthTestServer) -> int:
     return sum(request.path == PATH for request in server.requests)
 
 
@@ -94,7 +94,7 @@ def test_a_token_is_not_used_past_the_end_that_was_named(
     second = worker.token()
     assert second.access_token != first.access_token
     assert second.expires_at == clock.now() + 3600
-    assert (server.counters.refreshes, asked(server)) == (2, 2)
+    assert (server.counters.refreshes, count_lookups(server)) == (2, 2)
 
 
 def test_the_expiry_is_on_the_authorization_servers_clock(
@@ -111,15 +111,15 @@ def test_the_token_is_stored_before_its_expiry_is_looked_up(
     seen: list[tuple[Step, int]] = []
 
     def observer(event: Event) -> None:
-        seen.append((event.step, asked(server)))
+        seen.append((event.step, count_lookups(server)))
 
     asking(server, store, observer).token()
     assert (Step.PERSISTED, 0) in seen
-    assert asked(server) == 1
+    assert count_lookups(server) == 1
 
 
-def undated(server: OAuthTestServer, store: ClockedStore) -> Token:
-    """A stored token whose end nobody asked for: its worker died in between."""
+def store_undated(server: OAuthTestServer, store: ClockedStore) -> Token:
+    """A stored token whose end was never looked up: its worker died before."""
     worker = asking(server, store)
     token = worker.token()
     key = worker.grant_key
@@ -131,18 +131,18 @@ def undated(server: OAuthTestServer, store: ClockedStore) -> Token:
 def test_the_expiry_of_another_workers_token_is_looked_up_once_that_worker_must_have_died(
     server: OAuthTestServer, store: ClockedStore, clock: FakeClock
 ) -> None:
-    token = undated(server, store)
+    token = store_undated(server, store)
     assert asking(server, store).token().expires_at is None
-    assert asked(server) == 0
+    assert count_lookups(server) == 0
     clock.advance(61)
     assert asking(server, store).token().expires_at == token.expires_at
-    assert asked(server) == 1
+    assert count_lookups(server) == 1
 
 
 def test_an_inactive_token_is_refreshed_and_not_used(
     server: OAuthTestServer, store: ClockedStore, clock: FakeClock
 ) -> None:
-    dead = undated(server, store)
+    dead = store_undated(server, store)
     revoke(server, dead)
     clock.advance(61)
     token = asking(server, store).token()
@@ -193,7 +193,7 @@ def test_a_dialects_lifetime_stands_in_for_an_endpoint_that_fails(
     assert asking(server, store, lifetime_s=900).token().expires_at == clock.now() + 900
     assert "so it is taken to live 900 s: " in caplog.messages[-1]
     asking(server, store, lifetime_s=900).token()
-    assert asked(server) == 1
+    assert count_lookups(server) == 1
 
 
 def test_a_failed_lookup_is_repeated_after_a_while(
@@ -208,7 +208,7 @@ def test_a_failed_lookup_is_repeated_after_a_while(
         flight = worker._calls._call
         if flight is not None:
             flight.result()
-    assert asked(server) == 2
+    assert count_lookups(server) == 2
     assert worker.token().expires_at == clock.now() - 301 + 3600
 
 
@@ -217,7 +217,7 @@ def test_the_expiry_of_an_answer_with_a_lifetime_is_not_looked_up(
 ) -> None:
     server.policy = TokenPolicy(lifetime=1200)
     assert asking(server, store).token().expires_at == clock.now() + 1200
-    assert asked(server) == 0
+    assert count_lookups(server) == 0
 
 
 def test_a_missing_or_past_end_leaves_the_token_active_until_a_401(

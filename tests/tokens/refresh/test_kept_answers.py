@@ -1,4 +1,4 @@
-"""What arrived is kept: an answer that cannot be used costs no refresh token, and mends itself with the connection."""
+"""Answers are kept as they arrived: an unusable one loses no refresh token, and is read again with a corrected connection."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def manager(
     return TokenManager.for_grant(store, endpoint, grant, clock=store._clock, **told)
 
 
-def shaped(**fields: Any) -> Form:
+def shape_answers(**fields: Any) -> Form:
     """JSON answers with ``fields``, in which AT and RT stand for the tokens."""
 
     def form(access_token: str, refresh_token: str) -> bytes:
@@ -69,31 +69,31 @@ DATA = {"access_token": "AT", "refresh_token": "RT"}
 # How the server answers, how the connection reads it at first, how it is corrected, and what the error says.
 CASES: dict[str, tuple[Form, dict[str, Any], dict[str, Any], str]] = {
     "a misspelled path": (
-        shaped(**STANDARD),
+        shape_answers(**STANDARD),
         {"access_token": "acces_token"},
         {},
         "No access token in the answer (HTTP 200, application/json: fields access_token",
     ),
     "a path that is missing": (
-        shaped(data=DATA),
+        shape_answers(data=DATA),
         {},
         {"access_token": NESTED, "refresh_token": "data.refresh_token"},
         "No access token in the answer",
     ),
     "an unknown type": (
-        shaped(**{**STANDARD, "token_type": "User Token"}),
+        shape_answers(**{**STANDARD, "token_type": "User Token"}),
         {},
         {"token_types": ("User Token",)},
         "Tokens of type 'User Token' cannot be sent as bearer tokens",
     ),
     "both paths misspelled": (
-        shaped(a="AT", r="RT"),
+        shape_answers(a="AT", r="RT"),
         {},
         {"access_token": "a", "refresh_token": "r"},
         "No access token in the answer",
     ),
     "a wrong success flag": (
-        shaped(**STANDARD),
+        shape_answers(**STANDARD),
         {"success": "ok == `true`"},
         {},
         "Refresh token refused (unnamed_error, HTTP 200)",
@@ -138,7 +138,7 @@ def test_the_error_says_that_no_new_login_is_needed(store: ClockedStore, case: s
         error = failing(manager(store, server, **wrong))
         assert "no new login is needed" in str(error)
         assert not isinstance(error, RefreshResponseLost | InvalidGrant)
-        other = failing(manager(store, server, **wrong))  # told by the store
+        other = failing(manager(store, server, **wrong))  # raised from the store
     assert (type(other), str(other)) == (type(error), str(error))
 
 
@@ -168,7 +168,7 @@ def test_a_misspelled_refresh_token_path_costs_nothing(store: ClockedStore) -> N
 def test_a_refresh_token_read_at_a_wrong_place_is_found_in_the_kept_answer(
     store: ClockedStore,
 ) -> None:
-    with rotating(shaped(access_token="AT", id="garbage", refresh_token="RT")) as server:
+    with rotating(shape_answers(access_token="AT", id="garbage", refresh_token="RT")) as server:
         wrong = manager(store, server, refresh_token="id")
         assert wrong.token().access_token == "access-token-number-1"
         server.revoked = False
@@ -181,7 +181,7 @@ def test_a_refresh_token_read_at_a_wrong_place_is_found_in_the_kept_answer(
 
 
 def test_the_predecessor_is_sent_once_and_only_after_invalid_grant(store: ClockedStore) -> None:
-    with rotating(shaped(refresh_token="RT", note="no access token")) as server:
+    with rotating(shape_answers(refresh_token="RT", note="no access token")) as server:
         failing(manager(store, server))
         store._clock.sleep(61)
         server.current = "another one"
@@ -195,7 +195,7 @@ def test_the_predecessor_is_sent_once_and_only_after_invalid_grant(store: Clocke
 def test_the_predecessor_is_not_sent_when_the_new_token_is_refused_for_another_reason(
     store: ClockedStore,
 ) -> None:
-    with rotating(shaped(refresh_token="RT", note="no access token")) as server:
+    with rotating(shape_answers(refresh_token="RT", note="no access token")) as server:
         failing(manager(store, server))
         store._clock.sleep(61)
         server.form = lambda _at, _rt: http_answer(400, b"")
@@ -215,7 +215,7 @@ def test_no_token_is_read_from_an_error_answer(store: ClockedStore, status: int)
 
 def test_an_answer_longer_than_a_mebibyte_counts_as_lost(store: ClockedStore) -> None:
     def long(access_token: str, refresh_token: str) -> bytes:
-        return shaped(**STANDARD, filler="x" * (1 << 20))(access_token, refresh_token)
+        return shape_answers(**STANDARD, filler="x" * (1 << 20))(access_token, refresh_token)
 
     with rotating(long) as server:
         error = failing(manager(store, server))
@@ -224,9 +224,11 @@ def test_an_answer_longer_than_a_mebibyte_counts_as_lost(store: ClockedStore) ->
 
 
 def test_an_answer_of_exactly_a_mebibyte_is_read(store: ClockedStore) -> None:
-    empty = len(shaped(**STANDARD, filler="")("access-token-number-1", "refresh-token-number-1"))
+    empty = len(
+        shape_answers(**STANDARD, filler="")("access-token-number-1", "refresh-token-number-1")
+    )
     head = len(http_answer(200, b"")) + 2  # a length of seven digits
-    form = shaped(**STANDARD, filler="x" * ((1 << 20) - (empty - head) - 8))
+    form = shape_answers(**STANDARD, filler="x" * ((1 << 20) - (empty - head) - 8))
     with rotating(form) as server:
         assert manager(store, server).token().access_token == "access-token-number-1"
 
@@ -247,7 +249,7 @@ def test_a_worker_that_ends_between_arrival_and_judgement_of_an_answer_loses_not
     assert not server.revoked
 
 
-@pytest.mark.parametrize("form", [plain, shaped(data=DATA), shaped(a="AT", r="RT")])
+@pytest.mark.parametrize("form", [plain, shape_answers(data=DATA), shape_answers(a="AT", r="RT")])
 def test_a_kept_file_is_read_as_the_connection_says_at_import(
     store: ClockedStore, form: Callable[[str, str], bytes]
 ) -> None:
@@ -293,7 +295,7 @@ def test_the_kept_answer_is_as_secret_as_the_tokens(store: ClockedStore) -> None
     assert record.state is GrantState.ACTIVE
 
 
-def proved(
+def dpop_worker(
     store: ClockedStore, server: Rotating, dpop: str, seed: str = "seed-token"
 ) -> TokenManager:
     """A worker whose connection says ``dpop``."""
@@ -308,14 +310,14 @@ def test_removing_dpop_recovers_a_grant_at_a_server_that_ignores_dpop(
 ) -> None:
     with rotating(plain) as server:
         for _ in range(3):
-            error = failing(proved(store, server, "ES256"))
+            error = failing(dpop_worker(store, server, "ES256"))
             assert "is not bound to the DPoP key" in str(error)
             store._clock.sleep(600)
-        assert proved(store, server, "", seed).token().access_token == "access-token-number-3"
+        assert dpop_worker(store, server, "", seed).token().access_token == "access-token-number-3"
         store._clock.sleep(7200)
-        assert proved(store, server, "", seed).token().access_token == "access-token-number-4"
-        failing(proved(store, server, "ES384", seed))  # and back
-        assert proved(store, server, "", seed).token().access_token == "access-token-number-5"
+        assert dpop_worker(store, server, "", seed).token().access_token == "access-token-number-4"
+        failing(dpop_worker(store, server, "ES384", seed))  # and back
+        assert dpop_worker(store, server, "", seed).token().access_token == "access-token-number-5"
     assert not server.revoked
     assert len(server.sent) == len(set(server.sent)) == 5
 
@@ -334,16 +336,16 @@ def test_a_worker_that_ends_while_a_grant_is_moved_loses_nothing(
         return change(self, record, transition)
 
     with rotating(plain) as server:
-        failing(proved(store, server, "ES256"))
+        failing(dpop_worker(store, server, "ES256"))
         with monkeypatch.context() as patched:
             patched.setattr(ClockedStore, "change", ending)
             try:
-                proved(store, server, "").token()
+                dpop_worker(store, server, "").token()
             except SystemExit:
                 store._clock.sleep(120)
         store._clock.sleep(61)
-        failing(proved(store, server, "ES256"))  # a task that began before
-        assert proved(store, server, "").token().access_token == "access-token-number-2"
+        failing(dpop_worker(store, server, "ES256"))  # a task that began before
+        assert dpop_worker(store, server, "").token().access_token == "access-token-number-2"
     assert not server.revoked
 
 
@@ -351,7 +353,7 @@ def test_a_new_consent_in_the_connection_is_used_instead_of_the_old_one(
     store: ClockedStore,
 ) -> None:
     with rotating(plain) as server:
-        failing(proved(store, server, "ES256"))
+        failing(dpop_worker(store, server, "ES256"))
         server.current = "new consent"
-        assert proved(store, server, "", "new consent").token().access_token.endswith("-2")
+        assert dpop_worker(store, server, "", "new consent").token().access_token.endswith("-2")
     assert server.sent == ["seed-token", "new consent"]

@@ -22,8 +22,8 @@ from oauth_taskflow.tokens.refresh.lease_hold import LeaseHold
 from oauth_taskflow.tokens.sql.store import SqlTokenStore
 from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.conftest import KEY
-from tests.tokens.endpoints import grants, scripted
-from tests.tokens.grant import manager, stored
+from tests.tokens.endpoints import grants, script_endpoint
+from tests.tokens.grant import manager, read_stored
 from tests.tokens.worker import Plan, exit_code, one_token, start, wait_until_stopped
 
 # The whole attempt may take as long as ever; a sign of life is missed sooner, so that the tests are quick.
@@ -45,7 +45,7 @@ def test_a_dead_holder_elsewhere_costs_seconds_and_a_living_one_keeps_its_lease_
 def test_the_lease_of_a_worker_elsewhere_that_was_killed_ends_within_seconds(
     server: OAuthTestServer, real_store_url: str, step: Step, caplog: pytest.LogCaptureFixture
 ) -> None:
-    plan = Plan.of(server, real_store_url, KEY, options=QUICK, elsewhere=True, die_at=step)
+    plan = Plan.for_server(server, real_store_url, KEY, options=QUICK, elsewhere=True, die_at=step)
     process, pipe = start(one_token, plan)
     assert exit_code(process) == -signal.SIGKILL
     pipe.close()
@@ -62,7 +62,7 @@ def test_a_worker_elsewhere_that_is_killed_after_sending_leaves_the_in_doubt_bra
     server: OAuthTestServer, real_store_url: str
 ) -> None:
     server.policy = replace(server.policy, grace=60.0)
-    plan = Plan.of(server, real_store_url, KEY, options=QUICK, elsewhere=True)
+    plan = Plan.for_server(server, real_store_url, KEY, options=QUICK, elsewhere=True)
     process, pipe = start(one_token, replace(plan, die_at=Step.ANSWERED))
     assert exit_code(process) == -signal.SIGKILL
     pipe.close()
@@ -77,7 +77,7 @@ def test_a_slow_token_endpoint_never_costs_a_living_holder_its_lease(
     server: OAuthTestServer, real_store_url: str
 ) -> None:
     server.faults.latency = 4.0  # more than twice the time after which silence means death
-    plan = Plan.of(server, real_store_url, KEY, options=QUICK, elsewhere=True)
+    plan = Plan.for_server(server, real_store_url, KEY, options=QUICK, elsewhere=True)
     assert server.faults.latency > 2 * QUICK.lease_step
     pipes = [start(one_token, plan)[1] for _ in range(2)]
     tokens = {pipe.recv() for pipe in pipes}
@@ -90,7 +90,7 @@ def test_a_slow_token_endpoint_never_costs_a_living_holder_its_lease(
 def test_a_holder_elsewhere_that_stood_still_before_sending_sends_nothing_when_it_wakes(
     server: OAuthTestServer, real_store_url: str
 ) -> None:
-    plan = Plan.of(server, real_store_url, KEY, options=QUICK, elsewhere=True)
+    plan = Plan.for_server(server, real_store_url, KEY, options=QUICK, elsewhere=True)
     stopping = replace(plan, die_at=Step.SENDING, signal=signal.SIGSTOP)
     process, pipe = start(one_token, stopping)
     stopped = wait_until_stopped(process)
@@ -105,7 +105,7 @@ def test_a_holder_elsewhere_that_stood_still_after_the_answer_keeps_its_pair_as_
     server: OAuthTestServer, real_store_url: str
 ) -> None:
     server.policy = replace(server.policy, grace=60.0)
-    plan = Plan.of(server, real_store_url, KEY, options=QUICK, elsewhere=True)
+    plan = Plan.for_server(server, real_store_url, KEY, options=QUICK, elsewhere=True)
     process, pipe = start(one_token, replace(plan, die_at=Step.ANSWERED, signal=signal.SIGSTOP))
     stopped = wait_until_stopped(process)
     other = replace(plan, elsewhere=False).manager()
@@ -180,7 +180,7 @@ def test_a_holder_that_stood_still_asks_the_store_whether_it_still_has_the_lease
     under_test = hold(store, clock)
     assert under_test.is_certain()
     clock.advance(30)
-    assert under_test.is_certain()  # nobody took it: it is in force again
+    assert under_test.is_certain()  # no worker took it: it is in force again
     assert store.read("k").lease.until == clock.now() + 8
     clock.advance(30)
     assert store.acquire("k", owner="thief", ttl=8) is not None
@@ -236,7 +236,7 @@ def test_a_lease_that_ran_out_unwatched_is_left_to_its_holder_for_a_moment(
     store: ClockedStore, clock: FakeClock
 ) -> None:
     """After a database was away, the first that asks must not be faster than the holder that waits to prolong."""
-    under_test = manager(store, scripted(grants(clock, "at", "rt-1")))
+    under_test = manager(store, script_endpoint(grants(clock, "at", "rt-1")))
     store.acquire(under_test.grant_key, owner=_ELSEWHERE, ttl=8)
     clock.advance(60)
     began = clock.monotonic()
@@ -247,7 +247,7 @@ def test_a_lease_that_ran_out_unwatched_is_left_to_its_holder_for_a_moment(
 def test_a_lease_that_is_prolonged_again_and_again_is_never_taken(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    under_test = manager(store, scripted(grants(clock, "at", "rt-1")))
+    under_test = manager(store, script_endpoint(grants(clock, "at", "rt-1")))
     taken = store.acquire(under_test.grant_key, owner=_ELSEWHERE, ttl=8)
     assert taken is not None
 
@@ -265,7 +265,7 @@ def test_a_waiting_worker_logs_who_holds_the_lease_and_until_when(
     store: ClockedStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "oauth_taskflow.tokens")
-    under_test = manager(store, scripted(grants(clock, "at", "rt-1")))
+    under_test = manager(store, script_endpoint(grants(clock, "at", "rt-1")))
     store.acquire(under_test.grant_key, owner=_ELSEWHERE, ttl=8)
     under_test.token()
     said = [line for line in caplog.messages if "far-away" in line]
@@ -280,7 +280,7 @@ def test_a_waiting_worker_logs_who_holds_the_lease_and_until_when(
 def test_a_worker_that_waits_briefly_logs_nothing(
     store: ClockedStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    under_test = manager(store, scripted(grants(clock, "at", "rt-1")))
+    under_test = manager(store, script_endpoint(grants(clock, "at", "rt-1")))
     taken = store.acquire(under_test.grant_key, owner=_ELSEWHERE, ttl=2)
     assert taken is not None
     clock.sleep = lambda seconds: _free(store, clock, seconds)  # type: ignore[method-assign]  # as above
@@ -314,9 +314,9 @@ def test_an_ordinary_refresh_needs_no_statement_for_prolonging_its_lease(
     taken: list[int] = []
 
     def answer() -> Granted:
-        taken.append(stored(store, under_test).revision)
+        taken.append(read_stored(store, under_test).revision)
         return grants(clock, "at", "rt-1")()
 
-    under_test = manager(store, scripted(answer))
+    under_test = manager(store, script_endpoint(answer))
     under_test.token()
-    assert stored(store, under_test).revision == taken[0] + 1
+    assert read_stored(store, under_test).revision == taken[0] + 1

@@ -22,16 +22,16 @@ from tests.tokens.endpoints import (
     grants,
     invalid_client,
     invalid_grant,
-    scripted,
-    vanished,
+    lose_answer,
+    script_endpoint,
 )
-from tests.tokens.grant import give_alternates, manager, rotate_elsewhere, stored
+from tests.tokens.grant import give_alternates, manager, read_stored, rotate_elsewhere
 
 
 def test_a_dead_refresh_token_fails_every_worker_without_another_request(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    endpoint = scripted(invalid_grant())
+    endpoint = script_endpoint(invalid_grant())
     for _ in range(3):
         with pytest.raises(InvalidGrant) as raised:
             manager(store, endpoint).token()
@@ -40,13 +40,13 @@ def test_a_dead_refresh_token_fails_every_worker_without_another_request(
         "Refresh token refused (invalid_grant, HTTP 400) for connection 'crm' at "
         "id.example.com/token. Authorize the connection again; the old refresh token cannot come back."
     )
-    assert stored(store, manager(store, endpoint)).state is GrantState.NEEDS_CONSENT
+    assert read_stored(store, manager(store, endpoint)).state is GrantState.NEEDS_CONSENT
 
 
 def test_the_need_for_a_person_is_logged_once_with_the_command(
     store: ClockedStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    endpoint = scripted(invalid_grant())
+    endpoint = script_endpoint(invalid_grant())
     for _ in range(3):
         with pytest.raises(InvalidGrant):
             manager(store, endpoint).token()
@@ -60,16 +60,16 @@ def test_the_need_for_a_person_is_logged_once_with_the_command(
 def test_the_dead_refresh_token_is_kept_for_diagnosis(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    under_test = manager(store, scripted(invalid_grant()))
+    under_test = manager(store, script_endpoint(invalid_grant()))
     with pytest.raises(InvalidGrant):
         under_test.token()
-    assert stored(store, under_test).refresh_token == "seed-token"
+    assert read_stored(store, under_test).refresh_token == "seed-token"
 
 
 def test_a_new_refresh_token_in_the_connection_supersedes_a_dead_one(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    endpoint = scripted(invalid_grant(), grants(clock, "at", "rt-1"))
+    endpoint = script_endpoint(invalid_grant(), grants(clock, "at", "rt-1"))
     with pytest.raises(InvalidGrant):
         manager(store, endpoint).token()
     assert manager(store, endpoint, seed="new consent").token().access_token == "at"
@@ -79,14 +79,14 @@ def test_a_new_refresh_token_in_the_connection_supersedes_a_dead_one(
 def test_a_new_client_secret_lifts_a_refusal_and_keeps_the_living_refresh_token(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    endpoint = scripted(
+    endpoint = script_endpoint(
         grants(clock, "first", "rt-1"), invalid_client(), grants(clock, "second", "rt-2")
     )
     under_test = manager(store, endpoint)
     under_test.token()
     with pytest.raises(InvalidClient):
         under_test.replace_refused("first")
-    renewed = scripted(client=Client("me", "new secret"))
+    renewed = script_endpoint(client=Client("me", "new secret"))
     renewed.answers.extend(endpoint.answers)
     assert manager(store, renewed).replace_refused("first").access_token == "second"
     assert renewed.sent == ["rt-1"]
@@ -95,7 +95,7 @@ def test_a_new_client_secret_lifts_a_refusal_and_keeps_the_living_refresh_token(
 def test_an_alternate_is_tried_when_the_stored_refresh_token_is_dead(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    endpoint = scripted(
+    endpoint = script_endpoint(
         grants(clock, "first", "rt-1"), invalid_grant(), invalid_grant(), grants(clock, "2", "rt-2")
     )
     under_test = manager(store, endpoint)
@@ -103,11 +103,11 @@ def test_an_alternate_is_tried_when_the_stored_refresh_token_is_dead(
     give_alternates(store, under_test, "newer", "older")
     assert under_test.replace_refused("first").access_token == "2"
     assert endpoint.sent == ["seed-token", "rt-1", "newer", "older"]
-    assert stored(store, under_test).alternates == ()
+    assert read_stored(store, under_test).alternates == ()
 
 
 def test_each_alternate_is_tried_once(store: ClockedStore, clock: FakeClock) -> None:
-    endpoint = scripted(grants(clock, "first", "rt-1"), *[invalid_grant() for _ in range(3)])
+    endpoint = script_endpoint(grants(clock, "first", "rt-1"), *[invalid_grant() for _ in range(3)])
     under_test = manager(store, endpoint)
     under_test.token()
     give_alternates(store, under_test, "newer", "older")
@@ -124,9 +124,9 @@ def test_an_invalid_grant_is_ignored_when_another_worker_rotated_meanwhile(
         rotate_elsewhere(store, under_test.grant_key, clock, "other")
         return invalid_grant()
 
-    under_test = manager(store, scripted(answer))
+    under_test = manager(store, script_endpoint(answer))
     assert under_test.token().access_token == "at-other"
-    assert stored(store, under_test).lease.owner is None
+    assert read_stored(store, under_test).lease.owner is None
 
 
 def test_a_late_answer_leaves_the_newer_pair_and_becomes_an_alternate(
@@ -136,14 +136,14 @@ def test_a_late_answer_leaves_the_newer_pair_and_becomes_an_alternate(
         rotate_elsewhere(store, under_test.grant_key, clock, "other")
         return grants(clock, "late", "rt-late")()
 
-    under_test = manager(store, scripted(answer))
+    under_test = manager(store, script_endpoint(answer))
     assert under_test.token().access_token == "at-other"
-    record = stored(store, under_test)
+    record = read_stored(store, under_test)
     assert (record.refresh_token, record.alternates) == ("rt-other", ("rt-late",))
 
 
 def test_a_lost_answer_is_requested_once_more(store: ClockedStore, clock: FakeClock) -> None:
-    endpoint = scripted(vanished(), grants(clock, "at", "rt-1"))
+    endpoint = script_endpoint(lose_answer(), grants(clock, "at", "rt-1"))
     assert manager(store, endpoint).token().access_token == "at"
     assert endpoint.sent == ["seed-token", "seed-token"]
 
@@ -151,13 +151,13 @@ def test_a_lost_answer_is_requested_once_more(store: ClockedStore, clock: FakeCl
 def test_a_lost_answer_followed_by_a_refusal_is_not_reported_as_revocation(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    endpoint = scripted(vanished(), invalid_grant())
+    endpoint = script_endpoint(lose_answer(), invalid_grant())
     with pytest.raises(RefreshResponseLost):
         manager(store, endpoint).token()
 
 
 def test_doubt_outlives_the_worker_that_had_it(store: ClockedStore, clock: FakeClock) -> None:
-    endpoint = scripted(vanished(), vanished(), down(40), invalid_grant())
+    endpoint = script_endpoint(lose_answer(), lose_answer(), down(40), invalid_grant())
     for pause, kind in ((60, TokenEndpointUnavailable), (60, TokenEndpointUnavailable)):
         with pytest.raises(kind):
             manager(store, endpoint).token()
@@ -169,7 +169,7 @@ def test_doubt_outlives_the_worker_that_had_it(store: ClockedStore, clock: FakeC
 def test_an_alternate_that_is_refused_without_doubt_is_a_revocation(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    endpoint = scripted(grants(clock, "first", "rt-1"), invalid_grant(), invalid_grant())
+    endpoint = script_endpoint(grants(clock, "first", "rt-1"), invalid_grant(), invalid_grant())
     under_test = manager(store, endpoint)
     under_test.token()
     give_alternates(store, under_test, "other")
@@ -180,14 +180,14 @@ def test_an_alternate_that_is_refused_without_doubt_is_a_revocation(
 def test_a_holder_that_lost_its_lease_before_the_journal_starts_over(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    def robbed(event: Event) -> None:
+    def rob_lease(event: Event) -> None:
         if event.step is Step.LEASED and event.fence == 1:
             taken = store.acquire(event.grant_key, owner="thief", ttl=30, breaking=1)
             assert taken is not None
             clock.advance(31)
 
-    endpoint = scripted(grants(clock, "at", "rt-1"))
-    assert manager(store, endpoint, observer=robbed).token().access_token == "at"
+    endpoint = script_endpoint(grants(clock, "at", "rt-1"))
+    assert manager(store, endpoint, observer=rob_lease).token().access_token == "at"
     assert endpoint.sent == ["seed-token"]
 
 
@@ -196,12 +196,12 @@ def test_a_lost_answer_is_not_requested_again_when_the_lease_is_almost_over(
 ) -> None:
     def slow() -> Any:
         clock.advance(72)
-        return vanished()
+        return lose_answer()
 
-    endpoint = scripted(slow)
+    endpoint = script_endpoint(slow)
     with pytest.raises(TokenEndpointUnavailable):
         manager(store, endpoint).token()
-    record = stored(store, manager(store, endpoint))
+    record = read_stored(store, manager(store, endpoint))
     assert record.journal is not None
     assert record.lease.owner is None
 
@@ -209,12 +209,12 @@ def test_a_lost_answer_is_not_requested_again_when_the_lease_is_almost_over(
 def test_a_failure_after_the_lease_was_lost_is_left_to_the_new_holder(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    def robbed() -> Any:
+    def rob_lease() -> Any:
         assert store.acquire(under_test.grant_key, owner="thief", ttl=30, breaking=1)
         clock.advance(31)
         return down(40)
 
-    endpoint = scripted(robbed, grants(clock, "at", "rt-1"))
+    endpoint = script_endpoint(rob_lease, grants(clock, "at", "rt-1"))
     under_test = manager(store, endpoint)
     assert under_test.token().access_token == "at"
 
@@ -226,7 +226,7 @@ def test_a_holder_that_wakes_and_stores_its_answer_stops_the_next_one_from_sendi
         if event.step is Step.SUPERSEDED:
             rotate_elsewhere(store, event.grant_key, clock, "other")
 
-    endpoint = scripted()
+    endpoint = script_endpoint()
     assert manager(store, endpoint, observer=wake_the_old_one).token().access_token == "at-other"
     assert endpoint.sent == []
 
@@ -234,10 +234,10 @@ def test_a_holder_that_wakes_and_stores_its_answer_stops_the_next_one_from_sendi
 def test_a_refusal_does_not_end_a_grant_that_another_worker_renewed_meanwhile(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    def answered(event: Event) -> None:
+    def rotate_meanwhile(event: Event) -> None:
         if event.step is Step.ANSWERED:
             store.meanwhile = lambda: rotate_elsewhere(store, event.grant_key, clock, "other")
 
-    under_test = manager(store, scripted(invalid_grant()), observer=answered)
+    under_test = manager(store, script_endpoint(invalid_grant()), observer=rotate_meanwhile)
     assert under_test.token().access_token == "at-other"
-    assert stored(store, under_test).state is GrantState.ACTIVE
+    assert read_stored(store, under_test).state is GrantState.ACTIVE

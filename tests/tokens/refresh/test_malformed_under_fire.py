@@ -1,6 +1,6 @@
 """A server that answers in every malformed form, in any order, while workers are killed: the newest refresh token stays.
 
-Workers come and go with two connections, a right and a wrong one. Each has a memory of its own and shares the store.
+Workers come and go with two connections, a right and a wrong one. Each has a separate memory and shares the store.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def as_json(**fields: object) -> Form:
     return form
 
 
-def encoded(access_token: str, refresh_token: str) -> bytes:
+def encode_as_form(access_token: str, refresh_token: str) -> bytes:
     """An answer in the encoding of forms."""
     text = urlencode({"access_token": access_token, "refresh_token": refresh_token})
     return http_answer(200, text.encode(), kind="application/x-www-form-urlencoded")
@@ -72,7 +72,7 @@ def encoded(access_token: str, refresh_token: str) -> bytes:
 ROTATING: list[Form] = [
     plain,
     plain,
-    encoded,
+    encode_as_form,
     as_json(refresh_token="RT"),
     as_json(access_token="AT", refresh_token="RT", token_type="mac"),
     as_json(access_token="", refresh_token="RT"),

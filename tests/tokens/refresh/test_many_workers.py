@@ -14,7 +14,7 @@ from tests.tokens.worker import API_PATH, Plan, Report, call_api, start
 
 _LIFETIME = 2.0
 _EXPIRIES = 4
-# Of these, a few hundred at most bring an expired token.
+# A few hundred of them at most bring an expired token.
 _REQUESTS = 800
 _LONGEST = 240.0
 
@@ -24,7 +24,7 @@ _LONGEST = 240.0
 def test_eight_processes_with_four_threads_share_one_rotating_grant(real_store_url: str) -> None:
     with OAuthTestServer(token_lifetime=_LIFETIME, grace=0) as server:
         requests.get(server.base_url + API_PATH, timeout=20)  # the server reads its data once
-        plan = Plan.of(server, real_store_url, KEY, seconds=_LONGEST)
+        plan = Plan.for_server(server, real_store_url, KEY, seconds=_LONGEST)
         workers = [start(call_api, plan) for _ in range(8)]
         for _, pipe in workers:
             assert pipe.recv() == "ready"

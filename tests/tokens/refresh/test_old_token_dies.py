@@ -20,7 +20,7 @@ from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.sql.store import SqlTokenStore
 from tests.tokens.clock import ClockedStore, FakeClock
-from tests.tokens.endpoints import Answer, ScriptedEndpoint, down, grants, scripted
+from tests.tokens.endpoints import Answer, ScriptedEndpoint, down, grants, script_endpoint
 from tests.tokens.grant import rotate_elsewhere
 
 LATE = ManagerOptions(leeway=5.0, serve_stale=False)
@@ -68,7 +68,7 @@ def test_requests_in_flight_while_another_worker_refreshes_all_succeed_after_one
 
 
 def worker(store: ClockedStore, *answers: Answer) -> tuple[TokenManager, ScriptedEndpoint]:
-    endpoint = scripted(*answers)
+    endpoint = script_endpoint(*answers)
     grant = RefreshToken("seed-token")
     return TokenManager.for_grant(
         store, endpoint, grant, clock=store._clock, options=LATE

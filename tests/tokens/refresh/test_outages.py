@@ -18,9 +18,9 @@ from oauth_taskflow.tokens.state.freshness import Freshness
 from oauth_taskflow.tokens.state.record import GrantState
 from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.conftest import KEY
-from tests.tokens.endpoints import grants, scripted
+from tests.tokens.endpoints import grants, script_endpoint
 from tests.tokens.gate import Gate
-from tests.tokens.grant import manager, stored
+from tests.tokens.grant import manager, read_stored
 from tests.tokens.worker import Plan, Report, call_api, start
 
 _OUTAGE = 10.0
@@ -44,7 +44,7 @@ def _through_an_outage(store_url: str) -> tuple[list[Report], Counters]:
     assert url.port is not None
     with Gate(url.port) as gate, OAuthTestServer(token_lifetime=_LIFETIME) as server:
         through = url.set(port=gate.port).render_as_string(hide_password=False)
-        plan = Plan.of(server, through, KEY, seconds=_LIFETIME + 2)
+        plan = Plan.for_server(server, through, KEY, seconds=_LIFETIME + 2)
         workers = [start(call_api, plan) for _ in range(2)]
         for _, pipe in workers:
             assert pipe.recv() == "ready"
@@ -63,7 +63,7 @@ def test_an_answer_dropped_after_the_rotation_is_fetched_by_asking_again_within_
 ) -> None:
     server.policy = replace(server.policy, grace=5.0)
     server.drop_response_after_commit()
-    under_test = Plan.of(server, real_store_url, KEY).manager()
+    under_test = Plan.for_server(server, real_store_url, KEY).manager()
     first = under_test.token()
     assert under_test.replace_refused(first.access_token) != first
     assert (server.counters.token_requests, server.counters.revoked_families) == (3, 0)
@@ -73,7 +73,7 @@ def test_an_answer_dropped_after_the_rotation_without_grace_is_reported_as_a_los
     server: OAuthTestServer, real_store_url: str
 ) -> None:
     server.drop_response_after_commit()
-    under_test = Plan.of(server, real_store_url, KEY).manager()
+    under_test = Plan.for_server(server, real_store_url, KEY).manager()
     for _ in range(3):
         with pytest.raises(RefreshResponseLost):
             under_test.token()
@@ -84,7 +84,7 @@ def test_two_deployments_on_one_grant_both_get_the_error_and_stop_asking(
     server: OAuthTestServer, store: ClockedStore, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("deployments")
-    plan = Plan.of(server, f"sqlite:///{folder}/one.db", KEY)
+    plan = Plan.for_server(server, f"sqlite:///{folder}/one.db", KEY)
     one = plan.manager()
     other = replace(plan, store_url=f"sqlite:///{folder}/other.db").manager()
     token = one.token().access_token
@@ -101,7 +101,7 @@ def test_a_refresh_that_ends_the_previous_access_token_costs_one_replay_and_no_s
     server: OAuthTestServer, real_store_url: str
 ) -> None:
     server.policy = replace(server.policy, old_access_token_dies=True)
-    plan = Plan.of(server, real_store_url, KEY)
+    plan = Plan.for_server(server, real_store_url, KEY)
     here, there = plan.manager(), plan.manager()
     old = here.token().access_token
     new = there.replace_refused(old).access_token
@@ -122,11 +122,11 @@ def test_the_lease_of_a_living_worker_goes_on_though_the_stores_clock_is_set_ahe
         assert other._refresher.refresh(Freshness(60.0), wait=False) is None
         return grants(clock, "at", "rt-1")()
 
-    endpoint = scripted(meanwhile)
+    endpoint = script_endpoint(meanwhile)
     under_test, other = manager(store, endpoint), manager(store, endpoint)
     assert under_test.token().access_token == "at"
     assert endpoint.sent == ["seed-token"]
-    assert stored(store, under_test).refresh_token == "rt-1"
+    assert read_stored(store, under_test).refresh_token == "rt-1"
 
 
 @pytest.mark.parametrize("seconds", [-300.0, 300.0])
@@ -138,9 +138,9 @@ def test_a_clock_that_jumps_in_the_middle_of_a_refresh_costs_no_second_request(
         if event.step is step and event.fence == 1:
             clock.jump(seconds)
 
-    endpoint = scripted(grants(clock, "at", "rt-1"))
+    endpoint = script_endpoint(grants(clock, "at", "rt-1"))
     under_test = manager(store, endpoint, observer=jump)
     assert under_test.token().access_token == "at"
     assert manager(store, endpoint).token().access_token == "at"
     assert endpoint.sent == ["seed-token"]
-    assert stored(store, under_test).refresh_token == "rt-1"
+    assert read_stored(store, under_test).refresh_token == "rt-1"

@@ -20,14 +20,16 @@ from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.endpoints import (
     grants,
     invalid_grant,
-    scripted,
+    script_endpoint,
 )
-from tests.tokens.grant import manager, rotate_elsewhere, stored
+from tests.tokens.grant import manager, read_stored, rotate_elsewhere
 
 
 def test_the_steps_of_a_refresh_come_in_order(store: ClockedStore, clock: FakeClock) -> None:
     events: list[Event] = []
-    under_test = manager(store, scripted(grants(clock, "at", "rt-1")), observer=events.append)
+    under_test = manager(
+        store, script_endpoint(grants(clock, "at", "rt-1")), observer=events.append
+    )
     under_test.token()
     assert [event.step for event in events] == [
         Step.LEASED,
@@ -46,7 +48,7 @@ def test_an_observer_that_fails_costs_nothing(
     def broken(_: Event) -> None:
         raise KeyError("refresh-secret")
 
-    endpoint = scripted(grants(clock, "at", "rt-1"))
+    endpoint = script_endpoint(grants(clock, "at", "rt-1"))
     assert manager(store, endpoint, observer=broken).token().access_token == "at"
     assert "observer failed at answered: KeyError" in caplog.messages
     assert "secret" not in caplog.text
@@ -58,21 +60,21 @@ def test_the_journal_is_written_before_sending_and_cleared_with_the_answer(
     seen: list[GrantRecord] = []
 
     def answer() -> Granted:
-        seen.append(stored(store, under_test))
+        seen.append(read_stored(store, under_test))
         return grants(clock, "at", "rt-1")()
 
-    under_test = manager(store, scripted(answer))
+    under_test = manager(store, script_endpoint(answer))
     under_test.token()
     assert seen[0].journal is not None
     assert seen[0].journal.fingerprint == store.cipher.fingerprint("seed-token")
-    after = stored(store, under_test)
+    after = read_stored(store, under_test)
     assert (after.journal, after.lease.owner, after.refresh_token) == (None, None, "rt-1")
 
 
 def test_an_answer_without_refresh_token_keeps_the_old_one(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    endpoint = scripted(grants(clock, "first"), grants(clock, "second"))
+    endpoint = script_endpoint(grants(clock, "first"), grants(clock, "second"))
     under_test = manager(store, endpoint)
     under_test.token()
     under_test.replace_refused("first")
@@ -91,7 +93,7 @@ def test_the_whole_answer_is_written_by_one_statement(
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         written.extend([statement] if statement.startswith(("UPDATE", "INSERT")) else [])
 
-    manager(store, scripted(answer)).token()
+    manager(store, script_endpoint(answer)).token()
     (statement,) = written
     for column in ("payload", "lineage", "expires_at", "version", "journal", "lease_owner"):
         assert f"{column}=" in statement
@@ -102,11 +104,11 @@ def test_a_holder_whose_time_is_up_does_not_send(store: ClockedStore, clock: Fak
         if event.step is Step.JOURNALED and event.fence == 1:
             clock.advance(100)
 
-    endpoint = scripted(grants(clock, "at", "rt-1"))
+    endpoint = script_endpoint(grants(clock, "at", "rt-1"))
     under_test = manager(store, endpoint, observer=stall)
     assert under_test.token().access_token == "at"
     assert endpoint.sent == ["seed-token"]
-    assert stored(store, under_test).lease.fence == 2
+    assert read_stored(store, under_test).lease.fence == 2
 
 
 def test_a_worker_that_stood_still_while_it_took_the_lease_does_not_send(
@@ -118,17 +120,19 @@ def test_a_worker_that_stood_still_while_it_took_the_lease_does_not_send(
         if statement.startswith("UPDATE") and "fence=" in statement and cursor.rowcount == 1:
             clock.advance(next(stalls, 0.0))
 
-    endpoint = scripted(grants(clock, "at", "rt-1"))
+    endpoint = script_endpoint(grants(clock, "at", "rt-1"))
     under_test = manager(store, endpoint)
     sql.listen(store._database.open_engine(), "after_cursor_execute", stall)
     assert under_test.token().access_token == "at"
     assert endpoint.sent == ["seed-token"]
-    assert stored(store, under_test).lease.fence == 2
+    assert read_stored(store, under_test).lease.fence == 2
 
 
 def test_waiting_for_another_worker_times_out(store: ClockedStore, clock: FakeClock) -> None:
     under_test = manager(
-        store, scripted(), options=ManagerOptions(lease_wait=20, lease_ttl=90, request_budget=35)
+        store,
+        script_endpoint(),
+        options=ManagerOptions(lease_wait=20, lease_ttl=90, request_budget=35),
     )
     store.acquire(under_test.grant_key, owner="another machine", ttl=1000)
     with pytest.raises(LeaseTimeout) as raised:
@@ -145,7 +149,7 @@ def test_a_worker_publishes_how_long_it_waited_for_another(
 ) -> None:
     events: list[Event] = []
     options = ManagerOptions(lease_wait=20)
-    under_test = manager(store, scripted(), options=options, observer=events.append)
+    under_test = manager(store, script_endpoint(), options=options, observer=events.append)
     store.acquire(under_test.grant_key, owner="another machine", ttl=1000)
     with pytest.raises(LeaseTimeout):
         under_test.token()
@@ -155,7 +159,7 @@ def test_a_worker_publishes_how_long_it_waited_for_another(
 
 
 def test_waiting_workers_poll_at_different_moments(store: ClockedStore, clock: FakeClock) -> None:
-    under_test = manager(store, scripted(), options=ManagerOptions(lease_wait=5))
+    under_test = manager(store, script_endpoint(), options=ManagerOptions(lease_wait=5))
     store.acquire(under_test.grant_key, owner="another machine", ttl=1000)
     with pytest.raises(LeaseTimeout):
         under_test.token()
@@ -164,10 +168,11 @@ def test_waiting_workers_poll_at_different_moments(store: ClockedStore, clock: F
 
 
 def test_the_result_of_another_worker_ends_the_wait(store: ClockedStore, clock: FakeClock) -> None:
-    under_test = manager(store, scripted())
+    under_test = manager(store, script_endpoint())
     store.acquire(under_test.grant_key, owner="another machine", ttl=1000)
     store.change(
-        stored(store, under_test), lambda r: _with_seed(r, store.cipher.fingerprint("seed-token"))
+        read_stored(store, under_test),
+        lambda r: _with_seed(r, store.cipher.fingerprint("seed-token")),
     )
     rotate_elsewhere(store, under_test.grant_key, clock, "other")
     assert under_test.token().access_token == "at-other"
@@ -175,7 +180,7 @@ def test_the_result_of_another_worker_ends_the_wait(store: ClockedStore, clock: 
 
 def test_a_waiting_worker_writes_nothing(store: ClockedStore, clock: FakeClock) -> None:
     """A thousand waiting processes that each try for the lease would hold up the one that has it."""
-    under_test = manager(store, scripted(), options=ManagerOptions(lease_wait=5.0))
+    under_test = manager(store, script_endpoint(), options=ManagerOptions(lease_wait=5.0))
     store.acquire(under_test.grant_key, owner="another machine", ttl=1000)
     statements: list[str] = []
     sql.listen(
@@ -191,14 +196,16 @@ def test_a_waiting_worker_writes_nothing(store: ClockedStore, clock: FakeClock) 
 def test_a_long_task_never_brings_back_the_refresh_token_it_began_with(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    endpoint = scripted(grants(clock, "at-1", "rt-1"), grants(clock, "at-3", "rt-3"))
+    endpoint = script_endpoint(grants(clock, "at-1", "rt-1"), grants(clock, "at-3", "rt-3"))
     under_test = manager(store, endpoint)
     under_test.token()
-    # Write-back marks each refresh token, and the oldest marks are dropped.
-    marks = [store.cipher.fingerprint(f"written back {number}") for number in range(70)]
-    store.change(stored(store, under_test), lambda r: transitions.remember_seeds(r, *marks))
+    # Write-back fingerprints each refresh token, and the oldest fingerprints are dropped.
+    fingerprints = [store.cipher.fingerprint(f"written back {number}") for number in range(70)]
+    store.change(
+        read_stored(store, under_test), lambda r: transitions.remember_seeds(r, *fingerprints)
+    )
     rotate_elsewhere(store, under_test.grant_key, clock, "2")
-    assert store.cipher.fingerprint("seed-token") not in stored(store, under_test).seeds
+    assert store.cipher.fingerprint("seed-token") not in read_stored(store, under_test).seeds
     clock.advance(3601)
     assert under_test.token().access_token == "at-3"
     assert endpoint.sent == ["seed-token", "rt-2"]
@@ -208,7 +215,7 @@ def test_a_narrower_scope_is_reported(
     store: ClockedStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     token = Token("at", clock.now(), clock.now() + 60)
-    manager(store, scripted(Granted(token, "rt-1", missing_scope=("write",)))).token()
+    manager(store, script_endpoint(Granted(token, "rt-1", missing_scope=("write",)))).token()
     assert "connection crm: the server granted less than was asked for; missing scope: write" in (
         caplog.text
     )
@@ -223,7 +230,7 @@ def test_a_clock_that_is_far_off_is_reported(
     told: int,
 ) -> None:
     token = Token("at", clock.now(), clock.now() + 60)
-    manager(store, scripted(Granted(token, "rt-1", skew=skew))).token()
+    manager(store, script_endpoint(Granted(token, "rt-1", skew=skew))).token()
     text = (
         f"connection crm: the authorization server's clock is {skew or 0:+.0f} s off this machine's"
     )
@@ -233,7 +240,7 @@ def test_a_clock_that_is_far_off_is_reported(
 def test_a_refresh_token_from_elsewhere_that_replaces_a_stored_one_is_reported(
     store: ClockedStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    endpoint = scripted(grants(clock, "first", "rt-1"), grants(clock, "second", "rt-2"))
+    endpoint = script_endpoint(grants(clock, "first", "rt-1"), grants(clock, "second", "rt-2"))
     manager(store, endpoint).token()
     assert "consent of its own" not in caplog.text
     manager(store, endpoint, seed="rotated elsewhere").token()
@@ -249,7 +256,7 @@ def test_a_wider_scope_is_reported_once(
     token = Token("at", clock.now(), clock.now() + 60, scope="read admin")
     wide = Granted(token, "rt-1", extra_scope=("admin",))
     under_test = manager(
-        store, scripted(wide, replace(wide, token=replace(token, access_token="x")))
+        store, script_endpoint(wide, replace(wide, token=replace(token, access_token="x")))
     )
     under_test.token()
     under_test.replace_refused("at")
@@ -263,7 +270,7 @@ def test_each_refresh_leaves_one_audit_line_without_secrets(
     store: ClockedStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "oauth_taskflow")
-    under_test = manager(store, scripted(grants(clock, "access-secret", "refresh-secret")))
+    under_test = manager(store, script_endpoint(grants(clock, "access-secret", "refresh-secret")))
     under_test.token()
     lines = [line for line in caplog.messages if line.startswith("refresh grant=")]
     assert lines == [
@@ -277,7 +284,7 @@ def test_a_failed_refresh_names_the_kind_of_error_in_its_audit_line(
     store: ClockedStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "oauth_taskflow")
-    under_test = manager(store, scripted(invalid_grant()))
+    under_test = manager(store, script_endpoint(invalid_grant()))
     with pytest.raises(InvalidGrant):
         under_test.token()
     (line,) = [line for line in caplog.messages if line.startswith("refresh grant=")]

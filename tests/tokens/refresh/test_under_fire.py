@@ -28,25 +28,25 @@ from oauth_taskflow.tokens.options import ManagerOptions
 from tests.tokens.conftest import KEY
 from tests.tokens.worker import API_PATH, Plan, exit_code, one_token, start, wait_until_stopped
 
-# Of the worker that is disturbed; the others wait for its lease to end.
+# For the worker that is disturbed; the others wait for its lease to end.
 _OPTIONS = ManagerOptions(lease_ttl=3.0, request_budget=2.0)
 _SIGNALS = (signal.SIGKILL, signal.SIGSTOP)
 _GRACES = (0, 5)
-# Who waits does not refresh: nothing can go wrong there.
+# A waiting worker does not refresh: nothing can go wrong there.
 _STEPS = [step for step in Step if step is not Step.WAITED]
 _SCENARIOS = tuple(product(_STEPS, _SIGNALS, _GRACES))
-# Token requests until somebody has a usable token; one for every step that is not named.
+# Token requests until a worker has a usable token; one for every step that is not named.
 _REQUESTS = {Step.ANSWERED: 2, Step.IN_DOUBT: 2, Step.FAILED: 2}
 # A worker before rescued its token to a file. (A refresh gives its lease back with the token; only who finds one
 # under the lease releases it by itself.)
 _AFTER_A_RESCUE = {Step.RECOVERED, Step.RELEASED}
-# The answer is gone with the memory that held it, and a server without grace takes no second question.
+# The answer is gone with the memory that held it, and a server without grace takes no second request.
 _LOST_WITHOUT_GRACE = {Step.ANSWERED, Step.IN_DOUBT}
 
 
 @dataclass
 class Fate:
-    """What became of one grant whose refresh was disturbed, and of the one after that."""
+    """The fate of one grant whose refresh was disturbed, and of its next refresh."""
 
     requests: list[int] = field(default_factory=list)
     good_calls: int = 0
@@ -58,17 +58,17 @@ class Fate:
 
 
 class Scenario:
-    """One grant at a server of its own, and the worker that is disturbed at ``step``."""
+    """One grant at a separate server, and the worker that is disturbed at ``step``."""
 
     def __init__(self, server: OAuthTestServer, store_url: str, step: Step, number: int) -> None:
         self._server, self._step, self._signal = server, step, number
-        plan = Plan.of(server, store_url, KEY, options=_OPTIONS)
+        plan = Plan.for_server(server, store_url, KEY, options=_OPTIONS)
         self.fate = Fate()
         self._manager = replace(plan, options=ManagerOptions()).manager()
         self._plan = replace(plan, die_at=step, signal=number, **self._situation())
 
     def _situation(self) -> dict[str, Any]:
-        """What leads a refresh to the step, for steps that an ordinary one does not see."""
+        """The situation that leads a refresh to a step that an ordinary one does not reach."""
         if self._step is Step.IN_DOUBT:
             self._server.drop_response_after_commit()
         if self._step is Step.FAILED:
@@ -102,7 +102,7 @@ class Scenario:
         return self.fate
 
     def _consent_and_wake(self, stopped: int) -> None:
-        """A person authorizes the connection anew while a refresh of the old consent is on its way."""
+        """A person authorizes the connection again while a refresh of the old consent is on its way."""
         token = Token(self._server.issue_access_token(), time.time(), time.time() + 3600)
         self._manager.stored.store_consent(Granted(token, self._server.issue_refresh_token()))
         os.kill(stopped, signal.SIGCONT)

@@ -44,7 +44,7 @@ def meaning(errors: Mapping[str, str]) -> Dialect:
     return Dialect(response=ResponseDialect(errors=dict(errors)))
 
 
-def sent(seen: list[bytes]) -> list[str]:
+def list_sent(seen: list[bytes]) -> list[str]:
     """The refresh tokens of ``seen`` requests."""
     return [one.rpartition(b"refresh_token=")[2].split(b"&")[0].decode() for one in seen]
 
@@ -72,7 +72,7 @@ def test_unexplained_refusals_are_retried_at_growing_intervals_up_to_an_hour(
     with raw_server(answering(http_answer(400, b""), seen)) as place:
         pauses = []
         for _ in range(9):
-            for _worker in range(2):  # the second one is told by the store
+            for _worker in range(2):  # the second one gets the error from the store
                 with pytest.raises(TokenRequestRejected):
                     manager(store, place).token()
             trouble = manager(store, place).stored.read().last_failure
@@ -95,7 +95,7 @@ def test_another_refresh_token_of_the_grant_is_tried(store: ClockedStore) -> Non
         give_alternates(store, under_test, "alternate")
         store._clock.sleep(2)
         assert under_test.token().access_token == "at"
-    assert sent(seen) == ["seed-token", "rt-1", "alternate"]
+    assert list_sent(seen) == ["seed-token", "rt-1", "alternate"]
 
 
 @pytest.mark.parametrize("order", [("", "invalid_grant"), ("invalid_grant", "")])

@@ -22,7 +22,7 @@ from tests.tokens.conftest import KEY
 from tests.tokens.gate import Gate
 from tests.tokens.worker import Plan
 
-# Nobody else wants the lease: whoever waits for one waits for itself, and in vain.
+# No other worker wants the lease: a worker that waits for one waits for itself, and in vain.
 _OPTIONS = ManagerOptions(lease_wait=3.0)
 _MOST_COMMITS = 12
 
@@ -42,7 +42,7 @@ def test_a_commit_whose_outcome_is_unknown_costs_neither_the_lease_nor_a_second_
 ) -> None:
     door, url = gate
     for number in range(1, _MOST_COMMITS):
-        plan = Plan.of(server, url, KEY, options=_OPTIONS)
+        plan = Plan.for_server(server, url, KEY, options=_OPTIONS)
         manager, before = plan.manager(), server.counters.token_requests
         door.cut_at_commit(number)
         token = manager.token().access_token
@@ -60,7 +60,7 @@ def test_a_commit_whose_outcome_is_unknown_costs_neither_the_lease_nor_a_second_
 def test_kept_connections_that_lead_to_a_replica_are_left_for_new_ones(
     gate: tuple[Gate, str], server: OAuthTestServer
 ) -> None:
-    plan = Plan.of(server, gate[1], KEY)
+    plan = Plan.for_server(server, gate[1], KEY)
     manager = plan.manager()
     token = manager.token().access_token
     store = manager._context.store

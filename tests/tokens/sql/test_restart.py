@@ -15,7 +15,7 @@ from tests.postgres import PostgresServer, postgres_programs
 from tests.tokens.conftest import KEY
 from tests.tokens.worker import Plan, one_token, start
 
-# The lease ends 2 s after the last sign of life, and whoever finds it ended waits for another second.
+# The lease ends 2 s after the last sign of life, and a worker that finds it ended waits for another second.
 _OPTIONS = ManagerOptions(heartbeat=0.5)
 _AWAY = 4.0
 
@@ -39,7 +39,7 @@ def test_a_database_that_restarts_while_a_refresh_is_under_way_costs_no_second_r
     postgres: PostgresServer, server: OAuthTestServer, latency: float
 ) -> None:
     assert _OPTIONS.lease_step < _AWAY
-    plan = Plan.of(server, postgres.url, KEY, options=_OPTIONS, elsewhere=True)
+    plan = Plan.for_server(server, postgres.url, KEY, options=_OPTIONS, elsewhere=True)
     under_test = replace(plan, elsewhere=False).manager()
     server.faults.latency = latency
     _, holder = start(one_token, plan)

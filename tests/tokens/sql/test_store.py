@@ -39,7 +39,7 @@ def grant_key() -> str:
     return f"{os.getpid():032x}{next(_names):032x}"
 
 
-def filled(store: SqlTokenStore, grant_key: str) -> GrantRecord:
+def fill_record(store: SqlTokenStore, grant_key: str) -> GrantRecord:
     """A record with something in every field."""
     taken = store.acquire(grant_key, owner="me", ttl=30)
     assert taken is not None
@@ -65,7 +65,7 @@ def test_a_grant_that_was_never_stored_is_empty(real_store: SqlTokenStore, grant
 
 
 def test_a_stored_record_is_read_unchanged(real_store: SqlTokenStore, grant_key: str) -> None:
-    wanted = filled(real_store, grant_key)
+    wanted = fill_record(real_store, grant_key)
     found = real_store.read(grant_key)
     assert replace(found, read_at=wanted.read_at) == wanted
 
@@ -128,7 +128,7 @@ def test_changes_of_many_threads_are_all_kept(real_store: SqlTokenStore, grant_k
 def test_a_change_to_a_forgotten_grant_ends_and_writes_nothing(
     real_store: SqlTokenStore, grant_key: str
 ) -> None:
-    record = filled(real_store, grant_key)
+    record = fill_record(real_store, grant_key)
     real_store.forget(grant_key)
     calls = iter(range(10))  # fails instead of going round for ever
     after = real_store.change(record, lambda r: replace(r, conn_id=f"crm-{next(calls)}"))
@@ -139,15 +139,15 @@ def test_a_change_to_a_forgotten_grant_ends_and_writes_nothing(
 def test_the_version_counts_secrets_and_the_revision_every_write(
     real_store: SqlTokenStore, grant_key: str
 ) -> None:
-    before = filled(real_store, grant_key)
+    before = fill_record(real_store, grant_key)
     after = real_store.change(before, lambda r: replace(r, journal=None))
     assert (after.version, after.revision) == (before.version, before.revision + 1)
 
 
 def test_a_row_swapped_with_another_is_refused(real_store: SqlTokenStore, grant_key: str) -> None:
-    filled(real_store, grant_key)
+    fill_record(real_store, grant_key)
     other = grant_key[::-1]
-    filled(real_store, other)
+    fill_record(real_store, other)
     with real_store._database.open_engine().begin() as connection:
         payload = connection.scalar(select(GRANTS.c.payload).where(GRANTS.c.grant_key == other))
         mine = update(GRANTS).where(GRANTS.c.grant_key == grant_key)
@@ -157,7 +157,7 @@ def test_a_row_swapped_with_another_is_refused(real_store: SqlTokenStore, grant_
 
 
 def test_a_forgotten_grant_is_gone(real_store: SqlTokenStore, grant_key: str) -> None:
-    filled(real_store, grant_key)
+    fill_record(real_store, grant_key)
     real_store.forget(grant_key)
     assert real_store.read(grant_key).state is GrantState.EMPTY
 
@@ -174,7 +174,7 @@ def test_eight_processes_may_create_the_schema_at_once(real_store_url: str, tmp_
 
 def test_no_secret_is_readable_in_the_file(tmp_path: Path, grant_key: str) -> None:
     store = SqlTokenStore(f"sqlite:///{tmp_path}/t.db", [KEY])
-    filled(store, grant_key)
+    fill_record(store, grant_key)
     store.close()
     raw = b"".join(path.read_bytes() for path in tmp_path.glob("t.db*"))
     assert b"secret" not in raw
@@ -357,7 +357,7 @@ def test_closing_twice_does_no_harm(tmp_path: Path, grant_key: str) -> None:
 
 
 def test_a_forked_child_opens_new_connections(real_store: SqlTokenStore, grant_key: str) -> None:
-    filled(real_store, grant_key)
+    fill_record(real_store, grant_key)
     inherited = real_store._database._engine
     real_store._database._pid -= 1  # what a child sees: an engine that another process made
     assert real_store.read(grant_key).conn_id == "crm"

@@ -82,7 +82,7 @@ RECORD = GrantRecord(
 )
 
 
-def without_reader(record: GrantRecord) -> dict[str, Any]:
+def fields_of(record: GrantRecord) -> dict[str, Any]:
     names = set(GrantRecord.__struct_fields__) - {"read_at", "lease", "revision", "version"}
     return {name: getattr(record, name) for name in names}
 
@@ -103,7 +103,7 @@ def test_a_row_of_an_earlier_release_is_read(tmp_path: Path) -> None:
     }
     store._database.run(lambda connection: connection.execute(insert(GRANTS), values), writes=True)
     found = store.read("key")
-    assert without_reader(found) == without_reader(RECORD)
+    assert fields_of(found) == fields_of(RECORD)
     assert found.last_failure is not None
     assert isinstance(found.last_failure.to_error(0.0), TokenEndpointUnavailable)
 
@@ -114,7 +114,7 @@ def test_a_row_is_written_in_the_form_of_earlier_releases(tmp_path: Path) -> Non
     assert leased is not None
 
     def fill(record: GrantRecord) -> GrantRecord:
-        fields = {**without_reader(RECORD), "lease": record.lease, "read_at": record.read_at}
+        fields = {**fields_of(RECORD), "lease": record.lease, "read_at": record.read_at}
         return GrantRecord(**fields, revision=record.revision, version=record.version)
 
     store.change(leased, fill)

@@ -28,7 +28,7 @@ from oauth_taskflow.tokens.state.transitions import Transition
 from tests.oauth.raw_server import answering, http_answer, raw_server
 from tests.tokens.clock import ClockedStore, FakeClock
 from tests.tokens.conftest import KEY
-from tests.tokens.endpoints import down, grants, scripted
+from tests.tokens.endpoints import down, grants, script_endpoint
 from tests.tokens.grant import manager
 from tests.tokens.worker import API_PATH, Plan
 
@@ -41,7 +41,7 @@ def issuing(clock: FakeClock, *, lifetime: float | None = 3600) -> list[Callable
 def test_ten_calls_to_an_api_that_always_says_401_cost_one_forced_refresh(
     server: OAuthTestServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    plan = Plan.of(server, f"sqlite:///{tmp_path}/t.db", KEY)
+    plan = Plan.for_server(server, f"sqlite:///{tmp_path}/t.db", KEY)
     with raw_server(answering(http_answer(401, b"no"))) as place:
         for _ in range(10):  # as many workers: each has its own memory
             with OAuthSession(f"http://{place}", OAuth2Auth(plan.manager())) as session:
@@ -57,7 +57,7 @@ def test_ten_calls_to_an_api_that_always_says_401_cost_one_forced_refresh(
 def test_the_error_of_a_401_says_until_when_refreshes_are_suspended(
     server: OAuthTestServer, tmp_path: Path
 ) -> None:
-    plan = Plan.of(server, f"sqlite:///{tmp_path}/t.db", KEY)
+    plan = Plan.for_server(server, f"sqlite:///{tmp_path}/t.db", KEY)
     with raw_server(answering(http_answer(401, b"no"))) as place:
         for call in range(3):
             with OAuthSession(f"http://{place}", OAuth2Auth(plan.manager())) as session:
@@ -76,7 +76,7 @@ def test_the_error_of_a_401_says_until_when_refreshes_are_suspended(
 def test_an_async_401_also_says_until_when_refreshes_are_suspended(
     server: OAuthTestServer, tmp_path: Path
 ) -> None:
-    plan = Plan.of(server, f"sqlite:///{tmp_path}/t.db", KEY)
+    plan = Plan.for_server(server, f"sqlite:///{tmp_path}/t.db", KEY)
 
     async def call(place: str) -> httpx.Response:
         async with AsyncOAuthSession(f"http://{place}", OAuth2Auth(plan.manager())) as session:
@@ -90,7 +90,7 @@ def test_an_async_401_also_says_until_when_refreshes_are_suspended(
 
 
 def test_a_kept_token_says_until_when(store: ClockedStore, clock: FakeClock) -> None:
-    worker = manager(store, scripted(*issuing(clock)))
+    worker = manager(store, script_endpoint(*issuing(clock)))
     assert worker.replace_refused(worker.token().access_token).kept_until is None
     since = clock.now()
     clock.advance(100)
@@ -105,7 +105,7 @@ def test_a_kept_token_says_until_when(store: ClockedStore, clock: FakeClock) -> 
 def test_401s_force_one_refresh_in_five_minutes(
     store: ClockedStore, clock: FakeClock, lifetime: float | None
 ) -> None:
-    endpoint = scripted(*issuing(clock, lifetime=lifetime))
+    endpoint = script_endpoint(*issuing(clock, lifetime=lifetime))
     for _ in range(31):  # every half a minute, by one worker after the other
         worker = manager(store, endpoint)
         worker.replace_refused(worker.token().access_token)
@@ -117,14 +117,14 @@ def test_a_worker_warns_once_for_each_hold(
     store: ClockedStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
-    worker = manager(store, scripted(*issuing(clock)))
+    worker = manager(store, script_endpoint(*issuing(clock)))
     for _ in range(4):
         worker.replace_refused(worker.token().access_token)
     assert [record.getMessage().count("at most 300 s") for record in caplog.records] == [1]
 
 
 def test_a_refresh_at_expiry_is_not_held(store: ClockedStore, clock: FakeClock) -> None:
-    worker = manager(store, scripted(*issuing(clock, lifetime=100)))
+    worker = manager(store, script_endpoint(*issuing(clock, lifetime=100)))
     for _ in range(3):
         worker.replace_refused(worker.token().access_token)
     assert worker.token().access_token == "at-1"
@@ -135,7 +135,7 @@ def test_a_refresh_at_expiry_is_not_held(store: ClockedStore, clock: FakeClock) 
 def test_a_token_that_ended_in_flight_is_replaced_each_time(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    worker = manager(store, scripted(*issuing(clock, lifetime=3)))
+    worker = manager(store, script_endpoint(*issuing(clock, lifetime=3)))
     for number in range(20):
         assert worker.token().access_token == f"at-{number}"
         clock.advance(1.5)  # the server counts whole seconds
@@ -145,7 +145,7 @@ def test_a_token_that_ended_in_flight_is_replaced_each_time(
 def test_an_old_token_that_the_server_ended_is_replaced(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    worker = manager(store, scripted(*issuing(clock)))
+    worker = manager(store, script_endpoint(*issuing(clock)))
     for number in range(5):
         assert worker.token().access_token == f"at-{number}"
         clock.advance(90)
@@ -154,7 +154,7 @@ def test_an_old_token_that_the_server_ended_is_replaced(
 
 def test_a_failed_refresh_does_not_count_as_forced(store: ClockedStore, clock: FakeClock) -> None:
     answers = issuing(clock)
-    worker = manager(store, scripted(answers[0], *[down() for _ in range(3)], *answers[1:]))
+    worker = manager(store, script_endpoint(answers[0], *[down() for _ in range(3)], *answers[1:]))
     with pytest.raises(Exception, match="away"):
         worker.replace_refused(worker.token().access_token)
     clock.advance(10)
@@ -162,7 +162,7 @@ def test_a_failed_refresh_does_not_count_as_forced(store: ClockedStore, clock: F
 
 
 def test_a_person_may_replace_the_token_at_any_time(store: ClockedStore, clock: FakeClock) -> None:
-    worker = manager(store, scripted(*issuing(clock)))
+    worker = manager(store, script_endpoint(*issuing(clock)))
     for number in range(4):
         assert worker.token().access_token == f"at-{number}"
         assert worker.renew(f"at-{number}").access_token == f"at-{number + 1}"
@@ -173,7 +173,7 @@ def test_many_threads_with_tokens_of_three_seconds_call_without_a_failure(
     server: OAuthTestServer, tmp_path: Path
 ) -> None:
     server.policy = replace(server.policy, lifetime=3.0)
-    manager = Plan.of(server, f"sqlite:///{tmp_path}/t.db", KEY).manager()
+    manager = Plan.for_server(server, f"sqlite:///{tmp_path}/t.db", KEY).manager()
     url, failed, end = server.base_url + API_PATH, [], time.monotonic() + 8
 
     def call() -> None:
@@ -195,16 +195,16 @@ def test_many_threads_with_tokens_of_three_seconds_call_without_a_failure(
 def test_a_grant_revoked_just_after_a_forced_refresh_is_reported_as_revoked(
     clock: FakeClock, store: ClockedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    under_test = manager(store, scripted(*issuing(clock)))
+    under_test = manager(store, script_endpoint(*issuing(clock)))
     held, change = under_test.token(), ClockedStore.change
 
-    def ended_before(
+    def revoke_before(
         self: ClockedStore, record: GrantRecord, transition: Transition
     ) -> GrantRecord:
         if transition is api_refusals.note_doubt:  # the lease is given back by then
             under_test.stored.store_revocation()
         return change(self, record, transition)
 
-    monkeypatch.setattr(ClockedStore, "change", ended_before)
+    monkeypatch.setattr(ClockedStore, "change", revoke_before)
     with pytest.raises(TokenRequestError, match="revoked by a person"):
         under_test.replace_refused(held.access_token)

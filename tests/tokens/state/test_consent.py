@@ -34,9 +34,9 @@ from tests.tokens.endpoints import (
     invalid_client,
     invalid_grant,
     invalid_scope,
-    scripted,
+    script_endpoint,
 )
-from tests.tokens.grant import manager, stored
+from tests.tokens.grant import manager, read_stored
 
 DAY = 86400.0
 IDLE = RefreshLifetimes(idle=60 * DAY)
@@ -44,7 +44,7 @@ FROM_CONSENT = RefreshLifetimes(absolute=180 * DAY)
 IDLE_OR_A_YEAR = RefreshLifetimes(idle=90 * DAY, absolute=365 * DAY)
 
 
-def told(now: float, extras: dict[str, Any] | None = None) -> Token:
+def token_with(now: float, extras: dict[str, Any] | None = None) -> Token:
     """A token of an hour whose response said ``extras``."""
     return Token("at", now, now + 3600, extras=extras or {})
 
@@ -53,7 +53,7 @@ def ends(known: RefreshLifetimes, *days: float, extras: dict[str, Any] | None = 
     """After refreshes on ``days``, in how many days from the first one the consent ends."""
     consent: Consent | None = None
     for day in days:
-        consent = renew_consent(consent, told(day * DAY, extras), known, rotated=False)
+        consent = renew_consent(consent, token_with(day * DAY, extras), known, rotated=False)
     assert consent is not None
     assert consent.ends_at is not None
     return consent.ends_at / DAY
@@ -86,7 +86,7 @@ def test_a_path_names_the_field_and_instants_are_read_in_any_form() -> None:
     rule = RefreshLifetimes(path="data.until")
     for value in (1_800_000_000, "1800000000", 1_800_000_000_000, "2027-01-15T08:00:00Z"):
         assert ends(rule, 20000, extras={"data": {"until": value}}) == 1_800_000_000 / DAY
-    other = renew_consent(None, told(0, {"refresh_expires_in": 5}), rule, rotated=False)
+    other = renew_consent(None, token_with(0, {"refresh_expires_in": 5}), rule, rotated=False)
     assert other.ends_at is None
 
 
@@ -98,31 +98,37 @@ def test_an_unusable_lifetime_leaves_the_presets(value: object) -> None:
 @given(st.floats() | st.floats().map(str))
 def test_every_lifetime_value_of_a_server_gives_a_printable_end(value: float | str) -> None:
     extras = {"refresh_expires_in": value}
-    end = renew_consent(None, told(1e9, extras), UNKNOWN, rotated=False).ends_at
+    end = renew_consent(None, token_with(1e9, extras), UNKNOWN, rotated=False).ends_at
     assert end is None or 1e9 <= end < 5e9
 
 
 def test_an_end_named_with_the_first_token_holds_until_another_refresh_token_comes() -> None:
-    first = renew_consent(None, told(0, {"refresh_token_expires_in": 1000}), UNKNOWN, rotated=True)
-    same = renew_consent(first, told(500), UNKNOWN, rotated=False)
+    first = renew_consent(
+        None, token_with(0, {"refresh_token_expires_in": 1000}), UNKNOWN, rotated=True
+    )
+    same = renew_consent(first, token_with(500), UNKNOWN, rotated=False)
     assert (same.stated, same.ends_at) == (1000, 1000)
-    assert renew_consent(same, told(600), UNKNOWN, rotated=True).ends_at is None
+    assert renew_consent(same, token_with(600), UNKNOWN, rotated=True).ends_at is None
 
 
 def test_a_lifetime_that_counts_down_is_an_end_that_no_refresh_moves() -> None:
-    first = renew_consent(None, told(0, {"refresh_token_expires_in": 1000}), UNKNOWN, rotated=False)
-    down = renew_consent(
-        first, told(400, {"refresh_token_expires_in": 600}), UNKNOWN, rotated=False
+    first = renew_consent(
+        None, token_with(0, {"refresh_token_expires_in": 1000}), UNKNOWN, rotated=False
     )
-    up = renew_consent(first, told(400, {"refresh_token_expires_in": 1000}), UNKNOWN, rotated=False)
+    down = renew_consent(
+        first, token_with(400, {"refresh_token_expires_in": 600}), UNKNOWN, rotated=False
+    )
+    up = renew_consent(
+        first, token_with(400, {"refresh_token_expires_in": 1000}), UNKNOWN, rotated=False
+    )
     assert (first.slides, down.slides, up.slides) == (True, False, True)
 
 
 def test_people_are_warned_a_week_ahead_of_an_end_that_tasks_cannot_move() -> None:
     fixed, sliding = Consent(0, None, 30 * DAY), Consent(0, None, 30 * DAY, slides=True)
-    assert not is_due_soon(fixed, told(0), 22.9 * DAY)
-    assert is_due_soon(fixed, told(0), 23.1 * DAY)
-    assert not is_due_soon(sliding, told(29 * DAY), 29 * DAY)
+    assert not is_due_soon(fixed, token_with(0), 22.9 * DAY)
+    assert is_due_soon(fixed, token_with(0), 23.1 * DAY)
+    assert not is_due_soon(sliding, token_with(29 * DAY), 29 * DAY)
     # The refresh that was due has not succeeded.
     assert is_due_soon(sliding, Token("at", 0, 31 * DAY), 29 * DAY)
     assert is_due_soon(sliding, Token("at", 0, None), 29 * DAY)
@@ -135,7 +141,7 @@ def test_people_are_warned_a_week_ahead_of_an_end_that_tasks_cannot_move() -> No
         (3600, 60 * DAY, math.inf),  # refreshed every hour anyway
         (30 * DAY, 60 * DAY, math.inf),  # Pinterest
         (60 * DAY - 56, 60 * DAY, 46 * DAY),  # Instagram: both end together
-        (None, 30 * DAY, 16 * DAY),  # Salesforce, when nobody says how long a token lives
+        (None, 30 * DAY, 16 * DAY),  # Salesforce, when neither side says how long a token lives
         (2 * DAY, 3 * DAY, 1.5 * DAY),
     ],
 )
@@ -153,30 +159,30 @@ def test_an_access_token_that_outlives_its_refresh_token_is_refreshed_in_good_ti
     store: ClockedStore, clock: FakeClock, lifetime: float | None
 ) -> None:
     answers = (grants(clock, name, f"rt-{name}", lifetime=lifetime) for name in "ab")
-    under_test, endpoint = of_provider(store, IDLE, *answers)
+    under_test, endpoint = provider_manager(store, IDLE, *answers)
     under_test.token()
     clock.advance(45 * DAY)
     under_test.token()
-    landed(under_test)
+    await_refresh(under_test)
     assert len(endpoint.sent) == 1
     clock.advance(2 * DAY)
     under_test.token()
-    landed(under_test)
+    await_refresh(under_test)
     assert endpoint.sent == ["seed-token", "rt-a"]
     assert under_test.token().access_token == "b"
 
 
-def landed(under_test: TokenManager) -> None:
+def await_refresh(under_test: TokenManager) -> None:
     """Wait for the refresh in the background, if there is one."""
     flight = under_test._calls._call
     if flight is not None:
         flight.result()
 
 
-def of_provider(
+def provider_manager(
     store: ClockedStore, known: RefreshLifetimes, *answers: Answer
 ) -> tuple[TokenManager, ScriptedEndpoint]:
-    endpoint = scripted(*answers)
+    endpoint = script_endpoint(*answers)
     options = ManagerOptions(refresh_lifetimes=known)
     return manager(store, endpoint, options=options), endpoint
 
@@ -185,25 +191,25 @@ def test_the_end_is_kept_with_the_grant_and_survives_a_new_process(
     store: ClockedStore, clock: FakeClock
 ) -> None:
     began = clock.now()
-    under_test, _ = of_provider(store, FROM_CONSENT, grants(clock, "a", "rt-1"))
+    under_test, _ = provider_manager(store, FROM_CONSENT, grants(clock, "a", "rt-1"))
     under_test.token()
     clock.advance(100 * DAY)
-    again, _ = of_provider(store, FROM_CONSENT, grants(clock, "b", "rt-2"))
+    again, _ = provider_manager(store, FROM_CONSENT, grants(clock, "b", "rt-2"))
     again.token()
-    assert stored(store, again).consent == Consent(began, None, began + 180 * DAY)
+    assert read_stored(store, again).consent == Consent(began, None, began + 180 * DAY)
 
 
 def test_a_new_consent_restarts_its_lifetime(store: ClockedStore, clock: FakeClock) -> None:
-    under_test, _ = of_provider(store, FROM_CONSENT, grants(clock, "a"))
+    under_test, _ = provider_manager(store, FROM_CONSENT, grants(clock, "a"))
     under_test.token()
     clock.advance(100 * DAY)
-    by_login = under_test.stored.store_consent(Granted(told(clock.now()), "rt-login"))
+    by_login = under_test.stored.store_consent(Granted(token_with(clock.now()), "rt-login"))
     assert by_login.consent == Consent(clock.now(), None, clock.now() + 180 * DAY)
     clock.advance(50 * DAY)
     options = ManagerOptions(refresh_lifetimes=FROM_CONSENT)
-    edited = manager(store, scripted(grants(clock, "b")), seed="another", options=options)
+    edited = manager(store, script_endpoint(grants(clock, "b")), seed="another", options=options)
     edited.token()
-    consent = stored(store, edited).consent
+    consent = read_stored(store, edited).consent
     assert consent is not None
     assert consent.since == clock.now()
 
@@ -211,21 +217,21 @@ def test_a_new_consent_restarts_its_lifetime(store: ClockedStore, clock: FakeClo
 def test_a_revoked_grant_and_one_without_refresh_token_have_no_consent(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    under_test, _ = of_provider(store, IDLE, grants(clock, "a"))
+    under_test, _ = provider_manager(store, IDLE, grants(clock, "a"))
     under_test.token()
     assert under_test.stored.store_revocation().consent is None
     alone = TokenManager.for_grant(
-        store, scripted(grants(clock, "b")), ClientCredentials(), clock=clock
+        store, script_endpoint(grants(clock, "b")), ClientCredentials(), clock=clock
     )
     alone.token()
-    assert stored(store, alone).consent is None
+    assert read_stored(store, alone).consent is None
 
 
 def test_the_log_says_once_that_consent_is_due(
     store: ClockedStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     answers = [grants(clock, name) for name in "abcd"]
-    under_test, _ = of_provider(store, FROM_CONSENT, *answers)
+    under_test, _ = provider_manager(store, FROM_CONSENT, *answers)
     with caplog.at_level(logging.WARNING, "oauth_taskflow.tokens"):
         for day in (0, 170, 4, 1):
             clock.advance(day * DAY)
@@ -240,7 +246,7 @@ def test_the_log_says_once_that_consent_is_due(
 def test_after_the_end_the_server_is_asked_only_once_more(
     store: ClockedStore, clock: FakeClock, refusal: Any
 ) -> None:
-    under_test, endpoint = of_provider(store, FROM_CONSENT, grants(clock, "a"), refusal())
+    under_test, endpoint = provider_manager(store, FROM_CONSENT, grants(clock, "a"), refusal())
     under_test.token()
     clock.advance(181 * DAY)
     for _ in range(3):
@@ -252,14 +258,14 @@ def test_after_the_end_the_server_is_asked_only_once_more(
         f"Refresh token refused ({code}, HTTP 400): it ended on 2027-07-14T08:00:00Z for connection 'crm' at "
         "id.example.com/token. Authorize the connection again: airflow oauth login crm"
     )
-    assert stored(store, under_test).state is GrantState.NEEDS_CONSENT
+    assert read_stored(store, under_test).state is GrantState.NEEDS_CONSENT
     assert len(endpoint.sent) == 2
 
 
 def test_a_server_that_still_accepts_the_refresh_token_has_the_last_word(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    under_test, _ = of_provider(store, FROM_CONSENT, grants(clock, "a"), grants(clock, "b"))
+    under_test, _ = provider_manager(store, FROM_CONSENT, grants(clock, "a"), grants(clock, "b"))
     under_test.token()
     clock.advance(200 * DAY)
     assert under_test.token().access_token == "b"
@@ -268,7 +274,7 @@ def test_a_server_that_still_accepts_the_refresh_token_has_the_last_word(
 def test_a_refused_client_is_not_reported_as_an_ended_consent(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    under_test, _ = of_provider(store, FROM_CONSENT, grants(clock, "a"), invalid_client())
+    under_test, _ = provider_manager(store, FROM_CONSENT, grants(clock, "a"), invalid_client())
     under_test.token()
     clock.advance(200 * DAY)
     with pytest.raises(InvalidClient):

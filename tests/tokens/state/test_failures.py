@@ -1,4 +1,4 @@
-"""Failures that everybody is told of, and connections that change."""
+"""Failures that every worker shares, and connections that change."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from tests.tokens.endpoints import (
     grants,
     invalid_client,
     invalid_scope,
-    scripted,
-    vanished,
+    lose_answer,
+    script_endpoint,
 )
-from tests.tokens.grant import manager, stored
+from tests.tokens.grant import manager, read_stored
 
 
 def test_a_new_refresh_token_in_the_connection_supersedes_a_living_one(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    endpoint = scripted(grants(clock, "first", "rt-1"), grants(clock, "second", "rt-2"))
+    endpoint = script_endpoint(grants(clock, "first", "rt-1"), grants(clock, "second", "rt-2"))
     manager(store, endpoint).token()
     assert manager(store, endpoint, seed="new consent").token().access_token == "second"
 
@@ -47,7 +47,7 @@ def test_a_new_refresh_token_in_the_connection_supersedes_a_living_one(
 def test_a_worker_with_the_connection_of_last_week_does_not_bring_its_refresh_token_back(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    endpoint = scripted(grants(clock, "first", "rt-1"), grants(clock, "second", "rt-2"))
+    endpoint = script_endpoint(grants(clock, "first", "rt-1"), grants(clock, "second", "rt-2"))
     manager(store, endpoint, seed="old consent").token()
     manager(store, endpoint, seed="new consent").token()
     assert manager(store, endpoint, seed="old consent").token().access_token == "second"
@@ -57,12 +57,12 @@ def test_a_worker_with_the_connection_of_last_week_does_not_bring_its_refresh_to
 def test_a_refused_client_is_not_hammered_but_tried_again_after_a_while(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    endpoint = scripted(invalid_client(), grants(clock, "at", "rt-1"))
+    endpoint = script_endpoint(invalid_client(), grants(clock, "at", "rt-1"))
     for _ in range(5):
         with pytest.raises(InvalidClient):
             manager(store, endpoint).token()
     assert len(endpoint.sent) == 1
-    assert stored(store, manager(store, endpoint)).state is GrantState.MISCONFIGURED
+    assert read_stored(store, manager(store, endpoint)).state is GrantState.MISCONFIGURED
     clock.advance(61)
     assert manager(store, endpoint).token().access_token == "at"
 
@@ -70,7 +70,7 @@ def test_a_refused_client_is_not_hammered_but_tried_again_after_a_while(
 def test_a_grant_without_refresh_token_is_tried_again_after_a_consent(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    endpoint = scripted(consent_required(), grants(clock, "at"))
+    endpoint = script_endpoint(consent_required(), grants(clock, "at"))
     under_test = TokenManager.for_grant(store, endpoint, ClientCredentials(), clock=clock)
     for _ in range(3):
         with pytest.raises(ConsentRequired):
@@ -84,7 +84,7 @@ def test_a_corrected_password_or_key_lifts_the_refusal_at_once(
     store: ClockedStore, clock: FakeClock
 ) -> None:
     signer = Signer(shared_key("k" * 32))
-    endpoint = scripted(
+    endpoint = script_endpoint(
         invalid_scope(), grants(clock, "at"), client=Client("me", "s", signer), client_auth="none"
     )
     wrong = TokenManager.for_grant(store, endpoint, Password("alice", "wrong"), clock=clock)
@@ -94,18 +94,18 @@ def test_a_corrected_password_or_key_lifts_the_refusal_at_once(
     assert len(endpoint.sent) == 1
     right = TokenManager.for_grant(store, endpoint, Password("alice", "right"), clock=clock)
     assert right.token().access_token == "at"
-    marks = {
+    fingerprints = {
         Fingerprints.for_grant(
             replace(endpoint, client=Client("me", "s", client)), grant, store.cipher
         ).client
         for client in (None, Signer(shared_key("l" * 32)), Signer(signer.key, "other"))
         for grant in (ClientCredentials(), JwtBearer(signer, "me", "alice"))
     }
-    assert len(marks) == 6
+    assert len(fingerprints) == 6
 
 
 def test_a_cool_down_ends_by_itself(store: ClockedStore, clock: FakeClock) -> None:
-    endpoint = scripted(down(40), grants(clock, "at", "rt-1"))
+    endpoint = script_endpoint(down(40), grants(clock, "at", "rt-1"))
     with pytest.raises(TokenEndpointUnavailable):
         manager(store, endpoint).token()
     clock.advance(10)
@@ -118,11 +118,11 @@ def test_a_cool_down_ends_by_itself(store: ClockedStore, clock: FakeClock) -> No
 
 def test_failures_in_a_row_make_the_pause_longer(store: ClockedStore, clock: FakeClock) -> None:
     pauses = []
-    endpoint = scripted(*[down(36) for _ in range(2)], *[vanished() for _ in range(8)])
+    endpoint = script_endpoint(*[down(36) for _ in range(2)], *[lose_answer() for _ in range(8)])
     for _ in range(6):
         with pytest.raises(OAuthTaskflowError):
             manager(store, endpoint).token()
-        trouble = stored(store, manager(store, endpoint)).last_failure
+        trouble = read_stored(store, manager(store, endpoint)).last_failure
         assert trouble is not None
         assert trouble.until is not None
         pauses.append(trouble.until - clock.now())
@@ -135,7 +135,7 @@ def test_a_missing_refresh_token_is_a_connection_error(
     store: ClockedStore, clock: FakeClock
 ) -> None:
     with pytest.raises(ConnectionConfigError) as raised:
-        manager(store, scripted(), seed="").token()
+        manager(store, script_endpoint(), seed="").token()
     assert str(raised.value) == (
         "There is no refresh token in connection 'crm', field 'refresh_token'. "
         "Authorize the connection: airflow oauth login crm"
@@ -145,7 +145,7 @@ def test_a_missing_refresh_token_is_a_connection_error(
 def test_an_unreadable_client_credentials_token_is_replaced(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    endpoint = scripted(grants(clock, "first"), grants(clock, "second"))
+    endpoint = script_endpoint(grants(clock, "first"), grants(clock, "second"))
     TokenManager.for_grant(store, endpoint, ClientCredentials(), clock=clock).token()
     store.cipher = TokenCipher([_other_key()])
     again = TokenManager.for_grant(store, endpoint, ClientCredentials(), clock=clock)
@@ -155,7 +155,7 @@ def test_an_unreadable_client_credentials_token_is_replaced(
 def test_an_unreadable_refresh_token_is_never_thrown_away(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    endpoint = scripted(grants(clock, "first", "rt-1"))
+    endpoint = script_endpoint(grants(clock, "first", "rt-1"))
     manager(store, endpoint).token()
     store.cipher = TokenCipher([_other_key()])
     with pytest.raises(TokenUndecryptable, match=r"opens it for connection 'crm' in sqlite:///"):

@@ -120,11 +120,11 @@ def test_a_failure_without_the_lease_is_not_recorded() -> None:
 
 
 def test_the_connections_refresh_token_is_fingerprinted_with_the_newest_key_once() -> None:
-    marks = Fingerprints(seed=("new", "old"), client=("c",))
-    after = transitions.refresh_fingerprints(marks)(replace(STORED, seeds=("other", "old")))
+    fingerprints = Fingerprints(seed=("new", "old"), client=("c",))
+    after = transitions.refresh_fingerprints(fingerprints)(replace(STORED, seeds=("other", "old")))
     assert after is not None
     assert after.seeds == ("other", "new")
-    assert transitions.refresh_fingerprints(marks)(after) is None
+    assert transitions.refresh_fingerprints(fingerprints)(after) is None
     assert transitions.refresh_fingerprints(Fingerprints((), ("c",)))(STORED) is None
 
 
