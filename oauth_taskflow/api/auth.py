@@ -51,7 +51,7 @@ class Credentials(Protocol):
         """Put the credentials on ``request``, replacing those of an earlier attempt."""
 
     def renew(self, request: requests.PreparedRequest) -> bool:
-        """Put other credentials on ``request`` after a 401; False when there are none."""
+        """Put other credentials on ``request`` after a 401; False without other credentials."""
 
 
 def can_refresh_help(response: requests.Response) -> bool:
@@ -108,7 +108,7 @@ class _StaticAuth(AuthBase, NeverPickled):
         """Put nothing on ``request``."""
 
     def renew(self, request: requests.PreparedRequest) -> bool:  # noqa: ARG002 - the protocol's
-        """Always False: there are no other credentials."""
+        """Always False, because these credentials cannot change."""
         return False
 
 

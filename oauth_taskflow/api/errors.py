@@ -290,7 +290,7 @@ def _hint(response: requests.Response, now: float) -> str:
     refused = _REFUSED.get(scheme) if status == 401 else None
     until = _verdict(response).kept_until
     if status == 401 and until is not None and until > now:
-        refused = f"{refused or _TOKEN_REFUSED} {_kept_hint(until)}"
+        refused = f"{refused or _TOKEN_REFUSED} {_refresh_hint(until)}"
     if refused and scheme == "dpop":
         return f"{refused} {_clock_hint(response, now)}"
     usual = {4: _CLIENT_HINT, 5: _SERVER_HINT}.get(status // 100, "")
@@ -302,7 +302,7 @@ def attempts_text(tries: int) -> str:
     return f" (tried {tries} times)" if tries > 1 else ""
 
 
-def _kept_hint(until: float) -> str:
+def _refresh_hint(until: float) -> str:
     moment = datetime.fromtimestamp(until, timezone.utc).isoformat(timespec="seconds")
     return (
         "The token is fresh by its own lifetime, and the one before it was refused as fresh too: until "
@@ -338,7 +338,7 @@ def status_error(
     status, headers = response.status_code, response.headers
     retryable = verdict.may_pass or policy.transient(status, headers)
     limited = verdict.limited
-    named = policy.named_wait(status, headers, now, limited=limited) if retryable else None
+    named = policy.server_wait(status, headers, now, limited=limited) if retryable else None
     what = f"The API answered HTTP {status} {response.reason or ''}".rstrip() + _reason(response)
     what += _excerpt(response)
     place = f"at {response.request.method} {redact_request_url(response.request, response.url)}"

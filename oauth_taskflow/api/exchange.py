@@ -114,7 +114,7 @@ class RequestPlan(Struct, frozen=True):
             return None
         policy, status = self.policy, response.status_code
         by_rule = decision is not None and decision.holds_all
-        wait = policy.named_wait(status, response.headers, now, limited=by_rule)
+        wait = policy.server_wait(status, response.headers, now, limited=by_rule)
         if wait is None and decision is not None:
             wait = decision.wait
         if wait is not None and wait > policy.longest_wait:
@@ -249,7 +249,7 @@ class AttemptState(Struct):
 def renew_credentials(
     credentials: Credentials, request: requests.PreparedRequest, response: requests.Response
 ) -> bool:
-    """Put another token or proof on ``request`` after ``response`` refused it; False when there is none.
+    """Put another token or proof on ``request`` after ``response`` refused it; False without another one.
 
     Raises:
         ApiStatusError: the body is a stream that cannot be sent again.

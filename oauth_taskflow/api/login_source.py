@@ -1,4 +1,4 @@
-"""A token from a login request: for APIs that trade user name and password for a token in their own way."""
+"""A token source for APIs that exchange user name and password for a token by a login request of their design."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from oauth_taskflow.redaction import redact_text, redact_url
 from oauth_taskflow.secret_values import Hidden, SecretValue
 
 _RETRY = RetryPolicy(attempts=3, longest_wait=30.0)
-# A token is small; a login that takes longer holds up every thread that waits for it.
+# A token is small, and a slow login delays every thread that waits for it.
 _LIMITS = AnswerLimits(bytes=1 << 20, depth=64, seconds=60.0)
-# Wrong credentials asked again by every thread and retry would lock the account.
+# Wrong credentials sent again by every thread and retry would lock the account.
 _REFUSAL_HOLDS = 60.0
 _SHOWN = 200
 _MOST_NAMES, _LONGEST_NAME = 12, 40
@@ -45,10 +45,10 @@ _OPAQUE = re.compile(r"[A-Za-z0-9._~+/=-]{20,}")
 
 
 class Login(SecretValue, frozen=True):
-    """The login request. ``fields`` are its body; paths are JMESPaths into the answer; times are seconds.
+    """The login request. ``fields`` are its body; paths are JMESPaths into the response; times are in seconds.
 
-    The token lives for ``lifetime`` when that is set, else as ``expires_path`` says (a lifetime or an instant), else
-    until its ``exp`` when it is a JWT (RFC 7519 §4.1.4), else until the API answers 401.
+    The token is valid for ``lifetime`` if set, else as ``expires_path`` says (a lifetime or an instant). Without both, a
+    JWT is valid until its ``exp`` (RFC 7519 §4.1.4), and every other token until the API answers 401.
     """
 
     url: str
@@ -67,15 +67,15 @@ class Login(SecretValue, frozen=True):
 
     @property
     def where(self) -> str:
-        """For error messages: the connection if it has a name, and the redacted URL."""
+        """The connection, if it has a name, and the redacted URL, for error messages."""
         named = f"for connection {self.conn_id!r} " if self.conn_id else ""
         return f"{named}at {redact_url(self.url)}"
 
 
-class LoginSource:
-    """A token source that logs in, remembers the token and logs in again when it was refused.
+class LoginTokenSource:
+    """A token source that logs in, remembers the token and logs in again when the token is refused.
 
-    One login however many threads of the process ask. Refused credentials are not tried again for a minute.
+    All threads of the process share one login. Refused credentials are not sent again for a minute.
     """
 
     def __init__(self, login: Login, *, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -86,22 +86,22 @@ class LoginSource:
         self._refusal: tuple[float, TokenRequestError] | None = None
 
     def __repr__(self) -> str:
-        return f"LoginSource({redact_url(self._login.url)!r})"
+        return f"LoginTokenSource({redact_url(self._login.url)!r})"
 
     def token(self) -> Token:
         """The token of the last login while it is fresh, else that of a new one.
 
         Raises:
             TokenRequestRejected: the credentials were refused.
-            TokenEndpointUnavailable: no answer, 429 or 5xx after all tries; retryable.
-            InvalidTokenResponse: the answer holds no token.
+            TokenEndpointUnavailable: no response, 429 or 5xx after all attempts; retryable.
+            InvalidTokenResponse: the response does not contain a token.
         """
         token = self._token
-        if token is not None and self._fresh(token):
+        if token is not None and self._is_fresh(token):
             return token
         with self._lock:
             token = self._token
-            return token if token is not None and self._fresh(token) else self._log_in()
+            return token if token is not None and self._is_fresh(token) else self._log_in()
 
     def replace_refused(self, access_token: str) -> Token:
         """A token other than ``access_token``; logs in only when that is still the current one.
@@ -113,21 +113,21 @@ class LoginSource:
             token = self._token
             return token if token and token.access_token != access_token else self._log_in()
 
-    def _fresh(self, token: Token) -> bool:
+    def _is_fresh(self, token: Token) -> bool:
         return token.state(self._clock.now(), self._login.leeway) is TokenState.FRESH
 
     def _log_in(self) -> Token:
         if self._refusal is not None and self._clock.now() < self._refusal[0]:
             raise copy.copy(self._refusal[1])
         try:
-            self._token = _token_in(self._login, *self._answer())
+            self._token = _read_token(self._login, *self._request_login())
         except TokenRequestRejected as error:
             self._refusal = (self._clock.now() + _REFUSAL_HOLDS, error)
             raise
         return self._token
 
-    def _answer(self) -> tuple[requests.Response, float]:
-        """The first answer that is neither a network failure nor transient, and when its request began."""
+    def _request_login(self) -> tuple[requests.Response, float]:
+        """The first response that is neither a network failure nor transient, and the time when its request began."""
         attempt = 0
         while True:
             attempt += 1
@@ -142,7 +142,7 @@ class LoginSource:
                 where = self._login.where
                 raise InvalidTokenResponse(error.what, where=where, hint=hint) from None
             except requests.RequestException as error:
-                failure = self._no_answer(error)
+                failure = self._network_failure(error)
             wait = failure.retry_after
             if attempt == _RETRY.attempts or (wait or 0.0) > _RETRY.longest_wait:
                 raise failure
@@ -151,7 +151,7 @@ class LoginSource:
     def _send(self) -> requests.Response:
         login = self._login
         body: dict[str, Any] = {"json" if login.body == "json" else "data": dict(login.fields)}
-        # A session of its own: no cookies, no .netrc, no proxies of the environment.
+        # A separate session has no cookies, no .netrc and no proxies of the environment.
         with requests.Session() as session:
             session.trust_env = False
             session.auth = NoAuth()
@@ -172,12 +172,12 @@ class LoginSource:
                 allow_redirects=False,
             )
 
-    def _no_answer(self, error: requests.RequestException) -> TokenEndpointUnavailable:
+    def _network_failure(self, error: requests.RequestException) -> TokenEndpointUnavailable:
         request = requests.Request("POST", self._login.url).prepare()
-        known: BaseException = error
-        if not isinstance(known, ApiRequestFailed):
-            known = network_error(error, request, retryable=True)
-        reason = known.what
+        failure: BaseException = error
+        if not isinstance(failure, ApiRequestFailed):
+            failure = network_error(error, request, retryable=True)
+        reason = failure.what
         return TokenEndpointUnavailable(f"Login failed: {reason}", where=self._login.where)
 
     def _unavailable(self, response: requests.Response) -> TokenEndpointUnavailable | None:
@@ -187,15 +187,15 @@ class LoginSource:
         return TokenEndpointUnavailable(
             f"Login answered HTTP {status}",
             where=self._login.where,
-            retry_after=_RETRY.named_wait(status, headers, self._clock.now()),
+            retry_after=_RETRY.server_wait(status, headers, self._clock.now()),
         )
 
 
-def _token_in(login: Login, response: requests.Response, began: float) -> Token:
+def _read_token(login: Login, response: requests.Response, began: float) -> Token:
     if not 200 <= response.status_code < 300:
         raise _rejection(login, response)
     try:
-        body = Body.of(response)
+        body = Body.from_response(response)
         token = body.find(login.token_path)
     except InvalidRecord as error:
         raise InvalidTokenResponse(
@@ -211,7 +211,7 @@ def _token_in(login: Login, response: requests.Response, began: float) -> Token:
 
 
 def _names(login: Login, answer: object) -> str:
-    """The first names in the answer; what could be a token is none."""
+    """The first field names in the response; a name that could be a token is redacted."""
     if not isinstance(answer, dict):
         return "no mapping"
     secrets = login.fields.values()
@@ -221,10 +221,10 @@ def _names(login: Login, answer: object) -> str:
 
 def _rejection(login: Login, response: requests.Response) -> TokenRequestRejected:
     secrets = list(login.fields.values())
-    told = response.text[: _SHOWN * 4]
+    text = response.text[: _SHOWN * 4]
     if response.is_redirect:
-        told = f"redirects to {redact_url(response.headers['Location'], secrets)}"
-    text = " ".join(redact_text(told, secrets).split())
+        text = f"redirects to {redact_url(response.headers['Location'], secrets)}"
+    text = " ".join(redact_text(text, secrets).split())
     return TokenRequestRejected(
         error="login_refused",
         status=response.status_code,
@@ -243,8 +243,8 @@ def _expires_at(login: Login, token: str, body: Body, began: float) -> float | N
     end = find_end(named, now=began)
     if end is None:
         raise InvalidTokenResponse(
-            f"What stands at {login.expires_path!r} of the login answer is neither a lifetime in seconds nor an instant "
-            "to come",
+            f"The value at {login.expires_path!r} of the login answer is neither a lifetime in seconds nor a future "
+            "instant",
             where=login.where,
             hint="Correct expires_path, or set token_lifetime in the connection.",
         )

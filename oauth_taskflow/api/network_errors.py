@@ -70,7 +70,7 @@ def _classify(error: requests.RequestException) -> tuple[type[ApiRequestFailed],
     """Our error class for ``error``, its message and its hint."""
     if isinstance(error, requests.ConnectTimeout):
         return ApiTimeout, "The API did not connect in time", _ABOUT_HOST
-    if isinstance(error, requests.Timeout) or _stalled(error):
+    if isinstance(error, requests.Timeout) or _has_stalled(error):
         return ApiTimeout, "The API did not answer in time", _ABOUT_TIME
     if isinstance(error, requests.exceptions.SSLError):
         what = f"The API's TLS certificate or handshake was refused: {_root(error)}"
@@ -109,7 +109,7 @@ def _about_tls(cause: BaseException) -> str:
     return "Set the connection's verify to the CA bundle that signed it."
 
 
-def _stalled(error: requests.RequestException) -> bool:
+def _has_stalled(error: requests.RequestException) -> bool:
     """Whether the body stopped arriving, which ``requests`` reports as a connection error."""
     return bool(error.args) and isinstance(error.args[0], ReadTimeoutError)
 

@@ -47,7 +47,7 @@ class Origin(Struct, frozen=True):
     port: int
 
     @classmethod
-    def of(cls, url: str) -> Origin:
+    def parse(cls, url: str) -> Origin:
         """The origin of an absolute http or https URL.
 
         Raises:
@@ -87,7 +87,7 @@ def _upgrade(parts: SplitResult) -> str:
 def is_unambiguous(url: str) -> bool:
     """Whether ``url`` is an absolute http or https URL that all parsers read alike."""
     try:
-        Origin.of(url)
+        Origin.parse(url)
     except ValueError:
         return False
     return True
@@ -97,10 +97,10 @@ class AllowedOrigins:
     """The origins a session may talk to: the one of its base URL and those its connection lists."""
 
     def __init__(self, urls: Iterable[str]) -> None:
-        self._origins = tuple(dict.fromkeys(Origin.of(url) for url in urls))
+        self._origins = tuple(dict.fromkeys(Origin.parse(url) for url in urls))
 
     @classmethod
-    def of_connection(cls, conn_id: str, base_url: str, others: Iterable[str]) -> AllowedOrigins:
+    def for_connection(cls, conn_id: str, base_url: str, others: Iterable[str]) -> AllowedOrigins:
         """The allowed origins of a session.
 
         Raises:
@@ -123,7 +123,7 @@ class AllowedOrigins:
 
     def __contains__(self, url: str) -> bool:
         try:
-            return Origin.of(url) in self._origins
+            return Origin.parse(url) in self._origins
         except ValueError:
             return False
 
@@ -137,7 +137,7 @@ class AllowedOrigins:
             ForeignOriginRefused: it leads to another origin.
         """
         try:
-            origin = Origin.of(url)
+            origin = Origin.parse(url)
         except ValueError as error:
             raise self._refusal(url, str(error), secrets) from None
         if origin in self._origins:

@@ -75,7 +75,7 @@ class RateLimiter:
         self._clock = clock
 
     @classmethod
-    def of(cls, options: RateLimit, key: str) -> RateLimiter:
+    def from_options(cls, options: RateLimit, key: str) -> RateLimiter:
         """The limiter for ``options``; ``key`` names connection and endpoint."""
         return cls(options.requests or 1, duration_seconds(options.per), key)
 

@@ -79,7 +79,7 @@ class Redirects:
         if request.method != method:
             self._drop_body(request)
         elif not rewind(request):
-            raise spent_body_error(first)
+            raise body_replay_error(first)
         self._put_cookies(request, response)
         self._credentials.apply(request)
         return request
@@ -111,7 +111,7 @@ def endless_redirect_error(first: requests.PreparedRequest) -> ApiRequestFailed:
     )
 
 
-def spent_body_error(first: requests.PreparedRequest) -> ApiRequestFailed:
+def body_replay_error(first: requests.PreparedRequest) -> ApiRequestFailed:
     """The error of a redirect that keeps the body of ``first``, which cannot be sent again."""
     return ApiRequestFailed(
         "A redirect asks for the body again, which is a stream that cannot be rewound",

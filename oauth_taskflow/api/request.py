@@ -57,8 +57,8 @@ class ApiRequest:
             value = encode(value).decode()
         return self.with_param(name, value)
 
-    def at_url(self, url: str) -> ApiRequest:
-        """The same request to a URL that the API gave, without the parameters of this one."""
+    def follow_url(self, url: str) -> ApiRequest:
+        """The same request to a URL that the API returned, without the parameters of this request."""
         return replace(self, path=url, params={}, exact=True)
 
     def fingerprint(self) -> bytes:

@@ -28,7 +28,7 @@ StatusMatch = Annotated[
 
 
 class ResponseRule(Options, frozen=True, kw_only=True):
-    """What to do with an answer; the first rule that matches decides."""
+    """A rule for responses; the first rule that matches decides."""
 
     status: Annotated[
         ErrorStatus | StatusMatch | tuple[ErrorStatus | StatusMatch, ...] | None,
@@ -102,7 +102,7 @@ class _Rule:
         from oauth_taskflow.api.decoders.json import Body  # noqa: PLC0415  # as above
 
         try:
-            return bool(Body.of(response).find(self._when))
+            return bool(Body.from_response(response).find(self._when))
         except ApiError:
             return False  # an error page in HTML has no fields
 

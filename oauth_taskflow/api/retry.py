@@ -56,7 +56,7 @@ class RetryPolicy(Struct, frozen=True):
         full = min(self.backoff_cap, self.backoff * 2.0 ** min(attempt - 1, 30))
         return full / 2 + random.uniform(0, full / 2)  # noqa: S311 - spreads load, guards nothing
 
-    def named_wait(
+    def server_wait(
         self, status: int, headers: Mapping[str, str], now: float, *, limited: bool = False
     ) -> float | None:
         """The wait in seconds that the response asks for, or None; ``now`` is in seconds since the epoch.

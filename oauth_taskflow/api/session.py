@@ -61,7 +61,7 @@ def copy_refusal(base_url: str) -> ResultRefused:
     """The error that is raised when a session for ``base_url`` is copied, pickled or returned."""
     return ResultRefused(
         "A session cannot be copied, pickled or returned: it holds credentials",
-        where=f"for {Origin.of(base_url)}",
+        where=f"for {Origin.parse(base_url)}",
         hint="Return the data you read with it instead.",
     )
 
@@ -152,7 +152,7 @@ class OAuthSession(requests.Session):
     ) -> None:
         super().__init__()
         warn_if_replaced()
-        self.origins = AllowedOrigins.of_connection(conn_id, base_url, allowed_origins)
+        self.origins = AllowedOrigins.for_connection(conn_id, base_url, allowed_origins)
         self.base_url = base_url.rstrip("/")
         self.conn_id = conn_id
         self.timeout = timeout
@@ -172,7 +172,7 @@ class OAuthSession(requests.Session):
             self.mount(scheme, BoundedAdapter(pool_connections=4, pool_maxsize=32))
 
     def __repr__(self) -> str:
-        return f"<OAuthSession for {Origin.of(self.base_url)}>"
+        return f"<OAuthSession for {Origin.parse(self.base_url)}>"
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise copy_refusal(self.base_url)

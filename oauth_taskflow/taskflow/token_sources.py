@@ -7,7 +7,7 @@ import math
 import msgspec
 
 from oauth_taskflow import secret_registry
-from oauth_taskflow.api.login_source import Login, LoginSource
+from oauth_taskflow.api.login_source import Login, LoginTokenSource
 from oauth_taskflow.api.tls_files import check_certificate
 from oauth_taskflow.connections.preset import join_scopes
 from oauth_taskflow.connections.settings import ConnectionSettings, LoginSettings, OAuth2Settings
@@ -165,10 +165,10 @@ def grant_options(auth: OAuth2Settings, grant_type: str) -> GrantOptions:
     )
 
 
-_logins: dict[str, tuple[ConnectionSettings, LoginSource]] = {}
+_logins: dict[str, tuple[ConnectionSettings, LoginTokenSource]] = {}
 
 
-def login_source(settings: ConnectionSettings, auth: LoginSettings) -> LoginSource:
+def login_source(settings: ConnectionSettings, auth: LoginSettings) -> LoginTokenSource:
     """Returns the login of ``settings``; sessions of one process share it while the connection stays the same."""
     known = _logins.get(settings.conn_id)
     if known is not None and known[0] == settings:
@@ -188,6 +188,6 @@ def login_source(settings: ConnectionSettings, auth: LoginSettings) -> LoginSour
         proxies=settings.proxies,
         conn_id=settings.conn_id,
     )
-    source = LoginSource(login)
+    source = LoginTokenSource(login)
     _logins[settings.conn_id] = settings, source
     return source

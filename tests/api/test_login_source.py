@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from oauth_taskflow.api.login_source import Login, LoginSource
+from oauth_taskflow.api.login_source import Login, LoginTokenSource
 from oauth_taskflow.errors import (
     InvalidTokenResponse,
     TokenEndpointUnavailable,
@@ -27,8 +27,8 @@ def numbered(**more: Any) -> Any:
     return lambda _: {"access_token": f"t{next(count)}", **more}
 
 
-def source(api: ScriptedApi, clock: FakeClock, **options: Any) -> LoginSource:
-    return LoginSource(Login(f"{api.url}/auth/token", FIELDS, **options), clock=clock)
+def source(api: ScriptedApi, clock: FakeClock, **options: Any) -> LoginTokenSource:
+    return LoginTokenSource(Login(f"{api.url}/auth/token", FIELDS, **options), clock=clock)
 
 
 def jwt(claims: object) -> str:
@@ -160,7 +160,7 @@ def test_a_server_that_stays_down_is_a_retryable_error(serve: Serve, clock: Fake
     with pytest.raises(TokenEndpointUnavailable, match="Login answered HTTP 500") as caught:
         down.token()
     assert caught.value.retryable
-    gone = LoginSource(Login("http://127.0.0.1:9/login", FIELDS), clock=clock)
+    gone = LoginTokenSource(Login("http://127.0.0.1:9/login", FIELDS), clock=clock)
     with pytest.raises(TokenEndpointUnavailable, match=r"Login failed: .*Connection refused"):
         gone.token()
 
@@ -194,7 +194,7 @@ def test_redirects_are_not_followed_with_credentials(serve: Serve, clock: FakeCl
         (Reply(b"<html>secret-value"), "The login answer is no JSON"),
         (
             {"access_token": "secret-value", "expires_in": "soon"},
-            "is neither a lifetime in seconds nor an instant",
+            "is neither a lifetime in seconds nor a future instant",
         ),
     ],
 )
@@ -209,7 +209,7 @@ def test_answers_without_a_usable_token_are_explained_without_values(
 def test_repr_shows_no_fields(clock: FakeClock) -> None:
     login = Login("https://a.example.com/login?key=hush", FIELDS, headers={"X": "hush"})
     assert (
-        repr(LoginSource(login, clock=clock))
-        == "LoginSource('https://a.example.com/login?key=***')"
+        repr(LoginTokenSource(login, clock=clock))
+        == "LoginTokenSource('https://a.example.com/login?key=***')"
     )
     assert "hush-hush" not in repr(login)

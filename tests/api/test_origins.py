@@ -100,10 +100,10 @@ def test_the_refusal_names_origins_and_hides_secrets() -> None:
 
 def test_origins_print_without_default_ports() -> None:
     urls = ["https://a.example:443/x", "http://b.example:8080", "http://[::1]:80/"]
-    assert [str(Origin.of(url)) for url in urls] == [
+    assert [str(Origin.parse(url)) for url in urls] == [
         "https://a.example",
         "http://b.example:8080",
         "http://[::1]",
     ]
-    assert str(Origin.of("https://a.example/secret")) == "https://a.example"
+    assert str(Origin.parse("https://a.example/secret")) == "https://a.example"
     assert not is_unambiguous("nonsense")

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from oauth_taskflow.api.login_source import Login, LoginSource
+from oauth_taskflow.api.login_source import Login, LoginTokenSource
 from oauth_taskflow.api.options import (
     CursorPaginator,
     LinkHeaderPaginator,
@@ -51,7 +51,7 @@ def start() -> Iterator[Start]:
                 "username": server.credentials.username,
                 "password": server.credentials.password,
             }
-            source = LoginSource(Login(f"{server.base_url}/auth/token", fields), clock=clock)
+            source = LoginTokenSource(Login(f"{server.base_url}/auth/token", fields), clock=clock)
             return server, stack.enter_context(OAuthSession(server.base_url, source, clock=clock))
 
         yield begin

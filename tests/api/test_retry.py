@@ -38,7 +38,7 @@ def test_reset_headers_are_read_by_the_declared_dialect_only(
     dialect: ResetDialect | None, value: str, seconds: float | None
 ) -> None:
     policy = RetryPolicy(reset=dialect, reset_header="X-Reset")
-    assert policy.named_wait(429, headers(X_Reset=value), NOW) == seconds
+    assert policy.server_wait(429, headers(X_Reset=value), NOW) == seconds
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_an_instant_of_reset_is_read_by_the_servers_clock(
     dialect: ResetDialect, value: str
 ) -> None:
     answer = headers(X_RateLimit_Reset=value, Date=DATE)
-    assert RetryPolicy(reset=dialect).named_wait(429, answer, NOW + 900) == 45.0
+    assert RetryPolicy(reset=dialect).server_wait(429, answer, NOW + 900) == 45.0
 
 
 @pytest.mark.parametrize(
@@ -61,16 +61,16 @@ def test_an_instant_of_reset_is_read_by_the_servers_clock(
     ],
 )
 def test_the_ietf_ratelimit_header_needs_no_dialect(value: str, seconds: float | None) -> None:
-    assert RetryPolicy().named_wait(429, headers(RateLimit=value), NOW) == seconds
+    assert RetryPolicy().server_wait(429, headers(RateLimit=value), NOW) == seconds
 
 
 def test_a_negative_retry_after_names_no_wait() -> None:
-    assert RetryPolicy().named_wait(429, headers(Retry_After="-5"), NOW) is None
+    assert RetryPolicy().server_wait(429, headers(Retry_After="-5"), NOW) is None
 
 
 def test_a_reset_header_means_nothing_on_other_errors() -> None:
     policy = RetryPolicy(reset="seconds")
-    assert policy.named_wait(500, headers(X_RateLimit_Reset="30"), NOW) is None
+    assert policy.server_wait(500, headers(X_RateLimit_Reset="30"), NOW) is None
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_its_urls_are_https_once_they_are_filled(name: str) -> None:
     urls = (preset.token_url, preset.authorize_url, preset.revoke.url, preset.device_url)
     others = (preset.introspect_url, preset.base_url, preset.request.refresh_url)
     for url in (*urls, *others):
-        assert url is None or Origin.of(url).scheme == "https"
+        assert url is None or Origin.parse(url).scheme == "https"
     assert preset.token_url or preset.auth_type != "oauth2"
 
 

@@ -1,4 +1,4 @@
-"""Errors of an async session: those of ``failures`` that are the matching ``httpx`` exceptions too."""
+"""Errors and responses of an async session: those of ``api.errors``, which are also exceptions of ``httpx``."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from oauth_taskflow.errors import ApiRequestFailed
 
 
 class _Unpickled(ApiRequestFailed):
-    """Leaves request and response, which hold the token, out of the pickled form."""
+    """Base class that keeps request and response, which contain the token, out of the pickled form."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         rebuild, (cls, state) = super().__reduce__()
@@ -49,15 +49,15 @@ _LIVE = frozenset({"request", "_request", "response"})
 
 
 class AsyncStatusError(_Unpickled, ApiStatusError, httpx.HTTPStatusError):  # type: ignore[misc]  # request: of httpx
-    """The API answered with an error status; ``response`` holds the answer."""
+    """The API answered with an error status; ``response`` is the response."""
 
 
 class AsyncConsentRequired(AsyncStatusError, ApiConsentRequired):  # type: ignore[misc]  # as above
-    """The API wants a person to log in again, with more."""
+    """The API requires a person to log in again, with stronger authentication."""
 
 
 class AsyncUnreachable(_Unpickled, ApiUnreachable, httpx.NetworkError):  # type: ignore[misc]  # as above
-    """The API could not be reached, or broke off its answer."""
+    """The API could not be reached, or the connection broke during its response."""
 
 
 class AsyncTimedOut(_Unpickled, ApiTimeout, httpx.TimeoutException):  # type: ignore[misc]  # as above
@@ -65,14 +65,14 @@ class AsyncTimedOut(_Unpickled, ApiTimeout, httpx.TimeoutException):  # type: ig
 
 
 class AsyncCallFailed(_Unpickled, ApiCallFailed, httpx.RequestError):  # type: ignore[misc]  # as above
-    """The request failed, and neither the network nor the API's status is why."""
+    """The request failed for a reason other than the network or the API's status."""
 
 
 class AsyncAnswerTooLarge(AsyncCallFailed, ApiAnswerTooLarge):  # type: ignore[misc]  # as above
-    """The answer's body is larger than the session's ``limits``; trying again cannot help."""
+    """The response body is larger than the session's ``limits``; another attempt cannot help."""
 
 
-_TWINS: dict[type[ApiRequestFailed], type[ApiRequestFailed]] = {
+_HTTPX_CLASSES: dict[type[ApiRequestFailed], type[ApiRequestFailed]] = {
     ApiAnswerTooLarge: AsyncAnswerTooLarge,
     ApiCallFailed: AsyncCallFailed,
     ApiStatusError: AsyncStatusError,
@@ -83,13 +83,13 @@ _TWINS: dict[type[ApiRequestFailed], type[ApiRequestFailed]] = {
 
 
 class AsyncApiResponse(httpx.Response):
-    """An ``httpx.Response`` whose error hides secrets and says whether a retry may help."""
+    """An ``httpx.Response`` whose errors hide secrets and say whether a retry may help."""
 
     verdict = RetryVerdict()
     limits = DEFAULT_LIMITS
 
     def __getstate__(self) -> dict[str, Any]:
-        """As ``httpx`` pickles it, but the request, which carries the token, is method and URL alone."""
+        """The state that ``httpx`` pickles; of the request, which contains the token, only method and URL."""
         sent = strip_credentials(request_view(self.request))
         bare = httpx.Request(sent.method or "", sent.url or "")
         return {**super().__getstate__(), "_request": bare, "next_request": None}
@@ -98,7 +98,7 @@ class AsyncApiResponse(httpx.Response):
         """This response, when its status is below 400.
 
         Raises:
-            ApiStatusError: the status says error; an ``httpx.HTTPStatusError`` as well.
+            ApiStatusError: the response is an error; also an ``httpx.HTTPStatusError``.
         """
         if self.status_code < 400:
             return self
@@ -110,7 +110,7 @@ class AsyncApiResponse(httpx.Response):
         """The body read as JSON; ``kwargs`` are those of ``json.loads``.
 
         Raises:
-            ApiNotJson: it is something else, often a login or maintenance page.
+            ApiNotJson: it is not JSON, often a login or maintenance page.
         """
         try:
             check_depth(self.content, self.limits.depth)
@@ -123,18 +123,18 @@ class AsyncApiResponse(httpx.Response):
 
         Raises:
             ApiAnswerTooLarge: it is larger than ``limits.bytes``.
-            ApiTimeout: it was not there after ``limits.seconds``, or stopped coming.
-            ApiUnreachable: the connection broke in the middle.
-            ApiCallFailed: it is not in its ``Content-Encoding``.
+            ApiTimeout: it was incomplete after ``limits.seconds``, or stopped arriving.
+            ApiUnreachable: the connection broke.
+            ApiCallFailed: it does not match its ``Content-Encoding``.
         """
         try:
             await self.load(self.limits.seconds)
         except httpx.RequestError as error:
-            raise self._as_ours(error) from public_cause(error_view(error))
+            raise self._translate(error) from public_cause(error_view(error))
         return self.content
 
     async def load(self, seconds: float) -> None:
-        """Read the body into memory within ``seconds``; raises as ``httpx`` does, but for the limits."""
+        """Read the body into memory within ``seconds``; raises as ``httpx`` does, and where a limit is exceeded."""
         if hasattr(self, "_content"):
             return
         try:
@@ -154,15 +154,15 @@ class AsyncApiResponse(httpx.Response):
         """The whole decoded body; None when it is larger than ``limits.bytes``."""
         left = self.limits.bytes
         pieces: list[bytes] = []
-        async for piece in self._decoded():
+        async for piece in self._decode():
             left -= len(piece)
             if left < 0:
                 return None
             pieces.append(piece)
         return b"".join(pieces)
 
-    async def _decoded(self) -> AsyncIterator[bytes]:
-        """The body without its codings, in pieces of bounded size."""
+    async def _decode(self) -> AsyncIterator[bytes]:
+        """Yields the body without its codings, in pieces of bounded size."""
         try:
             decoder = Decoder(self.headers.get("Content-Encoding", ""))
             async for raw in super().aiter_raw():
@@ -173,33 +173,33 @@ class AsyncApiResponse(httpx.Response):
             raise httpx.DecodingError(str(error), request=self.request) from error
 
     async def aiter_raw(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
-        """As ``httpx`` does, and raises as ``aiter_bytes`` here."""
-        async for piece in self._typed(super().aiter_raw(chunk_size)):
+        """As in ``httpx``; raises the errors of ``aiter_bytes``."""
+        async for piece in self._translate_errors(super().aiter_raw(chunk_size)):
             yield piece
 
     async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
-        """The body in pieces, as they come where the answer is streamed; without limits.
+        """Yields the body in pieces, as they arrive when the response is streamed; without limits.
 
         Raises:
-            ApiUnreachable: the connection broke in the middle.
-            ApiTimeout: nothing came for as long as the time-out.
-            ApiCallFailed: the body is not in its ``Content-Encoding``.
+            ApiUnreachable: the connection broke.
+            ApiTimeout: nothing arrived within the time-out.
+            ApiCallFailed: the body does not match its ``Content-Encoding``.
         """
         if hasattr(self, "_content"):
             pieces = super().aiter_bytes(chunk_size)
         else:
-            pieces = _rechunked(self._decoded(), chunk_size)
-        async for piece in self._typed(pieces):
+            pieces = _rechunk(self._decode(), chunk_size)
+        async for piece in self._translate_errors(pieces):
             yield piece
 
-    async def _typed(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def _translate_errors(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         try:
             async for piece in pieces:
                 yield piece
         except httpx.RequestError as error:
-            raise self._as_ours(error) from public_cause(error_view(error))
+            raise self._translate(error) from public_cause(error_view(error))
 
-    def _as_ours(self, error: httpx.RequestError) -> ApiRequestFailed:
+    def _translate(self, error: httpx.RequestError) -> ApiRequestFailed:
         if isinstance(error, ApiRequestFailed):
             return error
         view = error_view(error)
@@ -207,8 +207,8 @@ class AsyncApiResponse(httpx.Response):
         return to_httpx_error(failure, self.request, foreign=type(error))
 
 
-async def _rechunked(pieces: AsyncIterator[bytes], size: int | None) -> AsyncIterator[bytes]:
-    """``pieces`` cut and joined to ``size`` bytes each, as ``httpx`` does; as they come without a size."""
+async def _rechunk(pieces: AsyncIterator[bytes], size: int | None) -> AsyncIterator[bytes]:
+    """``pieces`` in chunks of ``size`` bytes, as ``httpx`` yields them; unchanged without a size."""
     held = b""
     async for piece in pieces:
         if size is None:
@@ -224,7 +224,7 @@ async def _rechunked(pieces: AsyncIterator[bytes], size: int | None) -> AsyncIte
 
 
 def slow_error(request: httpx.Request, limits: AnswerLimits) -> ApiRequestFailed:
-    """Why waiting for the rest of an answer was given up."""
+    """The error of a response that arrives too slowly."""
     return to_httpx_error(
         too_slow_error(request_view(request), limits), request, foreign=httpx.ReadTimeout
     )
@@ -237,8 +237,8 @@ def to_httpx_error(
     *,
     foreign: type[BaseException] = BaseException,
 ) -> ApiRequestFailed:
-    """``error`` as the ``httpx`` exception that it is too, that of ``foreign`` where given; itself when there is none."""
-    known = _TWINS.get(picklable_class(type(error)))
+    """``error`` as an exception of ``httpx`` too, that of ``foreign`` if given; unchanged when no class matches."""
+    known = _HTTPX_CLASSES.get(picklable_class(type(error)))
     if known is None:
         return error
     cls = add_library_class(known, foreign)

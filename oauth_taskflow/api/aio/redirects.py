@@ -10,8 +10,8 @@ from oauth_taskflow.api.auth import Credentials
 from oauth_taskflow.api.origins import AllowedOrigins
 from oauth_taskflow.api.redirects import (
     OriginExit,
+    body_replay_error,
     endless_redirect_error,
-    spent_body_error,
     strip_proof,
 )
 from oauth_taskflow.api.request_secrets import redact_request_url, secrets_of
@@ -59,7 +59,7 @@ class AsyncRedirects:
             return httpx.Request(following.method, bare, headers={"Accept": "*/*"})
         accepted = self._origins.accept(url, secrets=secrets_of(self._first))
         if following.stream is response.request.stream and not can_replay(following):
-            raise spent_body_error(self._first)
+            raise body_replay_error(self._first)
         following.url = httpx.URL(accepted)
         return following
 

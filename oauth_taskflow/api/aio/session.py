@@ -88,7 +88,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
         cert: str | tuple[str, str] | None = None,
         proxies: Mapping[str, str] | None = None,
     ) -> None:
-        self.origins = AllowedOrigins.of_connection(conn_id, base_url, allowed_origins)
+        self.origins = AllowedOrigins.for_connection(conn_id, base_url, allowed_origins)
         keep_queries_out_of_logs()
         context = tls_context(verify=verify, cert=cert, conn_id=conn_id)
         super().__init__(
@@ -124,7 +124,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
         self._hooks = {kind: list(hooks.get(kind, ())) for kind in ("request", "response")}
 
     def __repr__(self) -> str:
-        return f"<AsyncOAuthSession for {Origin.of(self._root)}>"
+        return f"<AsyncOAuthSession for {Origin.parse(self._root)}>"
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise copy_refusal(self._root)
@@ -320,7 +320,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
             raise
 
     async def _sign(self, request: httpx.Request, credentials: Credentials) -> None:
-        """Put ``credentials`` on ``request``; waits for a token when there is none yet."""
+        """Put ``credentials`` on ``request``; waits for a token if necessary."""
         view = request_view(request)
         await self._in_thread(credentials.apply, view)
         copy_from_view(view, request)

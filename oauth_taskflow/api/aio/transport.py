@@ -1,4 +1,4 @@
-"""The options of ``OAuthSession`` in the words of ``httpx``: time-outs, certificates, proxies; and what it logs."""
+"""Translates the options of ``OAuthSession`` for ``httpx``: time-outs, certificates, proxies and its log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from oauth_taskflow.errors import ConnectionConfigError
 
 
 def httpx_timeout(timeout: Timeout | None) -> httpx.Timeout:
-    """Connect and read time-out in seconds. Waiting for a free connection has none: that is our own queue."""
+    """Connect and read time-out in seconds; waiting for a free connection has none, because that queue is ours."""
     connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
     return httpx.Timeout(connect=connect, read=read, write=read, pool=None)
 
@@ -24,10 +24,10 @@ def httpx_timeout(timeout: Timeout | None) -> httpx.Timeout:
 def tls_context(
     *, verify: bool | str, cert: str | tuple[str, str] | None, conn_id: str = ""
 ) -> ssl.SSLContext:
-    """What ``verify`` and ``cert`` of ``requests`` mean: a CA file or folder, a client certificate.
+    """The TLS context for ``verify`` and ``cert`` of ``requests``: a CA file or folder, a client certificate.
 
     Raises:
-        ConnectionConfigError: a file is missing or holds something else.
+        ConnectionConfigError: a file is missing or is not a certificate.
     """
     with usable_file("verify", conn_id):
         if isinstance(verify, str):
@@ -49,12 +49,12 @@ def proxy_mounts(
     """A transport for each of ``requests``' proxies, keyed ``https``, ``https://host`` or ``all``.
 
     Raises:
-        ConnectionConfigError: one is no address, or of a kind that nothing here speaks.
+        ConnectionConfigError: one is not an address, or of an unsupported kind.
     """
     try:
         return {
             pattern if "://" in pattern else f"{pattern}://": httpx.AsyncHTTPTransport(
-                # Without a scheme it is an http one to requests, and nothing to httpx.
+                # requests reads an address without a scheme as http; httpx rejects it.
                 verify=context,
                 proxy=httpx.Proxy(prepend_scheme_if_needed(proxy, "http")),  # type: ignore[no-untyped-call]  # that of requests
                 trust_env=False,
@@ -73,20 +73,20 @@ def proxy_mounts(
 
 
 class _WithoutQueries(logging.Filter):
-    """``httpx`` logs every URL whole; an API key may stand in its query."""
+    """Removes queries from the URLs that ``httpx`` logs, because they may contain an API key."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
-            record.args = tuple(_shown(value) for value in record.args)
+            record.args = tuple(_without_query(value) for value in record.args)
         return True
 
 
-def _shown(value: object) -> object:
+def _without_query(value: object) -> object:
     return value.copy_with(query=None) if isinstance(value, httpx.URL) else value
 
 
 def keep_queries_out_of_logs() -> None:
-    """Let the logger of ``httpx`` show URLs without their queries, in this process, from now on."""
+    """Make the logger of ``httpx`` omit the queries of URLs in this process."""
     logger = logging.getLogger("httpx")
-    if not any(isinstance(known, _WithoutQueries) for known in logger.filters):
+    if not any(isinstance(present, _WithoutQueries) for present in logger.filters):
         logger.addFilter(_WithoutQueries())

@@ -1,7 +1,7 @@
-"""What ``httpx`` sends and receives, seen as ``requests`` has it.
+"""Views of ``httpx`` requests, responses and errors as objects of ``requests``.
 
-Credentials, response rules, paginators and the retry policy decide on requests and responses of the ``requests``
-library. A view gives them those, so that both sessions share every decision and not only its idea.
+Credentials, response rules, paginators and the retry policy decide about requests and responses of the ``requests``
+library. A view presents those of ``httpx`` in that form, so that both sessions share the code of every decision.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from oauth_taskflow.api.request_secrets import Remembered, remember_secrets, sec
 from oauth_taskflow.api.response import ApiResponse
 from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, set_limits
 
-# An extension of ``httpx`` that no transport knows: it goes with the request, and with what a redirect makes of it.
+# An extension that no transport of ``httpx`` reads. It stays on the request, and on the request of a redirect.
 _SECRETS = "oauth_taskflow.secrets"
 
 
 class _SpentStream:
-    """A body that cannot be sent twice; ``rewind`` finds no position in it."""
+    """A body that cannot be sent twice, because ``rewind`` finds no position in it."""
 
 
 def request_view(request: httpx.Request) -> requests.PreparedRequest:
-    """Method, URL and headers of ``request``, and whether its body can be sent again; a copy."""
+    """A copy of method, URL and headers of ``request``, which also shows whether its body can be sent again."""
     view = requests.PreparedRequest()
     view.method, view.url = request.method, str(request.url)
     view.headers = CaseInsensitiveDict(request.headers.items())
@@ -38,14 +38,14 @@ def request_view(request: httpx.Request) -> requests.PreparedRequest:
 
 
 def can_replay(request: httpx.Request) -> bool:
-    """Whether the body can be sent again: bytes, text, JSON, a form or seekable files; no generator."""
+    """Whether the body can be sent again, which holds for bytes, text, JSON, forms and seekable files."""
     stream: object = request.stream
-    # Multipart is made anew from its files for every try; one that cannot go back would be sent empty.
+    # Multipart bodies are built from their files at each attempt; a file that cannot be rewound would be sent empty.
     files = [getattr(part, "file", b"") for part in getattr(stream, "fields", ())]
-    return isinstance(stream, httpx.SyncByteStream) and all(map(_goes_back, files))
+    return isinstance(stream, httpx.SyncByteStream) and all(map(_is_seekable, files))
 
 
-def _goes_back(file: object) -> bool:
+def _is_seekable(file: object) -> bool:
     if isinstance(file, str | bytes):
         return True
     seekable = getattr(file, "seekable", None)
@@ -53,7 +53,7 @@ def _goes_back(file: object) -> bool:
 
 
 def copy_from_view(view: requests.PreparedRequest, request: httpx.Request) -> None:
-    """Give ``request`` the URL and the headers that were set on its ``view``, and what of them is secret."""
+    """Copy the URL and headers that were set on ``view`` to ``request``, and remember which of them are secret."""
     request.extensions[_SECRETS] = Remembered(secrets_of(view))
     for name, value in view.headers.items():
         if request.headers.get(name) != value:
@@ -65,7 +65,7 @@ def copy_from_view(view: requests.PreparedRequest, request: httpx.Request) -> No
 
 
 def response_view(response: httpx.Response) -> ApiResponse:
-    """``response`` with its request; its body only where that was read already."""
+    """A view of ``response`` and its request; it has a body only if that was read already."""
     view = ApiResponse()
     view.status_code, view.reason = response.status_code, response.reason_phrase
     view.url, view.headers = str(response.url), CaseInsensitiveDict(response.headers.items())
@@ -78,14 +78,14 @@ def response_view(response: httpx.Response) -> ApiResponse:
 
 
 def error_view(error: httpx.RequestError) -> requests.RequestException:
-    """``error`` by the name that ``requests`` has for it; its causes stay attached."""
+    """The exception of ``requests`` that corresponds to ``error``; its causes stay attached."""
     cause = error.__cause__ if isinstance(error, httpx.DecodingError) else None
     view = _kind(error)(cause or type(error).__name__)
     view.__cause__ = error
     return view
 
 
-# The first that fits; those of TLS are told apart below.
+# The first match counts; TLS errors are recognised separately below.
 _KINDS: tuple[tuple[type[httpx.RequestError], type[requests.RequestException]], ...] = (
     (httpx.ConnectTimeout, requests.ConnectTimeout),
     (httpx.PoolTimeout, requests.ConnectTimeout),
@@ -106,7 +106,7 @@ def _kind(error: httpx.RequestError) -> type[requests.RequestException]:
 
 
 def _over_tls(error: BaseException) -> bool:
-    """Whether TLS is at the root of ``error``."""
+    """Whether a TLS error caused ``error``."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLError):

@@ -137,7 +137,7 @@ class Body:
         self.json = self._check_json(self._to_utf8(self._inflate(content), charset))
 
     @classmethod
-    def of(cls, response: requests.Response) -> Body:
+    def from_response(cls, response: requests.Response) -> Body:
         """The body of ``response`` within its limits; an empty body, as with 204, is null."""
         match = _CHARSET.search(response.headers.get("Content-Type", ""))
         where = f"at {response.request.method} {redact_request_url(response.request, response.url)}"

@@ -27,7 +27,7 @@ class ExactFloat(float):
     text: str
 
     @classmethod
-    def of(cls, text: str) -> ExactFloat:
+    def parse(cls, text: str) -> ExactFloat:
         """The number written as ``text``."""
         number = cls(text)
         number.text = text
@@ -44,7 +44,7 @@ class ExactFloat(float):
     __repr__ = __str__
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ExactFloat.of, (self.text,)
+        return ExactFloat.parse, (self.text,)
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, ExactFloat):
@@ -76,7 +76,7 @@ class ExactFloat(float):
 # JMESPath knows types by their names.
 ExactFloat.__name__ = "float"
 
-# Up to 15 digits, written as a float is: the usual case by far, told without writing the float.
+# Up to 15 digits, written as a float is: the usual case by far, recognised without writing the float.
 _SURELY_EXACT = re.compile(r"-?[1-9]\d{0,6}\.\d{0,7}[1-9]")
 _write = msgspec.json.Encoder().encode
 
@@ -86,7 +86,7 @@ def read_number(text: str) -> float:
     number = float(text)
     if _SURELY_EXACT.fullmatch(text):
         return number
-    return number if _write(number) == text.encode() else ExactFloat.of(text)
+    return number if _write(number) == text.encode() else ExactFloat.parse(text)
 
 
 def read_count(value: Any, name: str, where: str) -> int | None:

@@ -39,7 +39,7 @@ class LinkHeaderPaginator(PagingOptions, frozen=True, kw_only=True, tag="link"):
         links = parse_links(page.headers.get("Link", ""))
         link = next((link for link in links.found if self._leads_on(link, page.url)), None)
         if link is not None and self._is_required(link):
-            return request.at_url(urljoin(page.url, link.target))
+            return request.follow_url(urljoin(page.url, link.target))
         if link is None and links.is_malformed:
             raise InvalidRecord(
                 f"The Link header of page {page.index + 1} cannot be read to its end, and no link before has "

@@ -55,7 +55,7 @@ class NextUrlPaginator(PagingOptions, frozen=True, kw_only=True, tag="next_url")
                 f"The next URL at {self.next!r} is {found!r:.60}, not text", where=page.where
             )
         url = found if self.base == "api_root" else urljoin(page.url, found)
-        return request.at_url(self._with_sticky(url, page.first))
+        return request.follow_url(self._with_sticky(url, page.first))
 
     def _with_sticky(self, url: str, first: ApiRequest) -> str:
         present = {name for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True)}

@@ -246,7 +246,7 @@ def pull(
         session, request, paginate, records, responses, decode=decode, warn=warn
     )
     sequence = reader.sequence
-    limiter = RateLimiter.of(rate_limit, limit_key) if rate_limit is not None else None
+    limiter = RateLimiter.from_options(rate_limit, limit_key) if rate_limit is not None else None
     puller = _Puller(session, reader, limiter)
     paginator = sequence.paginator
     if isinstance(paginator, IndexedPaginator) and paginator.pages_at_once > 1:

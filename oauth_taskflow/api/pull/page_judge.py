@@ -64,7 +64,7 @@ class PageJudge:
             return Content(_nothing(response), [], has_landmark=False)
         if status in {202, 304}:
             raise _not_a_page_error(response)
-        body = Body.of(response)
+        body = Body.from_response(response)
         if body.empty or body.json == b"null":
             raise _not_a_page_error(response, body)
         records = self.selector.find(body)
@@ -88,7 +88,7 @@ class PageJudge:
         if not response.ok:
             return 0
         try:
-            body = Body.of(response)
+            body = Body.from_response(response)
             return 0 if body.empty else len(self.selector.find(body) or [])
         except ApiError:
             return 0

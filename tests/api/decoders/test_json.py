@@ -98,7 +98,7 @@ def test_the_charset_comes_from_the_content_type() -> None:
     response = answer(
         '{"a":"ä"}'.encode("latin-1"), headers={"Content-Type": 'text/json; charset="latin-1"'}
     )
-    assert Body.of(response).find("a") == "ä"
+    assert Body.from_response(response).find("a") == "ä"
 
 
 @pytest.mark.parametrize(

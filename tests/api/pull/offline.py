@@ -55,4 +55,6 @@ def view(
     """A first page with a body, for asking a paginator directly."""
     response = answer(body, url=url, headers=headers)
     counts = {"index": 0, "first_rows": len(records), "rows_so_far": len(records), **more}
-    return PageView(response, Body.of(response), list(records), first=first_page, **counts)
+    return PageView(
+        response, Body.from_response(response), list(records), first=first_page, **counts
+    )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from oauth_taskflow.api.aio.session import AsyncOAuthSession
-from oauth_taskflow.api.login_source import Login, LoginSource
+from oauth_taskflow.api.login_source import Login, LoginTokenSource
 from oauth_taskflow.api.options import (
     CursorPaginator,
     NextUrlPaginator,
@@ -31,7 +31,7 @@ def read(
 ) -> list[str]:
     """The codes of all Norwegian airports, 25 a page; each takes seven seconds of ``clock`` to work on."""
     names = {"username": server.credentials.username, "password": server.credentials.password}
-    source = LoginSource(Login(f"{server.base_url}/auth/token", names), clock=clock)
+    source = LoginTokenSource(Login(f"{server.base_url}/auth/token", names), clock=clock)
 
     async def main() -> list[str]:
         codes = []
