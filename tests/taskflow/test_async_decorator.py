@@ -12,6 +12,7 @@ from airflow.sdk import DAG, task
 from oauth_taskflow import AsyncOAuthSession, OAuthSession, oauth_task
 from oauth_taskflow.api.options import PageNumberPaginator
 from oauth_taskflow.errors import ConnectionConfigError, ResultRefused
+from oauth_taskflow.taskflow import async_sessions
 from oauth_taskflow.taskflow.sessions import open_async_session
 from oauth_taskflow.taskflow.xcom_guard import reject_iterator
 from oauth_taskflow.testing import OAuthTestServer
@@ -149,3 +150,7 @@ def test_a_generator_of_unread_records_is_refused_as_result() -> None:
 
     with pytest.raises(ResultRefused, match="An unread generator is the result"):
         reject_iterator(rows(), "of task 'a'")
+
+
+def test_dag_files_may_import_async_sessions_from_their_former_module() -> None:
+    assert async_sessions.open_async_session is open_async_session

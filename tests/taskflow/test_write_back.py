@@ -172,6 +172,22 @@ def test_without_write_back_nothing_is_copied(
     assert stored.extra() == before
 
 
+def test_write_back_that_is_switched_on_counts_for_the_next_session_of_the_process(
+    stored: StoredConnection, oauth_server: OAuthTestServer
+) -> None:
+    stored.put(write_back=False)
+    with open_session("copied") as before:
+        before.get("/countries").raise_for_status()
+        seed = stored.extra()["refresh_token"]
+        stored.put(write_back=True)
+        an_hour_later()
+        oauth_server.revoke_access_tokens()
+        with open_session("copied") as after:
+            after.get("/countries").raise_for_status()
+    assert stored.extra()["refresh_token"] != seed
+    assert is_live(oauth_server, stored.extra()["refresh_token"])
+
+
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
