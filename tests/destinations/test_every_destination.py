@@ -12,6 +12,7 @@ from oauth_taskflow.destinations.files import FileDestination, FolderDestination
 from oauth_taskflow.destinations.formats import FORMATS
 from oauth_taskflow.destinations.kinds import all_kinds, find_kind
 from tests.destinations.contract import check_destination, find_gaps
+from tests.test_architecture import PACKAGE, imports_of
 
 # Options for each kind, by its name: a kind without them is not finished.
 SAMPLES: dict[str, list[dict[str, Any]]] = {
@@ -40,6 +41,12 @@ def test_kinds_are_found_by_the_name_they_have_in_specs() -> None:
     assert len({name_of(kind) for kind in all_kinds()}) == len(all_kinds())
     with pytest.raises(KeyError):
         find_kind("nonsense")
+
+
+def test_the_engine_knows_the_protocols_and_no_kind() -> None:
+    allowed = {"destinations", *(f"destinations.{name}" for name in ("base", "kinds", "transfer"))}
+    imported = {dotted for path in (PACKAGE / "engine").glob("*.py") for dotted in imports_of(path)}
+    assert {dotted for dotted in imported if dotted.startswith("destinations")} == allowed
 
 
 def test_a_kind_that_lacks_a_method_is_noticed() -> None:
