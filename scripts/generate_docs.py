@@ -17,10 +17,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from oauth_taskflow.presets.page import providers_page
 from oauth_taskflow.presets.schema import preset_schema
+from oauth_taskflow.specs.json_schema import spec_schema
 from oauth_taskflow.specs.rules import MODULES, all_rules
-from oauth_taskflow.specs.schema import spec_schema
-from oauth_taskflow.specs.scope import RUN_NAMES
-from oauth_taskflow.specs.shape import SHAPE_RULES
+from oauth_taskflow.specs.schema_errors import SCHEMA_RULES
+from oauth_taskflow.specs.template_names import RUN_NAMES
 
 ROOT = Path(__file__).resolve().parents[1]
 _REF = "#/$defs/"
@@ -150,7 +150,7 @@ def rules_page() -> Iterator[str]:
         "All of these are errors, unless they say otherwise.",
         "",
     )
-    for rule_id, text in SHAPE_RULES.items():
+    for rule_id, text in SCHEMA_RULES.items():
         yield from (f'<a id="{rule_id}"></a>', f"- **{rule_id}**: {text}")
     told: set[str] = set()
     for module in MODULES:

@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 try:
-    from oauth_taskflow.specs.command import main  # needs the path above
+    from oauth_taskflow.specs.cli import main  # needs the path above
 except ModuleNotFoundError as missing:
     sys.stderr.write(
         f"{missing}. Checking specs takes no Airflow, but: "

@@ -28,7 +28,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "api": BASE | {"oauth.dpop", "oauth.request_proof", "oauth.endpoint.expiry", "oauth.token"},
     "destinations": BASE | {"api.decoders.numbers", "api.pull.page"},
     "specs": BASE | OPTIONS | {"api.paginators", "api.rate_limit", "destinations"},
-    "presets": BASE | OPTIONS | {"oauth", "specs.model_schema"},
+    "presets": BASE | OPTIONS | {"oauth"},
     "connections": BASE | OPTIONS | {"oauth", "presets"},
     "engine": BASE | {"api", "destinations", "specs"},
     "taskflow": BASE

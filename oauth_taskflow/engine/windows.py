@@ -8,7 +8,7 @@ import msgspec
 
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.specs.model import Endpoint
-from oauth_taskflow.specs.templates import window_bounds
+from oauth_taskflow.specs.template_references import window_bounds
 from oauth_taskflow.specs.windows import Interval, Window, cut_windows, is_empty_window
 
 __all__ = ["Interval", "Window", "run_windows"]

@@ -8,16 +8,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from oauth_taskflow.specs.defaults import merge_defaults
 from oauth_taskflow.specs.files import spec_files
-from oauth_taskflow.specs.load import MAX_NODES, Document, load_text
-from oauth_taskflow.specs.merge import merged_document
 from oauth_taskflow.specs.model import DagSpec, Endpoint, Spec
+from oauth_taskflow.specs.partial_check import Part, affected_endpoints, valid_parts
 from oauth_taskflow.specs.problem import Finding, Level, Problem, YamlPath, path_text
 from oauth_taskflow.specs.rules import files_findings, spec_findings
 from oauth_taskflow.specs.rules.registry import Rule, SpecView
-from oauth_taskflow.specs.shape import convert, shape_findings
-from oauth_taskflow.specs.sound import Part, sound_parts, uncertain
-from oauth_taskflow.specs.text_file import Unreadable, read_spec
+from oauth_taskflow.specs.schema_errors import schema_findings, to_model
+from oauth_taskflow.specs.spec_file import Unreadable, read_spec
+from oauth_taskflow.specs.yaml_reader import MAX_NODES, Document, load_text
 
 # A file with more problems than anybody reads is another kind of file, and each costs time to explain.
 MAX_PROBLEMS = 500
@@ -49,10 +49,10 @@ def check_text(text: str, path: str = "<text>") -> CheckedSpec:
     if too_big is not None:
         problem = _problem(document, path, "error", "yaml-too-big", too_big)
         return CheckedSpec(path, None, _in_order([*document.problems, problem]))
-    raw = merged_document(document.data)
-    source = convert(raw)
+    raw = merge_defaults(document.data)
+    source = to_model(raw)
     if source is None:
-        shape = list(islice(shape_findings(raw), MAX_PROBLEMS))
+        shape = list(islice(schema_findings(raw), MAX_PROBLEMS))
         found = [_problem(document, path, "error", *item) for item in shape]
         found += _problems_beside(shape, raw, document, path)
         return CheckedSpec(path, None, _in_order([*document.problems, *found]))
@@ -95,9 +95,9 @@ def _problems_beside(
 ) -> list[Problem]:
     """What the rules find that does not depend on the values with ``shape`` errors."""
     found: list[dict[tuple[Rule, Finding], None]] = []
-    for part in sound_parts(raw, shape):
+    for part in valid_parts(raw, shape):
         view = _view(part.source, part.data, document, path)
-        unsure = uncertain(view, part.emptied)
+        unsure = affected_endpoints(view, part.emptied)
         findings = islice(spec_findings(view), MAX_PROBLEMS)
         found.append({each: None for each in findings if _is_certain(*each, part, unsure)})
     if len(found) != 2:

@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
+from oauth_taskflow.specs.json_schema import spec_schema
 from oauth_taskflow.specs.problem import YamlPath
-from oauth_taskflow.specs.schema import spec_schema
 
 _LONGEST = 120
 
@@ -28,7 +28,7 @@ def _sample(path: YamlPath) -> Any:
     schema: Any = root
     sample: Any = None
     for part in path:
-        within = _resolved(schema, root)
+        within = _resolve(schema, root)
         if isinstance(part, int):
             schema, own = within.get("items", {}), None
         elif part in within.get("properties", {}):
@@ -43,9 +43,9 @@ def _sample(path: YamlPath) -> Any:
     return sample
 
 
-def _resolved(schema: Any, root: Any) -> Any:
+def _resolve(schema: Any, root: Any) -> Any:
     """``schema`` without a reference: of several kinds the one that has keys."""
     if "$ref" in schema:
         return root["$defs"][schema["$ref"].rpartition("/")[2]]
-    kinds = [_resolved(kind, root) for kind in schema.get("anyOf", ())]
+    kinds = [_resolve(kind, root) for kind in schema.get("anyOf", ())]
     return next((kind for kind in kinds if kind.get("type") in {"object", "array"}), schema)

@@ -10,7 +10,7 @@ from oauth_taskflow.specs.check import check_file
 from oauth_taskflow.specs.files import SUFFIXES, precedence, spec_files
 from oauth_taskflow.specs.model import Spec
 from oauth_taskflow.specs.problem import Problem
-from oauth_taskflow.specs.text_file import Unreadable, read_spec
+from oauth_taskflow.specs.spec_file import Unreadable, read_spec
 
 # How nearly every spec names its DAG: at the start of a line, as one word.
 _LITERAL = re.compile(

@@ -20,7 +20,7 @@ from oauth_taskflow.destinations.formats.base import ByteSink, FileFormat
 from oauth_taskflow.destinations.output_folders import is_ours
 from oauth_taskflow.destinations.transfer import transfer
 from oauth_taskflow.errors import DestinationError
-from oauth_taskflow.specs.schema import spec_schema
+from oauth_taskflow.specs.json_schema import spec_schema
 
 RECORDS: list[Any] = [{"id": str(number), "name": f"n{number}"} for number in range(6)]
 

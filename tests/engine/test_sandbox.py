@@ -8,7 +8,7 @@ import pytest
 
 from oauth_taskflow.engine.templates import render_text, render_value
 from oauth_taskflow.errors import TemplateFailed
-from oauth_taskflow.specs.templates import parse_template
+from oauth_taskflow.specs.template_references import parse_template
 
 GREEDY = [
     "{{ [1] * 99999999 }}",

@@ -16,7 +16,7 @@ from oauth_taskflow.presets.fill import fill
 from oauth_taskflow.presets.load import FOLDER, load_preset, preset_names
 from oauth_taskflow.presets.model import Preset, RefreshRules
 from oauth_taskflow.presets.schema import preset_schema
-from oauth_taskflow.specs.load import load_text
+from oauth_taskflow.specs.yaml_reader import load_text
 from tests.presets.places import places_of
 
 NAMES = preset_names()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from oauth_taskflow.specs.check import check_file, check_paths, check_text
 from oauth_taskflow.specs.files import spec_files
-from oauth_taskflow.specs.shape import shape_findings
+from oauth_taskflow.specs.schema_errors import schema_findings
 
 HERE = Path(__file__).parent
 README = (HERE / "valid" / "readme.yaml").read_text(encoding="utf-8")
@@ -71,7 +71,7 @@ def test_a_warning_leaves_the_spec_usable() -> None:
 
 def test_what_json_schema_has_no_word_for_is_a_problem_all_the_same() -> None:
     document = {"version": 1, "dag_id": "x", "endpoints": {"a": {"timeout": 10**400}}}
-    ((rule, finding),) = shape_findings(document)
+    ((rule, finding),) = schema_findings(document)
     assert (rule, finding.message) == (
         "out-of-range",
         "Number out of range - at `$.endpoints[...].timeout`",
@@ -79,7 +79,7 @@ def test_what_json_schema_has_no_word_for_is_a_problem_all_the_same() -> None:
 
 
 def test_a_good_document_has_no_reason_to_be_refused() -> None:
-    ((_, finding),) = shape_findings({"version": 1, "dag_id": "x", "endpoints": {"a": {}}})
+    ((_, finding),) = schema_findings({"version": 1, "dag_id": "x", "endpoints": {"a": {}}})
     assert finding.message == ""
 
 

@@ -10,7 +10,7 @@ import pytest
 from oauth_taskflow.specs.check import check_file
 from oauth_taskflow.specs.problem import Problem
 from oauth_taskflow.specs.rules import all_rules
-from oauth_taskflow.specs.shape import SHAPE_RULES
+from oauth_taskflow.specs.schema_errors import SCHEMA_RULES
 
 HERE = Path(__file__).parent
 VALID = sorted((HERE / "valid").glob("*.yaml"))
@@ -56,5 +56,5 @@ def test_an_error_leaves_no_spec_and_a_warning_does(path: Path) -> None:
 
 def test_every_rule_has_an_invalid_file() -> None:
     shown = {entry[2] for path in INVALID for entry in stated(path)}
-    known = {rule.id for rule in all_rules()} | set(SHAPE_RULES)
+    known = {rule.id for rule in all_rules()} | set(SCHEMA_RULES)
     assert known - ELSEWHERE == shown

@@ -19,13 +19,13 @@ def test_every_form_is_found_in_the_middle_of_a_line(kind: str, pattern: str) ->
     @given(st.from_regex(re.compile(pattern, re.ASCII), fullmatch=True))
     def check(credential: str) -> None:
         line = f"token: {credential} # rotated"
-        assert credentials.known_credential(line)
-        assert credentials.known_credential(credential)
+        assert credentials.credential_kind(line)
+        assert credentials.credential_kind(credential)
 
     check()
 
 
 def test_words_without_a_credential_pass() -> None:
-    assert not credentials.known_credential(
+    assert not credentials.credential_kind(
         "updated_since: '{{ window.start }}' /v3/organizations/members"
     )

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from oauth_taskflow.specs.json_schema import spec_schema
 from oauth_taskflow.specs.rules import all_rules
-from oauth_taskflow.specs.schema import spec_schema
-from oauth_taskflow.specs.scope import RUN_NAMES
-from oauth_taskflow.specs.shape import SHAPE_RULES
+from oauth_taskflow.specs.schema_errors import SCHEMA_RULES
+from oauth_taskflow.specs.template_names import RUN_NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = (ROOT / "docs" / "spec-reference.md").read_text(encoding="utf-8")
@@ -38,7 +38,7 @@ def test_one_rule_id_has_one_level_and_one_purpose() -> None:
 
 
 def test_every_shape_rule_is_in_the_manual() -> None:
-    assert [rule for rule in SHAPE_RULES if f"**{rule}**" not in MANUAL] == []
+    assert [rule for rule in SCHEMA_RULES if f"**{rule}**" not in MANUAL] == []
 
 
 def test_every_key_and_every_template_name_is_in_the_reference() -> None:

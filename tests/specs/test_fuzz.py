@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oauth_taskflow.specs.check import CheckedSpec, check_file, check_text
-from oauth_taskflow.specs.schema import spec_schema
+from oauth_taskflow.specs.json_schema import spec_schema
 
 HERE = Path(__file__).parent
 CORPUS = sorted([*(HERE / "valid").glob("*.yaml"), *(HERE / "invalid").glob("*.yaml")])

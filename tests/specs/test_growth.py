@@ -8,7 +8,7 @@ import time
 import pytest
 
 from oauth_taskflow.specs.check import MAX_PROBLEMS, check_text
-from oauth_taskflow.specs.load import MAX_NODES, MAX_TEXT
+from oauth_taskflow.specs.yaml_reader import MAX_NODES, MAX_TEXT
 from oauth_taskflow.suggestions import suggest_allowed
 
 TOP = (

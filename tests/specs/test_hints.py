@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from oauth_taskflow.specs.check import check_text
+from oauth_taskflow.specs.json_schema import spec_schema
 from oauth_taskflow.specs.samples import sample_text
-from oauth_taskflow.specs.schema import spec_schema
 
 INDENTED = (
     'Look for a second ": " in this line, which needs quotes around the text, and for an indentation that differs from '

@@ -8,8 +8,8 @@ from typing import Any
 
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
-from oauth_taskflow.specs.scope import RESERVED_NAMES
-from oauth_taskflow.specs.templates import parse_template, template_texts
+from oauth_taskflow.specs.template_names import RESERVED_NAMES
+from oauth_taskflow.specs.template_references import parse_template, template_texts
 
 _WHOLE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 # One brace too many, right behind or before a whole template.
@@ -38,7 +38,7 @@ def lost_brace(view: EndpointView) -> Findings:
     pattern = _pattern(names)
     for prefix, value in parts:
         for path, text in template_texts(value, prefix):
-            shown = _lost(text, pattern) if "{" in text or "}" in text else ""
+            shown = _find_lost(text, pattern) if "{" in text or "}" in text else ""
             # In a path another rule asks for the value of each {name}.
             if shown and (path != ("request", "path") or f"{{{shown}}}" not in _literal(text)):
                 message = f"the braces around {shown!r} make no template"
@@ -59,7 +59,7 @@ def _literal(text: str) -> str:
     return _WHOLE.sub("", text)
 
 
-def _lost(text: str, pattern: re.Pattern[str]) -> str:
+def _find_lost(text: str, pattern: re.Pattern[str]) -> str:
     """The look-up in ``text`` that lost a brace; empty when there is none."""
     literal = _literal(text)
     if ("{" not in literal and "}" not in literal) or parse_template(text).error:

@@ -67,7 +67,7 @@ def long_words(text: str, least: int) -> str:
     return " ".join(word for word in text.split() if len(word) >= least)
 
 
-def known_credential(text: str) -> str:
+def credential_kind(text: str) -> str:
     """The kind of credential that ``text`` contains, such as "a GitHub token"; empty without one."""
     # A tenth of a parse: only the words of a spec that are long enough for a credential are searched.
     words = long_words(text, _SHORTEST)

@@ -8,7 +8,7 @@ from oauth_taskflow.iso8601 import duration_length, parse_instant
 from oauth_taskflow.specs.model import DagSpec
 from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
-from oauth_taskflow.specs.scope import WINDOW
+from oauth_taskflow.specs.template_names import WINDOW
 from oauth_taskflow.specs.windows import Incremental, find_precision
 
 _WITHOUT_INTERVAL = frozenset({"@once", "@continuous"})

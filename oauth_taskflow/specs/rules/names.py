@@ -13,14 +13,14 @@ from oauth_taskflow.specs.rules.registry import (
     endpoint_rule,
     spec_rule,
 )
-from oauth_taskflow.specs.scope import (
+from oauth_taskflow.specs.template_names import (
     RESERVED_NAMES,
     WINDOW,
     WINDOW_NAMES,
     destination_names,
     request_names,
 )
-from oauth_taskflow.specs.templates import Template
+from oauth_taskflow.specs.template_references import Template
 from oauth_taskflow.suggestions import suggest_allowed
 
 
@@ -51,20 +51,20 @@ def undefined_template_name(view: EndpointView) -> Findings:
     incremental = view.endpoint.incremental is not None
     names = request_names(view.endpoint.for_each, incremental=incremental)
     for path, template in view.request_templates:
-        yield from _undefined(view, path, template, names)
+        yield from _find_undefined(view, path, template, names)
     names = destination_names(view.lists)
     for path, template in view.destination_templates:
-        yield from _undefined(view, path, template, names)
+        yield from _find_undefined(view, path, template, names)
 
 
-def _undefined(
+def _find_undefined(
     view: EndpointView, path: YamlPath, template: Template, names: frozenset[str]
 ) -> Findings:
     for name, attribute in sorted(template.references):
         if name not in names:
             yield Finding(path, f"nothing provides the name {name!r}", _name_hint(name, names))
         elif attribute:
-            yield from _undefined_attribute(view, path, name, attribute)
+            yield from _find_undefined_attribute(view, path, name, attribute)
 
 
 def _name_hint(name: str, names: frozenset[str]) -> str:
@@ -73,7 +73,9 @@ def _name_hint(name: str, names: frozenset[str]) -> str:
     return suggest_allowed(name, names)
 
 
-def _undefined_attribute(view: EndpointView, path: YamlPath, name: str, attribute: str) -> Findings:
+def _find_undefined_attribute(
+    view: EndpointView, path: YamlPath, name: str, attribute: str
+) -> Findings:
     attributes: Iterable[str] | None = None
     if name == WINDOW:
         attributes = WINDOW_NAMES

@@ -27,7 +27,7 @@ def bad_path(view: EndpointView) -> Findings:
 
     Good: `path: /v3/contacts`, `path: "/v3/contacts/{{ contact.id }}"`
     """
-    text = _filled(view)
+    text = _fill(view)
     if "{" in text:
         return  # a broken template, which another rule finds
     path, _, query = text.partition("?")
@@ -35,7 +35,7 @@ def bad_path(view: EndpointView) -> Findings:
         yield Finding(("request", "path"), message, hint)
 
 
-def _filled(view: EndpointView) -> str:
+def _fill(view: EndpointView) -> str:
     """The path with a letter in place of each template."""
     text = _TEMPLATE.sub(_FILLED, view.endpoint.request.path or "")
     return _SINGLE_BRACES.sub(_FILLED, text)
@@ -88,6 +88,6 @@ def empty_segment(view: EndpointView) -> Findings:
 
     Good: `path: /v3/contacts`
     """
-    path = _filled(view).partition("?")[0]
+    path = _fill(view).partition("?")[0]
     if "//" in path[1:] and "://" not in path:
         yield Finding(("request", "path"), "two slashes in a row", "Write one.")

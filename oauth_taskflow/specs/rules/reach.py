@@ -14,7 +14,7 @@ from oauth_taskflow.specs.rules.registry import (
     endpoint_rule,
     spec_rule,
 )
-from oauth_taskflow.specs.scope import WINDOW
+from oauth_taskflow.specs.template_names import WINDOW
 
 _FARTHEST_YEARS = 10
 _FIRST_YEAR = 1970

@@ -13,7 +13,12 @@ from typing import Any
 
 from oauth_taskflow.specs.model import DagSpec, Endpoint, ForEachOptions, Spec
 from oauth_taskflow.specs.problem import Finding, Level, YamlPath
-from oauth_taskflow.specs.templates import Template, parse_template, sent_bounds, template_texts
+from oauth_taskflow.specs.template_references import (
+    Template,
+    find_sent_bounds,
+    parse_template,
+    template_texts,
+)
 
 Findings = Iterator[Finding]
 
@@ -76,7 +81,9 @@ class EndpointView:
     @cached_property
     def sent_bounds(self) -> set[str]:
         """Which bounds of the window the request sends: ``start``, ``end``, both or none."""
-        return sent_bounds(r for _, template in self.request_templates for r in template.references)
+        return find_sent_bounds(
+            r for _, template in self.request_templates for r in template.references
+        )
 
     @cached_property
     def names_used(self) -> frozenset[str]:

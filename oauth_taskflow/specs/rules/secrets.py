@@ -11,9 +11,9 @@ from typing import Any
 
 from oauth_taskflow.redaction import is_sensitive_name
 from oauth_taskflow.specs.problem import Finding, YamlPath
-from oauth_taskflow.specs.rules.credentials import is_basic_credential, known_credential, long_words
+from oauth_taskflow.specs.rules.credentials import credential_kind, is_basic_credential, long_words
 from oauth_taskflow.specs.rules.registry import Findings, SpecView, spec_rule
-from oauth_taskflow.specs.templates import template_texts
+from oauth_taskflow.specs.template_references import template_texts
 
 _SCHEME = re.compile(r"(?i)\b(bearer|basic|token|apikey)\s{1,20}([A-Za-z0-9._~+/=:-]{8,4096})")
 # All quantifiers have bounds: a long text of nearly such words must not take quadratic time.
@@ -56,7 +56,7 @@ def secret_literal(view: SpecView) -> Findings:
             if reason:
                 told.add(path)
                 yield Finding(path, reason, _HINT)
-    for path in _named_values(view):
+    for path in _values_by_name(view):
         if path not in told:
             message = f"{_last_name(path)!r} holds a literal that looks like a secret"
             yield Finding(path, message, _HINT)
@@ -68,11 +68,11 @@ def _has_signs(text: str) -> bool:
     urls = "://" in text and "@" in text
     words = any(word in low for word in _CREDENTIAL_WORDS)
     long = _LONG.search(long_words(text, _LONG_LEAST)) is not None
-    return urls or words or long or bool(known_credential(text))
+    return urls or words or long or bool(credential_kind(text))
 
 
 def _reason(path: YamlPath, text: str) -> str:
-    kind = known_credential(text)
+    kind = credential_kind(text)
     if kind:
         return f"the value looks like {kind}"
     if _USERINFO.search(text):
@@ -81,7 +81,7 @@ def _reason(path: YamlPath, text: str) -> str:
         return ""
     if any(_is_credential(match, text) for match in _SCHEME.finditer(text)):
         return "the value holds a literal credential"
-    if any(_is_random(match[0]) for match in _LONG.finditer(_without_ids(path, text))):
+    if any(_is_random(match[0]) for match in _LONG.finditer(_drop_ids(path, text))):
         return "the value looks like a key or token"
     return ""
 
@@ -95,14 +95,14 @@ def _is_credential(match: re.Match[str], text: str) -> bool:
     return (scheme == "bearer" and alone) or (any(c.isdigit() for c in value) and "/" not in value)
 
 
-def _without_ids(path: YamlPath, text: str) -> str:
+def _drop_ids(path: YamlPath, text: str) -> str:
     """``text`` without what names a resource: the segments of a path, and values whose name ends in ID."""
     if path[-2:] == ("request", "path"):
         return text.partition("?")[2]
     return "" if _ID_NAME.search(_last_name(path)) else text
 
 
-def _named_values(view: SpecView) -> Iterator[YamlPath]:
+def _values_by_name(view: SpecView) -> Iterator[YamlPath]:
     """Where literal texts stand under names that usually hold secrets, where names are the API's or the author's."""
     parts: list[tuple[YamlPath, Any]] = [(("params",), view.raw.get("params"))]
     for endpoint in view.endpoints:

@@ -11,11 +11,11 @@ from msgspec.structs import replace
 
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.iso8601 import add_duration, duration_length, parse_instant
-from oauth_taskflow.specs.intervals import sample_intervals
 from oauth_taskflow.specs.model import DagSpec
 from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
 from oauth_taskflow.specs.rules.schedules import zone_of
+from oauth_taskflow.specs.sample_intervals import sample_intervals
 from oauth_taskflow.specs.windows import (
     Incremental,
     Interval,

@@ -22,7 +22,7 @@ from oauth_taskflow.engine.windows import Interval, Window
 from oauth_taskflow.errors import DestinationError, SpecError
 from oauth_taskflow.redaction import redact_url
 from oauth_taskflow.specs.model import Endpoint
-from oauth_taskflow.specs.scope import RUN_NAMES
+from oauth_taskflow.specs.template_names import RUN_NAMES
 from oauth_taskflow.taskflow.dags.storage import open_path, own_disk_warning
 from oauth_taskflow.taskflow.metrics import refreshes
 from oauth_taskflow.taskflow.sessions import open_session

@@ -31,7 +31,7 @@ from oauth_taskflow.specs.model import (
     TaskOptions,
     parent_names,
 )
-from oauth_taskflow.specs.yaml_text import yaml_text
+from oauth_taskflow.specs.yaml_writer import yaml_text
 from oauth_taskflow.taskflow.dags.operators import (
     EndpointDoneOperator,
     EndpointOperator,

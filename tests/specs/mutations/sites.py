@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
+from oauth_taskflow.schema.json_schema import describe_model
 from oauth_taskflow.specs.model import DagSpec
-from oauth_taskflow.specs.model_schema import described
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -169,4 +169,4 @@ def _sites(node: Any, path: tuple[str | int, ...]) -> Iterator[Site]:
 @lru_cache(maxsize=1)
 def definitions() -> dict[str, Any]:
     """The format's types by name."""
-    return described(DagSpec)
+    return describe_model(DagSpec)

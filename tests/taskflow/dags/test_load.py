@@ -13,7 +13,7 @@ from airflow.dag_processing.dagbag import BundleDagBag
 
 from oauth_taskflow import load_specs
 from oauth_taskflow.errors import SpecError
-from oauth_taskflow.specs.load import load_text
+from oauth_taskflow.specs.yaml_reader import load_text
 from oauth_taskflow.taskflow.dags.broken_spec import BrokenSpecDag
 from tests.taskflow.dags.specs_folder import write_spec
 

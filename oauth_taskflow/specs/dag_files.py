@@ -11,7 +11,7 @@ from oauth_taskflow.specs.problem import Problem
 _CALL = b"load_specs"
 
 
-def skipped_loaders(paths: Iterable[str | Path]) -> Iterator[Problem]:
+def find_skipped_files(paths: Iterable[str | Path]) -> Iterator[Problem]:
     """A warning for each Python file beside or in the folders ``paths`` that calls ``load_specs`` and that Airflow skips.
 
     Airflow imports a file only when its text has the words "airflow" and "dag" (or "asset"), in whatever case, unless

@@ -82,10 +82,10 @@ def template_texts(value: Any, path: YamlPath) -> Iterator[tuple[YamlPath, str]]
 def window_bounds(request: Any) -> set[str]:
     """Which bounds of the window the templates of a ``request``, as plain data, send: ``start``, ``end``, both or none."""
     parsed = [parse_template(text) for _, text in template_texts(request, ()) if "window" in text]
-    return sent_bounds(reference for template in parsed for reference in template.references)
+    return find_sent_bounds(reference for template in parsed for reference in template.references)
 
 
-def sent_bounds(references: Iterable[tuple[str, str]]) -> set[str]:
+def find_sent_bounds(references: Iterable[tuple[str, str]]) -> set[str]:
     """The same for names and attributes that are known already; ``window`` as a whole counts as both."""
     taken = {attribute for name, attribute in references if name == "window"}
     named = taken & {"start", "end"}

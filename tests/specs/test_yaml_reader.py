@@ -7,8 +7,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_taskflow.specs.load import MAX_NODES, load_text
-from oauth_taskflow.specs.scalars import plain_scalar
+from oauth_taskflow.specs.yaml_reader import MAX_NODES, load_text
+from oauth_taskflow.specs.yaml_scalars import plain_scalar
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),

@@ -33,7 +33,7 @@ def merge(
     for key, value in over.items():
         default = base.get(key)
         if value is None:
-            known = _known_keys(under)
+            known = _format_keys(under)
             if key not in base and (free or (known is not None and key not in known)):
                 merged[key] = None
             else:
@@ -48,7 +48,7 @@ def merge(
     return merged
 
 
-def _known_keys(under: str) -> frozenset[str] | None:
+def _format_keys(under: str) -> frozenset[str] | None:
     """The keys that the format knows at a place such as ``request``; None where names are the author's or the API's."""
     above, _, variable = under.partition(".")
     if above == "for_each" and variable and "." not in variable:
@@ -79,7 +79,7 @@ def _same_type(base: Any, over: dict[str, Any]) -> bool:
     return isinstance(base, dict) and ("type" not in over or over["type"] == base.get("type"))
 
 
-def merged_document(data: dict[str, Any]) -> dict[str, Any]:
+def merge_defaults(data: dict[str, Any]) -> dict[str, Any]:
     """``data`` with each endpoint completed by the defaults; parts of another shape stay for the schema to refuse."""
     defaults, endpoints = data.get("defaults"), data.get("endpoints")
     document = dict(data)

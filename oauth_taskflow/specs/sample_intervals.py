@@ -38,16 +38,16 @@ def sample_intervals(source: DagSpec, zone: tzinfo) -> Iterator[Interval]:
         return
     duration = parse_duration(schedule)
     if duration is not None:
-        yield from _of_duration(source, schedule, zone)
+        yield from _duration_intervals(source, schedule, zone)
         return
     cron = _PRESETS.get(schedule, schedule)
     most = _FEW if _ONCE_A_DAY.match(cron) else _EACH
-    yield from _of_cron(cron, datetime(_YEAR, 1, 1, tzinfo=timezone.utc), zone, most)
+    yield from _cron_intervals(cron, datetime(_YEAR, 1, 1, tzinfo=timezone.utc), zone, most)
     for begin in _clock_changes(zone):
-        yield from _of_cron(cron, begin, zone, _FEW)
+        yield from _cron_intervals(cron, begin, zone, _FEW)
 
 
-def _of_duration(source: DagSpec, schedule: str, zone: tzinfo) -> Iterator[Interval]:
+def _duration_intervals(source: DagSpec, schedule: str, zone: tzinfo) -> Iterator[Interval]:
     begin = parse_instant(source.start_date or "", zone) or datetime(_YEAR, 1, 1, tzinfo=zone)
     edges = (add_duration(begin, schedule, times) for times in range(_EACH + 1))
     for start, end in pairwise(edge.astimezone(timezone.utc) for edge in edges):
@@ -56,7 +56,7 @@ def _of_duration(source: DagSpec, schedule: str, zone: tzinfo) -> Iterator[Inter
 
 
 @lru_cache(maxsize=1024)
-def _of_cron(cron: str, begin: datetime, zone: tzinfo, most: int) -> tuple[Interval, ...]:
+def _cron_intervals(cron: str, begin: datetime, zone: tzinfo, most: int) -> tuple[Interval, ...]:
     from croniter import CroniterError, croniter  # noqa: PLC0415  # only schedules with a coarse format come here
 
     # On the wall clock, as Airflow steps: a zone-aware croniter treats changes of the clock in a way of its own.

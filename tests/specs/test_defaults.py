@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_taskflow.specs.merge import merge, merged_document
+from oauth_taskflow.specs.defaults import merge, merge_defaults
 
 JSON_MAPPINGS = st.recursive(
     st.dictionaries(st.sampled_from("abcd"), st.integers() | st.text(max_size=3), max_size=3),
@@ -69,7 +69,7 @@ def test_a_query_parameter_named_type_is_no_tag() -> None:
 
 def test_an_empty_endpoint_is_the_defaults() -> None:
     data = {"defaults": {"records": "data"}, "endpoints": {"a": None, "b": {}}}
-    assert merged_document(data)["endpoints"] == {
+    assert merge_defaults(data)["endpoints"] == {
         "a": {"records": "data"},
         "b": {"records": "data"},
     }
@@ -77,8 +77,8 @@ def test_an_empty_endpoint_is_the_defaults() -> None:
 
 def test_parts_of_a_wrong_shape_are_left_for_the_schema() -> None:
     data = {"defaults": 1, "endpoints": {"a": 2}}
-    assert merged_document(data) == data
-    assert merged_document({"endpoints": []}) == {"endpoints": []}
+    assert merge_defaults(data) == data
+    assert merge_defaults({"endpoints": []}) == {"endpoints": []}
 
 
 @given(JSON_MAPPINGS, JSON_MAPPINGS)
@@ -95,7 +95,7 @@ def test_a_null_under_a_key_that_the_format_does_not_know_stays_for_the_check() 
     request = {"path /x": None, "paginate": None, "params": {"gone": None}}
     over = {"x": {"batch 5": None, "endpoint": "b"}}
     document = {"endpoints": {"a": {"request": request, "for_each": over, "records": None}}}
-    assert merged_document(document)["endpoints"]["a"] == {
+    assert merge_defaults(document)["endpoints"]["a"] == {
         "request": {"path /x": None, "paginate": None, "params": {}},
         "for_each": over,
     }

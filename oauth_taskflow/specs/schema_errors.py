@@ -16,10 +16,10 @@ import msgspec
 
 from oauth_taskflow.redaction import is_sensitive_name, redact_text
 from oauth_taskflow.schema.types import Duration
+from oauth_taskflow.specs.json_schema import spec_schema
 from oauth_taskflow.specs.model import DagSpec, DateText
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.samples import sample_text
-from oauth_taskflow.specs.schema import spec_schema
 from oauth_taskflow.suggestions import find_closest, suggest_allowed
 
 # jsonschema's ValidationError and Validator: schemas and instances are raw JSON in both.
@@ -54,7 +54,7 @@ _FORMS = {
 }
 
 # Shape findings, by what they are called in a report; their pages in the rule manual.
-SHAPE_RULES = {
+SCHEMA_RULES = {
     "yaml-syntax": "The file is not readable as YAML: broken syntax, not UTF-8, empty, or more than one document.",
     "yaml-tag": "Tags such as !!timestamp or !env are not supported: a spec is plain data.",
     "yaml-key": "Every key is text. Numbers, true, false and null as keys need quotes.",
@@ -72,7 +72,7 @@ SHAPE_RULES = {
 }
 
 
-def convert(document: Any) -> DagSpec | None:
+def to_model(document: Any) -> DagSpec | None:
     """``document`` (defaults merged in) as the model, or None when it has another shape."""
     try:
         return msgspec.convert(document, DagSpec)
@@ -80,7 +80,7 @@ def convert(document: Any) -> DagSpec | None:
         return None
 
 
-def shape_findings(document: Any) -> Iterator[tuple[str, Finding]]:
+def schema_findings(document: Any) -> Iterator[tuple[str, Finding]]:
     """Every deviation of ``document`` from the model, with the rule it breaks."""
     found = False
     for error in _validator().iter_errors(document):
@@ -200,7 +200,7 @@ def _type_message(types: list[Any], instance: Any) -> str:
 
 
 def _explain_value(error: _Error, path: YamlPath) -> tuple[str, str, str]:
-    shown = _shown(error.instance, path)
+    shown = _excerpt(error.instance, path)
     limit = error.validator_value
     if error.validator == "type":
         return "wrong-type", _type_message([limit], error.instance), ""
@@ -237,7 +237,7 @@ def _form(schema: Any) -> str:
     return f"Expected: {description}{sample}." if description else ""
 
 
-def _shown(value: Any, path: YamlPath) -> str:
+def _excerpt(value: Any, path: YamlPath) -> str:
     """``value`` for a message: short, and never a secret."""
     if any(is_sensitive_name(part) for part in path if isinstance(part, str)):
         return "the value"

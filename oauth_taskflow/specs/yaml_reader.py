@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from oauth_taskflow.specs.problem import Problem, YamlPath, path_text
-from oauth_taskflow.specs.scalars import plain_scalar
+from oauth_taskflow.specs.yaml_scalars import plain_scalar
 
 try:
     from yaml import CSafeLoader as _Loader

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from oauth_taskflow.specs.check import CheckedSpec
 from oauth_taskflow.specs.problem import Problem
 from oauth_taskflow.specs.rules import all_rules
-from oauth_taskflow.specs.shape import SHAPE_RULES
+from oauth_taskflow.specs.schema_errors import SCHEMA_RULES
 
 Reporter = Callable[[Sequence[CheckedSpec]], str]
 
@@ -118,7 +118,7 @@ def _github_property(text: str) -> str:
 
 def _manual() -> dict[str, str]:
     rules = {rule.id: rule.manual.partition("\n\n")[0].replace("\n", " ") for rule in all_rules()}
-    return dict(sorted({**SHAPE_RULES, **rules}.items()))
+    return dict(sorted({**SCHEMA_RULES, **rules}.items()))
 
 
 def _sarif_result(problem: Problem) -> dict[str, Any]:

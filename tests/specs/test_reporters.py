@@ -7,7 +7,7 @@ import pytest
 
 from oauth_taskflow.specs.check import CheckedSpec
 from oauth_taskflow.specs.problem import Problem
-from oauth_taskflow.specs.report import REPORTERS
+from oauth_taskflow.specs.reporters import REPORTERS
 from oauth_taskflow.specs.rules import all_rules
 
 ERROR = Problem(

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
-from oauth_taskflow.specs.load import load_text
-from oauth_taskflow.specs.merge import merged_document
-from oauth_taskflow.specs.schema import SCHEMA_FILE, spec_schema
-from oauth_taskflow.specs.shape import _validator, convert
+from oauth_taskflow.specs.defaults import merge_defaults
+from oauth_taskflow.specs.json_schema import SCHEMA_FILE, spec_schema
+from oauth_taskflow.specs.schema_errors import _validator, to_model
+from oauth_taskflow.specs.yaml_reader import load_text
 
 VALID = sorted((Path(__file__).parent / "valid").glob("*.yaml"))
 
@@ -164,7 +164,7 @@ def test_the_model_and_the_schema_accept_the_same_documents(
     part: tuple[str, Any], endpoint: tuple[str, Any]
 ) -> None:
     document = {"version": 1, "dag_id": "x", "endpoints": {"a": dict([endpoint])}} | dict([part])
-    accepted = convert(document) is not None
+    accepted = to_model(document) is not None
     assert accepted == _validator().is_valid(document), document
     if accepted:
         assert published().is_valid(document)
@@ -176,5 +176,5 @@ def test_merging_keeps_an_accepted_document_accepted(
     part: tuple[str, Any], endpoint: tuple[str, Any]
 ) -> None:
     document = {"version": 1, "dag_id": "x", "endpoints": {"a": dict([endpoint])}} | dict([part])
-    merged = merged_document(document)
-    assert (convert(merged) is not None) == _validator().is_valid(merged)
+    merged = merge_defaults(document)
+    assert (to_model(merged) is not None) == _validator().is_valid(merged)

@@ -1,4 +1,4 @@
-"""A model of ``msgspec`` types as JSON Schema that editors show well: each property titled and described."""
+"""A model of ``msgspec`` types as JSON Schema that editors show well: each property titled and describe_model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _JSON_TYPES = {str: "string", bool: "boolean", int: "integer", float: "number"}
 Schema = dict[str, Any]
 
 
-def described(
+def describe_model(
     model: type[msgspec.Struct], *, default_tags: Collection[str] = ()
 ) -> dict[str, Schema]:
     """Returns the schema of ``model`` and of every type it refers to, by name.

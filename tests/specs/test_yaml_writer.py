@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_taskflow.specs.load import load_text
-from oauth_taskflow.specs.yaml_text import yaml_text
+from oauth_taskflow.specs.yaml_reader import load_text
+from oauth_taskflow.specs.yaml_writer import yaml_text
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
 _LEAF = st.one_of(st.none(), st.booleans(), st.integers(-(2**63), 2**63), _TEXT)

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 
 from oauth_taskflow.specs.check import CheckedSpec, check_paths
-from oauth_taskflow.specs.loaders import skipped_loaders
-from oauth_taskflow.specs.report import REPORTERS, all_problems
-from oauth_taskflow.specs.schema import SCHEMA_FILE
+from oauth_taskflow.specs.dag_files import find_skipped_files
+from oauth_taskflow.specs.json_schema import SCHEMA_FILE
+from oauth_taskflow.specs.reporters import REPORTERS, all_problems
 
 _DESCRIPTION = (
     "Check DAG specs: every problem of every file, without Airflow and without network. "
@@ -55,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"No .yaml or .yml file below {', '.join(arguments.paths)}.\n")
         return 2
     checked += [
-        CheckedSpec(problem.path, None, (problem,)) for problem in skipped_loaders(arguments.paths)
+        CheckedSpec(problem.path, None, (problem,))
+        for problem in find_skipped_files(arguments.paths)
     ]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from oauth_taskflow.destinations import DEFAULT_KIND
+from oauth_taskflow.schema.json_schema import Schema, describe_model, or_null
 from oauth_taskflow.specs.model import DagSpec
-from oauth_taskflow.specs.model_schema import Schema, described, or_null
 
 SCHEMA_FILE = Path(__file__).with_name("dag_spec.schema.json")
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -27,7 +27,7 @@ def spec_schema(*, merged: bool = False) -> Schema:
 
     The result is shared: do not change it.
     """
-    defs = described(DagSpec, default_tags={DEFAULT_KIND})
+    defs = describe_model(DagSpec, default_tags={DEFAULT_KIND})
     if not merged:
         for name in _mergeable(defs):
             _allow_null(defs[name])

@@ -7,7 +7,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from oauth_taskflow.specs.scalars import plain_scalar
+from oauth_taskflow.specs.yaml_scalars import plain_scalar
 
 # Words that need no quotes in any YAML: no indicator, and nothing that a reader of YAML 1.1 takes for another type.
 _PLAIN = re.compile(r"[A-Za-z_/$][\w./$@-]*\Z", re.ASCII)

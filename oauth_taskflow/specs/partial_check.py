@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from oauth_taskflow.schema.json_schema import Schema
+from oauth_taskflow.specs.json_schema import spec_schema
 from oauth_taskflow.specs.model import DagSpec
-from oauth_taskflow.specs.model_schema import Schema
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.registry import EndpointView, SpecView
-from oauth_taskflow.specs.schema import spec_schema
-from oauth_taskflow.specs.shape import convert, shape_findings
+from oauth_taskflow.specs.schema_errors import schema_findings, to_model
 from oauth_taskflow.suggestions import find_closest
 
 _ABSENT = object()
@@ -53,7 +53,7 @@ class Part:
                 self.nameless.add(name)
 
 
-def sound_parts(document: dict[str, Any], found: Iterable[tuple[str, Finding]]) -> list[Part]:
+def valid_parts(document: dict[str, Any], found: Iterable[tuple[str, Finding]]) -> list[Part]:
     """``document`` without what ``found`` says is broken, and with examples instead; empty when too much is broken."""
     errors = list(found)
     parts = [_part(document, errors, examples=False), _part(document, errors, examples=True)]
@@ -70,11 +70,11 @@ def _part(
             if finding.path[:1] != ("defaults",):  # those stand in the endpoints as well
                 part.note(finding.path)
                 _clear(part, rule, finding.path, turn, examples=examples)
-        source = convert(data)
+        source = to_model(data)
         if source is not None:
             part.source = source
             return part
-        errors = list(islice(shape_findings(data), _MOST_ERRORS))
+        errors = list(islice(schema_findings(data), _MOST_ERRORS))
     return None
 
 
@@ -95,8 +95,8 @@ def _mend(data: dict[str, Any], rule: str, path: YamlPath, *, examples: bool) ->
     if not examples or value is _ABSENT:
         return
     if rule == "unknown-key":
-        around = _at(data, path[:-1])
-        known = find_closest(str(path[-1]), _known(path[:-1]))
+        around = _value_at(data, path[:-1])
+        known = find_closest(str(path[-1]), _allowed_keys(path[:-1]))
         if known and isinstance(around, dict):
             around.setdefault(known, value)
     elif path[-1] not in _NAMES:
@@ -115,7 +115,7 @@ def _fill(data: dict[str, Any], path: YamlPath) -> None:
             data.setdefault(key, _example((key,)))
 
 
-def _at(data: Any, path: YamlPath) -> Any:
+def _value_at(data: Any, path: YamlPath) -> Any:
     for part in path:
         inside = isinstance(data, dict) and part in data
         if not inside and not (
@@ -128,18 +128,18 @@ def _at(data: Any, path: YamlPath) -> Any:
 
 def _take(data: Any, path: YamlPath) -> Any:
     """Remove and return what stands at ``path``; of a list the whole list, since the others would change places."""
-    while path and not isinstance(_at(data, path[:-1]), dict):
+    while path and not isinstance(_value_at(data, path[:-1]), dict):
         path = path[:-1]
-    return _at(data, path[:-1]).pop(path[-1], _ABSENT) if path else _ABSENT
+    return _value_at(data, path[:-1]).pop(path[-1], _ABSENT) if path else _ABSENT
 
 
 def _put(data: Any, path: YamlPath, value: Any) -> None:
-    around = _at(data, path[:-1])
+    around = _value_at(data, path[:-1])
     if isinstance(around, dict):
         around[path[-1]] = value
 
 
-def _known(path: YamlPath) -> list[str]:
+def _allowed_keys(path: YamlPath) -> list[str]:
     return [name for schema in _schemas(path) for name in schema.get("properties", ())]
 
 
@@ -178,7 +178,7 @@ def _branches(schema: Schema) -> Iterator[Schema]:
         yield from _branches(branch.get("then", branch))
 
 
-def uncertain(view: SpecView, emptied: set[str]) -> frozenset[str]:
+def affected_endpoints(view: SpecView, emptied: set[str]) -> frozenset[str]:
     """The ``emptied`` endpoints, and those that take records of them, or of those, and so on."""
     found = set(emptied)
     while True:

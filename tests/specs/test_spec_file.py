@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from oauth_taskflow.specs.check import check_file, check_paths
-from oauth_taskflow.specs.text_file import MAX_BYTES
+from oauth_taskflow.specs.spec_file import MAX_BYTES
 
 
 def message(path: Path | str) -> str:
