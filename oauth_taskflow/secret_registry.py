@@ -69,7 +69,7 @@ def subscribe(observer: Observer) -> None:
         observer(forms, frozenset())
 
 
-def known_secrets() -> dict[str, tuple[str, ...]]:
+def list_secrets() -> dict[str, tuple[str, ...]]:
     """Every announced secret with the forms it may appear in."""
     with _lock:
         return {secret: known.forms for secret, known in _known.items()}

@@ -59,4 +59,4 @@ def test_an_observer_learns_which_secrets_have_expired(clock: FakeClock) -> None
     clock.advance(2)
     secret_registry.add(["a third"])
     assert "short-lived" in observer.expired
-    assert list(secret_registry.known_secrets()) == ["another", "a third"]
+    assert list(secret_registry.list_secrets()) == ["another", "a third"]

@@ -30,7 +30,7 @@ def find_connection(conn_id: str) -> AirflowConnection:
         OAuthTaskflowError: the broker could not get a token for it; says why.
     """
     if not conn_id:
-        raise _unnamed_error()
+        raise _empty_id_error()
     found = _from_api_server(conn_id) if in_task() else _from_here(conn_id)
     if found is None:
         raise _missing_error(conn_id)
@@ -79,7 +79,7 @@ def _from_database(conn_id: str) -> AirflowConnection | None:
     return found
 
 
-def _unnamed_error() -> ConnectionConfigError:
+def _empty_id_error() -> ConnectionConfigError:
     hint = "Name one, as in conn_id='crm'; a template may have come out empty."
     error = ConnectionConfigError(
         "No connection was named: conn_id is empty", conn_id="", hint=hint

@@ -32,7 +32,7 @@ class _SecretFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         text = clean = record.getMessage()
-        for forms in secret_registry.known_secrets().values():
+        for forms in secret_registry.list_secrets().values():
             for form in forms:
                 clean = clean.replace(form, REDACTED)
         clean = redact_text(clean)

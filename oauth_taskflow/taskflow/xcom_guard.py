@@ -15,7 +15,7 @@ from requests.auth import AuthBase
 
 from oauth_taskflow.errors import ResultRefused
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.secret_registry import known_secrets
+from oauth_taskflow.secret_registry import list_secrets
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ def reject_secrets(value: T, where: str, *, what: str = "The result", hint: str 
     Raises:
         ResultRefused: it does. ``where`` names the owner of the value, and ``what`` the kind of value.
     """
-    found = _Search(known_secrets()).find(value, "")
+    found = _Search(list_secrets()).find(value, "")
     if found is None:
         return value
     secret, path = found

@@ -172,5 +172,5 @@ def test_the_key_is_masked_and_logged_nowhere(
         shown = repr(session) + repr(source) + repr(token) + repr(source.auth)
     lines = [line for line in token.dpop_key.splitlines() if "KEY" not in line and len(line) > 20]
     assert lines
-    assert set(lines) <= set(secret_registry.known_secrets()[token.dpop_key])
+    assert set(lines) <= set(secret_registry.list_secrets()[token.dpop_key])
     assert not [line for line in lines if line in shown or line in caplog.text]

@@ -21,7 +21,7 @@ from oauth_taskflow.errors import (
 )
 from oauth_taskflow.oauth.client_auth import JWT_ASSERTION
 from oauth_taskflow.oauth.signing import Signer, private_key
-from oauth_taskflow.secret_registry import known_secrets
+from oauth_taskflow.secret_registry import list_secrets
 from oauth_taskflow.taskflow.connection_lookup import load_settings
 from oauth_taskflow.taskflow.sessions import open_session, token_source
 from oauth_taskflow.testing import OAuthTestServer
@@ -131,7 +131,7 @@ def test_a_client_assertion_is_read_from_its_file_for_every_request(
     assert {form["client_id"] for form in sent} == {"test-client"}
     assert sent[1]["client_assertion"] == (tmp_path / "token").read_text()
     assert sent[0]["client_assertion"] != sent[1]["client_assertion"]
-    assert sent[1]["client_assertion"] in known_secrets()
+    assert sent[1]["client_assertion"] in list_secrets()
 
 
 def test_an_issuer_leaves_a_client_assertion_its_method(

@@ -10,59 +10,18 @@ from typing import Any
 
 import pytest
 from airflow.sdk import Connection
-from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc import jwk, jwt
 
 from oauth_taskflow.connections.parse import parse_connection
 from oauth_taskflow.connections.settings import OAuth2Settings
-from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.oauth.extension_grants import JwtBearer
-from oauth_taskflow.secret_registry import known_secrets
+from oauth_taskflow.secret_registry import list_secrets
 from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.server_state import Client
-from tests.connections.samples import kind
-from tests.oauth.keys import pem_of, public_pem_of
+from tests.connections.key_file_samples import EMAIL, PEM, PUBLIC, box_file, google_file
 from tests.taskflow.conftest import SetConnection
 
-RSA = rsa.generate_private_key(65537, 2048)
-PEM = pem_of(RSA)
-PUBLIC = public_pem_of(RSA).decode()
-EMAIL = "etl@acme.iam.gserviceaccount.com"
 SCOPES = ("airports.read",)
-
-
-def google_file(**changes: Any) -> dict[str, Any]:
-    """The JSON that Google Cloud's console downloads."""
-    return {
-        "type": "service_account",
-        "project_id": "acme",
-        "private_key_id": "f00",
-        "private_key": PEM,
-        "client_email": EMAIL,
-        "client_id": "1234567890",
-        "auth_uri": "https://accounts.google.com/o/oauth2/auth",
-        "token_uri": "https://oauth2.googleapis.com/token",
-        "universe_domain": "googleapis.com",
-        **changes,
-    }
-
-
-def box_file() -> dict[str, Any]:
-    """The JSON that Box's developer console downloads."""
-    auth = {
-        "publicKeyID": "pk1",
-        "privateKey": pem_of(RSA, b"open sesame"),
-        "passphrase": "open sesame",
-    }
-    app = {"clientID": "box-app", "clientSecret": "box-secret", "appAuth": auth}
-    return {"boxAppSettings": app, "enterpriseID": "4711"}
-
-
-def auth(extra: dict[str, Any], **fields: Any) -> OAuth2Settings:
-    found = parse_connection(kind("oauth2", extra, **{"login": "", "password": "", **fields})).auth
-    assert isinstance(found, OAuth2Settings)
-    return found
 
 
 def register(server: OAuthTestServer, client_id: str, secret: str, *methods: str) -> None:
@@ -110,7 +69,7 @@ def test_a_google_key_file_is_all_that_a_connection_needs(
     lasting = claims.pop("exp") - claims.pop("iat")
     assert 0 < lasting <= 3600
     assert claims == {"iss": EMAIL, "scope": "airports.read", "aud": oauth_server.token_url}
-    assert PEM.strip() in {secret.strip() for secret in known_secrets()}
+    assert PEM.strip() in {secret.strip() for secret in list_secrets()}
 
 
 def test_a_service_account_acts_for_a_user_only_with_a_subject(
@@ -133,7 +92,7 @@ def test_a_box_key_file_brings_secret_passphrase_and_enterprise(
     token = decode(sent)
     assert token.header["kid"] == "pk1"
     assert (token.claims["sub"], token.claims["box_sub_type"]) == ("4711", "enterprise")
-    assert {"box-secret", "open sesame"} <= set(known_secrets())
+    assert {"box-secret", "open sesame"} <= set(list_secrets())
 
 
 def test_a_json_web_key_signs_under_its_own_kid(
@@ -153,38 +112,6 @@ def test_a_json_web_key_signs_under_its_own_kid(
         assert decode(assertion).header["kid"] == "k7"
 
 
-def test_keys_of_the_connection_take_precedence_over_its_key_file() -> None:
-    found = auth(
-        {"private_key": google_file(), "key_id": "mine", "provider": "docusign"}, login="me"
-    )
-    assert (found.client_id, found.preset.title) == ("me", "DocuSign")
-    assert isinstance(found.delegated, JwtBearer)
-    assert found.delegated.signer.key.key_id == "mine"
-
-
-@pytest.mark.parametrize(
-    ("key", "message"),
-    [
-        ('{"type": "service_account", "private_key": "-----BEGIN', "The JSON of the private key is broken"),
-        (google_file(private_key=None), "The JSON holds no private key"),
-        ({"type": "authorized_user", "refresh_token": "1//x"}, "The JSON holds no private key"),
-        ({"kty": "RSA", "n": "AQAB", "e": "AQAB"}, "The JSON Web Key is a public one: it has no d"),
-        ({"kty": "EC", "crv": "P-256", "x": "a", "y": "b", "d": "c"}, "The JSON Web Key cannot be read"),
-        ({"kty": "oct", "k": "c2VjcmV0"}, "The JSON is no JSON Web Key that can sign"),
-    ],
-)  # fmt: skip
-def test_a_file_that_cannot_be_used_is_named_and_not_quoted(key: Any, message: str) -> None:
-    with pytest.raises(ConnectionConfigError, match=message) as caught:
-        auth({"private_key": key, "token_url": "https://id.example.com/token"}, login="me")
-    assert caught.value.field == "private_key"
-    assert "BEGIN" not in str(caught.value)
-
-
-def test_a_key_by_the_name_of_another_tool_suggests_ours() -> None:
-    with pytest.raises(ConnectionConfigError, match="Here it is 'private_key'"):
-        auth({"keyfile_dict": google_file()})
-
-
 def examples(tmp_path: Path) -> list[str]:
     """The whole connections in the manual, with what stands for something filled in."""
     (tmp_path / "etl-key.json").write_text(json.dumps(google_file()))
@@ -202,48 +129,3 @@ def test_the_connections_in_the_manual_can_be_used(tmp_path: Path) -> None:
     methods = [one.auth.client_auth for one in found if isinstance(one.auth, OAuth2Settings)]
     bare = "unauthenticated"
     assert methods == [bare, bare, "client_assertion", bare]
-
-
-ENTRA = {"provider": "microsoft-entra", "tenant": "acme"}
-OKTA = {"provider": "okta", "domain": "acme.okta.com"}
-JWT = {"grant_type": "jwt_bearer", "subject": "ann"}
-
-
-@pytest.mark.parametrize(
-    ("extra", "password", "method"),
-    [
-        ({**ENTRA, "private_key": PEM}, "", "private_key_jwt"),
-        (ENTRA, "s3cret", "client_secret_post"),
-        ({"provider": "google", "private_key": PEM, **JWT}, "", "unauthenticated"),
-        ({"provider": "salesforce", "private_key": PEM, **JWT}, "", "unauthenticated"),
-        ({"provider": "salesforce", "private_key": PEM, **JWT}, "s3cret", "client_secret_post"),
-        ({**OKTA, "private_key": PEM}, "", "private_key_jwt"),
-        ({"provider": "github-app-installation", "installation_id": "1", "private_key": PEM}, "", "private_key_jwt_header"),
-    ],
-)  # fmt: skip
-def test_the_first_client_auth_method_the_connection_supports_is_chosen(
-    extra: dict[str, Any], password: str, method: str
-) -> None:
-    found = auth(extra, login="app", password=password)
-    assert found.client_auth == method
-
-
-def test_a_secret_that_is_missing_is_still_missing() -> None:
-    with pytest.raises(ConnectionConfigError, match="and client_auth is client_secret_post"):
-        auth(ENTRA, login="app")
-
-
-@pytest.mark.parametrize(
-    ("extra", "audience"),
-    [
-        ({"provider": "salesforce"}, "https://login.salesforce.com"),
-        ({"provider": "salesforce", "domain": "test"}, "https://test.salesforce.com"),
-        ({"provider": "docusign", "account_server": "account-d"}, "account-d.docusign.com"),
-        ({"provider": "docusign", "assertion_audience": "x"}, "x"),
-        ({"provider": "google"}, "https://oauth2.googleapis.com/token"),
-    ],
-)
-def test_a_preset_names_the_audience_of_assertions(extra: dict[str, str], audience: str) -> None:
-    grant = auth({"private_key": PEM, **JWT, **extra}, login="app").delegated
-    assert isinstance(grant, JwtBearer)
-    assert grant.signer.audience == audience

@@ -16,7 +16,7 @@ from urllib3.util import Retry
 from oauth_taskflow import secret_registry
 from oauth_taskflow.oauth.masking_source import MaskingTokenSource
 from oauth_taskflow.oauth.token import Token, TokenSource
-from oauth_taskflow.secret_registry import known_secrets
+from oauth_taskflow.secret_registry import list_secrets
 from oauth_taskflow.taskflow import log_masking
 from oauth_taskflow.taskflow.broker import server as broker
 from oauth_taskflow.taskflow.connection_lookup import load_settings
@@ -87,7 +87,7 @@ def test_a_refresh_token_is_known_before_it_is_sent_wherever_it_was_kept(
     family = oauth_server.state.family(first)
     assert family is not None
     assert len(family.spent_at) == 2
-    assert family.spent_at.keys() <= known_secrets().keys()
+    assert family.spent_at.keys() <= list_secrets().keys()
 
 
 def test_a_saml_assertion_is_known_in_the_form_that_is_sent(
@@ -100,8 +100,8 @@ def test_a_saml_assertion_is_known_in_the_form_that_is_sent(
     with open_session("crm") as session:
         assert session.get("/countries").status_code == 200
     sent = base64.urlsafe_b64encode(xml.encode()).decode().rstrip("=")
-    assert sent in known_secrets()
-    assert sent in known_secrets()[xml]
+    assert sent in list_secrets()
+    assert sent in list_secrets()[xml]
 
 
 def test_a_private_key_in_a_file_is_known_line_by_line(
@@ -111,7 +111,7 @@ def test_a_private_key_in_a_file_is_known_line_by_line(
     path.write_text(pem := pem_of(new_key()))
     set_connection("crm", oauth_server.connection(password=None, private_key_file=str(path)))
     load_settings("crm")
-    assert set(pem.splitlines()[1:3]) <= set(known_secrets()[pem.strip()])
+    assert set(pem.splitlines()[1:3]) <= set(list_secrets()[pem.strip()])
 
 
 def test_the_broker_knows_the_secrets_before_it_uses_them(
@@ -119,9 +119,9 @@ def test_the_broker_knows_the_secrets_before_it_uses_them(
 ) -> None:
     secret = f"of-{tmp_path.name}"
     set_connection("crm", oauth_server.connection(password=secret))
-    assert secret not in known_secrets()
+    assert secret not in list_secrets()
     broker._find_source(load_settings("crm"))
-    assert secret in known_secrets()
+    assert secret in list_secrets()
 
 
 def test_on_the_api_server_only_our_own_filter_learns_secrets(
@@ -132,7 +132,7 @@ def test_on_the_api_server_only_our_own_filter_learns_secrets(
     monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
     secret_registry.add([secret := f"token-of-{tmp_path.name}"])
     assert told == []
-    assert secret in known_secrets()
+    assert secret in list_secrets()
     # A task of LocalExecutor inherits the variable, and an author prints there.
     from airflow.sdk.execution_time import task_runner  # noqa: PLC0415 - Airflow needs its home first
 
@@ -225,5 +225,5 @@ def test_a_secret_that_is_sent_repeatedly_stays_hidden(monkeypatch: pytest.Monke
         clock.advance(0.8 * day)
         secret_registry.add_in_transit(["used every day"])
     secret_registry.add(["another secret"])
-    assert "used every day" in known_secrets()
-    assert "used once" not in known_secrets()
+    assert "used every day" in list_secrets()
+    assert "used once" not in list_secrets()

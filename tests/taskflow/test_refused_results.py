@@ -299,7 +299,7 @@ def test_memory_for_secrets_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(secret_registry, "_known", type(secret_registry._known)())
     monkeypatch.setattr(secret_registry, "_MAX_SECRETS", 2)
     secret_registry.add(["secret-1", "secret-2", "secret-3", "secret-3", ""])
-    assert list(secret_registry.known_secrets()) == ["secret-2", "secret-3"]
+    assert list(secret_registry.list_secrets()) == ["secret-2", "secret-3"]
 
 
 @oauth_task(conn_id="crm", retries=2)

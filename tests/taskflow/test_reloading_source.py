@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from oauth_taskflow.errors import InvalidClient
-from oauth_taskflow.secret_registry import known_secrets
+from oauth_taskflow.secret_registry import list_secrets
 from oauth_taskflow.taskflow.connection_lookup import load_settings
 from oauth_taskflow.taskflow.sessions import open_session, token_source
 from oauth_taskflow.testing import OAuthTestServer
@@ -26,7 +26,7 @@ def test_a_rotated_client_secret_is_found_in_the_connection_by_the_running_task(
             answers = list(threads.map(lambda _: session.get("/page/airports").ok, range(4)))
     assert answers == [True] * 4
     assert oauth_server.counters.token_requests <= 5
-    assert oauth_server.client_secret in known_secrets()
+    assert oauth_server.client_secret in list_secrets()
 
 
 def test_a_refused_token_is_replaced_with_the_new_client_secret(

@@ -22,7 +22,7 @@ from oauth_taskflow.errors import ConnectionConfigError, ForeignOriginRefused
 from oauth_taskflow.oauth.request_proof import ProofTokenSource, RequestProof
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.redaction import redact_url
-from oauth_taskflow.secret_registry import known_secrets
+from oauth_taskflow.secret_registry import list_secrets
 from oauth_taskflow.taskflow.broker import server as broker
 from oauth_taskflow.taskflow.sessions import (
     _token_of,
@@ -172,7 +172,7 @@ def test_it_is_masked_and_redacted_as_the_token_is(
     with open_session("ads") as session:
         session.get("/page/airports")
     (proof,) = {call.params["appsecret_proof"] for call in calls(meta)}
-    assert proof in known_secrets()
+    assert proof in list_secrets()
     assert proof not in caplog.text
     for name in ("appsecret_proof", "request_proof"):
         assert proof not in redact_url(f"https://graph.test/me?{name}={proof}")

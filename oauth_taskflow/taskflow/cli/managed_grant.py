@@ -23,7 +23,7 @@ from oauth_taskflow.oauth.endpoint.server_metadata import ServerMetadata
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import GrantOptions
 from oauth_taskflow.oauth.login.authorization import AuthorizationServer
-from oauth_taskflow.taskflow.config import fernet_keys, store_url
+from oauth_taskflow.taskflow.config import fernet_keys, is_broker_configured, store_url
 from oauth_taskflow.taskflow.connection_lookup import load_settings
 from oauth_taskflow.taskflow.sessions import token_manager
 from oauth_taskflow.taskflow.token_sources import grant_options, token_endpoint
@@ -140,7 +140,8 @@ def load_managed_grant(conn_id: str) -> ManagedGrant:
     settings = load_settings(conn_id)
     if not isinstance(settings.auth, OAuth2Settings):
         raise _explain_no_grant(settings)
-    manager = token_manager(settings, settings.auth, brokered=_is_broker_machine())
+    # The broker's store may be a file, so that this command must run on the same machine.
+    manager = token_manager(settings, settings.auth, brokered=is_broker_configured())
     # One DPoP key for the whole login: a pushed request is bound to it too (RFC 9449 §10.1).
     endpoint = token_endpoint(settings, settings.auth).with_dpop_key()
     return ManagedGrant(settings, settings.auth, endpoint, manager)
@@ -156,14 +157,3 @@ def _explain_no_grant(settings: ConnectionSettings) -> ConnectionConfigError:
         f"try this one with: airflow connections test {conn_id}",
         where="",
     )
-
-
-def _is_broker_machine() -> bool:
-    """Whether this command runs with the configuration of an API server that is a broker.
-
-    The broker's store may be a file, so that this command must run on the same machine.
-    """
-    from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - run time only
-
-    backend = conf.get("secrets", "backend", fallback="") or ""
-    return backend.endswith(".OAuthBroker")

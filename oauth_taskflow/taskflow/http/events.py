@@ -14,7 +14,7 @@ from oauth_taskflow import errors
 from oauth_taskflow.api.response import ApiResponse
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.redaction import remove_secrets
-from oauth_taskflow.secret_registry import known_secrets
+from oauth_taskflow.secret_registry import list_secrets
 from oauth_taskflow.taskflow.xcom_guard import reject_secrets
 
 Event = dict[str, Any]
@@ -35,7 +35,7 @@ def success_event(response: httpx.Response) -> Event:
 
 def _fields(response: httpx.Response) -> Event:
     content = reject_secrets(response.content, f"of {response.request.method} in a trigger")
-    secrets = [secret for secret in known_secrets() if len(secret) >= _SHORTEST_SECRET]
+    secrets = [secret for secret in list_secrets() if len(secret) >= _SHORTEST_SECRET]
     headers = {k: v for k, v in response.headers.items() if k.lower() not in _LEFT_OUT}
     return {
         "status_code": response.status_code,

@@ -186,7 +186,7 @@ def test_secrets_of_the_login_are_masked_and_never_printed(
     captured = capsys.readouterr()
     trade = next(call.form for call in oauth_server.requests if call.path == "/oauth/token")
     secrets = {trade["code"], trade["code_verifier"], *oauth_server.state.list_issued()}
-    assert secrets <= set(secret_registry.known_secrets())
+    assert secrets <= set(secret_registry.list_secrets())
     assert not [one for one in secrets if one in captured.out + captured.err]
 
 
@@ -229,7 +229,7 @@ def test_a_login_with_a_device_code_stores_a_grant(
     assert device.user_code in captured.err
     assert "Waiting for up to 20 seconds" in captured.err
     assert device_code not in captured.err
-    assert device_code in secret_registry.known_secrets()
+    assert device_code in secret_registry.list_secrets()
     assert call_api() == 200
 
 
