@@ -1,4 +1,4 @@
-"""How large, how deep and how long in coming one answer may be."""
+"""Limits of one response: its size, the depth of its JSON, and the time until it is complete."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _MARK = "_oauth_taskflow_limits"
 
 
 class AnswerLimits(Struct, frozen=True):
-    """Bounds of one answer: ``bytes`` of its decoded body, ``depth`` of its JSON, ``seconds`` until it is whole.
+    """Limits of one response: ``bytes`` of its decoded body, ``depth`` of its JSON, ``seconds`` until it is complete.
 
-    They hold while an answer is read, so that a small compressed body cannot fill the memory first. An answer that a
-    task streams itself (``stream=True`` with ``iter_content`` or ``aiter_bytes``) has none of them: it may be a
-    download of any size. Its ``content``, ``text`` and ``json()`` have them again.
+    They apply while the body is read, so that a small compressed body cannot fill the memory first. They do not apply
+    to a response that a task streams itself (``stream=True`` with ``iter_content`` or ``aiter_bytes``), because a
+    download may have any size. Its ``content``, ``text`` and ``json()`` are limited again.
     """
 
     bytes: int = 256 << 20
@@ -44,7 +44,7 @@ class AnswerLimits(Struct, frozen=True):
     seconds: float = 900.0
 
     def override(self, options: Limits | None) -> AnswerLimits:
-        """These limits with what an endpoint's ``limits`` say otherwise."""
+        """Returns these limits, overridden by an endpoint's ``limits``."""
         if options is None:
             return self
         return AnswerLimits(
@@ -58,7 +58,7 @@ DEFAULT_LIMITS = AnswerLimits()
 
 
 class Deadline:
-    """The instant, on the monotonic clock, by which an answer must be whole; never while ``lifted``."""
+    """The instant, on the monotonic clock, by which a response must be complete; none after ``lift``."""
 
     def __init__(self, seconds: float | None) -> None:
         self._seconds = seconds
@@ -66,37 +66,37 @@ class Deadline:
         self.restart()
 
     def lift(self) -> None:
-        """Wait for ever from now on: the answer is streamed."""
+        """Removes the deadline, because the response is streamed."""
         self._end = None
 
     def restart(self) -> None:
-        """Count from now on."""
+        """Starts counting from now."""
         self._end = None if self._seconds is None else time.monotonic() + self._seconds
 
     def seconds_left(self) -> float | None:
-        """Seconds until then, negative afterwards; None without an end."""
+        """Returns the seconds until the deadline, negative after it; None without one."""
         return None if self._end is None else self._end - time.monotonic()
 
     @property
     def is_over(self) -> bool:
-        """Whether it is over."""
+        """Whether the deadline has passed."""
         left = self.seconds_left()
         return left is not None and left <= 0
 
 
 def set_limits(request: object, limits: AnswerLimits) -> None:
-    """Let the answer to ``request`` have ``limits``."""
+    """Sets the ``limits`` of the response to ``request``."""
     setattr(request, _MARK, limits)
 
 
 def get_limits(request: object) -> AnswerLimits:
-    """The limits of the answer to ``request``."""
+    """Returns the limits of the response to ``request``."""
     found: AnswerLimits = getattr(request, _MARK, DEFAULT_LIMITS)
     return found
 
 
 def format_bytes(count: int) -> str:
-    """``count`` bytes for people, as ``256 MiB``."""
+    """Returns ``count`` bytes in words, such as ``256 MiB``."""
     for unit, name in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
         if count >= unit and count % unit == 0:
             return f"{count // unit} {name}"

@@ -1,4 +1,4 @@
-"""The time windows an incremental endpoint is read in.
+"""Incremental options, and the time windows in which an incremental endpoint is read.
 
 A run reads its data interval, moved back by ``lookback``, cut at ``start`` and divided into windows of at most
 ``step``. Windows are half-open, ``[start, end)``; an API whose upper bound is inclusive gets an end one ``unit``
@@ -87,9 +87,9 @@ _ZEROS = ("microsecond", "second", "minute", "hour")
 
 
 class Interval(Struct, frozen=True):
-    """``[start, end)`` in aware UTC; ``start`` None means that there is no lower bound.
+    """``[start, end)`` in aware UTC; without a lower bound, ``start`` is None.
 
-    ``open_end``: the end is only the moment at which the run began, not a bound that the next run begins at.
+    ``open_end``: the end is only the moment at which the run began, and the next run need not begin there.
     """
 
     start: datetime | None
@@ -110,7 +110,7 @@ class Window(Struct, frozen=True):
 
 
 def format_instant(moment: datetime, style: str) -> str | int:
-    """``moment`` as ``iso``, ``date``, ``epoch``, ``epoch_ms`` or a strftime pattern says; epochs are integers."""
+    """Writes ``moment`` as ``iso``, ``date``, ``epoch``, ``epoch_ms`` or a strftime pattern; epochs are integers."""
     utc = moment.astimezone(timezone.utc)
     if style == "iso":
         return utc.isoformat(timespec="auto").replace("+00:00", "Z")
@@ -125,9 +125,9 @@ def format_instant(moment: datetime, style: str) -> str | int:
 
 @lru_cache(maxsize=256)
 def find_precision(style: str) -> str | None:
-    """The shortest span that changes how an instant is written: ``PT0.000001S``, ``PT1S``, ``P1D`` and so on up to ``P1Y``.
+    """Returns the shortest duration that changes how an instant is written, from ``PT0.000001S`` to ``P1Y``.
 
-    None when none of them does. Found by writing instants, because platforms differ in what strftime takes.
+    None when no duration does. It is found by writing instants, because platforms differ in their strftime patterns.
     """
     sample = format_instant(_SAMPLE, style)
     return next(
@@ -137,13 +137,13 @@ def find_precision(style: str) -> str | None:
 
 @lru_cache(maxsize=256)
 def varies_with_date(style: str) -> bool:
-    """Whether the same time of another day, month and year is written differently, as in every format but bare times."""
+    """Whether the same time is written differently a day, a month and a year later."""
     sample = format_instant(_SAMPLE, style)
     return all(format_instant(_SAMPLE + ahead, style) != sample for _, ahead in _TICKS[5:])
 
 
 def round_up(moment: datetime, style: str) -> datetime:
-    """The earliest instant, not before ``moment``, that ``style`` writes without cutting anything off."""
+    """Returns the earliest instant, not before ``moment``, that ``style`` writes in full."""
     tick = find_precision(style)
     if tick is None or tick == "PT0.000001S":
         return moment
@@ -161,10 +161,10 @@ def _round_down(moment: datetime, tick: str) -> datetime:
 
 
 def cut_windows(options: Incremental, interval: Interval) -> Iterator[Window]:
-    """The windows of ``interval``, oldest first; none when it ends before ``options.start``.
+    """Yields the windows of ``interval``, oldest first; nothing when it ends before ``options.start``.
 
-    An open end is rounded up to what the format can write, or no window would ask for the records since the last full
-    day (or hour, or second).
+    An open end is rounded up to an instant that the format can write. Otherwise no window would cover the records since
+    the last full day (or hour, or second).
 
     Raises:
         SpecError: neither the interval nor the options name a lower bound.
@@ -183,7 +183,7 @@ def cut_windows(options: Incremental, interval: Interval) -> Iterator[Window]:
 
 
 def is_empty_window(options: Incremental, window: Window) -> bool:
-    """Whether ``window``'s bounds, as the API gets them, hold nothing: equal, although the upper one is exclusive.
+    """Whether ``window``'s bounds, as the API gets them, hold nothing: they are equal and the upper one is exclusive.
 
     Equal bounds of an inclusive window hold one unit.
     """

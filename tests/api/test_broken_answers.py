@@ -112,7 +112,7 @@ def serve() -> Iterator[Callable[..., Wire]]:
 
 
 @pytest.mark.parametrize("answer", SOUND.values(), ids=SOUND)
-def test_unusual_but_whole_answers_are_read(
+def test_unusual_but_complete_responses_are_read(
     serve: Callable[..., Wire], read: Read, answer: bytes
 ) -> None:
     wire = serve(answer)
@@ -150,7 +150,7 @@ def test_an_answer_that_is_broken_once_is_read_again_by_hand(
 
 
 @pytest.mark.parametrize("answer", IN_THE_TEXT.values(), ids=IN_THE_TEXT)
-def test_what_is_read_as_json_by_hand_is_retryable(
+def test_broken_json_read_by_hand_is_a_retryable_error(
     serve: Callable[..., Wire], twin: Twin, answer: bytes
 ) -> None:
     wire = serve(answer)
@@ -181,7 +181,7 @@ PERMANENT = {
 
 
 @pytest.mark.parametrize(("body", "reason"), PERMANENT.values(), ids=PERMANENT)
-def test_what_the_api_will_write_again_fails_at_once(
+def test_a_body_that_no_retry_can_mend_fails_at_once(
     serve: Callable[..., Wire], read: Read, body: bytes, reason: str
 ) -> None:
     wire = serve(http(body))
@@ -262,12 +262,14 @@ def test_a_slow_answer_within_the_time_is_whole(twin: Twin) -> None:
         assert twin(wire.url, Asking(), limits=AnswerLimits(seconds=30)).body == ROWS
 
 
-def test_what_an_author_streams_has_no_limits(serve: Callable[..., Wire], twin: Twin) -> None:
+def test_a_response_that_an_author_streams_has_no_limits(
+    serve: Callable[..., Wire], twin: Twin
+) -> None:
     wire = serve(http(GZIP, CODED))
     assert twin(wire.url, Asking(stream=True), limits=AnswerLimits(bytes=100)).body == ROWS
 
 
-def test_what_an_author_streams_may_take_longer(twin: Twin) -> None:
+def test_a_response_that_an_author_streams_may_take_longer(twin: Twin) -> None:
     with on_the_wire(lambda *_: dripping(WHOLE[:-15], WHOLE[-15:])) as wire:
         limits = AnswerLimits(seconds=0.15)
         assert twin(wire.url, Asking(stream=True), limits=limits).body == ROWS

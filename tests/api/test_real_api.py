@@ -131,7 +131,7 @@ def test_faults_in_the_middle_lose_and_repeat_nothing(start: Start, fault: dict[
         OffsetPaginator(size=5),
     ],
 )
-def test_an_api_that_goes_round_in_circles_is_found_out(start: Start, paginate: Paginate) -> None:
+def test_an_api_that_repeats_its_pages_is_a_loop(start: Start, paginate: Paginate) -> None:
     server, session = start()
     request = ApiRequest("/loop/airports", params={"limit": 5})
     with pytest.raises(PaginationLoop):

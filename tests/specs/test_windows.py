@@ -64,7 +64,7 @@ def test_lookback_moves_the_first_lower_bound_only() -> None:
     assert found[-1][1] == "2026-01-03T00:00:00Z"
 
 
-def test_nothing_is_asked_for_before_start() -> None:
+def test_windows_never_begin_before_start() -> None:
     options = Incremental(start="2026-01-02", lookback="P30D", format="date")
     assert bounds(options, "2026-01-01", "2026-01-03") == [("2026-01-02", "2026-01-03")]
     assert bounds(options, "2025-01-01", "2025-01-02") == []

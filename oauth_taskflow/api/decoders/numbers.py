@@ -1,4 +1,4 @@
-"""JSON whose numbers keep all digits, wherever records are looked into.
+"""Reads and writes JSON whose numbers keep all digits, wherever code looks into records.
 
 Integers are exact in Python. A number with a fraction or exponent is a ``float`` when that float is written as the
 API wrote it, else an ``ExactFloat``, which remembers the text.
@@ -28,7 +28,7 @@ class ExactFloat(float):
 
     @classmethod
     def parse(cls, text: str) -> ExactFloat:
-        """The number written as ``text``."""
+        """Returns the number that is written as ``text``."""
         number = cls(text)
         number.text = text
         return number
@@ -76,13 +76,13 @@ class ExactFloat(float):
 # JMESPath knows types by their names.
 ExactFloat.__name__ = "float"
 
-# Up to 15 digits, written as a float is: the usual case by far, recognised without writing the float.
+# Up to 15 digits, in the spelling of a float. This usual case is recognised without writing the float.
 _SURELY_EXACT = re.compile(r"-?[1-9]\d{0,6}\.\d{0,7}[1-9]")
 _write = msgspec.json.Encoder().encode
 
 
 def read_number(text: str) -> float:
-    """The number that JSON writes as ``text``, with a fraction or exponent."""
+    """Returns the number that JSON writes as ``text``, with a fraction or exponent."""
     number = float(text)
     if _SURELY_EXACT.fullmatch(text):
         return number
@@ -107,7 +107,7 @@ def read_count(value: Any, name: str, where: str) -> int | None:
 
 
 def to_plain_numbers(value: Any) -> Any:
-    """``value`` with ordinary floats, as other libraries know them; digits that a float cannot hold are lost."""
+    """Returns ``value`` with ordinary floats, as other libraries expect; digits that a float cannot hold are lost."""
     if isinstance(value, dict):
         return {key: to_plain_numbers(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -124,7 +124,7 @@ def _encode_unknown(value: Any) -> Any:
 def build_json_decoder(
     kind: Any = Any, *, float_hook: Callable[[str], float] = read_number
 ) -> msgspec.json.Decoder[Any]:
-    """A decoder whose numbers keep all digits."""
+    """Returns a decoder whose numbers keep all digits."""
     return msgspec.json.Decoder(kind, float_hook=float_hook)
 
 

@@ -1,6 +1,6 @@
 """How the next page is found: one file per style, with its options, its behaviour and its flaws.
 
-``Paginate`` is the only list of the styles. A style that is not in it can be written neither in a spec nor in Python.
+``Paginate`` is the only list of the styles. A style outside it can be used neither in a spec nor in Python.
 """
 
 from __future__ import annotations

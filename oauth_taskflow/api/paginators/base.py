@@ -88,8 +88,14 @@ class TotalRows(Options, frozen=True, kw_only=True):
 class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
     """The options of every paginator, and the answers that hold unless a style says otherwise.
 
-    Each style adds ``first_request`` if the first page needs anything, ``next_request``, ``flaws``, ``end_marker`` and
-    the class attributes ``ends_by`` and ``path_options``. A method must not have the name of an option.
+    Each style adds:
+
+    - ``next_request``, and ``first_request`` if the first page needs anything;
+    - ``flaws(written)``, which yields mistakes in its own options, given those that the author wrote;
+    - ``end_marker()``, which describes in warnings what ended the pages, or returns None when an end is certain;
+    - the class attributes ``ends_by`` and ``path_options``.
+
+    A method must not have the name of an option, or it becomes the option's default.
     """
 
     total: Annotated[
@@ -129,7 +135,7 @@ class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
     """The options that hold a JMESPath into a page or its last record; ``total`` is looked at by itself."""
 
     def build(self: Paginator) -> Paginator:
-        """Returns the paginator of one sequence: these options, unless the style needs an object of its own.
+        """Returns the paginator of one sequence: these options, unless the style needs another object.
 
         Raises:
             SpecError: the style names a class that cannot be built.
@@ -189,16 +195,6 @@ class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
         if isinstance(self.total, TotalRows) and self.total.path and self.total.header:
             message = "path and header both hold the total"
             yield Flaw("contradiction", "total", message, "Keep one of them.")
-
-
-class Style(Paginator, Protocol):
-    """What every member of ``Paginate`` but the author's own class answers."""
-
-    def flaws(self, written: Collection[str]) -> Iterator[Flaw]:
-        """Yields the flaws of the style's own options; ``written`` are the options that the author wrote."""
-
-    def end_marker(self) -> str | None:
-        """Returns a description of what ends the pages, for warnings; None when the absence of it proves an end."""
 
 
 def unsent_size_flaws(size: int | None, written: Collection[str]) -> Iterator[Flaw]:

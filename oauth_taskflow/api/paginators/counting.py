@@ -43,5 +43,5 @@ def total_marker(total: TotalRows) -> str | None:
 def short_page_flaws(size: int | None, short_page: ShortPage) -> Iterator[Flaw]:
     """Yields a flaw when a short page is the end and no size says which page is short."""
     if short_page == "end" and size is None:
-        message = "without size nobody knows what a short page is"
+        message = "without size a short page cannot be recognised"
         yield Flaw("incomplete", "short_page", message, "Write size: 100.")

@@ -79,7 +79,7 @@ class CustomPaginator(PagingOptions, frozen=True, kw_only=True, tag="custom"):
     ends_by: ClassVar[EndsBy] = "class"
 
     def build(self) -> Paginator:
-        """Returns an object of the author's class, made anew for each sequence.
+        """Returns a new object of the author's class for one sequence.
 
         Raises:
             SpecError: the class cannot be imported, refuses its options, or lacks a method.

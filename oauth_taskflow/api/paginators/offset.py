@@ -141,7 +141,7 @@ class OffsetPaginator(PagingOptions, frozen=True, kw_only=True, tag="offset"):
         return count_pages(page.total, self.size or page.first_rows)
 
     def flaws(self, written: Collection[str]) -> Iterator[Flaw]:
-        """Yields what is missing beside a size, and steps that exclude each other."""
+        """Yields options that need a size, and steps that exclude each other."""
         yield from short_page_flaws(self.size, self.short_page)
         yield from unsent_size_flaws(self.size, written)
         if self.advance == "size" and self.size is None:

@@ -123,7 +123,7 @@ class PageNumberPaginator(PagingOptions, frozen=True, kw_only=True, tag="page"):
         return self.total_pages is not None and find_or_none(body, self.total_pages) is not None
 
     def flaws(self, written: Collection[str]) -> Iterator[Flaw]:
-        """Yields what is missing beside a size, and a flag beside the page count."""
+        """Yields options that need a size, and a flag that contradicts the page count."""
         yield from short_page_flaws(self.size, self.short_page)
         yield from unsent_size_flaws(self.size, written)
         if self.total_pages and (self.more or self.last):

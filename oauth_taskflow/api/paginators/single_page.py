@@ -33,7 +33,7 @@ class SinglePage(PagingOptions, frozen=True, kw_only=True, tag="none"):
         return None
 
     def flaws(self, written: Collection[str]) -> Iterator[Flaw]:  # noqa: ARG002 - the protocol's
-        """Yields nothing: the style has no options of its own."""
+        """Yields nothing: the style adds no options."""
         return iter(())
 
     def end_marker(self) -> str | None:

@@ -1,4 +1,4 @@
-"""The pull loop on an event loop: the next pages are on their way while the records of one are consumed."""
+"""The pull loop on an event loop: the next pages are fetched while the records of one are consumed."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class AsyncFetcher(Protocol):
         decide: ResponseHandler | None = None,
         judge: Judge | None = None,
     ) -> FetchedValue:
-        """The answer to one request, tried again where that helps; ``judge`` reads it, see ``Exchange``."""
+        """Returns the response to one request, retried where that helps; ``judge`` reads it, see ``RequestPlan``."""
 
 
 class _AsyncPuller:
-    """Fetches pages and hands them to the reader; ``running`` are those on their way, in order."""
+    """Fetches pages and hands them to the reader; ``_running`` are those being fetched, in order."""
 
     def __init__(self, session: AsyncFetcher, reader: PageReader) -> None:
         self._session = session
@@ -41,7 +41,7 @@ class _AsyncPuller:
         self._running: deque[asyncio.Task[ReadResponse]] = deque()
 
     async def pages(self) -> AsyncGenerator[Page, None]:
-        """Every page in order; what was fetched past the end is thrown away."""
+        """Yields every page in order; pages past the end are thrown away."""
         sequence, paginator = self._sequence, self._sequence.paginator
         several = isinstance(paginator, IndexedPaginator) and paginator.pages_at_once > 1
         self._start(sequence.start)
@@ -62,10 +62,10 @@ class _AsyncPuller:
         self._running.append(asyncio.create_task(self._fetch(request)))
 
     def _start_indexed(self, paginator: IndexedPaginator, index: int) -> int:
-        """Fill up to ``prefetch`` pages in flight from ``index`` on; the next index."""
+        """Starts requests from page ``index`` on until ``pages_at_once`` run; returns the next index."""
         sequence = self._sequence
         while sequence.request is not None and len(self._running) < paginator.pages_at_once:
-            # At least the one that comes next: a total may have been too low.
+            # The next page is always fetched: a total may have been too low.
             if self._running and not sequence.may_have_page(index):
                 break
             self._start(paginator.request_at(sequence.start, index))
@@ -92,7 +92,7 @@ async def pull_records_async(
     records: Records,
     responses: Sequence[ResponseRule],
 ) -> AsyncGenerator[Any, None]:
-    """Every record of every page, as Python values; raises what ``pull`` raises."""
+    """Yields every record of every page as Python values; raises the errors of ``pull``."""
     reader = build_page_reader(session, request, paginate, records, responses, decode=True)
     async with aclosing(_AsyncPuller(session, reader).pages()) as pages:
         async for page in pages:

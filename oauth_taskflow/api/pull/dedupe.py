@@ -1,4 +1,4 @@
-"""Drops records that came before in the same task."""
+"""Drops records whose primary key came before in the same task."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from typing import Any
 import msgspec
 
 from oauth_taskflow.api.decoders.numbers import encode
-from oauth_taskflow.api.pull.loop_guard import REPEATED_PAGES, repeated_pages_error
+from oauth_taskflow.api.pull.loop_guard import REPEATED_PAGES, endless_repeat_error
 from oauth_taskflow.api.pull.missing_fields import missing_field_error
 from oauth_taskflow.api.pull.record_fields import build_column_reader
 
 
 class Deduplicator:
-    """Drops records whose primary key came before in the same task.
+    """Drops records whose primary key came before in the same task; the first record with a key stays.
 
-    The first to arrive stays. A key names a record within its parent: with ``across_parents``, one that came under
-    another parent is a repeat only when its record is the same throughout. Only 16-byte digests are kept, about 100
-    bytes of memory per record, twice that across parents.
+    A key identifies a record within its parent. With ``across_parents``, a record whose key came under another parent
+    is dropped only when the whole record is equal. Only 16-byte digests are kept, about 100 bytes of memory per record,
+    twice that across parents.
     """
 
     def __init__(self, paths: Sequence[str], *, across_parents: bool = False) -> None:
         self._paths = tuple(paths)
         self._columns = [build_column_reader(path) for path in paths]
-        # Key → the number of the page sequence that it came in last.
+        # Key → the number of the last page sequence that had it.
         self._seen: dict[bytes, int] = {}
         self._records: set[bytes] | None = set() if across_parents else None
         self._parent = self._sequence = self._repeated = self._new = 0
         self.dropped = 0
 
     def begin_sequence(self, parent: int) -> None:
-        """The pages that follow are of another sequence, of the parent record with this number."""
+        """Begins the page sequence of the parent record with this number."""
         if parent != self._parent:
             self._seen.clear()
         self._parent = parent
@@ -40,11 +40,11 @@ class Deduplicator:
         self._repeated = 0
 
     def drop_seen(self, records: Sequence[Any], *, index: int = 0, where: str = "") -> list[Any]:
-        """The records of page ``index`` with keys that were not there before.
+        """Returns the records of page ``index`` whose keys did not come before.
 
         Raises:
             InvalidRecord: a part of a key is absent or null.
-            PaginationLoop: too many pages in a row hold nothing but records of earlier pages of their sequence.
+            PaginationLoop: too many pages in a row hold only records of earlier pages of their sequence.
         """
         keys = zip(*(read(records) for read in self._columns), strict=True)
         before = self._new
@@ -53,7 +53,7 @@ class Deduplicator:
         if records:
             self._repeated = 0 if self._new > before else self._repeated + 1
         if self._repeated >= REPEATED_PAGES:
-            raise repeated_pages_error(index, where)
+            raise endless_repeat_error(index, where)
         return kept
 
     def _add(self, record: Any, key: tuple[Any, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""The pull loop: request, records, next page; fetching ahead of whoever consumes the pages."""
+"""The pull loop: sends a request, reads its records, and finds the next page while the consumer uses this one."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ Decode = bool | Literal["exact"]
 
 
 class FetchedValue(Protocol):
-    """An answer that the judge has read."""
+    """A response that the judge has read."""
 
     @property
     def value(self) -> Any:
-        """What the judge returned."""
+        """The value that the judge returned."""
 
 
 class Fetcher(Protocol):
@@ -52,12 +52,12 @@ class Fetcher(Protocol):
         hold: Callable[[float], None] | None = None,
         judge: Judge | None = None,
     ) -> FetchedValue:
-        """The answer to one request, tried again where that helps; ``judge`` reads it, see ``Exchange``."""
+        """Returns the response to one request, retried where that helps; ``judge`` reads it, see ``RequestPlan``."""
 
 
 @dataclass(frozen=True)
 class ReadResponse:
-    """An answer, with its content when it is a page."""
+    """A response, with its content when it is a page."""
 
     response: requests.Response
     decision: Decision | None
@@ -66,7 +66,10 @@ class ReadResponse:
 
 @dataclass(frozen=True)
 class PageReader:
-    """Takes answers in, in order; does no I/O. ``has_plain_numbers``: decoded records hold ordinary floats alone."""
+    """Turns responses into pages; does no I/O.
+
+    With ``has_plain_numbers``, decoded records hold ordinary floats only.
+    """
 
     sequence: PageSequence
     judge: PageJudge
@@ -74,10 +77,10 @@ class PageReader:
     has_plain_numbers: bool = False
 
     def read(self, response: requests.Response, decision: Decision | None) -> ReadResponse:
-        """What an answer holds; may be called in any order. The session's judge: see ``Exchange``.
+        """Reads a response, in any order; the session calls it as the judge of a ``RequestPlan``.
 
         Raises:
-            ApiError: it is not a page; ``retryable`` when another try may mend it. See ``PageJudge``.
+            ApiError: the response is not a page; ``retryable`` when another attempt may help. See ``PageJudge``.
         """
         status = response.status_code
         if decision is not None or not (status < 300 or status == 304):
@@ -85,11 +88,11 @@ class PageReader:
         return ReadResponse(response, decision, self.judge.read_content(response))
 
     def take(self, read: ReadResponse) -> Page | None:
-        """The page, or None when the sequence ends without one.
+        """Returns the next page of the sequence, or None when the sequence ends without one.
 
         Raises:
-            ApiStatusError: the answer is an error that no rule forgives.
-            PagesCutShort: the sequence ends before all came that was announced.
+            ApiStatusError: the response is an error that no rule forgives.
+            PagesCutShort: the sequence ends before everything came that the API announced.
         """
         sequence, response = self.sequence, read.response
         if read.decision is not None and read.decision.action in {"skip", "end"}:
@@ -135,7 +138,7 @@ class _Puller:
                 yield page
 
     def several_at_once(self, paginator: IndexedPaginator) -> Generator[Page, None, None]:
-        """Pages in order, the next ``prefetch`` in flight; what was fetched past the end is thrown away."""
+        """Yields pages in order while the next ones are fetched; pages past the end are thrown away."""
         sequence = self._sequence
         page = self._reader.take(self.fetch(sequence.start))
         if page is None:
@@ -149,7 +152,7 @@ class _Puller:
 
 
 class _InFlight:
-    """The pages after the first, ``prefetch`` of them being fetched at once."""
+    """The pages after the first, of which ``pages_at_once`` are fetched at the same time."""
 
     def __init__(
         self,
@@ -166,7 +169,7 @@ class _InFlight:
         )
 
     def next(self) -> ReadResponse:
-        """The answer that comes next, with those after it on their way."""
+        """Returns the next response in order, after starting those that follow it."""
         while self._wants_more():
             request = self._paginator.request_at(self._sequence.start, self._index)
             call = self._context.copy().run
@@ -175,12 +178,12 @@ class _InFlight:
         return self._running.popleft().result()
 
     def _wants_more(self) -> bool:
-        # At least the one that comes next: a total may have been too low.
+        # The next page is always fetched: a total may have been too low.
         expected = not self._running or self._sequence.may_have_page(self._index)
         return expected and len(self._running) < self._paginator.pages_at_once
 
     def close(self) -> None:
-        """Wait for what is still being fetched; it is thrown away."""
+        """Waits for the requests that still run; their responses are thrown away."""
         self._pool.shutdown()
 
 
@@ -200,7 +203,7 @@ def build_page_reader(
     decode: Decode,
     warn: Warn = log_warning,
 ) -> PageReader:
-    """The reader of one page sequence; where ``records`` do not say what absent ones mean, ``session`` does."""
+    """Returns the reader of one page sequence. Without ``records.absent``, ``session`` decides what absent records mean."""
     sequence = PageSequence(request, paginate, warn=warn)
     absent: AbsentRecords = getattr(session, "absent_records", "fail")
     has_plain_numbers = decode is True
@@ -223,23 +226,25 @@ def pull(
     ahead: int = 1,
     warn: Warn = log_warning,
 ) -> Generator[Page, None, None]:
-    """The pages that ``request`` and its successors answer, in order.
+    """Yields the pages that answer ``request`` and the requests after it, in order.
 
-    While one page is consumed the next ``ahead`` are fetched in a thread; memory is bounded by those. Closing the
-    iterator early stops it. Records are ``msgspec.Raw`` where the record selector allows, Python values with
-    ``decode``, and with ``decode="exact"`` numbers that a float cannot hold as ``ExactFloat``. ``limit_key`` names the budget that ``rate_limit`` is shared under on this machine; ``on_page`` is
-    called in the consumer's thread before a page is handed out. ``warn`` is called, in any thread, with doubts about
-    what was read; docs/paging.md says when an answer is a page and when an end is one.
+    While one page is consumed, a thread fetches the next ``ahead`` pages, which bounds the memory. Closing the
+    iterator early stops the thread. Records are ``msgspec.Raw`` where the record selector allows it, and Python values
+    with ``decode``. With ``decode="exact"``, numbers that a float cannot hold are ``ExactFloat``.
+
+    ``limit_key`` names the budget under which this machine shares ``rate_limit``. ``on_page`` is called in the
+    consumer's thread before a page is yielded. ``warn`` is called, in any thread, with doubts about the pages read.
+    docs/paging.md lists when a response is a page, and which ends are valid.
 
     Raises:
-        ApiStatusError: an answer is an error that no rule forgives.
-        ApiUnreachable: no connection after all tries; ``ApiTimeout`` likewise.
-        ForeignOriginRefused: a next link leads elsewhere.
-        NotAPage: an answer says nothing, after all tries.
-        RecordsNotFound: no records where they must be, after all tries.
-        InvalidRecord: a body is no JSON, after all tries, or a cursor, flag or total is unreadable.
-        PagesCutShort: the pages end before all came that the API announced.
-        PaginationLoop: the same pages came over and over, or too many empty ones.
+        ApiStatusError: a response is an error that no rule forgives.
+        ApiUnreachable: no connection after all attempts; ``ApiTimeout`` likewise.
+        ForeignOriginRefused: a next link leads to another origin.
+        NotAPage: a response is not a page, after all attempts.
+        RecordsNotFound: records are missing where they must be, after all attempts.
+        InvalidRecord: a body is not JSON, after all attempts, or a cursor, flag or total is unreadable.
+        PagesCutShort: the pages end before everything came that the API announced.
+        PaginationLoop: the same pages came repeatedly, or too many empty ones.
         PaginationLimit: more pages or records than allowed.
     """
     reader = build_page_reader(
@@ -260,7 +265,7 @@ def pull(
 def _notify_of_pages(
     pages: Generator[Page, None, None], on_page: Callable[[Page], None] | None
 ) -> Generator[Page, None, None]:
-    # Closed by name: a traceback that somebody keeps would keep the fetching thread alive too.
+    # Closed explicitly: a traceback that is kept would keep the fetching thread alive too.
     with closing(pages):
         for page in pages:
             if on_page is not None:
@@ -271,7 +276,7 @@ def _notify_of_pages(
 def pull_records(
     session: Fetcher, request: ApiRequest, **options: Any
 ) -> Generator[Any, None, None]:
-    """Every record of ``pull``, as Python values; ``options`` are those of ``pull``."""
+    """Yields every record of ``pull`` as Python values; ``options`` are those of ``pull``."""
     with closing(pull(session, request, decode=True, **options)) as pages:
         for page in pages:
             yield from page.records

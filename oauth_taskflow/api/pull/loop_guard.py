@@ -10,16 +10,16 @@ from oauth_taskflow.api.pull.page import PageView
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import PaginationLimit, PaginationLoop
 
-# So many pages in a row that bring nothing new are a loop; one or two are overlap or chance.
+# This many pages in a row without anything new are a loop; one or two are overlap or chance.
 REPEATED_PAGES = 3
 
 
 class LoopGuard:
-    """What one sequence remembers of its requests and pages: 16 bytes of each.
+    """Remembers the requests and pages of one sequence, in 16 bytes each.
 
-    A repeated request, even after others in between, would never end. Neither would pages that hold what earlier
-    pages of the sequence held, ``REPEATED_PAGES`` in a row; of ``is_indexed`` sequences, whose requests are numbered,
-    the same page twice in a row is enough.
+    A request that comes again, even after others, would never end. Neither would ``REPEATED_PAGES`` pages in a row
+    that repeat earlier pages of the sequence. In ``is_indexed`` sequences, whose requests are numbered, the same page
+    twice in a row is a loop.
     """
 
     def __init__(self, first: ApiRequest, options: PagingOptions, *, is_indexed: bool) -> None:
@@ -32,15 +32,15 @@ class LoopGuard:
         self._repeated = self._empty = 0
 
     def check_content(self, page: PageView) -> None:
-        """Compare ``page`` with those before it.
+        """Compares ``page`` with the pages before it.
 
         Raises:
-            PaginationLoop: it is the last of too many that bring nothing new.
+            PaginationLoop: ``page`` is the last of too many without anything new.
         """
         if page.rows == 0:
             self._last = b""
             return
-        # The whole of a page is hashed only where it may be a repeat: that costs as much as writing it.
+        # Hashing a whole page costs as much as writing it, so only pages that may be repeats are hashed.
         ends = _digest(encode([page.rows, page.received[0], page.received[-1]]))
         may_repeat = ends in self._ends
         self._ends.add(ends)
@@ -53,7 +53,7 @@ class LoopGuard:
         is_repeated = content in self._contents
         self._contents.add(content)
         if is_repeated and self._repeated >= REPEATED_PAGES:
-            raise repeated_pages_error(page.index, page.where)
+            raise endless_repeat_error(page.index, page.where)
 
     def _compare_with_last(self, page: PageView, content: bytes) -> None:
         # The records, since bodies often echo the page's own number or URL. A lone record may well come twice.
@@ -68,11 +68,11 @@ class LoopGuard:
         self._last = last
 
     def check_request(self, request: ApiRequest, page: PageView) -> None:
-        """Compare the ``request`` that follows ``page`` with those before it.
+        """Compares the ``request`` that follows ``page`` with the requests before it.
 
         Raises:
-            PaginationLoop: it was made before, or too many empty pages came.
-            PaginationLimit: it is one more than ``max_pages`` allow.
+            PaginationLoop: ``request`` was made before, or too many empty pages came.
+            PaginationLimit: ``request`` is one more than ``max_pages`` allow.
         """
         mark = request.fingerprint()
         if mark in self._requests:
@@ -102,8 +102,8 @@ class LoopGuard:
             )
 
 
-def repeated_pages_error(index: int, where: str) -> PaginationLoop:
-    """The error for page ``index`` (from 0), the last of ``REPEATED_PAGES`` without a new record."""
+def endless_repeat_error(index: int, where: str) -> PaginationLoop:
+    """Returns the error for page ``index`` (from 0), the last of ``REPEATED_PAGES`` without a new record."""
     return PaginationLoop(
         f"Pages {index + 2 - REPEATED_PAGES} to {index + 1} hold nothing but records of earlier pages",
         where=where,

@@ -1,4 +1,4 @@
-"""Errors about a field that a spec names and a record lacks: names of fields are shown, their values never."""
+"""Errors about a field that a spec names and a record lacks. They show names of fields, never values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LONGEST_NAME = 40
 
 
 def missing_field_error(record: Any, path: str, option: str, hint: str) -> InvalidRecord:
-    """The error for ``record``, in which the field at ``path`` that the spec key ``option`` names is absent or null."""
+    """Returns the error for a ``record`` whose field at ``path``, named by the spec key ``option``, is absent or null."""
     names = _field_names(record)
     if path in names:
         return InvalidRecord(
@@ -43,6 +43,6 @@ def _describe(names: list[str]) -> str:
 
 
 def _nearest(path: str, names: list[str]) -> str:
-    """The name most like ``path``, however words are joined: ``updatedAt`` and ``updated_at`` are alike."""
+    """Returns the name most like ``path``; ``updatedAt`` and ``updated_at`` count as the same words."""
     plain = {re.sub(r"[\W_]+", "", name.lower()): name for name in reversed(names)}
     return plain.get(find_closest(re.sub(r"[\W_]+", "", path.lower()), plain), "")

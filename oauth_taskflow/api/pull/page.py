@@ -1,4 +1,4 @@
-"""A page, as its consumer and as a paginator see it."""
+"""A page, as its consumer sees it and as a paginator sees it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from oauth_taskflow.api.request import ApiRequest
 
 @dataclass(frozen=True)
 class Page:
-    """One page. Records are ``msgspec.Raw`` (UTF-8 JSON on one line) or Python values, as asked.
+    """One page. Records are ``msgspec.Raw`` (UTF-8 JSON on one line) or Python values, depending on ``decode``.
 
     ``bytes`` is the size of the body received, after content decoding; ``url`` is redacted; ``index`` counts from 0.
-    ``total`` is the number of records that the API announced for this page's sequence, None without ``total`` options;
-    ``is_doubtful`` says that the records' path is absent although nothing says that it may be.
+    ``total`` is the number of records that the API announced for this page's sequence, None without ``total`` options.
+    ``is_doubtful``: the records' path is absent, and nothing allows that.
     """
 
     records: list[Any] = field(repr=False)
@@ -36,14 +36,16 @@ class Page:
 
 @dataclass(frozen=True)
 class PageView:
-    """What a paginator may look at in the page it has just read.
+    """The part of the last page that a paginator may look at.
 
-    ``index`` counts from 0; ``first`` is the request that began the sequence; ``first_rows`` and ``rows_so_far``
-    count rows as the API returned them, in the first page and up to this one; ``continues`` is what the ``more``
-    and ``last`` flags say, None without flags. ``total`` is the number of rows that the API announced last, None
-    when it announced none or only an estimate; ``announced`` is that number, estimate or not. ``source_rows`` are the
-    rows that the path of ``records`` filtered or expanded, None where it did not; ``is_unsure`` says that nothing shows
-    whether the API counts these or what is in them.
+    ``index`` counts from 0. ``first`` is the request that began the sequence. ``first_rows`` and ``rows_so_far`` count
+    rows as the API returned them, in the first page and up to this one. ``continues`` is the value of the ``more`` and
+    ``last`` flags, None without flags.
+
+    ``total`` is the number of rows that the API announced last, None without a number and for an estimate;
+    ``announced`` is that number, estimate or not. ``source_rows`` are the rows that the path of ``records`` filtered or
+    expanded, None where it did neither. ``is_unsure``: no page has shown whether the API counts these rows or their
+    contents.
     """
 
     response: requests.Response
@@ -66,7 +68,7 @@ class PageView:
 
     @property
     def rows(self) -> int:
-        """Rows in this page, before anything was dropped."""
+        """The number of rows in this page, before any are dropped."""
         return len(self.received)
 
     @property
@@ -76,19 +78,22 @@ class PageView:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Response headers, found in any case."""
+        """The response headers; their names match in any case."""
         return self.response.headers
 
     @property
     def where(self) -> str:
-        """For error messages: method and redacted URL."""
+        """The method and redacted URL, for error messages."""
         return self.body.where
 
     def find(self, path: str) -> Any:
-        """The value at a JMESPath of the body; None when absent or null."""
+        """Returns the value at a JMESPath of the body; None when it is absent or null."""
         return self.body.find(path)
 
     def find_in_last_record(self, path: str) -> Any:
-        """The value at a JMESPath of the last record, or where all were left out of the last row; None without rows."""
+        """Returns the value at a JMESPath of the last record; of the last row where the page has no records.
+
+        None without rows.
+        """
         rows = self.records or self.received
         return find_in(rows[-1], path) if rows else None

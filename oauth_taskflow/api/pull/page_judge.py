@@ -1,6 +1,6 @@
-"""When an answer is a page: by what is declared and found in it.
+"""Decides whether a response is a page, by the declared landmarks that it has.
 
-A landmark is the records' path, a total, page count or flag, or a page cursor or next URL that is not empty. An answer
+A landmark is the records' path, a total, page count or flag, or a page cursor or next URL that is not empty. A response
 without any is not a page, whatever its status. docs/paging.md has the table.
 """
 
@@ -19,7 +19,7 @@ from oauth_taskflow.api.request_secrets import redact_request_url
 from oauth_taskflow.errors import ApiError, NotAPage, RecordsNotFound
 
 _ERRORS = ("error", "errors")
-# What some APIs write there when all went well, as TikTok's error.code "ok".
+# Values that some APIs write there after a success, such as TikTok's error.code "ok".
 _FINE = frozenset({"", "0", "ok", "none", "null", "false", "no", "success"})
 _CONDITIONS = ("If-None-Match", "If-Modified-Since")
 _EMPTY_HINT = 'If the API means no records by it, write responses: [{status: %d, when: "@ == `null`", action: end}].'
@@ -27,11 +27,11 @@ _EMPTY_HINT = 'If the API means no records by it, write responses: [{status: %d,
 
 @dataclass(frozen=True)
 class Content:
-    """What a page holds.
+    """The content of a page.
 
-    ``has_landmark``: anything declared is in it; ``is_doubtful``: the records' path is not, and nothing says that it
-    may be absent. ``received``: the items that the records were made of, None when those are the records;
-    ``is_expanded``: an item may hold several. ``has_error``: the root names an error beside them.
+    ``has_landmark``: the page has anything that the options declare. ``is_doubtful``: the records' path is absent, and
+    nothing allows that. ``received``: the items from which the records were made, None when the items are the records.
+    ``is_expanded``: an item may hold several records. ``has_error``: the root names an error although there are records.
     """
 
     body: Body
@@ -45,19 +45,19 @@ class Content:
 
 @dataclass(frozen=True)
 class PageJudge:
-    """Tells pages from other answers; keeps no state. ``absent`` holds where the selector's options say nothing."""
+    """Distinguishes pages from other responses; keeps no state. ``absent`` applies where the selector has no option."""
 
     selector: RecordSelector
     options: PagingOptions
     absent: AbsentRecords = "fail"
 
     def read_content(self, response: requests.Response) -> Content:
-        """The content of an answer with a status below 300, or 304.
+        """Returns the content of a response with a status below 300, or 304.
 
         Raises:
-            NotAPage: it says nothing; ``retryable``.
-            RecordsNotFound: nothing declared is in it, or what it has is no list.
-            InvalidRecord: its body is no JSON.
+            NotAPage: the response has neither records nor an end; ``retryable``.
+            RecordsNotFound: the response has nothing that the options declare, or a value that is not a list.
+            InvalidRecord: the body is not JSON.
         """
         status = response.status_code
         if status == 204 or (status == 304 and _is_conditional(response)):
@@ -84,7 +84,7 @@ class PageJudge:
         )
 
     def count_records(self, response: requests.Response) -> int:
-        """The number of records of an answer that is not read; 0 where it cannot be."""
+        """Returns the number of records of a response that is not read; 0 where it is unreadable."""
         if not response.ok:
             return 0
         try:
@@ -105,15 +105,15 @@ class PageJudge:
         may_be_absent = (written or self.absent) == "empty"
         if not (has_landmark or may_be_absent):
             raise self.selector.missing_error(body)
-        # A list under another name looks like a misspelt path, unless the author's own word is that it may be absent.
+        # A list under another name looks like a misspelt path, unless the author wrote that the path may be absent.
         if written is None and self.selector.has_other_list(body):
             raise self.selector.missing_error(body)
         return Content(body, [], has_landmark, is_doubtful=not may_be_absent)
 
 
 def _find_error_name(body: Body) -> str | None:
-    """The key at the root that says that something went wrong."""
-    # Most pages have no such key anywhere, which a search tells at a third of the cost of taking the root apart.
+    """Returns the key at the root that reports an error; None without one."""
+    # Most pages have no such key anywhere. Searching for it costs a third of taking the root apart.
     if not body.json.startswith(b"{") or b'"error' not in body.json:
         return None
     return next((name for name in _ERRORS if not _means_success(find_or_none(body, name))), None)
@@ -164,6 +164,6 @@ def _not_a_page_error(response: requests.Response, body: Body | None = None) -> 
         what = "The API answered HTTP 304 to a request without a condition"
         hint = "A cache in between may be at fault; or send If-None-Match or If-Modified-Since in request.headers."
     else:
-        what = f"The API answered HTTP {status} with {'an empty body' if body.empty else 'null'}, which is no page"
+        what = f"The API answered HTTP {status} with {'an empty body' if body.empty else 'null'}, which is not a page"
         hint = _EMPTY_HINT % status
     return NotAPage(what, where=_where(response), hint=hint, retryable=True)

@@ -1,4 +1,7 @@
-"""Whether what a JMESPath starts from is in a body: null from a path that is absent, told from null that is there."""
+"""The keys and lists that a JMESPath starts from.
+
+They distinguish null at a path that is there from null because the path is absent.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from jmespath.parser import ParsedResult
 
 from oauth_taskflow.api.decoders.json import Body, compile_path, dig
 
-# Kinds of node whose first child is what they take apart.
+# Kinds of node that take their first child apart.
 _PROJECTING = frozenset(
     {
         "projection",
@@ -25,15 +28,15 @@ _PROJECTING = frozenset(
 _NOTHING = (b"null", b"{}", b'""')
 Keys = tuple[str, ...]
 _PROJECTIONS = frozenset({"projection", "filter_projection", "value_projection"})
-# Functions whose result has the items of their first argument.
+# Functions whose result has the same items as their first argument.
 _REORDER = frozenset({"sort", "sort_by", "reverse", "to_array", "not_null"})
 
 
 @dataclass(frozen=True)
 class Source:
-    """The list that a JMESPath takes apart first: ``data.items`` of ``data.items[?on]``.
+    """The list that a JMESPath takes apart first: ``data.items`` in ``data.items[?on]``.
 
-    ``is_expanded`` says that records are not its items one by one: ``lines`` within ``items`` of ``items[].lines[]``.
+    ``is_expanded``: an item may become several records, as ``lines`` within ``items`` in ``items[].lines[]``.
     """
 
     expression: ParsedResult
@@ -41,9 +44,9 @@ class Source:
 
 
 def has_root(body: Body, path: str) -> bool:
-    """Whether ``body`` has any of the plain keys that ``path`` starts from, null included.
+    """Whether ``body`` has any of the plain keys that ``path`` starts from; null counts.
 
-    A path that starts from the whole body, such as ``[*].row``, asks for a list there.
+    A path that starts from the whole body, such as ``[*].row``, needs a list there.
     """
     return any(
         dig(body.json, keys) is not None if keys else body.json.startswith(b"[")
@@ -52,7 +55,7 @@ def has_root(body: Body, path: str) -> bool:
 
 
 def may_be_null(body: Body, path: str) -> bool:
-    """Whether null is what ``path`` may give: it starts from a list or nothing, not from a text or mapping instead."""
+    """Whether ``path`` may rightly give null: it starts from a list or from nothing, not from a text or mapping."""
     found = (dig(body.json, keys) if keys else body.json for keys in root_keys(path))
     raws = [b"null" if value is None else bytes(value) for value in found]
     return all(raw[:1] == b"[" or raw in _NOTHING for raw in raws)
@@ -60,13 +63,13 @@ def may_be_null(body: Body, path: str) -> bool:
 
 @lru_cache(maxsize=256)
 def root_keys(path: str) -> tuple[Keys, ...]:
-    """The plain keys that ``path`` starts from: ``data.items`` of ``data.items[*].row``."""
+    """Returns the plain keys that ``path`` starts from: ``data.items`` in ``data.items[*].row``."""
     return tuple(dict.fromkeys(_iter_roots(compile_path(path).parsed)))
 
 
 @lru_cache(maxsize=256)
 def has_default(path: str) -> bool:
-    """Whether the author says what an absent path stands for: ``data || `[]` ``."""
+    """Whether the author wrote a default for an absent path: ``data || `[]` ``."""
     node = compile_path(path).parsed
     return bool(node["type"] == "or_expression" and node["children"][-1]["type"] == "literal")
 
@@ -87,7 +90,7 @@ def _iter_roots(node: Any) -> Iterator[Keys]:
 
 
 def _join_keys(children: list[Any]) -> Iterator[Keys]:
-    """The keys of ``a.b``; what is built from values (``a.{b: c}``) is no further key."""
+    """Yields the keys of ``a.b``; a mapping built from values (``a.{b: c}``) adds no key."""
     keys: Keys = ()
     for child in children:
         if child["type"] == "field":
@@ -103,13 +106,13 @@ def _join_keys(children: list[Any]) -> Iterator[Keys]:
 
 @lru_cache(maxsize=256)
 def find_source(path: str) -> Source | None:
-    """What ``path`` takes apart; None when it takes nothing apart, so that what it finds is what the API sent."""
+    """Returns the list that ``path`` takes apart; None when the path only finds values as the API sent them."""
     found = _find_projection(compile_path(path).parsed)
     return None if found is None else Source(ParsedResult(path, found[0]), found[1])
 
 
 def _find_projection(node: Any) -> tuple[Any, bool] | None:
-    """The list's node, and whether what follows expands its items."""
+    """Returns the node of the list, and whether the rest of the path expands its items."""
     kind, children = node["type"], node["children"]
     if kind in _PROJECTIONS:
         return _find_projection(children[0]) or (children[0], False)

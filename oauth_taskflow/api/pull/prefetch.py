@@ -1,4 +1,4 @@
-"""Reading iterators ahead in threads, so that fetching and consuming overlap."""
+"""Reads iterators ahead in threads, so that fetching and consuming overlap."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Handover(Generic[Item]):
         self._error: BaseException | None = None
 
     def put(self, item: Item) -> bool:
-        """Wait for room; False when the consumer has stopped."""
+        """Waits for room and adds ``item``; returns False when the consumer has stopped."""
         with self._changed:
             self._changed.wait_for(lambda: self._stopped or len(self._items) < self._room)
             self._items.append(item)
@@ -34,13 +34,13 @@ class _Handover(Generic[Item]):
             return not self._stopped
 
     def finish(self, error: BaseException | None) -> None:
-        """Nothing more comes; ``error`` is raised in the consumer after the items before it."""
+        """Marks the end of the items; ``error`` is raised in the consumer after the items before it."""
         with self._changed:
             self._done, self._error = True, error
             self._changed.notify_all()
 
     def stop(self) -> None:
-        """Nothing more is wanted."""
+        """Makes the producer stop, and drops the items that wait."""
         with self._changed:
             self._stopped = True
             self._items.clear()
@@ -60,10 +60,10 @@ class _Handover(Generic[Item]):
 
 
 class ReadAhead(Generic[Item]):
-    """``items``, read by a thread that starts at once and keeps at most ``room`` ready and one more in the making.
+    """Reads ``items`` in a thread that starts at once, at most ``room`` items ahead and one more in progress.
 
-    Exceptions come out where the item would have come. After ``close`` the thread ends with the step it is in, and
-    ``items`` is closed there.
+    An exception is raised in the place of the item. After ``close`` the thread ends with its current step and closes
+    ``items``.
     """
 
     def __init__(self, items: Iterator[Item], room: int) -> None:
@@ -94,17 +94,17 @@ class ReadAhead(Generic[Item]):
         return iter(self._handover)
 
     def stop(self) -> None:
-        """Nothing more is wanted; does not wait for the thread."""
+        """Makes the thread stop, without waiting for it."""
         self._handover.stop()
 
     def close(self) -> None:
-        """Stop, and wait some seconds for the thread to end."""
+        """Stops, and waits up to five seconds for the thread to end."""
         self.stop()
         self._thread.join(_JOIN_SECONDS)
 
 
 def read_ahead(items: Iterator[Item], room: int) -> Generator[Item, None, None]:
-    """``items`` by way of ``ReadAhead``, whose thread starts when the first is asked for."""
+    """Yields ``items`` through ``ReadAhead``, whose thread starts with the first item."""
     with closing(ReadAhead(items, room)) as ahead:
         yield from ahead
 
@@ -112,9 +112,9 @@ def read_ahead(items: Iterator[Item], room: int) -> Generator[Item, None, None]:
 def read_several_ahead(
     sources: Iterable[tuple[Tag, Iterator[Item]]], width: int, room: int = 1
 ) -> Generator[tuple[Tag, Iterable[Item]], None, None]:
-    """``sources`` in order, each with its tag, while the ``width - 1`` after it are already being read.
+    """Yields ``sources`` in order, each with its tag, while threads already read the next ``width - 1`` sources.
 
-    A source must be used up before the next one is asked for. Each holds at most ``room`` items and one in the making.
+    A source must be exhausted before the next one is requested. Each holds at most ``room`` items and one in progress.
     """
     waiting: deque[tuple[Tag, ReadAhead[Item]]] = deque()
     try:

@@ -20,9 +20,9 @@ def _value_decoder(key: str) -> msgspec.json.Decoder[Any]:
 
 
 def build_field_reader(path: str) -> Callable[[Any], Any]:
-    """A function from a record, decoded or ``msgspec.Raw``, to its value at JMESPath ``path``; None when absent."""
+    """Returns a function from a record, decoded or ``msgspec.Raw``, to its value at JMESPath ``path``; None when absent."""
     keys = plain_keys(path)
-    compile_path(path)  # one that is none is told before the first record comes
+    compile_path(path)  # an unreadable path fails before the first record comes
     if keys is None or len(keys) != 1:
         return lambda record: search_value(
             decode(record) if isinstance(record, msgspec.Raw) else record, path
@@ -41,7 +41,7 @@ def build_field_reader(path: str) -> Callable[[Any], Any]:
 
 
 def build_column_reader(path: str) -> Callable[[Sequence[Any]], list[Any]]:
-    """As ``build_field_reader``, for all records of a page."""
+    """Returns a function like that of ``build_field_reader``, for all records of a page."""
     read = build_field_reader(path)
     keys = plain_keys(path)
     if keys is None or len(keys) != 1:

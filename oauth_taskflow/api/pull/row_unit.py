@@ -1,4 +1,4 @@
-"""What an API counts as a row, where the path of ``records`` filters or expands what it sent."""
+"""The rows that an API counts, where the path of ``records`` filters or expands them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from oauth_taskflow.api.pull.page_judge import Content
 class RowUnit:
     """Finds the rows of each page of one sequence, as the API counts them.
 
-    ``items[?on]`` leaves rows out: pages, offsets and totals count ``items``. ``items[].lines[]`` has several records
-    in a row: the first page with rows shows by its size whether the API counts items or lines.
+    ``items[?on]`` leaves rows out, while pages, offsets and totals count ``items``. ``items[].lines[]`` makes several
+    records of a row. The size of the first page with rows shows whether the API counts items or lines.
     """
 
     def __init__(self, options: PagingOptions) -> None:
@@ -21,11 +21,11 @@ class RowUnit:
 
     @property
     def is_unsure(self) -> bool:
-        """Whether nothing shows what the API counts."""
+        """Whether no page has shown what the API counts."""
         return self._counts == "unknown"
 
     def rows(self, content: Content) -> list[Any]:
-        """The rows of a page, as the API counts them where that shows, else as it returned them."""
+        """Returns the rows of a page as the API counts them; while that is unknown, as the API returned them."""
         received = content.received
         if received is None:
             return content.records
@@ -36,7 +36,7 @@ class RowUnit:
     def _decide_unit(self, items: int, records: int) -> Literal["items", "records", "unknown"]:
         if items in {self._size, records}:
             return "items"
-        # One item is an envelope, as in reports[].rows[], or all there is.
+        # One item is an envelope, as in reports[].rows[], or the only row.
         if records == self._size or items == 1:
             return "records"
         return "unknown"

@@ -1,4 +1,4 @@
-"""Record selectors: from a page's body to its records, undecoded when nothing needs to look inside."""
+"""Record selectors: find the records in a page's body, undecoded unless the path looks inside them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ _SINGLE = "Name the list in records, or set records.single: true to take it as o
 class RecordSelector:
     """Finds the records of a page as its ``Records`` options say.
 
-    Null and an empty list at the path are no records; a path that is absent is told apart. With ``decode`` records
-    come as Python values, ``has_plain_numbers`` with ordinary floats where that is quicker, else as ``msgspec.Raw`` wherever the path is made of plain keys.
+    Null or an empty list at the path means zero records, which differs from an absent path. Records are Python values
+    with ``decode``, else ``msgspec.Raw`` wherever the path consists of plain keys. With ``has_plain_numbers``, decoded
+    records have ordinary floats where that is quicker.
     """
 
     def __init__(
@@ -43,12 +44,12 @@ class RecordSelector:
         self._is_plain = has_plain_numbers
 
     def find(self, body: Body) -> list[Any] | None:
-        """The records of ``body`` in their order; None when their path is absent.
+        """Returns the records of ``body`` in their order; None when their path is absent.
 
-        Of a selector without a path the whole body is the list, and any other body is an absent one.
+        Without a path, the whole body must be the list; any other body counts as an absent path.
 
         Raises:
-            RecordsNotFound: there is neither a list nor a ``single`` record at the path.
+            RecordsNotFound: the value at the path is neither a list nor a ``single`` record.
             InvalidRecord: an item is a list, or the path does not fit the body.
         """
         if self._keys is None:
@@ -67,20 +68,20 @@ class RecordSelector:
         return None if self._keys is not None else find_source(str(self.options.path))
 
     def find_source_items(self, body: Body) -> list[Any] | None:
-        """The items of ``source`` in ``body``, before the path filtered or expanded them; None without such a list."""
+        """Returns the items of ``source`` in ``body``, before the path filters or expands them; None without such a list."""
         if self.source is None:
             return None
         items = None
         with suppress(
             JMESPathError, TypeError
-        ):  # part of an expression that as a whole could be read
+        ):  # only a part of the expression; the whole was readable
             items = self.source.expression.search(body.decode())
         if isinstance(items, dict):
             return list(items.values())
         return items if isinstance(items, list) else None
 
     def missing_error(self, body: Body) -> RecordsNotFound:
-        """The error for a body without the records' path, which another request may bring."""
+        """Returns the error for a body without the records' path; ``retryable``, since the next response may have it."""
         path = self.options.path
         what = (
             f"The record selector {path!r} finds nothing in the answer"
@@ -94,13 +95,13 @@ class RecordSelector:
         )
 
     def is_misplaced(self, body: Body) -> bool:
-        """Whether a text, number or list stands where the path goes through a mapping; an empty one says nothing."""
+        """Whether a text, number or list is where the path needs a mapping; empty values do not count."""
         path = self.options.path
         paths = root_keys(path) if self._keys is None and path is not None else (self._keys or (),)
         return any(_is_blocked(body.json, keys) for keys in paths)
 
     def has_other_list(self, body: Body) -> bool:
-        """Whether a list with records stands beside the place where the absent path leads."""
+        """Whether a list of mappings is next to the place to which the absent path leads."""
         node = body.decode()
         for key in self._keys or ():
             if not isinstance(node, dict) or not isinstance(node.get(key), dict):
@@ -124,7 +125,7 @@ class RecordSelector:
         return rows
 
     def _plain_rows(self, raw: bytes) -> list[Any] | None:
-        """The rows with ordinary floats; None where those are not wanted, or where a number is beyond them."""
+        """Returns the rows with ordinary floats; None where those are not wanted or cannot hold a number."""
         if not self._is_plain:
             return None
         try:
@@ -169,7 +170,7 @@ class RecordSelector:
         raise self._wrong_kind_error(body, "a mapping" if is_mapping else "a single value")
 
     def _wrong_kind_error(self, body: Body, kind: str) -> RecordsNotFound:
-        # A text where a list belongs may say what went wrong this time.
+        # A text in the place of a list may report a passing failure, so another attempt may help.
         return RecordsNotFound(
             f"The record selector {self.options.path!r} finds {kind}, not a list",
             where=body.where,

@@ -1,4 +1,4 @@
-"""One page sequence: what was seen, where it ends, and what comes next."""
+"""One page sequence: counts its rows, finds its end, and makes its next request."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from oauth_taskflow.api.request_secrets import redact_request_url
 from oauth_taskflow.errors import InvalidRecord, PaginationLimit
 
 _log = logging.getLogger(__name__)
-# With what APIs refuse a page that does not exist.
+# Statuses with which APIs refuse a page that does not exist.
 _PAST_THE_END = frozenset({400, 404, 410, 416, 422})
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 def log_warning(text: str) -> None:
-    """Log a doubt about what was read."""
+    """Logs a doubt about the pages that were read."""
     _log.warning("%s", text)
 
 
 class PageSequence:
-    """The state of one sequence of pages. Not shared between sequences, nor between threads at once.
+    """The state of one sequence of pages. It is used by one thread at a time.
 
     ``request`` is what to ask next, None at the end. An end that an announced total, flag or page count denies is an
     error; doubts go to ``warn``.
@@ -63,12 +63,12 @@ class PageSequence:
 
     @property
     def counted_rows(self) -> int:
-        """What a total is compared with: the rows as the API counts them, as far as the pages show that."""
+        """The number that totals are compared with: the rows as the API counts them, as far as the pages show that."""
         is_of_records = self._unit.is_unsure and self._records == self._announced.total
         return self._records if is_of_records else self.rows
 
     def may_have_page(self, index: int) -> bool:
-        """Whether page ``index`` (from 0) may exist, by the last total that the API named."""
+        """Whether page ``index`` (from 0) may exist according to the last total that the API named."""
         return self._pages is None or index < self._pages
 
     def is_past_end(self, status: int) -> bool:
@@ -76,13 +76,13 @@ class PageSequence:
         return self.index > 0 and status in self.options.end_on_status
 
     def end_hint(self, status: int) -> str:
-        """What to write if the API answers with ``status`` behind its last page; empty where it cannot mean that."""
+        """Returns the hint for an API that answers with ``status`` behind its last page; empty for other statuses."""
         if not (self.options.ends_by == "count" and self.index > 0 and status in _PAST_THE_END):
             return ""
         return f"If the API answers like this behind its last page, write end_on_status: [{status}] in paginate."
 
     def end_by_status(self, response: requests.Response) -> None:
-        """End with an answer whose status says so.
+        """Ends the sequence with a response whose status means the end.
 
         Raises:
             PagesCutShort: the API announced more.
@@ -93,7 +93,7 @@ class PageSequence:
     def end_by_rule(
         self, response: requests.Response, *, is_skip: bool = False, dropped: int = 0
     ) -> None:
-        """End because the author's rule says so, with a warning when the API announced more or a later page is skipped.
+        """Ends the sequence by the author's rule, with a warning when the API announced more or a later page is skipped.
 
         ``dropped`` is the number of records in the answer, which are not read.
         """
@@ -108,7 +108,7 @@ class PageSequence:
         )
 
     def advance(self, response: requests.Response, content: Content) -> Page:
-        """Take in the page that answered ``request`` and work out the next one.
+        """Takes the page that answered ``request`` and works out the next request.
 
         Raises:
             PagesCutShort: this is the last page, and the API announced more records.
@@ -131,7 +131,7 @@ class PageSequence:
         self.request = self._find_next(self.request, page, content)
         self.index += 1
         if self.request is None:
-            # A class of the author's own may end over a flag that it does not look at.
+            # An author's class may end although a flag that it ignores says that pages follow.
             has_flag = content.has_landmark and self.options.ends_by != "class"
             self._announced.check_end(
                 self.counted_rows, self.index, page.where, is_bare=not has_flag
@@ -144,7 +144,7 @@ class PageSequence:
         return Page(page.records, size, url, page.index, page.announced, is_doubtful)
 
     def _warn_of_unread_pages(self, page: PageView) -> None:
-        """Warn where nobody wrote how to page, and the answer says that there is another page."""
+        """Warns when a spec without ``paginate`` gets a response that says that more pages follow."""
         sign = find_sign_of_more(page) if self._is_unpaged else None
         if sign is not None:
             self._warn(
@@ -193,7 +193,7 @@ class PageSequence:
         return self.paginator.next_request(request, replace(page, continues=continues))
 
     def _read_flags(self, page: PageView) -> bool | None:
-        """What the declared flags say; False when either says that this is the last page."""
+        """Returns whether pages follow by the declared flags: False when one of them says that this is the last page."""
         more, last = self.options.more, self.options.last
         says = [] if more is None else [_read_flag(page, more)]
         says += [] if last is None else [not _read_flag(page, last)]

@@ -1,4 +1,4 @@
-"""Numbers of records that an API announces, and whether an end is believed."""
+"""Totals, flags and page counts that an API announces, and the check of an end against them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Warn = Callable[[str], None]
 
 
 class Announcements:
-    """What the pages of one sequence say about how much there is: the last total, flag and page count."""
+    """The last total, flag and page count that the pages of one sequence announced."""
 
     def __init__(self, options: PagingOptions, warn: Warn) -> None:
         self._options = options.announced_total
@@ -28,13 +28,13 @@ class Announcements:
 
     @property
     def exact_total(self) -> int | None:
-        """The last total, when it is no estimate."""
+        """The last total, unless it is an estimate."""
         return None if self._options.approximate else self.total
 
     def update_total(self, page: PageView) -> None:
-        """Take in the total that ``page`` announces; one without leaves the last standing.
+        """Remembers the total that ``page`` announces. A page without a total leaves the last one valid.
 
-        So does an empty page with less than was read before: it cannot count what is there.
+        So does an empty page whose total is lower than the number of rows already read: that total is wrong.
 
         Raises:
             InvalidRecord: it is not a number.
@@ -51,7 +51,7 @@ class Announcements:
             self.total = total
 
     def check_end(self, rows: int, pages: int, where: str, *, is_bare: bool = False) -> None:
-        """Compare the end after ``rows`` rows and ``pages`` pages with what was announced.
+        """Compares the end after ``rows`` rows and ``pages`` pages with the announcements.
 
         ``is_bare`` is for an end without a page that could say so: then the last page's flag counts too.
 
@@ -68,12 +68,12 @@ class Announcements:
             )
         if self.total is None or rows >= self.total:
             return
-        told = f"Reading ends after {rows:,} records, but the API announced {self.total:,}"
+        message = f"Reading ends after {rows:,} records, but the API announced {self.total:,}"
         if self._options.approximate:
-            self._warn(f"{told} (total is approximate) {where}.")
+            self._warn(f"{message} (total is approximate) {where}.")
             return
         raise PagesCutShort(
-            told,
+            message,
             where=where,
             hint=f"Check {'paginate' if rows else 'records'}, and size if the API caps it. If the total counts records that the API does not "
             f"return, write total: {{{self._place}, approximate: true}}.",
@@ -81,7 +81,7 @@ class Announcements:
         )
 
     def _find_denial(self, pages: int, *, with_flag: bool) -> str:
-        """What the last flag or page count says against an end here; empty when nothing does."""
+        """Returns the flag or page count that contradicts an end here, in words; empty when none does."""
         if with_flag and self.continues:
             return "the last page said that more pages follow"
         if self.continues is None and self.page_count is not None and pages < self.page_count:
@@ -89,7 +89,7 @@ class Announcements:
         return ""
 
     def warn_about_rule(self, rows: int, pages: int, where: str, *, is_skip: bool = False) -> None:
-        """Warn when an author's own rule ends reading before all came that was announced, or skips a later page."""
+        """Warns when an author's rule ends reading before everything came that was announced, or skips a later page."""
         denial = self._find_denial(pages, with_flag=True)
         if self.total is not None and rows < self.total:
             denial = f"the API announced {self.total:,}"

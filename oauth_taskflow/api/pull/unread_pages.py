@@ -1,4 +1,4 @@
-"""Signs in an answer that more pages follow, for endpoints that do not say how to page."""
+"""Finds signs in a response that more pages follow, for endpoints without ``paginate``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from oauth_taskflow.api.decoders.numbers import decode
 from oauth_taskflow.api.pull.page import PageView
 from oauth_taskflow.http_headers import parse_links
 
-# Names that public APIs give to these; another name is no sign, which costs no more than before.
+# Names in public APIs. A pointer under another name is not found, and the page is read without a warning.
 _FLAGS = (
     "has_more",
     "hasMore",
@@ -62,7 +62,7 @@ _read = msgspec.json.Decoder(_Signs).decode
 
 
 def find_sign_of_more(page: PageView) -> str | None:
-    """What in ``page`` says that another one follows: ``has_more``, ``paging.next``, a Link header; None without a sign."""
+    """Returns the key or header by which ``page`` says that another one follows, such as ``has_more``; None without one."""
     links = parse_links(page.headers.get("Link", "")).found
     if any("next" in link.rels and link.is_about(page.url) for link in links):
         return "a Link header with rel=next"
@@ -84,7 +84,7 @@ def _find_signs(fields: dict[str, Any]) -> list[str]:
 
 
 def _leads_on(name: str, pointer: Any) -> bool:
-    if isinstance(pointer, str) and name == "next":  # a field of a lone record may have this name
+    if isinstance(pointer, str) and name == "next":  # a field of a single record may have this name
         return "/" in pointer or "?" in pointer
     is_number = isinstance(pointer, int) and not isinstance(pointer, bool)
     return bool(pointer) and (is_number or isinstance(pointer, str | dict))

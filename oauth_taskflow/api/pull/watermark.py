@@ -17,7 +17,7 @@ _INSTANT = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?"
     r"\s?(Z|z|UTC|GMT|[+-]\d\d(?::?\d\d)?)?)?"
 )
-# Texts of this shape and one length are in the order of time when they are in the order of the alphabet.
+# ISO 8601 texts of equal length sort chronologically.
 _UTC = re.compile(
     r"\d{4}-(?:0\d|1[0-2])-(?:[0-2]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-6]\d(?:\.\d{1,9})?Z"
 )
@@ -26,12 +26,14 @@ _INTEGER = re.compile(r"-?\d+")
 _EXPONENT = r"[eE][+-]?\d{1,3}"
 _DECIMAL = re.compile(rf"-?\d{{1,1000}}(?:\.\d{{1,1000}}(?:{_EXPONENT})?|{_EXPONENT})")
 
-# Kind of value, then what orders values of that kind.
+# The kind of a value, and the key that sorts values of that kind.
 Rank = tuple[str, tuple[int, ...] | int | float | Decimal]
 
 
 class Watermark:
-    """The highest value of the incremental field, as the API wrote it: a number with more digits than a float is text.
+    """The highest value of the incremental field, as the API wrote it.
+
+    A number with more digits than a float can hold is kept as text.
 
     Values are instants (ISO 8601; no zone means UTC), numbers, or integers written as text, and of one kind
     throughout. Instants are compared to the nanosecond, integers exactly.
@@ -45,10 +47,10 @@ class Watermark:
         self.value: str | int | float | None = None
 
     def update(self, records: Sequence[Any]) -> None:
-        """Take in the field of every record.
+        """Compares the field of every record with the highest value so far.
 
         Raises:
-            InvalidRecord: it is absent (unless ``missing`` is ``include``), unreadable, or of another kind.
+            InvalidRecord: the field is absent (unless ``missing`` is ``include``), unreadable, or of another kind.
         """
         values = self._values(records)
         if _are_comparable(values):
@@ -82,7 +84,7 @@ class Watermark:
 
 
 def _are_comparable(values: list[Any]) -> bool:
-    """Whether the highest of ``values`` can be told without taking each apart: the usual case by far."""
+    """Whether ``max`` finds the highest of ``values`` without parsing each one, which is by far the usual case."""
     kinds = set(map(type, values))
     if kinds == {str}:
         return len(set(map(len, values))) == 1 and all(map(_UTC.fullmatch, values))
@@ -122,7 +124,7 @@ def _instant_rank(match: re.Match[str]) -> Rank | None:
         )
     except ValueError:
         return None
-    # Seconds are added, not set: 60 is a leap second.
+    # Seconds are added, not set, because a leap second is written as 60.
     since = local + timedelta(seconds=int(second or 0)) - _EPOCH - _zone_offset(zone)
     seconds = since.days * 86_400 + since.seconds
     return "instant", (seconds, int((fraction or "").ljust(9, "0")))

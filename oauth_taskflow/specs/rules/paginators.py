@@ -1,4 +1,4 @@
-"""Rules about paginators: what is missing and what contradicts."""
+"""Rules about paginators: missing options, contradictions, and small pages."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ written = st.builds(
 
 
 @given(st.lists(written, max_size=6))
-def test_what_is_decoded_is_written_as_it_came(texts: list[str]) -> None:
+def test_decoded_numbers_are_written_as_the_api_wrote_them(texts: list[str]) -> None:
     body = f"[{','.join(texts)}]".encode()
     assert encode(decode(body)) == body
 
@@ -48,7 +48,7 @@ def test_numbers_compare_to_the_last_digit(one: str, other: str) -> None:
     assert first <= decode(one)
 
 
-def test_an_exact_float_is_a_float_to_everybody_else() -> None:
+def test_an_exact_float_is_a_float_to_other_libraries() -> None:
     number = decode(b"1.10")
     assert (number + 1, number == 1.1, hash(number), f"{number}") == (2.1, True, hash(1.1), "1.10")
     assert jmespath.search("sum(@)", [number, 1]) == 2.1
@@ -61,7 +61,9 @@ def test_an_exact_float_is_a_float_to_everybody_else() -> None:
 BODY = b'{"items":[{"id":0.10000000000000000001,"v":1.50},{"id":0.10000000000000000002,"v":12}]}'
 
 
-def test_expressions_keep_what_they_pass_on(serve: Serve, connect: Connect) -> None:
+def test_expressions_keep_the_digits_of_the_numbers_they_pass_on(
+    serve: Serve, connect: Connect
+) -> None:
     session = connect(serve(lambda _: Reply(BODY)))
     paths = ["items[?v > `1`]", "items[*].{id: id, v: v}", "sort_by(items, &id)"]
     for path in paths:

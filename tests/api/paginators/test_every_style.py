@@ -78,7 +78,7 @@ def test_page_numbers_survive_a_server_that_clamps_the_size(
 
 
 @given(totals, sizes, sizes, st.integers(0, 1), st.booleans())
-def test_offsets_by_rows_received_survive_a_clamp(
+def test_offsets_by_rows_received_survive_a_server_that_clamps_the_size(
     total: int, asked: int, clamp: int, start: int, known: bool
 ) -> None:
     def api(request: ApiRequest) -> Any:
@@ -237,7 +237,7 @@ def test_a_custom_paginator_that_knows_every_request_is_read_ahead() -> None:
     assert read(api, options) == list(range(9))
 
 
-def test_options_of_no_paginator_are_refused_in_words() -> None:
+def test_options_that_are_not_a_paginator_are_refused_in_words() -> None:
     options: Any = {"type": "page"}
     with pytest.raises(TypeError) as caught:
         PageSequence(first_page, options)

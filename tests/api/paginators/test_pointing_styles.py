@@ -180,7 +180,7 @@ def test_an_end_that_the_flag_denies_is_an_error(options: Paginator, place: str)
     assert options.next_request(first_page, replace(page, continues=None)) is None
 
 
-def test_an_end_value_ends_whatever_the_flag_says() -> None:
+def test_an_end_value_ends_although_the_flag_says_more() -> None:
     options = CursorPaginator(next="after", param="after", more="more", end_values=("0",))
     page = replace(view({"after": "0"}), continues=True)
     assert options.next_request(first_page, page) is None

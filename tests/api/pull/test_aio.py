@@ -109,7 +109,7 @@ def test_one_answer_without_paging_is_read_whole(serve: Serve) -> None:
     assert collect(serve(lambda _: [{"n": 1}]).url, "/x") == [{"n": 1}]
 
 
-def test_a_next_link_is_followed_byte_for_byte_and_never_abroad(serve: Serve) -> None:
+def test_a_next_link_is_followed_byte_for_byte_and_never_to_another_origin(serve: Serve) -> None:
     def route(asked: Asked) -> Any:
         first = asked.path == "/x"
         return {"rows": [1], "next": "/y?c=a%2Bb%3D%3D&d=x+y'(!)" if first else None}
@@ -123,7 +123,7 @@ def test_a_next_link_is_followed_byte_for_byte_and_never_abroad(serve: Serve) ->
     assert "/stolen" not in api.paths
 
 
-def test_a_cursor_that_comes_again_is_found_out(serve: Serve) -> None:
+def test_a_cursor_that_comes_again_is_a_loop(serve: Serve) -> None:
     api = serve(lambda _: {"rows": [{"n": 1}], "next": "same"})
     with pytest.raises(PaginationLoop):
         collect(api.url, "/x", records="rows", paginate=CursorPaginator(next="next", param="c"))

@@ -102,7 +102,7 @@ def test_the_session_paginates_with_the_same_engine(
     assert list(records) == ROWS
 
 
-def test_pages_tell_size_count_and_a_redacted_url(serve: Serve, connect: Connect) -> None:
+def test_pages_have_a_size_a_count_and_a_redacted_url(serve: Serve, connect: Connect) -> None:
     api = serve(lambda _: {"items": ROWS[:2]})
     request = ApiRequest("/rows", params={"api_key": "hush", "flag": True, "none": None})
     (page,) = pull(connect(api), request, records=ITEMS)
@@ -186,7 +186,7 @@ def test_an_ignored_page_parameter_is_found_by_the_same_body_twice(
     "paginate",
     [PageNumberPaginator(size=4, max_pages=2), PageNumberPaginator(size=4, max_records=7)],
 )
-def test_hard_stops_fail_instead_of_cutting_short(
+def test_max_pages_and_max_records_fail_instead_of_cutting_short(
     serve: Serve, connect: Connect, paginate: Paginate
 ) -> None:
     with pytest.raises(PaginationLimit, match="max_"):
@@ -232,7 +232,7 @@ def test_an_absent_path_is_an_error_with_the_keys_there_are(serve: Serve, connec
     )
 
 
-def test_an_empty_answer_is_no_records(serve: Serve, connect: Connect) -> None:
+def test_a_response_without_content_has_no_records(serve: Serve, connect: Connect) -> None:
     api = serve(lambda _: Reply(status=204))
     (page,) = pull(connect(api), ApiRequest("/"), records=ITEMS, paginate=PageNumberPaginator())
     assert (page.count, len(api.asked)) == (0, 1)
@@ -318,7 +318,7 @@ def test_each_page_is_reported_before_it_is_handed_out(serve: Serve, connect: Co
 
 
 @pytest.mark.parametrize("flag", [{"last": None}, {"last": "perhaps"}, {}])
-def test_a_flag_that_is_missing_or_no_flag_is_an_error(
+def test_a_flag_that_is_missing_or_not_boolean_is_an_error(
     serve: Serve, connect: Connect, flag: dict[str, Any]
 ) -> None:
     api = serve(lambda _: {"items": ROWS, **flag})

@@ -44,14 +44,14 @@ def fresh(rows: Any, last: int = 10_000) -> Offline:
 
 @pytest.mark.parametrize("rows", [1, 2])
 @pytest.mark.parametrize("paginate", [CURSOR, NextUrlPaginator(next="url")])
-def test_fresh_pointers_over_the_same_rows_are_a_loop(paginate: Paginate, rows: int) -> None:
+def test_new_pointers_to_the_same_rows_are_a_loop(paginate: Paginate, rows: int) -> None:
     api = fresh(lambda _: [{"id": number} for number in range(rows)])
     with pytest.raises(PaginationLoop, match="Pages 2 to 4 hold nothing but records of earlier"):
         read(api, paginate)
     assert len(api.asked) <= 6  # the one ahead included
 
 
-def test_pages_in_turn_are_a_loop() -> None:
+def test_pages_that_alternate_are_a_loop() -> None:
     with pytest.raises(PaginationLoop, match="Pages 5 to 7"):
         read(fresh(lambda page: [{"id": page % 3}, {"n": 0}]), CURSOR)
 
@@ -71,7 +71,7 @@ def test_long_runs_of_empty_pages_end_at_the_limit() -> None:
         read(fresh(lambda _: []), CURSOR)
 
 
-def test_the_limit_of_empty_pages_is_a_key() -> None:
+def test_the_limit_of_empty_pages_is_an_option() -> None:
     few = CursorPaginator(next="next", param="after", max_empty_pages=2)
     assert read(fresh(lambda page: [] if page % 3 else [{"id": page}], last=9), few)
     with pytest.raises(PaginationLoop, match="3 empty pages"):
@@ -87,7 +87,7 @@ def test_the_limit_of_empty_pages_is_a_key() -> None:
         OffsetPaginator(more="more", size=2, advance="size"),
     ],
 )
-def test_a_flag_over_empty_pages_ends_soon(paginate: Paginate) -> None:
+def test_a_flag_that_says_more_over_empty_pages_ends_after_a_few(paginate: Paginate) -> None:
     api = Offline(lambda _: {"items": [], "more": True, "pages": 100_000})
     with pytest.raises(PaginationLoop, match="4 empty pages"):
         read(api, paginate)

@@ -64,7 +64,7 @@ def read(session: Any, style: str, records: Records = ITEMS, **more: Any) -> lis
 
 @pytest.mark.parametrize("kind", NO_PAGE)
 @pytest.mark.parametrize(("style", "index"), WHERE)
-def test_an_answer_that_is_no_page_is_tried_again_and_then_fails(
+def test_a_response_that_is_not_a_page_is_retried_and_then_fails(
     local: Connect, style: str, index: int, kind: str
 ) -> None:
     answer, error = NO_PAGE[kind]
@@ -77,7 +77,7 @@ def test_an_answer_that_is_no_page_is_tried_again_and_then_fails(
 
 @pytest.mark.parametrize("kind", NO_PAGE)
 @pytest.mark.parametrize(("style", "index"), WHERE)
-def test_an_answer_that_is_no_page_once_loses_nothing(
+def test_a_response_that_is_not_a_page_once_loses_no_records(
     local: Connect, style: str, index: int, kind: str
 ) -> None:
     api = Api(style, {index: NO_PAGE[kind][0]}, times=1)
@@ -88,7 +88,9 @@ def test_an_answer_that_is_no_page_once_loses_nothing(
 
 @pytest.mark.parametrize("kind", NO_PAGE)
 @pytest.mark.parametrize("style", ["page ahead", "cursor"])
-def test_async_pulls_judge_alike(serve: Serve, converse: Converse, style: str, kind: str) -> None:
+def test_async_pulls_judge_responses_alike(
+    serve: Serve, converse: Converse, style: str, kind: str
+) -> None:
     async def talk(session: Any) -> list[int]:
         records = session.paginate("/rows", records="items", paginate=STYLES[style]())
         return [record["id"] async for record in records]
@@ -126,7 +128,7 @@ def test_a_session_may_say_what_absent_records_mean(local: Connect, style: str) 
 
 @pytest.mark.parametrize("empty", [[], None])
 @pytest.mark.parametrize("style", COUNTED)
-def test_an_empty_page_with_its_path_ends_what_counts(
+def test_an_empty_page_with_its_path_ends_counting_styles(
     local: Connect, style: str, empty: Any
 ) -> None:
     api = Api(style, {1: {"items": empty}})
@@ -143,7 +145,7 @@ def test_a_pointer_goes_on_over_empty_pages_with_and_without_the_path(
     assert read(local(api), style) == [1, 2, 5, 6]
 
 
-def test_a_link_header_makes_no_page_of_an_answer_without_its_list(local: Connect) -> None:
+def test_a_link_header_alone_does_not_make_a_response_a_page(local: Connect) -> None:
     api = Api("link")
     api.instead = {1: api.page(1, None)}
     with pytest.raises(RecordsNotFound):
@@ -151,7 +153,7 @@ def test_a_link_header_makes_no_page_of_an_answer_without_its_list(local: Connec
 
 
 @pytest.mark.parametrize("style", PAGED)
-def test_a_flag_or_total_makes_a_page_of_an_answer_without_records(
+def test_a_flag_or_total_makes_a_response_without_records_a_page(
     local: Connect, style: str
 ) -> None:
     api = Api(style, total=4, pages=3)
@@ -233,7 +235,7 @@ LEGITIMATE: dict[str, tuple[Any, Any, Records]] = {
 
 
 @pytest.mark.parametrize("name", LEGITIMATE)
-def test_real_apis_say_nothing_in_their_own_way(serve: Serve, connect: Connect, name: str) -> None:
+def test_empty_responses_of_real_apis_are_judged(serve: Serve, connect: Connect, name: str) -> None:
     body, paginate, records = LEGITIMATE[name]
     api = serve(lambda _: body)
     assert ids(pull(connect(api), ApiRequest("/"), paginate=paginate, records=records)) == []
@@ -247,7 +249,7 @@ def test_a_root_null_may_be_the_end_by_the_authors_rule(local: Connect) -> None:
         assert read(local(api), "page", responses=rules) == [1, 2]
 
 
-def test_a_lone_record_is_told_from_a_root_error(local: Connect) -> None:
+def test_a_single_record_is_distinguished_from_a_root_error(local: Connect) -> None:
     single = Records(single=True)
     session = local(lambda _: {"id": 7, "error": None})
     assert ids(pull(session, ApiRequest("/"), records=single)) == [7]
@@ -285,7 +287,9 @@ def test_an_absent_path_is_not_another_kind_of_answer(
 
 
 @pytest.mark.parametrize("path", ["data.items", "data.items[?id]", "data.items[].row"])
-def test_a_text_or_list_on_the_way_to_records_is_no_absent_list(local: Connect, path: str) -> None:
+def test_a_text_or_list_on_the_way_to_records_is_not_an_absent_list(
+    local: Connect, path: str
+) -> None:
     records = Records(path=path, absent="empty")
     for data in ("busy", 7, [{"id": 1}]):
         session = local(lambda _, data=data: {"data": data, "next": "on"})
@@ -308,7 +312,7 @@ def test_a_root_error_beside_records_is_a_warning(local: Connect) -> None:
 @pytest.mark.parametrize(
     "fine", [None, "", "ok", "None", 0, [], {}, {"code": "ok", "message": ""}, {"code": 0}]
 )
-def test_an_error_that_says_that_all_is_well_is_none(local: Connect, fine: Any) -> None:
+def test_an_error_key_that_reports_success_is_not_an_error(local: Connect, fine: Any) -> None:
     warned = list[str]()
     for rows in (ROWS, []):
         session = local(lambda _, rows=rows: {"items": rows, "error": fine})
@@ -316,13 +320,13 @@ def test_an_error_that_says_that_all_is_well_is_none(local: Connect, fine: Any) 
     assert warned == []
 
 
-def test_a_filter_without_a_match_is_no_error(local: Connect) -> None:
+def test_a_filter_without_a_match_is_not_an_error(local: Connect) -> None:
     session = local(lambda _: {"items": ROWS, "error": "partial"})
     assert read(session, "none", Records(path="items[?off]"), warn=lambda _: None) == []
 
 
 @pytest.mark.parametrize("style", POINTED)
-def test_no_content_where_a_page_led_is_a_warning(local: Connect, style: str) -> None:
+def test_no_content_behind_a_pointer_is_a_warning(local: Connect, style: str) -> None:
     warned = list[str]()
     if style == "last record":
         pytest.skip("its cursor leads on from every page")
@@ -332,7 +336,7 @@ def test_no_content_where_a_page_led_is_a_warning(local: Connect, style: str) ->
     ]
 
 
-def test_a_skipped_page_takes_the_pages_after_it_along(local: Connect) -> None:
+def test_a_skipped_page_ends_the_sequence_with_a_warning(local: Connect) -> None:
     warned = list[str]()
     rules = (ResponseRule(status=404, action="skip"),)
     for index in (0, 1):
@@ -354,7 +358,9 @@ LEADS: list[Any] = [
 
 
 @pytest.mark.parametrize(("answer", "sign"), LEADS)
-def test_pages_that_nobody_asks_for_are_a_warning(local: Connect, answer: Any, sign: str) -> None:
+def test_signs_of_unread_pages_without_paginate_are_a_warning(
+    local: Connect, answer: Any, sign: str
+) -> None:
     warned = list[str]()
     session = local(lambda _: answer)
     for paginate in (None, SinglePage()):
@@ -374,7 +380,7 @@ def test_pages_that_nobody_asks_for_are_a_warning(local: Connect, answer: Any, s
         {"next": "Monday", "links": [], "meta": {"next_page": False}},
     ],
 )
-def test_a_single_page_without_a_sign_of_more_is_no_doubt(local: Connect, more: Any) -> None:
+def test_a_single_page_without_a_sign_of_more_causes_no_warning(local: Connect, more: Any) -> None:
     warned = list[str]()
     session = local(lambda _: {"items": ROWS, **more})
     assert len(ids(pull(session, ApiRequest("/rows"), records=ITEMS, warn=warned.append))) == 6

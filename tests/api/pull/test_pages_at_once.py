@@ -37,7 +37,7 @@ def threads() -> list[str]:
 
 
 @pytest.mark.parametrize("prefetch", [1, 3])
-def test_stopping_early_leaves_no_thread_and_asks_no_further(
+def test_stopping_early_ends_the_thread_and_sends_no_more_requests(
     serve: Serve, connect: Connect, prefetch: int
 ) -> None:
     api = serve(lambda asked: {"items": [{"id": int(asked.query["page"])}]})

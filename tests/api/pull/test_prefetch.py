@@ -33,7 +33,7 @@ def test_nothing_is_read_before_it_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize("room", [1, 3])
-def test_no_more_is_read_ahead_than_there_is_room_for(room: int) -> None:
+def test_at_most_room_items_are_read_ahead(room: int) -> None:
     made: list[int] = []
     full = threading.Event()
 
@@ -101,7 +101,7 @@ def test_several_sources_come_through_in_order_with_their_tags(
     assert found == list(enumerate(sources))
 
 
-def test_so_many_sources_are_read_at_once_and_no_more() -> None:
+def test_at_most_width_sources_are_read_at_once() -> None:
     begun: list[int] = []
     all_three = threading.Barrier(4, timeout=20)
 

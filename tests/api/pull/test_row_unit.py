@@ -78,7 +78,7 @@ def read(local: Connect, api: Callable[[Asked], Any], path: str, paginate: Pagin
 @styles
 @totals
 @pytest.mark.parametrize("path", ["items[?on]", "items[] | [?on]", "reverse(items)[?on]"])
-def test_pages_without_a_match_end_nothing(
+def test_pages_without_a_match_do_not_end_the_sequence(
     local: Connect, style: str, path: str, total: str | None
 ) -> None:
     if path.startswith("reverse") and style == "last record":
@@ -112,13 +112,13 @@ def test_records_within_one_envelope_are_the_rows(local: Connect) -> None:
         assert read(local, reports, "reports[].rows[]", options) == ORDERS
 
 
-def test_an_offset_of_unknown_unit_is_no_offset(local: Connect) -> None:
+def test_an_offset_whose_unit_is_unknown_is_refused(local: Connect) -> None:
     """Without a size nothing shows whether the offset counts orders or lines."""
     with pytest.raises(InvalidRecord, match=r"what the offset counts.*Write size"):
         read(local, by_offset, "items[].lines[]", OffsetPaginator())
 
 
-def test_an_early_end_is_not_hidden_by_many_records(local: Connect) -> None:
+def test_an_early_end_is_found_although_rows_hold_many_records(local: Connect) -> None:
     """Ten orders have thirty lines: more than the total of orders."""
 
     def cut_short(asked: Asked) -> Any:
@@ -139,7 +139,7 @@ def test_a_total_of_records_counts_where_nothing_else_shows(local: Connect) -> N
 
 
 @pytest.mark.parametrize("path", ["items[].{on: on}", "items[*].{on: on}"])
-def test_pages_that_look_alike_are_not_taken_for_the_same(local: Connect, path: str) -> None:
+def test_similar_pages_are_not_mistaken_for_the_same_page(local: Connect, path: str) -> None:
     found = read(local, by_page, path, PageNumberPaginator(size=SIZE))
     assert found == [{"on": order["on"]} for order in ORDERS]
 
@@ -163,7 +163,7 @@ def test_steps_over_rows_that_the_api_did_not_return_are_refused(local: Connect)
     )
 
 
-def test_rows_left_out_of_pages_may_be_stepped_over(local: Connect) -> None:
+def test_an_offset_may_skip_rows_that_a_page_leaves_out_when_declared(local: Connect) -> None:
     def filtered(asked: Asked) -> Any:
         return {"items": [row for row in by_offset(asked)["items"] if row["id"] != 2]}
 
@@ -186,6 +186,6 @@ def test_rows_left_out_of_pages_may_be_stepped_over(local: Connect) -> None:
         ("values(data)", None),
     ],
 )
-def test_what_a_path_takes_apart(path: str, expanded: bool | None) -> None:
+def test_the_list_that_a_path_takes_apart_is_found(path: str, expanded: bool | None) -> None:
     found = find_source(path)
     assert (None if found is None else found.is_expanded) is expanded

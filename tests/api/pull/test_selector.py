@@ -37,7 +37,9 @@ PATHS = {
 
 
 @given(rows, st.sampled_from(list(PATHS)), st.booleans())
-def test_both_lanes_select_the_same_records(records: Any, path: str | None, decode: bool) -> None:
+def test_raw_and_decoded_selection_find_the_same_records(
+    records: Any, path: str | None, decode: bool
+) -> None:
     body: Any = records
     for key in reversed(PATHS[path]):
         body = {"more": 1, key: body}
@@ -47,7 +49,7 @@ def test_both_lanes_select_the_same_records(records: Any, path: str | None, deco
 @LANES
 @pytest.mark.parametrize("body", [{"items": None}, {"items": []}, {"items": {}}, {"items": ""}])
 @pytest.mark.parametrize("path", ["items", "items[?on]", "items[*].row | []"])
-def test_null_and_empty_at_the_path_are_no_records(body: Any, path: str, decode: bool) -> None:
+def test_null_and_empty_at_the_path_mean_zero_records(body: Any, path: str, decode: bool) -> None:
     assert select(body, decode=decode, path=path) == []
 
 
@@ -56,7 +58,9 @@ def test_null_and_empty_at_the_path_are_no_records(body: Any, path: str, decode:
 @pytest.mark.parametrize(
     "path", ["data.items", "data.items[?on]", "data.items[*].row", "values(data.items)"]
 )
-def test_an_absent_path_is_told_from_an_empty_one(body: Any, path: str, decode: bool) -> None:
+def test_an_absent_path_is_distinguished_from_an_empty_list(
+    body: Any, path: str, decode: bool
+) -> None:
     assert select(body, decode=decode, path=path) is None
 
 
@@ -85,7 +89,7 @@ def test_a_jmespath_is_absent_when_all_that_it_starts_from_is(
 
 @LANES
 @pytest.mark.parametrize("body", [{}, {"error": "x"}, "x", 5, True])
-def test_a_root_that_is_no_list_is_absent(body: Any, decode: bool) -> None:
+def test_a_root_that_is_not_a_list_counts_as_absent(body: Any, decode: bool) -> None:
     assert select(body, decode=decode) is None
 
 
@@ -110,7 +114,7 @@ def test_a_single_value_is_never_a_record(value: Any, decode: bool) -> None:
 
 
 @LANES
-def test_a_record_that_is_a_list_is_refused_wherever_it_stands(decode: bool) -> None:
+def test_a_record_that_is_a_list_is_refused_at_any_position(decode: bool) -> None:
     with pytest.raises(InvalidRecord, match="A record is itself a list"):
         select([{"a": 1}, [1]], decode=decode)
 
@@ -120,7 +124,7 @@ def test_a_record_that_is_a_list_is_refused_wherever_it_stands(decode: bool) -> 
     "path", ["items", "items[*]", "items[?on]", "items[*].row", "items[0].rows"]
 )
 @pytest.mark.parametrize("value", ["gone", 5, True, {"error": 1}])
-def test_what_is_no_list_is_never_taken_for_an_empty_one(
+def test_a_value_that_is_not_a_list_never_counts_as_an_empty_one(
     path: str, value: Any, decode: bool
 ) -> None:
     with pytest.raises(RecordsNotFound, match="not a list") as caught:

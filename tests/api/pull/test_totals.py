@@ -97,7 +97,7 @@ def test_a_total_only_on_the_first_page_holds_for_all(local: Connect) -> None:
         read(local(api), "page", total=HEADER)
 
 
-def test_a_size_that_the_server_caps_loses_nothing_in_silence(local: Connect) -> None:
+def test_a_size_that_the_server_caps_loses_no_records_silently(local: Connect) -> None:
     def route(asked: Any) -> Any:
         start = int(asked.query["offset"])
         return {"items": ROWS[start : start + 1], "total": len(ROWS)}
@@ -137,7 +137,7 @@ def test_a_status_past_the_end_does_not_win_over_a_total(local: Connect, style: 
         read(session, style, end_on_status=(404,), total="total")
 
 
-def test_hard_stops_hold_whatever_the_total_says(local: Connect) -> None:
+def test_max_pages_and_max_records_apply_whatever_the_total_says(local: Connect) -> None:
     session = local(Api("page", total=6))
     limits: list[dict[str, Any]] = [{"max_records": 4}, {"max_pages": 2}]
     for limit in limits:
@@ -145,7 +145,7 @@ def test_hard_stops_hold_whatever_the_total_says(local: Connect) -> None:
             read(session, "page", total="total", **limit)
 
 
-def test_one_page_with_a_flag_that_says_more_is_not_the_end(local: Connect) -> None:
+def test_a_single_page_whose_flag_says_more_is_an_error(local: Connect) -> None:
     session = local(Api("none", flags=True))
     with pytest.raises(PagesCutShort, match=r"paginate\.type is none .* Say how"):
         read(session, "none", more="more")
@@ -159,7 +159,7 @@ def test_prefetched_pages_are_compared_too(local: Connect) -> None:
     assert PageNumberPaginator(total="total").announced_total == TotalRows(path="total")
 
 
-def test_a_class_of_the_authors_own_does_not_end_over_a_flag(local: Connect) -> None:
+def test_a_custom_class_does_not_end_while_a_flag_says_more(local: Connect) -> None:
     early = Api("custom", {1: {"items": [], "more": True}}, flags=True)
     assert read(local(early), "custom") == [1, 2]
     with pytest.raises(PagesCutShort, match="the last page said that more pages follow"):
@@ -168,13 +168,15 @@ def test_a_class_of_the_authors_own_does_not_end_over_a_flag(local: Connect) -> 
 
 @pytest.mark.parametrize("style", COUNTED)
 @pytest.mark.parametrize("wrong", [0, 1, "0"])
-def test_less_than_came_already_is_no_total(local: Connect, style: str, wrong: Any) -> None:
+def test_a_total_below_the_rows_already_read_is_ignored(
+    local: Connect, style: str, wrong: Any
+) -> None:
     """It would end reading at page one: the number counts something else."""
     assert read(local(Api(style, total=wrong)), style, total="total") == ALL
 
 
 @pytest.mark.parametrize("style", PAGED)
-def test_an_empty_page_does_not_take_back_what_was_announced(local: Connect, style: str) -> None:
+def test_an_empty_page_does_not_lower_the_announced_total(local: Connect, style: str) -> None:
     empty = {"items": [], "total": 0}
     with pytest.raises(PagesCutShort, match="after 2 records, but the API announced 6"):
         read(local(Api(style, {1: empty}, total=6)), style, total="total")
@@ -183,7 +185,7 @@ def test_an_empty_page_does_not_take_back_what_was_announced(local: Connect, sty
 
 @pytest.mark.parametrize("style", ["page", "page ahead", "offset", "offset ahead"])
 @pytest.mark.parametrize("status", [400, 404])
-def test_a_refusal_after_page_one_names_the_key_to_write(
+def test_an_error_status_after_page_one_suggests_end_on_status(
     local: Connect, style: str, status: int
 ) -> None:
     api = Api(style, {index: Reply({}, status) for index in range(3, 9)})
