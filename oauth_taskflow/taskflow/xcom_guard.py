@@ -34,9 +34,11 @@ _LIVE_OBJECTS: tuple[tuple[type, str], ...] = (
     (httpx.Request, "a request that carries the token"),
     (Token, "a token"),
 )
-_HINT = "XCom stores values in clear: return the data, and let the next task open its own session."
+_HINT = (
+    "XCom stores values in clear text: return the data, and let the next task open its own session."
+)
 _HINT_ELSEWHERE = (
-    "Airflow stores it in clear: keep data alone, and let the next task open its own session."
+    "Airflow stores it in clear text: keep only data, and let the next task open its own session."
 )
 
 
@@ -61,7 +63,7 @@ def reject_iterator(value: Any, where: str) -> None:
         ResultRefused: XCom cannot store it, and trying again cannot help.
     """
     if isinstance(value, Generator | AsyncGenerator):
-        hint = "Return list(…) of it; write what is large to a file and return the path."
+        hint = "Return list(…) of it; write large data to a file and return its path."
         raise ResultRefused("An unread generator is the result", where=where, hint=hint)
 
 

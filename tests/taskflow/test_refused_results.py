@@ -24,7 +24,9 @@ from oauth_taskflow.taskflow.xcom_guard import guard_pushes, reject_secrets
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.conftest import RunDag, SetConnection
 
-HINT = "XCom stores values in clear: return the data, and let the next task open its own session."
+HINT = (
+    "XCom stores values in clear text: return the data, and let the next task open its own session."
+)
 SECRET = "s3cret-token-of-a-test"
 
 
@@ -117,8 +119,8 @@ def test_sessions_and_tokens_are_refused_as_results_and_pushes(
         "token": f"The result holds a token or secret of a connection of task 'token'. {HINT}",
         "header": f"The result holds a token or secret of a connection of task 'header' at [1][0]. {HINT}",
         "auth": f"The result holds an auth object of task 'auth' at ['auth']. {HINT}",
-        "pages": "An unread generator is the result of task 'pages'. Return list(…) of it; write what "
-        "is large to a file and return the path.",
+        "pages": "An unread generator is the result of task 'pages'. Return list(…) of it; write large "
+        "data to a file and return its path.",
         "push": "The result holds a token or secret of a connection of task 'push' for XCom key 'mine' at ['deep'][0]. "
         + HINT,
     }
@@ -176,7 +178,7 @@ def test_an_asset_event_with_a_token_fails_the_task_and_is_not_stored(
     run = run_dag(dag)
     assert errors == {
         name: f"The asset event holds a token or secret of a connection of task '{name}' for 'lake' at "
-        ".extra['sent'][0]. Airflow stores it in clear: keep data alone, and let the next task open its own session."
+        ".extra['sent'][0]. Airflow stores it in clear text: keep only data, and let the next task open its own session."
         for name in ("sets", "yields", "filters")
     }
     assert (run.task_state("counts"), run.tries("sets")) == ("success", 1)
@@ -284,7 +286,7 @@ def test_state_of_tasks_and_assets_is_guarded_too(known_secret: str) -> None:
                 store.set("b", [known_secret])
             assert str(caught.value) == (
                 "The state holds a token or secret of a connection of task 'x' for key 'b' at [0]. "
-                "Airflow stores it in clear: keep data alone, and let the next task open its own session."
+                "Airflow stores it in clear text: keep only data, and let the next task open its own session."
             )
     assert own.kept == {"a": (1, timedelta(1))}
     assert of_assets[asset].kept == {"mark": (2, None)}

@@ -39,7 +39,7 @@ def read_brokered_settings(connection: AirflowConnection) -> ConnectionSettings 
             "A token that is bound to a key cannot be handed out by the broker",
             conn_id=settings.conn_id,
             field="dpop",
-            hint="Remove dpop, or give workers this connection by themselves, in [workers] secrets_backend or "
+            hint="Remove dpop, or give this connection to workers directly, in [workers] secrets_backend or "
             f"AIRFLOW_CONN_{settings.conn_id.upper()}.",
         )
     return settings if isinstance(settings.auth, OAuth2Settings | LoginSettings) else None

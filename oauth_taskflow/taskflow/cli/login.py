@@ -77,7 +77,7 @@ def _check_before_asking(grant: ManagedGrant, args: Namespace) -> str:
             f"Connection {grant.conn_id!r} uses the grant {grant.auth.grant_type}, which needs no consent of a person",
             conn_id=grant.conn_id,
             field="grant_type",
-            hint="Set grant_type in extra to authorization_code to let a person agree.",
+            hint="Set grant_type in extra to authorization_code to let a person consent.",
             where="",
         )
     if args.write_back:
@@ -156,7 +156,7 @@ def _revoke_old(grant: ManagedGrant, url: str, before: GrantRecord, granted: Gra
     say(
         "The old grant was revoked."
         if ended
-        else "The old grant could not be revoked: the server wants a living access token, and its own has ended."
+        else "The old grant could not be revoked: the server accepts a valid access token only, and the stored one has expired."
     )
 
 

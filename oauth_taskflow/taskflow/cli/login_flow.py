@@ -137,7 +137,7 @@ def _listener(
         )
     except OSError as taken:
         raise AuthorizationFailed(
-            f"Port {port} of 127.0.0.1 cannot be listened on ({taken.strerror or type(taken).__name__})",
+            f"Port {port} of 127.0.0.1 cannot be opened for listening ({taken.strerror or type(taken).__name__})",
             where=f"for connection {grant.conn_id!r}",
             hint="Name another one with --port, or use --paste.",
         ) from taken

@@ -19,7 +19,7 @@ from tests.taskflow.test_secrets_backend import as_airflow_makes_it
 
 BOUND = (
     "A token that is bound to a key cannot be handed out by the broker in connection 'crm', field 'dpop'. Remove dpop, or "
-    "give workers this connection by themselves, in [workers] secrets_backend or AIRFLOW_CONN_CRM."
+    "give this connection to workers directly, in [workers] secrets_backend or AIRFLOW_CONN_CRM."
 )
 STORED = "Airflow's UI (Admin, Connections) shows what is stored, and this command writes it to a file: airflow connections export FILE"
 CONNECTION = {

@@ -289,7 +289,7 @@ def test_a_taken_port_is_named(connect: Connect, capsys: pytest.CaptureFixture[s
     connect()
     with hold_port() as port:
         text = run_failing_login(capsys, port=port)
-    assert f"Port {port} of 127.0.0.1 cannot be listened on" in text
+    assert f"Port {port} of 127.0.0.1 cannot be opened for listening" in text
     assert "--port" in text
 
 

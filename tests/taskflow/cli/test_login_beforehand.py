@@ -122,7 +122,7 @@ def test_the_reason_why_a_port_cannot_be_used_is_printed(
 ) -> None:
     connect()
     with hold_port() as port:
-        assert "cannot be listened on (Address already in use)" in run_failing_login(
+        assert "cannot be opened for listening (Address already in use)" in run_failing_login(
             capsys, port=port
         )
 

@@ -291,7 +291,9 @@ def test_test_connection_fetches_a_token(
         "Token received, valid for 3600 s, scope 'airports.read'.",
     )
     assert hook().test_connection()[0] is True
-    assert oauth_server.counters.token_requests == 2  # asked anew: a stored token proves nothing
+    assert (
+        oauth_server.counters.token_requests == 2
+    )  # requested again: a stored token proves nothing
 
 
 def test_test_connection_names_the_problem(
