@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from oauth_taskflow import secret_registry
-from tests.tokens.clock import FakeClock
+from tests.support.clock import FakeClock
 
 
 class Observer:

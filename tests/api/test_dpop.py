@@ -22,7 +22,7 @@ from oauth_taskflow.oauth.grants import ClientCredentials
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.messages import Request
-from tests.tokens.clock import ShiftedClock
+from tests.support.clock import ShiftedClock
 
 Get = Callable[..., Any]
 

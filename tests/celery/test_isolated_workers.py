@@ -50,7 +50,7 @@ def notes(folder: Path) -> Iterator[int]:
             yield from (json.loads(line)["note"] for line in lines)
 
 
-def test_they_share_one_rotating_grant_and_start_warm(cluster: Cluster) -> None:
+def test_isolated_workers_share_one_rotating_grant_and_start_warm(cluster: Cluster) -> None:
     run_id = cluster.airflow.trigger("celery_airports")
     assert cluster.airflow.wait("celery_airports", run_id, timeout=300.0) == "success"
     for host in ("one", "two"):

@@ -17,7 +17,7 @@ from oauth_taskflow.oauth.grants import ClientCredentials, RefreshToken
 from oauth_taskflow.redaction import redact_address
 from oauth_taskflow.testing import OAuthTestServer
 from tests.oauth.test_dpop import read
-from tests.tokens.clock import FakeClock, ShiftedClock
+from tests.support.clock import FakeClock, ShiftedClock
 
 URL = "https://api.example.com/v3"
 BOTH_WAYS = pytest.mark.parametrize("server", [600.0, -600.0], indirect=True)

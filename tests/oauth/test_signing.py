@@ -16,7 +16,7 @@ from joserfc import jwk, jwt
 from oauth_taskflow.oauth import signing
 from oauth_taskflow.oauth.signing import Signer, UnusableKey, private_key, shared_key, tidy_pem
 from tests.oauth.keys import PrivateKey, certificate_of, pem_of, public_pem_of
-from tests.tokens.clock import FakeClock
+from tests.support.clock import FakeClock
 
 RSA = rsa.generate_private_key(65537, 2048)
 KEYS: dict[str, PrivateKey] = {

@@ -25,8 +25,8 @@ from oauth_taskflow.testing import LoggedRequest, OAuthTestServer
 from oauth_taskflow.testing.server_state import Client
 from tests.connections.samples import kind
 from tests.oauth.keys import new_key, pem_of, public_pem_of
+from tests.support.clock import FakeClock
 from tests.taskflow.conftest import SetConnection
-from tests.tokens.clock import FakeClock
 
 KEY = rsa.generate_private_key(65537, 2048)
 PATH = "/app/installations/42/access_tokens"

@@ -24,8 +24,8 @@ from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.testing import OAuthTestServer
 from tests.oauth.keys import new_key, pem_of
 from tests.oauth.raw_server import answering, raw_server
+from tests.support.clock import FakeClock
 from tests.taskflow.conftest import SetConnection
-from tests.tokens.clock import FakeClock
 
 
 @pytest.fixture(autouse=True)

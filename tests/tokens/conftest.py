@@ -10,7 +10,8 @@ from cryptography.fernet import Fernet
 
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.tokens.sql.store import SqlTokenStore
-from tests.tokens.clock import ClockedStore, FakeClock
+from tests.support.clock import FakeClock
+from tests.tokens.clocked_store import ClockedStore
 
 KEY = Fernet.generate_key().decode()
 

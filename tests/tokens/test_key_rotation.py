@@ -10,7 +10,8 @@ from cryptography.fernet import Fernet
 from oauth_taskflow.errors import TokenUndecryptable
 from oauth_taskflow.oauth.grants import RefreshToken
 from oauth_taskflow.tokens.manager import TokenManager
-from tests.tokens.clock import ClockedStore, FakeClock
+from tests.support.clock import FakeClock
+from tests.tokens.clocked_store import ClockedStore
 from tests.tokens.endpoints import ScriptedEndpoint, grants, script_endpoint
 
 OLD, NEW = Fernet.generate_key(), Fernet.generate_key()

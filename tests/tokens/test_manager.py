@@ -19,7 +19,8 @@ from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens.cipher import TokenCipher
 from oauth_taskflow.tokens.manager import TokenManager, _CachedToken, _is_news
 from oauth_taskflow.tokens.options import ManagerOptions
-from tests.tokens.clock import ClockedStore, FakeClock
+from tests.support.clock import FakeClock
+from tests.tokens.clocked_store import ClockedStore
 from tests.tokens.endpoints import (
     Answer,
     ScriptedEndpoint,

@@ -19,7 +19,8 @@ from oauth_taskflow.tokens.recovery_files import RecoveryFiles
 from oauth_taskflow.tokens.state.record import GrantRecord
 from oauth_taskflow.tokens.state.rescued import RescuedAnswer
 from oauth_taskflow.tokens.state.transitions import Transition
-from tests.tokens.clock import ClockedStore, FakeClock
+from tests.support.clock import FakeClock
+from tests.tokens.clocked_store import ClockedStore
 from tests.tokens.conftest import KEY
 from tests.tokens.endpoints import ScriptedEndpoint, grants, invalid_grant, script_endpoint
 from tests.tokens.grant import rotate_elsewhere

@@ -12,7 +12,8 @@ from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.sql.store import SqlTokenStore
 from oauth_taskflow.tokens.state.record import GrantState
-from tests.tokens.clock import ClockedStore, FakeClock
+from tests.support.clock import FakeClock
+from tests.tokens.clocked_store import ClockedStore
 from tests.tokens.endpoints import grants, invalid_grant, script_endpoint
 from tests.tokens.grant import give_alternates, manager, read_stored, rotate_elsewhere
 

@@ -16,7 +16,7 @@ from oauth_taskflow.oauth.endpoint.outcomes import Granted, Rejected
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import ClientCredentials, RefreshToken
 from oauth_taskflow.testing import OAuthTestServer
-from tests.tokens.clock import FakeClock
+from tests.support.clock import FakeClock
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from oauth_taskflow.oauth.extension_grants import JwtBearer
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, RefreshToken
 from oauth_taskflow.oauth.signing import Signer, shared_key
 from tests.oauth.raw_server import Behaviour, raw_server, read_request
-from tests.tokens.clock import FakeClock
+from tests.support.clock import FakeClock
 
 SECRET = "k" * 32
 

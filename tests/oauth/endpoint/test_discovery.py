@@ -28,7 +28,7 @@ from oauth_taskflow.testing import OAuthTestServer
 from tests.oauth.keys import certificate_of, new_key, pem_of
 from tests.oauth.metadata import forget_metadata
 from tests.oauth.raw_server import Behaviour, raw_server, self_signed, silent
-from tests.tokens.clock import FakeClock
+from tests.support.clock import FakeClock
 
 ISSUER = "https://id.example.com"
 

@@ -40,7 +40,7 @@ from oauth_taskflow.oauth.login.authorization import (
 from oauth_taskflow.oauth.login.device import DeviceCode, authorize_device
 from oauth_taskflow.oauth.signing import Signer, shared_key
 from tests.oauth.raw_server import answering, raw_server, read_request
-from tests.tokens.clock import FakeClock
+from tests.support.clock import FakeClock
 
 SECRET = "s3cret/+ü " * 4
 SIGNER = Signer(shared_key(SECRET), "https://id.example.com/token")

@@ -14,7 +14,7 @@ from oauth_taskflow.oauth.endpoint.outcomes import (
 )
 from oauth_taskflow.oauth.endpoint.retries import exchange_with_retries
 from oauth_taskflow.oauth.token import Token
-from tests.tokens.clock import FakeClock
+from tests.support.clock import FakeClock
 
 GRANTED = Granted(Token("at", 0.0))
 REFUSED = Rejected(TokenEndpointUnavailable("no"))

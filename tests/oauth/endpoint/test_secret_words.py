@@ -17,7 +17,8 @@ from oauth_taskflow.oauth.login.device import DeviceAuthorization, wait_for_devi
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.state.record import GrantState
 from tests.oauth.raw_server import answering, answering_each, http_answer, raw_server
-from tests.tokens.clock import ClockedStore, FakeClock
+from tests.support.clock import FakeClock
+from tests.tokens.clocked_store import ClockedStore
 from tests.tokens.conftest import clock, store
 
 __all__ = ["clock", "store"]  # fixtures of the token tests

@@ -24,7 +24,7 @@ from oauth_taskflow.oauth.login.authorization import (
 )
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.fixtures import ServerFactory
-from tests.tokens.clock import FakeClock
+from tests.support.clock import FakeClock
 
 ISSUER = "https://id.example.com"
 HERE = "http://127.0.0.1:4711/callback"

@@ -30,10 +30,10 @@ from oauth_taskflow.taskflow.connection_lookup import load_settings
 from oauth_taskflow.taskflow.secrets_backend import OAuthBroker
 from oauth_taskflow.taskflow.sessions import _broker_source, open_session, retry_policy
 from oauth_taskflow.testing import OAuthTestServer
+from tests.support.clock import FakeClock
 from tests.taskflow.conftest import SetConnection
 from tests.taskflow.test_secrets_backend import as_airflow_makes_it
 from tests.taskflow.test_write_back import StoredConnection
-from tests.tokens.clock import FakeClock
 
 
 class Broker:

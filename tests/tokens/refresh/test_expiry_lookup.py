@@ -19,7 +19,8 @@ from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.authorization import TokenPolicy
 from oauth_taskflow.tokens.events import Event, Observer, Step, ignore_event
 from oauth_taskflow.tokens.manager import TokenManager
-from tests.tokens.clock import ClockedStore, FakeClock
+from tests.support.clock import FakeClock
+from tests.tokens.clocked_store import ClockedStore
 
 PATH = "/oauth/introspect"
 

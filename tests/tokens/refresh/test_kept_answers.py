@@ -26,7 +26,7 @@ from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.state.record import GrantRecord, GrantState
 from oauth_taskflow.tokens.state.transitions import Transition
 from tests.oauth.raw_server import http_answer
-from tests.tokens.clock import ClockedStore
+from tests.tokens.clocked_store import ClockedStore
 from tests.tokens.rotating import Form, Rotating, plain, rotating
 
 NESTED = "data.access_token"

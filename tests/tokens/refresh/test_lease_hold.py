@@ -20,7 +20,8 @@ from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.refresh import lease_owner
 from oauth_taskflow.tokens.refresh.lease_hold import LeaseHold
 from oauth_taskflow.tokens.sql.store import SqlTokenStore
-from tests.tokens.clock import ClockedStore, FakeClock
+from tests.support.clock import FakeClock
+from tests.tokens.clocked_store import ClockedStore
 from tests.tokens.conftest import KEY
 from tests.tokens.endpoints import grants, script_endpoint
 from tests.tokens.grant import manager, read_stored

@@ -16,7 +16,8 @@ from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.tokens.events import Event, Step
 from oauth_taskflow.tokens.state.record import GrantState
-from tests.tokens.clock import ClockedStore, FakeClock
+from tests.support.clock import FakeClock
+from tests.tokens.clocked_store import ClockedStore
 from tests.tokens.endpoints import (
     down,
     grants,

@@ -24,7 +24,8 @@ from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.state.record import GrantRecord
 from oauth_taskflow.tokens.state.transitions import Transition
 from tests.oauth.raw_server import http_answer
-from tests.tokens.clock import ClockedStore, FakeClock
+from tests.support.clock import FakeClock
+from tests.tokens.clocked_store import ClockedStore
 from tests.tokens.conftest import KEY
 from tests.tokens.rotating import Form, Rotating, plain, rotating
 

@@ -19,7 +19,8 @@ from oauth_taskflow.testing.authorization import TokenPolicy
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.sql.store import SqlTokenStore
-from tests.tokens.clock import ClockedStore, FakeClock
+from tests.support.clock import FakeClock
+from tests.tokens.clocked_store import ClockedStore
 from tests.tokens.endpoints import Answer, ScriptedEndpoint, down, grants, script_endpoint
 from tests.tokens.grant import rotate_elsewhere
 

@@ -16,7 +16,8 @@ from oauth_taskflow.testing.request_log import Counters
 from oauth_taskflow.tokens.events import Event, Step
 from oauth_taskflow.tokens.state.freshness import Freshness
 from oauth_taskflow.tokens.state.record import GrantState
-from tests.tokens.clock import ClockedStore, FakeClock
+from tests.support.clock import FakeClock
+from tests.tokens.clocked_store import ClockedStore
 from tests.tokens.conftest import KEY
 from tests.tokens.endpoints import grants, script_endpoint
 from tests.tokens.gate import Gate

@@ -16,7 +16,8 @@ from oauth_taskflow.tokens.events import Event, Step
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.state import transitions
 from oauth_taskflow.tokens.state.record import GrantRecord
-from tests.tokens.clock import ClockedStore, FakeClock
+from tests.support.clock import FakeClock
+from tests.tokens.clocked_store import ClockedStore
 from tests.tokens.endpoints import (
     grants,
     invalid_grant,

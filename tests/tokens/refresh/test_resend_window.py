@@ -8,7 +8,8 @@ import pytest
 
 from oauth_taskflow.errors import TokenEndpointUnavailable
 from oauth_taskflow.tokens.options import ManagerOptions
-from tests.tokens.clock import ClockedStore, FakeClock
+from tests.support.clock import FakeClock
+from tests.tokens.clocked_store import ClockedStore
 from tests.tokens.endpoints import grants, lose_answer, script_endpoint
 from tests.tokens.grant import manager
 

@@ -10,7 +10,7 @@ from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import GrantOptions, RefreshToken
 from oauth_taskflow.tokens.manager import TokenManager
 from tests.oauth.raw_server import http_answer
-from tests.tokens.clock import ClockedStore
+from tests.tokens.clocked_store import ClockedStore
 from tests.tokens.rotating import Rotating, plain, rotating
 
 

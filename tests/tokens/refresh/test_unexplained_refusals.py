@@ -21,7 +21,7 @@ from oauth_taskflow.oauth.grants import RefreshToken
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.state.record import GrantState
 from tests.oauth.raw_server import answering, answering_each, http_answer, raw_server
-from tests.tokens.clock import ClockedStore
+from tests.tokens.clocked_store import ClockedStore
 from tests.tokens.grant import give_alternates
 
 HINT = (

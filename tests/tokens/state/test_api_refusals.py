@@ -26,7 +26,8 @@ from oauth_taskflow.tokens.state import api_refusals
 from oauth_taskflow.tokens.state.record import GrantRecord
 from oauth_taskflow.tokens.state.transitions import Transition
 from tests.oauth.raw_server import answering, http_answer, raw_server
-from tests.tokens.clock import ClockedStore, FakeClock
+from tests.support.clock import FakeClock
+from tests.tokens.clocked_store import ClockedStore
 from tests.tokens.conftest import KEY
 from tests.tokens.endpoints import down, grants, script_endpoint
 from tests.tokens.grant import manager

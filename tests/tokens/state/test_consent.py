@@ -26,7 +26,8 @@ from oauth_taskflow.tokens.state.consent import (
     renew_consent,
 )
 from oauth_taskflow.tokens.state.record import GrantState
-from tests.tokens.clock import ClockedStore, FakeClock
+from tests.support.clock import FakeClock
+from tests.tokens.clocked_store import ClockedStore
 from tests.tokens.endpoints import (
     Answer,
     ScriptedEndpoint,

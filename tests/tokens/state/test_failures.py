@@ -23,7 +23,8 @@ from oauth_taskflow.tokens.cipher import TokenCipher
 from oauth_taskflow.tokens.grant_key import Fingerprints
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.state.record import GrantState
-from tests.tokens.clock import ClockedStore, FakeClock
+from tests.support.clock import FakeClock
+from tests.tokens.clocked_store import ClockedStore
 from tests.tokens.endpoints import (
     consent_required,
     down,

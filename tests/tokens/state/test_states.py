@@ -18,7 +18,8 @@ from oauth_taskflow.oauth.grants import ClientCredentials
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.state.record import GrantRecord, GrantState
-from tests.tokens.clock import ClockedStore, FakeClock
+from tests.support.clock import FakeClock
+from tests.tokens.clocked_store import ClockedStore
 from tests.tokens.endpoints import (
     down,
     grants,

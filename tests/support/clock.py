@@ -1,16 +1,10 @@
-"""A clock that tests move, and a store that goes by it."""
+"""Clocks that tests move."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-
-from sqlalchemy import ColumnElement, Double, bindparam
 
 from oauth_taskflow.clock import SystemClock
-from oauth_taskflow.tokens.sql.store import SqlTokenStore
-from oauth_taskflow.tokens.state.record import GrantRecord
-from oauth_taskflow.tokens.state.transitions import Transition
 
 
 class FakeClock:
@@ -51,27 +45,3 @@ class ShiftedClock(SystemClock):
 
     def now(self) -> float:
         return super().now() + self.by
-
-
-class ClockedStore(SqlTokenStore):
-    """A store whose database lives on ``clock`` too. ``ahead`` is the database's clock minus ours.
-
-    ``meanwhile`` happens once, just before the next change is written: another worker was faster.
-    """
-
-    ahead = 0.0
-    meanwhile: Callable[[], None] | None = None
-
-    def change(self, record: GrantRecord, transition: Transition) -> GrantRecord:
-        happening, self.meanwhile = self.meanwhile, None
-        if happening is not None:
-            happening()
-        return super().change(record, transition)
-
-    def _now(self) -> ColumnElement[float]:
-        return bindparam(None, callable_=self._read_clock, type_=Double, unique=True)
-
-    def _read_clock(self) -> float:
-        clock = self._clock
-        assert isinstance(clock, FakeClock)
-        return clock._start + clock._passed + self.ahead

@@ -1,0 +1,1 @@
+"""Fakes that tests of several areas share. They load neither Airflow nor a server."""
