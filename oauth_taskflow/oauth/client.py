@@ -17,8 +17,8 @@ Params = tuple[tuple[str, str], ...]
 class Client(SecretValue, frozen=True):
     """The registered client: its id and, for confidential clients, its secret or what signs its assertions.
 
-    With ``asserts_scope`` the scope travels as a claim of the signed assertion and not in the form. ``assertion`` is where
-    an assertion about it lies that somebody else signs.
+    With ``asserts_scope`` the scope travels as a claim of the signed assertion and not in the form. ``assertion`` reads
+    an assertion about it that its platform signs.
     """
 
     client_id: str
@@ -29,7 +29,7 @@ class Client(SecretValue, frozen=True):
 
 
 class TokenForm(SecretValue, frozen=True):
-    """What is about to be posted: parameters in order (a name may repeat for ``resource``) and headers."""
+    """A form before it is sent: parameters in order (a name may repeat for ``resource``) and headers."""
 
     params: Hidden[Params]
     headers: Hidden[Mapping[str, str]] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class TokenForm(SecretValue, frozen=True):
         return replace(self, params=kept + added)
 
     def remove(self, name: str) -> tuple[TokenForm, str]:
-        """This form without the parameter ``name``, and what that was; empty if it was not there."""
+        """This form without the parameter ``name``, and the value of that; empty when it was missing."""
         value = dict(self.params).get(name, "")
         return replace(self, params=tuple(pair for pair in self.params if pair[0] != name)), value
 

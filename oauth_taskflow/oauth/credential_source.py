@@ -1,4 +1,4 @@
-"""Credentials that somebody else made: assertions and tokens that are shown to a token endpoint. No I/O."""
+"""Sources of credentials that come from elsewhere: assertions and tokens that a grant presents. No I/O."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from oauth_taskflow.secret_values import Hidden, SecretValue
 
 
 class CredentialSource(Protocol):
-    """A credential made by somebody else, read anew for every request: files of that kind are replaced while we run."""
+    """Reads a credential for every request, because such files are replaced while a task runs."""
 
     def read(self) -> str:
         """The credential.
 
         Raises:
-            ConnectionConfigError: it is not there.
+            ConnectionConfigError: it is missing.
         """
 
     @property
     def mark(self) -> str:
-        """What tells this source from another one, and shows nothing."""
+        """Distinguishes this source from others without revealing the credential."""
 
 
 class InlineCredential(SecretValue, frozen=True):
-    """A credential that stands in the connection."""
+    """A credential in the connection itself."""
 
     text: Hidden[str]
 
@@ -34,5 +34,5 @@ class InlineCredential(SecretValue, frozen=True):
 
     @property
     def mark(self) -> str:
-        """Another credential may be another person's: a hash of it."""
+        """A hash of the credential: another one may belong to another person."""
         return hashlib.sha256(self.text.encode()).hexdigest()

@@ -1,52 +1,41 @@
-"""How a token endpoint departs from RFC 6749: what presets declare, as typed options. Plain data, no I/O.
+"""The deviations of a token endpoint from RFC 6749 that presets declare, as typed options. Plain data, no I/O.
 
-The defaults are the RFC together with the deviations that ``responses`` reads by itself. Each field's ``Meta`` is its
+The defaults are the RFC together with the deviations that ``endpoint.response`` reads by itself. Each field's ``Meta`` is its
 page in the reference of the preset format.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import field
 
 from oauth_taskflow.oauth.client import TokenForm
+from oauth_taskflow.schema.types import JmesPath, Options, Seconds, doc
 
 
-def _doc(description: str, *examples: Any, **limits: Any) -> Meta:
-    return Meta(description=description, examples=list(examples), **limits)
-
-
-_Path = Annotated[str, Meta(min_length=1)]
-_Seconds = Annotated[float, Meta(gt=0)]
-
-
-class _Form(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Immutable, keyword-only, unknown fields refused."""
-
-
-class RequestDialect(_Form, frozen=True, kw_only=True):
+class RequestDialect(Options, frozen=True, kw_only=True):
     """How the token request is written."""
 
     method: Annotated[
-        Literal["POST", "GET"], _doc("HTTP method of token requests; GET needs body: query.", "GET")
+        Literal["POST", "GET"], doc("HTTP method of token requests; GET needs body: query.", "GET")
     ] = "POST"
     rename: Annotated[
         dict[str, str],
-        _doc(
+        doc(
             "Parameters under another name, after everything else is put in; an empty name leaves one out.",
             {"client_id": "client_key"},
         ),
     ] = {}
     refresh_url: Annotated[
         str | None,
-        _doc(
+        doc(
             "Where refresh tokens are traded, when not at token_url.", "https://id.example/refresh"
         ),
     ] = None
     scope_in_assertion: Annotated[
         bool,
-        _doc(
+        doc(
             "Whether the scope is a claim of the JWT that is signed (for the client a list, for a jwt_bearer grant as "
             "text), and not in the form.",
             True,
@@ -54,7 +43,7 @@ class RequestDialect(_Form, frozen=True, kw_only=True):
     ] = False
     subject_if_named: Annotated[
         bool,
-        _doc(
+        doc(
             "Whether the JWT of a jwt_bearer grant has a sub only when the connection names a subject; by default it "
             "is the client id.",
             True,
@@ -73,12 +62,12 @@ class RequestDialect(_Form, frozen=True, kw_only=True):
         return TokenForm(tuple(pair for pair in named if pair[0]), form.headers)
 
 
-class Expiry(_Form, frozen=True, kw_only=True):
+class Expiry(Options, frozen=True, kw_only=True):
     """Where a token's expiry comes from."""
 
     source: Annotated[
         Literal["auto", "expires_in", "expires_at", "jwt", "introspection", "fixed"],
-        _doc(
+        doc(
             "auto: what path names, a lifetime or an instant, then expires_in, then expires_at or expires_on, then the exp claim of a JWT. expires_in: a lifetime at "
             "path, as number or text; 0 means that the token does not expire. expires_at: an instant at path, epoch "
             "seconds, epoch milliseconds or ISO 8601. jwt: the exp claim only. introspection: as auto, and when the answer says nothing, the "
@@ -87,31 +76,31 @@ class Expiry(_Form, frozen=True, kw_only=True):
         ),
     ] = "auto"
     path: Annotated[
-        _Path | None,
-        _doc(
+        JmesPath | None,
+        doc(
             "JMESPath of the value; by default the source's name, with auto none.",
             "data.expires_in",
         ),
     ] = None
-    unit: Annotated[Literal["s", "ms"], _doc("Unit of an expires_in.", "ms")] = "s"
+    unit: Annotated[Literal["s", "ms"], doc("Unit of an expires_in.", "ms")] = "s"
     lifetime_s: Annotated[
-        _Seconds | None,
-        _doc("Seconds that a token lives when the answer does not say.", 3600),
+        Seconds | None,
+        doc("Seconds that a token lives when the answer does not say.", 3600),
     ] = None
 
 
-class ResponseDialect(_Form, frozen=True, kw_only=True):
+class ResponseDialect(Options, frozen=True, kw_only=True):
     """How the answer of the token endpoint is read. Paths are JMESPath into its body."""
 
-    access_token: Annotated[_Path, _doc("Path of the access token.", "data.access_token")] = (
+    access_token: Annotated[JmesPath, doc("Path of the access token.", "data.access_token")] = (
         "access_token"
     )
-    refresh_token: Annotated[_Path, _doc("Path of the refresh token.", "data.refresh_token")] = (
+    refresh_token: Annotated[JmesPath, doc("Path of the refresh token.", "data.refresh_token")] = (
         "refresh_token"
     )
     code: Annotated[
         str,
-        _doc(
+        doc(
             "Name of the authorization code in the address that a login comes back to.",
             "spapi_oauth_code",
             min_length=1,
@@ -119,49 +108,51 @@ class ResponseDialect(_Form, frozen=True, kw_only=True):
     ] = "code"
     token_types: Annotated[
         tuple[str, ...],
-        _doc(
+        doc(
             "Values of token_type that mean a bearer token, besides Bearer.", ["User Access Token"]
         ),
     ] = ()
     success: Annotated[
-        _Path | None,
-        _doc(
+        JmesPath | None,
+        doc(
             "Predicate that is true for a token and false for an error, whatever the status.",
             "ok == `true`",
         ),
     ] = None
-    error: Annotated[_Path | None, _doc("Path of the error code.", "code")] = None
-    error_description: Annotated[_Path | None, _doc("Path of the error's text.", "message")] = None
+    error: Annotated[JmesPath | None, doc("Path of the error code.", "code")] = None
+    error_description: Annotated[JmesPath | None, doc("Path of the error's text.", "message")] = (
+        None
+    )
     errors: Annotated[
         dict[str, str],
-        _doc(
+        doc(
             "The server's error codes in words of RFC 6749, which decide what happens next. http_400, http_401 and http_403 "
             "are refusals with that status and no code.",
             {"40105": "invalid_grant", "http_400": "invalid_grant"},
         ),
     ] = {}
-    expiry: Annotated[Expiry, _doc("Where the expiry comes from.", {"source": "expires_at"})] = (
+    expiry: Annotated[Expiry, doc("Where the expiry comes from.", {"source": "expires_at"})] = (
         Expiry()
     )
 
 
-class RevocationDialect(_Form, frozen=True, kw_only=True):
+class RevocationDialect(Options, frozen=True, kw_only=True):
     """How a grant is ended; the defaults are RFC 7009, without an address."""
 
     url: Annotated[
         str | None,
-        _doc(
+        doc(
             "Where; an https URL with places as in token_url. Without one the connection names it.",
             "https://id.example/revoke",
         ),
     ] = None
-    method: Annotated[Literal["POST", "GET", "DELETE"], _doc("HTTP method.", "DELETE")] = "POST"
+    method: Annotated[Literal["POST", "GET", "DELETE"], doc("HTTP method.", "DELETE")] = "POST"
     body: Annotated[
-        Literal["form", "json", "query"], _doc("Where the parameters travel.", "json")
+        Literal["form", "json", "query"], doc("Where the parameters travel.", "json")
     ] = "form"
     params: Annotated[
         dict[str, str],
-        _doc(
+        doc(
             "Parameters, beside those of the client. {token} is the token, {kind} access_token or refresh_token, "
             "{client_secret} the client's secret, {proof} the token's request_proof; so in headers.",
             {"access_token": "{token}"},
@@ -169,29 +160,29 @@ class RevocationDialect(_Form, frozen=True, kw_only=True):
     ] = field(default_factory=lambda: {"token": "{token}", "token_type_hint": "{kind}"})
     headers: Annotated[
         dict[str, str],
-        _doc("Headers, beside those of token requests.", {"Authorization": "Bearer {token}"}),
+        doc("Headers, beside those of token requests.", {"Authorization": "Bearer {token}"}),
     ] = {}
     client_auth: Annotated[
         Literal["client_secret_basic", "client_secret_post", "none", "unauthenticated"] | None,
-        _doc(
+        doc(
             "How the client shows who it is; by default as at the token endpoint. unauthenticated: not at all.",
             "client_secret_basic",
         ),
     ] = None
     tokens: Annotated[
         Literal["both", "refresh_token", "access_token"],
-        _doc(
+        doc(
             "Which tokens it takes. access_token: a living one is fetched if need be, because it stands for the whole grant.",
             "refresh_token",
         ),
     ] = "both"
     success: Annotated[
-        _Path | None,
-        _doc("Predicate on the answer that is true for success only.", "ok == `true`"),
+        JmesPath | None,
+        doc("Predicate on the answer that is true for success only.", "ok == `true`"),
     ] = None
     ends_consent: Annotated[
         bool,
-        _doc(
+        doc(
             "Whether every grant of this person to this client ends with it, a newer one too: login --revoke-old is "
             "refused.",
             True,
@@ -199,7 +190,7 @@ class RevocationDialect(_Form, frozen=True, kw_only=True):
     ] = False
 
 
-class Dialect(_Form, frozen=True, kw_only=True):
+class Dialect(Options, frozen=True, kw_only=True):
     """How requests are written and answers are read."""
 
     request: RequestDialect = RequestDialect()

@@ -1,7 +1,7 @@
-"""DPoP (RFC 9449): access tokens that are worth nothing without the key they were issued to. No I/O.
+"""DPoP (RFC 9449): access tokens that work only together with the key they were issued to. No I/O.
 
 Every request carries a fresh proof, a JWT signed with that key over method and URL. The authorization server and each
-resource server may ask for a nonce of their own in it.
+resource server may demand a nonce in it.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def _keep(memory: dict[_Place, _Value], place: _Place, value: _Value) -> None:
     maxsize=64
 )  # reading a key takes longer than signing, and the nonces live as long as the key
 def prover(stored: str) -> Prover:
-    """Who makes proofs with the key that ``new_key`` gave; the same object for the same key."""
+    """Returns the ``Prover`` of a key that ``new_key`` made; the same object for the same key."""
     algorithm, _, pem = stored.partition("\n")
     return Prover(SigningKey(pem.encode(), algorithm))
 

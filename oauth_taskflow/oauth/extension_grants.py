@@ -35,7 +35,7 @@ _SAML_HINT = "Check the assertion of the connection: its lifetime, audience and 
 class JwtBearer(BaseGrant, frozen=True):
     """A JWT signed here is traded (RFC 7523 §2.1).
 
-    ``issuer`` is usually the client id; ``subject`` is whom the token is for, left out when empty; ``claims`` are added to
+    ``issuer`` is usually the client id; ``subject`` is the user that the token is for, left out when empty; ``claims`` are added to
     the assertion and win over ours. With ``asserts_scope`` the scope is a claim too, and not in the form.
     """
 
@@ -114,7 +114,7 @@ class GivenAssertion(BaseGrant, frozen=True):
 
 
 class PresentedToken(Struct, frozen=True):
-    """A token shown in an exchange, and its type (RFC 8693 §3)."""
+    """A token presented in an exchange, and its type (RFC 8693 §3)."""
 
     source: CredentialSource
     token_type: str = ACCESS_TOKEN_TYPE
@@ -148,7 +148,7 @@ class TokenExchange(BaseGrant, frozen=True):
         return replace(self.options, audience="").form(own + audiences)
 
     def secrets(self) -> tuple[str, ...]:
-        """The tokens that are shown."""
+        """The presented tokens."""
         shown = (self.subject, self.actor)
         return tuple(token.source.read() for token in shown if token)
 
@@ -166,7 +166,7 @@ class TokenExchange(BaseGrant, frozen=True):
 
 
 class Password(BaseGrant, frozen=True):
-    """A user's name and password are sent (RFC 6749 §4.3); RFC 9700 §2.4 forbids it, some servers know nothing else."""
+    """A user's name and password are sent (RFC 6749 §4.3); RFC 9700 §2.4 forbids it, some servers support nothing else."""
 
     username: str
     password: Hidden[str]

@@ -93,7 +93,7 @@ class Grant(Protocol):
 
 
 class BaseGrant(SecretValue, frozen=True):
-    """Base class of grants: without a credential, a subject or a signature of its own."""
+    """Base class of grants that present no credential, name no subject and sign nothing."""
 
     single_use: ClassVar[bool] = False
     by_consent: ClassVar[bool] = False
@@ -148,7 +148,7 @@ class ClientCredentials(BaseGrant, frozen=True):
 class RefreshToken(BaseGrant, frozen=True):
     """A refresh token is traded (RFC 6749 §6).
 
-    It is taken for single-use, because a server may start to rotate without notice and a second use of a spent
+    It counts as single-use, because a server may start to rotate without notice and a second use of a spent
     refresh token revokes every token of the consent (RFC 9700 §4.14).
     """
 

@@ -10,7 +10,7 @@ _KINDS = frozenset({"RSA", "EC", "OKP"})
 
 
 class BadJwk(Exception):
-    """The text is no private JWK; the message says why and never shows the key."""
+    """The text is not a private JWK; the message says why and never shows the key."""
 
 
 class PrivateJwk(NamedTuple):
@@ -30,11 +30,11 @@ def private_jwk(text: str) -> PrivateJwk:
     """The private key in ``text``.
 
     Raises:
-        BadJwk: there is none.
+        BadJwk: the text contains no usable private key.
     """
     fields = _fields(text)
     if str(fields.get("kty")) not in _KINDS:
-        raise BadJwk("The JSON is no JSON Web Key that can sign: kty is not RSA, EC or OKP")
+        raise BadJwk("The JSON is not a JSON Web Key that can sign: kty is not RSA, EC or OKP")
     if not fields.get("d"):
         raise BadJwk("The JSON Web Key is a public one: it has no d")
     named = [fields.get(name) for name in ("kid", "alg")]

@@ -1,7 +1,7 @@
-"""A proof beside the access token that its holder knows the client's secret, as Meta's ``appsecret_proof``.
+"""A proof, sent with the access token, that the sender knows the client's secret, such as Meta's ``appsecret_proof``.
 
-https://developers.facebook.com/docs/graph-api/guides/secure-requests: a stolen token alone is of no use then. The proof
-is good for its token only, so that whoever may have the token may have its proof too.
+https://developers.facebook.com/docs/graph-api/guides/secure-requests: a stolen token alone is useless then. The proof
+belongs to one token, so a caller that may have the token may have its proof too.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import hmac
 from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import quote, unquote_plus, urlsplit, urlunsplit
 
-from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from oauth_taskflow.oauth.token import Token, TokenSource
+from oauth_taskflow.schema.types import Options, doc
 from oauth_taskflow.secret_values import NeverPickled
 
 if TYPE_CHECKING:
@@ -22,29 +22,34 @@ if TYPE_CHECKING:
 _HASHES = {"hmac_sha256": "sha256", "hmac_sha512": "sha512"}
 
 
-class RequestProof(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
-):
-    """A proof beside the access token: its HMAC with the client's secret, in hexadecimal digits."""
+class RequestProof(Options, frozen=True, kw_only=True):
+    """A proof sent with the access token: its HMAC with the client's secret, in hexadecimal digits."""
 
     name: Annotated[
         str,
-        Meta(
-            description="The query parameter or header that carries it.",
-            examples=["appsecret_proof"],
+        doc(
+            "The query parameter or header that carries it.",
+            "appsecret_proof",
             min_length=1,
         ),
     ]
     place: Annotated[
-        Literal["query", "header"], Meta(description="Where it goes.", examples=["header"])
+        Literal["query", "header"],
+        doc(
+            "Where it goes.",
+            "header",
+        ),
     ] = "query"
     algorithm: Annotated[
         Literal["hmac_sha256", "hmac_sha512"],
-        Meta(description="How it is computed.", examples=["hmac_sha512"]),
+        doc(
+            "How it is computed.",
+            "hmac_sha512",
+        ),
     ] = "hmac_sha256"
 
     def compute(self, access_token: str, secret: str) -> str:
-        """The proof of ``access_token`` by who knows ``secret``."""
+        """Computes the proof of ``access_token`` with ``secret``."""
         digest = _HASHES[self.algorithm]
         return hmac.new(secret.encode(), access_token.encode(), digest).hexdigest()
 

@@ -62,7 +62,7 @@ class SigningKey(SecretValue, frozen=True):
 
     @property
     def mark(self) -> str:
-        """What changes when the key does; fit for comparing, not for showing."""
+        """Changes when the key does; for comparing, not for showing."""
         return hashlib.sha256(self.material).hexdigest() + self.algorithm + self.key_id
 
     def sign(self, claims: Mapping[str, object], header: Mapping[str, object] | None = None) -> str:
@@ -93,9 +93,9 @@ class SigningKey(SecretValue, frozen=True):
 def private_key(
     pem: str, *, algorithm: str = "", key_id: str = "", passphrase: str = ""
 ) -> SigningKey:
-    """The key in ``pem``, or in a JWK; a certificate beside it gives ``x5t#S256``. Default algorithm: the first for its kind.
+    """The key in ``pem``, or in a JWK; a certificate in the same text gives ``x5t#S256``. Default algorithm: the first for its kind.
 
-    A JWK's own ``kid`` and ``alg`` stand in for ``key_id`` and ``algorithm`` that are not given.
+    A JWK's own ``kid`` and ``alg`` replace ``key_id`` and ``algorithm`` that are not given.
 
     Raises:
         UnusableKey: it cannot be read, is too weak, or does not fit ``algorithm``.
@@ -141,7 +141,7 @@ def shared_key(secret: str, *, algorithm: str = "", key_id: str = "") -> Signing
 class Signer(Struct, frozen=True):
     """Makes assertions for one ``audience`` (``aud``): the token endpoint's URL, the issuer, or what the server wants.
 
-    An empty audience is filled in by who knows the token endpoint. ``skew`` is the server's clock minus ours in seconds.
+    ``with_audience`` fills in an empty audience once the token endpoint is known. ``skew`` is the server's clock minus ours in seconds.
     """
 
     key: SigningKey

@@ -1,4 +1,4 @@
-"""The access token as the rest of the package sees it, and who hands it out."""
+"""The access token as the rest of the package sees it, and the protocol of its sources."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from oauth_taskflow.secret_values import Hidden, SecretValue
 
 
 class TokenState(Enum):
-    """Fresh: use it. Stale: usable while somebody refreshes. Expired: wait for the next one."""
+    """Fresh: use it. Stale: usable while another worker refreshes. Expired: wait for the next one."""
 
     FRESH = "fresh"
     STALE = "stale"
@@ -53,13 +53,13 @@ class Token(SecretValue, frozen=True):
 
 
 class TokenSource(Protocol):
-    """What a session needs to know about tokens: give me one; this one was refused."""
+    """Provides access tokens to a session, and replaces one that the API refused."""
 
     def token(self) -> Token:
         """A usable token, refreshed when needed.
 
         Raises:
-            TokenRequestError: none could be had.
+            TokenRequestError: no token could be obtained.
             TokenStoreError: the store failed.
         """
 

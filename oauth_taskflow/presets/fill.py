@@ -11,7 +11,7 @@ import msgspec
 
 from oauth_taskflow.presets.model import Preset, Variable
 
-# Where a place may stand; what people read and what is matched against stays as it is.
+# Fields whose places are filled. Texts for people and for matching stay as they are.
 FILLED = (
     "token_url",
     "authorize_url",

@@ -1,4 +1,4 @@
-"""Reading presets: one file when it is asked for, checked against the model."""
+"""Reads presets: one file at a time, on demand, checked against the model."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def load_preset(name: str, own: Path | None = None) -> Preset:
     """The preset ``name``, looked for in the folder ``own`` first.
 
     Raises:
-        KeyError: there is none of that name.
-        BadPreset: its file cannot be read, or says what no preset may say.
+        KeyError: no preset has that name.
+        BadPreset: its file cannot be read, or does not fit the format.
     """
     path = _files(own)[name]
     try:
@@ -68,7 +68,7 @@ def _parse(text: str) -> Preset:
 
 
 def suggestion(name: str, own: Path | None = None) -> str:
-    """What to write instead of ``name``, which is no preset: those with the word in name or title, else the nearest."""
+    """Suggests presets instead of the unknown ``name``: those with the word in name or title, else the nearest."""
     files = _files(own)
     word = re.sub(r"[\W_]+", "-", name.lower()).strip("-")
     found = (
@@ -105,6 +105,6 @@ def _words(name: str, path: Path) -> set[str]:
 
 
 def _search_text(name: str, path: Path) -> str:
-    """Name and title of a preset, lower case; the title is searched for in the text, as parsing all takes a second."""
+    """Name and title of a preset, lower case; the title is found in the text, because parsing all files takes a second."""
     title = re.search(rb"(?m)^title: (.*)$", path.read_bytes())
     return f"{name} {title[1].decode(errors='replace') if title else ''}".lower()

@@ -1,4 +1,4 @@
-"""The format of a preset: what one YAML file below ``providers/`` may say, as types.
+"""The format of a preset, one YAML file below ``providers/``, as types.
 
 ``preset.schema.json`` and docs/providers.md are generated from these types and the files.
 """
@@ -64,11 +64,11 @@ GrantName = Literal[
 class Variable(Options, frozen=True, kw_only=True):
     """A key of the connection that URLs, parameters or headers of the preset need."""
 
-    description: Annotated[Text, doc("What it is and where to find it.", "The shop's name")]
+    description: Annotated[Text, doc("Its meaning and where to find it.", "The shop's name")]
     example: Annotated[Text, doc("A value as people have it.", "acme")]
-    default: Annotated[str | None, doc("Taken when the connection has no such key.", "com")] = None
+    default: Annotated[str | None, doc("Used when the connection lacks the key.", "com")] = None
     values: Annotated[
-        tuple[str, ...], doc("The only values there are; without any, every one.", ["com", "eu"])
+        tuple[str, ...], doc("The allowed values; when empty, any value.", ["com", "eu"])
     ] = ()
     pattern: Annotated[
         str,
@@ -108,13 +108,13 @@ class BaseUrl(Options, frozen=True, kw_only=True):
 
 
 class RefreshRules(Options, frozen=True, kw_only=True):
-    """What a refresh does to tokens, and how long refresh tokens live."""
+    """The effect of a refresh on tokens, and the lifetime of refresh tokens."""
 
     rotation: Annotated[
         Literal["none", "rotate", "single_use", "unknown"],
         doc(
-            "none: the refresh token stays. rotate: a new one comes, the old one goes on working. single_use: a new "
-            "one comes and the old one dies. unknown: taken for single_use.",
+            "none: the refresh token stays. rotate: a new one comes, the old one keeps working. single_use: a new "
+            "one comes and the old one dies. unknown: treated as single_use.",
             "single_use",
         ),
     ] = "unknown"
@@ -144,7 +144,7 @@ class RefreshRules(Options, frozen=True, kw_only=True):
     ] = False
     idle_lifetime_s: Annotated[
         Seconds | None,
-        doc("A refresh token unused for so long is dead: a new consent.", 7776000),
+        doc("A refresh token unused for so long is dead: a new consent is needed.", 7776000),
     ] = None
     absolute_lifetime_s: Annotated[
         Seconds | None,
@@ -161,9 +161,9 @@ class RefreshRules(Options, frozen=True, kw_only=True):
 
 
 class RateLimitHeaders(Options, frozen=True, kw_only=True):
-    """When a used-up rate limit is open again, for answers without Retry-After."""
+    """The end of a rate limit, for answers without Retry-After."""
 
-    reset_header: Annotated[Text, doc("The header that says so.", "X-RateLimit-Reset")]
+    reset_header: Annotated[Text, doc("The header that names it.", "X-RateLimit-Reset")]
     reset: Annotated[
         Literal["epoch", "epoch_ms", "seconds", "iso"],
         doc("How: an instant in one of three forms, or the seconds left.", "epoch"),
@@ -177,7 +177,7 @@ class Preset(Options, frozen=True, kw_only=True):
     verified: Annotated[
         Month | None,
         doc(
-            "Month in which what is said here was read on the pages of sources; what those leave open stands at its "
+            "Month in which the facts of this preset were read on the pages of sources; facts that those leave open keep their "
             "default. Absent: not verified, try it before you rely on it.",
             "2026-11",
         ),
@@ -204,7 +204,7 @@ class Preset(Options, frozen=True, kw_only=True):
         UrlTemplate | None, doc("Where people consent.", "https://id.example/authorize")
     ] = None
     device_url: Annotated[
-        UrlTemplate | None, doc("Where a device code is had.", "https://id.example/device")
+        UrlTemplate | None, doc("Where a device code is requested.", "https://id.example/device")
     ] = None
     introspect_url: Annotated[
         UrlTemplate | None,
@@ -226,7 +226,7 @@ class Preset(Options, frozen=True, kw_only=True):
     ] = None
     grants: Annotated[
         tuple[GrantName, ...],
-        doc("Grants the provider is known to have.", ["authorization_code", "refresh_token"]),
+        doc("Grants that the provider supports.", ["authorization_code", "refresh_token"]),
     ] = ()
     client_auth: Annotated[
         tuple[ClientAuthName, ...],
@@ -242,8 +242,8 @@ class Preset(Options, frozen=True, kw_only=True):
     pkce: Annotated[
         Literal["required", "supported", "public", "off"],
         doc(
-            "PKCE in the authorization code grant. public: of clients without a secret only, because it makes one of "
-            "another kind of those that have one. off: the server refuses it.",
+            "PKCE in the authorization code grant. public: for clients without a secret only, because the server treats "
+            "clients that use it as public. off: the server refuses it.",
             "required",
         ),
     ] = "supported"
@@ -256,10 +256,10 @@ class Preset(Options, frozen=True, kw_only=True):
     token_headers: Annotated[
         dict[str, str], doc("Headers of token requests.", {"User-Agent": "oauth-taskflow"})
     ] = {}
-    scope_separator: Annotated[Literal[" ", ","], doc("What stands between scopes.", ",")] = " "
+    scope_separator: Annotated[Literal[" ", ","], doc("The separator between scopes.", ",")] = " "
     default_scopes: Annotated[
         tuple[Text, ...],
-        doc("Asked for when the connection names no scope.", ["offline_access"]),
+        doc("Requested when the connection names no scope.", ["offline_access"]),
     ] = ()
     offline_scopes: Annotated[
         tuple[Text, ...],
@@ -274,7 +274,7 @@ class Preset(Options, frozen=True, kw_only=True):
     request_proof: Annotated[
         RequestProof | None,
         doc(
-            "What goes along with the token on API requests, to prove that the client's secret is known.",
+            "A proof that is sent with the token on API requests and shows that the client's secret is known.",
             {"name": "appsecret_proof"},
         ),
     ] = None
@@ -288,9 +288,9 @@ class Preset(Options, frozen=True, kw_only=True):
     response: Annotated[
         ResponseDialect, doc("How answers are read.", {"success": "ok == `true`"})
     ] = ResponseDialect()
-    refresh: Annotated[RefreshRules, doc("What a refresh does.", {"rotation": "single_use"})] = (
-        RefreshRules()
-    )
+    refresh: Annotated[
+        RefreshRules, doc("The effects of a refresh.", {"rotation": "single_use"})
+    ] = RefreshRules()
     revoke: Annotated[
         RevocationDialect, doc("How a grant is ended.", {"url": "https://id.example/revoke"})
     ] = RevocationDialect()
@@ -301,7 +301,7 @@ class Preset(Options, frozen=True, kw_only=True):
     api_responses: Annotated[
         tuple[ResponseRule, ...],
         doc(
-            "How the API says in its own way that the token has ended or a limit is used up: rules as in specs, with the "
+            "How the API reports an ended token or a used-up limit in a non-standard way: rules as in specs, with the "
             "actions refresh, rate_limit and retry.",
             [{"status": 403, "when": "code == 'EXPIRED'", "action": "refresh"}],
         ),
@@ -309,8 +309,8 @@ class Preset(Options, frozen=True, kw_only=True):
     absent_records: Annotated[
         AbsentRecords,
         doc(
-            "What an answer without the path of its records means: fail, or empty where the API leaves out empty lists. "
-            "Specs may say otherwise in records.absent.",
+            "The meaning of an answer without the path of its records: fail, or empty where the API leaves out empty lists. "
+            "Specs may override it in records.absent.",
             "empty",
         ),
     ] = "fail"
@@ -318,7 +318,7 @@ class Preset(Options, frozen=True, kw_only=True):
         str | None, doc("How long access tokens live, for people.", "1 hour")
     ] = None
     notes: Annotated[
-        tuple[Text, ...], doc("What people should know.", ["Errors come with status 200."])
+        tuple[Text, ...], doc("Remarks for people.", ["Errors come with status 200."])
     ] = ()
 
     def __post_init__(self) -> None:

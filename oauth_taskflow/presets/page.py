@@ -13,9 +13,9 @@ from oauth_taskflow.presets.model import Preset, Variable
 _DAY = 86400.0
 _ROTATION = {
     "none": "refresh tokens stay the same",
-    "rotate": "each refresh brings a new refresh token; the old one goes on working",
+    "rotate": "each refresh brings a new refresh token; the old one keeps working",
     "single_use": "each refresh brings a new refresh token; the old one dies",
-    "unknown": "not known; refresh tokens are taken for single-use",
+    "unknown": "not known; refresh tokens are treated as single-use",
 }
 
 _PKCE = {
@@ -27,7 +27,7 @@ _PKCE = {
 
 
 def facts(preset: Preset) -> dict[str, str]:
-    """What ``preset`` says, by subject, each in one line; what it leaves at the default is left out."""
+    """The facts of ``preset`` by subject, one line each; defaults are left out."""
     all_facts = {
         **_endpoints(preset),
         "Grants": ", ".join(preset.grants),
@@ -207,12 +207,12 @@ def _pairs(pairs: Mapping[str, str]) -> str:
 
 
 def certainty(preset: Preset) -> str:
-    """Since when the preset is known to be right, if it is."""
+    """The month in which the preset was verified, or that it was not."""
     return f"verified {preset.verified}" if preset.verified else "not verified"
 
 
 def variable_text(variable: Variable) -> str:
-    """What to write for a key of the preset, in one line."""
+    """Describes the value of a preset's key in one line."""
     parts = [variable.description.rstrip(".") + "."]
     if variable.values:
         parts.append(f"One of {', '.join(value or 'nothing' for value in variable.values)}.")
@@ -242,9 +242,9 @@ _INTRODUCTION = (
     "",
     "<!-- Made by scripts/generate_docs.py; edit oauth_taskflow/presets instead. -->",
     "",
-    "A connection that names its `provider` leaves out what everybody knows: token endpoint, client authentication,",
-    "headers, quirks. Every key that the connection does hold wins over the preset, and headers and parameters are merged",
-    "name by name. Keys that only one provider has, such as `shop`, stand in extra beside the others.",
+    "A connection that names its `provider` needs no public facts: token endpoint, client authentication, headers,",
+    "quirks. Every key in the connection wins over the preset; headers and parameters are merged name by name. Keys that",
+    "only one provider has, such as `shop`, go into extra with the others.",
     "",
     "```bash",
     "export AIRFLOW_CONN_SHOP='{",
@@ -257,21 +257,21 @@ _INTRODUCTION = (
     "airflow oauth presets shopify    # one of them, with its keys",
     "```",
     "",
-    "- **The address** of the API (`host`) may be left out where the preset or the token response knows it. What a token",
-    "  response says is believed only for https and the hosts listed here; the token goes nowhere else.",
-    "- **Verified** with a month: what the preset says was read then on the pages named in its section, which are the",
-    "  provider's documentation or source code or a public catalogue of integrations. What those leave open stands at its",
-    "  default; a refresh token, for one, is taken for single-use.",
-    "- **Not verified:** written from general knowledge, or found in part only; pages named in the section state the",
-    "  addresses. Try it with a connection of yours before you rely on it. Its refresh tokens are taken for single-use,",
-    "  whatever it says of them.",
-    "- **Refresh tokens that stay** (verified) may live in a SQLite file under any executor, and a lost answer is asked for",
+    "- **The address** of the API (`host`) may be left out where the preset or the token response names it. An address in a",
+    "  token response is accepted only with https and a host that is listed here; the token goes nowhere else.",
+    "- **Verified** with a month: the facts of the preset were read then on the pages named in its section. Those are the",
+    "  provider's documentation or source code, or a public catalogue of integrations. Facts that they leave open keep their",
+    "  default: a refresh token, for example, counts as single-use.",
+    "- **Not verified:** written from general knowledge, or found in part only; the pages named in the section give the",
+    "  addresses. Try it with a connection of yours before you rely on it. Its refresh tokens count as single-use, whatever",
+    "  the preset says.",
+    "- **Refresh tokens that stay** (verified) may be kept in a SQLite file under any executor, and a lost answer is requested",
     "  again within the provider's grace period. All others are treated as single-use.",
     "",
     "A preset is one YAML file in `oauth_taskflow/presets/providers/`, checked by `oauth_taskflow/presets/preset.schema.json`;",
-    "a new one needs no code. **Presets of your own** stand in the folder that `[oauth_taskflow] presets_folder` names, on every",
-    "machine that runs tasks, and stand for one of the same name here. Give yours `verified` once you have tried it. Of",
-    "`acme.yaml` this is enough, with `provider: acme` in connections:",
+    "a new one needs no code. **Your presets** go into the folder that `[oauth_taskflow] presets_folder` names, on every machine",
+    "that runs tasks; they replace presets of the same name. Give yours `verified` once you have tried it. This is enough for",
+    "`acme.yaml`, with `provider: acme` in connections:",
     "",
     "```yaml",
     "title: Acme",
@@ -303,7 +303,7 @@ def _code(subject: str, fact: str) -> str:
     """URLs with places as code, so that Markdown leaves them alone."""
     if not fact.startswith("https://") and subject not in _LITERAL:
         return _cell(fact)
-    # JMESPath has back-ticks of its own.
+    # JMESPath contains back-ticks itself.
     return f"`` {fact} ``" if "`" in fact else f"`{fact}`"
 
 

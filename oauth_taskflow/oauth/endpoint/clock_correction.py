@@ -1,4 +1,4 @@
-"""A signed request that was refused because our clock is wrong is signed again on the server's. No I/O."""
+"""Signs a request again on the server's clock after a refusal that our clock may have caused. No I/O."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from oauth_taskflow.oauth.grants import Grant
 def correct_clock(
     client: Client, client_auth: str, grant: Grant, outcome: Outcome, skew: float | None
 ) -> tuple[Client, Grant] | None:
-    """Who asks with what the second time, when ``outcome`` may be due to a clock ``skew`` seconds off; else None.
+    """Client and grant for a second request, when a clock ``skew`` seconds off may explain ``outcome``; else None.
 
-    Only signatures are made anew: a refresh token that the server refused is never sent again, while one that it did
-    not look at, because it refused the client first, is.
+    Only signatures are renewed. A refused refresh token is never sent again; one that the server did not examine, because
+    it refused the client first, is.
     """
     refused = outcome.error if isinstance(outcome, Rejected) else None
     if not isinstance(refused, TokenRequestRejected) or skew is None or abs(skew) <= TOLERATED_SKEW:

@@ -103,7 +103,7 @@ class _Inquiry(Struct, frozen=True):
             )
 
     def _get(self, url: str) -> bytes | ConnectionConfigError | None:
-        """The document at ``url``; None when there is none, an error when it is elsewhere."""
+        """The document at ``url``; None without a document, an error when it is elsewhere."""
         wire = Wire(_LONGEST)
         try:
             with Deadline(wire), new_session(wire) as session:

@@ -1,4 +1,4 @@
-"""One form posted to an endpoint beside the token endpoint: PAR, device authorization, revocation."""
+"""One form posted to another endpoint than the token endpoint: PAR, device authorization, revocation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from oauth_taskflow.secret_values import Hidden
 
 
 class DirectRequest(BaseGrant, frozen=True):
-    """A form for an endpoint beside the token endpoint, authenticated like a token request.
+    """A form for another endpoint than the token endpoint, authenticated like a token request.
 
     ``dialect`` is how that endpoint departs from its RFC; None: by the names of parameters only, as the token endpoint.
     """
@@ -75,7 +75,7 @@ class DirectRequest(BaseGrant, frozen=True):
         raise _refusal(answer, there, self)
 
     def _problem(self, body: dict[str, object]) -> ErrorBody | None:
-        """The error in a 2xx answer; what a token endpoint calls success is no matter of other endpoints."""
+        """The error in a 2xx answer; a token endpoint's rule for success does not apply to other endpoints."""
         return error_in(body) if self.dialect is None else problem_in(body, self.dialect.response)
 
 

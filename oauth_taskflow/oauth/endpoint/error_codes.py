@@ -39,9 +39,9 @@ _KNOWN = frozenset(
         "use_dpop_nonce",
     }
 )
-# What an answer is called that names no error; see ``responses``.
+# The name of an answer without an error code; see ``response``.
 _STATUS = re.compile(r"http_[1-5]\d\d")
-# What a connection may translate a server's own codes into.
+# The codes that a connection may translate a server's own codes into.
 REFUSALS = (
     "invalid_grant",
     "invalid_client",
@@ -56,5 +56,5 @@ REFUSALS = (
 
 
 def is_known(code: str) -> bool:
-    """Whether ``code`` is a word of the standards or a status, which may be kept whatever a client's secret is."""
+    """Whether ``code`` is a word of the standards or a status. Such a code is kept even if it equals a client secret."""
     return code in _KNOWN or _STATUS.fullmatch(code) is not None

@@ -14,12 +14,12 @@ from oauth_taskflow.http_headers import parse_http_date
 
 _CENTURY = 100 * 365 * 86400.0
 _MILLISECONDS_FROM = 1e11
-# A larger number is no lifetime but an instant: that many seconds are 31 years.
+# A larger number is an instant, not a lifetime: that many seconds are 31 years.
 _INSTANTS_FROM = 1e9
 # What Python 3.10 does not read: any number of digits behind the point, and offsets without a colon.
 _FRACTION = re.compile(r"(?<=\d)\.(\d+)")
 _OFFSET = re.compile(r" ?([+-]\d\d)(\d\d)\Z")
-# What the other side is taken to bear: a signed request is signed again for larger differences only.
+# Seconds that servers are assumed to accept: a request is signed again for larger differences only.
 TOLERATED_SKEW = 5.0
 _FIRST_DATE, _LAST_DATE = 946_684_800.0, 4_102_444_800.0  # the years 2000 and 2100
 _DATE_RESOLUTION = 2.0  # the Date header has whole seconds and travelled for a while
@@ -39,7 +39,7 @@ def number(value: object) -> float | None:
 def lifetime(value: object) -> float | None:
     """Seconds named by ``expires_in``; None for absent, unreadable, zero and negative ones.
 
-    Zero means "does not expire" at the servers that send it; a lifetime over a century is no lifetime.
+    Zero means "does not expire" at the servers that send it; a lifetime over a century does not count.
     """
     seconds = number(value)
     return seconds if seconds is not None and 0 < seconds < _CENTURY else None
@@ -56,7 +56,7 @@ def instant(value: object) -> float | None:
 
 
 def find_end(value: object, *, now: float, skew: float = 0.0) -> float | None:
-    """When what ``value`` names is over, on our clock: so many seconds after ``now``, or at an instant of the server's.
+    """The end that ``value`` names, on our clock: so many seconds after ``now``, or an instant on the server's clock.
 
     None for everything that names no end ahead. The server's clock is ``skew`` seconds ahead of ours.
     """

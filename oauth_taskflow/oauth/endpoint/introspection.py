@@ -16,7 +16,7 @@ from oauth_taskflow.secret_values import Hidden, SecretValue
 
 
 class Introspection(SecretValue, frozen=True):
-    """What the server says about a token. ``expires_at`` is seconds since the epoch on our clock; rely on it no longer."""
+    """The server's statement about a token, which holds until ``expires_at`` (seconds since the epoch on our clock)."""
 
     active: bool
     expires_at: float | None = None

@@ -1,4 +1,4 @@
-"""What was asked of a token endpoint and what it answered, as values. No I/O."""
+"""The request to a token endpoint and its response, as values. No I/O."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST_READ = 4096  # characters of a text of which some hundred are shown
 
 
 class TokenRequestInfo(SecretValue, frozen=True):
-    """What was asked: enough to judge an answer and to word an error, and the secrets to keep out of it."""
+    """Facts about a token request: enough to judge the response and to word an error, and the secrets to keep out of it."""
 
     conn_id: str
     url: str
@@ -32,18 +32,18 @@ class TokenRequestInfo(SecretValue, frozen=True):
 
     @property
     def endpoint(self) -> str:
-        """What was asked, in words. Without a grant it is another endpoint of the server, and the URL says which."""
+        """Names the kind of endpoint. Without a grant it is another endpoint of the server, and the URL says which."""
         return "token endpoint" if self.grant_type else "endpoint"
 
     @property
     def repeated(self) -> str:
-        """What becomes of a request that met a server that is away, as the beginning of a hint."""
+        """The beginning of a hint: who repeats the request when the server is unreachable."""
         if self.grant_type == "authorization_code":  # a code is sent once
             return f"Start the login again: airflow oauth login {self.conn_id}"
         return "Tasks try again by themselves" if self.grant_type else "Try again later"
 
     def clean(self, text: str, limit: int = 200) -> str:
-        """Foreign ``text`` made fit to be shown: no secret of ours, printable, one line, short."""
+        """Foreign ``text`` in a form that may be shown: without our secrets, printable, one line, short."""
         # Named secrets go first, because a cut one would no longer be recognised.
         short = remove_secrets(text, self.secrets)[:_MOST_READ]
         shown = "".join(c if c.isprintable() else " " for c in redact_text(short))

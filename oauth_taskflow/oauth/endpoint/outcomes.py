@@ -48,7 +48,7 @@ class OutcomeUnknown(SecretValue, frozen=True):
 
 
 class Unusable(OutcomeUnknown, frozen=True):
-    """An answer with status 2xx arrived, and there is no access token in it that can be used.
+    """An answer with status 2xx arrived without a usable access token.
 
     ``refresh_token`` is the one in it, which replaces the one that was sent; ``found_at`` as in ``Granted``. ``opaque``
     says that none was found, and that the answer holds what may be one: another request would spend more than it brings.

@@ -34,7 +34,7 @@ _UNDATED_PROOF_HINT = (
     "The server does not show its clock: check this machine's, as a DPoP proof with a wrong time is refused. Then see "
     "whether the server takes the algorithm in dpop, and whether it is reached under the address in token_url."
 )
-# Of a person who refuses there is nothing to ask here (Auth0: the API was never opened to this client).
+# No person refused here: the API was never opened to this client (Auth0).
 _CLIENT_DENIED = ("access_denied", "client_credentials")
 _UNEXPLAINED = (
     "The server does not say why. Either the refresh token is spent, expired or revoked; then authorize the connection "
@@ -48,7 +48,7 @@ def refusal_error(
 ) -> TokenRequestRejected:
     """The error that ``problem`` in ``answer`` means for ``info``."""
     code = "invalid_client" if problem.code == "http_401" else problem.code
-    # Without a consent behind the grant, nobody is to be sent to consent again.
+    # Without a consent behind the grant, the error must not ask for another one.
     own = code == "invalid_grant" or (code, info.grant_type) == _CLIENT_DENIED
     hint = info.refusal_hint.replace("{conn_id}", info.conn_id) if own else ""
     named = ERRORS.get(code, TokenRequestRejected)
@@ -69,7 +69,7 @@ def refusal_error(
 
 
 def _hint(code: str, answer: TokenHttpResponse, info: TokenRequestInfo) -> str:
-    """What to look at; empty where the error's own hint says all. Values may be secret, names are not."""
+    """Names what to check; empty where the error's own hint is enough. Values may be secret, names are not."""
     if code == "invalid_request" and answer.parameters:
         names = ", ".join(answer.parameters)
         return f"Sent were {names}: compare them with what the server's documentation asks for."

@@ -1,6 +1,6 @@
 """Reads an answer of the token endpoint: any bytes become an outcome, never a traceback. No I/O.
 
-The table is RFC 6749 §5 and what real servers do beside it: errors with status 200, numbers as text, form-encoded
+The table is RFC 6749 §5 and the deviations of real servers: errors with status 200, numbers as text, form-encoded
 answers, HTML from a proxy in between.
 """
 

@@ -19,7 +19,7 @@ _OPAQUE = re.compile(r"[A-Za-z0-9._~+/=-]{24,}")
 _TOKEN_LIKE = re.compile(r"[A-Za-z0-9._~+/=-]{16,}")
 # A script that does not end takes the rest along, and no tag holds another: any page costs linear time.
 _TAGS = re.compile(r"(?s)<(script|style)\b.*?(?:</\1\s*>|\Z)|<[^<>]*>")
-# Where servers with errors of their own form put the text for people; RFC 9457 has the last two.
+# The fields in which servers with non-standard errors put the text for people; RFC 9457 has the last two.
 _TEXTS = (
     "error_description",
     "message",
@@ -50,7 +50,7 @@ class ErrorBody(Struct, frozen=True):
 
 
 def parse_body(raw: bytes, content_type: str) -> dict[str, Any] | None:
-    """The mapping in ``raw``, JSON or form-encoded; None when there is none."""
+    """The mapping in ``raw``, JSON or form-encoded; None without one."""
     text = raw.decode("utf-8-sig", errors="replace").strip()
     if text.startswith("{"):
         return _json_object(text)
@@ -68,7 +68,7 @@ def _json_object(text: str) -> dict[str, Any] | None:
 
 
 def _no_value(_name: str) -> None:
-    """NaN and Infinity are not JSON (RFC 8259 §6), but no reason to lose a refresh token that stands beside them."""
+    """None for NaN and Infinity: they are not JSON (RFC 8259 §6), but must not cost the refresh token next to them."""
 
 
 def _form(text: str) -> dict[str, Any] | None:
@@ -98,7 +98,7 @@ def error_in(body: Mapping[str, Any]) -> ErrorBody | None:
 
 
 def describe_refusal(raw: bytes, body: Mapping[str, Any] | None) -> str:
-    """What a refusal says in none of the standard's fields, without what could be a token; empty if nothing."""
+    """The text of a refusal that uses other fields than the standard's, without anything that may be a token."""
     if body is None:
         return describe_shape(raw, body) if is_html(raw) else ""
     errors = body.get("errors")
@@ -121,7 +121,7 @@ def _text(value: object) -> str:
 
 
 def may_hold_token(raw: bytes, body: object) -> bool:
-    """Whether ``raw``, parsed as ``body`` if it is a mapping, is no web page and holds a text that may be a token."""
+    """Whether a text in ``raw`` (parsed as ``body`` if it is a mapping) may be a token; web pages do not count."""
     if body is None:
         return (
             not is_html(raw) and _OPAQUE.search(raw.decode("utf-8", errors="replace")) is not None
@@ -138,14 +138,14 @@ def is_html(raw: bytes) -> bool:
 
 
 def describe_shape(raw: bytes, body: Mapping[str, Any] | None) -> str:
-    """What came, in words that cannot hold a token: field names, or the first words of a page."""
+    """Describes an answer in words that cannot contain a token: field names, or the first words of a page."""
     if body is not None:
         names = ", ".join(sorted(_OPAQUE.sub("***", str(name)) for name in body)[:6])
         return f"fields {names}" if names else "no fields"
     if not raw.strip():
         return "empty"
     if not is_html(raw):
-        return f"{len(raw)} bytes that are no JSON object"
+        return f"{len(raw)} bytes that are not a JSON object"
     words = html.unescape(_TAGS.sub(" ", raw.decode("utf-8", errors="replace")))
     # Not cut here: half a secret would no longer be recognised by who redacts and cuts it.
     return f"a web page: {_OPAQUE.sub('***', words)}"

@@ -1,4 +1,4 @@
-"""What stands where in the answer of a token endpoint, as its ``ResponseDialect`` says. No I/O."""
+"""Finds the fields in the answer of a token endpoint, as its ``ResponseDialect`` says. No I/O."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from oauth_taskflow.oauth.dialect import Expiry, ResponseDialect
 from oauth_taskflow.oauth.endpoint import expiry
 from oauth_taskflow.oauth.endpoint.response_body import ErrorBody, error_code, error_in, is_html
 
-# Of the search for a refresh token that is not where it should be.
+# Limits of the search for a refresh token that is not in its place.
 _DEEPEST = 6
 _MOST_NAMED = 8
 # Name and whole text of a field of JSON.
@@ -25,7 +25,7 @@ _OWN_FIELDS = frozenset({"access_token", "refresh_token", "token_type", "scope"}
 
 
 def find_value(path: str, body: Mapping[str, Any]) -> Any:
-    """The value at the JMESPath ``path``; None when there is none, or when the path does not fit the body."""
+    """The value at the JMESPath ``path``; None when it is missing, or when the path does not fit the body."""
     try:
         return jmespath.search(path, body)
     except (
@@ -70,7 +70,7 @@ def _is_refresh_token(name: str) -> bool:
 
 
 def refresh_token_in_text(raw: bytes) -> str | None:
-    """The only whole text that is named refresh_token in ``raw``, a body that is cut off or no JSON object; None without one."""
+    """The only whole text that is named refresh_token in ``raw``, a body that is cut off or not a JSON object; None without one."""
     if is_html(raw):
         return None
     text = raw.decode("utf-8-sig", errors="replace")
@@ -158,7 +158,7 @@ def _after(sent_at: float, seconds: float | None) -> float | None:
 
 
 def extras(body: Mapping[str, Any], tokens: tuple[str | None, ...]) -> dict[str, Any]:
-    """The fields of ``body`` beside the token itself; wherever they repeat one of ``tokens``, that is left out."""
+    """The other fields of ``body`` than the token itself; copies of one of ``tokens`` in them are left out."""
     return {
         name: _remove_tokens(value, tokens)
         for name, value in body.items()

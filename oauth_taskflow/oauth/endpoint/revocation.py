@@ -1,4 +1,4 @@
-"""Token revocation (RFC 7009, and what servers have instead): a token is no longer wanted, the server shall forget it."""
+"""Token revocation (RFC 7009, and the substitutes of other servers): asks the server to forget a token."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from oauth_taskflow.oauth.grants import GrantOptions
 TokenKind = Literal["refresh_token", "access_token"]
 STANDARD = RevocationDialect()
 _PLACE = re.compile(r"\{([a-z_]+)\}")
-# What servers say of a token that has ended already, where RFC 7009 §2.2 wants a 200.
+# Error codes for a token that has already ended, where RFC 7009 §2.2 wants a 200.
 _ENDED = frozenset({"invalid_token", "invalid_grant"})
 
 

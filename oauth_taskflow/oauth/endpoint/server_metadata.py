@@ -1,4 +1,4 @@
-"""What an authorization server says about itself (RFC 8414, OpenID Connect Discovery 1.0), checked. No I/O."""
+"""The metadata that an authorization server publishes (RFC 8414, OpenID Connect Discovery 1.0), checked. No I/O."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from oauth_taskflow.redaction import redact_url
 from oauth_taskflow.urls import is_loopback, split_url
 
-LARGEST = 1 << 18  # bytes of a document that can be taken for metadata
+LARGEST = 1 << 18  # bytes; larger documents are not accepted as metadata
 
 
 class BadMetadata(Exception):
@@ -72,7 +72,7 @@ def parse_metadata(raw: bytes, issuer: str) -> ServerMetadata:
     """
     document = _mapping(raw)
     named = document.get("issuer")
-    if named != issuer:  # RFC 8414 §3.3: identical, or somebody else may be speaking
+    if named != issuer:  # RFC 8414 §3.3: identical, or another server may be speaking
         shown = redact_url(named) if isinstance(named, str) else "no issuer"
         raise BadMetadata(f"names {shown!r} as issuer")
     aliases = document.get("mtls_endpoint_aliases")
@@ -97,7 +97,7 @@ def _mapping(raw: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
-        raise BadMetadata("is no JSON object")
+        raise BadMetadata("is not a JSON object")
     return document
 
 

@@ -72,19 +72,19 @@ class TransportOptions(SecretValue, frozen=True):
 
 
 def _keep_nothing(_answer: TokenHttpResponse) -> None:
-    """For grants that cost nothing but a token."""
+    """Ignores an answer: the grant can be used again."""
 
 
-def _tell_nobody(_secrets: Iterable[str]) -> None:
-    """For users who hide nothing."""
+def _ignore_secrets(_secrets: Iterable[str]) -> None:
+    """Ignores secrets: the caller hides nothing."""
 
 
 class TokenEndpoint(SecretValue, frozen=True):
-    """Where tokens come from, and as whom we ask.
+    """A token endpoint, and the client that asks it.
 
     ``client_auth`` is a name of ``CLIENT_AUTH_METHODS``; ``dialect`` is how this server departs from RFC 6749. ``dpop`` is the algorithm of DPoP proofs
     (empty: bearer tokens), ``dpop_key`` the grant's key, see ``with_dpop_key``. ``introspect_url`` is asked about tokens whose
-    answer names no lifetime, when the dialect says so. ``hide`` is told the secrets of a request before it is made:
+    answer names no lifetime, when the dialect says so. ``hide`` gets the secrets of a request before it is made:
     refresh tokens come from the store, assertions from files. ``may_send`` is asked just before a request leaves: a
     worker that lost its lease meanwhile sends nothing. ``keep`` gets each answer with status 2xx before anything in it is
     judged. Safe to share between threads: nothing is kept between exchanges.
@@ -103,7 +103,7 @@ class TokenEndpoint(SecretValue, frozen=True):
     dpop: str = ""
     dpop_key: Hidden[str] = ""
     introspect_url: str = ""
-    hide: Hidden[Callable[[Iterable[str]], None]] = _tell_nobody
+    hide: Hidden[Callable[[Iterable[str]], None]] = _ignore_secrets
     may_send: Hidden[Callable[[], bool]] = always
     keep: Hidden[Callable[[TokenHttpResponse], None]] = _keep_nothing
 
@@ -121,7 +121,7 @@ class TokenEndpoint(SecretValue, frozen=True):
 
     @classmethod
     def from_endpoint(cls, endpoint: TokenEndpoint, **changes: Any) -> Self:
-        """``endpoint`` as one of this class, with ``changes``; what only its own class knows is left out."""
+        """``endpoint`` as one of this class, with ``changes``; fields that only its own class has are left out."""
         known = {name: getattr(endpoint, name) for name in TokenEndpoint.__struct_fields__}
         return cls(**{**known, **changes})
 
@@ -157,7 +157,7 @@ class TokenEndpoint(SecretValue, frozen=True):
         )
 
     def ask(self, grant: Grant, *, budget: float | None = None) -> TokenHttpResponse | Failure:
-        """Post the form of ``grant`` once, as this client; the answer as it came, or why there is none.
+        """Post the form of ``grant`` once, as this client; the answer as it came, or the failure.
 
         It is posted again only where the server refused it unread: once with the nonce that it wants in the DPoP proof,
         once with a proof on its clock, once with an assertion on its clock, as ``Date`` shows it.
@@ -242,10 +242,10 @@ class TokenEndpoint(SecretValue, frozen=True):
         return answer
 
     def describe_request(self, grant: Grant) -> TokenRequestInfo:
-        """What is asked with ``grant``: what judging its answer and wording an error needs."""
+        """Facts about a request with ``grant``, for judging its answer and wording an error."""
         options = grant.options
         added = (*options.params.items(), *options.headers.items())
-        told = (value for name, value in added if is_sensitive_name(name))
+        sensitive = (value for name, value in added if is_sensitive_name(name))
         return TokenRequestInfo(
             conn_id=self.conn_id,
             url=self.dialect.request.url(self.url, grant.grant_type),
@@ -255,7 +255,7 @@ class TokenEndpoint(SecretValue, frozen=True):
             refusal_hint=grant.refusal_hint,
             by_consent=grant.by_consent,
             form=self.dialect.response,
-            secrets=tuple(filter(None, (self.client.client_secret, *grant.secrets(), *told))),
+            secrets=tuple(filter(None, (self.client.client_secret, *grant.secrets(), *sensitive))),
             dpop_key=self.dpop_key,
         )
 
@@ -298,7 +298,7 @@ class TokenEndpoint(SecretValue, frozen=True):
     def _proof(self, request: Encoded) -> dict[str, str]:
         if not self.dpop_key:
             return {}
-        # What the server will see: requests writes the path and international names in its own way.
+        # The URL as the server sees it: requests rewrites the path and international names.
         url = requests.Request(request.method, request.url).prepare().url or request.url
         own = prover(self.dpop_key)
         return {HEADER: own.proof("authorization", request.method, url, clock=self.clock)}
@@ -354,7 +354,7 @@ def _bad_certificate(failure: BaseException, info: TokenRequestInfo) -> Connecti
 
 
 def _unusable(failure: Exception, info: TokenRequestInfo) -> ConnectionConfigError:
-    # Of a header that HTTP refuses the text is the value, which may be a key.
+    # For a header that HTTP refuses, the text is the value, which may be a key.
     quotes = isinstance(failure, requests.exceptions.InvalidHeader)
     text = "" if quotes else f": {info.clean(str(failure), 120)}"
     return ConnectionConfigError(

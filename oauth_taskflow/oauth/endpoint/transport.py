@@ -1,7 +1,7 @@
-"""HTTP for one token request: nothing is sent twice, and afterwards it is known whether anything was sent.
+"""HTTP for one token request: it is sent at most once, and afterwards it is known whether it was sent.
 
-``requests`` alone repeats, follows redirects, reads ``.netrc``, keeps cookies, and cannot tell a failure before the
-request left from one after it. For a single-use refresh token that difference decides everything.
+``requests`` alone repeats, follows redirects, reads ``.netrc``, keeps cookies, and does not distinguish a failure before
+the request left from one after it. For a single-use refresh token that difference decides everything.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def always() -> bool:
 
 
 class Wire(Struct):
-    """What happened on the wire during one exchange; also the handle that ends it after ``seconds``.
+    """Records what happened on the wire during one exchange, and ends the exchange after ``seconds``.
 
     ``may_send`` is asked just before the request leaves.
     """

@@ -46,7 +46,7 @@ class Verifier(SecretValue, frozen=True):
 
     @classmethod
     def new(cls) -> Verifier:
-        """A verifier that nobody had before, from the system's random source."""
+        """A new verifier from the system's random source."""
         return cls(secrets.token_urlsafe(_VERIFIER_BYTES))
 
     @property
@@ -88,10 +88,10 @@ class AuthorizationCode(BaseGrant, frozen=True):
 
 
 class AuthorizationServer(Struct, frozen=True):
-    """What a login must know of the authorization server.
+    """The facts about an authorization server that a login needs.
 
     ``issuer`` is its identifier (RFC 8414), empty when it is not known; ``names_itself`` says that it announces ``iss``
-    in every answer (RFC 9207), so that an answer without it is somebody else's.
+    in every answer (RFC 9207), so that an answer without it comes from another server.
     """
 
     authorize_url: str
@@ -143,7 +143,7 @@ class Authorization(SecretValue, frozen=True):
 
     @property
     def url(self) -> str:
-        """Where the person's browser is sent."""
+        """The address for the person's browser."""
         return self.url_with(self.parameters)
 
     def url_after_push(self, request_uri: str) -> str:
@@ -164,7 +164,7 @@ class Authorization(SecretValue, frozen=True):
         """The grant in the address that a person copied out of the browser.
 
         Raises:
-            AuthorizationFailed: it is no answer to this attempt, or says that there is no grant.
+            AuthorizationFailed: it does not answer this attempt, or contains a refusal.
         """
         parts = urlsplit(pasted.strip())
         return self.read(parse_qsl(parts.query or parts.path, keep_blank_values=True))
@@ -228,7 +228,7 @@ class Authorization(SecretValue, frozen=True):
 def push(endpoint: TokenEndpoint, url: str, authorization: Authorization) -> str:
     """Push the request of ``authorization`` to ``url``; returns the URL for the browser.
 
-    The reference works once and for a short time (RFC 9126 §2.2): a new attempt pushes anew.
+    The reference works once and for a short time (RFC 9126 §2.2): each attempt pushes its request again.
 
     Raises:
         OAuthTaskflowError: the server refused or was not reached.

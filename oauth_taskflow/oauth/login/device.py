@@ -43,7 +43,7 @@ class DeviceCode(BaseGrant, frozen=True):
 
 
 class DeviceAuthorization(SecretValue, frozen=True):
-    """What the person is told, and how long to ask how often (seconds).
+    """The codes and addresses to show to the person, and how long to ask how often (seconds).
 
     ``complete_uri`` holds the user code already; empty when the server gives none.
     """
@@ -104,7 +104,7 @@ def wait_for_device(
     ``slow_down`` adds five seconds for good; a lost answer or a busy server doubles the interval (RFC 8628 §3.5).
 
     Raises:
-        AuthorizationFailed: nobody agreed in time.
+        AuthorizationFailed: the person did not agree in time.
         OAuthTaskflowError: the person or the server refused.
     """
     clock, interval = endpoint.clock, device.interval
@@ -134,7 +134,7 @@ def _next_interval(endpoint: TokenEndpoint, outcome: Outcome, interval: float) -
 
 def _expiry_error(endpoint: TokenEndpoint, said: str = "") -> AuthorizationFailed:
     return AuthorizationFailed(
-        f"Nobody agreed before the device code ran out{said}",
+        f"The person did not agree before the device code expired{said}",
         where=f"for connection {endpoint.conn_id!r} at {redact_address(endpoint.url)}",
         hint=f"Start again: airflow oauth login {endpoint.conn_id} --device",
     )

@@ -144,7 +144,7 @@ class _Server(ThreadingHTTPServer):
         return ip_address(client_address[0]).is_loopback
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that hangs up is none of our business; the traceback would show its URL."""
+        """Ignores browsers that hang up; a traceback would show the URL."""
 
 
 def _claim(listening: socket.socket, port: int) -> None:

@@ -208,7 +208,7 @@ def test_metadata_are_kept_for_an_hour_and_longer_while_the_server_is_away() -> 
             "200 OK",
             b"<html>",
             ConnectionConfigError,
-            "The metadata at {0}/.well-known/oauth-authorization-server cannot be used: the document is no JSON object "
+            "The metadata at {0}/.well-known/oauth-authorization-server cannot be used: the document is not a JSON object "
             "in connection 'crm', field 'issuer'. The issuer must be written exactly as the server does, final slash "
             "included.",
         ),

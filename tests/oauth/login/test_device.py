@@ -134,7 +134,7 @@ def test_it_stops_when_the_code_runs_out(server: OAuthTestServer, clock: Waiting
         wait_for_device(endpoint(server, clock), begin(server, clock), OPTIONS)
     assert len(clock.slept) == 4
     assert str(caught.value) == (
-        f"Nobody agreed before the device code ran out for connection 'crm' at {redact_address(server.token_url)}. "
+        f"The person did not agree before the device code expired for connection 'crm' at {redact_address(server.token_url)}. "
         "Start again: airflow oauth login crm --device"
     )
 
@@ -151,7 +151,7 @@ def test_a_person_who_refuses_ends_it(server: OAuthTestServer, clock: Waiting) -
 def test_a_server_that_says_expired_ends_it(server: OAuthTestServer, clock: Waiting) -> None:
     device = begin(server, clock)
     server.fault("/oauth/token", status=400, body='{"error": "expired_token"}')
-    again = r"ran out \(expired_token\) .* airflow oauth login"
+    again = r"expired \(expired_token\) .* airflow oauth login"
     with pytest.raises(AuthorizationFailed, match=again):
         wait_for_device(endpoint(server, clock), device, OPTIONS)
 
