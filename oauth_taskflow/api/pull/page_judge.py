@@ -148,10 +148,11 @@ def _is_conditional(response: requests.Response) -> bool:
 
 
 def _nothing(response: requests.Response) -> Body:
-    return Body(b"", where=_where(response))
+    return Body(b"", where=locate_response(response))
 
 
-def _where(response: requests.Response) -> str:
+def locate_response(response: requests.Response) -> str:
+    """Returns the method and redacted URL of a response, for messages."""
     return f"at {response.request.method} {redact_request_url(response.request, response.url)}"
 
 
@@ -166,4 +167,4 @@ def _not_a_page_error(response: requests.Response, body: Body | None = None) -> 
     else:
         what = f"The API answered HTTP {status} with {'an empty body' if body.empty else 'null'}, which is not a page"
         hint = _EMPTY_HINT % status
-    return NotAPage(what, where=_where(response), hint=hint, retryable=True)
+    return NotAPage(what, where=locate_response(response), hint=hint, retryable=True)

@@ -11,7 +11,7 @@ from oauth_taskflow.api.paginators import Paginate, SinglePage
 from oauth_taskflow.api.paginators.base import IndexedPaginator, PagingOptions
 from oauth_taskflow.api.pull.loop_guard import LoopGuard
 from oauth_taskflow.api.pull.page import Page, PageView
-from oauth_taskflow.api.pull.page_judge import Content
+from oauth_taskflow.api.pull.page_judge import Content, locate_response
 from oauth_taskflow.api.pull.row_unit import RowUnit
 from oauth_taskflow.api.pull.totals import Announcements, Warn
 from oauth_taskflow.api.pull.unread_pages import find_sign_of_more
@@ -88,7 +88,9 @@ class PageSequence:
             PagesCutShort: the API announced more.
         """
         self.request = None
-        self._announced.check_end(self.counted_rows, self.index, _where(response), is_bare=True)
+        self._announced.check_end(
+            self.counted_rows, self.index, locate_response(response), is_bare=True
+        )
 
     def end_by_rule(
         self, response: requests.Response, *, is_skip: bool = False, dropped: int = 0
@@ -100,11 +102,11 @@ class PageSequence:
         self.request = None
         if dropped:
             self._warn(
-                f"A rule in responses drops an answer with {dropped:,} records {_where(response)}. To end after a page, "
+                f"A rule in responses drops an answer with {dropped:,} records {locate_response(response)}. To end after a page, "
                 "write last or more in paginate."
             )
         self._announced.warn_about_rule(
-            self.counted_rows, self.index, _where(response), is_skip=is_skip
+            self.counted_rows, self.index, locate_response(response), is_skip=is_skip
         )
 
     def advance(self, response: requests.Response, content: Content) -> Page:
@@ -207,10 +209,6 @@ class PageSequence:
                 where=page.where,
                 hint="Narrow the request, or raise max_records if so many are expected.",
             )
-
-
-def _where(response: requests.Response) -> str:
-    return f"at {response.request.method} {redact_request_url(response.request, response.url)}"
 
 
 def _read_flag(page: PageView, path: str) -> bool:

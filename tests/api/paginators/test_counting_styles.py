@@ -17,7 +17,7 @@ from tests.api.pull.offline import first_page, view
     [(1, True), (2, False), ("1", True), ("2 ", False), (2.0, False), (0, False), (-1, False)],
 )
 def test_totals_are_read_as_numbers_or_text(value: Any, ends: bool) -> None:
-    """A count of zero beside rows, or a negative one, is no count."""
+    """A count of zero on a page with rows, or a negative one, is ignored."""
     page = view({"pages": value}, records=[1])
     following = PageNumberPaginator(total_pages="pages").next_request(first_page, page)
     assert (following is None) is ends

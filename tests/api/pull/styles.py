@@ -118,7 +118,7 @@ class Api:
         )
 
     def page(self, index: int, rows: list[Any] | None) -> Reply:
-        """Page ``index`` with ``rows``; without the key of records when that is None."""
+        """Returns page ``index`` with ``rows``; without the key of the records when ``rows`` is None."""
         body: dict[str, Any] = {} if rows is None else {"items": rows}
         headers = {}
         if self.flags:

@@ -86,7 +86,7 @@ def collect(url: str, path: str, **options: Any) -> list[Any]:
     return asyncio.run(main())
 
 
-def numbered(pages: int, status_after: int = 200) -> Callable[[Asked], Any]:
+def serve_numbers(pages: int, status_after: int = 200) -> Callable[[Asked], Any]:
     """``pages`` pages of two rows; after these empty ones, or ``status_after``."""
 
     def route(asked: Asked) -> Any:
@@ -101,7 +101,7 @@ def numbered(pages: int, status_after: int = 200) -> Callable[[Asked], Any]:
 @pytest.mark.parametrize("prefetch", [1, 3, 10])
 def test_pages_fetched_past_the_end_are_thrown_away(serve: Serve, prefetch: int) -> None:
     paginate = PageNumberPaginator(prefetch=prefetch, end_on_status=(404,))
-    rows = collect(serve(numbered(4, 404)).url, "/x", records="rows", paginate=paginate)
+    rows = collect(serve(serve_numbers(4, 404)).url, "/x", records="rows", paginate=paginate)
     assert [row["n"] for row in rows] == list(range(1, 9))
 
 
@@ -138,7 +138,7 @@ def test_rules_decide_before_the_status_does(serve: Serve) -> None:
 
 
 def test_a_consumer_that_stops_early_leaves_no_task_behind(serve: Serve) -> None:
-    api = serve(numbered(1000))
+    api = serve(serve_numbers(1000))
 
     async def main() -> int:
         async with AsyncOAuthSession(api.url) as session:

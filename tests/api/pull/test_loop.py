@@ -39,7 +39,7 @@ def ids(pages: Iterator[Any]) -> list[int]:
     return [msgspec.json.decode(record)["id"] for page in pages for record in page.records]
 
 
-def by_number(size: int = 4) -> Callable[[Asked], dict[str, Any]]:
+def answer_by_number(size: int = 4) -> Callable[[Asked], dict[str, Any]]:
     def route(asked: Asked) -> dict[str, Any]:
         start = (int(asked.query["page"]) - 1) * size
         return {"items": ROWS[start : start + size], "pages": -(-len(ROWS) // size)}
@@ -47,41 +47,41 @@ def by_number(size: int = 4) -> Callable[[Asked], dict[str, Any]]:
     return route
 
 
-def by_offset(asked: Asked) -> Any:
+def answer_by_offset(asked: Asked) -> Any:
     start, size = int(asked.query["offset"]), min(int(asked.query["limit"]), 3)
     return {"items": ROWS[start : start + size], "total": len(ROWS)}
 
 
-def by_cursor(asked: Asked) -> Any:
+def answer_by_cursor(asked: Asked) -> Any:
     start = int(asked.query.get("after", 0))
     following = {"next": str(start + 4)} if start + 4 < len(ROWS) else {}
     return {"items": ROWS[start : start + 4], "paging": following}
 
 
-def by_link(asked: Asked) -> Any:
+def answer_by_link(asked: Asked) -> Any:
     start = int(asked.query.get("from", 0))
     header = {"Link": f'<?from={start + 4}>; rel="next"'} if start + 4 < len(ROWS) else {}
     return Reply({"items": ROWS[start : start + 4]}, headers=header)
 
 
-def by_next_url(asked: Asked) -> Any:
+def answer_by_next_url(asked: Asked) -> Any:
     start = int(asked.query.get("from", 0))
     following = f"/rows?from={start + 4}" if start + 4 < len(ROWS) else None
     return {"items": ROWS[start : start + 4], "next": following}
 
 
 STYLES: list[tuple[Route, Paginate]] = [
-    (by_number(), PageNumberPaginator(size=4)),
-    (by_number(), PageNumberPaginator(total_pages="pages")),
-    (by_number(), PageNumberPaginator(size=4, prefetch=3)),
-    (by_number(), PageNumberPaginator(total_pages="pages", prefetch=3)),
-    (by_offset, OffsetPaginator(size=4)),
-    (by_offset, OffsetPaginator(size=4, total="total")),
-    (by_offset, OffsetPaginator(size=3, advance="size", prefetch=4)),
-    (by_offset, OffsetPaginator(size=3, advance="size", total="total", prefetch=4)),
-    (by_cursor, CursorPaginator(next="paging.next", param="after")),
-    (by_link, LinkHeaderPaginator()),
-    (by_next_url, NextUrlPaginator(next="next")),
+    (answer_by_number(), PageNumberPaginator(size=4)),
+    (answer_by_number(), PageNumberPaginator(total_pages="pages")),
+    (answer_by_number(), PageNumberPaginator(size=4, prefetch=3)),
+    (answer_by_number(), PageNumberPaginator(total_pages="pages", prefetch=3)),
+    (answer_by_offset, OffsetPaginator(size=4)),
+    (answer_by_offset, OffsetPaginator(size=4, total="total")),
+    (answer_by_offset, OffsetPaginator(size=3, advance="size", prefetch=4)),
+    (answer_by_offset, OffsetPaginator(size=3, advance="size", total="total", prefetch=4)),
+    (answer_by_cursor, CursorPaginator(next="paging.next", param="after")),
+    (answer_by_link, LinkHeaderPaginator()),
+    (answer_by_next_url, NextUrlPaginator(next="next")),
 ]
 
 
@@ -143,7 +143,7 @@ def test_a_next_url_keeps_its_query_byte_for_byte(serve: Serve, connect: Connect
     api = serve(route)
     request = ApiRequest("/rows", params={"limit": 1})
     list(pull(connect(api), request, paginate=NextUrlPaginator(next="next"), records=ITEMS))
-    # %2b and %2B are the same octet to everybody; urllib3 writes it in upper case.
+    # %2b and %2B are the same octet to every reader; urllib3 writes it in upper case.
     assert api.paths == ["/rows?limit=1", tricky.replace("%2b", "%2B")]
 
 
@@ -190,7 +190,14 @@ def test_max_pages_and_max_records_fail_instead_of_cutting_short(
     serve: Serve, connect: Connect, paginate: Paginate
 ) -> None:
     with pytest.raises(PaginationLimit, match="max_"):
-        list(pull(connect(serve(by_number())), ApiRequest("/"), paginate=paginate, records=ITEMS))
+        list(
+            pull(
+                connect(serve(answer_by_number())),
+                ApiRequest("/"),
+                paginate=paginate,
+                records=ITEMS,
+            )
+        )
 
 
 @pytest.mark.parametrize("prefetch", [1, 4])
@@ -308,7 +315,7 @@ def test_a_rule_that_ends_at_the_first_answer_yields_no_page(
 def test_each_page_is_reported_before_it_is_handed_out(serve: Serve, connect: Connect) -> None:
     seen: list[int] = []
     pages = pull(
-        connect(serve(by_number())),
+        connect(serve(answer_by_number())),
         ApiRequest("/"),
         paginate=PageNumberPaginator(size=4),
         records=ITEMS,
@@ -330,7 +337,7 @@ def test_a_flag_that_is_missing_or_not_boolean_is_an_error(
 
 
 def test_a_last_flag_ends_the_pages(serve: Serve, connect: Connect) -> None:
-    api = serve(lambda asked: {**by_number()(asked), "last": asked.query["page"] == "2"})
+    api = serve(lambda asked: {**answer_by_number()(asked), "last": asked.query["page"] == "2"})
     pages = pull(
         connect(api), ApiRequest("/"), paginate=PageNumberPaginator(last="last"), records=ITEMS
     )

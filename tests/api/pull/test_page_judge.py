@@ -197,7 +197,7 @@ def test_empty_pages_within_a_page_count_are_passed_over(local: Connect) -> None
     assert read(local(route), "page", total_pages="pages") == [1, 3, 4]
 
 
-# What real APIs send when there is nothing, or nothing more.
+# Responses of real APIs when there is nothing, or nothing more.
 LEGITIMATE: dict[str, tuple[Any, Any, Records]] = {
     "Square": ({}, CursorPaginator(next="cursor", param="cursor"), ALLOWED),
     "Google": (

@@ -12,7 +12,7 @@ from oauth_taskflow.api.options import PageNumberPaginator
 from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.request import ApiRequest
 from tests.api.conftest import Connect, Serve
-from tests.api.pull.test_loop import ITEMS, ROWS, by_number, ids
+from tests.api.pull.test_loop import ITEMS, ROWS, answer_by_number, ids
 from tests.api.scripted import Asked, Reply
 
 
@@ -22,7 +22,7 @@ def test_the_next_page_is_fetched_while_one_is_consumed(serve: Serve, connect: C
     def route(asked: Asked) -> Any:
         if asked.query["page"] == "2":
             second.set()
-        return by_number()(asked)
+        return answer_by_number()(asked)
 
     pages = pull(
         connect(serve(route)), ApiRequest("/"), paginate=PageNumberPaginator(), records=ITEMS

@@ -31,32 +31,35 @@ ON = [order["id"] for order in ORDERS if order["on"]]
 LINES = [(line["order"], line["line"]) for order in ORDERS for line in order["lines"]]
 
 
-def by_page(asked: Asked, size: int = SIZE) -> dict[str, Any]:
+def answer_by_page(asked: Asked, size: int = SIZE) -> dict[str, Any]:
     first = (int(asked.query["page"]) - 1) * size
     return {"items": ORDERS[first : first + size], "total": COUNT}
 
 
-def by_offset(asked: Asked, most: int = 1000) -> dict[str, Any]:
+def answer_by_offset(asked: Asked, most: int = 1000) -> dict[str, Any]:
     first = int(asked.query["offset"])
     size = min(int(asked.query.get("limit", SIZE)), most)
     return {"items": ORDERS[first : first + size], "total": COUNT}
 
 
-def by_last_record(asked: Asked) -> dict[str, Any]:
+def answer_by_last_record(asked: Asked) -> dict[str, Any]:
     first = int(asked.query.get("after", 0))
     return {"items": ORDERS[first : first + SIZE], "more": first + SIZE < COUNT, "total": COUNT}
 
 
 STYLES: dict[str, tuple[Callable[[Asked], Any], Callable[..., Paginate]]] = {
-    "page": (by_page, lambda **more: PageNumberPaginator(size=SIZE, **more)),
-    "page ahead": (by_page, lambda **more: PageNumberPaginator(size=SIZE, prefetch=3, **more)),
-    "offset": (by_offset, lambda **more: OffsetPaginator(size=SIZE, **more)),
+    "page": (answer_by_page, lambda **more: PageNumberPaginator(size=SIZE, **more)),
+    "page ahead": (
+        answer_by_page,
+        lambda **more: PageNumberPaginator(size=SIZE, prefetch=3, **more),
+    ),
+    "offset": (answer_by_offset, lambda **more: OffsetPaginator(size=SIZE, **more)),
     "offset ahead": (
-        by_offset,
+        answer_by_offset,
         lambda **more: OffsetPaginator(size=SIZE, advance="size", prefetch=3, **more),
     ),
     "last record": (
-        by_last_record,
+        answer_by_last_record,
         lambda **more: CursorPaginator(last_record="id", param="after", **more),
     ),
 }
@@ -104,7 +107,7 @@ def test_rows_that_hold_several_records_are_counted_once(
 
 def test_records_within_one_envelope_are_the_rows(local: Connect) -> None:
     def reports(asked: Asked) -> Any:
-        rows = by_offset(asked)["items"]
+        rows = answer_by_offset(asked)["items"]
         return {"reports": [{"rows": rows}], "total": COUNT}
 
     for size, total in ((SIZE, None), (SIZE, "total"), (100, "total")):
@@ -115,14 +118,14 @@ def test_records_within_one_envelope_are_the_rows(local: Connect) -> None:
 def test_an_offset_whose_unit_is_unknown_is_refused(local: Connect) -> None:
     """Without a size nothing shows whether the offset counts orders or lines."""
     with pytest.raises(InvalidRecord, match=r"what the offset counts.*Write size"):
-        read(local, by_offset, "items[].lines[]", OffsetPaginator())
+        read(local, answer_by_offset, "items[].lines[]", OffsetPaginator())
 
 
 def test_an_early_end_is_found_although_rows_hold_many_records(local: Connect) -> None:
     """Ten orders have thirty lines: more than the total of orders."""
 
     def cut_short(asked: Asked) -> Any:
-        page = by_last_record(asked)
+        page = answer_by_last_record(asked)
         return {**page, "next": 5 if not asked.query.get("after") else None}
 
     options = CursorPaginator(next="next", param="after", total="total")
@@ -140,15 +143,15 @@ def test_a_total_of_records_counts_where_nothing_else_shows(local: Connect) -> N
 
 @pytest.mark.parametrize("path", ["items[].{on: on}", "items[*].{on: on}"])
 def test_similar_pages_are_not_mistaken_for_the_same_page(local: Connect, path: str) -> None:
-    found = read(local, by_page, path, PageNumberPaginator(size=SIZE))
+    found = read(local, answer_by_page, path, PageNumberPaginator(size=SIZE))
     assert found == [{"on": order["on"]} for order in ORDERS]
 
 
 def test_steps_over_rows_that_the_api_did_not_return_are_refused(local: Connect) -> None:
     """A server that caps its pages at 3 leaves out two of five rows, where the offset goes on by five."""
 
-    def capped(asked: Asked) -> Any:
-        return by_offset(asked, most=3)
+    def answer_capped(asked: Asked) -> Any:
+        return answer_by_offset(asked, most=3)
 
     wanted = r"Page 1 held 3 of 5 rows, and page 2 has more.*write size: 3\..*short_page: continue"
     for options in (
@@ -156,19 +159,19 @@ def test_steps_over_rows_that_the_api_did_not_return_are_refused(local: Connect)
         OffsetPaginator(size=5, advance="size", prefetch=4),
     ):
         with pytest.raises(InvalidRecord, match=wanted):
-            read(local, capped, "items", options)
+            read(local, answer_capped, "items", options)
     sized = OffsetPaginator(size=3, advance="size")
-    assert read(local, capped, "items", sized) == read(
-        local, capped, "items", OffsetPaginator(size=5)
+    assert read(local, answer_capped, "items", sized) == read(
+        local, answer_capped, "items", OffsetPaginator(size=5)
     )
 
 
 def test_an_offset_may_skip_rows_that_a_page_leaves_out_when_declared(local: Connect) -> None:
-    def filtered(asked: Asked) -> Any:
-        return {"items": [row for row in by_offset(asked)["items"] if row["id"] != 2]}
+    def answer_filtered(asked: Asked) -> Any:
+        return {"items": [row for row in answer_by_offset(asked)["items"] if row["id"] != 2]}
 
     options = OffsetPaginator(size=5, advance="size", short_page="continue")
-    assert len(read(local, filtered, "items", options)) == COUNT - 1
+    assert len(read(local, answer_filtered, "items", options)) == COUNT - 1
 
 
 @pytest.mark.parametrize(
