@@ -26,9 +26,8 @@ from oauth_taskflow.connections.fields.table import (
     HTTP_HOOK_OPTIONS,
     PLANNED,
 )
-from oauth_taskflow.connections.findings import Findings
 from oauth_taskflow.connections.key_files import expand_key_file
-from oauth_taskflow.connections.parts import ConnectionParts
+from oauth_taskflow.connections.parts import ConnectionParts, Findings
 from oauth_taskflow.connections.preset import apply_preset_defaults, load_filled_preset
 from oauth_taskflow.connections.readers.limits import answer_limits
 from oauth_taskflow.connections.readers.table import AUTH_READERS

@@ -1,4 +1,4 @@
-"""The parts of one connection, each checked by itself; the readers of settings check them together."""
+"""The parts of one connection, each checked by itself, and the problems that its readers find."""
 
 from __future__ import annotations
 
@@ -7,13 +7,55 @@ from typing import Any, TypeVar
 
 from msgspec import field
 
-from oauth_taskflow.connections.findings import Findings
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.presets.model import STANDARD, Preset
 from oauth_taskflow.secret_values import Hidden, SecretValue
 from oauth_taskflow.urls import split_url
 
 T = TypeVar("T")
+
+
+class Findings:
+    """The problems of one connection in the order of their discovery.
+
+    A problem is left out if an earlier one names its field, or suggests it: it is a consequence.
+    """
+
+    def __init__(self) -> None:
+        self._problems: list[ConnectionConfigError] = []
+        self._blamed: set[str] = set()
+
+    def add(self, problem: ConnectionConfigError, *, meant: str = "") -> None:
+        """Keeps ``problem``; ``meant`` is another field that it explains."""
+        for each in problem.problems:
+            if not each.field or each.field not in self._blamed:
+                self._problems.append(each)
+        self._blamed |= {each.field for each in problem.problems} | {meant}
+
+    def attempt(self, read: Callable[[], T], instead: T) -> T:
+        """Returns the result of ``read``, or ``instead`` if it raises; the error is kept."""
+        try:
+            return read()
+        except ConnectionConfigError as problem:
+            self.add(problem)
+            return instead
+
+    def blames(self, name: str) -> bool:
+        """Whether a problem names the field ``name``, or suggests it."""
+        return name in self._blamed
+
+    def __bool__(self) -> bool:
+        return bool(self._problems)
+
+    def raise_all(self) -> None:
+        """Raises all problems together; returns if there are not any.
+
+        Raises:
+            ConnectionConfigError: all problems in one error.
+        """
+        if self._problems:
+            # Causes and contexts of single problems may quote a connection's document.
+            raise ConnectionConfigError.all_of(self._problems) from None
 
 
 class ConnectionParts(SecretValue, frozen=True):

@@ -9,7 +9,7 @@ from typing import Any
 
 from oauth_taskflow.connections.convert import is_given
 from oauth_taskflow.connections.fields.table import BY_NAME
-from oauth_taskflow.connections.findings import Findings
+from oauth_taskflow.connections.parts import Findings
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.presets.fill import BadVariable, fill, wrong_variables
 from oauth_taskflow.presets.load import BadPreset, load_preset, suggestion

@@ -1,17 +1,34 @@
-"""What Airflow's provider registry reads (entry point ``apache_airflow_provider``).
+"""The metadata for Airflow's provider registry (entry point ``apache_airflow_provider``).
 
 Every ``airflow`` process loads this at its start: it is data, built from tables, and imports nothing heavy.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from oauth_taskflow.connections.fields.form import form_fields
+from oauth_taskflow.connections.fields.table import BY_NAME
 from oauth_taskflow.taskflow.worker_forks import preload_before_fork
 
 _INTEGRATION = "OAuth 2.0"
 _HOOK = "oauth_taskflow.taskflow.http.hook"
+# The keys that Airflow's form shows, in groups: a first connection needs no others. The form's extra JSON takes the rest.
+FORM: Mapping[str, tuple[str, ...]] = {
+    "Provider": ("provider", "auth_type"),
+    "OAuth 2.0": (
+        "token_url",
+        "issuer",
+        "grant_type",
+        "client_auth",
+        "scope",
+        "audience",
+        "private_key",
+    ),
+    "Consent of a person": ("authorize_url", "refresh_token"),
+    "API key or login request": ("api_key_name", "login_url"),
+    "Requests": ("api_headers",),
+}
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -58,8 +75,21 @@ def _connection_type() -> dict[str, Any]:
                 "login": "client id of the registered application",
             },
         },
-        "conn-fields": form_fields(),
+        "conn-fields": _form_fields(),
     }
+
+
+def _form_fields() -> dict[str, dict[str, Any]]:
+    """Returns the fields in the form of Airflow's provider metadata (``conn-fields``).
+
+    The UI shows one group per ``section``, as in the form of a DAG's params.
+    """
+    fields = {}
+    for section, names in FORM.items():
+        for name in names:
+            fields[name] = BY_NAME[name].form_field()
+            fields[name]["schema"]["section"] = section
+    return fields
 
 
 def _config() -> dict[str, Any]:

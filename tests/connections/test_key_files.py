@@ -28,7 +28,7 @@ def test_keys_of_the_connection_take_precedence_over_its_key_file() -> None:
         ({"type": "authorized_user", "refresh_token": "1//x"}, "The JSON holds no private key"),
         ({"kty": "RSA", "n": "AQAB", "e": "AQAB"}, "The JSON Web Key is a public one: it has no d"),
         ({"kty": "EC", "crv": "P-256", "x": "a", "y": "b", "d": "c"}, "The JSON Web Key cannot be read"),
-        ({"kty": "oct", "k": "c2VjcmV0"}, "The JSON is no JSON Web Key that can sign"),
+        ({"kty": "oct", "k": "c2VjcmV0"}, "The JSON is not a JSON Web Key that can sign"),
     ],
 )  # fmt: skip
 def test_a_file_that_cannot_be_used_is_named_and_not_quoted(key: Any, message: str) -> None:

@@ -1,1 +1,1 @@
-"""The keys of a connection's ``extra`` as plain data: ``table.FIELDS`` lists all of them, ``form`` those in Airflow's form."""
+"""The keys of a connection's ``extra`` as plain data: ``table.FIELDS`` lists all of them."""

@@ -1,4 +1,4 @@
-"""The keys of ``extra`` that connections of every kind have, limits apart: plain data, part of the table."""
+"""The keys of ``extra`` that connections of every kind have: plain data, part of the table."""
 
 from __future__ import annotations
 
@@ -68,5 +68,23 @@ EVERY_KIND_FIELDS: tuple[ConnectionField, ...] = (
         "mapping",
         "Proxies",
         'Proxy per scheme, as JSON: {"https": "http://proxy:3128"}.',
+    ),
+    ConnectionField(
+        "max_answer_bytes",
+        "number",
+        "Largest answer",
+        "Bytes of one answer's decoded body: 268435456 (256 MiB, default) up to 17179869184.",
+    ),
+    ConnectionField(
+        "max_answer_depth",
+        "number",
+        "Deepest answer",
+        "Levels of nesting in one answer's JSON: 256 (default) up to 512.",
+    ),
+    ConnectionField(
+        "max_answer_seconds",
+        "number",
+        "Longest answer",
+        "Seconds until one answer is whole, redirects apart: 900 (default) up to 86400.",
     ),
 )

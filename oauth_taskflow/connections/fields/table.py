@@ -8,7 +8,6 @@ from __future__ import annotations
 from oauth_taskflow.connections.fields.every_kind import EVERY_KIND_FIELDS
 from oauth_taskflow.connections.fields.field import ConnectionField
 from oauth_taskflow.connections.fields.grants import GRANT_FIELDS
-from oauth_taskflow.connections.fields.limits import LIMIT_FIELDS
 from oauth_taskflow.connections.fields.oauth2 import OAUTH2_FIELDS
 from oauth_taskflow.connections.fields.other_kinds import OTHER_KINDS_FIELDS
 
@@ -17,7 +16,6 @@ FIELDS: tuple[ConnectionField, ...] = (
     *OAUTH2_FIELDS,
     *GRANT_FIELDS,
     *OTHER_KINDS_FIELDS,
-    *LIMIT_FIELDS,
 )
 BY_NAME = {field.name: field for field in FIELDS}
 
