@@ -67,12 +67,14 @@ TOKEN = st.text("abcdefXYZ-0189", min_size=1).filter(lambda text: text[0].isalph
         ),
     ],
 )
-def test_challenges_are_told_apart(header: str, found: list[tuple[str, dict[str, str]]]) -> None:
+def test_several_challenges_are_separated(
+    header: str, found: list[tuple[str, dict[str, str]]]
+) -> None:
     assert [(one.scheme, dict(one.params)) for one in parse_challenges(header)] == found
 
 
 @given(st.lists(st.tuples(TOKEN, st.dictionaries(TOKEN.map(str.lower), st.text('aä\\", =é')))))
-def test_what_is_written_is_read(challenges: list[tuple[str, dict[str, str]]]) -> None:
+def test_written_challenges_are_read_back(challenges: list[tuple[str, dict[str, str]]]) -> None:
     def quoted(text: str) -> str:
         return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 

@@ -32,11 +32,11 @@ def plain_comparisons(folder: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("folder", GUARDS)
-def test_what_guards_a_login_or_a_write_is_never_compared_plainly(folder: str) -> None:
+def test_values_that_guard_a_login_or_a_write_are_never_compared_plainly(folder: str) -> None:
     assert list(plain_comparisons(folder)) == []
 
 
 @pytest.mark.parametrize("compares", [Authorization.is_mine, transitions.is_same])
-def test_what_compares_them_does_so_in_constant_time(compares: object) -> None:
+def test_those_values_are_compared_in_constant_time(compares: object) -> None:
     assert callable(compares)
     assert "hmac.compare_digest(" in inspect.getsource(compares)

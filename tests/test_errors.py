@@ -14,7 +14,7 @@ COLOUR, TITLE, UP = "\x1b[31m", "\x1b]0;gone\x07", "\x1b[1A\x1b[2K"
 BIDI = "\u202e\u2066\u200f"
 
 
-def test_what_a_terminal_obeys_is_left_out_of_a_message() -> None:
+def test_terminal_control_characters_are_removed_from_messages() -> None:
     error = OAuthTaskflowError(
         f"The API said {COLOUR}no{TITLE}", where=f"at {BIDI}x\x9b2J", hint=f"{UP}Try\ragain\x00."
     )

@@ -37,7 +37,7 @@ def test_a_bare_date_begins_in_the_zone_given() -> None:
 
 
 @given(st.datetimes(timezones=st.just(UTC)))
-def test_what_python_writes_comes_back_equal(moment: datetime) -> None:
+def test_instants_that_python_writes_are_read_back_equal(moment: datetime) -> None:
     assert parse_instant(moment.isoformat()) == moment
 
 

@@ -76,7 +76,7 @@ def test_the_first_of_a_repeated_parameter_counts() -> None:
 
 
 @pytest.mark.parametrize("header", ["", "nonsense", "<unclosed", "rel=next", '; rel="next"'])
-def test_what_is_no_link_is_none(header: str) -> None:
+def test_text_without_links_gives_no_links(header: str) -> None:
     assert parse_links(header) == Links((), is_malformed=header != "")
 
 
@@ -91,7 +91,7 @@ def test_no_header_breaks_the_parser(header: str) -> None:
         max_size=5,
     )
 )
-def test_what_is_written_is_read(links: list[tuple[str, str]]) -> None:
+def test_written_links_are_read_back(links: list[tuple[str, str]]) -> None:
     header = ", ".join(f'<{target}>; rel="{rel}"' for target, rel in links)
     assert [(link.target, *link.rels) for link in parse_links(header).found] == links
 
@@ -118,7 +118,7 @@ def test_what_is_written_is_read(links: list[tuple[str, str]]) -> None:
         '<b>; rel="next"; anchor=""',
     ],
 )
-def test_appendix_b_3_keeps_rel_whatever_stands_before_it(header: str) -> None:
+def test_appendix_b_3_keeps_rel_after_any_other_parameter(header: str) -> None:
     links = parse_links(header)
     assert next_targets(header) == ["b"]
     assert (links.is_malformed, links.found[0].is_about("https://a/x?p=1")) == (False, True)

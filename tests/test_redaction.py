@@ -39,7 +39,7 @@ NAMES = st.sampled_from(
         "X-Api-Key",
     ],
 )
-def test_names_of_secrets_are_known(name: str) -> None:
+def test_names_of_secrets_are_recognised(name: str) -> None:
     assert is_sensitive_name(name)
 
 
@@ -73,7 +73,7 @@ def test_an_unreadable_url_is_not_shown_at_all() -> None:
 
 
 @given(SECRETS)
-def test_a_named_secret_is_taken_out_in_every_form(secret: str) -> None:
+def test_a_named_secret_is_removed_in_every_form(secret: str) -> None:
     forms = [
         secret,
         quote(secret, safe=""),
@@ -87,7 +87,7 @@ def test_a_named_secret_is_taken_out_in_every_form(secret: str) -> None:
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_a_key_is_taken_out_line_by_line_too_and_costs_few_forms(end: str) -> None:
+def test_a_key_is_also_removed_line_by_line_at_the_cost_of_few_forms(end: str) -> None:
     body = [f"{number:02}+/" * 16 for number in range(24)] + ["MTIzNDU2Nzg5MDEyMzQ1Ng=="]
     key = end.join(["-----BEGIN PRIVATE KEY-----", *body, "-----END PRIVATE KEY-----", ""])
     forms = secret_forms(key)
@@ -106,11 +106,13 @@ def test_a_key_is_taken_out_line_by_line_too_and_costs_few_forms(end: str) -> No
         ("nothing to hide, page=2", "nothing to hide, page=2"),
     ],
 )
-def test_what_looks_like_a_secret_is_taken_out_unnamed(text: str, shown: str) -> None:
+def test_text_that_looks_like_a_secret_is_removed_without_being_named(
+    text: str, shown: str
+) -> None:
     assert redact_text(text, [""]) == shown
 
 
-def test_a_jwt_in_a_text_is_taken_out_whoever_signed_it() -> None:
+def test_a_jwt_in_a_text_is_removed_whatever_its_signature() -> None:
     token = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJtZSJ9.c2lnbmF0dXJl-_"
     assert redact_text(f"cannot use <{token}>, sorry") == "cannot use <***>, sorry"
     assert redact_text("eyJ is no token. Nor is eyJabc.") == "eyJ is no token. Nor is eyJabc."

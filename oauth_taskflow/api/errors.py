@@ -190,7 +190,7 @@ def json_error(response: requests.Response, cause: BaseException) -> ApiNotJson:
     kind = response.headers.get("Content-Type", "") or "of no content type"
     ends_early = "JSON that ends too early" if is_cut_off(response.content) else kind
     return ApiNotJson(
-        f"The answer is no JSON but {ends_early} ({size})",
+        f"The answer is not JSON but {ends_early} ({size})",
         where=where,
         hint="Check the path and the base URL; call raise_for_status() before json().",
         retryable=_may_be_json_later(response),

@@ -199,7 +199,7 @@ def _read_token(login: Login, response: requests.Response, began: float) -> Toke
         token = body.find(login.token_path)
     except InvalidRecord as error:
         raise InvalidTokenResponse(
-            "The login answer is no JSON", where=login.where, hint="Check the login URL."
+            "The login answer is not JSON", where=login.where, hint="Check the login URL."
         ) from error
     if not isinstance(token, str) or not token.strip():
         raise InvalidTokenResponse(

@@ -93,7 +93,7 @@ def test_an_async_session_asks_for_another_login_too(
     assert source.refusals == 0
 
 
-def test_words_in_a_quoted_realm_are_no_reason_not_to_refresh(
+def test_words_in_a_quoted_realm_do_not_prevent_a_refresh(
     serve: Serve, connect: Connect, source: Sources
 ) -> None:
     header = {"WWW-Authenticate": 'Bearer realm="error=insufficient_scope", error="invalid_token"'}

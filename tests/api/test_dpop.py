@@ -91,7 +91,7 @@ def test_a_nonce_is_asked_for_once_and_then_taken_from_every_answer(
     assert len(grants.tokens) == 1
 
 
-def test_a_replay_after_a_refused_token_is_proved_anew(
+def test_a_replay_after_a_refused_token_has_a_new_proof(
     server: OAuthTestServer, grants: Grants, get: Get
 ) -> None:
     assert get("/countries").status_code == 200
@@ -129,7 +129,7 @@ def test_a_refused_proof_costs_no_token(server: OAuthTestServer, grants: Grants,
 
 
 @pytest.mark.parametrize("server", [600.0, -600.0], indirect=True)
-def test_an_api_on_another_clock_gets_proofs_of_its_own_time(
+def test_an_api_with_another_clock_gets_proofs_with_its_time(
     server: OAuthTestServer, grants: Grants, get: Get
 ) -> None:
     challenge = {"WWW-Authenticate": 'DPoP error="invalid_dpop_proof"'}
@@ -166,7 +166,7 @@ def test_a_bare_redirect_takes_nothing_along(server: OAuthTestServer, grants: Gr
 
 
 @pytest.mark.slow
-def test_every_try_after_a_failure_has_a_proof_of_its_own(
+def test_every_attempt_after_a_failure_has_a_new_proof(
     server: OAuthTestServer, grants: Grants
 ) -> None:
     server.dpop.nonces = 0

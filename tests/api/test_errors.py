@@ -136,7 +136,7 @@ def test_a_page_where_json_is_expected_is_named_and_still_a_value_error() -> Non
     with pytest.raises(ApiNotJson) as caught:
         page.json()
     assert isinstance(caught.value, requests.JSONDecodeError)
-    assert "The answer is no JSON but text/html (HTTP 200, 30 bytes)" in str(caught.value)
+    assert "The answer is not JSON but text/html (HTTP 200, 30 bytes)" in str(caught.value)
     assert "call raise_for_status() before json()" in str(caught.value)
     assert "hush" not in str(caught.value)
 
@@ -160,13 +160,13 @@ def test_json_is_read_as_with_requests() -> None:
         ("", "Check auth_type of the connection, and what it sends."),
     ],
 )
-def test_what_to_do_about_a_401_depends_on_what_was_sent(sent: str, hint: str) -> None:
+def test_the_hint_of_a_401_depends_on_the_credentials_sent(sent: str, hint: str) -> None:
     response = answer(b"", status=401)
     response.request.headers["Authorization"] = sent
     assert str(status_error(response)).endswith(hint if hint.endswith(".") else f"{hint}.")
 
 
-def test_a_host_that_speaks_no_tls_is_not_taken_for_a_bad_certificate(
+def test_a_host_without_tls_is_not_reported_as_a_bad_certificate(
     oauth_server: OAuthTestServer,
 ) -> None:
     url = oauth_server.base_url.replace("http:", "https:")

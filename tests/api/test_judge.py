@@ -61,7 +61,7 @@ def wants_rows(response: requests.Response, decision: Decision | None) -> Any:
     return response.json()["rows"]
 
 
-def test_what_the_judge_returns_comes_with_the_answer(serve: Serve, fetch: Fetch) -> None:
+def test_the_value_of_the_judge_is_part_of_the_result(serve: Serve, fetch: Fetch) -> None:
     assert fetch(serve(in_turn({"rows": [1]})), ApiRequest("/x"), wants_rows).value == [1]
 
 
@@ -84,7 +84,7 @@ def test_tries_that_a_judge_asks_for_count_like_those_after_an_error_status(
     assert (len(api.asked), caught.value.retryable) == (4, True)
 
 
-def test_what_a_judge_refuses_for_good_is_not_tried_again(serve: Serve, fetch: Fetch) -> None:
+def test_a_final_error_of_the_judge_is_not_retried(serve: Serve, fetch: Fetch) -> None:
     api = serve(in_turn({}))
     with pytest.raises(ApiError, match="No rows"):
         fetch(api, ApiRequest("/x"), wants_rows)
@@ -127,16 +127,16 @@ def test_a_page_that_stays_broken_fails_in_a_way_that_airflow_tries_again(
     serve: Serve, read: Read
 ) -> None:
     api = serve(in_turn(Reply(BROKEN["html"])))
-    with pytest.raises(InvalidRecord, match="no JSON") as caught:
+    with pytest.raises(InvalidRecord, match="not JSON") as caught:
         read(api, records="rows")
     assert (caught.value.retryable, len(api.asked)) == (True, 5)
 
 
 @pytest.mark.parametrize("body", [b'{"a": NaN}', b'{"a": -Infinity}', b'{"a": "\x01"}'])
-def test_what_an_api_will_write_again_is_not_asked_for_again(
+def test_json_that_would_be_invalid_again_is_not_requested_again(
     serve: Serve, read: Read, body: bytes
 ) -> None:
     api = serve(in_turn(Reply(body)))
-    with pytest.raises(InvalidRecord, match="no JSON") as caught:
+    with pytest.raises(InvalidRecord, match="not JSON") as caught:
         read(api, records="rows")
     assert (caught.value.retryable, len(api.asked)) == (False, 1)

@@ -72,7 +72,7 @@ def test_one_login_serves_until_shortly_before_the_end_of_its_lifetime(
         ({"expires_in": 0}, {}, None),
     ],
 )
-def test_where_the_lifetime_comes_from(
+def test_the_lifetime_is_read_from_these_places(
     serve: Serve, clock: FakeClock, answer: Any, options: Any, lifetime: float | None
 ) -> None:
     token = source(serve(lambda _: {"access_token": "t", **answer}), clock, **options).token()
@@ -191,7 +191,7 @@ def test_redirects_are_not_followed_with_credentials(serve: Serve, clock: FakeCl
         ({"access_token": " "}, "It has: access_token. Correct token_path"),
         ({"a-secret-value-0123456789": 1, "b": 2}, r"It has: \*\*\*, b. Correct"),
         ({f"k{n}": n for n in range(5000)}, r"It has: k0, [k0-9, ]{,50}k11\. Correct"),
-        (Reply(b"<html>secret-value"), "The login answer is no JSON"),
+        (Reply(b"<html>secret-value"), "The login answer is not JSON"),
         (
             {"access_token": "secret-value", "expires_in": "soon"},
             "is neither a lifetime in seconds nor a future instant",

@@ -78,7 +78,7 @@ def test_http_links_to_an_https_host_are_upgraded(url: str, upgraded: str) -> No
     assert API.accept(url) == upgraded
 
 
-def test_https_is_never_downgraded_nor_http_taken_for_it() -> None:
+def test_https_is_never_downgraded_and_http_never_accepted_as_https() -> None:
     with pytest.raises(ForeignOriginRefused):
         AllowedOrigins(["http://api.example.com"]).accept("https://api.example.com/")
 

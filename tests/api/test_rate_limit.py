@@ -66,7 +66,7 @@ def test_keys_have_budgets_of_their_own(clock: FakeClock) -> None:
     assert clock.slept == [60.0]
 
 
-def test_a_hold_stops_everybody_on_the_same_budget(clock: FakeClock) -> None:
+def test_a_hold_delays_all_processes_with_the_same_budget(clock: FakeClock) -> None:
     RateLimiter(5, 1.0, "k", clock=clock).hold(30.0)
     RateLimiter(5, 1.0, "k", clock=clock).hold(10.0)
     RateLimiter(5, 1.0, "k", clock=clock).acquire()
@@ -120,7 +120,7 @@ def test_the_folder_is_this_users_alone() -> None:
     assert stat.S_IMODE(mode) == 0o700
 
 
-def test_somebody_elses_folder_is_refused(tmp_path: Path) -> None:
+def test_a_folder_of_another_user_is_refused(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / f"oauth_taskflow-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ApiError, match="belongs to another user"):

@@ -109,6 +109,6 @@ def test_durations_in_seconds(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["P", "PT", "30", "P1DT", "1D", "pt30s"])
-def test_what_is_no_duration_is_refused(text: str) -> None:
+def test_invalid_durations_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not an ISO 8601 duration such as PT30S"):
         duration_seconds(text)

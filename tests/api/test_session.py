@@ -276,7 +276,7 @@ def test_a_slow_api_times_out_by_default(serve: Serve, connect: Connect) -> None
     assert isinstance(caught.value, requests.Timeout)
 
 
-def test_a_token_that_cannot_be_had_is_the_sources_own_error(connect: Connect) -> None:
+def test_a_failed_token_request_raises_the_error_of_the_source(connect: Connect) -> None:
     class Broken(Sources):
         def token(self) -> None:  # type: ignore[override]  # it only raises
             raise ApiRequestFailed("no token", where="here")

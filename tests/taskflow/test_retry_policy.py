@@ -87,7 +87,7 @@ def test_a_recursion_error_fails_at_once() -> None:
 
 @with_policies
 def test_a_truncated_page_keeps_the_retries_of_the_task() -> None:
-    cut = InvalidRecord("The API's answer is no JSON", retryable=True)
+    cut = InvalidRecord("The API's answer is not JSON", retryable=True)
     assert decide(cut) == RetryDecision.default()
     assert decide(InvalidRecord("NaN")).reason == "InvalidRecord: trying again cannot help"
 

@@ -99,7 +99,7 @@ def test_a_server_may_not_name_itself_and_may_let_the_person_wait(
     "changed",
     [{"redirect_uri": "https://evil.example/cb"}, {"response_type": "token"}, {"client_id": "x"}],
 )
-def test_nothing_is_sent_to_where_it_should_not_go(
+def test_no_code_is_sent_to_an_unregistered_address(
     oauth_server: OAuthTestServer, changed: dict[str, str]
 ) -> None:
     answer = authorize(oauth_server, **changed)

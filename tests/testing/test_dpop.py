@@ -172,7 +172,7 @@ def test_the_api_wants_the_key_the_scheme_and_a_fresh_proof(server: OAuthTestSer
     assert "another key" in call(server, token, stranger)
 
 
-def test_nonces_of_both_servers_are_told_apart(server: OAuthTestServer) -> None:
+def test_the_nonces_of_both_servers_are_separate(server: OAuthTestServer) -> None:
     server.dpop.nonces = 1
     refused = ask_token(server, MINE.proof("authorization", "POST", server.token_url))
     assert refused.json()["error"] == "use_dpop_nonce"

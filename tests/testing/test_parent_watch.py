@@ -65,7 +65,7 @@ def test_a_killed_process_leaves_neither_programs_nor_folders(
                 os.killpg(group, signal.SIGKILL)
 
 
-def test_what_is_released_lives_on(tmp_path: Path) -> None:
+def test_a_released_process_survives_its_parent(tmp_path: Path) -> None:
     with subprocess.Popen(["sleep", "300"], start_new_session=True) as child:
         ParentWatch(child.pid, str(tmp_path)).release()
         assert runs(child.pid)

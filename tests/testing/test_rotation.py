@@ -69,7 +69,7 @@ def eager_thread_switches() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("eager_thread_switches")
-def test_of_simultaneous_refreshes_with_one_token_exactly_one_wins(
+def test_exactly_one_of_simultaneous_refreshes_with_one_token_wins(
     oauth_server: OAuthTestServer,
 ) -> None:
     together = Barrier(4)

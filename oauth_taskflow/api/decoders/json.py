@@ -83,7 +83,7 @@ def compile_path(path: str) -> jmespath.parser.ParsedResult:
         return jmespath.compile(path)
     except JMESPathError as error:
         raise RecordsNotFound(
-            f"{path!r} is no JMESPath expression: {' '.join(str(error).split())}"
+            f"{path!r} is not a JMESPath expression: {' '.join(str(error).split())}"
         ) from error
 
 
@@ -205,7 +205,7 @@ class Body:
         except UnicodeDecodeError as error:
             # A text that was cut within a character may be complete the next time.
             raise self._invalid(
-                f"byte {error.start} is no {charset}; the API mislabels its charset",
+                f"byte {error.start} is not {charset}; the API mislabels its charset",
                 retryable=is_cut_off(content),
             ) from error
         except LookupError as error:
@@ -262,7 +262,7 @@ class Body:
     ) -> InvalidRecord:
         start = redact_text(" ".join(content[:_SHOWN].decode("utf-8", "replace").split()))
         return InvalidRecord(
-            f"The API's answer is no JSON ({reason})" + (f": {start}" if start else ""),
+            f"The API's answer is not JSON ({reason})" + (f": {start}" if start else ""),
             where=self.where,
             hint=hint,
             retryable=retryable,

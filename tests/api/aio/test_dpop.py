@@ -83,7 +83,9 @@ def test_a_nonce_that_all_lack_at_once_costs_each_one_retry(
     assert len(grants.tokens) == 1
 
 
-def test_every_try_after_a_failure_is_proved_anew(server: OAuthTestServer, run: Run) -> None:
+def test_every_async_attempt_after_a_failure_has_a_new_proof(
+    server: OAuthTestServer, run: Run
+) -> None:
     server.dpop.nonces = 0
     server.fault("/countries", drop=True)
     server.fault("/countries", status=503, headers={"Retry-After": "0"})
@@ -101,7 +103,7 @@ def test_every_try_after_a_failure_is_proved_anew(server: OAuthTestServer, run: 
         ({"method": "POST"}, "wrong: htm"),
     ],
 )
-def test_what_it_sent_opens_nothing_a_second_time(
+def test_a_recorded_request_is_rejected_when_replayed(
     server: OAuthTestServer, run: Run, changed: dict[str, str], reason: str
 ) -> None:
     run(lambda session: session.get("/countries"))

@@ -32,7 +32,7 @@ def appended(session: AsyncOAuthSession, hook: Hook) -> None:
 
 
 @pytest.mark.parametrize("setting", [assigned, put_into_the_mapping, appended])
-def test_hooks_see_every_request_and_the_answer_that_stands(
+def test_hooks_see_every_request_and_the_final_response(
     serve: Serve, converse: Converse, setting: Setting
 ) -> None:
     api = serve(in_turn(Reply({}, 503), {"ok": True}))

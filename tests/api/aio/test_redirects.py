@@ -31,7 +31,9 @@ def test_redirects_inside_are_followed_with_the_token(
     assert api.tokens() == ["Bearer t1"] * 2
 
 
-def test_none_is_followed_where_session_or_call_says_so(serve: Serve, converse: Converse) -> None:
+def test_redirects_are_not_followed_when_session_or_call_forbids_it(
+    serve: Serve, converse: Converse
+) -> None:
     async def talk(session: AsyncOAuthSession) -> list[int]:
         session.follow_redirects = False
         answers = [

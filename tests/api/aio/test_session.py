@@ -149,7 +149,7 @@ def test_a_file_that_cannot_go_back_is_not_sent_again_empty(
     assert (len(api.asked), source.refusals) == (1, 0)
 
 
-def test_a_token_that_takes_long_blocks_nobody_else_and_is_waited_for_by_few_threads(
+def test_a_slow_token_blocks_no_other_call_and_occupies_few_threads(
     serve: Serve, converse: Converse
 ) -> None:
     waiting: list[threading.Thread] = []

@@ -41,7 +41,7 @@ def strict(answer: Any) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 503])
-def test_a_hook_that_raises_for_errors_stands_in_the_way_of_no_other_try(
+def test_a_hook_that_raises_for_errors_does_not_prevent_other_attempts(
     serve: Serve, twin: Twin, status: int
 ) -> None:
     api = serve(in_turn(Reply({}, status), {"ok": True}))
@@ -57,7 +57,7 @@ def test_a_hook_that_raises_for_errors_raises_ours(serve: Serve, twin: Twin) -> 
     assert SECRET not in told_by(caught.value)
 
 
-def test_hooks_see_redirects_and_the_answer_that_stands(serve: Serve, twin: Twin) -> None:
+def test_hooks_see_redirects_and_the_final_response(serve: Serve, twin: Twin) -> None:
     seen: list[int] = []
     away = Reply({}, 302, {"Location": "/y"})
     api = serve(in_turn(Reply({}, 401), Reply({}, 503), away, {"ok": True}))
@@ -90,7 +90,7 @@ def test_a_redirect_drops_the_body_only_where_it_changes_the_method(
     "target",
     ["http://[bad", "http://127.0.0.1:99999/x", "ftp://h/x", "javascript:alert(1)", "https:evil"],
 )
-def test_a_redirect_to_what_is_no_address_is_refused(serve: Serve, twin: Twin, target: str) -> None:
+def test_a_redirect_to_an_invalid_address_is_refused(serve: Serve, twin: Twin, target: str) -> None:
     api = serve(in_turn(Reply({}, 302, {"Location": target})))
     with pytest.raises(ForeignOriginRefused):
         twin(api, Asking())
@@ -254,7 +254,7 @@ def test_a_time_out_is_what_the_library_raises_and_pickles(serve: Serve, twin: T
 def test_a_page_where_json_is_expected_is_a_decode_error(serve: Serve, twin: Twin) -> None:
     page = f"<html>{SECRET}".encode()
     api = serve(in_turn(Reply(page, headers={"Content-Type": "text/html"})))
-    with pytest.raises(ApiNotJson, match="no JSON but text/html") as caught:
+    with pytest.raises(ApiNotJson, match="not JSON but text/html") as caught:
         twin(api, Asking(as_json=True))
     assert isinstance(caught.value, requests.JSONDecodeError)
     assert isinstance(caught.value, json.JSONDecodeError)
@@ -271,7 +271,7 @@ def test_a_wait_for_ever_is_a_month(serve: Serve, twin: Twin, wait: str, clock: 
 
 
 @pytest.mark.parametrize("wait", ["-5", "soon", "inf", "nan", "1e3", "120, 130", ""])
-def test_a_wait_that_is_none_is_back_off(
+def test_without_a_usable_wait_the_session_backs_off(
     serve: Serve, twin: Twin, wait: str, clock: FakeClock
 ) -> None:
     api = serve(in_turn(Reply({}, 503, {"Retry-After": wait}), {}))
@@ -343,7 +343,7 @@ def test_a_proxy_without_a_scheme_is_an_http_one(serve: Serve, twin: Twin) -> No
 
 
 @pytest.mark.parametrize("proxy", [f"ftp://me:{SECRET}@p:1", f"http://me:{SECRET}@p:port"])
-def test_an_async_proxy_that_is_none_is_named_by_its_field(converse: Converse, proxy: str) -> None:
+def test_an_invalid_async_proxy_is_named_by_its_field(converse: Converse, proxy: str) -> None:
     with pytest.raises(ConnectionConfigError) as caught:
         converse("http://api.test", lambda s: s.get("/x"), conn_id="crm", proxies={"http": proxy})
     assert caught.value.field == "proxies"

@@ -64,11 +64,11 @@ def test_integers_of_any_size_are_exact(number: int) -> None:
         ('"a\\"b"', None),
     ],
 )
-def test_paths_of_plain_keys_are_told_apart(path: str, keys: tuple[str, ...] | None) -> None:
+def test_paths_of_plain_keys_are_recognised(path: str, keys: tuple[str, ...] | None) -> None:
     assert plain_keys(path) == keys
 
 
-def test_null_and_absent_are_told_apart_by_dig() -> None:
+def test_dig_distinguishes_null_and_absent() -> None:
     null = dig(b'{"a": null}', ("a",))
     assert null is not None
     assert bytes(null) == b"null"
@@ -113,11 +113,11 @@ def test_the_charset_comes_from_the_content_type() -> None:
         (b'{"a": 1', "its end is missing"),
         (b'{"a": 1}{"b": 2}', "trailing characters"),
         (b'{\n"a": }', "malformed"),
-        (b'{"a":"\xe4"}', "byte 6 is no utf-8; the API mislabels its charset"),
+        (b'{"a":"\xe4"}', "byte 6 is not utf-8; the API mislabels its charset"),
         (b"\x1f\x8bnonsense", "gzip is broken"),
     ],
 )
-def test_what_is_no_json_is_one_clear_error(content: bytes, reason: str) -> None:
+def test_invalid_json_is_one_clear_error(content: bytes, reason: str) -> None:
     with pytest.raises(InvalidRecord, match=reason):
         Body(content, where="at GET https://api.example.com/x")
 
@@ -151,8 +151,8 @@ def test_an_empty_body_is_null() -> None:
     )
 
 
-def test_a_path_that_is_no_jmespath_is_named() -> None:
-    with pytest.raises(RecordsNotFound, match=r"'a\[' is no JMESPath expression"):
+def test_an_invalid_jmespath_is_named() -> None:
+    with pytest.raises(RecordsNotFound, match=r"'a\[' is not a JMESPath expression"):
         Body(b"{}").find("a[")
 
 

@@ -1,4 +1,4 @@
-"""Objects that hold a secret show nothing of it and cannot leave their process."""
+"""Objects that contain a secret hide it and cannot leave their process."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ HOLDERS: list[object] = [
 
 @pytest.mark.parametrize("holder", HOLDERS, ids=lambda holder: type(holder).__name__)
 @pytest.mark.parametrize("take_away", [pickle.dumps, copy.copy, copy.deepcopy])
-def test_a_holder_of_a_secret_shows_nothing_and_cannot_be_taken_away(
+def test_objects_with_secrets_hide_them_and_cannot_be_pickled_or_copied(
     holder: object, take_away: Callable[[object], object]
 ) -> None:
     inside = getattr(holder, "__dict__", {})
@@ -124,7 +124,7 @@ def holds_a_secret(name: str, kind: str) -> bool:
 
 
 @pytest.mark.airflow
-def test_every_class_with_a_secret_in_a_field_is_kept_in_its_process_and_hides_it() -> None:
+def test_every_class_with_a_secret_field_is_a_secret_value_and_hides_it() -> None:
     holders = {
         (cls, name, kind.startswith("Hidden["))
         for cls in values_of_the_package()
@@ -137,7 +137,7 @@ def test_every_class_with_a_secret_in_a_field_is_kept_in_its_process_and_hides_i
 
 
 @pytest.mark.airflow
-def test_fields_are_hidden_only_in_classes_whose_repr_heeds_it() -> None:
+def test_only_classes_whose_repr_honours_it_use_hidden_fields() -> None:
     kinds = [(cls, kind) for cls in values_of_the_package() for kind in fields_of(cls).values()]
     hiding = {cls for cls, kind in kinds if "Hidden" in kind}
     assert len(hiding) > 20
@@ -145,7 +145,7 @@ def test_fields_are_hidden_only_in_classes_whose_repr_heeds_it() -> None:
 
 
 @pytest.mark.airflow
-def test_nothing_that_is_kept_in_its_process_has_fields_that_vars_would_show() -> None:
+def test_classes_that_are_never_pickled_have_no_fields_that_vars_would_show() -> None:
     kept = [cls for cls in values_of_the_package() if issubclass(cls, NeverPickled)]
     assert len(kept) > 20
     assert [cls for cls in kept if "__dict__" in dir(cls)] == []
