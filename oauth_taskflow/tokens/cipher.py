@@ -64,9 +64,11 @@ class TokenCipher(NeverPickled):
         try:
             key, sealed_version, content = json.loads(self._ring.decrypt(sealed.encode()))
         except (InvalidToken, ValueError):
-            raise _undecryptable("no key of the ring opens it", grant_key, _OTHER_KEY) from None
+            raise _undecryptable_error(
+                "no key of the ring opens it", grant_key, _OTHER_KEY
+            ) from None
         if (key, sealed_version) != (grant_key, version):
-            raise _undecryptable(
+            raise _undecryptable_error(
                 "it was written for another grant or version", grant_key, _OTHER_ROW
             )
         return content
@@ -88,7 +90,7 @@ def _fingerprint_key(key: str | bytes) -> bytes:
     return hmac.new(raw, b"oauth_taskflow refresh token mark", hashlib.sha256).digest()
 
 
-def _undecryptable(why: str, grant_key: str, hint: str) -> TokenUndecryptable:
+def _undecryptable_error(why: str, grant_key: str, hint: str) -> TokenUndecryptable:
     return TokenUndecryptable(
         f"The stored token cannot be read: {why}",
         where=f"in grant {grant_key[:12]}",

@@ -22,8 +22,8 @@ _log = logging.getLogger("oauth_taskflow.tokens")
 class RecoveryFiles:
     """One file per rescued answer in ``folder``: 0600 in a 0700 folder, written whole or not at all.
 
-    A file that this key ring does not open is named in the log once and then skipped, so that it waits for the right key
-    without holding up the grant.
+    A file that this key ring does not open is named in the log once and then skipped. It waits for the right key without
+    holding up the grant.
     """
 
     def __init__(self, folder: Path, cipher: TokenCipher) -> None:

@@ -45,8 +45,8 @@ class Call(Generic[T]):
 class SingleFlight(Generic[T]):
     """Runs work in a separate thread and hands the result to every thread that asked meanwhile.
 
-    The thread is not a daemon and ends with the work. A task that is timed out or interrupted while a refresh token is on
-    its way does not lose the answer, and the interpreter waits for the thread before it exits. A waiting thread may be
+    The thread is not a daemon and ends with the work, and the interpreter waits for it before it exits. So a task that is
+    timed out or interrupted while a refresh token is on its way does not lose the answer. A waiting thread may be
     interrupted at any point, by a signal handler that raises, without leaving another one waiting. Usable after a fork: a
     child starts without calls.
     """

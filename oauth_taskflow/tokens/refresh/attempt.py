@@ -50,8 +50,8 @@ _PAUSE = 0.5
 class RefreshAttempt:
     """From the lease to its release. Only this class changes its attributes; ``record`` follows what is stored.
 
-    ``lost`` says that an earlier sending of the refresh token has no known end: a journal entry found under a new
-    lease is of a holder that died or gave up.
+    ``lost`` says that an earlier sending of the refresh token has no known end. A journal entry found under a new lease
+    is of a holder that died or gave up.
     """
 
     def __init__(self, context: RefreshContext, record: GrantRecord) -> None:
@@ -191,7 +191,7 @@ class RefreshAttempt:
         grant = self.context.grant
         return isinstance(grant, RefreshToken) and grant.exceeds(self.record.scope)
 
-    def _time_left(self) -> float:
+    def _seconds_left(self) -> float:
         """Seconds left for a request."""
         options = self.context.options
         return min(self._hold.seconds_left() - options.write_reserve, options.request_budget)
@@ -205,7 +205,7 @@ class RefreshAttempt:
                 grant = grant.with_scope(self.record.scope)
         self.notify(Step.SENDING)
         # Checked last: an attempt that stood still until now, in an observer too, must not send late.
-        left = self._time_left()
+        left = self._seconds_left()
         if left < context.options.request_budget / 10 or not self._hold.is_certain():
             raise LeaseLost
         self._unsent = self._answer_notified = False
@@ -273,7 +273,7 @@ class RefreshAttempt:
     def _write_or_rescue(self, rescued: RescuedAnswer, transition: Transition) -> None:
         failure = self._write(transition)
         while failure is not None:
-            if self._time_left() + self.context.options.write_reserve <= _PAUSE:
+            if self._seconds_left() + self.context.options.write_reserve <= _PAUSE:
                 raise self._rescue(rescued, failure)
             self.context.clock.sleep(_PAUSE)
             failure = self._write(transition)

@@ -74,7 +74,7 @@ class Refresher:
                     return found
                 waited = clock.monotonic() - began
                 if waited > self._context.options.lease_wait:
-                    raise self._lease_timeout(record)
+                    raise self._lease_timeout_error(record)
                 warned = warned or self._watch.warn_of_holder(record, waited)
                 clock.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311  # jitter needs no secrecy
                 pause = min(pause * _POLL_GROWTH, _LONGEST_POLL)
@@ -101,7 +101,7 @@ class Refresher:
             return None
         active = self._expiry_lookup.with_expiry(came, mine=True)
         if active is None:
-            raise self._inactive_token()
+            raise self._inactive_token_error()
         return active
 
     def _read(self) -> GrantRecord:
@@ -220,7 +220,7 @@ class Refresher:
     def _send_candidates(self, attempt: RefreshAttempt, freshness: Freshness) -> GrantRecord | None:
         """Request a token with the stored refresh token, then with each alternate, newest first."""
         outcome: Outcome | None = None
-        candidates = self._candidates(attempt.record)
+        candidates = self._list_candidates(attempt.record)
         attempt.ensure_dpop_key()
         for refresh_token in candidates:
             last = bool(attempt.record.predecessor) and refresh_token == attempt.record.predecessor
@@ -231,14 +231,14 @@ class Refresher:
             latest = attempt.send(refresh_token, once=last)
             if isinstance(latest, Granted):
                 return self._persist(attempt, latest)
-            outcome = _clearer(outcome, latest)
+            outcome = _pick_clearer(outcome, latest)
             if not _is_refused(latest):
                 break
             if attempt.follow_rotation():  # use the new token, or start over
                 return self._settle(attempt.record, freshness, polling=True)
         return self._fail(attempt, outcome, freshness)
 
-    def _candidates(self, record: GrantRecord) -> tuple[str | None, ...]:
+    def _list_candidates(self, record: GrantRecord) -> tuple[str | None, ...]:
         if not isinstance(self._context.grant, RefreshToken):
             return (None,)
         if record.refresh_token is None:
@@ -271,7 +271,7 @@ class Refresher:
             return attempt.record
         raise error
 
-    def _inactive_token(self) -> InvalidTokenResponse:
+    def _inactive_token_error(self) -> InvalidTokenResponse:
         endpoint = self._context.endpoint
         return InvalidTokenResponse(
             "The authorization server calls the token inactive that it has just issued",
@@ -279,7 +279,7 @@ class Refresher:
             hint="Check introspect_url; without it, a token is used until the API refuses it.",
         )
 
-    def _lease_timeout(self, record: GrantRecord) -> LeaseTimeout:
+    def _lease_timeout_error(self, record: GrantRecord) -> LeaseTimeout:
         options, lease = self._context.options, record.lease
         return LeaseTimeout(
             f"Another worker has been refreshing for more than {options.lease_wait:g} s",
@@ -295,7 +295,7 @@ def _is_refused(outcome: Outcome) -> bool:
     return isinstance(outcome, Rejected) and refuses_token(outcome.error)
 
 
-def _clearer(before: Outcome | None, latest: Outcome) -> Outcome:
+def _pick_clearer(before: Outcome | None, latest: Outcome) -> Outcome:
     """The outcome of several refresh tokens of a grant: a refusal without a reason keeps the grant from being ended."""
     if before is None or not (_is_refused(before) and _is_refused(latest)):
         return latest

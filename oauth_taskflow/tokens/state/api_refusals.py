@@ -1,7 +1,7 @@
 """How often 401s of the API may force a refresh: an API that refuses every token must not use up a rotating grant. No I/O.
 
-A token that the API refuses is replaced. If it had just been fetched and was fresh, the next one will hardly do better:
-from then on, 401s force one refresh in five minutes for the whole grant. A token that may have ended in flight is always
+A token that the API refuses is replaced. If it had just been fetched and was fresh, the next one will hardly do better.
+From then on, 401s force one refresh in five minutes for the whole grant. A token that may have ended in flight is always
 replaced, and so is one that has expired.
 """
 

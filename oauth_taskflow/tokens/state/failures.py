@@ -1,4 +1,4 @@
-"""What a failed token request means for the grant: the error, the state, and how long requests are blocked. No I/O."""
+"""The consequences of a failed token request for the grant: error, state, and how long requests are blocked. No I/O."""
 
 from __future__ import annotations
 

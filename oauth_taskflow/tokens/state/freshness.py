@@ -10,7 +10,7 @@ from oauth_taskflow.tokens.state.record import GrantRecord
 
 
 class Freshness(Struct, frozen=True):
-    """What a caller requires of a token: it is not the ``refused`` one, and fresh.
+    """The demands of a caller on a token: it is not the ``refused`` one, and fresh.
 
     A token is stale ``leeway`` seconds before expiry, at most 10 % of its lifetime, times this process's ``share``.
     ``demanded``: a person replaces the token, and no API refused it.
