@@ -102,7 +102,7 @@ class OAuthDecoratedOperator(_PythonDecoratedOperator):
         async with AsyncExitStack() as stack:
             opened = {
                 name: await stack.enter_async_context(await open_async_session(conn_id))
-                for name, conn_id in self._conn_ids().items()
+                for name, conn_id in self._list_conn_ids().items()
             }
             self._inject(context, opened)
             return await super().aexecute(context)  # type: ignore[no-untyped-call]  # Airflow's
@@ -131,7 +131,7 @@ class OAuthDecoratedOperator(_PythonDecoratedOperator):
         with ExitStack() as stack:
             opened = {
                 name: stack.enter_context(open_session(conn_id))
-                for name, conn_id in self._conn_ids().items()
+                for name, conn_id in self._list_conn_ids().items()
             }
             self._inject(context, opened)
             yield
@@ -160,10 +160,10 @@ class OAuthDecoratedOperator(_PythonDecoratedOperator):
                 yield
         finally:
             self.python_callable, self.op_args, self.op_kwargs = found
-            for name in self._conn_ids():
+            for name in self._list_conn_ids():
                 values.pop(name, None)
 
-    def _conn_ids(self) -> Mapping[str, str]:
+    def _list_conn_ids(self) -> Mapping[str, str]:
         if isinstance(self.conn_id, Mapping):
             return self.conn_id
         return {self.session_arg: str(self.conn_id)}

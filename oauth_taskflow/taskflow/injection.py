@@ -62,28 +62,28 @@ def bind_by_name(
 
 
 def _check_signature(function: Callable[..., Any], names: tuple[str, ...]) -> inspect.Signature:
-    problem, advice = _kind_problem(function)
+    problem, advice = _find_kind_problem(function)
     if problem:
-        raise _refusal(function, problem, advice)
+        raise _build_refusal(function, problem, advice)
     signature = inspect.signature(function)
     for name in names:
-        problem, advice = _name_problem(signature, name)
+        problem, advice = _find_name_problem(signature, name)
         if problem:
-            raise _refusal(function, problem, advice)
+            raise _build_refusal(function, problem, advice)
     for parameter in signature.parameters.values():
-        problem, advice = _parameter_problem(parameter)
+        problem, advice = _find_parameter_problem(parameter)
         if problem:
-            raise _refusal(function, problem, advice)
+            raise _build_refusal(function, problem, advice)
     return signature
 
 
-def _refusal(function: Callable[..., Any], problem: str, advice: str) -> TypeError:
+def _build_refusal(function: Callable[..., Any], problem: str, advice: str) -> TypeError:
     named = getattr(function, "function", function)
     name = getattr(named, "__qualname__", type(function).__name__)
     return TypeError(f"@oauth_task cannot wrap {name}(): {problem}. {advice}")
 
 
-def _kind_problem(function: Callable[..., Any]) -> tuple[str, str]:
+def _find_kind_problem(function: Callable[..., Any]) -> tuple[str, str]:
     if hasattr(function, "operator_class"):
         return "it is a task already", "Keep one task decorator: @oauth_task, with conn_id."
     if not isinstance(function, types.FunctionType):
@@ -96,7 +96,7 @@ def _kind_problem(function: Callable[..., Any]) -> tuple[str, str]:
     return "", ""
 
 
-def _name_problem(signature: inspect.Signature, name: str) -> tuple[str, str]:
+def _find_name_problem(signature: inspect.Signature, name: str) -> tuple[str, str]:
     if name in KNOWN_CONTEXT_KEYS:
         return f"{name!r} is a key of Airflow's context", "Give the parameter another name."
     if name not in signature.parameters:
@@ -106,7 +106,7 @@ def _name_problem(signature: inspect.Signature, name: str) -> tuple[str, str]:
     return "", ""
 
 
-def _parameter_problem(parameter: inspect.Parameter) -> tuple[str, str]:
+def _find_parameter_problem(parameter: inspect.Parameter) -> tuple[str, str]:
     if parameter.name == "self":
         return "it is a method", "Decorate a function: a method cannot be a task."
     if parameter.kind is _Parameter.VAR_POSITIONAL:

@@ -92,7 +92,7 @@ class OAuthBroker(BaseSecretsBackend):
         """The variable ``key`` of the wrapped backend; None in a task's own process, so that it asks the API server."""
         if self._wrapped is None or in_task():
             return None
-        value: str | None = self._wrapped.get_variable(key, **_team_argument(team_name))
+        value: str | None = self._wrapped.get_variable(key, **_make_team_argument(team_name))
         return value
 
     def get_config(self, key: str) -> str | None:
@@ -140,10 +140,10 @@ class OAuthBroker(BaseSecretsBackend):
         from airflow.sdk.exceptions import AirflowSecretsBackendAccessDenied  # noqa: PLC0415 - as above
 
         failed: dict[str, Exception] = {}
-        for backend in self._backends():
+        for backend in self._list_backends():
             try:
                 found: AirflowConnection | None = backend.get_connection(
-                    conn_id, **_team_argument(team_name)
+                    conn_id, **_make_team_argument(team_name)
                 )
             except AirflowSecretsBackendAccessDenied:
                 raise
@@ -165,7 +165,7 @@ class OAuthBroker(BaseSecretsBackend):
             )
         return None
 
-    def _backends(self) -> Iterator[Any]:
+    def _list_backends(self) -> Iterator[Any]:
         if self._wrapped is not None:
             yield self._wrapped
         for path in _DEFAULT_BACKENDS:
@@ -181,7 +181,7 @@ class OAuthBroker(BaseSecretsBackend):
             return None
         try:
             found: AirflowConnection | None = self._wrapped.get_connection(
-                conn_id, **_team_argument(team_name)
+                conn_id, **_make_team_argument(team_name)
             )
         except AirflowSecretsBackendAccessDenied:
             raise
@@ -207,7 +207,7 @@ def _cache_nothing() -> None:
     return None
 
 
-def _team_argument(team_name: str | None) -> dict[str, str]:
+def _make_team_argument(team_name: str | None) -> dict[str, str]:
     """The keyword argument for backends that support teams; those written before Airflow 3.2 do not accept it."""
     return {"team_name": team_name} if team_name else {}
 

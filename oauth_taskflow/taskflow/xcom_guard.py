@@ -93,7 +93,7 @@ class _Search:
         if id(value) in self._seen:
             return None
         self._seen.add(id(value))
-        found = (self.find(item, f"{path}{step}") for step, item in _items(value))
+        found = (self.find(item, f"{path}{step}") for step, item in _list_items(value))
         return next((hit for hit in found if hit), None)
 
     def _search_text(self, value: str | bytes, path: str) -> tuple[str, str] | None:
@@ -105,7 +105,7 @@ class _Search:
         return None
 
 
-def _items(value: Any) -> Iterator[tuple[str, Any]]:
+def _list_items(value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
         for key, item in value.items():
             # A key may be the secret itself: it is searched, and never shown.
@@ -115,11 +115,11 @@ def _items(value: Any) -> Iterator[tuple[str, Any]]:
         for index, item in enumerate(value):
             yield f"[{index}]", item
     else:
-        for name in _field_names(value):
+        for name in _list_field_names(value):
             yield f".{name}", getattr(value, name)
 
 
-def _field_names(value: Any) -> tuple[str, ...]:
+def _list_field_names(value: Any) -> tuple[str, ...]:
     if isinstance(value, Struct):
         return value.__struct_fields__
     if is_dataclass(value) and not isinstance(value, type):

@@ -29,7 +29,7 @@ from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.presets.model import Preset
 from oauth_taskflow.presets.page import providers_page
 from oauth_taskflow.taskflow.cli.login import _find_revocation_url
-from oauth_taskflow.taskflow.cli.login_flow import _attempt
+from oauth_taskflow.taskflow.cli.login_flow import _start_attempt
 from oauth_taskflow.taskflow.cli.managed_grant import ManagedGrant
 from oauth_taskflow.taskflow.cli.revoke import _select_tokens
 from oauth_taskflow.taskflow.connection_lookup import read_settings
@@ -271,7 +271,7 @@ def _refusal(endpoint: Revoking, token: str, kind: TokenKind, grant: ManagedGran
 
 def _login(grant: ManagedGrant) -> Any:
     own = {"state", "code_challenge"}  # of each attempt
-    attempt = _attempt(grant, "http://127.0.0.1/callback")
+    attempt = _start_attempt(grant, "http://127.0.0.1/callback")
     sent = [(name, "" if name in own else value) for name, value in attempt.parameters]
     answer = {"state": attempt.state, "code": "c1", "their_code": "c2"}
     return sent, attempt.read(answer.items()).code

@@ -77,7 +77,7 @@ def build_token_answer(settings: ConnectionSettings, token: Token, now: float) -
         "cert": settings.cert,
         "proxies": dict(settings.proxies),
         "leeway": getattr(settings.auth, "leeway", None),
-        **_rate_limit_keys(settings),
+        **_build_rate_limit(settings),
         **as_keys(settings.limits),
         "brokered": _build_brokered(settings, token, now),
         **settings.http_options,
@@ -113,7 +113,7 @@ def _build_proof(settings: ConnectionSettings, token: Token) -> dict[str, str]:
     return {**msgspec.to_builtins(location), "proof": token.proof}
 
 
-def _rate_limit_keys(settings: ConnectionSettings) -> dict[str, str]:
+def _build_rate_limit(settings: ConnectionSettings) -> dict[str, str]:
     limit = settings.rate_limit
     if limit is None:
         return {}

@@ -53,21 +53,21 @@ _ONE_OR_ALL = Arg(
 )
 
 
-def _switch(name: str, help_text: str) -> Arg:
+def _make_switch(name: str, help_text: str) -> Arg:
     return Arg((name,), action="store_true", help=help_text)
 
 
 _LOGIN_ARGUMENTS = (
     _CONNECTION,
-    _switch(
+    _make_switch(
         "--device",
         "show a code to type in on any device (RFC 8628) instead of opening a browser here",
     ),
-    _switch(
+    _make_switch(
         "--paste",
         "for machines without a browser: open the address elsewhere and paste the one it ends at",
     ),
-    _switch("--no-browser", "print the address only"),
+    _make_switch("--no-browser", "print the address only"),
     Arg(
         ("--port",),
         type=int,
@@ -80,11 +80,11 @@ _LOGIN_ARGUMENTS = (
         default=300.0,
         help="seconds to wait for the person; default 300",
     ),
-    _switch(
+    _make_switch(
         "--revoke-old",
         "afterwards end the grant that this one replaces at the authorization server",
     ),
-    _switch(
+    _make_switch(
         "--write-back",
         "put the refresh token into the Airflow connection too (metadata database only)",
     ),
@@ -92,7 +92,7 @@ _LOGIN_ARGUMENTS = (
 )
 
 
-def _grant_command(name: str, help_text: str, which: Arg = _CONNECTION) -> ActionCommand:
+def _make_grant_command(name: str, help_text: str, which: Arg = _CONNECTION) -> ActionCommand:
     """A command whose function in ``grants`` has the same name."""
     func = lazy_load_command(f"oauth_taskflow.taskflow.cli.grants.{name}")
     return ActionCommand(name=name, help=help_text, func=func, args=(which, ARG_OUTPUT))
@@ -109,12 +109,12 @@ _GRANT_COMMANDS = (
         func=lazy_load_command("oauth_taskflow.taskflow.cli.login.login"),
         args=_LOGIN_ARGUMENTS,
     ),
-    _grant_command(
+    _make_grant_command(
         "status", "Show stored grants: state, expiry, last refresh; never a secret", _ONE_OR_ALL
     ),
-    _grant_command("refresh", "Fetch a connection's next token now"),
-    _grant_command("revoke", "End a connection's grant at the authorization server and here"),
-    _grant_command("forget", "Delete a connection's stored tokens here only"),
+    _make_grant_command("refresh", "Fetch a connection's next token now"),
+    _make_grant_command("revoke", "End a connection's grant at the authorization server and here"),
+    _make_grant_command("forget", "Delete a connection's stored tokens here only"),
 )
 
 

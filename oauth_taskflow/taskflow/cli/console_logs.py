@@ -39,7 +39,7 @@ def redirect_logs(console: Console) -> Iterator[None]:
     """
     stream_of_console: Any = _ConsoleStream(console)
     changed = [
-        (handler, handler.setStream(stream_of_console)) for handler in _handlers_on_streams()
+        (handler, handler.setStream(stream_of_console)) for handler in _find_stream_handlers()
     ]
     try:
         yield
@@ -48,7 +48,7 @@ def redirect_logs(console: Console) -> Iterator[None]:
             handler.setStream(stream or sys.stderr)
 
 
-def _handlers_on_streams() -> list[logging.StreamHandler[Any]]:
+def _find_stream_handlers() -> list[logging.StreamHandler[Any]]:
     standard = {sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__}
     known = [logging.root, *logging.root.manager.loggerDict.values()]
     found = (handler for logger in known for handler in getattr(logger, "handlers", ()))

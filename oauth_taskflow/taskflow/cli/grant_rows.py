@@ -25,12 +25,12 @@ def status_row(record: GrantRecord, leeway: float = _LEEWAY) -> Row:
     )
     return {
         "conn_id": record.conn_id,
-        "state": _state(record, token, leeway),
-        "expires_at": _instant(token.expires_at) if token else None,
-        "refreshed_at": _instant(token.obtained_at) if token else None,
+        "state": _describe_state(record, token, leeway),
+        "expires_at": _format_instant(token.expires_at) if token else None,
+        "refreshed_at": _format_instant(token.obtained_at) if token else None,
         "version": record.version,
-        "consent_due": _consent_due(record),
-        "asked_again_at": _cooldown_end(record),
+        "consent_due": _format_consent_due(record),
+        "asked_again_at": _format_cooldown_end(record),
         "problem": _shorten(problem) if problem else None,
         "grant": record.grant_key[:12],
     }
@@ -50,7 +50,7 @@ def unreadable_row(conn_id: str, grant_key: str, problem: str) -> Row:
     }
 
 
-def _state(record: GrantRecord, token: Token | None, leeway: float) -> str:
+def _describe_state(record: GrantRecord, token: Token | None, leeway: float) -> str:
     if record.state is not GrantState.ACTIVE:
         return str(record.state.value)
     if token is None:
@@ -84,7 +84,7 @@ def group_by_connection(rows: Sequence[Row], output: str) -> list[Row]:
     return grouped
 
 
-def _cooldown_end(record: GrantRecord) -> str | None:
+def _format_cooldown_end(record: GrantRecord) -> str | None:
     """When the cool-down after a failure ends; workers wait for that before they ask the token endpoint again."""
     until = record.last_failure.until if record.last_failure else None
     if until is None or until <= record.read_at.store:
@@ -92,7 +92,7 @@ def _cooldown_end(record: GrantRecord) -> str | None:
     return instant_text(until - record.read_at.offset)
 
 
-def _consent_due(record: GrantRecord) -> str | None:
+def _format_consent_due(record: GrantRecord) -> str | None:
     """When a person must consent again, if that is known."""
     if record.state in {GrantState.NEEDS_CONSENT, GrantState.REVOKED}:
         return "now"
@@ -104,5 +104,5 @@ def _shorten(problem: str) -> str:
     return textwrap.shorten(problem, _LONGEST_PROBLEM, placeholder=" …")
 
 
-def _instant(seconds: float | None) -> str | None:
+def _format_instant(seconds: float | None) -> str | None:
     return None if seconds is None else instant_text(seconds)

@@ -44,17 +44,21 @@ def _print_errors(command: Command) -> Command:
 @_print_errors
 def status(args: Namespace) -> None:
     """Show one connection's grant, or all that the store holds."""
-    rows = _all_rows() if args.conn_id is None else [_row(load_managed_grant(args.conn_id))]
+    rows = (
+        _read_all_rows()
+        if args.conn_id is None
+        else [_read_grant_row(load_managed_grant(args.conn_id))]
+    )
     print_rows(group_by_connection(rows, args.output), args.output)
 
 
-def _row(grant: ManagedGrant) -> Row:
+def _read_grant_row(grant: ManagedGrant) -> Row:
     stored, leeway = grant.manager.stored, grant.auth.leeway
     row = _read_row(grant.conn_id, stored.read, grant.manager.grant_key, leeway)
     return {**row, "conn_id": grant.conn_id}
 
 
-def _all_rows() -> list[Row]:
+def _read_all_rows() -> list[Row]:
     store = open_store(store_url(), fernet_keys())
     return [
         _read_row(conn_id, partial(store.read, key), key) for conn_id, key in store.list_grants()
@@ -75,7 +79,7 @@ def refresh(args: Namespace) -> None:
     manager, record = grant.manager, grant.manager.stored.read()
     token = manager.renew(record.token.access_token) if record.token else manager.token()
     secret_registry.add(token_secrets(token))
-    print_rows([_row(grant)], args.output)
+    print_rows([_read_grant_row(grant)], args.output)
 
 
 @_print_errors
@@ -89,7 +93,7 @@ def revoke(args: Namespace) -> None:
         grant.manager.stored.store_revocation()
     else:
         grant.manager.stored.forget()
-    print_rows([_row(grant)], args.output)
+    print_rows([_read_grant_row(grant)], args.output)
 
 
 @_print_errors

@@ -34,7 +34,7 @@ def login(args: Namespace) -> None:
     Raises:
         SystemExit: with 1 when the login ends without a grant, 2 for wrong arguments.
     """
-    if problem := _wrong_arguments(args):
+    if problem := _find_wrong_arguments(args):
         exit_with(problem, WRONG_ARGUMENTS)
     try:
         grant = load_managed_grant(args.conn_id)
@@ -54,7 +54,7 @@ def login(args: Namespace) -> None:
     print_rows([status_row(record, grant.auth.leeway)], args.output)
 
 
-def _wrong_arguments(args: Namespace) -> str:
+def _find_wrong_arguments(args: Namespace) -> str:
     """The problem of the command line, else empty text."""
     if not 0 < args.timeout <= STATE_LIFETIME:
         return f"--timeout takes 1 to {STATE_LIFETIME:.0f} seconds."

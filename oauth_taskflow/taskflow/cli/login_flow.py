@@ -61,8 +61,8 @@ def log_in_by_browser(grant: ManagedGrant, options: LoginOptions, say: Say) -> C
     def is_mine(answer: object) -> bool:
         return bool(attempts) and isinstance(answer, dict) and attempts[0].is_mine(answer)
 
-    with _listener(grant, options, is_mine) as listener:
-        attempt = _attempt(grant, listener.redirect_uri)
+    with _open_listener(grant, options, is_mine) as listener:
+        attempt = _start_attempt(grant, listener.redirect_uri)
         attempts.append(attempt)
         url = _build_url(grant, attempt)
         say(f"Open this address and agree:\n\n  {url}\n")
@@ -86,7 +86,7 @@ def log_in_by_paste(
     """
     port = f":{options.port}" if options.port else ""
     default = f"http://127.0.0.1{port}/callback" if port else _PASTE_URI
-    attempt = _attempt(grant, grant.consent.redirect_uri or default)
+    attempt = _start_attempt(grant, grant.consent.redirect_uri or default)
     say(f"Open this address in any browser and agree:\n\n  {_build_url(grant, attempt)}\n")
     say("The browser ends at a page that may not load. Paste its whole address here:")
     try:
@@ -108,18 +108,18 @@ def log_in_by_device(grant: ManagedGrant, say: Say) -> ConsentResult:
     say(f"  {_printable(device.user_code)}\n")
     if device.complete_uri:
         say(f"Or open the address that holds the code: {_printable(device.complete_uri)}\n")
-    say(f"Waiting for up to {_duration(device.expires_in)} …")
+    say(f"Waiting for up to {_format_duration(device.expires_in)} …")
     answers: list[TokenHttpResponse] = []
     endpoint = replace(grant.endpoint, keep=answers.append)
     return _mask_result(wait_for_device(endpoint, device, grant.options), answers)
 
 
-def _duration(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     minutes = round(seconds / 60)
     return f"{minutes} minutes" if minutes > 1 else f"{seconds:.0f} seconds"
 
 
-def _listener(
+def _open_listener(
     grant: ManagedGrant, options: LoginOptions, is_mine: Callable[[object], bool]
 ) -> LoopbackListener:
     registered = grant.consent.redirect_uri
@@ -143,7 +143,7 @@ def _listener(
         ) from taken
 
 
-def _attempt(grant: ManagedGrant, redirect_uri: str) -> Authorization:
+def _start_attempt(grant: ManagedGrant, redirect_uri: str) -> Authorization:
     attempt = Authorization(
         server=grant.server,
         client_id=grant.auth.client_id,

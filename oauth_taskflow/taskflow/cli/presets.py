@@ -20,18 +20,18 @@ def presets(args: Namespace) -> None:
         SystemExit: with 2 when the preset is unknown, or a file of a preset is wrong.
     """
     try:
-        rows = _rows(args.name, args.output)
+        rows = _build_rows(args.name, args.output)
     except BadPreset as bad:
         exit_with(bad, WRONG_ARGUMENTS)
     print_records(rows, args.output)
 
 
-def _rows(name: str | None, output: str) -> list[dict[str, object]]:
+def _build_rows(name: str | None, output: str) -> list[dict[str, object]]:
     own = presets_folder()
-    return _one(name, own, output) if name else _all(own, output)
+    return _describe_preset(name, own, output) if name else _list_presets(own, output)
 
 
-def _all(own: Path | None, output: str) -> list[dict[str, object]]:
+def _list_presets(own: Path | None, output: str) -> list[dict[str, object]]:
     loaded = {name: load_preset(name, own) for name in preset_names(own)}
     return [
         {
@@ -46,7 +46,7 @@ def _all(own: Path | None, output: str) -> list[dict[str, object]]:
     ]
 
 
-def _one(name: str, own: Path | None, output: str) -> list[dict[str, object]]:
+def _describe_preset(name: str, own: Path | None, output: str) -> list[dict[str, object]]:
     try:
         preset = load_preset(name.lower(), own)
     except KeyError:

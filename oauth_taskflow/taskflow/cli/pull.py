@@ -49,7 +49,7 @@ def pull(args: Namespace) -> None:
         SystemExit: with 1 when the spec has problems or an endpoint failed, 2 for wrong arguments.
     """
     spec = _load(args.spec)
-    interval = _interval(args.since, args.until)
+    interval = _read_interval(args.since, args.until)
     folder, output = _read_output_options(args.folder, args.output)
     run = LocalRun(
         spec=spec,
@@ -58,7 +58,7 @@ def pull(args: Namespace) -> None:
         ),
         # Absolute: a relative destination is below $AIRFLOW_HOME, a relative argument is below the working directory.
         output=Path(folder or Path("pulled") / spec.source.dag_id).expanduser().absolute(),
-        params=_params(spec, args.set or []),
+        params=_read_params(spec, args.set or []),
         interval=interval,
         now=utc_now(),
     )
@@ -81,12 +81,12 @@ def pull(args: Namespace) -> None:
 
 def _print(results: Mapping[str, Sequence[EndpointSummary]], output: str) -> None:
     if output != "table":
-        print_records(_rows(results), output)
+        print_records(_summarize(results), output)
         return
     console = Console()
     if not console.is_terminal:
         console.width = _UNLIMITED  # a file or a pipe has no width: paths are printed whole
-    console.print(_table(results))
+    console.print(_build_table(results))
 
 
 def _read_output_options(folder: str | None, output: str) -> tuple[str | None, str]:
@@ -125,7 +125,7 @@ def _run(run: LocalRun, results: dict[str, list[EndpointSummary]]) -> None:
             display.end()
 
 
-def _rows(results: Mapping[str, Sequence[EndpointSummary]]) -> list[dict[str, Any]]:
+def _summarize(results: Mapping[str, Sequence[EndpointSummary]]) -> list[dict[str, Any]]:
     """The figures as plain data: one row for each endpoint."""
     return [
         {
@@ -140,7 +140,7 @@ def _rows(results: Mapping[str, Sequence[EndpointSummary]]) -> list[dict[str, An
     ]
 
 
-def _table(results: Mapping[str, Sequence[EndpointSummary]]) -> Table:
+def _build_table(results: Mapping[str, Sequence[EndpointSummary]]) -> Table:
     table = Table("endpoint", "rows", "pages", "bytes", "seconds", "written to")
     for column in table.columns[1:5]:
         column.justify = "right"
@@ -176,7 +176,7 @@ def _check_names(names: Sequence[str], known: Sequence[str], what: str) -> list[
     return list(names)
 
 
-def _params(spec: Spec, settings: Sequence[str]) -> dict[str, Any]:
+def _read_params(spec: Spec, settings: Sequence[str]) -> dict[str, Any]:
     params = dict(spec.source.params)
     for setting in settings:
         key, separator, text = setting.partition("=")
@@ -190,9 +190,9 @@ def _params(spec: Spec, settings: Sequence[str]) -> dict[str, Any]:
     return params
 
 
-def _interval(since: str | None, until: str | None) -> Interval:
-    end = _instant("--until", until) or utc_now()
-    interval = Interval(_instant("--since", since), end, open_end=True)
+def _read_interval(since: str | None, until: str | None) -> Interval:
+    end = _read_instant("--until", until) or utc_now()
+    interval = Interval(_read_instant("--since", since), end, open_end=True)
     if interval.start is not None and interval.start >= interval.end:
         exit_with(
             "--since must be earlier than --until, which is now when not given.", WRONG_ARGUMENTS
@@ -200,7 +200,7 @@ def _interval(since: str | None, until: str | None) -> Interval:
     return interval
 
 
-def _instant(option: str, text: str | None) -> Any:
+def _read_instant(option: str, text: str | None) -> Any:
     if text is None:
         return None
     moment = parse_instant(text)

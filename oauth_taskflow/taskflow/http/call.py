@@ -54,7 +54,7 @@ class HttpCall:
     def _open_session(self) -> OpenCall:
         settings = load_settings(self.http_conn_id)
         options = {**settings.http_options, **self.extra_options}
-        session = async_session_for(_with_options(settings, options))
+        session = async_session_for(_merge_options(settings, options))
         session.max_redirects = options.get("max_redirects", session.max_redirects)
         return OpenCall(self, session, options)
 
@@ -99,7 +99,7 @@ class OpenCall:
         )
 
 
-def _with_options(settings: ConnectionSettings, options: Mapping[str, Any]) -> ConnectionSettings:
+def _merge_options(settings: ConnectionSettings, options: Mapping[str, Any]) -> ConnectionSettings:
     """``settings`` with the transport options of ``HttpHook``."""
     cert = options.get("cert", settings.cert)
     return replace(

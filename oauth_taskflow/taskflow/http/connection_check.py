@@ -31,7 +31,7 @@ def try_connection(conn_id: str) -> tuple[bool, str]:
 def _try(settings: ConnectionSettings) -> tuple[bool, str]:
     auth = settings.auth
     if isinstance(auth, OAuth2Settings) and auth.grant_type == "client_credentials":
-        return True, _describe(_fresh_token(settings, auth))
+        return True, _describe(_fetch_token(settings, auth))
     if isinstance(auth, OAuth2Settings) and _is_trial(settings.conn_id):
         return True, (
             "The settings are complete. The refresh token was not tried: it may be single-use, and the next task would "
@@ -43,7 +43,7 @@ def _try(settings: ConnectionSettings) -> tuple[bool, str]:
     return _call_api(settings)
 
 
-def _fresh_token(settings: ConnectionSettings, auth: OAuth2Settings) -> Token:
+def _fetch_token(settings: ConnectionSettings, auth: OAuth2Settings) -> Token:
     """Fetches a new token: one from the store would not prove today's client secret."""
     outcome = token_endpoint(settings, auth).exchange(grant(auth))
     if isinstance(outcome, Granted):

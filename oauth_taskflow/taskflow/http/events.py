@@ -30,10 +30,10 @@ def success_event(response: httpx.Response) -> Event:
     Raises:
         ResultRefused: the body holds a token or secret of the connection.
     """
-    return {"status": "success", "response": _fields(response)}
+    return {"status": "success", "response": _serialize_response(response)}
 
 
-def _fields(response: httpx.Response) -> Event:
+def _serialize_response(response: httpx.Response) -> Event:
     content = reject_secrets(response.content, f"of {response.request.method} in a trigger")
     secrets = [secret for secret in list_secrets() if len(secret) >= _SHORTEST_SECRET]
     headers = {k: v for k, v in response.headers.items() if k.lower() not in _LEFT_OUT}
@@ -43,7 +43,7 @@ def _fields(response: httpx.Response) -> Event:
         "url": remove_secrets(str(response.url), secrets),
         "headers": headers,
         "content": base64.b64encode(content).decode("ascii"),
-        "history": [_fields(hop) for hop in response.history],
+        "history": [_serialize_response(hop) for hop in response.history],
     }
 
 
@@ -69,17 +69,17 @@ def response_from_event(event: Event) -> ApiResponse:
         OAuthTaskflowError: the trigger failed; the class is the one raised there.
     """
     raise_failure(event)
-    return _response(event["response"])
+    return _build_response(event["response"])
 
 
-def _response(fields: Event) -> ApiResponse:
+def _build_response(fields: Event) -> ApiResponse:
     response = ApiResponse()
     response.status_code, response.reason = fields["status_code"], fields["reason"]
     response.url, response.headers = fields["url"], CaseInsensitiveDict(fields["headers"])
     response.encoding = get_encoding_from_headers(response.headers)
     response.raw = io.BytesIO(base64.b64decode(fields["content"]))
     _ = response.content
-    response.history = [_response(hop) for hop in fields["history"]]
+    response.history = [_build_response(hop) for hop in fields["history"]]
     return response
 
 
