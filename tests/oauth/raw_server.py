@@ -21,7 +21,7 @@ Behaviour = Callable[[socket.socket], None]
 
 @contextmanager
 def raw_server(behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> Iterator[str]:
-    """``host:port`` of a server that runs ``behaviour`` on every connection, in a thread of its own."""
+    """``host:port`` of a server that runs ``behaviour`` on every connection, in a separate thread."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=_accept, args=(listener, behaviour, tls))
         thread.start()
@@ -45,8 +45,8 @@ def _accept(listener: socket.socket, behaviour: Behaviour, tls: ssl.SSLContext |
             connection.close()  # the client refused the certificate or left
 
 
-def _received(connection: socket.socket) -> bytes:
-    """What came; a client that left ends the connection's turn."""
+def _receive(connection: socket.socket) -> bytes:
+    """The received bytes; a client that left ends the connection's turn."""
     chunk = connection.recv(65536)
     if not chunk:
         raise ConnectionAbortedError
@@ -57,7 +57,7 @@ def read_request(connection: socket.socket) -> bytes:
     """The whole request: headers, and as much body as they announce."""
     raw = b""
     while b"\r\n\r\n" not in raw:
-        raw += _received(connection)
+        raw += _receive(connection)
     head, _, body = raw.partition(b"\r\n\r\n")
     lengths = (
         int(line.split(b":")[1])
@@ -66,7 +66,7 @@ def read_request(connection: socket.socket) -> bytes:
     )
     length = next(lengths, 0)
     while len(body) < length:
-        body += _received(connection)
+        body += _receive(connection)
     return head + b"\r\n\r\n" + body
 
 
@@ -103,7 +103,7 @@ def http_answer(status: int, body: bytes, *headers: str, kind: str = "applicatio
 def silent(connection: socket.socket) -> None:
     """Say nothing until the client leaves."""
     while True:
-        _received(connection)
+        _receive(connection)
 
 
 def closing(connection: socket.socket) -> None:
@@ -112,7 +112,7 @@ def closing(connection: socket.socket) -> None:
 
 
 def self_signed(folder: Path) -> tuple[ssl.SSLContext, Path]:
-    """A server context with a certificate for 127.0.0.1 that nobody knows, and its file."""
+    """A server context with a certificate for 127.0.0.1 that no CA signed, and its file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = dt.datetime.now(dt.timezone.utc)

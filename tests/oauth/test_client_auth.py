@@ -68,7 +68,7 @@ def test_a_public_client_sends_its_id_only() -> None:
     assert (form.params, form.headers) == ((*FORM.params, ("client_id", "me")), {})
 
 
-def test_a_method_of_ones_own_can_be_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_custom_client_auth_method_can_be_registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(CLIENT_AUTH_METHODS, "header", raising=False)
     register_client_auth("header", lambda client, form: form.with_header("X-Id", client.client_id))
     assert CLIENT_AUTH_METHODS.pop("header").apply(Client("me"), FORM).headers == {"X-Id": "me"}
@@ -80,7 +80,7 @@ def test_no_repr_shows_a_secret() -> None:
 
 
 @pytest.mark.parametrize("name", ["client_secret_jwt", "private_key_jwt"])
-def test_a_client_assertion_is_about_the_client_and_made_anew(name: str) -> None:
+def test_a_client_assertion_names_the_client_and_is_signed_for_each_request(name: str) -> None:
     signer = Signer(shared_key("k" * 32), "https://id.example.com/token")
     client = Client("me", "k" * 32, signer)
     one, two = (dict(CLIENT_AUTH_METHODS[name].apply(client, FORM).params) for _ in range(2))
@@ -96,14 +96,17 @@ def test_a_scope_is_claimed_in_the_assertion_or_sent_but_not_both() -> None:
     signer = Signer(shared_key("k" * 32), "https://id.example.com/token")
     form = FORM.with_params(("scope", "one two"))
 
-    def told(client: Client, form: TokenForm) -> tuple[object, object]:
+    def claimed_and_sent(client: Client, form: TokenForm) -> tuple[object, object]:
         sent = dict(client_assertion(client, form).params)
         claims = jwt.decode(sent["client_assertion"], OctKey.import_key("k" * 32)).claims
         return claims.get("scope"), sent.get("scope")
 
-    assert told(Client("me", signer=signer), form) == (None, "one two")
-    assert told(Client("me", signer=signer, asserts_scope=True), form) == (["one", "two"], None)
-    assert told(Client("me", signer=signer, asserts_scope=True), FORM) == (None, None)
+    assert claimed_and_sent(Client("me", signer=signer), form) == (None, "one two")
+    assert claimed_and_sent(Client("me", signer=signer, asserts_scope=True), form) == (
+        ["one", "two"],
+        None,
+    )
+    assert claimed_and_sent(Client("me", signer=signer, asserts_scope=True), FORM) == (None, None)
 
 
 def test_a_client_assertion_needs_a_key() -> None:

@@ -27,7 +27,7 @@ ANSWER = Fault("*", 200, {"Content-Type": "application/json"}, '{"access_token":
 NOW = 1_800_000_000.0
 
 
-def sent(dialect: Dialect, grant: Grant, client_auth: str = "client_secret_post") -> LoggedRequest:
+def send(dialect: Dialect, grant: Grant, client_auth: str = "client_secret_post") -> LoggedRequest:
     """The request that arrives at a server with that dialect, which grants it."""
     with OAuthTestServer() as server:
         server.faults.add(ANSWER)
@@ -35,14 +35,14 @@ def sent(dialect: Dialect, grant: Grant, client_auth: str = "client_secret_post"
             server.token_url,
             Client("me", "s3cret"),
             client_auth,
-            dialect=_located(dialect, server.base_url),
+            dialect=_with_address(dialect, server.base_url),
         )
         assert isinstance(endpoint.exchange(grant), Granted)
         (request,) = server.requests
     return request
 
 
-def _located(dialect: Dialect, base_url: str) -> Dialect:
+def _with_address(dialect: Dialect, base_url: str) -> Dialect:
     url = dialect.request.refresh_url
     if url is None:
         return dialect
@@ -50,20 +50,22 @@ def _located(dialect: Dialect, base_url: str) -> Dialect:
 
 
 def read(body: dict[str, Any], form: ResponseDialect, status: int = 200) -> Outcome:
-    """What ``body`` means, read with ``form``; it came in no time."""
+    """The outcome of ``body``, read with ``form``; it arrived at once."""
     raw = json.dumps(body).encode()
     answer = TokenHttpResponse(status, {"content-type": "application/json"}, raw, NOW, NOW)
     question = TokenRequestInfo("crm", "https://id.example.com/token", "refresh_token", form=form)
     return interpret(answer, question)
 
 
-def granted(body: dict[str, Any], form: ResponseDialect) -> Granted:
+def expect_granted(body: dict[str, Any], form: ResponseDialect) -> Granted:
     outcome = read(body, form)
     assert isinstance(outcome, Granted)
     return outcome
 
 
-def refused(body: dict[str, Any], form: ResponseDialect, status: int = 200) -> TokenRequestRejected:
+def expect_refused(
+    body: dict[str, Any], form: ResponseDialect, status: int = 200
+) -> TokenRequestRejected:
     outcome = read(body, form, status)
     assert isinstance(outcome, Rejected)
     assert isinstance(outcome.error, TokenRequestRejected)
@@ -73,19 +75,19 @@ def refused(body: dict[str, Any], form: ResponseDialect, status: int = 200) -> T
 def expires(rule: Expiry, **body: Any) -> float | None:
     """Seconds from now to the expiry that ``rule`` finds in an answer."""
     body = {"access_token": "at", **body}
-    found = granted(body, ResponseDialect(expiry=rule)).token.expires_at
+    found = expect_granted(body, ResponseDialect(expiry=rule)).token.expires_at
     return None if found is None else found - NOW
 
 
 def test_parameters_go_under_the_names_of_the_server() -> None:
     rules = RequestDialect(rename={"client_id": "client_key", "grant_type": ""})
-    request = sent(Dialect(request=rules), ClientCredentials())
+    request = send(Dialect(request=rules), ClientCredentials())
     assert request.form == {"client_key": "me", "client_secret": "s3cret"}
 
 
 def test_a_get_request_carries_everything_in_the_query() -> None:
     rules = Dialect(request=RequestDialect(method="GET"))
-    request = sent(rules, ClientCredentials(GrantOptions(scope="a b", body="query")))
+    request = send(rules, ClientCredentials(GrantOptions(scope="a b", body="query")))
     assert request.method == "GET"
     assert request.path == "/oauth/token"
     assert dict(request.query) == {
@@ -99,7 +101,7 @@ def test_a_get_request_carries_everything_in_the_query() -> None:
 
 def test_a_post_request_may_carry_its_parameters_in_the_query_and_no_body() -> None:
     grant = ClientCredentials(GrantOptions(body="query"))
-    request = sent(Dialect(), grant, "client_secret_basic")
+    request = send(Dialect(), grant, "client_secret_basic")
     assert request.method == "POST"
     assert dict(request.query) == {"grant_type": "client_credentials"}
     assert request.body == ""
@@ -112,7 +114,7 @@ def test_a_post_request_may_carry_its_parameters_in_the_query_and_no_body() -> N
 )
 def test_only_refresh_tokens_go_to_the_refresh_url(grant: Grant, path: str) -> None:
     rules = Dialect(request=RequestDialect(refresh_url="/oauth/refresh"))
-    assert sent(rules, grant).path == path
+    assert send(rules, grant).path == path
 
 
 def test_a_refresh_url_must_be_https_as_the_token_url_must() -> None:
@@ -137,14 +139,14 @@ def test_tokens_are_found_at_their_paths_and_nowhere_else() -> None:
         "data": {"access_token": "at-1", "refresh_token": "rt-1", "ids": ["7", "at-1"]},
         "copy": "at-1",
     }
-    found = granted(body, form)
+    found = expect_granted(body, form)
     assert (found.token.access_token, found.refresh_token) == ("at-1", "rt-1")
     assert found.token.extras == {"code": 0, "data": {"ids": ["7"]}}
     assert isinstance(read({"access_token": "at-1"}, form), OutcomeUnknown)
 
 
 def test_a_refresh_token_may_be_the_access_token_itself() -> None:
-    found = granted({"access_token": "long"}, ResponseDialect(refresh_token="access_token"))
+    found = expect_granted({"access_token": "long"}, ResponseDialect(refresh_token="access_token"))
     assert found.refresh_token == "long"
 
 
@@ -156,31 +158,34 @@ def test_a_false_success_predicate_is_an_error_although_the_status_is_200() -> N
         error_description="message",
         errors={"40105": "invalid_grant"},
     )
-    error = refused({"code": 40105, "message": "Token expired", "data": {}}, form)
+    error = expect_refused({"code": 40105, "message": "Token expired", "data": {}}, form)
     assert isinstance(error, InvalidGrant)
     assert (error.error, error.description) == ("invalid_grant", "Token expired")
-    assert refused({"code": 51000}, form).error == "51000"
-    assert refused({"message": "?"}, form).error == "unnamed_error"
+    assert expect_refused({"code": 51000}, form).error == "51000"
+    assert expect_refused({"message": "?"}, form).error == "unnamed_error"
 
 
 def test_a_true_success_predicate_outweighs_a_field_named_error() -> None:
     body = {"access_token": "at", "error": {"code": "ok"}}
     assert isinstance(read(body, ResponseDialect()), Rejected)
-    assert granted(body, ResponseDialect(success="error.code == 'ok'")).token.access_token == "at"
+    assert (
+        expect_granted(body, ResponseDialect(success="error.code == 'ok'")).token.access_token
+        == "at"
+    )
 
 
 def test_an_error_keeps_its_ordinary_description_when_the_form_names_none() -> None:
     form = ResponseDialect(error="sub_code")
-    error = refused({"sub_code": 7, "error": "x", "error_description": "Why"}, form, 400)
+    error = expect_refused({"sub_code": 7, "error": "x", "error_description": "Why"}, form, 400)
     assert (error.error, error.description) == ("7", "Why")
-    assert refused({"sub_code": 7}, form, 400).description == ""
-    assert granted({"access_token": "at"}, form).token.access_token == "at"
+    assert expect_refused({"sub_code": 7}, form, 400).description == ""
+    assert expect_granted({"access_token": "at"}, form).token.access_token == "at"
 
 
 @pytest.mark.parametrize("path", ["contains(status, 'ok')", "status > access_token"])
 def test_a_path_that_does_not_fit_the_body_finds_nothing(path: str) -> None:
     form = ResponseDialect(success=path)
-    assert refused({"status": 5, "access_token": "at"}, form).error == "unnamed_error"
+    assert expect_refused({"status": 5, "access_token": "at"}, form).error == "unnamed_error"
 
 
 def test_other_names_of_bearer_are_accepted_when_the_form_lists_them() -> None:
@@ -188,7 +193,9 @@ def test_other_names_of_bearer_are_accepted_when_the_form_lists_them() -> None:
     outcome = read(body, ResponseDialect())
     assert isinstance(outcome, OutcomeUnknown)
     assert isinstance(outcome.error, InvalidTokenResponse)
-    assert granted(body, ResponseDialect(token_types=("User Access Token",))).token.extras == {}
+    assert (
+        expect_granted(body, ResponseDialect(token_types=("User Access Token",))).token.extras == {}
+    )
 
 
 def _jwt(**claims: Any) -> str:
@@ -244,7 +251,7 @@ def test_an_error_without_a_code_has_that_of_its_status(status: int, code: str) 
 
 
 @pytest.mark.parametrize(("source", "lasting"), [("auto", 9), ("introspection", None)])
-def test_what_usually_lasts_waits_until_the_introspection_endpoint_was_asked(
+def test_the_usual_lifetime_counts_only_after_introspection(
     source: Any, lasting: float | None
 ) -> None:
     raw = TokenHttpResponse(200, {}, b'{"access_token": "at"}', NOW, NOW)

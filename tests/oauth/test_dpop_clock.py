@@ -25,7 +25,7 @@ BOTH_WAYS = pytest.mark.parametrize("server", [600.0, -600.0], indirect=True)
 
 @pytest.fixture
 def server(request: pytest.FixtureRequest) -> Iterator[OAuthTestServer]:
-    """A server that wants proofs of its own time, which is as many seconds ahead as the test says."""
+    """A server that wants proofs on its clock, which is as many seconds ahead as the test says."""
     with OAuthTestServer(clock=ShiftedClock(getattr(request, "param", 0.0))) as running:
         running.dpop.required = True
         yield running
@@ -52,7 +52,7 @@ def test_a_refused_proof_is_made_again_on_the_servers_clock_which_is_remembered(
 
 
 @BOTH_WAYS
-def test_a_refresh_token_survives_it_because_the_server_looked_at_nothing_else(
+def test_a_refresh_token_is_sent_again_after_a_refused_proof(
     server: OAuthTestServer,
 ) -> None:
     outcome = endpoint(server).exchange(RefreshToken(server.issue_refresh_token()))
@@ -85,13 +85,13 @@ def test_a_proof_that_is_refused_for_ever_is_not_made_for_ever(server: OAuthTest
     assert token_requests(server) == (2 if server.dpop.clock.now() > time.time() + 60 else 1)
 
 
-def dated(when: float) -> dict[str, str]:
+def date_header(when: float) -> dict[str, str]:
     return {"date": formatdate(when, usegmt=True)}
 
 
-def test_each_server_has_a_clock_of_its_own() -> None:
+def test_each_server_has_a_separate_clock() -> None:
     under_test, clock = prover(new_key("ES256")), FakeClock()
-    assert under_test.set_clock("resource", URL, dated(clock.now() + 600), clock=clock)
+    assert under_test.set_clock("resource", URL, date_header(clock.now() + 600), clock=clock)
     for role, url, ahead in (
         ("resource", "https://api.example.com:443/other", 600),
         ("resource", "https://files.example.com/", 0),
@@ -103,22 +103,22 @@ def test_each_server_has_a_clock_of_its_own() -> None:
 
 def test_a_clock_that_was_set_right_meanwhile_counts_again() -> None:
     under_test, clock = prover(new_key("ES256")), FakeClock()
-    assert under_test.set_clock("resource", URL, dated(clock.now() + 600), clock=clock)
+    assert under_test.set_clock("resource", URL, date_header(clock.now() + 600), clock=clock)
     clock.jump(600)
-    assert under_test.set_clock("resource", URL, dated(clock.now()), clock=clock)
+    assert under_test.set_clock("resource", URL, date_header(clock.now()), clock=clock)
     claims = read(under_test.proof("resource", "GET", URL, clock=clock))[1]
     assert claims["iat"] == clock.now()
 
 
 def test_an_answer_without_a_date_or_with_ours_changes_nothing() -> None:
     under_test, clock = prover(new_key("ES256")), FakeClock()
-    for headers in ({}, {"date": "soon"}, dated(clock.now() + 4)):
+    for headers in ({}, {"date": "soon"}, date_header(clock.now() + 4)):
         assert not under_test.set_clock("resource", URL, headers, clock=clock)
 
 
-def test_a_second_thread_whose_proof_was_older_is_told_to_try_again_too() -> None:
+def test_a_second_thread_with_an_older_proof_tries_again_too() -> None:
     under_test, clock = prover(new_key("ES256")), FakeClock()
-    late = dated(clock.now() + 600)
+    late = date_header(clock.now() + 600)
     assert [under_test.set_clock("resource", URL, late, clock=clock) for _ in range(2)] == [
         True
     ] * 2

@@ -1,4 +1,4 @@
-"""What each grant that shows somebody's credential puts on the wire."""
+"""The parameters that each grant with another credential sends."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ SECRET = "k" * 32
 SIGNER = Signer(shared_key(SECRET), "https://id.example.com/token")
 
 
-def sent(grant: Grant) -> list[tuple[str, str]]:
+def sent_params(grant: Grant) -> list[tuple[str, str]]:
     return list(grant.form().params)
 
 
 def test_jwt_bearer_signs_an_assertion_about_the_subject_for_each_request() -> None:
     grant = JwtBearer(SIGNER, "me", "alice", {"box_sub_type": "user"}, GrantOptions(scope="a"))
-    one, two = dict(sent(grant)), dict(sent(grant))
+    one, two = dict(sent_params(grant)), dict(sent_params(grant))
     claims = jwt.decode(one["assertion"], OctKey.import_key(SECRET)).claims
     assert (claims["iss"], claims["sub"], claims["box_sub_type"]) == ("me", "alice", "user")
     assert claims["aud"] == "https://id.example.com/token"
@@ -42,14 +42,14 @@ def test_jwt_bearer_signs_an_assertion_about_the_subject_for_each_request() -> N
     assert grant.secrets() == ()
 
 
-def test_saml_xml_is_sent_in_base64url_and_anything_else_as_it_is() -> None:
+def test_saml_xml_is_sent_in_base64url_and_other_assertions_unchanged() -> None:
     xml = "<Assertion>ü?>~~</Assertion>"
-    (_, kind), (_, value) = sent(GivenAssertion(SAML2_BEARER, InlineCredential(xml)))
+    (_, kind), (_, value) = sent_params(GivenAssertion(SAML2_BEARER, InlineCredential(xml)))
     assert kind == SAML2_BEARER
     assert "=" not in value
     assert base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).decode() == xml
     ready = GivenAssertion(JWT_BEARER, InlineCredential("a.b.c"))
-    assert sent(ready) == [("grant_type", JWT_BEARER), ("assertion", "a.b.c")]
+    assert sent_params(ready) == [("grant_type", JWT_BEARER), ("assertion", "a.b.c")]
     assert ready.secrets() == ("a.b.c",)
 
 
@@ -60,7 +60,7 @@ def test_rfc_8693_section_2_3_example_with_an_actor_and_several_targets() -> Non
         "urn:ietf:params:oauth:token-type:jwt",
         GrantOptions(audience="one two", resource=("https://a.example", "https://b.example")),
     )
-    assert sent(grant) == [
+    assert sent_params(grant) == [
         ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
         ("subject_token", "accVkjcJyb4BWCxGsndESCJQbdFMogUC5PbRDqceLTC"),
         ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
@@ -77,7 +77,7 @@ def test_rfc_8693_section_2_3_example_with_an_actor_and_several_targets() -> Non
 
 def test_the_least_exchange_names_one_token() -> None:
     grant = TokenExchange(PresentedToken(InlineCredential("st")))
-    assert [name for name, _ in sent(grant)] == [
+    assert [name for name, _ in sent_params(grant)] == [
         "grant_type",
         "subject_token",
         "subject_token_type",
@@ -87,7 +87,7 @@ def test_the_least_exchange_names_one_token() -> None:
 
 def test_the_password_grant_sends_name_and_password() -> None:
     grant = Password("alice", "pw", GrantOptions(scope="a"))
-    assert sent(grant) == [
+    assert sent_params(grant) == [
         ("grant_type", "password"),
         ("username", "alice"),
         ("password", "pw"),
@@ -100,7 +100,7 @@ def test_a_vendors_grant_is_its_name_and_its_parameters() -> None:
     grant = NamedGrant(
         "fb_exchange_token", GrantOptions(params={"fb_exchange_token": "t", "v": "1"})
     )
-    assert sent(grant) == [
+    assert sent_params(grant) == [
         ("grant_type", "fb_exchange_token"),
         ("fb_exchange_token", "t"),
         ("v", "1"),
@@ -128,7 +128,7 @@ PAIRS: list[tuple[Grant, Grant]] = [
 
 
 @pytest.mark.parametrize(("one", "other"), PAIRS)
-def test_tokens_of_different_people_are_told_apart(one: Grant, other: Grant) -> None:
+def test_grants_of_different_subjects_have_different_subject_keys(one: Grant, other: Grant) -> None:
     assert one.subject_key != other.subject_key
 
 
@@ -145,6 +145,6 @@ def test_no_repr_or_mark_shows_a_credential() -> None:
     assert SECRET not in shown
 
 
-def test_all_of_them_may_be_sent_again() -> None:
+def test_no_extension_grant_is_single_use() -> None:
     assert not any((JwtBearer.single_use, GivenAssertion.single_use, TokenExchange.single_use))
     assert not any((Password.single_use, NamedGrant.single_use))

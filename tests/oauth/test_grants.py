@@ -1,4 +1,4 @@
-"""What each grant sends (RFC 6749 §4.4.2 and §6, RFC 8707)."""
+"""The parameters of each grant (RFC 6749 §4.4.2 and §6, RFC 8707)."""
 
 from __future__ import annotations
 

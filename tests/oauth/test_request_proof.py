@@ -1,4 +1,4 @@
-"""The proof beside an access token: its value, and its place on a request."""
+"""The proof that is sent with an access token: its value, and its place on a request."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Source(TokenSource):
         return self._token
 
 
-def test_it_is_the_hmac_of_the_token_with_the_secret() -> None:
+def test_a_proof_is_the_hmac_of_the_token_with_the_secret() -> None:
     assert PROOF.compute(DATA, KEY) == SHA256
     assert RequestProof(name="p", algorithm="hmac_sha512").compute(DATA, KEY) == SHA512
 
@@ -47,9 +47,7 @@ def test_it_is_the_hmac_of_the_token_with_the_secret() -> None:
         ("https://a.test/?appsecret%5Fproof=old", "https://a.test/?appsecret_proof=P"),
     ],
 )
-def test_it_replaces_an_older_one_and_leaves_the_rest_of_the_url_alone(
-    url: str, signed: str
-) -> None:
+def test_a_proof_replaces_an_older_one_and_keeps_the_rest_of_the_url(url: str, signed: str) -> None:
     request = requests.Request("GET", "https://a.test").prepare()
     request.url = url
     PROOF.put_on(request, "P")
@@ -59,13 +57,13 @@ def test_it_replaces_an_older_one_and_leaves_the_rest_of_the_url_alone(
     assert "appsecret" not in PROOF.remove_from(signed)
 
 
-def test_a_header_carries_it_as_well() -> None:
+def test_a_header_can_carry_the_proof() -> None:
     request = requests.Request("GET", "https://a.test/me").prepare()
     RequestProof(name="X-Proof", place="header").put_on(request, "P")
     assert (request.url, request.headers["X-Proof"]) == ("https://a.test/me", "P")
 
 
-def test_each_token_has_the_proof_of_its_own() -> None:
+def test_each_token_has_its_own_proof() -> None:
     tokens = ProofTokenSource(Source(), PROOF, "secret")
     first = tokens.token()
     assert first.proof == PROOF.compute("t1", "secret")

@@ -56,7 +56,7 @@ def test_another_library_accepts_the_signature(algorithm: str) -> None:
 
 @pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256", "ES384", "ES512", "EdDSA"])
-def test_a_json_web_key_of_another_library_signs_as_its_pem_does(algorithm: str) -> None:
+def test_a_json_web_key_signs_like_the_same_key_in_pem(algorithm: str) -> None:
     pem = pem_of(KEYS[algorithm])
     theirs = jwk.import_key(pem, _type(algorithm)).as_dict(private=True)
     text = json.dumps({**theirs, "kid": "k-2", "alg": algorithm})
@@ -132,7 +132,7 @@ def test_an_audience_is_filled_in_once() -> None:
     assert signer.with_audience("a").with_audience("b").audience == "a"
 
 
-def test_a_certificate_beside_the_key_is_named_by_its_thumbprint() -> None:
+def test_a_certificate_with_the_key_is_named_by_its_thumbprint() -> None:
     certificate = certificate_of(RSA)
     key = private_key(pem_of(RSA) + certificate.decode())
     named = base64.urlsafe_b64decode(key.certificate_thumbprint + "=")
@@ -221,7 +221,7 @@ def test_a_passphrase_opens_a_key_in_both_encrypted_forms() -> None:
         lambda pem: pem.replace("\n", "\r\n"),
     ],
 )
-def test_what_forms_and_shells_do_to_a_pem_text_is_undone(mangle: Any) -> None:
+def test_line_breaks_that_forms_and_shells_remove_from_pem_are_restored(mangle: Any) -> None:
     pem = pem_of(RSA)
     assert tidy_pem(mangle(pem)) == pem
 
@@ -235,7 +235,7 @@ def test_the_mark_changes_with_the_key_and_nothing_shows_it() -> None:
     assert signing.LIFETIME <= 300  # RFC 7523 names no limit; five minutes is the rule here
 
 
-def test_authlibs_own_check_of_a_client_assertion_accepts_ours() -> None:
+def test_authlib_accepts_our_client_assertion() -> None:
     key = KEYS["PS256"]
 
     class Oracle(JWTBearerClientAssertion):  # type: ignore[misc]  # Authlib ships no types

@@ -78,7 +78,7 @@ def examples(preset: Preset) -> dict[str, str]:
     return {name: variable.example for name, variable in preset.variables.items()}
 
 
-def filled(name: str) -> Preset:
+def fill_with_examples(name: str) -> Preset:
     preset = load_preset(name)
     return fill(preset, {**examples(preset), "client_id": "me"})
 
@@ -90,7 +90,7 @@ def paths(preset: Preset) -> Iterator[str]:
     yield from (path for path in (*some, preset.refresh.lifetime_path) if path)
     if preset.base_url_from is not None:
         yield preset.base_url_from.path
-    # At run time a rule whose predicate is no JMESPath would just never match.
+    # At run time a rule whose predicate is not JMESPath would just never match.
     yield from (rule.when for rule in preset.api_responses if rule.when)
     yield from filter(None, [preset.revoke.success])
 
@@ -101,7 +101,7 @@ def test_there_are_at_least_60_and_every_surveyed_provider_is_among_them() -> No
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_verified_names_its_sources(name: str) -> None:
+def test_a_verified_preset_names_its_sources(name: str) -> None:
     preset = load_preset(name)
     assert preset.sources or preset.verified is None
     assert len(set(preset.sources)) == len(preset.sources)
@@ -127,12 +127,12 @@ def test_the_file_fits_the_schema_that_its_first_line_names(name: str) -> None:
 def test_its_places_are_its_variables_and_their_examples_fill_them(name: str) -> None:
     preset = load_preset(name)
     assert places_of(preset) - {"client_id"} == set(preset.variables)
-    assert places_of(filled(name)) == set()
+    assert places_of(fill_with_examples(name)) == set()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_its_urls_are_https_once_they_are_filled(name: str) -> None:
-    preset = filled(name)
+    preset = fill_with_examples(name)
     urls = (preset.token_url, preset.authorize_url, preset.revoke.url, preset.device_url)
     others = (preset.introspect_url, preset.base_url, preset.request.refresh_url)
     for url in (*urls, *others):
@@ -156,7 +156,7 @@ def test_it_does_not_contradict_itself(name: str) -> None:
     assert not (preset.base_url and preset.base_url_from)
     assert preset.refresh.grace_s == 0 or preset.refresh.rotation in {"single_use", "unknown"}
     assert preset.client_auth[0] in CLIENT_AUTH_METHODS
-    # What ends a pull or skips a page is for a spec to say; a rule without a predicate would catch other errors too.
+    # Ending a pull or skipping a page is up to a spec to say; a rule without a predicate would catch other errors too.
     assert {rule.action for rule in preset.api_responses} <= {"refresh", "rate_limit", "retry"}
     assert all(rule.status and rule.when for rule in preset.api_responses)
     if "authorization_code" in preset.grants:
@@ -164,7 +164,7 @@ def test_it_does_not_contradict_itself(name: str) -> None:
     assert bool(preset.device_url) == ("device_code" in preset.grants)
 
 
-def test_a_name_that_leads_out_of_the_folder_is_no_preset() -> None:
+def test_a_name_that_leads_out_of_the_folder_is_not_a_preset() -> None:
     for name in ("../preset.schema", "nothing", ""):
         with pytest.raises(KeyError):
             load_preset(name)
@@ -196,7 +196,7 @@ def test_a_refresh_token_is_sent_again_as_long_as_its_provider_takes_it(
     assert load_preset(name).resend_window_s == seconds
 
 
-def test_what_is_not_verified_is_not_enough_to_bet_a_refresh_token_on() -> None:
+def test_unverified_presets_never_allow_resending_a_refresh_token() -> None:
     hearsay = Preset(title="T", refresh=RefreshRules(rotation="none"))
     assert hearsay.resend_window_s == 0
     assert replace(hearsay, verified="2026-11").resend_window_s == math.inf

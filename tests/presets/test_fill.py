@@ -33,7 +33,7 @@ def test_places_are_filled_wherever_they_may_stand() -> None:
     assert found.default_scopes == ("acme/all",)
 
 
-def test_what_is_no_place_stays_as_it_is() -> None:
+def test_text_that_is_not_a_place_stays() -> None:
     rule = BaseUrl(path="url", hosts=("*.example.com",))
     found = fill(
         preset(token_header="X-Token: {token}", base_url_from=rule, notes=("{tenant}",)),
@@ -50,7 +50,7 @@ def test_a_default_fills_a_place_even_when_it_would_not_fit_as_a_value() -> None
     )
 
 
-def test_a_missing_value_is_named_with_what_it_is() -> None:
+def test_a_missing_value_is_named_with_its_description() -> None:
     with pytest.raises(BadVariable, match="needs key 'tenant' in extra") as caught:
         fill(preset(), {})
     assert (caught.value.name, caught.value.hint) == ("tenant", "Your tenant.")

@@ -25,14 +25,14 @@ def test_the_committed_page_is_the_generated_one() -> None:
     assert "\n".join(providers_page()) + "\n" == PAGE
 
 
-def test_what_a_preset_leaves_at_the_default_is_not_told() -> None:
+def test_defaults_of_a_preset_are_left_out_of_its_page() -> None:
     assert facts(load_preset("twilio")) == {
         "API": "https://api.twilio.com",
         "Client authentication": "none: HTTP Basic on every API call",
     }
 
 
-def test_every_quirk_is_told() -> None:
+def test_every_quirk_is_described() -> None:
     told = facts(load_preset("tiktok-ads"))
     assert told["Token request"] == (
         "POST, parameters as json; client_id is called app_id; client_secret is called secret; "
@@ -46,7 +46,7 @@ def test_every_quirk_is_told() -> None:
     assert "Refresh" not in told
 
 
-def test_a_refresh_is_told_with_its_rules() -> None:
+def test_the_rules_of_a_refresh_are_described() -> None:
     assert facts(load_preset("atlassian"))["Refresh"] == (
         "each refresh brings a new refresh token; the old one dies; a spent one works for 600 s more"
     )
@@ -57,14 +57,14 @@ def test_a_refresh_is_told_with_its_rules() -> None:
     assert facts(load_preset("zoho"))["API"].startswith("api_domain of the token response, on www")
 
 
-def test_the_apis_own_words_are_told() -> None:
+def test_the_response_rules_of_an_api_are_described() -> None:
     assert facts(load_preset("github"))["API answers"] == (
         "403 or 429 with contains(message, 'secondary rate limit'): a limit is used up, for PT1M"
     )
     assert facts(load_preset("amazon-sp-api"))["API answers"].endswith(": the token has ended")
 
 
-def test_a_key_is_told_with_its_values_default_or_example() -> None:
+def test_a_key_is_described_with_its_values_default_or_example() -> None:
     region = Variable(description="Region", example="eu")
     assert variable_text(region) == "Region. As in eu."
     optional = replace(region, default="")

@@ -1,4 +1,4 @@
-"""What makes the surveyed providers special: each oddity is declared in its preset."""
+"""The quirks of the surveyed providers: each oddity is declared in its preset."""
 
 from __future__ import annotations
 
@@ -75,5 +75,5 @@ QUIRKS: list[tuple[str, str, Any]] = [
 
 
 @pytest.mark.parametrize(("name", "field", "value"), QUIRKS)
-def test_what_is_special_about_a_provider_is_declared(name: str, field: str, value: Any) -> None:
+def test_the_quirks_of_a_provider_are_declared(name: str, field: str, value: Any) -> None:
     assert reduce(getattr, field.split("."), load_preset(name)) == value

@@ -60,7 +60,7 @@ def test_whatever_else_is_refused_is_not_sent_again() -> None:
         assert len(server.requests) == 1
 
 
-def test_without_time_left_the_first_refusal_stands(server: OAuthTestServer) -> None:
+def test_without_time_left_the_first_refusal_is_returned(server: OAuthTestServer) -> None:
     under_test = either(server, clock=FakeClock(time.time()))
     assert isinstance(under_test.exchange(ClientCredentials(), budget=0.9), Rejected)
     assert len(server.requests) == 1

@@ -61,7 +61,7 @@ def test_an_assertion_refused_for_its_time_is_signed_once_more_on_the_servers_cl
 
 
 @pytest.mark.parametrize("grant", [ClientCredentials(), RefreshToken("rt")])
-def test_so_is_a_client_assertion_because_the_server_looked_at_nothing_else(grant: Grant) -> None:
+def test_a_refused_client_assertion_is_signed_again_on_the_servers_clock(grant: Grant) -> None:
     seen: list[dict[str, list[str]]] = []
     with raw_server(strict("client_assertion", "invalid_client", seen, ahead=600)) as place:
         outcome = endpoint(place, client_auth="client_secret_jwt").exchange(grant)
@@ -69,7 +69,7 @@ def test_so_is_a_client_assertion_because_the_server_looked_at_nothing_else(gran
     assert len(seen) == 2
 
 
-def test_so_it_is_at_the_endpoints_beside_the_token_endpoint() -> None:
+def test_assertions_are_signed_again_for_other_endpoints_too() -> None:
     seen: list[dict[str, list[str]]] = []
     with raw_server(strict("client_assertion", "invalid_client", seen, ahead=600)) as place:
         under_test = endpoint(place, client_auth="client_secret_jwt")
@@ -119,7 +119,7 @@ def test_an_unsigned_request_is_not_sent_again() -> None:
     assert isinstance(outcome.error, TokenRequestRejected)
 
 
-def test_without_time_left_it_stays_with_the_first_answer() -> None:
+def test_without_time_left_the_first_answer_is_returned() -> None:
     seen: list[dict[str, list[str]]] = []
     with raw_server(strict("none", "invalid_client", seen, ahead=600)) as place:
         under_test = endpoint(place, client_auth="client_secret_jwt", clock=FakeClock(time.time()))

@@ -69,7 +69,7 @@ def test_rfc_8414_section_3_1_and_5_examples() -> None:
     assert len(metadata_urls("https://example.com")) == 2
 
 
-def test_what_the_server_publishes_is_read() -> None:
+def test_published_metadata_are_read() -> None:
     published: dict[str, Any] = {
         "revocation_endpoint": f"{ISSUER}/revoke",
         "token_endpoint_auth_methods_supported": ["private_key_jwt"],
@@ -230,7 +230,7 @@ def test_metadata_are_kept_for_an_hour_and_longer_while_the_server_is_away() -> 
         ),
     ],
 )
-def test_what_cannot_be_used_is_named(
+def test_unusable_metadata_are_named(
     status: str, body: bytes, error: type[Exception], text: str
 ) -> None:
     answers = dict.fromkeys(
@@ -261,7 +261,7 @@ def test_an_issuer_is_an_https_url(issuer: str) -> None:
         server_metadata(issuer, conn_id="crm")
 
 
-def test_files_that_are_missing_and_certificates_that_nobody_knows_are_a_wrong_set_up(
+def test_missing_files_and_untrusted_certificates_are_configuration_errors(
     tmp_path: Path,
 ) -> None:
     with pytest.raises(ConnectionConfigError, match="Check the files that verify and cert name"):
@@ -302,7 +302,7 @@ def test_a_grant_is_traded_at_the_endpoint_that_the_server_names() -> None:
         assert "client_secret" in server.requests[1].form
 
 
-def located(
+def resolve(
     client: Client, *, choose: bool = True, cert: str | None = None, **published: Any
 ) -> Any:
     """The endpoint found at a server that publishes that."""
@@ -351,21 +351,21 @@ def test_client_authentication_is_the_first_that_both_sides_can(
     published: dict[str, Any] = (
         {"token_endpoint_auth_methods_supported": supported} if supported else {}
     )
-    assert located(client, cert=certificate if cert else None, **published).client_auth == method
+    assert resolve(client, cert=certificate if cert else None, **published).client_auth == method
 
 
 def test_a_method_that_the_connection_names_is_kept() -> None:
-    found = located(SECRET, choose=False, token_endpoint_auth_methods_supported=["none"])
+    found = resolve(SECRET, choose=False, token_endpoint_auth_methods_supported=["none"])
     assert found.client_auth == "client_secret_basic"
 
 
 def test_a_short_secret_cannot_be_chosen_for_signing() -> None:
     with pytest.raises(ConnectionConfigError, match="too short for HS256"):
-        located(Client("me", "short"), token_endpoint_auth_methods_supported=["client_secret_jwt"])
+        resolve(Client("me", "short"), token_endpoint_auth_methods_supported=["client_secret_jwt"])
 
 
 def test_assertions_are_addressed_to_the_endpoint_found() -> None:
-    found = located(KEYED)
+    found = resolve(KEYED)
     assert found.client.signer.audience == found.url
 
 
@@ -381,10 +381,10 @@ def test_a_jwt_bearer_assertion_is_addressed_to_the_endpoint_found() -> None:
 def test_a_client_with_a_certificate_takes_the_alias(certificate: str) -> None:
     alias = {"token_endpoint": "https://mtls.example.com/token"}
     assert (
-        located(Client("me"), cert=certificate, mtls_endpoint_aliases=alias).url
+        resolve(Client("me"), cert=certificate, mtls_endpoint_aliases=alias).url
         == alias["token_endpoint"]
     )
-    assert located(SECRET, mtls_endpoint_aliases=alias).url != alias["token_endpoint"]
+    assert resolve(SECRET, mtls_endpoint_aliases=alias).url != alias["token_endpoint"]
 
 
 def test_metadata_without_a_token_endpoint_are_a_wrong_set_up() -> None:

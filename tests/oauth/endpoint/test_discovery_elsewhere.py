@@ -24,7 +24,7 @@ SECOND = "/.well-known/openid-configuration"
         (403, ""),
     ],
 )
-def test_what_answers_for_everything_hides_no_metadata(
+def test_a_server_that_answers_every_path_hides_no_metadata(
     oauth_server: OAuthTestServer, status: int, body: str
 ) -> None:
     forget_metadata()

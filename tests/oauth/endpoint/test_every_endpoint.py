@@ -1,4 +1,4 @@
-"""What holds for every request to an authorization server, whatever the grant and the client authentication."""
+"""Rules for every request to an authorization server, with each grant and each client authentication."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ GRANTS: list[Grant] = [
 MAY_REPEAT = {"resource", "audience"}  # RFC 8707 §2, RFC 8693 §2.1
 
 
-def received(method: str, grant: Grant) -> tuple[str, str]:
+def record_request(method: str, grant: Grant) -> tuple[str, str]:
     """Head and body of the request as a server reads them."""
     seen: list[bytes] = []
     body = b'{"access_token":"at"}'
@@ -80,7 +80,7 @@ def received(method: str, grant: Grant) -> tuple[str, str]:
 
 @pytest.mark.parametrize("grant", GRANTS, ids=lambda grant: type(grant).__name__)
 def test_no_parameter_is_repeated_or_empty_and_text_is_utf_8(grant: Grant) -> None:
-    _, body = received("client_secret_post", grant)
+    _, body = record_request("client_secret_post", grant)
     pairs = parse_qsl(body, keep_blank_values=True, errors="strict", strict_parsing=True)
     repeated = {name for name, count in Counter(name for name, _ in pairs).items() if count > 1}
     assert repeated <= MAY_REPEAT
@@ -90,7 +90,7 @@ def test_no_parameter_is_repeated_or_empty_and_text_is_utf_8(grant: Grant) -> No
 
 @pytest.mark.parametrize("method", sorted(CLIENT_AUTH_METHODS))
 def test_the_client_is_authenticated_in_one_way_at_a_time(method: str) -> None:
-    head, body = received(method, ClientCredentials())
+    head, body = record_request(method, ClientCredentials())
     form = parse_qs(body)
     ways = [
         "Authorization:" in head,
@@ -106,7 +106,7 @@ def test_the_client_is_authenticated_in_one_way_at_a_time(method: str) -> None:
 
 
 def basic(head: str) -> bytes:
-    """What the Basic header holds, empty without one."""
+    """The decoded Basic header, empty without one."""
     lines = [line for line in head.split("\r\n") if line.startswith("Authorization: Basic ")]
     return base64.b64decode(lines[0].rpartition(" ")[2]) if lines else b""
 

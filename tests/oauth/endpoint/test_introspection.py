@@ -31,7 +31,7 @@ def test_an_active_token_has_claims_and_an_end() -> None:
     assert seen[0].endswith(b"token=at&token_type_hint=access_token")
 
 
-def test_of_an_inactive_token_nothing_else_is_believed() -> None:
+def test_only_inactive_is_read_of_an_inactive_token() -> None:
     body = b'{"active": false, "exp": 1800000000}'
     with raw_server(answering(http("200 OK", body))) as place:
         found = introspect(endpoint(place), f"http://{place}/introspect", "at")

@@ -44,7 +44,7 @@ PLACE = "for connection 'crm' at id.example.com/token"
 
 
 def outcome(status: int, body: object, content_type: str = JSON, **headers: str) -> Outcome:
-    """What an answer with that body means; objects are sent as JSON."""
+    """The outcome of an answer with that body; objects are sent as JSON."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return interpret(
         TokenHttpResponse(status, {"content-type": content_type, **headers}, raw, NOW, NOW + 1),
@@ -52,20 +52,20 @@ def outcome(status: int, body: object, content_type: str = JSON, **headers: str)
     )
 
 
-def granted(body: dict[str, Any], **fields: Any) -> Granted:
+def expect_granted(body: dict[str, Any], **fields: Any) -> Granted:
     found = outcome(200, {"access_token": "at", **body, **fields})
     assert isinstance(found, Granted)
     return found
 
 
-def rejected(status: int, body: object, **headers: str) -> OAuthTaskflowError:
+def expect_rejected(status: int, body: object, **headers: str) -> OAuthTaskflowError:
     found = outcome(status, body, **headers)
     assert isinstance(found, Rejected)
     return found.error
 
 
 def test_rfc_6749_section_5_1_example() -> None:
-    found = granted(
+    found = expect_granted(
         {
             "access_token": "2YotnFZFEjr1zCsicMWpAA",
             "token_type": "example",
@@ -83,13 +83,13 @@ def test_rfc_6749_section_5_1_example() -> None:
 
 def test_rfc_8693_section_2_3_answer_keeps_the_issued_token_type() -> None:
     kind = "urn:ietf:params:oauth:token-type:jwt"
-    token = granted({"issued_token_type": kind, "token_type": "Bearer"}).token
+    token = expect_granted({"issued_token_type": kind, "token_type": "Bearer"}).token
     assert token.extras == {"issued_token_type": kind}
 
 
 @pytest.mark.parametrize("kind", ["Bearer", "bearer", "BEARER", "Bearer ", "BearerToken", "", None])
 def test_bearer_tokens_in_every_spelling(kind: str | None) -> None:
-    assert granted({"token_type": kind}).token.token_type == "Bearer"
+    assert expect_granted({"token_type": kind}).token.token_type == "Bearer"
 
 
 @pytest.mark.parametrize("kind", ["mac", "N_A", "DPoP", 7, ["bearer"]])
@@ -119,7 +119,7 @@ def test_a_form_encoded_answer_is_read() -> None:
 
 @pytest.mark.parametrize("value", [None, "", " ", 5, "line\nbreak", "ü"])
 def test_an_unusable_refresh_token_keeps_the_old_one(value: object) -> None:
-    assert granted({"refresh_token": value}).refresh_token is None
+    assert expect_granted({"refresh_token": value}).refresh_token is None
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_an_unusable_refresh_token_keeps_the_old_one(value: object) -> None:
 def test_scope_as_granted(
     scope: object, missing: tuple[str, ...], extra: tuple[str, ...], kept: str
 ) -> None:
-    found = granted({"scope": scope})
+    found = expect_granted({"scope": scope})
     assert (found.missing_scope, found.extra_scope) == (missing, extra)
     assert found.token.scope == kept
 
@@ -189,16 +189,16 @@ def test_the_servers_clock_is_compared_with_ours() -> None:
         (404, b"<html>not here</html>", TokenRequestRejected),
     ],
 )
-def test_refusals_by_what_can_be_done_about_them(
+def test_refusals_are_classified_by_their_remedy(
     status: int, body: object, kind: type[OAuthTaskflowError]
 ) -> None:
-    error = rejected(status, body)
+    error = expect_rejected(status, body)
     assert type(error) is kind
     assert not error.retryable
 
 
 def test_a_refusal_is_worded_whole() -> None:
-    error = rejected(
+    error = expect_rejected(
         400, {"error": "invalid_grant", "error_description": f"Token {REFRESH} has\nexpired."}
     )
     assert str(error) == (
@@ -210,16 +210,16 @@ def test_a_refusal_is_worded_whole() -> None:
 @pytest.mark.parametrize("status", [400, 401])
 def test_a_refusal_without_a_body_is_read_from_its_challenge(status: int) -> None:
     challenge = f'Basic realm="id", error="invalid_client", error_description="Not {SECRET}"'
-    error = rejected(status, b"", **{"www-authenticate": challenge})
+    error = expect_rejected(status, b"", **{"www-authenticate": challenge})
     assert type(error) is InvalidClient
     assert f"(invalid_client, HTTP {status}): Not ***" in str(error)
-    plain = rejected(status, b"", **{"www-authenticate": 'Basic realm="error=x"'})
+    plain = expect_rejected(status, b"", **{"www-authenticate": 'Basic realm="error=x"'})
     assert f"(http_{status}, HTTP {status})" in str(plain)
 
 
 def test_the_error_in_the_body_goes_before_that_of_the_challenge() -> None:
     told = {"www-authenticate": 'Bearer error="invalid_token"'}
-    assert type(rejected(401, {"error": "invalid_grant"}, **told)) is InvalidGrant
+    assert type(expect_rejected(401, {"error": "invalid_grant"}, **told)) is InvalidGrant
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_the_error_in_the_body_goes_before_that_of_the_challenge() -> None:
         ),
     ],
 )
-def test_a_refusal_says_what_to_look_at(code: str, hint: str) -> None:
+def test_a_refusal_names_what_to_check(code: str, hint: str) -> None:
     body = json.dumps({"error": code}).encode()
     sent = ("grant_type", "refresh_token")
     answer = TokenHttpResponse(400, {"content-type": JSON}, body, NOW, NOW + 1, sent)
@@ -252,7 +252,7 @@ def test_a_refusal_says_what_to_look_at(code: str, hint: str) -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_a_wrong_token_url(status: int) -> None:
-    error = rejected(status, b"", location="https://u:p@elsewhere.example.com/t?token=x")
+    error = expect_rejected(status, b"", location="https://u:p@elsewhere.example.com/t?token=x")
     assert isinstance(error, ConnectionConfigError)
     assert str(error) == (
         f"The token endpoint id.example.com/token redirects (HTTP {status}) to "
@@ -273,7 +273,7 @@ def test_a_redirect_is_a_wrong_token_url(status: int) -> None:
         (400, {"error": "temporarily_unavailable"}, {}, None),
     ],
 )
-def test_what_was_certainly_not_processed(
+def test_some_answers_prove_that_nothing_was_processed(
     status: int, body: object, headers: dict[str, str], wait: float | None
 ) -> None:
     found = outcome(status, body, **headers)
@@ -293,7 +293,7 @@ def test_what_was_certainly_not_processed(
         (500, {"error": "internal"}),
     ],
 )
-def test_what_may_have_been_processed(status: int, body: object) -> None:
+def test_other_failures_leave_the_outcome_unknown(status: int, body: object) -> None:
     found = outcome(status, body)
     assert isinstance(found, OutcomeUnknown)
     assert isinstance(found.error, TokenEndpointUnavailable)
@@ -360,7 +360,7 @@ def test_a_server_failure_ends_a_login_because_a_code_is_sent_once() -> None:
         ),
     ],
 )
-def test_a_success_without_token_says_what_came(
+def test_a_success_without_token_describes_the_answer(
     body: bytes, kind: str, again: bool, found: str
 ) -> None:
     result = outcome(200, body, kind)

@@ -83,7 +83,7 @@ def test_a_wait_beyond_the_budget_is_left_to_the_caller() -> None:
     assert (sent, clock.slept) == ([35], [])
 
 
-def test_each_attempt_gets_what_is_left_of_the_budget() -> None:
+def test_each_attempt_gets_the_rest_of_the_budget() -> None:
     clock, budgets = FakeClock(), []
 
     def send(budget: float) -> Outcome:

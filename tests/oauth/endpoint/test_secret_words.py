@@ -34,7 +34,7 @@ def endpoint(place: str, secret: str, clock: FakeClock | None = None) -> TokenEn
 
 
 def refusal(code: str, text: str = "") -> bytes:
-    """What a server says that refuses."""
+    """The answer of a server that refuses."""
     return http_answer(400, json.dumps({"error": code, "error_description": text}).encode())
 
 

@@ -22,7 +22,7 @@ PLACE = "for connection 'crm' at id.example.com/token"
 
 
 def outcome(status: int, body: object, content_type: str = JSON) -> Outcome:
-    """What an answer with that body means; objects are sent as JSON."""
+    """The outcome of an answer with that body; objects are sent as JSON."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return interpret(
         TokenHttpResponse(status, {"content-type": content_type}, raw, NOW, NOW + 1), QUESTION
@@ -58,7 +58,7 @@ def test_numbers_that_are_none_cost_no_refresh_token() -> None:
         (403, b"<html><p>Blocked</p></html>", "(http_403, HTTP 403): a web page: Blocked"),
     ],
 )
-def test_what_a_server_says_in_its_own_way_is_shown(status: int, body: object, said: str) -> None:
+def test_nonstandard_error_texts_are_shown(status: int, body: object, said: str) -> None:
     assert f"{said} {PLACE}" in refusal(status, body)
 
 
@@ -68,7 +68,7 @@ def test_where_nothing_takes_token_requests_the_address_is_to_be_checked(status:
     assert refusal(status, b"").endswith(hint)
 
 
-def test_a_client_that_is_denied_access_sends_nobody_to_consent() -> None:
+def test_a_client_that_is_denied_access_asks_for_no_consent() -> None:
     answer = TokenHttpResponse(
         403, {"content-type": JSON}, b'{"error": "access_denied"}', NOW, NOW + 1
     )

@@ -152,7 +152,7 @@ def test_a_redirect_is_not_followed() -> None:
     assert len(seen) == 1
 
 
-def test_nobody_listening_means_nothing_was_sent() -> None:
+def test_a_closed_port_means_nothing_was_sent() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         place = f"127.0.0.1:{taken.getsockname()[1]}"
     outcome = endpoint(place).exchange(REFRESH)
@@ -202,7 +202,7 @@ def test_an_answer_that_drips_in_is_cut_at_the_deadline(drip: bytes) -> None:
             connection.sendall(drip)
             time.sleep(0.05)
 
-    # A server that stalls between two drips must not be taken for one that says nothing more.
+    # A server that stalls between two drips must not pass as one that is finished.
     patient = TransportOptions(timeouts=Timeouts(total=0.6))
     with raw_server(behaviour) as place:
         outcome = endpoint(place, transport=patient).exchange(REFRESH)
@@ -236,7 +236,7 @@ def test_an_endless_answer_is_not_read_to_its_end() -> None:
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
     ],
 )
-def test_what_is_no_http_leaves_the_outcome_unknown(answer: bytes) -> None:
+def test_a_response_that_is_not_http_leaves_the_outcome_unknown(answer: bytes) -> None:
     with raw_server(answering(answer)) as place:
         outcome = endpoint(place).exchange(REFRESH)
     assert isinstance(outcome, OutcomeUnknown)
@@ -294,7 +294,7 @@ def test_a_header_that_cannot_be_sent_is_a_configuration_error() -> None:
     assert "No request to 127.0.0.1:9/token can be made (InvalidHeader) in" in str(error)
 
 
-def test_what_a_server_says_back_of_keys_in_parameters_and_headers_is_not_shown() -> None:
+def test_keys_that_a_server_repeats_from_parameters_and_headers_are_hidden() -> None:
     body = b'{"error": "invalid_request", "error_description": "api key pa-s3cret, he-s3cret?"}'
     options = GrantOptions(params={"api_key": "pa-s3cret"}, headers={"X-Api-Key": "he-s3cret"})
     with raw_server(answering(http("400 Bad", body))) as place:

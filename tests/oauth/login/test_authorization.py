@@ -1,4 +1,4 @@
-"""What goes to the authorization endpoint, and what is made of the answer."""
+"""The request to the authorization endpoint, and what is made of the answer."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def endpoint(server: OAuthTestServer) -> TokenEndpoint:
     return TokenEndpoint(server.token_url, client, conn_id="crm")
 
 
-def at(server: OAuthTestServer) -> Authorization:
+def authorization_at(server: OAuthTestServer) -> Authorization:
     origin = server.base_url
     place = AuthorizationServer(f"{origin}/oauth/authorize", origin, names_itself=True)
     options = GrantOptions(scope="airports.read")
     return attempt(server=place, client_id=server.client_id, options=options)
 
 
-def consented(url: str) -> str:
+def consent(url: str) -> str:
     """The address that the browser is sent back to."""
     return requests.get(url, allow_redirects=False, timeout=20).headers["Location"]
 
@@ -150,7 +150,7 @@ def test_an_answer_after_ten_minutes_is_refused_however_right() -> None:
     assert in_time.read(answer(in_time)).code == "the-code"
 
 
-def test_a_refusal_is_told_whole() -> None:
+def test_a_refused_login_is_worded_whole() -> None:
     mine = attempt()
     with pytest.raises(AuthorizationFailed) as caught:
         mine.read(answer(mine, code=None, error="access_denied", error_description="No.\x1b[2J"))
@@ -202,16 +202,16 @@ def test_a_pasted_address_or_its_query_alone_is_read(before: str) -> None:
 
 
 def test_the_code_is_traded_for_a_token_with_a_refresh_token(oauth_server: OAuthTestServer) -> None:
-    mine = at(oauth_server)
-    outcome = endpoint(oauth_server).exchange(mine.read_url(consented(mine.url)))
+    mine = authorization_at(oauth_server)
+    outcome = endpoint(oauth_server).exchange(mine.read_url(consent(mine.url)))
     assert isinstance(outcome, Granted)
     assert outcome.refresh_token
     assert outcome.token.scope == "airports.read"
 
 
 def test_a_code_without_its_verifier_is_refused(oauth_server: OAuthTestServer) -> None:
-    mine = at(oauth_server)
-    grant = replace(mine.read_url(consented(mine.url)), verifier=Verifier.new())
+    mine = authorization_at(oauth_server)
+    grant = replace(mine.read_url(consent(mine.url)), verifier=Verifier.new())
     outcome = endpoint(oauth_server).exchange(grant)
     assert isinstance(outcome, Rejected)
     assert "invalid_grant" in str(outcome.error)
@@ -221,26 +221,26 @@ def test_a_pushed_request_leaves_nothing_in_the_url_and_works_once(
     oauth_server: OAuthTestServer,
 ) -> None:
     oauth_server.desk.par_required = True
-    mine, place = at(oauth_server), f"{oauth_server.base_url}/oauth/par"
+    mine, place = authorization_at(oauth_server), f"{oauth_server.base_url}/oauth/par"
     url = push(endpoint(oauth_server), place, mine)
     assert sorted(parse_qs(urlsplit(url).query)) == ["client_id", "request_uri"]
-    assert mine.read_url(consented(url)).code
+    assert mine.read_url(consent(url)).code
     assert requests.get(url, allow_redirects=False, timeout=20).status_code == 400
     assert push(endpoint(oauth_server), place, mine) != url
 
 
-def test_a_pushed_request_that_ran_out_is_pushed_anew_by_the_next_login(
+def test_the_next_login_pushes_an_expired_request_again(
     oauth_server_factory: ServerFactory,
 ) -> None:
     clock = FakeClock()
     server = oauth_server_factory(clock=clock)
     place = f"{server.base_url}/oauth/par"
-    late = push(endpoint(server), place, at(server))
+    late = push(endpoint(server), place, authorization_at(server))
     clock.advance(61)
     assert requests.get(late, allow_redirects=False, timeout=20).status_code == 400
-    again = at(server)
+    again = authorization_at(server)
     url = push(endpoint(server), place, again)
-    assert again.read_url(consented(url)).code
+    assert again.read_url(consent(url)).code
 
 
 @pytest.mark.parametrize(
@@ -258,5 +258,9 @@ def test_a_failing_par_endpoint_is_named(
 ) -> None:
     oauth_server.fault("/oauth/par", **answered)
     with pytest.raises(OAuthTaskflowError) as caught:
-        push(endpoint(oauth_server), f"{oauth_server.base_url}/oauth/par", at(oauth_server))
+        push(
+            endpoint(oauth_server),
+            f"{oauth_server.base_url}/oauth/par",
+            authorization_at(oauth_server),
+        )
     assert reason in str(caught.value)

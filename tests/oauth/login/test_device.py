@@ -64,7 +64,7 @@ def decide(device: DeviceAuthorization) -> None:
     requests.get(device.complete_uri, timeout=20).raise_for_status()
 
 
-def test_it_asks_at_the_servers_interval_until_the_person_agrees(
+def test_the_device_login_polls_at_the_servers_interval_until_the_person_agrees(
     server: OAuthTestServer, clock: Waiting
 ) -> None:
     server.desk.device_interval = 7.0
@@ -118,7 +118,7 @@ def test_an_answer_that_does_not_come_in_time_doubles_the_interval(
     assert clock.slept == [5.0, 10.0]
 
 
-def test_a_busy_server_is_given_the_time_it_asks_for(
+def test_a_busy_server_is_polled_after_its_retry_after(
     server: OAuthTestServer, clock: Waiting
 ) -> None:
     device = begin(server, clock)
@@ -128,7 +128,9 @@ def test_a_busy_server_is_given_the_time_it_asks_for(
     assert clock.slept == [5.0, 90.0]
 
 
-def test_it_stops_when_the_code_runs_out(server: OAuthTestServer, clock: Waiting) -> None:
+def test_polling_stops_when_the_device_code_expires(
+    server: OAuthTestServer, clock: Waiting
+) -> None:
     server.desk.device_lifetime = 21.0
     with pytest.raises(AuthorizationFailed) as caught:
         wait_for_device(endpoint(server, clock), begin(server, clock), OPTIONS)
@@ -139,7 +141,9 @@ def test_it_stops_when_the_code_runs_out(server: OAuthTestServer, clock: Waiting
     )
 
 
-def test_a_person_who_refuses_ends_it(server: OAuthTestServer, clock: Waiting) -> None:
+def test_a_person_who_refuses_ends_the_device_login(
+    server: OAuthTestServer, clock: Waiting
+) -> None:
     device = begin(server, clock)
     server.desk.decision = "refuse"
     decide(device)
@@ -148,7 +152,9 @@ def test_a_person_who_refuses_ends_it(server: OAuthTestServer, clock: Waiting) -
     assert clock.slept == [5.0]
 
 
-def test_a_server_that_says_expired_ends_it(server: OAuthTestServer, clock: Waiting) -> None:
+def test_an_expired_token_error_ends_the_device_login(
+    server: OAuthTestServer, clock: Waiting
+) -> None:
     device = begin(server, clock)
     server.fault("/oauth/token", status=400, body='{"error": "expired_token"}')
     again = r"expired \(expired_token\) .* airflow oauth login"

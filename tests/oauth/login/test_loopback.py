@@ -72,7 +72,7 @@ def test_a_second_answer_changes_nothing(listener: LoopbackListener) -> None:
         ("/callback?code=x&state=other", 400),
     ],
 )
-def test_what_is_not_expected_leaves_it_waiting(
+def test_unexpected_requests_leave_the_listener_waiting(
     listener: LoopbackListener, target: str, status: int
 ) -> None:
     assert get(listener, target).status_code == status
@@ -148,7 +148,7 @@ def test_a_port_that_is_bound_and_not_listened_on_is_refused_too() -> None:
             LoopbackListener(mine, port=other.getsockname()[1])
 
 
-def test_nobody_else_takes_the_port_while_a_login_waits(listener: LoopbackListener) -> None:
+def test_no_other_program_takes_the_port_while_a_login_waits(listener: LoopbackListener) -> None:
     port = int(listener.authority.rpartition(":")[2])
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

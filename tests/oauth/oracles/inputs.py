@@ -1,4 +1,4 @@
-"""What all the implementations are fed with."""
+"""Inputs for all implementations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ some_scopes = st.lists(scope_words, min_size=1, max_size=4, unique=True).map(" "
 scopes = st.just("") | some_scopes
 # RFC 6750 §2.1: b64token, which RFC 9110 calls token68.
 tokens = st.from_regex(r"[A-Za-z0-9._~+/-]{1,40}={0,2}", fullmatch=True)
-# What people type: printable, with blanks.
+# Text as people type it: printable, with blanks.
 any_text = st.text(
     st.characters(codec="utf-8", exclude_categories=("C", "Z")) | st.just(" "),
     min_size=1,

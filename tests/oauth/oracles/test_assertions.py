@@ -50,14 +50,14 @@ def key_for(algorithm: str) -> SigningKey:
 
 @cache
 def verifier_for(algorithm: str) -> Jwk:
-    """What jwskate checks with."""
+    """The key that jwskate verifies with."""
     if algorithm in SHARED:
         encoded = base64.urlsafe_b64encode(SECRET.encode()).rstrip(b"=").decode()
         return Jwk({"kty": "oct", "k": encoded})
     return Jwk.from_pem(public_pem_of(KEYS[algorithm]))
 
 
-def signed(client_id: str, algorithm: str, audience: str = URL) -> str:
+def sign(client_id: str, algorithm: str, audience: str = URL) -> str:
     """The assertion that our client sends."""
     signer = Signer(key_for(algorithm), audience)
     sent = dict(client_assertion(Client(client_id, signer=signer), TokenForm(())).params)
@@ -69,7 +69,7 @@ def signed(client_id: str, algorithm: str, audience: str = URL) -> str:
 @few
 @given(client_id=visible, audience=any_text)
 def test_jwskate_takes_our_client_assertions(algorithm: str, client_id: str, audience: str) -> None:
-    token = SignedJwt(signed(client_id, algorithm, audience))
+    token = SignedJwt(sign(client_id, algorithm, audience))
     token.validate(
         verifier_for(algorithm),
         alg=algorithm,
@@ -88,7 +88,7 @@ def test_jwskate_takes_our_client_assertions(algorithm: str, client_id: str, aud
 def test_jwskate_refuses_them_with_another_key(algorithm: str) -> None:
     other = Jwk.generate(alg=algorithm)
     verifier = other if algorithm in SHARED else other.public_jwk()
-    assert not SignedJwt(signed("me", algorithm)).verify_signature(verifier, alg=algorithm)
+    assert not SignedJwt(sign("me", algorithm)).verify_signature(verifier, alg=algorithm)
 
 
 def theirs(client_id: str, algorithm: str) -> list[SignedJwt]:
@@ -112,7 +112,7 @@ def private_jwk(algorithm: str) -> Jwk:
 @few
 @given(client_id=visible)
 def test_theirs_hold_the_same_claims(algorithm: str, client_id: str) -> None:
-    mine = SignedJwt(signed(client_id, algorithm))
+    mine = SignedJwt(sign(client_id, algorithm))
     for other in theirs(client_id, algorithm):
         assert set(mine.claims) == set(other.claims)
         for name in ("iss", "sub", "aud"):
@@ -149,12 +149,12 @@ RECOMMENDED: dict[str, jwk.Key] = {
 @pytest.mark.parametrize("algorithm", RECOMMENDED)  # Authlib takes no other
 def test_authlibs_server_takes_each_once_and_only_for_itself(algorithm: str) -> None:
     server = AuthlibServer(RECOMMENDED[algorithm])
-    assertion = signed("me", algorithm)
+    assertion = sign("me", algorithm)
     assert server.check(assertion)["sub"] == "me"
     with pytest.raises(InvalidClientError, match="used before"):
         server.check(assertion)
     with pytest.raises(InvalidClientError):
-        server.check(signed("me", algorithm, "https://other.example.com/token"))
+        server.check(sign("me", algorithm, "https://other.example.com/token"))
 
 
 class AuthlibGrant(JWTBearerGrant):  # type: ignore[misc]  # Authlib ships no types
@@ -189,7 +189,7 @@ def test_authlib_takes_the_assertion_of_a_jwt_bearer_grant(
     assert own == {"iss": issuer, "sub": subject, "aud": URL, **claims}
 
 
-def test_authlib_refuses_one_that_is_for_somebody_else() -> None:
+def test_authlib_refuses_our_assertion_for_another_audience() -> None:
     grant = JwtBearer(Signer(key_for("ES256"), "https://other.example.com"), "me", "alice")
     sent = dict(grant.form().params)
     with pytest.raises(InvalidGrantError):

@@ -28,7 +28,7 @@ queries = st.sampled_from(["", "?tenant=a", "?tenant=a&x=%C3%BC"])
 extras = st.dictionaries(st.sampled_from(["prompt", "access_type", "login_hint"]), any_text)
 
 
-def asked(url: str) -> tuple[str, list[tuple[str, str]]]:
+def split_request(url: str) -> tuple[str, list[tuple[str, str]]]:
     """Endpoint and parameters."""
     parts = urlsplit(url)
     return url.partition("?")[0], sorted(parse_qsl(parts.query, keep_blank_values=True))
@@ -63,10 +63,10 @@ def test_the_browser_is_sent_to_the_same_place(
         code_challenge_method="S256",
         **more,
     )
-    assert asked(mine.url) == asked(third)
+    assert split_request(mine.url) == split_request(third)
     # Its own query is kept by RFC 6749 §3.1; requests-oauth2client replaces it.
     if not query:
-        assert asked(mine.url) == asked(other.uri)
+        assert split_request(mine.url) == split_request(other.uri)
 
 
 def test_a_login_with_dpop_names_its_key_alike() -> None:

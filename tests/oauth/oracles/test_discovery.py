@@ -40,7 +40,7 @@ UNREAD = "device_authorization_endpoint"
 
 @many
 @given(issuers)
-def test_the_places_are_those_of_the_others(issuer: str) -> None:
+def test_the_metadata_addresses_equal_those_of_other_libraries(issuer: str) -> None:
     urls = metadata_urls(issuer)
     assert urls[0] == authlib_oauth(issuer, external=True)
     assert urls[1] == authlib_oidc(issuer, external=True) == oidc_discovery_document_url(issuer)
@@ -52,7 +52,7 @@ def test_the_places_are_those_of_the_others(issuer: str) -> None:
 
 @many
 @given(issuers)
-def test_a_final_slash_of_the_issuer_is_not_in_the_place(issuer: str) -> None:
+def test_a_final_slash_of_the_issuer_is_dropped_from_the_address(issuer: str) -> None:
     # RFC 8414 §3.1: "any terminating / MUST be removed"; Authlib keeps it where there is a path.
     assert metadata_urls(f"{issuer}/") == metadata_urls(issuer)
     assert metadata_urls(f"{issuer}/")[1] == authlib_oidc(f"{issuer}/", external=True)
@@ -76,7 +76,7 @@ def test_all_read_the_same_endpoints(issuer: str, names: dict[str, str], named: 
 
 @many
 @given(issuers, issuers)
-def test_metadata_of_somebody_else_are_refused_by_all(issuer: str, other: str) -> None:
+def test_all_libraries_refuse_metadata_of_another_issuer(issuer: str, other: str) -> None:
     raw = {"issuer": other, "token_endpoint": f"{other}/token"}
     if issuer == other:
         parse_metadata(json.dumps(raw).encode(), issuer)
@@ -91,7 +91,7 @@ def test_metadata_of_somebody_else_are_refused_by_all(issuer: str, other: str) -
     "wrong",
     ["http://id.example.com", "https://id.example.com?a=1", "https://id.example.com#top", "id"],
 )
-def test_what_is_no_issuer_for_authlib_is_none_for_us(wrong: str) -> None:
+def test_we_refuse_the_issuers_that_authlib_refuses(wrong: str) -> None:
     with pytest.raises(ValueError, match="issuer"):
         AuthorizationServerMetadata(issuer=wrong).validate_issuer()
     assert not is_issuer(wrong)
@@ -99,6 +99,6 @@ def test_what_is_no_issuer_for_authlib_is_none_for_us(wrong: str) -> None:
 
 @many
 @given(issuers)
-def test_every_issuer_of_authlib_is_one_for_us(issuer: str) -> None:
+def test_we_accept_the_issuers_that_authlib_accepts(issuer: str) -> None:
     AuthorizationServerMetadata(issuer=issuer).validate_issuer()
     assert is_issuer(issuer)

@@ -41,7 +41,7 @@ def ath(token: str) -> str:
 
 
 def check(proof: str, algorithm: str = "ES256", **expected: Any) -> SignedJwt:
-    """What their resource server reads; in ``alg`` it would want the key itself to name one, as RFC 7517 §4.4 does not."""
+    """The proof as their resource server reads it; in ``alg`` it would want the key itself to name one, as RFC 7517 §4.4 does not."""
     return validate_dpop_proof(proof, algs=[algorithm], **expected)
 
 
@@ -68,7 +68,7 @@ def test_its_check_takes_our_proofs(
 
 @many
 @given(st.tuples(hosts, ports, paths), queries, tokens, visible)
-def test_ours_say_what_its_own_say(
+def test_our_proofs_contain_the_claims_of_the_other_library(
     place: tuple[str, str, str], query: str, token: str, nonce: str
 ) -> None:
     host, port, path = place

@@ -1,4 +1,4 @@
-"""What goes to the token endpoint and its neighbours, and what an API is sent: the same parameters and headers from all."""
+"""Requests to the token endpoint and its neighbours, and what an API is sent: the same parameters and headers from all."""
 
 from __future__ import annotations
 
@@ -95,8 +95,8 @@ def ours(grant: Grant, method: str = "none", client: Client | None = None) -> En
     return encode(form, method="POST", url=URL, body="form")
 
 
-def without_client(found: Params) -> Params:
-    """oauthlib leaves the client to whoever sends the request."""
+def drop_client(found: Params) -> Params:
+    """oauthlib leaves the client to the sender of the request."""
     return [pair for pair in found if pair[0] != "client_id"]
 
 
@@ -107,7 +107,7 @@ def assert_all_send(grant: Grant, wire: Wire, by_oauthlib: str | None = None) ->
     for name in ("Accept", "Content-Type"):
         assert mine.headers[name] == wire.sent.headers[name]
     if by_oauthlib is not None:
-        assert without_client(params(mine.body)) == params(by_oauthlib)
+        assert drop_client(params(mine.body)) == params(by_oauthlib)
 
 
 @many

@@ -67,7 +67,7 @@ def response(body: bytes, status: int = 200) -> requests.Response:
     return made
 
 
-def by_oauthlib(body: bytes) -> Read:
+def read_with_oauthlib(body: bytes) -> Read:
     token = dict(parse_token_response(body.decode()))
     scope = frozenset(token.pop("scope", ()))
     lifetime = token.pop("expires_in", None)
@@ -76,7 +76,7 @@ def by_oauthlib(body: bytes) -> Read:
     return Read(token.pop("access_token"), token.pop("refresh_token", None), lifetime, scope, token)
 
 
-def by_requests_oauth2client(body: bytes) -> Read:
+def read_with_requests_oauth2client(body: bytes) -> Read:
     token = ro.OAuth2Client(URL, client_id="me").parse_token_response(response(body))
     lifetime = (
         None if token.expires_at is None else round(token.expires_at.timestamp() - time.time())
@@ -86,7 +86,7 @@ def by_requests_oauth2client(body: bytes) -> Read:
     return Read(token.access_token, token.refresh_token, lifetime, scope, more)
 
 
-def by_authlib(body: bytes) -> Read:
+def read_with_authlib(body: bytes) -> Read:
     token = dict(AuthlibClient(requests.Session()).parse_response_token(response(body)))
     lifetime = token.pop("expires_at", None)
     lifetime = None if lifetime is None else round(lifetime - time.time())
@@ -108,7 +108,7 @@ def assert_same(left: Read, right: Read) -> None:
     assert abs((left.lifetime or 0) - (right.lifetime or 0)) < 120
 
 
-# The blank keeps these from being a token: what repeats one is no extra to us.
+# The blank keeps these from being a token: copies of a token are not extras for us.
 extras = st.dictionaries(
     st.from_regex(r"x_[a-z]{1,8}", fullmatch=True),
     st.text(max_size=10).map(" {}".format)
@@ -122,13 +122,13 @@ answers = st.fixed_dictionaries(
     {"access_token": tokens},
     optional={
         "token_type": st.sampled_from(["Bearer", "bearer", "BEARER"]),
-        # 0 is "does not expire" to all; as text it divides them, and a negative one is none (RFC 6749 Appendix A.14).
+        # 0 is "does not expire" to all; as text it divides them, and a negative one does not count (RFC 6749 Appendix A.14).
         "expires_in": st.just(0) | seconds | seconds.map(str),
         "refresh_token": tokens,
         "scope": some_scopes,
     },
 )
-THEIRS = [by_oauthlib, by_requests_oauth2client, by_authlib]
+THEIRS = [read_with_oauthlib, read_with_requests_oauth2client, read_with_authlib]
 
 
 @pytest.mark.parametrize("theirs", THEIRS)
@@ -146,7 +146,7 @@ def test_a_token_is_read_alike(
 def test_a_form_encoded_token_is_read_as_oauthlib_does(answer: dict[str, Any]) -> None:
     # Not in the RFC any more; Facebook and GitHub sent them.
     body = urlencode(answer).encode()
-    assert_same(ours(body, FORM), by_oauthlib(body))
+    assert_same(ours(body, FORM), read_with_oauthlib(body))
 
 
 @many
@@ -161,14 +161,14 @@ def test_missing_and_added_scopes_are_those_of_oauthlib(answer: dict[str, Any], 
 
 @many
 @given(st.sampled_from(["mac", "N_A", "DPoP", "Basic"]), tokens)
-def test_a_token_of_another_type_is_a_bearer_token_to_nobody(kind: str, token: str) -> None:
+def test_no_library_takes_a_token_of_another_type_as_a_bearer_token(kind: str, token: str) -> None:
     # RFC 6749 §7.1. Authlib and oauthlib hand such tokens out and refuse when they are to be sent.
     body = json.dumps({"access_token": token, "token_type": kind}).encode()
     found = outcome(body)
     assert not isinstance(found, Granted)
     assert isinstance(found.error, InvalidTokenResponse)
     with pytest.raises(ro.InvalidTokenResponse):
-        by_requests_oauth2client(body)
+        read_with_requests_oauth2client(body)
 
 
 REFUSED = {
@@ -233,7 +233,7 @@ def test_a_busy_server_is_named_by_all_and_tried_again_by_us(code: str) -> None:
 @example(b"[]")
 @example(b"null")
 @example(b'{"token_type": "Bearer"}')
-def test_what_is_no_token_for_them_is_none_for_us(body: bytes) -> None:
+def test_we_refuse_the_token_responses_that_other_libraries_refuse(body: bytes) -> None:
     assert not isinstance(outcome(body), Granted)
     with pytest.raises(ro.OAuth2Error):
-        by_requests_oauth2client(body)
+        read_with_requests_oauth2client(body)
