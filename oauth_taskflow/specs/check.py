@@ -11,7 +11,7 @@ from typing import Any
 from oauth_taskflow.specs.defaults import merge_defaults
 from oauth_taskflow.specs.files import spec_files
 from oauth_taskflow.specs.model import DagSpec, Endpoint, Spec
-from oauth_taskflow.specs.partial_check import Part, affected_endpoints, valid_parts
+from oauth_taskflow.specs.partial_check import Part, find_affected_endpoints, valid_parts
 from oauth_taskflow.specs.problem import Finding, Level, Problem, YamlPath, path_text
 from oauth_taskflow.specs.rules import files_findings, spec_findings
 from oauth_taskflow.specs.rules.registry import Rule, SpecView
@@ -19,15 +19,15 @@ from oauth_taskflow.specs.schema_errors import schema_findings, to_model
 from oauth_taskflow.specs.spec_file import Unreadable, read_spec
 from oauth_taskflow.specs.yaml_reader import MAX_NODES, Document, load_text
 
-# A file with more problems than anybody reads is another kind of file, and each costs time to explain.
+# A file with more problems is probably not a spec, and each one costs time to explain.
 MAX_PROBLEMS = 500
-# Where templates stand: broken, they may use any name.
+# The keys that hold templates: while they are broken, they may use any name.
 _USING = frozenset({"", "request", "destination", "for_each"})
 
 
 @dataclass(frozen=True)
 class CheckedSpec:
-    """One file after the check. ``spec`` is None when a problem is an error; warnings leave it usable."""
+    """One file after the check. ``spec`` is missing when a problem is an error; warnings leave it usable."""
 
     path: str
     spec: Spec | None
@@ -67,7 +67,7 @@ def check_text(text: str, path: str = "<text>") -> CheckedSpec:
 
 
 def _too_big(data: dict[str, Any]) -> Finding | None:
-    """The defaults stand under each endpoint: together they must not be more than a few seconds' work."""
+    """Refuse defaults that, repeated under each endpoint, would take more than a few seconds to check."""
     endpoints = data.get("endpoints")
     if not isinstance(endpoints, dict):
         return None
@@ -93,11 +93,11 @@ def _view(source: DagSpec, raw: dict[str, Any], document: Document, path: str) -
 def _problems_beside(
     shape: list[tuple[str, Finding]], raw: dict[str, Any], document: Document, path: str
 ) -> list[Problem]:
-    """What the rules find that does not depend on the values with ``shape`` errors."""
+    """Find the problems that do not depend on the values with schema errors."""
     found: list[dict[tuple[Rule, Finding], None]] = []
     for part in valid_parts(raw, shape):
         view = _view(part.source, part.data, document, path)
-        unsure = affected_endpoints(view, part.emptied)
+        unsure = find_affected_endpoints(view, part.emptied)
         findings = islice(spec_findings(view), MAX_PROBLEMS)
         found.append({each: None for each in findings if _is_certain(*each, part, unsure)})
     if len(found) != 2:
@@ -112,7 +112,7 @@ def _problems_beside(
 def _is_certain(rule: Rule, finding: Finding, part: Part, unsure: frozenset[str]) -> bool:
     match finding.path:
         case ("endpoints", str(name), *_):
-            # What a broken request or list of values uses is not known, so nothing is called unused.
+            # The names that a broken request or list uses are unknown, so the rules call nothing unused.
             blind = rule.level == "warning" and part.broken.get(name, set()) & _USING
             unnamed = rule.id == "undefined-template-name" and part.nameless & {name, ""}
             return not (name in unsure or blind or unnamed)
@@ -148,14 +148,14 @@ def _check_alone(path: Path) -> CheckedSpec:
 
 
 def is_stop(error: BaseException) -> bool:
-    """Whether ``error`` orders the process to stop: Ctrl-C, an exit, and the time-out of Airflow, which is no Exception."""
+    """Whether ``error`` stops the process: Ctrl-C, an exit, or Airflow's time-out, which does not derive from Exception."""
     return isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit)) or (
         not isinstance(error, Exception) and "Timeout" in type(error).__name__
     )
 
 
 def failure(path: str, what: str, error: BaseException) -> Problem:
-    """An exception that concerns a whole file, as a problem of it."""
+    """Report an exception as a problem of the whole file."""
     reason = " ".join(str(error).split())[:1000]
     message = (
         f"{what}: {type(error).__name__}: {reason}" if reason else f"{what}: {type(error).__name__}"
@@ -215,7 +215,7 @@ def _problem(document: Document, path: str, level: Level, rule: str, finding: Fi
 
 
 def _locate(document: Document, finding: Finding) -> tuple[YamlPath, tuple[int, int]]:
-    """Where the value stands, or the nearest thing around it: in the endpoint, else in the defaults it came from."""
+    """Return the place of the value, in the endpoint or in the defaults, or of the nearest part of the file around it."""
     path = finding.path
     place = document.find(path)
     if place.depth < len(path) and path[0] == "endpoints" and len(path) > 2:

@@ -1,4 +1,4 @@
-"""DAG files that load specs, and that Airflow would skip without a word."""
+"""Finds DAG files that load specs but that Airflow silently skips."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CALL = b"load_specs"
 
 
 def find_skipped_files(paths: Iterable[str | Path]) -> Iterator[Problem]:
-    """A warning for each Python file beside or in the folders ``paths`` that calls ``load_specs`` and that Airflow skips.
+    """Warn about each Python file in the folders ``paths``, or next to them, that calls ``load_specs`` and that Airflow skips.
 
     Airflow imports a file only when its text has the words "airflow" and "dag" (or "asset"), in whatever case, unless
     ``[core] dag_discovery_safe_mode`` is off.

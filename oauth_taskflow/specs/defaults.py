@@ -1,4 +1,4 @@
-"""Defaults under endpoints: one document in which every endpoint stands complete."""
+"""Merges the defaults into each endpoint, so that every endpoint is complete."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TAGGED = frozenset({"paginate", "destination"})
 def merge(
     base: dict[str, Any], over: dict[str, Any], *, free: bool = False, under: str = ""
 ) -> dict[str, Any]:
-    """``over`` deep-merged onto ``base``; neither is changed.
+    """Return ``over`` deep-merged onto ``base``; neither is changed.
 
     Mappings merge key by key; lists and scalars replace; null removes. A paginator or destination of another ``type``
     replaces the whole mapping, since the options of one type do not fit another.
@@ -58,7 +58,7 @@ def _format_keys(under: str) -> frozenset[str] | None:
 
 @lru_cache(maxsize=1)
 def _levels() -> dict[str, frozenset[str]]:
-    """The keys that the format knows, by the key they stand under; an empty key is the endpoint itself."""
+    """The keys that the format knows, by the key above them; an empty key means the endpoint itself."""
     kinds: dict[str, list[Any]] = {
         "": [Endpoint],
         "request": [Request],
@@ -80,7 +80,7 @@ def _same_type(base: Any, over: dict[str, Any]) -> bool:
 
 
 def merge_defaults(data: dict[str, Any]) -> dict[str, Any]:
-    """``data`` with each endpoint completed by the defaults; parts of another shape stay for the schema to refuse."""
+    """Complete each endpoint of ``data`` with the defaults; parts of another shape stay for the schema to refuse."""
     defaults, endpoints = data.get("defaults"), data.get("endpoints")
     document = dict(data)
     if isinstance(defaults, dict):

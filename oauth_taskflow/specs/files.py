@@ -11,7 +11,7 @@ SUFFIXES = (".yaml", ".yml")
 
 
 def spec_files(paths: Iterable[str | Path]) -> list[Path]:
-    """The files that ``paths`` stand for, each once, in a stable order."""
+    """Return the files that ``paths`` name or contain, each once, in a stable order."""
     return list(dict.fromkeys(file for path in paths for file in _files(Path(path))))
 
 

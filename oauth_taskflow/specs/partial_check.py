@@ -1,8 +1,7 @@
-"""What is left of a document with shape errors when the broken values are taken out.
+"""Runs the rules on the valid part of a spec that has schema errors, so that one round of corrections is enough.
 
-The rules look at that part too, so that one round of corrections is enough. What is broken is known to be there but not
-what it says, so the rules look twice: without the broken values, and with an example of the format in their places. What
-they find both times does not depend on them.
+A broken value exists, but its meaning is unknown. The rules therefore look twice: without the broken values, and with an
+example of the format in their places. A finding that appears both times does not depend on them.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ _NAMES = frozenset({"for_each", "params"})
 
 @dataclass
 class Part:
-    """The sound part of a document, as model and as data, and what is not known about it.
+    """The valid part of a document, as model and as data, with a record of its broken values.
 
-    ``broken`` are the endpoints with broken values, each with the keys these are under; of ``emptied`` nothing is left.
-    ``nameless`` are those whose templates may use names that are not known; an empty name means all of them.
+    ``broken`` names the endpoints with broken values and the keys above these values; ``emptied`` lost all its values.
+    ``nameless`` names the endpoints whose templates may use unknown names; an empty name means all endpoints.
     """
 
     data: dict[str, Any]
@@ -54,7 +53,7 @@ class Part:
 
 
 def valid_parts(document: dict[str, Any], found: Iterable[tuple[str, Finding]]) -> list[Part]:
-    """``document`` without what ``found`` says is broken, and with examples instead; empty when too much is broken."""
+    """Return ``document`` without the broken values, and with examples in their places; empty when too much is broken."""
     errors = list(found)
     parts = [_part(document, errors, examples=False), _part(document, errors, examples=True)]
     return [part for part in parts if part is not None] if all(parts) else []
@@ -67,7 +66,7 @@ def _part(
     part = Part(data, DagSpec(version=1, dag_id="", endpoints={}))
     for turn in range(_ROUNDS):
         for rule, finding in errors:
-            if finding.path[:1] != ("defaults",):  # those stand in the endpoints as well
+            if finding.path[:1] != ("defaults",):  # the endpoints hold them as well
                 part.note(finding.path)
                 _clear(part, rule, finding.path, turn, examples=examples)
         source = to_model(data)
@@ -96,7 +95,7 @@ def _mend(data: dict[str, Any], rule: str, path: YamlPath, *, examples: bool) ->
         return
     if rule == "unknown-key":
         around = _value_at(data, path[:-1])
-        known = find_closest(str(path[-1]), _allowed_keys(path[:-1]))
+        known = find_closest(str(path[-1]), _keys_at(path[:-1]))
         if known and isinstance(around, dict):
             around.setdefault(known, value)
     elif path[-1] not in _NAMES:
@@ -127,7 +126,7 @@ def _value_at(data: Any, path: YamlPath) -> Any:
 
 
 def _take(data: Any, path: YamlPath) -> Any:
-    """Remove and return what stands at ``path``; of a list the whole list, since the others would change places."""
+    """Remove and return the value at ``path``. In a list this removes the whole list, since the other items would move."""
     while path and not isinstance(_value_at(data, path[:-1]), dict):
         path = path[:-1]
     return _value_at(data, path[:-1]).pop(path[-1], _ABSENT) if path else _ABSENT
@@ -139,7 +138,7 @@ def _put(data: Any, path: YamlPath, value: Any) -> None:
         around[path[-1]] = value
 
 
-def _allowed_keys(path: YamlPath) -> list[str]:
+def _keys_at(path: YamlPath) -> list[str]:
     return [name for schema in _schemas(path) for name in schema.get("properties", ())]
 
 
@@ -148,7 +147,7 @@ def _example(path: YamlPath) -> Any:
 
 
 def _schemas(path: YamlPath) -> list[Schema]:
-    """The schemas that may describe what stands at ``path``."""
+    """Return the schemas that may describe the value at ``path``."""
     found = list(_branches(spec_schema(merged=True)))
     for part in path:
         found = [
@@ -178,8 +177,8 @@ def _branches(schema: Schema) -> Iterator[Schema]:
         yield from _branches(branch.get("then", branch))
 
 
-def affected_endpoints(view: SpecView, emptied: set[str]) -> frozenset[str]:
-    """The ``emptied`` endpoints, and those that take records of them, or of those, and so on."""
+def find_affected_endpoints(view: SpecView, emptied: set[str]) -> frozenset[str]:
+    """Return the ``emptied`` endpoints and all that take records from them, directly or through others."""
     found = set(emptied)
     while True:
         more = {one.name for one in view.endpoints if one.name not in found and _takes(one, found)}

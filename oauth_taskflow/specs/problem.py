@@ -1,4 +1,4 @@
-"""One finding in a spec, with the place a person has to look at."""
+"""A problem in a spec, with its place in the file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def path_text(path: YamlPath) -> str:
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """What is wrong, where, and what to do; ``str()`` is the line that people and editors read.
+    """A problem with its place and a hint; ``str()`` is the line that people and editors read.
 
     ``line`` and ``col`` count from 1. ``where`` is the YAML path, empty for the file as a whole. Problems sort in
     file order.

@@ -59,7 +59,7 @@ def _duration_intervals(source: DagSpec, schedule: str, zone: tzinfo) -> Iterato
 def _cron_intervals(cron: str, begin: datetime, zone: tzinfo, most: int) -> tuple[Interval, ...]:
     from croniter import CroniterError, croniter  # noqa: PLC0415  # only schedules with a coarse format come here
 
-    # On the wall clock, as Airflow steps: a zone-aware croniter treats changes of the clock in a way of its own.
+    # On the wall clock, as Airflow steps: a zone-aware croniter treats changes of the clock differently.
     wall = begin.astimezone(zone).replace(tzinfo=None) - timedelta(minutes=1)
     try:
         steps = croniter(cron, wall).all_next(datetime)

@@ -1,4 +1,4 @@
-"""Examples of what may stand at a place of a spec, for messages; they come from the model's own documentation."""
+"""Examples of values for messages, taken from the documentation of the model."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Whether a document has the shape of the model, and if not, every place where it has not.
+"""Checks whether a document fits the model, and finds every place where it does not.
 
-``msgspec`` answers yes or no in microseconds. Only after a no does the JSON Schema, made from the same types, find all
-the reasons.
+``msgspec`` accepts or refuses in microseconds. Only after a refusal does the JSON Schema, made from the same types, find
+all the reasons.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ _FORMS = {
     "bad-date": "Expected an ISO 8601 date or date-time, for example 2026-01-31 or 2026-01-31T06:00:00Z.",
 }
 
-# Shape findings, by what they are called in a report; their pages in the rule manual.
+# The rules that schema errors are reported under, with their pages in the rule manual.
 SCHEMA_RULES = {
     "yaml-syntax": "The file is not readable as YAML: broken syntax, not UTF-8, empty, or more than one document.",
     "yaml-tag": "Tags such as !!timestamp or !env are not supported: a spec is plain data.",
     "yaml-key": "Every key is text. Numbers, true, false and null as keys need quotes.",
     "yaml-too-big": "Nested too deep, or aliases that expand without end.",
-    "duplicate-key": "A key stands twice in one mapping. YAML parsers keep the last one silently; we refuse.",
+    "duplicate-key": "A mapping has the same key twice. YAML parsers silently keep the last one; this check refuses.",
     "unknown-key": "The format has no such key here; most often a typo.",
     "missing-key": "A key that must be there is not.",
     "wrong-type": "Text where a mapping is expected, a word where a number is expected, and so on.",
@@ -73,7 +73,7 @@ SCHEMA_RULES = {
 
 
 def to_model(document: Any) -> DagSpec | None:
-    """``document`` (defaults merged in) as the model, or None when it has another shape."""
+    """Convert ``document``, with its defaults merged, to the model; None when it does not fit."""
     try:
         return msgspec.convert(document, DagSpec)
     except msgspec.ValidationError:

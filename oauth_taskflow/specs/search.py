@@ -1,4 +1,4 @@
-"""The one spec of a folder that has a given ``dag_id``, without reading all of them: what each task start pays for."""
+"""Finds the spec of a folder that has a given ``dag_id`` without reading all of them, because each task start pays for it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _LITERAL = re.compile(
 
 
 def find_spec(root: Path, dag_id: str) -> tuple[list[Spec], list[Problem]]:
-    """The spec of ``dag_id`` below ``root``; when there is none, the errors of files that may have been meant.
+    """Find the spec of ``dag_id`` below ``root``, or else the errors of the files that may have been meant.
 
-    Of several files with one ``dag_id`` it is the one that loading all of them keeps: ``duplicate-dag-id`` decides by
-    the same order.
+    When several files have one ``dag_id``, it takes the one that loading all of them keeps: ``duplicate-dag-id`` decides
+    by the same order.
     """
     problems: list[Problem] = []
     for path in _candidates(root, dag_id):
@@ -48,7 +48,7 @@ def _candidates(root: Path, dag_id: str) -> Iterator[Path]:
 
 
 def _may_hold(path: Path, wanted: bytes) -> bool:
-    """Whether the spec in ``path`` may have the id ``wanted``; certain where the id is one word on a line of its own.
+    """Whether the spec in ``path`` may have the id ``wanted``; certain where the id is a single word on its own line.
 
     An alias, a folded text, a tag, JSON or an indented document needs reading; only an escape can hide the id itself.
     """

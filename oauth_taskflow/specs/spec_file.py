@@ -1,4 +1,4 @@
-"""Reads a spec's file: what is no plain file, or is too big to be a spec, is refused instead of waited for."""
+"""Reads a spec's file. It refuses other kinds of files, which might block, and files too big to be a spec."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _KINDS = (
 
 
 class Unreadable(Exception):
-    """The file is no spec, whatever is in it; the text says why."""
+    """The file cannot be a spec, whatever its contents; the text gives the reason."""
 
 
 def read_spec(path: str) -> bytes:
     """The bytes of the file, at most ``MAX_BYTES``.
 
     Raises:
-        Unreadable: it is missing, closed to this user, no plain file, or too big.
+        Unreadable: it is missing, closed to this user, not a plain file, or too big.
     """
     try:
         # A named pipe without a writer would hold a plain open for ever; a device may do anything when opened.

@@ -1,4 +1,4 @@
-"""What a template refers to, found without rendering it."""
+"""Finds the names that a template refers to, without rendering it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MAX_TEMPLATE = 20_000
 _MARK = re.compile(r"\{[{%#]")
 _LOOKUP = r"\{\{\s*([A-Za-z_]\w*)(?:\.([A-Za-z_]\w*))?\s*\}\}"
-# Jinja's literals and the words of its grammar: none of them is a name.
+# Jinja's literals and the words of its grammar: they cannot be names.
 _WORDS = frozenset(
     [
         "true",
@@ -55,7 +55,7 @@ _PLAIN = Template()
 
 @lru_cache(maxsize=4096)
 def parse_template(text: str) -> Template:
-    """What ``text`` refers to. Loads Jinja only for templates that are more than look-ups."""
+    """Find the names that ``text`` refers to. Loads Jinja only for templates that are more than look-ups."""
     if _MARK.search(text) is None:
         return _PLAIN
     if len(text) > MAX_TEMPLATE:
@@ -80,7 +80,7 @@ def template_texts(value: Any, path: YamlPath) -> Iterator[tuple[YamlPath, str]]
 
 
 def window_bounds(request: Any) -> set[str]:
-    """Which bounds of the window the templates of a ``request``, as plain data, send: ``start``, ``end``, both or none."""
+    """Find the bounds of the window that the templates of a ``request``, as plain data, send: ``start``, ``end``, both or none."""
     parsed = [parse_template(text) for _, text in template_texts(request, ()) if "window" in text]
     return find_sent_bounds(reference for template in parsed for reference in template.references)
 

@@ -1,7 +1,7 @@
 """YAML text to plain data, with the line and column of every node.
 
 Data is built from parser events, which costs half of a full load and lets us refuse what YAML would let pass:
-duplicate keys, keys that are no text, tags, and aliases that refer to themselves or multiply without end. Positions
+duplicate keys, keys that are not text, tags, and aliases that refer to themselves or multiply without end. Positions
 are needed only when there is something to complain about, so their node tree is built then.
 """
 
@@ -32,7 +32,7 @@ _NUL = re.compile(r"\\(?:0|x00|u0000|U00000000)")
 _TEXT_TAGS = frozenset({"!", "tag:yaml.org,2002:str"})
 
 
-# What the parser says and, for the reader, the usual cause: the first that fits.
+# Messages of the parser with their usual causes; the first match wins.
 _CAUSES = (
     (
         "mapping values are not allowed",
@@ -74,7 +74,7 @@ class _Stop(Exception):
 
 
 class Place(NamedTuple):
-    """Where a path stands: how many of its parts exist, and 1-based line and column of the last one that does.
+    """The place of a path: how many of its parts exist, and the 1-based line and column of the last existing part.
 
     ``value`` points at a scalar itself and at the key of a mapping or list, which begins on the next line; ``key``
     always points at the key.
@@ -86,7 +86,7 @@ class Place(NamedTuple):
 
 
 class Document:
-    """The data of one YAML file, and where each part of it stands."""
+    """The data of one YAML file, and the place of each part."""
 
     def __init__(self, text: str, data: Any, problems: list[Problem]) -> None:
         self.text = text
@@ -96,7 +96,7 @@ class Document:
         self._keys: dict[int, dict[Any, tuple[Any, Any]]] = {}
 
     def find(self, path: YamlPath) -> Place:
-        """Where ``path`` stands, or the last part of it that exists."""
+        """Return the place of ``path``, or of its last part that exists."""
         if self._root is None:
             self._root = yaml.compose(self.text, _Loader)
         key = node = self._root
@@ -142,7 +142,7 @@ def _position(node: Any) -> tuple[int, int]:
 
 
 def load_text(text: str, path: str) -> Document:
-    """Read ``text``; never raises for its contents. ``data`` is None when nothing could be read."""
+    """Read ``text``; never raises for its contents. ``data`` of an unreadable text is None."""
     builder = _Builder(text.removeprefix("\ufeff"), path)
     data = builder.build()
     return Document(builder.text, data, builder.problems)
@@ -369,7 +369,7 @@ def _one_line(text: str) -> str:
 def _syntax_message(error: yaml.MarkedYAMLError, *, tab: bool) -> tuple[str, str, str]:
     text = _one_line(error.problem or "not readable as YAML")
     if tab:
-        return "a tab stands where YAML wants spaces", "yaml-syntax", "Indent with spaces."
+        return "a tab is where YAML needs spaces", "yaml-syntax", "Indent with spaces."
     if "cannot start any token" in text:
         return text, "yaml-syntax", "Quote text that begins with a symbol."
     context = f" ({_one_line(error.context)})" if error.context else ""

@@ -1,4 +1,4 @@
-"""What an unquoted word means: the YAML 1.2 core schema without its traps.
+"""Reads unquoted words by the YAML 1.2 core schema, without its traps.
 
 ``on``, ``yes``, ``2026-01-01``, ``12:30``, ``1_000``, ``0123`` and ``.inf`` stay text: YAML 1.1 turned them into
 booleans, dates and numbers behind the author's back.

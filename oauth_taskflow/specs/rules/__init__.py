@@ -1,4 +1,4 @@
-"""What a JSON Schema cannot say: rules over a spec that already has the right shape."""
+"""Rules that a JSON Schema cannot express, for specs that already have the right shape."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ MODULES = (
     secrets,
     letters,
 )
-"""Where the rules are, in the order of the manual; importing them registers them."""
+"""The modules of the rules, in the order of the manual; importing a module registers its rules."""
 
 
 def all_rules() -> list[Rule]:
@@ -63,7 +63,7 @@ def all_rules() -> list[Rule]:
 
 
 def spec_findings(view: SpecView) -> Iterator[tuple[Rule, Finding]]:
-    """What the rules find in one spec."""
+    """Run the rules on one spec."""
     for rule, check_spec in SPEC_RULES:
         for finding in check_spec(view):
             yield rule, finding
@@ -76,7 +76,7 @@ def spec_findings(view: SpecView) -> Iterator[tuple[Rule, Finding]]:
 
 
 def files_findings(views: Sequence[SpecView]) -> Iterator[tuple[SpecView, Rule, Finding]]:
-    """What the rules find in several specs together."""
+    """Run the rules that compare several specs."""
     for rule, check in FILES_RULES:
         for view, finding in check(views):
             yield view, rule, finding

@@ -1,4 +1,4 @@
-"""Rules about braces that were lost: a template that is none any more would be sent as it is written."""
+"""Rules about lost braces: a template without its braces would be sent as plain text."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _HINT = "A template has two braces on each side, inside quotes: {shown}."
 
 @endpoint_rule("lost-brace")
 def lost_brace(view: EndpointView) -> Findings:
-    """A name that templates know stands in braces that make no template: the text would be sent as it is.
+    """A known name is in braces that do not make a template, so the text would be sent as it is.
 
-    GraphQL and JSON have braces of their own: there only names with a dot are looked at, which they do not have.
+    GraphQL and JSON use braces themselves. There the rule looks only at names with a dot, which those languages lack.
 
     Bad: `since: "{ window.start }"`, `day: "{{ ds }}}"`, `day: "{ ds }}"`, `day: {ds}`
 
@@ -60,7 +60,7 @@ def _literal(text: str) -> str:
 
 
 def _find_lost(text: str, pattern: re.Pattern[str]) -> str:
-    """The look-up in ``text`` that lost a brace; empty when there is none."""
+    """Return the look-up in ``text`` that lost a brace, or an empty text."""
     literal = _literal(text)
     if ("{" not in literal and "}" not in literal) or parse_template(text).error:
         return ""
@@ -75,7 +75,7 @@ def _find_lost(text: str, pattern: re.Pattern[str]) -> str:
 
 
 def _has_own_braces(text: str, found: re.Match[str]) -> bool:
-    """Whether the match stands in braces of GraphQL or JSON, or is a whole small query of its own."""
+    """Whether the match is inside braces of GraphQL or JSON, or is itself a whole small query."""
     before, after = text[: found.start()], text[found.end() :]
     nested = before.count("{") > before.count("}") and after.count("}") > 0
     nested = nested or (before.count("{") > before.count("}") and found[0].endswith("}}"))

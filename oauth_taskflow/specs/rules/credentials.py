@@ -1,4 +1,4 @@
-"""What credentials look like: the forms that providers publish so that scanners find them.
+"""The forms of credentials that providers publish, so that scanners find them.
 
 Sources: the providers' own pages and GitHub's list of secret scanning patterns
 (docs.github.com/code-security/secret-scanning/introduction/supported-secret-scanning-patterns).
@@ -78,7 +78,7 @@ def credential_kind(text: str) -> str:
 
 
 def is_basic_credential(value: str) -> bool:
-    """Whether ``value`` is what stands behind ``Basic`` (RFC 7617 §2): user and password with a colon, in base64."""
+    """Whether ``value`` is the credential of ``Basic`` (RFC 7617 §2): user, colon and password in base64."""
     if not _BASE64.match(value):
         return False
     try:

@@ -81,7 +81,7 @@ def destination_collision_across_files(
         for endpoint in view.endpoints:
             place = _place(endpoint)
             other = taken.setdefault(place, view) if place is not None else view
-            # Of two files with one dag_id only one loads: the rule duplicate-dag-id says so.
+            # Airflow loads only one of two files with one dag_id; the rule duplicate-dag-id reports that.
             if other is not view and other.source.dag_id != view.source.dag_id:
                 path = ("endpoints", endpoint.name, "destination", "path")
                 message = (

@@ -73,7 +73,7 @@ def _texts(
 def _flaw(path: YamlPath, text: str) -> Findings:
     length = duration_length(text)
     if length is None:
-        message = f"{text!r} is no ISO 8601 duration"
+        message = f"{text!r} is not an ISO 8601 duration"
         yield Finding(path, message, "Write PT15M, PT6H or P1D.")
     elif length > _LONGEST:
         yield Finding(path, "the duration is longer than a hundred years", "Write a shorter one.")

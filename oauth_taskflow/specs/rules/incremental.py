@@ -19,7 +19,7 @@ _ZONE = re.compile(r"%:?z|%Z|%s|Z|[+-]00:?00|UTC|GMT")
 
 @endpoint_rule("incremental-without-field")
 def incremental_without_field(view: EndpointView) -> Findings:
-    """Without the field there is no watermark, and nobody can tell how far the data goes.
+    """Without the field the watermark is missing, so no run knows how far the data goes.
 
     Bad: `incremental: {start: 2024-01-01}`
 
@@ -88,7 +88,7 @@ def unit_vs_format(view: EndpointView) -> Findings:
 
 
 def _precision(style: str) -> float | None:
-    """The finest part of time that ``style`` shows, in seconds; None when it shows none, or is no pattern."""
+    """Return the finest part of time that ``style`` shows, in seconds; None when it shows no time or is not a pattern."""
     try:
         finest = find_precision(style)
     except ValueError:
@@ -126,4 +126,4 @@ def incremental_start(view: EndpointView) -> Findings:
         return
     if parse_instant(incremental.start) is None:
         hint = "Write it as 2026-01-31 or 2026-01-31T06:00:00Z."
-        yield Finding(("incremental", "start"), f"{incremental.start!r} is no date", hint)
+        yield Finding(("incremental", "start"), f"{incremental.start!r} is not a date", hint)

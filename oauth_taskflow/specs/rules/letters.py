@@ -1,4 +1,4 @@
-"""Rules about letters that look like others: the API, unlike the eye, tells them apart."""
+"""Rules about letters that look like others to a person but not to the API."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PROSE = frozenset({"description", "doc_md", "message"})
 
 @spec_rule("look-alike-letter")
 def look_alike_letter(view: SpecView) -> Findings:
-    r"""A letter of another alphabet inside a Latin word, or a character that nobody sees: the API takes it for what it is.
+    r"""A Latin word contains a letter of another alphabet or an invisible character. The API treats it as a different word.
 
     Texts for people (`description`, `doc_md`, `message`) may hold what they like; whole words of any language are fine
     everywhere.

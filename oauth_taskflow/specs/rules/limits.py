@@ -22,7 +22,9 @@ def bad_owner_link(view: SpecView) -> Findings:
     for owner, link in view.source.owner_links.items():
         if not _is_link(link):
             hint = "Write https://example.com/team or mailto:data@example.com."
-            yield Finding(("owner_links", owner), f"{link!r} is no link that Airflow takes", hint)
+            yield Finding(
+                ("owner_links", owner), f"{link!r} is not a link that Airflow takes", hint
+            )
 
 
 def _is_link(link: str) -> bool:
@@ -51,7 +53,7 @@ def continuous_runs(view: SpecView) -> Findings:
 def too_many_owners(view: SpecView) -> Findings:
     """The names of all owners of a DAG's tasks have at most 2,000 characters together.
 
-    Bad: a hundred endpoints with long owners of their own
+    Bad: a hundred endpoints, each with a different long owner
 
     Good: `default_args: {owner: data}`
     """

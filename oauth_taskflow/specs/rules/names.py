@@ -1,4 +1,4 @@
-"""Rules about templates: the names they use, and the names that nobody uses."""
+"""Rules about templates: the names they use, and the names that no template uses."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def bad_variable_name(view: EndpointView) -> Findings:
 
 @spec_rule("unused-param", "warning")
 def unused_param(view: SpecView) -> Findings:
-    """A DAG param that no template uses has no effect when somebody sets it.
+    """Setting a DAG param has no effect when no template uses it.
 
     Bad: `params: {region: eu}` with no `{{ params.region }}` anywhere
 

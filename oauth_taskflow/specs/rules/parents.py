@@ -74,7 +74,7 @@ def _looping(parents: dict[str, set[str]]) -> set[str]:
 
 
 def _trail(parents: dict[str, set[str]], begin: str, end: str) -> list[str]:
-    """The way from ``begin`` to ``end`` along parents, both included; empty when there is none."""
+    """Return the way from ``begin`` to ``end`` along parents, both included, or an empty list."""
     came_from: dict[str, str] = {begin: ""}
     queue = [begin]
     for name in queue:

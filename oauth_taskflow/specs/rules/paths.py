@@ -20,8 +20,8 @@ _PLACEHOLDER = re.compile(r"(?:^|/):([A-Za-z_]\w*)(?=/|$)")
 def bad_path(view: EndpointView) -> Findings:
     """The path is sent as it is written, so it holds what a URL may hold (RFC 3986 §3.3).
 
-    A segment `..` or `.` names another resource; what follows `#` is never sent; blanks, backslashes and `<id>` are no
-    part of URLs; `/:id` is a placeholder of other tools. A colon inside a segment is fine: `/v1/reports:run`.
+    A segment `..` or `.` names another resource, and text after `#` is never sent. URLs cannot contain blanks, backslashes
+    or `<id>`; `/:id` is a placeholder of other tools. A colon inside a segment is fine: `/v1/reports:run`.
 
     Bad: `path: /v3/../admin`, `path: /v3/contacts#all`, `path: "/v3/my contacts"`, `path: /v3/contacts/:id`
 
@@ -53,7 +53,9 @@ def _flaws(path: str) -> list[tuple[str, str]]:
         hint = f'Write "{{{{ {name} }}}}" with {name} under for_each or params.'
         found.append((f"the path parameter :{name} gets no value", hint))
     if bad := _FORBIDDEN.search(path):
-        found.append((f"{bad[0]!r} is no part of a URL", "Remove it, or write it percent-encoded."))
+        found.append(
+            (f"{bad[0]!r} is not part of a URL", "Remove it, or write it percent-encoded.")
+        )
     if _BAD_ESCAPE.search(path):
         found.append(("a % without two hexadecimal digits", "Write %25 for the character itself."))
     return found

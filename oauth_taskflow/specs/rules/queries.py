@@ -45,7 +45,7 @@ def _jmespath_error(expression: str) -> str:
             warnings.simplefilter("error")
             jmespath.compile(expression)
     except PendingDeprecationWarning:
-        return "between backticks stands JSON; write text as 'text'"
+        return "backticks enclose JSON; write text as 'text'"
     except (JMESPathError, ValueError, RecursionError) as error:
         text = next(iter(str(error).splitlines()), "").partition(", for expression")[0]
         return text.rstrip(": ") or type(error).__name__

@@ -1,4 +1,4 @@
-"""Rules about how far reading reaches: starts nobody can mean, and windows that are not sent whole."""
+"""Rules about the range that is read: impossible starts, and windows of which only one bound is sent."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def incremental_start_far_ahead(view: EndpointView) -> Findings:
 
 @endpoint_rule("start-too-early", "warning")
 def start_too_early(view: EndpointView) -> Findings:
-    """No API changed a record before 1970; with `step` each window since then is a request of its own.
+    """No API changed a record before 1970; with `step` each window since then costs a separate request.
 
     Bad: `incremental: {field: updatedAt, start: 0224-01-01, step: P7D}`
 
@@ -90,9 +90,9 @@ def incremental_start_after_end(view: EndpointView) -> Findings:
 
 @endpoint_rule("incremental-one-bound", "warning")
 def incremental_one_bound(view: EndpointView) -> Findings:
-    """Of a window only one bound is sent: with `step` each window reads on to the end of the data, again and again.
+    """The request sends only one bound of the window. With `step` each window then reads to the end of the data again.
 
-    Without `window.start` every window begins with the first record there is.
+    Without `window.start` every window begins with the first record of the API.
 
     Bad: `params: {updated_since: "{{ window.start }}"}` with `incremental: {field: t, start: 2024-01-01, step: P7D}`
 

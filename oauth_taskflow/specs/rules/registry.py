@@ -1,6 +1,7 @@
 """How a rule is written: a function that yields findings, registered under its ID.
 
-The function's docstring is its page in the manual: why, then a bad and a good snippet.
+The function carries the rule's ID as its name. Its docstring is the rule's page in the manual: the reason, then a bad and a
+good snippet.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class EndpointView:
 
     @cached_property
     def parents(self) -> dict[str, tuple[str, YamlPath]]:
-        """Each ``for_each`` variable that takes a parent's records: the parent's name and where it stands."""
+        """Each ``for_each`` variable that takes a parent's records: the parent's name and its path."""
         found: dict[str, tuple[str, YamlPath]] = {}
         for variable, over in self.endpoint.for_each.items():
             if isinstance(over, str):
@@ -56,7 +57,7 @@ class EndpointView:
 
     @cached_property
     def lists(self) -> dict[str, tuple[list[str | int | float | bool], YamlPath]]:
-        """Each ``for_each`` variable that takes the values of a list: the list and where it stands."""
+        """Each ``for_each`` variable that takes the values of a list: the list and its path."""
         found: dict[str, tuple[list[str | int | float | bool], YamlPath]] = {}
         for variable, over in self.endpoint.for_each.items():
             if isinstance(over, list):
@@ -67,13 +68,13 @@ class EndpointView:
 
     @cached_property
     def request_templates(self) -> list[tuple[YamlPath, Template]]:
-        """Where each template of the request stands and what it refers to."""
+        """The path of each template of the request, and the names it refers to."""
         texts = template_texts(self.raw.get("request", {}), ("request",))
         return [(path, parse_template(text)) for path, text in texts if "{" in text]
 
     @cached_property
     def destination_templates(self) -> list[tuple[YamlPath, Template]]:
-        """Where each template of the destination stands and what it refers to."""
+        """The path of each template of the destination, and the names it refers to."""
         destination = self.endpoint.destination
         texts = destination.templates() if destination is not None else {}
         return [(("destination", key), parse_template(text)) for key, text in texts.items()]

@@ -41,7 +41,7 @@ def http_url(view: EndpointView) -> Findings:
 
 @endpoint_rule("path-parameter-without-value")
 def path_parameter_without_value(view: EndpointView) -> Findings:
-    """Single braces are not a template: they would be sent as they stand.
+    """Single braces are not a template: they would be sent unchanged.
 
     Bad: `path: /v3/contacts/{id}/notes`
 

@@ -99,7 +99,7 @@ def dag_dates(view: SpecView) -> Findings:
         text: str | None = getattr(view.source, key)
         if text is not None and parse_instant(text) is None:
             hint = "Write it as 2026-01-31 or 2026-01-31T06:00:00Z."
-            yield Finding((key,), f"{text!r} is no date", hint)
+            yield Finding((key,), f"{text!r} is not a date", hint)
         elif text is not None and not _YEARS[0] <= int(text[:4]) <= _YEARS[1]:
             message = f"the year {text[:4]} is not between {_YEARS[0]} and {_YEARS[1]}"
             yield Finding((key,), message, "Airflow reckons with dates before and after it.")
@@ -155,7 +155,7 @@ def unknown_timezone(view: SpecView) -> Findings:
 
 @lru_cache(maxsize=256)
 def zone_of(name: str) -> tzinfo | None:
-    """The zone that IANA's database has under ``name``; None when there is none."""
+    """Return the zone that IANA's database has under ``name``, or None."""
     if name == "UTC":
         return timezone.utc
     if len(name) > _MAX_ZONE:

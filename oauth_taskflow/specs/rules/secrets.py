@@ -41,9 +41,9 @@ _PROSE = frozenset({"description", "doc_md", "message"})
 def secret_literal(view: SpecView) -> Findings:
     """A secret in a spec ends up in version control, in Airflow's UI and in every copy of the file.
 
-    Found are values under names like `api_key` or `Authorization`, `Bearer ...`, keys and tokens in the forms of known
-    providers, private keys, JSON Web Tokens, passwords in URLs, and long random-looking text. IDs of resources are no
-    secrets: UUIDs, segments of a path, and values under names that end in `id`.
+    The rule finds values under names like `api_key` or `Authorization`, `Bearer ...`, and credentials in the forms of known
+    providers. It also finds private keys, JSON Web Tokens, passwords in URLs, and long random-looking text. IDs of resources
+    are not secrets: UUIDs, segments of a path, and values under names that end in `id`.
 
     Bad: `headers: {Authorization: Bearer eyJhbGciOi...}`
 
@@ -96,14 +96,14 @@ def _is_credential(match: re.Match[str], text: str) -> bool:
 
 
 def _drop_ids(path: YamlPath, text: str) -> str:
-    """``text`` without what names a resource: the segments of a path, and values whose name ends in ID."""
+    """Remove the IDs of resources from ``text``: the segments of a path, and values whose name ends in ID."""
     if path[-2:] == ("request", "path"):
         return text.partition("?")[2]
     return "" if _ID_NAME.search(_last_name(path)) else text
 
 
 def _values_by_name(view: SpecView) -> Iterator[YamlPath]:
-    """Where literal texts stand under names that usually hold secrets, where names are the API's or the author's."""
+    """Return the paths of literal texts under names that usually hold secrets, chosen by the API or the author."""
     parts: list[tuple[YamlPath, Any]] = [(("params",), view.raw.get("params"))]
     for endpoint in view.endpoints:
         request = endpoint.raw.get("request", {})

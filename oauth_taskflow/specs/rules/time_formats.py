@@ -1,4 +1,4 @@
-"""Rules about how an instant is written: codes that exist, and all of them that are needed to tell instants apart."""
+"""Rules about written instants: their codes exist, and together they distinguish one instant from another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from oauth_taskflow.suggestions import suggest_allowed
 _CODE = re.compile(r"%([-_0^#]?)(:?[A-Za-z%])")
 _KNOWN = frozenset("aAbBcCdDeFgGhHIjklmMnpPrRsStTuUVwWxXyYzZf%")
 _DIRECTIVE = re.compile(r"%[-_0^#:]?[a-zA-Z]")
-# What each code shows; a unit tells instants apart only with those before it.
+# The units that each code shows; a unit distinguishes instants only together with those before it.
 _UNITS = ("year", "month", "day", "hour", "minute", "second", "fraction")
 _SHOWN = {
     "year": "YyGgFDcxs",
@@ -44,7 +44,7 @@ def bad_time_format(view: EndpointView) -> Findings:
     at = ("incremental", "format")
     if not _DIRECTIVE.search(style):
         hint = f"{suggest_allowed(style, Incremental.NAMED_FORMATS)} Or a pattern: %Y-%m-%d."
-        yield Finding(at, f"{style!r} is no time format", hint.strip())
+        yield Finding(at, f"{style!r} is not a time format", hint.strip())
     elif flaw := _flaw(style):
         yield Finding(at, *flaw)
 
@@ -58,7 +58,7 @@ def _flaw(style: str) -> tuple[str, str] | None:
     codes = [code for _, code in _CODE.findall(style) if code != "%"]
     twice = next((code for code in codes if codes.count(code) > 1), "")
     if twice:
-        return f"%{twice} stands twice", "%m is the month, %M are minutes; %d is the day."
+        return f"%{twice} appears twice", "%m is the month, %M are minutes; %d is the day."
     return _gap(codes)
 
 
