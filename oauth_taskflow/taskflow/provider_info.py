@@ -120,8 +120,8 @@ def _config() -> dict[str, Any]:
             },
             "presets_folder": {
                 "description": (
-                    "Absolute path of a folder with provider presets of your own, one YAML file each; one that is named "
-                    "like a preset of the package stands for it. It must be on every machine that runs tasks."
+                    "Absolute path of a folder with provider presets of your own, one YAML file each; one "
+                    "with the name of a preset of the package replaces it. It must be on every machine that runs tasks."
                 ),
                 "version_added": "0.1.0",
                 "type": "string",

@@ -118,7 +118,7 @@ REFUSALS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     ({"issuer": "http://id.example.com"}, {}, "issuer", "The issuer is not an https URL"),
     ({"subject": "alice"}, {}, "subject", "has no effect with grant_type client_credentials"),
     ({**SIGNED, "username": "a"}, PUBLIC, "username", "set grant_type to password"),
-    ({**SIGNED, "refresh_token": "rt"}, PUBLIC, "refresh_token", "is no part of the urn:ietf"),
+    ({**SIGNED, "refresh_token": "rt"}, PUBLIC, "refresh_token", "does not belong to the urn:ietf"),
     ({"grant_type": "jwt_bearer"}, {}, "assertion", "or private_key to sign it here"),
     ({"grant_type": "saml2_bearer"}, {}, "assertion", "Add assertion or assertion_file."),
     (

@@ -38,7 +38,7 @@ REFUSALS: dict[str, tuple[Connection, str]] = {
     ),
     "an error code that nobody knows": (
         connection({"token_errors": {"E7": "invalid_grand"}}),
-        "An error means 'invalid_grand', which is no error code of RFC 6749 in connection 'crm', field 'token_errors'. "
+        "An error means 'invalid_grand', which is not an error code of RFC 6749 in connection 'crm', field 'token_errors'. "
         "Known: invalid_grant, invalid_client, invalid_scope, invalid_target, invalid_request, unauthorized_client, "
         "consent_required, temporarily_unavailable, server_error.",
     ),
@@ -152,7 +152,7 @@ REFUSALS: dict[str, tuple[Connection, str]] = {
     ),
     "needless refresh token": (
         connection({"grant_type": "client_credentials", "refresh_token": "rt"}),
-        "A refresh token is no part of the client_credentials grant in connection 'crm', field 'refresh_token'. "
+        "A refresh token does not belong to the client_credentials grant in connection 'crm', field 'refresh_token'. "
         "Remove it, or remove grant_type.",
     ),
     "token header": (

@@ -16,7 +16,7 @@ EVERY_KIND_FIELDS: tuple[ConnectionField, ...] = (
         "provider",
         "text",
         "Provider",
-        "A preset, such as salesforce or xero: it says the rest. airflow oauth presets lists them; keys of their own go into "
+        "A preset, such as salesforce or xero, with defaults of the other keys. airflow oauth presets lists them; their own keys go into "
         "the extra JSON below.",
     ),
     ConnectionField(
@@ -35,7 +35,7 @@ EVERY_KIND_FIELDS: tuple[ConnectionField, ...] = (
         "rate_limit_reset",
         "choice",
         "Rate-limit form",
-        "How it does: epoch (seconds), epoch_ms, iso, or seconds (that are left).",
+        "The format of that header: epoch (seconds), epoch_ms, iso, or seconds (that are left).",
         choices=("epoch", "epoch_ms", "seconds", "iso"),
     ),
     ConnectionField(

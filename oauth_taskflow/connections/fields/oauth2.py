@@ -41,7 +41,7 @@ OAUTH2_FIELDS: tuple[ConnectionField, ...] = (
         "refresh_token",
         "secret",
         "Refresh token",
-        "The first refresh token; later ones live in the token store. Editing it starts the grant anew. "
+        "The first refresh token; later ones live in the token store. Another value starts a new grant. "
         "Not needed after airflow oauth login.",
         _OAUTH2,
     ),

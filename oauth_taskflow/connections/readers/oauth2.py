@@ -147,7 +147,7 @@ def _token_url(parts: ConnectionParts) -> str:
 def _check_grant(parts: ConnectionParts, grant: str, refresh_token: str) -> None:
     if grant != "refresh_token" and refresh_token:
         parts.blame(
-            f"A refresh token is no part of the {grant} grant",
+            f"A refresh token does not belong to the {grant} grant",
             "refresh_token",
             "Remove it, or remove grant_type.",
         )

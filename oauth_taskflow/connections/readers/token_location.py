@@ -73,7 +73,7 @@ def _token_errors(parts: ConnectionParts) -> Mapping[str, str]:
     given: Mapping[str, str] = parts.values.get("token_errors", {})
     if unknown := sorted(set(given.values()) - set(REFUSALS)):
         raise parts.error(
-            f"An error means {unknown[0]!r}, which is no error code of RFC 6749",
+            f"An error means {unknown[0]!r}, which is not an error code of RFC 6749",
             "token_errors",
             f"Known: {', '.join(REFUSALS)}.",
         )
