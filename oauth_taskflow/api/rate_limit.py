@@ -13,7 +13,6 @@ import hashlib
 import logging
 import os
 import struct
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +44,8 @@ def budget_folder() -> Path:
     Raises:
         ApiError: another user owns it.
     """
+    import tempfile  # noqa: PLC0415  # slow to load; specs need the options of this module alone
+
     folder = Path(tempfile.gettempdir()) / f"oauth_taskflow-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():

@@ -9,12 +9,12 @@ from urllib.parse import urljoin
 from oauth_taskflow.api.paginators.base import EndsBy, Flaw, PagingOptions
 from oauth_taskflow.api.paginators.pointers import require_next_pointer
 from oauth_taskflow.errors import InvalidRecord
-from oauth_taskflow.http_headers import Link, parse_links
 from oauth_taskflow.schema.types import doc
 
-if TYPE_CHECKING:  # these load the HTTP library
+if TYPE_CHECKING:  # specs load this module where DAGs are parsed
     from oauth_taskflow.api.pull.page import PageView
     from oauth_taskflow.api.request import ApiRequest
+    from oauth_taskflow.http_headers import Link
 
 
 class LinkHeaderPaginator(PagingOptions, frozen=True, kw_only=True, tag="link"):
@@ -36,6 +36,8 @@ class LinkHeaderPaginator(PagingOptions, frozen=True, kw_only=True, tag="link"):
         Raises:
             InvalidRecord: a flag says that pages follow, or the header cannot be read to its end.
         """
+        from oauth_taskflow.http_headers import parse_links  # noqa: PLC0415  # loads email.utils
+
         links = parse_links(page.headers.get("Link", ""))
         link = next((link for link in links.found if self._leads_on(link, page.url)), None)
         if link is not None and self._is_required(link):
