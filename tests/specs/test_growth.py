@@ -9,7 +9,6 @@ import pytest
 
 from oauth_taskflow.specs.check import MAX_PROBLEMS, check_text
 from oauth_taskflow.specs.yaml_reader import MAX_NODES, MAX_TEXT
-from oauth_taskflow.suggestions import suggest_allowed
 
 TOP = (
     "version: 1\ndag_id: x\nconnection: c\n"
@@ -80,12 +79,3 @@ def test_defaults_that_multiply_with_the_endpoints_are_refused() -> None:
     (problem,) = check_text(INPUTS["big defaults"]).problems
     assert problem.rule == "yaml-too-big"
     assert "4000 endpoints" in problem.message
-
-
-def test_the_nearest_name_is_found_among_thousands() -> None:
-    names = [f"param_{index}" for index in range(20_000)] + ["organization"]
-    assert suggest_allowed("orgnization", names) == "Did you mean 'organization'?"
-
-
-def test_a_long_word_is_no_typo() -> None:
-    assert suggest_allowed("limit" * 100, ["limit"]) == "Allowed: limit."
