@@ -95,7 +95,7 @@ def as_destination_errors(what: str, path: Any) -> Iterator[None]:
 def superseded_error(path: Any) -> DestinationError:
     """Returns the error of an attempt that another attempt overtook."""
     return DestinationError(
-        "Another attempt of the same run committed its output while this one was writing, so this one counts for nothing",
+        "Another attempt of the same run committed its output while this one was writing, so this attempt was discarded",
         where=f"at {redact_url(str(path))}",
         hint="The output there is whole. Run the task again to replace it; let no other task or DAG write to this folder.",
     )

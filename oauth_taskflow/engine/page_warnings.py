@@ -73,8 +73,8 @@ class SinglePageWarning:
         ends_by, marker = _end_marker(self._endpoint)
         if ends_by == "count":
             yield (
-                f"No second page was ever asked for, although a first page was full ({self._full} rows): {marker} said that "
-                "there is none. If it counts what is in a page, correct paginate; records are missing from this output."
+                f"No second page was ever asked for, although a first page was full ({self._full} rows): {marker} marked "
+                "it as the last one. If it counts the records of one page, correct paginate; records are missing from this output."
             )
         if ends_by == "pointer":
             yield (

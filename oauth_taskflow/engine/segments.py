@@ -60,7 +60,7 @@ class _Refused:
     __slots__ = ("_message",)
 
     def __init__(self, name: str, text: str, flaw: str) -> None:
-        self._message = f"{name} of this run, {text[:80]!r}, cannot stand in the path of the destination: {flaw}"
+        self._message = f"{name} of this run, {text[:80]!r}, cannot be used in the path of the destination: {flaw}"
 
     def _refuse(self, *_: Any) -> NoReturn:
         raise DestinationError(
@@ -98,7 +98,7 @@ def _restrict(value: Any, name: str) -> Any:
     if isinstance(value, Mapping):
         bad = next((str(key) for key in value if segment_flaw(str(key)) is not None), None)
         if bad is not None:
-            return _Refused(name, bad, "a key in it is no path segment")
+            return _Refused(name, bad, "a key in it is not a path segment")
         return {key: _restrict(item, f"{name}.{key}") for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_restrict(item, f"{name}[{n}]") for n, item in enumerate(value)]

@@ -19,7 +19,7 @@ from oauth_taskflow.specs.model import Endpoint, Request
 CURSOR = CursorPaginator(next="paging.after", param="after")
 
 
-def doubt(paginate: Paginate | None, *ended: tuple[int, int], **params: Any) -> str | None:
+def find_warning(paginate: Paginate | None, *ended: tuple[int, int], **params: Any) -> str | None:
     firsts = SinglePageWarning(
         Endpoint(paginate=paginate, request=Request(path="/x", params=params))
     )
@@ -41,7 +41,7 @@ def doubt(paginate: Paginate | None, *ended: tuple[int, int], **params: Any) -> 
 def test_a_full_first_page_without_a_next_one_gives_a_warning(
     paginate: Paginate, pointer: str
 ) -> None:
-    assert doubt(paginate, (1, 3), (1, 100), limit=100) == (
+    assert find_warning(paginate, (1, 3), (1, 100), limit=100) == (
         "No second page was ever found, although a first page was full (100 rows): no answer had "
         f"{pointer}. If there are more records, correct paginate; they are missing from this output."
     )
@@ -51,20 +51,20 @@ def test_a_full_first_page_without_a_next_one_gives_a_warning(
 def test_a_short_first_page_or_a_second_page_gives_no_warning(
     ended: tuple[tuple[int, int], ...],
 ) -> None:
-    assert doubt(CURSOR, *ended, limit="100") is None
+    assert find_warning(CURSOR, *ended, limit="100") is None
 
 
-@pytest.mark.parametrize(("rows", "doubted"), [(20, True), (25, True), (5, False), (37, False)])
+@pytest.mark.parametrize(("rows", "expected"), [(20, True), (25, True), (5, False), (37, False)])
 def test_without_a_size_a_round_number_is_taken_for_a_full_page(
-    rows: int, *, doubted: bool
+    rows: int, *, expected: bool
 ) -> None:
-    assert (doubt(CURSOR, (1, rows)) is not None) is doubted
+    assert (find_warning(CURSOR, (1, rows)) is not None) is expected
 
 
 def test_the_size_of_the_paginator_is_the_size() -> None:
     sized = CursorPaginator(next="after", param="after", size=7)
-    assert doubt(sized, (1, 7)) is not None
-    assert doubt(sized, (1, 100)) is None
+    assert find_warning(sized, (1, 7)) is not None
+    assert find_warning(sized, (1, 100)) is None
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_the_size_of_the_paginator_is_the_size() -> None:
     ],
 )
 def test_paging_with_another_end_marker_gives_no_warning(paginate: Paginate | None) -> None:
-    assert doubt(paginate, (1, 100)) is None
+    assert find_warning(paginate, (1, 100)) is None
 
 
 @pytest.mark.parametrize(
@@ -93,11 +93,11 @@ def test_a_count_that_ends_after_a_full_first_page_gives_a_warning(
     paginate: Paginate, count: str
 ) -> None:
     """It may count what is in the page, or be the page's own number."""
-    told = doubt(paginate, (1, 50))
-    assert told is not None
-    assert f"a first page was full (50 rows): {count} said that there is none" in told
-    assert doubt(paginate, (1, 49)) is None
-    assert doubt(paginate, (1, 50), (2, 50)) is None
+    warning = find_warning(paginate, (1, 50))
+    assert warning is not None
+    assert f"a first page was full (50 rows): {count} marked it as the last one" in warning
+    assert find_warning(paginate, (1, 49)) is None
+    assert find_warning(paginate, (1, 50), (2, 50)) is None
 
 
 def test_pages_without_the_records_path_give_a_warning() -> None:
@@ -113,6 +113,6 @@ def test_pages_without_the_records_path_give_a_warning() -> None:
 def test_each_warning_is_kept_once_and_their_number_is_bounded() -> None:
     warnings = WarningList()
     for number in (1, *range(1, 30)):
-        warnings(f"doubt {number}")
+        warnings(f"warning {number}")
     assert len(warnings.texts()) == 11
     assert warnings.texts()[-1] == "There are 19 more warnings like these."
