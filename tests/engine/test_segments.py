@@ -34,8 +34,8 @@ BAD = [
 
 def folder(path: str, given: tuple[str, ...] = ("x",), **params: Any) -> str:
     endpoint = Endpoint(destination=FileDestination(path=path))
-    scope = {"params": params, "endpoint": "c", "run_id": "r"}
-    return locate_output(endpoint, "r", scope, {}, given)
+    context = {"params": params, "endpoint": "c", "run_id": "r"}
+    return locate_output(endpoint, "r", context, {}, given)
 
 
 @pytest.mark.parametrize("value", GOOD)

@@ -103,9 +103,9 @@ def test_a_request_is_rendered_whole() -> None:
 
 @pytest.mark.parametrize("name", ["items", "values", "keys", "get", "copy"])
 def test_a_field_named_like_a_method_of_mappings_is_the_field(name: str) -> None:
-    scope = {"order": {name: "a/b"}}
-    assert render_path(f"/o/{{{{ order.{name} }}}}", scope) == "/o/a%2Fb"
-    assert render_value(f"{{{{ order.{name} }}}}", scope) == "a/b"
+    context = {"order": {name: "a/b"}}
+    assert render_path(f"/o/{{{{ order.{name} }}}}", context) == "/o/a%2Fb"
+    assert render_value(f"{{{{ order.{name} }}}}", context) == "a/b"
 
 
 @pytest.mark.parametrize("template", ["{{ contact.items }}", "x{{ contact.items }}"])
