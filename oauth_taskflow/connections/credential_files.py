@@ -52,6 +52,6 @@ class FileCredential(Struct, frozen=True):
         return text
 
     @property
-    def mark(self) -> str:
+    def fingerprint(self) -> str:
         """The path: the same file holds the same principal's credential."""
         return self.path

@@ -19,7 +19,7 @@ class CredentialSource(Protocol):
         """
 
     @property
-    def mark(self) -> str:
+    def fingerprint(self) -> str:
         """Distinguishes this source from others without revealing the credential."""
 
 
@@ -33,6 +33,6 @@ class InlineCredential(SecretValue, frozen=True):
         return self.text
 
     @property
-    def mark(self) -> str:
+    def fingerprint(self) -> str:
         """A hash of the credential: another one may belong to another person."""
         return hashlib.sha256(self.text.encode()).hexdigest()

@@ -68,7 +68,7 @@ class JwtBearer(BaseGrant, frozen=True):
 
     def secret_fingerprints(self) -> tuple[str, ...]:
         """Those of the key, and the audience that it signs for."""
-        return (self.signer.key.mark, self.signer.audience)
+        return (self.signer.key.fingerprint, self.signer.audience)
 
     def with_audience(self, token_url: str) -> JwtBearer:
         """The same grant, signing for ``token_url`` unless its signer has an audience."""
@@ -105,7 +105,7 @@ class GivenAssertion(BaseGrant, frozen=True):
     @property
     def subject_key(self) -> str:
         """Distinguishes this grant's tokens from those of other subjects."""
-        return _join(self.source.mark)
+        return _join(self.source.fingerprint)
 
     @property
     def refusal_hint(self) -> str:
@@ -156,8 +156,8 @@ class TokenExchange(BaseGrant, frozen=True):
     def subject_key(self) -> str:
         """Distinguishes this grant's tokens from those of other subjects."""
         shown = (self.subject, self.actor)
-        marks = [(token.source.mark, token.token_type) for token in shown if token]
-        return _join(self.requested_type, *marks)
+        fingerprints = [(token.source.fingerprint, token.token_type) for token in shown if token]
+        return _join(self.requested_type, *fingerprints)
 
     @property
     def refusal_hint(self) -> str:

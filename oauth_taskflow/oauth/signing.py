@@ -61,7 +61,7 @@ class SigningKey(SecretValue, frozen=True):
     passphrase: Hidden[bytes | None] = None
 
     @property
-    def mark(self) -> str:
+    def fingerprint(self) -> str:
         """Changes when the key does; for comparing, not for showing."""
         return hashlib.sha256(self.material).hexdigest() + self.algorithm + self.key_id
 

@@ -115,6 +115,6 @@ def _describe_client(endpoint: TokenEndpoint, grant: Grant) -> str:
 def _proofs(endpoint: TokenEndpoint, grant: Grant) -> tuple[str, ...]:
     """Fingerprints of signing keys, assertions and passwords. Empty for other grants: their fingerprints stay the same."""
     client = endpoint.client
-    signer = (client.signer.key.mark, client.signer.audience) if client.signer else ()
-    assertion = (client.assertion.mark,) if client.assertion else ()
+    signer = (client.signer.key.fingerprint, client.signer.audience) if client.signer else ()
+    assertion = (client.assertion.fingerprint,) if client.assertion else ()
     return (*signer, *grant.secret_fingerprints(), *assertion)

@@ -53,7 +53,9 @@ def read(body: dict[str, Any], form: ResponseDialect, status: int = 200) -> Outc
     """The outcome of ``body``, read with ``form``; it arrived at once."""
     raw = json.dumps(body).encode()
     answer = TokenHttpResponse(status, {"content-type": "application/json"}, raw, NOW, NOW)
-    question = TokenRequestInfo("crm", "https://id.example.com/token", "refresh_token", form=form)
+    question = TokenRequestInfo(
+        "crm", "https://id.example.com/token", "refresh_token", dialect=form
+    )
     return interpret(answer, question)
 
 
@@ -244,7 +246,7 @@ def test_an_error_without_a_code_has_that_of_its_status(status: int, code: str) 
     raw = TokenHttpResponse(
         status, {"content-type": "application/json"}, b'{"message": "Gone"}', NOW, NOW
     )
-    outcome = interpret(raw, TokenRequestInfo("crm", "https://x", "g", form=form))
+    outcome = interpret(raw, TokenRequestInfo("crm", "https://x", "g", dialect=form))
     assert isinstance(outcome, Rejected)
     assert isinstance(outcome.error, TokenRequestRejected)
     assert (outcome.error.error, outcome.error.description) == (code, "Gone")
@@ -256,6 +258,6 @@ def test_the_usual_lifetime_counts_only_after_introspection(
 ) -> None:
     raw = TokenHttpResponse(200, {}, b'{"access_token": "at"}', NOW, NOW)
     form = ResponseDialect(expiry=Expiry(source=source, lifetime_s=9))
-    outcome = interpret(raw, TokenRequestInfo("crm", "https://x", "g", form=form))
+    outcome = interpret(raw, TokenRequestInfo("crm", "https://x", "g", dialect=form))
     assert isinstance(outcome, Granted)
     assert outcome.token.expires_at == (None if lasting is None else NOW + lasting)

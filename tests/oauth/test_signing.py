@@ -228,10 +228,10 @@ def test_line_breaks_that_forms_and_shells_remove_from_pem_are_restored(mangle: 
 
 def test_the_mark_changes_with_the_key_and_nothing_shows_it() -> None:
     one, other = private_key(pem_of(RSA)), private_key(pem_of(KEYS["ES256"]))
-    assert one.mark != other.mark
-    assert one.mark != private_key(pem_of(RSA), key_id="k").mark
+    assert one.fingerprint != other.fingerprint
+    assert one.fingerprint != private_key(pem_of(RSA), key_id="k").fingerprint
     assert "PRIVATE" not in repr(one) + repr(Signer(one))
-    assert hashlib.sha256(pem_of(RSA).encode()).hexdigest() in one.mark
+    assert hashlib.sha256(pem_of(RSA).encode()).hexdigest() in one.fingerprint
     assert signing.LIFETIME <= 300  # RFC 7523 names no limit; five minutes is the rule here
 
 

@@ -263,7 +263,7 @@ def _revocations(grant: ManagedGrant) -> Iterator[Any]:
 
 def _refusal(endpoint: Revoking, token: str, kind: TokenKind, grant: ManagedGrant) -> str:
     try:
-        revoke(endpoint, endpoint.url, token, kind, grant.options, form=grant.revocation)
+        revoke(endpoint, endpoint.url, token, kind, grant.options, dialect=grant.revocation)
     except TokenRequestError as refusal:
         return str(refusal)
     return ""

@@ -22,7 +22,7 @@ class TokenRequestInfo(SecretValue, frozen=True):
     secrets: Hidden[tuple[str, ...]] = ()
     refusal_hint: str = ""
     by_consent: bool = False
-    form: ResponseDialect = STANDARD.response
+    dialect: ResponseDialect = STANDARD.response
     dpop_key: Hidden[str] = ""
 
     @property

@@ -68,7 +68,7 @@ def _problem(
     body: dict[str, Any] | None, answer: TokenHttpResponse, info: TokenRequestInfo
 ) -> ErrorBody | None:
     """The error in ``answer``, in words of RFC 6749 as far as the server's dialect translates it; None without any."""
-    problem = response_fields.problem_in(body, info.form) if body is not None else None
+    problem = response_fields.problem_in(body, info.dialect) if body is not None else None
     if problem is None and (answer.is_success or answer.status >= 500):
         return None
     if problem is None:
@@ -77,7 +77,7 @@ def _problem(
         problem = ErrorBody(f"http_{answer.status}", problem.description)
     if not problem.code.startswith("http_"):
         return problem
-    return ErrorBody(info.form.errors.get(problem.code, problem.code), problem.description)
+    return ErrorBody(info.dialect.errors.get(problem.code, problem.code), problem.description)
 
 
 def _read_challenge(answer: TokenHttpResponse, body: dict[str, Any] | None) -> ErrorBody:
@@ -103,10 +103,10 @@ def _contradicts_itself(
     problem: ErrorBody, answer: TokenHttpResponse, info: TokenRequestInfo
 ) -> bool:
     """Whether only the dialect's ``success`` calls an answer an error that names none and holds a new refresh token."""
-    if info.form.success is None or problem.code != UNNAMED or not answer.is_success:
+    if info.dialect.success is None or problem.code != UNNAMED or not answer.is_success:
         return False
     body = parse_body(answer.body, answer.content_type) or {}
-    refresh_token, _ = response_fields.refresh_token_in(body, info.form.refresh_token)
+    refresh_token, _ = response_fields.refresh_token_in(body, info.dialect.refresh_token)
     return refresh_token is not None and refresh_token not in info.secrets
 
 
@@ -153,9 +153,9 @@ def _token(
 ) -> Outcome:
     if body is None:
         return _no_mapping(answer, info)
-    form = info.form
-    access_token = response_fields.find_value(form.access_token, body)
-    refresh_token, found_at = response_fields.refresh_token_in(body, form.refresh_token)
+    dialect = info.dialect
+    access_token = response_fields.find_value(dialect.access_token, body)
+    refresh_token, found_at = response_fields.refresh_token_in(body, dialect.refresh_token)
     if not response_fields.is_sendable(access_token):
         opaque = refresh_token is None and may_hold_token(answer.body, body)
         error = _no_token(answer, info, body)
@@ -190,7 +190,7 @@ def _read_granted(
     expires_at = response_fields.find_expiry(
         body,
         access_token,
-        info.form.expiry,
+        info.dialect.expiry,
         sent_at=answer.sent_at,
         skew=skew or 0.0,
     )
@@ -213,7 +213,7 @@ def _is_wanted(token_type: str, info: TokenRequestInfo) -> bool:
     """Whether the token is of the kind that was asked for; one not bound to the key is discarded (RFC 9449 §5)."""
     if info.dpop_key:
         return token_type.lower() == "dpop"
-    return token_type.lower() in _BEARER_TYPES or token_type in info.form.token_types
+    return token_type.lower() in _BEARER_TYPES or token_type in info.dialect.token_types
 
 
 def _scope_text(value: object) -> str:

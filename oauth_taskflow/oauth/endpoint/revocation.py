@@ -28,7 +28,7 @@ def revoke(
     kind: TokenKind,
     options: GrantOptions,
     *,
-    form: RevocationDialect = STANDARD,
+    dialect: RevocationDialect = STANDARD,
     proof: str = "",
 ) -> None:
     """End ``token`` at the revocation endpoint ``url``; a token that is unknown or dead there counts as ended (§2.2).
@@ -41,15 +41,15 @@ def revoke(
     """
     secret = endpoint.client.client_secret
     known = {"token": token, "kind": kind, "client_secret": secret, "proof": proof}
-    headers = {**options.headers, **_fill(form.headers, known)}
+    headers = {**options.headers, **_fill(dialect.headers, known)}
     request = DirectRequest(
-        tuple(_fill(form.params, known).items()),
-        replace(options, body=form.body, headers=headers),
+        tuple(_fill(dialect.params, known).items()),
+        replace(options, body=dialect.body, headers=headers),
         hidden=(token, proof),
-        dialect=_dialect(endpoint.dialect, form),
+        dialect=_combine(endpoint.dialect, dialect),
     )
-    if form.client_auth is not None:
-        endpoint = replace(endpoint.resolve(), client_auth=form.client_auth)
+    if dialect.client_auth is not None:
+        endpoint = replace(endpoint.resolve(), client_auth=dialect.client_auth)
     try:
         request.send(endpoint, url)
     except TokenRequestRejected as refusal:
@@ -57,10 +57,10 @@ def revoke(
             raise
 
 
-def _dialect(tokens: Dialect, form: RevocationDialect) -> Dialect:
+def _combine(tokens: Dialect, revocation: RevocationDialect) -> Dialect:
     """The token endpoint's names of parameters and errors, with the method and the success of a revocation."""
-    request = replace(tokens.request, method=form.method)
-    response = replace(tokens.response, success=form.success)
+    request = replace(tokens.request, method=revocation.method)
+    response = replace(tokens.response, success=revocation.success)
     return Dialect(request=request, response=response)
 
 

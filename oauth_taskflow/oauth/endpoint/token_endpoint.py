@@ -254,7 +254,7 @@ class TokenEndpoint(SecretValue, frozen=True):
             targets=tuple(filter(None, (options.audience, *options.resource))),
             refusal_hint=grant.refusal_hint,
             by_consent=grant.by_consent,
-            form=self.dialect.response,
+            dialect=self.dialect.response,
             secrets=tuple(filter(None, (self.client.client_secret, *grant.secrets(), *sensitive))),
             dpop_key=self.dpop_key,
         )

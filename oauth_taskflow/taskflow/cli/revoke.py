@@ -62,7 +62,7 @@ def _revoke_one(grant: ManagedGrant, url: str, kind: TokenKind, token: str, *, f
     rule, form = grant.auth.request_proof, grant.revocation
     proof = rule.compute(token, grant.auth.client_secret) if rule else ""
     try:
-        revoke(grant.endpoint, url, token, kind, grant.options, form=form, proof=proof)
+        revoke(grant.endpoint, url, token, kind, grant.options, dialect=form, proof=proof)
     except TokenRequestRejected as refusal:
         # RFC 7009 §2.2.1: many servers revoke refresh tokens only; the access token then ends by itself.
         if first or refusal.error != "unsupported_token_type":
