@@ -114,6 +114,18 @@ def test_no_modules_import_each_other_in_a_circle_late_imports_counted() -> None
     TopologicalSorter(imported).prepare()  # names the circle in its error
 
 
+def test_paginators_know_no_pulling_and_pulling_knows_no_session() -> None:
+    def imported(room: str) -> set[str]:
+        files = (PACKAGE / "api" / room).glob("*.py")
+        names = {name for path in files for name in names_imported_by(path)}
+        return {name for name in names if name.startswith("oauth_taskflow.api.")}
+
+    below = ("oauth_taskflow.api.paginators", "oauth_taskflow.api.decoders.numbers")
+    assert [name for name in sorted(imported("paginators")) if not name.startswith(below)] == []
+    above = ("oauth_taskflow.api.session", "oauth_taskflow.api.aio")
+    assert [name for name in sorted(imported("pull")) if name.startswith(above)] == []
+
+
 def test_nothing_outside_taskflow_loads_airflow_or_at_parse_time_requests() -> None:
     script = (
         "import importlib, pkgutil, sys, oauth_taskflow\n"

@@ -87,7 +87,7 @@ _ZEROS = ("microsecond", "second", "minute", "hour")
 
 
 class Interval(Struct, frozen=True):
-    """``[start, end)`` in aware UTC; without a lower bound, ``start`` is None.
+    """``[start, end)`` in aware UTC; ``start`` is None without a lower bound.
 
     ``open_end``: the end is only the moment at which the run began, and the next run need not begin there.
     """

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oauth_taskflow.api import options as options_module
 from oauth_taskflow.api.options import (
     CursorPaginator,
     CustomPaginator,
@@ -244,3 +245,20 @@ def test_options_that_are_not_a_paginator_are_refused_in_words() -> None:
     assert str(caught.value) == (
         "paginate takes options such as PageNumberPaginator(size=100), not dict; see oauth_taskflow.api.options"
     )
+
+
+@pytest.mark.parametrize(
+    ("former", "style"),
+    [
+        ("NoPages", SinglePage),
+        ("PageNumbers", PageNumberPaginator),
+        ("Offsets", OffsetPaginator),
+        ("Cursors", CursorPaginator),
+        ("Links", LinkHeaderPaginator),
+        ("NextUrls", NextUrlPaginator),
+        ("CustomPages", CustomPaginator),
+    ],
+)
+def test_former_names_of_the_styles_are_importable(former: str, style: type) -> None:
+    assert getattr(options_module, former) is style
+    assert former in options_module.__all__
