@@ -61,7 +61,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=None, help="port of Airflow (a free one)")
     args = parser.parse_args()
     for ending in (signal.SIGINT, signal.SIGTERM):
-        # Airflow's processes must be stopped however this one is told to end.
+        # Airflow's processes must be stopped whichever signal ends this one.
         signal.signal(ending, signal.default_int_handler)
     home = ROOT / ".demo"
     shutil.rmtree(home, ignore_errors=True)
@@ -158,7 +158,7 @@ def results_table(rows: Sequence[EndpointResult]) -> Table:
 
 
 def print_tokens(server: OAuthTestServer, seconds: float) -> None:
-    """What the authorization server saw."""
+    """Print the counters of the authorization server."""
     seen = server.counters
     console.print(
         f"\nThe authorization server gave out {seen.refreshes} tokens in {seconds:.0f} s "

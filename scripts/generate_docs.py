@@ -27,7 +27,7 @@ _REF = "#/$defs/"
 _MADE = "<!-- Made by scripts/generate_docs.py; edit the code instead. -->"
 
 
-def generated() -> dict[str, str]:
+def render_files() -> dict[str, str]:
     """The text of every generated file, by its path below the project's root."""
     return {
         "oauth_taskflow/specs/dag_spec.schema.json": json.dumps(spec_schema(), indent=2) + "\n",
@@ -90,7 +90,7 @@ def _code(value: Any) -> str:
 
 
 def _takes(schema: dict[str, Any]) -> str:
-    """What a key takes, in words; a definition as a link to its table."""
+    """The values of a key, in words; a definition is a link to its table."""
     if "$ref" in schema:
         return _link(schema["$ref"])
     if "const" in schema:
@@ -168,7 +168,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing")
     check = parser.parse_args(argv).check
     status = 0
-    for name, text in generated().items():
+    for name, text in render_files().items():
         path = ROOT / name
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue

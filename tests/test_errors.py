@@ -55,7 +55,7 @@ def test_several_problems_of_a_connection_are_one_error() -> None:
     assert (str(again), len(again.problems)) == (str(error), 3)
 
 
-def test_a_single_problem_stays_as_it_is() -> None:
+def test_a_single_problem_is_printed_unchanged() -> None:
     (first, *_) = _problems()
     assert ConnectionConfigError.all_of([first]) is first
     assert first.problems == (first,)

@@ -53,7 +53,7 @@ def install(
     )
 
 
-def test_a_machine_without_a_fitting_python_is_told_so(checkout: Path) -> None:
+def test_a_machine_without_a_supported_python_gets_a_message(checkout: Path) -> None:
     tools = checkout / "bin"
     tools.mkdir()
     for tool in ("bash", "cat"):
@@ -65,7 +65,7 @@ def test_a_machine_without_a_fitting_python_is_told_so(checkout: Path) -> None:
     )
 
 
-def test_a_python_without_venv_is_named_and_leaves_nothing_that_breaks_the_next_try(
+def test_a_python_without_venv_gets_a_message_and_leaves_no_half_environment(
     checkout: Path,
 ) -> None:
     python = checkout / "python3"
@@ -102,7 +102,7 @@ def test_an_environment_without_pip_is_not_used(checkout: Path) -> None:
     assert install(checkout, "usable_environment").returncode == 1
 
 
-def test_what_tests_need_is_installed_once_on_top_of_what_the_demo_needs(checkout: Path) -> None:
+def test_the_lock_of_the_tests_is_installed_once_on_top_of_the_base_lock(checkout: Path) -> None:
     (checkout / ".venv/bin").mkdir(parents=True)
     (checkout / ".venv/bin/python").symlink_to(sys.executable)
     stand_ins = 'install_environment() { :; }; install_locked() { echo "$*"; }; '
@@ -128,7 +128,7 @@ def test_a_lock_pins_each_package_by_hash_and_names_no_index(lock: Path) -> None
     assert [entry for entry in entries if "==" not in entry or "--hash=sha256:" not in entry] == []
 
 
-def test_the_demo_waits_for_no_tool_or_library_of_the_tests() -> None:
+def test_the_base_lock_holds_no_tool_or_library_of_the_tests() -> None:
     assert set(packages(BASE)).isdisjoint(packages(TESTS))
     names = {entry.partition("==")[0] for entry in packages(BASE)}
     assert names.isdisjoint({"hypothesis", "mypy", "psycopg", "pymysql", "pytest-cov", "ruff"})

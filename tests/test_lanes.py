@@ -40,7 +40,7 @@ def test_a_fast_run_leaves_out_airflow_servers_and_slow_tests() -> None:
 
 
 @pytest.mark.slow
-def test_what_is_too_long_for_the_gate_runs_only_when_asked_for() -> None:
+def test_tests_marked_full_run_only_with_the_option_full() -> None:
     series = "tests/tokens/refresh/test_kill_series.py"
     assert "::" not in collected(series)
     assert "::" in collected("--full", series)

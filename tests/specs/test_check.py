@@ -69,7 +69,7 @@ def test_a_warning_leaves_the_spec_usable() -> None:
     assert checked.spec is not None
 
 
-def test_what_json_schema_has_no_word_for_is_a_problem_all_the_same() -> None:
+def test_an_error_that_json_schema_cannot_express_is_still_a_problem() -> None:
     document = {"version": 1, "dag_id": "x", "endpoints": {"a": {"timeout": 10**400}}}
     ((rule, finding),) = schema_findings(document)
     assert (rule, finding.message) == (
@@ -78,7 +78,7 @@ def test_what_json_schema_has_no_word_for_is_a_problem_all_the_same() -> None:
     )
 
 
-def test_a_good_document_has_no_reason_to_be_refused() -> None:
+def test_a_valid_document_is_not_refused() -> None:
     ((_, finding),) = schema_findings({"version": 1, "dag_id": "x", "endpoints": {"a": {}}})
     assert finding.message == ""
 
@@ -98,7 +98,7 @@ def test_problems_come_in_file_order() -> None:
     ]
 
 
-def test_one_round_shows_wrong_shapes_and_broken_rules_alike() -> None:
+def test_one_round_shows_schema_errors_and_broken_rules() -> None:
     text = spec("x") + (
         "  bad: {request: {path: /b}, recrods: data}\n"
         '  child: {for_each: {r: bad}, request: {path: "/{{ typo }}"}}\n'
@@ -124,7 +124,7 @@ def test_one_round_shows_wrong_shapes_and_broken_rules_alike() -> None:
     "broken",
     ["catchup: 3\n", "defaults: {timeout: -1}\n", "dag_id: 7\n", "version: 1.0\n", "tgas: 1\n"],
 )
-def test_a_wrong_shape_anywhere_hides_no_broken_rule(broken: str) -> None:
+def test_a_schema_error_anywhere_hides_no_broken_rule(broken: str) -> None:
     lines = {
         "version": "version: 1\n",
         "dag_id": "dag_id: x\n",
@@ -160,7 +160,7 @@ def test_a_wrong_shape_anywhere_hides_no_broken_rule(broken: str) -> None:
         ),
     ],
 )
-def test_a_wrong_shape_hides_no_broken_rule_of_its_endpoint(
+def test_a_schema_error_hides_no_broken_rule_of_its_endpoint(
     endpoint: str, rules: list[str]
 ) -> None:
     top = spec("x").replace("defaults:", 'schedule: "@daily"\ndefaults:')
@@ -184,7 +184,7 @@ def test_a_wrong_shape_hides_no_broken_rule_of_its_endpoint(
         "5",
     ],
 )
-def test_nothing_is_said_that_the_broken_value_may_explain(endpoint: str) -> None:
+def test_a_finding_that_a_broken_value_may_explain_is_left_out(endpoint: str) -> None:
     problems = check_text(f"{spec('x')}  b: {endpoint}\n").problems
     assert {p.rule for p in problems} <= {"wrong-type", "unknown-key", "missing-key", "not-allowed"}
 

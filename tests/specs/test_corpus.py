@@ -1,6 +1,6 @@
 """Every file of valid/ is clean; every file of invalid/ has exactly the problems that its comments state.
 
-A comment ``# expect:12 bad-cron: message. hint.`` stands below the line that it is about: the column, the rule and, unless
+A comment ``# expect:12 bad-cron: message. hint.`` follows the line that it is about and names the column, the rule and, unless
 the text comes from a library, the message with its hint. ``# expect@+2:1 …`` is about the line two below the one above it,
 for places where a comment would mean something else. ``{line-1}`` in a message is the number of the line above.
 """
@@ -29,7 +29,7 @@ Expected = tuple[int, int, str, str]
 ELSEWHERE = {"duplicate-dag-id", "refused", "skipped-dag-file", "unreadable-file"}
 
 
-def stated(text: str) -> list[Expected]:
+def read_expectations(text: str) -> list[Expected]:
     """Line, column, rule and text of each problem that the comments of ``text`` state, in the order of the file."""
     expected: list[Expected] = []
     about = 0
@@ -63,7 +63,7 @@ def test_a_valid_file_has_no_problems(path: Path) -> None:
 
 @pytest.mark.parametrize("path", INVALID, ids=lambda path: path.stem)
 def test_an_invalid_file_has_the_problems_it_states(path: Path) -> None:
-    expected = stated(path.read_text(encoding="utf-8"))
+    expected = read_expectations(path.read_text(encoding="utf-8"))
     problems = check_file(path).problems
     assert expected
     assert [p.rule for p in problems] == [entry[2] for entry in expected]
@@ -79,7 +79,11 @@ def test_an_error_leaves_no_spec_and_a_warning_does(path: Path) -> None:
 
 
 def test_every_rule_has_an_invalid_file() -> None:
-    shown = {entry[2] for path in INVALID for entry in stated(path.read_text(encoding="utf-8"))}
+    shown = {
+        entry[2]
+        for path in INVALID
+        for entry in read_expectations(path.read_text(encoding="utf-8"))
+    }
     known = {rule.id for rule in all_rules()} | set(SCHEMA_RULES)
     assert known - ELSEWHERE == shown
 
@@ -88,13 +92,16 @@ MOVABLE = [path for path in INVALID if path.stem not in WHOLE]
 
 
 @pytest.mark.parametrize("path", MOVABLE, ids=lambda path: path.stem)
-def test_a_line_more_at_the_top_changes_no_other_line_of_an_invalid_file(path: Path) -> None:
+def test_an_added_line_shifts_no_expectation_of_an_invalid_file(path: Path) -> None:
     text = f"# one line more\n{path.read_text(encoding='utf-8')}"
-    expected = stated(text)
+    expected = read_expectations(text)
     found = [as_stated(p, e[3]) for p, e in zip(check_text(text).problems, expected, strict=True)]
     assert found == expected
 
 
-def test_a_comment_is_about_the_line_above_it_or_so_many_lines_below_that() -> None:
+def test_a_comment_is_about_the_line_above_it_or_one_at_a_stated_distance() -> None:
     text = "a:\n  # expect:1 bad-cron\n  # expect@+3:7 bad-path: no. See {line-2}.\nb: 1\n"
-    assert stated(text) == [(1, 1, "bad-cron", ""), (4, 7, "bad-path", "no. See line 2.")]
+    assert read_expectations(text) == [
+        (1, 1, "bad-cron", ""),
+        (4, 7, "bad-path", "no. See line 2."),
+    ]

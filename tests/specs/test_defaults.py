@@ -36,7 +36,7 @@ def test_null_removes_a_default() -> None:
     }
 
 
-def test_null_without_a_default_is_as_if_it_were_not_written() -> None:
+def test_null_without_a_default_has_no_effect() -> None:
     assert merge({}, {"paginate": None, "request": {"params": {"a": None}}}) == {
         "request": {"params": {}}
     }
@@ -60,14 +60,14 @@ def test_a_paginator_of_the_same_or_no_type_merges() -> None:
     assert merge(base, {"paginate": {"type": "offset", "size": 5}}) == expected
 
 
-def test_a_query_parameter_named_type_is_no_tag() -> None:
+def test_a_query_parameter_named_type_does_not_select_a_kind() -> None:
     base = {"request": {"params": {"type": "a", "limit": 1}}}
     assert merge(base, {"request": {"params": {"type": "b"}}}) == {
         "request": {"params": {"type": "b", "limit": 1}}
     }
 
 
-def test_an_empty_endpoint_is_the_defaults() -> None:
+def test_an_empty_endpoint_takes_all_the_defaults() -> None:
     data = {"defaults": {"records": "data"}, "endpoints": {"a": None, "b": {}}}
     assert merge_defaults(data)["endpoints"] == {
         "a": {"records": "data"},
@@ -75,7 +75,7 @@ def test_an_empty_endpoint_is_the_defaults() -> None:
     }
 
 
-def test_parts_of_a_wrong_shape_are_left_for_the_schema() -> None:
+def test_parts_with_schema_errors_are_left_for_the_schema() -> None:
     data = {"defaults": 1, "endpoints": {"a": 2}}
     assert merge_defaults(data) == data
     assert merge_defaults({"endpoints": []}) == {"endpoints": []}
@@ -91,7 +91,7 @@ def test_merging_changes_neither_side_and_is_idempotent(
     assert merge(once, over) == once
 
 
-def test_a_null_under_a_key_that_the_format_does_not_know_stays_for_the_check() -> None:
+def test_a_null_under_an_unknown_key_is_kept_for_the_check() -> None:
     request = {"path /x": None, "paginate": None, "params": {"gone": None}}
     over = {"x": {"batch 5": None, "endpoint": "b"}}
     document = {"endpoints": {"a": {"request": request, "for_each": over, "records": None}}}

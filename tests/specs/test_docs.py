@@ -37,7 +37,7 @@ def test_one_rule_id_has_one_level_and_one_purpose() -> None:
     assert len(levels) == len({rule.id for rule in all_rules()})
 
 
-def test_every_shape_rule_is_in_the_manual() -> None:
+def test_every_schema_rule_is_in_the_manual() -> None:
     assert [rule for rule in SCHEMA_RULES if f"**{rule}**" not in MANUAL] == []
 
 

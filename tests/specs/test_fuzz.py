@@ -1,4 +1,4 @@
-"""Whatever is in a file, the check gives problems or a model: no traceback, and soon."""
+"""For any contents of a file, the check gives problems or a model: no traceback, and soon."""
 
 from __future__ import annotations
 

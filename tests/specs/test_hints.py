@@ -1,4 +1,4 @@
-"""What people read about broken YAML and wrong types: where to look, and how it is written."""
+"""Messages about broken YAML and wrong types name the place to look at and the right form."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ BRACKETS = "A bracket or brace opened in this line or above is not closed."
         ),
     ],
 )
-def test_broken_yaml_says_what_to_look_at(text: str, line: str) -> None:
+def test_a_message_about_broken_yaml_names_the_usual_cause(text: str, line: str) -> None:
     (problem,) = check_text(text, "x.yaml").problems
     assert str(problem) == f"{line} [yaml-syntax]"
 
@@ -72,7 +72,7 @@ def test_a_place_that_the_model_does_not_know_has_no_example(path: tuple[str | i
     assert sample_text(path) == ""
 
 
-def test_every_key_of_an_endpoint_has_one() -> None:
+def test_every_key_of_an_endpoint_has_an_example() -> None:
     for name in spec_schema(merged=True)["$defs"]["Endpoint"]["properties"]:
         assert sample_text(("endpoints", "contacts", name)).startswith(f"For example {name}: ")
 
@@ -85,7 +85,7 @@ def test_every_key_of_an_endpoint_has_one() -> None:
         ("requst: {}", "Did you mean 'request'?"),
     ],
 )
-def test_a_key_one_level_too_high_is_told_with_its_place(key: str, hint: str) -> None:
+def test_a_key_one_level_too_high_is_reported_with_its_right_place(key: str, hint: str) -> None:
     text = f"version: 1\ndag_id: x\nconnection: c\nendpoints:\n  a:\n    {key}\n"
     found = [
         problem for problem in check_text(text, "x.yaml").problems if problem.rule == "unknown-key"

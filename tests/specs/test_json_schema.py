@@ -33,7 +33,7 @@ def properties(schema: Any, at: str = "") -> Iterator[tuple[str, dict[str, Any]]
 
 
 @lru_cache(maxsize=1)
-def published() -> Draft202012Validator:
+def load_published() -> Draft202012Validator:
     return Draft202012Validator(spec_schema())
 
 
@@ -67,7 +67,7 @@ def test_the_committed_schema_is_the_generated_one() -> None:
 @pytest.mark.parametrize("path", VALID, ids=lambda path: path.stem)
 def test_editors_accept_what_the_check_accepts(path: Path) -> None:
     data = load_text(path.read_text(encoding="utf-8"), str(path)).data
-    assert [error.message for error in published().iter_errors(data)] == []
+    assert [error.message for error in load_published().iter_errors(data)] == []
 
 
 @pytest.mark.parametrize(
@@ -83,18 +83,18 @@ def test_editors_accept_what_the_check_accepts(path: Path) -> None:
         {"unknown": 1},
     ],
 )
-def test_editors_see_what_is_wrong(endpoint: dict[str, Any]) -> None:
+def test_editors_refuse_what_the_check_refuses(endpoint: dict[str, Any]) -> None:
     spec = {"version": 1, "dag_id": "x", "endpoints": {"a": endpoint}}
-    assert not published().is_valid(spec)
+    assert not load_published().is_valid(spec)
 
 
-def test_a_wrong_paginator_is_told_by_its_own_kind() -> None:
+def test_a_wrong_paginator_is_explained_by_the_schema_of_its_kind() -> None:
     spec = {
         "version": 1,
         "dag_id": "x",
         "endpoints": {"a": {"paginate": {"type": "page", "size": 0}}},
     }
-    error = best_match(published().iter_errors(spec))
+    error = best_match(load_published().iter_errors(spec))
     assert error is not None
     assert list(error.absolute_path) == ["endpoints", "a", "paginate", "size"]
 
@@ -167,7 +167,7 @@ def test_the_model_and_the_schema_accept_the_same_documents(
     accepted = to_model(document) is not None
     assert accepted == _validator().is_valid(document), document
     if accepted:
-        assert published().is_valid(document)
+        assert load_published().is_valid(document)
 
 
 @settings(max_examples=50, suppress_health_check=list(HealthCheck))

@@ -56,7 +56,7 @@ def test_github_commands_are_escaped_and_one_line_each() -> None:
     ]
 
 
-def test_a_clean_run_says_nothing_to_github() -> None:
+def test_a_clean_run_prints_no_github_annotation() -> None:
     assert report("github", [CHECKED[1]]) == ""
 
 
@@ -78,5 +78,5 @@ def test_sarif_names_the_tool_the_rules_and_the_places() -> None:
 
 
 @pytest.mark.parametrize("name", REPORTERS)
-def test_every_reporter_takes_no_files_at_all(name: str) -> None:
+def test_every_reporter_works_without_files(name: str) -> None:
     assert isinstance(report(name, []), str)

@@ -1,4 +1,4 @@
-"""What rules must let pass, and what they must find besides the files in invalid/."""
+"""Values that rules must let pass, and values that they must find besides the files in invalid/."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TOP = (
 )
 
 
-def found(endpoint: str = "{}", top: str = "") -> list[str]:
+def broken_rules(endpoint: str = "{}", top: str = "") -> list[str]:
     return [p.rule for p in check_text(f"{TOP}{top}\nendpoints:\n  a: {endpoint}\n").problems]
 
 
@@ -34,7 +34,7 @@ def found(endpoint: str = "{}", top: str = "") -> list[str]:
     ],
 )
 def test_schedules_that_airflow_takes_pass(schedule: str) -> None:
-    assert found(top=f"schedule: {schedule}") == []
+    assert broken_rules(top=f"schedule: {schedule}") == []
 
 
 @pytest.mark.parametrize(
@@ -53,26 +53,26 @@ def test_schedules_that_airflow_takes_pass(schedule: str) -> None:
     ],
 )
 def test_schedules_that_airflow_refuses_are_found(schedule: str) -> None:
-    assert found(top=f"schedule: {schedule}") == ["bad-cron"]
+    assert broken_rules(top=f"schedule: {schedule}") == ["bad-cron"]
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York", "Etc/GMT+5"])
 def test_iana_zones_pass(zone: str) -> None:
-    assert found(top=f"timezone: {zone}") == []
+    assert broken_rules(top=f"timezone: {zone}") == []
 
 
 @pytest.mark.parametrize(
     "zone", ["Mars/Olympus", "../etc/passwd", "/etc/localtime", "'a\\0b'", "Europe"]
 )
 def test_other_zones_are_found(zone: str) -> None:
-    assert found(top=f"timezone: {zone}") == ["unknown-timezone"]
+    assert broken_rules(top=f"timezone: {zone}") == ["unknown-timezone"]
 
 
 def test_start_and_end_are_compared_as_instants() -> None:
     late = "start_date: 2026-01-01T01:00+02:00\nend_date: 2025-12-31T23:30Z"
-    assert found(top=late) == []
+    assert broken_rules(top=late) == []
     bare = "timezone: Asia/Tokyo\nstart_date: 2026-01-01\nend_date: 2025-12-31T14:00Z"
-    assert found(top=bare) == ["start-after-end"]
+    assert broken_rules(top=bare) == ["start-after-end"]
 
 
 @pytest.mark.parametrize(
@@ -97,8 +97,8 @@ def test_start_and_end_are_compared_as_instants() -> None:
         "{params: {since: '2026-01-01T00:00:00+00:00/2026-02-01T00:00:00'}}",
     ],
 )
-def test_harmless_values_are_no_secrets(request_: str) -> None:
-    rules = found(f"{{request: {request_}}}", top="params: {p: 1}")
+def test_harmless_values_are_not_reported_as_secrets(request_: str) -> None:
+    rules = broken_rules(f"{{request: {request_}}}", top="params: {p: 1}")
     assert "secret-literal" not in rules
 
 
@@ -135,32 +135,35 @@ def test_secrets_are_found_and_not_repeated(request_: str) -> None:
 )
 def test_windows_that_fit_their_format_pass(incremental: str) -> None:
     request = "{params: {since: '{{ window.start }}', until: '{{ window.end }}'}}"
-    assert found(f"{{request: {request}, incremental: {incremental}}}", "schedule: '@daily'") == []
+    assert (
+        broken_rules(f"{{request: {request}, incremental: {incremental}}}", "schedule: '@daily'")
+        == []
+    )
 
 
 @pytest.mark.parametrize("schedule", ["null", "'@once'", "'@continuous'", "{assets: [x]}"])
 def test_without_intervals_the_first_window_needs_a_start(schedule: str) -> None:
     endpoint = "{request: {params: {s: '{{ window.start }}'}}, incremental: {field: t}}"
-    assert found(endpoint, f"schedule: {schedule}\nstart_date: 2026-01-01") == [
+    assert broken_rules(endpoint, f"schedule: {schedule}\nstart_date: 2026-01-01") == [
         "incremental-without-start"
     ]
 
 
 def test_a_start_date_and_intervals_give_the_first_window() -> None:
     endpoint = "{request: {params: {s: '{{ window.start }}'}}, incremental: {field: t}}"
-    assert found(endpoint, "schedule: '@daily'\nstart_date: 2026-01-01") == []
-    assert found(endpoint, "schedule: '@daily'") == ["incremental-without-start"]
+    assert broken_rules(endpoint, "schedule: '@daily'\nstart_date: 2026-01-01") == []
+    assert broken_rules(endpoint, "schedule: '@daily'") == ["incremental-without-start"]
 
 
 @pytest.mark.parametrize("name", ["env", "environ", "os", "var", "conn", "macros", "dag_run"])
 def test_a_template_sees_neither_environment_nor_variables_nor_connections(name: str) -> None:
     endpoint = f"{{request: {{params: {{x: '{{{{ {name}.SECRET }}}}'}}}}}}"
-    assert found(endpoint) == ["undefined-template-name"]
+    assert broken_rules(endpoint) == ["undefined-template-name"]
 
 
 def test_a_param_taken_by_a_computed_name_counts_as_used() -> None:
     endpoint = "{request: {params: {x: '{{ params[params.which] }}'}}}"
-    assert found(endpoint, "params: {which: region, region: eu}") == []
+    assert broken_rules(endpoint, "params: {which: region, region: eu}") == []
 
 
 def test_windows_of_a_destination_path_are_refused_even_with_incremental() -> None:
@@ -168,17 +171,17 @@ def test_windows_of_a_destination_path_are_refused_even_with_incremental() -> No
         "{request: {params: {s: '{{ window.start }}'}}, incremental: {field: t, start: 2024-01-01},"
         ' destination: {path: "/d/{{ window.start }}"}}'
     )
-    assert found(endpoint, "schedule: '@daily'") == ["undefined-template-name"]
+    assert broken_rules(endpoint, "schedule: '@daily'") == ["undefined-template-name"]
 
 
-def test_the_same_folder_in_another_store_is_no_collision() -> None:
+def test_the_same_folder_in_another_store_does_not_collide() -> None:
     text = TOP.replace("/d/{{ endpoint }}", "/d") + (
         "endpoints:\n  a: {}\n  b: {destination: {conn_id: other}}\n"
     )
     assert check_text(text).problems == ()
 
 
-def test_diamonds_of_parents_are_no_cycle() -> None:
+def test_two_ways_to_one_parent_are_not_a_cycle() -> None:
     text = TOP + (
         "endpoints:\n  a: {}\n"
         '  b: {for_each: {x: a}, request: {path: "/{{ x.id }}"}}\n'
@@ -188,7 +191,7 @@ def test_diamonds_of_parents_are_no_cycle() -> None:
     assert check_text(text).problems == ()
 
 
-def test_a_long_chain_of_parents_is_no_trouble() -> None:
+def test_a_long_chain_of_parents_passes() -> None:
     chain = "".join(
         f'  e{i}: {{for_each: {{x: e{i + 1}}}, request: {{path: "/{{{{ x.id }}}}"}}}}\n'
         for i in range(400)
@@ -201,7 +204,7 @@ def test_a_long_chain_of_parents_is_no_trouble() -> None:
 
 def test_a_pattern_that_python_only_warns_about_passes() -> None:
     rule = "{status: 503, header: {X-State: '[[a]'}, action: retry}"
-    assert found(f"{{responses: [{rule}]}}") == []
+    assert broken_rules(f"{{responses: [{rule}]}}") == []
 
 
 BOTH = "{params: {from: '{{ window.start }}', to: '{{ window.end }}'}}"
@@ -225,9 +228,9 @@ EUROPE = "timezone: Europe/Berlin\nschedule: "
         (f"{EUROPE}'0 1 * * *'", "format: date"),
     ],
 )
-def test_bounds_that_come_out_equal_are_an_error(schedule: str, incremental: str) -> None:
+def test_equal_bounds_are_an_error(schedule: str, incremental: str) -> None:
     endpoint = f"{{request: {BOTH}, incremental: {{field: t, start: 2024-01-01, {incremental}}}}}"
-    assert {"empty-window", "unit-vs-format"} & set(found(endpoint, schedule))
+    assert {"empty-window", "unit-vs-format"} & set(broken_rules(endpoint, schedule))
 
 
 @pytest.mark.parametrize(
@@ -245,9 +248,9 @@ def test_bounds_that_come_out_equal_are_an_error(schedule: str, incremental: str
         (f"{EUROPE}'0 0 * * *'", "format: date"),
     ],
 )
-def test_bounds_of_every_interval_that_differ_pass(schedule: str, incremental: str) -> None:
+def test_different_bounds_in_every_interval_pass(schedule: str, incremental: str) -> None:
     endpoint = f"{{request: {BOTH}, incremental: {{field: t, start: 2024-01-01, {incremental}}}}}"
-    assert found(endpoint, schedule) == []
+    assert broken_rules(endpoint, schedule) == []
 
 
 def test_equal_bounds_do_no_harm_where_the_lower_one_is_sent_alone() -> None:
@@ -255,4 +258,4 @@ def test_equal_bounds_do_no_harm_where_the_lower_one_is_sent_alone() -> None:
         "{request: {params: {since: '{{ window.start | string }}'}},"
         " incremental: {field: t, start: 2024-01-01, format: date}}"
     )
-    assert found(endpoint, "schedule: '@hourly'") == []
+    assert broken_rules(endpoint, "schedule: '@hourly'") == []

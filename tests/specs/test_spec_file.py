@@ -1,4 +1,4 @@
-"""What is no plain file is said at once; nothing waits for a writer that never comes."""
+"""Other kinds of files are refused at once; the check never waits for a writer of a named pipe."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_file_bigger_than_any_spec_is_not_read(tmp_path: Path) -> None:
     assert check_file(file).problems[0].message == "the file is empty"
 
 
-def test_a_name_with_a_null_byte_is_a_problem() -> None:
+def test_a_file_name_with_a_null_byte_is_a_problem() -> None:
     assert message("a\0.yaml") == "cannot be read: embedded null byte"
 
 

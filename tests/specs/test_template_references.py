@@ -50,7 +50,7 @@ def test_references_are_the_free_names(text: str, expected: set[tuple[str, str]]
         "{{ not }}",
     ],
 )
-def test_what_jinja_refuses_has_an_error(text: str) -> None:
+def test_a_template_that_jinja_refuses_has_an_error(text: str) -> None:
     assert parse_template(text).error
 
 
@@ -77,7 +77,7 @@ def test_a_template_with_an_error_fails_in_the_task_too() -> None:
         render_text("{{ a | nofilter }}", {"a": 1})
 
 
-def test_the_window_is_there_only_with_incremental_and_never_in_a_destination() -> None:
+def test_the_window_exists_only_with_incremental_and_never_in_a_destination() -> None:
     assert "window" in request_names(["x"], incremental=True)
     assert "window" not in request_names(["x"], incremental=False)
     assert "x" in request_names(["x"], incremental=False)

@@ -89,7 +89,7 @@ def test_all_problems_of_all_files_are_reported_in_order() -> None:
 
 
 @pytest.mark.parametrize("path", ["missing.yaml", "missing/", "x" * 300])
-def test_what_cannot_be_read_gives_exit_status_2_and_says_so(path: str) -> None:
+def test_an_unreadable_path_gives_exit_status_2_and_a_message(path: str) -> None:
     done = validate(path)
     assert done.returncode == 2
     assert "cannot be read" in done.stdout
@@ -109,7 +109,7 @@ def test_a_wrong_option_gives_exit_status_2_without_traceback() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_on_github_the_annotations_come_by_themselves() -> None:
+def test_annotations_are_the_default_on_github() -> None:
     bad = CORPUS / "invalid" / "bad-cron.yaml"
     on_github = {"GITHUB_ACTIONS": "true"}
     assert validate(bad, env=on_github).stdout.startswith("::error file=")
@@ -145,7 +145,7 @@ def test_the_pre_commit_hook_is_a_script_that_installs_no_airflow_and_checks_the
 
 
 def script_packages() -> set[str]:
-    """What the script asks its runner for (PEP 723)."""
+    """The packages that the script requires from its runner (PEP 723)."""
     text = SCRIPT.read_text(encoding="utf-8")
     block = re.search(r"(?m)^# /// script\n(?:# .*\n)+# ///$", text)
     assert block is not None
@@ -154,7 +154,7 @@ def script_packages() -> set[str]:
     return {re.split(r"[<>=]", one)[0] for one in json.loads(listed)}
 
 
-def test_the_script_asks_for_what_checking_imports_and_for_nothing_else() -> None:
+def test_the_script_requires_exactly_the_packages_that_the_check_imports() -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", _LOADED.format(scripts=str(ROOT / "scripts"))],
         cwd=ROOT,

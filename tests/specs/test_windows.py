@@ -21,14 +21,14 @@ from oauth_taskflow.specs.windows import (
 )
 
 
-def at(text: str) -> datetime:
+def instant(text: str) -> datetime:
     moment = parse_instant(text)
     assert moment is not None
     return moment
 
 
 def bounds(options: Incremental, start: str | None, end: str) -> list[tuple[str | int, str | int]]:
-    interval = Interval(at(start) if start else None, at(end))
+    interval = Interval(instant(start) if start else None, instant(end))
     return [(window.start, window.end) for window in cut_windows(options, interval)]
 
 
@@ -101,7 +101,7 @@ def test_instants_are_written_in_utc_as_the_api_wants_them(style: str, shown: st
     step=st.sampled_from(["PT1H", "PT7H", "P1D", "P1W", "P1M"]),
 )
 def test_windows_tile_any_interval_exactly(hours: int, step: str) -> None:
-    start = at("2026-01-31")
+    start = instant("2026-01-31")
     end = start + timedelta(hours=hours)
     found = list(cut_windows(Incremental(step=step), Interval(start, end)))
     assert found[0].since == start
@@ -133,7 +133,7 @@ def test_the_precision_of_a_format_is_the_shortest_span_that_it_shows(
     assert find_precision(style) == shown
 
 
-def test_only_formats_without_a_date_repeat() -> None:
+def test_only_formats_with_a_date_change_from_day_to_day() -> None:
     assert [varies_with_date(style) for style in ("iso", "date", "%m-%d %H", "%H:%M:%S")] == [
         *(True, True, False, False)
     ]
@@ -154,12 +154,12 @@ def test_only_formats_without_a_date_repeat() -> None:
 def test_an_instant_is_rounded_up_to_one_that_the_format_can_write(
     moment: str, style: str, rounded: str
 ) -> None:
-    assert round_up(at(moment), style) == at(rounded)
+    assert round_up(instant(moment), style) == instant(rounded)
 
 
 def test_an_open_end_is_rounded_up_so_that_the_last_day_is_asked_for() -> None:
     options = Incremental(start="2026-01-01", step="P1D", format="date")
-    interval = Interval(None, at("2026-01-02T12:00:00Z"), open_end=True)
+    interval = Interval(None, instant("2026-01-02T12:00:00Z"), open_end=True)
     found = list(cut_windows(options, interval))
     assert [(one.start, one.end) for one in found] == [
         ("2026-01-01", "2026-01-02"),
@@ -169,7 +169,7 @@ def test_an_open_end_is_rounded_up_so_that_the_last_day_is_asked_for() -> None:
 
 
 def test_equal_bounds_are_empty_unless_the_upper_one_is_inclusive() -> None:
-    interval = Interval(at("2026-01-01"), at("2026-01-01T01:00:00Z"))
+    interval = Interval(instant("2026-01-01"), instant("2026-01-01T01:00:00Z"))
     for upper, empty in (("exclusive", True), ("inclusive", False)):
         options = Incremental(format="date", upper=upper, unit="P1D")  # type: ignore[arg-type]  # a literal
         (window,) = cut_windows(options, interval)

@@ -51,7 +51,7 @@ def rules(text: str) -> list[str]:
         ("123456789012345678901234567890", 123456789012345678901234567890),
     ],
 )
-def test_a_plain_word_is_what_json_would_say_or_text(word: str, value: Any) -> None:
+def test_an_unquoted_word_means_what_it_means_in_json_or_is_text(word: str, value: Any) -> None:
     got = plain_scalar(word)
     assert got == value
     assert type(got) is type(value)
@@ -61,7 +61,7 @@ def test_quoted_words_are_text() -> None:
     assert load_text("[\"true\", '1', !!str 5]", "x").data == ["true", "1", "5"]
 
 
-def test_a_byte_order_mark_is_no_part_of_the_text() -> None:
+def test_a_byte_order_mark_does_not_belong_to_the_text() -> None:
     assert load_text("\ufeffversion: 1", "x").data == {"version": 1}
 
 
@@ -80,7 +80,7 @@ def test_a_value_from_a_merge_is_found_where_it_is_written() -> None:
     assert document.find(("c", "x"))[:2] == (2, (2, 6))
 
 
-def test_a_scalar_is_pointed_at_itself_and_a_mapping_at_its_key() -> None:
+def test_a_problem_points_at_a_scalar_itself_and_at_the_key_of_a_mapping() -> None:
     document = load_text("a:\n  b:\n    c: 1\n    d: [x, {e: 5}]\n", "x")
     assert document.find(("a", "b", "c"))[:2] == (3, (3, 8))
     assert document.find(("a", "b"))[:2] == (2, (2, 3))
@@ -88,7 +88,7 @@ def test_a_scalar_is_pointed_at_itself_and_a_mapping_at_its_key() -> None:
     assert document.find(("a", "b", "c")).key == (3, 5)
 
 
-def test_of_a_path_that_does_not_exist_the_last_part_that_does_is_found() -> None:
+def test_a_missing_path_is_placed_at_its_last_existing_part() -> None:
     document = load_text("a:\n  b: [1]\n", "x")
     assert document.find(("a", "b", 0, "deeper"))[:2] == (3, (2, 7))
     assert document.find(("a", "b", 7))[:2] == (2, (2, 3))
@@ -102,7 +102,7 @@ def test_columns_count_characters_not_bytes() -> None:
     assert (problem.line, problem.col) == (1, 8)
 
 
-def test_an_alias_bomb_is_refused_before_it_unfolds() -> None:
+def test_an_alias_bomb_is_refused_before_it_expands() -> None:
     levels = "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12))
     (problem,) = load_text(f"a0: &a0 [x, x, x]\n{levels}", "x").problems
     assert problem.rule == "yaml-too-big"
@@ -113,12 +113,12 @@ def test_an_alias_bomb_is_refused_before_it_unfolds() -> None:
 
 
 @pytest.mark.parametrize("opening", ["[", "{a: ", "- "])
-def test_nesting_without_end_is_refused_and_does_not_crash(opening: str) -> None:
+def test_endless_nesting_is_refused_without_a_crash(opening: str) -> None:
     assert rules(opening * 100_000)[-1:] in (["yaml-too-big"], ["yaml-syntax"])
 
 
 @pytest.mark.parametrize("text", ["a\x00b", "\x07", "a: \ud800", "%YAML 9.9\n---\na: b", "a: &x"])
-def test_unreadable_text_is_a_problem_or_data(text: str) -> None:
+def test_unusual_text_gives_a_problem_or_data(text: str) -> None:
     document = load_text(text, "x")
     assert document.problems or document.data is not None
 
@@ -142,7 +142,7 @@ def test_any_text_gives_data_or_problems(text: str) -> None:
 
 
 @given(JSON)
-def test_data_written_as_yaml_comes_back_equal(data: Any) -> None:
+def test_data_written_as_yaml_is_read_back_equal(data: Any) -> None:
     text = (
         yaml.safe_dump(data, default_style='"') if isinstance(data, str) else yaml.safe_dump(data)
     )

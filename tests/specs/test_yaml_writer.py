@@ -20,13 +20,13 @@ _JSON = st.recursive(
 
 
 @given(st.dictionaries(_TEXT, _JSON, max_size=4))
-def test_it_is_read_back_as_what_it_was(data: dict[str, Any]) -> None:
+def test_written_yaml_is_read_back_as_the_same_data(data: dict[str, Any]) -> None:
     document = load_text(yaml_text(data), "text")
     assert document.problems == []
     assert document.data == data
 
 
-def test_it_is_short_where_nothing_is_ambiguous() -> None:
+def test_unambiguous_words_are_written_without_quotes() -> None:
     data = {
         "request": {"path": "/a", "params": {"on": "yes", "page": 1}},
         "key": ["id", "2"],

@@ -86,7 +86,7 @@ def dropped_keys(base: Base) -> Iterator[Mutant]:
     for site in base.sites:
         if _is_required(base, site):
             lines = _lines_of_absence(base, site)
-            yield base.without("dropped key", site, *lines)
+            yield base.remove("dropped key", site, *lines)
             yield base.replace_value("null", site, "null", *lines)
 
 
@@ -140,7 +140,7 @@ def moved_keys(base: Base) -> Iterator[Mutant]:
         elif len(site.path) == 1 and site.name in of_dag:
             into = next(iter(requests.values()), None)
         if isinstance(into, yaml.MappingNode) and into.value and "\n" not in whole:
-            yield base.moved("moved key", site, into)
+            yield base.move_into("moved key", site, into)
 
 
 def foreign_options(base: Base) -> Iterator[Mutant]:

@@ -109,7 +109,7 @@ class Base:
         gap = ", " if mapping.flow_style else f"\n{' ' * begin.column}"
         return self.edit(kind, begin.index, begin.index, f"{entry}{gap}", *lines)
 
-    def without(self, kind: str, site: Site, *lines: int) -> Mutant:
+    def remove(self, kind: str, site: Site, *lines: int) -> Mutant:
         """The text without key and value of ``site``; the line of what it was in is right too."""
         begin, end = self.span(site)
         parent = site.around.start_mark.line + 1
@@ -117,7 +117,7 @@ class Base:
         moved = [line - gone for line in lines if line > here]
         return self.edit(kind, begin, end, "", parent, max(parent - 1, 1), *lines, *moved)
 
-    def moved(self, kind: str, site: Site, into: Any) -> Mutant:
+    def move_into(self, kind: str, site: Site, into: Any) -> Mutant:
         """The text with key and value of ``site`` as first of the mapping ``into``."""
         entry = self.text[site.key.start_mark.index : site.value.end_mark.index]
         at = into.value[0][0].start_mark
@@ -143,7 +143,7 @@ class Base:
         return max(comma, opened), end
 
     def uses(self, word: str) -> list[int]:
-        """The lines in which ``word`` stands."""
+        """The lines that contain ``word``."""
         return [number for number, line in enumerate(self.lines, 1) if word in line]
 
 

@@ -1,4 +1,4 @@
-"""Of mistakes that change what a spec means, nearly all are found, at their line, and soon.
+"""The check finds nearly all mistakes that change the meaning of a spec, at their line, within a second.
 
 ``SPEC_MUTANTS=all`` in the environment judges every mutant instead of a sample, which takes some minutes.
 """
@@ -22,7 +22,7 @@ def figures() -> Figures:
 
 
 @pytest.mark.slow
-def test_most_mistakes_are_caught_at_their_line_and_soon(
+def test_most_mistakes_are_caught_at_their_line_within_a_second(
     figures: Figures, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with capsys.disabled():

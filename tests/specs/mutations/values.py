@@ -64,7 +64,7 @@ SECRETS = (
 )
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -145,7 +145,7 @@ def wrong_schedules(base: Base) -> Iterator[Mutant]:
                 " ".join([fields[0], "24", *fields[2:]]),
             ]
         for form in forms:
-            yield base.replace_value("cron", site, _quoted(form))
+            yield base.replace_value("cron", site, _quote(form))
 
 
 def wrong_dates(base: Base) -> Iterator[Mutant]:
@@ -210,7 +210,7 @@ def wrong_formats(base: Base) -> Iterator[Mutant]:
             forms = [*misspell(site.text), site.text.upper(), "unix", "YYYY-MM-DD"]
         for form in dict.fromkeys(forms):
             if form != site.text:
-                yield base.replace_value("format", site, _quoted(form))
+                yield base.replace_value("format", site, _quote(form))
 
 
 def wrong_expressions(base: Base) -> Iterator[Mutant]:
@@ -230,7 +230,7 @@ def wrong_expressions(base: Base) -> Iterator[Mutant]:
         ]
         forms += [site.text.replace(mark, "", 1) for mark in "'`\"][()" if mark in site.text]
         for form in dict.fromkeys(forms):
-            yield base.replace_value("JMESPath", site, _quoted(form))
+            yield base.replace_value("JMESPath", site, _quote(form))
 
 
 def wrong_paths(base: Base) -> Iterator[Mutant]:
@@ -259,7 +259,7 @@ def wrong_paths(base: Base) -> Iterator[Mutant]:
             f"{path}%2{end}",
         ]
         for form in forms:
-            yield base.replace_value("path", site, _quoted(form))
+            yield base.replace_value("path", site, _quote(form))
 
 
 def secrets(base: Base) -> Iterator[Mutant]:
@@ -270,7 +270,7 @@ def secrets(base: Base) -> Iterator[Mutant]:
         )
         if inside and site.is_scalar and site.value.style not in {"|", ">"} and site.name != "id":
             for secret in SECRETS[number % 3 :: 3]:
-                yield base.replace_value("secret", site, _quoted(secret))
+                yield base.replace_value("secret", site, _quote(secret))
     for site in base.sites:
         if site.below() in {("request", "params"), ("request", "headers")} and isinstance(
             site.value, yaml.MappingNode
