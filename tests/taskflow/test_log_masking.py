@@ -47,7 +47,8 @@ def test_the_debug_log_of_the_wire_holds_no_key_of_a_query(
 def test_warnings_and_retries_of_urllib3_log_no_key_of_a_query(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    garbled = answering(b"HTTP/1.1 503 Later\r\n: no name\r\nContent-Length: 0\r\n\r\n")
+    head = b"HTTP/1.1 503 Later\r\nConnection: close\r\nContent-Length: 0\r\n: no name\r\n\r\n"
+    garbled = answering(head)
     again = HTTPAdapter(max_retries=Retry(1, status_forcelist=[503], raise_on_status=False))
     with raw_server(garbled) as place, requests.Session() as session:
         session.mount("http://", again)
