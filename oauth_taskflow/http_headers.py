@@ -28,6 +28,10 @@ _LONGEST_WAIT = (
     100 * 365 * 86400.0
 )  # a century, so that a date in the year 9999 can be added to another
 _PORTS = {"http": 80, "https": 443}
+# Seconds that servers are assumed to accept: a request is signed again for larger differences only.
+TOLERATED_SKEW = 5.0
+_FIRST_DATE, _LAST_DATE = 946_684_800.0, 4_102_444_800.0  # the years 2000 and 2100
+_DATE_RESOLUTION = 2.0  # the Date header has whole seconds and travelled for a while
 
 
 class Challenge(Struct, frozen=True):
@@ -87,6 +91,18 @@ def parse_http_date(text: str) -> float | None:
 def server_now(headers: Mapping[str, str], now: float) -> float:
     """The server's clock from its ``Date`` header, else ``now``; dates in the same response refer to that clock."""
     return parse_http_date(headers.get("date", "")) or now
+
+
+def server_skew(headers: Mapping[str, str], now: float) -> float | None:
+    """The server's clock minus ours in seconds, from its ``Date`` header; small differences count as 0.
+
+    None where the date cannot be a clock: a device that starts in 1970, or a proxy that invents dates.
+    """
+    date = parse_http_date(headers.get("date", ""))
+    if date is None or not _FIRST_DATE < date < _LAST_DATE:
+        return None
+    skew = date - now
+    return skew if abs(skew) > _DATE_RESOLUTION else 0.0
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:

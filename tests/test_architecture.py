@@ -137,6 +137,18 @@ def test_nothing_outside_taskflow_loads_airflow_or_at_parse_time_requests() -> N
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
+def test_protocol_values_know_no_endpoint_and_endpoints_no_login() -> None:
+    layers = {"oauth": ("oauth.endpoint", "oauth.login"), "oauth/endpoint": ("oauth.login",)}
+    found = [
+        f"{path.name} imports {dotted}"
+        for folder, above in layers.items()
+        for path in (PACKAGE / folder).glob("*.py")
+        for dotted in imports_of(path)
+        if dotted.startswith(above)
+    ]
+    assert found == []
+
+
 def test_the_rooms_for_calls_and_commands_are_imported_by_no_other_part() -> None:
     rooms = tuple(f"taskflow.{room}." for room in ("http", "cli"))
     forwards = {PACKAGE / "__init__.py", PACKAGE / "taskflow" / "triggers.py"}

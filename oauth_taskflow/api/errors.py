@@ -28,8 +28,7 @@ from oauth_taskflow.errors import (
     OAuthTaskflowError,
     printable,
 )
-from oauth_taskflow.http_headers import find_refusal
-from oauth_taskflow.oauth.endpoint.expiry import TOLERATED_SKEW, server_skew
+from oauth_taskflow.http_headers import TOLERATED_SKEW, find_refusal, server_skew
 
 _LIBRARIES = frozenset({"requests.exceptions", "httpx"})
 _BODY_SHOWN = 300

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
-from oauth_taskflow.oauth.endpoint.expiry import TOLERATED_SKEW, server_skew
+from oauth_taskflow.http_headers import TOLERATED_SKEW, server_skew
 from oauth_taskflow.oauth.signing import SigningKey
 from oauth_taskflow.secret_values import NeverPickled
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from oauth_taskflow.errors import InvalidClient, TokenRequestRejected
+from oauth_taskflow.http_headers import TOLERATED_SKEW
 from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
-from oauth_taskflow.oauth.endpoint.expiry import TOLERATED_SKEW
 from oauth_taskflow.oauth.endpoint.outcomes import Outcome, Rejected
 from oauth_taskflow.oauth.grants import Grant
 

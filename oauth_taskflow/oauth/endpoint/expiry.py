@@ -19,10 +19,6 @@ _INSTANTS_FROM = 1e9
 # What Python 3.10 does not read: any number of digits behind the point, and offsets without a colon.
 _FRACTION = re.compile(r"(?<=\d)\.(\d+)")
 _OFFSET = re.compile(r" ?([+-]\d\d)(\d\d)\Z")
-# Seconds that servers are assumed to accept: a request is signed again for larger differences only.
-TOLERATED_SKEW = 5.0
-_FIRST_DATE, _LAST_DATE = 946_684_800.0, 4_102_444_800.0  # the years 2000 and 2100
-_DATE_RESOLUTION = 2.0  # the Date header has whole seconds and travelled for a while
 
 
 def number(value: object) -> float | None:
@@ -88,18 +84,6 @@ def jwt_expiry(access_token: str) -> float | None:
     except (ValueError, RecursionError):
         return None
     return instant(claims.get("exp")) if isinstance(claims, dict) else None
-
-
-def server_skew(headers: Mapping[str, str], local: float) -> float | None:
-    """The server's clock minus ours in seconds, from its ``Date`` header; small differences count as none.
-
-    None where no clock can be meant: a device that starts in 1970, or a proxy that makes dates up.
-    """
-    date = parse_http_date(headers.get("date", ""))
-    if date is None or not _FIRST_DATE < date < _LAST_DATE:
-        return None
-    skew = date - local
-    return skew if abs(skew) > _DATE_RESOLUTION else 0.0
 
 
 def standard_expiry(

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from msgspec import field
 
 from oauth_taskflow.errors import InvalidTokenResponse
+from oauth_taskflow.http_headers import server_skew
 from oauth_taskflow.oauth.endpoint.endpoint_request import DirectRequest
-from oauth_taskflow.oauth.endpoint.expiry import instant, server_skew
+from oauth_taskflow.oauth.endpoint.expiry import instant
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import GrantOptions
 from oauth_taskflow.redaction import redact_url

@@ -15,8 +15,8 @@ from oauth_taskflow.errors import (
     InvalidTokenResponse,
     TokenEndpointUnavailable,
 )
-from oauth_taskflow.http_headers import find_refusal, retry_after
-from oauth_taskflow.oauth.endpoint import expiry, response_fields
+from oauth_taskflow.http_headers import find_refusal, retry_after, server_skew
+from oauth_taskflow.oauth.endpoint import response_fields
 from oauth_taskflow.oauth.endpoint.error_codes import UNNAMED
 from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse, TokenRequestInfo
 from oauth_taskflow.oauth.endpoint.outcomes import (
@@ -186,7 +186,7 @@ def _read_granted(
     answer: TokenHttpResponse,
     info: TokenRequestInfo,
 ) -> Granted:
-    skew = expiry.server_skew(answer.headers, answer.received_at)
+    skew = server_skew(answer.headers, answer.received_at)
     expires_at = response_fields.find_expiry(
         body,
         access_token,

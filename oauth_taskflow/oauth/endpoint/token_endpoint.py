@@ -17,6 +17,7 @@ from oauth_taskflow.errors import (
     InvalidTokenResponse,
     TokenEndpointUnavailable,
 )
+from oauth_taskflow.http_headers import server_skew
 from oauth_taskflow.oauth.client import Client, TokenForm
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
 from oauth_taskflow.oauth.dialect import STANDARD, Dialect
@@ -29,7 +30,6 @@ from oauth_taskflow.oauth.dpop import (
     prover,
 )
 from oauth_taskflow.oauth.endpoint.clock_correction import correct_clock
-from oauth_taskflow.oauth.endpoint.expiry import server_skew
 from oauth_taskflow.oauth.endpoint.outcomes import (
     Failure,
     NotProcessed,
