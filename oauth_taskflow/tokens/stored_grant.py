@@ -27,11 +27,6 @@ class StoredGrant:
     def __init__(self, context: RefreshContext) -> None:
         self._context = context
 
-    @property
-    def key(self) -> str:
-        """The grant key: a hash, fit for logs."""
-        return self._context.grant_key
-
     def read(self) -> GrantRecord:
         """The stored record; an empty one if the grant is not stored."""
         try:

@@ -156,7 +156,7 @@ def test_forgetting_deletes_everything_and_the_connection_starts_over(
 ) -> None:
     under_test = manager(store, script_endpoint(grants(clock, "at-1", "rt-1")))
     under_test.token()
-    assert store.list_grants() == [("crm", under_test.stored.key)]
+    assert store.list_grants() == [("crm", under_test.grant_key)]
     under_test.stored.forget()
     assert store.list_grants() == []
     assert under_test.stored.read().state is GrantState.EMPTY
