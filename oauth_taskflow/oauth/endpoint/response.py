@@ -47,6 +47,7 @@ _BEARER_TYPES = frozenset({"", "bearer", "bearertoken"})
 # The request was refused before anything was done with it (RFC 9110 §15.5.9, RFC 8470 §5.2, RFC 6585 §4).
 _REFUSED_UNREAD = frozenset({408, 425, 429})
 _DEFAULT_429_WAIT = 30.0
+_LONGEST_PLACE = 80
 
 
 def interpret(answer: TokenHttpResponse, info: TokenRequestInfo) -> Outcome:
@@ -156,6 +157,7 @@ def _token(
     dialect = info.dialect
     access_token = response_fields.find_value(dialect.access_token, body)
     refresh_token, found_at = response_fields.refresh_token_in(body, dialect.refresh_token)
+    found_at = info.clean(found_at, _LONGEST_PLACE)  # names of fields are the server's words too
     if not response_fields.is_sendable(access_token):
         opaque = refresh_token is None and may_hold_token(answer.body, body)
         error = _no_token(answer, info, body)

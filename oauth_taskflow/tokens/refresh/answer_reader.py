@@ -69,7 +69,7 @@ class AnswerReader:
                 "connection %s: the refresh token is not at %s in the answer but at %s; it is kept. Correct refresh_token_path",
                 self._context.conn_id,
                 self._context.endpoint.dialect.response.refresh_token,
-                outcome.found_at[:80],
+                outcome.found_at,
             )
         return bool(outcome.found_at)
 
