@@ -250,7 +250,8 @@ def test_objects_that_were_frozen_before_stay_frozen(folder: Path) -> None:
     try:
         frozen = gc.get_freeze_count()
         load_specs(namespace(folder), ".")
-        assert gc.get_freeze_count() == frozen > 0
+        # Some of them may be freed meanwhile; thawed, none would be left.
+        assert gc.get_freeze_count() > frozen // 2 > 0
     finally:
         gc.unfreeze()
 
