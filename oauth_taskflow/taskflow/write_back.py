@@ -59,9 +59,9 @@ def write_back(
     record = store.read(grant_key)
     if record.refresh_token is None:
         return
-    mark = store.cipher.fingerprint(record.refresh_token)
+    fingerprint = store.cipher.fingerprint(record.refresh_token)
     # Before the connection has it: an unknown refresh token there would replace the stored one.
-    record = store.change(record, lambda current: transitions.remember_seeds(current, mark))
+    record = store.change(record, lambda current: transitions.remember_seeds(current, fingerprint))
     copy = _Copy(conn_id, record, store)
     if in_task():
         _through_rest_api(copy, open_session)
@@ -95,7 +95,7 @@ class _Copy(Struct, frozen=True):
         if not present or present == self.record.refresh_token:
             return not present
         seen = (*self.record.seeds, self.record.lineage)
-        if any(mark in seen for mark in self.store.cipher.fingerprints(str(present))):
+        if any(fingerprint in seen for fingerprint in self.store.cipher.fingerprints(str(present))):
             return True
         _log.info("connection %r holds a new refresh token; it is left alone", self.conn_id)
         return False

@@ -65,18 +65,18 @@ class Deduplicator:
                 "Correct primary_key, or leave it out when the API promises no key.",
             )
         text = encode(key)
-        mark = hashlib.blake2b(text, digest_size=16).digest() if len(text) > 16 else text
-        seen_in = self._seen.get(mark)
+        digest = hashlib.blake2b(text, digest_size=16).digest() if len(text) > 16 else text
+        seen_in = self._seen.get(digest)
         if seen_in == self._sequence:
             return False
         self._new += 1
-        self._seen[mark] = self._sequence
-        return seen_in is None and (self._records is None or self._is_other(mark, record))
+        self._seen[digest] = self._sequence
+        return seen_in is None and (self._records is None or self._is_other(digest, record))
 
-    def _is_other(self, mark: bytes, record: Any) -> bool:
+    def _is_other(self, digest: bytes, record: Any) -> bool:
         """Whether no record with this key and content came under another parent."""
         content = bytes(record) if isinstance(record, msgspec.Raw) else encode(record)
-        whole = hashlib.blake2b(mark + b"\0" + content, digest_size=16).digest()
+        whole = hashlib.blake2b(digest + b"\0" + content, digest_size=16).digest()
         assert self._records is not None
         is_other = whole not in self._records
         self._records.add(whole)

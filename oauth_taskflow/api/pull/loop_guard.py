@@ -74,14 +74,14 @@ class LoopGuard:
             PaginationLoop: ``request`` was made before, or too many empty pages came.
             PaginationLimit: ``request`` is one more than ``max_pages`` allow.
         """
-        mark = request.fingerprint()
-        if mark in self._requests:
+        digest = request.fingerprint()
+        if digest in self._requests:
             raise PaginationLoop(
                 f"Page {page.index + 1} leads back to a page that was read before",
                 where=page.where,
                 hint=self._options.loop_hint(page),
             )
-        self._requests.add(mark)
+        self._requests.add(digest)
         self._check_empty(page)
         if page.index + 1 >= self._options.max_pages:
             raise PaginationLimit(

@@ -27,7 +27,7 @@ _CONNECT_ARGUMENTS: dict[str, dict[str, Any]] = {
     },
     "pymysql": {"connect_timeout": 10, "read_timeout": 20, "write_timeout": 20},
 }
-# A worker that stands still, or loses its network, within a transaction must not hold up the others for longer.
+# A worker that stalls, or loses its network, within a transaction must not hold up the others for longer.
 _SET_UP_MYSQL = (
     # Leases go by SYSDATE(), local time of the session: in the hour that summer time repeats, they would end late.
     "SET time_zone = '+00:00'"

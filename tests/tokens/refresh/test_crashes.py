@@ -119,7 +119,7 @@ def test_every_worker_gets_the_lost_response_error_without_another_token_request
 
 
 def _stop_at(step: Step, plan: Plan) -> tuple[int, Connection]:
-    """A worker that stands still at ``step`` until SIGCONT, as a swapping or paused machine makes it."""
+    """A worker that stalls at ``step`` until SIGCONT, as a swapping or paused machine makes it."""
     process, pipe = start(one_token, replace(plan, die_at=step, signal=signal.SIGSTOP))
     return wait_until_stopped(process), pipe
 
