@@ -48,12 +48,12 @@ def brokered():
     def probe() -> None:
         from airflow.sdk.execution_time import task_runner
         from airflow.sdk.execution_time.comms import GetConnection
-        from oauth_taskflow.taskflow.broker.protocol import question
+        from oauth_taskflow.taskflow.broker.protocol import question_id
 
         found = BaseHook.get_connection("crm"), Connection.get("crm")
         raw = [
             repr(task_runner.SUPERVISOR_COMMS.send(GetConnection(conn_id=conn_id)))
-            for conn_id in ("crm", question("crm"), question("crm", found[0].password), "filed")
+            for conn_id in ("crm", question_id("crm"), question_id("crm", found[0].password), "filed")
         ]
         seen = [found[0].as_dict() if hasattr(found[0], "as_dict") else repr(found[0])]
         seen += [f"{{c.login}} {{c.password}} {{c.extra}} {{c.get_uri()}}" for c in found]
