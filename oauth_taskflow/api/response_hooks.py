@@ -14,11 +14,15 @@ import requests
 _MARK = "_oauth_taskflow_hooks"
 
 
-def defer_hooks(request: requests.PreparedRequest, asked: Any, session: Any) -> None:
+def defer_hooks(
+    request: requests.PreparedRequest, asked: Mapping[str, Any], session: Mapping[str, Any]
+) -> None:
     """Keep the hooks that were ``asked`` for with ``request``, else those of the ``session``, for ``run_hooks``.
 
     Hooks of the auth object stay on ``request``, because they belong to each attempt.
     """
+    if not any(asked.values()) and not any(session.values()):
+        return  # nearly always
     own = requests.PreparedRequest()
     own.prepare_hooks(asked)
     if not own.hooks["response"]:
@@ -32,8 +36,13 @@ def run_hooks(
     response: requests.Response, request: requests.PreparedRequest, options: Mapping[str, Any]
 ) -> requests.Response:
     """``response`` after the deferred hooks of ``request``; ``options`` are those that it was sent with."""
-    kept = {name: value for name, value in options.items() if name != "allow_redirects"}
-    for hook in getattr(request, _MARK, ()):
+    hooks = getattr(request, _MARK, ())
+    kept = (
+        {name: value for name, value in options.items() if name != "allow_redirects"}
+        if hooks
+        else {}
+    )
+    for hook in hooks:
         made = hook(response, **kept)
         response = response if made is None else made
     return response

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
-from copy import copy
 from typing import Any, Literal, NoReturn
 
 import requests
@@ -201,16 +200,19 @@ class OAuthSession(requests.Session):
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
         """As ``requests.Session.prepare_request``, with the URL resolved by ``resolve``."""
-        whole = copy(request)
-        whole.url = self.resolve(_text(request.url))
+        whole = requests.Request.__new__(type(request))  # copy.copy takes three times as long
+        vars(whole).update(vars(request), url=self.resolve(_text(request.url)))
         prepared = super().prepare_request(whole)
         defer_hooks(prepared, request.hooks, self.hooks)
         return prepared
 
-    def resolve_redirects(self, *args: Any, **kwargs: Any) -> Generator[Any, None, None]:
+    def resolve_redirects(
+        self, resp: requests.Response, *args: Any, **kwargs: Any
+    ) -> Generator[Any, None, None]:
         """As ``requests``, which fills ``Response.next`` from it; a target that cannot be parsed is skipped."""
-        with suppress(ValueError):
-            yield from super().resolve_redirects(*args, **kwargs)
+        if resp.is_redirect:
+            with suppress(ValueError):
+                yield from super().resolve_redirects(resp, *args, **kwargs)
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """As ``requests.Session.send``; handles credentials, attempts and redirects."""
@@ -334,12 +336,14 @@ class OAuthSession(requests.Session):
         for name, value in defaults.items():
             if options.get(name) is None:
                 options[name] = value
+        response = self._send_once(request, options, limits)
+        remember_nonce(credentials, response)
+        if not follow or not response.is_redirect:
+            return response
         # A client certificate is a credential too, and every server that is connected to sees it (RFC 8705).
         bare = self._leave_bare and not options["cert"]
         redirects = Redirects(self, self.origins, credentials, leave_bare=bare)
-        response = self._send_once(request, options, limits)
-        remember_nonce(credentials, response)
-        while follow and self.get_redirect_target(response):
+        while self.get_redirect_target(response):
             following = redirects.next_request(run_hooks(response, request, options), request)
             response = self._send_once(following, options, limits)
             remember_nonce(credentials, response)
