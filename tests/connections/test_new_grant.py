@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import pytest
 from msgspec import field
 
 from oauth_taskflow.connections.fields.field import ConnectionField
+from oauth_taskflow.connections.fields.grants import GRANT_NAMES
 from oauth_taskflow.connections.fields.table import BY_NAME, FIELDS
 from oauth_taskflow.connections.parse import parse_connection
 from oauth_taskflow.connections.parts import ConnectionParts
@@ -20,6 +21,7 @@ from oauth_taskflow.oauth.endpoint.outcomes import Granted, Rejected
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import BaseGrant, GrantOptions
 from oauth_taskflow.oauth.signing import Signer
+from oauth_taskflow.presets.model import GrantName
 from oauth_taskflow.secret_values import Hidden
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.tokens.cipher import TokenCipher
@@ -148,6 +150,13 @@ def test_a_key_of_the_package_is_not_replaced() -> None:
     taken = ConnectionField("scope", "text", "Scope", "Another scope.")
     with pytest.raises(ValueError, match="scope belongs to oauth-taskflow"):
         register_grant("acme", read_account, fields=[taken])
+
+
+def test_a_preset_may_list_every_grant() -> None:
+    short = {sent: name for name, sent in GRANT_NAMES.items()}
+    offered = {field.name: field for field in FIELDS}["grant_type"].choices
+    names = {short.get(grant, grant.rpartition(":")[2]) for grant in offered}
+    assert set(get_args(GrantName)) == names | {"vendor"}
 
 
 def test_every_grant_has_a_reader_and_every_key_of_a_reader_is_a_connection_key() -> None:
