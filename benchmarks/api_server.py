@@ -1,6 +1,6 @@
 """A loopback API that is never the bottleneck: pages are encoded once, before the first request.
 
-Started by ``pull.py`` as a process of its own with the number of records; prints its port, and serves
+Started by ``pull.py`` as a separate process with the number of records; prints its port, and serves
 ``GET /records?after=N`` until its standard input closes. Every body looks like
 ``{"data":[…500 records…],"paging":{"next":"17"}}``; the last one has ``null`` there.
 """
@@ -39,7 +39,7 @@ def record(number: int) -> dict[str, object]:
     }
 
 
-def encoded_pages(count: int) -> list[bytes]:
+def encode_pages(count: int) -> list[bytes]:
     """The ``data`` lists of ``count`` pages, as compact JSON."""
     pages = []
     for page in range(count):
@@ -56,7 +56,7 @@ class Api:
 
     def __init__(self, records: int) -> None:
         self._last = records // PAGE_SIZE - 1
-        self._pages = encoded_pages(min(self._last + 1, _PAGES_KEPT))
+        self._pages = encode_pages(min(self._last + 1, _PAGES_KEPT))
 
     def answer(self, request: bytes) -> bytes:
         """The whole response to the head of a request."""

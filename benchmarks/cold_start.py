@@ -1,13 +1,13 @@
-"""What a task's first authenticated request costs in real Airflow, beside a hand-written task and HttpHook.
+"""The cost of a task's first authenticated request in real Airflow, compared with a hand-written task and HttpHook.
 
 Usage: .venv/bin/python benchmarks/cold_start.py [--runs 10] [--executor local|celery] [--store sqlite|postgresql]
 
 ``airflow standalone`` runs one small DAG per kind of task. The executor forks a process for each task; its processor
 time counts from the fork: Airflow's start, the parsing of the DAG file, the imports, the Connection, the token (which
 the store already holds), one request to a server on loopback. A second table has the imports alone in a fresh
-interpreter, which is what a Kubernetes pod starts with. ``--executor celery`` runs a Celery worker with a pool of one
-process beside it, on a Redis server of its own (Debian: ``redis-server``), in an environment of its own; PostgreSQL is
-started where it is the store.
+interpreter, as a Kubernetes pod starts with. ``--executor celery`` also runs a Celery worker with a pool of one process,
+in a separate environment and on a private Redis server (Debian: ``redis-server``). PostgreSQL is started if it is the
+store.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def _bytecode(folder: Path) -> dict[str, str]:
 
 
 def fresh(folder: Path, runs: int) -> list[Candidate]:
-    """What each kind of task imports, timed in interpreters that Airflow did not fork."""
+    """The imports of each kind of task, timed in interpreters that Airflow did not fork."""
     rows = [
         Candidate(KINDS[kind], OURS, "cold_start_child.py", [kind], _bytecode(folder))
         for kind in KINDS

@@ -1,4 +1,4 @@
-"""What the extra ``fast`` saves: reading answers in gzip and writing jsonl.gz, with isal and without.
+"""The time that the extra ``fast`` saves: reading responses in gzip and writing jsonl.gz, with isal and without.
 
 Usage: .venv/bin/python benchmarks/fast_gzip.py [--rounds 3]
 """

@@ -47,17 +47,17 @@ class Candidate:
     runs: list[dict[str, Any]] = field(default_factory=list)
 
     def median(self, key: str) -> float | None:
-        """The median of ``key`` over the runs; None when there was none."""
+        """The median of ``key`` over the runs; None if no run has it."""
         values = [run[key] for run in self.runs if key in run]
         return statistics.median(values) if values else None
 
     def fact(self, key: str) -> Any:
-        """``key`` of the last run; None when there was none."""
+        """``key`` of the last run; None without runs."""
         return self.runs[-1].get(key) if self.runs else None
 
 
 def run_child(candidate: Candidate) -> dict[str, Any]:
-    """Run ``candidate`` once in a process and an ``AIRFLOW_HOME`` of its own.
+    """Run ``candidate`` once in a separate process and ``AIRFLOW_HOME``.
 
     Raises:
         CandidateFailed: it ended with an error or printed no figures.

@@ -1,7 +1,7 @@
 """Parse time per DAG: our specs, dag-factory and hand-written DAG files; and one wanted DAG of many.
 
-Loading DAGs uses one thread and waits for nothing but small files, so processor time is what it takes on an idle
-machine, and is what is compared; wall time, which other work on the machine counts into, stands beside it.
+Loading DAGs uses one thread and waits only for small files. So its processor time equals its wall time on an idle
+machine, and processor time is compared. Wall time, which other work on the machine lengthens, is printed too.
 
 Usage: .venv/bin/python benchmarks/parse.py [--dags 1000] [--rounds 5]
 """

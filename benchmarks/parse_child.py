@@ -39,7 +39,7 @@ def load_dag_factory(folder: Path) -> list[Any]:
 
 
 def load_python(folder: Path) -> list[Any]:
-    """As Airflow's DAG bag does it: every file is a module of its own, from bytecode where there is some."""
+    """As Airflow's DAG bag does it: every file is a separate module, read from bytecode if there is any."""
     dags = []
     for path in sorted(folder.glob("*.py")):
         loader = importlib.machinery.SourceFileLoader(f"unusual_prefix_{path.stem}", str(path))
@@ -59,7 +59,7 @@ KINDS: dict[str, tuple[Callable[[Path], list[Any]], Callable[[Path, int], None],
 }
 
 
-def timed(load: Callable[[Path], list[Any]], folder: Path) -> dict[str, Any]:
+def time_load(load: Callable[[Path], list[Any]], folder: Path) -> dict[str, Any]:
     """Wall and processor seconds of loading ``folder``, and what came out."""
     began, processor = time.perf_counter(), time.process_time()
     dags = load(folder)
@@ -73,7 +73,7 @@ def in_a_fork(load: Callable[[Path], list[Any]], folder: Path) -> dict[str, Any]
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
-        os.write(writing, json.dumps(timed(load, folder)).encode())
+        os.write(writing, json.dumps(time_load(load, folder)).encode())
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as answer:
@@ -93,7 +93,7 @@ def main() -> None:
         medians = {key: statistics.median(run[key] for run in runs) for key in ("seconds", "cpu")}
         figures = {**runs[-1], **medians}
     else:
-        figures = timed(load, folder)
+        figures = time_load(load, folder)
     figures["versions"] = {name: version(name) for name in packages}
     print(json.dumps(figures))
 

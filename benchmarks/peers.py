@@ -1,4 +1,4 @@
-"""Installs each peer into an environment of its own below ``.benchmarks/``, once per requirements file."""
+"""Installs each peer into a separate environment below ``.benchmarks/``, once per requirements file."""
 
 from __future__ import annotations
 

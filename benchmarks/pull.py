@@ -41,7 +41,7 @@ MEMORY_SIZES = (10_000, 100_000, 1_000_000)
 
 @contextmanager
 def api(records: int) -> Iterator[str]:
-    """The base URL of an API with ``records`` records, in a process of its own."""
+    """The base URL of an API with ``records`` records, in a separate process."""
     command = [sys.executable, str(HERE / "api_server.py"), str(records)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

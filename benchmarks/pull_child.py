@@ -74,7 +74,7 @@ endpoints:
 
 
 def hand_written(url: str, folder: Path) -> Timed:
-    """What one would write without a framework: a requests session, orjson, one line per record."""
+    """Pull without a framework: a requests session, orjson, one line per record."""
     import orjson
     import requests
 

@@ -124,7 +124,7 @@ def _start(todo: Plan, figures: Any, until: float) -> Any:
     return process
 
 
-def at_one_expiry(store_url: str, latency: float, processes: int, threads: int) -> Round:
+def run_one_expiry(store_url: str, latency: float, processes: int, threads: int) -> Round:
     """Token requests, the longest wait in seconds, and how many were served."""
     with OAuthTestServer(latency=latency) as server:
         todo = plan(server, store_url, threads)
@@ -143,7 +143,7 @@ def at_one_expiry(store_url: str, latency: float, processes: int, threads: int) 
     return asked, max(waited), sum(seconds > 0 for seconds in waited)
 
 
-def parsed() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     return command_line(
         __doc__,
         database="sqlite",
@@ -186,7 +186,7 @@ def show_herd(herd: tuple[int, int], rounds: list[Round], latency: float) -> Non
 
 
 def main() -> None:
-    options = parsed()
+    options = parse_arguments()
     print(environment_line({"oauth-taskflow": __version__}))
     print(
         f"Token store: {options.database.partition(':')[0]}. {options.seconds:g} s, tokens live {options.lifetime:g} s, grace "
@@ -198,7 +198,7 @@ def main() -> None:
         if options.seconds:
             print(table(header, [under_fire(options, store_url)]))
         for herd in herds(options.herd):
-            rounds = [at_one_expiry(store_url, options.latency, *herd) for _ in range(ROUNDS)]
+            rounds = [run_one_expiry(store_url, options.latency, *herd) for _ in range(ROUNDS)]
             show_herd(herd, rounds, options.latency)
 
 

@@ -1,4 +1,4 @@
-"""What the worker processes of ``rotation.py`` do: keep one grant's token together and call an API with it."""
+"""The worker processes of ``rotation.py``: they keep one grant's token together and call an API with it."""
 
 from __future__ import annotations
 

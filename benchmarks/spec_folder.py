@@ -27,7 +27,7 @@ _PAGING = (
 
 @dataclass(frozen=True)
 class Sample:
-    """What differs from one DAG to the next."""
+    """The facts that differ from one DAG to the next."""
 
     number: int
 

@@ -51,7 +51,7 @@ class Measured:
     session: requests.Session
 
 
-def _managed() -> Any:
+def _managed_auth() -> Any:
     """Our auth object over a token manager with a real SQLite store, its token from a real authorization server."""
     from cryptography.fernet import Fernet
 
@@ -79,7 +79,7 @@ def ours() -> Measured:
     """Our session; alone, what it does to have a request signed."""
     from oauth_taskflow import OAuthSession
 
-    auth = _managed()
+    auth = _managed_auth()
     session = OAuthSession("https://api.example.com", auth)
     return Measured(("oauth-taskflow",), auth.apply, session)
 
@@ -87,7 +87,7 @@ def ours() -> Measured:
 def plain_auth() -> Measured:
     """Our auth object on an ordinary session, where it has to guard origins and replay by itself."""
     session = requests.Session()
-    session.auth = auth = _managed()
+    session.auth = auth = _managed_auth()
     return Measured(("oauth-taskflow",), auth, session)
 
 

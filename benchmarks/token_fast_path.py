@@ -1,4 +1,4 @@
-"""What authentication adds to each request while the token is fresh, beside other client libraries.
+"""The time that authentication adds to each request with a fresh token, compared with other client libraries.
 
 Usage: .venv/bin/python benchmarks/token_fast_path.py [--rounds 3]
 """

@@ -24,7 +24,7 @@ START_SECONDS = 60.0
 
 
 class DatabaseServer:
-    """A folder of its own with a server on it; ``account`` is the system user that root becomes."""
+    """A separate folder with a server on it; ``account`` is the system user that root becomes."""
 
     url: str
 

@@ -35,7 +35,7 @@ class MariaDbServer(DatabaseServer):
         common = ("--no-defaults", f"--datadir={self.folder / 'data'}")
         own = ("--skip-test-db", "--auth-root-authentication-method=normal")
         self.run(self._install, *common, *own)
-        # What a server creates at its start, without asking for a client program.
+        # The server creates this at its start, so that no client program is needed.
         first = self.folder / "first.sql"
         first.write_text("CREATE DATABASE IF NOT EXISTS grants CHARACTER SET utf8mb4;\n")
         first.chmod(0o644)

@@ -46,7 +46,7 @@ class PostgresServer(DatabaseServer):
             f"-c unix_socket_directories={self.folder} -c max_connections=200"
         )
         self._control("-w", "-t", f"{START_SECONDS:.0f}", "-o", options, "start")
-        # pg_ctl makes the server the first process of a session of its own.
+        # pg_ctl makes the server the first process of a new session.
         server = int(Path(self._data, "postmaster.pid").read_text().split()[0])
         self.tie(server, signal.SIGQUIT)
 

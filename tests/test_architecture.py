@@ -89,7 +89,7 @@ def test_imports_point_downwards() -> None:
 
 
 def for_types_only(tree: ast.Module) -> set[ast.AST]:
-    """What stands below ``if TYPE_CHECKING``: no import when the program runs."""
+    """The statements below ``if TYPE_CHECKING``, which import nothing when the program runs."""
     tests = [node for node in ast.walk(tree) if isinstance(node, ast.If)]
     kept = [
         part for node in tests if ast.unparse(node.test) == "TYPE_CHECKING" for part in node.body

@@ -17,7 +17,7 @@ COLUMNS = ["Requirement", "Shown by"]
 NOT_DONE = "Not done: "
 # "tests/oauth/login/test_pkce.py::test_name" or with "[id]" of a parametrised case behind it.
 TEST_ID = re.compile(r"(?P<file>tests/[\w/]+\.py)::(?P<name>\w+)(?P<case>\[.+\])?")
-# The shortest sentence that can hold a reason and a way out; "Not done: not needed." is none.
+# The shortest sentence that can hold a reason and a way out; "Not done: not needed." gives none.
 REASON_LENGTH = 60
 
 
@@ -39,7 +39,7 @@ def tables(text: str) -> Iterator[list[tuple[int, list[str]]]]:
 
 @cache
 def functions(file: str) -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef]:
-    """The functions of a test file by name; none where there is no such file."""
+    """The functions of a test file by name; an empty mapping if the file is missing."""
     path = ROOT / file
     if not path.is_file():
         return {}
@@ -48,7 +48,7 @@ def functions(file: str) -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef]:
 
 
 def problem_of_test(written: str) -> str | None:
-    """What is wrong with one test id, or None."""
+    """The problem with one test id, or None."""
     found = TEST_ID.fullmatch(written)
     if found is None:
         return f"'{written}' is no test id such as tests/oauth/login/test_pkce.py::test_name"
@@ -78,7 +78,7 @@ def problems_of_reason(cell: str) -> Iterator[str]:
 
 
 def problems_of_evidence(cell: str) -> Iterator[str]:
-    """What is wrong with the right cell of a row."""
+    """The problems with the right cell of a row."""
     if cell.startswith(NOT_DONE):
         yield from problems_of_reason(cell)
         return

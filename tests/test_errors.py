@@ -1,4 +1,4 @@
-"""Texts of errors: fit for a terminal, whoever wrote the parts."""
+"""Texts of errors are fit for a terminal, even if others wrote their parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``scripts/test``: what it runs, with what, and what becomes of failures. The tools are stand-ins that say how they were called."""
+"""``scripts/test``: what it runs, with what, and what becomes of failures. The tools are replaced by scripts that record their arguments."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_gate_checks_everything_and_leaves_no_files_behind(checkout: Path) -
     status, output, calls = run(checkout)
     assert status == 0
     assert BESIDE in calls
-    # The deployments run beside the rest, so their place is left open.
+    # The deployments run at the same time as the rest, so their place is left open.
     assert [call for call in calls if call != BESIDE and "combine" not in call] == [
         "ruff format --check .",
         "ruff check .",

@@ -13,7 +13,7 @@ from tests.lanes import WithoutAirflow
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def collected(*arguments: str) -> str:
+def collect_tests(*arguments: str) -> str:
     """The tests that pytest would run, one a line."""
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -27,7 +27,7 @@ def test_a_fast_run_leaves_out_airflow_servers_and_slow_tests() -> None:
         "tests/tokens/sql/test_store.py",
         "tests/tokens/refresh/test_crashes.py",
     )
-    whole, fast = collected(*files[1:]), collected("--fast", *files)
+    whole, fast = collect_tests(*files[1:]), collect_tests("--fast", *files)
     assert "[postgresql]" in whole
     assert "[mariadb]" in whole
     assert "test_crashes.py" in whole
@@ -42,8 +42,8 @@ def test_a_fast_run_leaves_out_airflow_servers_and_slow_tests() -> None:
 @pytest.mark.slow
 def test_tests_marked_full_run_only_with_the_option_full() -> None:
     series = "tests/tokens/refresh/test_kill_series.py"
-    assert "::" not in collected(series)
-    assert "::" in collected("--full", series)
+    assert "::" not in collect_tests(series)
+    assert "::" in collect_tests("--full", series)
 
 
 def test_a_fast_run_refuses_airflow() -> None:

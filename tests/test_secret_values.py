@@ -96,7 +96,7 @@ def test_the_refusal_is_worded_whole() -> None:
     )
 
 
-# Texts under telling names that are no secrets: kinds, places, an error's code, an algorithm, a thumbprint.
+# Texts whose names sound secret but are not: kinds, places, an error's code, an algorithm, a thumbprint.
 HARMLESS = ("type", "_url", "_path", "_header", "_body", "key_id", "_name")
 HARMLESS_NAMES = frozenset({"grant_key", "code", "dpop", "dpop_jkt"})
 

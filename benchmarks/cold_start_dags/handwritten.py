@@ -11,12 +11,12 @@ def handwritten() -> None:
         import requests  # noqa: PLC0415 - as Airflow recommends
 
         figures = Figures("handwritten")
-        figures.imported()
+        figures.note_imported()
         connection = BaseHook.get_connection("static")
         with requests.Session() as session:
             session.headers.update(connection.extra_dejson)
             session.get(f"{connection.host}/echo", timeout=10).raise_for_status()
-        figures.answered()
+        figures.note_answered()
 
     pull()
 

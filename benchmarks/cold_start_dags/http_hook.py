@@ -11,9 +11,9 @@ def http_hook() -> None:
         from airflow.providers.http.hooks.http import HttpHook  # noqa: PLC0415 - as Airflow recommends
 
         figures = Figures("http_hook")
-        figures.imported()
+        figures.note_imported()
         HttpHook("GET", http_conn_id="static").run("echo")
-        figures.answered()
+        figures.note_answered()
 
     pull()
 

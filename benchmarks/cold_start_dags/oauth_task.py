@@ -13,9 +13,9 @@ def oauth_task_dag() -> None:
     @oauth_task(conn_id="oauth")
     def pull(session: Any) -> None:
         figures = Figures("oauth_task")
-        figures.imported()
+        figures.note_imported()
         session.get("/echo").raise_for_status()
-        figures.answered()
+        figures.note_answered()
 
     pull()
 

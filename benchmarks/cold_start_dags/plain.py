@@ -9,8 +9,8 @@ def plain() -> None:
     @task
     def nothing() -> None:
         figures = Figures("plain")
-        figures.imported()
-        figures.answered()
+        figures.note_imported()
+        figures.note_answered()
 
     nothing()
 

@@ -39,7 +39,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reply:
-    """What to answer; ``body`` is sent as it is when bytes, else as JSON.
+    """A scripted response; ``body`` is sent as it is when bytes, else as JSON.
 
     ``drop`` closes the connection instead; ``silent`` says nothing until the client has left.
     """
@@ -112,7 +112,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class ScriptedApi:
-    """Answers ``route(asked)``; replies that are no ``Reply`` are JSON bodies."""
+    """Answers ``route(asked)``; a reply other than a ``Reply`` is a JSON body."""
 
     def __init__(self, route: Route) -> None:
         self.route = route

@@ -19,7 +19,7 @@ from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.errors import ApiError, ApiRequestFailed, InvalidRecord
 from tests.api.aio.twins import Asking, Twin, twin
 from tests.api.conftest import Connect, Converse
-from tests.api.wire import Wire, chunked, http, on_the_wire, unbounded
+from tests.api.wire import Wire, http, make_chunked, make_unbounded, on_the_wire
 
 __all__ = ["twin"]  # a fixture
 
@@ -38,10 +38,10 @@ ON_THE_WIRE = {
     "cut after a header": WHOLE[: WHOLE.index(b"\r\n\r\n") + 2],
     "cut within a body of known length": WHOLE[:-9],
     "length above the body's": http(ROWS, length=len(ROWS) + 1),
-    "cut within a chunk": chunked(ROWS[:300], ROWS[300:])[:700],
-    "cut within the size of a chunk": chunked(ROWS[:300], end=b"0"),
-    "without the last chunk": chunked(ROWS, end=b""),
-    "a chunk whose size is no number": chunked(ROWS[:300], end=b"zz\r\n"),
+    "cut within a chunk": make_chunked(ROWS[:300], ROWS[300:])[:700],
+    "cut within the size of a chunk": make_chunked(ROWS[:300], end=b"0"),
+    "without the last chunk": make_chunked(ROWS, end=b""),
+    "a chunk whose size is no number": make_chunked(ROWS[:300], end=b"zz\r\n"),
     "gzip that is none": http(ROWS, CODED),
     "gzip broken at the start": http(b"\x1f\x8b\x07" + GZIP[3:], CODED),
     "gzip broken in the middle": http(GZIP[:200] + b"\xff\xff\xff\xff" + GZIP[204:], CODED),
@@ -54,7 +54,7 @@ ON_THE_WIRE = {
 }
 # Broken as JSON alone.
 IN_THE_TEXT = {
-    "text cut, ended by the connection": unbounded(ROWS[:-30]),
+    "text cut, ended by the connection": make_unbounded(ROWS[:-30]),
     "length below the body's": http(ROWS, length=len(ROWS) - 30),
     "text cut within a character": http(ROWS[: ROWS.rindex(b"\\u") + 3]),
     "utf-8 cut within a character": http('{"rows": ["ä'.encode()[:-1]),
@@ -78,9 +78,11 @@ SOUND = {
     "gzip twice, declared once": http(gzip.compress(GZIP), CODED),
     "gzip undeclared": http(GZIP),
     "a coding that is none": http(ROWS, "Content-Encoding: utf-8"),
-    "chunks": chunked(ROWS[:300], ROWS[300:], headers=("Trailer: X",), end=b"0\r\nX: y\r\n\r\n"),
-    "gzip in chunks": chunked(GZIP[:50], GZIP[50:], headers=(CODED,)),
-    "until the connection ends": unbounded(ROWS),
+    "chunks": make_chunked(
+        ROWS[:300], ROWS[300:], headers=("Trailer: X",), end=b"0\r\nX: y\r\n\r\n"
+    ),
+    "gzip in chunks": make_chunked(GZIP[:50], GZIP[50:], headers=(CODED,)),
+    "until the connection ends": make_unbounded(ROWS),
     "a mark of UTF-8": http(b"\xef\xbb\xbf" + ROWS),
     "UTF-16 with its mark": http(ROWS.decode().encode("utf-16")),
 }
@@ -243,8 +245,8 @@ def dripping(head: bytes, body: bytes) -> Iterator[bytes]:
 DRIPS = {
     "headers": (WHOLE[:20], WHOLE[20:]),
     "body": (WHOLE[:-400], WHOLE[-400:]),
-    "chunk": (chunked(ROWS)[:200], chunked(ROWS)[200:]),
-    "body without length": (unbounded(ROWS)[:200], unbounded(ROWS)[200:]),
+    "chunk": (make_chunked(ROWS)[:200], make_chunked(ROWS)[200:]),
+    "body without length": (make_unbounded(ROWS)[:200], make_unbounded(ROWS)[200:]),
     "gzip": (http(GZIP, CODED)[:150], http(GZIP, CODED)[150:]),
 }
 

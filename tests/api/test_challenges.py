@@ -1,4 +1,4 @@
-"""What a session makes of ``WWW-Authenticate``."""
+"""How a session reads ``WWW-Authenticate``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people read when an API answers badly, asserted whole, each case provoked on the wire."""
+"""The messages that people read when an API answers badly: asserted whole, each provoked on the wire."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The real isal, brotli, zstd and urllib3-future, in folders of their own: they must not change other tests."""
+"""The real isal, brotli, zstd and urllib3-future, in separate folders: they must not change other tests."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ Start = Callable[..., tuple[OAuthTestServer, OAuthSession]]
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """A server and a session that logs in there; both tell time by one fake clock."""
+    """A server and a session that logs in there; both use one fake clock."""
     with ExitStack() as stack:
 
         def begin(**options: Any) -> tuple[OAuthTestServer, OAuthSession]:

@@ -151,7 +151,7 @@ def test_a_download_may_leave_bare_when_asked(
 def test_a_client_certificate_is_never_shown_to_a_foreign_origin(
     serve: Serve, connect: Connect, tmp_path: Path
 ) -> None:
-    (tmp_path / "client.pem").touch()  # over plain http nobody reads it
+    (tmp_path / "client.pem").touch()  # plain http does not read it
     cert = str(tmp_path / "client.pem")
     store = serve(lambda _: {})
     api = serve(lambda _: Reply({}, 302, {"Location": f"{store.url}/x"}))

@@ -23,13 +23,13 @@ def http(
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-def unbounded(body: bytes, *headers: str) -> bytes:
+def make_unbounded(body: bytes, *headers: str) -> bytes:
     """An answer whose body ends with the connection."""
     lines = ["HTTP/1.1 200 OK", "Content-Type: application/json", *headers, "Connection: close"]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-def chunked(*chunks: bytes, end: bytes = b"0\r\n\r\n", headers: tuple[str, ...] = ()) -> bytes:
+def make_chunked(*chunks: bytes, end: bytes = b"0\r\n\r\n", headers: tuple[str, ...] = ()) -> bytes:
     """An answer in chunks whose sizes are written with leading zeros, as some servers do."""
     lines = ["HTTP/1.1 200 OK", "Content-Type: application/json", "Transfer-Encoding: chunked"]
     lines.append("Connection: close")

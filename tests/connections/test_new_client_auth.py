@@ -32,7 +32,7 @@ NAME = "signed_post"
 
 
 def signed_post(client: Client, form: TokenForm) -> TokenForm:
-    """The secret in the body, and a signature of the client id beside it."""
+    """The secret in the body, and a signature of the client id in a header."""
     digest = hmac.new(client.client_secret.encode(), client.client_id.encode(), hashlib.sha256)
     return client_secret_post(client, form).with_header("X-Signature", digest.hexdigest())
 

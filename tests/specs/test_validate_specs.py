@@ -183,7 +183,7 @@ print(*[name for name in wanted if name in sys.modules])
 
 
 def run_command(*arguments: str, command: str) -> subprocess.CompletedProcess[str]:
-    """The command that an installation of the package puts beside Python."""
+    """The result of a command that installing the package puts into the folder of Python."""
     file = Path(sys.executable).with_name(command)
     return subprocess.run([file, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
 

@@ -12,7 +12,7 @@ from oauth_taskflow.tokens.state.record import GrantRecord
 def an_hour_later() -> None:
     """No stored token is one that had just been fetched: a 401 forces a refresh again."""
 
-    def aged(record: GrantRecord) -> GrantRecord | None:
+    def make_older(record: GrantRecord) -> GrantRecord | None:
         token = record.token
         if token is None:
             return None
@@ -21,4 +21,4 @@ def an_hour_later() -> None:
 
     store = open_store(store_url(), fernet_keys())
     for _, key in store.list_grants():
-        store.change(store.read(key), aged)
+        store.change(store.read(key), make_older)

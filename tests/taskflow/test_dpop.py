@@ -127,7 +127,7 @@ def stored_key() -> str:
 
 
 def call_twice(server: OAuthTestServer) -> None:
-    """What tasks do: one call with the token of the login, one with a refreshed one."""
+    """Make the calls of a task: one call with the token of the login, one with a refreshed one."""
     with open_session("crm") as session:
         assert session.get("/countries").status_code == 200
         server.revoke_access_tokens()

@@ -1,4 +1,4 @@
-"""Every field of a preset does something: changing it changes what a connection sends, reads, keeps or tells."""
+"""Every field of a preset does something: changing it changes what a connection sends, reads, keeps or shows."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ BASE: dict[str, Any] = {
     "rate_limit": {"reset_header": "X-Reset", "reset": "epoch"},
     "refresh": {"rotation": "single_use"},
 }
-# What a field says instead of what it says above; each must be noticed.
+# Another value for each field; each must be noticed.
 CHANGES: dict[str, Any] = {
     "verified": None,
     "variables.default": "contoso",
@@ -130,7 +130,7 @@ CHANGES: dict[str, Any] = {
     "api_responses": [{"status": 403, "when": "code == 'EXPIRED'", "action": "refresh"}],
     "absent_records": "empty",
 }
-# Fields that only mean something beside others.
+# Fields that need other fields.
 BESIDE: dict[str, dict[str, Any]] = {
     "request_proof.place": {"request_proof": {"name": "proof"}},
     "request_proof.algorithm": {"request_proof": {"name": "proof"}},
@@ -144,7 +144,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "revoke.ends_consent": {"revoke": {"url": "https://id.example.com/revoke"}},
     "base_url": {"base_url_from": None},
 }
-# What people read, in docs/providers.md and in messages; nothing else depends on it.
+# Texts for people, in docs/providers.md and in messages; nothing else depends on it.
 FOR_PEOPLE: dict[str, Any] = {
     "title": "Another",
     "sources": ["https://acme.example/other"],

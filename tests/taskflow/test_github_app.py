@@ -42,7 +42,7 @@ def server() -> Iterator[OAuthTestServer]:
 
 
 def app(server: OAuthTestServer, **extra: Any) -> dict[str, Any]:
-    """What a connection of the App holds, with the test server in GitHub's place."""
+    """A connection of the App, with the test server in GitHub's place."""
     return {
         "provider": "github-app-installation",
         "installation_id": "42",

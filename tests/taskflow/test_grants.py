@@ -108,8 +108,8 @@ def test_an_assertion_for_somebody_else_is_refused_by_the_server(
         )
 
 
-def federated(server: OAuthTestServer, path: Path) -> dict[str, Any]:
-    """What a connection holds whose client is known by a JWT that its platform puts into ``path``."""
+def federated_extra(server: OAuthTestServer, path: Path) -> dict[str, Any]:
+    """The extra of a connection whose client proves itself by a JWT that its platform puts into ``path``."""
     register(server, "private_key_jwt", public_key=public_pem_of(KEY).decode())
     path.write_text(
         Signer(private_key(pem_of(KEY)), server.token_url).assertion(
@@ -124,7 +124,7 @@ def test_a_client_assertion_is_read_from_its_file_for_every_request(
 ) -> None:
     sent = []
     for _ in range(2):  # the server takes each only once
-        extra = federated(oauth_server, tmp_path / "token")
+        extra = federated_extra(oauth_server, tmp_path / "token")
         sent.append(ask(set_connection, oauth_server, **extra))
         oauth_server.revoke_access_tokens()
     assert {form["client_assertion_type"] for form in sent} == {JWT_ASSERTION}
@@ -139,7 +139,7 @@ def test_an_issuer_leaves_a_client_assertion_its_method(
 ) -> None:
     forget_metadata()
     server = oauth_server_factory(client_auth=("none",))
-    extra = federated(server, tmp_path / "token")
+    extra = federated_extra(server, tmp_path / "token")
     form = ask(
         set_connection, server, token_url=None, issuer=server.base_url, client_auth=None, **extra
     )
@@ -149,7 +149,7 @@ def test_an_issuer_leaves_a_client_assertion_its_method(
 def test_a_client_assertion_that_is_missing_names_its_field(
     oauth_server: OAuthTestServer, set_connection: SetConnection, tmp_path: Path
 ) -> None:
-    extra = federated(oauth_server, tmp_path / "token")
+    extra = federated_extra(oauth_server, tmp_path / "token")
     (tmp_path / "token").unlink()
     with pytest.raises(ConnectionConfigError) as raised:
         ask(set_connection, oauth_server, **extra)

@@ -38,7 +38,9 @@ from tests.taskflow.conftest import SetConnection
 JSON = {"Content-Type": "application/json"}
 
 
-def provided(provider: str, extra: dict[str, Any] | None = None, **fields: Any) -> Any:
+def read_preset_connection(
+    provider: str, extra: dict[str, Any] | None = None, **fields: Any
+) -> Any:
     """The settings of a connection that says little more than who the provider is."""
     whole = {"provider": provider, **(extra or {})}
     connection = kind(whole.pop("auth_type", "oauth2"), whole, **{"host": "", **fields})
@@ -63,7 +65,9 @@ def server() -> Iterator[OAuthTestServer]:
         yield running
 
 
-def answered(server: OAuthTestServer, body: str, status: int = 200, path: str = "/oauth/*") -> None:
+def script_answer(
+    server: OAuthTestServer, body: str, status: int = 200, path: str = "/oauth/*"
+) -> None:
     server.faults.add(Fault(path, status, JSON, body))
 
 
@@ -109,7 +113,9 @@ def test_no_key_of_a_preset_is_one_of_every_connection() -> None:
 
 
 def test_the_preset_fills_what_the_connection_leaves_out() -> None:
-    settings = provided("shopify", {"shop": "acme", "scope": "read_orders, read_products"})
+    settings = read_preset_connection(
+        "shopify", {"shop": "acme", "scope": "read_orders, read_products"}
+    )
     auth = oauth2(settings)
     assert settings.base_url == "https://acme.myshopify.com/admin"
     assert auth.token_url == "https://acme.myshopify.com/admin/oauth/access_token"
@@ -120,7 +126,7 @@ def test_the_preset_fills_what_the_connection_leaves_out() -> None:
 
 
 def test_keys_of_the_connection_win() -> None:
-    settings = provided(
+    settings = read_preset_connection(
         "notion",
         {
             "refresh_token": "rt",
@@ -141,36 +147,41 @@ def test_keys_of_the_connection_win() -> None:
 
 def test_headers_may_hold_the_client_id_and_empty_ones_are_left_out() -> None:
     host = "https://api.example.com"
-    assert provided("adobe", host=host).api_headers == {"x-api-key": "client"}
-    from_extra = provided("adobe", {"client_id": "other"}, login="", host=host)
+    assert read_preset_connection("adobe", host=host).api_headers == {"x-api-key": "client"}
+    from_extra = read_preset_connection("adobe", {"client_id": "other"}, login="", host=host)
     assert from_extra.api_headers == {"x-api-key": "other"}
-    ads = provided("amazon-ads", {"refresh_token": "rt"})
+    ads = read_preset_connection("amazon-ads", {"refresh_token": "rt"})
     assert ads.api_headers == {"Amazon-Advertising-API-ClientId": "client"}
 
 
 def test_default_scopes_are_asked_for_but_not_with_every_refresh() -> None:
     tenant = {"tenant": "contoso"}
-    auth = oauth2(provided("microsoft-entra", tenant))
+    auth = oauth2(read_preset_connection("microsoft-entra", tenant))
     assert grant(auth).options.scope == "https://graph.microsoft.com/.default"
     login = "https://graph.microsoft.com/.default offline_access"
     assert grant_options(auth, "authorization_code").scope == login
     assert grant_options(auth, "refresh_token").scope == ""
-    ebay = oauth2(provided("ebay", {"refresh_token": "rt"}))
+    ebay = oauth2(read_preset_connection("ebay", {"refresh_token": "rt"}))
     assert grant(ebay).options.scope == "https://api.ebay.com/oauth/api_scope"
-    named = oauth2(provided("microsoft-entra", {**tenant, "scope": "Mail.Read offline_access"}))
+    named = oauth2(
+        read_preset_connection("microsoft-entra", {**tenant, "scope": "Mail.Read offline_access"})
+    )
     assert grant_options(named, "authorization_code").scope == "Mail.Read offline_access"
 
 
 def test_a_provider_without_client_credentials_is_for_refresh_tokens() -> None:
-    assert oauth2(provided("hubspot", {"refresh_token": "rt"})).grant_type == "refresh_token"
-    assert oauth2(provided("fedex")).grant_type == "client_credentials"
+    assert (
+        oauth2(read_preset_connection("hubspot", {"refresh_token": "rt"})).grant_type
+        == "refresh_token"
+    )
+    assert oauth2(read_preset_connection("fedex")).grant_type == "client_credentials"
 
 
 @pytest.mark.parametrize("provider", ["intercom", "tiktok-ads", "meta", "gusto"])
 def test_a_provider_that_only_people_let_in_is_not_asked_by_the_client_alone(
     provider: str, set_connection: SetConnection, airflow_home: Path
 ) -> None:
-    assert oauth2(provided(provider)).grant_type == "refresh_token"
+    assert oauth2(read_preset_connection(provider)).grant_type == "refresh_token"
     extra = {"provider": provider, "token_url": "http://127.0.0.1:9/token"}
     whole = {"conn_type": "oauth2", "login": "me", "password": "s3cret", "extra": extra}
     with (
@@ -181,9 +192,9 @@ def test_a_provider_that_only_people_let_in_is_not_asked_by_the_client_alone(
 
 
 def test_other_kinds_of_authentication_take_what_means_something_to_them() -> None:
-    twilio = provided("twilio", {"auth_type": "basic"})
+    twilio = read_preset_connection("twilio", {"auth_type": "basic"})
     assert isinstance(twilio.auth, BasicSettings)
-    token = provided("shopify", {"auth_type": "bearer", "shop": "acme"})
+    token = read_preset_connection("shopify", {"auth_type": "bearer", "shop": "acme"})
     assert isinstance(token.auth, BearerSettings)
     assert token.auth.token_header.name == "X-Shopify-Access-Token"
     assert token.base_url == "https://acme.myshopify.com/admin"
@@ -277,7 +288,7 @@ def call(
         "extra": given,
         **fields,
     }
-    answered(server, "{}", path="/v1/*")
+    script_answer(server, "{}", path="/v1/*")
     with open_session(set_connection("crm", whole)) as session:
         session.get("/v1/airports", params={"limit": 1})
     return server.requests
@@ -288,7 +299,7 @@ def test_the_api_is_called_where_the_token_response_says(
 ) -> None:
     rule = {"path": "instance_url", "hosts": ["127.0.0.1"]}
     write_preset(presets, server, base_url_from=rule)
-    answered(server, f'{{"access_token": "at-1", "instance_url": "{server.base_url}"}}')
+    script_answer(server, f'{{"access_token": "at-1", "instance_url": "{server.base_url}"}}')
     token, api = call(server, set_connection)
     assert token.path == "/oauth/token"
     assert (api.path, api.headers["Authorization"]) == ("/v1/airports", "Bearer at-1")
@@ -304,7 +315,7 @@ def test_a_token_header_and_api_headers_of_the_preset_are_on_the_wire(
         api_headers={"X-Version": "{version}"},
         variables={"version": {"description": "V", "example": "v1"}},
     )
-    answered(server, '{"access_token": "at-2"}')
+    script_answer(server, '{"access_token": "at-2"}')
     _, api = call(server, set_connection, {"version": "v7"}, host=server.base_url)
     assert api.headers["X-Shopify-Access-Token"] == "at-2"
     assert api.headers["X-Version"] == "v7"
@@ -315,7 +326,7 @@ def test_a_rate_limit_is_waited_for_as_the_preset_dates_it(
     presets: Path, server: OAuthTestServer, set_connection: SetConnection, airflow_home: Path
 ) -> None:
     write_preset(presets, server, rate_limit={"reset_header": "X-Left", "reset": "seconds"})
-    answered(server, '{"access_token": "at-3"}')
+    script_answer(server, '{"access_token": "at-3"}')
     server.faults.add(Fault("/v1/*", 429, {"X-Left": "0.8"}))
     requests = call(server, set_connection, host=server.base_url)
     assert requests[1].status == 429
@@ -327,7 +338,7 @@ def test_what_the_api_says_in_its_own_way_is_understood_as_the_preset_says(
 ) -> None:
     rule = {"status": 403, "when": "code == 'LIMIT'", "action": "rate_limit", "wait": "PT0.05S"}
     write_preset(presets, server, api_responses=[rule])
-    answered(server, '{"access_token": "at-4"}')
+    script_answer(server, '{"access_token": "at-4"}')
     server.faults.add(Fault("/v1/*", 403, body='{"code": "LIMIT"}'))
     requests = call(server, set_connection, host=server.base_url)
     assert requests[1].status == 403

@@ -26,8 +26,8 @@ BEARER = {"Authorization": "Bearer at-1"}
 class Pull:
     """``sent`` goes to the token endpoint, by Basic where it names no client; ``api`` are headers of the API request.
 
-    ``keys`` are those of the connection, beside a refresh token if ``sent`` has one; ``answer`` is what the token
-    endpoint says beside ``at-1``.
+    ``keys`` are those of the connection, plus a refresh token if ``sent`` has one; ``answer`` is what the token
+    endpoint says in addition to ``at-1``.
     """
 
     sent: dict[str, str]
@@ -129,7 +129,7 @@ def server() -> Iterator[OAuthTestServer]:
         yield running
 
 
-def pulled(
+def send_one_pull(
     server: OAuthTestServer, set_connection: SetConnection, provider: str
 ) -> tuple[LoggedRequest, LoggedRequest]:
     """The token request and the API request that one call causes."""
@@ -153,7 +153,7 @@ def test_the_wire_is_as_the_provider_documents_it(
     server: OAuthTestServer, set_connection: SetConnection, airflow_home: Path, provider: str
 ) -> None:
     pull = PULLS[provider]
-    token, api = pulled(server, set_connection, provider)
+    token, api = send_one_pull(server, set_connection, provider)
     sent = json.loads(token.body) if token.headers["Content-Type"] in JSON.values() else token.form
     assert sent == pull.sent
     by_basic = None if {"client_id", "app_id"} & pull.sent.keys() else BASIC

@@ -40,7 +40,7 @@ KEYS = {
 
 @dataclass(frozen=True)
 class Exchange:
-    """One token request of a provider's connection: what arrived, and what its answer was taken for."""
+    """One token request of a provider's connection: what arrived, and how its response was read."""
 
     settings: ConnectionSettings
     request: LoggedRequest

@@ -1,4 +1,4 @@
-"""What is said about a provider or a preset's key that is wrong or missing."""
+"""Messages about a provider, or a preset's key, that is wrong or missing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from oauth_taskflow.errors import ConnectionConfigError
-from tests.taskflow.test_provider_presets import provided
+from tests.taskflow.test_provider_presets import read_preset_connection
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ from tests.taskflow.test_provider_presets import provided
 )
 def test_a_wrong_provider_or_key_is_named(extra: dict[str, Any], message: str) -> None:
     with pytest.raises(ConnectionConfigError) as caught:
-        provided(extra["provider"], extra)
+        read_preset_connection(extra["provider"], extra)
     assert str(caught.value) == message
 
 
@@ -80,4 +80,4 @@ def test_the_host_is_missing_when_neither_preset_nor_token_response_names_it(
     provider: str, auth_type: str
 ) -> None:
     with pytest.raises(ConnectionConfigError, match="The API's address is missing"):
-        provided(provider, {"auth_type": auth_type})
+        read_preset_connection(provider, {"auth_type": auth_type})

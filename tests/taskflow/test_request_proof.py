@@ -63,7 +63,7 @@ def calls(server: OAuthTestServer) -> list[LoggedRequest]:
 
 
 def right(call: LoggedRequest, secret: str = SECRET) -> bool:
-    """Whether the proof is that of the token beside it, and there is one."""
+    """Whether the request has one proof, and it belongs to the token of the request."""
     token = call.headers["Authorization"].removeprefix("Bearer ")
     return [v for name, v in call.query if name == "appsecret_proof"] == [
         PROOF.compute(token, secret)
@@ -191,7 +191,7 @@ def test_without_a_client_secret_there_is_none(
 
 @pytest.fixture
 def brokered(meta: OAuthTestServer) -> Iterator[Any]:
-    """What a task is answered by the broker."""
+    """The connection that a task gets from the broker."""
     yield as_airflow_makes_it().get_connection("ads")
     broker._sources.clear()
 

@@ -1,4 +1,4 @@
-"""What a client does to the test server, in one line each; and a clock that tests move."""
+"""Calls of a client to the test server, in one line each, and a clock that tests move."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server's own check of proofs: what a client that does it wrong is told."""
+"""The server's own check of proofs: the error that a wrong client gets."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def bound_token(server: OAuthTestServer) -> str:
     return str(answer.json()["access_token"])
 
 
-def forged(url: str, header: dict[str, Any] | None = None, **claims: Any) -> str:
+def forge_proof(url: str, header: dict[str, Any] | None = None, **claims: Any) -> str:
     """A proof that is right but for what is given."""
     key = jwk.ECKey.generate_key("P-256")
     right = {"jti": "x", "htm": "POST", "htu": url, "iat": int(time.time())}
@@ -65,8 +65,8 @@ def forged(url: str, header: dict[str, Any] | None = None, **claims: Any) -> str
 def test_a_proof_for_something_else_is_refused(
     server: OAuthTestServer, what: str, claims: dict[str, Any]
 ) -> None:
-    assert ask_token(server, forged(server.token_url)).status_code == 200
-    answer = ask_token(server, forged(server.token_url, **{"jti": "y", **claims}))
+    assert ask_token(server, forge_proof(server.token_url)).status_code == 200
+    answer = ask_token(server, forge_proof(server.token_url, **{"jti": "y", **claims}))
     assert answer.status_code == 400
     assert answer.json() == {
         "error": "invalid_dpop_proof",
@@ -76,7 +76,7 @@ def test_a_proof_for_something_else_is_refused(
 
 def test_a_signature_by_another_key_is_refused(server: OAuthTestServer) -> None:
     other = jwk.ECKey.generate_key("P-256").as_dict(private=False)
-    answer = ask_token(server, forged(server.token_url, {"jwk": other}))
+    answer = ask_token(server, forge_proof(server.token_url, {"jwk": other}))
     assert "unreadable" in answer.json()["error_description"]
     assert "unreadable" in ask_token(server, "").json()["error_description"]
 

@@ -1,4 +1,4 @@
-"""What the server recorded: in this process and over HTTP."""
+"""The server's record of requests, read in this process and over HTTP."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def run(server: OAuthTestServer, grants: Grants) -> Run:
 
     def run(work: Callable[[AsyncOAuthSession], Awaitable[object]]) -> None:
         async def main() -> None:
-            async with AsyncOAuthSession(server.base_url, grants, sleep=_at_once) as session:
+            async with AsyncOAuthSession(server.base_url, grants, sleep=_skip_sleep) as session:
                 await work(session)
 
         asyncio.run(main())
@@ -47,7 +47,7 @@ def run(server: OAuthTestServer, grants: Grants) -> Run:
     return run
 
 
-async def _at_once(seconds: float) -> None:
+async def _skip_sleep(seconds: float) -> None:
     assert seconds >= 0
 
 

@@ -17,7 +17,7 @@ Hook = Callable[[Any], Any]
 Setting = Callable[[AsyncOAuthSession, Hook], None]
 
 
-def assigned(session: AsyncOAuthSession, hook: Hook) -> None:
+def assign_list(session: AsyncOAuthSession, hook: Hook) -> None:
     session.event_hooks = {"request": [hook], "response": [hook]}
 
 
@@ -26,12 +26,12 @@ def put_into_the_mapping(session: AsyncOAuthSession, hook: Hook) -> None:
         session.event_hooks[kind] = [hook]
 
 
-def appended(session: AsyncOAuthSession, hook: Hook) -> None:
+def append_to_list(session: AsyncOAuthSession, hook: Hook) -> None:
     for kind in ("request", "response"):
         session.event_hooks[kind].append(hook)
 
 
-@pytest.mark.parametrize("setting", [assigned, put_into_the_mapping, appended])
+@pytest.mark.parametrize("setting", [assign_list, put_into_the_mapping, append_to_list])
 def test_hooks_see_every_request_and_the_final_response(
     serve: Serve, converse: Converse, setting: Setting
 ) -> None:
@@ -54,7 +54,7 @@ def test_hooks_that_were_taken_away_are_not_called(serve: Serve, converse: Conve
         raise AssertionError
 
     async def talk(session: AsyncOAuthSession) -> httpx.Response:
-        appended(session, never)
+        append_to_list(session, never)
         session.event_hooks = {}
         return await session.get("/x")
 

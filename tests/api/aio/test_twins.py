@@ -22,7 +22,7 @@ from oauth_taskflow.errors import (
     ForeignOriginRefused,
 )
 from oauth_taskflow.oauth.token import Token
-from tests.api.aio.twins import Asking, Twin, told_by, twin
+from tests.api.aio.twins import Asking, Twin, log_text_of, twin
 from tests.api.conftest import Connect, Converse, Serve
 from tests.api.scripted import Asked, FakeClock, Reply, Route, Sources
 from tests.api.test_session import in_turn, needs
@@ -54,7 +54,7 @@ def test_a_hook_that_raises_for_errors_raises_ours(serve: Serve, twin: Twin) -> 
     with pytest.raises(ApiRequestFailed) as caught:
         twin(api, Asking(hook=strict), auth=KEY)
     assert caught.value.status == 404
-    assert SECRET not in told_by(caught.value)
+    assert SECRET not in log_text_of(caught.value)
 
 
 def test_hooks_see_redirects_and_the_final_response(serve: Serve, twin: Twin) -> None:
@@ -183,13 +183,13 @@ def test_no_failure_shows_the_key(
     asking = Asking(as_json=True, hook=strict)
     with caplog.at_level("INFO", "oauth_taskflow"), pytest.raises(ApiError) as caught:
         twin(api, asking, auth=auth, timeout=(1.0, 0.1), retry=RetryPolicy(attempts=2))
-    assert SECRET not in told_by(caught.value) + caplog.text
+    assert SECRET not in log_text_of(caught.value) + caplog.text
 
 
 def test_no_refused_connection_shows_the_key(twin: Twin) -> None:
     with pytest.raises(ApiUnreachable, match=r"refused|Connect call failed") as caught:
         twin("http://127.0.0.1:9", Asking(), auth=KEY, retry=ONCE)
-    assert SECRET not in told_by(caught.value)
+    assert SECRET not in log_text_of(caught.value)
     assert isinstance(caught.value.__cause__, ConnectionRefusedError)
 
 
@@ -216,7 +216,7 @@ def test_a_secret_that_no_header_can_carry_is_named_and_not_shown(
     with pytest.raises(ApiRequestFailed, match="The credentials cannot be sent") as caught:
         twin(api, Asking(), auth=credentials(f"{SECRET}{end}"))
     assert not caught.value.retryable
-    assert SECRET not in told_by(caught.value)
+    assert SECRET not in log_text_of(caught.value)
     assert api.asked == []
 
 
@@ -233,7 +233,7 @@ def test_a_stream_that_breaks_is_ours_and_what_the_library_raises(serve: Serve, 
     names = ("ChunkedEncodingError", "RemoteProtocolError")
     assert any(cls.__name__ in names for cls in type(caught.value).__mro__)
     assert caught.value.retryable
-    assert SECRET not in told_by(caught.value)
+    assert SECRET not in log_text_of(caught.value)
 
 
 def test_a_stream_in_a_false_encoding_is_ours(serve: Serve, twin: Twin) -> None:
@@ -327,7 +327,7 @@ def test_a_missing_certificate_file_is_named_by_its_field_before_any_call(
     with pytest.raises(ConnectionConfigError) as caught:
         twin("https://127.0.0.1:1", Asking(), conn_id="crm", **{field: value})
     assert caught.value.field == field
-    assert SECRET not in told_by(caught.value)
+    assert SECRET not in log_text_of(caught.value)
     if not isinstance(value, tuple):
         assert str(caught.value) == (
             f"A certificate file cannot be used: No such file or directory in connection 'crm', field '{field}'. "
@@ -347,4 +347,4 @@ def test_an_invalid_async_proxy_is_named_by_its_field(converse: Converse, proxy:
     with pytest.raises(ConnectionConfigError) as caught:
         converse("http://api.test", lambda s: s.get("/x"), conn_id="crm", proxies={"http": proxy})
     assert caught.value.field == "proxies"
-    assert SECRET not in told_by(caught.value)
+    assert SECRET not in log_text_of(caught.value)

@@ -18,7 +18,7 @@ from tests.api.scripted import ScriptedApi
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came back, in the words of both libraries."""
+    """The result of one call, in a form that both libraries share."""
 
     status: int
     body: bytes
@@ -84,7 +84,7 @@ class AsyncTwin:
     def __call__(self, api: ScriptedApi | str, asking: Asking, **options: Any) -> Outcome:
         async def talk(session: AsyncOAuthSession) -> Outcome:
             if asking.hook is not None:
-                session.event_hooks = {"response": [_awaited(asking.hook)]}
+                session.event_hooks = {"response": [_make_async(asking.hook)]}
             asking.prepare(session)
             request = session.build_request(asking.method, asking.path, content=asking.body)
             answer = await session.send(request, stream=asking.stream, **asking.extra)
@@ -103,7 +103,7 @@ class AsyncTwin:
         return made
 
 
-def _awaited(hook: Callable[[Any], object]) -> Callable[[Any], Any]:
+def _make_async(hook: Callable[[Any], object]) -> Callable[[Any], Any]:
     async def called(answer: Any) -> None:
         hook(answer)
 
@@ -116,6 +116,6 @@ def twin(request: pytest.FixtureRequest, connect: Connect, converse: Converse) -
     return SyncTwin(connect) if request.param == "sync" else AsyncTwin(converse)
 
 
-def told_by(error: BaseException) -> str:
+def log_text_of(error: BaseException) -> str:
     """All that a log shows of ``error``: its texts and those of its causes."""
     return "".join(traceback.format_exception(error)) + repr(error) + str(error)

@@ -53,7 +53,7 @@ MUTATORS: tuple[Callable[[Base], Iterator[Mutant]], ...] = (
 
 @dataclass
 class Figures:
-    """What became of the mutants."""
+    """The mutants that were caught, and those that were not."""
 
     caught: Counter[str] = field(default_factory=Counter)
     missed: list[Mutant] = field(default_factory=list)
@@ -63,13 +63,13 @@ class Figures:
 
     @property
     def share_caught(self) -> float:
-        """Of the mutants that mean something else."""
+        """The share of mutants with another meaning that the check caught."""
         caught = self.caught.total()
         return caught / (caught + len(self.missed))
 
     @property
     def share_placed(self) -> float:
-        """Of the caught ones, those with a problem at a right line."""
+        """The share of caught mutants whose problem names a right line."""
         return 1 - len(self.misplaced) / self.caught.total()
 
     def __str__(self) -> str:
@@ -125,5 +125,5 @@ def judge(mutants: Iterable[Mutant]) -> Figures:
 
 def _meaning(checked: CheckedSpec) -> object:
     assert checked.spec is not None
-    # What the endpoints amount to: defaults that none of them takes over mean nothing.
+    # The endpoints alone: a default that no endpoint takes over means nothing.
     return replace(checked.spec.source, defaults=Endpoint(), endpoints={}), checked.spec.endpoints
