@@ -15,6 +15,8 @@ from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
 from msgspec import Struct, field
 
+from oauth_taskflow.urls import DEFAULT_PORTS
+
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _PARAMETER = re.compile(rf'({_TOKEN})[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|({_TOKEN}))')
 _SCHEME = re.compile(_TOKEN)
@@ -27,7 +29,6 @@ _BLANKS = " \t"
 _LONGEST_WAIT = (
     100 * 365 * 86400.0
 )  # a century, so that a date in the year 9999 can be added to another
-_PORTS = {"http": 80, "https": 443}
 # Seconds that servers are assumed to accept: a request is signed again for larger differences only.
 TOLERATED_SKEW = 5.0
 _FIRST_DATE, _LAST_DATE = 946_684_800.0, 4_102_444_800.0  # the years 2000 and 2100
@@ -263,7 +264,7 @@ def _comparable(url: str, reference: str = "") -> tuple[object, ...]:
     """
     try:
         parts = urlsplit(urljoin(url, reference))
-        port = None if parts.port == _PORTS.get(parts.scheme) else parts.port
+        port = None if parts.port == DEFAULT_PORTS.get(parts.scheme) else parts.port
     except ValueError:
         return (reference,)
     return parts.hostname, port, parts.path or "/", parts.query, parts.fragment

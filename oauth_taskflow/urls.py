@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import SplitResult, urlsplit
 
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
 
 def split_url(text: str) -> SplitResult | None:
     """The parts of a URL; None where the standard library rejects it (``https://[::1``, port 99999)."""

@@ -16,8 +16,8 @@ from msgspec import Struct
 
 from oauth_taskflow.errors import ConnectionConfigError, ForeignOriginRefused
 from oauth_taskflow.redaction import redact_url
+from oauth_taskflow.urls import DEFAULT_PORTS
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 # Parsers disagree about these characters: one reads a path where another reads a host.
 _AMBIGUOUS = re.compile(r"[\x00-\x20\x7f\\]")
 _UNCLEAR = "user information or ambiguous characters in the URL"
@@ -61,7 +61,7 @@ class Origin(Struct, frozen=True):
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        port = "" if self.port == _DEFAULT_PORTS[self.scheme] else f":{self.port}"
+        port = "" if self.port == DEFAULT_PORTS[self.scheme] else f":{self.port}"
         return f"{self.scheme}://{host}{port}"
 
 
@@ -69,12 +69,12 @@ class Origin(Struct, frozen=True):
 @lru_cache(maxsize=256)
 def _origin(scheme: str, netloc: str) -> Origin:
     parts = SplitResult(scheme, netloc, "", "", "")
-    if scheme not in _DEFAULT_PORTS or not parts.hostname:
+    if scheme not in DEFAULT_PORTS or not parts.hostname:
         msg = "not an absolute http or https URL"
         raise ValueError(msg)
     if "@" in netloc or _AMBIGUOUS.search(netloc):
         raise ValueError(_UNCLEAR)
-    port = parts.port if parts.port is not None else _DEFAULT_PORTS[scheme]
+    port = parts.port if parts.port is not None else DEFAULT_PORTS[scheme]
     return Origin(scheme, _host_name(parts.hostname), port)
 
 

@@ -35,7 +35,7 @@ from oauth_taskflow.api.response_hooks import defer_hooks, run_hooks
 from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, AnswerLimits, set_limits
 from oauth_taskflow.api.response_rules import ResponseRule, Rules
 from oauth_taskflow.api.retry import RetryPolicy
-from oauth_taskflow.api.tls_files import check_files
+from oauth_taskflow.api.tls_files import check_files_exist
 from oauth_taskflow.api.urllib3_check import warn_if_replaced
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.content_coding import accept_encoding
@@ -161,7 +161,7 @@ class OAuthSession(requests.Session):
         self.limits = limits
         self.absent_records = absent_records
         self.trust_env = False
-        check_files(verify, cert, conn_id)
+        check_files_exist(verify, cert, conn_id)
         self.verify, self.cert = verify, cert
         self.proxies.update(proxies or {})
         self.auth = self._auth = _SessionAuth(resolve_auth(auth))

@@ -34,7 +34,7 @@ def usable_file(field: str, conn_id: str) -> Iterator[None]:
         ) from None
 
 
-def check_files(verify: bool | str, cert: str | tuple[str, str] | None, conn_id: str) -> None:  # noqa: FBT001 - that of requests
+def check_files_exist(verify: bool | str, cert: str | tuple[str, str] | None, conn_id: str) -> None:  # noqa: FBT001 - that of requests
     """Check that every file named by ``verify`` and ``cert`` is present.
 
     Raises:

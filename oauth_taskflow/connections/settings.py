@@ -30,7 +30,7 @@ class OAuth2Settings(SecretValue, frozen=True):
     """A grant at a token endpoint. ``refresh_token`` is the first one; ``leeway`` is in seconds.
 
     Without ``token_url``, the metadata of ``issuer`` name it, and with ``choose_auth`` the client authentication too.
-    ``delegated`` is a grant other than the client's own, without its options. ``introspect_url`` is asked for the expiry
+    ``grant`` is a grant other than the client's own, without its options. ``introspect_url`` is asked for the expiry
     of tokens whose response does not state it.
     """
 
@@ -44,7 +44,7 @@ class OAuth2Settings(SecretValue, frozen=True):
     choose_auth: bool = False
     signer: Signer | None = None
     client_assertion: CredentialSource | None = None
-    delegated: Grant | None = None
+    grant: Grant | None = None
     scope: str = ""
     audience: str = ""
     resource: tuple[str, ...] = ()

@@ -94,6 +94,12 @@ ForEach = Annotated[
 ]
 
 
+# Schedules whose runs have no data interval.
+SCHEDULES_WITHOUT_INTERVAL = frozenset({"@once", "@continuous"})
+# The durations among the options of a task.
+TASK_DURATIONS = ("retry_delay", "max_retry_delay", "execution_timeout")
+
+
 class TaskOptions(Options, frozen=True, kw_only=True):
     """Airflow task arguments."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 RUN_NAMES = frozenset(
@@ -28,6 +29,12 @@ WINDOW = "window"
 
 WINDOW_NAMES = frozenset({"start", "end"})
 """Attributes of ``window``."""
+
+WHOLE_TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+"""A template in a text, from its opening to its closing braces."""
+
+PARAM_TEMPLATE = re.compile(r"\{\{\s*params\.(\w+)\s*\}\}")
+"""A template that is one param and nothing else."""
 
 RESERVED_NAMES = RUN_NAMES | {WINDOW}
 """Names that a ``for_each`` variable must not take."""

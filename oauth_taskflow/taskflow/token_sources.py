@@ -142,8 +142,8 @@ def grant(auth: OAuth2Settings) -> Grant:
     options = grant_options(auth, auth.grant_type)
     if auth.grant_type == "refresh_token":
         return RefreshToken(auth.refresh_token, options)
-    if auth.delegated is not None:
-        return auth.delegated.with_options(options)
+    if auth.grant is not None:
+        return auth.grant.with_options(options)
     return ClientCredentials(options)
 
 

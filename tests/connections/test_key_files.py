@@ -16,8 +16,8 @@ def test_keys_of_the_connection_take_precedence_over_its_key_file() -> None:
         {"private_key": google_file(), "key_id": "mine", "provider": "docusign"}, login="me"
     )
     assert (found.client_id, found.preset.title) == ("me", "DocuSign")
-    assert isinstance(found.delegated, JwtBearer)
-    assert found.delegated.signer.key.key_id == "mine"
+    assert isinstance(found.grant, JwtBearer)
+    assert found.grant.signer.key.key_id == "mine"
 
 
 @pytest.mark.parametrize(
@@ -83,6 +83,6 @@ def test_a_secret_that_is_missing_is_still_missing() -> None:
     ],
 )
 def test_a_preset_names_the_audience_of_assertions(extra: dict[str, str], audience: str) -> None:
-    grant = auth_of({"private_key": PEM, **JWT, **extra}, login="app").delegated
+    grant = auth_of({"private_key": PEM, **JWT, **extra}, login="app").grant
     assert isinstance(grant, JwtBearer)
     assert grant.signer.audience == audience

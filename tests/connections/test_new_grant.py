@@ -90,10 +90,10 @@ def grant_of(settings: ConnectionSettings) -> tuple[TokenEndpoint, AccountGrant]
     auth = settings.auth
     assert isinstance(auth, OAuth2Settings)
     client = Client(auth.client_id, auth.client_secret)
-    assert isinstance(auth.delegated, AccountGrant)
+    assert isinstance(auth.grant, AccountGrant)
     return TokenEndpoint(
         auth.token_url, client, auth.client_auth, conn_id="crm"
-    ), auth.delegated.with_options(GrantOptions(scope=auth.scope))
+    ), auth.grant.with_options(GrantOptions(scope=auth.scope))
 
 
 def test_a_registered_grant_is_traded_by_the_connection_that_names_it(

@@ -209,7 +209,7 @@ def test_an_issuer_replaces_the_token_url_and_chooses_unless_the_connection_does
 
 def test_the_audience_of_assertions_is_what_the_connection_says() -> None:
     def audience(**extra: str) -> str:
-        found = auth({**SIGNED, **extra}, **PUBLIC).delegated
+        found = auth({**SIGNED, **extra}, **PUBLIC).grant
         assert isinstance(found, JwtBearer)
         return found.signer.audience
 

@@ -64,7 +64,7 @@ def read_oauth2(parts: ConnectionParts) -> OAuth2Settings:
         issuer=issuer,
         signer=client.signer,
         client_assertion=client.assertion,
-        delegated=attempt(lambda known: _read_grant(known, grant, client_id, client), None),
+        grant=attempt(lambda known: _read_grant(known, grant, client_id, client), None),
         refresh_token=refresh_token,
         scope=join_scopes(values.get("scope", ""), parts.preset),
         audience=values.get("audience", ""),

@@ -8,10 +8,9 @@ from typing import Any
 
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
-from oauth_taskflow.specs.template_names import RESERVED_NAMES
+from oauth_taskflow.specs.template_names import RESERVED_NAMES, WHOLE_TEMPLATE
 from oauth_taskflow.specs.template_references import parse_template, template_texts
 
-_WHOLE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 # One brace too many, right behind or before a whole template.
 _ONE_TOO_MANY = re.compile(
     r"\{\{-?\s{0,9}([^{}]{1,200}?)\s{0,9}-?\}\}\}(?!\})|(?<!\{)\{\s{0,9}\{\{\s{0,9}([^{}]{1,200}?)\s{0,9}\}\}"
@@ -56,7 +55,7 @@ def _pattern(names: frozenset[str]) -> re.Pattern[str]:
 
 
 def _literal(text: str) -> str:
-    return _WHOLE.sub("", text)
+    return WHOLE_TEMPLATE.sub("", text)
 
 
 def _find_lost(text: str, pattern: re.Pattern[str]) -> str:

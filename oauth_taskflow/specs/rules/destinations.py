@@ -14,9 +14,9 @@ from oauth_taskflow.specs.rules.registry import (
     files_rule,
     spec_rule,
 )
+from oauth_taskflow.specs.template_names import PARAM_TEMPLATE
 
 _OWN_NAME = re.compile(r"\{\{\s*(endpoint|dag_id)\s*\}\}")
-_PARAM = re.compile(r"\{\{\s*params\.(\w+)\s*\}\}")
 _BLANKS = re.compile(r"\s+")
 
 
@@ -42,7 +42,7 @@ def _place(view: EndpointView) -> str | None:
     own = {"endpoint": view.name, "dag_id": view.source.dag_id}
     place = _OWN_NAME.sub(lambda match: own[match[1]], destination.address)
     params = view.source.params
-    place = _PARAM.sub(lambda match: str(params.get(match[1], match[0])), place)
+    place = PARAM_TEMPLATE.sub(lambda match: str(params.get(match[1], match[0])), place)
     return _BLANKS.sub("", place).rstrip("/")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from oauth_taskflow.iso8601 import duration_length
+from oauth_taskflow.specs.model import TASK_DURATIONS
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.registry import (
     EndpointView,
@@ -21,7 +22,6 @@ from oauth_taskflow.specs.rules.schedules import DURATION_LIKE
 _LONGEST = 100 * 365 * 86400.0
 # Where a duration of nothing would mean no schedule, an endless loop, or no limit.
 _POSITIVE = frozenset({"schedule", "step", "per"})
-_TASK = ("retry_delay", "max_retry_delay", "execution_timeout")
 
 
 @spec_rule("bad-duration")
@@ -37,7 +37,7 @@ def dag_durations(view: SpecView) -> Findings:
         yield from _flaw(("schedule",), schedule)
     for path, text in _texts(view.source, (), ("dagrun_timeout",)):
         yield from _flaw(path, text)
-    for path, text in _texts(view.source.default_args, ("default_args",), _TASK):
+    for path, text in _texts(view.source.default_args, ("default_args",), TASK_DURATIONS):
         yield from _flaw(path, text)
 
 
@@ -51,7 +51,7 @@ def endpoint_durations(view: EndpointView) -> Findings:
     """
     endpoint = view.endpoint
     found = [
-        *_texts(endpoint.task, ("task",), _TASK),
+        *_texts(endpoint.task, ("task",), TASK_DURATIONS),
         *_texts(endpoint.incremental, ("incremental",), ("step", "lookback", "unit")),
         *_texts(endpoint.rate_limit, ("rate_limit",), ("per",)),
     ]

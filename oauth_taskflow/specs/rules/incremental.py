@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 
 from oauth_taskflow.iso8601 import duration_length, parse_instant
-from oauth_taskflow.specs.model import DagSpec
+from oauth_taskflow.specs.model import SCHEDULES_WITHOUT_INTERVAL, DagSpec
 from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
 from oauth_taskflow.specs.template_names import WINDOW
 from oauth_taskflow.specs.windows import Incremental, find_precision
 
-_WITHOUT_INTERVAL = frozenset({"@once", "@continuous"})
 _DAY = 86400.0
 _DIRECTIVE = re.compile(r"%[-:]?[a-zA-Z]")
 _ZONE = re.compile(r"%:?z|%Z|%s|Z|[+-]00:?00|UTC|GMT")
@@ -47,7 +46,9 @@ def incremental_without_start(view: EndpointView) -> Findings:
 
 
 def _has_first_interval(source: DagSpec) -> bool:
-    has_intervals = isinstance(source.schedule, str) and source.schedule not in _WITHOUT_INTERVAL
+    has_intervals = (
+        isinstance(source.schedule, str) and source.schedule not in SCHEDULES_WITHOUT_INTERVAL
+    )
     return has_intervals and source.start_date is not None
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from oauth_taskflow.specs.problem import Finding, YamlPath
-from oauth_taskflow.specs.rules.registry import Findings, SpecView, spec_rule
+from oauth_taskflow.specs.rules.registry import PROSE_KEYS, Findings, SpecView, spec_rule
 
 _INVISIBLE = "\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff"
 _BLANKS = "\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
@@ -21,8 +21,6 @@ _ALIKE = (
 _SUSPECT = re.compile(f"[{_INVISIBLE}{_BLANKS}{_ALIKE}]")
 _BESIDE_ASCII = re.compile(f"(?<=[ -~])[{_INVISIBLE}{_BLANKS}]|[{_INVISIBLE}{_BLANKS}](?=[ -~])")
 _MIXED = re.compile(f"(?<=[A-Za-z])[{_ALIKE}]|[{_ALIKE}](?=[A-Za-z])")
-# Texts for people may hold any language, and blanks that keep words together.
-_PROSE = frozenset({"description", "doc_md", "message"})
 
 
 @spec_rule("look-alike-letter")
@@ -54,7 +52,8 @@ def _texts(value: Any, path: YamlPath) -> Iterator[tuple[YamlPath, str, bool]]:
     elif isinstance(value, dict):
         for key, child in value.items():
             yield (*path, key), key, True
-            if key not in _PROSE:
+            # Texts for people may hold any language, and blanks that keep words together.
+            if key not in PROSE_KEYS:
                 yield from _texts(child, (*path, key))
     elif isinstance(value, list):
         for index, child in enumerate(value):

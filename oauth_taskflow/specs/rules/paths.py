@@ -6,8 +6,8 @@ import re
 
 from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
+from oauth_taskflow.specs.template_names import WHOLE_TEMPLATE
 
-_TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 _SINGLE_BRACES = re.compile(r"\{[^{}]*\}")
 _FILLED = "x"
 _BLANK = re.compile(r"\s")
@@ -37,7 +37,7 @@ def bad_path(view: EndpointView) -> Findings:
 
 def _fill(view: EndpointView) -> str:
     """The path with a letter in place of each template."""
-    text = _TEMPLATE.sub(_FILLED, view.endpoint.request.path or "")
+    text = WHOLE_TEMPLATE.sub(_FILLED, view.endpoint.request.path or "")
     return _SINGLE_BRACES.sub(_FILLED, text)
 
 

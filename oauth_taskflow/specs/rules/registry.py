@@ -22,6 +22,8 @@ from oauth_taskflow.specs.template_references import (
 )
 
 Findings = Iterator[Finding]
+# Keys of texts for people, which may hold any language and name things rather than hold them.
+PROSE_KEYS = frozenset({"description", "doc_md", "message"})
 
 
 @dataclass(frozen=True)

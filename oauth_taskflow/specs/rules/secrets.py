@@ -12,7 +12,7 @@ from typing import Any
 from oauth_taskflow.redaction import is_sensitive_name
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.credentials import credential_kind, is_basic_credential, long_words
-from oauth_taskflow.specs.rules.registry import Findings, SpecView, spec_rule
+from oauth_taskflow.specs.rules.registry import PROSE_KEYS, Findings, SpecView, spec_rule
 from oauth_taskflow.specs.template_references import template_texts
 
 _SCHEME = re.compile(r"(?i)\b(bearer|basic|token|apikey)\s{1,20}([A-Za-z0-9._~+/=:-]{8,4096})")
@@ -33,8 +33,6 @@ _NAMED_VALUES = ("params", "headers", "json", "form")
 # Sensitive in an OAuth exchange; in an API's own parameters a country or a project.
 _ORDINARY = frozenset({"code", "key"})
 _WORDS = frozenset({"true", "false", "none", "null"})
-# Texts for people, and texts that name things rather than hold them.
-_PROSE = frozenset({"description", "doc_md", "message"})
 
 
 @spec_rule("secret-literal")
@@ -77,7 +75,7 @@ def _reason(path: YamlPath, text: str) -> str:
         return f"the value looks like {kind}"
     if _USERINFO.search(text):
         return "the URL holds a password"
-    if path[-1] in _PROSE:
+    if path[-1] in PROSE_KEYS:
         return ""
     if any(_is_credential(match, text) for match in _SCHEME.finditer(text)):
         return "the value holds a literal credential"

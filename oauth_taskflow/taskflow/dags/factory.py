@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,6 +23,8 @@ from oauth_taskflow.errors import SpecError
 from oauth_taskflow.iso8601 import duration_seconds
 from oauth_taskflow.specs.check import check_file
 from oauth_taskflow.specs.model import (
+    SCHEDULES_WITHOUT_INTERVAL,
+    TASK_DURATIONS,
     AssetSchedule,
     DagSpec,
     Endpoint,
@@ -31,6 +32,7 @@ from oauth_taskflow.specs.model import (
     TaskOptions,
     parent_names,
 )
+from oauth_taskflow.specs.template_names import PARAM_TEMPLATE
 from oauth_taskflow.specs.yaml_writer import yaml_text
 from oauth_taskflow.taskflow.dags.operators import (
     EndpointDoneOperator,
@@ -43,9 +45,6 @@ EndpointTask = BaseOperator | MappedOperator
 AnyDag = TypeVar("AnyDag", bound=DAG)
 
 _log = logging.getLogger(__name__)
-_PARAM = re.compile(r"\{\{\s*params\.(\w+)\s*\}\}")
-_PRESETS = frozenset({"@once", "@continuous"})
-_DURATIONS = ("retry_delay", "max_retry_delay", "execution_timeout")
 
 
 @dataclass(frozen=True)
@@ -179,7 +178,9 @@ def _warn_of_own_disks(spec: Spec) -> None:
     for name, endpoint in spec.endpoints.items():
         destination = endpoint.destination
         path = destination.path if isinstance(destination, FileDestination) else None
-        filled = _PARAM.sub(lambda found: str(spec.source.params.get(found[1], "")), path or "")
+        filled = PARAM_TEMPLATE.sub(
+            lambda found: str(spec.source.params.get(found[1], "")), path or ""
+        )
         if warning := own_disk_warning(filled):
             _log.warning("%s, endpoint %s: %s", spec.source.dag_id, name, warning)
             return  # the others most likely share its root
@@ -216,7 +217,7 @@ def operator_arguments(options: TaskOptions) -> dict[str, Any]:
         for key, value in msgspec.structs.asdict(options).items()
         if value is not msgspec.UNSET
     }
-    for key in _DURATIONS:
+    for key in TASK_DURATIONS:
         if key in arguments:
             arguments[key] = _span(arguments[key])
     return arguments
@@ -279,7 +280,7 @@ def _schedule(source: DagSpec, *, interval: bool, zone: Timezone | FixedTimezone
     schedule = source.schedule
     if isinstance(schedule, AssetSchedule):
         return [Asset(uri=uri) if "://" in uri else Asset.ref(name=uri) for uri in schedule.assets]
-    if schedule is None or schedule in _PRESETS:
+    if schedule is None or schedule in SCHEDULES_WITHOUT_INTERVAL:
         return schedule
     if schedule.startswith("P"):
         return _delta_schedule(_span(schedule), interval=interval)
