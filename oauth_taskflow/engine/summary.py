@@ -18,8 +18,8 @@ class EndpointSummary(Struct, frozen=True, omit_defaults=True):
     """Figures of one run of one endpoint.
 
     ``sequences`` counts the page sequences (one per window and parent record), ``bytes`` what was written and
-    ``received_bytes`` what the API sent; ``seconds`` is wall time. ``conn_id`` is the connection of the object store,
-    ``duplicates`` counts records dropped by primary key, ``watermark`` is the highest value of the incremental field
+    ``received_bytes`` what the API sent; ``seconds`` is wall time. ``conn_id`` is the connection of the object store.
+    ``duplicates`` counts records dropped by primary key. ``watermark`` is the highest value of the incremental field,
     and ``interval`` the span that was read (ISO 8601; an empty start means from the beginning). ``map_index`` is that
     of a mapped instance; ``token_refreshes`` counts the refreshes that this process caused. ``warnings``
     are for people. ``destination`` is the kind of destination that reads the files back.

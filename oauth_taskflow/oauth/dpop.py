@@ -113,9 +113,9 @@ class Prover(NeverPickled):
     def set_clock(
         self, role: Role, url: str, headers: Mapping[str, str], *, clock: Clock = SYSTEM_CLOCK
     ) -> bool:
-        """After a refused proof: make the next ones on the clock that the answer's ``Date`` shows; whether that matters.
+        """Make the next proofs on the clock that the ``Date`` of a response shows; False if that changes nothing.
 
-        Only then, because a date out of a cache must not spoil proofs that are accepted.
+        Call it after a refused proof only: a date out of a cache must not spoil proofs that are accepted.
         """
         place = (role, _origin(url))
         skew = server_skew(headers, clock.now())

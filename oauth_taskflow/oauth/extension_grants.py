@@ -67,7 +67,7 @@ class JwtBearer(BaseGrant, frozen=True):
         return _ASSERTION_HINT
 
     def secret_fingerprints(self) -> tuple[str, ...]:
-        """Those of the key, and the audience that it signs for."""
+        """The fingerprint of the key, and the audience that it signs for."""
         return (self.signer.key.fingerprint, self.signer.audience)
 
     def with_audience(self, token_url: str) -> JwtBearer:

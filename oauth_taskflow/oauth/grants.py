@@ -148,8 +148,8 @@ class ClientCredentials(BaseGrant, frozen=True):
 class RefreshToken(BaseGrant, frozen=True):
     """A refresh token is traded (RFC 6749 §6).
 
-    It counts as single-use, because a server may start to rotate without notice and a second use of a spent
-    refresh token revokes every token of the consent (RFC 9700 §4.14).
+    It counts as single-use, because a server may start to rotate without notice. A second use of a spent refresh token
+    revokes every token of the consent (RFC 9700 §4.14).
     """
 
     refresh_token: Hidden[str]

@@ -56,7 +56,7 @@ def _pem(fields: Mapping[str, Any]) -> str:
     from jwt import PyJWK  # noqa: PLC0415 - as above
     from jwt.exceptions import PyJWTError  # noqa: PLC0415 - as above
 
-    # Without alg, which may be one that only our choice is compared with. No cause is chained: it could quote the key.
+    # alg is left out: it is compared with the chosen algorithm elsewhere. No cause is chained: it could quote the key.
     try:
         key = PyJWK({name: value for name, value in fields.items() if name != "alg"}).key
         raw: bytes = key.private_bytes(

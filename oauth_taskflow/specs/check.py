@@ -117,7 +117,7 @@ def _is_certain(rule: Rule, finding: Finding, part: Part, unsure: frozenset[str]
             unnamed = rule.id == "undefined-template-name" and part.nameless & {name, ""}
             return not (name in unsure or blind or unnamed)
         case _:
-            # A warning about the whole, as of a param that nothing uses, may be wrong of a part.
+            # The broken rest of the file may use a param that the sound part does not: such a warning may be wrong.
             return rule.level == "error"
 
 

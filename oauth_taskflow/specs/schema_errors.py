@@ -111,7 +111,7 @@ def _validator() -> _Validator:
     from jsonschema import Draft202012Validator, validators  # noqa: PLC0415  # see above
 
     base = Draft202012Validator.TYPE_CHECKER
-    # 1.0 is an integer to JSON Schema and none to the model; true is neither to both.
+    # JSON Schema takes 1.0 for an integer and the model does not; neither takes true for one.
     checker = base.redefine(
         "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
     )

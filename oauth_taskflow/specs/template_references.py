@@ -80,13 +80,13 @@ def template_texts(value: Any, path: YamlPath) -> Iterator[tuple[YamlPath, str]]
 
 
 def window_bounds(request: Any) -> set[str]:
-    """Find the bounds of the window that the templates of a ``request``, as plain data, send: ``start``, ``end``, both or none."""
+    """Find which bounds of the window (``start``, ``end``) the templates of a ``request`` send; ``request`` is plain data."""
     parsed = [parse_template(text) for _, text in template_texts(request, ()) if "window" in text]
     return find_sent_bounds(reference for template in parsed for reference in template.references)
 
 
 def find_sent_bounds(references: Iterable[tuple[str, str]]) -> set[str]:
-    """The same for names and attributes that are known already; ``window`` as a whole counts as both."""
+    """Find which bounds of the window the ``references`` (name, attribute) use; ``window`` as a whole counts as both."""
     taken = {attribute for name, attribute in references if name == "window"}
     named = taken & {"start", "end"}
     return named or ({"start", "end"} if taken else set())

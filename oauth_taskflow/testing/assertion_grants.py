@@ -1,7 +1,7 @@
 """Grants and client authentication by assertion, token, password or certificate, for the authorization server.
 
-``private_key_jwt``, ``client_secret_jwt`` (RFC 7523 §2.2) and the JWT bearer grant (§2.1) are checked by Authlib with the
-public key or the secret of the registered client, and each ``jti`` is accepted once. ``tls_client_auth`` requires the
+Authlib checks ``private_key_jwt``, ``client_secret_jwt`` (RFC 7523 §2.2) and the JWT bearer grant (§2.1) with the public
+key or the secret of the registered client. Each ``jti`` is accepted once. ``tls_client_auth`` requires the
 registered certificate on the connection (RFC 8705). Token exchange (RFC 8693) accepts this server's own access tokens,
 and the SAML grant any assertion that names a subject. The password grant accepts ``USERS``, and Zoom's
 ``account_credentials`` the account ``ACCOUNT``.

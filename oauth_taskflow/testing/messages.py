@@ -1,4 +1,4 @@
-"""One HTTP request and one answer, as the parts of the test server hand them to each other."""
+"""One HTTP request and one response, as the parts of the test server hand them to each other."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ How refresh tokens behave, with rotation on:
 * Rotation, commit and detection are atomic: of two simultaneous uses without grace exactly one succeeds, and the other
   ends the family.
 
-With rotation off a refresh token stays usable and the answer names no new one (Google).
+With rotation off a refresh token stays usable and the response names no new one (Google).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """HTTP/1.1 with keep-alive on a loopback port, one thread per connection.
 
-The standard library's server, because Werkzeug's closes the connection after every answer: a client would then never
-meet a reused connection, and paging would be measured at the speed of TCP handshakes.
+It is the standard library's server, because Werkzeug's closes the connection after every response. A client would then
+never meet a reused connection, and paging would be measured at the speed of TCP handshakes.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ class TotalRows(Options, frozen=True, kw_only=True):
 
 
 class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
-    """The options of every paginator, and the answers that hold unless a style says otherwise.
+    """The options of every paginator, and the behaviour that a style may override.
 
     Each style adds:
 
@@ -167,7 +167,7 @@ class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
         return None
 
     def has_landmark(self, body: Body, headers: Mapping[str, str]) -> bool:
-        """Whether an answer has anything that these options declare: total, page count, flag or pointer."""
+        """Whether a response has anything that these options declare: total, page count, flag or pointer."""
         total = self.announced_total
         if total.header is not None and total.header in headers:
             return True
@@ -177,7 +177,7 @@ class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
         return self.has_own_landmark(body, headers)
 
     def has_own_landmark(self, body: Body, headers: Mapping[str, str]) -> bool:  # noqa: ARG002 - for the styles
-        """Whether an answer has anything that only options of this style declare."""
+        """Whether a response has anything that only options of this style declare."""
         return False
 
     def loop_hint(self, page: PageView) -> str:  # noqa: ARG002 - for the styles

@@ -106,7 +106,7 @@ class CursorPaginator(PagingOptions, frozen=True, kw_only=True, tag="cursor"):
         return cursor
 
     def has_own_landmark(self, body: Body, headers: Mapping[str, str]) -> bool:
-        """Whether an answer has a cursor that is not the end, in its body or headers."""
+        """Whether a response has a cursor that is not the end, in its body or headers."""
         found = [headers.get(self.header)] if self.header is not None else []
         if self.next is not None:
             found.append(find_or_none(body, self.next))

@@ -66,7 +66,7 @@ class NextUrlPaginator(PagingOptions, frozen=True, kw_only=True, tag="next_url")
         return url
 
     def has_own_landmark(self, body: Body, headers: Mapping[str, str]) -> bool:  # noqa: ARG002 - the protocol's
-        """Whether an answer has a next URL."""
+        """Whether a response has a next URL."""
         return not is_end(find_or_none(body, self._path), (False,))
 
     def flaws(self, written: Collection[str]) -> Iterator[Flaw]:  # noqa: ARG002 - the protocol's

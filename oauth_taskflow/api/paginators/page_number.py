@@ -119,7 +119,7 @@ class PageNumberPaginator(PagingOptions, frozen=True, kw_only=True, tag="page"):
         return count_pages(page.total, self.size or page.first_rows) if count is None else count
 
     def has_own_landmark(self, body: Body, headers: Mapping[str, str]) -> bool:  # noqa: ARG002 - the protocol's
-        """Whether an answer has ``total_pages``."""
+        """Whether a response has ``total_pages``."""
         return self.total_pages is not None and find_or_none(body, self.total_pages) is not None
 
     def flaws(self, written: Collection[str]) -> Iterator[Flaw]:

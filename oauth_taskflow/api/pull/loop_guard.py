@@ -56,7 +56,7 @@ class LoopGuard:
             raise endless_repeat_error(page.index, page.where)
 
     def _compare_with_last(self, page: PageView, content: bytes) -> None:
-        # The records, since bodies often echo the page's own number or URL. A lone record may well come twice.
+        # Records are compared, since bodies often echo the page's own number or URL. A lone record may well come twice.
         last = content if page.rows > 1 else _digest(page.body.json)
         if last == self._last:
             raise PaginationLoop(

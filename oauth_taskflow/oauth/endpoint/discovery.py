@@ -65,9 +65,9 @@ def server_metadata(
 
 
 class _Inquiry(Struct, frozen=True):
-    """One look for the metadata of an issuer, at each address where they may be.
+    """One search for the metadata of an issuer, at each address where they may be.
 
-    Pages, redirects to a login and other documents at one are what many servers answer where they publish nothing.
+    Many servers publish nothing at an address, and answer there with a page, a redirect to a login or another document.
     """
 
     issuer: str

@@ -51,7 +51,7 @@ def introspect(
             where=f"for connection {endpoint.conn_id!r} at {redact_url(url)}",
             hint="Check that this is the introspection endpoint (RFC 7662).",
         )
-    # RFC 7662 §2.2: about an inactive token nothing else is to be believed.
+    # RFC 7662 §2.2: the other fields say nothing about an inactive token.
     end = instant(fields.get("exp")) if active else None
     skew = server_skew(answer.headers, answer.received_at) or 0.0
     return Introspection(active, None if end is None else end - skew, fields)

@@ -125,7 +125,7 @@ def find_expiry(
     """When the token expires, on our clock, by ``rule``; None when it does not, or when nothing says so."""
     lasting = rule.lifetime_s
     if rule.source in {"auto", "introspection"}:
-        # With introspection, what usually lasts is for when that says nothing either.
+        # With introspection, the usual lifetime applies only if the introspection endpoint names none either.
         usual = lasting if rule.source == "auto" else None
         named = (
             expiry.find_end(find_value(rule.path, body), now=sent_at, skew=skew)

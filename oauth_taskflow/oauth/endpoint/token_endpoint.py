@@ -160,7 +160,7 @@ class TokenEndpoint(SecretValue, frozen=True):
         """Post the form of ``grant`` once, as this client; the answer as it came, or the failure.
 
         It is posted again only where the server refused it unread: once with the nonce that it wants in the DPoP proof,
-        once with a proof on its clock, once with an assertion on its clock, as ``Date`` shows it.
+        once with a proof on its clock, and once with an assertion on its clock. ``Date`` shows that clock.
         """
         limits = self.transport.timeouts
         total = limits.total if budget is None else min(budget, limits.total)

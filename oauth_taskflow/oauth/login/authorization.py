@@ -147,7 +147,7 @@ class Authorization(SecretValue, frozen=True):
         return self.url_with(self.parameters)
 
     def url_after_push(self, request_uri: str) -> str:
-        """The same after the request was pushed (RFC 9126 §4): nothing of it is in the URL."""
+        """The address for the browser after the request was pushed (RFC 9126 §4): it holds a reference to the request only."""
         return self.url_with((("client_id", self.client_id), ("request_uri", request_uri)))
 
     def url_with(self, params: Params) -> str:

@@ -20,7 +20,7 @@ from oauth_taskflow.specs.rules.schedules import DURATION_LIKE
 
 # Dates and waits overflow long after this, so nothing useful is lost.
 _LONGEST = 100 * 365 * 86400.0
-# Where a duration of nothing would mean no schedule, an endless loop, or no limit.
+# Keys where a duration of zero would mean no schedule, an endless loop, or no limit.
 _POSITIVE = frozenset({"schedule", "step", "per"})
 
 

@@ -40,7 +40,7 @@ def _expand(status: int | str) -> frozenset[int]:
 
 @endpoint_rule("rule-without-condition")
 def rule_without_condition(view: EndpointView) -> Findings:
-    """A rule without a condition would match every answer, good ones included.
+    """A rule without a condition would match every response, good ones included.
 
     Bad: `responses: [{action: skip}]`
 

@@ -1,6 +1,6 @@
 """The bag of DAGs that Airflow is filling, and import errors under a spec's own name.
 
-Airflow files the errors of a DAG file under that file, and then takes *every* DAG of the file out of scheduling
+Airflow files the errors of a DAG file under that file. It then takes *every* DAG of the file out of scheduling
 (``airflow.dag_processing.collection``, read and tried on 3.3.2). So the problems of a spec are filed under the spec.
 """
 
