@@ -114,7 +114,9 @@ def _describe_client(endpoint: TokenEndpoint, grant: Grant) -> str:
 
 def _proofs(endpoint: TokenEndpoint, grant: Grant) -> tuple[str, ...]:
     """Fingerprints of signing keys, assertions and passwords. Empty for other grants: their fingerprints stay the same."""
-    client = endpoint.client
+    client, own = endpoint.client, grant.secret_fingerprints()
     signer = (client.signer.key.fingerprint, client.signer.audience) if client.signer else ()
     assertion = (client.assertion.fingerprint,) if client.assertion else ()
-    return (*signer, *grant.secret_fingerprints(), *assertion)
+    # The order is stored: keys that sign stand before the assertion of the client, a password behind it.
+    signs = grant.with_skew(0.0) is not None
+    return (*signer, *own, *assertion) if signs else (*signer, *assertion, *own)
