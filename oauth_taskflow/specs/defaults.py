@@ -85,12 +85,12 @@ def merge_defaults(data: dict[str, Any]) -> dict[str, Any]:
     document = dict(data)
     if isinstance(defaults, dict):
         defaults = merge({}, defaults)
-        document["defaults"] = _with_destination_type(defaults)
+        document["defaults"] = with_destination_type(defaults)
     else:
         defaults = {}
     if isinstance(endpoints, dict):
         document["endpoints"] = {
-            name: _with_destination_type(merge(defaults, endpoint or {}))
+            name: with_destination_type(merge(defaults, endpoint or {}))
             if isinstance(endpoint, dict | None)
             else endpoint
             for name, endpoint in endpoints.items()
@@ -98,9 +98,18 @@ def merge_defaults(data: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def _with_destination_type(endpoint: dict[str, Any]) -> dict[str, Any]:
+def with_destination_type(endpoint: dict[str, Any]) -> dict[str, Any]:
     """Names the kind of a destination that does not: without ``type`` it is the default kind."""
     destination = endpoint.get("destination")
     if not isinstance(destination, dict) or "type" in destination:
         return endpoint
     return {**endpoint, "destination": {**destination, "type": DEFAULT_KIND}}
+
+
+def without_default_type(endpoint: dict[str, Any]) -> dict[str, Any]:
+    """Leaves out the kind of a destination of the default kind, like every other default."""
+    destination = endpoint.get("destination", {})
+    if destination.get("type") != DEFAULT_KIND:
+        return endpoint
+    named = {name: value for name, value in destination.items() if name != "type"}
+    return {**endpoint, "destination": named}

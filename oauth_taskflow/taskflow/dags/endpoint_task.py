@@ -21,6 +21,7 @@ from oauth_taskflow.engine.summary import EndpointSummary, add_up
 from oauth_taskflow.engine.windows import Interval, Window
 from oauth_taskflow.errors import DestinationError, SpecError
 from oauth_taskflow.redaction import redact_url
+from oauth_taskflow.specs.defaults import with_destination_type
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.template_names import RUN_NAMES
 from oauth_taskflow.taskflow.dags.storage import open_path, own_disk_warning
@@ -86,7 +87,7 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
         OAuthTaskflowError: as ``run_endpoint`` and ``open_session`` raise.
     """
     item = operator.item or {}
-    endpoint = msgspec.convert(operator.endpoint, Endpoint, from_attributes=True)
+    endpoint = _read_endpoint(operator.endpoint)
     interval = run_interval(context)
     name = f"{operator.endpoint_name} ({item_label(item)})" if item else operator.endpoint_name
     run = EndpointRun(
@@ -122,13 +123,19 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
     return {**summary.as_dict(), "token_refreshes": refreshes(operator.conn_id) - before}
 
 
+def _read_endpoint(endpoint: Endpoint | Mapping[str, Any]) -> Endpoint:
+    """The typed endpoint; Airflow keeps that of a mapped task as plain data without defaults."""
+    given = with_destination_type(dict(endpoint)) if isinstance(endpoint, Mapping) else endpoint
+    return msgspec.convert(given, Endpoint, from_attributes=True)
+
+
 def finish_in_task(operator: EndpointDoneOperator, context: Mapping[str, Any]) -> dict[str, Any]:
     """Adds up the figures of a mapped endpoint's instances, removes stale output, and returns the total as plain data.
 
     Raises:
         OAuthTaskflowError: as ``remove_stale`` and the templates of the destination raise.
     """
-    endpoint = msgspec.convert(operator.endpoint, Endpoint, from_attributes=True)
+    endpoint = _read_endpoint(operator.endpoint)
     count, summaries = _current_summaries(operator, endpoint, context["ti"])
     _require_all_here(summaries)
     # Instances that were marked as successful by hand left no summary: their output is unknown, so it stays.

@@ -22,6 +22,7 @@ from oauth_taskflow.engine.for_each import build_mapped_items, for_each_options
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.iso8601 import duration_seconds
 from oauth_taskflow.specs.check import check_file
+from oauth_taskflow.specs.defaults import without_default_type
 from oauth_taskflow.specs.model import (
     SCHEDULES_WITHOUT_INTERVAL,
     TASK_DURATIONS,
@@ -114,7 +115,7 @@ def _endpoint_task(spec: Spec, name: str, tasks: Mapping[str, _Tasks]) -> _Tasks
         return _Tasks(task, task)
     helpers = operator_arguments(spec.source.default_args)
     mapped = EndpointOperator.partial(
-        endpoint=msgspec.to_builtins(endpoint),
+        endpoint=without_default_type(msgspec.to_builtins(endpoint)),
         map_index_template="{{ task.item_label }}",
         **arguments,
     )
@@ -165,7 +166,7 @@ def _task_doc(spec: Spec, endpoint: Endpoint) -> str:
     Airflow makes a new version of a DAG when what it serialises changes, and of an endpoint it serialises nothing but
     this. It also shows it to people, with the defaults merged in.
     """
-    options: dict[str, Any] = msgspec.to_builtins(endpoint)
+    options = without_default_type(msgspec.to_builtins(endpoint))
     options.pop("description", None)
     if spec.source.connection is not None:
         options.setdefault("connection", spec.source.connection)

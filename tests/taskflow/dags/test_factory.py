@@ -64,6 +64,17 @@ def test_task_arguments_come_from_default_args_and_the_endpoint(tmp_path: Path) 
     assert (airports.pool, airports.retries) == ("api", 5)
 
 
+def test_the_default_kind_of_destination_makes_no_new_dag_version(tmp_path: Path) -> None:
+    path = write_spec(tmp_path)
+    plain, dag = version_hash(path), build_dag(path)
+    assert "destination:\n  path: " in str(dag.get_task("countries").doc_md)
+    mapped = dag.get_task("regions")
+    assert isinstance(mapped, MappedOperator)
+    assert set(mapped.partial_kwargs["endpoint"]["destination"]) == {"path"}
+    edit(path, "destination: {type: file, ", "destination: {")
+    assert version_hash(path) == plain
+
+
 def test_params_of_the_spec_are_those_of_dag_and_tasks_unless_overridden(tmp_path: Path) -> None:
     path = edit(
         write_spec(tmp_path), "connection: crm", "connection: crm\nparams: {region: eu, n: 2}"
