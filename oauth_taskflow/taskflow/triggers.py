@@ -1,4 +1,4 @@
-"""The former module of the triggers: Airflow's database names it for tasks that were deferred before an upgrade."""
+"""The triggers under the path that Airflow's database stores for deferred tasks; every release has this module."""
 
 from oauth_taskflow.taskflow.http.triggers import OAuth2HttpSensorTrigger, OAuth2HttpTrigger
 

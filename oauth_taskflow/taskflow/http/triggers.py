@@ -16,6 +16,9 @@ from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.taskflow.http.call import HttpCall, OpenCall
 from oauth_taskflow.taskflow.http.events import error_event, success_event
 
+# Airflow's database stores it. In a rolling upgrade the triggerer may run an earlier release, which has this module only.
+_STORED_MODULE = "oauth_taskflow.taskflow.triggers"
+
 
 class OAuth2HttpTrigger(BaseTrigger):
     """Makes one call and fires with its response, or with its typed error.
@@ -29,7 +32,7 @@ class OAuth2HttpTrigger(BaseTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class path, and the fields of the call."""
-        return f"{__name__}.{type(self).__name__}", self.call.serialize()
+        return f"{_STORED_MODULE}.{type(self).__name__}", self.call.serialize()
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yields one event."""
@@ -64,7 +67,7 @@ class OAuth2HttpSensorTrigger(BaseTrigger):
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class path, the call and when to repeat it."""
         own = {"poke_interval": self.poke_interval, "not_yet": self.not_yet}
-        return f"{__name__}.{type(self).__name__}", {**self.call.serialize(), **own}
+        return f"{_STORED_MODULE}.{type(self).__name__}", {**self.call.serialize(), **own}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yields one event."""
