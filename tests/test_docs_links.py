@@ -73,7 +73,8 @@ def test_every_file_and_name_that_contributors_are_led_to_is_there(name: str) ->
     code = re.findall(r"`([^`\n]+)`", _CODE.sub("", (ROOT / name).read_text()))
     paths = [
         each.partition("::")[0]
-        for each in code
+        for command in code
+        for each in command.split()
         if re.fullmatch(r"[\w./]+/[\w./]*|[\w./]+\.py", each)
     ]
     roots = (
