@@ -13,7 +13,6 @@ import pytest
 import requests
 import yaml
 
-from oauth_taskflow.api.auth import BearerAuth
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.connections.parse import parse_connection
 from oauth_taskflow.connections.settings import OAuth2Settings
@@ -27,6 +26,7 @@ from oauth_taskflow.taskflow.dags.local_run import (
     utc_now,
 )
 from oauth_taskflow.testing import OAuthTestServer
+from tests.support.auth import bearer_auth
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -63,7 +63,7 @@ def test_the_spec_pulls_from_the_server_that_is_named(tmp_path: Path) -> None:
         ).json()
 
         def open_session(_: str) -> OAuthSession:
-            return OAuthSession(server.base_url, BearerAuth(grant["access_token"]))
+            return OAuthSession(server.base_url, bearer_auth(grant["access_token"]))
 
         observer = Observer(begin=lambda *_: None, page=lambda _: None)
         summaries = [each for one in run_locally(run, open_session, observer) for each in one]

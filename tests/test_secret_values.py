@@ -16,7 +16,7 @@ from msgspec import Struct
 from rich.pretty import pretty_repr
 
 import oauth_taskflow
-from oauth_taskflow.api.auth import ApiKeyAuth, BasicAuth, BearerAuth, OAuth2Auth
+from oauth_taskflow.api.auth import ApiKeyAuth, BasicAuth, OAuth2Auth
 from oauth_taskflow.api.request_secrets import Remembered
 from oauth_taskflow.errors import ResultRefused
 from oauth_taskflow.oauth.client import Client, TokenForm
@@ -37,6 +37,7 @@ from oauth_taskflow.secret_values import NeverPickled, SecretValue
 from oauth_taskflow.tokens.cipher import TokenCipher
 from oauth_taskflow.tokens.state.record import GrantRecord
 from tests.api.scripted import Sources
+from tests.support.auth import bearer_auth
 from tests.tokens.conftest import KEY
 
 SECRET = "s3cret-" * 6
@@ -64,7 +65,7 @@ HOLDERS: list[object] = [
     JwtBearer(Signer(shared_key(SECRET)), "me", "me", {"secret": SECRET}),
     GrantRecord("k" * 64, token=TOKEN, refresh_token=SECRET, alternates=(SECRET,)),
     TokenCipher([KEY]),
-    BearerAuth(SECRET),
+    bearer_auth(SECRET),
     BasicAuth("alice", SECRET),
     ApiKeyAuth("X-Key", SECRET),
     OAuth2Auth(Sources()),

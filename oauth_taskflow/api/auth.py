@@ -116,18 +116,6 @@ class NoAuth(_StaticAuth):
     """Sends no credentials, not even those of ``.netrc``."""
 
 
-class BearerAuth(_StaticAuth):
-    """A fixed bearer token (RFC 6750 §2.1)."""
-
-    def __init__(self, token: str) -> None:
-        self._value = _Value(token)
-
-    def apply(self, request: requests.PreparedRequest) -> None:
-        """Put the token into ``Authorization``."""
-        remember_secrets(request, self._value.text)
-        put_header(request, "Authorization", f"Bearer {self._value.text}")
-
-
 class BasicAuth(_StaticAuth):
     """User name and password (RFC 7617), encoded as UTF-8."""
 

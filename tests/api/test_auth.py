@@ -8,10 +8,11 @@ import pytest
 import requests
 from requests.auth import AuthBase
 
-from oauth_taskflow.api.auth import ApiKeyAuth, BasicAuth, BearerAuth, NoAuth, OAuth2Auth
+from oauth_taskflow.api.auth import ApiKeyAuth, BasicAuth, NoAuth, OAuth2Auth
 from oauth_taskflow.errors import ForeignOriginRefused
 from tests.api.conftest import Connect, Serve
 from tests.api.scripted import Asked, Reply, Sources
+from tests.support.auth import bearer_auth
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def only(token: str, header: str = "Authorization") -> Callable[[Asked], Reply]:
 @pytest.mark.parametrize(
     ("auth", "header", "value"),
     [
-        (BearerAuth("abc"), "Authorization", "Bearer abc"),
+        (bearer_auth("abc"), "Authorization", "Bearer abc"),
         (BasicAuth("ann", "pässword"), "Authorization", "Basic YW5uOnDDpHNzd29yZA=="),
         (ApiKeyAuth("X-Api-Key", "abc"), "X-Api-Key", "abc"),
         (ApiKeyAuth("Authorization", "abc", prefix="Token "), "Authorization", "Token abc"),
@@ -59,12 +60,12 @@ def test_a_key_in_the_query_joins_what_is_there(
 
 def test_fixed_credentials_are_not_replayed_after_a_401(serve: Serve, connect: Connect) -> None:
     api = serve(only("Bearer other"))
-    assert connect(api, auth=BearerAuth("abc")).get("/x").status_code == 401
+    assert connect(api, auth=bearer_auth("abc")).get("/x").status_code == 401
     assert len(api.asked) == 1
 
 
 @pytest.mark.parametrize(
-    "auth", [BearerAuth("hush"), BasicAuth("a", "hush"), ApiKeyAuth("k", "hush")]
+    "auth", [bearer_auth("hush"), BasicAuth("a", "hush"), ApiKeyAuth("k", "hush")]
 )
 def test_repr_of_fixed_credentials_shows_nothing(auth: AuthBase) -> None:
     assert repr(auth) == f"{type(auth).__name__}(***)"

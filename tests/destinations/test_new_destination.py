@@ -118,13 +118,13 @@ endpoints:
 
 def pull_family() -> None:
     """Pulls parent and child of ``SPEC``, as their tasks do."""
-    from oauth_taskflow.api.auth import BearerAuth
     from oauth_taskflow.api.session import OAuthSession
     from oauth_taskflow.engine.for_each import ParentFile, build_mapped_items, for_each_options
     from oauth_taskflow.engine.run import EndpointRun, run_endpoint
     from oauth_taskflow.engine.windows import Interval
     from oauth_taskflow.specs.check import check_text
     from tests.api.scripted import Asked, scripted
+    from tests.support.auth import bearer_auth
 
     def api(asked: Asked) -> Any:
         if asked.path == "/contacts":
@@ -147,7 +147,7 @@ def pull_family() -> None:
         )
         return run_endpoint(task, session)
 
-    with scripted(api) as server, OAuthSession(server.url, BearerAuth("t")) as session:
+    with scripted(api) as server, OAuthSession(server.url, bearer_auth("t")) as session:
         parents = run("contacts", session)
         (part,) = parents.files
         found = ParentFile(file=part.path, rows=part.rows, kind=parents.destination)

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from oauth_taskflow.api.auth import BearerAuth
 from oauth_taskflow.api.decoders.numbers import decode
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.session import OAuthSession
@@ -25,6 +24,7 @@ from oauth_taskflow.specs.check import check_text
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.windows import Incremental
 from tests.api.scripted import scripted
+from tests.support.auth import bearer_auth
 
 SPEC = """\
 version: 1
@@ -75,7 +75,7 @@ def pull(folder: Path, ages: list[Any], description: str = "adults") -> Endpoint
     records = [{"id": number, **age} for number, age in enumerate(ages)]
     with (
         scripted(lambda _: {"data": records}) as api,
-        OAuthSession(api.url, BearerAuth("t")) as session,
+        OAuthSession(api.url, bearer_auth("t")) as session,
     ):
         return run_endpoint(run, session)
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from oauth_taskflow.api.auth import BearerAuth
 from oauth_taskflow.api.errors import ApiAnswerTooLarge
 from oauth_taskflow.api.options import (
     CursorPaginator,
@@ -30,6 +29,7 @@ from oauth_taskflow.specs.model import Endpoint, ForEachOptions, Request
 from oauth_taskflow.specs.windows import Incremental
 from oauth_taskflow.testing import OAuthTestServer
 from tests.api.scripted import Asked, Reply, scripted
+from tests.support.auth import bearer_auth
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=timezone.utc)
 COUNTRY = Endpoint(
@@ -60,7 +60,7 @@ class Bench:
             **options,
         }
         token = self.server.issue_access_token()
-        with OAuthSession(self.server.base_url, BearerAuth(token), conn_id="crm") as session:
+        with OAuthSession(self.server.base_url, bearer_auth(token), conn_id="crm") as session:
             return run_endpoint(EndpointRun(endpoint=merged, **given), session)
 
 
@@ -239,7 +239,7 @@ def test_the_same_keys_under_fresh_cursors_are_a_loop(tmp_path: Path) -> None:
     def route(asked: Asked) -> Any:
         return {"data": [{"id": 1, "seen": len(api.asked)}], "next": f"c{len(api.asked)}"}
 
-    with scripted(route) as api, OAuthSession(api.url, BearerAuth("t"), conn_id="crm") as session:
+    with scripted(route) as api, OAuthSession(api.url, bearer_auth("t"), conn_id="crm") as session:
         endpoint = Endpoint(
             request=Request(path="/x"),
             records="data",
@@ -267,7 +267,7 @@ def test_numbers_come_out_digit_for_digit_where_records_are_written_anew(tmp_pat
     body = b'[{"n":1.10,"e":1E5,"d":0.1000000000000000000001,"i":18446744073709551616,"f":2.5}]'
     with (
         scripted(lambda _: Reply(body)) as api,
-        OAuthSession(api.url, BearerAuth("t"), conn_id="crm") as session,
+        OAuthSession(api.url, bearer_auth("t"), conn_id="crm") as session,
     ):
         endpoint = Endpoint(
             request=Request(path="/x/{{ p.id }}"),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from oauth_taskflow.api.auth import ApiKeyAuth, BasicAuth, BearerAuth, Credentials, OAuth2Auth
+from oauth_taskflow.api.auth import ApiKeyAuth, BasicAuth, Credentials, OAuth2Auth
 from oauth_taskflow.api.errors import ApiCallFailed, ApiNotJson, ApiTimeout, ApiUnreachable
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.errors import (
@@ -26,6 +26,7 @@ from tests.api.aio.twins import Asking, Twin, log_text_of, twin
 from tests.api.conftest import Connect, Converse, Serve
 from tests.api.scripted import Asked, FakeClock, Reply, Route, Sources
 from tests.api.test_session import in_turn, needs
+from tests.support.auth import bearer_auth
 
 __all__ = ["twin"]  # a fixture
 
@@ -125,7 +126,7 @@ def test_credentials_set_on_the_session_replace_its_own(serve: Serve, twin: Twin
     assert api.tokens() == ["Basic dXNlcjpwYXNz"]
 
 
-@pytest.mark.parametrize("auth", [BearerAuth(SECRET), KEY], ids=["header", "query"])
+@pytest.mark.parametrize("auth", [bearer_auth(SECRET), KEY], ids=["header", "query"])
 @pytest.mark.parametrize("take_away", [pickle.dumps, copy.copy, copy.deepcopy])
 def test_an_answer_that_leaves_its_process_leaves_the_credentials_there(
     serve: Serve, twin: Twin, auth: Credentials, take_away: Callable[[object], object]
@@ -142,7 +143,7 @@ def test_an_answer_that_leaves_its_process_leaves_the_credentials_there(
     assert str(gone.url).startswith(f"{api.url}/y?page=2")
 
 
-@pytest.mark.parametrize("auth", [BearerAuth(SECRET), KEY], ids=["header", "query"])
+@pytest.mark.parametrize("auth", [bearer_auth(SECRET), KEY], ids=["header", "query"])
 def test_a_request_shows_its_credentials_where_they_are_sent_and_nowhere_else(
     serve: Serve, twin: Twin, auth: Credentials
 ) -> None:
@@ -207,7 +208,7 @@ class Odd(Sources):
 @pytest.mark.parametrize("end", ["\n", "\r\nX-Injected: 1", "\x00", "€"])
 @pytest.mark.parametrize(
     "credentials",
-    [BearerAuth, lambda text: ApiKeyAuth("X-Key", text), lambda text: OAuth2Auth(Odd(text))],
+    [bearer_auth, lambda text: ApiKeyAuth("X-Key", text), lambda text: OAuth2Auth(Odd(text))],
 )
 def test_a_secret_that_no_header_can_carry_is_named_and_not_shown(
     serve: Serve, twin: Twin, credentials: Callable[[str], Credentials], end: str

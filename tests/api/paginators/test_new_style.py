@@ -75,7 +75,7 @@ for problem in checked.problems:
 RUN_ENDPOINT = """
 from datetime import datetime, timezone
 from pathlib import Path
-from oauth_taskflow.api.auth import BearerAuth
+from tests.support.auth import bearer_auth
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
 from oauth_taskflow.engine.windows import Interval
@@ -88,7 +88,7 @@ run = EndpointRun(
     interval=Interval(None, datetime(2026, 1, 1, tzinfo=timezone.utc)),
     open_path=lambda path, conn_id: Path(path),
 )
-with scripted(answer) as api, OAuthSession(api.url, BearerAuth("t")) as session:
+with scripted(answer) as api, OAuthSession(api.url, bearer_auth("t")) as session:
     summary = run_endpoint(run, session)
 print(Path(summary.files[0].path).read_text())
 """
