@@ -29,9 +29,9 @@ def ours(url: str, folder: Path) -> Timed:
 
     from oauth_taskflow.api.session import OAuthSession
     from oauth_taskflow.engine.run import EndpointRun, run_endpoint
-    from oauth_taskflow.engine.windows import Interval
     from oauth_taskflow.oauth.token import Token
     from oauth_taskflow.specs.check import check_text
+    from oauth_taskflow.specs.windows import Interval
 
     token = Token(access_token="benchmark", obtained_at=time.time())
 

@@ -16,8 +16,8 @@ import yaml
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.connections.parse import parse_connection
 from oauth_taskflow.connections.settings import OAuth2Settings
-from oauth_taskflow.engine.windows import Interval
 from oauth_taskflow.specs.check import check_text
+from oauth_taskflow.specs.windows import Interval
 from oauth_taskflow.taskflow.dags.local_run import (
     LocalRun,
     Observer,

@@ -22,9 +22,9 @@ from oauth_taskflow.errors import ResultRefused
 from oauth_taskflow.oauth.client import Client, TokenForm
 from oauth_taskflow.oauth.credential_source import InlineCredential
 from oauth_taskflow.oauth.endpoint.endpoint_request import DirectRequest
+from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.endpoint.request_encoding import Encoded
-from oauth_taskflow.oauth.endpoint.response import TokenHttpResponse
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.extension_grants import JwtBearer, NamedGrant, Password
 from oauth_taskflow.oauth.grants import GrantOptions, RefreshToken

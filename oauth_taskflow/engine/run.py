@@ -30,9 +30,10 @@ from oauth_taskflow.engine.page_warnings import SinglePageWarning, WarningList
 from oauth_taskflow.engine.stages import begin_sequence, build_stages
 from oauth_taskflow.engine.summary import EndpointSummary
 from oauth_taskflow.engine.templates import render_request
-from oauth_taskflow.engine.windows import Interval, Window, run_windows
+from oauth_taskflow.engine.windows import run_windows
 from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.specs.model import Endpoint
+from oauth_taskflow.specs.windows import Interval, Window
 
 
 @dataclass(frozen=True)

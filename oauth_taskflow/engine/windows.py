@@ -11,8 +11,6 @@ from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.template_references import window_bounds
 from oauth_taskflow.specs.windows import Interval, Window, cut_windows, is_empty_window
 
-__all__ = ["Interval", "Window", "run_windows"]
-
 
 def run_windows(endpoint: Endpoint, interval: Interval) -> Iterator[Window | None]:
     """Yields the windows of ``endpoint``, oldest first; a single None for an endpoint without ``incremental``.

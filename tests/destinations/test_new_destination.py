@@ -121,8 +121,8 @@ def pull_family() -> None:
     from oauth_taskflow.api.session import OAuthSession
     from oauth_taskflow.engine.for_each import ParentFile, build_mapped_items, for_each_options
     from oauth_taskflow.engine.run import EndpointRun, run_endpoint
-    from oauth_taskflow.engine.windows import Interval
     from oauth_taskflow.specs.check import check_text
+    from oauth_taskflow.specs.windows import Interval
     from tests.api.scripted import Asked, scripted
     from tests.support.auth import bearer_auth
 

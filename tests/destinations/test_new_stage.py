@@ -18,11 +18,10 @@ from oauth_taskflow.engine import stages
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
 from oauth_taskflow.engine.stages import STAGE_BUILDERS, StageOptions
 from oauth_taskflow.engine.summary import EndpointSummary
-from oauth_taskflow.engine.windows import Interval
 from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.specs.check import check_text
 from oauth_taskflow.specs.model import Endpoint
-from oauth_taskflow.specs.windows import Incremental
+from oauth_taskflow.specs.windows import Incremental, Interval
 from tests.api.scripted import scripted
 from tests.support.auth import bearer_auth
 

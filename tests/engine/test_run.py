@@ -23,10 +23,9 @@ from oauth_taskflow.destinations.files import FileDestination
 from oauth_taskflow.engine.for_each import Slice
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
 from oauth_taskflow.engine.summary import EndpointSummary
-from oauth_taskflow.engine.windows import Interval
 from oauth_taskflow.errors import ApiRequestFailed, InvalidRecord, PaginationLoop, SpecError
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions, Request
-from oauth_taskflow.specs.windows import Incremental
+from oauth_taskflow.specs.windows import Incremental, Interval
 from oauth_taskflow.testing import OAuthTestServer
 from tests.api.scripted import Asked, Reply, scripted
 from tests.support.auth import bearer_auth

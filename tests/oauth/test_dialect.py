@@ -16,9 +16,10 @@ from oauth_taskflow.errors import (
 )
 from oauth_taskflow.oauth.client import Client, TokenForm
 from oauth_taskflow.oauth.dialect import Dialect, Expiry, RequestDialect, ResponseDialect
+from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse, TokenRequestInfo
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome, OutcomeUnknown, Rejected
 from oauth_taskflow.oauth.endpoint.request_encoding import JsonText, encode
-from oauth_taskflow.oauth.endpoint.response import TokenHttpResponse, TokenRequestInfo, interpret
+from oauth_taskflow.oauth.endpoint.response import interpret
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, RefreshToken
 from oauth_taskflow.testing import Fault, LoggedRequest, OAuthTestServer

@@ -18,9 +18,10 @@ from oauth_taskflow.connections.api_address import with_base_url
 from oauth_taskflow.connections.settings import ConnectionSettings, OAuth2Settings
 from oauth_taskflow.errors import ConnectionConfigError, TokenRequestError
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
+from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse
 from oauth_taskflow.oauth.endpoint.outcomes import Failure, Granted
 from oauth_taskflow.oauth.endpoint.request_encoding import encode
-from oauth_taskflow.oauth.endpoint.response import TokenHttpResponse, interpret
+from oauth_taskflow.oauth.endpoint.response import interpret
 from oauth_taskflow.oauth.endpoint.response_body import parse_body
 from oauth_taskflow.oauth.endpoint.revocation import TokenKind, revoke
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint

@@ -8,8 +8,8 @@ from oauth_taskflow.errors import ConnectionConfigError, TokenEndpointUnavailabl
 from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.client_auth import methods_that_need
 from oauth_taskflow.oauth.endpoint.discovery import server_metadata
+from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse
 from oauth_taskflow.oauth.endpoint.outcomes import Failure, NotProcessed, Outcome, Rejected
-from oauth_taskflow.oauth.endpoint.response import TokenHttpResponse
 from oauth_taskflow.oauth.endpoint.server_metadata import ServerMetadata
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import Grant

@@ -10,8 +10,9 @@ from msgspec.structs import replace
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.client import Params, TokenForm
 from oauth_taskflow.oauth.dialect import Dialect
+from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
-from oauth_taskflow.oauth.endpoint.response import TokenHttpResponse, interpret
+from oauth_taskflow.oauth.endpoint.response import interpret
 from oauth_taskflow.oauth.endpoint.response_body import ErrorBody, error_in, parse_body
 from oauth_taskflow.oauth.endpoint.response_fields import problem_in
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint

@@ -39,8 +39,6 @@ from oauth_taskflow.oauth.endpoint.response_body import (
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.redaction import redact_address, redact_url
 
-__all__ = ["TokenHttpResponse", "TokenRequestInfo", "interpret"]
-
 _WRONG_PLACE = "Check that token_url is the token endpoint and not a login page."
 _OTHER_NAME = "Check that token_url is the token endpoint; if the token stands elsewhere in its answer, set token_path."
 _BEARER_TYPES = frozenset({"", "bearer", "bearertoken"})

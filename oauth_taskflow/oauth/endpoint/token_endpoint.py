@@ -30,6 +30,7 @@ from oauth_taskflow.oauth.dpop import (
     prover,
 )
 from oauth_taskflow.oauth.endpoint.clock_correction import correct_clock
+from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse, TokenRequestInfo
 from oauth_taskflow.oauth.endpoint.outcomes import (
     Failure,
     NotProcessed,
@@ -39,7 +40,7 @@ from oauth_taskflow.oauth.endpoint.outcomes import (
 )
 from oauth_taskflow.oauth.endpoint.partial_response import CutOff, brings_refresh_token, read_body
 from oauth_taskflow.oauth.endpoint.request_encoding import Encoded, encode
-from oauth_taskflow.oauth.endpoint.response import TokenHttpResponse, TokenRequestInfo, interpret
+from oauth_taskflow.oauth.endpoint.response import interpret
 from oauth_taskflow.oauth.endpoint.response_body import parse_body
 from oauth_taskflow.oauth.endpoint.transport import Deadline, Wire, always, new_session
 from oauth_taskflow.oauth.grants import Grant

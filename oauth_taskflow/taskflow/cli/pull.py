@@ -20,11 +20,11 @@ from rich.progress import (
 from rich.table import Table
 
 from oauth_taskflow.engine.summary import EndpointSummary
-from oauth_taskflow.engine.windows import Interval
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.iso8601 import parse_instant
 from oauth_taskflow.specs.check import check_file
 from oauth_taskflow.specs.model import Spec
+from oauth_taskflow.specs.windows import Interval
 from oauth_taskflow.suggestions import did_you_mean
 from oauth_taskflow.taskflow.cli.console_logs import redirect_logs
 from oauth_taskflow.taskflow.cli.output import (

@@ -18,12 +18,12 @@ from oauth_taskflow.engine.for_each import Slice, build_mapped_items, for_each_o
 from oauth_taskflow.engine.output_location import destination_options, locate_outputs
 from oauth_taskflow.engine.run import EndpointRun, output_location, run_endpoint
 from oauth_taskflow.engine.summary import EndpointSummary, add_up
-from oauth_taskflow.engine.windows import Interval, Window
 from oauth_taskflow.errors import DestinationError, SpecError
 from oauth_taskflow.redaction import redact_url
 from oauth_taskflow.specs.defaults import with_destination_type
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.template_names import RUN_NAMES
+from oauth_taskflow.specs.windows import Interval, Window
 from oauth_taskflow.taskflow.dags.storage import open_path, own_disk_warning
 from oauth_taskflow.taskflow.metrics import refreshes
 from oauth_taskflow.taskflow.sessions import open_session

@@ -20,8 +20,8 @@ from oauth_taskflow.engine.for_each import (
 from oauth_taskflow.engine.output_location import destination_options
 from oauth_taskflow.engine.run import EndpointRun, count_sequences, run_endpoint
 from oauth_taskflow.engine.summary import EndpointSummary
-from oauth_taskflow.engine.windows import Interval
 from oauth_taskflow.specs.model import Spec, parent_names
+from oauth_taskflow.specs.windows import Interval
 from oauth_taskflow.taskflow.dags.storage import open_path
 
 

@@ -78,7 +78,7 @@ from pathlib import Path
 from tests.support.auth import bearer_auth
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
-from oauth_taskflow.engine.windows import Interval
+from oauth_taskflow.specs.windows import Interval
 from tests.api.scripted import scripted
 run = EndpointRun(
     name="rows",

@@ -18,6 +18,7 @@ from oauth_taskflow.errors import (
     TokenEndpointUnavailable,
     TokenRequestRejected,
 )
+from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse, TokenRequestInfo
 from oauth_taskflow.oauth.endpoint.outcomes import (
     Granted,
     NotProcessed,
@@ -25,7 +26,7 @@ from oauth_taskflow.oauth.endpoint.outcomes import (
     OutcomeUnknown,
     Rejected,
 )
-from oauth_taskflow.oauth.endpoint.response import TokenHttpResponse, TokenRequestInfo, interpret
+from oauth_taskflow.oauth.endpoint.response import interpret
 from oauth_taskflow.oauth.grants import RefreshToken
 
 NOW = 1_800_000_000.0

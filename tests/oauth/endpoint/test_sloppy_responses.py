@@ -8,8 +8,9 @@ import time
 import pytest
 
 from oauth_taskflow.errors import TokenRequestRejected
+from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse, TokenRequestInfo
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome, Rejected
-from oauth_taskflow.oauth.endpoint.response import TokenHttpResponse, TokenRequestInfo, interpret
+from oauth_taskflow.oauth.endpoint.response import interpret
 from oauth_taskflow.oauth.grants import ClientCredentials
 
 NOW = 1_800_000_000.0

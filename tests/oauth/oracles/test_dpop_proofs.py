@@ -23,8 +23,9 @@ from requests_oauth2client.dpop import InvalidDPoPProof
 
 from oauth_taskflow.api.auth import OAuth2Auth
 from oauth_taskflow.oauth.dpop import DPOP_ALGORITHMS, new_key, prover
+from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse, TokenRequestInfo
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
-from oauth_taskflow.oauth.endpoint.response import TokenHttpResponse, TokenRequestInfo, interpret
+from oauth_taskflow.oauth.endpoint.response import interpret
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.testing import OAuthTestServer
 from tests.oauth.oracles.inputs import few, hosts, many, paths, ports, tokens, visible

@@ -25,8 +25,9 @@ from oauth_taskflow.errors import (
     TokenEndpointUnavailable,
     TokenRequestRejected,
 )
+from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse, TokenRequestInfo
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome
-from oauth_taskflow.oauth.endpoint.response import TokenHttpResponse, TokenRequestInfo, interpret
+from oauth_taskflow.oauth.endpoint.response import interpret
 from tests.oauth.oracles.inputs import many, some_scopes, tokens, visible
 
 URL = "https://id.example.com/token"

@@ -20,9 +20,8 @@ from rich.progress import Progress
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.engine.for_each import Slice
 from oauth_taskflow.engine.run import count_sequences
-from oauth_taskflow.engine.windows import Interval
 from oauth_taskflow.specs.model import Endpoint
-from oauth_taskflow.specs.windows import Incremental
+from oauth_taskflow.specs.windows import Incremental, Interval
 from oauth_taskflow.taskflow.cli.commands import get_cli_commands
 from oauth_taskflow.taskflow.cli.console_logs import redirect_logs
 from oauth_taskflow.taskflow.cli.pull import pull

@@ -10,10 +10,9 @@ import msgspec
 import pytest
 
 from oauth_taskflow.api.pull.page import Page
-from oauth_taskflow.engine.windows import Interval, Window
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.specs.model import Endpoint
-from oauth_taskflow.specs.windows import Incremental
+from oauth_taskflow.specs.windows import Incremental, Interval, Window
 from oauth_taskflow.taskflow.dags.endpoint_task import (
     ProgressLog,
     check_interval,
