@@ -58,7 +58,7 @@ def test_requests_within_the_budget_do_not_wait(clock: FakeClock) -> None:
     assert clock.slept == [60.0]
 
 
-def test_keys_have_budgets_of_their_own(clock: FakeClock) -> None:
+def test_keys_have_separate_budgets(clock: FakeClock) -> None:
     for key in ("a", "b"):
         RateLimiter(1, 60.0, key, clock=clock).acquire()
     assert clock.slept == []

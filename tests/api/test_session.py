@@ -285,7 +285,7 @@ def test_a_failed_token_request_raises_the_error_of_the_source(connect: Connect)
         connect("http://127.0.0.1:9", auth=Broken()).get("/x")
 
 
-def test_retries_carry_the_token_of_their_own_time(
+def test_each_retry_carries_the_token_that_is_current_then(
     serve: Serve, connect: Connect, source: Sources
 ) -> None:
     def route(asked: Asked) -> Reply:

@@ -206,7 +206,7 @@ def test_the_execution_api_itself_shows_no_secret(
     assert [secret for secret in hidden if secret in shown] == []
 
 
-def test_a_failure_is_a_denial_and_ours_knows_the_reason(airflow: AirflowDeployment) -> None:
+def test_a_failure_is_a_denial_and_our_client_knows_the_reason(airflow: AirflowDeployment) -> None:
     run_id = airflow.trigger("denied")
     assert airflow.wait("denied", run_id) == "failed"
     # Retries cannot mend a wrong client secret, and the task learns it although the API server made the request.

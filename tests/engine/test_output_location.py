@@ -14,7 +14,7 @@ ENDPOINT = Endpoint(
 CONTEXT = {"endpoint": "notes"}
 
 
-def test_each_run_has_a_place_of_its_own() -> None:
+def test_each_run_has_a_separate_place() -> None:
     item = {"region": Slice(value="eu"), "contact": Slice(file="x", take=2)}
     place = locate_output(ENDPOINT, "manual__1/2", CONTEXT, item)
     assert place == "/lake/eu/notes/run_id=manual__1%2F2"

@@ -83,7 +83,7 @@ def bench(oauth_server: OAuthTestServer, tmp_path: Path) -> Bench:
     return Bench(oauth_server, tmp_path)
 
 
-def test_every_record_arrives_once_with_a_manifest_beside_it(bench: Bench) -> None:
+def test_every_record_arrives_once_with_a_manifest(bench: Bench) -> None:
     endpoint = Endpoint(
         request=Request(path="/cursor/airports"),
         records="data",
@@ -260,7 +260,7 @@ def test_the_same_keys_under_fresh_cursors_are_a_loop(tmp_path: Path) -> None:
     assert not list((tmp_path / "out").rglob("part-*"))
 
 
-def test_numbers_come_out_digit_for_digit_where_records_are_written_anew(tmp_path: Path) -> None:
+def test_numbers_keep_every_digit_where_records_are_encoded_again(tmp_path: Path) -> None:
     parent = b'{"id":0.10000000000000000000010,"big":123456789012345678901}'
     (tmp_path / "parents.jsonl").write_bytes(parent + b"\n")
     body = b'[{"n":1.10,"e":1E5,"d":0.1000000000000000000001,"i":18446744073709551616,"f":2.5}]'

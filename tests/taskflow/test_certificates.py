@@ -57,7 +57,7 @@ def binding(seen: list[str]) -> Behaviour:
     return behaviour
 
 
-def test_a_renewed_certificate_gets_a_token_of_its_own(
+def test_a_renewed_certificate_gets_a_separate_token(
     tls: ssl.SSLContext, tmp_path: Path, set_connection: SetConnection
 ) -> None:
     seen: list[str] = []

@@ -115,7 +115,7 @@ def test_the_token_ends_when_the_answer_says(server: OAuthTestServer) -> None:
     assert outcome.token.expires_at - outcome.token.obtained_at == pytest.approx(3600, abs=5)
 
 
-def test_installations_and_permissions_have_tokens_of_their_own(
+def test_installations_and_permissions_have_separate_tokens(
     server: OAuthTestServer, airflow_home: Path
 ) -> None:
     kinds: tuple[dict[str, Any], ...] = (
@@ -128,7 +128,7 @@ def test_installations_and_permissions_have_tokens_of_their_own(
     assert len({token_manager(one, one.auth).grant_key for one in found}) == len(kinds)
 
 
-def test_a_refusal_is_told_in_githubs_words(server: OAuthTestServer) -> None:
+def test_a_refusal_is_shown_in_githubs_words(server: OAuthTestServer) -> None:
     _, outcome = exchange(server, private_key=pem_of(new_key()))
     assert isinstance(outcome, Rejected)
     assert isinstance(outcome.error, InvalidClient)

@@ -94,7 +94,7 @@ def test_a_key_may_be_an_encrypted_file_and_its_audience_the_issuer(
     assert ask(set_connection, oauth_server, password=None, **extra)["client_assertion"]
 
 
-def test_an_assertion_for_somebody_else_is_refused_by_the_server(
+def test_an_assertion_for_another_audience_is_refused_by_the_server(
     oauth_server: OAuthTestServer, set_connection: SetConnection
 ) -> None:
     register(oauth_server, "private_key_jwt", public_key=public_pem_of(KEY).decode())
@@ -264,7 +264,7 @@ def test_a_token_that_is_not_for_http_is_refused(
 PLACES = {"token_path": "data.jwt", "expires_path": "data.until"}
 
 
-def test_the_answer_of_a_token_endpoint_may_have_names_of_its_own(
+def test_the_response_of_a_token_endpoint_may_have_other_names(
     oauth_server: OAuthTestServer, set_connection: SetConnection
 ) -> None:
     answer = {"data": {"jwt": oauth_server.issue_access_token(), "until": "2100-01-01T00:00:00Z"}}

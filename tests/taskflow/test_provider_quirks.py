@@ -197,7 +197,7 @@ def test_salesforce_names_the_api_and_the_broker_hands_that_on(server: OAuthTest
     assert brokered["host"] == "https://acme.my.salesforce.com"
 
 
-def test_salesforce_tells_when_a_token_ends_only_if_asked() -> None:
+def test_salesforce_names_the_end_of_a_token_only_if_asked() -> None:
     extra = {"provider": "salesforce", "domain": "acme.my", **REFRESH}
     settings = parse_connection(kind("oauth2", extra, host=""))
     assert isinstance(settings.auth, OAuth2Settings)
@@ -226,13 +226,13 @@ def test_instagram_sends_the_token_and_nothing_of_the_client(server: OAuthTestSe
     assert found.request.params == {"grant_type": "ig_refresh_token", "access_token": "rt-0"}
 
 
-def test_zoom_has_a_grant_of_its_own(server: OAuthTestServer) -> None:
+def test_zoom_has_its_own_grant(server: OAuthTestServer) -> None:
     extra = {"account_id": "Acc_1"}
     found = exchange(server, "zoom-server-to-server", {"access_token": "at"}, extra)
     assert found.request.form == {"grant_type": "account_credentials", "account_id": "Acc_1"}
 
 
-def test_ebay_has_token_types_of_its_own(server: OAuthTestServer) -> None:
+def test_ebay_has_its_own_token_types(server: OAuthTestServer) -> None:
     answer = {"access_token": "at", "token_type": "Application Access Token", "expires_in": 7200}
     found = exchange(server, "ebay", answer)
     assert found.request.form["scope"] == "https://api.ebay.com/oauth/api_scope"

@@ -55,7 +55,7 @@ def calls(server: OAuthTestServer) -> list[LoggedRequest]:
     return [one for one in server.requests if one.path == "/countries"]
 
 
-def test_calls_at_the_same_time_have_proofs_of_their_own(
+def test_calls_at_the_same_time_have_separate_proofs(
     server: OAuthTestServer, grants: Grants, run: Run
 ) -> None:
     async def twenty(session: AsyncOAuthSession) -> None:

@@ -227,7 +227,7 @@ def test_a_header_may_hold_latin_1(serve: Serve, twin: Twin) -> None:
     assert api.asked[0].headers["X-Key"] == "schlüssel"
 
 
-def test_a_stream_that_breaks_is_ours_and_what_the_library_raises(serve: Serve, twin: Twin) -> None:
+def test_the_error_of_a_broken_stream_is_ours_and_the_librarys(serve: Serve, twin: Twin) -> None:
     api = serve(in_turn(Reply(b"12345678", cut=5)))
     with pytest.raises(ApiUnreachable) as caught:
         twin(api, Asking(stream=True), auth=KEY)
@@ -237,7 +237,7 @@ def test_a_stream_that_breaks_is_ours_and_what_the_library_raises(serve: Serve, 
     assert SECRET not in log_text_of(caught.value)
 
 
-def test_a_stream_in_a_false_encoding_is_ours(serve: Serve, twin: Twin) -> None:
+def test_the_error_of_a_stream_in_a_false_encoding_is_ours(serve: Serve, twin: Twin) -> None:
     api = serve(in_turn(Reply(b"no gzip", headers={"Content-Encoding": "gzip"})))
     with pytest.raises(ApiCallFailed) as caught:
         twin(api, Asking(stream=True))

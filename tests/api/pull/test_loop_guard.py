@@ -56,7 +56,7 @@ def test_pages_that_alternate_are_a_loop() -> None:
         read(fresh(lambda page: [{"id": page % 3}, {"n": 0}]), CURSOR)
 
 
-def test_overlapping_pages_are_fine_and_so_are_two_repeats() -> None:
+def test_overlapping_pages_and_two_repeats_are_fine() -> None:
     api = fresh(lambda page: [{"id": page}, {"id": page + 1}], last=50)
     assert len(read(api, CURSOR)) == 100
     twice = fresh(lambda page: [{"id": page // 3}, {"n": 0}], last=30)

@@ -301,7 +301,7 @@ def test_a_text_or_list_on_the_way_to_records_is_not_an_absent_list(
         assert read(session, "cursor", records) == []
 
 
-def test_a_root_error_beside_records_is_a_warning(local: Connect) -> None:
+def test_a_root_error_with_records_is_a_warning(local: Connect) -> None:
     warned = list[str]()
     session = local(lambda _: {"items": ROWS, "errors": [{"message": "partial"}]})
     assert read(session, "none", warn=warned.append) == [row["id"] for row in ROWS]

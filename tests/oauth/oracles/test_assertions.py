@@ -111,7 +111,7 @@ def private_jwk(algorithm: str) -> Jwk:
 @EVERY
 @few
 @given(client_id=visible)
-def test_theirs_hold_the_same_claims(algorithm: str, client_id: str) -> None:
+def test_assertions_of_other_libraries_hold_the_same_claims(algorithm: str, client_id: str) -> None:
     mine = SignedJwt(sign(client_id, algorithm))
     for other in theirs(client_id, algorithm):
         assert set(mine.claims) == set(other.claims)

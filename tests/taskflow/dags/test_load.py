@@ -163,7 +163,7 @@ def test_a_wanted_dag_is_found_in_a_spec_written_as_json(
     assert [dag.dag_id for dag in load_specs(namespace(folder), ".")] == ["erp"]
 
 
-def test_the_wanted_dag_is_found_beside_a_namesake_and_a_broken_spec(
+def test_the_wanted_dag_is_found_next_to_a_namesake_and_a_broken_spec(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_spec(folder, "crm-eu", name="crm")
@@ -263,7 +263,7 @@ def test_dags_and_what_they_are_made_of_can_be_collected_later(folder: Path) -> 
     assert kept() is None
 
 
-def test_the_folder_is_found_beside_the_dag_file_or_around_it(folder: Path) -> None:
+def test_the_folder_is_found_next_to_the_dag_file_or_above_it(folder: Path) -> None:
     for given in (".", "dag_specs", "dag_specs/", str(folder), folder):
         assert len(load_specs(namespace(folder), given)) == 2
 

@@ -184,7 +184,7 @@ def test_a_failing_introspection_endpoint_is_logged_and_the_default_lifetime_use
     assert token.access_token not in line
 
 
-def test_a_dialects_lifetime_stands_in_for_an_endpoint_that_fails(
+def test_a_dialects_lifetime_is_used_when_the_endpoint_fails(
     server: OAuthTestServer,
     store: ClockedStore,
     clock: FakeClock,

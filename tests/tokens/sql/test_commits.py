@@ -77,7 +77,7 @@ def test_kept_connections_that_lead_to_a_replica_are_left_for_new_ones(
 
 
 @pytest.mark.parametrize("real_store_url", ["postgresql", "mariadb"], indirect=True)
-def test_a_worker_that_stands_still_within_a_transaction_blocks_others_only_briefly(
+def test_a_worker_that_stalls_within_a_transaction_blocks_others_only_briefly(
     real_store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("_LIMIT_POSTGRESQL", "_SET_UP_MYSQL"):
