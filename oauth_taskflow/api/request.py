@@ -61,6 +61,9 @@ class ApiRequest:
         """The same request to a URL that the API returned, without the parameters of this request."""
         return replace(self, path=url, params={}, exact=True)
 
+    # The former name, which paginators of authors call, for one more release.
+    at_url = follow_url
+
     def fingerprint(self) -> bytes:
         """A digest that is equal for equal requests, by which the loop guard recognises them."""
         parts = msgspec.json.encode(

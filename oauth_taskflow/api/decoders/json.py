@@ -161,6 +161,9 @@ class Body:
                 raise self._too_deep() from error
         return self._decoded
 
+    # The former name, which paginators of authors call, for one more release.
+    decoded = decode
+
     def find(self, path: str) -> Any:
         """The value at JMESPath ``path``; None when absent or null."""
         keys = plain_keys(path)

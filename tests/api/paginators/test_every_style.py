@@ -189,6 +189,24 @@ def test_a_custom_paginator_is_named_by_its_dotted_path() -> None:
     assert read(api, options) == [3, 2, 1]
 
 
+class FollowsLinks:
+    """A custom paginator with the names that the former release gave to request and page."""
+
+    def first(self, request: ApiRequest) -> ApiRequest:
+        return request
+
+    def next(self, request: ApiRequest, page: PageView) -> ApiRequest | None:
+        url = page.body.decoded()["next"]
+        return request.at_url(url) if url else None
+
+
+def test_a_custom_paginator_may_use_the_names_of_the_former_release() -> None:
+    pages = {"/rows": {"items": [{"id": 1}], "next": "/more"}}
+    api = Offline(lambda request: pages.get(request.path, {"items": [{"id": 2}], "next": None}))
+    options = CustomPaginator(path="tests.api.paginators.test_every_style.FollowsLinks")
+    assert read(api, options) == [1, 2]
+
+
 @pytest.mark.parametrize(
     ("path", "options", "message"),
     [
