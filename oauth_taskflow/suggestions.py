@@ -19,8 +19,12 @@ def find_closest(word: str, names: Iterable[str], *, cutoff: float = 0.6) -> str
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:
     """A question that offers the one of ``names`` that is most like ``word``; empty when none is."""
-    close = find_closest(word, names)
-    return f"Did you mean {close!r}?" if close else ""
+    return offer_name(find_closest(word, names))
+
+
+def offer_name(name: str) -> str:
+    """The question that offers ``name``; empty when ``name`` is."""
+    return f"Did you mean {name!r}?" if name else ""
 
 
 def suggest_allowed(word: object, allowed: Iterable[str]) -> str:

@@ -35,7 +35,7 @@ from oauth_taskflow.connections.settings import ConnectionSettings, NoAuthSettin
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.presets.model import STANDARD, Preset, RateLimitHeaders
 from oauth_taskflow.redaction import is_sensitive_name
-from oauth_taskflow.suggestions import did_you_mean, find_closest
+from oauth_taskflow.suggestions import did_you_mean, find_closest, offer_name
 from oauth_taskflow.urls import is_loopback, split_url
 
 log = logging.getLogger(__name__)
@@ -240,7 +240,7 @@ def _reject_unknown(conn_id: str, key: str, preset: Preset, findings: Findings) 
     elif ours := ELSEWHERE.get(key.lower()):
         hint, meant = f"Here it is {ours!r}.", ours
     elif near := find_closest(key.lower(), [*BY_NAME, *preset.variables]):
-        hint, meant = f"Did you mean {near!r}?", near
+        hint, meant = offer_name(near), near
     problem = ConnectionConfigError(what, conn_id=conn_id, field=key, hint=hint)
     findings.add(problem, meant=meant)
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from oauth_taskflow.errors import InvalidRecord
-from oauth_taskflow.suggestions import find_closest
+from oauth_taskflow.suggestions import find_closest, offer_name
 
 _MOST_NAMES = 20
 _LONGEST_NAME = 40
@@ -22,7 +22,7 @@ def missing_field_error(record: Any, path: str, option: str, hint: str) -> Inval
             f"The field {path!r}, which {option} names, is null in a record", hint=hint
         )
     near = _nearest(path, names)
-    question = f"Did you mean {near!r}? " if near else ""
+    question = f"{offer_name(near)} " if near else ""
     return InvalidRecord(
         f"A record has no field {path!r}, which {option} names: {_describe(names)}",
         hint=f"{question}{hint}",
