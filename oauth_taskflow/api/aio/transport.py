@@ -77,11 +77,11 @@ class _WithoutQueries(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
-            record.args = tuple(_without_query(value) for value in record.args)
+            record.args = tuple(_drop_query(value) for value in record.args)
         return True
 
 
-def _without_query(value: object) -> object:
+def _drop_query(value: object) -> object:
     return value.copy_with(query=None) if isinstance(value, httpx.URL) else value
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from argparse import Namespace
 from collections.abc import Callable
 from datetime import timedelta
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
@@ -269,5 +271,9 @@ def test_forget_works_without_a_revocation_endpoint(
 
 def test_every_command_is_registered_and_can_be_imported() -> None:
     (group,) = get_cli_commands()
-    names = [command.name for command in group.subcommands]  # type: ignore[union-attr]  # a group
-    assert {"login", "status", "refresh", "revoke", "forget"} <= set(names)
+    commands = {command.name: command for command in group.subcommands}  # type: ignore[union-attr]  # a group
+    assert {"login", "status", "refresh", "revoke", "forget"} <= set(commands)
+    for name, command in commands.items():
+        path = inspect.getclosurevars(command.func).nonlocals["import_path"]
+        assert path.rpartition(".")[2] == name
+        assert callable(resolve_name(path))
