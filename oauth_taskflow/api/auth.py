@@ -159,6 +159,12 @@ class ApiKeyAuth(_StaticAuth):
             request.url = urlunsplit(parts._replace(query=query))
 
 
+def _replace_refused(source: TokenSource, access_token: str) -> Token:
+    """Asks ``source`` for another token. For one more release it may call the method ``refused``, its former name."""
+    former: Callable[[str], Token] | None = getattr(source, "refused", None)
+    return source.replace_refused(access_token) if former is None else former(access_token)
+
+
 class OAuth2Auth(AuthBase, NeverPickled):
     """A ``requests`` auth object that puts a fresh access token on every request.
 
@@ -211,7 +217,7 @@ class OAuth2Auth(AuthBase, NeverPickled):
         sent = self._token_on(request)
         if not sent:
             return False
-        token = self.source.replace_refused(sent)
+        token = _replace_refused(self.source, sent)
         self._put(request, token)
         if token.access_token != sent:
             return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import requests
@@ -10,6 +11,7 @@ from requests.auth import AuthBase
 
 from oauth_taskflow.api.auth import ApiKeyAuth, BasicAuth, NoAuth, OAuth2Auth
 from oauth_taskflow.errors import ForeignOriginRefused
+from oauth_taskflow.oauth.token import Token
 from tests.api.conftest import Connect, Serve
 from tests.api.scripted import Asked, Reply, Sources
 from tests.support.auth import bearer_auth
@@ -78,6 +80,24 @@ def test_bare_requests_refresh_and_replay_once(
     response = bare.post(f"{api.url}/x", json={"a": 1}, auth=OAuth2Auth(source))
     assert (response.status_code, [hop.status_code for hop in response.history]) == (200, [401])
     assert [asked.json for asked in api.asked] == [{"a": 1}] * 2
+
+
+class FormerSource:
+    """A token source with the method names of the former release."""
+
+    def token(self) -> Token:
+        return Token("t1", 0.0)
+
+    def refused(self, access_token: str) -> Token:
+        return Token(f"{access_token}-replaced", 0.0)
+
+
+def test_a_token_source_of_the_former_release_replaces_its_token(
+    serve: Serve, bare: requests.Session
+) -> None:
+    api = serve(only("Bearer t1-replaced"))
+    former: Any = FormerSource()
+    assert bare.get(api.url, auth=OAuth2Auth(former)).status_code == 200
 
 
 def test_bare_requests_return_a_second_401(
