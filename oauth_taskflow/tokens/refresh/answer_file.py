@@ -18,31 +18,40 @@ class AnswerFile:
     def __init__(self, recovery: RecoveryFiles) -> None:
         self._recovery = recovery
         self._path: Path | None = None
+        self._is_latest = False
 
     @property
     def is_written(self) -> bool:
-        """Whether the file exists."""
-        return self._path is not None
+        """Whether the file holds the answer that was saved last."""
+        return self._is_latest
 
     def save(self, rescued: RescuedAnswer) -> bool:
         """Write ``rescued``; False, after a log line, if the file cannot be written."""
         try:
-            self._path = self._recovery.save(rescued)
+            self._write(rescued)
         except TokenStoreError as failure:
             _log.info("only the store keeps the answer for %.12s: %s", rescued.grant_key, failure)
             return False
         return True
 
     def require(self, rescued: RescuedAnswer) -> Path:
-        """The path of the file, which is written unless it exists.
+        """The path of the file, which is written unless it holds the latest answer.
 
         Raises:
             TokenStoreError: the file cannot be written.
         """
-        return self._path or self._recovery.save(rescued)
+        return self._path if self._path and self._is_latest else self._write(rescued)
 
     def remove(self) -> None:
         """Remove the file of an answer that the store has, or that brought nothing."""
         if self._path is not None:
             self._recovery.remove(self._path)
-            self._path = None
+        self._path, self._is_latest = None, False
+
+    def _write(self, rescued: RescuedAnswer) -> Path:
+        self._is_latest = (
+            False  # a file of an earlier answer stays, and is removed with the attempt
+        )
+        self._path = self._recovery.save(rescued)
+        self._is_latest = True
+        return self._path
