@@ -259,3 +259,20 @@ def test_equal_bounds_do_no_harm_where_the_lower_one_is_sent_alone() -> None:
         " incremental: {field: t, start: 2024-01-01, format: date}}"
     )
     assert broken_rules(endpoint, "schedule: '@hourly'") == []
+
+
+def test_an_owner_link_that_cannot_be_parsed_is_found() -> None:
+    assert broken_rules(top="owner_links: {data: 'http://[half'}") == ["bad-owner-link"]
+
+
+@pytest.mark.parametrize("step", ["", ", step: PT1H"])
+def test_a_bad_time_format_is_reported_once_and_by_its_own_rule(step: str) -> None:
+    incremental = f"{{field: at, start: 2026-01-01, format: '%Q'{step}}}"
+    request = '{path: /a, params: {since: "{{ window.start }}", until: "{{ window.end }}"}}'
+    top = "schedule: '@daily'\nstart_date: 2026-01-01"
+    found = broken_rules(f"{{request: {request}, incremental: {incremental}}}", top)
+    assert found == ["bad-time-format"]
+
+
+def test_a_word_after_basic_that_is_not_base64_is_not_reported() -> None:
+    assert broken_rules("{request: {path: /a, headers: {User-Agent: Basic AAAAA}}}") == []
