@@ -68,9 +68,9 @@ class Refresher:
             while True:
                 record = self._read()
                 found = self._find_or_refresh(record, freshness, polling=pause > _FIRST_POLL)
+                if found is not None:
+                    self._warnings.warn_of_consent_end(found)
                 if found is not None or not wait:
-                    if found is not None:
-                        self._warnings.warn_of_consent_end(found)
                     return found
                 waited = clock.monotonic() - began
                 if waited > self._context.options.lease_wait:
