@@ -123,17 +123,8 @@ class _Inquiry(Struct, frozen=True):
         return raw if status == 200 else None
 
     def _read(self, session: requests.Session, url: str) -> tuple[int, bytes]:
-        limits = self.transport.timeouts
-        with session.get(
-            url,
-            headers={"Accept": "application/json"},
-            timeout=(min(limits.connect, _LONGEST), min(limits.read, _LONGEST)),
-            allow_redirects=False,
-            verify=self.transport.verify,
-            cert=self.transport.cert,
-            proxies=dict(self.transport.proxies),
-            stream=True,
-        ) as response:
+        options = self.transport.request_options(_LONGEST)
+        with session.get(url, headers={"Accept": "application/json"}, **options) as response:
             content = bytearray()
             for chunk in response.iter_content(_CHUNK):
                 content += chunk

@@ -71,6 +71,20 @@ class TransportOptions(SecretValue, frozen=True):
     proxies: Hidden[Mapping[str, str]] = field(default_factory=dict)
     timeouts: Timeouts = field(default_factory=Timeouts)
 
+    def request_options(self, longest: float) -> dict[str, Any]:
+        """The arguments of ``requests`` for a request whose connecting and reading may each take ``longest`` seconds.
+
+        Redirects are never followed: credentials belong to the configured address only.
+        """
+        return {
+            "timeout": (min(self.timeouts.connect, longest), min(self.timeouts.read, longest)),
+            "allow_redirects": False,
+            "verify": self.verify,
+            "cert": self.cert,
+            "proxies": dict(self.proxies),
+            "stream": True,
+        }
+
 
 def _keep_nothing(_answer: TokenHttpResponse) -> None:
     """Ignores an answer: the grant can be used again."""
@@ -271,19 +285,13 @@ class TokenEndpoint(SecretValue, frozen=True):
             url=rules.url(self.url, grant.grant_type),
             body=grant.options.body,
         )
-        limits = self.transport.timeouts
         sent_at = self.clock.now()
         with session.request(
             request.method,
             request.url,
             data=request.body,
             headers={**request.headers, **self._proof(request)},
-            timeout=(min(limits.connect, total), min(limits.read, total)),
-            allow_redirects=False,
-            verify=self.transport.verify,
-            cert=self.transport.cert,
-            proxies=dict(self.transport.proxies),
-            stream=True,
+            **self.transport.request_options(total),
         ) as response:
             headers = {name.lower(): value for name, value in response.headers.items()}
             content, ended = read_body(response, _LARGEST_ANSWER)
