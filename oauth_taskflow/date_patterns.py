@@ -1,0 +1,113 @@
+"""The texts that are dates, as patterns, and the check of patterns that people write."""
+
+from __future__ import annotations
+
+import re
+
+from oauth_taskflow.suggestions import suggest_allowed
+
+FORMS = ("any", "iso", "date", "epoch", "epoch_ms", "epoch_us", "http", "dotnet")
+"""The forms with a name; every other form is a pattern of ``datetime.strptime``."""
+
+_OFFSET = r"[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?"
+_ISO_ZONE = rf"(Z|z|UTC|GMT|{_OFFSET})"
+# RFC 9110 §5.6.7, RFC 5322 §3.3 and the zones of North America of its §4.3.
+_HTTP_ZONE = rf"(Z|UTC?|GMT|[ECMP][SD]T|{_OFFSET})"
+_DAY_NAME = r"(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?"
+_MONTH_NAME = (
+    r"jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|"
+    r"sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?"
+)
+MONTHS = {name[:3]: number for number, name in enumerate(_MONTH_NAME.split("|"), start=1)}
+ISO = re.compile(
+    r"(\d{4})[-/](\d\d)[-/](\d\d)"
+    rf"(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{{1,9}})\d*)?)?\s?{_ISO_ZONE}?)?",
+    re.ASCII,
+)
+"""RFC 3339, ISO 8601 and what resembles them: a blank for T, a comma, up to nanoseconds, slashes, no zone."""
+BASIC = re.compile(
+    r"((?:19|20)\d\d)(\d\d)(\d\d)"
+    rf"(?:[Tt ]?(\d\d)(\d\d)(?:(\d\d)(?:[.,](\d{{1,9}})\d*)?)?\s?{_ISO_ZONE}?)?",
+    re.ASCII,
+)
+"""ISO 8601 without separators."""
+HTTP = re.compile(
+    rf"(?:{_DAY_NAME},?\s*)?(\d\d?)[ -]({_MONTH_NAME})[ -](\d{{4}}|\d\d)"
+    rf"\s+(\d\d):(\d\d)(?::(\d\d))?\s*{_HTTP_ZONE}",
+    re.ASCII | re.IGNORECASE,
+)
+HTTP_ASCTIME = re.compile(
+    rf"{_DAY_NAME}\s+({_MONTH_NAME})\s+(\d\d?)\s+(\d\d):(\d\d):(\d\d)\s+(\d{{4}})",
+    re.ASCII | re.IGNORECASE,
+)
+NAMED_MONTH = re.compile(
+    rf"(?:{_DAY_NAME},?\s*)?"
+    rf"(?:(?P<day1>\d\d?)(?:st|nd|rd|th)?[ -](?P<month1>{_MONTH_NAME})\.?,?[ -]"
+    rf"|(?P<month2>{_MONTH_NAME})\.?\s(?P<day2>\d\d?)(?:st|nd|rd|th)?,?\s)"
+    r"(?P<year>\d{4})"
+    r"(?:,?\s(?:at\s)?(?P<hour>\d\d?):(?P<minute>\d\d)(?::(?P<second>\d\d))?(?:\s?(?P<half>[ap])\.?m\.?)?"
+    rf"(?:\s?(?P<offset>Z|UTC|GMT|{_OFFSET}))?)?",
+    re.ASCII | re.IGNORECASE,
+)
+"""A date whose month is a word, so that day and month cannot be mistaken."""
+DOTNET = re.compile(rf"\\?/Date\((-?\d{{1,16}})(?:{_OFFSET})?\)\\?/", re.ASCII)
+"""Microsoft's JSON dates: milliseconds of UTC, and the zone they were shown in."""
+NUMBER = re.compile(r"-?\d{1,60}(?:\.\d{1,60})?(?:[eE][+-]?\d{1,3})?", re.ASCII)
+NAMED_ZONES = re.compile(r"\b(?:UTC|GMT)\b", re.IGNORECASE)
+ZERO_DATE = re.compile(r"\s*(?:0000-00-00(?:[T ]00:00(?::00(?:\.0+)?)?Z?)?)?\s*", re.ASCII)
+
+_CODE = re.compile(r"%(.?)", re.DOTALL)
+_KNOWN = frozenset("aAwdbBmyYHIpMSfzZjUWGuV%")
+_INSTEAD = {
+    "F": "%Y-%m-%d",
+    "T": "%H:%M:%S",
+    "D": "%m/%d/%y",
+    "R": "%H:%M",
+    "r": "%I:%M:%S %p",
+    "e": "%d",
+    "h": "%b",
+    "k": "%H",
+    "l": "%I",
+    "P": "%p",
+}
+_LANGUAGE = frozenset("cxX")
+_DAYS = (("d", "mbB"), ("j", ""), ("uaAw", "V"), ("aAw", "UW"))
+
+
+def find_form_flaw(form: str) -> tuple[str, str] | None:
+    """Returns what is wrong with the form of a date, and a hint; None for a form that can be read."""
+    if form in FORMS:
+        return None
+    codes = _CODE.findall(form)
+    if not codes:
+        hint = f"{suggest_allowed(form, FORMS)} Or a pattern: %Y-%m-%d."
+        return f"{form!r} is not a form of dates", hint.strip()
+    return _code_flaw(codes) or _gap(set(codes))
+
+
+def _code_flaw(codes: list[str]) -> tuple[str, str] | None:
+    for code in codes:
+        if code == "s":
+            return "a pattern cannot read %s", "Write epoch."
+        if code in _LANGUAGE:
+            return f"%{code} depends on the language of the machine", "Write its parts: %Y-%m-%d."
+        if code not in _KNOWN:
+            instead = _INSTEAD.get(code, "%Y-%m-%dT%H:%M:%S%z")
+            what = f"there is no code %{code} for reading" if code else "a % without a code"
+            return what, f"Write {instead}."
+        if code != "%" and codes.count(code) > 1:
+            return f"%{code} appears twice", "%m is the month, %M are minutes; %d is the day."
+    return None
+
+
+def _gap(codes: set[str]) -> tuple[str, str] | None:
+    hint = "Codes from the year on: %Y %m %d %H %M %S; %m is the month, %M are minutes."
+    if not codes & set("yYG"):
+        return "the pattern reads no year", hint
+    if not any(codes & set(day) and (not of or codes & set(of)) for day, of in _DAYS):
+        return "the pattern reads no day of the year", hint
+    if codes & {"M", "S", "f"} and not codes & {"H", "I"}:
+        return "the pattern reads no hour", hint
+    if "I" in codes and "p" not in codes:
+        return "%I counts to twelve and is ambiguous without %p", "Write %H."
+    return None
