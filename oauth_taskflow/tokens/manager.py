@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from functools import partial
+from functools import cached_property, partial
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -70,7 +70,6 @@ class TokenManager(NeverPickled):
 
     def __init__(self, context: RefreshContext) -> None:
         self._context = context
-        self._refresher = Refresher(context)
         self._calls: SingleFlight[_CachedToken | None] = SingleFlight()
         self._cached: _CachedToken | None = None
         self._monotonic = context.clock.monotonic
@@ -104,6 +103,11 @@ class TokenManager(NeverPickled):
     def grant_key(self) -> str:
         """The grant key: a hash, fit for logs."""
         return self._context.grant_key
+
+    @cached_property
+    def _refresher(self) -> Refresher:
+        # Built at the first refresh: most managers find another one of the same grant in this process, or a fresh token.
+        return Refresher(self._context)
 
     @property
     def stored(self) -> StoredGrant:
