@@ -27,12 +27,14 @@ ALLOWED: dict[str, frozenset[str]] = {
     "tokens": BASE | {"oauth"},
     "api": BASE | {"oauth.dpop", "oauth.request_proof", "oauth.endpoint.expiry", "oauth.token"},
     "destinations": BASE | {"api.decoders.numbers", "api.pull.page"},
-    "specs": BASE | OPTIONS | {"api.paginators", "api.rate_limit", "destinations"},
+    "fields": BASE | {"api.decoders", "api.pull.path_roots"},
+    "specs": BASE | OPTIONS | {"api.paginators", "api.rate_limit", "destinations", "fields"},
     "presets": BASE | OPTIONS | {"oauth"},
     "connections": BASE | OPTIONS | {"oauth", "presets"},
-    "engine": BASE | {"api", "destinations", "specs"},
+    "engine": BASE | {"api", "destinations", "fields", "specs"},
     "taskflow": BASE
-    | {"oauth", "tokens", "api", "destinations", "specs", "presets", "connections", "engine"},
+    | {"oauth", "tokens", "api", "destinations", "fields", "specs"}
+    | {"presets", "connections", "engine"},
     "testing": BASE,
 }
 PUBLIC = [

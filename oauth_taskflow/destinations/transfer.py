@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.destinations.base import Destination, Output, Run, Writer
@@ -18,7 +18,8 @@ from oauth_taskflow.errors import InvalidRecord
 class TransferSummary(Struct, frozen=True):
     """Figures of one transfer. ``received_bytes`` counts bodies; instants are ISO 8601 in UTC; ``seconds`` is wall time.
 
-    ``rows`` counts what was written, ``dropped`` the repeated records that were not; ``warnings`` are for people.
+    ``rows`` counts what was written, ``dropped`` the repeated records that were not, and ``filtered`` those that ``where``
+    left out (absent without ``where``); ``warnings`` are for people.
     """
 
     rows: int
@@ -30,6 +31,7 @@ class TransferSummary(Struct, frozen=True):
     finished: str
     seconds: float
     warnings: tuple[str, ...] = ()
+    filtered: int | UnsetType = UNSET
 
 
 @runtime_checkable

@@ -7,6 +7,8 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from msgspec import UNSET
+
 from oauth_taskflow.api.decoders.json import search_value
 from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.pull.page import Page
@@ -145,7 +147,7 @@ class _Reader:
         sequences = self._sequences(alone=width == 1)
         with closing(sequences if width == 1 else read_several_ahead(sequences, width)) as running:
             for sequence, pages in running:
-                begin_sequence(self._stages, sequence.parent)
+                begin_sequence(self._stages, sequence.parent, sequence.names)
                 if self._on_window is not None:
                     self._on_window(sequence.window)
                 yield from self._watch(pages, sequence.copied)
@@ -158,21 +160,17 @@ class _Reader:
                 for name, (source, path) in self._copies.items()
             }
             for window in run_windows(self._run.endpoint, self._run.interval):
+                visible = names if window is None else {**names, "window": _bounds(window)}
                 yield (
-                    _Sequence(parent, copied, window),
-                    self._pages_of(names, window, ahead=int(alone)),
+                    _Sequence(parent, copied, window, visible),
+                    self._pages_of(visible, ahead=int(alone)),
                 )
 
-    def _pages_of(
-        self, names: Mapping[str, Any], window: Window | None, *, ahead: int
-    ) -> Iterator[Page]:
+    def _pages_of(self, names: Mapping[str, Any], *, ahead: int) -> Iterator[Page]:
         endpoint = self._run.endpoint
-        template_context = {**self._run.template_context, **names}
-        if window is not None:
-            template_context["window"] = {"start": window.start, "end": window.end}
         yield from pull(
             self._session,
-            render_request(endpoint, template_context),
+            render_request(endpoint, {**self._run.template_context, **names}),
             paginate=endpoint.paginate,
             records=self._records,
             responses=endpoint.responses,
@@ -197,11 +195,19 @@ class _Reader:
 
 @dataclass(frozen=True)
 class _Sequence:
-    """One request sequence: the number of its parent, the fields that its records copy from it, and the window."""
+    """One request sequence: the number of its parent, the fields that its records copy from it, and the window.
+
+    ``names`` are the template names that it has beside those of the run.
+    """
 
     parent: int
     copied: Mapping[str, Any]
     window: Window | None
+    names: Mapping[str, Any]
+
+
+def _bounds(window: Window) -> dict[str, Any]:
+    return {"start": window.start, "end": window.end}
 
 
 def _record_options(endpoint: Endpoint) -> Records:
@@ -256,6 +262,7 @@ def _summary(
         manifest=description.manifest,
         conn_id=description.conn_id,
         duplicates=summary.dropped,
+        filtered=0 if summary.filtered is UNSET else summary.filtered,
         watermark=summary.watermark,
         interval=interval,
         map_index=run.map_index,

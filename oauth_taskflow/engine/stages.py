@@ -1,11 +1,11 @@
-"""The stages that records pass on their way to a destination: the watermark, then the primary key.
+"""The stages that records pass on their way to a destination: filter, watermark, primary key.
 
 ``STAGE_BUILDERS`` is the only list, in the order of the way. An endpoint that does not use a stage does not pay for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from msgspec.structs import replace
@@ -14,6 +14,7 @@ from oauth_taskflow.api.pull.dedupe import Deduplicator
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.watermark import Watermark
 from oauth_taskflow.destinations.transfer import Stage, TransferSummary
+from oauth_taskflow.engine.filter_stage import FilterStage
 from oauth_taskflow.specs.model import Endpoint
 
 
@@ -50,7 +51,7 @@ class DedupeStage:
     def __init__(self, keys: Deduplicator) -> None:
         self._keys = keys
 
-    def begin_sequence(self, parent: int) -> None:
+    def begin_sequence(self, parent: int, names: Mapping[str, Any]) -> None:  # noqa: ARG002 - one protocol
         """Notes that the pages of another request sequence follow, those of the parent record ``parent``."""
         self._keys.begin_sequence(parent)
 
@@ -66,6 +67,12 @@ class DedupeStage:
     def finish(self, summary: TransferSummary) -> TransferSummary:
         """Adds the number of dropped records."""
         return replace(summary, dropped=self._keys.dropped)
+
+
+def build_filter_stage(options: StageOptions) -> Stage | None:
+    """Returns the stage of an endpoint with ``where``."""
+    where = options.endpoint.where
+    return None if where is None else FilterStage(where, options.endpoint.for_each)
 
 
 def build_watermark_stage(options: StageOptions) -> Stage | None:
@@ -89,19 +96,26 @@ def build_dedupe_stage(options: StageOptions) -> Stage | None:
 class SequenceObserver(Protocol):
     """A stage that must know where one request sequence ends and another begins."""
 
-    def begin_sequence(self, parent: int) -> None:
-        """Notes that the pages of another sequence follow, those of the parent record with this number."""
+    def begin_sequence(self, parent: int, names: Mapping[str, Any]) -> None:
+        """Notes that the pages of another sequence follow, those of the parent record with this number.
+
+        ``names`` are the template names of the sequence: its ``window``, and those of ``for_each`` with their values.
+        """
 
 
-def begin_sequence(stages: Sequence[Stage], parent: int) -> None:
+def begin_sequence(stages: Sequence[Stage], parent: int, names: Mapping[str, Any]) -> None:
     """Notifies the stages that ask for it that another request sequence begins."""
     for stage in stages:
         if isinstance(stage, SequenceObserver):
-            stage.begin_sequence(parent)
+            stage.begin_sequence(parent, names)
 
 
 StageBuilder = Callable[[StageOptions], "Stage | None"]
-STAGE_BUILDERS: Sequence[StageBuilder] = (build_watermark_stage, build_dedupe_stage)
+STAGE_BUILDERS: Sequence[StageBuilder] = (
+    build_filter_stage,
+    build_watermark_stage,
+    build_dedupe_stage,
+)
 
 
 def build_stages(endpoint: Endpoint, *, has_parents: bool = False) -> list[Stage]:

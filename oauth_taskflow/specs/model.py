@@ -142,6 +142,14 @@ class Endpoint(Options, frozen=True, kw_only=True):
         JmesPath | Records | None,
         doc("Where the records are: JMESPath, or a mapping; absent: the whole body.", "results"),
     ] = None
+    where: Annotated[
+        JmesPath | None,
+        doc(
+            "JMESPath that is true for the records to keep; names of for_each are visible beside the record's fields.",
+            "status == 'active'",
+            "updated_at >= contact.created_at",
+        ),
+    ] = None
     primary_key: Annotated[
         JmesPath | list[JmesPath] | None,
         doc(

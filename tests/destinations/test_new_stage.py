@@ -38,7 +38,11 @@ endpoints:
     destination: {path: "%s"}
 """
 # Uses every stage there is: a builder that makes nothing of it is not finished.
-EVERYTHING = Endpoint(primary_key="id", incremental=Incremental(field="at", start="2024-01-01"))
+EVERYTHING = Endpoint(
+    primary_key="id",
+    incremental=Incremental(field="at", start="2024-01-01"),
+    where="active",
+)
 
 
 class AdultStage:

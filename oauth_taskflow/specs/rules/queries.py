@@ -74,6 +74,8 @@ def _record_expressions(endpoint: Endpoint) -> Iterator[tuple[YamlPath, str]]:
         yield from ((("primary_key", i), key) for i, key in enumerate(endpoint.primary_key))
     elif endpoint.primary_key is not None:
         yield ("primary_key",), endpoint.primary_key
+    if endpoint.where is not None:
+        yield ("where",), endpoint.where
 
 
 def _paginator_expressions(endpoint: Endpoint) -> Iterator[tuple[YamlPath, str]]:

@@ -118,6 +118,8 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
         summary.seconds,
         ", ".join(file.path for file in summary.files),
     )
+    if summary.filtered:
+        operator.log.info("%s: where left out %s records", name, summary.filtered)
     for warning in summary.warnings:
         operator.log.warning("%s: %s", name, warning)
     return {**summary.as_dict(), "token_refreshes": refreshes(operator.conn_id) - before}

@@ -1,0 +1,1 @@
+"""Tests of filters and of what is done with the fields of records."""
