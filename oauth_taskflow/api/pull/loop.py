@@ -17,6 +17,7 @@ from oauth_taskflow.api.errors import ApiStatusError, status_error
 from oauth_taskflow.api.exchange import Judge
 from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.paginators.base import IndexedPaginator
+from oauth_taskflow.api.pull.marks import SequenceState
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.page_judge import Content, PageJudge
 from oauth_taskflow.api.pull.prefetch import read_ahead
@@ -140,10 +141,11 @@ class _Puller:
     def several_at_once(self, paginator: IndexedPaginator) -> Generator[Page, None, None]:
         """Yields pages in order while the next ones are fetched; pages past the end are thrown away."""
         sequence = self._sequence
-        page = self._reader.take(self.fetch(sequence.start))
-        if page is None:
-            return
-        yield page
+        if sequence.index == 0:
+            page = self._reader.take(self.fetch(sequence.start))
+            if page is None:
+                return
+            yield page
         with closing(_InFlight(self.fetch, sequence, paginator)) as flight:
             while sequence.request is not None:
                 page = self._reader.take(flight.next())
@@ -162,7 +164,7 @@ class _InFlight:
     ) -> None:
         self._fetch, self._sequence, self._paginator = fetch, sequence, paginator
         self._running: deque[Future[ReadResponse]] = deque()
-        self._index = 1
+        self._index = max(1, sequence.index)
         self._context = copy_context()
         self._pool = ThreadPoolExecutor(
             paginator.pages_at_once, thread_name_prefix="oauth-taskflow-page"
@@ -225,6 +227,7 @@ def pull(
     on_page: Callable[[Page], None] | None = None,
     ahead: int = 1,
     warn: Warn = log_warning,
+    resume: SequenceState | None = None,
 ) -> Generator[Page, None, None]:
     """Yields the pages that answer ``request`` and the requests after it, in order.
 
@@ -234,6 +237,7 @@ def pull(
 
     ``limit_key`` names the budget under which this machine shares ``rate_limit``. ``on_page`` is called in the
     consumer's thread before a page is yielded. ``warn`` is called, in any thread, with doubts about the pages read.
+    With ``resume``, made from the marks of earlier pages, the first page is the one after those.
     docs/paging.md lists when a response is a page, and which ends are valid.
 
     Raises:
@@ -251,6 +255,8 @@ def pull(
         session, request, paginate, records, responses, decode=decode, warn=warn
     )
     sequence = reader.sequence
+    if resume is not None:
+        sequence.restore(resume)
     limiter = RateLimiter.from_options(rate_limit, limit_key) if rate_limit is not None else None
     puller = _Puller(session, reader, limiter)
     paginator = sequence.paginator

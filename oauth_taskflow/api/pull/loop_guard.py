@@ -6,6 +6,7 @@ import hashlib
 
 from oauth_taskflow.api.decoders.numbers import encode
 from oauth_taskflow.api.paginators.base import PagingOptions
+from oauth_taskflow.api.pull.marks import GuardMark, SequenceState, split_digests
 from oauth_taskflow.api.pull.page import PageView
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import PaginationLimit, PaginationLoop
@@ -30,6 +31,26 @@ class LoopGuard:
         self._ends: set[bytes] = set()
         self._last = b""
         self._repeated = self._empty = 0
+        # The digests of the last page alone, for its mark.
+        self._new_request = self._new_ends = self._new_content = b""
+
+    def mark(self) -> GuardMark:
+        """Returns what the last page added, and the counts after it."""
+        return GuardMark(
+            request=self._new_request,
+            ends=self._new_ends,
+            content=self._new_content,
+            last=self._last,
+            repeated=self._repeated,
+            empty=self._empty,
+        )
+
+    def restore(self, state: SequenceState) -> None:
+        """Knows again all pages before the one that ``state`` goes on with."""
+        self._requests |= split_digests(state.requests)
+        self._ends |= split_digests(state.ends)
+        self._contents |= split_digests(state.contents)
+        self._last, self._repeated, self._empty = state.last, state.repeated, state.empty
 
     def check_content(self, page: PageView) -> None:
         """Compares ``page`` with the pages before it.
@@ -37,6 +58,7 @@ class LoopGuard:
         Raises:
             PaginationLoop: ``page`` is the last of too many without anything new.
         """
+        self._new_request = self._new_ends = self._new_content = b""
         if page.rows == 0:
             self._last = b""
             return
@@ -44,6 +66,7 @@ class LoopGuard:
         ends = _digest(encode([page.rows, page.received[0], page.received[-1]]))
         may_repeat = ends in self._ends
         self._ends.add(ends)
+        self._new_ends = ends
         self._repeated = self._repeated + 1 if may_repeat else 0
         if not (may_repeat or self._is_indexed):
             return
@@ -52,6 +75,7 @@ class LoopGuard:
             self._compare_with_last(page, content)
         is_repeated = content in self._contents
         self._contents.add(content)
+        self._new_content = content
         if is_repeated and self._repeated >= REPEATED_PAGES:
             raise endless_repeat_error(page.index, page.where)
 
@@ -82,6 +106,7 @@ class LoopGuard:
                 hint=self._options.loop_hint(page),
             )
         self._requests.add(digest)
+        self._new_request = digest
         self._check_empty(page)
         if page.index + 1 >= self._options.max_pages:
             raise PaginationLimit(

@@ -9,6 +9,7 @@ from typing import Any
 import requests
 
 from oauth_taskflow.api.decoders.json import Body, find_in
+from oauth_taskflow.api.pull.marks import PageMark
 from oauth_taskflow.api.request import ApiRequest
 
 
@@ -18,7 +19,7 @@ class Page:
 
     ``bytes`` is the size of the body received, after content decoding; ``url`` is redacted; ``index`` counts from 0.
     ``total`` is the number of records that the API announced for this page's sequence, None without ``total`` options.
-    ``is_doubtful``: the records' path is absent, and nothing allows that.
+    ``is_doubtful``: the records' path is absent, and nothing allows that. ``mark`` is the state of the sequence after it.
     """
 
     records: list[Any] = field(repr=False)
@@ -27,6 +28,7 @@ class Page:
     index: int
     total: int | None = None
     is_doubtful: bool = False
+    mark: PageMark | None = field(default=None, repr=False, compare=False)
 
     @property
     def count(self) -> int:

@@ -17,21 +17,25 @@ class RowUnit:
 
     def __init__(self, options: PagingOptions) -> None:
         self._size = options.page_size
-        self._counts: Literal["items", "records", "unknown"] | None = None
+        self.counts: Literal["items", "records", "unknown"] | None = None
+
+    def restore(self, counts: str | None) -> None:
+        """Takes what the pages of an earlier process have shown."""
+        self.counts = counts if counts in {"items", "records", "unknown"} else None  # type: ignore[assignment]
 
     @property
     def is_unsure(self) -> bool:
         """Whether no page has shown what the API counts."""
-        return self._counts == "unknown"
+        return self.counts == "unknown"
 
     def rows(self, content: Content) -> list[Any]:
         """Returns the rows of a page as the API counts them; while that is unknown, as the API returned them."""
         received = content.received
         if received is None:
             return content.records
-        if content.is_expanded and self._counts is None and received:
-            self._counts = self._decide_unit(len(received), len(content.records))
-        return content.records if self._counts == "records" else received
+        if content.is_expanded and self.counts is None and received:
+            self.counts = self._decide_unit(len(received), len(content.records))
+        return content.records if self.counts == "records" else received
 
     def _decide_unit(self, items: int, records: int) -> Literal["items", "records", "unknown"]:
         if items in {self._size, records}:

@@ -10,6 +10,7 @@ import requests
 from oauth_taskflow.api.paginators import Paginate, SinglePage
 from oauth_taskflow.api.paginators.base import IndexedPaginator, PagingOptions
 from oauth_taskflow.api.pull.loop_guard import LoopGuard
+from oauth_taskflow.api.pull.marks import PageMark, SequenceState, next_request
 from oauth_taskflow.api.pull.page import Page, PageView
 from oauth_taskflow.api.pull.page_judge import Content, locate_response
 from oauth_taskflow.api.pull.row_unit import RowUnit
@@ -60,6 +61,28 @@ class PageSequence:
         is_indexed = isinstance(self.paginator, IndexedPaginator)
         self._loops = LoopGuard(self.start, self.options, is_indexed=is_indexed)
         self._pages: int | None = None
+
+    def restore(self, state: SequenceState) -> None:
+        """Goes on after the pages that ``state`` describes: an earlier process read them."""
+        self.request = next_request(self.start, state.request)
+        self.index, self.rows, self._records = state.index, state.rows, state.records
+        self._first_rows, self._pages = state.first_rows, state.pages
+        self._unit.restore(state.unit)
+        self._announced.restore(state.announced)
+        self._loops.restore(state)
+
+    def _mark(self) -> PageMark:
+        return PageMark(
+            self.request,
+            self.index,
+            self.rows,
+            self._records,
+            self._first_rows,
+            self._pages,
+            self._unit.counts,
+            self._announced.mark(),
+            self._loops.mark(),
+        )
 
     @property
     def counted_rows(self) -> int:
@@ -143,7 +166,7 @@ class PageSequence:
             self._loops.check_request(self.request, page)
         size, url = len(response.content), redact_request_url(response.request, response.url)
         is_doubtful = content.is_doubtful and page.announced != 0
-        return Page(page.records, size, url, page.index, page.announced, is_doubtful)
+        return Page(page.records, size, url, page.index, page.announced, is_doubtful, self._mark())
 
     def _warn_of_unread_pages(self, page: PageView) -> None:
         """Warns when a spec without ``paginate`` gets a response that says that more pages follow."""

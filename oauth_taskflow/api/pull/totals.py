@@ -8,6 +8,7 @@ from typing import Any
 
 from oauth_taskflow.api.decoders.numbers import read_count
 from oauth_taskflow.api.paginators.base import PagingOptions
+from oauth_taskflow.api.pull.marks import Announced
 from oauth_taskflow.api.pull.page import PageView
 from oauth_taskflow.errors import PagesCutShort
 
@@ -25,6 +26,15 @@ class Announcements:
         self.total: int | None = None
         self.continues: bool | None = None
         self.page_count: int | None = None
+
+    def mark(self) -> Announced:
+        """Returns what was announced last."""
+        return Announced(self.total, self.continues, self.page_count)
+
+    def restore(self, announced: Announced) -> None:
+        """Takes what the pages of an earlier process announced."""
+        self.total, self.continues = announced.total, announced.continues
+        self.page_count = announced.page_count
 
     @property
     def exact_total(self) -> int | None:

@@ -1,0 +1,128 @@
+"""Marks: the state of a page sequence after each page, from which another process may go on with the next page.
+
+A mark is small: the loop guard's digests are in it as far as its page added them. ``SequenceState`` adds up the marks of
+a sequence to the whole state. Requests in it may hold secrets; the caller decides where they may be kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from msgspec import Struct
+
+from oauth_taskflow.api.request import ApiRequest
+
+# The parts of a request that differ from page to page; time limits are those of the first request.
+_CHANGING = ("path", "method", "params", "headers", "json", "form", "exact")
+
+
+class Announced(Struct, frozen=True):
+    """The last total, flag and page count that the API announced."""
+
+    total: int | None = None
+    continues: bool | None = None
+    page_count: int | None = None
+
+
+class GuardMark(Struct, frozen=True):
+    """What the loop guard learnt from one page: new digests (empty without one), and its counts after the page."""
+
+    request: bytes = b""
+    ends: bytes = b""
+    content: bytes = b""
+    last: bytes = b""
+    repeated: int = 0
+    empty: int = 0
+
+
+class PageMark(Struct, frozen=True):
+    """The state of a sequence after a page, except earlier digests; ``request`` is the next one, None at the end."""
+
+    request: ApiRequest | None
+    index: int
+    rows: int
+    records: int
+    first_rows: int
+    pages: int | None
+    unit: str | None
+    announced: Announced
+    guard: GuardMark
+
+
+class SequenceState(Struct):
+    """The whole state of a sequence after its last page that is kept.
+
+    ``request`` holds the changing parts of the next request, None at the end of the sequence. The digests are those of
+    the loop guard, 16 bytes each, one after the other.
+    """
+
+    request: dict[str, Any] | None
+    index: int
+    rows: int
+    records: int
+    first_rows: int
+    pages: int | None
+    unit: str | None
+    announced: Announced
+    last: bytes
+    repeated: int
+    empty: int
+    requests: bytes = b""
+    ends: bytes = b""
+    contents: bytes = b""
+
+
+class Marks:
+    """Adds up the marks of one sequence."""
+
+    def __init__(self, earlier: SequenceState | None = None) -> None:
+        self._mark: PageMark | None = None
+        self._earlier = earlier
+        self._requests = bytearray(earlier.requests if earlier else b"")
+        self._ends = bytearray(earlier.ends if earlier else b"")
+        self._contents = bytearray(earlier.contents if earlier else b"")
+
+    def add(self, mark: PageMark) -> None:
+        """Takes the mark of the next page."""
+        self._mark = mark
+        self._requests += mark.guard.request
+        self._ends += mark.guard.ends
+        self._contents += mark.guard.content
+
+    def state(self) -> SequenceState | None:
+        """Returns the state after the last page; None before page one."""
+        mark = self._mark
+        if mark is None:
+            return self._earlier
+        return SequenceState(
+            request=None if mark.request is None else _changing_parts(mark.request),
+            index=mark.index,
+            rows=mark.rows,
+            records=mark.records,
+            first_rows=mark.first_rows,
+            pages=mark.pages,
+            unit=mark.unit,
+            announced=mark.announced,
+            last=mark.guard.last,
+            repeated=mark.guard.repeated,
+            empty=mark.guard.empty,
+            requests=bytes(self._requests),
+            ends=bytes(self._ends),
+            contents=bytes(self._contents),
+        )
+
+
+def _changing_parts(request: ApiRequest) -> dict[str, Any]:
+    return {name: getattr(request, name) for name in _CHANGING}
+
+
+def next_request(first: ApiRequest, parts: Mapping[str, Any] | None) -> ApiRequest | None:
+    """Returns the request with the changing ``parts``, and the limits of ``first``; None for None."""
+    return None if parts is None else replace(first, **parts)
+
+
+def split_digests(digests: bytes) -> set[bytes]:
+    """Returns the digests that were written one after the other."""
+    return {digests[start : start + 16] for start in range(0, len(digests), 16)}
