@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from oauth_taskflow.suggestions import suggest_allowed
 
 FORMS = ("any", "iso", "date", "epoch", "epoch_ms", "epoch_us", "http", "dotnet")
 """The forms with a name; every other form is a pattern of ``datetime.strptime``."""
+INTEGER = "integer"
+"""The form of a field that is not a time but a number that grows, such as an id."""
 
 _OFFSET = r"[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?"
 _ISO_ZONE = rf"(Z|z|UTC|GMT|{_OFFSET})"
@@ -74,13 +77,16 @@ _LANGUAGE = frozenset("cxX")
 _DAYS = (("d", "mbB"), ("j", ""), ("uaAw", "V"), ("aAw", "UW"))
 
 
-def find_form_flaw(form: str) -> tuple[str, str] | None:
-    """Returns what is wrong with the form of a date, and a hint; None for a form that can be read."""
-    if form in FORMS:
+def find_form_flaw(form: str, allowed: Sequence[str] = FORMS) -> tuple[str, str] | None:
+    """Returns what is wrong with the form of a date, and a hint; None for a form that can be read.
+
+    ``allowed`` are the forms with a name.
+    """
+    if form in allowed:
         return None
     codes = _CODE.findall(form)
     if not codes:
-        hint = f"{suggest_allowed(form, FORMS)} Or a pattern: %Y-%m-%d."
+        hint = f"{suggest_allowed(form, allowed)} Or a pattern: %Y-%m-%d."
         return f"{form!r} is not a form of dates", hint.strip()
     return _code_flaw(codes) or _gap(set(codes))
 

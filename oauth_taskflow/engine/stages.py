@@ -80,7 +80,10 @@ def build_watermark_stage(options: StageOptions) -> Stage | None:
     incremental = options.endpoint.incremental
     if incremental is None or incremental.field is None:
         return None
-    return WatermarkStage(Watermark(incremental.field, missing=incremental.missing))
+    watermark = Watermark(
+        incremental.field, missing=incremental.missing, form=incremental.field_format
+    )
+    return WatermarkStage(watermark)
 
 
 def build_dedupe_stage(options: StageOptions) -> Stage | None:

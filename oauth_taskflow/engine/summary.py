@@ -72,13 +72,18 @@ class EndpointTotal(Struct, frozen=True):
     filtered: int | UnsetType = UNSET
 
 
-def add_up(endpoint: str, summaries: Sequence[EndpointSummary]) -> EndpointTotal:
-    """Adds up the figures of ``summaries``; the watermark is the highest.
+def add_up(
+    endpoint: str,
+    summaries: Sequence[EndpointSummary],
+    *,
+    form: str | Sequence[str] | None = None,
+) -> EndpointTotal:
+    """Adds up the figures of ``summaries``; the watermark, written in ``form``, is the highest.
 
     Raises:
         InvalidRecord: the watermarks are of different kinds.
     """
-    watermark = Watermark("watermark", missing="include")
+    watermark = Watermark("watermark", missing="include", form=form)
     warnings = WarningList()
     for text in (text for summary in summaries for text in summary.warnings):
         warnings(text)

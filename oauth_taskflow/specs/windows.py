@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Annotated, ClassVar, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.iso8601 import add_duration, duration_seconds, parse_instant
@@ -25,8 +25,18 @@ class Incremental(Options, frozen=True, kw_only=True):
     field: Annotated[
         JmesPath | None,
         doc(
-            "JMESPath of the change time in a record; its highest value is the watermark.",
+            "JMESPath of the change time in a record; its highest value is the watermark. Absent: there is no watermark.",
             "updatedAt",
+        ),
+    ] = None
+    field_format: Annotated[
+        str | Annotated[list[str], Meta(min_length=1)] | None,
+        doc(
+            "How records write the field: iso, date, epoch, epoch_ms, epoch_us, http, dotnet, integer, a strptime pattern, "
+            "any (every form with one meaning only), or a list of them. Absent: any, and numbers as numbers.",
+            "epoch",
+            "%d/%m/%Y %H:%M",
+            ["iso", "epoch_ms"],
         ),
     ] = None
     start: Annotated[

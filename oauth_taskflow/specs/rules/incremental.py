@@ -12,21 +12,29 @@ from oauth_taskflow.specs.template_names import WINDOW
 from oauth_taskflow.specs.windows import Incremental, find_precision
 
 _DAY = 86400.0
+_NOTHING = Incremental()
+_OF_THE_FIELD = ("field_format", "missing")
 _DIRECTIVE = re.compile(r"%[-:]?[a-zA-Z]")
 _ZONE = re.compile(r"%:?z|%Z|%s|Z|[+-]00:?00|UTC|GMT")
 
 
 @endpoint_rule("incremental-without-field")
 def incremental_without_field(view: EndpointView) -> Findings:
-    """Without the field the watermark is missing, so no run knows how far the data goes.
+    """Keys that say how a record's change time is read, and no key that names it.
 
-    Bad: `incremental: {start: 2024-01-01}`
+    Without `field` the endpoint has no watermark, which is right for an API whose records show no change time.
 
-    Good: `incremental: {field: updatedAt, start: 2024-01-01}`
+    Bad: `incremental: {start: 2024-01-01, field_format: epoch}`
+
+    Good: `incremental: {field: updatedAt, start: 2024-01-01, field_format: epoch}`
     """
     incremental = view.endpoint.incremental
-    if incremental is not None and incremental.field is None:
-        yield Finding(("incremental",), "the change time is not named", "Write field: updatedAt.")
+    if incremental is None or incremental.field is not None:
+        return
+    for key in _OF_THE_FIELD:
+        if getattr(incremental, key) != getattr(_NOTHING, key):
+            message = f"{key} is about the change time of a record, and it is not named"
+            yield Finding(("incremental", key), message, "Write field: updatedAt.", at_key=True)
 
 
 @endpoint_rule("incremental-without-start")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from oauth_taskflow.specs.problem import Finding
+from oauth_taskflow.date_patterns import FORMS, INTEGER, find_form_flaw
+from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
 from oauth_taskflow.specs.windows import Incremental
 from oauth_taskflow.suggestions import suggest_allowed
@@ -47,6 +48,31 @@ def bad_time_format(view: EndpointView) -> Findings:
         yield Finding(at, f"{style!r} is not a time format", hint.strip())
     elif flaw := _flaw(style):
         yield Finding(at, *flaw)
+
+
+@endpoint_rule("bad-time-format")
+def bad_field_format(view: EndpointView) -> Findings:
+    """The form of a record's change time is one of the named ones, or a strptime pattern that reads whole dates.
+
+    `integer` is for numbers that grow, such as ids; it cannot be one of several forms.
+
+    Bad: `field_format: epochms`, `field_format: "%d/%M/%Y"`, `field_format: [integer, iso]`
+
+    Good: `field_format: epoch_ms`, `field_format: "%d/%m/%Y"`, `field_format: [epoch, iso]`
+    """
+    incremental = view.endpoint.incremental
+    if incremental is None or incremental.field_format is None:
+        return
+    at = ("incremental", "field_format")
+    if isinstance(incremental.field_format, str):
+        forms: list[tuple[YamlPath, str]] = [(at, incremental.field_format)]
+    else:
+        forms = [((*at, index), form) for index, form in enumerate(incremental.field_format)]
+    for path, form in forms:
+        if form == INTEGER and path != at:
+            yield Finding(path, "integer cannot be one of several forms", "Write it alone.")
+        elif form != INTEGER and (flaw := find_form_flaw(form, (*FORMS, INTEGER))):
+            yield Finding(path, *flaw)
 
 
 def _flaw(style: str) -> tuple[str, str] | None:

@@ -152,7 +152,12 @@ def finish_in_task(operator: EndpointDoneOperator, context: Mapping[str, Any]) -
                 "Removed the output of %s task instances of an earlier try from %s",
                 *(removed, redact_url(location)),
             )
-    figures = add_up(operator.endpoint_name, summaries)
+    incremental = endpoint.incremental
+    figures = add_up(
+        operator.endpoint_name,
+        summaries,
+        form=incremental.field_format if incremental is not None else None,
+    )
     operator.log.info(
         "%s: %s rows in %s pages by %s tasks",
         *(figures.endpoint, figures.rows, figures.pages, figures.tasks),

@@ -119,3 +119,71 @@ def test_a_missing_field_fails_or_is_skipped_as_declared() -> None:
         highest([None])
     assert highest([None, "2024-01-01", None], missing="include") == "2024-01-01"
     assert highest([], missing="fail") is None
+
+
+@pytest.mark.parametrize(
+    ("values", "best"),
+    [
+        (
+            ["/Date(1355517523000+0000)/", "/Date(1355517524000+0100)/"],
+            "/Date(1355517524000+0100)/",
+        ),
+        (["1355517523.000005", "1355517523.000004"], "1355517523.000005"),
+        (
+            ["Fri, 14 Dec 2012 23:12:03 GMT", "2012-12-14T23:12:02Z"],
+            "Fri, 14 Dec 2012 23:12:03 GMT",
+        ),
+        (["Dec 14, 2012", "2012/12/13"], "Dec 14, 2012"),
+    ],
+)
+def test_without_a_form_every_text_with_one_meaning_is_an_instant(
+    values: list[Any], best: Any
+) -> None:
+    assert highest(values) == best
+    assert highest(values[::-1]) == best
+
+
+@pytest.mark.parametrize(
+    ("form", "values", "best"),
+    [
+        ("%d/%m/%Y", ["02/01/2024", "01/02/2024", "31/01/2024"], "01/02/2024"),
+        ("epoch", [1355517523, "1355517523.000005", 1355517523.000004], "1355517523.000005"),
+        ("epoch_ms", [1, 3, 2], 3),
+        (["%d/%m/%Y", "epoch"], ["02/01/2024", 1355517523], "02/01/2024"),
+        ("any", [1355517523, "2012-12-14T20:38:44Z", 1355517523001], "2012-12-14T20:38:44Z"),
+        ("integer", ["9", 10, "-3"], 10),
+        ("integer", [2**63, str(2**63 + 1)], str(2**63 + 1)),
+        ("iso", ["2024-01-01T00:00:00Z", "2024-01-01T00:00:01Z"], "2024-01-01T00:00:01Z"),
+    ],
+)
+def test_values_are_compared_in_their_form(form: Any, values: list[Any], best: Any) -> None:
+    assert highest(values, form=form) == best
+    assert highest(values[::-1], form=form) == best
+
+
+@pytest.mark.parametrize(
+    ("form", "value", "reason"),
+    [
+        ("%d/%m/%Y", "2024-01-31", ": it is not in the form %d/%m/%Y"),
+        ("epoch", "soon", ": it is a text, not a number"),
+        ("integer", "1.5", ""),
+        ("integer", True, ""),
+        (None, "31/01/2024", ": it is in no form that can have one meaning only; name its form"),
+    ],
+)
+def test_a_value_in_another_form_is_an_error_with_its_reason(
+    form: Any, value: Any, reason: str
+) -> None:
+    with pytest.raises(InvalidRecord) as caught:
+        highest([value], form=form)
+    assert str(caught.value) == (
+        f"The incremental field 'at' is {value!r}{reason}. "
+        "Write into incremental.field_format how records write the field."
+    )
+
+
+@pytest.mark.parametrize("empty", [None, "", "0000-00-00", "0000-00-00 00:00:00"])
+def test_zeros_and_blanks_are_missing_dates(empty: Any) -> None:
+    with pytest.raises(InvalidRecord, match=r"which incremental\.field names, is"):
+        highest(["2024-01-01", empty])
+    assert highest([empty, "2024-01-01"], missing="include") == "2024-01-01"
