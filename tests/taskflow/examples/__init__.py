@@ -1,0 +1,1 @@
+"""The specs of docs/examples, each played against a simulator of its API's shape."""
