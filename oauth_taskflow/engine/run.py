@@ -35,7 +35,7 @@ from oauth_taskflow.engine.templates import render_request
 from oauth_taskflow.engine.windows import run_windows
 from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.specs.model import Endpoint
-from oauth_taskflow.specs.windows import Interval, Window
+from oauth_taskflow.specs.windows import Interval, Window, move_interval
 
 
 @dataclass(frozen=True)
@@ -248,8 +248,8 @@ def _summary(
     summary = output.summary
     interval = None
     if run.endpoint.incremental is not None:
-        start = run.interval.start
-        interval = [start.isoformat() if start else "", run.interval.end.isoformat()]
+        moved = move_interval(run.endpoint.incremental, run.interval)
+        interval = [moved.start.isoformat() if moved.start else "", moved.end.isoformat()]
     return EndpointSummary(
         endpoint=run.name,
         rows=summary.rows,

@@ -1,22 +1,27 @@
 """Incremental options, and the time windows in which an incremental endpoint is read.
 
-A run reads its data interval, moved back by ``lookback``, cut at ``start`` and divided into windows of at most
-``step``. Windows are half-open, ``[start, end)``; an API whose upper bound is inclusive gets an end one ``unit``
-earlier, so that no record falls between two windows and none is read twice.
+A run reads its data interval, moved back by ``until``, begun earlier by ``lookback``, cut at ``start`` and divided into
+windows of at most ``step``. Windows are half-open, ``[start, end)``; an API whose upper bound is inclusive gets the last
+``unit`` before the end, so that no record falls between two windows and none is read twice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
-from functools import lru_cache
-from typing import Annotated, ClassVar, Literal
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from oauth_taskflow.errors import SpecError
-from oauth_taskflow.iso8601 import add_duration, duration_seconds, parse_instant
+from oauth_taskflow.iso8601 import (
+    add_duration,
+    duration_seconds,
+    parse_duration,
+    parse_instant,
+)
 from oauth_taskflow.schema.types import Duration, JmesPath, Options, doc
+from oauth_taskflow.specs.instant_formats import EPOCH, format_instant, round_down, round_up
 
 
 class Incremental(Options, frozen=True, kw_only=True):
@@ -42,8 +47,19 @@ class Incremental(Options, frozen=True, kw_only=True):
     start: Annotated[
         str | None,
         doc(
-            "Earliest instant ever asked for: ISO 8601 date or date-time, UTC unless it says otherwise.",
+            "Earliest instant ever asked for: ISO 8601 date or date-time, UTC unless it says otherwise; or a duration "
+            "before the end of the run's interval. Runs with an interval of their own begin there, not here.",
             "2024-01-01",
+            "-P90D",
+        ),
+    ] = None
+    until: Annotated[
+        str | None,
+        doc(
+            "Latest instant asked for: a duration by which every run's interval is moved back, for APIs whose newest "
+            "records are not complete; or an ISO 8601 date or date-time.",
+            "-PT10M",
+            "2027-01-01",
         ),
     ] = None
     step: Annotated[Duration | None, doc("Longest window per request sequence.", "P7D")] = None
@@ -53,7 +69,7 @@ class Incremental(Options, frozen=True, kw_only=True):
     format: Annotated[
         str,
         doc(
-            "How window.start and window.end are written: iso, date, epoch, epoch_ms or a strftime pattern.",
+            "How window.start and window.end are written: iso, date, epoch, epoch_ms, epoch_us, http or a strftime pattern.",
             "iso",
             "%Y-%m-%dT%H:%M:%SZ",
             min_length=1,
@@ -77,23 +93,6 @@ class Incremental(Options, frozen=True, kw_only=True):
             "fail",
         ),
     ] = None
-
-    NAMED_FORMATS: ClassVar[frozenset[str]] = frozenset({"iso", "date", "epoch", "epoch_ms"})
-
-
-# Finest first: each duration, and how long it lasts after 1 January 2026.
-_TICKS = (
-    ("PT0.000001S", timedelta(microseconds=1)),
-    ("PT0.001S", timedelta(milliseconds=1)),
-    ("PT1S", timedelta(seconds=1)),
-    ("PT1M", timedelta(minutes=1)),
-    ("PT1H", timedelta(hours=1)),
-    ("P1D", timedelta(days=1)),
-    ("P1M", timedelta(days=31)),
-    ("P1Y", timedelta(days=365)),
-)
-_SAMPLE = datetime(2026, 1, 1, tzinfo=timezone.utc)
-_ZEROS = ("microsecond", "second", "minute", "hour")
 
 
 class Interval(Struct, frozen=True):
@@ -119,55 +118,48 @@ class Window(Struct, frozen=True):
     end: str | int
 
 
-def format_instant(moment: datetime, style: str) -> str | int:
-    """Writes ``moment`` as ``iso``, ``date``, ``epoch``, ``epoch_ms`` or a strftime pattern; epochs are integers."""
-    utc = moment.astimezone(timezone.utc)
-    if style == "iso":
-        return utc.isoformat(timespec="auto").replace("+00:00", "Z")
-    if style == "date":
-        return utc.strftime("%Y-%m-%d")
-    if style == "epoch":
-        return int(utc.timestamp())
-    if style == "epoch_ms":
-        return int(utc.timestamp() * 1000)
-    return utc.strftime(style)
+def duration_back(text: str | None) -> str | None:
+    """Returns the duration in a bound such as ``-PT10M``; None for a date, and for what is neither."""
+    duration = text[1:] if text is not None and text.startswith("-") else None
+    return duration if duration is not None and parse_duration(duration) is not None else None
 
 
-@lru_cache(maxsize=256)
-def find_precision(style: str) -> str | None:
-    """Returns the shortest duration that changes how an instant is written, from ``PT0.000001S`` to ``P1Y``.
+def find_start(options: Incremental, interval: Interval) -> datetime | None:
+    """Returns the earliest instant that a run of ``interval`` may ask for; None without ``options.start``.
 
-    None when no duration does. It is found by writing instants, because platforms differ in their strftime patterns.
+    A duration is counted from the end of the interval, in whole seconds, so that a run tried again gets the same.
     """
-    sample = format_instant(_SAMPLE, style)
-    return next(
-        (t for t, ahead in _TICKS if format_instant(_SAMPLE + ahead, style) != sample), None
-    )
+    rolling = duration_back(options.start)
+    if rolling is None:
+        return parse_instant(options.start) if options.start is not None else None
+    moment = add_duration(interval.end, rolling, -1).replace(microsecond=0)
+    return round_down(moment, options.format)
 
 
-@lru_cache(maxsize=256)
-def varies_with_date(style: str) -> bool:
-    """Whether the same time is written differently a day, a month and a year later."""
-    sample = format_instant(_SAMPLE, style)
-    return all(format_instant(_SAMPLE + ahead, style) != sample for _, ahead in _TICKS[5:])
+def is_first_run(options: Incremental, interval: Interval) -> bool:
+    """Whether a run of ``interval`` reads from ``options.start``: it has no beginning of its own, or an earlier one.
+
+    ``lookback`` and ``until`` make no difference: of all runs of a schedule, one is the first.
+    """
+    start = find_start(options, interval)
+    return interval.start is None or (start is not None and interval.start <= start)
 
 
-def round_up(moment: datetime, style: str) -> datetime:
-    """Returns the earliest instant, not before ``moment``, that ``style`` writes in full."""
-    tick = find_precision(style)
-    if tick is None or tick == "PT0.000001S":
-        return moment
-    floor = _round_down(moment.astimezone(timezone.utc), tick)
-    return floor if floor == moment else add_duration(floor, tick)
+def move_interval(options: Incremental, interval: Interval) -> Interval:
+    """Returns ``interval`` as ``options.until`` leaves it: moved back, or cut.
 
-
-def _round_down(moment: datetime, tick: str) -> datetime:
-    if tick == "PT0.001S":
-        return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-    zeros = {"PT1S": 1, "PT1M": 2, "PT1H": 3}.get(tick, 4)
-    floor = moment.replace(**dict.fromkeys(_ZEROS[:zeros], 0))  # type: ignore[arg-type]  # names of integers
-    firsts = {"P1M": {"day": 1}, "P1Y": {"day": 1, "month": 1}}
-    return floor.replace(**firsts.get(tick, {}))  # type: ignore[arg-type]  # as above
+    Both ends move, so that the moved intervals of a schedule follow each other as its intervals do. An open end that
+    was moved is rounded down, not up, to an instant that the format can write: what is not complete is not asked for.
+    """
+    back = duration_back(options.until)
+    if back is not None:
+        start = add_duration(interval.start, back, -1) if interval.start is not None else None
+        end = add_duration(interval.end, back, -1)
+        return Interval(start, round_down(end, options.format) if interval.open_end else end)
+    latest = parse_instant(options.until) if options.until is not None else None
+    if latest is not None and latest <= interval.end:
+        return Interval(interval.start, latest)
+    return interval
 
 
 def cut_windows(options: Incremental, interval: Interval) -> Iterator[Window]:
@@ -179,8 +171,9 @@ def cut_windows(options: Incremental, interval: Interval) -> Iterator[Window]:
     Raises:
         SpecError: neither the interval nor the options name a lower bound.
     """
-    since = _find_lower_bound(options, interval)
-    end = round_up(interval.end, options.format) if interval.open_end else interval.end
+    moved = move_interval(options, interval)
+    since = _find_lower_bound(options, moved.start, find_start(options, interval))
+    end = round_up(moved.end, options.format) if moved.open_end else moved.end
     steps = 0
     lower = since
     while lower < end:
@@ -200,9 +193,9 @@ def is_empty_window(options: Incremental, window: Window) -> bool:
     return options.upper == "exclusive" and window.start == window.end
 
 
-def _find_lower_bound(options: Incremental, interval: Interval) -> datetime:
-    earliest = parse_instant(options.start) if options.start is not None else None
-    since = interval.start
+def _find_lower_bound(
+    options: Incremental, since: datetime | None, earliest: datetime | None
+) -> datetime:
     if since is not None and options.lookback is not None:
         since = add_duration(since, options.lookback, -1)
     if since is None:
@@ -219,10 +212,22 @@ def _find_lower_bound(options: Incremental, interval: Interval) -> datetime:
 def _build_window(options: Incremental, lower: datetime, upper: datetime) -> Window:
     shown_end = upper
     if options.upper == "inclusive":
-        shown_end = max(upper - timedelta(seconds=duration_seconds(options.unit)), lower)
+        shown_end = max(_find_last_unit(upper, options.unit, options.format), lower)
     return Window(
         since=lower,
         until=upper,
         start=format_instant(lower, options.format),
         end=format_instant(shown_end, options.format),
     )
+
+
+def _find_last_unit(upper: datetime, unit: str, style: str) -> datetime:
+    """Returns the last time of an API, whose times are multiples of ``unit``, before the next window as ``style`` writes it.
+
+    Next to an instant between two multiples, one unit earlier would be too early by one.
+    """
+    length = timedelta(seconds=duration_seconds(unit))
+    if not length or timedelta(days=1) % length:
+        return upper - length
+    since_epoch = round_down(upper, style) - EPOCH
+    return EPOCH + -(-since_epoch // length) * length - length

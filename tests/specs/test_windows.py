@@ -9,16 +9,13 @@ from hypothesis import strategies as st
 
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.iso8601 import parse_instant
-from oauth_taskflow.specs.windows import (
-    Incremental,
-    Interval,
-    cut_windows,
+from oauth_taskflow.specs.instant_formats import (
     find_precision,
     format_instant,
-    is_empty_window,
     round_up,
     varies_with_date,
 )
+from oauth_taskflow.specs.windows import Incremental, Interval, cut_windows, is_empty_window
 
 
 def instant(text: str) -> datetime:

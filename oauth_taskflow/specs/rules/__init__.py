@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules import (
+    bounds,
     braces,
     destinations,
     durations,
@@ -42,6 +43,7 @@ MODULES = (
     paginators,
     queries,
     incremental,
+    bounds,
     windows,
     reach,
     time_formats,

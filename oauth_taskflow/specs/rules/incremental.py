@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
-from oauth_taskflow.iso8601 import duration_length, parse_instant
+from oauth_taskflow.iso8601 import duration_length
+from oauth_taskflow.specs.instant_formats import NAMED_FORMATS, find_precision
 from oauth_taskflow.specs.model import SCHEDULES_WITHOUT_INTERVAL, DagSpec
 from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
 from oauth_taskflow.specs.template_names import WINDOW
-from oauth_taskflow.specs.windows import Incremental, find_precision
+from oauth_taskflow.specs.windows import Incremental
 
 _DAY = 86400.0
 _NOTHING = Incremental()
@@ -114,25 +115,9 @@ def zone_less(view: EndpointView) -> Findings:
     Good: `format: "%Y-%m-%dT%H:%M:%SZ"`
     """
     incremental = view.endpoint.incremental
-    if incremental is None or incremental.format in Incremental.NAMED_FORMATS:
+    if incremental is None or incremental.format in NAMED_FORMATS:
         return
     shows_time = (_precision(incremental.format) or _DAY) < _DAY
     if shows_time and not _ZONE.search(incremental.format):
         hint = "End it with Z or %z if the API allows; window times are UTC."
         yield Finding(("incremental", "format"), "the times are sent without a zone", hint)
-
-
-@endpoint_rule("bad-date")
-def incremental_start(view: EndpointView) -> Findings:
-    """A date that does not exist, or not in ISO 8601 form.
-
-    Bad: `start_date: 2026-02-30`
-
-    Good: `start_date: 2026-02-28`, `start: 2026-02-28T06:00:00Z`
-    """
-    incremental = view.endpoint.incremental
-    if incremental is None or incremental.start is None:
-        return
-    if parse_instant(incremental.start) is None:
-        hint = "Write it as 2026-01-31 or 2026-01-31T06:00:00Z."
-        yield Finding(("incremental", "start"), f"{incremental.start!r} is not a date", hint)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from oauth_taskflow.date_patterns import FORMS, INTEGER, find_form_flaw
+from oauth_taskflow.specs.instant_formats import NAMED_FORMATS
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
-from oauth_taskflow.specs.windows import Incremental
 from oauth_taskflow.suggestions import suggest_allowed
 
 # C99's codes, Python's %f, and glibc's padding flags; %:z is Python 3.12's.
@@ -29,7 +29,7 @@ _SHOWN = {
 
 @endpoint_rule("bad-time-format")
 def bad_time_format(view: EndpointView) -> Findings:
-    """The format is iso, date, epoch, epoch_ms or a strftime pattern of codes that exist.
+    """The format is iso, date, epoch, epoch_ms, epoch_us, http or a strftime pattern of codes that exist.
 
     A pattern that shows minutes shows hours too, and so on up to the year: `%M` are minutes, `%m` is the month. `%I`
     counts to twelve and needs `%p`.
@@ -39,12 +39,12 @@ def bad_time_format(view: EndpointView) -> Findings:
     Good: `format: epoch_ms`, `format: "%Y-%m-%d"`, `format: "%Y-%m-%dT%H:%M:%SZ"`
     """
     incremental = view.endpoint.incremental
-    if incremental is None or incremental.format in Incremental.NAMED_FORMATS:
+    if incremental is None or incremental.format in NAMED_FORMATS:
         return
     style = incremental.format
     at = ("incremental", "format")
     if not _DIRECTIVE.search(style):
-        hint = f"{suggest_allowed(style, Incremental.NAMED_FORMATS)} Or a pattern: %Y-%m-%d."
+        hint = f"{suggest_allowed(style, NAMED_FORMATS)} Or a pattern: %Y-%m-%d."
         yield Finding(at, f"{style!r} is not a time format", hint.strip())
     elif flaw := _flaw(style):
         yield Finding(at, *flaw)

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.iso8601 import add_duration, duration_length, parse_instant
+from oauth_taskflow.specs.instant_formats import find_precision, varies_with_date
 from oauth_taskflow.specs.model import DagSpec
 from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
@@ -21,9 +22,7 @@ from oauth_taskflow.specs.windows import (
     Interval,
     Window,
     cut_windows,
-    find_precision,
     is_empty_window,
-    varies_with_date,
 )
 
 # Cron has no shorter interval than a minute, so what shows minutes shows its intervals apart.
