@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -191,8 +191,15 @@ def _with(checked: CheckedSpec, more: list[Problem]) -> CheckedSpec:
 
 
 def _in_order(problems: list[Problem]) -> tuple[Problem, ...]:
-    # A problem in the defaults shows up once per endpoint that inherits it: once is enough.
-    return tuple(sorted(set(problems)))
+    # A problem in the defaults shows up once per endpoint that inherits it: once is enough, with the names of all.
+    named: dict[Problem, dict[str, None]] = {}
+    for problem in problems:
+        named.setdefault(replace(problem, endpoints=()), {}).update(
+            dict.fromkeys(problem.endpoints)
+        )
+    return tuple(
+        sorted(replace(problem, endpoints=tuple(names)) for problem, names in named.items())
+    )
 
 
 def _root_problem(path: str, kind: str) -> Problem:
@@ -211,7 +218,12 @@ def _not_utf8(path: str, error: UnicodeDecodeError) -> Problem:
 
 def _problem(document: Document, path: str, level: Level, rule: str, finding: Finding) -> Problem:
     where, (line, col) = _locate(document, finding)
-    return Problem(path, line, col, level, path_text(where), finding.message, rule, finding.hint)
+    name = str(finding.path[1]) if where[:1] == ("defaults",) != finding.path[:1] else ""
+    return Problem(
+        *(path, line, col, level, path_text(where)),
+        *(finding.message, rule, finding.hint),
+        endpoints=(name,) if name and f"endpoint {name!r}" not in finding.message else (),
+    )
 
 
 def _locate(document: Document, finding: Finding) -> tuple[YamlPath, tuple[int, int]]:

@@ -7,6 +7,7 @@ from typing import Literal
 
 Level = Literal["error", "warning"]
 YamlPath = tuple[str | int, ...]
+_MOST_NAMES = 3
 
 
 def path_text(path: YamlPath) -> str:
@@ -26,8 +27,8 @@ def path_text(path: YamlPath) -> str:
 class Problem:
     """A problem with its place and a hint; ``str()`` is the line that people and editors read.
 
-    ``line`` and ``col`` count from 1. ``where`` is the YAML path, empty for the file as a whole. Problems sort in
-    file order.
+    ``line`` and ``col`` count from 1. ``where`` is the YAML path, empty for the file as a whole. ``endpoints`` are those
+    that take the value from the defaults. Problems sort in file order.
     """
 
     path: str
@@ -38,14 +39,24 @@ class Problem:
     message: str
     rule: str
     hint: str = ""
+    endpoints: tuple[str, ...] = ()
 
     @property
     def is_error(self) -> bool:
         """Whether the spec cannot be used; warnings leave it usable."""
         return self.level == "error"
 
+    @property
+    def place(self) -> str:
+        """``where``, and the endpoints that it is wrong for; empty for the file as a whole."""
+        if not self.endpoints:
+            return self.where
+        names = ", ".join(self.endpoints[:_MOST_NAMES])
+        more = len(self.endpoints) - _MOST_NAMES
+        return f"{self.where} (in {names}{f' and {more} more' if more > 0 else ''})"
+
     def __str__(self) -> str:
-        where = f" {self.where}:" if self.where else ""
+        where = f" {self.place}:" if self.where else ""
         hint = f" {self.hint}" if self.hint else ""
         place = f"{self.path}:{self.line}:{self.col}"
         return f"{place}: {self.level}:{where} {self.message}.{hint} [{self.rule}]"

@@ -78,7 +78,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _fields(problem: Problem) -> dict[str, Any]:
-    return {
+    fields = {
         "path": problem.path,
         "line": problem.line,
         "col": problem.col,
@@ -88,10 +88,11 @@ def _fields(problem: Problem) -> dict[str, Any]:
         "rule": problem.rule,
         "hint": problem.hint,
     }
+    return {**fields, "endpoints": list(problem.endpoints)} if problem.endpoints else fields
 
 
 def _sentence(problem: Problem) -> str:
-    where = f"{problem.where}: " if problem.where else ""
+    where = f"{problem.place}: " if problem.where else ""
     hint = f" {problem.hint}" if problem.hint else ""
     return f"{where}{problem.message}.{hint}"
 

@@ -62,6 +62,22 @@ def test_a_problem_prints_as_one_line() -> None:
     )
 
 
+def test_a_problem_of_the_defaults_names_the_endpoints_that_take_it() -> None:
+    text = (
+        "version: 1\ndag_id: a\nconnection: c\n"
+        "defaults: {destination: {path: '/x/{{ endpoint }}'}, paginate: {type: cursor, next: n, body: c}}\n"
+        "endpoints:\n"
+        "  posted: {request: {path: /p, method: POST}}\n"
+        + "".join(f"  got{number}: {{request: {{path: /g}}}}\n" for number in range(5))
+    )
+    (problem,) = check_text(text, "a.yaml").problems
+    assert problem.endpoints == tuple(f"got{number}" for number in range(5))
+    assert str(problem) == (
+        "a.yaml:4:94: error: defaults.paginate.body (in got0, got1, got2 and 2 more): a GET request has no body to "
+        "page by. Write method: POST. [paginator-contradiction]"
+    )
+
+
 def test_a_warning_leaves_the_spec_usable() -> None:
     checked = check_text(spec("x") + "params: {unused: 1}\n")
     assert [problem.rule for problem in checked.problems] == ["unused-param"]

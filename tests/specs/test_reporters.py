@@ -24,6 +24,15 @@ def report(name: str, checked: Sequence[CheckedSpec] = CHECKED) -> str:
     return REPORTERS[name](checked)
 
 
+def test_the_endpoints_of_a_default_are_named_for_people_and_for_programs() -> None:
+    inherited = Problem("a.yaml", 2, 1, "error", "defaults.x", "no", "wrong-type", "", ("a", "b"))
+    checked = [CheckedSpec("a.yaml", None, (inherited,))]
+    assert json.loads(report("json", checked))["problems"][0]["endpoints"] == ["a", "b"]
+    assert "error: defaults.x (in a, b): no. [wrong-type]" in report("text", checked)
+    assert report("github", checked).endswith("::defaults.x (in a, b): no.")
+    assert "defaults.x (in a, b): no." in report("sarif", checked)
+
+
 def test_text_is_one_line_per_problem_and_a_count() -> None:
     text = report("text")
     assert text.splitlines()[-2:] == [
