@@ -8,6 +8,7 @@ from __future__ import annotations
 from oauth_taskflow.api.paginators import (
     CursorPaginator,
     CustomPaginator,
+    KeysetPaginator,
     LinkHeaderPaginator,
     NextUrlPaginator,
     OffsetPaginator,
@@ -16,6 +17,8 @@ from oauth_taskflow.api.paginators import (
     SinglePage,
 )
 from oauth_taskflow.api.paginators.base import PagingOptions, TotalRows
+from oauth_taskflow.api.paginators.cursor import LastRecord
+from oauth_taskflow.api.paginators.flags import PageFlag
 from oauth_taskflow.api.pull.records import AbsentRecords, Records
 from oauth_taskflow.api.rate_limit import RateLimit
 from oauth_taskflow.api.response_limits import Limits
@@ -28,6 +31,8 @@ __all__ = [
     "Cursors",
     "CustomPages",
     "CustomPaginator",
+    "KeysetPaginator",
+    "LastRecord",
     "Limits",
     "LinkHeaderPaginator",
     "Links",
@@ -36,6 +41,7 @@ __all__ = [
     "NoPages",
     "OffsetPaginator",
     "Offsets",
+    "PageFlag",
     "PageNumberPaginator",
     "PageNumbers",
     "Paginate",

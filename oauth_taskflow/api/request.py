@@ -13,6 +13,9 @@ import msgspec
 
 from oauth_taskflow.api.decoders.numbers import encode
 from oauth_taskflow.api.response_limits import Limits
+from oauth_taskflow.errors import InvalidRecord
+
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
 @dataclass(frozen=True)
@@ -47,15 +50,43 @@ class ApiRequest:
             return replace(self, form={**self.form, dotted: value})
         return replace(self, json=_put(self.json, dotted.split("."), value))
 
+    def with_header(self, name: str, value: Any) -> ApiRequest:
+        """The same request with the header ``name`` set, whatever the case of the letters it was written in.
+
+        Raises:
+            InvalidRecord: no header can carry ``value`` (RFC 9110 §5.5).
+        """
+        text = (value if isinstance(value, str) else encode(value).decode()).strip()
+        if not _HEADER_VALUE.fullmatch(text):
+            raise InvalidRecord(
+                f"The value for the header {name!r} has a line break or a character outside Latin-1",
+                hint="Send it in the query or in the body.",
+            )
+        kept = {key: old for key, old in self.headers.items() if key.lower() != name.lower()}
+        return replace(self, headers={**kept, name: text})
+
     def with_paging(self, name: str | None, value: Any, place: str) -> ApiRequest:
-        """The same request with a paging value in its query or ``body``; unchanged without a name or value."""
+        """The same request with a paging value in its query, ``body`` or ``header``; unchanged without name or value."""
         if not name or value is None:
             return self
         if place == "body":
             return self.with_body_value(name, value)
+        if place == "header":
+            return self.with_header(name, value)
         if isinstance(value, list | dict):
             value = encode(value).decode()
         return self.with_param(name, value)
+
+    def with_page(self, place: str, values: Mapping[str, tuple[str | None, Any]]) -> ApiRequest:
+        """The same request for another page: ``values`` is page name → (name in the request, value), all of that page.
+
+        Page names are those of templates: ``token``, ``number``, ``offset`` and ``size``. Values travel as in
+        ``with_paging``.
+        """
+        request = self
+        for name, value in values.values():
+            request = request.with_paging(name, value, place)
+        return request
 
     def follow_url(self, url: str) -> ApiRequest:
         """The same request to a URL that the API returned, without the parameters of this request."""
@@ -67,7 +98,7 @@ class ApiRequest:
     def fingerprint(self) -> bytes:
         """A digest that is equal for equal requests, by which the loop guard recognises them."""
         parts = msgspec.json.encode(
-            [self.method, self.path, self.params, self.json, self.form], enc_hook=str
+            [self.method, self.path, self.params, self.json, self.form, self.headers], enc_hook=str
         )
         return hashlib.blake2b(parts, digest_size=16).digest()
 

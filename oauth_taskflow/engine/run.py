@@ -9,7 +9,6 @@ from typing import Any
 
 from msgspec import UNSET
 
-from oauth_taskflow.api.decoders.json import search_value
 from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.prefetch import read_several_ahead
@@ -17,12 +16,8 @@ from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.destinations.base import Description, Output, PathOpener, Run
 from oauth_taskflow.destinations.transfer import Stage, transfer
-from oauth_taskflow.engine.for_each import (
-    MappedItem,
-    count_contexts,
-    for_each_options,
-    template_contexts,
-)
+from oauth_taskflow.engine.copied_fields import FieldCopier
+from oauth_taskflow.engine.for_each import MappedItem, count_contexts, template_contexts
 from oauth_taskflow.engine.output_location import (
     destination_kind,
     destination_options,
@@ -33,7 +28,6 @@ from oauth_taskflow.engine.stages import begin_sequence, build_stages
 from oauth_taskflow.engine.summary import EndpointSummary
 from oauth_taskflow.engine.templates import render_request
 from oauth_taskflow.engine.windows import run_windows
-from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.windows import Interval, Window, move_interval
 
@@ -132,7 +126,7 @@ class _Reader:
         self._stages = stages
         self._on_window = on_window
         self._records = _record_options(run.endpoint)
-        self._copies = _fields_to_copy(run.endpoint)
+        self._copier = FieldCopier(run.endpoint)
         self._single_page_warning = SinglePageWarning(run.endpoint)
         self._warnings = WarningList()
         self.sequences = 0
@@ -155,10 +149,7 @@ class _Reader:
     def _sequences(self, *, alone: bool) -> Generator[tuple[_Sequence, Iterator[Page]], None, None]:
         contexts = template_contexts(self._run.item, self._run.open_path)
         for parent, names in enumerate(contexts):
-            copied = {
-                name: search_value(names[source], path, f"in for_each.{source}.copy.{name}")
-                for name, (source, path) in self._copies.items()
-            }
+            copied = self._copier.read(names)
             for window in run_windows(self._run.endpoint, self._run.interval):
                 visible = names if window is None else {**names, "window": _bounds(window)}
                 yield (
@@ -176,7 +167,7 @@ class _Reader:
             responses=endpoint.responses,
             rate_limit=endpoint.rate_limit,
             limit_key=f"{self._session.conn_id}/{self._run.name}",
-            decode="exact" if self._copies else False,
+            decode="exact" if self._copier.is_active else False,
             ahead=ahead,
             warn=self._warnings,
         )
@@ -189,7 +180,7 @@ class _Reader:
             rows = rows if count else page.count
             count += 1
             found, missed = found or not page.is_doubtful, missed or page.is_doubtful
-            yield replace(page, records=_add_fields(page.records, copied)) if copied else page
+            yield replace(page, records=self._copier.add(page.records, copied)) if copied else page
         self._single_page_warning.add_sequence(count, rows, found=found, missed=missed)
 
 
@@ -214,32 +205,6 @@ def _record_options(endpoint: Endpoint) -> Records:
     if isinstance(endpoint.records, Records):
         return endpoint.records
     return Records(path=endpoint.records)
-
-
-def _fields_to_copy(endpoint: Endpoint) -> dict[str, tuple[str, str]]:
-    """Returns for each field to add to the records the ``for_each`` name it comes from and its JMESPath."""
-    options = for_each_options(endpoint)
-    return {
-        name: (source, path)
-        for source, option in options.items()
-        for name, path in option.copy.items()
-    }
-
-
-def _add_fields(records: Sequence[Any], fields: Mapping[str, Any]) -> list[Any]:
-    for record in records:
-        if not isinstance(record, dict):
-            raise InvalidRecord(
-                "for_each.copy adds fields to a record that is a single value",
-                hint="Let the record selector build mappings, or remove copy.",
-            )
-        clash = next((name for name in fields if name in record), None)
-        if clash is not None:
-            raise InvalidRecord(
-                f"for_each.copy would overwrite the field {clash!r} of a record",
-                hint="Choose another name under copy.",
-            )
-    return [{**record, **fields} for record in records]
 
 
 def _summary(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, get_args
+from typing import Annotated, Any, get_args, get_origin
+
+from msgspec import structs
 
 from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.pull.records import Records
@@ -26,13 +28,15 @@ def merge(
     Mappings merge key by key; lists and scalars replace; null removes. A paginator or destination of another ``type``
     replaces the whole mapping, since the options of one type do not fit another.
 
-    A null whose key the format does not know ``under`` that key (``{size 100}`` is one, too) stays, for the check to refuse
+    Null stays where an option has a default that null turns off, such as ``size_param`` of offsets. A null whose key the format does not know ``under`` that key (``{size 100}`` is one, too) stays, for the check to refuse
     it. In ``free`` data a null without a default to remove is a value.
     """
     merged = dict(base)
     for key, value in over.items():
         default = base.get(key)
-        if value is None:
+        if value is None and not free and key in _null_values(under):
+            merged[key] = None
+        elif value is None:
             known = _format_keys(under)
             if key not in base and (free or (known is not None and key not in known)):
                 merged[key] = None
@@ -56,10 +60,33 @@ def _format_keys(under: str) -> frozenset[str] | None:
     return _levels().get(under)
 
 
+@lru_cache(maxsize=64)
+def _null_values(under: str) -> frozenset[str]:
+    """The keys at a place such as ``paginate`` whose null means something else than leaving them out."""
+    fields = [field for kind in _kinds().get(under, ()) for field in structs.fields(kind)]
+    return frozenset(
+        field.encode_name
+        for field in fields
+        if isinstance(field.default, str | int) and type(None) in _union_members(field.type)
+    )
+
+
+def _union_members(kind: Any) -> tuple[Any, ...]:
+    return get_args(get_args(kind)[0] if get_origin(kind) is Annotated else kind)
+
+
 @lru_cache(maxsize=1)
 def _levels() -> dict[str, frozenset[str]]:
     """The keys that the format knows, by the key above them; an empty key means the endpoint itself."""
-    kinds: dict[str, list[Any]] = {
+    return {
+        name: frozenset({"type"}.union(*(kind.__struct_fields__ for kind in some)))
+        for name, some in _kinds().items()
+    }
+
+
+def _kinds() -> dict[str, list[Any]]:
+    """The option types that may stand below a key; an empty key means the endpoint itself."""
+    return {
         "": [Endpoint],
         "request": [Request],
         "records": [Records],
@@ -68,10 +95,6 @@ def _levels() -> dict[str, frozenset[str]]:
         "destination": all_kinds(),
         "rate_limit": [RateLimit],
         "task": [TaskOptions],
-    }
-    return {
-        name: frozenset({"type"}.union(*(kind.__struct_fields__ for kind in some)))
-        for name, some in kinds.items()
     }
 
 

@@ -6,6 +6,7 @@ DAG cannot disagree. Shapes are stated here; what must be present and what contr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
@@ -65,6 +66,16 @@ class Request(Options, frozen=True, kw_only=True):
     form: Annotated[dict[str, Json], doc("Form-encoded body.", {"q": "a"})] = {}
 
 
+class CopiedField(Options, frozen=True, kw_only=True):
+    """A field that every record takes from its parent record."""
+
+    path: Annotated[JmesPath, doc("JMESPath into the parent record; @ is a list's value.", "id")]
+    replace: Annotated[
+        bool,
+        doc("Overwrite a field of that name; by default such a record fails.", True),
+    ] = False
+
+
 class ForEachOptions(Options, frozen=True, kw_only=True):
     """One request sequence per value of a list, or per record of another endpoint."""
 
@@ -75,10 +86,11 @@ class ForEachOptions(Options, frozen=True, kw_only=True):
     ] = None
     batch: Annotated[int, doc("Parent records per mapped task.", 200, ge=1)] = 200
     copy: Annotated[
-        dict[str, JmesPath],
+        Mapping[str, JmesPath | CopiedField],
         doc(
-            "Fields added to every record: name to JMESPath into the parent record (@ is a list's value).",
+            "Fields added to every record: name to JMESPath into the parent record (@ is a list's value), or a mapping.",
             {"contact_id": "id"},
+            {"ticker": {"path": "@", "replace": True}},
         ),
     ] = {}
 

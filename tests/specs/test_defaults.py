@@ -5,6 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oauth_taskflow.specs.check import check_text
 from oauth_taskflow.specs.defaults import merge, merge_defaults
 
 JSON_MAPPINGS = st.recursive(
@@ -39,6 +40,28 @@ def test_null_removes_a_default() -> None:
 def test_null_without_a_default_has_no_effect() -> None:
     assert merge({}, {"paginate": None, "request": {"params": {"a": None}}}) == {
         "request": {"params": {}}
+    }
+
+
+def test_null_turns_the_size_of_an_offset_off_where_leaving_it_out_would_not() -> None:
+    spec = check_text(
+        "version: 1\ndag_id: a\nconnection: c\n"
+        "defaults:\n  paginate: {type: offset, size: 100, size_param: count}\n  destination: {path: '/x/{{ endpoint }}'}\n"
+        "endpoints:\n"
+        "  default: {request: {path: /a}}\n"
+        "  off: {request: {path: /b}, paginate: {size_param: null}}\n"
+        "  empty: {request: {path: /c}, paginate: {size_param: ''}}\n"
+        "  bare: {request: {path: /d}, paginate: {type: page, size_param: null}}\n"
+    ).spec
+    assert spec is not None
+    sent = {
+        name: each.paginate.sent_names for name, each in spec.endpoints.items() if each.paginate
+    }
+    assert {name: names["size"] or None for name, names in sent.items()} == {
+        "default": "count",
+        "off": None,
+        "empty": None,
+        "bare": None,
     }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from oauth_taskflow.api.paginators.cursor import CursorPaginator
 from oauth_taskflow.api.paginators.custom import CustomPaginator
+from oauth_taskflow.api.paginators.keyset import KeysetPaginator
 from oauth_taskflow.api.paginators.link_header import LinkHeaderPaginator
 from oauth_taskflow.api.paginators.next_url import NextUrlPaginator
 from oauth_taskflow.api.paginators.offset import OffsetPaginator
@@ -16,6 +17,7 @@ from oauth_taskflow.api.paginators.single_page import SinglePage
 __all__ = [
     "CursorPaginator",
     "CustomPaginator",
+    "KeysetPaginator",
     "LinkHeaderPaginator",
     "NextUrlPaginator",
     "OffsetPaginator",
@@ -29,6 +31,7 @@ Paginate = (
     | PageNumberPaginator
     | OffsetPaginator
     | CursorPaginator
+    | KeysetPaginator
     | LinkHeaderPaginator
     | NextUrlPaginator
     | CustomPaginator

@@ -12,6 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, r
 
 from msgspec import Struct
 
+from oauth_taskflow.api.paginators.flags import (
+    Flag,
+    PageFlag,
+    find_flag_flaws,
+    read_flag_option,
+)
 from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.schema.types import Count, ErrorStatus, JmesPath, Options, Text, Whole, doc
 
@@ -21,6 +27,12 @@ if TYPE_CHECKING:  # specs load this package where DAGs are parsed, and these lo
     from oauth_taskflow.api.request import ApiRequest
 
 EndsBy = Literal["count", "pointer", "first page", "class"]
+Place = Literal["query", "body", "header"]
+SEND_IN = doc(
+    "Where the parameters travel, the size with them: in the query, in the body (a dotted path) or in headers.",
+    "header",
+)
+SIZE_PARAM = doc("Name of the page-size parameter; needs size. null sends no size.", "limit")
 
 
 class Paginator(Protocol):
@@ -61,6 +73,18 @@ class Flaw(Struct, frozen=True):
     option: str
     message: str
     hint: str
+
+
+class SortKey(Struct, frozen=True):
+    """The key by which records are sorted; ``option`` is the spec key that names its path, for messages.
+
+    With ``comes_again``, the next page begins with the records of the last key; else each key must be unique.
+    """
+
+    path: str
+    order: Literal["ascending", "descending"]
+    option: str
+    comes_again: bool = False
 
 
 class TotalRows(Options, frozen=True, kw_only=True):
@@ -109,10 +133,20 @@ class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
     ] = None
 
     more: Annotated[
-        JmesPath | None, doc("Path of a flag that is true while pages follow.", "has_more")
+        Flag | None,
+        doc(
+            "Flag that is true while pages follow, as a path or a mapping.",
+            "has_more",
+            {"header": "X-More", "matches": "true"},
+        ),
     ] = None
     last: Annotated[
-        JmesPath | None, doc("Path of a flag that is true on the last page.", "meta.is_last")
+        Flag | None,
+        doc(
+            "Flag that is true on the last page, as a path or a mapping.",
+            "meta.is_last",
+            {"header": "X-Pages-Left", "matches": "0"},
+        ),
     ] = None
     end_on_status: Annotated[
         tuple[ErrorStatus, ...],
@@ -132,7 +166,10 @@ class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
     """What ends the pages: a count, a missing pointer, the first page, or the author's class."""
 
     path_options: ClassVar[tuple[str, ...]] = ("more", "last")
-    """The options that hold a JMESPath into a page or its last record; ``total`` is looked at by itself."""
+    """The options that hold a JMESPath into a page or its last record, as text or under ``path``.
+
+    ``total`` is looked at by itself.
+    """
 
     def build(self: Paginator) -> Paginator:
         """Returns the paginator of one sequence: these options, unless the style needs another object.
@@ -157,21 +194,37 @@ class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
         return None
 
     @property
-    def query_params(self) -> tuple[str, ...]:
-        """Names of the query parameters that the paginator sets."""
-        return ()
+    def place(self) -> Place:
+        """Where in the request the paginator writes."""
+        return "query"
 
     @property
-    def body_option(self) -> str | None:
-        """The option by which the paginator writes into the request's body; None when it does not."""
+    def place_option(self) -> str:
+        """The option that says so."""
+        return "send_in"
+
+    @property
+    def sent_names(self) -> Mapping[str, str | None]:
+        """The names under which the paginator sends values, by page name (``token``, ``number``, ``offset``, ``size``).
+
+        None for a value that is not sent.
+        """
+        return {}
+
+    @property
+    def sort_key(self) -> SortKey | None:
+        """The key by which the pages are sorted and asked for; None for other styles."""
         return None
 
     def has_landmark(self, body: Body, headers: Mapping[str, str]) -> bool:
         """Whether a response has anything that these options declare: total, page count, flag or pointer."""
-        total = self.announced_total
-        if total.header is not None and total.header in headers:
+        places: list[TotalRows | PageFlag] = [
+            self.announced_total,
+            *filter(None, map(read_flag_option, (self.more, self.last))),
+        ]
+        if any(place.header is not None and place.header in headers for place in places):
             return True
-        paths = [path for path in (total.path, self.more, self.last) if path is not None]
+        paths = [place.path for place in places if place.path is not None]
         if any(find_or_none(body, path) is not None for path in paths):
             return True
         return self.has_own_landmark(body, headers)
@@ -189,6 +242,9 @@ class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
         if self.more and self.last:
             message = "more and last both say where the end is"
             yield Flaw("contradiction", "last", message, "Keep one of them.")
+        for name, option in (("more", self.more), ("last", self.last)):
+            for is_missing, message, hint in find_flag_flaws(option):
+                yield Flaw("incomplete" if is_missing else "contradiction", name, message, hint)
         if isinstance(self.total, TotalRows) and not self.total.place:
             hint = "Write path: meta.total, or header: X-Total-Count."
             yield Flaw("incomplete", "total", "the total has no place", hint)
@@ -197,9 +253,11 @@ class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
             yield Flaw("contradiction", "total", message, "Keep one of them.")
 
 
-def unsent_size_flaws(size: int | None, written: Collection[str]) -> Iterator[Flaw]:
+def unsent_size_flaws(
+    size: int | None, size_param: str | None, written: Collection[str]
+) -> Iterator[Flaw]:
     """Yields a flaw when ``size_param`` is written without the ``size`` that it would send."""
-    if size is None and "size_param" in written:
+    if size is None and size_param and "size_param" in written:
         message = "size_param is sent only with size"
         yield Flaw("incomplete", "size_param", message, "Write size: 100.")
 

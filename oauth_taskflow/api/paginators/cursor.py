@@ -6,20 +6,33 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from oauth_taskflow.api.paginators.base import (
+    SEND_IN,
+    SIZE_PARAM,
     EndsBy,
     Flaw,
     PagingOptions,
+    Place,
     find_or_none,
     unsent_size_flaws,
 )
 from oauth_taskflow.api.paginators.pointers import is_end, require_next_pointer
 from oauth_taskflow.errors import InvalidRecord
-from oauth_taskflow.schema.types import Count, JmesPath, Text, doc
+from oauth_taskflow.schema.types import Count, JmesPath, Options, Text, doc
 
 if TYPE_CHECKING:  # these load the HTTP library
     from oauth_taskflow.api.decoders.json import Body
     from oauth_taskflow.api.pull.page import PageView
     from oauth_taskflow.api.request import ApiRequest
+
+
+class LastRecord(Options, frozen=True, kw_only=True):
+    """The page cursor of the last record of a page."""
+
+    path: Annotated[JmesPath, doc("Path of the cursor in the record.", "id")]
+    absent: Annotated[
+        Literal["fail", "end"],
+        doc("A last record without the cursor: fail (default), or the end of the pages.", "end"),
+    ] = "fail"
 
 
 class CursorPaginator(PagingOptions, frozen=True, kw_only=True, tag="cursor"):
@@ -32,16 +45,26 @@ class CursorPaginator(PagingOptions, frozen=True, kw_only=True, tag="cursor"):
         None
     )
     last_record: Annotated[
-        JmesPath | None, doc("Path of the cursor in the last record of the page.", "id")
+        JmesPath | LastRecord | None,
+        doc(
+            "Path of the cursor in the last record of the page, or a mapping.",
+            "id",
+            {"path": "paging_token", "absent": "end"},
+        ),
     ] = None
-    param: Annotated[Text | None, doc("Query parameter that carries the cursor.", "after")] = None
+    param: Annotated[Text | None, doc("Parameter that carries the cursor.", "after")] = None
+    send_in: Annotated[Place, SEND_IN] = "query"
     body: Annotated[
-        Text | None, doc("Dotted path in the JSON body that carries the cursor.", "page.after")
+        Text | None,
+        doc(
+            "Dotted path in the JSON body that carries the cursor: the same as param with send_in: body.",
+            "page.after",
+        ),
     ] = None
-    size: Annotated[Count | None, doc("Rows to ask for per page.", 100)] = None
-    size_param: Annotated[
-        Text | None, doc("Name of the page-size parameter; needs size.", "limit")
+    size: Annotated[
+        Count | None, doc("Rows to ask for per page; sent where the cursor travels.", 100)
     ] = None
+    size_param: Annotated[str | None, SIZE_PARAM] = None
     end_values: Annotated[
         tuple[str | int | bool, ...],
         doc("Cursor values that mean the end, besides absent, null and empty text.", ["0", 0]),
@@ -60,22 +83,30 @@ class CursorPaginator(PagingOptions, frozen=True, kw_only=True, tag="cursor"):
         return self.size
 
     @property
-    def query_params(self) -> tuple[str, ...]:
-        """The parameter of the cursor, and that of the size when it is sent, unless they travel in the body."""
-        if self.body:
-            return ()
-        names = (self.param, self.size_param if self.size is not None else None)
-        return tuple(name for name in names if name is not None)
+    def place(self) -> Place:
+        """``send_in``; the body where ``body`` carries the cursor."""
+        return "body" if self.body else self.send_in
 
     @property
-    def body_option(self) -> str | None:
-        """``body`` when it is set."""
-        return "body" if self.body else None
+    def place_option(self) -> str:
+        """``body`` where that says so."""
+        return "body" if self.body else "send_in"
+
+    @property
+    def sent_names(self) -> Mapping[str, str | None]:
+        """The parameters of the cursor and of the size."""
+        return {
+            "token": self.body or self.param,
+            "size": self.size_param if self.size is not None else None,
+        }
 
     def first_request(self, request: ApiRequest) -> ApiRequest:
         """Returns ``request`` with the size, which travels where the cursor does."""
-        place = "query" if self.param or not self.body else "body"
-        return request.with_paging(self.size_param, self.size, place)
+        return self._ask(request, None)
+
+    def _ask(self, request: ApiRequest, cursor: Any) -> ApiRequest:
+        values = {"token": (self.body or self.param, cursor), "size": (self.size_param, self.size)}
+        return request.with_page(self.place, values)
 
     def next_request(self, request: ApiRequest, page: PageView) -> ApiRequest | None:
         """Returns the same request with the cursor of ``page``; None when the page has none."""
@@ -85,9 +116,7 @@ class CursorPaginator(PagingOptions, frozen=True, kw_only=True, tag="cursor"):
         if is_end(cursor, self.end_values):
             require_next_pointer(page, cursor, self.next or self.header or "the last record")
             return None
-        if self.body:
-            return request.with_paging(self.body, cursor, "body")
-        return request.with_paging(self.param, cursor, "query")
+        return self._ask(request, cursor)
 
     def _find_cursor(self, page: PageView) -> Any:
         if self.header is not None:
@@ -96,10 +125,12 @@ class CursorPaginator(PagingOptions, frozen=True, kw_only=True, tag="cursor"):
             return page.find(self.next)
         if self.last_record is None or page.rows == 0:
             return None
-        cursor = page.find_in_last_record(self.last_record)
-        if cursor is None:
+        place = self.last_record
+        options = LastRecord(path=place) if isinstance(place, str) else place
+        cursor = page.find_in_last_record(options.path)
+        if cursor is None and options.absent == "fail":
             raise InvalidRecord(
-                f"The last record of page {page.index + 1} has no cursor at {self.last_record!r}",
+                f"The last record of page {page.index + 1} has no cursor at {options.path!r}",
                 where=page.where,
                 hint="Correct paginate.last_record; without it the rest would be left out silently.",
             )
@@ -124,16 +155,19 @@ class CursorPaginator(PagingOptions, frozen=True, kw_only=True, tag="cursor"):
         if not sources:
             hint = "Write next, header or last_record."
             yield Flaw("incomplete", "next", "nothing says where the cursor is", hint)
-        if not (self.param or self.body):
+        if not (self.body or self.param):
             hint = "Write param or body."
             yield Flaw("incomplete", "param", "nothing says how the cursor is sent", hint)
-        yield from unsent_size_flaws(self.size, written)
+        yield from unsent_size_flaws(self.size, self.size_param, written)
         if len(sources) > 1:
             which = f"{', '.join(sources[:-1])} and {sources[-1]}"
             yield Flaw("contradiction", sources[1], f"{which} say where the cursor is", "Keep one.")
         if self.param and self.body:
             message = "param and body both send the cursor"
             yield Flaw("contradiction", "body", message, "Keep one of them.")
+        if self.body and not self.param and self.send_in != "query":
+            message = "body and send_in both say where the cursor travels"
+            yield Flaw("contradiction", "send_in", message, "Write param instead of body.")
 
     def end_marker(self) -> str | None:
         """Returns the place of the cursor; None for one from the last record, which is always there."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from urllib.parse import urljoin
 
 from oauth_taskflow.api.paginators.base import EndsBy, Flaw, PagingOptions
-from oauth_taskflow.api.paginators.pointers import require_next_pointer
+from oauth_taskflow.api.paginators.pointers import STICKY, add_sticky, require_next_pointer
 from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.schema.types import doc
 
@@ -26,6 +26,8 @@ class LinkHeaderPaginator(PagingOptions, frozen=True, kw_only=True, tag="link"):
         doc("Link attributes the next link must carry; else it is the end.", {"results": "true"}),
     ] = {}
 
+    sticky: Annotated[tuple[str, ...], STICKY] = ()
+
     ends_by: ClassVar[EndsBy] = "pointer"
 
     def next_request(self, request: ApiRequest, page: PageView) -> ApiRequest | None:
@@ -41,7 +43,8 @@ class LinkHeaderPaginator(PagingOptions, frozen=True, kw_only=True, tag="link"):
         links = parse_links(page.headers.get("Link", ""))
         link = next((link for link in links.found if self._leads_on(link, page.url)), None)
         if link is not None and self._is_required(link):
-            return request.follow_url(urljoin(page.url, link.target))
+            url = urljoin(page.url, link.target)
+            return request.follow_url(add_sticky(url, self.sticky, page.first))
         if link is None and links.is_malformed:
             raise InvalidRecord(
                 f"The Link header of page {page.index + 1} cannot be read to its end, and no link before has "

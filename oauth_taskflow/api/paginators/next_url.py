@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
-from urllib.parse import parse_qsl, quote, urljoin, urlsplit
+from urllib.parse import urljoin
 
 from oauth_taskflow.api.paginators.base import EndsBy, Flaw, PagingOptions, find_or_none
-from oauth_taskflow.api.paginators.pointers import is_end, require_next_pointer
+from oauth_taskflow.api.paginators.pointers import (
+    STICKY,
+    add_sticky,
+    is_end,
+    require_next_pointer,
+)
 from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.schema.types import JmesPath, doc
 
@@ -28,12 +33,7 @@ class NextUrlPaginator(PagingOptions, frozen=True, kw_only=True, tag="next_url")
             "url",
         ),
     ] = "url"
-    sticky: Annotated[
-        tuple[str, ...],
-        doc(
-            "Query parameters of the first request added when the next URL lacks them.", ["api_key"]
-        ),
-    ] = ()
+    sticky: Annotated[tuple[str, ...], STICKY] = ()
 
     ends_by: ClassVar[EndsBy] = "pointer"
     path_options: ClassVar[tuple[str, ...]] = ("more", "last", "next")
@@ -55,15 +55,7 @@ class NextUrlPaginator(PagingOptions, frozen=True, kw_only=True, tag="next_url")
                 f"The next URL at {self.next!r} is {found!r:.60}, not text", where=page.where
             )
         url = found if self.base == "api_root" else urljoin(page.url, found)
-        return request.follow_url(self._with_sticky(url, page.first))
-
-    def _with_sticky(self, url: str, first: ApiRequest) -> str:
-        present = {name for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True)}
-        for name in self.sticky:
-            value = first.params.get(name)
-            if name not in present and value is not None:
-                url += f"{'&' if '?' in url else '?'}{quote(name, safe='')}={quote(str(value), safe='')}"
-        return url
+        return request.follow_url(add_sticky(url, self.sticky, page.first))
 
     def has_own_landmark(self, body: Body, headers: Mapping[str, str]) -> bool:  # noqa: ARG002 - the protocol's
         """Whether a response has a next URL."""

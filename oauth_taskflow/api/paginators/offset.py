@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from oauth_taskflow.api.paginators.base import EndsBy, Flaw, PagingOptions, unsent_size_flaws
+from oauth_taskflow.api.paginators.base import (
+    SEND_IN,
+    SIZE_PARAM,
+    EndsBy,
+    Flaw,
+    PagingOptions,
+    Place,
+    unsent_size_flaws,
+)
 from oauth_taskflow.api.paginators.counting import (
     ShortPage,
     count_pages,
@@ -14,7 +22,7 @@ from oauth_taskflow.api.paginators.counting import (
     total_marker,
 )
 from oauth_taskflow.errors import InvalidRecord
-from oauth_taskflow.schema.types import Count, Text, Whole, doc
+from oauth_taskflow.schema.types import Count, Whole, doc
 
 if TYPE_CHECKING:  # these load the HTTP library
     from oauth_taskflow.api.pull.page import PageView
@@ -27,17 +35,16 @@ class OffsetPaginator(PagingOptions, frozen=True, kw_only=True, tag="offset"):
     param: Annotated[str, doc("Name of the offset parameter.", "offset", min_length=1)] = "offset"
     start: Annotated[int, doc("Offset of the first row: 0, or 1 for SCIM-like APIs.", 0, ge=0)] = 0
     size: Annotated[Count | None, doc("Rows to ask for per page.", 100)] = None
-    size_param: Annotated[
-        Text | None, doc("Name of the page-size parameter; needs size.", "limit")
-    ] = "limit"
+    size_param: Annotated[str | None, SIZE_PARAM] = "limit"
     unit: Annotated[Literal["rows", "pages"], doc("What the offset counts.", "rows")] = "rows"
     advance: Annotated[
         Literal["received", "size"],
         doc("Step by the rows received, safe when the server clamps the size, or by size.", "size"),
     ] = "received"
-    send_in: Annotated[Literal["query", "body"], doc("Where the parameters travel.", "query")] = (
-        "query"
-    )
+    send_in: Annotated[Place, SEND_IN] = "query"
+    send_first: Annotated[
+        bool, doc("Send the offset parameter with the first request too.", False)
+    ] = True
     short_page: Annotated[
         ShortPage,
         doc("A page with fewer rows than size; see the page paginator.", "auto"),
@@ -58,16 +65,14 @@ class OffsetPaginator(PagingOptions, frozen=True, kw_only=True, tag="offset"):
         return self.size
 
     @property
-    def query_params(self) -> tuple[str, ...]:
-        """The offset parameter, and that of the size when it is sent."""
-        if self.send_in == "body":
-            return ()
-        return (self.param, *([self.size_param] if self.size and self.size_param else []))
+    def place(self) -> Place:
+        """``send_in``."""
+        return self.send_in
 
     @property
-    def body_option(self) -> str | None:
-        """``send_in`` when it says so."""
-        return "send_in" if self.send_in == "body" else None
+    def sent_names(self) -> Mapping[str, str | None]:
+        """The parameters of the offset and of the size."""
+        return {"offset": self.param, "size": self.size_param if self.size else None}
 
     @property
     def pages_at_once(self) -> int:
@@ -84,8 +89,12 @@ class OffsetPaginator(PagingOptions, frozen=True, kw_only=True, tag="offset"):
         return 1 if self.unit == "pages" else self.size or 0
 
     def first_request(self, request: ApiRequest) -> ApiRequest:
-        """Returns ``request`` with the size and the first offset."""
-        return self.request_at(request.with_paging(self.size_param, self.size, self.send_in), 0)
+        """Returns ``request`` with the size and, unless ``send_first`` is off, the first offset."""
+        return self._ask(request, self.start if self.send_first else None)
+
+    def _ask(self, request: ApiRequest, offset: int | None) -> ApiRequest:
+        values = {"offset": (self.param, offset), "size": (self.size_param, self.size)}
+        return request.with_page(self.send_in, values)
 
     def next_request(self, request: ApiRequest, page: PageView) -> ApiRequest | None:
         """Returns the next offset, unless a total or the number of rows shows that this was the last page.
@@ -102,7 +111,7 @@ class OffsetPaginator(PagingOptions, frozen=True, kw_only=True, tag="offset"):
                 is_last = is_last or reached >= total  # nothing is behind the total
         if is_last:
             return None
-        return request.with_paging(self.param, self.start + reached, self.send_in)
+        return self._ask(request, self.start + reached)
 
     def _check_step(self, page: PageView) -> None:
         """Refuses a page with rows when the page before did not show where this one begins.
@@ -130,7 +139,7 @@ class OffsetPaginator(PagingOptions, frozen=True, kw_only=True, tag="offset"):
 
     def request_at(self, request: ApiRequest, index: int) -> ApiRequest:
         """Returns the request for page ``index``, counted in whole steps."""
-        return request.with_paging(self.param, self.start + index * self._step, self.send_in)
+        return self._ask(request, self.start + index * self._step)
 
     def find_page_count(self, page: PageView) -> int | None:  # noqa: ARG002 - the protocol's
         """Returns None: offset APIs announce rows, not pages."""
@@ -143,7 +152,7 @@ class OffsetPaginator(PagingOptions, frozen=True, kw_only=True, tag="offset"):
     def flaws(self, written: Collection[str]) -> Iterator[Flaw]:
         """Yields options that need a size, and steps that exclude each other."""
         yield from short_page_flaws(self.size, self.short_page)
-        yield from unsent_size_flaws(self.size, written)
+        yield from unsent_size_flaws(self.size, self.size_param, written)
         if self.advance == "size" and self.size is None:
             message = "advance: size needs a size"
             yield Flaw("incomplete", "advance", message, "Write size: 100.")

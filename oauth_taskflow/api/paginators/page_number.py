@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from oauth_taskflow.api.decoders.numbers import read_count
 from oauth_taskflow.api.paginators.base import (
+    SEND_IN,
+    SIZE_PARAM,
     EndsBy,
     Flaw,
     PagingOptions,
+    Place,
     find_or_none,
     unsent_size_flaws,
 )
@@ -20,7 +23,7 @@ from oauth_taskflow.api.paginators.counting import (
     short_page_flaws,
     total_marker,
 )
-from oauth_taskflow.schema.types import Count, JmesPath, Text, Whole, doc
+from oauth_taskflow.schema.types import Count, JmesPath, Whole, doc
 
 if TYPE_CHECKING:  # these load the HTTP library
     from oauth_taskflow.api.decoders.json import Body
@@ -34,12 +37,8 @@ class PageNumberPaginator(PagingOptions, frozen=True, kw_only=True, tag="page"):
     param: Annotated[str, doc("Name of the page parameter.", "page", min_length=1)] = "page"
     start: Annotated[int, doc("Number of the first page.", 1, ge=0)] = 1
     size: Annotated[Count | None, doc("Rows to ask for per page.", 200)] = None
-    size_param: Annotated[
-        Text | None, doc("Name of the page-size parameter; needs size.", "per_page")
-    ] = None
-    send_in: Annotated[Literal["query", "body"], doc("Where the parameters travel.", "query")] = (
-        "query"
-    )
+    size_param: Annotated[str | None, SIZE_PARAM] = None
+    send_in: Annotated[Place, SEND_IN] = "query"
     send_first: Annotated[
         bool, doc("Send the page parameter with the first request too.", False)
     ] = True
@@ -71,16 +70,14 @@ class PageNumberPaginator(PagingOptions, frozen=True, kw_only=True, tag="page"):
         return self.size
 
     @property
-    def query_params(self) -> tuple[str, ...]:
-        """The page parameter, and that of the size when it is sent."""
-        if self.send_in == "body":
-            return ()
-        return (self.param, *([self.size_param] if self.size and self.size_param else []))
+    def place(self) -> Place:
+        """``send_in``."""
+        return self.send_in
 
     @property
-    def body_option(self) -> str | None:
-        """``send_in`` when it says so."""
-        return "send_in" if self.send_in == "body" else None
+    def sent_names(self) -> Mapping[str, str | None]:
+        """The parameters of the number and of the size."""
+        return {"number": self.param, "size": self.size_param if self.size else None}
 
     @property
     def pages_at_once(self) -> int:
@@ -89,8 +86,11 @@ class PageNumberPaginator(PagingOptions, frozen=True, kw_only=True, tag="page"):
 
     def first_request(self, request: ApiRequest) -> ApiRequest:
         """Returns ``request`` with the size and, unless ``send_first`` is off, the first number."""
-        request = request.with_paging(self.size_param, self.size, self.send_in)
-        return self.request_at(request, 0) if self.send_first else request
+        return self._ask(request, self.start if self.send_first else None)
+
+    def _ask(self, request: ApiRequest, number: int | None) -> ApiRequest:
+        values = {"number": (self.param, number), "size": (self.size_param, self.size)}
+        return request.with_page(self.send_in, values)
 
     def next_request(self, request: ApiRequest, page: PageView) -> ApiRequest | None:
         """Returns the next number, unless a page count, total or the number of rows shows that this was the last."""
@@ -103,7 +103,7 @@ class PageNumberPaginator(PagingOptions, frozen=True, kw_only=True, tag="page"):
 
     def request_at(self, request: ApiRequest, index: int) -> ApiRequest:
         """Returns the request for page ``index``."""
-        return request.with_paging(self.param, self.start + index, self.send_in)
+        return self._ask(request, self.start + index)
 
     def find_page_count(self, page: PageView) -> int | None:
         """Returns the number of pages from ``total_pages``; a count of zero is ignored once rows came."""
@@ -125,7 +125,7 @@ class PageNumberPaginator(PagingOptions, frozen=True, kw_only=True, tag="page"):
     def flaws(self, written: Collection[str]) -> Iterator[Flaw]:
         """Yields options that need a size, and a flag that contradicts the page count."""
         yield from short_page_flaws(self.size, self.short_page)
-        yield from unsent_size_flaws(self.size, written)
+        yield from unsent_size_flaws(self.size, self.size_param, written)
         if self.total_pages and (self.more or self.last):
             message = "total_pages and a flag both say where the end is"
             yield Flaw("contradiction", "total_pages", message, "Keep one of them.")

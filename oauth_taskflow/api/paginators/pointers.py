@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from oauth_taskflow.errors import InvalidRecord
+from oauth_taskflow.schema.types import doc
 
 if TYPE_CHECKING:  # loads the HTTP library
     from oauth_taskflow.api.pull.page import PageView
+    from oauth_taskflow.api.request import ApiRequest
+
+STICKY = doc(
+    "Query parameters of the first request added when the next URL lacks them.", ["api_key"]
+)
 
 
 def require_next_pointer(page: PageView, pointer: Any, place: str) -> None:
@@ -30,3 +37,30 @@ def is_end(pointer: Any, end_values: Sequence[Any] = ()) -> bool:
     if pointer is None or pointer == "" or pointer in ([], {}):
         return True
     return any(type(pointer) is type(end) and pointer == end for end in end_values)
+
+
+def add_sticky(url: str, names: Sequence[str], first: ApiRequest) -> str:
+    """Returns ``url`` with those query parameters of the ``first`` request among ``names`` that it lacks.
+
+    What is there stays byte for byte, and before a fragment.
+    """
+    base, mark, fragment = url.partition("#")
+    present = {name for name, _ in parse_qsl(urlsplit(base).query, keep_blank_values=True)}
+    for name in names:
+        for value in [] if name in present else _find_values(name, first):
+            base += f"{'&' if '?' in base else '?'}{quote(name, safe='')}={quote(value, safe='')}"
+    return base + mark + fragment
+
+
+def _find_values(name: str, first: ApiRequest) -> list[str]:
+    """The values of a query parameter, as they were sent; none where the request does not have it."""
+    if name not in first.params:
+        query = parse_qsl(urlsplit(first.path).query, keep_blank_values=True)
+        return [value for key, value in query if key == name]
+    value = first.params[name]
+    values = value if isinstance(value, list | tuple) else [value]
+    return [_as_text(item) for item in values if item is not None]
+
+
+def _as_text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

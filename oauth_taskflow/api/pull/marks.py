@@ -37,6 +37,16 @@ class GuardMark(Struct, frozen=True):
     empty: int = 0
 
 
+class KeyMark(Struct, frozen=True):
+    """The last key of a sequence that is read by a sort key, as JSON, and the records that come again with it.
+
+    ``digests`` are 16 bytes each, one after the other.
+    """
+
+    key: bytes
+    digests: bytes = b""
+
+
 class PageMark(Struct, frozen=True):
     """The state of a sequence after a page, except earlier digests; ``request`` is the next one, None at the end."""
 
@@ -49,6 +59,7 @@ class PageMark(Struct, frozen=True):
     unit: str | None
     announced: Announced
     guard: GuardMark
+    key: KeyMark | None = None
 
 
 class SequenceState(Struct):
@@ -72,6 +83,7 @@ class SequenceState(Struct):
     requests: bytes = b""
     ends: bytes = b""
     contents: bytes = b""
+    key: KeyMark | None = None
 
 
 class Marks:
@@ -111,6 +123,7 @@ class Marks:
             requests=bytes(self._requests),
             ends=bytes(self._ends),
             contents=bytes(self._contents),
+            key=mark.key,
         )
 
 
@@ -125,4 +138,9 @@ def next_request(first: ApiRequest, parts: Mapping[str, Any] | None) -> ApiReque
 
 def split_digests(digests: bytes) -> set[bytes]:
     """Returns the digests that were written one after the other."""
-    return {digests[start : start + 16] for start in range(0, len(digests), 16)}
+    return set(split_digests_in_order(digests))
+
+
+def split_digests_in_order(digests: bytes) -> list[bytes]:
+    """Returns the digests that were written one after the other, each as often as it was."""
+    return [digests[start : start + 16] for start in range(0, len(digests), 16)]

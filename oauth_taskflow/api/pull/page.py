@@ -47,7 +47,8 @@ class PageView:
     ``total`` is the number of rows that the API announced last, None without a number and for an estimate;
     ``announced`` is that number, estimate or not. ``source_rows`` are the rows that the path of ``records`` filtered or
     expanded, None where it did neither. ``is_unsure``: no page has shown whether the API counts these rows or their
-    contents.
+    contents. ``last_key`` is the sort key of the last record so far, None
+    for styles without one.
     """
 
     response: requests.Response
@@ -62,6 +63,7 @@ class PageView:
     announced: int | None = None
     source_rows: list[Any] | None = None
     is_unsure: bool = False
+    last_key: Any = None
 
     @property
     def received(self) -> list[Any]:

@@ -9,8 +9,10 @@ import requests
 
 from oauth_taskflow.api.paginators import Paginate, SinglePage
 from oauth_taskflow.api.paginators.base import IndexedPaginator, PagingOptions
+from oauth_taskflow.api.paginators.flags import read_flag_option
 from oauth_taskflow.api.pull.loop_guard import LoopGuard
 from oauth_taskflow.api.pull.marks import PageMark, SequenceState, next_request
+from oauth_taskflow.api.pull.overlap import KeyTrail
 from oauth_taskflow.api.pull.page import Page, PageView
 from oauth_taskflow.api.pull.page_judge import Content, locate_response
 from oauth_taskflow.api.pull.row_unit import RowUnit
@@ -18,12 +20,11 @@ from oauth_taskflow.api.pull.totals import Announcements, Warn
 from oauth_taskflow.api.pull.unread_pages import find_sign_of_more
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.request_secrets import redact_request_url
-from oauth_taskflow.errors import InvalidRecord, PaginationLimit
+from oauth_taskflow.errors import PaginationLimit
 
 _log = logging.getLogger(__name__)
 # Statuses with which APIs refuse a page that does not exist.
 _PAST_THE_END = frozenset({400, 404, 410, 416, 422})
-_FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 def log_warning(text: str) -> None:
@@ -61,6 +62,7 @@ class PageSequence:
         is_indexed = isinstance(self.paginator, IndexedPaginator)
         self._loops = LoopGuard(self.start, self.options, is_indexed=is_indexed)
         self._pages: int | None = None
+        self._trail = KeyTrail(self.options.sort_key)
 
     def restore(self, state: SequenceState) -> None:
         """Goes on after the pages that ``state`` describes: an earlier process read them."""
@@ -70,6 +72,7 @@ class PageSequence:
         self._unit.restore(state.unit)
         self._announced.restore(state.announced)
         self._loops.restore(state)
+        self._trail.restore(state.key)
 
     def _mark(self) -> PageMark:
         return PageMark(
@@ -82,6 +85,7 @@ class PageSequence:
             self._unit.counts,
             self._announced.mark(),
             self._loops.mark(),
+            self._trail.mark(),
         )
 
     @property
@@ -166,7 +170,8 @@ class PageSequence:
             self._loops.check_request(self.request, page)
         size, url = len(response.content), redact_request_url(response.request, response.url)
         is_doubtful = content.is_doubtful and page.announced != 0
-        return Page(page.records, size, url, page.index, page.announced, is_doubtful, self._mark())
+        records = self._trail.drop_repeats(page.records)
+        return Page(records, size, url, page.index, page.announced, is_doubtful, self._mark())
 
     def _warn_of_unread_pages(self, page: PageView) -> None:
         """Warns when a spec without ``paginate`` gets a response that says that more pages follow."""
@@ -193,8 +198,14 @@ class PageSequence:
             source_rows=received,
             is_unsure=self._unit.is_unsure,
         )
+        self._trail.advance(page)
         self._announced.update_total(page)
-        return replace(page, total=self._announced.exact_total, announced=self._announced.total)
+        return replace(
+            page,
+            total=self._announced.exact_total,
+            announced=self._announced.total,
+            last_key=self._trail.last_key,
+        )
 
     def _find_next(
         self, request: ApiRequest, page: PageView, content: Content
@@ -219,9 +230,9 @@ class PageSequence:
 
     def _read_flags(self, page: PageView) -> bool | None:
         """Returns whether pages follow by the declared flags: False when one of them says that this is the last page."""
-        more, last = self.options.more, self.options.last
-        says = [] if more is None else [_read_flag(page, more)]
-        says += [] if last is None else [not _read_flag(page, last)]
+        more, last = read_flag_option(self.options.more), read_flag_option(self.options.last)
+        says = [] if more is None else [more.read(page)]
+        says += [] if last is None else [not last.read(page)]
         return all(says) if says else None
 
     def _check_record_limit(self, page: PageView) -> None:
@@ -232,15 +243,3 @@ class PageSequence:
                 where=page.where,
                 hint="Narrow the request, or raise max_records if so many are expected.",
             )
-
-
-def _read_flag(page: PageView, path: str) -> bool:
-    value = page.find(path)
-    known = value if isinstance(value, bool) else _FLAGS.get(str(value).strip().lower())
-    if known is None:
-        raise InvalidRecord(
-            f"The flag {path!r} of page {page.index + 1} is {'missing' if value is None else repr(value)[:60]}",
-            where=page.where,
-            hint="Correct the path of more or last; it must be true or false on every page.",
-        )
-    return known

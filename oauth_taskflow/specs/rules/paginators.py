@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from oauth_taskflow.api.paginators.base import PagingOptions
 from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
@@ -32,14 +33,28 @@ def paginator_contradiction(view: EndpointView) -> Findings:
     paginate = view.endpoint.paginate
     if paginate is None:
         return
-    for name in paginate.query_params:
-        if name in view.endpoint.request.params:
+    yield from _find_names_set_twice(view, paginate)
+    if paginate.place == "body" and view.endpoint.request.method == "GET":
+        path = ("paginate", paginate.place_option)
+        yield Finding(path, "a GET request has no body to page by", "Write method: POST.")
+
+
+def _find_names_set_twice(view: EndpointView, paginate: PagingOptions) -> Findings:
+    """Parameters and headers that both the request and the paginator set."""
+    request = view.endpoint.request
+    sent = {name for name in paginate.sent_names.values() if name}
+    if paginate.place == "query":
+        for name in sent.intersection(request.params):
             hint = f"Remove it here; the paginator sends {name!r}."
             message = f"the paginator sets the parameter {name!r}, too"
             yield Finding(("request", "params", name), message, hint, at_key=True)
-    if paginate.body_option is not None and view.endpoint.request.method == "GET":
-        path = ("paginate", paginate.body_option)
-        yield Finding(path, "a GET request has no body to page by", "Write method: POST.")
+    if paginate.place == "header":
+        lowered = {name.lower() for name in sent}
+        for name in request.headers:
+            if name.lower() in lowered:
+                hint = f"Remove it here; the paginator sends {name!r}."
+                message = f"the paginator sets the header {name!r}, too"
+                yield Finding(("request", "headers", name), message, hint, at_key=True)
 
 
 @endpoint_rule("records-contradiction")

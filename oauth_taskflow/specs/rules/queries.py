@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from oauth_taskflow.api.paginators.base import TotalRows
+from oauth_taskflow.api.paginators.flags import PageFlag
 from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions
 from oauth_taskflow.specs.problem import Finding, YamlPath
@@ -62,7 +63,13 @@ def _expressions(endpoint: Endpoint) -> Iterator[tuple[YamlPath, str]]:
             yield ("responses", index, "when"), rule.when
     for name, over in endpoint.for_each.items():
         if isinstance(over, ForEachOptions):
-            yield from ((("for_each", name, "copy", key), p) for key, p in over.copy.items())
+            yield from _copied_expressions(name, over)
+
+
+def _copied_expressions(name: str, over: ForEachOptions) -> Iterator[tuple[YamlPath, str]]:
+    for key, field in over.copy.items():
+        path: YamlPath = ("for_each", name, "copy", key)
+        yield (path, field) if isinstance(field, str) else ((*path, "path"), field.path)
 
 
 def _record_expressions(endpoint: Endpoint) -> Iterator[tuple[YamlPath, str]]:
@@ -82,29 +89,38 @@ def _paginator_expressions(endpoint: Endpoint) -> Iterator[tuple[YamlPath, str]]
     if endpoint.paginate is None:
         return
     for name in endpoint.paginate.path_options:
-        expression = getattr(endpoint.paginate, name)
+        option = getattr(endpoint.paginate, name)
+        expression = getattr(option, "path", option)
         if expression is not None:
-            yield ("paginate", name), expression
+            inside = () if option is expression else ("path",)
+            yield ("paginate", name, *inside), expression
     total = endpoint.paginate.announced_total.path
     if total is not None:
-        inside = ("path",) if isinstance(endpoint.paginate.total, TotalRows) else ()
-        yield ("paginate", "total", *inside), total
+        is_long = isinstance(endpoint.paginate.total, TotalRows)
+        yield ("paginate", "total", *(("path",) if is_long else ())), total
 
 
 @endpoint_rule("bad-regex")
 def bad_regex(view: EndpointView) -> Findings:
-    """A header condition is a regular expression, and this one cannot be read.
+    """A header condition and a flag's `matches` are regular expressions, and this one cannot be read.
 
-    Bad: `header: {X-State: "*off"}`
+    Bad: `header: {X-State: "*off"}`, `more: {header: X-More, matches: "+"}`
 
-    Good: `header: {X-State: ".*off"}`
+    Good: `header: {X-State: ".*off"}`, `more: {header: X-More, matches: "yes|true"}`
     """
-    for index, rule in enumerate(view.endpoint.responses):
-        for name, pattern in rule.header.items():
-            reason = _regex_error(pattern)
-            if reason:
-                path = ("responses", index, "header", name)
-                yield Finding(path, f"not a regular expression: {reason}", "Escape symbols by \\.")
+    for path, pattern in _patterns(view.endpoint):
+        reason = _regex_error(pattern)
+        if reason:
+            yield Finding(path, f"not a regular expression: {reason}", "Escape symbols by \\.")
+
+
+def _patterns(endpoint: Endpoint) -> Iterator[tuple[YamlPath, str]]:
+    for name in ("more", "last"):
+        flag = getattr(endpoint.paginate, name, None)
+        if isinstance(flag, PageFlag) and flag.matches is not None:
+            yield ("paginate", name, "matches"), flag.matches
+    for index, rule in enumerate(endpoint.responses):
+        yield from ((("responses", index, "header", n), p) for n, p in rule.header.items())
 
 
 @lru_cache(maxsize=1024)

@@ -15,6 +15,7 @@ from requests.adapters import BaseAdapter
 from oauth_taskflow.api.options import (
     CursorPaginator,
     CustomPaginator,
+    KeysetPaginator,
     LinkHeaderPaginator,
     NextUrlPaginator,
     OffsetPaginator,
@@ -55,6 +56,7 @@ STYLES: dict[str, Callable[..., Paginate]] = {
     "cursor": lambda **more: CursorPaginator(next="next", param="at", **more),
     "cursor header": lambda **more: CursorPaginator(header="X-Next", param="at", **more),
     "last record": lambda **more: CursorPaginator(last_record="id", param="at", **more),
+    "keyset": lambda **more: KeysetPaginator(key="id", param="at", **more),
     "next url": lambda **more: NextUrlPaginator(next="url", **more),
     "link": LinkHeaderPaginator,
     "none": SinglePage,
@@ -62,7 +64,7 @@ STYLES: dict[str, Callable[..., Paginate]] = {
 }
 PAGED = [style for style in STYLES if style != "none"]
 POINTED = ["cursor", "cursor header", "next url", "link"]
-COUNTED = ["page", "page ahead", "offset", "offset ahead", "custom", "last record"]
+COUNTED = ["page", "page ahead", "offset", "offset ahead", "custom", "last record", "keyset"]
 
 
 class WithoutSockets(BaseAdapter):
@@ -105,7 +107,7 @@ class Api:
 
     def index(self, asked: Asked) -> int:
         at = int(asked.query.get("at", 0))
-        by_rows = self.style in {"offset", "offset ahead", "last record"}
+        by_rows = self.style in {"offset", "offset ahead", "last record", "keyset"}
         return at // SIZE if by_rows else at
 
     def __call__(self, asked: Asked) -> Any:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oauth_taskflow.api.decoders.numbers import decode, encode
-from oauth_taskflow.api.options import CursorPaginator, Records
+from oauth_taskflow.api.options import CursorPaginator, KeysetPaginator, Records
 from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.pull.marks import Marks, SequenceState
 from oauth_taskflow.api.pull.page import Page
@@ -92,3 +92,19 @@ def test_totals_and_hard_stops_count_the_pages_before_the_cut() -> None:
         read(Api("cursor", total=7), "cursor", state_after(first), total="total")
     with pytest.raises(PaginationLimit, match="max_records = 5"):
         read(Api("cursor"), "cursor", state_after(first), max_records=5)
+
+
+def test_records_of_the_last_key_are_dropped_after_the_cut_too() -> None:
+    rows = [{"id": number, "at": key} for number, key in enumerate([1, 2, 2, 2, 3, 3, 4])]
+
+    def route(asked: Any) -> Any:
+        since = int(asked.query.get("since", 0))
+        return {"items": [row for row in rows if row["at"] >= since][:4]}
+
+    paginate = KeysetPaginator(key="at", param="since", overlap=True, size=4)
+    options: Any = {"paginate": paginate, "records": Records(path="items"), "decode": True}
+    with open_session(route) as session:
+        for cut in (1, 2, 3):
+            before = list(islice(pull(session, FIRST, **options), cut))
+            after = list(pull(session, FIRST, **options, resume=state_after(before)))
+            assert [record for page in (*before, *after) for record in page.records] == rows
