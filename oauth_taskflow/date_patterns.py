@@ -28,6 +28,10 @@ ISO = re.compile(
     re.ASCII,
 )
 """RFC 3339, ISO 8601 and what resembles them: a blank for T, a comma, up to nanoseconds, slashes, no zone."""
+SORTABLE = re.compile(
+    r"\d{4}-(?:0\d|1[0-2])-(?:[0-2]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-6]\d(?:\.\d{1,9})?Z"
+)
+"""Texts that, of equal length, sort chronologically."""
 BASIC = re.compile(
     r"((?:19|20)\d\d)(\d\d)(\d\d)"
     rf"(?:[Tt ]?(\d\d)(\d\d)(?:(\d\d)(?:[.,](\d{{1,9}})\d*)?)?\s?{_ISO_ZONE}?)?",

@@ -24,11 +24,12 @@ from oauth_taskflow.date_patterns import (
     NAMED_MONTH,
     NAMED_ZONES,
     NUMBER,
+    SORTABLE,
     ZERO_DATE,
 )
 
 UTC = timezone.utc
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _FIRST = (1 - _EPOCH_ORDINAL) * 86_400
 _LAST = (date.max.toordinal() - _EPOCH_ORDINAL + 1) * 86_400
@@ -57,12 +58,12 @@ class Instant(NamedTuple):
     @property
     def moment(self) -> datetime:
         """The instant as an aware datetime of UTC, cut to microseconds."""
-        return _EPOCH + timedelta(seconds=self.seconds, microseconds=self.nanoseconds // 1000)
+        return EPOCH + timedelta(seconds=self.seconds, microseconds=self.nanoseconds // 1000)
 
     @property
     def text(self) -> str:
         """The instant as RFC 3339 writes it in UTC, with as many groups of three decimals as it has."""
-        whole = (_EPOCH + timedelta(seconds=self.seconds)).isoformat()[:19]
+        whole = (EPOCH + timedelta(seconds=self.seconds)).isoformat()[:19]
         fraction = f"{self.nanoseconds:09d}" if self.nanoseconds else ""
         while fraction.endswith("000"):
             fraction = fraction[:-3]
@@ -84,6 +85,11 @@ def read_instant(value: Any, form: str | Sequence[str] = "any", zone: tzinfo = U
 def is_empty_date(value: Any) -> bool:
     """Whether ``value`` is what APIs write where there is no date: null, blank text, or zeros such as 0000-00-00."""
     return value is None or (isinstance(value, str) and ZERO_DATE.fullmatch(value) is not None)
+
+
+def are_sortable_texts(values: Sequence[str]) -> bool:
+    """Whether ``values`` are ISO 8601 texts of UTC and of one length, so that their order is that of time."""
+    return len(set(map(len, values))) == 1 and all(map(SORTABLE.fullmatch, values))
 
 
 @lru_cache(maxsize=128)

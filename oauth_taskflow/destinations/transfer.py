@@ -19,7 +19,8 @@ class TransferSummary(Struct, frozen=True):
     """Figures of one transfer. ``received_bytes`` counts bodies; instants are ISO 8601 in UTC; ``seconds`` is wall time.
 
     ``rows`` counts what was written, ``dropped`` the repeated records that were not, and ``filtered`` those that ``where``
-    left out (absent without ``where``); ``warnings`` are for people.
+    left out (absent without ``where``), ``outside`` those outside the window (absent unless the spec leaves them out);
+    ``warnings`` are for people.
     """
 
     rows: int
@@ -32,6 +33,7 @@ class TransferSummary(Struct, frozen=True):
     seconds: float
     warnings: tuple[str, ...] = ()
     filtered: int | UnsetType = UNSET
+    outside: int | UnsetType = UNSET
 
 
 @runtime_checkable

@@ -24,9 +24,10 @@ from oauth_taskflow.engine.output_location import (
     locate_output,
 )
 from oauth_taskflow.engine.page_warnings import SinglePageWarning, WarningList
-from oauth_taskflow.engine.stages import begin_sequence, build_stages
+from oauth_taskflow.engine.stages import begin_sequence, begin_window, build_stages
 from oauth_taskflow.engine.summary import EndpointSummary
 from oauth_taskflow.engine.templates import render_request
+from oauth_taskflow.engine.window_filter import find_page_end
 from oauth_taskflow.engine.windows import run_windows
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.windows import Interval, Window, move_interval
@@ -142,6 +143,7 @@ class _Reader:
         with closing(sequences if width == 1 else read_several_ahead(sequences, width)) as running:
             for sequence, pages in running:
                 begin_sequence(self._stages, sequence.parent, sequence.names)
+                begin_window(self._stages, sequence.window)
                 if self._on_window is not None:
                     self._on_window(sequence.window)
                 yield from self._watch(pages, sequence.copied)
@@ -154,10 +156,12 @@ class _Reader:
                 visible = names if window is None else {**names, "window": _bounds(window)}
                 yield (
                     _Sequence(parent, copied, window, visible),
-                    self._pages_of(visible, ahead=int(alone)),
+                    self._pages_of(visible, window, ahead=int(alone)),
                 )
 
-    def _pages_of(self, names: Mapping[str, Any], *, ahead: int) -> Iterator[Page]:
+    def _pages_of(
+        self, names: Mapping[str, Any], window: Window | None, *, ahead: int
+    ) -> Iterator[Page]:
         endpoint = self._run.endpoint
         yield from pull(
             self._session,
@@ -170,6 +174,7 @@ class _Reader:
             decode="exact" if self._copier.is_active else False,
             ahead=ahead,
             warn=self._warnings,
+            is_last=find_page_end(endpoint.incremental, window),
         )
 
     def _watch(self, pages: Iterable[Page], copied: Mapping[str, Any]) -> Iterator[Page]:
@@ -228,6 +233,7 @@ def _summary(
         conn_id=description.conn_id,
         duplicates=summary.dropped,
         filtered=0 if summary.filtered is UNSET else summary.filtered,
+        outside=0 if summary.outside is UNSET else summary.outside,
         watermark=summary.watermark,
         interval=interval,
         map_index=run.map_index,

@@ -15,7 +15,9 @@ from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.watermark import Watermark
 from oauth_taskflow.destinations.transfer import Stage, TransferSummary
 from oauth_taskflow.engine.filter_stage import FilterStage
+from oauth_taskflow.engine.window_filter import WindowStage
 from oauth_taskflow.specs.model import Endpoint
+from oauth_taskflow.specs.windows import Window
 
 
 class StageOptions(NamedTuple):
@@ -75,6 +77,12 @@ def build_filter_stage(options: StageOptions) -> Stage | None:
     return None if where is None else FilterStage(where, options.endpoint.for_each)
 
 
+def build_window_stage(options: StageOptions) -> Stage | None:
+    """Returns the stage of an endpoint with ``incremental.keep``."""
+    incremental = options.endpoint.incremental
+    return WindowStage(incremental) if incremental is not None and incremental.keep else None
+
+
 def build_watermark_stage(options: StageOptions) -> Stage | None:
     """Returns the stage of an endpoint with ``incremental.field``."""
     incremental = options.endpoint.incremental
@@ -113,9 +121,17 @@ def begin_sequence(stages: Sequence[Stage], parent: int, names: Mapping[str, Any
             stage.begin_sequence(parent, names)
 
 
+def begin_window(stages: Sequence[Stage], window: Window | None) -> None:
+    """Notifies the stage that leaves out records of the window that the next pages belong to."""
+    for stage in stages:
+        if isinstance(stage, WindowStage):
+            stage.begin_window(window)
+
+
 StageBuilder = Callable[[StageOptions], "Stage | None"]
 STAGE_BUILDERS: Sequence[StageBuilder] = (
     build_filter_stage,
+    build_window_stage,
     build_watermark_stage,
     build_dedupe_stage,
 )

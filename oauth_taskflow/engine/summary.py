@@ -19,8 +19,8 @@ class EndpointSummary(Struct, frozen=True, omit_defaults=True):
 
     ``sequences`` counts the page sequences (one per window and parent record), ``bytes`` what was written and
     ``received_bytes`` what the API sent; ``seconds`` is wall time. ``conn_id`` is the connection of the object store.
-    ``duplicates`` counts records dropped by primary key, ``filtered`` those that ``where`` left out. ``watermark`` is the
-    highest value of the incremental field, and ``interval`` the span that was read (ISO 8601; an empty start means from
+    ``duplicates`` counts records dropped by primary key, ``filtered`` those that ``where`` left out, ``outside`` those
+    outside the window. ``watermark`` is the highest value of the incremental field, and ``interval`` the span that was read (ISO 8601; an empty start means from
     the beginning). ``map_index`` is that of a mapped instance; ``token_refreshes`` counts the refreshes that this process
     caused. ``warnings`` are for people. ``destination`` is the kind of destination that reads the files back.
     """
@@ -43,6 +43,7 @@ class EndpointSummary(Struct, frozen=True, omit_defaults=True):
     warnings: list[str] = []
     destination: str = DEFAULT_KIND
     filtered: int = 0
+    outside: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the figures as plain data, for XCom and events."""
@@ -70,6 +71,7 @@ class EndpointTotal(Struct, frozen=True):
     warnings: list[str] = []
     destination: str | UnsetType = UNSET
     filtered: int | UnsetType = UNSET
+    outside: int | UnsetType = UNSET
 
 
 def add_up(
@@ -99,6 +101,7 @@ def add_up(
         seconds=round(sum(summary.seconds for summary in summaries), 3),
         duplicates=sum(summary.duplicates for summary in summaries),
         filtered=sum(summary.filtered for summary in summaries) or UNSET,
+        outside=sum(summary.outside for summary in summaries) or UNSET,
         token_refreshes=sum(summary.token_refreshes for summary in summaries),
         watermark=watermark.value,
         interval=summaries[0].interval if summaries else None,

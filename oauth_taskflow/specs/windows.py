@@ -82,8 +82,25 @@ class Incremental(Options, frozen=True, kw_only=True):
     unit: Annotated[
         Duration, doc("Precision of the API's timestamps, for inclusive ends.", "PT1S")
     ] = "PT1S"
+    keep: Annotated[
+        Literal["window"] | None,
+        doc(
+            "Leave out records outside the window here, for an API that cannot filter by time. Raw rows still count for "
+            "paging and totals.",
+            "window",
+        ),
+    ] = None
+    order: Annotated[
+        Literal["newest_first"] | None,
+        doc(
+            "With keep: the API returns the newest records first, so paging ends where all that follows is older than "
+            "the window.",
+            "newest_first",
+        ),
+    ] = None
     missing: Annotated[
-        Literal["fail", "include"], doc("A record without the field.", "include")
+        Literal["fail", "include", "exclude"],
+        doc("A record without the field; exclude, with keep, leaves it out.", "include"),
     ] = "fail"
     without_interval: Annotated[
         Literal["start", "fail"] | None,

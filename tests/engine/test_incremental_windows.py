@@ -16,6 +16,7 @@ def test_a_post_body_carries_the_windows(tmp_path: Path) -> None:
       json: {filter: {from: "{{ window.start }}", to: "{{ window.end }}"}}
     records: data
     incremental: {field: t, format: epoch_ms, step: P1D}
+    concurrency: 1
     """
     pulled = pull_yaml(
         endpoint, Interval(utc(2026, 1, 1), utc(2026, 1, 3)), lambda _: {"data": []}, tmp_path

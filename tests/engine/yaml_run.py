@@ -58,7 +58,13 @@ class Pulled:
 
 def pull_yaml(text: str, interval: Interval, route: Route, folder: Path, **options: Any) -> Pulled:
     """Runs the endpoint ``text`` for ``interval`` against an API of ``route``; files go below ``folder``."""
-    endpoint = read_endpoint(text)
+    return pull_endpoint(read_endpoint(text), interval, route, folder, **options)
+
+
+def pull_endpoint(
+    endpoint: Endpoint, interval: Interval, route: Route, folder: Path, **options: Any
+) -> Pulled:
+    """As ``pull_yaml``, for an ``endpoint`` that was checked or built."""
     with scripted(route) as api, OAuthSession(api.url, bearer_auth("t"), conn_id="crm") as session:
         run = EndpointRun(
             name="items",

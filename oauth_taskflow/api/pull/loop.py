@@ -228,6 +228,7 @@ def pull(
     ahead: int = 1,
     warn: Warn = log_warning,
     resume: SequenceState | None = None,
+    is_last: Callable[[list[Any]], bool] | None = None,
 ) -> Generator[Page, None, None]:
     """Yields the pages that answer ``request`` and the requests after it, in order.
 
@@ -237,7 +238,8 @@ def pull(
 
     ``limit_key`` names the budget under which this machine shares ``rate_limit``. ``on_page`` is called in the
     consumer's thread before a page is yielded. ``warn`` is called, in any thread, with doubts about the pages read.
-    With ``resume``, made from the marks of earlier pages, the first page is the one after those.
+    With ``resume``, made from the marks of earlier pages, the first page is the one after those. ``is_last`` is asked
+    once per page, in order and before the next one is requested: whether nothing that is wanted follows these records.
     docs/paging.md lists when a response is a page, and which ends are valid.
 
     Raises:
@@ -257,6 +259,7 @@ def pull(
     sequence = reader.sequence
     if resume is not None:
         sequence.restore(resume)
+    sequence.is_last = is_last
     limiter = RateLimiter.from_options(rate_limit, limit_key) if rate_limit is not None else None
     puller = _Puller(session, reader, limiter)
     paginator = sequence.paginator

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import requests
 
@@ -63,6 +65,8 @@ class PageSequence:
         self._loops = LoopGuard(self.start, self.options, is_indexed=is_indexed)
         self._pages: int | None = None
         self._trail = KeyTrail(self.options.sort_key)
+        self.is_last: Callable[[list[Any]], bool] | None = None
+        """Whether nothing that is wanted follows the page with these records; the API may go on after it."""
 
     def restore(self, state: SequenceState) -> None:
         """Goes on after the pages that ``state`` describes: an earlier process read them."""
@@ -166,6 +170,8 @@ class PageSequence:
                 self.counted_rows, self.index, page.where, is_bare=not has_flag
             )
             self._warn_of_unread_pages(page)
+        elif self.is_last is not None and self.is_last(page.records):
+            self.request = None
         else:
             self._loops.check_request(self.request, page)
         size, url = len(response.content), redact_request_url(response.request, response.url)

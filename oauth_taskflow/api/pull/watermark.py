@@ -11,13 +11,15 @@ from oauth_taskflow.api.decoders.numbers import ExactFloat
 from oauth_taskflow.api.pull.missing_fields import missing_field_error
 from oauth_taskflow.api.pull.record_fields import build_column_reader
 from oauth_taskflow.date_patterns import INTEGER
-from oauth_taskflow.dates import Reader, UnreadableDate, build_reader, is_empty_date
+from oauth_taskflow.dates import (
+    Reader,
+    UnreadableDate,
+    are_sortable_texts,
+    build_reader,
+    is_empty_date,
+)
 from oauth_taskflow.errors import InvalidRecord
 
-# ISO 8601 texts of equal length sort chronologically.
-_UTC = re.compile(
-    r"\d{4}-(?:0\d|1[0-2])-(?:[0-2]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-6]\d(?:\.\d{1,9})?Z"
-)
 _INTEGER = re.compile(r"-?\d{1,1000}", re.ASCII)
 _EXPONENT = r"[eE][+-]?\d{1,3}"
 _DECIMAL = re.compile(rf"-?\d{{1,1000}}(?:\.\d{{1,1000}}(?:{_EXPONENT})?|{_EXPONENT})")
@@ -102,7 +104,7 @@ def _are_comparable(values: list[Any], form: str | Sequence[str] | None) -> bool
     """Whether ``max`` finds the highest of ``values`` without parsing each one, which is by far the usual case."""
     kinds = set(map(type, values))
     if kinds == {str} and form in _ISO_FORMS:
-        return len(set(map(len, values))) == 1 and all(map(_UTC.fullmatch, values))
+        return are_sortable_texts(values)
     return kinds == {int} and form in _NUMBER_FORMS
 
 

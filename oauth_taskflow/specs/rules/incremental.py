@@ -14,7 +14,7 @@ from oauth_taskflow.specs.windows import Incremental
 
 _DAY = 86400.0
 _NOTHING = Incremental()
-_OF_THE_FIELD = ("field_format", "missing")
+_OF_THE_FIELD = ("field_format", "missing", "keep", "order")
 _DIRECTIVE = re.compile(r"%[-:]?[a-zA-Z]")
 _ZONE = re.compile(r"%:?z|%Z|%s|Z|[+-]00:?00|UTC|GMT")
 
@@ -34,7 +34,7 @@ def incremental_without_field(view: EndpointView) -> Findings:
         return
     for key in _OF_THE_FIELD:
         if getattr(incremental, key) != getattr(_NOTHING, key):
-            message = f"{key} is about the change time of a record, and it is not named"
+            message = f"{key} is about the change time of a record, which is not named"
             yield Finding(("incremental", key), message, "Write field: updatedAt.", at_key=True)
 
 
@@ -65,11 +65,14 @@ def _has_first_interval(source: DagSpec) -> bool:
 def incremental_bounds_not_sent(view: EndpointView) -> Findings:
     """The window is never sent, so every run reads everything.
 
+    An API that cannot filter by time needs `keep: window`.
+
     Bad: `incremental: {field: updatedAt, ...}` with `request: {path: /contacts}`
 
     Good: the same with `request: {path: /contacts, params: {updated_since: "{{ window.start }}"}}`
     """
-    if view.endpoint.incremental is not None and WINDOW not in view.names_used:
+    incremental = view.endpoint.incremental
+    if incremental is not None and incremental.keep is None and WINDOW not in view.names_used:
         hint = 'Send it: params: {updated_since: "{{ window.start }}"}.'
         yield Finding(("incremental",), "no template uses the window", hint)
 

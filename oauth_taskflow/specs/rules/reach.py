@@ -107,7 +107,7 @@ def incremental_one_bound(view: EndpointView) -> Findings:
         for name, attribute in template.references
         if name == WINDOW and attribute
     }
-    if sent == {"end"}:
+    if sent == {"end"} and incremental.keep is None:
         yield Finding(("incremental",), "window.start is never sent", "Send both bounds.")
     elif sent == {"start"} and incremental.step is not None:
         message = "step cuts windows, but window.end is never sent"

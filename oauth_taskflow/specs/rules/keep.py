@@ -1,0 +1,76 @@
+"""Rules about windows that are kept on this side, because the API cannot filter by time."""
+
+from __future__ import annotations
+
+from oauth_taskflow.date_patterns import INTEGER
+from oauth_taskflow.specs.problem import Finding
+from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
+
+
+@endpoint_rule("needs-keep")
+def needs_keep(view: EndpointView) -> Findings:
+    """Keys that say which records are left out on this side, without `keep: window`: nothing is left out.
+
+    Bad: `incremental: {field: t, order: newest_first, ...}`, `incremental: {field: t, missing: exclude, ...}`
+
+    Good: `incremental: {field: t, keep: window, order: newest_first, missing: exclude, ...}`
+    """
+    incremental = view.endpoint.incremental
+    if incremental is None or incremental.keep is not None:
+        return
+    if incremental.order is not None:
+        message = "order has no effect without keep: window"
+        yield Finding(("incremental", "order"), message, "Write keep: window.", at_key=True)
+    if incremental.missing == "exclude":
+        message = "missing: exclude has no effect without keep: window"
+        yield Finding(("incremental", "missing"), message, "Write keep: window, or include.")
+
+
+@endpoint_rule("kept-and-sent", "warning")
+def kept_and_sent(view: EndpointView) -> Findings:
+    """The window is sent to the API and kept on this side as well: one of the two is a mistake, or a waste.
+
+    Where the API filters more coarsely than the window, such as by whole days, write a `lookback` as long as that and a
+    `primary_key`; or send nothing.
+
+    Bad: `incremental: {keep: window, ...}` with `params: {updated_since: "{{ window.start }}"}`
+
+    Good: one of them
+    """
+    incremental = view.endpoint.incremental
+    if incremental is not None and incremental.keep is not None and "start" in view.sent_bounds:
+        message = "window.start is sent, and keep: window leaves out the same records again"
+        hint = "Remove keep if the API filters by time, else the parameter."
+        yield Finding(("incremental", "keep"), message, hint, at_key=True)
+
+
+@endpoint_rule("step-without-bounds")
+def step_without_bounds(view: EndpointView) -> Findings:
+    """`step` cuts windows that the API never gets: each of them reads all pages, and keeps a part.
+
+    Bad: `incremental: {field: t, keep: window, step: P7D, ...}`
+
+    Good: `incremental: {field: t, keep: window, ...}`
+    """
+    incremental = view.endpoint.incremental
+    if incremental is None or incremental.keep is None or incremental.step is None:
+        return
+    if "start" not in view.sent_bounds:
+        message = "each window of step reads all pages again, since no bound is sent"
+        yield Finding(("incremental", "step"), message, "Remove step.", at_key=True)
+
+
+@endpoint_rule("keep-without-time")
+def keep_without_time(view: EndpointView) -> Findings:
+    """A window is an interval of time, and a field that is an integer is in none.
+
+    Bad: `incremental: {field: id, field_format: integer, keep: window, ...}`
+
+    Good: `incremental: {field: created, keep: window, ...}`
+    """
+    incremental = view.endpoint.incremental
+    if incremental is None or incremental.keep is None or incremental.field_format != INTEGER:
+        return
+    message = "an integer is in no window of time"
+    hint = "Name a field that is a time, or remove keep."
+    yield Finding(("incremental", "field_format"), message, hint)
