@@ -59,7 +59,9 @@ def spec_reference() -> Iterator[str]:
         "**Templates** (`{{ ... }}`) stand in `request` and in `destination.path`. Their names: "
         + ", ".join(f"`{name}`" for name in sorted(RUN_NAMES))
         + "; each variable of `for_each`; `window.start` and `window.end` in requests of endpoints with "
-        "`incremental`. An undefined name is refused by the check, and fails the task if it slips through.",
+        "`incremental`; in requests also `omit`, which leaves out the parameter, header, key or list item it stands for, and "
+        "`page.token`, `page.number`, `page.offset` and `page.size` as far as the paginator has them "
+        "([paging.md](paging.md)). An undefined name is refused by the check, and fails the task if it slips through.",
         "",
         "**Pages:** [paging.md](paging.md) says when an answer is a page, when reading ends, and what fails.",
         "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote_plus
@@ -12,6 +12,7 @@ from urllib.parse import unquote_plus
 import msgspec
 
 from oauth_taskflow.api.decoders.numbers import encode
+from oauth_taskflow.api.page_template import PageTemplate
 from oauth_taskflow.api.response_limits import Limits
 from oauth_taskflow.errors import InvalidRecord
 
@@ -24,7 +25,7 @@ class ApiRequest:
 
     In ``params``, None omits a name and a list repeats it. ``exact`` marks a URL that the API itself gave: its query is
     sent byte for byte, because signed and double-encoded cursors break when they are encoded again. ``limits`` of the
-    response override those of the session.
+    response override those of the session. With a ``template``, ``with_page`` renders the request anew.
     """
 
     path: str
@@ -36,6 +37,7 @@ class ApiRequest:
     timeout: float | tuple[float, float] | None = None
     exact: bool = False
     limits: Limits | None = None
+    template: PageTemplate | None = field(default=None, compare=False, repr=False)
 
     def with_param(self, name: str, value: Any) -> ApiRequest:
         """The same request with the query parameter ``name`` set, replacing one written into the path."""
@@ -80,13 +82,24 @@ class ApiRequest:
     def with_page(self, place: str, values: Mapping[str, tuple[str | None, Any]]) -> ApiRequest:
         """The same request for another page: ``values`` is page name → (name in the request, value), all of that page.
 
-        Page names are those of templates: ``token``, ``number``, ``offset`` and ``size``. Values travel as in
-        ``with_paging``.
+        Page names are those of templates: ``token``, ``number``, ``offset`` and ``size``. Values that a template places are
+        not sent in another way; the others travel as in ``with_paging``.
         """
+        template = self.template
         request = self
-        for name, value in values.values():
-            request = request.with_paging(name, value, place)
+        if template is not None:
+            filled = template.fill({name: value for name, (_, value) in values.items()})
+            request = replace(filled, template=template)
+        for name, (param, value) in values.items():
+            if template is None or name not in template.names:
+                request = request.with_paging(param, value, place)
         return request
+
+    def change(self, change: Callable[[ApiRequest], ApiRequest]) -> ApiRequest:
+        """The same request after ``change``, which is applied to each page where a template renders them."""
+        if self.template is None:
+            return change(self)
+        return replace(self, template=self.template.then(change))
 
     def follow_url(self, url: str) -> ApiRequest:
         """The same request to a URL that the API returned, without the parameters of this request."""

@@ -23,10 +23,10 @@ from oauth_taskflow.engine.output_location import (
     destination_options,
     locate_output,
 )
+from oauth_taskflow.engine.page_requests import build_first_request
 from oauth_taskflow.engine.page_warnings import SinglePageWarning, WarningList
 from oauth_taskflow.engine.stages import begin_sequence, begin_window, build_stages
 from oauth_taskflow.engine.summary import EndpointSummary
-from oauth_taskflow.engine.templates import render_request
 from oauth_taskflow.engine.window_filter import find_page_end
 from oauth_taskflow.engine.windows import run_windows
 from oauth_taskflow.specs.model import Endpoint
@@ -165,7 +165,7 @@ class _Reader:
         endpoint = self._run.endpoint
         yield from pull(
             self._session,
-            render_request(endpoint, {**self._run.template_context, **names}),
+            build_first_request(endpoint, {**self._run.template_context, **names}),
             paginate=endpoint.paginate,
             records=self._records,
             responses=endpoint.responses,

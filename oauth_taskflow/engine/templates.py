@@ -17,6 +17,7 @@ from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.engine.sandbox import Sandbox
 from oauth_taskflow.errors import TemplateFailed
 from oauth_taskflow.specs.model import Endpoint
+from oauth_taskflow.specs.template_names import OMIT as OMIT_NAME
 
 _NO_DATE = (
     "this run has no logical date: it was triggered by hand, by the API or by assets, or its DAG has no schedule",
@@ -32,7 +33,24 @@ _MISSING_IN_SOME_RUNS = {
     **dict.fromkeys(("data_interval_start", "data_interval_end"), _NO_INTERVAL),
 }
 _UNDEFINED = re.compile(r"'(\w+)' is undefined")
+_WITHOUT_PAGE_VALUE = re.compile(r"'\S*PageValues object' has no attribute '(\w+)'")
 _WHOLE = re.compile(r"^\s*\{\{((?:(?!\{\{|\}\}).)*)\}\}\s*$", re.DOTALL)
+
+
+class _Omit:
+    """The value of ``omit`` in templates: leaves out the parameter, header, key or list item that it stands for."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return OMIT_NAME
+
+
+OMIT = _Omit()
+
+
+class PageValues(dict[str, Any]):
+    """The values of a page in templates; a name without a value is undefined there."""
 
 
 def _require_value(value: Any) -> Any:
@@ -47,6 +65,10 @@ def _as_text(value: Any) -> str:
     """Returns ``value`` as it is written inside a longer text, never in Python's spelling."""
     if isinstance(_require_value(value), bool):
         return "true" if value else "false"
+    if value is OMIT:
+        raise TypeError(
+            "omit leaves out a whole value, and this is a path, a part of a text or a destination"
+        )
     if isinstance(value, (Mapping, list, tuple, set)):
         kind = "mapping" if isinstance(value, Mapping) else "list"
         raise TypeError(f"it gave a {kind} inside a text; pick one value, or use join or tojson")
@@ -119,6 +141,8 @@ def _has_gap(rendered: str, template: str) -> bool:
 def render_value(value: Any, context: Mapping[str, Any]) -> Any:
     """Renders every text in ``value``; a text that is one whole ``{{ … }}`` keeps the value's type.
 
+    Keys and list items whose value is ``OMIT`` are left out; ``value`` itself may be it.
+
     Raises:
         TemplateFailed: as in ``render_text``.
     """
@@ -126,11 +150,22 @@ def render_value(value: Any, context: Mapping[str, Any]) -> Any:
         whole = _WHOLE.match(value) if "{{" in value else None
         if whole is None:
             return render_text(value, context)
-        return _evaluate(value, lambda: _evaluate_expression(whole.group(1), context))
+        made = _evaluate(value, lambda: _evaluate_expression(whole.group(1), context))
+        return _leave_out(made) if OMIT_NAME in value else made
     if isinstance(value, Mapping):
-        return {key: render_value(item, context) for key, item in value.items()}
+        rendered = {key: render_value(item, context) for key, item in value.items()}
+        return {key: item for key, item in rendered.items() if item is not OMIT}
     if isinstance(value, (list, tuple)):
-        return [render_value(item, context) for item in value]
+        return [made for item in value if (made := render_value(item, context)) is not OMIT]
+    return value
+
+
+def _leave_out(value: Any) -> Any:
+    """Returns ``value`` without what is ``OMIT`` inside of it."""
+    if isinstance(value, Mapping):
+        return {key: _leave_out(item) for key, item in value.items() if item is not OMIT}
+    if isinstance(value, (list, tuple)):
+        return [_leave_out(item) for item in value if item is not OMIT]
     return value
 
 
@@ -155,6 +190,11 @@ def _evaluate(template: str, run: Any) -> Any:
 
 def _explain_undefined(template: str, error: UndefinedError) -> TemplateFailed:
     """Returns the error for a name without a value, with the reason where only some runs have that name."""
+    late = _WITHOUT_PAGE_VALUE.fullmatch(str(error))
+    if late is not None:
+        reason = f"page.{late[1]} has no value on this page"
+        hint = f"On page one, leave it out: {{{{ page.{late[1]} | default(omit) }}}}."
+        return TemplateFailed(template, reason, hint=hint)
     match = _UNDEFINED.fullmatch(str(error))
     name = match[1] if match else ""
     if name not in _MISSING_IN_SOME_RUNS:
@@ -164,26 +204,34 @@ def _explain_undefined(template: str, error: UndefinedError) -> TemplateFailed:
 
 
 def render_request(endpoint: Endpoint, context: Mapping[str, Any]) -> ApiRequest:
-    """Renders the request for the first page.
+    """Renders the request of a page.
 
     Raises:
         TemplateFailed: a template names something undefined or gives null.
     """
     request = endpoint.request
+    context = {OMIT_NAME: OMIT, **context}
+    headers = {name: _render_header(value, context) for name, value in request.headers.items()}
+    body = render_value(request.json, context)
     return ApiRequest(
         path=render_path(request.path or "", context),
         method=request.method,
         params=render_value(request.params, context),
-        headers={name: _render_header(value, context) for name, value in request.headers.items()},
-        json=render_value(request.json, context),
+        headers={name: value for name, value in headers.items() if value is not None},
+        json=None if body is OMIT else body,
         form=render_value(request.form, context),
         timeout=endpoint.timeout,
         limits=endpoint.limits,
     )
 
 
-def _render_header(template: str, context: Mapping[str, Any]) -> str:
-    """Renders a header's value. Characters that RFC 9110 §5.5 forbids would fail deep in the HTTP library."""
+def _render_header(template: str, context: Mapping[str, Any]) -> str | None:
+    """Renders a header's value; None for ``omit``.
+
+    Characters that RFC 9110 §5.5 forbids would fail deep in the HTTP library.
+    """
+    if OMIT_NAME in template and render_value(template, context) is OMIT:
+        return None
     value = render_text(template, context).strip()
     if any(
         ord(character) > 255 or (ord(character) < 32 and character != "\t") for character in value

@@ -30,6 +30,15 @@ WINDOW = "window"
 WINDOW_NAMES = frozenset({"start", "end"})
 """Attributes of ``window``."""
 
+PAGE = "page"
+"""Name of the values of a page; there in requests of endpoints whose paginator has any."""
+
+PAGE_NAMES = frozenset({"token", "number", "offset", "size"})
+"""Attributes of ``page``."""
+
+OMIT = "omit"
+"""Name of the value that leaves out the parameter, header, key or list item it stands for."""
+
 WHOLE_TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 """A template in a text, from its opening to its closing braces."""
 

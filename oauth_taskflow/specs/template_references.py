@@ -85,6 +85,17 @@ def window_bounds(request: Any) -> set[str]:
     return find_sent_bounds(reference for template in parsed for reference in template.references)
 
 
+def page_names(request: Any) -> frozenset[str]:
+    """Find which values of the page the templates of a ``request`` place, such as ``token``; ``request`` is plain data."""
+    parsed = (parse_template(text) for _, text in template_texts(request, ()) if "page" in text)
+    return find_page_names(reference for template in parsed for reference in template.references)
+
+
+def find_page_names(references: Iterable[tuple[str, str]]) -> frozenset[str]:
+    """Find which values of the page the ``references`` (name, attribute) use."""
+    return frozenset(attribute for name, attribute in references if name == "page" and attribute)
+
+
 def find_sent_bounds(references: Iterable[tuple[str, str]]) -> set[str]:
     """Find which bounds of the window the ``references`` (name, attribute) use; ``window`` as a whole counts as both."""
     taken = {attribute for name, attribute in references if name == "window"}

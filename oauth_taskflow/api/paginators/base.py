@@ -66,13 +66,15 @@ class IndexedPaginator(Paginator, Protocol):
 class Flaw(Struct, frozen=True):
     """A mistake in the options of a paginator: the option at fault, the message, the hint.
 
-    ``kind`` is ``incomplete`` when something is missing, ``contradiction`` when options exclude each other.
+    ``kind`` is ``incomplete`` when something is missing, ``contradiction`` when options exclude each other. There is no
+    mistake where a template places the page value ``unless_placed``.
     """
 
     kind: Literal["incomplete", "contradiction"]
     option: str
     message: str
     hint: str
+    unless_placed: str = ""
 
 
 class SortKey(Struct, frozen=True):
@@ -210,6 +212,18 @@ class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
         None for a value that is not sent.
         """
         return {}
+
+    @property
+    def page_names(self) -> frozenset[str]:
+        """The values of a page that templates may place: ``page.token`` and others."""
+        without = {"size"} if self.page_size is None else set()
+        return frozenset(self.sent_names) - without
+
+    @property
+    def late_page_names(self) -> frozenset[str]:
+        """Those of them that page one does not have."""
+        sends_first = getattr(self, "send_first", True)
+        return frozenset({"token"} if sends_first else {"token", "number", "offset"})
 
     @property
     def sort_key(self) -> SortKey | None:

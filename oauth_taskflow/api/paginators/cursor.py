@@ -157,7 +157,8 @@ class CursorPaginator(PagingOptions, frozen=True, kw_only=True, tag="cursor"):
             yield Flaw("incomplete", "next", "nothing says where the cursor is", hint)
         if not (self.body or self.param):
             hint = "Write param or body."
-            yield Flaw("incomplete", "param", "nothing says how the cursor is sent", hint)
+            message = "nothing says how the cursor is sent"
+            yield Flaw("incomplete", "param", message, hint, unless_placed="token")
         yield from unsent_size_flaws(self.size, self.size_param, written)
         if len(sources) > 1:
             which = f"{', '.join(sources[:-1])} and {sources[-1]}"

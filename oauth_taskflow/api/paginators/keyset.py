@@ -121,7 +121,8 @@ class KeysetPaginator(PagingOptions, frozen=True, kw_only=True, tag="keyset"):
             )
         if self.param is None:
             hint = "Write param: since_id."
-            yield Flaw("incomplete", "param", "nothing says how the last key is sent", hint)
+            message = "nothing says how the last key is sent"
+            yield Flaw("incomplete", "param", message, hint, unless_placed="token")
         yield from short_page_flaws(self.size, self.short_page)
         yield from unsent_size_flaws(self.size, self.size_param, written)
         total = self.announced_total

@@ -14,6 +14,9 @@ from oauth_taskflow.specs.rules.registry import (
     spec_rule,
 )
 from oauth_taskflow.specs.template_names import (
+    OMIT,
+    PAGE,
+    PAGE_NAMES,
     RESERVED_NAMES,
     WINDOW,
     WINDOW_NAMES,
@@ -42,7 +45,8 @@ def undefined_template_name(view: EndpointView) -> Findings:
     """A template uses a name that nothing provides: the task would fail when it renders.
 
     Provided are the run's names (`ds`, `params`, `endpoint`, ...), each `for_each` variable, and `window.start` and
-    `window.end` where the endpoint has `incremental`. A destination has neither `window` nor records of a parent.
+    `window.end` where the endpoint has `incremental`. Requests also have `omit`, and `page.token`, `page.number`,
+    `page.offset` and `page.size` as far as the paginator has them. A destination has neither `window` nor records of a parent.
 
     Bad: `params: {since: "{{ windw.start }}"}`
 
@@ -51,20 +55,31 @@ def undefined_template_name(view: EndpointView) -> Findings:
     incremental = view.endpoint.incremental is not None
     names = request_names(view.endpoint.for_each, incremental=incremental)
     for path, template in view.request_templates:
-        yield from _find_undefined(view, path, template, names)
+        beside = _request_values(view, template)
+        yield from _find_undefined(view, path, template, names, beside)
     names = destination_names(view.lists)
     for path, template in view.destination_templates:
         yield from _find_undefined(view, path, template, names)
 
 
 def _find_undefined(
-    view: EndpointView, path: YamlPath, template: Template, names: frozenset[str]
+    view: EndpointView,
+    path: YamlPath,
+    template: Template,
+    names: frozenset[str],
+    beside: frozenset[str] = frozenset(),
 ) -> Findings:
     for name, attribute in sorted(template.references):
-        if name not in names:
+        if name not in names and name not in beside:
             yield Finding(path, f"nothing provides the name {name!r}", _name_hint(name, names))
         elif attribute:
             yield from _find_undefined_attribute(view, path, name, attribute)
+
+
+def _request_values(view: EndpointView, template: Template) -> frozenset[str]:
+    """The names of values that only requests have; ``page`` where the rule ``page-name-misfit`` judges it."""
+    takes_value = any(name == PAGE and of in PAGE_NAMES for name, of in template.references)
+    return frozenset({OMIT, PAGE} if takes_value or view.page_names else {OMIT})
 
 
 def _name_hint(name: str, names: frozenset[str]) -> str:

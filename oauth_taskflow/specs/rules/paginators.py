@@ -34,7 +34,8 @@ def paginator_contradiction(view: EndpointView) -> Findings:
     if paginate is None:
         return
     yield from _find_names_set_twice(view, paginate)
-    if paginate.place == "body" and view.endpoint.request.method == "GET":
+    is_sent = not view.placed_names.issuperset(paginate.page_names)
+    if paginate.place == "body" and is_sent and view.endpoint.request.method == "GET":
         path = ("paginate", paginate.place_option)
         yield Finding(path, "a GET request has no body to page by", "Write method: POST.")
 
@@ -42,7 +43,8 @@ def paginator_contradiction(view: EndpointView) -> Findings:
 def _find_names_set_twice(view: EndpointView, paginate: PagingOptions) -> Findings:
     """Parameters and headers that both the request and the paginator set."""
     request = view.endpoint.request
-    sent = {name for name in paginate.sent_names.values() if name}
+    names = paginate.sent_names.items()
+    sent = {name for value, name in names if name and value not in view.placed_names}
     if paginate.place == "query":
         for name in sent.intersection(request.params):
             hint = f"Remove it here; the paginator sends {name!r}."
@@ -90,5 +92,5 @@ def _flaws(view: EndpointView, kind: str) -> Findings:
     if paginate is None:
         return
     for flaw in (*paginate.flaws(view.raw["paginate"]), *paginate.common_flaws()):
-        if flaw.kind == kind:
+        if flaw.kind == kind and flaw.unless_placed not in view.placed_names:
             yield Finding(("paginate", flaw.option), flaw.message, flaw.hint)

@@ -14,8 +14,10 @@ from typing import Any
 
 from oauth_taskflow.specs.model import DagSpec, Endpoint, ForEachOptions, Spec
 from oauth_taskflow.specs.problem import Finding, Level, YamlPath
+from oauth_taskflow.specs.template_names import PAGE
 from oauth_taskflow.specs.template_references import (
     Template,
+    find_page_names,
     find_sent_bounds,
     parse_template,
     template_texts,
@@ -87,6 +89,20 @@ class EndpointView:
         return find_sent_bounds(
             r for _, template in self.request_templates for r in template.references
         )
+
+    @cached_property
+    def page_names(self) -> frozenset[str]:
+        """The values of a page that the paginator has for templates."""
+        paginate = self.endpoint.paginate
+        return frozenset() if paginate is None else paginate.page_names
+
+    @cached_property
+    def placed_names(self) -> frozenset[str]:
+        """Those of them that templates of the request place; none where a variable of that name hides them."""
+        if PAGE in self.endpoint.for_each:
+            return frozenset()
+        references = (r for _, template in self.request_templates for r in template.references)
+        return find_page_names(references) & self.page_names
 
     @cached_property
     def names_used(self) -> frozenset[str]:
