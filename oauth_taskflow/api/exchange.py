@@ -92,6 +92,8 @@ class RequestPlan(Struct, frozen=True):
     ``judge`` reads each response that is final by its status. It returns the ``value`` of the ``FetchResult``, or raises.
     An ``ApiError`` with ``retryable`` set asks for another attempt, which counts like all others. When no attempt is
     left, the last such error is raised.
+
+    With ``once``, an attempt that another one would follow after a wait is final.
     """
 
     policy: RetryPolicy
@@ -101,6 +103,7 @@ class RequestPlan(Struct, frozen=True):
     hold: Callable[[float], None] | None = None
     judge: Judge | None = None
     limits: AnswerLimits = DEFAULT_LIMITS
+    once: bool = False
 
     def wait_after_response(
         self, response: requests.Response, decision: Decision | None, attempt: int, now: float
@@ -124,7 +127,7 @@ class RequestPlan(Struct, frozen=True):
         )  # zero or a date in the past would repeat at once
         if self.hold is not None and (by_rule or status == 429):
             self.hold(wait)
-        return wait
+        return None if self.once else wait
 
     def wait_after_error(
         self, error: requests.RequestException, request: requests.PreparedRequest, attempt: int
@@ -135,7 +138,7 @@ class RequestPlan(Struct, frozen=True):
             ApiRequestFailed: no attempt is left; ``ApiUnreachable`` or ``ApiTimeout`` where one of them fits.
         """
         transient = is_transient(error)
-        safe = self._repeats(request) or is_unsent(error)
+        safe = (self._repeats(request) or is_unsent(error)) and not self.once
         if not (transient and safe and attempt < self.policy.attempts and rewind(request)):
             failure = network_error(error, request, retryable=transient, tries=attempt)
             raise failure from public_cause(error)
@@ -145,7 +148,8 @@ class RequestPlan(Struct, frozen=True):
         self, error: ApiError, request: requests.PreparedRequest, attempt: int
     ) -> float | None:
         """Seconds to wait before the next attempt after the judge raised ``error``; None when the error is final."""
-        repeats = error.retryable and self._repeats(request) and attempt < self.policy.attempts
+        repeats = error.retryable and self._repeats(request) and not self.once
+        repeats = repeats and attempt < self.policy.attempts
         if not (repeats and rewind(request)):
             return None
         wait = error.retry_after or self.policy.backoff_seconds(attempt)

@@ -41,6 +41,7 @@ from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.content_coding import accept_encoding
 from oauth_taskflow.errors import ApiRequestFailed, ResultRefused
 from oauth_taskflow.oauth.token import TokenSource
+from oauth_taskflow.schema.types import Concurrency
 
 Timeout = float | tuple[float, float]
 
@@ -227,12 +228,13 @@ class OAuthSession(requests.Session):
         gate: Callable[[], None] | None = None,
         hold: Callable[[float], None] | None = None,
         judge: Judge | None = None,
+        once: bool = False,
     ) -> FetchResult:
         """The response to ``request``, which only reads: a POST is repeated like a GET.
 
         ``decide`` sees every response before the retry policy does, ``gate`` is called before every attempt, and ``hold``
-        receives rate-limit waits in seconds. ``judge`` reads the response and may ask for another attempt; see
-        ``RequestPlan``.
+        receives rate-limit waits in seconds. ``judge`` reads the response and may ask for another attempt, unless it is
+        sent only ``once``; see ``RequestPlan``.
         """
         whole = self.resolve(request.path)
         prepared = self.prepare_request(build_request(request, whole))
@@ -241,7 +243,7 @@ class OAuthSession(requests.Session):
         policy = replace(self.retry, retry_post=True)
         limits = self.limits.override(request.limits)
         return self.deliver(
-            prepared, RequestPlan(policy, options, decide, gate, hold, judge, limits)
+            prepared, RequestPlan(policy, options, decide, gate, hold, judge, limits, once)
         )
 
     def paginate(
@@ -255,6 +257,7 @@ class OAuthSession(requests.Session):
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
         responses: Sequence[ResponseRule] = (),
+        concurrency: Concurrency = 1,
     ) -> Generator[Any, None, None]:
         """Yields every record of every page, with the paging and the options that specs use.
 
@@ -267,6 +270,7 @@ class OAuthSession(requests.Session):
             method: HTTP method; the request is treated as one that only reads.
             headers: for these requests only.
             responses: rules for responses; the first match decides.
+            concurrency: requests in flight: a number, or ``auto`` to find it while reading; docs/speed.md has the rules.
 
         Raises:
             ApiError: as ``pull`` raises.
@@ -277,7 +281,14 @@ class OAuthSession(requests.Session):
 
         selector = records if isinstance(records, Records) else Records(path=records)
         request = ApiRequest(path, method, params or {}, headers or {}, json)
-        return pull_records(self, request, paginate=paginate, records=selector, responses=responses)
+        return pull_records(
+            self,
+            request,
+            paginate=paginate,
+            records=selector,
+            responses=responses,
+            concurrency=concurrency,
+        )
 
     def deliver(self, request: requests.PreparedRequest, plan: RequestPlan) -> FetchResult:
         """Send ``request`` until a response is final."""

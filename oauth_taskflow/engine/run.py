@@ -11,6 +11,7 @@ from msgspec import UNSET
 
 from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.pull.page import Page
+from oauth_taskflow.api.pull.places import Lane, Places
 from oauth_taskflow.api.pull.prefetch import read_several_ahead
 from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.api.session import OAuthSession
@@ -25,6 +26,7 @@ from oauth_taskflow.engine.output_location import (
 )
 from oauth_taskflow.engine.page_requests import build_first_request
 from oauth_taskflow.engine.page_warnings import SinglePageWarning, WarningList
+from oauth_taskflow.engine.request_places import endpoint_places, sequences_at_once
 from oauth_taskflow.engine.stages import begin_sequence, begin_window, build_stages
 from oauth_taskflow.engine.summary import EndpointSummary
 from oauth_taskflow.engine.window_filter import find_page_end
@@ -138,43 +140,55 @@ class _Reader:
 
     def pages(self) -> Iterator[Page]:
         """Yields every page in the order of parents, windows and pages, however many sequences are read at once."""
-        width = self._run.endpoint.concurrency
-        sequences = self._sequences(alone=width == 1)
-        with closing(sequences if width == 1 else read_several_ahead(sequences, width)) as running:
-            for sequence, pages in running:
-                begin_sequence(self._stages, sequence.parent, sequence.names)
-                begin_window(self._stages, sequence.window)
-                if self._on_window is not None:
-                    self._on_window(sequence.window)
-                yield from self._watch(pages, sequence.copied)
+        places = endpoint_places(self._run.endpoint)
+        sequences = self._sequences(places)
+        if places is None:
+            with closing(sequences):
+                yield from self._read(sequences)
+            return
+        width = sequences_at_once(self._run.endpoint, places)
+        # Closed in this order when reading ends early: what waits for a place must not hold up the threads' end.
+        with closing(read_several_ahead(sequences, width)) as running, closing(places):
+            yield from self._read(running)
+        places.log_outcome()
 
-    def _sequences(self, *, alone: bool) -> Generator[tuple[_Sequence, Iterator[Page]], None, None]:
+    def _read(self, sequences: Iterator[tuple[_Sequence, Iterable[Page]]]) -> Iterator[Page]:
+        for sequence, pages in sequences:
+            begin_sequence(self._stages, sequence.parent, sequence.names)
+            begin_window(self._stages, sequence.window)
+            if sequence.lane is not None:
+                sequence.lane.may_guess = True
+            if self._on_window is not None:
+                self._on_window(sequence.window)
+            yield from self._watch(pages, sequence.copied)
+
+    def _sequences(
+        self, places: Places | None
+    ) -> Generator[tuple[_Sequence, Iterator[Page]], None, None]:
         contexts = template_contexts(self._run.item, self._run.open_path)
         for parent, names in enumerate(contexts):
             copied = self._copier.read(names)
             for window in run_windows(self._run.endpoint, self._run.interval):
                 visible = names if window is None else {**names, "window": _bounds(window)}
-                yield (
-                    _Sequence(parent, copied, window, visible),
-                    self._pages_of(visible, window, ahead=int(alone)),
-                )
+                lane = Lane(places, may_guess=False) if places is not None else None
+                sequence = _Sequence(parent, copied, window, visible, lane)
+                yield sequence, self._pages_of(sequence)
 
-    def _pages_of(
-        self, names: Mapping[str, Any], window: Window | None, *, ahead: int
-    ) -> Iterator[Page]:
+    def _pages_of(self, sequence: _Sequence) -> Iterator[Page]:
         endpoint = self._run.endpoint
         yield from pull(
             self._session,
-            build_first_request(endpoint, {**self._run.template_context, **names}),
+            build_first_request(endpoint, {**self._run.template_context, **sequence.names}),
             paginate=endpoint.paginate,
             records=self._records,
             responses=endpoint.responses,
             rate_limit=endpoint.rate_limit,
             limit_key=f"{self._session.conn_id}/{self._run.name}",
             decode="exact" if self._copier.is_active else False,
-            ahead=ahead,
+            ahead=int(sequence.lane is None),
+            lane=sequence.lane,
             warn=self._warnings,
-            is_last=find_page_end(endpoint.incremental, window),
+            is_last=find_page_end(endpoint.incremental, sequence.window),
         )
 
     def _watch(self, pages: Iterable[Page], copied: Mapping[str, Any]) -> Iterator[Page]:
@@ -193,13 +207,14 @@ class _Reader:
 class _Sequence:
     """One request sequence: the number of its parent, the fields that its records copy from it, and the window.
 
-    ``names`` are the template names that it has beside those of the run.
+    ``names`` are the template names that it has beside those of the run, ``lane`` is its share of the requests in flight.
     """
 
     parent: int
     copied: Mapping[str, Any]
     window: Window | None
     names: Mapping[str, Any]
+    lane: Lane | None
 
 
 def _bounds(window: Window) -> dict[str, Any]:

@@ -5,7 +5,7 @@ A field's ``Meta`` is its page in the reference.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -18,6 +18,8 @@ def doc(description: str, *examples: Any, **constraints: Any) -> Meta:
 Text = Annotated[str, Meta(min_length=1)]
 Count = Annotated[int, Meta(ge=1)]
 Whole = Annotated[int, Meta(ge=0)]
+AtOnce = Annotated[int, Meta(ge=1, le=32)]
+Concurrency = Literal["auto"] | AtOnce
 Seconds = Annotated[float, Meta(gt=0)]
 DottedPath = Annotated[str, Meta(pattern=r"^\w+(\.\w+)+$")]
 JmesPath = Annotated[

@@ -17,7 +17,7 @@ from oauth_taskflow.api.rate_limit import RateLimit
 from oauth_taskflow.api.response_limits import Limits
 from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.destinations import AnyDestination
-from oauth_taskflow.schema.types import Duration, JmesPath, Options, Seconds, Text, doc
+from oauth_taskflow.schema.types import Concurrency, Duration, JmesPath, Options, Seconds, Text, doc
 from oauth_taskflow.specs.windows import Incremental
 
 # What Airflow's database has room for: its integers are 32 bits wide, and one value that does not fit fails the write
@@ -184,14 +184,14 @@ class Endpoint(Options, frozen=True, kw_only=True):
         ),
     ] = {}
     concurrency: Annotated[
-        int,
+        Concurrency,
         doc(
-            "Parent records and windows read at once within a task, within the rate limit.",
-            8,
-            ge=1,
-            le=32,
+            "Requests in flight within a task, over pages, windows and parent records, within the rate limit: a number, 1 "
+            "for one after the other, or auto: as many as pay, at most 8.",
+            "auto",
+            16,
         ),
-    ] = 4
+    ] = "auto"
     responses: Annotated[
         list[ResponseRule], doc("Ordered rules for answers.", [{"status": 404, "action": "skip"}])
     ] = []

@@ -186,16 +186,31 @@ def _explain_union(error: _Error, path: YamlPath) -> Iterator[tuple[str, Finding
     for children in branches.values():
         if not any(child.validator == "type" and not child.relative_path for child in children):
             for child in children:
-                yield from _explain(child, (*path, *child.relative_path))
+                for rule, finding in _explain(child, (*path, *child.relative_path)):
+                    yield rule, _with_other_types(finding, child, _type_words(branches))
             return
+    yield "wrong-type", Finding(path, _type_message(_type_words(branches), error.instance))
+
+
+def _type_words(branches: Mapping[Any, list[_Error]]) -> list[str]:
+    """The types of the branches that do not fit by their type, in words."""
     errors = [child for children in branches.values() for child in children]
-    types = [child.validator_value for child in errors if child.validator == "type"]
-    yield "wrong-type", Finding(path, _type_message(types, error.instance))
+    return _words_of([child.validator_value for child in errors if child.validator == "type"])
 
 
-def _type_message(types: list[Any], instance: Any) -> str:
+def _with_other_types(finding: Finding, error: _Error, words: list[str]) -> Finding:
+    """``finding`` with the other types as allowed, where a word is not one of those allowed."""
+    if error.validator != "enum" or error.relative_path or not words:
+        return finding
+    return replace(finding, hint=f"{finding.hint.rstrip('.')}, or {' or '.join(words)}.")
+
+
+def _words_of(types: list[Any]) -> list[str]:
     flat = [name for item in types for name in ([item] if isinstance(item, str) else item)]
-    words = list(dict.fromkeys(_WORDS[name] for name in flat if name != "null"))
+    return list(dict.fromkeys(_WORDS[name] for name in flat if name != "null"))
+
+
+def _type_message(words: list[str], instance: Any) -> str:
     return f"expected {' or '.join(words)}, got {_PYTHON_WORDS.get(type(instance), 'a number')}"
 
 
@@ -203,7 +218,7 @@ def _explain_value(error: _Error, path: YamlPath) -> tuple[str, str, str]:
     shown = _excerpt(error.instance, path)
     limit = error.validator_value
     if error.validator == "type":
-        return "wrong-type", _type_message([limit], error.instance), ""
+        return "wrong-type", _type_message(_words_of([limit]), error.instance), ""
     if error.validator in {"enum", "const"}:
         allowed = [
             str(value)

@@ -158,7 +158,7 @@ def test_a_schema_error_anywhere_hides_no_broken_rule(broken: str) -> None:
     [
         ("{recrods: x, request: {path: /a/:id}}", ["unknown-key", "bad-path"]),
         (
-            '{request: {path: "/{{ nope }}"}, concurrency: many, records: "x["}',
+            '{request: {path: "/{{ nope }}"}, concurrency: [many], records: "x["}',
             ["undefined-template-name", "wrong-type", "bad-jmespath"],
         ),
         ('{request: {path: 5}, records: "x["}', ["wrong-type", "bad-jmespath"]),

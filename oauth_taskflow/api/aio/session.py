@@ -46,6 +46,7 @@ from oauth_taskflow.api.session import Timeout, copy_refusal, default_headers
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.errors import ApiRequestFailed
 from oauth_taskflow.oauth.token import TokenSource
+from oauth_taskflow.schema.types import Concurrency
 
 # At most this many coroutines wait for a token in threads: asyncio's pool is small and Airflow needs it too.
 _THREADS = 4
@@ -178,11 +179,12 @@ class AsyncOAuthSession(httpx.AsyncClient):
         *,
         decide: ResponseHandler | None = None,
         judge: Judge | None = None,
+        once: bool = False,
     ) -> FetchResult:
         """The response to ``request``, which only reads: a POST is repeated like a GET.
 
-        ``decide`` sees every response before the retry policy does. ``judge`` reads it and may ask for another attempt;
-        see ``RequestPlan``. The response is a view of the one of ``httpx``.
+        ``decide`` sees every response before the retry policy does. ``judge`` reads it and may ask for another attempt,
+        unless it is sent only ``once``; see ``RequestPlan``. The response is a view of the one of ``httpx``.
         """
         whole = self.resolve(request.path)
         outgoing = self.convert_request(build_request(request, whole), request.timeout)
@@ -190,7 +192,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
         policy = replace(self.retry, retry_post=True)
         options = {"auth": None, "stream": False, "follow": True}
         limits = self.limits.override(request.limits)
-        plan = RequestPlan(policy, options, decide, judge=judge, limits=limits)
+        plan = RequestPlan(policy, options, decide, judge=judge, limits=limits, once=once)
         return (await self._deliver(outgoing, self._credentials, plan))[1]
 
     def convert_request(
@@ -219,6 +221,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
         responses: Sequence[ResponseRule] = (),
+        concurrency: Concurrency = 1,
     ) -> AsyncGenerator[Any, None]:
         """Yields every record of every page; arguments and errors are those of ``OAuthSession.paginate``.
 
@@ -227,7 +230,12 @@ class AsyncOAuthSession(httpx.AsyncClient):
         selector = records if isinstance(records, Records) else Records(path=records)
         request = ApiRequest(path, method, params or {}, headers or {}, json)
         return pull_records_async(
-            self, request, paginate=paginate, records=selector, responses=responses
+            self,
+            request,
+            paginate=paginate,
+            records=selector,
+            responses=responses,
+            concurrency=concurrency,
         )
 
     async def _deliver(

@@ -196,6 +196,18 @@ class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
         return None
 
     @property
+    def most_at_once(self) -> int | None:
+        """The most pages of a sequence that may be asked for at once; None leaves it to ``concurrency``."""
+        return 1
+
+    def can_guess_pages(self, first_rows: int, *, is_announced: bool) -> bool:  # noqa: ARG002 - for the styles
+        """Whether the requests of later pages are known once page one came with ``first_rows`` rows.
+
+        ``is_announced``: the API said how many pages there are.
+        """
+        return False
+
+    @property
     def place(self) -> Place:
         """Where in the request the paginator writes."""
         return "query"

@@ -35,6 +35,13 @@ def count_pages(total: int | None, size: int | None) -> int | None:
     return None if total is None or not size else -(-total // size)
 
 
+def can_guess_by_size(
+    size: int | None, size_param: str | None, short_page: ShortPage, first_rows: int
+) -> bool:
+    """Whether page one held exactly the size that was sent, and a short page is the end."""
+    return size_param is not None and first_rows == size and short_page != "continue"
+
+
 def total_marker(total: TotalRows) -> str | None:
     """Returns a description of an exact total, for warnings; None without one."""
     return f"total ({total.place})" if total.place and not total.approximate else None

@@ -16,13 +16,14 @@ from oauth_taskflow.api.paginators.base import (
 )
 from oauth_taskflow.api.paginators.counting import (
     ShortPage,
+    can_guess_by_size,
     count_pages,
     is_last_page,
     short_page_flaws,
     total_marker,
 )
 from oauth_taskflow.errors import InvalidRecord
-from oauth_taskflow.schema.types import Count, Whole, doc
+from oauth_taskflow.schema.types import AtOnce, Count, Whole, doc
 
 if TYPE_CHECKING:  # these load the HTTP library
     from oauth_taskflow.api.pull.page import PageView
@@ -50,9 +51,13 @@ class OffsetPaginator(PagingOptions, frozen=True, kw_only=True, tag="offset"):
         doc("A page with fewer rows than size; see the page paginator.", "auto"),
     ] = "auto"
     prefetch: Annotated[
-        int,
-        doc("Pages fetched ahead at once; needs advance: size.", 4, ge=1, le=32),
-    ] = 1
+        AtOnce | None,
+        doc(
+            "The most pages of one sequence asked for at once; needs size. By default it is found while reading, see "
+            "concurrency.",
+            4,
+        ),
+    ] = None
     max_empty_pages: Annotated[
         Whole, doc("Hard stop: more empty pages than this in a row, with pages to follow.", 5)
     ] = 3
@@ -76,8 +81,17 @@ class OffsetPaginator(PagingOptions, frozen=True, kw_only=True, tag="offset"):
 
     @property
     def pages_at_once(self) -> int:
-        """``prefetch`` where offsets do not depend on the rows received, else 1."""
-        return self.prefetch if self._is_fixed else 1
+        """``prefetch`` where the author wrote it and offsets do not depend on the rows received, else 1."""
+        return self.prefetch or 1 if self._is_fixed else 1
+
+    @property
+    def most_at_once(self) -> int | None:
+        """``prefetch``."""
+        return self.prefetch
+
+    def can_guess_pages(self, first_rows: int, *, is_announced: bool) -> bool:  # noqa: ARG002 - the protocol's
+        """Whether page one shows that the API honours the size that is sent."""
+        return can_guess_by_size(self.size, self.size_param, self.short_page, first_rows)
 
     @property
     def _is_fixed(self) -> bool:
@@ -86,6 +100,7 @@ class OffsetPaginator(PagingOptions, frozen=True, kw_only=True, tag="offset"):
 
     @property
     def _step(self) -> int:
+        """How far the offset moves from page to page; for rows received, if every page is full."""
         return 1 if self.unit == "pages" else self.size or 0
 
     def first_request(self, request: ApiRequest) -> ApiRequest:
@@ -156,9 +171,9 @@ class OffsetPaginator(PagingOptions, frozen=True, kw_only=True, tag="offset"):
         if self.advance == "size" and self.size is None:
             message = "advance: size needs a size"
             yield Flaw("incomplete", "advance", message, "Write size: 100.")
-        if self.prefetch > 1 and self.advance == "received":
+        if (self.prefetch or 1) > 1 and self.size is None and self.unit == "rows":
             message = "pages cannot be fetched ahead while the offset waits for the rows received"
-            hint = "Write advance: size and size, or remove prefetch."
+            hint = "Write size: 100, or remove prefetch."
             yield Flaw("contradiction", "prefetch", message, hint)
         if self.unit == "pages" and self.advance == "size":
             message = "an offset that counts pages advances by one"

@@ -18,12 +18,13 @@ from oauth_taskflow.api.paginators.base import (
 )
 from oauth_taskflow.api.paginators.counting import (
     ShortPage,
+    can_guess_by_size,
     count_pages,
     is_last_page,
     short_page_flaws,
     total_marker,
 )
-from oauth_taskflow.schema.types import Count, JmesPath, Whole, doc
+from oauth_taskflow.schema.types import AtOnce, Count, JmesPath, Whole, doc
 
 if TYPE_CHECKING:  # these load the HTTP library
     from oauth_taskflow.api.decoders.json import Body
@@ -54,9 +55,13 @@ class PageNumberPaginator(PagingOptions, frozen=True, kw_only=True, tag="page"):
         ),
     ] = "auto"
     prefetch: Annotated[
-        int,
-        doc("Pages fetched ahead at once, within the rate limit.", 4, ge=1, le=32),
-    ] = 1
+        AtOnce | None,
+        doc(
+            "The most pages of one sequence asked for at once: 1 for one after the other. By default it is found while "
+            "reading, see concurrency.",
+            4,
+        ),
+    ] = None
     max_empty_pages: Annotated[
         Whole, doc("Hard stop: more empty pages than this in a row, with pages to follow.", 5)
     ] = 3
@@ -81,8 +86,20 @@ class PageNumberPaginator(PagingOptions, frozen=True, kw_only=True, tag="page"):
 
     @property
     def pages_at_once(self) -> int:
+        """``prefetch`` where the author wrote it, else 1."""
+        return self.prefetch or 1
+
+    @property
+    def most_at_once(self) -> int | None:
         """``prefetch``."""
         return self.prefetch
+
+    def can_guess_pages(self, first_rows: int, *, is_announced: bool) -> bool:
+        """Whether the API counts its pages, or page one shows that it honours the size that is sent."""
+        counts_pages = is_announced and self.total_pages is not None
+        return counts_pages or can_guess_by_size(
+            self.size, self.size_param, self.short_page, first_rows
+        )
 
     def first_request(self, request: ApiRequest) -> ApiRequest:
         """Returns ``request`` with the size and, unless ``send_first`` is off, the first number."""

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, Protocol
 
 from oauth_taskflow.api.exchange import Judge, ResponseHandler
 from oauth_taskflow.api.paginators import Paginate
-from oauth_taskflow.api.paginators.base import IndexedPaginator
-from oauth_taskflow.api.pull.loop import FetchedValue, PageReader, ReadResponse, build_page_reader
+from oauth_taskflow.api.pull.fetching import FetchedValue
 from oauth_taskflow.api.pull.page import Page
+from oauth_taskflow.api.pull.page_guesses import PageGuesses
+from oauth_taskflow.api.pull.page_reader import PageReader, ReadResponse, build_page_reader
+from oauth_taskflow.api.pull.places import Lane
 from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.response_rules import ResponseRule
+from oauth_taskflow.errors import ApiError
+from oauth_taskflow.schema.types import Concurrency
 
 
 class AsyncFetcher(Protocol):
@@ -27,61 +31,103 @@ class AsyncFetcher(Protocol):
         *,
         decide: ResponseHandler | None = None,
         judge: Judge | None = None,
+        once: bool = False,
     ) -> FetchedValue:
         """Returns the response to one request, retried where that helps; ``judge`` reads it, see ``RequestPlan``."""
+
+
+class _Run:
+    """One request in flight; ``is_guess``: it was sent before its page was known to exist."""
+
+    def __init__(
+        self, task: asyncio.Task[ReadResponse], request: ApiRequest, *, is_guess: bool
+    ) -> None:
+        self.task, self.request, self.is_guess = task, request, is_guess
 
 
 class _AsyncPuller:
     """Fetches pages and hands them to the reader; ``_running`` are those being fetched, in order."""
 
-    def __init__(self, session: AsyncFetcher, reader: PageReader) -> None:
+    def __init__(self, session: AsyncFetcher, reader: PageReader, lane: Lane | None) -> None:
         self._session = session
         self._reader = reader
         self._sequence = reader.sequence
-        self._running: deque[asyncio.Task[ReadResponse]] = deque()
+        self._guesses = PageGuesses(reader.sequence)
+        self._lane = lane or self._guesses.own_lane()
+        self._running: deque[_Run] = deque()
+        self._discarded: list[asyncio.Task[ReadResponse]] = []
 
     async def pages(self) -> AsyncGenerator[Page, None]:
-        """Yields every page in order; pages past the end are thrown away."""
-        sequence, paginator = self._sequence, self._sequence.paginator
-        several = isinstance(paginator, IndexedPaginator) and paginator.pages_at_once > 1
-        self._start(sequence.start)
-        index = 1
+        """Yields every page in order; answers past the end are thrown away unread."""
+        sequence = self._sequence
         try:
+            self._start_more()
             while sequence.request is not None:
-                page = self._reader.take(await self._running.popleft())
-                if several and isinstance(paginator, IndexedPaginator):
-                    index = self._start_indexed(paginator, index)
-                elif sequence.request is not None:
-                    self._start(sequence.request)
+                read = await self._check(self._running.popleft())
+                page = self._reader.take(read)
+                self._guesses.note(read)
+                self._start_more()
                 if page is not None:
                     yield page
         finally:
             await self._stop()
 
-    def _start(self, request: ApiRequest) -> None:
-        self._running.append(asyncio.create_task(self._fetch(request)))
+    def _start_more(self) -> None:
+        """Starts the next request and those that may follow it; none at the end."""
+        sequence, guesses, lane = self._sequence, self._guesses, self._lane
+        if sequence.request is None:
+            return
+        if self._running and guesses.is_refuted(self._running[0], sequence.request):
+            self._discard()
+        if not self._running:
+            self._start(sequence.request, is_guess=False)
+        width = guesses.width(lane.places.limit, may_guess=lane.may_guess)
+        while len(self._running) < width:
+            request = guesses.request_at(sequence.index + len(self._running))
+            if request is None:
+                return
+            self._start(request, is_guess=not guesses.is_ordered)
 
-    def _start_indexed(self, paginator: IndexedPaginator, index: int) -> int:
-        """Starts requests from page ``index`` on until ``pages_at_once`` run; returns the next index."""
-        sequence = self._sequence
-        while sequence.request is not None and len(self._running) < paginator.pages_at_once:
-            # The next page is always fetched: a total may have been too low.
-            if self._running and not sequence.may_have_page(index):
-                break
-            self._start(paginator.request_at(sequence.start, index))
-            index += 1
-        return index
+    def _start(self, request: ApiRequest, *, is_guess: bool) -> None:
+        task = asyncio.create_task(self._fetch(request, once=is_guess))
+        self._running.append(_Run(task, request, is_guess=is_guess))
 
-    async def _fetch(self, request: ApiRequest) -> ReadResponse:
-        reader = self._reader
-        answer = await self._session.fetch(request, decide=reader.rules, judge=reader.read)
+    async def _check(self, run: _Run) -> ReadResponse:
+        """Returns the answer of ``run``; a guess that does not count is sent again, alone."""
+        if not run.is_guess:
+            return await run.task
+        read: ReadResponse | None = None
+        with suppress(ApiError):  # the same request, sent again, decides
+            read = await run.task
+        if read is not None and self._guesses.counts(read):
+            return read
+        self._guesses.note_failure(read)
+        if self._guesses.is_over:
+            self._discard()
+        return await self._fetch(run.request)
+
+    async def _fetch(self, request: ApiRequest, *, once: bool = False) -> ReadResponse:
+        reader, place = self._reader, self._lane.places.add()
+        place.gate(None)
+        options = {"once": True} if once else {}
+        try:
+            answer = await self._session.fetch(
+                request, decide=place.watch(reader.rules), judge=reader.read, **options
+            )
+        finally:
+            place.free()
         reading: ReadResponse = answer.value
         return reading
 
+    def _discard(self) -> None:
+        for run in self._running:
+            run.task.cancel()
+        self._discarded += [run.task for run in self._running]
+        self._running.clear()
+
     async def _stop(self) -> None:
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        self._discard()
+        await asyncio.gather(*self._discarded, return_exceptions=True)
 
 
 async def pull_records_async(
@@ -91,10 +137,15 @@ async def pull_records_async(
     paginate: Paginate | None,
     records: Records,
     responses: Sequence[ResponseRule],
+    concurrency: Concurrency = 1,
 ) -> AsyncGenerator[Any, None]:
-    """Yields every record of every page as Python values; raises the errors of ``pull``."""
+    """Yields every record of every page as Python values; raises the errors of ``pull``.
+
+    ``concurrency`` is the number of requests in flight; ``auto`` finds it while reading.
+    """
+    lane = Lane.open(concurrency, paginate)
     reader = build_page_reader(session, request, paginate, records, responses, decode=True)
-    async with aclosing(_AsyncPuller(session, reader).pages()) as pages:
+    async with aclosing(_AsyncPuller(session, reader, lane).pages()) as pages:
         async for page in pages:
             for record in page.records:
                 yield record

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from contextvars import copy_context
 from typing import Generic, TypeVar
@@ -110,27 +110,44 @@ def read_ahead(items: Iterator[Item], room: int) -> Generator[Item, None, None]:
 
 
 def read_several_ahead(
-    sources: Iterable[tuple[Tag, Iterator[Item]]], width: int, room: int = 1
+    sources: Iterable[tuple[Tag, Iterator[Item]]],
+    width: int | Callable[[], int],
+    room: int = 1,
 ) -> Generator[tuple[Tag, Iterable[Item]], None, None]:
     """Yields ``sources`` in order, each with its tag, while threads already read the next ``width - 1`` sources.
 
     A source must be exhausted before the next one is requested. Each holds at most ``room`` items and one in progress.
+    ``width`` may change: it is asked for before each item.
     """
     waiting: deque[tuple[Tag, ReadAhead[Item]]] = deque()
+    following = iter(sources)
+
+    def start_more() -> None:
+        most = width if isinstance(width, int) else width()
+        while len(waiting) < most:
+            source = next(following, None)
+            if source is None:
+                return
+            waiting.append((source[0], ReadAhead(source[1], room)))
+
     try:
-        for tag, items in sources:
-            waiting.append((tag, ReadAhead(items, room)))
-            if len(waiting) == width:
-                yield waiting[0]
-                waiting.popleft()
+        start_more()
         while waiting:
-            yield waiting[0]
+            tag, ahead = waiting[0]
+            yield tag, _call_before_each(ahead, start_more)
             waiting.popleft()
+            start_more()
     finally:
         for _, ahead in waiting:
             ahead.stop()
         for _, ahead in waiting:
             ahead.close()
+
+
+def _call_before_each(items: Iterable[Item], call: Callable[[], None]) -> Iterator[Item]:
+    for item in items:
+        call()
+        yield item
 
 
 def _close(items: object) -> None:

@@ -98,6 +98,21 @@ class PageSequence:
         is_of_records = self._unit.is_unsure and self._records == self._announced.total
         return self._records if is_of_records else self.rows
 
+    @property
+    def first_rows(self) -> int:
+        """The number of rows in page one; 0 before it came."""
+        return self._first_rows
+
+    @property
+    def announced_pages(self) -> int | None:
+        """The number of pages to expect by the last total or page count; None without one."""
+        return self._pages
+
+    @property
+    def announced_total(self) -> int | None:
+        """The last total, an estimate or not."""
+        return self._announced.total
+
     def may_have_page(self, index: int) -> bool:
         """Whether page ``index`` (from 0) may exist according to the last total that the API named."""
         return self._pages is None or index < self._pages

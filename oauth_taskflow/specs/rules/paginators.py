@@ -27,7 +27,7 @@ def paginator_contradiction(view: EndpointView) -> Findings:
 
     Bad: `paginate: {type: offset, prefetch: 4}` (rows received are unknown before the page is there)
 
-    Good: `paginate: {type: offset, prefetch: 4, advance: size, size: 100}`
+    Good: `paginate: {type: offset, prefetch: 4, size: 100}`
     """
     yield from _flaws(view, "contradiction")
     paginate = view.endpoint.paginate
