@@ -18,6 +18,7 @@ from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.destinations.base import Description, Output, PathOpener, Run
 from oauth_taskflow.destinations.transfer import Stage, transfer
 from oauth_taskflow.engine.copied_fields import FieldCopier
+from oauth_taskflow.engine.first_run import select_endpoint
 from oauth_taskflow.engine.for_each import MappedItem, count_contexts, template_contexts
 from oauth_taskflow.engine.output_location import (
     destination_kind,
@@ -81,6 +82,9 @@ def run_endpoint(
         TokenRequestError: the token request failed.
         TemplateFailed: a template names something undefined or gives null.
     """
+    endpoint = select_endpoint(run.endpoint, run.interval)
+    labels = {} if endpoint is run.endpoint else {"first_run": True}
+    run = replace(run, endpoint=endpoint)
     options = destination_options(run.endpoint)
     destination = options.connect(output_location(run), run.open_path)
     has_parents = any(part.file is not None for part in run.item.values())
@@ -89,7 +93,7 @@ def run_endpoint(
     output = transfer(
         reader.pages(),
         destination,
-        Run(run.name, run.run_id, map_index=run.map_index),
+        Run(run.name, run.run_id, labels, run.map_index),
         stages=stages,
         on_page=on_page,
         warnings=reader.warnings,
@@ -99,7 +103,8 @@ def run_endpoint(
 
 def count_sequences(endpoint: Endpoint, item: MappedItem, interval: Interval) -> int:
     """Returns how many request sequences a task for ``item`` reads: its parent records times its windows."""
-    return count_contexts(item) * sum(1 for _ in run_windows(endpoint, interval))
+    chosen = select_endpoint(endpoint, interval)
+    return count_contexts(item) * sum(1 for _ in run_windows(chosen, interval))
 
 
 def output_location(run: EndpointRun) -> str:

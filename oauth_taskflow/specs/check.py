@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -14,7 +14,7 @@ from oauth_taskflow.specs.model import DagSpec, Endpoint, Spec
 from oauth_taskflow.specs.partial_check import Part, find_affected_endpoints, valid_parts
 from oauth_taskflow.specs.problem import Finding, Level, Problem, YamlPath, path_text
 from oauth_taskflow.specs.rules import files_findings, spec_findings
-from oauth_taskflow.specs.rules.registry import Rule, SpecView
+from oauth_taskflow.specs.rules.registry import FIRST_RUN, Rule, SpecView
 from oauth_taskflow.specs.schema_errors import schema_findings, to_model
 from oauth_taskflow.specs.spec_file import Unreadable, read_spec
 from oauth_taskflow.specs.yaml_reader import MAX_NODES, Document, load_text
@@ -228,13 +228,25 @@ def _problem(document: Document, path: str, level: Level, rule: str, finding: Fi
 
 def _locate(document: Document, finding: Finding) -> tuple[YamlPath, tuple[int, int]]:
     """Return the place of the value, in the endpoint or in the defaults, or of the nearest part of the file around it."""
-    path = finding.path
-    place = document.find(path)
-    if place.depth < len(path) and path[0] == "endpoints" and len(path) > 2:
-        inherited: YamlPath = ("defaults", *path[2:])
-        default = document.find(inherited)
-        # Both depths count the parts before the option: two for an endpoint, one for "defaults".
-        if default.depth - 1 > max(place.depth - 2, 0):
-            path, place = inherited, default
+    path, place, found = finding.path, document.find(finding.path), 0
+    for other, above in _origins(finding.path):
+        candidate = document.find(other)
+        # Depths count the parts before the option: two for an endpoint, one for "defaults".
+        if candidate.depth - above > found:
+            path, place, found = other, candidate, candidate.depth - above
     wants_key = finding.at_key and place.depth == len(path)
     return path, place.key if wants_key else place.value
+
+
+def _origins(path: YamlPath) -> Iterator[tuple[YamlPath, int]]:
+    """Yield each path at which a value of an endpoint may be written, and how many of its parts come before the option."""
+    if len(path) <= 2 or path[0] != "endpoints":
+        return
+    own = path[2:]
+    rest = own[len(FIRST_RUN) :] if own[: len(FIRST_RUN)] == FIRST_RUN else ()
+    extra = len(FIRST_RUN) if rest else 0
+    yield path, 2 + extra
+    yield ("defaults", *own), 1 + extra
+    if rest:
+        yield (*path[:2], *rest), 2
+        yield ("defaults", *rest), 1

@@ -13,6 +13,7 @@ from oauth_taskflow.api.rate_limit import RateLimit
 from oauth_taskflow.destinations import DEFAULT_KIND
 from oauth_taskflow.destinations.kinds import all_kinds
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions, Request, TaskOptions
+from oauth_taskflow.specs.request import FirstRun
 from oauth_taskflow.specs.windows import Incremental
 
 # Bodies and custom options are the author's own data: there a null without a default to remove is a value.
@@ -104,21 +105,39 @@ def _same_type(base: Any, over: dict[str, Any]) -> bool:
 
 def merge_defaults(data: dict[str, Any]) -> dict[str, Any]:
     """Complete each endpoint of ``data`` with the defaults; parts of another shape stay for the schema to refuse."""
-    defaults, endpoints = data.get("defaults"), data.get("endpoints")
+    written, endpoints = data.get("defaults"), data.get("endpoints")
     document = dict(data)
-    if isinstance(defaults, dict):
-        defaults = merge({}, defaults)
-        document["defaults"] = with_destination_type(defaults)
+    if isinstance(written, dict):
+        document["defaults"] = with_destination_type(merge({}, written))
     else:
-        defaults = {}
+        written = {}
     if isinstance(endpoints, dict):
         document["endpoints"] = {
-            name: with_destination_type(merge(defaults, endpoint or {}))
+            name: with_destination_type(_complete(written, endpoint or {}))
             if isinstance(endpoint, dict | None)
             else endpoint
             for name, endpoint in endpoints.items()
         }
     return document
+
+
+def _complete(defaults: dict[str, Any], endpoint: dict[str, Any]) -> dict[str, Any]:
+    """Merge the defaults into ``endpoint``, and both into what differs in its first run."""
+    merged = merge(merge({}, defaults), endpoint)
+    incremental = merged.get("incremental")
+    if not isinstance(incremental, dict) or not isinstance(incremental.get("first_run"), dict):
+        return merged
+    # Once more from what is written: a null in it removes what the endpoint has.
+    first = {key: merged[key] for key in FirstRun.__struct_fields__ if key in merged}
+    for part in (defaults, endpoint):
+        first = merge(first, _find_first_run(part))
+    return {**merged, "incremental": {**incremental, "first_run": first}}
+
+
+def _find_first_run(endpoint: dict[str, Any]) -> dict[str, Any]:
+    incremental = endpoint.get("incremental")
+    first = incremental.get("first_run") if isinstance(incremental, dict) else None
+    return first if isinstance(first, dict) else {}
 
 
 def with_destination_type(endpoint: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ DAG cannot disagree. Shapes are stated here; what must be present and what contr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
@@ -17,7 +17,9 @@ from oauth_taskflow.api.rate_limit import RateLimit
 from oauth_taskflow.api.response_limits import Limits
 from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.destinations import AnyDestination
-from oauth_taskflow.schema.types import Concurrency, Duration, JmesPath, Options, Seconds, Text, doc
+from oauth_taskflow.schema.types import Concurrency, Duration, JmesPath, Options, Seconds, doc
+from oauth_taskflow.specs.request import Json as Json
+from oauth_taskflow.specs.request import Request as Request
 from oauth_taskflow.specs.windows import Incremental
 
 # What Airflow's database has room for: its integers are 32 bits wide, and one value that does not fit fails the write
@@ -43,27 +45,6 @@ DateText = Annotated[
     str,
     doc("ISO 8601 date or date-time.", "2026-01-01", pattern=r"^\d{4}-\d{2}-\d{2}([T ].+)?$"),
 ]
-Json = str | int | float | bool | None | list[Any] | dict[str, Any]
-
-
-class Request(Options, frozen=True, kw_only=True):
-    """The request for a page. Every text is a template."""
-
-    method: Annotated[Literal["GET", "POST", "PUT", "PATCH"], doc("HTTP method.", "GET")] = "GET"
-    path: Annotated[
-        Text | None,
-        doc(
-            "Path below the connection's base URL; values filled in are percent-encoded.",
-            "/v3/contacts",
-        ),
-    ] = None
-    params: Annotated[
-        dict[str, Json],
-        doc("Query parameters; null removes a default, a list repeats the name.", {"limit": 200}),
-    ] = {}
-    headers: Annotated[dict[str, str], doc("Request headers.", {"Accept": "application/json"})] = {}
-    json: Annotated[Json, doc("JSON body.", {"filter": {"status": "open"}})] = None
-    form: Annotated[dict[str, Json], doc("Form-encoded body.", {"q": "a"})] = {}
 
 
 class CopiedField(Options, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ from oauth_taskflow.iso8601 import (
 )
 from oauth_taskflow.schema.types import Duration, JmesPath, Options, doc
 from oauth_taskflow.specs.instant_formats import EPOCH, format_instant, round_down, round_up
+from oauth_taskflow.specs.request import FirstRun
 
 
 class Incremental(Options, frozen=True, kw_only=True):
@@ -102,6 +103,13 @@ class Incremental(Options, frozen=True, kw_only=True):
         Literal["fail", "include", "exclude"],
         doc("A record without the field; exclude, with keep, leaves it out.", "include"),
     ] = "fail"
+    first_run: Annotated[
+        FirstRun | None,
+        doc(
+            "Another request, records and paging for the run that reads from start, merged over those of the endpoint.",
+            {"request": {"path": "/v1/charges"}, "records": "data"},
+        ),
+    ] = None
     without_interval: Annotated[
         Literal["start", "fail"] | None,
         doc(

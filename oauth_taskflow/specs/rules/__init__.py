@@ -31,7 +31,10 @@ from oauth_taskflow.specs.rules import (
 from oauth_taskflow.specs.rules.registry import (
     ENDPOINT_RULES,
     FILES_RULES,
+    FIRST_RUN,
+    FIRST_RUN_KEYS,
     SPEC_RULES,
+    EndpointView,
     Rule,
     SpecView,
 )
@@ -62,6 +65,12 @@ MODULES = (
 """The modules of the rules, in the order of the manual; importing a module registers its rules."""
 
 
+# The first run reads all there is: it need not send a window, nor both of its bounds.
+_ABOUT_ALL_RUNS = frozenset(
+    {"incremental-bounds-not-sent", "incremental-one-bound", "step-without-bounds", "kept-and-sent"}
+)
+
+
 def all_rules() -> list[Rule]:
     """Every rule, sorted by ID; one ID may be served by several functions."""
     rules = [rule for rule, _ in [*ENDPOINT_RULES, *SPEC_RULES, *FILES_RULES]]
@@ -75,10 +84,29 @@ def spec_findings(view: SpecView) -> Iterator[tuple[Rule, Finding]]:
             yield rule, finding
     for endpoint in view.endpoints:
         prefix = ("endpoints", endpoint.name)
-        for rule, check_endpoint in ENDPOINT_RULES:
-            for found in check_endpoint(endpoint):
-                path = (*prefix, *found.path)
-                yield rule, Finding(path, found.message, found.hint, found.at_key)
+        for rule, found in _endpoint_findings(endpoint):
+            yield rule, Finding((*prefix, *found.path), found.message, found.hint, found.at_key)
+
+
+def _endpoint_findings(endpoint: EndpointView) -> Iterator[tuple[Rule, Finding]]:
+    """Run the rules on one endpoint, and once more as it is in its first run; messages about that say so."""
+    seen = set()
+    for rule, check in ENDPOINT_RULES:
+        for finding in check(endpoint):
+            seen.add((rule, finding))
+            yield rule, finding
+    if endpoint.first_run is None:
+        return
+    for rule, check in ENDPOINT_RULES:
+        for finding in check(endpoint.first_run) if rule.id not in _ABOUT_ALL_RUNS else ():
+            if (rule, finding) not in seen:
+                yield rule, _in_first_run(finding)
+
+
+def _in_first_run(finding: Finding) -> Finding:
+    is_own = finding.path[:1] and finding.path[0] in FIRST_RUN_KEYS
+    path = (*FIRST_RUN, *finding.path) if is_own else finding.path
+    return Finding(path, f"{finding.message} (in the first run)", finding.hint, finding.at_key)
 
 
 def files_findings(views: Sequence[SpecView]) -> Iterator[tuple[SpecView, Rule, Finding]]:

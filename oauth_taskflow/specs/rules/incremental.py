@@ -9,7 +9,6 @@ from oauth_taskflow.specs.instant_formats import NAMED_FORMATS, find_precision
 from oauth_taskflow.specs.model import SCHEDULES_WITHOUT_INTERVAL, DagSpec
 from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
-from oauth_taskflow.specs.template_names import WINDOW
 from oauth_taskflow.specs.windows import Incremental
 
 _DAY = 86400.0
@@ -54,6 +53,21 @@ def incremental_without_start(view: EndpointView) -> Findings:
     )
 
 
+@endpoint_rule("first-run-without-start")
+def first_run_without_start(view: EndpointView) -> Findings:
+    """The first run is the one that reads from `start`; without it there is none.
+
+    Bad: `incremental: {field: t, first_run: {request: {path: /v1/charges}}}`
+
+    Good: `incremental: {field: t, start: 2024-01-01, first_run: {request: {path: /v1/charges}}}`
+    """
+    incremental = view.endpoint.incremental
+    if incremental is None or incremental.first_run is None or incremental.start is not None:
+        return
+    message = "no run is the first one, since nothing says where the data starts"
+    yield Finding(("incremental", "first_run"), message, "Write start: 2024-01-01.", at_key=True)
+
+
 def _has_first_interval(source: DagSpec) -> bool:
     has_intervals = (
         isinstance(source.schedule, str) and source.schedule not in SCHEDULES_WITHOUT_INTERVAL
@@ -72,7 +86,7 @@ def incremental_bounds_not_sent(view: EndpointView) -> Findings:
     Good: the same with `request: {path: /contacts, params: {updated_since: "{{ window.start }}"}}`
     """
     incremental = view.endpoint.incremental
-    if incremental is not None and incremental.keep is None and WINDOW not in view.names_used:
+    if incremental is not None and incremental.keep is None and not view.sent_bounds:
         hint = 'Send it: params: {updated_since: "{{ window.start }}"}.'
         yield Finding(("incremental",), "no template uses the window", hint)
 

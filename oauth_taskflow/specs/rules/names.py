@@ -156,8 +156,8 @@ def unused_param(view: SpecView) -> Findings:
     used = {
         attribute
         for endpoint in view.endpoints
-        for _, template in (*endpoint.request_templates, *endpoint.destination_templates)
-        for name, attribute in template.references
+        for each in filter(None, (endpoint, endpoint.first_run))
+        for name, attribute in each.references
         if name == "params"
     }
     if used & {"", "get"} and not used >= set(view.source.params):

@@ -12,8 +12,11 @@ from functools import cached_property
 from inspect import cleandoc
 from typing import Any
 
+from msgspec import structs
+
 from oauth_taskflow.specs.model import DagSpec, Endpoint, ForEachOptions, Spec
 from oauth_taskflow.specs.problem import Finding, Level, YamlPath
+from oauth_taskflow.specs.request import FirstRun
 from oauth_taskflow.specs.template_names import PAGE
 from oauth_taskflow.specs.template_references import (
     Template,
@@ -24,6 +27,9 @@ from oauth_taskflow.specs.template_references import (
 )
 
 Findings = Iterator[Finding]
+FIRST_RUN_KEYS = frozenset(FirstRun.__struct_fields__)
+FIRST_RUN: YamlPath = ("incremental", "first_run")
+"""Where an endpoint says what differs in its first run."""
 # Keys of texts for people, which may hold any language and name things rather than hold them.
 PROSE_KEYS = frozenset({"description", "doc_md", "message"})
 
@@ -42,6 +48,7 @@ class EndpointView:
     """One merged endpoint, as rules look at it. Paths of findings are relative to the endpoint."""
 
     def __init__(self, spec: Spec, name: str, endpoint: Endpoint, raw: dict[str, Any]) -> None:
+        self._spec = spec
         self.source: DagSpec = spec.source
         self.siblings = spec.endpoints
         self.name = name
@@ -84,6 +91,23 @@ class EndpointView:
         return [(("destination", key), parse_template(text)) for key, text in texts.items()]
 
     @cached_property
+    def first_run(self) -> EndpointView | None:
+        """The endpoint as it is in its first run, if that differs."""
+        incremental, raw = self.endpoint.incremental, self.raw.get("incremental", {})
+        first = incremental.first_run if incremental is not None else None
+        if incremental is None or first is None:
+            return None
+        endpoint = structs.replace(
+            self.endpoint,
+            request=first.request,
+            records=first.records,
+            paginate=first.paginate,
+            incremental=structs.replace(incremental, first_run=None),
+        )
+        parts = {name: value for name, value in self.raw.items() if name not in FIRST_RUN_KEYS}
+        return EndpointView(self._spec, self.name, endpoint, {**parts, **raw["first_run"]})
+
+    @cached_property
     def sent_bounds(self) -> set[str]:
         """Which bounds of the window the request sends: ``start``, ``end``, both or none."""
         return find_sent_bounds(
@@ -105,10 +129,15 @@ class EndpointView:
         return find_page_names(references) & self.page_names
 
     @cached_property
+    def references(self) -> frozenset[tuple[str, str]]:
+        """Every name the endpoint's templates refer to, with the attribute taken from it (or empty text)."""
+        templates = [*self.request_templates, *self.destination_templates]
+        return frozenset(pair for _, template in templates for pair in template.references)
+
+    @cached_property
     def names_used(self) -> frozenset[str]:
         """Every name the endpoint's templates refer to."""
-        templates = [*self.request_templates, *self.destination_templates]
-        return frozenset(name for _, template in templates for name, _ in template.references)
+        return frozenset(name for name, _ in self.references)
 
 
 class SpecView:

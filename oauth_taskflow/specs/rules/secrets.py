@@ -12,7 +12,14 @@ from typing import Any
 from oauth_taskflow.redaction import is_sensitive_name
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.credentials import credential_kind, is_basic_credential, long_words
-from oauth_taskflow.specs.rules.registry import PROSE_KEYS, Findings, SpecView, spec_rule
+from oauth_taskflow.specs.rules.registry import (
+    FIRST_RUN,
+    PROSE_KEYS,
+    EndpointView,
+    Findings,
+    SpecView,
+    spec_rule,
+)
 from oauth_taskflow.specs.template_references import template_texts
 
 _SCHEME = re.compile(r"(?i)\b(bearer|basic|token|apikey)\s{1,20}([A-Za-z0-9._~+/=:-]{8,4096})")
@@ -103,9 +110,17 @@ def _drop_ids(path: YamlPath, text: str) -> str:
 def _values_by_name(view: SpecView) -> Iterator[YamlPath]:
     """Return the paths of literal texts under names that usually hold secrets, chosen by the API or the author."""
     parts: list[tuple[YamlPath, Any]] = [(("params",), view.raw.get("params"))]
-    for endpoint in view.endpoints:
+    requests: list[tuple[YamlPath, EndpointView]] = [
+        ((each.name, "request"), each) for each in view.endpoints
+    ]
+    requests += [
+        ((each.name, *FIRST_RUN, "request"), each.first_run)
+        for each in view.endpoints
+        if each.first_run is not None
+    ]
+    for below, endpoint in requests:
         request = endpoint.raw.get("request", {})
-        at = ("endpoints", endpoint.name, "request")
+        at = ("endpoints", *below)
         parts += [((*at, name), request.get(name)) for name in _NAMED_VALUES]
         if any(_is_sensitive(name) for name in _QUERY_LITERAL.findall(request.get("path") or "")):
             yield (*at, "path")
