@@ -34,6 +34,9 @@ _UUID = re.compile(r"(?i)\A[0-9a-f]{12}[1-8][0-9a-f]{3}[89ab][0-9a-f]{15}\Z")
 _QUERY_LITERAL = re.compile(r"[?&]([^=&?]{1,200})=(?=[^&{])")
 _ID_NAME = re.compile(r"(^|[a-z_-])I[Dd]s?$|(^|[_-])ids?$")
 _MIN_ENTROPY = 4.0
+# The words in the name of a program, as in "PageviewsConnector2". A search for them takes linear time.
+_WORD = re.compile(r"[A-Z]?[a-z]{2,}\d{0,2}|[A-Z]{2,}(?![a-z])|[-_]")
+_VERSION = re.compile(r"[vV]?\d{1,4}\Z")
 _HINT = "Keep it in the Airflow connection; the session adds it to each request."
 # Where names are the API's, so that a secret-looking name means a secret value.
 _NAMED_VALUES = ("params", "headers", "json", "form")
@@ -144,7 +147,7 @@ def _is_random(text: str) -> bool:
     """Whether ``text`` mixes letters and digits as keys do: more than words, dates or paths."""
     if not any(c.isdigit() for c in text) or not any(c.isalpha() for c in text):
         return False
-    if _UUID.match(text):
+    if _UUID.match(text) or _is_product(text):
         return False
     if text.count("/") > 1 or text.count("_") + text.count("-") > len(text) // 8:
         return False
@@ -152,3 +155,9 @@ def _is_random(text: str) -> bool:
     entropy = -sum(n / len(text) * math.log2(n / len(text)) for n in counts.values())
     hexadecimal = all(c in "0123456789abcdefABCDEF" for c in text)
     return entropy >= (3.0 if hexadecimal else _MIN_ENTROPY)
+
+
+def _is_product(text: str) -> bool:
+    """Whether ``text`` is the name and version of a program (RFC 9110 §10.1.5): keys do not consist of words."""
+    name, _, version = text.partition("/")
+    return _VERSION.match(version) is not None and not _WORD.sub("", name)
