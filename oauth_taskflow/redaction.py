@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit, urlunsplit
 
 from oauth_taskflow.errors import printable
@@ -66,8 +66,8 @@ def redact_text(text: str, secrets: Iterable[str] = ()) -> str:
     return _ASSIGNMENT.sub(rf"\g<1>{REDACTED}", text)
 
 
-def redact_url(url: str, secrets: Iterable[str] = ()) -> str:
-    """``url`` without userinfo, fragment, values of sensitive query parameters, and ``secrets`` anywhere.
+def redact_url(url: str, secrets: Iterable[str] = (), names: Collection[str] = ()) -> str:
+    """``url`` without userinfo, fragment, values of sensitive query parameters and of ``names``, and ``secrets`` anywhere.
 
     Terminal control characters are removed too, because servers write the URLs of next pages and redirects.
     """
@@ -78,7 +78,9 @@ def redact_url(url: str, secrets: Iterable[str] = ()) -> str:
     except ValueError:
         return "<unreadable URL>"
     host = parts.netloc.rpartition("@")[2]
-    hidden = [(k, REDACTED if is_sensitive_name(k) or v in named else v) for k, v in query]
+    hidden = [
+        (k, REDACTED if k in names or is_sensitive_name(k) or v in named else v) for k, v in query
+    ]
     shown = printable(urlunsplit((parts.scheme, host, parts.path, urlencode(hidden, safe="*"), "")))
     return remove_secrets(shown, (secret for secret in named if len(secret) >= _SHORTEST_IN_URL))
 

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
-from urllib.parse import parse_qsl, quote, urljoin, urlsplit, urlunsplit
+from urllib.parse import urljoin
 
 import requests
 from requests.auth import AuthBase
@@ -28,6 +28,7 @@ from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.redaction import redact_url
 from oauth_taskflow.secret_values import Hidden, NeverPickled, SecretValue
+from oauth_taskflow.urls import add_param, find_param, has_param, remove_param
 
 if TYPE_CHECKING:
     import httpx
@@ -88,16 +89,23 @@ def rewind(request: requests.PreparedRequest) -> bool:
     return True
 
 
+def find_oauth(credentials: Credentials) -> OAuth2Auth | None:
+    """The ``OAuth2Auth`` in ``credentials``, which may add something to it; None without one."""
+    inner = getattr(credentials, "inner", credentials)
+    return inner if isinstance(inner, OAuth2Auth) else None
+
+
 class _Value(SecretValue, frozen=True):
     """A secret text, hidden from the ``repr`` and ``vars`` of an auth object."""
 
     text: Hidden[str]
 
 
-class _StaticAuth(AuthBase, NeverPickled):
+class StaticAuth(AuthBase, NeverPickled):
     """Base class for credentials that never change and so cannot be renewed."""
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        """As ``requests`` calls an auth object: ``r`` with the credentials."""
         self.apply(r)
         return r
 
@@ -112,11 +120,11 @@ class _StaticAuth(AuthBase, NeverPickled):
         return False
 
 
-class NoAuth(_StaticAuth):
+class NoAuth(StaticAuth):
     """Sends no credentials, not even those of ``.netrc``."""
 
 
-class BasicAuth(_StaticAuth):
+class BasicAuth(StaticAuth):
     """User name and password (RFC 7617), encoded as UTF-8."""
 
     def __init__(self, username: str, password: str) -> None:
@@ -130,7 +138,7 @@ class BasicAuth(_StaticAuth):
         put_header(request, "Authorization", self._value.text)
 
 
-class ApiKeyAuth(_StaticAuth):
+class ApiKeyAuth(StaticAuth):
     """An API key in the header or query parameter ``name``, after an optional literal ``prefix``."""
 
     def __init__(
@@ -148,15 +156,17 @@ class ApiKeyAuth(_StaticAuth):
 
     def apply(self, request: requests.PreparedRequest) -> None:
         """Put the key where the API expects it; a next link that contains it already stays unchanged."""
-        remember_secrets(request, self._value.text, self._key.text)
+        names = (self._name,) if self._placement == "query" else ()
+        remember_secrets(request, self._value.text, self._key.text, names=names)
         if self._placement == "header":
             put_header(request, self._name, self._value.text)
             return
-        parts = urlsplit(request.url or "")
-        if self._name not in dict(parse_qsl(parts.query, keep_blank_values=True)):
-            pair = f"{quote(self._name, safe='')}={quote(self._value.text, safe='')}"
-            query = f"{parts.query}&{pair}" if parts.query else pair
-            request.url = urlunsplit(parts._replace(query=query))
+        if not has_param(request.url or "", self._name):
+            request.url = add_param(request.url or "", self._name, self._value.text)
+
+    def remove_from(self, url: str) -> str:
+        """``url`` without the key in its query, for a foreign origin: a redirect may repeat the query."""
+        return remove_param(url, self._name) if self._placement == "query" else url
 
 
 def _replace_refused(source: TokenSource, access_token: str) -> Token:
@@ -172,7 +182,7 @@ class OAuth2Auth(AuthBase, NeverPickled):
     the request is replayed once. The token is sent to ``origins`` only; without any, to the origin of the request.
 
     ``header`` and ``scheme`` are for APIs that expect the token elsewhere (``X-Shopify-Access-Token`` with an empty
-    scheme). A token bound to a key is sent as ``Authorization: DPoP`` with a new proof for each attempt (RFC 9449).
+    scheme), ``param`` for those that expect it in that query parameter instead (RFC 6750 §2.3). A token bound to a key is sent as ``Authorization: DPoP`` with a new proof for each attempt (RFC 9449).
     ``proof`` says where the proof goes for a token that brings one.
     """
 
@@ -182,10 +192,12 @@ class OAuth2Auth(AuthBase, NeverPickled):
         *,
         header: str = "Authorization",
         scheme: str = "Bearer",
+        param: str = "",
         origins: Iterable[str] = (),
         proof: RequestProof | None = None,
     ) -> None:
         self.source = source
+        self._param = param
         self._proof = proof
         self._header = header
         self._prefix = f"{scheme} " if scheme else ""
@@ -194,7 +206,7 @@ class OAuth2Auth(AuthBase, NeverPickled):
         self._prover: Prover | None = None
 
     def __repr__(self) -> str:
-        return f"OAuth2Auth({self._header!r})"
+        return f"OAuth2Auth({self._param or self._header!r})"
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
         """Put a token on ``r`` and register the hook that handles its response.
@@ -237,14 +249,20 @@ class OAuth2Auth(AuthBase, NeverPickled):
         self.apply(request)
         return True
 
-    def remove_proof(self, url: str) -> str:
-        """``url`` without the proof in its query, for a foreign origin: a redirect may repeat the query."""
+    def remove_from(self, url: str) -> str:
+        """``url`` without token and proof in its query, for a foreign origin: a redirect may repeat the query."""
+        url = remove_param(url, self._param) if self._param else url
         return url if self._proof is None else self._proof.remove_from(url)
 
     def _put(self, request: requests.PreparedRequest, token: Token) -> None:
-        remember_secrets(request, *filter(None, (token.access_token, token.proof)))
+        names = (self._param,) if self._param else ()
+        remember_secrets(request, *filter(None, (token.access_token, token.proof)), names=names)
         if self._proof is not None and token.proof:
             self._proof.put_on(request, token.proof)
+        if self._param:
+            bare = remove_param(request.url or "", self._param)
+            request.url = add_param(bare, self._param, token.access_token)
+            return
         if not token.dpop_key:
             put_header(request, self._header, f"{self._prefix}{token.access_token}")
             return
@@ -255,6 +273,8 @@ class OAuth2Auth(AuthBase, NeverPickled):
         )
 
     def _token_on(self, request: requests.PreparedRequest) -> str:
+        if self._param:
+            return find_param(request.url or "", self._param)
         proved = HEADER in request.headers
         prefix = _DPOP if proved else self._prefix
         value = str(request.headers.get("Authorization" if proved else self._header) or "")
@@ -305,7 +325,7 @@ class OAuth2Auth(AuthBase, NeverPickled):
     def _guard_redirect(self, response: requests.Response, allowed: AllowedOrigins) -> None:
         """Guard the next hop: ``requests`` removes only ``Authorization`` at a foreign origin and keeps other headers."""
         followed = self._carrier(response.request)
-        if not followed and self._proof is None:
+        if not followed and not self._is_in_query:
             return
         target = urljoin(response.url, response.headers["Location"])
         if target in allowed:
@@ -317,7 +337,12 @@ class OAuth2Auth(AuthBase, NeverPickled):
                 hint="List the origin in the connection's allowed_origins if it belongs to the API.",
             )
         else:
-            response.headers["Location"] = self.remove_proof(target)
+            response.headers["Location"] = self.remove_from(target)
+
+    @property
+    def _is_in_query(self) -> bool:
+        """Whether a redirect that repeats the query may repeat a secret of ours."""
+        return bool(self._param) or self._proof is not None
 
     def _carrier(self, request: requests.PreparedRequest) -> str:
         """The header with a secret of ours that ``requests`` would send to any redirect target; empty without one."""
@@ -326,11 +351,11 @@ class OAuth2Auth(AuthBase, NeverPickled):
         proof = self._proof
         if proof is not None and proof.place == "header" and proof.name in request.headers:
             return proof.name
-        return "" if self._header == "Authorization" else self._header
+        return "" if self._param or self._header == "Authorization" else self._header
 
     def _sign_hop(self, response: requests.Response, target: str) -> None:
         """Put credentials for the URL ``target`` on the next hop, which ``requests`` builds from ``response``."""
-        if HEADER not in response.request.headers and self._proof is None:
+        if HEADER not in response.request.headers and not self._is_in_query:
             return
         hop = response.request.copy()
         hop.url = target

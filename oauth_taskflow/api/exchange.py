@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from oauth_taskflow.api.auth import (
     Credentials,
-    OAuth2Auth,
     can_refresh_help,
+    find_oauth,
     refuses_proof,
     rewind,
     wants_nonce,
@@ -259,7 +259,8 @@ def renew_credentials(
         ApiStatusError: the body is a stream that cannot be sent again.
         TokenRequestError: no other token could be obtained.
     """
-    if isinstance(credentials, OAuth2Auth) and not rewind(request):
+    oauth = find_oauth(credentials)
+    if oauth is not None and not rewind(request):
         raise status_error(
             response,
             hint="The body is a stream that cannot be sent again with a new token; pass bytes or a seekable file.",
@@ -267,8 +268,8 @@ def renew_credentials(
     if wants_nonce(response):
         credentials.apply(request)
         return True
-    if isinstance(credentials, OAuth2Auth) and refuses_proof(response):
-        return credentials.correct_clock(request, response)
+    if oauth is not None and refuses_proof(response):
+        return oauth.correct_clock(request, response)
     if credentials.renew(request):
         return True
     if isinstance(response, ApiResponse):
@@ -278,8 +279,9 @@ def renew_credentials(
 
 def remember_nonce(credentials: Credentials, response: requests.Response | httpx.Response) -> None:
     """Let ``credentials`` remember the nonce of every response, redirects included."""
-    if isinstance(credentials, OAuth2Auth):
-        credentials.remember_nonce(response)
+    oauth = find_oauth(credentials)
+    if oauth is not None:
+        oauth.remember_nonce(response)
 
 
 def log_pause(seconds: float, request: requests.PreparedRequest, reason: str) -> None:

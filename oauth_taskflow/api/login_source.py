@@ -13,10 +13,12 @@ import requests
 from msgspec import field
 
 from oauth_taskflow.api.adapter import BoundedAdapter
-from oauth_taskflow.api.auth import NoAuth
+from oauth_taskflow.api.additions import list_texts
+from oauth_taskflow.api.auth import BasicAuth, NoAuth, StaticAuth
 from oauth_taskflow.api.decoders.json import Body
 from oauth_taskflow.api.errors import ApiAnswerTooLarge
 from oauth_taskflow.api.network_errors import network_error
+from oauth_taskflow.api.request_secrets import remember_secrets
 from oauth_taskflow.api.response_limits import AnswerLimits
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
@@ -45,14 +47,19 @@ _OPAQUE = re.compile(r"[A-Za-z0-9._~+/=-]{20,}")
 
 
 class Login(SecretValue, frozen=True):
-    """The login request. ``fields`` are its body; paths are JMESPaths into the response; times are in seconds.
+    """The login request. ``fields`` are its body, ``params`` its query; ``basic`` is a user name and password for HTTP Basic.
+
+    Paths are JMESPaths into the response; times are in seconds.
 
     The token is valid for ``lifetime`` if set, else as ``expires_path`` says (a lifetime or an instant). Without both, a
     JWT is valid until its ``exp`` (RFC 7519 §4.1.4), and every other token until the API answers 401.
     """
 
-    url: str
-    fields: Hidden[Mapping[str, str]]
+    url: Hidden[str]
+    fields: Hidden[Mapping[str, Any]]
+    method: Literal["POST", "PUT", "GET"] = "POST"
+    params: Hidden[Mapping[str, str]] = field(default_factory=dict)
+    basic: Hidden[tuple[str, str] | None] = None
     body: Literal["json", "form"] = "json"
     headers: Hidden[Mapping[str, str]] = field(default_factory=dict)
     token_path: str = "access_token"
@@ -64,12 +71,24 @@ class Login(SecretValue, frozen=True):
     cert: str | tuple[str, str] | None = None
     proxies: Hidden[Mapping[str, str]] = field(default_factory=dict)
     conn_id: str = ""
+    url_secrets: Hidden[tuple[str, ...]] = ()
 
     @property
     def where(self) -> str:
         """The connection, if it has a name, and the redacted URL, for error messages."""
         named = f"for connection {self.conn_id!r} " if self.conn_id else ""
-        return f"{named}at {redact_url(self.url)}"
+        return f"{named}at {redact_url(self.url, (*self.secrets, *self.url_secrets))}"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every value that is sent, of which no message may show any."""
+        sent = (*list_texts(self.fields), *self.params.values(), *(self.basic or ()))
+        return tuple(dict.fromkeys(filter(None, sent)))
+
+    @property
+    def credentials(self) -> StaticAuth:
+        """What the request carries besides its fields."""
+        return NoAuth() if self.basic is None else BasicAuth(*self.basic)
 
 
 class LoginTokenSource:
@@ -86,7 +105,7 @@ class LoginTokenSource:
         self._refusal: tuple[float, TokenRequestError] | None = None
 
     def __repr__(self) -> str:
-        return f"LoginTokenSource({redact_url(self._login.url)!r})"
+        return f"LoginTokenSource({redact_url(self._login.url, self._login.url_secrets)!r})"
 
     def token(self) -> Token:
         """The token of the last login while it is fresh, else that of a new one.
@@ -150,16 +169,20 @@ class LoginTokenSource:
 
     def _send(self) -> requests.Response:
         login = self._login
-        body: dict[str, Any] = {"json" if login.body == "json" else "data": dict(login.fields)}
+        body: dict[str, Any] = {}
+        if login.fields:
+            body = {"json" if login.body == "json" else "data": dict(login.fields)}
         # A separate session has no cookies, no .netrc and no proxies of the environment.
         with requests.Session() as session:
             session.trust_env = False
-            session.auth = NoAuth()
+            session.auth = login.credentials
             for scheme in ("https://", "http://"):
                 session.mount(scheme, BoundedAdapter(limits=_LIMITS))
-            return session.post(
+            return session.request(
+                login.method,
                 login.url,
                 **body,
+                params=dict(login.params),
                 headers={
                     "Accept": "application/json",
                     "Accept-Encoding": accept_encoding(),
@@ -173,7 +196,9 @@ class LoginTokenSource:
             )
 
     def _network_failure(self, error: requests.RequestException) -> TokenEndpointUnavailable:
-        request = requests.Request("POST", self._login.url).prepare()
+        login = self._login
+        request = requests.Request(login.method, login.url).prepare()
+        remember_secrets(request, *login.secrets, *login.url_secrets)
         failure: BaseException = error
         if not isinstance(failure, ApiRequestFailed):
             failure = network_error(error, request, retryable=True)
@@ -214,13 +239,13 @@ def _names(login: Login, answer: object) -> str:
     """The first field names in the response; a name that could be a token is redacted."""
     if not isinstance(answer, dict):
         return "no mapping"
-    secrets = login.fields.values()
+    secrets = login.secrets
     shown = (_OPAQUE.sub("***", redact_text(str(name), secrets)) for name in answer)
     return ", ".join(name[:_LONGEST_NAME] for name in islice(shown, _MOST_NAMES)) or "no field"
 
 
 def _rejection(login: Login, response: requests.Response) -> TokenRequestRejected:
-    secrets = list(login.fields.values())
+    secrets = login.secrets
     text = response.text[: _SHOWN * 4]
     if response.is_redirect:
         text = f"redirects to {redact_url(response.headers['Location'], secrets)}"

@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 from msgspec import Struct
 
 from oauth_taskflow.errors import ConnectionConfigError, ForeignOriginRefused
-from oauth_taskflow.redaction import redact_url
+from oauth_taskflow.redaction import redact_url, remove_secrets
 from oauth_taskflow.urls import DEFAULT_PORTS
 
 # Parsers disagree about these characters: one reads a path where another reads a host.
@@ -96,18 +96,21 @@ def is_unambiguous(url: str) -> bool:
 class AllowedOrigins:
     """The origins a session may talk to: the one of its base URL and those its connection lists."""
 
-    def __init__(self, urls: Iterable[str]) -> None:
+    def __init__(self, urls: Iterable[str], *, hidden: Iterable[str] = ()) -> None:
         self._origins = tuple(dict.fromkeys(Origin.parse(url) for url in urls))
+        self._hidden = tuple(hidden)
 
     @classmethod
-    def for_connection(cls, conn_id: str, base_url: str, others: Iterable[str]) -> AllowedOrigins:
-        """The allowed origins of a session.
+    def for_connection(
+        cls, conn_id: str, base_url: str, others: Iterable[str], hidden: Iterable[str] = ()
+    ) -> AllowedOrigins:
+        """The allowed origins of a session; no message shows the parts ``hidden`` of the base URL.
 
         Raises:
             ConnectionConfigError: one is not an http or https URL.
         """
         try:
-            return cls((base_url, *others))
+            return cls((base_url, *others), hidden=hidden)
         except ValueError as error:
             raise ConnectionConfigError(
                 f"The base URL or an allowed origin is unusable: {error}",
@@ -118,8 +121,8 @@ class AllowedOrigins:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The origins as text, the base URL's first."""
-        return tuple(str(origin) for origin in self._origins)
+        """The origins as text for messages, the base URL's first."""
+        return tuple(remove_secrets(str(origin), self._hidden) for origin in self._origins)
 
     def __contains__(self, url: str) -> bool:
         try:
@@ -162,6 +165,6 @@ class AllowedOrigins:
     def _refusal(self, url: str, reason: str, secrets: Iterable[str]) -> ForeignOriginRefused:
         return ForeignOriginRefused(
             f"Credentials for {', '.join(self.names)} were not sent: {reason}",
-            where=f"at {redact_url(url, secrets)}",
+            where=f"at {redact_url(url, (*secrets, *self._hidden))}",
             hint="If this host belongs to the API, list it in the connection's allowed_origins.",
         )

@@ -7,7 +7,7 @@ from urllib.parse import urldefrag, urljoin
 import requests
 from requests.cookies import RequestsCookieJar, extract_cookies_to_jar, merge_cookies
 
-from oauth_taskflow.api.auth import Credentials, OAuth2Auth, rewind
+from oauth_taskflow.api.auth import Credentials, rewind
 from oauth_taskflow.api.errors import ApiCallFailed, add_library_class
 from oauth_taskflow.api.origins import AllowedOrigins, is_unambiguous
 from oauth_taskflow.api.request_secrets import redact_request_url, secrets_of
@@ -72,7 +72,7 @@ class Redirects:
         target = _absolute(response.url, self._session.get_redirect_target(response) or "")
         method = response.request.method
         if self._exit.leaves(target, method):
-            return _bare_request(method, strip_proof(self._credentials, target))
+            return _bare_request(method, strip_query(self._credentials, target))
         request = response.request.copy()
         request.url = self._origins.accept(target, secrets=secrets_of(response.request))
         self._session.rebuild_method(request, response)
@@ -98,9 +98,10 @@ class Redirects:
         request.body = None
 
 
-def strip_proof(credentials: Credentials, url: str) -> str:
-    """``url`` without the proof of ``credentials`` in its query, which the API may have copied into a redirect."""
-    return credentials.remove_proof(url) if isinstance(credentials, OAuth2Auth) else url
+def strip_query(credentials: Credentials, url: str) -> str:
+    """``url`` without what ``credentials`` puts into queries, which the API may have copied into a redirect."""
+    remove = getattr(credentials, "remove_from", None)
+    return url if remove is None else str(remove(url))
 
 
 def endless_redirect_error(first: requests.PreparedRequest) -> ApiRequestFailed:

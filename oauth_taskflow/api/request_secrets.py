@@ -11,8 +11,9 @@ import requests
 from requests.structures import CaseInsensitiveDict
 
 from oauth_taskflow.errors import ApiRequestFailed, printable
-from oauth_taskflow.redaction import redact_text, redact_url, remove_secrets
+from oauth_taskflow.redaction import REDACTED, redact_text, redact_url, remove_secrets
 from oauth_taskflow.secret_values import Hidden, SecretValue
+from oauth_taskflow.urls import replace_param
 
 _MARK = "_oauth_taskflow_secrets"
 # Shorter secrets occur in words by chance; as the value of a parameter they are still hidden.
@@ -21,28 +22,54 @@ _LAST_IN_LATIN_1 = "\xff"
 
 
 class Remembered(SecretValue, frozen=True):
-    """The secrets of a request, hidden from its ``repr`` and ``vars``."""
+    """The secrets of a request, hidden from its ``repr`` and ``vars``, and the query parameters whose values are secret."""
 
     secrets: Hidden[tuple[str, ...]] = ()
+    names: tuple[str, ...] = ()
 
 
 _NOTHING = Remembered()
 
 
-def remember_secrets(request: requests.PreparedRequest, *secrets: str) -> None:
-    """Remember ``secrets`` on ``request``, so that no message about it or its response shows them."""
-    setattr(request, _MARK, Remembered(secrets))
+def remember_secrets(
+    request: requests.PreparedRequest, *secrets: str, names: tuple[str, ...] = ()
+) -> None:
+    """Remember ``secrets`` on ``request``, so that no message about it or its response shows them.
+
+    Values of the query parameters ``names`` are secret too, however short they are.
+    """
+    setattr(request, _MARK, Remembered(secrets, names))
+
+
+def remembered(request: requests.PreparedRequest) -> Remembered:
+    """What ``remember_secrets`` has noted on ``request``."""
+    found: Remembered = getattr(request, _MARK, _NOTHING)
+    return found
+
+
+def remember_more(
+    request: requests.PreparedRequest, secrets: Iterable[str], names: Iterable[str]
+) -> None:
+    """Remember ``secrets`` and ``names`` besides those that ``request`` has already."""
+    known = remembered(request)
+    kept = Remembered(
+        tuple(dict.fromkeys((*known.secrets, *secrets))),
+        tuple(dict.fromkeys((*known.names, *names))),
+    )
+    setattr(request, _MARK, kept)
 
 
 def secrets_of(request: requests.PreparedRequest) -> tuple[str, ...]:
     """The secrets that were put on ``request``."""
-    found: Remembered = getattr(request, _MARK, _NOTHING)
-    return found.secrets
+    return remembered(request).secrets
 
 
 def strip_url(request: requests.PreparedRequest, url: str | None = None) -> str:
     """``url`` (default: that of ``request``) without the credentials of ``request`` and otherwise unchanged."""
-    return remove_secrets(url or request.url or "", _long_enough(secrets_of(request)))
+    url = url or request.url or ""
+    for name in remembered(request).names:
+        url = replace_param(url, name, REDACTED)
+    return remove_secrets(url, _long_enough(secrets_of(request)))
 
 
 def strip_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -70,7 +97,7 @@ def put_header(request: requests.PreparedRequest, name: str, value: str) -> None
 
 def redact_request_url(request: requests.PreparedRequest, url: str | None = None) -> str:
     """``url`` (default: that of ``request``) without the credentials of ``request`` and other secrets."""
-    return redact_url(url or request.url or "", _secrets(request))
+    return redact_url(url or request.url or "", _secrets(request), remembered(request).names)
 
 
 def redact_request_text(request: requests.PreparedRequest, text: str) -> str:

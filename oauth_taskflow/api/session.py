@@ -12,6 +12,7 @@ from requests.auth import AuthBase
 
 import oauth_taskflow
 from oauth_taskflow.api.adapter import BoundedAdapter
+from oauth_taskflow.api.additions import credentials_of_caller, url_secrets_of
 from oauth_taskflow.api.auth import Credentials, NoAuth, OAuth2Auth
 from oauth_taskflow.api.exchange import (
     AttemptState,
@@ -24,7 +25,7 @@ from oauth_taskflow.api.exchange import (
     remember_nonce,
     renew_credentials,
 )
-from oauth_taskflow.api.origins import AllowedOrigins, Origin
+from oauth_taskflow.api.origins import AllowedOrigins
 from oauth_taskflow.api.outgoing import build_request, choose_url
 from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.pull.records import AbsentRecords, Records
@@ -57,11 +58,11 @@ def _text(url: str | bytes | None) -> str:
     return url.decode() if isinstance(url, bytes) else url or ""
 
 
-def copy_refusal(base_url: str) -> ResultRefused:
-    """The error that is raised when a session for ``base_url`` is copied, pickled or returned."""
+def copy_refusal(origin: str) -> ResultRefused:
+    """The error that is raised when a session for ``origin`` is copied, pickled or returned."""
     return ResultRefused(
         "A session cannot be copied, pickled or returned: it holds credentials",
-        where=f"for {Origin.parse(base_url)}",
+        where=f"for {origin}",
         hint="Return the data you read with it instead.",
     )
 
@@ -88,6 +89,7 @@ class _SessionAuth(AuthBase):
         # Checked once: asking whether an object fulfils a protocol takes microseconds.
         self._own = auth if isinstance(auth, Credentials) else None
         self._plain = None if isinstance(auth, Credentials) else auth
+        self._bare = credentials_of_caller(auth)
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
         if self._plain is not None:
@@ -102,7 +104,7 @@ class _SessionAuth(AuthBase):
     def credentials_for(self, request: requests.PreparedRequest) -> Credentials:
         """The credentials to put on ``request``: the session's own, or none."""
         marked = getattr(request, self.MARK, False)
-        return self._own if marked and self._own is not None else NoAuth()
+        return self._own if marked and self._own is not None else self._bare
 
 
 class OAuthSession(requests.Session):
@@ -152,7 +154,9 @@ class OAuthSession(requests.Session):
     ) -> None:
         super().__init__()
         warn_if_replaced()
-        self.origins = AllowedOrigins.for_connection(conn_id, base_url, allowed_origins)
+        credentials = resolve_auth(auth)
+        hidden = url_secrets_of(credentials)
+        self.origins = AllowedOrigins.for_connection(conn_id, base_url, allowed_origins, hidden)
         self.base_url = base_url.rstrip("/")
         self.conn_id = conn_id
         self.timeout = timeout
@@ -165,17 +169,17 @@ class OAuthSession(requests.Session):
         check_files_exist(verify, cert, conn_id)
         self.verify, self.cert = verify, cert
         self.proxies.update(proxies or {})
-        self.auth = self._auth = _SessionAuth(resolve_auth(auth))
+        self.auth = self._auth = _SessionAuth(credentials)
         self._clock = clock
         self.headers.update({**default_headers(), **(headers or {})})
         for scheme in ("https://", "http://"):
             self.mount(scheme, BoundedAdapter(pool_connections=4, pool_maxsize=32))
 
     def __repr__(self) -> str:
-        return f"<OAuthSession for {Origin.parse(self.base_url)}>"
+        return f"<OAuthSession for {self.origins.names[0]}>"
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        raise copy_refusal(self.base_url)
+        raise copy_refusal(self.origins.names[0])
 
     def resolve(self, url: str) -> str:
         """The absolute URL for ``url``, which may be relative to the base URL.

@@ -113,6 +113,22 @@ def _params(value: Value) -> dict[str, str]:
     return {**_mapping(texts), **{n: t for n, t in texts.items() if isinstance(t, JsonText)}}
 
 
+def _nested(value: Value) -> dict[str, Value]:
+    """Converts a mapping of names to texts; lists and mappings in it stay as they are."""
+    value = _from_json(value, "{")
+    if not isinstance(value, dict):
+        return _mapping(value)
+    inner = {name: item for name, item in value.items() if isinstance(item, (dict, list))}
+    flat = _mapping({name: item for name, item in value.items() if name not in inner})
+    return {name: inner.get(name, flat.get(name)) for name in value}
+
+
+def _members(value: Value) -> dict[str, Value]:
+    """Converts a mapping of names to any JSON."""
+    value = _from_json(value, "{")
+    return value if isinstance(value, dict) else _mapping(value)
+
+
 def _plain(item: Value) -> str:
     return json.dumps(item) if isinstance(item, bool) else str(item)
 
@@ -171,6 +187,8 @@ _CONVERTERS: dict[ValueKind, Callable[[Value], Value]] = {
     "list": _list,
     "mapping": _mapping,
     "params": _params,
+    "nested": _nested,
+    "members": _members,
     "verify": _verify,
     "cert": _cert,
     "dpop": _dpop,

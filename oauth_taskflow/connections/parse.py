@@ -11,11 +11,11 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import quote_plus, unquote
+from urllib.parse import unquote
 
 from oauth_taskflow import secret_registry
 from oauth_taskflow.api.response_limits import DEFAULT_LIMITS
-from oauth_taskflow.connections.base_url import build_base_url
+from oauth_taskflow.connections.address import read_address
 from oauth_taskflow.connections.brokered import BrokeredFields, gather_former_keys
 from oauth_taskflow.connections.convert import BadValue, convert, is_given, list_allowed_values
 from oauth_taskflow.connections.fields.table import (
@@ -27,14 +27,16 @@ from oauth_taskflow.connections.fields.table import (
     PLANNED,
 )
 from oauth_taskflow.connections.key_files import expand_key_file
+from oauth_taskflow.connections.known_secrets import list_secrets
 from oauth_taskflow.connections.parts import ConnectionParts, Findings
+from oauth_taskflow.connections.places import names_place
 from oauth_taskflow.connections.preset import apply_preset_defaults, load_filled_preset
+from oauth_taskflow.connections.readers.additions import AddedParts, read_additions
 from oauth_taskflow.connections.readers.limits import answer_limits
 from oauth_taskflow.connections.readers.table import AUTH_READERS
 from oauth_taskflow.connections.settings import ConnectionSettings, NoAuthSettings
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.presets.model import STANDARD, Preset, RateLimitHeaders
-from oauth_taskflow.redaction import is_sensitive_name
 from oauth_taskflow.suggestions import did_you_mean, find_closest, offer_name
 from oauth_taskflow.urls import is_loopback, split_url
 
@@ -94,16 +96,7 @@ def parse_connection(
             all problems, except those that may follow from another one.
     """
     conn_id = connection.conn_id
-    conn_type = (connection.conn_type or "").lower()
-    if conn_type not in {"oauth2", *_HTTP_TYPES}:
-        raise ConnectionConfigError(
-            f"Connection type {conn_type!r} cannot be used here"
-            if conn_type
-            else "The connection has no type",
-            conn_id=conn_id,
-            field="conn_type",
-            hint="Use type oauth2, or http with auth_type in its extra.",
-        )
+    conn_type = _read_type(connection)
     older = conn_type in _HTTP_TYPES
     login, password = connection.login or "", connection.password or ""
     extra = expand_key_file(conn_id, gather_former_keys(_extra(connection)), login, password)
@@ -113,28 +106,44 @@ def parse_connection(
     preset = findings.attempt(
         lambda: load_filled_preset(conn_id, client_id, extra, findings, presets_folder), None
     )
-    values = _convert_values(conn_id, extra, preset or STANDARD, findings)
+    values = own = _convert_values(conn_id, extra, preset or STANDARD, findings)
     if preset is None or findings.blames("auth_type"):
         findings.raise_all()  # the rest depends on them
     preset = preset or STANDARD
     values = apply_preset_defaults(values, preset)
     _check_auth_type(conn_id, values, findings, older=older)
-    auth_type = values.get("auth_type", "oauth2")
+    address = read_address(connection, conn_type, preset, values, findings)
     parts = ConnectionParts(
         conn_id=conn_id,
-        base_url=findings.attempt(lambda: _base_url(connection, conn_type, preset, auth_type), ""),
+        base_url=address.base_url,
         login=login,
         password=password,
         values=values,
         preset=preset,
         findings=findings,
+        own=frozenset(own),
+        sends_password=address.has_password or _adds_password(values),
     )
-    settings = _settings(parts, options)
+    settings = _settings(parts, options, address.secrets)
     findings.raise_all()
     assert settings is not None  # without findings, the reader of this kind succeeded
     secret_registry.add(settings.secrets)
     _warn_of_clear_text(settings)
     return settings
+
+
+def _read_type(connection: AirflowConnection) -> str:
+    conn_type = (connection.conn_type or "").lower()
+    if conn_type in {"oauth2", *_HTTP_TYPES}:
+        return conn_type
+    raise ConnectionConfigError(
+        f"Connection type {conn_type!r} cannot be used here"
+        if conn_type
+        else "The connection has no type",
+        conn_id=connection.conn_id,
+        field="conn_type",
+        hint="Use type oauth2, or http with auth_type in its extra.",
+    )
 
 
 def _warn_of_clear_text(settings: ConnectionSettings) -> None:
@@ -176,25 +185,8 @@ def _take_http_hook_options(extra: dict[str, Any]) -> dict[str, Any]:
     return {name: extra.pop(name) for name in sorted(HTTP_HOOK_OPTIONS) if name in extra}
 
 
-def _base_url(connection: AirflowConnection, conn_type: str, preset: Preset, auth_type: str) -> str:
-    """Returns the base URL; empty if only the token response names it."""
-    host = connection.host or ""
-    if not host.strip():
-        if preset.base_url:
-            return preset.base_url.rstrip("/")
-        if preset.base_url_from and auth_type == "oauth2":
-            return ""
-    # HttpHook uses plain http for an http connection without a schema; that must go on working.
-    default = "http" if conn_type == "http" else "https"
-    # With a scheme in the host, HttpHook ignores the schema field.
-    schema = "" if "://" in host else connection.schema
-    return build_base_url(
-        connection.conn_id,
-        host=host,
-        schema=schema,
-        port=connection.port,
-        default_scheme=default,
-    )
+def _adds_password(values: Mapping[str, Any]) -> bool:
+    return any(names_place(values.get(name), "password") for name in ("api_params", "api_body"))
 
 
 def _extra(connection: AirflowConnection) -> dict[str, Any]:
@@ -280,7 +272,9 @@ _LEAK_WARNING = (
 )
 
 
-def _settings(parts: ConnectionParts, http_options: Mapping[str, Any]) -> ConnectionSettings | None:
+def _settings(
+    parts: ConnectionParts, http_options: Mapping[str, Any], url_secrets: tuple[str, ...]
+) -> ConnectionSettings | None:
     """Returns the settings; None if ``parts.findings`` has problems."""
     values = parts.values
     auth = parts.attempt(AUTH_READERS[values.get("auth_type", "oauth2")], None)
@@ -288,6 +282,7 @@ def _settings(parts: ConnectionParts, http_options: Mapping[str, Any]) -> Connec
     origins = parts.attempt(lambda known: known.origins("allowed_origins"), origins)
     rate_limit = parts.attempt(_rate_limit, None)
     limits = parts.attempt(answer_limits, DEFAULT_LIMITS)
+    added = parts.attempt(read_additions, AddedParts())
     if auth is None or parts.findings:
         return None
     preset, brokered = parts.preset, values.get("brokered", BrokeredFields())
@@ -302,7 +297,13 @@ def _settings(parts: ConnectionParts, http_options: Mapping[str, Any]) -> Connec
         cert=values.get("cert"),
         proxies=values.get("proxies", {}),
         http_options=http_options,
-        secrets=_secrets(parts),
+        secrets=(
+            *list_secrets(parts),
+            *(text for text in url_secrets if unquote(text).lower() != parts.login.lower()),
+        ),
+        api_params=added.params,
+        api_body=added.body,
+        url_secrets=url_secrets,
         base_url_from=preset.base_url_from,
         rate_limit=rate_limit,
         limits=limits,
@@ -323,23 +324,3 @@ def _rate_limit(parts: ConnectionParts) -> RateLimitHeaders | None:
             "Write rate_limit_header and rate_limit_reset, as in X-RateLimit-Reset and epoch.",
         )
     return RateLimitHeaders(reset_header=header, reset=reset)
-
-
-def _secrets(parts: ConnectionParts) -> tuple[str, ...]:
-    """Returns every value that must never be shown: the password, secret fields, values under sensitive names."""
-    found = [parts.password]
-    for name, value in parts.values.items():
-        if BY_NAME[name].is_secret:
-            found.append(value)
-        elif isinstance(value, BrokeredFields):
-            found.append(value.proof)
-        elif name == "proxies":
-            urls = (split_url(url) for url in value.values())
-            found += [unquote(url.password) for url in urls if url and url.password]
-        elif isinstance(value, dict):
-            found += [item for key, item in value.items() if is_sensitive_name(key)]
-    if parts.login and parts.password:
-        # Basic authentication encodes this text, either unchanged or form-encoded first (RFC 6749 §2.3.1).
-        found.append(f"{parts.login}:{parts.password}")
-        found.append(f"{quote_plus(parts.login)}:{quote_plus(parts.password)}")
-    return tuple(dict.fromkeys(secret for secret in found if secret))

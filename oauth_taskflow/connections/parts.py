@@ -59,7 +59,11 @@ class Findings:
 
 
 class ConnectionParts(SecretValue, frozen=True):
-    """The parts of one connection with the right types, not yet checked against each other."""
+    """The parts of one connection with the right types, not yet checked against each other.
+
+    ``own`` are the names of the values that the connection itself gives; the others are its preset's. ``sends_password`` is
+    true if the password has a place in the host or in what is added to requests.
+    """
 
     conn_id: str
     base_url: str
@@ -68,6 +72,8 @@ class ConnectionParts(SecretValue, frozen=True):
     values: Hidden[Mapping[str, Any]]
     preset: Preset = STANDARD
     findings: Hidden[Findings] = field(default_factory=Findings)
+    own: frozenset[str] = frozenset()
+    sends_password: bool = False
 
     def error(self, what: str, name: str, hint: str) -> ConnectionConfigError:
         """Returns the error that blames the field ``name``."""

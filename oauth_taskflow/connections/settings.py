@@ -16,14 +16,19 @@ from oauth_taskflow.oauth.grants import Grant
 from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.oauth.signing import Signer
 from oauth_taskflow.presets.model import STANDARD, BaseUrl, Preset, RateLimitHeaders
+from oauth_taskflow.redaction import remove_secrets
 from oauth_taskflow.secret_values import Hidden, SecretValue
 
 
-class TokenHeader(Struct, frozen=True):
-    """The request header that carries the token, after ``scheme`` and a blank; an empty scheme sends it bare."""
+class TokenPlace(Struct, frozen=True):
+    """Where a request carries the token: in the header ``name`` after ``scheme`` and a blank, else in the query parameter ``param``.
+
+    An empty scheme sends the token bare.
+    """
 
     name: str = "Authorization"
     scheme: str = "Bearer"
+    param: str = ""
 
 
 class OAuth2Settings(SecretValue, frozen=True):
@@ -51,7 +56,7 @@ class OAuth2Settings(SecretValue, frozen=True):
     token_params: Hidden[Mapping[str, str]] = field(default_factory=dict)
     token_headers: Hidden[Mapping[str, str]] = field(default_factory=dict)
     token_body: Literal["form", "json", "query"] = "form"
-    token_header: TokenHeader = TokenHeader()
+    token_place: TokenPlace = TokenPlace()
     dpop: str = ""
     leeway: float = 60.0
     preset: Preset = STANDARD
@@ -69,7 +74,7 @@ class BearerSettings(SecretValue, frozen=True):
     """A token that never changes."""
 
     token: Hidden[str]
-    token_header: TokenHeader = TokenHeader()
+    token_place: TokenPlace = TokenPlace()
 
 
 class BrokeredSettings(SecretValue, frozen=True):
@@ -83,7 +88,7 @@ class BrokeredSettings(SecretValue, frozen=True):
     obtained_at: float
     answered_at: float
     expires_at: float | None = None
-    token_header: TokenHeader = TokenHeader()
+    token_place: TokenPlace = TokenPlace()
     leeway: float = 60.0
     proof: Hidden[str] = ""
     request_proof: RequestProof | None = None
@@ -106,16 +111,22 @@ class BasicSettings(SecretValue, frozen=True):
 
 
 class LoginSettings(SecretValue, frozen=True):
-    """One login request whose response contains the token. ``url`` is absolute; lifetimes are in seconds."""
+    """One login request whose response contains the token. ``url`` is absolute; lifetimes are in seconds.
 
-    url: str
-    fields: Hidden[Mapping[str, str]]
+    ``fields`` are its body, nested where the API wants it; ``basic`` is a user name and password for HTTP Basic.
+    """
+
+    url: Hidden[str]
+    fields: Hidden[Mapping[str, Any]]
+    method: Literal["POST", "PUT", "GET"] = "POST"
+    params: Hidden[Mapping[str, str]] = field(default_factory=dict)
+    basic: Hidden[tuple[str, str] | None] = None
     body: Literal["json", "form"] = "json"
     headers: Hidden[Mapping[str, str]] = field(default_factory=dict)
     token_path: str = "access_token"
     expires_path: str = "expires_in"
     token_lifetime: float | None = None
-    token_header: TokenHeader = TokenHeader()
+    token_place: TokenPlace = TokenPlace()
     leeway: float = 60.0
 
 
@@ -141,13 +152,17 @@ class ConnectionSettings(SecretValue, frozen=True):
     ``secrets`` are all values that must never be shown. If ``base_url`` is empty, ``base_url_from`` names its place in the
     token response. ``rate_limit`` is the header with the end of a rate limit, and ``api_responses`` are rules for responses
     with a meaning of the provider's. ``limits`` bound the size, depth and duration of a response. ``absent_records`` is the
-    meaning of a response without records.
+    meaning of a response without records. ``api_params`` and ``api_body`` are added to every request; ``url_secrets`` are in
+    the base URL.
     """
 
     conn_id: str
     base_url: str
     auth: AuthSettings
     api_headers: Hidden[Mapping[str, str]] = field(default_factory=dict)
+    api_params: Hidden[Mapping[str, str]] = field(default_factory=dict)
+    api_body: Hidden[Mapping[str, Any]] = field(default_factory=dict)
+    url_secrets: Hidden[tuple[str, ...]] = ()
     allowed_origins: tuple[str, ...] = ()
     timeout: tuple[float, float] = (10.0, 60.0)
     verify: bool | str = True
@@ -160,3 +175,10 @@ class ConnectionSettings(SecretValue, frozen=True):
     api_responses: tuple[ResponseRule, ...] = ()
     limits: AnswerLimits = DEFAULT_LIMITS
     absent_records: AbsentRecords = "fail"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Name and value of each field that is not hidden; secrets in the base URL are."""
+        shown = SecretValue.__rich_repr__(self)
+        return [
+            (n, remove_secrets(v, self.url_secrets) if n == "base_url" else v) for n, v in shown
+        ]

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hmac
 from typing import TYPE_CHECKING, Annotated, Literal
-from urllib.parse import quote, unquote_plus, urlsplit, urlunsplit
 
 from msgspec.structs import replace
 
 from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.schema.types import Options, doc
 from oauth_taskflow.secret_values import NeverPickled
+from oauth_taskflow.urls import add_param, remove_param
 
 if TYPE_CHECKING:
     import requests
@@ -58,22 +58,11 @@ class RequestProof(Options, frozen=True, kw_only=True):
         if self.place == "header":
             request.headers[self.name] = value
             return
-        bare = urlsplit(self.remove_from(request.url or ""))
-        pair = f"{quote(self.name, safe='')}={quote(value, safe='')}"
-        query = f"{bare.query}&{pair}" if bare.query else pair
-        request.url = urlunsplit(bare._replace(query=query))
+        request.url = add_param(self.remove_from(request.url or ""), self.name, value)
 
     def remove_from(self, url: str) -> str:
         """``url`` without a proof; every other byte of it stays."""
-        if self.place != "query" or "?" not in url:
-            return url
-        parts = urlsplit(url)
-        kept = [
-            pair
-            for pair in parts.query.split("&")
-            if unquote_plus(pair.partition("=")[0]) != self.name
-        ]
-        return urlunsplit(parts._replace(query="&".join(kept)))
+        return remove_param(url, self.name) if self.place == "query" else url
 
 
 class ProofTokenSource(NeverPickled, TokenSource):

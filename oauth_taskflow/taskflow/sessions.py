@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from msgspec import Struct
 
+from oauth_taskflow.api.additions import AddingAuth, Additions
 from oauth_taskflow.api.auth import ApiKeyAuth, BasicAuth, Credentials, NoAuth, OAuth2Auth
 from oauth_taskflow.api.pull.records import AbsentRecords
 from oauth_taskflow.api.response_limits import AnswerLimits
@@ -25,7 +26,7 @@ from oauth_taskflow.connections.settings import (
     ConnectionSettings,
     LoginSettings,
     OAuth2Settings,
-    TokenHeader,
+    TokenPlace,
 )
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.masking_source import MaskingTokenSource
@@ -233,21 +234,28 @@ def _token_of(auth: BrokeredSettings) -> Token:
 
 
 def _credentials(settings: ConnectionSettings, source: TokenSource | None) -> Credentials:
-    """The credentials that sign requests to the API of ``settings``."""
+    """The credentials that sign requests to the API of ``settings``, with what the connection adds to each."""
+    added = Additions(settings.api_params, settings.api_body, settings.url_secrets)
+    credentials = _plain_credentials(settings, source)
+    return AddingAuth(credentials, added) if added else credentials
+
+
+def _plain_credentials(settings: ConnectionSettings, source: TokenSource | None) -> Credentials:
     auth = settings.auth
     if isinstance(auth, OAuth2Settings | LoginSettings | BrokeredSettings):
         assert source is not None
-        header = auth.token_header
+        place = auth.token_place
         origins = (settings.base_url, *settings.allowed_origins)
         return OAuth2Auth(
             source,
-            header=header.name,
-            scheme=header.scheme,
+            header=place.name,
+            scheme=place.scheme,
+            param=place.param,
             origins=origins,
             proof=getattr(auth, "request_proof", None),
         )
     if isinstance(auth, BearerSettings):
-        return _static(auth.token, auth.token_header)
+        return _static(auth.token, auth.token_place)
     if isinstance(auth, ApiKeySettings):
         return ApiKeyAuth(auth.name, auth.key, placement=auth.placement, prefix=auth.prefix)
     if isinstance(auth, BasicSettings):
@@ -255,6 +263,8 @@ def _credentials(settings: ConnectionSettings, source: TokenSource | None) -> Cr
     return NoAuth()
 
 
-def _static(token: str, header: TokenHeader) -> ApiKeyAuth:
-    prefix = f"{header.scheme} " if header.scheme else ""
-    return ApiKeyAuth(header.name, token, prefix=prefix)
+def _static(token: str, place: TokenPlace) -> ApiKeyAuth:
+    if place.param:
+        return ApiKeyAuth(place.param, token, placement="query")
+    prefix = f"{place.scheme} " if place.scheme else ""
+    return ApiKeyAuth(place.name, token, prefix=prefix)

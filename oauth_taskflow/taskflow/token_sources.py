@@ -175,6 +175,9 @@ def login_source(settings: ConnectionSettings, auth: LoginSettings) -> LoginToke
         return known[1]
     login = Login(
         url=auth.url,
+        method=auth.method,
+        basic=auth.basic,
+        params=auth.params,
         fields=auth.fields,
         body=auth.body,
         headers=auth.headers,
@@ -187,6 +190,7 @@ def login_source(settings: ConnectionSettings, auth: LoginSettings) -> LoginToke
         cert=settings.cert,
         proxies=settings.proxies,
         conn_id=settings.conn_id,
+        url_secrets=settings.url_secrets,
     )
     source = LoginTokenSource(login)
     _logins[settings.conn_id] = settings, source

@@ -1,6 +1,6 @@
 """The API in front of the airports, and endpoints that misbehave.
 
-Resources (bearer token of the authorization server required):
+Resources (bearer token of the authorization server required, in the header or as ``access_token=``, RFC 6750 §2.3):
 
 * ``/{style}/airports`` with style ``page``, ``offset``, ``cursor``, ``link``, ``next`` or ``loop`` (see ``paging.py``);
   filters ``country=``, ``updated_since=`` (inclusive), ``updated_before=`` (exclusive).
@@ -11,7 +11,7 @@ Resources (bearer token of the authorization server required):
 * ``/scope/{name}``: 200 when the token has that scope, else 403 ``insufficient_scope``.
 
 ``/with/{kind}`` before any of them requires other credentials, which the server names: ``bearer`` (a static token),
-``api_key`` (header ``X-Api-Key``), ``basic``, ``none``.
+``api_key`` (header ``X-Api-Key``), ``basic``, ``none``; ``path`` requires the API key as the next segment of the path.
 
 Without credentials: ``/echo`` (any method; answers what it received), ``/redirect/same`` and ``/redirect/other`` (to
 ``/echo`` here and at another origin of this server; ``status=`` 302), ``/redirect/loop``, ``/flaky/{status}``
@@ -86,10 +86,14 @@ class AirportApi:
         token: AccessToken | None = None
         if parts[0] == "with" and len(parts) > 1:
             kind, parts = parts[1], parts[2:]
+            if kind == "path" and parts[:1] == [self._credentials.api_key]:
+                kind, parts = "none", parts[1:]
             refusal = self._check_static(kind, request)
         else:
             scheme, _, value = request.headers.get("Authorization", "").partition(" ")
-            token = self._state.access_token(value) if scheme.lower() == "bearer" else None
+            value = value or request.params.get("access_token", "")
+            known = scheme.lower() in {"bearer", ""}
+            token = self._state.access_token(value) if known else None
             refusal = None if token else _challenge(given=bool(value))
         if refusal:
             return refusal

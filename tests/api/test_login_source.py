@@ -213,3 +213,61 @@ def test_repr_shows_no_fields(clock: FakeClock) -> None:
         == "LoginTokenSource('https://a.example.com/login?key=***')"
     )
     assert "hush-hush" not in repr(login)
+
+
+def test_a_login_may_be_a_get_with_basic_and_parameters(serve: Serve, clock: FakeClock) -> None:
+    api = serve(numbered())
+    login = Login(
+        f"{api.url}/access?v=1",
+        {},
+        method="GET",
+        params={"key": "hush/hush+key"},
+        basic=("ann", "hush-hush"),
+    )
+    assert LoginTokenSource(login, clock=clock).token().access_token == "t1"
+    (asked,) = api.asked
+    assert (asked.method, asked.body) == ("GET", b"")
+    assert asked.query == {"v": "1", "key": "hush/hush+key"}
+    assert asked.headers["Authorization"] == f"Basic {base64.b64encode(b'ann:hush-hush').decode()}"
+    assert "hush" not in f"{login!r} {login.where}"
+
+
+def test_a_login_may_be_nested_json_in_a_put(serve: Serve, clock: FakeClock) -> None:
+    api = serve(numbered())
+    fields = {"auth": {"password": "hush-hush", "days": 3, "scopes": ["a"]}, "app": "x"}
+    LoginTokenSource(Login(f"{api.url}/in", fields, method="PUT"), clock=clock).token()
+    assert (api.asked[0].method, api.asked[0].json) == ("PUT", fields)
+
+
+@pytest.mark.parametrize("status", [401, 302, 200, 503])
+def test_no_error_of_a_whole_login_shows_what_was_sent(
+    serve: Serve, clock: FakeClock, status: int
+) -> None:
+    def route(asked: Asked) -> Any:
+        told = {"you": asked.target, "sent": asked.body.decode(), "deep-hush-hush": 1}
+        return Reply(told, status, {"Location": asked.target})
+
+    api = serve(route)
+    login = Login(
+        f"{api.url}/bot-hush-hush/in",
+        {"a": [{"b": "deep-hush-hush"}]},
+        params={"key": "hush/hush+key"},
+        basic=("ann", "hush-hush"),
+        url_secrets=("bot-hush-hush",),
+    )
+    source = LoginTokenSource(login, clock=clock)
+    with pytest.raises((TokenRequestRejected, TokenEndpointUnavailable, InvalidTokenResponse)) as e:
+        source.token()
+    assert "hush" not in f"{e.value} {e.value!r} {source!r}"
+
+
+def test_a_login_that_cannot_be_reached_shows_no_secret_either(clock: FakeClock) -> None:
+    login = Login(
+        "http://127.0.0.1:9/bot-hush-hush",
+        {},
+        params={"k": "hush-key"},
+        url_secrets=("bot-hush-hush",),
+    )
+    with pytest.raises(TokenEndpointUnavailable) as caught:
+        LoginTokenSource(login, clock=clock).token()
+    assert "hush" not in f"{caught.value} {caught.value!r} {caught.value.__cause__!r}"

@@ -13,7 +13,7 @@ import oauth_taskflow
 from oauth_taskflow.connections.fields.table import FIELDS
 from oauth_taskflow.connections.parse import parse_connection
 from oauth_taskflow.connections.readers.consent import ConsentSettings
-from oauth_taskflow.connections.settings import AuthSettings, ConnectionSettings, TokenHeader
+from oauth_taskflow.connections.settings import AuthSettings, ConnectionSettings, TokenPlace
 from oauth_taskflow.errors import ConnectionConfigError
 from tests.connections.samples import TOKEN_URL, kind
 from tests.oauth.keys import new_key, pem_of
@@ -57,13 +57,21 @@ KEYS: dict[str, tuple[dict[str, Any], Any]] = {
     "api_key_name": ({"auth_type": "api_key"}, "X-Key"),
     "api_key_in": ({"auth_type": "api_key"}, "query"),
     "api_key_prefix": ({"auth_type": "api_key"}, "Token"),
+    "login_method": ({"auth_type": "session"}, "PUT"),
+    "login_auth": ({"auth_type": "session"}, "basic"),
+    "login_params": ({"auth_type": "session"}, {"key": "{password}"}),
     "login_url": ({"auth_type": "session"}, "/log/in"),
     "login_body": ({"auth_type": "session"}, "form"),
     "login_fields": ({"auth_type": "session"}, {"user": "{login}"}),
+    "token_in": ({}, "query"),
+    "token_param": ({"token_in": "query"}, "auth"),
     "token_path": ({"auth_type": "session"}, "data.token"),
     "expires_path": ({"auth_type": "session"}, "data.life"),
     "token_lifetime": ({"auth_type": "session"}, 60),
     "api_headers": ({}, {"X-A": "b"}),
+    "api_params": ({}, {"key": "value of the key"}),
+    "api_body": ({}, {"key": "value of the key"}),
+    "host_values": ({"host": "https://{region}.example.com"}, {"region": "eu"}),
     "rate_limit_header": ({"rate_limit_reset": "iso"}, "X-Reset"),
     "rate_limit_reset": ({"rate_limit_header": "X-Reset"}, "iso"),
     "max_answer_bytes": ({}, 1000),
@@ -99,7 +107,7 @@ KEYS: dict[str, tuple[dict[str, Any], Any]] = {
 
 def settings_of(extra: dict[str, Any]) -> ConnectionSettings | None:
     """The settings of a connection with ``extra``; None where it is incomplete without the key."""
-    places = ("login", "password")
+    places = ("login", "password", "host")
     own = {name: extra[name] for name in places if name in extra}
     rest = {"token_url": TOKEN_URL, **extra}
     if rest.get("auth_type", "oauth2") != "oauth2":
@@ -141,7 +149,7 @@ def read_names(path: Path) -> Iterator[str]:
 
 
 def test_every_setting_is_read() -> None:
-    kinds = (ConnectionSettings, ConsentSettings, TokenHeader, *get_args(AuthSettings))
+    kinds = (ConnectionSettings, ConsentSettings, TokenPlace, *get_args(AuthSettings))
     settings = {name for one in kinds for name in one.__struct_fields__}
     rooms = ("connections", "taskflow")
     paths = [path for room in rooms for path in (PACKAGE / room).rglob("*.py")]

@@ -22,7 +22,7 @@ from oauth_taskflow.connections.settings import (
     LoginSettings,
     NoAuthSettings,
     OAuth2Settings,
-    TokenHeader,
+    TokenPlace,
 )
 from oauth_taskflow.errors import ConnectionConfigError
 from tests.connections.samples import TOKEN_URL, Connection, connection, kind
@@ -88,7 +88,7 @@ def test_every_oauth2_field_is_read() -> None:
         token_headers={"X-Token-Key": "k-1"},
         token_body="json",
         leeway=30.0,
-        token_header=TokenHeader("Authorization", "Zoho-oauthtoken"),
+        token_place=TokenPlace("Authorization", "Zoho-oauthtoken"),
     )
     assert settings.api_headers == {"X-Tenant": "acme"}
     assert settings.allowed_origins == ("https://files.example.com",)
@@ -257,7 +257,7 @@ def test_every_session_field_is_read() -> None:
         token_path="data.jwt",
         expires_path="data.ttl",
         token_lifetime=900.0,
-        token_header=TokenHeader("X-Session", ""),
+        token_place=TokenPlace("X-Session", ""),
         leeway=5.0,
     )
 

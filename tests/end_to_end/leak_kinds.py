@@ -37,6 +37,7 @@ SECRETS = {
     "static token": "B3arer/of+the~static.kind-0815",
     "API key": "Ap1/key+which=opens&with?it",
     "API header": "X1/tra+header=of&every?request",
+    "added parameter": "4dded/parameter+of=each&request?ö",
     "login password": "Pa55/word+for=login&basic?ö",
     "user password": "Us3r/pass+word=of&alice?é",
     "wrong secret": "Wr0ng/secret+that=opens&nothing?",
@@ -140,6 +141,7 @@ def add_static_kinds(world: World) -> dict[str, Connection]:
 
     headers = {"api_headers": {"X-Api-Secret": secrets["API header"]}}
     key, token = {"password": secrets["API key"]}, {"password": secrets["static token"]}
+    added = {"api_params": {"auth": "{password}", "v": "2"}}
     named = {"token_header": "X-Auth-Token: {token}"}
     user = {"login": USER, "password": secrets["login password"]}
     return {
@@ -148,6 +150,8 @@ def add_static_kinds(world: World) -> dict[str, Connection]:
         "query": static("api_key", "/with/none", **key, extra={"api_key_in": "query"}),
         "basic": static("basic", "/with/basic", **user),
         "custom": static("bearer", "/with/none", **token, extra=named),
+        "added": static("none", "/with/none", password=secrets["added parameter"], extra=added),
+        "placed": static("none", "/with/path/{password}", **key),
     }
 
 
@@ -176,6 +180,11 @@ def add_direct_kinds(world: World) -> dict[str, Connection]:
         "rotating": plain.connection(refresh_token=plain.issue_refresh_token()),
         "older": {"conn_type": "http", "host": plain.base_url, "extra": older},
         "login": {**login, "host": plain.base_url, "extra": {"auth_type": "session"}},
+        "login_query": {
+            **login,
+            "host": plain.base_url,
+            "extra": {"auth_type": "session", "token_in": "query"},
+        },
         "bare": plain.connection(token_header="X-Auth-Token: {token}"),
         "written": plain.connection(refresh_token=plain.issue_refresh_token(), write_back=True),
         "refused": plain.connection(password=secrets["wrong secret"]),
@@ -297,6 +306,7 @@ def add_brokered_kinds(world: World) -> dict[str, Connection]:
         "crm_query": plain.connection(
             provider="meta", token_url=f"{base}/oauth/meta", refresh_token=secrets["query token"]
         ),
+        "crm_param": plain.connection(token_in="query"),
         "wrong": plain.connection(password=secrets["wrong secret"]),
         "person": personal(par_url=f"{base}/oauth/par", write_back=True),
         "phone": personal(),

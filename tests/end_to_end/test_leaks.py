@@ -71,6 +71,7 @@ BELONGS = {
     "next query token": ["/oauth/meta query fb_exchange_token", "/flaky/401 header Authorization"],
     "access token": [
         "/countries header Authorization",
+        "/countries query access_token",
         "/echo header Authorization",
         "/echo header X-Auth-Token",
         "/oauth/token body subject_token",
@@ -85,7 +86,9 @@ BELONGS = {
     "API key": [
         "/with/api_key/countries header X-Api-Key",
         "/with/none/countries query X-API-Key",
+        "/with/path/* path",
     ],
+    "added parameter": ["/with/none/countries query auth"],
     "API header": ["/with/api_key/countries header X-Api-Secret"],
     "login password": ["/auth/token body password", "/with/basic/countries header Authorization"],
 }
@@ -121,7 +124,9 @@ class Stage:
         groups = {name: _paths(kinds) for name, kinds in named.items()}
         introspection = f"{self.world.plain.base_url}/oauth/introspect"
         (dags / "direct.py").write_text(leak_dags.write_direct_dag(groups, introspection))
-        brokered = _paths(("crm", "crm_key", "crm_login", "crm_query", "person", "basic"))
+        brokered = _paths(
+            ("crm", "crm_key", "crm_login", "crm_query", "crm_param", "person", "basic")
+        )
         (dags / "brokered.py").write_text(leak_dags.write_brokered_dag(brokered))
         (dags / "specs.py").write_text(leak_dags.LOADING)
         (dags / "pulled.yaml").write_text(leak_dags.SPEC.format(folder=self.home / "lake"))

@@ -199,7 +199,7 @@ def effects(**extra: Any) -> Iterator[Any]:
         yield session.absent_records, [rule.decision for rule in session._rules._rules]
     if not isinstance(auth, OAuth2Settings):
         return
-    yield auth.grant_type, auth.token_header, auth.leeway, auth.consent, auth.grant
+    yield auth.grant_type, auth.token_place, auth.leeway, auth.consent, auth.grant
     manager = token_manager(settings, auth)
     yield manager._context.options
     proof = _credentials(replace(settings, base_url="https://api.example.com"), manager)._proof  # type: ignore[attr-defined]

@@ -17,7 +17,7 @@ from oauth_taskflow.connections.settings import (
     BearerSettings,
     ConnectionSettings,
     OAuth2Settings,
-    TokenHeader,
+    TokenPlace,
 )
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.client_auth import methods_that_need
@@ -120,7 +120,7 @@ def test_the_preset_fills_what_the_connection_leaves_out() -> None:
     assert settings.base_url == "https://acme.myshopify.com/admin"
     assert auth.token_url == "https://acme.myshopify.com/admin/oauth/access_token"
     assert auth.client_auth == "client_secret_post"
-    assert auth.token_header == TokenHeader("X-Shopify-Access-Token", "")
+    assert auth.token_place == TokenPlace("X-Shopify-Access-Token", "")
     assert grant(auth).options.scope == "read_orders,read_products"
     assert grant(auth).options.params == {"expiring": "1"}
 
@@ -196,7 +196,7 @@ def test_other_kinds_of_authentication_take_what_means_something_to_them() -> No
     assert isinstance(twilio.auth, BasicSettings)
     token = read_preset_connection("shopify", {"auth_type": "bearer", "shop": "acme"})
     assert isinstance(token.auth, BearerSettings)
-    assert token.auth.token_header.name == "X-Shopify-Access-Token"
+    assert token.auth.token_place.name == "X-Shopify-Access-Token"
     assert token.base_url == "https://acme.myshopify.com/admin"
 
 

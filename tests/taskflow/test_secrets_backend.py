@@ -88,7 +88,7 @@ def test_the_brokered_connection_is_read_back_with_how_to_call_the_api(
     set_connection("crm", oauth_server.connection(**options))
     settings = parse_connection(backend.get_connection("crm"))
     assert isinstance(settings.auth, BrokeredSettings)
-    assert (settings.auth.token_header.name, settings.auth.token_header.scheme) == (
+    assert (settings.auth.token_place.name, settings.auth.token_place.scheme) == (
         "X-Token",
         "Bare",
     )
@@ -152,10 +152,9 @@ def test_static_kinds_and_other_connection_types_are_handed_out_unchanged(
 def test_a_failure_is_a_denial_that_ends_the_search_with_403(
     backend: OAuthBroker, oauth_server: OAuthTestServer, set_connection: SetConnection
 ) -> None:
-    from airflow.sdk.exceptions import AirflowSecretsBackendAccessDenied  # noqa: PLC0415 - as above
 
     set_connection("crm", oauth_server.connection(password="not-the-secret"))
-    with pytest.raises(AirflowSecretsBackendAccessDenied) as caught:
+    with pytest.raises(PermissionError) as caught:
         backend.get_connection("crm")
     assert "refused (invalid_client, HTTP 401)" in str(caught.value)
     assert getattr(caught.value, "status_code", None) == 403

@@ -55,6 +55,18 @@ KINDS: dict[str, Kind] = {
     "vendor": lambda s: connection({"grant_type": "vendor", "token_params": {"old_token": s}}),
     "query": lambda s: connection({"provider": "meta", "refresh_token": s}),
     "session": lambda s: kind("session", {"token_headers": {"X-Key": s}}, password=s),
+    "whole login": lambda s: kind(
+        "session",
+        {"login_auth": "basic", "login_params": {"k": s}, "login_fields": {"a": {"b": s}}},
+        password=s,
+    ),
+    "added": lambda s: kind(
+        "none", {"api_params": {"a": s}, "api_body": {"b": [s]}}, password=None
+    ),
+    "host": lambda s: kind("none", host="https://api.example.com/bot{password}/v1", password=s),
+    "host values": lambda s: kind(
+        "bearer", {"host_values": {"token": s}}, host="https://api.example.com/{token}"
+    ),
     "bearer": lambda s: kind("bearer", password=s),
     "brokered": lambda s: kind("bearer", {"obtained_at": 1, "expires_at": 2}, password=s),
     "api_key": lambda s: kind("api_key", password=s),

@@ -12,7 +12,7 @@ from oauth_taskflow.api.redirects import (
     OriginExit,
     body_replay_error,
     endless_redirect_error,
-    strip_proof,
+    strip_query,
 )
 from oauth_taskflow.api.request_secrets import redact_request_url, secrets_of
 from oauth_taskflow.errors import ForeignOriginRefused
@@ -55,7 +55,7 @@ class AsyncRedirects:
             raise to_httpx_error(error, response.request, foreign=httpx.TooManyRedirects)
         url = str(following.url.copy_with(fragment=None))
         if self._exit.leaves(url, response.request.method):
-            bare = strip_proof(self._credentials, url)
+            bare = strip_query(self._credentials, url)
             return httpx.Request(following.method, bare, headers={"Accept": "*/*"})
         accepted = self._origins.accept(url, secrets=secrets_of(self._first))
         if following.stream is response.request.stream and not can_replay(following):

@@ -11,6 +11,7 @@ import httpx
 import requests
 from msgspec.structs import replace
 
+from oauth_taskflow.api.additions import credentials_of_caller, url_secrets_of
 from oauth_taskflow.api.aio.errors import AsyncApiResponse, slow_error, to_httpx_error
 from oauth_taskflow.api.aio.redirects import AsyncRedirects, unreadable_redirect_error
 from oauth_taskflow.api.aio.transport import (
@@ -33,7 +34,7 @@ from oauth_taskflow.api.exchange import (
     remember_nonce,
     renew_credentials,
 )
-from oauth_taskflow.api.origins import AllowedOrigins, Origin
+from oauth_taskflow.api.origins import AllowedOrigins
 from oauth_taskflow.api.outgoing import build_request, choose_url
 from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.pull.aio import pull_records_async
@@ -89,7 +90,9 @@ class AsyncOAuthSession(httpx.AsyncClient):
         cert: str | tuple[str, str] | None = None,
         proxies: Mapping[str, str] | None = None,
     ) -> None:
-        self.origins = AllowedOrigins.for_connection(conn_id, base_url, allowed_origins)
+        self._credentials = _credentials(auth)
+        hidden = url_secrets_of(self._credentials)
+        self.origins = AllowedOrigins.for_connection(conn_id, base_url, allowed_origins, hidden)
         keep_queries_out_of_logs()
         context = tls_context(verify=verify, cert=cert, conn_id=conn_id)
         super().__init__(
@@ -110,7 +113,6 @@ class AsyncOAuthSession(httpx.AsyncClient):
         self.absent_records = absent_records
         # A client certificate is a credential too, and every server that is connected to sees it (RFC 8705).
         self._leave_bare = foreign_redirects == "bare" and cert is None
-        self._credentials = _credentials(auth)
         self._clock, self._sleep = clock, sleep
         self._threads = asyncio.Semaphore(_THREADS)
         self.event_hooks = {}
@@ -125,10 +127,10 @@ class AsyncOAuthSession(httpx.AsyncClient):
         self._hooks = {kind: list(hooks.get(kind, ())) for kind in ("request", "response")}
 
     def __repr__(self) -> str:
-        return f"<AsyncOAuthSession for {Origin.parse(self._root)}>"
+        return f"<AsyncOAuthSession for {self.origins.names[0]}>"
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        raise copy_refusal(self._root)
+        raise copy_refusal(self.origins.names[0])
 
     def resolve(self, url: str) -> str:
         """The absolute URL for ``url``, which may be relative to the base URL.
@@ -169,7 +171,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
             "stream": stream,
             "follow": bool(follow_redirects),
         }
-        credentials = self._credentials if own else NoAuth()
+        credentials = self._credentials if own else credentials_of_caller(self._credentials)
         plan = RequestPlan(self.retry, options, limits=self.limits)
         return (await self._deliver(request, credentials, plan))[0]
 

@@ -14,7 +14,7 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 
 from oauth_taskflow.api.errors import NothingSent
-from oauth_taskflow.api.request_secrets import Remembered, remember_secrets, secrets_of
+from oauth_taskflow.api.request_secrets import Remembered, remember_more, remembered
 from oauth_taskflow.api.response import ApiResponse
 from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, set_limits
 
@@ -26,15 +26,29 @@ class _SpentStream:
     """A body that cannot be sent twice, because ``rewind`` finds no position in it."""
 
 
+class _FileBody:
+    """A body that is read from files when it is sent, and can be sent again."""
+
+    def seek(self, position: int) -> None:
+        """Do nothing: the body is built from its files at each attempt."""
+
+
 def request_view(request: httpx.Request) -> requests.PreparedRequest:
-    """A copy of method, URL and headers of ``request``, which also shows whether its body can be sent again."""
+    """A copy of ``request`` with the body if that is in memory; without it, whether the body can be sent again shows."""
     view = requests.PreparedRequest()
     view.method, view.url = request.method, str(request.url)
     view.headers = CaseInsensitiveDict(request.headers.items())
-    remember_secrets(view, *request.extensions.get(_SECRETS, Remembered()).secrets)
-    if not can_replay(request):
-        vars(view)["body"] = _SpentStream()
+    known = request.extensions.get(_SECRETS, Remembered())
+    remember_more(view, known.secrets, known.names)
+    vars(view).update(body=_body_of(request), _body_position=0)
     return view
+
+
+def _body_of(request: httpx.Request) -> object:
+    """The body of ``request``: bytes if it is in memory, else what shows whether it can be sent again; None without one."""
+    if isinstance(request.stream, httpx.ByteStream):
+        return request.read() or None
+    return _FileBody() if can_replay(request) else _SpentStream()
 
 
 def can_replay(request: httpx.Request) -> bool:
@@ -53,8 +67,8 @@ def _is_seekable(file: object) -> bool:
 
 
 def copy_from_view(view: requests.PreparedRequest, request: httpx.Request) -> None:
-    """Copy the URL and headers that were set on ``view`` to ``request``, and remember which of them are secret."""
-    request.extensions[_SECRETS] = Remembered(secrets_of(view))
+    """Copy URL, headers and body that were set on ``view`` to ``request``, and remember which of them are secret."""
+    request.extensions[_SECRETS] = remembered(view)
     for name, value in view.headers.items():
         if request.headers.get(name) != value:
             if not value.isascii():
@@ -62,6 +76,10 @@ def copy_from_view(view: requests.PreparedRequest, request: httpx.Request) -> No
             request.headers[name] = value
     if view.url != str(request.url):
         request.url = httpx.URL(view.url or "")
+    body: object = view.body
+    if isinstance(body, bytes) and body != _body_of(request):
+        fresh = httpx.Request(request.method, request.url, content=body)
+        request.stream, request._content = fresh.stream, body  # noqa: SLF001 - httpx has no way to replace a body
 
 
 def response_view(response: httpx.Response) -> ApiResponse:

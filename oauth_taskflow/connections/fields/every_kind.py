@@ -26,6 +26,26 @@ EVERY_KIND_FIELDS: tuple[ConnectionField, ...] = (
         'Headers of every API request, as JSON: {"X-Tenant": "acme"}.',
     ),
     ConnectionField(
+        "api_params",
+        "mapping",
+        "API parameters",
+        'Query parameters of every API request, as JSON: {"key": "{login}", "token": "{password}"}. Their values are never shown.',
+        holds_secrets=True,
+    ),
+    ConnectionField(
+        "api_body",
+        "members",
+        "API body members",
+        'Members of every JSON or form body sent to the API, as JSON: {"auth": "{password}"}. Their values are never shown.',
+        holds_secrets=True,
+    ),
+    ConnectionField(
+        "host_values",
+        "mapping",
+        "Host values",
+        'Your own values for places in the host, as JSON: {"region": "eu"} fills https://{region}.api.example.com.',
+    ),
+    ConnectionField(
         "rate_limit_header",
         "text",
         "Rate-limit header",

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 AUTH_TYPES = ("oauth2", "bearer", "api_key", "basic", "session", "none")
 
-# "document" is a secret of several lines; "grant" is one of the choices or a vendor's own name,
+# "document" is a secret of several lines; "nested" maps names to texts or JSON, "members" to JSON; "grant" is one of the choices or a vendor's own name,
 # "client_auth" one of the choices or a registered method.
 ValueKind = Literal[
     "text",
@@ -21,6 +21,8 @@ ValueKind = Literal[
     "list",
     "mapping",
     "params",
+    "nested",
+    "members",
     "verify",
     "cert",
     "dpop",
@@ -30,7 +32,10 @@ ValueKind = Literal[
 
 @dataclass(frozen=True)
 class ConnectionField:
-    """One key of ``extra``: what it holds, which ``auth_type`` reads it, and what people read about it."""
+    """One key of ``extra``: what it holds, which ``auth_type`` reads it, and what people read about it.
+
+    ``holds_secrets`` is true for a mapping whose values must never be shown, whatever their names.
+    """
 
     name: str
     kind: ValueKind
@@ -38,6 +43,7 @@ class ConnectionField:
     description: str
     auth_types: frozenset[str] = frozenset(AUTH_TYPES)
     choices: tuple[str, ...] = ()
+    holds_secrets: bool = False
 
     @property
     def is_secret(self) -> bool:
@@ -51,9 +57,9 @@ class ConnectionField:
 
     def form_field(self) -> dict[str, Any]:
         """Returns the field in the form of Airflow's provider metadata (``conn-fields``)."""
-        kind = {"number": "number", "mapping": "object", "params": "object"}.get(
-            self.kind, "string"
-        )
+        objects = {"mapping", "params", "nested", "members"}
+        kind = "object" if self.kind in objects else "string"
+        kind = "number" if self.kind == "number" else kind
         schema: dict[str, Any] = {"type": [kind, "null"]}
         if self.is_secret:
             schema["format"] = "password"

@@ -182,6 +182,21 @@ OAUTH2_FIELDS: tuple[ConnectionField, ...] = (
         _TOKENS,
     ),
     ConnectionField(
+        "token_in",
+        "choice",
+        "Token placement",
+        "Where the API expects the token: header (default), or query for APIs that know no header.",
+        _TOKENS,
+        ("header", "query"),
+    ),
+    ConnectionField(
+        "token_param",
+        "text",
+        "Token parameter",
+        "Query parameter of the token, with token_in query; default access_token.",
+        _TOKENS,
+    ),
+    ConnectionField(
         "token_path",
         "text",
         "Token path",

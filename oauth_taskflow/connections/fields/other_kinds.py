@@ -45,6 +45,30 @@ OTHER_KINDS_FIELDS: tuple[ConnectionField, ...] = (
         _SESSION,
     ),
     ConnectionField(
+        "login_method",
+        "choice",
+        "Login method",
+        "POST (default), PUT or GET.",
+        _SESSION,
+        ("POST", "PUT", "GET"),
+    ),
+    ConnectionField(
+        "login_auth",
+        "choice",
+        "Login authentication",
+        "basic: the login request carries user name and password as HTTP Basic; default none.",
+        _SESSION,
+        ("none", "basic"),
+    ),
+    ConnectionField(
+        "login_params",
+        "mapping",
+        "Login parameters",
+        'Query parameters of the login request, as JSON: {"user": "{login}", "key": "{password}"}.',
+        _SESSION,
+        holds_secrets=True,
+    ),
+    ConnectionField(
         "login_body",
         "choice",
         "Login body",
@@ -54,9 +78,10 @@ OTHER_KINDS_FIELDS: tuple[ConnectionField, ...] = (
     ),
     ConnectionField(
         "login_fields",
-        "mapping",
+        "nested",
         "Login fields",
-        'Body of the login request, as JSON; default {"username": "{login}", "password": "{password}"}.',
+        'Body of the login request, as JSON, nested if the API wants it; default {"username": "{login}", "password": '
+        '"{password}"}.',
         _SESSION,
     ),
 )

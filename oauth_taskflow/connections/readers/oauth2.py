@@ -16,12 +16,12 @@ from oauth_taskflow.connections.readers.client import (
 from oauth_taskflow.connections.readers.consent import ConsentSettings, read_consent, read_endpoint
 from oauth_taskflow.connections.readers.grant import grant_reader, read_grant, read_resources
 from oauth_taskflow.connections.readers.token_location import (
-    read_token_header,
     read_token_location,
+    read_token_place,
 )
 from oauth_taskflow.connections.settings import (
     OAuth2Settings,
-    TokenHeader,
+    TokenPlace,
 )
 from oauth_taskflow.oauth.endpoint.request_encoding import JsonText
 from oauth_taskflow.oauth.grants import Grant
@@ -72,7 +72,7 @@ def read_oauth2(parts: ConnectionParts) -> OAuth2Settings:
         token_params=attempt(_token_params, {}),
         token_headers=values.get("token_headers", {}),
         token_body=values.get("token_body", "form"),
-        token_header=attempt(read_token_header, TokenHeader()),
+        token_place=attempt(read_token_place, TokenPlace()),
         dpop=attempt(_dpop, ""),
         leeway=choose_leeway(
             values.get("leeway"), parts.preset, refreshed=grant == "refresh_token"
@@ -116,10 +116,11 @@ def _write_back(parts: ConnectionParts, grant: str) -> bool:
 
 def _dpop(parts: ConnectionParts) -> str:
     algorithm = str(parts.values.get("dpop", ""))
-    if algorithm and "token_header" in parts.values:
+    elsewhere = "token_in" if parts.values.get("token_in") == "query" else "token_header"
+    if algorithm and elsewhere in parts.values:
         raise parts.error(
             "A token bound to a key goes into Authorization: DPoP (RFC 9449 §7.1)",
-            "token_header",
+            elsewhere,
             "Remove it, or remove dpop.",
         )
     return algorithm

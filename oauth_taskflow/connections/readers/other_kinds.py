@@ -1,27 +1,20 @@
-"""Reads connections of every other ``auth_type``: bearer, api_key, basic, session and none."""
+"""Reads connections of every other ``auth_type``: bearer, api_key, basic and none."""
 
 from __future__ import annotations
-
-from urllib.parse import urljoin, urlsplit
 
 from oauth_taskflow.connections.brokered import BrokeredFields
 from oauth_taskflow.connections.parts import ConnectionParts
 from oauth_taskflow.connections.readers.token_location import (
     HEADER_NAME,
-    read_jmespath,
-    read_token_header,
+    read_token_place,
 )
 from oauth_taskflow.connections.settings import (
     ApiKeySettings,
     BasicSettings,
     BearerSettings,
     BrokeredSettings,
-    LoginSettings,
     NoAuthSettings,
 )
-from oauth_taskflow.urls import is_safe_endpoint, split_url
-
-_LOGIN_FIELDS = {"username": "{login}", "password": "{password}"}
 
 
 def read_bearer(parts: ConnectionParts) -> BearerSettings | BrokeredSettings:
@@ -30,16 +23,16 @@ def read_bearer(parts: ConnectionParts) -> BearerSettings | BrokeredSettings:
     Raises:
         ConnectionConfigError: a field is missing or wrong.
     """
-    token, header = _password(parts, "token"), read_token_header(parts)
+    token, place = _password(parts, "token"), read_token_place(parts)
     brokered: BrokeredFields | None = parts.values.get("brokered")
     if brokered is None or brokered.obtained_at is None:
-        return BearerSettings(token, header)
+        return BearerSettings(token, place)
     return BrokeredSettings(
         token,
         brokered.obtained_at,
         brokered.obtained_at if brokered.answered_at is None else brokered.answered_at,
         brokered.expires_at,
-        header,
+        place,
         parts.values.get("leeway", 60.0),
         brokered.proof,
         brokered.proof_location,
@@ -81,62 +74,13 @@ def read_basic(parts: ConnectionParts) -> BasicSettings:
     return BasicSettings(parts.login, parts.password)
 
 
-def read_session(parts: ConnectionParts) -> LoginSettings:
-    """Returns the settings of a login request whose answer contains the token.
-
-    Raises:
-        ConnectionConfigError: a field is missing or wrong.
-    """
-    values = parts.values
-    body = values.get("login_fields", _LOGIN_FIELDS)
-    places = "".join(body.values())
-    for place, part in (("{login}", parts.login), ("{password}", parts.password)):
-        if place in places and not part:
-            name = place.strip("{}")
-            raise parts.error(
-                f"The login request needs the {name}",
-                name,
-                f"Fill it, or leave {place} out of login_fields.",
-            )
-    filled = {
-        name: text.replace("{login}", parts.login).replace("{password}", parts.password)
-        for name, text in body.items()
-    }
-    return LoginSettings(
-        url=_login_url(parts),
-        fields=filled,
-        body=values.get("login_body", "json"),
-        headers=values.get("token_headers", {}),
-        token_path=read_jmespath(parts, "token_path", "access_token"),
-        expires_path=read_jmespath(parts, "expires_path", "expires_in"),
-        token_lifetime=values.get("token_lifetime"),
-        token_header=read_token_header(parts),
-        leeway=values.get("leeway", 60.0),
-    )
-
-
-def _login_url(parts: ConnectionParts) -> str:
-    # Resolved like a link on the API's own page (RFC 3986 §5): a leading slash starts at the host.
-    path = str(parts.values.get("login_url", "/auth/token"))
-    url = urljoin(f"{parts.base_url}/", path) if split_url(path) else ""
-    # A login on the API's own origin is exposed as much as the calls that follow it.
-    same_origin = urlsplit(url)[:2] == urlsplit(parts.base_url)[:2]
-    if not (same_origin or is_safe_endpoint(url)):
-        raise parts.error(
-            "The login request would leave this host without encryption",
-            "login_url",
-            "Write an https URL, or a path on the API's own host.",
-        )
-    return url
-
-
 def read_none(parts: ConnectionParts) -> NoAuthSettings:
     """Returns the settings of an API without authentication.
 
     Raises:
         ConnectionConfigError: a field is missing or wrong.
     """
-    if parts.password:
+    if parts.password and not parts.sends_password:
         raise parts.error(
             "A password is given, and auth_type none would not send it",
             "password",

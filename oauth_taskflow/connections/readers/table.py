@@ -11,8 +11,8 @@ from oauth_taskflow.connections.readers.other_kinds import (
     read_basic,
     read_bearer,
     read_none,
-    read_session,
 )
+from oauth_taskflow.connections.readers.session import read_session
 from oauth_taskflow.connections.settings import AuthSettings
 
 AUTH_READERS: Mapping[str, Callable[[ConnectionParts], AuthSettings]] = {

@@ -9,7 +9,7 @@ import msgspec
 
 from oauth_taskflow.connections.parts import ConnectionParts
 from oauth_taskflow.connections.settings import (
-    TokenHeader,
+    TokenPlace,
 )
 from oauth_taskflow.oauth.dialect import Expiry
 from oauth_taskflow.oauth.endpoint.error_codes import REFUSALS
@@ -22,15 +22,23 @@ _TOKEN_HEADER = re.compile(
 _IN_MAPPING = re.compile(r"\w+(\.\w+)+")
 
 
-def read_token_header(parts: ConnectionParts) -> TokenHeader:
-    """Returns the request header that carries the token.
+def read_token_place(parts: ConnectionParts) -> TokenPlace:
+    """Returns the header or query parameter that carries the token on API requests.
 
     Raises:
         ConnectionConfigError: a field is missing or wrong.
     """
     text = parts.values.get("token_header", "")
+    if parts.values.get("token_in") == "query":
+        return _read_param(parts, header=text)
+    if "token_param" in parts.values:
+        raise parts.error(
+            "The token goes into a header, and token_param would not be sent",
+            "token_param",
+            "Add token_in: query, or remove it.",
+        )
     if not text:
-        return TokenHeader()
+        return TokenPlace()
     match = _TOKEN_HEADER.fullmatch(text)
     if match is None:
         raise parts.error(
@@ -38,7 +46,17 @@ def read_token_header(parts: ConnectionParts) -> TokenHeader:
             "token_header",
             "Write it as in X-Auth-Token: {token} or Authorization: Token {token}.",
         )
-    return TokenHeader(match["name"], match["scheme"] or "")
+    return TokenPlace(match["name"], match["scheme"] or "")
+
+
+def _read_param(parts: ConnectionParts, *, header: str) -> TokenPlace:
+    if header and "token_header" in parts.own:
+        raise parts.error(
+            "The token goes into the query, and token_header would not be sent",
+            "token_header",
+            "Remove it, or remove token_in.",
+        )
+    return TokenPlace("", "", parts.values.get("token_param", "access_token"))
 
 
 def read_token_location(parts: ConnectionParts) -> Preset:

@@ -20,7 +20,7 @@ from msgspec import Struct
 from oauth_taskflow.connections.api_address import with_base_url
 from oauth_taskflow.connections.brokered import spread_former_keys
 from oauth_taskflow.connections.readers.limits import as_keys
-from oauth_taskflow.connections.settings import ConnectionSettings, TokenHeader
+from oauth_taskflow.connections.settings import ConnectionSettings, TokenPlace
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens.state.record import LastFailure
@@ -65,11 +65,9 @@ def build_token_answer(settings: ConnectionSettings, token: Token, now: float) -
 
     Login, client secret, refresh token, token URL and token parameters are left out. ``now`` is the broker's clock.
     """
-    header = getattr(settings.auth, "token_header", TokenHeader())
-    scheme = f"{header.scheme} " if header.scheme else ""
     extra: dict[str, Any] = {
         "auth_type": "bearer",
-        "token_header": f"{header.name}: {scheme}{{token}}",
+        **_build_token_place(getattr(settings.auth, "token_place", TokenPlace())),
         "allowed_origins": list(settings.allowed_origins),
         "api_headers": dict(settings.api_headers),
         "timeout": list(settings.timeout),
@@ -85,6 +83,13 @@ def build_token_answer(settings: ConnectionSettings, token: Token, now: float) -
     wire = spread_former_keys(_drop_empty(extra))
     host = with_base_url(settings, token).base_url
     return {"host": host, "password": token.access_token, "extra": json.dumps(wire)}
+
+
+def _build_token_place(place: TokenPlace) -> dict[str, str]:
+    if place.param:
+        return {"token_in": "query", "token_param": place.param}
+    scheme = f"{place.scheme} " if place.scheme else ""
+    return {"token_header": f"{place.name}: {scheme}{{token}}"}
 
 
 def _build_brokered(settings: ConnectionSettings, token: Token, now: float) -> dict[str, Any]:

@@ -34,15 +34,32 @@ def read_brokered_settings(connection: AirflowConnection) -> ConnectionSettings 
     if not may_hold_grant(connection):
         return None
     settings = read_settings(connection)
+    if not isinstance(settings.auth, OAuth2Settings | LoginSettings):
+        return None
     if isinstance(settings.auth, OAuth2Settings) and settings.auth.dpop:
-        raise ConnectionConfigError(
-            "A token that is bound to a key cannot be handed out by the broker",
-            conn_id=settings.conn_id,
-            field="dpop",
-            hint="Remove dpop, or give this connection to workers directly, in [workers] secrets_backend or "
-            f"AIRFLOW_CONN_{settings.conn_id.upper()}.",
+        raise _refusal(
+            settings, "A token that is bound to a key cannot be handed out by the broker", "dpop"
         )
-    return settings if isinstance(settings.auth, OAuth2Settings | LoginSettings) else None
+    for name, value in (
+        ("api_params", settings.api_params),
+        ("api_body", settings.api_body),
+        ("host", settings.url_secrets),
+    ):
+        if value:
+            what = f"Each request needs the secrets in {name}, which the broker does not hand out"
+            raise _refusal(settings, what, name)
+    return settings
+
+
+def _refusal(settings: ConnectionSettings, what: str, name: str) -> ConnectionConfigError:
+    remove = "Keep secrets out of it" if name == "host" else f"Remove {name}"
+    return ConnectionConfigError(
+        what,
+        conn_id=settings.conn_id,
+        field=name,
+        hint=f"{remove}, or give this connection to workers directly, in [workers] secrets_backend or "
+        f"AIRFLOW_CONN_{settings.conn_id.upper()}.",
+    )
 
 
 def fetch_token(

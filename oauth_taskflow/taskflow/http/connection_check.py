@@ -70,7 +70,7 @@ def _describe(token: Token) -> str:
 def _call_api(settings: ConnectionSettings) -> tuple[bool, str]:
     with session_for(settings) as session:
         status = session.get("").status_code
-    answer = f"HTTP {status} from {redact_url(settings.base_url)}"
+    answer = f"HTTP {status} from {redact_url(settings.base_url, settings.url_secrets)}"
     if status in {401, 403}:
         return False, f"The credentials were refused: {answer}."
     return True, f"The API answered: {answer}."

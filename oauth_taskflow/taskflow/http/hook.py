@@ -51,7 +51,7 @@ class OAuth2Hook(HttpHook):
         """
         settings = load_settings(self.http_conn_id)
         session = session_for(settings)
-        self._use_base_url(session.base_url)
+        self._use_base_url(session.base_url, hidden=bool(settings.url_secrets))
         self.merged_extra = {**settings.http_options, **(extra_options or {})}
         _apply_options(session, self.merged_extra)
         adapter = self.adapter or self.keep_alive_adapter
@@ -62,19 +62,24 @@ class OAuth2Hook(HttpHook):
         session.headers.update(headers or {})
         return session
 
-    def _use_base_url(self, url: str) -> None:
+    def _use_base_url(self, url: str, *, hidden: bool) -> None:
         self.base_url = url
         self._base_url_initialized = True
+        self._hides_base_url = hidden
 
     def url_from_endpoint(self, endpoint: str | None) -> str:
         """The absolute URL of ``endpoint``. An absolute URL, such as a next link, is returned unchanged.
 
-        The session refuses URLs of other origins.
+        The session refuses URLs of other origins. Below a base URL with a secret in it, the URL stays relative: ``HttpHook``
+        logs it, and the session completes it.
         """
         if "://" in (endpoint or "").partition("?")[0]:
             return endpoint or ""
         if not self._base_url_initialized:
-            self._use_base_url(resolve_base_url(load_settings(self.http_conn_id)).base_url)
+            settings = resolve_base_url(load_settings(self.http_conn_id))
+            self._use_base_url(settings.base_url, hidden=bool(settings.url_secrets))
+        if self._hides_base_url:
+            return endpoint or ""
         return super().url_from_endpoint(endpoint)
 
     def check_response(self, response: Response) -> None:

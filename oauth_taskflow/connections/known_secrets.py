@@ -1,0 +1,70 @@
+"""Every value of a connection that must never be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote_plus, unquote
+
+from oauth_taskflow.connections.brokered import BrokeredFields
+from oauth_taskflow.connections.fields.table import BY_NAME
+from oauth_taskflow.connections.parts import ConnectionParts
+from oauth_taskflow.connections.places import fill_places
+from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.redaction import is_sensitive_name
+from oauth_taskflow.urls import split_url
+
+# A shorter value, such as a version, is in other words by chance: hidden there, it would make logs unreadable.
+_SHORTEST = 6
+
+
+def list_secrets(parts: ConnectionParts) -> tuple[str, ...]:
+    """Returns the password, secret fields, values under sensitive names, and all that is added to requests."""
+    found = [parts.password]
+    for name, value in parts.values.items():
+        found += _secrets_in(parts, name, value)
+    if parts.login and parts.password:
+        # Basic authentication encodes this text, either unchanged or form-encoded first (RFC 6749 §2.3.1).
+        found.append(f"{parts.login}:{parts.password}")
+        found.append(f"{quote_plus(parts.login)}:{quote_plus(parts.password)}")
+    return tuple(dict.fromkeys(secret for secret in found if secret))
+
+
+def _secrets_in(parts: ConnectionParts, name: str, value: Any) -> Iterator[str]:
+    field = BY_NAME[name]
+    if field.is_secret:
+        yield value
+    elif isinstance(value, BrokeredFields):
+        yield value.proof
+    elif name == "proxies":
+        urls = (split_url(url) for url in value.values())
+        yield from (unquote(url.password) for url in urls if url and url.password)
+    elif isinstance(value, dict):
+        named = _sensitive_texts(value)
+        everything = _filled_texts(parts, name, value) if field.holds_secrets else ()
+        yield from (*named, *(text for text in everything if len(text) >= _SHORTEST))
+
+
+def _filled_texts(parts: ConnectionParts, name: str, value: Mapping[str, Any]) -> Iterator[str]:
+    try:
+        yield from _texts(fill_places(parts, name, value))
+    except ConnectionConfigError:  # another reader reports it
+        yield from _texts(value)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(item)
+
+
+def _sensitive_texts(value: Any) -> Iterator[str]:
+    """Yields the texts under names that sound like secrets, at any depth."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _texts(item) if is_sensitive_name(name) else _sensitive_texts(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _sensitive_texts(item)

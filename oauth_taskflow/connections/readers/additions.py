@@ -1,0 +1,49 @@
+"""Reads what a connection adds to each API request: ``api_params`` and ``api_body``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import field
+
+from oauth_taskflow.connections.parts import ConnectionParts
+from oauth_taskflow.connections.places import fill_places
+from oauth_taskflow.secret_values import Hidden, SecretValue
+
+
+class AddedParts(SecretValue, frozen=True):
+    """Query parameters of every request, and members of every JSON object or form that is sent."""
+
+    params: Hidden[Mapping[str, str]] = field(default_factory=dict)
+    body: Hidden[Mapping[str, Any]] = field(default_factory=dict)
+
+
+def read_additions(parts: ConnectionParts) -> AddedParts:
+    """Returns what is added to each request, with its places filled.
+
+    Raises:
+        ConnectionConfigError: a place has nothing to fill it, or the token goes into the same parameter.
+    """
+    values = parts.values
+    params = fill_places(parts, "api_params", values.get("api_params", {}))
+    body = fill_places(parts, "api_body", values.get("api_body", {}))
+    if "" in params or "" in body:
+        name = "api_params" if "" in params else "api_body"
+        raise parts.error("A name is empty", name, 'Write it as in {"key": "…"}.')
+    taken = _name_of_credential(values)
+    if taken in params:
+        raise parts.error(
+            f"api_params has {taken!r}, which carries the credentials already",
+            "api_params",
+            "Remove it there.",
+        )
+    return AddedParts(params, body)
+
+
+def _name_of_credential(values: Mapping[str, Any]) -> str:
+    """Returns the query parameter of token or key; empty if these go into a header."""
+    if values.get("token_in") == "query":
+        return str(values.get("token_param", "access_token"))
+    in_query = values.get("api_key_in") == "query"
+    return str(values.get("api_key_name", "X-API-Key")) if in_query else ""
