@@ -170,7 +170,7 @@ def may_hold_grant(connection: AirflowConnection) -> bool:
         auth_type = ""
     if conn_type == "oauth2":
         return auth_type not in {"bearer", "api_key", "basic", "none"}
-    return conn_type in _HTTP_TYPES and auth_type in {"oauth2", "session"}
+    return conn_type in _HTTP_TYPES and auth_type in {"oauth2", "session", "self_signed_jwt"}
 
 
 def _take_http_hook_options(extra: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,9 @@ from oauth_taskflow.presets.load import BadPreset, load_preset, suggestion
 from oauth_taskflow.presets.model import STANDARD, Preset
 from oauth_taskflow.suggestions import find_closest
 
-_MERGED = frozenset({"api_headers", "token_headers", "authorize_params"})
+_MERGED = frozenset(
+    {"api_headers", "api_params", "token_headers", "authorize_params", "jwt_claims", "jwt_headers"}
+)
 _USUAL_LEEWAY = 60.0
 _FORMAT = "What it may say is in oauth_taskflow/presets/preset.schema.json."
 # Seconds before expiry, if a refresh ends the former token: enough for one request and two clocks.
@@ -114,6 +116,10 @@ def _preset_values(preset: Preset) -> dict[str, Any]:
         "token_headers": preset.token_headers,
         "token_header": preset.token_header,
         "api_headers": preset.api_headers,
+        "api_params": preset.api_params,
+        "jwt_claims": preset.jwt_claims,
+        "jwt_headers": preset.jwt_headers,
+        "jwt_lifetime": preset.jwt_lifetime_s,
         "authorize_params": preset.params.authorize,
         **_rate_limit(preset),
     }

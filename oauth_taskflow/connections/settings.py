@@ -14,6 +14,7 @@ from oauth_taskflow.connections.readers.consent import ConsentSettings
 from oauth_taskflow.oauth.credential_source import CredentialSource
 from oauth_taskflow.oauth.grants import Grant
 from oauth_taskflow.oauth.request_proof import RequestProof
+from oauth_taskflow.oauth.self_signed import SelfSignedJwt
 from oauth_taskflow.oauth.signing import Signer
 from oauth_taskflow.presets.model import STANDARD, BaseUrl, Preset, RateLimitHeaders
 from oauth_taskflow.redaction import remove_secrets
@@ -130,6 +131,14 @@ class LoginSettings(SecretValue, frozen=True):
     leeway: float = 60.0
 
 
+class SelfSignedSettings(SecretValue, frozen=True):
+    """A JWT that is signed here and sent as the token. ``leeway`` is in seconds."""
+
+    jwt: SelfSignedJwt
+    token_place: TokenPlace = TokenPlace()
+    leeway: float = 60.0
+
+
 class NoAuthSettings(Struct, frozen=True):
     """No credentials at all."""
 
@@ -141,6 +150,7 @@ AuthSettings: TypeAlias = (
     | ApiKeySettings
     | BasicSettings
     | LoginSettings
+    | SelfSignedSettings
     | NoAuthSettings
 )
 

@@ -89,6 +89,17 @@ class SigningKey(SecretValue, frozen=True):
         whole = algorithm.to_jwk(key.public_key(), as_dict=True)
         return {name: whole[name] for name in ("crv", "e", "kty", "n", "x", "y") if name in whole}
 
+    def public_key_sha256(self) -> str:
+        """The SHA-256 of the public half (DER, SubjectPublicKeyInfo) in base64, by which Snowflake names a key."""
+        from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 - as in sign()
+            Encoding,
+            PublicFormat,
+        )
+
+        key: Any = _load(self.material, self.passphrase)
+        der = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return base64.b64encode(hashlib.sha256(der).digest()).decode()
+
 
 def private_key(
     pem: str, *, algorithm: str = "", key_id: str = "", passphrase: str = ""

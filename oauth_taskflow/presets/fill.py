@@ -23,6 +23,9 @@ FILLED = (
     "token_headers",
     "default_scopes",
     "api_headers",
+    "api_params",
+    "jwt_claims",
+    "jwt_headers",
     "request",
     "revoke",
 )

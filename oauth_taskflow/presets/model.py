@@ -195,7 +195,8 @@ class Preset(Options, frozen=True, kw_only=True):
         doc("Keys of the connection that fill {name}.", {"tenant": {"description": "…"}}),
     ] = {}
     auth_type: Annotated[
-        Literal["oauth2", "basic"], doc("The connection's auth_type by default.", "oauth2")
+        Literal["oauth2", "basic", "self_signed_jwt", "none"],
+        doc("The connection's auth_type by default.", "oauth2"),
     ] = "oauth2"
     token_url: Annotated[UrlTemplate | None, doc("The token endpoint.", "https://id.example/t")] = (
         None
@@ -282,6 +283,26 @@ class Preset(Options, frozen=True, kw_only=True):
         dict[str, str],
         doc("Headers of API requests; {client_id} is the client id.", {"Notion-Version": "{v}"}),
     ] = {}
+    api_params: Annotated[
+        dict[str, str],
+        doc(
+            "Query parameters of API requests, never shown; {login} and {password} are the connection's fields.",
+            {"key": "{login}", "token": "{password}"},
+        ),
+    ] = {}
+    jwt_claims: Annotated[
+        dict[str, str],
+        doc(
+            "Claims of a self-signed JWT; {login} is the connection's login, {public_key_sha256} names its key.",
+            {"aud": "appstoreconnect-v1"},
+        ),
+    ] = {}
+    jwt_headers: Annotated[
+        dict[str, str], doc("Headers of a self-signed JWT besides alg and kid.", {"typ": "JWT"})
+    ] = {}
+    jwt_lifetime_s: Annotated[
+        Seconds | None, doc("Seconds from iat to exp of a self-signed JWT.", 1200)
+    ] = None
     request: Annotated[
         RequestDialect, doc("How token requests are written.", {"rename": {"client_id": "app_id"}})
     ] = RequestDialect()

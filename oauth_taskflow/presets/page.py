@@ -18,6 +18,11 @@ _ROTATION = {
     "unknown": "not known; refresh tokens are treated as single-use",
 }
 
+_OTHER_KINDS = {
+    "basic": "none: HTTP Basic on every API call",
+    "self_signed_jwt": "none: a JWT signed here is the token",
+    "none": "none: API parameters or headers carry the credentials",
+}
 _PKCE = {
     "required": "PKCE is required",
     "supported": "",
@@ -39,6 +44,8 @@ def facts(preset: Preset) -> dict[str, str]:
         "Token on API calls": preset.token_header or "",
         "Proof on API calls": _proof(preset),
         "API headers": _pairs(preset.api_headers),
+        "API parameters": _pairs(preset.api_params),
+        "Self-signed JWT": _self_signed(preset),
         "Access tokens live": preset.access_token_lifetime or "",
         "Refresh": _refresh(preset),
         "Refresh tokens live": _refresh_lifetime(preset),
@@ -68,10 +75,17 @@ def _endpoints(preset: Preset) -> dict[str, str]:
 
 
 def _client_auth(preset: Preset) -> str:
-    if preset.auth_type == "basic":
-        return "none: HTTP Basic on every API call"
+    if preset.auth_type != "oauth2":
+        return _OTHER_KINDS[preset.auth_type]
     first, *others = preset.client_auth
     return f"{first} (default), {', '.join(others)}" if others else first
+
+
+def _self_signed(preset: Preset) -> str:
+    lifetime = preset.jwt_lifetime_s
+    parts = [f"claims {_pairs(preset.jwt_claims)}"] if preset.jwt_claims else []
+    parts += [f"headers {_pairs(preset.jwt_headers)}"] if preset.jwt_headers else []
+    return "; ".join([*parts, *([f"lives {lifetime:g} s"] if lifetime else [])])
 
 
 def _jwt_grant(preset: Preset) -> str:

@@ -34,7 +34,7 @@ _DEFAULT_BACKENDS = (
 
 
 class OAuthBroker(BaseSecretsBackend):
-    """Hands out connections with ``auth_type`` ``oauth2`` or ``session`` without their long-lived secrets.
+    """Hands out connections that get tokens (``oauth2``, ``session``, ``self_signed_jwt``) without their long-lived secrets.
 
     Other connections are handed out unchanged. The broker searches where Airflow does: the wrapped ``backend`` if there
     is one, ``AIRFLOW_CONN_*`` variables, the metadata database. After a failure it denies access, because Airflow would

@@ -26,11 +26,13 @@ from oauth_taskflow.connections.settings import (
     ConnectionSettings,
     LoginSettings,
     OAuth2Settings,
+    SelfSignedSettings,
     TokenPlace,
 )
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.masking_source import MaskingTokenSource
 from oauth_taskflow.oauth.request_proof import ProofTokenSource
+from oauth_taskflow.oauth.self_signed import SelfSignedTokenSource
 from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.taskflow import metrics
 from oauth_taskflow.taskflow.broker.client import ask_broker
@@ -177,6 +179,8 @@ def token_source(settings: ConnectionSettings, *, brokered: bool = False) -> Tok
         return MaskingTokenSource(_broker_source(settings.conn_id, auth))
     if isinstance(auth, LoginSettings):
         return MaskingTokenSource(login_source(settings, auth))
+    if isinstance(auth, SelfSignedSettings):
+        return MaskingTokenSource(SelfSignedTokenSource(auth.jwt, auth.leeway))
     return None
 
 
@@ -242,7 +246,7 @@ def _credentials(settings: ConnectionSettings, source: TokenSource | None) -> Cr
 
 def _plain_credentials(settings: ConnectionSettings, source: TokenSource | None) -> Credentials:
     auth = settings.auth
-    if isinstance(auth, OAuth2Settings | LoginSettings | BrokeredSettings):
+    if isinstance(auth, OAuth2Settings | LoginSettings | SelfSignedSettings | BrokeredSettings):
         assert source is not None
         place = auth.token_place
         origins = (settings.base_url, *settings.allowed_origins)

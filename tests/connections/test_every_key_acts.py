@@ -23,6 +23,7 @@ PEM = pem_of(new_key())
 LOCKED = pem_of(new_key(), b"open sesame")
 JWT, SAML, EXCHANGE = "jwt_bearer", "saml2_bearer", "token_exchange"
 SIGNED = {"private_key": PEM, "password": ""}
+JWT_SIGNED = {**SIGNED, "auth_type": "self_signed_jwt"}
 EXCHANGED = {"grant_type": EXCHANGE, "subject_token": "st"}
 # The other keys of the connection, and the key's value; password is the field of that name.
 KEYS: dict[str, tuple[dict[str, Any], Any]] = {
@@ -100,6 +101,9 @@ KEYS: dict[str, tuple[dict[str, Any], Any]] = {
     "actor_token_file": (EXCHANGED, "/run/actor"),
     "actor_token_type": ({**EXCHANGED, "actor_token": "at"}, "urn:x"),
     "requested_token_type": (EXCHANGED, "urn:x"),
+    "jwt_claims": (JWT_SIGNED, {"aud": "api"}),
+    "jwt_headers": (JWT_SIGNED, {"typ": "JOSE"}),
+    "jwt_lifetime": (JWT_SIGNED, 60),
     "username": ({"grant_type": "password", "user_password": "pw"}, "alice"),
     "user_password": ({"grant_type": "password", "username": "alice"}, "pw"),
 }

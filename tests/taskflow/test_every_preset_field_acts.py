@@ -12,10 +12,16 @@ from typing import Any, get_args
 import msgspec
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
+from oauth_taskflow.api.auth import find_oauth
 from oauth_taskflow.connections.api_address import with_base_url
-from oauth_taskflow.connections.settings import ConnectionSettings, OAuth2Settings
+from oauth_taskflow.connections.settings import (
+    ConnectionSettings,
+    OAuth2Settings,
+    SelfSignedSettings,
+)
 from oauth_taskflow.errors import ConnectionConfigError, TokenRequestError
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
 from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse
@@ -45,6 +51,7 @@ from oauth_taskflow.tokens.state.record import GrantRecord
 from tests.connections.samples import connection
 from tests.oauth.keys import new_key, pem_of
 
+SELF_SIGNED = {"auth_type": "self_signed_jwt", "private_key": pem_of(Ed25519PrivateKey.generate())}
 REFRESH = {"refresh_token": "rt"}
 SIGNED = {"grant_type": "jwt_bearer", "private_key": pem_of(new_key())}
 NOW = 1_800_000_000.0
@@ -93,6 +100,10 @@ CHANGES: dict[str, Any] = {
     "request_proof.place": "header",
     "request_proof.algorithm": "hmac_sha512",
     "api_headers": {"X-Version": "2"},
+    "api_params": {"version": "2"},
+    "jwt_claims": {"aud": "api"},
+    "jwt_headers": {"typ": "JOSE"},
+    "jwt_lifetime_s": 77,
     "request.method": "GET",
     "request.rename": {"client_id": "app_id"},
     "request.refresh_url": "https://id.example.com/refresh",
@@ -187,7 +198,10 @@ def parsed(**extra: Any) -> ConnectionSettings:
     whole = {"provider": "acme", "tenant": "acme", **extra}
     whole = {name: value for name, value in whole.items() if value is not None}
     text = json.dumps(whole)
-    return read_settings(connection(text, host="", login="me"))
+    fields: dict[str, Any] = {"host": ""}
+    if "auth_type" in extra:
+        fields = {"host": "https://api.example.com", "password": None}
+    return read_settings(connection(text, login="me", **fields))
 
 
 def effects(**extra: Any) -> Iterator[Any]:
@@ -195,6 +209,10 @@ def effects(**extra: Any) -> Iterator[Any]:
     settings = parsed(**extra)
     auth = settings.auth
     yield type(auth), settings.base_url, settings.api_headers, retry_policy(settings)
+    yield (
+        settings.api_params,
+        isinstance(auth, SelfSignedSettings) and auth.jwt.sign(NOW).access_token,
+    )
     with session_for(replace(settings, base_url="https://api.example.com")) as session:
         yield session.absent_records, [rule.decision for rule in session._rules._rules]
     if not isinstance(auth, OAuth2Settings):
@@ -202,7 +220,8 @@ def effects(**extra: Any) -> Iterator[Any]:
     yield auth.grant_type, auth.token_place, auth.leeway, auth.consent, auth.grant
     manager = token_manager(settings, auth)
     yield manager._context.options
-    proof = _credentials(replace(settings, base_url="https://api.example.com"), manager)._proof  # type: ignore[attr-defined]
+    signing = _credentials(replace(settings, base_url="https://api.example.com"), manager)
+    proof = find_oauth(signing)._proof  # type: ignore[union-attr]
     yield proof, proof and proof.compute("at", "secret")
     endpoint = token_endpoint(settings, auth)
     yield endpoint.url, endpoint.introspect_url, endpoint.client
@@ -282,7 +301,7 @@ def seen(folder: Path, fields: dict[str, Any]) -> list[str]:
     """The effects of a preset with these ``fields`` on several connections; a refusal is one too."""
     write(folder, fields)
     named: tuple[dict[str, Any], ...] = ({}, {"tenant": None}, {"scope": "a b"})
-    return [one for extra in (*named, REFRESH, SIGNED) for one in _seen_by(extra)]
+    return [one for extra in (*named, REFRESH, SIGNED, SELF_SIGNED) for one in _seen_by(extra)]
 
 
 def _seen_by(extra: dict[str, Any]) -> list[str]:

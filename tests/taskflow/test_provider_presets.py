@@ -89,7 +89,10 @@ def test_every_preset_makes_a_connection_complete(name: str) -> None:
     extra = {**keys, "refresh_token": "rt"} if by_person else keys
     if signed:
         extra["private_key"] = pem_of(new_key())
-    public = signed or preset.client_auth[0] == "none"
+    if preset.auth_type == "self_signed_jwt":
+        extra["private_key"] = pem_of(new_key())
+    signs = signed or preset.auth_type == "self_signed_jwt"
+    public = signs or preset.client_auth[0] == "none"
     whole = {"provider": name, **extra}
     if preset.auth_type != "oauth2":
         whole["auth_type"] = preset.auth_type

@@ -5,6 +5,8 @@ from __future__ import annotations
 from oauth_taskflow.connections.fields.field import ConnectionField
 
 _OAUTH2 = frozenset({"oauth2"})
+_SELF_SIGNED = frozenset({"self_signed_jwt"})
+_SIGNING = _OAUTH2 | _SELF_SIGNED
 
 # Short names in connections, and the names that are sent.
 GRANT_NAMES = {
@@ -41,21 +43,21 @@ GRANT_FIELDS: tuple[ConnectionField, ...] = (
         "document",
         "Private key",
         "PEM text of the key that signs (private_key_jwt, jwt_bearer); a certificate behind it gives x5t#S256.",
-        _OAUTH2,
+        _SIGNING,
     ),
     ConnectionField(
         "private_key_file",
         "text",
         "Private key file",
         "Path of the same on every worker.",
-        _OAUTH2,
+        _SIGNING,
     ),
     ConnectionField(
         "private_key_passphrase",
         "secret",
         "Private key passphrase",
         "Opens an encrypted private key.",
-        _OAUTH2,
+        _SIGNING,
     ),
     ConnectionField(
         "client_assertion_file",
@@ -65,14 +67,14 @@ GRANT_FIELDS: tuple[ConnectionField, ...] = (
         _OAUTH2,
     ),
     ConnectionField(
-        "key_id", "text", "Key id", "Sent as kid, for servers that know several keys.", _OAUTH2
+        "key_id", "text", "Key id", "Sent as kid, for servers that know several keys.", _SIGNING
     ),
     ConnectionField(
         "algorithm",
         "choice",
         "Signing algorithm",
         "Default: RS256, ES256, ES384, ES512 or EdDSA by the kind of key; HS256 for client_secret_jwt.",
-        _OAUTH2,
+        _SIGNING,
         SIGNING_ALGORITHMS,
     ),
     ConnectionField(
@@ -187,5 +189,27 @@ GRANT_FIELDS: tuple[ConnectionField, ...] = (
         "What the token endpoint's own error codes mean, as JSON; http_400, http_401 and http_403 are refusals without a "
         'code: {"http_400": "invalid_grant"}.',
         _OAUTH2,
+    ),
+    ConnectionField(
+        "jwt_claims",
+        "members",
+        "JWT claims",
+        'Claims of the self-signed JWT besides iat and exp, as JSON: {"iss": "{login}", "aud": "appstoreconnect-v1"}; '
+        "null leaves one out.",
+        _SELF_SIGNED,
+    ),
+    ConnectionField(
+        "jwt_headers",
+        "mapping",
+        "JWT headers",
+        "Headers of the self-signed JWT besides alg and kid, as JSON.",
+        _SELF_SIGNED,
+    ),
+    ConnectionField(
+        "jwt_lifetime",
+        "number",
+        "JWT lifetime",
+        "Seconds from iat to exp of the self-signed JWT; default 600.",
+        _SELF_SIGNED,
     ),
 )

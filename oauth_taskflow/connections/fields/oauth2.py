@@ -19,7 +19,7 @@ GRANT_TYPES = (
 
 _OAUTH2 = frozenset({"oauth2"})
 _SESSION = frozenset({"session"})
-_TOKENS = frozenset({"oauth2", "session", "bearer"})
+_TOKENS = frozenset({"oauth2", "session", "bearer", "self_signed_jwt"})
 
 OAUTH2_FIELDS: tuple[ConnectionField, ...] = (
     ConnectionField(

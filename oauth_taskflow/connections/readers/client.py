@@ -39,12 +39,12 @@ def read_client(parts: ConnectionParts, grant: str, secret: str) -> ClientSettin
     Raises:
         ConnectionConfigError: the method lacks a credential, or one that is given would not be used.
     """
-    key = _private_key(parts)
+    key = read_private_key(parts)
     given = str(parts.values.get("client_auth", ""))
     method = given or _choose_method(parts, grant, secret, key)
     _check(parts, grant, secret, method)
     if method == "client_secret_jwt":
-        key = _read_shared_key(parts, secret)
+        key = read_shared_key(parts, secret)
     elif key and _need(method) != "private_key" and not grant_reader(grant).signs:
         raise parts.error(
             f"A private key is given, and client_auth {method} would not use it",
@@ -161,7 +161,12 @@ def _check(parts: ConnectionParts, grant: str, secret: str, method: str) -> None
         )
 
 
-def _private_key(parts: ConnectionParts) -> SigningKey | None:
+def read_private_key(parts: ConnectionParts) -> SigningKey | None:
+    """Returns the private key of the connection; None without one.
+
+    Raises:
+        ConnectionConfigError: it is given twice, cannot be read, or does not fit its algorithm.
+    """
     values = parts.values
     name = "private_key_file" if "private_key_file" in values else "private_key"
     if name not in values:
@@ -187,7 +192,12 @@ def _private_key(parts: ConnectionParts) -> SigningKey | None:
         ) from None
 
 
-def _read_shared_key(parts: ConnectionParts, secret: str) -> SigningKey:
+def read_shared_key(parts: ConnectionParts, secret: str) -> SigningKey:
+    """Returns ``secret`` as a key that signs.
+
+    Raises:
+        ConnectionConfigError: it is too short for its algorithm, or a private key is given too.
+    """
     if {"private_key", "private_key_file"} & set(parts.values):
         raise parts.error(
             "A private key is given, and client_auth client_secret_jwt would not use it",

@@ -12,6 +12,7 @@ from oauth_taskflow.connections.readers.other_kinds import (
     read_bearer,
     read_none,
 )
+from oauth_taskflow.connections.readers.self_signed import read_self_signed
 from oauth_taskflow.connections.readers.session import read_session
 from oauth_taskflow.connections.settings import AuthSettings
 
@@ -21,5 +22,6 @@ AUTH_READERS: Mapping[str, Callable[[ConnectionParts], AuthSettings]] = {
     "api_key": read_api_key,
     "basic": read_basic,
     "session": read_session,
+    "self_signed_jwt": read_self_signed,
     "none": read_none,
 }

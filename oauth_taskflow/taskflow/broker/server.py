@@ -10,7 +10,12 @@ from typing import TypeAlias
 
 from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.connections.parse import AirflowConnection, may_hold_grant
-from oauth_taskflow.connections.settings import ConnectionSettings, LoginSettings, OAuth2Settings
+from oauth_taskflow.connections.settings import (
+    ConnectionSettings,
+    LoginSettings,
+    OAuth2Settings,
+    SelfSignedSettings,
+)
 from oauth_taskflow.errors import ConnectionConfigError, LeaseTimeout
 from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.taskflow.broker.protocol import hash_token
@@ -34,7 +39,7 @@ def read_brokered_settings(connection: AirflowConnection) -> ConnectionSettings 
     if not may_hold_grant(connection):
         return None
     settings = read_settings(connection)
-    if not isinstance(settings.auth, OAuth2Settings | LoginSettings):
+    if not isinstance(settings.auth, OAuth2Settings | LoginSettings | SelfSignedSettings):
         return None
     if isinstance(settings.auth, OAuth2Settings) and settings.auth.dpop:
         raise _refusal(

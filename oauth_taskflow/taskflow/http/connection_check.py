@@ -6,7 +6,11 @@ import os
 import re
 
 from oauth_taskflow import secret_registry
-from oauth_taskflow.connections.settings import ConnectionSettings, OAuth2Settings
+from oauth_taskflow.connections.settings import (
+    ConnectionSettings,
+    OAuth2Settings,
+    SelfSignedSettings,
+)
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.masking_source import token_secrets
@@ -38,7 +42,7 @@ def _try(settings: ConnectionSettings) -> tuple[bool, str]:
             "find it spent. Save the connection and run: airflow connections test <conn_id>"
         )
     source = token_source(settings)
-    if source is not None:
+    if source is not None and not isinstance(auth, SelfSignedSettings):  # only the API can say
         return True, _describe(source.token())
     return _call_api(settings)
 
