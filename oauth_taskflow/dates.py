@@ -39,6 +39,9 @@ _EXACT = Context(prec=4 * _LONGEST)
 _EPOCHS = {"epoch": 0, "epoch_ms": 3, "epoch_us": 6}
 # The unit of a bare number by its digits: true from 2001 to 2286.
 _UNIT_BY_DIGITS = {10: 0, 13: 3, 16: 6, 19: 9}
+# First characters of a number, and of a date of Microsoft's JSON.
+_NUMERIC = frozenset("-0123456789")
+_SLASHES = frozenset("\\/")
 
 
 class UnreadableDate(ValueError):
@@ -184,14 +187,16 @@ def _read_number(value: Any) -> Decimal | None:
 
 
 def _read_any(value: Any, zone: tzinfo) -> Instant:
+    if type(value) is int and 0 < value < 10**19 and (digits := len(str(value))) in _UNIT_BY_DIGITS:
+        return _checked(*_split_epoch(value, _UNIT_BY_DIGITS[digits]))
     if isinstance(value, str):
         text = value.strip()
         if len(text) > _LONGEST:
             raise UnreadableDate("it is too long for a date")
-        instant = _match_iso(text, zone)
+        instant = _match_iso(text, zone) if text[:1].isdigit() else None
         if instant is not None:
             return instant
-        number = _read_number(text)
+        number = _read_number(text) if text[:1] in _NUMERIC else None
         if number is None:
             return _read_words(text, zone)
     else:
@@ -202,7 +207,11 @@ def _read_any(value: Any, zone: tzinfo) -> Instant:
 
 
 def _read_words(text: str, zone: tzinfo) -> Instant:
-    for match in (_match_asctime, _match_dotnet, _match_named_month):
+    if text[:1] in _SLASHES:
+        instant = _match_dotnet(text, zone)
+        if instant is not None:
+            return instant
+    for match in (_match_asctime, _match_named_month):
         instant = match(text, zone)
         if instant is not None:
             return instant
