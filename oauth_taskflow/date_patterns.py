@@ -44,7 +44,7 @@ HTTP = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 HTTP_ASCTIME = re.compile(
-    rf"{_DAY_NAME}\s+({_MONTH_NAME})\s+(\d\d?)\s+(\d\d):(\d\d):(\d\d)\s+(\d{{4}})",
+    rf"{_DAY_NAME}\s+({_MONTH_NAME})\s+(\d\d?)\s+(\d\d):(\d\d):(\d\d)\s+(?:({_OFFSET})\s+)?(\d{{4}})",
     re.ASCII | re.IGNORECASE,
 )
 NAMED_MONTH = re.compile(

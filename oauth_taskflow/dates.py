@@ -14,6 +14,7 @@ from decimal import ROUND_FLOOR, Context, Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from oauth_taskflow.date_codes import compile_codes, read_codes
 from oauth_taskflow.date_patterns import (
     BASIC,
     DOTNET,
@@ -135,6 +136,9 @@ def _one_reader(form: str, zone: tzinfo) -> Reader:
         return lambda value: _read_text(value, form, match, zone)
     if form == "any":
         return lambda value: _read_any(value, zone)
+    expression = compile_codes(form)
+    if expression is not None:
+        return lambda value: _read_usual_pattern(value, form, expression, zone)
     return lambda value: _read_pattern(value, form, zone)
 
 
@@ -269,9 +273,10 @@ def _match_asctime(text: str, zone: tzinfo) -> Instant | None:
     match = HTTP_ASCTIME.fullmatch(text)
     if match is None:
         return None
-    month, day, hour, minute, second, year = match.groups()
+    month, day, hour, minute, second, offset, year = match.groups()
     ymd = (int(year), MONTHS[month[:3].lower()], int(day))
-    return _instant(ymd, (int(hour), int(minute), int(second)), None, 0, zone)
+    clock = (int(hour), int(minute), int(second))
+    return _instant(ymd, clock, None, _read_offset(offset) or 0, zone)
 
 
 def _match_named_month(text: str, zone: tzinfo) -> Instant | None:
@@ -296,6 +301,19 @@ def _match_named_month(text: str, zone: tzinfo) -> Instant | None:
 def _match_dotnet(text: str, zone: tzinfo) -> Instant | None:  # noqa: ARG001 - one signature for all
     match = DOTNET.fullmatch(text)  # the offset after the milliseconds does not move the instant
     return _checked(*_split_epoch(int(match[1]), 3)) if match is not None else None
+
+
+def _read_usual_pattern(
+    value: Any, pattern: str, expression: re.Pattern[str], zone: tzinfo
+) -> Instant:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise UnreadableDate(f"it is {_kind(value)}, and the form {pattern} is a text")
+    text = "" if isinstance(value, int) and abs(value) >= 10**_LONGEST else str(value).strip()
+    parts = read_codes(expression, text[: _LONGEST + 1])
+    instant = parts and _instant(*parts[:3], _read_offset(parts.offset), zone)
+    if instant is None:
+        raise UnreadableDate(f"it is not in the form {pattern}")
+    return instant
 
 
 def _read_pattern(value: Any, pattern: str, zone: tzinfo) -> Instant:
