@@ -18,6 +18,7 @@ from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.destinations.base import Description, Output, PathOpener, Run
 from oauth_taskflow.destinations.transfer import Stage, transfer
 from oauth_taskflow.engine.copied_fields import FieldCopier
+from oauth_taskflow.engine.fields_stage import check_reshaped
 from oauth_taskflow.engine.first_run import select_endpoint
 from oauth_taskflow.engine.for_each import MappedItem, count_contexts, template_contexts
 from oauth_taskflow.engine.output_location import (
@@ -28,7 +29,12 @@ from oauth_taskflow.engine.output_location import (
 from oauth_taskflow.engine.page_requests import build_first_request
 from oauth_taskflow.engine.page_warnings import SinglePageWarning, WarningList
 from oauth_taskflow.engine.request_places import endpoint_places, sequences_at_once
-from oauth_taskflow.engine.stages import begin_sequence, begin_window, build_stages
+from oauth_taskflow.engine.stages import (
+    StageOptions,
+    begin_sequence,
+    begin_window,
+    build_stages,
+)
 from oauth_taskflow.engine.summary import EndpointSummary
 from oauth_taskflow.engine.window_filter import find_page_end
 from oauth_taskflow.engine.windows import run_windows
@@ -51,6 +57,7 @@ class EndpointRun:
         map_index: number of the mapped instance, -1 when it is not mapped.
         location: where to write instead of the place that the spec names.
         given: names of the params whose values came with the run, not from the spec.
+        hash_key: key of ``fields.hash``; secret.
     """
 
     name: str
@@ -63,6 +70,7 @@ class EndpointRun:
     map_index: int = -1
     location: str | None = None
     given: Collection[str] = ()
+    hash_key: str | None = field(default=None, repr=False)
 
 
 def run_endpoint(
@@ -88,7 +96,9 @@ def run_endpoint(
     options = destination_options(run.endpoint)
     destination = options.connect(output_location(run), run.open_path)
     has_parents = any(part.file is not None for part in run.item.values())
-    stages = build_stages(run.endpoint, has_parents=has_parents)
+    stages = build_stages(
+        StageOptions(run.endpoint, has_parents, run.template_context, run.hash_key)
+    )
     reader = _Reader(run, session, stages, on_window)
     output = transfer(
         reader.pages(),
@@ -181,9 +191,11 @@ class _Reader:
 
     def _pages_of(self, sequence: _Sequence) -> Iterator[Page]:
         endpoint = self._run.endpoint
+        context = {**self._run.template_context, **sequence.names}
+        find_end = find_page_end(endpoint.incremental, sequence.window)
         yield from pull(
             self._session,
-            build_first_request(endpoint, {**self._run.template_context, **sequence.names}),
+            build_first_request(endpoint, context),
             paginate=endpoint.paginate,
             records=self._records,
             responses=endpoint.responses,
@@ -193,7 +205,7 @@ class _Reader:
             ahead=int(sequence.lane is None),
             lane=sequence.lane,
             warn=self._warnings,
-            is_last=find_page_end(endpoint.incremental, sequence.window),
+            is_last=check_reshaped(find_end, endpoint.fields, context, self._run.hash_key),
         )
 
     def _watch(self, pages: Iterable[Page], copied: Mapping[str, Any]) -> Iterator[Page]:

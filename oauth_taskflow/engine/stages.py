@@ -1,4 +1,4 @@
-"""The stages that records pass on their way to a destination: filter, watermark, primary key.
+"""The stages that records pass on their way to a destination: filter, fields, watermark, primary key.
 
 ``STAGE_BUILDERS`` is the only list, in the order of the way. An endpoint that does not use a stage does not pay for it.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from msgspec.structs import replace
@@ -14,6 +15,7 @@ from oauth_taskflow.api.pull.dedupe import Deduplicator
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.watermark import Watermark
 from oauth_taskflow.destinations.transfer import Stage, TransferSummary
+from oauth_taskflow.engine.fields_stage import FieldsStage, is_used
 from oauth_taskflow.engine.filter_stage import FilterStage
 from oauth_taskflow.engine.window_filter import WindowStage
 from oauth_taskflow.specs.model import Endpoint
@@ -21,10 +23,15 @@ from oauth_taskflow.specs.windows import Window
 
 
 class StageOptions(NamedTuple):
-    """The facts that select the stages of a task instance: its endpoint, and whether it reads records of a parent."""
+    """The facts that select the stages of a task instance: its endpoint, and whether it reads records of a parent.
+
+    ``context`` holds the template names of the run, ``hash_key`` the key of ``fields.hash`` in this deployment.
+    """
 
     endpoint: Endpoint
     has_parents: bool = False
+    context: Mapping[str, Any] = MappingProxyType({})
+    hash_key: str | None = None
 
 
 class WatermarkStage:
@@ -75,6 +82,12 @@ def build_filter_stage(options: StageOptions) -> Stage | None:
     """Returns the stage of an endpoint with ``where``."""
     where = options.endpoint.where
     return None if where is None else FilterStage(where, options.endpoint.for_each)
+
+
+def build_fields_stage(options: StageOptions) -> Stage | None:
+    """Returns the stage of an endpoint with ``fields``."""
+    fields = options.endpoint.fields
+    return FieldsStage(fields, options.context, options.hash_key) if is_used(fields) else None
 
 
 def build_window_stage(options: StageOptions) -> Stage | None:
@@ -131,14 +144,18 @@ def begin_window(stages: Sequence[Stage], window: Window | None) -> None:
 StageBuilder = Callable[[StageOptions], "Stage | None"]
 STAGE_BUILDERS: Sequence[StageBuilder] = (
     build_filter_stage,
+    build_fields_stage,
     build_window_stage,
     build_watermark_stage,
     build_dedupe_stage,
 )
 
 
-def build_stages(endpoint: Endpoint, *, has_parents: bool = False) -> list[Stage]:
-    """Returns the stages that ``endpoint`` uses, in the order in which records pass them."""
-    options = StageOptions(endpoint, has_parents)
+def build_stages(options: StageOptions) -> list[Stage]:
+    """Returns the stages that the endpoint uses, in the order in which records pass them.
+
+    Raises:
+        SpecError: a stage needs something that this deployment does not have.
+    """
     built = (build(options) for build in STAGE_BUILDERS)
     return [stage for stage in built if stage is not None]

@@ -12,6 +12,7 @@ from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.api.rate_limit import RateLimit
 from oauth_taskflow.destinations import DEFAULT_KIND
 from oauth_taskflow.destinations.kinds import all_kinds
+from oauth_taskflow.fields.options import Fields
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions, Request, TaskOptions
 from oauth_taskflow.specs.request import FirstRun
 from oauth_taskflow.specs.windows import Incremental
@@ -96,6 +97,7 @@ def _kinds() -> dict[str, list[Any]]:
         "destination": all_kinds(),
         "rate_limit": [RateLimit],
         "task": [TaskOptions],
+        "fields": [Fields],
     }
 
 

@@ -17,6 +17,7 @@ from oauth_taskflow.api.rate_limit import RateLimit
 from oauth_taskflow.api.response_limits import Limits
 from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.destinations import AnyDestination
+from oauth_taskflow.fields.options import Fields
 from oauth_taskflow.schema.types import Concurrency, Duration, JmesPath, Options, Seconds, doc
 from oauth_taskflow.specs.request import Json as Json
 from oauth_taskflow.specs.request import Request as Request
@@ -141,6 +142,13 @@ class Endpoint(Options, frozen=True, kw_only=True):
             "JMESPath that is true for the records to keep; names of for_each are visible beside the record's fields.",
             "status == 'active'",
             "updated_at >= contact.created_at",
+        ),
+    ] = None
+    fields: Annotated[
+        Fields | None,
+        doc(
+            "How each record is reshaped, before keys, watermark and destination see it.",
+            {"move": {"links.self.href": "url"}, "drop": ["_links"]},
         ),
     ] = None
     primary_key: Annotated[

@@ -39,6 +39,9 @@ PAGE_NAMES = frozenset({"token", "number", "offset", "size"})
 OMIT = "omit"
 """Name of the value that leaves out the parameter, header, key or list item it stands for."""
 
+FIELD_NAMES = frozenset({"record", "now"})
+"""Names in the templates of ``fields.set`` beside those of the request: the record, and the instant the task began."""
+
 WHOLE_TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 """A template in a text, from its opening to its closing braces."""
 

@@ -1,15 +1,18 @@
-"""Reads Airflow's configuration: where tokens are kept, with which keys, and where the user's presets are."""
+"""Reads Airflow's configuration: where tokens are kept and with which keys, the key of hashes, where presets are."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from oauth_taskflow.errors import ConnectionConfigError, TokenStoreError
+from oauth_taskflow import secret_registry
+from oauth_taskflow.errors import ConnectionConfigError, SpecError, TokenStoreError
+from oauth_taskflow.taskflow import log_masking
 from oauth_taskflow.taskflow.executors import find_distributed_executors
 from oauth_taskflow.taskflow.processes import in_task
 
 # The value in the task SDK's configuration while a key is not set.
 _NO_KEY_YET = "{FERNET_KEY}"
+_SHORTEST_HASH_KEY = 16
 
 
 def store_url() -> str:
@@ -93,3 +96,34 @@ def presets_folder() -> Path | None:
 
     configured = (conf.get("oauth_taskflow", "presets_folder", fallback="") or "").strip()
     return Path(configured).expanduser() if configured else None
+
+
+def hash_key() -> str | None:
+    """Returns ``[oauth_taskflow] hash_key``, the key of ``fields.hash``; None if it is not configured. It is kept out of logs.
+
+    Raises:
+        SpecError: it is too short to keep a secret, or is one of Airflow's Fernet keys.
+    """
+    from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - run time only
+
+    key = (conf.get("oauth_taskflow", "hash_key", fallback="") or "").strip()
+    if not key:
+        return None
+    log_masking.install()
+    secret_registry.add([key])
+    fernet = conf.get("core", "fernet_key", fallback="") or ""
+    if key in {each.strip() for each in fernet.split(",")}:
+        raise SpecError(
+            [
+                "[oauth_taskflow] hash_key is one of Airflow's Fernet keys. Use a secret of its own: Fernet keys are rotated, "
+                "and hashes must stay the same."
+            ]
+        )
+    if len(key) < _SHORTEST_HASH_KEY:
+        raise SpecError(
+            [
+                f"[oauth_taskflow] hash_key has fewer than {_SHORTEST_HASH_KEY} characters, so that it can be guessed, and with "
+                "it what was hashed. Take a random one: python -c 'import secrets; print(secrets.token_urlsafe(32))'."
+            ]
+        )
+    return key

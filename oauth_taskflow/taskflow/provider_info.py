@@ -30,6 +30,63 @@ FORM: Mapping[str, tuple[str, ...]] = {
     "Requests": ("api_headers",),
 }
 
+# The options of ``[oauth_taskflow]`` in Airflow's configuration.
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "token_store": {
+        "description": (
+            "SQLAlchemy URL of the token store. Empty: a SQLite file, $AIRFLOW_HOME/oauth_taskflow.db, which "
+            "serves one machine. Under Celery, Kubernetes or Edge executors, name a PostgreSQL or MySQL "
+            "database that all workers reach. Tokens are encrypted with [core] fernet_key."
+        ),
+        "version_added": "0.1.0",
+        "type": "string",
+        "sensitive": True,
+        "example": "postgresql+psycopg://airflow@db.example.com/oauth_tokens",
+        "default": "",
+    },
+    "destination_root": {
+        "description": (
+            "What relative paths of spec destinations are below: the URL of an object store, or an absolute folder. "
+            "Empty: $AIRFLOW_HOME. Under Celery, Kubernetes or Edge executors, name a place that all workers share."
+        ),
+        "version_added": "0.1.0",
+        "type": "string",
+        "example": "s3://aws_default@lake/raw",
+        "default": "",
+    },
+    "presets_folder": {
+        "description": (
+            "Absolute path of a folder with provider presets of your own, one YAML file each; one "
+            "with the name of a preset of the package replaces it. It must be on every machine that runs tasks."
+        ),
+        "version_added": "0.1.0",
+        "type": "string",
+        "example": "/opt/airflow/presets",
+        "default": "",
+    },
+    "hash_key": {
+        "description": (
+            "Key under which fields.hash of specs replaces personal data: a random text of at least 16 characters, "
+            "the same on every machine that runs tasks. Another key gives other hashes. Never a Fernet key."
+        ),
+        "version_added": "0.1.0",
+        "type": "string",
+        "sensitive": True,
+        "example": "a long random text",
+        "default": "",
+    },
+    "write_back_conn_id": {
+        "description": (
+            "Connection to Airflow's own REST API (auth_type session), through which a task writes rotated refresh "
+            "tokens back to connections with write_back. Not needed in broker mode."
+        ),
+        "version_added": "0.1.0",
+        "type": "string",
+        "example": "airflow_api",
+        "default": "",
+    },
+}
+
 
 def get_provider_info() -> dict[str, Any]:
     """The provider metadata: connection types, decorators, CLI and configuration."""
@@ -95,48 +152,5 @@ def _form_fields() -> dict[str, dict[str, Any]]:
 def _config() -> dict[str, Any]:
     return {
         "description": "Where OAuth tokens are kept, and provider presets are.",
-        "options": {
-            "token_store": {
-                "description": (
-                    "SQLAlchemy URL of the token store. Empty: a SQLite file, $AIRFLOW_HOME/oauth_taskflow.db, which "
-                    "serves one machine. Under Celery, Kubernetes or Edge executors, name a PostgreSQL or MySQL "
-                    "database that all workers reach. Tokens are encrypted with [core] fernet_key."
-                ),
-                "version_added": "0.1.0",
-                "type": "string",
-                "sensitive": True,
-                "example": "postgresql+psycopg://airflow@db.example.com/oauth_tokens",
-                "default": "",
-            },
-            "destination_root": {
-                "description": (
-                    "What relative paths of spec destinations are below: the URL of an object store, or an absolute folder. "
-                    "Empty: $AIRFLOW_HOME. Under Celery, Kubernetes or Edge executors, name a place that all workers share."
-                ),
-                "version_added": "0.1.0",
-                "type": "string",
-                "example": "s3://aws_default@lake/raw",
-                "default": "",
-            },
-            "presets_folder": {
-                "description": (
-                    "Absolute path of a folder with provider presets of your own, one YAML file each; one "
-                    "with the name of a preset of the package replaces it. It must be on every machine that runs tasks."
-                ),
-                "version_added": "0.1.0",
-                "type": "string",
-                "example": "/opt/airflow/presets",
-                "default": "",
-            },
-            "write_back_conn_id": {
-                "description": (
-                    "Connection to Airflow's own REST API (auth_type session), through which a task writes rotated refresh "
-                    "tokens back to connections with write_back. Not needed in broker mode."
-                ),
-                "version_added": "0.1.0",
-                "type": "string",
-                "example": "airflow_api",
-                "default": "",
-            },
-        },
+        "options": _OPTIONS,
     }

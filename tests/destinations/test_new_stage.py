@@ -19,6 +19,7 @@ from oauth_taskflow.engine.run import EndpointRun, run_endpoint
 from oauth_taskflow.engine.stages import STAGE_BUILDERS, StageOptions
 from oauth_taskflow.engine.summary import EndpointSummary
 from oauth_taskflow.errors import InvalidRecord
+from oauth_taskflow.fields.options import Fields
 from oauth_taskflow.specs.check import check_text
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.windows import Incremental, Interval
@@ -40,8 +41,9 @@ endpoints:
 # Uses every stage there is: a builder that makes nothing of it is not finished.
 EVERYTHING = Endpoint(
     primary_key="id",
-    incremental=Incremental(field="at", start="2024-01-01"),
+    incremental=Incremental(field="at", start="2024-01-01", keep="window"),
     where="active",
+    fields=Fields(drop=["_links"]),
 )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
-from oauth_taskflow.specs.template_names import RESERVED_NAMES, WHOLE_TEMPLATE
+from oauth_taskflow.specs.template_names import FIELD_NAMES, RESERVED_NAMES, WHOLE_TEMPLATE
 from oauth_taskflow.specs.template_references import parse_template, template_texts
 
 # One brace too many, right behind or before a whole template.
@@ -30,6 +30,9 @@ def lost_brace(view: EndpointView) -> Findings:
     """
     names = RESERVED_NAMES.union(view.endpoint.for_each)
     parts: list[tuple[YamlPath, Any]] = [(("request",), view.raw.get("request"))]
+    if view.endpoint.fields is not None:
+        names = names | FIELD_NAMES
+        parts.append((("fields", "set"), view.endpoint.fields.set))
     destination = view.endpoint.destination
     if destination is not None:
         texts = destination.templates().items()

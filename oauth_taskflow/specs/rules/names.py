@@ -14,6 +14,7 @@ from oauth_taskflow.specs.rules.registry import (
     spec_rule,
 )
 from oauth_taskflow.specs.template_names import (
+    FIELD_NAMES,
     OMIT,
     PAGE,
     PAGE_NAMES,
@@ -35,7 +36,8 @@ def template_syntax(view: EndpointView) -> Findings:
 
     Good: `path: "/v3/{{ contact.id }}"`
     """
-    for path, template in [*view.request_templates, *view.destination_templates]:
+    templates = [*view.request_templates, *view.field_templates, *view.destination_templates]
+    for path, template in templates:
         if template.error:
             yield Finding(path, f"not a template: {template.error}", "See the Jinja syntax.")
 
@@ -47,6 +49,7 @@ def undefined_template_name(view: EndpointView) -> Findings:
     Provided are the run's names (`ds`, `params`, `endpoint`, ...), each `for_each` variable, and `window.start` and
     `window.end` where the endpoint has `incremental`. Requests also have `omit`, and `page.token`, `page.number`,
     `page.offset` and `page.size` as far as the paginator has them. A destination has neither `window` nor records of a parent.
+    The templates of `fields.set` also have `record` and `now`.
 
     Bad: `params: {since: "{{ windw.start }}"}`
 
@@ -57,6 +60,8 @@ def undefined_template_name(view: EndpointView) -> Findings:
     for path, template in view.request_templates:
         beside = _request_values(view, template)
         yield from _find_undefined(view, path, template, names, beside)
+    for path, template in view.field_templates:
+        yield from _find_undefined(view, path, template, names | FIELD_NAMES)
     names = destination_names(view.lists)
     for path, template in view.destination_templates:
         yield from _find_undefined(view, path, template, names)
@@ -157,7 +162,7 @@ def unused_param(view: SpecView) -> Findings:
         attribute
         for endpoint in view.endpoints
         for each in filter(None, (endpoint, endpoint.first_run))
-        for name, attribute in each.references
+        for name, attribute in (*each.references, *each.field_references)
         if name == "params"
     }
     if used & {"", "get"} and not used >= set(view.source.params):

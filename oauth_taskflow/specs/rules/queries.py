@@ -10,6 +10,7 @@ from functools import lru_cache
 from oauth_taskflow.api.paginators.base import TotalRows
 from oauth_taskflow.api.paginators.flags import PageFlag
 from oauth_taskflow.api.pull.records import Records
+from oauth_taskflow.fields.options import PathValue
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
@@ -83,6 +84,9 @@ def _record_expressions(endpoint: Endpoint) -> Iterator[tuple[YamlPath, str]]:
         yield ("primary_key",), endpoint.primary_key
     if endpoint.where is not None:
         yield ("where",), endpoint.where
+    for name, value in endpoint.fields.set.items() if endpoint.fields is not None else ():
+        if isinstance(value, PathValue):
+            yield ("fields", "set", name, "path"), value.path
 
 
 def _paginator_expressions(endpoint: Endpoint) -> Iterator[tuple[YamlPath, str]]:

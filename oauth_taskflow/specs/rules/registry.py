@@ -84,6 +84,16 @@ class EndpointView:
         return [(path, parse_template(text)) for path, text in texts if "{" in text]
 
     @cached_property
+    def field_templates(self) -> list[tuple[YamlPath, Template]]:
+        """The path of each template of ``fields.set``, and the names it refers to."""
+        values = self.endpoint.fields.set.items() if self.endpoint.fields is not None else ()
+        return [
+            (("fields", "set", name), parse_template(value))
+            for name, value in values
+            if isinstance(value, str) and "{" in value
+        ]
+
+    @cached_property
     def destination_templates(self) -> list[tuple[YamlPath, Template]]:
         """The path of each template of the destination, and the names it refers to."""
         destination = self.endpoint.destination
@@ -133,6 +143,11 @@ class EndpointView:
         """Every name the endpoint's templates refer to, with the attribute taken from it (or empty text)."""
         templates = [*self.request_templates, *self.destination_templates]
         return frozenset(pair for _, template in templates for pair in template.references)
+
+    @cached_property
+    def field_references(self) -> frozenset[tuple[str, str]]:
+        """The same for the templates of ``fields.set``, which are not sent."""
+        return frozenset(r for _, template in self.field_templates for r in template.references)
 
     @cached_property
     def names_used(self) -> frozenset[str]:

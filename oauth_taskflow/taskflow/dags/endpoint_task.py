@@ -24,6 +24,7 @@ from oauth_taskflow.specs.defaults import with_destination_type
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.template_names import RUN_NAMES
 from oauth_taskflow.specs.windows import Interval, Window
+from oauth_taskflow.taskflow.config import hash_key
 from oauth_taskflow.taskflow.dags.storage import open_path, own_disk_warning
 from oauth_taskflow.taskflow.metrics import refreshes
 from oauth_taskflow.taskflow.sessions import open_session
@@ -100,6 +101,7 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
         item=msgspec.convert(item, dict[str, Slice]),
         map_index=context["ti"].map_index,
         given=find_given_params(operator.default_params, context),
+        hash_key=hash_key() if endpoint.fields and endpoint.fields.hashed else None,
     )
     check_interval(name, endpoint, interval, operator.log)
     if isinstance(endpoint.destination, FileDestination) and (

@@ -22,6 +22,7 @@ from oauth_taskflow.engine.run import EndpointRun, count_sequences, run_endpoint
 from oauth_taskflow.engine.summary import EndpointSummary
 from oauth_taskflow.specs.model import Spec, parent_names
 from oauth_taskflow.specs.windows import Interval
+from oauth_taskflow.taskflow.config import hash_key
 from oauth_taskflow.taskflow.dags.storage import open_path
 
 
@@ -129,6 +130,9 @@ def run_locally(
                             item=item,
                             map_index=map_index,
                             location=str(run.output / name),
+                            hash_key=hash_key()
+                            if endpoint.fields and endpoint.fields.hashed
+                            else None,
                         ),
                         session,
                         on_page=observer.page,

@@ -1,0 +1,107 @@
+"""What becomes of a field's name on its way through ``fields``, found without a record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from oauth_taskflow.fields.naming import CONVENTIONS
+from oauth_taskflow.fields.options import Fields
+from oauth_taskflow.fields.paths import FieldPath, parse_field_path, write_name
+
+Names = tuple[str, ...]
+
+
+class Loss(Struct, frozen=True):
+    """Why a name is not there at the end: the step that takes it away, and the name to use instead (empty: none)."""
+
+    step: str
+    instead: str = ""
+
+
+def find_loss(options: Fields, names: Names) -> Loss | None:
+    """Returns why a record cannot have the field ``names`` after ``options``; None when it may have it.
+
+    ``names`` leads down from the record. Which fields the API sends is unknown: only what the options take away counts.
+    """
+    if not any(_is_part(made, names) for made in _list_new_names(options)):
+        loss = _find_move(options, names)
+        if loss is not None:
+            return loss
+    written = write_names(options, names)
+    if written != names:
+        return Loss(
+            "names" if options.flatten is None or len(names) == 1 else "flatten", _show(written)
+        )
+    return Loss("drop") if is_covered(options.drop, names) else None
+
+
+def is_covered(texts: list[str], names: Names) -> bool:
+    """Whether one of the paths ``texts`` leads to the field ``names``, or to something that it is in."""
+    return any(_covers(path, names) for path in parse_paths(texts))
+
+
+def write_names(options: Fields, names: Names) -> Names:
+    """Returns ``names`` as ``names`` and ``flatten`` of the options write them."""
+    if options.names is not None:
+        names = tuple(map(CONVENTIONS[options.names], names))
+    return names if options.flatten is None else (options.flatten.join(names),)
+
+
+def parse_paths(texts: list[str]) -> list[FieldPath]:
+    """Returns the paths that can be read; a rule of its own reports the others."""
+    return [path for text in texts if (path := read_path(text)) is not None]
+
+
+def read_path(text: str) -> FieldPath | None:
+    """Returns the path that ``text`` writes, or None."""
+    try:
+        return parse_field_path(text)
+    except ValueError:
+        return None
+
+
+def _list_new_names(options: Fields) -> Iterator[Names]:
+    """Yields the names of fields that steps write, as they are called at the end."""
+    for path in parse_paths([*options.move.values(), *options.set, *options.collect]):
+        if not path.has_items:
+            yield write_names(options, path.names)
+
+
+def _find_move(options: Fields, names: Names) -> Loss | None:
+    """Returns the step before ``names`` that takes the field to another place."""
+    for path in parse_paths(options.spread):
+        if _is_part(write_names(options, path.names), names):
+            return Loss(
+                "spread", _show(names[len(path.names) :]) if len(names) > len(path.names) else ""
+            )
+    for old, new in options.move.items():
+        source, target = read_path(old), read_path(new)
+        if source is None or target is None or source.has_items:
+            continue
+        if _is_part(write_names(options, source.names), names):
+            rest = names[len(source.names) :]
+            return Loss("move", _show((*write_names(options, target.names), *rest)))
+    for target_text, each in options.collect.items():
+        keys = [each.keys] if isinstance(each.keys, str) else each.keys
+        if is_covered(keys, names):
+            return Loss("collect", target_text)
+    return None
+
+
+def _is_part(around: Names, names: Names) -> bool:
+    return names[: len(around)] == around
+
+
+def _covers(path: FieldPath, names: Names) -> bool:
+    """Whether ``path`` leads to the field ``names``, or to something that it is in."""
+    return (
+        not path.has_items
+        and len(path.steps) <= len(names)
+        and all(step.matches(name) for step, name in zip(path.steps, names, strict=False))
+    )
+
+
+def _show(names: Names) -> str:
+    return ".".join(map(write_name, names))

@@ -1,0 +1,147 @@
+"""Rules about names that ``fields`` takes away, writes differently, or never meets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from oauth_taskflow.fields.options import Fields, HashOptions
+from oauth_taskflow.fields.trace import Loss, find_loss, is_covered, read_path, write_names
+from oauth_taskflow.specs.model import CopiedField, ForEachOptions
+from oauth_taskflow.specs.problem import Finding, YamlPath
+from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
+
+_DONE = {
+    "spread": "fields.spread moves the members of {name!r} up",
+    "move": "fields.move takes {name!r} away",
+    "collect": "fields.collect takes {name!r} away",
+    "names": "fields.names writes {name!r} differently",
+    "flatten": "fields.flatten joins the names of {name!r}",
+    "drop": "fields.drop leaves out {name!r}",
+    "hash": "fields.hash replaces {name!r}",
+}
+
+
+@endpoint_rule("field-lost")
+def field_lost(view: EndpointView) -> Findings:
+    """`primary_key`, `incremental.field` or a child endpoint names a field that `fields` takes away or renames.
+
+    Keys and change times are read after `fields`, and children read what was written: they use the new names.
+
+    Bad: `fields: {names: snake_case}` with `primary_key: contactId`, `fields: {drop: [updatedAt]}` with
+    `incremental: {field: updatedAt}`
+
+    Good: `fields: {names: snake_case}` with `primary_key: contact_id`
+    """
+    for where, names, user in [*_find_own_uses(view), *_find_parent_uses(view)]:
+        fields = view.endpoint.fields if user is None else view.siblings[user].fields
+        loss = (
+            None if fields is None else find_loss(fields, names) or _find_hash(fields, names, where)
+        )
+        if loss is not None:
+            yield _build_finding(where, names, loss, user)
+
+
+def _find_hash(fields: Fields, names: tuple[str, ...], where: YamlPath) -> Loss | None:
+    """Returns that a field is hashed where the API, or the watermark, needs its value; a key may be a hash."""
+    if where[0] == "primary_key" or "copy" in where or not is_covered(fields.hashed, names):
+        return None
+    return Loss("hash")
+
+
+def _build_finding(
+    where: YamlPath, names: tuple[str, ...], loss: Loss, parent: str | None
+) -> Finding:
+    message = _DONE[loss.step].format(name=".".join(names))
+    message = message if parent is None else f"{message} in endpoint {parent!r}"
+    hint = f"Write {loss.instead}." if loss.instead else "Keep the field, or use another one."
+    return Finding(where, message, hint)
+
+
+Use = tuple[YamlPath, tuple[str, ...], "str | None"]
+
+
+def _find_own_uses(view: EndpointView) -> Iterator[Use]:
+    """Yields the fields that the endpoint's own key and watermark use, where their paths are plain."""
+    if view.endpoint.fields is None:
+        return
+    places: list[tuple[YamlPath, str]] = []
+    keys = view.endpoint.primary_key
+    if isinstance(keys, str):
+        places.append((("primary_key",), keys))
+    places += [
+        (("primary_key", n), key) for n, key in enumerate(keys if isinstance(keys, list) else ())
+    ]
+    incremental = view.endpoint.incremental
+    if incremental is not None and incremental.field is not None:
+        places.append((("incremental", "field"), incremental.field))
+    for path, text in places:
+        if names := _plain_names(text):
+            yield path, names, None
+
+
+def _find_parent_uses(view: EndpointView) -> Iterator[Use]:
+    """Yields the fields of parents that the endpoint's templates and ``copy`` use."""
+    for variable, (parent, _) in view.parents.items():
+        if parent not in view.siblings or view.siblings[parent].fields is None:
+            continue
+        references = [
+            (path, name, attribute)
+            for path, template in view.request_templates
+            for name, attribute in sorted(template.references)
+        ]
+        yield from (
+            (path, (attribute,), parent)
+            for path, name, attribute in references
+            if name == variable and attribute
+        )
+        over = view.endpoint.for_each[variable]
+        for name, copied in over.copy.items() if isinstance(over, ForEachOptions) else ():
+            path_text = copied.path if isinstance(copied, CopiedField) else copied
+            if names := _plain_names(path_text):
+                yield ("for_each", variable, "copy", name), names, parent
+
+
+def _plain_names(text: str) -> tuple[str, ...]:
+    """Returns the names of a path that only descends; empty for every other JMESPath."""
+    path = read_path(text)
+    if path is None or path.has_items or path.has_pattern or set(text) & set("[]()|&`'{}!<>=?, "):
+        return ()
+    return path.names
+
+
+@endpoint_rule("field-never-matches")
+def field_never_matches(view: EndpointView) -> Findings:
+    """`drop` and `hash` come after `names` and `flatten`, so they use the new names; an old one never matches.
+
+    Bad: `fields: {names: snake_case, hash: [emailAddress]}`, `fields: {flatten: _, drop: [address.zip]}`
+
+    Good: `fields: {names: snake_case, hash: [email_address]}`, `fields: {flatten: _, drop: [address_zip]}`
+    """
+    fields = view.endpoint.fields
+    if fields is None:
+        return
+    inside = ("fields",) if isinstance(fields.hash, HashOptions) else ()
+    places = [(("drop",), fields.drop), (("hash", *inside), fields.hashed)]
+    for where, texts in places:
+        for index, text in enumerate(texts):
+            written = _write(fields, text)
+            if written != text:
+                message = f"no field is called {text!r} after names and flatten"
+                yield Finding(("fields", *where, index), message, f"Write {written}.")
+
+
+def _write(fields: Fields, text: str) -> str:
+    """Returns ``text`` with the names that fields have after ``names`` and ``flatten``."""
+    path = read_path(text)
+    if path is None:
+        return text
+    written = [write_names(fields, (step.name,))[0] for step in path.steps]
+    if written == list(path.names) and (
+        fields.flatten is None or path.steps[0].items or len(written) == 1
+    ):
+        return text
+    shown = [f"{name}{'[]' * step.items}" for name, step in zip(written, path.steps, strict=True)]
+    # Lists stay as they are: only what is before the first one is joined.
+    first = next((n for n, step in enumerate(path.steps, 1) if step.items), len(shown))
+    separator = "." if fields.flatten is None else fields.flatten
+    return ".".join([separator.join(shown[:first]), *shown[first:]])
