@@ -26,6 +26,7 @@
     │  └─ DestinationError        records could not be written
     ├─ ResultRefused              a task tried to return a session or a token
     ├─ TemplateFailed             a template in a spec cannot be rendered
+    ├─ WatermarkError             a stored watermark cannot be used or kept
     └─ SpecError                  .problems, all of them, not the first
 
 Each leaf builds its message from its fields: what happened, where, what to do. No message holds a secret.
@@ -64,6 +65,7 @@ __all__ = [
     "TokenRequestRejected",
     "TokenStoreError",
     "TokenUndecryptable",
+    "WatermarkError",
 ]
 
 
@@ -341,6 +343,10 @@ class PaginationLimit(ApiError):
 
 class DestinationError(ApiError):
     """Records could not be written to their destination; nothing was committed."""
+
+
+class WatermarkError(OAuthTaskflowError):
+    """A stored watermark cannot be used, or this deployment cannot keep one."""
 
 
 class ResultRefused(OAuthTaskflowError):

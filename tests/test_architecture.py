@@ -27,14 +27,15 @@ ALLOWED: dict[str, frozenset[str]] = {
     "tokens": BASE | {"oauth"},
     "api": BASE | {"oauth.dpop", "oauth.request_proof", "oauth.endpoint.expiry", "oauth.token"},
     "destinations": BASE | {"api.decoders.numbers", "api.pull.page"},
+    "watermarks": BASE | {"api.pull.watermark", "tokens.sql"},
     "fields": BASE | {"api.decoders", "api.pull.path_roots"},
     "specs": BASE | OPTIONS | {"api.paginators", "api.rate_limit", "destinations", "fields"},
     "presets": BASE | OPTIONS | {"oauth"},
     "connections": BASE | OPTIONS | {"oauth", "presets"},
-    "engine": BASE | {"api", "destinations", "fields", "specs"},
+    "engine": BASE | {"api", "destinations", "fields", "specs", "watermarks"},
     "taskflow": BASE
     | {"oauth", "tokens", "api", "destinations", "fields", "specs"}
-    | {"presets", "connections", "engine"},
+    | {"presets", "connections", "engine", "watermarks"},
     "testing": BASE,
 }
 PUBLIC = [

@@ -58,6 +58,13 @@ class Description(Struct, frozen=True):
     conn_id: str | None = None
 
 
+class ManifestPlace(Struct, frozen=True):
+    """Where the manifest of an output will be, before the output is committed, and the connection of its store."""
+
+    path: str
+    conn_id: str | None = None
+
+
 class Writer(Protocol):
     """Takes the records of one run. Nothing shows at the destination before ``commit``."""
 
@@ -100,6 +107,16 @@ class Destination(Protocol):
 
     def describe(self, output: Output) -> Description:
         """Describes an output that a writer of this destination committed."""
+
+    def locate_manifest(self, run: Run) -> ManifestPlace:
+        """Returns where the manifest of ``run`` is once its output is committed."""
+
+    def read_manifest(self, path: str) -> Mapping[str, Any] | None:
+        """Returns the manifest at ``path``, of ``locate_manifest``; None while nothing is committed there.
+
+        Raises:
+            DestinationError: the destination cannot be read, or what is there is no manifest.
+        """
 
 
 class DestinationKind(Protocol):

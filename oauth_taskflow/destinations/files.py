@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import socket
@@ -13,6 +14,7 @@ from urllib.parse import quote
 
 from oauth_taskflow.destinations.base import (
     Description,
+    ManifestPlace,
     Output,
     Part,
     PathOpener,
@@ -198,6 +200,27 @@ class FolderDestination:
             for name in output.files
         ]
         return Description(parts, str(folder / MANIFEST), self._conn_id)
+
+    def locate_manifest(self, run: Run) -> ManifestPlace:
+        """Returns the path or URL of the manifest of ``run``, and the connection of its store."""
+        return ManifestPlace(str(self._instance_folder(run) / MANIFEST), self._conn_id)
+
+    def read_manifest(self, path: str) -> Mapping[str, Any] | None:
+        """Returns the manifest at a path or URL; None when it is missing.
+
+        Raises:
+            DestinationError: it cannot be read.
+        """
+        place = self._open_path(path, self._conn_id)
+        with as_destination_errors("Reading a manifest", place):
+            try:
+                with open_part(place) as file:
+                    found = json.loads(file.read())
+            except FileNotFoundError:
+                return None
+            if not isinstance(found, dict):
+                raise TypeError("it is not a mapping")
+            return found
 
     def _instance_folder(self, run: Run) -> Folder:
         return self._folder if run.map_index < 0 else self._folder / f"map_index={run.map_index}"

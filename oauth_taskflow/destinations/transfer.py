@@ -21,6 +21,7 @@ class TransferSummary(Struct, frozen=True):
     ``rows`` counts what was written, ``dropped`` the repeated records that were not, and ``filtered`` those that ``where``
     left out (absent without ``where``), ``outside`` those outside the window (absent unless the spec leaves them out);
     ``warnings`` are for people.
+    ``watermarks`` holds the stored watermarks that the commit moves, and the token that proves it.
     """
 
     rows: int
@@ -34,6 +35,7 @@ class TransferSummary(Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     filtered: int | UnsetType = UNSET
     outside: int | UnsetType = UNSET
+    watermarks: dict[str, Any] | UnsetType = UNSET
 
 
 @runtime_checkable

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
@@ -14,6 +15,7 @@ from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.places import Lane, Places
 from oauth_taskflow.api.pull.prefetch import read_several_ahead
 from oauth_taskflow.api.pull.records import Records
+from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.destinations.base import Description, Output, PathOpener, Run
 from oauth_taskflow.destinations.transfer import Stage, transfer
@@ -28,6 +30,8 @@ from oauth_taskflow.engine.output_location import (
 )
 from oauth_taskflow.engine.page_requests import build_first_request
 from oauth_taskflow.engine.page_warnings import SinglePageWarning, WarningList
+from oauth_taskflow.engine.position import Position
+from oauth_taskflow.engine.positions import Positions, open_positions
 from oauth_taskflow.engine.request_places import endpoint_places, sequences_at_once
 from oauth_taskflow.engine.stages import (
     StageOptions,
@@ -40,6 +44,9 @@ from oauth_taskflow.engine.window_filter import find_page_end
 from oauth_taskflow.engine.windows import run_windows
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.windows import Interval, Window, move_interval
+
+if TYPE_CHECKING:
+    from oauth_taskflow.watermarks.ledger import RunLedger
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,7 @@ class EndpointRun:
         location: where to write instead of the place that the spec names.
         given: names of the params whose values came with the run, not from the spec.
         hash_key: key of ``fields.hash``; secret.
+        ledger: the stored watermarks, for a run that begins at them.
     """
 
     name: str
@@ -71,6 +79,7 @@ class EndpointRun:
     location: str | None = None
     given: Collection[str] = ()
     hash_key: str | None = field(default=None, repr=False)
+    ledger: RunLedger | None = None
 
 
 def run_endpoint(
@@ -90,25 +99,29 @@ def run_endpoint(
         TokenRequestError: the token request failed.
         TemplateFailed: a template names something undefined or gives null.
     """
-    endpoint = select_endpoint(run.endpoint, run.interval)
+    # By stored watermarks, each partition has a first run of its own.
+    endpoint = select_endpoint(run.endpoint, run.interval) if run.ledger is None else run.endpoint
     labels = {} if endpoint is run.endpoint else {"first_run": True}
     run = replace(run, endpoint=endpoint)
     options = destination_options(run.endpoint)
     destination = options.connect(output_location(run), run.open_path)
     has_parents = any(part.file is not None for part in run.item.values())
+    this = Run(run.name, run.run_id, labels, run.map_index)
+    positions = open_positions(run.endpoint, run.interval, run.ledger, destination, this)
     stages = build_stages(
-        StageOptions(run.endpoint, has_parents, run.template_context, run.hash_key)
+        StageOptions(run.endpoint, has_parents, run.template_context, run.hash_key, positions)
     )
-    reader = _Reader(run, session, stages, on_window)
+    reader = _Reader(run, session, stages, on_window, positions)
     output = transfer(
         reader.pages(),
         destination,
-        Run(run.name, run.run_id, labels, run.map_index),
+        this,
         stages=stages,
         on_page=on_page,
         warnings=reader.warnings,
     )
-    return _summary(run, output, destination.describe(output), reader.sequences)
+    late = run.ledger.settle() if run.ledger is not None else ""
+    return _summary(run, output, destination.describe(output), reader.sequences, late)
 
 
 def count_sequences(endpoint: Endpoint, item: MappedItem, interval: Interval) -> int:
@@ -138,12 +151,13 @@ class _Reader:
         session: OAuthSession,
         stages: Sequence[Stage],
         on_window: Callable[[Window | None], None] | None = None,
+        positions: Positions | None = None,
     ) -> None:
         self._run = run
+        self._positions = positions
         self._session = session
         self._stages = stages
         self._on_window = on_window
-        self._records = _record_options(run.endpoint)
         self._copier = FieldCopier(run.endpoint)
         self._single_page_warning = SinglePageWarning(run.endpoint)
         self._warnings = WarningList()
@@ -180,25 +194,52 @@ class _Reader:
     def _sequences(
         self, places: Places | None
     ) -> Generator[tuple[_Sequence, Iterator[Page]], None, None]:
-        contexts = template_contexts(self._run.item, self._run.open_path)
-        for parent, names in enumerate(contexts):
+        for parent, (names, position) in enumerate(self._contexts()):
             copied = self._copier.read(names)
-            for window in run_windows(self._run.endpoint, self._run.interval):
+            for window in self._windows(position):
                 visible = names if window is None else {**names, "window": _bounds(window)}
                 lane = Lane(places, may_guess=False) if places is not None else None
-                sequence = _Sequence(parent, copied, window, visible, lane)
+                sequence = _Sequence(parent, copied, window, visible, lane, position)
                 yield sequence, self._pages_of(sequence)
 
+    def _contexts(self) -> Iterator[tuple[dict[str, Any], Position | None]]:
+        contexts = template_contexts(self._run.item, self._run.open_path)
+        if self._positions is None:
+            return ((names, None) for names in contexts)
+        return self._positions.attach(contexts, self._run.template_context)
+
+    def _windows(self, position: Position | None) -> Iterator[Window | None]:
+        if self._positions is None or position is None:
+            return run_windows(self._run.endpoint, self._run.interval)
+        return self._positions.windows(position)
+
     def _pages_of(self, sequence: _Sequence) -> Iterator[Page]:
-        endpoint = self._run.endpoint
-        context = {**self._run.template_context, **sequence.names}
+        pull_from = partial(self._pull, sequence)
+        if self._positions is not None and sequence.position is not None:
+            names, warn = sequence.names, self._warnings
+            return self._positions.pages(sequence.position, names, pull_from, warn)
+        incremental = self._run.endpoint.incremental
+        if incremental is not None and incremental.keeps_watermark:
+            return pull_from({**sequence.names, "watermark": {}})  # a run in interval mode has none
+        return pull_from(sequence.names)
+
+    def _pull(
+        self,
+        sequence: _Sequence,
+        names: Mapping[str, Any],
+        *,
+        responses: Sequence[ResponseRule] = (),
+    ) -> Generator[Page, None, None]:
+        position = sequence.position
+        endpoint = self._run.endpoint if position is None else position.endpoint
+        context = {**self._run.template_context, **names}
         find_end = find_page_end(endpoint.incremental, sequence.window)
         yield from pull(
             self._session,
             build_first_request(endpoint, context),
             paginate=endpoint.paginate,
-            records=self._records,
-            responses=endpoint.responses,
+            records=_record_options(endpoint),
+            responses=[*responses, *endpoint.responses],
             rate_limit=endpoint.rate_limit,
             limit_key=f"{self._session.conn_id}/{self._run.name}",
             decode="exact" if self._copier.is_active else False,
@@ -206,6 +247,7 @@ class _Reader:
             lane=sequence.lane,
             warn=self._warnings,
             is_last=check_reshaped(find_end, endpoint.fields, context, self._run.hash_key),
+            find=self._positions.cursor_path if self._positions is not None else None,
         )
 
     def _watch(self, pages: Iterable[Page], copied: Mapping[str, Any]) -> Iterator[Page]:
@@ -224,7 +266,8 @@ class _Reader:
 class _Sequence:
     """One request sequence: the number of its parent, the fields that its records copy from it, and the window.
 
-    ``names`` are the template names that it has beside those of the run, ``lane`` is its share of the requests in flight.
+    ``names`` are the template names that it has beside those of the run, ``lane`` is its share of the requests in flight;
+    ``position`` is where it begins in a run by stored watermarks.
     """
 
     parent: int
@@ -232,6 +275,7 @@ class _Sequence:
     window: Window | None
     names: Mapping[str, Any]
     lane: Lane | None
+    position: Position | None = None
 
 
 def _bounds(window: Window) -> dict[str, Any]:
@@ -245,7 +289,7 @@ def _record_options(endpoint: Endpoint) -> Records:
 
 
 def _summary(
-    run: EndpointRun, output: Output, description: Description, sequences: int
+    run: EndpointRun, output: Output, description: Description, sequences: int, late_warning: str
 ) -> EndpointSummary:
     summary = output.summary
     interval = None
@@ -269,6 +313,6 @@ def _summary(
         watermark=summary.watermark,
         interval=interval,
         map_index=run.map_index,
-        warnings=list(summary.warnings),
+        warnings=[*summary.warnings, *filter(None, [late_warning])],
         destination=destination_kind(run.endpoint),
     )

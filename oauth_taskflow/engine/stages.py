@@ -26,12 +26,14 @@ class StageOptions(NamedTuple):
     """The facts that select the stages of a task instance: its endpoint, and whether it reads records of a parent.
 
     ``context`` holds the template names of the run, ``hash_key`` the key of ``fields.hash`` in this deployment.
+    ``positions`` are those of a run that begins at stored watermarks.
     """
 
     endpoint: Endpoint
     has_parents: bool = False
     context: Mapping[str, Any] = MappingProxyType({})
     hash_key: str | None = None
+    positions: Stage | None = None
 
 
 class WatermarkStage:
@@ -97,7 +99,9 @@ def build_window_stage(options: StageOptions) -> Stage | None:
 
 
 def build_watermark_stage(options: StageOptions) -> Stage | None:
-    """Returns the stage of an endpoint with ``incremental.field``."""
+    """Returns the stage of an endpoint with ``incremental.field``, or of a run that begins at stored watermarks."""
+    if options.positions is not None:
+        return options.positions
     incremental = options.endpoint.incremental
     if incremental is None or incremental.field is None:
         return None

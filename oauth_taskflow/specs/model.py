@@ -67,6 +67,13 @@ class ForEachOptions(Options, frozen=True, kw_only=True):
         doc("Values, one mapped task each; instead of endpoint.", ["eu", "us"]),
     ] = None
     batch: Annotated[int, doc("Parent records per mapped task.", 200, ge=1)] = 200
+    key: Annotated[
+        JmesPath | None,
+        doc(
+            "JMESPath that names a parent record among the stored watermarks; absent: what the request takes from it.",
+            "id",
+        ),
+    ] = None
     copy: Annotated[
         Mapping[str, JmesPath | CopiedField],
         doc(

@@ -42,6 +42,12 @@ OMIT = "omit"
 FIELD_NAMES = frozenset({"record", "now"})
 """Names in the templates of ``fields.set`` beside those of the request: the record, and the instant the task began."""
 
+WATERMARK = "watermark"
+"""Name of the stored watermark; there only in requests of endpoints that keep one."""
+
+WATERMARK_NAMES = frozenset({"value", "cursor"})
+"""Attributes of ``watermark``."""
+
 WHOLE_TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 """A template in a text, from its opening to its closing braces."""
 
@@ -52,10 +58,12 @@ RESERVED_NAMES = RUN_NAMES | {WINDOW}
 """Names that a ``for_each`` variable must not take."""
 
 
-def request_names(for_each: Iterable[str], *, incremental: bool) -> frozenset[str]:
+def request_names(
+    for_each: Iterable[str], *, incremental: bool, watermark: bool = False
+) -> frozenset[str]:
     """The names in a request's templates."""
     window = {WINDOW} if incremental else set()
-    return RUN_NAMES.union(for_each, window)
+    return RUN_NAMES.union(for_each, window, {WATERMARK} if watermark else ())
 
 
 def destination_names(list_variables: Iterable[str]) -> frozenset[str]:

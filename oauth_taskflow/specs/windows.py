@@ -21,6 +21,7 @@ from oauth_taskflow.iso8601 import (
     parse_instant,
 )
 from oauth_taskflow.schema.types import Duration, JmesPath, Options, doc
+from oauth_taskflow.specs.export_cursor import CursorPlace, ExpiredCursor
 from oauth_taskflow.specs.instant_formats import EPOCH, format_instant, round_down, round_up
 from oauth_taskflow.specs.request import FirstRun
 
@@ -111,13 +112,42 @@ class Incremental(Options, frozen=True, kw_only=True):
         ),
     ] = None
     without_interval: Annotated[
-        Literal["start", "fail"] | None,
+        Literal["start", "fail", "watermark"] | None,
         doc(
             "What a run without a data interval does (triggered by hand, by the API or by assets): read everything from "
-            "start, or fail. Absent: the same as start, with a warning.",
+            "start, fail, or read from the stored watermark of such runs. Absent: the same as start, with a warning.",
             "fail",
         ),
     ] = None
+    by: Annotated[
+        Literal["interval", "watermark"],
+        doc(
+            "interval: each run reads its data interval. watermark: each run reads from where the last one ended, which "
+            "is kept in the token store's database.",
+            "watermark",
+        ),
+    ] = "interval"
+    cursor: Annotated[
+        JmesPath | CursorPlace | None,
+        doc(
+            "With by: watermark, where the last page holds the API's own cursor: JMESPath, or a mapping. The next run "
+            "sends {{ watermark.cursor }}.",
+            "after_cursor",
+            {"path": '"@odata.deltaLink"', "param": "$deltatoken"},
+        ),
+    ] = None
+    expired: Annotated[
+        ExpiredCursor,
+        doc(
+            "The answer to a cursor that the API knows no longer; everything is read again, without it.",
+            {"status": 410},
+        ),
+    ] = ExpiredCursor()
+
+    @property
+    def keeps_watermark(self) -> bool:
+        """Whether runs of the endpoint, or those without a data interval, begin at a stored watermark."""
+        return self.by == "watermark" or self.without_interval == "watermark"
 
 
 class Interval(Struct, frozen=True):

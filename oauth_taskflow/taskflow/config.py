@@ -23,6 +23,13 @@ def store_url() -> str:
     return (configured or "").strip() or f"sqlite:///{_airflow_home() / 'oauth_taskflow.db'}"
 
 
+def watermark_store_url() -> str:
+    """Returns ``[oauth_taskflow] watermark_store``, for deployments whose tasks do not open the token store; else empty."""
+    from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - run time only
+
+    return (conf.get("oauth_taskflow", "watermark_store", fallback="") or "").strip()
+
+
 def is_broker_configured() -> bool:
     """Whether ``[secrets] backend`` is the broker: then the API server refreshes, and no task opens the token store."""
     from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - run time only
@@ -68,6 +75,11 @@ def _key_of_new_installation() -> str:
     return write_default_airflow_configuration_if_needed().get("core", "fernet_key") or ""
 
 
+def find_other_machines(url: str) -> list[str]:
+    """Returns the executors whose tasks would not see the store at ``url``; none for a database that all share."""
+    return find_distributed_executors() if url.startswith("sqlite") else []
+
+
 def refuse_local_rotation(conn_id: str, url: str) -> None:
     """Refuses to keep a rotating refresh token in a file that other machines do not see.
 
@@ -77,8 +89,8 @@ def refuse_local_rotation(conn_id: str, url: str) -> None:
     Raises:
         ConnectionConfigError: the token store is SQLite and an executor is distributed.
     """
-    distributed = find_distributed_executors()
-    if not url.startswith("sqlite") or not distributed:
+    distributed = find_other_machines(url)
+    if not distributed:
         return
     raise ConnectionConfigError(
         f"A refresh token cannot be kept in a SQLite file under {', '.join(distributed)}, because workers on other "

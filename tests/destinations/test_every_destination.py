@@ -58,4 +58,6 @@ def test_a_kind_that_lacks_a_method_is_noticed() -> None:
     assert find_gaps(FileDestination, HalfDestination) == [
         "HalfDestination.remove_stale",
         "HalfDestination.read",
+        "HalfDestination.locate_manifest",
+        "HalfDestination.read_manifest",
     ]

@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from oauth_taskflow import destinations
-from oauth_taskflow.destinations.base import Description, Output, Part, PathOpener, Run
+from oauth_taskflow.destinations.base import (
+    Description,
+    ManifestPlace,
+    Output,
+    Part,
+    PathOpener,
+    Run,
+)
 from oauth_taskflow.errors import ApiError
 from oauth_taskflow.schema.types import Options, Text, doc
 from tests.destinations.contract import check_destination
@@ -76,6 +83,12 @@ class Shelf:
     def describe(self, output: Output) -> Description:
         key = output.location
         return Description([Part(key, rows=output.summary.rows, bytes=output.bytes)], key)
+
+    def locate_manifest(self, run: Run) -> ManifestPlace:
+        return ManifestPlace(self._key(run.map_index))
+
+    def read_manifest(self, path: str) -> dict[str, Any] | None:
+        return {} if path in SHELVES else None
 
     def _key(self, map_index: int) -> str:
         return f"{self._name}#{map_index}"

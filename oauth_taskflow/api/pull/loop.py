@@ -40,6 +40,7 @@ def pull(
     warn: Warn = log_warning,
     resume: SequenceState | None = None,
     is_last: Callable[[list[Any]], bool] | None = None,
+    find: str | None = None,
 ) -> Generator[Page, None, None]:
     """Yields the pages that answer ``request`` and the requests after it, in order.
 
@@ -50,6 +51,7 @@ def pull(
     ``lane`` shares the number of requests in flight with other pulls, and allows pages to be asked for before it is known
     that they exist. Without it, pages come one after the other, or as many at once as ``paginate`` says.
 
+    ``find`` is a JMESPath into each page's body; the value is in ``Page.found``.
     ``limit_key`` names the budget under which this machine shares ``rate_limit``. ``on_page`` is called in the
     consumer's thread before a page is yielded. ``warn`` is called, in any thread, with doubts about the pages read.
     With ``resume``, made from the marks of earlier pages, the first page is the one after those. ``is_last`` is asked
@@ -68,7 +70,7 @@ def pull(
         PaginationLimit: more pages or records than allowed.
     """
     reader = build_page_reader(
-        session, request, paginate, records, responses, decode=decode, warn=warn
+        session, request, paginate, records, responses, decode=decode, warn=warn, find=find
     )
     if resume is not None:
         reader.sequence.restore(resume)

@@ -20,6 +20,7 @@ class Page:
     ``bytes`` is the size of the body received, after content decoding; ``url`` is redacted; ``index`` counts from 0.
     ``total`` is the number of records that the API announced for this page's sequence, None without ``total`` options.
     ``is_doubtful``: the records' path is absent, and nothing allows that. ``mark`` is the state of the sequence after it.
+    ``found`` is what the caller of ``pull`` looks for in the body of each page.
     """
 
     records: list[Any] = field(repr=False)
@@ -29,6 +30,7 @@ class Page:
     total: int | None = None
     is_doubtful: bool = False
     mark: PageMark | None = field(default=None, repr=False, compare=False)
+    found: Any = field(default=None, repr=False)
 
     @property
     def count(self) -> int:

@@ -36,13 +36,15 @@ class ReadResponse:
 class PageReader:
     """Turns responses into pages; does no I/O.
 
-    With ``has_plain_numbers``, decoded records hold ordinary floats only.
+    With ``has_plain_numbers``, decoded records hold ordinary floats only. ``find`` is a JMESPath into the body of each
+    page, whose value goes into ``Page.found``.
     """
 
     sequence: PageSequence
     judge: PageJudge
     rules: Rules
     has_plain_numbers: bool = False
+    find: str | None = None
 
     def read(self, response: requests.Response, decision: Decision | None) -> ReadResponse:
         """Reads a response, in any order; the session calls it as the judge of a ``RequestPlan``.
@@ -73,6 +75,8 @@ class PageReader:
                 return None
             raise _refusal_error(response, read.decision, sequence.end_hint(response.status_code))
         page = sequence.advance(response, read.content)
+        if self.find is not None and not read.content.body.empty:
+            page = replace(page, found=read.content.body.find(self.find))
         if self.has_plain_numbers and read.content.body.has_exact_numbers:
             page = replace(page, records=to_plain_numbers(page.records))
         return page
@@ -93,6 +97,7 @@ def build_page_reader(
     *,
     decode: Decode,
     warn: Warn = log_warning,
+    find: str | None = None,
 ) -> PageReader:
     """Returns the reader of one page sequence. Without ``records.absent``, ``session`` decides what absent records mean."""
     sequence = PageSequence(request, paginate, warn=warn)
@@ -100,4 +105,6 @@ def build_page_reader(
     has_plain_numbers = decode is True
     selector = RecordSelector(records, decode=bool(decode), has_plain_numbers=has_plain_numbers)
     judge = PageJudge(selector, sequence.options, absent)
-    return PageReader(sequence, judge, Rules(responses), has_plain_numbers=has_plain_numbers)
+    return PageReader(
+        sequence, judge, Rules(responses), has_plain_numbers=has_plain_numbers, find=find
+    )

@@ -28,6 +28,7 @@ from oauth_taskflow.specs.rules import (
     schedules,
     secrets,
     time_formats,
+    watermarks,
     windows,
 )
 from oauth_taskflow.specs.rules.registry import (
@@ -54,6 +55,7 @@ MODULES = (
     bounds,
     keep,
     windows,
+    watermarks,
     reach,
     time_formats,
     responses,
@@ -71,7 +73,13 @@ MODULES = (
 
 # The first run reads all there is: it need not send a window, nor both of its bounds.
 _ABOUT_ALL_RUNS = frozenset(
-    {"incremental-bounds-not-sent", "incremental-one-bound", "step-without-bounds", "kept-and-sent"}
+    {
+        "incremental-bounds-not-sent",
+        "incremental-one-bound",
+        "step-without-bounds",
+        "kept-and-sent",
+        "watermark-not-sent",
+    }
 )
 
 

@@ -9,6 +9,7 @@ from oauth_taskflow.specs.instant_formats import NAMED_FORMATS, find_precision
 from oauth_taskflow.specs.model import SCHEDULES_WITHOUT_INTERVAL, DagSpec
 from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
+from oauth_taskflow.specs.template_names import WATERMARK, WINDOW
 from oauth_taskflow.specs.windows import Incremental
 
 _DAY = 86400.0
@@ -41,12 +42,18 @@ def incremental_without_field(view: EndpointView) -> Findings:
 def incremental_without_start(view: EndpointView) -> Findings:
     """The first window needs a beginning: `start`, or a schedule with data intervals and a `start_date`.
 
+    With `by: watermark` only a request that sends a window needs it.
+
     Bad: `schedule: null` with `incremental: {field: updatedAt}`
 
     Good: `schedule: null` with `incremental: {field: updatedAt, start: 2024-01-01}`
     """
     incremental = view.endpoint.incremental
-    if incremental is None or incremental.start is not None or _has_first_interval(view.source):
+    if incremental is None or incremental.start is not None:
+        return
+    if incremental.by == "watermark" and WINDOW not in view.names_used:
+        return
+    if incremental.by == "interval" and _has_first_interval(view.source):
         return
     yield Finding(
         ("incremental",), "nothing says where the first window begins", "Write start: 2024-01-01."
@@ -86,7 +93,9 @@ def incremental_bounds_not_sent(view: EndpointView) -> Findings:
     Good: the same with `request: {path: /contacts, params: {updated_since: "{{ window.start }}"}}`
     """
     incremental = view.endpoint.incremental
-    if incremental is not None and incremental.keep is None and not view.sent_bounds:
+    if incremental is None or (incremental.by == "watermark" and WATERMARK in view.names_used):
+        return
+    if incremental.keep is None and not view.sent_bounds:
         hint = 'Send it: params: {updated_since: "{{ window.start }}"}.'
         yield Finding(("incremental",), "no template uses the window", hint)
 

@@ -19,6 +19,8 @@ from oauth_taskflow.specs.template_names import (
     PAGE,
     PAGE_NAMES,
     RESERVED_NAMES,
+    WATERMARK,
+    WATERMARK_NAMES,
     WINDOW,
     WINDOW_NAMES,
     destination_names,
@@ -47,16 +49,19 @@ def undefined_template_name(view: EndpointView) -> Findings:
     """A template uses a name that nothing provides: the task would fail when it renders.
 
     Provided are the run's names (`ds`, `params`, `endpoint`, ...), each `for_each` variable, and `window.start` and
-    `window.end` where the endpoint has `incremental`. Requests also have `omit`, and `page.token`, `page.number`,
-    `page.offset` and `page.size` as far as the paginator has them. A destination has neither `window` nor records of a parent.
+    `window.end` where the endpoint has `incremental`, with a stored watermark also `watermark.value` and
+    `watermark.cursor`. Requests also have `omit`, and `page.token`, `page.number`, `page.offset` and `page.size` as far as
+    the paginator has them. A destination has neither `window` nor records of a parent.
     The templates of `fields.set` also have `record` and `now`.
 
     Bad: `params: {since: "{{ windw.start }}"}`
 
     Good: `params: {since: "{{ window.start }}"}` with `incremental: {field: updatedAt, start: 2024-01-01}`
     """
-    incremental = view.endpoint.incremental is not None
-    names = request_names(view.endpoint.for_each, incremental=incremental)
+    options = view.endpoint.incremental
+    names = request_names(
+        view.endpoint.for_each, incremental=options is not None, watermark=_keeps_watermark(view)
+    )
     for path, template in view.request_templates:
         beside = _request_values(view, template)
         yield from _find_undefined(view, path, template, names, beside)
@@ -65,6 +70,11 @@ def undefined_template_name(view: EndpointView) -> Findings:
     names = destination_names(view.lists)
     for path, template in view.destination_templates:
         yield from _find_undefined(view, path, template, names)
+
+
+def _keeps_watermark(view: EndpointView) -> bool:
+    options = view.endpoint.incremental
+    return options is not None and options.keeps_watermark
 
 
 def _find_undefined(
@@ -90,6 +100,10 @@ def _request_values(view: EndpointView, template: Template) -> frozenset[str]:
 def _name_hint(name: str, names: frozenset[str]) -> str:
     if name == WINDOW:
         return "The window is there in requests of endpoints with incremental."
+    if name == WATERMARK:
+        return (
+            "The stored watermark is there in requests of endpoints with incremental.by: watermark."
+        )
     return suggest_allowed(name, names)
 
 
@@ -99,6 +113,8 @@ def _find_undefined_attribute(
     attributes: Iterable[str] | None = None
     if name == WINDOW:
         attributes = WINDOW_NAMES
+    elif name == WATERMARK and _keeps_watermark(view):
+        attributes = None if attribute == "get" else WATERMARK_NAMES
     elif name == "params" and attribute != "get":
         attributes = view.source.params
     elif name in view.lists and not _has_attribute(view.lists[name][0], attribute):
@@ -143,7 +159,7 @@ def bad_variable_name(view: EndpointView) -> Findings:
             hint = f"Write {name.replace('-', '_')}."
             message = f"templates cannot use the name {name!r}"
             yield Finding(("for_each", name), message, hint, at_key=True)
-        elif name in RESERVED_NAMES:
+        elif name in RESERVED_NAMES or (name == WATERMARK and _keeps_watermark(view)):
             message = f"the name {name!r} is already taken by the run"
             yield Finding(("for_each", name), message, "Choose another name.", at_key=True)
 

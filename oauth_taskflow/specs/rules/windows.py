@@ -128,8 +128,8 @@ def no_data_interval(view: EndpointView) -> Findings:
     options = view.endpoint.incremental
     if options is None or options.without_interval is not None or has_intervals(view.source):
         return
-    if options.start is None:
-        return  # the rule incremental-without-start says more
+    if options.start is None or options.keeps_watermark:
+        return  # the rule incremental-without-start says more; a stored watermark is no interval
     message = f"no run of this schedule has a data interval, so each reads everything from {options.start}"
     hint = "Give the DAG a schedule, or write without_interval: start if that is meant."
     yield Finding(("incremental",), message, hint)

@@ -26,8 +26,15 @@ from oauth_taskflow.specs.template_names import RUN_NAMES
 from oauth_taskflow.specs.windows import Interval, Window
 from oauth_taskflow.taskflow.config import hash_key
 from oauth_taskflow.taskflow.dags.storage import open_path, own_disk_warning
+from oauth_taskflow.taskflow.dags.stored_watermarks import (
+    find_watermark_run,
+    finish_watermarks,
+    mirror,
+    open_ledger,
+)
 from oauth_taskflow.taskflow.metrics import refreshes
 from oauth_taskflow.taskflow.sessions import open_session
+from oauth_taskflow.watermarks.partitions import Scope
 
 if TYPE_CHECKING:
     from oauth_taskflow.taskflow.dags.operators import EndpointDoneOperator, EndpointOperator
@@ -89,7 +96,9 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
     """
     item = operator.item or {}
     endpoint = _read_endpoint(operator.endpoint)
-    interval = run_interval(context)
+    from_watermark = find_watermark_run(endpoint, context)
+    interval = from_watermark or run_interval(context)
+    scope = Scope(context["dag"].dag_id, operator.endpoint_name, operator.conn_id)
     name = f"{operator.endpoint_name} ({item_label(item)})" if item else operator.endpoint_name
     run = EndpointRun(
         name=operator.endpoint_name,
@@ -102,8 +111,10 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
         map_index=context["ti"].map_index,
         given=find_given_params(operator.default_params, context),
         hash_key=hash_key() if endpoint.fields and endpoint.fields.hashed else None,
+        ledger=None if from_watermark is None else open_ledger(scope, context["run_id"]),
     )
-    check_interval(name, endpoint, interval, operator.log)
+    if from_watermark is None:
+        check_interval(name, endpoint, interval, operator.log)
     if isinstance(endpoint.destination, FileDestination) and (
         warning := own_disk_warning(output_location(run))
     ):
@@ -124,6 +135,8 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
         operator.log.info("%s: where left out %s records", name, summary.filtered)
     for warning in summary.warnings:
         operator.log.warning("%s: %s", name, warning)
+    if from_watermark is not None and operator.outlets:
+        mirror(scope, operator.outlets[0], context, operator.log)
     return {**summary.as_dict(), "token_refreshes": refreshes(operator.conn_id) - before}
 
 
@@ -160,6 +173,8 @@ def finish_in_task(operator: EndpointDoneOperator, context: Mapping[str, Any]) -
         summaries,
         form=incremental.field_format if incremental is not None else None,
     )
+    if len(summaries) == count:
+        finish_watermarks(operator, endpoint, figures.watermark, context)
     operator.log.info(
         "%s: %s rows in %s pages by %s tasks",
         *(figures.endpoint, figures.rows, figures.pages, figures.tasks),

@@ -141,6 +141,7 @@ def _endpoint_task(spec: Spec, name: str, tasks: Mapping[str, _Tasks]) -> _Tasks
         instances_task_id=instances.task_id,
         batches_task_id=batches.task_id if batches else None,
         default_params=arguments["default_params"],
+        conn_id=arguments["conn_id"] if _keeps_watermark(endpoint) else None,
         outlets=outlets,
         **helpers,
     )
@@ -243,6 +244,10 @@ def _dag_arguments(spec: Spec) -> dict[str, Any]:
         arguments["end_date"] = _moment(source.end_date, zone)
     if source.schedule == "@continuous":
         arguments["max_active_runs"] = 1  # Airflow takes no more, and its default is more
+    if any(e.incremental and e.incremental.by == "watermark" for e in spec.endpoints.values()):
+        arguments["max_active_runs"] = (
+            1  # runs at once would begin at one watermark, and read the same
+        )
     for name in ("max_active_runs", "max_active_tasks"):
         if (value := getattr(source, name)) is not None:
             arguments[name] = value
@@ -262,6 +267,10 @@ def _span(duration: str) -> timedelta:
 
 def _is_incremental(spec: Spec) -> bool:
     return any(endpoint.incremental is not None for endpoint in spec.endpoints.values())
+
+
+def _keeps_watermark(endpoint: Endpoint) -> bool:
+    return endpoint.incremental is not None and endpoint.incremental.keeps_watermark
 
 
 def _zone(name: str) -> Timezone | FixedTimezone:

@@ -140,6 +140,7 @@ class EndpointDoneOperator(BaseOperator):
         instances_task_id: the mapped task.
         batches_task_id: the task whose list it is mapped over; None where the list is in the spec.
         default_params: as of ``EndpointOperator``.
+        conn_id: the connection of an endpoint with stored watermarks; None for others.
     """
 
     ui_color = "#eef3ee"
@@ -152,6 +153,7 @@ class EndpointDoneOperator(BaseOperator):
         instances_task_id: str,
         batches_task_id: str | None = None,
         default_params: Mapping[str, Any] | None = None,
+        conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
         # A parent without records leaves the endpoint skipped, which is a result: zero rows.
@@ -160,6 +162,7 @@ class EndpointDoneOperator(BaseOperator):
         self.endpoint = endpoint
         self.instances_task_id = instances_task_id
         self.batches_task_id = batches_task_id
+        self.conn_id = conn_id
         self.default_params = default_params or {}
 
     def execute(self, context: Any) -> dict[str, Any]:

@@ -34,8 +34,17 @@ from oauth_taskflow.tokens.state.record import (
     Lease,
 )
 
-_LARGE_TEXT = Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb")  # TEXT ends at 64 KiB there
+LARGE_TEXT = Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb")  # TEXT ends at 64 KiB there
 
+# Independent of the server's defaults: transactions, and keys compared byte by byte.
+TABLE_OPTIONS: dict[str, Any] = {
+    "mysql_engine": "InnoDB",
+    "mysql_charset": "utf8mb4",
+    "mysql_collate": "utf8mb4_bin",
+    "mariadb_engine": "InnoDB",
+    "mariadb_charset": "utf8mb4",
+    "mariadb_collate": "utf8mb4_bin",
+}
 METADATA = MetaData()
 GRANTS = Table(
     "oauth_taskflow_grant",
@@ -45,22 +54,16 @@ GRANTS = Table(
     Column("revision", BigInteger, nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("state", String(20), nullable=False),
-    Column("payload", _LARGE_TEXT, nullable=True),
+    Column("payload", LARGE_TEXT, nullable=True),
     Column("lineage", String(64), nullable=False),
     Column("expires_at", Double, nullable=True),
-    Column("journal", _LARGE_TEXT, nullable=True),
-    Column("trouble", _LARGE_TEXT, nullable=True),
+    Column("journal", LARGE_TEXT, nullable=True),
+    Column("trouble", LARGE_TEXT, nullable=True),
     Column("lease_owner", String(250), nullable=True),
     Column("lease_until", Double, nullable=True),
     Column("fence", BigInteger, nullable=False),
     Column("updated_at", Double, nullable=True),
-    # Independent of the server's defaults: transactions, and keys compared byte by byte.
-    mysql_engine="InnoDB",
-    mysql_charset="utf8mb4",
-    mysql_collate="utf8mb4_bin",
-    mariadb_engine="InnoDB",
-    mariadb_charset="utf8mb4",
-    mariadb_collate="utf8mb4_bin",
+    **TABLE_OPTIONS,
 )
 
 # Seconds since the epoch (UTC) with a fraction, at the time of the statement.
@@ -82,16 +85,16 @@ def database_clock(dialect: str) -> ColumnElement[float]:
     return literal_column(_CLOCKS[dialect], Double)
 
 
-def create_schema(engine: Engine) -> None:
-    """Create the table if it is missing; several processes may try at once."""
-    if inspect(engine).has_table(GRANTS.name):
+def create_schema(engine: Engine, table: Table = GRANTS) -> None:
+    """Create ``table`` if it is missing; several processes may try at once."""
+    if inspect(engine).has_table(table.name):
         return
     try:
         with engine.begin() as connection:
-            connection.execute(CreateTable(GRANTS, if_not_exists=True))
+            connection.execute(CreateTable(table, if_not_exists=True))
     except DBAPIError:
         # PostgreSQL may report a duplicate from its catalogue when two create at the same moment.
-        if not inspect(engine).has_table(GRANTS.name):
+        if not inspect(engine).has_table(table.name):
             raise
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from sqlalchemy import URL, Connection, Engine
+from sqlalchemy import URL, Connection, Engine, Table
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
@@ -16,7 +16,7 @@ from oauth_taskflow.clock import Clock
 from oauth_taskflow.errors import TokenStoreError
 from oauth_taskflow.redaction import redact_text
 from oauth_taskflow.tokens.sql.engine import is_busy, new_engine, redact_store_url
-from oauth_taskflow.tokens.sql.table import create_schema
+from oauth_taskflow.tokens.sql.table import GRANTS, create_schema
 
 _T = TypeVar("_T")
 _ATTEMPTS = 8  # about ten seconds in all: a database that restarts
@@ -24,11 +24,12 @@ _FIRST_PAUSE = 0.05
 
 
 class Database:
-    """One engine per process, opened and given its table at first use. Safe for threads."""
+    """One engine per process, opened and given its ``tables`` at first use. Safe for threads."""
 
-    def __init__(self, url: URL, clock: Clock) -> None:
+    def __init__(self, url: URL, clock: Clock, tables: Sequence[Table] = (GRANTS,)) -> None:
         self._url = url
         self._clock = clock
+        self._tables = tables
         self._lock = threading.Lock()
         self._engine: Engine | None = None
         self._pid = os.getpid()
@@ -86,7 +87,8 @@ class Database:
         with self._lock:
             if self._engine is None:
                 engine = new_engine(self._url)
-                create_schema(engine)
+                for table in self._tables:
+                    create_schema(engine, table)
                 self._engine = engine
             return self._engine
 

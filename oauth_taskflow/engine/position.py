@@ -1,0 +1,133 @@
+"""One partition of a run that begins at a stored watermark: where it begins, and how far it came."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from oauth_taskflow.api.pull.page import Page
+from oauth_taskflow.api.pull.record_fields import build_column_reader
+from oauth_taskflow.api.pull.watermark import Watermark
+from oauth_taskflow.dates import UnreadableDate
+from oauth_taskflow.errors import InvalidRecord
+from oauth_taskflow.specs.export_cursor import CursorPlace
+from oauth_taskflow.specs.model import Endpoint
+from oauth_taskflow.specs.windows import Incremental
+from oauth_taskflow.watermarks.state import (
+    MOST_AT_VALUE,
+    Value,
+    WatermarkState,
+    fingerprint,
+    keep_some,
+    limit_to,
+    to_stored,
+)
+
+
+class Position:
+    """One partition in one run: where reading begins, and what was seen so far.
+
+    ``endpoint`` is what is read: that of a first run while nothing is stored.
+    """
+
+    def __init__(
+        self, partition: str, base: WatermarkState, options: Incremental, endpoint: Endpoint
+    ) -> None:
+        self.partition = partition
+        self.base = base
+        self.endpoint = endpoint
+        self._cursor = options.cursor
+        self._watermark = (
+            None
+            if options.field is None
+            else Watermark(options.field, missing=options.missing, form=options.field_format)
+        )
+        self._form = options.field_format
+        self._known = frozenset(base.at_value)
+        self._is_at_base = lru_cache(maxsize=256)(self._find_whether_at_base)
+        self._values = None if options.field is None else build_column_reader(options.field)
+        self._at_value: set[str] = set()
+        self._found: Any = None
+        self._has_pages = False
+
+    @property
+    def names(self) -> dict[str, Any]:
+        """The names below ``watermark`` in templates; those without a value are left out."""
+        known = {"value": self.base.value, "cursor": self.base.cursor}
+        return {name: value for name, value in known.items() if value is not None}
+
+    def restart(self, first: Endpoint) -> None:
+        """Notes that everything is read again by ``first``, records at the end of the run before included."""
+        self._known = frozenset()
+        self.endpoint = first
+
+    def process(self, records: list[Any], page: Page) -> list[Any]:
+        """Takes the values of a page, and returns its records without those that the run before had at its end.
+
+        Raises:
+            InvalidRecord: the incremental field is absent, unreadable or of another kind.
+        """
+        self._found, self._has_pages = page.found, True
+        if self._watermark is None or self._values is None:
+            return records
+        before = self._watermark.value
+        self._watermark.update(records)
+        highest = self._watermark.value
+        if highest != before:
+            self._at_value.clear()
+        values = self._values(records)
+        self._note(records, values, highest)
+        if not self._known:
+            return records
+        return [
+            record
+            for record, value in zip(records, values, strict=True)
+            if not self._is_at_base(value) or fingerprint(record) not in self._known
+        ]
+
+    def _find_whether_at_base(self, value: Any) -> bool:
+        try:
+            return self.base.value is not None and to_stored(value, self._form) == self.base.value
+        except UnreadableDate:
+            return False
+
+    def _note(self, records: list[Any], values: list[Any], highest: Value | None) -> None:
+        if highest is None:
+            return
+        for record, value in zip(records, values, strict=True):
+            if value == highest and len(self._at_value) <= MOST_AT_VALUE:
+                self._at_value.add(fingerprint(record))
+
+    @property
+    def highest(self) -> Value | None:
+        """The highest value seen, as the API wrote it."""
+        return None if self._watermark is None else self._watermark.value
+
+    def reached(self, moment: datetime) -> WatermarkState:
+        """Returns how far this run came; an instant is no later than the run's own ``moment``.
+
+        Raises:
+            InvalidRecord: the last page has no cursor for the next run, or an unreadable one.
+        """
+        value = to_stored(self.highest, self._form)
+        cursor = self._read_cursor() if self._cursor is not None and self._has_pages else None
+        marks = keep_some(self._at_value) if value is not None else ()
+        return limit_to(WatermarkState(value, cursor, marks), moment)
+
+    def _read_cursor(self) -> str:
+        place = self._cursor
+        path = place.path if isinstance(place, CursorPlace) else place
+        found = self._found
+        param = place.param if isinstance(place, CursorPlace) else None
+        if found is not None and param is not None:
+            query = parse_qs(urlsplit(str(found)).query)
+            found = next(iter(query.get(param, ())), None)
+        if isinstance(found, bool) or not isinstance(found, str | int) or found == "":
+            raise InvalidRecord(
+                f"The last page has no cursor for the next run at {path!r}"
+                + (f", parameter {param!r}" if param is not None else ""),
+                hint="Correct incremental.cursor; or let paginate go on to the page that has it.",
+            )
+        return str(found)

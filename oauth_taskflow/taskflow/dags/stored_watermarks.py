@@ -1,0 +1,184 @@
+"""Joins stored watermarks to tasks: which runs use them, in which database, and their mirror in Airflow's UI."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from oauth_taskflow.connections.settings import BrokeredSettings
+from oauth_taskflow.destinations.kinds import find_kind
+from oauth_taskflow.engine.positions import names_window
+from oauth_taskflow.errors import SpecError, WatermarkError
+from oauth_taskflow.specs.model import Endpoint
+from oauth_taskflow.specs.windows import Interval, move_interval
+from oauth_taskflow.taskflow.config import find_other_machines, store_url, watermark_store_url
+from oauth_taskflow.taskflow.connection_lookup import load_settings
+from oauth_taskflow.taskflow.dags.storage import open_path
+from oauth_taskflow.watermarks.partitions import Scope
+from oauth_taskflow.watermarks.state import (
+    WatermarkState,
+    find_lowest,
+    is_instant,
+    limit_to,
+    to_stored,
+)
+
+if TYPE_CHECKING:
+    from oauth_taskflow.taskflow.dags.operators import EndpointDoneOperator
+    from oauth_taskflow.watermarks.ledger import RunLedger
+    from oauth_taskflow.watermarks.store import WatermarkStore
+
+# A parent that no run read for so long is gone; if it comes back, it begins at the start.
+GRACE = 90 * 86_400.0
+# The key of the mirror in the asset's state store.
+MIRROR_KEY = "watermark"
+_TWO_WAYS = (
+    "Set [oauth_taskflow] watermark_store to a database that tasks may open (it holds no secrets), or read by data "
+    "interval: remove incremental.by (docs/incremental.md)."
+)
+
+
+def find_watermark_run(endpoint: Endpoint, context: Mapping[str, Any]) -> Interval | None:
+    """Returns what a run in watermark mode reads, from the beginning to its moment; None for a run in interval mode.
+
+    A backfill reads its data interval, and moves no watermark.
+
+    Raises:
+        SpecError: a backfill of an endpoint that sends no window.
+    """
+    options = endpoint.incremental
+    if options is None or not options.keeps_watermark:
+        return None
+    run = context["dag_run"]
+    if str(getattr(run.run_type, "value", run.run_type)) == "backfill":
+        if options.cursor is not None or not (options.keep or names_window(endpoint)):
+            raise SpecError(
+                [
+                    "A backfill reads a data interval, and this endpoint sends none: it reads from a stored watermark or "
+                    "cursor alone. To read everything again, run airflow oauth watermark reset."
+                ]
+            )
+        return None
+    start, end = context.get("data_interval_start"), context.get("data_interval_end")
+    has_interval = start is not None and end is not None and start < end
+    if options.by == "interval" and has_interval:
+        return None
+    moment = datetime.fromtimestamp(run.run_after.timestamp(), tz=timezone.utc)
+    return Interval(None, moment, open_end=True)
+
+
+def open_ledger(scope: Scope, run_id: str, *, moves: bool = True) -> RunLedger:
+    """Returns the stored watermarks of ``scope`` for one task instance of a run.
+
+    Raises:
+        WatermarkError: this deployment cannot keep watermarks.
+        TokenStoreError: the URL of the store is unusable.
+    """
+    from oauth_taskflow.watermarks.ledger import RunLedger  # noqa: PLC0415 - loads SQLAlchemy
+
+    return RunLedger(open_watermark_store(scope), scope, run_id, read_manifest, moves=moves)
+
+
+def open_watermark_store(scope: Scope | None = None) -> WatermarkStore:
+    """Returns the store of watermarks; checked, for tasks of ``scope``, that all workers share it.
+
+    Raises:
+        WatermarkError: tasks run on machines that do not see the store, or may not open it.
+        TokenStoreError: the URL of the store is unusable.
+    """
+    from oauth_taskflow.watermarks.store import WatermarkStore  # noqa: PLC0415 - loads SQLAlchemy
+
+    url = watermark_store_url()
+    if scope is not None:
+        _require_shared(url or store_url(), scope)
+        if not url:
+            _require_own_store(scope)
+    return WatermarkStore(url or store_url())
+
+
+def _require_shared(url: str, scope: Scope) -> None:
+    distributed = find_other_machines(url)
+    if distributed:
+        raise WatermarkError(
+            f"A watermark cannot be kept in a SQLite file under {', '.join(distributed)}, because workers on other machines "
+            "do not see it: each would read from another one",
+            where=f"for {scope}",
+            hint="Set [oauth_taskflow] token_store (or watermark_store) to a database that all workers share, as in "
+            "postgresql+psycopg://user@host/db, or read by data interval: remove incremental.by.",
+        )
+
+
+def _require_own_store(scope: Scope) -> None:
+    if isinstance(load_settings(scope.conn_id).auth, BrokeredSettings):
+        raise WatermarkError(
+            "In broker mode tasks do not open the token store, in whose database watermarks are kept",
+            where=f"for {scope}",
+            hint=_TWO_WAYS,
+        )
+
+
+def read_manifest(place: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Returns the manifest at a place of output, of ``engine.positions.open_positions``; None while there is none.
+
+    Raises:
+        DestinationError: the place cannot be read.
+    """
+    destination = find_kind(place["kind"]).connect_for_reading(place["conn_id"], open_path)
+    return destination.read_manifest(place["path"])
+
+
+def finish_watermarks(
+    operator: EndpointDoneOperator,
+    endpoint: Endpoint,
+    highest: str | float | None,
+    context: Mapping[str, Any],
+) -> None:
+    """After all instances of a mapped endpoint: moves the shared watermark, if there is one, and drops parents that are gone.
+
+    ``highest`` is the highest value that an instance saw, as the API wrote it.
+
+    Raises:
+        TokenStoreError: the database failed.
+    """
+    interval = find_watermark_run(endpoint, context)
+    if interval is None or endpoint.incremental is None or operator.conn_id is None:
+        return
+    scope = Scope(context["dag"].dag_id, operator.endpoint_name, operator.conn_id)
+    store = open_watermark_store()
+    value = to_stored(highest, endpoint.incremental.field_format)
+    # A number says nothing of the moment at which another partition was read, so it cannot stand for all.
+    if is_instant(value):
+        moment = move_interval(endpoint.incremental, interval).end
+        store.roll_up(scope, context["run_id"], limit_to(WatermarkState(value), moment))
+    store.sweep(scope, GRACE)
+    for asset in operator.outlets:
+        mirror(scope, asset, context, operator.log)
+
+
+def mirror(scope: Scope, asset: Any, context: Mapping[str, Any], log: Any) -> None:
+    """Shows the watermark in Airflow's asset state store, where there is one (Airflow 3.3); a failure is a warning."""
+    try:
+        known = context.get("asset_state_store")
+        if known is None:
+            return
+        rows = open_watermark_store().list_watermarks(scope.dag_id, scope.endpoint)
+        of_scope = [row for row in rows if row.scope == scope]
+        parts = [row for row in of_scope if row.partition]
+        states = [row.state for row in parts or of_scope]
+        lowest = find_lowest(states) if len(states) != 1 else states[0]
+        known[asset].set(
+            MIRROR_KEY,
+            {
+                "value": lowest.value,
+                "cursor": lowest.cursor,
+                "partitions": len(parts),
+                "run_id": context["run_id"],
+            },
+        )
+    # Airflow's comms, its server and backends of deployments raise exceptions of many kinds.
+    except Exception as error:  # noqa: BLE001
+        log.warning(
+            "The watermark of %s is stored, but Airflow's asset state store does not show it (%s: %s)",
+            *(scope, type(error).__name__, str(error)[:200]),
+        )

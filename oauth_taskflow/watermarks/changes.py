@@ -1,0 +1,182 @@
+"""The changes that a settled commit makes, within a transaction that has locked the scope's head."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+from msgspec import Struct
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, update
+
+from oauth_taskflow.watermarks.partitions import Scope, hash_text, partition_key
+from oauth_taskflow.watermarks.state import NOTHING, Move, WatermarkState, advance, find_lowest
+from oauth_taskflow.watermarks.table import BASES, COMMITS, WATERMARKS
+
+RUN_ID_LENGTH = 250
+# Keys in one statement: databases limit its parameters.
+_CHUNK = 500
+
+
+class Settlement(Struct, frozen=True):
+    """One commit to settle; ``now`` is SQL for the database's clock, the limits are those of the store."""
+
+    scope: Scope
+    run_id: str
+    moves: tuple[Move, ...]
+    is_shared: bool
+    now: ColumnElement[float]
+    most_partitions: int
+    runs_kept: int
+
+
+def cut(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yields ``keys`` in parts that fit into one statement."""
+    for first in range(0, len(keys), _CHUNK):
+        yield keys[first : first + _CHUNK]
+
+
+def select_rows(scope: Scope, keys: Sequence[str]) -> Any:
+    """Returns the query for some partitions of ``scope``; an empty key is the head."""
+    return select(WATERMARKS).where(
+        WATERMARKS.c.scope_key == scope.key, WATERMARKS.c.partition_key.in_(keys)
+    )
+
+
+def is_head(scope: Scope) -> tuple[ColumnElement[bool], ...]:
+    """Returns the conditions for the head of ``scope``."""
+    return WATERMARKS.c.scope_key == scope.key, WATERMARKS.c.partition_key == ""
+
+
+def build_row(
+    scope: Scope, partition: str, state: WatermarkState, now: ColumnElement[float] | None
+) -> dict[str, Any]:
+    """Returns a new row; ``now`` is None for a watermark that never moved."""
+    return {
+        "scope_key": scope.key,
+        "partition_key": partition_key(partition),
+        "dag_id": scope.dag_id,
+        "endpoint": scope.endpoint,
+        "conn_id": scope.conn_id,
+        "partition_text": partition,
+        "state": state.to_text(),
+        "is_shared": 0,
+        "generation": 0,
+        "revision": 0,
+        "run_id": "",
+        "moved_at": now,
+        "seen_at": now,
+    }
+
+
+def settle_moves(connection: Connection, work: Settlement) -> Literal["moved", "shared"]:
+    """Moves the partitions, and notes where the run began; shares one watermark when there are too many.
+
+    Raises:
+        InvalidRecord: a stored value and a new one cannot be compared.
+    """
+    _note_bases(connection, work)
+    moves = {partition_key(move.partition): move for move in work.moves}
+    if work.is_shared:
+        moves = {key: move for key, move in moves.items() if not key}
+    for keys in cut([*moves]):
+        _move(connection, work, {key: moves[key] for key in keys})
+    if work.is_shared:
+        return "shared"
+    return "shared" if _share_if_too_many(connection, work) else "moved"
+
+
+def _move(connection: Connection, work: Settlement, moves: Mapping[str, Move]) -> None:
+    scope = work.scope
+    stored = {
+        row.partition_key: WatermarkState.from_text(row.state)
+        for row in connection.execute(select_rows(scope, [*moves]))
+    }
+    fresh, changed = [], []
+    for key, move in moves.items():
+        state = advance(stored.get(key, NOTHING), move)
+        if key not in stored:
+            row = build_row(scope, move.partition, state, work.now)
+            fresh.append({**row, "run_id": work.run_id[:RUN_ID_LENGTH]})
+        elif state != stored[key]:
+            changed.append((key, state))
+    for values in fresh:  # one by one: the clock is an expression
+        connection.execute(insert(WATERMARKS).values(values))
+    moved = {
+        "state": bindparam("new_state"),
+        "run_id": work.run_id[:RUN_ID_LENGTH],
+        "moved_at": work.now,
+    }
+    row_of = (
+        WATERMARKS.c.scope_key == scope.key,
+        WATERMARKS.c.partition_key == bindparam("key"),
+    )
+    if changed:
+        connection.execute(
+            update(WATERMARKS).where(*row_of).values(moved),
+            [{"key": key, "new_state": state.to_text()} for key, state in changed],
+        )
+    connection.execute(
+        update(WATERMARKS)
+        .where(WATERMARKS.c.scope_key == scope.key, WATERMARKS.c.partition_key.in_([*moves]))
+        .values(seen_at=work.now)
+    )
+
+
+def _note_bases(connection: Connection, work: Settlement) -> None:
+    """Notes where the run began, for each partition and the run as a whole; what an earlier attempt noted stays."""
+    run = (BASES.c.scope_key == work.scope.key, BASES.c.run_key == hash_text(work.run_id))
+    bases = {partition_key(move.partition): move.base for move in work.moves}
+    first = next(iter(bases.values()), NOTHING)
+    if work.is_shared:
+        bases = {}
+    bases.setdefault("", first if work.is_shared else NOTHING)
+    for keys in cut([*bases]):
+        statement = select(BASES.c.partition_key).where(*run, BASES.c.partition_key.in_(keys))
+        known = {row.partition_key for row in connection.execute(statement)}
+        for key in set(keys) - known:
+            values = {
+                "scope_key": work.scope.key,
+                "run_key": hash_text(work.run_id),
+                "partition_key": key,
+                "state": bases[key].to_text(),
+                "noted_at": work.now,
+            }
+            connection.execute(insert(BASES).values(values))
+    _forget_old_runs(connection, work)
+
+
+def _forget_old_runs(connection: Connection, work: Settlement) -> None:
+    of_scope = BASES.c.scope_key == work.scope.key
+    old = (
+        select(BASES.c.run_key)
+        .where(of_scope, BASES.c.partition_key == "")
+        .order_by(BASES.c.noted_at.desc(), BASES.c.run_key)
+        .offset(work.runs_kept)
+        .limit(_CHUNK)
+    )
+    keys = [row.run_key for row in connection.execute(old)]
+    if keys:
+        connection.execute(delete(BASES).where(of_scope, BASES.c.run_key.in_(keys)))
+
+
+def forget_runs(connection: Connection, scope: Scope) -> None:
+    """Forgets where runs of ``scope`` began, and their commits under way."""
+    connection.execute(delete(BASES).where(BASES.c.scope_key == scope.key))
+    connection.execute(delete(COMMITS).where(COMMITS.c.scope_key == scope.key))
+
+
+def _share_if_too_many(connection: Connection, work: Settlement) -> bool:
+    """Replaces the partitions by their lowest watermark when there are more than may be kept."""
+    partitions = (
+        WATERMARKS.c.scope_key == work.scope.key,
+        WATERMARKS.c.partition_key != "",
+    )
+    count = connection.execute(select(func.count()).select_from(WATERMARKS).where(*partitions))
+    if count.scalar_one() <= work.most_partitions:
+        return False
+    rows = connection.execute(select(WATERMARKS.c.state).where(*partitions))
+    lowest = find_lowest(WatermarkState.from_text(row.state) for row in rows)
+    connection.execute(delete(WATERMARKS).where(*partitions))
+    values = {"state": lowest.to_text(), "is_shared": 1, "moved_at": work.now}
+    connection.execute(update(WATERMARKS).where(*is_head(work.scope)).values(values))
+    return True

@@ -1,0 +1,181 @@
+"""The watermarks of one task instance: where it begins to read, and how they move once its output is committed.
+
+The order of steps makes each of them safe to be the last one before a kill:
+
+1. ``open``: commits of former runs whose proof is found are settled first. Then the run learns where to begin.
+2. ``prepare``: before the output is committed, the moves are noted with a token.
+3. The output is committed; its manifest holds the token and the moves.
+4. ``settle``: the watermarks move, once, in one transaction. If this step is missing, the next run does it (1).
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from oauth_taskflow.errors import OAuthTaskflowError, WatermarkError
+from oauth_taskflow.watermarks.partitions import Scope, write_partition
+from oauth_taskflow.watermarks.state import Move, WatermarkState
+from oauth_taskflow.watermarks.store import Head, Outcome, PendingCommit, WatermarkStore
+
+# A place of output -> the manifest that is committed there; None without any.
+ManifestReader = Callable[[Mapping[str, Any]], "Mapping[str, Any] | None"]
+# A commit without proof for so long never happened: its task is dead.
+_FORGET_AFTER = 7 * 86_400.0
+_log = logging.getLogger(__name__)
+
+
+class RunLedger:
+    """Reads and moves the watermarks of one endpoint for one task instance of one run.
+
+    Args:
+        store: the store of watermarks.
+        scope: the endpoint.
+        run_id: the run; tried again, it begins where it began first.
+        read_manifest: reads the manifest at a place of output.
+        moves: whether the run may move watermarks; a run that only looks may not.
+    """
+
+    def __init__(
+        self,
+        store: WatermarkStore,
+        scope: Scope,
+        run_id: str,
+        read_manifest: ManifestReader,
+        *,
+        moves: bool = True,
+    ) -> None:
+        self.scope = scope
+        self.moves = moves
+        self._store = store
+        self._run_id = run_id
+        self._read_manifest = read_manifest
+        self._place: Mapping[str, Any] = {}
+        self._head = Head(0)
+        self._own: dict[str, WatermarkState] | None = None
+        self._pending: PendingCommit | None = None
+
+    def open(self, place: Mapping[str, Any]) -> None:
+        """Settles what former runs left, and looks where this one begins; ``place`` is that of its output.
+
+        Raises:
+            WatermarkError: an earlier try of this run committed output, and where it began is not known any more.
+            TokenStoreError: the database failed.
+        """
+        self._place = place
+        if self.moves:
+            self._repair()
+        self._head = self._store.begin(self.scope, self._run_id)
+        if self.moves and not self._head.knows_run:
+            self._own = self._read_own()
+
+    def find(self, partitions: Sequence[str]) -> list[WatermarkState]:
+        """Returns where to begin each of ``partitions``, given as canonical JSON.
+
+        Raises:
+            WatermarkError: as ``open``.
+        """
+        if self._own is not None:
+            return [self._find_own(one) for one in partitions]
+        found = self._store.read(self.scope, self._run_id, partitions, self._head)
+        return [found[one] for one in partitions]
+
+    def prepare(self, moves: Sequence[Move]) -> dict[str, Any] | None:
+        """Notes that a commit with these moves is about to happen, and returns what its manifest must hold.
+
+        Raises:
+            TokenStoreError: the database failed.
+        """
+        if not self.moves:
+            return None
+        commit = PendingCommit(
+            secrets.token_hex(16),
+            self.scope,
+            self._run_id,
+            self._head.generation,
+            dict(self._place),
+            tuple(moves),
+        )
+        self._store.prepare(commit)
+        self._pending = commit
+        return {"token": commit.token, "moves": [move.to_plain() for move in moves]}
+
+    def settle(self) -> str:
+        """Moves the watermarks of the commit that happened, and returns a warning for people; empty without one.
+
+        A failure of the database is such a warning: the next run moves them.
+        """
+        if self._pending is None:
+            return ""
+        try:
+            outcome = self._store.settle(self._pending)
+        except OAuthTaskflowError as error:
+            return (
+                f"The watermark of {self.scope} could not be moved ({error.what}); the next run does it, from the "
+                "manifest of this one."
+            )
+        return _warn_of(outcome, self.scope)
+
+    def _repair(self) -> None:
+        for commit, age in self._store.list_pending(self.scope):
+            try:
+                happened = _is_proof(self._read_manifest(commit.place), commit)
+            except OAuthTaskflowError as error:
+                if commit.run_id == self._run_id:
+                    raise  # where this run began must be known before its output is replaced
+                _log.warning(
+                    "Whether run %s committed its output is not known (%s): its watermark of %s stays as it is for now",
+                    *(commit.run_id, error, self.scope),
+                )
+                continue
+            if happened:
+                outcome = self._store.settle(commit)
+                _log.warning(
+                    "Run %s committed its output and could not move the watermark of %s: %s now",
+                    *(commit.run_id, self.scope, outcome),
+                )
+            elif age > _FORGET_AFTER:
+                self._store.drop_pending(commit.token)
+
+    def _read_own(self) -> dict[str, WatermarkState] | None:
+        """Returns where an earlier try of this run began, by the manifest that it left; None without one."""
+        manifest = self._read_manifest(self._place)
+        noted = None if manifest is None else manifest.get("watermarks")
+        if noted is None:
+            return None
+        return {
+            write_partition(move["partition"] or {}): WatermarkState.from_plain(move["from"])
+            for move in noted["moves"]
+        }
+
+    def _find_own(self, partition: str) -> WatermarkState:
+        assert self._own is not None
+        if partition in self._own:
+            return self._own[partition]
+        raise WatermarkError(
+            f"An earlier try of this run committed output, and where it began to read {partition or 'the endpoint'} is "
+            "not known any more: this try would replace records that no later run reads again",
+            where=f"in {self.scope}",
+            hint="Trigger a new run instead, or remove the output of this run first.",
+        )
+
+
+def _is_proof(manifest: Mapping[str, Any] | None, commit: PendingCommit) -> bool:
+    noted = (manifest or {}).get("watermarks")
+    return isinstance(noted, Mapping) and noted.get("token") == commit.token
+
+
+def _warn_of(outcome: Outcome, scope: Scope) -> str:
+    if outcome == "refused":
+        return (
+            f"The watermark of {scope} was set or reset while this run was reading, so the run did not move it: the next "
+            "one begins at the watermark that was set."
+        )
+    if outcome == "shared":
+        return (
+            f"The partitions of {scope} are too many for a watermark each: all of them share the lowest, and runs read "
+            "records again."
+        )
+    return ""

@@ -1,0 +1,359 @@
+"""The store of watermarks in the token store's database: SQLite, PostgreSQL, MySQL or MariaDB."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from msgspec import Struct
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
+from oauth_taskflow.tokens.sql.engine import parse_store_url, redact_store_url
+from oauth_taskflow.tokens.sql.table import database_clock
+from oauth_taskflow.tokens.sql.transactions import Database
+from oauth_taskflow.watermarks.changes import (
+    RUN_ID_LENGTH,
+    Settlement,
+    build_row,
+    cut,
+    forget_runs,
+    is_head,
+    select_rows,
+    settle_moves,
+)
+from oauth_taskflow.watermarks.partitions import Scope, hash_text, partition_key
+from oauth_taskflow.watermarks.state import NOTHING, Move, WatermarkState, advance
+from oauth_taskflow.watermarks.table import BASES, COMMITS, TABLES, WATERMARKS
+
+Outcome = Literal["moved", "shared", "refused", "done"]
+
+
+class Head(Struct, frozen=True):
+    """What a run finds at its beginning.
+
+    ``generation`` grows with each set and reset. ``shared`` is the state for all partitions where they are too many to
+    keep one each. ``knows_run``: this run moved watermarks before, so that ``read`` returns where it began then.
+    """
+
+    generation: int
+    shared: WatermarkState | None = None
+    knows_run: bool = False
+
+
+class PendingCommit(Struct, frozen=True):
+    """A commit that is about to happen: the manifest with ``token`` at ``place`` is its proof."""
+
+    token: str
+    scope: Scope
+    run_id: str
+    generation: int
+    place: dict[str, Any]
+    moves: tuple[Move, ...]
+
+
+class StoredWatermark(Struct, frozen=True):
+    """One row for people; instants are seconds since the epoch by the database's clock."""
+
+    scope: Scope
+    partition: str
+    state: WatermarkState
+    is_shared: bool
+    run_id: str
+    moved_at: float | None
+
+
+class WatermarkStore:
+    """Keeps the watermarks of all specs; every operation is one short transaction.
+
+    Safe for threads and for processes that fork. Nothing is opened before the first operation.
+
+    Args:
+        url: database URL, that of the token store.
+        clock: this machine's clock.
+        most_partitions: partitions of one endpoint with a watermark each; beyond, they share the lowest.
+        runs_kept: runs of one endpoint that can be run again from where they began.
+
+    Raises:
+        TokenStoreError: the URL is unusable; operations raise it when the database fails.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        most_partitions: int = 10_000,
+        runs_kept: int = 100,
+    ) -> None:
+        self._url = parse_store_url(url)
+        self.name = redact_store_url(self._url)
+        self._database = Database(self._url, clock, TABLES)
+        self._most_partitions = most_partitions
+        self._runs_kept = runs_kept
+
+    def __repr__(self) -> str:
+        return f"WatermarkStore({self.name!r})"
+
+    def close(self) -> None:
+        """Close the connections; the next operation opens new ones."""
+        self._database.close()
+
+    def _now(self) -> ColumnElement[float]:
+        """The database's clock, which all workers share."""
+        return database_clock(self._url.get_backend_name())
+
+    def begin(self, scope: Scope, run_id: str) -> Head:
+        """Returns the head of ``scope``, which is created where it is missing."""
+        known = select(BASES.c.scope_key).where(
+            BASES.c.scope_key == scope.key,
+            BASES.c.run_key == hash_text(run_id),
+            BASES.c.partition_key == "",
+        )
+
+        def look(connection: Connection) -> Head | None:
+            row = connection.execute(select_rows(scope, [""])).first()
+            if row is None:
+                return None
+            shared = WatermarkState.from_text(row.state) if row.is_shared else None
+            return Head(row.generation, shared, connection.execute(known).first() is not None)
+
+        found = self._database.run(look, writes=False)
+        if found is not None:
+            return found
+        self._database.run(lambda connection: self._insert_head(connection, scope), writes=True)
+        return self._database.run(look, writes=False) or Head(0)
+
+    def read(
+        self, scope: Scope, run_id: str, partitions: Sequence[str], head: Head
+    ) -> dict[str, WatermarkState]:
+        """Returns where the run begins to read each partition: where it began before, else the stored watermark."""
+        bases = select(BASES.c.partition_key, BASES.c.state).where(
+            BASES.c.scope_key == scope.key, BASES.c.run_key == hash_text(run_id)
+        )
+
+        def look(connection: Connection) -> dict[str, WatermarkState]:
+            found: dict[str, WatermarkState] = {}
+            for keys in cut(["", *(partition_key(one) for one in partitions)]):
+                rows = [*connection.execute(select_rows(scope, keys))]
+                noted = [*connection.execute(bases.where(BASES.c.partition_key.in_(keys)))]
+                found |= {row.partition_key: WatermarkState.from_text(row.state) for row in rows}
+                found |= {row.partition_key: WatermarkState.from_text(row.state) for row in noted}
+            return found
+
+        found = self._database.run(look, writes=False)
+        if head.shared is None:
+            return {one: found.get(partition_key(one), NOTHING) for one in partitions}
+        shared = found.get("", head.shared)
+        return {one: found.get(partition_key(one), shared) for one in partitions}
+
+    def prepare(self, commit: PendingCommit) -> None:
+        """Notes a commit before it happens."""
+        values = {
+            "token": commit.token,
+            "scope_key": commit.scope.key,
+            "run_key": hash_text(commit.run_id),
+            "generation": commit.generation,
+            "place": json.dumps(commit.place),
+            "moves": json.dumps(
+                [[m.partition, m.base.to_plain(), m.reached.to_plain()] for m in commit.moves]
+            ),
+            "run_id": commit.run_id[:RUN_ID_LENGTH],
+            "noted_at": self._now(),
+        }
+
+        def write(connection: Connection) -> None:
+            # The transaction may be repeated after a commit whose answer was lost.
+            connection.execute(delete(COMMITS).where(COMMITS.c.token == commit.token))
+            connection.execute(insert(COMMITS).values(values))
+
+        self._database.run(write, writes=True)
+
+    def list_pending(self, scope: Scope) -> list[tuple[PendingCommit, float]]:
+        """Returns the commits of ``scope`` that are noted and not settled, with their age in seconds."""
+        age = (self._now() - COMMITS.c.noted_at).label("age")
+        statement = (
+            select(COMMITS, age)
+            .where(COMMITS.c.scope_key == scope.key)
+            .order_by(COMMITS.c.noted_at, COMMITS.c.token)
+        )
+
+        def look(connection: Connection) -> list[tuple[PendingCommit, float]]:
+            return [
+                (_read_commit(row, scope), float(row.age)) for row in connection.execute(statement)
+            ]
+
+        return self._database.run(look, writes=False)
+
+    def drop_pending(self, token: str) -> None:
+        """Forgets a commit that never happened."""
+        statement = delete(COMMITS).where(COMMITS.c.token == token)
+        self._database.run(lambda connection: connection.execute(statement), writes=True)
+
+    def settle(self, commit: PendingCommit) -> Outcome:
+        """Moves the watermarks of a commit that happened, once, and notes where its run began.
+
+        ``moved``; ``shared`` where the partitions became or are too many; ``refused`` where a person set or reset
+        watermarks since the run began; ``done`` where another worker settled it.
+        """
+        return self._database.run(lambda connection: self._settle(connection, commit), writes=True)
+
+    def _settle(self, connection: Connection, commit: PendingCommit) -> Outcome:
+        token = delete(COMMITS).where(COMMITS.c.token == commit.token)
+        if connection.execute(token).rowcount == 0:
+            return "done"
+        head = self._lock_head(connection, commit.scope, commit.generation)
+        if head is None:
+            return "refused"
+        work = Settlement(
+            commit.scope,
+            commit.run_id,
+            commit.moves,
+            is_shared=bool(head.is_shared),
+            now=self._now(),
+            most_partitions=self._most_partitions,
+            runs_kept=self._runs_kept,
+        )
+        return settle_moves(connection, work)
+
+    def _lock_head(
+        self, connection: Connection, scope: Scope, generation: int | None = None
+    ) -> Any | None:
+        """Locks the head until the transaction ends, and returns it; None if it is of another generation."""
+        same = [WATERMARKS.c.scope_key == scope.key, WATERMARKS.c.partition_key == ""]
+        if generation is not None:
+            same.append(WATERMARKS.c.generation == generation)
+        statement = update(WATERMARKS).where(*same).values(revision=WATERMARKS.c.revision + 1)
+        if connection.execute(statement).rowcount == 0:
+            return None
+        return connection.execute(select_rows(scope, [""])).first()
+
+    def roll_up(self, scope: Scope, run_id: str, reached: WatermarkState) -> bool:
+        """Moves the shared watermark after a whole run, if there is one and the run still counts."""
+
+        def move(connection: Connection) -> bool:
+            head = self._lock_head(connection, scope)
+            noted = select(BASES.c.state).where(
+                BASES.c.scope_key == scope.key,
+                BASES.c.run_key == hash_text(run_id),
+                BASES.c.partition_key == "",
+            )
+            base = connection.execute(noted).first()
+            if head is None or not head.is_shared or base is None:
+                return False
+            stored = WatermarkState.from_text(head.state)
+            state = advance(stored, Move("", WatermarkState.from_text(base.state), reached))
+            values = {
+                "state": state.to_text(),
+                "run_id": run_id[:RUN_ID_LENGTH],
+                "moved_at": self._now(),
+            }
+            connection.execute(update(WATERMARKS).where(*is_head(scope)).values(values))
+            return state != stored
+
+        return self._database.run(move, writes=True)
+
+    def sweep(self, scope: Scope, grace: float) -> int:
+        """Drops the partitions that no run read for ``grace`` seconds, and returns how many there were."""
+        statement = delete(WATERMARKS).where(
+            WATERMARKS.c.scope_key == scope.key,
+            WATERMARKS.c.partition_key != "",
+            WATERMARKS.c.seen_at < self._now() - grace,
+        )
+        return self._database.run(lambda c: c.execute(statement).rowcount, writes=True)
+
+    def list_watermarks(
+        self, dag_id: str | None = None, endpoint: str | None = None
+    ) -> list[StoredWatermark]:
+        """Returns the stored watermarks by DAG, endpoint and partition."""
+        statement = select(WATERMARKS).order_by(
+            WATERMARKS.c.dag_id,
+            WATERMARKS.c.endpoint,
+            WATERMARKS.c.conn_id,
+            WATERMARKS.c.scope_key,
+            WATERMARKS.c.partition_key,
+        )
+        if dag_id is not None:
+            statement = statement.where(WATERMARKS.c.dag_id == dag_id)
+        if endpoint is not None:
+            statement = statement.where(WATERMARKS.c.endpoint == endpoint)
+
+        def look(connection: Connection) -> list[StoredWatermark]:
+            return [_read_row(row) for row in connection.execute(statement)]
+
+        return self._database.run(look, writes=False)
+
+    def replace(self, scope: Scope, partition: str, state: WatermarkState | None) -> None:
+        """Sets the watermark of one partition as a person wishes, backwards too; None drops it.
+
+        Runs under way that began with the former one do not move it any more.
+        """
+        key = partition_key(partition)
+
+        def write(connection: Connection) -> None:
+            self._begin_generation(connection, scope)
+            row = (WATERMARKS.c.scope_key == scope.key, WATERMARKS.c.partition_key == key)
+            if partition:
+                connection.execute(delete(WATERMARKS).where(*row))
+                if state is not None:
+                    values = build_row(scope, partition, state, self._now())
+                    connection.execute(insert(WATERMARKS).values(values))
+                return
+            values = {"state": (state or NOTHING).to_text(), "moved_at": self._now(), "run_id": ""}
+            connection.execute(update(WATERMARKS).where(*row).values(values))
+
+        self._database.run(write, writes=True)
+
+    def reset(self, scope: Scope) -> int:
+        """Drops the watermarks of all partitions, and returns how many there were."""
+
+        def write(connection: Connection) -> int:
+            self._begin_generation(connection, scope)
+            others = delete(WATERMARKS).where(
+                WATERMARKS.c.scope_key == scope.key, WATERMARKS.c.partition_key != ""
+            )
+            dropped = connection.execute(others).rowcount
+            empty = {"state": NOTHING.to_text(), "is_shared": 0, "moved_at": None, "run_id": ""}
+            connection.execute(update(WATERMARKS).where(*is_head(scope)).values(empty))
+            return dropped
+
+        return self._database.run(write, writes=True)
+
+    def _begin_generation(self, connection: Connection, scope: Scope) -> None:
+        """Locks the head and lets runs under way move nothing."""
+        if self._lock_head(connection, scope) is None:
+            self._insert_head(connection, scope)
+            self._lock_head(connection, scope)
+        grown = {"generation": WATERMARKS.c.generation + 1}
+        connection.execute(update(WATERMARKS).where(*is_head(scope)).values(grown))
+        forget_runs(connection, scope)
+
+    @staticmethod
+    def _insert_head(connection: Connection, scope: Scope) -> None:
+        """Adds the missing head, unless another worker was faster."""
+        try:
+            with connection.begin_nested():
+                connection.execute(insert(WATERMARKS).values(build_row(scope, "", NOTHING, None)))
+        except IntegrityError:
+            return
+
+
+def _read_commit(row: Any, scope: Scope) -> PendingCommit:
+    moves = tuple(
+        Move(partition, WatermarkState.from_plain(base), WatermarkState.from_plain(reached))
+        for partition, base, reached in json.loads(row.moves)
+    )
+    return PendingCommit(row.token, scope, row.run_id, row.generation, json.loads(row.place), moves)
+
+
+def _read_row(row: Any) -> StoredWatermark:
+    return StoredWatermark(
+        Scope(row.dag_id, row.endpoint, row.conn_id),
+        row.partition_text,
+        WatermarkState.from_text(row.state),
+        bool(row.is_shared),
+        row.run_id,
+        row.moved_at,
+    )

@@ -1,0 +1,58 @@
+"""The tables of stored watermarks: one row per partition, where each run began, and commits that are under way.
+
+They are tables of their own. Workers with an older version of this package share the database and never open them.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Double, MetaData, String, Table
+
+from oauth_taskflow.tokens.sql.table import LARGE_TEXT, TABLE_OPTIONS
+
+METADATA = MetaData()
+# The row without a partition is the scope's head: every change locks it first. Its state counts where there are no
+# partitions, or too many of them (``is_shared``).
+WATERMARKS = Table(
+    "oauth_taskflow_watermark",
+    METADATA,
+    Column("scope_key", String(64), primary_key=True),
+    Column("partition_key", String(64), primary_key=True),
+    Column("dag_id", String(250), nullable=False),
+    Column("endpoint", String(250), nullable=False),
+    Column("conn_id", String(250), nullable=False),
+    Column("partition_text", LARGE_TEXT, nullable=False),
+    Column("state", LARGE_TEXT, nullable=False),
+    Column("is_shared", BigInteger, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("run_id", String(250), nullable=False),
+    Column("moved_at", Double, nullable=True),
+    Column("seen_at", Double, nullable=True),
+    **TABLE_OPTIONS,
+)
+# Where a run began to read a partition: the same run, tried again, replaces its output and must begin there again.
+BASES = Table(
+    "oauth_taskflow_watermark_base",
+    METADATA,
+    Column("scope_key", String(64), primary_key=True),
+    Column("run_key", String(64), primary_key=True),
+    Column("partition_key", String(64), primary_key=True),
+    Column("state", LARGE_TEXT, nullable=False),
+    Column("noted_at", Double, nullable=False),
+    **TABLE_OPTIONS,
+)
+# Written before the output is committed, removed when the watermarks have moved.
+COMMITS = Table(
+    "oauth_taskflow_watermark_commit",
+    METADATA,
+    Column("token", String(64), primary_key=True),
+    Column("scope_key", String(64), nullable=False, index=False),
+    Column("run_key", String(64), nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("place", LARGE_TEXT, nullable=False),
+    Column("moves", LARGE_TEXT, nullable=False),
+    Column("run_id", String(250), nullable=False),
+    Column("noted_at", Double, nullable=False),
+    **TABLE_OPTIONS,
+)
+TABLES = (WATERMARKS, BASES, COMMITS)

@@ -1,0 +1,212 @@
+"""Stored watermarks in Airflow's tasks: which runs use them, where they may be kept, and their mirror."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from oauth_taskflow import build_dag
+from oauth_taskflow.errors import SpecError, WatermarkError
+from oauth_taskflow.specs.model import Endpoint, Request
+from oauth_taskflow.specs.windows import Incremental, Interval
+from oauth_taskflow.taskflow.dags import stored_watermarks
+from oauth_taskflow.taskflow.dags.stored_watermarks import (
+    find_watermark_run,
+    mirror,
+    open_ledger,
+    open_watermark_store,
+)
+from oauth_taskflow.watermarks.partitions import Scope
+from tests.api.scripted import Asked, scripted
+from tests.taskflow.conftest import RunDag, SetConnection
+
+pytestmark = [pytest.mark.airflow, pytest.mark.usefixtures("airflow_home")]
+
+NEW_YEAR = datetime(2026, 1, 1, tzinfo=timezone.utc)
+LATER = NEW_YEAR + timedelta(hours=1)
+SPEC = """\
+version: 1
+dag_id: {dag_id}
+connection: crm
+defaults: {{records: data, destination: {{path: "{folder}/{{{{ endpoint }}}}"}}}}
+endpoints:
+  contacts:
+    request: {{path: /contacts, params: {{since: "{{{{ window.start }}}}"}}}}
+    incremental: {{by: watermark, field: at, start: 2026-01-01}}
+  notes:
+    for_each: {{region: [eu, us]}}
+    request: {{path: "/notes/{{{{ region }}}}", params: {{since: "{{{{ watermark.value | default(0) }}}}"}}}}
+    incremental: {{by: watermark, field: id}}
+"""
+
+
+def context(run_type: str, **given: Any) -> dict[str, Any]:
+    return {"dag_run": SimpleNamespace(run_after=LATER, run_type=run_type), **given}
+
+
+def by_watermark(request: Request | None = None, **options: Any) -> Endpoint:
+    sent = request or Request(params={"since": "{{ window.start }}"})
+    return Endpoint(request=sent, incremental=Incremental(by="watermark", field="t", **options))
+
+
+INTERVAL = {"data_interval_start": NEW_YEAR, "data_interval_end": LATER}
+
+
+def test_every_run_but_a_backfill_reads_from_the_watermark_up_to_its_moment() -> None:
+    expected = Interval(None, LATER, open_end=True)
+    for run_type in ("manual", "scheduled", "asset_triggered"):
+        assert find_watermark_run(by_watermark(), context(run_type, **INTERVAL)) == expected
+    assert find_watermark_run(by_watermark(), context("backfill", **INTERVAL)) is None
+    assert find_watermark_run(Endpoint(), context("manual")) is None
+
+
+def test_without_an_interval_only_such_runs_read_from_the_watermark() -> None:
+    endpoint = Endpoint(incremental=Incremental(field="t", without_interval="watermark"))
+    assert find_watermark_run(endpoint, context("scheduled", **INTERVAL)) is None
+    assert find_watermark_run(endpoint, context("manual")) == Interval(None, LATER, open_end=True)
+
+
+def test_a_backfill_of_what_knows_no_interval_is_refused() -> None:
+    number = by_watermark(Request(params={"since": "{{ watermark.value }}"}))
+    for endpoint in (by_watermark(cursor="next"), number):
+        with pytest.raises(
+            SpecError, match="A backfill reads a data interval, and this endpoint sends none"
+        ):
+            find_watermark_run(endpoint, context("backfill", **INTERVAL))
+
+
+class Api:
+    """Contacts and notes that grow; a region fails when told to."""
+
+    def __init__(self) -> None:
+        self.count = 2
+        self.broken = ""
+
+    def __call__(self, asked: Asked) -> Any:
+        rows: list[dict[str, Any]] = [
+            {"id": n, "at": f"2026-01-01T00:00:{n:02d}Z"} for n in range(1, self.count + 1)
+        ]
+        since = asked.query["since"]
+        if asked.path == "/contacts":
+            return {"data": [row for row in rows if row["at"] >= since]}
+        if asked.path.endswith(self.broken or "-"):
+            return {"data": [{"id": None}]}
+        return {"data": [row for row in rows if row["id"] > int(since)]}
+
+
+@pytest.fixture
+def api() -> Api:
+    return Api()
+
+
+@pytest.fixture
+def dag(
+    api: Api, tmp_path: Path, set_connection: SetConnection, request: pytest.FixtureRequest
+) -> Iterator[Any]:
+    dag_id = str(request.node.name)
+    path = tmp_path / "spec.yaml"
+    path.write_text(SPEC.format(dag_id=dag_id, folder=tmp_path))
+    with scripted(api) as server:
+        extra = {"auth_type": "none"}
+        set_connection("crm", {"conn_type": "oauth2", "host": server.url, "extra": extra})
+        yield build_dag(path)
+
+
+def rows(folder: Path, endpoint: str) -> list[int]:
+    files = sorted((folder / endpoint).rglob("part-*.jsonl"))
+    return sorted(
+        json.loads(line)["id"] for file in files for line in file.read_text().splitlines()
+    )
+
+
+def test_runs_without_a_schedule_read_everything_once(
+    dag: Any, api: Api, run_dag: RunDag, tmp_path: Path
+) -> None:
+    assert dag.max_active_runs == 1
+    assert run_dag(dag).state == "success"
+    api.count = 5
+    assert run_dag(dag).state == "success"
+    assert rows(tmp_path, "contacts") == [1, 2, 3, 4, 5]
+    assert rows(tmp_path, "notes") == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    stored = open_watermark_store().list_watermarks(dag.dag_id)
+    values = {(row.scope.endpoint, row.partition): row.state.value for row in stored}
+    assert values == {
+        ("contacts", ""): "2026-01-01T00:00:05Z",
+        ("notes", ""): None,
+        ("notes", '{"region":"eu"}'): 5,
+        ("notes", '{"region":"us"}'): 5,
+    }
+
+
+def test_a_failed_instance_leaves_its_watermark_and_no_other(
+    dag: Any, api: Api, run_dag: RunDag, tmp_path: Path
+) -> None:
+    api.broken = "us"
+    assert run_dag(dag).state == "failed"
+    api.broken = ""
+    assert run_dag(dag).state == "success"
+    assert rows(tmp_path, "notes") == [1, 1, 2, 2]
+
+
+class Lines:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def warning(self, msg: str, /, *args: Any) -> None:
+        self.lines.append(msg % args)
+
+
+def test_the_mirror_shows_the_lowest_and_never_fails_a_run(dag: Any, run_dag: RunDag) -> None:
+    run_dag(dag)
+    scope, log = Scope(dag.dag_id, "notes", "crm"), Lines()
+    shown: dict[str, Any] = {}
+    store = {"asset": SimpleNamespace(set=shown.__setitem__)}
+    mirror(scope, "asset", {"asset_state_store": store, "run_id": "r"}, log)
+    assert shown == {"watermark": {"value": 2, "cursor": None, "partitions": 2, "run_id": "r"}}
+    mirror(scope, "asset", {}, log)
+    assert log.lines == []
+    mirror(scope, "other", {"asset_state_store": store, "run_id": "r"}, log)
+    assert log.lines == [
+        f"The watermark of {scope} is stored, but Airflow's asset state store does not show it (KeyError: 'other')"
+    ]
+
+
+def test_a_file_on_one_machine_is_refused_under_a_distributed_executor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    with pytest.raises(WatermarkError) as caught:
+        open_ledger(Scope("d", "e", "crm"), "r")
+    assert str(caught.value) == (
+        "A watermark cannot be kept in a SQLite file under CeleryExecutor, because workers on other machines do not see it: "
+        "each would read from another one for d/e on connection 'crm'. Set [oauth_taskflow] token_store (or "
+        "watermark_store) to a database that all workers share, as in postgresql+psycopg://user@host/db, or read by data "
+        "interval: remove incremental.by."
+    )
+
+
+def test_broker_mode_is_refused_with_both_ways_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from oauth_taskflow.connections.settings import BrokeredSettings  # noqa: PLC0415 - after Airflow's home
+
+    brokered = SimpleNamespace(auth=BrokeredSettings.__new__(BrokeredSettings))
+    monkeypatch.setattr(stored_watermarks, "load_settings", lambda _conn_id: brokered)
+    with pytest.raises(WatermarkError) as caught:
+        open_ledger(Scope("d", "e", "crm"), "r")
+    assert str(caught.value) == (
+        "In broker mode tasks do not open the token store, in whose database watermarks are kept for d/e on connection "
+        "'crm'. Set [oauth_taskflow] watermark_store to a database that tasks may open (it holds no secrets), or read by "
+        "data interval: remove incremental.by (docs/incremental.md)."
+    )
+    monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__WATERMARK_STORE", f"sqlite:///{tmp_path}/w.db")
+    open_ledger(Scope("d", "e", "crm"), "r").open(
+        {"kind": "file", "path": "/none", "conn_id": None}
+    )
+    assert (tmp_path / "w.db").exists()

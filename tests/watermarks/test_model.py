@@ -1,0 +1,197 @@
+"""Runs, kills, retries, resets and backfills in any order, against a model of what may be lost or move: nothing."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from oauth_taskflow.errors import WatermarkError
+from oauth_taskflow.watermarks.ledger import RunLedger
+from oauth_taskflow.watermarks.partitions import Scope
+from oauth_taskflow.watermarks.state import Move, WatermarkState
+from oauth_taskflow.watermarks.store import WatermarkStore
+
+SCOPE = Scope("crm", "contacts", "crm")
+DEATHS = st.sampled_from(["never", "before", "noted", "committed"])
+PARTS = ("", '{"p":1}', '{"p":2}')
+
+
+class Attempt:
+    """One try of a run, which has read from ``bases`` up to the run's moment."""
+
+    def __init__(self, run_id: str, ledger: RunLedger, bases: Mapping[str, int]) -> None:
+        self.run_id, self.ledger, self.bases = run_id, ledger, bases
+        self.found: Any = None  # the manifest that was there when it began
+        self.records: dict[str, list[int]] = {}
+
+
+class Model(RuleBasedStateMachine):
+    """An API of three partitions whose records are numbers that only grow, and runs that read it.
+
+    A run reads from where its ledger says up to its own moment, as one does that sends both bounds of its window.
+    """
+
+    @initialize()
+    def open(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.store = WatermarkStore(f"sqlite:///{Path(self.folder.name)}/t.db", runs_kept=2)
+        self.api: dict[str, list[int]] = {part: [] for part in PARTS}
+        self.manifests: dict[str, Any] = {}
+        self.outputs: dict[str, dict[str, list[int]]] = {}
+        self.moments: dict[str, int] = {}
+        self.under_way: list[Attempt] = []
+        self.lowest: dict[str, int] = dict.fromkeys(PARTS, -1)
+        self.count = 0
+
+    @rule(part=st.sampled_from(PARTS), count=st.integers(1, 3))
+    def write(self, part: str, count: int) -> None:
+        """Records are added: an API's clock only goes on."""
+        for _ in range(count):
+            self.count += 1
+            self.api[part].append(self.count)
+
+    def begin(self, run_id: str) -> Attempt:
+        ledger = RunLedger(
+            self.store, SCOPE, run_id, lambda place: self.manifests.get(place["run"])
+        )
+        ledger.open({"run": run_id})
+        bases = {
+            part: int(state.value if state.value is not None else -1)
+            for part, state in zip(PARTS, ledger.find(PARTS), strict=True)
+        }
+        moment = self.moments.setdefault(run_id, self.count)
+        attempt = Attempt(run_id, ledger, bases)
+        attempt.found = self.manifests.get(run_id)
+        attempt.records = {
+            part: [value for value in self.api[part] if bases[part] < value <= moment]
+            for part in PARTS
+        }
+        return attempt
+
+    def end(self, attempt: Attempt, dies: str) -> None:
+        """An attempt goes on to its end, or to a kill: before the note, after it, or after the commit."""
+        if dies == "before":
+            return
+        moves = [
+            Move(part, _state(attempt.bases[part]), _state(max(values, default=-1)))
+            for part, values in attempt.records.items()
+        ]
+        noted = attempt.ledger.prepare(moves)
+        is_superseded = self.manifests.get(attempt.run_id) != attempt.found
+        if dies == "noted" or is_superseded:
+            return
+        self.manifests[attempt.run_id] = {"watermarks": noted}
+        self.outputs[attempt.run_id] = attempt.records
+        if dies == "never":
+            assert "was set or reset" in (attempt.ledger.settle() or "was set or reset")
+
+    def next_run(self) -> str:
+        self.count += 1
+        return f"run{self.count}"
+
+    def stored(self) -> dict[str, int]:
+        rows = {row.partition: row.state.value for row in self.store.list_watermarks()}
+        return {part: -1 if rows.get(part) is None else int(rows[part] or 0) for part in PARTS}
+
+    @invariant()
+    def only_a_person_moves_a_watermark_back(self) -> None:
+        if not hasattr(self, "store"):
+            return
+        now = self.stored()
+        for part in PARTS:
+            assert now[part] >= self.lowest[part]
+        self.lowest = now
+
+    @invariant()
+    def nothing_below_a_watermark_is_lost(self) -> None:
+        """All that no later run reads again is in the output of a run."""
+        if not hasattr(self, "store"):
+            return
+        now = self.stored()
+        for part in PARTS:
+            kept = {value for output in self.outputs.values() for value in output[part]}
+            assert {value for value in self.api[part] if value <= now[part]} <= kept
+
+    def teardown(self) -> None:
+        if hasattr(self, "store"):
+            self.store.close()
+            self.folder.cleanup()
+
+
+class RunsOneByOne(Model):
+    """Each attempt ends, or is killed, before the next one starts."""
+
+    @rule(dies=DEATHS)
+    def run(self, dies: str) -> None:
+        """Airflow starts the next run."""
+        self.end(self.begin(self.next_run()), dies)
+
+    @precondition(lambda self: self.moments)
+    @rule(data=st.data(), dies=DEATHS)
+    def try_again(self, data: st.DataObject, dies: str) -> None:
+        """A person clears a run, or Airflow tries one again."""
+        run_id = data.draw(st.sampled_from([*self.moments]))
+        with suppress(WatermarkError):  # its beginning is forgotten: refused
+            self.end(self.begin(run_id), dies)
+
+    @invariant()
+    def no_two_runs_share_a_record(self) -> None:
+        for part in PARTS if hasattr(self, "store") else ():
+            read = [value for output in self.outputs.values() for value in output[part]]
+            assert len(read) == len(set(read))
+
+
+class RunsAtOnce(Model):
+    """Runs overlap, and people and backfills come in between."""
+
+    @rule()
+    def start(self) -> None:
+        """Airflow starts the next run."""
+        self.under_way.append(self.begin(self.next_run()))
+
+    @precondition(lambda self: self.moments)
+    @rule(data=st.data())
+    def try_again(self, data: st.DataObject) -> None:
+        """A run is cleared, or its worker is taken for dead while it lives."""
+        run_id = data.draw(st.sampled_from([*self.moments]))
+        with suppress(WatermarkError):
+            self.under_way.append(self.begin(run_id))
+
+    @precondition(lambda self: self.under_way)
+    @rule(data=st.data(), dies=DEATHS)
+    def finish(self, data: st.DataObject, dies: str) -> None:
+        """One of the attempts under way ends, or is killed."""
+        number = data.draw(st.integers(0, len(self.under_way) - 1))
+        self.end(self.under_way.pop(number), dies)
+
+    @rule(part=st.sampled_from(PARTS))
+    def reset(self, part: str) -> None:
+        """A person resets one watermark."""
+        self.store.replace(SCOPE, part, None)
+        self.lowest[part] = -1
+
+    @rule(start=st.integers(0, 50))
+    def backfill(self, start: int) -> None:
+        """A run in interval mode has no ledger; its output counts, its end moves nothing."""
+        wanted = range(start, start + 10)
+        self.outputs[f"backfill{start}"] = {
+            part: [value for value in self.api[part] if value in wanted] for part in PARTS
+        }
+
+
+def _state(value: int) -> WatermarkState:
+    return WatermarkState() if value < 0 else WatermarkState(value)
+
+
+SETTINGS = settings(max_examples=25, stateful_step_count=20, deadline=None)
+TestRunsOneByOne = RunsOneByOne.TestCase
+TestRunsOneByOne.settings = SETTINGS
+TestRunsAtOnce = RunsAtOnce.TestCase
+TestRunsAtOnce.settings = SETTINGS
