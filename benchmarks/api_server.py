@@ -1,6 +1,6 @@
 """A loopback API that is never the bottleneck: pages are encoded once, before the first request.
 
-Started by ``pull.py`` as a separate process with the number of records; prints its port, and serves
+Started by ``pull.py`` as a separate process with the number of records, and ``odd`` for other dates; prints its port, and serves
 ``GET /records?after=N`` until its standard input closes. Every body looks like
 ``{"data":[…500 records…],"paging":{"next":"17"}}``; the last one has ``null`` there.
 """
@@ -19,8 +19,10 @@ _PAGES_KEPT = 200
 _AFTER = re.compile(rb"[?&]after=(\d+)")
 
 
-def record(number: int) -> dict[str, object]:
-    """One record of about 450 bytes, of the kinds of values that APIs send."""
+def record(number: int, *, is_odd: bool = False) -> dict[str, object]:
+    """One record of about 450 bytes, of the kinds of values that APIs send; an odd one has its date as 31/01/2025 08:07."""
+    day, month, minute = number % 28 + 1, number % 12 + 1, number % 60
+    created = f"2025-{month:02d}-{day:02d}T08:{minute:02d}:00Z"
     return {
         "id": number,
         "external_id": f"acct-{number:08d}",
@@ -34,16 +36,16 @@ def record(number: int) -> dict[str, object]:
         "note": None,
         "address": f"{number % 400} Example Street, {10000 + number % 80000} Springfield, Germany",
         "phone": f"+49 30 {number % 10000000:07d}",
-        "created_at": f"2025-{number % 12 + 1:02d}-{number % 28 + 1:02d}T08:{number % 60:02d}:00Z",
+        "created_at": f"{day:02d}/{month:02d}/2025 08:{minute:02d}" if is_odd else created,
         "updated_at": f"2026-01-{number % 28 + 1:02d}T12:{number % 60:02d}:00Z",
     }
 
 
-def encode_pages(count: int) -> list[bytes]:
+def encode_pages(count: int, *, is_odd: bool = False) -> list[bytes]:
     """The ``data`` lists of ``count`` pages, as compact JSON."""
     pages = []
     for page in range(count):
-        rows = [record(page * PAGE_SIZE + at) for at in range(PAGE_SIZE)]
+        rows = [record(page * PAGE_SIZE + at, is_odd=is_odd) for at in range(PAGE_SIZE)]
         pages.append(json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode())
     return pages
 
@@ -54,9 +56,9 @@ class Api:
     Without it they would be the same pages under new cursors, which a client may take for a loop.
     """
 
-    def __init__(self, records: int) -> None:
+    def __init__(self, records: int, *, is_odd: bool = False) -> None:
         self._last = records // PAGE_SIZE - 1
-        self._pages = encode_pages(min(self._last + 1, _PAGES_KEPT))
+        self._pages = encode_pages(min(self._last + 1, _PAGES_KEPT), is_odd=is_odd)
 
     def answer(self, request: bytes) -> bytes:
         """The whole response to the head of a request."""
@@ -82,7 +84,7 @@ class Api:
 
 
 def main() -> None:
-    api = Api(int(sys.argv[1]))
+    api = Api(int(sys.argv[1]), is_odd="odd" in sys.argv[2:])
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     threading.Thread(target=_until_closed, daemon=True).start()
     print(listener.getsockname()[1], flush=True)

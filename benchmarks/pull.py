@@ -27,6 +27,7 @@ from measure import (
     versions_of,
 )
 from peers import OURS, PeerMissing, peer
+from pull_fields import compare_fields
 
 # name of the row, kind in pull_child.py, requirements file of its environment
 PEERS = (
@@ -40,9 +41,9 @@ MEMORY_SIZES = (10_000, 100_000, 1_000_000)
 
 
 @contextmanager
-def api(records: int) -> Iterator[str]:
+def api(records: int, *more: str) -> Iterator[str]:
     """The base URL of an API with ``records`` records, in a separate process."""
-    command = [sys.executable, str(HERE / "api_server.py"), str(records)]
+    command = [sys.executable, str(HERE / "api_server.py"), str(records), *more]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as server:
@@ -128,6 +129,8 @@ def memory() -> None:
 def main() -> None:
     options = command_line(__doc__, records=100_000, rounds=5)
     speed(options.records, options.rounds)
+    with api(options.records, "odd") as url:
+        compare_fields(url, options.records, options.rounds)
     memory()
 
 

@@ -15,15 +15,16 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 Timed = Callable[[], Path]
+Reshape = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-def ours(url: str, folder: Path) -> Timed:
+def ours(url: str, folder: Path, more: str = "") -> Timed:
     """A spec endpoint run by the engine, as a task runs it: session, token, read-ahead, file, checksum, manifest."""
     from datetime import datetime, timezone
 
@@ -52,7 +53,7 @@ endpoints:
     records: data
     paginate: {{type: cursor, next: paging.next, param: after}}
     destination: {{type: file, path: "{folder}", format: jsonl}}
-"""
+{more}"""
 
     def pull() -> Path:
         spec = check_text(text).spec
@@ -73,7 +74,7 @@ endpoints:
     return pull
 
 
-def hand_written(url: str, folder: Path) -> Timed:
+def hand_written(url: str, folder: Path, reshape: Reshape | None = None) -> Timed:
     """Pull without a framework: a requests session, orjson, one line per record."""
     import orjson
     import requests
@@ -89,7 +90,7 @@ def hand_written(url: str, folder: Path) -> Timed:
                 response = session.get(f"{url}/records", params=params, timeout=60)
                 response.raise_for_status()
                 page = orjson.loads(response.content)
-                for record in page["data"]:
+                for record in map(reshape, page["data"]) if reshape else page["data"]:
                     file.write(orjson.dumps(record) + b"\n")
                 after = page["paging"]["next"]
                 if after is None:
@@ -98,7 +99,7 @@ def hand_written(url: str, folder: Path) -> Timed:
     return pull
 
 
-def dlt(url: str, folder: Path) -> Timed:
+def dlt(url: str, folder: Path, reshape: Reshape | None = None) -> Timed:
     """The ``rest_api`` source of dlt source into JSON Lines files, uncompressed."""
     import dlt as library
     from dlt.sources.rest_api import rest_api_source
@@ -120,6 +121,8 @@ def dlt(url: str, folder: Path) -> Timed:
                 ],
             }
         )
+        if reshape is not None:
+            source.resources["records"].add_map(reshape)
         pipeline = library.pipeline(
             "benchmark",
             pipelines_dir=str(folder / "pipelines"),
@@ -132,7 +135,7 @@ def dlt(url: str, folder: Path) -> Timed:
     return pull
 
 
-def airbyte(url: str, folder: Path) -> Timed:
+def airbyte(url: str, folder: Path, steps: Sequence[Any] = ()) -> Timed:
     """Airbyte's declarative source, its messages written to a file as a destination would get them."""
     from airbyte_cdk.entrypoint import AirbyteEntrypoint
     from airbyte_cdk.sources.declarative.concurrent_declarative_source import (
@@ -140,6 +143,7 @@ def airbyte(url: str, folder: Path) -> Timed:
     )
 
     manifest = _airbyte_manifest(url)
+    manifest["streams"][0]["transformations"] = list(steps)
     schema = {"type": "object", "properties": {}}
     catalog = {
         "streams": [
@@ -265,7 +269,7 @@ KINDS: dict[str, tuple[Callable[[str, Path], Timed], tuple[str, ...]]] = {
 }
 
 
-def _rows_and_hash(path: Path) -> tuple[int, str]:
+def _rows_and_hash(path: Path) -> dict[str, Any]:
     """Lines that hold a record, and the SHA-256 of the file; a folder counts its JSON Lines files."""
     files = sorted(path.glob("**/*.jsonl")) if path.is_dir() else [path]
     digest, rows = hashlib.sha256(), 0
@@ -274,30 +278,38 @@ def _rows_and_hash(path: Path) -> tuple[int, str]:
             for line in lines:
                 digest.update(line)
                 rows += b'"external_id"' in line
-    return rows, digest.hexdigest()
+    return {"rows": rows, "sha256": digest.hexdigest()}
 
 
-def main() -> None:
-    kind, url = sys.argv[1], sys.argv[2]
-    folder = Path(sys.argv[3]) / f"{kind}-{os.getpid()}"
-    folder.mkdir()
-    prepare, packages = KINDS[kind]
-    pull = prepare(url, folder)
+def measure(
+    kind: str,
+    folder: Path,
+    prepare: Callable[[Path], Timed],
+    describe: Callable[[Path], dict[str, Any]],
+) -> None:
+    """Print the figures of one pull into a folder below ``folder``, with those of ``describe`` about what was written."""
+    own = folder / f"{kind}-{os.getpid()}"
+    own.mkdir()
+    pull = prepare(own)
     began, processor = time.perf_counter(), time.process_time()
     path = pull()
     seconds, processor = time.perf_counter() - began, time.process_time() - processor
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    rows, digest = _rows_and_hash(path)
-    shutil.rmtree(folder)
+    described = describe(path)
+    shutil.rmtree(own)
     figures = {
         "seconds": seconds,
         "cpu": processor,
         "peak_mib": peak / 1024,
-        "rows": rows,
-        "sha256": digest,
-        "versions": {name: version(name) for name in packages},
+        **described,
+        "versions": {name: version(name) for name in KINDS[kind][1]},
     }
     print(json.dumps(figures))
+
+
+def main() -> None:
+    kind, url = sys.argv[1], sys.argv[2]
+    measure(kind, Path(sys.argv[3]), lambda own: KINDS[kind][0](url, own), _rows_and_hash)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ machine has, and fractions of a second have up to nine digits.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # The expressions of Python's _strptime, so that adjacent codes (%d%m%Y) divide digits as there.
 _CODES = {
@@ -29,7 +30,8 @@ _CODES = {
     "A": r"(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday)",
     "%": "%",
 }
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES, start=1)}
 _TOKEN = re.compile(r"%(.?)|\s+|[^%\s]+", re.DOTALL)
 
 
@@ -42,20 +44,27 @@ class Parts(NamedTuple):
     offset: str | None
 
 
+CodeReader = Callable[[str], "Parts | None"]
+# Behind the groups of a match: what a pattern without month or day, time, fraction or zone has.
+_ABSENT = ("1", "0", None)
+_DAY, _TIME, _NOTHING = -3, -2, -1
+
+
 @lru_cache(maxsize=256)
-def compile_codes(pattern: str) -> re.Pattern[str] | None:
-    """Returns the expression for ``pattern``; None where it has other codes than the usual ones, or no day."""
+def build_code_reader(pattern: str) -> CodeReader | None:
+    """Returns the reader of ``pattern``; None where it has other codes than the usual ones, or no month."""
     tokens = list(_TOKEN.finditer(pattern))
     codes = [token[1] for token in tokens if token[0].startswith("%")]
-    if not set(codes) <= set(_CODES) or not _shows_day(set(codes)):
+    if not set(codes) <= set(_CODES) or not _shows_month(set(codes)):
         return None
     try:
-        return re.compile("".join(map(_translate, tokens)), re.IGNORECASE | re.ASCII)
+        expression = re.compile("".join(map(_translate, tokens)), re.IGNORECASE | re.ASCII)
     except re.error:
         return None  # a code twice
+    return _build_reader(expression)
 
 
-def _shows_day(codes: set[str]) -> bool:
+def _shows_month(codes: set[str]) -> bool:
     return bool(codes & {"Y", "y"}) and bool(codes & {"m", "b", "B"}) and not codes >= {"Y", "y"}
 
 
@@ -65,27 +74,34 @@ def _translate(token: re.Match[str]) -> str:
     return r"\s+" if token[0].isspace() else re.escape(token[0])
 
 
-def read_codes(expression: re.Pattern[str], text: str) -> Parts | None:
-    """Returns the parts that ``text`` has; None when it is not in the form."""
-    match = expression.fullmatch(text)
-    if match is None:
-        return None
-    found = match.groupdict()
-    name = found.get("b")
-    month = _MONTHS.index(name[:3].lower()) + 1 if name else int(found.get("m") or 1)
-    ymd = (_read_year(found), month, int(found.get("d") or 1))
-    clock = (_read_hour(found), int(found.get("M") or 0), int(found.get("S") or 0))
-    return Parts(ymd, clock, found.get("f"), found.get("z"))
+def _build_reader(expression: re.Pattern[str]) -> CodeReader:
+    places = {name: place - 1 for name, place in expression.groupindex.items()}
+    read_year = int if "Y" in places else _read_short_year
+    read_month = _MONTHS.__getitem__ if "b" in places else int
+    year = places.get("Y", places.get("y", _DAY))
+    month = places.get("b", places.get("m", _DAY))
+    hour = places.get("I", places.get("H", _TIME))
+    day, minute, second = places.get("d", _DAY), places.get("M", _TIME), places.get("S", _TIME)
+    half, fraction = places.get("p", _NOTHING), places.get("f", _NOTHING)
+    offset, counts_to_twelve = places.get("z", _NOTHING), "I" in places
+
+    def read(text: str) -> Parts | None:
+        match = expression.fullmatch(text)
+        if match is None:
+            return None
+        found: tuple[Any, ...] = match.groups() + _ABSENT
+        clock = (int(found[hour]), int(found[minute]), int(found[second]))
+        if counts_to_twelve:
+            clock = (_read_half(clock[0], found[half]), *clock[1:])
+        ymd = (read_year(found[year]), read_month(found[month][:3].lower()), int(found[day]))
+        return Parts(ymd, clock, found[fraction], found[offset])
+
+    return read
 
 
-def _read_year(found: dict[str, str]) -> int:
-    if "Y" in found:
-        return int(found["Y"])
-    year = int(found["y"])
-    return year + (1900 if year > 68 else 2000)  # as POSIX reads two digits
+def _read_short_year(text: str) -> int:
+    return int(text) + (1900 if int(text) > 68 else 2000)  # as POSIX reads two digits
 
 
-def _read_hour(found: dict[str, str]) -> int:
-    if "I" not in found:
-        return int(found.get("H") or 0)
-    return int(found["I"]) % 12 + (12 if found.get("p", "").lower() == "pm" else 0)
+def _read_half(hour: int, half: str | None) -> int:
+    return hour % 12 + (12 if (half or "").lower() == "pm" else 0)

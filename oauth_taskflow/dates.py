@@ -14,7 +14,7 @@ from decimal import ROUND_FLOOR, Context, Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from oauth_taskflow.date_codes import compile_codes, read_codes
+from oauth_taskflow.date_codes import CodeReader, build_code_reader
 from oauth_taskflow.date_patterns import (
     BASIC,
     DOTNET,
@@ -28,6 +28,7 @@ from oauth_taskflow.date_patterns import (
     SORTABLE,
     ZERO_DATE,
 )
+from oauth_taskflow.iso8601 import find_day, utc_text
 
 UTC = timezone.utc
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -67,7 +68,7 @@ class Instant(NamedTuple):
     @property
     def text(self) -> str:
         """The instant as RFC 3339 writes it in UTC, with as many groups of three decimals as it has."""
-        whole = (EPOCH + timedelta(seconds=self.seconds)).isoformat()[:19]
+        whole = utc_text(self.seconds)
         fraction = f"{self.nanoseconds:09d}" if self.nanoseconds else ""
         while fraction.endswith("000"):
             fraction = fraction[:-3]
@@ -136,9 +137,9 @@ def _one_reader(form: str, zone: tzinfo) -> Reader:
         return lambda value: _read_text(value, form, match, zone)
     if form == "any":
         return lambda value: _read_any(value, zone)
-    expression = compile_codes(form)
-    if expression is not None:
-        return lambda value: _read_usual_pattern(value, form, expression, zone)
+    read = build_code_reader(form)
+    if read is not None:
+        return lambda value: _read_usual_pattern(value, form, read, zone)
     return lambda value: _read_pattern(value, form, zone)
 
 
@@ -303,13 +304,11 @@ def _match_dotnet(text: str, zone: tzinfo) -> Instant | None:  # noqa: ARG001 - 
     return _checked(*_split_epoch(int(match[1]), 3)) if match is not None else None
 
 
-def _read_usual_pattern(
-    value: Any, pattern: str, expression: re.Pattern[str], zone: tzinfo
-) -> Instant:
+def _read_usual_pattern(value: Any, pattern: str, read: CodeReader, zone: tzinfo) -> Instant:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise UnreadableDate(f"it is {_kind(value)}, and the form {pattern} is a text")
     text = "" if isinstance(value, int) and abs(value) >= 10**_LONGEST else str(value).strip()
-    parts = read_codes(expression, text[: _LONGEST + 1])
+    parts = read(text[: _LONGEST + 1])
     instant = parts and _instant(*parts[:3], _read_offset(parts.offset), zone)
     if instant is None:
         raise UnreadableDate(f"it is not in the form {pattern}")
@@ -365,14 +364,13 @@ def _instant(
     hour, minute, second = clock
     if hour > 23 or minute > 59 or second > 60:
         return None
-    try:
-        day = date(*ymd)
-    except ValueError:
+    day = find_day(*ymd)
+    if day is None:
         return None
     if offset is None:
         offset = 0 if zone is UTC else _find_offset(datetime(*ymd, hour, minute, tzinfo=zone))
-    seconds = (day.toordinal() - _EPOCH_ORDINAL) * 86_400 + hour * 3600 + minute * 60 + second
-    return _checked(seconds - offset, int((fraction or "").ljust(9, "0")))
+    seconds = day * 86_400 + hour * 3600 + minute * 60 + second
+    return _checked(seconds - offset, int(fraction.ljust(9, "0")) if fraction else 0)
 
 
 def _find_offset(local: datetime) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import calendar
 import re
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import date, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ _DURATION = re.compile(
     r"(?:T(?=.)(?:(\d{1,12})H)?(?:(\d{1,12})M)?(?:(\d{1,12}(?:\.\d{1,12})?)S)?)?\Z",
     re.ASCII,
 )
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
 _YEAR, _MONTH, _WEEK, _DAY, _HOUR, _MINUTE = 365 * 86400, 30 * 86400, 7 * 86400, 86400, 3600, 60
 
 
@@ -37,6 +38,27 @@ def instant_text(seconds: float) -> str:
     """``seconds`` since the epoch as an instant of UTC, in whole seconds: 2026-01-31T06:00:00Z."""
     moment = datetime.fromtimestamp(seconds, timezone.utc)
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+@lru_cache(maxsize=4096)
+def find_day(year: int, month: int, day: int) -> int | None:
+    """The number of the day, counted from 1970-01-01; None when there is no such day."""
+    try:
+        return date(year, month, day).toordinal() - _EPOCH_DAY
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=4096)
+def _day_text(number: int) -> str:
+    return date.fromordinal(number + _EPOCH_DAY).isoformat()
+
+
+def utc_text(seconds: int) -> str:
+    """The second ``seconds`` after the epoch in UTC, without a zone: 2026-01-31T06:00:00. Days are kept, as they repeat."""
+    day, rest = divmod(seconds, 86_400)
+    minutes, second = divmod(rest, 60)
+    return f"{_day_text(day)}T{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}"
 
 
 def parse_instant(text: str, zone: tzinfo = timezone.utc) -> datetime | None:

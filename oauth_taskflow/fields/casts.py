@@ -11,7 +11,6 @@ import msgspec
 
 from oauth_taskflow.api.decoders.numbers import encode
 from oauth_taskflow.fields.convert import Converter, Inconvertible
-from oauth_taskflow.fields.members import read_scalar
 
 # Ends of what other readers of JSON take: the exponents of a float.
 _LARGEST, _SMALLEST = 308, -324
@@ -25,9 +24,8 @@ _TRUE = frozenset({"true", "1", "yes", "y", "t", "on"})
 _FALSE = frozenset({"false", "0", "no", "n", "f", "off"})
 
 
-def cast_to_text(value: Any) -> Any:
+def cast_to_text(value: Any, kind: str, text: str) -> Any:
     """Returns a text as it is, a number as the API wrote it, and a mapping or list as its JSON."""
-    kind, text = read_scalar(value)
     if kind == "text":
         return value
     if kind in {"mapping", "list"}:
@@ -35,9 +33,8 @@ def cast_to_text(value: Any) -> Any:
     return text
 
 
-def cast_to_decimal(value: Any) -> msgspec.Raw:
+def cast_to_decimal(_value: Any, kind: str, text: str) -> msgspec.Raw:
     """Returns a number with all digits of a number or of its text; without a detour over floats."""
-    kind, text = read_scalar(value)
     if kind in {"text", "number"}:
         literal = _write_number(text.strip())
         if literal is not None:
@@ -45,9 +42,8 @@ def cast_to_decimal(value: Any) -> msgspec.Raw:
     raise Inconvertible("cast to decimal")
 
 
-def cast_to_integer(value: Any) -> msgspec.Raw:
+def cast_to_integer(_value: Any, kind: str, text: str) -> msgspec.Raw:
     """Returns a whole number, if the number or text is one: 5, "5" and 5.0 are, 5.5 is not."""
-    kind, text = read_scalar(value)
     if kind in {"text", "number"}:
         literal = _write_number(text.strip())
         if literal is not None and (whole := _write_whole(Decimal(literal))) is not None:
@@ -55,9 +51,8 @@ def cast_to_integer(value: Any) -> msgspec.Raw:
     raise Inconvertible("cast to integer without loss")
 
 
-def cast_to_boolean(value: Any) -> bool:
+def cast_to_boolean(_value: Any, _kind: str, text: str) -> bool:
     """Returns true or false for the usual words, for 1 and for 0."""
-    _, text = read_scalar(value)
     word = text.strip().lower()
     if word in _TRUE:
         return True
@@ -66,9 +61,8 @@ def cast_to_boolean(value: Any) -> bool:
     raise Inconvertible("cast to boolean")
 
 
-def cast_to_json(value: Any) -> Any:
+def cast_to_json(value: Any, kind: str, text: str) -> Any:
     """Returns the value that a text holds as JSON; anything but a text is already one."""
-    kind, text = read_scalar(value)
     if kind != "text":
         return value
     content = text.strip().encode()

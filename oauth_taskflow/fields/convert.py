@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from oauth_taskflow.errors import InvalidRecord
-from oauth_taskflow.fields.members import Members, describe_value, find_places, is_null
+from oauth_taskflow.fields.members import Members, describe_value, find_places, read_scalar
 from oauth_taskflow.fields.paths import FieldPath, parse_field_path
 
 OnError = Literal["fail", "keep", "null"] | None
-# From a value that is not null to another one.
-Converter = Callable[[Any], Any]
+# From a value, its kind and its text (see ``members.read_scalar``) to another value; never called with null.
+Converter = Callable[[Any, str, str], Any]
 
 
 class Inconvertible(ValueError):
@@ -78,10 +78,11 @@ class ConvertStep:
 
     def _convert(self, holder: Any, key: Any, path: str, convert: Converter) -> None:
         value = holder[key]
-        if is_null(value):
+        kind, text = read_scalar(value)
+        if kind == "null":
             return
         try:
-            holder[key] = convert(value)
+            holder[key] = convert(value, kind, text)
         except Inconvertible as error:
             if self._on_error == "fail":
                 raise self._failure(value, path, error) from error

@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 
 from oauth_taskflow.dates import UTC, Instant, UnreadableDate, build_reader, is_empty_date
 from oauth_taskflow.fields.convert import Converter, Inconvertible
-from oauth_taskflow.fields.members import read_scalar
 from oauth_taskflow.fields.options import DateOptions
 
 _CANONICAL = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.\d{1,9})?Z", re.ASCII)
@@ -37,8 +36,7 @@ def build_date_converter(options: str | Sequence[str] | DateOptions) -> Converte
         write = lambda instant: instant.moment.astimezone(zone).date().isoformat()  # noqa: E731
     named = f"read as a date ({', '.join(forms)})"
 
-    def convert(value: Any) -> Any:
-        kind, text = read_scalar(value)
+    def convert(value: Any, kind: str, text: str) -> Any:
         if kind == "text" and is_done(text):
             return value
         try:

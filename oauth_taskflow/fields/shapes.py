@@ -72,6 +72,10 @@ class MoveStep:
             (*parse_field_path(old).split(), parse_field_path(new).split()[1])
             for old, new in moves.items()
         ]
+        # Renames at the top, which are most moves, need no search.
+        self._renames: list[tuple[str, str]] | None = None
+        if all(not around and len(old) == len(new) == 1 for around, old, new in parsed):
+            self._renames = [(old[0], new[0]) for _, old, new in parsed]
         # Deeper lists and deeper fields first: what is around them may move, too.
         parsed.sort(key=lambda move: (-len(move[0]), str(move[0]), -len(move[1])))
         self._groups: list[tuple[tuple[Step, ...], list[tuple[tuple[str, ...], tuple[str, ...]]]]]
@@ -86,6 +90,9 @@ class MoveStep:
         Raises:
             InvalidRecord: a value that is not a mapping is on the way to a new path.
         """
+        if self._renames is not None:
+            record.update([(new, record.pop(old)) for old, new in self._renames if old in record])
+            return
         for around, moves in self._groups:
             for mapping in find_mappings(record, around):
                 taken = [(new, take_member(mapping, old)) for old, new in moves]
