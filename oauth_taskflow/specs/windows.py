@@ -79,7 +79,10 @@ class Incremental(Options, frozen=True, kw_only=True):
     ] = "iso"
     upper: Annotated[
         Literal["exclusive", "inclusive"],
-        doc("Whether the API includes window.end; inclusive ends one unit earlier.", "inclusive"),
+        doc(
+            "Whether the API includes window.end; inclusive ends one unit earlier, or with keep leaves out here what is beyond.",
+            "inclusive",
+        ),
     ] = "exclusive"
     unit: Annotated[
         Duration, doc("Precision of the API's timestamps, for inclusive ends.", "PT1S")
@@ -266,7 +269,8 @@ def _find_lower_bound(
 
 def _build_window(options: Incremental, lower: datetime, upper: datetime) -> Window:
     shown_end = upper
-    if options.upper == "inclusive":
+    # With keep, what the API includes beyond the window is left out here: the end need not come one unit earlier.
+    if options.upper == "inclusive" and options.keep is None:
         shown_end = max(_find_last_unit(upper, options.unit, options.format), lower)
     return Window(
         since=lower,

@@ -328,3 +328,49 @@ def test_a_spec_says_it_and_the_error_names_the_page(tmp_path: Path) -> None:
 def test_the_records_left_out_by_mapped_tasks_add_up() -> None:
     summaries = [EndpointSummary("a", 1, 1, 1, 1, 1, 0.1, [], "m", outside=n) for n in (2, 3)]
     assert add_up("a", summaries).outside == 5
+
+
+@pytest.mark.parametrize(
+    ("style", "unit"), [("date", 86_400), ("epoch", 1), ("%Y-%m-%dT%H:%M:%SZ", 1)]
+)
+def test_an_inclusive_end_that_the_api_takes_coarsely_loses_and_repeats_nothing(
+    style: str, unit: int, tmp_path: Path
+) -> None:
+    moments = [
+        utc(2026, 1, 1, 5) + timedelta(minutes=minutes, microseconds=micro)
+        for minutes in range(0, 240, 20)
+        for micro in (0, 1, 999_999)
+    ]
+    rows = [{"id": number, "t": one.isoformat()} for number, one in enumerate(moments)]
+
+    def route(asked: Asked) -> Reply:
+        since, until = (_moment_of(asked.query[name], style) for name in ("since", "until"))
+        # The API compares whole units, and includes both bounds.
+        found = [
+            row
+            for row, one in zip(rows, moments, strict=True)
+            if since <= _floor(one, unit) <= until
+        ]
+        return Reply({"items": found})
+
+    text = f"""
+        request: {{path: /items, params: {{since: "{{{{ window.start }}}}", until: "{{{{ window.end }}}}"}}}}
+        records: items
+        incremental: {{field: t, keep: window, upper: inclusive, format: "{style}"}}
+    """
+    ids: list[int] = []
+    for hour in (5, 6, 7, 8):
+        interval = Interval(utc(2026, 1, 1, hour), utc(2026, 1, 1, hour + 1))
+        ids += pull_yaml(text, interval, route, tmp_path / str(hour)).ids
+    assert ids == list(range(len(rows)))
+
+
+def _moment_of(text: str, style: str) -> datetime:
+    form = {"date": "%Y-%m-%d"}.get(style, style)
+    if form == "epoch":
+        return datetime.fromtimestamp(int(text), tz=UTC)
+    return datetime.strptime(text, form).replace(tzinfo=UTC)
+
+
+def _floor(moment: datetime, unit: int) -> datetime:
+    return datetime.fromtimestamp(int(moment.timestamp()) // unit * unit, tz=UTC)

@@ -113,7 +113,8 @@ def unit_vs_format(view: EndpointView) -> Findings:
     if incremental is None or finest is None:
         return
     unit = duration_length(incremental.unit) or 0.0
-    if incremental.upper == "inclusive" and unit < finest:
+    is_inclusive = incremental.upper == "inclusive" and incremental.keep is None
+    if is_inclusive and unit < finest:
         hint = "Let unit be what the format shows, for example P1D for dates."
         message = f"unit {incremental.unit} is finer than the format {incremental.format!r} shows"
         yield Finding(("incremental", "unit"), message, hint)

@@ -30,17 +30,21 @@ def needs_keep(view: EndpointView) -> Findings:
 def kept_and_sent(view: EndpointView) -> Findings:
     """The window is sent to the API and kept on this side as well: one of the two is a mistake, or a waste.
 
-    Where the API filters more coarsely than the window, such as by whole days, write a `lookback` as long as that and a
-    `primary_key`; or send nothing.
+    Both make sense where the API knows no upper bound (send `window.start` only), and where it includes the upper bound
+    or filters by whole days (`upper: inclusive`).
 
-    Bad: `incremental: {keep: window, ...}` with `params: {updated_since: "{{ window.start }}"}`
+    Bad: `incremental: {keep: window, ...}` with `params: {since: "{{ window.start }}", until: "{{ window.end }}"}`
 
-    Good: one of them
+    Good: one of them, or `incremental: {keep: window, upper: inclusive, ...}`
     """
     incremental = view.endpoint.incremental
-    if incremental is not None and incremental.keep is not None and "start" in view.sent_bounds:
-        message = "window.start is sent, and keep: window leaves out the same records again"
-        hint = "Remove keep if the API filters by time, else the parameter."
+    if incremental is None or incremental.keep is None or incremental.upper == "inclusive":
+        return
+    if view.sent_bounds == {"start", "end"}:
+        message = "both bounds are sent, and keep: window leaves out the same records again"
+        hint = (
+            "Remove keep if the API filters by time; write upper: inclusive if it includes the end."
+        )
         yield Finding(("incremental", "keep"), message, hint, at_key=True)
 
 

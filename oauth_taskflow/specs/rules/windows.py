@@ -70,6 +70,8 @@ def repeated_window(view: EndpointView) -> Findings:
     options = view.endpoint.incremental
     if options is None or view.sent_bounds != {"start", "end"} or options.upper == "exclusive":
         return
+    if options.keep is not None:
+        return  # it is read again, and left out here
     unit = duration_length(options.unit) or 0.0
     for window in _sample_windows(options, view.source):
         if (window.until - window.since).total_seconds() < unit and window.start == window.end:
@@ -98,6 +100,8 @@ def inclusive_unit(view: EndpointView) -> Findings:
     options = view.endpoint.incremental
     if options is None or options.upper == "exclusive" or "end" not in view.sent_bounds:
         return
+    if options.keep is not None:
+        return  # what the API includes beyond the window is left out here
     raw = view.raw.get("incremental")
     written = isinstance(raw, dict) and raw.get("unit") is not None
     fine = _precision(options)
