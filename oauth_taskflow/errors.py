@@ -23,6 +23,7 @@
     │  ├─ PagesCutShort           the pages end before all announced records arrived
     │  ├─ PaginationLoop          the API sends the same page again
     │  ├─ PaginationLimit         more pages or records than the spec allows
+    │  │  └─ CapReached           more rows than the API shows of one request
     │  └─ DestinationError        records could not be written
     ├─ ResultRefused              a task tried to return a session or a token
     ├─ TemplateFailed             a template in a spec cannot be rendered
@@ -41,6 +42,7 @@ __all__ = [
     "ApiError",
     "ApiRequestFailed",
     "AuthorizationFailed",
+    "CapReached",
     "ConnectionConfigError",
     "ConsentRequired",
     "DestinationError",
@@ -339,6 +341,10 @@ class PaginationLoop(ApiError):
 
 class PaginationLimit(ApiError):
     """More pages or records arrived than ``max_pages`` or ``max_records`` allow, so the result would be incomplete."""
+
+
+class CapReached(PaginationLimit):
+    """The API has more rows than it shows of one request, so that the request must be narrowed."""
 
 
 class DestinationError(ApiError):

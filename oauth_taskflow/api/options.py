@@ -17,6 +17,7 @@ from oauth_taskflow.api.paginators import (
     SinglePage,
 )
 from oauth_taskflow.api.paginators.base import PagingOptions, TotalRows
+from oauth_taskflow.api.paginators.cap import RowCap
 from oauth_taskflow.api.paginators.cursor import LastRecord
 from oauth_taskflow.api.paginators.flags import PageFlag
 from oauth_taskflow.api.pull.records import AbsentRecords, Records
@@ -49,6 +50,7 @@ __all__ = [
     "RateLimit",
     "Records",
     "ResponseRule",
+    "RowCap",
     "SinglePage",
     "StatusMatch",
     "TotalRows",

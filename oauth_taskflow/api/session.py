@@ -279,7 +279,7 @@ class OAuthSession(requests.Session):
         Raises:
             ApiError: as ``pull`` raises.
         """
-        from oauth_taskflow.api.pull.loop import (  # noqa: PLC0415 - a fifth of this module's import time
+        from oauth_taskflow.api.pull.past_cap import (  # noqa: PLC0415 - a fifth of this module's import time
             pull_records,
         )
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
-from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.pull.page import Page
+from oauth_taskflow.api.pull.past_cap import pull_past_cap
 from oauth_taskflow.api.pull.places import Lane, Places
 from oauth_taskflow.api.pull.prefetch import read_several_ahead
 from oauth_taskflow.api.pull.records import Records
@@ -19,6 +19,7 @@ from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.destinations.base import Description, Output, PathOpener, Run
 from oauth_taskflow.destinations.transfer import Stage, transfer
+from oauth_taskflow.engine.capped import read_past_cap
 from oauth_taskflow.engine.copied_fields import FieldCopier
 from oauth_taskflow.engine.fields_stage import check_reshaped
 from oauth_taskflow.engine.first_run import select_endpoint
@@ -28,7 +29,6 @@ from oauth_taskflow.engine.output_location import (
     destination_options,
     locate_output,
 )
-from oauth_taskflow.engine.page_requests import build_first_request
 from oauth_taskflow.engine.page_warnings import SinglePageWarning, WarningList
 from oauth_taskflow.engine.position import Position
 from oauth_taskflow.engine.positions import Positions, open_positions
@@ -189,7 +189,7 @@ class _Reader:
                 sequence.lane.may_guess = True
             if self._on_window is not None:
                 self._on_window(sequence.window)
-            yield from self._watch(pages, sequence.copied)
+            yield from self._watch(pages, sequence)
 
     def _sequences(
         self, places: Places | None
@@ -234,9 +234,9 @@ class _Reader:
         endpoint = self._run.endpoint if position is None else position.endpoint
         context = {**self._run.template_context, **names}
         find_end = find_page_end(endpoint.incremental, sequence.window)
-        yield from pull(
+        read = partial(
+            pull_past_cap,
             self._session,
-            build_first_request(endpoint, context),
             paginate=endpoint.paginate,
             records=_record_options(endpoint),
             responses=[*responses, *endpoint.responses],
@@ -249,12 +249,16 @@ class _Reader:
             is_last=check_reshaped(find_end, endpoint.fields, context, self._run.hash_key),
             find=self._positions.cursor_path if self._positions is not None else None,
         )
+        return read_past_cap(endpoint, context, sequence.window, read)
 
-    def _watch(self, pages: Iterable[Page], copied: Mapping[str, Any]) -> Iterator[Page]:
+    def _watch(self, pages: Iterable[Page], sequence: _Sequence) -> Iterator[Page]:
+        copied = sequence.copied
         self.sequences += 1
         count = rows = 0
         found = missed = False
         for page in pages:
+            if count and page.index == 0:  # at a cap: another request of the same window
+                begin_sequence(self._stages, sequence.parent, sequence.names)
             rows = rows if count else page.count
             count += 1
             found, missed = found or not page.is_doubtful, missed or page.is_doubtful

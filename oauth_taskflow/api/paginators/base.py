@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, r
 
 from msgspec import Struct
 
+from oauth_taskflow.api.paginators.cap import Place, RowCap
 from oauth_taskflow.api.paginators.flags import (
     Flag,
     PageFlag,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:  # specs load this package where DAGs are parsed, and these lo
     from oauth_taskflow.api.request import ApiRequest
 
 EndsBy = Literal["count", "pointer", "first page", "class"]
-Place = Literal["query", "body", "header"]
 SEND_IN = doc(
     "Where the parameters travel, the size with them: in the query, in the body (a dotted path) or in headers.",
     "header",
@@ -154,6 +154,13 @@ class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
         tuple[ErrorStatus, ...],
         doc("Statuses that mean 'past the last page', honoured after page one only.", [400, 404]),
     ] = ()
+    cap: Annotated[
+        RowCap | None,
+        doc(
+            "The API shows only so many rows of one request: how the others are read.",
+            {"rows": 10000, "then": "narrow"},
+        ),
+    ] = None
     max_pages: Annotated[Count, doc("Hard stop: more pages than this fail the task.", 10000)] = (
         100_000
     )
@@ -205,6 +212,11 @@ class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
 
         ``is_announced``: the API said how many pages there are.
         """
+        return False
+
+    @property
+    def has_fixed_pages(self) -> bool:
+        """Whether each page begins at a multiple of the size, however many rows came before."""
         return False
 
     @property
@@ -263,11 +275,21 @@ class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
         """Returns the hint for a request that comes again after ``page``."""
         return "The API repeats a page cursor or next URL; check paginate, and that the API ends its pages."
 
+    def find_cap_flaws(self) -> Iterator[tuple[bool, str, str, str]]:
+        """Yields the mistakes of ``cap``: whether something is missing, the option, the message, the hint."""
+        if self.cap is not None:
+            yield from self.cap.flaws(self.page_size if self.ends_by == "count" else None)
+
     def common_flaws(self) -> Iterator[Flaw]:
         """Yields the flaws of the options that every style has."""
         if self.more and self.last:
             message = "more and last both say where the end is"
             yield Flaw("contradiction", "last", message, "Keep one of them.")
+        for is_missing, name, message, hint in self.find_cap_flaws():
+            kind: Literal["incomplete", "contradiction"] = (
+                "incomplete" if is_missing else "contradiction"
+            )
+            yield Flaw(kind, f"cap.{name}" if name else "cap", message, hint)
         for name, option in (("more", self.more), ("last", self.last)):
             for is_missing, message, hint in find_flag_flaws(option):
                 yield Flaw("incomplete" if is_missing else "contradiction", name, message, hint)

@@ -11,10 +11,10 @@ from oauth_taskflow.api.paginators.base import (
     EndsBy,
     Flaw,
     PagingOptions,
-    Place,
     find_or_none,
     unsent_size_flaws,
 )
+from oauth_taskflow.api.paginators.cap import Place
 from oauth_taskflow.api.paginators.pointers import is_end, require_next_pointer
 from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.schema.types import Count, JmesPath, Options, Text, doc

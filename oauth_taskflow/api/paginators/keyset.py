@@ -11,10 +11,10 @@ from oauth_taskflow.api.paginators.base import (
     EndsBy,
     Flaw,
     PagingOptions,
-    Place,
     SortKey,
     unsent_size_flaws,
 )
+from oauth_taskflow.api.paginators.cap import Place
 from oauth_taskflow.api.paginators.counting import (
     ShortPage,
     is_last_page,

@@ -11,9 +11,9 @@ from oauth_taskflow.api.paginators.base import (
     EndsBy,
     Flaw,
     PagingOptions,
-    Place,
     unsent_size_flaws,
 )
+from oauth_taskflow.api.paginators.cap import Place
 from oauth_taskflow.api.paginators.counting import (
     ShortPage,
     can_guess_by_size,
@@ -68,6 +68,11 @@ class OffsetPaginator(PagingOptions, frozen=True, kw_only=True, tag="offset"):
     def page_size(self) -> int | None:
         """``size``."""
         return self.size
+
+    @property
+    def has_fixed_pages(self) -> bool:
+        """Whether each offset is known beforehand."""
+        return self._is_fixed
 
     @property
     def place(self) -> Place:

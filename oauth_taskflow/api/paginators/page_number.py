@@ -12,10 +12,10 @@ from oauth_taskflow.api.paginators.base import (
     EndsBy,
     Flaw,
     PagingOptions,
-    Place,
     find_or_none,
     unsent_size_flaws,
 )
+from oauth_taskflow.api.paginators.cap import Place
 from oauth_taskflow.api.paginators.counting import (
     ShortPage,
     can_guess_by_size,
@@ -73,6 +73,11 @@ class PageNumberPaginator(PagingOptions, frozen=True, kw_only=True, tag="page"):
     def page_size(self) -> int | None:
         """``size``."""
         return self.size
+
+    @property
+    def has_fixed_pages(self) -> bool:
+        """True: page numbers count pages."""
+        return True
 
     @property
     def place(self) -> Place:

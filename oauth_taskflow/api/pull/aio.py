@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from oauth_taskflow.api.exchange import Judge, ResponseHandler
 from oauth_taskflow.api.paginators import Paginate
+from oauth_taskflow.api.pull.cap import plan_walk
 from oauth_taskflow.api.pull.fetching import FetchedValue
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.page_guesses import PageGuesses
@@ -139,13 +140,17 @@ async def pull_records_async(
     responses: Sequence[ResponseRule],
     concurrency: Concurrency = 1,
 ) -> AsyncGenerator[Any, None]:
-    """Yields every record of every page as Python values; raises the errors of ``pull``.
+    """Yields every record of every page as Python values, past a cap; raises the errors of ``pull_past_cap``.
 
     ``concurrency`` is the number of requests in flight; ``auto`` finds it while reading.
     """
     lane = Lane.open(concurrency, paginate)
-    reader = build_page_reader(session, request, paginate, records, responses, decode=True)
-    async with aclosing(_AsyncPuller(session, reader, lane).pages()) as pages:
-        async for page in pages:
-            for record in page.records:
-                yield record
+    walk = plan_walk(paginate, request)
+    following: ApiRequest | None = request
+    while following is not None:
+        reader = build_page_reader(session, following, paginate, records, responses, decode=True)
+        async with aclosing(_AsyncPuller(session, reader, lane).pages()) as pages:
+            async for page in pages:
+                for record in (page if walk is None else walk.take(page)).records:
+                    yield record
+        following = None if walk is None else walk.next_request()

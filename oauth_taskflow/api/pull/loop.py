@@ -19,7 +19,6 @@ from oauth_taskflow.api.pull.totals import Warn
 from oauth_taskflow.api.rate_limit import RateLimit, RateLimiter
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.response_rules import ResponseRule
-from oauth_taskflow.schema.types import Concurrency
 
 _ALL = Records()
 
@@ -90,23 +89,3 @@ def _notify_of_pages(
             if on_page is not None:
                 on_page(page)
             yield page
-
-
-def pull_records(
-    session: Fetcher,
-    request: ApiRequest,
-    *,
-    paginate: Paginate | None = None,
-    concurrency: Concurrency = 1,
-    **options: Any,
-) -> Generator[Any, None, None]:
-    """Yields every record of ``pull`` as Python values; ``options`` are those of ``pull``.
-
-    ``concurrency`` is the number of requests in flight; ``auto`` finds it while reading.
-    """
-    lane = Lane.open(concurrency, paginate)
-    with closing(
-        pull(session, request, decode=True, paginate=paginate, lane=lane, **options)
-    ) as pages:
-        for page in pages:
-            yield from page.records

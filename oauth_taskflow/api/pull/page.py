@@ -21,6 +21,7 @@ class Page:
     ``total`` is the number of records that the API announced for this page's sequence, None without ``total`` options.
     ``is_doubtful``: the records' path is absent, and nothing allows that. ``mark`` is the state of the sequence after it.
     ``found`` is what the caller of ``pull`` looks for in the body of each page.
+    ``is_capped``: it is the last one that the API shows of this request, and others may be behind it.
     """
 
     records: list[Any] = field(repr=False)
@@ -31,6 +32,7 @@ class Page:
     is_doubtful: bool = False
     mark: PageMark | None = field(default=None, repr=False, compare=False)
     found: Any = field(default=None, repr=False)
+    is_capped: bool = False
 
     @property
     def count(self) -> int:

@@ -12,6 +12,7 @@ import requests
 from oauth_taskflow.api.paginators import Paginate, SinglePage
 from oauth_taskflow.api.paginators.base import IndexedPaginator, PagingOptions
 from oauth_taskflow.api.paginators.flags import read_flag_option
+from oauth_taskflow.api.pull.cap_watch import CapWatch
 from oauth_taskflow.api.pull.loop_guard import LoopGuard
 from oauth_taskflow.api.pull.marks import PageMark, SequenceState, next_request
 from oauth_taskflow.api.pull.overlap import KeyTrail
@@ -64,6 +65,7 @@ class PageSequence:
         is_indexed = isinstance(self.paginator, IndexedPaginator)
         self._loops = LoopGuard(self.start, self.options, is_indexed=is_indexed)
         self._pages: int | None = None
+        self._cap = CapWatch(self.options)
         self._trail = KeyTrail(self.options.sort_key)
         self.is_last: Callable[[list[Any]], bool] | None = None
         """Whether nothing that is wanted follows the page with these records; the API may go on after it."""
@@ -115,7 +117,8 @@ class PageSequence:
 
     def may_have_page(self, index: int) -> bool:
         """Whether page ``index`` (from 0) may exist according to the last total that the API named."""
-        return self._pages is None or index < self._pages
+        is_expected = self._pages is None or index < self._pages
+        return is_expected and self._cap.may_have_page(index)
 
     def is_past_end(self, status: int) -> bool:
         """Whether ``status`` means that the page before was the last; never for page one."""
@@ -162,6 +165,7 @@ class PageSequence:
             PagesCutShort: this is the last page, and the API announced more records.
             PaginationLoop: this page, or the request after it, was there before, or too many pages are empty.
             PaginationLimit: it is one more than ``max_pages`` or ``max_records`` allow.
+            CapReached: the API shows no more of this request, and has more.
             InvalidRecord: a flag, cursor or total is unreadable, or a flag is missing.
         """
         assert self.request is not None
@@ -178,7 +182,10 @@ class PageSequence:
             )
         self.request = self._find_next(self.request, page, content)
         self.index += 1
-        if self.request is None:
+        is_capped = self._cap.is_reached(page, has_next=self.request is not None)
+        if is_capped:
+            self.request = None
+        elif self.request is None:
             # An author's class may end although a flag that it ignores says that pages follow.
             has_flag = content.has_landmark and self.options.ends_by != "class"
             self._announced.check_end(
@@ -192,7 +199,8 @@ class PageSequence:
         size, url = len(response.content), redact_request_url(response.request, response.url)
         is_doubtful = content.is_doubtful and page.announced != 0
         records = self._trail.drop_repeats(page.records)
-        return Page(records, size, url, page.index, page.announced, is_doubtful, self._mark())
+        figures = (size, url, page.index, page.announced, is_doubtful)
+        return Page(records, *figures, self._mark(), is_capped=is_capped)
 
     def _warn_of_unread_pages(self, page: PageView) -> None:
         """Warns when a spec without ``paginate`` gets a response that says that more pages follow."""

@@ -8,6 +8,7 @@ from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules import (
     bounds,
     braces,
+    caps,
     destinations,
     durations,
     field_names,
@@ -50,6 +51,7 @@ MODULES = (
     parents,
     paginators,
     page_names,
+    caps,
     queries,
     incremental,
     bounds,

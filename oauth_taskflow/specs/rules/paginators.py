@@ -93,4 +93,4 @@ def _flaws(view: EndpointView, kind: str) -> Findings:
         return
     for flaw in (*paginate.flaws(view.raw["paginate"]), *paginate.common_flaws()):
         if flaw.kind == kind and flaw.unless_placed not in view.placed_names:
-            yield Finding(("paginate", flaw.option), flaw.message, flaw.hint)
+            yield Finding(("paginate", *flaw.option.split(".")), flaw.message, flaw.hint)

@@ -98,6 +98,9 @@ def _paginator_expressions(endpoint: Endpoint) -> Iterator[tuple[YamlPath, str]]
         if expression is not None:
             inside = () if option is expression else ("path",)
             yield ("paginate", name, *inside), expression
+    cap = endpoint.paginate.cap
+    if cap is not None and cap.field is not None:
+        yield ("paginate", "cap", "field"), cap.field
     total = endpoint.paginate.announced_total.path
     if total is not None:
         is_long = isinstance(endpoint.paginate.total, TotalRows)

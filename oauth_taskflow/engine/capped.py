@@ -1,0 +1,173 @@
+"""Reads a window past the cap of an API: in narrower windows, or again from the value of the last record on."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from msgspec import structs
+
+from oauth_taskflow.api.pull.cap import Restart
+from oauth_taskflow.api.pull.page import Page
+from oauth_taskflow.api.request import ApiRequest
+from oauth_taskflow.dates import UnreadableDate, read_instant
+from oauth_taskflow.engine.page_requests import build_first_request
+from oauth_taskflow.errors import CapReached, InvalidRecord, PaginationLimit
+from oauth_taskflow.iso8601 import duration_seconds
+from oauth_taskflow.specs.instant_formats import EPOCH, format_instant, round_down, round_up
+from oauth_taskflow.specs.model import Endpoint
+from oauth_taskflow.specs.windows import (
+    Incremental,
+    Interval,
+    Window,
+    cut_windows,
+    is_empty_window,
+)
+
+
+class Read(Protocol):
+    """Reads the pages of one request, and those that a restart makes necessary."""
+
+    def __call__(
+        self, request: ApiRequest, *, restart: Restart | None = None
+    ) -> Generator[Page, None, None]:
+        """Yields the pages."""
+
+
+_SECOND = timedelta(seconds=1)
+_FINEST = timedelta(microseconds=1)
+
+
+def read_past_cap(
+    endpoint: Endpoint, context: Mapping[str, Any], window: Window | None, read: Read
+) -> Generator[Page, None, None]:
+    """Yields the pages that ``read`` gives for the request of ``window``, and for the requests that a cap makes necessary.
+
+    ``context`` has the template names of the request, the window among them.
+
+    Raises:
+        PaginationLimit: the API shows fewer rows than an instant has, so that no narrower window helps.
+    """
+    cap = endpoint.paginate.cap if endpoint.paginate is not None else None
+    if cap is None or window is None or cap.then != "narrow":
+        restart = None if cap is None else _build_restart(endpoint, context, window)
+        yield from read(build_first_request(endpoint, context), restart=restart)
+        return
+    yield from _read_narrowed(endpoint, context, window, read)
+
+
+def _read_narrowed(
+    endpoint: Endpoint, context: Mapping[str, Any], window: Window, read: Read
+) -> Iterator[Page]:
+    assert endpoint.incremental is not None  # a window has options
+    pending = [window]
+    while pending:
+        part = pending.pop()
+        capped, has_pages = None, False
+        request = build_first_request(endpoint, {**context, "window": _bounds(part)})
+        with closing(read(request)) as pages:
+            try:
+                for page in pages:
+                    has_pages = True
+                    yield replace(page, mark=None)
+            except CapReached as error:
+                capped = error
+        if capped is not None:
+            halves = _halve(endpoint, part, capped, has_pages=has_pages)
+            pending += reversed(halves)
+
+
+def _halve(
+    endpoint: Endpoint, part: Window, capped: CapReached, *, has_pages: bool
+) -> tuple[Window, Window]:
+    if has_pages and endpoint.primary_key is None:
+        raise PaginationLimit(
+            f"{capped.what}; its pages were read before that was known",
+            where=capped.where,
+            hint="Write primary_key, so that they can be read again in parts, or a total that page one announces.",
+        ) from capped
+    assert endpoint.incremental is not None
+    halves = split_window(endpoint.incremental, part)
+    if halves is None:
+        raise PaginationLimit(
+            f"{capped.what}, and the window from {part.start!r} to {part.end!r} cannot be narrower",
+            where=capped.where,
+            hint="Narrow the request by another parameter, for example with for_each, or write a finer format.",
+        ) from capped
+    return halves
+
+
+def split_window(options: Incremental, window: Window) -> tuple[Window, Window] | None:
+    """Returns the halves of ``window``, or two parts where the format cannot write the middle; None for a single instant.
+
+    Each bound is one that the format writes in full and, for inclusive ends, a multiple of the unit: no record lies
+    between two parts.
+    """
+    for middle in _middles(options, window):
+        if window.since < middle < window.until:
+            parts = (
+                _part(options, window.since, middle),
+                _part(options, middle, window.until),
+            )
+            is_wider = (parts[0].start, parts[1].end) != (window.start, window.end)
+            if not is_wider and not any(is_empty_window(options, part) for part in parts):
+                return parts
+    return None
+
+
+def _middles(options: Incremental, window: Window) -> Iterator[datetime]:
+    """The middle, and the earliest instant after the begin; whole seconds first, since not every API reads fractions."""
+    half = (window.until - window.since) / 2
+    for grid in (_SECOND, _FINEST):
+        for moment in (window.since + half, window.since + _FINEST):
+            yield _align(options, moment, grid)
+
+
+def _align(options: Incremental, moment: datetime, grid: timedelta) -> datetime:
+    """Returns the earliest instant, not before ``moment``, on the grid, of whole units, that the format writes in full."""
+    step = grid
+    if options.upper == "inclusive":
+        step = max(grid, timedelta(seconds=duration_seconds(options.unit)))
+    since_epoch = moment - EPOCH
+    return round_up(EPOCH + -(-since_epoch // step) * step, options.format)
+
+
+def _part(options: Incremental, since: datetime, until: datetime) -> Window:
+    bare = structs.replace(options, start=None, until=None, step=None, lookback=None)
+    (part,) = cut_windows(bare, Interval(since, until))
+    return part
+
+
+def _bounds(window: Window) -> dict[str, Any]:
+    return {"start": window.start, "end": window.end}
+
+
+def _build_restart(
+    endpoint: Endpoint, context: Mapping[str, Any], window: Window | None
+) -> Restart | None:
+    """Returns the restart that moves ``window.start`` to the last record; None where there is no window or field."""
+    options, cap = endpoint.incremental, endpoint.paginate.cap if endpoint.paginate else None
+    if window is None or options is None or cap is None:
+        return None
+    field = cap.field or options.field
+    if field is None:
+        return None
+    form = options.field_format if cap.field is None and options.field_format else "any"
+
+    def build(value: Any) -> ApiRequest:
+        try:
+            moment = max(read_instant(value, form).moment, window.since)
+        except UnreadableDate as error:
+            raise InvalidRecord(
+                f"window.start cannot be moved to {field} = {value!r:.40}: {error.reason}",
+                hint="Write incremental.field_format, or field and param under cap.",
+            ) from error
+        start = format_instant(round_down(moment, options.format), options.format)
+        return build_first_request(
+            endpoint, {**context, "window": {"start": start, "end": window.end}}
+        )
+
+    return Restart(field, build)
