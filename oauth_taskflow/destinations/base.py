@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -28,14 +28,25 @@ class Run(Struct, frozen=True):
     map_index: int = -1
 
 
+class FileFigures(Struct, frozen=True):
+    """The number of records and bytes of one file of an output."""
+
+    rows: int
+    bytes: int
+
+
 class Output(Struct, frozen=True):
-    """The committed output of ``run``: names of the files (or tables), their size in bytes, and the summary."""
+    """The committed output of ``run``: names of the files (or tables), their size in bytes, and the summary.
+
+    ``figures`` are those of each file, in the same order; without them the output is one file.
+    """
 
     location: str
     files: tuple[str, ...]
     bytes: int
     summary: TransferSummary
     run: Run
+    figures: tuple[FileFigures, ...] = ()
 
 
 class Part(Struct, frozen=True, omit_defaults=True):
@@ -76,6 +87,75 @@ class Writer(Protocol):
 
     def abort(self) -> None:
         """Drops everything that was written; never raises."""
+
+
+class Progress(Struct, frozen=True):
+    """What an attempt of a run kept before it was cut off: the first ``rows`` records, and the engine's ``state``.
+
+    ``place`` is for the destination alone.
+    """
+
+    rows: int
+    state: bytes
+    place: Any = None
+
+
+@runtime_checkable
+class ResumableWriter(Protocol):
+    """A ``Writer`` whose records may outlive it; only ``commit`` makes them visible."""
+
+    def write(self, records: Sequence[Any]) -> None:
+        """As ``Writer.write``."""
+
+    def commit(self, summary: TransferSummary) -> Output:
+        """As ``Writer.commit``; removes what was kept."""
+
+    def abort(self) -> None:
+        """As ``Writer.abort``; what an earlier attempt kept stays."""
+
+    def keep(self, state: bytes) -> None:
+        """Keeps all records written so far together with ``state``, both or neither, in place of what was kept before.
+
+        Raises:
+            DestinationError: they cannot be kept; what was kept before stays.
+        """
+
+    def suspend(self) -> None:
+        """Ends without a commit: what was kept stays for the next attempt, and nothing else. Never raises."""
+
+
+@runtime_checkable
+class ResumableDestination(Protocol):
+    """The further methods of a ``Destination`` at which a pull that was cut off goes on in the next attempt.
+
+    A destination without them starts over, which is always right. Several attempts of one run may be open at once: an
+    attempt never changes what another one kept, except that a commit removes it.
+    """
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether a writer of this place keeps records, which may depend on the options."""
+
+    @property
+    def keep_every(self) -> float:
+        """Seconds between two calls of ``keep``: its cost must not show."""
+
+    def find_progress(self, run: Run) -> Progress | None:
+        """Returns what an earlier attempt of ``run`` kept; None when nothing is there, or another attempt committed since.
+
+        Raises:
+            DestinationError: the destination cannot be read.
+        """
+
+    def resume(self, run: Run, progress: Progress, rows: int) -> ResumableWriter | None:
+        """Opens a writer that has the first ``rows`` records of ``progress``; None when they are no longer as they were.
+
+        Raises:
+            DestinationError: the destination cannot be read or written.
+        """
+
+    def read_kept(self, run: Run, progress: Progress, skip: int, take: int) -> Iterator[Any]:
+        """Yields ``take`` records of ``progress`` after the first ``skip``, as they were written."""
 
 
 class Destination(Protocol):

@@ -18,15 +18,18 @@ from oauth_taskflow.destinations.base import (
     Output,
     Part,
     PathOpener,
+    Progress,
     Run,
     TemplateRenderer,
 )
-from oauth_taskflow.destinations.folder_writer import FolderWriter
+from oauth_taskflow.destinations.folder_writer import FolderWriter, read_chunks
 from oauth_taskflow.destinations.formats import FORMATS, find_format
+from oauth_taskflow.destinations.kept_parts import count_whole, read_parts, read_progress
 from oauth_taskflow.destinations.local_folder import LocalFolder
 from oauth_taskflow.destinations.object_folder import ObjectFolder
 from oauth_taskflow.destinations.output_folders import (
     MANIFEST,
+    PROGRESS,
     OutputFolder,
     as_destination_errors,
     open_part,
@@ -155,7 +158,83 @@ class FolderDestination:
         folder = self._instance_folder(run)
         with as_destination_errors("Opening the output folder", folder):
             attempt = output_folder(folder).begin(name, attempt_id)
-        return FolderWriter(folder, attempt, run, attempt_id)
+            try:
+                return FolderWriter(folder, attempt, run, attempt_id)
+            except BaseException:
+                attempt.discard()
+                raise
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether files of this format can be gone on with."""
+        return FORMATS[self._format].read_again is not None
+
+    @property
+    def keep_every(self) -> float:
+        """Ten seconds on a disk; five minutes in a store, where each time ends a part."""
+        return 10.0 if isinstance(self._folder, Path) else 300.0
+
+    def find_progress(self, run: Run) -> Progress | None:
+        """Returns what an earlier attempt kept in the folder, if all of it is still there.
+
+        Raises:
+            DestinationError: the folder cannot be read.
+        """
+        path = self._instance_folder(run)
+        with as_destination_errors("Reading the output folder", path):
+            folder = output_folder(path)
+            content = folder.read(PROGRESS)
+            if content is None:
+                return None
+            found = read_progress(content, folder.read(MANIFEST), self._format)
+            if found is None or any((folder.size(p.name) or -1) < p.bytes for p in found.parts):
+                return None
+        return Progress(found.rows, found.state, found)
+
+    def resume(self, run: Run, progress: Progress, rows: int) -> FolderWriter | None:
+        """Opens a writer after the first ``rows`` records that were kept.
+
+        Raises:
+            DestinationError: the folder cannot be read or written.
+        """
+        writer = self.open(run)
+        try:
+            is_whole = self._take_over(writer, run, progress, rows)
+        except BaseException:
+            writer.abort()
+            raise
+        if not is_whole:
+            writer.abort()
+        return writer if is_whole else None
+
+    def _take_over(self, writer: FolderWriter, run: Run, progress: Progress, rows: int) -> bool:
+        found, path = progress.place, self._instance_folder(run)
+        whole = count_whole(found.parts, rows)
+        with (
+            as_destination_errors("Reading the records that were kept", path),
+            ExitStack() as files,
+        ):
+            folder = output_folder(path)
+            contents = (
+                read_chunks(files.enter_context(folder.open_file(part.name)), part.bytes)
+                for part in found.parts[:whole]
+            )
+            if not writer.take_over(found.parts[:whole], contents):
+                return False
+            kept = sum(part.rows for part in found.parts[:whole])
+            writer.write_again(self.read_kept(run, progress, kept, rows - kept))
+        return True
+
+    def read_kept(self, run: Run, progress: Progress, skip: int, take: int) -> Iterator[Any]:
+        """Yields records that were kept, each as it was written.
+
+        Raises:
+            DestinationError: the folder cannot be read.
+        """
+        path = self._instance_folder(run)
+        with as_destination_errors("Reading the records that were kept", path):
+            folder = output_folder(path)
+            yield from read_parts(progress.place.parts, self._format, folder.open_file, skip, take)
 
     def remove_stale(self, current: Mapping[int, str | None]) -> int:
         """Removes the folders of task instances that are not in ``current``, and returns how many there were.
@@ -196,8 +275,8 @@ class FolderDestination:
         folder = self._instance_folder(output.run)
         host = socket.gethostname() if isinstance(folder, Path) else ""
         parts = [
-            Part(str(folder / name), rows=output.summary.rows, bytes=output.bytes, host=host)
-            for name in output.files
+            Part(str(folder / name), rows=file.rows, bytes=file.bytes, host=host)
+            for name, file in zip(output.files, output.figures, strict=True)
         ]
         return Description(parts, str(folder / MANIFEST), self._conn_id)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from oauth_taskflow.destinations.output_folders import (
     MANIFEST,
+    PROGRESS,
     TEMPORARY,
     is_ours,
     superseded_error,
@@ -42,6 +43,20 @@ class LocalFolder:
         """Returns whether the folder has a manifest."""
         return (self._path / MANIFEST).exists()
 
+    def read(self, name: str) -> bytes | None:
+        """Returns the content of a file; None when it is missing."""
+        return _read(self._path / name)
+
+    def size(self, name: str) -> int | None:
+        """Returns the size of a file; None when it is missing."""
+        with suppress(FileNotFoundError):
+            return (self._path / name).stat().st_size
+        return None
+
+    def open_file(self, name: str) -> IO[bytes]:
+        """Opens a file for reading."""
+        return (self._path / name).open("rb")
+
     def subfolders(self) -> list[str]:
         """Returns the names of the folders in this one."""
         below = self._path.iterdir() if self._path.exists() else ()
@@ -59,12 +74,45 @@ class LocalAttempt:
         self._folder = folder
         self.name = part
         self._temporary = folder / f".{part}.{attempt}{TEMPORARY}"
+        self._progress = folder / f".{PROGRESS}.{attempt}{TEMPORARY}"
         self._manifest = folder / f".{MANIFEST}.{attempt}{TEMPORARY}"
         with lock_folder(folder):
-            self._found = _read(folder / MANIFEST)
+            self.found = _read(folder / MANIFEST)
             self.handle: IO[bytes] = self._temporary.open("xb")
 
-    def publish(self, manifest: bytes) -> None:
+    @property
+    def temporary(self) -> str | None:
+        """The name of the part until the commit."""
+        return self._temporary.name
+
+    def open_part(self, number: int) -> None:
+        """Never asked: there is one part."""
+        raise NotImplementedError
+
+    def drop_part(self) -> None:
+        """Never asked: there is one part."""
+        raise NotImplementedError
+
+    def keep(self, progress: bytes, replaced: Sequence[str]) -> None:
+        """Writes the progress file by a rename."""
+        write_safely(self._progress, progress)
+        self._progress.replace(self._folder / PROGRESS)
+        for name in replaced:
+            (self._folder / name).unlink(missing_ok=True)
+
+    def suspend(self) -> None:
+        """Closes the part, and removes it when no progress names it."""
+        with suppress(Exception):
+            self.handle.close()
+        with suppress(Exception):
+            if not self._is_kept():
+                self._temporary.unlink(missing_ok=True)
+            self._progress.unlink(missing_ok=True)
+
+    def _is_kept(self) -> bool:
+        return self._temporary.name.encode() in (_read(self._folder / PROGRESS) or b"")
+
+    def publish(self, manifest: bytes, names: Sequence[str]) -> None:  # noqa: ARG002 - there is one part
         """Moves the part and the manifest into place.
 
         Raises:
@@ -72,7 +120,7 @@ class LocalAttempt:
         """
         write_safely(self._manifest, manifest)
         with lock_folder(self._folder):
-            if _read(self._folder / MANIFEST) != self._found:
+            if _read(self._folder / MANIFEST) != self.found:
                 raise superseded_error(self._folder)
             mine = {self.name, self._temporary.name, self._manifest.name, MANIFEST}
             others = [
@@ -88,10 +136,13 @@ class LocalAttempt:
                 path.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Removes the temporary files."""
+        """Removes the temporary files, and progress that needs them."""
         with suppress(Exception):
             self.handle.close()
-        for path in (self._temporary, self._manifest):
+        with suppress(Exception):
+            if self._is_kept():
+                (self._folder / PROGRESS).unlink(missing_ok=True)
+        for path in (self._temporary, self._manifest, self._progress):
             with suppress(Exception):
                 path.unlink(missing_ok=True)
 

@@ -7,11 +7,13 @@ manifest: they see the previous output until that write, and the new one afterwa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import IO, Any
 
 from oauth_taskflow.destinations.output_folders import (
     MANIFEST,
+    PROGRESS,
     TEMPORARY,
     is_ours,
     superseded_error,
@@ -79,6 +81,24 @@ class ObjectFolder:
             return None
         return content
 
+    def size(self, name: str) -> int | None:
+        """Returns the size of an object; None when it is missing."""
+        self._fs.invalidate_cache()
+        try:
+            return int(self._fs.info(self._key(name))["size"])
+        except FileNotFoundError:
+            return None
+
+    def open_file(self, name: str) -> IO[bytes]:
+        """Opens an object for reading."""
+        self._fs.invalidate_cache()
+        handle: IO[bytes] = self._fs.open(self._key(name), "rb")
+        return handle
+
+    def write(self, name: str, data: bytes) -> None:
+        """Writes a whole object, over another one."""
+        self._fs.pipe_file(self._key(name), data)
+
     def version(self, name: str) -> str | None:
         """Returns the ETag of an object, for ``replace``; None when the object is missing, empty where a store has none."""
         self._fs.invalidate_cache()
@@ -130,15 +150,48 @@ class ObjectAttempt:
 
     def __init__(self, folder: ObjectFolder, part: str, attempt: str) -> None:
         self._folder = folder
-        stem, dot, suffix = part.partition(".")
-        self.name = f"{stem}-{attempt}{dot}{suffix}"
+        self._attempt = attempt
+        self._suffix = part.partition(".")[2]
+        self.name = self._name_part(0)
         self._marker = f".{part}.{attempt}{TEMPORARY}"
-        self._found = folder.read(MANIFEST)
+        self.found = folder.read(MANIFEST)
         folder.create(self._marker, b"")
         self.handle: IO[bytes] = folder.open(self.name)
+        self._is_open = True
         self._may_count = False
 
-    def publish(self, manifest: bytes) -> None:
+    @property
+    def temporary(self) -> str | None:
+        """None: a part has its own name from the start."""
+        return None
+
+    def _name_part(self, number: int) -> str:
+        return f"part-{number:05d}-{self._attempt}.{self._suffix}"
+
+    def open_part(self, number: int) -> None:
+        """Begins the part after those that were kept."""
+        self.name = self._name_part(number)
+        self.handle = self._folder.open(self.name)
+        self._is_open = True
+
+    def drop_part(self) -> None:
+        """Drops the part without writing its object."""
+        self._abandon()
+        self._is_open = False
+
+    def keep(self, progress: bytes, replaced: Sequence[str]) -> None:  # noqa: ARG002 - parts are never copied
+        """Writes the progress object; an object is replaced as a whole."""
+        self._folder.write(PROGRESS, progress)
+        self._is_open = self._is_open and self.name.encode() not in progress
+
+    def suspend(self) -> None:
+        """Drops the part that is open, and the marker."""
+        with suppress(Exception):
+            self._abandon()
+        with suppress(Exception):
+            self._folder.remove(self._marker)
+
+    def publish(self, manifest: bytes, names: Sequence[str]) -> None:
         """Writes the manifest, if it is still the one that this attempt found.
 
         Raises:
@@ -149,23 +202,32 @@ class ObjectAttempt:
         others = [
             name
             for name, is_folder in folder.entries()
-            if not is_folder and is_ours(name) and name not in {MANIFEST, self.name}
+            if not is_folder and is_ours(name) and name not in {MANIFEST, *names}
         ]
         # The version is read before the content: a later manifest must not pass for the one found.
         version = folder.version(MANIFEST)
-        if folder.read(MANIFEST) != self._found:
+        if (there := folder.read(MANIFEST)) != self.found:
+            self._give_way(there, names)
             raise superseded_error(folder)
         self._may_count = True
         try:
             folder.replace(MANIFEST, manifest, version)
         except Exception:
-            if not self._is_committed(manifest):
+            if not self._is_committed(manifest, names):
                 raise
-        self._require_part(manifest)
+        self._require_parts(manifest, names)
         for name in {*others, self._marker}:
             folder.remove(name)
 
-    def _is_committed(self, manifest: bytes) -> bool:
+    def _give_way(self, there: bytes | None, names: Sequence[str]) -> None:
+        """Removes the parts of this attempt that were kept, except those that the winner took over."""
+        for name in names:
+            if f"-{self._attempt}." in name and name.encode() not in (there or b""):
+                self._folder.remove(name)
+        if self._attempt.encode() in (self._folder.read(PROGRESS) or b""):
+            self._folder.remove(PROGRESS)
+
+    def _is_committed(self, manifest: bytes, names: Sequence[str]) -> bool:
         """Returns whether ``manifest`` was written although its write raised an error.
 
         When a response is lost, the library repeats the request. The store then refuses it because the first one succeeded.
@@ -174,14 +236,15 @@ class ObjectAttempt:
             DestinationError: another attempt's manifest is there.
         """
         there = self._folder.read(MANIFEST)
-        if there in {manifest, self._found}:
+        if there in {manifest, self.found}:
             return there == manifest
         self._may_count = False
+        self._give_way(there, names)
         raise superseded_error(self._folder)
 
-    def _require_part(self, manifest: bytes) -> None:
-        """Raises when the part was removed, which happens only where a store ignores conditions."""
-        if self._folder.version(self.name) is not None:
+    def _require_parts(self, manifest: bytes, names: Sequence[str]) -> None:
+        """Raises when a part was removed, which happens only where a store ignores conditions."""
+        if all(self._folder.version(name) is not None for name in names):
             return
         if self._folder.read(MANIFEST) == manifest:
             self._folder.remove(MANIFEST)
@@ -192,10 +255,11 @@ class ObjectAttempt:
         )
 
     def discard(self) -> None:
-        """Removes the part and the marker; leaves the part where a manifest may name it."""
+        """Removes the open part and the marker; leaves parts that a manifest or progress may name."""
         with suppress(Exception):
             self._abandon()
-        for name in (self._marker,) if self._may_count else (self._marker, self.name):
+        keeps_part = self._may_count or not self._is_open
+        for name in (self._marker,) if keeps_part else (self._marker, self.name):
             with suppress(Exception):
                 self._folder.remove(name)
 

@@ -9,7 +9,7 @@ parts that can no longer be committed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -19,6 +19,7 @@ from oauth_taskflow.errors import DestinationError
 from oauth_taskflow.redaction import redact_url
 
 MANIFEST = "_manifest.json"
+PROGRESS = "_progress.msgpack"
 TEMPORARY = ".tmp"
 # part-00000.jsonl on a disk, part-00000-5f3a….jsonl in a store
 _PART = re.compile(r"part-\d+(?:-[0-9a-f]+)?\.(?P<format>.+)")
@@ -37,8 +38,28 @@ class Attempt(Protocol):
     def handle(self) -> IO[bytes]:
         """Where the part is written; closed by the caller before ``publish``."""
 
-    def publish(self, manifest: bytes) -> None:
-        """Makes the part and ``manifest`` the output of the folder, and removes the parts of other attempts.
+    @property
+    def found(self) -> bytes | None:
+        """The manifest that the attempt found when it began."""
+
+    @property
+    def temporary(self) -> str | None:
+        """The name of the file that is written; None in stores, where a part appears under its name once it is closed."""
+
+    def open_part(self, number: int) -> None:
+        """Begins another part, in stores alone."""
+
+    def drop_part(self) -> None:
+        """Drops the part that is open, in stores alone."""
+
+    def keep(self, progress: bytes, replaced: Sequence[str]) -> None:
+        """Writes the progress file atomically, then removes files that only the progress before it needed."""
+
+    def suspend(self) -> None:
+        """Ends the attempt; what the progress file names stays. Never raises."""
+
+    def publish(self, manifest: bytes, names: Sequence[str]) -> None:
+        """Makes the parts ``names`` and ``manifest`` the output of the folder, and removes the parts of other attempts.
 
         Raises:
             DestinationError: another attempt committed since this one began.
@@ -60,16 +81,25 @@ class OutputFolder(Protocol):
     def has_output(self) -> bool:
         """Returns whether the folder has a manifest."""
 
+    def read(self, name: str) -> bytes | None:
+        """Returns the content of a small file; None when it is missing."""
+
+    def size(self, name: str) -> int | None:
+        """Returns the size of a file in bytes; None when it is missing."""
+
+    def open_file(self, name: str) -> IO[bytes]:
+        """Opens a file for reading."""
+
     def subfolders(self) -> list[str]:
         """Returns the names of the folders in this one; empty for a folder that does not exist."""
 
 
 def is_ours(name: str) -> bool:
-    """Returns whether a file name is that of a part, a manifest or a temporary file, in any of ``FORMATS``."""
+    """Returns whether a file name is that of a part, a manifest, progress or a temporary file, in any of ``FORMATS``."""
     unfinished = _UNFINISHED.fullmatch(name)
     name = unfinished["name"] if unfinished else name
     part = _PART.fullmatch(name)
-    return name == MANIFEST or (part is not None and part["format"] in FORMATS)
+    return name in {MANIFEST, PROGRESS} or (part is not None and part["format"] in FORMATS)
 
 
 @contextmanager

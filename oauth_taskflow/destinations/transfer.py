@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timezone
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -53,6 +53,61 @@ class Stage(Protocol):
         """Adds the figures of this stage once all pages are written; an error here keeps the output uncommitted."""
 
 
+class Counts(Struct, frozen=True):
+    """The figures of a transfer so far. ``began`` is in seconds since the epoch, ``seconds`` the time of earlier attempts."""
+
+    rows: int = 0
+    pages: int = 0
+    received_bytes: int = 0
+    began: float = 0.0
+    seconds: float = 0.0
+
+
+class Keeper(Protocol):
+    """Keeps a transfer's records, so that the next attempt goes on where this one is cut off."""
+
+    def open(self, destination: Destination, run: Run) -> tuple[Writer, Counts]:
+        """Opens the writer, with the records of earlier attempts and their figures."""
+
+    def note_page(self, counts: Counts) -> None:
+        """Notes that a page was written, the last one of ``counts``."""
+
+    def note_end(self) -> None:
+        """Notes that all pages were written, before the stages finish."""
+
+    def veto(self) -> None:
+        """Notes that a stage refused the whole output: the next attempt starts over."""
+
+    def cut(self, error: BaseException) -> bool:
+        """Ends the writer after ``error`` with its records kept; returns False, and leaves it open, when none are."""
+
+
+class KeptRecords(NamedTuple):
+    """The records that an earlier attempt kept: ``rows`` of them, and how many came before the current parent and sequence.
+
+    ``read(skip, take)`` yields them as they were written.
+    """
+
+    read: Callable[[int, int], Iterator[Any]]
+    rows: int
+    parent_rows: int
+    sequence_rows: int
+
+
+@runtime_checkable
+class ResumableStage(Protocol):
+    """The further methods of a stage that another attempt can go on with; a stage without state returns None.
+
+    An endpoint with a stage that lacks them starts over when it is cut off.
+    """
+
+    def save(self) -> Any:
+        """Returns the state after the pages so far as plain data (MessagePack), small: it is asked for after each page."""
+
+    def restore(self, state: Any, kept: KeptRecords) -> None:
+        """Takes a saved state. What would be too large for it is found again in the records that were kept."""
+
+
 def utc_text(seconds: float) -> str:
     """Returns seconds since the epoch as an ISO 8601 instant in UTC, to the millisecond."""
     instant = datetime.fromtimestamp(seconds, tz=timezone.utc)
@@ -67,22 +122,26 @@ def transfer(
     stages: Sequence[Stage] = (),
     on_page: Callable[[Page], None] | None = None,
     warnings: Callable[[], Sequence[str]] = tuple,
+    keeper: Keeper | None = None,
 ) -> Output:
-    """Writes all ``pages`` to ``destination`` and commits, or leaves no trace.
+    """Writes all ``pages`` to ``destination`` and commits, or leaves no trace, or what ``keeper`` keeps.
 
     The records of each page pass ``stages`` in their order. ``on_page`` is called once a page is written, ``warnings``
-    once all are.
+    once all are. ``pages`` are asked for once the writer is open.
 
     Raises:
         ApiError: as the pages, the stages or the destination raise.
     """
-    writer = destination.open(run)
+    writer, counts = (
+        (destination.open(run), Counts()) if keeper is None else keeper.open(destination, run)
+    )
     try:
-        summary = _write_pages(pages, writer, stages, on_page)
-        summary = _finish(summary, stages, warnings)
+        summary = _write_pages(pages, _PageSink(writer, stages, on_page, keeper), counts)
+        summary = _finish(summary, stages, warnings, keeper)
         return writer.commit(summary)
-    except BaseException:
-        writer.abort()
+    except BaseException as error:
+        if keeper is None or not keeper.cut(error):
+            writer.abort()
         raise
     finally:
         close = getattr(pages, "close", None)
@@ -90,18 +149,24 @@ def transfer(
             close()
 
 
-def _write_pages(
-    pages: Iterable[Page],
-    writer: Writer,
-    stages: Sequence[Stage],
-    on_page: Callable[[Page], None] | None,
-) -> TransferSummary:
+class _PageSink(NamedTuple):
+    writer: Writer
+    stages: Sequence[Stage]
+    on_page: Callable[[Page], None] | None
+    keeper: Keeper | None
+
+
+def _write_pages(pages: Iterable[Page], sink: _PageSink, counts: Counts) -> TransferSummary:
     began = time.time()
-    rows = count = received = 0
+    started = counts.began or began
+    rows, count, received = counts.rows, counts.pages, counts.received_bytes
+    writer, stages, on_page, keeper = sink
     for page in pages:
         records = _process(page, stages)
         writer.write(records)
         rows, count, received = rows + len(records), count + 1, received + page.bytes
+        if keeper is not None:
+            keeper.note_page(Counts(rows, count, received, started, counts.seconds))
         if on_page is not None:
             on_page(page)
     ended = time.time()
@@ -111,9 +176,9 @@ def _write_pages(
         received_bytes=received,
         dropped=0,
         watermark=None,
-        started=utc_text(began),
+        started=utc_text(started),
         finished=utc_text(ended),
-        seconds=round(ended - began, 3),
+        seconds=round(counts.seconds + ended - began, 3),
     )
 
 
@@ -129,8 +194,18 @@ def _process(page: Page, stages: Sequence[Stage]) -> list[Any]:
 
 
 def _finish(
-    summary: TransferSummary, stages: Sequence[Stage], warnings: Callable[[], Sequence[str]]
+    summary: TransferSummary,
+    stages: Sequence[Stage],
+    warnings: Callable[[], Sequence[str]],
+    keeper: Keeper | None,
 ) -> TransferSummary:
-    for stage in stages:
-        summary = stage.finish(summary)
+    if keeper is not None:
+        keeper.note_end()
+    try:
+        for stage in stages:
+            summary = stage.finish(summary)
+    except Exception:
+        if keeper is not None:
+            keeper.veto()
+        raise
     return msgspec.structs.replace(summary, warnings=(*summary.warnings, *warnings()))

@@ -10,7 +10,7 @@ from typing import Any, TypeGuard
 from msgspec.structs import replace
 
 from oauth_taskflow.api.pull.page import Page
-from oauth_taskflow.destinations.transfer import TransferSummary
+from oauth_taskflow.destinations.transfer import KeptRecords, TransferSummary
 from oauth_taskflow.engine.templates import render_value
 from oauth_taskflow.errors import InvalidRecord, SpecError, TemplateFailed
 from oauth_taskflow.fields.options import Fields
@@ -57,10 +57,12 @@ class FieldsStage:
 
     def __init__(self, options: Fields, context: Mapping[str, Any], hash_key: str | None) -> None:
         self._context = add_now(context)
+        self._names: Mapping[str, Any] | None = None
         self._pipeline = build_pipeline(options, hash_key)
 
     def begin_sequence(self, parent: int, names: Mapping[str, Any]) -> None:  # noqa: ARG002 - one protocol
         """Takes window and parents for the templates of the pages that follow."""
+        self._names = names
         self._pipeline.begin({**self._context, **names})
 
     def process(self, records: list[Any], page: Page) -> list[Any]:
@@ -82,6 +84,18 @@ class FieldsStage:
     def finish(self, summary: TransferSummary) -> TransferSummary:
         """Adds how many values could not be converted."""
         return replace(summary, warnings=(*summary.warnings, *self._pipeline.warnings()))
+
+    def save(self) -> Any:
+        """Returns ``now`` in seconds since the epoch, and the counts of the warnings."""
+        return [self._context["now"].timestamp(), self._pipeline.save()]
+
+    def restore(self, state: Any, kept: KeptRecords) -> None:  # noqa: ARG002 - one protocol for all stages
+        """Takes the ``now`` of the first attempt, so that it is one instant for all records, and the counts."""
+        now, counts = state
+        self._context = {**self._context, "now": Now.fromtimestamp(now, timezone.utc)}
+        self._pipeline.restore(counts)
+        if self._names is not None:  # a sequence has begun
+            self._pipeline.begin({**self._context, **self._names})
 
 
 RowCheck = Callable[[list[Any]], bool]

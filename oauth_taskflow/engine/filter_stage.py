@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from oauth_taskflow.api.pull.page import Page
-from oauth_taskflow.destinations.transfer import TransferSummary
+from oauth_taskflow.destinations.transfer import KeptRecords, TransferSummary
 from oauth_taskflow.fields.expressions import RecordExpression
 
 
@@ -50,3 +50,11 @@ class FilterStage:
             )
             warnings = (*warnings, text)
         return replace(summary, filtered=self._left_out, warnings=warnings)
+
+    def save(self) -> Any:
+        """Returns the counts."""
+        return [self._read, self._left_out]
+
+    def restore(self, state: Any, kept: KeptRecords) -> None:  # noqa: ARG002 - one protocol for all stages
+        """Takes the counts of the pages before."""
+        self._read, self._left_out = state

@@ -9,6 +9,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
+from msgspec import Struct
+from msgspec.structs import replace
+
+from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.specs.model import Endpoint
 
@@ -37,14 +41,59 @@ class WarningList:
         return [*self._texts, *more]
 
 
+class PageFigures(Struct, frozen=True):
+    """What the sequences of a run have shown, and ``pages`` to ``is_missed`` of the current one.
+
+    ``full`` is the most rows of a full first page that none followed. ``has_followed``: some sequence had a second page.
+    ``is_found`` and ``is_missed`` are explained at ``SinglePageWarning.add_sequence``.
+    """
+
+    sequences: int = 0
+    full: int = 0
+    has_followed: bool = False
+    has_found: bool = False
+    has_missed: bool = False
+    pages: int = 0
+    first_rows: int = 0
+    is_found: bool = False
+    is_missed: bool = False
+
+
 class SinglePageWarning:
     """Warns when paging may have stopped after the first page by mistake, or when pages had no records path."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._full = 0
-        self._followed = False
-        self._found = self._missed = False
+        self.figures = PageFigures()
+
+    def begin_sequence(self) -> None:
+        """Counts another sequence."""
+        self.figures = replace(
+            self.figures,
+            sequences=self.figures.sequences + 1,
+            pages=0,
+            first_rows=0,
+            is_found=False,
+            is_missed=False,
+        )
+
+    def add_page(self, page: Page) -> None:
+        """Notes the next page of the current sequence."""
+        figures = self.figures
+        self.figures = replace(
+            figures,
+            pages=figures.pages + 1,
+            first_rows=figures.first_rows if figures.pages else page.count,
+            is_found=figures.is_found or not page.is_doubtful,
+            is_missed=figures.is_missed or page.is_doubtful,
+        )
+
+    def end_sequence(self) -> None:
+        """Notes that the current sequence has ended."""
+        figures = self.figures
+        self.add_sequence(
+            figures.pages, figures.first_rows, found=figures.is_found, missed=figures.is_missed
+        )
 
     def add_sequence(
         self, pages: int, first_rows: int, *, found: bool = True, missed: bool = False
@@ -53,32 +102,38 @@ class SinglePageWarning:
 
         ``found`` means that the records path was in a page or may be absent, ``missed`` that a page lacked it.
         """
-        self._followed = self._followed or pages > 1
-        self._found, self._missed = self._found or found, self._missed or missed
-        if pages == 1 and self._is_full(first_rows):
-            self._full = max(self._full, first_rows)
+        figures = self.figures
+        is_full = pages == 1 and self._is_full(first_rows)
+        self.figures = replace(
+            figures,
+            full=max(figures.full, first_rows if is_full else 0),
+            has_followed=figures.has_followed or pages > 1,
+            has_found=figures.has_found or found,
+            has_missed=figures.has_missed or missed,
+        )
 
     def warnings(self) -> Iterator[str]:
         """Yields the warnings, if there are any."""
-        if self._missed:
+        figures = self.figures
+        if figures.has_missed:
             records = self._endpoint.records
             path = records.path if isinstance(records, Records) else records
-            subject = "Some answers had no" if self._found else "No answer had"
+            subject = "Some answers had no" if figures.has_found else "No answer had"
             yield (
                 f"{subject} records at {path or 'its root'!r}, and were taken for empty pages. If the API leaves out an "
                 "empty list, set records.absent: empty; if not, records are missing from this output."
             )
-        if self._followed or not self._full:
+        if figures.has_followed or not figures.full:
             return
         ends_by, marker = _end_marker(self._endpoint)
         if ends_by == "count":
             yield (
-                f"No second page was ever asked for, although a first page was full ({self._full} rows): {marker} marked "
+                f"No second page was ever asked for, although a first page was full ({figures.full} rows): {marker} marked "
                 "it as the last one. If it counts the records of one page, correct paginate; records are missing from this output."
             )
         if ends_by == "pointer":
             yield (
-                f"No second page was ever found, although a first page was full ({self._full} rows): no answer had "
+                f"No second page was ever found, although a first page was full ({figures.full} rows): no answer had "
                 f"{marker}. If there are more records, correct paginate; they are missing from this output."
             )
 

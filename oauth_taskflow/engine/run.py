@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
+from msgspec.structs import replace as replace_struct
 
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.past_cap import pull_past_cap
@@ -22,6 +23,7 @@ from oauth_taskflow.destinations.transfer import Stage, transfer
 from oauth_taskflow.engine.capped import read_past_cap
 from oauth_taskflow.engine.copied_fields import FieldCopier
 from oauth_taskflow.engine.fields_stage import check_reshaped
+from oauth_taskflow.engine.finished_sequences import Beginning, FinishedSequences
 from oauth_taskflow.engine.first_run import select_endpoint
 from oauth_taskflow.engine.for_each import MappedItem, count_contexts, template_contexts
 from oauth_taskflow.engine.output_location import (
@@ -33,6 +35,15 @@ from oauth_taskflow.engine.page_warnings import SinglePageWarning, WarningList
 from oauth_taskflow.engine.position import Position
 from oauth_taskflow.engine.positions import Positions, open_positions
 from oauth_taskflow.engine.request_places import endpoint_places, sequences_at_once
+from oauth_taskflow.engine.resume import (
+    NOTHING,
+    PAGES,
+    SEQUENCES,
+    ResumeOptions,
+    StartOver,
+    watch_first_page,
+)
+from oauth_taskflow.engine.run_keeper import RunKeeper, build_keeper, suspending
 from oauth_taskflow.engine.stages import (
     StageOptions,
     begin_sequence,
@@ -66,6 +77,7 @@ class EndpointRun:
         given: names of the params whose values came with the run, not from the spec.
         hash_key: key of ``fields.hash``; secret.
         ledger: the stored watermarks, for a run that begins at them.
+        resume: how progress is kept for the next attempt of the same run; None keeps none.
     """
 
     name: str
@@ -80,6 +92,7 @@ class EndpointRun:
     given: Collection[str] = ()
     hash_key: str | None = field(default=None, repr=False)
     ledger: RunLedger | None = None
+    resume: ResumeOptions | None = None
 
 
 def run_endpoint(
@@ -94,8 +107,11 @@ def run_endpoint(
     Nothing shows at the destination unless everything was read and written. ``on_window`` is called before the first
     page of each request sequence, with its window; ``on_page`` once a page is written.
 
+    With ``run.resume``, an attempt that is cut off keeps what was written, and the next one goes on there.
+
     Raises:
         ApiError: a request, its answer or the destination failed.
+        PullSuspended: the API asks for a long wait, and what was read is kept.
         TokenRequestError: the token request failed.
         TemplateFailed: a template names something undefined or gives null.
     """
@@ -108,20 +124,28 @@ def run_endpoint(
     has_parents = any(part.file is not None for part in run.item.values())
     this = Run(run.name, run.run_id, labels, run.map_index)
     positions = open_positions(run.endpoint, run.interval, run.ledger, destination, this)
-    stages = build_stages(
-        StageOptions(run.endpoint, has_parents, run.template_context, run.hash_key, positions)
+    stage_options = StageOptions(
+        run.endpoint, has_parents, run.template_context, run.hash_key, positions
     )
-    reader = _Reader(run, session, stages, on_window, positions)
-    output = transfer(
-        reader.pages(),
-        destination,
-        this,
-        stages=stages,
-        on_page=on_page,
-        warnings=reader.warnings,
-    )
+    keeper: RunKeeper | None = None
+    for depth in (PAGES, SEQUENCES, NOTHING):
+        stages = build_stages(stage_options)
+        keeper = build_keeper(run, session.base_url, destination, stages, depth)
+        reader = _Reader(run, session, stages, on_window, positions, keeper=keeper)
+        with suppress(StartOver), suspending(keeper):
+            output = transfer(
+                reader.pages(),
+                destination,
+                this,
+                stages=stages,
+                on_page=on_page,
+                warnings=reader.warnings,
+                keeper=keeper,
+            )
+            break
     late = run.ledger.settle() if run.ledger is not None else ""
-    return _summary(run, output, destination.describe(output), reader.sequences, late)
+    summary = _summary(run, output, destination.describe(output), reader.sequences, late)
+    return summary if keeper is None else replace_struct(summary, resumed=keeper.attempts)
 
 
 def count_sequences(endpoint: Endpoint, item: MappedItem, interval: Interval) -> int:
@@ -152,6 +176,8 @@ class _Reader:
         stages: Sequence[Stage],
         on_window: Callable[[Window | None], None] | None = None,
         positions: Positions | None = None,
+        *,
+        keeper: RunKeeper | None = None,
     ) -> None:
         self._run = run
         self._positions = positions
@@ -161,7 +187,14 @@ class _Reader:
         self._copier = FieldCopier(run.endpoint)
         self._single_page_warning = SinglePageWarning(run.endpoint)
         self._warnings = WarningList()
-        self.sequences = 0
+        self._keeper = keeper
+        if keeper is not None:
+            keeper.attach(self._single_page_warning, self._warnings)
+
+    @property
+    def sequences(self) -> int:
+        """The number of request sequences that were begun."""
+        return self._single_page_warning.figures.sequences
 
     def warnings(self) -> list[str]:
         """Returns the warnings about the pages, for people."""
@@ -183,23 +216,35 @@ class _Reader:
 
     def _read(self, sequences: Iterator[tuple[_Sequence, Iterable[Page]]]) -> Iterator[Page]:
         for sequence, pages in sequences:
-            begin_sequence(self._stages, sequence.parent, sequence.names)
-            begin_window(self._stages, sequence.window)
-            if sequence.lane is not None:
-                sequence.lane.may_guess = True
-            if self._on_window is not None:
-                self._on_window(sequence.window)
+            self._begin(sequence)
             yield from self._watch(pages, sequence)
+
+    def _begin(self, sequence: _Sequence) -> None:
+        begin_sequence(self._stages, sequence.parent, sequence.names)
+        begin_window(self._stages, sequence.window)
+        if self._keeper is None or self._keeper.begin_sequence(
+            sequence.parent, sequence.begin.parents
+        ):
+            self._single_page_warning.begin_sequence()
+        if sequence.lane is not None:
+            sequence.lane.may_guess = True
+        if self._on_window is not None:
+            self._on_window(sequence.window)
 
     def _sequences(
         self, places: Places | None
     ) -> Generator[tuple[_Sequence, Iterator[Page]], None, None]:
+        finished = FinishedSequences(self._keeper)
         for parent, (names, position) in enumerate(self._contexts()):
+            finished.begin_parent(parent, names)
             copied = self._copier.read(names)
             for window in self._windows(position):
+                if finished.skips():
+                    continue
                 visible = names if window is None else {**names, "window": _bounds(window)}
                 lane = Lane(places, may_guess=False) if places is not None else None
-                sequence = _Sequence(parent, copied, window, visible, lane, position)
+                begin = Beginning(finished.parents, finished.take_page())
+                sequence = _Sequence(parent, copied, window, visible, lane, position, begin)
                 yield sequence, self._pages_of(sequence)
 
     def _contexts(self) -> Iterator[tuple[dict[str, Any], Position | None]]:
@@ -248,22 +293,24 @@ class _Reader:
             warn=self._warnings,
             is_last=check_reshaped(find_end, endpoint.fields, context, self._run.hash_key),
             find=self._positions.cursor_path if self._positions is not None else None,
+            resume=sequence.begin.page,
         )
-        return read_past_cap(endpoint, context, sequence.window, read)
+        pages = read_past_cap(endpoint, context, sequence.window, read)
+        return watch_first_page(pages, endpoint, sequence.begin.page)
 
     def _watch(self, pages: Iterable[Page], sequence: _Sequence) -> Iterator[Page]:
-        copied = sequence.copied
-        self.sequences += 1
-        count = rows = 0
-        found = missed = False
+        keeper, copied = self._keeper, sequence.copied
         for page in pages:
-            if count and page.index == 0:  # at a cap: another request of the same window
+            if page.index == 0 and self._single_page_warning.figures.pages:
+                # At a cap: another request of the same window.
                 begin_sequence(self._stages, sequence.parent, sequence.names)
-            rows = rows if count else page.count
-            count += 1
-            found, missed = found or not page.is_doubtful, missed or page.is_doubtful
+            self._single_page_warning.add_page(page)
+            if keeper is not None:
+                keeper.note_mark(page.mark)
             yield replace(page, records=self._copier.add(page.records, copied)) if copied else page
-        self._single_page_warning.add_sequence(count, rows, found=found, missed=missed)
+        self._single_page_warning.end_sequence()
+        if keeper is not None:
+            keeper.end_sequence()
 
 
 @dataclass(frozen=True)
@@ -271,7 +318,8 @@ class _Sequence:
     """One request sequence: the number of its parent, the fields that its records copy from it, and the window.
 
     ``names`` are the template names that it has beside those of the run, ``lane`` is its share of the requests in flight;
-    ``position`` is where it begins in a run by stored watermarks.
+    ``position`` is where it begins in a run by stored watermarks,
+    ``begin`` what an attempt that was cut off has left of it.
     """
 
     parent: int
@@ -279,7 +327,8 @@ class _Sequence:
     window: Window | None
     names: Mapping[str, Any]
     lane: Lane | None
-    position: Position | None = None
+    position: Position | None
+    begin: Beginning
 
 
 def _bounds(window: Window) -> dict[str, Any]:

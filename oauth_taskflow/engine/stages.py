@@ -5,21 +5,24 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from msgspec.structs import replace
 
-from oauth_taskflow.api.pull.dedupe import Deduplicator
+from oauth_taskflow.api.pull.dedupe import Deduplicator, Replay
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.watermark import Watermark
-from oauth_taskflow.destinations.transfer import Stage, TransferSummary
+from oauth_taskflow.destinations.transfer import KeptRecords, Stage, TransferSummary
 from oauth_taskflow.engine.fields_stage import FieldsStage, is_used
 from oauth_taskflow.engine.filter_stage import FilterStage
 from oauth_taskflow.engine.window_filter import WindowStage
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.windows import Window
+
+_REPLAY_ROWS = 1000
 
 
 class StageOptions(NamedTuple):
@@ -55,6 +58,14 @@ class WatermarkStage:
         """Adds the watermark."""
         return replace(summary, watermark=self._watermark.value)
 
+    def save(self) -> Any:
+        """Returns the watermark."""
+        return self._watermark.value
+
+    def restore(self, state: Any, kept: KeptRecords) -> None:  # noqa: ARG002 - one protocol for all stages
+        """Takes the watermark of the pages before."""
+        self._watermark.restore(state)
+
 
 class DedupeStage:
     """Drops records whose primary key came before."""
@@ -78,6 +89,23 @@ class DedupeStage:
     def finish(self, summary: TransferSummary) -> TransferSummary:
         """Adds the number of dropped records."""
         return replace(summary, dropped=self._keys.dropped)
+
+    def save(self) -> Any:
+        """Returns the counts; keys are in the records."""
+        return self._keys.save()
+
+    def restore(self, state: Any, kept: KeptRecords) -> None:
+        """Takes the counts, and the keys of the records that were kept: those of the current parent where that is enough."""
+        self._keys.restore(state)
+        first = 0 if self._keys.across_parents else kept.parent_rows
+        self._replay(kept, first, kept.parent_rows, Replay.OTHER_PARENT)
+        self._replay(kept, kept.parent_rows, kept.sequence_rows, Replay.OTHER_SEQUENCE)
+        self._replay(kept, kept.sequence_rows, kept.rows, Replay.THIS_SEQUENCE)
+
+    def _replay(self, kept: KeptRecords, first: int, end: int, place: Replay) -> None:
+        records = kept.read(first, end - first) if first < end else iter(())
+        while batch := list(itertools.islice(records, _REPLAY_ROWS)):
+            self._keys.replay(batch, place)
 
 
 def build_filter_stage(options: StageOptions) -> Stage | None:

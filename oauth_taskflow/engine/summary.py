@@ -20,9 +20,10 @@ class EndpointSummary(Struct, frozen=True, omit_defaults=True):
     ``sequences`` counts the page sequences (one per window and parent record), ``bytes`` what was written and
     ``received_bytes`` what the API sent; ``seconds`` is wall time. ``conn_id`` is the connection of the object store.
     ``duplicates`` counts records dropped by primary key, ``filtered`` those that ``where`` left out, ``outside`` those
-    outside the window. ``watermark`` is the highest value of the incremental field, and ``interval`` the span that was read (ISO 8601; an empty start means from
-    the beginning). ``map_index`` is that of a mapped instance; ``token_refreshes`` counts the refreshes that this process
-    caused. ``warnings`` are for people. ``destination`` is the kind of destination that reads the files back.
+    outside the window. ``watermark`` is the highest value of the incremental field, and ``interval`` the span that was
+    read (ISO 8601; an empty start means from the beginning). ``map_index`` is that of a mapped instance; ``token_refreshes`` counts the refreshes that this process
+    caused. ``warnings`` are for people. ``destination`` is the kind of destination that reads the files back. ``resumed``
+    counts the attempts whose records this one went on with.
     """
 
     endpoint: str
@@ -44,6 +45,7 @@ class EndpointSummary(Struct, frozen=True, omit_defaults=True):
     destination: str = DEFAULT_KIND
     filtered: int = 0
     outside: int = 0
+    resumed: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the figures as plain data, for XCom and events."""

@@ -21,7 +21,7 @@ from oauth_taskflow.dates import (
     build_reader,
     is_empty_date,
 )
-from oauth_taskflow.destinations.transfer import TransferSummary
+from oauth_taskflow.destinations.transfer import KeptRecords, TransferSummary
 from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.specs.windows import Incremental, Window
 
@@ -92,6 +92,14 @@ class WindowStage:
     def finish(self, summary: TransferSummary) -> TransferSummary:
         """Adds the number of records left out."""
         return replace(summary, outside=self._left_out)
+
+    def save(self) -> Any:
+        """Returns the number of records left out."""
+        return self._left_out
+
+    def restore(self, state: Any, kept: KeptRecords) -> None:  # noqa: ARG002 - one protocol for all stages
+        """Takes the number of the pages before."""
+        self._left_out = state
 
 
 class OlderPages:

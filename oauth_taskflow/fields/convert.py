@@ -67,6 +67,14 @@ class ConvertStep:
         for path, count in self._failed.items():
             yield f"fields.{self._step}: {count:,} values at {path!r} could not be converted, and were {done}."
 
+    def save(self) -> Any:
+        """Returns the counts of the warnings."""
+        return dict(self._failed)
+
+    def restore(self, state: Any) -> None:
+        """Takes the counts of records that an earlier attempt read."""
+        self._failed = dict(state)
+
     def _convert_patterns(self, record: Members) -> None:
         done = {(id(record), name) for name, _, _ in self._single}
         done |= _find_all(record, (path for path, _ in self._exact))

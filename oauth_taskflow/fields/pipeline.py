@@ -70,9 +70,20 @@ class Pipeline:
 
     def warnings(self) -> Iterator[str]:
         """Yields what was kept or made null because it could not be converted, and which paths found nothing to hash."""
-        for step in self._steps:
-            if isinstance(step, (ConvertStep, HashStep)):
-                yield from step.warnings()
+        for step in self._counting_steps():
+            yield from step.warnings()
+
+    def save(self) -> list[Any]:
+        """Returns the counts behind the warnings."""
+        return [step.save() for step in self._counting_steps()]
+
+    def restore(self, state: list[Any]) -> None:
+        """Takes the counts of records that an earlier attempt read."""
+        for step, saved in zip(self._counting_steps(), state, strict=True):
+            step.restore(saved)
+
+    def _counting_steps(self) -> list[ConvertStep | HashStep]:
+        return [step for step in self._steps if isinstance(step, (ConvertStep, HashStep))]
 
 
 def _build_steps(options: Fields, new: SetStep | None, tools: Tools) -> Iterator[Step]:

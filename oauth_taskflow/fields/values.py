@@ -114,6 +114,14 @@ class HashStep:
                 "data is in the output."
             )
 
+    def save(self) -> Any:
+        """Returns the number of records, and the paths that were in none."""
+        return [self._records, sorted(self._unmet)]
+
+    def restore(self, state: Any) -> None:
+        """Takes what the records of an earlier attempt have shown."""
+        self._records, self._unmet = state[0], set(state[1])
+
     def _hash(self, value: Any, path: str) -> str:
         kind, text = read_scalar(value)
         if kind in {"mapping", "list"}:

@@ -198,6 +198,13 @@ class Endpoint(Options, frozen=True, kw_only=True):
         AnyDestination | None,
         doc("Where records go.", {"type": "file", "path": "/data/{{ endpoint }}"}),
     ] = None
+    resume: Annotated[
+        bool,
+        doc(
+            "A task that is cut off goes on after its last complete page in the next try of the same run; false: it starts over.",
+            False,
+        ),
+    ] = True
     timeout: Annotated[
         Seconds | None, doc("Seconds to wait for connect and for each read.", 30)
     ] = None

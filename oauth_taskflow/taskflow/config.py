@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from oauth_taskflow import secret_registry
-from oauth_taskflow.errors import ConnectionConfigError, SpecError, TokenStoreError
+from oauth_taskflow.errors import (
+    ConnectionConfigError,
+    OAuthTaskflowError,
+    SpecError,
+    TokenStoreError,
+)
 from oauth_taskflow.taskflow import log_masking
 from oauth_taskflow.taskflow.executors import find_distributed_executors
 from oauth_taskflow.taskflow.processes import in_task
@@ -100,6 +106,26 @@ def refuse_local_rotation(conn_id: str, url: str) -> None:
         hint="Set [oauth_taskflow] token_store to a database that all workers share, as in "
         "postgresql+psycopg://user@host/db, or use broker mode, in which only the API server refreshes (docs/broker.md).",
     )
+
+
+def longest_wait() -> float:
+    """Returns ``[oauth_taskflow] longest_wait``: the seconds that an endpoint task waits with its worker slot, by default 60.
+
+    Raises:
+        OAuthTaskflowError: it is not a number above 0.
+    """
+    from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - run time only
+
+    text = (conf.get("oauth_taskflow", "longest_wait", fallback="") or "").strip()
+    try:
+        seconds = float(text or 60.0)
+    except ValueError:
+        seconds = 0.0
+    if not 0.0 < seconds < math.inf:
+        raise OAuthTaskflowError(
+            f"[oauth_taskflow] longest_wait is {text!r}", hint="Write seconds, such as 60."
+        )
+    return seconds
 
 
 def presets_folder() -> Path | None:

@@ -54,6 +54,16 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "example": "s3://aws_default@lake/raw",
         "default": "",
     },
+    "longest_wait": {
+        "description": (
+            "Seconds that the task of a spec's endpoint waits with its worker slot when the API or a budget names a "
+            "wait. A longer one frees the slot: the task is rescheduled, and goes on after its last page."
+        ),
+        "version_added": "0.1.0",
+        "type": "float",
+        "example": "60",
+        "default": "60",
+    },
     "presets_folder": {
         "description": (
             "Absolute path of a folder with provider presets of your own, one YAML file each; one "

@@ -13,7 +13,7 @@ import pytest
 from oauth_taskflow.api.decoders.numbers import decode
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.session import OAuthSession
-from oauth_taskflow.destinations.transfer import Stage, TransferSummary
+from oauth_taskflow.destinations.transfer import ResumableStage, Stage, TransferSummary
 from oauth_taskflow.engine import stages
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
 from oauth_taskflow.engine.stages import STAGE_BUILDERS, StageOptions
@@ -137,3 +137,11 @@ def test_a_stage_without_its_end_is_noticed() -> None:
 
     assert is_whole(AdultStage())
     assert not is_whole(HalfStage())
+
+
+def test_every_stage_can_be_gone_on_with_in_another_attempt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stages, "STAGE_BUILDERS", STAGE_BUILDERS)
+    built = stages.build_stages(StageOptions(EVERYTHING))
+    assert [type(stage).__name__ for stage in built if not isinstance(stage, ResumableStage)] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from enum import Enum, auto
 from typing import Any
 
 import msgspec
@@ -12,6 +13,14 @@ from oauth_taskflow.api.decoders.numbers import encode
 from oauth_taskflow.api.pull.loop_guard import REPEATED_PAGES, endless_repeat_error
 from oauth_taskflow.api.pull.missing_fields import missing_field_error
 from oauth_taskflow.api.pull.record_fields import build_column_reader
+
+
+class Replay(Enum):
+    """Where a record that was kept stands, seen from the sequence that goes on."""
+
+    OTHER_PARENT = auto()
+    OTHER_SEQUENCE = auto()
+    THIS_SEQUENCE = auto()
 
 
 class Deduplicator:
@@ -30,6 +39,30 @@ class Deduplicator:
         self._records: set[bytes] | None = set() if across_parents else None
         self._parent = self._sequence = self._repeated = self._new = 0
         self.dropped = 0
+
+    @property
+    def across_parents(self) -> bool:
+        """Whether records of other parents are compared."""
+        return self._records is not None
+
+    def save(self) -> list[int]:
+        """Returns the counts, without keys."""
+        return [self.dropped, self._parent, self._sequence, self._repeated, self._new]
+
+    def restore(self, counts: Sequence[int]) -> None:
+        """Takes saved counts; ``replay`` brings the keys back."""
+        self.dropped, self._parent, self._sequence, self._repeated, self._new = counts
+
+    def replay(self, records: Sequence[Any], place: Replay) -> None:
+        """Remembers the keys of records that were kept in an earlier attempt, in their order."""
+        sequence = self._sequence - (place is not Replay.THIS_SEQUENCE)
+        keys = zip(*(read(records) for read in self._columns), strict=True)
+        for record, key in zip(records, keys, strict=True):
+            digest = _digest_key(key)
+            if place is not Replay.OTHER_PARENT:
+                self._seen[digest] = sequence
+            if self._records is not None:
+                self._is_other(digest, record)
 
     def begin_sequence(self, parent: int) -> None:
         """Begins the page sequence of the parent record with this number."""
@@ -64,8 +97,7 @@ class Deduplicator:
                 "primary_key",
                 "Correct primary_key, or leave it out when the API promises no key.",
             )
-        text = encode(key)
-        digest = hashlib.blake2b(text, digest_size=16).digest() if len(text) > 16 else text
+        digest = _digest_key(key)
         seen_in = self._seen.get(digest)
         if seen_in == self._sequence:
             return False
@@ -81,3 +113,8 @@ class Deduplicator:
         is_other = whole not in self._records
         self._records.add(whole)
         return is_other
+
+
+def _digest_key(key: tuple[Any, ...]) -> bytes:
+    text = encode(key)
+    return hashlib.blake2b(text, digest_size=16).digest() if len(text) > 16 else text

@@ -76,6 +76,11 @@ class Watermark:
             else:
                 self._compare(value)
 
+    def restore(self, value: str | float | None) -> None:
+        """Takes the highest value of pages that an earlier attempt read."""
+        if value is not None:
+            self._compare(value)
+
     def _compare(self, value: Any) -> None:
         try:
             rank = self._rank_of(value)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from msgspec.structs import replace
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -19,6 +20,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.engine.summary import EndpointSummary
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.iso8601 import parse_instant
@@ -40,6 +42,7 @@ from oauth_taskflow.taskflow.dags.local_run import LocalRun, add_parents, run_lo
 from oauth_taskflow.taskflow.sessions import open_session
 
 _UNLIMITED = 10_000
+_LONGEST_WAIT = 31 * 86_400.0
 
 
 def pull(args: Namespace) -> None:
@@ -118,11 +121,18 @@ def _run(run: LocalRun, results: dict[str, list[EndpointSummary]]) -> None:
         display = Display(bar)
         for name, summaries in zip(
             run.endpoints,
-            run_locally(run, open_session, display.observer),
+            run_locally(run, _open_patient_session, display.observer),
             strict=True,
         ):
             results[name] = summaries
             display.end()
+
+
+def _open_patient_session(conn_id: str) -> OAuthSession:
+    """A session that waits as long as the API asks, with a line about it: a shell has no worker slot to free."""
+    session = open_session(conn_id)
+    session.retry = replace(session.retry, longest_wait=_LONGEST_WAIT)
+    return session
 
 
 def _summarize(results: Mapping[str, Sequence[EndpointSummary]]) -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ from oauth_taskflow.taskflow.dags.stored_watermarks import (
     mirror,
     open_ledger,
 )
+from oauth_taskflow.taskflow.dags.suspension import build_resume_options, free_slot, limit_waits
 from oauth_taskflow.taskflow.metrics import refreshes
 from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.watermarks.partitions import Scope
@@ -93,6 +94,7 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
 
     Raises:
         OAuthTaskflowError: as ``run_endpoint`` and ``open_session`` raise.
+        AirflowRescheduleException: the API asks for a long wait; see ``suspension``.
     """
     item = operator.item or {}
     endpoint = _read_endpoint(operator.endpoint)
@@ -112,6 +114,7 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
         given=find_given_params(operator.default_params, context),
         hash_key=hash_key() if endpoint.fields and endpoint.fields.hashed else None,
         ledger=None if from_watermark is None else open_ledger(scope, context["run_id"]),
+        resume=build_resume_options(endpoint) if from_watermark is None else None,
     )
     if from_watermark is None:
         check_interval(name, endpoint, interval, operator.log)
@@ -120,10 +123,18 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
     ):
         operator.log.warning("%s: %s", name, warning)
     before = refreshes(operator.conn_id)
-    with open_session(operator.conn_id) as session:
+    with free_slot(name, operator.log), open_session(operator.conn_id) as session:
+        limit_waits(session, run.resume)
         progress = ProgressLog(operator.log, name)
         summary = run_endpoint(run, session, on_page=progress, on_window=progress.begin)
-    operator.log.info(
+    _log_summary(operator.log, name, summary)
+    if from_watermark is not None and operator.outlets:
+        mirror(scope, operator.outlets[0], context, operator.log)
+    return {**summary.as_dict(), "token_refreshes": refreshes(operator.conn_id) - before}
+
+
+def _log_summary(log: Logger, name: str, summary: EndpointSummary) -> None:
+    log.info(
         "%s: %s rows in %s pages, %.1f s, written to %s",
         name,
         summary.rows,
@@ -132,12 +143,9 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
         ", ".join(file.path for file in summary.files),
     )
     if summary.filtered:
-        operator.log.info("%s: where left out %s records", name, summary.filtered)
+        log.info("%s: where left out %s records", name, summary.filtered)
     for warning in summary.warnings:
-        operator.log.warning("%s: %s", name, warning)
-    if from_watermark is not None and operator.outlets:
-        mirror(scope, operator.outlets[0], context, operator.log)
-    return {**summary.as_dict(), "token_refreshes": refreshes(operator.conn_id) - before}
+        log.warning("%s: %s", name, warning)
 
 
 def _read_endpoint(endpoint: Endpoint | Mapping[str, Any]) -> Endpoint:

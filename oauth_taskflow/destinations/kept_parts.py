@@ -1,0 +1,112 @@
+"""What an attempt kept in an output folder before it was cut off: parts, and the state to go on from.
+
+``_progress.msgpack`` describes it. The file counts only beside the manifest that the attempt found when it began: a commit
+makes it worthless, and removes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import IO, Any
+
+import msgspec
+from msgspec import Struct
+
+from oauth_taskflow.destinations.formats import FORMATS
+
+PROGRESS_VERSION = 1
+
+
+class KeptPart(Struct, frozen=True):
+    """A part that is kept: the first ``bytes`` bytes of a file hold ``rows`` records and have the digest ``sha256``."""
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class FolderProgress(Struct, frozen=True):
+    """The content of the progress file; ``base`` is the digest of the manifest that the attempt found, or empty."""
+
+    version: int
+    base: str
+    format: str
+    parts: list[KeptPart]
+    state: bytes
+
+    @property
+    def rows(self) -> int:
+        """The number of records that are kept."""
+        return sum(part.rows for part in self.parts)
+
+    def encode(self) -> bytes:
+        """Returns the bytes of the file."""
+        return msgspec.msgpack.encode(self)
+
+
+def read_progress(
+    content: bytes | None, manifest: bytes | None, name: str
+) -> FolderProgress | None:
+    """Returns the progress in a file, if it belongs beside ``manifest`` and to the format ``name``; None for any other."""
+    try:
+        found = msgspec.msgpack.decode(content or b"", type=FolderProgress)
+    except msgspec.MsgspecError:
+        return None
+    same = (PROGRESS_VERSION, digest_of(manifest), name)
+    return found if (found.version, found.base, found.format) == same else None
+
+
+def digest_of(manifest: bytes | None) -> str:
+    """Returns the digest of a manifest; empty without one."""
+    return "" if manifest is None else hashlib.sha256(manifest).hexdigest()
+
+
+class Prefix(io.RawIOBase):
+    """The first ``size`` bytes of an open file, as a file: what comes after them was not kept."""
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        self._file = file
+        self._left = size
+
+    def readable(self) -> bool:
+        """Always true."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Reads into ``buffer``, up to the end of the prefix."""
+        data = self._file.read(min(len(buffer), self._left))
+        self._left -= len(data)
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def read_parts(
+    parts: Sequence[KeptPart],
+    format_name: str,
+    open_file: Callable[[str], IO[bytes]],
+    skip: int,
+    take: int,
+) -> Iterator[Any]:
+    """Yields ``take`` records of ``parts`` after the first ``skip``, in a form that a writer writes again unchanged."""
+    read = FORMATS[format_name].read_again
+    assert read is not None  # only formats that can go on are kept
+    for part in parts:
+        count = max(0, min(take, part.rows - skip))
+        if count:
+            with ExitStack() as stack:
+                file = stack.enter_context(open_file(part.name))
+                prefix = io.BufferedReader(Prefix(file, part.bytes), 1 << 16)
+                yield from read(prefix, skip, count)
+        take -= count
+        skip = max(0, skip - part.rows)
+
+
+def count_whole(parts: Sequence[KeptPart], rows: int) -> int:
+    """Returns how many of ``parts``, from the first, lie wholly within the first ``rows`` records."""
+    ends = itertools.accumulate(part.rows for part in parts)
+    return sum(1 for end in ends if end <= rows)

@@ -1,0 +1,75 @@
+"""Long waits of an endpoint task: its progress is kept, and its worker slot is free until the API may be asked again.
+
+The task goes to *up_for_reschedule*, which needs no triggerer, works for mapped tasks and takes none of ``retries``
+(https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/sensors.html).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from msgspec.structs import replace
+
+from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.engine.progress import Seal
+from oauth_taskflow.engine.resume import PullSuspended, ResumeOptions
+from oauth_taskflow.errors import TokenStoreError
+from oauth_taskflow.specs.model import Endpoint
+from oauth_taskflow.taskflow.config import fernet_keys, longest_wait
+from oauth_taskflow.tokens.cipher import TokenCipher
+
+# Distinguishes what is sealed here from the grants of the token store.
+_ROW, _VERSION = "progress of a pull", 1
+
+
+def build_resume_options(endpoint: Endpoint) -> ResumeOptions | None:
+    """Returns how a task keeps its progress; requests in it are sealed with Airflow's Fernet keys, where tasks have them.
+
+    None for an endpoint with ``resume: false``.
+    """
+    if not endpoint.resume:
+        return None
+    return ResumeOptions(seal=_build_seal(), longest_wait=longest_wait())
+
+
+def _build_seal() -> Seal | None:
+    try:
+        cipher = TokenCipher(fernet_keys())
+    except TokenStoreError:  # in broker mode, tasks need no keys
+        return None
+
+    def close(content: bytes) -> bytes:
+        return cipher.seal(content.decode(), grant_key=_ROW, version=_VERSION).encode()
+
+    def open_sealed(sealed: bytes) -> bytes:
+        return str(cipher.open(sealed.decode(), grant_key=_ROW, version=_VERSION)).encode()
+
+    return Seal(close=close, open=open_sealed)
+
+
+def limit_waits(session: OAuthSession, resume: ResumeOptions | None) -> None:
+    """Makes ``session`` raise an error for a wait that frees the slot. A task that cannot go on later waits as before."""
+    if resume is not None:
+        longest = min(session.retry.longest_wait, resume.longest_wait)
+        session.retry = replace(session.retry, longest_wait=longest)
+
+
+@contextmanager
+def free_slot(name: str, log: Any) -> Iterator[None]:
+    """Reschedules the task when its pull is suspended.
+
+    Raises:
+        AirflowRescheduleException: the pull goes on at that time.
+    """
+    try:
+        yield
+    except PullSuspended as wait:
+        from airflow.sdk.exceptions import AirflowRescheduleException  # noqa: PLC0415 - run time only
+
+        start = datetime.now(tz=timezone.utc) + timedelta(seconds=wait.retry_after or 0.0)
+        log.info("%s: %s", name, wait)
+        log.info("%s: the worker slot is free until %s", name, start.isoformat(timespec="seconds"))
+        raise AirflowRescheduleException(start) from None  # type: ignore[no-untyped-call]  # Airflow's
