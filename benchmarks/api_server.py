@@ -86,14 +86,15 @@ class Api:
 def main() -> None:
     api = Api(int(sys.argv[1]), is_odd="odd" in sys.argv[2:])
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-    threading.Thread(target=_until_closed, daemon=True).start()
+    threading.Thread(target=until_closed, daemon=True).start()
     print(listener.getsockname()[1], flush=True)
     while True:
         connection, _ = listener.accept()
         threading.Thread(target=api.serve, args=(connection,), daemon=True).start()
 
 
-def _until_closed() -> None:
+def until_closed() -> None:
+    """End the process when its standard input closes."""
     sys.stdin.read()
     sys.stdout.flush()
     os._exit(0)

@@ -1,5 +1,7 @@
 """Pulls 100,000 records from a loopback API: this package, a hand-written loop, dlt, Airbyte's CDK, HttpOperator.
 
+Then it pulls from an API that takes its time; see ``waiting.py``.
+
 Usage: .venv/bin/python benchmarks/pull.py [--records 100000] [--rounds 5]
 """
 
@@ -12,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import waiting
 from api_server import PAGE_SIZE
 from measure import (
     HERE,
@@ -132,6 +135,7 @@ def main() -> None:
     with api(options.records, "odd") as url:
         compare_fields(url, options.records, options.rounds)
     memory()
+    waiting.compare_all(options.rounds)
 
 
 if __name__ == "__main__":
