@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from oauth_taskflow.api.paginators.base import PagingOptions
+from oauth_taskflow.api.paginators.custom import CustomPaginator
 from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
@@ -94,3 +95,26 @@ def _flaws(view: EndpointView, kind: str) -> Findings:
     for flaw in (*paginate.flaws(view.raw["paginate"]), *paginate.common_flaws()):
         if flaw.kind == kind and flaw.unless_placed not in view.placed_names:
             yield Finding(("paginate", *flaw.option.split(".")), flaw.message, flaw.hint)
+
+
+@endpoint_rule("concurrency-without-effect", "warning")
+def concurrency_without_effect(view: EndpointView) -> Findings:
+    """A number of requests at once for an endpoint that has one request to send at a time: each page leads to the next.
+
+    Parents of `for_each`, windows (`incremental.step`) and the styles `page` and `offset` are read several at once. A number
+    from the defaults is for the other endpoints.
+
+    Bad: `concurrency: 8` with `paginate: {type: cursor, …}` and nothing to repeat
+
+    Good: the same without it, or `incremental: {…, step: P7D}` where the API filters by time
+    """
+    endpoint = view.endpoint
+    is_inherited = endpoint.concurrency == view.source.defaults.concurrency
+    if is_inherited or endpoint.concurrency in {"auto", 1} or view.parents:
+        return
+    paginate, windows = endpoint.paginate, endpoint.incremental
+    if isinstance(paginate, CustomPaginator) or (windows is not None and windows.step is not None):
+        return
+    if paginate is None or paginate.most_at_once == 1:
+        message = "this endpoint sends one request after the other, whatever the number is"
+        yield Finding(("concurrency",), message, "Remove it, or see docs/speed.md.")
