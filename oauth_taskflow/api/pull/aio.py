@@ -144,13 +144,15 @@ async def pull_records_async(
 
     ``concurrency`` is the number of requests in flight; ``auto`` finds it while reading.
     """
-    lane = Lane.open(concurrency, paginate)
     walk = plan_walk(paginate, request)
     following: ApiRequest | None = request
-    while following is not None:
-        reader = build_page_reader(session, following, paginate, records, responses, decode=True)
-        async with aclosing(_AsyncPuller(session, reader, lane).pages()) as pages:
-            async for page in pages:
-                for record in (page if walk is None else walk.take(page)).records:
-                    yield record
-        following = None if walk is None else walk.next_request()
+    with Lane.open(concurrency, paginate) as lane:
+        while following is not None:
+            reader = build_page_reader(
+                session, following, paginate, records, responses, decode=True
+            )
+            async with aclosing(_AsyncPuller(session, reader, lane).pages()) as pages:
+                async for page in pages:
+                    for record in (page if walk is None else walk.take(page)).records:
+                        yield record
+            following = None if walk is None else walk.next_request()

@@ -23,8 +23,6 @@ from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.response_rules import Decision
 from oauth_taskflow.errors import ApiError
 
-_JOIN_SECONDS = 5.0
-
 
 class FetchedValue(Protocol):
     """A response that the judge has read."""
@@ -89,6 +87,10 @@ class _Run:
         """Makes sure that no further attempt follows; the answer will not be read."""
         self._place.is_unwanted = True
 
+    def has_ended(self) -> bool:
+        """Whether the thread has ended."""
+        return not self._thread.is_alive()
+
     def join(self, until: float) -> None:
         """Waits for the thread to end, up to an instant of the monotonic clock."""
         self._thread.join(max(0.0, until - time.monotonic()))
@@ -107,7 +109,7 @@ class Puller:
         self._guesses = PageGuesses(reader.sequence)
         self._lane = lane or self._guesses.own_lane()
         self._running: deque[_Run] = deque()
-        self._discarded: list[_Run] = []
+        self._owns_places = lane is None
 
     def pages(self) -> Generator[Page, None, None]:
         """Yields every page; answers past the end are thrown away unread."""
@@ -120,9 +122,8 @@ class Puller:
                     yield page
         finally:
             self._discard()
-            until = time.monotonic() + _JOIN_SECONDS
-            for run in self._discarded:
-                run.join(until)
+            if self._owns_places:
+                self._lane.places.close()
 
     def _next(self, request: ApiRequest) -> ReadResponse:
         """Returns the answer to ``request``, after starting those that follow it."""
@@ -185,5 +186,5 @@ class Puller:
     def _discard(self) -> None:
         for run in self._running:
             run.discard()
-        self._discarded = [*self._discarded, *self._running]
+        self._lane.places.leave(self._running)
         self._running.clear()

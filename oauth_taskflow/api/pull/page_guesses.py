@@ -65,8 +65,12 @@ class PageGuesses:
             return self._at_once
         if not (may_guess and self._has_begun) or self._is_over:
             return 1
-        most = self._sequence.options.most_at_once
-        return limit if most is None else min(limit, most)
+        sequence = self._sequence
+        most = sequence.options.most_at_once or limit
+        if sequence.announced_pages is None:
+            # Short sequences are many: no more pages are guessed than came.
+            most = min(most, 1 + sequence.index)
+        return min(limit, most)
 
     def request_at(self, index: int) -> ApiRequest | None:
         """Returns the request of page ``index`` (from 0); None when it should not be sent before the pages before it."""

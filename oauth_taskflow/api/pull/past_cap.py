@@ -63,7 +63,8 @@ def pull_records(
 
     ``concurrency`` is the number of requests in flight; ``auto`` finds it while reading.
     """
-    options = {**options, "decode": True, "lane": Lane.open(concurrency, paginate)}
-    with closing(pull_past_cap(session, request, paginate=paginate, **options)) as pages:
-        for page in pages:
-            yield from page.records
+    with Lane.open(concurrency, paginate) as lane:
+        options = {**options, "decode": True, "lane": lane}
+        with closing(pull_past_cap(session, request, paginate=paginate, **options)) as pages:
+            for page in pages:
+                yield from page.records

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from oauth_taskflow.api.pull.concurrency_limit import DEFAULT_MOST, ConcurrencyLimit
 from oauth_taskflow.api.retry import is_overload
@@ -24,11 +26,22 @@ if TYPE_CHECKING:
     from oauth_taskflow.api.paginators.base import PagingOptions
     from oauth_taskflow.api.response_rules import Decision
 
+_JOIN_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
 class PullStopped(Exception):
     """The pull was closed, or the answer to this request will not be read; never seen outside the pull."""
+
+
+class Ending(Protocol):
+    """A request in flight that is left to itself."""
+
+    def has_ended(self) -> bool:
+        """Whether its thread has ended."""
+
+    def join(self, until: float) -> None:
+        """Waits for its thread to end, up to an instant of the monotonic clock."""
 
 
 class Place:
@@ -104,6 +117,7 @@ class Places:
         self._limit = ConcurrencyLimit(most, start=begin, is_fixed=is_fixed, now=clock.monotonic())
         self._changed = threading.Condition()
         self._taken = self._waiting = self._requests = 0
+        self._left: list[Ending] = []
         self.is_closed = False
 
     @property
@@ -181,11 +195,19 @@ class Places:
         with self._changed:
             self._limit.note_overload(self.clock.monotonic(), generation)
 
+    def leave(self, requests: Iterable[Ending]) -> None:
+        """Takes over requests whose answers will not be read, so that a sequence need not wait for them."""
+        with self._changed:
+            self._left = [one for one in (*self._left, *requests) if not one.has_ended()]
+
     def close(self) -> None:
-        """Ends all waiting, and keeps requests from being sent again."""
+        """Ends all waiting, keeps requests from being sent again, and waits up to five seconds for those in flight."""
         with self._changed:
             self.is_closed = True
             self._changed.notify_all()
+        until = time.monotonic() + _JOIN_SECONDS
+        for one in self._left:
+            one.join(until)
 
     def log_outcome(self) -> None:
         """Logs which number of requests in flight the pull settled on."""
@@ -226,8 +248,14 @@ class Lane:
     places: Places
     may_guess: bool = True
 
-    @classmethod
-    def open(cls, concurrency: Concurrency, paginate: PagingOptions | None) -> Lane | None:
-        """Returns the lane of a sequence that is read alone; None for one request after the other."""
+    @staticmethod
+    @contextmanager
+    def open(concurrency: Concurrency, paginate: PagingOptions | None) -> Iterator[Lane | None]:
+        """The lane of a sequence that is read alone, closed at the end; None for one request after the other."""
         places = build_places(concurrency, paginate)
-        return cls(places) if places is not None else None
+        if places is None:
+            yield None
+            return
+        with closing(places):
+            yield Lane(places)
+        places.log_outcome()

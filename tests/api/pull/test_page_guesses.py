@@ -20,7 +20,7 @@ from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.errors import ApiError, ApiRequestFailed, PaginationLoop
 from tests.api.conftest import Connect, Serve
-from tests.api.scripted import Asked, Reply
+from tests.api.scripted import Asked, Reply, Sources
 
 Local = Callable[..., OAuthSession]
 End = Literal["empty", "404", "repeat", "drop", "not a page"]
@@ -175,7 +175,7 @@ def test_guesses_are_in_flight_together(serve: Serve, connect: Connect) -> None:
     api = PagedApi(1_000)
 
     def route(asked: Asked) -> Any:
-        if asked.query["page"] in {"2", "3", "4", "5"}:
+        if asked.query["page"] in {"6", "7", "8", "9"}:
             together.wait()
         return api(asked)
 
@@ -186,8 +186,46 @@ def test_guesses_are_in_flight_together(serve: Serve, connect: Connect) -> None:
         records=ITEMS,
         lane=lane(4),
     )
-    assert [next(pages).count for _ in range(5)] == [10] * 5
+    assert [next(pages).count for _ in range(9)] == [10] * 9
     pages.close()
+
+
+def test_no_more_pages_are_guessed_than_came(local: Local) -> None:
+    for pages in range(1, 5):
+        api = PagedApi(pages * 5)
+        assert len(read(local(api), paginator("page", 5), lane(8))) == pages * 5
+        # Page one shows nothing, and the page after the last is asked for in any case.
+        assert len(api.asked) <= 2 * pages + 1
+
+
+def test_a_guess_that_hangs_holds_up_no_other_sequence(serve: Serve, connect: Connect) -> None:
+    release = threading.Event()
+
+    def route(asked: Asked) -> Any:
+        page = int(asked.query["page"])
+        if page > 3:
+            release.wait(20)
+        return {"items": [{"id": page}] * (2 if page < 3 else 1)}
+
+    session, shared = connect(serve(route)), lane(4)
+    assert read(session, paginator("page", 2), shared) == [1, 1, 2, 2, 3]
+    assert not release.is_set()
+    release.set()
+    shared.places.close()
+    assert [t.name for t in threading.enumerate() if t.name.startswith("oauth-")] == []
+
+
+def test_a_refused_token_is_replaced_once_for_all_guesses(
+    serve: Serve, connect: Connect, source: Sources
+) -> None:
+    api = PagedApi(200)
+
+    def route(asked: Asked) -> Any:
+        is_stale = asked.headers["Authorization"] == "Bearer t1" and len(api.asked) > 6
+        return Reply({}, 401) if is_stale else api(asked)
+
+    assert read(connect(serve(route)), paginator("page", 10), lane(6)) == list(range(200))
+    assert source.number == 2
 
 
 NOT_GUESSED: dict[str, Paginate] = {
