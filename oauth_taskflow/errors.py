@@ -16,6 +16,7 @@
     │  └─ LeaseTimeout            another worker held the right to refresh for too long: retryable
     ├─ ApiError
     │  ├─ ApiRequestFailed        the API answered with an error, or not at all
+    │  ├─ BudgetWait              the next request may start in a long while only: retryable
     │  ├─ ForeignOriginRefused    a URL outside the connection's allowed origins
     │  ├─ RecordsNotFound         the record selector found nothing where records must be
     │  ├─ InvalidRecord           a body, record or field cannot be read as its required type
@@ -42,6 +43,7 @@ __all__ = [
     "ApiError",
     "ApiRequestFailed",
     "AuthorizationFailed",
+    "BudgetWait",
     "CapReached",
     "ConnectionConfigError",
     "ConsentRequired",
@@ -313,6 +315,15 @@ class ApiRequestFailed(ApiError):
     ) -> None:
         super().__init__(what, where=where, hint=hint, retryable=retryable, retry_after=retry_after)
         self.status = status
+
+
+class BudgetWait(ApiError):
+    """The request budget is used up for longer than the caller wants to wait; nothing was sent.
+
+    ``until`` is when the next request may start, in seconds since the epoch on this machine's clock.
+    """
+
+    until: float = 0.0
 
 
 class ForeignOriginRefused(ApiError):

@@ -19,22 +19,25 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "oauth_taskflow"
 BASE = frozenset({path.stem for path in PACKAGE.glob("*.py")} | {"schema"})
 # Modules of api that are read where a spec or a connection is.
-OPTIONS = frozenset({"api.pull.records", "api.response_limits", "api.response_rules"})
+OPTIONS = frozenset(
+    {"api.pull.records", "api.rate_limit", "api.response_limits", "api.response_rules"}
+)
 # Layer → the layers it may import; modules such as "api.paginators" and "oauth.token" cross borders.
 ALLOWED: dict[str, frozenset[str]] = {
     "schema": frozenset(),
     "oauth": BASE,
+    "budgets": BASE | {"api.rate_limit", "tokens.sql"},
     "tokens": BASE | {"oauth"},
     "api": BASE | {"oauth.dpop", "oauth.request_proof", "oauth.endpoint.expiry", "oauth.token"},
     "destinations": BASE | {"api.decoders.numbers", "api.pull.page"},
     "watermarks": BASE | {"api.pull.watermark", "tokens.sql"},
     "fields": BASE | {"api.decoders", "api.pull.path_roots"},
-    "specs": BASE | OPTIONS | {"api.paginators", "api.rate_limit", "destinations", "fields"},
+    "specs": BASE | OPTIONS | {"api.paginators", "destinations", "fields"},
     "presets": BASE | OPTIONS | {"oauth"},
     "connections": BASE | OPTIONS | {"oauth", "presets"},
-    "engine": BASE | {"api", "destinations", "fields", "specs", "watermarks"},
+    "engine": BASE | {"api", "budgets", "destinations", "fields", "specs", "watermarks"},
     "taskflow": BASE
-    | {"oauth", "tokens", "api", "destinations", "fields", "specs"}
+    | {"oauth", "tokens", "api", "budgets", "destinations", "fields", "specs"}
     | {"presets", "connections", "engine", "watermarks"},
     "testing": BASE,
 }

@@ -25,6 +25,7 @@ from oauth_taskflow.api.network_errors import (
     public_cause,
 )
 from oauth_taskflow.api.origins import AllowedOrigins
+from oauth_taskflow.api.rate_limit import Gate
 from oauth_taskflow.api.request_secrets import redact_request_url
 from oauth_taskflow.api.response import ApiResponse
 from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, AnswerLimits
@@ -39,7 +40,10 @@ _log = logging.getLogger(__name__)
 
 # This header lets a server recognise a repeated request (draft-ietf-httpapi-idempotency-key-header).
 _IDEMPOTENCY_KEY = "Idempotency-Key"
+# Seconds at the gate after which credentials may be stale.
+LONG_WAIT = 5.0
 ResponseHandler = Callable[[requests.Response], Decision | None]
+Admit = Callable[[Callable[[], None] | None], None]
 Judge = Callable[[requests.Response, Decision | None], Any]
 
 
@@ -87,7 +91,8 @@ class RequestPlan(Struct, frozen=True):
     """How one request is sent and retried.
 
     ``options`` are those of ``requests.Session.send``. ``limits`` apply to each response. ``decide`` sees every response
-    before the policy does, ``gate`` is called before every attempt, and ``hold`` receives rate-limit waits in seconds.
+    before the policy does, and ``gate`` is passed before every attempt and learns of rate-limit waits. ``admit`` is called
+    before every attempt with what waits at the gate.
 
     ``judge`` reads each response that is final by its status. It returns the ``value`` of the ``FetchResult``, or raises.
     An ``ApiError`` with ``retryable`` set asks for another attempt, which counts like all others. When no attempt is
@@ -99,11 +104,24 @@ class RequestPlan(Struct, frozen=True):
     policy: RetryPolicy
     options: Mapping[str, Any]
     decide: ResponseHandler | None = None
-    gate: Callable[[], None] | None = None
-    hold: Callable[[float], None] | None = None
+    gate: Gate | None = None
     judge: Judge | None = None
     limits: AnswerLimits = DEFAULT_LIMITS
     once: bool = False
+    admit: Admit | None = None
+
+    def begin_attempt(self, gate: Gate | None, *, is_hop: bool = False) -> float:
+        """Wait until the attempt, or a hop of its redirects, may be sent; returns the seconds that its budgets took."""
+        if self.admit is None or is_hop:
+            return 0.0 if gate is None else gate.acquire()
+        waited = 0.0
+
+        def wait_for_budget() -> None:
+            nonlocal waited
+            waited = gate.acquire() if gate is not None else 0.0
+
+        self.admit(None if gate is None else wait_for_budget)
+        return waited
 
     def wait_after_response(
         self, response: requests.Response, decision: Decision | None, attempt: int, now: float
@@ -125,8 +143,8 @@ class RequestPlan(Struct, frozen=True):
         wait = wait or policy.backoff_seconds(
             attempt
         )  # zero or a date in the past would repeat at once
-        if self.hold is not None and (by_rule or status == 429):
-            self.hold(wait)
+        if self.gate is not None and (by_rule or status == 429):
+            self.gate.hold(wait)
         return None if self.once else wait
 
     def wait_after_error(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal, NoReturn
 
@@ -12,9 +12,11 @@ from requests.auth import AuthBase
 
 import oauth_taskflow
 from oauth_taskflow.api.adapter import BoundedAdapter
-from oauth_taskflow.api.additions import credentials_of_caller, url_secrets_of
-from oauth_taskflow.api.auth import Credentials, NoAuth, OAuth2Auth
+from oauth_taskflow.api.additions import url_secrets_of
+from oauth_taskflow.api.auth import Credentials
 from oauth_taskflow.api.exchange import (
+    LONG_WAIT,
+    Admit,
     AttemptState,
     FetchResult,
     Judge,
@@ -29,6 +31,7 @@ from oauth_taskflow.api.origins import AllowedOrigins
 from oauth_taskflow.api.outgoing import build_request, choose_url
 from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.pull.records import AbsentRecords, Records
+from oauth_taskflow.api.rate_limit import Gate, GateKeeper
 from oauth_taskflow.api.redirects import Redirects
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.response import ApiResponse
@@ -36,6 +39,7 @@ from oauth_taskflow.api.response_hooks import defer_hooks, run_hooks
 from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, AnswerLimits, set_limits
 from oauth_taskflow.api.response_rules import ResponseRule, Rules
 from oauth_taskflow.api.retry import RetryPolicy
+from oauth_taskflow.api.session_auth import SessionAuth, resolve_auth
 from oauth_taskflow.api.tls_files import check_files_exist
 from oauth_taskflow.api.urllib3_check import warn_if_replaced
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
@@ -67,46 +71,6 @@ def copy_refusal(origin: str) -> ResultRefused:
     )
 
 
-def resolve_auth(auth: AuthBase | Credentials | TokenSource | None) -> AuthBase | Credentials:
-    """The credentials that a session's ``auth`` argument means; a token source is wrapped in ``OAuth2Auth``."""
-    if auth is None:
-        return NoAuth()
-    if isinstance(auth, AuthBase | Credentials):
-        return auth
-    return OAuth2Auth(auth)
-
-
-class _SessionAuth(AuthBase):
-    """Marks requests that are prepared with the session's own credentials, which are put on at each attempt.
-
-    A request prepared with other credentials (``auth=`` of one call) has no mark and keeps them.
-    """
-
-    MARK = "_oauth_taskflow_signs"
-
-    def __init__(self, auth: AuthBase | Credentials) -> None:
-        self.auth = auth
-        # Checked once: asking whether an object fulfils a protocol takes microseconds.
-        self._own = auth if isinstance(auth, Credentials) else None
-        self._plain = None if isinstance(auth, Credentials) else auth
-        self._bare = credentials_of_caller(auth)
-
-    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._plain is not None:
-            signed: requests.PreparedRequest = self._plain(r)
-            return signed
-        setattr(r, self.MARK, True)
-        return r
-
-    def __repr__(self) -> str:
-        return repr(self.auth)
-
-    def credentials_for(self, request: requests.PreparedRequest) -> Credentials:
-        """The credentials to put on ``request``: the session's own, or none."""
-        marked = getattr(request, self.MARK, False)
-        return self._own if marked and self._own is not None else self._bare
-
-
 class OAuthSession(requests.Session):
     """A ``requests.Session`` for one API.
 
@@ -119,8 +83,8 @@ class OAuthSession(requests.Session):
     that are special to this API, with the actions retry, rate_limit and refresh; rules of one pull come first.
 
     ``limits`` bound each response, see ``AnswerLimits``. ``absent_records`` decides for ``paginate`` what a response
-    without the path of its records means, unless ``Records.absent`` does. ``.netrc`` and the proxy variables of the
-    environment are not read.
+    without the path of its records means, unless ``Records.absent`` does. ``budgets`` hold requests back that would
+    exceed a rate limit. ``.netrc`` and the proxy variables of the environment are not read.
 
     Responses are those of ``requests``. ``raise_for_status`` raises ``ApiStatusError``, which is both our
     ``ApiRequestFailed`` and a ``requests.HTTPError``. Network failures raise ``ApiUnreachable`` or ``ApiTimeout``, which
@@ -151,6 +115,7 @@ class OAuthSession(requests.Session):
         verify: bool | str = True,
         cert: str | tuple[str, str] | None = None,
         proxies: Mapping[str, str] | None = None,
+        budgets: GateKeeper | None = None,
     ) -> None:
         super().__init__()
         warn_if_replaced()
@@ -164,12 +129,13 @@ class OAuthSession(requests.Session):
         self.retry = retry or RetryPolicy()
         self._rules = Rules(responses)
         self.limits = limits
+        self.budgets = budgets
         self.absent_records = absent_records
         self.trust_env = False
         check_files_exist(verify, cert, conn_id)
         self.verify, self.cert = verify, cert
         self.proxies.update(proxies or {})
-        self.auth = self._auth = _SessionAuth(credentials)
+        self.auth = self._auth = SessionAuth(credentials)
         self._clock = clock
         self.headers.update({**default_headers(), **(headers or {})})
         for scheme in ("https://", "http://"):
@@ -229,16 +195,16 @@ class OAuthSession(requests.Session):
         request: ApiRequest,
         *,
         decide: ResponseHandler | None = None,
-        gate: Callable[[], None] | None = None,
-        hold: Callable[[float], None] | None = None,
+        gate: Gate | None = None,
+        admit: Admit | None = None,
         judge: Judge | None = None,
         once: bool = False,
     ) -> FetchResult:
         """The response to ``request``, which only reads: a POST is repeated like a GET.
 
-        ``decide`` sees every response before the retry policy does, ``gate`` is called before every attempt, and ``hold``
-        receives rate-limit waits in seconds. ``judge`` reads the response and may ask for another attempt, unless it is
-        sent only ``once``; see ``RequestPlan``.
+        ``decide`` sees every response before the retry policy does. ``gate`` is passed before every attempt, instead of the
+        session's own; ``admit`` may delay an attempt too. ``judge`` reads the response and may ask for another attempt,
+        unless it is sent only ``once``; see ``RequestPlan``.
         """
         whole = self.resolve(request.path)
         prepared = self.prepare_request(build_request(request, whole))
@@ -246,9 +212,8 @@ class OAuthSession(requests.Session):
         options = {"timeout": request.timeout, "allow_redirects": True, "stream": False}
         policy = replace(self.retry, retry_post=True)
         limits = self.limits.override(request.limits)
-        return self.deliver(
-            prepared, RequestPlan(policy, options, decide, gate, hold, judge, limits, once)
-        )
+        plan = RequestPlan(policy, options, decide, gate, judge, limits, once, admit)
+        return self.deliver(prepared, plan)
 
     def paginate(
         self,
@@ -297,13 +262,12 @@ class OAuthSession(requests.Session):
     def deliver(self, request: requests.PreparedRequest, plan: RequestPlan) -> FetchResult:
         """Send ``request`` until a response is final."""
         credentials = self._auth.credentials_for(request)
+        plan = self._choose_gate(plan, request)
         state = AttemptState(plan, self.origins)
         request.url = self.origins.accept(request.url or "")
         credentials.apply(request)
         while True:
             state.attempt += 1
-            if plan.gate is not None:
-                plan.gate()
             try:
                 response = self._send_with_redirects(request, plan, credentials)
             except ApiRequestFailed:
@@ -329,6 +293,17 @@ class OAuthSession(requests.Session):
             self._pause(result.wait, request, result.reason(response))
             credentials.apply(request)
 
+    def close(self) -> None:
+        """As ``requests``; gives back what was taken ahead of request budgets."""
+        super().close()
+        if self.budgets is not None:
+            self.budgets.close()
+
+    def _choose_gate(self, plan: RequestPlan, request: requests.PreparedRequest) -> RequestPlan:
+        if self.budgets is None or plan.gate is not None:
+            return plan
+        return replace(plan, gate=self.budgets.find_gate(request.url or ""))
+
     def _pause(self, seconds: float, request: requests.PreparedRequest, reason: str) -> None:
         log_pause(seconds, request, reason)
         self._clock.sleep(seconds)
@@ -340,7 +315,7 @@ class OAuthSession(requests.Session):
         credentials: Credentials,
     ) -> requests.Response:
         """Send one attempt and follow its redirects; each hop passes the origin check."""
-        options, limits = {**plan.options}, plan.limits
+        options = {**plan.options}
         follow = options.pop("allow_redirects", True)
         defaults = {
             "timeout": self.timeout,
@@ -351,8 +326,7 @@ class OAuthSession(requests.Session):
         for name, value in defaults.items():
             if options.get(name) is None:
                 options[name] = value
-        response = self._send_once(request, options, limits)
-        remember_nonce(credentials, response)
+        response = self._send_within_budget(request, options, plan, credentials)
         if not follow or not response.is_redirect:
             return response
         # A client certificate is a credential too, and every server that is connected to sees it (RFC 8705).
@@ -360,9 +334,29 @@ class OAuthSession(requests.Session):
         redirects = Redirects(self, self.origins, credentials, leave_bare=bare)
         while self.get_redirect_target(response):
             following = redirects.next_request(run_hooks(response, request, options), request)
-            response = self._send_once(following, options, limits)
-            remember_nonce(credentials, response)
+            response = self._send_within_budget(following, options, plan, credentials, is_hop=True)
         response.history = redirects.history
+        return response
+
+    def _send_within_budget(
+        self,
+        request: requests.PreparedRequest,
+        options: Mapping[str, Any],
+        plan: RequestPlan,
+        credentials: Credentials,
+        *,
+        is_hop: bool = False,
+    ) -> requests.Response:
+        """Send once, as soon as the request budgets allow it; another origin has none of them."""
+        gate = plan.gate
+        if gate is not None and (request.url or "") not in self.origins:
+            gate = None
+        if plan.begin_attempt(gate, is_hop=is_hop) > LONG_WAIT:
+            credentials.apply(request)
+        response = self._send_once(request, options, plan.limits)
+        remember_nonce(credentials, response)
+        if gate is not None:
+            gate.observe(response.headers)
         return response
 
     def _send_once(

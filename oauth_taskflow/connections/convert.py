@@ -13,9 +13,11 @@ from typing import Any
 
 import msgspec
 
+from oauth_taskflow.api.rate_limit import RateLimit
 from oauth_taskflow.connections.brokered import BrokeredFields, read_brokered
 from oauth_taskflow.connections.fields.field import ConnectionField, ValueKind
 from oauth_taskflow.connections.fields.grants import GRANT_NAMES
+from oauth_taskflow.connections.readers.rate_limit import read_limits
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
 from oauth_taskflow.oauth.dpop import DPOP_ALGORITHMS
 from oauth_taskflow.oauth.endpoint.request_encoding import JsonText
@@ -168,6 +170,13 @@ def _to_brokered(value: Value) -> BrokeredFields:
         ) from None
 
 
+def _to_rate_limit(value: Value) -> tuple[RateLimit, ...]:
+    try:
+        return read_limits(_from_json(_from_json(value, "["), "{"))
+    except ValueError as flaw:
+        raise BadValue(str(flaw)) from None
+
+
 def _cert(value: Value) -> str | tuple[str, str]:
     paths = _list(value)
     if len(paths) not in {1, 2}:
@@ -193,6 +202,7 @@ _CONVERTERS: dict[ValueKind, Callable[[Value], Value]] = {
     "cert": _cert,
     "dpop": _dpop,
     "brokered": _to_brokered,
+    "rate_limit": _to_rate_limit,
 }
 
 

@@ -306,6 +306,7 @@ def _settings(
         url_secrets=url_secrets,
         base_url_from=preset.base_url_from,
         rate_limit=rate_limit,
+        budgets=values.get("rate_limit", ()),
         limits=limits,
         api_responses=brokered.api_responses or preset.api_responses,
         absent_records=brokered.absent_records or preset.absent_records,

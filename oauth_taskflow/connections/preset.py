@@ -121,6 +121,7 @@ def _preset_values(preset: Preset) -> dict[str, Any]:
         "jwt_headers": preset.jwt_headers,
         "jwt_lifetime": preset.jwt_lifetime_s,
         "authorize_params": preset.params.authorize,
+        "rate_limit": preset.budgets,
         **_rate_limit(preset),
     }
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 from msgspec import Struct, field
 
 from oauth_taskflow.api.pull.records import AbsentRecords
+from oauth_taskflow.api.rate_limit import RateLimit
 from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, AnswerLimits
 from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.connections.readers.consent import ConsentSettings
@@ -160,10 +161,10 @@ class ConnectionSettings(SecretValue, frozen=True):
 
     ``http_options`` are the options of ``HttpHook`` that an older ``http`` connection may hold; our hook honours them.
     ``secrets`` are all values that must never be shown. If ``base_url`` is empty, ``base_url_from`` names its place in the
-    token response. ``rate_limit`` is the header with the end of a rate limit, and ``api_responses`` are rules for responses
-    with a meaning of the provider's. ``limits`` bound the size, depth and duration of a response. ``absent_records`` is the
-    meaning of a response without records. ``api_params`` and ``api_body`` are added to every request; ``url_secrets`` are in
-    the base URL.
+    token response. ``rate_limit`` is the header with the end of a rate limit, ``budgets`` are limits to keep to, and
+    ``api_responses`` are rules for responses with a meaning of the provider's. ``limits`` bound the size, depth and
+    duration of a response. ``absent_records`` is the meaning of a response without records. ``api_params`` and
+    ``api_body`` are added to every request; ``url_secrets`` are in the base URL.
     """
 
     conn_id: str
@@ -182,6 +183,7 @@ class ConnectionSettings(SecretValue, frozen=True):
     secrets: Hidden[tuple[str, ...]] = ()
     base_url_from: BaseUrl | None = None
     rate_limit: RateLimitHeaders | None = None
+    budgets: tuple[RateLimit, ...] = ()
     api_responses: tuple[ResponseRule, ...] = ()
     limits: AnswerLimits = DEFAULT_LIMITS
     absent_records: AbsentRecords = "fail"

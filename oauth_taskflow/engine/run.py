@@ -12,7 +12,6 @@ from msgspec import UNSET
 from msgspec.structs import replace as replace_struct
 
 from oauth_taskflow.api.pull.page import Page
-from oauth_taskflow.api.pull.past_cap import pull_past_cap
 from oauth_taskflow.api.pull.places import Lane, Places
 from oauth_taskflow.api.pull.prefetch import read_several_ahead
 from oauth_taskflow.api.pull.records import Records
@@ -20,6 +19,7 @@ from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.destinations.base import Description, Output, PathOpener, Run
 from oauth_taskflow.destinations.transfer import Stage, transfer
+from oauth_taskflow.engine.budgets import pull_within_budgets
 from oauth_taskflow.engine.capped import read_past_cap
 from oauth_taskflow.engine.copied_fields import FieldCopier
 from oauth_taskflow.engine.fields_stage import check_reshaped
@@ -280,13 +280,14 @@ class _Reader:
         context = {**self._run.template_context, **names}
         find_end = find_page_end(endpoint.incremental, sequence.window)
         read = partial(
-            pull_past_cap,
+            pull_within_budgets,
             self._session,
+            self._run.name,
+            endpoint,
+            context,
             paginate=endpoint.paginate,
             records=_record_options(endpoint),
             responses=[*responses, *endpoint.responses],
-            rate_limit=endpoint.rate_limit,
-            limit_key=f"{self._session.conn_id}/{self._run.name}",
             decode="exact" if self._copier.is_active else False,
             ahead=int(sequence.lane is None),
             lane=sequence.lane,

@@ -9,6 +9,7 @@ import math
 from typing import Annotated, Literal
 
 from oauth_taskflow.api.pull.records import AbsentRecords
+from oauth_taskflow.api.rate_limit import RateLimit
 from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.oauth.client_auth import BUILT_IN as CLIENT_AUTH
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
@@ -319,6 +320,13 @@ class Preset(Options, frozen=True, kw_only=True):
         RateLimitHeaders | None,
         doc("Rate-limit headers.", {"reset_header": "X-RateLimit-Reset", "reset": "epoch"}),
     ] = None
+    budgets: Annotated[
+        tuple[RateLimit, ...],
+        doc(
+            "Request budgets of a connection that names none in rate_limit.",
+            [{"requests": 60, "per": "PT1M"}],
+        ),
+    ] = ()
     api_responses: Annotated[
         tuple[ResponseRule, ...],
         doc(

@@ -52,6 +52,7 @@ def facts(preset: Preset) -> dict[str, str]:
         "Answer": _answer(preset),
         "Revocation": _revocation(preset.revoke),
         "Rate limit": _rate_limit(preset),
+        "Request budgets": _budgets(preset),
         "API answers": "; ".join(map(_api_answer, preset.api_responses)),
         "Lists": "left out when empty" if preset.absent_records == "empty" else "",
     }
@@ -206,6 +207,10 @@ def _revocation(form: RevocationDialect) -> str:
 def _rate_limit(preset: Preset) -> str:
     limit = preset.rate_limit
     return f"{limit.reset_header} names its end ({limit.reset})" if limit else ""
+
+
+def _budgets(preset: Preset) -> str:
+    return "; ".join(f"{limit.requests} per {limit.per}" for limit in preset.budgets)
 
 
 def _api_answer(rule: ResponseRule) -> str:

@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.pull.records import Records
-from oauth_taskflow.api.rate_limit import RateLimit
+from oauth_taskflow.api.rate_limit import RateLimits
 from oauth_taskflow.api.response_limits import Limits
 from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.destinations import AnyDestination
@@ -192,7 +192,12 @@ class Endpoint(Options, frozen=True, kw_only=True):
         list[ResponseRule], doc("Ordered rules for answers.", [{"status": 404, "action": "skip"}])
     ] = []
     rate_limit: Annotated[
-        RateLimit | None, doc("Request budget.", {"requests": 100, "per": "PT1M"})
+        RateLimits | None,
+        doc(
+            "Request budget of this endpoint, or a list of budgets, which hold at once.",
+            {"requests": 100, "per": "PT1M"},
+            [{"requests": 60, "per": "PT1M"}, {"requests": 5000, "per": "P1D"}],
+        ),
     ] = None
     destination: Annotated[
         AnyDestination | None,
@@ -301,6 +306,17 @@ class DagSpec(Options, frozen=True, kw_only=True):
         TaskOptions, doc("Airflow task arguments of every task.", {"retries": 3})
     ] = TaskOptions()
     connection: Annotated[ConnId | None, doc("Connection of every endpoint.", "crm")] = None
+    rate_limit: Annotated[
+        RateLimits | None,
+        doc(
+            "Request budget of all endpoints together, or a list of budgets; those of the connection hold as well.",
+            {"requests": 100, "per": "PT1M"},
+            [
+                {"requests": 100, "per": "PT1M"},
+                {"requests": 10, "per": "PT1M", "endpoints": ["search"]},
+            ],
+        ),
+    ] = None
     defaults: Annotated[
         Endpoint, doc("Deep-merged under every endpoint.", {"request": {"params": {"limit": 200}}})
     ] = field(default_factory=Endpoint)

@@ -28,7 +28,7 @@ def _sample(path: YamlPath) -> Any:
     schema: Any = root
     sample: Any = None
     for part in path:
-        within = _resolve(schema, root)
+        within = _resolve(schema, root, "array" if isinstance(part, int) else "object")
         if isinstance(part, int):
             schema, own = within.get("items", {}), None
         elif part in within.get("properties", {}):
@@ -43,9 +43,9 @@ def _sample(path: YamlPath) -> Any:
     return sample
 
 
-def _resolve(schema: Any, root: Any) -> Any:
-    """``schema`` without a reference: of several kinds the one that has keys."""
+def _resolve(schema: Any, root: Any, kind: str) -> Any:
+    """``schema`` without a reference: of several kinds the one of JSON type ``kind``."""
     if "$ref" in schema:
         return root["$defs"][schema["$ref"].rpartition("/")[2]]
-    kinds = [_resolve(kind, root) for kind in schema.get("anyOf", ())]
-    return next((kind for kind in kinds if kind.get("type") in {"object", "array"}), schema)
+    kinds = [_resolve(one, root, kind) for one in schema.get("anyOf", ())]
+    return next((one for one in kinds if one.get("type") == kind), schema)

@@ -36,6 +36,13 @@ def watermark_store_url() -> str:
     return (conf.get("oauth_taskflow", "watermark_store", fallback="") or "").strip()
 
 
+def budget_store_url() -> str:
+    """Returns ``[oauth_taskflow] budget_store``; empty if it is not configured."""
+    from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - run time only
+
+    return (conf.get("oauth_taskflow", "budget_store", fallback="") or "").strip()
+
+
 def is_broker_configured() -> bool:
     """Whether ``[secrets] backend`` is the broker: then the API server refreshes, and no task opens the token store."""
     from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - run time only

@@ -44,6 +44,18 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "example": "postgresql+psycopg://airflow@db.example.com/oauth_tokens",
         "default": "",
     },
+    "budget_store": {
+        "description": (
+            "SQLAlchemy URL of the database that keeps request budgets, if it is not the token store. In broker mode, "
+            "where tasks do not reach the token store, name a PostgreSQL or MySQL database that they reach: it holds "
+            "no secrets. Empty: the token store; in broker mode a file on each machine."
+        ),
+        "version_added": "0.2.0",
+        "type": "string",
+        "sensitive": True,
+        "example": "postgresql+psycopg://budgets@db.example.com/budgets",
+        "default": "",
+    },
     "destination_root": {
         "description": (
             "What relative paths of spec destinations are below: the URL of an object store, or an absolute folder. "
@@ -161,6 +173,6 @@ def _form_fields() -> dict[str, dict[str, Any]]:
 
 def _config() -> dict[str, Any]:
     return {
-        "description": "Where OAuth tokens are kept, and provider presets are.",
+        "description": "Where OAuth tokens and request budgets are kept, and provider presets are.",
         "options": _OPTIONS,
     }

@@ -11,11 +11,14 @@ from msgspec import Struct
 from oauth_taskflow.api.additions import AddingAuth, Additions
 from oauth_taskflow.api.auth import ApiKeyAuth, BasicAuth, Credentials, NoAuth, OAuth2Auth
 from oauth_taskflow.api.pull.records import AbsentRecords
+from oauth_taskflow.api.rate_limit import GateKeeper
 from oauth_taskflow.api.response_limits import AnswerLimits
 from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.api.tls_files import check_certificate
+from oauth_taskflow.budgets.answer_headers import LimitHeaders
+from oauth_taskflow.budgets.keeper import Budgets, Scope
 from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.connections.api_address import with_base_url
 from oauth_taskflow.connections.settings import (
@@ -39,7 +42,12 @@ from oauth_taskflow.taskflow.broker.client import ask_broker
 from oauth_taskflow.taskflow.broker.token_source import BrokerTokenSource
 from oauth_taskflow.taskflow.connection_lookup import load_settings, read_settings
 from oauth_taskflow.taskflow.reloading_source import ReloadingTokenSource
-from oauth_taskflow.taskflow.token_sources import login_source, manager_of, store_for
+from oauth_taskflow.taskflow.token_sources import (
+    budget_store_for,
+    login_source,
+    manager_of,
+    store_for,
+)
 from oauth_taskflow.taskflow.write_back import WriteBack
 from oauth_taskflow.tokens.events import Event
 from oauth_taskflow.tokens.manager import TokenManager
@@ -132,6 +140,7 @@ class SessionOptions(TypedDict):
     verify: bool | str
     cert: str | tuple[str, str] | None
     proxies: Mapping[str, str]
+    budgets: GateKeeper
 
 
 def session_options(settings: ConnectionSettings) -> SessionOptions:
@@ -153,6 +162,18 @@ def session_options(settings: ConnectionSettings) -> SessionOptions:
         verify=settings.verify,
         cert=settings.cert,
         proxies=settings.proxies,
+        budgets=budgets_of(settings),
+    )
+
+
+def budgets_of(settings: ConnectionSettings) -> Budgets:
+    """The request budgets of the connection, to which specs add theirs; nothing is opened yet."""
+    limit = settings.rate_limit
+    return Budgets(
+        lambda: budget_store_for(settings),
+        Scope(settings.conn_id, settings.budgets),
+        base_url=settings.base_url,
+        headers=LimitHeaders(reset=limit.reset_header if limit else ""),
     )
 
 

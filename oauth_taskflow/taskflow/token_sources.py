@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 
 import msgspec
@@ -9,8 +10,15 @@ import msgspec
 from oauth_taskflow import secret_registry
 from oauth_taskflow.api.login_source import Login, LoginTokenSource
 from oauth_taskflow.api.tls_files import check_certificate
+from oauth_taskflow.budgets.local import open_local_store
+from oauth_taskflow.budgets.sql import SqlBudgetStore, open_budget_store
 from oauth_taskflow.connections.preset import join_scopes
-from oauth_taskflow.connections.settings import ConnectionSettings, LoginSettings, OAuth2Settings
+from oauth_taskflow.connections.settings import (
+    BrokeredSettings,
+    ConnectionSettings,
+    LoginSettings,
+    OAuth2Settings,
+)
 from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
 from oauth_taskflow.oauth.dialect import Dialect
@@ -18,13 +26,22 @@ from oauth_taskflow.oauth.endpoint.client_auth_fallback import FallbackClientAut
 from oauth_taskflow.oauth.endpoint.discovered_endpoint import DiscoveredEndpoint
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint, TransportOptions
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, RefreshToken
-from oauth_taskflow.taskflow.config import fernet_keys, refuse_local_rotation, store_url
+from oauth_taskflow.taskflow.config import (
+    budget_store_url,
+    fernet_keys,
+    is_broker_configured,
+    refuse_local_rotation,
+    store_url,
+)
+from oauth_taskflow.taskflow.executors import find_distributed_executors
 from oauth_taskflow.tokens.events import Observer
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.registry import manager_for, open_store
 from oauth_taskflow.tokens.state.consent import RefreshLifetimes
 from oauth_taskflow.tokens.store import TokenStore
+
+_log = logging.getLogger(__name__)
 
 
 def store_for(
@@ -43,6 +60,35 @@ def store_for(
     if auth.grant_type == "refresh_token" and rotates and not brokered:
         refuse_local_rotation(settings.conn_id, url)
     return open_store(url, fernet_keys())
+
+
+def budget_store_for(settings: ConnectionSettings) -> SqlBudgetStore:
+    """The store of request budgets: the configured one, else the token store, else a file of this machine.
+
+    Raises:
+        TokenStoreError: the URL is unusable.
+    """
+    url = budget_store_url()
+    if not url and (isinstance(settings.auth, BrokeredSettings) or is_broker_configured()):
+        _warn_of_own_budgets(settings.conn_id, "broker mode")
+        return open_local_store()
+    url = url or store_url()
+    if url.startswith("sqlite") and (distributed := find_distributed_executors()):
+        _warn_of_own_budgets(settings.conn_id, ", ".join(distributed))
+    return open_budget_store(url)
+
+
+def _warn_of_own_budgets(conn_id: str, mode: str) -> None:
+    if conn_id not in _warned:
+        _warned.add(conn_id)
+        _log.warning(_OWN_BUDGETS, conn_id, mode)
+
+
+_OWN_BUDGETS = (
+    "The request budgets of connection %r are kept by each machine for itself under %s. Set [oauth_taskflow] budget_store to a "
+    "database that all workers reach, which holds no secrets, or divide the budgets by the number of machines (docs/budgets.md)."
+)
+_warned: set[str] = set()
 
 
 def manager_of(

@@ -73,6 +73,7 @@ KEYS: dict[str, tuple[dict[str, Any], Any]] = {
     "api_params": ({}, {"key": "value of the key"}),
     "api_body": ({}, {"key": "value of the key"}),
     "host_values": ({"host": "https://{region}.example.com"}, {"region": "eu"}),
+    "rate_limit": ({}, [{"requests": 5, "per": "PT1S"}, {"requests": 100, "per": "P1D"}]),
     "rate_limit_header": ({"rate_limit_reset": "iso"}, "X-Reset"),
     "rate_limit_reset": ({"rate_limit_header": "X-Reset"}, "iso"),
     "max_answer_bytes": ({}, 1000),

@@ -239,6 +239,29 @@ REFUSALS: dict[str, tuple[Connection, str]] = {
         connection({"max_answer_bytes": 1 << 40}),
         "The limit is out of range in connection 'crm', field 'max_answer_bytes'. Write a number from 1 to 17179869184.",
     ),
+    "a budget without a number": (
+        connection({"rate_limit": {"per": "PT1M"}}),
+        'The value lacks the number of requests, as in {"requests": 100, "per": "PT1M"} in connection \'crm\', field '
+        "'rate_limit'.",
+    ),
+    "a budget with a misspelled key": (
+        connection({"rate_limit": [{"request": 5}]}),
+        'The value is not a request budget (Object contains unknown field `request` - at `$[0]`), as in {"requests": 100, '
+        "\"per\": \"PT1M\"} in connection 'crm', field 'rate_limit'.",
+    ),
+    "a budget of no time": (
+        connection({"rate_limit": {"requests": 5, "per": "PT0S"}}),
+        'The value has a period of no length, as in {"requests": 100, "per": "PT1M"} in connection \'crm\', field '
+        "'rate_limit'.",
+    ),
+    "a budget with a template": (
+        connection({"rate_limit": {"requests": 5, "weight": "{{ x }}"}}),
+        "The value has a weight that is not a number; templates are for specs in connection 'crm', field 'rate_limit'.",
+    ),
+    "a budget that no request fits": (
+        connection({"rate_limit": {"requests": 5, "weight": 6}}),
+        "The value has a weight that is more than the whole budget in connection 'crm', field 'rate_limit'.",
+    ),
     "half a rate limit": (
         connection({"rate_limit_header": "X-Reset"}),
         "The other half of the rate limit is missing in connection 'crm', field 'rate_limit_reset'. Write "

@@ -141,6 +141,7 @@ CHANGES: dict[str, Any] = {
     "rate_limit.reset": "seconds",
     "api_responses": [{"status": 403, "when": "code == 'EXPIRED'", "action": "refresh"}],
     "absent_records": "empty",
+    "budgets": [{"requests": 60, "per": "PT1M"}],
 }
 # Fields that need other fields.
 BESIDE: dict[str, dict[str, Any]] = {
@@ -214,6 +215,7 @@ def effects(**extra: Any) -> Iterator[Any]:
         isinstance(auth, SelfSignedSettings) and auth.jwt.sign(NOW).access_token,
     )
     with session_for(replace(settings, base_url="https://api.example.com")) as session:
+        yield session.budgets is not None and session.budgets.find_gate("/")
         yield session.absent_records, [rule.decision for rule in session._rules._rules]
     if not isinstance(auth, OAuth2Settings):
         return

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, NoReturn, TypeVar, cast
+from typing import Any, Literal, NoReturn, TypeVar
 
-import anyio
 import httpx
 import requests
 from msgspec.structs import replace
 
 from oauth_taskflow.api.additions import credentials_of_caller, url_secrets_of
-from oauth_taskflow.api.aio.errors import AsyncApiResponse, slow_error, to_httpx_error
-from oauth_taskflow.api.aio.redirects import AsyncRedirects, unreadable_redirect_error
+from oauth_taskflow.api.aio.budgets import AsyncGate, with_async_gate
+from oauth_taskflow.api.aio.errors import AsyncApiResponse, to_httpx_error
+from oauth_taskflow.api.aio.redirects import AsyncRedirects
+from oauth_taskflow.api.aio.sending import send_once
 from oauth_taskflow.api.aio.transport import (
     httpx_timeout,
     keep_queries_out_of_logs,
@@ -24,6 +25,7 @@ from oauth_taskflow.api.aio.views import copy_from_view, error_view, request_vie
 from oauth_taskflow.api.auth import Credentials, NoAuth, OAuth2Auth
 from oauth_taskflow.api.errors import ApiStatusError
 from oauth_taskflow.api.exchange import (
+    LONG_WAIT,
     AttemptState,
     FetchResult,
     Judge,
@@ -39,6 +41,7 @@ from oauth_taskflow.api.outgoing import build_request, choose_url
 from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.pull.aio import pull_records_async
 from oauth_taskflow.api.pull.records import AbsentRecords, Records
+from oauth_taskflow.api.rate_limit import GateKeeper
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, AnswerLimits
 from oauth_taskflow.api.response_rules import ResponseRule, Rules
@@ -89,6 +92,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
         verify: bool | str = True,
         cert: str | tuple[str, str] | None = None,
         proxies: Mapping[str, str] | None = None,
+        budgets: GateKeeper | None = None,
     ) -> None:
         self._credentials = _credentials(auth)
         hidden = url_secrets_of(self._credentials)
@@ -110,6 +114,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
         self.retry = retry or RetryPolicy()
         self._rules = Rules(responses)
         self.limits = limits
+        self.budgets = budgets
         self.absent_records = absent_records
         # A client certificate is a credential too, and every server that is connected to sees it (RFC 8705).
         self._leave_bare = foreign_redirects == "bare" and cert is None
@@ -244,6 +249,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
         self, request: httpx.Request, credentials: Credentials, plan: RequestPlan
     ) -> tuple[httpx.Response, FetchResult]:
         """Send ``request`` until a response is final; returns it and the result of the decisions about it."""
+        plan = with_async_gate(plan, self.budgets, str(request.url), self._sleep)
         state = AttemptState(plan, self.origins)
         request.url = httpx.URL(self.origins.accept(str(request.url)))
         await self._sign(request, credentials)
@@ -278,6 +284,12 @@ class AsyncOAuthSession(httpx.AsyncClient):
             await self._pause(result.wait, request, result.reason(view))
             await self._sign(request, credentials)
 
+    async def aclose(self) -> None:
+        """As in ``httpx``; gives back what was taken ahead of request budgets."""
+        await super().aclose()
+        if self.budgets is not None:
+            await asyncio.to_thread(self.budgets.close)
+
     async def _wait_after_error(
         self, error: httpx.RequestError, request: httpx.Request, state: AttemptState
     ) -> None:
@@ -297,7 +309,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
         self, request: httpx.Request, credentials: Credentials, plan: RequestPlan
     ) -> AsyncApiResponse:
         """Send one attempt and follow its redirects; each hop passes the origin check."""
-        options, limits = plan.options, plan.limits
+        options = plan.options
         redirects = AsyncRedirects(
             request,
             self.origins,
@@ -305,8 +317,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
             most=self.max_redirects,
             leave_bare=self._leave_bare,
         )
-        response = await self._send_once(request, options, limits)
-        remember_nonce(credentials, response)
+        response = await self._send_within_budget(request, credentials, plan)
         while options["follow"] and response.next_request and response.headers["Location"]:
             await self._run_hooks(response)
             await response.aclose()
@@ -315,9 +326,23 @@ class AsyncOAuthSession(httpx.AsyncClient):
                 options = {**options, "auth": None}
             else:
                 await self._sign(hop, credentials)
-            response = await self._send_once(hop, options, limits)
-            remember_nonce(credentials, response)
+            gate = plan.gate if str(hop.url) in self.origins else None
+            hop_plan = replace(plan, options=options, gate=gate)
+            response = await self._send_within_budget(hop, credentials, hop_plan)
         response.history = redirects.history
+        return response
+
+    async def _send_within_budget(
+        self, request: httpx.Request, credentials: Credentials, plan: RequestPlan
+    ) -> AsyncApiResponse:
+        """Send once, as soon as the request budgets allow it."""
+        gate = plan.gate
+        if isinstance(gate, AsyncGate) and await gate.pass_gate() > LONG_WAIT:
+            await self._sign(request, credentials)
+        response = await self._send_once(request, plan.options, plan.limits)
+        remember_nonce(credentials, response)
+        if isinstance(gate, AsyncGate):
+            await gate.learn(response.headers)
         return response
 
     async def _run_hooks(self, response: httpx.Response) -> None:
@@ -357,29 +382,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
         """Send once; reads the body within ``limits`` unless the response is streamed."""
         # Read now, because authors change the mapping and its lists.
         httpx.AsyncClient.event_hooks.fset(self, {"request": self._hooks["request"]})  # type: ignore[attr-defined]  # a property's
-        try:
-            with anyio.fail_after(limits.seconds) as scope:
-                sent = await super().send(
-                    request, stream=True, auth=options["auth"], follow_redirects=False
-                )
-        except TimeoutError:
-            raise slow_error(request, limits) from None
-        except httpx.InvalidURL:  # ``httpx`` parses a redirect's target even if it does not follow
-            raise unreadable_redirect_error(request) from None
-        sent.__class__ = AsyncApiResponse
-        response = cast("AsyncApiResponse", sent)
-        response.limits = limits
-        if not options["stream"]:
-            await self._load(response, scope.deadline - anyio.current_time())
-        return response
-
-    @staticmethod
-    async def _load(response: AsyncApiResponse, seconds: float) -> None:
-        try:
-            await response.load(seconds)
-        except BaseException:
-            await response.aclose()
-            raise
+        return await send_once(super().send, request, options, limits)
 
 
 def _credentials(auth: Credentials | TokenSource | None) -> Credentials:

@@ -13,12 +13,12 @@ from typing import Any, Protocol
 
 import requests
 
-from oauth_taskflow.api.exchange import Judge
+from oauth_taskflow.api.exchange import Admit, Judge
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.page_guesses import PageGuesses
 from oauth_taskflow.api.pull.page_reader import PageReader, ReadResponse
 from oauth_taskflow.api.pull.places import Lane, Place
-from oauth_taskflow.api.rate_limit import RateLimiter
+from oauth_taskflow.api.rate_limit import Gate
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.response_rules import Decision
 from oauth_taskflow.errors import ApiError
@@ -40,8 +40,8 @@ class Fetcher(Protocol):
         request: ApiRequest,
         *,
         decide: Callable[[requests.Response], Decision | None] | None = None,
-        gate: Callable[[], None] | None = None,
-        hold: Callable[[float], None] | None = None,
+        gate: Gate | None = None,
+        admit: Admit | None = None,
         judge: Judge | None = None,
         once: bool = False,
     ) -> FetchedValue:
@@ -100,11 +100,11 @@ class Puller:
     """Fetches pages and hands them to the reader, in order. The next ones are fetched at the same time if ``lane`` allows it."""
 
     def __init__(
-        self, session: Fetcher, reader: PageReader, limiter: RateLimiter | None, lane: Lane | None
+        self, session: Fetcher, reader: PageReader, gate: Gate | None, lane: Lane | None
     ) -> None:
         self._session = session
         self._reader = reader
-        self._limiter = limiter
+        self._gate = gate
         self._sequence = reader.sequence
         self._guesses = PageGuesses(reader.sequence)
         self._lane = lane or self._guesses.own_lane()
@@ -167,14 +167,13 @@ class Puller:
         return self._fetch(request, self._lane.places.wait(), once=False)
 
     def _fetch(self, request: ApiRequest, place: Place, *, once: bool) -> ReadResponse:
-        limiter = self._limiter
         options = {"once": True} if once else {}
         try:
             answer = self._session.fetch(
                 request,
                 decide=place.watch(self._reader.rules),
-                gate=partial(place.gate, limiter.acquire if limiter else None),
-                hold=limiter.hold if limiter else None,
+                gate=self._gate,
+                admit=place.gate,
                 judge=self._reader.read,
                 **options,
             )

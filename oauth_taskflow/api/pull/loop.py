@@ -16,7 +16,7 @@ from oauth_taskflow.api.pull.prefetch import read_ahead
 from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.api.pull.sequence import log_warning
 from oauth_taskflow.api.pull.totals import Warn
-from oauth_taskflow.api.rate_limit import RateLimit, RateLimiter
+from oauth_taskflow.api.rate_limit import Gate
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.response_rules import ResponseRule
 
@@ -30,8 +30,7 @@ def pull(
     paginate: Paginate | None = None,
     records: Records = _ALL,
     responses: Sequence[ResponseRule] = (),
-    rate_limit: RateLimit | None = None,
-    limit_key: str = "",
+    gate: Gate | None = None,
     decode: Decode = False,
     on_page: Callable[[Page], None] | None = None,
     ahead: int = 1,
@@ -51,7 +50,8 @@ def pull(
     that they exist. Without it, pages come one after the other, or as many at once as ``paginate`` says.
 
     ``find`` is a JMESPath into each page's body; the value is in ``Page.found``.
-    ``limit_key`` names the budget under which this machine shares ``rate_limit``. ``on_page`` is called in the
+    ``gate`` holds requests back until every budget that applies allows them; without it, the session's own does.
+    ``on_page`` is called in the
     consumer's thread before a page is yielded. ``warn`` is called, in any thread, with doubts about the pages read.
     With ``resume``, made from the marks of earlier pages, the first page is the one after those. ``is_last`` is asked
     once per page, in order and before the next one is requested: whether nothing that is wanted follows these records.
@@ -74,8 +74,7 @@ def pull(
     if resume is not None:
         reader.sequence.restore(resume)
     reader.sequence.is_last = is_last
-    limiter = RateLimiter.from_options(rate_limit, limit_key) if rate_limit is not None else None
-    pages = Puller(session, reader, limiter, lane).pages()
+    pages = Puller(session, reader, gate, lane).pages()
     single = paginate is None or ahead == 0
     return _notify_of_pages(pages if single else read_ahead(pages, ahead), on_page)
 

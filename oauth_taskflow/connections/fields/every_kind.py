@@ -46,6 +46,12 @@ EVERY_KIND_FIELDS: tuple[ConnectionField, ...] = (
         'Your own values for places in the host, as JSON: {"region": "eu"} fills https://{region}.api.example.com.',
     ),
     ConnectionField(
+        "rate_limit",
+        "rate_limit",
+        "Rate limit",
+        'Request budgets of every task with this connection, as JSON: {"requests": 100, "per": "PT1M"}, or a list of them.',
+    ),
+    ConnectionField(
         "rate_limit_header",
         "text",
         "Rate-limit header",

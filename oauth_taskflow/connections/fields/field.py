@@ -27,6 +27,7 @@ ValueKind = Literal[
     "cert",
     "dpop",
     "brokered",
+    "rate_limit",
 ]
 
 

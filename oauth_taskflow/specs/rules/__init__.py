@@ -8,6 +8,7 @@ from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules import (
     bounds,
     braces,
+    budgets,
     caps,
     destinations,
     durations,
@@ -63,6 +64,7 @@ MODULES = (
     responses,
     fields,
     field_names,
+    budgets,
     destinations,
     schedules,
     limits,

@@ -9,6 +9,7 @@ from msgspec import Struct
 from oauth_taskflow.iso8601 import duration_length
 from oauth_taskflow.specs.model import TASK_DURATIONS
 from oauth_taskflow.specs.problem import Finding, YamlPath
+from oauth_taskflow.specs.rules.budgets import list_entries
 from oauth_taskflow.specs.rules.registry import (
     EndpointView,
     Findings,
@@ -35,6 +36,9 @@ def dag_durations(view: SpecView) -> Findings:
     schedule = view.source.schedule
     if isinstance(schedule, str) and DURATION_LIKE.match(schedule):
         yield from _flaw(("schedule",), schedule)
+    for at, limit in list_entries(view.source.rate_limit):
+        for path, text in _texts(limit, at, ("per",)):
+            yield from _flaw(path, text)
     for path, text in _texts(view.source, (), ("dagrun_timeout",)):
         yield from _flaw(path, text)
     for path, text in _texts(view.source.default_args, ("default_args",), TASK_DURATIONS):
@@ -53,8 +57,9 @@ def endpoint_durations(view: EndpointView) -> Findings:
     found = [
         *_texts(endpoint.task, ("task",), TASK_DURATIONS),
         *_texts(endpoint.incremental, ("incremental",), ("step", "lookback", "unit")),
-        *_texts(endpoint.rate_limit, ("rate_limit",), ("per",)),
     ]
+    for path, limit in list_entries(endpoint.rate_limit):
+        found += _texts(limit, path, ("per",))
     for index, rule in enumerate(endpoint.responses):
         found += _texts(rule, ("responses", index), ("wait",))
     for path, text in found:

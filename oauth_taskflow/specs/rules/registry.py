@@ -80,8 +80,16 @@ class EndpointView:
     @cached_property
     def request_templates(self) -> list[tuple[YamlPath, Template]]:
         """The path of each template of the request, and the names it refers to."""
-        texts = template_texts(self.raw.get("request", {}), ("request",))
+        texts = [*template_texts(self.raw.get("request", {}), ("request",)), *self._weights()]
         return [(path, parse_template(text)) for path, text in texts if "{" in text]
+
+    def _weights(self) -> Iterator[tuple[YamlPath, str]]:
+        """The texts of the weights in ``rate_limit``."""
+        limits = self.raw.get("rate_limit")
+        for at, limit in enumerate(limits) if isinstance(limits, list) else [(None, limits or {})]:
+            path = ("rate_limit",) if at is None else ("rate_limit", at)
+            if isinstance(limit.get("weight"), str):
+                yield (*path, "weight"), limit["weight"]
 
     @cached_property
     def field_templates(self) -> list[tuple[YamlPath, Template]]:

@@ -105,20 +105,6 @@ def bad_header(view: EndpointView) -> Findings:
             yield Finding(path, message, "Write it on one line; encode what is not Latin-1.")
 
 
-@endpoint_rule("rate-limit-incomplete")
-def rate_limit_incomplete(view: EndpointView) -> Findings:
-    """A rate limit says how many requests; `per` alone would leave one to a period.
-
-    Bad: `rate_limit: {per: PT1M}`
-
-    Good: `rate_limit: {requests: 100, per: PT1M}`
-    """
-    limit = view.endpoint.rate_limit
-    if limit is not None and limit.requests is None:
-        hint = "Write requests: 100."
-        yield Finding(("rate_limit",), "the number of requests is missing", hint)
-
-
 @endpoint_rule("connection-missing")
 def connection_missing(view: EndpointView) -> Findings:
     """The DAG or the endpoint names the Airflow connection that holds host and credentials.

@@ -75,6 +75,7 @@ def build_token_answer(settings: ConnectionSettings, token: Token, now: float) -
         "cert": settings.cert,
         "proxies": dict(settings.proxies),
         "leeway": getattr(settings.auth, "leeway", None),
+        "rate_limit": msgspec.to_builtins(settings.budgets),
         **_build_rate_limit(settings),
         **as_keys(settings.limits),
         "brokered": _build_brokered(settings, token, now),

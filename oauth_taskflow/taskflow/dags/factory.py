@@ -21,6 +21,7 @@ from oauth_taskflow.destinations.files import FileDestination
 from oauth_taskflow.engine.for_each import build_mapped_items, for_each_options
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.iso8601 import duration_seconds
+from oauth_taskflow.specs.budgets import complete_endpoint
 from oauth_taskflow.specs.check import check_file
 from oauth_taskflow.specs.defaults import without_default_type
 from oauth_taskflow.specs.model import (
@@ -106,7 +107,7 @@ def _require_valid(spec: Spec | str | Path) -> Spec:
 
 
 def _endpoint_task(spec: Spec, name: str, tasks: Mapping[str, _Tasks]) -> _Tasks:
-    endpoint = spec.endpoints[name]
+    endpoint = complete_endpoint(spec, name)
     arguments = _task_arguments(spec, name, endpoint)
     outlets = [endpoint_asset(spec.source.dag_id, name)]
     options = for_each_options(endpoint)

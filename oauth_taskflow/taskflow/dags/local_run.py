@@ -20,6 +20,7 @@ from oauth_taskflow.engine.for_each import (
 from oauth_taskflow.engine.output_location import destination_options
 from oauth_taskflow.engine.run import EndpointRun, count_sequences, run_endpoint
 from oauth_taskflow.engine.summary import EndpointSummary
+from oauth_taskflow.specs.budgets import complete_endpoint
 from oauth_taskflow.specs.model import Spec, parent_names
 from oauth_taskflow.specs.windows import Interval
 from oauth_taskflow.taskflow.config import hash_key
@@ -106,7 +107,7 @@ def run_locally(
     """
     parents: dict[str, list[ParentFile]] = {}
     for name in run.endpoints:
-        endpoint = run.spec.endpoints[name]
+        endpoint = complete_endpoint(run.spec, name)
         options = for_each_options(endpoint)
         items: Sequence[Mapping[str, Slice]] = (
             build_mapped_items(options, parents) if options else [{}]

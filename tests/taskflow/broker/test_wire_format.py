@@ -72,6 +72,15 @@ def test_a_task_of_the_former_release_reads_the_answer_of_this_broker() -> None:
     assert json.loads(answer_of_this_release()["extra"]) == FORMER
 
 
+def test_the_request_budgets_of_a_connection_reach_its_tasks() -> None:
+    limits = [{"requests": 60, "per": "PT1M"}, {"requests": 5000, "per": "P1D", "name": "acme"}]
+    configured = parse_connection(kind("oauth2", {**CONFIGURED, "rate_limit": limits}))
+    answer = build_token_answer(configured, Token("token-1", 1000.0, 4600.0), 1001.5)
+    received = kind("bearer", json.loads(answer["extra"]), password="token-1")
+    assert parse_connection(received).budgets == configured.budgets
+    assert len(configured.budgets) == 2
+
+
 def test_this_task_reads_the_answer_of_a_broker_of_the_former_release() -> None:
     settings = parse_connection(kind("bearer", FORMER, password="token-1"))
     assert isinstance(settings.auth, BrokeredSettings)

@@ -1,0 +1,62 @@
+"""Request budgets on an event loop: whatever may ask the store of the budgets runs in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from msgspec.structs import replace
+
+from oauth_taskflow.api.exchange import RequestPlan
+from oauth_taskflow.api.rate_limit import Gate, GateKeeper, Ticket
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class AsyncGate(Gate):
+    """A gate that is passed with ``pass_gate``; its other methods never block the event loop."""
+
+    def __init__(self, gate: Gate, sleep: Sleep) -> None:
+        self._gate, self._sleep = gate, sleep
+        self._holding: asyncio.Future[None] | None = None
+
+    async def pass_gate(self) -> float:
+        """Wait until one more request may be sent, and return the seconds that took; raises as ``Ticket.poll``."""
+        holding, self._holding = self._holding, None
+        if holding is not None:
+            await holding
+        waited = 0.0
+        with self._gate.enter() as ticket:
+            while (wait := await asyncio.to_thread(ticket.poll)) > 0:
+                waited += wait
+                await self._sleep(wait)
+        return waited
+
+    async def learn(self, headers: Mapping[str, str]) -> None:
+        """Learn from the headers of a response what the API says about its limits."""
+        await asyncio.to_thread(self._gate.observe, headers)
+
+    def enter(self) -> Ticket:
+        """As the gate itself."""
+        return self._gate.enter()
+
+    def acquire(self) -> float:
+        """As the gate itself, which blocks; for threads only."""
+        return self._gate.acquire()
+
+    def hold(self, seconds: float) -> None:
+        """As the gate itself, in a thread; an error is raised where the gate is passed next."""
+        loop = asyncio.get_running_loop()
+        self._holding = loop.run_in_executor(None, self._gate.hold, seconds)
+
+    def observe(self, headers: Mapping[str, str]) -> None:
+        """As the gate itself, which may block; for threads only."""
+        self._gate.observe(headers)
+
+
+def with_async_gate(
+    plan: RequestPlan, budgets: GateKeeper | None, url: str, sleep: Sleep
+) -> RequestPlan:
+    """``plan`` with the gate of requests to ``url``, where a budget applies."""
+    gate = None if budgets is None else budgets.find_gate(url)
+    return plan if gate is None else replace(plan, gate=AsyncGate(gate, sleep))

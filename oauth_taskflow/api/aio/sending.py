@@ -1,0 +1,43 @@
+"""Sends one request with ``httpx`` and reads its response within the limits."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, cast
+
+import anyio
+import httpx
+
+from oauth_taskflow.api.aio.errors import AsyncApiResponse, slow_error
+from oauth_taskflow.api.aio.redirects import unreadable_redirect_error
+from oauth_taskflow.api.response_limits import AnswerLimits
+
+
+async def send_once(
+    send: Callable[..., Awaitable[httpx.Response]],
+    request: httpx.Request,
+    options: Mapping[str, Any],
+    limits: AnswerLimits,
+) -> AsyncApiResponse:
+    """The response to ``request``, sent with ``send``; reads the body unless the response is streamed."""
+    try:
+        with anyio.fail_after(limits.seconds) as scope:
+            sent = await send(request, stream=True, auth=options["auth"], follow_redirects=False)
+    except TimeoutError:
+        raise slow_error(request, limits) from None
+    except httpx.InvalidURL:  # ``httpx`` parses a redirect's target even if it does not follow
+        raise unreadable_redirect_error(request) from None
+    sent.__class__ = AsyncApiResponse
+    response = cast("AsyncApiResponse", sent)
+    response.limits = limits
+    if not options["stream"]:
+        await _load(response, scope.deadline - anyio.current_time())
+    return response
+
+
+async def _load(response: AsyncApiResponse, seconds: float) -> None:
+    try:
+        await response.load(seconds)
+    except BaseException:
+        await response.aclose()
+        raise

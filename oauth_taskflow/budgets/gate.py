@@ -1,0 +1,281 @@
+"""Holds the requests of one process back until their budgets allow them.
+
+A gate takes slots for about the coming second from the store, at most one question a second, and gives them to the
+threads that wait. Slots that were not used go back with the next question. A process that is killed never spends more
+than it was given.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from types import TracebackType
+from uuid import uuid4
+
+from oauth_taskflow.budgets.answer_headers import LimitHeaders, find_wait
+from oauth_taskflow.budgets.ledger import FARTHEST
+from oauth_taskflow.budgets.slots import Ask, Charge, Slot
+from oauth_taskflow.budgets.store import BudgetStore
+from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
+from oauth_taskflow.errors import BudgetWait, TokenStoreError
+from oauth_taskflow.iso8601 import instant_text
+
+_log = logging.getLogger(__name__)
+# Seconds between two questions to the store.
+_BETWEEN = 1.0
+# A worker that waits asks again at the latest after this time, because slots may have been returned.
+_ASK_AGAIN = 30.0
+# Before a slot that was given long ago the store is asked whether all requests are held now; this many seconds earlier.
+_LEAD = 0.05
+_FIRST_SPARE = 1_000_000
+_WORTH_A_LINE = 5.0
+_SHORTEST = 0.001
+
+
+class BudgetGate:
+    """The gate of requests that count in the same budgets, shared by the threads of a process.
+
+    Args:
+        store: where the budgets are kept.
+        charges: the budgets, and the cost of a request in each.
+        held: the keys of the budgets that wait when the API reports a used-up limit.
+        headers: the headers with which the API reports its limits, and the keys of the budgets each speaks about.
+        longest_wait: seconds after which ``BudgetWait`` is raised instead; None waits as long as necessary.
+        where: the place for messages.
+        clock: this machine's clock.
+    """
+
+    def __init__(
+        self,
+        store: BudgetStore,
+        charges: Sequence[Charge],
+        *,
+        held: Collection[str] = (),
+        headers: Sequence[tuple[LimitHeaders, frozenset[str]]] = (),
+        longest_wait: float | None = None,
+        where: str = "",
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.store, self.charges = store, tuple(charges)
+        self._held = frozenset(held or (charge.window.key for charge in charges))
+        self._headers = tuple(headers) or ((LimitHeaders(), self._held),)
+        self.longest_wait, self._where, self._clock = longest_wait, where, clock
+        self._start()
+
+    def _start(self) -> None:
+        """Forget what a parent process was given, because the parent spends it."""
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._worker = uuid4().hex[:12]
+        self._slots: list[Slot] = []
+        self._unused: list[Slot] = []
+        self._waiting = 0
+        self._taken = 0
+        self._spare = _FIRST_SPARE
+        self._offset = 0.0
+        self._asked_at: float | None = None
+        self._next_free: float | None = None
+        self._held_until = 0.0
+
+    def __repr__(self) -> str:
+        return f"BudgetGate({', '.join(charge.window.label for charge in self.charges)})"
+
+    def enter(self) -> Ticket:
+        """A place among those that wait; leave it when the request may be sent, or is given up."""
+        if self._pid != os.getpid():
+            self._start()
+        with self._lock:
+            self._waiting += 1
+        return Ticket(self)
+
+    def acquire(self) -> float:
+        """Wait until one more request may be sent, and return the seconds that took.
+
+        Raises:
+            BudgetWait: that is longer than ``longest_wait`` away.
+            TokenStoreError: the store cannot be asked.
+        """
+        waited = 0.0
+        with self.enter() as ticket:
+            while (wait := ticket.poll()) > 0:
+                if wait >= _WORTH_A_LINE:
+                    _log.info("Waiting %.1f s to keep to the request budget %s", wait, self._where)
+                waited += wait
+                self._clock.sleep(wait)
+        return waited
+
+    def hold(self, seconds: float) -> None:
+        """Let no request of any worker start for ``seconds``, because the API reported a used-up limit.
+
+        Other workers learn of it with their next question, within about a second.
+        """
+        self._hold(self._held, seconds)
+
+    def observe(self, headers: Mapping[str, str]) -> None:
+        """Hold the budgets that the API says are used up, until it says they are not."""
+        for names, keys in self._headers:
+            wait = find_wait(headers, names, self._clock.now())
+            if wait is not None:
+                self._hold(keys, wait)
+
+    def _hold(self, keys: frozenset[str], seconds: float) -> None:
+        if self._pid != os.getpid():
+            self._start()
+        with self._lock:
+            until = self._clock.monotonic() + seconds
+            if until <= self._held_until + _BETWEEN:
+                return  # the same news, from another thread
+            self._held_until = until
+            self._ask(0, hold=(keys, seconds))
+
+    def close(self) -> None:
+        """Give back what was not used, as far as the store can be asked now."""
+        if self._pid != os.getpid():
+            return
+        with self._lock:
+            if not self._waiting and (self._slots or self._unused):
+                try:
+                    self._ask(0)
+                except TokenStoreError as failure:
+                    _log.info("Unused parts of a request budget were not returned: %s", failure)
+
+    def poll(self) -> float:
+        """Take a slot for one ticket; see ``Ticket.poll``."""
+        with self._lock:
+            if self._take_slot():
+                return 0.0
+            if self._is_question_due():
+                self._ask(self._waiting)
+                if self._take_slot():
+                    return 0.0
+            return max(self._count_seconds(), _SHORTEST)
+
+    def _now(self) -> float:
+        """The database's clock."""
+        return self._clock.monotonic() + self._offset
+
+    def _take_slot(self) -> bool:
+        now = self._now()
+        while self._slots and self._slots[0].end <= now:
+            self._unused.append(self._slots.pop(0))
+        if not self._slots or self._slots[0].start > now or self._is_old(self._slots[0]):
+            return False
+        slot = self._slots[0]
+        slot.count -= 1
+        if not slot.count:
+            self._slots.pop(0)
+        self._taken += 1
+        return True
+
+    def _is_old(self, slot: Slot) -> bool:
+        """Whether ``slot`` was given so long ago that all requests may be held by now."""
+        asked_at = self._asked_at
+        return asked_at is None or slot.start - (asked_at + self._offset) > 2 * _BETWEEN
+
+    def _is_question_due(self) -> bool:
+        if self._asked_at is None:
+            return True
+        since = self._clock.monotonic() - self._asked_at
+        if since < _BETWEEN:
+            return False
+        if sum(slot.count for slot in self._slots) < self._waiting:
+            return self._next_free is None or since >= _ASK_AGAIN or self._next_free <= self._now()
+        return since >= _ASK_AGAIN or self._slots[0].start - self._now() <= _LEAD
+
+    def _count_seconds(self) -> float:
+        """Seconds until a ticket should ask again."""
+        asked_at = self._clock.monotonic() if self._asked_at is None else self._asked_at
+        now = self._now()
+        due = asked_at + self._offset + _BETWEEN - now
+        if sum(slot.count for slot in self._slots) < self._waiting:
+            wanted = due if self._next_free is None else max(due, self._next_free - now)
+        else:
+            wanted = _ASK_AGAIN
+        if self._slots:
+            start = self._slots[0].start - now
+            early = start - _LEAD if self._is_old(self._slots[0]) else start
+            wanted = min(wanted, max(early, due) if early < start else start)
+        return min(wanted, _ASK_AGAIN)
+
+    def _ask(self, demand: int, hold: tuple[frozenset[str], float] | None = None) -> None:
+        """Ask the store; what this process holds goes back with the question, and is given out anew."""
+        returned = tuple(slot for slot in [*self._slots, *self._unused] if slot.count)
+        self._slots, self._unused = [], []
+        latest = FARTHEST if self.longest_wait is None else self.longest_wait
+        spare, self._taken = self._choose_spare(), 0
+        question = Ask(
+            self.charges, self._worker, demand, spare, returned=returned, latest=latest, hold=hold
+        )
+        reading = self.store.ask(question)
+        self._offset = reading.grant.now - (reading.before + reading.after) / 2
+        self._asked_at = reading.after
+        self._slots, self._next_free = list(reading.grant.slots), reading.grant.next_free
+        self._refuse_long_wait(reading.grant.now)
+
+    def _choose_spare(self) -> int:
+        """Requests that will probably follow: twice as many as in the last second."""
+        if self._asked_at is None:
+            return _FIRST_SPARE
+        seconds = max(self._clock.monotonic() - self._asked_at, _BETWEEN)
+        return int(2 * self._taken / seconds) + 4
+
+    def _refuse_long_wait(self, now: float) -> None:
+        if self.longest_wait is None or self._next_free is None or self._slots:
+            return
+        seconds = self._next_free - now
+        if seconds > self.longest_wait:
+            self._asked_at = None
+            raise _refusal(self._clock.now() + seconds, seconds, self._where)
+
+    def leave(self) -> None:
+        """See ``Ticket.leave``."""
+        if self._pid == os.getpid():
+            with self._lock:
+                self._waiting -= 1
+
+
+def _refusal(until: float, seconds: float, where: str) -> BudgetWait:
+    error = BudgetWait(
+        f"The request budget is used up until {instant_text(until)}",
+        where=where,
+        hint="Let a retry of the task wait until then: OAuthRetryPolicy plans it, and no worker slot is held.",
+        retryable=True,
+        retry_after=seconds,
+    )
+    error.until = until
+    return error
+
+
+class Ticket:
+    """One request's place at a gate; a context manager."""
+
+    def __init__(self, gate: BudgetGate) -> None:
+        self._gate = gate
+
+    def poll(self) -> float:
+        """Seconds to wait before the next call; 0 means that the request may be sent now.
+
+        It may ask the store, so call it in a thread from an event loop.
+
+        Raises:
+            BudgetWait: that is longer than the gate's ``longest_wait`` away.
+            TokenStoreError: the store cannot be asked.
+        """
+        return self._gate.poll()
+
+    def leave(self) -> None:
+        """Give up the place, after the slot was taken or instead of it."""
+        self._gate.leave()
+
+    def __enter__(self) -> Ticket:  # noqa: PYI034 - Self needs Python 3.11
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.leave()

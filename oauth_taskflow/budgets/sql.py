@@ -1,0 +1,198 @@
+"""Keeps the ledgers in the token store's database, one row for each budget. A question is one short transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Double,
+    Engine,
+    MetaData,
+    String,
+    Table,
+    Text,
+    bindparam,
+    event,
+    insert,
+    inspect,
+    select,
+    update,
+)
+from sqlalchemy.dialects.mysql import MEDIUMTEXT
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.schema import CreateTable
+
+from oauth_taskflow.budgets.ledger import Ledger, Window
+from oauth_taskflow.budgets.slots import Ask, grant_slots
+from oauth_taskflow.budgets.store import Reading
+from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
+from oauth_taskflow.tokens.sql import engine as engines
+from oauth_taskflow.tokens.sql.table import database_clock
+from oauth_taskflow.tokens.sql.transactions import Database
+
+_LABEL = 250
+METADATA = MetaData()
+BUDGETS = Table(
+    "oauth_taskflow_budget",
+    METADATA,
+    Column("budget_key", String(64), primary_key=True),
+    Column("label", String(_LABEL), nullable=False),
+    Column("ledger", Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb"), nullable=False),
+    Column("updated_at", Double, nullable=True),
+    mysql_engine="InnoDB",
+    mysql_charset="utf8mb4",
+    mysql_collate="utf8mb4_bin",
+    mariadb_engine="InnoDB",
+    mariadb_charset="utf8mb4",
+    mariadb_collate="utf8mb4_bin",
+)
+
+
+class SqlBudgetStore:
+    """The ledgers in a SQLite file, PostgreSQL, MySQL or MariaDB. Safe for threads and for processes that fork.
+
+    Raises:
+        TokenStoreError: the URL is unusable.
+    """
+
+    def __init__(self, url: str, clock: Clock = SYSTEM_CLOCK) -> None:
+        parsed = engines.parse_store_url(url)
+        self.name = engines.redact_store_url(parsed)
+        self._clock = clock
+        self._now = select(database_clock(parsed.get_backend_name()).label("now"))
+        self._database = Database(parsed, clock)
+        self._has_table = False
+
+    def __repr__(self) -> str:
+        return f"SqlBudgetStore({self.name!r})"
+
+    def close(self) -> None:
+        """Close the connections; the next question opens new ones."""
+        self._database.close()
+
+    def ask(self, question: Ask) -> Reading:
+        """Answers ``question`` in one transaction, which is repeated while the database is busy or away.
+
+        A commit may have succeeded unnoticed. Slots that were given out twice are lost for a period, which does no
+        harm; slots are therefore returned by the first try alone.
+        """
+        if not self._has_table:
+            prepare_engine(self._database.open_engine())
+            self._has_table = True
+        pending = [question]
+
+        def work(connection: Connection) -> Reading | None:
+            asked = pending[0]
+            if asked.returned:
+                pending[0] = _without_returned(asked)
+            return self._answer(connection, asked)
+
+        reading = self._database.run(work, writes=True)
+        if reading is None:
+            self._insert_missing([charge.window for charge in question.charges])
+            pending[0] = question
+            reading = self._database.run(work, writes=True)
+        assert reading is not None, "the rows were inserted"
+        return reading
+
+    def _answer(self, connection: Connection, question: Ask) -> Reading | None:
+        """The answer to ``question``; None if a budget has no row yet. Rows are locked in the order of their keys."""
+        keys = sorted({charge.window.key for charge in question.charges})
+        rows = connection.execute(
+            select(BUDGETS.c.budget_key, BUDGETS.c.ledger)
+            .where(BUDGETS.c.budget_key.in_(keys))
+            .order_by(BUDGETS.c.budget_key)
+            .with_for_update()
+        ).all()
+        if len(rows) < len(keys):
+            return None
+        texts = {row.budget_key: row.ledger for row in rows}
+        ledgers = {key: Ledger.decode(text) for key, text in texts.items()}
+        # After the rows were locked: the wait for another worker must not make this instant an old one.
+        before = self._clock.monotonic()
+        now = float(connection.execute(self._now).scalar_one())
+        after = self._clock.monotonic()
+        grant = grant_slots(question, [ledgers[c.window.key] for c in question.charges], now)
+        changed = [
+            {"wanted": key, "text": encoded}
+            for key, ledger in ledgers.items()
+            if (encoded := ledger.encode()) != texts[key]
+        ]
+        if changed:
+            connection.execute(
+                update(BUDGETS)
+                .where(BUDGETS.c.budget_key == bindparam("wanted"))
+                .values(ledger=bindparam("text"), updated_at=now),
+                changed,
+            )
+        return Reading(grant, before, after)
+
+    def _insert_missing(self, windows: Sequence[Window]) -> None:
+        for window in windows:
+            row = {"budget_key": window.key, "label": window.label[:_LABEL], "ledger": ""}
+            self._database.run(lambda connection, row=row: _insert(connection, row), writes=True)  # type: ignore[misc]  # bound per row
+
+
+def _insert(connection: Connection, row: dict[str, str]) -> None:
+    """Add the row, unless it is there."""
+    try:
+        connection.execute(insert(BUDGETS).values(**row))
+    except IntegrityError:
+        connection.rollback()
+
+
+def _without_returned(question: Ask) -> Ask:
+    return Ask(
+        question.charges,
+        question.worker,
+        question.demand,
+        question.spare,
+        latest=question.latest,
+        hold=question.hold,
+    )
+
+
+def prepare_engine(engine: Engine) -> None:
+    """Create the table, and spare SQLite the wait for the disk: after a power cut a budget may be forgotten."""
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _leave_writing_to_later)
+        engine.dispose()
+    create_table(engine)
+
+
+def _leave_writing_to_later(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def create_table(engine: Engine) -> None:
+    """Create the table if it is missing; several processes may try at once."""
+    if inspect(engine).has_table(BUDGETS.name):
+        return
+    try:
+        with engine.begin() as connection:
+            connection.execute(CreateTable(BUDGETS, if_not_exists=True))
+    except DBAPIError:
+        # PostgreSQL may report a duplicate from its catalogue when two create at the same moment.
+        if not inspect(engine).has_table(BUDGETS.name):
+            raise
+
+
+_stores: dict[str, SqlBudgetStore] = {}
+_lock = threading.Lock()
+
+
+def open_budget_store(url: str) -> SqlBudgetStore:
+    """The store at ``url``, the same object for the same URL in this process; nothing is opened before its first use.
+
+    Raises:
+        TokenStoreError: the URL is unusable.
+    """
+    with _lock:
+        if url not in _stores:
+            _stores[url] = SqlBudgetStore(url)
+        return _stores[url]

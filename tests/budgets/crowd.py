@@ -1,0 +1,139 @@
+"""Many processes with one budget, and a server that counts the requests of every period by its own clock.
+
+The workers note when they were allowed to send, by the monotonic clock that all processes of a machine share. The machine
+of a test may let a request wait on its way for any time; how many are sent does not depend on that.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from oauth_taskflow.api.rate_limit import RateLimit
+from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.budgets.gate import BudgetGate
+from oauth_taskflow.budgets.keeper import Budgets, Scope
+from oauth_taskflow.budgets.sql import open_budget_store
+from tests.api.scripted import Asked, scripted
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class CountingApi:
+    """Answers each request with its number, and notes when it came and from which worker."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.came: list[tuple[float, str]] = []
+        self._lock = threading.Lock()
+
+    def __call__(self, asked: Asked) -> object:
+        with self._lock:
+            self.came.append((time.monotonic(), asked.query.get("worker", "")))
+        return {"number": len(self.came)}
+
+    def most_in_any(self, period: float) -> int:
+        """The most requests in any period of that many seconds, by this server's clock."""
+        return most_in_any([at for at, _ in self.came], period)
+
+    def wait_for(self, worker: str) -> None:
+        """Returns once ``worker`` has sent a request."""
+        self._wait(lambda: worker in self.workers())
+
+    def wait_for_more(self, count: int) -> None:
+        """Returns once ``count`` more requests have come."""
+        wanted = len(self.came) + count
+        self._wait(lambda: len(self.came) >= wanted)
+
+    def _wait(self, is_over: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 120
+        while not is_over():
+            assert time.monotonic() < deadline, "no worker sends anything"
+            time.sleep(0.02)
+
+    @property
+    def rate(self) -> float:
+        """Requests a second from the first to the last."""
+        came = sorted(at for at, _ in self.came)
+        return (len(came) - 1) / (came[-1] - came[0])
+
+    def workers(self) -> dict[str, int]:
+        """How many requests each worker sent."""
+        names = [worker for _, worker in [*self.came]]
+        return {name: names.count(name) for name in set(names)}
+
+
+@contextmanager
+def counting_api() -> Iterator[CountingApi]:
+    api = CountingApi()
+    with scripted(api) as server:
+        api.url = server.url
+        yield api
+
+
+def most_in_any(instants: list[float], period: float) -> int:
+    """The most of ``instants`` in any period of that many seconds."""
+    ordered = sorted(instants)
+    return max(bisect_left(ordered, at + period) - index for index, at in enumerate(ordered))
+
+
+def read_sent(folder: Path) -> list[float]:
+    """When the workers that wrote into ``folder`` were allowed to send."""
+    lines = [line for path in folder.glob("*.sent") for line in path.read_text().split()]
+    return [float(line) for line in lines]
+
+
+def start_worker(
+    api: str, store: str, name: str, folder: Path, *limits: str, seconds: float, threads: int = 1
+) -> subprocess.Popen[bytes]:
+    """A process that sends requests for ``seconds``; a limit is ``requests/period``, as in ``5/PT1S``."""
+    arguments = [api, store, name, str(folder), str(seconds), str(threads), *limits]
+    return subprocess.Popen([sys.executable, "-m", "tests.budgets.crowd", *arguments], cwd=ROOT)
+
+
+def session_with_budget(api: str, store: str, *limits: str) -> OAuthSession:
+    parts = [limit.split("/") for limit in limits]
+    options = tuple(RateLimit(requests=int(requests), per=per) for requests, per in parts)
+    budgets = Budgets(lambda: open_budget_store(store), Scope("crm", options), base_url=api)
+    return OAuthSession(api, budgets=budgets)
+
+
+def note_what_is_sent(path: Path) -> None:
+    """Let each gate of this process write into ``path`` when it allows a request."""
+    poll = BudgetGate.poll
+
+    def noting(gate: BudgetGate) -> float:
+        wait = poll(gate)
+        if not wait:
+            with path.open("a") as file:
+                file.write(f"{time.monotonic()}\n")
+        return wait
+
+    setattr(BudgetGate, "poll", noting)  # noqa: B010 - in this process alone
+
+
+def main(arguments: list[str]) -> None:
+    api, store, name, folder, seconds, threads, *limits = arguments
+    note_what_is_sent(Path(folder) / f"{name}.sent")
+    end = time.monotonic() + float(seconds)
+
+    def send() -> None:
+        while time.monotonic() < end:
+            session.get("/", params={"worker": name})
+
+    with session_with_budget(api, store, *limits) as session:
+        running = [threading.Thread(target=send) for _ in range(int(threads))]
+        for thread in running:
+            thread.start()
+        for thread in running:
+            thread.join()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
