@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from oauth_taskflow.api.options import CursorPaginator, PageNumberPaginator, Paginate
+from oauth_taskflow.api.options import CursorPaginator, PageNumberPaginator, Paginate, RateLimit
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.destinations.files import FileDestination
 from oauth_taskflow.engine.for_each import Slice
@@ -29,8 +29,10 @@ from tests.support.auth import bearer_auth
 class BusyApi:
     """Pages of ten rows, of 60 for each parent; counts requests at once and refuses more than ``most``."""
 
-    def __init__(self, *, rows: int = 60, most: int = 1_000, latency: float = 0.02) -> None:
-        self.rows, self.most, self.latency = rows, most, latency
+    def __init__(
+        self, *, rows: int = 60, most: int = 1_000, latency: float = 0.02, status: int = 429
+    ) -> None:
+        self.rows, self.most, self.latency, self.status = rows, most, latency, status
         self.running = self.peak = self.refused = self.count = 0
         self._lock = threading.Lock()
 
@@ -44,20 +46,21 @@ class BusyApi:
             time.sleep(self.latency)
             if running > self.most:
                 self.refused += 1
-                return Reply({}, 429)
+                return Reply({}, self.status)
             start = (int(asked.query.get("page", 1)) - 1) * 10
             found = range(start, min(start + 10, self.rows))
-            return {"data": [{"id": f"{asked.path}/{n}"} for n in found]}
+            return {"data": [{"id": f"{asked.path}/{n}"} for n in found], "total": self.rows}
         finally:
             with self._lock:
                 self.running -= 1
 
 
+COUNTED = PageNumberPaginator(size=10, size_param="limit", total="total")
 PAGES = PageNumberPaginator(size=10, size_param="limit")
 
 
 def run(
-    folder: Path, api: BusyApi, *, parents: int = 1, **options: Any
+    folder: Path, api: BusyApi, *, parents: int = 1, on_page: Any = None, **options: Any
 ) -> tuple[EndpointSummary, list[str]]:
     source = folder / "parents.jsonl"
     source.write_text("".join(json.dumps({"id": n}) + "\n" for n in range(parents)))
@@ -81,7 +84,7 @@ def run(
             open_path=lambda path, _conn_id: Path(path),
             item={"p": Slice(file=str(source), take=parents)},
         )
-        summary = run_endpoint(task, session)
+        summary = run_endpoint(task, session, on_page=on_page)
     return summary, [row["id"] for row in rows(summary)]
 
 
@@ -154,3 +157,52 @@ def test_numbers_mean_what_they_meant(
 ) -> None:
     places = endpoint_places(Endpoint(concurrency=concurrency, paginate=paginate))
     assert (None if places is None else (places.limit, places.most)) == limits
+
+
+@pytest.mark.parametrize(("concurrency", "parents"), [(4, 1), (4, 12), ("auto", 1), ("auto", 12)])
+def test_a_slow_destination_bounds_the_pages_in_memory(
+    tmp_path: Path, concurrency: Any, parents: int
+) -> None:
+    api = BusyApi(rows=200, latency=0)
+    written = 0
+    most = 0
+
+    def count(_: object) -> None:
+        nonlocal written, most
+        written += 1
+        most = max(most, api.count - written)
+        time.sleep(0.003)
+
+    # With a total, no page is thrown away that the count would miss.
+    options = {"parents": parents, "concurrency": concurrency, "paginate": COUNTED}
+    _, found = run(tmp_path, api, on_page=count, **options)
+    assert found == expected(parents, 200)
+    # Two for each sequence that is read, and those guessed for the one that is written.
+    width = 8 if concurrency == "auto" else 4
+    assert most <= 3 * width + 1
+
+
+@pytest.mark.slow
+def test_auto_keeps_to_the_budget(tmp_path: Path) -> None:
+    api = BusyApi(rows=300, latency=0.02)
+    began = time.time()
+    _, found = run(tmp_path, api, rate_limit=RateLimit(requests=10, per="PT0.5S"))
+    assert found == expected(1, 300)
+    # The 31st request starts three periods after the first at the earliest.
+    assert time.time() - began >= 1.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_api_that_bears_two_at_once_is_read_completely(tmp_path: Path, status: int) -> None:
+    api = BusyApi(rows=500, most=2, status=status)
+    _, found = run(tmp_path, api, parents=1, concurrency="auto")
+    assert found == expected(1, 500)
+    assert api.refused <= 10
+
+
+@pytest.mark.slow
+def test_a_fixed_number_above_what_the_api_bears_is_read_completely(tmp_path: Path) -> None:
+    api = BusyApi(rows=100, most=4)
+    _, found = run(tmp_path, api, parents=5, concurrency=6)
+    assert found == expected(5, 100)
