@@ -35,6 +35,25 @@ def cap_without_window(view: EndpointView) -> Findings:
             yield Finding(path, message, hint)
 
 
+@endpoint_rule("cap-against-order")
+def cap_against_order(view: EndpointView) -> Findings:
+    """`from_last_record` goes on upwards, so the API must sort ascending; `order: newest_first` says the contrary.
+
+    Bad: `cap: {rows: 1000, then: from_last_record, field: id, param: min_id}` with `incremental: {order: newest_first, ...}`
+
+    Good: the same without `order`, and a request that sorts ascending
+    """
+    cap = view.endpoint.paginate.cap if view.endpoint.paginate is not None else None
+    incremental = view.endpoint.incremental
+    if cap is None or incremental is None or cap.then != "from_last_record":
+        return
+    if incremental.order == "newest_first":
+        message = "from_last_record needs records in ascending order, and incremental.order says newest_first"
+        yield Finding(
+            ("paginate", "cap", "then"), message, "Sort ascending, or write then: narrow."
+        )
+
+
 @endpoint_rule("cap-without-key")
 def cap_without_key(view: EndpointView) -> Findings:
     """Records that are read again at a cap are recognised by their key.

@@ -88,6 +88,25 @@ def small_page(view: EndpointView) -> Findings:
         yield Finding(("paginate", "size"), message, "APIs allow 50 to 1000.")
 
 
+@endpoint_rule("size-not-sent", "warning")
+def size_not_sent(view: EndpointView) -> Findings:
+    """A size that is not sent is a guess: where the API's own pages are of another size, no page counts as short.
+
+    Where the API has no parameter for it and its pages are known to be that long, `size_param: null` says so.
+
+    Bad: `paginate: {type: page, size: 100}`
+
+    Good: `paginate: {type: page, size: 100, size_param: per_page}`, `paginate: {type: page, size: 100, size_param: null}`
+    """
+    paginate = view.endpoint.paginate
+    if paginate is None or paginate.page_size is None or "size" in view.placed_names:
+        return
+    if not paginate.sent_names.get("size") and "size_param" not in (view.raw.get("paginate") or {}):
+        message = f"the size of {paginate.page_size} is not sent"
+        hint = "Write size_param: limit, or size_param: null if the API's own pages are that long."
+        yield Finding(("paginate", "size"), message, hint)
+
+
 def _flaws(view: EndpointView, kind: str) -> Findings:
     paginate = view.endpoint.paginate
     if paginate is None:
