@@ -132,11 +132,12 @@ class FolderWriter:
         with as_destination_errors("Keeping the records read so far", self._folder):
             if self._is_half:
                 raise OSError("the last page was written in part")
+            unfinished = self._keep_file()  # in stores, this makes another of the parts
             progress = FolderProgress(
                 version=PROGRESS_VERSION,
                 base=digest_of(self._attempt.found),
                 format=self._attempt.name.partition(".")[2],
-                parts=[*self._parts, *self._keep_file()],
+                parts=[*self._parts, *unfinished],
                 state=state,
             )
             self._attempt.keep(progress.encode(), self._replaced)

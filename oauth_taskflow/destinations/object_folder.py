@@ -271,4 +271,5 @@ class ObjectAttempt:
         try:
             raw.discard()  # S3: aborts the upload
         finally:
-            raw.closed = True
+            with suppress(AttributeError):  # a file in memory says itself whether it is closed
+                raw.closed = True
