@@ -149,7 +149,12 @@ def run_endpoint(
 
 
 def count_sequences(endpoint: Endpoint, item: MappedItem, interval: Interval) -> int:
-    """Returns how many request sequences a task for ``item`` reads: its parent records times its windows."""
+    """Returns how many request sequences a task for ``item`` reads: its parent records times its windows.
+
+    In watermark mode each counts once.
+    """
+    if endpoint.incremental is not None and endpoint.incremental.keeps_watermark:
+        return count_contexts(item)  # where each begins is not known yet
     chosen = select_endpoint(endpoint, interval)
     return count_contexts(item) * sum(1 for _ in run_windows(chosen, interval))
 

@@ -45,6 +45,11 @@ _PULL_ARGUMENTS = (
         help="read incremental endpoints from this ISO 8601 time instead of their start",
     ),
     Arg(("--until",), metavar="TIME", help="read incremental endpoints up to this time, not now"),
+    Arg(
+        ("--move-watermark",),
+        action="store_true",
+        help="let endpoints with incremental.by: watermark move it; otherwise they only read from it",
+    ),
 )
 
 _CONNECTION = Arg(("conn_id",), help="id of the connection")
@@ -118,6 +123,60 @@ _GRANT_COMMANDS = (
 )
 
 
+_DAG = Arg(("dag_id",), help="id of the DAG")
+_ENDPOINT = Arg(("endpoint",), help="name of the endpoint")
+_WHICH_WATERMARK = (
+    Arg(
+        ("--partition",),
+        metavar="JSON",
+        help="the parent record or list value, as show --partitions prints it",
+    ),
+    Arg(("--conn-id",), metavar="ID", help="the connection, where the endpoint had several"),
+    _make_switch("--yes", "do not ask"),
+    ARG_OUTPUT,
+)
+
+
+def _make_watermark_command(
+    name: str, function: str, help_text: str, args: tuple[Arg, ...]
+) -> ActionCommand:
+    func = lazy_load_command(f"oauth_taskflow.taskflow.cli.watermark.{function}")
+    return ActionCommand(name=name, help=help_text, func=func, args=args)
+
+
+_WATERMARK_COMMANDS = (
+    _make_watermark_command(
+        "show",
+        "show",
+        "Show where the next runs begin to read, one row for each endpoint",
+        (
+            Arg(("dag_id",), nargs="?", help="id of the DAG; without it, all"),
+            Arg(("--endpoint",), metavar="NAME", help="this endpoint only"),
+            _make_switch("--partitions", "one row for each parent record and list value"),
+            ARG_OUTPUT,
+        ),
+    ),
+    _make_watermark_command(
+        "set",
+        "replace",
+        "Set the watermark or cursor of an endpoint or partition, backwards too",
+        (
+            _DAG,
+            _ENDPOINT,
+            Arg(("value",), nargs="?", help="an ISO 8601 time, or a whole number"),
+            Arg(("--cursor",), metavar="TEXT", help="set the API's own cursor instead"),
+            *_WHICH_WATERMARK,
+        ),
+    ),
+    _make_watermark_command(
+        "reset",
+        "reset",
+        "Drop the watermarks of an endpoint, or of one partition: the next run reads from the start",
+        (_DAG, _ENDPOINT, *_WHICH_WATERMARK),
+    ),
+)
+
+
 def get_cli_commands() -> list[CLICommand]:
     """The command group ``airflow oauth`` (entry ``cli`` of the provider metadata)."""
     return [
@@ -136,6 +195,11 @@ def get_cli_commands() -> list[CLICommand]:
                     args=_PULL_ARGUMENTS,
                 ),
                 *_GRANT_COMMANDS,
+                GroupCommand(
+                    name="watermark",
+                    help="Show, set and reset stored watermarks (incremental.by: watermark)",
+                    subcommands=_WATERMARK_COMMANDS,
+                ),
                 ActionCommand(
                     name="presets",
                     help="List the providers that a connection can name, or show one of them",

@@ -53,6 +53,12 @@ def pull(args: Namespace) -> None:
     """
     spec = _load(args.spec)
     interval = _read_interval(args.since, args.until)
+    moves = getattr(args, "move_watermark", False)
+    if moves and (args.since or args.until):
+        exit_with(
+            "--move-watermark reads from the stored watermark up to now, without --since and --until.",
+            WRONG_ARGUMENTS,
+        )
     folder, output = _read_output_options(args.folder, args.output)
     run = LocalRun(
         spec=spec,
@@ -64,6 +70,7 @@ def pull(args: Namespace) -> None:
         params=_read_params(spec, args.set or []),
         interval=interval,
         now=utc_now(),
+        moves_watermarks=moves,
     )
     results: dict[str, list[EndpointSummary]] = {}
     try:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.session import OAuthSession
@@ -25,6 +25,11 @@ from oauth_taskflow.specs.model import Spec, parent_names
 from oauth_taskflow.specs.windows import Interval
 from oauth_taskflow.taskflow.config import hash_key
 from oauth_taskflow.taskflow.dags.storage import open_path
+from oauth_taskflow.taskflow.dags.stored_watermarks import open_ledger
+from oauth_taskflow.watermarks.partitions import Scope
+
+if TYPE_CHECKING:
+    from oauth_taskflow.watermarks.ledger import RunLedger
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class LocalRun:
         params: values of the spec's params.
         interval: the span that incremental endpoints read.
         now: the run's own time (UTC).
+        moves_watermarks: whether stored watermarks move; otherwise they are read only.
     """
 
     spec: Spec
@@ -46,6 +52,25 @@ class LocalRun:
     params: Mapping[str, Any]
     interval: Interval
     now: datetime
+    moves_watermarks: bool = False
+
+    @property
+    def run_id(self) -> str:
+        """The name of the run."""
+        return f"pull__{self.now.isoformat(timespec='seconds')}"
+
+    def open_ledger(self, endpoint: str) -> RunLedger | None:
+        """Returns the stored watermarks of an endpoint that begins at them; None where the run has its own beginning.
+
+        Raises:
+            WatermarkError: this deployment cannot keep watermarks.
+        """
+        options = self.spec.endpoints[endpoint].incremental
+        if options is None or not options.keeps_watermark or self.interval.start is not None:
+            return None
+        conn_id = self.spec.endpoints[endpoint].connection or self.spec.source.connection or ""
+        scope = Scope(self.spec.source.dag_id, endpoint, conn_id)
+        return open_ledger(scope, self.run_id, moves=self.moves_watermarks)
 
     def template_context(self, endpoint: str, map_index: int) -> dict[str, Any]:
         """Returns the names in templates."""
@@ -54,7 +79,7 @@ class LocalRun:
             "params": dict(self.params),
             "endpoint": endpoint,
             "dag_id": self.spec.source.dag_id,
-            "run_id": f"pull__{self.now.isoformat(timespec='seconds')}",
+            "run_id": self.run_id,
             "run_after": self.now,
             "ds": self.now.strftime("%Y-%m-%d"),
             "ds_nodash": self.now.strftime("%Y%m%d"),
@@ -131,6 +156,7 @@ def run_locally(
                             item=item,
                             map_index=map_index,
                             location=str(run.output / name),
+                            ledger=run.open_ledger(name),
                             hash_key=hash_key()
                             if endpoint.fields and endpoint.fields.hashed
                             else None,

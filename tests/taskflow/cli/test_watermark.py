@@ -1,0 +1,192 @@
+"""``airflow oauth watermark show | set | reset``, and ``airflow oauth pull`` in watermark mode."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oauth_taskflow.taskflow.cli import watermark
+from oauth_taskflow.taskflow.cli.pull import pull
+from oauth_taskflow.taskflow.dags.stored_watermarks import open_watermark_store
+from oauth_taskflow.watermarks.partitions import Scope
+from oauth_taskflow.watermarks.state import NOTHING, Move, WatermarkState
+from oauth_taskflow.watermarks.store import PendingCommit
+from tests.api.scripted import Asked, scripted
+from tests.taskflow.conftest import SetConnection
+
+pytestmark = [pytest.mark.airflow, pytest.mark.usefixtures("own_store")]
+CONTACTS, NOTES = Scope("crm", "contacts", "crm"), Scope("crm", "notes", "crm")
+EU, US = '{"region":"eu"}', '{"region":"us"}'
+
+
+def move(scope: Scope, **values: Any) -> None:
+    """What a run leaves: partition to value."""
+    store = open_watermark_store()
+    moves = tuple(
+        Move({"all": "", "eu": EU, "us": US}[name], NOTHING, WatermarkState(value))
+        for name, value in values.items()
+    )
+    commit = PendingCommit("t", scope, "run", store.begin(scope, "run").generation, {}, moves)
+    store.prepare(commit)
+    store.settle(commit)
+
+
+@pytest.fixture
+def stored(own_store: None) -> None:
+    move(CONTACTS, all="2026-01-02T00:00:00Z")
+    move(NOTES, eu=7, us=9)
+
+
+class Shown:
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, command: Any, **given: Any) -> Any:
+        args = {"output": "json", "yes": True, "partition": None, "conn_id": None, "cursor": None}
+        command(
+            Namespace(**{"dag_id": "crm", "endpoint": None, "partitions": False, **args, **given})
+        )
+        return json.loads(self._capsys.readouterr().out)
+
+    def refused(self, command: Any, status: int = 2, **given: Any) -> str:
+        with pytest.raises(SystemExit) as caught:
+            self(command, **given)
+        assert caught.value.code == status
+        return self._capsys.readouterr().err.strip()
+
+
+@pytest.fixture
+def shown(capsys: pytest.CaptureFixture[str]) -> Shown:
+    return Shown(capsys)
+
+
+@pytest.mark.usefixtures("stored")
+def test_show_sums_up_partitions_by_the_lowest(shown: Shown) -> None:
+    rows = shown(watermark.show, dag_id=None)
+    short = [(row["endpoint"], row["partitions"], row["watermark"]) for row in rows]
+    assert short == [("contacts", 0, "2026-01-02T00:00:00Z"), ("notes", 2, "7")]
+    rows = shown(watermark.show, endpoint="notes", partitions=True)
+    assert {row["partition"]: row["watermark"] for row in rows} == {EU: "7", US: "9"}
+    assert rows[0]["run_id"] == "run"
+    said = shown.refused(watermark.show, 1, dag_id="other")
+    assert said == "No watermark of DAG 'other' is stored."
+
+
+@pytest.mark.usefixtures("stored")
+def test_set_goes_back_and_is_audited(shown: Shown, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        (row,) = shown(watermark.replace, endpoint="contacts", value="2025-12-31")
+    assert row["watermark"] == "2025-12-31T00:00:00Z"
+    (line,) = [r.getMessage() for r in caplog.records if "Watermark set by" in r.getMessage()]
+    assert line.endswith(
+        "crm/contacts on connection 'crm', from 2026-01-02T00:00:00Z to 2025-12-31T00:00:00Z"
+    )
+    (row,) = shown(watermark.replace, endpoint="notes", partition='{"region": "eu"}', value="3")
+    assert (row["partition"], row["watermark"]) == (EU, "3")
+    (row,) = shown(watermark.replace, endpoint="new", conn_id="crm", value=None, cursor="abc")
+    assert (row["watermark"], row["cursor"]) == (None, "abc")
+
+
+@pytest.mark.usefixtures("stored")
+def test_reset_drops_one_partition_or_all(shown: Shown) -> None:
+    shown(watermark.reset, endpoint="notes", partition=EU)
+    rows = shown(watermark.show, endpoint="notes", partitions=True)
+    assert [row["partition"] for row in rows] == [US]
+    (row,) = shown(watermark.reset, endpoint="notes")
+    assert row["partitions"] == 1
+    assert "No watermark" not in str(shown(watermark.show))
+
+
+@pytest.mark.usefixtures("stored")
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"endpoint": "other", "value": "1"}, "Name the connection of crm/other: --conn-id ID. No run of it stored one yet."),
+        ({"endpoint": "contacts", "value": None}, "Give a value, or --cursor TEXT."),
+        ({"endpoint": "contacts", "value": "soon"}, "'soon' is no watermark: write an ISO 8601 time such as"),
+        ({"endpoint": "notes", "partition": EU, "value": "x"}, "The watermark is a number, and 'x' is not one."),
+        ({"endpoint": "notes", "partition": "eu", "value": "1"}, "--partition takes JSON as in the list of --partitions"),
+        ({"endpoint": "contacts", "value": "2027-01-01", "yes": False}, "Nobody can be asked here: add --yes."),
+    ],
+)  # fmt: skip
+def test_wrong_arguments_change_nothing(shown: Shown, given: dict[str, Any], said: str) -> None:
+    before = open_watermark_store().list_watermarks()
+    assert said in shown.refused(watermark.replace, **given)
+    assert open_watermark_store().list_watermarks() == before
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_value_of_another_kind_is_refused(shown: Shown) -> None:
+    said = shown.refused(watermark.replace, 1, endpoint="contacts", value="17")
+    assert "cannot be compared" in said
+
+
+@pytest.mark.usefixtures("stored")
+@pytest.mark.parametrize(("answer", "changes"), [("y\n", True), ("\n", False)])
+def test_a_person_is_asked(
+    shown: Shown, monkeypatch: pytest.MonkeyPatch, answer: str, changes: bool
+) -> None:
+    monkeypatch.setattr(
+        sys,
+        "stdin",
+        type("Terminal", (), {"isatty": lambda _: True, "readline": lambda _: answer})(),
+    )
+    given = {"endpoint": "contacts", "value": "2025-12-31", "yes": False}
+    if changes:
+        shown(watermark.replace, **given)
+    else:
+        assert "backwards: records are read again)? [y/N]" in shown.refused(
+            watermark.replace, 1, **given
+        )
+    rows = open_watermark_store().list_watermarks("crm", "contacts")
+    assert (rows[0].state.value == "2025-12-31T00:00:00Z") == changes
+
+
+SPEC = """\
+version: 1
+dag_id: crm
+connection: crm
+endpoints:
+  contacts:
+    request: {path: /c, params: {above: "{{ watermark.value | default(0) }}"}}
+    incremental: {by: watermark, field: id}
+    destination: {path: /unused}
+"""
+
+
+def test_a_local_pull_moves_the_watermark_only_when_told(
+    set_connection: SetConnection, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = tmp_path / "crm.yaml"
+    spec.write_text(SPEC)
+
+    def route(asked: Asked) -> Any:
+        return [{"id": number} for number in range(int(asked.query["above"]) + 1, 4)]
+
+    def run(folder: str, **given: Any) -> int:
+        options = {"since": None, "until": None, "set": None, "endpoint": None, **given}
+        place = tmp_path / folder
+        pull(Namespace(spec=str(spec), folder=str(place), output="json", **options))
+        return int(json.loads(capsys.readouterr().out)[0]["rows"])
+
+    with scripted(route) as api:
+        extra = {"auth_type": "none"}
+        set_connection("crm", {"conn_type": "oauth2", "host": api.url, "extra": extra})
+        assert [run("a"), run("a")] == [3, 3]
+        assert run("b", move_watermark=True) == 3
+        assert [run("c"), run("d", since="2020-01-01")] == [0, 3]
+        with pytest.raises(SystemExit):
+            run("e", since="2020-01-01", move_watermark=True)
+
+
+def test_the_commands_are_those_of_airflow(airflow_home: Path) -> None:
+    command = [sys.executable, "-m", "airflow", "oauth", "watermark", "show", "-o", "json"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, json.loads(done.stdout)) == (0, []), done.stderr
