@@ -14,6 +14,7 @@ from oauth_taskflow.dates import UnreadableDate
 from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.specs.export_cursor import CursorPlace
 from oauth_taskflow.specs.model import Endpoint
+from oauth_taskflow.specs.template_references import parse_template
 from oauth_taskflow.specs.windows import Incremental
 from oauth_taskflow.watermarks.state import (
     MOST_AT_VALUE,
@@ -45,6 +46,7 @@ class Position:
             else Watermark(options.field, missing=options.missing, form=options.field_format)
         )
         self._form = options.field_format
+        self._volatile = find_volatile_fields(endpoint)
         self._known = frozenset(base.at_value)
         self._is_at_base = lru_cache(maxsize=256)(self._find_whether_at_base)
         self._values = None if options.field is None else build_column_reader(options.field)
@@ -84,7 +86,7 @@ class Position:
         return [
             record
             for record, value in zip(records, values, strict=True)
-            if not self._is_at_base(value) or fingerprint(record) not in self._known
+            if not self._is_at_base(value) or fingerprint(record, self._volatile) not in self._known
         ]
 
     def _find_whether_at_base(self, value: Any) -> bool:
@@ -98,7 +100,7 @@ class Position:
             return
         for record, value in zip(records, values, strict=True):
             if value == highest and len(self._at_value) <= MOST_AT_VALUE:
-                self._at_value.add(fingerprint(record))
+                self._at_value.add(fingerprint(record, self._volatile))
 
     @property
     def highest(self) -> Value | None:
@@ -131,3 +133,15 @@ class Position:
                 hint="Correct incremental.cursor; or let paginate go on to the page that has it.",
             )
         return str(found)
+
+
+def find_volatile_fields(endpoint: Endpoint) -> frozenset[str]:
+    """Returns the fields that ``fields.set`` fills from the run, such as ``{{ now }}``: they differ from run to run."""
+    if endpoint.fields is None:
+        return frozenset()
+    return frozenset(
+        path.partition(".")[0].lower().replace("_", "")
+        for path, value in endpoint.fields.set.items()
+        if isinstance(value, str)
+        and any(name != "record" for name, _ in parse_template(value).references)
+    )

@@ -56,6 +56,17 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "example": "postgresql+psycopg://budgets@db.example.com/budgets",
         "default": "",
     },
+    "watermark_store": {
+        "description": (
+            "SQLAlchemy URL of the database for stored watermarks (incremental.by: watermark), which hold no secrets. "
+            "Empty: that of token_store. Needed where tasks do not open the token store, as in broker mode."
+        ),
+        "version_added": "0.2.0",
+        "type": "string",
+        "sensitive": True,
+        "example": "postgresql+psycopg://airflow@db.example.com/watermarks",
+        "default": "",
+    },
     "destination_root": {
         "description": (
             "What relative paths of spec destinations are below: the URL of an object store, or an absolute folder. "

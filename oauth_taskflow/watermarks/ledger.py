@@ -50,7 +50,9 @@ class RunLedger:
         self.scope = scope
         self.moves = moves
         self._store = store
-        self._run_id = run_id if moves else ""  # no run: one that only looks begins at what is stored
+        self._run_id = (
+            run_id if moves else ""
+        )  # no run: one that only looks begins at what is stored
         self._read_manifest = read_manifest
         self._place: Mapping[str, Any] = {}
         self._head = Head(0)

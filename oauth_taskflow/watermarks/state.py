@@ -186,8 +186,17 @@ def limit_to(state: WatermarkState, moment: datetime) -> WatermarkState:
     return replace(state, value=text, at_value=())
 
 
-def fingerprint(record: Any) -> str:
-    """Returns a hash of a record's whole content, undecoded or decoded."""
+def fingerprint(record: Any, volatile: frozenset[str] = frozenset()) -> str:
+    """Returns a hash of a record's content, undecoded or decoded.
+
+    ``volatile`` are the names of fields that differ from run to run, in lower case without ``_``; they are left out.
+    """
+    if volatile:
+        record = msgspec.json.decode(record) if isinstance(record, msgspec.Raw) else record
+        items = record.items() if isinstance(record, dict) else ()
+        record = {
+            name: value for name, value in items if name.lower().replace("_", "") not in volatile
+        }
     raw = bytes(record) if isinstance(record, msgspec.Raw) else _encode(record)
     return hashlib.sha256(raw).hexdigest()[:24]
 

@@ -19,6 +19,7 @@ from oauth_taskflow.engine.for_each import Slice
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
 from oauth_taskflow.engine.summary import EndpointSummary
 from oauth_taskflow.errors import InvalidRecord, SpecError, TokenStoreError, WatermarkError
+from oauth_taskflow.fields.options import Fields
 from oauth_taskflow.specs.export_cursor import CursorPlace
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions
 from oauth_taskflow.specs.request import FirstRun, Request
@@ -244,6 +245,17 @@ def test_a_number_that_is_an_instant_begins_a_window(bench: Bench, style: str, v
     bench.run("a", endpoint(options), lambda _: {"data": [{"at": value}]})
     bench.run("b", endpoint(options), lambda _: {"data": []}, minutes=5)
     assert bench.asked == [{"since": str(value)}]
+
+
+def test_fields_that_are_set_by_the_run_make_no_record_new(bench: Bench) -> None:
+    shaped = replace(
+        BY_TIME, fields=Fields(set={"ReadAt": "{{ now }}"}, names="snake_case", drop=["id"])
+    )
+    api = Contacts()
+    api.add(-9)
+    first, _ = bench.run("a", shaped, api)
+    assert set(first[0]) == {"at", "read_at"}
+    assert bench.run("b", shaped, api)[0] == []
 
 
 def test_any_form_of_date_is_stored_as_an_instant(bench: Bench) -> None:

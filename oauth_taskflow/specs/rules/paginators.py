@@ -7,6 +7,8 @@ from oauth_taskflow.api.paginators.custom import CustomPaginator
 from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
+from oauth_taskflow.specs.template_names import WATERMARK
+from oauth_taskflow.specs.template_references import parse_template
 
 _SMALL_PAGE = 5
 
@@ -48,6 +50,8 @@ def _find_names_set_twice(view: EndpointView, paginate: PagingOptions) -> Findin
     sent = {name for value, name in names if name and value not in view.placed_names}
     if paginate.place == "query":
         for name in sent.intersection(request.params):
+            if _is_stored_cursor(request.params[name]):
+                continue  # the cursor of the first page; those of the others replace it
             hint = f"Remove it here; the paginator sends {name!r}."
             message = f"the paginator sets the parameter {name!r}, too"
             yield Finding(("request", "params", name), message, hint, at_key=True)
@@ -58,6 +62,11 @@ def _find_names_set_twice(view: EndpointView, paginate: PagingOptions) -> Findin
                 hint = f"Remove it here; the paginator sends {name!r}."
                 message = f"the paginator sets the header {name!r}, too"
                 yield Finding(("request", "headers", name), message, hint, at_key=True)
+
+
+def _is_stored_cursor(value: object) -> bool:
+    references = parse_template(value).references if isinstance(value, str) else ()
+    return (WATERMARK, "cursor") in references
 
 
 @endpoint_rule("records-contradiction")
