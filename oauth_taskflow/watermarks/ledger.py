@@ -15,6 +15,8 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from msgspec import ValidationError
+
 from oauth_taskflow.errors import OAuthTaskflowError, WatermarkError
 from oauth_taskflow.watermarks.partitions import Scope, write_partition
 from oauth_taskflow.watermarks.state import Move, WatermarkState
@@ -147,10 +149,17 @@ class RunLedger:
         noted = None if manifest is None else manifest.get("watermarks")
         if noted is None:
             return None
-        return {
-            write_partition(move["partition"] or {}): WatermarkState.from_plain(move["from"])
-            for move in noted["moves"]
-        }
+        try:
+            return {
+                write_partition(move["partition"] or {}): WatermarkState.from_plain(move["from"])
+                for move in noted["moves"]
+            }
+        except (KeyError, TypeError, AttributeError, ValidationError) as error:
+            raise WatermarkError(
+                "The manifest that an earlier try of this run left does not say where it began to read",
+                where=f"in {self.scope}",
+                hint="Trigger a new run instead, or remove the output of this run first.",
+            ) from error
 
     def _find_own(self, partition: str) -> WatermarkState:
         assert self._own is not None

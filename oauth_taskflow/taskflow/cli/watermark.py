@@ -180,7 +180,7 @@ def _name(scope: Scope, partition: str) -> str:
 
 def _shown(state: WatermarkState) -> str:
     parts = [] if state.value is None else [str(state.value)]
-    parts += [] if state.cursor is None else [f"cursor {state.cursor}"]
+    parts += [] if state.cursor is None else [f"cursor {state.cursor:.40}"]
     return " and ".join(parts) or "nothing"
 
 

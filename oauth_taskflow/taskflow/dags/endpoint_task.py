@@ -100,7 +100,7 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
     endpoint = _read_endpoint(operator.endpoint)
     from_watermark = find_watermark_run(endpoint, context)
     interval = from_watermark or run_interval(context)
-    scope = Scope(context["dag"].dag_id, operator.endpoint_name, operator.conn_id)
+    scope = Scope(context["dag"].dag_id, operator.task_id, operator.conn_id)
     name = f"{operator.endpoint_name} ({item_label(item)})" if item else operator.endpoint_name
     run = EndpointRun(
         name=operator.endpoint_name,

@@ -42,6 +42,7 @@ from oauth_taskflow.taskflow.dags.operators import (
     ParentBatchesOperator,
 )
 from oauth_taskflow.taskflow.dags.storage import own_disk_warning
+from oauth_taskflow.taskflow.dags.watermark_places import why_refused
 
 EndpointTask = BaseOperator | MappedOperator
 AnyDag = TypeVar("AnyDag", bound=DAG)
@@ -91,6 +92,8 @@ def endpoint_tasks(spec: Spec | str | Path) -> dict[str, EndpointTask]:
     checked = _require_valid(spec)
     tasks: dict[str, _Tasks] = {}
     _warn_of_own_disks(checked)
+    if refusal := why_refused(checked):
+        _log.warning("%s", refusal)
     for name in checked.order:
         tasks[name] = _endpoint_task(checked, name, tasks)
     return {name: made.pull for name, made in tasks.items()}

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from oauth_taskflow.connections.settings import BrokeredSettings
 from oauth_taskflow.destinations.kinds import find_kind
 from oauth_taskflow.engine.positions import names_window
-from oauth_taskflow.errors import SpecError, WatermarkError
+from oauth_taskflow.errors import SpecError
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.windows import Interval, move_interval
-from oauth_taskflow.taskflow.config import find_other_machines, store_url, watermark_store_url
+from oauth_taskflow.taskflow.config import store_url, watermark_store_url
 from oauth_taskflow.taskflow.connection_lookup import load_settings
 from oauth_taskflow.taskflow.dags.storage import open_path
+from oauth_taskflow.taskflow.dags.watermark_places import broker_error, require_shared
 from oauth_taskflow.watermarks.partitions import Scope
 from oauth_taskflow.watermarks.state import (
     WatermarkState,
@@ -33,10 +35,6 @@ if TYPE_CHECKING:
 GRACE = 90 * 86_400.0
 # The key of the mirror in the asset's state store.
 MIRROR_KEY = "watermark"
-_TWO_WAYS = (
-    "Set [oauth_taskflow] watermark_store to a database that tasks may open (it holds no secrets), or read by data "
-    "interval: remove incremental.by (docs/incremental.md)."
-)
 
 
 def find_watermark_run(endpoint: Endpoint, context: Mapping[str, Any]) -> Interval | None:
@@ -87,35 +85,24 @@ def open_watermark_store(scope: Scope | None = None) -> WatermarkStore:
         WatermarkError: tasks run on machines that do not see the store, or may not open it.
         TokenStoreError: the URL of the store is unusable.
     """
-    from oauth_taskflow.watermarks.store import WatermarkStore  # noqa: PLC0415 - loads SQLAlchemy
-
     url = watermark_store_url()
     if scope is not None:
-        _require_shared(url or store_url(), scope)
+        require_shared(url or store_url(), scope)
         if not url:
             _require_own_store(scope)
-    return WatermarkStore(url or store_url())
+    return _open(url or store_url())
 
 
-def _require_shared(url: str, scope: Scope) -> None:
-    distributed = find_other_machines(url)
-    if distributed:
-        raise WatermarkError(
-            f"A watermark cannot be kept in a SQLite file under {', '.join(distributed)}, because workers on other machines "
-            "do not see it: each would read from another one",
-            where=f"for {scope}",
-            hint="Set [oauth_taskflow] token_store (or watermark_store) to a database that all workers share, as in "
-            "postgresql+psycopg://user@host/db, or read by data interval: remove incremental.by.",
-        )
+@lru_cache(maxsize=4)
+def _open(url: str) -> WatermarkStore:
+    from oauth_taskflow.watermarks.store import WatermarkStore  # noqa: PLC0415 - loads SQLAlchemy
+
+    return WatermarkStore(url)
 
 
 def _require_own_store(scope: Scope) -> None:
     if isinstance(load_settings(scope.conn_id).auth, BrokeredSettings):
-        raise WatermarkError(
-            "In broker mode tasks do not open the token store, in whose database watermarks are kept",
-            where=f"for {scope}",
-            hint=_TWO_WAYS,
-        )
+        raise broker_error(scope)
 
 
 def read_manifest(place: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -144,7 +131,7 @@ def finish_watermarks(
     interval = find_watermark_run(endpoint, context)
     if interval is None or endpoint.incremental is None or operator.conn_id is None:
         return
-    scope = Scope(context["dag"].dag_id, operator.endpoint_name, operator.conn_id)
+    scope = Scope(context["dag"].dag_id, operator.instances_task_id, operator.conn_id)
     store = open_watermark_store()
     value = to_stored(highest, endpoint.incremental.field_format)
     # A number says nothing of the moment at which another partition was read, so it cannot stand for all.

@@ -210,3 +210,21 @@ def test_broker_mode_is_refused_with_both_ways_out(
         {"kind": "file", "path": "/none", "conn_id": None}
     )
     assert (tmp_path / "w.db").exists()
+
+
+def test_a_refusal_is_logged_where_the_dag_is_parsed(
+    dag: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(
+        "AIRFLOW__SECRETS__BACKEND", "oauth_taskflow.taskflow.secrets_backend.OAuthBroker"
+    )
+    build_dag(tmp_path / "spec.yaml")
+    assert "In broker mode tasks do not open the token store" in caplog.text
+    caplog.clear()
+    monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__WATERMARK_STORE", "postgresql+psycopg://db/w")
+    build_dag(tmp_path / "spec.yaml")
+    assert caplog.text == ""
+    monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__WATERMARK_STORE", f"sqlite:///{tmp_path}/w.db")
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    build_dag(tmp_path / "spec.yaml")
+    assert "A watermark cannot be kept in a SQLite file under CeleryExecutor" in caplog.text
