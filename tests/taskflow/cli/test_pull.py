@@ -331,3 +331,26 @@ def test_an_end_below_the_total_fails_and_leaves_nothing(
     _, error = run_failing_pull(capsys, spec, endpoint=["countries"], folder=str(tmp_path / "mine"))
     assert "Reading ends after 100 records, but the API announced" in error
     assert not list((tmp_path / "mine").rglob("part-*"))
+
+
+def test_a_pull_hashes_under_the_key_of_the_configuration(
+    spec: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = spec.read_text().replace(
+        "request: {path: /countries}",
+        "request: {path: /countries}\n    fields: {set: {copy: {path: code}}, hash: [copy]}",
+    )
+    spec.write_text(text)
+    monkeypatch.delenv("AIRFLOW__OAUTH_TASKFLOW__HASH_KEY", raising=False)
+    status, said = run_failing_pull(
+        capsys, spec, endpoint=["countries"], folder=str(tmp_path / "a")
+    )
+    assert status == 1
+    assert "fields.hash needs a key, and this deployment has none" in said
+    monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__HASH_KEY", "a key of the deployment")
+    pull(arguments(spec, endpoint=["countries"], folder=str(tmp_path / "b")))
+    (part,) = (tmp_path / "b").rglob("part-*")
+    assert {len(json.loads(line)["copy"]) for line in part.read_text().splitlines()} == {64}
