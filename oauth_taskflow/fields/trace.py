@@ -25,10 +25,9 @@ def find_loss(options: Fields, names: Names) -> Loss | None:
 
     ``names`` leads down from the record. Which fields the API sends is unknown: only what the options take away counts.
     """
-    if not any(_is_part(made, names) for made in _list_new_names(options)):
-        loss = _find_move(options, names)
-        if loss is not None:
-            return loss
+    loss = find_taker(options, names)
+    if loss is not None:
+        return loss
     written = write_names(options, names)
     if written != names:
         return Loss(
@@ -40,6 +39,13 @@ def find_loss(options: Fields, names: Names) -> Loss | None:
 def is_covered(texts: list[str], names: Names) -> bool:
     """Whether one of the paths ``texts`` leads to the field ``names``, or to something that it is in."""
     return any(_covers(path, names) for path in parse_paths(texts))
+
+
+def find_taker(options: Fields, names: Names) -> Loss | None:
+    """Returns the step that takes the field ``names`` to another place, if no step writes a field of this name."""
+    if any(_is_part(made, names) for made in _list_new_names(options)):
+        return None
+    return _find_move(options, names)
 
 
 def write_names(options: Fields, names: Names) -> Names:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -72,7 +73,8 @@ def _identify(value: Any) -> tuple[str, Any]:
 
 
 def _identify_scalar(kind: str, text: str) -> tuple[str, Any]:
-    return kind, float(text) if kind == "number" else text
+    # Not a float, which would take two large whole numbers for one.
+    return kind, Decimal(text) if kind == "number" else text
 
 
 class HashStep:

@@ -114,6 +114,7 @@ def test_the_steps_come_in_the_documented_order_whatever_the_files() -> None:
         ({"a_at": 1, "b": {"c_at": 2}}, {"drop": ["*_at", "b.*_at"]}, {"b": {}}),
         ({"a": "", "b": {"c": None, "d": 1}, "e": [None, {"f": ""}]}, {"drop_values": [None, ""]}, {"b": {"d": 1}, "e": [None, {}]}),
         ({"a": 0, "b": 0.0, "c": False, "d": "0"}, {"drop_values": [0]}, {"c": False, "d": "0"}),
+        ({"a": 9007199254740992, "b": 9007199254740993}, {"drop_values": [9007199254740993]}, {"a": 9007199254740992}),
         ({"a": {"b": None}, "c": [], "d": [1]}, {"drop_values": [None, {}, []]}, {"d": [1]}),
         ({"@odata.etag": 1, "b": 2}, {"drop": ['"@odata.etag"']}, {"b": 2}),
     ],

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from oauth_taskflow.fields.options import Fields, HashOptions
-from oauth_taskflow.fields.trace import Loss, find_loss, is_covered, read_path, write_names
+from oauth_taskflow.fields.trace import (
+    Loss,
+    find_loss,
+    find_taker,
+    is_covered,
+    read_path,
+    write_names,
+)
 from oauth_taskflow.specs.model import CopiedField, ForEachOptions
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
@@ -86,7 +96,7 @@ def _find_parent_uses(view: EndpointView) -> Iterator[Use]:
             continue
         references = [
             (path, name, attribute)
-            for path, template in view.request_templates
+            for path, template in (*view.request_templates, *view.field_templates)
             for name, attribute in sorted(template.references)
         ]
         yield from (
@@ -94,6 +104,8 @@ def _find_parent_uses(view: EndpointView) -> Iterator[Use]:
             for path, name, attribute in references
             if name == variable and attribute
         )
+        in_where = re.findall(rf"\b{re.escape(variable)}\.(\w+)", view.endpoint.where or "")
+        yield from ((("where",), (name,), parent) for name in sorted(set(in_where)))
         over = view.endpoint.for_each[variable]
         for name, copied in over.copy.items() if isinstance(over, ForEachOptions) else ():
             path_text = copied.path if isinstance(copied, CopiedField) else copied
@@ -111,11 +123,15 @@ def _plain_names(text: str) -> tuple[str, ...]:
 
 @endpoint_rule("field-never-matches")
 def field_never_matches(view: EndpointView) -> Findings:
-    """`drop` and `hash` come after `names` and `flatten`, so they use the new names; an old one never matches.
+    """A step uses the names that fields have after the steps before it; an old name never matches.
 
-    Bad: `fields: {names: snake_case, hash: [emailAddress]}`, `fields: {flatten: _, drop: [address.zip]}`
+    `dates`, `cast` and `collect` come after `spread` and `move`; `drop` and `hash` also after `collect`, `names` and `flatten`.
 
-    Good: `fields: {names: snake_case, hash: [email_address]}`, `fields: {flatten: _, drop: [address_zip]}`
+    Bad: `fields: {names: snake_case, hash: [emailAddress]}`, `fields: {flatten: _, drop: [address.zip]}`,
+    `fields: {move: {created: made}, dates: {created: any}}`
+
+    Good: `fields: {names: snake_case, hash: [email_address]}`, `fields: {flatten: _, drop: [address_zip]}`,
+    `fields: {move: {created: made}, dates: {made: any}}`
     """
     fields = view.endpoint.fields
     if fields is None:
@@ -128,6 +144,33 @@ def field_never_matches(view: EndpointView) -> Findings:
             if written != text:
                 message = f"no field is called {text!r} after names and flatten"
                 yield Finding(("fields", *where, index), message, f"Write {written}.")
+            else:
+                yield from _find_taken(fields, ("fields", *where, index), text)
+    yield from _find_early_misses(fields)
+
+
+def _find_early_misses(fields: Fields) -> Findings:
+    """Yields the paths of dates, cast and collect that an earlier step takes away."""
+    before = replace(fields, names=None, flatten=None, collect={})
+    for step in ("dates", "cast"):
+        for text in getattr(fields, step):
+            yield from _find_taken(before, ("fields", step, text), text)
+    for target, each in fields.collect.items():
+        where: YamlPath = ("fields", "collect", target, "keys")
+        if isinstance(each.keys, str):
+            yield from _find_taken(before, where, each.keys)
+        else:
+            for index, text in enumerate(each.keys):
+                yield from _find_taken(before, (*where, index), text)
+
+
+def _find_taken(fields: Fields, where: YamlPath, text: str) -> Findings:
+    path = read_path(text)
+    if path is None or path.has_pattern or path.has_items:
+        return
+    loss = find_taker(fields, path.names)
+    if loss is not None:
+        yield _build_finding(where, path.names, loss, None)
 
 
 def _write(fields: Fields, text: str) -> str:
