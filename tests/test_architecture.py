@@ -20,7 +20,13 @@ PACKAGE = ROOT / "oauth_taskflow"
 BASE = frozenset({path.stem for path in PACKAGE.glob("*.py")} | {"schema"})
 # Modules of api that are read where a spec or a connection is.
 OPTIONS = frozenset(
-    {"api.pull.records", "api.rate_limit", "api.response_limits", "api.response_rules"}
+    {
+        "api.pull.records",
+        "api.rate_limit",
+        "api.response_limits",
+        "api.response_rules",
+        "api.rule_waits",
+    }
 )
 # Layer → the layers it may import; modules such as "api.paginators" and "oauth.token" cross borders.
 ALLOWED: dict[str, frozenset[str]] = {

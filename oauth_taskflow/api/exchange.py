@@ -135,7 +135,9 @@ class RequestPlan(Struct, frozen=True):
             return None
         policy, status = self.policy, response.status_code
         by_rule = decision is not None and decision.holds_all
-        wait = policy.server_wait(status, response.headers, now, limited=by_rule)
+        is_named = decision is not None and decision.is_named
+        named = policy.server_wait(status, response.headers, now, limited=by_rule)
+        wait = None if is_named else named
         if wait is None and decision is not None:
             wait = decision.wait
         if wait is not None and wait > policy.longest_wait:

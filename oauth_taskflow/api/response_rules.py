@@ -7,15 +7,20 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from oauth_taskflow.api.rule_waits import RuleWait, find_named_wait
+from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.errors import ApiError
+from oauth_taskflow.http_headers import server_now
 from oauth_taskflow.iso8601 import duration_seconds
-from oauth_taskflow.schema.types import Duration, ErrorStatus, JmesPath, Options, doc
+from oauth_taskflow.schema.types import Duration, ErrorStatus, JmesPath, Options, Text, doc
+from oauth_taskflow.text_patterns import find_text
 
 if TYPE_CHECKING:  # specs load this module where DAGs are parsed
     import requests
 
-Action = Literal["retry", "rate_limit", "refresh", "skip", "end", "fail"]
+Action = Literal["retry", "rate_limit", "refresh", "skip", "end", "accept", "fail"]
 StatusMatch = Annotated[
     str,
     doc(
@@ -37,6 +42,13 @@ class ResponseRule(Options, frozen=True, kw_only=True):
     when: Annotated[
         JmesPath | None, doc("JMESPath predicate on the JSON body.", "ok == `false`")
     ] = None
+    when_text: Annotated[
+        Text | None,
+        doc(
+            "Regular expression on the first 4,096 characters of the body as text, for bodies that are not JSON.",
+            "quota .{0,20}exceeded",
+        ),
+    ] = None
     header: Annotated[
         dict[str, str],
         doc(
@@ -47,24 +59,34 @@ class ResponseRule(Options, frozen=True, kw_only=True):
         Action | None,
         doc(
             "retry: again after wait. rate_limit: as retry, and every request waits. refresh: next token, once. "
-            "skip: no records, no error. end: last page reached. fail: stop with message.",
+            "skip: no records, no error. end: last page reached. accept: a page, whatever its status. fail: stop with message.",
             "skip",
         ),
     ] = None
     wait: Annotated[
-        Duration | None, doc("Wait before the retry when the answer names none.", "PT30S")
+        Duration | RuleWait | None,
+        doc(
+            "Wait before the retry when the answer names none; or the header or time of day that names it.",
+            "PT30S",
+            {"header": "X-Reset", "as": "epoch"},
+            {"until": "00:00Z"},
+        ),
     ] = None
     max_attempts: Annotated[int, doc("Attempts in all under this rule.", 5, ge=1, le=100)] = 5
     message: Annotated[str, doc("Added to the error or log line.", "Contact was deleted")] = ""
 
 
 class Decision(Struct, frozen=True):
-    """The decision of the rule that matched a response; ``wait`` is in seconds, None means back-off."""
+    """The decision of the rule that matched a response; ``wait`` is in seconds, None means back-off.
+
+    With ``is_named``, the rule says where the wait is named, which takes precedence over ``Retry-After``.
+    """
 
     action: Action
     wait: float | None = None
     max_attempts: int = 5
     message: str = ""
+    is_named: bool = False
 
     @property
     def holds_all(self) -> bool:
@@ -76,10 +98,12 @@ class _Rule:
     def __init__(self, rule: ResponseRule) -> None:
         self._statuses = _status_ranges(rule.status)
         self._when = rule.when
+        self._text = None if rule.when_text is None else re.compile(rule.when_text)
+        self._wait = rule.wait if isinstance(rule.wait, RuleWait) else None
         self._headers = {name: re.compile(pattern) for name, pattern in rule.header.items()}
         self.decision = Decision(
             rule.action or "fail",
-            None if rule.wait is None else duration_seconds(rule.wait),
+            duration_seconds(rule.wait) if isinstance(rule.wait, str) else None,
             rule.max_attempts,
             rule.message,
         )
@@ -90,6 +114,14 @@ class _Rule:
             return False
         return self._headers_match(response.headers) and self._body_matches(response)
 
+    def decide(self, response: requests.Response) -> Decision:
+        """The decision, with the wait that ``response`` or the clock names."""
+        if self._wait is None:
+            return self.decision
+        now = server_now(response.headers, SYSTEM_CLOCK.now())
+        wait = find_named_wait(self._wait, response.headers, now)
+        return self.decision if wait is None else replace(self.decision, wait=wait, is_named=True)
+
     def _headers_match(self, headers: Mapping[str, str]) -> bool:
         return all(
             name in headers and pattern.search(headers[name])
@@ -97,6 +129,8 @@ class _Rule:
         )
 
     def _body_matches(self, response: requests.Response) -> bool:
+        if self._text is not None and not find_text(self._text, response.text):
+            return False
         if self._when is None:
             return True
         from oauth_taskflow.api.decoders.json import Body  # noqa: PLC0415  # as above
@@ -117,7 +151,7 @@ class Rules:
         """The decision of the first rule that matches ``response``."""
         for rule in self._rules:
             if rule.matches(response):
-                return rule.decision
+                return rule.decide(response)
         return None
 
 

@@ -53,7 +53,8 @@ class PageReader:
             ApiError: the response is not a page; ``retryable`` when another attempt may help. See ``PageJudge``.
         """
         status = response.status_code
-        if decision is not None or not (status < 300 or status == 304):
+        is_accepted = decision is not None and decision.action == "accept"
+        if not is_accepted and (decision is not None or not (status < 300 or status == 304)):
             return ReadResponse(response, decision, None)
         return ReadResponse(response, decision, self.judge.read_content(response))
 

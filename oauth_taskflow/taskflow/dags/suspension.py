@@ -14,6 +14,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.budgets.keeper import Budgets
 from oauth_taskflow.engine.progress import Seal
 from oauth_taskflow.engine.resume import PullSuspended, ResumeOptions
 from oauth_taskflow.errors import TokenStoreError
@@ -55,6 +56,8 @@ def limit_waits(session: OAuthSession, resume: ResumeOptions | None) -> None:
     if resume is not None:
         longest = min(session.retry.longest_wait, resume.longest_wait)
         session.retry = replace(session.retry, longest_wait=longest)
+        if isinstance(session.budgets, Budgets):
+            session.budgets.longest_wait = longest
 
 
 @contextmanager
