@@ -1,7 +1,7 @@
 """How many requests of one task may be in flight: a number that grows while it pays and halves under overload.
 
 The method is that of congestion control (AIMD, RFC 5681 §3.1), applied to requests: answers per second are compared before and
-after each growth. There is no I/O; instants are monotonic seconds that the caller passes.
+after each growth. It does no I/O: instants are monotonic seconds that the caller passes.
 """
 
 from __future__ import annotations
