@@ -166,8 +166,11 @@ def _to_instant(moment: datetime) -> Instant:
 
 def _write_bound(bound: Instant, length: int) -> str:
     """Writes the first instant from ``bound`` on that a text of ``length`` can show: such texts compare as instants do."""
-    unit = 10 ** (9 - max(length - len("2026-01-31T06:00:00.Z"), 0))
-    seconds, nanoseconds = divmod(-(-bound.nanoseconds // unit) * unit, 10**9)
-    whole = (EPOCH + timedelta(seconds=bound.seconds + seconds)).isoformat()[:19]
     digits = max(length - len("2026-01-31T06:00:00.Z"), 0)
+    unit = 10 ** (9 - digits)
+    seconds, nanoseconds = divmod(-(-bound.nanoseconds // unit) * unit, 10**9)
+    try:
+        whole = (EPOCH + timedelta(seconds=bound.seconds + seconds)).isoformat()[:19]
+    except OverflowError:  # behind the last second of the year 9999
+        return "9" * length
     return f"{whole}.{nanoseconds:09d}"[: 20 + digits] + "Z" if digits else f"{whole}Z"

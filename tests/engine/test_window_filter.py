@@ -138,6 +138,23 @@ def test_a_record_is_kept_by_exactly_one_of_consecutive_windows(
     assert len(kept) == (edges[0] <= at < edges[-1])
 
 
+def test_the_first_and_the_last_instant_are_bounds_too() -> None:
+    first = datetime(1, 1, 1, tzinfo=UTC)
+    last = datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+    values = ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"]
+    assert keep(values, Interval(first, last)) == values
+    assert keep(["9999-12-31T23:59:59.999999Z"], Interval(first, last)) == []
+
+
+def test_an_hour_that_clocks_repeat_is_two_windows_of_utc() -> None:
+    # In Berlin the clocks of 25 October 2026 show 02:00 to 03:00 twice.
+    values = ["2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00"]
+    summer = Interval(utc(2026, 10, 25, 0), utc(2026, 10, 25, 1))
+    winter = Interval(utc(2026, 10, 25, 1), utc(2026, 10, 25, 2))
+    assert keep(values, summer) == values[:1]
+    assert keep(values, winter) == values[1:]
+
+
 def test_missing_decides_about_records_without_the_field() -> None:
     values = [None, "2026-01-01T06:30:00Z", "", "0000-00-00 00:00:00"]
     assert keep(values, missing="include") == values
