@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from oauth_taskflow.dates import read_instant
 from oauth_taskflow.iso8601 import duration_seconds, parse_instant
+from oauth_taskflow.specs.check import check_text
 from oauth_taskflow.specs.instant_formats import format_instant, round_down
 from oauth_taskflow.specs.windows import (
     Incremental,
@@ -243,3 +244,21 @@ def test_http_dates_are_english_whatever_the_language_of_the_machine() -> None:
     assert (
         format_instant(instant("2026-03-05T01:02:03Z"), "http") == "Thu, 05 Mar 2026 01:02:03 GMT"
     )
+
+
+@pytest.mark.parametrize("step", ["P7D", "P1M"])
+def test_a_start_at_the_end_of_time_is_a_problem_and_no_failure_of_the_check(step: str) -> None:
+    text = f"""
+version: 1
+dag_id: test
+connection: crm
+endpoints:
+  a:
+    request: {{path: /a, params: {{since: "{{{{ window.start }}}}", until: "{{{{ window.end }}}}"}}}}
+    incremental: {{start: 9999-12-31, step: {step}, upper: inclusive, without_interval: start}}
+    destination: {{path: /data}}
+"""
+    assert [problem.rule for problem in check_text(text).problems] == [
+        "inclusive-unit",
+        "start-far-ahead",
+    ]

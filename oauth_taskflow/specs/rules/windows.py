@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timezone
 from itertools import islice
 
@@ -196,8 +197,9 @@ def _sample_windows(options: Incremental, source: DagSpec) -> Iterator[Window]:
         yield from _try(unbounded, interval)
     if options.step is not None and (start := parse_instant(options.start or "")) is not None:
         # A run without an interval steps from the very start.
-        end = add_duration(start, options.step, _STEPS)
-        yield from _try(options, Interval(None, end, open_end=True))
+        with suppress(ValueError, OverflowError):  # in the year 9999 there is no room for the steps
+            end = add_duration(start, options.step, _STEPS)
+            yield from _try(options, Interval(None, end, open_end=True))
 
 
 def _sample_intervals(source: DagSpec, fine: str, step: str | None) -> Iterator[Interval]:
