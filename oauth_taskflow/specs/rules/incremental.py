@@ -64,12 +64,16 @@ def incremental_without_start(view: EndpointView) -> Findings:
 def first_run_without_start(view: EndpointView) -> Findings:
     """The first run is the one that reads from `start`; without it there is none.
 
+    With `by: watermark` it is the one that finds no stored watermark.
+
     Bad: `incremental: {field: t, first_run: {request: {path: /v1/charges}}}`
 
     Good: `incremental: {field: t, start: 2024-01-01, first_run: {request: {path: /v1/charges}}}`
     """
     incremental = view.endpoint.incremental
     if incremental is None or incremental.first_run is None or incremental.start is not None:
+        return
+    if incremental.by == "watermark":
         return
     message = "no run is the first one, since nothing says where the data starts"
     yield Finding(("incremental", "first_run"), message, "Write start: 2024-01-01.", at_key=True)

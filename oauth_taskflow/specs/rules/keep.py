@@ -64,17 +64,23 @@ def step_without_bounds(view: EndpointView) -> Findings:
         yield Finding(("incremental", "step"), message, "Remove step.", at_key=True)
 
 
-@endpoint_rule("keep-without-time")
-def keep_without_time(view: EndpointView) -> Findings:
-    """A window is an interval of time, and a field that is an integer is in none.
+@endpoint_rule("integer-window")
+def integer_window(view: EndpointView) -> Findings:
+    """A window is an interval of time: an integer is in none, and a stored watermark that is an integer begins none.
 
-    Bad: `incremental: {field: id, field_format: integer, keep: window, ...}`
+    Bad: `incremental: {field: id, field_format: integer, keep: window, ...}`; with `by: watermark`,
+    `params: {since_id: "{{ window.start }}"}`
 
-    Good: `incremental: {field: created, keep: window, ...}`
+    Good: `incremental: {by: watermark, field: id, field_format: integer}` with
+    `params: {since_id: "{{ watermark.value | default(0) }}"}`
     """
     incremental = view.endpoint.incremental
-    if incremental is None or incremental.keep is None or incremental.field_format != INTEGER:
+    if incremental is None or incremental.field_format != INTEGER:
         return
-    message = "an integer is in no window of time"
-    hint = "Name a field that is a time, or remove keep."
-    yield Finding(("incremental", "field_format"), message, hint)
+    at = ("incremental", "field_format")
+    if incremental.keep is not None:
+        hint = "Name a field that is a time, or remove keep."
+        yield Finding(at, "an integer is in no window of time", hint)
+    elif incremental.keeps_watermark and view.sent_bounds:
+        hint = "Send {{ watermark.value | default(0) }} instead of the window."
+        yield Finding(at, "no window of time begins at an integer", hint)
