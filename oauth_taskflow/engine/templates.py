@@ -14,9 +14,11 @@ from urllib.parse import quote
 from jinja2 import StrictUndefined, TemplateError, Undefined, UndefinedError
 
 from oauth_taskflow.api.request import ApiRequest
+from oauth_taskflow.engine.request_url import join_path, read_url
 from oauth_taskflow.engine.sandbox import Sandbox
 from oauth_taskflow.errors import TemplateFailed
 from oauth_taskflow.specs.model import Endpoint
+from oauth_taskflow.specs.request import Request
 from oauth_taskflow.specs.template_names import OMIT as OMIT_NAME
 
 _NO_DATE = (
@@ -34,6 +36,7 @@ _MISSING_IN_SOME_RUNS = {
 }
 _UNDEFINED = re.compile(r"'(\w+)' is undefined")
 _WITHOUT_PAGE_VALUE = re.compile(r"'\S*PageValues object' has no attribute '(\w+)'")
+_FIRST = re.compile(r"^\s*(\{\{(?:(?!\{\{|\}\}).)*\}\})", re.DOTALL)
 _WHOLE = re.compile(r"^\s*\{\{((?:(?!\{\{|\}\}).)*)\}\}\s*$", re.DOTALL)
 
 
@@ -114,6 +117,15 @@ def render_text(template: str, context: Mapping[str, Any]) -> str:
     return str(_evaluate(template, lambda: _compile_text(template, path=False).render(context)))
 
 
+def render_encoded(template: str, context: Mapping[str, Any]) -> str:
+    """Renders ``template`` with each value percent-encoded as one segment of a path.
+
+    Raises:
+        TemplateFailed: as in ``render_text``.
+    """
+    return str(_evaluate(template, lambda: _compile_text(template, path=True).render(context)))
+
+
 def render_path(template: str, context: Mapping[str, Any]) -> str:
     """Renders ``template`` as a URL path; each value is percent-encoded as one segment (RFC 3986 §3.3).
 
@@ -122,7 +134,7 @@ def render_path(template: str, context: Mapping[str, Any]) -> str:
     """
     if "{" not in template:
         return template
-    rendered = str(_evaluate(template, lambda: _compile_text(template, path=True).render(context)))
+    rendered = render_encoded(template, context)
     # A value of ".." would climb out of the API's path although every character of it is legal.
     if any(part in {".", ".."} for part in rendered.partition("?")[0].split("/")):
         raise TemplateFailed(template, "it gave a path with . or .. as a segment")
@@ -214,7 +226,7 @@ def render_request(endpoint: Endpoint, context: Mapping[str, Any]) -> ApiRequest
     headers = {name: _render_header(value, context) for name, value in request.headers.items()}
     body = render_value(request.json, context)
     return ApiRequest(
-        path=render_path(request.path or "", context),
+        path=_render_target(request, context),
         method=request.method,
         params=render_value(request.params, context),
         headers={name: value for name, value in headers.items() if value is not None},
@@ -223,6 +235,27 @@ def render_request(endpoint: Endpoint, context: Mapping[str, Any]) -> ApiRequest
         timeout=endpoint.timeout,
         limits=endpoint.limits,
     )
+
+
+def _render_target(request: Request, context: Mapping[str, Any]) -> str:
+    """Renders the path, or the absolute URL where the spec names a URL or a base URL."""
+    if request.url is not None:
+        return read_url(request.url, _render_url(request.url, context))
+    path = render_path(request.path or "", context)
+    if request.base_url is None:
+        return path
+    return join_path(request.base_url, _render_url(request.base_url, context), path)
+
+
+def _render_url(template: str, context: Mapping[str, Any]) -> Any:
+    """Renders a URL: a ``{{ … }}`` at its beginning gives the URL, elsewhere values are percent-encoded."""
+    first = _FIRST.match(template)
+    if first is None:
+        return render_encoded(template, context)
+    url, rest = render_value(first[1], context), template[first.end() :].rstrip()
+    if not rest or not isinstance(url, str):
+        return url
+    return (url.rstrip("/") if rest.startswith("/") else url) + render_encoded(rest, context)
 
 
 def _render_header(template: str, context: Mapping[str, Any]) -> str | None:

@@ -22,6 +22,22 @@ class Request(Options, frozen=True, kw_only=True):
             "/v3/contacts",
         ),
     ] = None
+    base_url: Annotated[
+        Text | None,
+        doc(
+            "Base URL in place of the connection's, which must allow its origin. A template at the beginning gives a URL, "
+            "values elsewhere are percent-encoded.",
+            "{{ site.api_url }}",
+            "https://{{ params.region }}.example.com/v3",
+        ),
+    ] = None
+    url: Annotated[
+        Text | None,
+        doc(
+            "Whole URL in place of base URL and path, as a record has it; the connection must allow its origin.",
+            "{{ file.url_private }}",
+        ),
+    ] = None
     params: Annotated[
         dict[str, Json],
         doc("Query parameters; null removes a default, a list repeats the name.", {"limit": 200}),

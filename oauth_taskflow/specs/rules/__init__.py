@@ -30,6 +30,7 @@ from oauth_taskflow.specs.rules import (
     schedules,
     secrets,
     time_formats,
+    urls,
     watermarks,
     windows,
 )
@@ -46,6 +47,7 @@ from oauth_taskflow.specs.rules.registry import (
 
 MODULES = (
     requests,
+    urls,
     paths,
     names,
     braces,

@@ -103,8 +103,9 @@ def omit_inside_text(view: EndpointView) -> Findings:
         if (OMIT, "") not in template.references or OMIT in view.endpoint.for_each:
             continue
         text = _text_at(view, path)
-        if path == ("request", "path") or not _is_whole(text):
-            where = "the path" if path == ("request", "path") else "a part of a text"
+        target = path[:-1] == ("request",) and path[-1] in {"path", "base_url", "url"}
+        if target or not _is_whole(text):
+            where = f"the {path[-1]}".replace("_", " ") if target else "a part of a text"
             hint = "Let the template be the whole value, or write {% if … %} around the text."
             yield Finding(path, f"omit cannot leave out {where}", hint)
 

@@ -15,13 +15,14 @@ _HEADER_VALUE = re.compile(r"[\t -~\x80-\xff]*")
 
 @endpoint_rule("missing-path")
 def missing_path(view: EndpointView) -> Findings:
-    """Every endpoint says which path it asks for; write `/` for the base URL itself.
+    """Every endpoint says which path it asks for; write `/` for the base URL itself. A whole `url` of a record needs none.
 
     Bad: `request: {params: {limit: 100}}`
 
     Good: `request: {path: /v3/contacts, params: {limit: 100}}`
     """
-    if view.endpoint.request.path is None:
+    request = view.endpoint.request
+    if request.path is None and request.url is None:
         hint = "Write request: {path: /...}."
         yield Finding((), "the request has no path", hint)
 

@@ -40,6 +40,7 @@ _VERSION = re.compile(r"[vV]?\d{1,4}\Z")
 _HINT = "Keep it in the Airflow connection; the session adds it to each request."
 # Where names are the API's, so that a secret-looking name means a secret value.
 _NAMED_VALUES = ("params", "headers", "json", "form")
+_WITH_PATHS = ("path", "base_url", "url")
 # Sensitive in an OAuth exchange; in an API's own parameters a country or a project.
 _ORDINARY = frozenset({"code", "key"})
 _WORDS = frozenset({"true", "false", "none", "null"})
@@ -105,7 +106,7 @@ def _is_credential(match: re.Match[str], text: str) -> bool:
 
 def _drop_ids(path: YamlPath, text: str) -> str:
     """Remove the IDs of resources from ``text``: the segments of a path, and values whose name ends in ID."""
-    if path[-2:] == ("request", "path"):
+    if path[-2:-1] == ("request",) and path[-1] in _WITH_PATHS:
         return text.partition("?")[2]
     return "" if _ID_NAME.search(_last_name(path)) else text
 
@@ -125,8 +126,10 @@ def _values_by_name(view: SpecView) -> Iterator[YamlPath]:
         request = endpoint.raw.get("request", {})
         at = ("endpoints", *below)
         parts += [((*at, name), request.get(name)) for name in _NAMED_VALUES]
-        if any(_is_sensitive(name) for name in _QUERY_LITERAL.findall(request.get("path") or "")):
-            yield (*at, "path")
+        for key in _WITH_PATHS:
+            names = _QUERY_LITERAL.findall(request.get(key) or "")
+            if any(map(_is_sensitive, names)):
+                yield (*at, key)
     for prefix, value in parts:
         for path, text in template_texts(value, prefix):
             literal = text.lower() not in _WORDS and text and "{{" not in text
