@@ -169,7 +169,7 @@ def may_hold_grant(connection: AirflowConnection) -> bool:
     except ConnectionConfigError:
         auth_type = ""
     if conn_type == "oauth2":
-        return auth_type not in {"bearer", "api_key", "basic", "none"}
+        return auth_type not in {"bearer", "api_key", "basic", "aws_sigv4", "none"}
     return conn_type in _HTTP_TYPES and auth_type in {"oauth2", "session", "self_signed_jwt"}
 
 

@@ -140,6 +140,17 @@ class SelfSignedSettings(SecretValue, frozen=True):
     leeway: float = 60.0
 
 
+class AwsSettings(SecretValue, frozen=True):
+    """Requests signed with AWS Signature Version 4; without an access key the credentials of the machine sign."""
+
+    region: str
+    service: str
+    access_key_id: str = ""
+    secret_access_key: Hidden[str] = ""
+    session_token: Hidden[str] = ""
+    profile: str = ""
+
+
 class NoAuthSettings(Struct, frozen=True):
     """No credentials at all."""
 
@@ -152,6 +163,7 @@ AuthSettings: TypeAlias = (
     | BasicSettings
     | LoginSettings
     | SelfSignedSettings
+    | AwsSettings
     | NoAuthSettings
 )
 

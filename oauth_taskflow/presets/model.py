@@ -196,7 +196,7 @@ class Preset(Options, frozen=True, kw_only=True):
         doc("Keys of the connection that fill {name}.", {"tenant": {"description": "…"}}),
     ] = {}
     auth_type: Annotated[
-        Literal["oauth2", "basic", "self_signed_jwt", "none"],
+        Literal["oauth2", "basic", "self_signed_jwt", "aws_sigv4", "none"],
         doc("The connection's auth_type by default.", "oauth2"),
     ] = "oauth2"
     token_url: Annotated[UrlTemplate | None, doc("The token endpoint.", "https://id.example/t")] = (

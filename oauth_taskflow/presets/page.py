@@ -21,6 +21,7 @@ _ROTATION = {
 _OTHER_KINDS = {
     "basic": "none: HTTP Basic on every API call",
     "self_signed_jwt": "none: a JWT signed here is the token",
+    "aws_sigv4": "none: AWS Signature Version 4 on every API call",
     "none": "none: API parameters or headers carry the credentials",
 }
 _PKCE = {

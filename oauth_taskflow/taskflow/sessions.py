@@ -23,6 +23,7 @@ from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.connections.api_address import with_base_url
 from oauth_taskflow.connections.settings import (
     ApiKeySettings,
+    AwsSettings,
     BasicSettings,
     BearerSettings,
     BrokeredSettings,
@@ -283,9 +284,18 @@ def _plain_credentials(settings: ConnectionSettings, source: TokenSource | None)
         return _static(auth.token, auth.token_place)
     if isinstance(auth, ApiKeySettings):
         return ApiKeyAuth(auth.name, auth.key, placement=auth.placement, prefix=auth.prefix)
+    if isinstance(auth, AwsSettings):
+        return _sign_for_aws(auth, settings.conn_id)
     if isinstance(auth, BasicSettings):
         return BasicAuth(auth.login, auth.password)
     return NoAuth()
+
+
+def _sign_for_aws(auth: AwsSettings, conn_id: str) -> Credentials:
+    from oauth_taskflow.api.aws_sigv4 import AwsKeys, AwsSigV4Auth  # noqa: PLC0415 - its own kind
+
+    keys = AwsKeys(auth.access_key_id, auth.secret_access_key, auth.session_token, auth.profile)
+    return AwsSigV4Auth(keys, region=auth.region, service=auth.service, conn_id=conn_id)
 
 
 def _static(token: str, place: TokenPlace) -> ApiKeyAuth:

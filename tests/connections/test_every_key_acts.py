@@ -24,6 +24,7 @@ LOCKED = pem_of(new_key(), b"open sesame")
 JWT, SAML, EXCHANGE = "jwt_bearer", "saml2_bearer", "token_exchange"
 SIGNED = {"private_key": PEM, "password": ""}
 JWT_SIGNED = {**SIGNED, "auth_type": "self_signed_jwt"}
+AWS = {"auth_type": "aws_sigv4", "aws_region": "eu-central-1", "aws_service": "execute-api"}
 EXCHANGED = {"grant_type": EXCHANGE, "subject_token": "st"}
 # The other keys of the connection, and the key's value; password is the field of that name.
 KEYS: dict[str, tuple[dict[str, Any], Any]] = {
@@ -105,6 +106,10 @@ KEYS: dict[str, tuple[dict[str, Any], Any]] = {
     "jwt_claims": (JWT_SIGNED, {"aud": "api"}),
     "jwt_headers": (JWT_SIGNED, {"typ": "JOSE"}),
     "jwt_lifetime": (JWT_SIGNED, 60),
+    "aws_region": (AWS, "us-east-1"),
+    "aws_service": (AWS, "sqs"),
+    "aws_session_token": (AWS, "t"),
+    "aws_profile": ({**AWS, "login": "", "password": ""}, "etl"),
     "username": ({"grant_type": "password", "user_password": "pw"}, "alice"),
     "user_password": ({"grant_type": "password", "username": "alice"}, "pw"),
 }

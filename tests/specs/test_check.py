@@ -58,7 +58,7 @@ def test_a_problem_prints_as_one_line() -> None:
     (problem,) = check_text(spec("x").replace("/a}", "/a, pat: 1}"), "dir/x.yaml").problems
     assert str(problem) == (
         "dir/x.yaml:6:27: error: endpoints.a.request.pat: unknown key 'pat'. "
-        "Did you mean 'path'? Allowed: form, headers, json, method, params, path. [unknown-key]"
+        "Did you mean 'path'? Allowed: base_url, form, headers, json, method, params, path, url. [unknown-key]"
     )
 
 

@@ -9,7 +9,7 @@ EVERY_KIND_FIELDS: tuple[ConnectionField, ...] = (
         "auth_type",
         "choice",
         "Kind of authentication",
-        "oauth2 (default), bearer, api_key, basic, session (a login request that yields a token), self_signed_jwt (a JWT signed here) or none.",
+        "oauth2 (default), bearer, api_key, basic, session (a login request that yields a token), self_signed_jwt (a JWT signed here), aws_sigv4 (AWS) or none.",
         choices=AUTH_TYPES,
     ),
     ConnectionField(

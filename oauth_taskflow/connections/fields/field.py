@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-AUTH_TYPES = ("oauth2", "bearer", "api_key", "basic", "session", "self_signed_jwt", "none")
+AUTH_TYPES = (
+    "oauth2",
+    "bearer",
+    "api_key",
+    "basic",
+    "session",
+    "self_signed_jwt",
+    "aws_sigv4",
+    "none",
+)
 
 # "document" is a secret of several lines; "nested" maps names to texts or JSON, "members" to JSON; "grant" is one of the choices or a vendor's own name,
 # "client_auth" one of the choices or a registered method.

@@ -5,6 +5,7 @@ Every ``airflow`` command imports it (through the provider metadata), so it cont
 
 from __future__ import annotations
 
+from oauth_taskflow.connections.fields.aws import AWS_FIELDS
 from oauth_taskflow.connections.fields.every_kind import EVERY_KIND_FIELDS
 from oauth_taskflow.connections.fields.field import ConnectionField
 from oauth_taskflow.connections.fields.grants import GRANT_FIELDS
@@ -16,6 +17,7 @@ FIELDS: tuple[ConnectionField, ...] = (
     *OAUTH2_FIELDS,
     *GRANT_FIELDS,
     *OTHER_KINDS_FIELDS,
+    *AWS_FIELDS,
 )
 BY_NAME = {field.name: field for field in FIELDS}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from oauth_taskflow.connections.parts import ConnectionParts
+from oauth_taskflow.connections.readers.aws import read_aws
 from oauth_taskflow.connections.readers.oauth2 import read_oauth2
 from oauth_taskflow.connections.readers.other_kinds import (
     read_api_key,
@@ -23,5 +24,6 @@ AUTH_READERS: Mapping[str, Callable[[ConnectionParts], AuthSettings]] = {
     "basic": read_basic,
     "session": read_session,
     "self_signed_jwt": read_self_signed,
+    "aws_sigv4": read_aws,
     "none": read_none,
 }
