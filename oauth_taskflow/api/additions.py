@@ -11,13 +11,20 @@ import requests
 from msgspec import field
 
 from oauth_taskflow.api.auth import Credentials, NoAuth, StaticAuth
-from oauth_taskflow.api.request_secrets import redact_request_url, remember_more
+from oauth_taskflow.api.request_secrets import (
+    NOTHING_HIDDEN,
+    Remembered,
+    redact_request_url,
+    remember_more,
+)
 from oauth_taskflow.errors import ApiRequestFailed
 from oauth_taskflow.secret_values import Hidden, SecretValue
 from oauth_taskflow.urls import add_param, has_param, remove_param
 
 _FORM = "application/x-www-form-urlencoded"
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+# A shorter value, such as a version, is in other words by chance.
+_SHORTEST = 6
 _HINT = "Members of api_body go into a JSON object or a form; send one, or remove api_body from the connection."
 
 
@@ -33,8 +40,9 @@ class Additions(SecretValue, frozen=True):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Every value that no message may show."""
-        return (*self.url_secrets, *self.params.values(), *list_texts(self.body))
+        """Every value that no message may show anywhere. Short ones are hidden by their parameter's name alone."""
+        added = (*self.params.values(), *list_texts(self.body))
+        return (*self.url_secrets, *(text for text in added if len(text) >= _SHORTEST))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -68,14 +76,17 @@ class AddingAuth(StaticAuth):
         return f"AddingAuth({self.inner!r})"
 
     @property
-    def url_secrets(self) -> tuple[str, ...]:
-        """The secrets in the base URL."""
-        return self._additions.url_secrets
+    def hides(self) -> Remembered:
+        """Every added value, the secrets in the base URL, and the query parameters whose values are secret."""
+        inner = hidden_by(self.inner)
+        return Remembered(
+            (*self._additions.secrets, *inner.secrets), (*self._additions.names, *inner.names)
+        )
 
     @property
     def alone(self) -> Credentials:
         """What goes onto a request with credentials of its caller: nothing, but no message shows the base URL's secrets."""
-        return AddingAuth(NoAuth(), Additions(url_secrets=self.url_secrets))
+        return AddingAuth(NoAuth(), Additions(url_secrets=self._additions.url_secrets))
 
     def apply(self, request: requests.PreparedRequest) -> None:
         """Put additions and credentials on ``request``; those of an earlier attempt are replaced.
@@ -161,9 +172,10 @@ def _refusal(request: requests.PreparedRequest, what: str) -> ApiRequestFailed:
     )
 
 
-def url_secrets_of(auth: object) -> tuple[str, ...]:
-    """The secrets in the base URL of a session with these credentials."""
-    return tuple(getattr(auth, "url_secrets", ()))
+def hidden_by(auth: object) -> Remembered:
+    """What no message about a URL may show with these credentials, whoever wrote the URL: a next link may repeat a secret."""
+    hides: Remembered = getattr(auth, "hides", NOTHING_HIDDEN)
+    return hides
 
 
 def credentials_of_caller(auth: object) -> Credentials:

@@ -14,7 +14,12 @@ from requests.utils import rewind_body
 
 from oauth_taskflow.api.errors import challenge_error, note_kept_until, wants_consent
 from oauth_taskflow.api.origins import AllowedOrigins
-from oauth_taskflow.api.request_secrets import put_header, remember_secrets, secrets_of
+from oauth_taskflow.api.request_secrets import (
+    Remembered,
+    put_header,
+    remember_secrets,
+    secrets_of,
+)
 from oauth_taskflow.errors import ForeignOriginRefused
 from oauth_taskflow.oauth.dpop import (
     HEADER,
@@ -156,13 +161,19 @@ class ApiKeyAuth(StaticAuth):
 
     def apply(self, request: requests.PreparedRequest) -> None:
         """Put the key where the API expects it; a next link that contains it already stays unchanged."""
-        names = (self._name,) if self._placement == "query" else ()
-        remember_secrets(request, self._value.text, self._key.text, names=names)
+        hidden = self.hides
+        remember_secrets(request, *hidden.secrets, names=hidden.names)
         if self._placement == "header":
             put_header(request, self._name, self._value.text)
             return
         if not has_param(request.url or "", self._name):
             request.url = add_param(request.url or "", self._name, self._value.text)
+
+    @property
+    def hides(self) -> Remembered:
+        """The key, and its query parameter."""
+        names = (self._name,) if self._placement == "query" else ()
+        return Remembered((self._value.text, self._key.text), names)
 
     def remove_from(self, url: str) -> str:
         """``url`` without the key in its query, for a foreign origin: a redirect may repeat the query."""
@@ -198,6 +209,7 @@ class OAuth2Auth(AuthBase, NeverPickled):
     ) -> None:
         self.source = source
         self._param = param
+        self._names = (param,) if param else ()
         self._proof = proof
         self._header = header
         self._prefix = f"{scheme} " if scheme else ""
@@ -249,14 +261,20 @@ class OAuth2Auth(AuthBase, NeverPickled):
         self.apply(request)
         return True
 
+    @property
+    def hides(self) -> Remembered:
+        """The query parameters of token and proof."""
+        proof = self._proof.name if self._proof is not None else ""
+        return Remembered((), tuple(filter(None, (self._param, proof))))
+
     def remove_from(self, url: str) -> str:
         """``url`` without token and proof in its query, for a foreign origin: a redirect may repeat the query."""
         url = remove_param(url, self._param) if self._param else url
         return url if self._proof is None else self._proof.remove_from(url)
 
     def _put(self, request: requests.PreparedRequest, token: Token) -> None:
-        names = (self._param,) if self._param else ()
-        remember_secrets(request, *filter(None, (token.access_token, token.proof)), names=names)
+        secrets = filter(None, (token.access_token, token.proof))
+        remember_secrets(request, *secrets, names=self._names)
         if self._proof is not None and token.proof:
             self._proof.put_on(request, token.proof)
         if self._param:

@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from msgspec import Struct
 
+from oauth_taskflow.api.request_secrets import NOTHING_HIDDEN, Remembered
 from oauth_taskflow.errors import ConnectionConfigError, ForeignOriginRefused
 from oauth_taskflow.redaction import redact_url, remove_secrets
 from oauth_taskflow.urls import DEFAULT_PORTS
@@ -96,15 +97,19 @@ def is_unambiguous(url: str) -> bool:
 class AllowedOrigins:
     """The origins a session may talk to: the one of its base URL and those its connection lists."""
 
-    def __init__(self, urls: Iterable[str], *, hidden: Iterable[str] = ()) -> None:
+    def __init__(self, urls: Iterable[str], *, hidden: Remembered = NOTHING_HIDDEN) -> None:
         self._origins = tuple(dict.fromkeys(Origin.parse(url) for url in urls))
-        self._hidden = tuple(hidden)
+        self._hidden = hidden
 
     @classmethod
     def for_connection(
-        cls, conn_id: str, base_url: str, others: Iterable[str], hidden: Iterable[str] = ()
+        cls,
+        conn_id: str,
+        base_url: str,
+        others: Iterable[str],
+        hidden: Remembered = NOTHING_HIDDEN,
     ) -> AllowedOrigins:
-        """The allowed origins of a session; no message shows the parts ``hidden`` of the base URL.
+        """The allowed origins of a session; no message shows what is ``hidden`` in its URLs.
 
         Raises:
             ConnectionConfigError: one is not an http or https URL.
@@ -122,7 +127,7 @@ class AllowedOrigins:
     @property
     def names(self) -> tuple[str, ...]:
         """The origins as text for messages, the base URL's first."""
-        return tuple(remove_secrets(str(origin), self._hidden) for origin in self._origins)
+        return tuple(remove_secrets(str(origin), self._hidden.secrets) for origin in self._origins)
 
     def __contains__(self, url: str) -> bool:
         try:
@@ -165,6 +170,6 @@ class AllowedOrigins:
     def _refusal(self, url: str, reason: str, secrets: Iterable[str]) -> ForeignOriginRefused:
         return ForeignOriginRefused(
             f"Credentials for {', '.join(self.names)} were not sent: {reason}",
-            where=f"at {redact_url(url, (*secrets, *self._hidden))}",
+            where=f"at {redact_url(url, (*secrets, *self._hidden.secrets), self._hidden.names)}",
             hint="If this host belongs to the API, list it in the connection's allowed_origins.",
         )

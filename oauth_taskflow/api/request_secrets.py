@@ -28,7 +28,7 @@ class Remembered(SecretValue, frozen=True):
     names: tuple[str, ...] = ()
 
 
-_NOTHING = Remembered()
+NOTHING_HIDDEN = Remembered()
 
 
 def remember_secrets(
@@ -43,7 +43,7 @@ def remember_secrets(
 
 def remembered(request: requests.PreparedRequest) -> Remembered:
     """What ``remember_secrets`` has noted on ``request``."""
-    found: Remembered = getattr(request, _MARK, _NOTHING)
+    found: Remembered = getattr(request, _MARK, NOTHING_HIDDEN)
     return found
 
 

@@ -12,7 +12,7 @@ from requests.auth import AuthBase
 
 import oauth_taskflow
 from oauth_taskflow.api.adapter import BoundedAdapter
-from oauth_taskflow.api.additions import url_secrets_of
+from oauth_taskflow.api.additions import hidden_by
 from oauth_taskflow.api.auth import Credentials
 from oauth_taskflow.api.exchange import (
     LONG_WAIT,
@@ -120,7 +120,7 @@ class OAuthSession(requests.Session):
         super().__init__()
         warn_if_replaced()
         credentials = resolve_auth(auth)
-        hidden = url_secrets_of(credentials)
+        hidden = hidden_by(credentials)
         self.origins = AllowedOrigins.for_connection(conn_id, base_url, allowed_origins, hidden)
         self.base_url = base_url.rstrip("/")
         self.conn_id = conn_id

@@ -251,6 +251,30 @@ def test_a_secret_host_name_is_in_no_message(connect: Connect) -> None:
     assert "hush" not in f"{caught.value} {session!r}"
 
 
+@pytest.mark.parametrize(
+    "auth",
+    [
+        adding(),
+        ApiKeyAuth("auth", HUSH, placement="query"),
+        adding(ApiKeyAuth("auth", HUSH, placement="query"), Additions({"v": "2"})),
+        OAuth2Auth(Sources(), param="auth"),
+    ],
+    ids=["added", "key", "both", "token"],
+)
+def test_a_foreign_next_link_that_repeats_a_secret_is_refused_without_it(
+    serve: Serve, connect: Connect, auth: Credentials
+) -> None:
+    link = "https://internal.example/a?auth=Hu5h%2Fhush%2Bhush%3Dof%26the%3Fapi&page=2"
+    api = serve(lambda _: {"rows": [1], "next": link})
+    pages = connect(api, auth=auth).paginate(
+        "/a", records="rows", paginate=NextUrlPaginator(next="next")
+    )
+    with pytest.raises(ForeignOriginRefused) as caught:
+        list(pages)
+    assert "hush" not in str(caught.value)
+    assert "auth=***&page=2" in str(caught.value)
+
+
 NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=5)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.text(max_size=5),

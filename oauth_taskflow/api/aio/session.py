@@ -10,7 +10,7 @@ import httpx
 import requests
 from msgspec.structs import replace
 
-from oauth_taskflow.api.additions import credentials_of_caller, url_secrets_of
+from oauth_taskflow.api.additions import credentials_of_caller, hidden_by
 from oauth_taskflow.api.aio.budgets import AsyncGate, with_async_gate
 from oauth_taskflow.api.aio.errors import AsyncApiResponse, to_httpx_error
 from oauth_taskflow.api.aio.redirects import AsyncRedirects
@@ -95,7 +95,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
         budgets: GateKeeper | None = None,
     ) -> None:
         self._credentials = _credentials(auth)
-        hidden = url_secrets_of(self._credentials)
+        hidden = hidden_by(self._credentials)
         self.origins = AllowedOrigins.for_connection(conn_id, base_url, allowed_origins, hidden)
         keep_queries_out_of_logs()
         context = tls_context(verify=verify, cert=cert, conn_id=conn_id)

@@ -13,6 +13,8 @@ from requests.utils import prepend_scheme_if_needed
 from oauth_taskflow.api.session import Timeout
 from oauth_taskflow.api.tls_files import usable_file
 from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.redaction import remove_secrets
+from oauth_taskflow.secret_registry import list_secrets
 
 
 def httpx_timeout(timeout: Timeout | None) -> httpx.Timeout:
@@ -73,7 +75,7 @@ def proxy_mounts(
 
 
 class _WithoutQueries(logging.Filter):
-    """Removes queries from the URLs that ``httpx`` logs, because they may contain an API key."""
+    """Removes queries and announced secrets from the URLs that ``httpx`` logs: they may contain an API key."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
@@ -82,7 +84,10 @@ class _WithoutQueries(logging.Filter):
 
 
 def _drop_query(value: object) -> object:
-    return value.copy_with(query=None) if isinstance(value, httpx.URL) else value
+    if not isinstance(value, httpx.URL):
+        return value
+    # Some APIs want their secret in the path.
+    return remove_secrets(str(value.copy_with(query=None)), list_secrets())
 
 
 def keep_queries_out_of_logs() -> None:
