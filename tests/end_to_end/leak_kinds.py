@@ -224,6 +224,7 @@ def _add_signed_kinds(world: World) -> dict[str, Connection]:
             dpop=True,
             client_assertion_file=world.keep_file("asserted.jwt", _platform_token(world)),
         ),
+        "self_signed": _self_signed(world),
         "mutual": mutual.connection(
             password=None,
             client_auth="tls_client_auth",
@@ -236,6 +237,16 @@ def _add_signed_kinds(world: World) -> dict[str, Connection]:
             dpop="ES384", refresh_token=world.proved.issue_refresh_token()
         ),
     }
+
+
+def _self_signed(world: World) -> Connection:
+    """A connection that signs its own tokens; ``/echo`` takes them, as it takes anything."""
+    extra = {
+        "auth_type": "self_signed_jwt",
+        "private_key": world.secrets["private key"],
+        "jwt_claims": {"aud": "api"},
+    }
+    return {"conn_type": "oauth2", "host": world.plain.base_url, "login": "me", "extra": extra}
 
 
 def _platform_token(world: World) -> str:
@@ -306,6 +317,7 @@ def add_brokered_kinds(world: World) -> dict[str, Connection]:
         "crm_query": plain.connection(
             provider="meta", token_url=f"{base}/oauth/meta", refresh_token=secrets["query token"]
         ),
+        "crm_signed": _self_signed(world),
         "crm_param": plain.connection(token_in="query"),
         "wrong": plain.connection(password=secrets["wrong secret"]),
         "person": personal(par_url=f"{base}/oauth/par", write_back=True),

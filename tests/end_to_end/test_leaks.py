@@ -35,12 +35,14 @@ FAILING = {"direct.refused", "direct.breaks", "brokered.denied"}
 # Names of connections from add_static_kinds and add_direct_kinds; each group is a task.
 SIGNED = (
     *("hmac", "key", "key_file", "key_locked", "app", "asserted"),
-    *("mutual", "proved", "proved_rotating"),
+    *("self_signed", "mutual", "proved", "proved_rotating"),
 )
 GRANTED = ("jwt", "saml", "saml_file", "exchange", "password", "zoom", "notion", "meta")
 # The API would not take their tokens, or not there; answered with 401, the last two refresh at once.
 ELSEWHERE = {
     "bare": "/echo",
+    "self_signed": "/echo",
+    "crm_signed": "/echo",
     "meta": "/flaky/401?key=meta",
     "crm_query": "/flaky/401?key=crm_query",
 }
@@ -60,6 +62,7 @@ BELONGS = {
     "client_assertion": ["/oauth/token body client_assertion"],
     "assertion": ["/oauth/token body assertion"],
     "app assertion": ["/app/installations/42/access_tokens header Authorization"],
+    "self-signed token": ["/echo header Authorization"],
     "SAML signature": ["/oauth/token body assertion"],
     "actor token": ["/oauth/token body actor_token"],
     "user password": ["/oauth/token body password"],
@@ -125,7 +128,16 @@ class Stage:
         introspection = f"{self.world.plain.base_url}/oauth/introspect"
         (dags / "direct.py").write_text(leak_dags.write_direct_dag(groups, introspection))
         brokered = _paths(
-            ("crm", "crm_key", "crm_login", "crm_query", "crm_param", "person", "basic")
+            (
+                "crm",
+                "crm_key",
+                "crm_login",
+                "crm_query",
+                "crm_param",
+                "crm_signed",
+                "person",
+                "basic",
+            )
         )
         (dags / "brokered.py").write_text(leak_dags.write_brokered_dag(brokered))
         (dags / "specs.py").write_text(leak_dags.LOADING)
@@ -222,8 +234,14 @@ def _find_issued_secrets(world: World) -> Iterator[tuple[str, str]]:
                 yield "proof", proof
             if request.path.startswith("/app/"):
                 yield "app assertion", request.headers["Authorization"].removeprefix("Bearer ")
+            if request.path == "/echo" and is_jwt(request.headers.get("Authorization", "")):
+                yield "self-signed token", request.headers["Authorization"].removeprefix("Bearer ")
             if request.path == "/oauth/token":
                 yield from ((name, value) for name, value in request.form.items() if name in MADE)
+
+
+def is_jwt(authorization: str) -> bool:
+    return A_JWT.search(authorization.encode()) is not None
 
 
 def _read_stored_keys(home: Path) -> Iterator[tuple[str, str]]:
