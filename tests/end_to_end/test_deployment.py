@@ -19,6 +19,7 @@ from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.airflow_deployment import AirflowDeployment
 from tests.end_to_end.async_dags import ASYNC_DAG
 from tests.end_to_end.git_bundle import commit
+from tests.end_to_end.growing import read_ids, read_mirror, run_while_it_grows, write_growing
 from tests.taskflow.dags.hostile_specs import write_hostile_specs
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
@@ -128,6 +129,7 @@ def airflow(
     (dags / "broken.yaml").write_text("version: 1\ndag_id: broken\nendpoints:\n  a: {requst: 1}\n")
     write_hostile_specs(dags / "hostile")
     write_changing(dags, home, "changing", "one")
+    write_growing(dags, home / "lake" / "growing")
     (dags / "decorated.py").write_text(DECORATED)
     (dags / "asynchronous.py").write_text(ASYNC_DAG)
     repository = home / "repository"
@@ -251,6 +253,15 @@ def test_a_run_without_an_interval_says_what_it_reads(airflow: AirflowDeployment
     log = json.dumps(airflow.call("GET", path))
     assert "this run has no data interval" in log
     assert "everything from 2026-01-01 (incremental.start)" in log
+
+
+def test_runs_without_a_schedule_go_on_where_the_last_ended(airflow: AirflowDeployment) -> None:
+    assert run_while_it_grows(airflow) == ["success", "failed", "success"]
+    lake = airflow.home / "lake" / "growing"
+    assert read_ids(lake / "contacts") == list(range(1, 16))
+    assert read_ids(lake / "notes") == sorted([*range(1, 16)] * 3)
+    assert read_mirror(airflow, "growing/contacts")["value"] == "2026-01-01T00:15:00Z"
+    assert read_mirror(airflow, "growing/notes")["partitions"] == 3
 
 
 def test_a_run_in_a_versioned_bundle_keeps_the_spec_of_its_commit(
