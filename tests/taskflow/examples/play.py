@@ -8,6 +8,7 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +84,13 @@ def play(
     since: str | None = None,
     until: str | None = None,
     params: Mapping[str, str] | None = None,
+    moves: bool = False,
     connect: Callable[[str], None],
 ) -> Played:
-    """Runs docs/examples/``name``.yaml once and returns what it brought; ``connect`` sets the connection to an address."""
+    """Runs docs/examples/``name``.yaml once and returns what it brought; ``connect`` sets the connection to an address.
+
+    ``moves``: stored watermarks move.
+    """
     with scripted(simulator) as api:
         connect(api.url)
         pull(
@@ -96,6 +101,7 @@ def play(
                 set=[f"{key}={value}" for key, value in (params or {}).items()],
                 since=since,
                 until=until,
+                move_watermark=moves,
                 output="table",
             )
         )
@@ -115,7 +121,7 @@ def _read_output(folder: Path) -> tuple[dict[str, list[Record]], dict[str, list[
         for part in sorted(path.parent.glob("part-*")):
             content = part.read_bytes()
             text = gzip.decompress(content) if part.suffix == ".gz" else content
-            rows += [json.loads(line) for line in text.splitlines()]
+            rows += [json.loads(line, parse_float=Decimal) for line in text.splitlines()]
     return records, manifests
 
 

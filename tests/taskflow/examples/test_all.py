@@ -11,7 +11,7 @@ from tests.taskflow.examples.play import EXAMPLES
 
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.yaml"))
 # Warnings about what an API forces on its users.
-EXPECTED = {"jira": ["zone-less"]}
+EXPECTED = {"jira": ["zone-less"], "xero": ["zone-less"]}
 
 
 @pytest.mark.parametrize("name", NAMES)
