@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import sys
 from collections.abc import Iterator
@@ -181,8 +180,6 @@ def main(argv: list[str] | None = None) -> int:
         else:
             path.write_text(text, encoding="utf-8")
             print(f"wrote {name}")
-    # msgspec 0.22 crashes now and then in the collection at exit, when it has described all models.
-    gc.freeze()
     return status
 
 

@@ -21,15 +21,30 @@ if TYPE_CHECKING:  # specs load this module where DAGs are parsed
     import requests
 
 Action = Literal["retry", "rate_limit", "refresh", "skip", "end", "accept", "fail"]
+_STATUS_MATCH = r"^([1-5]xx|[1-5]\d\d-[1-5]\d\d)$"
+# The pattern is for the JSON Schema, and `require_statuses` holds it. As Meta(pattern=) beside a tuple in one
+# union, msgspec (0.22 and before) frees the pattern as if it were a type, and processes die when they end.
 StatusMatch = Annotated[
     str,
     doc(
         "A class or range of statuses.",
         "5xx",
         "500-504",
-        pattern=r"^([1-5]xx|[1-5]\d\d-[1-5]\d\d)$",
+        extra_json_schema={"type": "string", "pattern": _STATUS_MATCH},
     ),
 ]
+Statuses = int | str | tuple[int | str, ...] | None
+
+
+def require_statuses(statuses: Statuses) -> None:
+    """Checks that every text in ``statuses`` is a ``StatusMatch``.
+
+    Raises:
+        ValueError: one is not; ``msgspec.convert`` adds where it stands.
+    """
+    for status in statuses if isinstance(statuses, tuple) else (statuses,):
+        if isinstance(status, str) and not re.search(_STATUS_MATCH, status):
+            raise ValueError(f"Expected `str` matching regex {_STATUS_MATCH!r} in `status`")
 
 
 class ResponseRule(Options, frozen=True, kw_only=True):
@@ -74,6 +89,10 @@ class ResponseRule(Options, frozen=True, kw_only=True):
     ] = None
     max_attempts: Annotated[int, doc("Attempts in all under this rule.", 5, ge=1, le=100)] = 5
     message: Annotated[str, doc("Added to the error or log line.", "Contact was deleted")] = ""
+
+    def __post_init__(self) -> None:
+        """Refuses a ``status`` that is no class or range of statuses."""
+        require_statuses(self.status)
 
 
 class Decision(Struct, frozen=True):
@@ -155,7 +174,7 @@ class Rules:
         return None
 
 
-def _status_ranges(status: int | str | tuple[int | str, ...] | None) -> list[tuple[int, int]]:
+def _status_ranges(status: Statuses) -> list[tuple[int, int]]:
     if status is None:
         return []
     if isinstance(status, tuple):

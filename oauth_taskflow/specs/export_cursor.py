@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from oauth_taskflow.api.response_rules import StatusMatch
+from oauth_taskflow.api.response_rules import StatusMatch, require_statuses
 from oauth_taskflow.schema.types import ErrorStatus, JmesPath, Options, Text, doc
 
 
@@ -29,3 +29,7 @@ class ExpiredCursor(Options, frozen=True, kw_only=True):
         JmesPath | None,
         doc("JMESPath predicate on the JSON body.", "error.code == 'syncStateNotFound'"),
     ] = None
+
+    def __post_init__(self) -> None:
+        """Refuses a ``status`` that is no class or range of statuses."""
+        require_statuses(self.status)
