@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
@@ -36,6 +36,38 @@ def find_loss(options: Fields, names: Names) -> Loss | None:
     return Loss("drop") if is_covered(options.drop, names) else None
 
 
+def find_converter(texts: Iterable[str], options: Fields, names: Names) -> str | None:
+    """Returns which of ``texts``, the paths of ``dates`` or ``cast``, leads to the field ``names``; None when none does.
+
+    ``names`` are those at the end, after ``names`` and ``flatten``. An exact path comes before one with ``*``.
+    """
+    paths = sorted(parse_paths(list(texts)), key=lambda path: path.has_pattern)
+    return next((path.text for path in paths if _becomes(options, path, names)), None)
+
+
+def _becomes(options: Fields, path: FieldPath, names: Names) -> bool:
+    """Whether a field at ``path`` is called ``names`` at the end; with ``*``, whether one may well be."""
+    if path.has_items:
+        return False
+    if not path.has_pattern:
+        return write_names(options, path.names) == names
+    if options.names == "lower_case":
+        path = parse_field_path(path.text.lower())
+    spellings = [names]
+    if options.names == "snake_case":
+        spellings += [tuple(map(_write_camel, names)), tuple(map(_write_pascal, names))]
+    return any(len(path.steps) == len(each) and _covers(path, each) for each in spellings)
+
+
+def _write_pascal(name: str) -> str:
+    return "".join(word[:1].upper() + word[1:] for word in name.split("_"))
+
+
+def _write_camel(name: str) -> str:
+    written = _write_pascal(name)
+    return written[:1].lower() + written[1:]
+
+
 def is_covered(texts: list[str], names: Names) -> bool:
     """Whether one of the paths ``texts`` leads to the field ``names``, or to something that it is in."""
     return any(_covers(path, names) for path in parse_paths(texts))
@@ -66,6 +98,14 @@ def read_path(text: str) -> FieldPath | None:
         return parse_field_path(text)
     except ValueError:
         return None
+
+
+def read_plain_names(text: str) -> Names:
+    """Returns the names of a JMESPath that only descends; empty for every other one."""
+    path = read_path(text)
+    if path is None or path.has_items or path.has_pattern or set(text) & set("[]()|&`'{}!<>=?, "):
+        return ()
+    return path.names
 
 
 def _list_new_names(options: Fields) -> Iterator[Names]:

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from oauth_taskflow.fields.options import Fields, HashOptions
+from oauth_taskflow.fields.options import Fields, HashOptions, PathValue
+from oauth_taskflow.fields.paths import write_name
 from oauth_taskflow.fields.trace import (
     Loss,
     find_loss,
     find_taker,
     is_covered,
     read_path,
+    read_plain_names,
     write_names,
 )
 from oauth_taskflow.specs.model import CopiedField, ForEachOptions
@@ -85,7 +87,7 @@ def _find_own_uses(view: EndpointView) -> Iterator[Use]:
     if incremental is not None and incremental.field is not None:
         places.append((("incremental", "field"), incremental.field))
     for path, text in places:
-        if names := _plain_names(text):
+        if names := read_plain_names(text):
             yield path, names, None
 
 
@@ -109,29 +111,22 @@ def _find_parent_uses(view: EndpointView) -> Iterator[Use]:
         over = view.endpoint.for_each[variable]
         for name, copied in over.copy.items() if isinstance(over, ForEachOptions) else ():
             path_text = copied.path if isinstance(copied, CopiedField) else copied
-            if names := _plain_names(path_text):
+            if names := read_plain_names(path_text):
                 yield ("for_each", variable, "copy", name), names, parent
-
-
-def _plain_names(text: str) -> tuple[str, ...]:
-    """Returns the names of a path that only descends; empty for every other JMESPath."""
-    path = read_path(text)
-    if path is None or path.has_items or path.has_pattern or set(text) & set("[]()|&`'{}!<>=?, "):
-        return ()
-    return path.names
 
 
 @endpoint_rule("field-never-matches")
 def field_never_matches(view: EndpointView) -> Findings:
     """A step uses the names that fields have after the steps before it; an old name never matches.
 
-    `dates`, `cast` and `collect` come after `spread` and `move`; `drop` and `hash` also after `collect`, `names` and `flatten`.
+    `set`, `dates`, `cast` and `collect` come after `spread` and `move`; `drop` and `hash` also after `collect`, `names` and
+    `flatten`.
 
     Bad: `fields: {names: snake_case, hash: [emailAddress]}`, `fields: {flatten: _, drop: [address.zip]}`,
-    `fields: {move: {created: made}, dates: {created: any}}`
+    `fields: {move: {created: made}, dates: {created: any}}`, `fields: {move: {n: name}, set: {full: "{{ record.n }}"}}`
 
     Good: `fields: {names: snake_case, hash: [email_address]}`, `fields: {flatten: _, drop: [address_zip]}`,
-    `fields: {move: {created: made}, dates: {made: any}}`
+    `fields: {move: {created: made}, dates: {made: any}}`, `fields: {move: {n: name}, set: {full: "{{ record.name }}"}}`
     """
     fields = view.endpoint.fields
     if fields is None:
@@ -146,7 +141,20 @@ def field_never_matches(view: EndpointView) -> Findings:
                 yield Finding(("fields", *where, index), message, f"Write {written}.")
             else:
                 yield from _find_taken(fields, ("fields", *where, index), text)
+    yield from _find_set_misses(view, fields)
     yield from _find_early_misses(fields)
+
+
+def _find_set_misses(view: EndpointView, fields: Fields) -> Findings:
+    """Yields the templates and paths of set that look where spread and move leave nothing."""
+    before = replace(fields, names=None, flatten=None, collect={}, set={})
+    for where, template in view.field_templates:
+        for name, attribute in sorted(template.references):
+            if name == "record" and attribute:
+                yield from _find_taken(before, where, write_name(attribute))
+    for target, value in fields.set.items():
+        if isinstance(value, PathValue) and read_plain_names(value.path):
+            yield from _find_taken(before, ("fields", "set", target, "path"), value.path)
 
 
 def _find_early_misses(fields: Fields) -> Findings:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from msgspec.structs import replace
+
 from oauth_taskflow.date_patterns import find_form_flaw
 from oauth_taskflow.fields.options import DateOptions, Fields, HashOptions, PathValue
 from oauth_taskflow.fields.paths import FieldPath, parse_field_path
-from oauth_taskflow.fields.trace import read_path, write_names
+from oauth_taskflow.fields.trace import find_converter, read_path, read_plain_names, write_names
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
 from oauth_taskflow.specs.rules.schedules import zone_of
@@ -153,12 +155,29 @@ def lossy_cast(view: EndpointView) -> Findings:
             yield Finding(
                 where, f"{path!r} is a computed number, whose text has no fixed digits", hint
             )
-        if kind in {"boolean", "json"} and path in used:
-            yield Finding(
-                where, f"{used[path]} uses {path!r}, which {kind} would spoil", "Cast it to text."
-            )
-        if path in fields.dates and kind != "text":
+        yield from _spoil_key(fields, where, kind, used)
+        if kind != "text" and _is_date(fields, path):
             yield Finding(where, f"fields.dates has made {path!r} a text", "Remove one of the two.")
+
+
+def _spoil_key(fields: Fields, where: YamlPath, kind: str, used: Mapping[str, str]) -> Findings:
+    """Yields the key or change time that a cast at ``where`` makes the same for many records."""
+    path = str(where[-1])
+    for name, user in used.items() if kind in {"boolean", "json"} else ():
+        names = read_plain_names(name)
+        if names and find_converter([path], fields, names):
+            yield Finding(
+                where, f"{user} uses {name!r}, which {kind} would spoil", "Cast it to text."
+            )
+
+
+def _is_date(fields: Fields, text: str) -> bool:
+    """Whether dates has made the field that a cast names a text."""
+    path = read_path(text)
+    if path is None or path.has_items or path.has_pattern:
+        return text in fields.dates
+    before = replace(fields, names=None, flatten=None)
+    return find_converter(fields.dates, before, path.names) is not None
 
 
 def _key_names(view: EndpointView) -> dict[str, str]:
