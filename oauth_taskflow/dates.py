@@ -88,7 +88,7 @@ def read_instant(value: Any, form: str | Sequence[str] = "any", zone: tzinfo = U
 
 
 def is_empty_date(value: Any) -> bool:
-    """Whether ``value`` is what APIs write where there is no date: null, blank text, or zeros such as 0000-00-00."""
+    """Whether ``value`` is what APIs write for a missing date: null, blank text, or zeros such as 0000-00-00."""
     return value is None or (isinstance(value, str) and ZERO_DATE.fullmatch(value) is not None)
 
 
@@ -156,7 +156,7 @@ def _read_text(
 
 def _read_epoch(value: Any, digits: int) -> Instant:
     if type(value) is int:
-        return _checked(*_split_epoch(value, digits))
+        return _build_instant(*_split_epoch(value, digits))
     number = _read_number(value)
     if number is None:
         raise UnreadableDate(f"it is {_kind(value)}, not a number")
@@ -173,7 +173,7 @@ def _scale(number: Decimal, digits: int) -> Instant:
         raise UnreadableDate("it is beyond the years 1 to 9999")
     scaled = number.scaleb(9 - digits, _EXACT)
     nanoseconds = int(scaled.to_integral_value(ROUND_FLOOR, _EXACT))
-    return _checked(*divmod(nanoseconds, 10**9))
+    return _build_instant(*divmod(nanoseconds, 10**9))
 
 
 def _read_number(value: Any) -> Decimal | None:
@@ -193,7 +193,7 @@ def _read_number(value: Any) -> Decimal | None:
 
 def _read_any(value: Any, zone: tzinfo) -> Instant:
     if type(value) is int and 0 < value < 10**19 and (digits := len(str(value))) in _UNIT_BY_DIGITS:
-        return _checked(*_split_epoch(value, _UNIT_BY_DIGITS[digits]))
+        return _build_instant(*_split_epoch(value, _UNIT_BY_DIGITS[digits]))
     if isinstance(value, str):
         text = value.strip()
         if len(text) > _LONGEST:
@@ -301,7 +301,7 @@ def _match_named_month(text: str, zone: tzinfo) -> Instant | None:
 
 def _match_dotnet(text: str, zone: tzinfo) -> Instant | None:  # noqa: ARG001 - one signature for all
     match = DOTNET.fullmatch(text)  # the offset after the milliseconds does not move the instant
-    return _checked(*_split_epoch(int(match[1]), 3)) if match is not None else None
+    return _build_instant(*_split_epoch(int(match[1]), 3)) if match is not None else None
 
 
 def _read_usual_pattern(value: Any, pattern: str, read: CodeReader, zone: tzinfo) -> Instant:
@@ -370,7 +370,7 @@ def _instant(
     if offset is None:
         offset = 0 if zone is UTC else _find_offset(datetime(*ymd, hour, minute, tzinfo=zone))
     seconds = day * 86_400 + hour * 3600 + minute * 60 + second
-    return _checked(seconds - offset, int(fraction.ljust(9, "0")) if fraction else 0)
+    return _build_instant(seconds - offset, int(fraction.ljust(9, "0")) if fraction else 0)
 
 
 def _find_offset(local: datetime) -> int:
@@ -379,7 +379,7 @@ def _find_offset(local: datetime) -> int:
     return offset // timedelta(seconds=1) if offset is not None else 0
 
 
-def _checked(seconds: int, nanoseconds: int) -> Instant:
+def _build_instant(seconds: int, nanoseconds: int) -> Instant:
     if not _FIRST <= seconds < _LAST:
         raise UnreadableDate("it is beyond the years 1 to 9999")
     return Instant(seconds, nanoseconds)

@@ -301,7 +301,7 @@ class ApiError(OAuthTaskflowError):
 
 
 class ApiRequestFailed(ApiError):
-    """The API answered with an error status, or could not be reached and ``status`` is None."""
+    """The API answered with an error status, or could not be reached (``status`` None)."""
 
     def __init__(
         self,

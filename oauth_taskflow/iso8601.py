@@ -42,7 +42,7 @@ def instant_text(seconds: float) -> str:
 
 @lru_cache(maxsize=4096)
 def find_day(year: int, month: int, day: int) -> int | None:
-    """The number of the day, counted from 1970-01-01; None when there is no such day."""
+    """The number of the day, counted from 1970-01-01; None for a day that does not exist."""
     try:
         return date(year, month, day).toordinal() - _EPOCH_DAY
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a connection adds to each request besides its credentials: query parameters and members of the body, all secret."""
+"""Adds to each request what the connection says besides its credentials: query parameters, members of the body, all secret."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Additions(SecretValue, frozen=True):
 
 
 def list_texts(value: Any) -> Iterator[str]:
-    """Yields the texts in ``value``, at any depth; keys are none of them."""
+    """Yields the texts in ``value``, at any depth, but not the keys."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
@@ -85,7 +85,7 @@ class AddingAuth(StaticAuth):
 
     @property
     def alone(self) -> Credentials:
-        """What goes onto a request with credentials of its caller: nothing, but no message shows the base URL's secrets."""
+        """Adds nothing to a request with credentials of its caller; still no message shows the base URL's secrets."""
         return AddingAuth(NoAuth(), Additions(url_secrets=self._additions.url_secrets))
 
     def apply(self, request: requests.PreparedRequest) -> None:
@@ -173,12 +173,12 @@ def _refusal(request: requests.PreparedRequest, what: str) -> ApiRequestFailed:
 
 
 def hidden_by(auth: object) -> Remembered:
-    """What no message about a URL may show with these credentials, whoever wrote the URL: a next link may repeat a secret."""
+    """Returns what a message about any URL must hide with these credentials: a next link may repeat a secret."""
     hides: Remembered = getattr(auth, "hides", NOTHING_HIDDEN)
     return hides
 
 
 def credentials_of_caller(auth: object) -> Credentials:
-    """What a session with ``auth`` puts on requests that bring credentials of their own."""
+    """Returns what a session with ``auth`` puts on requests that have other credentials already."""
     alone: Credentials | None = getattr(auth, "alone", None)
     return NoAuth() if alone is None else alone

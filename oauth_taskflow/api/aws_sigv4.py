@@ -1,7 +1,7 @@
 """Signs requests with AWS Signature Version 4, by botocore's signer (extra ``aws``).
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html: the signature covers method, path, query, host, body
-and time, so each attempt and each redirect is signed anew.
+and time, so each attempt and each redirect is signed again.
 """
 
 from __future__ import annotations

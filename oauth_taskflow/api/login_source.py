@@ -87,7 +87,7 @@ class Login(SecretValue, frozen=True):
 
     @property
     def credentials(self) -> StaticAuth:
-        """What the request carries besides its fields."""
+        """The credentials that the request has besides its fields."""
         return NoAuth() if self.basic is None else BasicAuth(*self.basic)
 
 

@@ -1,4 +1,4 @@
-"""Requests in whose templates the values of a page stand: ``{{ page.token }}`` and others."""
+"""Requests whose templates use the values of a page: ``{{ page.token }}`` and others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class PageTemplate(Struct, frozen=True):
     render: Callable[[Mapping[str, Any]], ApiRequest]
 
     def fill(self, values: Mapping[str, Any]) -> ApiRequest:
-        """Returns the request with those of ``values`` that the templates place; None is no value."""
+        """Returns the request with those of ``values`` that the templates place, except None."""
         return self.render(
             {
                 name: value

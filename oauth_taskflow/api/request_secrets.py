@@ -41,7 +41,7 @@ def remember_secrets(
     setattr(request, _MARK, Remembered(secrets, names))
 
 
-def remembered(request: requests.PreparedRequest) -> Remembered:
+def read_secrets(request: requests.PreparedRequest) -> Remembered:
     """What ``remember_secrets`` has noted on ``request``."""
     found: Remembered = getattr(request, _MARK, NOTHING_HIDDEN)
     return found
@@ -51,7 +51,7 @@ def remember_more(
     request: requests.PreparedRequest, secrets: Iterable[str], names: Iterable[str]
 ) -> None:
     """Remember ``secrets`` and ``names`` besides those that ``request`` has already."""
-    known = remembered(request)
+    known = read_secrets(request)
     kept = Remembered(
         tuple(dict.fromkeys((*known.secrets, *secrets))),
         tuple(dict.fromkeys((*known.names, *names))),
@@ -61,13 +61,13 @@ def remember_more(
 
 def secrets_of(request: requests.PreparedRequest) -> tuple[str, ...]:
     """The secrets that were put on ``request``."""
-    return remembered(request).secrets
+    return read_secrets(request).secrets
 
 
 def strip_url(request: requests.PreparedRequest, url: str | None = None) -> str:
     """``url`` (default: that of ``request``) without the credentials of ``request`` and otherwise unchanged."""
     url = url or request.url or ""
-    for name in remembered(request).names:
+    for name in read_secrets(request).names:
         url = replace_param(url, name, REDACTED)
     return remove_secrets(url, _long_enough(secrets_of(request)))
 
@@ -97,7 +97,7 @@ def put_header(request: requests.PreparedRequest, name: str, value: str) -> None
 
 def redact_request_url(request: requests.PreparedRequest, url: str | None = None) -> str:
     """``url`` (default: that of ``request``) without the credentials of ``request`` and other secrets."""
-    return redact_url(url or request.url or "", _secrets(request), remembered(request).names)
+    return redact_url(url or request.url or "", _secrets(request), read_secrets(request).names)
 
 
 def redact_request_text(request: requests.PreparedRequest, text: str) -> str:

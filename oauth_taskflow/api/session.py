@@ -347,7 +347,7 @@ class OAuthSession(requests.Session):
         *,
         is_hop: bool = False,
     ) -> requests.Response:
-        """Send once, as soon as the request budgets allow it; another origin has none of them."""
+        """Send once, as soon as the request budgets allow it; another origin has no budget."""
         gate = plan.gate
         if gate is not None and (request.url or "") not in self.origins:
             gate = None

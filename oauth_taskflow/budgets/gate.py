@@ -200,7 +200,7 @@ class BudgetGate:
         return min(wanted, _ASK_AGAIN)
 
     def _ask(self, demand: int, hold: tuple[frozenset[str], float] | None = None) -> None:
-        """Ask the store; what this process holds goes back with the question, and is given out anew."""
+        """Ask the store; what this process holds goes back with the question, and is given out again."""
         returned = tuple(slot for slot in [*self._slots, *self._unused] if slot.count)
         self._slots, self._unused = [], []
         latest = FARTHEST if self.longest_wait is None else self.longest_wait

@@ -131,7 +131,7 @@ class Budgets:
 
 
 class _GateKey(Struct, frozen=True):
-    """What makes a gate another one."""
+    """The settings of a gate; other settings need another gate."""
 
     store: BudgetStore
     charges: tuple[Charge, ...]
@@ -176,7 +176,7 @@ def _charge(scope: Scope, limit: RateLimit, render: Render | None) -> Charge:
 
 
 def _cost(limit: RateLimit, label: str, render: Render | None) -> float:
-    """What one request costs.
+    """Returns the cost of one request.
 
     Raises:
         ApiError: that is not a number above 0, or more than the whole budget.

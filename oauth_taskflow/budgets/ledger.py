@@ -52,7 +52,7 @@ class Window(Struct, frozen=True):
 
 
 class Ledger(Struct):
-    """What was given out of one budget.
+    """The requests that were given out of one budget.
 
     ``used`` maps the number of a cell, counted from ``anchor``, to the units given out in it. No request starts before
     ``held_until``. ``seen`` maps each active worker to when it last asked.
@@ -112,7 +112,7 @@ class Book:
         return max(0, math.floor((self.window.requests - worst) / self.cost + _ROUNDING))
 
     def find_free(self, cell: int, last: int) -> int | None:
-        """The first cell from ``cell`` to ``last`` with room for a request; None if there is none."""
+        """The first cell from ``cell`` to ``last`` with room for a request; None if all are full."""
         while cell <= last:
             _, blocking = self._find_fullest(cell)
             if blocking is None:
@@ -146,7 +146,7 @@ class Book:
     def count_spare(self, seconds: float) -> int:
         """How many requests one of the active workers may take ahead for the coming ``seconds``.
 
-        What a killed worker took ahead is lost for a period, so it is a small part of a large budget.
+        A killed worker loses what it took ahead for a period, so that is a small part of a large budget.
         """
         whole = self.window.requests / self.cost
         share = min(whole, max(16.0, whole * seconds / self.window.per, whole / 32))

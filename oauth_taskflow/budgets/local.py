@@ -38,5 +38,5 @@ def open_local_store() -> SqlBudgetStore:
 
 
 def local_budgets(conn_id: str) -> Budgets:
-    """The budgets of a session that was opened without a token store; the connection has none of its own."""
+    """The budgets of a session that was opened without a token store; the connection has no other."""
     return Budgets(open_local_store, Scope(conn_id, ()))

@@ -89,7 +89,7 @@ class SqlBudgetStore:
         def work(connection: Connection) -> Reading | None:
             asked = pending[0]
             if asked.returned:
-                pending[0] = _without_returned(asked)
+                pending[0] = _drop_returned(asked)
             return self._answer(connection, asked)
 
         reading = self._database.run(work, writes=True)
@@ -146,7 +146,7 @@ def _insert(connection: Connection, row: dict[str, str]) -> None:
         connection.rollback()
 
 
-def _without_returned(question: Ask) -> Ask:
+def _drop_returned(question: Ask) -> Ask:
     return Ask(
         question.charges,
         question.worker,

@@ -115,7 +115,7 @@ def _params(value: Value) -> dict[str, str]:
     return {**_mapping(texts), **{n: t for n, t in texts.items() if isinstance(t, JsonText)}}
 
 
-def _nested(value: Value) -> dict[str, Value]:
+def _convert_nested(value: Value) -> dict[str, Value]:
     """Converts a mapping of names to texts; lists and mappings in it stay as they are."""
     value = _from_json(value, "{")
     if not isinstance(value, dict):
@@ -196,7 +196,7 @@ _CONVERTERS: dict[ValueKind, Callable[[Value], Value]] = {
     "list": _list,
     "mapping": _mapping,
     "params": _params,
-    "nested": _nested,
+    "nested": _convert_nested,
     "members": _members,
     "verify": _verify,
     "cert": _cert,

@@ -50,7 +50,7 @@ def fill_host(
     name, slash, path = rest.partition("/")
     filled = _PLACE.sub(template.fill_name, name) + slash + _PLACE.sub(template.fill_path, path)
     if (
-        any(part in {".", ".."} for part in _decoded_segments(filled.partition("/")[2]))
+        any(part in {".", ".."} for part in _decode_segments(filled.partition("/")[2]))
         and template.used
     ):
         raise template.error(
@@ -60,7 +60,7 @@ def fill_host(
     return FilledHost(before + separator + filled, secrets)
 
 
-def _decoded_segments(path: str) -> list[str]:
+def _decode_segments(path: str) -> list[str]:
     return re.sub("%2e", ".", path, flags=re.IGNORECASE).split("/")
 
 

@@ -41,11 +41,11 @@ def _secrets_in(parts: ConnectionParts, name: str, value: Any) -> Iterator[str]:
         yield from (unquote(url.password) for url in urls if url and url.password)
     elif isinstance(value, dict):
         named = _sensitive_texts(value)
-        everything = _filled_texts(parts, name, value) if field.holds_secrets else ()
+        everything = _fill_texts(parts, name, value) if field.holds_secrets else ()
         yield from (*named, *(text for text in everything if len(text) >= _SHORTEST))
 
 
-def _filled_texts(parts: ConnectionParts, name: str, value: Mapping[str, Any]) -> Iterator[str]:
+def _fill_texts(parts: ConnectionParts, name: str, value: Mapping[str, Any]) -> Iterator[str]:
     try:
         yield from _texts(fill_places(parts, name, value))
     except ConnectionConfigError:  # another reader reports it

@@ -173,8 +173,8 @@ class ConnectionSettings(SecretValue, frozen=True):
 
     ``http_options`` are the options of ``HttpHook`` that an older ``http`` connection may hold; our hook honours them.
     ``secrets`` are all values that must never be shown. If ``base_url`` is empty, ``base_url_from`` names its place in the
-    token response. ``rate_limit`` is the header with the end of a rate limit, ``budgets`` are limits to keep to, and
-    ``api_responses`` are rules for responses with a meaning of the provider's. ``limits`` bound the size, depth and
+    token response. ``rate_limit`` is the header with the end of a rate limit, ``budgets`` are limits to keep to.
+    ``api_responses`` are rules for responses that mean something else with this provider. ``limits`` bound the size, depth and
     duration of a response. ``absent_records`` is the meaning of a response without records. ``api_params`` and
     ``api_body`` are added to every request; ``url_secrets`` are in the base URL.
     """

@@ -90,7 +90,7 @@ class Writer(Protocol):
 
 
 class Progress(Struct, frozen=True):
-    """What an attempt of a run kept before it was cut off: the first ``rows`` records, and the engine's ``state``.
+    """The progress that an attempt kept before it was cut off: the first ``rows`` records, and the engine's ``state``.
 
     ``place`` is for the destination alone.
     """
@@ -148,7 +148,7 @@ class ResumableDestination(Protocol):
         """
 
     def resume(self, run: Run, progress: Progress, rows: int) -> ResumableWriter | None:
-        """Opens a writer that has the first ``rows`` records of ``progress``; None when they are no longer as they were.
+        """Opens a writer that has the first ``rows`` records of ``progress``; None when they have changed.
 
         Raises:
             DestinationError: the destination cannot be read or written.
@@ -195,7 +195,7 @@ class Destination(Protocol):
         """Returns the manifest at ``path``, of ``locate_manifest``; None while nothing is committed there.
 
         Raises:
-            DestinationError: the destination cannot be read, or what is there is no manifest.
+            DestinationError: the destination cannot be read, or has something else there.
         """
 
 

@@ -1,7 +1,7 @@
-"""What an attempt kept in an output folder before it was cut off: parts, and the state to go on from.
+"""The parts that an attempt kept in an output folder before it was cut off, and the state to go on from.
 
-``_progress.msgpack`` describes it. The file counts only beside the manifest that the attempt found when it began: a commit
-makes it worthless, and removes it.
+``_progress.msgpack`` describes them. The file counts only with the manifest that the attempt found when it began: a commit
+ends that, and removes it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class FolderProgress(Struct, frozen=True):
 def read_progress(
     content: bytes | None, manifest: bytes | None, name: str
 ) -> FolderProgress | None:
-    """Returns the progress in a file, if it belongs beside ``manifest`` and to the format ``name``; None for any other."""
+    """Returns the progress in a file, if it belongs to ``manifest`` and to the format ``name``; None for any other."""
     try:
         found = msgspec.msgpack.decode(content or b"", type=FolderProgress)
     except msgspec.MsgspecError:

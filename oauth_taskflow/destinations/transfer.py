@@ -18,10 +18,9 @@ from oauth_taskflow.errors import InvalidRecord
 class TransferSummary(Struct, frozen=True):
     """Figures of one transfer. ``received_bytes`` counts bodies; instants are ISO 8601 in UTC; ``seconds`` is wall time.
 
-    ``rows`` counts what was written, ``dropped`` the repeated records that were not, and ``filtered`` those that ``where``
-    left out (absent without ``where``), ``outside`` those outside the window (absent unless the spec leaves them out);
-    ``warnings`` are for people.
-    ``watermarks`` holds the stored watermarks that the commit moves, and the token that proves it.
+    ``rows`` counts what was written, ``dropped`` the repeated records that were not. ``filtered`` counts the records that
+    ``where`` left out, ``outside`` those outside the window; each is absent unless the spec asks for it. ``warnings`` are
+    for people. ``watermarks`` holds the stored watermarks that the commit moves, and the token that proves it.
     """
 
     rows: int
@@ -105,7 +104,7 @@ class ResumableStage(Protocol):
         """Returns the state after the pages so far as plain data (MessagePack), small: it is asked for after each page."""
 
     def restore(self, state: Any, kept: KeptRecords) -> None:
-        """Takes a saved state. What would be too large for it is found again in the records that were kept."""
+        """Takes a saved state, and finds what would be too large for it in the records that were kept."""
 
 
 def utc_text(seconds: float) -> str:

@@ -148,7 +148,7 @@ def _bounds(window: Window) -> dict[str, Any]:
 def _build_restart(
     endpoint: Endpoint, context: Mapping[str, Any], window: Window | None
 ) -> Restart | None:
-    """Returns the restart that moves ``window.start`` to the last record; None where there is no window or field."""
+    """Returns the restart that moves ``window.start`` to the last record; None without a window or field."""
     options, cap = endpoint.incremental, endpoint.paginate.cap if endpoint.paginate else None
     if window is None or options is None or cap is None:
         return None

@@ -15,7 +15,7 @@ from oauth_taskflow.fields.expressions import RecordExpression
 class FilterStage:
     """Keeps the records for which a JMESPath over record and parents is true.
 
-    ``variables`` are the names of ``for_each``, which the expression may use beside the record's fields.
+    ``variables`` are the names of ``for_each``, which the expression may use as well as the record's fields.
 
     Raises:
         RecordsNotFound: ``where`` is not a JMESPath expression.

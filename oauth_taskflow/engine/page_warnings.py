@@ -42,7 +42,7 @@ class WarningList:
 
 
 class PageFigures(Struct, frozen=True):
-    """What the sequences of a run have shown, and ``pages`` to ``is_missed`` of the current one.
+    """The facts that the sequences of a run have shown, and ``pages`` to ``is_missed`` of the current one.
 
     ``full`` is the most rows of a full first page that none followed. ``has_followed``: some sequence had a second page.
     ``is_found`` and ``is_missed`` are explained at ``SinglePageWarning.add_sequence``.

@@ -107,8 +107,8 @@ class Position:
         """The highest value seen, as the API wrote it."""
         return None if self._watermark is None else self._watermark.value
 
-    def reached(self, moment: datetime) -> WatermarkState:
-        """Returns how far this run came; an instant is no later than the run's own ``moment``.
+    def find_reached(self, moment: datetime) -> WatermarkState:
+        """Returns how far this run came; an instant is at most the run's own ``moment``.
 
         Raises:
             InvalidRecord: the last page has no cursor for the next run, or an unreadable one.

@@ -110,7 +110,7 @@ class Positions:
         if self._options.keep is None and not names_window(endpoint):
             yield None
             return
-        since = self._interval.start  # of a run that a person told where to begin
+        since = self._interval.start  # of a run for which a person named the beginning
         if since is None and position.base.value is not None and self._options.cursor is None:
             since = _read_instant(position.base.value, self._options.format)
             back = duration_back(self._options.until)
@@ -173,7 +173,7 @@ class Positions:
         """
         moment = move_interval(self._options, self._interval).end
         moves = [
-            Move(position.partition, position.base, position.reached(moment))
+            Move(position.partition, position.base, position.find_reached(moment))
             for position in self._all
         ]
         for move in moves:
@@ -222,7 +222,7 @@ class _PartitionKeys:
         values = {name: self._identify(name, value) for name, value in names.items()}
         params = self._pick("params", run_names.get("params") or {})
         if params:
-            # Runs with other params read other data: each has a watermark of its own.
+            # Runs with other params read other data: each has another watermark.
             values["params"] = params
         return write_partition(values)
 

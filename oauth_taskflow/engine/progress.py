@@ -1,4 +1,4 @@
-"""The state of a run between two pages, as it is kept beside its records, and the definition that it belongs to."""
+"""The state of a run between two pages, as it is kept with its records, and the definition that it belongs to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks where a request goes when a spec says more than a path: a base URL of its own, or a URL that a record has.
+"""Checks where a request goes when a spec says more than a path: another base URL, or a URL that a record has.
 
 The session compares its origin with the allowed origins of the connection before anything is sent (``AllowedOrigins``).
 """
@@ -22,14 +22,14 @@ def read_url(template: str, rendered: Any) -> str:
     """Returns ``rendered``, which came out of ``template``, without a fragment.
 
     Raises:
-        TemplateFailed: it is no http or https URL, or parsers read it differently.
+        TemplateFailed: it is not an http or https URL, or parsers read it differently.
     """
     if not isinstance(rendered, str):
-        raise TemplateFailed(template, "it gave no text")
+        raise TemplateFailed(template, "it did not give a text")
     url = rendered.strip(" ")
     parts = split_url(url)
     if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise TemplateFailed(template, "it gave no http or https URL")
+        raise TemplateFailed(template, "it did not give an http or https URL")
     if _UNCLEAR.search(url) or not _NETLOC.fullmatch(parts.netloc):
         raise TemplateFailed(
             template,
@@ -42,7 +42,7 @@ def join_path(template: str, rendered: Any, path: str) -> str:
     """Returns ``path`` below the base URL ``rendered``, which came out of ``template``.
 
     Raises:
-        TemplateFailed: it is no base URL: scheme, host and path alone.
+        TemplateFailed: it has more than scheme, host and path.
     """
     url = read_url(template, rendered)
     parts = urlsplit(url)

@@ -50,13 +50,13 @@ class ResumeOptions(Struct, frozen=True):
 
 
 class PullSuspended(OAuthTaskflowError):
-    """The API asks to wait for ``retry_after`` seconds. What was read is kept, and the next attempt goes on with it."""
+    """The API asks to wait for ``retry_after`` seconds; the pages so far are kept, and the next attempt goes on with them."""
 
     retryable = True
 
 
 class StartOver(Exception):
-    """What was kept does not lead on; the pull is tried again with less of it."""
+    """The kept progress does not lead on; the pull is tried again with less of it."""
 
 
 def find_wait(error: BaseException, longest: float) -> float | None:

@@ -115,7 +115,7 @@ def run_endpoint(
         TokenRequestError: the token request failed.
         TemplateFailed: a template names something undefined or gives null.
     """
-    # By stored watermarks, each partition has a first run of its own.
+    # By stored watermarks, each partition has another first run.
     endpoint = select_endpoint(run.endpoint, run.interval) if run.ledger is None else run.endpoint
     labels = {} if endpoint is run.endpoint else {"first_run": True}
     run = replace(run, endpoint=endpoint)
@@ -323,9 +323,8 @@ class _Reader:
 class _Sequence:
     """One request sequence: the number of its parent, the fields that its records copy from it, and the window.
 
-    ``names`` are the template names that it has beside those of the run, ``lane`` is its share of the requests in flight;
-    ``position`` is where it begins in a run by stored watermarks,
-    ``begin`` what an attempt that was cut off has left of it.
+    ``names`` are the template names that it has besides those of the run, ``lane`` is its share of the requests in flight;
+    ``position`` is where it begins in a run by stored watermarks, ``begin`` what an attempt that was cut off has left of it.
     """
 
     parent: int

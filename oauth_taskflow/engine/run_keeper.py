@@ -1,6 +1,6 @@
 """Keeps the progress of a run, and goes on with it in the next attempt of the same run.
 
-Progress is written beside the records: every few seconds, and when the pull is cut off. It ends before a page, so the
+Progress is written with the records: every few seconds, and when the pull is cut off. It ends before a page, so the
 page in flight is asked for again and no other. An attempt goes on only when spec, request, interval and parents are the
 same; a sequence whose page cursor has died starts over by itself.
 """
@@ -83,7 +83,7 @@ class RunKeeper:
         self._earlier = state
         if state is None:
             figures = self._figures.figures
-            self._now = self._start = Boundary(stages=self._saved_stages(), figures=figures)
+            self._now = self._start = Boundary(stages=self._save_stages(), figures=figures)
         else:
             self._start, self._now = state.start, state.now if in_sequence else state.start
         self._page = state.page if state is not None and in_sequence else None
@@ -95,7 +95,7 @@ class RunKeeper:
         self._kept_at = self._options.clock.monotonic()
         self._counts = Counts()
 
-    def _saved_stages(self) -> list[object]:
+    def _save_stages(self) -> list[object]:
         return [stage.save() for stage in self._stages]
 
     @property
@@ -204,7 +204,7 @@ class RunKeeper:
             rows=counts.rows,
             pages=counts.pages,
             received_bytes=counts.received_bytes,
-            stages=self._saved_stages(),
+            stages=self._save_stages(),
             figures=self._figures.figures,
         )
         if self._options.clock.monotonic() - self._kept_at >= self._every:

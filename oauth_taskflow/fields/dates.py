@@ -21,7 +21,7 @@ _LONGEST = 80
 
 
 def build_date_converter(options: str | Sequence[str] | DateOptions) -> Converter:
-    """Returns a converter from a date to its text in RFC 3339; what APIs write where there is no date stays as it is.
+    """Returns a converter from a date to its text in RFC 3339; what APIs write for a missing date stays as it is.
 
     Raises:
         ValueError: the zone is unknown, as are its LookupErrors.

@@ -29,7 +29,7 @@ _ORDERS: Mapping[str, Callable[[Any, Any], Any]] = {
 
 
 class RecordExpression:
-    """A JMESPath that starts from a record, in which the names of ``names`` are visible beside the record's fields.
+    """A JMESPath that starts from a record, in which ``names`` are visible as well as the record's fields.
 
     Raises:
         RecordsNotFound: ``text`` is not a JMESPath expression.
@@ -150,7 +150,7 @@ def _is_false(value: Any) -> bool:
 
 
 def _equals(left: Any, right: Any) -> bool:
-    # JMESPath tells 1 from true, which Python does not.
+    # 1 and true are equal in Python, but not in JMESPath.
     return isinstance(left, bool) is isinstance(right, bool) and bool(left == right)
 
 

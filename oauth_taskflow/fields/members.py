@@ -35,7 +35,7 @@ _WORDS = {
 
 
 def open_record(record: Any) -> Members:
-    """Returns the members of ``record``, decoded or ``msgspec.Raw``, in a mapping of their own.
+    """Returns the members of ``record``, decoded or ``msgspec.Raw``, in a new mapping.
 
     Raises:
         InvalidRecord: it is a single value.
@@ -135,7 +135,7 @@ def find_mappings(record: Members, steps: tuple[Step, ...]) -> list[Members]:
 
 
 def take_member(mapping: Members, names: tuple[str, ...]) -> Any:
-    """Removes the value below ``names`` and returns it; ``ABSENT`` if there is none."""
+    """Removes the value below ``names`` and returns it; ``ABSENT`` without one."""
     for name in names[:-1]:
         inner = open_member(mapping, name) if name in mapping else None
         if not isinstance(inner, dict):

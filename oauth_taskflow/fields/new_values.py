@@ -17,7 +17,7 @@ from oauth_taskflow.fields.paths import parse_field_path
 
 # From a template and its names to its value, as in requests: a text that is one {{ … }} keeps the value's type.
 Renderer = Callable[[str, Mapping[str, Any]], Any]
-# The attributes of ``record`` that a template uses; None for the whole record, an empty set for none of it.
+# The attributes of ``record`` that a template uses; None for the whole record, an empty set if it uses nothing.
 RecordUse = Callable[[str], "frozenset[str] | None"]
 
 
@@ -88,7 +88,7 @@ class SetStep:
 
 
 def _to_json(value: Any) -> Any:
-    """Returns ``value`` as JSON of its own: parts of the record that it holds are not changed by later steps."""
+    """Returns a copy of ``value`` as JSON: later steps do not change the parts of the record that it holds."""
     if value is None or isinstance(value, (str, bool)):
         return value
     if isinstance(value, datetime):

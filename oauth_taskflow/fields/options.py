@@ -68,7 +68,7 @@ class HashOptions(Options, frozen=True, kw_only=True):
 
 
 class Fields(Options, frozen=True, kw_only=True):
-    """What happens to the fields of a record, in this order, whatever the file's (docs/fields.md)."""
+    """Changes of the fields of a record, made in this order, whatever the order in the file (docs/fields.md)."""
 
     spread: Annotated[
         list[FieldText], doc("Mappings whose members move up beside them.", ["attributes"])

@@ -22,7 +22,7 @@ Step = Callable[[Members], None]
 
 
 class Tools(NamedTuple):
-    """What the steps take from their run: how templates are rendered and read, and the key of ``hash``."""
+    """The parts of a run that steps use: how templates are rendered and read, and the key of ``hash``."""
 
     render: Renderer
     find_use: RecordUse

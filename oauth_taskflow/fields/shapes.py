@@ -28,7 +28,7 @@ from oauth_taskflow.fields.paths import FieldPath, Step, parse_field_path
 
 
 class SpreadStep:
-    """Moves the members of mappings up, beside the mapping; null is a mapping without members."""
+    """Moves the members of mappings up one level; null is a mapping without members."""
 
     def __init__(self, paths: Sequence[str]) -> None:
         self._paths = [parse_field_path(path) for path in paths]

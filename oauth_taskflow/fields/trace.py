@@ -1,4 +1,4 @@
-"""What becomes of a field's name on its way through ``fields``, found without a record."""
+"""Follows the name of a field through the steps of ``fields``, without a record."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def write_names(options: Fields, names: Names) -> Names:
 
 
 def parse_paths(texts: list[str]) -> list[FieldPath]:
-    """Returns the paths that can be read; a rule of its own reports the others."""
+    """Returns the paths that can be read; another rule reports the others."""
     return [path for text in texts if (path := read_path(text)) is not None]
 
 

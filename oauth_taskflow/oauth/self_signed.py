@@ -19,7 +19,7 @@ _PUSHED_BACK = 10
 
 
 class SelfSignedJwt(SecretValue, frozen=True):
-    """What is signed: ``claims`` besides ``iat`` and ``exp``, and ``headers`` besides ``alg`` and ``kid``.
+    """A JWT to sign: ``claims`` besides ``iat`` and ``exp``, and ``headers`` besides ``alg`` and ``kid``.
 
     A claim of None leaves out the one of that name. ``lifetime`` is in seconds, from ``iat`` to ``exp``.
     """

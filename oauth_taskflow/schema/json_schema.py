@@ -56,7 +56,7 @@ def _tag_schema(tag: str, kind: str, default_tags: Collection[str]) -> Schema:
 
 
 def _tidy(schema: Schema) -> Schema:
-    """``schema`` without defaults of null, and with a type beside each enumeration."""
+    """``schema`` without defaults of null, and with a type for each enumeration."""
     tidy: Schema = {}
     for key, value in schema.items():
         if key == "anyOf":

@@ -87,7 +87,7 @@ def _levels() -> dict[str, frozenset[str]]:
 
 
 def _kinds() -> dict[str, list[Any]]:
-    """The option types that may stand below a key; an empty key means the endpoint itself."""
+    """The option types that are allowed below a key; an empty key means the endpoint itself."""
     return {
         "": [Endpoint],
         "request": [Request],

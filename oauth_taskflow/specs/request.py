@@ -1,4 +1,4 @@
-"""What a spec says about the request for a page, and about another one for the first run."""
+"""Options of the request for a page, and of another one for the first run."""
 
 from __future__ import annotations
 

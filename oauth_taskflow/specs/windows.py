@@ -154,7 +154,7 @@ class Incremental(Options, frozen=True, kw_only=True):
 
 
 class Interval(Struct, frozen=True):
-    """``[start, end)`` in aware UTC; ``start`` is None without a lower bound.
+    """``[start, end)`` in aware UTC; without a lower bound ``start`` is absent (None).
 
     ``open_end``: the end is only the moment at which the run began, and the next run need not begin there.
     """
@@ -195,7 +195,7 @@ def find_start(options: Incremental, interval: Interval) -> datetime | None:
 
 
 def is_first_run(options: Incremental, interval: Interval) -> bool:
-    """Whether a run of ``interval`` reads from ``options.start``: it has no beginning of its own, or an earlier one.
+    """Whether a run of ``interval`` reads from ``options.start``: it names no beginning, or an earlier one.
 
     ``lookback`` and ``until`` make no difference: of all runs of a schedule, one is the first.
     """

@@ -142,7 +142,7 @@ def _position(node: Any) -> tuple[int, int]:
 
 
 def load_text(text: str, path: str) -> Document:
-    """Read ``text``; never raises for its contents. ``data`` of an unreadable text is None."""
+    """Read ``text``; never raises for its contents. an unreadable text has the ``data`` None."""
     builder = _Builder(text.removeprefix("\ufeff"), path)
     data = builder.build()
     return Document(builder.text, data, builder.problems)

@@ -12,7 +12,7 @@ from oauth_taskflow.testing.messages import Pairs, Request, pairs
 class LoggedRequest:
     """One request. ``time`` is seconds since the epoch at its arrival.
 
-    ``status`` is None until the response is sent, and stays None when the connection is dropped instead. Header names
+    Until the response is sent, and when the connection is dropped instead, the ``status`` remains None. Header names
     are in Title-Case. It contains everything that the client sent, secrets included, but its ``repr`` hides them.
     """
 

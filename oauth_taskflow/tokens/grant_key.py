@@ -117,6 +117,6 @@ def _proofs(endpoint: TokenEndpoint, grant: Grant) -> tuple[str, ...]:
     client, own = endpoint.client, grant.secret_fingerprints()
     signer = (client.signer.key.fingerprint, client.signer.audience) if client.signer else ()
     assertion = (client.assertion.fingerprint,) if client.assertion else ()
-    # The order is stored: keys that sign stand before the assertion of the client, a password behind it.
+    # The order is stored: keys that sign come before the assertion of the client, a password behind it.
     signs = grant.with_skew(0.0) is not None
     return (*signer, *own, *assertion) if signs else (*signer, *assertion, *own)

@@ -50,7 +50,7 @@ def is_head(scope: Scope) -> tuple[ColumnElement[bool], ...]:
 def build_row(
     scope: Scope, partition: str, state: WatermarkState, now: ColumnElement[float] | None
 ) -> dict[str, Any]:
-    """Returns a new row; ``now`` is None for a watermark that never moved."""
+    """Returns a new row; a watermark that never moved has the ``now`` None."""
     return {
         "scope_key": scope.key,
         "partition_key": partition_key(partition),

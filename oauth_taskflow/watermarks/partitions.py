@@ -1,4 +1,4 @@
-"""What a watermark belongs to: an endpoint of a spec on a connection, and within it one partition per parent or value."""
+"""The owner of a watermark: an endpoint of a spec on a connection, and within it one partition per parent or value."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def to_stored(value: Any, form: str | Sequence[str] | None = None) -> Value | No
     """Returns a value of the incremental field as it is stored: an instant as RFC 3339, whatever form the API has.
 
     Raises:
-        UnreadableDate: it is no instant of ``form``.
+        UnreadableDate: it is not an instant of ``form``.
     """
     rank = None if value is None else build_rank_reader(form)(value)
     if rank is None:

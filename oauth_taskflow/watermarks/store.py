@@ -32,7 +32,7 @@ Outcome = Literal["moved", "shared", "refused", "done"]
 
 
 class Head(Struct, frozen=True):
-    """What a run finds at its beginning.
+    """The state that a run finds at its beginning.
 
     ``generation`` grows with each set and reset. ``shared`` is the state for all partitions where they are too many to
     keep one each. ``knows_run``: this run moved watermarks before, so that ``read`` returns where it began then.

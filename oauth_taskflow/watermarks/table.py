@@ -1,6 +1,6 @@
 """The tables of stored watermarks: one row per partition, where each run began, and commits that are under way.
 
-They are tables of their own. Workers with an older version of this package share the database and never open them.
+Workers with an older version of this package share the database and never open these tables.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from sqlalchemy import BigInteger, Column, Double, MetaData, String, Table
 from oauth_taskflow.tokens.sql.table import LARGE_TEXT, TABLE_OPTIONS
 
 METADATA = MetaData()
-# The row without a partition is the scope's head: every change locks it first. Its state counts where there are no
-# partitions, or too many of them (``is_shared``).
+# The row without a partition is the scope's head: every change locks it first. Its state counts for an endpoint without
+# partitions, or with too many of them (``is_shared``).
 WATERMARKS = Table(
     "oauth_taskflow_watermark",
     METADATA,

@@ -66,7 +66,7 @@ def test_parameters_and_members_go_with_credentials(
     assert int(asked.headers["Content-Length"]) == len(asked.body)
 
 
-def test_a_form_gets_them_too_and_other_fields_stay(serve: Serve, call: Call) -> None:
+def test_a_form_gets_the_added_members_and_keeps_its_own(serve: Serve, call: Call) -> None:
     api = serve(lambda _: {})
     call(api, adding(), "POST", "/a", data={"q": "ä &", "token": "mine", "empty": ""})
     pairs = parse_qsl(api.asked[0].body.decode(), keep_blank_values=True)

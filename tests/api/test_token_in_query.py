@@ -98,7 +98,7 @@ def test_no_redirect_takes_the_token_elsewhere(serve: Serve, connect: Connect, k
         assert foreign.asked[0].query == {"x": "1"}
 
 
-def test_a_redirect_within_gets_it_once(serve: Serve, connect: Connect) -> None:
+def test_a_redirect_within_the_origin_gets_the_token_once(serve: Serve, connect: Connect) -> None:
     def route(asked: Asked) -> Any:
         to = f"/b?{asked.target.partition('?')[2]}"
         return {} if asked.path == "/b" else Reply({}, 302, {"Location": to})
@@ -108,7 +108,9 @@ def test_a_redirect_within_gets_it_once(serve: Serve, connect: Connect) -> None:
     assert [target.count("auth=") for target in api.paths] == [1, 1]
 
 
-def test_nothing_shows_it(serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_error_or_log_shows_a_token_of_the_query(
+    serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG, "oauth_taskflow")
     api = serve(lambda asked: Reply({"you_sent": asked.target}, 500))
     session = connect(api, auth=in_query(Longer()))
@@ -117,7 +119,7 @@ def test_nothing_shows_it(serve: Serve, connect: Connect, caplog: pytest.LogCapt
     assert "hush" not in f"{caught.value} {caught.value!r} {caplog.text} {session.auth!r}"
 
 
-def test_plain_requests_carry_it_and_leave_it_at_home(serve: Serve) -> None:
+def test_plain_requests_send_the_token_to_its_own_origin_only(serve: Serve) -> None:
     foreign = serve(lambda _: {})
 
     def route(asked: Asked) -> Any:

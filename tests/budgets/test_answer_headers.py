@@ -1,4 +1,4 @@
-"""What an API says about its own limits, in the forms that APIs use."""
+"""Limits that an API states in its answers, in the forms that APIs use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a connection adds to requests, where tokens go, and how a login is made, as the fields say."""
+"""Additions of a connection to requests, where tokens go, and how a login is made, as the fields say."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_whole_login_is_read() -> None:
     assert "hush" not in repr(auth)
 
 
-def test_credentials_that_go_elsewhere_are_not_in_the_body_too() -> None:
+def test_credentials_that_a_header_carries_are_not_in_the_body_too() -> None:
     assert login({"login_method": "GET", "login_params": {"k": "{password}"}}).fields == {}
     assert login({"login_params": {"k": "{password}"}}).fields == {}
     basic = login({"login_auth": "basic"}, login="ann", password="hush")
@@ -135,7 +135,9 @@ def test_credentials_that_go_elsewhere_are_not_in_the_body_too() -> None:
         ),
     ],
 )
-def test_what_contradicts_is_refused(wrong: Connection, words: str) -> None:
+def test_additions_that_contradict_the_connection_are_refused(
+    wrong: Connection, words: str
+) -> None:
     text = complaint(wrong)
     assert words in text
     assert "hush" not in text

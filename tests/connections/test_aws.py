@@ -20,7 +20,7 @@ def read(extra: dict[str, Any], **fields: Any) -> Any:
     return parse_connection(kind("aws_sigv4", {**SCOPE, **extra}, **fields))
 
 
-def test_keys_are_read_and_hidden() -> None:
+def test_access_keys_are_read_and_hidden() -> None:
     settings = read({"aws_session_token": "hush-token"}, login="AKID", password="hush-secret")
     assert settings.auth == AwsSettings(
         "eu-central-1", "execute-api", "AKID", "hush-secret", "hush-token"
@@ -35,7 +35,7 @@ def test_without_keys_the_machine_signs() -> None:
     assert read({"aws_profile": "etl"}, **nothing).auth.profile == "etl"
 
 
-def test_such_connections_are_not_brokered() -> None:
+def test_connections_that_sign_for_aws_are_not_brokered() -> None:
     assert not may_hold_grant(kind("aws_sigv4"))
 
 
@@ -54,7 +54,7 @@ def test_such_connections_are_not_brokered() -> None:
         ({"token_header": "X: {token}"}, {}, "no effect with auth_type aws_sigv4"),
     ],
 )
-def test_what_cannot_sign_is_refused(
+def test_keys_that_cannot_sign_are_refused(
     extra: dict[str, Any], fields: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(ConnectionConfigError) as caught:

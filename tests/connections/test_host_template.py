@@ -19,13 +19,13 @@ from tests.connections.samples import connection, kind
 BOT = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
 
 
-def parsed(host: str, own: dict[str, Any] | None = None, **fields: Any) -> ConnectionSettings:
+def parse_host(host: str, own: dict[str, Any] | None = None, **fields: Any) -> ConnectionSettings:
     return parse_connection(connection({"host_values": own or {}}, host=host, **fields))
 
 
 def complaint(host: str, own: dict[str, Any] | None = None, **fields: Any) -> str:
     with pytest.raises(ConnectionConfigError) as caught:
-        parsed(host, own, **fields)
+        parse_host(host, own, **fields)
     return str(caught.value)
 
 
@@ -41,8 +41,8 @@ def complaint(host: str, own: dict[str, Any] | None = None, **fields: Any) -> st
         ("https://x.example/%7Bkept%7D", {}, "https://x.example/%7Bkept%7D"),
     ],
 )
-def test_places_are_filled(host: str, own: dict[str, Any], url: str) -> None:
-    assert parsed(host, own).base_url == url
+def test_places_in_the_host_are_filled(host: str, own: dict[str, Any], url: str) -> None:
+    assert parse_host(host, own).base_url == url
 
 
 def test_a_secret_in_the_path_is_encoded_and_hidden() -> None:
@@ -56,14 +56,14 @@ def test_a_secret_in_the_path_is_encoded_and_hidden() -> None:
 
 
 def test_a_secret_in_the_name_is_hidden_as_it_is_sent() -> None:
-    settings = parsed("https://{password}.x.example", password="AbCdEf1234")
+    settings = parse_host("https://{password}.x.example", password="AbCdEf1234")
     assert settings.base_url == "https://abcdef1234.x.example"
     assert "abcdef1234" in settings.url_secrets
     assert "abcdef1234" in settings.secrets
 
 
 def test_a_value_of_ones_own_with_the_name_of_a_secret_is_hidden() -> None:
-    settings = parsed("https://x.example/{api_token}", {"api_token": "t0ken-of-mine"})
+    settings = parse_host("https://x.example/{api_token}", {"api_token": "t0ken-of-mine"})
     assert settings.url_secrets == ("t0ken-of-mine",)
     assert "t0ken-of-mine" in settings.secrets
 
@@ -89,7 +89,9 @@ def test_a_value_of_ones_own_with_the_name_of_a_secret_is_hidden() -> None:
         ("https://x.example/{token}", {"token": "abc"}, "too short to be hidden in URLs"),
     ],
 )
-def test_what_cannot_be_filled_is_refused(host: str, own: dict[str, Any], words: str) -> None:
+def test_a_host_whose_places_cannot_be_filled_is_refused(
+    host: str, own: dict[str, Any], words: str
+) -> None:
     assert words in complaint(host, own)
 
 
@@ -150,12 +152,12 @@ TEXT = st.text(
 @example(value="x.example@evil.test")
 @example(value="evil.test/..//")
 @example(value="\\evil.test")
-def test_whatever_the_value_the_origin_is_that_of_the_template(value: str) -> None:
+def test_no_value_changes_the_origin_of_the_template(value: str) -> None:
     own = {"region": value, "tenant": value}
     for host in ("https://{region}.x.example/v1/a", "https://x.example/v1/{tenant}/a"):
         name = host.partition("{")[2].partition("}")[0]
         try:
-            url = parsed(host, {name: own[name]}).base_url
+            url = parse_host(host, {name: own[name]}).base_url
         except ConnectionConfigError:
             continue
         origin, parts = Origin.parse(url), urlsplit(url)

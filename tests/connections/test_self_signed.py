@@ -116,7 +116,7 @@ def test_a_token_is_used_until_shortly_before_its_end() -> None:
     assert repr(source) == "SelfSignedTokenSource(***)"
 
 
-def test_the_broker_holds_such_connections() -> None:
+def test_connections_that_sign_their_jwt_are_brokered() -> None:
     assert may_hold_grant(kind("self_signed_jwt"))
     assert may_hold_grant(kind("self_signed_jwt", conn_type="http"))
 
@@ -144,7 +144,7 @@ def test_the_broker_holds_such_connections() -> None:
         ),
     ],
 )
-def test_what_cannot_be_signed_is_refused(
+def test_claims_and_keys_that_cannot_make_a_jwt_are_refused(
     extra: dict[str, Any], fields: dict[str, Any], words: str
 ) -> None:
     text = complaint(extra, **fields)

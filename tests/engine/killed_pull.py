@@ -1,4 +1,4 @@
-"""A pull in a process of its own that may be killed: ``python -m tests.engine.killed_pull FOLDER OPENER STYLE FORMAT URL [DIE_AT COUNT]``.
+"""A pull in a separate process that may be killed: ``python -m tests.engine.killed_pull FOLDER OPENER STYLE FORMAT URL [DIE_AT COUNT]``.
 
 ``DIE_AT`` is ``module:Class.method``, optionally with ``+`` before it: the process is killed at the COUNT-th call, before
 or (with ``+``) after it was made. ``OPENER`` is a module with ``open_folder``.

@@ -14,7 +14,7 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 def pull(records: int, folder: Path) -> Any:
-    """Rows and peak memory of a pull in a process of its own, from an API in another one."""
+    """Rows and peak memory of a pull in a separate process, from an API in another one."""
     server = [sys.executable, str(BENCHMARKS / "api_server.py"), str(records)]
     with subprocess.Popen(
         server, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

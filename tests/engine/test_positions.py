@@ -87,7 +87,7 @@ class Bench:
         lines = Path(summary.files[0].path).read_text().splitlines()
         return [json.loads(line) for line in lines], summary
 
-    def stored(self) -> list[Any]:
+    def list_stored(self) -> list[Any]:
         rows = self.store.list_watermarks()
         return [(row.partition, row.state.value) for row in rows if row.moved_at is not None]
 
@@ -135,12 +135,12 @@ def test_a_failed_run_moves_nothing_and_the_manifest_carries_the_move(bench: Ben
     api.rows.append({"id": 1})
     with pytest.raises(InvalidRecord):
         bench.run("b", BY_TIME, api)
-    assert bench.stored() == [("", "2026-01-01T11:51:00Z")]
+    assert bench.list_stored() == [("", "2026-01-01T11:51:00Z")]
     (move,) = json.loads(Path(summary.manifest).read_text())["watermarks"]["moves"]
     assert (move["from"], move["to"]["value"]) == ({}, "2026-01-01T11:51:00Z")
 
 
-def test_a_run_tried_again_keeps_what_it_had(bench: Bench) -> None:
+def test_a_run_tried_again_keeps_the_records_at_its_watermark(bench: Bench) -> None:
     api = Contacts()
     api.add(-9, -8)
     bench.run("a", BY_TIME, api)
@@ -174,7 +174,7 @@ def test_an_instant_after_the_run_began_is_read_again(bench: Bench) -> None:
     api.add(-1, 5)
     found, _ = bench.run("a", BY_TIME, api)
     assert len(found) == 2
-    assert bench.stored() == [("", "2026-01-01T12:00:00Z")]
+    assert bench.list_stored() == [("", "2026-01-01T12:00:00Z")]
 
 
 def test_lookback_reads_again_from_before(bench: Bench) -> None:
@@ -201,7 +201,7 @@ def test_each_parent_value_and_param_has_a_watermark(bench: Bench, tmp_path: Pat
     item = {"c": Slice(file=str(parents), take=3)}
     names = {"endpoint": "contacts", "params": {"region": "eu", "unused": 1}}
     bench.run("a", child, api, item=item, map_index=0, template_context=names)
-    parts = [json.loads(partition) for partition, _ in bench.stored()]
+    parts = [json.loads(partition) for partition, _ in bench.list_stored()]
     assert sorted(parts, key=str) == [
         {"c": {"id": n}, "params": {"region": "eu"}} for n in range(3)
     ]
@@ -265,7 +265,7 @@ def test_any_form_of_date_is_stored_as_an_instant(bench: Bench) -> None:
     rows = [{"at": "02/01/2026"}, {"at": "28/12/2025"}]
     _, summary = bench.run("a", endpoint(options), lambda _: {"data": rows}, minutes=2 * 1440)
     assert summary.watermark == "02/01/2026"
-    assert bench.stored() == [("", "2026-01-02T00:00:00Z")]
+    assert bench.list_stored() == [("", "2026-01-02T00:00:00Z")]
     found, _ = bench.run("b", endpoint(options), lambda _: {"data": rows}, minutes=2 * 1440)
     assert bench.asked == [{"since": "2026-01-02T00:00:00Z"}]
     assert found == rows[1:]
@@ -350,7 +350,7 @@ def test_the_last_page_must_have_the_cursor(bench: Bench) -> None:
         InvalidRecord, match="The last page has no cursor for the next run at 'after'"
     ):
         bench.run("a", EXPORT, lambda _: {"data": [{"id": 1}], "next": None})
-    assert bench.stored() == []
+    assert bench.list_stored() == []
 
 
 def test_a_delta_link_gives_its_parameter(bench: Bench) -> None:
@@ -380,12 +380,12 @@ def test_a_store_that_is_away_after_the_commit_is_a_warning(
         broken.setattr(WatermarkStore, "settle", fail)
         _, summary = bench.run("a", BY_TIME, api)
     assert "the next run does it" in summary.warnings[0]
-    assert bench.stored() == []
+    assert bench.list_stored() == []
     found, _ = bench.run("b", BY_TIME, api)
     assert found == []  # settled from the manifest of run a first
 
 
-def test_records_that_are_lists_are_left_alone_by_the_bound(bench: Bench) -> None:
+def test_the_bound_of_a_watermark_keeps_records_that_are_lists(bench: Bench) -> None:
     rows = [{"at": "2026-01-01T11:00:00Z", "n": n} for n in range(300)]
     bench.run("a", BY_TIME, lambda _: {"data": rows})
     found, _ = bench.run("b", BY_TIME, lambda _: {"data": rows})

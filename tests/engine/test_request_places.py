@@ -88,7 +88,7 @@ def run(
     return summary, [row["id"] for row in rows(summary)]
 
 
-def expected(parents: int, count: int = 60) -> list[str]:
+def expect_paths(parents: int, count: int = 60) -> list[str]:
     return [f"/p{parent}/{n}" for parent in range(parents) for n in range(count)]
 
 
@@ -100,7 +100,7 @@ def test_auto_reads_several_at_once_in_order(
     api = BusyApi(rows=600 if parents == 1 else 20)
     with caplog.at_level(logging.INFO):
         _, found = run(tmp_path, api, parents=parents)
-    assert found == expected(parents, api.rows)
+    assert found == expect_paths(parents, api.rows)
     assert 2 <= api.peak <= 8
     (line,) = [r.getMessage() for r in caplog.records if "in flight" in r.getMessage()]
     assert line.startswith("Settled on ")
@@ -110,14 +110,14 @@ def test_auto_reads_several_at_once_in_order(
 def test_a_number_bounds_pages_windows_and_parents_together(tmp_path: Path) -> None:
     api = BusyApi()
     _, found = run(tmp_path, api, parents=6, concurrency=3)
-    assert found == expected(6)
+    assert found == expect_paths(6)
     assert api.peak == 3
 
 
 def test_one_means_one_after_the_other(tmp_path: Path) -> None:
     api = BusyApi()
     _, found = run(tmp_path, api, parents=3, concurrency=1)
-    assert found == expected(3)
+    assert found == expect_paths(3)
     assert (api.peak, api.count) == (1, 21)
 
 
@@ -125,7 +125,7 @@ def test_one_means_one_after_the_other(tmp_path: Path) -> None:
 def test_auto_finds_what_the_api_bears(tmp_path: Path) -> None:
     api = BusyApi(rows=800, most=3, latency=0.05)
     _, found = run(tmp_path, api)
-    assert found == expected(1, 800)
+    assert found == expect_paths(1, 800)
     assert 1 <= api.refused <= 8
 
 
@@ -152,7 +152,7 @@ def test_an_error_ends_all_threads_and_leaves_no_output(tmp_path: Path) -> None:
         (4, PageNumberPaginator(prefetch=3), (12, 12)),
     ],
 )
-def test_numbers_mean_what_they_meant(
+def test_a_number_of_concurrency_means_the_same_as_before(
     concurrency: Any, paginate: Paginate | None, limits: tuple[int, int] | None
 ) -> None:
     places = endpoint_places(Endpoint(concurrency=concurrency, paginate=paginate))
@@ -176,7 +176,7 @@ def test_a_slow_destination_bounds_the_pages_in_memory(
     # With a total, no page is thrown away that the count would miss.
     options = {"parents": parents, "concurrency": concurrency, "paginate": COUNTED}
     _, found = run(tmp_path, api, on_page=count, **options)
-    assert found == expected(parents, 200)
+    assert found == expect_paths(parents, 200)
     # Two for each sequence that is read, and those guessed for the one that is written.
     width = 8 if concurrency == "auto" else 4
     assert most <= 3 * width + 1
@@ -187,7 +187,7 @@ def test_auto_keeps_to_the_budget(tmp_path: Path) -> None:
     api = BusyApi(rows=300, latency=0.02)
     began = time.time()
     _, found = run(tmp_path, api, rate_limit=RateLimit(requests=10, per="PT0.5S"))
-    assert found == expected(1, 300)
+    assert found == expect_paths(1, 300)
     # The 31st request starts three periods after the first at the earliest.
     assert time.time() - began >= 1.5
 
@@ -197,7 +197,7 @@ def test_auto_keeps_to_the_budget(tmp_path: Path) -> None:
 def test_an_api_that_bears_two_at_once_is_read_completely(tmp_path: Path, status: int) -> None:
     api = BusyApi(rows=500, most=2, status=status)
     _, found = run(tmp_path, api, parents=1, concurrency="auto")
-    assert found == expected(1, 500)
+    assert found == expect_paths(1, 500)
     assert api.refused <= 10
 
 
@@ -205,4 +205,4 @@ def test_an_api_that_bears_two_at_once_is_read_completely(tmp_path: Path, status
 def test_a_fixed_number_above_what_the_api_bears_is_read_completely(tmp_path: Path) -> None:
     api = BusyApi(rows=100, most=4)
     _, found = run(tmp_path, api, parents=5, concurrency=6)
-    assert found == expected(5, 100)
+    assert found == expect_paths(5, 100)

@@ -119,7 +119,7 @@ def test_a_value_inside_the_host_stays_inside(value: str) -> None:
 
 
 @given(value=st.text(st.sampled_from(string.printable + "\uff0f\uff20\u3002"), max_size=10))
-def test_whatever_a_value_says_the_host_is_below_that_of_the_template(value: str) -> None:
+def test_no_value_moves_the_host_out_of_that_of_the_template(value: str) -> None:
     for base in ("https://{{ v }}.x.example/v1", "https://x.example/v1/{{ v }}"):
         try:
             url = target({"v": value}, base_url=base, path="/a")
@@ -163,7 +163,7 @@ def sites() -> Iterator[tuple[ScriptedApi, ScriptedApi]]:
         yield home, other
 
 
-def test_every_page_of_an_allowed_origin_gets_the_token_and_no_other_origin_any(
+def test_pages_of_an_allowed_origin_get_the_token_and_other_origins_get_none(
     sites: tuple[ScriptedApi, ScriptedApi], tmp_path: Path
 ) -> None:
     home, other = sites

@@ -285,7 +285,7 @@ def test_an_output_that_a_stage_refused_is_read_again_from_the_start(
     assert pull(tmp_path, api, endpoint, ["ann"]).resumed == 0
 
 
-def test_a_stage_that_cannot_be_gone_on_with_turns_resuming_off(
+def test_a_stage_without_saved_state_turns_resuming_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Plain:

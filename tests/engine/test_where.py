@@ -86,7 +86,7 @@ def test_pages_and_totals_count_what_the_api_sent(tmp_path: Path) -> None:
     assert [page.count for page in pages] == [2, 2, 2, 1] * 2
 
 
-def test_the_figure_is_in_manifest_summary_and_total(tmp_path: Path) -> None:
+def test_the_number_of_filtered_records_is_in_manifest_summary_and_total(tmp_path: Path) -> None:
     summary = pull("open", tmp_path)
     manifest = json.loads(Path(summary.manifest).read_bytes())
     assert manifest["filtered"] == summary.filtered == summary.as_dict()["filtered"] == 6

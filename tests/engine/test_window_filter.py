@@ -119,7 +119,7 @@ WRITE: dict[str, Callable[[datetime], Any]] = {
     bounds=st.tuples(moments, moments).map(sorted),
     form=st.sampled_from(sorted(WRITE)),
 )
-def test_what_is_kept_is_what_the_window_holds(
+def test_the_records_kept_are_those_in_the_window(
     records: list[datetime], bounds: list[datetime], form: str
 ) -> None:
     values = [WRITE[form](at) for at in [*records, *bounds]]
@@ -319,7 +319,7 @@ def test_each_hour_gets_its_records_once(tmp_path: Path) -> None:
     assert sorted(number for ids in found for number in ids) == [row["id"] for row in ROWS]
 
 
-def test_a_spec_says_it_and_the_error_names_the_page(tmp_path: Path) -> None:
+def test_a_spec_keeps_the_window_and_an_error_names_the_page(tmp_path: Path) -> None:
     endpoint = """
     request: {path: /items}
     records: items

@@ -44,7 +44,7 @@ def read_endpoint(text: str) -> Endpoint:
 
 @dataclass(frozen=True)
 class Pulled:
-    """What one run wrote, its figures, and what the API was asked."""
+    """The records that one run wrote, its figures, and the requests to the API."""
 
     records: list[Any]
     summary: EndpointSummary

@@ -90,7 +90,7 @@ def test_names_of_parents_are_visible_beside_the_fields() -> None:
     assert not where.accepts({"owner": 8})
 
 
-def test_a_field_with_the_name_of_a_parent_is_not_guessed_about() -> None:
+def test_a_field_with_the_name_of_a_parent_fails() -> None:
     where = RecordExpression("contact.id == owner", {"contact"})
     where.give({"contact": {"id": 7}})
     with pytest.raises(InvalidRecord, match="'contact' in where means the record of for_each and"):

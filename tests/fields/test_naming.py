@@ -17,7 +17,7 @@ def test_writing_a_name_twice_changes_nothing(name: str, convention: str) -> Non
 
 
 @given(st.text(min_size=1, max_size=20))
-def test_a_name_is_never_lost(name: str) -> None:
+def test_no_name_becomes_empty(name: str) -> None:
     assert write_snake_case(name)
 
 

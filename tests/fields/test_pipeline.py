@@ -1,4 +1,4 @@
-"""What each step of ``fields`` does, and the order in which they come."""
+"""The effect of each step of ``fields``, and their order."""
 
 from __future__ import annotations
 
@@ -143,7 +143,9 @@ def test_an_escaped_text_is_a_value_to_drop_like_a_plain_one() -> None:
         ({"a": "x"}, {"set": {"b": {"path": "length(`1`)"}}}, "of fields.set.b does not fit a record"),
     ],
 )  # fmt: skip
-def test_in_doubt_a_step_fails(record: Any, options: Any, message: str) -> None:
+def test_a_step_that_would_guess_or_overwrite_fails(
+    record: Any, options: Any, message: str
+) -> None:
     with pytest.raises(InvalidRecord) as failure:
         reshape(record, **options)
     assert message in str(failure.value)

@@ -1,4 +1,4 @@
-"""``incremental.first_run``: merged over the endpoint and its defaults, checked as an endpoint of its own."""
+"""``incremental.first_run``: merged over the endpoint and its defaults, checked as a separate endpoint."""
 
 from __future__ import annotations
 

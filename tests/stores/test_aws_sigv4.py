@@ -160,7 +160,7 @@ def test_a_stream_is_refused_and_a_file_is_sent_whole() -> None:
         assert api.asked[0].body == b"abc"
 
 
-def test_each_attempt_and_each_hop_is_signed_anew_and_no_other_origin_gets_a_signature() -> None:
+def test_each_attempt_and_hop_has_its_own_signature_and_other_origins_get_none() -> None:
     token = AwsKeys(SUITE.access_key_id, SUITE.secret_access_key, "session-token-of-mine")
     answers = iter([Reply({}, 503), Reply({}, 307, {"Location": "/b?x=1"}), Reply({})])
     with scripted(lambda _: {}) as foreign, scripted(lambda _: next(answers)) as api:
@@ -300,7 +300,7 @@ def test_a_wrong_secret_and_a_changed_request_are_refused(aws: tuple[str, AwsKey
         assert "SignatureDoesNotMatch" in refused.text
 
 
-def test_an_async_session_signs_the_same(aws: tuple[str, AwsKeys]) -> None:
+def test_an_async_session_signs_as_a_session_does(aws: tuple[str, AwsKeys]) -> None:
     url, keys = aws
 
     async def talk() -> None:
@@ -327,7 +327,9 @@ def test_what_the_connection_adds_is_signed_too(aws: tuple[str, AwsKeys]) -> Non
         assert answer.status_code == 200, answer.text
 
 
-def test_a_connection_signs(aws: tuple[str, AwsKeys], set_connection: SetConnection) -> None:
+def test_a_connection_with_keys_signs_the_requests_of_its_session(
+    aws: tuple[str, AwsKeys], set_connection: SetConnection
+) -> None:
     url, keys = aws
     set_connection(
         "queue",

@@ -14,14 +14,14 @@ NAME = "AIRFLOW__OAUTH_TASKFLOW__HASH_KEY"
 KEY = "a-long-random-text-of-our-own"
 
 
-def test_without_configuration_there_is_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_configuration_no_hash_key_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(NAME, raising=False)
     assert hash_key() is None
     monkeypatch.setenv(NAME, "  ")
     assert hash_key() is None
 
 
-def test_the_key_is_announced_as_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_airflow_masks_the_hash_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(NAME, f" {KEY}\n")
     assert hash_key() == KEY
     assert KEY in secret_registry.list_secrets()
@@ -43,5 +43,5 @@ def test_a_fernet_key_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fernet not in str(failure.value)
 
 
-def test_the_option_is_declared_as_sensitive() -> None:
+def test_the_option_hash_key_is_declared_as_sensitive() -> None:
     assert get_provider_info()["config"]["oauth_taskflow"]["options"]["hash_key"]["sensitive"]

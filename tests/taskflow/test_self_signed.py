@@ -44,7 +44,9 @@ def connection(api: ScriptedApi, **extra: Any) -> dict[str, Any]:
     return {"conn_type": "oauth2", "host": api.url, "login": "me", "extra": {**named, **extra}}
 
 
-def test_a_task_signs_and_calls(api: ScriptedApi, set_connection: SetConnection) -> None:
+def test_a_task_calls_the_api_with_a_jwt_that_it_signed(
+    api: ScriptedApi, set_connection: SetConnection
+) -> None:
     set_connection("crm", connection(api, jwt_lifetime=300))
     with open_session("crm") as session:
         assert session.get("/a").json() == {"scheme": "Bearer", "lives": 300}

@@ -1,4 +1,4 @@
-"""One run in a process of its own, which kills itself at a step: ``killed_run.py FOLDER URL RUN_ID STEP``."""
+"""One run in a separate process, which kills itself at a step: ``killed_run.py FOLDER URL RUN_ID STEP``."""
 
 from __future__ import annotations
 

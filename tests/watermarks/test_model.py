@@ -96,7 +96,7 @@ class Model(RuleBasedStateMachine):
         self.count += 1
         return f"run{self.count}"
 
-    def stored(self) -> dict[str, int]:
+    def list_stored(self) -> dict[str, int]:
         rows = {row.partition: row.state.value for row in self.store.list_watermarks()}
         return {part: -1 if rows.get(part) is None else int(rows[part] or 0) for part in PARTS}
 
@@ -104,7 +104,7 @@ class Model(RuleBasedStateMachine):
     def only_a_person_moves_a_watermark_back(self) -> None:
         if not hasattr(self, "store"):
             return
-        now = self.stored()
+        now = self.list_stored()
         for part in PARTS:
             assert now[part] >= self.lowest[part]
         self.lowest = now
@@ -114,7 +114,7 @@ class Model(RuleBasedStateMachine):
         """All that no later run reads again is in the output of a run."""
         if not hasattr(self, "store"):
             return
-        now = self.stored()
+        now = self.list_stored()
         for part in PARTS:
             kept = {value for output in self.outputs.values() for value in output[part]}
             assert {value for value in self.api[part] if value <= now[part]} <= kept
@@ -159,7 +159,7 @@ class RunsAtOnce(Model):
     @precondition(lambda self: self.moments)
     @rule(data=st.data())
     def try_again(self, data: st.DataObject) -> None:
-        """A run is cleared, or its worker is taken for dead while it lives."""
+        """A run is cleared, or its worker is declared dead while it lives."""
         run_id = data.draw(st.sampled_from([*self.moments]))
         with suppress(WatermarkError):
             self.under_way.append(self.begin(run_id))

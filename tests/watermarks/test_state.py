@@ -32,7 +32,7 @@ def state(value: object, *marks: str) -> WatermarkState:
 
 
 @given(st.lists(VALUES, min_size=1, max_size=20))
-def test_it_never_moves_back_whatever_the_order(values: list[int | float]) -> None:
+def test_a_watermark_never_moves_back_whatever_the_order(values: list[int | float]) -> None:
     stored = NOTHING
     for value in values:
         stored = advance(stored, Move("", NOTHING, state(value)))

@@ -14,7 +14,7 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 
 from oauth_taskflow.api.errors import NothingSent
-from oauth_taskflow.api.request_secrets import Remembered, remember_more, remembered
+from oauth_taskflow.api.request_secrets import Remembered, read_secrets, remember_more
 from oauth_taskflow.api.response import ApiResponse
 from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, set_limits
 
@@ -68,7 +68,7 @@ def _is_seekable(file: object) -> bool:
 
 def copy_from_view(view: requests.PreparedRequest, request: httpx.Request) -> None:
     """Copy URL, headers and body that were set on ``view`` to ``request``, and remember which of them are secret."""
-    request.extensions[_SECRETS] = remembered(view)
+    request.extensions[_SECRETS] = read_secrets(view)
     for name, value in view.headers.items():
         if request.headers.get(name) != value:
             if not value.isascii():

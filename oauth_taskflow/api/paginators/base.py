@@ -66,7 +66,7 @@ class IndexedPaginator(Paginator, Protocol):
 class Flaw(Struct, frozen=True):
     """A mistake in the options of a paginator: the option at fault, the message, the hint.
 
-    ``kind`` is ``incomplete`` when something is missing, ``contradiction`` when options exclude each other. There is no
+    ``kind`` is ``incomplete`` when something is missing, ``contradiction`` when options exclude each other. It is not a
     mistake where a template places the page value ``unless_placed``.
     """
 

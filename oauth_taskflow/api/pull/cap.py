@@ -136,7 +136,7 @@ class CapWalk:
 def plan_walk(
     options: Paginate | None, first: ApiRequest, restart: Restart | None = None
 ) -> CapWalk | None:
-    """Returns the walk past the cap of ``options``; None where there is none, or the window is narrowed instead.
+    """Returns the walk past the cap of ``options``; None without a cap, or where the window is narrowed instead.
 
     Raises:
         SpecError: nothing says from where to ask again.

@@ -16,7 +16,7 @@ from oauth_taskflow.api.pull.record_fields import build_column_reader
 
 
 class Replay(Enum):
-    """Where a record that was kept stands, seen from the sequence that goes on."""
+    """Where a record that was kept belongs, seen from the sequence that goes on."""
 
     OTHER_PARENT = auto()
     OTHER_SEQUENCE = auto()

@@ -27,7 +27,7 @@ class Announced(Struct, frozen=True):
 
 
 class GuardMark(Struct, frozen=True):
-    """What the loop guard learnt from one page: new digests (empty without one), and its counts after the page."""
+    """The changes of the loop guard by one page: new digests (empty without one), and its counts after the page."""
 
     request: bytes = b""
     ends: bytes = b""

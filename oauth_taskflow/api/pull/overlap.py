@@ -1,4 +1,4 @@
-"""What a page sequence remembers of its sort key: the last record, and the records that come again with its key."""
+"""Remembers the sort key of a page sequence: the last record, and the records that come again with its key."""
 
 from __future__ import annotations
 

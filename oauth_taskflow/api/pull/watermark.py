@@ -124,7 +124,7 @@ def _to_exact_value(value: Any) -> str | int | float:
 def build_rank_reader(form: str | Sequence[str] | None = None) -> Callable[[Any], Rank | None]:
     """Returns the function that finds the kind of a value, and the key that sorts values of that kind.
 
-    The function returns None, or raises ``UnreadableDate``, for what is no watermark of ``form``.
+    The function returns None, or raises ``UnreadableDate``, for a value that cannot be a watermark of ``form``.
     """
     if form is None:
         return rank_value
@@ -135,7 +135,7 @@ def build_rank_reader(form: str | Sequence[str] | None = None) -> Callable[[Any]
 
 
 def rank_value(value: Any) -> Rank | None:
-    """Returns the kind of ``value`` and the key that sorts values of that kind; None for what is no watermark."""
+    """Returns the kind of ``value`` and the key that sorts values of that kind; None for what cannot be a watermark."""
     if isinstance(value, str):
         return _text_rank(value)
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -108,7 +108,7 @@ def _find_contradictions(path: YamlPath, limit: RateLimit) -> Findings:
 
 
 def _find_unknown_names(path: YamlPath, limit: RateLimit) -> Findings:
-    """Findings about the template of a weight, in which only the names of every request may stand."""
+    """Findings about the template of a weight, in which only the names of every request are allowed."""
     if not isinstance(limit.weight, str) or "{" not in limit.weight:
         return
     template = parse_template(limit.weight)

@@ -58,8 +58,8 @@ def cap_against_order(view: EndpointView) -> Findings:
 def cap_without_key(view: EndpointView) -> Findings:
     """Records that are read again at a cap are recognised by their key.
 
-    Only `narrow` with a `total` reads none again: page one shows that there are too many. So does `from_last_record` with a
-    parameter of its own: it asks for exactly the value of the last record.
+    Only `narrow` with a `total` reads none again: page one shows that there are too many. So does `from_last_record` with
+    `param`: it asks for exactly the value of the last record.
 
     Bad: `cap: {rows: 10000, then: from_last_record}` with `incremental: {field: updatedAt, ...}`
 

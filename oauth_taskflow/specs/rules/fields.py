@@ -51,7 +51,7 @@ def bad_field_path(view: EndpointView) -> Findings:
             yield Finding(where, "as takes two names, for key and value", "Write [name, value].")
 
 
-# What the paths of a step may have: ``*``, ``[]``, and ``[]`` at the end.
+# The parts that paths of a step may have: ``*``, ``[]``, and ``[]`` at the end.
 _TAKES = {
     "spread": "*[]",
     "move": "[]",
@@ -195,7 +195,7 @@ def field_clash(view: EndpointView) -> Findings:
 
     Bad: `move: {a: url}` with `set: {url: x}`, `names: snake_case` with `set: {readAt: a, read_at: b}`
 
-    Good: a name of its own for each
+    Good: another name for each
     """
     fields = view.endpoint.fields
     if fields is None:
@@ -207,7 +207,7 @@ def field_clash(view: EndpointView) -> Findings:
             continue
         names = _final_names(fields, path)
         if names in made:
-            hint = "Give each a name of its own."
+            hint = "Give each another name."
             yield Finding(where, f"{made[names]} writes the field {text!r}, too", hint)
         made.setdefault(names, ".".join(map(str, where)))
 

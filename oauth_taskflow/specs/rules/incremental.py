@@ -62,7 +62,7 @@ def incremental_without_start(view: EndpointView) -> Findings:
 
 @endpoint_rule("first-run-without-start")
 def first_run_without_start(view: EndpointView) -> Findings:
-    """The first run is the one that reads from `start`; without it there is none.
+    """The first run is the one that reads from `start`; without `start` no run is the first.
 
     With `by: watermark` it is the one that finds no stored watermark.
 

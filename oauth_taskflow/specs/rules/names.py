@@ -48,11 +48,10 @@ def template_syntax(view: EndpointView) -> Findings:
 def undefined_template_name(view: EndpointView) -> Findings:
     """A template uses a name that nothing provides: the task would fail when it renders.
 
-    Provided are the run's names (`ds`, `params`, `endpoint`, ...), each `for_each` variable, and `window.start` and
-    `window.end` where the endpoint has `incremental`, with a stored watermark also `watermark.value` and
-    `watermark.cursor`. Requests also have `omit`, and `page.token`, `page.number`, `page.offset` and `page.size` as far as
-    the paginator has them. A destination has neither `window` nor records of a parent.
-    The templates of `fields.set` also have `record` and `now`.
+    Provided are the run's names (`ds`, `params`, `endpoint`, ...) and each `for_each` variable. Requests also have `omit`,
+    with `incremental` `window.start` and `window.end`, with a stored watermark `watermark.value` and `watermark.cursor`.
+    The paginator adds those of `page.token`, `page.number`, `page.offset` and `page.size` that it has. Templates of
+    `fields.set` also have `record` and `now`. A destination has neither `window` nor records of a parent.
 
     Bad: `params: {since: "{{ windw.start }}"}`
 

@@ -64,10 +64,10 @@ def _expressions(endpoint: Endpoint) -> Iterator[tuple[YamlPath, str]]:
             yield ("responses", index, "when"), rule.when
     for name, over in endpoint.for_each.items():
         if isinstance(over, ForEachOptions):
-            yield from _copied_expressions(name, over)
+            yield from _find_copy_expressions(name, over)
 
 
-def _copied_expressions(name: str, over: ForEachOptions) -> Iterator[tuple[YamlPath, str]]:
+def _find_copy_expressions(name: str, over: ForEachOptions) -> Iterator[tuple[YamlPath, str]]:
     for key, field in over.copy.items():
         path: YamlPath = ("for_each", name, "copy", key)
         yield (path, field) if isinstance(field, str) else ((*path, "path"), field.path)

@@ -190,7 +190,7 @@ def slow_pattern(view: EndpointView) -> Findings:
 
 @endpoint_rule("accept-without-condition", "warning")
 def accept_without_condition(view: EndpointView) -> Findings:
-    """A server error that counts as a page turns an outage into an empty table, unless a condition tells them apart.
+    """A server error that counts as a page turns an outage into an empty table, unless a condition distinguishes them.
 
     Bad: `{status: 5xx, action: accept}`
 

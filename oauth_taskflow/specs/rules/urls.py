@@ -72,7 +72,7 @@ def _flaws(name: str, text: str) -> list[tuple[str, str]]:
 
 @endpoint_rule("clear-text-url", "warning")
 def clear_text_url(view: EndpointView) -> Findings:
-    """Over http everybody on the way reads the credentials (RFC 6750 §5.3).
+    """Over http each machine on the way can read the credentials (RFC 6750 §5.3).
 
     Bad: `base_url: "http://{{ params.region }}.x.example"`
 

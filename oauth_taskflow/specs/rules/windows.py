@@ -134,7 +134,7 @@ def no_data_interval(view: EndpointView) -> Findings:
     if options is None or options.without_interval is not None or has_intervals(view.source):
         return
     if options.start is None or options.keeps_watermark:
-        return  # the rule incremental-without-start says more; a stored watermark is no interval
+        return  # the rule incremental-without-start says more; a stored watermark needs no interval
     message = f"no run of this schedule has a data interval, so each reads everything from {options.start}"
     hint = "Give the DAG a schedule, or write without_interval: start if that is meant."
     yield Finding(("incremental",), message, hint)
@@ -197,7 +197,7 @@ def _sample_windows(options: Incremental, source: DagSpec) -> Iterator[Window]:
         yield from _try(unbounded, interval)
     if options.step is not None and (start := parse_instant(options.start or "")) is not None:
         # A run without an interval steps from the very start.
-        with suppress(ValueError, OverflowError):  # in the year 9999 there is no room for the steps
+        with suppress(ValueError, OverflowError):  # the year 9999 leaves no room for the steps
             end = add_duration(start, options.step, _STEPS)
             yield from _try(options, Interval(None, end, open_end=True))
 

@@ -58,7 +58,7 @@ def replace(args: Namespace) -> None:
             after = WatermarkState(_read_value(args.value, before.value), before.cursor)
         back = _is_back(before, after)
         _confirm(
-            f"Set the watermark of {_name(scope, partition)} from {_shown(before)} to {_shown(after)}"
+            f"Set the watermark of {_name(scope, partition)} from {_describe_state(before)} to {_describe_state(after)}"
             + (" (backwards: records are read again)" if back else ""),
             yes=args.yes,
         )
@@ -163,7 +163,13 @@ def _audit(
 ) -> None:
     _log.warning(
         "Watermark %s by %s: %s, from %s to %s",
-        *(action, _user(), _name(scope, partition), _shown(before), _shown(after)),
+        *(
+            action,
+            _user(),
+            _name(scope, partition),
+            _describe_state(before),
+            _describe_state(after),
+        ),
     )
 
 
@@ -178,7 +184,7 @@ def _name(scope: Scope, partition: str) -> str:
     return f"{scope}, partition {partition}" if partition else str(scope)
 
 
-def _shown(state: WatermarkState) -> str:
+def _describe_state(state: WatermarkState) -> str:
     parts = [] if state.value is None else [str(state.value)]
     parts += [] if state.cursor is None else [f"cursor {state.cursor:.40}"]
     return " and ".join(parts) or "nothing"

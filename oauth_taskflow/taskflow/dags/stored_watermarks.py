@@ -106,7 +106,7 @@ def _require_own_store(scope: Scope) -> None:
 
 
 def read_manifest(place: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Returns the manifest at a place of output, of ``engine.positions.open_positions``; None while there is none.
+    """Returns the manifest at a place of output, of ``engine.positions.open_positions``; None before the commit.
 
     Raises:
         DestinationError: the place cannot be read.

@@ -1,6 +1,6 @@
 """Long waits of an endpoint task: its progress is kept, and its worker slot is free until the API may be asked again.
 
-The task goes to *up_for_reschedule*, which needs no triggerer, works for mapped tasks and takes none of ``retries``
+The task goes to *up_for_reschedule*, which needs no triggerer, works for mapped tasks and does not count among ``retries``
 (https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/sensors.html).
 """
 

@@ -125,7 +125,7 @@ class RefreshAttempt:
         self.notify(Step.SUPERSEDED)
 
     def recover(self) -> None:
-        """Import answers that earlier attempts on this machine could not store; they are no longer in doubt."""
+        """Import answers that earlier attempts on this machine could not store; they are not in doubt any more."""
         recovery = self.context.store.recovery
         for path, rescued in recovery.load(self.context.grant_key):
             self.take_over(self._reader.import_rescued(rescued, self.record))

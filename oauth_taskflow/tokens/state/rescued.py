@@ -15,7 +15,7 @@ from oauth_taskflow.tokens.state.record import token_fields
 class RescuedAnswer(SecretValue, frozen=True):
     """The result of a refresh (instants on the store's clock), and the lineage that it may replace.
 
-    Before ``answer``, as it arrived, is judged, ``token`` is None. ``misplaced``: the refresh token was not where the
+    ``token`` is set once ``answer``, as it arrived, is judged. ``misplaced``: the refresh token was not where the
     connection looks for it.
     """
 

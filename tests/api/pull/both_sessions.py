@@ -29,7 +29,7 @@ async def _read_async(url: str, path: str, options: dict[str, Any]) -> list[Any]
 
 
 def shape(asked: Asked) -> tuple[Any, ...]:
-    """What distinguishes one request of a pull from another."""
+    """Returns the parts that distinguish one request of a pull from another."""
     own = {name: value for name, value in asked.headers.items() if name.lower().startswith("x-")}
     body = asked.json if asked.body else None
     return asked.method, asked.target, own, body

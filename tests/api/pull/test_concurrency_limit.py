@@ -104,7 +104,7 @@ def test_after_an_overload_the_number_returns_by_ones_to_just_below_it() -> None
     assert limit.value == 8
 
 
-def test_what_is_not_used_does_not_grow() -> None:
+def test_a_limit_that_is_not_used_does_not_grow() -> None:
     limit, api = ConcurrencyLimit(8), SimulatedApi(lambda _: 0.05)
     api.run(limit, 500, at_once=1)
     assert max(api.seen) <= 2

@@ -299,7 +299,7 @@ def test_rows_that_came_before_are_asked_again_alone(local: Local) -> None:
     assert read(local(api), paginator("page", 10), lane(4)) == list(range(100))
 
 
-def test_the_last_page_again_and_again_is_the_loop_that_it_was(local: Local) -> None:
+def test_a_last_page_that_is_repeated_is_a_loop_with_guesses_too(local: Local) -> None:
     api = PagedApi(40, "repeat")
     with pytest.raises(PaginationLoop, match="Page 9 holds exactly what page 8 held"):
         list(

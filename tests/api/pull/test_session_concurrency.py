@@ -88,7 +88,7 @@ def test_a_guess_that_fails_is_asked_again_alone(serve: Serve, read: Read) -> No
     assert api.asked.count(3) == 2
 
 
-def test_the_number_of_prefetch_is_kept_beside_concurrency(serve: Serve, read: Read) -> None:
+def test_a_number_of_prefetch_holds_within_concurrency(serve: Serve, read: Read) -> None:
     paginate = PageNumberPaginator(size=10, size_param="limit", prefetch=1)
     api = PagedApi(40)
     assert read(serve(api), paginate, 8) == list(range(40))

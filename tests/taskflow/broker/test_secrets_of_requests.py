@@ -1,4 +1,4 @@
-"""What the broker hands out of connections whose requests need more than a token in a header."""
+"""The broker and connections whose requests need more than a token in a header."""
 
 from __future__ import annotations
 

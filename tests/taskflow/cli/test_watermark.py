@@ -27,7 +27,7 @@ EU, US = '{"region":"eu"}', '{"region":"us"}'
 
 
 def move(scope: Scope, **values: Any) -> None:
-    """What a run leaves: partition to value."""
+    """Moves watermarks as a run does: partition to value."""
     store = open_watermark_store()
     moves = tuple(
         Move({"all": "", "eu": EU, "us": US}[name], NOTHING, WatermarkState(value))
@@ -55,7 +55,7 @@ class Shown:
         )
         return json.loads(self._capsys.readouterr().out)
 
-    def refused(self, command: Any, status: int = 2, **given: Any) -> str:
+    def read_refusal(self, command: Any, status: int = 2, **given: Any) -> str:
         with pytest.raises(SystemExit) as caught:
             self(command, **given)
         assert caught.value.code == status
@@ -75,7 +75,7 @@ def test_show_sums_up_partitions_by_the_lowest(shown: Shown) -> None:
     rows = shown(watermark.show, endpoint="notes", partitions=True)
     assert {row["partition"]: row["watermark"] for row in rows} == {EU: "7", US: "9"}
     assert rows[0]["run_id"] == "run"
-    said = shown.refused(watermark.show, 1, dag_id="other")
+    said = shown.read_refusal(watermark.show, 1, dag_id="other")
     assert said == "No watermark of DAG 'other' is stored."
 
 
@@ -118,19 +118,19 @@ def test_reset_drops_one_partition_or_all(shown: Shown) -> None:
 )  # fmt: skip
 def test_wrong_arguments_change_nothing(shown: Shown, given: dict[str, Any], said: str) -> None:
     before = open_watermark_store().list_watermarks()
-    assert said in shown.refused(watermark.replace, **given)
+    assert said in shown.read_refusal(watermark.replace, **given)
     assert open_watermark_store().list_watermarks() == before
 
 
 @pytest.mark.usefixtures("stored")
 def test_a_value_of_another_kind_is_refused(shown: Shown) -> None:
-    said = shown.refused(watermark.replace, 1, endpoint="contacts", value="17")
+    said = shown.read_refusal(watermark.replace, 1, endpoint="contacts", value="17")
     assert "cannot be compared" in said
 
 
 @pytest.mark.usefixtures("stored")
 @pytest.mark.parametrize(("answer", "changes"), [("y\n", True), ("\n", False)])
-def test_a_person_is_asked(
+def test_set_and_reset_ask_a_person_first(
     shown: Shown, monkeypatch: pytest.MonkeyPatch, answer: str, changes: bool
 ) -> None:
     monkeypatch.setattr(
@@ -142,7 +142,7 @@ def test_a_person_is_asked(
     if changes:
         shown(watermark.replace, **given)
     else:
-        assert "backwards: records are read again)? [y/N]" in shown.refused(
+        assert "backwards: records are read again)? [y/N]" in shown.read_refusal(
             watermark.replace, 1, **given
         )
     rows = open_watermark_store().list_watermarks("crm", "contacts")

@@ -50,7 +50,7 @@ def context(run_type: str, **given: Any) -> dict[str, Any]:
     return {"dag_run": SimpleNamespace(run_after=LATER, run_type=run_type), **given}
 
 
-def by_watermark(request: Request | None = None, **options: Any) -> Endpoint:
+def build_endpoint(request: Request | None = None, **options: Any) -> Endpoint:
     sent = request or Request(params={"since": "{{ window.start }}"})
     return Endpoint(request=sent, incremental=Incremental(by="watermark", field="t", **options))
 
@@ -61,8 +61,8 @@ INTERVAL = {"data_interval_start": NEW_YEAR, "data_interval_end": LATER}
 def test_every_run_but_a_backfill_reads_from_the_watermark_up_to_its_moment() -> None:
     expected = Interval(None, LATER, open_end=True)
     for run_type in ("manual", "scheduled", "asset_triggered"):
-        assert find_watermark_run(by_watermark(), context(run_type, **INTERVAL)) == expected
-    assert find_watermark_run(by_watermark(), context("backfill", **INTERVAL)) is None
+        assert find_watermark_run(build_endpoint(), context(run_type, **INTERVAL)) == expected
+    assert find_watermark_run(build_endpoint(), context("backfill", **INTERVAL)) is None
     assert find_watermark_run(Endpoint(), context("manual")) is None
 
 
@@ -73,8 +73,8 @@ def test_without_an_interval_only_such_runs_read_from_the_watermark() -> None:
 
 
 def test_a_backfill_of_what_knows_no_interval_is_refused() -> None:
-    number = by_watermark(Request(params={"since": "{{ watermark.value }}"}))
-    for endpoint in (by_watermark(cursor="next"), number):
+    number = build_endpoint(Request(params={"since": "{{ watermark.value }}"}))
+    for endpoint in (build_endpoint(cursor="next"), number):
         with pytest.raises(
             SpecError, match="A backfill reads a data interval, and this endpoint sends none"
         ):
@@ -82,7 +82,7 @@ def test_a_backfill_of_what_knows_no_interval_is_refused() -> None:
 
 
 class Api:
-    """Contacts and notes that grow; a region fails when told to."""
+    """Contacts and notes that grow; a region fails on demand."""
 
     def __init__(self) -> None:
         self.count = 2
@@ -212,7 +212,7 @@ def test_broker_mode_is_refused_with_both_ways_out(
     assert (tmp_path / "w.db").exists()
 
 
-def test_a_refusal_is_logged_where_the_dag_is_parsed(
+def test_a_store_that_will_be_refused_is_logged_when_the_dag_is_parsed(
     dag: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv(

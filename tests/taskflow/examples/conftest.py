@@ -1,4 +1,4 @@
-"""What the tests of all examples share."""
+"""Fixtures that the tests of all examples share."""
 
 from __future__ import annotations
 

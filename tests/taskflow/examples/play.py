@@ -57,7 +57,7 @@ class Simulator:
 
 @dataclass
 class Played:
-    """What a run brought: records by endpoint, in the order written, and every request."""
+    """The result of a run: records by endpoint, in the order written, and every request."""
 
     records: dict[str, list[Record]]
     requests: list[Asked]

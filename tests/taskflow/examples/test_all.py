@@ -1,4 +1,4 @@
-"""Every example is valid, named after its file, and played by a test beside this one."""
+"""Every example is valid, named after its file, and played by a test in this folder."""
 
 from __future__ import annotations
 

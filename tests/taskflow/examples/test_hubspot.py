@@ -58,7 +58,7 @@ class HubSpot(Simulator):
         field, begin, size = between["propertyName"], int(body.get("after", 0)), body["limit"]
         if begin + size > CAP:
             return self.refuse(asked, 400, "ten thousand rows are all that a search shows")
-        found = [row for row in rows if since <= _updated(row, field) <= until]
+        found = [row for row in rows if since <= _read_update(row, field) <= until]
         return Reply({"total": len(found), **self.page(found, begin, size)})
 
     def page(self, rows: list[Record], begin: int, size: int) -> Record:
@@ -71,7 +71,7 @@ def _moment(epoch_ms: str | int) -> datetime:
     return datetime.fromtimestamp(int(epoch_ms) / 1000, tz=timezone.utc)
 
 
-def _updated(row: Record, field: str) -> datetime:
+def _read_update(row: Record, field: str) -> datetime:
     # HubSpot keeps milliseconds.
     moment = datetime.fromisoformat(row["properties"][field].replace("Z", "+00:00"))
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

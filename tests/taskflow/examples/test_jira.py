@@ -64,7 +64,7 @@ class Jira(Simulator):
         if bounds is None:
             return self.refuse(asked, 400, "jql")
         since, until = (_minute(text) for text in bounds.groups())
-        rows = [row for row in self.issues if since <= _updated(row) < until]
+        rows = [row for row in self.issues if since <= _read_update(row) < until]
         begin = int(asked.query.get("nextPageToken", "token-0").removeprefix("token-"))
         size = min(int(asked.query["maxResults"]), 30)  # "*all" makes Jira answer with fewer
         page: Record = {"issues": rows[begin : begin + size], "isLast": begin + size >= len(rows)}
@@ -82,7 +82,7 @@ def _minute(text: str) -> datetime:
     return datetime.strptime(text, "%Y-%m-%d %H:%M").replace(tzinfo=timezone.utc)
 
 
-def _updated(row: Record) -> datetime:
+def _read_update(row: Record) -> datetime:
     return datetime.strptime(row["fields"]["updated"], "%Y-%m-%dT%H:%M:%S.%f%z")
 
 
@@ -91,7 +91,7 @@ def test_projects_issues_and_work_logs_are_complete(play_example: Play) -> None:
     played = play_example("jira", jira, since="2026-03-02T09:00:00Z", until="2026-03-02T10:00:00Z")
     assert not jira.refused
     assert played.ids("projects") == [row["id"] for row in jira.projects]
-    wanted = [row for row in jira.issues if at(2, 8, 55) <= _updated(row) < at(2, 10)]
+    wanted = [row for row in jira.issues if at(2, 8, 55) <= _read_update(row) < at(2, 10)]
     assert played.ids("issues") == [row["id"] for row in wanted]
     logs = [f"{row['id']}-{i}" for row in wanted if row["id"] != "10007" for i in range(2)]
     assert played.ids("worklogs") == logs

@@ -14,7 +14,7 @@ HOUR = int(at(2, 9).timestamp())
 
 
 class Stripe(Simulator):
-    """Lists, newest first; a cursor that is no id of the list is refused, and so is ``types[]`` at a list of objects."""
+    """Lists, newest first; a cursor that is not an id of the list is refused, and so is ``types[]`` at a list of objects."""
 
     def __init__(self) -> None:
         super().__init__()

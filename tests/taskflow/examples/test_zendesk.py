@@ -14,7 +14,7 @@ EXPORTS = ("tickets", "users")
 
 
 class Zendesk(Simulator):
-    """An export is a log of changes: a ticket that changes again comes again. ``start_time`` beside a cursor is refused."""
+    """An export is a log of changes: a ticket that changes again comes again. ``start_time`` with a cursor is refused."""
 
     def __init__(self) -> None:
         super().__init__()
