@@ -46,7 +46,8 @@ def read_past_cap(
 ) -> Generator[Page, None, None]:
     """Yields the pages that ``read`` gives for the request of ``window``, and for the requests that a cap makes necessary.
 
-    ``context`` has the template names of the request, the window among them.
+    ``context`` has the template names of the request, the window among them. Pages of a narrowed window have it as their
+    ``part``: with ``keep``, the API is asked for more than that, and another part has the rest.
 
     Raises:
         PaginationLimit: the API shows fewer rows than an instant has, so that no narrower window helps.
@@ -72,7 +73,7 @@ def _read_narrowed(
             try:
                 for page in pages:
                     has_pages = True
-                    yield replace(page, mark=None)
+                    yield replace(page, mark=None, part=part)
             except CapReached as error:
                 capped = error
         if capped is not None:

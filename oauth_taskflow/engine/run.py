@@ -310,6 +310,8 @@ class _Reader:
             if page.index == 0 and self._single_page_warning.figures.pages:
                 # At a cap: another request of the same window.
                 begin_sequence(self._stages, sequence.parent, sequence.names)
+            if page.part is not None:
+                begin_window(self._stages, page.part)
             self._single_page_warning.add_page(page)
             if keeper is not None:
                 keeper.note_mark(page.mark)

@@ -296,3 +296,26 @@ def test_a_single_instant_has_no_parts(style: str, unit: str, length: timedelta)
     (window,) = cut_windows(options, Interval(START, START + length))
     assert isinstance(window, Window)
     assert split_window(options, window) is None
+
+
+def sub_second(seconds: list[int]) -> Search:
+    search = Search(seconds, total="exact", inclusive=True)
+    for row in search.rows[1::2]:
+        row["t"] = row["t"].replace("Z", ".250Z")
+    return search
+
+
+@settings(max_examples=40, deadline=None)
+@given(clustered, st.booleans(), st.sampled_from(["iso", "epoch"]), st.sampled_from(["1", "auto"]))
+def test_parts_that_share_their_bounds_give_no_record_twice(
+    seconds: list[int], has_key: bool, style: str, concurrency: str
+) -> None:
+    """With ``keep`` the end is sent as it is, and an API that includes it returns its records for both parts."""
+    if max((seconds.count(at) + seconds.count(at + 1) for at in seconds), default=0) >= CAP:
+        return
+    text = narrow(total="exact", inclusive=True, primary_key=has_key)
+    text = text.replace("unit: PT1S", f"keep: window, format: {style}")
+    search = sub_second(seconds)
+    pulled = pull(f"{text}concurrency: {concurrency}\n", search)
+    assert sorted(pulled.ids) == list(range(len(seconds)))
+    assert pulled.summary.duplicates == 0

@@ -22,6 +22,7 @@ class Page:
     ``is_doubtful``: the records' path is absent, and nothing allows that. ``mark`` is the state of the sequence after it.
     ``found`` is what the caller of ``pull`` looks for in the body of each page.
     ``is_capped``: it is the last one that the API shows of this request, and others may be behind it.
+    ``part`` is what this page's request asked for, where the caller of ``pull`` made several requests of one.
     """
 
     records: list[Any] = field(repr=False)
@@ -33,6 +34,7 @@ class Page:
     mark: PageMark | None = field(default=None, repr=False, compare=False)
     found: Any = field(default=None, repr=False)
     is_capped: bool = False
+    part: Any = field(default=None, repr=False, compare=False)
 
     @property
     def count(self) -> int:
