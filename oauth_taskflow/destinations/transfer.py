@@ -101,7 +101,7 @@ class ResumableStage(Protocol):
     """
 
     def save(self) -> Any:
-        """Returns the state after the pages so far as plain data (MessagePack), small: it is asked for after each page."""
+        """Returns the state after the pages so far as plain data (JSON), small: it is asked for after each page."""
 
     def restore(self, state: Any, kept: KeptRecords) -> None:
         """Takes a saved state, and finds what would be too large for it in the records that were kept."""

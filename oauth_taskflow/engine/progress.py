@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
-from oauth_taskflow.api.decoders.numbers import decode, encode
+from oauth_taskflow.api.decoders.numbers import build_json_decoder, decode, encode
 from oauth_taskflow.api.pull.marks import SequenceState
 from oauth_taskflow.engine.page_warnings import PageFigures
 from oauth_taskflow.specs.model import TaskOptions
@@ -18,7 +18,7 @@ from oauth_taskflow.specs.model import TaskOptions
 if TYPE_CHECKING:
     from oauth_taskflow.engine.run import EndpointRun
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 
 class Seal(Struct, frozen=True):
@@ -70,9 +70,13 @@ class RunState(Struct, frozen=True):
     expires: float
 
 
+_decode_state = build_json_decoder(RunState).decode
+
+
 def encode_state(state: RunState, seal: Seal | None) -> bytes:
     """Returns the state as bytes; the next request is in it only sealed, or as a page cursor alone."""
-    return msgspec.msgpack.encode(_close_request(state, seal))
+    # JSON, because MessagePack has no integers beyond 64 bits, such as a watermark or total may be.
+    return encode(_close_request(state, seal))
 
 
 def _close_request(state: RunState, seal: Seal | None) -> RunState:
@@ -91,7 +95,7 @@ def _close_request(state: RunState, seal: Seal | None) -> RunState:
 def decode_state(content: bytes, definition: bytes, seal: Seal | None) -> RunState | None:
     """Returns the state in ``content``; None for that of another definition or release, or one that cannot be opened."""
     try:
-        state = msgspec.msgpack.decode(content, type=RunState)
+        state: RunState = _decode_state(content)
         if (state.version, state.definition) != (STATE_VERSION, definition):
             return None
         if state.page is not None and state.request:

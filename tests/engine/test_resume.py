@@ -15,6 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from oauth_taskflow.api.options import CursorPaginator
+from oauth_taskflow.api.paginators.base import TotalRows
 from oauth_taskflow.destinations import folder_writer
 from oauth_taskflow.destinations.transfer import TransferSummary
 from oauth_taskflow.engine import fields_stage, stages
@@ -23,7 +25,7 @@ from oauth_taskflow.engine.resume import PullSuspended, ResumeOptions
 from oauth_taskflow.errors import ApiError, ApiRequestFailed, DestinationError, InvalidRecord
 from oauth_taskflow.fields.options import Fields
 from oauth_taskflow.specs.model import TaskOptions
-from oauth_taskflow.specs.windows import Interval
+from oauth_taskflow.specs.windows import Incremental, Interval
 from tests.api.scripted import Asked, Reply
 from tests.engine.cut_off import END, SEAL, PagedApi, build_endpoint, list_files, pull, read_output
 from tests.support.clock import FakeClock
@@ -349,3 +351,28 @@ def test_now_is_one_instant_for_the_records_of_all_attempts(
     rows = [json.loads(line) for line in Path(summary.files[0].path).read_bytes().splitlines()]
     assert len({row["pulled"] for row in rows}) == 1
     assert [row["of"] for row in rows] == ["ann"] * 3 + ["bob"] * 5
+
+
+def test_numbers_of_any_size_are_kept_and_end_no_pull(tmp_path: Path) -> None:
+    def answer(asked: Asked) -> Any:
+        at = int(asked.query.get("at", 0))
+        last = len(asks) == 3
+        asks.append(at)
+        if last:
+            return Reply({}, 503)
+        body = {"items": [{"id": 10**25 + at}], "total": 10**30}
+        return body | ({"next": str(at + 1)} if at < 3 else {})
+
+    asks: list[int] = []
+    total = TotalRows(path="total", approximate=True)
+    endpoint = build_endpoint(
+        tmp_path,
+        "cursor",
+        paginate=CursorPaginator(next="next", param="at", total=total),
+        incremental=Incremental(field="id", field_format="integer", start="2026-01-01"),
+    )
+    for _ in range(2):
+        with suppress(ApiRequestFailed):
+            summary = pull(tmp_path, answer, endpoint, ["ann"])
+    assert (summary.rows, summary.watermark, summary.resumed) == (4, 10**25 + 3, 1)
+    assert asks == [0, 1, 2, 3, 3]
