@@ -6,8 +6,10 @@ An undefined name, and a value of None, fail: neither may appear in a URL as tex
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, ValuesView
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
+from json import dumps
 from typing import Any
 from urllib.parse import quote
 
@@ -40,6 +42,9 @@ _FIRST = re.compile(r"^\s*(\{\{(?:(?!\{\{|\}\}).)*\}\})", re.DOTALL)
 _WHOLE = re.compile(r"^\s*\{\{((?:(?!\{\{|\}\}).)*)\}\}\s*$", re.DOTALL)
 
 
+_OMIT_FLAW = "omit leaves out a whole value, and this is a path, a part of a text or a destination"
+
+
 class _Omit:
     """The value of ``omit`` in templates: leaves out the parameter, header, key or list item that it stands for."""
 
@@ -47,6 +52,9 @@ class _Omit:
 
     def __repr__(self) -> str:
         return OMIT_NAME
+
+    def __str__(self) -> str:
+        raise TypeError(_OMIT_FLAW)
 
 
 OMIT = _Omit()
@@ -68,11 +76,7 @@ def _as_text(value: Any) -> str:
     """Returns ``value`` as it is written inside a longer text, never in Python's spelling."""
     if isinstance(_require_value(value), bool):
         return "true" if value else "false"
-    if value is OMIT:
-        raise TypeError(
-            "omit leaves out a whole value, and this is a path, a part of a text or a destination"
-        )
-    if isinstance(value, (Mapping, list, tuple, set)):
+    if not isinstance(value, (str, Undefined)) and isinstance(value, Iterable):
         kind = "mapping" if isinstance(value, Mapping) else "list"
         raise TypeError(f"it gave a {kind} inside a text; pick one value, or use join or tojson")
     return str(value)
@@ -185,7 +189,20 @@ def _evaluate_expression(expression: str, context: Mapping[str, Any]) -> Any:
     value = _compile_expression(expression)(**context)
     if isinstance(value, Undefined):
         str(value)  # StrictUndefined raises here, with the name in its message
-    return _require_value(value)
+    _require_value(value)
+    return _make_lists(value) if "|" in expression or "(" in expression else value
+
+
+def _make_lists(value: Any) -> Any:
+    """Returns ``value`` with lists in place of what can be read only once, as from ``map`` and ``select``: pages are many."""
+    if isinstance(value, (str, Undefined)) or not isinstance(value, Iterable):
+        return value
+    if isinstance(value, dict):
+        return {key: _make_lists(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_make_lists(item) for item in value]
+    is_plural = isinstance(value, (Iterator, AbstractSet, ValuesView, range))
+    return [_make_lists(item) for item in value] if is_plural else value
 
 
 def _evaluate(template: str, run: Any) -> Any:
@@ -224,17 +241,30 @@ def render_request(endpoint: Endpoint, context: Mapping[str, Any]) -> ApiRequest
     request = endpoint.request
     context = {OMIT_NAME: OMIT, **context}
     headers = {name: _render_header(value, context) for name, value in request.headers.items()}
-    body = render_value(request.json, context)
+    body = _require_json(render_value(request.json, context))
     return ApiRequest(
         path=_render_target(request, context),
         method=request.method,
         params=render_value(request.params, context),
         headers={name: value for name, value in headers.items() if value is not None},
-        json=None if body is OMIT else body,
+        json=body,
         form=render_value(request.form, context),
         timeout=endpoint.timeout,
         limits=endpoint.limits,
     )
+
+
+def _require_json(body: Any) -> Any:
+    """Returns ``body``, None for ``omit``, unless it holds what JSON does not have."""
+    if body is None or body is OMIT:
+        return None
+    try:
+        dumps(body, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        hint = "Let each template give a text, a number, a boolean, a list or a mapping: {{ run_after.isoformat() }}."
+        reason = f"the body cannot be sent, {error}"
+        raise TemplateFailed("request.json", reason, hint=hint) from error
+    return body
 
 
 def _render_target(request: Request, context: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -254,6 +255,11 @@ def test_omit_leaves_out_keys_items_parameters_headers_fields_and_the_body() -> 
         {"path": "/x/{{ omit }}"},
         {"params": {"a": "n {{ omit }}"}},
         {"headers": {"X": "a{{ omit }}"}},
+        {"params": {"a": "{{ omit ~ ',x' }}"}},
+        {"params": {"a": "{{ omit | string }}"}},
+        {"params": {"a": "{{ [omit, 1] | join(',') }}"}},
+        {"params": {"a": "{{ '%s' % omit }}"}},
+        {"params": {"a": "{{ '{}'.format(omit) }}"}},
     ],
 )
 def test_omit_cannot_leave_out_a_part(request_options: Any) -> None:
@@ -263,6 +269,37 @@ def test_omit_cannot_leave_out_a_part(request_options: Any) -> None:
         "omit leaves out a whole value, and this is a path, a part of a text or a destination"
         in str(caught.value)
     )
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("{{ rows | map(attribute='id') }}", [1, 2]),
+        ("{{ rows | selectattr('id', 'gt', 1) | map(attribute='id') }}", [2]),
+        ("{{ range(3) }}", [0, 1, 2]),
+        ("{{ {'a': 1}.values() }}", [1]),
+        ("{{ {'a': rows | map(attribute='id')} }}", {"a": [1, 2]}),
+        ("{{ (omit, [rows | map(attribute='id'), omit]) }}", [[[1, 2]]]),
+    ],
+)
+def test_what_jinja_gives_once_is_sent_with_every_page(template: str, expected: Any) -> None:
+    request = Request(path="/x", method="POST", json={"a": template}, params={"a": template})
+    made = render_request(Endpoint(request=request), {"rows": [{"id": 1}, {"id": 2}]})
+    assert made.json == {"a": expected}
+    assert made.params == {"a": expected}
+
+
+@pytest.mark.parametrize("template", ["/x/{{ [1] | map('string') }}", "/x/{{ range(2) }}"])
+def test_what_is_no_text_never_stands_in_a_text(template: str) -> None:
+    with pytest.raises(TemplateFailed, match="it gave a list inside a text"):
+        render_request(Endpoint(request=Request(path=template)), {})
+
+
+@pytest.mark.parametrize("value", [datetime(2026, 1, 1, tzinfo=timezone.utc), {1, 2}, 1e999])
+def test_a_body_that_json_cannot_hold_fails_with_the_way_out(value: Any) -> None:
+    body = {"a": ["{{ value }}"]}
+    with pytest.raises(TemplateFailed, match=r"the body cannot be sent, .*isoformat"):
+        render_request(Endpoint(request=Request(path="/x", json=body)), {"value": value})
 
 
 def test_an_authors_name_hides_omit() -> None:
