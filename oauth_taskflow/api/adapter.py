@@ -22,10 +22,12 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from oauth_taskflow.api.network_errors import too_slow_error
+from oauth_taskflow.api.rate_limit import Permit
 from oauth_taskflow.api.response import ApiResponse
 from oauth_taskflow.api.response_limits import AnswerLimits, Deadline, get_limits, set_limits
 
 _deadline: ContextVar[Deadline | None] = ContextVar("oauth_taskflow_deadline", default=None)
+_permits: ContextVar[list[Permit]] = ContextVar("oauth_taskflow_permits")
 
 
 class _TimedReader(io.RawIOBase):
@@ -87,9 +89,40 @@ class _TimedResponse(HTTPResponse):
 class _Connection(HTTPConnection):
     response_class = _TimedResponse
 
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        permit = _confirm_permit(self)
+        super().request(*args, **kwargs)
+        if permit is not None:
+            permit.note_written()
+
 
 class _SecureConnection(HTTPSConnection):
     response_class = _TimedResponse
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        permit = _confirm_permit(self)
+        super().request(*args, **kwargs)
+        if permit is not None:
+            permit.note_written()
+
+
+def _confirm_permit(connection: HTTPConnection) -> Permit | None:
+    """Open the connection, and then wait until the request may be written."""
+    permits = _permits.get(None)
+    if not permits:
+        return None
+    permit = permits.pop()  # a response hook may send other requests
+    if connection.sock is None:
+        connection.connect()
+    if permit.confirm():
+        if not connection.is_connected and connection.proxy is None:
+            connection.close()  # by the server, which saw no request for too long
+            connection.connect()
+            permit.confirm()
+        deadline = _deadline.get()
+        if deadline is not None:
+            deadline.restart()
+    return permit
 
 
 class _Pool(HTTPConnectionPool):
@@ -158,3 +191,13 @@ def _apply_deadline(deadline: Deadline) -> Iterator[None]:
         yield
     finally:
         _deadline.reset(token)
+
+
+@contextmanager
+def send_with(permit: Permit | None) -> Iterator[None]:
+    """Let ``permit`` be confirmed when the request that is sent in this block is written."""
+    token = _permits.set([] if permit is None else [permit])
+    try:
+        yield
+    finally:
+        _permits.reset(token)

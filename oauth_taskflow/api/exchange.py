@@ -25,7 +25,7 @@ from oauth_taskflow.api.network_errors import (
     public_cause,
 )
 from oauth_taskflow.api.origins import AllowedOrigins
-from oauth_taskflow.api.rate_limit import Gate
+from oauth_taskflow.api.rate_limit import Gate, Permit
 from oauth_taskflow.api.request_secrets import redact_request_url
 from oauth_taskflow.api.response import ApiResponse
 from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, AnswerLimits
@@ -110,18 +110,18 @@ class RequestPlan(Struct, frozen=True):
     once: bool = False
     admit: Admit | None = None
 
-    def begin_attempt(self, gate: Gate | None, *, is_hop: bool = False) -> float:
-        """Wait until the attempt, or a hop of its redirects, may be sent; returns the seconds that its budgets took."""
+    def begin_attempt(self, gate: Gate | None, *, is_hop: bool = False) -> Permit | None:
+        """Wait until the attempt, or a hop of its redirects, may be sent; returns the right that its budgets gave."""
         if self.admit is None or is_hop:
-            return 0.0 if gate is None else gate.acquire()
-        waited = 0.0
+            return None if gate is None else gate.acquire()
+        permit: Permit | None = None
 
         def wait_for_budget() -> None:
-            nonlocal waited
-            waited = gate.acquire() if gate is not None else 0.0
+            nonlocal permit
+            permit = gate.acquire() if gate is not None else None
 
         self.admit(None if gate is None else wait_for_budget)
-        return waited
+        return permit
 
     def wait_after_response(
         self, response: requests.Response, decision: Decision | None, attempt: int, now: float

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
 from msgspec import Meta
 
@@ -68,8 +68,35 @@ def list_limits(limits: RateLimits | None) -> list[RateLimit]:
     return [limits] if isinstance(limits, RateLimit) else list(limits)
 
 
+class Permit(Protocol):
+    """The right to send one request within a short time; ``waited`` are the seconds that it took to get it."""
+
+    waited: float
+
+    def is_current(self) -> bool:
+        """Whether the request may be written now. If not, the right is given up: ``replace`` it by another one."""
+
+    def replace(self, other: Any) -> float:
+        """Take over the right of ``other``; returns the seconds that were waited for it."""
+
+    def confirm(self) -> float:
+        """Called right before the request is written: waits for the next right if this one has passed, and says how long.
+
+        Raises as ``Ticket.poll``.
+        """
+
+    def note_written(self) -> None:
+        """Called when the request is written, so that the gate learns how long that takes."""
+
+
 class Ticket(AbstractContextManager["Ticket"], Protocol):
-    """One request's place at a gate; leaving the context gives it up."""
+    """One request's place at a gate; leaving the context gives it up. ``waited`` are seconds."""
+
+    waited: float
+
+    @property
+    def permit(self) -> Permit:
+        """The right to send, once ``poll`` returned 0."""
 
     def poll(self) -> float:
         """Seconds to wait before the next call; 0 means that the request may be sent now. It may do I/O.
@@ -86,8 +113,8 @@ class Gate(Protocol):
     def enter(self) -> Ticket:
         """A place among the requests that wait."""
 
-    def acquire(self) -> float:
-        """Wait until one more request may be sent, and return the seconds that took; raises as ``Ticket.poll``."""
+    def acquire(self) -> Permit:
+        """Wait until one more request may be sent; raises as ``Ticket.poll``."""
 
     def hold(self, seconds: float) -> None:
         """Let no request of any worker start for ``seconds``, because the API reported a used-up limit."""
@@ -101,6 +128,3 @@ class GateKeeper(Protocol):
 
     def find_gate(self, url: str) -> Gate | None:
         """The gate of requests to ``url``; None where no budget applies."""
-
-    def close(self) -> None:
-        """Give back what was taken ahead and not used."""

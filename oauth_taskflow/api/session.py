@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from requests.auth import AuthBase
 
 import oauth_taskflow
-from oauth_taskflow.api.adapter import BoundedAdapter
+from oauth_taskflow.api.adapter import BoundedAdapter, send_with
 from oauth_taskflow.api.additions import hidden_by
 from oauth_taskflow.api.auth import Credentials
 from oauth_taskflow.api.exchange import (
@@ -293,12 +293,6 @@ class OAuthSession(requests.Session):
             self._pause(result.wait, request, result.reason(response))
             credentials.apply(request)
 
-    def close(self) -> None:
-        """As ``requests``; gives back what was taken ahead of request budgets."""
-        super().close()
-        if self.budgets is not None:
-            self.budgets.close()
-
     def _choose_gate(self, plan: RequestPlan, request: requests.PreparedRequest) -> RequestPlan:
         if self.budgets is None or plan.gate is not None:
             return plan
@@ -351,9 +345,11 @@ class OAuthSession(requests.Session):
         gate = plan.gate
         if gate is not None and (request.url or "") not in self.origins:
             gate = None
-        if plan.begin_attempt(gate, is_hop=is_hop) > LONG_WAIT:
+        permit = plan.begin_attempt(gate, is_hop=is_hop)
+        if permit is not None and permit.waited > LONG_WAIT:
             credentials.apply(request)
-        response = self._send_once(request, options, plan.limits)
+        with send_with(permit):
+            response = self._send_once(request, options, plan.limits)
         remember_nonce(credentials, response)
         if gate is not None:
             gate.observe(response.headers)

@@ -57,7 +57,6 @@ class Budgets:
         self._root = urlsplit(base_url).path.rstrip("/")
         self._headers = headers or LimitHeaders()
         self.longest_wait, self._clock = longest_wait, clock
-        self._gates: list[BudgetGate] = []
 
     def find_gate(self, url: str) -> BudgetGate | None:
         """The gate of requests to ``url`` that belong to no endpoint; None where no budget applies."""
@@ -88,7 +87,7 @@ class Budgets:
         last = found[-1][0]
         held = [c.window.key for (scope, _), c in zip(found, charges, strict=True) if scope is last]
         where = f"at {last.name}"
-        gate = _share_gate(
+        return _share_gate(
             _GateKey(self._open_store(), charges, self.longest_wait, self._clock),
             lambda key: BudgetGate(
                 key.store,
@@ -100,14 +99,6 @@ class Budgets:
                 clock=self._clock,
             ),
         )
-        if gate not in self._gates:
-            self._gates.append(gate)
-        return gate
-
-    def close(self) -> None:
-        """Give back what this process took ahead and did not use."""
-        for gate in self._gates:
-            gate.close()
 
     def _path_of(self, url: str) -> str:
         path = urlsplit(url).path

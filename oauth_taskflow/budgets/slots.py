@@ -12,6 +12,8 @@ from oauth_taskflow.budgets.ledger import FARTHEST, Book, Ledger, Window
 AHEAD = 1.2
 # A slot that ends sooner would be missed.
 _SHORTEST_SLOT = 0.1
+# Answers that take longer to come back, in seconds, would miss the slots that begin at once.
+_LONG_LAG = 0.02
 _STEP = 1e-6  # beyond the precision of instants, so that each step leaves a cell
 
 
@@ -46,6 +48,7 @@ class Ask(Struct, frozen=True):
         returned: slots that were not used.
         latest: seconds from now that a slot may begin.
         hold: the keys of the budgets to hold, and for how many seconds from now.
+        lag: seconds until the answer has come back; no slot begins sooner if that is long.
     """
 
     charges: tuple[Charge, ...]
@@ -55,6 +58,7 @@ class Ask(Struct, frozen=True):
     returned: tuple[Slot, ...] = ()
     latest: float = FARTHEST
     hold: tuple[frozenset[str], float] | None = None
+    lag: float = 0.0
 
 
 class Grant(Struct, frozen=True):
@@ -78,7 +82,10 @@ def grant_slots(ask: Ask, ledgers: Sequence[Ledger], now: float) -> Grant:
             book.ledger.held_until = max(book.ledger.held_until, now + ask.hold[1])
         if ask.demand:
             book.ledger.seen[ask.worker] = now
-    begin = max([now, *(book.ledger.held_until for book in books)])
+        elif ask.hold is None:  # it gave everything back
+            book.ledger.seen.pop(ask.worker, None)
+    first = now + ask.lag if ask.lag >= _LONG_LAG else now
+    begin = max([first, *(book.ledger.held_until for book in books)])
     slots: list[Slot] = []
     next_free = _serve_demand(ask, books, begin, now, slots)
     if ask.demand and next_free is None and slots[-1].start <= now + AHEAD:

@@ -154,6 +154,7 @@ def _drop_returned(question: Ask) -> Ask:
         question.spare,
         latest=question.latest,
         hold=question.hold,
+        lag=question.lag,
     )
 
 

@@ -1,7 +1,7 @@
 """Many processes with one budget, and a server that counts the requests of every period by its own clock.
 
-The workers note when they were allowed to send, by the monotonic clock that all processes of a machine share. The machine
-of a test may let a request wait on its way for any time; how many are sent does not depend on that.
+The workers note when a request was about to be written, by the monotonic clock that all processes of a machine share. The
+machine of a test may let a request wait on its way for any time; how many are sent does not depend on that.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path
 
 from oauth_taskflow.api.rate_limit import RateLimit
 from oauth_taskflow.api.session import OAuthSession
-from oauth_taskflow.budgets.gate import BudgetGate
 from oauth_taskflow.budgets.keeper import Budgets, Scope
+from oauth_taskflow.budgets.permit import Permit
 from oauth_taskflow.budgets.sql import open_budget_store
 from tests.api.scripted import Asked, scripted
 
@@ -97,6 +97,17 @@ def start_worker(
     return subprocess.Popen([sys.executable, "-m", "tests.budgets.crowd", *arguments], cwd=ROOT)
 
 
+def wait_for_all(workers: list[subprocess.Popen[bytes]], seconds: float = 300.0) -> list[int]:
+    """The exit statuses; workers that go on for longer than that are killed."""
+    end = time.monotonic() + seconds
+    try:
+        return [worker.wait(max(0.1, end - time.monotonic())) for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+
+
 def session_with_budget(api: str, store: str, *limits: str) -> OAuthSession:
     parts = [limit.split("/") for limit in limits]
     options = tuple(RateLimit(requests=int(requests), per=per) for requests, per in parts)
@@ -105,17 +116,17 @@ def session_with_budget(api: str, store: str, *limits: str) -> OAuthSession:
 
 
 def note_what_is_sent(path: Path) -> None:
-    """Let each gate of this process write into ``path`` when it allows a request."""
-    poll = BudgetGate.poll
+    """Let each permit of this process write into ``path`` when it is confirmed, right before the request is written."""
+    confirm = Permit.confirm
 
-    def noting(gate: BudgetGate) -> float:
-        wait = poll(gate)
-        if not wait:
-            with path.open("a") as file:
-                file.write(f"{time.monotonic()}\n")
-        return wait
+    def noting(permit: Permit) -> float:
+        waited = confirm(permit)
+        at = time.monotonic()
+        with path.open("a") as file:
+            file.write(f"{at}\n")
+        return waited
 
-    setattr(BudgetGate, "poll", noting)  # noqa: B010 - in this process alone
+    setattr(Permit, "confirm", noting)  # noqa: B010 - in this process alone
 
 
 def main(arguments: list[str]) -> None:

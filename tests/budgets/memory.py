@@ -20,6 +20,7 @@ class MemoryBudgetStore:
         self._texts: dict[str, str] = {}
         self._lock = threading.Lock()
         self.questions: list[Ask] = []
+        self._ends: list[float] = []
 
     def ask(self, question: Ask) -> Reading:
         with self._lock:
@@ -33,4 +34,9 @@ class MemoryBudgetStore:
                 self._clock.now() + self.ahead,
             )
             self._texts.update({key: ledger.encode() for key, ledger in ledgers.items()})
+            self._ends = [slot.end for slot in grant.slots]
             return Reading(grant, monotonic, monotonic)
+
+    def last_slot_end(self) -> float:
+        """When the last slot of the last grant ends."""
+        return self._ends[-1]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from itertools import count
 from typing import Any
 
 import pytest
@@ -13,9 +15,12 @@ from oauth_taskflow.budgets.answer_headers import LimitHeaders
 from oauth_taskflow.budgets.gate import BudgetGate
 from oauth_taskflow.budgets.ledger import Window
 from oauth_taskflow.budgets.slots import Ask, Charge
+from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.errors import BudgetWait, TokenStoreError
 from tests.budgets.memory import MemoryBudgetStore
 from tests.support.clock import FakeClock
+
+WORKERS = count()
 
 
 @pytest.fixture
@@ -39,6 +44,8 @@ def gate_of(
     per: float = 60.0,
     **options: Any,
 ) -> BudgetGate:
+    """A gate of a process of its own."""
+    options = {"worker": str(next(WORKERS)), **options}
     return BudgetGate(store, [charge(requests, per)], clock=clock, where="at crm", **options)
 
 
@@ -86,7 +93,7 @@ def test_requests_within_the_budget_do_not_wait(store: MemoryBudgetStore, clock:
         gate.acquire()
     assert clock.slept == []
     assert len(store.questions) == 1
-    assert gate.acquire() == pytest.approx(sum(clock.slept))
+    assert gate.acquire().waited == pytest.approx(sum(clock.slept))
     assert 60.0 <= sum(clock.slept) <= 64.0
 
 
@@ -136,7 +143,7 @@ def test_what_was_not_used_is_given_back_at_the_end(
 ) -> None:
     gate = gate_of(store, clock, 5, 60.0)
     gate.acquire()
-    gate.close()
+    gate.give_back()
     other = gate_of(store, clock, 5, 60.0)
     for _ in range(4):
         other.acquire()
@@ -149,7 +156,7 @@ def test_a_forked_child_does_not_spend_what_its_parent_was_given(
     gate = gate_of(store, clock, 5, 60.0)
     gate.acquire()
     monkeypatch.setattr(os, "getpid", lambda: -1)
-    gate.close()  # the parent's slots are not the child's to return
+    gate.give_back()  # the parent's slots are not the child's to return
     gate.acquire()
     assert sum(clock.slept) >= 59.0
 
@@ -218,7 +225,7 @@ def test_a_store_that_fails_fails_the_request_and_nothing_is_counted_as_returned
     gate.acquire()
     failing.fails = True
     with caplog.at_level("INFO"):
-        gate.close()
+        gate.give_back()
     assert "not returned: The token store failed." in caplog.text
     with pytest.raises(TokenStoreError):
         gate_of(failing, clock).acquire()
@@ -226,3 +233,106 @@ def test_a_store_that_fails_fails_the_request_and_nothing_is_counted_as_returned
 
 def test_a_gate_names_its_budgets(store: MemoryBudgetStore, clock: FakeClock) -> None:
     assert repr(gate_of(store, clock)) == "BudgetGate(k)"
+
+
+def test_small_pulls_of_one_process_do_not_wait_and_ask_once(
+    store: MemoryBudgetStore, clock: FakeClock
+) -> None:
+    gate = gate_of(store, clock, 60, 60.0)
+    for _ in range(4):  # endpoints, each with three pages that take 50 ms
+        for _ in range(3):
+            gate.acquire()
+            clock.advance(0.05)
+    assert clock.slept == []
+    assert len(store.questions) == 1
+
+
+def test_slots_that_nobody_uses_are_returned_after_two_seconds(
+    store: MemoryBudgetStore, clock: FakeClock
+) -> None:
+    later: list[float] = []
+    gate = gate_of(store, clock, 5, 60.0, later=lambda _, seconds: later.append(seconds))
+    gate.acquire()
+    assert later == [2.0]
+    clock.advance(1.5)
+    assert gate.give_back(idle_for=2.0) == pytest.approx(1.0)  # another try, a second later
+    clock.advance(1.0)
+    assert gate.give_back(idle_for=2.0) == 0.0
+    other = gate_of(store, clock, 5, 60.0)
+    for _ in range(4):
+        other.acquire()
+    assert clock.slept == []
+    assert gate.give_back() == other.give_back() == 0.0
+
+
+@given(
+    st.integers(1, 6),
+    st.lists(
+        st.tuples(st.integers(0, 3), st.floats(0, 1.5), st.floats(0, 0.3), st.booleans()),
+        min_size=1,
+        max_size=60,
+    ),
+)
+def test_requests_that_are_written_late_keep_to_the_budget_at_a_question_a_second(
+    requests: int, turns: list[tuple[int, float, float, bool]]
+) -> None:
+    clock = FakeClock()
+    store = MemoryBudgetStore(clock)
+    gates = [gate_of(store, clock, requests, 1.0) for _ in range(4)]
+    written, began = [], clock.monotonic()
+    for process, gap, connecting, ends in turns:
+        clock.advance(gap)
+        permit = gates[process].acquire()
+        clock.advance(connecting)  # the slot may pass before the request is written
+        permit.confirm()
+        written.append(clock.monotonic())
+        if ends:
+            gates[process].give_back(idle_for=2.0)
+    assert most_in_a_window(written, 1.0) <= requests
+    assert len(store.questions) <= len(gates) * (clock.monotonic() - began + 1)
+
+
+def test_a_hold_that_comes_between_slot_and_writing_is_kept(
+    store: MemoryBudgetStore, clock: FakeClock
+) -> None:
+    gate = gate_of(store, clock, 50, 60.0)
+    permit = gate.acquire()
+    gate.hold(30.0)
+    assert permit.confirm() == pytest.approx(30.0, abs=0.1)
+
+
+def test_slow_writing_leaves_the_end_of_each_slot_free(
+    store: MemoryBudgetStore, clock: FakeClock
+) -> None:
+    gate = gate_of(store, clock, 50, 60.0)
+    permit = gate.acquire()
+    gate.learn_delay(0.5)
+    end = store.last_slot_end()
+    clock.advance(end - clock.now() - 0.4)
+    assert not permit.is_current()
+    permit = gate.acquire()
+    assert permit.is_current()
+
+
+def test_an_answer_that_takes_long_to_come_back_gives_no_slot_that_has_passed() -> None:
+    class Slow(MemoryBudgetStore):
+        def ask(self, question: Ask) -> Any:
+            reading = super().ask(question)
+            moved.advance(0.2)  # longer than a slot
+            return reading
+
+    moved = FakeClock()
+    began, gate = moved.monotonic(), gate_of(Slow(moved), moved, 5, 1.0)
+    for _ in range(10):
+        gate.acquire()
+    assert moved.monotonic() - began < 10.0
+
+
+def test_leftovers_are_returned_by_a_timer() -> None:
+    store = MemoryBudgetStore(SYSTEM_CLOCK)
+    gate = BudgetGate(store, [charge(60, 60.0)])
+    gate.acquire()
+    deadline = time.monotonic() + 30
+    while len(store.questions) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert store.questions[1].returned[0].count == 16

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from msgspec.structs import replace
 
 from oauth_taskflow.api.exchange import RequestPlan
-from oauth_taskflow.api.rate_limit import Gate, GateKeeper, Ticket
+from oauth_taskflow.api.rate_limit import Gate, GateKeeper, Permit, Ticket
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -20,16 +21,25 @@ class AsyncGate(Gate):
         self._gate, self._sleep = gate, sleep
         self._holding: asyncio.Future[None] | None = None
 
-    async def pass_gate(self) -> float:
-        """Wait until one more request may be sent, and return the seconds that took; raises as ``Ticket.poll``."""
+    async def pass_gate(self) -> AsyncPermit:
+        """Wait until one more request may be sent; raises as ``Ticket.poll``."""
+        return AsyncPermit(self, await self._take())
+
+    async def _take(self) -> Permit:
         holding, self._holding = self._holding, None
         if holding is not None:
             await holding
-        waited = 0.0
         with self._gate.enter() as ticket:
             while (wait := await asyncio.to_thread(ticket.poll)) > 0:
-                waited += wait
+                ticket.waited += wait
                 await self._sleep(wait)
+            return ticket.permit
+
+    async def confirm(self, permit: Permit) -> float:
+        """As ``Permit.confirm``."""
+        waited = 0.0
+        while not permit.is_current():
+            waited += permit.replace(await self._take())
         return waited
 
     async def learn(self, headers: Mapping[str, str]) -> None:
@@ -40,7 +50,7 @@ class AsyncGate(Gate):
         """As the gate itself."""
         return self._gate.enter()
 
-    def acquire(self) -> float:
+    def acquire(self) -> Permit:
         """As the gate itself, which blocks; for threads only."""
         return self._gate.acquire()
 
@@ -52,6 +62,27 @@ class AsyncGate(Gate):
     def observe(self, headers: Mapping[str, str]) -> None:
         """As the gate itself, which may block; for threads only."""
         self._gate.observe(headers)
+
+
+class AsyncPermit:
+    """The right to send one request; see ``Permit``."""
+
+    def __init__(self, gate: AsyncGate, permit: Permit) -> None:
+        self._gate, self._permit = gate, permit
+        self.waited = permit.waited
+
+    async def trace(self, event: str, info: Mapping[str, Any]) -> float:
+        """Observes the steps of ``httpcore``: confirms the right before the request is written; seconds waited for that.
+
+        Opening a tunnel through a proxy is not the request.
+        """
+        if getattr(info.get("request"), "method", b"") == b"CONNECT":
+            return 0.0
+        if event.endswith("send_request_headers.started"):
+            return await self._gate.confirm(self._permit)
+        if event.endswith("send_request_headers.complete"):
+            self._permit.note_written()
+        return 0.0
 
 
 def with_async_gate(

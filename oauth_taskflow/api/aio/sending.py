@@ -8,9 +8,13 @@ from typing import Any, cast
 import anyio
 import httpx
 
+from oauth_taskflow.api.aio.budgets import AsyncPermit
 from oauth_taskflow.api.aio.errors import AsyncApiResponse, slow_error
 from oauth_taskflow.api.aio.redirects import unreadable_redirect_error
 from oauth_taskflow.api.response_limits import AnswerLimits
+
+# The author's own trace function, kept while a request is sent several times.
+_AUTHORS = "oauth_taskflow_trace"
 
 
 async def send_once(
@@ -18,10 +22,13 @@ async def send_once(
     request: httpx.Request,
     options: Mapping[str, Any],
     limits: AnswerLimits,
+    permit: AsyncPermit | None = None,
 ) -> AsyncApiResponse:
     """The response to ``request``, sent with ``send``; reads the body unless the response is streamed."""
     try:
         with anyio.fail_after(limits.seconds) as scope:
+            if permit is not None:
+                _confirm_when_written(request, permit, scope)
             sent = await send(request, stream=True, auth=options["auth"], follow_redirects=False)
     except TimeoutError:
         raise slow_error(request, limits) from None
@@ -33,6 +40,20 @@ async def send_once(
     if not options["stream"]:
         await _load(response, scope.deadline - anyio.current_time())
     return response
+
+
+def _confirm_when_written(
+    request: httpx.Request, permit: AsyncPermit, scope: anyio.CancelScope
+) -> None:
+    """Let ``permit`` be confirmed right before ``request`` is written; that wait does not count against the deadline."""
+    other = request.extensions.get(_AUTHORS, request.extensions.get("trace"))
+
+    async def trace(event: str, info: Mapping[str, Any]) -> None:
+        if other is not None:
+            await other(event, info)
+        scope.deadline += await permit.trace(event, info)
+
+    request.extensions = {**request.extensions, _AUTHORS: other, "trace": trace}
 
 
 async def _load(response: AsyncApiResponse, seconds: float) -> None:

@@ -11,7 +11,7 @@ import requests
 from msgspec.structs import replace
 
 from oauth_taskflow.api.additions import credentials_of_caller, hidden_by
-from oauth_taskflow.api.aio.budgets import AsyncGate, with_async_gate
+from oauth_taskflow.api.aio.budgets import AsyncGate, AsyncPermit, with_async_gate
 from oauth_taskflow.api.aio.errors import AsyncApiResponse, to_httpx_error
 from oauth_taskflow.api.aio.redirects import AsyncRedirects
 from oauth_taskflow.api.aio.sending import send_once
@@ -284,12 +284,6 @@ class AsyncOAuthSession(httpx.AsyncClient):
             await self._pause(result.wait, request, result.reason(view))
             await self._sign(request, credentials)
 
-    async def aclose(self) -> None:
-        """As in ``httpx``; gives back what was taken ahead of request budgets."""
-        await super().aclose()
-        if self.budgets is not None:
-            await asyncio.to_thread(self.budgets.close)
-
     async def _wait_after_error(
         self, error: httpx.RequestError, request: httpx.Request, state: AttemptState
     ) -> None:
@@ -337,9 +331,10 @@ class AsyncOAuthSession(httpx.AsyncClient):
     ) -> AsyncApiResponse:
         """Send once, as soon as the request budgets allow it."""
         gate = plan.gate
-        if isinstance(gate, AsyncGate) and await gate.pass_gate() > LONG_WAIT:
+        permit = await gate.pass_gate() if isinstance(gate, AsyncGate) else None
+        if permit is not None and permit.waited > LONG_WAIT:
             await self._sign(request, credentials)
-        response = await self._send_once(request, plan.options, plan.limits)
+        response = await self._send_once(request, plan.options, plan.limits, permit)
         remember_nonce(credentials, response)
         if isinstance(gate, AsyncGate):
             await gate.learn(response.headers)
@@ -377,12 +372,16 @@ class AsyncOAuthSession(httpx.AsyncClient):
         await self._sleep(seconds)
 
     async def _send_once(
-        self, request: httpx.Request, options: Mapping[str, Any], limits: AnswerLimits
+        self,
+        request: httpx.Request,
+        options: Mapping[str, Any],
+        limits: AnswerLimits,
+        permit: AsyncPermit | None,
     ) -> AsyncApiResponse:
         """Send once; reads the body within ``limits`` unless the response is streamed."""
         # Read now, because authors change the mapping and its lists.
         httpx.AsyncClient.event_hooks.fset(self, {"request": self._hooks["request"]})  # type: ignore[attr-defined]  # a property's
-        return await send_once(super().send, request, options, limits)
+        return await send_once(super().send, request, options, limits, permit)
 
 
 def _credentials(auth: Credentials | TokenSource | None) -> Credentials:
