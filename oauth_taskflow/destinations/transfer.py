@@ -12,7 +12,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.destinations.base import Destination, Output, Run, Writer
-from oauth_taskflow.errors import InvalidRecord
+from oauth_taskflow.errors import InvalidRecord, TokenStoreError
 
 
 class TransferSummary(Struct, frozen=True):
@@ -105,6 +105,18 @@ class ResumableStage(Protocol):
 
     def restore(self, state: Any, kept: KeptRecords) -> None:
         """Takes a saved state, and finds what would be too large for it in the records that were kept."""
+
+
+@runtime_checkable
+class PlanningStage(Protocol):
+    """A resumable stage that also decides what is asked for, so it must know its state before the first request."""
+
+    def plan_from(self, state: Any) -> None:
+        """Takes a saved state; ``restore`` follows once the first sequence has begun.
+
+        Raises:
+            ValueError: it is damaged.
+        """
 
 
 def utc_text(seconds: float) -> str:
@@ -203,8 +215,9 @@ def _finish(
     try:
         for stage in stages:
             summary = stage.finish(summary)
-    except Exception:
-        if keeper is not None:
+    except Exception as error:
+        # A database that is away says nothing about the records.
+        if keeper is not None and not isinstance(error, TokenStoreError):
             keeper.veto()
         raise
     return msgspec.structs.replace(summary, warnings=(*summary.warnings, *warnings()))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from msgspec import Struct
 
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.record_fields import build_column_reader
@@ -25,6 +28,28 @@ from oauth_taskflow.watermarks.state import (
     limit_to,
     to_stored,
 )
+
+
+class SavedPosition(Struct, frozen=True, array_like=True):
+    """One partition as an attempt that was cut off left it.
+
+    ``base`` and ``reached``, the highest value and the cursor, are JSON: its integers have any number of digits.
+    """
+
+    partition: str
+    base: str
+    reached: str
+    at_value: list[str]
+    has_pages: bool
+    has_restarted: bool
+
+    def read_base(self) -> WatermarkState:
+        """Returns where the attempt began to read.
+
+        Raises:
+            ValueError: it is damaged.
+        """
+        return WatermarkState.from_text(self.base)
 
 
 class Position:
@@ -51,12 +76,15 @@ class Position:
         self._is_at_base = lru_cache(maxsize=256)(self._find_whether_at_base)
         self._values = None if options.field is None else build_column_reader(options.field)
         self._at_value: set[str] = set()
-        self._found: Any = None
-        self._has_pages = False
+        self._next_cursor: str | None = None
+        self._has_pages = self._has_restarted = False
+        self._base_text = ""
 
     @property
     def names(self) -> dict[str, Any]:
-        """The names below ``watermark`` in templates; those without a value are left out."""
+        """The names below ``watermark`` in templates; those without a value are left out, and all after a restart."""
+        if self._has_restarted:
+            return {}
         known = {"value": self.base.value, "cursor": self.base.cursor}
         return {name: value for name, value in known.items() if value is not None}
 
@@ -64,6 +92,31 @@ class Position:
         """Notes that everything is read again by ``first``, records at the end of the run before included."""
         self._known = frozenset()
         self.endpoint = first
+        self._has_restarted = True
+
+    def save(self) -> SavedPosition:
+        """Returns where this partition began, and how far it came."""
+        self._base_text = self._base_text or self.base.to_text()
+        reached = json.dumps([self.highest, self._next_cursor])
+        marks = [*self._at_value]
+        return SavedPosition(
+            self.partition, self._base_text, reached, marks, self._has_pages, self._has_restarted
+        )
+
+    def restore(self, saved: SavedPosition, first: Endpoint) -> None:
+        """Goes on from what ``save`` returned; ``first`` is as in ``restart``.
+
+        Raises:
+            InvalidRecord: the value is unreadable.
+            ValueError: it is damaged.
+        """
+        highest, self._next_cursor = json.loads(saved.reached)
+        if self._watermark is not None:
+            self._watermark.restore(highest)
+        self._at_value = set(saved.at_value)
+        self._has_pages = saved.has_pages
+        if saved.has_restarted:
+            self.restart(first)
 
     def process(self, records: list[Any], page: Page) -> list[Any]:
         """Takes the values of a page, and returns its records without those that the run before had at its end.
@@ -71,7 +124,9 @@ class Position:
         Raises:
             InvalidRecord: the incremental field is absent, unreadable or of another kind.
         """
-        self._found, self._has_pages = page.found, True
+        self._has_pages = True
+        if self._cursor is not None:
+            self._next_cursor = _find_cursor(page.found, self._cursor)
         if self._watermark is None or self._values is None:
             return records
         before = self._watermark.value
@@ -114,25 +169,31 @@ class Position:
             InvalidRecord: the last page has no cursor for the next run, or an unreadable one.
         """
         value = to_stored(self.highest, self._form)
-        cursor = self._read_cursor() if self._cursor is not None and self._has_pages else None
+        cursor = self._require_cursor() if self._cursor is not None and self._has_pages else None
         marks = keep_some(self._at_value) if value is not None else ()
         return limit_to(WatermarkState(value, cursor, marks), moment)
 
-    def _read_cursor(self) -> str:
-        place = self._cursor
-        path = place.path if isinstance(place, CursorPlace) else place
-        found = self._found
-        param = place.param if isinstance(place, CursorPlace) else None
-        if found is not None and param is not None:
-            query = parse_qs(urlsplit(str(found)).query)
-            found = next(iter(query.get(param, ())), None)
-        if isinstance(found, bool) or not isinstance(found, str | int) or found == "":
+    def _require_cursor(self) -> str:
+        if self._next_cursor is None:
+            place = self._cursor
+            path = place.path if isinstance(place, CursorPlace) else place
+            param = place.param if isinstance(place, CursorPlace) else None
             raise InvalidRecord(
                 f"The last page has no cursor for the next run at {path!r}"
                 + (f", parameter {param!r}" if param is not None else ""),
                 hint="Correct incremental.cursor; or let paginate go on to the page that has it.",
             )
-        return str(found)
+        return self._next_cursor
+
+
+def _find_cursor(found: Any, place: CursorPlace | str) -> str | None:
+    """Returns the cursor in what a page has at ``place``; None without one."""
+    if found is not None and isinstance(place, CursorPlace) and place.param is not None:
+        query = parse_qs(urlsplit(str(found)).query)
+        found = next(iter(query.get(place.param, ())), None)
+    if isinstance(found, bool) or not isinstance(found, str | int) or found == "":
+        return None
+    return str(found)
 
 
 def find_volatile_fields(endpoint: Endpoint) -> frozenset[str]:

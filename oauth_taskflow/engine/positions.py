@@ -21,10 +21,12 @@ from oauth_taskflow.api.pull.watermark import Watermark, rank_value
 from oauth_taskflow.api.response_rules import ResponseRule, Rules
 from oauth_taskflow.dates import Instant
 from oauth_taskflow.destinations.base import Destination, Run
-from oauth_taskflow.destinations.transfer import TransferSummary
+from oauth_taskflow.destinations.transfer import KeptRecords, TransferSummary
 from oauth_taskflow.engine.first_run import select_endpoint
 from oauth_taskflow.engine.for_each import for_each_options
 from oauth_taskflow.engine.position import Position
+from oauth_taskflow.engine.position_trail import PositionTrail
+from oauth_taskflow.engine.resume import StartOver
 from oauth_taskflow.engine.windows import run_windows
 from oauth_taskflow.errors import InvalidRecord, SpecError
 from oauth_taskflow.iso8601 import add_duration
@@ -42,6 +44,7 @@ from oauth_taskflow.watermarks.partitions import write_partition
 from oauth_taskflow.watermarks.state import (
     Move,
     Value,
+    WatermarkState,
     advance,
 )
 
@@ -77,6 +80,7 @@ class Positions:
         is_from_start = interval.start is None
         self._first = select_endpoint(endpoint, interval) if is_from_start else endpoint
         self._all: list[Position] = []
+        self._trail = PositionTrail()
         self._current: Position | None = None
 
     @property
@@ -88,17 +92,34 @@ class Positions:
     def attach(
         self, contexts: Iterable[dict[str, Any]], run_names: Mapping[str, Any]
     ) -> Iterator[tuple[dict[str, Any], Position]]:
-        """Yields each mapping of ``for_each`` names with its position."""
+        """Yields each mapping of ``for_each`` names with its position: that of an attempt before, as far as it came.
+
+        Raises:
+            StartOver: an attempt before read other partitions, or began elsewhere.
+        """
         contexts = iter(contexts)
         while together := list(islice(contexts, _TOGETHER)):
             partitions = [self._keys.write(names, run_names) for names in together]
             for names, partition, base in zip(
                 together, partitions, self._ledger.find(partitions), strict=True
             ):
-                endpoint = self._first if base.is_empty else self._endpoint
-                position = Position(partition, base, self._options, endpoint)
+                position = self._open(partition, base)
                 self._all.append(position)
                 yield names, position
+
+    def _open(self, partition: str, base: WatermarkState) -> Position:
+        number, kept = len(self._all), self._trail.kept
+        saved = kept[number] if number < len(kept) else None
+        if saved is not None:
+            known, base = base, saved.read_base()
+            # The watermark may have moved since; a run that is tried again begins where it began first.
+            if saved.partition != partition or (self._ledger.knows_run and base != known):
+                raise StartOver
+        endpoint = self._first if base.is_empty else self._endpoint
+        position = Position(partition, base, self._options, endpoint)
+        if saved is not None:
+            position.restore(saved, self._first)
+        return position
 
     def windows(self, position: Position) -> Iterator[Window | None]:
         """Yields the windows of ``position``, oldest first.
@@ -126,14 +147,19 @@ class Positions:
         names: Mapping[str, Any],
         pull_from: PullFrom,
         warn: Callable[[str], None],
+        *,
+        goes_on: bool = False,
     ) -> Generator[Page, None, None]:
         """Yields the pages of one request sequence of ``position``; without its cursor when the API knows it no longer.
 
+        ``goes_on`` says that an attempt before read the first ones.
+
         Raises:
             ApiError: as ``pull_from`` raises.
+            StartOver: the API refuses the cursor after pages that were kept.
         """
         names = {**names, "watermark": position.names}
-        if position.base.cursor is None:
+        if "cursor" not in position.names:
             yield from pull_from(names)
             return
         expired = self._options.expired
@@ -144,6 +170,8 @@ class Positions:
             except ApiStatusError as error:
                 if error.response is None or Rules([rule])(error.response) is None:
                     raise
+                if goes_on:
+                    raise StartOver from error
                 warn(
                     f"The API knows the stored cursor no longer (HTTP {error.response.status_code}), so everything was "
                     "read again: the records may have come before, and those deleted since do not show."
@@ -156,13 +184,29 @@ class Positions:
         yield from pull_from({**names, "watermark": {}})
 
     def begin_sequence(self, parent: int, names: Mapping[str, Any]) -> None:  # noqa: ARG002 - one protocol
-        """Notes that the pages of the partition with this number follow."""
+        """Notes that the pages of the partition with this number follow, and those before are read."""
+        self._trail.add(self._all[len(self._trail) : parent])
         self._current = self._all[parent]
 
     def process(self, records: list[Any], page: Page) -> list[Any]:
         """Hands the records to their partition; see ``Position.process``."""
         assert self._current is not None
         return self._current.process(records, page)
+
+    def save(self) -> Any:
+        """Returns where the partitions began and how far they came, those read to their end and the current one."""
+        return self._trail.save(self._current)
+
+    def plan_from(self, state: Any) -> None:
+        """Takes a saved state before the first request: it says where partitions begin.
+
+        Raises:
+            ValueError: it is damaged.
+        """
+        self._trail.restore(state)
+
+    def restore(self, state: Any, kept: KeptRecords) -> None:
+        """Takes nothing further than ``plan_from``."""
 
     def finish(self, summary: TransferSummary) -> TransferSummary:
         """Notes the moves before the output is committed, and adds them to the summary.

@@ -6,9 +6,12 @@ from collections.abc import Generator
 from contextlib import closing
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from oauth_taskflow.api.pull.marks import SequenceState
 from oauth_taskflow.api.pull.page import Page
+from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.budgets.keeper import Budgets
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.engine.progress import Seal
 from oauth_taskflow.errors import (
@@ -57,6 +60,16 @@ class PullSuspended(OAuthTaskflowError):
 
 class StartOver(Exception):
     """The kept progress does not lead on; the pull is tried again with less of it."""
+
+
+def limit_waits(session: OAuthSession, resume: ResumeOptions | None) -> None:
+    """Makes ``session`` raise an error for a wait that suspends the run. A run that cannot go on later waits as before."""
+    if resume is None:
+        return
+    longest = min(session.retry.longest_wait, resume.longest_wait)
+    session.retry = replace(session.retry, longest_wait=longest)
+    if isinstance(session.budgets, Budgets):
+        session.budgets.longest_wait = longest
 
 
 def find_wait(error: BaseException, longest: float) -> float | None:

@@ -41,6 +41,7 @@ from oauth_taskflow.engine.resume import (
     SEQUENCES,
     ResumeOptions,
     StartOver,
+    limit_waits,
     watch_first_page,
 )
 from oauth_taskflow.engine.run_keeper import RunKeeper, build_keeper, suspending
@@ -123,14 +124,15 @@ def run_endpoint(
     destination = options.connect(output_location(run), run.open_path)
     has_parents = any(part.file is not None for part in run.item.values())
     this = Run(run.name, run.run_id, labels, run.map_index)
-    positions = open_positions(run.endpoint, run.interval, run.ledger, destination, this)
-    stage_options = StageOptions(
-        run.endpoint, has_parents, run.template_context, run.hash_key, positions
-    )
     keeper: RunKeeper | None = None
     for depth in (PAGES, SEQUENCES, NOTHING):
+        positions = open_positions(run.endpoint, run.interval, run.ledger, destination, this)
+        stage_options = StageOptions(
+            run.endpoint, has_parents, run.template_context, run.hash_key, positions
+        )
         stages = build_stages(stage_options)
         keeper = build_keeper(run, session.base_url, destination, stages, depth)
+        limit_waits(session, run.resume if keeper is not None else None)
         reader = _Reader(run, session, stages, on_window, positions, keeper=keeper)
         with suppress(StartOver), suspending(keeper):
             output = transfer(
@@ -267,7 +269,8 @@ class _Reader:
         pull_from = partial(self._pull, sequence)
         if self._positions is not None and sequence.position is not None:
             names, warn = sequence.names, self._warnings
-            return self._positions.pages(sequence.position, names, pull_from, warn)
+            goes_on = sequence.begin.page is not None
+            return self._positions.pages(sequence.position, names, pull_from, warn, goes_on=goes_on)
         incremental = self._run.endpoint.incremental
         if incremental is not None and incremental.keeps_watermark:
             return pull_from({**sequence.names, "watermark": {}})  # a run in interval mode has none

@@ -23,7 +23,13 @@ from oauth_taskflow.destinations.base import (
     Run,
     Writer,
 )
-from oauth_taskflow.destinations.transfer import Counts, KeptRecords, ResumableStage, Stage
+from oauth_taskflow.destinations.transfer import (
+    Counts,
+    KeptRecords,
+    PlanningStage,
+    ResumableStage,
+    Stage,
+)
 from oauth_taskflow.engine.page_warnings import SinglePageWarning, WarningList
 from oauth_taskflow.engine.progress import (
     STATE_VERSION,
@@ -144,12 +150,13 @@ class RunKeeper:
         if writer is None:
             return None
         self._prepare_restore(destination, run, progress)
-        if self._page is None:  # else once its sequence has begun, which changes the stages
-            try:
+        try:
+            self._plan()
+            if self._page is None:  # else once its sequence has begun, which changes the stages
                 self._restore_stages()
-            except BaseException:
-                writer.suspend()
-                raise
+        except BaseException:
+            writer.suspend()
+            raise
         _log.info(
             "%s: goes on after %s pages and %s rows that an attempt read before it was cut off",
             *(run.endpoint, f"{self._now.pages:,}", f"{self._now.rows:,}"),
@@ -187,12 +194,16 @@ class RunKeeper:
 
         self._restore = restore
 
+    def _plan(self) -> None:
+        for stage, saved in zip(self._stages, self._now.stages, strict=True):
+            if isinstance(stage, PlanningStage):
+                with _starting_over():
+                    stage.plan_from(saved)
+
     def _restore_stages(self) -> None:
         restore, self._restore = self._restore, _do_nothing
-        try:
+        with _starting_over():
             restore()
-        except (ApiError, ValueError, TypeError) as error:
-            raise StartOver from error
 
     def note_page(self, counts: Counts) -> None:
         """Notes that a page was written, and keeps it when it is time."""
@@ -329,6 +340,15 @@ def _has_plain_pages(endpoint: Endpoint) -> bool:
     """Whether a page can be asked for alone: an author's class may remember pages, and a cap makes further requests."""
     paginate = endpoint.paginate
     return paginate is None or (paginate.ends_by != "class" and paginate.cap is None)
+
+
+@contextmanager
+def _starting_over() -> Iterator[None]:
+    """Raises ``StartOver`` in place of the errors of a stage that cannot go on."""
+    try:
+        yield
+    except (ApiError, ValueError, TypeError) as error:
+        raise StartOver from error
 
 
 def _do_nothing() -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -59,12 +60,12 @@ class WatermarkStage:
         return replace(summary, watermark=self._watermark.value)
 
     def save(self) -> Any:
-        """Returns the watermark."""
-        return self._watermark.value
+        """Returns the watermark as JSON, whose integers have any number of digits."""
+        return json.dumps(self._watermark.value)
 
     def restore(self, state: Any, kept: KeptRecords) -> None:  # noqa: ARG002 - one protocol for all stages
         """Takes the watermark of the pages before."""
-        self._watermark.restore(state)
+        self._watermark.restore(json.loads(state))
 
 
 class DedupeStage:

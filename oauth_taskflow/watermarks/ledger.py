@@ -61,6 +61,16 @@ class RunLedger:
         self._own: dict[str, WatermarkState] | None = None
         self._pending: PendingCommit | None = None
 
+    @property
+    def knows_run(self) -> bool:
+        """Whether an earlier try of this run committed output, so that it must begin where that one began."""
+        return self._head.knows_run or self._own is not None
+
+    @property
+    def version(self) -> tuple[int, bool]:
+        """What changes when a person sets or resets watermarks, and when partitions begin to share one."""
+        return self._head.generation, self._head.shared is not None
+
     def open(self, place: Mapping[str, Any]) -> None:
         """Settles what former runs left, and looks where this one begins; ``place`` is that of its output.
 

@@ -9,11 +9,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from oauth_taskflow.destinations.folder_writer import FolderWriter
 from oauth_taskflow.watermarks import store as store_module
 from oauth_taskflow.watermarks.store import WatermarkStore
 from tests.watermarks.one_run import run_once
 
-STEPS = ("before the note", "after the note", "after the commit", "in the move", "after the move")
+STEPS = (
+    "after a page",
+    "before the note",
+    "after the note",
+    "after the commit",
+    "in the move",
+    "after the move",
+)
 
 
 def die(*_: Any) -> None:
@@ -36,6 +44,7 @@ def kill_around(owner: Any, name: str, *, before: bool) -> None:
 def main() -> None:
     folder, url, run_id, step = sys.argv[1:]
     place, name, before = {
+        "after a page": (FolderWriter, "keep", False),
         "before the note": (WatermarkStore, "prepare", True),
         "after the note": (WatermarkStore, "prepare", False),
         "after the commit": (WatermarkStore, "settle", True),

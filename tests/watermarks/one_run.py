@@ -8,14 +8,17 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from oauth_taskflow.api.options import CursorPaginator
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.destinations.files import FileDestination
+from oauth_taskflow.engine.resume import ResumeOptions
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
 from oauth_taskflow.specs.model import Endpoint, Request
 from oauth_taskflow.specs.windows import Incremental, Interval
 from oauth_taskflow.watermarks.ledger import RunLedger
 from oauth_taskflow.watermarks.partitions import Scope
 from oauth_taskflow.watermarks.store import WatermarkStore
+from tests.engine.cut_off import SEAL
 from tests.support.auth import bearer_auth
 
 SCOPE = Scope("crm", "numbers", "crm")
@@ -34,6 +37,8 @@ def run_once(folder: Path, url: str, run_id: str) -> None:
     """Pulls the records above the stored watermark of the API at ``url``."""
     endpoint = Endpoint(
         request=Request(path="/", params={"above": "{{ watermark.value | default(0) }}"}),
+        records="items",
+        paginate=CursorPaginator(next="next", param="above"),
         incremental=Incremental(by="watermark", field="id"),
         destination=FileDestination(path=str(folder / "out")),
     )
@@ -42,9 +47,10 @@ def run_once(folder: Path, url: str, run_id: str) -> None:
         endpoint=endpoint,
         run_id=run_id,
         template_context={"endpoint": "numbers", "params": {}},
-        interval=Interval(None, datetime.now(tz=timezone.utc), open_end=True),
+        interval=Interval(None, datetime(2026, 1, 1, tzinfo=timezone.utc), open_end=True),
         open_path=lambda path, _conn_id: Path(path),
         ledger=RunLedger(open_store(folder), SCOPE, run_id, read_manifest),
+        resume=ResumeOptions(SEAL, keep_every=0.0),
     )
     with OAuthSession(url, bearer_auth("t"), conn_id="crm") as session:
         run_endpoint(run, session)

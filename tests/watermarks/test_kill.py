@@ -20,12 +20,17 @@ pytestmark = pytest.mark.slow
 
 
 class Numbers:
-    """An API whose records are numbers that grow."""
+    """An API whose records are numbers that grow, one a page."""
 
-    count = 3
+    def __init__(self) -> None:
+        self.count = 3
+        self.asked: list[int] = []
 
     def __call__(self, asked: Asked) -> Any:
-        return [{"id": number} for number in range(int(asked.query["above"]) + 1, self.count + 1)]
+        above = int(asked.query["above"])
+        self.asked.append(above)
+        more = {"next": str(above + 1)} if above + 1 < self.count else {}
+        return {"items": [{"id": above + 1}] if above < self.count else [], **more}
 
 
 @pytest.fixture
@@ -53,7 +58,14 @@ def test_a_kill_at_any_step_loses_and_repeats_nothing(
     run_once(tmp_path, api.url, "first")
     numbers.count = 5
     run_and_die(tmp_path, api.url, "second", step)
+    numbers.asked.clear()
     run_once(tmp_path, api.url, "second" if following == "the same run" else "third")
+    if following == "the same run" and step in {
+        "after a page",
+        "before the note",
+        "after the note",
+    }:
+        assert 3 not in numbers.asked, "what was kept before the kill was read again"
     numbers.count = 7
     run_once(tmp_path, api.url, "last")
     assert read_output(tmp_path) == [1, 2, 3, 4, 5, 6, 7]

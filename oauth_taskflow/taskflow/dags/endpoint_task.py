@@ -32,7 +32,7 @@ from oauth_taskflow.taskflow.dags.stored_watermarks import (
     mirror,
     open_ledger,
 )
-from oauth_taskflow.taskflow.dags.suspension import build_resume_options, free_slot, limit_waits
+from oauth_taskflow.taskflow.dags.suspension import build_resume_options, free_slot
 from oauth_taskflow.taskflow.metrics import refreshes
 from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.watermarks.partitions import Scope
@@ -114,7 +114,7 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
         given=find_given_params(operator.default_params, context),
         hash_key=hash_key() if endpoint.fields and endpoint.fields.hashed else None,
         ledger=None if from_watermark is None else open_ledger(scope, context["run_id"]),
-        resume=build_resume_options(endpoint) if from_watermark is None else None,
+        resume=build_resume_options(endpoint),
     )
     if from_watermark is None:
         check_interval(name, endpoint, interval, operator.log)
@@ -124,7 +124,6 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
         operator.log.warning("%s: %s", name, warning)
     before = refreshes(operator.conn_id)
     with free_slot(name, operator.log), open_session(operator.conn_id) as session:
-        limit_waits(session, run.resume)
         progress = ProgressLog(operator.log, name)
         summary = run_endpoint(run, session, on_page=progress, on_window=progress.begin)
     _log_summary(operator.log, name, summary)

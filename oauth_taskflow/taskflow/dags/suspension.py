@@ -11,10 +11,6 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from msgspec.structs import replace
-
-from oauth_taskflow.api.session import OAuthSession
-from oauth_taskflow.budgets.keeper import Budgets
 from oauth_taskflow.engine.progress import Seal
 from oauth_taskflow.engine.resume import PullSuspended, ResumeOptions
 from oauth_taskflow.errors import TokenStoreError
@@ -49,15 +45,6 @@ def _build_seal() -> Seal | None:
         return str(cipher.open(sealed.decode(), grant_key=_ROW, version=_VERSION)).encode()
 
     return Seal(close=close, open=open_sealed)
-
-
-def limit_waits(session: OAuthSession, resume: ResumeOptions | None) -> None:
-    """Makes ``session`` raise an error for a wait that frees the slot. A task that cannot go on later waits as before."""
-    if resume is not None:
-        longest = min(session.retry.longest_wait, resume.longest_wait)
-        session.retry = replace(session.retry, longest_wait=longest)
-        if isinstance(session.budgets, Budgets):
-            session.budgets.longest_wait = longest
 
 
 @contextmanager

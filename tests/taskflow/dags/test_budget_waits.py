@@ -7,9 +7,8 @@ import pytest
 from oauth_taskflow.api.rate_limit import RateLimit
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.budgets.keeper import Budgets, Scope
-from oauth_taskflow.engine.resume import ResumeOptions, find_wait
+from oauth_taskflow.engine.resume import ResumeOptions, find_wait, limit_waits
 from oauth_taskflow.errors import BudgetWait
-from oauth_taskflow.taskflow.dags.suspension import limit_waits
 from tests.budgets.memory import MemoryBudgetStore
 from tests.support.clock import FakeClock
 
