@@ -128,7 +128,7 @@ def test_no_modules_import_each_other_in_a_circle_late_imports_counted() -> None
 
 def test_paginators_know_no_pulling_and_pulling_knows_no_session() -> None:
     def imported(room: str) -> set[str]:
-        files = (PACKAGE / "api" / room).glob("*.py")
+        files = (PACKAGE / "api" / room).rglob("*.py")
         names = {name for path in files for name in names_imported_by(path)}
         return {name for name in names if name.startswith("oauth_taskflow.api.")}
 

@@ -244,7 +244,7 @@ class OAuthSession(requests.Session):
         Raises:
             ApiError: as ``pull`` raises.
         """
-        from oauth_taskflow.api.pull.past_cap import (  # noqa: PLC0415 - a fifth of this module's import time
+        from oauth_taskflow.api.pull.caps.past_cap import (  # noqa: PLC0415 - a fifth of this module's import time
             pull_records,
         )
 

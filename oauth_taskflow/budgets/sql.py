@@ -15,24 +15,25 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    Text,
     bindparam,
     event,
     insert,
-    inspect,
     select,
     update,
 )
-from sqlalchemy.dialects.mysql import MEDIUMTEXT
-from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.exc import IntegrityError
 
 from oauth_taskflow.budgets.ledger import Ledger, Window
 from oauth_taskflow.budgets.slots import Ask, grant_slots
 from oauth_taskflow.budgets.store import Reading
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.tokens.sql import engine as engines
-from oauth_taskflow.tokens.sql.table import database_clock
+from oauth_taskflow.tokens.sql.table import (
+    LARGE_TEXT,
+    TABLE_OPTIONS,
+    create_schema,
+    database_clock,
+)
 from oauth_taskflow.tokens.sql.transactions import Database
 
 _LABEL = 250
@@ -42,14 +43,9 @@ BUDGETS = Table(
     METADATA,
     Column("budget_key", String(64), primary_key=True),
     Column("label", String(_LABEL), nullable=False),
-    Column("ledger", Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb"), nullable=False),
+    Column("ledger", LARGE_TEXT, nullable=False),
     Column("updated_at", Double, nullable=True),
-    mysql_engine="InnoDB",
-    mysql_charset="utf8mb4",
-    mysql_collate="utf8mb4_bin",
-    mariadb_engine="InnoDB",
-    mariadb_charset="utf8mb4",
-    mariadb_collate="utf8mb4_bin",
+    **TABLE_OPTIONS,
 )
 
 
@@ -163,24 +159,11 @@ def prepare_engine(engine: Engine) -> None:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _leave_writing_to_later)
         engine.dispose()
-    create_table(engine)
+    create_schema(engine, BUDGETS)
 
 
 def _leave_writing_to_later(connection: sqlite3.Connection, _record: Any) -> None:
     connection.execute("PRAGMA synchronous=NORMAL")
-
-
-def create_table(engine: Engine) -> None:
-    """Create the table if it is missing; several processes may try at once."""
-    if inspect(engine).has_table(BUDGETS.name):
-        return
-    try:
-        with engine.begin() as connection:
-            connection.execute(CreateTable(BUDGETS, if_not_exists=True))
-    except DBAPIError:
-        # PostgreSQL may report a duplicate from its catalogue when two create at the same moment.
-        if not inspect(engine).has_table(BUDGETS.name):
-            raise
 
 
 _stores: dict[str, SqlBudgetStore] = {}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from typing import Any
 
+from oauth_taskflow.api.pull.caps.past_cap import pull_past_cap
 from oauth_taskflow.api.pull.page import Page
-from oauth_taskflow.api.pull.past_cap import pull_past_cap
 from oauth_taskflow.api.rate_limit import list_limits
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.session import OAuthSession

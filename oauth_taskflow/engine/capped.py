@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from msgspec import structs
 
-from oauth_taskflow.api.pull.cap import Restart
+from oauth_taskflow.api.pull.caps.walk import Restart
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.dates import UnreadableDate, read_instant

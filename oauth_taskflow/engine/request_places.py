@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from oauth_taskflow.api.pull.places import Places, build_places
+from oauth_taskflow.api.pull.in_flight.places import Places, build_places
 from oauth_taskflow.specs.model import Endpoint
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET
 from msgspec.structs import replace as replace_struct
 
+from oauth_taskflow.api.pull.in_flight.places import Lane, Places
+from oauth_taskflow.api.pull.in_flight.prefetch import read_several_ahead
 from oauth_taskflow.api.pull.page import Page
-from oauth_taskflow.api.pull.places import Lane, Places
-from oauth_taskflow.api.pull.prefetch import read_several_ahead
 from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.api.session import OAuthSession

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from msgspec.structs import replace
 
-from oauth_taskflow.api.pull.dedupe import Deduplicator, Replay
+from oauth_taskflow.api.pull.keys.dedupe import Deduplicator, Replay
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.watermark import Watermark
 from oauth_taskflow.destinations.transfer import KeptRecords, Stage, TransferSummary

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from oauth_taskflow.api.pull.missing_fields import missing_field_error
+from oauth_taskflow.api.pull.missing_fields import missing_field_error, unreadable_time_error
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.record_fields import build_column_reader
 from oauth_taskflow.dates import (
@@ -22,12 +22,10 @@ from oauth_taskflow.dates import (
     is_empty_date,
 )
 from oauth_taskflow.destinations.transfer import KeptRecords, TransferSummary
-from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.specs.windows import Incremental, Window
 
 # One record may be out of order; two older ones in a row are the order of the API.
 _OLDER_IN_A_ROW = 2
-_HINT = "Write into incremental.field_format how records write the field."
 
 
 class WindowStage:
@@ -83,10 +81,7 @@ class WindowStage:
         try:
             instant = self._read(value)
         except UnreadableDate as error:
-            raise InvalidRecord(
-                f"The incremental field {self._field!r} is {value!r:.40}: {error.reason}",
-                hint=_HINT,
-            ) from error
+            raise unreadable_time_error(self._field, value, f": {error.reason}") from error
         return self._bounds[0] <= instant < self._bounds[1]
 
     def finish(self, summary: TransferSummary) -> TransferSummary:

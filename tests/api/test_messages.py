@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from oauth_taskflow.api.errors import ApiStatusError, ApiTimeout
-from oauth_taskflow.api.pull.dedupe import Deduplicator
+from oauth_taskflow.api.pull.keys.dedupe import Deduplicator
 from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.pull.missing_fields import missing_field_error
 from oauth_taskflow.api.pull.watermark import Watermark

@@ -21,7 +21,7 @@ from oauth_taskflow.api.options import (
     Paginate,
     Records,
 )
-from oauth_taskflow.api.pull.dedupe import Deduplicator
+from oauth_taskflow.api.pull.keys.dedupe import Deduplicator
 from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.pull.watermark import Watermark
 from oauth_taskflow.api.request import ApiRequest

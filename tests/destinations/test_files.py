@@ -17,7 +17,7 @@ import msgspec
 import pytest
 from upath import UPath
 
-from oauth_taskflow.api.pull.dedupe import Deduplicator
+from oauth_taskflow.api.pull.keys.dedupe import Deduplicator
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.watermark import Watermark
 from oauth_taskflow.destinations.base import Run

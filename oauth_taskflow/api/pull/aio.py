@@ -10,12 +10,12 @@ from typing import Any, Protocol
 
 from oauth_taskflow.api.exchange import Judge, ResponseHandler
 from oauth_taskflow.api.paginators import Paginate
-from oauth_taskflow.api.pull.cap import plan_walk
+from oauth_taskflow.api.pull.caps.walk import plan_walk
 from oauth_taskflow.api.pull.fetching import FetchedValue
+from oauth_taskflow.api.pull.in_flight.page_guesses import PageGuesses
+from oauth_taskflow.api.pull.in_flight.places import Lane
 from oauth_taskflow.api.pull.page import Page
-from oauth_taskflow.api.pull.page_guesses import PageGuesses
 from oauth_taskflow.api.pull.page_reader import PageReader, ReadResponse, build_page_reader
-from oauth_taskflow.api.pull.places import Lane
 from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.response_rules import ResponseRule

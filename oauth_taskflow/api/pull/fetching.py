@@ -14,10 +14,10 @@ from typing import Any, Protocol
 import requests
 
 from oauth_taskflow.api.exchange import Admit, Judge
+from oauth_taskflow.api.pull.in_flight.page_guesses import PageGuesses
+from oauth_taskflow.api.pull.in_flight.places import Lane, Place
 from oauth_taskflow.api.pull.page import Page
-from oauth_taskflow.api.pull.page_guesses import PageGuesses
 from oauth_taskflow.api.pull.page_reader import PageReader, ReadResponse
-from oauth_taskflow.api.pull.places import Lane, Place
 from oauth_taskflow.api.rate_limit import Gate
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.response_rules import Decision

@@ -8,11 +8,11 @@ from typing import Any
 
 from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.pull.fetching import Fetcher, Puller
+from oauth_taskflow.api.pull.in_flight.places import Lane
+from oauth_taskflow.api.pull.in_flight.prefetch import read_ahead
 from oauth_taskflow.api.pull.marks import SequenceState
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.page_reader import Decode, build_page_reader
-from oauth_taskflow.api.pull.places import Lane
-from oauth_taskflow.api.pull.prefetch import read_ahead
 from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.api.pull.sequence import log_warning
 from oauth_taskflow.api.pull.totals import Warn

@@ -1,4 +1,4 @@
-"""Errors about a field that a spec names and a record lacks. They show names of fields, never values."""
+"""Errors about a field that a spec names, and that a record lacks or writes in another form."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ from oauth_taskflow.suggestions import find_closest, offer_name
 
 _MOST_NAMES = 20
 _LONGEST_NAME = 40
+
+
+def unreadable_time_error(path: str, value: Any, reason: str = "") -> InvalidRecord:
+    """Returns the error for an incremental field at ``path`` whose ``value`` cannot be read, with the reason."""
+    return InvalidRecord(
+        f"The incremental field {path!r} is {value!r:.40}{reason}",
+        hint="Write into incremental.field_format how records write the field.",
+    )
 
 
 def missing_field_error(record: Any, path: str, option: str, hint: str) -> InvalidRecord:

@@ -12,10 +12,10 @@ import requests
 from oauth_taskflow.api.paginators import Paginate, SinglePage
 from oauth_taskflow.api.paginators.base import IndexedPaginator, PagingOptions
 from oauth_taskflow.api.paginators.flags import read_flag_option
-from oauth_taskflow.api.pull.cap_watch import CapWatch
+from oauth_taskflow.api.pull.caps.watch import CapWatch
+from oauth_taskflow.api.pull.keys.overlap import KeyTrail
 from oauth_taskflow.api.pull.loop_guard import LoopGuard
 from oauth_taskflow.api.pull.marks import PageMark, SequenceState, next_request
-from oauth_taskflow.api.pull.overlap import KeyTrail
 from oauth_taskflow.api.pull.page import Page, PageView
 from oauth_taskflow.api.pull.page_judge import Content, locate_response
 from oauth_taskflow.api.pull.row_unit import RowUnit

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from oauth_taskflow.api.decoders.numbers import ExactFloat
-from oauth_taskflow.api.pull.missing_fields import missing_field_error
+from oauth_taskflow.api.pull.missing_fields import missing_field_error, unreadable_time_error
 from oauth_taskflow.api.pull.record_fields import build_column_reader
 from oauth_taskflow.date_patterns import INTEGER
 from oauth_taskflow.dates import (
@@ -26,7 +26,6 @@ _DECIMAL = re.compile(rf"-?\d{{1,1000}}(?:\.\d{{1,1000}}(?:{_EXPONENT})?|{_EXPON
 
 _READ_ANY = build_reader("any")
 _KINDS = "It must be an ISO 8601 instant or a number, of one kind in all records."
-_HINT = "Write into incremental.field_format how records write the field."
 # The forms whose values the fast way may compare as they are.
 _ISO_FORMS = (None, "iso", "any")
 _NUMBER_FORMS = (None, INTEGER, "epoch", "epoch_ms", "epoch_us")
@@ -85,15 +84,17 @@ class Watermark:
         try:
             rank = self._rank_of(value)
         except UnreadableDate as error:
-            raise InvalidRecord(self._flaw(value, f": {error.reason}"), hint=_HINT) from error
+            raise self._flaw(value, f": {error.reason}") from error
         if rank is None or (self._rank is not None and rank[0] != self._rank[0]):
-            raise InvalidRecord(self._flaw(value), hint=_KINDS if self._form is None else _HINT)
+            flaw = self._flaw(value)
+            flaw.hint = _KINDS if self._form is None else flaw.hint
+            raise flaw
         if self._rank is None or rank[1] > self._rank[1]:  # type: ignore[operator]  # one kind: checked above
             self._rank, self.value = rank, _to_exact_value(value)
 
-    def _flaw(self, value: Any, reason: str = "") -> str:
+    def _flaw(self, value: Any, reason: str = "") -> InvalidRecord:
         before = "" if self.value is None else f", after {self.value!r:.40}"
-        return f"The incremental field {self._path!r} is {value!r:.40}{before}{reason}"
+        return unreadable_time_error(self._path, value, before + reason)
 
     def _refuse_missing(self, record: Any) -> None:
         if self._missing == "fail":

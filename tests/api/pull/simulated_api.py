@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from oauth_taskflow.api.pull.concurrency_limit import ConcurrencyLimit
+from oauth_taskflow.api.pull.in_flight.limit import ConcurrencyLimit
 
 
 @dataclass

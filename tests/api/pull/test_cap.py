@@ -17,7 +17,7 @@ from oauth_taskflow.api.options import (
     RowCap,
     SinglePage,
 )
-from oauth_taskflow.api.pull.past_cap import pull_past_cap
+from oauth_taskflow.api.pull.caps.past_cap import pull_past_cap
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import CapReached, InvalidRecord, PaginationLimit, SpecError
 from tests.api.pull.both_sessions import read_by_both

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_taskflow.api.pull.concurrency_limit import ConcurrencyLimit
+from oauth_taskflow.api.pull.in_flight.limit import ConcurrencyLimit
 from tests.api.pull.simulated_api import SimulatedApi
 
 notes = st.one_of(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_taskflow.api.pull.dedupe import Deduplicator
+from oauth_taskflow.api.pull.keys.dedupe import Deduplicator
 from oauth_taskflow.errors import InvalidRecord, PaginationLoop
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from oauth_taskflow.api.options import OffsetPaginator, PageNumberPaginator, Paginate, Records
 from oauth_taskflow.api.paginators.base import TotalRows
+from oauth_taskflow.api.pull.in_flight.places import Lane, Places
 from oauth_taskflow.api.pull.loop import pull
-from oauth_taskflow.api.pull.places import Lane, Places
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.session import OAuthSession

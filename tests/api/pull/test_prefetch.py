@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_taskflow.api.pull.prefetch import read_ahead, read_several_ahead
+from oauth_taskflow.api.pull.in_flight.prefetch import read_ahead, read_several_ahead
 
 setting: ContextVar[str] = ContextVar("setting", default="unset")
 

@@ -11,10 +11,10 @@ import msgspec
 
 from oauth_taskflow.api.decoders.numbers import decode, encode
 from oauth_taskflow.api.paginators.base import SortKey
+from oauth_taskflow.api.pull.keys.sort_order import SortOrder
 from oauth_taskflow.api.pull.marks import KeyMark, split_digests_in_order
 from oauth_taskflow.api.pull.page import PageView
 from oauth_taskflow.api.pull.record_fields import build_column_reader
-from oauth_taskflow.api.pull.sort_order import SortOrder
 from oauth_taskflow.errors import ApiError
 
 

@@ -7,11 +7,11 @@ from contextlib import closing
 from typing import Any
 
 from oauth_taskflow.api.paginators import Paginate
-from oauth_taskflow.api.pull.cap import CapWalk, Restart, plan_walk
+from oauth_taskflow.api.pull.caps.walk import CapWalk, Restart, plan_walk
 from oauth_taskflow.api.pull.fetching import Fetcher
+from oauth_taskflow.api.pull.in_flight.places import Lane
 from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.pull.page import Page
-from oauth_taskflow.api.pull.places import Lane
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.schema.types import Concurrency
 

@@ -11,9 +11,9 @@ from msgspec import Struct
 from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.paginators.base import PagingOptions, SortKey
 from oauth_taskflow.api.paginators.cap import RowCap
-from oauth_taskflow.api.pull.overlap import Overlap
+from oauth_taskflow.api.pull.keys.overlap import Overlap
+from oauth_taskflow.api.pull.keys.sort_order import SortOrder, find_rank
 from oauth_taskflow.api.pull.page import Page
-from oauth_taskflow.api.pull.sort_order import SortOrder, find_rank
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import ApiError, InvalidRecord, PaginationLimit, SpecError
 

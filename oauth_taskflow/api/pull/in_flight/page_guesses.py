@@ -11,9 +11,9 @@ from typing import Protocol
 
 from oauth_taskflow.api.decoders.numbers import encode
 from oauth_taskflow.api.paginators.base import IndexedPaginator
+from oauth_taskflow.api.pull.in_flight.places import Lane, Places
 from oauth_taskflow.api.pull.page_judge import Content
 from oauth_taskflow.api.pull.page_reader import ReadResponse
-from oauth_taskflow.api.pull.places import Lane, Places
 from oauth_taskflow.api.pull.sequence import PageSequence
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.retry import is_overload

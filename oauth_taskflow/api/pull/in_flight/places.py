@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from oauth_taskflow.api.pull.concurrency_limit import DEFAULT_MOST, ConcurrencyLimit
+from oauth_taskflow.api.pull.in_flight.limit import DEFAULT_MOST, ConcurrencyLimit
 from oauth_taskflow.api.retry import is_overload
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.schema.types import Concurrency
