@@ -56,14 +56,17 @@ def spec_reference() -> Iterator[str]:
         "**Defaults** are merged under every endpoint: mappings key by key, lists and single values replace, null",
         "removes, and a paginator or destination of another `type` replaces the whole mapping.",
         "",
-        "**Templates** (`{{ ... }}`) stand in `request` and in `destination.path`. Their names: "
+        "**Templates** (`{{ ... }}`) are texts of `request`, `destination.path`, `fields.set` and `weight`. Their names: "
         + ", ".join(f"`{name}`" for name in sorted(RUN_NAMES))
         + "; each variable of `for_each`; `window.start` and `window.end` in requests of endpoints with "
-        "`incremental`; in requests also `omit`, which leaves out the parameter, header, key or list item it stands for, and "
+        "`incremental`, with a stored watermark also `watermark.value` and `watermark.cursor`; in `fields.set` also `record` and "
+        "`now`; in requests also `omit`, which leaves out the parameter, header, key or list item it stands for, and "
         "`page.token`, `page.number`, `page.offset` and `page.size` as far as the paginator has them "
         "([paging.md](paging.md)). An undefined name is refused by the check, and fails the task if it slips through.",
         "",
-        "**Pages:** [paging.md](paging.md) says when an answer is a page, when reading ends, and what fails.",
+        "**Pages by subject:** [paging.md](paging.md), [incremental.md](incremental.md), [fields.md](fields.md), "
+        "[budgets.md](budgets.md), [resume.md](resume.md), [speed.md](speed.md), [dags.md](dags.md), "
+        "[destinations.md](destinations.md); whole specs: [examples](examples/README.md).",
         "",
         "## The file",
         "",

@@ -144,7 +144,7 @@ def add_members(request: requests.PreparedRequest, members: Mapping[str, Any]) -
     try:
         known = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
     except msgspec.DecodeError:
-        raise _refusal(request, "no JSON object and no form") from None
+        raise _refusal(request, "neither a JSON object nor a form") from None
     _set_body(request, msgspec.json.encode({**known, **members}))
 
 

@@ -25,7 +25,7 @@ class RateLimit(Options, frozen=True, kw_only=True):
     weight: Annotated[
         Weight,
         doc(
-            "What one request costs: a number, or a template. The names are those of the request.",
+            "What one request costs: a number, or in specs a template with the names that every request has.",
             2,
             "{{ 10 if endpoint == 'orders' else 1 }}",
         ),

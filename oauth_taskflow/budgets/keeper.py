@@ -181,7 +181,7 @@ def _cost(limit: RateLimit, label: str, render: Render | None) -> float:
         cost = 0.0
     if not 0 < cost <= (limit.requests or 1):
         raise ApiError(
-            f"The weight of a request is {weight!r}, which is not above 0 and within the budget",
+            f"The weight of a request is {weight!r}, but must be above 0 and at most the budget",
             where=f"in the budget of {label}",
             hint="Let weight be a number, or a template that gives one.",
         )

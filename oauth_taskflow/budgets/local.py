@@ -21,7 +21,7 @@ def budget_folder() -> Path:
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
         raise ApiError(
-            "The folder for rate limits belongs to another user",
+            "The folder for request budgets belongs to another user",
             where=f"at {folder}",
             hint="Remove it, or set TMPDIR to a folder of your own.",
         )

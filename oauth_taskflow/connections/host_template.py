@@ -93,9 +93,7 @@ class _Template:
         """The value for a place in the name of the host."""
         name, value = place[1], self._value(place[1])
         if not _IN_NAME.fullmatch(value):
-            hint = (
-                "Only letters, digits, hyphens, and dots between them, stand in the name of a host."
-            )
+            hint = "Write letters, digits, hyphens, and dots between them; a host has no other characters."
             raise self.error(
                 f"{self._what(name)} does not fit into the name of the host",
                 self._field(name),

@@ -257,7 +257,7 @@ class RunKeeper:
         try:
             idle = self._keep(error, wait)
         except DestinationError as failure:
-            _log.info("What was read last is not kept: %s", failure)
+            _log.info("The last pages are not kept for another attempt: %s", failure)
             return
         if wait is not None and idle <= self._options.most_idle:
             self.suspension = suspend(error, wait)

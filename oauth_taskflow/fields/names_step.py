@@ -34,7 +34,7 @@ class NamesStep:
                 raise clash_error(
                     "names",
                     written,
-                    f"{name!r} and another field are both written so: rename one by fields.move.",
+                    f"{name!r} and another field are both written so; rename one with fields.move.",
                 )
             renamed[written] = self._inside(value) if _is_open_or_opens(value) else value
         return renamed

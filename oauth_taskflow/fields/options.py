@@ -115,7 +115,7 @@ class Fields(Options, frozen=True, kw_only=True):
     ] = None
     on_error: Annotated[
         Literal["fail", "keep", "null"] | None,
-        doc("What an unreadable date or failed cast does: fail, keep the value, or null.", None),
+        doc("What an unreadable date or failed cast does: fail, keep the value, or null.", "keep"),
     ] = "fail"
 
     @property

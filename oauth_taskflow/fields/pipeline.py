@@ -64,8 +64,8 @@ class Pipeline:
             return close_record(members)
         except RecursionError as error:
             raise InvalidRecord(
-                "A record is nested too deep for names, flatten or drop_values",
-                hint="Cast to text what is so deep, before these steps: fields.cast: {name: text}.",
+                "A record is nested too deeply for names, flatten or drop_values",
+                hint="Make a text of the deep field first: fields.cast: {name: text}.",
             ) from error
 
     def warnings(self) -> Iterator[str]:

@@ -177,7 +177,7 @@ class FlattenStep:
                 self._add(flat, f"{prefix}{name}{self._separator}", inner)
                 continue
             if f"{prefix}{name}" in flat:
-                hint = "Rename one by fields.move, or write another separator: fields.flatten."
+                hint = "Rename one with fields.move, or write another separator: fields.flatten."
                 raise clash_error("flatten", f"{prefix}{name}", hint)
             flat[f"{prefix}{name}"] = inner
 

@@ -171,7 +171,10 @@ class Endpoint(Options, frozen=True, kw_only=True):
     ] = None
     incremental: Annotated[
         Incremental | None,
-        doc("Read by data interval.", {"field": "updatedAt", "start": "2024-01-01"}),
+        doc(
+            "Read only what changed: in the run's data interval, or since a stored watermark.",
+            {"field": "updatedAt", "start": "2024-01-01"},
+        ),
     ] = None
     for_each: Annotated[
         dict[Name, ForEach],

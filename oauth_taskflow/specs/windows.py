@@ -27,7 +27,7 @@ from oauth_taskflow.specs.request import FirstRun
 
 
 class Incremental(Options, frozen=True, kw_only=True):
-    """Only what changed in the run's data interval, in windows."""
+    """Only what changed: in the run's data interval, or since a stored watermark (docs/incremental.md)."""
 
     field: Annotated[
         JmesPath | None,

@@ -82,7 +82,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
             "Seconds that the task of a spec's endpoint waits with its worker slot when the API or a budget names a "
             "wait. A longer one frees the slot: the task is rescheduled, and goes on after its last page."
         ),
-        "version_added": "0.1.0",
+        "version_added": "0.2.0",
         "type": "float",
         "example": "60",
         "default": "60",
@@ -102,7 +102,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
             "Key under which fields.hash of specs replaces personal data: a random text of at least 16 characters, "
             "the same on every machine that runs tasks. Another key gives other hashes. Never a Fernet key."
         ),
-        "version_added": "0.1.0",
+        "version_added": "0.2.0",
         "type": "string",
         "sensitive": True,
         "example": "a long random text",
@@ -184,6 +184,6 @@ def _form_fields() -> dict[str, dict[str, Any]]:
 
 def _config() -> dict[str, Any]:
     return {
-        "description": "Where OAuth tokens and request budgets are kept, and provider presets are.",
+        "description": "Where OAuth tokens, request budgets, stored watermarks and provider presets are, and how long tasks wait.",
         "options": _OPTIONS,
     }

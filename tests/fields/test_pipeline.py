@@ -196,7 +196,7 @@ def test_a_path_that_finds_nothing_to_hash_is_reported() -> None:
     "options", [{"names": "snake_case"}, {"flatten": "."}, {"drop_values": [0]}]
 )
 def test_a_record_nested_without_end_fails_as_a_record(options: Any) -> None:
-    with pytest.raises(InvalidRecord, match="nested too deep for names, flatten or drop_values"):
+    with pytest.raises(InvalidRecord, match="nested too deeply for names, flatten or drop_values"):
         reshape_json('{"a":' + '{"B":' * 990 + "1" + "}" * 990 + "}", **options)
 
 

@@ -132,7 +132,7 @@ class CursorPaginator(PagingOptions, frozen=True, kw_only=True, tag="cursor"):
             raise InvalidRecord(
                 f"The last record of page {page.index + 1} has no cursor at {options.path!r}",
                 where=page.where,
-                hint="Correct paginate.last_record; without it the rest would be left out silently.",
+                hint="Correct paginate.last_record, or write absent: end there if this is the end.",
             )
         return cursor
 

@@ -60,7 +60,7 @@ def _read_claims(parts: ConnectionParts, key: SigningKey) -> Mapping[str, Any]:
     for name in ("exp", "iat"):
         if name in filled and filled[name] is not None:
             raise parts.error(
-                f"jwt_claims fixes {name}, which every token has anew",
+                f"jwt_claims fixes {name}, which is new in every token",
                 "jwt_claims",
                 "Remove it, or write null to leave it out; jwt_lifetime says how long a token lives.",
             )
@@ -96,7 +96,7 @@ def _read_headers(parts: ConnectionParts) -> Mapping[str, str]:
     if own := sorted(_OURS & headers.keys()):
         meant = {"alg": "algorithm", "kid": "key_id"}[own[0]]
         raise parts.error(
-            f"jwt_headers has {own[0]!r}, which a key of its own says",
+            f"jwt_headers has {own[0]!r}, which another key says",
             "jwt_headers",
             f"Write {meant} instead.",
         )

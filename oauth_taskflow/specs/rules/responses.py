@@ -165,7 +165,9 @@ def rule_wait(view: EndpointView) -> Findings:
             continue
         if (wait.header is None) == (wait.until is None):
             message = (
-                "the wait is named by nothing" if wait.header is None else "two waits are named"
+                "nothing names the wait"
+                if wait.header is None
+                else "header and until both name the wait"
             )
             yield Finding(path, message, "Write header: X-Reset, or until: 00:00Z.")
         elif wait.until is not None and "as" in raw[index]["wait"]:

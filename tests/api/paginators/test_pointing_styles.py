@@ -151,7 +151,7 @@ def test_a_last_record_without_its_cursor_is_an_error_not_the_end() -> None:
         cursor_after(CursorPaginator(last_record="uuid", param="after"), {})
     assert str(caught.value) == (
         f"The last record of page 1 has no cursor at 'uuid' at GET {BASE}. "
-        "Correct paginate.last_record; without it the rest would be left out silently."
+        "Correct paginate.last_record, or write absent: end there if this is the end."
     )
 
 

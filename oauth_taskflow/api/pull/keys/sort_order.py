@@ -67,7 +67,10 @@ class SortOrder:
 
     def _compare(self, key: Any, rank: Any, other: Any, next_rank: Any) -> None:
         if rank[0] != next_rank[0]:
-            raise InvalidRecord(f"The sort key {self._path!r} is {other!r:.40}, after {key!r:.40}")
+            raise InvalidRecord(
+                f"The sort key {self._path!r} is {other!r:.40}, after {key!r:.40}",
+                hint="Name a key that is of one kind, a number or a text, in all records.",
+            )
         low, high = (
             (rank[1], next_rank[1]) if self._order == "ascending" else (next_rank[1], rank[1])
         )
