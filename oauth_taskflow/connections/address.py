@@ -1,4 +1,4 @@
-"""Reads a connection's address: the base URL with its places filled, or empty if only the token response names it."""
+"""Reads a connection's address: the base URL with its placeholders filled, or empty if only the token response names it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_address(
     values: Mapping[str, Any],
     findings: Findings,
 ) -> Address:
-    """Returns the address with its places filled; an empty one if ``findings`` has a problem with it."""
+    """Returns the address with its placeholders filled; an empty one if ``findings`` has a problem with it."""
     written = (
         (connection.host or "") if (connection.host or "").strip() else preset.base_url
     ) or ""
@@ -57,7 +57,7 @@ def read_address(
 def _base_url(
     connection: AirflowConnection, host: str, conn_type: str, preset: Preset, auth_type: str
 ) -> str:
-    """Returns the base URL; empty if only the token response names it. ``host`` has its places filled."""
+    """Returns the base URL; empty if only the token response names it. ``host`` has its placeholders filled."""
     if not (connection.host or "").strip():
         if preset.base_url:
             return host.rstrip("/")

@@ -1,4 +1,4 @@
-"""Fills the places in a connection's host: ``https://{region}.api.example.com/bot{password}``.
+"""Fills the placeholders in a connection's host: ``https://{region}.api.example.com/bot{password}``.
 
 Values come from ``host_values``, an author's own keys, and from login and password. No value changes where the requests
 go: in the name of the host a value is letters, digits and hyphens, in the path it is percent-encoded.
@@ -28,7 +28,7 @@ _KEY = "host_values"
 
 
 class FilledHost(SecretValue, frozen=True):
-    """The host with its places filled, and what in it no message may show."""
+    """The host with its placeholders filled, and what in it no message may show."""
 
     host: Hidden[str]
     secrets: Hidden[tuple[str, ...]] = ()
@@ -37,16 +37,18 @@ class FilledHost(SecretValue, frozen=True):
 def fill_host(
     conn_id: str, host: str, own: Mapping[str, str], *, login: str, password: str
 ) -> FilledHost:
-    """Returns ``host`` with the values of ``own``, ``login`` and ``password`` in its places.
+    """Returns ``host`` with the values of ``own``, ``login`` and ``password`` in its placeholders.
 
     Raises:
-        ConnectionConfigError: a place has no value, a value has no place, or a value does not fit its place.
+        ConnectionConfigError: a placeholder has no value, a value has no placeholder, or a value does not fit.
     """
     template = _Template(conn_id, {**own, "login": login, "password": password})
     template.check_names(own, host)
     before, separator, rest = host.rpartition("://")
     if _PLACE.search(before):
-        raise template.error("The scheme of the host has a place", "host", "Write https:// there.")
+        raise template.error(
+            "The scheme of the host has a placeholder", "host", "Write https:// there."
+        )
     name, slash, path = rest.partition("/")
     filled = _PLACE.sub(template.fill_name, name) + slash + _PLACE.sub(template.fill_path, path)
     if (
@@ -65,7 +67,7 @@ def _decode_segments(path: str) -> list[str]:
 
 
 class _Template:
-    """The values for the places of one host, and which of them were used."""
+    """The values for the placeholders of one host, and which of them were used."""
 
     def __init__(self, conn_id: str, values: Mapping[str, str]) -> None:
         self._conn_id = conn_id
@@ -77,20 +79,22 @@ class _Template:
         return ConnectionConfigError(what, conn_id=self._conn_id, field=name, hint=hint)
 
     def check_names(self, own: Mapping[str, str], host: str) -> None:
-        """Checks that each value of the author's has a well-formed name and a place."""
+        """Checks that each value of the author's has a well-formed name and a placeholder."""
         places = _PLACE.findall(host)
         for name in own:
             if name in _FIELDS or not _NAME.fullmatch(name):
                 hint = "Begin with a letter, go on with letters, digits and _; login and password are the fields."
-                raise self.error(f"{name!r} cannot be the name of a place", _KEY, hint)
+                raise self.error(f"{name!r} cannot be the name of a placeholder", _KEY, hint)
             if name not in places:
                 hint = (
                     did_you_mean(name, places) or f"Write {{{name}}} into the host, or remove it."
                 )
-                raise self.error(f"{_KEY} has {name!r}, and the host has no such place", _KEY, hint)
+                raise self.error(
+                    f"{_KEY} has {name!r}, and the host has no such placeholder", _KEY, hint
+                )
 
     def fill_name(self, place: re.Match[str]) -> str:
-        """The value for a place in the name of the host."""
+        """The value for a placeholder in the name of the host."""
         name, value = place[1], self._value(place[1])
         if not _IN_NAME.fullmatch(value):
             hint = "Write letters, digits, hyphens, and dots between them; a host has no other characters."
@@ -103,7 +107,7 @@ class _Template:
         return value
 
     def fill_path(self, place: re.Match[str]) -> str:
-        """The value for a place in the path, percent-encoded."""
+        """The value for a placeholder in the path, percent-encoded."""
         name, value = place[1], self._value(place[1])
         if not value.isprintable():
             hint = "Write it again, without line breaks."
@@ -120,7 +124,7 @@ class _Template:
             known = [*self._values]
             hint = did_you_mean(name, known) or f'Add it to extra: "{_KEY}": {{"{name}": "…"}}.'
             raise self.error(
-                f"The host has the place {{{name}}}, and nothing fills it", "host", hint
+                f"The host has the placeholder {{{name}}}, and nothing fills it", "host", hint
             )
         if not value:
             raise self.error(f"The host needs the {name}", self._field(name), "Fill it.")

@@ -1,4 +1,4 @@
-"""The places ``{login}`` and ``{password}`` in the values of a connection, which its two fields of that name fill."""
+"""The placeholders ``{login}`` and ``{password}`` in the values of a connection, which its two fields of that name fill."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _PLACE = re.compile(r"\{(login|password)\}")
 
 
 def fill_places(parts: ConnectionParts, name: str, value: Any) -> Any:
-    """Returns ``value`` of the field ``name`` with its places filled, at any depth; names of members stay.
+    """Returns ``value`` of the field ``name`` with its placeholders filled, at any depth; names of members stay.
 
     Raises:
-        ConnectionConfigError: the login or password that a place needs is missing.
+        ConnectionConfigError: the login or password that a placeholder needs is missing.
     """
     if isinstance(value, str):
         return _PLACE.sub(lambda place: _part(parts, name, place[1]), value)
@@ -28,7 +28,7 @@ def fill_places(parts: ConnectionParts, name: str, value: Any) -> Any:
 
 
 def names_place(value: Any, place: str) -> bool:
-    """Whether a text in ``value`` has the place ``place``."""
+    """Whether a text in ``value`` has the placeholder ``place``."""
     if isinstance(value, str):
         return f"{{{place}}}" in value
     items = value.values() if isinstance(value, Mapping) else value

@@ -157,7 +157,7 @@ REFUSALS: dict[str, tuple[Connection, str]] = {
     ),
     "token header": (
         connection({"token_header": "X-Auth: token={token};"}),
-        "This is not a header with a place for the token in connection 'crm', field 'token_header'. Write it as in "
+        "This is not a header with a placeholder for the token in connection 'crm', field 'token_header'. Write it as in "
         "X-Auth-Token: {token} or Authorization: Token {token}.",
     ),
     "origin with a path": (

@@ -43,7 +43,7 @@ EVERY_KIND_FIELDS: tuple[ConnectionField, ...] = (
         "host_values",
         "mapping",
         "Host values",
-        'Your own values for places in the host, as JSON: {"region": "eu"} fills https://{region}.api.example.com.',
+        'Your own values for placeholders in the host, as JSON: {"region": "eu"} fills https://{region}.api.example.com.',
     ),
     ConnectionField(
         "rate_limit",

@@ -20,10 +20,10 @@ class AddedParts(SecretValue, frozen=True):
 
 
 def read_additions(parts: ConnectionParts) -> AddedParts:
-    """Returns what is added to each request, with its places filled.
+    """Returns what is added to each request, with its placeholders filled.
 
     Raises:
-        ConnectionConfigError: a place has nothing to fill it, or the token goes into the same parameter.
+        ConnectionConfigError: a placeholder has nothing to fill it, or the token goes into the same parameter.
     """
     values = parts.values
     params = fill_places(parts, "api_params", values.get("api_params", {}))

@@ -42,7 +42,7 @@ def read_token_place(parts: ConnectionParts) -> TokenPlace:
     match = _TOKEN_HEADER.fullmatch(text)
     if match is None:
         raise parts.error(
-            "This is not a header with a place for the token",
+            "This is not a header with a placeholder for the token",
             "token_header",
             "Write it as in X-Auth-Token: {token} or Authorization: Token {token}.",
         )

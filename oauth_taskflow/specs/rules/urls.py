@@ -50,7 +50,7 @@ def bad_url(view: EndpointView) -> Findings:
 def _flaws(name: str, text: str) -> list[tuple[str, str]]:
     literal = WHOLE_TEMPLATE.sub("", text)
     if lost := _SINGLE_BRACES.search(literal):
-        hint = f'Write "{{{{ {lost[1] or "name"} }}}}"; places such as {lost[0]} are filled in hosts of connections.'
+        hint = f'Write "{{{{ {lost[1] or "name"} }}}}"; placeholders such as {lost[0]} are filled in hosts of connections.'
         return [(f"{lost[0]} gets no value", hint)]
     if "{" in literal:
         return []  # a broken template, which another rule finds
