@@ -223,6 +223,20 @@ def test_a_retried_page_is_asked_with_the_same_cursor(tmp_path: Path) -> None:
     assert [asked.query.get("after") for asked in pulled.api.asked] == [None, "4", "4"]
 
 
+def test_a_path_may_have_another_segment_from_page_two_on(tmp_path: Path) -> None:
+    text = """
+    request: {path: "/rows{% if page.token is defined %}/{{ page.token }}{% endif %}"}
+    records: items
+    paginate: {type: cursor, next: next}
+    """
+    pulled = pull(
+        text,
+        lambda asked: {"items": [{"id": 1}], "next": "b" if asked.path == "/rows" else None},
+        tmp_path,
+    )
+    assert pulled.api.paths == ["/rows", "/rows/b"]
+
+
 # omit --------------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,8 @@ from oauth_taskflow.specs.template_references import template_texts
 from oauth_taskflow.suggestions import suggest_allowed
 
 _BARE = re.compile(rf"\{{\{{-?\s*{PAGE}\.(\w+)\s*-?\}}\}}")
+# An author who asks whether there is a value knows that page one has none.
+_ASKED = re.compile(rf"\{{%[^%]*\b{PAGE}\.(\w+)\s+is\s+(?:not\s+|un)?defined")
 _STYLES = {
     "token": "cursor or keyset",
     "number": "page",
@@ -57,12 +59,13 @@ def page_one_undefined(view: EndpointView) -> Findings:
 
     Bad: `params: {after: "{{ page.token }}"}`
 
-    Good: `params: {after: "{{ page.token | default(omit) }}"}`, `json: {after: "{{ page.token | default(none) | tojson }}"}`
+    Good: `params: {after: "{{ page.token | default(omit) }}"}`, `json: {after: "{{ page.token | default(none) | tojson }}"}`,
+    `path: "/rows{% if page.token is defined %}/{{ page.token }}{% endif %}"`
     """
     paginate = view.endpoint.paginate
     late = frozenset() if paginate is None else paginate.late_page_names
     for path, text in _request_texts(view):
-        for name in _BARE.findall(text):
+        for name in sorted({*_BARE.findall(text)} - {*_ASKED.findall(text)}):
             if name in view.placed_names and name in late:
                 message = f"{PAGE}.{name} has no value on page one"
                 hint = f'Write "{{{{ {PAGE}.{name} | default(omit) }}}}" to leave it out there.'
