@@ -13,7 +13,7 @@ from requests.structures import CaseInsensitiveDict
 from oauth_taskflow.errors import ApiRequestFailed, printable
 from oauth_taskflow.redaction import REDACTED, redact_text, redact_url, remove_secrets
 from oauth_taskflow.secret_values import Hidden, SecretValue
-from oauth_taskflow.urls import replace_param
+from oauth_taskflow.urls import remove_param, replace_param
 
 _MARK = "_oauth_taskflow_secrets"
 # Shorter secrets occur in words by chance; as the value of a parameter they are still hidden.
@@ -70,6 +70,18 @@ def strip_url(request: requests.PreparedRequest, url: str | None = None) -> str:
     for name in read_secrets(request).names:
         url = replace_param(url, name, REDACTED)
     return remove_secrets(url, _long_enough(secrets_of(request)))
+
+
+def take_secrets_out(request: requests.PreparedRequest, found: object) -> object:
+    """Returns ``found`` in a response without what ``request`` was authorised by, which every request gets anew.
+
+    A link that repeats the parameters of its request loses those; secrets elsewhere in a text are replaced.
+    """
+    if not isinstance(found, str):
+        return found
+    for name in read_secrets(request).names:
+        found = remove_param(found, name)
+    return remove_secrets(found, _long_enough(secrets_of(request)))
 
 
 def strip_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -15,6 +15,7 @@ from oauth_taskflow.api.pull.record_fields import build_column_reader
 from oauth_taskflow.api.pull.watermark import Watermark
 from oauth_taskflow.dates import UnreadableDate
 from oauth_taskflow.errors import InvalidRecord
+from oauth_taskflow.redaction import REDACTED
 from oauth_taskflow.specs.export_cursor import CursorPlace
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.template_references import parse_template
@@ -182,6 +183,11 @@ class Position:
                 f"The last page has no cursor for the next run at {path!r}"
                 + (f", parameter {param!r}" if param is not None else ""),
                 hint="Correct incremental.cursor; or let paginate go on to the page that has it.",
+            )
+        if REDACTED in self._next_cursor:
+            raise InvalidRecord(
+                "The cursor for the next run holds a secret of the connection, and it would be stored",
+                hint="Write incremental.cursor: {path: …, param: …}, so that one parameter of the link is kept.",
             )
         return self._next_cursor
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from oauth_taskflow.api.auth import Credentials
 from oauth_taskflow.api.errors import ApiStatusError
 from oauth_taskflow.api.options import CursorPaginator, Records
 from oauth_taskflow.api.session import OAuthSession
@@ -68,6 +69,7 @@ class Bench:
         route: Callable[[Asked], Any],
         *,
         minutes: int = 0,
+        auth: Credentials | None = None,
         **options: Any,
     ) -> tuple[list[Any], EndpointSummary]:
         destination = FileDestination(path=str(self.folder / "out"))
@@ -81,7 +83,8 @@ class Bench:
             "ledger": self.ledger(run_id),
             **options,
         }
-        with scripted(route) as api, OAuthSession(api.url, bearer_auth("t"), conn_id="crm") as s:
+        auth = auth or bearer_auth("t")
+        with scripted(route) as api, OAuthSession(api.url, auth, conn_id="crm") as s:
             summary = run_endpoint(EndpointRun(**given), s)
             self.asked = [one.query for one in api.asked]
         lines = Path(summary.files[0].path).read_text().splitlines()

@@ -18,6 +18,7 @@ from oauth_taskflow.api.pull.selector import RecordSelector
 from oauth_taskflow.api.pull.sequence import PageSequence, log_warning
 from oauth_taskflow.api.pull.totals import Warn
 from oauth_taskflow.api.request import ApiRequest
+from oauth_taskflow.api.request_secrets import take_secrets_out
 from oauth_taskflow.api.response_rules import Decision, ResponseRule, Rules
 
 Decode = bool | Literal["exact"]
@@ -77,7 +78,8 @@ class PageReader:
             raise _refusal_error(response, read.decision, sequence.end_hint(response.status_code))
         page = sequence.advance(response, read.content)
         if self.find is not None and not read.content.body.empty:
-            page = replace(page, found=read.content.body.find(self.find))
+            found = read.content.body.find(self.find)
+            page = replace(page, found=take_secrets_out(response.request, found))
         if self.has_plain_numbers and read.content.body.has_exact_numbers:
             page = replace(page, records=to_plain_numbers(page.records))
         return page
