@@ -38,6 +38,7 @@ _FINAL_STATES = frozenset({"success", "failed"})
 _STOPPING = ((signal.SIGINT, 2.0), (signal.SIGTERM, 4.0), (signal.SIGKILL, 0.0))
 # A machine that is busy with tasks may leave the API server without an answer for half a minute.
 _PATIENCE = 4
+_BUSY_SECONDS = 120.0
 _USER = "admin"
 _PASSWORDS_FILE = "passwords.json"
 # Airflow has no option for the address of its log servers: they would listen on all.
@@ -103,7 +104,7 @@ class AirflowDeployment:
             # standalone starts its components by the name "airflow".
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
             **_settings(home, dags, self.port, parallelism),
-            **({"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database} if database else {}),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database or _sqlite_in(home),
             **(environment or {}),
         }
 
@@ -112,11 +113,11 @@ class AirflowDeployment:
         """Where the UI and the REST API are."""
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self, timeout: float = 300.0) -> None:
+    def start(self, timeout: float = 600.0) -> None:
         """Start every component and wait until the API answers and the scheduler is healthy.
 
         Raises:
-            DeploymentFailed: it did not within ``timeout`` seconds.
+            DeploymentFailed: it did not within ``timeout`` seconds, or it ended.
         """
         self.home.mkdir(parents=True, exist_ok=True)
         settings = self.home / "config" / "airflow_local_settings.py"
@@ -134,10 +135,21 @@ class AirflowDeployment:
                 start_new_session=True,
             )
         self._tie = ParentWatch(self._process.pid)
+        try:
+            self._wait_until_healthy(self._process, timeout)
+        except DeploymentFailed:
+            self.stop()
+            raise
+
+    def _wait_until_healthy(self, process: subprocess.Popen[bytes], timeout: float) -> None:
         deadline = time.monotonic() + timeout
         while not self._healthy():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
+            if (status := process.poll()) is not None:
+                msg = (
+                    f"Airflow ended with exit status {status} before it was healthy; see {self.log}"
+                )
+                raise DeploymentFailed(msg)
+            if time.monotonic() > deadline:
                 msg = f"Airflow did not become healthy in {timeout:.0f} s; see {self.log}"
                 raise DeploymentFailed(msg)
             time.sleep(0.5)
@@ -195,7 +207,7 @@ class AirflowDeployment:
         action = {"action": "create", "entities": [entity], "action_on_existence": "overwrite"}
         self.call("PATCH", "/connections", {"actions": [action]})
 
-    def wait_for_dag(self, dag_id: str, timeout: float = 90.0) -> None:
+    def wait_for_dag(self, dag_id: str, timeout: float = 300.0) -> None:
         """Wait until the DAG processor has stored ``dag_id``.
 
         Raises:
@@ -206,15 +218,15 @@ class AirflowDeployment:
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
         """Unpause ``dag_id`` as soon as it is there and start a run; its run id."""
         self._wait_until_found(
-            "PATCH", f"/dags/{dag_id}?update_mask=is_paused", {"is_paused": False}, 90.0
+            "PATCH", f"/dags/{dag_id}?update_mask=is_paused", {"is_paused": False}, 300.0
         )
         body = {"logical_date": None, "conf": dict(conf or {})}
         # The row of a DAG is stored before the version that can be run.
         return str(
-            self._wait_until_found("POST", f"/dags/{dag_id}/dagRuns", body, 30.0)["dag_run_id"]
+            self._wait_until_found("POST", f"/dags/{dag_id}/dagRuns", body, 300.0)["dag_run_id"]
         )
 
-    def wait(self, dag_id: str, run_id: str, timeout: float = 300.0) -> str:
+    def wait(self, dag_id: str, run_id: str, timeout: float = 900.0) -> str:
         """The run's final state, ``success`` or ``failed``.
 
         Raises:
@@ -301,7 +313,15 @@ def _settings(home: Path, dags: Path, port: int, parallelism: int) -> dict[str, 
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
         "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        # After 5 s, Airflow would ask again to start a task that has started, and kill it when the answer is a conflict.
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": f"{_BUSY_SECONDS:.0f}",
+        "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "20",
     }
+
+
+def _sqlite_in(home: Path) -> str:
+    """The URL of a database whose writers wait for each other longer than the 5 s of Python."""
+    return f"sqlite:///{home.absolute()}/airflow.db?timeout={_BUSY_SECONDS:.0f}"
 
 
 def _group_alive(group: int) -> bool:

@@ -48,6 +48,8 @@ class TokenPolicy:
     answer names no ``expires_in``. ``grace`` is seconds during which a rotated refresh token may be sent again.
     ``json_body`` accepts token requests in JSON too (Notion). ``old_access_token_dies``: a refresh ends the access
     tokens issued before (GitHub, GitLab). Without ``names_lifetime`` the answer does not say when the token ends.
+    ``tolerance`` is seconds for which an access token is still accepted after its named end, so that clients refresh
+    often and a slow machine cannot outlast a token that it has just been given.
     """
 
     lifetime: float | None = 3600.0
@@ -56,6 +58,12 @@ class TokenPolicy:
     json_body: bool = False
     old_access_token_dies: bool = False
     names_lifetime: bool = True
+    tolerance: float = 0.0
+
+    @property
+    def accepted_for(self) -> float | None:
+        """Seconds for which the API accepts an access token; None: for ever."""
+        return None if self.lifetime is None else self.lifetime + self.tolerance
 
 
 @dataclass(frozen=True)
@@ -224,7 +232,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib ships n
             client_id=client_id,
             subject=family.subject if family else request.user or client_id,
             scope=token.get("scope", ""),
-            lifetime=self.policy.lifetime,
+            lifetime=self.policy.accepted_for,
             value=token["access_token"],
             family=family,
         )

@@ -52,7 +52,7 @@ def installation_token(tokens: TokenServer, clock: Clock, request: Request) -> R
         client_id=client.client_id,
         subject=client.client_id,
         scope=" ".join(client.scopes),
-        lifetime=lifetime,
+        lifetime=lifetime + tokens.policy.tolerance,
     )
     tokens.state.count("tokens_issued")
     end = datetime.fromtimestamp(clock.now() + lifetime, timezone.utc)

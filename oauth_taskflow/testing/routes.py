@@ -78,7 +78,7 @@ class Application:
             return introspect(self.tokens, request)
         if request.path == LOGIN_PATH:
             self.log.count("logins")
-            lifetime = self.tokens.policy.lifetime
+            lifetime = self.tokens.policy.accepted_for
             return log_in(request, self.credentials, self.tokens.state, lifetime)
         if request.path == METADATA_PATH:
             return json_response(self._metadata())

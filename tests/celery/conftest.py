@@ -114,8 +114,7 @@ def cluster(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         )
         use_celery(airflow)
         stack.callback(airflow.stop)
-        # Next to other programs it may take long, which does not matter to these tests.
-        airflow.start(timeout=300.0)
+        airflow.start()
         airflow.add_connection("crm", server.connection(refresh_token=server.issue_refresh_token()))
         keyless = {"conn_type": "oauth2", "host": api.url, "extra": {"auth_type": "none"}}
         airflow.add_connection("notes", keyless)

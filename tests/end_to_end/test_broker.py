@@ -8,6 +8,7 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -98,8 +99,9 @@ by_itself()
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[OAuthTestServer]:
-    """Tokens that live two seconds, refresh tokens that can be used once, no grace."""
+    """Tokens to be refreshed every two seconds, refresh tokens that can be used once, no grace."""
     with OAuthTestServer(token_lifetime=2.0, rotate=True, grace=0.0, latency=0.01) as server:
+        server.policy = replace(server.policy, tolerance=600.0)
         yield server
 
 

@@ -176,6 +176,21 @@ def test_an_access_token_works_until_the_last_moment_of_its_lifetime(
     assert 'error="invalid_token"' in late.headers["WWW-Authenticate"]
 
 
+def test_a_tolerant_api_accepts_a_token_longer_than_its_named_lifetime(
+    oauth_server_factory: ServerFactory,
+) -> None:
+    clock = FakeClock()
+    server = oauth_server_factory(token_lifetime=1.5, clock=clock)
+    server.policy = replace(server.policy, tolerance=60.0)
+    answer = client_credentials(server).json()
+
+    assert answer["expires_in"] == 1.5
+    clock.at += 61.4
+    assert get(server, "/countries", answer["access_token"]).status_code == 200
+    clock.at += 0.1
+    assert get(server, "/countries", answer["access_token"]).status_code == 401
+
+
 def test_an_unlimited_token_names_no_expires_in(oauth_server_factory: ServerFactory) -> None:
     clock = FakeClock()
     server = oauth_server_factory(token_lifetime=None, clock=clock)

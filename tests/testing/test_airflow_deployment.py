@@ -1,0 +1,34 @@
+"""What a deployment says that does not start; ``tests/end_to_end`` has those that do."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from oauth_taskflow.testing.airflow_deployment import AirflowDeployment, DeploymentFailed
+
+
+def stand_in(tmp_path: Path, program: str) -> AirflowDeployment:
+    """A deployment whose Airflow is ``program``."""
+    deployment = AirflowDeployment(tmp_path / "home", tmp_path / "dags")
+    deployment.command = [sys.executable, "-c", program]
+    return deployment
+
+
+def test_an_airflow_that_ends_at_once_is_reported_at_once(tmp_path: Path) -> None:
+    deployment = stand_in(tmp_path, "print('no such option'); raise SystemExit(3)")
+    message = f"Airflow ended with exit status 3 before it was healthy; see {deployment.log}"
+    with pytest.raises(DeploymentFailed, match=f"^{re.escape(message)}$"):
+        deployment.start()
+    assert deployment.log.read_text() == "no such option\n"
+
+
+def test_an_airflow_that_is_never_healthy_is_stopped_and_reported(tmp_path: Path) -> None:
+    deployment = stand_in(tmp_path, "import time; time.sleep(600)")
+    message = f"Airflow did not become healthy in 0 s; see {deployment.log}"
+    with pytest.raises(DeploymentFailed, match=f"^{re.escape(message)}$"):
+        deployment.start(timeout=0.0)
+    deployment.stop()  # as nothing runs any more
