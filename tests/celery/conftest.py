@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -101,6 +101,7 @@ def cluster(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         pytest.skip(missing)
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(OAuthTestServer(token_lifetime=3))
+        server.policy = replace(server.policy, tolerance=600.0)
         api = stack.enter_context(_api())
         environment = {
             "AIRFLOW__CELERY__WORKER_CONCURRENCY": "2",

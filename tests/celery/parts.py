@@ -19,7 +19,7 @@ from pathlib import Path
 from oauth_taskflow.testing.airflow_deployment import AirflowDeployment, free_port
 from oauth_taskflow.testing.parent_watch import ParentWatch
 
-_START_SECONDS = 240.0
+_START_SECONDS = 600.0
 _NOT_THEIRS = ("AIRFLOW_HOME", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")
 # Host name and mounts are the kernel's, per "namespace"; without root it takes one of users, too.
 _UNSHARE = [

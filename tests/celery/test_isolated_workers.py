@@ -25,7 +25,7 @@ _OWN_DISK = "a folder of the machine that a task runs on"
 def run(cluster: Cluster, dag_id: str) -> tuple[str, dict[tuple[str, int], dict[str, Any]]]:
     """State of a new run, and its task instances by task and map index."""
     run_id = cluster.airflow.trigger(dag_id)
-    state = cluster.airflow.wait(dag_id, run_id, timeout=300.0)
+    state = cluster.airflow.wait(dag_id, run_id)
     instances = cluster.airflow.task_instances(dag_id, run_id)
     return state, {(one["task_id"], one["map_index"]): one for one in instances}
 
@@ -52,7 +52,7 @@ def notes(folder: Path) -> Iterator[int]:
 
 def test_isolated_workers_share_one_rotating_grant_and_start_warm(cluster: Cluster) -> None:
     run_id = cluster.airflow.trigger("celery_airports")
-    assert cluster.airflow.wait("celery_airports", run_id, timeout=300.0) == "success"
+    assert cluster.airflow.wait("celery_airports", run_id) == "success"
     for host in ("one", "two"):
         for number in range(4):
             returned = cluster.airflow.xcom("celery_airports", run_id, host, number)
