@@ -52,7 +52,7 @@ class CountingApi:
         self._wait(lambda: len(self.came) >= wanted)
 
     def _wait(self, is_over: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while not is_over():
             assert time.monotonic() < deadline, "no worker sends anything"
             time.sleep(0.02)

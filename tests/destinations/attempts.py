@@ -115,7 +115,7 @@ class AttemptProcess:
         assert self.process.stdout is not None
         lines = self.process.stdout.read().split()
         self.process.stdout.close()
-        code = self.process.wait(120)
+        code = self.process.wait(600)
         return "killed" if code == -signal.SIGKILL else lines[-1]
 
 

@@ -159,7 +159,7 @@ def test_a_slow_token_blocks_no_other_call_and_occupies_few_threads(
         def token(self) -> Token:
             if not release.is_set():
                 waiting.append(threading.current_thread())
-            release.wait(30)
+            release.wait(120)
             return super().token()
 
     async def talk(session: AsyncOAuthSession) -> int:

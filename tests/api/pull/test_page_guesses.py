@@ -171,7 +171,7 @@ def test_a_page_count_means_no_request_past_the_end_even_without_a_size(local: L
 
 
 def test_guesses_are_in_flight_together(serve: Serve, connect: Connect) -> None:
-    together = threading.Barrier(4, timeout=20)
+    together = threading.Barrier(4, timeout=120)
     api = PagedApi(1_000)
 
     def route(asked: Asked) -> Any:
@@ -204,7 +204,7 @@ def test_a_guess_that_hangs_holds_up_no_other_sequence(serve: Serve, connect: Co
     def route(asked: Asked) -> Any:
         page = int(asked.query["page"])
         if page > 3:
-            release.wait(20)
+            release.wait(120)
         return {"items": [{"id": page}] * (2 if page < 3 else 1)}
 
     session, shared = connect(serve(route)), lane(4)

@@ -28,7 +28,7 @@ def test_the_next_page_is_fetched_while_one_is_consumed(serve: Serve, connect: C
         connect(serve(route)), ApiRequest("/"), paginate=PageNumberPaginator(), records=ITEMS
     )
     next(pages)
-    assert second.wait(20)
+    assert second.wait(120)
     assert ids(pages) == list(range(4, 10))
 
 
@@ -70,7 +70,7 @@ def test_pages_before_an_error_arrive_before_it(serve: Serve, connect: Connect) 
 
 
 def test_prefetched_pages_are_in_flight_together(serve: Serve, connect: Connect) -> None:
-    together = threading.Barrier(3, timeout=20)
+    together = threading.Barrier(3, timeout=120)
 
     def route(asked: Asked) -> Any:
         page = int(asked.query["page"])

@@ -46,7 +46,7 @@ def test_at_most_room_items_are_read_ahead(room: int) -> None:
 
     ahead = read_ahead(items(), room)
     assert next(ahead) == 0
-    assert full.wait(20)
+    assert full.wait(120)
     # One consumed, `room` waiting, one in the maker's hands.
     assert len(made) == room + 2
     assert list(ahead) == list(range(1, 20))
@@ -103,7 +103,7 @@ def test_several_sources_come_through_in_order_with_their_tags(
 
 def test_at_most_width_sources_are_read_at_once() -> None:
     begun: list[int] = []
-    all_three = threading.Barrier(4, timeout=20)
+    all_three = threading.Barrier(4, timeout=120)
 
     def source(number: int) -> Iterator[int]:
         begun.append(number)
@@ -130,7 +130,7 @@ def test_an_exception_of_a_later_source_waits_for_its_place() -> None:
 
     several = read_several_ahead([("good", iter([1, 2])), ("broken", broken())], 2)
     _, items = next(several)
-    assert raised.wait(20)
+    assert raised.wait(120)
     assert list(items) == [1, 2]
     with pytest.raises(LookupError, match="broken"):
         list(next(several)[1])

@@ -64,7 +64,7 @@ def test_several_at_once_read_what_one_at_once_reads(
 
 
 def test_pages_are_in_flight_together_up_to_the_number(serve: Serve, read: Read) -> None:
-    together = threading.Barrier(3, timeout=20)
+    together = threading.Barrier(3, timeout=120)
     api = PagedApi(90, total=True)
 
     def route(asked: Asked) -> Any:
