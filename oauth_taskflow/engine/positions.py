@@ -49,7 +49,7 @@ from oauth_taskflow.watermarks.state import (
 )
 
 if TYPE_CHECKING:
-    from oauth_taskflow.watermarks.ledger import RunLedger
+    from oauth_taskflow.watermarks.run_watermarks import RunWatermarks
 
 # Partitions that are looked up together.
 _TOGETHER = 100
@@ -68,13 +68,13 @@ class PullFrom(Protocol):
 class Positions:
     """The partitions of one task instance, which is also the stage that records pass."""
 
-    def __init__(self, endpoint: Endpoint, interval: Interval, ledger: RunLedger) -> None:
+    def __init__(self, endpoint: Endpoint, interval: Interval, watermarks: RunWatermarks) -> None:
         options = endpoint.incremental
         assert options is not None
         self._options = options
         self._endpoint = endpoint
         self._interval = interval
-        self._ledger = ledger
+        self._watermarks = watermarks
         self._keys = _PartitionKeys(endpoint)
         # A person may have given the run another beginning.
         is_from_start = interval.start is None
@@ -101,7 +101,7 @@ class Positions:
         while together := list(islice(contexts, _TOGETHER)):
             partitions = [self._keys.write(names, run_names) for names in together]
             for names, partition, base in zip(
-                together, partitions, self._ledger.find(partitions), strict=True
+                together, partitions, self._watermarks.find(partitions), strict=True
             ):
                 position = self._open(partition, base)
                 self._all.append(position)
@@ -113,7 +113,7 @@ class Positions:
         if saved is not None:
             known, base = base, saved.read_base()
             # The watermark may have moved since; a run that is tried again begins where it began first.
-            if saved.partition != partition or (self._ledger.knows_run and base != known):
+            if saved.partition != partition or (self._watermarks.knows_run and base != known):
                 raise StartOver
         endpoint = self._first if base.is_empty else self._endpoint
         position = Position(partition, base, self._options, endpoint)
@@ -224,7 +224,7 @@ class Positions:
             advance(move.base, move)  # a value of another kind fails before the commit
         highest = Watermark("watermark", missing="include", form=self._options.field_format)
         highest.update([{"watermark": position.highest} for position in self._all])
-        noted = self._ledger.prepare(moves)
+        noted = self._watermarks.prepare(moves)
         added = {} if noted is None else {"watermarks": noted}
         return msgspec.structs.replace(summary, watermark=highest.value, **added)
 
@@ -232,7 +232,7 @@ class Positions:
 def open_positions(
     endpoint: Endpoint,
     interval: Interval,
-    ledger: RunLedger | None,
+    watermarks: RunWatermarks | None,
     destination: Destination,
     run: Run,
 ) -> Positions | None:
@@ -242,12 +242,12 @@ def open_positions(
         WatermarkError: where an earlier try of the run began is not known.
         TokenStoreError: the database failed.
     """
-    if ledger is None or endpoint.incremental is None:
+    if watermarks is None or endpoint.incremental is None:
         return None
     place = destination.locate_manifest(run)
     kind = str(type(endpoint.destination).__struct_config__.tag) if endpoint.destination else ""
-    ledger.open({"kind": kind, "path": place.path, "conn_id": place.conn_id})
-    return Positions(endpoint, interval, ledger)
+    watermarks.open({"kind": kind, "path": place.path, "conn_id": place.conn_id})
+    return Positions(endpoint, interval, watermarks)
 
 
 class _PartitionKeys:

@@ -123,7 +123,7 @@ def define(run: EndpointRun, base_url: str) -> bytes:
         _plain(run.template_context),
         [run.interval.start, run.interval.end, run.interval.open_end],
         _plain(run.item),
-        None if run.ledger is None else run.ledger.version,
+        None if run.watermarks is None else run.watermarks.version,
     )
     return digest(msgspec.json.encode(parts, enc_hook=str, order="deterministic"))
 

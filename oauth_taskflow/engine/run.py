@@ -58,7 +58,7 @@ from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.windows import Interval, Window, move_interval
 
 if TYPE_CHECKING:
-    from oauth_taskflow.watermarks.ledger import RunLedger
+    from oauth_taskflow.watermarks.run_watermarks import RunWatermarks
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class EndpointRun:
         location: where to write instead of the place that the spec names.
         given: names of the params whose values came with the run, not from the spec.
         hash_key: key of ``fields.hash``; secret.
-        ledger: the stored watermarks, for a run that begins at them.
+        watermarks: the stored watermarks, for a run that begins at them.
         resume: how progress is kept for the next attempt of the same run; None keeps none.
     """
 
@@ -92,7 +92,7 @@ class EndpointRun:
     location: str | None = None
     given: Collection[str] = ()
     hash_key: str | None = field(default=None, repr=False)
-    ledger: RunLedger | None = None
+    watermarks: RunWatermarks | None = None
     resume: ResumeOptions | None = None
 
 
@@ -117,7 +117,9 @@ def run_endpoint(
         TemplateFailed: a template names something undefined or gives null.
     """
     # By stored watermarks, each partition has another first run.
-    endpoint = select_endpoint(run.endpoint, run.interval) if run.ledger is None else run.endpoint
+    endpoint = (
+        select_endpoint(run.endpoint, run.interval) if run.watermarks is None else run.endpoint
+    )
     labels = {} if endpoint is run.endpoint else {"first_run": True}
     run = replace(run, endpoint=endpoint)
     options = destination_options(run.endpoint)
@@ -126,7 +128,7 @@ def run_endpoint(
     this = Run(run.name, run.run_id, labels, run.map_index)
     keeper: RunKeeper | None = None
     for depth in (PAGES, SEQUENCES, NOTHING):
-        positions = open_positions(run.endpoint, run.interval, run.ledger, destination, this)
+        positions = open_positions(run.endpoint, run.interval, run.watermarks, destination, this)
         stage_options = StageOptions(
             run.endpoint, has_parents, run.template_context, run.hash_key, positions
         )
@@ -145,7 +147,7 @@ def run_endpoint(
                 keeper=keeper,
             )
             break
-    late = run.ledger.settle() if run.ledger is not None else ""
+    late = run.watermarks.settle() if run.watermarks is not None else ""
     summary = _summary(run, output, destination.describe(output), reader.sequences, late)
     return summary if keeper is None else replace_struct(summary, resumed=keeper.attempts)
 

@@ -56,7 +56,7 @@ class ConvertStep:
             if name in record:
                 self._convert(record, name, text, convert)
         for path, convert in self._exact:
-            for holder, key in list(find_places(record, path.steps)):
+            for holder, key in list(find_places(record, path.parts)):
                 self._convert(holder, key, path.text, convert)
         if self._patterns:
             self._convert_patterns(record)
@@ -79,7 +79,7 @@ class ConvertStep:
         done = {(id(record), name) for name, _, _ in self._single}
         done |= _find_all(record, (path for path, _ in self._exact))
         for path, convert in self._patterns:
-            for holder, key in list(find_places(record, path.steps)):
+            for holder, key in list(find_places(record, path.parts)):
                 if (id(holder), key) not in done:
                     done.add((id(holder), key))
                     self._convert(holder, key, path.text, convert)
@@ -107,4 +107,4 @@ class ConvertStep:
 
 
 def _find_all(record: Members, paths: Iterable[FieldPath]) -> set[tuple[int, Any]]:
-    return {(id(holder), key) for path in paths for holder, key in find_places(record, path.steps)}
+    return {(id(holder), key) for path in paths for holder, key in find_places(record, path.parts)}

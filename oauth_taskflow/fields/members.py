@@ -13,7 +13,7 @@ import msgspec
 
 from oauth_taskflow.api.decoders.numbers import encode
 from oauth_taskflow.errors import InvalidRecord
-from oauth_taskflow.fields.paths import Step, write_name
+from oauth_taskflow.fields.paths import PathPart, write_name
 from oauth_taskflow.redaction import is_sensitive_name, redact_text
 
 Members = dict[str, Any]
@@ -95,20 +95,20 @@ def is_null(value: Any) -> bool:
     return value is None or (isinstance(value, msgspec.Raw) and memoryview(value)[0] == ord("n"))
 
 
-def find_places(container: Any, steps: tuple[Step, ...]) -> Iterator[tuple[Any, Any]]:
+def find_places(container: Any, parts: tuple[PathPart, ...]) -> Iterator[tuple[Any, Any]]:
     """Yields every place that a path leads to: a mapping and a name in it, or a list and an index.
 
     Mappings and lists on the way are opened. A place that is absent, or not behind mappings and lists as the path says,
     is left out. Do not change a container before its places are all taken.
     """
-    step, rest = steps[0], steps[1:]
-    if step.pattern is None:
-        names = (step.name,) if step.name in container else ()
+    part, rest = parts[0], parts[1:]
+    if part.pattern is None:
+        names = (part.name,) if part.name in container else ()
     else:
-        names = tuple(name for name in container if step.pattern.fullmatch(name))
+        names = tuple(name for name in container if part.pattern.fullmatch(name))
     for name in names:
         places: Iterator[tuple[Any, Any]] = iter(((container, name),))
-        for _ in range(step.items):
+        for _ in range(part.items):
             places = _find_items(places)
         if not rest:
             yield from places
@@ -126,11 +126,11 @@ def _find_items(places: Iterator[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
             yield from ((inner, index) for index in range(len(inner)))
 
 
-def find_mappings(record: Members, steps: tuple[Step, ...]) -> list[Members]:
-    """Returns the mappings at a path, opened; the record itself without steps."""
-    if not steps:
+def find_mappings(record: Members, parts: tuple[PathPart, ...]) -> list[Members]:
+    """Returns the mappings at a path, opened; the record itself without parts."""
+    if not parts:
         return [record]
-    opened = [open_member(holder, key) for holder, key in find_places(record, steps)]
+    opened = [open_member(holder, key) for holder, key in find_places(record, parts)]
     return [mapping for mapping in opened if isinstance(mapping, dict)]
 
 

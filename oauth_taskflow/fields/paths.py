@@ -7,11 +7,11 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-_STEP = re.compile(r'(?:"((?:[^"\\]|\\.)+)"|([^."\[\]@\s](?:[^."\[\]]*[^."\[\]\s])?))((?:\[\])*)')
+_PART = re.compile(r'(?:"((?:[^"\\]|\\.)+)"|([^."\[\]@\s](?:[^."\[\]]*[^."\[\]\s])?))((?:\[\])*)')
 _MARKS = '."[]@'
 
 
-class Step(Struct, frozen=True):
+class PathPart(Struct, frozen=True):
     """One name of a path; ``items`` counts the ``[]`` behind it, ``pattern`` is set for a name with ``*``."""
 
     name: str
@@ -19,41 +19,41 @@ class Step(Struct, frozen=True):
     pattern: re.Pattern[str] | None = None
 
     def matches(self, name: str) -> bool:
-        """Whether the step means a field of this name."""
+        """Whether the part means a field of this name."""
         return name == self.name if self.pattern is None else bool(self.pattern.fullmatch(name))
 
 
 class FieldPath(Struct, frozen=True):
-    """A path, as a spec writes it and as steps."""
+    """A path, as a spec writes it and as parts."""
 
     text: str
-    steps: tuple[Step, ...]
+    parts: tuple[PathPart, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the steps."""
-        return tuple(step.name for step in self.steps)
+        """The names of the parts."""
+        return tuple(part.name for part in self.parts)
 
     @property
     def has_pattern(self) -> bool:
         """Whether a name has ``*`` in it."""
-        return any(step.pattern is not None for step in self.steps)
+        return any(part.pattern is not None for part in self.parts)
 
     @property
     def has_items(self) -> bool:
         """Whether the path goes through the items of a list."""
-        return any(step.items for step in self.steps)
+        return any(part.items for part in self.parts)
 
     @property
     def only_name(self) -> str | None:
         """The name, if the path is a single one without marks."""
-        first = self.steps[0]
-        return first.name if len(self.steps) == 1 and first == Step(first.name) else None
+        first = self.parts[0]
+        return first.name if len(self.parts) == 1 and first == PathPart(first.name) else None
 
-    def split(self) -> tuple[tuple[Step, ...], tuple[str, ...]]:
-        """Returns the steps up to the last ``[]``, and the names behind them."""
-        last = max((n for n, step in enumerate(self.steps, 1) if step.items), default=0)
-        return self.steps[:last], self.names[last:]
+    def split(self) -> tuple[tuple[PathPart, ...], tuple[str, ...]]:
+        """Returns the parts up to the last ``[]``, and the names behind them."""
+        last = max((n for n, part in enumerate(self.parts, 1) if part.items), default=0)
+        return self.parts[:last], self.names[last:]
 
 
 @lru_cache(maxsize=4096)
@@ -63,28 +63,28 @@ def parse_field_path(text: str) -> FieldPath:
     Raises:
         ValueError: it is not a path; the text says why.
     """
-    steps, position = [], 0
+    parts, position = [], 0
     while True:
-        match = _STEP.match(text, position)
+        match = _PART.match(text, position)
         if match is None:
             raise ValueError(_find_flaw(text, position))
-        steps.append(_build_step(*match.groups()))
+        parts.append(_build_part(*match.groups()))
         position = match.end()
         if position == len(text):
-            return FieldPath(text, tuple(steps))
+            return FieldPath(text, tuple(parts))
         if text[position] != ".":
             raise ValueError(_find_flaw(text, position))
         position += 1
 
 
-def _build_step(quoted: str | None, bare: str | None, items: str) -> Step:
+def _build_part(quoted: str | None, bare: str | None, items: str) -> PathPart:
     if quoted is not None:
-        return Step(re.sub(r"\\(.)", r"\1", quoted), len(items) // 2)
+        return PathPart(re.sub(r"\\(.)", r"\1", quoted), len(items) // 2)
     name = bare or ""
     pattern = None
     if "*" in name:
         pattern = re.compile(".*".join(map(re.escape, name.split("*"))), re.DOTALL)
-    return Step(name, len(items) // 2, pattern)
+    return PathPart(name, len(items) // 2, pattern)
 
 
 def _find_flaw(text: str, position: int) -> str:
@@ -96,7 +96,7 @@ def _find_flaw(text: str, position: int) -> str:
 
 
 def write_name(name: str) -> str:
-    """Returns ``name`` as a path of one step, in quotes where it needs them."""
+    """Returns ``name`` as a path of one part, in quotes where it needs them."""
     if set(name) & set(_MARKS) or "*" in name or name != name.strip() or not name:
         escaped = name.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{escaped}"'

@@ -24,7 +24,7 @@ from oauth_taskflow.fields.members import (
     take_member,
 )
 from oauth_taskflow.fields.options import Collect
-from oauth_taskflow.fields.paths import FieldPath, Step, parse_field_path
+from oauth_taskflow.fields.paths import FieldPath, PathPart, parse_field_path
 
 
 class SpreadStep:
@@ -40,7 +40,7 @@ class SpreadStep:
             InvalidRecord: the value is not a mapping, or a member has the name of a field that is there.
         """
         for path in self._paths:
-            for holder, name in list(find_places(record, path.steps)):
+            for holder, name in list(find_places(record, path.parts)):
                 self._spread(holder, name, path.text)
 
     def _spread(self, holder: Any, name: Any, path: str) -> None:
@@ -78,7 +78,9 @@ class MoveStep:
             self._renames = [(old[0], new[0]) for _, old, new in parsed]
         # Deeper lists and deeper fields first: what is around them may move, too.
         parsed.sort(key=lambda move: (-len(move[0]), str(move[0]), -len(move[1])))
-        self._groups: list[tuple[tuple[Step, ...], list[tuple[tuple[str, ...], tuple[str, ...]]]]]
+        self._groups: list[
+            tuple[tuple[PathPart, ...], list[tuple[tuple[str, ...], tuple[str, ...]]]]
+        ]
         self._groups = [
             (around, [(old, new) for _, old, new in group])
             for around, group in groupby(parsed, key=lambda move: move[0])
@@ -137,7 +139,7 @@ class CollectStep:
     def _take(record: Members, paths: Sequence[FieldPath]) -> Members:
         found: Members = {}
         for path in paths:
-            for holder, name in list(find_places(record, path.steps)):
+            for holder, name in list(find_places(record, path.parts)):
                 if name in found:
                     raise clash_error("collect", str(name), "Collect them under different names.")
                 found[name] = holder.pop(name)
@@ -188,14 +190,14 @@ class DropStep:
     def __init__(self, paths: Sequence[str]) -> None:
         parsed = [parse_field_path(path) for path in paths]
         self._names = [path.only_name for path in parsed if path.only_name is not None]
-        self._paths = [path.steps for path in parsed if path.only_name is None]
+        self._paths = [path.parts for path in parsed if path.only_name is None]
 
     def __call__(self, record: Members) -> None:
         """Changes the record in place."""
         for name in self._names:
             record.pop(name, None)
-        for steps in self._paths:
-            for holder, name in list(find_places(record, steps)):
+        for parts in self._paths:
+            for holder, name in list(find_places(record, parts)):
                 if isinstance(holder, dict):
                     del holder[name]
 

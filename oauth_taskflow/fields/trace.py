@@ -56,7 +56,7 @@ def _becomes(options: Fields, path: FieldPath, names: Names) -> bool:
     spellings = [names]
     if options.names == "snake_case":
         spellings += [tuple(map(_write_camel, names)), tuple(map(_write_pascal, names))]
-    return any(len(path.steps) == len(each) and _covers(path, each) for each in spellings)
+    return any(len(path.parts) == len(each) and _covers(path, each) for each in spellings)
 
 
 def _write_pascal(name: str) -> str:
@@ -144,8 +144,8 @@ def _covers(path: FieldPath, names: Names) -> bool:
     """Whether ``path`` leads to the field ``names``, or to something that it is in."""
     return (
         not path.has_items
-        and len(path.steps) <= len(names)
-        and all(step.matches(name) for step, name in zip(path.steps, names, strict=False))
+        and len(path.parts) <= len(names)
+        and all(part.matches(name) for part, name in zip(path.parts, names, strict=False))
     )
 
 

@@ -100,7 +100,7 @@ class HashStep:
         self._records += 1
         done: set[tuple[int, Any]] = set()
         for path in self._paths:
-            places = list(find_places(record, path.steps))
+            places = list(find_places(record, path.parts))
             if places:
                 self._unmet.discard(path.text)
             for holder, name in places:

@@ -25,8 +25,8 @@ from oauth_taskflow.specs.export_cursor import CursorPlace
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions
 from oauth_taskflow.specs.request import FirstRun, Request
 from oauth_taskflow.specs.windows import Incremental, Interval
-from oauth_taskflow.watermarks.ledger import RunLedger
 from oauth_taskflow.watermarks.partitions import Scope
+from oauth_taskflow.watermarks.run_watermarks import RunWatermarks
 from oauth_taskflow.watermarks.store import WatermarkStore
 from tests.api.scripted import Asked, Reply, scripted
 from tests.support.auth import bearer_auth
@@ -55,12 +55,12 @@ class Bench:
         self.store = WatermarkStore(f"sqlite:///{folder}/t.db")
         self.asked: list[dict[str, str]] = []
 
-    def ledger(self, run_id: str) -> RunLedger:
+    def watermarks(self, run_id: str) -> RunWatermarks:
         def read_manifest(place: Mapping[str, Any]) -> Any:
             path = Path(place["path"])
             return json.loads(path.read_text()) if path.exists() else None
 
-        return RunLedger(self.store, SCOPE, run_id, read_manifest)
+        return RunWatermarks(self.store, SCOPE, run_id, read_manifest)
 
     def run(
         self,
@@ -80,7 +80,7 @@ class Bench:
             "template_context": {"endpoint": "contacts", "params": {}},
             "interval": Interval(None, NOON + timedelta(minutes=minutes), open_end=True),
             "open_path": lambda path, _conn_id: Path(path),
-            "ledger": self.ledger(run_id),
+            "watermarks": self.watermarks(run_id),
             **options,
         }
         auth = auth or bearer_auth("t")

@@ -19,8 +19,8 @@ from oauth_taskflow.specs.export_cursor import CursorPlace
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions
 from oauth_taskflow.specs.request import FirstRun, Request
 from oauth_taskflow.specs.windows import Incremental, Interval
-from oauth_taskflow.watermarks.ledger import RunLedger
 from oauth_taskflow.watermarks.partitions import Scope
+from oauth_taskflow.watermarks.run_watermarks import RunWatermarks
 from oauth_taskflow.watermarks.state import WatermarkState
 from oauth_taskflow.watermarks.store import WatermarkStore
 from tests.api.pull.styles import STYLES
@@ -124,7 +124,7 @@ class Bench:
         given: dict[str, Any] = {
             "run_id": run_id,
             "interval": Interval(None, END, open_end=True),
-            "ledger": RunLedger(self.store, SCOPE, run_id, read_manifest),
+            "watermarks": RunWatermarks(self.store, SCOPE, run_id, read_manifest),
             "resume": self.resume,
             **options,
         }

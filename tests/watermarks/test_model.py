@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from oauth_taskflow.errors import WatermarkError
-from oauth_taskflow.watermarks.ledger import RunLedger
 from oauth_taskflow.watermarks.partitions import Scope
+from oauth_taskflow.watermarks.run_watermarks import RunWatermarks
 from oauth_taskflow.watermarks.state import Move, WatermarkState
 from oauth_taskflow.watermarks.store import WatermarkStore
 
@@ -26,8 +26,8 @@ PARTS = ("", '{"p":1}', '{"p":2}')
 class Attempt:
     """One try of a run, which has read from ``bases`` up to the run's moment."""
 
-    def __init__(self, run_id: str, ledger: RunLedger, bases: Mapping[str, int]) -> None:
-        self.run_id, self.ledger, self.bases = run_id, ledger, bases
+    def __init__(self, run_id: str, watermarks: RunWatermarks, bases: Mapping[str, int]) -> None:
+        self.run_id, self.watermarks, self.bases = run_id, watermarks, bases
         self.found: Any = None  # the manifest that was there when it began
         self.records: dict[str, list[int]] = {}
 
@@ -35,7 +35,7 @@ class Attempt:
 class Model(RuleBasedStateMachine):
     """An API of three partitions whose records are numbers that only grow, and runs that read it.
 
-    A run reads from where its ledger says up to its own moment, as one does that sends both bounds of its window.
+    A run reads from its watermark up to its own moment, as one does that sends both bounds of its window.
     """
 
     @initialize()
@@ -58,16 +58,16 @@ class Model(RuleBasedStateMachine):
             self.api[part].append(self.count)
 
     def begin(self, run_id: str) -> Attempt:
-        ledger = RunLedger(
+        watermarks = RunWatermarks(
             self.store, SCOPE, run_id, lambda place: self.manifests.get(place["run"])
         )
-        ledger.open({"run": run_id})
+        watermarks.open({"run": run_id})
         bases = {
             part: int(state.value if state.value is not None else -1)
-            for part, state in zip(PARTS, ledger.find(PARTS), strict=True)
+            for part, state in zip(PARTS, watermarks.find(PARTS), strict=True)
         }
         moment = self.moments.setdefault(run_id, self.count)
-        attempt = Attempt(run_id, ledger, bases)
+        attempt = Attempt(run_id, watermarks, bases)
         attempt.found = self.manifests.get(run_id)
         attempt.records = {
             part: [value for value in self.api[part] if bases[part] < value <= moment]
@@ -83,14 +83,14 @@ class Model(RuleBasedStateMachine):
             Move(part, _state(attempt.bases[part]), _state(max(values, default=-1)))
             for part, values in attempt.records.items()
         ]
-        noted = attempt.ledger.prepare(moves)
+        noted = attempt.watermarks.prepare(moves)
         is_superseded = self.manifests.get(attempt.run_id) != attempt.found
         if dies == "noted" or is_superseded:
             return
         self.manifests[attempt.run_id] = {"watermarks": noted}
         self.outputs[attempt.run_id] = attempt.records
         if dies == "never":
-            assert "was set or reset" in (attempt.ledger.settle() or "was set or reset")
+            assert "was set or reset" in (attempt.watermarks.settle() or "was set or reset")
 
     def next_run(self) -> str:
         self.count += 1
@@ -179,7 +179,7 @@ class RunsAtOnce(Model):
 
     @rule(start=st.integers(0, 50))
     def backfill(self, start: int) -> None:
-        """A run in interval mode has no ledger; its output counts, its end moves nothing."""
+        """A run in interval mode knows no watermarks; its output counts, its end moves nothing."""
         wanted = range(start, start + 10)
         self.outputs[f"backfill{start}"] = {
             part: [value for value in self.api[part] if value in wanted] for part in PARTS

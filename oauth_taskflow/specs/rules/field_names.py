@@ -186,13 +186,13 @@ def _write(fields: Fields, text: str) -> str:
     path = read_path(text)
     if path is None:
         return text
-    written = [write_names(fields, (step.name,))[0] for step in path.steps]
+    written = [write_names(fields, (part.name,))[0] for part in path.parts]
     if written == list(path.names) and (
-        fields.flatten is None or path.steps[0].items or len(written) == 1
+        fields.flatten is None or path.parts[0].items or len(written) == 1
     ):
         return text
-    shown = [f"{name}{'[]' * step.items}" for name, step in zip(written, path.steps, strict=True)]
+    shown = [f"{name}{'[]' * part.items}" for name, part in zip(written, path.parts, strict=True)]
     # Lists stay as they are: only what is before the first one is joined.
-    first = next((n for n, step in enumerate(path.steps, 1) if step.items), len(shown))
+    first = next((n for n, part in enumerate(path.parts, 1) if part.items), len(shown))
     separator = "." if fields.flatten is None else fields.flatten
     return ".".join([separator.join(shown[:first]), *shown[first:]])

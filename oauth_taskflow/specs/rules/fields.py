@@ -95,7 +95,7 @@ def _check_path(where: YamlPath, text: str, takes: str) -> Findings:
         yield Finding(
             where, f"{text!r} leads to the items of a list", "Name one field, without []."
         )
-    elif path.steps[-1].items and "end" not in takes:
+    elif path.parts[-1].items and "end" not in takes:
         hint = "Name a field of the items, or the list itself."
         yield Finding(where, f"{text!r} leads to items of a list, which have no names", hint)
 
@@ -220,7 +220,7 @@ def _list_targets(fields: Fields) -> Iterator[tuple[YamlPath, str]]:
 
 
 def _final_names(fields: Fields, path: FieldPath) -> tuple[str, ...]:
-    names = tuple(f"{step.name}{'[]' * step.items}" for step in path.steps)
+    names = tuple(f"{part.name}{'[]' * part.items}" for part in path.parts)
     return names if path.has_items else write_names(fields, names)
 
 

@@ -30,7 +30,7 @@ from oauth_taskflow.taskflow.dags.stored_watermarks import (
     find_watermark_run,
     finish_watermarks,
     mirror,
-    open_ledger,
+    open_watermarks,
 )
 from oauth_taskflow.taskflow.dags.suspension import build_resume_options, free_slot
 from oauth_taskflow.taskflow.metrics import refreshes
@@ -53,7 +53,7 @@ class Logger(Protocol):
         """Logs at level WARNING."""
 
 
-class ProgressLog:
+class PageLog:
     """Logs the first page, and every ten seconds pages, rows, rows per second, window and redacted URL.
 
     The number of lines depends on time alone: an API of a thousand pages a minute gets six.
@@ -113,7 +113,7 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
         map_index=context["ti"].map_index,
         given=find_given_params(operator.default_params, context),
         hash_key=hash_key() if endpoint.fields and endpoint.fields.hashed else None,
-        ledger=None if from_watermark is None else open_ledger(scope, context["run_id"]),
+        watermarks=None if from_watermark is None else open_watermarks(scope, context["run_id"]),
         resume=build_resume_options(endpoint),
     )
     if from_watermark is None:
@@ -124,7 +124,7 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
         operator.log.warning("%s: %s", name, warning)
     before = refreshes(operator.conn_id)
     with free_slot(name, operator.log), open_session(operator.conn_id) as session:
-        progress = ProgressLog(operator.log, name)
+        progress = PageLog(operator.log, name)
         summary = run_endpoint(run, session, on_page=progress, on_window=progress.begin)
     _log_summary(operator.log, name, summary)
     if from_watermark is not None and operator.outlets:

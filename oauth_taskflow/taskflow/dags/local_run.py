@@ -25,11 +25,11 @@ from oauth_taskflow.specs.model import Spec, parent_names
 from oauth_taskflow.specs.windows import Interval
 from oauth_taskflow.taskflow.config import hash_key
 from oauth_taskflow.taskflow.dags.storage import open_path
-from oauth_taskflow.taskflow.dags.stored_watermarks import open_ledger
+from oauth_taskflow.taskflow.dags.stored_watermarks import open_watermarks
 from oauth_taskflow.watermarks.partitions import Scope
 
 if TYPE_CHECKING:
-    from oauth_taskflow.watermarks.ledger import RunLedger
+    from oauth_taskflow.watermarks.run_watermarks import RunWatermarks
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class LocalRun:
         """The name of the run."""
         return f"pull__{self.now.isoformat(timespec='seconds')}"
 
-    def open_ledger(self, endpoint: str) -> RunLedger | None:
+    def open_watermarks(self, endpoint: str) -> RunWatermarks | None:
         """Returns the stored watermarks of an endpoint that begins at them; None where the run has its own beginning.
 
         Raises:
@@ -70,7 +70,7 @@ class LocalRun:
             return None
         conn_id = self.spec.endpoints[endpoint].connection or self.spec.source.connection or ""
         scope = Scope(self.spec.source.dag_id, endpoint, conn_id)
-        return open_ledger(scope, self.run_id, moves=self.moves_watermarks)
+        return open_watermarks(scope, self.run_id, moves=self.moves_watermarks)
 
     def template_context(self, endpoint: str, map_index: int) -> dict[str, Any]:
         """Returns the names in templates."""
@@ -156,7 +156,7 @@ def run_locally(
                             item=item,
                             map_index=map_index,
                             location=str(run.output / name),
-                            ledger=run.open_ledger(name),
+                            watermarks=run.open_watermarks(name),
                             hash_key=hash_key()
                             if endpoint.fields and endpoint.fields.hashed
                             else None,

@@ -28,7 +28,7 @@ from oauth_taskflow.watermarks.state import (
 
 if TYPE_CHECKING:
     from oauth_taskflow.taskflow.dags.operators import EndpointDoneOperator
-    from oauth_taskflow.watermarks.ledger import RunLedger
+    from oauth_taskflow.watermarks.run_watermarks import RunWatermarks
     from oauth_taskflow.watermarks.store import WatermarkStore
 
 # A parent that no run read for so long is gone; if it comes back, it begins at the start.
@@ -66,16 +66,16 @@ def find_watermark_run(endpoint: Endpoint, context: Mapping[str, Any]) -> Interv
     return Interval(None, moment, open_end=True)
 
 
-def open_ledger(scope: Scope, run_id: str, *, moves: bool = True) -> RunLedger:
+def open_watermarks(scope: Scope, run_id: str, *, moves: bool = True) -> RunWatermarks:
     """Returns the stored watermarks of ``scope`` for one task instance of a run.
 
     Raises:
         WatermarkError: this deployment cannot keep watermarks.
         TokenStoreError: the URL of the store is unusable.
     """
-    from oauth_taskflow.watermarks.ledger import RunLedger  # noqa: PLC0415 - loads SQLAlchemy
+    from oauth_taskflow.watermarks.run_watermarks import RunWatermarks  # noqa: PLC0415 - loads SQLAlchemy
 
-    return RunLedger(open_watermark_store(scope), scope, run_id, read_manifest, moves=moves)
+    return RunWatermarks(open_watermark_store(scope), scope, run_id, read_manifest, moves=moves)
 
 
 def open_watermark_store(scope: Scope | None = None) -> WatermarkStore:

@@ -14,7 +14,7 @@ from oauth_taskflow.errors import SpecError
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.windows import Incremental, Interval, Window
 from oauth_taskflow.taskflow.dags.endpoint_task import (
-    ProgressLog,
+    PageLog,
     check_interval,
     run_interval,
     task_template_context,
@@ -64,7 +64,7 @@ WINDOW = Window(NEW_YEAR, LATER, "2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z")
 
 def test_progress_is_logged_with_the_first_page_and_every_ten_seconds() -> None:
     clock, log = FakeClock(), Lines()
-    progress = ProgressLog(log, "contacts", clock)
+    progress = PageLog(log, "contacts", clock)
     progress.begin(WINDOW)
     for seconds in (4.0, 5.0, 1.0, 9.0):
         clock.sleep(seconds)
@@ -78,7 +78,7 @@ def test_progress_is_logged_with_the_first_page_and_every_ten_seconds() -> None:
 
 def test_a_thousand_pages_a_minute_are_seven_lines() -> None:
     clock, log = FakeClock(), Lines()
-    progress = ProgressLog(log, "contacts", clock)
+    progress = PageLog(log, "contacts", clock)
     for _ in range(1000):
         progress.begin(None)
         progress(Page(records=[1], bytes=10, url=URL, index=0))

@@ -19,8 +19,8 @@ from oauth_taskflow.taskflow.dags import stored_watermarks
 from oauth_taskflow.taskflow.dags.stored_watermarks import (
     find_watermark_run,
     mirror,
-    open_ledger,
     open_watermark_store,
+    open_watermarks,
 )
 from oauth_taskflow.watermarks.partitions import Scope
 from tests.api.scripted import Asked, scripted
@@ -182,7 +182,7 @@ def test_a_file_on_one_machine_is_refused_under_a_distributed_executor(
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
     with pytest.raises(WatermarkError) as caught:
-        open_ledger(Scope("d", "e", "crm"), "r")
+        open_watermarks(Scope("d", "e", "crm"), "r")
     assert str(caught.value) == (
         "A watermark cannot be kept in a SQLite file under CeleryExecutor, because workers on other machines do not see it: "
         "each would read from another one for d/e on connection 'crm'. Set [oauth_taskflow] token_store (or "
@@ -199,14 +199,14 @@ def test_broker_mode_is_refused_with_both_ways_out(
     brokered = SimpleNamespace(auth=BrokeredSettings.__new__(BrokeredSettings))
     monkeypatch.setattr(stored_watermarks, "load_settings", lambda _conn_id: brokered)
     with pytest.raises(WatermarkError) as caught:
-        open_ledger(Scope("d", "e", "crm"), "r")
+        open_watermarks(Scope("d", "e", "crm"), "r")
     assert str(caught.value) == (
         "In broker mode tasks do not open the token store, in whose database watermarks are kept for d/e on connection "
         "'crm'. Set [oauth_taskflow] watermark_store to a database that tasks may open (it holds no secrets), or read by "
         "data interval: remove incremental.by (docs/incremental.md)."
     )
     monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__WATERMARK_STORE", f"sqlite:///{tmp_path}/w.db")
-    open_ledger(Scope("d", "e", "crm"), "r").open(
+    open_watermarks(Scope("d", "e", "crm"), "r").open(
         {"kind": "file", "path": "/none", "conn_id": None}
     )
     assert (tmp_path / "w.db").exists()

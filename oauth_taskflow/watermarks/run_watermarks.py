@@ -29,7 +29,7 @@ _FORGET_AFTER = 7 * 86_400.0
 _log = logging.getLogger(__name__)
 
 
-class RunLedger:
+class RunWatermarks:
     """Reads and moves the watermarks of one endpoint for one task instance of one run.
 
     Args:
