@@ -84,7 +84,7 @@ class BudgetGate:
         self._waiting = 0
         self._taken = 0
         self._taken_at = 0.0
-        self._delay = self._lag = 0.0
+        self._delay = self._lag = self._last_lag = 0.0
         self._offset = 0.0
         self._asked_at: float | None = None
         self._next_free: float | None = None
@@ -255,8 +255,9 @@ class BudgetGate:
         question = Ask(self.charges, self._worker, demand, spare, returned, latest, hold, self._lag)
         began = self._clock.monotonic()
         reading = self.store.ask(question)
-        lag = self._clock.monotonic() - began
-        self._lag = min(max(lag, self._lag * _DELAY_KEPT), _BETWEEN)
+        last, self._last_lag = self._last_lag, self._clock.monotonic() - began
+        # One slow answer, such as the first, which opens the database, tells little about the next.
+        self._lag = min(last, self._last_lag, _BETWEEN)
         self._offset = reading.grant.now - (reading.before + reading.after) / 2
         self._asked_at = reading.after
         self._slots, self._next_free = list(reading.grant.slots), reading.grant.next_free

@@ -123,6 +123,37 @@ def test_paginate_keeps_to_the_budget_of_the_connection(
     assert sum(moved.slept) >= 120
 
 
+def test_async_pages_keep_to_the_budget_and_the_wait_for_it_is_no_latency_of_the_api(
+    serve: Serve, converse: Converse, budgets: MakeBudgets, moved: MovedClock
+) -> None:
+    api = serve(lambda a: [{"id": a.query["page"]}] if int(a.query["page"]) < 6 else [])
+    waiting, sent = [], []
+
+    async def sleep(seconds: float) -> None:
+        waiting.append(True)
+        moved.sleep(seconds)
+
+    async def talk(session: Any) -> list[Any]:
+        fetch = session.fetch
+
+        async def fetching(request: Any, *, admit: Any, **options: Any) -> Any:
+            def admitted(wait: Any) -> None:
+                sent.append(len(waiting))
+                admit(wait)
+
+            return await fetch(request, admit=admitted, **options)
+
+        session.fetch = fetching
+        pages = session.paginate("/", paginate=PageNumberPaginator(prefetch=0), concurrency="auto")
+        return [record["id"] async for record in pages]
+
+    limits = budgets(RateLimit(requests=2, per="PT1M"))
+    assert converse(api, talk, budgets=limits, sleep=sleep) == ["1", "2", "3", "4", "5"]
+    assert sum(moved.slept) >= 120
+    assert len(sent) == len(api.asked)
+    assert sent[-1] == len(waiting)  # the attempt begins after the wait
+
+
 def test_a_limit_that_an_answer_reports_as_used_up_holds_all_sessions(
     serve: Serve, connect: Connect, budgets: MakeBudgets, moved: MovedClock
 ) -> None:

@@ -26,6 +26,7 @@ from oauth_taskflow.api.auth import Credentials, NoAuth, OAuth2Auth
 from oauth_taskflow.api.errors import ApiStatusError
 from oauth_taskflow.api.exchange import (
     LONG_WAIT,
+    Admit,
     AttemptState,
     FetchResult,
     Judge,
@@ -187,11 +188,12 @@ class AsyncOAuthSession(httpx.AsyncClient):
         decide: ResponseHandler | None = None,
         judge: Judge | None = None,
         once: bool = False,
+        admit: Admit | None = None,
     ) -> FetchResult:
         """The response to ``request``, which only reads: a POST is repeated like a GET.
 
         ``decide`` sees every response before the retry policy does. ``judge`` reads it and may ask for another attempt,
-        unless it is sent only ``once``; see ``RequestPlan``. The response is a view of the one of ``httpx``.
+        unless it is sent only ``once``. ``admit`` is called when an attempt begins; see ``RequestPlan``. The response is a view of the one of ``httpx``.
         """
         whole = self.resolve(request.path)
         outgoing = self.convert_request(build_request(request, whole), request.timeout)
@@ -199,7 +201,9 @@ class AsyncOAuthSession(httpx.AsyncClient):
         policy = replace(self.retry, retry_post=True)
         options = {"auth": None, "stream": False, "follow": True}
         limits = self.limits.override(request.limits)
-        plan = RequestPlan(policy, options, decide, judge=judge, limits=limits, once=once)
+        plan = RequestPlan(
+            policy, options, decide, judge=judge, limits=limits, once=once, admit=admit
+        )
         return (await self._deliver(outgoing, self._credentials, plan))[1]
 
     def convert_request(
@@ -321,7 +325,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
             else:
                 await self._sign(hop, credentials)
             gate = plan.gate if str(hop.url) in self.origins else None
-            hop_plan = replace(plan, options=options, gate=gate)
+            hop_plan = replace(plan, options=options, gate=gate, admit=None)
             response = await self._send_within_budget(hop, credentials, hop_plan)
         response.history = redirects.history
         return response
@@ -332,6 +336,8 @@ class AsyncOAuthSession(httpx.AsyncClient):
         """Send once, as soon as the request budgets allow it."""
         gate = plan.gate
         permit = await gate.pass_gate() if isinstance(gate, AsyncGate) else None
+        if plan.admit is not None:
+            plan.admit(None)  # the time at the gate is not the API's
         if permit is not None and permit.waited > LONG_WAIT:
             await self._sign(request, credentials)
         response = await self._send_once(request, plan.options, plan.limits, permit)

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, Protocol
 
-from oauth_taskflow.api.exchange import Judge, ResponseHandler
+from oauth_taskflow.api.exchange import Admit, Judge, ResponseHandler
 from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.pull.caps.walk import plan_walk
 from oauth_taskflow.api.pull.fetching import FetchedValue
@@ -33,6 +33,7 @@ class AsyncFetcher(Protocol):
         decide: ResponseHandler | None = None,
         judge: Judge | None = None,
         once: bool = False,
+        admit: Admit | None = None,
     ) -> FetchedValue:
         """Returns the response to one request, retried where that helps; ``judge`` reads it, see ``RequestPlan``."""
 
@@ -109,11 +110,13 @@ class _AsyncPuller:
 
     async def _fetch(self, request: ApiRequest, *, once: bool = False) -> ReadResponse:
         reader, place = self._reader, self._lane.places.add()
-        place.gate(None)
-        options = {"once": True} if once else {}
         try:
             answer = await self._session.fetch(
-                request, decide=place.watch(reader.rules), judge=reader.read, **options
+                request,
+                decide=place.watch(reader.rules),
+                judge=reader.read,
+                once=once,
+                admit=place.gate,
             )
         finally:
             place.free()
