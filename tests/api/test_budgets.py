@@ -204,7 +204,7 @@ def test_a_weight_may_be_a_template(budgets: MakeBudgets) -> None:
 
     assert weigh("2.5") == 2.5
     for wrong in ("", "many", "0", "-1", "11", "nan"):
-        with pytest.raises(ApiError, match="not above 0 and within the budget"):
+        with pytest.raises(ApiError, match="must be above 0 and at most the budget"):
             weigh(wrong)
 
 
