@@ -101,13 +101,18 @@ class LocalAttempt:
             (self._folder / name).unlink(missing_ok=True)
 
     def suspend(self) -> None:
-        """Closes the part, and removes it when no progress names it."""
+        """Closes the part, and removes it when no progress names it, or when another attempt has committed since."""
+        with suppress(Exception):
+            if _read(self._folder / MANIFEST) != self.found:  # nothing goes on from here any more
+                self.discard()
+                return
         with suppress(Exception):
             self.handle.close()
         with suppress(Exception):
             if not self._is_kept():
                 self._temporary.unlink(missing_ok=True)
             self._progress.unlink(missing_ok=True)
+            self._manifest.unlink(missing_ok=True)
 
     def _is_kept(self) -> bool:
         return self._temporary.name.encode() in (_read(self._folder / PROGRESS) or b"")

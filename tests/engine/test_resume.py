@@ -376,3 +376,19 @@ def test_numbers_of_any_size_are_kept_and_end_no_pull(tmp_path: Path) -> None:
             summary = pull(tmp_path, answer, endpoint, ["ann"])
     assert (summary.rows, summary.watermark, summary.resumed) == (4, 10**25 + 3, 1)
     assert asks == [0, 1, 2, 3, 3]
+
+
+def test_an_attempt_that_another_overtook_leaves_nothing_behind(tmp_path: Path) -> None:
+    pages = {"ann": 3}
+    endpoint = build_endpoint(tmp_path, "cursor")
+    overtaken: list[str] = []
+
+    def overtake(asked: Asked) -> Any:
+        if "at=2" in asked.target and not overtaken:
+            overtaken.append(asked.target)
+            pull(tmp_path, PagedApi("cursor", pages), endpoint, ["ann"], resume=None)
+        return PagedApi("cursor", pages)(asked)
+
+    with pytest.raises(DestinationError, match="Another attempt of the same run committed"):
+        pull(tmp_path, overtake, endpoint, ["ann"])
+    assert list_files(tmp_path) == ["_manifest.json", "part-00000.jsonl"]
