@@ -7,6 +7,7 @@ import logging
 import subprocess
 import sys
 from argparse import Namespace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -162,8 +163,14 @@ endpoints:
 
 
 def test_a_local_pull_moves_the_watermark_only_when_told(
-    set_connection: SetConnection, tmp_path: Path
+    set_connection: SetConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    minutes = iter(range(60))  # pulls within a second are one run
+
+    def tell_time() -> datetime:
+        return datetime(2026, 1, 1, 12, next(minutes), tzinfo=timezone.utc)
+
+    monkeypatch.setattr("oauth_taskflow.taskflow.cli.pull.utc_now", tell_time)
     spec = tmp_path / "crm.yaml"
     spec.write_text(SPEC)
 
@@ -181,6 +188,8 @@ def test_a_local_pull_moves_the_watermark_only_when_told(
         set_connection("crm", {"conn_type": "oauth2", "host": api.url, "extra": extra})
         assert [run("a"), run("a")] == [3, 3]
         assert run("b", move_watermark=True) == 3
+        assert run("b", move_watermark=True) == 3  # it replaces what came before
+        assert run("f", move_watermark=True) == 0
         assert [run("c"), run("d", since="2020-01-01")] == [0, 3]
         with pytest.raises(SystemExit):
             run("e", since="2020-01-01", move_watermark=True)
