@@ -22,6 +22,7 @@ MARKS = {
     "mariadb_url": "mariadb",
     "mariadb": "mariadb",
     "postgres_url": "postgres",
+    "postgres": "postgres",
     "postgresql": "postgres",
 }
 

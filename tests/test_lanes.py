@@ -24,6 +24,7 @@ def collect_tests(*arguments: str) -> str:
 def test_a_fast_run_leaves_out_airflow_servers_and_slow_tests() -> None:
     files = (
         "tests/taskflow",
+        "tests/budgets/test_sql.py",
         "tests/tokens/sql/test_store.py",
         "tests/tokens/refresh/test_crashes.py",
     )
@@ -34,7 +35,7 @@ def test_a_fast_run_leaves_out_airflow_servers_and_slow_tests() -> None:
     assert "[sqlite]" in fast
     assert not [
         name
-        for name in ("[postgresql", "[mariadb", "test_crashes.py", "tests/taskflow/")
+        for name in ("[postgres", "[mariadb", "test_crashes.py", "tests/taskflow/")
         if name in fast
     ]
 

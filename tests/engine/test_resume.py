@@ -54,6 +54,7 @@ def pull_until_done(attempt: Callable[[], Any], most: int, errors: Any = ApiErro
     return attempt()
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
     style=st.sampled_from(STYLES),
@@ -111,6 +112,7 @@ class FailingFile:
         return written
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
     style=st.sampled_from(STYLES),

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -17,6 +18,8 @@ from oauth_taskflow.watermarks.partitions import Scope
 from oauth_taskflow.watermarks.run_watermarks import RunWatermarks
 from oauth_taskflow.watermarks.state import Move, WatermarkState
 from oauth_taskflow.watermarks.store import WatermarkStore
+
+pytestmark = pytest.mark.slow
 
 SCOPE = Scope("crm", "contacts", "crm")
 DEATHS = st.sampled_from(["never", "before", "noted", "committed"])
