@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from oauth_taskflow.api.rule_waits import RuleWait, find_named_wait
 from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.errors import ApiError
-from oauth_taskflow.http_headers import server_now
 from oauth_taskflow.iso8601 import duration_seconds
 from oauth_taskflow.schema.types import Duration, ErrorStatus, JmesPath, Options, Text, doc
 from oauth_taskflow.text_patterns import find_text
@@ -137,6 +136,8 @@ class _Rule:
         """The decision, with the wait that ``response`` or the clock names."""
         if self._wait is None:
             return self.decision
+        from oauth_taskflow.http_headers import server_now  # noqa: PLC0415  # loads email.utils
+
         now = server_now(response.headers, SYSTEM_CLOCK.now())
         wait = find_named_wait(self._wait, response.headers, now)
         return self.decision if wait is None else replace(self.decision, wait=wait, is_named=True)

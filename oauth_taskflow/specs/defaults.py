@@ -109,13 +109,13 @@ def merge_defaults(data: dict[str, Any]) -> dict[str, Any]:
     """Complete each endpoint of ``data`` with the defaults; parts of another shape stay for the schema to refuse."""
     written, endpoints = data.get("defaults"), data.get("endpoints")
     document = dict(data)
+    base: dict[str, Any] = {}
     if isinstance(written, dict):
-        document["defaults"] = with_destination_type(merge({}, written))
-    else:
-        written = {}
+        base = merge({}, written)
+        document["defaults"] = with_destination_type(base)
     if isinstance(endpoints, dict):
         document["endpoints"] = {
-            name: with_destination_type(_complete(written, endpoint or {}))
+            name: with_destination_type(_complete(base, written, endpoint or {}))
             if isinstance(endpoint, dict | None)
             else endpoint
             for name, endpoint in endpoints.items()
@@ -123,21 +123,24 @@ def merge_defaults(data: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def _complete(defaults: dict[str, Any], endpoint: dict[str, Any]) -> dict[str, Any]:
-    """Merge the defaults into ``endpoint``, and both into what differs in its first run."""
-    merged = merge(merge({}, defaults), endpoint)
+def _complete(base: dict[str, Any], written: Any, endpoint: dict[str, Any]) -> dict[str, Any]:
+    """Merge the defaults into ``endpoint``, and both into what differs in its first run.
+
+    ``base`` are the defaults without their nulls, ``written`` the defaults as they are.
+    """
+    merged = merge(base, endpoint)
     incremental = merged.get("incremental")
     if not isinstance(incremental, dict) or not isinstance(incremental.get("first_run"), dict):
         return merged
     # Once more from what is written: a null in it removes what the endpoint has.
     first = {key: merged[key] for key in FirstRun.__struct_fields__ if key in merged}
-    for part in (defaults, endpoint):
+    for part in (written, endpoint):
         first = merge(first, _find_first_run(part))
     return {**merged, "incremental": {**incremental, "first_run": first}}
 
 
-def _find_first_run(endpoint: dict[str, Any]) -> dict[str, Any]:
-    incremental = endpoint.get("incremental")
+def _find_first_run(endpoint: Any) -> dict[str, Any]:
+    incremental = endpoint.get("incremental") if isinstance(endpoint, dict) else None
     first = incremental.get("first_run") if isinstance(incremental, dict) else None
     return first if isinstance(first, dict) else {}
 

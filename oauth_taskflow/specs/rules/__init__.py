@@ -40,6 +40,7 @@ from oauth_taskflow.specs.rules.registry import (
     FILES_RULES,
     FIRST_RUN,
     FIRST_RUN_KEYS,
+    SECTIONS,
     SPEC_RULES,
     EndpointView,
     Rule,
@@ -111,16 +112,24 @@ def spec_findings(view: SpecView) -> Iterator[tuple[Rule, Finding]]:
 def _endpoint_findings(endpoint: EndpointView) -> Iterator[tuple[Rule, Finding]]:
     """Run the rules on one endpoint, and once more as it is in its first run; messages about that say so."""
     seen = set()
-    for rule, check in ENDPOINT_RULES:
-        for finding in check(endpoint):
-            seen.add((rule, finding))
-            yield rule, finding
-    if endpoint.first_run is None:
+    for rule, finding in _run_rules(endpoint):
+        seen.add((rule, finding))
+        yield rule, finding
+    first_run = endpoint.first_run
+    if first_run is None:
         return
+    for rule, finding in _run_rules(first_run):
+        if rule.id not in _ABOUT_ALL_RUNS and (rule, finding) not in seen:
+            yield rule, _in_first_run(finding)
+
+
+def _run_rules(view: EndpointView) -> Iterator[tuple[Rule, Finding]]:
+    absent = {section for section in SECTIONS if getattr(view.endpoint, section) is None}
     for rule, check in ENDPOINT_RULES:
-        for finding in check(endpoint.first_run) if rule.id not in _ABOUT_ALL_RUNS else ():
-            if (rule, finding) not in seen:
-                yield rule, _in_first_run(finding)
+        if rule.about in absent:
+            continue
+        for finding in check(view):
+            yield rule, finding
 
 
 def _in_first_run(finding: Finding) -> Finding:

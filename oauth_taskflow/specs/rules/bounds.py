@@ -44,7 +44,7 @@ def incremental_bounds(view: EndpointView) -> Findings:
             yield Finding(at, f"the duration {which}", "Write -P90D or -PT10M.")
 
 
-@endpoint_rule("start-after-end")
+@endpoint_rule("start-after-end", about="incremental")
 def incremental_start_after_until(view: EndpointView) -> Findings:
     """A DAG whose end is before its start never runs; an endpoint that starts after the DAG's end reads nothing.
 
@@ -89,7 +89,7 @@ def until_vs_format(view: EndpointView) -> Findings:
         yield Finding(("incremental", "until"), message, hint)
 
 
-@endpoint_rule("start-within-interval", "warning")
+@endpoint_rule("start-within-interval", "warning", about="incremental")
 def start_within_interval(view: EndpointView) -> Findings:
     """A rolling start later than the beginning of the schedule's intervals: no run ever reads what is between them.
 

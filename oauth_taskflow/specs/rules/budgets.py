@@ -29,7 +29,7 @@ def list_entries(limits: RateLimits | None) -> Iterator[tuple[YamlPath, RateLimi
         yield ("rate_limit",), limits
 
 
-@endpoint_rule("rate-limit-incomplete")
+@endpoint_rule("rate-limit-incomplete", about="rate_limit")
 def rate_limit_incomplete(view: EndpointView) -> Findings:
     """A rate limit says how many requests; `per` alone would leave one to a period.
 
@@ -57,7 +57,7 @@ def _find_incomplete(limits: RateLimits | None) -> Findings:
             yield Finding(path, "the number of requests is missing", "Write requests: 100.")
 
 
-@endpoint_rule("rate-limit-contradiction")
+@endpoint_rule("rate-limit-contradiction", about="rate_limit")
 def rate_limit_contradiction(view: EndpointView) -> Findings:
     """Parts of a budget that do not fit each other: no request would ever be sent, or a part has no effect.
 
@@ -119,7 +119,7 @@ def _find_unknown_names(path: YamlPath, limit: RateLimit) -> Findings:
             yield Finding((*path, "weight"), message, suggest_allowed(name, known))
 
 
-@endpoint_rule("rate-limit-twice")
+@endpoint_rule("rate-limit-twice", about="rate_limit")
 def rate_limit_twice(view: EndpointView) -> Findings:
     """Two budgets of the same period and scope: the smaller one alone would do the same.
 
@@ -151,7 +151,7 @@ def _find_twice(limits: RateLimits | None) -> Findings:
         seen.add(scope)
 
 
-@endpoint_rule("rate-limit-never-used-up", "warning")
+@endpoint_rule("rate-limit-never-used-up", "warning", about="rate_limit")
 def rate_limit_never_used_up(view: EndpointView) -> Findings:
     """A budget that another one of the list keeps from ever being used up: probably the numbers are swapped.
 

@@ -18,7 +18,7 @@ _NUMBERS = (1769854830, 1769854830000, 1769854830000000)
 _NOT_FIELDS = re.compile(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|\[[^\]]*\]")
 
 
-@endpoint_rule("field-format-lost")
+@endpoint_rule("field-format-lost", about="fields")
 def field_format_lost(view: EndpointView) -> Findings:
     """`field_format` says how records write the change time when `fields` is done, and `fields` writes it differently.
 
@@ -77,7 +77,7 @@ def _can_read_any(forms: tuple[str, ...], values: tuple[str | int, ...]) -> bool
     return False
 
 
-@endpoint_rule("day-in-window", "warning")
+@endpoint_rule("day-in-window", "warning", about="fields")
 def day_in_window(view: EndpointView) -> Findings:
     """`write: date` leaves the day of the change time, so that `keep: window` compares midnight with the window.
 
@@ -98,7 +98,7 @@ def day_in_window(view: EndpointView) -> Findings:
         yield Finding(("fields", "dates", path, "write"), message, hint)
 
 
-@endpoint_rule("where-before-fields", "warning")
+@endpoint_rule("where-before-fields", "warning", about="fields")
 def where_before_fields(view: EndpointView) -> Findings:
     """`where` looks at the record as the API sent it: a field that `fields` makes is not there yet.
 

@@ -115,7 +115,7 @@ def _find_parent_uses(view: EndpointView) -> Iterator[Use]:
                 yield ("for_each", variable, "copy", name), names, parent
 
 
-@endpoint_rule("field-never-matches")
+@endpoint_rule("field-never-matches", about="fields")
 def field_never_matches(view: EndpointView) -> Findings:
     """A step uses the names that fields have after the steps before it; an old name never matches.
 

@@ -22,7 +22,7 @@ _COMPUTED = re.compile(r"\b(?:avg|sum|to_number)\s*\(")
 _QUOTE = "Quote names with other characters inside the text: '\"@type\"'."
 
 
-@endpoint_rule("bad-field-path")
+@endpoint_rule("bad-field-path", about="fields")
 def bad_field_path(view: EndpointView) -> Findings:
     """A path of `fields` that cannot be read, or that leads to several places where one is meant.
 
@@ -131,7 +131,7 @@ def _check_form(where: YamlPath, form: str) -> Findings:
         yield Finding(where, *flaw)
 
 
-@endpoint_rule("lossy-cast")
+@endpoint_rule("lossy-cast", about="fields")
 def lossy_cast(view: EndpointView) -> Findings:
     """A cast after which something is lost, or that fails for every record.
 
@@ -189,7 +189,7 @@ def _key_names(view: EndpointView) -> dict[str, str]:
     return names
 
 
-@endpoint_rule("field-clash")
+@endpoint_rule("field-clash", about="fields")
 def field_clash(view: EndpointView) -> Findings:
     """Two steps of `fields` write a field of the same name, so that one would overwrite the other.
 
@@ -224,7 +224,7 @@ def _final_names(fields: Fields, path: FieldPath) -> tuple[str, ...]:
     return names if path.has_items else write_names(fields, names)
 
 
-@endpoint_rule("empty-fields", "warning")
+@endpoint_rule("empty-fields", "warning", about="fields")
 def empty_fields(view: EndpointView) -> Findings:
     """`fields` without a step changes nothing.
 
@@ -240,7 +240,7 @@ def empty_fields(view: EndpointView) -> Findings:
         yield Finding(_FIELDS, "fields has no step: nothing changes", "Write a step, or remove it.")
 
 
-@endpoint_rule("reserved-variable")
+@endpoint_rule("reserved-variable", about="fields")
 def reserved_variable(view: EndpointView) -> Findings:
     """Templates of `fields.set` know `record` and `now`, so no variable of `for_each` has these names there.
 

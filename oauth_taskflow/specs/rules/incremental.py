@@ -19,7 +19,7 @@ _DIRECTIVE = re.compile(r"%[-:]?[a-zA-Z]")
 _ZONE = re.compile(r"%:?z|%Z|%s|Z|[+-]00:?00|UTC|GMT")
 
 
-@endpoint_rule("incremental-without-field")
+@endpoint_rule("incremental-without-field", about="incremental")
 def incremental_without_field(view: EndpointView) -> Findings:
     """Keys that say how a record's change time is read, and no key that names it.
 
@@ -38,7 +38,7 @@ def incremental_without_field(view: EndpointView) -> Findings:
             yield Finding(("incremental", key), message, "Write field: updatedAt.", at_key=True)
 
 
-@endpoint_rule("incremental-without-start")
+@endpoint_rule("incremental-without-start", about="incremental")
 def incremental_without_start(view: EndpointView) -> Findings:
     """The first window needs a beginning: `start`, or a schedule with data intervals and a `start_date`.
 
@@ -60,7 +60,7 @@ def incremental_without_start(view: EndpointView) -> Findings:
     )
 
 
-@endpoint_rule("first-run-without-start")
+@endpoint_rule("first-run-without-start", about="incremental")
 def first_run_without_start(view: EndpointView) -> Findings:
     """The first run is the one that reads from `start`; without `start` no run is the first.
 
@@ -86,7 +86,7 @@ def _has_first_interval(source: DagSpec) -> bool:
     return has_intervals and source.start_date is not None
 
 
-@endpoint_rule("incremental-bounds-not-sent", "warning")
+@endpoint_rule("incremental-bounds-not-sent", "warning", about="incremental")
 def incremental_bounds_not_sent(view: EndpointView) -> Findings:
     """The window is never sent, so every run reads everything.
 
@@ -137,7 +137,7 @@ def _precision(style: str) -> float | None:
     return None if finest is None else duration_length(finest)
 
 
-@endpoint_rule("zone-less", "warning")
+@endpoint_rule("zone-less", "warning", about="incremental")
 def zone_less(view: EndpointView) -> Findings:
     """A date-time without a zone is read in whatever zone the server has; windows are UTC.
 

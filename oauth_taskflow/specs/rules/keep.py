@@ -7,7 +7,7 @@ from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
 
 
-@endpoint_rule("needs-keep")
+@endpoint_rule("needs-keep", about="incremental")
 def needs_keep(view: EndpointView) -> Findings:
     """Keys that say which records are left out on this side, without `keep: window`: nothing is left out.
 
@@ -26,7 +26,7 @@ def needs_keep(view: EndpointView) -> Findings:
         yield Finding(("incremental", "missing"), message, "Write keep: window, or include.")
 
 
-@endpoint_rule("kept-and-sent", "warning")
+@endpoint_rule("kept-and-sent", "warning", about="incremental")
 def kept_and_sent(view: EndpointView) -> Findings:
     """The window is sent to the API and kept on this side as well: one of the two is a mistake, or a waste.
 
@@ -48,7 +48,7 @@ def kept_and_sent(view: EndpointView) -> Findings:
         yield Finding(("incremental", "keep"), message, hint, at_key=True)
 
 
-@endpoint_rule("step-without-bounds")
+@endpoint_rule("step-without-bounds", about="incremental")
 def step_without_bounds(view: EndpointView) -> Findings:
     """`step` cuts windows that the API never gets: each of them reads all pages, and keeps a part.
 
@@ -64,7 +64,7 @@ def step_without_bounds(view: EndpointView) -> Findings:
         yield Finding(("incremental", "step"), message, "Remove step.", at_key=True)
 
 
-@endpoint_rule("integer-window")
+@endpoint_rule("integer-window", about="incremental")
 def integer_window(view: EndpointView) -> Findings:
     """A window is an interval of time: an integer is in none, and a stored watermark that is an integer begins none.
 

@@ -63,10 +63,11 @@ def page_one_undefined(view: EndpointView) -> Findings:
     `path: "/rows{% if page.token is defined %}/{{ page.token }}{% endif %}"`
     """
     paginate = view.endpoint.paginate
-    late = frozenset() if paginate is None else paginate.late_page_names
+    if paginate is None or not (late := paginate.late_page_names & view.placed_names):
+        return
     for path, text in _request_texts(view):
         for name in sorted({*_BARE.findall(text)} - {*_ASKED.findall(text)}):
-            if name in view.placed_names and name in late:
+            if name in late:
                 message = f"{PAGE}.{name} has no value on page one"
                 hint = f'Write "{{{{ {PAGE}.{name} | default(omit) }}}}" to leave it out there.'
                 yield Finding(path, message, hint)

@@ -13,7 +13,7 @@ from oauth_taskflow.specs.template_references import parse_template
 _SMALL_PAGE = 5
 
 
-@endpoint_rule("paginator-incomplete")
+@endpoint_rule("paginator-incomplete", about="paginate")
 def paginator_incomplete(view: EndpointView) -> Findings:
     """A paginator that cannot find the next page, or cannot ask for it.
 
@@ -24,7 +24,7 @@ def paginator_incomplete(view: EndpointView) -> Findings:
     yield from _flaws(view, "incomplete")
 
 
-@endpoint_rule("paginator-contradiction")
+@endpoint_rule("paginator-contradiction", about="paginate")
 def paginator_contradiction(view: EndpointView) -> Findings:
     """Options of a paginator that exclude each other, so that one of them would be ignored.
 
@@ -97,7 +97,7 @@ def small_page(view: EndpointView) -> Findings:
         yield Finding(("paginate", "size"), message, "APIs allow 50 to 1000.")
 
 
-@endpoint_rule("size-not-sent", "warning")
+@endpoint_rule("size-not-sent", "warning", about="paginate")
 def size_not_sent(view: EndpointView) -> Findings:
     """A size that is not sent is a guess: where the API's own pages are of another size, no page counts as short.
 
@@ -117,10 +117,7 @@ def size_not_sent(view: EndpointView) -> Findings:
 
 
 def _flaws(view: EndpointView, kind: str) -> Findings:
-    paginate = view.endpoint.paginate
-    if paginate is None:
-        return
-    for flaw in (*paginate.flaws(view.raw["paginate"]), *paginate.common_flaws()):
+    for flaw in view.paginator_flaws:
         if flaw.kind == kind and flaw.unless_placed not in view.placed_names:
             yield Finding(("paginate", *flaw.option.split(".")), flaw.message, flaw.hint)
 

@@ -88,7 +88,7 @@ def incremental_start_after_end(view: EndpointView) -> Findings:
         )
 
 
-@endpoint_rule("incremental-one-bound", "warning")
+@endpoint_rule("incremental-one-bound", "warning", about="incremental")
 def incremental_one_bound(view: EndpointView) -> Findings:
     """The request sends only one bound of the window. With `step` each window then reads to the end of the data again.
 

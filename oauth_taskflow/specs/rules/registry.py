@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from inspect import cleandoc
-from typing import Any
+from typing import Any, Literal, get_args
 
 from msgspec import structs
 
+from oauth_taskflow.api.paginators.base import Flaw
 from oauth_taskflow.specs.model import DagSpec, Endpoint, ForEachOptions, Spec
 from oauth_taskflow.specs.problem import Finding, Level, YamlPath
 from oauth_taskflow.specs.request import FirstRun
@@ -30,25 +31,32 @@ Findings = Iterator[Finding]
 FIRST_RUN_KEYS = frozenset(FirstRun.__struct_fields__)
 FIRST_RUN: YamlPath = ("incremental", "first_run")
 """Where an endpoint says what differs in its first run."""
+Section = Literal["fields", "incremental", "paginate", "rate_limit"]
+SECTIONS: tuple[Section, ...] = get_args(Section)
+"""Keys of an endpoint that many endpoints do without, and that many rules are about."""
 # Keys of texts for people, which may hold any language and name things rather than hold them.
 PROSE_KEYS = frozenset({"description", "doc_md", "message"})
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule's ID, whether breaking it is an error, its page in the manual, and the module it lives in."""
+    """A rule's ID, whether breaking it is an error, its page in the manual, and the module it lives in.
+
+    ``about`` is the key of an endpoint without which the rule finds nothing, so that it need not run.
+    """
 
     id: str
     level: Level
     manual: str
     module: str
+    about: Section | None = None
 
 
 class EndpointView:
     """One merged endpoint, as rules look at it. Paths of findings are relative to the endpoint."""
 
     def __init__(self, spec: Spec, name: str, endpoint: Endpoint, raw: dict[str, Any]) -> None:
-        self._spec = spec
+        self.spec = spec
         self.source: DagSpec = spec.source
         self.siblings = spec.endpoints
         self.name = name
@@ -123,7 +131,7 @@ class EndpointView:
             incremental=structs.replace(incremental, first_run=None),
         )
         parts = {name: value for name, value in self.raw.items() if name not in FIRST_RUN_KEYS}
-        return EndpointView(self._spec, self.name, endpoint, {**parts, **raw["first_run"]})
+        return EndpointView(self.spec, self.name, endpoint, {**parts, **raw["first_run"]})
 
     @cached_property
     def sent_bounds(self) -> set[str]:
@@ -131,6 +139,14 @@ class EndpointView:
         return find_sent_bounds(
             r for _, template in self.request_templates for r in template.references
         )
+
+    @cached_property
+    def paginator_flaws(self) -> list[Flaw]:
+        """What the paginator finds wrong with its options."""
+        paginate = self.endpoint.paginate
+        if paginate is None:
+            return []
+        return [*paginate.flaws(self.raw["paginate"]), *paginate.common_flaws()]
 
     @cached_property
     def page_names(self) -> frozenset[str]:
@@ -186,15 +202,19 @@ SPEC_RULES: list[tuple[Rule, SpecCheck]] = []
 FILES_RULES: list[tuple[Rule, FilesCheck]] = []
 
 
-def _rule(check: Callable[..., Any], rule_id: str, level: Level) -> Rule:
-    return Rule(rule_id, level, cleandoc(check.__doc__ or ""), check.__module__)
+def _rule(
+    check: Callable[..., Any], rule_id: str, level: Level, about: Section | None = None
+) -> Rule:
+    return Rule(rule_id, level, cleandoc(check.__doc__ or ""), check.__module__, about)
 
 
-def endpoint_rule(rule_id: str, level: Level = "error") -> Callable[[EndpointCheck], EndpointCheck]:
-    """Register a rule that looks at one endpoint."""
+def endpoint_rule(
+    rule_id: str, level: Level = "error", *, about: Section | None = None
+) -> Callable[[EndpointCheck], EndpointCheck]:
+    """Register a rule that looks at one endpoint; with ``about``, only at endpoints that have this key."""
 
     def register(check: EndpointCheck) -> EndpointCheck:
-        ENDPOINT_RULES.append((_rule(check, rule_id, level), check))
+        ENDPOINT_RULES.append((_rule(check, rule_id, level, about), check))
         return check
 
     return register

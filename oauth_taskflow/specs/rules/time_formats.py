@@ -27,7 +27,7 @@ _SHOWN = {
 }
 
 
-@endpoint_rule("bad-time-format")
+@endpoint_rule("bad-time-format", about="incremental")
 def bad_time_format(view: EndpointView) -> Findings:
     """The format is iso, date, epoch, epoch_ms, epoch_us, http or a strftime pattern of codes that exist.
 
@@ -50,7 +50,7 @@ def bad_time_format(view: EndpointView) -> Findings:
         yield Finding(at, *flaw)
 
 
-@endpoint_rule("bad-time-format")
+@endpoint_rule("bad-time-format", about="incremental")
 def bad_field_format(view: EndpointView) -> Findings:
     """The form of a record's change time is one of the named ones, or a strptime pattern that reads whole dates.
 

@@ -18,7 +18,7 @@ from oauth_taskflow.specs.windows import Incremental
 _BY_WATERMARK = "Write by: watermark, or remove it."
 
 
-@endpoint_rule("watermark-mode")
+@endpoint_rule("watermark-mode", about="incremental")
 def watermark_mode(view: EndpointView) -> Findings:
     """Keys of watermark mode that contradict the mode, or do nothing in it.
 
@@ -62,7 +62,7 @@ def _find_idle_keys(options: Incremental) -> Findings:
             yield Finding(("incremental", key), message, "Remove it.", at_key=True)
 
 
-@endpoint_rule("watermark-not-sent")
+@endpoint_rule("watermark-not-sent", about="incremental")
 def watermark_not_sent(view: EndpointView) -> Findings:
     """The stored watermark or cursor is never sent, so every run reads everything.
 
@@ -89,7 +89,7 @@ def watermark_not_sent(view: EndpointView) -> Findings:
         yield Finding(("incremental", "without_interval"), message, hint)
 
 
-@endpoint_rule("watermark-first-run")
+@endpoint_rule("watermark-first-run", about="incremental")
 def watermark_first_run(view: EndpointView) -> Findings:
     """The first run has no stored watermark: a template that needs one fails there, unless `first_run` has its own request.
 

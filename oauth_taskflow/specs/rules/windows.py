@@ -33,7 +33,7 @@ _MOST_WINDOWS = 40
 _STEPS = 64
 
 
-@endpoint_rule("empty-window")
+@endpoint_rule("empty-window", about="incremental")
 def empty_window(view: EndpointView) -> Findings:
     """The bounds of an interval or step come out equal, so the API finds nothing between them and the run reads 0 records.
 
@@ -60,7 +60,7 @@ def empty_window(view: EndpointView) -> Findings:
             return
 
 
-@endpoint_rule("repeated-window", "warning")
+@endpoint_rule("repeated-window", "warning", about="incremental")
 def repeated_window(view: EndpointView) -> Findings:
     """Windows shorter than the unit: each asks for the whole unit, so its records are read again and again.
 
@@ -86,7 +86,7 @@ def repeated_window(view: EndpointView) -> Findings:
             return
 
 
-@endpoint_rule("inclusive-unit", "warning")
+@endpoint_rule("inclusive-unit", "warning", about="incremental")
 def inclusive_unit(view: EndpointView) -> Findings:
     """An inclusive end lies one unit before the next window; where the API's times are finer, records between are lost.
 
@@ -119,7 +119,7 @@ def inclusive_unit(view: EndpointView) -> Findings:
     yield Finding(("incremental",), message, hint)
 
 
-@endpoint_rule("no-data-interval", "warning")
+@endpoint_rule("no-data-interval", "warning", about="incremental")
 def no_data_interval(view: EndpointView) -> Findings:
     """Runs without a data interval read everything from `start` again, each of them.
 

@@ -215,7 +215,10 @@ def test_the_command_is_registered_with_its_options() -> None:
     command = next(iter(group.subcommands))  # type: ignore[union-attr]  # a group, not a command
     flags = [argument.flags[0] for argument in command.args]
     assert (group.name, command.name) == ("oauth", "pull")
-    assert flags == ["spec", "--endpoint", "--folder", "-o", "--set", "--since", "--until"]
+    assert flags == [
+        *("spec", "--endpoint", "--folder", "-o", "--set", "--since", "--until"),
+        "--move-watermark",
+    ]
 
 
 @pytest.mark.parametrize("output", ["json", "yaml"])
