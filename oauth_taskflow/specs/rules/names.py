@@ -85,7 +85,8 @@ def _find_undefined(
 ) -> Findings:
     for name, attribute in sorted(template.references):
         if name not in names and name not in beside:
-            yield Finding(path, f"nothing provides the name {name!r}", _name_hint(name, names))
+            hint = _copy_hint(view, name, attribute, names) or _name_hint(name, names)
+            yield Finding(path, f"nothing provides the name {name!r}", hint)
         elif attribute:
             yield from _find_undefined_attribute(view, path, name, attribute)
 
@@ -94,6 +95,19 @@ def _request_values(view: EndpointView, template: Template) -> frozenset[str]:
     """The names of values that only requests have; ``page`` where the rule ``page-name-misfit`` judges it."""
     takes_value = any(name == PAGE and of in PAGE_NAMES for name, of in template.references)
     return frozenset({OMIT, PAGE} if takes_value or view.page_names else {OMIT})
+
+
+def _copy_hint(view: EndpointView, name: str, attribute: str, known: frozenset[str]) -> str:
+    """How to use a variable of the parent, whose records only the parent sees; empty for other names."""
+    for variable, (parent, _) in view.parents.items():
+        sibling = view.siblings.get(parent)
+        if variable in known and sibling is not None and name in sibling.for_each:
+            copied, source = (f"{name}_{attribute}", attribute) if attribute else (name, '"@"')
+            return (
+                f"Let {parent!r} copy it: for_each.{name}.copy: {{{copied}: {source}}}, and write "
+                f"{{{{ {variable}.{copied} }}}}."
+            )
+    return ""
 
 
 def _name_hint(name: str, names: frozenset[str]) -> str:
