@@ -20,6 +20,9 @@ from oauth_taskflow.tokens.cipher import TokenCipher
 
 # Distinguishes what is sealed here from the grants of the token store.
 _ROW, _VERSION = "progress of a pull", 1
+# Seconds that a slot is free at least. A scheduler that queues the task again before it has learnt that the last process
+# ended takes that news for a failure ("finished with state success, but the task instance's state attribute is queued").
+_SHORTEST = 20.0
 
 
 def build_resume_options(endpoint: Endpoint) -> ResumeOptions | None:
@@ -59,7 +62,8 @@ def free_slot(name: str, log: Any) -> Iterator[None]:
     except PullSuspended as wait:
         from airflow.sdk.exceptions import AirflowRescheduleException  # noqa: PLC0415 - run time only
 
-        start = datetime.now(tz=timezone.utc) + timedelta(seconds=wait.retry_after or 0.0)
+        seconds = max(wait.retry_after or 0.0, _SHORTEST)
+        start = datetime.now(tz=timezone.utc) + timedelta(seconds=seconds)
         log.info("%s: %s", name, wait)
         log.info("%s: the worker slot is free until %s", name, start.isoformat(timespec="seconds"))
         raise AirflowRescheduleException(start) from None  # type: ignore[no-untyped-call]  # Airflow's

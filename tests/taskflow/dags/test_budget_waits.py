@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+from datetime import datetime, timedelta, timezone
+
 import pytest
+from airflow.sdk.exceptions import AirflowRescheduleException
 
 from oauth_taskflow.api.rate_limit import RateLimit
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.budgets.keeper import Budgets, Scope
-from oauth_taskflow.engine.resume import ResumeOptions, find_wait, limit_waits
+from oauth_taskflow.engine.resume import PullSuspended, ResumeOptions, find_wait, limit_waits
 from oauth_taskflow.errors import BudgetWait
+from oauth_taskflow.taskflow.dags.suspension import free_slot
 from tests.budgets.memory import MemoryBudgetStore
 from tests.support.clock import FakeClock
 
@@ -37,3 +42,17 @@ def test_a_task_that_cannot_go_on_later_waits_as_before() -> None:
     with OAuthSession("http://127.0.0.1:9", budgets=budgets) as session:
         limit_waits(session, None)
     assert budgets.longest_wait is None
+
+
+@pytest.mark.parametrize(("wait", "free"), [(3600.0, 3600.0), (2.0, 20.0)])
+def test_a_slot_is_free_until_the_wait_is_over_and_long_enough_for_the_scheduler(
+    wait: float, free: float
+) -> None:
+    began = datetime.now(tz=timezone.utc)
+    with (
+        pytest.raises(AirflowRescheduleException) as caught,
+        free_slot("rows", logging.getLogger(__name__)),
+    ):
+        raise PullSuspended("busy", retry_after=wait)
+    late = caught.value.reschedule_date - began - timedelta(seconds=free)
+    assert timedelta(0) <= late < timedelta(seconds=10)
