@@ -101,6 +101,9 @@ def test_the_refusal_is_worded_whole() -> None:
 HARMLESS = ("type", "_url", "_path", "_header", "_body", "key_id", "_name")
 HARMLESS_NAMES = frozenset({"grant_key", "code", "dpop", "dpop_jkt"})
 
+# Names of rows and values of records, where the same word elsewhere is a secret.
+HARMLESS_FIELDS = frozenset({"KeyMark.key", "Window.key", "PendingCommit.token"})
+
 
 def values_of_the_package() -> Iterator[type[Any]]:
     """The classes of values, of both kinds."""
@@ -131,6 +134,7 @@ def test_every_class_with_a_secret_field_is_a_secret_value_and_hides_it() -> Non
         for cls in values_of_the_package()
         for name, kind in fields_of(cls).items()
         if holds_a_secret(name, kind.removeprefix("Hidden["))
+        if f"{cls.__name__}.{name}" not in HARMLESS_FIELDS
     }
     assert len(holders) > 20
     assert [(cls, name) for cls, name, hidden in holders if not hidden] == []

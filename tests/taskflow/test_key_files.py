@@ -115,6 +115,7 @@ def test_a_json_web_key_signs_under_its_own_kid(
 def examples(tmp_path: Path) -> list[str]:
     """The whole connections in the manual, with what stands for something filled in."""
     (tmp_path / "etl-key.json").write_text(json.dumps(google_file()))
+    (tmp_path / "etl.p8").write_text(PEM)
     manual = files("oauth_taskflow").joinpath("../docs/connections.md").read_text(encoding="utf-8")
     found = re.findall(r"```json\n(\{\"conn_type.*?)```", manual, re.DOTALL)
     return [
@@ -128,4 +129,4 @@ def test_the_connections_in_the_manual_can_be_used(tmp_path: Path) -> None:
     ]
     methods = [one.auth.client_auth for one in found if isinstance(one.auth, OAuth2Settings)]
     bare = "unauthenticated"
-    assert methods == [bare, bare, "client_assertion", bare]
+    assert methods == ["client_secret_basic", bare, bare, "client_assertion", bare]
