@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 
@@ -14,6 +15,7 @@ _UNITS = {
     "epoch_ms": timedelta(milliseconds=1),
     "epoch_us": timedelta(microseconds=1),
 }
+_CODE = re.compile("%.", re.DOTALL)
 # Not by strftime, whose names depend on the language of the machine.
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -44,7 +46,12 @@ def format_instant(moment: datetime, style: str) -> str | int:
     if style == "http":
         day, month = _DAYS[utc.weekday()], _MONTHS[utc.month - 1]
         return f"{day}, {utc.day:02d} {month} {utc.year:04d} {utc:%H:%M:%S} GMT"
-    return utc.strftime(style)
+    return utc.strftime(_CODE.sub(lambda code: _write_code(utc, code[0]), style))
+
+
+def _write_code(utc: datetime, code: str) -> str:
+    """Returns ``code``, or what stands for it: platforms count ``%s`` in the time zone of the machine."""
+    return str((utc - EPOCH) // _UNITS["epoch"]) if code == "%s" else code
 
 
 @lru_cache(maxsize=256)

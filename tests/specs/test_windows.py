@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -172,3 +173,18 @@ def test_equal_bounds_are_empty_unless_the_upper_one_is_inclusive() -> None:
         (window,) = cut_windows(options, interval)
         assert window.start == window.end == "2026-01-01"
         assert is_empty_window(options, window) is empty
+
+
+def test_seconds_by_a_pattern_do_not_depend_on_the_zone_of_the_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    moment = instant("2026-03-29T00:00:00Z")
+    expected = str(format_instant(moment, "epoch"))
+    for zone in ("America/New_York", "Europe/Berlin", "UTC"):
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+        assert format_instant(moment, "%s") == expected
+        assert format_instant(moment, "at %s, %%s %Y") == f"at {expected}, %s 2026"
+    monkeypatch.undo()
+    time.tzset()
+    assert find_precision("%s") == "PT1S"
