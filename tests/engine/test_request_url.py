@@ -149,6 +149,7 @@ PAGED = """
 request: {base_url: "{{ params.site }}/api", path: /rows, params: {q: a}}
 records: rows
 paginate: {type: page, size: 1, size_param: size}
+concurrency: 1  # without guesses, which may ask for a page past the end
 """
 
 
