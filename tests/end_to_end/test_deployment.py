@@ -21,6 +21,7 @@ from oauth_taskflow.testing.airflow_deployment import AirflowDeployment
 from tests.end_to_end.async_dags import ASYNC_DAG
 from tests.end_to_end.git_bundle import commit
 from tests.end_to_end.growing import read_ids, read_mirror, run_while_it_grows, write_growing
+from tests.end_to_end.limited import BUDGET, PAGES, PERIOD, REGIONS, run_at_once, write_limited
 from tests.taskflow.dags.hostile_specs import write_hostile_specs
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
@@ -132,6 +133,7 @@ def airflow(
     write_hostile_specs(dags / "hostile")
     write_changing(dags, home, "changing", "one")
     write_growing(dags, home / "lake" / "growing")
+    write_limited(dags, home / "lake" / "limited")
     (dags / "decorated.py").write_text(DECORATED)
     (dags / "asynchronous.py").write_text(ASYNC_DAG)
     repository = home / "repository"
@@ -264,6 +266,15 @@ def test_runs_without_a_schedule_go_on_where_the_last_ended(airflow: AirflowDepl
     assert read_ids(lake / "notes") == sorted([*range(1, 16)] * 3)
     assert read_mirror(airflow, "growing/contacts")["value"] == "2026-01-01T00:15:00Z"
     assert read_mirror(airflow, "growing/notes")["partitions"] == 3
+
+
+def test_mapped_tasks_of_a_spec_keep_to_its_budgets_together(airflow: AirflowDeployment) -> None:
+    api, state = run_at_once(airflow)
+    assert state == "success"
+    assert len(api.came) == REGIONS * PAGES
+    assert api.most_in_any(PERIOD) <= BUDGET
+    wanted = [region * 10 + page for region in range(1, REGIONS + 1) for page in range(PAGES)]
+    assert read_ids(airflow.home / "lake" / "limited") == wanted
 
 
 def test_a_run_in_a_versioned_bundle_keeps_the_spec_of_its_commit(
