@@ -337,9 +337,17 @@ class RunKeeper:
 
 
 def _has_plain_pages(endpoint: Endpoint) -> bool:
-    """Whether a page can be asked for alone: an author's class may remember pages, and a cap makes further requests."""
-    paginate = endpoint.paginate
-    return paginate is None or (paginate.ends_by != "class" and paginate.cap is None)
+    """Whether a page can be asked for alone, and its position may be kept.
+
+    An author's class may remember pages, and a cap makes further requests. A position that is a value of the last record
+    would show what ``hash`` hides.
+    """
+    paginate, fields = endpoint.paginate, endpoint.fields
+    if paginate is None:
+        return True
+    is_value = paginate.sort_key is not None or getattr(paginate, "last_record", None) is not None
+    is_hidden = is_value and fields is not None and bool(fields.hashed)
+    return paginate.ends_by != "class" and paginate.cap is None and not is_hidden
 
 
 @contextmanager
