@@ -94,9 +94,16 @@ class LocalAttempt:
         raise NotImplementedError
 
     def keep(self, progress: bytes, replaced: Sequence[str]) -> None:
-        """Writes the progress file by a rename."""
-        write_safely(self._progress, progress)
-        self._progress.replace(self._folder / PROGRESS)
+        """Writes the progress file by a rename.
+
+        Raises:
+            DestinationError: another attempt committed since this one began, and its commit removed these files.
+        """
+        with lock_folder(self._folder):
+            if _read(self._folder / MANIFEST) != self.found:
+                raise superseded_error(self._folder)
+            write_safely(self._progress, progress)
+            self._progress.replace(self._folder / PROGRESS)
         for name in replaced:
             (self._folder / name).unlink(missing_ok=True)
 
