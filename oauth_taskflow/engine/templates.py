@@ -77,6 +77,7 @@ def _as_text(value: Any) -> str:
     if isinstance(_require_value(value), bool):
         return "true" if value else "false"
     if not isinstance(value, (str, Undefined)) and isinstance(value, Iterable):
+        iter(value)  # a value that must not be used at all says so here
         kind = "mapping" if isinstance(value, Mapping) else "list"
         raise TypeError(f"it gave a {kind} inside a text; pick one value, or use join or tojson")
     return str(value)

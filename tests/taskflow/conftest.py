@@ -51,8 +51,16 @@ def _home_is_thrown_away() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _forget_secrets() -> Iterator[None]:
-    """Airflow compiles all its secrets into one pattern again with each new one: those of all tests would cost minutes."""
+    """Airflow compiles all its secrets into one pattern again with each new one: those of all tests would cost minutes.
+
+    Those of tests elsewhere in this process are forgotten too: some have one character, and would hide parts of any log.
+    """
+    _reset_masking()
     yield
+    _reset_masking()
+
+
+def _reset_masking() -> None:
     for name in ("airflow._shared.secrets_masker", "airflow.sdk._shared.secrets_masker"):
         if (maskers := sys.modules.get(name)) is not None:
             maskers.reset_secrets_masker()
