@@ -49,13 +49,15 @@ def _home_is_thrown_away() -> Iterator[None]:
     shutil.rmtree(_HOME, ignore_errors=True)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _forget_secrets_of_others() -> None:
+    """Those of tests elsewhere in this process: some have one character, and would hide parts of any log."""
+    _reset_masking()
+
+
 @pytest.fixture(autouse=True)
 def _forget_secrets() -> Iterator[None]:
-    """Airflow compiles all its secrets into one pattern again with each new one: those of all tests would cost minutes.
-
-    Those of tests elsewhere in this process are forgotten too: some have one character, and would hide parts of any log.
-    """
-    _reset_masking()
+    """Airflow compiles all its secrets into one pattern again with each new one: those of all tests would cost minutes."""
     yield
     _reset_masking()
 
