@@ -13,6 +13,7 @@ import re
 import socket
 import sys
 import threading
+from collections.abc import Callable
 
 PAGE_SIZE = 500
 _PAGES_KEPT = 200
@@ -71,34 +72,33 @@ class Api:
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
         return head % (8 + len(data) + len(tail)) + b'{"data":' + data + tail
 
-    def serve(self, connection: socket.socket) -> None:
-        """Answer the requests of one connection until the client closes it."""
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        pending = b""
-        with connection:
-            while received := connection.recv(65536):
-                pending += received
-                while b"\r\n\r\n" in pending:
-                    request, _, pending = pending.partition(b"\r\n\r\n")
-                    connection.sendall(self.answer(request))
 
-
-def main() -> None:
-    api = Api(int(sys.argv[1]), is_odd="odd" in sys.argv[2:])
+def serve(answer: Callable[[bytes], bytes]) -> None:
+    """Prints a free port, and answers the heads of requests there until the standard input closes."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-    threading.Thread(target=until_closed, daemon=True).start()
+    threading.Thread(target=_end_when_closed, daemon=True).start()
     print(listener.getsockname()[1], flush=True)
     while True:
         connection, _ = listener.accept()
-        threading.Thread(target=api.serve, args=(connection,), daemon=True).start()
+        threading.Thread(target=_serve_client, args=(connection, answer), daemon=True).start()
 
 
-def until_closed() -> None:
-    """End the process when its standard input closes."""
+def _serve_client(connection: socket.socket, answer: Callable[[bytes], bytes]) -> None:
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    pending = b""
+    with connection:
+        while received := connection.recv(65536):
+            pending += received
+            while b"\r\n\r\n" in pending:
+                head, _, pending = pending.partition(b"\r\n\r\n")
+                connection.sendall(answer(head))
+
+
+def _end_when_closed() -> None:
     sys.stdin.read()
     sys.stdout.flush()
     os._exit(0)
 
 
 if __name__ == "__main__":
-    main()
+    serve(Api(int(sys.argv[1]), is_odd="odd" in sys.argv[2:]).answer)

@@ -16,17 +16,14 @@ from measure import (
     times,
     versions_of,
 )
-from peers import OURS, PeerMissing, peer
+from peers import OURS, use_peer
 
 
 def main() -> None:
     options = command_line(__doc__, rounds=3)
     plain = Candidate("zlib of Python", OURS, "gzip_child.py", [])
     fast = Candidate("isal (extra fast)", None, "gzip_child.py", [])
-    try:
-        fast.python = peer("fast")
-    except PeerMissing as missing:
-        fast.missing = f"not installed: {missing}"
+    use_peer(fast, "fast")
     rows = [plain, fast]
     alternate(rows, options.rounds, warm_up=False)
     require(plain)

@@ -24,7 +24,7 @@ from measure import (
     verdict,
     versions_of,
 )
-from peers import OURS, PeerMissing, peer
+from peers import OURS, use_peer
 
 WANTED_TARGET_MS = 20.0
 
@@ -42,10 +42,7 @@ def all_dags(folder: Path, dags: int, rounds: int) -> None:
     ours = _candidate("oauth-taskflow specs", "ours", folder / "specs")
     hand = _candidate("hand-written DAG files", "hand-written", folder / "python")
     factory = _candidate("dag-factory YAML", "dag-factory", folder / "factory")
-    try:
-        factory.python = peer("airflow")
-    except PeerMissing as missing:
-        factory.missing = str(missing)
+    use_peer(factory, "airflow")
     candidates = [ours, hand, factory]
     alternate(candidates, rounds)
     require(ours)

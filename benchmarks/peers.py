@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+
+from measure import Candidate
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent / ".benchmarks"
@@ -44,6 +47,26 @@ def peer(name: str, *more: str) -> Path:
         raise PeerMissing(lines[-1]) from error
     stamp.write_text(wanted)
     return python
+
+
+def use_peer(row: Candidate, name: str) -> None:
+    """Gives ``row`` the Python of that environment; a row whose peer cannot be installed says so and keeps its place."""
+    try:
+        row.python = peer(name)
+    except PeerMissing as missing:
+        row.python, row.missing = None, f"not installed: {missing}"
+
+
+def peer_rows(
+    peers: Iterable[tuple[str, str, str]], script: str, *arguments: str
+) -> list[Candidate]:
+    """One row for each name, kind and environment; ``script`` gets the kind before ``arguments``."""
+    rows = []
+    for name, kind, environment in peers:
+        row = Candidate(name, None, script, [kind, *arguments])
+        use_peer(row, environment)
+        rows.append(row)
+    return rows
 
 
 def _run(*command: object) -> None:

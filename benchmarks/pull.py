@@ -29,7 +29,7 @@ from measure import (
     verdict,
     versions_of,
 )
-from peers import OURS, PeerMissing, peer
+from peers import OURS, peer_rows
 from pull_fields import compare_fields
 
 # name of the row, kind in pull_child.py, requirements file of its environment
@@ -62,15 +62,8 @@ def api(records: int, *more: str) -> Iterator[str]:
 
 def candidates(url: str, folder: Path) -> list[Candidate]:
     """Ours first, then every peer; one that cannot be installed keeps its row."""
-    rows = [Candidate("oauth-taskflow", OURS, "pull_child.py", _arguments("ours", url, folder))]
-    for name, kind, environment in PEERS:
-        row = Candidate(name, None, "pull_child.py", _arguments(kind, url, folder))
-        try:
-            row.python = peer(environment)
-        except PeerMissing as missing:
-            row.missing = f"not installed: {missing}"
-        rows.append(row)
-    return rows
+    ours = Candidate("oauth-taskflow", OURS, "pull_child.py", _arguments("ours", url, folder))
+    return [ours, *peer_rows(PEERS, "pull_child.py", url, str(folder))]
 
 
 def _arguments(kind: str, url: str, folder: Path) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from api_server import PAGE_SIZE
 from measure import Candidate, alternate, ratio, require, table, times, verdict
-from peers import OURS, PeerMissing, peer
+from peers import OURS, peer_rows
 
 PEERS = (
     ("hand-written requests + orjson", "hand-written", "plain"),
@@ -20,15 +20,8 @@ TARGET = 5.0
 def candidates(url: str, folder: Path) -> list[Candidate]:
     """Ours first, then every peer that can do the same."""
     script = "reshape_child.py"
-    rows = [Candidate("oauth-taskflow, fields", OURS, script, ["ours", url, str(folder)])]
-    for name, kind, environment in PEERS:
-        row = Candidate(name, None, script, [kind, url, str(folder)])
-        try:
-            row.python = peer(environment)
-        except PeerMissing as missing:
-            row.missing = f"not installed: {missing}"
-        rows.append(row)
-    return rows
+    ours = Candidate("oauth-taskflow, fields", OURS, script, ["ours", url, str(folder)])
+    return [ours, *peer_rows(PEERS, script, url, str(folder))]
 
 
 def compare_fields(url: str, records: int, rounds: int) -> None:

@@ -15,7 +15,7 @@ from measure import (
     verdict,
     versions_of,
 )
-from peers import OURS, PeerMissing, peer
+from peers import OURS, use_peer
 
 ROWS = (
     ("oauth-taskflow OAuthSession", "ours"),
@@ -32,10 +32,10 @@ def candidates() -> list[Candidate]:
     rows = []
     for name, kind in ROWS:
         row = Candidate(name, None, "token_child.py", [kind])
-        try:
-            row.python = OURS if kind in {"ours", "plain-auth"} else peer("plain")
-        except PeerMissing as missing:
-            row.missing = f"not installed: {missing}"
+        if kind in {"ours", "plain-auth"}:
+            row.python = OURS
+        else:
+            use_peer(row, "plain")
         rows.append(row)
     return rows
 

@@ -26,7 +26,7 @@ from measure import (
     verdict,
     versions_of,
 )
-from peers import OURS, PeerMissing, peer
+from peers import OURS, use_peer
 
 PAGE_MS, PARENT_MS, AT_ONCE = 50, 20, 10
 PAGE_TARGET, PARENT_TARGET, FAST_TARGET = 4.0, 5.0, 1.1
@@ -53,10 +53,7 @@ def slow_api(milliseconds: int, pages: int, parents: int) -> Iterator[str]:
 def _candidate(name: str, kind: str, environment: str, *arguments: str) -> Candidate:
     row = Candidate(name, OURS, "waiting_child.py", [kind, *arguments])
     if environment:
-        try:
-            row.python = peer(environment)
-        except PeerMissing as missing:
-            row.python, row.missing = None, f"not installed: {missing}"
+        use_peer(row, environment)
     return row
 
 

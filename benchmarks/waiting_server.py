@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import sys
 import threading
 import time
 
-from api_server import record, until_closed
+from api_server import record, serve
 
 PAGE_SIZE = 100
 _PAGE = re.compile(r"/pages\?.*?page=(\d+)")
@@ -66,17 +65,6 @@ class Api:
             return _response(_encode({"data": [record(2 * number), record(2 * number + 1)]}))
         return _response(self._parents)
 
-    def serve(self, connection: socket.socket) -> None:
-        """Answer the requests of one connection until the client closes it."""
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        pending = b""
-        with connection:
-            while received := connection.recv(65536):
-                pending += received
-                while b"\r\n\r\n" in pending:
-                    head, _, pending = pending.partition(b"\r\n\r\n")
-                    connection.sendall(self.answer(head))
-
 
 def _encode(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
@@ -87,16 +75,6 @@ def _response(body: bytes, status: bytes = b"200 OK") -> bytes:
     return head % (status, len(body)) + body
 
 
-def main() -> None:
-    milliseconds, pages, parents, most = map(int, sys.argv[1:5])
-    api = Api(milliseconds / 1000, pages, parents, most)
-    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-    threading.Thread(target=until_closed, daemon=True).start()
-    print(listener.getsockname()[1], flush=True)
-    while True:
-        connection, _ = listener.accept()
-        threading.Thread(target=api.serve, args=(connection,), daemon=True).start()
-
-
 if __name__ == "__main__":
-    main()
+    milliseconds, how_many_pages, how_many_parents, at_once = map(int, sys.argv[1:5])
+    serve(Api(milliseconds / 1000, how_many_pages, how_many_parents, at_once).answer)
