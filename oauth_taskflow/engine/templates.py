@@ -76,11 +76,11 @@ def _as_text(value: Any) -> str:
     """Returns ``value`` as it is written inside a longer text, never in Python's spelling."""
     if isinstance(_require_value(value), bool):
         return "true" if value else "false"
-    if not isinstance(value, (str, Undefined)) and isinstance(value, Iterable):
-        iter(value)  # a value that must not be used at all says so here
+    text = str(value)  # raises for what is undefined, or must not be used at all
+    if not isinstance(value, str) and isinstance(value, Iterable):
         kind = "mapping" if isinstance(value, Mapping) else "list"
         raise TypeError(f"it gave a {kind} inside a text; pick one value, or use join or tojson")
-    return str(value)
+    return text
 
 
 def _path_segment(value: Any) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing, suppress
 from typing import Any, Protocol
 
 from oauth_taskflow.api.exchange import Admit, Judge, ResponseHandler
 from oauth_taskflow.api.paginators import Paginate
-from oauth_taskflow.api.pull.caps.walk import plan_walk
+from oauth_taskflow.api.pull.caps.walk import CapWalk, plan_walk
 from oauth_taskflow.api.pull.fetching import FetchedValue
 from oauth_taskflow.api.pull.in_flight.page_guesses import PageGuesses
 from oauth_taskflow.api.pull.in_flight.places import Lane
@@ -147,15 +147,28 @@ async def pull_records_async(
 
     ``concurrency`` is the number of requests in flight; ``auto`` finds it while reading.
     """
-    walk = plan_walk(paginate, request)
+
+    def pages_of(request: ApiRequest) -> AsyncGenerator[Page, None]:
+        reader = build_page_reader(session, request, paginate, records, responses, decode=True)
+        return _AsyncPuller(session, reader, lane).pages()
+
+    async with AsyncExitStack() as stack:
+        lane = stack.enter_context(Lane.open(concurrency, paginate))
+        found = _walk(plan_walk(paginate, request), request, pages_of)
+        async for page in await stack.enter_async_context(aclosing(found)):
+            for record in page.records:
+                yield record
+
+
+async def _walk(
+    walk: CapWalk | None,
+    request: ApiRequest,
+    pages_of: Callable[[ApiRequest], AsyncGenerator[Page, None]],
+) -> AsyncGenerator[Page, None]:
+    """Yields the pages of ``request`` and, with ``walk``, of the requests past the API's cap."""
     following: ApiRequest | None = request
-    with Lane.open(concurrency, paginate) as lane:
-        while following is not None:
-            reader = build_page_reader(
-                session, following, paginate, records, responses, decode=True
-            )
-            async with aclosing(_AsyncPuller(session, reader, lane).pages()) as pages:
-                async for page in pages:
-                    for record in (page if walk is None else walk.take(page)).records:
-                        yield record
-            following = None if walk is None else walk.next_request()
+    while following is not None:
+        async with aclosing(pages_of(following)) as pages:
+            async for page in pages:
+                yield page if walk is None else walk.take(page)
+        following = None if walk is None else walk.next_request()

@@ -51,8 +51,9 @@ def pull(
 
     ``find`` is a JMESPath into each page's body; the value is in ``Page.found``.
     ``gate`` holds requests back until every budget that applies allows them; without it, the session's own does.
-    ``on_page`` is called in the
-    consumer's thread before a page is yielded. ``warn`` is called, in any thread, with doubts about the pages read.
+
+    ``on_page`` is called in the consumer's thread before a page is yielded. ``warn`` is called, in any thread, with
+    doubts about the pages read.
     With ``resume``, made from the marks of earlier pages, the first page is the one after those. ``is_last`` is asked
     once per page, in order and before the next one is requested: whether nothing that is wanted follows these records.
     docs/paging.md lists when a response is a page, and which ends are valid.
