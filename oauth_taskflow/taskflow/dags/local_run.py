@@ -45,7 +45,7 @@ class LocalRun:
         interval: the span that incremental endpoints read.
         now: the run's own time (UTC).
         moves_watermarks: whether stored watermarks move; otherwise they are read only.
-        token: tells runs of the same second apart.
+        suffix: tells runs of the same second apart.
     """
 
     spec: Spec
@@ -55,12 +55,12 @@ class LocalRun:
     interval: Interval
     now: datetime
     moves_watermarks: bool = False
-    token: str = field(default_factory=lambda: secrets.token_hex(4))
+    suffix: str = field(default_factory=lambda: secrets.token_hex(4))
 
     @property
     def run_id(self) -> str:
         """The name of the run."""
-        return f"pull__{self.now.isoformat(timespec='seconds')}__{self.token}"
+        return f"pull__{self.now.isoformat(timespec='seconds')}__{self.suffix}"
 
     def open_watermarks(self, endpoint: str) -> RunWatermarks | None:
         """Returns the stored watermarks of an endpoint that begins at them; None where the run has its own beginning.
