@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oauth_taskflow.api.decoders.numbers import ExactFloat
-from oauth_taskflow.date_patterns import FORMS, find_form_flaw
+from oauth_taskflow.date_forms import FORMS, find_form_flaw
 from oauth_taskflow.dates import (
     Instant,
     UnreadableDate,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oauth_taskflow.date_codes import build_code_reader
-from oauth_taskflow.date_patterns import FORMS
+from oauth_taskflow.date_forms import FORMS
 from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.fields.convert import Inconvertible
 from oauth_taskflow.fields.dates import build_date_converter, is_canonical

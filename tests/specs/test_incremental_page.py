@@ -8,7 +8,7 @@ from textwrap import indent
 
 import pytest
 
-from oauth_taskflow.date_patterns import FORMS, INTEGER
+from oauth_taskflow.date_forms import FORMS, INTEGER
 from oauth_taskflow.specs.check import check_text
 from oauth_taskflow.specs.instant_formats import NAMED_FORMATS
 from oauth_taskflow.specs.windows import Incremental

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from oauth_taskflow.api.decoders.numbers import ExactFloat
 from oauth_taskflow.api.pull.missing_fields import missing_field_error, unreadable_time_error
 from oauth_taskflow.api.pull.record_fields import build_column_reader
-from oauth_taskflow.date_patterns import INTEGER
+from oauth_taskflow.date_forms import INTEGER
 from oauth_taskflow.dates import (
     Reader,
     UnreadableDate,

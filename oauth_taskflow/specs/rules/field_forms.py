@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from oauth_taskflow.date_patterns import FORMS, INTEGER, find_form_flaw
+from oauth_taskflow.date_forms import FORMS, INTEGER, find_form_flaw
 from oauth_taskflow.fields.options import DateOptions, Fields
 from oauth_taskflow.fields.trace import find_converter, parse_paths, read_plain_names
 from oauth_taskflow.specs.problem import Finding

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec.structs import replace
 
-from oauth_taskflow.date_patterns import find_form_flaw
+from oauth_taskflow.date_forms import find_form_flaw
 from oauth_taskflow.fields.options import DateOptions, Fields, HashOptions, PathValue
 from oauth_taskflow.fields.paths import FieldPath, parse_field_path
 from oauth_taskflow.fields.trace import find_converter, read_path, read_plain_names, write_names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oauth_taskflow.date_patterns import INTEGER
+from oauth_taskflow.date_forms import INTEGER
 from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
 

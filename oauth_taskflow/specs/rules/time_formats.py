@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from oauth_taskflow.date_patterns import FORMS, INTEGER, find_form_flaw
+from oauth_taskflow.date_forms import FORMS, INTEGER, find_form_flaw
 from oauth_taskflow.specs.instant_formats import NAMED_FORMATS
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
