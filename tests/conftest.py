@@ -9,7 +9,6 @@ from tests.lanes import (
     pytest_collection_modifyitems,
     pytest_configure,
     pytest_ignore_collect,
-    pytest_unconfigure,
 )
 from tests.mariadb import mariadb_url
 from tests.postgres import postgres_url
@@ -21,7 +20,6 @@ __all__ = [
     "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_ignore_collect",
-    "pytest_unconfigure",
 ]
 
 # The machine is shared, and the first call into a library imports half of it: a slow example says nothing about the code.

@@ -5,7 +5,6 @@ The fast tests load no Airflow, start no database server and no browser, and nei
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,12 +71,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_unconfigure() -> None:
-    """Leave all objects to the end of the process: msgspec 0.22 crashes now and then in the collection at exit."""
-    gc.freeze()
 
 
 def _servers_of(item: pytest.Item) -> set[str]:
