@@ -29,6 +29,7 @@ def ours(url: str, folder: Path, more: str = "") -> Timed:
     from datetime import datetime, timezone
 
     from oauth_taskflow.api.session import OAuthSession
+    from oauth_taskflow.destinations.base import StoreAccess
     from oauth_taskflow.engine.run import EndpointRun, run_endpoint
     from oauth_taskflow.oauth.token import Token
     from oauth_taskflow.specs.check import check_text
@@ -65,7 +66,7 @@ endpoints:
             run_id="benchmark",
             template_context={"endpoint": "records"},
             interval=Interval(None, now),
-            open_path=lambda path, _connection: Path(path),
+            access=StoreAccess(lambda path, _connection: Path(path)),
         )
         with OAuthSession(url, Fixed()) as session:
             summary = run_endpoint(run, session)

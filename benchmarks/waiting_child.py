@@ -46,6 +46,7 @@ def ours(endpoint: str, url: str, folder: Path, parents: int) -> Timed:
 
     from oauth_taskflow.api.auth import ApiKeyAuth
     from oauth_taskflow.api.session import OAuthSession
+    from oauth_taskflow.destinations.base import StoreAccess
     from oauth_taskflow.engine.for_each import Slice
     from oauth_taskflow.engine.run import EndpointRun, run_endpoint
     from oauth_taskflow.specs.check import check_text
@@ -61,7 +62,7 @@ def ours(endpoint: str, url: str, folder: Path, parents: int) -> Timed:
         run_id="benchmark",
         template_context={"endpoint": endpoint},
         interval=Interval(None, datetime.now(tz=timezone.utc)),
-        open_path=lambda path, _connection: Path(path),
+        access=StoreAccess(lambda path, _connection: Path(path)),
         item={} if endpoint == "pages" else {"parent": Slice(file=str(source), take=parents)},
     )
 

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
+from oauth_taskflow.errors import DestinationError
+from oauth_taskflow.record_schema.model import RecordSchema
+
 if TYPE_CHECKING:
     from oauth_taskflow.destinations.transfer import TransferSummary
 
@@ -16,16 +19,71 @@ PathOpener = Callable[[str, "str | None"], Any]
 TemplateRenderer = Callable[[str], str]
 
 
+class StoreConnection(Protocol):
+    """An Airflow connection, as far as a destination reads it; its password and extra are secret."""
+
+    conn_id: str
+    conn_type: str
+    host: str | None
+    port: int | None
+    login: str | None
+    password: str | None
+    schema: str | None
+
+    @property
+    def extra_dejson(self) -> dict[str, Any]:
+        """The extra fields."""
+
+
+def find_no_connection(conn_id: str) -> StoreConnection:
+    """The ``StoreAccess.find_connection`` of a place without Airflow.
+
+    Raises:
+        DestinationError: always.
+    """
+    raise DestinationError(
+        f"No Airflow connection can be read here, so not {conn_id!r} either",
+        where="at the destination",
+        hint="Run the endpoint in a task or with airflow oauth pull.",
+    )
+
+
+class StoreAccess(Struct, frozen=True):
+    """The ways to the stores that a destination writes to: paths, and Airflow connections by their id.
+
+    ``find_connection`` raises ``DestinationError`` for a connection that is missing.
+    """
+
+    open_path: PathOpener
+    find_connection: Callable[[str], StoreConnection] = find_no_connection
+
+
+class EndpointFacts(Struct, frozen=True):
+    """The facts about an endpoint that a table needs, beside the records themselves.
+
+    ``primary_key`` names the fields of a record's key (JMESPath). ``order_field`` is the incremental field: of two records with one key, that
+    with the higher value counts. ``declared`` is the schema that the spec gives, if it does.
+    """
+
+    primary_key: tuple[str, ...] = ()
+    order_field: str | None = None
+    declared: RecordSchema | None = None
+
+
+NO_FACTS = EndpointFacts()
+
+
 class Run(Struct, frozen=True):
     """The run whose output is written; ``labels`` are further facts for the manifest.
 
-    ``map_index`` is the number of a mapped task instance, -1 without mapping.
+    ``map_index`` is the number of a mapped task instance, -1 without mapping. ``dag_id`` is empty outside a DAG.
     """
 
     endpoint: str
     run_id: str = ""
     labels: dict[str, Any] = {}
     map_index: int = -1
+    dag_id: str = ""
 
 
 class FileFigures(Struct, frozen=True):
@@ -215,9 +273,11 @@ class DestinationKind(Protocol):
     def locate(self, render: TemplateRenderer, run_id: str) -> str:
         """Returns the place that one run writes to."""
 
-    def connect(self, location: str, open_path: PathOpener) -> Destination:
+    def connect(
+        self, location: str, access: StoreAccess, facts: EndpointFacts = NO_FACTS
+    ) -> Destination:
         """Returns the destination at ``location``, a result of ``locate`` or a folder that a person chose."""
 
     @classmethod
-    def connect_for_reading(cls, conn_id: str | None, open_path: PathOpener) -> Destination:
+    def connect_for_reading(cls, conn_id: str | None, access: StoreAccess) -> Destination:
         """Returns a destination that reads the parts that other tasks wrote with the connection ``conn_id``."""

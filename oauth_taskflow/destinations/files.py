@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import quote
 
 from oauth_taskflow.destinations.base import (
+    NO_FACTS,
     Description,
+    EndpointFacts,
     ManifestPlace,
     Output,
     Part,
     PathOpener,
     Progress,
     Run,
+    StoreAccess,
     TemplateRenderer,
 )
 from oauth_taskflow.destinations.folder_writer import FolderWriter, read_chunks
@@ -78,14 +81,20 @@ class FileDestination(Options, frozen=True, kw_only=True, tag_field="type", tag=
         """Returns the folder of a run, ``<path>/run_id=<run id>`` in Hive's partition style."""
         return f"{render(self.path or '').rstrip('/')}/run_id={quote(run_id, safe='')}"
 
-    def connect(self, location: str, open_path: PathOpener) -> FolderDestination:
+    def connect(
+        self,
+        location: str,
+        access: StoreAccess,
+        facts: EndpointFacts = NO_FACTS,  # noqa: ARG002 - of the protocol
+    ) -> FolderDestination:
         """Returns the destination in the folder ``location``, which is opened on first use."""
-        return FolderDestination(location, self.format, conn_id=self.conn_id, open_path=open_path)
+        opener = access.open_path
+        return FolderDestination(location, self.format, conn_id=self.conn_id, open_path=opener)
 
     @classmethod
-    def connect_for_reading(cls, conn_id: str | None, open_path: PathOpener) -> FolderDestination:
+    def connect_for_reading(cls, conn_id: str | None, access: StoreAccess) -> FolderDestination:
         """Returns a destination whose ``read`` takes the path or URL of any file."""
-        return FolderDestination("", conn_id=conn_id, open_path=open_path)
+        return FolderDestination("", conn_id=conn_id, open_path=access.open_path)
 
 
 def output_folder(path: Folder) -> OutputFolder:

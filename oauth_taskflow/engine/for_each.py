@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from oauth_taskflow.destinations import DEFAULT_KIND
-from oauth_taskflow.destinations.base import PathOpener
+from oauth_taskflow.destinations.base import StoreAccess
 from oauth_taskflow.destinations.kinds import find_kind
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions
 
@@ -125,7 +125,7 @@ def count_contexts(item: MappedItem) -> int:
     return math.prod(1 if part.file is None else part.take for part in item.values())
 
 
-def template_contexts(item: MappedItem, open_path: PathOpener) -> Iterator[dict[str, Any]]:
+def template_contexts(item: MappedItem, access: StoreAccess) -> Iterator[dict[str, Any]]:
     """Yields the template names of ``item``: one mapping per combination of its values and parent records.
 
     Raises:
@@ -137,15 +137,15 @@ def template_contexts(item: MappedItem, open_path: PathOpener) -> Iterator[dict[
         if position == len(names):
             yield dict(chosen)
             return
-        for value in _values(item[names[position]], open_path):
+        for value in _values(item[names[position]], access):
             yield from walk(position + 1, {**chosen, names[position]: value})
 
     return walk(0, {})
 
 
-def _values(part: Slice, open_path: PathOpener) -> Iterator[Any]:
+def _values(part: Slice, access: StoreAccess) -> Iterator[Any]:
     if part.file is None:
         yield part.value
         return
-    destination = find_kind(part.kind).connect_for_reading(part.conn_id, open_path)
+    destination = find_kind(part.kind).connect_for_reading(part.conn_id, access)
     yield from destination.read(part.file, part.skip, part.take, host=part.host)

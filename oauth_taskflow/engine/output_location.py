@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from oauth_taskflow.destinations import AnyDestination
+from oauth_taskflow.destinations.base import EndpointFacts
 from oauth_taskflow.engine.for_each import MappedItem, Slice, for_each_options
 from oauth_taskflow.engine.segments import check_authority, restrict_to_segments
 from oauth_taskflow.engine.templates import render_text
@@ -24,6 +25,13 @@ def destination_options(endpoint: Endpoint) -> AnyDestination:
 def destination_kind(endpoint: Endpoint) -> str:
     """Returns the name of the destination's kind, as specs write it under ``type``."""
     return str(destination_options(endpoint).__struct_config__.tag)
+
+
+def endpoint_facts(endpoint: Endpoint) -> EndpointFacts:
+    """Returns what a destination must know of an endpoint besides its records."""
+    keys = endpoint.primary_key or ()
+    field = endpoint.incremental.field if endpoint.incremental is not None else None
+    return EndpointFacts((keys,) if isinstance(keys, str) else tuple(keys), field)
 
 
 def locate_output(

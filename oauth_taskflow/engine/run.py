@@ -17,7 +17,7 @@ from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.api.session import OAuthSession
-from oauth_taskflow.destinations.base import Description, Output, PathOpener, Run
+from oauth_taskflow.destinations.base import Description, Output, Run, StoreAccess
 from oauth_taskflow.destinations.transfer import Stage, transfer
 from oauth_taskflow.engine.budgets import pull_within_budgets
 from oauth_taskflow.engine.capped import read_past_cap
@@ -29,6 +29,7 @@ from oauth_taskflow.engine.for_each import MappedItem, count_contexts, template_
 from oauth_taskflow.engine.output_location import (
     destination_kind,
     destination_options,
+    endpoint_facts,
     locate_output,
 )
 from oauth_taskflow.engine.page_warnings import SinglePageWarning, WarningList
@@ -71,7 +72,7 @@ class EndpointRun:
         run_id: names the run; a second run of the same id replaces the output of the first.
         template_context: the names in templates besides ``window`` and those of ``for_each``.
         interval: the time span that an incremental endpoint reads.
-        open_path: opens paths of destinations and of parent records.
+        access: the ways to destinations and to parent records.
         item: this instance's mapped item of ``for_each``; empty for an endpoint without.
         map_index: number of the mapped instance, -1 when it is not mapped.
         location: where to write instead of the place that the spec names.
@@ -86,7 +87,7 @@ class EndpointRun:
     run_id: str
     template_context: Mapping[str, Any]
     interval: Interval
-    open_path: PathOpener
+    access: StoreAccess
     item: MappedItem = field(default_factory=dict)
     map_index: int = -1
     location: str | None = None
@@ -123,9 +124,10 @@ def run_endpoint(
     labels = {} if endpoint is run.endpoint else {"first_run": True}
     run = replace(run, endpoint=endpoint)
     options = destination_options(run.endpoint)
-    destination = options.connect(output_location(run), run.open_path)
+    destination = options.connect(output_location(run), run.access, endpoint_facts(run.endpoint))
     has_parents = any(part.file is not None for part in run.item.values())
-    this = Run(run.name, run.run_id, labels, run.map_index)
+    dag_id = str(run.template_context.get("dag_id", ""))
+    this = Run(run.name, run.run_id, labels, run.map_index, dag_id)
     keeper: RunKeeper | None = None
     for depth in (PAGES, SEQUENCES, NOTHING):
         positions = open_positions(run.endpoint, run.interval, run.watermarks, destination, this)
@@ -257,7 +259,7 @@ class _Reader:
                 yield sequence, self._pages_of(sequence)
 
     def _contexts(self) -> Iterator[tuple[dict[str, Any], Position | None]]:
-        contexts = template_contexts(self._run.item, self._run.open_path)
+        contexts = template_contexts(self._run.item, self._run.access)
         if self._positions is None:
             return ((names, None) for names in contexts)
         return self._positions.attach(contexts, self._run.template_context)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from oauth_taskflow.api.pull.page import Page
-from oauth_taskflow.destinations.base import Destination, DestinationKind, Run
+from oauth_taskflow.destinations.base import Destination, DestinationKind, Run, StoreAccess
 from oauth_taskflow.destinations.transfer import transfer
 
 RECORDS: list[Any] = [{"id": number, "name": f"n{number}"} for number in range(5)]
@@ -39,7 +39,7 @@ def check_destination(options: Any) -> None:
     kind = type(options)
     assert options.address
     assert set(options.templates()) <= set(kind.__struct_fields__)
-    destination = options.connect(options.locate(render, "manual__1"), open_local)
+    destination = options.connect(options.locate(render, "manual__1"), StoreAccess(open_local))
     assert find_gaps(kind, type(destination)) == []
 
     manifests = {index: write(destination, index) for index in (0, 1, -1)}

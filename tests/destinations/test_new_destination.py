@@ -18,12 +18,14 @@ import msgspec
 
 from oauth_taskflow import destinations
 from oauth_taskflow.destinations.base import (
+    NO_FACTS,
     Description,
+    EndpointFacts,
     ManifestPlace,
     Output,
     Part,
-    PathOpener,
     Run,
+    StoreAccess,
 )
 from oauth_taskflow.errors import ApiError
 from oauth_taskflow.schema.types import Options, Text, doc
@@ -53,11 +55,11 @@ class ShelfDestination(Options, frozen=True, kw_only=True, tag_field="type", tag
     def locate(self, render: TemplateRenderer, run_id: str) -> str:
         return f"{render(self.shelf or '')}@{run_id}"
 
-    def connect(self, location: str, open_path: PathOpener) -> Shelf:
+    def connect(self, location: str, access: StoreAccess, facts: EndpointFacts = NO_FACTS) -> Shelf:
         return Shelf(location)
 
     @classmethod
-    def connect_for_reading(cls, conn_id: str | None, open_path: PathOpener) -> Shelf:  # noqa: ARG003 - of the protocol
+    def connect_for_reading(cls, conn_id: str | None, access: StoreAccess) -> Shelf:  # noqa: ARG003 - of the protocol
         return Shelf("")
 
 
@@ -155,7 +157,7 @@ def pull_family() -> None:
             run_id="r",
             template_context={"endpoint": name},
             interval=Interval(None, datetime(2026, 1, 1, tzinfo=timezone.utc)),
-            open_path=lambda path, _conn_id: Path(path),
+            access=StoreAccess(lambda path, _conn_id: Path(path)),
             **options,
         )
         return run_endpoint(task, session)

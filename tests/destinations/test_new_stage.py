@@ -13,6 +13,7 @@ import pytest
 from oauth_taskflow.api.decoders.numbers import decode
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.destinations.base import StoreAccess
 from oauth_taskflow.destinations.transfer import ResumableStage, Stage, TransferSummary
 from oauth_taskflow.engine import stages
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
@@ -75,7 +76,7 @@ def pull(folder: Path, ages: list[Any], description: str = "adults") -> Endpoint
         run_id="r",
         template_context={"endpoint": "contacts"},
         interval=Interval(None, datetime(2026, 1, 1, tzinfo=timezone.utc)),
-        open_path=lambda path, _conn_id: Path(path),
+        access=StoreAccess(lambda path, _conn_id: Path(path)),
     )
     records = [{"id": number, **age} for number, age in enumerate(ages)]
     with (

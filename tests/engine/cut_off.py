@@ -14,6 +14,7 @@ import msgspec
 
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.destinations.base import StoreAccess
 from oauth_taskflow.destinations.files import FileDestination
 from oauth_taskflow.engine.for_each import Slice
 from oauth_taskflow.engine.progress import Seal
@@ -107,7 +108,7 @@ def pull(
         "run_id": "r",
         "template_context": {"endpoint": "rows"},
         "interval": Interval(START, END),
-        "open_path": lambda path, _conn_id: Path(path),
+        "access": StoreAccess(lambda path, _conn_id: Path(path)),
         "item": {"parent": Slice(file=str(parents), take=len(names))},
         "resume": ResumeOptions(SEAL, keep_every=0.0),
         **options,

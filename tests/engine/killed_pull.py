@@ -17,6 +17,7 @@ from typing import Any
 
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.destinations.base import StoreAccess
 from oauth_taskflow.destinations.files import FileDestination
 from oauth_taskflow.engine.resume import ResumeOptions
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
@@ -47,7 +48,7 @@ def pull(folder: str, opener: str, style: str, file_format: str, url: str) -> En
         run_id="r",
         template_context={},
         interval=Interval(None, END),
-        open_path=lambda path, _conn_id: open_folder(path),
+        access=StoreAccess(lambda path, _conn_id: open_folder(path)),
         resume=ResumeOptions(SEAL, keep_every=0.0),
     )
     # The port differs from test to test, but not within one.

@@ -11,6 +11,7 @@ import pytest
 
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.destinations.base import StoreAccess
 from oauth_taskflow.engine.resume import ResumeOptions
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
 from oauth_taskflow.engine.summary import EndpointSummary
@@ -34,7 +35,7 @@ def attempt_until_done(text: str, route: Any, folder: Path) -> EndpointSummary:
         run_id="r",
         template_context={"endpoint": "items", "params": {}},
         interval=DAY,
-        open_path=lambda path, _conn_id: Path(path),
+        access=StoreAccess(lambda path, _conn_id: Path(path)),
         location=str(folder),
         resume=ResumeOptions(seal=SEAL, keep_every=0.0),
     )

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.destinations.base import StoreAccess
 from oauth_taskflow.engine.for_each import ParentFile, build_mapped_items, for_each_options
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
 from oauth_taskflow.engine.summary import EndpointSummary
@@ -95,7 +96,7 @@ def pull(
             "run_id": "r",
             "template_context": {"endpoint": name, "params": {"source": "crm"}},
             "interval": JANUARY,
-            "open_path": lambda path, _conn_id: Path(path),
+            "access": StoreAccess(lambda path, _conn_id: Path(path)),
             "location": str(folder / name),
             **options,
         }
@@ -206,7 +207,7 @@ def test_the_key_is_in_no_repr() -> None:
         "r",
         {},
         JANUARY,
-        lambda path, _: Path(path),
+        StoreAccess(lambda path, _: Path(path)),
         hash_key="s3cret",
     )
     assert "s3cret" not in repr(run)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from oauth_taskflow.destinations.base import StoreAccess
 from oauth_taskflow.engine.for_each import (
     ParentFile,
     Slice,
@@ -51,7 +52,11 @@ def test_parent_records_come_in_batches_and_every_record_once(tmp_path: Path) ->
     options = {"c": ForEachOptions(endpoint="p", batch=4)}
     batches = build_mapped_items(options, {"p": [records(tmp_path, 10)]})
     assert [(b["c"].skip, b["c"].take) for b in batches] == [(0, 4), (4, 4), (8, 2)]
-    seen = [names["c"]["id"] for item in batches for names in template_contexts(item, local)]
+    seen = [
+        names["c"]["id"]
+        for item in batches
+        for names in template_contexts(item, StoreAccess(local))
+    ]
     assert seen == list(range(10))
 
 
@@ -80,7 +85,7 @@ def test_without_parent_records_there_are_no_mapped_items() -> None:
 def test_compressed_parents_are_read_too(tmp_path: Path) -> None:
     parent = records(tmp_path, 3, name="a.jsonl.gz")
     item = {"c": Slice(file=parent.file, skip=1, take=2), "r": Slice(value="eu")}
-    assert list(template_contexts(item, local)) == [
+    assert list(template_contexts(item, StoreAccess(local))) == [
         {"c": {"id": 1}, "r": "eu"},
         {"c": {"id": 2}, "r": "eu"},
     ]
@@ -88,7 +93,7 @@ def test_compressed_parents_are_read_too(tmp_path: Path) -> None:
 
 def test_a_parent_file_that_is_gone_is_named() -> None:
     with pytest.raises(ApiError) as caught:
-        list(template_contexts({"c": Slice(file="/nowhere/x.jsonl", take=1)}, local))
+        list(template_contexts({"c": Slice(file="/nowhere/x.jsonl", take=1)}, StoreAccess(local)))
     assert str(caught.value) == (
         "Records of the parent endpoint are gone at /nowhere/x.jsonl. Run the parent task again; "
         "every worker must reach its destination."

@@ -12,6 +12,7 @@ import pytest
 from oauth_taskflow.api.rate_limit import RateLimit
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.budgets.keeper import Budgets, Scope
+from oauth_taskflow.destinations.base import StoreAccess
 from oauth_taskflow.destinations.files import FileDestination, FolderDestination
 from oauth_taskflow.engine import stages
 from oauth_taskflow.engine.resume import PullSuspended, ResumeOptions
@@ -77,7 +78,7 @@ class Bench:
             run_id="r",
             template_context={"endpoint": "rows"},
             interval=INTERVAL,
-            open_path=lambda path, _conn_id: Path(path),
+            access=StoreAccess(lambda path, _conn_id: Path(path)),
             resume=ResumeOptions(SEAL, keep_every=1e9, clock=self.clock),
         )
         budgets = Budgets(lambda: self.store, Scope("crm", self.limits), clock=self.clock)

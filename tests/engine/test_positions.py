@@ -15,6 +15,7 @@ from oauth_taskflow.api.auth import Credentials
 from oauth_taskflow.api.errors import ApiStatusError
 from oauth_taskflow.api.options import CursorPaginator, Records
 from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.destinations.base import StoreAccess
 from oauth_taskflow.destinations.files import FileDestination
 from oauth_taskflow.engine.for_each import Slice
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
@@ -79,7 +80,7 @@ class Bench:
             "run_id": run_id,
             "template_context": {"endpoint": "contacts", "params": {}},
             "interval": Interval(None, NOON + timedelta(minutes=minutes), open_end=True),
-            "open_path": lambda path, _conn_id: Path(path),
+            "access": StoreAccess(lambda path, _conn_id: Path(path)),
             "watermarks": self.watermarks(run_id),
             **options,
         }

@@ -13,6 +13,7 @@ import pytest
 
 from oauth_taskflow.api.options import CursorPaginator, PageNumberPaginator, Paginate, RateLimit
 from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.destinations.base import StoreAccess
 from oauth_taskflow.destinations.files import FileDestination
 from oauth_taskflow.engine.for_each import Slice
 from oauth_taskflow.engine.request_places import endpoint_places
@@ -81,7 +82,7 @@ def run(
             run_id="r",
             template_context={"endpoint": "x"},
             interval=Interval(None, NEW_YEAR),
-            open_path=lambda path, _conn_id: Path(path),
+            access=StoreAccess(lambda path, _conn_id: Path(path)),
             item={"p": Slice(file=str(source), take=parents)},
         )
         summary = run_endpoint(task, session, on_page=on_page)

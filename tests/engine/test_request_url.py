@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from oauth_taskflow.api.aio.session import AsyncOAuthSession
 from oauth_taskflow.api.origins import Origin
 from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.destinations.base import StoreAccess
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
 from oauth_taskflow.engine.templates import render_request
 from oauth_taskflow.errors import ForeignOriginRefused, TemplateFailed
@@ -139,7 +140,7 @@ def pull(text: str, session: OAuthSession, folder: Path, **context: Any) -> Any:
         run_id="run",
         template_context={"endpoint": "items", "params": {}, **context},
         interval=Interval(utc(2024, 1, 1), utc(2024, 1, 2)),
-        open_path=lambda path, _conn_id: Path(path),
+        access=StoreAccess(lambda path, _conn_id: Path(path)),
         location=str(folder),
     )
     return run_endpoint(run, session)

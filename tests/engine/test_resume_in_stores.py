@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from upath import UPath
 
-from oauth_taskflow.destinations.base import Run
+from oauth_taskflow.destinations.base import Run, StoreAccess
 from oauth_taskflow.destinations.files import FileDestination, FolderDestination
 from oauth_taskflow.engine.resume import ResumeOptions
 from oauth_taskflow.errors import ApiError, DestinationError
@@ -33,7 +33,9 @@ def run(folder: Path, store: str, api: PagedApi, file_format: str, keep_every: f
         api,
         msgspec.structs.replace(endpoint, destination=destination),
         list(PAGES),
-        open_path=lambda path, _: UPath(path) if path.startswith("memory") else Path(path),
+        access=StoreAccess(
+            lambda path, _: UPath(path) if path.startswith("memory") else Path(path)
+        ),
         resume=ResumeOptions(SEAL, keep_every=keep_every),
     )
 

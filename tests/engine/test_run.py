@@ -19,6 +19,7 @@ from oauth_taskflow.api.options import (
     ResponseRule,
 )
 from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.destinations.base import StoreAccess
 from oauth_taskflow.destinations.files import FileDestination
 from oauth_taskflow.engine.for_each import Slice
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
@@ -55,7 +56,7 @@ class Bench:
             "run_id": "manual__1",
             "template_context": {"endpoint": "airports", "params": {}},
             "interval": Interval(None, NEW_YEAR),
-            "open_path": lambda path, _conn_id: Path(path),
+            "access": StoreAccess(lambda path, _conn_id: Path(path)),
             **options,
         }
         token = self.server.issue_access_token()
@@ -252,7 +253,7 @@ def test_the_same_keys_under_fresh_cursors_are_a_loop(tmp_path: Path) -> None:
             run_id="r",
             template_context={"endpoint": "x"},
             interval=Interval(None, NEW_YEAR),
-            open_path=lambda path, _conn_id: Path(path),
+            access=StoreAccess(lambda path, _conn_id: Path(path)),
         )
         with pytest.raises(PaginationLoop, match="Pages 2 to 4 hold nothing but records"):
             run_endpoint(run, session)
@@ -279,7 +280,7 @@ def test_numbers_keep_every_digit_where_records_are_encoded_again(tmp_path: Path
             run_id="r",
             template_context={"endpoint": "x"},
             interval=Interval(None, NEW_YEAR),
-            open_path=lambda path, _conn_id: Path(path),
+            access=StoreAccess(lambda path, _conn_id: Path(path)),
             item={"p": Slice(file=str(tmp_path / "parents.jsonl"), take=1)},
         )
         summary = run_endpoint(run, session)

@@ -11,6 +11,7 @@ import pytest
 
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.destinations.base import StoreAccess
 from oauth_taskflow.engine.for_each import Slice
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
 from oauth_taskflow.engine.summary import EndpointSummary, add_up
@@ -60,7 +61,7 @@ def pull(where: str, folder: Path, pages: list[Page] | None = None) -> EndpointS
         run_id="r",
         template_context={"endpoint": "notes"},
         interval=Interval(None, datetime(2026, 1, 1, tzinfo=timezone.utc)),
-        open_path=lambda path, _conn_id: Path(path),
+        access=StoreAccess(lambda path, _conn_id: Path(path)),
         item={"contact": Slice(file=str(parents), take=2)},
     )
     seen: list[Page] = [] if pages is None else pages

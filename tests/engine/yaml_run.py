@@ -10,6 +10,7 @@ from textwrap import dedent, indent
 from typing import Any
 
 from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.destinations.base import StoreAccess
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
 from oauth_taskflow.engine.summary import EndpointSummary
 from oauth_taskflow.specs.check import check_text
@@ -72,7 +73,7 @@ def pull_endpoint(
             run_id="run",
             template_context={"endpoint": "items", "params": {}},
             interval=interval,
-            open_path=lambda path, _conn_id: Path(path),
+            access=StoreAccess(lambda path, _conn_id: Path(path)),
             location=str(folder),
             **options,
         )

@@ -13,7 +13,7 @@ pytest.importorskip(
 
 from oauth_taskflow import build_dag
 from oauth_taskflow.destinations.files import FileDestination
-from oauth_taskflow.taskflow.dags.storage import open_path
+from oauth_taskflow.taskflow.dags.storage import store_access
 from tests.api.scripted import Asked, scripted
 from tests.taskflow.conftest import RunDag, SetConnection
 
@@ -36,7 +36,7 @@ endpoints:
 
 
 def lines(files: list[dict[str, Any]], conn_id: str) -> list[Any]:
-    destination = FileDestination.connect_for_reading(conn_id, open_path)
+    destination = FileDestination.connect_for_reading(conn_id, store_access())
     return [record for file in files for record in destination.read(file["path"], 0, file["rows"])]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from oauth_taskflow.api.options import CursorPaginator
 from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.destinations.base import StoreAccess
 from oauth_taskflow.destinations.files import FileDestination
 from oauth_taskflow.engine.resume import ResumeOptions
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
@@ -48,7 +49,7 @@ def run_once(folder: Path, url: str, run_id: str) -> None:
         run_id=run_id,
         template_context={"endpoint": "numbers", "params": {}},
         interval=Interval(None, datetime(2026, 1, 1, tzinfo=timezone.utc), open_end=True),
-        open_path=lambda path, _conn_id: Path(path),
+        access=StoreAccess(lambda path, _conn_id: Path(path)),
         watermarks=RunWatermarks(open_store(folder), SCOPE, run_id, read_manifest),
         resume=ResumeOptions(SEAL, keep_every=0.0),
     )

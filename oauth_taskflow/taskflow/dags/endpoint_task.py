@@ -25,7 +25,7 @@ from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.template_names import RUN_NAMES
 from oauth_taskflow.specs.windows import Interval, Window
 from oauth_taskflow.taskflow.config import hash_key
-from oauth_taskflow.taskflow.dags.storage import open_path, own_disk_warning
+from oauth_taskflow.taskflow.dags.storage import own_disk_warning, store_access
 from oauth_taskflow.taskflow.dags.stored_watermarks import (
     find_watermark_run,
     finish_watermarks,
@@ -108,7 +108,7 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
         run_id=context["run_id"],
         template_context=task_template_context(operator.endpoint_name, context),
         interval=interval,
-        open_path=open_path,
+        access=store_access(),
         item=msgspec.convert(item, dict[str, Slice]),
         map_index=context["ti"].map_index,
         given=find_given_params(operator.default_params, context),
@@ -169,7 +169,7 @@ def finish_in_task(operator: EndpointDoneOperator, context: Mapping[str, Any]) -
     given = find_given_params(operator.default_params, context)
     options = destination_options(endpoint)
     for location in locate_outputs(endpoint, context["run_id"], template_context, given):
-        if removed := options.connect(location, open_path).remove_stale(current):
+        if removed := options.connect(location, store_access()).remove_stale(current):
             operator.log.info(
                 "Removed the output of %s task instances of an earlier try from %s",
                 *(removed, redact_url(location)),

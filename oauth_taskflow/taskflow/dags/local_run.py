@@ -25,7 +25,7 @@ from oauth_taskflow.specs.budgets import complete_endpoint
 from oauth_taskflow.specs.model import Spec, parent_names
 from oauth_taskflow.specs.windows import Interval
 from oauth_taskflow.taskflow.config import hash_key
-from oauth_taskflow.taskflow.dags.storage import open_path
+from oauth_taskflow.taskflow.dags.storage import store_access
 from oauth_taskflow.taskflow.dags.stored_watermarks import open_watermarks
 from oauth_taskflow.watermarks.partitions import Scope
 
@@ -155,7 +155,7 @@ def run_locally(
                             run_id=template_context["run_id"],
                             template_context=template_context,
                             interval=run.interval,
-                            open_path=open_path,
+                            access=store_access(),
                             item=item,
                             map_index=map_index,
                             location=str(run.output / name),
@@ -169,7 +169,7 @@ def run_locally(
                     )
                 )
         # An earlier pull into the same folder may have had more batches, or more values in its list.
-        destination = destination_options(endpoint).connect(str(run.output / name), open_path)
+        destination = destination_options(endpoint).connect(str(run.output / name), store_access())
         destination.remove_stale({s.map_index: s.manifest for s in summaries})
         parents[name] = [
             ParentFile(file=file.path, rows=file.rows, kind=s.destination)

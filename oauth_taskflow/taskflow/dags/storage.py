@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from oauth_taskflow.destinations.base import StoreAccess, StoreConnection
 from oauth_taskflow.errors import DestinationError
 from oauth_taskflow.redaction import redact_url
 from oauth_taskflow.taskflow.executors import find_distributed_executors
@@ -88,6 +89,18 @@ def open_path(path: str, conn_id: str | None = None) -> Any:
             hint=_what_to_install(scheme) if _is_missing(error) else _CHECK_CONNECTION,
         ) from error
     return made
+
+
+def store_access() -> StoreAccess:
+    """Returns the ways to paths and connections of this deployment."""
+    return StoreAccess(open_path, _find_connection)
+
+
+def _find_connection(conn_id: str) -> StoreConnection:
+    # Loads what reads connections, which parsing a DAG does not need.
+    from oauth_taskflow.taskflow.connection_lookup import find_connection  # noqa: PLC0415
+
+    return cast("StoreConnection", find_connection(conn_id))
 
 
 def _is_missing(error: Exception) -> bool:

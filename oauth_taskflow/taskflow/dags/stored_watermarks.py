@@ -15,7 +15,7 @@ from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.windows import Interval, move_interval
 from oauth_taskflow.taskflow.config import store_url, watermark_store_url
 from oauth_taskflow.taskflow.connection_lookup import load_settings
-from oauth_taskflow.taskflow.dags.storage import open_path
+from oauth_taskflow.taskflow.dags.storage import store_access
 from oauth_taskflow.taskflow.dags.watermark_places import broker_error, require_shared
 from oauth_taskflow.watermarks.partitions import Scope
 from oauth_taskflow.watermarks.state import (
@@ -111,7 +111,7 @@ def read_manifest(place: Mapping[str, Any]) -> Mapping[str, Any] | None:
     Raises:
         DestinationError: the place cannot be read.
     """
-    destination = find_kind(place["kind"]).connect_for_reading(place["conn_id"], open_path)
+    destination = find_kind(place["kind"]).connect_for_reading(place["conn_id"], store_access())
     return destination.read_manifest(place["path"])
 
 

@@ -86,7 +86,7 @@ run = EndpointRun(
     run_id="manual__1",
     template_context={"endpoint": "rows", "params": {}},
     interval=Interval(None, datetime(2026, 1, 1, tzinfo=timezone.utc)),
-    open_path=lambda path, conn_id: Path(path),
+    access=StoreAccess(lambda path, conn_id: Path(path)),
 )
 with scripted(answer) as api, OAuthSession(api.url, bearer_auth("t")) as session:
     summary = run_endpoint(run, session)

@@ -17,7 +17,12 @@ from oauth_taskflow import build_dag
 from oauth_taskflow.engine.for_each import Slice, template_contexts
 from oauth_taskflow.errors import ApiError, DestinationError
 from oauth_taskflow.taskflow.dags.operators import EndpointDoneOperator
-from oauth_taskflow.taskflow.dags.storage import airflow_home, open_path, own_disk_warning
+from oauth_taskflow.taskflow.dags.storage import (
+    airflow_home,
+    open_path,
+    own_disk_warning,
+    store_access,
+)
 from tests.api.scripted import scripted
 from tests.taskflow.conftest import RunDag, SetConnection
 
@@ -116,7 +121,11 @@ def test_the_first_task_warns_of_a_local_folder_and_items_carry_the_host(
 def test_a_child_task_on_another_machine_names_both_machines(tmp_path: Path) -> None:
     file = str(tmp_path / "part-00000.jsonl")
     with pytest.raises(ApiError) as caught:
-        list(template_contexts({"contact": Slice(file=file, take=1, host="worker-a")}, open_path))
+        list(
+            template_contexts(
+                {"contact": Slice(file=file, take=1, host="worker-a")}, store_access()
+            )
+        )
     assert str(caught.value) == (
         f"Records of the parent endpoint are not on this machine, {socket.gethostname()}: worker-a wrote them to its own "
         f"disk at {file}. Let the destination be an object store, or a folder that all workers share (docs/destinations.md)."
@@ -124,7 +133,7 @@ def test_a_child_task_on_another_machine_names_both_machines(tmp_path: Path) -> 
     with pytest.raises(ApiError, match="are gone"):
         list(
             template_contexts(
-                {"contact": Slice(file=file, take=1, host=socket.gethostname())}, open_path
+                {"contact": Slice(file=file, take=1, host=socket.gethostname())}, store_access()
             )
         )
 

@@ -1,0 +1,128 @@
+"""The schema of records as a value: the fields of a record, their types, and the union of two schemas.
+
+A schema is observed in records, declared in a spec or read from a file. Parquet files, tables and manifests follow it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+Kind = Literal[
+    "null",  # no value was seen
+    "boolean",
+    "integer",  # 64 bits, signed
+    "number",  # a double
+    "decimal",  # a number of which every digit counts: beyond 64 bits, or beyond a double's 53 in a field with fractions
+    "text",
+    "date",
+    "timestamp",
+    "list",
+    "object",
+    "json",  # any JSON value: the union of types that have no other
+]
+
+# Objects with more fields than this are mappings with data as names, so they count as one JSON value.
+MOST_NESTED_FIELDS = 200
+# Objects and lists nested deeper than this count as JSON values.
+MOST_LEVELS = 16
+_SAFE_INTEGER = 2**53
+_LONGEST_INTEGER = 2**63
+
+
+class FieldType(Struct, frozen=True, omit_defaults=True):
+    """The type of a field.
+
+    ``nullable``: it may be absent or null. ``wide``: an integer may have more digits than a double keeps. ``item`` is the
+    type of a list's items, ``fields`` are those of an object.
+    """
+
+    kind: Kind
+    nullable: bool = False
+    wide: bool = False
+    item: FieldType | None = None
+    fields: Mapping[str, FieldType] = {}
+
+
+NULL = FieldType("null", nullable=True)
+JSON = FieldType("json")
+
+
+class RecordSchema(Struct, frozen=True):
+    """The fields of records by name, in the order in which they were seen first."""
+
+    fields: Mapping[str, FieldType] = {}
+
+
+def integer_type(lowest: int, highest: int) -> FieldType:
+    """Returns the type of integers of this range."""
+    if lowest < -_LONGEST_INTEGER or highest >= _LONGEST_INTEGER:
+        return FieldType("decimal")
+    return FieldType("integer", wide=lowest < -_SAFE_INTEGER or highest > _SAFE_INTEGER)
+
+
+def unite_types(first: FieldType, second: FieldType, *, level: int = 0) -> FieldType:
+    """Returns the narrowest type that holds the values of both; the order of the two does not matter.
+
+    Nothing is rounded: integers that a double cannot hold make ``decimal`` of a field with fractions. Types without
+    another union become ``json``.
+    """
+    if first == second:
+        return first
+    nullable = first.nullable or second.nullable
+    united = _unite_kinds(first, second, level)
+    return united if united.nullable == nullable else replace(united, nullable=nullable)
+
+
+def _unite_kinds(first: FieldType, second: FieldType, level: int) -> FieldType:
+    kinds = {first.kind, second.kind}
+    if "null" in kinds:
+        return second if first.kind == "null" else first
+    if kinds <= {"integer", "number", "decimal"}:
+        return _unite_numbers(first, second)
+    if len(kinds) > 1:
+        return FieldType("text") if kinds <= {"text", "date", "timestamp"} else JSON
+    return _unite_nested(first, second, level)
+
+
+def _unite_nested(first: FieldType, second: FieldType, level: int) -> FieldType:
+    if first.kind in {"list", "object"} and level >= MOST_LEVELS:
+        return JSON
+    if first.kind == "list":
+        items = unite_types(first.item or NULL, second.item or NULL, level=level + 1)
+        return FieldType("list", item=items)
+    if first.kind == "object":
+        fields = unite_fields(first.fields, second.fields, level=level + 1)
+        return JSON if len(fields) > MOST_NESTED_FIELDS else FieldType("object", fields=fields)
+    return first
+
+
+def _unite_numbers(first: FieldType, second: FieldType) -> FieldType:
+    kinds = {first.kind, second.kind}
+    wide = first.wide or second.wide
+    if "decimal" in kinds or (wide and "number" in kinds):
+        return FieldType("decimal")
+    return FieldType("number") if "number" in kinds else FieldType("integer", wide=wide)
+
+
+def unite_fields(
+    first: Mapping[str, FieldType], second: Mapping[str, FieldType], *, level: int = 0
+) -> dict[str, FieldType]:
+    """Returns the fields of both; a field that only one of them has is nullable. New fields come last."""
+    united = dict(first)
+    for name, other in second.items():
+        mine = first.get(name)
+        united[name] = (
+            replace(other, nullable=True) if mine is None else unite_types(mine, other, level=level)
+        )
+    for name in first.keys() - second.keys():
+        united[name] = replace(united[name], nullable=True)
+    return united
+
+
+def unite_schemas(first: RecordSchema, second: RecordSchema) -> RecordSchema:
+    """Returns the schema that the records of both have; a field that only one of them knows is nullable."""
+    return RecordSchema(unite_fields(first.fields, second.fields))
