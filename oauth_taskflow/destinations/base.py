@@ -108,23 +108,29 @@ class Output(Struct, frozen=True):
 
 
 class Part(Struct, frozen=True, omit_defaults=True):
-    """One committed file or table with its number of records and bytes; ``host`` names the machine whose disk it is on."""
+    """One committed file or table with its number of records and bytes; ``host`` names the machine whose disk it is on.
+
+    ``selector`` is for the destination alone: it says which records of a table are those of the run. XCom holds it.
+    """
 
     path: str
     rows: int
     bytes: int
     host: str = ""
+    selector: str = ""
 
 
 class Description(Struct, frozen=True):
     """An output as XCom and asset events show it, and as a child endpoint finds its records.
 
     ``manifest`` is the place that says which output of the run counts. ``conn_id`` is the connection of the store.
+    ``dataset`` is the URI of the real object, a folder or table without its runs, as lineage names it; it has no secret.
     """
 
     parts: list[Part]
     manifest: str
     conn_id: str | None = None
+    dataset: str | None = None
 
 
 class ManifestPlace(Struct, frozen=True):
@@ -236,8 +242,12 @@ class Destination(Protocol):
             DestinationError: the destination cannot be listed, or a part cannot be removed.
         """
 
-    def read(self, part: str, skip: int, take: int, *, host: str = "") -> Iterator[Any]:
-        """Reads ``take`` decoded records of a part, after the first ``skip``; ``host`` is that of the part.
+    def read(
+        self, part: str, skip: int, take: int, *, host: str = "", selector: str = ""
+    ) -> Iterator[Any]:
+        """Reads ``take`` decoded records of a part, after the first ``skip``; ``host`` and ``selector`` are those of the part.
+
+        Two calls see the records in the same order.
 
         Raises:
             ApiError: the part is missing.

@@ -25,6 +25,7 @@ from oauth_taskflow.destinations.base import (
     StoreAccess,
     TemplateRenderer,
 )
+from oauth_taskflow.destinations.datasets import name_dataset
 from oauth_taskflow.destinations.folder_writer import FolderWriter, read_chunks
 from oauth_taskflow.destinations.formats import FORMATS, find_format
 from oauth_taskflow.destinations.kept_parts import count_whole, read_parts, read_progress
@@ -37,6 +38,7 @@ from oauth_taskflow.destinations.output_folders import (
     as_destination_errors,
     open_part,
 )
+from oauth_taskflow.destinations.requirements import STORE_REQUIREMENTS, Requirement
 from oauth_taskflow.errors import ApiError
 from oauth_taskflow.schema.types import Options, Text, doc
 
@@ -72,6 +74,13 @@ class FileDestination(Options, frozen=True, kw_only=True, tag_field="type", tag=
     def address(self) -> str | None:
         """The connection of the store and the path."""
         return None if self.path is None else f"{self.conn_id or ''}|{self.path}"
+
+    def requirements(self) -> Iterator[Requirement]:
+        """Yields what the format needs, and the library of the object store where the path begins with its scheme."""
+        yield from FORMATS[self.format].requires
+        store = STORE_REQUIREMENTS.get((self.path or "").partition("://")[0])
+        if store is not None:
+            yield store
 
     def templates(self) -> dict[str, str]:
         """Returns the path."""
@@ -264,7 +273,15 @@ class FolderDestination:
             stale.append(base)
         return sum(remove_output(folder) for folder in stale)
 
-    def read(self, part: str, skip: int, take: int, *, host: str = "") -> Iterator[Any]:
+    def read(
+        self,
+        part: str,
+        skip: int,
+        take: int,
+        *,
+        host: str = "",
+        selector: str = "",  # noqa: ARG002 - a file is of one run
+    ) -> Iterator[Any]:
         """Reads ``take`` records of the file ``part``, after the first ``skip``.
 
         Raises:
@@ -287,7 +304,8 @@ class FolderDestination:
             Part(str(folder / name), rows=file.rows, bytes=file.bytes, host=host)
             for name, file in zip(output.files, output.figures, strict=True)
         ]
-        return Description(parts, str(folder / MANIFEST), self._conn_id)
+        dataset = name_dataset(self._folder)
+        return Description(parts, str(folder / MANIFEST), self._conn_id, dataset)
 
     def locate_manifest(self, run: Run) -> ManifestPlace:
         """Returns the path or URL of the manifest of ``run``, and the connection of its store."""

@@ -24,7 +24,7 @@ from oauth_taskflow.specs.model import Endpoint, ForEachOptions
 class ParentFile(Struct, frozen=True, omit_defaults=True):
     """A part that a parent task wrote, with the Airflow connection of its store or the host of its disk.
 
-    ``kind`` is the kind of the parent's destination.
+    ``kind`` is the kind of the parent's destination, ``selector`` says which records of a table are the parent's.
     """
 
     file: str
@@ -32,12 +32,13 @@ class ParentFile(Struct, frozen=True, omit_defaults=True):
     conn_id: str | None = None
     host: str = ""
     kind: str = DEFAULT_KIND
+    selector: str = ""
 
 
 class Slice(Struct, frozen=True, omit_defaults=True):
     """The part of a mapped item under one name: a single ``value``, or ``take`` records of ``file`` after ``skip``.
 
-    ``conn_id``, ``host`` and ``kind`` are those of the ``ParentFile``.
+    ``conn_id``, ``host``, ``kind`` and ``selector`` are those of the ``ParentFile``.
     """
 
     value: Any = None
@@ -47,6 +48,7 @@ class Slice(Struct, frozen=True, omit_defaults=True):
     conn_id: str | None = None
     host: str = ""
     kind: str = DEFAULT_KIND
+    selector: str = ""
 
 
 MappedItem = Mapping[str, Slice]
@@ -105,6 +107,7 @@ def _slices(
             conn_id=file.conn_id,
             host=file.host,
             kind=file.kind,
+            selector=file.selector,
         )
         for file in parents.get(option.endpoint, ())
         for skip in range(0, file.rows, batch)
@@ -148,4 +151,6 @@ def _values(part: Slice, access: StoreAccess) -> Iterator[Any]:
         yield part.value
         return
     destination = find_kind(part.kind).connect_for_reading(part.conn_id, access)
-    yield from destination.read(part.file, part.skip, part.take, host=part.host)
+    yield from destination.read(
+        part.file, part.skip, part.take, host=part.host, selector=part.selector
+    )

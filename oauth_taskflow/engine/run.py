@@ -18,6 +18,7 @@ from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.destinations.base import Description, Output, Run, StoreAccess
+from oauth_taskflow.destinations.requirements import require_libraries
 from oauth_taskflow.destinations.transfer import Stage, transfer
 from oauth_taskflow.engine.budgets import pull_within_budgets
 from oauth_taskflow.engine.capped import read_past_cap
@@ -124,6 +125,7 @@ def run_endpoint(
     labels = {} if endpoint is run.endpoint else {"first_run": True}
     run = replace(run, endpoint=endpoint)
     options = destination_options(run.endpoint)
+    require_libraries(options)
     destination = options.connect(output_location(run), run.access, endpoint_facts(run.endpoint))
     has_parents = any(part.file is not None for part in run.item.values())
     dag_id = str(run.template_context.get("dag_id", ""))
@@ -382,4 +384,5 @@ def _summary(
         map_index=run.map_index,
         warnings=[*summary.warnings, *filter(None, [late_warning])],
         destination=destination_kind(run.endpoint),
+        dataset=description.dataset,
     )

@@ -23,7 +23,7 @@ class EndpointSummary(Struct, frozen=True, omit_defaults=True):
     outside the window. ``watermark`` is the highest value of the incremental field, and ``interval`` the span that was
     read (ISO 8601; an empty start means from the beginning). ``map_index`` is that of a mapped instance; ``token_refreshes`` counts the refreshes that this process
     caused. ``warnings`` are for people. ``destination`` is the kind of destination that reads the files back. ``resumed``
-    counts the attempts whose records this one went on with.
+    counts the attempts whose records this one went on with. ``dataset`` is the URI of the real object, for lineage.
     """
 
     endpoint: str
@@ -46,6 +46,7 @@ class EndpointSummary(Struct, frozen=True, omit_defaults=True):
     filtered: int = 0
     outside: int = 0
     resumed: int = 0
+    dataset: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the figures as plain data, for XCom and events."""
@@ -74,6 +75,7 @@ class EndpointTotal(Struct, frozen=True):
     destination: str | UnsetType = UNSET
     filtered: int | UnsetType = UNSET
     outside: int | UnsetType = UNSET
+    dataset: str | UnsetType = UNSET
 
 
 def add_up(
@@ -110,6 +112,7 @@ def add_up(
         files=[file for summary in summaries for file in summary.files],
         conn_id=summaries[0].conn_id if summaries else None,
         destination=_kind(summaries),
+        dataset=(summaries[0].dataset if summaries else None) or UNSET,
         warnings=warnings.texts(),
     )
 

@@ -42,8 +42,8 @@ def check_destination(options: Any) -> None:
     destination = options.connect(options.locate(render, "manual__1"), StoreAccess(open_local))
     assert find_gaps(kind, type(destination)) == []
 
-    manifests = {index: write(destination, index) for index in (0, 1, -1)}
-    again = write(destination, 0)
+    manifests = {index: write(options, destination, index) for index in (0, 1, -1)}
+    again = write(options, destination, 0)
     assert again == manifests[0], "a re-run replaces its own output"
 
     kept: Mapping[int, str | None] = {0: manifests[0], -1: None}
@@ -55,7 +55,7 @@ def check_destination(options: Any) -> None:
     assert destination.remove_stale(kept) == 0, "an aborted writer left something"
 
 
-def write(destination: Destination, map_index: int) -> str:
+def write(options: Any, destination: Destination, map_index: int) -> str:
     """Commits the records as one task instance, checks what reads them back, and returns the manifest."""
     run = Run("contacts", "manual__1", map_index=map_index)
     pages = [Page(RECORDS[:3], 1, "", 0), Page(RECORDS[3:], 1, "", 1)]
@@ -64,6 +64,9 @@ def write(destination: Destination, map_index: int) -> str:
     described = destination.describe(output)
     assert sum(part.rows for part in described.parts) == len(RECORDS)
     (part,) = described.parts
-    assert list(destination.read(part.path, 0, part.rows, host=part.host)) == RECORDS
-    assert list(destination.read(part.path, 1, 2)) == RECORDS[1:3]
+    reader = type(options).connect_for_reading(described.conn_id, StoreAccess(open_local))
+    for place in (destination, reader):
+        where = {"host": part.host, "selector": part.selector}
+        assert list(place.read(part.path, 0, part.rows, **where)) == RECORDS
+        assert list(place.read(part.path, 1, 2, **where)) == RECORDS[1:3]
     return described.manifest

@@ -20,6 +20,10 @@ SAMPLES: dict[str, list[dict[str, Any]]] = {
 }
 
 
+# What the engine may import of this folder.
+NEUTRAL = ("base", "kinds", "requirements", "transfer")
+
+
 def name_of(kind: type[Any]) -> str:
     return str(kind.__struct_config__.tag)
 
@@ -44,7 +48,7 @@ def test_kinds_are_found_by_the_name_they_have_in_specs() -> None:
 
 
 def test_the_engine_knows_the_protocols_and_no_kind() -> None:
-    allowed = {"destinations", *(f"destinations.{name}" for name in ("base", "kinds", "transfer"))}
+    allowed = {"destinations", *(f"destinations.{name}" for name in NEUTRAL)}
     imported = {dotted for path in (PACKAGE / "engine").glob("*.py") for dotted in imports_of(path)}
     assert {dotted for dotted in imported if dotted.startswith("destinations")} == allowed
 

@@ -77,7 +77,9 @@ class Shelf:
             del SHELVES[key]
         return len(stale)
 
-    def read(self, part: str, skip: int, take: int, *, host: str = "") -> Iterator[Any]:
+    def read(
+        self, part: str, skip: int, take: int, *, host: str = "", selector: str = ""
+    ) -> Iterator[Any]:
         if part not in SHELVES:
             raise ApiError("The shelf is gone", where=f"at {part}")
         yield from SHELVES[part][skip : skip + take]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any, NamedTuple, Protocol, runtime_checkable
 
+from oauth_taskflow.destinations.requirements import Requirement
+
 
 class ByteSink(Protocol):
     """The part of a binary file that a writer needs."""
@@ -49,3 +51,5 @@ class FileFormat(NamedTuple):
     """From an open file: the decoded records after the first ``skip``, at most ``take`` of them."""
     read_again: Callable[[IO[bytes], int, int], Iterator[Any]] | None = None
     """The same records in a form that ``RecordWriter.write`` writes again byte for byte."""
+    requires: tuple[Requirement, ...] = ()
+    """The libraries of an extra that writer or reader need."""

@@ -18,6 +18,7 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator
 from pendulum import FixedTimezone, Timezone
 
 from oauth_taskflow.destinations.files import FileDestination
+from oauth_taskflow.destinations.requirements import describe_missing, find_missing
 from oauth_taskflow.engine.for_each import build_mapped_items, for_each_options
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.iso8601 import duration_seconds
@@ -92,6 +93,7 @@ def endpoint_tasks(spec: Spec | str | Path) -> dict[str, EndpointTask]:
     checked = _require_valid(spec)
     tasks: dict[str, _Tasks] = {}
     _warn_of_own_disks(checked)
+    _warn_of_missing_extras(checked)
     if refusal := why_refused(checked):
         _log.warning("%s", refusal)
     for name in checked.order:
@@ -190,6 +192,19 @@ def _warn_of_own_disks(spec: Spec) -> None:
         if warning := own_disk_warning(filled):
             _log.warning("%s, endpoint %s: %s", spec.source.dag_id, name, warning)
             return  # the others most likely share its root
+
+
+def _warn_of_missing_extras(spec: Spec) -> None:
+    """Log that a destination needs a library that is not installed here; workers may have it."""
+    found = {name: find_missing(each.destination) for name, each in spec.endpoints.items()}
+    missing = [each for some in found.values() for each in some]
+    if missing:
+        what, hint = describe_missing(missing)
+        names = ", ".join(name for name, some in found.items() if some)
+        _log.warning(
+            "%s, endpoint %s: %s on the machine that parses DAGs; without it on the workers the task fails at its start. %s",
+            *(spec.source.dag_id, names, what, hint),
+        )
 
 
 def _default_params(spec: Spec, endpoint: Endpoint) -> dict[str, Any]:

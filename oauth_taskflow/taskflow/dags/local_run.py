@@ -172,7 +172,7 @@ def run_locally(
         destination = destination_options(endpoint).connect(str(run.output / name), store_access())
         destination.remove_stale({s.map_index: s.manifest for s in summaries})
         parents[name] = [
-            ParentFile(file=file.path, rows=file.rows, kind=s.destination)
+            ParentFile(file=file.path, rows=file.rows, kind=s.destination, selector=file.selector)
             for s in summaries
             for file in s.files
         ]

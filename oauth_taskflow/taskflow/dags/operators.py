@@ -115,6 +115,7 @@ class ParentBatchesOperator(BaseOperator):
                     conn_id=summary.get("conn_id"),
                     host=file.get("host", ""),
                     kind=summary.get("destination", DEFAULT_KIND),
+                    selector=file.get("selector", ""),
                 )
                 for file in summary["files"]
             ]

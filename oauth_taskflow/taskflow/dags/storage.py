@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from oauth_taskflow.destinations.base import StoreAccess, StoreConnection
+from oauth_taskflow.destinations.requirements import STORE_REQUIREMENTS
 from oauth_taskflow.errors import DestinationError
 from oauth_taskflow.redaction import redact_url
 from oauth_taskflow.taskflow.executors import find_distributed_executors
 
-_EXTRAS = {"s3": "s3", "s3a": "s3", "abfs": "azure", "abfss": "azure"}
 _CHECK_CONNECTION = "Check the Airflow connection of the object store (conn_id of the destination)."
 
 
@@ -109,9 +109,9 @@ def _is_missing(error: Exception) -> bool:
 
 
 def _what_to_install(scheme: str) -> str:
-    extra = _EXTRAS.get(scheme)
-    if extra is not None:
-        return f"Install it on every worker: pip install 'oauth-taskflow[{extra}]'."
+    known = STORE_REQUIREMENTS.get(scheme)
+    if known is not None:
+        return f"Install it on every worker: pip install 'oauth-taskflow[{known.extra}]'."
     return (
         "Install the store's Airflow provider with its file system, such as apache-airflow-providers-google for gs://. "
         "Tested are s3:// and abfs:// (docs/destinations.md)."
