@@ -26,7 +26,7 @@ from oauth_taskflow.destinations.base import (
     TemplateRenderer,
 )
 from oauth_taskflow.destinations.datasets import name_dataset
-from oauth_taskflow.destinations.folder_writer import FolderWriter, read_chunks
+from oauth_taskflow.destinations.folder_writer import FolderWriter, Writing
 from oauth_taskflow.destinations.formats import FORMATS, find_format
 from oauth_taskflow.destinations.kept_parts import count_whole, read_parts, read_progress
 from oauth_taskflow.destinations.local_folder import LocalFolder
@@ -38,6 +38,7 @@ from oauth_taskflow.destinations.output_folders import (
     as_destination_errors,
     open_part,
 )
+from oauth_taskflow.destinations.part_stream import PartOptions
 from oauth_taskflow.destinations.requirements import STORE_REQUIREMENTS, Requirement
 from oauth_taskflow.errors import ApiError
 from oauth_taskflow.schema.types import Options, Text, doc
@@ -94,11 +95,16 @@ class FileDestination(Options, frozen=True, kw_only=True, tag_field="type", tag=
         self,
         location: str,
         access: StoreAccess,
-        facts: EndpointFacts = NO_FACTS,  # noqa: ARG002 - of the protocol
+        facts: EndpointFacts = NO_FACTS,
     ) -> FolderDestination:
         """Returns the destination in the folder ``location``, which is opened on first use."""
-        opener = access.open_path
-        return FolderDestination(location, self.format, conn_id=self.conn_id, open_path=opener)
+        return FolderDestination(
+            location,
+            self.format,
+            conn_id=self.conn_id,
+            open_path=access.open_path,
+            facts=facts,
+        )
 
     @classmethod
     def connect_for_reading(cls, conn_id: str | None, access: StoreAccess) -> FolderDestination:
@@ -153,11 +159,15 @@ class FolderDestination:
         *,
         conn_id: str | None = None,
         open_path: PathOpener = _open_local,
+        target_part_size: int | None = None,
+        facts: EndpointFacts = NO_FACTS,
     ) -> None:
         self._location = folder
         self._format = file_format
         self._conn_id = conn_id
         self._open_path = open_path
+        self._target_size = target_part_size
+        self._facts = facts
 
     @property
     def _folder(self) -> Folder:
@@ -171,13 +181,13 @@ class FolderDestination:
         Raises:
             DestinationError: the folder cannot be written.
         """
-        name = f"part-00000.{self._format}"
-        attempt_id = secrets.token_hex(6)
         folder = self._instance_folder(run)
+        writing = Writing(folder, run, secrets.token_hex(6), self._format)
+        options = PartOptions(FORMATS[self._format], self._target_size, self._facts.declared)
         with as_destination_errors("Opening the output folder", folder):
-            attempt = output_folder(folder).begin(name, attempt_id)
+            attempt = output_folder(folder).begin(self._format, writing.attempt_id)
             try:
-                return FolderWriter(folder, attempt, run, attempt_id)
+                return FolderWriter(attempt, writing, options)
             except BaseException:
                 attempt.discard()
                 raise
@@ -228,16 +238,8 @@ class FolderDestination:
     def _take_over(self, writer: FolderWriter, run: Run, progress: Progress, rows: int) -> bool:
         found, path = progress.place, self._instance_folder(run)
         whole = count_whole(found.parts, rows)
-        with (
-            as_destination_errors("Reading the records that were kept", path),
-            ExitStack() as files,
-        ):
-            folder = output_folder(path)
-            contents = (
-                read_chunks(files.enter_context(folder.open_file(part.name)), part.bytes)
-                for part in found.parts[:whole]
-            )
-            if not writer.take_over(found.parts[:whole], contents):
+        with as_destination_errors("Reading the records that were kept", path):
+            if not writer.take_over(found.parts[:whole], output_folder(path).open_file):
                 return False
             kept = sum(part.rows for part in found.parts[:whole])
             writer.write_again(self.read_kept(run, progress, kept, rows - kept))

@@ -18,16 +18,21 @@ from msgspec import Struct
 
 from oauth_taskflow.destinations.formats import FORMATS
 
-PROGRESS_VERSION = 1
+PROGRESS_VERSION = 2
+_COPY_BYTES = 1 << 20
 
 
-class KeptPart(Struct, frozen=True):
-    """A part that is kept: the first ``bytes`` bytes of a file hold ``rows`` records and have the digest ``sha256``."""
+class KeptPart(Struct, frozen=True, omit_defaults=True):
+    """A part that is kept: the first ``bytes`` bytes of a file hold ``rows`` records and have the digest ``sha256``.
+
+    ``is_open`` says that more of its records may follow.
+    """
 
     name: str
     rows: int
     bytes: int
     sha256: str
+    is_open: bool = False
 
 
 class FolderProgress(Struct, frozen=True):
@@ -104,6 +109,21 @@ def read_parts(
                 yield from read(prefix, skip, count)
         take -= count
         skip = max(0, skip - part.rows)
+
+
+def has_digest(file: IO[bytes], part: KeptPart) -> bool:
+    """Returns whether an open file begins with the bytes of ``part``."""
+    digest = hashlib.sha256()
+    for data in read_chunks(file, part.bytes):
+        digest.update(data)
+    return digest.hexdigest() == part.sha256
+
+
+def read_chunks(file: IO[bytes], size: int) -> Iterator[bytes]:
+    """Yields the first ``size`` bytes of an open file in pieces."""
+    while size and (data := file.read(min(size, _COPY_BYTES))):
+        size -= len(data)
+        yield data
 
 
 def count_whole(parts: Sequence[KeptPart], rows: int) -> int:

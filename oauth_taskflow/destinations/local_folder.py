@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from oauth_taskflow.destinations.output_folders import (
     MANIFEST,
     PROGRESS,
     TEMPORARY,
+    OpenPart,
     is_ours,
     superseded_error,
 )
@@ -24,10 +26,10 @@ class LocalFolder:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def begin(self, part: str, attempt: str) -> LocalAttempt:
-        """Creates the folder where it is missing, and a temporary file in it."""
+    def begin(self, suffix: str, attempt: str) -> LocalAttempt:
+        """Creates the folder where it is missing."""
         self._path.mkdir(parents=True, exist_ok=True)
-        return LocalAttempt(self._path, part, attempt)
+        return LocalAttempt(self._path, suffix, attempt)
 
     def remove_output(self) -> bool:
         """Removes our files, then the folder if nothing else is in it."""
@@ -66,32 +68,57 @@ class LocalFolder:
 class LocalAttempt:
     """An attempt on a disk.
 
-    The old manifest is removed before the part is moved, and the new one is written after it. So a folder never holds
-    the manifest of one attempt and the part of another. A lock on the folder keeps attempts from committing at once.
+    Parts are written under temporary names. The old manifest is removed before they are moved, and the new one is written
+    after them. So a folder never holds the manifest of one attempt and a part of another. A lock on the folder keeps
+    attempts from committing at once.
     """
 
-    def __init__(self, folder: Path, part: str, attempt: str) -> None:
+    def __init__(self, folder: Path, suffix: str, attempt: str) -> None:
         self._folder = folder
-        self.name = part
-        self._temporary = folder / f".{part}.{attempt}{TEMPORARY}"
+        self._suffix = suffix
+        self._attempt = attempt
+        self._temporaries: dict[str, Path] = {}  # by the final names of the parts
+        self._handles: list[IO[bytes]] = []
         self._progress = folder / f".{PROGRESS}.{attempt}{TEMPORARY}"
         self._manifest = folder / f".{MANIFEST}.{attempt}{TEMPORARY}"
         with lock_folder(folder):
             self.found = _read(folder / MANIFEST)
-            self.handle: IO[bytes] = self._temporary.open("xb")
 
     @property
-    def temporary(self) -> str | None:
-        """The name of the part until the commit."""
-        return self._temporary.name
+    def can_pause(self) -> bool:
+        """Always: a file that is open can be kept too."""
+        return True
 
-    def open_part(self, number: int) -> None:
-        """Never asked: there is one part."""
-        raise NotImplementedError
+    def open_part(self, number: int) -> OpenPart:
+        """Creates the temporary file of a part."""
+        name, temporary = self._name_part(number)
+        handle: IO[bytes] = temporary.open("xb")
+        self._handles = [one for one in self._handles if not one.closed] + [handle]
+        return OpenPart(name, handle)
 
-    def drop_part(self) -> None:
-        """Never asked: there is one part."""
-        raise NotImplementedError
+    def _name_part(self, number: int) -> tuple[str, Path]:
+        name = f"part-{number:05d}.{self._suffix}"
+        temporary = self._folder / f".{name}.{self._attempt}{TEMPORARY}"
+        self._temporaries[name] = temporary
+        return name, temporary
+
+    def drop_part(self, part: OpenPart) -> None:
+        """Removes the temporary file."""
+        part.handle.close()
+        self._temporaries.pop(part.name).unlink(missing_ok=True)
+
+    def kept_name(self, name: str) -> str:
+        """Returns the temporary name."""
+        return self._temporaries[name].name
+
+    def adopt_part(self, number: int, kept_name: str) -> str:
+        """Gives the file of a complete part another temporary name; the earlier attempt may still use the first."""
+        name, temporary = self._name_part(number)
+        try:
+            temporary.hardlink_to(self._folder / kept_name)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(self._folder / kept_name, temporary)
+        return name
 
     def keep(self, progress: bytes, replaced: Sequence[str]) -> None:
         """Writes the progress file by a rename.
@@ -108,24 +135,27 @@ class LocalAttempt:
             (self._folder / name).unlink(missing_ok=True)
 
     def suspend(self) -> None:
-        """Closes the part, and removes it when no progress names it, or when another attempt has committed since."""
+        """Closes the parts, and removes those that no progress names, or all when another attempt has committed since."""
         with suppress(Exception):
             if _read(self._folder / MANIFEST) != self.found:  # nothing goes on from here any more
                 self.discard()
                 return
+        self._close()
         with suppress(Exception):
-            self.handle.close()
-        with suppress(Exception):
-            if not self._is_kept():
-                self._temporary.unlink(missing_ok=True)
+            progress = _read(self._folder / PROGRESS) or b""
+            for path in self._temporaries.values():
+                if path.name.encode() not in progress:
+                    path.unlink(missing_ok=True)
             self._progress.unlink(missing_ok=True)
             self._manifest.unlink(missing_ok=True)
 
-    def _is_kept(self) -> bool:
-        return self._temporary.name.encode() in (_read(self._folder / PROGRESS) or b"")
+    def _close(self) -> None:
+        for handle in self._handles:
+            with suppress(Exception):
+                handle.close()
 
-    def publish(self, manifest: bytes, names: Sequence[str]) -> None:  # noqa: ARG002 - there is one part
-        """Moves the part and the manifest into place.
+    def publish(self, manifest: bytes, names: Sequence[str]) -> None:
+        """Moves the parts and the manifest into place.
 
         Raises:
             DestinationError: another attempt committed since this one began.
@@ -134,27 +164,30 @@ class LocalAttempt:
         with lock_folder(self._folder):
             if _read(self._folder / MANIFEST) != self.found:
                 raise superseded_error(self._folder)
-            mine = {self.name, self._temporary.name, self._manifest.name, MANIFEST}
+            moves = {name: self._temporaries[name] for name in names}
+            mine = {*names, *(path.name for path in moves.values()), self._manifest.name, MANIFEST}
             others = [
                 path
                 for path in self._folder.iterdir()
                 if is_ours(path.name) and path.name not in mine
             ]
-            self._temporary.stat()  # raises when the file is gone, before the old output is touched
+            for temporary in moves.values():
+                temporary.stat()  # raises when a file is gone, before the old output is touched
             (self._folder / MANIFEST).unlink(missing_ok=True)
-            self._temporary.replace(self._folder / self.name)
+            for name, temporary in moves.items():
+                temporary.replace(self._folder / name)
             self._manifest.replace(self._folder / MANIFEST)
             for path in others:
                 path.unlink(missing_ok=True)
 
     def discard(self) -> None:
         """Removes the temporary files, and progress that needs them."""
+        self._close()
         with suppress(Exception):
-            self.handle.close()
-        with suppress(Exception):
-            if self._is_kept():
+            progress = _read(self._folder / PROGRESS) or b""
+            if any(path.name.encode() in progress for path in self._temporaries.values()):
                 (self._folder / PROGRESS).unlink(missing_ok=True)
-        for path in (self._temporary, self._manifest, self._progress):
+        for path in (*self._temporaries.values(), self._manifest, self._progress):
             with suppress(Exception):
                 path.unlink(missing_ok=True)
 

@@ -15,6 +15,7 @@ from oauth_taskflow.destinations.output_folders import (
     MANIFEST,
     PROGRESS,
     TEMPORARY,
+    OpenPart,
     is_ours,
     superseded_error,
 )
@@ -37,9 +38,9 @@ class ObjectFolder:
     def __str__(self) -> str:
         return str(self._path)
 
-    def begin(self, part: str, attempt: str) -> ObjectAttempt:
+    def begin(self, suffix: str, attempt: str) -> ObjectAttempt:
         """Writes an empty hidden object, so that a missing bucket or permission shows now and not after the pull."""
-        return ObjectAttempt(self, part, attempt)
+        return ObjectAttempt(self, suffix, attempt)
 
     def remove_output(self) -> bool:
         """Removes our objects."""
@@ -148,46 +149,56 @@ class ObjectFolder:
 class ObjectAttempt:
     """An attempt in an object store."""
 
-    def __init__(self, folder: ObjectFolder, part: str, attempt: str) -> None:
+    def __init__(self, folder: ObjectFolder, suffix: str, attempt: str) -> None:
         self._folder = folder
         self._attempt = attempt
-        self._suffix = part.partition(".")[2]
-        self.name = self._name_part(0)
-        self._marker = f".{part}.{attempt}{TEMPORARY}"
+        self._suffix = suffix
+        self._marker = f".part-00000.{suffix}.{attempt}{TEMPORARY}"
         self.found = folder.read(MANIFEST)
         folder.create(self._marker, b"")
-        self.handle: IO[bytes] = folder.open(self.name)
-        self._is_open = True
+        self._mine: dict[str, IO[bytes]] = {}
+        self._progress = b""  # what this attempt kept last
         self._may_count = False
 
     @property
-    def temporary(self) -> str | None:
-        """None: a part has its own name from the start."""
-        return None
+    def can_pause(self) -> bool:
+        """Never: an object appears once its file is closed."""
+        return False
 
-    def _name_part(self, number: int) -> str:
-        return f"part-{number:05d}-{self._attempt}.{self._suffix}"
+    def open_part(self, number: int) -> OpenPart:
+        """Begins an object under its final name."""
+        name = f"part-{number:05d}-{self._attempt}.{self._suffix}"
+        self._mine[name] = self._folder.open(name)
+        return OpenPart(name, self._mine[name])
 
-    def open_part(self, number: int) -> None:
-        """Begins the part after those that were kept."""
-        self.name = self._name_part(number)
-        self.handle = self._folder.open(self.name)
-        self._is_open = True
-
-    def drop_part(self) -> None:
+    def drop_part(self, part: OpenPart) -> None:
         """Drops the part without writing its object."""
-        self._abandon()
-        self._is_open = False
+        _abandon(self._mine.pop(part.name))
+
+    def kept_name(self, name: str) -> str:
+        """Returns ``name``: a part has its own name from the start."""
+        return name
+
+    def adopt_part(self, number: int, kept_name: str) -> str:  # noqa: ARG002 - names stay
+        """Leaves the object as it is."""
+        return kept_name
 
     def keep(self, progress: bytes, replaced: Sequence[str]) -> None:  # noqa: ARG002 - parts are never copied
         """Writes the progress object; an object is replaced as a whole."""
         self._folder.write(PROGRESS, progress)
-        self._is_open = self._is_open and self.name.encode() not in progress
+        self._progress = progress
 
     def suspend(self) -> None:
-        """Drops the part that is open, and the marker."""
-        with suppress(Exception):
-            self._abandon()
+        """Drops the part that is open, parts that were not kept, and the marker."""
+        self._remove_mine()
+
+    def _remove_mine(self) -> None:
+        for name, handle in self._mine.items():
+            with suppress(Exception):
+                _abandon(handle)
+            if name.encode() not in self._progress:
+                with suppress(Exception):
+                    self._folder.remove(name)
         with suppress(Exception):
             self._folder.remove(self._marker)
 
@@ -244,32 +255,37 @@ class ObjectAttempt:
 
     def _require_parts(self, manifest: bytes, names: Sequence[str]) -> None:
         """Raises when a part was removed, which happens only where a store ignores conditions."""
-        if all(self._folder.version(name) is not None for name in names):
+        listed = {name for name, _ in self._folder.entries()}
+        # adlfs lists a folder that has a marker as empty.
+        if all(name in listed or self._folder.version(name) is not None for name in names):
             return
         if self._folder.read(MANIFEST) == manifest:
             self._folder.remove(MANIFEST)
         raise DestinationError(
-            "The part that was written is gone, so the output is not whole",
+            "A part that was written is gone, so the output is not whole",
             where=f"at {self._folder}",
             hint="Another attempt wrote at the same time, and this store does not support conditional writes.",
         )
 
     def discard(self) -> None:
-        """Removes the open part and the marker; leaves parts that a manifest or progress may name."""
-        with suppress(Exception):
-            self._abandon()
-        keeps_part = self._may_count or not self._is_open
-        for name in (self._marker,) if keeps_part else (self._marker, self.name):
+        """Removes the parts of this attempt and the marker; leaves parts that a manifest or progress may name."""
+        if self._may_count:
+            for handle in self._mine.values():
+                with suppress(Exception):
+                    _abandon(handle)
             with suppress(Exception):
-                self._folder.remove(name)
+                self._folder.remove(self._marker)
+        else:
+            self._remove_mine()
 
-    def _abandon(self) -> None:
-        """Drops the file without closing it. fsspec commits a file that is closed, or garbage-collected."""
-        raw: Any = getattr(self.handle, "_obj", self.handle)  # Airflow wraps it for lineage
-        if raw.closed:
-            return
-        try:
-            raw.discard()  # S3: aborts the upload
-        finally:
-            with suppress(AttributeError):  # a file in memory says itself whether it is closed
-                raw.closed = True
+
+def _abandon(handle: IO[bytes]) -> None:
+    """Drops a file without closing it. fsspec commits a file that is closed, or garbage-collected."""
+    raw: Any = getattr(handle, "_obj", handle)  # Airflow wraps it for lineage
+    if raw.closed:
+        return
+    try:
+        raw.discard()  # S3: aborts the upload
+    finally:
+        with suppress(AttributeError):  # a file in memory says itself whether it is closed
+            raw.closed = True

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
 from oauth_taskflow.destinations.formats import FORMATS
 from oauth_taskflow.errors import DestinationError
@@ -27,30 +27,35 @@ _PART = re.compile(r"part-\d+(?:-[0-9a-f]+)?\.(?P<format>.+)")
 _UNFINISHED = re.compile(r"\.(?P<name>.+)\.[0-9a-f]+\.tmp")
 
 
+class OpenPart(NamedTuple):
+    """A part that is being written: its final name in the folder, and the file."""
+
+    name: str
+    handle: IO[bytes]
+
+
 class Attempt(Protocol):
-    """One try at the output of a run: a part under way, and the commit that makes it count."""
-
-    @property
-    def name(self) -> str:
-        """The part's final name in the folder."""
-
-    @property
-    def handle(self) -> IO[bytes]:
-        """Where the part is written; closed by the caller before ``publish``."""
+    """One try at the output of a run: parts under way, and the commit that makes them count."""
 
     @property
     def found(self) -> bytes | None:
         """The manifest that the attempt found when it began."""
 
     @property
-    def temporary(self) -> str | None:
-        """The name of the file that is written; None in stores, where a part appears under its name once it is closed."""
+    def can_pause(self) -> bool:
+        """Whether a part can be kept and then gone on with; in stores a part exists only once it is closed."""
 
-    def open_part(self, number: int) -> None:
-        """Begins another part, in stores alone."""
+    def open_part(self, number: int) -> OpenPart:
+        """Begins the part with this number, from 0."""
 
-    def drop_part(self) -> None:
-        """Drops the part that is open, in stores alone."""
+    def drop_part(self, part: OpenPart) -> None:
+        """Drops a part that is open."""
+
+    def kept_name(self, name: str) -> str:
+        """Returns the name that the file of a part has until the commit, from its final one."""
+
+    def adopt_part(self, number: int, kept_name: str) -> str:
+        """Makes a complete part that an earlier attempt kept the part ``number`` of this one, and returns its final name."""
 
     def keep(self, progress: bytes, replaced: Sequence[str]) -> None:
         """Writes the progress file atomically, then removes files that only the progress before it needed."""
@@ -66,14 +71,18 @@ class Attempt(Protocol):
         """
 
     def discard(self) -> None:
-        """Removes the part of this attempt, unless its commit succeeded or may have succeeded; never raises."""
+        """Removes the parts of this attempt, unless its commit succeeded or may have succeeded; never raises."""
 
 
 class OutputFolder(Protocol):
     """A folder that holds output."""
 
-    def begin(self, part: str, attempt: str) -> Attempt:
-        """Starts an attempt with the id ``attempt`` (hexadecimal) at ``part``; raises where nothing can be written."""
+    def begin(self, suffix: str, attempt: str) -> Attempt:
+        """Starts an attempt with the id ``attempt`` (hexadecimal), whose parts have names with ``suffix``.
+
+        Raises:
+            Exception: nothing can be written.
+        """
 
     def remove_output(self) -> bool:
         """Removes the output of all attempts, the manifest first, and returns whether there was any. Other files stay."""

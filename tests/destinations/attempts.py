@@ -1,13 +1,15 @@
 """Attempts at one output folder, each in a separate process, and the reader that judges their output.
 
-``python -m tests.destinations.attempts FOLDER OPENER TAG ROWS [DIE_AT]`` opens a writer, writes, says ``ready``, and commits
-once its input is closed; then it says ``won`` or ``lost``. ``OPENER`` is a module with ``open_folder``.
+``python -m tests.destinations.attempts FOLDER OPENER TAG ROWS [DIE_AT [PART_SIZE [CALLS]]]`` opens a writer, writes, says
+``ready``, and commits once its input is closed; then it says ``won`` or ``lost``. ``OPENER`` is a module with ``open_folder``.
+It dies instead of the call number CALLS (from 0) of ``DIE_AT``, after it said ``ready``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib
+import itertools
 import os
 import signal
 import subprocess
@@ -54,10 +56,10 @@ def read_committed(folder: Any) -> list[dict[str, Any]] | None:
         if content is None:
             return None
         manifest = msgspec.json.decode(content)
-        (file,) = manifest["files"]
-        part = _read(folder / file["name"])
-        if part is not None and hashlib.sha256(part).hexdigest() == file["sha256"]:
-            found = [msgspec.json.decode(line) for line in part.splitlines()]
+        files = manifest["files"]
+        parts = [_read(folder / file["name"]) or b"" for file in files]
+        if all(_is_whole(*pair) for pair in zip(parts, files, strict=True)):
+            found = [msgspec.json.decode(line) for line in b"".join(parts).splitlines()]
             tag, of = found[0]["tag"], found[0]["of"]
             assert found == records(tag, of), "records of several attempts, or not all"
             assert manifest["rows"] == len(found)
@@ -66,6 +68,11 @@ def read_committed(folder: Any) -> list[dict[str, Any]] | None:
             f"the manifest names a part that is not so: {manifest}"
         )
     raise AssertionError("the output never came to rest")
+
+
+def _is_whole(part: bytes, file: Any) -> bool:
+    found = (hashlib.sha256(part).hexdigest(), part.count(b"\n"))
+    return found == (file["sha256"], file["rows"])
 
 
 def _read(path: Any) -> bytes | None:
@@ -90,10 +97,12 @@ def list_ours(folder: Any) -> list[str]:
 class AttemptProcess:
     """An attempt in a separate process."""
 
-    def __init__(self, folder: str, opener: str, tag: str, rows: int, die_at: str = "") -> None:
+    def __init__(
+        self, folder: str, opener: str, tag: str, rows: int, die_at: str = "", *more: int
+    ) -> None:
         command = [sys.executable, "-m", "tests.destinations.attempts"]
         self.process = subprocess.Popen(
-            [*command, folder, opener, tag, str(rows), *([die_at] if die_at else [])],
+            [*command, folder, opener, tag, str(rows), die_at, *map(str, more)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -129,18 +138,31 @@ def race(folder: str, opener: str, tags: Sequence[str], rows: int) -> list[str]:
     return [attempt.outcome() for attempt in attempts]
 
 
-def _die(*args: Any, **kwargs: Any) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+def _die_at(place: str, calls: int) -> None:
+    module, _, name = place.partition(":")
+    owner_name, _, function = name.partition(".")
+    owner: Any = getattr(importlib.import_module(module), owner_name)
+    real, numbers = getattr(owner, function), itertools.count()
+
+    def deadly(*args: Any, **kwargs: Any) -> Any:
+        if next(numbers) == calls:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*args, **kwargs)
+
+    setattr(owner, function, deadly)
 
 
-def _attempt(folder: str, opener: str, tag: str, rows: str, die_at: str = "") -> str:
+def _attempt(folder: str, opener: str, tag: str, rows: str, die_at: str = "", *more: str) -> str:
+    part_size, calls = (*more, *("", "0")[len(more) :])
     path = importlib.import_module(opener).open_folder(folder)
-    writer = FolderDestination(path).open(RUN)
-    writer.write(records(tag, int(rows)))
+    size = int(part_size) if part_size else None
+    writer = FolderDestination(path, target_part_size=size).open(RUN)
+    page = 1 if size else int(rows)
+    written = records(tag, int(rows))
+    for start in range(0, int(rows), page):
+        writer.write(written[start : start + page])
     if die_at:
-        module, _, name = die_at.partition(":")
-        owner, _, function = name.partition(".")
-        setattr(getattr(importlib.import_module(module), owner), function, _die)
+        _die_at(die_at, int(calls))
     print("ready", flush=True)
     sys.stdin.read()
     try:

@@ -179,8 +179,8 @@ def test_an_unwritable_folder_is_one_clear_error(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_is_one_clear_error(tmp_path: Path) -> None:
     writer = FolderDestination(tmp_path).open(RUN)
-    assert writer._file is not None
-    measured = writer._file.measured
+    measured = writer._stream._file
+    assert measured is not None
     measured._handle.close()
     measured._handle = open("/dev/full", "wb", buffering=0)  # noqa: SIM115, PTH123 - closed by abort
     with pytest.raises(DestinationError, match="No space left on device"):

@@ -16,18 +16,23 @@ from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.destinations.base import Run
 from oauth_taskflow.destinations.files import FolderDestination
 from oauth_taskflow.destinations.formats import FORMATS, find_format
-from oauth_taskflow.destinations.formats.base import ByteSink, FileFormat
+from oauth_taskflow.destinations.formats.base import ByteSink, FileFormat, NextPart
 from oauth_taskflow.destinations.output_folders import is_ours
 from oauth_taskflow.destinations.transfer import transfer
 from oauth_taskflow.errors import DestinationError
+from oauth_taskflow.record_schema.model import RecordSchema
 from oauth_taskflow.specs.json_schema import spec_schema
 
 RECORDS: list[Any] = [{"id": str(number), "name": f"n{number}"} for number in range(6)]
 
 
+def one_part_only(_rows: int) -> ByteSink:
+    raise AssertionError("records of one schema go to one part")
+
+
 def written(file_format: FileFormat) -> bytes:
     sink = io.BytesIO()
-    writer = file_format.open_writer(sink)
+    writer = file_format.open_writer(sink, one_part_only, None)
     writer.write(RECORDS[:4])
     writer.write(RECORDS[4:])
     writer.close()
@@ -74,7 +79,7 @@ def test_a_file_of_an_unknown_format_is_refused() -> None:
 class CsvWriter:
     """Takes the columns from the first record."""
 
-    def __init__(self, sink: ByteSink) -> None:
+    def __init__(self, sink: ByteSink, _next: NextPart, _declared: RecordSchema | None) -> None:
         self._sink = sink
         self._columns: list[str] = []
 

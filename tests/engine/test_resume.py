@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from oauth_taskflow.api.options import CursorPaginator
 from oauth_taskflow.api.paginators.base import TotalRows
-from oauth_taskflow.destinations import folder_writer
+from oauth_taskflow.destinations import part_stream
 from oauth_taskflow.destinations.transfer import TransferSummary
 from oauth_taskflow.engine import fields_stage, stages
 from oauth_taskflow.engine.filter_stage import FilterStage
@@ -92,7 +92,7 @@ class FailingFile:
 
     def __init__(self, cuts: set[int], *, after: bool) -> None:
         self._cuts, self._after, self._count = cuts, after, 0
-        self._write = folder_writer._Measured.write
+        self._write = part_stream.MeasuredFile.write
 
     def as_method(self) -> Callable[[Any, bytes], int]:
         """A function, which becomes a method of the class that it is set on."""
@@ -127,7 +127,7 @@ def test_wherever_writes_fail_the_records_are_those_of_an_uncut_run(
     expected, _ = uncut(style, pages)
     api, failing = PagedApi(style, pages), FailingFile(cuts, after=after)
     with new_folder() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(folder_writer._Measured, "write", failing.as_method())
+        patch.setattr(part_stream.MeasuredFile, "write", failing.as_method())
         endpoint = build_endpoint(folder, style, file_format)
         summary = pull_until_done(
             lambda: pull(folder, api, endpoint, NAMES),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any, NamedTuple, Protocol, runtime_checkable
 
 from oauth_taskflow.destinations.requirements import Requirement
+from oauth_taskflow.record_schema.model import RecordSchema
 
 
 class ByteSink(Protocol):
@@ -18,8 +19,12 @@ class ByteSink(Protocol):
         """Hands everything on that was written."""
 
 
+# The number of records in the file that the writer has completed -> the sink of the file that follows.
+NextPart = Callable[[int], ByteSink]
+
+
 class RecordWriter(Protocol):
-    """Writes records to one file."""
+    """Writes records to a file, or to several: see ``FileFormat.open_writer``."""
 
     def write(self, records: Sequence[Any], /) -> object:
         """Writes ``records``, each ``msgspec.Raw`` or a Python value.
@@ -33,20 +38,38 @@ class RecordWriter(Protocol):
 
 
 @runtime_checkable
-class PausingWriter(Protocol):
-    """The further method of the ``RecordWriter`` of a format with ``read_again``."""
+class PausingWriter(RecordWriter, Protocol):
+    """The further method of a ``RecordWriter`` whose file can be gone on with."""
 
     def pause(self) -> None:
         """Hands everything on, so that the bytes so far can be read alone; further records may follow."""
 
 
+@runtime_checkable
+class SplittingWriter(RecordWriter, Protocol):
+    """The further method of a ``RecordWriter`` that carries something from one part to the next, such as a schema.
+
+    Without it, a part that has reached its size is closed, and another writer writes the next one.
+    """
+
+    def end_part(self) -> None:
+        """Completes the file with all records so far, asks ``next_part`` for the next sink, and goes on there."""
+
+
 class FileFormat(NamedTuple):
     """How records become the bytes of a file, and the bytes records again.
 
-    A format without ``read_again`` cannot go on with a file of an attempt that was cut off: the next one starts over.
+    ``read_again`` lets the next attempt go on after the records of one that was cut off: in the same file when the writer
+    is a ``PausingWriter``, else in another part. Without it, the next attempt starts over.
     """
 
-    open_writer: Callable[[ByteSink], RecordWriter]
+    open_writer: Callable[[ByteSink, NextPart, RecordSchema | None], RecordWriter]
+    """From a sink, what opens further parts, and the schema that the spec declares.
+
+    A writer whose file has one schema calls ``next_part(rows)`` when the schema changes: it has completed the current file
+    with ``rows`` records in it, and goes on in the sink that it gets. Other writers never call it: a part of theirs has the
+    records that were written to it.
+    """
     read_records: Callable[[IO[bytes], int, int], Iterator[Any]]
     """From an open file: the decoded records after the first ``skip``, at most ``take`` of them."""
     read_again: Callable[[IO[bytes], int, int], Iterator[Any]] | None = None

@@ -11,13 +11,19 @@ import msgspec
 
 from oauth_taskflow.api.decoders.numbers import decode, json_encoder
 from oauth_taskflow.content_coding import gzip_library
-from oauth_taskflow.destinations.formats.base import ByteSink, FileFormat
+from oauth_taskflow.destinations.formats.base import ByteSink, FileFormat, NextPart
+from oauth_taskflow.record_schema.model import RecordSchema
 
 _GZIP_LEVEL = 2  # twice as fast as 6 and a tenth larger on JSON
 
 
 class _LineWriter:
-    def __init__(self, sink: ByteSink) -> None:
+    def __init__(
+        self,
+        sink: ByteSink,
+        _next_part: NextPart,
+        _declared: RecordSchema | None = None,
+    ) -> None:
         self._sink = sink
 
     def write(self, records: Sequence[Any], /) -> None:
@@ -31,7 +37,12 @@ class _LineWriter:
 
 
 class _GzipLineWriter:
-    def __init__(self, sink: ByteSink) -> None:
+    def __init__(
+        self,
+        sink: ByteSink,
+        _next_part: NextPart,
+        _declared: RecordSchema | None = None,
+    ) -> None:
         self._sink = sink
         # Begun by the first record: what an earlier attempt wrote may come first.
         self._file: Any = None
