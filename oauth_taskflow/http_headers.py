@@ -90,8 +90,12 @@ def parse_http_date(text: str) -> float | None:
 
 
 def server_now(headers: Mapping[str, str], now: float) -> float:
-    """The server's clock from its ``Date`` header, else ``now``; dates in the same response refer to that clock."""
-    return parse_http_date(headers.get("date", "")) or now
+    """The server's clock from its ``Date`` header, else ``now``; dates in the same response refer to that clock.
+
+    A date that cannot be a clock counts as none.
+    """
+    date = parse_http_date(headers.get("date", ""))
+    return date if date is not None and _FIRST_DATE < date < _LAST_DATE else now
 
 
 def server_skew(headers: Mapping[str, str], now: float) -> float | None:

@@ -17,8 +17,14 @@ _DURATION = re.compile(
     r"(?:T(?=.)(?:(\d{1,12})H)?(?:(\d{1,12})M)?(?:(\d{1,12}(?:\.\d{1,12})?)S)?)?\Z",
     re.ASCII,
 )
+# Seconds, a hundred years. Dates and waits overflow long after this, so nothing useful is lost.
+LONGEST_DURATION = 100 * 365 * 86400.0
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _YEAR, _MONTH, _WEEK, _DAY, _HOUR, _MINUTE = 365 * 86400, 30 * 86400, 7 * 86400, 86400, 3600, 60
+
+
+class InstantOutOfRange(ValueError):
+    """Arithmetic led to an instant beyond the years 1 to 9999, which no date can show."""
 
 
 class Duration(NamedTuple):
@@ -62,7 +68,7 @@ def utc_text(seconds: int) -> str:
 
 
 def parse_instant(text: str, zone: tzinfo = timezone.utc) -> datetime | None:
-    """``text`` as an aware instant, in ``zone`` when it names no zone; None when it is not an ISO 8601 date.
+    """``text`` as an aware instant, in ``zone`` when it names no zone; None when it is not an ISO 8601 date of the years 1 to 9999.
 
     Accepts only the forms that every supported Python reads: 2026-01-31, 2026-01-31T06:00, with seconds, milli- or
     microseconds, ``Z`` or an offset like +02:00.
@@ -71,9 +77,11 @@ def parse_instant(text: str, zone: tzinfo = timezone.utc) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
+        moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
+        moment.astimezone(timezone.utc)
+    except (ValueError, OverflowError):  # or in UTC it is in the year 0 or 10000
         return None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
+    return moment
 
 
 @lru_cache(maxsize=512)
@@ -115,6 +123,7 @@ def add_duration(moment: datetime, text: str, times: int = 1) -> datetime:
     does not have becomes its last day.
 
     Raises:
+        InstantOutOfRange: the result is beyond the years 1 to 9999.
         ValueError: ``text`` is not a duration.
     """
     duration = parse_duration(text)
@@ -122,6 +131,13 @@ def add_duration(moment: datetime, text: str, times: int = 1) -> datetime:
         msg = f"{text!r} is not an ISO 8601 duration such as P1M"
         raise ValueError(msg)
     year, month = divmod(moment.year * 12 + moment.month - 1 + duration.months * times, 12)
-    day = min(moment.day, calendar.monthrange(year, month + 1)[1])
-    stepped = moment.replace(year=year, month=month + 1, day=day)
-    return stepped + timedelta(seconds=duration.seconds * times)
+    try:
+        day = min(moment.day, calendar.monthrange(year, month + 1)[1])
+        stepped = moment.replace(year=year, month=month + 1, day=day)
+        return stepped + timedelta(seconds=duration.seconds * times)
+    except (ValueError, OverflowError):
+        sign = "after" if times >= 0 else "before"
+        count = "" if abs(times) == 1 else f"{abs(times)} times "
+        raise InstantOutOfRange(
+            f"{count}{text} {sign} {moment.isoformat()} is beyond the years 1 to 9999"
+        ) from None

@@ -26,6 +26,9 @@ _ASSIGNMENT = re.compile(
 )
 # Logs print multi-line keys one line at a time: a line of base64 long enough to use, or a long line of other text.
 _LINE = re.compile(r"^(?:[A-Za-z0-9+/]{16,}={0,2}|(?!-----)[^\r\n]{40,})(?=\r?$)", re.MULTILINE)
+# Shorter texts are in others by chance: a password "1" would hide every digit 1 of a log. Airflow masks none of them either
+# (``[logging] min_length_masked_secret``).
+SHORTEST_SECRET = 5
 # Shorter secrets occur in host names and paths by chance.
 _SHORTEST_IN_URL = 6
 # These names contain "token" but hold no secret, and messages need their values.
@@ -38,11 +41,13 @@ def is_sensitive_name(name: str) -> bool:
 
 
 def secret_forms(secret: str) -> list[str]:
-    """The texts in which ``secret`` may appear, longest first.
+    """The texts in which ``secret`` may appear, longest first; none for one of fewer than ``SHORTEST_SECRET`` characters.
 
     They are the secret itself, its two URL encodings, and base64 in both alphabets. Each line of a multi-line secret,
     such as a private key, is one too, in plain form only.
     """
+    if len(secret) < SHORTEST_SECRET:
+        return []
     raw = secret.encode()
     lines = _LINE.findall(secret) if "\n" in secret else []
     # A form without padding is found in a padded text too. Fewer forms cost Airflow's masker less time.
@@ -54,7 +59,7 @@ def secret_forms(secret: str) -> list[str]:
 def remove_secrets(text: str, secrets: Iterable[str]) -> str:
     """``text`` without the named ``secrets`` in any form; text that only resembles a secret stays."""
     for secret in secrets:
-        for form in secret_forms(secret) if secret else ():
+        for form in secret_forms(secret):
             text = text.replace(form, REDACTED)
     return text
 

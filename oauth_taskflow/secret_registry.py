@@ -15,7 +15,7 @@ from typing import TypeAlias
 from msgspec.structs import replace
 
 from oauth_taskflow.clock import SYSTEM_CLOCK
-from oauth_taskflow.redaction import secret_forms
+from oauth_taskflow.redaction import SHORTEST_SECRET, secret_forms
 from oauth_taskflow.secret_values import Hidden, SecretValue
 
 # Called with the forms of new secrets and with the forms of secrets that have expired.
@@ -40,13 +40,14 @@ class _KnownSecret(SecretValue, frozen=True):
 
 
 def add(secrets: Iterable[str], *, until: float = math.inf) -> None:
-    """Announces ``secrets``; empty ones are ignored. Safe for threads.
+    """Announces ``secrets``; those shorter than ``SHORTEST_SECRET`` are ignored. Safe for threads.
 
     After ``until`` (seconds since the epoch) they may be forgotten. Airflow's masker compiles all patterns again for each
     new secret: thousands of expired tokens would cost a triggerer or the broker's API server seconds per token.
     """
     with _lock:
-        added = [form for secret in secrets if secret for form in _remember(secret, until)]
+        long_enough = [secret for secret in secrets if len(secret) >= SHORTEST_SECRET]
+        added = [form for secret in long_enough for form in _remember(secret, until)]
         expired = _forget_expired() if added else frozenset()
     if added:
         for observer in _observers:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oauth_taskflow.redaction import (
+    SHORTEST_SECRET,
     is_sensitive_name,
     redact_text,
     redact_url,
@@ -84,6 +85,15 @@ def test_a_named_secret_is_removed_in_every_form(secret: str) -> None:
     assert all(any(known in form for known in secret_forms(secret)) for form in forms)
     shown = redact_text(" | ".join(forms), [secret])
     assert all(form not in shown for form in forms)
+
+
+@pytest.mark.parametrize("short", ["", "1", "ab", "1234"])
+def test_a_text_too_short_to_be_a_secret_hides_nothing(short: str) -> None:
+    assert secret_forms(short) == []
+    assert (
+        redact_text("HTTP 401 on page 1234, 1 of ab", [short]) == "HTTP 401 on page 1234, 1 of ab"
+    )
+    assert SHORTEST_SECRET == 5
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])

@@ -57,7 +57,7 @@ def _read_ietf(headers: Mapping[str, str]) -> list[float | None]:
     # Former drafts separate the parameters of the only policy by commas.
     for policy in value.split(",") if ";" in value else [value] if value else []:
         left, reset = _IETF_LEFT.search(policy), _IETF_RESET.search(policy)
-        if left and reset and int(left[1]) == 0:
+        if left and reset and not left[1].strip("0"):  # int() refuses thousands of digits
             found.append(_believe(float(reset[1])))
     return found
 

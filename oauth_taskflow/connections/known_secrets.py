@@ -11,7 +11,7 @@ from oauth_taskflow.connections.fields.table import BY_NAME
 from oauth_taskflow.connections.parts import ConnectionParts
 from oauth_taskflow.connections.places import fill_places
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.redaction import is_sensitive_name
+from oauth_taskflow.redaction import SHORTEST_SECRET, is_sensitive_name
 from oauth_taskflow.urls import split_url
 
 # A shorter value, such as a version, is in other words by chance: hidden there, it would make logs unreadable.
@@ -28,6 +28,21 @@ def list_secrets(parts: ConnectionParts) -> tuple[str, ...]:
         found.append(f"{parts.login}:{parts.password}")
         found.append(f"{quote_plus(parts.login)}:{quote_plus(parts.password)}")
     return tuple(dict.fromkeys(secret for secret in found if secret))
+
+
+def list_short_credentials(parts: ConnectionParts) -> list[str]:
+    """Returns the names of the credentials that are too short to be hidden in texts.
+
+    Not those of fewer than two characters in ``basic``: some APIs want any password beside their key.
+    """
+    values = {name: value for name, value in parts.values.items() if BY_NAME[name].is_secret}
+    shortest = 2 if parts.values.get("auth_type") == "basic" else 1
+    given = {"password": parts.password, **values}
+    return [
+        name
+        for name, value in given.items()
+        if isinstance(value, str) and shortest <= len(value) < SHORTEST_SECRET
+    ]
 
 
 def _secrets_in(parts: ConnectionParts, name: str, value: Any) -> Iterator[str]:

@@ -27,7 +27,7 @@ from oauth_taskflow.connections.fields.table import (
     PLANNED,
 )
 from oauth_taskflow.connections.key_files import expand_key_file
-from oauth_taskflow.connections.known_secrets import list_secrets
+from oauth_taskflow.connections.known_secrets import list_secrets, list_short_credentials
 from oauth_taskflow.connections.parts import ConnectionParts, Findings
 from oauth_taskflow.connections.places import names_place
 from oauth_taskflow.connections.preset import apply_preset_defaults, load_filled_preset
@@ -37,6 +37,7 @@ from oauth_taskflow.connections.readers.table import AUTH_READERS
 from oauth_taskflow.connections.settings import ConnectionSettings, NoAuthSettings
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.presets.model import STANDARD, Preset, RateLimitHeaders
+from oauth_taskflow.redaction import SHORTEST_SECRET
 from oauth_taskflow.suggestions import did_you_mean, find_closest, offer_name
 from oauth_taskflow.urls import is_loopback, split_url
 
@@ -45,6 +46,8 @@ log = logging.getLogger(__name__)
 _HTTP_TYPES = frozenset({"http", "https"})
 _warned: set[str] = set()
 _warned_of_clear_text: set[str] = set()
+_warned_of_short_credentials: set[str] = set()
+_SHORT_WARNING = "Connection %r: %s has fewer than %d characters, so logs cannot hide it, and it can be guessed. Get a longer one."
 _CLEAR_TEXT_WARNING = "Connection %r sends its credentials to %s without encryption. Write the host as https://… if the API speaks it."
 
 
@@ -129,6 +132,7 @@ def parse_connection(
     assert settings is not None  # without findings, the reader of this kind succeeded
     secret_registry.add(settings.secrets)
     _warn_of_clear_text(settings)
+    _warn_of_short_credentials(parts)
     return settings
 
 
@@ -155,6 +159,14 @@ def _warn_of_clear_text(settings: ConnectionSettings) -> None:
         return
     _warned_of_clear_text.add(conn_id)
     log.warning(_CLEAR_TEXT_WARNING, conn_id, parts.hostname)
+
+
+def _warn_of_short_credentials(parts: ConnectionParts) -> None:
+    """Warns once that a credential cannot be hidden: in logs, any text may hold one so short by chance."""
+    names = list_short_credentials(parts)
+    if names and parts.conn_id not in _warned_of_short_credentials:
+        _warned_of_short_credentials.add(parts.conn_id)
+        log.warning(_SHORT_WARNING, parts.conn_id, ", ".join(names), SHORTEST_SECRET)
 
 
 def may_hold_grant(connection: AirflowConnection) -> bool:

@@ -7,7 +7,7 @@ watermark. Without any of them, the endpoint is one partition.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
@@ -29,7 +29,7 @@ from oauth_taskflow.engine.position_trail import PositionTrail
 from oauth_taskflow.engine.resume import StartOver
 from oauth_taskflow.engine.windows import run_windows
 from oauth_taskflow.errors import InvalidRecord, SpecError
-from oauth_taskflow.iso8601 import add_duration
+from oauth_taskflow.iso8601 import InstantOutOfRange, add_duration
 from oauth_taskflow.specs.export_cursor import CursorPlace
 from oauth_taskflow.specs.instant_formats import EPOCH
 from oauth_taskflow.specs.model import Endpoint
@@ -136,7 +136,7 @@ class Positions:
             since = _read_instant(position.base.value, self._options.format)
             back = duration_back(self._options.until)
             # Both ends of an interval move back by ``until``; a watermark is where reading begins.
-            since = since if back is None else add_duration(since, back)
+            since = since if back is None else _move_on(since, back)
         yield from run_windows(
             endpoint, Interval(since, self._interval.end, open_end=self._interval.open_end)
         )
@@ -297,6 +297,19 @@ def names_window(endpoint: Endpoint) -> bool:
     return any(name == "window" for _, text in texts for name, _ in parse_template(text).references)
 
 
+def _move_on(since: datetime, back: str) -> datetime:
+    """Returns the beginning of an interval that ``until`` moves back to ``since``."""
+    try:
+        return add_duration(since, back)
+    except InstantOutOfRange as error:
+        raise SpecError(
+            [
+                f"The stored watermark is {since.isoformat()}, and no interval that incremental.until moves back begins "
+                f"there: {error}. Correct the watermark: airflow oauth watermark set."
+            ]
+        ) from error
+
+
 def _read_instant(value: Value, style: str) -> datetime:
     """Returns the instant of a stored value: RFC 3339, or a number in the unit in which windows are written."""
     rank = rank_value(value)
@@ -305,7 +318,14 @@ def _read_instant(value: Value, style: str) -> datetime:
     unit = _UNITS.get(style)
     if unit is not None and rank is not None:
         number: Any = rank[1]
-        return EPOCH + timedelta(microseconds=int(number * 1_000_000 // unit))
+        with suppress(OverflowError):
+            return EPOCH + timedelta(microseconds=int(number * 1_000_000 // unit))
+        raise SpecError(
+            [
+                f"The stored watermark is {value!r:.40}, which is beyond the years 1 to 9999 as {style}: correct "
+                "incremental.format, or the watermark: airflow oauth watermark set."
+            ]
+        )
     raise SpecError(
         [
             f"The stored watermark is {value!r:.40}, which is no instant, so window.start cannot begin there: send "

@@ -40,7 +40,7 @@ def format_instant(moment: datetime, style: str) -> str | int:
     if style == "iso":
         return utc.isoformat(timespec="auto").replace("+00:00", "Z")
     if style == "date":
-        return utc.strftime("%Y-%m-%d")
+        return utc.date().isoformat()  # strftime leaves out the zeros of the year 1
     if style in _UNITS:
         return (utc - EPOCH) // _UNITS[style]
     if style == "http":

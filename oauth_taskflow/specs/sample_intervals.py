@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from itertools import islice, pairwise
 
-from oauth_taskflow.iso8601 import add_duration, parse_duration, parse_instant
+from oauth_taskflow.iso8601 import InstantOutOfRange, add_duration, parse_duration, parse_instant
 from oauth_taskflow.specs.model import DagSpec
 from oauth_taskflow.specs.windows import Interval
 
@@ -50,9 +51,12 @@ def sample_intervals(source: DagSpec, zone: tzinfo) -> Iterator[Interval]:
 def _duration_intervals(source: DagSpec, schedule: str, zone: tzinfo) -> Iterator[Interval]:
     begin = parse_instant(source.start_date or "", zone) or datetime(_YEAR, 1, 1, tzinfo=zone)
     edges = (add_duration(begin, schedule, times) for times in range(_EACH + 1))
-    for start, end in pairwise(edge.astimezone(timezone.utc) for edge in edges):
-        if start < end:
-            yield Interval(start, end)
+    with suppress(
+        InstantOutOfRange, OverflowError
+    ):  # a long schedule has few intervals before the year 9999
+        for start, end in pairwise(edge.astimezone(timezone.utc) for edge in edges):
+            if start < end:
+                yield Interval(start, end)
 
 
 @lru_cache(maxsize=1024)

@@ -8,6 +8,7 @@ windows of at most ``step``. Windows are half-open, ``[start, end)``; an API who
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
@@ -15,6 +16,7 @@ from msgspec import Meta, Struct
 
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.iso8601 import (
+    InstantOutOfRange,
     add_duration,
     duration_seconds,
     parse_duration,
@@ -190,7 +192,7 @@ def find_start(options: Incremental, interval: Interval) -> datetime | None:
     rolling = duration_back(options.start)
     if rolling is None:
         return parse_instant(options.start) if options.start is not None else None
-    moment = add_duration(interval.end, rolling, -1).replace(microsecond=0)
+    moment = _count_back(interval.end, rolling, "start").replace(microsecond=0)
     return round_down(moment, options.format)
 
 
@@ -211,8 +213,8 @@ def move_interval(options: Incremental, interval: Interval) -> Interval:
     """
     back = duration_back(options.until)
     if back is not None:
-        start = add_duration(interval.start, back, -1) if interval.start is not None else None
-        end = add_duration(interval.end, back, -1)
+        start = interval.start and _count_back(interval.start, back, "until")
+        end = _count_back(interval.end, back, "until")
         return Interval(start, round_down(end, options.format) if interval.open_end else end)
     latest = parse_instant(options.until) if options.until is not None else None
     if latest is not None and latest <= interval.end:
@@ -227,18 +229,19 @@ def cut_windows(options: Incremental, interval: Interval) -> Iterator[Window]:
     the last full day (or hour, or second).
 
     Raises:
-        SpecError: neither the interval nor the options name a lower bound.
+        SpecError: neither the interval nor the options name a lower bound, or a bound is beyond the years 1 to 9999.
     """
     moved = move_interval(options, interval)
     since = _find_lower_bound(options, moved.start, find_start(options, interval))
-    end = round_up(moved.end, options.format) if moved.open_end else moved.end
+    end = _round_end(moved.end, options.format) if moved.open_end else moved.end
     steps = 0
     lower = since
     while lower < end:
         steps += 1
         upper = end
         if options.step is not None:
-            upper = min(add_duration(since, options.step, steps), end)
+            with suppress(InstantOutOfRange):  # a step behind the last day of the calendar
+                upper = min(add_duration(since, options.step, steps), end)
         yield _build_window(options, lower, upper)
         lower = upper
 
@@ -255,7 +258,7 @@ def _find_lower_bound(
     options: Incremental, since: datetime | None, earliest: datetime | None
 ) -> datetime:
     if since is not None and options.lookback is not None:
-        since = add_duration(since, options.lookback, -1)
+        since = _count_back(since, options.lookback, "lookback")
     if since is None:
         since = earliest
     elif earliest is not None:
@@ -265,6 +268,28 @@ def _find_lower_bound(
             ["This run has no data interval and incremental.start is not set: set one of the two."]
         )
     return since
+
+
+def _count_back(moment: datetime, duration: str, key: str) -> datetime:
+    try:
+        return add_duration(moment, duration, -1)
+    except InstantOutOfRange as error:
+        hint = f"Write a shorter incremental.{key}, or correct where the run begins and ends."
+        raise SpecError(
+            [f"incremental.{key} leads out of the calendar: {error}. {hint}"]
+        ) from error
+
+
+def _round_end(moment: datetime, style: str) -> datetime:
+    try:
+        return round_up(moment, style)
+    except InstantOutOfRange as error:
+        raise SpecError(
+            [
+                f"The run ends at {moment.isoformat()}, and incremental.format {style!r} can write no later instant of "
+                "the years 1 to 9999. Let it end earlier, for example with incremental.until."
+            ]
+        ) from error
 
 
 def _build_window(options: Incremental, lower: datetime, upper: datetime) -> Window:

@@ -212,6 +212,33 @@ def test_credentials_that_travel_unencrypted_are_warned_of_once(
     ] * told
 
 
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"password": "1"}, "password"),
+        ({"password": "abcd", "extra": {"refresh_token": "1"}}, "password, refresh_token"),
+        ({"password": "abcde"}, None),
+        ({"extra": {"auth_type": "basic", "token_url": None}, "password": "X"}, None),
+        ({"extra": {"auth_type": "basic", "token_url": None}, "password": "1234"}, "password"),
+    ],
+)
+def test_a_credential_that_is_too_short_to_be_hidden_is_warned_of_once(
+    given: dict[str, Any],
+    named: str | None,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection_module, "_warned_of_short_credentials", set())
+    extra = given.pop("extra", {})
+    with caplog.at_level(logging.WARNING, logger="oauth_taskflow"):
+        for _ in range(2):
+            parse_connection(connection(extra, **given))
+    assert [record.getMessage() for record in caplog.records] == [
+        f"Connection 'crm': {named} has fewer than 5 characters, so logs cannot hide it, and it can be guessed. Get a "
+        "longer one."
+    ] * (named is not None)
+
+
 def test_a_public_client_has_no_secret() -> None:
     extra = {"client_auth": "none", "refresh_token": "rt-1"}
     auth = oauth2(parse_connection(connection(extra, password=None)))

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from oauth_taskflow.api.rate_limit import RateLimit, RateLimits, list_limits
-from oauth_taskflow.iso8601 import duration_length
+from oauth_taskflow.iso8601 import LONGEST_DURATION, duration_length
 
 
 def read_limits(value: Any) -> tuple[RateLimit, ...]:
@@ -23,8 +23,10 @@ def read_limits(value: Any) -> tuple[RateLimit, ...]:
     for limit in limits:
         if limit.requests is None:
             raise ValueError(f"lacks the number of requests, as in {_SAMPLE}")
-        if not duration_length(limit.per):
-            raise ValueError(f"has a period of no length, as in {_SAMPLE}")
+        length = duration_length(limit.per)
+        if not length or length > LONGEST_DURATION:
+            which = "longer than a hundred years" if length else "of no length"
+            raise ValueError(f"has a period {which}, as in {_SAMPLE}")
         if isinstance(limit.weight, str):
             raise ValueError("has a weight that is not a number; templates are for specs")  # noqa: TRY004 - one error for all flaws
         if limit.weight > limit.requests:

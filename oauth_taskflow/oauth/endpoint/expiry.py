@@ -104,6 +104,6 @@ def standard_expiry(
         return found
     absolute = (body.get("expires_at"), body.get("expires_on"))
     for found in (*map(instant, absolute), jwt_expiry(access_token)):
-        if found is not None and found - skew > sent_at:
+        if found is not None and lifetime(found - skew - sent_at) is not None:
             return found - skew
     return None if default is None else sent_at + default

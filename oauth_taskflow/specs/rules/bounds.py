@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timezone
 from itertools import islice
 
-from oauth_taskflow.iso8601 import duration_length, parse_instant
+from oauth_taskflow.errors import SpecError
+from oauth_taskflow.iso8601 import LONGEST_DURATION, duration_length, parse_instant
 from oauth_taskflow.specs.instant_formats import round_down
 from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
@@ -14,8 +15,6 @@ from oauth_taskflow.specs.sample_intervals import sample_intervals
 from oauth_taskflow.specs.windows import duration_back, find_start
 
 _MOST_INTERVALS = 200
-# As for other durations: dates overflow long after this.
-_LONGEST = 100 * 365 * 86400.0
 
 
 @endpoint_rule("bad-date")
@@ -39,7 +38,7 @@ def incremental_bounds(view: EndpointView) -> Findings:
         elif length is None:
             hint = "Write it as 2026-01-31 or 2026-01-31T06:00:00Z."
             yield Finding(at, f"{text!r} is not a date", hint)
-        elif not 0 < length <= _LONGEST:
+        elif not 0 < length <= LONGEST_DURATION:
             which = "is longer than a hundred years" if length else "is nothing"
             yield Finding(at, f"the duration {which}", "Write -P90D or -PT10M.")
 
@@ -104,7 +103,7 @@ def start_within_interval(view: EndpointView) -> Findings:
     for interval in islice(sample_intervals(view.source, zone), _MOST_INTERVALS):
         try:
             start = find_start(options, interval)
-        except (ValueError, OverflowError):  # the rules about formats and durations say so
+        except (SpecError, ValueError):  # the rules about formats and durations say so
             return
         if interval.start is not None and start is not None and start > interval.start:
             message = (

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from oauth_taskflow.iso8601 import duration_length
+from oauth_taskflow.iso8601 import LONGEST_DURATION, duration_length
 from oauth_taskflow.specs.model import TASK_DURATIONS
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.budgets import list_entries
@@ -19,8 +19,6 @@ from oauth_taskflow.specs.rules.registry import (
 )
 from oauth_taskflow.specs.rules.schedules import DURATION_LIKE
 
-# Dates and waits overflow long after this, so nothing useful is lost.
-_LONGEST = 100 * 365 * 86400.0
 # Keys where a duration of zero would mean no schedule, an endless loop, or no limit.
 _POSITIVE = frozenset({"schedule", "step", "per"})
 
@@ -80,7 +78,7 @@ def _flaw(path: YamlPath, text: str) -> Findings:
     if length is None:
         message = f"{text!r} is not an ISO 8601 duration"
         yield Finding(path, message, "Write PT15M, PT6H or P1D.")
-    elif length > _LONGEST:
+    elif length > LONGEST_DURATION:
         yield Finding(path, "the duration is longer than a hundred years", "Write a shorter one.")
     elif length == 0 and path[-1] in _POSITIVE:
         yield Finding(path, f"{path[-1]} cannot be nothing", "Write PT15M, PT6H or P1D.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import logging
+import re
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from oauth_taskflow.watermarks.state import (
 from oauth_taskflow.watermarks.store import StoredWatermark, WatermarkStore
 
 _log = logging.getLogger(__name__)
+_NUMBER = re.compile(r"-?[0-9]{1,4000}")  # int() refuses more
 
 
 def show(args: Namespace) -> None:
@@ -123,7 +125,7 @@ def _read_partition(text: str | None) -> str:
 
 def _read_value(text: str, stored: Value | None) -> Value:
     """The value that ``text`` names, of the kind that is stored."""
-    is_number = text.lstrip("-").isdigit()
+    is_number = _NUMBER.fullmatch(text) is not None
     if isinstance(stored, int | float) or (stored is None and is_number):
         if not is_number:
             exit_with(f"The watermark is a number, and {text!r} is not one.", WRONG_ARGUMENTS)
