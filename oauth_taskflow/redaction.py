@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit, urlunsplit
 
 from oauth_taskflow.errors import printable
@@ -40,20 +41,21 @@ def is_sensitive_name(name: str) -> bool:
     return name.lower() not in _HARMLESS and _SENSITIVE.search(name) is not None
 
 
-def secret_forms(secret: str) -> list[str]:
+@lru_cache(maxsize=16)  # asked for the same few secrets with every page
+def secret_forms(secret: str) -> tuple[str, ...]:
     """The texts in which ``secret`` may appear, longest first; none for one of fewer than ``SHORTEST_SECRET`` characters.
 
     They are the secret itself, its two URL encodings, and base64 in both alphabets. Each line of a multi-line secret,
     such as a private key, is one too, in plain form only.
     """
     if len(secret) < SHORTEST_SECRET:
-        return []
+        return ()
     raw = secret.encode()
     lines = _LINE.findall(secret) if "\n" in secret else []
     # A form without padding is found in a padded text too. Fewer forms cost Airflow's masker less time.
     encoded = {to(raw).decode().rstrip("=") for to in (base64.b64encode, base64.urlsafe_b64encode)}
     quoted = {quote(secret, safe=""), quote_plus(secret)}
-    return sorted({secret, *quoted, *encoded, *lines}, key=len)[::-1]
+    return tuple(sorted({secret, *quoted, *encoded, *lines}, key=len, reverse=True))
 
 
 def remove_secrets(text: str, secrets: Iterable[str]) -> str:

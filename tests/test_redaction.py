@@ -89,7 +89,7 @@ def test_a_named_secret_is_removed_in_every_form(secret: str) -> None:
 
 @pytest.mark.parametrize("short", ["", "1", "ab", "1234"])
 def test_a_text_too_short_to_be_a_secret_hides_nothing(short: str) -> None:
-    assert secret_forms(short) == []
+    assert secret_forms(short) == ()
     assert (
         redact_text("HTTP 401 on page 1234, 1 of ab", [short]) == "HTTP 401 on page 1234, 1 of ab"
     )

@@ -116,7 +116,7 @@ class Body:
     """The JSON of one response: UTF-8, on one line, and checked to be valid.
 
     ``has_exact_numbers`` says that values read from it contain numbers with more digits than a float has. ``is_mended``
-    says that half characters in it were replaced by U+FFFD.
+    says that half characters in it were replaced by U+FFFD. ``url`` is that of the response, redacted.
 
     Raises:
         InvalidRecord: it is not JSON (which excludes NaN and truncated text), or not in the charset it claims.
@@ -128,9 +128,11 @@ class Body:
         *,
         charset: str = "utf-8",
         where: str = "",
+        url: str = "",
         limits: AnswerLimits = DEFAULT_LIMITS,
     ) -> None:
         self.where = where
+        self.url = url
         self._limits = limits
         self.has_exact_numbers = self.is_mended = False
         self._decoded: Any = msgspec.UNSET
@@ -140,10 +142,11 @@ class Body:
     def from_response(cls, response: requests.Response) -> Body:
         """The body of ``response`` within its limits; an empty body, as with 204, is null."""
         match = _CHARSET.search(response.headers.get("Content-Type", ""))
-        where = f"at {response.request.method} {redact_request_url(response.request, response.url)}"
+        url = redact_request_url(response.request, response.url)
+        where = f"at {response.request.method} {url}"
         limits = getattr(response, "limits", DEFAULT_LIMITS)
         charset = match[1] if match else "utf-8"
-        return cls(response.content, charset=charset, where=where, limits=limits)
+        return cls(response.content, charset=charset, where=where, url=url, limits=limits)
 
     @property
     def empty(self) -> bool:

@@ -148,7 +148,8 @@ def _is_conditional(response: requests.Response) -> bool:
 
 
 def _nothing(response: requests.Response) -> Body:
-    return Body(b"", where=locate_response(response))
+    url = redact_request_url(response.request, response.url)
+    return Body(b"", where=f"at {response.request.method} {url}", url=url)
 
 
 def locate_response(response: requests.Response) -> str:

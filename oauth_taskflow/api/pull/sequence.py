@@ -22,7 +22,6 @@ from oauth_taskflow.api.pull.row_unit import RowUnit
 from oauth_taskflow.api.pull.totals import Announcements, Warn
 from oauth_taskflow.api.pull.unread_pages import find_sign_of_more
 from oauth_taskflow.api.request import ApiRequest
-from oauth_taskflow.api.request_secrets import redact_request_url
 from oauth_taskflow.errors import PaginationLimit
 
 _log = logging.getLogger(__name__)
@@ -62,7 +61,9 @@ class PageSequence:
         self._unit = RowUnit(self.options)
         self._warn = warn
         self._announced = Announcements(self.options, warn)
-        is_indexed = isinstance(self.paginator, IndexedPaginator)
+        paginator = self.paginator
+        self._indexed = paginator if isinstance(paginator, IndexedPaginator) else None
+        is_indexed = self._indexed is not None
         self._loops = LoopGuard(self.start, self.options, is_indexed=is_indexed)
         self._pages: int | None = None
         self._cap = CapWatch(self.options)
@@ -196,7 +197,7 @@ class PageSequence:
             self.request = None
         else:
             self._loops.check_request(self.request, page)
-        size, url = len(response.content), redact_request_url(response.request, response.url)
+        size, url = len(response.content), page.body.url
         is_doubtful = content.is_doubtful and page.announced != 0
         records = self._trail.drop_repeats(page.records)
         figures = (size, url, page.index, page.announced, is_doubtful)
@@ -249,9 +250,9 @@ class PageSequence:
         continues = self._read_flags(page) if content.has_landmark else None
         if content.has_landmark:
             self._announced.continues = continues
-        if isinstance(self.paginator, IndexedPaginator):
-            self._pages = self.paginator.estimate_page_count(page)
-            count = self.paginator.find_page_count(page)
+        if self._indexed is not None:
+            self._pages = self._indexed.estimate_page_count(page)
+            count = self._indexed.find_page_count(page)
             self._announced.page_count = self._announced.page_count if count is None else count
         if continues is False:
             return None

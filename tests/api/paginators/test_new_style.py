@@ -77,6 +77,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from tests.support.auth import bearer_auth
 from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.destinations.base import StoreAccess
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
 from oauth_taskflow.specs.windows import Interval
 from tests.api.scripted import scripted
