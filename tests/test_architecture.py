@@ -36,7 +36,8 @@ ALLOWED: dict[str, frozenset[str]] = {
     "budgets": BASE | {"api.rate_limit", "tokens.sql"},
     "tokens": BASE | {"oauth"},
     "api": BASE | {"oauth.dpop", "oauth.request_proof", "oauth.endpoint.expiry", "oauth.token"},
-    "destinations": BASE | {"api.decoders.numbers", "api.pull.page", "record_schema"},
+    "destinations": BASE
+    | {"api.decoders.json_outline", "api.decoders.numbers", "api.pull.page", "record_schema"},
     "watermarks": BASE | {"api.pull.watermark", "tokens.sql"},
     "fields": BASE | {"api.decoders", "api.pull.path_roots"},
     "specs": BASE | OPTIONS | {"api.paginators", "destinations", "fields", "record_schema"},

@@ -37,7 +37,7 @@ class FieldType(Struct, frozen=True, omit_defaults=True):
     """The type of a field.
 
     ``nullable``: it may be absent or null. ``wide``: an integer may have more digits than a double keeps. ``item`` is the
-    type of a list's items, ``fields`` are those of an object.
+    type of a list's items, None when all lists were empty; ``fields`` are those of an object.
     """
 
     kind: Kind
@@ -92,12 +92,17 @@ def _unite_nested(first: FieldType, second: FieldType, level: int) -> FieldType:
     if first.kind in {"list", "object"} and level >= MOST_LEVELS:
         return JSON
     if first.kind == "list":
-        items = unite_types(first.item or NULL, second.item or NULL, level=level + 1)
-        return FieldType("list", item=items)
+        return FieldType("list", item=_unite_items(first.item, second.item, level + 1))
     if first.kind == "object":
         fields = unite_fields(first.fields, second.fields, level=level + 1)
         return JSON if len(fields) > MOST_NESTED_FIELDS else FieldType("object", fields=fields)
     return first
+
+
+def _unite_items(first: FieldType | None, second: FieldType | None, level: int) -> FieldType | None:
+    if first is None or second is None:  # an empty list says nothing about items
+        return first or second
+    return unite_types(first, second, level=level)
 
 
 def _unite_numbers(first: FieldType, second: FieldType) -> FieldType:

@@ -28,7 +28,7 @@ SCALARS = [
 TYPES = st.recursive(
     st.sampled_from(SCALARS),
     lambda inner: st.one_of(
-        inner.map(lambda item: FieldType("list", item=item)),
+        (inner | st.none()).map(lambda item: FieldType("list", item=item)),
         st.dictionaries(st.sampled_from("abc"), inner, max_size=3).map(
             lambda fields: FieldType("object", fields=fields)
         ),
@@ -87,6 +87,7 @@ def test_the_type_of_integers_follows_their_range(
         (FieldType("timestamp"), FieldType("text"), "text"),
         (FieldType("date"), FieldType("timestamp"), "text"),
         (FieldType("list", item=NULL), FieldType("object"), "json"),
+        (FieldType("list"), FieldType("list", item=NULL), "list"),
         (NULL, FieldType("boolean"), "boolean"),
     ],
 )
@@ -111,3 +112,8 @@ def test_an_object_with_data_as_names_is_one_json_value() -> None:
     half = MOST_NESTED_FIELDS // 2
     assert unite_types(of(range(half)), of(range(half, 2 * half))).kind == "object"
     assert unite_types(of(range(half)), of(range(half, 2 * half + 1))).kind == "json"
+
+
+def test_an_empty_list_says_nothing_about_items() -> None:
+    full = FieldType("list", item=FieldType("integer"))
+    assert unite_types(FieldType("list"), full) == unite_types(full, FieldType("list")) == full
