@@ -48,7 +48,7 @@ class FieldType(Struct, frozen=True, omit_defaults=True):
 
 
 NULL = FieldType("null", nullable=True)
-JSON = FieldType("json")
+JSON = FieldType("json", nullable=True)
 
 
 class RecordSchema(Struct, frozen=True):
@@ -68,12 +68,12 @@ def unite_types(first: FieldType, second: FieldType, *, level: int = 0) -> Field
     """Returns the narrowest type that holds the values of both; the order of the two does not matter.
 
     Nothing is rounded: integers that a double cannot hold make ``decimal`` of a field with fractions. Types without
-    another union become ``json``.
+    another union become ``json``, of which null is a value.
     """
     if first == second:
         return first
-    nullable = first.nullable or second.nullable
     united = _unite_kinds(first, second, level)
+    nullable = first.nullable or second.nullable or united is JSON
     return united if united.nullable == nullable else replace(united, nullable=nullable)
 
 

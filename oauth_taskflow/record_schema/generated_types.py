@@ -1,0 +1,111 @@
+"""Decoders made from a schema: msgspec reads a record into a type of its own, and fails where the schema does not hold.
+
+So a record that brings nothing new is looked at by compiled code alone. The decoded values are dropped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from typing import Annotated, Any, NamedTuple, Union
+
+import msgspec
+from msgspec import Meta
+
+from oauth_taskflow.record_schema.model import FieldType
+from oauth_taskflow.record_schema.observe import SURELY_EXACT, is_exact
+
+_SAFE = 2**53
+_SAFE_INTEGER: Any = Annotated[int, Meta(ge=-_SAFE, le=_SAFE)]
+_INTEGER: Any = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+_SCALARS: Mapping[str, Any] = {
+    "null": None,
+    "boolean": bool,
+    "number": Union[_SAFE_INTEGER, float],  # noqa: UP007 - at run time
+    "decimal": int | float,
+    "text": str,
+    "date": date,
+    "timestamp": datetime,
+    "json": bool | int | float | str | list | dict,
+}
+_EMPTY_LIST: Any = Annotated[list, Meta(max_length=0)]
+
+# Digits become 0, and what follows the digits before it a point: a few searches then find numbers with many digits.
+_OUTLINE = bytes.maketrans(b"123456789eE", b"000000000..")
+_MANY_AFTER, _MANY_BEFORE = b".00000000", b"00000000."
+_FRACTION = re.compile(rb"(?<=[\[:,\s])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
+
+
+class Check(NamedTuple):
+    """``decode`` raises for a record that the schema does not hold; ``has_numbers``: digits must be looked at as well."""
+
+    decode: Callable[[Any], object]
+    has_numbers: bool
+
+
+def build_check(fields: Mapping[str, FieldType]) -> Check | None:
+    """Returns the check for records with ``fields``; None where msgspec has no type for them.
+
+    Names with a quote, a backslash or a control character are such a case.
+    """
+    try:
+        kind = _build_struct(fields)
+    except (ValueError, RecursionError):
+        return None
+    return Check(msgspec.json.Decoder(kind).decode, any(map(_has_numbers, fields.values())))
+
+
+def _build_struct(fields: Mapping[str, FieldType]) -> Any:
+    names = [f"f{number}" for number in range(len(fields))]
+    members: list[Any] = [
+        (name, _build_type(kind), None) if kind.nullable else (name, _build_type(kind))
+        for name, kind in zip(names, fields.values(), strict=True)
+    ]
+    return msgspec.defstruct(
+        "Record",
+        members,
+        rename=dict(zip(names, fields, strict=True)),
+        forbid_unknown_fields=True,
+        kw_only=True,
+        gc=False,
+    )
+
+
+def _build_type(kind: FieldType) -> Any:
+    if kind.kind == "json" and kind.nullable:
+        return msgspec.Raw
+    made = _build_plain_type(kind)
+    return Union[made, None] if kind.nullable else made  # noqa: UP007 - of types known at run time
+
+
+def _build_plain_type(kind: FieldType) -> Any:
+    if kind.kind == "integer":
+        return _INTEGER if kind.wide else _SAFE_INTEGER
+    if kind.kind == "list":
+        return _EMPTY_LIST if kind.item is None else list[_build_type(kind.item)]  # type: ignore[misc]
+    if kind.kind == "object":
+        return _build_struct(kind.fields)
+    return _SCALARS[kind.kind]
+
+
+def _has_numbers(kind: FieldType) -> bool:
+    if kind.kind == "list":
+        return kind.item is not None and _has_numbers(kind.item)
+    if kind.kind == "object":
+        return any(map(_has_numbers, kind.fields.values()))
+    return kind.kind == "number"
+
+
+def may_lose_digits(data: bytes) -> bool:
+    """Whether JSON has a number with a fraction or exponent of which a double keeps fewer digits.
+
+    A text that looks like one counts: who asks looks again, slowly.
+    """
+    outline = data.translate(_OUTLINE)
+    if _MANY_AFTER not in outline and _MANY_BEFORE not in outline:
+        return False
+    return any(
+        len(literal) > SURELY_EXACT and set(literal) & set(b".eE") and not is_exact(literal)
+        for literal in _FRACTION.findall(data)
+    )

@@ -1,0 +1,174 @@
+"""The schema of one record, found by looking at every value: exact, and slow.
+
+``SchemaObserver`` asks it about the records that are not as the ones before. Records are looked at undecoded: a number is judged
+by its literal, so that nothing is rounded on the way.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from oauth_taskflow.errors import InvalidRecord
+from oauth_taskflow.record_schema.model import (
+    JSON,
+    MOST_LEVELS,
+    MOST_NESTED_FIELDS,
+    NULL,
+    FieldType,
+    integer_type,
+    unite_types,
+)
+
+_open_mapping: Any = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_open_list: Any = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
+_BOOLEAN, _TEXT = FieldType("boolean"), FieldType("text")
+_NUMBER, _DECIMAL = FieldType("number"), FieldType("decimal")
+_SCALARS = {ord("t"): _BOOLEAN, ord("f"): _BOOLEAN, ord("n"): NULL, ord('"'): _TEXT}
+# A double keeps 15 digits of every decimal number; with the point they are 16 characters.
+SURELY_EXACT = 16
+_LONGEST_INTEGER = 20
+_HINT = "Look at the answer of the API: a value in it has a form that JSON does not have, or too many levels."
+
+
+def open_object(value: Any) -> Mapping[str, Any] | None:
+    """Returns the fields of an undecoded object, undecoded; of a name that comes twice the last, as every reader takes it.
+
+    None for another value.
+
+    Raises:
+        ValueError: it is not JSON.
+    """
+    if memoryview(value)[0] != ord("{"):
+        return None
+    try:
+        fields: dict[str, Any] = _open_mapping(value)
+    except _UNREADABLE:
+        return {name: _close(inner) for name, inner in _read_any_text(value).items()}
+    return fields
+
+
+def open_list(value: Any) -> Iterable[Any]:
+    """Returns the undecoded items of an undecoded list.
+
+    Raises:
+        ValueError: it is not JSON.
+    """
+    try:
+        items: list[Any] = _open_list(value)
+    except _UNREADABLE:
+        return map(_close, _read_any_text(value))
+    return items
+
+
+def _read_any_text(value: Any) -> Any:
+    """Reads JSON with half characters (lone surrogates) and bytes that are not UTF-8; numbers stay literals."""
+    text = bytes(value).decode("utf-8", "surrogateescape")
+    return json.loads(text, parse_float=_Literal, parse_int=_Literal)
+
+
+class _Literal(str):
+    """A number as the API wrote it."""
+
+    __slots__ = ()
+
+
+def _close(value: Any) -> bytes:
+    if isinstance(value, _Literal):
+        return value.encode()
+    if isinstance(value, dict):
+        members = (json.dumps(k).encode() + b":" + _close(v) for k, v in value.items())
+        return b"{" + b",".join(members) + b"}"
+    if isinstance(value, list):
+        return b"[" + b",".join(map(_close, value)) + b"]"
+    return json.dumps(value).encode()
+
+
+def open_record(record: Any) -> Mapping[str, Any]:
+    """Returns the undecoded fields of an undecoded record.
+
+    Raises:
+        InvalidRecord: it is a single value or a list, or not JSON.
+    """
+    try:
+        fields = open_object(record)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRecord("A record is not readable as JSON", hint=_HINT) from error
+    if fields is None:
+        raise InvalidRecord(
+            "A record is a single value or a list, which has no fields to make a schema of",
+            hint="Let the record selector build mappings, as in labels[].{label: @}, or remove contract.",
+        )
+    return fields
+
+
+def observe_record(record: Any) -> dict[str, FieldType]:
+    """Returns the types of the fields of an undecoded record.
+
+    Raises:
+        InvalidRecord: it is a single value or a list, or not JSON.
+    """
+    fields = open_record(record)
+    try:
+        return observe_fields(fields)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRecord("A record is not readable as JSON", hint=_HINT) from error
+
+
+def observe_fields(fields: Mapping[str, Any], level: int = 0) -> dict[str, FieldType]:
+    """Returns the types of undecoded ``fields``."""
+    return {name: observe_value(value, level) for name, value in fields.items()}
+
+
+def observe_value(value: Any, level: int = 0) -> FieldType:
+    """Returns the type of one undecoded value, which is ``level`` objects and lists below a field of the record."""
+    first = memoryview(value)[0]
+    known = _SCALARS.get(first)
+    if known is not None:
+        return known
+    if first not in b"{[":
+        return observe_number(bytes(value))
+    if level >= MOST_LEVELS:
+        return JSON
+    if first == ord("["):
+        types = (observe_value(item, level + 1) for item in open_list(value))
+        return FieldType("list", item=_unite_all(types, level + 1))
+    fields = open_object(value) or {}
+    if len(fields) > MOST_NESTED_FIELDS:
+        return JSON
+    return FieldType("object", fields=observe_fields(fields, level + 1))
+
+
+def _unite_all(types: Iterable[FieldType], level: int) -> FieldType | None:
+    united: FieldType | None = None
+    for each in types:
+        united = each if united is None else unite_types(united, each, level=level)
+    return united
+
+
+def observe_number(literal: bytes) -> FieldType:
+    """Returns the type of a number by its literal."""
+    if not literal.isdigit() and set(literal) & set(b".eE"):
+        return _NUMBER if is_exact(literal) else _DECIMAL
+    if len(literal) > _LONGEST_INTEGER:
+        return _DECIMAL
+    number = int(literal)
+    return integer_type(number, number)
+
+
+def is_exact(literal: bytes) -> bool:
+    """Whether a double keeps all digits of a number that is written with a fraction or exponent.
+
+    One too near to zero for a double counts as kept.
+    """
+    number = float(literal)
+    if number in {float("inf"), float("-inf")}:
+        return False
+    if len(literal) <= SURELY_EXACT or not number:
+        return True
+    return Decimal(repr(number)) == Decimal(literal.decode())

@@ -1,0 +1,113 @@
+"""Observes the schema of all records of a run, at little cost for records that are like those before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from oauth_taskflow.record_schema.generated_types import Check, build_check, may_lose_digits
+from oauth_taskflow.record_schema.model import RecordSchema, unite_fields
+from oauth_taskflow.record_schema.observe import observe_record
+
+# After so many surprises another type pays. Each one costs as much as some dozen slow looks.
+_FEWEST_SURPRISES = 8
+# From then on twice as many each time: a schema that never settles is observed slowly.
+_PLAIN_BUILDS = 64
+
+
+class SchemaObserver:
+    """Unites the schemas of records, one after the other.
+
+    ``schema`` is what is known before the first record; None when nothing is.
+    """
+
+    def __init__(self, schema: RecordSchema | None = None) -> None:
+        self._schema = schema
+        self._check: Check | None = None
+        self._is_current = False
+        self._surprises = 0
+        self._wait = 0
+        self.builds = 0
+
+    @property
+    def schema(self) -> RecordSchema:
+        """The schema of the records so far."""
+        return self._schema or RecordSchema()
+
+    @property
+    def known(self) -> RecordSchema | None:
+        """The same; None before the first record."""
+        return self._schema
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is known yet."""
+        return self._schema is None
+
+    def observe(self, records: Sequence[Any]) -> None:
+        """Takes the undecoded records of a page (``msgspec.Raw`` or bytes).
+
+        Raises:
+            InvalidRecord: a record is a single value or a list.
+        """
+        for record in self.find_surprises(records):
+            self.widen(record)
+
+    def find_surprises(self, records: Sequence[Any]) -> Iterator[Any]:
+        """Yields the records of which the schema does not hold or may not hold. Widen it before the next one is asked for."""
+        is_exact: bool | None = None  # of the whole page, once that is asked
+        for record in records:
+            self._renew()
+            check = self._check
+            if check is None:
+                yield record
+                continue
+            try:
+                check.decode(record)
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                yield record
+                continue
+            if check.has_numbers and is_exact is None:
+                is_exact = not may_lose_digits(b",".join(records))
+            if check.has_numbers and not is_exact and may_lose_digits(bytes(record)):
+                yield record
+
+    def widen(self, record: Any) -> None:
+        """Unites the schema with that of one record.
+
+        Raises:
+            InvalidRecord: it is a single value or a list.
+        """
+        self.unite(RecordSchema(observe_record(record)))
+
+    def unite(self, other: RecordSchema) -> None:
+        """Unites the schema with ``other``."""
+        known = self._schema
+        if known is None:
+            self._schema, self._is_current = other, False
+        else:
+            united = RecordSchema(unite_fields(known.fields, other.fields))
+            if united != known:
+                self._schema, self._is_current = united, False
+        self._surprises += 1
+
+    def _renew(self) -> None:
+        """Builds the check of the present schema once it pays."""
+        if self._is_current or self._schema is None or self._surprises < self._wait:
+            return
+        self._check = build_check(self._schema.fields)
+        self._is_current = True
+        self._surprises = 0
+        self.builds += 1
+        doublings = max(0, self.builds - _PLAIN_BUILDS)
+        self._wait = (_FEWEST_SURPRISES + len(self._schema.fields) // 2) << doublings
+
+
+def observe_all(records: Iterable[Any]) -> RecordSchema:
+    """Returns the schema of ``records``, found by looking at every value of each."""
+    observer = SchemaObserver()
+    for record in records:
+        observer.widen(record)
+    return observer.schema
