@@ -157,13 +157,18 @@ def _applies(limit: RateLimit, endpoint: str, path: str) -> bool:
 
 
 def _charge(scope: Scope, limit: RateLimit, render: Render | None) -> Charge:
+    window = build_window(scope.name, limit)
+    return Charge(window, _cost(limit, window.label, render))
+
+
+def build_window(place: str, limit: RateLimit) -> Window:
+    """The window of a budget that is stated at ``place``; budgets of one name are one wherever they stand."""
     requests, per = limit.requests or 1, duration_seconds(limit.per)
     which = ",".join(sorted(limit.endpoints))
-    place = f"name {limit.name}" if limit.name else scope.name
+    place = f"name {limit.name}" if limit.name else place
     place = f"{place} {which}".strip()
     key = hashlib.sha256(f"{place}\n{per}".encode()).hexdigest()
-    label = f"{requests} per {limit.per}, {place}"
-    return Charge(Window(key, label, float(requests), per), _cost(limit, label, render))
+    return Window(key, f"{requests} per {limit.per}, {place}", float(requests), per)
 
 
 def _cost(limit: RateLimit, label: str, render: Render | None) -> float:

@@ -10,6 +10,7 @@ import math
 
 import msgspec
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 # Cells in a period, by its length in seconds: more of them use the budget better, but a worker must hit each one.
 _CELLS = ((5.0, 16), (600.0, 32))
@@ -22,16 +23,27 @@ _ACTIVE_SECONDS = 3.0
 # Slots are given out this far ahead; later ones stem from a clock that was wrong.
 FARTHEST = 3600.0
 _LONGEST_HOLD = 32 * 86400.0
+MOST_SLACK = 1.0
+"""A worker that knows the database's clock less well than that, in seconds, gets no slots."""
+_ROUNDED_SLACK = 1.024
 _ROUNDING = 1e-9
 
 
+# A question that was repeated on its way arrives within this many seconds of its first copy.
+_TURN_SECONDS = 300.0
+
+
 class Window(Struct, frozen=True):
-    """One budget: at most ``requests`` units in any ``per`` seconds. ``key`` names its ledger, ``label`` is for people."""
+    """One budget: at most ``requests`` units in any ``per`` seconds. ``key`` names its ledger, ``label`` is for people.
+
+    ``slack`` is how far the asking worker's idea of the database's clock may be off, in seconds.
+    """
 
     key: str
     label: str
     requests: float
     per: float
+    slack: float = 0.0
 
     @property
     def cell(self) -> float:
@@ -42,8 +54,11 @@ class Window(Struct, frozen=True):
 
     @property
     def guard(self) -> float:
-        """Seconds that are left free after each period, because requests do not all take equally long to the server."""
-        return min(max(self.per * _GUARD, _SHORTEST_GUARD), _LONGEST_GUARD)
+        """Seconds that are left free after each period, because requests do not all take equally long to the server.
+
+        Of two requests, one may be sent too early by the slack, and the other too late.
+        """
+        return min(max(self.per * _GUARD, _SHORTEST_GUARD), _LONGEST_GUARD) + 2 * self.slack
 
     @property
     def span(self) -> int:
@@ -55,13 +70,17 @@ class Ledger(Struct):
     """The requests that were given out of one budget.
 
     ``used`` maps the number of a cell, counted from ``anchor``, to the units given out in it. No request starts before
-    ``held_until``. ``seen`` maps each active worker to when it last asked.
+    ``held_until``. ``seen`` maps each active worker to when it last asked, ``turns`` each worker whose questions may be
+    repeated on their way to the number of its last one, and when that was. ``slacks`` maps milliseconds to the instant until
+    which requests count that may have been sent so far outside of their cells.
     """
 
     anchor: float = 0.0
     used: dict[int, float] = field(default_factory=dict)
     held_until: float = 0.0
     seen: dict[str, float] = field(default_factory=dict)
+    turns: dict[str, tuple[int, float]] = field(default_factory=dict)
+    slacks: dict[int, float] = field(default_factory=dict)
 
     @classmethod
     def decode(cls, text: str) -> Ledger:
@@ -77,13 +96,19 @@ class Book:
     """The ledger of one window at one instant, and what one request costs of it."""
 
     def __init__(self, window: Window, cost: float, ledger: Ledger, now: float) -> None:
-        self.window, self.cost, self.ledger = window, cost, ledger
-        self._cell, self._span = window.cell, window.span
+        ledger.slacks = {slack: until for slack, until in ledger.slacks.items() if now < until}
+        # Twice as long each: a ledger knows a few of them.
+        self._slack = 1 << math.ceil(window.slack * 1000 - 1).bit_length() if window.slack else 0
+        # This worker keeps its distance from the requests of those who know the clock less well.
+        slack = max(self._slack, *ledger.slacks, 0) / 1000
+        self.window, self.cost, self.ledger = replace(window, slack=slack), cost, ledger
+        self._cell, self._span = self.window.cell, self.window.span
         self._forget_past(now)
 
     def _forget_past(self, now: float) -> None:
         ledger = self.ledger
-        first = self.cell_at(now) - self._span + 1
+        # Whoever asks next may know the clock less well, and keep a longer distance.
+        first = self.cell_at(now) - replace(self.window, slack=_ROUNDED_SLACK).span + 1
         last = self.cell_at(now + FARTHEST + 2 * self.window.per)
         ledger.used = {
             cell: units
@@ -95,8 +120,22 @@ class Book:
         ledger.seen = {
             worker: at for worker, at in ledger.seen.items() if abs(now - at) < _ACTIVE_SECONDS
         }
+        ledger.turns = {
+            worker: turn
+            for worker, turn in ledger.turns.items()
+            if abs(now - turn[1]) < _TURN_SECONDS
+        }
         if ledger.held_until > now + _LONGEST_HOLD:
             ledger.held_until = 0.0
+
+    def note_turn(self, worker: str, turn: int, now: float) -> bool:
+        """Whether question ``turn`` of ``worker`` comes for the first time; 0 is a question that nothing repeats."""
+        if not turn:
+            return True
+        is_new = turn > self.ledger.turns.get(worker, (0, 0.0))[0]
+        if is_new:
+            self.ledger.turns[worker] = turn, now
+        return is_new
 
     def cell_at(self, instant: float) -> int:
         """The number of the cell that ``instant`` lies in."""
@@ -136,6 +175,9 @@ class Book:
     def charge(self, cell: int, count: int) -> None:
         """Note that ``count`` requests may be sent in ``cell``."""
         self.ledger.used[cell] = self.ledger.used.get(cell, 0.0) + count * self.cost
+        if self._slack:
+            slacks, end = self.ledger.slacks, self.start_of(cell + self._span + 1)
+            slacks[self._slack] = max(slacks.get(self._slack, end), end)
 
     def refund(self, instant: float, count: int) -> None:
         """Note that ``count`` requests were not sent in the cell of ``instant``."""

@@ -55,7 +55,7 @@ def return_later(holder: Holder, seconds: float) -> None:
     with _Process.lock:
         if not _Process.is_registered:
             _Process.is_registered = True
-            atexit.register(_return_all)
+            atexit.register(return_all)
         if holder in _Process.holders:
             return
         _Process.holders.add(holder)
@@ -77,7 +77,8 @@ def _try(holder: Holder) -> None:
         _Process.holders.discard(holder)
 
 
-def _return_all() -> None:
+def return_all() -> None:
+    """Let all holders give back what they hold: at the end of a task, or of the process."""
     with _Process.lock:
         holders = list(_Process.holders)
     for holder in holders:

@@ -49,6 +49,7 @@ class Ask(Struct, frozen=True):
         latest: seconds from now that a slot may begin.
         hold: the keys of the budgets to hold, and for how many seconds from now.
         lag: seconds until the answer has come back; no slot begins sooner if that is long.
+        turn: the number of the question, which grows, where it may be repeated on its way: slots are returned once.
     """
 
     charges: tuple[Charge, ...]
@@ -59,6 +60,7 @@ class Ask(Struct, frozen=True):
     latest: float = FARTHEST
     hold: tuple[frozenset[str], float] | None = None
     lag: float = 0.0
+    turn: int = 0
 
 
 class Grant(Struct, frozen=True):
@@ -76,7 +78,7 @@ def grant_slots(ask: Ask, ledgers: Sequence[Ledger], now: float) -> Grant:
         for charge, ledger in zip(ask.charges, ledgers, strict=True)
     ]
     for book in books:
-        for slot in ask.returned:
+        for slot in ask.returned if book.note_turn(ask.worker, ask.turn, now) else ():
             book.refund(slot.middle, slot.count)
         if ask.hold is not None and book.window.key in ask.hold[0]:
             book.ledger.held_until = max(book.ledger.held_until, now + ask.hold[1])

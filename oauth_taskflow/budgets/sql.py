@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import (
     Column,
     Connection,
@@ -16,7 +17,9 @@ from sqlalchemy import (
     String,
     Table,
     bindparam,
+    delete,
     event,
+    func,
     insert,
     select,
     update,
@@ -77,9 +80,7 @@ class SqlBudgetStore:
         A commit may have succeeded unnoticed. Slots that were given out twice are lost for a period, which does no
         harm; slots are therefore returned by the first try alone.
         """
-        if not self._has_table:
-            prepare_engine(self._database.open_engine())
-            self._has_table = True
+        self._prepare()
         pending = [question]
 
         def work(connection: Connection) -> Reading | None:
@@ -95,6 +96,32 @@ class SqlBudgetStore:
             reading = self._database.run(work, writes=True)
         assert reading is not None, "the rows were inserted"
         return reading
+
+    def count_budgets(self, prefix: str, keys: Sequence[str]) -> tuple[int, int]:
+        """How many of ``keys`` have a ledger, and how many budgets with a label that begins with ``prefix``."""
+        self._prepare()
+        known = select(func.count()).where(BUDGETS.c.budget_key.in_(keys))
+        begin = func.substr(BUDGETS.c.label, 1, len(prefix))
+        labelled = select(func.count()).where(begin == prefix)
+
+        def count(connection: Connection) -> tuple[int, int]:
+            return connection.execute(known).scalar_one(), connection.execute(labelled).scalar_one()
+
+        return self._database.run(count, writes=False)
+
+    def forget_budgets(self, prefix: str, seconds: float) -> None:
+        """Forget the budgets with a label that begins with ``prefix`` and that nobody asked for in so many ``seconds``."""
+        self._prepare()
+        old = delete(BUDGETS).where(
+            func.substr(BUDGETS.c.label, 1, len(prefix)) == prefix,
+            BUDGETS.c.updated_at < self._now.scalar_subquery() - seconds,
+        )
+        self._database.run(lambda connection: connection.execute(old), writes=True)
+
+    def _prepare(self) -> None:
+        if not self._has_table:
+            prepare_engine(self._database.open_engine())
+            self._has_table = True
 
     def _answer(self, connection: Connection, question: Ask) -> Reading | None:
         """The answer to ``question``; None if a budget has no row yet. Rows are locked in the order of their keys."""
@@ -143,15 +170,7 @@ def _insert(connection: Connection, row: dict[str, str]) -> None:
 
 
 def _drop_returned(question: Ask) -> Ask:
-    return Ask(
-        question.charges,
-        question.worker,
-        question.demand,
-        question.spare,
-        latest=question.latest,
-        hold=question.hold,
-        lag=question.lag,
-    )
+    return replace(question, returned=())
 
 
 def prepare_engine(engine: Engine) -> None:

@@ -46,9 +46,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     },
     "budget_store": {
         "description": (
-            "SQLAlchemy URL of the database that keeps request budgets, if it is not the token store. In broker mode, "
-            "where tasks do not reach the token store, name a PostgreSQL or MySQL database that they reach: it holds "
-            "no secrets. Empty: the token store; in broker mode a file on each machine."
+            "SQLAlchemy URL of the database that keeps request budgets, if it is not the token store. It holds no "
+            "secrets. Empty: the token store; in broker mode tasks ask the API server, which opens it."
         ),
         "version_added": "0.2.0",
         "type": "string",

@@ -6,6 +6,7 @@ Airflow 3.3 asks a ``RetryPolicy`` after each failure; older releases know ``Air
 from __future__ import annotations
 
 import logging
+import sys
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from types import TracebackType
@@ -111,7 +112,7 @@ def make_airflow_failure(exception: BaseException) -> BaseException:
 def map_failures() -> AbstractContextManager[None]:
     """Ends a task with the message of its typed error; raises ``make_airflow_failure(error)`` for exceptions of the block.
 
-    The traceback through this package is logged at DEBUG.
+    What the task holds of request budgets is given back, while Airflow's API server can still be asked. The traceback through this package is logged at DEBUG.
     """
     return _FailureMapper()
 
@@ -128,6 +129,9 @@ class _FailureMapper:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        leftovers = sys.modules.get("oauth_taskflow.budgets.leftovers")
+        if leftovers is not None:  # otherwise no session was opened
+            leftovers.return_all()
         typed = None if error is None else find_error(error)
         if error is None or (typed is None and not isinstance(error, RecursionError)):
             return

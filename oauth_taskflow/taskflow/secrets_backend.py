@@ -103,6 +103,8 @@ class OAuthBroker(BaseSecretsBackend):
         from oauth_taskflow.taskflow.broker.server import fetch_token, read_brokered_settings  # noqa: PLC0415 - as above
 
         found = self._find(question.conn_id, team_name)
+        if question.about:
+            return self._answer_about(question, found, team_name or "")
         if found is None:
             return None
         settings = read_brokered_settings(found)
@@ -111,6 +113,20 @@ class OAuthBroker(BaseSecretsBackend):
         token, now = fetch_token(settings, question.refused, team_name or "")
         fields = protocol.build_token_answer(settings, token, now)
         return self._build_connection(question.conn_id, conn_type=found.conn_type, **fields)
+
+    def _answer_about(self, question: Question, found: AirflowConnection | None, team: str) -> Any:
+        """The answer to a question about budgets or watermarks, whose asker may read the connection."""
+        from oauth_taskflow.taskflow.broker.desk import answer_question, missing_error  # noqa: PLC0415 - as above
+        from oauth_taskflow.taskflow.broker.questions import read_question, write_answer  # noqa: PLC0415 - as above
+        from oauth_taskflow.taskflow.connection_lookup import read_settings  # noqa: PLC0415 - as above
+
+        if found is None:
+            raise missing_error(question.conn_id)
+        asked = read_question(question.about)
+        answer = answer_question(asked, read_settings(found), team)
+        connection = self._build_connection(question.conn_id, conn_type="oauth2")
+        connection.schema = write_answer(asked, answer)
+        return connection
 
     def _answer_failure(self, question: Question, error: OAuthTaskflowError) -> Any:
         from oauth_taskflow.taskflow.broker.denial import make_denial  # noqa: PLC0415 - as above

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from functools import lru_cache
 
 import msgspec
 
@@ -11,7 +12,8 @@ from oauth_taskflow import secret_registry
 from oauth_taskflow.api.login_source import Login, LoginTokenSource
 from oauth_taskflow.api.tls_files import check_certificate
 from oauth_taskflow.budgets.local import open_local_store
-from oauth_taskflow.budgets.sql import SqlBudgetStore, open_budget_store
+from oauth_taskflow.budgets.sql import open_budget_store
+from oauth_taskflow.budgets.store import BudgetStore
 from oauth_taskflow.connections.preset import join_scopes
 from oauth_taskflow.connections.settings import (
     BrokeredSettings,
@@ -26,6 +28,8 @@ from oauth_taskflow.oauth.endpoint.client_auth_fallback import FallbackClientAut
 from oauth_taskflow.oauth.endpoint.discovered_endpoint import DiscoveredEndpoint
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint, TransportOptions
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, RefreshToken
+from oauth_taskflow.taskflow.broker.budget_client import BrokerBudgetStore
+from oauth_taskflow.taskflow.broker.desk import open_own_budgets
 from oauth_taskflow.taskflow.config import (
     budget_store_url,
     fernet_keys,
@@ -34,6 +38,7 @@ from oauth_taskflow.taskflow.config import (
     store_url,
 )
 from oauth_taskflow.taskflow.executors import find_distributed_executors
+from oauth_taskflow.taskflow.processes import in_task
 from oauth_taskflow.tokens.events import Observer
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.options import ManagerOptions
@@ -62,20 +67,30 @@ def store_for(
     return open_store(url, fernet_keys())
 
 
-def budget_store_for(settings: ConnectionSettings) -> SqlBudgetStore:
-    """The store of request budgets: the configured one, else the token store, else a file of this machine.
+def budget_store_for(settings: ConnectionSettings) -> BudgetStore:
+    """The store of request budgets: the configured one, else the broker, else the token store.
 
     Raises:
         TokenStoreError: the URL is unusable.
     """
     url = budget_store_url()
     if not url and (isinstance(settings.auth, BrokeredSettings) or is_broker_configured()):
-        _warn_of_own_budgets(settings.conn_id, "broker mode")
-        return open_local_store()
+        return _ask_broker_for(settings.conn_id) if in_task() else open_own_budgets(settings)
     url = url or store_url()
     if url.startswith("sqlite") and (distributed := find_distributed_executors()):
         _warn_of_own_budgets(settings.conn_id, ", ".join(distributed))
     return open_budget_store(url)
+
+
+@lru_cache(maxsize=1024)
+def _ask_broker_for(conn_id: str) -> BrokerBudgetStore:
+    """The store that asks the broker; with an API server of an earlier release, a file of this machine."""
+
+    def fall_back() -> BudgetStore:
+        _warn_of_own_budgets(conn_id, "broker mode with an API server of an earlier release")
+        return open_local_store()
+
+    return BrokerBudgetStore(conn_id, fall_back)
 
 
 def _warn_of_own_budgets(conn_id: str, mode: str) -> None:

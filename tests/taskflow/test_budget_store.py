@@ -12,9 +12,10 @@ from oauth_taskflow.budgets.keeper import Budgets
 from oauth_taskflow.connections.settings import ConnectionSettings
 from oauth_taskflow.taskflow import token_sources
 from oauth_taskflow.taskflow.connection_lookup import load_settings
-from oauth_taskflow.taskflow.sessions import open_session
+from oauth_taskflow.taskflow.sessions import budgets_of, open_session
 from oauth_taskflow.taskflow.token_sources import budget_store_for
 from oauth_taskflow.testing import OAuthTestServer
+from tests.taskflow.broker.supervisor import not_found, supervise
 from tests.taskflow.conftest import SetConnection
 
 BUDGET_STORE = "AIRFLOW__OAUTH_TASKFLOW__BUDGET_STORE"
@@ -106,17 +107,33 @@ def test_a_budget_store_in_a_file_is_warned_of_as_well(
     )
 
 
-def test_broker_mode_without_a_budget_store_uses_a_file_of_the_machine_and_says_so(
+def test_an_api_server_that_knows_no_budgets_leaves_a_file_of_the_machine_and_says_so(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     limited: ConnectionSettings,
 ) -> None:
     monkeypatch.setenv(BACKEND, BROKER)
-    name, warned = chosen(limited, caplog)
-    assert name.startswith(f"sqlite:///{tmp_path}/temporary/oauth_taskflow-")
-    assert warned == [warning("broker mode")]
+    supervise(monkeypatch, answers=not_found)
+    with caplog.at_level("WARNING"):
+        for _ in range(2):
+            budgets_of(limited).find_gate("/countries").acquire()  # type: ignore[union-attr]  # it has a budget
+    folder = tmp_path / "temporary"
+    assert [path.parent.parent for path in folder.rglob("budgets.db")] == [folder]
+    assert [record.getMessage() for record in caplog.records] == [
+        warning("broker mode with an API server of an earlier release")
+    ]
     assert not (tmp_path / "tokens.db").exists()
+
+
+def test_in_broker_mode_a_process_that_is_no_task_opens_the_token_store(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    limited: ConnectionSettings,
+) -> None:
+    monkeypatch.setenv(BACKEND, BROKER)
+    assert chosen(limited, caplog) == (f"sqlite:///{tmp_path}/tokens.db", [])
 
 
 @pytest.mark.usefixtures("limited")

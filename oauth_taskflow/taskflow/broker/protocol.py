@@ -2,7 +2,8 @@
 
 Airflow's Execution API answers one kind of question: the connection of an id. Our questions are therefore ids. ``crm`` is
 an ordinary look-up. ``crm~oauth~token`` asks for the token and accepts a failure as an answer. ``crm~oauth~<digest>`` also
-names the token that the API refused. Airflow accepts ``~`` in no id of a connection. Answers are connections.
+names the token that the API refused; ``crm~oauth~ask.<text>`` asks about budgets or watermarks (``questions``). Airflow
+accepts ``~`` in no id of a connection. Answers are connections.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from oauth_taskflow.connections.readers.limits import as_keys
 from oauth_taskflow.connections.settings import ConnectionSettings, TokenPlace
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.taskflow.broker.questions import PREFIX
 from oauth_taskflow.tokens.state.record import LastFailure
 
 _SEPARATOR = "~oauth~"
@@ -34,12 +36,14 @@ _bypassed: ContextVar[bool] = ContextVar("oauth_taskflow_unbrokered", default=Fa
 class Question(Struct, frozen=True):
     """The connection whose token a task wants; ``refused`` is the digest of a token that the API refused.
 
-    ``ours`` means that this package asks, which accepts a failure as an answer.
+    ``ours`` means that this package asks, which accepts a failure as an answer. ``about`` is the text of a question about
+    something else than the token.
     """
 
     conn_id: str
     refused: str = ""
     ours: bool = False
+    about: str = ""
 
     @classmethod
     def read(cls, name: str) -> Question:
@@ -47,12 +51,19 @@ class Question(Struct, frozen=True):
         conn_id, separator, rest = name.rpartition(_SEPARATOR)
         if not separator:
             return cls(name)
+        if rest.startswith(PREFIX):
+            return cls(conn_id, ours=True, about=rest)
         return cls(conn_id, "" if rest == _ANY else rest, ours=True)
 
 
 def question_id(conn_id: str, refused: str | None = None) -> str:
     """The connection id that asks the broker for a token of ``conn_id``, other than ``refused`` if given."""
     return f"{conn_id}{_SEPARATOR}{hash_token(refused) if refused else _ANY}"
+
+
+def address_question(conn_id: str, text: str) -> str:
+    """The connection id that asks the broker the question in ``text`` (``questions``) about connection ``conn_id``."""
+    return f"{conn_id}{_SEPARATOR}{text}"
 
 
 def hash_token(access_token: str) -> str:

@@ -1,0 +1,140 @@
+"""Where the API server answers questions about budgets and watermarks: briefly, and never many at once."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from oauth_taskflow.budgets.connection_store import ConnectionBudgetStore
+from oauth_taskflow.budgets.sql import open_budget_store
+from oauth_taskflow.errors import ConnectionConfigError, TokenStoreError
+from oauth_taskflow.taskflow.broker import budget_wire
+from oauth_taskflow.taskflow.broker.questions import Asked, unreadable_question
+from oauth_taskflow.taskflow.config import budget_store_url, store_url
+
+if TYPE_CHECKING:
+    from oauth_taskflow.connections.settings import ConnectionSettings
+
+_T = TypeVar("_T")
+# As for tokens: workers abandon a question after 5 s, and the API server has few threads.
+_ANSWER_WITHIN = 4.0
+_THREADS, _MOST_WAITING, _MOST_OF_ONE = 8, 64, 16
+
+
+class _Desk:
+    """The threads that answer, and how many questions of each connection are under way; a forked child begins anew."""
+
+    pool: ClassVar[ThreadPoolExecutor | None] = None
+    under_way: ClassVar[Counter[str]] = Counter()
+    lock: ClassVar[threading.Lock] = threading.Lock()
+
+    @classmethod
+    def forget(cls) -> None:
+        cls.pool, cls.under_way, cls.lock = None, Counter(), threading.Lock()
+
+    @classmethod
+    def submit(cls, conn_id: str, work: Callable[[], _T]) -> Future[_T]:
+        """Lets a thread do ``work``.
+
+        Raises:
+            TokenStoreError: there are too many questions already.
+        """
+        with cls.lock:
+            total = sum(cls.under_way.values())
+            if total >= _MOST_WAITING or cls.under_way[conn_id] >= _MOST_OF_ONE:
+                raise _busy_error(conn_id)
+            if cls.pool is None:
+                cls.pool = ThreadPoolExecutor(_THREADS, "oauth_taskflow-desk")
+            future = cls.pool.submit(work)
+            cls.under_way[conn_id] += 1
+        future.add_done_callback(lambda _: cls._leave(conn_id))
+        return future
+
+    @classmethod
+    def _leave(cls, conn_id: str) -> None:
+        with cls.lock:
+            cls.under_way[conn_id] -= 1
+            if cls.under_way[conn_id] <= 0:
+                del cls.under_way[conn_id]
+
+
+os.register_at_fork(after_in_child=_Desk.forget)
+
+
+def answer_question(asked: Asked, settings: ConnectionSettings, team: str) -> Any:
+    """Returns the answer to ``asked`` by a task that may read the connection of ``settings``, which ``team`` owns.
+
+    Raises:
+        TokenStoreError: the store failed, or there is no time; the task asks again.
+        ConnectionConfigError: it is no question of this release.
+    """
+    answer = _ANSWERS.get(asked.kind)
+    if answer is None:
+        raise unreadable_question()
+    began = time.monotonic()
+    future = _Desk.submit(settings.conn_id, lambda: answer(asked.body, settings, team, began))
+    try:
+        return future.result(_ANSWER_WITHIN)
+    except NotYet:
+        future.cancel()
+        raise _busy_error(settings.conn_id) from None
+
+
+def _busy_error(conn_id: str) -> TokenStoreError:
+    error = TokenStoreError(
+        "The API server has no time for more questions of tasks",
+        where=f"for connection {conn_id!r}",
+        hint="Ask again. If that persists, look at the database of [oauth_taskflow] token_store.",
+        retry_after=1.0,
+    )
+    error.retryable = True
+    return error
+
+
+def _answer_budget(body: Any, settings: ConnectionSettings, team: str, began: float) -> Any:
+    ask = budget_wire.read_ask(body)
+    store = _open_budgets(settings.conn_id, tuple(settings.budgets), team)
+    reading = store.ask(ask)
+    unstated = [c.window.key for c in ask.charges if not store.is_stated(c.window.key)]
+    return budget_wire.write_reading(reading, began, time.monotonic(), unstated)
+
+
+def _open_budgets(conn_id: str, stated: tuple[Any, ...], team: str) -> ConnectionBudgetStore:
+    return _share_budgets(budget_store_url() or store_url(), conn_id, stated, team)
+
+
+@lru_cache(maxsize=1024)
+def _share_budgets(
+    url: str, conn_id: str, stated: tuple[Any, ...], team: str
+) -> ConnectionBudgetStore:
+    return ConnectionBudgetStore(open_budget_store(url), conn_id, stated, team)
+
+
+def open_own_budgets(settings: ConnectionSettings) -> ConnectionBudgetStore:
+    """Returns the budgets that tasks on ``settings`` share, for a process that opens the store itself.
+
+    Raises:
+        TokenStoreError: the URL of the store is unusable.
+    """
+    return _open_budgets(settings.conn_id, tuple(settings.budgets), "")
+
+
+_ANSWERS: dict[str, Callable[[Any, ConnectionSettings, str, float], Any]] = {
+    budget_wire.KIND: _answer_budget,
+}
+
+
+def missing_error(conn_id: str) -> ConnectionConfigError:
+    """Returns the error for a connection that the task may not read, or that is not there."""
+    return ConnectionConfigError(
+        "The API server has no connection of this package by that name for this task",
+        conn_id=conn_id,
+        hint="Check the name, and the team that owns the connection.",
+    )
