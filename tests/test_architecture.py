@@ -31,20 +31,26 @@ OPTIONS = frozenset(
 # Layer → the layers it may import; modules such as "api.paginators" and "oauth.token" cross borders.
 ALLOWED: dict[str, frozenset[str]] = {
     "schema": frozenset(),
+    "templates": BASE,
     "record_schema": BASE,
     "oauth": BASE,
     "budgets": BASE | {"api.rate_limit", "tokens.sql"},
     "tokens": BASE | {"oauth"},
-    "api": BASE | {"oauth.dpop", "oauth.request_proof", "oauth.endpoint.expiry", "oauth.token"},
+    "api": BASE
+    | {"templates"}
+    | {"oauth.dpop", "oauth.request_proof", "oauth.endpoint.expiry", "oauth.token"},
     "destinations": BASE
     | {"api.decoders.json_outline", "api.decoders.numbers", "api.pull.page", "record_schema"},
     "watermarks": BASE | {"api.pull.watermark", "tokens.sql"},
     "fields": BASE | {"api.decoders", "api.pull.path_roots"},
-    "specs": BASE | OPTIONS | {"api.paginators", "destinations", "fields", "record_schema"},
+    "specs": BASE
+    | OPTIONS
+    | {"api.paginators", "destinations", "fields", "record_schema", "templates"},
     "presets": BASE | OPTIONS | {"oauth"},
     "connections": BASE | OPTIONS | {"oauth", "presets"},
     "engine": BASE
-    | {"api", "budgets", "destinations", "fields", "record_schema", "specs", "watermarks"},
+    | {"api", "budgets", "destinations", "fields", "record_schema", "specs", "templates"}
+    | {"watermarks"},
     "taskflow": BASE
     | {"oauth", "tokens", "api", "budgets", "destinations", "fields", "specs"}
     | {"presets", "connections", "engine", "record_schema", "watermarks"},

@@ -230,6 +230,9 @@ class OAuthSession(requests.Session):
     ) -> Generator[Any, None, None]:
         """Yields every record of every page, with the paging and the options that specs use.
 
+        Texts in the request may place values of the page, as in specs: ``{{ page.token | default(omit) }}``, ``page.number``,
+        ``page.offset`` and ``page.size`` (docs/paging.md). Other texts are sent as they are.
+
         Args:
             path: below the base URL.
             records: JMESPath of the records in a page; None takes the whole body.
@@ -243,13 +246,19 @@ class OAuthSession(requests.Session):
 
         Raises:
             ApiError: as ``pull`` raises.
+            TemplateFailed: a value of the page is placed that the paginator, or page one, does not have.
         """
         from oauth_taskflow.api.pull.caps.past_cap import (  # noqa: PLC0415 - a fifth of this module's import time
             pull_records,
         )
+        from oauth_taskflow.api.templated_request import (  # noqa: PLC0415 - as above
+            fill_with_pages,
+        )
 
         selector = records if isinstance(records, Records) else Records(path=records)
-        request = ApiRequest(path, method, params or {}, headers or {}, json)
+        request = fill_with_pages(
+            ApiRequest(path, method, params or {}, headers or {}, json), paginate
+        )
         return pull_records(
             self,
             request,

@@ -12,9 +12,9 @@ from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.budgets.gate import BudgetGate
 from oauth_taskflow.budgets.keeper import Budgets, Scope
-from oauth_taskflow.engine.templates import render_text
 from oauth_taskflow.specs.budgets import is_shared_by_spec
 from oauth_taskflow.specs.model import Endpoint
+from oauth_taskflow.templates.render import render_text
 
 
 def pull_within_budgets(

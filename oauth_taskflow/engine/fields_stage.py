@@ -11,11 +11,11 @@ from msgspec.structs import replace
 
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.destinations.transfer import KeptRecords, TransferSummary
-from oauth_taskflow.engine.templates import render_value
 from oauth_taskflow.errors import InvalidRecord, SpecError, TemplateFailed
 from oauth_taskflow.fields.options import Fields
 from oauth_taskflow.fields.pipeline import Pipeline, Tools
-from oauth_taskflow.specs.template_references import parse_template
+from oauth_taskflow.templates.references import parse_template
+from oauth_taskflow.templates.render import render_value
 
 # ``record`` without an attribute, as in ``record | tojson`` or ``record[name]``.
 _WHOLE_RECORD = re.compile(r"\brecord\b(?!\s*\.\s*[A-Za-z_])")

@@ -6,8 +6,8 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from oauth_taskflow.specs.model import Endpoint
-from oauth_taskflow.specs.template_references import window_bounds
 from oauth_taskflow.specs.windows import Interval, is_first_run
+from oauth_taskflow.templates.references import window_bounds
 
 
 def select_endpoint(endpoint: Endpoint, interval: Interval) -> Endpoint:

@@ -11,8 +11,8 @@ from oauth_taskflow.destinations import AnyDestination
 from oauth_taskflow.destinations.base import EndpointFacts
 from oauth_taskflow.engine.for_each import MappedItem, Slice, for_each_options
 from oauth_taskflow.engine.segments import check_authority, restrict_to_segments
-from oauth_taskflow.engine.templates import render_text
 from oauth_taskflow.specs.model import Endpoint
+from oauth_taskflow.templates.render import render_text
 
 
 def destination_options(endpoint: Endpoint) -> AnyDestination:

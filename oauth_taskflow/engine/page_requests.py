@@ -9,10 +9,11 @@ import msgspec
 
 from oauth_taskflow.api.page_template import PageTemplate
 from oauth_taskflow.api.request import ApiRequest
-from oauth_taskflow.engine.templates import PageValues, render_request
+from oauth_taskflow.engine.rendered_request import render_request
 from oauth_taskflow.specs.model import Endpoint
-from oauth_taskflow.specs.template_names import PAGE
-from oauth_taskflow.specs.template_references import page_names
+from oauth_taskflow.templates.names import PAGE
+from oauth_taskflow.templates.references import page_names
+from oauth_taskflow.templates.render import PageValues
 
 
 def build_first_request(endpoint: Endpoint, context: Mapping[str, Any]) -> ApiRequest:

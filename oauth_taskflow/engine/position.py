@@ -18,8 +18,8 @@ from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.redaction import REDACTED
 from oauth_taskflow.specs.export_cursor import CursorPlace
 from oauth_taskflow.specs.model import Endpoint
-from oauth_taskflow.specs.template_references import parse_template
 from oauth_taskflow.specs.windows import Incremental
+from oauth_taskflow.templates.references import parse_template
 from oauth_taskflow.watermarks.state import (
     MOST_AT_VALUE,
     Value,

@@ -33,13 +33,13 @@ from oauth_taskflow.iso8601 import InstantOutOfRange, add_duration
 from oauth_taskflow.specs.export_cursor import CursorPlace
 from oauth_taskflow.specs.instant_formats import EPOCH
 from oauth_taskflow.specs.model import Endpoint
-from oauth_taskflow.specs.template_references import parse_template, template_texts
 from oauth_taskflow.specs.windows import (
     Interval,
     Window,
     duration_back,
     move_interval,
 )
+from oauth_taskflow.templates.references import parse_template, template_texts
 from oauth_taskflow.watermarks.partitions import write_partition
 from oauth_taskflow.watermarks.state import (
     Move,

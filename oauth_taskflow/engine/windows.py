@@ -8,8 +8,8 @@ import msgspec
 
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.specs.model import Endpoint
-from oauth_taskflow.specs.template_references import window_bounds
 from oauth_taskflow.specs.windows import Interval, Window, cut_windows, is_empty_window
+from oauth_taskflow.templates.references import window_bounds
 
 
 def run_windows(endpoint: Endpoint, interval: Interval) -> Iterator[Window | None]:

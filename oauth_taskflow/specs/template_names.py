@@ -30,15 +30,6 @@ WINDOW = "window"
 WINDOW_NAMES = frozenset({"start", "end"})
 """Attributes of ``window``."""
 
-PAGE = "page"
-"""Name of the values of a page; there in requests of endpoints whose paginator has any."""
-
-PAGE_NAMES = frozenset({"token", "number", "offset", "size"})
-"""Attributes of ``page``."""
-
-OMIT = "omit"
-"""Name of the value that leaves out the parameter, header, key or list item it stands for."""
-
 FIELD_NAMES = frozenset({"record", "now"})
 """Names in the templates of ``fields.set`` beside those of the request: the record, and the instant the task began."""
 

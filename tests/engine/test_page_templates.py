@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from oauth_taskflow.engine.templates import OMIT, render_request, render_text, render_value
+from oauth_taskflow.engine.rendered_request import render_request
 from oauth_taskflow.errors import PaginationLoop, TemplateFailed
 from oauth_taskflow.specs.model import Endpoint, Request
 from oauth_taskflow.specs.windows import Interval
+from oauth_taskflow.templates.render import OMIT, render_text, render_value
 from tests.api.scripted import Asked, Reply
 from tests.engine.yaml_run import Pulled, pull_yaml, utc
 

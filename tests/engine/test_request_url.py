@@ -19,8 +19,8 @@ from oauth_taskflow.api.aio.session import AsyncOAuthSession
 from oauth_taskflow.api.origins import Origin
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.destinations.base import StoreAccess
+from oauth_taskflow.engine.rendered_request import render_request
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
-from oauth_taskflow.engine.templates import render_request
 from oauth_taskflow.errors import ForeignOriginRefused, TemplateFailed
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.request import Request

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from oauth_taskflow.engine.templates import render_text, render_value
 from oauth_taskflow.errors import TemplateFailed
-from oauth_taskflow.specs.template_references import parse_template
+from oauth_taskflow.templates.references import parse_template
+from oauth_taskflow.templates.render import render_text, render_value
 
 GREEDY = [
     "{{ [1] * 99999999 }}",

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from oauth_taskflow.engine.templates import render_path, render_request, render_text, render_value
+from oauth_taskflow.engine.rendered_request import render_request
 from oauth_taskflow.errors import TemplateFailed
 from oauth_taskflow.specs.model import Endpoint, Request
+from oauth_taskflow.templates.render import render_path, render_text, render_value
 
 SCOPE = {"contact": {"id": "a/b c?#", "n": 7, "tags": ["x", "y"], "gone": None}, "region": "eu"}
 

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from oauth_taskflow.engine.fields_stage import find_record_use
-from oauth_taskflow.engine.templates import render_value
 from oauth_taskflow.fields.options import Fields
 from oauth_taskflow.fields.pipeline import Pipeline, Tools
+from oauth_taskflow.templates.render import render_value
 
 HASH_KEY = "a key of sixteen or more"
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_taskflow.engine.templates import render_text
 from oauth_taskflow.errors import TemplateFailed
 from oauth_taskflow.specs.template_names import RESERVED_NAMES, destination_names, request_names
-from oauth_taskflow.specs.template_references import Template, _parse_with_jinja, parse_template
+from oauth_taskflow.templates.references import Template, _parse_with_jinja, parse_template
+from oauth_taskflow.templates.render import render_text
 
 LOOK_UPS = ("{{ a }}", "{{a.b}}", "{{  c_1.d }}")
 MORE = ("{% if a %}1{% endif %}", "{# note #}", "{{ a | upper }}", "{{ a['k'] }}")

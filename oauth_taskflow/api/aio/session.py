@@ -48,6 +48,7 @@ from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, AnswerLimits
 from oauth_taskflow.api.response_rules import ResponseRule, Rules
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.session import Timeout, copy_refusal, default_headers
+from oauth_taskflow.api.templated_request import fill_with_pages
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.errors import ApiRequestFailed
 from oauth_taskflow.oauth.token import TokenSource
@@ -239,7 +240,9 @@ class AsyncOAuthSession(httpx.AsyncClient):
         The next page, or with ``prefetch`` the next few, are requested while records are consumed.
         """
         selector = records if isinstance(records, Records) else Records(path=records)
-        request = ApiRequest(path, method, params or {}, headers or {}, json)
+        request = fill_with_pages(
+            ApiRequest(path, method, params or {}, headers or {}, json), paginate
+        )
         return pull_records_async(
             self,
             request,

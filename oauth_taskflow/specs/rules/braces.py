@@ -9,7 +9,7 @@ from typing import Any
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
 from oauth_taskflow.specs.template_names import FIELD_NAMES, RESERVED_NAMES, WHOLE_TEMPLATE
-from oauth_taskflow.specs.template_references import parse_template, template_texts
+from oauth_taskflow.templates.references import parse_template, template_texts
 
 # One brace too many, right behind or before a whole template.
 _ONE_TOO_MANY = re.compile(

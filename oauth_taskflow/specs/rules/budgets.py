@@ -16,8 +16,8 @@ from oauth_taskflow.specs.rules.registry import (
     spec_rule,
 )
 from oauth_taskflow.specs.template_names import request_names
-from oauth_taskflow.specs.template_references import parse_template
 from oauth_taskflow.suggestions import suggest_allowed
+from oauth_taskflow.templates.references import parse_template
 
 
 def list_entries(limits: RateLimits | None) -> Iterator[tuple[YamlPath, RateLimit]]:

@@ -15,9 +15,6 @@ from oauth_taskflow.specs.rules.registry import (
 )
 from oauth_taskflow.specs.template_names import (
     FIELD_NAMES,
-    OMIT,
-    PAGE,
-    PAGE_NAMES,
     RESERVED_NAMES,
     WATERMARK,
     WATERMARK_NAMES,
@@ -26,8 +23,9 @@ from oauth_taskflow.specs.template_names import (
     destination_names,
     request_names,
 )
-from oauth_taskflow.specs.template_references import Template
 from oauth_taskflow.suggestions import suggest_allowed
+from oauth_taskflow.templates.names import OMIT, PAGE, PAGE_NAMES
+from oauth_taskflow.templates.references import Template
 
 
 @endpoint_rule("template-syntax")

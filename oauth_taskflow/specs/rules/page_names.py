@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
-from oauth_taskflow.specs.template_names import OMIT, PAGE, PAGE_NAMES, WHOLE_TEMPLATE
-from oauth_taskflow.specs.template_references import template_texts
+from oauth_taskflow.specs.template_names import WHOLE_TEMPLATE
 from oauth_taskflow.suggestions import suggest_allowed
+from oauth_taskflow.templates.names import OMIT, PAGE, PAGE_NAMES
+from oauth_taskflow.templates.references import template_texts
 
 _BARE = re.compile(rf"\{{\{{-?\s*{PAGE}\.(\w+)\s*-?\}}\}}")
 # An author who asks whether there is a value knows that page one has none.

@@ -8,7 +8,7 @@ from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
 from oauth_taskflow.specs.template_names import WATERMARK
-from oauth_taskflow.specs.template_references import parse_template
+from oauth_taskflow.templates.references import parse_template
 
 _SMALL_PAGE = 5
 

@@ -18,8 +18,8 @@ from oauth_taskflow.api.paginators.base import Flaw
 from oauth_taskflow.specs.model import DagSpec, Endpoint, ForEachOptions, Spec
 from oauth_taskflow.specs.problem import Finding, Level, YamlPath
 from oauth_taskflow.specs.request import FirstRun
-from oauth_taskflow.specs.template_names import PAGE
-from oauth_taskflow.specs.template_references import (
+from oauth_taskflow.templates.names import PAGE
+from oauth_taskflow.templates.references import (
     Template,
     find_page_names,
     find_sent_bounds,

@@ -20,7 +20,7 @@ from oauth_taskflow.specs.rules.registry import (
     SpecView,
     spec_rule,
 )
-from oauth_taskflow.specs.template_references import template_texts
+from oauth_taskflow.templates.references import template_texts
 
 _SCHEME = re.compile(r"(?i)\b(bearer|basic|token|apikey)\s{1,20}([A-Za-z0-9._~+/=:-]{8,4096})")
 # All quantifiers have bounds: a long text of nearly such words must not take quadratic time.

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from oauth_taskflow.specs.problem import YamlPath
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from jinja2 import nodes
     from jinja2.sandbox import SandboxedEnvironment
 
+Place = tuple[str | int, ...]
 # Jinja's parser and generator take microseconds a character: a text that long is data, or a mistake.
 MAX_TEMPLATE = 20_000
 _MARK = re.compile(r"\{[{%#]")
@@ -42,8 +42,7 @@ _ONE_LOOKUP = re.compile(_LOOKUP, re.ASCII)
 _ONLY_LOOKUPS = re.compile(rf"(?:[^{{]|\{{(?![{{%#])|{_LOOKUP})*\Z", re.ASCII)
 
 
-@dataclass(frozen=True)
-class Template:
+class Template(Struct, frozen=True):
     """The names a text refers to, each with the attribute taken from it (or empty text), or why it cannot be parsed."""
 
     references: frozenset[tuple[str, str]] = frozenset()
@@ -67,7 +66,7 @@ def parse_template(text: str) -> Template:
     return _parse_with_jinja(text)
 
 
-def template_texts(value: Any, path: YamlPath) -> Iterator[tuple[YamlPath, str]]:
+def template_texts(value: Any, path: Place) -> Iterator[tuple[Place, str]]:
     """Every text inside ``value``, with its path below ``path``."""
     if isinstance(value, str):
         yield path, value

@@ -1,4 +1,4 @@
-"""Fills the templates of a spec with values of the run, in Jinja's sandbox.
+"""Fills templates with values, in Jinja's sandbox.
 
 An undefined name, and a value of None, fail: neither may appear in a URL as text.
 """
@@ -9,19 +9,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, ValuesView
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
-from json import dumps
 from typing import Any
 from urllib.parse import quote
 
 from jinja2 import StrictUndefined, TemplateError, Undefined, UndefinedError
 
-from oauth_taskflow.api.request import ApiRequest
-from oauth_taskflow.engine.request_url import join_path, read_url
-from oauth_taskflow.engine.sandbox import Sandbox
 from oauth_taskflow.errors import TemplateFailed
-from oauth_taskflow.specs.model import Endpoint
-from oauth_taskflow.specs.request import Request
-from oauth_taskflow.specs.template_names import OMIT as OMIT_NAME
+from oauth_taskflow.templates.names import OMIT as OMIT_NAME
+from oauth_taskflow.templates.sandbox import Sandbox
 
 _NO_DATE = (
     "this run has no logical date: it was triggered by hand, by the API or by assets, or its DAG has no schedule",
@@ -38,7 +33,6 @@ _MISSING_IN_SOME_RUNS = {
 }
 _UNDEFINED = re.compile(r"'(\w+)' is undefined")
 _WITHOUT_PAGE_VALUE = re.compile(r"'\S*PageValues object' has no attribute '(\w+)'")
-_FIRST = re.compile(r"^\s*(\{\{(?:(?!\{\{|\}\}).)*\}\})", re.DOTALL)
 _WHOLE = re.compile(r"^\s*\{\{((?:(?!\{\{|\}\}).)*)\}\}\s*$", re.DOTALL)
 
 
@@ -233,63 +227,7 @@ def _explain_undefined(template: str, error: UndefinedError) -> TemplateFailed:
     return TemplateFailed(template, f"{name!r} has no value, because {reason}", hint=hint)
 
 
-def render_request(endpoint: Endpoint, context: Mapping[str, Any]) -> ApiRequest:
-    """Renders the request of a page.
-
-    Raises:
-        TemplateFailed: a template names something undefined or gives null.
-    """
-    request = endpoint.request
-    context = {OMIT_NAME: OMIT, **context}
-    headers = {name: _render_header(value, context) for name, value in request.headers.items()}
-    body = _require_json(render_value(request.json, context))
-    return ApiRequest(
-        path=_render_target(request, context),
-        method=request.method,
-        params=render_value(request.params, context),
-        headers={name: value for name, value in headers.items() if value is not None},
-        json=body,
-        form=render_value(request.form, context),
-        timeout=endpoint.timeout,
-        limits=endpoint.limits,
-    )
-
-
-def _require_json(body: Any) -> Any:
-    """Returns ``body``, None for ``omit``, unless it holds what JSON does not have."""
-    if body is None or body is OMIT:
-        return None
-    try:
-        dumps(body, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        hint = "Let each template give a text, a number, a boolean, a list or a mapping: {{ run_after.isoformat() }}."
-        reason = f"the body cannot be sent, {error}"
-        raise TemplateFailed("request.json", reason, hint=hint) from error
-    return body
-
-
-def _render_target(request: Request, context: Mapping[str, Any]) -> str:
-    """Renders the path, or the absolute URL where the spec names a URL or a base URL."""
-    if request.url is not None:
-        return read_url(request.url, _render_url(request.url, context))
-    path = render_path(request.path or "", context)
-    if request.base_url is None:
-        return path
-    return join_path(request.base_url, _render_url(request.base_url, context), path)
-
-
-def _render_url(template: str, context: Mapping[str, Any]) -> Any:
-    """Renders a URL: a ``{{ … }}`` at its beginning gives the URL, elsewhere values are percent-encoded."""
-    first = _FIRST.match(template)
-    if first is None:
-        return render_encoded(template, context)
-    url, rest = render_value(first[1], context), template[first.end() :].rstrip()
-    if not rest or not isinstance(url, str):
-        return url
-    return (url.rstrip("/") if rest.startswith("/") else url) + render_encoded(rest, context)
-
-
-def _render_header(template: str, context: Mapping[str, Any]) -> str | None:
+def render_header(template: str, context: Mapping[str, Any]) -> str | None:
     """Renders a header's value; None for ``omit``.
 
     Characters that RFC 9110 §5.5 forbids would fail deep in the HTTP library.
