@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from msgspec import structs
 
 from oauth_taskflow.api.pull.caps.walk import Restart
+from oauth_taskflow.api.pull.marks import PageMark, PartsMark, SequenceState
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.dates import UnreadableDate, read_instant
@@ -29,10 +30,14 @@ from oauth_taskflow.specs.windows import (
 
 
 class Read(Protocol):
-    """Reads the pages of one request, and those that a restart makes necessary."""
+    """Reads the pages of one request, and those that a restart makes necessary; after those that ``resume`` describes."""
 
     def __call__(
-        self, request: ApiRequest, *, restart: Restart | None = None
+        self,
+        request: ApiRequest,
+        *,
+        restart: Restart | None = None,
+        resume: SequenceState | None = None,
     ) -> Generator[Page, None, None]:
         """Yields the pages."""
 
@@ -42,12 +47,18 @@ _FINEST = timedelta(microseconds=1)
 
 
 def read_past_cap(
-    endpoint: Endpoint, context: Mapping[str, Any], window: Window | None, read: Read
+    endpoint: Endpoint,
+    context: Mapping[str, Any],
+    window: Window | None,
+    read: Read,
+    *,
+    resume: SequenceState | None = None,
 ) -> Generator[Page, None, None]:
     """Yields the pages that ``read`` gives for the request of ``window``, and for the requests that a cap makes necessary.
 
     ``context`` has the template names of the request, the window among them. Pages of a narrowed window have it as their
-    ``part``: with ``keep``, the API is asked for more than that, and another part has the rest.
+    ``part``: with ``keep``, the API is asked for more than that, and another part has the rest. The last page of a part has
+    the parts that are left as its mark, from which ``resume`` goes on.
 
     Raises:
         PaginationLimit: the API shows fewer rows than an instant has, so that no narrower window helps.
@@ -55,16 +66,17 @@ def read_past_cap(
     cap = endpoint.paginate.cap if endpoint.paginate is not None else None
     if cap is None or window is None or cap.then != "narrow":
         restart = None if cap is None else _build_restart(endpoint, context, window)
-        yield from read(build_first_request(endpoint, context), restart=restart)
+        resume = resume if cap is None else None
+        yield from read(build_first_request(endpoint, context), restart=restart, resume=resume)
         return
-    yield from _read_narrowed(endpoint, context, window, read)
+    left = resume.parts if resume is not None else None
+    pending = [window] if left is None else _read_parts(endpoint, left)
+    yield from _read_narrowed(endpoint, context, pending, read)
 
 
 def _read_narrowed(
-    endpoint: Endpoint, context: Mapping[str, Any], window: Window, read: Read
+    endpoint: Endpoint, context: Mapping[str, Any], pending: list[Window], read: Read
 ) -> Iterator[Page]:
-    assert endpoint.incremental is not None  # a window has options
-    pending = [window]
     while pending:
         part = pending.pop()
         capped, has_pages = None, False
@@ -73,7 +85,9 @@ def _read_narrowed(
             try:
                 for page in pages:
                     has_pages = True
-                    yield replace(page, mark=None, part=part)
+                    is_end = isinstance(page.mark, PageMark) and page.mark.request is None
+                    mark = PartsMark(_write_parts(pending)) if is_end else None
+                    yield replace(page, mark=mark, part=part)
             except CapReached as error:
                 capped = error
         if capped is not None:
@@ -140,6 +154,16 @@ def _part(options: Incremental, since: datetime, until: datetime) -> Window:
     bare = structs.replace(options, start=None, until=None, step=None, lookback=None)
     (part,) = cut_windows(bare, Interval(since, until))
     return part
+
+
+def _write_parts(windows: Sequence[Window]) -> list[Any]:
+    return [[window.since.isoformat(), window.until.isoformat()] for window in windows]
+
+
+def _read_parts(endpoint: Endpoint, parts: Sequence[Any]) -> list[Window]:
+    assert endpoint.incremental is not None  # a window has options
+    bounds = [[datetime.fromisoformat(text) for text in part] for part in parts]
+    return [_part(endpoint.incremental, since, until) for since, until in bounds]
 
 
 def _bounds(window: Window) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 
 from msgspec.structs import replace
 
+from oauth_taskflow.api.pull.marks import ResumableCheck
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.destinations.transfer import KeptRecords, TransferSummary
 from oauth_taskflow.errors import InvalidRecord, SpecError, TemplateFailed
@@ -112,15 +113,30 @@ def check_reshaped(
         return check
     pipeline = build_pipeline(options, hash_key)
     pipeline.begin(add_now(context))
+    return _ReshapedCheck(check, pipeline)
 
-    def check_rows(rows: list[Any]) -> bool:
+
+class _ReshapedCheck:
+    """Asks ``check`` about the reshaped rows; its state is that of ``check``."""
+
+    def __init__(self, check: RowCheck, pipeline: Pipeline) -> None:
+        self._check, self._pipeline = check, pipeline
+
+    def __call__(self, rows: list[Any]) -> bool:
         try:
-            reshaped = [pipeline.reshape(row) for row in rows]
+            reshaped = [self._pipeline.reshape(row) for row in rows]
         except (InvalidRecord, TemplateFailed):
             return False
-        return check(reshaped)
+        return self._check(reshaped)
 
-    return check_rows
+    def save(self) -> Any:
+        check: object = self._check
+        return check.save() if isinstance(check, ResumableCheck) else None
+
+    def restore(self, state: Any) -> None:
+        check: object = self._check
+        if isinstance(check, ResumableCheck):
+            check.restore(state)
 
 
 def is_used(options: Fields | None) -> TypeGuard[Fields]:

@@ -8,7 +8,7 @@ from contextlib import closing
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oauth_taskflow.api.pull.marks import SequenceState
+from oauth_taskflow.api.pull.marks import PageMark, SequenceState
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.budgets.keeper import Budgets
@@ -133,6 +133,6 @@ def _is_refusal(error: ApiError) -> bool:
 def _is_suspect(page: Page) -> bool:
     """Whether a page looks like the answer to a dead page cursor: nothing, or what came before."""
     mark = page.mark
-    if mark is None:
+    if not isinstance(mark, PageMark):
         return False
     return mark.guard.repeated > 0 or (mark.request is None and page.count == 0)

@@ -308,10 +308,10 @@ class _Reader:
             warn=self._warnings,
             is_last=check_reshaped(find_end, endpoint.fields, context, self._run.hash_key),
             find=self._positions.cursor_path if self._positions is not None else None,
-            resume=sequence.begin.page,
         )
-        pages = read_past_cap(endpoint, context, sequence.window, read)
-        return watch_first_page(pages, endpoint, sequence.begin.page)
+        resume = sequence.begin.page
+        pages = read_past_cap(endpoint, context, sequence.window, read, resume=resume)
+        return watch_first_page(pages, endpoint, resume)
 
     def _watch(self, pages: Iterable[Page], sequence: _Sequence) -> Iterator[Page]:
         keeper, copied = self._keeper, sequence.copied

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from msgspec.structs import replace
 
-from oauth_taskflow.api.pull.marks import Marks, PageMark, SequenceState
+from oauth_taskflow.api.pull.marks import Marks, PageMark, PartsMark, SequenceState
 from oauth_taskflow.destinations.base import (
     Destination,
     Progress,
@@ -94,7 +94,8 @@ class RunKeeper:
             self._start, self._now = state.start, state.now if in_sequence else state.start
         self._page = state.page if state is not None and in_sequence else None
         self._marks = Marks(self._page)
-        self._pending: PageMark | None = None
+        self._pending: PageMark | PartsMark | None = None
+        self._marked = self._now
         self._is_first, self._skipped = True, (0, b"")
         self._restore = _do_nothing
         self._has_kept = self._is_vetoed = False
@@ -207,8 +208,9 @@ class RunKeeper:
 
     def note_page(self, counts: Counts) -> None:
         """Notes that a page was written, and keeps it when it is time."""
-        if self._pending is not None:
-            self._marks.add(self._pending)
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            self._marks.add(pending)
         self._counts = counts
         self._now = replace(
             self._now,
@@ -218,6 +220,8 @@ class RunKeeper:
             stages=self._save_stages(),
             figures=self._figures.figures,
         )
+        if pending is not None:
+            self._marked = self._now
         if self._options.clock.monotonic() - self._kept_at >= self._every:
             self._keep()
 
@@ -283,7 +287,7 @@ class RunKeeper:
         now = self._now
         parent_rows = now.parent_rows if now.parent == parent else now.rows
         self._start = replace(now, parent=parent, parents=parents, parent_rows=parent_rows)
-        self._now = self._start
+        self._now = self._marked = self._start
         self._marks, self._pending = Marks(), None
         return True
 
@@ -293,7 +297,7 @@ class RunKeeper:
         if (now.parent, now.parents) not in {*known, (0, b"")}:
             raise StartOver
 
-    def note_mark(self, mark: PageMark | None) -> None:
+    def note_mark(self, mark: PageMark | PartsMark | None) -> None:
         """Notes the state after a page that is about to be written."""
         self._pending = mark
 
@@ -301,6 +305,7 @@ class RunKeeper:
         """Notes that the current sequence has ended, with its pages written."""
         sequence, figures = self._now.sequence + 1, self._figures.figures
         self._start = self._now = replace(self._now, sequence=sequence, figures=figures)
+        self._marked = self._now
         self._page, self._marks = None, Marks()
 
     # The state.
@@ -309,7 +314,7 @@ class RunKeeper:
         """Writes the progress; returns how many waits in a row, this one included, came without a page in between."""
         assert self._writer is not None
         clock = self._options.clock
-        page, now = self._marks.state() if self._keeps_pages else None, self._now
+        page, now = self._marks.state() if self._keeps_pages else None, self._marked
         if page is None or isinstance(error, ABOUT_PAGES):
             page, now = None, self._start
         earlier = self._earlier
@@ -337,17 +342,17 @@ class RunKeeper:
 
 
 def _has_plain_pages(endpoint: Endpoint) -> bool:
-    """Whether a page can be asked for alone, and its position may be kept.
+    """Whether a page, or a part of a capped window, can be asked for alone, and its position may be kept.
 
-    An author's class may remember pages, and a cap makes further requests. A position that is a value of the last record
-    would show what ``hash`` hides.
+    An author's class may remember pages. A position that is a value of the last record would show what ``hash`` hides; the
+    bounds of a part are none.
     """
     paginate, fields = endpoint.paginate, endpoint.fields
-    if paginate is None:
-        return True
+    if paginate is None or paginate.cap is not None:
+        return paginate is None or paginate.cap is None or paginate.cap.then == "narrow"
     is_value = paginate.sort_key is not None or getattr(paginate, "last_record", None) is not None
     is_hidden = is_value and fields is not None and bool(fields.hashed)
-    return paginate.ends_by != "class" and paginate.cap is None and not is_hidden
+    return paginate.ends_by != "class" and not is_hidden
 
 
 @contextmanager

@@ -113,6 +113,10 @@ class OlderPages:
         self._oldest: Instant | None = None
         self._older = 0
 
+    def __call__(self, records: Sequence[Any]) -> bool:
+        """See ``is_last``."""
+        return self.is_last(records)
+
     def is_last(self, records: Sequence[Any]) -> bool:
         """Takes the records of the next page, as the API returned them, and returns whether all that follow are older."""
         times = [self._try_reading(value) for value in self._column(records)]
@@ -123,6 +127,15 @@ class OlderPages:
         in_order = self._are_in_order(times)
         self._oldest = times[-1]
         return self._older >= _OLDER_IN_A_ROW and (in_order or count == len(times))
+
+    def save(self) -> Any:
+        """Returns the last time and the number of older records in a row."""
+        return [*(self._oldest or ()), self._older]
+
+    def restore(self, state: Any) -> None:
+        """Goes on after the pages that ``state`` describes."""
+        *oldest, self._older = state
+        self._oldest = Instant(*oldest) if oldest else None
 
     def _is_older(self, time: Instant | None) -> bool:
         return time is not None and time < self._since
@@ -146,7 +159,7 @@ def find_page_end(
     """Returns the function that recognises the last page wanted of ``window``; None where all pages are read."""
     if options is None or window is None or options.order != "newest_first":
         return None
-    return OlderPages(options, window).is_last
+    return OlderPages(options, window)
 
 
 def _time_reader(options: Incremental) -> Reader:

@@ -1,4 +1,4 @@
-"""A capped window that is cut off is read again from its beginning: complete, and each record once."""
+"""A capped window that is cut off goes on after its last complete part: complete, each record once, parts asked for once."""
 
 from __future__ import annotations
 
@@ -70,3 +70,38 @@ def test_each_record_comes_once_however_often_the_pull_is_cut_off(
     summary = attempt_until_done(text, route, tmp_path)
     lines = [line for file in summary.files for line in Path(file.path).read_text().splitlines()]
     assert sorted(json.loads(line)["id"] for line in lines) == list(range(ROWS))
+
+
+@pytest.mark.parametrize("text", [narrow(total="exact"), narrow()], ids=["announced", "found"])
+@pytest.mark.parametrize("cut", [0, 3, 9, 14, 20, 26, 29])
+def test_a_capped_window_goes_on_after_its_last_complete_part(
+    text: str, cut: int, tmp_path: Path
+) -> None:
+    search = Search(
+        [960 * number for number in range(ROWS)], total="exact" if "total:" in text else "none"
+    )
+    asked: list[str] = []
+    uncut: list[str] = []
+
+    def route(request: Asked) -> Any:
+        asked.append(request.target)
+        return Reply({}, 503) if len(asked) == cut + 1 else search(request)
+
+    whole = attempt_until_done(text, search_counting(search, uncut), tmp_path / "uncut")
+    done = attempt_until_done(text, route, tmp_path / "cut")
+    assert read_lines(done) == read_lines(whole)
+    assert (done.rows, done.pages) == (whole.rows, whole.pages)
+    # Again come: the request that failed, the pages of its part, and page one of the windows that were halved for it.
+    assert len(asked) - len(uncut) <= 1 + 4 + 3 * (1 if "total:" in text else 4)
+
+
+def search_counting(search: Search, asked: list[str]) -> Any:
+    def route(request: Asked) -> Any:
+        asked.append(request.target)
+        return search(request)
+
+    return route
+
+
+def read_lines(summary: EndpointSummary) -> list[str]:
+    return [line for file in summary.files for line in Path(file.path).read_text().splitlines()]

@@ -72,9 +72,9 @@ def pull(
     reader = build_page_reader(
         session, request, paginate, records, responses, decode=decode, warn=warn, find=find
     )
+    reader.sequence.is_last = is_last
     if resume is not None:
         reader.sequence.restore(resume)
-    reader.sequence.is_last = is_last
     pages = Puller(session, reader, gate, lane).pages()
     single = paginate is None or ahead == 0
     return _notify_of_pages(pages if single else read_ahead(pages, ahead), on_page)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -60,13 +60,21 @@ class PageMark(Struct, frozen=True):
     announced: Announced
     guard: GuardMark
     key: KeyMark | None = None
+    end: Any = None
+
+
+class PartsMark(Struct, frozen=True):
+    """The state of a sequence that is read in parts, after the last page of a part: the parts that are ``left``, as plain data."""
+
+    left: list[Any]
 
 
 class SequenceState(Struct):
     """The whole state of a sequence after its last page that is kept.
 
     ``request`` holds the changing parts of the next request, None at the end of the sequence. The digests are those of
-    the loop guard, 16 bytes each, one after the other.
+    the loop guard, 16 bytes each, one after the other. ``end`` is the state of what recognises the last page wanted. A sequence
+    that is read in parts has nothing but the ``parts`` that are left.
     """
 
     request: dict[str, Any] | None
@@ -84,6 +92,19 @@ class SequenceState(Struct):
     ends: bytes = b""
     contents: bytes = b""
     key: KeyMark | None = None
+    end: Any = None
+    parts: list[Any] | None = None
+
+
+@runtime_checkable
+class ResumableCheck(Protocol):
+    """The further methods of a check for the last page wanted that remembers the pages before."""
+
+    def save(self) -> Any:
+        """Returns the state after the pages so far as plain data (JSON)."""
+
+    def restore(self, state: Any) -> None:
+        """Takes a saved state."""
 
 
 class Marks:
@@ -96,8 +117,11 @@ class Marks:
         self._ends = bytearray(earlier.ends if earlier else b"")
         self._contents = bytearray(earlier.contents if earlier else b"")
 
-    def add(self, mark: PageMark) -> None:
+    def add(self, mark: PageMark | PartsMark) -> None:
         """Takes the mark of the next page."""
+        if isinstance(mark, PartsMark):
+            self._mark, self._earlier = None, _state_of_parts(mark.left)
+            return
         self._mark = mark
         self._requests += mark.guard.request
         self._ends += mark.guard.ends
@@ -124,7 +148,13 @@ class Marks:
             ends=bytes(self._ends),
             contents=bytes(self._contents),
             key=mark.key,
+            end=mark.end,
         )
+
+
+def _state_of_parts(left: list[Any]) -> SequenceState:
+    nothing = (None, 0, 0, 0, 0, None, None, Announced(), b"", 0, 0)
+    return SequenceState(*nothing, parts=left)
 
 
 def _changing_parts(request: ApiRequest) -> dict[str, Any]:

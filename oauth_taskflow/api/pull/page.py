@@ -9,7 +9,7 @@ from typing import Any
 import requests
 
 from oauth_taskflow.api.decoders.json import Body, find_in
-from oauth_taskflow.api.pull.marks import PageMark
+from oauth_taskflow.api.pull.marks import PageMark, PartsMark
 from oauth_taskflow.api.request import ApiRequest
 
 
@@ -31,7 +31,7 @@ class Page:
     index: int
     total: int | None = None
     is_doubtful: bool = False
-    mark: PageMark | None = field(default=None, repr=False, compare=False)
+    mark: PageMark | PartsMark | None = field(default=None, repr=False, compare=False)
     found: Any = field(default=None, repr=False)
     is_capped: bool = False
     part: Any = field(default=None, repr=False, compare=False)

@@ -15,7 +15,12 @@ from oauth_taskflow.api.paginators.flags import read_flag_option
 from oauth_taskflow.api.pull.caps.watch import CapWatch
 from oauth_taskflow.api.pull.keys.overlap import KeyTrail
 from oauth_taskflow.api.pull.loop_guard import LoopGuard
-from oauth_taskflow.api.pull.marks import PageMark, SequenceState, next_request
+from oauth_taskflow.api.pull.marks import (
+    PageMark,
+    ResumableCheck,
+    SequenceState,
+    next_request,
+)
 from oauth_taskflow.api.pull.page import Page, PageView
 from oauth_taskflow.api.pull.page_judge import Content, locate_response
 from oauth_taskflow.api.pull.row_unit import RowUnit
@@ -80,8 +85,12 @@ class PageSequence:
         self._announced.restore(state.announced)
         self._loops.restore(state)
         self._trail.restore(state.key)
+        check: object = self.is_last
+        if state.end is not None and isinstance(check, ResumableCheck):
+            check.restore(state.end)
 
     def _mark(self) -> PageMark:
+        check: object = self.is_last
         return PageMark(
             self.request,
             self.index,
@@ -93,6 +102,7 @@ class PageSequence:
             self._announced.mark(),
             self._loops.mark(),
             self._trail.mark(),
+            check.save() if isinstance(check, ResumableCheck) else None,
         )
 
     @property
