@@ -8,6 +8,7 @@ from typing import Any, Literal
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, update
 
+from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.watermarks.partitions import Scope, hash_text, partition_key
 from oauth_taskflow.watermarks.state import NOTHING, Move, WatermarkState, advance, find_lowest
 from oauth_taskflow.watermarks.table import BASES, COMMITS, WATERMARKS
@@ -175,7 +176,11 @@ def _share_if_too_many(connection: Connection, work: Settlement) -> bool:
     if count.scalar_one() <= work.most_partitions:
         return False
     rows = connection.execute(select(WATERMARKS.c.state).where(*partitions))
-    lowest = find_lowest(WatermarkState.from_text(row.state) for row in rows)
+    states = [WatermarkState.from_text(row.state) for row in rows]
+    try:
+        lowest = find_lowest(states)
+    except InvalidRecord:  # of several kinds: nothing is below all of them, so all is read again
+        lowest = NOTHING
     connection.execute(delete(WATERMARKS).where(*partitions))
     values = {"state": lowest.to_text(), "is_shared": 1, "moved_at": work.now}
     connection.execute(update(WATERMARKS).where(*is_head(work.scope)).values(values))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, inspect
@@ -107,6 +108,32 @@ def test_partitions_beyond_the_limit_share_the_lowest(store: WatermarkStore, sco
     assert not store.roll_up(scope, "b", at(300))
     assert not store.roll_up(scope, "unknown", at(900))
     assert read(store, scope, '{"p":8}', run="b").value == 100
+
+
+@pytest.mark.slow
+def test_ten_thousand_partitions_have_a_watermark_each_and_one_more_makes_one_of_them(
+    tmp_path: Path, scope: Scope
+) -> None:
+    store = WatermarkStore(f"sqlite:///{tmp_path}/many.db")
+    moves = [Move(f'{{"p":{n}}}', NOTHING, at(100 + n)) for n in range(10_000)]
+    assert store.settle(commit(store, scope, "a", moves)) == "moved"
+    assert len(store.list_watermarks()) == 10_001  # and the head
+    assert read(store, scope, '{"p":9999}', run="b").value == 10_099
+    assert store.settle(commit(store, scope, "b", [Move('{"p":-1}', NOTHING, at(7))])) == "shared"
+    assert [row.state for row in store.list_watermarks()] == [at(7)]
+    assert read(store, scope, '{"p":9999}', run="c") == at(7)
+    assert store.reset(scope) == 0
+    assert store.begin(scope, "d").shared is None
+    store.close()
+
+
+def test_partitions_of_several_kinds_share_nothing_rather_than_fail(
+    store: WatermarkStore, scope: Scope
+) -> None:
+    kinds = [at(5), WatermarkState("2026-01-01T00:00:00Z")]
+    moves = [Move(f'{{"p":{n}}}', NOTHING, kinds[n % 2]) for n in range(51)]
+    assert store.settle(commit(store, scope, "a", moves)) == "shared"
+    assert store.begin(scope, "b").shared == NOTHING
 
 
 def test_parents_that_are_gone_are_dropped_after_a_while(

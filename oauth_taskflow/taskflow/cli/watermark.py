@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 
 from oauth_taskflow.dates import UnreadableDate
-from oauth_taskflow.errors import OAuthTaskflowError
+from oauth_taskflow.errors import InvalidRecord, OAuthTaskflowError
 from oauth_taskflow.taskflow.cli.output import WRONG_ARGUMENTS, Row, exit_with, print_rows, say
 from oauth_taskflow.taskflow.dags.stored_watermarks import open_watermark_store
 from oauth_taskflow.watermarks.partitions import Scope, write_partition
@@ -217,7 +217,7 @@ def _sum_up(rows: Sequence[StoredWatermark]) -> Row:
     """One row for an endpoint: the lowest watermark of its partitions, and the latest move."""
     parts = [row for row in rows if row.partition] or rows
     latest = max(parts, key=lambda row: row.moved_at or 0.0)
-    lowest = parts[0].state if len(parts) == 1 else find_lowest(row.state for row in parts)
+    lowest = parts[0].state if len(parts) == 1 else _find_lowest(parts)
     return {
         "dag_id": latest.scope.dag_id,
         "endpoint": latest.scope.endpoint,
@@ -228,6 +228,13 @@ def _sum_up(rows: Sequence[StoredWatermark]) -> Row:
         "moved_at": _instant(latest.moved_at),
         "run_id": latest.run_id or None,
     }
+
+
+def _find_lowest(rows: Sequence[StoredWatermark]) -> WatermarkState:
+    try:
+        return find_lowest(row.state for row in rows)
+    except InvalidRecord:  # of several kinds: --partitions shows them
+        return NOTHING
 
 
 def _instant(seconds: float | None) -> str | None:
