@@ -125,12 +125,14 @@ class Description(Struct, frozen=True):
 
     ``manifest`` is the place that says which output of the run counts. ``conn_id`` is the connection of the store.
     ``dataset`` is the URI of the real object, a folder or table without its runs, as lineage names it; it has no secret.
+    ``further`` describes the same records at the further destinations of the endpoint.
     """
 
     parts: list[Part]
     manifest: str
     conn_id: str | None = None
     dataset: str | None = None
+    further: tuple[Description, ...] = ()
 
 
 class ManifestPlace(Struct, frozen=True):

@@ -16,15 +16,18 @@ from oauth_taskflow.templates.render import render_text
 
 
 def destination_options(endpoint: Endpoint) -> AnyDestination:
-    """Returns the destination of a checked endpoint."""
-    options = endpoint.destination
-    assert options is not None  # specs.rules: destination-missing
-    return options
+    """Returns the first destination of a checked endpoint, whose manifest proves a run."""
+    return endpoint.all_destinations[0]  # specs.rules: destination-missing
 
 
 def destination_kind(endpoint: Endpoint) -> str:
-    """Returns the name of the destination's kind, as specs write it under ``type``."""
-    return str(destination_options(endpoint).__struct_config__.tag)
+    """Returns the name of the first destination's kind, as specs write it under ``type``."""
+    return kind_name(destination_options(endpoint))
+
+
+def kind_name(options: AnyDestination) -> str:
+    """Returns the name of the kind that ``options`` are of."""
+    return str(options.__struct_config__.tag)
 
 
 def endpoint_facts(endpoint: Endpoint) -> EndpointFacts:
@@ -40,10 +43,12 @@ def locate_output(
     template_context: Mapping[str, Any],
     item: MappedItem,
     given: Collection[str] = (),
+    *,
+    options: AnyDestination | None = None,
 ) -> str:
     """Returns the place that a run writes to, all mapped task instances together; list values of ``item`` may be in it.
 
-    ``given`` names the params whose values came with the run: each may be one segment of the path, and no more.
+    It is that of ``options``, one of the endpoint's destinations, by default of the first. ``given`` names the params whose values came with the run: each may be one segment of the path, and no more.
 
     Raises:
         TemplateFailed: as ``render_text`` raises.
@@ -51,7 +56,7 @@ def locate_output(
     """
     values = {name: part.value for name, part in item.items() if part.file is None}
     render = partial(_render, template_context=template_context, values=values, given=given)
-    return destination_options(endpoint).locate(render, run_id)
+    return (options or destination_options(endpoint)).locate(render, run_id)
 
 
 def _render(
@@ -70,8 +75,13 @@ def locate_outputs(
     run_id: str,
     template_context: Mapping[str, Any],
     given: Collection[str] = (),
+    *,
+    options: AnyDestination | None = None,
 ) -> list[str]:
-    """Returns every place of a mapped endpoint's output, including places that this run does not write to."""
+    """Returns every place of a mapped endpoint's output, including places that this run does not write to.
+
+    They are those of ``options``, one of the endpoint's destinations, by default of the first.
+    """
     lists = {
         name: [Slice(value=value) for value in option.values or ()]
         for name, option in for_each_options(endpoint).items()
@@ -79,7 +89,12 @@ def locate_outputs(
     }
     found = (
         locate_output(
-            endpoint, run_id, template_context, dict(zip(lists, values, strict=True)), given
+            endpoint,
+            run_id,
+            template_context,
+            dict(zip(lists, values, strict=True)),
+            given,
+            options=options,
         )
         for values in itertools.product(*lists.values())
     )

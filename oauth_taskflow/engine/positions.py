@@ -24,6 +24,7 @@ from oauth_taskflow.destinations.base import Destination, Run
 from oauth_taskflow.destinations.transfer import KeptRecords, TransferSummary
 from oauth_taskflow.engine.first_run import select_endpoint
 from oauth_taskflow.engine.for_each import for_each_options
+from oauth_taskflow.engine.output_location import destination_kind
 from oauth_taskflow.engine.position import Position
 from oauth_taskflow.engine.position_trail import PositionTrail
 from oauth_taskflow.engine.resume import StartOver
@@ -245,8 +246,9 @@ def open_positions(
     if watermarks is None or endpoint.incremental is None:
         return None
     place = destination.locate_manifest(run)
-    kind = str(type(endpoint.destination).__struct_config__.tag) if endpoint.destination else ""
-    watermarks.open({"kind": kind, "path": place.path, "conn_id": place.conn_id})
+    watermarks.open(
+        {"kind": destination_kind(endpoint), "path": place.path, "conn_id": place.conn_id}
+    )
     return Positions(endpoint, interval, watermarks)
 
 

@@ -18,7 +18,6 @@ from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.destinations.base import Description, Output, Run, StoreAccess
-from oauth_taskflow.destinations.requirements import require_libraries
 from oauth_taskflow.destinations.transfer import Stage, transfer
 from oauth_taskflow.engine.budgets import pull_within_budgets
 from oauth_taskflow.engine.capped import read_past_cap
@@ -27,12 +26,8 @@ from oauth_taskflow.engine.fields_stage import check_reshaped
 from oauth_taskflow.engine.finished_sequences import Beginning, FinishedSequences
 from oauth_taskflow.engine.first_run import select_endpoint
 from oauth_taskflow.engine.for_each import MappedItem, count_contexts, template_contexts
-from oauth_taskflow.engine.output_location import (
-    destination_kind,
-    destination_options,
-    endpoint_facts,
-    locate_output,
-)
+from oauth_taskflow.engine.output_location import destination_kind
+from oauth_taskflow.engine.outputs import connect_output
 from oauth_taskflow.engine.page_warnings import SinglePageWarning, WarningList
 from oauth_taskflow.engine.position import Position
 from oauth_taskflow.engine.positions import Positions, open_positions
@@ -53,7 +48,7 @@ from oauth_taskflow.engine.stages import (
     begin_window,
     build_stages,
 )
-from oauth_taskflow.engine.summary import EndpointSummary
+from oauth_taskflow.engine.summary import EndpointSummary, describe_further, name_datasets
 from oauth_taskflow.engine.window_filter import find_page_end
 from oauth_taskflow.engine.windows import run_windows
 from oauth_taskflow.specs.model import Endpoint
@@ -76,7 +71,7 @@ class EndpointRun:
         access: the ways to destinations and to parent records.
         item: this instance's mapped item of ``for_each``; empty for an endpoint without.
         map_index: number of the mapped instance, -1 when it is not mapped.
-        location: where to write instead of the place that the spec names.
+        location: where to write instead of the place that the spec names; only for an endpoint with one destination.
         given: names of the params whose values came with the run, not from the spec.
         hash_key: key of ``fields.hash``; secret.
         watermarks: the stored watermarks, for a run that begins at them.
@@ -124,9 +119,7 @@ def run_endpoint(
     )
     labels = {} if endpoint is run.endpoint else {"first_run": True}
     run = replace(run, endpoint=endpoint)
-    options = destination_options(run.endpoint)
-    require_libraries(options)
-    destination = options.connect(output_location(run), run.access, endpoint_facts(run.endpoint))
+    destination = connect_output(run)
     has_parents = any(part.file is not None for part in run.item.values())
     dag_id = str(run.template_context.get("dag_id", ""))
     this = Run(run.name, run.run_id, labels, run.map_index, dag_id)
@@ -165,18 +158,6 @@ def count_sequences(endpoint: Endpoint, item: MappedItem, interval: Interval) ->
         return count_contexts(item)  # where each begins is not known yet
     chosen = select_endpoint(endpoint, interval)
     return count_contexts(item) * sum(1 for _ in run_windows(chosen, interval))
-
-
-def output_location(run: EndpointRun) -> str:
-    """Returns the place that ``run`` writes to.
-
-    Raises:
-        TemplateFailed: a template of the destination fails.
-        DestinationError: a value that came with the run is not a path segment.
-    """
-    if run.location is not None:
-        return run.location
-    return locate_output(run.endpoint, run.run_id, run.template_context, run.item, run.given)
 
 
 class _Reader:
@@ -384,5 +365,6 @@ def _summary(
         map_index=run.map_index,
         warnings=[*summary.warnings, *filter(None, [late_warning])],
         destination=destination_kind(run.endpoint),
-        dataset=description.dataset,
+        datasets=name_datasets(description),
+        further=describe_further(run.endpoint, description),
     )

@@ -10,8 +10,20 @@ from msgspec import UNSET, Struct, UnsetType
 
 from oauth_taskflow.api.pull.watermark import Watermark
 from oauth_taskflow.destinations import DEFAULT_KIND
-from oauth_taskflow.destinations.base import Part
+from oauth_taskflow.destinations.base import Description, Part
+from oauth_taskflow.engine.output_location import kind_name
 from oauth_taskflow.engine.page_warnings import WarningList
+from oauth_taskflow.specs.model import Endpoint
+
+
+class FurtherOutput(Struct, frozen=True, omit_defaults=True):
+    """The same records at a further destination of the endpoint; the names mean what they mean in ``EndpointSummary``."""
+
+    files: list[Part]
+    manifest: str
+    bytes: int
+    destination: str = DEFAULT_KIND
+    conn_id: str | None = None
 
 
 class EndpointSummary(Struct, frozen=True, omit_defaults=True):
@@ -23,7 +35,8 @@ class EndpointSummary(Struct, frozen=True, omit_defaults=True):
     outside the window. ``watermark`` is the highest value of the incremental field, and ``interval`` the span that was
     read (ISO 8601; an empty start means from the beginning). ``map_index`` is that of a mapped instance; ``token_refreshes`` counts the refreshes that this process
     caused. ``warnings`` are for people. ``destination`` is the kind of destination that reads the files back. ``resumed``
-    counts the attempts whose records this one went on with. ``dataset`` is the URI of the real object, for lineage.
+    counts the attempts whose records this one went on with. ``datasets`` are the URIs of the real objects, for lineage. With several
+    destinations, files, bytes and manifest are those of the first, and ``further`` has those of the others in their order.
     """
 
     endpoint: str
@@ -46,12 +59,33 @@ class EndpointSummary(Struct, frozen=True, omit_defaults=True):
     filtered: int = 0
     outside: int = 0
     resumed: int = 0
-    dataset: str | None = None
+    datasets: list[str] = []
+    further: list[FurtherOutput] = []
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the figures as plain data, for XCom and events."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
         return plain
+
+
+def describe_further(endpoint: Endpoint, description: Description) -> list[FurtherOutput]:
+    """Returns the outputs at the further destinations of ``endpoint``, with their kinds."""
+    return [
+        FurtherOutput(
+            files=found.parts,
+            manifest=found.manifest,
+            bytes=sum(part.bytes for part in found.parts),
+            destination=kind_name(options),
+            conn_id=found.conn_id,
+        )
+        for options, found in zip(endpoint.all_destinations[1:], description.further, strict=True)
+    ]
+
+
+def name_datasets(description: Description) -> list[str]:
+    """Returns the URIs of the real objects at all destinations, each once, the first destination's first."""
+    names = [each.dataset for each in (description, *description.further)]
+    return [name for name in dict.fromkeys(names) if name is not None]
 
 
 class EndpointTotal(Struct, frozen=True):
@@ -75,7 +109,7 @@ class EndpointTotal(Struct, frozen=True):
     destination: str | UnsetType = UNSET
     filtered: int | UnsetType = UNSET
     outside: int | UnsetType = UNSET
-    dataset: str | UnsetType = UNSET
+    datasets: list[str] | UnsetType = UNSET
 
 
 def add_up(
@@ -112,7 +146,7 @@ def add_up(
         files=[file for summary in summaries for file in summary.files],
         conn_id=summaries[0].conn_id if summaries else None,
         destination=_kind(summaries),
-        dataset=(summaries[0].dataset if summaries else None) or UNSET,
+        datasets=list(dict.fromkeys(name for s in summaries for name in s.datasets)) or UNSET,
         warnings=warnings.texts(),
     )
 

@@ -22,7 +22,7 @@ from oauth_taskflow.specs.yaml_reader import MAX_NODES, Document, load_text
 # A file with more problems is probably not a spec, and each one costs time to explain.
 MAX_PROBLEMS = 500
 # The keys that hold templates: while they are broken, they may use any name.
-_USING = frozenset({"", "request", "destination", "for_each"})
+_USING = frozenset({"", "request", "destination", "destinations", "for_each"})
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Annotated, Any, get_args, get_origin
 
@@ -128,7 +129,7 @@ def _complete(base: dict[str, Any], written: Any, endpoint: dict[str, Any]) -> d
 
     ``base`` are the defaults without their nulls, ``written`` the defaults as they are.
     """
-    merged = merge(base, endpoint)
+    merged = merge(_choose_destinations(base, endpoint), endpoint)
     incremental = merged.get("incremental")
     if not isinstance(incremental, dict) or not isinstance(incremental.get("first_run"), dict):
         return merged
@@ -139,6 +140,14 @@ def _complete(base: dict[str, Any], written: Any, endpoint: dict[str, Any]) -> d
     return {**merged, "incremental": {**incremental, "first_run": first}}
 
 
+def _choose_destinations(base: dict[str, Any], endpoint: dict[str, Any]) -> dict[str, Any]:
+    """The defaults for an endpoint that says itself where its records go: one place or several, never both."""
+    for own, other in (("destination", "destinations"), ("destinations", "destination")):
+        if endpoint.get(own) is not None and other not in endpoint:
+            return {key: value for key, value in base.items() if key != other}
+    return base
+
+
 def _find_first_run(endpoint: Any) -> dict[str, Any]:
     incremental = endpoint.get("incremental") if isinstance(endpoint, dict) else None
     first = incremental.get("first_run") if isinstance(incremental, dict) else None
@@ -146,17 +155,31 @@ def _find_first_run(endpoint: Any) -> dict[str, Any]:
 
 
 def with_destination_type(endpoint: dict[str, Any]) -> dict[str, Any]:
-    """Names the kind of a destination that does not: without ``type`` it is the default kind."""
-    destination = endpoint.get("destination")
-    if not isinstance(destination, dict) or "type" in destination:
-        return endpoint
-    return {**endpoint, "destination": {**destination, "type": DEFAULT_KIND}}
+    """Names the kind of each destination that does not: without ``type`` it is the default kind."""
+    return _change_destinations(endpoint, _name_type)
 
 
 def without_default_type(endpoint: dict[str, Any]) -> dict[str, Any]:
     """Leaves out the kind of a destination of the default kind, like every other default."""
-    destination = endpoint.get("destination", {})
-    if destination.get("type") != DEFAULT_KIND:
-        return endpoint
-    named = {name: value for name, value in destination.items() if name != "type"}
-    return {**endpoint, "destination": named}
+    return _change_destinations(endpoint, _leave_out_default_type)
+
+
+def _change_destinations(endpoint: dict[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
+    changed = {}
+    if isinstance(endpoint.get("destination"), dict):
+        changed["destination"] = change(endpoint["destination"])
+    if isinstance(endpoint.get("destinations"), list):
+        changed["destinations"] = [change(each) for each in endpoint["destinations"]]
+    return {**endpoint, **changed} if changed else endpoint
+
+
+def _name_type(destination: Any) -> Any:
+    if not isinstance(destination, dict) or "type" in destination:
+        return destination
+    return {**destination, "type": DEFAULT_KIND}
+
+
+def _leave_out_default_type(destination: Any) -> Any:
+    if not isinstance(destination, dict) or destination.get("type") != DEFAULT_KIND:
+        return destination
+    return {name: value for name, value in destination.items() if name != "type"}

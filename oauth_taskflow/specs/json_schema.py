@@ -35,6 +35,8 @@ def spec_schema(*, merged: bool = False) -> Schema:
     for definition in [root, *defs.values()]:
         for schema in definition["properties"].values():
             _state_unions(schema, defs, merged=merged)
+            if isinstance(schema.get("items"), dict):
+                _state_unions(schema["items"], defs, merged=merged, types="object")
     schema = {"$schema": _DIALECT, "$id": _ID, **root, "$defs": defs}
     if merged:
         _join_types(schema)
@@ -97,14 +99,20 @@ def _references(schema: Schema) -> Iterator[str]:
         yield from _references(values)
 
 
-def _state_unions(schema: Schema, defs: dict[str, Schema], *, merged: bool) -> None:
+def _state_unions(
+    schema: Schema,
+    defs: dict[str, Schema],
+    *,
+    merged: bool,
+    types: str | tuple[str, ...] = ("object", "null"),
+) -> None:
     """Turn "any of these kinds" into "if type is x, then it is this kind": one clear error instead of seven."""
     for union in [branch for branch in schema.get("anyOf", ()) if "discriminator" in branch]:
         mapping: dict[str, str] = union["discriminator"]["mapping"]
         schema["anyOf"].remove(union)
         schema.pop("anyOf")
         schema |= {
-            "type": ["object", "null"],
+            "type": types if isinstance(types, str) else list(types),
             "properties": {"type": {**_tag_schema(mapping, defs)}},
             "allOf": [
                 {

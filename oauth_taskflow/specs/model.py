@@ -206,6 +206,13 @@ class Endpoint(Options, frozen=True, kw_only=True):
         AnyDestination | None,
         doc("Where records go.", {"type": "file", "path": "/data/{{ endpoint }}"}),
     ] = None
+    destinations: Annotated[
+        list[AnyDestination],
+        doc(
+            "Several places that get each record, instead of destination; the first one's manifest proves a run.",
+            [{"path": "s3://lake/{{ endpoint }}"}, {"path": "/data/{{ endpoint }}"}],
+        ),
+    ] = []
     resume: Annotated[
         bool,
         doc(
@@ -223,6 +230,11 @@ class Endpoint(Options, frozen=True, kw_only=True):
     task: Annotated[
         TaskOptions, doc("Airflow task arguments of this endpoint.", {"pool": "crm"})
     ] = TaskOptions()
+
+    @property
+    def all_destinations(self) -> list[AnyDestination]:
+        """The places that records go to, the authority first; one in most specs, none in an incomplete endpoint."""
+        return [*([] if self.destination is None else [self.destination]), *self.destinations]
 
 
 class AssetSchedule(Options, frozen=True, kw_only=True):

@@ -33,10 +33,7 @@ def lost_brace(view: EndpointView) -> Findings:
     if view.endpoint.fields is not None:
         names = names | FIELD_NAMES
         parts.append((("fields", "set"), view.endpoint.fields.set))
-    destination = view.endpoint.destination
-    if destination is not None:
-        texts = destination.templates().items()
-        parts += [(("destination", key), text) for key, text in texts]
+    parts += view.destination_texts
     pattern = _pattern(names)
     for prefix, value in parts:
         for path, text in template_texts(value, prefix):

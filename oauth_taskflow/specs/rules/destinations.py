@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from oauth_taskflow.specs.problem import Finding
+from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.registry import (
     EndpointView,
     Findings,
@@ -28,42 +28,65 @@ def destination_missing(view: EndpointView) -> Findings:
 
     Good: `defaults: {destination: {type: file, path: "/data/crm/{{ endpoint }}"}}`
     """
-    destination = view.endpoint.destination
-    if destination is None or destination.address is None:
-        hint = 'Write defaults: {destination: {path: "/data/{{ endpoint }}"}}.'
+    hint = 'Write defaults: {destination: {path: "/data/{{ endpoint }}"}}.'
+    if not view.destinations:
         yield Finding((), "no destination path is given", hint)
+    for path, options in view.destinations:
+        if options.address is None:
+            place = path if path[0] == "destinations" else ()
+            yield Finding(place, "no destination path is given", hint)
 
 
-def _place(view: EndpointView) -> str | None:
-    """The destination's address with the names that are known now filled in, for comparing."""
-    destination = view.endpoint.destination
-    if destination is None or destination.address is None:
-        return None
+@endpoint_rule("destination-and-destinations")
+def destination_and_destinations(view: EndpointView) -> Findings:
+    """One key says where records go: `destination` for one place, `destinations` for several, of which the first counts.
+
+    The one that an endpoint writes replaces the other one of the defaults.
+
+    Bad: `destination: {path: /a}` and `destinations: [{path: /b}]` in one endpoint
+
+    Good: `destinations: [{path: /a}, {path: /b}]`
+    """
+    if view.endpoint.destination is not None and view.endpoint.destinations:
+        hint = "Put it into the list: the first of destinations proves a run."
+        yield Finding(("destinations",), "both destination and destinations are given", hint)
+
+
+def _places(view: EndpointView) -> Iterator[tuple[str, YamlPath]]:
+    """The address of each destination with the names that are known now filled in, for comparing, and its path."""
     own = {"endpoint": view.name, "dag_id": view.source.dag_id}
-    place = _OWN_NAME.sub(lambda match: own[match[1]], destination.address)
     params = view.source.params
-    place = PARAM_TEMPLATE.sub(lambda match: str(params.get(match[1], match[0])), place)
-    return _BLANKS.sub("", place).rstrip("/")
+    for path, options in view.destinations:
+        if options.address is None:
+            continue
+        place = _OWN_NAME.sub(lambda match: own[match[1]], options.address)
+        place = PARAM_TEMPLATE.sub(lambda match: str(params.get(match[1], match[0])), place)
+        place = _BLANKS.sub("", place).rstrip("/")
+        yield f"{options.__struct_config__.tag}:{place}", ("endpoints", view.name, *path, "path")
 
 
 @spec_rule("destination-collision")
 def destination_collision(view: SpecView) -> Findings:
-    """Two endpoints that write to one folder replace each other's files.
+    """Two endpoints that write to one folder replace each other's files. So do two destinations of one endpoint.
 
     Bad: `defaults: {destination: {path: /data/crm}}` with two endpoints
 
     Good: `defaults: {destination: {path: "/data/crm/{{ endpoint }}"}}`
     """
-    groups: dict[str, list[str]] = {}
+    groups: dict[str, list[tuple[str, YamlPath]]] = {}
     for endpoint in view.endpoints:
-        place = _place(endpoint)
-        if place is not None:
-            groups.setdefault(place, []).append(endpoint.name)
+        for place, path in _places(endpoint):
+            groups.setdefault(place, []).append((endpoint.name, path))
     for first, *others in groups.values():
         if others:
-            path = ("endpoints", others[0], "destination", "path")
-            message = f"endpoints {', '.join([first, *others])} write to the same folder"
-            yield Finding(path, message, 'Put "{{ endpoint }}" into the path.')
+            names = list(dict.fromkeys([first[0], *(name for name, _ in others)]))
+            if len(names) == 1:
+                message = f"endpoint {first[0]} writes to the same folder twice"
+                yield Finding(others[0][1], message, "Name each place once.")
+            else:
+                message = f"endpoints {', '.join(names)} write to the same folder"
+                path = next(path for name, path in others if name == names[1])
+                yield Finding(path, message, 'Put "{{ endpoint }}" into the path.')
 
 
 @files_rule("destination-collision")
@@ -78,13 +101,9 @@ def destination_collision_across_files(
     """
     taken: dict[str, SpecView] = {}
     for view in views:
-        for endpoint in view.endpoints:
-            place = _place(endpoint)
-            other = taken.setdefault(place, view) if place is not None else view
+        for place, path in (found for endpoint in view.endpoints for found in _places(endpoint)):
+            other = taken.setdefault(place, view)
             # Airflow loads only one of two files with one dag_id; the rule duplicate-dag-id reports that.
             if other is not view and other.source.dag_id != view.source.dag_id:
-                path = ("endpoints", endpoint.name, "destination", "path")
-                message = (
-                    f"endpoint {endpoint.name!r} writes to the same folder as {other.spec.path}"
-                )
+                message = f"endpoint {path[1]!r} writes to the same folder as {other.spec.path}"
                 yield view, Finding(path, message, 'Put "{{ dag_id }}" into the path.')

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 from msgspec import structs
 
 from oauth_taskflow.api.paginators.base import Flaw
+from oauth_taskflow.destinations import AnyDestination
 from oauth_taskflow.specs.model import DagSpec, Endpoint, ForEachOptions, Spec
 from oauth_taskflow.specs.problem import Finding, Level, YamlPath
 from oauth_taskflow.specs.request import FirstRun
@@ -110,11 +111,27 @@ class EndpointView:
         ]
 
     @cached_property
+    def destinations(self) -> list[tuple[YamlPath, AnyDestination]]:
+        """The path of each destination, and its options."""
+        one, several = self.endpoint.destination, self.endpoint.destinations
+        first: list[tuple[YamlPath, AnyDestination]] = (
+            [] if one is None else [(("destination",), one)]
+        )
+        return first + [(("destinations", at), each) for at, each in enumerate(several)]
+
+    @cached_property
+    def destination_texts(self) -> list[tuple[YamlPath, str]]:
+        """The path of each template of the destinations, and its text."""
+        return [
+            ((*path, key), text)
+            for path, options in self.destinations
+            for key, text in options.templates().items()
+        ]
+
+    @cached_property
     def destination_templates(self) -> list[tuple[YamlPath, Template]]:
-        """The path of each template of the destination, and the names it refers to."""
-        destination = self.endpoint.destination
-        texts = destination.templates() if destination is not None else {}
-        return [(("destination", key), parse_template(text)) for key, text in texts.items()]
+        """The path of each template of the destinations, and the names it refers to."""
+        return [(path, parse_template(text)) for path, text in self.destination_texts]
 
     @cached_property
     def first_run(self) -> EndpointView | None:

@@ -13,10 +13,11 @@ import msgspec
 
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
-from oauth_taskflow.destinations.files import FileDestination
+from oauth_taskflow.destinations.base import Part
 from oauth_taskflow.engine.for_each import Slice, build_mapped_items, for_each_options, item_label
-from oauth_taskflow.engine.output_location import destination_options, locate_outputs
-from oauth_taskflow.engine.run import EndpointRun, output_location, run_endpoint
+from oauth_taskflow.engine.output_location import locate_outputs
+from oauth_taskflow.engine.outputs import output_locations
+from oauth_taskflow.engine.run import EndpointRun, run_endpoint
 from oauth_taskflow.engine.summary import EndpointSummary, add_up
 from oauth_taskflow.errors import DestinationError, SpecError
 from oauth_taskflow.redaction import redact_url
@@ -118,10 +119,9 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
     )
     if from_watermark is None:
         check_interval(name, endpoint, interval, operator.log)
-    if isinstance(endpoint.destination, FileDestination) and (
-        warning := own_disk_warning(output_location(run))
-    ):
-        operator.log.warning("%s: %s", name, warning)
+    for options, place in zip(endpoint.all_destinations, output_locations(run), strict=True):
+        if "path" in options.templates() and (warning := own_disk_warning(place)):
+            operator.log.warning("%s: %s", name, warning)
     before = refreshes(operator.conn_id)
     with free_slot(name, operator.log), open_session(operator.conn_id) as session:
         progress = PageLog(operator.log, name)
@@ -162,18 +162,18 @@ def finish_in_task(operator: EndpointDoneOperator, context: Mapping[str, Any]) -
     endpoint = _read_endpoint(operator.endpoint)
     count, summaries = _current_summaries(operator, endpoint, context["ti"])
     _require_all_here(summaries)
-    # Instances that were marked as successful by hand left no summary: their output is unknown, so it stays.
-    current: dict[int, str | None] = dict.fromkeys(range(count))
-    current |= {summary.map_index: summary.manifest for summary in summaries}
     template_context = task_template_context(operator.endpoint_name, context)
     given = find_given_params(operator.default_params, context)
-    options = destination_options(endpoint)
-    for location in locate_outputs(endpoint, context["run_id"], template_context, given):
-        if removed := options.connect(location, store_access()).remove_stale(current):
-            operator.log.info(
-                "Removed the output of %s task instances of an earlier try from %s",
-                *(removed, redact_url(location)),
-            )
+    for at, options in enumerate(endpoint.all_destinations):
+        current = _current_manifests(count, summaries, at)
+        for location in locate_outputs(
+            endpoint, context["run_id"], template_context, given, options=options
+        ):
+            if removed := options.connect(location, store_access()).remove_stale(current):
+                operator.log.info(
+                    "Removed the output of %s task instances of an earlier try from %s",
+                    *(removed, redact_url(location)),
+                )
     incremental = endpoint.incremental
     figures = add_up(
         operator.endpoint_name,
@@ -190,6 +190,22 @@ def finish_in_task(operator: EndpointDoneOperator, context: Mapping[str, Any]) -
     return plain
 
 
+def _current_manifests(
+    count: int, summaries: Sequence[EndpointSummary], at: int
+) -> dict[int, str | None]:
+    """Returns the manifest of each instance at the destination with this number.
+
+    Instances that were marked as successful by hand left no summary: their output is unknown, so it stays.
+    """
+    current: dict[int, str | None] = dict.fromkeys(range(count))
+    for summary in summaries:
+        if at == 0:
+            current[summary.map_index] = summary.manifest
+        elif at <= len(summary.further):
+            current[summary.map_index] = summary.further[at - 1].manifest
+    return current
+
+
 def _require_all_here(summaries: Sequence[EndpointSummary]) -> None:
     """Raises where instances wrote to disks of other machines: stale output there cannot be removed from here."""
     here = socket.gethostname()
@@ -197,7 +213,7 @@ def _require_all_here(summaries: Sequence[EndpointSummary]) -> None:
         {
             file.host
             for summary in summaries
-            for file in summary.files
+            for file in _all_files(summary)
             if file.host not in {"", here} and not Path(file.path).exists()
         }
     )
@@ -207,6 +223,10 @@ def _require_all_here(summaries: Sequence[EndpointSummary]) -> None:
             where=f"at {summaries[0].manifest}",
             hint="Let the destination be an object store, or a folder that all workers share (docs/destinations.md).",
         )
+
+
+def _all_files(summary: EndpointSummary) -> list[Part]:
+    return [*summary.files, *(file for output in summary.further for file in output.files)]
 
 
 def _current_summaries(

@@ -17,7 +17,6 @@ from airflow.sdk.definitions._internal.contextmanager import DagContext
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from pendulum import FixedTimezone, Timezone
 
-from oauth_taskflow.destinations.files import FileDestination
 from oauth_taskflow.destinations.requirements import describe_missing, find_missing
 from oauth_taskflow.engine.for_each import build_mapped_items, for_each_options
 from oauth_taskflow.errors import SpecError
@@ -183,12 +182,11 @@ def _task_doc(spec: Spec, endpoint: Endpoint) -> str:
 
 def _warn_of_own_disks(spec: Spec) -> None:
     """Log, before the first run, that a destination is on one machine's disk while tasks run on several."""
-    for name, endpoint in spec.endpoints.items():
-        destination = endpoint.destination
-        path = destination.path if isinstance(destination, FileDestination) else None
-        filled = PARAM_TEMPLATE.sub(
-            lambda found: str(spec.source.params.get(found[1], "")), path or ""
-        )
+    for name, destination in (
+        (name, each) for name, e in spec.endpoints.items() for each in e.all_destinations
+    ):
+        path = destination.templates().get("path", "")
+        filled = PARAM_TEMPLATE.sub(lambda found: str(spec.source.params.get(found[1], "")), path)
         if warning := own_disk_warning(filled):
             _log.warning("%s, endpoint %s: %s", spec.source.dag_id, name, warning)
             return  # the others most likely share its root
@@ -196,7 +194,10 @@ def _warn_of_own_disks(spec: Spec) -> None:
 
 def _warn_of_missing_extras(spec: Spec) -> None:
     """Log that a destination needs a library that is not installed here; workers may have it."""
-    found = {name: find_missing(each.destination) for name, each in spec.endpoints.items()}
+    found = {
+        name: [missing for options in each.all_destinations for missing in find_missing(options)]
+        for name, each in spec.endpoints.items()
+    }
     missing = [each for some in found.values() for each in some]
     if missing:
         what, hint = describe_missing(missing)
@@ -212,8 +213,7 @@ def _default_params(spec: Spec, endpoint: Endpoint) -> dict[str, Any]:
 
     Copied at parse time: Airflow writes the values of a run into the DAG's ``params``.
     """
-    destination = endpoint.destination
-    texts = destination.templates().values() if destination is not None else ()
+    texts = (text for each in endpoint.all_destinations for text in each.templates().values())
     if not any("params" in text for text in texts):
         return {}
     dag = DagContext.get_current()

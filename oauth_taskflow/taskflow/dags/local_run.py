@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.destinations.files import FileDestination
 from oauth_taskflow.engine.for_each import (
     ParentFile,
     Slice,
@@ -22,7 +25,7 @@ from oauth_taskflow.engine.output_location import destination_options
 from oauth_taskflow.engine.run import EndpointRun, count_sequences, run_endpoint
 from oauth_taskflow.engine.summary import EndpointSummary
 from oauth_taskflow.specs.budgets import complete_endpoint
-from oauth_taskflow.specs.model import Spec, parent_names
+from oauth_taskflow.specs.model import Endpoint, Spec, parent_names
 from oauth_taskflow.specs.windows import Interval
 from oauth_taskflow.taskflow.config import hash_key
 from oauth_taskflow.taskflow.dags.storage import store_access
@@ -40,27 +43,42 @@ class LocalRun:
     Args:
         spec: the checked spec.
         endpoints: names of the endpoints wanted, in pulling order; see ``add_parents``.
-        output: absolute folder to write below, one sub-folder per endpoint.
+        output: absolute folder to write below, one sub-folder per endpoint; None writes to the destinations of the spec.
         params: values of the spec's params.
         interval: the span that incremental endpoints read.
         now: the run's own time (UTC).
         moves_watermarks: whether stored watermarks move; otherwise they are read only.
+        given: names of the params whose values do not come from the spec.
         suffix: tells runs of the same second apart.
     """
 
     spec: Spec
     endpoints: Sequence[str]
-    output: Path
+    output: Path | None
     params: Mapping[str, Any]
     interval: Interval
     now: datetime
     moves_watermarks: bool = False
+    given: Collection[str] = ()
     suffix: str = field(default_factory=lambda: secrets.token_hex(4))
 
     @property
     def run_id(self) -> str:
         """The name of the run."""
         return f"pull__{self.now.isoformat(timespec='seconds')}__{self.suffix}"
+
+    def complete_endpoint(self, name: str) -> Endpoint:
+        """Returns an endpoint as it is pulled: into a folder it writes files, whatever its destinations are."""
+        endpoint = complete_endpoint(self.spec, name)
+        if self.output is None:
+            return endpoint
+        chosen: list[object] = list(endpoint.all_destinations)
+        files = next((e for e in chosen if isinstance(e, FileDestination)), FileDestination())
+        return replace(endpoint, destination=replace(files, conn_id=None), destinations=[])
+
+    def locate(self, endpoint: str) -> str | None:
+        """Returns the folder that an endpoint writes to; None where its destinations say it."""
+        return None if self.output is None else str(self.output / endpoint)
 
     def open_watermarks(self, endpoint: str) -> RunWatermarks | None:
         """Returns the stored watermarks of an endpoint that begins at them; None where the run has its own beginning.
@@ -135,7 +153,7 @@ def run_locally(
     """
     parents: dict[str, list[ParentFile]] = {}
     for name in run.endpoints:
-        endpoint = complete_endpoint(run.spec, name)
+        endpoint = run.complete_endpoint(name)
         options = for_each_options(endpoint)
         items: Sequence[Mapping[str, Slice]] = (
             build_mapped_items(options, parents) if options else [{}]
@@ -146,34 +164,40 @@ def run_locally(
             for number, item in enumerate(items):
                 observer.begin(name, item_label(item) if item else "", count)
                 map_index = number if options else -1
-                template_context = run.template_context(name, map_index)
-                summaries.append(
-                    run_endpoint(
-                        EndpointRun(
-                            name=name,
-                            endpoint=endpoint,
-                            run_id=template_context["run_id"],
-                            template_context=template_context,
-                            interval=run.interval,
-                            access=store_access(),
-                            item=item,
-                            map_index=map_index,
-                            location=str(run.output / name),
-                            watermarks=run.open_watermarks(name),
-                            hash_key=hash_key()
-                            if endpoint.fields and endpoint.fields.hashed
-                            else None,
-                        ),
-                        session,
-                        on_page=observer.page,
-                    )
-                )
-        # An earlier pull into the same folder may have had more batches, or more values in its list.
-        destination = destination_options(endpoint).connect(str(run.output / name), store_access())
-        destination.remove_stale({s.map_index: s.manifest for s in summaries})
+                task = _build_task(run, name, endpoint, item, map_index)
+                summaries.append(run_endpoint(task, session, on_page=observer.page))
+        if (location := run.locate(name)) is not None:
+            # An earlier pull into the same folder may have had more batches, or more values in its list.
+            destination = destination_options(endpoint).connect(location, store_access())
+            destination.remove_stale({s.map_index: s.manifest for s in summaries})
         parents[name] = [
-            ParentFile(file=file.path, rows=file.rows, kind=s.destination, selector=file.selector)
+            ParentFile(
+                file=file.path,
+                rows=file.rows,
+                conn_id=s.conn_id,
+                kind=s.destination,
+                selector=file.selector,
+            )
             for s in summaries
             for file in s.files
         ]
         yield summaries
+
+
+def _build_task(
+    run: LocalRun, name: str, endpoint: Endpoint, item: Mapping[str, Slice], map_index: int
+) -> EndpointRun:
+    return EndpointRun(
+        name=name,
+        endpoint=endpoint,
+        run_id=run.run_id,
+        template_context=run.template_context(name, map_index),
+        interval=run.interval,
+        access=store_access(),
+        item=item,
+        map_index=map_index,
+        location=run.locate(name),
+        given=run.given,
+        watermarks=run.open_watermarks(name),
+        hash_key=hash_key() if endpoint.fields and endpoint.fields.hashed else None,
+    )

@@ -1,0 +1,49 @@
+"""The destinations of one run: where they are, and the object that the transfer writes to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from oauth_taskflow.destinations.base import Destination
+from oauth_taskflow.destinations.requirements import require_libraries
+from oauth_taskflow.destinations.several import SeveralDestinations
+from oauth_taskflow.engine.output_location import endpoint_facts, locate_output
+
+if TYPE_CHECKING:
+    from oauth_taskflow.engine.run import EndpointRun
+
+
+def connect_output(run: EndpointRun) -> Destination:
+    """Returns the destination that ``run`` writes to; several of a spec are shown as one.
+
+    Raises:
+        DestinationError: a library is missing, or a value that came with the run is not a path segment.
+        TemplateFailed: a template of a destination fails.
+    """
+    options = run.endpoint.all_destinations
+    for each in options:
+        require_libraries(each)
+    facts, places = endpoint_facts(run.endpoint), output_locations(run)
+    connected = [
+        each.connect(place, run.access, facts) for each, place in zip(options, places, strict=True)
+    ]
+    return connected[0] if len(connected) == 1 else SeveralDestinations(connected)
+
+
+def output_locations(run: EndpointRun) -> list[str]:
+    """Returns the places that ``run`` writes to, one for each destination of its endpoint.
+
+    Raises:
+        TemplateFailed: a template of a destination fails.
+        DestinationError: a value that came with the run is not a path segment.
+    """
+    options = run.endpoint.all_destinations
+    if run.location is not None:
+        assert len(options) == 1  # who chooses the place chooses one destination
+        return [run.location]
+    return [
+        locate_output(
+            run.endpoint, run.run_id, run.template_context, run.item, run.given, options=each
+        )
+        for each in options
+    ]
