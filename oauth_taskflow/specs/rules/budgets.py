@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import ceil, inf
 
 from oauth_taskflow.api.rate_limit import RateLimit, RateLimits
 from oauth_taskflow.iso8601 import duration_length
@@ -18,6 +19,9 @@ from oauth_taskflow.specs.rules.registry import (
 from oauth_taskflow.specs.template_names import request_names
 from oauth_taskflow.suggestions import suggest_allowed
 from oauth_taskflow.templates.references import parse_template
+
+# Seconds; a session waits so long for an answer, unless the connection or the spec says otherwise.
+_LONGEST_REQUEST = 60.0
 
 
 def list_entries(limits: RateLimits | None) -> Iterator[tuple[YamlPath, RateLimit]]:
@@ -117,6 +121,41 @@ def _find_unknown_names(path: YamlPath, limit: RateLimit) -> Findings:
         if name not in known:
             message = f"{name!r} is not defined for every endpoint"
             yield Finding((*path, "weight"), message, suggest_allowed(name, known))
+
+
+@endpoint_rule("concurrency-above-budget", "warning")
+def concurrency_above_budget(view: EndpointView) -> Findings:
+    """More requests at once than a budget can ever have under way, even if each takes as long as its timeout allows.
+
+    A number from the defaults is for the other endpoints. Without `timeout`, a request takes a minute at most.
+
+    Bad: `concurrency: 16` with `rate_limit: {requests: 2, per: PT1M}`
+
+    Good: `concurrency: 4` with the same, or without `concurrency`
+    """
+    endpoint = view.endpoint
+    is_inherited = endpoint.concurrency == view.source.defaults.concurrency
+    if is_inherited or not isinstance(endpoint.concurrency, int):
+        return
+    limits = [*list_entries(view.source.rate_limit), *list_entries(endpoint.rate_limit)]
+    usable = [
+        _count_under_way(limit, endpoint.timeout or _LONGEST_REQUEST)
+        for _, limit in limits
+        if not limit.endpoints or view.name in limit.endpoints
+    ]
+    most = min(usable, default=endpoint.concurrency)
+    if endpoint.concurrency > most:
+        message = f"the budgets never let more than {most:.0f} requests be under way"
+        yield Finding(("concurrency",), message, f"Write {max(1, most):.0f} at most, or remove it.")
+
+
+def _count_under_way(limit: RateLimit, longest: float) -> float:
+    """The most requests that ``limit`` lets be under way, each of them for at most ``longest`` seconds."""
+    weight = limit.weight if isinstance(limit.weight, int | float) else 0.0
+    if limit.requests is None or not weight:
+        return inf
+    periods = 1 + ceil(longest / (duration_length(limit.per) or 1.0))
+    return limit.requests // weight * periods
 
 
 @endpoint_rule("rate-limit-twice", about="rate_limit")

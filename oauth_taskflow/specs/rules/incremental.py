@@ -141,12 +141,17 @@ def _precision(style: str) -> float | None:
 def zone_less(view: EndpointView) -> Findings:
     """A date-time without a zone is read in whatever zone the server has; windows are UTC.
 
+    In a zone behind UTC, the end of a window is still ahead: what changes until then is not read again. A `lookback` of a day
+    reads it again, whatever the zone is.
+
     Bad: `format: "%Y-%m-%d %H:%M:%S"`
 
-    Good: `format: "%Y-%m-%dT%H:%M:%SZ"`
+    Good: `format: "%Y-%m-%dT%H:%M:%SZ"`, or the former with `lookback: P1D`
     """
     incremental = view.endpoint.incremental
     if incremental is None or incremental.format in NAMED_FORMATS:
+        return
+    if (duration_length(incremental.lookback or "") or 0.0) >= _DAY:
         return
     shows_time = (_precision(incremental.format) or _DAY) < _DAY
     if shows_time and not _ZONE.search(incremental.format):

@@ -10,14 +10,12 @@ from oauth_taskflow.specs.check import check_file
 from tests.taskflow.examples.play import EXAMPLES
 
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.yaml"))
-# Warnings about what an API forces on its users.
-EXPECTED = {"jira": ["zone-less"], "xero": ["zone-less"]}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_example_has_no_problem_but_those_that_its_api_forces_on_it(name: str) -> None:
+def test_an_example_has_no_problem_and_no_warning(name: str) -> None:
     checked = check_file(EXAMPLES / f"{name}.yaml")
-    assert [problem.rule for problem in checked.problems] == EXPECTED.get(name, [])
+    assert [problem.rule for problem in checked.problems] == []
     assert checked.spec is not None
     assert (checked.spec.source.dag_id, checked.spec.source.connection) == (f"example_{name}", name)
 

@@ -91,7 +91,7 @@ def test_projects_issues_and_work_logs_are_complete(play_example: Play) -> None:
     played = play_example("jira", jira, since="2026-03-02T09:00:00Z", until="2026-03-02T10:00:00Z")
     assert not jira.refused
     assert played.ids("projects") == [row["id"] for row in jira.projects]
-    wanted = [row for row in jira.issues if at(2, 8, 55) <= _read_update(row) < at(2, 10)]
+    wanted = [row for row in jira.issues if at(1, 9) <= _read_update(row) < at(2, 10)]
     assert played.ids("issues") == [row["id"] for row in wanted]
     logs = [f"{row['id']}-{i}" for row in wanted if row["id"] != "10007" for i in range(2)]
     assert played.ids("worklogs") == logs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any
 
 from tests.api.scripted import Asked, Reply
@@ -39,9 +39,7 @@ class Xero(Simulator):
         if self.limited and query["page"] == "2":
             self.limited -= 1
             return Reply({}, 429, {"Retry-After": "0", "X-Rate-Limit-Problem": "Minute"})
-        since = datetime.fromisoformat(asked.headers["If-Modified-Since"]).replace(
-            tzinfo=timezone.utc
-        )
+        since = datetime.strptime(asked.headers["If-Modified-Since"], "%Y-%m-%dT%H:%M:%S%z")
         mine = self.invoices if name == "Invoices" else []
         rows = [row for row in mine if int(row["UpdatedDateUTC"][6:-7]) >= since.timestamp() * 1000]
         page, size = int(query["page"]), int(query["pageSize"])
