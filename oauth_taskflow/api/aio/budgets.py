@@ -70,17 +70,18 @@ class AsyncPermit:
     def __init__(self, gate: AsyncGate, permit: Permit) -> None:
         self._gate, self._permit = gate, permit
         self.waited = permit.waited
+        self._opens_tunnel = False
 
     async def trace(self, event: str, info: Mapping[str, Any]) -> float:
         """Observes the steps of ``httpcore``: confirms the right before the request is written; seconds waited for that.
 
         Opening a tunnel through a proxy is not the request.
         """
-        if getattr(info.get("request"), "method", b"") == b"CONNECT":
-            return 0.0
         if event.endswith("send_request_headers.started"):
-            return await self._gate.confirm(self._permit)
-        if event.endswith("send_request_headers.complete"):
+            # The event of the end names no request.
+            self._opens_tunnel = getattr(info.get("request"), "method", b"") == b"CONNECT"
+            return 0.0 if self._opens_tunnel else await self._gate.confirm(self._permit)
+        if event.endswith("send_request_headers.complete") and not self._opens_tunnel:
             self._permit.note_written()
         return 0.0
 
