@@ -41,13 +41,16 @@ from oauth_taskflow.destinations.output_folders import (
 from oauth_taskflow.destinations.part_stream import PartOptions
 from oauth_taskflow.destinations.requirements import STORE_REQUIREMENTS, Requirement
 from oauth_taskflow.errors import ApiError
-from oauth_taskflow.schema.types import Options, Text, doc
+from oauth_taskflow.schema.sizes import read_size
+from oauth_taskflow.schema.types import DataSize, Options, Text, doc
 
 if TYPE_CHECKING:
     FormatName = str
 else:
     FormatName = Literal[tuple(FORMATS)]  # for the spec format, which lists the names
 
+# Loaders of warehouses ask for 100 to 250 MB, and a retry of a failed upload stays cheap.
+_STORE_PART_SIZE = 256_000_000
 _INSTANCE = re.compile(r"map_index=(\d+)")
 
 # pathlib.Path, UPath or Airflow's ObjectStoragePath: alike in what is used here, without a type in common.
@@ -64,9 +67,21 @@ class FileDestination(Options, frozen=True, kw_only=True, tag_field="type", tag=
             "s3://lake/crm/{{ endpoint }}",
         ),
     ] = None
-    format: Annotated[FormatName, doc("File format: one JSON record per line.", "jsonl.gz")] = (
-        "jsonl"
-    )
+    format: Annotated[
+        FormatName,
+        doc(
+            "File format: a JSON record per line, plain or compressed, or another of docs/destinations.md.",
+            "jsonl.gz",
+        ),
+    ] = "jsonl"
+    target_part_size: Annotated[
+        DataSize | None,
+        doc(
+            "A file that has reached this size ends, and another follows. Without it, files in stores end at 256 MB, those on "
+            "a disk never.",
+            "128MB",
+        ),
+    ] = None
     conn_id: Annotated[
         Text | None, doc("Airflow connection of the object store.", "aws_default")
     ] = None
@@ -103,6 +118,9 @@ class FileDestination(Options, frozen=True, kw_only=True, tag_field="type", tag=
             self.format,
             conn_id=self.conn_id,
             open_path=access.open_path,
+            target_part_size=None
+            if self.target_part_size is None
+            else read_size(self.target_part_size),
             facts=facts,
         )
 
@@ -183,7 +201,9 @@ class FolderDestination:
         """
         folder = self._instance_folder(run)
         writing = Writing(folder, run, secrets.token_hex(6), self._format)
-        options = PartOptions(FORMATS[self._format], self._target_size, self._facts.declared)
+        is_local = isinstance(folder, Path)
+        size = self._target_size or (None if is_local else _STORE_PART_SIZE)
+        options = PartOptions(FORMATS[self._format], size, self._facts.declared)
         with as_destination_errors("Opening the output folder", folder):
             attempt = output_folder(folder).begin(self._format, writing.attempt_id)
             try:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol
 
 from oauth_taskflow.destinations.formats import FORMATS
-from oauth_taskflow.errors import DestinationError
+from oauth_taskflow.errors import DestinationError, InvalidRecord
 from oauth_taskflow.redaction import redact_url
 
 MANIFEST = "_manifest.json"
@@ -117,6 +117,9 @@ def as_destination_errors(what: str, path: Any) -> Iterator[None]:
     try:
         yield
     except DestinationError:
+        raise
+    except InvalidRecord as error:
+        error.where = error.where or f"at {redact_url(str(path))}"
         raise
     # Object stores raise exceptions of libraries that we do not import.
     except Exception as error:

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from oauth_taskflow.schema import sizes
+
 
 def doc(description: str, *examples: Any, **constraints: Any) -> Meta:
     """Returns a field's description, examples and limits, as JSON Schema knows them."""
@@ -34,6 +36,10 @@ Duration = Annotated[
         pattern=r"^P(?=.)(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?$",
     ),
 ]
+DataSize = (
+    Annotated[str, doc("A size with its unit.", "128MB", pattern=sizes.PATTERN)]
+    | Annotated[int, doc("A number of bytes.", 128_000_000, ge=1)]
+)
 ErrorStatus = Annotated[int, doc("An HTTP status.", 404, ge=100, le=599)]
 
 

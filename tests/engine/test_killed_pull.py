@@ -47,7 +47,7 @@ def read_rows(folder: Path) -> list[Any]:
 
 
 @pytest.mark.parametrize(("place", "count"), STEPS)
-@pytest.mark.parametrize("file_format", ["jsonl", "jsonl.gz"])
+@pytest.mark.parametrize("file_format", ["jsonl", "jsonl.gz", "jsonl.zst"])
 def test_a_pull_that_was_killed_goes_on_in_the_next_process(
     tmp_path: Path, place: str, count: int, file_format: str
 ) -> None:

@@ -59,7 +59,7 @@ def read(store: str) -> tuple[dict[str, Any], bytes]:
     return figures, b"".join(texts)
 
 
-@pytest.mark.parametrize("file_format", ["jsonl", "jsonl.gz"])
+@pytest.mark.parametrize("file_format", ["jsonl", "jsonl.gz", "jsonl.zst"])
 @pytest.mark.parametrize("keep_every", [0.0, 1e9])
 @pytest.mark.parametrize("cuts", [{0}, {1}, {2}, {5}, {8}, {1, 3}, {2, 6, 10}, {0, 1, 2, 3}])
 def test_wherever_a_pull_is_cut_off_its_records_come_once(

@@ -6,11 +6,21 @@
 from __future__ import annotations
 
 from oauth_taskflow.destinations.formats.base import FileFormat
-from oauth_taskflow.destinations.formats.jsonl import JSON_LINES, JSON_LINES_GZIP
+from oauth_taskflow.destinations.formats.csv_text import CSV
+from oauth_taskflow.destinations.formats.jsonl import (
+    JSON_LINES,
+    JSON_LINES_GZIP,
+    JSON_LINES_ZSTD,
+)
 from oauth_taskflow.errors import DestinationError
 
 # By the suffix of a part's name, which is also the format's name in a spec.
-FORMATS: dict[str, FileFormat] = {"jsonl": JSON_LINES, "jsonl.gz": JSON_LINES_GZIP}
+FORMATS: dict[str, FileFormat] = {
+    "jsonl": JSON_LINES,
+    "jsonl.gz": JSON_LINES_GZIP,
+    "jsonl.zst": JSON_LINES_ZSTD,
+    "csv": CSV,
+}
 
 
 def find_format(name: str) -> FileFormat:
