@@ -7,6 +7,7 @@ It dies instead of the call number CALLS (from 0) of ``DIE_AT``, after it said `
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import importlib
 import itertools
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from oauth_taskflow.destinations.base import Run
 from oauth_taskflow.destinations.files import FolderDestination, output_folder
@@ -82,6 +84,16 @@ def _read(path: Any) -> bytes | None:
     with suppress(FileNotFoundError):
         return bytes(path.read_bytes() if isinstance(path, Path) else path.fs.cat_file(path.path))
     return None
+
+
+def unpack(content: bytes, name: str) -> bytes:
+    """Returns the lines of a file, as other tools find them: by gzip's module, and by Arrow's Zstandard."""
+    if name.endswith(".gz"):
+        return gzip.decompress(content)
+    if name.endswith(".zst"):
+        arrow = pytest.importorskip("pyarrow")
+        return bytes(arrow.CompressedInputStream(arrow.BufferReader(content), "zstd").read())
+    return content
 
 
 def list_ours(folder: Any) -> list[str]:

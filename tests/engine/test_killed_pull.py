@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.api.scripted import scripted
+from tests.destinations.attempts import unpack
 from tests.engine.cut_off import PagedApi
 from tests.engine.killed_pull import pull, pull_in_process
 
@@ -40,8 +40,7 @@ def read_rows(folder: Path) -> list[Any]:
     manifest = json.loads((folder / "run_id=r" / "_manifest.json").read_bytes())
     (file,) = manifest["files"]
     data = (folder / "run_id=r" / file["name"]).read_bytes()
-    text = gzip.decompress(data) if file["name"].endswith(".gz") else data
-    rows = [json.loads(line) for line in text.splitlines()]
+    rows = [json.loads(line) for line in unpack(data, file["name"]).splitlines()]
     assert manifest["rows"] == len(rows)
     return rows
 

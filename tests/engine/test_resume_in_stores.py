@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import itertools
 import json
@@ -18,7 +17,7 @@ from oauth_taskflow.destinations.files import FileDestination, FolderDestination
 from oauth_taskflow.engine.resume import ResumeOptions
 from oauth_taskflow.errors import ApiError, DestinationError
 from tests.api.scripted import Reply
-from tests.destinations.attempts import summary
+from tests.destinations.attempts import summary, unpack
 from tests.engine.cut_off import SEAL, PagedApi, build_endpoint, pull
 
 PAGES = {"ann": 4, "bob": 2, "cy": 3}
@@ -55,8 +54,7 @@ def read(store: str) -> tuple[dict[str, Any], bytes]:
         file["sha256"] for file in manifest["files"]
     ]
     figures = {name: manifest[name] for name in ("rows", "pages", "dropped", "received_bytes")}
-    texts = [gzip.decompress(c) if names[0].endswith("gz") else c for c in contents]
-    return figures, b"".join(texts)
+    return figures, b"".join(map(unpack, contents, names))
 
 
 @pytest.mark.parametrize("file_format", ["jsonl", "jsonl.gz", "jsonl.zst"])
