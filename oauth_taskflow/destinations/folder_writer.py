@@ -115,34 +115,46 @@ class FolderWriter:
         """
         with as_destination_errors("Committing the output", self._folder):
             self._stream.end()
-            parts = self._stream.parts
-            names = [part.name for part in parts]
-            self._attempt.publish(self._manifest(summary, parts), names)
-        return Output(
-            redact_url(str(self._folder)),
-            tuple(names),
-            sum(part.bytes for part in parts),
-            summary,
-            self._writing.run,
-            tuple(FileFigures(part.rows, part.bytes) for part in parts),
-        )
+        return commit_parts(self._attempt, self._writing, summary, self._stream.parts)
 
     def abort(self) -> None:
         """Removes what was written; never raises, since another error is on its way."""
         self._stream.drop()
         self._attempt.discard()
 
-    def _manifest(self, summary: TransferSummary, parts: Sequence[KeptPart]) -> bytes:
-        run = self._writing.run
-        manifest = {
-            "version": MANIFEST_VERSION,
-            "endpoint": run.endpoint,
-            "run_id": run.run_id,
-            "attempt": self._writing.attempt_id,
-            "host": socket.gethostname(),
-            **run.labels,
-            **({"map_index": run.map_index} if run.map_index >= 0 else {}),
-            "files": msgspec.to_builtins(parts),
-            **msgspec.to_builtins(summary),
-        }
-        return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+
+def commit_parts(
+    attempt: Attempt, writing: Writing, summary: TransferSummary, parts: Sequence[KeptPart]
+) -> Output:
+    """Makes complete parts the output of a run, and returns its description.
+
+    Raises:
+        DestinationError: a step failed, or another attempt committed since this one began.
+    """
+    names = [part.name for part in parts]
+    with as_destination_errors("Committing the output", writing.folder):
+        attempt.publish(_manifest(writing, summary, parts), names)
+    return Output(
+        redact_url(str(writing.folder)),
+        tuple(names),
+        sum(part.bytes for part in parts),
+        summary,
+        writing.run,
+        tuple(FileFigures(part.rows, part.bytes) for part in parts),
+    )
+
+
+def _manifest(writing: Writing, summary: TransferSummary, parts: Sequence[KeptPart]) -> bytes:
+    run = writing.run
+    manifest = {
+        "version": MANIFEST_VERSION,
+        "endpoint": run.endpoint,
+        "run_id": run.run_id,
+        "attempt": writing.attempt_id,
+        "host": socket.gethostname(),
+        **run.labels,
+        **({"map_index": run.map_index} if run.map_index >= 0 else {}),
+        "files": msgspec.to_builtins(parts),
+        **msgspec.to_builtins(summary),
+    }
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"

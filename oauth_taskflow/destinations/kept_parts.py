@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import IO, Any
 
@@ -25,7 +25,7 @@ _COPY_BYTES = 1 << 20
 class KeptPart(Struct, frozen=True, omit_defaults=True):
     """A part that is kept: the first ``bytes`` bytes of a file hold ``rows`` records and have the digest ``sha256``.
 
-    ``is_open`` says that more of its records may follow.
+    ``is_open`` says that more of its records may follow. ``partition`` has the values that its folders are named after.
     """
 
     name: str
@@ -33,6 +33,7 @@ class KeptPart(Struct, frozen=True, omit_defaults=True):
     bytes: int
     sha256: str
     is_open: bool = False
+    partition: Mapping[str, str | None] = {}
 
 
 class FolderProgress(Struct, frozen=True):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from oauth_taskflow.destinations.output_folders import (
@@ -16,6 +16,7 @@ from oauth_taskflow.destinations.output_folders import (
     TEMPORARY,
     OpenPart,
     is_ours,
+    is_partition,
     superseded_error,
 )
 
@@ -34,9 +35,10 @@ class LocalFolder:
     def remove_output(self) -> bool:
         """Removes our files, then the folder if nothing else is in it."""
         with lock_folder(self._path):
-            found = [path for path in self._path.iterdir() if is_ours(path.name)]
-            for path in sorted(found, key=lambda path: path.name != MANIFEST):
-                path.unlink(missing_ok=True)
+            found = sorted(_find_ours(self._path), key=lambda name: name != MANIFEST)
+            for name in found:
+                (self._path / name).unlink(missing_ok=True)
+            _remove_folders(self._path, found)
         with suppress(OSError):  # files of others are in it
             self._path.rmdir()
         return bool(found)
@@ -89,16 +91,26 @@ class LocalAttempt:
         """Always: a file that is open can be kept too."""
         return True
 
-    def open_part(self, number: int) -> OpenPart:
+    def open_part(self, number: int, partition: str = "") -> OpenPart:
         """Creates the temporary file of a part."""
-        name, temporary = self._name_part(number)
-        handle: IO[bytes] = temporary.open("xb")
-        self._handles = [one for one in self._handles if not one.closed] + [handle]
-        return OpenPart(name, handle)
+        name, temporary = self._name_part(number, partition)
+        if partition:
+            temporary.parent.mkdir(parents=True, exist_ok=True)
+        return OpenPart(name, self._open(temporary, "xb"))
 
-    def _name_part(self, number: int) -> tuple[str, Path]:
+    def reopen_part(self, part: OpenPart) -> IO[bytes]:
+        """Opens the temporary file again, at its end."""
+        return self._open(self._temporaries[part.name], "ab")
+
+    def _open(self, path: Path, mode: str) -> IO[bytes]:
+        handle: IO[bytes] = path.open(mode)
+        self._handles = [one for one in self._handles if not one.closed] + [handle]
+        return handle
+
+    def _name_part(self, number: int, partition: str = "") -> tuple[str, Path]:
         name = f"part-{number:05d}.{self._suffix}"
-        temporary = self._folder / f".{name}.{self._attempt}{TEMPORARY}"
+        temporary = self._folder / partition / f".{name}.{self._attempt}{TEMPORARY}"
+        name = f"{partition}/{name}" if partition else name
         self._temporaries[name] = temporary
         return name, temporary
 
@@ -165,20 +177,18 @@ class LocalAttempt:
             if _read(self._folder / MANIFEST) != self.found:
                 raise superseded_error(self._folder)
             moves = {name: self._temporaries[name] for name in names}
-            mine = {*names, *(path.name for path in moves.values()), self._manifest.name, MANIFEST}
-            others = [
-                path
-                for path in self._folder.iterdir()
-                if is_ours(path.name) and path.name not in mine
-            ]
+            temporaries = (path.relative_to(self._folder).as_posix() for path in moves.values())
+            mine = {*names, *temporaries, self._manifest.name, MANIFEST}
+            others = [name for name in _find_ours(self._folder) if name not in mine]
             for temporary in moves.values():
                 temporary.stat()  # raises when a file is gone, before the old output is touched
             (self._folder / MANIFEST).unlink(missing_ok=True)
             for name, temporary in moves.items():
                 temporary.replace(self._folder / name)
             self._manifest.replace(self._folder / MANIFEST)
-            for path in others:
-                path.unlink(missing_ok=True)
+            for name in others:
+                (self._folder / name).unlink(missing_ok=True)
+            _remove_folders(self._folder, others)
 
     def discard(self) -> None:
         """Removes the temporary files, and progress that needs them."""
@@ -190,6 +200,7 @@ class LocalAttempt:
         for path in (*self._temporaries.values(), self._manifest, self._progress):
             with suppress(Exception):
                 path.unlink(missing_ok=True)
+        _remove_folders(self._folder, self._temporaries)
 
 
 @contextmanager
@@ -214,6 +225,25 @@ def write_safely(path: Path, data: bytes) -> None:
         handle.write(data)
         handle.flush()
         os.fsync(handle.fileno())
+
+
+def _find_ours(folder: Path, prefix: str = "") -> Iterator[str]:
+    """Yields the names of our files in a folder and in the folders of its partitions."""
+    with os.scandir(folder) as entries:
+        found = list(entries)
+    for entry in found:
+        if is_partition(entry.name) and entry.is_dir(follow_symlinks=False):
+            yield from _find_ours(folder / entry.name, f"{prefix}{entry.name}/")
+        elif is_ours(entry.name):
+            yield prefix + entry.name
+
+
+def _remove_folders(folder: Path, names: Iterable[str]) -> None:
+    """Removes the folders of partitions in which files with these names were, if they are empty now."""
+    below = {path for name in names for path in PurePosixPath(name).parents if path.name}
+    for path in sorted(below, key=lambda path: len(path.parts), reverse=True):
+        with suppress(OSError):  # another attempt has files there
+            (folder / path).rmdir()
 
 
 def _read(path: Path) -> bytes | None:

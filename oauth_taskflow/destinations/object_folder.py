@@ -17,12 +17,14 @@ from oauth_taskflow.destinations.output_folders import (
     TEMPORARY,
     OpenPart,
     is_ours,
+    is_partition,
     superseded_error,
 )
 from oauth_taskflow.errors import DestinationError
 
 # fsspec's names of the stores whose conditional overwrite is known.
 _S3 = frozenset({"s3", "s3a"})
+_SMALL_BLOCK = 8 << 20  # bytes; S3 takes 10,000 blocks a file
 _AZURE = frozenset({"abfs", "abfss", "az"})
 
 
@@ -44,7 +46,7 @@ class ObjectFolder:
 
     def remove_output(self) -> bool:
         """Removes our objects."""
-        found = [name for name, is_folder in self.entries() if not is_folder and is_ours(name)]
+        found = [name for name in self.files() if is_ours(name)]
         for name in sorted(found, key=lambda name: name != MANIFEST):
             self.remove(name)
         return bool(found)
@@ -72,6 +74,15 @@ class ObjectFolder:
             for key, kind in entries
             if key.rpartition("/")[0] == root
         ]
+
+    def files(self) -> list[str]:
+        """Returns the names of the objects in this folder and, after their folders, in those of its partitions."""
+        entries = self.entries()
+        if not any(is_folder and is_partition(name) for name, is_folder in entries):
+            return [name for name, is_folder in entries if not is_folder]
+        root = self._key("").strip("/")
+        found = (str(key).strip("/").removeprefix(f"{root}/") for key in self._fs.find(root))
+        return [name for name in found if all(map(is_partition, name.split("/")[:-1]))]
 
     def read(self, name: str) -> bytes | None:
         """Returns the content of an object; None when it is missing."""
@@ -138,7 +149,9 @@ class ObjectFolder:
 
     def open(self, name: str) -> IO[bytes]:
         """Opens a file that writes an object; the object exists once the file is closed."""
-        handle: IO[bytes] = (self._path / name).open("wb")
+        # Of the files of partitions many are open at once, and each keeps a block in memory, of 50 MB by default.
+        options = {"block_size": _SMALL_BLOCK} if "/" in name else {}
+        handle: IO[bytes] = (self._path / name).open("wb", **options)
         return handle
 
     def _key(self, name: str) -> str:
@@ -165,11 +178,16 @@ class ObjectAttempt:
         """Never: an object appears once its file is closed."""
         return False
 
-    def open_part(self, number: int) -> OpenPart:
+    def open_part(self, number: int, partition: str = "") -> OpenPart:
         """Begins an object under its final name."""
         name = f"part-{number:05d}-{self._attempt}.{self._suffix}"
+        name = f"{partition}/{name}" if partition else name
         self._mine[name] = self._folder.open(name)
         return OpenPart(name, self._mine[name])
+
+    def reopen_part(self, part: OpenPart) -> IO[bytes]:
+        """Never asked: a part that is closed is complete."""
+        raise NotImplementedError
 
     def drop_part(self, part: OpenPart) -> None:
         """Drops the part without writing its object."""
@@ -210,11 +228,8 @@ class ObjectAttempt:
         """
         folder = self._folder
         # Listed before the commit: attempts whose parts are here began before it, and so cannot commit after it.
-        others = [
-            name
-            for name, is_folder in folder.entries()
-            if not is_folder and is_ours(name) and name not in {MANIFEST, *names}
-        ]
+        kept = {MANIFEST, *names}
+        others = [name for name in folder.files() if is_ours(name) and name not in kept]
         # The version is read before the content: a later manifest must not pass for the one found.
         version = folder.version(MANIFEST)
         if (there := folder.read(MANIFEST)) != self.found:
@@ -255,7 +270,7 @@ class ObjectAttempt:
 
     def _require_parts(self, manifest: bytes, names: Sequence[str]) -> None:
         """Raises when a part was removed, which happens only where a store ignores conditions."""
-        listed = {name for name, _ in self._folder.entries()}
+        listed = set(self._folder.files())
         # adlfs lists a folder that has a marker as empty.
         if all(name in listed or self._folder.version(name) is not None for name in names):
             return

@@ -22,6 +22,8 @@ MANIFEST = "_manifest.json"
 PROGRESS = "_progress.msgpack"
 TEMPORARY = ".tmp"
 # part-00000.jsonl on a disk, part-00000-5f3a….jsonl in a store
+# The folder of a mapped task instance, which has an output of its own.
+INSTANCE = re.compile(r"map_index=(\d+)")
 _PART = re.compile(r"part-\d+(?:-[0-9a-f]+)?\.(?P<format>.+)")
 # .part-00000.jsonl.5f3a….tmp while it is written
 _UNFINISHED = re.compile(r"\.(?P<name>.+)\.[0-9a-f]+\.tmp")
@@ -45,8 +47,14 @@ class Attempt(Protocol):
     def can_pause(self) -> bool:
         """Whether a part can be kept and then gone on with; in stores a part exists only once it is closed."""
 
-    def open_part(self, number: int) -> OpenPart:
-        """Begins the part with this number, from 0."""
+    def open_part(self, number: int, partition: str = "") -> OpenPart:
+        """Begins the part with this number, from 0, in the folder of a partition."""
+
+    def reopen_part(self, part: OpenPart) -> IO[bytes]:
+        """Opens the file of a part that was closed before it was complete; further records come after its content.
+
+        Asked only where a part can be paused.
+        """
 
     def drop_part(self, part: OpenPart) -> None:
         """Drops a part that is open."""
@@ -103,8 +111,17 @@ class OutputFolder(Protocol):
         """Returns the names of the folders in this one; empty for a folder that does not exist."""
 
 
+def is_partition(folder: str) -> bool:
+    """Returns whether a folder within that of an output belongs to the same output."""
+    return "=" in folder and INSTANCE.fullmatch(folder) is None
+
+
 def is_ours(name: str) -> bool:
-    """Returns whether a file name is that of a part, a manifest, progress or a temporary file, in any of ``FORMATS``."""
+    """Returns whether a file name is that of a part, a manifest, progress or a temporary file, in any of ``FORMATS``.
+
+    The name may have the folders of partitions before it.
+    """
+    name = name.rpartition("/")[2]
     unfinished = _UNFINISHED.fullmatch(name)
     name = unfinished["name"] if unfinished else name
     part = _PART.fullmatch(name)

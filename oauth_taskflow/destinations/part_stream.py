@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import IO, Any
 
@@ -20,18 +20,32 @@ from oauth_taskflow.destinations.formats.base import (
 )
 from oauth_taskflow.destinations.kept_parts import KeptPart
 from oauth_taskflow.destinations.output_folders import Attempt, OpenPart
+from oauth_taskflow.destinations.partitions import Partition
 from oauth_taskflow.record_schema.model import RecordSchema
 
 
 class MeasuredFile:
     """Counts and hashes the bytes on their way to the file of a part."""
 
-    def __init__(self, part: OpenPart) -> None:
+    def __init__(self, part: OpenPart, reopen: Callable[[OpenPart], IO[bytes]]) -> None:
         self.part = part
-        self._handle: IO[bytes] = part.handle
+        self._reopen = reopen
+        self._open_handle: IO[bytes] | None = part.handle
         self._digest = hashlib.sha256()
         self.bytes = 0
         self.has_failed = False
+
+    @property
+    def _handle(self) -> IO[bytes]:
+        if self._open_handle is None:
+            self._open_handle = self._reopen(self.part)
+        return self._open_handle
+
+    def rest(self) -> None:
+        """Closes the file until something is written again."""
+        if self._open_handle is not None:
+            self._open_handle.close()
+        self._open_handle = None
 
     def write(self, data: bytes) -> int:
         """Writes ``data``; after an error nobody knows how much of it is in the file."""
@@ -61,11 +75,14 @@ class MeasuredFile:
 
     def drop(self) -> None:
         """Discards everything written from now on, and leaves the file as it is."""
-        self._handle = io.BytesIO()
+        self._open_handle = io.BytesIO()
 
     def figures(self, name: str, rows: int, *, is_open: bool = False) -> KeptPart:
         """Describes what was written so far."""
         return KeptPart(name, rows, self.bytes, self._digest.hexdigest(), is_open)
+
+
+_NO_PARTITION = Partition("", {})
 
 
 class PartOptions(msgspec.Struct, frozen=True):
@@ -79,9 +96,12 @@ class PartOptions(msgspec.Struct, frozen=True):
 class PartStream:
     """Writes records to part after part of ``attempt``; ``parts`` are those that are complete, under their final names."""
 
-    def __init__(self, attempt: Attempt, options: PartOptions) -> None:
+    def __init__(
+        self, attempt: Attempt, options: PartOptions, partition: Partition | None = None
+    ) -> None:
         self._attempt = attempt
         self._options = options
+        self._partition = partition or _NO_PARTITION
         self.parts: list[KeptPart] = []
         self._records: RecordWriter | None = None
         self._rows = 0  # those of the open part, and those that its format still holds back
@@ -94,7 +114,8 @@ class PartStream:
         return self._is_half
 
     def _open_file(self) -> MeasuredFile:
-        return MeasuredFile(self._attempt.open_part(len(self.parts)))
+        part = self._attempt.open_part(len(self.parts), self._partition.folder)
+        return MeasuredFile(part, self._attempt.reopen_part)
 
     def _require_file(self) -> MeasuredFile:
         if self._file is None:
@@ -144,7 +165,9 @@ class PartStream:
         file, self._file = self._file, None
         assert file is not None
         file.close()
-        self.parts.append(file.figures(file.part.name, rows))
+        part = file.figures(file.part.name, rows)
+        values = self._partition.values
+        self.parts.append(replace(part, partition=values) if values else part)
         self._rows -= rows
 
     def end(self) -> None:
@@ -165,6 +188,16 @@ class PartStream:
         self._records = None
         self._end_file(self._rows)
         self._is_half = False
+
+    def rest(self) -> None:
+        """Gives up the open file for now: on a disk it is gone on with, in a store the part ends."""
+        if self._file is None:
+            return
+        if self._attempt.can_pause and isinstance(self._records, PausingWriter):
+            self._records.pause()
+            self._file.rest()
+        else:
+            self.end()
 
     def keep(self) -> list[KeptPart]:
         """Returns all records so far as parts under the names that they have until the commit."""

@@ -66,7 +66,7 @@ def test_opening_a_writer_leaves_other_open_attempts_alone(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("die_at", "seen"),
     [
-        ("oauth_taskflow.destinations.files:FolderWriter.commit", "old"),
+        ("oauth_taskflow.destinations.folder_writer:FolderWriter.commit", "old"),
         ("oauth_taskflow.destinations.local_folder:LocalAttempt.publish", "old"),
         # pathlib's classes: the part's rename, the first of two
         ("pathlib:Path.replace", None),

@@ -182,7 +182,7 @@ def test_a_full_disk_is_one_clear_error(tmp_path: Path) -> None:
     measured = writer._stream._file
     assert measured is not None
     measured._handle.close()
-    measured._handle = open("/dev/full", "wb", buffering=0)  # noqa: SIM115, PTH123 - closed by abort
+    measured._open_handle = open("/dev/full", "wb", buffering=0)  # noqa: SIM115, PTH123 - closed by abort
     with pytest.raises(DestinationError, match="No space left on device"):
         writer.write([{"a": 1}])
     writer.abort()

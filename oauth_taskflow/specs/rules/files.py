@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from oauth_taskflow.destinations.files import FileDestination
+from oauth_taskflow.destinations.partitions import LABEL, as_partition
 from oauth_taskflow.schema.sizes import read_size
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
 
 # A store asks for a request or more a file, and a reader for another.
 _SMALLEST_PART = 1_000_000
+# Folders that an output has already.
+_TAKEN = frozenset({"map_index", "run_id"})
 
 
 def _file_destinations(view: EndpointView) -> Iterator[tuple[YamlPath, FileDestination]]:
@@ -32,3 +36,23 @@ def part_size(view: EndpointView) -> Findings:
         if size is not None and read_size(size) < _SMALLEST_PART:
             message = f"files of {size if isinstance(size, str) else f'{size} bytes'} are too small"
             yield Finding((*path, "target_part_size"), message, "Write 1MB or more.")
+
+
+@endpoint_rule("partitions")
+def partitions(view: EndpointView) -> Findings:
+    """Each level of folders has a name of its own, which `map_index` and `run_id` are not.
+
+    Bad: `partition_by: [id, customer.id]`, `partition_by: ["invoice number"]`
+
+    Good: `partition_by: [id, {field: customer.id, name: customer}]`
+    """
+    for path, options in _file_destinations(view):
+        seen: set[str] = set(_TAKEN)
+        for index, level in enumerate(map(as_partition, options.partition_by)):
+            place = (*path, "partition_by", index)
+            if level.label in seen:
+                yield Finding(place, f"another level is named {level.label!r}", "Give it a name.")
+            elif re.fullmatch(LABEL, level.label) is None:
+                message = f"{level.label!r} is no name for folders"
+                yield Finding(place, message, "Give it a name of letters, digits, _ and -.")
+            seen.add(level.label)
