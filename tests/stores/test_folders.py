@@ -123,7 +123,7 @@ def test_more_than_one_upload_part_arrives_whole(
 @pytest.mark.parametrize(
     ("die_at", "seen"),
     [
-        ("oauth_taskflow.destinations.files:FolderWriter.commit", "old"),
+        ("oauth_taskflow.destinations.folder_writer:FolderWriter.commit", "old"),
         (f"{FOLDER}.replace", "old"),
         (f"{FOLDER}.remove", "killed"),
     ],
