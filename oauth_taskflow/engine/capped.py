@@ -173,7 +173,7 @@ def _bounds(window: Window) -> dict[str, Any]:
 def _build_restart(
     endpoint: Endpoint, context: Mapping[str, Any], window: Window | None
 ) -> Restart | None:
-    """Returns the restart that moves ``window.start`` to the last record; None without a window or field."""
+    """Returns the restart that moves a bound of the window to the last record; None without a window or field."""
     options, cap = endpoint.incremental, endpoint.paginate.cap if endpoint.paginate else None
     if window is None or options is None or cap is None:
         return None
@@ -182,17 +182,33 @@ def _build_restart(
         return None
     form = options.field_format if cap.field is None and options.field_format else "any"
 
+    bound, move = ("window.start", _move_start)
+    if cap.order == "descending":
+        bound, move = ("window.end", _move_end)
+
     def build(value: Any) -> ApiRequest:
         try:
-            moment = max(read_instant(value, form).moment, window.since)
+            moment = read_instant(value, form).moment
         except UnreadableDate as error:
             raise InvalidRecord(
-                f"window.start cannot be moved to {field} = {value!r:.40}: {error.reason}",
+                f"{bound} cannot be moved to {field} = {value!r:.40}: {error.reason}",
                 hint="Write incremental.field_format, or field and param under cap.",
             ) from error
-        start = format_instant(round_down(moment, options.format), options.format)
-        return build_first_request(
-            endpoint, {**context, "window": {"start": start, "end": window.end}}
-        )
+        moved = move(options, window, moment)
+        return build_first_request(endpoint, {**context, "window": moved})
 
     return Restart(field, build)
+
+
+def _move_start(options: Incremental, window: Window, moment: datetime) -> dict[str, Any]:
+    start = round_down(max(moment, window.since), options.format)
+    return {"start": format_instant(start, options.format), "end": window.end}
+
+
+def _move_end(options: Incremental, window: Window, moment: datetime) -> dict[str, Any]:
+    """Moves the end to the earliest instant that the format writes, and with which the API returns ``moment`` again."""
+    if options.upper == "exclusive":
+        moment += _FINEST if moment.microsecond else _SECOND
+    end = round_up(moment, options.format)
+    shown = window.end if end >= window.until else format_instant(end, options.format)
+    return {"start": window.start, "end": shown}

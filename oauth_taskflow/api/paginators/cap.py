@@ -18,15 +18,15 @@ class RowCap(Options, frozen=True, kw_only=True):
         Literal["narrow", "from_last_record"],
         doc(
             "narrow: halve the incremental window until each half is below the cap. from_last_record: ask again from the "
-            "value of the last record on; the API must sort by it, ascending.",
+            "value of the last record on; the API must sort by it.",
             "narrow",
         ),
     ]
     field: Annotated[
         JmesPath | None,
         doc(
-            "from_last_record: path of the value in a record, as the API sends it. Without param it moves window.start; "
-            "without both, incremental.field does.",
+            "from_last_record: path of the value in a record, as the API sends it. Without param it moves window.start, or "
+            "window.end where the order is descending; without both, incremental.field does.",
             "id",
         ),
     ] = None
@@ -38,8 +38,16 @@ class RowCap(Options, frozen=True, kw_only=True):
         "query"
     )
 
+    order: Annotated[
+        Literal["ascending", "descending"],
+        doc("from_last_record: the order of the records by that value.", "descending"),
+    ] = "ascending"
+
     def flaws(self, size: int | None) -> Iterator[tuple[bool, str, str, str]]:
         """Yields mistakes: whether something is missing, the option, the message, the hint."""
+        if self.then == "narrow" and self.order == "descending":
+            message = "narrow reads the records in any order"
+            yield False, "order", message, "Remove order, or write then: from_last_record."
         if self.then == "narrow" and (self.field or self.param):
             message = "narrow moves the window, and uses neither field nor param"
             yield (

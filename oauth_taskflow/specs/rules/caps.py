@@ -12,7 +12,8 @@ _BOTH = '{since: "{{ window.start }}", until: "{{ window.end }}"}'
 def cap_without_window(view: EndpointView) -> Findings:
     """A cap moves the bounds of the window, so the request must send them.
 
-    `narrow` needs both bounds. `from_last_record` needs `window.start`, and a field that moves it; or `param`.
+    `narrow` needs both bounds. `from_last_record` needs `window.start`, or `window.end` where the order is descending, and a
+    field that moves it; or `param`.
 
     Bad: `cap: {rows: 10000, then: narrow}` with `params: {since: "{{ window.start }}"}`
 
@@ -29,23 +30,26 @@ def cap_without_window(view: EndpointView) -> Findings:
             yield Finding(path, message, f"Write incremental, and params: {_BOTH}.")
     elif not cap.param:
         field = cap.field or (incremental.field if incremental is not None else None)
-        if incremental is None or field is None or "start" not in view.sent_bounds:
+        bound = "start" if cap.order == "ascending" else "end"
+        if incremental is None or field is None or bound not in view.sent_bounds:
             message = "nothing says from where to ask again at the cap"
-            hint = "Write field and param under cap, or incremental with a field, and send window.start."
+            hint = f"Write field and param under cap, or incremental with a field, and send window.{bound}."
             yield Finding(path, message, hint)
 
 
 @endpoint_rule("cap-against-order")
 def cap_against_order(view: EndpointView) -> Findings:
-    """`from_last_record` goes on upwards, so the API must sort ascending; `order: newest_first` says the contrary.
+    """`from_last_record` goes on upwards unless `cap.order` is descending; `incremental.order: newest_first` says the contrary.
 
     Bad: `cap: {rows: 1000, then: from_last_record, field: id, param: min_id}` with `incremental: {order: newest_first, ...}`
 
-    Good: the same without `order`, and a request that sorts ascending
+    Good: `cap: {rows: 1000, then: from_last_record, field: id, param: max_id, order: descending}` with the same
     """
     cap = view.endpoint.paginate.cap if view.endpoint.paginate is not None else None
     incremental = view.endpoint.incremental
     if cap is None or incremental is None or cap.then != "from_last_record":
+        return
+    if cap.order == "descending":
         return
     if incremental.order == "newest_first":
         message = "from_last_record needs records in ascending order, and incremental.order says newest_first"

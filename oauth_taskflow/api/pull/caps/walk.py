@@ -28,14 +28,14 @@ class Restart(Struct, frozen=True):
 class CapWalk:
     """The way from one page sequence to the next one, each up to the cap.
 
-    Records must be sorted by the field, ascending: the last record has the highest value, and all with a higher one are
-    behind it. Those with the same value come again, and are dropped.
+    Records must be sorted by the field, as ``cap.order`` says: all that are not yet read lie behind the value of the last
+    record. Those with the same value come again, and are dropped.
     """
 
     def __init__(self, options: Paginate, restart: Restart, cap: RowCap, first: ApiRequest) -> None:
         self._options, self._restart, self._cap = options, restart, cap
         self._order = SortOrder(
-            SortKey(restart.field, "ascending", "paginate.cap.field", comes_again=True)
+            SortKey(restart.field, cap.order, "paginate.cap.field", comes_again=True)
         )
         self._overlap = Overlap(restart.field)
         self._last: Any = None  # the value of the last record of the current sequence
@@ -74,16 +74,22 @@ class CapWalk:
         return self._overlap.drop_repeats(records)
 
     def _check_overlap(self, key: Any) -> None:
-        first, before = find_rank(key), find_rank(self._from)
-        if key != self._from and not (first and before and first <= before):
+        if key != self._from and not self._is_no_further(key):
             raise self._gap_error()
+
+    def _is_no_further(self, key: Any) -> bool:
+        """Whether ``key`` is known to lie at the value from which was asked, or before it in the order."""
+        rank, before = find_rank(key), find_rank(self._from)
+        if rank is None or before is None:
+            return False
+        return rank <= before if self._cap.order == "ascending" else rank >= before
 
     def _gap_error(self) -> InvalidRecord:
         """The error for a sequence that begins behind the value from which it was asked: others may be lost between."""
         return InvalidRecord(
             f"Asked for records from {self._restart.field} = {self._from!r:.40} on, the API left out the one with that value",
-            hint="If its bound is exclusive (>), records with equal values would be lost: send a bound that includes the "
-            "value, or page by keyset.",
+            hint=f"If its bound is exclusive ({'>' if self._cap.order == 'ascending' else '<'}), records with equal values "
+            "would be lost: send a bound that includes the value, or page by keyset.",
             retryable=True,
         )
 
@@ -114,10 +120,9 @@ class CapWalk:
                 f"The API shows {self._cap.rows:,} rows of one request, and none of them is a record from whose "
                 f"{self._restart.field!r} the next ones could be asked for"
             )
-        before, last = find_rank(self._from), find_rank(self._last)
         following = self._restart.build(self._last)
         start = self._identify(following)
-        goes_on = self._last != self._from and not (before and last and last <= before)
+        goes_on = self._last != self._from and not self._is_no_further(self._last)
         if not goes_on or start in self._starts:
             raise self._no_progress_error()
         self._starts.add(start)
