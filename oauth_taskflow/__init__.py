@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # for type checkers; at run time __getattr__ imports the name
     from oauth_taskflow.api.session import OAuthSession
     from oauth_taskflow.taskflow.dags.factory import build_dag, endpoint_tasks
     from oauth_taskflow.taskflow.dags.load import load_specs
+    from oauth_taskflow.taskflow.dags.records import endpoint_records
     from oauth_taskflow.taskflow.decorator import oauth_task
     from oauth_taskflow.taskflow.http.hook import OAuth2Hook
     from oauth_taskflow.taskflow.http.operator import OAuth2HttpOperator
@@ -32,6 +33,7 @@ _EXPORTS = {
     "OAuthRetryPolicy": "oauth_taskflow.taskflow.retry_policy",
     "OAuthSession": "oauth_taskflow.api.session",
     "build_dag": "oauth_taskflow.taskflow.dags.factory",
+    "endpoint_records": "oauth_taskflow.taskflow.dags.records",
     "endpoint_tasks": "oauth_taskflow.taskflow.dags.factory",
     "load_specs": "oauth_taskflow.taskflow.dags.load",
     "oauth_task": "oauth_taskflow.taskflow.decorator",
@@ -46,6 +48,7 @@ __all__ = [
     "OAuthRetryPolicy",
     "OAuthSession",
     "build_dag",
+    "endpoint_records",
     "endpoint_tasks",
     "load_specs",
     "oauth_task",

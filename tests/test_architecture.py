@@ -65,6 +65,7 @@ PUBLIC = [
     "OAuthRetryPolicy",
     "OAuthSession",
     "build_dag",
+    "endpoint_records",
     "endpoint_tasks",
     "load_specs",
     "oauth_task",

@@ -42,7 +42,7 @@ def find_missing(options: Any) -> list[Requirement]:
     """Returns the requirements of a destination's options that are not installed; imports nothing."""
     if not isinstance(options, RequiringKind):
         return []
-    return [each for each in dict.fromkeys(options.requirements()) if not _is_installed(each)]
+    return [each for each in dict.fromkeys(options.requirements()) if not is_installed(each)]
 
 
 def describe_missing(missing: Iterable[Requirement]) -> tuple[str, str]:
@@ -73,7 +73,8 @@ def require_libraries(options: Any) -> None:
         )
 
 
-def _is_installed(requirement: Requirement) -> bool:
+def is_installed(requirement: Requirement) -> bool:
+    """Returns whether the library of a requirement is there; imports nothing."""
     try:
         return find_spec(requirement.module) is not None
     except (ImportError, ValueError):  # a module that something put into sys.modules without a spec

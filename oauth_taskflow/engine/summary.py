@@ -110,6 +110,7 @@ class EndpointTotal(Struct, frozen=True):
     filtered: int | UnsetType = UNSET
     outside: int | UnsetType = UNSET
     datasets: list[str] | UnsetType = UNSET
+    manifests: list[str] = []
 
 
 def add_up(
@@ -148,6 +149,7 @@ def add_up(
         destination=_kind(summaries),
         datasets=list(dict.fromkeys(name for s in summaries for name in s.datasets)) or UNSET,
         warnings=warnings.texts(),
+        manifests=[summary.manifest for summary in summaries],
     )
 
 

@@ -21,7 +21,15 @@ SAMPLES: dict[str, list[dict[str, Any]]] = {
 
 
 # What the engine may import of this folder.
-NEUTRAL = ("base", "kinds", "requirements", "several", "transfer")
+NEUTRAL = (
+    "arrow.converter",
+    "arrow.widening",
+    "base",
+    "kinds",
+    "requirements",
+    "several",
+    "transfer",
+)
 
 
 def name_of(kind: type[Any]) -> str:

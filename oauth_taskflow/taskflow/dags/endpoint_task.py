@@ -160,7 +160,7 @@ def finish_in_task(operator: EndpointDoneOperator, context: Mapping[str, Any]) -
         OAuthTaskflowError: as ``remove_stale`` and the templates of the destination raise.
     """
     endpoint = _read_endpoint(operator.endpoint)
-    count, summaries = _current_summaries(operator, endpoint, context["ti"])
+    count, summaries = current_summaries(operator, context["ti"])
     _require_all_here(summaries)
     template_context = task_template_context(operator.endpoint_name, context)
     given = find_given_params(operator.default_params, context)
@@ -229,14 +229,13 @@ def _all_files(summary: EndpointSummary) -> list[Part]:
     return [*summary.files, *(file for output in summary.further for file in output.files)]
 
 
-def _current_summaries(
-    operator: EndpointDoneOperator, endpoint: Endpoint, ti: Any
-) -> tuple[int, list[EndpointSummary]]:
+def current_summaries(operator: EndpointDoneOperator, ti: Any) -> tuple[int, list[EndpointSummary]]:
     """Returns how many instances this try has, and their summaries.
 
     Airflow keeps the XComs of instances that a cleared run no longer has.
     """
     if operator.batches_task_id is None:
+        endpoint = _read_endpoint(operator.endpoint)
         count = len(build_mapped_items(for_each_options(endpoint), {}))
     else:
         count = len(ti.xcom_pull(task_ids=operator.batches_task_id, map_indexes=-1) or ())

@@ -11,6 +11,8 @@ from airflow.sdk import BaseOperator
 from oauth_taskflow.destinations import DEFAULT_KIND
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions
+from oauth_taskflow.taskflow.dags.asset_events import bound_extra, bound_total
+from oauth_taskflow.taskflow.dags.lineage import describe_for_openlineage, report_outputs
 from oauth_taskflow.taskflow.retry_policy import map_failures, set_default_retry_policy
 
 
@@ -31,6 +33,7 @@ class EndpointOperator(BaseOperator):
     """
 
     ui_color = "#d7ebe4"
+    _written: dict[str, Any] | None = None
 
     def __init__(
         self,
@@ -67,9 +70,15 @@ class EndpointOperator(BaseOperator):
 
         with map_failures():
             summary = run_in_task(self, context)
+        self._written = summary
         for asset in self.outlets:
-            context["outlet_events"][asset].extra = dict(summary)
+            context["outlet_events"][asset].extra = bound_extra(summary)
+        report_outputs(self, summary)
         return summary
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - OpenLineage's name
+        """Returns the datasets that the task wrote. Called by OpenLineage's provider, where it is installed."""
+        return describe_for_openlineage(self._written)
 
 
 class ParentBatchesOperator(BaseOperator):
@@ -145,6 +154,7 @@ class EndpointDoneOperator(BaseOperator):
     """
 
     ui_color = "#eef3ee"
+    _written: dict[str, Any] | None = None
 
     def __init__(
         self,
@@ -176,7 +186,11 @@ class EndpointDoneOperator(BaseOperator):
 
         with map_failures():
             total = finish_in_task(self, context)
+        self._written = total
         for asset in self.outlets:
-            # A thousand files would make a poor event; they are in the XCom.
-            context["outlet_events"][asset].extra = {k: v for k, v in total.items() if k != "files"}
+            context["outlet_events"][asset].extra = bound_total(total)
         return total
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - OpenLineage's name
+        """Returns the datasets that all instances wrote. Called by OpenLineage's provider, where it is installed."""
+        return describe_for_openlineage(self._written)

@@ -1,0 +1,152 @@
+"""The objects that a task wrote, as asset events, Airflow's hook lineage and OpenLineage name them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from oauth_taskflow import build_dag
+from oauth_taskflow.taskflow.dags.asset_events import (
+    MOST_FILES,
+    MOST_SCHEMA_BYTES,
+    bound_extra,
+    bound_total,
+)
+from oauth_taskflow.taskflow.dags.lineage import (
+    describe_for_openlineage,
+    name_for_openlineage,
+    report_outputs,
+)
+from tests.api.scripted import scripted
+from tests.taskflow.conftest import RunDag, SetConnection
+
+SPEC = """\
+version: 1
+dag_id: lineage
+connection: crm
+defaults:
+  records: data
+  destinations: [{path: "%(base)s/lake/{{ endpoint }}"}, {path: "%(base)s/copy/{{ endpoint }}"}]
+endpoints:
+  contacts: {request: {path: /contacts}}
+  notes: {for_each: {contact: contacts}, request: {path: "/notes/{{ contact.id }}"}}
+"""
+
+
+@pytest.fixture
+def spec(tmp_path: Path, set_connection: SetConnection) -> Iterator[Path]:
+    path = tmp_path / "lineage.yaml"
+    path.write_text(SPEC % {"base": tmp_path})
+    with scripted(lambda _: {"data": [{"id": 1}, {"id": 2}]}) as server:
+        extra = {"auth_type": "none"}
+        set_connection("crm", {"conn_type": "oauth2", "host": server.url, "extra": extra})
+        yield path
+
+
+@pytest.fixture
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Airflow's collector, as it is where a plugin reads hook lineage."""
+    from airflow.sdk import lineage, plugins_manager  # noqa: PLC0415 - Airflow needs its home first
+
+    monkeypatch.setattr(plugins_manager, "get_hook_lineage_readers_plugins", lambda: [object])
+    lineage.get_hook_lineage_collector.cache_clear()
+    yield lineage.get_hook_lineage_collector()
+    lineage.get_hook_lineage_collector.cache_clear()
+
+
+@pytest.mark.airflow
+def test_a_real_run_reports_each_object_once(
+    spec: Path, tmp_path: Path, run_dag: RunDag, collector: Any
+) -> None:
+    run = run_dag(build_dag(spec))
+    assert run.state == "success"
+    outputs = collector.collected_assets.outputs
+    assert [each.asset.uri for each in outputs] == [
+        f"file://{tmp_path}/{place}/{name}"
+        for name in ("contacts", "notes")
+        for place in ("lake", "copy")
+    ]
+    assert outputs[0].asset.extra == {"endpoint": "contacts", "rows": 2, "bytes": 20}
+    for task_id, rows in (("contacts", 2), ("notes__done", 4)):
+        found = run.result(task_id)
+        assert found["rows"] == rows
+        name = task_id.partition("__")[0]
+        assert found["datasets"] == [
+            f"file://{tmp_path}/{place}/{name}" for place in ("lake", "copy")
+        ]
+
+
+@pytest.mark.airflow
+def test_a_uri_that_a_provider_refuses_fails_no_task(collector: Any) -> None:
+    lines: list[str] = []
+    log = SimpleNamespace(info=lambda text, *args: lines.append(text % args))
+    operator = SimpleNamespace(log=log)
+    report_outputs(operator, {"datasets": ["airflow://reserved"], "rows": 1})
+    report_outputs(operator, {"rows": 1})
+    assert collector.collected_assets.outputs == []
+    assert len(lines) == 1
+    assert lines[0].startswith("Lineage does not know ['airflow://reserved'] (")
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("file:///data/crm/a%20b", ("file", "/data/crm/a b")),
+        ("s3://lake/crm/contacts", ("s3://lake", "crm/contacts")),
+        ("postgres://db:5432/crm/raw/contacts", ("postgres://db:5432", "crm.raw.contacts")),
+    ],
+)
+def test_names_are_those_of_the_openlineage_specification(uri: str, name: tuple[str, str]) -> None:
+    assert name_for_openlineage(uri) == name
+
+
+SUMMARY: dict[str, Any] = {
+    "endpoint": "contacts",
+    "rows": 2,
+    "bytes": 18,
+    "datasets": ["s3://lake/contacts", "postgres://db:5432/crm/raw/contacts"],
+    "further": [{"bytes": 40, "files": [], "manifest": "m"}],
+    "schema": {
+        "properties": {"id": {"type": "integer"}, "name": {"type": ["string", "null"]}, "x": True}
+    },
+}
+
+
+def test_openlineage_gets_rows_bytes_and_fields() -> None:
+    pytest.importorskip("airflow.providers.openlineage")
+    first, other = describe_for_openlineage(SUMMARY).outputs
+    assert (first.namespace, first.name) == ("s3://lake", "contacts")
+    assert (other.namespace, other.name) == ("postgres://db:5432", "crm.raw.contacts")
+    assert [(f.name, f.type) for f in first.facets["schema"].fields] == [
+        ("id", "integer"),
+        ("name", "string or null"),
+        ("x", "any"),
+    ]
+    assert [each.outputFacets["outputStatistics"].size for each in (first, other)] == [18, 40]
+    assert first.outputFacets["outputStatistics"].rowCount == 2
+    assert describe_for_openlineage({**SUMMARY, "schema": None}).outputs[0].facets == {}
+
+
+@pytest.mark.parametrize("summary", [None, {}, {"rows": 1, "datasets": []}])
+def test_a_task_that_wrote_nothing_has_no_lineage(summary: Any) -> None:
+    assert describe_for_openlineage(summary) is None
+
+
+def test_an_event_is_bounded_and_says_what_it_leaves_out() -> None:
+    file = {"path": "p", "rows": 1, "bytes": 1}
+    assert bound_extra(SUMMARY) == SUMMARY
+    large = {
+        **SUMMARY,
+        "files": [file] * (MOST_FILES + 1),
+        "schema": {"properties": {"x" * MOST_SCHEMA_BYTES: {}}},
+    }
+    left = {"endpoint": "contacts", "rows": 2, "bytes": 18, "datasets": SUMMARY["datasets"]}
+    assert bound_extra(large) == {**left, "left_out": ["files", "schema"]}
+    assert bound_total({**SUMMARY, "files": [file], "manifests": ["m"], "schema": None}) == {
+        **left,
+        "schema": None,
+    }

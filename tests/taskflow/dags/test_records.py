@@ -1,0 +1,189 @@
+"""Records of an endpoint in the tasks that come after it, in this DAG and in another one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from oauth_taskflow import endpoint_records, endpoint_tasks
+from oauth_taskflow.errors import OAuthTaskflowError
+from tests.api.scripted import Asked, scripted
+from tests.taskflow.conftest import RunDag, SetConnection
+
+SPEC = """\
+version: 1
+dag_id: crm
+connection: crm
+defaults: {records: data, destination: {path: "%s/{{ endpoint }}", format: jsonl.gz}}
+endpoints:
+  contacts: {request: {path: /contacts}}
+  notes: {for_each: {contact: {endpoint: contacts, batch: 1}}, request: {path: "/notes/{{ contact.id }}"}}
+"""
+pytestmark = pytest.mark.airflow
+
+
+def api(asked: Asked) -> Any:
+    if asked.path == "/contacts":
+        return {"data": [{"id": 1, "name": "ann"}, {"id": 2, "name": None}]}
+    return {"data": [{"note": asked.path.rpartition("/")[2]}]}
+
+
+@pytest.fixture
+def spec(tmp_path: Path, set_connection: SetConnection) -> Iterator[Path]:
+    path = tmp_path / "crm.yaml"
+    path.write_text(SPEC % tmp_path)
+    with scripted(api) as server:
+        extra = {"auth_type": "none"}
+        set_connection("crm", {"conn_type": "oauth2", "host": server.url, "extra": extra})
+        yield path
+
+
+def build(spec: Path, read: Callable[[], Any], after: str) -> Any:
+    from airflow.sdk import DAG, task  # noqa: PLC0415 - Airflow needs its home first
+
+    with DAG("crm", schedule=None) as dag:
+        made = endpoint_tasks(spec)
+        reading: Any = task(task_id="reading")(read)()
+        last: Any = dag.get_task(after) if after not in made else made[after]
+        last.set_downstream(reading.operator)
+    return dag
+
+
+def read_contacts() -> Any:
+    found = endpoint_records("contacts")
+    again = list(found)
+    return {
+        "records": list(found),
+        "again": again,
+        "rows": [found.rows, len(found)],
+        "parts": [Path(part.path).name for part in found.parts],
+        "manifest": found.manifest["rows"],
+        "arrow": found.arrow().to_pylist(),
+        "batches": sum(batch.num_rows for batch in found.arrow_batches()),
+        "shown": repr(found),
+    }
+
+
+def test_a_task_reads_the_records_of_an_endpoint_of_its_run(spec: Path, run_dag: RunDag) -> None:
+    run = run_dag(build(spec, read_contacts, "contacts"))
+    records = [{"id": 1, "name": "ann"}, {"id": 2, "name": None}]
+    assert run.result("reading") == {
+        "records": records,
+        "again": records,
+        "rows": [2, 2],
+        "parts": ["part-00000.jsonl.gz"],
+        "manifest": 2,
+        "arrow": records,
+        "batches": 2,
+        "shown": "EndpointRecords('contacts', rows=2, parts=1)",
+    }
+
+
+def read_notes() -> Any:
+    found = endpoint_records("notes")
+    try:
+        _ = found.manifest
+    except OAuthTaskflowError as error:
+        message = str(error)
+    return [sorted(each["note"] for each in found), len(found.manifests), message]
+
+
+@pytest.mark.parametrize("after", ["notes__done", "notes"])
+def test_a_mapped_endpoint_gives_the_records_of_all_its_instances(
+    spec: Path, run_dag: RunDag, after: str
+) -> None:
+    run = run_dag(build(spec, read_notes, after))
+    assert run.result("reading") == [
+        ["1", "2"],
+        2,
+        "The records of 'notes' have 2 manifests. Use .manifests: a mapped endpoint has one for each instance.",
+    ]
+
+
+def complain() -> list[str]:
+    return [refusal(name) for name in ("contact", "notes__done", "other/contacts")]
+
+
+def refusal(name: str) -> str:
+    with pytest.raises(OAuthTaskflowError) as caught:
+        endpoint_records(name)
+    return str(caught.value)
+
+
+def test_errors_name_the_endpoint_and_what_to_do(spec: Path, run_dag: RunDag) -> None:
+    assert run_dag(build(spec, complain, "contacts")).result("reading") == [
+        "This DAG has no endpoint 'contact'. Did you mean 'contacts'? Records of another DAG: "
+        'endpoint_records("<dag_id>/contact").',
+        "The endpoint 'notes__done' left no result in this run in task 'notes__done'. This task must come after it. "
+        "If it does, that task was skipped, or marked as successful by hand: clear it.",
+        "No event of the asset 'other/contacts' started this run. Schedule this DAG by it: "
+        'schedule: {assets: ["other/contacts"]}. No asset started this run.',
+    ]
+
+
+def test_outside_a_task_there_are_no_records() -> None:
+    with pytest.raises(OAuthTaskflowError) as caught:
+        endpoint_records("contacts")
+    assert str(caught.value) == (
+        "endpoint_records('contacts') was called outside a task. "
+        "Call it in the function of a task, which runs after the endpoint."
+    )
+
+
+class Producer:
+    """The task instance of a consumer, which pulls the XComs of the DAG that started it."""
+
+    def __init__(self, summaries: dict[tuple[str, str, str], Any]) -> None:
+        self._summaries = summaries
+
+    def xcom_pull(self, *, task_ids: str, dag_id: str, run_id: str, map_indexes: int) -> Any:
+        assert map_indexes == -1
+        return self._summaries.get((dag_id, run_id, task_ids))
+
+
+def consume(name: str, ti: Producer, *runs: str) -> Any:
+    from airflow.sdk import Asset  # noqa: PLC0415 - Airflow needs its home first
+    from airflow.sdk.execution_time.context import set_current_context  # noqa: PLC0415
+
+    events = [
+        SimpleNamespace(source_dag_id="crm", source_run_id=run, source_task_id="contacts")
+        for run in runs
+    ]
+    context: Any = {
+        "ti": ti,
+        "task": SimpleNamespace(dag=SimpleNamespace(task_dict={})),
+        "triggering_asset_events": {Asset(name="crm/contacts", uri="x://crm/contacts"): events},
+    }
+    with set_current_context(context):
+        return endpoint_records(name)
+
+
+def write_output(folder: Path, name: str) -> dict[str, Any]:
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}.jsonl"
+    path.write_text(f'{{"run": "{name}"}}\n')
+    return {"files": [{"path": str(path), "rows": 1, "bytes": 1}], "manifest": "m"}
+
+
+def test_another_dag_reads_the_runs_whose_events_started_it(tmp_path: Path) -> None:
+    summaries = {("crm", run, "contacts"): write_output(tmp_path, run) for run in ("a", "b", "c")}
+    found = consume("crm/contacts", Producer(summaries), "a", "b", "a")
+    assert list(found) == [{"run": "a"}, {"run": "b"}]
+    assert found.rows == 2
+
+
+def test_a_run_without_events_of_the_asset_is_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(OAuthTaskflowError) as caught:
+        consume("crm/deals", Producer({}), "a")
+    assert str(caught.value) == (
+        "No event of the asset 'crm/deals' started this run. Schedule this DAG by it: "
+        'schedule: {assets: ["crm/deals"]}. This run was started by: crm/contacts.'
+    )
+    with pytest.raises(
+        OAuthTaskflowError, match="left no result in task 'contacts' of DAG 'crm', run 'a'"
+    ):
+        consume("crm/contacts", Producer({}), "a")
