@@ -25,7 +25,7 @@ _PULL_ARGUMENTS = (
     Arg(
         ("--folder",),
         metavar="DIR",
-        help="write below this folder instead of ./pulled/<dag_id>; the spec's own destination is never touched",
+        help="write files below this folder instead of ./pulled/<dag_id>; the spec's own destinations are not touched",
     ),
     Arg(
         ("-o", "--output"),
@@ -49,6 +49,11 @@ _PULL_ARGUMENTS = (
         ("--move-watermark",),
         action="store_true",
         help="let endpoints with incremental.by: watermark move it; otherwise they only read from it",
+    ),
+    Arg(
+        ("--to-destination",),
+        action="store_true",
+        help="write to the destinations of the spec, as a run of its own, instead of files below a folder",
     ),
 )
 

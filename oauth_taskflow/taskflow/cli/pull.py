@@ -60,14 +60,23 @@ def pull(args: Namespace) -> None:
             WRONG_ARGUMENTS,
         )
     folder, output = _read_output_options(args.folder, args.output)
+    to_destination = getattr(args, "to_destination", False)
+    if to_destination and folder is not None:
+        exit_with(
+            "--to-destination writes to the destinations of the spec: leave out --folder.",
+            WRONG_ARGUMENTS,
+        )
     run = LocalRun(
         spec=spec,
         endpoints=add_parents(
             spec, _check_names(args.endpoint or [], list(spec.endpoints), "endpoint")
         ),
         # Absolute: a relative destination is below $AIRFLOW_HOME, a relative argument is below the working directory.
-        output=Path(folder or Path("pulled") / spec.source.dag_id).expanduser().absolute(),
+        output=None
+        if to_destination
+        else Path(folder or Path("pulled") / spec.source.dag_id).expanduser().absolute(),
         params=_read_params(spec, args.set or []),
+        given=[setting.partition("=")[0] for setting in args.set or []],
         interval=interval,
         now=utc_now(),
         moves_watermarks=moves,
@@ -144,6 +153,7 @@ def _open_patient_session(conn_id: str) -> OAuthSession:
 
 def _summarize(results: Mapping[str, Sequence[EndpointSummary]]) -> list[dict[str, Any]]:
     """The figures as plain data: one row for each endpoint."""
+    left_out = _find_left_out(results)
     return [
         {
             "endpoint": name,
@@ -151,29 +161,54 @@ def _summarize(results: Mapping[str, Sequence[EndpointSummary]]) -> list[dict[st
             "pages": sum(s.pages for s in summaries),
             "bytes": sum(s.bytes for s in summaries),
             "seconds": round(sum(s.seconds for s in summaries), 3),
-            "files": [file.path for s in summaries for file in s.files],
+            **{figure: sum(getattr(s, figure) for s in summaries) for figure in left_out},
+            "files": [
+                file.path
+                for s in summaries
+                for files in (s.files, *(one.files for one in s.further))
+                for file in files
+            ],
         }
         for name, summaries in results.items()
     ]
 
 
 def _build_table(results: Mapping[str, Sequence[EndpointSummary]]) -> Table:
-    table = Table("endpoint", "rows", "pages", "bytes", "seconds", "written to")
-    for column in table.columns[1:5]:
+    left_out = _find_left_out(results)
+    table = Table("endpoint", "rows", *left_out, "pages", "bytes", "seconds", "written to")
+    for column in table.columns[1:-1]:
         column.justify = "right"
-    table.columns[5].overflow = "fold"
+    table.columns[-1].overflow = "fold"
     for name, summaries in results.items():
-        folders = sorted({str(Path(file.path).parent) for s in summaries for file in s.files})
+        folders = _find_places(summaries)
         more = f" and {len(folders) - 1} more" if len(folders) > 1 else ""
         table.add_row(
             name,
             f"{sum(s.rows for s in summaries):,}",
+            *(f"{sum(getattr(s, figure) for s in summaries):,}" for figure in left_out),
             f"{sum(s.pages for s in summaries):,}",
             f"{sum(s.bytes for s in summaries):,}",
             f"{sum(s.seconds for s in summaries):.1f}",
             f"{folders[0]}{more}" if folders else "-",
         )
     return table
+
+
+def _find_left_out(results: Mapping[str, Sequence[EndpointSummary]]) -> list[str]:
+    """The figures of records that were left out, where any were: by ``where``, and as outside the window."""
+    return [
+        figure
+        for figure in ("filtered", "outside")
+        if any(getattr(s, figure) for summaries in results.values() for s in summaries)
+    ]
+
+
+def _find_places(summaries: Sequence[EndpointSummary]) -> list[str]:
+    """The folders of files on this machine's disk, or the real objects that the destinations of a spec wrote."""
+    names = {name for s in summaries for name in s.datasets}
+    if len(names) > 1 or any(not name.startswith("file:") for name in names):
+        return sorted(names)
+    return sorted({str(Path(file.path).parent) for s in summaries for file in s.files})
 
 
 def _load(path: str) -> Spec:

@@ -217,7 +217,7 @@ def test_the_command_is_registered_with_its_options() -> None:
     assert (group.name, command.name) == ("oauth", "pull")
     assert flags == [
         *("spec", "--endpoint", "--folder", "-o", "--set", "--since", "--until"),
-        "--move-watermark",
+        *("--move-watermark", "--to-destination"),
     ]
 
 
