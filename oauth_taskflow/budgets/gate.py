@@ -19,7 +19,7 @@ from oauth_taskflow.budgets.permit import Permit, Ticket
 from oauth_taskflow.budgets.slots import AHEAD, Ask, Charge, Slot
 from oauth_taskflow.budgets.store import BudgetStore
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
-from oauth_taskflow.errors import BudgetWait, TokenStoreError
+from oauth_taskflow.errors import BudgetWait, OAuthTaskflowError
 from oauth_taskflow.iso8601 import instant_text
 
 _log = logging.getLogger(__name__)
@@ -155,7 +155,7 @@ class BudgetGate:
                 return max(idle_for - idle, _BETWEEN)
             try:
                 self._ask(0)
-            except TokenStoreError as failure:
+            except OAuthTaskflowError as failure:  # the task that used the rest is none the worse
                 _log.info("Unused parts of a request budget were not returned: %s", failure)
         return 0.0
 

@@ -30,7 +30,7 @@ def store_url() -> str:
 
 
 def watermark_store_url() -> str:
-    """Returns ``[oauth_taskflow] watermark_store``, for deployments whose tasks do not open the token store; else empty."""
+    """Returns ``[oauth_taskflow] watermark_store``; empty if it is not configured."""
     from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - run time only
 
     return (conf.get("oauth_taskflow", "watermark_store", fallback="") or "").strip()

@@ -58,7 +58,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "watermark_store": {
         "description": (
             "SQLAlchemy URL of the database for stored watermarks (incremental.by: watermark), which hold no secrets. "
-            "Empty: that of token_store. Needed where tasks do not open the token store, as in broker mode."
+            "Empty: that of token_store; in broker mode tasks ask the API server, which opens it."
         ),
         "version_added": "0.2.0",
         "type": "string",

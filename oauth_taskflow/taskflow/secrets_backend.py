@@ -139,6 +139,9 @@ class OAuthBroker(BaseSecretsBackend):
     def _build_connection(self, conn_id: str, **fields: Any) -> Any:
         password = fields.pop("password", None)
         connection = self._get_connection_class()(conn_id=conn_id, **fields)
+        connection.conn_id = (
+            conn_id  # the constructor drops one that Airflow would not store; the API needs any
+        )
         # Set afterwards: the constructor would register the password with Airflow's masker for good (see log_masking).
         connection.password = password
         # [secrets] use_cache keeps this text for a quarter of an hour; the token ends sooner.

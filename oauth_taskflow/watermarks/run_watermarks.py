@@ -18,9 +18,10 @@ from typing import Any
 from msgspec import ValidationError
 
 from oauth_taskflow.errors import OAuthTaskflowError, WatermarkError
+from oauth_taskflow.watermarks.keeper import WatermarkKeeper
 from oauth_taskflow.watermarks.partitions import Scope, write_partition
 from oauth_taskflow.watermarks.state import Move, WatermarkState
-from oauth_taskflow.watermarks.store import Head, Outcome, PendingCommit, WatermarkStore
+from oauth_taskflow.watermarks.store import Head, Outcome, PendingCommit
 
 # A place of output -> the manifest that is committed there; None without any.
 ManifestReader = Callable[[Mapping[str, Any]], "Mapping[str, Any] | None"]
@@ -42,7 +43,7 @@ class RunWatermarks:
 
     def __init__(
         self,
-        store: WatermarkStore,
+        store: WatermarkKeeper,
         scope: Scope,
         run_id: str,
         read_manifest: ManifestReader,
@@ -151,7 +152,7 @@ class RunWatermarks:
                     *(commit.run_id, self.scope, outcome),
                 )
             elif age > _FORGET_AFTER:
-                self._store.drop_pending(commit.token)
+                self._store.drop_pending(commit)
 
     def _read_own(self) -> dict[str, WatermarkState] | None:
         """Returns where an earlier try of this run began, by the manifest that it left; None without one."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeVar
 
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
@@ -25,10 +25,17 @@ from oauth_taskflow.watermarks.changes import (
     settle_moves,
 )
 from oauth_taskflow.watermarks.partitions import Scope, hash_text, partition_key
-from oauth_taskflow.watermarks.state import NOTHING, Move, WatermarkState, advance
+from oauth_taskflow.watermarks.state import (
+    NOTHING,
+    Move,
+    WatermarkState,
+    advance,
+    find_lowest,
+)
 from oauth_taskflow.watermarks.table import BASES, COMMITS, TABLES, WATERMARKS
 
 Outcome = Literal["moved", "shared", "refused", "done"]
+_T = TypeVar("_T")
 
 
 class Head(Struct, frozen=True):
@@ -101,7 +108,11 @@ class WatermarkStore:
         """Close the connections; the next operation opens new ones."""
         self._database.close()
 
-    def _now(self) -> ColumnElement[float]:
+    def run(self, work: Callable[[Connection], _T], *, writes: bool) -> _T:
+        """Runs ``work`` in one transaction, which is repeated while the database is busy or away."""
+        return self._database.run(work, writes=writes)
+
+    def now(self) -> ColumnElement[float]:
         """The database's clock, which all workers share."""
         return database_clock(self._url.get_backend_name())
 
@@ -130,24 +141,27 @@ class WatermarkStore:
         self, scope: Scope, run_id: str, partitions: Sequence[str], head: Head
     ) -> dict[str, WatermarkState]:
         """Returns where the run begins to read each partition: where it began before, else the stored watermark."""
+        found = self.read_keys(scope, run_id, ["", *(partition_key(one) for one in partitions)])
+        return choose_beginnings(found, partitions, head)
+
+    def read_keys(
+        self, scope: Scope, run_id: str, keys: Sequence[str]
+    ) -> dict[str, WatermarkState]:
+        """Returns where the run begins to read the partitions with ``keys``, as far as they are known."""
         bases = select(BASES.c.partition_key, BASES.c.state).where(
             BASES.c.scope_key == scope.key, BASES.c.run_key == hash_text(run_id)
         )
 
         def look(connection: Connection) -> dict[str, WatermarkState]:
             found: dict[str, WatermarkState] = {}
-            for keys in cut(["", *(partition_key(one) for one in partitions)]):
-                rows = [*connection.execute(select_rows(scope, keys))]
-                noted = [*connection.execute(bases.where(BASES.c.partition_key.in_(keys)))]
+            for some in cut(keys):
+                rows = [*connection.execute(select_rows(scope, some))]
+                noted = [*connection.execute(bases.where(BASES.c.partition_key.in_(some)))]
                 found |= {row.partition_key: WatermarkState.from_text(row.state) for row in rows}
                 found |= {row.partition_key: WatermarkState.from_text(row.state) for row in noted}
             return found
 
-        found = self._database.run(look, writes=False)
-        if head.shared is None:
-            return {one: found.get(partition_key(one), NOTHING) for one in partitions}
-        shared = found.get("", head.shared)
-        return {one: found.get(partition_key(one), shared) for one in partitions}
+        return self._database.run(look, writes=False)
 
     def prepare(self, commit: PendingCommit) -> None:
         """Notes a commit before it happens."""
@@ -161,7 +175,7 @@ class WatermarkStore:
                 [[m.partition, m.base.to_plain(), m.reached.to_plain()] for m in commit.moves]
             ),
             "run_id": commit.run_id[:RUN_ID_LENGTH],
-            "noted_at": self._now(),
+            "noted_at": self.now(),
         }
 
         def write(connection: Connection) -> None:
@@ -173,7 +187,7 @@ class WatermarkStore:
 
     def list_pending(self, scope: Scope) -> list[tuple[PendingCommit, float]]:
         """Returns the commits of ``scope`` that are noted and not settled, with their age in seconds."""
-        age = (self._now() - COMMITS.c.noted_at).label("age")
+        age = (self.now() - COMMITS.c.noted_at).label("age")
         statement = (
             select(COMMITS, age)
             .where(COMMITS.c.scope_key == scope.key)
@@ -187,9 +201,17 @@ class WatermarkStore:
 
         return self._database.run(look, writes=False)
 
-    def drop_pending(self, token: str) -> None:
+    def find_pending(self, scope: Scope, token: str) -> PendingCommit | None:
+        """Returns the commit of ``scope`` that is noted with ``token`` and not settled."""
+        statement = select(COMMITS).where(
+            COMMITS.c.token == token, COMMITS.c.scope_key == scope.key
+        )
+        row = self._database.run(lambda c: c.execute(statement).first(), writes=False)
+        return None if row is None else _read_commit(row, scope)
+
+    def drop_pending(self, commit: PendingCommit) -> None:
         """Forgets a commit that never happened."""
-        statement = delete(COMMITS).where(COMMITS.c.token == token)
+        statement = delete(COMMITS).where(COMMITS.c.token == commit.token)
         self._database.run(lambda connection: connection.execute(statement), writes=True)
 
     def settle(self, commit: PendingCommit) -> Outcome:
@@ -212,7 +234,7 @@ class WatermarkStore:
             commit.run_id,
             commit.moves,
             is_shared=bool(head.is_shared),
-            now=self._now(),
+            now=self.now(),
             most_partitions=self._most_partitions,
             runs_kept=self._runs_kept,
         )
@@ -248,7 +270,7 @@ class WatermarkStore:
             values = {
                 "state": state.to_text(),
                 "run_id": run_id[:RUN_ID_LENGTH],
-                "moved_at": self._now(),
+                "moved_at": self.now(),
             }
             connection.execute(update(WATERMARKS).where(*is_head(scope)).values(values))
             return state != stored
@@ -260,9 +282,17 @@ class WatermarkStore:
         statement = delete(WATERMARKS).where(
             WATERMARKS.c.scope_key == scope.key,
             WATERMARKS.c.partition_key != "",
-            WATERMARKS.c.seen_at < self._now() - grace,
+            WATERMARKS.c.seen_at < self.now() - grace,
         )
         return self._database.run(lambda c: c.execute(statement).rowcount, writes=True)
+
+    def sum_up(self, scope: Scope) -> tuple[WatermarkState, int]:
+        """Returns the lowest watermark of ``scope``, the only one whole, and the number of its partitions."""
+        rows = self.list_watermarks(scope.dag_id, scope.endpoint)
+        of_scope = [row for row in rows if row.scope == scope]
+        parts = [row for row in of_scope if row.partition]
+        states = [row.state for row in parts or of_scope]
+        return find_lowest(states) if len(states) != 1 else states[0], len(parts)
 
     def list_watermarks(
         self, dag_id: str | None = None, endpoint: str | None = None
@@ -298,10 +328,10 @@ class WatermarkStore:
             if partition:
                 connection.execute(delete(WATERMARKS).where(*row))
                 if state is not None:
-                    values = build_row(scope, partition, state, self._now())
+                    values = build_row(scope, partition, state, self.now())
                     connection.execute(insert(WATERMARKS).values(values))
                 return
-            values = {"state": (state or NOTHING).to_text(), "moved_at": self._now(), "run_id": ""}
+            values = {"state": (state or NOTHING).to_text(), "moved_at": self.now(), "run_id": ""}
             connection.execute(update(WATERMARKS).where(*row).values(values))
 
         self._database.run(write, writes=True)
@@ -338,6 +368,14 @@ class WatermarkStore:
                 connection.execute(insert(WATERMARKS).values(build_row(scope, "", NOTHING, None)))
         except IntegrityError:
             return
+
+
+def choose_beginnings(
+    found: Mapping[str, WatermarkState], partitions: Sequence[str], head: Head
+) -> dict[str, WatermarkState]:
+    """Returns where to begin each of ``partitions``: as ``found`` by their keys, else at the shared watermark or the start."""
+    shared = NOTHING if head.shared is None else found.get("", head.shared)
+    return {one: found.get(partition_key(one), shared) for one in partitions}
 
 
 def _read_commit(row: Any, scope: Scope) -> PendingCommit:

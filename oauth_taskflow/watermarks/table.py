@@ -1,4 +1,4 @@
-"""The tables of stored watermarks: one row per partition, where each run began, and commits that are under way.
+"""The tables of stored watermarks: one row per partition, where each run began, and commits that are under way or on their way.
 
 Workers with an older version of this package share the database and never open these tables.
 """
@@ -55,4 +55,16 @@ COMMITS = Table(
     Column("noted_at", Double, nullable=False),
     **TABLE_OPTIONS,
 )
-TABLES = (WATERMARKS, BASES, COMMITS)
+# Pieces of the text of a commit that a task sends one by one, until the last one has arrived.
+PIECES = Table(
+    "oauth_taskflow_watermark_piece",
+    METADATA,
+    Column("token", String(64), primary_key=True),
+    Column("pieces", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("scope_key", String(64), nullable=False),
+    Column("text", LARGE_TEXT, nullable=False),
+    Column("noted_at", Double, nullable=False),
+    **TABLE_OPTIONS,
+)
+TABLES = (WATERMARKS, BASES, COMMITS, PIECES)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from oauth_taskflow.testing.airflow_deployment import AirflowDeployment
 from tests.api.scripted import Asked, scripted
+from tests.end_to_end.limited import WITHOUT_LOGIN
 
 REGIONS = ("eu", "us", "asia")
 SPEC = """\
@@ -58,12 +60,13 @@ def read_ids(folder: Path) -> list[int]:
     )
 
 
-def run_while_it_grows(airflow: AirflowDeployment) -> list[str]:
+def run_while_it_grows(
+    airflow: AirflowDeployment, connection: Mapping[str, Any] = WITHOUT_LOGIN
+) -> list[str]:
     """Runs the DAG three times, with a region that fails in the second run; the states of the runs."""
     api, states = Growing(), []
     with scripted(api) as server:
-        connection = {"conn_type": "oauth2", "host": server.url, "extra": {"auth_type": "none"}}
-        airflow.add_connection("growing", connection)
+        airflow.add_connection("growing", {**connection, "host": server.url})
         for broken in ("", "us", ""):
             api.count, api.broken = api.count + 5, broken
             states.append(airflow.wait("growing", airflow.trigger("growing")))

@@ -111,10 +111,12 @@ version: 1
 dag_id: pulled
 start_date: 2026-01-01
 connection: crm
+rate_limit: {{requests: 100, per: PT1S}}
 endpoints:
   countries:
-    request: {{path: /countries}}
+    request: {{path: /countries, params: {{since: "{{{{ window.start }}}}"}}}}
     records: data
+    incremental: {{by: watermark, field: changed, missing: include, start: 2026-01-01}}
     destination: {{type: file, path: "{folder}", format: jsonl}}
 """
 

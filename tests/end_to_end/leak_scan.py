@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # A leak may be cut short; of a long secret each piece of this length gives it away.
 _PIECE = 40
 _SHORTEST = 8
+_QUESTION = re.compile(rb"~oauth~ask\.([\w-]+)")
 _SQLITE = b"SQLite format 3\x00"
 # Chance hits must be out of the question: 12 characters of base64 are 72 bits.
 _LEAST_ENCODED = 12
@@ -92,7 +93,7 @@ class Scanner:
     def find_in_file(self, path: Path) -> set[tuple[str, str]]:
         """Name and place of the secrets in a file as it is on disk, and in the cells of one that is a SQLite database."""
         raw = path.read_bytes()
-        texts = {path.name: raw}
+        texts = {path.name: raw, f"{path.name}, questions": read_questions(raw)}
         if raw.startswith(_SQLITE):
             texts |= cells(path)
         return {(name, place) for place, text in texts.items() for name in self.find(text)}
@@ -106,6 +107,16 @@ class Scanner:
             for place, text in _places(request)
             for name in self.find(text.encode())
         }
+
+
+def read_questions(text: bytes) -> bytes:
+    """The questions to the broker in ``text``, such as the log of an API server, unpacked; one a line."""
+    found: list[bytes] = []
+    for packed in set(_QUESTION.findall(text)):
+        padded = packed + b"=" * (-len(packed) % 4)
+        with contextlib.suppress(ValueError):  # cut short by a log
+            found.append(_unpack(base64.urlsafe_b64decode(padded)))
+    return b"\n".join(found)
 
 
 def cells(database: Path) -> dict[str, bytes]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from oauth_taskflow.testing.airflow_deployment import AirflowDeployment
 from tests.api.scripted import Asked, scripted
 from tests.budgets.crowd import CountingApi
 
+WITHOUT_LOGIN: Mapping[str, Any] = {"conn_type": "oauth2", "extra": {"auth_type": "none"}}
 REGIONS, PAGES, BUDGET, PERIOD = 8, 3, 5, 2.0
 SPEC = """\
 version: 1
@@ -41,10 +44,11 @@ def write_limited(dags: Path, lake: Path) -> None:
     (dags / "limited.yaml").write_text(SPEC.format(folder=lake))
 
 
-def run_at_once(airflow: AirflowDeployment) -> tuple[Limited, str]:
-    """Runs the DAG once; the API that it read, and the state of the run."""
+def run_at_once(
+    airflow: AirflowDeployment, connection: Mapping[str, Any] = WITHOUT_LOGIN
+) -> tuple[Limited, str]:
+    """Runs the DAG once, with ``connection`` to the API; the API that it read, and the state of the run."""
     api = Limited()
     with scripted(api) as server:
-        connection = {"conn_type": "oauth2", "host": server.url, "extra": {"auth_type": "none"}}
-        airflow.add_connection("limited", connection)
+        airflow.add_connection("limited", {**connection, "host": server.url})
         return api, airflow.wait("limited", airflow.trigger("limited"))

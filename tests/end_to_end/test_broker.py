@@ -19,6 +19,11 @@ from cryptography.fernet import Fernet
 
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.airflow_deployment import AirflowDeployment
+from tests.end_to_end import asking, limited
+from tests.end_to_end.asking import spend_at_once, write_asking
+from tests.end_to_end.growing import read_ids, run_while_it_grows, write_growing
+from tests.end_to_end.leak_dags import LOADING
+from tests.end_to_end.limited import run_at_once, write_limited
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 
@@ -123,6 +128,11 @@ def airflow(
     dags = home / "dags"
     dags.mkdir()
     (dags / "brokered.py").write_text(DAGS.format(folder=str(home)))
+    (dags / "specs.py").write_text(LOADING)
+    write_growing(dags, home / "lake" / "growing")
+    write_limited(dags, home / "lake" / "limited")
+    write_asking(dags)
+    (home / "temporary").mkdir()
     filed = server.connection()
     (home / "connections.json").write_text(json.dumps({"filed": filed}))
     wrapped = {
@@ -130,6 +140,7 @@ def airflow(
         "backend_kwargs": {"connections_file_path": str(home / "connections.json")},
     }
     environment = {
+        "TMPDIR": str(home / "temporary"),
         "AIRFLOW__SECRETS__BACKEND": "oauth_taskflow.taskflow.secrets_backend.OAuthBroker",
         "AIRFLOW__SECRETS__BACKEND_KWARGS": json.dumps(wrapped),
         "AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE": database,
@@ -240,3 +251,45 @@ def test_rotated_refresh_tokens_are_written_back_by_the_broker_and_by_a_task(
         assert extra["refresh_token"] in family.live
         assert family.spent_at
         assert extra["token_url"] == server.token_url
+
+
+def read_rows(database: str, query: str) -> list[Any]:
+    """Returns the first column of ``query`` in the API server's token store."""
+    with psycopg.connect(urlunsplit(("postgresql", *urlsplit(database)[1:]))) as connection:
+        return [row[0] for row in connection.execute(query)]
+
+
+def test_mapped_tasks_of_a_spec_keep_to_the_budgets_that_the_api_server_keeps(
+    airflow: AirflowDeployment, server: OAuthTestServer, database: str
+) -> None:
+    api, state = run_at_once(airflow, server.connection())
+    assert state == "success"
+    assert len(api.came) == limited.REGIONS * limited.PAGES
+    assert api.most_in_any(limited.PERIOD) <= limited.BUDGET
+    labels = read_rows(database, "SELECT label FROM oauth_taskflow_budget")
+    # The API server writes the connection before the label of what a spec states.
+    assert [label for label in labels if label.startswith("limited: 5 per PT2S")]
+    assert list(airflow.home.rglob("budgets.db")) == [], "a task kept a budget by itself"
+
+
+def test_a_killed_task_and_a_hostile_one_leave_the_budget_to_the_others(
+    airflow: AirflowDeployment, server: OAuthTestServer
+) -> None:
+    api, run_id, state = spend_at_once(airflow, server.connection())
+    assert state == "success", states(airflow, "asking", run_id)
+    assert len(api.came) == asking.TASKS * asking.REQUESTS + asking.BEFORE_THE_KILL
+    assert api.most_in_any(asking.PERIOD) <= asking.BUDGET
+    # It may ask for its own connections alone; what it holds there is another ledger.
+    seen = airflow.xcom("asking", run_id, "hostile")
+    assert seen == ["answered", "ConnectionConfigError", "ConnectionConfigError"]
+
+
+def test_a_dag_in_watermark_mode_goes_on_where_its_last_run_ended(
+    airflow: AirflowDeployment, server: OAuthTestServer, database: str
+) -> None:
+    assert run_while_it_grows(airflow, server.connection()) == ["success", "failed", "success"]
+    lake = airflow.home / "lake" / "growing"
+    assert read_ids(lake / "contacts") == list(range(1, 16))
+    assert read_ids(lake / "notes") == sorted([*range(1, 16)] * 3)
+    places = read_rows(database, "SELECT DISTINCT conn_id FROM oauth_taskflow_watermark")
+    assert places == ["growing"]

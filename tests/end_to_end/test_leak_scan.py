@@ -18,6 +18,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oauth_taskflow.taskflow.broker.protocol import address_question
+from oauth_taskflow.taskflow.broker.questions import write_question
 from oauth_taskflow.testing.request_log import LoggedRequest
 from tests.end_to_end.leak_scan import ProcessWatch, Scanner, cells, pieces
 
@@ -95,6 +97,12 @@ def test_every_column_of_a_database_is_read_compressed_ones_unpacked(database: P
     found = {place for _, place in SCANNER.find_in_file(database)}
     assert {"dag.data", "xcom.value"} <= found
     assert cells(database)["dag.note"] == b"nothing\n"
+
+
+def test_questions_to_the_broker_are_read_unpacked(tmp_path: Path) -> None:
+    name = address_question("crm", write_question("watermark", ["begin", SECRET])[1])
+    (log := tmp_path / "a.log").write_text(f'"GET /execution/connections/{name} HTTP/1.1" 200')
+    assert SCANNER.find_in_file(log) == {("it", "a.log, questions")}
 
 
 def test_a_plain_file_is_read_as_it_is(tmp_path: Path) -> None:

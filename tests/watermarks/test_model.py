@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from oauth_taskflow.errors import WatermarkError
+from oauth_taskflow.watermarks.keeper import WatermarkKeeper
 from oauth_taskflow.watermarks.partitions import Scope
 from oauth_taskflow.watermarks.run_watermarks import RunWatermarks
 from oauth_taskflow.watermarks.state import Move, WatermarkState
@@ -45,6 +46,7 @@ class Model(RuleBasedStateMachine):
     def open(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.store = WatermarkStore(f"sqlite:///{Path(self.folder.name)}/t.db", runs_kept=2)
+        self.keeper = self.find_keeper()
         self.api: dict[str, list[int]] = {part: [] for part in PARTS}
         self.manifests: dict[str, Any] = {}
         self.outputs: dict[str, dict[str, list[int]]] = {}
@@ -52,6 +54,10 @@ class Model(RuleBasedStateMachine):
         self.under_way: list[Attempt] = []
         self.lowest: dict[str, int] = dict.fromkeys(PARTS, -1)
         self.count = 0
+
+    def find_keeper(self) -> WatermarkKeeper:
+        """What runs ask; here the store itself."""
+        return self.store
 
     @rule(part=st.sampled_from(PARTS), count=st.integers(1, 3))
     def write(self, part: str, count: int) -> None:
@@ -62,7 +68,7 @@ class Model(RuleBasedStateMachine):
 
     def begin(self, run_id: str) -> Attempt:
         watermarks = RunWatermarks(
-            self.store, SCOPE, run_id, lambda place: self.manifests.get(place["run"])
+            self.keeper, SCOPE, run_id, lambda place: self.manifests.get(place["run"])
         )
         watermarks.open({"run": run_id})
         bases = {

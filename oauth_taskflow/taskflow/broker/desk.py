@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from oauth_taskflow.budgets.connection_store import ConnectionBudgetStore
 from oauth_taskflow.budgets.sql import open_budget_store
 from oauth_taskflow.errors import ConnectionConfigError, TokenStoreError
-from oauth_taskflow.taskflow.broker import budget_wire
+from oauth_taskflow.taskflow.broker import budget_wire, watermark_wire
 from oauth_taskflow.taskflow.broker.questions import Asked, unreadable_question
+from oauth_taskflow.taskflow.broker.watermark_server import answer_watermark
 from oauth_taskflow.taskflow.config import budget_store_url, store_url
 
 if TYPE_CHECKING:
@@ -126,8 +127,13 @@ def open_own_budgets(settings: ConnectionSettings) -> ConnectionBudgetStore:
     return _open_budgets(settings.conn_id, tuple(settings.budgets), "")
 
 
+def _answer_watermark(body: Any, settings: ConnectionSettings, team: str, _: float) -> Any:
+    return answer_watermark(body, settings, team)
+
+
 _ANSWERS: dict[str, Callable[[Any, ConnectionSettings, str, float], Any]] = {
     budget_wire.KIND: _answer_budget,
+    watermark_wire.KIND: _answer_watermark,
 }
 
 

@@ -13,14 +13,14 @@ from oauth_taskflow.engine.positions import names_window
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.windows import Interval, move_interval
-from oauth_taskflow.taskflow.config import store_url, watermark_store_url
+from oauth_taskflow.taskflow.config import is_broker_configured, store_url, watermark_store_url
 from oauth_taskflow.taskflow.connection_lookup import load_settings
 from oauth_taskflow.taskflow.dags.storage import store_access
 from oauth_taskflow.taskflow.dags.watermark_places import broker_error, require_shared
+from oauth_taskflow.taskflow.processes import in_task
 from oauth_taskflow.watermarks.partitions import Scope
 from oauth_taskflow.watermarks.state import (
     WatermarkState,
-    find_lowest,
     is_instant,
     limit_to,
     to_stored,
@@ -28,11 +28,10 @@ from oauth_taskflow.watermarks.state import (
 
 if TYPE_CHECKING:
     from oauth_taskflow.taskflow.dags.operators import EndpointDoneOperator
+    from oauth_taskflow.watermarks.keeper import WatermarkKeeper
     from oauth_taskflow.watermarks.run_watermarks import RunWatermarks
     from oauth_taskflow.watermarks.store import WatermarkStore
 
-# A parent that no run read for so long is gone; if it comes back, it begins at the start.
-GRACE = 90 * 86_400.0
 # The key of the mirror in the asset's state store.
 MIRROR_KEY = "watermark"
 
@@ -75,22 +74,35 @@ def open_watermarks(scope: Scope, run_id: str, *, moves: bool = True) -> RunWate
     """
     from oauth_taskflow.watermarks.run_watermarks import RunWatermarks  # noqa: PLC0415 - loads SQLAlchemy
 
-    return RunWatermarks(open_watermark_store(scope), scope, run_id, read_manifest, moves=moves)
+    keeper = find_watermark_keeper(scope)
+    return RunWatermarks(keeper, scope, run_id, read_manifest, moves=moves)
 
 
-def open_watermark_store(scope: Scope | None = None) -> WatermarkStore:
-    """Returns the store of watermarks; checked, for tasks of ``scope``, that all workers share it.
+def find_watermark_keeper(scope: Scope) -> WatermarkKeeper:
+    """Returns what keeps the watermarks of ``scope``: the broker, for tasks that do not open its store, else the store.
 
     Raises:
-        WatermarkError: tasks run on machines that do not see the store, or may not open it.
+        WatermarkError: tasks run on machines that do not see the store.
         TokenStoreError: the URL of the store is unusable.
     """
     url = watermark_store_url()
-    if scope is not None:
-        require_shared(url or store_url(), scope)
-        if not url:
-            _require_own_store(scope)
+    if not url and in_task() and _is_brokered(scope.conn_id):
+        from oauth_taskflow.taskflow.broker.watermark_client import (  # noqa: PLC0415 - loads SQLAlchemy
+            BrokerWatermarkStore,
+        )
+
+        return BrokerWatermarkStore(broker_error)
+    require_shared(url or store_url(), scope)
     return _open(url or store_url())
+
+
+def open_watermark_store() -> WatermarkStore:
+    """Returns the store of watermarks.
+
+    Raises:
+        TokenStoreError: the URL of the store is unusable.
+    """
+    return _open(watermark_store_url() or store_url())
 
 
 @lru_cache(maxsize=4)
@@ -100,9 +112,8 @@ def _open(url: str) -> WatermarkStore:
     return WatermarkStore(url)
 
 
-def _require_own_store(scope: Scope) -> None:
-    if isinstance(load_settings(scope.conn_id).auth, BrokeredSettings):
-        raise broker_error(scope)
+def _is_brokered(conn_id: str) -> bool:
+    return is_broker_configured() or isinstance(load_settings(conn_id).auth, BrokeredSettings)
 
 
 def read_manifest(place: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -128,11 +139,13 @@ def finish_watermarks(
     Raises:
         TokenStoreError: the database failed.
     """
+    from oauth_taskflow.watermarks.bounds import GRACE  # noqa: PLC0415 - loads SQLAlchemy
+
     interval = find_watermark_run(endpoint, context)
     if interval is None or endpoint.incremental is None or operator.conn_id is None:
         return
     scope = Scope(context["dag"].dag_id, operator.instances_task_id, operator.conn_id)
-    store = open_watermark_store()
+    store = find_watermark_keeper(scope)
     value = to_stored(highest, endpoint.incremental.field_format)
     # A number says nothing of the moment at which another partition was read, so it cannot stand for all.
     if is_instant(value):
@@ -149,17 +162,13 @@ def mirror(scope: Scope, asset: Any, context: Mapping[str, Any], log: Any) -> No
         known = context.get("asset_state_store")
         if known is None:
             return
-        rows = open_watermark_store().list_watermarks(scope.dag_id, scope.endpoint)
-        of_scope = [row for row in rows if row.scope == scope]
-        parts = [row for row in of_scope if row.partition]
-        states = [row.state for row in parts or of_scope]
-        lowest = find_lowest(states) if len(states) != 1 else states[0]
+        lowest, partitions = find_watermark_keeper(scope).sum_up(scope)
         known[asset].set(
             MIRROR_KEY,
             {
                 "value": lowest.value,
                 "cursor": lowest.cursor,
-                "partitions": len(parts),
+                "partitions": partitions,
                 "run_id": context["run_id"],
             },
         )

@@ -12,9 +12,9 @@ from oauth_taskflow.taskflow.config import (
 )
 from oauth_taskflow.watermarks.partitions import Scope
 
-_TWO_WAYS = (
-    "Set [oauth_taskflow] watermark_store to a database that tasks may open (it holds no secrets), or read by data "
-    "interval: remove incremental.by (docs/incremental.md)."
+_WAYS = (
+    "Update the API server, set [oauth_taskflow] watermark_store to a database that tasks may open (it holds no secrets), or "
+    "read by data interval: remove incremental.by (docs/incremental.md)."
 )
 
 
@@ -36,11 +36,11 @@ def require_shared(url: str, scope: Scope) -> None:
 
 
 def broker_error(scope: Scope) -> WatermarkError:
-    """Returns the refusal of broker mode, with both ways out."""
+    """Returns the refusal for an API server that knows no watermarks, with the ways out."""
     return WatermarkError(
-        "In broker mode tasks do not open the token store, in whose database watermarks are kept",
+        "In broker mode the API server keeps watermarks, and this one has an earlier release that does not, or no broker",
         where=f"for {scope}",
-        hint=_TWO_WAYS,
+        hint=_WAYS,
     )
 
 
@@ -58,8 +58,10 @@ def why_refused(spec: Spec) -> str:
         return ""
     scope = Scope(spec.source.dag_id, kept[0], spec.source.connection or "")
     url = watermark_store_url()
+    if not url and is_broker_configured():
+        return ""  # tasks ask the API server
     try:
         require_shared(url or store_url(), scope)
     except WatermarkError as error:
         return str(error)
-    return str(broker_error(scope)) if is_broker_configured() and not url else ""
+    return ""

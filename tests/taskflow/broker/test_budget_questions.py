@@ -173,6 +173,19 @@ def test_many_leftovers_fit_into_an_id_or_are_left_out() -> None:
     assert len(read_ask(_KeepLast.bodies[1]).returned) == 120
 
 
+@pytest.mark.usefixtures("airflow_home")
+def test_a_task_that_is_over_does_not_fail_because_its_leftovers_are_not_taken(
+    task: Supervisor, set_connection: SetConnection
+) -> None:
+    connect(set_connection, "crm", budget(20))
+    with map_failures():
+        gate = budgets_of(load_settings("crm")).find_gate("/")
+        assert gate is not None
+        gate.acquire()
+        task.answers = lambda name: broker_answers()(name.replace("crm", "gone"))
+    return_all()
+
+
 class _KeepLast:
     """Answers nothing to spend, and keeps the questions that fit."""
 
@@ -286,8 +299,9 @@ def test_a_task_asks_about_connections_that_it_may_read_alone(
     monkeypatch: pytest.MonkeyPatch, set_connection: SetConnection
 ) -> None:
     body = write_ask(Ask((charge_of(5, 1.0),), "w1"), turn=1, slack=0.1)
-    with pytest.raises(ConnectionConfigError, match="no connection of this package by that name"):
-        ask_about("missing", "budget", body)
+    for name in ("missing", "crm'; DROP TABLE connection", "a b", "ü"):
+        with pytest.raises(ConnectionConfigError, match="no connection of this package by that"):
+            ask_about(name, "budget", body)
     connect(set_connection, "crm")
     with pytest.raises(ConnectionConfigError, match="does not understand this question"):
         ask_about("crm", "nothing", body)

@@ -24,6 +24,7 @@ from oauth_taskflow.taskflow.dags.stored_watermarks import (
 )
 from oauth_taskflow.watermarks.partitions import Scope
 from tests.api.scripted import Asked, scripted
+from tests.taskflow.broker.supervisor import not_found, supervise
 from tests.taskflow.conftest import RunDag, SetConnection
 
 pytestmark = [pytest.mark.airflow, pytest.mark.usefixtures("airflow_home")]
@@ -191,19 +192,20 @@ def test_a_file_on_one_machine_is_refused_under_a_distributed_executor(
     )
 
 
-def test_broker_mode_is_refused_with_both_ways_out(
+def test_an_api_server_that_keeps_no_watermarks_is_refused_with_the_ways_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from oauth_taskflow.connections.settings import BrokeredSettings  # noqa: PLC0415 - after Airflow's home
 
     brokered = SimpleNamespace(auth=BrokeredSettings.__new__(BrokeredSettings))
     monkeypatch.setattr(stored_watermarks, "load_settings", lambda _conn_id: brokered)
+    supervise(monkeypatch, not_found)
     with pytest.raises(WatermarkError) as caught:
-        open_watermarks(Scope("d", "e", "crm"), "r")
+        open_watermarks(Scope("d", "e", "crm"), "r").open({})
     assert str(caught.value) == (
-        "In broker mode tasks do not open the token store, in whose database watermarks are kept for d/e on connection "
-        "'crm'. Set [oauth_taskflow] watermark_store to a database that tasks may open (it holds no secrets), or read by "
-        "data interval: remove incremental.by (docs/incremental.md)."
+        "In broker mode the API server keeps watermarks, and this one has an earlier release that does not, or no broker "
+        "for d/e on connection 'crm'. Update the API server, set [oauth_taskflow] watermark_store to a database that "
+        "tasks may open (it holds no secrets), or read by data interval: remove incremental.by (docs/incremental.md)."
     )
     monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__WATERMARK_STORE", f"sqlite:///{tmp_path}/w.db")
     open_watermarks(Scope("d", "e", "crm"), "r").open(
@@ -219,8 +221,11 @@ def test_a_store_that_will_be_refused_is_logged_when_the_dag_is_parsed(
         "AIRFLOW__SECRETS__BACKEND", "oauth_taskflow.taskflow.secrets_backend.OAuthBroker"
     )
     build_dag(tmp_path / "spec.yaml")
-    assert "In broker mode tasks do not open the token store" in caplog.text
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    build_dag(tmp_path / "spec.yaml")
+    assert "watermark" not in caplog.text, "in broker mode the API server keeps them"
     caplog.clear()
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "LocalExecutor")
     monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__WATERMARK_STORE", "postgresql+psycopg://db/w")
     build_dag(tmp_path / "spec.yaml")
     assert caplog.text == ""

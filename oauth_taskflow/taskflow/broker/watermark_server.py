@@ -1,0 +1,110 @@
+"""The API server's answers to questions about stored watermarks, of tasks on one connection."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from oauth_taskflow.taskflow.broker import watermark_wire as wire
+from oauth_taskflow.taskflow.broker.questions import unreadable_question
+from oauth_taskflow.taskflow.broker.watermark_wire import WatermarkQuestion
+from oauth_taskflow.taskflow.config import store_url, watermark_store_url
+from oauth_taskflow.watermarks.bounds import GRACE, admit_scope, drop_pieces, keep_piece
+from oauth_taskflow.watermarks.partitions import Scope
+from oauth_taskflow.watermarks.store import WatermarkStore
+
+if TYPE_CHECKING:
+    from oauth_taskflow.connections.settings import ConnectionSettings
+
+
+def answer_watermark(body: Any, settings: ConnectionSettings, team: str) -> Any:
+    """Returns the answer to a question about the watermarks of an endpoint on the connection of ``settings``.
+
+    Raises:
+        ConnectionConfigError: the question makes no sense.
+        TokenStoreError: the store failed, or has no room for more of this connection.
+        InvalidRecord: a stored value and a new one cannot be compared.
+    """
+    asked = wire.read(WatermarkQuestion, body)
+    place = f"{team}/{settings.conn_id}" if team else settings.conn_id
+    scope = Scope(asked.dag_id, asked.endpoint, place)
+    return _ANSWERS[asked.operation](_open(watermark_store_url() or store_url()), scope, asked)
+
+
+@lru_cache(maxsize=4)
+def _open(url: str) -> WatermarkStore:
+    return WatermarkStore(url)
+
+
+def _begin(store: WatermarkStore, scope: Scope, asked: WatermarkQuestion) -> Any:
+    admit_scope(store, scope)
+    head = store.begin(scope, asked.run_id)
+    shared = None if head.shared is None else head.shared.to_text()
+    return head.generation, shared, head.knows_run
+
+
+def _read(store: WatermarkStore, scope: Scope, asked: WatermarkQuestion) -> Any:
+    keys = wire.read(list[wire.Key], asked.arguments)
+    if len(keys) > 4 * wire.KEYS_TOGETHER:
+        raise unreadable_question()
+    found = store.read_keys(scope, asked.run_id, keys)
+    return {key: state.to_text() for key, state in found.items()}
+
+
+def _prepare(store: WatermarkStore, scope: Scope, asked: WatermarkQuestion) -> None:
+    piece = wire.read_piece(asked.arguments)
+    text = keep_piece(store, scope, piece)
+    if text is not None:
+        known = store.find_pending(scope, piece.mark)
+        if known is None:
+            admit_scope(store, scope)
+            store.prepare(wire.read_commit(text, piece.mark, scope, asked.run_id))
+        if piece.count > 1:
+            drop_pieces(store, piece.mark)
+
+
+def _list(store: WatermarkStore, scope: Scope, _: WatermarkQuestion) -> Any:
+    return [
+        (one.token, one.run_id, one.generation, json.dumps(one.place), age)
+        for one, age in store.list_pending(scope)
+    ]
+
+
+def _drop(store: WatermarkStore, scope: Scope, asked: WatermarkQuestion) -> None:
+    token = wire.read(wire.Mark, asked.arguments)
+    found = store.find_pending(scope, token)
+    if found is not None:
+        store.drop_pending(found)
+
+
+def _settle(store: WatermarkStore, scope: Scope, asked: WatermarkQuestion) -> Any:
+    commit = store.find_pending(scope, wire.read(wire.Mark, asked.arguments))
+    return "done" if commit is None else store.settle(commit)
+
+
+def _roll_up(store: WatermarkStore, scope: Scope, asked: WatermarkQuestion) -> Any:
+    return store.roll_up(scope, asked.run_id, wire.read_state(asked.arguments))
+
+
+def _sweep(store: WatermarkStore, scope: Scope, _: WatermarkQuestion) -> Any:
+    return store.sweep(scope, GRACE)
+
+
+def _sum_up(store: WatermarkStore, scope: Scope, _: WatermarkQuestion) -> Any:
+    state, partitions = store.sum_up(scope)
+    return state.to_text(), partitions
+
+
+_ANSWERS: dict[str, Callable[[WatermarkStore, Scope, WatermarkQuestion], Any]] = {
+    "begin": _begin,
+    "read": _read,
+    "prepare": _prepare,
+    "list": _list,
+    "drop": _drop,
+    "settle": _settle,
+    "roll_up": _roll_up,
+    "sweep": _sweep,
+    "sum_up": _sum_up,
+}

@@ -1,0 +1,340 @@
+"""Stored watermarks in broker mode: the API server keeps them, and a run asks it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from oauth_taskflow.connections.parse import parse_connection
+from oauth_taskflow.connections.settings import ConnectionSettings
+from oauth_taskflow.errors import ConnectionConfigError, TokenStoreError
+from oauth_taskflow.taskflow.broker import watermark_client, watermark_server
+from oauth_taskflow.taskflow.broker.desk import answer_question
+from oauth_taskflow.taskflow.broker.questions import LONGEST_ID, read_question, write_question
+from oauth_taskflow.taskflow.broker.watermark_client import BrokerWatermarkStore
+from oauth_taskflow.taskflow.broker.watermark_server import answer_watermark
+from oauth_taskflow.taskflow.dags.stored_watermarks import find_watermark_keeper, open_watermarks
+from oauth_taskflow.watermarks import bounds
+from oauth_taskflow.watermarks.partitions import Scope
+from oauth_taskflow.watermarks.run_watermarks import RunWatermarks
+from oauth_taskflow.watermarks.state import NOTHING, Move, WatermarkState
+from oauth_taskflow.watermarks.store import PendingCommit, WatermarkStore
+from tests.taskflow.broker.supervisor import Supervisor, supervise
+from tests.taskflow.conftest import SetConnection
+from tests.watermarks import test_model
+
+SCOPE = Scope("crm", "contacts", "crm")
+TOKEN = "0123456789abcdef" * 2
+
+
+class Wire:
+    """Carries questions to a store as the look-up does, and may repeat them on their way."""
+
+    def __init__(self, store: WatermarkStore, repeat: int = 1) -> None:
+        self._store, self._repeat = store, repeat
+        self.ids: list[str] = []
+
+    def __call__(self, conn_id: str, kind: str, body: Any, **_: Any) -> Any:
+        text = write_question(kind, body)[1]
+        self.ids.append(text)
+        found = settings_of(conn_id)
+        answers = [
+            answer_watermark(read_question(text).body, found, "") for _ in range(self._repeat)
+        ]
+        return msgspec.json.decode(msgspec.json.encode(answers[-1]))
+
+
+def settings_of(conn_id: str) -> ConnectionSettings:
+    empty = dict.fromkeys(("schema", "login", "password", "port"))
+    extra = json.dumps({"auth_type": "none"})
+    found = SimpleNamespace(
+        conn_id=conn_id, conn_type="oauth2", host="http://a.test", extra=extra, **empty
+    )
+    return parse_connection(found)
+
+
+def refuse(scope: Scope) -> TokenStoreError:
+    raise AssertionError(scope)
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WatermarkStore:
+    """The store of the API server."""
+    store = WatermarkStore(f"sqlite:///{tmp_path}/w.db")
+    monkeypatch.setattr(watermark_server, "_open", lambda _: store)
+    monkeypatch.setattr(watermark_server, "store_url", str)
+    monkeypatch.setattr(watermark_server, "watermark_store_url", str)
+    return store
+
+
+@pytest.fixture
+def wire(store: WatermarkStore) -> Wire:
+    return Wire(store)
+
+
+@pytest.fixture
+def broker(wire: Wire) -> BrokerWatermarkStore:
+    """What a task has."""
+    return BrokerWatermarkStore(refuse, wire)
+
+
+class _Brokered(test_model.Model):
+    """Runs that ask the API server; each question arrives twice."""
+
+    def find_keeper(self) -> Any:
+        self._patch = pytest.MonkeyPatch()
+        self._patch.setattr(watermark_server, "_open", lambda _: self.store)
+        self._patch.setattr(watermark_server, "store_url", str)
+        self._patch.setattr(watermark_server, "watermark_store_url", str)
+        return BrokerWatermarkStore(refuse, Wire(self.store, repeat=2))
+
+    def teardown(self) -> None:
+        if hasattr(self, "_patch"):
+            self._patch.undo()
+        super().teardown()
+
+
+class OneByOne(_Brokered, test_model.RunsOneByOne):
+    """As the model."""
+
+
+class AtOnce(_Brokered, test_model.RunsAtOnce):
+    """As the model."""
+
+
+SETTINGS = settings(max_examples=5, stateful_step_count=12, deadline=None)
+TestOneByOne = OneByOne.TestCase
+TestOneByOne.settings = SETTINGS
+TestAtOnce = AtOnce.TestCase
+TestAtOnce.settings = SETTINGS
+
+
+values = st.none() | st.integers() | st.text(max_size=50) | st.floats(allow_nan=False)
+states = st.builds(
+    WatermarkState,
+    value=values,
+    cursor=st.none() | st.text(max_size=200),
+    at_value=st.lists(st.text("0123456789abcdef", min_size=24, max_size=24), max_size=200).map(
+        tuple
+    ),
+)
+
+
+@settings(
+    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(found=st.lists(states, min_size=1, max_size=4), path=st.text(max_size=30))
+def test_a_commit_arrives_whole_whatever_is_in_it(
+    found: list[WatermarkState], path: str, store: WatermarkStore, wire: Wire
+) -> None:
+    moves = tuple(
+        Move(json.dumps({"p": f"{path}{number}"}), found[0], state)
+        for number, state in enumerate(found)
+    )
+    place = {"kind": "file", "path": path, "conn_id": None}
+    commit = PendingCommit(TOKEN, SCOPE, "run", 0, place, moves)
+    broker = BrokerWatermarkStore(refuse, wire)
+    broker.prepare(commit)
+    try:
+        ((stored, _),) = store.list_pending(SCOPE)
+        assert stored == commit
+        ((listed, _),) = broker.list_pending(SCOPE)
+        assert (listed.token, listed.place, listed.moves) == (TOKEN, place, ())
+        assert max(map(len, wire.ids)) < LONGEST_ID
+    finally:
+        store.drop_pending(commit)
+
+
+def test_ten_thousand_partitions_travel_in_pieces_and_come_back(
+    broker: BrokerWatermarkStore, store: WatermarkStore, wire: Wire
+) -> None:
+    parts = [json.dumps({"contact": f"c-{number}"}) for number in range(10_000)]
+    run = RunWatermarks(broker, SCOPE, "first", lambda _: None)
+    run.open({"path": "x"})
+    run.prepare([Move(one, NOTHING, WatermarkState(n)) for n, one in enumerate(parts)])
+    assert run.settle() == ""
+    count = len(wire.ids)
+    assert max(map(len, wire.ids)) < LONGEST_ID
+    following = RunWatermarks(broker, SCOPE, "second", lambda _: None)
+    following.open({"path": "y"})
+    found = following.find(parts[:100])
+    assert [state.value for state in found] == list(range(100))
+    assert len(wire.ids) - count <= 8
+    assert broker.sum_up(SCOPE) == (WatermarkState(0), 10_000)
+    assert store.run(_count_pieces, writes=False) == 0
+
+
+def _count_pieces(connection: Any) -> int:
+    return int(
+        connection.exec_driver_sql(
+            "SELECT count(*) FROM oauth_taskflow_watermark_piece"
+        ).scalar_one()
+    )
+
+
+def test_a_piece_that_is_missing_prevents_the_commit(
+    broker: BrokerWatermarkStore, store: WatermarkStore, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moves = tuple(Move(json.dumps({"p": n}), NOTHING, WatermarkState(n)) for n in range(2000))
+    commit = PendingCommit(TOKEN, SCOPE, "run", 0, {}, moves)
+
+    def losing(conn_id: str, kind: str, body: Any, **options: Any) -> Any:
+        number = body.arguments.number
+        return None if number == 1 else wire(conn_id, kind, body, **options)
+
+    with pytest.raises(TokenStoreError, match="did not arrive at the API server") as caught:
+        BrokerWatermarkStore(refuse, losing).prepare(commit)
+    assert caught.value.retryable
+    assert store.list_pending(SCOPE) == []
+    monkeypatch.setattr(watermark_client, "_PIECE", 1000)  # cut otherwise: nothing mixes
+    broker.prepare(commit)
+    assert store.list_pending(SCOPE)[0][0].moves == moves
+
+
+def test_a_commit_settles_once_and_only_on_its_own_connection(
+    broker: BrokerWatermarkStore, store: WatermarkStore
+) -> None:
+    head = broker.begin(SCOPE, "run")
+    move = Move("", NOTHING, WatermarkState("2026-01-01T00:00:00Z", "c1"))
+    commit = PendingCommit(TOKEN, SCOPE, "run", head.generation, {}, (move,))
+    broker.prepare(commit)
+    other = PendingCommit(TOKEN, Scope("crm", "contacts", "erp"), "run", 0, {}, ())
+    assert broker.settle(other) == "done"
+    broker.drop_pending(other)
+    assert store.find_pending(SCOPE, TOKEN) == commit
+    assert broker.settle(commit) == "moved"
+    assert broker.settle(commit) == "done"
+    assert store.sum_up(SCOPE)[0] == move.reached
+    assert broker.sum_up(other.scope) == (NOTHING, 0)
+
+
+def test_a_reset_by_a_person_refuses_the_move_of_a_run_under_way(
+    broker: BrokerWatermarkStore, store: WatermarkStore
+) -> None:
+    run = RunWatermarks(broker, SCOPE, "run", lambda _: None)
+    run.open({})
+    run.prepare([Move("", NOTHING, WatermarkState(7))])
+    store.reset(SCOPE)
+    assert "was set or reset" in (run.settle() or "was set or reset")
+    assert store.sum_up(SCOPE)[0] == NOTHING
+
+
+def test_teams_with_connections_of_one_name_have_watermarks_of_their_own(
+    store: WatermarkStore,
+) -> None:
+    connection = settings_of("crm")
+    for team in ("red", ""):
+        answer_watermark(["begin", "crm", "contacts", "run"], connection, team)
+    assert sorted(row.scope.conn_id for row in store.list_watermarks()) == ["crm", "red/crm"]
+
+
+def test_the_database_holds_so_many_endpoints_of_a_connection_and_no_more(
+    broker: BrokerWatermarkStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "_MOST_SCOPES", 3)
+    scopes = [Scope("crm", f"e{number}", "crm") for number in range(4)]
+    for scope in scopes[:3]:
+        broker.begin(scope, "r")
+    with pytest.raises(TokenStoreError, match="too many watermarks for one connection"):
+        broker.begin(scopes[3], "r")
+    broker.begin(scopes[0], "r")
+    broker.begin(Scope("crm", "e3", "erp"), "r")
+    monkeypatch.setattr(bounds, "_MOST_UNDER_WAY", 100)
+    moves = tuple(Move(json.dumps({"p": n}), NOTHING, WatermarkState(n)) for n in range(2000))
+    with pytest.raises(TokenStoreError, match="too many watermarks"):
+        broker.prepare(PendingCommit(TOKEN, scopes[0], "run", 0, {}, moves))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        [],
+        ["drop table", "d", "e"],
+        ["begin", "d" * 251, "e"],
+        ["begin", 1, "e"],
+        ["read", "d", "e", "r", ["x"]],
+        ["read", "d", "e", "r", ["a" * 64] * 1000],
+        ["prepare", "d", "e", "r", [TOKEN, 5, 5, "{}"]],
+        ["prepare", "d", "e", "r", ["short", 0, 1, "{}"]],
+        ["prepare", "d", "e", "r", [TOKEN, 0, 1, "[" * 40_000]],
+        [
+            "prepare",
+            "d",
+            "e",
+            "r",
+            [TOKEN, 0, 1, '{"generation":0,"place":{},"moves":[["[1]",{},{}]]}'],
+        ],
+        ["prepare", "d", "e", "r", [TOKEN, 0, 1, '{"generation":-1,"place":{},"moves":[]}']],
+        ["prepare", "d", "e", "r", [TOKEN, 0, 1, '{"generation":0,"place":7,"moves":[]}']],
+        ["settle", "d", "e", "r", "'; DELETE"],
+        ["roll_up", "d", "e", "r", '{"value":[1]}'],
+        ["roll_up", "d", "e", "r", "nonsense"],
+    ],
+)
+@pytest.mark.usefixtures("store")
+def test_questions_that_make_no_sense_are_refused(body: Any) -> None:
+    with pytest.raises(ConnectionConfigError, match="does not understand this question"):
+        answer_watermark(body, settings_of("crm"), "")
+
+
+@pytest.fixture
+def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Supervisor:
+    """This process, as a task whose API server keeps the watermarks in a file that the task never opens."""
+    monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE", f"sqlite:///{tmp_path}/tokens.db")
+    monkeypatch.setenv(
+        "AIRFLOW__SECRETS__BACKEND", "oauth_taskflow.taskflow.secrets_backend.OAuthBroker"
+    )
+    return supervise(monkeypatch)
+
+
+@pytest.mark.usefixtures("airflow_home")
+def test_a_task_in_broker_mode_reads_and_moves_its_watermark_through_the_api_server(
+    task: Supervisor, set_connection: SetConnection, tmp_path: Path
+) -> None:
+    set_connection(
+        "crm", {"conn_type": "oauth2", "host": "http://a", "extra": {"auth_type": "none"}}
+    )
+    for run_id, value in (("one", 5), ("two", 9)):
+        run = open_watermarks(SCOPE, run_id)
+        run.open({"kind": "file", "path": str(tmp_path / "none"), "conn_id": None})
+        base = run.find([""])[0]
+        run.prepare([Move("", base, WatermarkState(value))])
+        assert run.settle() == ""
+    assert base == WatermarkState(5)
+    assert isinstance(find_watermark_keeper(SCOPE), BrokerWatermarkStore)
+    assert WatermarkStore(f"sqlite:///{tmp_path}/tokens.db").sum_up(SCOPE)[0].value == 9
+    assert all("~oauth~ask." in name for name in task.asked)
+
+
+@pytest.mark.usefixtures("airflow_home", "task")
+def test_values_that_cannot_be_compared_fail_as_they_do_without_the_broker(
+    set_connection: SetConnection, tmp_path: Path
+) -> None:
+    set_connection(
+        "crm", {"conn_type": "oauth2", "host": "http://a", "extra": {"auth_type": "none"}}
+    )
+    place = {"kind": "file", "path": str(tmp_path / "none"), "conn_id": None}
+    for run_id, value, warned in (
+        ("one", 5, ""),
+        ("two", "2026-01-01T00:00:00Z", "cannot be compared"),
+    ):
+        run = open_watermarks(SCOPE, run_id)
+        run.open(place)
+        run.prepare([Move("", NOTHING, WatermarkState(value))])
+        assert warned in run.settle()
+
+
+def test_the_desk_answers_questions_about_watermarks(store: WatermarkStore) -> None:
+    ask: Callable[..., Any] = answer_question
+    asked = read_question(write_question("watermark", ["sum_up", "crm", "contacts"])[1])
+    assert ask(asked, settings_of("crm"), "") == ("{}", 0)
+    assert store.list_watermarks() == []
