@@ -16,13 +16,15 @@ from oauth_taskflow import (
 AGAIN = {"deferrable": True, "retries": 3, "retry_delay": timedelta(0)}
 
 def use(conn_id: str, path: str) -> int:
+    method, path = path.split() if " " in path else ("GET", path)
+    body = {"json": {"page": 1}} if method == "POST" else {}
     with OAuth2Hook(http_conn_id=conn_id).get_conn() as session:
-        answer = session.get(path)
+        answer = session.request(method, path, **body)
         answer.raise_for_status()
         # A proof is of no use without its token, and is not masked.
         shown = {name: value for name, value in answer.request.headers.items() if name != "DPoP"}
         print("what the author prints:", shown, answer.request.url, session.auth, session.headers)
-    return OAuth2Hook(http_conn_id=conn_id, method="GET").run(path).status_code
+    return OAuth2Hook(http_conn_id=conn_id, method=method).run(path, **body).status_code
 """
 
 _DIRECT = """

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,9 @@ SECRETS = {
     "API key": "Ap1/key+which=opens&with?it",
     "API header": "X1/tra+header=of&every?request",
     "added parameter": "4dded/parameter+of=each&request?ö",
+    "added member": "4dded/m3mber+of=each&body?ö",
+    "AWS key": "4ws/s3cret+access=key&of?the~signer",
+    "AWS token": "4ws/session+t0ken=of&the?signer",
     "login password": "Pa55/word+for=login&basic?ö",
     "user password": "Us3r/pass+word=of&alice?é",
     "wrong secret": "Wr0ng/secret+that=opens&nothing?",
@@ -143,6 +147,7 @@ def add_static_kinds(world: World) -> dict[str, Connection]:
     headers = {"api_headers": {"X-Api-Secret": secrets["API header"]}}
     key, token = {"password": secrets["API key"]}, {"password": secrets["static token"]}
     added = {"api_params": {"auth": "{password}", "v": "2"}}
+    member = {"api_body": {"auth": {"token": "{password}"}}}
     named = {"token_header": "X-Auth-Token: {token}"}
     user = {"login": USER, "password": secrets["login password"]}
     return {
@@ -152,7 +157,26 @@ def add_static_kinds(world: World) -> dict[str, Connection]:
         "basic": static("basic", "/with/basic", **user),
         "custom": static("bearer", "/with/none", **token, extra=named),
         "added": static("none", "/with/none", password=secrets["added parameter"], extra=added),
+        "bodied": static("none", "", password=secrets["added member"], extra=member),
+        **_add_aws_kind(world),
         "placed": static("none", "/with/path/{password}", **key),
+    }
+
+
+def _add_aws_kind(world: World) -> dict[str, Connection]:
+    """A connection that signs for AWS, where the extra ``aws`` is installed; ``/echo`` takes it, as it takes anything."""
+    if find_spec("botocore") is None:
+        return {}
+    token = world.secrets["AWS token"]
+    scope = {"aws_region": "eu-central-1", "aws_service": "execute-api", "aws_session_token": token}
+    return {
+        "aws": {
+            "conn_type": "oauth2",
+            "host": world.plain.base_url,
+            "login": "AKIAEXAMPLE",
+            "password": world.secrets["AWS key"],
+            "extra": {"auth_type": "aws_sigv4", **scope},
+        }
     }
 
 

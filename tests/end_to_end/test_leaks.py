@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,8 @@ GRANTED = ("jwt", "saml", "saml_file", "exchange", "password", "zoom", "notion",
 ELSEWHERE = {
     "bare": "/echo",
     "self_signed": "/echo",
+    "bodied": "POST /echo",
+    "aws": "/echo",
     "crm_signed": "/echo",
     "meta": "/flaky/401?key=meta",
     "crm_query": "/flaky/401?key=crm_query",
@@ -92,6 +95,8 @@ BELONGS = {
         "/with/path/* path",
     ],
     "added parameter": ["/with/none/countries query auth"],
+    "added member": ["/echo body auth"],
+    **({"AWS token": ["/echo header X-Amz-Security-Token"]} if find_spec("botocore") else {}),
     "API header": ["/with/api_key/countries header X-Api-Secret"],
     "login password": ["/auth/token body password", "/with/basic/countries header Authorization"],
 }
