@@ -24,7 +24,7 @@ Timed = Callable[[], Path]
 Reshape = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-def ours(url: str, folder: Path, more: str = "") -> Timed:
+def ours(url: str, folder: Path, more: str = "", file_format: str = "jsonl") -> Timed:
     """A spec endpoint run by the engine, as a task runs it: session, token, read-ahead, file, checksum, manifest."""
     from datetime import datetime, timezone
 
@@ -53,7 +53,7 @@ endpoints:
     request: {{path: /records}}
     records: data
     paginate: {{type: cursor, next: paging.next, param: after}}
-    destination: {{type: file, path: "{folder}", format: jsonl}}
+    destination: {{type: file, path: "{folder}", format: {file_format}}}
 {more}"""
 
     def pull() -> Path:

@@ -168,7 +168,8 @@ class ObjectAttempt:
         self._suffix = suffix
         self._marker = f".part-00000.{suffix}.{attempt}{TEMPORARY}"
         self.found = folder.read(MANIFEST)
-        folder.create(self._marker, b"")
+        # Not on condition that it is new: the library repeats a request whose answer was lost.
+        folder.write(self._marker, b"")
         self._mine: dict[str, IO[bytes]] = {}
         self._progress = b""  # what this attempt kept last
         self._may_count = False
