@@ -43,16 +43,17 @@ ALLOWED: dict[str, frozenset[str]] = {
     | {"api.decoders.json_outline", "api.decoders.numbers", "api.pull.page", "record_schema"},
     "watermarks": BASE | {"api.pull.watermark", "tokens.sql"},
     "fields": BASE | {"api.decoders", "api.pull.path_roots"},
+    "contracts": BASE | {"api.decoders.numbers", "fields", "record_schema"},
     "specs": BASE
     | OPTIONS
-    | {"api.paginators", "destinations", "fields", "record_schema", "templates"},
+    | {"api.paginators", "contracts", "destinations", "fields", "record_schema", "templates"},
     "presets": BASE | OPTIONS | {"oauth"},
     "connections": BASE | OPTIONS | {"oauth", "presets"},
     "engine": BASE
-    | {"api", "budgets", "destinations", "fields", "record_schema", "specs", "templates"}
-    | {"watermarks"},
+    | {"api", "budgets", "contracts", "destinations", "fields", "record_schema", "specs"}
+    | {"templates", "watermarks"},
     "taskflow": BASE
-    | {"oauth", "tokens", "api", "budgets", "destinations", "fields", "specs"}
+    | {"oauth", "tokens", "api", "budgets", "contracts", "destinations", "fields", "specs"}
     | {"presets", "connections", "engine", "record_schema", "watermarks"},
     "testing": BASE,
 }

@@ -9,6 +9,7 @@ from typing import Any
 
 from oauth_taskflow.destinations import AnyDestination
 from oauth_taskflow.destinations.base import EndpointFacts
+from oauth_taskflow.engine.contract_stage import find_declared
 from oauth_taskflow.engine.for_each import MappedItem, Slice, for_each_options
 from oauth_taskflow.engine.segments import check_authority, restrict_to_segments
 from oauth_taskflow.specs.model import Endpoint
@@ -34,7 +35,8 @@ def endpoint_facts(endpoint: Endpoint) -> EndpointFacts:
     """Returns what a destination must know of an endpoint besides its records."""
     keys = endpoint.primary_key or ()
     field = endpoint.incremental.field if endpoint.incremental is not None else None
-    return EndpointFacts((keys,) if isinstance(keys, str) else tuple(keys), field)
+    names = (keys,) if isinstance(keys, str) else tuple(keys)
+    return EndpointFacts(names, field, find_declared(endpoint))
 
 
 def locate_output(

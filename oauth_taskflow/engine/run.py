@@ -21,6 +21,7 @@ from oauth_taskflow.destinations.base import Description, Output, Run, StoreAcce
 from oauth_taskflow.destinations.transfer import Stage, transfer
 from oauth_taskflow.engine.budgets import pull_within_budgets
 from oauth_taskflow.engine.capped import read_past_cap
+from oauth_taskflow.engine.contract_figures import contract_figures
 from oauth_taskflow.engine.copied_fields import FieldCopier
 from oauth_taskflow.engine.fields_stage import check_reshaped
 from oauth_taskflow.engine.finished_sequences import Beginning, FinishedSequences
@@ -367,4 +368,5 @@ def _summary(
         destination=destination_kind(run.endpoint),
         datasets=name_datasets(description),
         further=describe_further(run.endpoint, description),
+        **contract_figures(summary),
     )

@@ -1,4 +1,4 @@
-"""The stages that records pass on their way to a destination: filter, fields, watermark, primary key.
+"""The stages that records pass on their way to a destination: filter, fields, contract, watermark, primary key.
 
 ``STAGE_BUILDERS`` is the only list, in the order of the way. An endpoint that does not use a stage does not pay for it.
 """
@@ -17,6 +17,7 @@ from oauth_taskflow.api.pull.keys.dedupe import Deduplicator, Replay
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.watermark import Watermark
 from oauth_taskflow.destinations.transfer import KeptRecords, Stage, TransferSummary
+from oauth_taskflow.engine.contract_stage import ContractStage, build_enforcement
 from oauth_taskflow.engine.fields_stage import FieldsStage, is_used
 from oauth_taskflow.engine.filter_stage import FilterStage
 from oauth_taskflow.engine.window_filter import WindowStage
@@ -127,6 +128,12 @@ def build_window_stage(options: StageOptions) -> Stage | None:
     return WindowStage(incremental) if incremental is not None and incremental.keep else None
 
 
+def build_contract_stage(options: StageOptions) -> Stage | None:
+    """Returns the stage of an endpoint with ``contract``."""
+    enforcement = build_enforcement(options.endpoint)
+    return None if enforcement is None else ContractStage(enforcement)
+
+
 def build_watermark_stage(options: StageOptions) -> Stage | None:
     """Returns the stage of an endpoint with ``incremental.field``, or of a run that begins at stored watermarks."""
     if options.positions is not None:
@@ -179,6 +186,7 @@ STAGE_BUILDERS: Sequence[StageBuilder] = (
     build_filter_stage,
     build_fields_stage,
     build_window_stage,
+    build_contract_stage,
     build_watermark_stage,
     build_dedupe_stage,
 )

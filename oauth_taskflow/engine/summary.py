@@ -11,6 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 from oauth_taskflow.api.pull.watermark import Watermark
 from oauth_taskflow.destinations import DEFAULT_KIND
 from oauth_taskflow.destinations.base import Description, Part
+from oauth_taskflow.engine.contract_figures import add_contract_figures
 from oauth_taskflow.engine.output_location import kind_name
 from oauth_taskflow.engine.page_warnings import WarningList
 from oauth_taskflow.specs.model import Endpoint
@@ -36,7 +37,8 @@ class EndpointSummary(Struct, frozen=True, omit_defaults=True):
     read (ISO 8601; an empty start means from the beginning). ``map_index`` is that of a mapped instance; ``token_refreshes`` counts the refreshes that this process
     caused. ``warnings`` are for people. ``destination`` is the kind of destination that reads the files back. ``resumed``
     counts the attempts whose records this one went on with. ``datasets`` are the URIs of the real objects, for lineage. With several
-    destinations, files, bytes and manifest are those of the first, and ``further`` has those of the others in their order.
+    destinations, files, bytes and manifest are those of the first, and ``further`` has those of the others in their order. ``schema`` is the
+    JSON Schema of the records, ``rejected`` counts the records that the contract left out, ``discarded`` the values by their paths.
     """
 
     endpoint: str
@@ -61,6 +63,9 @@ class EndpointSummary(Struct, frozen=True, omit_defaults=True):
     resumed: int = 0
     datasets: list[str] = []
     further: list[FurtherOutput] = []
+    schema: dict[str, Any] | None = None
+    rejected: int = 0
+    discarded: dict[str, int] = {}
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the figures as plain data, for XCom and events."""
@@ -111,6 +116,9 @@ class EndpointTotal(Struct, frozen=True):
     outside: int | UnsetType = UNSET
     datasets: list[str] | UnsetType = UNSET
     manifests: list[str] = []
+    schema: dict[str, Any] | UnsetType = UNSET
+    rejected: int | UnsetType = UNSET
+    discarded: dict[str, int] | UnsetType = UNSET
 
 
 def add_up(
@@ -150,6 +158,7 @@ def add_up(
         datasets=list(dict.fromkeys(name for s in summaries for name in s.datasets)) or UNSET,
         warnings=warnings.texts(),
         manifests=[summary.manifest for summary in summaries],
+        **add_contract_figures(summaries),
     )
 
 

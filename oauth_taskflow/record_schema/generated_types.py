@@ -31,7 +31,10 @@ _SCALARS: Mapping[str, Any] = {
 }
 _EMPTY_LIST: Any = Annotated[list, Meta(max_length=0)]
 
-# Digits become 0, and what follows the digits before it a point: a few searches then find numbers with many digits.
+# A number that loses digits has 16 and a point or an exponent. Digits and these marks become 0, and one search is enough.
+_RUNS = bytes.maketrans(b"123456789.eE", b"0" * 12)
+_LONG_RUN = b"0" * 17
+# Where there is a long run, marks become points: many digits are before one or after it.
 _OUTLINE = bytes.maketrans(b"123456789eE", b"000000000..")
 _MANY_AFTER, _MANY_BEFORE = b".00000000", b"00000000."
 _FRACTION = re.compile(rb"(?<=[\[:,\s])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
@@ -102,6 +105,8 @@ def may_lose_digits(data: bytes) -> bool:
 
     A text that looks like one counts: who asks looks again, slowly.
     """
+    if _LONG_RUN not in data.translate(_RUNS):
+        return False
     outline = data.translate(_OUTLINE)
     if _MANY_AFTER not in outline and _MANY_BEFORE not in outline:
         return False

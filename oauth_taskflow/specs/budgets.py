@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from oauth_taskflow.api.rate_limit import RateLimit, list_limits
+from oauth_taskflow.specs.contract_files import with_schema_read
 from oauth_taskflow.specs.model import Endpoint, Spec
 
 SPEC_PREFIX = "spec:"
@@ -12,8 +13,14 @@ SPEC_PREFIX = "spec:"
 
 
 def complete_endpoint(spec: Spec, name: str) -> Endpoint:
-    """The endpoint ``name`` with the budgets of its file before its own, shared by all endpoints of one connection."""
-    endpoint = spec.endpoints[name]
+    """The endpoint ``name`` as a task needs it: with the budgets of its file before its own, and its schema file read.
+
+    The budgets of the file are shared by all endpoints of one connection.
+
+    Raises:
+        SchemaUnreadable: the schema file of its contract is gone since the check.
+    """
+    endpoint = with_schema_read(spec.endpoints[name], spec.path)
     shared = list_limits(spec.source.rate_limit)
     if not shared:
         return endpoint

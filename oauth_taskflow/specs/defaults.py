@@ -11,6 +11,7 @@ from msgspec import structs
 from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.api.rate_limit import RateLimit
+from oauth_taskflow.contracts.options import Contract
 from oauth_taskflow.destinations import DEFAULT_KIND
 from oauth_taskflow.destinations.kinds import all_kinds
 from oauth_taskflow.fields.options import Fields
@@ -19,7 +20,7 @@ from oauth_taskflow.specs.request import FirstRun
 from oauth_taskflow.specs.windows import Incremental
 
 # Bodies and custom options are the author's own data: there a null without a default to remove is a value.
-_FREE_DATA = frozenset({"json", "options"})
+_FREE_DATA = frozenset({"json", "options", "json_schema"})
 _TAGGED = frozenset({"paginate", "destination"})
 
 
@@ -99,6 +100,7 @@ def _kinds() -> dict[str, list[Any]]:
         "rate_limit": [RateLimit],
         "task": [TaskOptions],
         "fields": [Fields],
+        "contract": [Contract],
     }
 
 

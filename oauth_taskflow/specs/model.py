@@ -16,6 +16,7 @@ from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.api.rate_limit import RateLimits
 from oauth_taskflow.api.response_limits import Limits
 from oauth_taskflow.api.response_rules import ResponseRule
+from oauth_taskflow.contracts.options import AnyContract
 from oauth_taskflow.destinations import AnyDestination
 from oauth_taskflow.fields.options import Fields
 from oauth_taskflow.schema.types import Concurrency, Duration, JmesPath, Options, Seconds, doc
@@ -156,6 +157,14 @@ class Endpoint(Options, frozen=True, kw_only=True):
         doc(
             "How each record is reshaped, before keys, watermark and destination see it.",
             {"move": {"links.self.href": "url"}, "drop": ["_links"]},
+        ),
+    ] = None
+    contract: Annotated[
+        AnyContract | None,
+        doc(
+            "What happens when the schema of records changes: a mode for all, or a mapping (docs/contract.md).",
+            "evolve",
+            {"types": "freeze", "schema": {"file": "schemas/contacts.json"}},
         ),
     ] = None
     primary_key: Annotated[

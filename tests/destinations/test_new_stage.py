@@ -45,6 +45,7 @@ EVERYTHING = Endpoint(
     incremental=Incremental(field="at", start="2024-01-01", keep="window"),
     where="active",
     fields=Fields(drop=["_links"]),
+    contract="evolve",
 )
 
 

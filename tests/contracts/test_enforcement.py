@@ -1,0 +1,212 @@
+"""A contract takes exactly the records that its schema describes, and leaves the bytes of those alone."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from oauth_taskflow.contracts.enforcement import Enforcement
+from oauth_taskflow.contracts.inline_schema import read_fields
+from oauth_taskflow.contracts.options import Contract, Mode
+from oauth_taskflow.errors import InvalidRecord
+from oauth_taskflow.record_schema.json_schema import schema_from_json, schema_to_json
+from oauth_taskflow.record_schema.model import FieldType, RecordSchema
+from oauth_taskflow.record_schema.observer import observe_all
+
+URL = "https://api.example.com/items"
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.sampled_from([1, -5, "x", True, None, 0.5, [], {}]),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=2), st.dictionaries(st.sampled_from("abc"), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+RECORDS = st.dictionaries(st.sampled_from("abcd"), VALUES, max_size=3)
+
+
+def raw(record: Any) -> msgspec.Raw:
+    return msgspec.Raw(record.encode() if isinstance(record, str) else json.dumps(record).encode())
+
+
+def schema_of(**fields: Any) -> RecordSchema:
+    read, flaws = read_fields({name.replace("__", "?"): kind for name, kind in fields.items()})
+    assert flaws == []
+    return RecordSchema(read)
+
+
+def enforce(
+    schema: RecordSchema | None, *records: Any, columns: Mode = "evolve", types: Mode = "evolve"
+) -> tuple[list[Any], Enforcement]:
+    enforcement = Enforcement(Contract(columns=columns, types=types), schema)
+    kept = enforcement.take([raw(each) for each in records], URL)
+    return [json.loads(bytes(each)) for each in kept], enforcement
+
+
+def close(document: Any) -> Any:
+    """A JSON Schema in which objects have no other fields."""
+    if isinstance(document, list):
+        return [close(each) for each in document]
+    if not isinstance(document, dict):
+        return document
+    made = {name: close(value) for name, value in document.items()}
+    return {**made, "additionalProperties": False} if "properties" in made else made
+
+
+@given(st.lists(RECORDS, max_size=3), RECORDS)
+def test_a_frozen_contract_takes_what_json_schema_takes(known: list[Any], record: Any) -> None:
+    schema = observe_all(map(raw, known)) if known else schema_of(a="integer")
+    valid = Draft202012Validator(close(schema_to_json(schema))).is_valid(record)
+    enforcement = Enforcement(Contract(columns="freeze", types="freeze"), schema)
+    if valid:
+        given_record = raw(record)
+        (kept,) = enforcement.take([given_record], URL)
+        assert bytes(kept) == bytes(given_record)
+    else:
+        with pytest.raises(InvalidRecord, match="The contract is frozen"):
+            enforcement.take([raw(record)], URL)
+
+
+@given(st.lists(RECORDS, max_size=3), st.lists(RECORDS, max_size=5))
+def test_discarding_leaves_what_the_contract_takes(known: list[Any], records: list[Any]) -> None:
+    schema = observe_all(map(raw, known)) if known else schema_of(a="integer")
+    rows, by_row = enforce(schema, *records, columns="discard_row", types="discard_row")
+    assert len(rows) + len(by_row.rejected) == len(records)
+    assert enforce(schema, *rows, columns="freeze", types="freeze")[0] == rows
+    values, by_value = enforce(schema, *records, columns="discard_value", types="discard_value")
+    assert len(values) == len(records)
+    assert enforce(by_value.schema, *values, columns="freeze", types="freeze")[0] == values
+
+
+@given(st.lists(RECORDS, max_size=3), st.lists(RECORDS, max_size=5))
+def test_evolving_unites_the_given_schema_with_what_comes(
+    known: list[Any], records: list[Any]
+) -> None:
+    schema = observe_all(map(raw, known))
+    kept, enforcement = enforce(schema if known else None, *records)
+    assert kept == records
+    assert enforcement.schema == observe_all(map(raw, [*known, *records]))
+
+
+def test_declared_dates_hold_and_conforming_records_keep_their_bytes() -> None:
+    schema = schema_of(at="timestamp", day="date", price="decimal")
+    texts = [
+        '{"at":"2026-01-31T08:00:00Z","day":"2026-01-31","price":12345678901234567890.10}',
+        '{ "at" : "2026-01-31 08:00", "day":"2026-01-31","price": 1.50}',
+    ]
+    for modes in ("freeze", "evolve", "discard_value"):
+        enforcement = Enforcement(Contract(columns=modes, types=modes), schema)
+        kept = enforcement.take([raw(text) for text in texts], URL)
+        assert [bytes(each).decode() for each in kept] == texts
+        assert [kind.kind for kind in enforcement.schema.fields.values()] == [
+            "timestamp",
+            "date",
+            "decimal",
+        ]
+
+
+@pytest.mark.parametrize("text", ["2026-02-30", "31.01.2026", "", 20260131, "2026-01-31T08:00:00Z"])
+def test_a_declared_date_that_is_none_breaks_the_contract(text: Any) -> None:
+    with pytest.raises(InvalidRecord, match="the schema says date"):
+        enforce(schema_of(day="date"), {"day": text}, types="freeze")
+    rows, enforcement = enforce(schema_of(day="date"), {"day": text}, types="discard_value")
+    assert (rows, enforcement.discarded) == ([{}], {"day": 1})
+    evolved = enforce(schema_of(day="date"), {"day": text})[1].schema.fields["day"]
+    assert evolved.kind == ("text" if isinstance(text, str) else "json")
+
+
+def test_a_broken_contract_names_path_record_and_page() -> None:
+    schema = schema_of(id="integer", lines=[{"price": "number"}])
+    with pytest.raises(InvalidRecord) as broken:
+        enforce(
+            schema,
+            {"id": 1, "lines": []},
+            {"id": 2, "lines": [{"price": 1}, {"price": "two"}]},
+            types="freeze",
+        )
+    assert str(broken.value) == (
+        "The contract is frozen, and the field 'lines[].price' has text, and the schema says number: the text 'two' "
+        "in record 2 of the page at https://api.example.com/items. If the API changed for good, correct "
+        "contract.schema; contract.types says what such a record does."
+    )
+
+
+def test_columns_and_types_have_modes_of_their_own() -> None:
+    schema = schema_of(id="integer", o={"a": "text"})
+    record = {"id": "x", "new": 1, "o": {"a": "t", "b": 2}}
+    rows, enforcement = enforce(schema, record, columns="discard_value")
+    assert rows == [{"id": "x", "o": {"a": "t"}}]
+    assert enforcement.discarded == {"new": 1, "o.b": 1}
+    assert enforcement.schema.fields["id"].kind == "json"
+    rows, enforcement = enforce(schema, record, types="discard_value")
+    assert rows == [{"new": 1, "o": {"a": "t", "b": 2}}]
+    assert enforcement.warnings() == [
+        "contract: 1 values of 'id' were left out, since the schema does not have them so."
+    ]
+
+
+def test_an_item_of_the_wrong_type_takes_its_list_along() -> None:
+    rows, enforcement = enforce(
+        schema_of(id="integer", tags=["text"]), {"id": 1, "tags": ["a", 2]}, types="discard_value"
+    )
+    assert (rows, enforcement.discarded) == ([{"id": 1}], {"tags[]": 1})
+
+
+def test_a_rejected_record_keeps_its_reason() -> None:
+    rows, enforcement = enforce(
+        schema_of(id="integer"), {"id": 1}, {"id": 2.5}, {"id": 3}, {}, types="discard_row"
+    )
+    assert rows == [{"id": 1}, {"id": 3}]
+    assert [(bytes(each.record), each.reason) for each in enforcement.rejected] == [
+        (b'{"id": 2.5}', "the field 'id' has number, and the schema says integer"),
+        (b"{}", "the field 'id' has no value, and the schema says integer"),
+    ]
+
+
+def test_keys_are_never_left_out() -> None:
+    contract = Contract(columns="discard_value", types="discard_value")
+    enforcement = Enforcement(contract, schema_of(id="integer", n="integer"), ["id"])
+    with pytest.raises(
+        InvalidRecord, match=r"A key or change time cannot be left out, and the field 'id'"
+    ):
+        enforcement.take([raw({"id": "x", "n": "y"})], URL)
+
+
+def test_values_are_hidden_where_fields_are_hashed() -> None:
+    contract = Contract(columns="freeze", types="freeze")
+    enforcement = Enforcement(contract, schema_of(n="integer"), is_hidden=True)
+    with pytest.raises(InvalidRecord) as broken:
+        enforcement.take([raw({"n": "Jane Doe"})], URL)
+    assert "Jane" not in str(broken.value)
+
+
+def test_integers_grow_under_a_frozen_contract_as_long_as_they_are_integers() -> None:
+    schema = schema_of(id="integer")
+    _, enforcement = enforce(schema, {"id": 2**60}, types="freeze")
+    assert enforcement.schema.fields["id"] == FieldType("integer", wide=True)
+    with pytest.raises(InvalidRecord, match="has decimal"):
+        enforce(schema, {"id": 2**63}, types="freeze")
+    with pytest.raises(InvalidRecord, match="has wide integer, and the schema says number"):
+        enforce(schema_of(x="number"), {"x": 2**60}, types="freeze")
+
+
+def test_another_attempt_goes_on_with_schema_and_counts() -> None:
+    contract = Contract(columns="evolve", types="discard_value")
+    first = Enforcement(contract, schema_of(id="integer"))
+    first.take([raw({"id": "x", "new": 1})], URL)
+    again = Enforcement(contract, schema_of(id="integer"))
+    again.restore(json.loads(json.dumps(first.save())))
+    assert (again.schema, again.discarded) == (first.schema, {"id": 1})
+    assert schema_from_json(schema_to_json(again.schema)) == again.schema
+
+
+@pytest.mark.parametrize("record", ["[1]", "7", '"x"'])
+@pytest.mark.parametrize("modes", ["evolve", "freeze"])
+def test_a_single_value_is_no_record(record: str, modes: Mode) -> None:
+    with pytest.raises(InvalidRecord, match=r"single value or a list.*record 2 of the page"):
+        enforce(schema_of(id__="integer"), {}, record, columns=modes, types=modes)
