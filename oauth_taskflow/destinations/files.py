@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     FormatName = str
 else:
     FormatName = Literal[tuple(FORMATS)]  # for the spec format, which lists the names
+CompressionName = Literal["gzip", "lz4", "none", "snappy", "zstd"]
 
 
 class FileDestination(Options, frozen=True, kw_only=True, tag_field="type", tag="file"):
@@ -71,6 +72,10 @@ class FileDestination(Options, frozen=True, kw_only=True, tag_field="type", tag=
             [{"field": "created_at", "by": "day"}],
         ),
     ] = ()
+    compression: Annotated[
+        CompressionName | None,
+        doc("Compression inside Parquet and Arrow files; zstd without it.", "snappy"),
+    ] = None
     conn_id: Annotated[
         Text | None, doc("Airflow connection of the object store.", "aws_default")
     ] = None
@@ -107,6 +112,7 @@ class FileDestination(Options, frozen=True, kw_only=True, tag_field="type", tag=
             "conn_id": self.conn_id,
             "open_path": access.open_path,
             "target_part_size": size,
+            "compression": self.compression,
             "facts": facts,
         }
         if not self.partition_by:

@@ -94,6 +94,7 @@ class FolderDestination:
         conn_id: str | None = None,
         open_path: PathOpener = _open_local,
         target_part_size: int | None = None,
+        compression: str | None = None,
         facts: EndpointFacts = NO_FACTS,
     ) -> None:
         self._location = folder
@@ -101,6 +102,7 @@ class FolderDestination:
         self._conn_id = conn_id
         self._open_path = open_path
         self._target_size = target_part_size
+        self._compression = compression
         self._facts = facts
 
     @property
@@ -121,12 +123,18 @@ class FolderDestination:
         self, run: Run, build: Callable[[Attempt, Writing, PartOptions], AnyWriter]
     ) -> AnyWriter:
         folder = self._instance_folder(run)
-        writing = Writing(folder, run, secrets.token_hex(6), self._format)
+        opened = output_folder(folder)
+        file_format = FORMATS[self._format]
+        if self._compression is not None:
+            file_format = file_format.compressions[self._compression]()
+        attempt_id = secrets.token_hex(6)
+        files = file_format.schema_files
+        writing = Writing(folder, run, attempt_id, self._format, opened.open_file, files)
         is_local = isinstance(folder, Path)
         size = self._target_size or (None if is_local else _STORE_PART_SIZE)
-        options = PartOptions(FORMATS[self._format], size, self._facts.declared)
+        options = PartOptions(file_format, size, self._facts.declared)
         with as_destination_errors("Opening the output folder", folder):
-            attempt = output_folder(folder).begin(self._format, writing.attempt_id)
+            attempt = opened.begin(self._format, attempt_id)
             try:
                 return build(attempt, writing, options)
             except BaseException:
@@ -140,8 +148,9 @@ class FolderDestination:
 
     @property
     def keep_every(self) -> float:
-        """Ten seconds on a disk; five minutes in a store, where each time ends a part."""
-        return 10.0 if isinstance(self._folder, Path) else 300.0
+        """Ten seconds on a disk; five minutes where each time ends a part: in a store, and for files with a schema."""
+        goes_on = isinstance(self._folder, Path) and FORMATS[self._format].schema_files is None
+        return 10.0 if goes_on else 300.0
 
     def find_progress(self, run: Run) -> Progress | None:
         """Returns what an earlier attempt kept in the folder, if all of it is still there.

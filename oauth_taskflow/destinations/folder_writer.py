@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 import msgspec
 
 from oauth_taskflow.destinations.base import FileFigures, Output, Run
+from oauth_taskflow.destinations.formats.base import SchemaFiles
 from oauth_taskflow.destinations.kept_parts import (
     PROGRESS_VERSION,
     FolderProgress,
@@ -21,6 +22,9 @@ from oauth_taskflow.destinations.kept_parts import (
 )
 from oauth_taskflow.destinations.output_folders import Attempt, as_destination_errors
 from oauth_taskflow.destinations.part_stream import PartOptions, PartStream
+from oauth_taskflow.destinations.schema_union import FileOpener, unite_parts
+from oauth_taskflow.record_schema.json_schema import schema_to_json
+from oauth_taskflow.record_schema.model import RecordSchema
 from oauth_taskflow.redaction import redact_url
 
 if TYPE_CHECKING:
@@ -31,12 +35,17 @@ _COPY_ROWS = 1000
 
 
 class Writing(msgspec.Struct, frozen=True):
-    """What a writer needs beside its attempt: the folder, the run, the id of the attempt, and the suffix of its parts."""
+    """What a writer needs beside its attempt: the folder, the run, the id of the attempt, and the suffix of its parts.
+
+    ``open_file`` opens a file of the folder for reading. ``schema_files`` are those of a format with schemas.
+    """
 
     folder: Any
     run: Run
     attempt_id: str
     suffix: str
+    open_file: FileOpener
+    schema_files: SchemaFiles | None = None
 
 
 class FolderWriter:
@@ -131,9 +140,12 @@ def commit_parts(
     Raises:
         DestinationError: a step failed, or another attempt committed since this one began.
     """
-    names = [part.name for part in parts]
     with as_destination_errors("Committing the output", writing.folder):
-        attempt.publish(_manifest(writing, summary, parts), names)
+        schema: RecordSchema | None = None
+        if parts and writing.schema_files is not None:
+            parts, schema = unite_parts(attempt, parts, writing.schema_files, writing.open_file)
+        names = [part.name for part in parts]
+        attempt.publish(_manifest(writing, summary, parts, schema), names)
     return Output(
         redact_url(str(writing.folder)),
         tuple(names),
@@ -144,7 +156,12 @@ def commit_parts(
     )
 
 
-def _manifest(writing: Writing, summary: TransferSummary, parts: Sequence[KeptPart]) -> bytes:
+def _manifest(
+    writing: Writing,
+    summary: TransferSummary,
+    parts: Sequence[KeptPart],
+    schema: RecordSchema | None,
+) -> bytes:
     run = writing.run
     manifest = {
         "version": MANIFEST_VERSION,
@@ -155,6 +172,8 @@ def _manifest(writing: Writing, summary: TransferSummary, parts: Sequence[KeptPa
         **run.labels,
         **({"map_index": run.map_index} if run.map_index >= 0 else {}),
         "files": msgspec.to_builtins(parts),
+        # A contract observes the same in the summary.
+        **({} if schema is None else {"schema": schema_to_json(schema)}),
         **msgspec.to_builtins(summary),
     }
     return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"

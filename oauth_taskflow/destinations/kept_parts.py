@@ -106,8 +106,9 @@ def read_parts(
         if count:
             with ExitStack() as stack:
                 file = stack.enter_context(open_file(part.name))
-                prefix = io.BufferedReader(Prefix(file, part.bytes), 1 << 16)
-                yield from read(prefix, skip, count)
+                if part.is_open:
+                    file = io.BufferedReader(Prefix(file, part.bytes), 1 << 16)
+                yield from read(file, skip, count)
         take -= count
         skip = max(0, skip - part.rows)
 

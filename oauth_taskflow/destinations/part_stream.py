@@ -105,7 +105,7 @@ class PartStream:
         self.parts: list[KeptPart] = []
         self._records: RecordWriter | None = None
         self._rows = 0  # those of the open part, and those that its format still holds back
-        self._is_half = False
+        self._is_half = self._is_dropped = False
         self._file: MeasuredFile | None = self._open_file()
 
     @property
@@ -157,6 +157,8 @@ class PartStream:
             self.end()
 
     def _next_file(self, rows: int) -> MeasuredFile:
+        if self._is_dropped:
+            raise ValueError("the parts were dropped")
         self._end_file(rows)
         self._file = self._open_file()
         return self._file
@@ -174,10 +176,9 @@ class PartStream:
         """Completes the open part, if there is one; the next record opens another. Only a first part may be empty."""
         if self._file is None:
             return
-        if self.parts and not self._rows:
-            self.drop()
+        if not self._rows and (self.parts or not self._may_be_empty):
+            self._end_writer()
             self._drop_file()
-            self._records = None
             return
         self._is_half = True
         if self._records is None:
@@ -199,6 +200,13 @@ class PartStream:
         else:
             self.end()
 
+    @property
+    def _may_be_empty(self) -> bool:
+        """Whether a file without records is one that readers can open: a table has columns."""
+        declared = self._options.declared
+        has_columns = declared is not None and bool(declared.fields)
+        return has_columns or self._options.file_format.schema_files is None
+
     def keep(self) -> list[KeptPart]:
         """Returns all records so far as parts under the names that they have until the commit."""
         unfinished = self._pause() if self._rows else []
@@ -210,7 +218,7 @@ class PartStream:
         if not (
             self._attempt.can_pause and (records is None or isinstance(records, PausingWriter))
         ):
-            self.end()
+            self.split()
             return []
         self._is_half = True
         if records is not None:
@@ -237,12 +245,17 @@ class PartStream:
 
     def drop(self) -> None:
         """Ends without completing the open part; never raises."""
-        file = self._file
-        if file is not None:
-            file.drop()
+        self._is_dropped = True
+        self._end_writer()
+
+    def _end_writer(self) -> None:
+        """Lets the writer end without a trace in the file."""
+        if self._file is not None:
+            self._file.drop()
         if self._records is not None:
             with suppress(Exception):
                 self._records.close()
+        self._records = None
 
     def _drop_file(self) -> None:
         if self._file is not None:

@@ -83,10 +83,9 @@ class TableBuilder:
         """
         if not self._rows:
             return
-        lines, rows = b"".join(self._lines), self._rows
+        table = self._convert(b"".join(self._lines))  # after an error, the records are still here
+        assert table.num_rows == self._rows
         self._lines, self._bytes, self._rows = [], 0, 0
-        table = self._convert(lines)
-        assert table.num_rows == rows
         yield table
 
     def _convert(self, lines: bytes) -> pa.Table:

@@ -21,9 +21,9 @@ from oauth_taskflow.record_schema.model import (
     unite_fields,
     unite_types,
 )
+from oauth_taskflow.record_schema.observe import is_exact
 
 _LONGEST_PLAIN = 64  # digits of a decimal that is written without an exponent
-_DOUBLE_DIGITS = 17
 _CONTEXT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _BOOLEAN, _TEXT, _NUMBER, _DECIMAL = (
     FieldType("boolean"),
@@ -132,14 +132,8 @@ _READERS: dict[str, Callable[[str], bool]] = {
 
 
 def is_double(value: float) -> bool:
-    """Returns whether a double holds a number: whether the double, written with as many digits, is the number again.
-
-    Doubles that APIs write with 17 digits, ``0.10000000000000001``, are doubles; more digits are not from one.
-    """
-    if not isinstance(value, ExactFloat):
-        return True
-    digits = len(_CONTEXT.normalize(value.decimal).as_tuple().digits)
-    return digits <= _DOUBLE_DIGITS and Decimal(f"{float(value):.{digits}g}") == value.decimal
+    """Returns whether a double holds a number with all its digits."""
+    return not isinstance(value, ExactFloat) or is_exact(value.text.encode())
 
 
 def write_decimal(value: float | str) -> str:

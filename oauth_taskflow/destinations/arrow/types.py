@@ -54,7 +54,10 @@ def to_arrow_type(field_type: FieldType) -> pa.DataType:
 
 
 def to_record_schema(schema: pa.Schema) -> RecordSchema:
-    """Returns the record schema of a table: as it was written here, or as near as the Arrow types of others come."""
+    """Returns the record schema of a table: as it was written here, or as near as the Arrow types of others come.
+
+    Of a column that was written here it is the form alone, without ``nullable`` and ``wide``.
+    """
     return RecordSchema({field.name: _find_type(field) for field in schema})
 
 
@@ -110,6 +113,20 @@ def _is_one_form(first: FieldType, second: FieldType) -> bool:
     return mine == other and to_arrow_type(mine) == to_arrow_type(other)
 
 
+def is_one_schema(first: RecordSchema, second: RecordSchema) -> bool:
+    """Returns whether two schemas differ at most in what may be absent."""
+    return list(first.fields) == list(second.fields) and all(
+        _without_nullable(mine) == _without_nullable(other)
+        for mine, other in zip(first.fields.values(), second.fields.values(), strict=True)
+    )
+
+
+def _without_nullable(field_type: FieldType) -> FieldType:
+    item = None if field_type.item is None else _without_nullable(field_type.item)
+    fields = {name: _without_nullable(below) for name, below in field_type.fields.items()}
+    return replace(field_type, nullable=False, item=item, fields=fields)
+
+
 def holds_texts(field_type: FieldType, kinds: Iterable[str] = ("json", "decimal")) -> bool:
     """Returns whether a field, or one within it, is kept as a text although it may be another value in JSON."""
     if field_type.kind == "list":
@@ -129,6 +146,7 @@ __all__ = [
     "TIMESTAMP",
     "have_one_form",
     "holds_texts",
+    "is_one_schema",
     "make_nullable",
     "to_arrow_field",
     "to_arrow_schema",

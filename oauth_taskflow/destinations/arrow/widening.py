@@ -15,19 +15,22 @@ from oauth_taskflow.destinations.arrow.types import to_arrow_schema, to_arrow_ty
 from oauth_taskflow.record_schema.model import NULL, FieldType, RecordSchema
 
 
-def widen_table(table: pa.Table, schema: RecordSchema) -> pa.Table:
+def widen_table(
+    table: pa.Table, schema: RecordSchema, known: RecordSchema | None = None
+) -> pa.Table:
     """Returns the same records with the columns of ``schema``, in its order; a column that is new is null.
 
-    ``schema`` is a union with that of the table. Columns of ``table`` that it lacks are dropped.
+    ``schema`` is a union with that of the table, which is ``known`` or else read from its metadata. Columns of ``table``
+    that it lacks are dropped.
     """
-    known = to_record_schema(table.schema).fields
+    old = (to_record_schema(table.schema) if known is None else known).fields
     target = to_arrow_schema(schema)
     columns = []
     for name, new in schema.fields.items():
-        if name not in known:
+        if name not in old:
             columns.append(pa.nulls(table.num_rows, target.field(name).type))
             continue
-        chunks = [widen_array(chunk, known[name], new) for chunk in table.column(name).chunks]
+        chunks = [widen_array(chunk, old[name], new) for chunk in table.column(name).chunks]
         columns.append(pa.chunked_array(chunks, target.field(name).type))
     if not columns:
         return table.select([])

@@ -12,6 +12,7 @@ from oauth_taskflow.destinations.formats.jsonl import (
     JSON_LINES_GZIP,
     JSON_LINES_ZSTD,
 )
+from oauth_taskflow.destinations.formats.tables import ARROW, PARQUET
 from oauth_taskflow.errors import DestinationError
 
 # By the suffix of a part's name, which is also the format's name in a spec.
@@ -20,6 +21,8 @@ FORMATS: dict[str, FileFormat] = {
     "jsonl.gz": JSON_LINES_GZIP,
     "jsonl.zst": JSON_LINES_ZSTD,
     "csv": CSV,
+    "parquet": PARQUET,
+    "arrow": ARROW,
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any, NamedTuple, Protocol, runtime_checkable
 
 from oauth_taskflow.destinations.requirements import Requirement
@@ -56,6 +56,17 @@ class SplittingWriter(RecordWriter, Protocol):
         """Completes the file with all records so far, asks ``next_part`` for the next sink, and goes on there."""
 
 
+class SchemaFiles(NamedTuple):
+    """The further functions of a format whose files have a schema: at a commit all files of a run get the same one."""
+
+    read_schema: Callable[[IO[bytes]], RecordSchema]
+    """From an open file: the schema of its records."""
+    is_same: Callable[[RecordSchema, RecordSchema], bool]
+    """Whether files of both schemas are written alike, so that readers take them for one table."""
+    rewrite: Callable[[IO[bytes], ByteSink, RecordSchema], None]
+    """From an open file, a sink, and a wider schema: writes the same records with that schema."""
+
+
 class FileFormat(NamedTuple):
     """How records become the bytes of a file, and the bytes records again.
 
@@ -76,3 +87,7 @@ class FileFormat(NamedTuple):
     """The same records in a form that ``RecordWriter.write`` writes again byte for byte."""
     requires: tuple[Requirement, ...] = ()
     """The libraries of an extra that writer or reader need."""
+    schema_files: SchemaFiles | None = None
+    """For a format whose files have a schema. Without records and without a declared schema, no file of it is written."""
+    compressions: Mapping[str, Callable[[], FileFormat]] = {}
+    """The same format with another compression, by the names that ``compression`` of a spec takes."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
+from oauth_taskflow.destinations.files import FileDestination
+from oauth_taskflow.destinations.formats import FORMATS
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.registry import (
     EndpointView,
@@ -50,6 +53,32 @@ def destination_and_destinations(view: EndpointView) -> Findings:
     if view.endpoint.destination is not None and view.endpoint.destinations:
         hint = "Put it into the list: the first of destinations proves a run."
         yield Finding(("destinations",), "both destination and destinations are given", hint)
+
+
+@endpoint_rule("destination-compression")
+def destination_compression(view: EndpointView) -> Findings:
+    """`compression` is that inside Parquet and Arrow files; another format names its compression itself.
+
+    Bad: `destination: {path: /data/crm, format: jsonl, compression: gzip}`
+
+    Good: `destination: {path: /data/crm, format: jsonl.gz}`
+    """
+    for path, options in _file_destinations(view):
+        if options.compression is None:
+            continue
+        found = FORMATS[options.format].compressions
+        if options.compression in found:
+            continue
+        hint = f"It has {', '.join(found)}."
+        if not found:
+            hint = "Formats parquet and arrow have it; jsonl.gz and jsonl.zst are compressed JSON lines."
+        message = f"format {options.format} has no compression {options.compression}"
+        yield Finding((*path, "compression"), message, hint, at_key=not found)
+
+
+def _file_destinations(view: EndpointView) -> Iterator[tuple[YamlPath, FileDestination]]:
+    chosen: Sequence[tuple[YamlPath, Any]] = view.destinations
+    return ((path, one) for path, one in chosen if isinstance(one, FileDestination))
 
 
 def _places(view: EndpointView) -> Iterator[tuple[str, YamlPath]]:

@@ -9,6 +9,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from oauth_taskflow.api.decoders.numbers import ExactFloat, decode
+from oauth_taskflow.record_schema.observe import is_exact
 
 NUMBERS = st.one_of(
     st.integers(-5, 5).map(str),
@@ -64,17 +65,14 @@ RECORDS = st.one_of(
 
 
 def normalise(value: Any) -> Any:
-    """A value as far as tables keep it: numbers by their value, and no difference between null and absent.
-
-    A number with the digits of a double is that double.
-    """
+    """A value as far as tables keep it: numbers by their value, and no difference between null and absent."""
     if isinstance(value, dict):
         return {name: normalise(one) for name, one in value.items() if one is not None}
     if isinstance(value, list):
         return [normalise(one) for one in value]
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
-    if isinstance(value, ExactFloat) and Decimal(f"{float(value):.17g}") != value.decimal:
+    if isinstance(value, ExactFloat) and not is_exact(value.text.encode()):
         return value.decimal
     return Decimal(repr(float(value)) if isinstance(value, float) else value)
 
