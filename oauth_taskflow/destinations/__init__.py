@@ -8,8 +8,9 @@ in ``formats``.
 from __future__ import annotations
 
 from oauth_taskflow.destinations.files import FileDestination
+from oauth_taskflow.destinations.python_function import PythonDestination
 
 # Every kind, as the spec format takes them: ``FileDestination | AnotherDestination``.
-AnyDestination = FileDestination
+AnyDestination = FileDestination | PythonDestination
 # The kind of a ``destination`` without ``type``.
 DEFAULT_KIND = "file"

@@ -219,7 +219,10 @@ class Endpoint(Options, frozen=True, kw_only=True):
         list[AnyDestination],
         doc(
             "Several places that get each record, instead of destination; the first one's manifest proves a run.",
-            [{"path": "s3://lake/{{ endpoint }}"}, {"path": "/data/{{ endpoint }}"}],
+            [
+                {"type": "file", "path": "s3://lake/{{ endpoint }}"},
+                {"type": "file", "path": "/data/{{ endpoint }}"},
+            ],
         ),
     ] = []
     resume: Annotated[

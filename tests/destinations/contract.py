@@ -31,7 +31,7 @@ def open_local(path: str, _conn_id: str | None) -> Path:
 
 def render(template: str) -> str:
     """Fills the one template name that samples use."""
-    return template.replace("{{ endpoint }}", "contacts")
+    return template.replace("{{ endpoint }}", "contacts").replace("{{ dag_id | default('') }}", "")
 
 
 def as_given(record: Any) -> Any:

@@ -16,6 +16,11 @@ from tests.test_architecture import PACKAGE, imports_of
 
 # Options for each kind, by its name: a kind without them is not finished.
 SAMPLES: dict[str, list[dict[str, Any]]] = {
+    "python": [
+        {"function": f"tests.destinations.author_sinks.{name}", "batch": batch, "size": 2}
+        for name in ("Memory", "remember")
+        for batch in ("records", "arrow")
+    ],
     "file": [{"path": "{folder}/{{ endpoint }}", "format": name} for name in FORMATS],
 }
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from oauth_taskflow.destinations.files import FileDestination
 from oauth_taskflow.destinations.formats import FORMATS
+from oauth_taskflow.destinations.python_function import PythonDestination
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.registry import (
     EndpointView,
@@ -35,8 +36,10 @@ def destination_missing(view: EndpointView) -> Findings:
     if not view.destinations:
         yield Finding((), "no destination path is given", hint)
     for path, options in view.destinations:
-        if options.address is None:
-            place = path if path[0] == "destinations" else ()
+        place = path if path[0] == "destinations" else ()
+        if options.address is None and isinstance(options, PythonDestination):
+            yield Finding(path, "no function is named", "Write function: my_package.sinks.load.")
+        elif options.address is None:
             yield Finding(place, "no destination path is given", hint)
 
 
