@@ -21,7 +21,8 @@ class TransferSummary(Struct, frozen=True):
     ``rows`` counts what was written, ``dropped`` the repeated records that were not. ``filtered`` counts the records that
     ``where`` left out, ``outside`` those outside the window; each is absent unless the spec asks for it. ``warnings`` are
     for people. ``schema`` is the JSON Schema of the records that were written, ``rejected`` counts the records that a contract
-    left out, and ``discarded`` the values by their paths. ``watermarks`` holds the stored watermarks that the commit moves, and the token that proves it.
+    left out, and ``discarded`` the values by their paths. ``drift`` names what
+    changed in the schema since the run before. ``watermarks`` holds the stored watermarks that the commit moves, and the token that proves it.
     """
 
     rows: int
@@ -39,6 +40,7 @@ class TransferSummary(Struct, frozen=True):
     schema: dict[str, Any] | UnsetType = UNSET
     rejected: int | UnsetType = UNSET
     discarded: dict[str, int] | UnsetType = UNSET
+    drift: list[str] | UnsetType = UNSET
 
 
 @runtime_checkable

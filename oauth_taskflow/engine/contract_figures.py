@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def contract_figures(summary: TransferSummary) -> dict[str, Any]:
     """Returns the figures of one transfer, for an ``EndpointSummary``."""
-    found = {name: getattr(summary, name) for name in ("schema", "rejected", "discarded")}
+    found = {name: getattr(summary, name) for name in ("schema", "rejected", "discarded", "drift")}
     return {name: value for name, value in found.items() if value is not UNSET}
 
 

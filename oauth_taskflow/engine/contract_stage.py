@@ -11,8 +11,10 @@ from oauth_taskflow.api.decoders.numbers import encode
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.contracts.enforcement import Enforcement
 from oauth_taskflow.contracts.inline_schema import read_given_schema
+from oauth_taskflow.contracts.last_run import LastRunFinder, find_no_run, name_drift
 from oauth_taskflow.contracts.options import read_contract
 from oauth_taskflow.destinations.transfer import KeptRecords, TransferSummary
+from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.record_schema.json_schema import schema_to_json
 from oauth_taskflow.record_schema.model import RecordSchema
 from oauth_taskflow.specs.model import Endpoint
@@ -51,8 +53,11 @@ def list_protected(endpoint: Endpoint) -> list[str]:
 class ContractStage:
     """Holds records to a contract; those that change are handed on as ``msgspec.Raw``, like all others."""
 
-    def __init__(self, enforcement: Enforcement) -> None:
+    def __init__(
+        self, enforcement: Enforcement, find_last_run: LastRunFinder = find_no_run
+    ) -> None:
         self._enforcement = enforcement
+        self._find_last_run = find_last_run
 
     def process(self, records: list[Any], page: Page) -> list[Any]:
         """Hands on the records that the contract accepts.
@@ -66,15 +71,26 @@ class ContractStage:
         return self._enforcement.take(closed, page.url)
 
     def finish(self, summary: TransferSummary) -> TransferSummary:
-        """Adds the schema of the records that were written, and what was left out."""
+        """Adds the schema of the records that were written, how it differs from the run before, and what was left out."""
         done = self._enforcement
+        drift, unknown = self._find_drift()
         return replace(
             summary,
             schema=schema_to_json(done.schema),
             rejected=done.rejected_count or msgspec.UNSET,
             discarded=dict(done.discarded) or msgspec.UNSET,
-            warnings=(*summary.warnings, *done.warnings()),
+            drift=drift or msgspec.UNSET,
+            warnings=(*summary.warnings, *done.warnings(), *unknown, *map(_name_change, drift)),
         )
+
+    def _find_drift(self) -> tuple[list[str], list[str]]:
+        """Returns what changed since the run before, and a warning where that cannot be known."""
+        try:
+            last = self._find_last_run()
+            schema = None if last is None else last.schema
+            return ([] if schema is None else name_drift(schema, self._enforcement.schema)), []
+        except OAuthTaskflowError as error:
+            return [], [f"contract: whether the schema changed is unknown: {error}"]
 
     def save(self) -> Any:
         """Returns the schema and the counts."""
@@ -83,3 +99,7 @@ class ContractStage:
     def restore(self, state: Any, kept: KeptRecords) -> None:  # noqa: ARG002 - one protocol for all stages
         """Takes the schema and the counts of the pages before."""
         self._enforcement.restore(state)
+
+
+def _name_change(text: str) -> str:
+    return f"contract: since the run before: {text}."

@@ -17,6 +17,7 @@ from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.contracts.last_run import LastRunFinder, find_no_run
 from oauth_taskflow.destinations.base import Description, Output, Run, StoreAccess
 from oauth_taskflow.destinations.transfer import Stage, transfer
 from oauth_taskflow.engine.budgets import pull_within_budgets
@@ -77,6 +78,8 @@ class EndpointRun:
         hash_key: key of ``fields.hash``; secret.
         watermarks: the stored watermarks, for a run that begins at them.
         resume: how progress is kept for the next attempt of the same run; None keeps none.
+        find_last_run: looks up the run before, for checks and drift.
+        further_stages: stages after those of the spec.
     """
 
     name: str
@@ -92,6 +95,8 @@ class EndpointRun:
     hash_key: str | None = field(default=None, repr=False)
     watermarks: RunWatermarks | None = None
     resume: ResumeOptions | None = None
+    find_last_run: LastRunFinder = find_no_run
+    further_stages: Sequence[Stage] = ()
 
 
 def run_endpoint(
@@ -121,16 +126,12 @@ def run_endpoint(
     labels = {} if endpoint is run.endpoint else {"first_run": True}
     run = replace(run, endpoint=endpoint)
     destination = connect_output(run)
-    has_parents = any(part.file is not None for part in run.item.values())
     dag_id = str(run.template_context.get("dag_id", ""))
     this = Run(run.name, run.run_id, labels, run.map_index, dag_id)
     keeper: RunKeeper | None = None
     for depth in (PAGES, SEQUENCES, NOTHING):
         positions = open_positions(run.endpoint, run.interval, run.watermarks, destination, this)
-        stage_options = StageOptions(
-            run.endpoint, has_parents, run.template_context, run.hash_key, positions
-        )
-        stages = build_stages(stage_options)
+        stages = _build_stages(run, positions)
         keeper = build_keeper(run, session.base_url, destination, stages, depth)
         limit_waits(session, run.resume if keeper is not None else None)
         reader = _Reader(run, session, stages, on_window, positions, keeper=keeper)
@@ -148,6 +149,19 @@ def run_endpoint(
     late = run.watermarks.settle() if run.watermarks is not None else ""
     summary = _summary(run, output, destination.describe(output), reader.sequences, late)
     return summary if keeper is None else replace_struct(summary, resumed=keeper.attempts)
+
+
+def _build_stages(run: EndpointRun, positions: Positions | None) -> list[Stage]:
+    options = StageOptions(
+        run.endpoint,
+        any(part.file is not None for part in run.item.values()),
+        run.template_context,
+        run.hash_key,
+        positions,
+        run.find_last_run,
+        run.map_index < 0,
+    )
+    return [*build_stages(options), *run.further_stages]
 
 
 def count_sequences(endpoint: Endpoint, item: MappedItem, interval: Interval) -> int:

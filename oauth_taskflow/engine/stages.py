@@ -1,4 +1,4 @@
-"""The stages that records pass on their way to a destination: filter, fields, contract, watermark, primary key.
+"""The stages that records pass on their way to a destination: filter, fields, contract, watermark, primary key, checks.
 
 ``STAGE_BUILDERS`` is the only list, in the order of the way. An endpoint that does not use a stage does not pay for it.
 """
@@ -16,7 +16,9 @@ from msgspec.structs import replace
 from oauth_taskflow.api.pull.keys.dedupe import Deduplicator, Replay
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.watermark import Watermark
+from oauth_taskflow.contracts.last_run import LastRunFinder, find_no_run
 from oauth_taskflow.destinations.transfer import KeptRecords, Stage, TransferSummary
+from oauth_taskflow.engine.checks_stage import ChecksStage
 from oauth_taskflow.engine.contract_stage import ContractStage, build_enforcement
 from oauth_taskflow.engine.fields_stage import FieldsStage, is_used
 from oauth_taskflow.engine.filter_stage import FilterStage
@@ -31,7 +33,8 @@ class StageOptions(NamedTuple):
     """The facts that select the stages of a task instance: its endpoint, and whether it reads records of a parent.
 
     ``context`` holds the template names of the run, ``hash_key`` the key of ``fields.hash`` in this deployment.
-    ``positions`` are those of a run that begins at stored watermarks.
+    ``positions`` are those of a run that begins at stored watermarks. ``find_last_run`` looks up the run before, and ``is_whole``
+    says that no other task instance reads records of the endpoint.
     """
 
     endpoint: Endpoint
@@ -39,6 +42,8 @@ class StageOptions(NamedTuple):
     context: Mapping[str, Any] = MappingProxyType({})
     hash_key: str | None = None
     positions: Stage | None = None
+    find_last_run: LastRunFinder = find_no_run
+    is_whole: bool = True
 
 
 class WatermarkStage:
@@ -131,7 +136,9 @@ def build_window_stage(options: StageOptions) -> Stage | None:
 def build_contract_stage(options: StageOptions) -> Stage | None:
     """Returns the stage of an endpoint with ``contract``."""
     enforcement = build_enforcement(options.endpoint)
-    return None if enforcement is None else ContractStage(enforcement)
+    if enforcement is None:
+        return None
+    return ContractStage(enforcement, options.find_last_run if options.is_whole else find_no_run)
 
 
 def build_watermark_stage(options: StageOptions) -> Stage | None:
@@ -154,6 +161,13 @@ def build_dedupe_stage(options: StageOptions) -> Stage | None:
         return None
     paths = [keys] if isinstance(keys, str) else keys
     return DedupeStage(Deduplicator(paths, across_parents=options.has_parents))
+
+
+def build_checks_stage(options: StageOptions) -> Stage | None:
+    """Returns the stage of an endpoint with ``checks``."""
+    if options.endpoint.checks is None:
+        return None
+    return ChecksStage(options.endpoint, options.find_last_run, is_whole=options.is_whole)
 
 
 @runtime_checkable
@@ -189,6 +203,7 @@ STAGE_BUILDERS: Sequence[StageBuilder] = (
     build_contract_stage,
     build_watermark_stage,
     build_dedupe_stage,
+    build_checks_stage,
 )
 
 

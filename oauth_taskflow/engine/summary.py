@@ -39,6 +39,7 @@ class EndpointSummary(Struct, frozen=True, omit_defaults=True):
     counts the attempts whose records this one went on with. ``datasets`` are the URIs of the real objects, for lineage. With several
     destinations, files, bytes and manifest are those of the first, and ``further`` has those of the others in their order. ``schema`` is the
     JSON Schema of the records, ``rejected`` counts the records that the contract left out, ``discarded`` the values by their paths.
+    ``drift`` names what changed in the schema since the run before.
     """
 
     endpoint: str
@@ -66,6 +67,7 @@ class EndpointSummary(Struct, frozen=True, omit_defaults=True):
     schema: dict[str, Any] | None = None
     rejected: int = 0
     discarded: dict[str, int] = {}
+    drift: list[str] = []
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the figures as plain data, for XCom and events."""
@@ -119,6 +121,7 @@ class EndpointTotal(Struct, frozen=True):
     schema: dict[str, Any] | UnsetType = UNSET
     rejected: int | UnsetType = UNSET
     discarded: dict[str, int] | UnsetType = UNSET
+    drift: list[str] | UnsetType = UNSET
 
 
 def add_up(

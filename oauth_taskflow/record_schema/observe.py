@@ -49,7 +49,8 @@ def open_object(value: Any) -> Mapping[str, Any] | None:
     try:
         fields: dict[str, Any] = _open_mapping(value)
     except _UNREADABLE:
-        return {name: _close(inner) for name, inner in _read_any_text(value).items()}
+        read = _read_any_text(value)
+        return {name: msgspec.Raw(_close(inner)) for name, inner in read.items()}
     return fields
 
 
@@ -62,7 +63,7 @@ def open_list(value: Any) -> Iterable[Any]:
     try:
         items: list[Any] = _open_list(value)
     except _UNREADABLE:
-        return map(_close, _read_any_text(value))
+        return [msgspec.Raw(_close(item)) for item in _read_any_text(value)]
     return items
 
 

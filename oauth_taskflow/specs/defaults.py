@@ -11,6 +11,7 @@ from msgspec import structs
 from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.api.rate_limit import RateLimit
+from oauth_taskflow.contracts.check_options import Checks, CheckSet
 from oauth_taskflow.contracts.options import Contract
 from oauth_taskflow.destinations import DEFAULT_KIND
 from oauth_taskflow.destinations.kinds import all_kinds
@@ -101,6 +102,8 @@ def _kinds() -> dict[str, list[Any]]:
         "task": [TaskOptions],
         "fields": [Fields],
         "contract": [Contract],
+        "checks": [Checks],
+        "checks.warn": [CheckSet],
     }
 
 

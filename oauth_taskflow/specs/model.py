@@ -16,6 +16,7 @@ from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.api.rate_limit import RateLimits
 from oauth_taskflow.api.response_limits import Limits
 from oauth_taskflow.api.response_rules import ResponseRule
+from oauth_taskflow.contracts.check_options import Checks
 from oauth_taskflow.contracts.options import AnyContract
 from oauth_taskflow.destinations import AnyDestination
 from oauth_taskflow.fields.options import Fields
@@ -165,6 +166,13 @@ class Endpoint(Options, frozen=True, kw_only=True):
             "What happens when the schema of records changes: a mode for all, or a mapping (docs/contract.md).",
             "evolve",
             {"types": "freeze", "schema": {"file": "schemas/contacts.json"}},
+        ),
+    ] = None
+    checks: Annotated[
+        Checks | None,
+        doc(
+            "What must be true of a run's records before they are committed (docs/contract.md).",
+            {"min_rows": 1, "not_null": ["id"], "warn": {"max_change": 0.5}},
         ),
     ] = None
     primary_key: Annotated[

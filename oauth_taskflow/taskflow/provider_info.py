@@ -107,6 +107,16 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "example": "a long random text",
         "default": "",
     },
+    "schema_notifier": {
+        "description": (
+            "Dotted path of a function, or an Airflow notifier (a class without arguments, or an instance), that is called with "
+            "the task's context when the schema of an endpoint with a contract changed; its schema_drift lists the changes."
+        ),
+        "version_added": "0.2.0",
+        "type": "string",
+        "example": "my_company.alerts.SchemaNotifier",
+        "default": "",
+    },
     "write_back_conn_id": {
         "description": (
             "Connection to Airflow's own REST API (auth_type session), through which a task writes rotated refresh "

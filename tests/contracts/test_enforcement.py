@@ -210,3 +210,18 @@ def test_another_attempt_goes_on_with_schema_and_counts() -> None:
 def test_a_single_value_is_no_record(record: str, modes: Mode) -> None:
     with pytest.raises(InvalidRecord, match=r"single value or a list.*record 2 of the page"):
         enforce(schema_of(id__="integer"), {}, record, columns=modes, types=modes)
+
+
+@pytest.mark.parametrize(
+    ("record", "kept"),
+    [
+        ('{"a":"\\ud800","new":1}', '{"a":"\\ud800"}'),
+        ('{"a":"x","l":[{"a":"\\udfff","b":1}]}', '{"a":"x","l":[{"a":"\\udfff"}]}'),
+        ('{"a":"\\u0000","new":"\\u0000"}', '{"a":"\\u0000"}'),
+    ],
+)
+def test_half_characters_survive_what_is_left_out_beside_them(record: str, kept: str) -> None:
+    schema = schema_of(**{"a": "text", "l?": [{"a": "text"}]})
+    enforcement = Enforcement(Contract(columns="discard_value", types="freeze"), schema)
+    (written,) = enforcement.take([raw(record)], URL)
+    assert bytes(written).decode() == kept

@@ -13,6 +13,7 @@ import pytest
 from oauth_taskflow.api.decoders.numbers import decode
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.contracts.check_options import Checks
 from oauth_taskflow.destinations.base import StoreAccess
 from oauth_taskflow.destinations.transfer import ResumableStage, Stage, TransferSummary
 from oauth_taskflow.engine import stages
@@ -46,6 +47,7 @@ EVERYTHING = Endpoint(
     where="active",
     fields=Fields(drop=["_links"]),
     contract="evolve",
+    checks=Checks(unique=["id"]),
 )
 
 

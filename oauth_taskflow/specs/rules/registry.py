@@ -32,7 +32,7 @@ Findings = Iterator[Finding]
 FIRST_RUN_KEYS = frozenset(FirstRun.__struct_fields__)
 FIRST_RUN: YamlPath = ("incremental", "first_run")
 """Where an endpoint says what differs in its first run."""
-Section = Literal["contract", "fields", "incremental", "paginate", "rate_limit"]
+Section = Literal["checks", "contract", "fields", "incremental", "paginate", "rate_limit"]
 SECTIONS: tuple[Section, ...] = get_args(Section)
 """Keys of an endpoint that many endpoints do without, and that many rules are about."""
 # Keys of texts for people, which may hold any language and name things rather than hold them.

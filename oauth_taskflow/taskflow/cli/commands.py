@@ -182,6 +182,23 @@ _WATERMARK_COMMANDS = (
 )
 
 
+_SCHEMA_ARGUMENTS = (
+    Arg(("spec",), help="path of the spec, a YAML file"),
+    Arg(("endpoint",), help="name of the endpoint"),
+    Arg(("--from-run",), metavar="MANIFEST", help="read the manifest of a run instead of pulling"),
+    Arg(
+        ("--rows",),
+        type=int,
+        default=1000,
+        metavar="N",
+        help="pull at most N records; default 1000",
+    ),
+    Arg(("--file",), metavar="PATH", help="write the schema to this file"),
+    _make_switch("--check", "compare with contract.schema of the spec, and end with 1 for drift"),
+    ARG_OUTPUT,
+)
+
+
 def get_cli_commands() -> list[CLICommand]:
     """The command group ``airflow oauth`` (entry ``cli`` of the provider metadata)."""
     return [
@@ -198,6 +215,16 @@ def get_cli_commands() -> list[CLICommand]:
                     ),
                     func=lazy_load_command("oauth_taskflow.taskflow.cli.pull.pull"),
                     args=_PULL_ARGUMENTS,
+                ),
+                ActionCommand(
+                    name="schema",
+                    help="Write the schema of an endpoint's records, or compare it with the frozen one",
+                    description=(
+                        "Pulls some records, and commits none of them; or reads the manifest of a run. The schema is JSON Schema "
+                        "2020-12, for contract.schema of the spec. Exit status: 0 done, 1 drift or failure, 2 wrong arguments."
+                    ),
+                    func=lazy_load_command("oauth_taskflow.taskflow.cli.schema.schema"),
+                    args=_SCHEMA_ARGUMENTS,
                 ),
                 *_GRANT_COMMANDS,
                 GroupCommand(

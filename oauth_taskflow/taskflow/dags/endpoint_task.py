@@ -14,6 +14,7 @@ import msgspec
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.destinations.base import Part
+from oauth_taskflow.engine.comparisons import compare_total
 from oauth_taskflow.engine.for_each import Slice, build_mapped_items, for_each_options, item_label
 from oauth_taskflow.engine.output_location import locate_outputs
 from oauth_taskflow.engine.outputs import output_locations
@@ -26,6 +27,7 @@ from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.template_names import RUN_NAMES
 from oauth_taskflow.specs.windows import Interval, Window
 from oauth_taskflow.taskflow.config import hash_key
+from oauth_taskflow.taskflow.dags.last_runs import announce_drift, build_finder
 from oauth_taskflow.taskflow.dags.storage import own_disk_warning, store_access
 from oauth_taskflow.taskflow.dags.stored_watermarks import (
     find_watermark_run,
@@ -116,6 +118,7 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
         hash_key=hash_key() if endpoint.fields and endpoint.fields.hashed else None,
         watermarks=None if from_watermark is None else open_watermarks(scope, context["run_id"]),
         resume=build_resume_options(endpoint),
+        find_last_run=build_finder(operator, context),
     )
     if from_watermark is None:
         check_interval(name, endpoint, interval, operator.log)
@@ -127,6 +130,7 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
         progress = PageLog(operator.log, name)
         summary = run_endpoint(run, session, on_page=progress, on_window=progress.begin)
     _log_summary(operator.log, name, summary)
+    announce_drift(name, summary.drift, context, operator.log)
     if from_watermark is not None and operator.outlets:
         mirror(scope, operator.outlets[0], context, operator.log)
     return {**summary.as_dict(), "token_refreshes": refreshes(operator.conn_id) - before}
@@ -181,6 +185,10 @@ def finish_in_task(operator: EndpointDoneOperator, context: Mapping[str, Any]) -
         form=incremental.field_format if incremental is not None else None,
     )
     if len(summaries) == count:
+        figures = compare_total(figures, endpoint, build_finder(operator, context))
+        announce_drift(figures.endpoint, figures.drift or (), context, operator.log)
+        for warning in figures.warnings:
+            operator.log.warning("%s: %s", figures.endpoint, warning)
         finish_watermarks(operator, endpoint, figures.watermark, context)
     operator.log.info(
         "%s: %s rows in %s pages by %s tasks",

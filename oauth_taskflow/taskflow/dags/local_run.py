@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from msgspec.structs import replace
 
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.contracts.last_run import LastRunFinder, find_no_run
+from oauth_taskflow.destinations.base import Run
 from oauth_taskflow.destinations.files import FileDestination
 from oauth_taskflow.engine.for_each import (
     ParentFile,
@@ -28,6 +31,7 @@ from oauth_taskflow.specs.budgets import complete_endpoint
 from oauth_taskflow.specs.model import Endpoint, Spec, parent_names
 from oauth_taskflow.specs.windows import Interval
 from oauth_taskflow.taskflow.config import hash_key
+from oauth_taskflow.taskflow.dags.last_runs import find_in_manifest
 from oauth_taskflow.taskflow.dags.storage import store_access
 from oauth_taskflow.taskflow.dags.stored_watermarks import open_watermarks
 from oauth_taskflow.watermarks.partitions import Scope
@@ -164,7 +168,7 @@ def run_locally(
             for number, item in enumerate(items):
                 observer.begin(name, item_label(item) if item else "", count)
                 map_index = number if options else -1
-                task = _build_task(run, name, endpoint, item, map_index)
+                task = build_task(run, name, endpoint, item, map_index)
                 summaries.append(run_endpoint(task, session, on_page=observer.page))
         if (location := run.locate(name)) is not None:
             # An earlier pull into the same folder may have had more batches, or more values in its list.
@@ -184,9 +188,10 @@ def run_locally(
         yield summaries
 
 
-def _build_task(
+def build_task(
     run: LocalRun, name: str, endpoint: Endpoint, item: Mapping[str, Slice], map_index: int
 ) -> EndpointRun:
+    """Returns the work of one task instance of an endpoint: ``item`` is its mapped item, -1 the index without mapping."""
     return EndpointRun(
         name=name,
         endpoint=endpoint,
@@ -200,4 +205,14 @@ def _build_task(
         given=run.given,
         watermarks=run.open_watermarks(name),
         hash_key=hash_key() if endpoint.fields and endpoint.fields.hashed else None,
+        find_last_run=_build_finder(run, name, endpoint),
     )
+
+
+def _build_finder(run: LocalRun, name: str, endpoint: Endpoint) -> LastRunFinder:
+    """What looks up the pull before, in the manifest that this one replaces."""
+    location = run.locate(name)
+    if location is None:
+        return find_no_run
+    destination = destination_options(endpoint).connect(location, store_access())
+    return partial(find_in_manifest, destination, Run(name, run.run_id))
