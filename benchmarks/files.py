@@ -1,8 +1,8 @@
-"""Compressed files beside a hand-written pull with the same codec, and an object store beside one upload of the finished file.
+"""Files beside the same codec by hand, and pages to an object store beside one upload of the finished file.
 
 The store is moto's server, from .venv-services (``scripts/test-services`` installs it); without it that part is left out.
 
-Usage: .venv/bin/python benchmarks/files.py [--records 100000] [--uploaded 400000] [--rounds 5]
+Usage: .venv/bin/python benchmarks/files.py [--uploaded 400000] [--rounds 5]
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from measure import (
     verdict,
 )
 from peers import OURS
-from pull import api
 
 FORMATS = ("jsonl", "jsonl.gz", "jsonl.zst")
 CODEC_TARGET = STORE_TARGET = 1.2
@@ -75,15 +74,15 @@ def _wait_for(port: int) -> None:
 
 
 def main() -> None:
-    options = command_line(__doc__, records=100_000, uploaded=400_000, rounds=5)
+    options = command_line(__doc__, uploaded=400_000, rounds=5)
     print(environment_line({}))
-    with api(options.records) as url, tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
         for name in FORMATS:
             rows = [
-                Candidate(f"{name}: {kind}", OURS, "files_child.py", [kind, url, name, folder])
-                for kind in ("ours", "hand-written", "undecoded")
+                Candidate(f"{name}: {kind}", OURS, "files_child.py", [kind, "", name, folder])
+                for kind in ("ours", "raw")
             ]
-            compare(rows, options.rounds, f"{name}, ours / hand-written", CODEC_TARGET)
+            compare(rows, options.rounds, f"{name}, ours / codec by hand", CODEC_TARGET)
     if not SERVICES.exists():
         print("NOT MEASURED  S3: scripts/test-services installs the server")
         return

@@ -1,6 +1,6 @@
-"""Writes the records of the benchmark's API to files and prints figures. Started by ``files.py``.
+"""Writes records to files or a store and prints figures. Started by ``files.py``.
 
-Arguments: what runs, the URL of the API or of a store, a format or the number of records, an output folder.
+Arguments: what runs, the URL of a store, a format or the number of records, an output folder.
 """
 
 # ruff: noqa: PLC0415 - each process loads what it measures alone
@@ -17,69 +17,39 @@ from typing import Any
 
 Timed = Callable[[], int]
 PAGE = 100
+COUNT = 100_000
 
 
-def ours(url: str, name: str, folder: Path) -> Timed:
-    """A spec endpoint run by the engine."""
-    from pull_child import ours as build
+def ours(_url: str, name: str, folder: Path) -> Timed:
+    """Pages of undecoded records through the file destination: lines, codec, checksum, fsync, manifest."""
+    from oauth_taskflow.api.pull.page import Page
+    from oauth_taskflow.destinations.base import Run
+    from oauth_taskflow.destinations.files import FolderDestination
+    from oauth_taskflow.destinations.transfer import transfer
 
-    pull = build(url, folder, file_format=name)
+    pages = _pages(COUNT)
 
     def run() -> int:
-        path = pull()
-        return int(json.loads((path.parent / "_manifest.json").read_bytes())["rows"])
+        given = (Page(page, 1, "", number) for number, page in enumerate(pages))
+        return transfer(given, FolderDestination(folder / "ours", name), Run("x")).summary.rows
 
     return run
 
 
-def hand_written(url: str, name: str, folder: Path) -> Timed:
-    """Pull without a framework: requests, values of Python, one line per record, and the same codec at the same level."""
+def raw(_url: str, name: str, folder: Path) -> Timed:
+    """The same pages to the same codec at the same level, by hand."""
     import msgspec
 
-    def split(content: bytes) -> tuple[bytes, int, str | None]:
-        page = msgspec.json.decode(content)
-        lines = b"".join(msgspec.json.encode(record) + b"\n" for record in page["data"])
-        return lines, len(page["data"]), page["paging"]["next"]
-
-    return _loop(url, folder / f"hand-written.{name}", split)
-
-
-def undecoded(url: str, name: str, folder: Path) -> Timed:
-    """The floor: the same loop, with records that are never decoded."""
-    import msgspec
-
-    paging = msgspec.defstruct("Paging", [("next", str | None)])
-    answers = msgspec.defstruct("Answer", [("data", list[msgspec.Raw]), ("paging", paging)])
-    decode: Any = msgspec.json.Decoder(answers).decode
+    pages = _pages(COUNT)
     write_lines = msgspec.json.Encoder().encode_lines
 
-    def split(content: bytes) -> tuple[bytes, int, str | None]:
-        page = decode(content)
-        return write_lines(page.data), len(page.data), page.paging.next
-
-    return _loop(url, folder / f"undecoded.{name}", split)
-
-
-def _loop(url: str, path: Path, split: Callable[[bytes], tuple[bytes, int, str | None]]) -> Timed:
-    import requests
-
     def run() -> int:
-        rows = 0
-        session = requests.Session()
-        session.headers["Authorization"] = "Bearer benchmark"
-        after: str | None = None
-        with path.open("wb") as file:
-            write, finish = _codec(path.name.partition(".")[2], file)
-            while True:
-                params = {"after": after} if after else {}
-                answer = session.get(f"{url}/records", params=params, timeout=60)
-                answer.raise_for_status()
-                lines, count, after = split(answer.content)
-                write(lines)
-                rows += count
-                if after is None:
-                    finish()
-                    return rows
+        with (folder / f"raw.{name}").open("wb") as file:
+            write, finish = _codec(name, file)
+            for page in pages:
+                write(write_lines(page))
+            finish()
+        return sum(map(len, pages))
 
     return run
 
@@ -100,11 +70,23 @@ def _codec(name: str, file: Any) -> tuple[Callable[[bytes], object], Callable[[]
     return file.write, lambda: None
 
 
-def _records(count: int) -> list[list[Any]]:
+def _pages(count: int) -> list[list[Any]]:
     import msgspec
 
-    text = "x" * 250
-    lines = [msgspec.Raw(msgspec.json.encode({"id": n, "text": text})) for n in range(count)]
+    lines = [
+        msgspec.Raw(
+            msgspec.json.encode(
+                {
+                    "id": number,
+                    "name": f"name {number * 7919 % 100_003}",
+                    "email": f"u{number}@example.com",
+                    "text": "lorem ipsum dolor " * (number % 25),
+                    "deep": {"a": [number, number + 1], "b": None},
+                }
+            )
+        )
+        for number in range(count)
+    ]
     return [lines[at : at + PAGE] for at in range(0, count, PAGE)]
 
 
@@ -124,7 +106,7 @@ def s3_ours(url: str, count: str, _folder: Path) -> Timed:
     from oauth_taskflow.destinations.files import FolderDestination
     from oauth_taskflow.destinations.transfer import transfer
 
-    place, pages = _store(url), _records(int(count))
+    place, pages = _store(url), _pages(int(count))
 
     def run() -> int:
         given = (Page(page, 1, "", number) for number, page in enumerate(pages))
@@ -137,7 +119,7 @@ def s3_upload(url: str, count: str, folder: Path) -> Timed:
     """One upload of the finished file."""
     import msgspec
 
-    place, pages = _store(url), _records(int(count))
+    place, pages = _store(url), _pages(int(count))
     path = folder / "finished.jsonl"
     lines = [line for page in pages for line in page]
     path.write_bytes(msgspec.json.Encoder().encode_lines(lines))
@@ -153,8 +135,7 @@ def main(kind: str, url: str, name: str, folder: str) -> None:
     """Runs once and prints the figures."""
     kinds = {
         "ours": ours,
-        "hand-written": hand_written,
-        "undecoded": undecoded,
+        "raw": raw,
         "s3-ours": s3_ours,
         "s3-upload": s3_upload,
     }

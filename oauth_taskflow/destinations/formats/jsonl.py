@@ -85,16 +85,16 @@ class _ZstdLineWriter:
         _next_part: NextPart,
         _declared: RecordSchema | None = None,
     ) -> None:
-        import zstandard  # noqa: PLC0415 - an extra
-
         self._sink = sink
-        self._compressor = zstandard.ZstdCompressor(_ZSTD_LEVEL, write_checksum=True)
         self._frame: Any = None
         self._has_frame = False
 
     def _begin_frame(self) -> Any:
+        import zstandard  # noqa: PLC0415 - an extra
+
         self._has_frame = True
-        return self._compressor.compressobj()
+        # One for each frame: it takes 100 kB, and a writer that rests shall take nothing.
+        return zstandard.ZstdCompressor(_ZSTD_LEVEL, write_checksum=True).compressobj()
 
     def write(self, records: Sequence[Any], /) -> None:
         lines = json_encoder.encode_lines(records)
