@@ -88,7 +88,7 @@ class PythonDestination(Options, frozen=True, kw_only=True, tag_field="type", ta
 
 
 class PythonRun:
-    """What a function knows of the run whose records it gets.
+    """The facts that a function has about the run whose records it gets.
 
     Args:
         run: the run.
@@ -137,7 +137,7 @@ class AuthorSink(Protocol):
 
 
 class FunctionDestination:
-    """The function of a spec as a ``Destination``. What it cannot do, such as reading back, is an error that says so."""
+    """The function of a spec as a ``Destination``; reading back is an error for a function that cannot."""
 
     def __init__(
         self, options: PythonDestination, location: str, facts: EndpointFacts, access: StoreAccess
@@ -348,7 +348,7 @@ def import_function(path: str) -> Callable[..., Any]:
     """Imports what a dotted path names.
 
     Raises:
-        DestinationError: there is no such module or name, importing fails, or it cannot be called.
+        DestinationError: module or name is missing, importing fails, or it cannot be called.
     """
     module, _, name = path.rpartition(".")
     with naming(path, "its import"):

@@ -16,6 +16,7 @@ class FinishedRun:
 
     def __init__(self, dag_run: Any) -> None:
         self.state = str(dag_run.state)
+        self.run_id = str(dag_run.run_id)
         self._instances = {(ti.task_id, ti.map_index): ti for ti in dag_run.get_task_instances()}
 
     def task_state(self, task_id: str, map_index: int = -1) -> str:

@@ -32,7 +32,9 @@ defaults:
   records: data
   destinations: [{path: "%(base)s/lake/{{ endpoint }}"}, {path: "%(base)s/copy/{{ endpoint }}"}]
 endpoints:
-  contacts: {request: {path: /contacts}}
+  contacts:
+    request: {path: /contacts, params: {since: "{{ window.start }}"}}
+    incremental: {start: 2026-01-01}
   notes: {for_each: {contact: contacts}, request: {path: "/notes/{{ contact.id }}"}}
 """
 
@@ -70,14 +72,32 @@ def test_a_real_run_reports_each_object_once(
         for name in ("contacts", "notes")
         for place in ("lake", "copy")
     ]
-    assert outputs[0].asset.extra == {"endpoint": "contacts", "rows": 2, "bytes": 20}
+    interval = run.result("contacts")["interval"]
+    assert len(interval) == 2
+    shown = {"endpoint": "contacts", "rows": 2, "bytes": 20, "interval": interval}
+    assert outputs[0].asset.extra == shown
     for task_id, rows in (("contacts", 2), ("notes__done", 4)):
         found = run.result(task_id)
         assert found["rows"] == rows
+        event = events_of(run.run_id)[task_id]
+        assert {key: event[key] for key in ("rows", "bytes", "datasets")} == {
+            key: found[key] for key in ("rows", "bytes", "datasets")
+        }
+        assert event.get("interval") == (interval if task_id == "contacts" else None)
         name = task_id.partition("__")[0]
         assert found["datasets"] == [
             f"file://{tmp_path}/{place}/{name}" for place in ("lake", "copy")
         ]
+
+
+def events_of(run_id: str) -> dict[str, Any]:
+    """Returns the extra of the asset events of a run, by the task that emitted them."""
+    from airflow.models.asset import AssetEvent  # noqa: PLC0415 - Airflow needs its home first
+    from airflow.utils.session import create_session  # noqa: PLC0415 - as above
+
+    with create_session() as session:
+        found = session.query(AssetEvent).filter(AssetEvent.source_run_id == run_id).all()
+        return {str(event.source_task_id): event.extra for event in found}
 
 
 @pytest.mark.airflow

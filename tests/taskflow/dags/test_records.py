@@ -134,6 +134,27 @@ def test_outside_a_task_there_are_no_records() -> None:
     )
 
 
+def test_another_dag_pulls_the_result_of_a_real_run(spec: Path, run_dag: RunDag) -> None:
+    from airflow.sdk import DAG, Asset, get_current_context, task  # noqa: PLC0415 - Airflow needs its home first
+
+    from oauth_taskflow import build_dag  # noqa: PLC0415 - as above
+
+    produced = run_dag(build_dag(spec))
+
+    def consume_notes() -> Any:
+        event = SimpleNamespace(
+            source_dag_id="crm", source_run_id=produced.run_id, source_task_id="notes__done"
+        )
+        # Stands for the scheduler, which starts a run by an event.
+        context: Any = get_current_context()
+        context["triggering_asset_events"] = {Asset("crm/notes"): [event]}
+        return sorted(each["note"] for each in endpoint_records("crm/notes"))
+
+    with DAG("consumer", schedule=None) as dag:
+        task(task_id="reading")(consume_notes)()
+    assert run_dag(dag).result("reading") == ["1", "2"]
+
+
 class Producer:
     """The task instance of a consumer, which pulls the XComs of the DAG that started it."""
 
