@@ -24,7 +24,7 @@ Timed = Callable[[], Path]
 Reshape = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-def ours(url: str, folder: Path, more: str = "", file_format: str = "jsonl") -> Timed:
+def ours(url: str, folder: Path, more: str = "", *, file_format: str = "jsonl") -> Timed:
     """A spec endpoint run by the engine, as a task runs it: session, token, read-ahead, file, checksum, manifest."""
     from datetime import datetime, timezone
 
@@ -100,8 +100,10 @@ def hand_written(url: str, folder: Path, reshape: Reshape | None = None) -> Time
     return pull
 
 
-def dlt(url: str, folder: Path, reshape: Reshape | None = None) -> Timed:
-    """The ``rest_api`` source of dlt source into JSON Lines files, uncompressed."""
+def dlt(
+    url: str, folder: Path, reshape: Reshape | None = None, *, file_format: Any = "jsonl"
+) -> Timed:
+    """The ``rest_api`` source of dlt into files, JSON Lines uncompressed."""
     import dlt as library
     from dlt.sources.rest_api import rest_api_source
 
@@ -130,7 +132,7 @@ def dlt(url: str, folder: Path, reshape: Reshape | None = None) -> Timed:
             destination=library.destinations.filesystem(bucket_url=str(folder / "lake")),
             dataset_name="bench",
         )
-        pipeline.run(source, loader_file_format="jsonl").raise_on_failed_jobs()
+        pipeline.run(source, loader_file_format=file_format).raise_on_failed_jobs()
         return folder / "lake" / "bench" / "records"
 
     return pull
@@ -287,6 +289,7 @@ def measure(
     folder: Path,
     prepare: Callable[[Path], Timed],
     describe: Callable[[Path], dict[str, Any]],
+    libraries: Sequence[str] = (),
 ) -> None:
     """Print the figures of one pull into a folder below ``folder``, with those of ``describe`` about what was written."""
     own = folder / f"{kind}-{os.getpid()}"
@@ -303,7 +306,7 @@ def measure(
         "cpu": processor,
         "peak_mib": peak / 1024,
         **described,
-        "versions": {name: version(name) for name in KINDS[kind][1]},
+        "versions": {name: version(name) for name in libraries or KINDS[kind][1]},
     }
     print(json.dumps(figures))
 

@@ -102,11 +102,10 @@ class TableBuilder:
         return table
 
     def _convert_plain(self, lines: bytes) -> pa.Table:
-        if (
-            lines.startswith(_NULL_LINE[1:]) or _NULL_LINE in lines
-        ):  # pyarrow reads a record without fields
-            raise Misfit("a record is null")
         table = read_lines(lines, self.schema.fields)
+        # pyarrow makes a record without fields of null.
+        if all(column.null_count for column in table.columns) and _has_null(lines):
+            raise Misfit("a record is null")
         check_numbers(lines, table)
         return self._take(table)
 
@@ -158,6 +157,10 @@ class TableBuilder:
         if not columns:
             return table
         return pa.Table.from_arrays(columns, schema=to_arrow_schema(united))
+
+
+def _has_null(lines: bytes) -> bool:
+    return lines.startswith(_NULL_LINE[1:]) or _NULL_LINE in lines
 
 
 def _is_kept_otherwise(kept: FieldType, seen: FieldType) -> bool:

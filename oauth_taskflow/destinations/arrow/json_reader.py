@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 import pyarrow as pa
@@ -33,14 +33,16 @@ _READ_TYPES = {
 }
 _TEXTS = {"date", "timestamp", "decimal", "json"}
 _SAFE = float(2**53)
-# Digits become 0, dots disappear; exponents and signs stay. A double holds any number of up to 15 digits whose exponent
-# has two.
-_OUTLINE = bytes(
-    48 if 48 <= code < 58 else 101 if code in b"eE" else code if code in b"+-" else 32
-    for code in range(256)
-)
-_SUSPICIOUS = (b"0" * 16, b"e000", b"e-000", b"e+000")
+# The smallest double with all its digits; below it, fewer and fewer are kept.
+_SMALLEST = 2.2250738585072014e-308
+# A double holds every number of up to 15 digits. One of 16 has eight of them on one side of its dot, if it has one. The
+# expressions begin with a character, which is found fast.
+_MANY_AT_DOT = re.compile(rb"\.(?:\d{8,}|(?<=\d{8}\.)\d*)")
+_MANY_AT_EXPONENT = re.compile(rb"-(?<=\d{16}[eE]-)")
+_DIGITS = b"0123456789"
+_MOST = 15
 _FRACTION = re.compile(rb"-?\d+(?:\.\d+(?:[eE][+-]?\d+)?|[eE][+-]?\d+)")
+_SAMPLE = 1 << 16
 
 
 def read_lines(lines: bytes, fields: Mapping[str, FieldType]) -> pa.Table:
@@ -51,10 +53,34 @@ def read_lines(lines: bytes, fields: Mapping[str, FieldType]) -> pa.Table:
     Raises:
         ArrowInvalid: a value has another type, a field comes twice in one object, or the lines are not JSON.
     """
-    table = _read(lines, _explicit(fields))
+    explicit = _explicit(fields) if fields else _find_dates(lines)
+    table = _read(lines, explicit)
     if _is_misread(table):
         table = _read(lines, pa.schema([_with_texts(field) for field in table.schema]))
     return table
+
+
+def _find_dates(lines: bytes) -> pa.Schema:
+    """Returns the fields whose texts pyarrow takes for timestamps in the first records, to read the rest only once."""
+    end = lines.find(b"\n", _SAMPLE) + 1
+    if not end:
+        return pa.schema([])
+    try:
+        found = _read(lines[:end], pa.schema([])).schema
+    except pa.ArrowInvalid:
+        return pa.schema([])
+    return pa.schema(_dates_of(found))
+
+
+def _dates_of(fields: Iterable[pa.Field]) -> list[pa.Field]:
+    found = []
+    for field in fields:
+        if pa.types.is_struct(field.type):
+            if below := _dates_of(field.type):
+                found.append(field.with_type(pa.struct(below)))
+        elif pa.types.is_timestamp(field.type):
+            found.append(field.with_type(pa.string()))
+    return found
 
 
 def _explicit(fields: Mapping[str, FieldType]) -> pa.Schema:
@@ -191,11 +217,25 @@ def check_numbers(lines: bytes, table: pa.Table) -> None:
         return
     for column in doubles:
         # A larger double may have been an integer; infinite and NaN are not below it either.
-        if not pc.all(pc.less(pc.abs(column), _SAFE)).as_py():
-            raise Misfit("a number is too large for a double")
-    outline = lines.translate(_OUTLINE, b".")
-    if any(mark in outline for mark in _SUSPICIOUS):
+        size = pc.abs(column)
+        is_safe = pc.and_(
+            pc.less(size, _SAFE), pc.or_(pc.equal(size, 0), pc.greater_equal(size, _SMALLEST))
+        )
+        if not pc.all(is_safe).as_py():
+            raise Misfit("a number is too large for a double, or too small")
+    if _has_many_digits(lines):
         _check_fractions(lines)
+
+
+def _has_many_digits(lines: bytes) -> bool:
+    """Returns whether something may be a number with a dot or an exponent that has more digits than a double holds."""
+    for found in _MANY_AT_DOT.finditer(lines):
+        before = lines[max(0, found.start() - _MOST - 1) : found.start()]
+        digits = len(before) - len(before.rstrip(_DIGITS)) + len(found[0]) - 1
+        if digits > _MOST:
+            return True
+    # With any other exponent, the double is so large that its size shows it.
+    return _MANY_AT_EXPONENT.search(lines) is not None
 
 
 def _find_doubles(column: pa.Array | pa.ChunkedArray) -> list[pa.Array | pa.ChunkedArray]:
