@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from oauth_taskflow.destinations.files import FileDestination
 from oauth_taskflow.destinations.python_function import PythonDestination
+from oauth_taskflow.destinations.tables.delta_options import DeltaDestination
+from oauth_taskflow.destinations.tables.iceberg_options import IcebergDestination
 
 # Every kind, as the spec format takes them: ``FileDestination | AnotherDestination``.
-AnyDestination = FileDestination | PythonDestination
+AnyDestination = FileDestination | DeltaDestination | IcebergDestination | PythonDestination
 # The kind of a ``destination`` without ``type``.
 DEFAULT_KIND = "file"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol
 
 from oauth_taskflow.destinations.formats import FORMATS
-from oauth_taskflow.errors import DestinationError, InvalidRecord
+from oauth_taskflow.errors import DestinationError, InvalidRecord, OAuthTaskflowError
 from oauth_taskflow.redaction import redact_url
 
 MANIFEST = "_manifest.json"
@@ -133,10 +133,10 @@ def as_destination_errors(what: str, path: Any) -> Iterator[None]:
     """Turns any error of a disk or store into a ``DestinationError``: ``what`` failed at ``path``."""
     try:
         yield
-    except DestinationError:
-        raise
     except InvalidRecord as error:
         error.where = error.where or f"at {redact_url(str(path))}"
+        raise
+    except OAuthTaskflowError:
         raise
     # Object stores raise exceptions of libraries that we do not import.
     except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.destinations.base import Destination, DestinationKind, Run, StoreAccess
 from oauth_taskflow.destinations.transfer import transfer
 
+_NAME = re.compile(r"\{\{ (endpoint|dag_id)[^}]*\}\}")
 RECORDS: list[Any] = [{"id": number, "name": f"n{number}"} for number in range(5)]
 
 
@@ -30,8 +32,8 @@ def open_local(path: str, _conn_id: str | None) -> Path:
 
 
 def render(template: str) -> str:
-    """Fills the one template name that samples use."""
-    return template.replace("{{ endpoint }}", "contacts").replace("{{ dag_id | default('') }}", "")
+    """Fills in the endpoint and an empty ``dag_id``, as for the runs below."""
+    return _NAME.sub(lambda match: "contacts" if match[1] == "endpoint" else "", template)
 
 
 def as_given(record: Any) -> Any:

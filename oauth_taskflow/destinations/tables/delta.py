@@ -1,0 +1,261 @@
+"""A Delta Lake table: every run is one transaction of it, with the manifest in the transaction's metadata.
+
+https://delta-io.github.io/delta-rs/ and the protocol: https://github.com/delta-io/delta/blob/master/PROTOCOL.md
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from oauth_taskflow.destinations.output_folders import superseded_error
+from oauth_taskflow.destinations.tables.base import Commit, Committed, Mode
+from oauth_taskflow.destinations.tables.column_names import FORBIDDEN_IN_DELTA, check_names
+from oauth_taskflow.destinations.tables.fitting import fit_schema
+from oauth_taskflow.destinations.tables.lake_schema import (
+    from_lake_schema,
+    read_lake_records,
+    to_lake_schema,
+)
+from oauth_taskflow.destinations.tables.place import RowsPlace
+from oauth_taskflow.destinations.tables.spool import BATCH_ROWS
+from oauth_taskflow.destinations.tables.store_options import read_store_options
+from oauth_taskflow.destinations.tables.technical_columns import TechnicalColumns
+from oauth_taskflow.errors import ApiError
+from oauth_taskflow.record_schema.model import RecordSchema
+from oauth_taskflow.redaction import redact_url
+
+# The name of our entry in the metadata of a transaction.
+_ENTRY = "oauth_taskflow"
+# Transactions that are looked through for the manifest of a run, the newest first.
+_MOST_TRANSACTIONS = 1000
+_TRIES = 8
+_FIRST_WAIT = 0.1
+
+
+class DeltaSettings(msgspec.Struct, frozen=True):
+    """What the spec says about the table. ``keys`` are the columns of the primary key, ``order`` that of the order of rows."""
+
+    mode: Mode = "replace_run"
+    prefix: str = "_"
+    partition_by: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    order: str | None = None
+
+
+class DeltaLakeTable:
+    """The table in the folder ``path``: a ``pathlib.Path``, a ``UPath`` or an ``ObjectStoragePath``."""
+
+    def __init__(self, path: Any, settings: DeltaSettings) -> None:
+        self._path = path
+        self._settings = settings
+        self._columns = TechnicalColumns(settings.prefix)
+
+    @property
+    def uri(self) -> str:
+        """The URI of the folder."""
+        if isinstance(self._path, Path):
+            return self._path.absolute().as_uri()
+        return redact_url(_without_connection(self._path))
+
+    def check(self) -> None:
+        """Looks for the table's log; on a disk, makes the folder."""
+        if isinstance(self._path, Path):
+            self._path.mkdir(parents=True, exist_ok=True)
+        self._load()
+
+    def find_manifest(self, place: RowsPlace) -> Mapping[str, Any] | None:
+        """Returns the manifest of the newest transaction for ``place`` among the last thousand."""
+        table = self._load()
+        return None if table is None else self._find_manifest(table, place)
+
+    def commit(self, commit: Commit) -> Committed:
+        """Writes the rows in place of earlier ones of the same instance, or merges them by primary key.
+
+        Raises:
+            DestinationError: another attempt committed since, or the table cannot hold the records.
+        """
+        self._columns.check(commit.rows.schema, self.uri)
+        check_names(commit.rows.schema.fields, self.uri, FORBIDDEN_IN_DELTA)
+        for tried in range(_TRIES):
+            table = self._load() or self._create(commit)
+            current = self._find_manifest(table, commit.place)
+            if current is not None and current.get("attempt") != commit.found:
+                raise superseded_error(self.uri)
+            try:
+                self._write(table, commit)
+            except CommitFailedError:
+                # Another transaction changed the table meanwhile; whose rows it wrote is seen after loading it anew.
+                if tried == _TRIES - 1:
+                    raise
+                time.sleep(_FIRST_WAIT * 2**tried)
+            else:
+                break
+        table.update_incremental()
+        return Committed(str(table.version()), commit.rows.bytes)
+
+    def list_instances(self, place: RowsPlace) -> Collection[int]:
+        """Returns the numbers of the instances of the run that have rows."""
+        table = self._load()
+        if table is None:
+            return ()
+        columns = self._columns
+        rows = table.to_pyarrow_dataset().scanner(
+            columns=[columns.map_index], filter=self._filter(place, columns.names[:3])
+        )
+        return {number for batch in rows.to_batches() for number in batch.column(0).to_pylist()}
+
+    def remove(self, place: RowsPlace) -> None:
+        """Removes the rows of one task instance, in a transaction that says so."""
+        table = self._load()
+        if table is not None:
+            table.delete(self._predicate(place), commit_properties=_describe(place, None))
+
+    def read(self, place: RowsPlace, skip: int, take: int) -> Iterator[Any]:
+        """Yields records of the version that the run wrote, file by file in the order of their names.
+
+        Raises:
+            ApiError: this version is gone: its files or its log were vacuumed.
+        """
+        version = int(place.version) if place.version else None
+        try:
+            dataset = self._open(version).to_pyarrow_dataset()
+            found = self._filter(place, self._columns.names)
+            for fragment in sorted(dataset.get_fragments(found), key=lambda one: str(one.path)):
+                scanner = fragment.scanner(
+                    schema=dataset.schema, filter=found, batch_size=BATCH_ROWS, use_threads=False
+                )
+                for batch in scanner.to_batches():
+                    rows = batch.slice(skip, take)
+                    skip = max(0, skip - batch.num_rows)
+                    take -= rows.num_rows
+                    yield from self._read_rows(rows, dataset.schema)
+        except (TableNotFoundError, DeltaError, FileNotFoundError) as error:
+            raise _gone_error(self.uri, place.version) from error
+
+    def _read_rows(self, batch: pa.RecordBatch, schema: pa.Schema) -> Iterator[Any]:
+        own = pa.Table.from_batches([batch], schema).drop_columns(list(self._columns.names))
+        return read_lake_records(own)
+
+    def _open(self, version: int | None = None) -> DeltaTable:
+        options = dict(read_store_options(self._path)) or None
+        return DeltaTable(self._address, version=version, storage_options=options)
+
+    def _load(self) -> DeltaTable | None:
+        try:
+            return self._open()
+        except TableNotFoundError:
+            return None
+
+    @property
+    def _address(self) -> str:
+        return str(self._path) if isinstance(self._path, Path) else _without_connection(self._path)
+
+    def _create(self, commit: Commit) -> DeltaTable:
+        """Creates the empty table; when another task was faster, its table counts."""
+        records = fit_schema(RecordSchema(), commit.rows.schema, self.uri)
+        DeltaTable.create(
+            self._address,
+            self._columns.extend_schema(to_lake_schema(records)),
+            mode="ignore",
+            partition_by=list(self._settings.partition_by) or None,
+            storage_options=dict(read_store_options(self._path)) or None,
+        )
+        return self._open()
+
+    def _write(self, table: DeltaTable, commit: Commit) -> None:
+        present = self._columns.remove_from(from_lake_schema(pa.schema(table.schema().to_arrow())))
+        check_names([*present.fields, *commit.rows.schema.fields], self.uri, FORBIDDEN_IN_DELTA)
+        records = fit_schema(present, commit.rows.schema, self.uri)
+        schema = self._columns.extend_schema(to_lake_schema(records))
+        batches = self._columns.extend(commit.rows.read_batches(records), commit.place, schema)
+        reader = pa.RecordBatchReader.from_batches(schema, batches)
+        described = _describe(commit.place, commit.manifest)
+        if self._settings.mode == "merge":
+            self._merge(table, reader, described)
+            return
+        # Also where no row matches: it makes two attempts of one run conflict, which plain appends do not.
+        write_deltalake(
+            table,
+            reader,
+            mode="overwrite",
+            predicate=self._predicate(commit.place),
+            schema_mode="merge",
+            commit_properties=described,
+        )
+
+    def _merge(
+        self, table: DeltaTable, rows: pa.RecordBatchReader, described: CommitProperties
+    ) -> None:
+        order = self._settings.order
+        newer = None
+        if order is not None:
+            name = _quote(order)
+            newer = f"t.{name} IS NULL OR s.{name} >= t.{name}"
+        same = " AND ".join(f"t.{_quote(key)} = s.{_quote(key)}" for key in self._settings.keys)
+        merger = table.merge(
+            rows,
+            same,
+            source_alias="s",
+            target_alias="t",
+            merge_schema=True,
+            commit_properties=described,
+        )
+        merger.when_matched_update_all(newer).when_not_matched_insert_all().execute()
+
+    def _find_manifest(self, table: DeltaTable, place: RowsPlace) -> Mapping[str, Any] | None:
+        wanted = _key(place)
+        for transaction in table.history(_MOST_TRANSACTIONS):
+            entry = transaction.get(_ENTRY)
+            found = msgspec.json.decode(entry) if isinstance(entry, str) else {}
+            if found.get("rows") == wanted:
+                manifest: Mapping[str, Any] | None = found.get("manifest")
+                return manifest
+        return None
+
+    def _predicate(self, place: RowsPlace) -> str:
+        *texts, number = self._columns.values(place)
+        quoted = ["'" + text.replace("'", "''") + "'" for text in texts]
+        pairs = zip(self._columns.names, [*quoted, str(number)], strict=True)
+        return " AND ".join(f"{_quote(name)} = {value}" for name, value in pairs)
+
+    def _filter(self, place: RowsPlace, names: Sequence[str]) -> pc.Expression:
+        values = dict(zip(self._columns.names, self._columns.values(place), strict=True))
+        found = pc.scalar(value=True)
+        for name in names:
+            found = found & (pc.field(name) == values[name])
+        return found
+
+
+def _key(place: RowsPlace) -> list[Any]:
+    return [place.dag_id, place.endpoint, place.run_id, place.map_index]
+
+
+def _describe(place: RowsPlace, manifest: Mapping[str, Any] | None) -> CommitProperties:
+    entry = msgspec.json.encode({"rows": _key(place), "manifest": manifest}).decode()
+    return CommitProperties(custom_metadata={_ENTRY: entry})
+
+
+def _quote(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _without_connection(path: Any) -> str:
+    """Returns the URL of a path in a store, without the Airflow connection that may be in it."""
+    return f"{path.protocol}://{path.fs._strip_protocol(str(path)).lstrip('/')}"  # noqa: SLF001 - of fsspec's own API
+
+
+def _gone_error(uri: str, version: str) -> ApiError:
+    return ApiError(
+        f"Version {version or '(newest)'} of the table is gone",
+        where=f"at {uri}",
+        hint="Run the task that wrote it again; vacuum the table with a longer retention.",
+    )

@@ -1,0 +1,118 @@
+"""What a spec says about a Delta Lake table: the options of ``destination: {type: delta}``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+from oauth_taskflow.destinations.base import (
+    NO_FACTS,
+    EndpointFacts,
+    StoreAccess,
+    TemplateRenderer,
+)
+from oauth_taskflow.destinations.requirements import STORE_REQUIREMENTS, Requirement
+from oauth_taskflow.destinations.tables.base import Mode
+from oauth_taskflow.destinations.tables.place import RowsPlace
+from oauth_taskflow.schema.types import Options, Text, doc
+
+if TYPE_CHECKING:
+    from oauth_taskflow.destinations.tables.destination import TableDestination
+
+_NAMED = '{{{{ {} | default("") }}}}'
+
+
+class DeltaDestination(Options, frozen=True, kw_only=True, tag_field="type", tag="delta"):
+    """A Delta Lake table in a folder or an object store; each run is one transaction (docs/lakes.md)."""
+
+    path: Annotated[
+        Text | None,
+        doc(
+            "Folder of the table, local, s3:// or abfs://; a template. All runs are in one table.",
+            "s3://lake/crm/{{ endpoint }}",
+        ),
+    ] = None
+    mode: Annotated[
+        Mode,
+        doc(
+            "replace_run replaces the rows of this run and task instance, append does so too but is meant for runs that never "
+            "come again, merge updates by primary_key.",
+            "merge",
+        ),
+    ] = "replace_run"
+    partition_by: Annotated[
+        tuple[Text, ...],
+        doc("Columns whose values are folders, when the table is created.", ["country"]),
+    ] = ()
+    column_prefix: Annotated[
+        str,
+        doc(
+            "Begins the names of the technical columns: _dag_id, _endpoint, _run_id, _map_index.",
+            "load_",
+            max_length=30,
+        ),
+    ] = "_"
+    conn_id: Annotated[
+        Text | None, doc("Airflow connection of the object store.", "aws_default")
+    ] = None
+
+    @property
+    def address(self) -> str | None:
+        """The connection of the store and the path; with the endpoint, since rows of several may be in one table."""
+        if self.path is None:
+            return None
+        place = f"{self.conn_id or ''}|{self.path}"
+        return place if self.mode == "merge" else f"{place}|{{{{ dag_id }}}}|{{{{ endpoint }}}}"
+
+    def requirements(self) -> Iterator[Requirement]:
+        """Yields the library of Delta Lake, pyarrow, and the library of the object store."""
+        yield Requirement("deltalake", "delta")
+        yield Requirement("pyarrow", "delta")
+        store = STORE_REQUIREMENTS.get((self.path or "").partition("://")[0])
+        if store is not None:
+            yield store
+
+    def templates(self) -> dict[str, str]:
+        """Returns the path."""
+        return {} if self.path is None else {"path": self.path}
+
+    def locate(self, render: TemplateRenderer, run_id: str) -> str:
+        """Returns the table with the run."""
+        dag_id, endpoint = (render(_NAMED.format(name)) for name in ("dag_id", "endpoint"))
+        return str(RowsPlace(render(self.path or "").rstrip("/"), dag_id, endpoint, run_id))
+
+    def connect(
+        self, location: str, access: StoreAccess, facts: EndpointFacts = NO_FACTS
+    ) -> TableDestination:
+        """Returns the rows at ``location``; the table is opened on first use."""
+        return _connect(location, self, access, self.conn_id, facts)
+
+    @classmethod
+    def connect_for_reading(cls, conn_id: str | None, access: StoreAccess) -> TableDestination:
+        """Returns a destination whose ``read`` takes any part of a Delta Lake table."""
+        return _connect("", cls(), access, conn_id, NO_FACTS)
+
+
+def _connect(
+    location: str,
+    options: DeltaDestination,
+    access: StoreAccess,
+    conn_id: str | None,
+    facts: EndpointFacts,
+) -> TableDestination:
+    # Loads pyarrow, which parsing a DAG does not need.
+    from oauth_taskflow.destinations.tables.delta import DeltaLakeTable, DeltaSettings  # noqa: PLC0415
+    from oauth_taskflow.destinations.tables.destination import TableDestination  # noqa: PLC0415
+
+    settings = DeltaSettings(
+        options.mode,
+        options.column_prefix,
+        options.partition_by,
+        facts.primary_key,
+        facts.order_field,
+    )
+
+    def open_table(path: str) -> DeltaLakeTable:
+        return DeltaLakeTable(access.open_path(path, conn_id), settings)
+
+    return TableDestination(location, open_table, conn_id=conn_id, facts=facts)

@@ -1,0 +1,129 @@
+"""What a spec says about an Iceberg table: the options of ``destination: {type: iceberg}``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+from oauth_taskflow.destinations.base import (
+    NO_FACTS,
+    EndpointFacts,
+    StoreAccess,
+    TemplateRenderer,
+)
+from oauth_taskflow.destinations.requirements import STORE_REQUIREMENTS, Requirement
+from oauth_taskflow.destinations.tables.base import Mode
+from oauth_taskflow.destinations.tables.place import RowsPlace
+from oauth_taskflow.schema.types import Options, Text, doc
+
+if TYPE_CHECKING:
+    from oauth_taskflow.destinations.tables.destination import TableDestination
+
+_NAMED = '{{{{ {} | default("") }}}}'
+# Between the parts of a table's text in a place: warehouse, connection of the catalog, name.
+SEPARATOR = "|"
+
+
+class IcebergDestination(Options, frozen=True, kw_only=True, tag_field="type", tag="iceberg"):
+    """An Iceberg table; each run is one commit to its catalog (docs/lakes.md)."""
+
+    table: Annotated[
+        Text, doc("Namespace and table; a template. All runs are in it.", "crm.{{ endpoint }}")
+    ]
+    warehouse: Annotated[
+        Text | None,
+        doc(
+            "Folder or s3:// URL below which tables are. A folder holds the catalog too, as a SQLite file.",
+            "/data/lake",
+        ),
+    ] = None
+    catalog_conn_id: Annotated[
+        Text | None,
+        doc(
+            "Airflow connection of a shared catalog: host is its URI, login and password are its credential, the extra has "
+            "further properties of PyIceberg, such as type.",
+            "iceberg_rest",
+        ),
+    ] = None
+    mode: Annotated[
+        Mode,
+        doc(
+            "replace_run replaces the rows of this run and task instance, append does so too but is meant for runs that never "
+            "come again, merge updates by primary_key.",
+            "merge",
+        ),
+    ] = "replace_run"
+    column_prefix: Annotated[
+        str,
+        doc(
+            "Begins the names of the technical columns: _dag_id, _endpoint, _run_id, _map_index.",
+            "load_",
+            max_length=30,
+        ),
+    ] = "_"
+    conn_id: Annotated[
+        Text | None, doc("Airflow connection of the object store.", "aws_default")
+    ] = None
+
+    @property
+    def address(self) -> str | None:
+        """The catalog and the table; with the endpoint, since rows of several may be in one table."""
+        place = f"{self.catalog_conn_id or self.warehouse or ''}|{self.table}"
+        return place if self.mode == "merge" else f"{place}|{{{{ dag_id }}}}|{{{{ endpoint }}}}"
+
+    def requirements(self) -> Iterator[Requirement]:
+        """Yields the library of Iceberg, pyarrow, and the library of the object store."""
+        yield Requirement("pyiceberg", "iceberg")
+        yield Requirement("pyarrow", "iceberg")
+        store = STORE_REQUIREMENTS.get((self.warehouse or "").partition("://")[0])
+        if store is not None:
+            yield store
+
+    def templates(self) -> dict[str, str]:
+        """Returns the table and the warehouse."""
+        found = {"table": self.table}
+        return found if self.warehouse is None else {**found, "warehouse": self.warehouse}
+
+    def locate(self, render: TemplateRenderer, run_id: str) -> str:
+        """Returns the table with the run."""
+        dag_id, endpoint = (render(_NAMED.format(name)) for name in ("dag_id", "endpoint"))
+        parts = (
+            render(self.warehouse or "").rstrip("/"),
+            self.catalog_conn_id or "",
+            render(self.table),
+        )
+        return str(RowsPlace(SEPARATOR.join(parts), dag_id, endpoint, run_id))
+
+    def connect(
+        self, location: str, access: StoreAccess, facts: EndpointFacts = NO_FACTS
+    ) -> TableDestination:
+        """Returns the rows at ``location``; the catalog is asked on first use."""
+        return _connect(location, self, access, self.conn_id, facts)
+
+    @classmethod
+    def connect_for_reading(cls, conn_id: str | None, access: StoreAccess) -> TableDestination:
+        """Returns a destination whose ``read`` takes any part of an Iceberg table."""
+        return _connect("", cls(table="any.any"), access, conn_id, NO_FACTS)
+
+
+def _connect(
+    location: str,
+    options: IcebergDestination,
+    access: StoreAccess,
+    conn_id: str | None,
+    facts: EndpointFacts,
+) -> TableDestination:
+    # Loads pyarrow, which parsing a DAG does not need.
+    from oauth_taskflow.destinations.tables.destination import TableDestination  # noqa: PLC0415
+    from oauth_taskflow.destinations.tables.iceberg import IcebergSettings, IcebergTable  # noqa: PLC0415
+    from oauth_taskflow.destinations.tables.iceberg_catalog import open_catalog  # noqa: PLC0415
+
+    settings = IcebergSettings(
+        options.mode, options.column_prefix, facts.primary_key, facts.order_field
+    )
+
+    def open_table(text: str) -> IcebergTable:
+        warehouse, catalog, name = text.rsplit(SEPARATOR, 2)
+        return IcebergTable(open_catalog(warehouse, catalog, conn_id, access), name, settings)
+
+    return TableDestination(location, open_table, conn_id=conn_id, facts=facts)

@@ -1,0 +1,66 @@
+"""Rules about tables of Delta Lake and Iceberg: catalogs, names and keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from oauth_taskflow.destinations.tables.delta_options import DeltaDestination
+from oauth_taskflow.destinations.tables.iceberg_options import IcebergDestination
+from oauth_taskflow.specs.problem import Finding, YamlPath
+from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
+
+_TECHNICAL = ("dag_id", "endpoint", "run_id", "map_index")
+
+
+def _lakes(
+    view: EndpointView,
+) -> Iterator[tuple[YamlPath, DeltaDestination | IcebergDestination]]:
+    """The lakes among the destinations of an endpoint, with their places in the spec."""
+    for path, options in view.destinations:
+        if isinstance(options, DeltaDestination | IcebergDestination):
+            yield path, options
+
+
+@endpoint_rule("iceberg-catalog")
+def iceberg_catalog(view: EndpointView) -> Findings:
+    """An Iceberg table needs a catalog: a folder as `warehouse` holds one, everything else needs a shared one.
+
+    Bad: `destination: {type: iceberg, table: crm.contacts, warehouse: "s3://lake"}`
+
+    Good: `destination: {type: iceberg, table: crm.contacts, warehouse: /data/lake}`
+    """
+    for path, options in _lakes(view):
+        if not isinstance(options, IcebergDestination):
+            continue
+        if "." not in options.table:
+            hint = "Write namespace.table, such as crm.contacts."
+            yield Finding((*path, "table"), f"table {options.table!r} has no namespace", hint)
+        if options.catalog_conn_id is not None:
+            continue
+        hint = "Name the Airflow connection of a shared catalog: catalog_conn_id."
+        if options.warehouse is None:
+            hint = f"{hint[:-1]}; or a folder: warehouse."
+            yield Finding(path, "neither warehouse nor catalog_conn_id is given", hint)
+        elif "://" in options.warehouse and not options.warehouse.startswith("file://"):
+            message = "a warehouse in an object store holds no catalog"
+            yield Finding((*path, "warehouse"), message, hint)
+
+
+@endpoint_rule("lake-column")
+def lake_column(view: EndpointView) -> Findings:
+    """A field that the spec makes does not have the name of a technical column of the table.
+
+    Bad: `fields: {set: {_run_id: "{{ run_id }}"}}`
+
+    Good: `fields: {set: {pulled_in: "{{ run_id }}"}}`
+    """
+    fields = view.endpoint.fields
+    for _, options in _lakes(view) if fields is not None else ():
+        assert fields is not None
+        technical = {f"{options.column_prefix}{name}" for name in _TECHNICAL}
+        made = [(("fields", "set", name), name) for name in fields.set]
+        made += [(("fields", "move", old), new) for old, new in fields.move.items()]
+        for place, name in made:
+            if name in technical:
+                hint = "Choose another name, or another column_prefix of the destination."
+                yield Finding(place, f"{name!r} is a technical column of the table", hint)

@@ -1,0 +1,1 @@
+"""Tables behind a library of their own: run by ``scripts/test-services``."""

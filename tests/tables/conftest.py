@@ -1,0 +1,14 @@
+"""Each test of this folder runs on every kind of table."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tables.kinds import KINDS, Kind
+
+
+@pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """The kind of table under test."""
+    found: Kind = request.param
+    return found

@@ -1,0 +1,84 @@
+"""The columns of a table over runs: they grow, keep their types, and never take a value that would lose digits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oauth_taskflow.errors import DestinationError
+from tests.tables.kinds import Kind, put, read_rows
+
+
+def test_new_fields_become_columns_and_absent_ones_are_null(kind: Kind, tmp_path: Path) -> None:
+    put(kind, tmp_path, [{"id": 1, "name": "a"}], "r1")
+    put(kind, tmp_path, [{"id": 2, "email": "e"}], "r2")
+    put(kind, tmp_path, [{"id": 3}], "r3")
+    assert read_rows(kind, tmp_path, "id", "name", "email") == [
+        (1, "a", None),
+        (2, None, "e"),
+        (3, None, None),
+    ]
+
+
+def test_objects_grow(kind: Kind, tmp_path: Path) -> None:
+    put(kind, tmp_path, [{"id": 1, "owner": {"id": 1}}], "r1")
+    put(kind, tmp_path, [{"id": 2, "owner": {"name": "n"}}], "r2")
+    assert read_rows(kind, tmp_path, "id", "owner") == [
+        (1, {"id": 1, "name": None}),
+        (2, {"id": None, "name": "n"}),
+    ]
+
+
+def test_a_field_that_was_null_gets_its_type_from_the_first_value(
+    kind: Kind, tmp_path: Path
+) -> None:
+    put(kind, tmp_path, [{"id": 1, "age": None, "tags": []}], "r1")
+    put(kind, tmp_path, [{"id": 2, "age": 5, "tags": ["a"]}], "r2")
+    assert read_rows(kind, tmp_path, "id", "age", "tags") == [(1, None, None), (2, 5, ["a"])]
+
+
+def test_the_schema_may_widen_within_a_run(kind: Kind, tmp_path: Path) -> None:
+    many = [{"id": number, "v": number} for number in range(20)]
+    put(kind, tmp_path, [*many, {"id": 20, "v": 0.5, "late": "x"}], "r1")
+    found = read_rows(kind, tmp_path, "id", "v", "late")
+    assert (9, 9.0, None) in found
+    assert (20, 0.5, "x") in found
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        (1, 1.5, "Column 'v' of the table holds integer"),
+        (1, "text", "Column 'v' of the table holds integer"),
+        ("text", 1, "Column 'v' of the table holds text"),
+        ({"a": 1}, {"a": "text"}, r"Column 'v\.a' of the table holds integer"),
+        ([1], ["text"], r"Column 'v\[\]' of the table holds integer"),
+    ],
+)
+def test_another_type_fails_and_writes_nothing(
+    kind: Kind, tmp_path: Path, first: Any, second: Any, message: str
+) -> None:
+    put(kind, tmp_path, [{"id": 1, "v": first}], "r1")
+    with pytest.raises(DestinationError, match=message):
+        put(kind, tmp_path, [{"id": 2, "v": second}], "r2")
+    assert read_rows(kind, tmp_path, "id") == [(1,)]
+
+
+def test_a_column_of_any_json_takes_everything(kind: Kind, tmp_path: Path) -> None:
+    put(kind, tmp_path, [{"id": 1, "v": 1}, {"id": 2, "v": "a"}], "r1")
+    put(kind, tmp_path, [{"id": 3, "v": "b"}, {"id": 4, "v": [1.5]}], "r2")
+    assert read_rows(kind, tmp_path, "id", "v") == [
+        (1, "1"),
+        (2, '"a"'),
+        (3, '"b"'),
+        (4, "[1.5]"),
+    ]
+
+
+def test_a_field_named_like_a_technical_column_is_refused(kind: Kind, tmp_path: Path) -> None:
+    with pytest.raises(DestinationError, match="technical column"):
+        put(kind, tmp_path, [{"id": 1, "_run_id": "x"}])
+    put(kind, tmp_path, [{"id": 1, "_run_id": "x"}], column_prefix="load_")
+    assert read_rows(kind, tmp_path, "load_run_id", "_run_id") == [("r1", "x")]
