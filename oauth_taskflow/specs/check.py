@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from oauth_taskflow.specs.cache import SpecCache
 from oauth_taskflow.specs.defaults import merge_defaults
 from oauth_taskflow.specs.files import spec_files
 from oauth_taskflow.specs.model import DagSpec, Endpoint, Spec
@@ -121,11 +122,18 @@ def _is_certain(rule: Rule, finding: Finding, part: Part, unsure: frozenset[str]
             return rule.level == "error"
 
 
-def check_file(path: str | Path) -> CheckedSpec:
-    """Check the spec in one file; a file that cannot be read is a problem, too."""
+def check_file(path: str | Path, cache: SpecCache | None = None) -> CheckedSpec:
+    """Check the spec in one file; a file that cannot be read is a problem, too.
+
+    With a ``cache``, a file whose contents were checked before is not parsed again, and keeps no problem but errors.
+    """
     shown = str(path)
     try:
-        text = read_spec(shown).decode("utf-8-sig")
+        content = read_spec(shown)
+        source = cache.find(shown, content) if cache is not None else None
+        if source is not None:
+            return _recall(source, content, shown)
+        text = content.decode("utf-8-sig")
     except Unreadable as error:
         message = f"cannot be read: {error}"
         return CheckedSpec(
@@ -133,13 +141,23 @@ def check_file(path: str | Path) -> CheckedSpec:
         )
     except UnicodeDecodeError as error:
         return CheckedSpec(shown, None, (_not_utf8(shown, error),))
-    return check_text(text, shown)
+    checked = check_text(text, shown)
+    if cache is not None and checked.spec is not None:
+        cache.keep(shown, content, checked.spec.source)
+    return checked
 
 
-def _check_alone(path: Path) -> CheckedSpec:
+def _recall(source: DagSpec, content: bytes, path: str) -> CheckedSpec:
+    """The check of a file without errors. The rules that compare files look at the model, so the data is left out."""
+    document = Document(content.decode("utf-8-sig"), {}, [])
+    view = _view(source, {"endpoints": {key: {} for key in source.endpoints}}, document, path)
+    return CheckedSpec(path, view.spec, (), view, document)
+
+
+def _check_alone(path: Path, cache: SpecCache | None) -> CheckedSpec:
     """As ``check_file``; should the check itself fail, that is a problem of this one file."""
     try:
-        return check_file(path)
+        return check_file(path, cache)
     except BaseException as error:
         if is_stop(error):
             raise
@@ -163,13 +181,13 @@ def failure(path: str, what: str, error: BaseException) -> Problem:
     return Problem(path, 1, 1, "error", "", message, "refused")
 
 
-def check_paths(paths: Iterable[str | Path]) -> list[CheckedSpec]:
+def check_paths(paths: Iterable[str | Path], cache: SpecCache | None = None) -> list[CheckedSpec]:
     """Check files, and the ``.yaml`` and ``.yml`` files anywhere below folders, also against each other.
 
     Files come in the order given, those of a folder sorted by name, hidden ones left out; a file named twice is checked
-    once.
+    once. A ``cache`` spares the check of files that had no errors before; their warnings are left out.
     """
-    checked = [_check_alone(path) for path in spec_files(paths)]
+    checked = [_check_alone(path, cache) for path in spec_files(paths)]
     views = [each.view for each in checked if each.view is not None]
     found: dict[str, list[Problem]] = {}
     documents = {each.path: each.document for each in checked}

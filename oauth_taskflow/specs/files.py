@@ -26,13 +26,18 @@ def _files(path: Path) -> Iterator[Path]:
     if not os.path.isdir(path):  # noqa: PTH112  # unlike Path.is_dir, never raises
         yield path
         return
-    # A folder that cannot be listed is passed on as if it were a file: reading it gives the problem.
-    found: list[str] = []
-    for folder, names, error in _walk(str(path), [os.path.realpath(path)]):
-        found += [f"{folder}{os.sep}{name}" for name in names]
-        found += [error.filename] if error is not None else []
+    found = list_below(str(path))
     # As texts: path objects compare so slowly that a task start would feel it in a large folder.
     yield from map(Path, sorted(found, key=lambda name: name.split(os.sep)))  # noqa: PTH206 - see above
+
+
+def list_below(folder: str) -> list[str]:
+    """Returns the spec files below ``folder``, in no order. A folder that cannot be listed is in it: reading it gives the problem."""
+    found: list[str] = []
+    for top, names, error in _walk(folder, [os.path.realpath(folder)]):
+        found += [f"{top}{os.sep}{name}" for name in names]
+        found += [error.filename] if error is not None else []
+    return found
 
 
 def _walk(top: str, seen: list[str]) -> Iterator[tuple[str, list[str], OSError | None]]:

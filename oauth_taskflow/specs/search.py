@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from oauth_taskflow.specs.cache import SpecCache
 from oauth_taskflow.specs.check import check_file
-from oauth_taskflow.specs.files import SUFFIXES, precedence, spec_files
+from oauth_taskflow.specs.files import SUFFIXES, list_below, precedence
 from oauth_taskflow.specs.model import Spec
 from oauth_taskflow.specs.problem import Problem
 from oauth_taskflow.specs.spec_file import Unreadable, read_spec
@@ -18,14 +19,17 @@ _LITERAL = re.compile(
 )
 
 
-def find_spec(root: Path, dag_id: str) -> tuple[list[Spec], list[Problem]]:
+def find_spec(
+    root: Path, dag_id: str, cache: SpecCache | None = None
+) -> tuple[list[Spec], list[Problem]]:
     """Find the spec of ``dag_id`` below ``root``, or else the errors of the files that may have been meant.
 
     When several files have one ``dag_id``, it takes the one that loading all of them keeps: ``duplicate-dag-id`` decides
-    by the same order.
+    by the same order. A ``cache`` names the files that held it when all of them were loaded last, which spares reading
+    the others.
     """
     problems: list[Problem] = []
-    for path in _candidates(root, dag_id):
+    for path in _candidates(root, dag_id, cache):
         result = check_file(path)
         if result.spec is None:
             problems += [problem for problem in result.problems if problem.is_error]
@@ -34,29 +38,35 @@ def find_spec(root: Path, dag_id: str) -> tuple[list[Spec], list[Problem]]:
     return [], problems
 
 
-def _candidates(root: Path, dag_id: str) -> Iterator[Path]:
+def _candidates(root: Path, dag_id: str, cache: SpecCache | None) -> Iterator[Path]:
     """The files that may hold ``dag_id``, by precedence: with one named like it, the folder need not even be listed."""
     wanted = dag_id.encode()
     named = [root / f"{dag_id}{suffix}" for suffix in SUFFIXES]
-    alike = [path for path in named if path.is_file() and _may_hold(path, wanted)]
+    alike = [path for path in named if path.is_file() and _may_hold(str(path), wanted)]
     yield from alike
-    others = [path for path in spec_files([root]) if path not in alike]
+    if cache is not None:
+        held = [Path(path) for path in cache.find_paths(dag_id)]
+        yield from sorted(
+            (path for path in held if path.is_file()), key=lambda path: precedence(path, dag_id)
+        )
+    # As texts, in no order: paths and sorting would cost as much as reading the files does.
+    others = [Path(path) for path in list_below(str(root)) if _may_hold(path, wanted)]
     yield from sorted(
-        (path for path in others if _may_hold(path, wanted)),
-        key=lambda path: precedence(path, dag_id),
+        (path for path in others if path not in alike), key=lambda path: precedence(path, dag_id)
     )
 
 
-def _may_hold(path: Path, wanted: bytes) -> bool:
+def _may_hold(path: str, wanted: bytes) -> bool:
     """Whether the spec in ``path`` may have the id ``wanted``; certain where the id is a single word on its own line.
 
     An alias, a folded text, a tag, JSON or an indented document needs reading; only an escape can hide the id itself.
     """
     try:
-        text = read_spec(str(path))
+        text = read_spec(path)
     except Unreadable:
         return False
+    has_name = wanted in text
+    if not has_name and b"\\" not in text:
+        return False
     literal = _LITERAL.findall(text)
-    if len(literal) == 1:
-        return bool(literal[0][1] == wanted)
-    return wanted in text or b"\\" in text
+    return bool(literal[0][1] == wanted) if len(literal) == 1 else True

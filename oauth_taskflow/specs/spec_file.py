@@ -29,16 +29,26 @@ def read_spec(path: str) -> bytes:
         # A named pipe without a writer would hold a plain open for ever; a device may do anything when opened.
         _refuse_other_kinds(os.stat(path).st_mode)  # noqa: PTH116 - as texts: Path costs more than the call
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        with os.fdopen(descriptor, "rb") as file:
+        try:
             _refuse_other_kinds(
                 os.fstat(descriptor).st_mode
             )  # it may have been exchanged in between
-            content = file.read(MAX_BYTES + 1)
+            content = _read(descriptor)
+        finally:
+            os.close(descriptor)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
         raise Unreadable(reason or str(error)) from error
     if len(content) > MAX_BYTES:
         raise Unreadable("it is bigger than 1 MiB, which no spec is")
+    return content
+
+
+def _read(descriptor: int) -> bytes:
+    """At most one byte more than ``MAX_BYTES``; without the buffer of a file object, which would cost as much as the read."""
+    content = os.read(descriptor, MAX_BYTES + 1)
+    while len(content) <= MAX_BYTES and (more := os.read(descriptor, MAX_BYTES + 1 - len(content))):
+        content += more
     return content
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 RUN_NAMES = frozenset(
     {
@@ -53,10 +54,16 @@ def request_names(
     for_each: Iterable[str], *, incremental: bool, watermark: bool = False
 ) -> frozenset[str]:
     """The names in a request's templates."""
-    window = {WINDOW} if incremental else set()
-    return RUN_NAMES.union(for_each, window, {WATERMARK} if watermark else ())
+    added = [WINDOW] if incremental else []
+    added += [WATERMARK] if watermark else []
+    return _names_with((*for_each, *added))
+
+
+@lru_cache(maxsize=256)
+def _names_with(names: tuple[str, ...]) -> frozenset[str]:
+    return RUN_NAMES.union(names)
 
 
 def destination_names(list_variables: Iterable[str]) -> frozenset[str]:
     """The names in a destination's path: one per task, so neither the window nor records of a parent are there."""
-    return RUN_NAMES.union(list_variables)
+    return _names_with(tuple(list_variables))

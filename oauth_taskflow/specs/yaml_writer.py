@@ -12,6 +12,7 @@ from oauth_taskflow.specs.yaml_scalars import plain_scalar
 # Words that need no quotes in any YAML: no indicator, and nothing that a reader of YAML 1.1 takes for another type.
 _PLAIN = re.compile(r"[A-Za-z_/$][\w./$@-]*\Z", re.ASCII)
 _TRAPS = re.compile(r"(?i:y|n|yes|no|on|off)\Z")
+_quote = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def yaml_text(data: dict[str, Any]) -> str:
@@ -23,31 +24,30 @@ def yaml_text(data: dict[str, Any]) -> str:
 
 def _add(lines: list[str], indent: str, data: dict[str, Any]) -> None:
     for key, value in data.items():
-        name = f"{indent}{_text(key)}:"
         if isinstance(value, str):  # most values are: asking for texts first halves the time
-            lines.append(f"{name} {_text(value)}\n")
+            lines.append(f"{indent}{_text(key)}: {_text(value)}\n")
         elif isinstance(value, dict) and value:
-            lines.append(f"{name}\n")
+            lines.append(f"{indent}{_text(key)}:\n")
             _add(lines, f"{indent}  ", value)
         elif isinstance(value, list | tuple):
-            _add_list(lines, name, indent, value)
+            _add_list(lines, f"{indent}{_text(key)}:", indent, value)
         else:
-            lines.append(f"{name} {json.dumps(value)}\n")
+            lines.append(f"{indent}{_text(key)}: {_quote(value)}\n")
 
 
 def _add_list(lines: list[str], name: str, indent: str, items: list[Any] | tuple[Any, ...]) -> None:
     if any(isinstance(item, dict | list | tuple) for item in items):
         lines.append(f"{name}\n")
-        lines += [f"{indent}  - {json.dumps(item, ensure_ascii=False)}\n" for item in items]
+        lines += [f"{indent}  - {_quote(item)}\n" for item in items]
     else:
         lines.append(f"{name} [{', '.join(map(_scalar, items))}]\n")
 
 
 def _scalar(value: Any) -> str:
-    return _text(value) if isinstance(value, str) else json.dumps(value)
+    return _text(value) if isinstance(value, str) else _quote(value)
 
 
 @lru_cache(maxsize=4096)
 def _text(value: str) -> str:
     plain = _PLAIN.match(value) and not _TRAPS.match(value) and plain_scalar(value) == value
-    return value if plain else json.dumps(value, ensure_ascii=False)
+    return value if plain else _quote(value)

@@ -78,6 +78,23 @@ def template_texts(value: Any, path: Place) -> Iterator[tuple[Place, str]]:
             yield from template_texts(child, (*path, index))
 
 
+def braced_texts(value: Any, path: Place) -> Iterator[tuple[Place, str]]:
+    """Every text inside ``value`` that has a brace, with its path below ``path``: what may be a template, or was meant as one."""
+    children: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        children = value.items()
+    elif isinstance(value, list):
+        children = enumerate(value)
+    elif isinstance(value, str) and ("{" in value or "}" in value):
+        yield path, value
+    for key, child in children:
+        if isinstance(child, str):  # most children are: no call for those without a brace
+            if "{" in child or "}" in child:
+                yield (*path, key), child
+        elif isinstance(child, dict | list):
+            yield from braced_texts(child, (*path, key))
+
+
 def window_bounds(request: Any) -> set[str]:
     """Find which bounds of the window (``start``, ``end``) the templates of a ``request`` send; ``request`` is plain data."""
     parsed = [parse_template(text) for _, text in template_texts(request, ()) if "window" in text]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from operator import attrgetter
 
 from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules import (
@@ -46,6 +48,7 @@ from oauth_taskflow.specs.rules.registry import (
     FIRST_RUN_KEYS,
     SECTIONS,
     SPEC_RULES,
+    EndpointCheck,
     EndpointView,
     Rule,
     SpecView,
@@ -120,24 +123,36 @@ def spec_findings(view: SpecView) -> Iterator[tuple[Rule, Finding]]:
 def _endpoint_findings(endpoint: EndpointView) -> Iterator[tuple[Rule, Finding]]:
     """Run the rules on one endpoint, and once more as it is in its first run; messages about that say so."""
     seen = set()
-    for rule, finding in _run_rules(endpoint):
+    for rule, finding in run_rules(endpoint):
         seen.add((rule, finding))
         yield rule, finding
     first_run = endpoint.first_run
     if first_run is None:
         return
-    for rule, finding in _run_rules(first_run):
+    for rule, finding in run_rules(first_run):
         if rule.id not in _ABOUT_ALL_RUNS and (rule, finding) not in seen:
             yield rule, _in_first_run(finding)
 
 
-def _run_rules(view: EndpointView) -> Iterator[tuple[Rule, Finding]]:
-    absent = {section for section in SECTIONS if getattr(view.endpoint, section) is None}
-    for rule, check in ENDPOINT_RULES:
-        if rule.about in absent:
-            continue
+def run_rules(view: EndpointView) -> Iterator[tuple[Rule, Finding]]:
+    """Run the rules that are about what the endpoint has."""
+    endpoint = view.endpoint
+    present = tuple([key for key, read, default in _SECTIONS if read(endpoint) != default])
+    for rule, check in _choose_rules(present):
         for finding in check(view):
             yield rule, finding
+
+
+_SECTIONS = [(key, attrgetter(key), default) for key, default in SECTIONS.items()]
+
+
+@lru_cache(maxsize=1024)
+def _choose_rules(present: tuple[str, ...]) -> list[tuple[Rule, EndpointCheck]]:
+    """Return the rules for an endpoint that has the keys ``present`` among those that rules are about."""
+    has = set(present)
+    return [
+        (rule, check) for rule, check in ENDPOINT_RULES if not rule.about or has & {*rule.about}
+    ]
 
 
 def _in_first_run(finding: Finding) -> Finding:

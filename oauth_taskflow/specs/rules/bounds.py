@@ -17,7 +17,7 @@ from oauth_taskflow.specs.windows import duration_back, find_start
 _MOST_INTERVALS = 200
 
 
-@endpoint_rule("bad-date")
+@endpoint_rule("bad-date", about="incremental")
 def incremental_bounds(view: EndpointView) -> Findings:
     """A date that does not exist, or not in ISO 8601 form. `start` and `until` may also be durations back in time.
 
@@ -66,7 +66,7 @@ def incremental_start_after_until(view: EndpointView) -> Findings:
         yield Finding(("incremental", "until"), message, "Write an earlier start or a later until.")
 
 
-@endpoint_rule("unit-vs-format")
+@endpoint_rule("unit-vs-format", about="incremental")
 def until_vs_format(view: EndpointView) -> Findings:
     """Window ends are cut to the precision of the format: a finer unit, step or end loses or repeats what is between.
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
 
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
@@ -28,20 +28,31 @@ def lost_brace(view: EndpointView) -> Findings:
 
     Good: `since: "{{ window.start }}"`, `query: "{ viewer { login }}"`
     """
+    texts = [(path, text) for path, text in _texts(view) if _has_stray_braces(text)]
+    if not texts:
+        return
     names = RESERVED_NAMES.union(view.endpoint.for_each)
-    parts: list[tuple[YamlPath, Any]] = [(("request",), view.raw.get("request"))]
+    pattern = _pattern(names if view.endpoint.fields is None else names | FIELD_NAMES)
+    for path, text in texts:
+        shown = _find_lost(text, pattern)
+        # In a path another rule asks for the value of each {name}.
+        if shown and (path != ("request", "path") or f"{{{shown}}}" not in _literal(text)):
+            message = f"the braces around {shown!r} make no template"
+            yield Finding(path, message, _HINT.format(shown=f'"{{{{ {shown} }}}}"'))
+
+
+def _texts(view: EndpointView) -> Iterator[tuple[YamlPath, str]]:
+    yield from view.request_texts
     if view.endpoint.fields is not None:
-        names = names | FIELD_NAMES
-        parts.append((("fields", "set"), view.endpoint.fields.set))
-    parts += view.destination_texts
-    pattern = _pattern(names)
-    for prefix, value in parts:
-        for path, text in template_texts(value, prefix):
-            shown = _find_lost(text, pattern) if "{" in text or "}" in text else ""
-            # In a path another rule asks for the value of each {name}.
-            if shown and (path != ("request", "path") or f"{{{shown}}}" not in _literal(text)):
-                message = f"the braces around {shown!r} make no template"
-                yield Finding(path, message, _HINT.format(shown=f'"{{{{ {shown} }}}}"'))
+        yield from template_texts(view.endpoint.fields.set, ("fields", "set"))
+    yield from view.destination_texts
+
+
+def _has_stray_braces(text: str) -> bool:
+    if "{" not in text and "}" not in text:
+        return False
+    literal = _literal(text)
+    return "{" in literal or "}" in literal
 
 
 @lru_cache(maxsize=64)

@@ -181,6 +181,8 @@ def spec_rate_limit_twice(view: SpecView) -> Findings:
 
 
 def _find_twice(limits: RateLimits | None) -> Findings:
+    if not isinstance(limits, list):
+        return
     seen: set[object] = set()
     for path, limit in list_entries(limits):
         scope = duration_length(limit.per), limit.name, tuple(sorted(limit.endpoints))
@@ -198,6 +200,8 @@ def rate_limit_never_used_up(view: EndpointView) -> Findings:
 
     Good: `rate_limit: [{requests: 10, per: PT1S}, {requests: 100, per: PT1M}]`
     """
+    if not isinstance(view.endpoint.rate_limit, list):
+        return
     plain = [
         (path, limit.requests, duration_length(limit.per) or 1.0)
         for path, limit in list_entries(view.endpoint.rate_limit)

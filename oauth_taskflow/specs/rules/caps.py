@@ -8,7 +8,7 @@ from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint
 _BOTH = '{since: "{{ window.start }}", until: "{{ window.end }}"}'
 
 
-@endpoint_rule("cap-without-window")
+@endpoint_rule("cap-without-window", about="paginate")
 def cap_without_window(view: EndpointView) -> Findings:
     """A cap moves the bounds of the window, so the request must send them.
 
@@ -37,7 +37,7 @@ def cap_without_window(view: EndpointView) -> Findings:
             yield Finding(path, message, hint)
 
 
-@endpoint_rule("cap-against-order")
+@endpoint_rule("cap-against-order", about="paginate")
 def cap_against_order(view: EndpointView) -> Findings:
     """`from_last_record` goes on upwards unless `cap.order` is descending; `incremental.order: newest_first` says the contrary.
 
@@ -58,7 +58,7 @@ def cap_against_order(view: EndpointView) -> Findings:
         )
 
 
-@endpoint_rule("cap-without-key")
+@endpoint_rule("cap-without-key", about="paginate")
 def cap_without_key(view: EndpointView) -> Findings:
     """Records that are read again at a cap are recognised by their key.
 

@@ -59,6 +59,9 @@ _ELSEWHERE = re.compile("|".join(f"(?:{p})" for p in _SENSITIVE if not p.startsw
 _ANY_CASE = re.compile(
     "|".join(p.removeprefix("(?i)") for p in _KNOWN.values() if p.startswith("(?i)")), re.IGNORECASE
 )
+# Words that were looked at and hold no credential: specs of one folder consist of the same ones.
+_harmless: set[str] = set()
+_MOST_HARMLESS = 10_000
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{4,4096}={0,2}\Z")
 
 
@@ -70,10 +73,13 @@ def long_words(text: str, least: int) -> str:
 def credential_kind(text: str) -> str:
     """The kind of credential that ``text`` contains, such as "a GitHub token"; empty without one."""
     # A tenth of a parse: only the words of a spec that are long enough for a credential are searched.
-    words = long_words(text, _SHORTEST)
+    words = " ".join({word for word in text.split() if len(word) >= _SHORTEST} - _harmless)
     found = any(pattern.search(words) for pattern in (_AT_WORD, _ELSEWHERE, _ANY_CASE))
-    if not found and _WITH_SPACES not in text:
-        return ""
+    if not found:
+        if len(_harmless) < _MOST_HARMLESS and len(words) < _MOST_HARMLESS:
+            _harmless.update(words.split())
+        if _WITH_SPACES not in text:
+            return ""
     return next((kind for kind, pattern in _KNOWN.items() if re.search(pattern, text)), "")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,10 +17,6 @@ from oauth_taskflow.specs.rules.registry import (
     files_rule,
     spec_rule,
 )
-from oauth_taskflow.specs.template_names import PARAM_TEMPLATE
-
-_OWN_NAME = re.compile(r"\{\{\s*(endpoint|dag_id)\s*\}\}")
-_BLANKS = re.compile(r"\s+")
 
 
 @endpoint_rule("destination-missing")
@@ -43,7 +38,7 @@ def destination_missing(view: EndpointView) -> Findings:
             yield Finding(place, "no destination path is given", hint)
 
 
-@endpoint_rule("destination-and-destinations")
+@endpoint_rule("destination-and-destinations", about="destinations")
 def destination_and_destinations(view: EndpointView) -> Findings:
     """One key says where records go: `destination` for one place, `destinations` for several, of which the first counts.
 
@@ -84,19 +79,6 @@ def _file_destinations(view: EndpointView) -> Iterator[tuple[YamlPath, FileDesti
     return ((path, one) for path, one in chosen if isinstance(one, FileDestination))
 
 
-def _places(view: EndpointView) -> Iterator[tuple[str, YamlPath]]:
-    """The address of each destination with the names that are known now filled in, for comparing, and its path."""
-    own = {"endpoint": view.name, "dag_id": view.source.dag_id}
-    params = view.source.params
-    for path, options in view.destinations:
-        if options.address is None:
-            continue
-        place = _OWN_NAME.sub(lambda match: own[match[1]], options.address)
-        place = PARAM_TEMPLATE.sub(lambda match: str(params.get(match[1], match[0])), place)
-        place = _BLANKS.sub("", place).rstrip("/")
-        yield f"{options.__struct_config__.tag}:{place}", ("endpoints", view.name, *path, "path")
-
-
 @spec_rule("destination-collision")
 def destination_collision(view: SpecView) -> Findings:
     """Two endpoints that write to one folder replace each other's files. So do two destinations of one endpoint.
@@ -107,7 +89,7 @@ def destination_collision(view: SpecView) -> Findings:
     """
     groups: dict[str, list[tuple[str, YamlPath]]] = {}
     for endpoint in view.endpoints:
-        for place, path in _places(endpoint):
+        for place, path in endpoint.destination_places:
             groups.setdefault(place, []).append((endpoint.name, path))
     for first, *others in groups.values():
         if others:
@@ -133,7 +115,9 @@ def destination_collision_across_files(
     """
     taken: dict[str, SpecView] = {}
     for view in views:
-        for place, path in (found for endpoint in view.endpoints for found in _places(endpoint)):
+        for place, path in (
+            found for endpoint in view.endpoints for found in endpoint.destination_places
+        ):
             other = taken.setdefault(place, view)
             # Airflow loads only one of two files with one dag_id; the rule duplicate-dag-id reports that.
             if other is not view and other.source.dag_id != view.source.dag_id:

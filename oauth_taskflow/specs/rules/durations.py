@@ -20,6 +20,7 @@ from oauth_taskflow.specs.rules.registry import (
 from oauth_taskflow.specs.rules.schedules import DURATION_LIKE
 
 # Keys where a duration of zero would mean no schedule, an endless loop, or no limit.
+_USUAL = frozenset({"PT1S", "PT10S", "PT30S", "PT1M", "PT5M", "PT15M", "PT1H", "P1D", "P7D"})
 _POSITIVE = frozenset({"schedule", "step", "per"})
 
 
@@ -74,6 +75,8 @@ def _texts(
 
 
 def _flaw(path: YamlPath, text: str) -> Findings:
+    if text in _USUAL:
+        return
     length = duration_length(text)
     if length is None:
         message = f"{text!r} is not an ISO 8601 duration"

@@ -33,7 +33,7 @@ _DONE = {
 }
 
 
-@endpoint_rule("field-lost")
+@endpoint_rule("field-lost", about=("fields", "for_each"))
 def field_lost(view: EndpointView) -> Findings:
     """`primary_key`, `incremental.field` or a child endpoint names a field that `fields` takes away or renames.
 

@@ -100,7 +100,7 @@ def _check_path(where: YamlPath, text: str, takes: str) -> Findings:
         yield Finding(where, f"{text!r} leads to items of a list, which have no names", hint)
 
 
-@endpoint_rule("bad-date-form")
+@endpoint_rule("bad-date-form", about="fields")
 def bad_date_form(view: EndpointView) -> Findings:
     """A form of a date is a name from the list, or a strptime pattern with a year; a zone is one of IANA.
 

@@ -104,7 +104,7 @@ def incremental_bounds_not_sent(view: EndpointView) -> Findings:
         yield Finding(("incremental",), "no template uses the window", hint)
 
 
-@endpoint_rule("unit-vs-format")
+@endpoint_rule("unit-vs-format", about="incremental")
 def unit_vs_format(view: EndpointView) -> Findings:
     """Window ends are cut to the precision of the format: a finer unit or step loses or repeats what is between.
 

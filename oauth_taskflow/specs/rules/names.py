@@ -27,6 +27,8 @@ from oauth_taskflow.suggestions import suggest_allowed
 from oauth_taskflow.templates.names import OMIT, PAGE, PAGE_NAMES
 from oauth_taskflow.templates.references import Template
 
+_OMIT, _OMIT_AND_PAGE = frozenset({OMIT}), frozenset({OMIT, PAGE})
+
 
 @endpoint_rule("template-syntax")
 def template_syntax(view: EndpointView) -> Findings:
@@ -60,8 +62,7 @@ def undefined_template_name(view: EndpointView) -> Findings:
         view.endpoint.for_each, incremental=options is not None, watermark=_keeps_watermark(view)
     )
     for path, template in view.request_templates:
-        beside = _request_values(view, template)
-        yield from _find_undefined(view, path, template, names, beside)
+        yield from _find_undefined(view, path, template, names, _request_values(view, template))
     for path, template in view.field_templates:
         yield from _find_undefined(view, path, template, names | FIELD_NAMES)
     names = destination_names(view.lists)
@@ -81,7 +82,8 @@ def _find_undefined(
     names: frozenset[str],
     beside: frozenset[str] = frozenset(),
 ) -> Findings:
-    for name, attribute in sorted(template.references):
+    references = template.references
+    for name, attribute in sorted(references) if len(references) > 1 else references:
         if name not in names and name not in beside:
             hint = _copy_hint(view, name, attribute, names) or _name_hint(name, names)
             yield Finding(path, f"nothing provides the name {name!r}", hint)
@@ -92,7 +94,7 @@ def _find_undefined(
 def _request_values(view: EndpointView, template: Template) -> frozenset[str]:
     """The names of values that only requests have; ``page`` where the rule ``page-name-misfit`` judges it."""
     takes_value = any(name == PAGE and of in PAGE_NAMES for name, of in template.references)
-    return frozenset({OMIT, PAGE} if takes_value or view.page_names else {OMIT})
+    return _OMIT_AND_PAGE if takes_value or view.page_names else _OMIT
 
 
 def _copy_hint(view: EndpointView, name: str, attribute: str, known: frozenset[str]) -> str:
@@ -143,7 +145,7 @@ def _has_attribute(values: Iterable[Any], attribute: str) -> bool:
     return all(hasattr(value, attribute) for value in values)
 
 
-@endpoint_rule("unused-variable", "warning")
+@endpoint_rule("unused-variable", "warning", about="for_each")
 def unused_variable(view: EndpointView) -> Findings:
     """A `for_each` variable that no template uses sends the same request again and again.
 
@@ -157,7 +159,7 @@ def unused_variable(view: EndpointView) -> Findings:
             yield Finding(("for_each", name), f"no template uses {name!r}", hint, at_key=True)
 
 
-@endpoint_rule("bad-variable-name")
+@endpoint_rule("bad-variable-name", about="for_each")
 def bad_variable_name(view: EndpointView) -> Findings:
     """A `for_each` variable must be usable in templates and must not hide a name that is there already.
 

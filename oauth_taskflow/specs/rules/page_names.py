@@ -10,7 +10,6 @@ from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint
 from oauth_taskflow.specs.template_names import WHOLE_TEMPLATE
 from oauth_taskflow.suggestions import suggest_allowed
 from oauth_taskflow.templates.names import OMIT, PAGE, PAGE_NAMES
-from oauth_taskflow.templates.references import template_texts
 
 _BARE = re.compile(rf"\{{\{{-?\s*{PAGE}\.(\w+)\s*-?\}}\}}")
 # An author who asks whether there is a value knows that page one has none.
@@ -51,7 +50,7 @@ def page_name_misfit(view: EndpointView) -> Findings:
             yield Finding(path, message, f"It is there with type {_STYLES[attribute]}.")
 
 
-@endpoint_rule("page-one-undefined")
+@endpoint_rule("page-one-undefined", about="paginate")
 def page_one_undefined(view: EndpointView) -> Findings:
     """`page.token` has no value on page one, so that a template with it alone fails there.
 
@@ -74,7 +73,7 @@ def page_one_undefined(view: EndpointView) -> Findings:
                 yield Finding(path, message, hint)
 
 
-@endpoint_rule("value-placed-twice")
+@endpoint_rule("value-placed-twice", about="paginate")
 def value_placed_twice(view: EndpointView) -> Findings:
     """A template places the value, and an option names a parameter for it, which would not be sent.
 
@@ -115,7 +114,7 @@ def omit_inside_text(view: EndpointView) -> Findings:
             yield Finding(path, f"omit cannot leave out {where}", hint)
 
 
-@endpoint_rule("hidden-template-name", "warning")
+@endpoint_rule("hidden-template-name", "warning", about="for_each")
 def hidden_template_name(view: EndpointView) -> Findings:
     """A `for_each` variable named `page` hides the values of the page, and a template seems to mean those.
 
@@ -141,7 +140,7 @@ def _references(view: EndpointView) -> Iterator[tuple[YamlPath, str]]:
 
 
 def _request_texts(view: EndpointView) -> Iterator[tuple[YamlPath, str]]:
-    return template_texts(view.raw.get("request", {}), ("request",))
+    return iter(view.request_texts)
 
 
 def _text_at(view: EndpointView, path: YamlPath) -> str:

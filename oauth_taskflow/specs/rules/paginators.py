@@ -69,7 +69,7 @@ def _is_stored_cursor(value: object) -> bool:
     return (WATERMARK, "cursor") in references
 
 
-@endpoint_rule("records-contradiction")
+@endpoint_rule("records-contradiction", about="records")
 def records_contradiction(view: EndpointView) -> Findings:
     """`require: false` means `absent: empty`; the two must not disagree.
 
@@ -83,7 +83,7 @@ def records_contradiction(view: EndpointView) -> Findings:
         yield Finding(("records", "require"), message, "Keep one of them.")
 
 
-@endpoint_rule("small-page", "warning")
+@endpoint_rule("small-page", "warning", about="paginate")
 def small_page(view: EndpointView) -> Findings:
     """A page size of five or less makes hundreds of requests where one would do.
 
@@ -122,7 +122,7 @@ def _flaws(view: EndpointView, kind: str) -> Findings:
             yield Finding(("paginate", *flaw.option.split(".")), flaw.message, flaw.hint)
 
 
-@endpoint_rule("concurrency-without-effect", "warning")
+@endpoint_rule("concurrency-without-effect", "warning", about="concurrency")
 def concurrency_without_effect(view: EndpointView) -> Findings:
     """A number of requests at once for an endpoint that has one request to send at a time: each page leads to the next.
 

@@ -17,7 +17,7 @@ from oauth_taskflow.suggestions import suggest_allowed
 _MOST_TRAILS = 100
 
 
-@endpoint_rule("unknown-parent")
+@endpoint_rule("unknown-parent", about="for_each")
 def unknown_parent(view: EndpointView) -> Findings:
     """`for_each` names a parent endpoint that the file does not have.
 
@@ -90,7 +90,7 @@ def _trail(parents: dict[str, set[str]], begin: str, end: str) -> list[str]:
     return []
 
 
-@endpoint_rule("for-each-incomplete")
+@endpoint_rule("for-each-incomplete", about="for_each")
 def for_each_incomplete(view: EndpointView) -> Findings:
     """The long form of `for_each` takes either a parent endpoint or a list of values.
 
@@ -107,7 +107,7 @@ def for_each_incomplete(view: EndpointView) -> Findings:
             yield Finding(("for_each", name), f"{what} given", "Keep exactly one of them.")
 
 
-@endpoint_rule("for-each-values")
+@endpoint_rule("for-each-values", about="for_each")
 def for_each_values(view: EndpointView) -> Findings:
     """A list of values is not empty, and holds each value once: twice means the same records twice.
 

@@ -8,6 +8,8 @@ from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
 from oauth_taskflow.specs.template_names import WHOLE_TEMPLATE
 
+# What nearly every path consists of: only a segment of dots is wrong in it.
+_PLAIN = re.compile(r"/[\w/.,;=@~()*!'$&+-]*\Z", re.ASCII)
 _SINGLE_BRACES = re.compile(r"\{[^{}]*\}")
 _FILLED = "x"
 _BLANK = re.compile(r"\s")
@@ -37,12 +39,16 @@ def bad_path(view: EndpointView) -> Findings:
 
 def _fill(view: EndpointView) -> str:
     """The path with a letter in place of each template."""
-    text = WHOLE_TEMPLATE.sub(_FILLED, view.endpoint.request.path or "")
-    return _SINGLE_BRACES.sub(_FILLED, text)
+    text = view.endpoint.request.path or ""
+    if "{" not in text:
+        return text
+    return _SINGLE_BRACES.sub(_FILLED, WHOLE_TEMPLATE.sub(_FILLED, text))
 
 
 def _flaws(path: str) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
+    if _PLAIN.match(path) and "/." not in path:
+        return found
     if {".", ".."} & set(path.split("/")):
         found.append(("a segment . or .. names another resource", "Write the path out."))
     if "#" in path:

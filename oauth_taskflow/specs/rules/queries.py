@@ -107,7 +107,7 @@ def _paginator_expressions(endpoint: Endpoint) -> Iterator[tuple[YamlPath, str]]
         yield ("paginate", "total", *(("path",) if is_long else ())), total
 
 
-@endpoint_rule("bad-regex")
+@endpoint_rule("bad-regex", about=("paginate", "responses"))
 def bad_regex(view: EndpointView) -> Findings:
     """A header condition and a flag's `matches` are regular expressions, and this one cannot be read.
 

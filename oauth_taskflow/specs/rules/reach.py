@@ -25,7 +25,7 @@ def _this_year() -> int:
 
 
 def _far(text: str | None) -> Iterator[tuple[str, str]]:
-    instant = parse_instant(text or "")
+    instant = parse_instant(text) if text else None
     if instant is not None and instant.year > _this_year() + _FARTHEST_YEARS:
         yield f"{text} is more than {_FARTHEST_YEARS} years ahead", "Write the year it begins."
 
@@ -42,7 +42,7 @@ def dag_start_far_ahead(view: SpecView) -> Findings:
         yield Finding(("start_date",), message, hint)
 
 
-@endpoint_rule("start-far-ahead")
+@endpoint_rule("start-far-ahead", about="incremental")
 def incremental_start_far_ahead(view: EndpointView) -> Findings:
     """A start more than ten years ahead: until then the DAG never runs, or no run reads a record.
 
@@ -55,7 +55,7 @@ def incremental_start_far_ahead(view: EndpointView) -> Findings:
         yield Finding(("incremental", "start"), message, hint)
 
 
-@endpoint_rule("start-too-early", "warning")
+@endpoint_rule("start-too-early", "warning", about="incremental")
 def start_too_early(view: EndpointView) -> Findings:
     """No API changed a record before 1970; with `step` each window since then costs a separate request.
 
@@ -70,7 +70,7 @@ def start_too_early(view: EndpointView) -> Findings:
         yield Finding(("incremental", "start"), message, "Write the year the data begins.")
 
 
-@endpoint_rule("start-after-end")
+@endpoint_rule("start-after-end", about="incremental")
 def incremental_start_after_end(view: EndpointView) -> Findings:
     """A DAG whose end is before its start never runs; an endpoint that starts after the DAG's end reads nothing.
 

@@ -53,7 +53,7 @@ def path_parameter_without_value(view: EndpointView) -> Findings:
         yield Finding(("request", "path"), f"the path parameter {{{name}}} gets no value", hint)
 
 
-@endpoint_rule("body-conflict")
+@endpoint_rule("body-conflict", about=("request.json", "request.form"))
 def body_conflict(view: EndpointView) -> Findings:
     """A request has one body, JSON or form, and only methods with a body send it.
 
@@ -70,7 +70,7 @@ def body_conflict(view: EndpointView) -> Findings:
         yield Finding(("request", bodies[0]), message, "Write method: POST, or use params.")
 
 
-@endpoint_rule("mapping-as-parameter")
+@endpoint_rule("mapping-as-parameter", about=("request.params", "request.form"))
 def mapping_as_parameter(view: EndpointView) -> Findings:
     """A query parameter or form field is one value or a list of values: of a mapping only the keys would be sent.
 
@@ -88,7 +88,7 @@ def mapping_as_parameter(view: EndpointView) -> Findings:
                 yield Finding(("request", part, name), f"{kind} cannot be sent", hint)
 
 
-@endpoint_rule("bad-header")
+@endpoint_rule("bad-header", about="request.headers")
 def bad_header(view: EndpointView) -> Findings:
     """A header's name is a token, its value one line of Latin-1 (RFC 9110 §5.1, §5.5).
 

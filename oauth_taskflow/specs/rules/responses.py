@@ -45,7 +45,7 @@ def _expand(status: int | str) -> frozenset[int]:
     return frozenset(range(int(low), int(high) + 1))
 
 
-@endpoint_rule("rule-without-condition")
+@endpoint_rule("rule-without-condition", about="responses")
 def rule_without_condition(view: EndpointView) -> Findings:
     """A rule without a condition would match every response, good ones included.
 
@@ -61,7 +61,7 @@ def rule_without_condition(view: EndpointView) -> Findings:
             yield Finding(("responses", index, "status"), message, "Write low-high: 500-504.")
 
 
-@endpoint_rule("rule-without-action")
+@endpoint_rule("rule-without-action", about="responses")
 def rule_without_action(view: EndpointView) -> Findings:
     """A rule says what to do.
 
@@ -75,7 +75,7 @@ def rule_without_action(view: EndpointView) -> Findings:
             yield Finding(("responses", index), "the rule has no action", hint)
 
 
-@endpoint_rule("rule-unreachable")
+@endpoint_rule("rule-unreachable", about="responses")
 def rule_unreachable(view: EndpointView) -> Findings:
     """The first rule that matches decides, and earlier ones match all that this one does.
 
@@ -92,7 +92,7 @@ def rule_unreachable(view: EndpointView) -> Findings:
             covered |= statuses
 
 
-@endpoint_rule("retry-on-client-error", "warning")
+@endpoint_rule("retry-on-client-error", "warning", about="responses")
 def retry_on_client_error(view: EndpointView) -> Findings:
     """A 400, 401, 403 or 404 seldom gets better by itself; if this API's does, say how often to try.
 
@@ -114,7 +114,7 @@ def retry_on_client_error(view: EndpointView) -> Findings:
             yield Finding(("responses", index), message, "Write max_attempts: 3.")
 
 
-@endpoint_rule("skip-on-server-error", "warning")
+@endpoint_rule("skip-on-server-error", "warning", about="responses")
 def skip_on_server_error(view: EndpointView) -> Findings:
     """Skipping 5xx answers turns an outage into silently missing records.
 
@@ -134,7 +134,7 @@ def skip_on_server_error(view: EndpointView) -> Findings:
             yield Finding(("responses", index, "action"), message, "Write action: retry.")
 
 
-@endpoint_rule("rule-option-unused", "warning")
+@endpoint_rule("rule-option-unused", "warning", about="responses")
 def rule_option_unused(view: EndpointView) -> Findings:
     """`wait` and `max_attempts` are for rules that ask again.
 
@@ -150,7 +150,7 @@ def rule_option_unused(view: EndpointView) -> Findings:
                 yield Finding(("responses", index, key), message, "Remove it.", at_key=True)
 
 
-@endpoint_rule("rule-wait")
+@endpoint_rule("rule-wait", about="responses")
 def rule_wait(view: EndpointView) -> Findings:
     """A wait that is named elsewhere is named by a header or by a time of day, one of them; `as` says how the header is read.
 
@@ -175,7 +175,7 @@ def rule_wait(view: EndpointView) -> Findings:
             yield Finding((*path, "as"), message, "Remove it.", at_key=True)
 
 
-@endpoint_rule("slow-pattern")
+@endpoint_rule("slow-pattern", about="responses")
 def slow_pattern(view: EndpointView) -> Findings:
     """A pattern on the text of an answer has one open repetition at the most: others may take for ever on a long text.
 
@@ -190,7 +190,7 @@ def slow_pattern(view: EndpointView) -> Findings:
             yield Finding(("responses", index, "when_text"), flaw, hint)
 
 
-@endpoint_rule("accept-without-condition", "warning")
+@endpoint_rule("accept-without-condition", "warning", about="responses")
 def accept_without_condition(view: EndpointView) -> Findings:
     """A server error that counts as a page turns an outage into an empty table, unless a condition distinguishes them.
 

@@ -131,6 +131,8 @@ def _values_by_name(view: SpecView) -> Iterator[YamlPath]:
             if any(map(_is_sensitive, names)):
                 yield (*at, key)
     for prefix, value in parts:
+        if not isinstance(value, dict) or not value:
+            continue
         for path, text in template_texts(value, prefix):
             literal = text.lower() not in _WORDS and text and "{{" not in text
             if literal and path != prefix and _is_sensitive(_last_name(path)):

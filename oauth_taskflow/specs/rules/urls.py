@@ -14,7 +14,7 @@ _SINGLE_BRACES = re.compile(r"\{(\w*)\}")
 _KEYS = ("base_url", "url")
 
 
-@endpoint_rule("url-conflict")
+@endpoint_rule("url-conflict", about="request.url")
 def url_conflict(view: EndpointView) -> Findings:
     """A request goes to a path below a base URL, or to the whole URL that a record has; not to both.
 
@@ -31,7 +31,7 @@ def url_conflict(view: EndpointView) -> Findings:
             )
 
 
-@endpoint_rule("bad-url")
+@endpoint_rule("bad-url", about=("request.base_url", "request.url"))
 def bad_url(view: EndpointView) -> Findings:
     """`base_url` and `url` are absolute: scheme, host, path. Their origins must be in the connection's `allowed_origins`.
 
@@ -70,7 +70,7 @@ def _flaws(name: str, text: str) -> list[tuple[str, str]]:
     return found
 
 
-@endpoint_rule("clear-text-url", "warning")
+@endpoint_rule("clear-text-url", "warning", about=("request.base_url", "request.url"))
 def clear_text_url(view: EndpointView) -> Findings:
     """Over http each machine on the way can read the credentials (RFC 6750 §5.3).
 

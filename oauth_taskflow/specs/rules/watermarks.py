@@ -118,7 +118,7 @@ def _find_text(value: object, path: tuple[str | int, ...]) -> str:
     return str(value)
 
 
-@endpoint_rule("watermark-key")
+@endpoint_rule("watermark-key", about="for_each")
 def watermark_key(view: EndpointView) -> Findings:
     """`key` names a parent record among the stored watermarks; without watermarks it does nothing, nor for a list.
 

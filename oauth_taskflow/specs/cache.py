@@ -1,0 +1,203 @@
+"""Keeps checked specs on disk, so that a folder that has not changed is read without being parsed and checked again.
+
+Airflow's DAG processor parses a DAG file in a new process each time, so what one parse knows must be on disk for the next.
+For each folder of specs there are two files in a cache folder: the specs, each under a hash of its file's contents, and an
+index that says which file holds which ``dag_id``.
+
+Only specs without a problem are kept. An entry counts while the contents of its file, this package, its libraries and the
+day (UTC) are the same: some rules look at the calendar. Files of another user, or that others may read or write, are
+ignored; they hold MessagePack that is checked against the types of the spec format, never code. Writing replaces a file
+at once, so that several processes do not disturb each other: the last one wins, and an entry that is missing is made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timezone
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
+
+from oauth_taskflow.specs.model import DagSpec
+
+_log = logging.getLogger(__name__)
+# Libraries that decide whether a template, a path or a schedule is right.
+_LIBRARIES = ("msgspec", "PyYAML", "Jinja2", "jmespath", "croniter")
+# What msgspec raises for bytes that are not MessagePack, not UTF-8 or of another shape.
+_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+_DIGEST_BYTES = 16
+_MOST_BYTES = 1 << 30
+
+
+class _Entry(msgspec.Struct, frozen=True, array_like=True):
+    digest: bytes
+    spec: bytes
+
+
+class _Specs(msgspec.Struct, frozen=True, array_like=True):
+    made_by: str
+    entries: dict[str, _Entry]
+
+
+class _Index(msgspec.Struct, frozen=True, array_like=True):
+    files: dict[str, list[str]]
+
+
+_decode_spec = msgspec.msgpack.Decoder(DagSpec).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class SpecCache:
+    """The checked specs of the folder ``root``, kept below ``folder``. Files are named by their paths below ``root``.
+
+    Nothing that is wrong with the cache reaches the caller: what cannot be read is missing, what cannot be written is
+    logged.
+    """
+
+    def __init__(self, folder: Path, root: Path) -> None:
+        self._folder = folder
+        self._root = f"{root}{os.sep}"
+        name = hashlib.sha256(os.path.realpath(root).encode("utf-8", "surrogateescape")).hexdigest()
+        self._specs_file = folder / f"{name[:32]}.specs"
+        self._index_file = folder / f"{name[:32]}.index"
+        self._known: dict[str, _Entry] = {}
+        self._kept: dict[str, _Entry] = {}
+        self._found_ids: dict[str, list[str]] = {}
+
+    def load(self) -> None:
+        """Reads what earlier processes kept."""
+        content = _read_own(self._specs_file)
+        with suppress(*_UNREADABLE):
+            specs = msgspec.msgpack.decode(content, type=_Specs)
+            if specs.made_by == _fingerprint():
+                self._known = specs.entries
+
+    def find(self, path: str, content: bytes) -> DagSpec | None:
+        """Returns the checked spec of the file ``path`` if its ``content`` is what was checked, with defaults merged."""
+        key = path.removeprefix(self._root)
+        entry = self._known.get(key)
+        if entry is None or entry.digest != _digest(content):
+            return None
+        try:
+            source = _decode_spec(entry.spec)
+        except _UNREADABLE:
+            return None
+        self._note(key, entry, source)
+        return source
+
+    def keep(self, path: str, content: bytes, source: DagSpec) -> None:
+        """Keeps ``source``, the checked spec of the file ``path``, for ``save``, if it can be read back exactly."""
+        try:
+            encoded = _encode(source)
+            is_same = _decode_spec(encoded) == source
+        except (*_UNREADABLE, OverflowError):
+            return
+        if is_same:
+            self._note(path.removeprefix(self._root), _Entry(_digest(content), encoded), source)
+
+    def _note(self, key: str, entry: _Entry, source: DagSpec) -> None:
+        self._kept[key] = entry
+        self._found_ids.setdefault(source.dag_id, []).append(key)
+
+    def save(self) -> None:
+        """Writes what was found or kept since ``load``, if that differs from what is there."""
+        if self._kept == self._known:
+            return
+        # The index first: it is a hint that a reader checks, and may name files whose specs are not there yet.
+        try:
+            _write_own(self._index_file, _encode(_Index(self._found_ids)))
+            _write_own(self._specs_file, _encode(_Specs(_fingerprint(), self._kept)))
+        except (OSError, *_UNREADABLE) as error:
+            _log.warning("Checked specs are not kept in %s: %s", self._folder, error)
+
+    def find_paths(self, dag_id: str) -> list[str]:
+        """Returns the files that held ``dag_id`` when the whole folder was last read; the caller checks each."""
+        content = _read_own(self._index_file)
+        with suppress(*_UNREADABLE):
+            found = msgspec.msgpack.decode(content, type=_Index).files.get(dag_id, [])
+            return [f"{self._root}{path}" for path in found if ".." not in Path(path).parts]
+        return []
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest()
+
+
+@lru_cache(maxsize=2)
+def _fingerprint_of(day: str) -> str:
+    """A text that differs wherever the same file might be judged differently."""
+    package = Path(__file__).parent.parent
+    files = sorted(package.glob("**/*.py")) + sorted(package.glob("**/*.json"))
+    stats = [(str(file.relative_to(package)), *_stamp(file)) for file in files]
+    versions = [(name, _version(name)) for name in _LIBRARIES]
+    text = repr((day, sys.version, str(package), versions, stats))
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _fingerprint() -> str:
+    return _fingerprint_of(datetime.now(timezone.utc).date().isoformat())
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    try:
+        status = file.stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _read_own(path: Path) -> bytes:
+    """The bytes of ``path``; empty where it is missing, or where others than this user could have written or may read it."""
+    try:
+        if not _is_own(path.parent.lstat(), stat.S_ISDIR):
+            return b""
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            is_usable = _is_own(status, stat.S_ISREG) and status.st_size <= _MOST_BYTES
+            return file.read() if is_usable else b""
+    except OSError:
+        return b""
+
+
+def _is_own(status: os.stat_result, is_kind: Callable[[int], bool]) -> bool:
+    mode = status.st_mode
+    return is_kind(mode) and status.st_uid == os.geteuid() and not mode & 0o077
+
+
+def _write_own(path: Path, content: bytes) -> None:
+    """Puts ``content`` into ``path`` at once, readable for this user only.
+
+    Raises:
+        OSError: it cannot be written, or the folder belongs to another user or is open to others.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not _is_own(path.parent.lstat(), stat.S_ISDIR):
+        message = "the folder is another user's, or others may use it (chmod 700)"
+        raise PermissionError(message)
+    # Created with mode 0600, under a name that nobody can foresee.
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        os.replace(name, path)  # noqa: PTH105 - as texts
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)  # noqa: PTH108 - as texts
+        raise

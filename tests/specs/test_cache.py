@@ -1,0 +1,279 @@
+"""Checked specs that are kept on disk."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oauth_taskflow.specs import cache as cache_module
+from oauth_taskflow.specs import check as check_module
+from oauth_taskflow.specs.cache import SpecCache
+from oauth_taskflow.specs.check import CheckedSpec, check_paths
+from oauth_taskflow.specs.search import find_spec
+
+VALID = sorted((Path(__file__).parent / "valid").glob("*.yaml"))
+TEXT = """\
+version: 1
+dag_id: {name}
+connection: c
+endpoints:
+  a: {{request: {{path: /a}}, destination: {{path: "/data/{folder}/a"}}}}
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "specs"
+    folder.mkdir()
+    for name in ("crm", "erp"):
+        write(folder, name)
+    return folder
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that were parsed."""
+    names: list[str] = []
+    real = check_module.check_text
+
+    def count(text: str, path: str = "") -> CheckedSpec:
+        names.append(Path(path).stem)
+        return real(text, path)
+
+    monkeypatch.setattr(check_module, "check_text", count)
+    return names
+
+
+def write(folder: Path, name: str, *, dag_id: str = "", to: str = "") -> Path:
+    path = folder / f"{name}.yaml"
+    path.write_text(TEXT.format(name=dag_id or name, folder=to or name))
+    return path
+
+
+def check(root: Path, folder: Path | None = None) -> list[CheckedSpec]:
+    cache = SpecCache(folder or root.parent / "cache", root)
+    cache.load()
+    checked = check_paths([root], cache)
+    cache.save()
+    return checked
+
+
+def test_files_that_have_not_changed_are_not_parsed_again(root: Path, parsed: list[str]) -> None:
+    first = check(root)
+    assert sorted(parsed) == ["crm", "erp"]
+    parsed.clear()
+    assert [each.spec for each in check(root)] == [each.spec for each in first]
+    assert parsed == []
+
+
+def test_only_the_file_that_changed_is_parsed_again(root: Path, parsed: list[str]) -> None:
+    check(root)
+    parsed.clear()
+    write(root, "erp", to="elsewhere")
+    write(root, "new")
+    specs = {each.spec.source.dag_id: each.spec for each in check(root) if each.spec}
+    assert sorted(parsed) == ["erp", "new"]
+    assert sorted(specs) == ["crm", "erp", "new"]
+    destination = specs["erp"].endpoints["a"].destination
+    assert destination is not None
+    assert str(destination.address).endswith("/data/elsewhere/a")
+
+
+def test_every_valid_spec_comes_back_as_it_was(tmp_path: Path) -> None:
+    root = tmp_path / "specs"
+    root.mkdir()
+    for path in VALID:
+        (root / path.name).write_bytes(path.read_bytes())
+    without = {each.path: each for each in check_paths([root])}
+    check(root)
+    cached = check(root)
+    assert len([each for each in cached if each.spec]) > 20
+    for each in cached:
+        assert each.spec == without[each.path].spec
+        errors = [problem for problem in without[each.path].problems if problem.is_error]
+        assert [problem for problem in each.problems if problem.is_error] == errors
+
+
+def test_problems_are_found_again_each_time(root: Path) -> None:
+    (root / "bad.yaml").write_text("version: 1\ndag_id: bad\n")
+    (root / "broken.yaml").write_text("a: [\n")
+    assert [each.problems for each in check(root)] == [each.problems for each in check(root)]
+    assert sum(each.spec is None for each in check(root)) == 2
+
+
+def test_collisions_with_files_from_the_cache_are_reported(root: Path, parsed: list[str]) -> None:
+    check(root)
+    write(root, "twin", dag_id="crm")
+    write(root, "zoo", to="erp")
+    check(root)
+    parsed.clear()
+    problems = {Path(each.path).stem: each.problems for each in check(root) if each.problems}
+    assert parsed == []
+    assert problems["twin"][0].rule == "duplicate-dag-id"
+    assert (problems["zoo"][0].rule, problems["zoo"][0].line) == ("destination-collision", 5)
+
+
+@pytest.mark.parametrize("what", ["day", "package"])
+def test_another_day_and_another_release_check_again(
+    what: str, root: Path, parsed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check(root)
+    parsed.clear()
+    before = cache_module._fingerprint()
+    if what == "day":
+        assert cache_module._fingerprint_of("2001-01-01") != before
+    else:
+        monkeypatch.setattr(cache_module, "_version", lambda name: f"{name} 99")
+        cache_module._fingerprint_of.cache_clear()
+        assert cache_module._fingerprint() != before
+    monkeypatch.setattr(cache_module, "_fingerprint", lambda: "another")
+    check(root)
+    assert sorted(parsed) == ["crm", "erp"]
+    cache_module._fingerprint_of.cache_clear()
+
+
+def test_files_and_folder_are_for_this_user_only(root: Path) -> None:
+    check(root)
+    folder = root.parent / "cache"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    assert sorted(path.suffix for path in folder.iterdir()) == [".index", ".specs"]
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o620, 0o602])
+def test_a_file_that_others_may_touch_is_ignored(mode: int, root: Path, parsed: list[str]) -> None:
+    check(root)
+    for path in (root.parent / "cache").iterdir():
+        path.chmod(mode)
+    parsed.clear()
+    cache = SpecCache(root.parent / "cache", root)
+    cache.load()
+    check_paths([root], cache)
+    assert len(parsed) == 2
+    assert cache.find_paths("crm") == []
+
+
+def test_a_folder_that_others_may_write_to_is_not_used(
+    root: Path, parsed: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = root.parent / "open"
+    folder.mkdir()
+    folder.chmod(0o777)
+    assert all(each.spec for each in check(root, folder))
+    assert list(folder.iterdir()) == []
+    assert "others may use it (chmod 700)" in caplog.text
+
+
+def test_a_link_in_place_of_a_file_is_not_followed(root: Path, parsed: list[str]) -> None:
+    check(root)
+    folder = root.parent / "cache"
+    for path in list(folder.iterdir()):
+        path.rename(root.parent / path.name)
+        path.symlink_to(root.parent / path.name)
+    parsed.clear()
+    check(root)
+    assert len(parsed) == 2
+    assert not any(path.is_symlink() for path in folder.iterdir())
+
+
+@given(content=st.binary(max_size=200))
+def test_whatever_the_files_hold_the_specs_are_right(
+    content: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    root = tmp_path_factory.mktemp("specs")
+    write(root, "crm")
+    folder = tmp_path_factory.mktemp("cache")
+    check(root, folder)
+    for path in folder.iterdir():
+        path.write_bytes(content)
+    assert SpecCache(folder, root).find_paths("crm") == []
+    assert [each.spec is not None for each in check(root, folder)] == [True]
+
+
+def test_a_spec_of_another_shape_in_the_cache_is_checked_again(
+    root: Path, parsed: list[str]
+) -> None:
+    check(root)
+    (path,) = (root.parent / "cache").glob("*.specs")
+    specs = msgspec.msgpack.decode(path.read_bytes(), type=cache_module._Specs)
+    entries = {
+        name: cache_module._Entry(entry.digest, msgspec.msgpack.encode({"version": 1}))
+        for name, entry in specs.entries.items()
+    }
+    path.write_bytes(msgspec.msgpack.encode(cache_module._Specs(specs.made_by, entries)))
+    parsed.clear()
+    assert all(each.spec for each in check(root))
+    assert len(parsed) == 2
+
+
+def test_a_cache_that_cannot_be_written_changes_nothing(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (root.parent / "file").write_text("")
+    assert all(each.spec for each in check(root, root.parent / "file" / "cache"))
+    assert "Checked specs are not kept in" in caplog.text
+
+
+def test_a_full_disk_leaves_no_file_behind(
+    root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    assert all(each.spec for each in check(root))
+    assert list((root.parent / "cache").iterdir()) == []
+    assert "No space left on device" in caplog.text
+
+
+def test_processes_at_once_leave_a_whole_cache(root: Path, parsed: list[str]) -> None:
+    for number in range(40):
+        write(root, f"s{number}")
+    code = (
+        "import sys; from pathlib import Path; from tests.specs.test_cache import check\n"
+        "for _ in range(5): assert all(each.spec for each in check(Path(sys.argv[1])))"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", code, str(root)]) for _ in range(4)]
+    assert [process.wait() for process in running] == [0] * 4
+    assert all(each.spec for each in check(root))
+    assert parsed == []
+    assert len(list((root.parent / "cache").iterdir())) == 2
+
+
+def test_the_index_names_the_file_of_a_wanted_dag(
+    root: Path, parsed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(root, "other", dag_id="billing")
+    check(root)
+    parsed.clear()
+    monkeypatch.setattr("oauth_taskflow.specs.search.list_below", lambda _: pytest.fail("listed"))
+    specs, problems = find_spec(root, "billing", SpecCache(root.parent / "cache", root))
+    assert ([spec.source.dag_id for spec in specs], problems) == (["billing"], [])
+
+
+def test_an_index_of_another_time_leads_nowhere_wrong(root: Path) -> None:
+    write(root, "other", dag_id="billing")
+    check(root)
+    (root / "other.yaml").rename(root / "moved.yaml")
+    write(root, "other", dag_id="sales")
+    cache = SpecCache(root.parent / "cache", root)
+    assert [spec.path for spec in find_spec(root, "billing", cache)[0]] == [
+        str(root / "moved.yaml")
+    ]
+    assert [spec.path for spec in find_spec(root, "sales", cache)[0]] == [str(root / "other.yaml")]
+    assert find_spec(root, "none", cache) == ([], [])
+
+
+def test_an_index_cannot_name_a_file_outside_the_folder(root: Path) -> None:
+    check(root)
+    write(root.parent, "outside")
+    (path,) = (root.parent / "cache").glob("*.index")
+    path.write_bytes(msgspec.msgpack.encode([{"outside": ["../outside.yaml"]}]))
+    assert SpecCache(root.parent / "cache", root).find_paths("outside") == []
