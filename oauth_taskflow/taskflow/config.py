@@ -143,6 +143,14 @@ def presets_folder() -> Path | None:
     return Path(configured).expanduser() if configured else None
 
 
+def spec_cache_folder() -> Path | None:
+    """Returns ``[oauth_taskflow] spec_cache``, the folder for checked specs; None if it is not configured."""
+    from airflow.sdk.configuration import conf  # noqa: PLC0415 - a parse has loaded it already
+
+    configured = (conf.get("oauth_taskflow", "spec_cache", fallback="") or "").strip()
+    return Path(configured).expanduser() if configured else None
+
+
 def hash_key() -> str | None:
     """Returns ``[oauth_taskflow] hash_key``, the key of ``fields.hash``; None if it is not configured. It is kept out of logs.
 

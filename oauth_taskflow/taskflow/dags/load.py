@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from itertools import groupby
 from operator import attrgetter
@@ -14,16 +14,25 @@ from typing import Any
 from airflow.sdk import DAG, get_parsing_context
 
 from oauth_taskflow.errors import SpecError
+from oauth_taskflow.specs.cache import SpecCache
 from oauth_taskflow.specs.check import check_paths, failure, is_stop
 from oauth_taskflow.specs.model import Spec
 from oauth_taskflow.specs.problem import Problem
 from oauth_taskflow.specs.search import find_spec
+from oauth_taskflow.specs.shards import choose_share, require_shard
+from oauth_taskflow.taskflow.config import spec_cache_folder
+from oauth_taskflow.taskflow.dags.arguments import read_dag_defaults
 from oauth_taskflow.taskflow.dags.broken_spec import BrokenSpecDag
 from oauth_taskflow.taskflow.dags.factory import fill_dag
 from oauth_taskflow.taskflow.dags.spec_dag import SpecDag
 
 
-def load_specs(namespace: MutableMapping[str, Any], folder: str | Path = ".") -> list[DAG]:
+def load_specs(
+    namespace: MutableMapping[str, Any],
+    folder: str | Path = ".",
+    *,
+    shard: tuple[int, int] | None = None,
+) -> list[DAG]:
     """Puts one DAG per spec of ``folder`` into ``namespace``, the ``globals()`` of a DAG file.
 
     A relative ``folder`` is searched in the folder of the DAG file, then in the folder above. When Airflow
@@ -32,14 +41,26 @@ def load_specs(namespace: MutableMapping[str, Any], folder: str | Path = ".") ->
     A spec with problems is left out; the others load, and its problems become an Airflow import error under the
     spec's own file, each with ``file:line:col``. The same applies to a spec whose DAG Airflow refuses, at any step.
 
+    ``shard=(2, 8)`` loads the third of eight shares of the folder, for folders too large for one DAG file
+    (docs/scale.md). A ``dag_id`` belongs to the same share as long as their number stays. All specs are still checked
+    against each other.
+
     Raises:
-        SpecError: the folder does not exist.
+        SpecError: the folder does not exist, or there is no such share.
     """
+    if shard is not None:
+        require_shard(shard)
     root = _folder(namespace, Path(folder))
     wanted = get_parsing_context().dag_id
     with _pause_collector():
-        specs, problems = find_spec(root, wanted) if wanted else _all_specs(root)
-        dags = [dag for spec in specs if (dag := _build(spec, problems)) is not None]
+        cache_folder = spec_cache_folder()
+        cache = None if cache_folder is None else SpecCache(cache_folder, root)
+        # The one DAG that a task wants is built whatever the share: Airflow knows which file loads it.
+        specs, problems = (
+            find_spec(root, wanted, cache) if wanted else _all_specs(root, shard, cache)
+        )
+        defaults = read_dag_defaults()
+        dags = [dag for spec in specs if (dag := _build(spec, problems, defaults)) is not None]
     for dag in dags:
         namespace[f"dag_{dag.dag_id}"] = dag
     for path, found in groupby(sorted(problems), key=attrgetter("path")):
@@ -48,10 +69,10 @@ def load_specs(namespace: MutableMapping[str, Any], folder: str | Path = ".") ->
     return dags
 
 
-def _build(spec: Spec, problems: list[Problem]) -> DAG | None:
+def _build(spec: Spec, problems: list[Problem], defaults: Mapping[str, Any]) -> DAG | None:
     """Builds the DAG of ``spec``; an error of Airflow is added to ``problems``."""
     try:
-        return fill_dag(SpecDag, spec, {}).set_spec_path(os.path.abspath(spec.path))  # noqa: PTH100 - as Airflow writes paths
+        return fill_dag(SpecDag, spec, {}, defaults).set_spec_path(os.path.abspath(spec.path))  # noqa: PTH100 - as Airflow writes paths
     except BaseException as error:
         if is_stop(error):
             raise
@@ -79,10 +100,17 @@ def _pause_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _all_specs(root: Path) -> tuple[list[Spec], list[Problem]]:
+def _all_specs(
+    root: Path, shard: tuple[int, int] | None, cache: SpecCache | None
+) -> tuple[list[Spec], list[Problem]]:
     specs: list[Spec] = []
     problems: list[Problem] = []
-    for result in check_paths([root]):
+    if cache is not None:
+        cache.load()
+    checked = check_paths([root], cache)
+    if cache is not None:
+        cache.save()
+    for result in checked if shard is None else choose_share(checked, shard, root):
         errors = [problem for problem in result.problems if problem.is_error]
         problems += errors
         if result.spec is not None and not errors:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -79,6 +80,10 @@ class EndpointOperator(BaseOperator):
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - OpenLineage's name
         """Returns the datasets that the task wrote. Called by OpenLineage's provider, where it is installed."""
         return describe_for_openlineage(self._written)
+
+
+# Airflow asks for it at every ``partial()``, and Python would find it anew.
+EndpointOperator.__init__.__signature__ = inspect.signature(EndpointOperator.__init__)  # type: ignore[attr-defined]
 
 
 class ParentBatchesOperator(BaseOperator):

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import BundleDagBag
+from airflow.serialization.serialized_objects import DagSerialization
 
 from oauth_taskflow import load_specs
 from oauth_taskflow.errors import SpecError
@@ -274,3 +275,66 @@ def test_a_folder_that_does_not_exist_is_named_with_the_places_looked_at(folder:
     message = str(caught.value)
     assert "The spec folder 'nowhere' does not exist; looked at " in message
     assert str(folder / "nowhere") in message
+
+
+def test_shards_load_every_dag_once_and_report_every_problem_once(
+    folder: Path, airflow_home: Path
+) -> None:
+    for number in range(12):
+        write_spec(folder, f"source_{number}")
+    write_spec(folder, "twin").write_text((folder / "crm.yaml").read_text())
+    (folder / "broken.yaml").write_text("a: [\n")
+    (folder / "dags.py").unlink()
+    for number in range(3):
+        loader = LOADER.replace('"dag_specs/"', f'"dag_specs/", shard=({number}, 3)')
+        (folder / f"dags_{number}.py").write_text(loader)
+    bags = [bag(folder / f"dags_{number}.py") for number in range(3)]
+    found = [dag_id for each in bags for dag_id in each.dags]
+    assert sorted(found) == sorted({"crm", "erp", *(f"source_{n}" for n in range(12))})
+    assert all(each.dags for each in bags)
+    names = [Path(path).name for each in bags for path in each.import_errors]
+    assert sorted(names) == ["broken.yaml", "twin.yaml"]
+
+
+def test_specs_that_collide_across_shards_are_reported(folder: Path) -> None:
+    for number in range(8):
+        path = write_spec(folder, f"source_{number}")
+        path.write_text(path.read_text().replace("{{ dag_id }}", "one"))
+    found: dict[str, Any] = namespace(folder)
+    loaded = [dag for n in range(4) for dag in load_specs(found, folder, shard=(n, 4))]
+    assert len(loaded) + len(broken_specs(found)) == 10
+    assert len(broken_specs(found)) == len(load_errors(folder)) > 0
+
+
+def load_errors(folder: Path) -> list[BrokenSpecDag]:
+    found = namespace(folder)
+    load_specs(found, folder)
+    return broken_specs(found)
+
+
+def test_a_wanted_dag_is_built_in_whatever_shard_it_is(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "crm")
+    for number in range(2):
+        dags = load_specs(namespace(folder), folder, shard=(number, 2))
+        assert [dag.dag_id for dag in dags] == ["crm"]
+
+
+def test_a_share_that_does_not_exist_is_an_error(folder: Path) -> None:
+    with pytest.raises(SpecError, match="There is no shard"):
+        load_specs(namespace(folder), folder, shard=(2, 2))
+
+
+def test_specs_are_kept_where_the_configuration_says(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__SPEC_CACHE", str(tmp_path / "cache"))
+    first = load_specs(namespace(folder), folder)
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+    monkeypatch.setattr(
+        "oauth_taskflow.specs.check.check_text", lambda *_: pytest.fail("parsed again")
+    )
+    again = load_specs(namespace(folder), folder)
+    one, two = ([DagSerialization.to_dict(dag) for dag in each] for each in (first, again))
+    assert one == two
