@@ -77,8 +77,10 @@ def checks_empty(view: EndpointView) -> Findings:
     Good: `checks: {min_rows: 1}`
     """
     sets = list(_sets(view))
-    if all(options == CheckSet() for _, options in sets if type(options) is CheckSet) and not (
-        view.raw.get("checks")
+    if (
+        sets
+        and all(options == CheckSet() for _, options in sets if type(options) is CheckSet)
+        and not (view.raw.get("checks"))
     ):
         yield Finding(("checks",), "there is no check", "Write one, such as min_rows: 1.")
     for prefix, options in sets:
