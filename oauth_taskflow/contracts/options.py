@@ -37,7 +37,7 @@ class GivenSchema(Options, frozen=True, kw_only=True):
         dict[str, Any] | None,
         doc(
             "JSON Schema 2020-12 of one record.",
-            {"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]},
+            {"type": "object", "properties": {}},
         ),
     ] = None
 
