@@ -40,7 +40,8 @@ ALLOWED: dict[str, frozenset[str]] = {
     | {"templates"}
     | {"oauth.dpop", "oauth.request_proof", "oauth.endpoint.expiry", "oauth.token"},
     "destinations": BASE
-    | {"api.decoders.json_outline", "api.decoders.numbers", "api.pull.page", "record_schema"},
+    | {"api.decoders", "api.pull.page", "api.pull.record_fields", "api.pull.watermark"}
+    | {"record_schema"},
     "watermarks": BASE | {"api.pull.watermark", "tokens.sql"},
     "fields": BASE | {"api.decoders", "api.pull.path_roots"},
     "contracts": BASE | {"api.decoders.numbers", "fields", "record_schema"},

@@ -8,11 +8,18 @@ in ``formats``.
 from __future__ import annotations
 
 from oauth_taskflow.destinations.files import FileDestination
+from oauth_taskflow.destinations.postgres.options import PostgresDestination
 from oauth_taskflow.destinations.python_function import PythonDestination
 from oauth_taskflow.destinations.tables.delta_options import DeltaDestination
 from oauth_taskflow.destinations.tables.iceberg_options import IcebergDestination
 
 # Every kind, as the spec format takes them: ``FileDestination | AnotherDestination``.
-AnyDestination = FileDestination | DeltaDestination | IcebergDestination | PythonDestination
+AnyDestination = (
+    FileDestination
+    | PostgresDestination
+    | DeltaDestination
+    | IcebergDestination
+    | PythonDestination
+)
 # The kind of a ``destination`` without ``type``.
 DEFAULT_KIND = "file"

@@ -62,12 +62,14 @@ class EndpointFacts(Struct, frozen=True):
     """The facts about an endpoint that a table needs, beside the records themselves.
 
     ``primary_key`` names the fields of a record's key (JMESPath). ``order_field`` is the incremental field: of two records with one key, that
-    with the higher value counts. ``declared`` is the schema that the spec gives, if it does.
+    with the higher value counts; ``order_form`` is its form (``incremental.field_format``). ``declared`` is the schema that the spec gives,
+    if it does.
     """
 
     primary_key: tuple[str, ...] = ()
     order_field: str | None = None
     declared: RecordSchema | None = None
+    order_form: str | tuple[str, ...] | None = None
 
 
 NO_FACTS = EndpointFacts()

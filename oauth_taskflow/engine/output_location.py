@@ -34,9 +34,16 @@ def kind_name(options: AnyDestination) -> str:
 def endpoint_facts(endpoint: Endpoint) -> EndpointFacts:
     """Returns what a destination must know of an endpoint besides its records."""
     keys = endpoint.primary_key or ()
-    field = endpoint.incremental.field if endpoint.incremental is not None else None
-    names = (keys,) if isinstance(keys, str) else tuple(keys)
-    return EndpointFacts(names, field, find_declared(endpoint))
+    incremental = endpoint.incremental
+    field, form = (
+        (incremental.field, incremental.field_format) if incremental is not None else (None, None)
+    )
+    return EndpointFacts(
+        (keys,) if isinstance(keys, str) else tuple(keys),
+        field,
+        find_declared(endpoint),
+        tuple(form) if isinstance(form, list) else form,
+    )
 
 
 def locate_output(

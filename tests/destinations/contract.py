@@ -5,10 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from oauth_taskflow.api.pull.page import Page
-from oauth_taskflow.destinations.base import Destination, DestinationKind, Run, StoreAccess
+from oauth_taskflow.destinations.base import (
+    Destination,
+    DestinationKind,
+    Run,
+    StoreAccess,
+    find_no_connection,
+)
 from oauth_taskflow.destinations.transfer import transfer
 
 _NAME = re.compile(r"\{\{ (endpoint|dag_id)[^}]*\}\}")
@@ -46,16 +52,29 @@ def as_texts(record: dict[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in record.items()}
 
 
-def check_destination(options: Any, read_back: Callable[[Any], Any] = as_given) -> None:
+class Checked(NamedTuple):
+    """The kind under test, what it reads back of a record, and the ways to its store."""
+
+    kind: type[Any]
+    read_back: Callable[[Any], Any]
+    access: StoreAccess
+
+
+def check_destination(
+    options: Any,
+    read_back: Callable[[Any], Any] = as_given,
+    find_connection: Callable[[str], Any] = find_no_connection,
+) -> None:
     """Writes, describes, reads back, replaces and removes, as the engine does; ``read_back`` is what became of a record."""
-    kind = type(options)
+    kind, access = type(options), StoreAccess(open_local, find_connection)
+    checked = Checked(kind, read_back, access)
     assert options.address
     assert set(options.templates()) <= set(kind.__struct_fields__)
-    destination = options.connect(options.locate(render, "manual__1"), StoreAccess(open_local))
+    destination = options.connect(options.locate(render, "manual__1"), access)
     assert find_gaps(kind, type(destination)) == []
 
-    manifests = {index: write((options, read_back), destination, index) for index in (0, 1, -1)}
-    again = write((options, read_back), destination, 0)
+    manifests = {index: write(checked, destination, index) for index in (0, 1, -1)}
+    again = write(checked, destination, 0)
     assert again == manifests[0], "a re-run replaces its own output"
 
     kept: Mapping[int, str | None] = {0: manifests[0], -1: None}
@@ -67,7 +86,7 @@ def check_destination(options: Any, read_back: Callable[[Any], Any] = as_given) 
     assert destination.remove_stale(kept) == 0, "an aborted writer left something"
 
 
-def write(kind: tuple[Any, Callable[[Any], Any]], destination: Destination, map_index: int) -> str:
+def write(checked: Checked, destination: Destination, map_index: int) -> str:
     """Commits the records as one task instance, checks what reads them back, and returns the manifest."""
     run = Run("contacts", "manual__1", map_index=map_index)
     pages = [Page(RECORDS[:3], 1, "", 0), Page(RECORDS[3:], 1, "", 1)]
@@ -76,9 +95,8 @@ def write(kind: tuple[Any, Callable[[Any], Any]], destination: Destination, map_
     described = destination.describe(output)
     assert sum(part.rows for part in described.parts) == len(RECORDS)
     (part,) = described.parts
-    options, read_back = kind
-    expected = [read_back(record) for record in RECORDS]
-    reader = type(options).connect_for_reading(described.conn_id, StoreAccess(open_local))
+    expected = [checked.read_back(record) for record in RECORDS]
+    reader = checked.kind.connect_for_reading(described.conn_id, checked.access)
     for place in (destination, reader):
         where = {"host": part.host, "selector": part.selector}
         assert list(place.read(part.path, 0, part.rows, **where)) == expected

@@ -27,6 +27,8 @@ SAMPLES: dict[str, list[dict[str, Any]]] = {
     "delta": [{"path": "{folder}/{{ endpoint }}"}],
     "iceberg": [{"warehouse": "{folder}", "table": "crm.{{ endpoint }}"}],
 }
+# Kinds that need a server, with the test that checks them by the same contract.
+SERVED = {"postgres": "tests/destinations/postgres/test_contract.py"}
 
 
 # What the engine may import of this folder.
@@ -45,7 +47,9 @@ def name_of(kind: type[Any]) -> str:
     return str(kind.__struct_config__.tag)
 
 
-@pytest.mark.parametrize("kind", all_kinds(), ids=name_of)
+@pytest.mark.parametrize(
+    "kind", [kind for kind in all_kinds() if kind.__struct_config__.tag not in SERVED], ids=name_of
+)
 def test_each_kind_keeps_what_the_protocols_promise(kind: type[Any], tmp_path: Path) -> None:
     samples = SAMPLES[name_of(kind)]
     for number, sample in enumerate(samples):
@@ -59,6 +63,12 @@ def test_each_kind_keeps_what_the_protocols_promise(kind: type[Any], tmp_path: P
         if missing := find_missing(options):
             pytest.skip(f"{missing[0].module} is not installed here")
         check_destination(options, read_back)
+
+
+def test_kinds_that_need_a_server_have_a_test_of_the_contract() -> None:
+    assert set(SERVED) | set(SAMPLES) == {name_of(kind) for kind in all_kinds()}
+    root = PACKAGE.parent
+    assert all("check_destination(" in (root / path).read_text() for path in SERVED.values())
 
 
 def test_kinds_are_found_by_the_name_they_have_in_specs() -> None:

@@ -79,6 +79,12 @@ def _file_destinations(view: EndpointView) -> Iterator[tuple[YamlPath, FileDesti
     return ((path, one) for path, one in chosen if isinstance(one, FileDestination))
 
 
+def _name_place(path: YamlPath) -> tuple[str, str]:
+    """The key of the destination that names its place, and the word for such a place."""
+    key = str(path[-1])
+    return key, "folder" if key == "path" else key
+
+
 @spec_rule("destination-collision")
 def destination_collision(view: SpecView) -> Findings:
     """Two endpoints that write to one folder replace each other's files. So do two destinations of one endpoint.
@@ -95,12 +101,15 @@ def destination_collision(view: SpecView) -> Findings:
         if others:
             names = list(dict.fromkeys([first[0], *(name for name, _ in others)]))
             if len(names) == 1:
-                message = f"endpoint {first[0]} writes to the same folder twice"
+                message = (
+                    f"endpoint {first[0]} writes to the same {_name_place(others[0][1])[1]} twice"
+                )
                 yield Finding(others[0][1], message, "Name each place once.")
             else:
-                message = f"endpoints {', '.join(names)} write to the same folder"
                 path = next(path for name, path in others if name == names[1])
-                yield Finding(path, message, 'Put "{{ endpoint }}" into the path.')
+                key, noun = _name_place(path)
+                message = f"endpoints {', '.join(names)} write to the same {noun}"
+                yield Finding(path, message, f'Put "{{{{ endpoint }}}}" into the {key}.')
 
 
 @files_rule("destination-collision")
@@ -121,5 +130,6 @@ def destination_collision_across_files(
             other = taken.setdefault(place, view)
             # Airflow loads only one of two files with one dag_id; the rule duplicate-dag-id reports that.
             if other is not view and other.source.dag_id != view.source.dag_id:
-                message = f"endpoint {path[1]!r} writes to the same folder as {other.spec.path}"
-                yield view, Finding(path, message, 'Put "{{ dag_id }}" into the path.')
+                key, noun = _name_place(path)
+                message = f"endpoint {path[1]!r} writes to the same {noun} as {other.spec.path}"
+                yield view, Finding(path, message, f'Put "{{{{ dag_id }}}}" into the {key}.')

@@ -174,7 +174,7 @@ class EndpointView:
             place = _OWN_NAME.sub(lambda match: own[match[1]], options.address)
             place = PARAM_TEMPLATE.sub(lambda match: str(params.get(match[1], match[0])), place)
             place = _BLANKS.sub("", place).rstrip("/")
-            where = ("endpoints", self.name, *path, "path")
+            where = ("endpoints", self.name, *path, next(iter(options.templates()), "path"))
             places.append((f"{options.__struct_config__.tag}:{place}", where))
         return places
 

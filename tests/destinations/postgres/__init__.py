@@ -1,0 +1,1 @@
+"""The destination ``postgres``, on a real server."""

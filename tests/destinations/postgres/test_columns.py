@@ -1,0 +1,206 @@
+"""Layout ``columns``: a typed column for each field, which follows the records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from oauth_taskflow.destinations.base import EndpointFacts, Run
+from oauth_taskflow.errors import DestinationError
+from oauth_taskflow.record_schema.model import FieldType, RecordSchema
+from tests.destinations.postgres.tables import Warehouse, ids, summary
+
+EVERYTHING = {
+    "id": 1,
+    "big": 2**63,
+    "ratio": 0.5,
+    "ok": True,
+    "name": "Müller",
+    "owner": {"id": 5, "none": None},
+    "tags": ["a", None],
+    "nothing": None,
+}
+
+
+def read_back(warehouse: Warehouse, output: Any, **options: Any) -> list[Any]:
+    destination = warehouse.destination(layout="columns", **options)
+    (part,) = destination.describe(output).parts
+    return list(destination.read(part.path, 0, part.rows))
+
+
+def test_each_kind_of_value_has_its_type(warehouse: Warehouse) -> None:
+    output = warehouse.pull([[EVERYTHING]], layout="columns")
+    assert warehouse.types() == {
+        "id": "bigint",
+        "big": "numeric",
+        "ratio": "double precision",
+        "ok": "boolean",
+        "name": "text",
+        "owner": "jsonb",
+        "tags": "jsonb",
+    }
+    expected = {name: value for name, value in EVERYTHING.items() if name != "nothing"}
+    assert read_back(warehouse, output) == [expected]
+
+
+def test_declared_types_come_first_and_instants_are_read_in_utc(warehouse: Warehouse) -> None:
+    declared = RecordSchema(
+        {
+            "day": FieldType("date"),
+            "at": FieldType("timestamp"),
+            "amount": FieldType("decimal"),
+            "any": FieldType("json"),
+            "later": FieldType("integer"),
+        }
+    )
+    facts = EndpointFacts(declared=declared)
+    records: list[dict[str, Any]] = [
+        {"day": "2026-01-31", "at": "2026-01-31T12:00:00+02:00", "amount": 0.10, "any": 1},
+        {"day": None, "at": "2026-01-31T10:00:00.25Z", "amount": 7, "any": "x", "more": 1},
+    ]
+    output = warehouse.pull([records], facts, layout="columns")
+    assert warehouse.types() == {
+        "day": "date",
+        "at": "timestamp with time zone",
+        "amount": "numeric",
+        "any": "jsonb",
+        "later": "bigint",
+        "more": "bigint",
+    }
+    first, second = read_back(warehouse, output)
+    assert first == {
+        **records[0],
+        "at": "2026-01-31T10:00:00Z",
+        "later": None,
+        "more": None,
+    }
+    assert second == {**records[1], "at": "2026-01-31T10:00:00.25Z", "later": None}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kind", "kept"),
+    [
+        (1, 1.5, "numeric", [1, 1.5]),
+        (2**53 + 1, 1.5, "numeric", [2**53 + 1, 1.5]),
+        (0.1, 2**53 + 1, "numeric", [0.1, 2**53 + 1]),
+        (0.1, 3, "double precision", [0.1, 3]),
+        (1, 2**64, "numeric", [1, 2**64]),
+        (1, "x", "jsonb", [1, "x"]),
+        ("x", {"a": 1}, "jsonb", ["x", {"a": 1}]),
+        (True, 1, "jsonb", [True, 1]),
+        ([1], "x", "jsonb", [[1], "x"]),
+        (None, 5, "bigint", [None, 5]),
+        (5, None, "bigint", [5, None]),
+    ],
+)
+@pytest.mark.parametrize("between", ["pages", "runs"])
+def test_a_column_becomes_wider_and_loses_nothing(  # noqa: PLR0917 - parameters
+    warehouse: Warehouse, first: Any, second: Any, kind: str, kept: list[Any], between: str
+) -> None:
+    pages = [[{"id": 1, "v": first}], [{"id": 2, "v": second}]]
+    if between == "pages":
+        warehouse.pull(pages, layout="columns")
+        kind = "double precision" if (first, second) == (1, 1.5) else kind
+    else:
+        warehouse.pull(pages[:1], layout="columns")
+        warehouse.pull(pages[1:], layout="columns", run="r2")
+    assert warehouse.types()["v"] == kind
+    values = [
+        row[0] for row in warehouse.ask(f'SELECT v FROM "{warehouse.schema}".contacts ORDER BY id')
+    ]
+    assert [float(v) if kind == "numeric" and v < 100 else v for v in values] == kept
+
+
+def test_names_may_be_reserved_long_or_in_any_script(warehouse: Warehouse) -> None:
+    record = {
+        "select": 1,
+        "ID": 2,
+        "id": 3,
+        'quo"te': 4,
+        "100% sure": 5,
+        "größe": 6,
+        "a" * 63: 7,
+        "b" * 64: 8,
+        "b" * 63 + "c": {"x": 9},
+        "日本" * 20: "10",
+        "a.b": None,
+        'tab"; DROP TABLE x; --': 11,
+    }
+    output = warehouse.pull([[record]], layout="columns")
+    kept = {name: value for name, value in record.items() if value is not None}
+    assert read_back(warehouse, output) == [kept]
+    assert all(len(name.encode()) <= 63 for name in warehouse.types())
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ({"_run_id": 1}, "it is a technical column; choose another column_prefix"),
+        ({"": 1}, "it is empty"),
+        ({"a\nb": 1}, "it has a control character"),
+    ],
+)
+def test_a_name_that_no_column_can_have_is_refused(
+    warehouse: Warehouse, record: Any, said: str
+) -> None:
+    with pytest.raises(DestinationError, match=f"cannot be a column: {said}"):
+        warehouse.pull([[record]], layout="columns")
+    assert warehouse.column("1") == []
+
+
+def test_records_must_be_objects(warehouse: Warehouse) -> None:
+    with pytest.raises(
+        DestinationError, match="Record 2 is not an object, and layout columns needs objects"
+    ):
+        warehouse.pull([[{"id": 1}, [1]]], layout="columns")
+
+
+def test_records_without_any_value_are_rows_too(warehouse: Warehouse) -> None:
+    output = warehouse.pull([[{}, {"a": None}]], layout="columns")
+    assert read_back(warehouse, output) == [{}, {}]
+
+
+def test_types_that_a_person_chose_stay_and_a_refused_value_names_its_column(
+    warehouse: Warehouse,
+) -> None:
+    schema = warehouse.schema
+    warehouse.ask(f"CREATE SCHEMA {schema}")
+    warehouse.ask(
+        f"CREATE TABLE {schema}.contacts (id integer, code varchar(3), at timestamptz, tags text[])"
+    )
+    record = {"id": 1, "code": "abc", "at": "2026-01-01T00:00:00Z", "tags": ["x", "y"]}
+    warehouse.pull([[record]], layout="columns")
+    assert warehouse.types()["id"] == "integer"
+    assert warehouse.column("tags") == [["x", "y"]]
+    with pytest.raises(DestinationError) as caught:
+        warehouse.pull([[record], [{**record, "at": "soon"}]], layout="columns", run="r2")
+    assert str(caught.value) == (
+        "Column 'at' of type timestamp with time zone refuses a value (invalid input syntax for type timestamp with time "
+        f'zone: "soon") at {schema}.contacts, run r2. Correct the type in the contract or the table, or convert the field '
+        "with fields."
+    )
+    assert warehouse.column("id") == [1]
+
+
+def test_a_view_on_a_column_that_must_become_wider_is_said(warehouse: Warehouse) -> None:
+    warehouse.pull([[{"id": 1}]], layout="columns")
+    warehouse.ask(f"CREATE VIEW {warehouse.schema}.v AS SELECT id FROM {warehouse.schema}.contacts")
+    with pytest.raises(DestinationError, match="A view or another object uses the column"):
+        warehouse.pull([[{"id": "x"}]], layout="columns", run="r2")
+    assert warehouse.column("id") == [1]
+
+
+def test_types_that_an_attempt_saw_go_on_in_the_next(warehouse: Warehouse) -> None:
+    run = Run("contacts", "r1", dag_id="crm")
+    destination = warehouse.destination(layout="columns")
+    writer = destination.open(run)
+    writer.write([{"id": 1, "only_here": 0.5}])
+    writer.keep(b"state")
+    writer.suspend()
+    progress = destination.find_progress(run)
+    writer = destination.resume(run, progress, 1)
+    writer.write(ids(1))
+    writer.commit(summary(2))
+    assert warehouse.column("only_here") == [0.5, None]
+    assert warehouse.stages() == []

@@ -1,0 +1,154 @@
+"""Specs whose records go into PostgreSQL, run as DAGs and by ``airflow oauth pull``."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from oauth_taskflow import build_dag
+from oauth_taskflow.connections.parse import AirflowConnection
+from oauth_taskflow.specs.check import check_file
+from oauth_taskflow.specs.windows import Interval
+from oauth_taskflow.taskflow.broker.server import read_brokered_settings
+from oauth_taskflow.taskflow.connection_lookup import find_connection
+from oauth_taskflow.taskflow.dags.local_run import LocalRun, Observer, run_locally
+from oauth_taskflow.taskflow.sessions import open_session
+from tests.api.scripted import Asked, scripted
+from tests.taskflow.conftest import RunDag, SetConnection
+
+pytestmark = pytest.mark.airflow
+
+SPEC = """\
+version: 1
+dag_id: family
+connection: crm
+params: {area: SCHEMA}
+defaults:
+  records: data
+  destination: {type: postgres, conn_id: warehouse, table: "{{ params.area }}.{{ endpoint }}"}
+endpoints:
+  contacts:
+    request: {path: /contacts}
+    primary_key: id
+    destination: {layout: columns, mode: merge}
+  notes:
+    for_each: {contact: {endpoint: contacts, batch: 2}}
+    request: {path: "/notes/{{ contact.id }}"}
+  details:
+    for_each: {note: {endpoint: notes, batch: 4}}
+    request: {path: "/details/{{ note.id }}"}
+    destination: {layout: columns}
+"""
+
+
+class Api:
+    """Contacts, each with two notes, each with one detail."""
+
+    contacts = 5
+
+    def __call__(self, asked: Asked) -> Any:
+        name = asked.path.rpartition("/")[2]
+        if asked.path == "/contacts":
+            return {"data": [{"id": number} for number in range(self.contacts)]}
+        if asked.path.startswith("/notes"):
+            return {"data": [{"id": f"{name}-{number}"} for number in range(2)]}
+        return {"data": [{"detail": name}]}
+
+
+@pytest.fixture
+def schema() -> str:
+    return f"d{secrets.token_hex(6)}"
+
+
+@pytest.fixture
+def warehouse(postgres_url: str, set_connection: SetConnection) -> dict[str, Any]:
+    parts = urlsplit(postgres_url)
+    fields = {"host": parts.hostname, "port": parts.port, "schema": "postgres"}
+    login = {"login": "postgres", "password": "geheim-und-lang-7"}
+    set_connection("warehouse", {"conn_type": "postgres", **fields, **login})
+    return fields
+
+
+def ask(warehouse: dict[str, Any], statement: str) -> list[Any]:
+    address = {"host": warehouse["host"], "port": warehouse["port"], "user": "postgres"}
+    with psycopg.connect(**address) as connection:
+        return [value for (value,) in connection.execute(statement)]
+
+
+def test_children_read_what_their_parents_wrote_and_a_rerun_replaces_all(
+    tmp_path: Path,
+    schema: str,
+    warehouse: dict[str, Any],
+    set_connection: SetConnection,
+    run_dag: RunDag,
+) -> None:
+    path, api = tmp_path / "family.yaml", Api()
+    path.write_text(SPEC.replace("SCHEMA", schema))
+    with scripted(api) as server:
+        extra = {"auth_type": "none"}
+        set_connection("crm", {"conn_type": "oauth2", "host": server.url, "extra": extra})
+        run = run_dag(build_dag(path), run_conf={})
+    assert run.state == "success"
+    expected = sorted(f"{c}-{n}" for c in range(5) for n in range(2))
+    found = ask(warehouse, f'SELECT detail FROM "{schema}".details ORDER BY detail')
+    assert found == expected
+    assert ask(warehouse, f'SELECT id FROM "{schema}".contacts ORDER BY id') == list(range(5))
+    done = run.result("details__done")
+    assert done["rows"] == 10
+    assert "geheim" not in json.dumps(run.result("contacts"))
+    assert run.result("contacts")["conn_id"] == "warehouse"
+
+
+def test_a_value_given_with_a_run_cannot_leave_its_place_in_the_name(
+    tmp_path: Path,
+    schema: str,
+    warehouse: dict[str, Any],
+    set_connection: SetConnection,
+    run_dag: RunDag,
+) -> None:
+    path = tmp_path / "family.yaml"
+    path.write_text(SPEC.replace("SCHEMA", schema))
+    with scripted(Api()) as server:
+        extra = {"auth_type": "none"}
+        set_connection("crm", {"conn_type": "oauth2", "host": server.url, "extra": extra})
+        run = run_dag(build_dag(path), run_conf={"area": f"{schema}.contacts; --"})
+    assert run.state == "failed"
+    count = f"SELECT count(*) FROM information_schema.tables WHERE table_schema LIKE '{schema}%'"
+    assert ask(warehouse, count) == [0]
+
+
+def test_a_pull_from_the_shell_writes_files_and_leaves_the_table_alone(
+    tmp_path: Path, schema: str, warehouse: dict[str, Any], set_connection: SetConnection
+) -> None:
+    path = tmp_path / "family.yaml"
+    path.write_text(SPEC.replace("SCHEMA", schema))
+    spec = check_file(path).spec
+    assert spec is not None
+    now = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    with scripted(Api()) as server:
+        extra = {"auth_type": "none"}
+        set_connection("crm", {"conn_type": "oauth2", "host": server.url, "extra": extra})
+        run = LocalRun(
+            spec, spec.order, tmp_path / "out", {"area": schema}, Interval(None, now), now
+        )
+        observer = Observer(lambda *_: None, lambda _: None)
+        results = list(run_locally(run, open_session, observer))
+    assert [sum(s.rows for s in summaries) for summaries in results] == [5, 10, 10]
+    assert (tmp_path / "out" / "contacts" / "part-00000.jsonl").exists()
+    count = f"SELECT count(*) FROM information_schema.tables WHERE table_schema = '{schema}'"
+    assert ask(warehouse, count) == [0]
+
+
+def test_broker_mode_hands_the_connection_of_a_destination_out_as_it_is(
+    warehouse: dict[str, Any],
+) -> None:
+    found: AirflowConnection = find_connection("warehouse")
+    assert found.conn_type == "postgres"
+    assert read_brokered_settings(found) is None
