@@ -107,9 +107,10 @@ def _state_unions(
     types: str | tuple[str, ...] = ("object", "null"),
 ) -> None:
     """Turn "any of these kinds" into "if type is x, then it is this kind": one clear error instead of seven."""
-    for union in [branch for branch in schema.get("anyOf", ()) if "discriminator" in branch]:
-        mapping: dict[str, str] = union["discriminator"]["mapping"]
-        schema["anyOf"].remove(union)
+    # The union itself, as items of a list are; or one of several branches, where it may be null.
+    unions = [branch for branch in (schema, *schema.get("anyOf", ())) if "discriminator" in branch]
+    for union in unions:
+        mapping: dict[str, str] = union.pop("discriminator")["mapping"]
         schema.pop("anyOf")
         schema |= {
             "type": types if isinstance(types, str) else list(types),
