@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -53,6 +53,8 @@ from oauth_taskflow.errors import DestinationError
 
 _KEEP_SECONDS = 60.0
 _FETCHED = 500
+# Records of parents that are read at once; more are fetched in batches of one transaction.
+_AT_ONCE = 2000
 
 
 class PostgresTable:
@@ -255,9 +257,16 @@ class PostgresTable:
             f"SELECT ({write_record(found, settings)})::text FROM {place.table.sql} "
             f"WHERE {match_run(settings)}{alive} ORDER BY {settings.sql('row_number')} OFFSET %s LIMIT %s"
         )
+        texts: Iterable[str]
         count = 0
         what = "Reading records of the parent endpoint"
-        for text in self._stream(what, statement, (*place.key[1:], skip, take)):
+        parameters = (*place.key[1:], skip, take)
+        if take <= _AT_ONCE:  # a child may take hours with them: no transaction is open meanwhile
+            with self._database.open_briefly(what) as connection:
+                texts = [text for (text,) in execute(connection, statement, parameters)]
+        else:
+            texts = self._stream(what, statement, parameters)
+        for text in texts:
             count += 1
             yield decode(text)
         if count < min(take, int(found["rows_in_table"]) - skip):

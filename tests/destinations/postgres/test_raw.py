@@ -171,6 +171,28 @@ def test_rows_that_another_run_removed_are_missed(warehouse: Warehouse) -> None:
         list(destination.read(part.path, 0, 1))
 
 
+def test_no_transaction_stays_open_while_a_child_works_on_its_parents(warehouse: Warehouse) -> None:
+    output = warehouse.pull([ids(30)])
+    destination = warehouse.destination()
+    (part,) = destination.describe(output).parts
+    records = destination.read(part.path, 0, 30)
+    assert next(records) == {"id": 0}
+    # Nothing holds the table.
+    warehouse.ask(f"DROP TABLE {warehouse.schema}.contacts")
+    assert len(list(records)) == 29
+
+
+def test_many_records_are_fetched_in_batches(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oauth_taskflow.destinations.postgres.destination._AT_ONCE", 10)
+    monkeypatch.setattr("oauth_taskflow.destinations.postgres.destination._FETCHED", 7)
+    output = warehouse.pull([ids(30)])
+    destination = warehouse.destination()
+    (part,) = destination.describe(output).parts
+    assert list(destination.read(part.path, 3, 20)) == ids(30)[3:23]
+
+
 def test_the_uri_names_the_table_and_the_run_without_credentials(warehouse: Warehouse) -> None:
     output = warehouse.pull([ids(1)], run="manual__2026-01-01T00:00:00+00:00")
     described = warehouse.destination().describe(output)
