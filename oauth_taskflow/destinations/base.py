@@ -11,6 +11,8 @@ from oauth_taskflow.errors import DestinationError
 from oauth_taskflow.record_schema.model import RecordSchema
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from oauth_taskflow.destinations.transfer import TransferSummary
 
 # (path or URL, Airflow connection of its store) -> a pathlib.Path or something that behaves like one
@@ -268,6 +270,20 @@ class Destination(Protocol):
 
         Raises:
             DestinationError: the destination cannot be read, or has something else there.
+        """
+
+
+@runtime_checkable
+class TableReader(Protocol):
+    """The further method of a ``Destination`` whose parts may be read as Arrow tables, without decoding each record."""
+
+    def read_tables(
+        self, part: str, *, host: str = ""
+    ) -> Iterator[tuple[pa.Table, RecordSchema]] | None:
+        """Reads a part as tables of bounded size, each with the schema of its records; None for a part of another form.
+
+        Raises:
+            ApiError: the part is missing.
         """
 
 

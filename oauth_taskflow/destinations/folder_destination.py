@@ -6,9 +6,9 @@ import json
 import secrets
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from oauth_taskflow.destinations.base import (
     NO_FACTS,
@@ -24,6 +24,7 @@ from oauth_taskflow.destinations.base import (
 from oauth_taskflow.destinations.datasets import name_dataset
 from oauth_taskflow.destinations.folder_writer import FolderWriter, Writing
 from oauth_taskflow.destinations.formats import FORMATS, find_format
+from oauth_taskflow.destinations.formats.base import SchemaFiles
 from oauth_taskflow.destinations.kept_parts import count_whole, read_parts, read_progress
 from oauth_taskflow.destinations.local_folder import LocalFolder
 from oauth_taskflow.destinations.object_folder import ObjectFolder
@@ -38,6 +39,10 @@ from oauth_taskflow.destinations.output_folders import (
 )
 from oauth_taskflow.destinations.part_stream import PartOptions
 from oauth_taskflow.errors import ApiError
+from oauth_taskflow.record_schema.model import RecordSchema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # Loaders of warehouses ask for 100 to 250 MB, and a retry of a failed upload stays cheap.
 _STORE_PART_SIZE = 256_000_000
@@ -240,13 +245,37 @@ class FolderDestination:
             ApiError: the file is gone.
             DestinationError: no format reads a file of this name.
         """
+        file_format = find_format(part.rpartition("/")[2])
+        with self._open_committed(part, host) as file:
+            yield from file_format.read_records(file, skip, take)
+
+    def read_tables(
+        self, part: str, *, host: str = ""
+    ) -> Iterator[tuple[pa.Table, RecordSchema]] | None:
+        """Reads the file ``part`` as Arrow tables, if its format has schemas.
+
+        Raises:
+            ApiError: the file is gone.
+            DestinationError: no format reads a file of this name.
+        """
+        files = find_format(part.rpartition("/")[2]).schema_files
+        return None if files is None else self._read_tables(files, part, host)
+
+    def _read_tables(
+        self, files: SchemaFiles, part: str, host: str
+    ) -> Iterator[tuple[pa.Table, RecordSchema]]:
+        with self._open_committed(part, host) as file:
+            yield from files.read_tables(file)
+
+    @contextmanager
+    def _open_committed(self, part: str, host: str) -> Iterator[IO[bytes]]:
         path = self._open_path(part, self._conn_id)
         with ExitStack() as stack:
             try:
                 file = stack.enter_context(open_part(path))
             except FileNotFoundError as error:
                 raise _missing_records(path, host) from error
-            yield from find_format(part.rpartition("/")[2]).read_records(file, skip, take)
+            yield file
 
     def describe(self, output: Output) -> Description:
         """Describes the files of ``output``; those of a disk with the name of this machine."""

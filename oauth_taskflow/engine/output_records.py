@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
 
 from oauth_taskflow.destinations import DEFAULT_KIND
-from oauth_taskflow.destinations.base import Destination, Part, StoreAccess
+from oauth_taskflow.destinations.base import Destination, Part, StoreAccess, TableReader
 from oauth_taskflow.destinations.kinds import find_kind
 from oauth_taskflow.destinations.requirements import Requirement, describe_missing, is_installed
 from oauth_taskflow.errors import DestinationError
@@ -90,9 +91,7 @@ class EndpointRecords:
         for output in self._outputs:
             destination = self._connect(output)
             for part in output.files:
-                yield from destination.read(
-                    part.path, 0, part.rows, host=part.host, selector=part.selector
-                )
+                yield from _read_records(destination, part)
 
     @property
     def manifests(self) -> list[Mapping[str, Any]]:
@@ -167,14 +166,28 @@ class EndpointRecords:
         return TableBuilder(reduce(unite_schemas, schemas))
 
     def _tables(self, builder: TableBuilder) -> Iterator[pa.Table]:
-        block: list[Any] = []
-        for record in self:
-            block.append(record)
-            if len(block) >= _ROWS:
-                yield from builder.add(block)
-                block = []
-        yield from builder.add(block)
+        for output in self._outputs:
+            destination = self._connect(output)
+            for part in output.files:
+                yield from _read_part(destination, part, builder)
         yield from builder.finish()
 
     def _connect(self, output: StoredOutput) -> Destination:
         return find_kind(output.destination).connect_for_reading(output.conn_id, self._access)
+
+
+def _read_records(destination: Destination, part: Part) -> Iterator[Any]:
+    return iter(destination.read(part.path, 0, part.rows, host=part.host, selector=part.selector))
+
+
+def _read_part(destination: Destination, part: Part, builder: TableBuilder) -> Iterator[pa.Table]:
+    """Yields the tables of a part: those in its file, or else those that ``builder`` makes of its records."""
+    read = destination.read_tables if isinstance(destination, TableReader) else None
+    tables = None if read is None else read(part.path, host=part.host)
+    if tables is not None:
+        for table, known in tables:
+            yield from builder.take_table(table, known)
+        return
+    records = _read_records(destination, part)
+    while block := list(islice(records, _ROWS)):
+        yield from builder.add(block)

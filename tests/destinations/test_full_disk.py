@@ -14,10 +14,13 @@ import pytest
 
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.destinations.files import FolderDestination
+from oauth_taskflow.destinations.folder_writer import FolderWriter
 from oauth_taskflow.destinations.partitioned_writer import PartitionedDestination
 from oauth_taskflow.destinations.partitions import FieldPartition
 from oauth_taskflow.destinations.transfer import transfer
 from oauth_taskflow.errors import DestinationError
+from tests.destinations.arrow.wider_run import IDS, TABLES, pull_pages, shrink_groups
+from tests.destinations.arrow.wider_run import read_committed as read_table
 from tests.destinations.attempts import RUN, list_ours
 
 ROWS = [{"k": str(n % 3), "n": n, "text": f"{n * 7919:x}" * 40} for n in range(600)]
@@ -69,3 +72,40 @@ def test_a_folder_without_permission_is_one_clear_error(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(DestinationError, match="PermissionError: Permission denied"):
         write(tmp_path / "out", "jsonl", "one")
+
+
+@contextmanager
+def full_at_commit(writer: type[Any]) -> Iterator[None]:
+    """Lets the disk be full from the moment of the commit on."""
+    real = writer.commit
+
+    def commit(*args: Any) -> Any:
+        with small_files():
+            return real(*args)
+
+    writer.commit = commit
+    try:
+        yield
+    finally:
+        writer.commit = real
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("full", [lambda _: small_files(), full_at_commit], ids=["soon", "commit"])
+def test_a_full_disk_shows_the_table_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, full: Any
+) -> None:
+    shrink_groups(monkeypatch.setattr)
+    destination = FolderDestination(tmp_path, name)
+    transfer(pull_pages("old"), destination, RUN)
+    before = read_table(tmp_path)
+    with full(FolderWriter), pytest.raises(DestinationError, match="File too large") as caught:
+        transfer(pull_pages("new"), destination, RUN)
+    assert str(tmp_path) in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    assert read_table(tmp_path) == before
+    transfer(pull_pages("next"), destination, RUN)
+    after = read_table(tmp_path)
+    assert after is not None
+    assert (after.ids, after.tags) == (IDS, {"next"})
+    assert after.ours == sorted(["_manifest.json", *after.files])

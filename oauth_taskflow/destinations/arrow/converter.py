@@ -13,7 +13,7 @@ from oauth_taskflow.api.decoders.numbers import build_json_decoder, decode, enco
 from oauth_taskflow.destinations.arrow.exact_values import Misfit, observe_records, rewrite
 from oauth_taskflow.destinations.arrow.json_reader import check_numbers, observe_table, read_lines
 from oauth_taskflow.destinations.arrow.types import holds_texts, to_arrow_schema, to_arrow_type
-from oauth_taskflow.destinations.arrow.widening import widen_array
+from oauth_taskflow.destinations.arrow.widening import widen_array, widen_table
 from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.record_schema.model import FieldType, RecordSchema, unite_schemas
 from oauth_taskflow.redaction import redact_text
@@ -74,6 +74,16 @@ class TableBuilder:
             self._rows += len(some)
             if self._bytes >= self._block_bytes or self._rows >= self._block_rows:
                 yield from self.finish()
+
+    def take_table(self, table: pa.Table, known: RecordSchema) -> Iterator[pa.Table]:
+        """Yields the records that wait, then ``table`` of the schema ``known``, in the columns of all records so far.
+
+        Raises:
+            InvalidRecord: a record that waited is not an object, or not JSON.
+        """
+        yield from self.finish()
+        self.schema, self._has_records = self._unite(known.fields), True
+        yield widen_table(table, self.schema, known)
 
     def finish(self) -> Iterator[pa.Table]:
         """Yields the table of the records that fill no block, if there are any. More may be added after it.

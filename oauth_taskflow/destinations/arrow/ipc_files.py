@@ -76,14 +76,19 @@ def _schema_of(schema: pa.Schema) -> RecordSchema:
     return to_record_schema(schema) if written is None else _decode(written)
 
 
+def read_tables(file: IO[bytes]) -> Iterator[tuple[pa.Table, RecordSchema]]:
+    """Yields the records of an open file as tables, each with the schema of the file's records."""
+    with pa.ipc.open_file(file) as reader:
+        known = _schema_of(reader.schema)
+        for place in range(reader.num_record_batches):
+            yield pa.Table.from_batches([reader.get_batch(place)]), known
+
+
 def rewrite(
     file: IO[bytes], sink: ByteSink, schema: RecordSchema, *, compression: str | None
 ) -> None:
     """Writes the records of an open file with a wider schema, one batch after another."""
     groups = GroupWriter(sink, _format(compression))
-    with pa.ipc.open_file(file) as reader:
-        known = _schema_of(reader.schema)
-        for place in range(reader.num_record_batches):
-            table = pa.Table.from_batches([reader.get_batch(place)])
-            groups.add(widen_table(table, schema, known), schema)
+    for table, known in read_tables(file):
+        groups.add(widen_table(table, schema, known), schema)
     groups.close(schema)

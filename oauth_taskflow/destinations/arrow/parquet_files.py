@@ -86,12 +86,17 @@ def _schema_of(parquet: pq.ParquetFile) -> RecordSchema:
     return to_record_schema(parquet.schema_arrow) if written is None else _decode(written)
 
 
-def rewrite(file: IO[bytes], sink: ByteSink, schema: RecordSchema, *, compression: str) -> None:
-    """Writes the records of an open file with a wider schema, one row group after another."""
-    groups = GroupWriter(sink, _format(compression))
+def read_tables(file: IO[bytes]) -> Iterator[tuple[pa.Table, RecordSchema]]:
+    """Yields the records of an open file as tables, each with the schema of the file's records."""
     with pq.ParquetFile(file) as parquet:
         known = _schema_of(parquet)
         for batch in parquet.iter_batches(_REWRITE_ROWS):
-            table = pa.Table.from_batches([batch])
-            groups.add(widen_table(table, schema, known), schema)
+            yield pa.Table.from_batches([batch]), known
+
+
+def rewrite(file: IO[bytes], sink: ByteSink, schema: RecordSchema, *, compression: str) -> None:
+    """Writes the records of an open file with a wider schema, one row group after another."""
+    groups = GroupWriter(sink, _format(compression))
+    for table, known in read_tables(file):
+        groups.add(widen_table(table, schema, known), schema)
     groups.close(schema)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import IO, Any, NamedTuple, Protocol, runtime_checkable
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from oauth_taskflow.destinations.requirements import Requirement
 from oauth_taskflow.record_schema.model import RecordSchema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class ByteSink(Protocol):
@@ -65,6 +68,8 @@ class SchemaFiles(NamedTuple):
     """Whether files of both schemas are written alike, so that readers take them for one table."""
     rewrite: Callable[[IO[bytes], ByteSink, RecordSchema], None]
     """From an open file, a sink, and a wider schema: writes the same records with that schema."""
+    read_tables: Callable[[IO[bytes]], Iterator[tuple[pa.Table, RecordSchema]]]
+    """From an open file: its records as Arrow tables of bounded size, each with the schema of the file's records."""
 
 
 class FileFormat(NamedTuple):

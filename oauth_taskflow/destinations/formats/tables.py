@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from types import ModuleType
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from oauth_taskflow.destinations.formats.base import (
     ByteSink,
@@ -16,6 +16,9 @@ from oauth_taskflow.destinations.formats.base import (
 )
 from oauth_taskflow.destinations.requirements import Requirement
 from oauth_taskflow.record_schema.model import RecordSchema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _PYARROW = (Requirement("pyarrow", "parquet"),)
 # The names in a spec, and pyarrow's.
@@ -64,12 +67,15 @@ def _build(load: Callable[[], ModuleType], codec: str | None, others: Any) -> Fi
     def rewrite(file: IO[bytes], sink: ByteSink, schema: RecordSchema) -> None:
         load().rewrite(file, sink, schema, compression=codec)
 
+    def read_tables(file: IO[bytes]) -> Iterator[tuple[pa.Table, RecordSchema]]:
+        yield from load().read_tables(file)
+
     return FileFormat(
         open_writer,
         read_records,
         read_again=read_records,
         requires=_PYARROW,
-        schema_files=SchemaFiles(read_schema, _is_same, rewrite),
+        schema_files=SchemaFiles(read_schema, _is_same, rewrite, read_tables),
         compressions=others,
     )
 
