@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
@@ -51,7 +52,8 @@ def _iceberg_options(folder: Path, **more: Any) -> IcebergDestination:
 def _read_iceberg(folder: Path) -> list[dict[str, Any]]:
     from pyiceberg.catalog import load_catalog  # noqa: PLC0415 - the tests of other kinds do without
 
-    catalog = load_catalog("default", type="sql", uri=f"sqlite:///{folder / 'lake' / 'catalog.db'}")
+    place = quote(str(folder / "lake" / "catalog.db"))
+    catalog = load_catalog("default", type="sql", uri=f"sqlite:///{place}")
     rows: list[dict[str, Any]] = catalog.load_table("crm.contacts").scan().to_arrow().to_pylist()
     return rows
 

@@ -82,3 +82,46 @@ def test_a_field_named_like_a_technical_column_is_refused(kind: Kind, tmp_path: 
         put(kind, tmp_path, [{"id": 1, "_run_id": "x"}])
     put(kind, tmp_path, [{"id": 1, "_run_id": "x"}], column_prefix="load_")
     assert read_rows(kind, tmp_path, "load_run_id", "_run_id") == [("r1", "x")]
+
+
+def test_names_that_differ_in_case_alone_are_refused_at_any_depth(
+    kind: Kind, tmp_path: Path
+) -> None:
+    for record in ({"a": 1, "A": 2}, {"o": {"a": 1, "A": 2}}, {"l": [[{"a": 1, "A": 2}]]}):
+        with pytest.raises(DestinationError, match="differ in case alone"):
+            put(kind, tmp_path, [record])
+
+
+def test_names_that_a_kind_cannot_have_are_refused_at_any_depth(kind: Kind, tmp_path: Path) -> None:
+    bad = "a b" if kind.name == "delta" else "a.b"
+    for record in ({bad: 1}, {"o": {bad: 1}}, {"l": [{bad: 1}]}):
+        with pytest.raises(DestinationError, match=f"{bad}', which is no name of a column"):
+            put(kind, tmp_path, [record])
+
+
+def test_unusual_values_arrive_whole(kind: Kind, tmp_path: Path) -> None:
+    put(kind, tmp_path, [{"id": n, "x": "z" * 10_000_000} for n in range(3)], "r0")
+    assert [len(row["x"]) for row in kind.read(tmp_path)] == [10_000_000] * 3
+    record = {"id": 1, "x": "a\0b", "e": {}, "f": {"g": {}}, "h": [{}], "ll": [[1], [], [2, 3]]}
+    put(kind, tmp_path, [{**record, "lo": [{"a": 1}]}], "r0")
+    put(kind, tmp_path, [{"id": 2, "e": {"x": 1}, "h": [{"z": 1}], "lo": [{"b": "n"}]}], "r1")
+    assert read_rows(kind, tmp_path, "id", "x", "e", "f", "h", "ll", "lo") == [
+        (1, "a\0b", None, None, None, [[1], [], [2, 3]], [{"a": 1, "b": None}]),
+        (2, None, {"x": 1}, None, [{"z": 1}], None, [{"a": None, "b": "n"}]),
+    ]
+
+
+def test_hundreds_of_columns_and_a_schema_that_grows_with_every_block(
+    kind: Kind, tmp_path: Path
+) -> None:
+    put(kind, tmp_path, [{f"c{n}": n for n in range(300)}], "r1")
+    put(kind, tmp_path, [{f"c{n}": n for n in range(350)}], "r2")
+    assert {len(row) for row in kind.read(tmp_path)} == {354}
+
+
+def test_folders_may_have_unusual_names(kind: Kind, tmp_path: Path) -> None:
+    folder = tmp_path / "a bé?#+:"
+    for _ in range(2):
+        put(kind, folder, [{"id": 1}])
+    assert read_rows(kind, folder, "id") == [(1,)]
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]

@@ -5,15 +5,16 @@ https://delta-io.github.io/delta-rs/ and the protocol: https://github.com/delta-
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from oauth_taskflow.destinations.output_folders import superseded_error
@@ -25,11 +26,18 @@ from oauth_taskflow.destinations.tables.lake_schema import (
     read_lake_records,
     to_lake_schema,
 )
+from oauth_taskflow.destinations.tables.merging import (
+    check_keys,
+    check_merge,
+    index_rows,
+    pick_rows,
+)
+from oauth_taskflow.destinations.tables.overtaking import repeat_when_overtaken
 from oauth_taskflow.destinations.tables.place import RowsPlace
 from oauth_taskflow.destinations.tables.spool import BATCH_ROWS
 from oauth_taskflow.destinations.tables.store_options import read_store_options
 from oauth_taskflow.destinations.tables.technical_columns import TechnicalColumns
-from oauth_taskflow.errors import ApiError
+from oauth_taskflow.errors import ApiError, DestinationError
 from oauth_taskflow.record_schema.model import RecordSchema
 from oauth_taskflow.redaction import redact_url
 
@@ -37,8 +45,7 @@ from oauth_taskflow.redaction import redact_url
 _ENTRY = "oauth_taskflow"
 # Transactions that are looked through for the manifest of a run, the newest first.
 _MOST_TRANSACTIONS = 1000
-_TRIES = 8
-_FIRST_WAIT = 0.1
+_WRITER = WriterProperties(compression="ZSTD")
 
 
 class DeltaSettings(msgspec.Struct, frozen=True):
@@ -69,13 +76,19 @@ class DeltaLakeTable:
     def check(self) -> None:
         """Looks for the table's log; on a disk, makes the folder."""
         if isinstance(self._path, Path):
+            if "%" in str(self._path):  # the library decodes it once more than it encodes it
+                raise DestinationError(
+                    "The path of a Delta Lake table cannot have a percent sign",
+                    where=f"at {self.uri}",
+                    hint="Choose another folder: path.",
+                )
             self._path.mkdir(parents=True, exist_ok=True)
         self._load()
 
     def find_manifest(self, place: RowsPlace) -> Mapping[str, Any] | None:
         """Returns the manifest of the newest transaction for ``place`` among the last thousand."""
         table = self._load()
-        return None if table is None else self._find_manifest(table, place)
+        return None if table is None else self._find_entry(table, place)[1]
 
     def commit(self, commit: Commit) -> Committed:
         """Writes the rows in place of earlier ones of the same instance, or merges them by primary key.
@@ -85,22 +98,38 @@ class DeltaLakeTable:
         """
         self._columns.check(commit.rows.schema, self.uri)
         check_names(commit.rows.schema.fields, self.uri, FORBIDDEN_IN_DELTA)
-        for tried in range(_TRIES):
-            table = self._load() or self._create(commit)
-            current = self._find_manifest(table, commit.place)
-            if current is not None and current.get("attempt") != commit.found:
-                raise superseded_error(self.uri)
-            try:
-                self._write(table, commit)
-            except CommitFailedError:
-                # Another transaction changed the table meanwhile; whose rows it wrote is seen after loading it anew.
-                if tried == _TRIES - 1:
-                    raise
-                time.sleep(_FIRST_WAIT * 2**tried)
-            else:
-                break
-        table.update_incremental()
-        return Committed(str(table.version()), commit.rows.bytes)
+        # Another transaction changed the table meanwhile: whose rows it wrote is seen after loading it anew.
+        return repeat_when_overtaken(lambda: self._commit_once(commit), CommitFailedError)
+
+    def _commit_once(self, commit: Commit) -> Committed:
+        table = self._load() or self._create(commit)
+        if (done := self._find_own(table, commit)) is not None:
+            return done
+        try:
+            self._write(table, commit)
+        except CommitFailedError:
+            raise
+        except Exception:
+            # The answer may have been lost after the commit.
+            with suppress(Exception):
+                if (done := self._find_own(self._open(), commit)) is not None:
+                    return done
+            raise
+        return self._find_own(table, commit) or Committed(str(table.version()), commit.rows.bytes)
+
+    def _find_own(self, table: DeltaTable, commit: Commit) -> Committed | None:
+        """Returns the version that this attempt has committed; None while it has not.
+
+        Raises:
+            DestinationError: another attempt committed since this one was opened.
+        """
+        version, manifest = self._find_entry(table, commit.place)
+        attempt = None if manifest is None else manifest.get("attempt")
+        if attempt == commit.manifest["attempt"]:
+            return Committed(str(version), commit.rows.bytes)
+        if attempt is not None and attempt != commit.found:
+            raise superseded_error(self.uri)
+        return None
 
     def list_instances(self, place: RowsPlace) -> Collection[int]:
         """Returns the numbers of the instances of the run that have rows."""
@@ -115,9 +144,13 @@ class DeltaLakeTable:
 
     def remove(self, place: RowsPlace) -> None:
         """Removes the rows of one task instance, in a transaction that says so."""
-        table = self._load()
-        if table is not None:
-            table.delete(self._predicate(place), commit_properties=_describe(place, None))
+
+        def remove_once() -> None:
+            table = self._load()
+            if table is not None:
+                table.delete(self._predicate(place), commit_properties=_describe(place, None))
+
+        repeat_when_overtaken(remove_once, CommitFailedError)
 
     def read(self, place: RowsPlace, skip: int, take: int) -> Iterator[Any]:
         """Yields records of the version that the run wrote, file by file in the order of their names.
@@ -157,11 +190,12 @@ class DeltaLakeTable:
 
     @property
     def _address(self) -> str:
-        return str(self._path) if isinstance(self._path, Path) else _without_connection(self._path)
+        return self.uri if isinstance(self._path, Path) else _without_connection(self._path)
 
     def _create(self, commit: Commit) -> DeltaTable:
         """Creates the empty table; when another task was faster, its table counts."""
         records = fit_schema(RecordSchema(), commit.rows.schema, self.uri)
+        self._check_partitions(records)
         DeltaTable.create(
             self._address,
             self._columns.extend_schema(to_lake_schema(records)),
@@ -171,55 +205,96 @@ class DeltaLakeTable:
         )
         return self._open()
 
+    def _check_partitions(self, records: RecordSchema) -> None:
+        for name in self._settings.partition_by:
+            kind = records.fields.get(name)
+            if name not in self._columns.names and (kind is None or kind.fields or kind.item):
+                have = "no value yet" if kind is None else f"{kind.kind} values"
+                raise DestinationError(
+                    f"The table cannot be created: the field {name[:100]!r} of partition_by has {have}",
+                    where=f"at {self.uri}",
+                    hint="Name a field with texts, numbers or dates; give its type in the schema of the contract.",
+                )
+
     def _write(self, table: DeltaTable, commit: Commit) -> None:
         present = self._columns.remove_from(from_lake_schema(pa.schema(table.schema().to_arrow())))
-        check_names([*present.fields, *commit.rows.schema.fields], self.uri, FORBIDDEN_IN_DELTA)
         records = fit_schema(present, commit.rows.schema, self.uri)
+        check_names(records.fields, self.uri, FORBIDDEN_IN_DELTA)
         schema = self._columns.extend_schema(to_lake_schema(records))
-        batches = self._columns.extend(commit.rows.read_batches(records), commit.place, schema)
-        reader = pa.RecordBatchReader.from_batches(schema, batches)
-        described = _describe(commit.place, commit.manifest)
         if self._settings.mode == "merge":
-            self._merge(table, reader, described)
+            self._merge(table, commit, records, schema)
             return
+        batches = self._columns.extend(commit.rows.read_batches(records), commit.place, schema)
         # Also where no row matches: it makes two attempts of one run conflict, which plain appends do not.
         write_deltalake(
             table,
-            reader,
+            pa.RecordBatchReader.from_batches(schema, batches),
             mode="overwrite",
             predicate=self._predicate(commit.place),
             schema_mode="merge",
-            commit_properties=described,
+            writer_properties=_WRITER,
+            commit_properties=_describe(commit.place, commit.manifest),
         )
 
     def _merge(
-        self, table: DeltaTable, rows: pa.RecordBatchReader, described: CommitProperties
+        self, table: DeltaTable, commit: Commit, records: RecordSchema, schema: pa.Schema
     ) -> None:
-        order = self._settings.order
+        settings, described = self._settings, _describe(commit.place, commit.manifest)
+        keys, order = check_merge(settings.keys, settings.order, records, self.uri)
+        if not commit.rows.rows:
+            self._note_nothing(table, schema, described)
+            return
+        check_keys(keys, records, self.uri)
+        order = order if order in records.fields else None
+        index = index_rows(commit.rows.read_batches(records), keys, order, self.uri)
+        self._add_columns(table, schema, [*keys, *([order] if order else [])])
+        newest = pick_rows(commit.rows.read_batches(records), index)
+        rows = self._columns.extend(newest, commit.place, schema)
         newer = None
         if order is not None:
             name = _quote(order)
             newer = f"t.{name} IS NULL OR s.{name} >= t.{name}"
-        same = " AND ".join(f"t.{_quote(key)} = s.{_quote(key)}" for key in self._settings.keys)
         merger = table.merge(
-            rows,
-            same,
+            pa.RecordBatchReader.from_batches(schema, rows),
+            " AND ".join(f"t.{_quote(key)} = s.{_quote(key)}" for key in keys),
             source_alias="s",
             target_alias="t",
             merge_schema=True,
+            writer_properties=_WRITER,
             commit_properties=described,
         )
         merger.when_matched_update_all(newer).when_not_matched_insert_all().execute()
 
-    def _find_manifest(self, table: DeltaTable, place: RowsPlace) -> Mapping[str, Any] | None:
+    def _note_nothing(
+        self, table: DeltaTable, schema: pa.Schema, described: CommitProperties
+    ) -> None:
+        """Commits the manifest of a run without records."""
+        write_deltalake(
+            table,
+            schema.empty_table(),
+            mode="append",
+            schema_mode="merge",
+            commit_properties=described,
+        )
+
+    def _add_columns(self, table: DeltaTable, schema: pa.Schema, names: Sequence[str]) -> None:
+        """Adds columns that a condition names, in a transaction of their own: a table that has none cannot be asked."""
+        present = {field.name for field in table.schema().fields}
+        missing = [schema.field(name) for name in names if name not in present]
+        if missing:
+            table.alter.add_columns(list(DeltaSchema.from_arrow(pa.schema(missing)).fields))
+
+    def _find_entry(
+        self, table: DeltaTable, place: RowsPlace
+    ) -> tuple[int | None, Mapping[str, Any] | None]:
+        """Returns the newest version that wrote the rows of ``place``, and its manifest."""
         wanted = _key(place)
         for transaction in table.history(_MOST_TRANSACTIONS):
             entry = transaction.get(_ENTRY)
             found = msgspec.json.decode(entry) if isinstance(entry, str) else {}
             if found.get("rows") == wanted:
-                manifest: Mapping[str, Any] | None = found.get("manifest")
-                return manifest
-        return None
+                return transaction.get("version"), found.get("manifest")
+        return None, None
 
     def _predicate(self, place: RowsPlace) -> str:
         *texts, number = self._columns.values(place)

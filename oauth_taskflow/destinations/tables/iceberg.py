@@ -5,49 +5,61 @@ https://py.iceberg.apache.org/ and the format: https://iceberg.apache.org/spec/
 
 from __future__ import annotations
 
-import time
-import uuid
-import warnings
+import functools
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
 import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableAlreadyExistsError
 from pyiceberg.expressions import And, BooleanExpression, EqualTo
 from pyiceberg.io.pyarrow import ArrowScan, schema_to_pyarrow
+from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table as PyIcebergTable
 from pyiceberg.table import Transaction
 
 from oauth_taskflow.destinations.output_folders import superseded_error
 from oauth_taskflow.destinations.tables.base import Commit, Committed, Mode
-from oauth_taskflow.destinations.tables.column_names import check_names
+from oauth_taskflow.destinations.tables.column_names import FORBIDDEN_IN_ICEBERG, check_names
 from oauth_taskflow.destinations.tables.fitting import fit_schema
-from oauth_taskflow.destinations.tables.iceberg_merge import keep_newer
+from oauth_taskflow.destinations.tables.iceberg_catalog import create_namespace
+from oauth_taskflow.destinations.tables.iceberg_files import (
+    DataFiles,
+    rewrite_without,
+    stage_files,
+)
+from oauth_taskflow.destinations.tables.iceberg_merge import Replacement
 from oauth_taskflow.destinations.tables.lake_schema import (
     find_text_kinds,
     from_lake_schema,
     read_lake_records,
     to_lake_schema,
 )
+from oauth_taskflow.destinations.tables.merging import (
+    check_keys,
+    check_merge,
+    index_rows,
+    pick_rows,
+)
+from oauth_taskflow.destinations.tables.overtaking import repeat_when_overtaken
 from oauth_taskflow.destinations.tables.place import RowsPlace
 from oauth_taskflow.destinations.tables.technical_columns import TechnicalColumns
-from oauth_taskflow.errors import ApiError
+from oauth_taskflow.errors import ApiError, DestinationError
 from oauth_taskflow.record_schema.model import RecordSchema
 from oauth_taskflow.redaction import redact_url
 
 # Names in the summary of a snapshot and among the properties of a table.
 _ENTRY = "oauth-taskflow.rows"
 _KINDS = "oauth-taskflow.kinds"
-# A commit that another one overtook is never repeated by the library: whose rows the other wrote must be looked at.
-_PROPERTIES = {"commit.retry.num-retries": "0", "write.parquet.compression-codec": "zstd"}
-# Bytes of Arrow in one data file; with zstd a quarter to a tenth of that.
-_FILE_BYTES = 512 << 20
-_TRIES = 8
-_FIRST_WAIT = 0.1
+# Metadata files of older commits would pile up, one a run.
+_PROPERTIES = {
+    "write.parquet.compression-codec": "zstd",
+    "write.metadata.delete-after-commit.enabled": "true",
+    "write.metadata.previous-versions-max": "100",
+}
 
 
 class IcebergSettings(msgspec.Struct, frozen=True):
@@ -90,19 +102,48 @@ class IcebergTable:
             DestinationError: another attempt committed since, or the table cannot hold the records.
         """
         self._columns.check(commit.rows.schema, self.uri)
-        check_names(commit.rows.schema.fields, self.uri)
-        for tried in range(_TRIES):
-            table = self._load() or self._create(commit)
-            current = _find_manifest(table, commit.place)
-            if current is not None and current.get("attempt") != commit.found:
-                raise superseded_error(self.uri)
-            try:
-                return self._write(table, commit)
-            except CommitFailedException:
-                if tried == _TRIES - 1:
-                    raise
-                time.sleep(_FIRST_WAIT * 2**tried)
-        raise AssertionError("unreachable")
+        check_names(commit.rows.schema.fields, self.uri, FORBIDDEN_IN_ICEBERG)
+        # Another transaction changed the table meanwhile: whose rows it wrote is seen after loading it anew.
+        return repeat_when_overtaken(lambda: self._commit_once(commit), CommitFailedException)
+
+    def _commit_once(self, commit: Commit) -> Committed:
+        table = self._load() or self._create(commit)
+        if (done := self._find_own(table, commit, 0)) is not None:
+            return done
+        files = DataFiles(table)
+        try:
+            transaction = self._stage(table, commit, files)
+        except BaseException:
+            files.remove()
+            raise
+        try:
+            transaction.commit_transaction()
+        except CommitFailedException:
+            files.remove()
+            raise
+        except Exception:
+            # The answer may have been lost after the commit; then the files are part of the table.
+            with suppress(Exception):
+                found = self._catalog.load_table(self._name)
+                if (done := self._find_own(found, commit, files.bytes)) is not None:
+                    return done
+            raise
+        found = self._catalog.load_table(self._name)
+        return self._find_own(found, commit, files.bytes) or Committed("", files.bytes)
+
+    def _find_own(self, table: PyIcebergTable, commit: Commit, size: int) -> Committed | None:
+        """Returns the snapshot that this attempt has committed; None while it has not.
+
+        Raises:
+            DestinationError: another attempt committed since this one was opened.
+        """
+        manifest = _find_manifest(table, commit.place)
+        attempt = None if manifest is None else manifest.get("attempt")
+        if attempt == commit.manifest["attempt"]:
+            return Committed(str(_find_snapshot(table, commit.place)), size)
+        if attempt is not None and attempt != commit.found:
+            raise superseded_error(self.uri)
+        return None
 
     def list_instances(self, place: RowsPlace) -> Collection[int]:
         """Returns the numbers of the instances of the run that have rows."""
@@ -124,9 +165,21 @@ class IcebergTable:
 
     def remove(self, place: RowsPlace) -> None:
         """Removes the rows of one task instance, in a snapshot that says so."""
+        repeat_when_overtaken(lambda: self._remove_once(place), CommitFailedException)
+
+    def _remove_once(self, place: RowsPlace) -> None:
         table = self._load()
-        if table is not None:
-            table.delete(self._filter(place), snapshot_properties=_describe(place, None))
+        if table is None:
+            return
+        files = DataFiles(table)
+        replaced = self._remove_rows(table, place, files)
+        transaction = table.transaction()
+        stage_files(transaction, files, replaced, _describe(place, None))
+        try:
+            transaction.commit_transaction()
+        except CommitFailedException:
+            files.remove()
+            raise
 
     def read(self, place: RowsPlace, skip: int, take: int) -> Iterator[Any]:
         """Yields records of the snapshot that the run wrote, file by file in the order of their names.
@@ -152,101 +205,90 @@ class IcebergTable:
 
     def _load(self) -> PyIcebergTable | None:
         try:
-            return self._catalog.load_table(self._name)
+            table = self._catalog.load_table(self._name)
         except NoSuchTableError:
             return None
+        # A commit that another one overtook is not repeated by the library: whose rows the other wrote is looked at first.
+        table.metadata.properties["commit.retry.num-retries"] = "0"
+        return table
 
     def _create(self, commit: Commit) -> PyIcebergTable:
         """Creates the empty table; when another task was faster, its table counts."""
         records = fit_schema(RecordSchema(), commit.rows.schema, self.uri)
-        self._catalog.create_namespace_if_not_exists(self._name.rpartition(".")[0])
+        create_namespace(self._catalog, self._name.rpartition(".")[0])
         schema = self._columns.extend_schema(to_lake_schema(records))
+        # Whole values of the technical columns: files of other runs are then left out without being read.
+        metrics = {f"write.metadata.metrics.column.{n}": "full" for n in self._columns.names}
         kinds = {_KINDS: _encode(find_text_kinds(records))}
         with suppress(TableAlreadyExistsError):
-            self._catalog.create_table(self._name, schema, properties={**_PROPERTIES, **kinds})
-        return self._catalog.load_table(self._name)
+            self._catalog.create_table(
+                self._name, schema, properties={**_PROPERTIES, **metrics, **kinds}
+            )
+        found = self._load()
+        if found is None:
+            raise DestinationError(
+                "The table was dropped while it was created", where=f"at {self.uri}"
+            )
+        return found
 
-    def _write(self, table: PyIcebergTable, commit: Commit) -> Committed:
+    def _stage(self, table: PyIcebergTable, commit: Commit, files: DataFiles) -> Transaction:
         present = from_lake_schema(schema_to_pyarrow(table.schema()), _read_kinds(table))
         present = self._columns.remove_from(present)
-        check_names([*present.fields, *commit.rows.schema.fields], self.uri)
         records = fit_schema(present, commit.rows.schema, self.uri)
+        check_names(records.fields, self.uri, FORBIDDEN_IN_ICEBERG)
         schema = self._columns.extend_schema(to_lake_schema(records))
-        batches = self._columns.extend(commit.rows.read_batches(records), commit.place, schema)
-        files: list[str] = []
-        try:
-            with table.transaction() as transaction, warnings.catch_warnings():
-                # Of rows that are not there to be deleted, at every first try of a run.
-                warnings.filterwarnings("ignore", message="Delete operation did not match")
-                with transaction.update_schema() as update:
-                    update.union_by_name(schema)
-                transaction.set_properties({_KINDS: _encode(find_text_kinds(records))})
-                if self._settings.mode == "merge":
-                    rows = pa.Table.from_batches(batches, schema)
-                    self._merge(table, transaction, rows, commit)
-                else:
-                    described = _describe(commit.place, commit.manifest)
-                    transaction.delete(self._filter(commit.place), snapshot_properties=described)
-                    _write_files(table, batches, schema, files)
-                    _add_files(transaction, files, schema, described)
-        except BaseException:
-            _remove_files(table, files)
-            raise
-        done = self._catalog.load_table(self._name)
-        snapshot = _find_snapshot(done, commit.place)
-        return Committed(str(snapshot or ""), commit.rows.bytes)
-
-    def _merge(
-        self,
-        table: PyIcebergTable,
-        transaction: Transaction,
-        rows: pa.Table,
-        commit: Commit,
-    ) -> None:
+        rows, replaced = self._choose(table, commit, records, files)
+        files.write(self._columns.extend(rows, commit.place, schema), schema)
+        transaction = table.transaction()
+        with transaction.update_schema() as update:
+            update.union_by_name(schema)
+        transaction.set_properties({_KINDS: _encode(find_text_kinds(records))})
         described = _describe(commit.place, commit.manifest)
-        keys, order = list(self._settings.keys), self._settings.order
-        if order is not None and rows.num_rows:
-            rows = keep_newer(rows, table.scan(selected_fields=(*keys, order)), keys, order)
-        if rows.num_rows:
-            transaction.upsert(rows, keys, snapshot_properties=described)
-        transaction.append(rows.schema.empty_table(), described)
+        stage_files(transaction, files, replaced, described)
+        if not files.names:  # a run without records is a commit, too
+            transaction.append(schema.empty_table(), described)
+        return transaction
+
+    def _choose(
+        self, table: PyIcebergTable, commit: Commit, records: RecordSchema, files: DataFiles
+    ) -> tuple[Iterator[pa.RecordBatch], list[DataFile]]:
+        """Returns the rows to write, and the files that go away; rows of those that stay are written to ``files``."""
+        rows = commit.rows.read_batches(records)
+        if self._settings.mode != "merge":
+            return rows, self._remove_rows(table, commit.place, files)
+        keys, order = check_merge(self._settings.keys, self._settings.order, records, self.uri)
+        if not commit.rows.rows:
+            return rows, []
+        check_keys(keys, records, self.uri)
+        index = index_rows(rows, keys, order if order in records.fields else None, self.uri)
+        present = set(table.schema().column_names)
+        replaced: list[DataFile] = []
+        if present.issuperset(
+            keys
+        ):  # without a key column no row of the table can have one of the keys
+            newer = Replacement(index, keys, order if order in present else None)
+            asked = (newer.may_match(), newer.columns, newer.choose)
+            replaced = rewrite_without(table, *asked, files)
+            index = newer.newer()
+        return pick_rows(commit.rows.read_batches(records), index), replaced
+
+    def _remove_rows(
+        self, table: PyIcebergTable, place: RowsPlace, files: DataFiles
+    ) -> list[DataFile]:
+        values = self._columns.values(place)
+
+        def choose(batch: pa.RecordBatch) -> pa.BooleanArray:
+            found = (
+                pc.equal(column, value) for column, value in zip(batch.columns, values, strict=True)
+            )
+            return functools.reduce(pc.and_, found)
+
+        return rewrite_without(table, self._filter(place), self._columns.names, choose, files)
 
     def _filter(self, place: RowsPlace) -> BooleanExpression:
         pairs = zip(self._columns.names, self._columns.values(place), strict=True)
         first, second, *others = [EqualTo(name, value) for name, value in pairs]
         return And(first, second, *others)
-
-
-def _write_files(
-    table: PyIcebergTable, batches: Iterator[pa.RecordBatch], schema: pa.Schema, files: list[str]
-) -> None:
-    """Writes data files beside those of the table, and adds each to ``files`` before it is begun."""
-    for first in batches:
-        files.append(f"{table.location()}/data/oauth-taskflow-{uuid.uuid4().hex}.parquet")
-        with (
-            table.io.new_output(files[-1]).create() as sink,
-            pq.ParquetWriter(sink, schema, compression="zstd") as writer,
-        ):
-            writer.write_batch(first)
-            written = first.nbytes
-            while written < _FILE_BYTES and (batch := next(batches, None)) is not None:
-                writer.write_batch(batch)
-                written += batch.nbytes
-
-
-def _add_files(
-    transaction: Transaction, files: list[str], schema: pa.Schema, described: dict[str, str]
-) -> None:
-    if files:
-        transaction.add_files(files, described, check_duplicate_files=False)
-    else:  # a run without records is a commit, too
-        transaction.append(schema.empty_table(), described)
-
-
-def _remove_files(table: PyIcebergTable, files: list[str]) -> None:
-    for name in files:
-        with suppress(Exception):
-            table.io.delete(name)
 
 
 def _find_snapshot(table: PyIcebergTable, place: RowsPlace) -> int | None:

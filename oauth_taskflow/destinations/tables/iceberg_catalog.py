@@ -5,9 +5,11 @@ Properties: https://py.iceberg.apache.org/configuration/
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import quote
 
 from pyiceberg.catalog import Catalog, load_catalog
 
@@ -15,6 +17,11 @@ from oauth_taskflow.destinations.base import StoreAccess
 from oauth_taskflow.destinations.tables.store_options import read_store_options
 from oauth_taskflow.errors import DestinationError
 
+_Result = TypeVar("_Result")
+# Errors of SQLAlchemy when two processes create a table or a row at once.
+_COLLISIONS = frozenset({"OperationalError", "ProgrammingError", "IntegrityError"})
+# How long a task waits for the lock of the SQLite file.
+_LOCK_SECONDS = 60
 _CATALOG_FILE = "catalog.db"
 # Other clients open the file under this name.
 _NAME = "default"
@@ -55,13 +62,24 @@ def open_catalog(
             where=f"at {warehouse or 'the destination'}",
             hint="Name its connection: catalog_conn_id; a folder as warehouse holds its own catalog.",
         )
-    try:
-        return load_catalog(_NAME, **properties)
-    except Exception:
-        if catalog_conn_id:
-            raise
-        # Another task made the tables of the SQLite file at the same moment.
-        return load_catalog(_NAME, **properties)
+    return _retry_while_made(lambda: load_catalog(_NAME, **properties))
+
+
+def create_namespace(catalog: Catalog, name: str) -> None:
+    """Creates the namespace unless it is there."""
+    _retry_while_made(lambda: catalog.create_namespace_if_not_exists(name))
+
+
+def _retry_while_made(action: Callable[[], _Result]) -> _Result:
+    """Repeats what fails because another task makes the same tables or rows of an SQL catalog at this moment."""
+    for wait in (0.1, 0.3, 1.0):
+        try:
+            return action()
+        except Exception as error:
+            if type(error).__name__ not in _COLLISIONS:
+                raise
+        time.sleep(wait)
+    return action()
 
 
 def _warehouse_properties(path: Any, text: str) -> Mapping[str, str]:
@@ -70,8 +88,9 @@ def _warehouse_properties(path: Any, text: str) -> Mapping[str, str]:
         folder.mkdir(parents=True, exist_ok=True)
         return {
             "type": "sql",
-            "uri": f"sqlite:///{folder / _CATALOG_FILE}",
-            "warehouse": folder.as_uri(),
+            "uri": f"sqlite:///{quote(str(folder / _CATALOG_FILE))}?timeout={_LOCK_SECONDS}",
+            # PyIceberg does not decode the path of a URI, and cuts it off at ? and #.
+            "warehouse": str(folder) if set(str(folder)) & set("?#") else f"file://{folder}",
         }
     scheme, _, rest = text.partition("://")
     bare = f"{scheme}://{rest.rpartition('@')[2] if scheme.startswith('s3') else rest}"

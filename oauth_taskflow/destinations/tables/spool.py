@@ -1,6 +1,6 @@
 """Records on this machine's disk as Arrow tables, until all of them are there.
 
-The files have no name, so nothing is left of them when the process ends, however it ends.
+The file has no name, so nothing is left of it when the process ends, however it ends.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 class TableSpool:
     """Takes records, and gives them back in batches of one schema, any number of times.
 
-    ``schema`` is that of all records so far. Each change of it begins another file, so nothing is written twice.
+    ``schema`` is that of all records so far. Each change of it begins another stream in the file, so nothing is written twice.
     """
 
     def __init__(self, declared: RecordSchema | None = None) -> None:
         self._builder = TableBuilder(declared)
-        self._files: list[IO[bytes]] = []
+        self._file: IO[bytes] | None = None
+        self._begins: list[int] = []
         self._stream: pa.RecordBatchStreamWriter | None = None
         self._written: pa.Schema | None = None
         self.rows = 0
@@ -51,16 +52,17 @@ class TableSpool:
             self._keep(table)
 
     def finish(self) -> None:
-        """Completes the files; ``read_batches`` may follow."""
+        """Completes the file; ``read_batches`` may follow."""
         for table in self._builder.finish():
             self._keep(table)
-        self._end_file()
+        self._end_stream()
 
     def read_batches(self, schema: RecordSchema) -> Iterator[pa.RecordBatch]:
         """Yields all records in the columns of ``schema``, which is a union with ``self.schema``."""
-        for file in self._files:
-            file.seek(0)
-            with pa.ipc.open_stream(file) as stream:
+        for begin in self._begins:
+            assert self._file is not None
+            self._file.seek(begin)
+            with pa.ipc.open_stream(self._file) as stream:
                 for batch in stream:
                     table = widen_table(pa.Table.from_batches([batch]), schema)
                     yield from table.to_batches(max_chunksize=BATCH_ROWS)
@@ -68,29 +70,33 @@ class TableSpool:
     def close(self) -> None:
         """Drops everything; never raises."""
         self._stream = None
-        for file in self._files:
-            file.close()
-        self._files.clear()
+        if self._file is not None:
+            self._file.close()
+        self._file = None
+        self._begins.clear()
 
     def _keep(self, table: pa.Table) -> None:
         # The schema may have grown since the block was made: it fits the file if its columns do.
         written = to_arrow_schema(self.schema)
         if self._stream is None or not written.equals(self._written, check_metadata=True):
-            self._begin_file(written)
+            self._begin_stream(written)
         assert self._stream is not None
         self._stream.write_table(table, max_chunksize=BATCH_ROWS)
         self.rows += table.num_rows
-        self.bytes = sum(file.tell() for file in self._files)
+        assert self._file is not None
+        self.bytes = self._file.tell()
 
-    def _begin_file(self, schema: pa.Schema) -> None:
-        self._end_file()
-        file = tempfile.TemporaryFile(prefix="oauth-taskflow-")  # noqa: SIM115 - closed by close
-        self._files.append(file)
-        self._stream = pa.ipc.new_stream(file, schema, options=_OPTIONS)
+    def _begin_stream(self, schema: pa.Schema) -> None:
+        self._end_stream()
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(prefix="oauth-taskflow-")  # noqa: SIM115 - closed by close
+        self._begins.append(self._file.tell())
+        self._stream = pa.ipc.new_stream(self._file, schema, options=_OPTIONS)
         self._written = schema
 
-    def _end_file(self) -> None:
+    def _end_stream(self) -> None:
         if self._stream is not None:
             self._stream.close()
-            self._files[-1].flush()
+            assert self._file is not None
+            self._file.flush()
         self._stream = None

@@ -1,0 +1,116 @@
+"""Data files of an Iceberg table: written batch by batch, so that memory does not grow with a run or a table.
+
+PyIceberg's own writes take whole tables, and its deletes and upserts read whole files; here a file is at most as large as ours.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyiceberg.expressions import AlwaysTrue, BooleanExpression
+from pyiceberg.io.pyarrow import ArrowScan, schema_to_pyarrow
+from pyiceberg.manifest import DataFile
+from pyiceberg.table import FileScanTask, Transaction
+from pyiceberg.table import Table as PyIcebergTable
+
+# Bytes of Arrow in one data file, which is what a reader has in memory; with zstd a quarter to a tenth of that.
+_FILE_BYTES = 64 << 20
+# (batch of some columns) -> which rows go away
+Chooser = Callable[[pa.RecordBatch], pa.BooleanArray]
+
+
+class DataFiles:
+    """Files written for one transaction of ``table``; ``remove`` drops them when it fails."""
+
+    def __init__(self, table: PyIcebergTable) -> None:
+        self._table = table
+        self.names: list[str] = []
+        self.bytes = 0
+
+    def write(self, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
+        """Writes batches beside the files of the table, as many files as needed; none for no rows."""
+        rows = (batch for batch in batches if batch.num_rows)
+        for first in rows:
+            self._write_file(first, rows, schema)
+
+    def _write_file(
+        self, first: pa.RecordBatch, more: Iterator[pa.RecordBatch], schema: pa.Schema
+    ) -> None:
+        name = f"{self._table.location()}/data/oauth-taskflow-{uuid.uuid4().hex}.parquet"
+        self.names.append(name)
+        with (
+            self._table.io.new_output(name).create() as sink,
+            pq.ParquetWriter(sink, schema, compression="zstd") as writer,
+        ):
+            writer.write_batch(first)
+            written = first.nbytes
+            while written < _FILE_BYTES and (batch := next(more, None)) is not None:
+                writer.write_batch(batch)
+                written += batch.nbytes
+        self.bytes += len(self._table.io.new_input(name))
+
+    def remove(self) -> None:
+        """Removes the files; never raises."""
+        for name in self.names:
+            with suppress(Exception):
+                self._table.io.delete(name)
+
+
+def rewrite_without(
+    table: PyIcebergTable,
+    may_match: BooleanExpression,
+    columns: Sequence[str],
+    choose: Chooser,
+    files: DataFiles,
+) -> list[DataFile]:
+    """Writes the remaining rows of each file that loses some to ``files``, and returns the files that they replace.
+
+    ``may_match`` says which files are looked at; ``choose`` gets their ``columns`` and says which rows go away.
+    """
+    schema = table.schema()
+    some = ArrowScan(table.metadata, table.io, schema.select(*columns), AlwaysTrue())
+    whole = ArrowScan(table.metadata, table.io, schema, AlwaysTrue())
+    arrow_schema = schema_to_pyarrow(schema, include_field_ids=False)
+    replaced = []
+    for task in table.scan(row_filter=may_match).plan_files():
+        masks = [choose(batch) for batch in some.to_record_batches([task])]
+        gone = sum(pc.sum(mask).as_py() or 0 for mask in masks)
+        if not gone:
+            continue
+        if gone < sum(len(mask) for mask in masks):
+            files.write(_remaining(whole, task, choose, columns, arrow_schema), arrow_schema)
+        replaced.append(task.file)
+    return replaced
+
+
+def _remaining(
+    scan: ArrowScan,
+    task: FileScanTask,
+    choose: Chooser,
+    columns: Sequence[str],
+    schema: pa.Schema,
+) -> Iterator[pa.RecordBatch]:
+    for batch in scan.to_record_batches([task]):
+        gone = choose(batch.select(list(columns)))
+        left = batch.filter(pc.invert(pc.fill_null(gone, fill_value=False)))
+        yield pa.RecordBatch.from_arrays(
+            [c.cast(field.type) for c, field in zip(left.columns, schema, strict=True)],
+            schema=schema,
+        )
+
+
+def stage_files(
+    transaction: Transaction, files: DataFiles, replaced: list[DataFile], described: dict[str, str]
+) -> None:
+    """Puts the new files in place of the replaced ones; both snapshots are described."""
+    if replaced:
+        with transaction.update_snapshot(snapshot_properties=described).overwrite() as overwrite:
+            for file in replaced:
+                overwrite.delete_data_file(file)
+    if files.names:
+        transaction.add_files(files.names, described, check_duplicate_files=False)
