@@ -42,3 +42,10 @@ def check_names(
         while below.item is not None:
             below, step = below.item, f"{step}[]"
         check_names(below.fields, uri, forbidden, f"{step}.")
+
+
+def plain_column(path: str) -> str | None:
+    """Returns the column that a JMESPath text names, without its quotes; None when it names no column at the top."""
+    if len(path) > 1 and path[0] == path[-1] == '"' and '"' not in path[1:-1]:
+        return path[1:-1]
+    return None if set(path) & set(".[]|@&()*`'\" ") else path

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from oauth_taskflow.destinations.tables.column_names import plain_column
 from oauth_taskflow.errors import DestinationError
 from oauth_taskflow.record_schema.model import RecordSchema
 
@@ -18,13 +19,6 @@ from oauth_taskflow.record_schema.model import RecordSchema
 PLACE = "oauth_taskflow_place"
 _HAS_ORDER = "oauth_taskflow_has_order"
 _WITHOUT_ORDER = frozenset({"object", "list", "json", "decimal"})
-
-
-def plain_name(path: str) -> str | None:
-    """Returns the column that a JMESPath text names, without its quotes; None when it names no column at the top."""
-    name = path[1:-1] if len(path) > 1 and path[0] == path[-1] == '"' else path
-    is_quoted = name != path
-    return name if is_quoted or not set(name) & set(".[]|@&()*`' ") else None
 
 
 def check_merge(
@@ -68,7 +62,7 @@ def check_keys(keys: Sequence[str], records: RecordSchema, uri: str) -> None:
 
 
 def _name_column(path: str, what: str, uri: str) -> str:
-    name = plain_name(path)
+    name = plain_column(path)
     if name is None:
         message = f"{path[:100]!r} of {what} is no column of the table"
         raise _merge_error(message, uri, "Move the field to the top: fields: {move: …}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from oauth_taskflow.destinations.tables.column_names import plain_column
 from oauth_taskflow.destinations.tables.delta_options import DeltaDestination
 from oauth_taskflow.destinations.tables.iceberg_options import IcebergDestination
 from oauth_taskflow.specs.problem import Finding, YamlPath
@@ -64,3 +65,27 @@ def lake_column(view: EndpointView) -> Findings:
             if name in technical:
                 hint = "Choose another name, or another column_prefix of the destination."
                 yield Finding(place, f"{name!r} is a technical column of the table", hint)
+
+
+@endpoint_rule("lake-merge")
+def lake_merge(view: EndpointView) -> Findings:
+    """A lake merges by columns at the top of a record, both for `primary_key` and for the incremental field.
+
+    Bad: `primary_key: owner.id` with `destination: {type: delta, path: /lake/contacts, mode: merge}`
+
+    Good: `fields: {move: {owner.id: owner_id}}` and `primary_key: owner_id`
+    """
+    if not any(options.mode == "merge" for _, options in _lakes(view)):
+        return
+    keys, incremental = view.endpoint.primary_key or (), view.endpoint.incremental
+    named: list[tuple[YamlPath, str]] = (
+        [(("primary_key",), keys)]
+        if isinstance(keys, str)
+        else [(("primary_key", at), key) for at, key in enumerate(keys)]
+    )
+    if incremental is not None and incremental.field is not None:
+        named.append((("incremental", "field"), incremental.field))
+    for path, name in named:
+        if plain_column(name) is None:
+            hint = "Move the field to the top: fields: {move: …}."
+            yield Finding(path, f"{name!r} is no column at the top of a record", hint)

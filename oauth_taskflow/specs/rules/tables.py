@@ -34,7 +34,9 @@ def merge_without_key(view: EndpointView) -> Findings:
 
     Good: `primary_key: id`
     """
-    merging = [path for path, options in _tables(view) if options.mode == "merge"]
+    merging = [
+        path for path, options in view.destinations if getattr(options, "mode", None) == "merge"
+    ]
     keys = view.endpoint.primary_key
     if merging and keys:
         yield from _find_computed(keys)
