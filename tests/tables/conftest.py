@@ -1,4 +1,4 @@
-"""Each test of this folder runs on every kind of table."""
+"""Each test of this folder runs on every kind of table; skipped without the library of the kind."""
 
 from __future__ import annotations
 
@@ -11,4 +11,5 @@ from tests.tables.kinds import KINDS, Kind
 def kind(request: pytest.FixtureRequest) -> Kind:
     """The kind of table under test."""
     found: Kind = request.param
+    pytest.importorskip({"delta": "deltalake", "iceberg": "pyiceberg"}[found.name])
     return found
