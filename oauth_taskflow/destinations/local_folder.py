@@ -120,8 +120,8 @@ class LocalAttempt:
         self._temporaries.pop(part.name).unlink(missing_ok=True)
 
     def kept_name(self, name: str) -> str:
-        """Returns the temporary name."""
-        return self._temporaries[name].name
+        """Returns the temporary name, after the folder of the partition."""
+        return self._temporaries[name].relative_to(self._folder).as_posix()
 
     def adopt_part(self, number: int, kept_name: str) -> str:
         """Gives the file of a complete part another temporary name; the earlier attempt may still use the first."""

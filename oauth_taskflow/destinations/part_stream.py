@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from oauth_taskflow.destinations.formats.base import (
     FileFormat,
+    GroupingWriter,
     PausingWriter,
     RecordWriter,
     SplittingWriter,
@@ -189,6 +190,13 @@ class PartStream:
         self._records = None
         self._end_file(self._rows)
         self._is_half = False
+
+    def end_group(self) -> None:
+        """Writes the records that the format holds back to fill a group, if it does so."""
+        if isinstance(self._records, GroupingWriter):
+            self._is_half = True
+            self._records.end_group()
+            self._is_half = False
 
     def rest(self) -> None:
         """Gives up the open file for now: on a disk it is gone on with, in a store the part ends."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # Records wait in memory until there are many of a partition: short writes compress badly and cost a file each in stores.
 HELD_BYTES = 16 << 20
 MOST_OPEN = 16
+# Formats with row groups hold back so much of all open parts together: each may write its rows before its group is full.
+GATHERED_BYTES = 48 << 20
 
 
 class _Held:
@@ -55,6 +57,7 @@ class PartitionedWriter:
         self._held_bytes = 0
         self._streams: dict[str, PartStream] = {}
         self._open: OrderedDict[str, PartStream] = OrderedDict()
+        self._gathered: dict[str, int] = {}  # bytes that open parts may hold back
 
     def write(self, records: Sequence[Any]) -> None:
         """Takes ``records``, and writes those that have waited enough.
@@ -86,6 +89,11 @@ class PartitionedWriter:
         held = self._held.pop(folder)
         self._held_bytes -= held.bytes
         self._use(held.partition).write(held.records)
+        self._gathered[folder] = self._gathered.get(folder, 0) + held.bytes
+        if sum(self._gathered.values()) > GATHERED_BYTES:
+            largest = max(self._gathered, key=self._gathered.__getitem__)
+            self._streams[largest].end_group()
+            del self._gathered[largest]
 
     def _use(self, partition: Partition) -> PartStream:
         folder = partition.folder
@@ -96,8 +104,9 @@ class PartitionedWriter:
         self._open[folder] = stream
         self._open.move_to_end(folder)
         if len(self._open) > MOST_OPEN:
-            _, oldest = self._open.popitem(last=False)
+            resting, oldest = self._open.popitem(last=False)
             oldest.rest()
+            self._gathered.pop(resting, None)
         return stream
 
     def commit(self, summary: TransferSummary) -> Output:

@@ -68,7 +68,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status: int, headers: dict[str, str], data: bytes) -> None:
         self.send_response_only(status)
-        length = headers.get("Content-Length") if self.command == "HEAD" else None
+        lengths = (value for name, value in headers.items() if name.lower() == "content-length")
+        length = next(lengths, None) if self.command == "HEAD" else None
         for name, value in headers.items():
             if name.lower() not in {"content-length", "transfer-encoding", "connection"}:
                 self.send_header(name, value)

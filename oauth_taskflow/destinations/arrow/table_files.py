@@ -84,6 +84,11 @@ class GroupWriter:
         if self._pending >= GROUP_ROWS or self._bytes >= GROUP_BYTES:
             self._write_group()
 
+    def end_group(self) -> None:
+        """Writes the rows that fill no group yet, as one."""
+        if self._tables:
+            self._write_group()
+
     def _write_group(self) -> None:
         file = self._open()
         if self._tables:
@@ -158,6 +163,13 @@ class TableFileWriter:
     def _begin_part(self) -> None:
         self._groups.close(self._builder.schema)
         self._groups = GroupWriter(self._next_part(self._groups.rows), self._format)
+
+    def end_group(self) -> None:
+        """Writes all records so far, as a group that may be small, to have their memory back."""
+        with self._whole():
+            for table in self._builder.finish():
+                self._take(table)
+            self._groups.end_group()
 
     def end_part(self) -> None:
         """Completes the file with all records so far, and goes on in the next one."""

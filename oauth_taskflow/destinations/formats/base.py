@@ -59,6 +59,14 @@ class SplittingWriter(RecordWriter, Protocol):
         """Completes the file with all records so far, asks ``next_part`` for the next sink, and goes on there."""
 
 
+@runtime_checkable
+class GroupingWriter(RecordWriter, Protocol):
+    """The further method of a ``RecordWriter`` that gathers many records in memory before it writes them."""
+
+    def end_group(self) -> None:
+        """Writes everything gathered so far; the file goes on."""
+
+
 class SchemaFiles(NamedTuple):
     """The further functions of a format whose files have a schema: at a commit all files of a run get the same one."""
 
