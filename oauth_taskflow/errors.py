@@ -335,7 +335,12 @@ class RecordsNotFound(ApiError):
 
 
 class InvalidRecord(ApiError):
-    """A page or record cannot be read: not JSON, not a record, or a key or incremental field missing or of mixed type."""
+    """A page or record cannot be read: not JSON, not a record, or a key or incremental field missing or of mixed type.
+
+    ``path`` names the field at fault, where there is one.
+    """
+
+    path = ""
 
 
 class NotAPage(ApiError):

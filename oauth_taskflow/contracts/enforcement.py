@@ -21,21 +21,27 @@ _MOST_NAMED = 100
 
 
 class Rejected(NamedTuple):
-    """A record that a contract leaves out, undecoded, and the reason."""
+    """A record that a contract leaves out, undecoded, the reason, and the path of the field."""
 
     record: Any
     reason: str
+    path: str
 
 
 class _Rejection(Exception):
-    """The record goes."""
+    """The record goes, because of a difference."""
+
+    def __init__(self, difference: Difference) -> None:
+        super().__init__(difference.describe())
+        self.path = difference.path
 
 
 class Enforcement:
     """Holds the records of one run to ``contract``.
 
     ``given`` is its schema, if it has one. Values of ``protected`` fields (keys, the incremental field) are never left out:
-    a record in which one of them would be fails. ``is_hidden``: messages show no values.
+    a record in which one of them would be fails. ``is_hidden``: messages show no values. ``rejected`` has the records that the
+    last page lost, and no others: there may be any number.
     """
 
     def __init__(
@@ -69,6 +75,7 @@ class Enforcement:
         Raises:
             InvalidRecord: a record breaks a frozen contract, or is not a mapping.
         """
+        self.rejected = []
         if self._contract.columns == self._contract.types == "evolve":
             kept = list(records)
             self._observe(kept, url)
@@ -110,7 +117,7 @@ class Enforcement:
             try:
                 changed = self._fit(record)
             except _Rejection as rejection:
-                self.rejected.append(Rejected(record, str(rejection)))
+                self.rejected.append(Rejected(record, str(rejection), rejection.path))
                 self.rejected_count += 1
                 gone.append(position)
                 continue
@@ -128,7 +135,7 @@ class Enforcement:
         if mode == "evolve":
             return True
         if mode == "discard_row":
-            raise _Rejection(difference.describe())
+            raise _Rejection(difference)
         if mode == "freeze" or difference.path in self._protected:
             raise self._failure(difference, mode)
         self._count(difference.path)

@@ -159,15 +159,28 @@ class Writer(Protocol):
         """Drops everything that was written; never raises."""
 
 
+@runtime_checkable
+class RejectingWriter(Protocol):
+    """A ``Writer`` that has a place for records which stages rejected; they show with its commit, and not before."""
+
+    def reject(self, records: Sequence[Any]) -> None:
+        """Writes descriptions of rejected records, as ``msgspec.Raw``.
+
+        Raises:
+            DestinationError: they cannot be written.
+        """
+
+
 class Progress(Struct, frozen=True):
     """The progress that an attempt kept before it was cut off: the first ``rows`` records, and the engine's ``state``.
 
-    ``place`` is for the destination alone.
+    ``place`` is for the destination alone. ``rejected`` counts the rejected records beside them; for ``resume``, those wanted.
     """
 
     rows: int
     state: bytes
     place: Any = None
+    rejected: int = 0
 
 
 @runtime_checkable

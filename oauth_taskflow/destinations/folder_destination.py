@@ -38,6 +38,8 @@ from oauth_taskflow.destinations.output_folders import (
     open_part,
 )
 from oauth_taskflow.destinations.part_stream import PartOptions
+from oauth_taskflow.destinations.rejected_parts import REJECTED_FORMAT
+from oauth_taskflow.destinations.schema_union import FileOpener
 from oauth_taskflow.errors import ApiError
 from oauth_taskflow.record_schema.model import RecordSchema
 
@@ -170,9 +172,12 @@ class FolderDestination:
             if content is None:
                 return None
             found = read_progress(content, folder.read(MANIFEST), self._format)
-            if found is None or any((folder.size(p.name) or -1) < p.bytes for p in found.parts):
+            if found is None:
                 return None
-        return Progress(found.rows, found.state, found)
+            kept = [*found.parts, *found.rejected]
+            if any((folder.size(part.name) or -1) < part.bytes for part in kept):
+                return None
+        return Progress(found.rows, found.state, found, found.rejected_rows)
 
     def resume(self, run: Run, progress: Progress, rows: int) -> FolderWriter | None:
         """Opens a writer after the first ``rows`` records that were kept.
@@ -198,7 +203,7 @@ class FolderDestination:
                 return False
             kept = sum(part.rows for part in found.parts[:whole])
             writer.write_again(self.read_kept(run, progress, kept, rows - kept))
-        return True
+            return _take_over_rejected(writer, progress, output_folder(path).open_file)
 
     def read_kept(self, run: Run, progress: Progress, skip: int, take: int) -> Iterator[Any]:
         """Yields records that were kept, each as it was written.
@@ -311,6 +316,17 @@ class FolderDestination:
 
     def _instance_folder(self, run: Run) -> Folder:
         return self._folder if run.map_index < 0 else self._folder / f"map_index={run.map_index}"
+
+
+def _take_over_rejected(writer: FolderWriter, progress: Progress, open_file: FileOpener) -> bool:
+    parts, rows = progress.place.rejected, progress.rejected
+    whole = parts[: count_whole(parts, rows)]
+    if not writer.take_over(whole, open_file, rejected=True):
+        return False
+    kept = sum(part.rows for part in whole)
+    rest = read_parts(parts, REJECTED_FORMAT, open_file, kept, rows - kept)
+    writer.write_again(rest, rejected=True)
+    return True
 
 
 def _instance_folders(base: Folder) -> list[tuple[Folder, int]]:

@@ -22,6 +22,7 @@ from oauth_taskflow.destinations.kept_parts import (
 )
 from oauth_taskflow.destinations.output_folders import Attempt, as_destination_errors
 from oauth_taskflow.destinations.part_stream import PartOptions, PartStream
+from oauth_taskflow.destinations.rejected_parts import RejectedParts
 from oauth_taskflow.destinations.schema_union import FileOpener, unite_parts
 from oauth_taskflow.record_schema.json_schema import schema_to_json
 from oauth_taskflow.record_schema.model import RecordSchema
@@ -56,6 +57,7 @@ class FolderWriter:
         self._attempt = attempt
         self._writing = writing
         self._stream = PartStream(attempt, options)
+        self._rejected = RejectedParts(attempt)
         self._replaced: list[str] = []
 
     def write(self, records: Sequence[Any]) -> None:
@@ -67,6 +69,15 @@ class FolderWriter:
         with as_destination_errors("Writing records", self._folder):
             self._stream.write(records)
 
+    def reject(self, records: Sequence[Any]) -> None:
+        """Writes rejected records to a file beside the others.
+
+        Raises:
+            DestinationError: the file cannot be written.
+        """
+        with as_destination_errors("Writing rejected records", self._folder):
+            self._rejected.write(records)
+
     def keep(self, state: bytes) -> None:
         """Makes all records written so far, with ``state``, outlive this process; a later attempt goes on from there.
 
@@ -74,7 +85,7 @@ class FolderWriter:
             DestinationError: a step failed, or the last write did; what was kept before stays.
         """
         with as_destination_errors("Keeping the records read so far", self._folder):
-            if self._stream.is_half:
+            if self._stream.is_half or self._rejected.is_half:
                 raise OSError("the last page was written in part")
             progress = FolderProgress(
                 version=PROGRESS_VERSION,
@@ -82,38 +93,48 @@ class FolderWriter:
                 format=self._writing.suffix,
                 parts=self._stream.keep(),
                 state=state,
+                rejected=self._rejected.keep(),
             )
             self._attempt.keep(progress.encode(), self._replaced)
             self._replaced = []
 
-    def take_over(self, parts: Sequence[KeptPart], open_file: Callable[[str], IO[bytes]]) -> bool:
-        """Begins with ``parts`` that an earlier attempt kept; returns whether they are as they were.
+    def take_over(
+        self,
+        parts: Sequence[KeptPart],
+        open_file: Callable[[str], IO[bytes]],
+        *,
+        rejected: bool = False,
+    ) -> bool:
+        """Begins with ``parts`` that an earlier attempt kept, of rejected records or the others; returns whether they are as they were.
 
         Complete parts are taken as they are: by another name on a disk. The open one is copied, since the earlier
         attempt may still live.
         """
+        stream = self._rejected.stream if rejected and parts else self._stream
         for part in parts:
             if part.is_open:
                 with closing(open_file(part.name)) as file:
-                    if not self._stream.copy(part, read_chunks(file, part.bytes)):
+                    if not stream.copy(part, read_chunks(file, part.bytes)):
                         return False
             elif self._attempt.can_pause:  # a store keeps what it was given
                 with closing(open_file(part.name)) as file:
                     if not has_digest(file, part):
                         return False
             if not part.is_open:
-                self._stream.adopt(part)
+                stream.adopt(part)
         self._replaced += [part.name for part in parts]
         return True
 
-    def write_again(self, records: Iterator[Any]) -> None:
+    def write_again(self, records: Iterator[Any], *, rejected: bool = False) -> None:
         """Writes records that an earlier attempt kept in a part of which not all are wanted."""
+        write = self.reject if rejected else self.write
         while batch := list(itertools.islice(records, _COPY_ROWS)):
-            self.write(batch)
+            write(batch)
 
     def suspend(self) -> None:
         """Ends without a commit: what was kept stays, for the next attempt, and nothing else; never raises."""
         self._stream.drop()
+        self._rejected.drop()
         self._attempt.suspend()
 
     def commit(self, summary: TransferSummary) -> Output:
@@ -124,18 +145,24 @@ class FolderWriter:
         """
         with as_destination_errors("Committing the output", self._folder):
             self._stream.end()
-        return commit_parts(self._attempt, self._writing, summary, self._stream.parts)
+            rejected = self._rejected.end()
+        return commit_parts(self._attempt, self._writing, summary, self._stream.parts, rejected)
 
     def abort(self) -> None:
         """Removes what was written; never raises, since another error is on its way."""
         self._stream.drop()
+        self._rejected.drop()
         self._attempt.discard()
 
 
 def commit_parts(
-    attempt: Attempt, writing: Writing, summary: TransferSummary, parts: Sequence[KeptPart]
+    attempt: Attempt,
+    writing: Writing,
+    summary: TransferSummary,
+    parts: Sequence[KeptPart],
+    rejected: Sequence[KeptPart] = (),
 ) -> Output:
-    """Makes complete parts the output of a run, and returns its description.
+    """Makes complete parts, with those of ``rejected`` records, the output of a run, and returns its description.
 
     Raises:
         DestinationError: a step failed, or another attempt committed since this one began.
@@ -145,7 +172,8 @@ def commit_parts(
         if parts and writing.schema_files is not None:
             parts, schema = unite_parts(attempt, parts, writing.schema_files, writing.open_file)
         names = [part.name for part in parts]
-        attempt.publish(_manifest(writing, summary, parts, schema), names)
+        manifest = _manifest(writing, summary, parts, schema, rejected)
+        attempt.publish(manifest, [*names, *(part.name for part in rejected)])
     return Output(
         redact_url(str(writing.folder)),
         tuple(names),
@@ -161,6 +189,7 @@ def _manifest(
     summary: TransferSummary,
     parts: Sequence[KeptPart],
     schema: RecordSchema | None,
+    rejected: Sequence[KeptPart],
 ) -> bytes:
     run = writing.run
     manifest = {
@@ -172,8 +201,13 @@ def _manifest(
         **run.labels,
         **({"map_index": run.map_index} if run.map_index >= 0 else {}),
         "files": msgspec.to_builtins(parts),
+        **({"quarantine": _describe_rejected(rejected)} if rejected else {}),
         # A contract observes the same in the summary.
         **({} if schema is None else {"schema": schema_to_json(schema)}),
         **msgspec.to_builtins(summary),
     }
     return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+
+
+def _describe_rejected(parts: Sequence[KeptPart]) -> dict[str, Any]:
+    return {"rows": sum(part.rows for part in parts), "files": msgspec.to_builtins(parts)}

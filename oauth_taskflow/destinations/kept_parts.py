@@ -44,11 +44,17 @@ class FolderProgress(Struct, frozen=True):
     format: str
     parts: list[KeptPart]
     state: bytes
+    rejected: list[KeptPart] = []
 
     @property
     def rows(self) -> int:
         """The number of records that are kept."""
         return sum(part.rows for part in self.parts)
+
+    @property
+    def rejected_rows(self) -> int:
+        """The number of rejected records that are kept."""
+        return sum(part.rows for part in self.rejected)
 
     def encode(self) -> bytes:
         """Returns the bytes of the file."""

@@ -12,11 +12,13 @@ from typing import IO
 
 from oauth_taskflow.destinations.output_folders import (
     MANIFEST,
+    PART,
     PROGRESS,
     TEMPORARY,
     OpenPart,
     is_ours,
     is_partition,
+    name_part,
     superseded_error,
 )
 
@@ -91,9 +93,9 @@ class LocalAttempt:
         """Always: a file that is open can be kept too."""
         return True
 
-    def open_part(self, number: int, partition: str = "") -> OpenPart:
+    def open_part(self, number: int, partition: str = "", stem: str = PART) -> OpenPart:
         """Creates the temporary file of a part."""
-        name, temporary = self._name_part(number, partition)
+        name, temporary = self._name_part(number, stem, partition)
         if partition:
             temporary.parent.mkdir(parents=True, exist_ok=True)
         return OpenPart(name, self._open(temporary, "xb"))
@@ -107,8 +109,8 @@ class LocalAttempt:
         self._handles = [one for one in self._handles if not one.closed] + [handle]
         return handle
 
-    def _name_part(self, number: int, partition: str = "") -> tuple[str, Path]:
-        name = f"part-{number:05d}.{self._suffix}"
+    def _name_part(self, number: int, stem: str, partition: str = "") -> tuple[str, Path]:
+        name = name_part(number, self._suffix, stem)
         temporary = self._folder / partition / f".{name}.{self._attempt}{TEMPORARY}"
         name = f"{partition}/{name}" if partition else name
         self._temporaries[name] = temporary
@@ -123,9 +125,9 @@ class LocalAttempt:
         """Returns the temporary name, after the folder of the partition."""
         return self._temporaries[name].relative_to(self._folder).as_posix()
 
-    def adopt_part(self, number: int, kept_name: str) -> str:
+    def adopt_part(self, number: int, kept_name: str, stem: str = PART) -> str:
         """Gives the file of a complete part another temporary name; the earlier attempt may still use the first."""
-        name, temporary = self._name_part(number)
+        name, temporary = self._name_part(number, stem)
         try:
             temporary.hardlink_to(self._folder / kept_name)
         except OSError:  # a file system without hard links

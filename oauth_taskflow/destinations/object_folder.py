@@ -13,11 +13,13 @@ from typing import IO, Any
 
 from oauth_taskflow.destinations.output_folders import (
     MANIFEST,
+    PART,
     PROGRESS,
     TEMPORARY,
     OpenPart,
     is_ours,
     is_partition,
+    name_part,
     superseded_error,
 )
 from oauth_taskflow.errors import DestinationError
@@ -179,9 +181,9 @@ class ObjectAttempt:
         """Never: an object appears once its file is closed."""
         return False
 
-    def open_part(self, number: int, partition: str = "") -> OpenPart:
+    def open_part(self, number: int, partition: str = "", stem: str = PART) -> OpenPart:
         """Begins an object under its final name."""
-        name = f"part-{number:05d}-{self._attempt}.{self._suffix}"
+        name = name_part(number, self._suffix, stem, f"-{self._attempt}")
         name = f"{partition}/{name}" if partition else name
         self._mine[name] = self._folder.open(name)
         return OpenPart(name, self._mine[name])
@@ -198,7 +200,7 @@ class ObjectAttempt:
         """Returns ``name``: a part has its own name from the start."""
         return name
 
-    def adopt_part(self, number: int, kept_name: str) -> str:  # noqa: ARG002 - names stay
+    def adopt_part(self, number: int, kept_name: str, stem: str = PART) -> str:  # noqa: ARG002 - names stay
         """Leaves the object as it is."""
         return kept_name
 

@@ -21,10 +21,14 @@ from oauth_taskflow.redaction import redact_url
 MANIFEST = "_manifest.json"
 PROGRESS = "_progress.msgpack"
 TEMPORARY = ".tmp"
+PART = "part"
+# Rejected records beside the parts; readers of folders pass over names with _ before them.
+REJECTED = "_rejected"
+_REJECTED_SUFFIX = "jsonl"
 # part-00000.jsonl on a disk, part-00000-5f3a….jsonl in a store
 # The folder of a mapped task instance, which has an output of its own.
 INSTANCE = re.compile(r"map_index=(\d+)")
-_PART = re.compile(r"part-\d+(?:-[0-9a-f]+)?\.(?P<format>.+)")
+_PART = re.compile(r"(?:part|_rejected)-\d+(?:-[0-9a-f]+)?\.(?P<format>.+)")
 # .part-00000.jsonl.5f3a….tmp while it is written
 _UNFINISHED = re.compile(r"\.(?P<name>.+)\.[0-9a-f]+\.tmp")
 
@@ -47,8 +51,8 @@ class Attempt(Protocol):
     def can_pause(self) -> bool:
         """Whether a part can be kept and then gone on with; in stores a part exists only once it is closed."""
 
-    def open_part(self, number: int, partition: str = "") -> OpenPart:
-        """Begins the part with this number, from 0, in the folder of a partition."""
+    def open_part(self, number: int, partition: str = "", stem: str = PART) -> OpenPart:
+        """Begins the part with this number, from 0, in the folder of a partition; ``stem`` begins its name."""
 
     def reopen_part(self, part: OpenPart) -> IO[bytes]:
         """Opens the file of a part that was closed before it was complete; further records come after its content.
@@ -62,7 +66,7 @@ class Attempt(Protocol):
     def kept_name(self, name: str) -> str:
         """Returns the name that the file of a part has until the commit, from its final one."""
 
-    def adopt_part(self, number: int, kept_name: str) -> str:
+    def adopt_part(self, number: int, kept_name: str, stem: str = PART) -> str:
         """Makes a complete part that an earlier attempt kept the part ``number`` of this one, and returns its final name."""
 
     def keep(self, progress: bytes, replaced: Sequence[str]) -> None:
@@ -109,6 +113,11 @@ class OutputFolder(Protocol):
 
     def subfolders(self) -> list[str]:
         """Returns the names of the folders in this one; empty for a folder that does not exist."""
+
+
+def name_part(number: int, suffix: str, stem: str = PART, unique: str = "") -> str:
+    """Returns the name of a file of an output; rejected records are JSON lines in any output."""
+    return f"{stem}-{number:05d}{unique}.{_REJECTED_SUFFIX if stem == REJECTED else suffix}"
 
 
 def is_partition(folder: str) -> bool:

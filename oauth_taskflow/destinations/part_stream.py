@@ -20,7 +20,7 @@ from oauth_taskflow.destinations.formats.base import (
     SplittingWriter,
 )
 from oauth_taskflow.destinations.kept_parts import KeptPart
-from oauth_taskflow.destinations.output_folders import Attempt, OpenPart
+from oauth_taskflow.destinations.output_folders import PART, Attempt, OpenPart
 from oauth_taskflow.destinations.partitions import Partition
 from oauth_taskflow.record_schema.model import RecordSchema
 
@@ -92,6 +92,7 @@ class PartOptions(msgspec.Struct, frozen=True):
     file_format: FileFormat
     target_size: int | None = None
     declared: RecordSchema | None = None
+    stem: str = PART
 
 
 class PartStream:
@@ -115,7 +116,7 @@ class PartStream:
         return self._is_half
 
     def _open_file(self) -> MeasuredFile:
-        part = self._attempt.open_part(len(self.parts), self._partition.folder)
+        part = self._attempt.open_part(len(self.parts), self._partition.folder, self._options.stem)
         return MeasuredFile(part, self._attempt.reopen_part)
 
     def _require_file(self) -> MeasuredFile:
@@ -239,7 +240,7 @@ class PartStream:
     def adopt(self, part: KeptPart) -> None:
         """Begins with a complete part that an earlier attempt kept."""
         self._drop_file()
-        name = self._attempt.adopt_part(len(self.parts), part.name)
+        name = self._attempt.adopt_part(len(self.parts), part.name, self._options.stem)
         self.parts.append(replace(part, name=name))
 
     def copy(self, part: KeptPart, content: Iterable[bytes]) -> bool:

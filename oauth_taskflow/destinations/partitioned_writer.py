@@ -15,6 +15,7 @@ from oauth_taskflow.destinations.folder_writer import Writing, commit_parts
 from oauth_taskflow.destinations.output_folders import Attempt, as_destination_errors
 from oauth_taskflow.destinations.part_stream import PartOptions, PartStream
 from oauth_taskflow.destinations.partitions import FieldPartition, Partition, Partitioner
+from oauth_taskflow.destinations.rejected_parts import RejectedParts
 
 if TYPE_CHECKING:
     from oauth_taskflow.destinations.transfer import TransferSummary
@@ -53,6 +54,7 @@ class PartitionedWriter:
         self._writing = writing
         self._options = options
         self._partitioner = partitioner
+        self._rejected = RejectedParts(attempt)
         self._held: dict[str, _Held] = {}  # by the folder of the partition, as all below
         self._held_bytes = 0
         self._streams: dict[str, PartStream] = {}
@@ -78,6 +80,15 @@ class PartitionedWriter:
                 self._held_bytes += len(content)
                 if self._held_bytes > HELD_BYTES:
                     self._write_most()
+
+    def reject(self, records: Sequence[Any]) -> None:
+        """Writes rejected records to a file of the whole run: they may have no partition.
+
+        Raises:
+            DestinationError: the file cannot be written.
+        """
+        with as_destination_errors("Writing rejected records", self._writing.folder):
+            self._rejected.write(records)
 
     def _write_most(self) -> None:
         for folder in sorted(self._held, key=lambda one: self._held[one].bytes, reverse=True):
@@ -120,13 +131,15 @@ class PartitionedWriter:
                 self._write_held(folder)
             for stream in self._streams.values():
                 stream.end()
+            rejected = self._rejected.end()
         parts = [part for folder in sorted(self._streams) for part in self._streams[folder].parts]
-        return commit_parts(self._attempt, self._writing, summary, parts)
+        return commit_parts(self._attempt, self._writing, summary, parts, rejected)
 
     def abort(self) -> None:
         """Removes what was written; never raises, since another error is on its way."""
         for stream in self._streams.values():
             stream.drop()
+        self._rejected.drop()
         self._attempt.discard()
 
 

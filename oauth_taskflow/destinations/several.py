@@ -28,6 +28,7 @@ from oauth_taskflow.destinations.base import (
     ManifestPlace,
     Output,
     Progress,
+    RejectingWriter,
     ResumableDestination,
     ResumableWriter,
     Run,
@@ -142,7 +143,7 @@ class SeveralDestinations:
         ):
             return None
         rows = min(each.rows for each in whole)
-        return Progress(rows, first.state, tuple(whole))
+        return Progress(rows, first.state, tuple(whole), max(each.rejected for each in whole))
 
     def resume(self, run: Run, progress: Progress, rows: int) -> SeveralWriter | None:
         """Opens a writer at each destination after the first ``rows`` records; None where one of them has changed.
@@ -153,7 +154,8 @@ class SeveralDestinations:
         writers: list[Writer] = []
         try:
             for destination, kept in zip(self._resumable(), progress.place, strict=True):
-                writer = destination.resume(run, kept, rows)
+                wanted = replace(kept, rejected=min(kept.rejected, progress.rejected))
+                writer = destination.resume(run, wanted, rows)
                 if writer is None:
                     _abort(writers)
                     return None
@@ -188,6 +190,14 @@ class SeveralWriter:
         """
         for writer in self._writers:
             writer.write(records)
+
+    def reject(self, records: Sequence[Any]) -> None:
+        """Writes rejected records at the first destination that has a place for them.
+
+        Raises:
+            DestinationError: the destination refuses them.
+        """
+        next(each for each in self._writers if isinstance(each, RejectingWriter)).reject(records)
 
     def commit(self, summary: TransferSummary) -> Output:
         """Commits at the second destination and those after it, then at the first.

@@ -11,7 +11,8 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from oauth_taskflow.api.pull.page import Page
-from oauth_taskflow.destinations.base import Destination, Output, Run, Writer
+from oauth_taskflow.destinations.base import Destination, Output, RejectingWriter, Run, Writer
+from oauth_taskflow.destinations.quarantine import Quarantine
 from oauth_taskflow.errors import InvalidRecord, TokenStoreError
 
 
@@ -20,8 +21,8 @@ class TransferSummary(Struct, frozen=True):
 
     ``rows`` counts what was written, ``dropped`` the repeated records that were not. ``filtered`` counts the records that
     ``where`` left out, ``outside`` those outside the window; each is absent unless the spec asks for it. ``warnings`` are
-    for people. ``schema`` is the JSON Schema of the records that were written, ``rejected`` counts the records that a contract
-    left out, and ``discarded`` the values by their paths. ``drift`` names what
+    for people. ``schema`` is the JSON Schema of the records that were written, ``rejected`` counts the records that went to
+    quarantine, and ``discarded`` the values by their paths. ``drift`` names what
     changed in the schema since the run before. ``watermarks`` holds the stored watermarks that the commit moves, and the token that proves it.
     """
 
@@ -66,6 +67,7 @@ class Counts(Struct, frozen=True):
     received_bytes: int = 0
     began: float = 0.0
     seconds: float = 0.0
+    rejected: int = 0
 
 
 class Keeper(Protocol):
@@ -140,11 +142,13 @@ def transfer(
     on_page: Callable[[Page], None] | None = None,
     warnings: Callable[[], Sequence[str]] = tuple,
     keeper: Keeper | None = None,
+    quarantine: Quarantine | None = None,
 ) -> Output:
     """Writes all ``pages`` to ``destination`` and commits, or leaves no trace, or what ``keeper`` keeps.
 
     The records of each page pass ``stages`` in their order. ``on_page`` is called once a page is written, ``warnings``
-    once all are. ``pages`` are asked for once the writer is open.
+    once all are. ``pages`` are asked for once the writer is open. Records that stages put into ``quarantine`` go to the writer
+    too, which is a ``RejectingWriter`` then.
 
     Raises:
         ApiError: as the pages, the stages or the destination raise.
@@ -153,7 +157,9 @@ def transfer(
         (destination.open(run), Counts()) if keeper is None else keeper.open(destination, run)
     )
     try:
-        summary = _write_pages(pages, _PageSink(writer, stages, on_page, keeper), counts)
+        summary = _write_pages(
+            pages, _PageSink(writer, stages, on_page, keeper, quarantine), counts
+        )
         summary = _finish(summary, stages, warnings, keeper)
         return writer.commit(summary)
     except BaseException as error:
@@ -171,19 +177,27 @@ class _PageSink(NamedTuple):
     stages: Sequence[Stage]
     on_page: Callable[[Page], None] | None
     keeper: Keeper | None
+    quarantine: Quarantine | None
 
 
 def _write_pages(pages: Iterable[Page], sink: _PageSink, counts: Counts) -> TransferSummary:
     began = time.time()
     started = counts.began or began
     rows, count, received = counts.rows, counts.pages, counts.received_bytes
-    writer, stages, on_page, keeper = sink
+    writer, stages, on_page, keeper, quarantine = sink
+    if quarantine is not None:
+        quarantine.restore(counts.rejected)
+    rejected = counts.rejected
     for page in pages:
         records = _process(page, stages)
+        if quarantine is not None and (found := quarantine.take()):
+            assert isinstance(writer, RejectingWriter)  # see engine.outputs
+            writer.reject(found)
+            rejected += len(found)
         writer.write(records)
         rows, count, received = rows + len(records), count + 1, received + page.bytes
         if keeper is not None:
-            keeper.note_page(Counts(rows, count, received, started, counts.seconds))
+            keeper.note_page(Counts(rows, count, received, started, counts.seconds, rejected))
         if on_page is not None:
             on_page(page)
     ended = time.time()
@@ -196,6 +210,7 @@ def _write_pages(pages: Iterable[Page], sink: _PageSink, counts: Counts) -> Tran
         started=utc_text(started),
         finished=utc_text(ended),
         seconds=round(counts.seconds + ended - began, 3),
+        rejected=rejected or UNSET,
     )
 
 

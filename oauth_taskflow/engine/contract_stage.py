@@ -13,6 +13,7 @@ from oauth_taskflow.contracts.enforcement import Enforcement
 from oauth_taskflow.contracts.inline_schema import read_given_schema
 from oauth_taskflow.contracts.last_run import LastRunFinder, find_no_run, name_drift
 from oauth_taskflow.contracts.options import read_contract
+from oauth_taskflow.destinations.quarantine import Quarantine
 from oauth_taskflow.destinations.transfer import KeptRecords, TransferSummary
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.record_schema.json_schema import schema_to_json
@@ -54,8 +55,12 @@ class ContractStage:
     """Holds records to a contract; those that change are handed on as ``msgspec.Raw``, like all others."""
 
     def __init__(
-        self, enforcement: Enforcement, find_last_run: LastRunFinder = find_no_run
+        self,
+        enforcement: Enforcement,
+        find_last_run: LastRunFinder = find_no_run,
+        quarantine: Quarantine | None = None,
     ) -> None:
+        self._quarantine = quarantine
         self._enforcement = enforcement
         self._find_last_run = find_last_run
 
@@ -63,12 +68,16 @@ class ContractStage:
         """Hands on the records that the contract accepts.
 
         Raises:
-            InvalidRecord: a record breaks a frozen contract, or is a single value.
+            InvalidRecord: a record breaks a frozen contract, or is a single value; too many were rejected.
         """
         closed = [
             each if type(each) is msgspec.Raw else msgspec.Raw(encode(each)) for each in records
         ]
-        return self._enforcement.take(closed, page.url)
+        kept = self._enforcement.take(closed, page.url)
+        if self._quarantine is not None:
+            for record, reason, path in self._enforcement.rejected:
+                self._quarantine.add(record, reason, path, page.url)
+        return kept
 
     def finish(self, summary: TransferSummary) -> TransferSummary:
         """Adds the schema of the records that were written, how it differs from the run before, and what was left out."""
@@ -77,7 +86,6 @@ class ContractStage:
         return replace(
             summary,
             schema=schema_to_json(done.schema),
-            rejected=done.rejected_count or msgspec.UNSET,
             discarded=dict(done.discarded) or msgspec.UNSET,
             drift=drift or msgspec.UNSET,
             warnings=(*summary.warnings, *done.warnings(), *unknown, *map(_name_change, drift)),

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from oauth_taskflow.api.pull.marks import ResumableCheck
 from oauth_taskflow.api.pull.page import Page
+from oauth_taskflow.destinations.quarantine import Quarantine
 from oauth_taskflow.destinations.transfer import KeptRecords, TransferSummary
 from oauth_taskflow.errors import InvalidRecord, SpecError, TemplateFailed
 from oauth_taskflow.fields.options import Fields
@@ -56,7 +57,15 @@ class FieldsStage:
         SpecError: as ``build_pipeline``.
     """
 
-    def __init__(self, options: Fields, context: Mapping[str, Any], hash_key: str | None) -> None:
+    def __init__(
+        self,
+        options: Fields,
+        context: Mapping[str, Any],
+        hash_key: str | None,
+        quarantine: Quarantine | None = None,
+    ) -> None:
+        self._quarantine = quarantine if options.on_error == "quarantine" else None
+        self._rejected = 0
         self._context = add_now(context)
         self._names: Mapping[str, Any] | None = None
         self._pipeline = build_pipeline(options, hash_key)
@@ -70,29 +79,49 @@ class FieldsStage:
         """Hands the reshaped records on, as ``msgspec.Raw``.
 
         Raises:
-            InvalidRecord: a field would be overwritten, or cannot be read as the options say.
+            InvalidRecord: a field would be overwritten, or cannot be read as the options say; too many were rejected.
             TemplateFailed: a template of ``set`` names something undefined or gives null.
         """
         reshaped: list[Any] = []
+        number = 0
         try:
             for record in records:
-                reshaped.append(self._pipeline.reshape(record))  # noqa: PERF401 - the length names the record
+                number += 1
+                if self._quarantine is None:
+                    reshaped.append(self._pipeline.reshape(record))
+                else:
+                    reshaped += self._reshape_or_reject(record, self._quarantine, page.url)
         except (InvalidRecord, TemplateFailed) as error:
-            error.where = error.where or f"in record {len(reshaped) + 1} of the page at {page.url}"
+            error.where = error.where or f"in record {number} of the page at {page.url}"
             raise
         return reshaped
 
+    def _reshape_or_reject(self, record: Any, quarantine: Quarantine, url: str) -> list[Any]:
+        try:
+            return [self._pipeline.reshape(record)]
+        except InvalidRecord as error:
+            self._rejected += 1
+            quarantine.add(record, error.what, error.path, url)
+            return []
+
     def finish(self, summary: TransferSummary) -> TransferSummary:
-        """Adds how many values could not be converted."""
-        return replace(summary, warnings=(*summary.warnings, *self._pipeline.warnings()))
+        """Adds how many values could not be converted, and how many records were rejected."""
+        rejected = (
+            [
+                f"fields: {self._rejected:,} records went to quarantine, since they cannot be reshaped."
+            ]
+            if self._rejected
+            else []
+        )
+        return replace(summary, warnings=(*summary.warnings, *self._pipeline.warnings(), *rejected))
 
     def save(self) -> Any:
         """Returns ``now`` in seconds since the epoch, and the counts of the warnings."""
-        return [self._context["now"].timestamp(), self._pipeline.save()]
+        return [self._context["now"].timestamp(), self._pipeline.save(), self._rejected]
 
     def restore(self, state: Any, kept: KeptRecords) -> None:  # noqa: ARG002 - one protocol for all stages
         """Takes the ``now`` of the first attempt, so that it is one instant for all records, and the counts."""
-        now, counts = state
+        now, counts, self._rejected = state
         self._context = {**self._context, "now": Now.fromtimestamp(now, timezone.utc)}
         self._pipeline.restore(counts)
         if self._names is not None:  # a sequence has begun
@@ -107,27 +136,35 @@ def check_reshaped(
 ) -> RowCheck | None:
     """Returns ``check`` of a page's rows for rows as the API returned them: it sees the names and values after ``options``.
 
-    A row that cannot be reshaped gives false; the stage that follows fails with it.
+    A row that cannot be reshaped gives false, because the stage that follows fails with it; one that goes to quarantine is no row.
     """
     if check is None or not is_used(options):
         return check
     pipeline = build_pipeline(options, hash_key)
     pipeline.begin(add_now(context))
-    return _ReshapedCheck(check, pipeline)
+    return _ReshapedCheck(check, pipeline, skips=options.on_error == "quarantine")
 
 
 class _ReshapedCheck:
     """Asks ``check`` about the reshaped rows; its state is that of ``check``."""
 
-    def __init__(self, check: RowCheck, pipeline: Pipeline) -> None:
-        self._check, self._pipeline = check, pipeline
+    def __init__(self, check: RowCheck, pipeline: Pipeline, *, skips: bool) -> None:
+        self._check, self._pipeline, self._skips = check, pipeline, skips
 
     def __call__(self, rows: list[Any]) -> bool:
         try:
-            reshaped = [self._pipeline.reshape(row) for row in rows]
+            reshaped = [each for row in rows for each in self._reshape(row)]
         except (InvalidRecord, TemplateFailed):
             return False
-        return self._check(reshaped)
+        return self._check(reshaped) if reshaped or not rows else False
+
+    def _reshape(self, row: Any) -> list[Any]:
+        try:
+            return [self._pipeline.reshape(row)]
+        except InvalidRecord:
+            if self._skips:
+                return []
+            raise
 
     def save(self) -> Any:
         check: object = self._check

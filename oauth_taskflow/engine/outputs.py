@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from oauth_taskflow.destinations.base import Destination
+from oauth_taskflow.destinations.files import FileDestination
+from oauth_taskflow.destinations.quarantine_folder import QuarantiningDestination
 from oauth_taskflow.destinations.requirements import require_libraries
 from oauth_taskflow.destinations.several import SeveralDestinations
 from oauth_taskflow.engine.output_location import endpoint_facts, locate_output
+from oauth_taskflow.specs.model import Endpoint, can_reject
 
 if TYPE_CHECKING:
     from oauth_taskflow.engine.run import EndpointRun
@@ -27,7 +30,23 @@ def connect_output(run: EndpointRun) -> Destination:
     connected = [
         each.connect(place, run.access, facts) for each, place in zip(options, places, strict=True)
     ]
-    return connected[0] if len(connected) == 1 else SeveralDestinations(connected)
+    destination = connected[0] if len(connected) == 1 else SeveralDestinations(connected)
+    folder = find_quarantine_folder(run.endpoint)
+    # Who chooses a folder gets all of the run there.
+    if folder is None or (run.location is not None and isinstance(options[0], FileDestination)):
+        return destination
+    require_libraries(folder)
+    place = locate_output(
+        run.endpoint, run.run_id, run.template_context, run.item, run.given, options=folder
+    )
+    return QuarantiningDestination(destination, folder.connect(place, run.access))
+
+
+def find_quarantine_folder(endpoint: Endpoint) -> FileDestination | None:
+    """Returns the folder of an endpoint's rejected records, where it is not that of a destination."""
+    if endpoint.quarantine is None or not can_reject(endpoint):
+        return None
+    return endpoint.quarantine.folder
 
 
 def output_locations(run: EndpointRun) -> list[str]:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from oauth_taskflow.api.decoders.numbers import build_json_decoder, decode, encode
 from oauth_taskflow.api.pull.marks import SequenceState
+from oauth_taskflow.destinations.transfer import Counts
 from oauth_taskflow.engine.page_warnings import PageFigures
 from oauth_taskflow.specs.model import TaskOptions
 
@@ -32,7 +33,7 @@ class Boundary(Struct, frozen=True):
     """The figures between two pages.
 
     ``sequence`` counts the request sequences that have ended, ``parent`` is the number of the current parent record and
-    ``parents`` the digest of all up to it. ``parent_rows`` counts the records before the current parent, ``stages`` holds
+    ``parents`` the digest of all up to it, ``rejected`` counts the records in quarantine. ``parent_rows`` counts the records before the current parent, ``stages`` holds
     the state of each stage.
     """
 
@@ -40,11 +41,17 @@ class Boundary(Struct, frozen=True):
     rows: int = 0
     pages: int = 0
     received_bytes: int = 0
+    rejected: int = 0
     parent: int = 0
     parents: bytes = b""
     parent_rows: int = 0
     stages: list[Any] = []
     figures: PageFigures = PageFigures()
+
+    def counts(self, began: float, seconds: float) -> Counts:
+        """Returns the figures of the transfer up to here, which took ``seconds`` since ``began``."""
+        rows, pages, received = self.rows, self.pages, self.received_bytes
+        return Counts(rows, pages, received, began, seconds, self.rejected)
 
 
 class RunState(Struct, frozen=True):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -136,3 +136,12 @@ def _is_suspect(page: Page) -> bool:
     if not isinstance(mark, PageMark):
         return False
     return mark.guard.repeated > 0 or (mark.request is None and page.count == 0)
+
+
+@contextmanager
+def starting_over() -> Iterator[None]:
+    """Raises ``StartOver`` in place of the errors of a stage that cannot go on."""
+    try:
+        yield
+    except (ApiError, ValueError, TypeError) as error:
+        raise StartOver from error

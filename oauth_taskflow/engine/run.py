@@ -19,6 +19,7 @@ from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.contracts.last_run import LastRunFinder, find_no_run
 from oauth_taskflow.destinations.base import Description, Output, Run, StoreAccess
+from oauth_taskflow.destinations.quarantine import Quarantine
 from oauth_taskflow.destinations.transfer import Stage, transfer
 from oauth_taskflow.engine.budgets import pull_within_budgets
 from oauth_taskflow.engine.capped import read_past_cap
@@ -53,7 +54,7 @@ from oauth_taskflow.engine.stages import (
 from oauth_taskflow.engine.summary import EndpointSummary, describe_further, name_datasets
 from oauth_taskflow.engine.window_filter import find_page_end
 from oauth_taskflow.engine.windows import run_windows
-from oauth_taskflow.specs.model import Endpoint
+from oauth_taskflow.specs.model import Endpoint, can_reject
 from oauth_taskflow.specs.windows import Interval, Window, move_interval
 
 if TYPE_CHECKING:
@@ -131,7 +132,8 @@ def run_endpoint(
     keeper: RunKeeper | None = None
     for depth in (PAGES, SEQUENCES, NOTHING):
         positions = open_positions(run.endpoint, run.interval, run.watermarks, destination, this)
-        stages = _build_stages(run, positions)
+        quarantine = _build_quarantine(run)
+        stages = _build_stages(run, positions, quarantine)
         keeper = build_keeper(run, session.base_url, destination, stages, depth)
         limit_waits(session, run.resume if keeper is not None else None)
         reader = _Reader(run, session, stages, on_window, positions, keeper=keeper)
@@ -144,6 +146,7 @@ def run_endpoint(
                 on_page=on_page,
                 warnings=reader.warnings,
                 keeper=keeper,
+                quarantine=quarantine,
             )
             break
     late = run.watermarks.settle() if run.watermarks is not None else ""
@@ -151,7 +154,16 @@ def run_endpoint(
     return summary if keeper is None else replace_struct(summary, resumed=keeper.attempts)
 
 
-def _build_stages(run: EndpointRun, positions: Positions | None) -> list[Stage]:
+def _build_quarantine(run: EndpointRun) -> Quarantine | None:
+    if not can_reject(run.endpoint):
+        return None
+    options = run.endpoint.quarantine
+    return Quarantine(run.name, None if options is None else options.max_records)
+
+
+def _build_stages(
+    run: EndpointRun, positions: Positions | None, quarantine: Quarantine | None
+) -> list[Stage]:
     options = StageOptions(
         run.endpoint,
         any(part.file is not None for part in run.item.values()),
@@ -160,6 +172,7 @@ def _build_stages(run: EndpointRun, positions: Positions | None) -> list[Stage]:
         positions,
         run.find_last_run,
         run.map_index < 0,
+        quarantine,
     )
     return [*build_stages(options), *run.further_stages]
 

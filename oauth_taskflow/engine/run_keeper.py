@@ -47,9 +47,10 @@ from oauth_taskflow.engine.resume import (
     ResumeOptions,
     StartOver,
     find_wait,
+    starting_over,
     suspend,
 )
-from oauth_taskflow.errors import ApiError, DestinationError, OAuthTaskflowError
+from oauth_taskflow.errors import DestinationError, OAuthTaskflowError
 from oauth_taskflow.specs.model import Endpoint
 
 if TYPE_CHECKING:
@@ -136,9 +137,9 @@ class RunKeeper:
         if self._writer is None:
             self._reset()
             self._writer = cast("ResumableWriter", destination.open(run))
-        state, now = self._earlier, self._now
-        began, seconds = (state.began, state.seconds) if state else (0.0, 0.0)
-        self._counts = Counts(now.rows, now.pages, now.received_bytes, began, seconds)
+        state = self._earlier
+        times = (state.began, state.seconds) if state else (0.0, 0.0)
+        self._counts = self._now.counts(*times)
         return self._writer, self._counts
 
     def _resume(self, destination: ResumableDestination, run: Run) -> ResumableWriter | None:
@@ -147,7 +148,8 @@ class RunKeeper:
         if progress is None or state is None:
             return None
         self._reset(state, in_sequence=self._depth == PAGES or state.page is None)
-        writer = destination.resume(run, progress, self._now.rows)
+        wanted = replace(progress, rejected=self._now.rejected)
+        writer = destination.resume(run, wanted, self._now.rows)
         if writer is None:
             return None
         self._prepare_restore(destination, run, progress)
@@ -170,7 +172,10 @@ class RunKeeper:
         state = decode_state(progress.state, self._definition, self._options.seal)
         if state is None or state.expires < self._options.clock.now():
             return None
-        is_whole = max(state.now.rows, state.start.rows) <= progress.rows
+        ends = (state.now, state.start)
+        is_whole = all(
+            end.rows <= progress.rows and end.rejected <= progress.rejected for end in ends
+        )
         stages = {len(state.now.stages), len(state.start.stages)}
         return state if is_whole and stages == {len(self._stages)} else None
 
@@ -198,12 +203,12 @@ class RunKeeper:
     def _plan(self) -> None:
         for stage, saved in zip(self._stages, self._now.stages, strict=True):
             if isinstance(stage, PlanningStage):
-                with _starting_over():
+                with starting_over():
                     stage.plan_from(saved)
 
     def _restore_stages(self) -> None:
         restore, self._restore = self._restore, _do_nothing
-        with _starting_over():
+        with starting_over():
             restore()
 
     def note_page(self, counts: Counts) -> None:
@@ -217,6 +222,7 @@ class RunKeeper:
             rows=counts.rows,
             pages=counts.pages,
             received_bytes=counts.received_bytes,
+            rejected=counts.rejected,
             stages=self._save_stages(),
             figures=self._figures.figures,
         )
@@ -353,15 +359,6 @@ def _has_plain_pages(endpoint: Endpoint) -> bool:
     is_value = paginate.sort_key is not None or getattr(paginate, "last_record", None) is not None
     is_hidden = is_value and fields is not None and bool(fields.hashed)
     return paginate.ends_by != "class" and not is_hidden
-
-
-@contextmanager
-def _starting_over() -> Iterator[None]:
-    """Raises ``StartOver`` in place of the errors of a stage that cannot go on."""
-    try:
-        yield
-    except (ApiError, ValueError, TypeError) as error:
-        raise StartOver from error
 
 
 def _do_nothing() -> None:

@@ -17,6 +17,7 @@ from oauth_taskflow.api.pull.keys.dedupe import Deduplicator, Replay
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.watermark import Watermark
 from oauth_taskflow.contracts.last_run import LastRunFinder, find_no_run
+from oauth_taskflow.destinations.quarantine import Quarantine
 from oauth_taskflow.destinations.transfer import KeptRecords, Stage, TransferSummary
 from oauth_taskflow.engine.checks_stage import ChecksStage
 from oauth_taskflow.engine.contract_stage import ContractStage, build_enforcement
@@ -34,7 +35,7 @@ class StageOptions(NamedTuple):
 
     ``context`` holds the template names of the run, ``hash_key`` the key of ``fields.hash`` in this deployment.
     ``positions`` are those of a run that begins at stored watermarks. ``find_last_run`` looks up the run before, and ``is_whole``
-    says that no other task instance reads records of the endpoint.
+    says that no other task instance reads records of the endpoint. ``quarantine`` takes what stages reject.
     """
 
     endpoint: Endpoint
@@ -44,6 +45,7 @@ class StageOptions(NamedTuple):
     positions: Stage | None = None
     find_last_run: LastRunFinder = find_no_run
     is_whole: bool = True
+    quarantine: Quarantine | None = None
 
 
 class WatermarkStage:
@@ -124,7 +126,9 @@ def build_filter_stage(options: StageOptions) -> Stage | None:
 def build_fields_stage(options: StageOptions) -> Stage | None:
     """Returns the stage of an endpoint with ``fields``."""
     fields = options.endpoint.fields
-    return FieldsStage(fields, options.context, options.hash_key) if is_used(fields) else None
+    if not is_used(fields):
+        return None
+    return FieldsStage(fields, options.context, options.hash_key, options.quarantine)
 
 
 def build_window_stage(options: StageOptions) -> Stage | None:
@@ -138,7 +142,8 @@ def build_contract_stage(options: StageOptions) -> Stage | None:
     enforcement = build_enforcement(options.endpoint)
     if enforcement is None:
         return None
-    return ContractStage(enforcement, options.find_last_run if options.is_whole else find_no_run)
+    find = options.find_last_run if options.is_whole else find_no_run
+    return ContractStage(enforcement, find, options.quarantine)
 
 
 def build_watermark_stage(options: StageOptions) -> Stage | None:

@@ -9,7 +9,7 @@ from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.fields.members import Members, describe_value, find_places, read_scalar
 from oauth_taskflow.fields.paths import FieldPath, parse_field_path
 
-OnError = Literal["fail", "keep", "null"] | None
+OnError = Literal["fail", "keep", "null", "quarantine"] | None
 # From a value, its kind and its text (see ``members.read_scalar``) to another value; never called with null.
 Converter = Callable[[Any, str, str], Any]
 
@@ -50,7 +50,7 @@ class ConvertStep:
         """Converts in place.
 
         Raises:
-            InvalidRecord: a value cannot be converted, and ``on_error`` is ``fail``.
+            InvalidRecord: a value cannot be converted, and ``on_error`` is ``fail`` or ``quarantine``.
         """
         for name, text, convert in self._single:
             if name in record:
@@ -92,7 +92,7 @@ class ConvertStep:
         try:
             holder[key] = convert(value, kind, text)
         except Inconvertible as error:
-            if self._on_error == "fail":
+            if self._on_error in {"fail", "quarantine"}:
                 raise self._failure(value, path, error) from error
             self._failed[path] = self._failed.get(path, 0) + 1
             if self._on_error != "keep":
@@ -100,10 +100,12 @@ class ConvertStep:
 
     def _failure(self, value: Any, path: str, error: Inconvertible) -> InvalidRecord:
         shown = describe_value(value, path, is_hidden=self._is_hidden)
-        return InvalidRecord(
+        failure = InvalidRecord(
             f"The field {path!r} cannot be {error}: it is {shown}",
             hint=f"{error.reason}Correct fields.{self._step}, or set fields.on_error to keep or null.",
         )
+        failure.path = path
+        return failure
 
 
 def _find_all(record: Members, paths: Iterable[FieldPath]) -> set[tuple[int, Any]]:

@@ -114,8 +114,12 @@ class Fields(Options, frozen=True, kw_only=True):
         doc("Fields to replace by a hash under [oauth_taskflow] hash_key.", ["email"]),
     ] = None
     on_error: Annotated[
-        Literal["fail", "keep", "null"] | None,
-        doc("What an unreadable date or failed cast does: fail, keep the value, or null.", "keep"),
+        Literal["fail", "keep", "null", "quarantine"] | None,
+        doc(
+            "What an unreadable date or failed cast does: fail, keep the value, null, or quarantine: the record as it came goes to "
+            "a file of its own.",
+            "keep",
+        ),
     ] = "fail"
 
     @property

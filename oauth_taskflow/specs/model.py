@@ -19,6 +19,7 @@ from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.contracts.check_options import Checks
 from oauth_taskflow.contracts.options import AnyContract
 from oauth_taskflow.destinations import AnyDestination
+from oauth_taskflow.destinations.quarantine_options import QuarantineOptions
 from oauth_taskflow.fields.options import Fields
 from oauth_taskflow.schema.types import Concurrency, Duration, JmesPath, Options, Seconds, doc
 from oauth_taskflow.specs.request import Json as Json
@@ -233,6 +234,13 @@ class Endpoint(Options, frozen=True, kw_only=True):
             ],
         ),
     ] = []
+    quarantine: Annotated[
+        QuarantineOptions | None,
+        doc(
+            "Where records go that contract or fields reject, and how many may be (docs/quarantine.md).",
+            {"path": "/data/rejected/{{ endpoint }}", "max_records": 1000},
+        ),
+    ] = None
     resume: Annotated[
         bool,
         doc(
@@ -255,6 +263,17 @@ class Endpoint(Options, frozen=True, kw_only=True):
     def all_destinations(self) -> list[AnyDestination]:
         """The places that records go to, the authority first; one in most specs, none in an incomplete endpoint."""
         return [*([] if self.destination is None else [self.destination]), *self.destinations]
+
+
+def can_reject(endpoint: Endpoint) -> bool:
+    """Returns whether records of an endpoint may go to quarantine."""
+    contract, fields = endpoint.contract, endpoint.fields
+    modes = (
+        {contract}
+        if contract is None or isinstance(contract, str)
+        else {contract.columns, contract.types}
+    )
+    return "discard_row" in modes or (fields is not None and fields.on_error == "quarantine")
 
 
 class AssetSchedule(Options, frozen=True, kw_only=True):

@@ -150,11 +150,18 @@ class EndpointView:
         return first + [(("destinations", at), each) for at, each in enumerate(several)]
 
     @computed
+    def folders_and_tables(self) -> list[tuple[YamlPath, AnyDestination]]:
+        """The destinations, and the folder for rejected records."""
+        options = self.endpoint.quarantine
+        folder = None if options is None else options.folder
+        return self.destinations + ([] if folder is None else [(("quarantine",), folder)])
+
+    @computed
     def destination_texts(self) -> list[tuple[YamlPath, str]]:
         """The path of each template of the destinations, and its text."""
         return [
             ((*path, key), text)
-            for path, options in self.destinations
+            for path, options in self.folders_and_tables
             for key, text in options.templates().items()
         ]
 
@@ -168,7 +175,7 @@ class EndpointView:
         """The address of each destination with the names that are known now filled in, for comparing, and its path."""
         own = {"endpoint": self.name, "dag_id": self.source.dag_id}
         params, places = self.source.params, []
-        for path, options in self.destinations:
+        for path, options in self.folders_and_tables:
             if options.address is None:
                 continue
             place = _OWN_NAME.sub(lambda match: own[match[1]], options.address)

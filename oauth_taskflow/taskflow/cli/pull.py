@@ -195,10 +195,10 @@ def _build_table(results: Mapping[str, Sequence[EndpointSummary]]) -> Table:
 
 
 def _find_left_out(results: Mapping[str, Sequence[EndpointSummary]]) -> list[str]:
-    """The figures of records that were left out, where any were: by ``where``, and as outside the window."""
+    """The figures of records that were left out, where any were: by ``where``, as outside the window, and to quarantine."""
     return [
         figure
-        for figure in ("filtered", "outside")
+        for figure in ("filtered", "outside", "rejected")
         if any(getattr(s, figure) for summaries in results.values() for s in summaries)
     ]
 

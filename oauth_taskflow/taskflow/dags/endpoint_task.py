@@ -17,7 +17,7 @@ from oauth_taskflow.destinations.base import Part
 from oauth_taskflow.engine.comparisons import compare_total
 from oauth_taskflow.engine.for_each import Slice, build_mapped_items, for_each_options, item_label
 from oauth_taskflow.engine.output_location import locate_outputs
-from oauth_taskflow.engine.outputs import output_locations
+from oauth_taskflow.engine.outputs import find_quarantine_folder, output_locations
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
 from oauth_taskflow.engine.summary import EndpointSummary, add_up
 from oauth_taskflow.errors import DestinationError, SpecError
@@ -147,6 +147,8 @@ def _log_summary(log: Logger, name: str, summary: EndpointSummary) -> None:
     )
     if summary.filtered:
         log.info("%s: where left out %s records", name, summary.filtered)
+    if summary.rejected:
+        log.info("%s: %s records went to quarantine", name, summary.rejected)
     for warning in summary.warnings:
         log.warning("%s: %s", name, warning)
 
@@ -178,6 +180,15 @@ def finish_in_task(operator: EndpointDoneOperator, context: Mapping[str, Any]) -
                     "Removed the output of %s task instances of an earlier try from %s",
                     *(removed, redact_url(location)),
                 )
+    folder = find_quarantine_folder(endpoint)
+    if folder is not None:
+        kept: dict[int, str | None] = dict.fromkeys(
+            range(count)
+        )  # what is there counts with the destination's manifest
+        for location in locate_outputs(
+            endpoint, context["run_id"], template_context, given, options=folder
+        ):
+            folder.connect(location, store_access()).remove_stale(kept)
     incremental = endpoint.incremental
     figures = add_up(
         operator.endpoint_name,
