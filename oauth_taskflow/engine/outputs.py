@@ -10,7 +10,8 @@ from oauth_taskflow.destinations.quarantine_folder import QuarantiningDestinatio
 from oauth_taskflow.destinations.requirements import require_libraries
 from oauth_taskflow.destinations.several import SeveralDestinations
 from oauth_taskflow.engine.output_location import endpoint_facts, locate_output
-from oauth_taskflow.specs.model import Endpoint, can_reject
+from oauth_taskflow.specs.model import Endpoint
+from oauth_taskflow.specs.rejects import can_reject
 
 if TYPE_CHECKING:
     from oauth_taskflow.engine.run import EndpointRun

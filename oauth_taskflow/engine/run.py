@@ -54,7 +54,8 @@ from oauth_taskflow.engine.stages import (
 from oauth_taskflow.engine.summary import EndpointSummary, describe_further, name_datasets
 from oauth_taskflow.engine.window_filter import find_page_end
 from oauth_taskflow.engine.windows import run_windows
-from oauth_taskflow.specs.model import Endpoint, can_reject
+from oauth_taskflow.specs.model import Endpoint
+from oauth_taskflow.specs.rejects import can_reject
 from oauth_taskflow.specs.windows import Interval, Window, move_interval
 
 if TYPE_CHECKING:

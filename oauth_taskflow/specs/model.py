@@ -265,17 +265,6 @@ class Endpoint(Options, frozen=True, kw_only=True):
         return [*([] if self.destination is None else [self.destination]), *self.destinations]
 
 
-def can_reject(endpoint: Endpoint) -> bool:
-    """Returns whether records of an endpoint may go to quarantine."""
-    contract, fields = endpoint.contract, endpoint.fields
-    modes = (
-        {contract}
-        if contract is None or isinstance(contract, str)
-        else {contract.columns, contract.types}
-    )
-    return "discard_row" in modes or (fields is not None and fields.on_error == "quarantine")
-
-
 class AssetSchedule(Options, frozen=True, kw_only=True):
     """Run when assets were updated."""
 

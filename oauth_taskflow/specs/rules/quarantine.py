@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from oauth_taskflow.destinations.files import FileDestination
-from oauth_taskflow.specs.model import can_reject
 from oauth_taskflow.specs.problem import Finding, YamlPath
+from oauth_taskflow.specs.rejects import can_reject
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
 
 
