@@ -11,6 +11,7 @@ from oauth_taskflow.destinations.files import FileDestination
 from oauth_taskflow.destinations.postgres.options import PostgresDestination
 from oauth_taskflow.destinations.python_function import PythonDestination
 from oauth_taskflow.destinations.tables.delta_options import DeltaDestination
+from oauth_taskflow.destinations.tables.dlt_options import DltDestination
 from oauth_taskflow.destinations.tables.iceberg_options import IcebergDestination
 
 # Every kind, as the spec format takes them: ``FileDestination | AnotherDestination``.
@@ -19,6 +20,7 @@ AnyDestination = (
     | PostgresDestination
     | DeltaDestination
     | IcebergDestination
+    | DltDestination
     | PythonDestination
 )
 # The kind of a ``destination`` without ``type``.

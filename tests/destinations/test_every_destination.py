@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,14 @@ SAMPLES: dict[str, list[dict[str, Any]]] = {
     "file": [{"path": "{folder}/{{ endpoint }}", "format": name} for name in FORMATS],
     # Their libraries are in the environment of tests/tables, which makes this check, too.
     "delta": [{"path": "{folder}/{{ endpoint }}"}],
+    "dlt": [
+        {
+            "destination": "duckdb",
+            "dataset": "crm",
+            "table": "{{ endpoint }}",
+            "options": {"credentials": "{folder}/warehouse.duckdb"},
+        }
+    ],
     "iceberg": [{"warehouse": "{folder}", "table": "crm.{{ endpoint }}"}],
 }
 # Kinds that need a server, with the test that checks them by the same contract.
@@ -54,10 +63,7 @@ def test_each_kind_keeps_what_the_protocols_promise(kind: type[Any], tmp_path: P
     samples = SAMPLES[name_of(kind)]
     for number, sample in enumerate(samples):
         folder = str(tmp_path / str(number))
-        given = {
-            key: value.replace("{folder}", folder) if isinstance(value, str) else value
-            for key, value in sample.items()
-        }
+        given = json.loads(json.dumps(sample).replace("{folder}", folder))
         read_back = as_texts if sample.get("format") == "csv" else as_given
         options = kind(**given)
         if missing := find_missing(options):

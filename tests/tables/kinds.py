@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,6 +21,7 @@ from oauth_taskflow.destinations.base import (
     StoreAccess,
 )
 from oauth_taskflow.destinations.tables.delta_options import DeltaDestination
+from oauth_taskflow.destinations.tables.dlt_options import DltDestination
 from oauth_taskflow.destinations.tables.iceberg_options import IcebergDestination
 from oauth_taskflow.destinations.transfer import TransferSummary
 from tests.destinations.contract import open_local, render
@@ -27,11 +30,15 @@ TECHNICAL = ("_dag_id", "_endpoint", "_run_id", "_map_index")
 
 
 class Kind(NamedTuple):
-    """``options(folder, **more)`` are those of a spec, ``read(folder)`` gives all rows as another client reads them."""
+    """``options(folder, **more)`` are those of a spec, ``read(folder)`` gives all rows as another client reads them.
+
+    Without ``is_nested``, objects and lists are JSON.
+    """
 
     name: str
     options: Callable[..., Any]
     read: Callable[[Path], list[dict[str, Any]]]
+    is_nested: bool = True
 
 
 def _delta_options(folder: Path, **more: Any) -> DeltaDestination:
@@ -58,9 +65,58 @@ def _read_iceberg(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def _duckdb_options(folder: Path, **more: Any) -> DltDestination:
+    return _dlt_options("duckdb", str(folder / "warehouse.duckdb"), "crm", more)
+
+
+def _postgres_options(folder: Path, **more: Any) -> DltDestination:
+    return _dlt_options("postgres", POSTGRES[0], dataset_of(folder), more)
+
+
+def _dlt_options(name: str, place: str, dataset: str, more: dict[str, Any]) -> DltDestination:
+    options = {"credentials": place}
+    return DltDestination(
+        destination=name, dataset=dataset, table="{{ endpoint }}", options=options, **more
+    )
+
+
+def _read_duckdb(folder: Path) -> list[dict[str, Any]]:
+    duckdb = importlib.import_module("duckdb")
+
+    with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as connection:
+        found = connection.execute("SELECT * FROM crm.contacts")
+        names = [column[0] for column in found.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def _read_postgres(folder: Path) -> list[dict[str, Any]]:
+    import psycopg  # noqa: PLC0415 - the tests of other kinds do without
+    from psycopg.rows import dict_row  # noqa: PLC0415 - as above
+    from psycopg.types.json import set_json_loads  # noqa: PLC0415 - as above
+
+    with psycopg.connect(POSTGRES[0], row_factory=dict_row) as connection:
+        set_json_loads(str_of, connection)
+        rows = connection.execute(f'SELECT * FROM "{dataset_of(folder)}".contacts')
+        return rows.fetchall()
+
+
+def str_of(text: str | bytes) -> str:
+    """JSON as it is written."""
+    return text if isinstance(text, str) else text.decode()
+
+
+def dataset_of(folder: Path) -> str:
+    """A dataset of its own for each test."""
+    return f"t_{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"
+
+
+# The URL of the server, once a test has asked for it.
+POSTGRES: list[str] = []
 KINDS = (
     Kind("delta", _delta_options, _read_delta),
     Kind("iceberg", _iceberg_options, _read_iceberg),
+    Kind("dlt-duckdb", _duckdb_options, _read_duckdb, is_nested=False),
+    Kind("dlt-postgres", _postgres_options, _read_postgres, is_nested=False),
 )
 
 

@@ -15,7 +15,7 @@ from oauth_taskflow.destinations.arrow.json_reader import check_numbers, observe
 from oauth_taskflow.destinations.arrow.types import holds_texts, to_arrow_schema, to_arrow_type
 from oauth_taskflow.destinations.arrow.widening import widen_array, widen_table
 from oauth_taskflow.errors import InvalidRecord
-from oauth_taskflow.record_schema.model import FieldType, RecordSchema, unite_schemas
+from oauth_taskflow.record_schema.model import JSON, FieldType, RecordSchema, unite_schemas
 from oauth_taskflow.redaction import redact_text
 
 BLOCK_BYTES = (
@@ -42,6 +42,7 @@ class TableBuilder:
             do not fit widen it.
         block_bytes: a block ends after this many bytes of JSON,
         block_rows: or after this many records.
+        nested: whether objects and lists have columns of their own type; otherwise they are kept as JSON, exactly.
     """
 
     def __init__(
@@ -50,9 +51,12 @@ class TableBuilder:
         *,
         block_bytes: int = BLOCK_BYTES,
         block_rows: int = BLOCK_ROWS,
+        nested: bool = True,
     ) -> None:
-        self.schema = RecordSchema() if declared is None else declared
-        self._declared: Mapping[str, FieldType] = {} if declared is None else declared.fields
+        fields = {} if declared is None else declared.fields
+        self._nested = nested
+        self._declared: Mapping[str, FieldType] = fields if nested else flatten_fields(fields)
+        self.schema = RecordSchema(self._declared)
         self._has_records = False
         self._block_bytes, self._block_rows = block_bytes, block_rows
         self._lines: list[bytes] = []
@@ -132,7 +136,8 @@ class TableBuilder:
     def _convert_exactly(self, lines: bytes) -> pa.Table:
         """Decodes every value, finds the schema, and lets pyarrow read what then certainly fits."""
         records = _decode_records(lines)
-        schema = self._unite(observe_records(records, self._declared))
+        observed = observe_records(records, self._declared)
+        schema = self._unite(observed if self._nested else flatten_fields(observed))
         fields, declared = schema.fields, self._declared
         written = json_encoder.encode_lines(
             {name: rewrite(value, fields[name], declared.get(name)) for name, value in one.items()}
@@ -149,6 +154,8 @@ class TableBuilder:
         """Takes a table with the types of ``schema``, by default those seen so far, into the schema."""
         known = self.schema if schema is None else schema
         observed = observe_table(table, known.fields)
+        if not self._nested and flatten_fields(observed) != observed:
+            raise Misfit("an object or a list is to be kept as JSON")
         united = (
             self._unite(observed)
             if schema is None
@@ -171,6 +178,13 @@ class TableBuilder:
 
 def _has_null(lines: bytes) -> bool:
     return lines.startswith(_NULL_LINE[1:]) or _NULL_LINE in lines
+
+
+def flatten_fields(fields: Mapping[str, FieldType]) -> dict[str, FieldType]:
+    """Returns the fields with JSON in place of every object and list."""
+    return {
+        name: JSON if kind.kind in {"list", "object"} else kind for name, kind in fields.items()
+    }
 
 
 def _is_kept_otherwise(kept: FieldType, seen: FieldType) -> bool:

@@ -37,6 +37,10 @@ class Table(Protocol):
     """One table. Errors of its library may pass: the caller turns them into a ``DestinationError``."""
 
     @property
+    def is_nested(self) -> bool:
+        """Whether objects and lists have columns of their own type; otherwise they come as JSON."""
+
+    @property
     def uri(self) -> str:
         """The table as lineage names it, without a secret."""
 

@@ -61,6 +61,8 @@ class DeltaSettings(msgspec.Struct, frozen=True):
 class DeltaLakeTable:
     """The table in the folder ``path``: a ``pathlib.Path``, a ``UPath`` or an ``ObjectStoragePath``."""
 
+    is_nested = True
+
     def __init__(self, path: Any, settings: DeltaSettings) -> None:
         self._path = path
         self._settings = settings

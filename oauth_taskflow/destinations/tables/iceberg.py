@@ -74,6 +74,8 @@ class IcebergSettings(msgspec.Struct, frozen=True):
 class IcebergTable:
     """The table ``name`` (``namespace.table``) of a catalog."""
 
+    is_nested = True
+
     def __init__(self, catalog: Catalog, name: str, settings: IcebergSettings) -> None:
         self._catalog = catalog
         self._name = name

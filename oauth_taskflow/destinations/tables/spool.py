@@ -25,10 +25,11 @@ class TableSpool:
     """Takes records, and gives them back in batches of one schema, any number of times.
 
     ``schema`` is that of all records so far. Each change of it begins another stream in the file, so nothing is written twice.
+    Without ``nested``, objects and lists are kept as JSON.
     """
 
-    def __init__(self, declared: RecordSchema | None = None) -> None:
-        self._builder = TableBuilder(declared)
+    def __init__(self, declared: RecordSchema | None = None, *, nested: bool = True) -> None:
+        self._builder = TableBuilder(declared, nested=nested)
         self._file: IO[bytes] | None = None
         self._begins: list[int] = []
         self._stream: pa.RecordBatchStreamWriter | None = None

@@ -35,7 +35,7 @@ class TableWriter:
         with as_destination_errors("Opening the table", table.uri):
             table.check()
             self._found = find_attempt(table, place)
-        self._rows = TableSpool(declared)
+        self._rows = TableSpool(declared, nested=table.is_nested)
 
     def write(self, records: Sequence[Any]) -> None:
         """Keeps records on this machine's disk.

@@ -1,0 +1,290 @@
+"""A table in a warehouse that dlt writes to: records go to a staging table of their own first, then one transaction takes them.
+
+dlt creates tables, adds columns and loads files; the transaction is ours, since dlt has none with a manifest in it.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, suppress
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from oauth_taskflow.destinations.arrow.reading import read_records
+from oauth_taskflow.destinations.arrow.types import to_arrow_schema
+from oauth_taskflow.destinations.output_folders import superseded_error
+from oauth_taskflow.destinations.tables.base import Commit, Committed, Mode
+from oauth_taskflow.destinations.tables.dlt_columns import (
+    DLT_TYPES,
+    TECHNICAL_TYPES,
+    NotedColumn,
+    RowColumns,
+    name_columns,
+    read_present,
+)
+from oauth_taskflow.destinations.tables.dlt_credentials import Warehouse
+from oauth_taskflow.destinations.tables.dlt_register import COLUMNS, TABLE, Register
+from oauth_taskflow.destinations.tables.dlt_session import DltSession, open_session
+from oauth_taskflow.destinations.tables.dlt_stage import Stage, stage_name
+from oauth_taskflow.destinations.tables.fitting import fit_schema
+from oauth_taskflow.destinations.tables.place import RowsPlace
+from oauth_taskflow.errors import ApiError
+from oauth_taskflow.record_schema.model import FieldType, RecordSchema
+
+_log = logging.getLogger(__name__)
+# Rows that one query gives: all of them are in memory.
+_PAGE = 50_000
+_TRIES = 5
+
+
+class DltTableSettings(msgspec.Struct, frozen=True):
+    """What the spec says about the table. ``keys`` are the fields of the primary key, ``order`` that of the order of rows."""
+
+    dataset: str
+    table: str
+    prefix: str = "_"
+    naming: str = ""
+    file_format: str = ""
+    mode: Mode = "replace_run"
+    keys: tuple[str, ...] = ()
+    order: str | None = None
+
+
+class DltTable:
+    """One table of a dataset."""
+
+    is_nested = False
+
+    def __init__(self, warehouse: Warehouse, settings: DltTableSettings) -> None:
+        self._warehouse, self._settings = warehouse, settings
+        self._columns = RowColumns(settings.prefix)
+
+    @property
+    def uri(self) -> str:
+        """The address of the warehouse, the dataset and the table."""
+        return f"{self._warehouse.address}/{self._settings.dataset}/{self._settings.table}"
+
+    def _open(self, what: str, attempt: str = "reader") -> AbstractContextManager[DltSession]:
+        settings = self._settings
+        return open_session(self._warehouse, settings.dataset, settings.naming, what, attempt)
+
+    def _register(self, session: DltSession) -> Register:
+        return Register(session, session.normalize(self._settings.table))
+
+    def check(self) -> None:
+        """Connects to the warehouse."""
+        with self._open("Opening the table") as session:
+            session.query("SELECT 1")
+
+    def find_manifest(self, place: RowsPlace) -> Mapping[str, Any] | None:
+        """Returns the manifest that the register of the dataset has for ``place``."""
+        with self._open("Reading the register of runs") as session:
+            found = self._register(session).find(place)
+        return None if found is None else found.manifest
+
+    def commit(self, commit: Commit) -> Committed:
+        """Loads the rows into a staging table, and takes them over in one transaction.
+
+        Raises:
+            DestinationError: another attempt committed since, or the table cannot hold the records.
+        """
+        attempt = str(commit.manifest["attempt"])
+        self._columns.check_fields(commit.rows.schema, self.uri)
+        with self._open("Committing to the table", attempt) as session:
+            register = self._register(session)
+            fields, columns = self._fit(session, register, commit.rows.schema)
+            self._ensure(session, columns, fields)
+            register.prepare(commit.place, attempt, has_stage=commit.rows.rows > 0)
+            stage = Stage(session, attempt, self._columns, columns, fields)
+            try:
+                if commit.rows.rows:
+                    stage.load(self._quoted(session), commit, self._settings.file_format)
+                self._take_over(session, register, stage, commit)
+            except BaseException:
+                with suppress(Exception):
+                    self._clean(session, register, [attempt])
+                raise
+            try:
+                self._clean(session, register, {*register.list_stages(commit.place), attempt})
+            except Exception:  # noqa: BLE001 - the rows are committed
+                _log.warning(
+                    "A staging table stays at %s; the next try of this run drops it", self.uri
+                )
+        return Committed(attempt, commit.rows.bytes)
+
+    def list_instances(self, place: RowsPlace) -> Collection[int]:
+        """Returns the numbers of the instances of the run that the register has."""
+        with self._open("Reading the register of runs") as session:
+            return self._register(session).list_instances(place)
+
+    def remove(self, place: RowsPlace) -> None:
+        """Removes the rows of one task instance, and that they count."""
+        with self._open("Removing rows") as session, session.transaction():
+            self._register(session).unclaim(place)
+            self._delete(session, place)
+
+    def read(self, place: RowsPlace, skip: int, take: int) -> Iterator[Any]:
+        """Yields records in the order in which they were pulled.
+
+        Raises:
+            ApiError: another attempt has replaced them.
+        """
+        with self._open("Reading the table") as session:
+            found = self._register(session).find(place)
+            if found is None or (place.version and found.attempt != place.version):
+                raise _gone_error(self.uri)
+            rows = int(found.manifest["rows"])
+            notes = found.columns
+            first = skip if found.is_dense else 0
+            skip = 0 if found.is_dense else skip
+            page = max(1, min(_PAGE, take if found.is_dense else _PAGE))
+            for start in range(first, rows, page):
+                if take <= 0:
+                    return
+                table = self._read_page(session, place, notes, (start, start + page))
+                part = table.slice(skip, take)
+                skip = max(0, skip - table.num_rows)
+                take -= part.num_rows
+                yield from read_records(part)
+
+    def _read_page(
+        self,
+        session: DltSession,
+        place: RowsPlace,
+        notes: list[NotedColumn],
+        numbers: tuple[int, int],
+    ) -> pa.Table:
+        """Returns the rows whose number is in the range ``numbers``."""
+        row = session.quote(session.normalize(self._columns.row))
+        wanted = ", ".join([row, *(_as_text(session, note) for note in notes)])
+        where, values = self._where(session, place)
+        rows = session.execute(
+            f"SELECT {wanted} FROM {self._quoted(session)} WHERE {where} AND {row} >= %s AND {row} < %s ORDER BY {row}",  # noqa: S608
+            *values,
+            *numbers,
+        )
+        schema = to_arrow_schema(
+            RecordSchema({note.field: FieldType(note.kind, nullable=True) for note in notes})  # type: ignore[arg-type]
+        )
+        columns = list(zip(*rows, strict=True))[1:] if rows else [()] * len(notes)
+        if not notes:
+            return pa.table({"": pa.nulls(len(rows))}).select([])
+        arrays = [
+            pa.array([_plain(value, note.kind) for value in values], field.type)
+            for values, note, field in zip(columns, notes, schema, strict=True)
+        ]
+        return pa.Table.from_arrays(arrays, schema=schema)
+
+    def _quoted(self, session: DltSession) -> str:
+        return session.quote_table(session.normalize(self._settings.table))
+
+    def _fit(
+        self, session: DltSession, register: Register, records: RecordSchema
+    ) -> tuple[RecordSchema, dict[str, str]]:
+        """Returns the fields that are written, with the types of the table, and the columns of all fields."""
+
+        def listed_name(name: str) -> str:
+            return session.fold(session.normalize(name)) if name.strip() else ""
+
+        listed = session.find_columns(session.normalize(self._settings.table))
+        technical = {listed_name(name) for name in self._columns.all_names}
+        own = {name: kind for name, kind in listed.items() if name not in technical}
+        notes = register.read_notes() if listed else []
+        fitted = fit_schema(read_present(own, notes, records, listed_name), records, self.uri)
+        columns = name_columns(
+            [*self._columns.all_names, *fitted.fields], session.normalize, self.uri
+        )
+        written = {name: kind for name, kind in fitted.fields.items() if name in records.fields}
+        used = {name: columns[name] for name in (*self._columns.all_names, *written)}
+        return RecordSchema(written), used
+
+    def _ensure(
+        self, session: DltSession, columns: Mapping[str, str], fields: RecordSchema
+    ) -> None:
+        """Lets dlt create the table, its columns and the register; when another task was faster, its columns count."""
+        kinds = [DLT_TYPES[kind.kind] for kind in fields.fields.values()]
+        types = dict(zip(columns.values(), (*TECHNICAL_TYPES, *kinds), strict=True))
+        wanted = {
+            session.normalize(self._settings.table): types,
+            session.normalize(TABLE): {session.normalize(k): v for k, v in COLUMNS.items()},
+        }
+        for tried in range(_TRIES):
+            missing = {
+                table: columns
+                for table, columns in wanted.items()
+                if _lacks(session, table, columns)
+            }
+            if not missing:
+                return
+            try:
+                session.ensure(missing)
+            except Exception:
+                if tried == _TRIES - 1:
+                    raise
+                time.sleep(random.uniform(0.2, 1.0))  # noqa: S311 - no secret
+
+    def _take_over(
+        self, session: DltSession, register: Register, stage: Stage, commit: Commit
+    ) -> None:
+        is_merge = self._settings.mode == "merge"
+        with session.transaction():
+            if is_merge:
+                register.lock(stage.attempt)
+            claimed = register.claim(
+                commit.place, commit.found, commit.manifest, stage.notes, is_dense=not is_merge
+            )
+            if not claimed:
+                raise superseded_error(self.uri)
+            if is_merge:
+                stage.merge(
+                    self._quoted(session), self._settings.keys, self._settings.order, self.uri
+                )
+            else:
+                self._delete(session, commit.place)
+                stage.append(self._quoted(session))
+
+    def _clean(self, session: DltSession, register: Register, attempts: Collection[str]) -> None:
+        """Removes staging tables, and what dlt wrote down about loading them."""
+        for attempt in attempts:
+            session.drop([session.normalize(stage_name(attempt))])
+            session.forget(f"oauth_taskflow_{attempt}")
+            register.remove_stage(attempt)
+
+    def _delete(self, session: DltSession, place: RowsPlace) -> None:
+        where, values = self._where(session, place)
+        session.execute(f"DELETE FROM {self._quoted(session)} WHERE {where}", *values)  # noqa: S608
+
+    def _where(self, session: DltSession, place: RowsPlace) -> tuple[str, tuple[Any, ...]]:
+        names = [session.quote(session.normalize(name)) for name in self._columns.names]
+        return " AND ".join(f"{name} = %s" for name in names), self._columns.values(place)
+
+
+def _lacks(session: DltSession, table: str, columns: Mapping[str, str]) -> bool:
+    present = session.find_columns(table)
+    return any(session.fold(name) not in present for name in columns)
+
+
+def _as_text(session: DltSession, note: NotedColumn) -> str:
+    """Returns a column for a query; PostgreSQL's driver would decode JSON, and round its numbers."""
+    quoted = session.quote(note.column)
+    is_json = note.kind == "json" and session.warehouse.kind == "postgres"
+    return f"CAST({quoted} AS TEXT)" if is_json else quoted
+
+
+def _plain(value: Any, kind: str) -> Any:
+    if kind in {"json", "decimal"} and value is not None and not isinstance(value, str):
+        return msgspec.json.encode(value).decode() if kind == "json" else str(value)
+    return value
+
+
+def _gone_error(uri: str) -> ApiError:
+    return ApiError(
+        "Another attempt has replaced the rows of this run, or they were removed",
+        where=f"at {uri}",
+        hint="Run the task that wrote them, and then this one.",
+    )

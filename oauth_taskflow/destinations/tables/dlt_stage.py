@@ -1,0 +1,176 @@
+"""The staging table of one attempt, and the statements that take its rows over.
+
+Its columns have names of their own (``oauth_taskflow_0`` …), so a statement needs no dialect to tell them from the table's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from oauth_taskflow.destinations.arrow.types import to_arrow_schema
+from oauth_taskflow.destinations.tables.base import Commit
+from oauth_taskflow.destinations.tables.dlt_columns import (
+    DLT_TYPES,
+    TECHNICAL_TYPES,
+    NotedColumn,
+    RowColumns,
+)
+from oauth_taskflow.destinations.tables.dlt_session import DltSession
+from oauth_taskflow.errors import DestinationError
+from oauth_taskflow.record_schema.model import RecordSchema
+
+# PostgreSQL's COPY of CSV files is an order of magnitude faster than the INSERT statements that dlt writes by default.
+_FORMATS = {"postgres": "csv"}
+_MARK = "x"
+_PLACE = "oauth_taskflow_place"
+
+
+def stage_name(attempt: str) -> str:
+    """Returns the name of the staging table of an attempt."""
+    return f"_oauth_taskflow_{attempt}"
+
+
+class Stage:
+    """The staging table of ``attempt``; ``columns`` of the target by technical name and field, ``fields`` with their types."""
+
+    def __init__(
+        self,
+        session: DltSession,
+        attempt: str,
+        technical: RowColumns,
+        columns: Mapping[str, str],
+        fields: RecordSchema,
+    ) -> None:
+        self.attempt = attempt
+        self._session, self._technical = session, technical
+        self._columns, self._fields = columns, fields
+        self._name = session.normalize(stage_name(attempt))
+        self._own = {name: f"oauth_taskflow_{number}" for number, name in enumerate(columns)}
+        self._types = dict(zip(self._own.values(), self._list_types(), strict=True))
+        self._has_rows = False
+        # dlt lets COPY read an empty text as null, quoted or not. So texts in CSV files have a letter before them.
+        self._is_marked = False
+
+    @property
+    def notes(self) -> list[NotedColumn]:
+        """The columns of the run's fields."""
+        return [
+            NotedColumn(self._columns[name], name, kind.kind)
+            for name, kind in self._fields.fields.items()
+        ]
+
+    def load(self, target: str, commit: Commit, file_format: str) -> None:
+        """Creates the table like ``target``, and lets dlt fill it.
+
+        Raises:
+            DestinationError: not all rows have arrived.
+        """
+        session = self._session
+        quote = session.quote
+        copied = ", ".join(
+            f"{quote(self._columns[n])} AS {quote(own)}" for n, own in self._own.items()
+        )
+        session.execute(f"CREATE TABLE {self._quoted} AS SELECT {copied} FROM {target} WHERE 1 = 0")  # noqa: S608
+        chosen = file_format or _FORMATS.get(session.warehouse.kind, "")
+        self._is_marked = chosen == "csv"
+        session.load(self._name, self._types, self._batches(commit), chosen)
+        ((count,),) = session.execute(f"SELECT COUNT(*) FROM {self._quoted}")  # noqa: S608
+        if count != commit.rows.rows:
+            raise DestinationError(
+                f"dlt loaded {count} of {commit.rows.rows} rows",
+                where=f"at {target}",
+                hint="Run the task again.",
+            )
+        self._has_rows = True
+
+    def append(self, target: str) -> None:
+        """Adds all rows to the table."""
+        if self._has_rows:
+            self._session.execute(f"{self._insert(target)} FROM {self._quoted}")
+
+    def merge(self, target: str, keys: Sequence[str], order: str | None, uri: str) -> None:
+        """Replaces rows of the same key unless they are newer, and adds the others.
+
+        Raises:
+            DestinationError: a record has no key.
+        """
+        if not self._has_rows:
+            return
+        self._check_keys(keys, uri)
+        quote = self._session.quote
+        theirs = {name: quote(column) for name, column in self._columns.items()}
+        mine = {name: self._value(name) for name in self._own}
+        same = " AND ".join(f"{mine[key]} = {theirs[key]}" for key in keys)
+        newer = latest = ""
+        if order is not None and order in mine:
+            newer = f" AND ({theirs[order]} IS NULL OR {mine[order]} >= {theirs[order]})"
+            latest = f"CASE WHEN {mine[order]} IS NULL THEN 1 ELSE 0 END, {mine[order]} DESC, "
+        found = f"SELECT 1 FROM {self._quoted} WHERE {same}{newer}"  # noqa: S608 - names are quoted
+        self._session.execute(f"DELETE FROM {target} WHERE EXISTS ({found})")  # noqa: S608 - as above
+        own = ", ".join(quote(own) for own in self._own.values())
+        key = ", ".join(mine[key] for key in keys)
+        number = f"ROW_NUMBER() OVER (PARTITION BY {key} ORDER BY {latest}{mine[self._technical.row]} DESC)"
+        numbered = f"SELECT {own}, {number} AS {_PLACE} FROM {self._quoted}"  # noqa: S608 - as above
+        newer_left = f"SELECT 1 FROM {target} WHERE {same}"  # noqa: S608 - as above
+        self._session.execute(
+            f"{self._insert(target)} FROM ({numbered}) AS numbered WHERE {_PLACE} = 1 AND NOT EXISTS ({newer_left})"
+        )
+
+    def _check_keys(self, keys: Sequence[str], uri: str) -> None:
+        missing = [key for key in keys if key not in self._fields.fields]
+        if not keys or missing:
+            raise _key_error(f"No record has {(missing or ['a primary_key'])[0]!r}", uri)
+        empty = " OR ".join(f"{self._session.quote(self._own[key])} IS NULL" for key in keys)
+        query = f"SELECT COUNT(*) FROM {self._quoted} WHERE {empty}"  # noqa: S608 - names are quoted
+        ((count,),) = self._session.execute(query)
+        if count:
+            raise _key_error(f"{count} records lack their primary key", uri)
+
+    @property
+    def _quoted(self) -> str:
+        return self._session.quote_table(self._name)
+
+    def _insert(self, target: str) -> str:
+        quote = self._session.quote
+        theirs = ", ".join(quote(column) for column in self._columns.values())
+        return f"INSERT INTO {target} ({theirs}) SELECT {', '.join(map(self._value, self._own))}"
+
+    def _list_types(self) -> tuple[str, ...]:
+        kinds = (DLT_TYPES[kind.kind] for kind in self._fields.fields.values())
+        return (*TECHNICAL_TYPES, *kinds)
+
+    def _value(self, name: str) -> str:
+        """Returns the expression of a value in the staging table, from the name of its field."""
+        own = self._own[name]
+        quoted = self._session.quote(own)
+        return f"SUBSTR({quoted}, 2)" if self._is_marked and self._types[own] == "text" else quoted
+
+    def _batches(self, commit: Commit) -> Iterator[pa.RecordBatch]:
+        schema = self._technical.extend_schema(to_arrow_schema(self._fields))
+        rows = commit.rows.read_batches(self._fields)
+        names = list(self._own.values())
+        row_place = list(self._own).index(self._technical.row)
+        number = 0
+        for batch in self._technical.extend(rows, commit.place, schema):
+            numbers = pa.array(range(number, number + batch.num_rows), pa.int64())
+            number += batch.num_rows
+            columns = [*batch.columns]
+            columns.insert(row_place, numbers)
+            if self._is_marked:
+                columns = [self._mark(name, c) for name, c in zip(names, columns, strict=True)]
+            yield pa.RecordBatch.from_arrays(columns, names)
+
+    def _mark(self, name: str, values: pa.Array) -> pa.Array:
+        is_text = self._types[name] == "text"
+        return pc.binary_join_element_wise(_MARK, values, "") if is_text else values
+
+
+def _key_error(what: str, uri: str) -> DestinationError:
+    return DestinationError(
+        f"{what}, so the rows cannot be merged",
+        where=f"at {uri}",
+        hint="Check primary_key of the endpoint; its fields are at the top of a record.",
+    )

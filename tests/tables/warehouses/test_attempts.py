@@ -1,0 +1,129 @@
+"""Attempts at one run in a warehouse: killed, at once, cut off; the rows are there once, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Timer
+
+import pytest
+
+from oauth_taskflow.destinations.base import EndpointFacts, Run
+from oauth_taskflow.errors import ApiError, DestinationError
+from tests.tables.kinds import Kind, connect, put, read_rows, summary_of
+from tests.tables.warehouses.process import DltProcess
+from tests.tables.warehouses.support import TABLES, ask, tables_of
+
+pytest.importorskip("dlt")
+from oauth_taskflow.destinations.tables.dlt_stage import Stage
+
+# As dlt_process writes them: of kinds that a warehouse may keep as texts.
+MORE = {"map": -1, "huge": 2**80, "firstName": {"a": [1]}}
+# Calls of the session within a commit: before the staging table, while it is filled, within the transaction, after it.
+BOUNDARIES = (2, 4, 6, 8, 10, 11, 13, 16)
+
+
+@pytest.mark.parametrize(
+    "boundaries", [BOUNDARIES, pytest.param(range(24), marks=pytest.mark.full)], ids=["gate", "all"]
+)
+def test_a_rerun_completes_what_a_killed_attempt_began(
+    kind: Kind, tmp_path: Path, boundaries: Sequence[int]
+) -> None:
+    assert DltProcess(kind, tmp_path, 3, "3").run() == "killed", "before the table has a column"
+    put(kind, tmp_path, [{"id": 1}], "r0")
+    before = [("r0", 1)]
+    for boundary in boundaries:
+        ended = DltProcess(kind, tmp_path, 3, str(boundary)).run()
+        assert ended in {"killed", "won"}
+        rows = read_rows(kind, tmp_path, "_run_id", "id")
+        whole = [*before, *(("r1", number) for number in range(3))]
+        assert rows in (before, whole), boundary
+        put(kind, tmp_path, [{"id": number, **MORE} for number in range(3)], "r1")
+        assert read_rows(kind, tmp_path, "_run_id", "id") == whole, boundary
+        assert tables_of(kind, tmp_path) == TABLES, boundary
+        put(kind, tmp_path, [], "r1")
+
+
+def test_instances_that_create_the_table_at_once_all_get_in(tmp_path: Path, postgres: Kind) -> None:
+    attempts = [DltProcess(postgres, tmp_path, 3, map_index=number) for number in range(4)]
+    for attempt in attempts:
+        attempt.wait_until_ready()
+    for attempt in attempts:
+        attempt.let_go()
+    assert [attempt.outcome() for attempt in attempts] == ["won"] * 4
+    rows = read_rows(postgres, tmp_path, "_map_index", "map", "id")
+    assert rows == [(number, number, n) for number in range(4) for n in range(3)]
+    assert tables_of(postgres, tmp_path) == TABLES
+
+
+def test_an_attempt_waits_for_another_one_in_its_transaction_and_then_fails(
+    tmp_path: Path, postgres: Kind
+) -> None:
+    put(postgres, tmp_path, [{"id": 1}], "r0")
+    file = tmp_path / "go"
+    other = DltProcess(postgres, tmp_path, 3, str(file))
+    other.wait_until_ready()
+    writer = connect(postgres, tmp_path).open(Run("contacts", "r1"))
+    writer.write([{"id": 9}])
+    other.let_go()
+    other.wait_for("waiting")
+    Timer(2, file.touch).start()
+    with pytest.raises(DestinationError, match="Another attempt of the same run"):
+        writer.commit(summary_of(1))
+    assert other.outcome() == "won"
+    assert read_rows(postgres, tmp_path, "_run_id", "id") == [
+        ("r0", 1),
+        *(("r1", number) for number in range(3)),
+    ]
+    assert tables_of(postgres, tmp_path) == TABLES
+
+
+def test_a_connection_that_is_lost_in_the_transaction_leaves_the_table_as_it_was(
+    tmp_path: Path, postgres: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(postgres, tmp_path, [{"id": 1}], "r1")
+    real = Stage.append
+
+    def cut(self: Stage, target: str) -> None:
+        real(self, target)
+        ask(
+            postgres,
+            tmp_path,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND state = 'idle in transaction'",
+        )
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Stage, "append", cut)
+        with pytest.raises(DestinationError, match="Committing to the table failed"):
+            put(postgres, tmp_path, [{"id": 2}], "r1")
+    assert read_rows(postgres, tmp_path, "id") == [(1,)]
+    put(postgres, tmp_path, [{"id": 3}], "r1")
+    assert read_rows(postgres, tmp_path, "id") == [(3,)]
+    assert tables_of(postgres, tmp_path) == TABLES
+
+
+def test_merges_of_two_runs_at_once_leave_one_row_of_a_key(tmp_path: Path, postgres: Kind) -> None:
+    facts = EndpointFacts(("id",))
+    put(postgres, tmp_path, [{"id": 0}], "r0", facts=facts, mode="merge")
+    writers = []
+    for run in ("r1", "r2"):
+        destination = connect(postgres, tmp_path, run, facts, mode="merge")
+        writer = destination.open(Run("contacts", run))
+        writer.write([{"id": number, "run": run} for number in range(100)])
+        writers.append(writer)
+    # dlt's settings are of a process, so the second merge is another one that waits in its transaction.
+    for writer in writers:
+        writer.commit(summary_of(100))
+    assert [row[0] for row in read_rows(postgres, tmp_path, "id")] == sorted(
+        range(100), key=lambda n: repr((n,))
+    )
+
+
+def test_rows_that_another_attempt_replaced_are_not_read_as_those_of_the_first(
+    kind: Kind, tmp_path: Path
+) -> None:
+    part = put(kind, tmp_path, [{"id": 1}]).parts[0]
+    put(kind, tmp_path, [{"id": 2}])
+    destination = connect(kind, tmp_path)
+    with pytest.raises(ApiError, match="Another attempt has replaced"):
+        list(destination.read(part.path, 0, 1, selector=part.selector))
