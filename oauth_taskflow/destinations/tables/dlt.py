@@ -8,9 +8,9 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -30,8 +30,9 @@ from oauth_taskflow.destinations.tables.dlt_columns import (
 from oauth_taskflow.destinations.tables.dlt_credentials import Warehouse
 from oauth_taskflow.destinations.tables.dlt_register import COLUMNS, TABLE, Register
 from oauth_taskflow.destinations.tables.dlt_session import DltSession, open_session
-from oauth_taskflow.destinations.tables.dlt_stage import Stage, stage_name
+from oauth_taskflow.destinations.tables.dlt_stage import Order, Stage, stage_name
 from oauth_taskflow.destinations.tables.fitting import fit_schema
+from oauth_taskflow.destinations.tables.merging import check_merge
 from oauth_taskflow.destinations.tables.place import RowsPlace
 from oauth_taskflow.errors import ApiError
 from oauth_taskflow.record_schema.model import FieldType, RecordSchema
@@ -53,6 +54,13 @@ class DltTableSettings(msgspec.Struct, frozen=True):
     mode: Mode = "replace_run"
     keys: tuple[str, ...] = ()
     order: str | None = None
+
+
+class Merging(NamedTuple):
+    """The fields of the primary key, and the order of records with one key."""
+
+    keys: Sequence[str]
+    order: Order | None
 
 
 class DltTable:
@@ -97,14 +105,14 @@ class DltTable:
         self._columns.check_fields(commit.rows.schema, self.uri)
         with self._open("Committing to the table", attempt) as session:
             register = self._register(session)
-            fields, columns = self._fit(session, register, commit.rows.schema)
+            fields, columns, merging = self._fit(session, register, commit.rows.schema)
             self._ensure(session, columns, fields)
             register.prepare(commit.place, attempt, has_stage=commit.rows.rows > 0)
             stage = Stage(session, attempt, self._columns, columns, fields)
             try:
                 if commit.rows.rows:
                     stage.load(self._quoted(session), commit, self._settings.file_format)
-                self._take_over(session, register, stage, commit)
+                self._take_over(session, register, stage, commit, merging)
             except BaseException:
                 with suppress(Exception):
                     self._clean(session, register, [attempt])
@@ -185,8 +193,8 @@ class DltTable:
 
     def _fit(
         self, session: DltSession, register: Register, records: RecordSchema
-    ) -> tuple[RecordSchema, dict[str, str]]:
-        """Returns the fields that are written, with the types of the table, and the columns of all fields."""
+    ) -> tuple[RecordSchema, dict[str, str], Merging | None]:
+        """Returns the fields that are written, with the types of the table, their columns, and how rows are merged."""
 
         def listed_name(name: str) -> str:
             return session.fold(session.normalize(name)) if name.strip() else ""
@@ -201,7 +209,12 @@ class DltTable:
         )
         written = {name: kind for name, kind in fitted.fields.items() if name in records.fields}
         used = {name: columns[name] for name in (*self._columns.all_names, *written)}
-        return RecordSchema(written), used
+        merging = None
+        if self._settings.mode == "merge":
+            keys, order = check_merge(self._settings.keys, self._settings.order, fitted, self.uri)
+            newest = Order(order, columns[order]) if order in columns and order else None
+            merging = Merging(keys, newest)
+        return RecordSchema(written), used, merging
 
     def _ensure(
         self, session: DltSession, columns: Mapping[str, str], fields: RecordSchema
@@ -229,21 +242,23 @@ class DltTable:
                 time.sleep(random.uniform(0.2, 1.0))  # noqa: S311 - no secret
 
     def _take_over(
-        self, session: DltSession, register: Register, stage: Stage, commit: Commit
+        self,
+        session: DltSession,
+        register: Register,
+        stage: Stage,
+        commit: Commit,
+        merging: Merging | None,
     ) -> None:
-        is_merge = self._settings.mode == "merge"
         with session.transaction():
-            if is_merge:
+            if merging is not None:
                 register.lock(stage.attempt)
             claimed = register.claim(
-                commit.place, commit.found, commit.manifest, stage.notes, is_dense=not is_merge
+                commit.place, commit.found, commit.manifest, stage.notes, is_dense=merging is None
             )
             if not claimed:
                 raise superseded_error(self.uri)
-            if is_merge:
-                stage.merge(
-                    self._quoted(session), self._settings.keys, self._settings.order, self.uri
-                )
+            if merging is not None:
+                stage.merge(self._quoted(session), merging.keys, merging.order, self.uri)
             else:
                 self._delete(session, commit.place)
                 stage.append(self._quoted(session))

@@ -6,6 +6,7 @@ Its columns have names of their own (``oauth_taskflow_0`` …), so a statement n
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,6 +20,7 @@ from oauth_taskflow.destinations.tables.dlt_columns import (
     RowColumns,
 )
 from oauth_taskflow.destinations.tables.dlt_session import DltSession
+from oauth_taskflow.destinations.tables.merging import check_keys
 from oauth_taskflow.errors import DestinationError
 from oauth_taskflow.record_schema.model import RecordSchema
 
@@ -31,6 +33,13 @@ _PLACE = "oauth_taskflow_place"
 def stage_name(attempt: str) -> str:
     """Returns the name of the staging table of an attempt."""
     return f"_oauth_taskflow_{attempt}"
+
+
+class Order(NamedTuple):
+    """The field by which the newest record of a key is found, and its column in the table."""
+
+    field: str
+    column: str
 
 
 class Stage:
@@ -91,23 +100,26 @@ class Stage:
         if self._has_rows:
             self._session.execute(f"{self._insert(target)} FROM {self._quoted}")
 
-    def merge(self, target: str, keys: Sequence[str], order: str | None, uri: str) -> None:
-        """Replaces rows of the same key unless they are newer, and adds the others.
+    def merge(self, target: str, keys: Sequence[str], order: Order | None, uri: str) -> None:
+        """Replaces rows of the same key unless they are newer, and adds the others; rows without ``order`` are the oldest.
 
         Raises:
             DestinationError: a record has no key.
         """
         if not self._has_rows:
             return
-        self._check_keys(keys, uri)
+        check_keys(keys, self._fields, uri)
+        self._check_values(keys, uri)
         quote = self._session.quote
-        theirs = {name: quote(column) for name, column in self._columns.items()}
         mine = {name: self._value(name) for name in self._own}
-        same = " AND ".join(f"{mine[key]} = {theirs[key]}" for key in keys)
+        same = " AND ".join(f"{mine[key]} = {quote(self._columns[key])}" for key in keys)
         newer = latest = ""
-        if order is not None and order in mine:
-            newer = f" AND ({theirs[order]} IS NULL OR {mine[order]} >= {theirs[order]})"
-            latest = f"CASE WHEN {mine[order]} IS NULL THEN 1 ELSE 0 END, {mine[order]} DESC, "
+        if order is not None and order.field in mine:
+            value, theirs = mine[order.field], quote(order.column)
+            newer = f" AND ({theirs} IS NULL OR {value} >= {theirs})"
+            latest = f"CASE WHEN {value} IS NULL THEN 1 ELSE 0 END, {value} DESC, "
+        elif order is not None:
+            newer = f" AND {quote(order.column)} IS NULL"
         found = f"SELECT 1 FROM {self._quoted} WHERE {same}{newer}"  # noqa: S608 - names are quoted
         self._session.execute(f"DELETE FROM {target} WHERE EXISTS ({found})")  # noqa: S608 - as above
         own = ", ".join(quote(own) for own in self._own.values())
@@ -119,15 +131,17 @@ class Stage:
             f"{self._insert(target)} FROM ({numbered}) AS numbered WHERE {_PLACE} = 1 AND NOT EXISTS ({newer_left})"
         )
 
-    def _check_keys(self, keys: Sequence[str], uri: str) -> None:
-        missing = [key for key in keys if key not in self._fields.fields]
-        if not keys or missing:
-            raise _key_error(f"No record has {(missing or ['a primary_key'])[0]!r}", uri)
-        empty = " OR ".join(f"{self._session.quote(self._own[key])} IS NULL" for key in keys)
-        query = f"SELECT COUNT(*) FROM {self._quoted} WHERE {empty}"  # noqa: S608 - names are quoted
-        ((count,),) = self._session.execute(query)
-        if count:
-            raise _key_error(f"{count} records lack their primary key", uri)
+    def _check_values(self, keys: Sequence[str], uri: str) -> None:
+        counts = ", ".join(f"COUNT({self._session.quote(self._own[key])})" for key in keys)
+        query = f"SELECT COUNT(*), {counts} FROM {self._quoted}"  # noqa: S608 - names are quoted
+        ((count, *present),) = self._session.execute(query)
+        for key, found in zip(keys, present, strict=True):
+            if found < count:
+                raise DestinationError(
+                    f"{count - found} of {count} records have no {key[:100]!r}, a field of the primary key; nothing was written",
+                    where=f"at {uri}",
+                    hint="Drop such records (records: …), or use mode: replace_run.",
+                )
 
     @property
     def _quoted(self) -> str:
@@ -166,11 +180,3 @@ class Stage:
     def _mark(self, name: str, values: pa.Array) -> pa.Array:
         is_text = self._types[name] == "text"
         return pc.binary_join_element_wise(_MARK, values, "") if is_text else values
-
-
-def _key_error(what: str, uri: str) -> DestinationError:
-    return DestinationError(
-        f"{what}, so the rows cannot be merged",
-        where=f"at {uri}",
-        hint="Check primary_key of the endpoint; its fields are at the top of a record.",
-    )

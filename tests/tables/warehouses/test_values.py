@@ -141,7 +141,7 @@ def test_a_merge_takes_the_newest_of_a_key_and_refuses_records_without_one(
     records = [{"id": 1, "at": 2}, {"id": 1, "at": 3}, {"id": 1, "at": None}, {"id": 1, "at": 1}]
     put(kind, tmp_path, records, "r1", facts=facts, mode="merge")
     assert read_rows(kind, tmp_path, "id", "at") == [(1, 3)]
-    with pytest.raises(DestinationError, match="1 records lack their primary key"):
+    with pytest.raises(DestinationError, match="1 of 2 records have no 'id'"):
         put(kind, tmp_path, [{"id": None, "at": 5}, {"id": 2}], "r2", facts=facts, mode="merge")
     with pytest.raises(DestinationError, match="No record has 'id'"):
         put(kind, tmp_path, [{"at": 5}], "r2", facts=facts, mode="merge")
