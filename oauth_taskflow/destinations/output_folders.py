@@ -16,7 +16,12 @@ from typing import IO, Any, NamedTuple, Protocol
 
 from oauth_taskflow.destinations.formats import FORMATS
 from oauth_taskflow.errors import DestinationError, InvalidRecord, OAuthTaskflowError
-from oauth_taskflow.redaction import redact_url
+from oauth_taskflow.redaction import redact_text, redact_url
+
+# Libraries in Rust write the causes of an error one below the other, in colours.
+_CAUSE = "↳"
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_LONGEST_REASON = 400
 
 MANIFEST = "_manifest.json"
 PROGRESS = "_progress.msgpack"
@@ -149,15 +154,20 @@ def as_destination_errors(what: str, path: Any) -> Iterator[None]:
         raise
     # Object stores raise exceptions of libraries that we do not import.
     except Exception as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        reason = next(
-            iter(reason.strip().splitlines()), "no reason given"
-        )  # Azure adds a page of XML
         raise DestinationError(
-            f"{what} failed ({type(error).__name__}: {reason})",
+            f"{what} failed ({type(error).__name__}: {_read_reason(error)})",
             where=f"at {redact_url(str(path))}",
             hint="Check the path, its permissions, free space, and the connection of the object store.",
         ) from error
+
+
+def _read_reason(error: Exception) -> str:
+    """Returns the reason that a library gives, without secrets, as one line of bounded length."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    if _CAUSE not in text:
+        text = next(iter(text.strip().splitlines()), "")  # Azure adds a page of XML
+    text = " ".join(_COLOUR.sub("", text).replace(_CAUSE, " ").split())
+    return redact_text(text[:_LONGEST_REASON]) or "no reason given"
 
 
 def superseded_error(path: Any) -> DestinationError:

@@ -327,7 +327,7 @@ def _quote(name: str) -> str:
 
 def _without_connection(path: Any) -> str:
     """Returns the URL of a path in a store, without the Airflow connection that may be in it."""
-    return f"{path.protocol}://{path.fs._strip_protocol(str(path)).lstrip('/')}"  # noqa: SLF001 - of fsspec's own API
+    return f"{path.protocol}://{str(path.path).lstrip('/')}"
 
 
 def _gone_error(uri: str, version: str) -> ApiError:

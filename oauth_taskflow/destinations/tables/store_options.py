@@ -6,7 +6,6 @@ https://docs.rs/object_store (``AmazonS3ConfigKey``, ``AzureConfigKey``).
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,12 @@ from typing import Any
 from oauth_taskflow.errors import DestinationError
 from oauth_taskflow.redaction import redact_url
 
+# A store that is away is told apart from a slow one within a minute; the library itself tries for three.
+_PATIENCE = {
+    "max_retries": "5",
+    "retry_timeout": "60s",
+    "connect_timeout": "10s",
+}
 _AZURE = {
     "account_name": "azure_storage_account_name",
     "account_key": "azure_storage_account_key",
@@ -55,9 +60,13 @@ def read_store_options(path: Any) -> Mapping[str, str]:
 
 
 def _read_s3(fs: Any) -> Mapping[str, str]:
-    keys, region = asyncio.run(_find_aws_keys(fs.session))
+    from fsspec.asyn import sync  # noqa: PLC0415 - a table on a disk does without
+
+    # The session belongs to the loop of its file system, which renews temporary credentials in it.
+    keys, region = sync(fs.loop, _find_aws_keys, fs.session)
     endpoint = fs.endpoint_url or (fs.client_kwargs or {}).get("endpoint_url") or ""
     options = {
+        **_PATIENCE,
         "aws_access_key_id": keys.access_key if keys else fs.key or "",
         "aws_secret_access_key": keys.secret_key if keys else fs.secret or "",
         "aws_session_token": (keys.token if keys else fs.token) or "",
@@ -79,11 +88,8 @@ async def _find_aws_keys(session: Any) -> tuple[Any, str | None]:
 
 
 def _read_azure(fs: Any) -> Mapping[str, str]:
-    options = {
-        name: str(value)
-        for attribute, name in _AZURE.items()
-        if (value := getattr(fs, attribute, None))
-    }
+    found = {name: getattr(fs, attribute, None) for attribute, name in _AZURE.items()}
+    options = {**_PATIENCE, **{name: str(value) for name, value in found.items() if value}}
     for part in (getattr(fs, "connection_string", None) or "").split(";"):
         key, _, value = part.partition("=")
         if key in _AZURE_PARTS and value:
