@@ -136,8 +136,8 @@ def is_later_part(_number: int, method: str, path: str) -> str | None:
 
 
 def is_rewritten_part(_number: int, method: str, path: str) -> str | None:
-    # The records are in parts 0 to 4; those that the commit writes anew come after them.
-    is_high = any(f"part-000{number}-" in path for number in range(5, 30))
+    # The records are in parts 0 to 3; those that the commit writes anew come after them.
+    is_high = any(f"part-{number:05d}-" in path for number in range(4, 30))
     return "403" if method == "PUT" and is_high else None
 
 
