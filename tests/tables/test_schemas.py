@@ -12,6 +12,12 @@ from oauth_taskflow.errors import DestinationError
 from tests.tables.kinds import Kind, put, read_rows
 
 
+def skip_warehouses(kind: Kind) -> None:
+    """Names and nested values are other ones there: tests/tables/warehouses."""
+    if not kind.is_nested:
+        pytest.skip("has tests of its own")
+
+
 def test_new_fields_become_columns_and_absent_ones_are_null(kind: Kind, tmp_path: Path) -> None:
     put(kind, tmp_path, [{"id": 1, "name": "a"}], "r1")
     put(kind, tmp_path, [{"id": 2, "email": "e"}], "r2")
@@ -98,12 +104,14 @@ def test_a_field_named_like_a_technical_column_is_refused(kind: Kind, tmp_path: 
 def test_names_that_differ_in_case_alone_are_refused_at_any_depth(
     kind: Kind, tmp_path: Path
 ) -> None:
+    skip_warehouses(kind)
     for record in ({"a": 1, "A": 2}, {"o": {"a": 1, "A": 2}}, {"l": [[{"a": 1, "A": 2}]]}):
         with pytest.raises(DestinationError, match="differ in case alone"):
             put(kind, tmp_path, [record])
 
 
 def test_names_that_a_kind_cannot_have_are_refused_at_any_depth(kind: Kind, tmp_path: Path) -> None:
+    skip_warehouses(kind)
     bad = "a b" if kind.name == "delta" else "a.b"
     for record in ({bad: 1}, {"o": {bad: 1}}, {"l": [{bad: 1}]}):
         with pytest.raises(DestinationError, match=f"{bad}', which is no name of a column"):
@@ -111,6 +119,7 @@ def test_names_that_a_kind_cannot_have_are_refused_at_any_depth(kind: Kind, tmp_
 
 
 def test_unusual_values_arrive_whole(kind: Kind, tmp_path: Path) -> None:
+    skip_warehouses(kind)
     put(kind, tmp_path, [{"id": n, "x": "z" * 10_000_000} for n in range(3)], "r0")
     assert [len(row["x"]) for row in kind.read(tmp_path)] == [10_000_000] * 3
     record = {"id": 1, "x": "a\0b", "e": {}, "f": {"g": {}}, "h": [{}], "ll": [[1], [], [2, 3]]}
@@ -127,11 +136,14 @@ def test_hundreds_of_columns_and_a_schema_that_grows_with_every_block(
 ) -> None:
     put(kind, tmp_path, [{f"c{n}": n for n in range(300)}], "r1")
     put(kind, tmp_path, [{f"c{n}": n for n in range(350)}], "r2")
-    assert {len(row) for row in kind.read(tmp_path)} == {354}
+    technical = 4 if kind.is_nested else 5
+    assert {len(row) for row in kind.read(tmp_path)} == {350 + technical}
 
 
 def test_folders_may_have_unusual_names(kind: Kind, tmp_path: Path) -> None:
-    folder = tmp_path / "a bé?#+:"
+    if kind.name == "dlt-postgres":
+        pytest.skip("not in a folder")
+    folder = tmp_path / ("a bé?#+:" if kind.is_nested else "a bé#+:")
     for _ in range(2):
         put(kind, folder, [{"id": 1}])
     assert read_rows(kind, folder, "id") == [(1,)]

@@ -34,7 +34,7 @@ from oauth_taskflow.destinations.tables.dlt_stage import Order, Stage, stage_nam
 from oauth_taskflow.destinations.tables.fitting import fit_schema
 from oauth_taskflow.destinations.tables.merging import check_merge
 from oauth_taskflow.destinations.tables.place import RowsPlace
-from oauth_taskflow.errors import ApiError
+from oauth_taskflow.errors import ApiError, DestinationError
 from oauth_taskflow.record_schema.model import FieldType, RecordSchema
 
 _log = logging.getLogger(__name__)
@@ -85,7 +85,20 @@ class DltTable:
         return Register(session, session.normalize(self._settings.table))
 
     def check(self) -> None:
-        """Connects to the warehouse."""
+        """Connects to the warehouse; makes the folder of a file.
+
+        Raises:
+            DestinationError: the warehouse cannot be reached.
+        """
+        folder = self._warehouse.folder
+        if folder is not None:
+            if "?" in str(folder):  # DuckDB would put its log elsewhere, and lose the first commit
+                raise DestinationError(
+                    "DuckDB takes no path with a question mark",
+                    where=f"at {self._warehouse.address}",
+                    hint="Choose another folder.",
+                )
+            folder.mkdir(parents=True, exist_ok=True)
         with self._open("Opening the table") as session:
             session.query("SELECT 1")
 

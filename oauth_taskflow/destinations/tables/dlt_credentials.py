@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -46,6 +47,13 @@ class Warehouse(SecretValue, frozen=True):
     def kind(self) -> str:
         """The name without the modules before it: ``duckdb``, ``postgres``."""
         return self.name.rpartition(".")[2]
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of a warehouse that is a file; None for others."""
+        file = self.arguments.get("credentials")
+        is_path = self.kind == "duckdb" and isinstance(file, str) and "://" not in file
+        return Path(str(file)).parent if is_path else None
 
 
 def read_warehouse(

@@ -15,7 +15,7 @@ from oauth_taskflow.destinations.base import Run, StoreAccess
 from oauth_taskflow.destinations.tables.dlt_options import DltDestination
 from oauth_taskflow.errors import DestinationError
 from tests.destinations.contract import open_local, render
-from tests.tables.kinds import KINDS, POSTGRES, Kind, put, read_rows, summary_of
+from tests.tables.kinds import KINDS, POSTGRES, Kind, connect, put, read_rows, summary_of
 from tests.tables.warehouses.process import ROOT
 from tests.tables.warehouses.support import PASSWORD, Connection
 
@@ -102,6 +102,13 @@ def test_a_destination_that_cannot_replace_rows_is_refused_before_the_pull(tmp_p
     destination = options.connect(options.locate(render, "r1"), StoreAccess(open_local))
     with pytest.raises(DestinationError, match="cannot replace rows"):
         destination.open(Run("contacts", "r1"))
+
+
+def test_a_path_that_duckdb_would_split_is_refused_before_the_pull(tmp_path: Path) -> None:
+    kind = next(kind for kind in KINDS if kind.name == "dlt-duckdb")
+    with pytest.raises(DestinationError, match="no path with a question mark"):
+        connect(kind, tmp_path / "a?b").open(Run("contacts", "r1"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_destination_is_named(tmp_path: Path) -> None:
