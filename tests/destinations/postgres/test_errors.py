@@ -14,7 +14,6 @@ from msgspec.structs import replace
 from oauth_taskflow.destinations.base import Run, StoreAccess
 from oauth_taskflow.destinations.postgres.options import PostgresDestination
 from oauth_taskflow.errors import DestinationError
-from oauth_taskflow.testing.airflow_deployment import free_port
 from tests.destinations.postgres.tables import PASSWORD, Warehouse, ids, summary
 
 RUN = Run("contacts", "r1", dag_id="crm")
@@ -47,7 +46,7 @@ def stranger(warehouse: Warehouse, postgres_url: str) -> Any:
 @pytest.mark.parametrize(
     ("changed", "said", "retryable"),
     [
-        ({"host": "127.0.0.1", "port": free_port()}, "Connection refused", True),
+        ({"host": "127.0.0.1", "port": 1}, "Connection refused", True),
         ({"host": "no-such-host.invalid"}, "no-such-host.invalid", True),
         ({"schema": "nowhere"}, 'database "nowhere" does not exist', False),
         ({"login": "nobody_here"}, 'role "nobody_here" does not exist', False),
