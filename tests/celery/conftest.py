@@ -56,6 +56,15 @@ class Cluster:
     server: OAuthTestServer
 
 
+def require_programs(folder: Path) -> None:
+    """Skip the test, with a reason, where the programs of a deployment are missing; fail it in CI."""
+    if missing := _missing(folder):
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        print(f"skipped: {missing}", file=sys.stderr)
+        pytest.skip(missing)
+
+
 def _missing(folder: Path) -> str | None:
     if shutil.which("redis-server") is None:
         return "Redis is not installed (Debian: apt-get install redis-server)"
@@ -90,15 +99,11 @@ def _api() -> contextlib.AbstractContextManager[ScriptedApi]:
     return scripted(answer)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The running deployment; skipped with a reason where its programs are missing, but never in CI."""
     folder = tmp_path_factory.mktemp("celery")
-    if missing := _missing(folder):
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        print(f"skipped: {missing}", file=sys.stderr)
-        pytest.skip(missing)
+    require_programs(folder)
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(OAuthTestServer(token_lifetime=3))
         server.policy = replace(server.policy, tolerance=600.0)

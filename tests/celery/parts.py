@@ -16,11 +16,17 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
+
 from oauth_taskflow.testing.airflow_deployment import AirflowDeployment, free_port
 from oauth_taskflow.testing.parent_watch import ParentWatch
 
 _START_SECONDS = 600.0
-_NOT_THEIRS = ("AIRFLOW_HOME", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")
+_NOT_THEIRS = (
+    "AIRFLOW_HOME",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC",
+)
 # Host name and mounts are the kernel's, per "namespace"; without root it takes one of users, too.
 _UNSHARE = [
     "unshare",
@@ -95,8 +101,8 @@ def worker(
     host: str | None = None,
     disk: Path | None = None,
     queues: str = "default",
-) -> Iterator[None]:
-    """A Celery worker for ``queues``; with ``host``, on a machine of that name, which has ``disk`` for Airflow's home.
+) -> Iterator[int]:
+    """The process id of a Celery worker for ``queues``; with ``host``, on a machine of that name, which has ``disk`` for Airflow's home.
 
     Nothing waits for it, because tasks are queued until it is there. It serves no logs: Airflow would do so on all
     addresses of the machine.
@@ -105,8 +111,20 @@ def worker(
     command += ["--queues", queues, "--celery-hostname", f"{host or 'worker'}@local"]
     if host is not None and disk is not None:
         command = on_machine(host, disk, Path(environment["AIRFLOW_HOME"]), command)
-    with running(command, log, environment):
-        yield
+    with running(command, log, environment) as process_id:
+        yield process_id
+
+
+def kill_machine(process_id: int) -> None:
+    """Kill -9 for the worker of that process id and all that it started, as when its machine loses power.
+
+    Tasks have process groups of their own, so the signal goes to each process.
+    """
+    worker_process = psutil.Process(process_id)
+    worker_process.suspend()  # so that it starts nothing meanwhile
+    for process in [*worker_process.children(recursive=True), worker_process]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def wait_until_ready(log: Path) -> None:
@@ -123,8 +141,8 @@ def wait_until_ready(log: Path) -> None:
 
 
 @contextlib.contextmanager
-def running(command: list[str], log: Path, environment: Mapping[str, str]) -> Iterator[None]:
-    """A program and all that it starts, until the end of the block or of this process."""
+def running(command: list[str], log: Path, environment: Mapping[str, str]) -> Iterator[int]:
+    """The process id of a program, which runs with all that it starts until the end of the block or of this process."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
@@ -135,7 +153,7 @@ def running(command: list[str], log: Path, environment: Mapping[str, str]) -> It
         )
     tie = ParentWatch(process.pid)
     try:
-        yield
+        yield process.pid
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
