@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from oauth_taskflow.destinations.base import EndpointFacts, Run
+from oauth_taskflow.destinations.base import EndpointFacts, Run, StoreAccess
 from oauth_taskflow.errors import DestinationError
-from tests.destinations.contract import check_destination
+from tests.destinations.contract import check_destination, open_local
 from tests.tables.kinds import Kind, connect, put, read_rows, summary_of
 
 MERGED = EndpointFacts(("id",), "updated")
@@ -97,6 +97,16 @@ def test_records_are_read_back_as_they_were(kind: Kind, tmp_path: Path) -> None:
     assert sorted(found, key=lambda record: record["id"]) == records
     again = list(destination.read(part.path, 1, 2, selector=part.selector))
     assert again == found[1:]
+
+
+def test_another_task_reads_rows_under_the_names_that_the_spec_chose(
+    kind: Kind, tmp_path: Path
+) -> None:
+    part = put(kind, tmp_path, [{"id": 1}], column_prefix="load_").parts[0]
+    put(kind, tmp_path, [{"id": 2}], "r2", column_prefix="load_")
+    reader = type(kind.options(tmp_path)).connect_for_reading(None, StoreAccess(open_local))
+    found = reader.read(part.path, 0, 1, selector=part.selector)
+    assert [record["id"] for record in found] == [1]
 
 
 def test_merge_updates_by_key_and_never_with_an_older_record(kind: Kind, tmp_path: Path) -> None:

@@ -79,7 +79,8 @@ class DeltaDestination(Options, frozen=True, kw_only=True, tag_field="type", tag
     def locate(self, render: TemplateRenderer, run_id: str) -> str:
         """Returns the table with the run."""
         dag_id, endpoint = (render(_NAMED.format(name)) for name in ("dag_id", "endpoint"))
-        return str(RowsPlace(render(self.path or "").rstrip("/"), dag_id, endpoint, run_id))
+        table = render(self.path or "").rstrip("/")
+        return str(RowsPlace(table, dag_id, endpoint, run_id, prefix=self.column_prefix))
 
     def connect(
         self, location: str, access: StoreAccess, facts: EndpointFacts = NO_FACTS
@@ -104,15 +105,14 @@ def _connect(
     from oauth_taskflow.destinations.tables.delta import DeltaLakeTable, DeltaSettings  # noqa: PLC0415
     from oauth_taskflow.destinations.tables.destination import TableDestination  # noqa: PLC0415
 
-    settings = DeltaSettings(
-        options.mode,
-        options.column_prefix,
-        options.partition_by,
-        facts.primary_key,
-        facts.order_field,
-    )
-
-    def open_table(path: str) -> DeltaLakeTable:
-        return DeltaLakeTable(access.open_path(path, conn_id), settings)
+    def open_table(place: RowsPlace) -> DeltaLakeTable:
+        settings = DeltaSettings(
+            options.mode,
+            place.prefix,
+            options.partition_by,
+            facts.primary_key,
+            facts.order_field,
+        )
+        return DeltaLakeTable(access.open_path(place.table, conn_id), settings)
 
     return TableDestination(location, open_table, conn_id=conn_id, facts=facts)

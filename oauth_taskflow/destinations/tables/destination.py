@@ -20,8 +20,8 @@ from oauth_taskflow.destinations.tables.base import Table
 from oauth_taskflow.destinations.tables.place import RowsPlace, read_place
 from oauth_taskflow.destinations.tables.writer import TableWriter
 
-# The text of a table, as in a place -> the table.
-TableOpener = Callable[[str], Table]
+# The place of some rows -> their table.
+TableOpener = Callable[[RowsPlace], Table]
 
 
 class TableDestination:
@@ -55,7 +55,7 @@ class TableDestination:
         """
         place = self._place.pick_run(run)
         attempt = secrets.token_hex(6)
-        return TableWriter(self._open_table(place.table), place, run, attempt, self._facts.declared)
+        return TableWriter(self._open_table(place), place, run, attempt, self._facts.declared)
 
     def remove_stale(self, current: Mapping[int, str | None]) -> int:
         """Removes the rows of task instances of the run that are not in ``current``, and returns how many there were.
@@ -64,7 +64,7 @@ class TableDestination:
             DestinationError: the table cannot be read or written.
         """
         place = self._place
-        table = self._open_table(place.table)
+        table = self._open_table(place)
         with as_destination_errors("Removing older rows", table.uri):
             stale = [
                 number for number in table.list_instances(place) if not _is_current(number, current)
@@ -89,7 +89,7 @@ class TableDestination:
             DestinationError: the table cannot be read.
         """
         place = read_place(selector or part)
-        table = self._open_table(place.table)
+        table = self._open_table(place)
         with as_destination_errors("Reading the table", table.uri):
             yield from table.read(place, skip, take)
 
@@ -111,7 +111,7 @@ class TableDestination:
             DestinationError: the table cannot be read.
         """
         place = read_place(path)
-        table = self._open_table(place.table)
+        table = self._open_table(place)
         with as_destination_errors("Reading a manifest", table.uri):
             return table.find_manifest(place)
 

@@ -132,8 +132,8 @@ def _connect(
     from oauth_taskflow.destinations.tables.dlt import DltTable, DltTableSettings  # noqa: PLC0415
     from oauth_taskflow.destinations.tables.dlt_credentials import read_warehouse  # noqa: PLC0415
 
-    def open_table(text: str) -> DltTable:
-        name, _, query = text.partition("?")
+    def open_table(place: RowsPlace) -> DltTable:
+        name, _, query = place.table.partition("?")
         given = dict(parse_qsl(query, keep_blank_values=True))
         options = msgspec.json.decode(given["options"])
         warehouse = read_warehouse(name, options, conn_id, access)

@@ -92,7 +92,8 @@ class IcebergDestination(Options, frozen=True, kw_only=True, tag_field="type", t
             self.catalog_conn_id or "",
             render(self.table),
         )
-        return str(RowsPlace(SEPARATOR.join(parts), dag_id, endpoint, run_id))
+        table = SEPARATOR.join(parts)
+        return str(RowsPlace(table, dag_id, endpoint, run_id, prefix=self.column_prefix))
 
     def connect(
         self, location: str, access: StoreAccess, facts: EndpointFacts = NO_FACTS
@@ -118,12 +119,9 @@ def _connect(
     from oauth_taskflow.destinations.tables.iceberg import IcebergSettings, IcebergTable  # noqa: PLC0415
     from oauth_taskflow.destinations.tables.iceberg_catalog import open_catalog  # noqa: PLC0415
 
-    settings = IcebergSettings(
-        options.mode, options.column_prefix, facts.primary_key, facts.order_field
-    )
-
-    def open_table(text: str) -> IcebergTable:
-        warehouse, catalog, name = text.rsplit(SEPARATOR, 2)
+    def open_table(place: RowsPlace) -> IcebergTable:
+        settings = IcebergSettings(options.mode, place.prefix, facts.primary_key, facts.order_field)
+        warehouse, catalog, name = place.table.rsplit(SEPARATOR, 2)
         return IcebergTable(open_catalog(warehouse, catalog, conn_id, access), name, settings)
 
     return TableDestination(location, open_table, conn_id=conn_id, facts=facts)

@@ -11,12 +11,14 @@ from oauth_taskflow.destinations.base import Run
 from oauth_taskflow.errors import DestinationError
 
 NO_INSTANCE = -1
+DEFAULT_PREFIX = "_"
 
 
 class RowsPlace(Struct, frozen=True):
     """The rows of one task instance in ``table``, which is text that only its kind understands.
 
     ``map_index`` is -1 for the unmapped instance. ``version`` is that of the table which holds them, empty for the newest.
+    ``prefix`` begins the names of the columns that say whose rows these are.
     """
 
     table: str
@@ -25,12 +27,14 @@ class RowsPlace(Struct, frozen=True):
     run_id: str = ""
     map_index: int = NO_INSTANCE
     version: str = ""
+    prefix: str = DEFAULT_PREFIX
 
     def __str__(self) -> str:
         run = {"dag_id": self.dag_id, "endpoint": self.endpoint, "run_id": self.run_id}
         instance = {} if self.map_index == NO_INSTANCE else {"map_index": self.map_index}
         version = {"version": self.version} if self.version else {}
-        return f"{self.table}#{urlencode({**run, **instance, **version})}"
+        prefix = {} if self.prefix == DEFAULT_PREFIX else {"prefix": self.prefix}
+        return f"{self.table}#{urlencode({**run, **instance, **version, **prefix})}"
 
     def pick_run(self, run: Run) -> RowsPlace:
         """Returns the place of ``run`` in the same table."""
@@ -68,6 +72,7 @@ def read_place(text: str) -> RowsPlace:
             found["run_id"],
             int(found.get("map_index", NO_INSTANCE)),
             found.get("version", ""),
+            found.get("prefix", DEFAULT_PREFIX),
         )
     except (KeyError, ValueError) as error:
         raise DestinationError(
