@@ -34,7 +34,9 @@ def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     """One record a block, two a row group."""
     monkeypatch.setattr(converter, "BLOCK_ROWS", 1)
     monkeypatch.setattr(
-        converter.TableBuilder.__init__, "__kwdefaults__", {"block_bytes": 1, "block_rows": 1}
+        converter.TableBuilder.__init__,
+        "__kwdefaults__",
+        {"block_bytes": 1, "block_rows": 1, "nested": True},
     )
     monkeypatch.setattr(converter, "_SLICE", 1)
     monkeypatch.setattr(table_files, "GROUP_ROWS", 2)

@@ -47,7 +47,7 @@ _BOUNDARIES: tuple[tuple[Any, str], ...] = (
 
 def shrink_groups(put: Callable[[Any, str, Any], None]) -> None:
     """Makes blocks of one record and row groups of two; ``put`` is as ``setattr``."""
-    small = {"block_bytes": 1, "block_rows": 1}
+    small = {"block_bytes": 1, "block_rows": 1, "nested": True}
     put(converter, "BLOCK_ROWS", 1)
     put(converter.TableBuilder.__init__, "__kwdefaults__", small)
     put(converter, "_SLICE", 1)
