@@ -31,6 +31,10 @@ _OTHER = re.compile(
 )
 
 
+# Libraries of tests/tables, in an environment of its own.
+NOT_INSTALLED_HERE = {"deltalake", "dlt", "pyiceberg"}
+
+
 def named_in(text: str) -> Iterator[str]:
     """Yields every dotted name of the package in ``text``, imported names as ``module.name``."""
     yield from _DOTTED.findall(text)
@@ -46,7 +50,9 @@ def is_there(name: str) -> bool:
     for end in range(len(parts), 0, -1):
         try:
             found = importlib.import_module(".".join(parts[:end]))
-        except ModuleNotFoundError:
+        except ModuleNotFoundError as missing:
+            if (missing.name or "").partition(".")[0] in NOT_INSTALLED_HERE:
+                return True
             continue
         for attribute in parts[end:]:
             if not hasattr(found, attribute):

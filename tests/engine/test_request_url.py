@@ -135,7 +135,7 @@ def pull(text: str, session: OAuthSession, folder: Path, **context: Any) -> Any:
     run = EndpointRun(
         name="items",
         endpoint=msgspec.convert(
-            {"destination": {"path": "/unused"}, **yaml.safe_load(text)}, Endpoint
+            {"destination": {"type": "file", "path": "/unused"}, **yaml.safe_load(text)}, Endpoint
         ),
         run_id="run",
         template_context={"endpoint": "items", "params": {}, **context},

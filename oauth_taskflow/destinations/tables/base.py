@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
 from oauth_taskflow.destinations.tables.place import RowsPlace
 from oauth_taskflow.destinations.tables.spool import TableSpool
-
-Mode = Literal["append", "replace_run", "merge"]
 
 
 class Commit(Struct, frozen=True):

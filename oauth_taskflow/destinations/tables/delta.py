@@ -18,7 +18,7 @@ from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from oauth_taskflow.destinations.output_folders import superseded_error
-from oauth_taskflow.destinations.tables.base import Commit, Committed, Mode
+from oauth_taskflow.destinations.tables.base import Commit, Committed
 from oauth_taskflow.destinations.tables.column_names import FORBIDDEN_IN_DELTA, check_names
 from oauth_taskflow.destinations.tables.fitting import fit_schema
 from oauth_taskflow.destinations.tables.lake_schema import (
@@ -32,6 +32,7 @@ from oauth_taskflow.destinations.tables.merging import (
     index_rows,
     pick_rows,
 )
+from oauth_taskflow.destinations.tables.modes import Mode
 from oauth_taskflow.destinations.tables.overtaking import repeat_when_overtaken
 from oauth_taskflow.destinations.tables.place import RowsPlace
 from oauth_taskflow.destinations.tables.spool import BATCH_ROWS

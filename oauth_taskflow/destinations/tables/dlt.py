@@ -18,7 +18,7 @@ import pyarrow as pa
 from oauth_taskflow.destinations.arrow.reading import read_records
 from oauth_taskflow.destinations.arrow.types import to_arrow_schema
 from oauth_taskflow.destinations.output_folders import superseded_error
-from oauth_taskflow.destinations.tables.base import Commit, Committed, Mode
+from oauth_taskflow.destinations.tables.base import Commit, Committed
 from oauth_taskflow.destinations.tables.dlt_columns import (
     DLT_TYPES,
     TECHNICAL_TYPES,
@@ -33,6 +33,7 @@ from oauth_taskflow.destinations.tables.dlt_session import DltSession, open_sess
 from oauth_taskflow.destinations.tables.dlt_stage import Order, Stage, stage_name
 from oauth_taskflow.destinations.tables.fitting import fit_schema
 from oauth_taskflow.destinations.tables.merging import check_merge
+from oauth_taskflow.destinations.tables.modes import Mode
 from oauth_taskflow.destinations.tables.place import RowsPlace
 from oauth_taskflow.errors import ApiError, DestinationError
 from oauth_taskflow.record_schema.model import FieldType, RecordSchema

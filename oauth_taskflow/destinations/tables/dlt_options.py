@@ -15,7 +15,7 @@ from oauth_taskflow.destinations.base import (
     TemplateRenderer,
 )
 from oauth_taskflow.destinations.requirements import Requirement
-from oauth_taskflow.destinations.tables.base import Mode
+from oauth_taskflow.destinations.tables.modes import Mode
 from oauth_taskflow.destinations.tables.place import RowsPlace
 from oauth_taskflow.schema.types import Options, Text, doc
 

@@ -22,7 +22,7 @@ from pyiceberg.table import Table as PyIcebergTable
 from pyiceberg.table import Transaction
 
 from oauth_taskflow.destinations.output_folders import superseded_error
-from oauth_taskflow.destinations.tables.base import Commit, Committed, Mode
+from oauth_taskflow.destinations.tables.base import Commit, Committed
 from oauth_taskflow.destinations.tables.column_names import FORBIDDEN_IN_ICEBERG, check_names
 from oauth_taskflow.destinations.tables.fitting import fit_schema
 from oauth_taskflow.destinations.tables.iceberg_catalog import create_namespace
@@ -44,6 +44,7 @@ from oauth_taskflow.destinations.tables.merging import (
     index_rows,
     pick_rows,
 )
+from oauth_taskflow.destinations.tables.modes import Mode
 from oauth_taskflow.destinations.tables.overtaking import repeat_when_overtaken
 from oauth_taskflow.destinations.tables.place import RowsPlace
 from oauth_taskflow.destinations.tables.technical_columns import TechnicalColumns

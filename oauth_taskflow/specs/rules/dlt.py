@@ -39,20 +39,6 @@ def dlt_secret(view: EndpointView) -> Findings:
                 yield Finding((*path, "options", name), message, _KEPT_BY_CONNECTION)
 
 
-@endpoint_rule("dlt-merge-key")
-def dlt_merge_key(view: EndpointView) -> Findings:
-    """Rows are merged by the primary key of the endpoint, which is a field at the top of a record.
-
-    Bad: `destination: {type: dlt, …, mode: merge}` without `primary_key`
-
-    Good: `primary_key: id` at the endpoint
-    """
-    for path, options in _tables(view):
-        if options.mode == "merge" and not view.endpoint.primary_key:
-            hint = "Write primary_key: id at the endpoint, or mode: replace_run."
-            yield Finding((*path, "mode"), "mode merge needs a primary_key", hint)
-
-
 @endpoint_rule("dlt-column")
 def dlt_column(view: EndpointView) -> Findings:
     """A field that the spec makes does not have the name of a technical column of a dlt table.
