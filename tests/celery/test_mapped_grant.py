@@ -35,7 +35,7 @@ FEW, MANY = 24, 200
 @pytest.fixture(
     params=[
         pytest.param((False, FEW), id="24 tasks"),
-        pytest.param((True, FEW), id="24 tasks in broker mode"),
+        pytest.param((True, FEW), id="24 tasks in broker mode", marks=pytest.mark.full),
         pytest.param((False, MANY), id="200 tasks", marks=pytest.mark.full),
         pytest.param((True, MANY), id="200 tasks in broker mode", marks=pytest.mark.full),
     ]

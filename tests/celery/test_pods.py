@@ -22,7 +22,7 @@ from tests.celery.mapped import (
 )
 from tests.celery.parts import kill_machine
 
-pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.postgres]
+pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.postgres, pytest.mark.full]
 COUNT = 4
 
 
