@@ -10,7 +10,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.ipc
 
-from oauth_taskflow.destinations.arrow.reading import read_records
+from oauth_taskflow.destinations.arrow.reading import read_records, take_rows
 from oauth_taskflow.destinations.arrow.table_files import (
     GroupWriter,
     TableFileWriter,
@@ -55,14 +55,9 @@ def open_writer(
 def read_file(file: IO[bytes], skip: int, take: int) -> Iterator[Any]:
     """Yields records of an open file; batches after them are not read."""
     with pa.ipc.open_file(file) as reader:
-        for place in range(reader.num_record_batches):
-            batch = reader.get_batch(place)
-            chosen = batch.slice(skip, take)
-            skip = max(0, skip - batch.num_rows)
-            take -= chosen.num_rows
-            yield from read_records(chosen)
-            if take <= 0:
-                return
+        batches = map(reader.get_batch, range(reader.num_record_batches))
+        for rows in take_rows(batches, skip, take):
+            yield from read_records(rows)
 
 
 def read_schema(file: IO[bytes]) -> RecordSchema:

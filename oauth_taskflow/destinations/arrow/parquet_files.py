@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 from collections.abc import Iterator
 from functools import partial
 from typing import IO, Any
@@ -10,7 +12,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from oauth_taskflow.destinations.arrow.reading import read_records
+from oauth_taskflow.destinations.arrow.reading import read_records, take_rows
 from oauth_taskflow.destinations.arrow.table_files import (
     GroupWriter,
     TableFileWriter,
@@ -61,18 +63,16 @@ def open_writer(
 def read_file(file: IO[bytes], skip: int, take: int) -> Iterator[Any]:
     """Yields records of an open file; row groups before and after them are not read."""
     with pq.ParquetFile(file) as parquet:
-        for group in range(parquet.num_row_groups):
-            rows = parquet.metadata.row_group(group).num_rows
-            if skip >= rows:
-                skip -= rows
-                continue
-            for batch in parquet.iter_batches(_READ_ROWS, row_groups=[group]):
-                chosen = batch.slice(skip, take)
-                skip = max(0, skip - batch.num_rows)
-                take -= chosen.num_rows
-                yield from read_records(chosen)
-                if take <= 0:
-                    return
+        sizes = (parquet.metadata.row_group(n).num_rows for n in range(parquet.num_row_groups))
+        ends = list(itertools.accumulate(sizes))
+        first = bisect.bisect_right(ends, skip)
+        skip -= ends[first - 1] if first else 0
+        groups = (
+            parquet.iter_batches(_READ_ROWS, row_groups=[group])
+            for group in range(first, len(ends))
+        )
+        for rows in take_rows(itertools.chain.from_iterable(groups), skip, take):
+            yield from read_records(rows)
 
 
 def read_schema(file: IO[bytes]) -> RecordSchema:

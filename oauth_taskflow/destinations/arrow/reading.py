@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +11,17 @@ from oauth_taskflow.api.decoders.numbers import decode
 from oauth_taskflow.destinations.arrow import dates
 from oauth_taskflow.destinations.arrow.types import to_record_schema
 from oauth_taskflow.record_schema.model import FieldType
+
+
+def take_rows(batches: Iterable[pa.RecordBatch], skip: int, take: int) -> Iterator[pa.RecordBatch]:
+    """Yields ``take`` rows after the first ``skip``; asks for no batch after the last of them."""
+    for batch in batches:
+        rows = batch.slice(skip, take)
+        skip = max(0, skip - batch.num_rows)
+        take -= rows.num_rows
+        yield rows
+        if take <= 0:
+            return
 
 
 def read_records(table: pa.Table | pa.RecordBatch) -> Iterator[dict[str, Any]]:

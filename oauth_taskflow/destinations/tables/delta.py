@@ -5,6 +5,7 @@ https://delta-io.github.io/delta-rs/ and the protocol: https://github.com/delta-
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from deltalake import CommitProperties, DeltaTable, WriterProperties, write_delt
 from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from oauth_taskflow.destinations.arrow.reading import take_rows
 from oauth_taskflow.destinations.output_folders import superseded_error
 from oauth_taskflow.destinations.tables.base import Commit, Committed
 from oauth_taskflow.destinations.tables.column_names import FORBIDDEN_IN_DELTA, check_names
@@ -165,15 +167,11 @@ class DeltaLakeTable:
         try:
             dataset = self._open(version).to_pyarrow_dataset()
             found = self._filter(place, self._columns.names)
-            for fragment in sorted(dataset.get_fragments(found), key=lambda one: str(one.path)):
-                scanner = fragment.scanner(
-                    schema=dataset.schema, filter=found, batch_size=BATCH_ROWS, use_threads=False
-                )
-                for batch in scanner.to_batches():
-                    rows = batch.slice(skip, take)
-                    skip = max(0, skip - batch.num_rows)
-                    take -= rows.num_rows
-                    yield from self._read_rows(rows, dataset.schema)
+            fragments = sorted(dataset.get_fragments(found), key=lambda one: str(one.path))
+            how = {"filter": found, "batch_size": BATCH_ROWS, "use_threads": False}
+            scans = (one.scanner(schema=dataset.schema, **how).to_batches() for one in fragments)
+            for rows in take_rows(itertools.chain.from_iterable(scans), skip, take):
+                yield from self._read_rows(rows, dataset.schema)
         except (TableNotFoundError, DeltaError, FileNotFoundError) as error:
             raise _gone_error(self.uri, place.version) from error
 

@@ -6,6 +6,7 @@ https://py.iceberg.apache.org/ and the format: https://iceberg.apache.org/spec/
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -21,6 +22,7 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table as PyIcebergTable
 from pyiceberg.table import Transaction
 
+from oauth_taskflow.destinations.arrow.reading import take_rows
 from oauth_taskflow.destinations.output_folders import superseded_error
 from oauth_taskflow.destinations.tables.base import Commit, Committed
 from oauth_taskflow.destinations.tables.column_names import FORBIDDEN_IN_ICEBERG, check_names
@@ -198,13 +200,11 @@ class IcebergTable:
         scan = table.scan(row_filter=found, snapshot_id=snapshot)
         reader = ArrowScan(table.metadata, table.io, scan.projection(), found)
         kinds = _read_kinds(table)
-        for task in sorted(scan.plan_files(), key=lambda one: one.file.file_path):
-            for batch in reader.to_record_batches([task]):
-                rows = batch.slice(skip, take)
-                skip = max(0, skip - batch.num_rows)
-                take -= rows.num_rows
-                own = pa.Table.from_batches([rows]).drop_columns(list(self._columns.names))
-                yield from read_lake_records(own, kinds)
+        tasks = sorted(scan.plan_files(), key=lambda one: one.file.file_path)
+        scans = (reader.to_record_batches([task]) for task in tasks)
+        for rows in take_rows(itertools.chain.from_iterable(scans), skip, take):
+            own = pa.Table.from_batches([rows]).drop_columns(list(self._columns.names))
+            yield from read_lake_records(own, kinds)
 
     def _load(self) -> PyIcebergTable | None:
         try:
