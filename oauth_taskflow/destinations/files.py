@@ -21,7 +21,7 @@ from oauth_taskflow.destinations.folder_destination import (
 from oauth_taskflow.destinations.formats import FORMATS
 from oauth_taskflow.destinations.partitioned_writer import PartitionedDestination
 from oauth_taskflow.destinations.partitions import FieldName, FieldPartition, as_partition
-from oauth_taskflow.destinations.requirements import STORE_REQUIREMENTS, Requirement
+from oauth_taskflow.destinations.requirements import Requirement, find_store_requirements
 from oauth_taskflow.schema.sizes import read_size
 from oauth_taskflow.schema.types import DataSize, Options, Text, doc
 
@@ -88,9 +88,7 @@ class FileDestination(Options, frozen=True, kw_only=True, tag_field="type", tag=
     def requirements(self) -> Iterator[Requirement]:
         """Yields what the format needs, and the library of the object store where the path begins with its scheme."""
         yield from FORMATS[self.format].requires
-        store = STORE_REQUIREMENTS.get((self.path or "").partition("://")[0])
-        if store is not None:
-            yield store
+        yield from find_store_requirements(self.path)
 
     def templates(self) -> dict[str, str]:
         """Returns the path."""

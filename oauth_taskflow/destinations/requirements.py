@@ -30,6 +30,12 @@ STORE_REQUIREMENTS = {
 }
 
 
+def find_store_requirements(url: str | None) -> list[Requirement]:
+    """Returns the library that opens the object store of ``url``; nothing for a folder, and for a scheme not known here."""
+    found = STORE_REQUIREMENTS.get((url or "").partition("://")[0])
+    return [] if found is None else [found]
+
+
 @runtime_checkable
 class RequiringKind(Protocol):
     """The further method of the options of a destination (``DestinationKind``) that needs libraries of an extra."""

@@ -18,6 +18,7 @@ from oauth_taskflow.destinations.postgres.identifiers import (
 from oauth_taskflow.destinations.postgres.place import read_location, write_location
 from oauth_taskflow.destinations.postgres.settings import TableSettings
 from oauth_taskflow.destinations.requirements import Requirement
+from oauth_taskflow.destinations.tables.table_options import Mode, distinguish_rows, find_owner
 from oauth_taskflow.errors import DestinationError
 from oauth_taskflow.schema.types import JmesPath, Options, Text, doc
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from oauth_taskflow.destinations.postgres.destination import PostgresTable
 
 _DEFAULT_SCHEMA = "public"
-_NAMED = '{{{{ {} | default("") }}}}'
 
 
 class PostgresDestination(Options, frozen=True, kw_only=True, tag_field="type", tag="postgres"):
@@ -43,7 +43,7 @@ class PostgresDestination(Options, frozen=True, kw_only=True, tag_field="type", 
         doc("One jsonb column with the whole record, or a typed column for each field.", "columns"),
     ] = "raw"
     mode: Annotated[
-        Literal["append", "replace_run", "merge"],
+        Mode,
         doc(
             "append only adds; replace_run replaces the rows of this run and task instance; merge updates by primary_key.",
             "merge",
@@ -78,7 +78,7 @@ class PostgresDestination(Options, frozen=True, kw_only=True, tag_field="type", 
     def address(self) -> str | None:
         """The connection and the table; with the endpoint, where rows of several endpoints may be in one table."""
         place = f"{self.conn_id}|{self.table}"
-        return place if self.mode == "merge" else f"{place}|{{{{ dag_id }}}}|{{{{ endpoint }}}}"
+        return distinguish_rows(place, self.mode)
 
     def requirements(self) -> tuple[Requirement, ...]:
         """Returns the driver."""
@@ -104,7 +104,7 @@ class PostgresDestination(Options, frozen=True, kw_only=True, tag_field="type", 
                 hint="Write schema.table; each value in it is one name.",
             )
         schema = parts[0] if len(parts) > 1 else _DEFAULT_SCHEMA
-        dag_id, endpoint = (render(_NAMED.format(name)) for name in ("dag_id", "endpoint"))
+        dag_id, endpoint = find_owner(render)
         return write_location(TableName(schema, parts[-1]), dag_id, endpoint, run_id)
 
     def connect(

@@ -7,13 +7,14 @@ from typing import Literal
 from msgspec import Struct
 
 from oauth_taskflow.destinations.postgres.identifiers import quote_name
+from oauth_taskflow.destinations.tables.table_options import Mode
 
 
 class TableSettings(Struct, frozen=True, kw_only=True):
     """The options of a spec, and their defaults."""
 
     layout: Literal["raw", "columns"] = "raw"
-    mode: Literal["append", "replace_run", "merge"] = "replace_run"
+    mode: Mode = "replace_run"
     record_column: str = "record"
     prefix: str = "_"
     work_schema: str | None = None

@@ -34,11 +34,11 @@ from oauth_taskflow.destinations.tables.merging import (
     index_rows,
     pick_rows,
 )
-from oauth_taskflow.destinations.tables.modes import Mode
 from oauth_taskflow.destinations.tables.overtaking import repeat_when_overtaken
 from oauth_taskflow.destinations.tables.place import RowsPlace
 from oauth_taskflow.destinations.tables.spool import BATCH_ROWS
 from oauth_taskflow.destinations.tables.store_options import read_store_options
+from oauth_taskflow.destinations.tables.table_options import Mode
 from oauth_taskflow.destinations.tables.technical_columns import TechnicalColumns
 from oauth_taskflow.errors import ApiError, DestinationError
 from oauth_taskflow.record_schema.model import RecordSchema

@@ -11,15 +11,18 @@ from oauth_taskflow.destinations.base import (
     StoreAccess,
     TemplateRenderer,
 )
-from oauth_taskflow.destinations.requirements import STORE_REQUIREMENTS, Requirement
-from oauth_taskflow.destinations.tables.modes import Mode
+from oauth_taskflow.destinations.requirements import Requirement, find_store_requirements
 from oauth_taskflow.destinations.tables.place import RowsPlace
+from oauth_taskflow.destinations.tables.table_options import (
+    ColumnPrefix,
+    RunMode,
+    distinguish_rows,
+    find_owner,
+)
 from oauth_taskflow.schema.types import Options, Text, doc
 
 if TYPE_CHECKING:
     from oauth_taskflow.destinations.tables.destination import TableDestination
-
-_NAMED = '{{{{ {} | default("") }}}}'
 
 
 class DeltaDestination(Options, frozen=True, kw_only=True, tag_field="type", tag="delta"):
@@ -32,26 +35,12 @@ class DeltaDestination(Options, frozen=True, kw_only=True, tag_field="type", tag
             "s3://lake/crm/{{ endpoint }}",
         ),
     ] = None
-    mode: Annotated[
-        Mode,
-        doc(
-            "replace_run replaces the rows of this run and task instance, append does so too but is meant for runs that never "
-            "come again, merge updates by primary_key.",
-            "merge",
-        ),
-    ] = "replace_run"
+    mode: RunMode = "replace_run"
     partition_by: Annotated[
         tuple[Text, ...],
         doc("Columns whose values are folders, when the table is created.", ["country"]),
     ] = ()
-    column_prefix: Annotated[
-        str,
-        doc(
-            "Begins the names of the technical columns: _dag_id, _endpoint, _run_id, _map_index.",
-            "load_",
-            max_length=30,
-        ),
-    ] = "_"
+    column_prefix: ColumnPrefix = "_"
     conn_id: Annotated[
         Text | None, doc("Airflow connection of the object store.", "aws_default")
     ] = None
@@ -62,15 +51,13 @@ class DeltaDestination(Options, frozen=True, kw_only=True, tag_field="type", tag
         if self.path is None:
             return None
         place = f"{self.conn_id or ''}|{self.path}"
-        return place if self.mode == "merge" else f"{place}|{{{{ dag_id }}}}|{{{{ endpoint }}}}"
+        return distinguish_rows(place, self.mode)
 
     def requirements(self) -> Iterator[Requirement]:
         """Yields the library of Delta Lake, pyarrow, and the library of the object store."""
         yield Requirement("deltalake", "delta")
         yield Requirement("pyarrow", "delta")
-        store = STORE_REQUIREMENTS.get((self.path or "").partition("://")[0])
-        if store is not None:
-            yield store
+        yield from find_store_requirements(self.path)
 
     def templates(self) -> dict[str, str]:
         """Returns the path."""
@@ -78,7 +65,7 @@ class DeltaDestination(Options, frozen=True, kw_only=True, tag_field="type", tag
 
     def locate(self, render: TemplateRenderer, run_id: str) -> str:
         """Returns the table with the run."""
-        dag_id, endpoint = (render(_NAMED.format(name)) for name in ("dag_id", "endpoint"))
+        dag_id, endpoint = find_owner(render)
         table = render(self.path or "").rstrip("/")
         return str(RowsPlace(table, dag_id, endpoint, run_id, prefix=self.column_prefix))
 

@@ -33,8 +33,8 @@ from oauth_taskflow.destinations.tables.dlt_session import DltSession, open_sess
 from oauth_taskflow.destinations.tables.dlt_stage import Order, Stage, stage_name
 from oauth_taskflow.destinations.tables.fitting import fit_schema
 from oauth_taskflow.destinations.tables.merging import check_merge
-from oauth_taskflow.destinations.tables.modes import Mode
 from oauth_taskflow.destinations.tables.place import RowsPlace
+from oauth_taskflow.destinations.tables.table_options import Mode
 from oauth_taskflow.errors import ApiError, DestinationError
 from oauth_taskflow.record_schema.model import FieldType, RecordSchema
 

@@ -15,14 +15,18 @@ from oauth_taskflow.destinations.base import (
     TemplateRenderer,
 )
 from oauth_taskflow.destinations.requirements import Requirement
-from oauth_taskflow.destinations.tables.modes import Mode
 from oauth_taskflow.destinations.tables.place import RowsPlace
+from oauth_taskflow.destinations.tables.table_options import (
+    Mode,
+    RunMode,
+    distinguish_rows,
+    find_owner,
+)
 from oauth_taskflow.schema.types import Options, Text, doc
 
 if TYPE_CHECKING:
     from oauth_taskflow.destinations.tables.destination import TableDestination
 
-_NAMED = '{{{{ {} | default("") }}}}'
 FileFormat = Literal["parquet", "csv", "jsonl", "insert_values"]
 
 
@@ -51,14 +55,7 @@ class DltDestination(Options, frozen=True, kw_only=True, tag_field="type", tag="
             {"credentials": "/data/warehouse.duckdb"},
         ),
     ] = {}
-    mode: Annotated[
-        Mode,
-        doc(
-            "replace_run replaces the rows of this run and task instance, append does so too but is meant for runs that never "
-            "come again, merge updates by primary_key.",
-            "merge",
-        ),
-    ] = "replace_run"
+    mode: RunMode = "replace_run"
     column_prefix: Annotated[
         str,
         doc(
@@ -84,7 +81,7 @@ class DltDestination(Options, frozen=True, kw_only=True, tag_field="type", tag="
         """The warehouse and the table; with the endpoint, since rows of several may be in one table."""
         warehouse = self.conn_id or _encode(self.options)
         place = f"{self.destination}|{warehouse}|{self.dataset}|{self.table}"
-        return place if self.mode == "merge" else f"{place}|{{{{ dag_id }}}}|{{{{ endpoint }}}}"
+        return distinguish_rows(place, self.mode)
 
     def requirements(self) -> Iterator[Requirement]:
         """Yields dlt and pyarrow; the driver of a warehouse is missed when the task opens the table."""
@@ -97,7 +94,7 @@ class DltDestination(Options, frozen=True, kw_only=True, tag_field="type", tag="
 
     def locate(self, render: TemplateRenderer, run_id: str) -> str:
         """Returns the table with the run."""
-        dag_id, endpoint = (render(_NAMED.format(name)) for name in ("dag_id", "endpoint"))
+        dag_id, endpoint = find_owner(render)
         given = {
             "dataset": render(self.dataset),
             "table": render(self.table),

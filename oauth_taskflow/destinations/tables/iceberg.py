@@ -46,9 +46,9 @@ from oauth_taskflow.destinations.tables.merging import (
     index_rows,
     pick_rows,
 )
-from oauth_taskflow.destinations.tables.modes import Mode
 from oauth_taskflow.destinations.tables.overtaking import repeat_when_overtaken
 from oauth_taskflow.destinations.tables.place import RowsPlace
+from oauth_taskflow.destinations.tables.table_options import Mode
 from oauth_taskflow.destinations.tables.technical_columns import TechnicalColumns
 from oauth_taskflow.errors import ApiError, DestinationError
 from oauth_taskflow.record_schema.model import RecordSchema

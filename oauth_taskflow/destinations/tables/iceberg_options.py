@@ -11,15 +11,19 @@ from oauth_taskflow.destinations.base import (
     StoreAccess,
     TemplateRenderer,
 )
-from oauth_taskflow.destinations.requirements import STORE_REQUIREMENTS, Requirement
-from oauth_taskflow.destinations.tables.modes import Mode
+from oauth_taskflow.destinations.requirements import Requirement, find_store_requirements
 from oauth_taskflow.destinations.tables.place import RowsPlace
+from oauth_taskflow.destinations.tables.table_options import (
+    ColumnPrefix,
+    RunMode,
+    distinguish_rows,
+    find_owner,
+)
 from oauth_taskflow.schema.types import Options, Text, doc
 
 if TYPE_CHECKING:
     from oauth_taskflow.destinations.tables.destination import TableDestination
 
-_NAMED = '{{{{ {} | default("") }}}}'
 # Between the parts of a table's text in a place: warehouse, connection of the catalog, name.
 SEPARATOR = "|"
 
@@ -45,22 +49,8 @@ class IcebergDestination(Options, frozen=True, kw_only=True, tag_field="type", t
             "iceberg_rest",
         ),
     ] = None
-    mode: Annotated[
-        Mode,
-        doc(
-            "replace_run replaces the rows of this run and task instance, append does so too but is meant for runs that never "
-            "come again, merge updates by primary_key.",
-            "merge",
-        ),
-    ] = "replace_run"
-    column_prefix: Annotated[
-        str,
-        doc(
-            "Begins the names of the technical columns: _dag_id, _endpoint, _run_id, _map_index.",
-            "load_",
-            max_length=30,
-        ),
-    ] = "_"
+    mode: RunMode = "replace_run"
+    column_prefix: ColumnPrefix = "_"
     conn_id: Annotated[
         Text | None, doc("Airflow connection of the object store.", "aws_default")
     ] = None
@@ -69,15 +59,13 @@ class IcebergDestination(Options, frozen=True, kw_only=True, tag_field="type", t
     def address(self) -> str | None:
         """The catalog and the table; with the endpoint, since rows of several may be in one table."""
         place = f"{self.catalog_conn_id or self.warehouse or ''}|{self.table}"
-        return place if self.mode == "merge" else f"{place}|{{{{ dag_id }}}}|{{{{ endpoint }}}}"
+        return distinguish_rows(place, self.mode)
 
     def requirements(self) -> Iterator[Requirement]:
         """Yields the library of Iceberg, pyarrow, and the library of the object store."""
         yield Requirement("pyiceberg", "iceberg")
         yield Requirement("pyarrow", "iceberg")
-        store = STORE_REQUIREMENTS.get((self.warehouse or "").partition("://")[0])
-        if store is not None:
-            yield store
+        yield from find_store_requirements(self.warehouse)
 
     def templates(self) -> dict[str, str]:
         """Returns the table and the warehouse."""
@@ -86,7 +74,7 @@ class IcebergDestination(Options, frozen=True, kw_only=True, tag_field="type", t
 
     def locate(self, render: TemplateRenderer, run_id: str) -> str:
         """Returns the table with the run."""
-        dag_id, endpoint = (render(_NAMED.format(name)) for name in ("dag_id", "endpoint"))
+        dag_id, endpoint = find_owner(render)
         parts = (
             render(self.warehouse or "").rstrip("/"),
             self.catalog_conn_id or "",

@@ -8,6 +8,7 @@ from oauth_taskflow.destinations.tables.dlt_options import DltDestination
 from oauth_taskflow.redaction import is_sensitive_name
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
+from oauth_taskflow.specs.rules.tables import find_technical
 
 _TECHNICAL = ("dag_id", "endpoint", "run_id", "map_index", "row")
 _KEPT_BY_CONNECTION = "Keep it in the Airflow connection: conn_id, with credentials in its extra."
@@ -47,13 +48,6 @@ def dlt_column(view: EndpointView) -> Findings:
 
     Good: `fields: {set: {number: 1}}`
     """
-    fields = view.endpoint.fields
-    for _, options in _tables(view) if fields is not None else ():
-        assert fields is not None
+    for _, options in _tables(view):
         technical = {f"{options.column_prefix}{name}" for name in _TECHNICAL}
-        made = [(("fields", "set", name), name) for name in fields.set]
-        made += [(("fields", "move", old), new) for old, new in fields.move.items()]
-        for place, name in made:
-            if name in technical:
-                hint = "Choose another name, or another column_prefix of the destination."
-                yield Finding(place, f"{name!r} is a technical column of the table", hint)
+        yield from find_technical(view, technical)

@@ -9,6 +9,7 @@ from oauth_taskflow.destinations.tables.delta_options import DeltaDestination
 from oauth_taskflow.destinations.tables.iceberg_options import IcebergDestination
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
+from oauth_taskflow.specs.rules.tables import find_technical
 
 _TECHNICAL = ("dag_id", "endpoint", "run_id", "map_index")
 
@@ -55,16 +56,9 @@ def lake_column(view: EndpointView) -> Findings:
 
     Good: `fields: {set: {pulled_in: "{{ run_id }}"}}`
     """
-    fields = view.endpoint.fields
-    for _, options in _lakes(view) if fields is not None else ():
-        assert fields is not None
+    for _, options in _lakes(view):
         technical = {f"{options.column_prefix}{name}" for name in _TECHNICAL}
-        made = [(("fields", "set", name), name) for name in fields.set]
-        made += [(("fields", "move", old), new) for old, new in fields.move.items()]
-        for place, name in made:
-            if name in technical:
-                hint = "Choose another name, or another column_prefix of the destination."
-                yield Finding(place, f"{name!r} is a technical column of the table", hint)
+        yield from find_technical(view, technical)
 
 
 @endpoint_rule("lake-merge")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from oauth_taskflow.destinations.postgres.identifiers import (
     find_table_flaw,
@@ -122,6 +122,14 @@ def column_name(view: EndpointView) -> Findings:
         if (why := next(filter(None, flaws), None)) is not None:
             hint = "Choose another name, or write layout: raw."
             yield Finding(path, f"the field {name!r} cannot be a column: {why}", hint)
+
+
+def find_technical(view: EndpointView, technical: Collection[str]) -> Findings:
+    """Yields each field that the spec makes under the name of a technical column."""
+    for path, name in _made_names(view):
+        if name in technical:
+            hint = "Choose another name, or another column_prefix of the destination."
+            yield Finding(path, f"{name!r} is a technical column of the table", hint)
 
 
 def _made_names(view: EndpointView) -> Iterator[tuple[YamlPath, str]]:
