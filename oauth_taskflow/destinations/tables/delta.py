@@ -19,7 +19,6 @@ from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from oauth_taskflow.destinations.arrow.reading import take_rows
-from oauth_taskflow.destinations.output_folders import superseded_error
 from oauth_taskflow.destinations.tables.base import Commit, Committed
 from oauth_taskflow.destinations.tables.column_names import FORBIDDEN_IN_DELTA, check_names
 from oauth_taskflow.destinations.tables.fitting import fit_schema
@@ -34,7 +33,7 @@ from oauth_taskflow.destinations.tables.merging import (
     index_rows,
     pick_rows,
 )
-from oauth_taskflow.destinations.tables.overtaking import repeat_when_overtaken
+from oauth_taskflow.destinations.tables.overtaking import is_own, repeat_when_overtaken
 from oauth_taskflow.destinations.tables.place import RowsPlace
 from oauth_taskflow.destinations.tables.spool import BATCH_ROWS
 from oauth_taskflow.destinations.tables.store_options import read_store_options
@@ -129,12 +128,8 @@ class DeltaLakeTable:
             DestinationError: another attempt committed since this one was opened.
         """
         version, manifest = self._find_entry(table, commit.place)
-        attempt = None if manifest is None else manifest.get("attempt")
-        if attempt == commit.manifest["attempt"]:
-            return Committed(str(version), commit.rows.bytes)
-        if attempt is not None and attempt != commit.found:
-            raise superseded_error(self.uri)
-        return None
+        own = is_own(manifest, commit, self.uri)
+        return Committed(str(version), commit.rows.bytes) if own else None
 
     def list_instances(self, place: RowsPlace) -> Collection[int]:
         """Returns the numbers of the instances of the run that have rows."""
@@ -289,7 +284,7 @@ class DeltaLakeTable:
         self, table: DeltaTable, place: RowsPlace
     ) -> tuple[int | None, Mapping[str, Any] | None]:
         """Returns the newest version that wrote the rows of ``place``, and its manifest."""
-        wanted = _key(place)
+        wanted = list(place.key)
         for transaction in table.history(_MOST_TRANSACTIONS):
             entry = transaction.get(_ENTRY)
             found = msgspec.json.decode(entry) if isinstance(entry, str) else {}
@@ -298,25 +293,21 @@ class DeltaLakeTable:
         return None, None
 
     def _predicate(self, place: RowsPlace) -> str:
-        *texts, number = self._columns.values(place)
+        *texts, number = place.key
         quoted = ["'" + text.replace("'", "''") + "'" for text in texts]
         pairs = zip(self._columns.names, [*quoted, str(number)], strict=True)
         return " AND ".join(f"{_quote(name)} = {value}" for name, value in pairs)
 
     def _filter(self, place: RowsPlace, names: Sequence[str]) -> pc.Expression:
-        values = dict(zip(self._columns.names, self._columns.values(place), strict=True))
+        values = dict(zip(self._columns.names, place.key, strict=True))
         found = pc.scalar(value=True)
         for name in names:
             found = found & (pc.field(name) == values[name])
         return found
 
 
-def _key(place: RowsPlace) -> list[Any]:
-    return [place.dag_id, place.endpoint, place.run_id, place.map_index]
-
-
 def _describe(place: RowsPlace, manifest: Mapping[str, Any] | None) -> CommitProperties:
-    entry = msgspec.json.encode({"rows": _key(place), "manifest": manifest}).decode()
+    entry = msgspec.json.encode({"rows": place.key, "manifest": manifest}).decode()
     return CommitProperties(custom_metadata={_ENTRY: entry})
 
 

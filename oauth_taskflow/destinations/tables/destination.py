@@ -66,9 +66,7 @@ class TableDestination:
         place = self._place
         table = self._open_table(place)
         with as_destination_errors("Removing older rows", table.uri):
-            stale = [
-                number for number in table.list_instances(place) if not _is_current(number, current)
-            ]
+            stale = [number for number in table.list_instances(place) if number not in current]
             for number in stale:
                 table.remove(place.pick_instance(number))
         return len(stale)
@@ -114,7 +112,3 @@ class TableDestination:
         table = self._open_table(place)
         with as_destination_errors("Reading a manifest", table.uri):
             return table.find_manifest(place)
-
-
-def _is_current(number: int, current: Mapping[int, str | None]) -> bool:
-    return number in current

@@ -290,7 +290,7 @@ class DltTable:
 
     def _where(self, session: DltSession, place: RowsPlace) -> tuple[str, tuple[Any, ...]]:
         names = [session.quote(session.normalize(name)) for name in self._columns.names]
-        return " AND ".join(f"{name} = %s" for name in names), self._columns.values(place)
+        return " AND ".join(f"{name} = %s" for name in names), place.key
 
 
 def _lacks(session: DltSession, table: str, columns: Mapping[str, str]) -> bool:

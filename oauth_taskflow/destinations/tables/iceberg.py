@@ -23,7 +23,6 @@ from pyiceberg.table import Table as PyIcebergTable
 from pyiceberg.table import Transaction
 
 from oauth_taskflow.destinations.arrow.reading import take_rows
-from oauth_taskflow.destinations.output_folders import superseded_error
 from oauth_taskflow.destinations.tables.base import Commit, Committed
 from oauth_taskflow.destinations.tables.column_names import FORBIDDEN_IN_ICEBERG, check_names
 from oauth_taskflow.destinations.tables.fitting import fit_schema
@@ -46,7 +45,7 @@ from oauth_taskflow.destinations.tables.merging import (
     index_rows,
     pick_rows,
 )
-from oauth_taskflow.destinations.tables.overtaking import repeat_when_overtaken
+from oauth_taskflow.destinations.tables.overtaking import is_own, repeat_when_overtaken
 from oauth_taskflow.destinations.tables.place import RowsPlace
 from oauth_taskflow.destinations.tables.table_options import Mode
 from oauth_taskflow.destinations.tables.technical_columns import TechnicalColumns
@@ -98,7 +97,7 @@ class IcebergTable:
     def find_manifest(self, place: RowsPlace) -> Mapping[str, Any] | None:
         """Returns the manifest of the newest snapshot for ``place`` among those that the table keeps."""
         table = self._load()
-        return None if table is None else _find_manifest(table, place)
+        return None if table is None else _find_entry(table, place)[1]
 
     def commit(self, commit: Commit) -> Committed:
         """Writes the rows in place of earlier ones of the same instance, or merges them by primary key.
@@ -142,13 +141,8 @@ class IcebergTable:
         Raises:
             DestinationError: another attempt committed since this one was opened.
         """
-        manifest = _find_manifest(table, commit.place)
-        attempt = None if manifest is None else manifest.get("attempt")
-        if attempt == commit.manifest["attempt"]:
-            return Committed(str(_find_snapshot(table, commit.place)), size)
-        if attempt is not None and attempt != commit.found:
-            raise superseded_error(self.uri)
-        return None
+        snapshot, manifest = _find_entry(table, commit.place)
+        return Committed(str(snapshot), size) if is_own(manifest, commit, self.uri) else None
 
     def list_instances(self, place: RowsPlace) -> Collection[int]:
         """Returns the numbers of the instances of the run that have rows."""
@@ -278,7 +272,7 @@ class IcebergTable:
     def _remove_rows(
         self, table: PyIcebergTable, place: RowsPlace, files: DataFiles
     ) -> list[DataFile]:
-        values = self._columns.values(place)
+        values = place.key
 
         def choose(batch: pa.RecordBatch) -> pa.BooleanArray:
             found = (
@@ -289,37 +283,27 @@ class IcebergTable:
         return rewrite_without(table, self._filter(place), self._columns.names, choose, files)
 
     def _filter(self, place: RowsPlace) -> BooleanExpression:
-        pairs = zip(self._columns.names, self._columns.values(place), strict=True)
+        pairs = zip(self._columns.names, place.key, strict=True)
         first, second, *others = [EqualTo(name, value) for name, value in pairs]
         return And(first, second, *others)
 
 
-def _find_snapshot(table: PyIcebergTable, place: RowsPlace) -> int | None:
-    wanted = _encode(_key(place))
+def _find_entry(
+    table: PyIcebergTable, place: RowsPlace
+) -> tuple[int | None, Mapping[str, Any] | None]:
+    """Returns the newest snapshot that wrote the rows of ``place``, and its manifest."""
+    wanted = _encode(place.key)
     for snapshot in reversed(table.metadata.snapshots):
-        summary = snapshot.summary
-        if summary is not None and summary.additional_properties.get(_ENTRY) == wanted:
-            return int(snapshot.snapshot_id)
-    return None
-
-
-def _find_manifest(table: PyIcebergTable, place: RowsPlace) -> Mapping[str, Any] | None:
-    snapshot = table.snapshot_by_id(_find_snapshot(table, place) or -1)
-    summary = snapshot.summary if snapshot is not None else None
-    if summary is None:
-        return None
-    found: Mapping[str, Any] | None = msgspec.json.decode(
-        summary.additional_properties.get(f"{_ENTRY}.manifest", "null")
-    )
-    return found
+        noted = snapshot.summary.additional_properties if snapshot.summary is not None else {}
+        if noted.get(_ENTRY) == wanted:
+            return snapshot.snapshot_id, msgspec.json.decode(
+                noted.get(f"{_ENTRY}.manifest", "null")
+            )
+    return None, None
 
 
 def _describe(place: RowsPlace, manifest: Mapping[str, Any] | None) -> dict[str, str]:
-    return {_ENTRY: _encode(_key(place)), f"{_ENTRY}.manifest": _encode(manifest)}
-
-
-def _key(place: RowsPlace) -> list[Any]:
-    return [place.dag_id, place.endpoint, place.run_id, place.map_index]
+    return {_ENTRY: _encode(place.key), f"{_ENTRY}.manifest": _encode(manifest)}
 
 
 def _read_kinds(table: PyIcebergTable) -> Mapping[str, str]:

@@ -29,6 +29,11 @@ class RowsPlace(Struct, frozen=True):
     version: str = ""
     prefix: str = DEFAULT_PREFIX
 
+    @property
+    def key(self) -> tuple[str, str, str, int]:
+        """Distinguishes these rows from all others in the table; the values of its technical columns."""
+        return (self.dag_id, self.endpoint, self.run_id, self.map_index)
+
     def __str__(self) -> str:
         run = {"dag_id": self.dag_id, "endpoint": self.endpoint, "run_id": self.run_id}
         instance = {} if self.map_index == NO_INSTANCE else {"map_index": self.map_index}

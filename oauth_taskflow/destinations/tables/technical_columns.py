@@ -20,12 +20,8 @@ class TechnicalColumns:
 
     @property
     def names(self) -> tuple[str, str, str, str]:
-        """All names, in their order."""
+        """All names, in the order of ``RowsPlace.key``."""
         return (self.dag_id, self.endpoint, self.run_id, self.map_index)
-
-    def values(self, place: RowsPlace) -> tuple[str, str, str, int]:
-        """Returns the values of the rows at ``place``, in the order of ``names``."""
-        return (place.dag_id, place.endpoint, place.run_id, place.map_index)
 
     def remove_from(self, schema: RecordSchema) -> RecordSchema:
         """Returns a schema without these columns."""
@@ -55,7 +51,7 @@ class TechnicalColumns:
         self, batches: Iterator[pa.RecordBatch], place: RowsPlace, schema: pa.Schema
     ) -> Iterator[pa.RecordBatch]:
         """Yields the batches with these columns before their own; ``schema`` is of ``extend_schema``."""
-        *texts, number = self.values(place)
+        *texts, number = place.key
         for batch in batches:
             count = batch.num_rows
             own = [pa.repeat(pa.scalar(text, pa.string()), count) for text in texts]

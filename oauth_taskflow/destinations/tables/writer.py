@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from oauth_taskflow.destinations.base import FileFigures, Output, Run
-from oauth_taskflow.destinations.output_folders import as_destination_errors, superseded_error
+from oauth_taskflow.destinations.output_folders import as_destination_errors
 from oauth_taskflow.destinations.tables.base import Commit, Table
 from oauth_taskflow.destinations.tables.place import RowsPlace
 from oauth_taskflow.destinations.tables.spool import TableSpool
@@ -34,7 +34,8 @@ class TableWriter:
         self._table, self._place, self._run, self._attempt = table, place, run, attempt
         with as_destination_errors("Opening the table", table.uri):
             table.check()
-            self._found = find_attempt(table, place)
+            found = table.find_manifest(place)
+        self._found = None if found is None else str(found["attempt"])
         self._rows = TableSpool(declared, nested=table.is_nested)
 
     def write(self, records: Sequence[Any]) -> None:
@@ -55,8 +56,6 @@ class TableWriter:
         """
         with as_destination_errors("Committing to the table", self._table.uri):
             self._rows.finish()
-            if find_attempt(self._table, self._place) != self._found:
-                raise superseded_error(self._table.uri)
             manifest = self._manifest(summary)
             done = self._table.commit(Commit(self._place, self._rows, manifest, self._found))
         self._rows.close()
@@ -82,9 +81,3 @@ class TableWriter:
             **run.labels,
             **msgspec.to_builtins(summary),
         }
-
-
-def find_attempt(table: Table, place: RowsPlace) -> str | None:
-    """Returns the id of the attempt whose rows are in the table; None without."""
-    manifest = table.find_manifest(place)
-    return None if manifest is None else str(manifest.get("attempt", ""))
