@@ -13,8 +13,8 @@ from oauth_taskflow.errors import (
     TokenStoreError,
 )
 from oauth_taskflow.taskflow import log_masking
-from oauth_taskflow.taskflow.executors import find_distributed_executors
 from oauth_taskflow.taskflow.processes import in_task
+from oauth_taskflow.taskflow.processes.executors import find_distributed_executors
 
 # The value in the task SDK's configuration while a key is not set.
 _NO_KEY_YET = "{FERNET_KEY}"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from oauth_taskflow.connections.fields.table import BY_NAME
-from oauth_taskflow.taskflow.worker_forks import preload_before_fork
+from oauth_taskflow.taskflow.processes.worker_forks import preload_before_fork
 
 _INTEGRATION = "OAuth 2.0"
 _HOOK = "oauth_taskflow.taskflow.http.hook"

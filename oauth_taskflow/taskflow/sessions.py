@@ -42,6 +42,7 @@ from oauth_taskflow.taskflow import metrics
 from oauth_taskflow.taskflow.broker.client import ask_broker
 from oauth_taskflow.taskflow.broker.token_source import BrokerTokenSource
 from oauth_taskflow.taskflow.connection_lookup import load_settings, read_settings
+from oauth_taskflow.taskflow.grants.write_back import WriteBack
 from oauth_taskflow.taskflow.reloading_source import ReloadingTokenSource
 from oauth_taskflow.taskflow.token_sources import (
     budget_store_for,
@@ -49,7 +50,6 @@ from oauth_taskflow.taskflow.token_sources import (
     manager_of,
     store_for,
 )
-from oauth_taskflow.taskflow.write_back import WriteBack
 from oauth_taskflow.tokens.events import Event
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.state.record import shift_clock

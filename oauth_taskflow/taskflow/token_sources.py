@@ -37,8 +37,8 @@ from oauth_taskflow.taskflow.config import (
     refuse_local_rotation,
     store_url,
 )
-from oauth_taskflow.taskflow.executors import find_distributed_executors
 from oauth_taskflow.taskflow.processes import in_task
+from oauth_taskflow.taskflow.processes.executors import find_distributed_executors
 from oauth_taskflow.tokens.events import Observer
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.options import ManagerOptions

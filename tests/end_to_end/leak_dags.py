@@ -51,7 +51,7 @@ def direct():
     def asks_and_ends() -> bool:
         from oauth_taskflow.oauth.endpoint.introspection import introspect
         from oauth_taskflow.oauth.endpoint.revocation import revoke
-        from oauth_taskflow.taskflow.cli.managed_grant import load_managed_grant
+        from oauth_taskflow.taskflow.grants.managed_grant import load_managed_grant
 
         grant = load_managed_grant("posting")
         token = grant.manager.token().access_token

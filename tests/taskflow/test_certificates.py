@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.taskflow.cli.managed_grant import load_managed_grant
+from oauth_taskflow.taskflow.grants.managed_grant import load_managed_grant
 from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.testing import OAuthTestServer
 from tests.oauth.keys import certificate_of, new_key, pem_of

@@ -13,7 +13,7 @@ from oauth_taskflow.errors import ConnectionConfigError, TokenStoreError
 from oauth_taskflow.taskflow import config
 from oauth_taskflow.taskflow.config import fernet_keys, store_url
 from oauth_taskflow.taskflow.connection_lookup import load_settings
-from oauth_taskflow.taskflow.executors import executor_names
+from oauth_taskflow.taskflow.processes.executors import executor_names
 from oauth_taskflow.taskflow.sessions import open_session, token_source
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.conftest import SetConnection

@@ -37,9 +37,9 @@ from oauth_taskflow.presets.model import Preset
 from oauth_taskflow.presets.page import providers_page
 from oauth_taskflow.taskflow.cli.login import _find_revocation_url
 from oauth_taskflow.taskflow.cli.login_flow import _start_attempt
-from oauth_taskflow.taskflow.cli.managed_grant import ManagedGrant
-from oauth_taskflow.taskflow.cli.revoke import _select_tokens
 from oauth_taskflow.taskflow.connection_lookup import read_settings
+from oauth_taskflow.taskflow.grants.managed_grant import ManagedGrant
+from oauth_taskflow.taskflow.grants.revocation import _select_tokens
 from oauth_taskflow.taskflow.sessions import (
     _credentials,
     retry_policy,

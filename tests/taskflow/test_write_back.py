@@ -11,9 +11,9 @@ import pytest
 
 from oauth_taskflow.connections.settings import OAuth2Settings
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.taskflow import write_back
 from oauth_taskflow.taskflow.broker import server as broker
 from oauth_taskflow.taskflow.connection_lookup import load_settings
+from oauth_taskflow.taskflow.grants import write_back
 from oauth_taskflow.taskflow.sessions import open_session, token_source
 from oauth_taskflow.testing import OAuthTestServer
 from tests.connections.samples import connection

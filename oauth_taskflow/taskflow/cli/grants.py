@@ -9,18 +9,12 @@ from functools import partial, wraps
 from oauth_taskflow import secret_registry
 from oauth_taskflow.errors import OAuthTaskflowError, TokenUndecryptable
 from oauth_taskflow.oauth.masking_source import token_secrets
-from oauth_taskflow.taskflow.cli.grant_rows import (
-    group_by_connection,
-    status_row,
-    unreadable_row,
-)
-from oauth_taskflow.taskflow.cli.managed_grant import (
-    ManagedGrant,
-    load_managed_grant,
-)
+from oauth_taskflow.taskflow.cli.grant_rows import group_by_connection, make_row, status_row
 from oauth_taskflow.taskflow.cli.output import Row, exit_with, print_rows
-from oauth_taskflow.taskflow.cli.revoke import read_revocable, revoke_tokens
 from oauth_taskflow.taskflow.config import fernet_keys, store_url
+from oauth_taskflow.taskflow.grants.grant_status import unreadable_status
+from oauth_taskflow.taskflow.grants.managed_grant import ManagedGrant, load_managed_grant
+from oauth_taskflow.taskflow.grants.revocation import read_revocable, revoke_tokens
 from oauth_taskflow.tokens.registry import open_store
 from oauth_taskflow.tokens.state.record import GrantRecord
 from oauth_taskflow.tokens.stored_grant import forget_grant
@@ -69,7 +63,7 @@ def _read_row(conn_id: str, read: Callable[[], GrantRecord], grant_key: str, *le
     try:
         return status_row(read(), *leeway)
     except TokenUndecryptable as failure:
-        return unreadable_row(conn_id, grant_key, str(failure))
+        return make_row(unreadable_status(conn_id, grant_key, failure), str(failure))
 
 
 @_print_errors

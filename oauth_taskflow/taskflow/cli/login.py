@@ -19,10 +19,10 @@ from oauth_taskflow.taskflow.cli.login_flow import (
     log_in_by_device,
     log_in_by_paste,
 )
-from oauth_taskflow.taskflow.cli.managed_grant import ManagedGrant, load_managed_grant
 from oauth_taskflow.taskflow.cli.output import WRONG_ARGUMENTS, exit_with, print_rows, say
-from oauth_taskflow.taskflow.cli.revoke import revoke_tokens
-from oauth_taskflow.taskflow.write_back import refuse_unwritable, write_back
+from oauth_taskflow.taskflow.grants.managed_grant import ManagedGrant, load_managed_grant
+from oauth_taskflow.taskflow.grants.revocation import revoke_tokens
+from oauth_taskflow.taskflow.grants.write_back import refuse_unwritable, write_back
 from oauth_taskflow.tokens.state.record import GrantRecord
 
 _HIGHEST_PORT = 65535

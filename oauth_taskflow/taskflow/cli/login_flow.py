@@ -23,7 +23,7 @@ from oauth_taskflow.oauth.login.authorization import Authorization, Authorizatio
 from oauth_taskflow.oauth.login.device import authorize_device, wait_for_device
 from oauth_taskflow.oauth.login.loopback import LoopbackListener
 from oauth_taskflow.oauth.masking_source import token_secrets
-from oauth_taskflow.taskflow.cli.managed_grant import ManagedGrant
+from oauth_taskflow.taskflow.grants.managed_grant import ManagedGrant
 
 Say = Callable[[str], None]
 _IF_REFUSED = (

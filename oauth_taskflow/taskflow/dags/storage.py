@@ -9,7 +9,7 @@ from oauth_taskflow.destinations.base import StoreAccess, StoreConnection
 from oauth_taskflow.destinations.requirements import STORE_REQUIREMENTS
 from oauth_taskflow.errors import DestinationError
 from oauth_taskflow.redaction import redact_url
-from oauth_taskflow.taskflow.executors import find_distributed_executors
+from oauth_taskflow.taskflow.processes.executors import find_distributed_executors
 
 _CHECK_CONNECTION = "Check the Airflow connection of the object store (conn_id of the destination)."
 

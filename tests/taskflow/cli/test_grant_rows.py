@@ -12,10 +12,10 @@ from msgspec.structs import replace
 from oauth_taskflow.errors import TokenEndpointUnavailable
 from oauth_taskflow.iso8601 import instant_text
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.taskflow.cli import grant_rows
 from oauth_taskflow.taskflow.cli.grant_rows import group_by_connection, status_row
 from oauth_taskflow.taskflow.cli.grants import refresh, status
 from oauth_taskflow.taskflow.cli.output import Row, print_rows
+from oauth_taskflow.taskflow.grants import grant_status
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.tokens.state.record import ClockSample, GrantRecord, GrantState, LastFailure
 from tests.taskflow.conftest import SetConnection
@@ -34,7 +34,7 @@ def test_fresh_stale_and_idle_are_distinguished(
         def now(self) -> float:
             return 100.0
 
-    monkeypatch.setattr(grant_rows, "SYSTEM_CLOCK", Clock())
+    monkeypatch.setattr(grant_status, "SYSTEM_CLOCK", Clock())
     token = Token("secret-token", 100.0 - 3600.0, 100.0 + left)
     row = status_row(replace(RECORD, token=token), leeway)
     assert row["state"] == state

@@ -11,7 +11,7 @@ import pytest
 
 from oauth_taskflow.errors import AuthorizationFailed
 from oauth_taskflow.taskflow.cli.login_flow import LoginOptions, _start_attempt, log_in_by_paste
-from oauth_taskflow.taskflow.cli.managed_grant import load_managed_grant
+from oauth_taskflow.taskflow.grants.managed_grant import load_managed_grant
 from oauth_taskflow.testing import Fault, LoggedRequest, OAuthTestServer
 from tests.taskflow.conftest import SetConnection
 

@@ -15,7 +15,7 @@ from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.presets.load import load_preset, preset_names
 from oauth_taskflow.taskflow.cli.grants import revoke
 from oauth_taskflow.taskflow.cli.login import login
-from oauth_taskflow.taskflow.cli.managed_grant import load_managed_grant
+from oauth_taskflow.taskflow.grants.managed_grant import load_managed_grant
 from oauth_taskflow.testing import LoggedRequest, OAuthTestServer
 from oauth_taskflow.tokens.state.record import GrantRecord
 from tests.taskflow.cli.login_runs import arguments

@@ -6,7 +6,7 @@ from oauth_taskflow import secret_registry
 from oauth_taskflow.errors import TokenRequestRejected
 from oauth_taskflow.oauth.endpoint.revocation import TokenKind, revoke
 from oauth_taskflow.oauth.masking_source import MaskingTokenSource
-from oauth_taskflow.taskflow.cli.managed_grant import ManagedGrant
+from oauth_taskflow.taskflow.grants.managed_grant import ManagedGrant
 from oauth_taskflow.tokens.state.record import GrantRecord
 
 

@@ -1,4 +1,4 @@
-"""Detects in which of Airflow's processes this code runs."""
+"""Detects in which of Airflow's processes this code runs; beside it, which executors there are and what workers load."""
 
 from __future__ import annotations
 
