@@ -78,6 +78,21 @@ def test_the_gate_fails_with_each_part_after_all_of_them(checkout: Path, part: s
     assert calls[-1].startswith("coverage report")
 
 
+@pytest.mark.parametrize("arguments", [(), ("--full",)])
+def test_servers_of_stores_are_tested_where_they_are_installed(
+    checkout: Path, arguments: tuple[str, ...]
+) -> None:
+    services = checkout / "scripts/test-services"
+    (checkout / ".venv-services").mkdir()
+    services.write_text(STAND_IN)
+    services.chmod(0o755)
+    call = " ".join(["test-services", *arguments, "--cov", "--cov-report="])
+    assert call in run(checkout, *arguments)[2]
+    status, output, calls = run(checkout, *arguments, fails=call.removeprefix("test-services "))
+    assert (status, calls[-1]) == (3, "coverage report --skip-covered")
+    assert "this failed" in output
+
+
 def test_the_fast_run_checks_no_types_and_takes_arguments_of_pytest(checkout: Path) -> None:
     status, _, calls = run(checkout, "--fast", "-k", "lease")
     assert status == 0
@@ -92,6 +107,7 @@ def test_the_full_run_adds_what_is_too_long_for_the_gate(checkout: Path) -> None
     status, _, calls = run(checkout, "--full")
     assert status == 0
     assert [call for call in calls if "--dist loadfile --full" in call]
+    assert "python -m pytest tests/end_to_end --full --cov --cov-report=" in calls
     assert "mypy" in calls
     assert (checkout / "mutants").read_text() == "all\n"
 
