@@ -35,6 +35,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "record_schema": BASE,
     "oauth": BASE,
     "budgets": BASE | {"api.rate_limit", "tokens.sql"},
+    "consents": BASE | {"tokens.cipher", "tokens.sql"},
     "tokens": BASE | {"oauth"},
     "api": BASE
     | {"templates"}
@@ -54,8 +55,8 @@ ALLOWED: dict[str, frozenset[str]] = {
     | {"api", "budgets", "contracts", "destinations", "fields", "record_schema", "specs"}
     | {"templates", "watermarks"},
     "taskflow": BASE
-    | {"oauth", "tokens", "api", "budgets", "contracts", "destinations", "fields", "specs"}
-    | {"presets", "connections", "engine", "record_schema", "watermarks"},
+    | {"oauth", "tokens", "api", "budgets", "consents", "contracts", "destinations", "fields"}
+    | {"presets", "connections", "engine", "record_schema", "specs", "watermarks"},
     "testing": BASE,
 }
 PUBLIC = [
