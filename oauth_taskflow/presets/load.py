@@ -11,9 +11,9 @@ import msgspec
 import yaml
 
 from oauth_taskflow.presets.model import Preset
+from oauth_taskflow.presets.titles import list_files, read_title
 from oauth_taskflow.suggestions import find_closest
 
-FOLDER = Path(__file__).with_name("providers")
 try:
     from yaml import CSafeLoader as _Loader
 except ImportError:  # pragma: no cover - PyYAML built without libyaml: same data, only slower
@@ -41,8 +41,7 @@ def _files(own: Path | None) -> dict[str, Path]:
     if own is not None and not (own.is_absolute() and own.is_dir()):
         what = "is no folder" if own.is_absolute() else "is no absolute path"
         raise BadPreset(f"[oauth_taskflow] presets_folder {str(own)!r} {what} on this machine")
-    folders = (FOLDER, own) if own else (FOLDER,)
-    return {path.stem.lower(): path for folder in folders for path in folder.glob("*.yaml")}
+    return list_files(own) if own else list_files()
 
 
 def load_preset(name: str, own: Path | None = None) -> Preset:
@@ -106,5 +105,4 @@ def _words(name: str, path: Path) -> set[str]:
 
 def _search_text(name: str, path: Path) -> str:
     """Name and title of a preset, lower case; the title is found in the text, because parsing all files takes a second."""
-    title = re.search(rb"(?m)^title: (.*)$", path.read_bytes())
-    return f"{name} {title[1].decode(errors='replace') if title else ''}".lower()
+    return f"{name} {read_title(path)}".lower()

@@ -5,10 +5,13 @@ Every ``airflow`` process loads this at its start: it is data, built from tables
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from oauth_taskflow.connections.fields.table import BY_NAME
+from oauth_taskflow.presets.titles import read_titles
 from oauth_taskflow.taskflow.processes.worker_forks import preload_before_fork
 
 _INTEGRATION = "OAuth 2.0"
@@ -198,7 +201,19 @@ def _form_fields() -> dict[str, dict[str, Any]]:
         for name in names:
             fields[name] = BY_NAME[name].form_field()
             fields[name]["schema"]["section"] = section
+    # A closed list, in which people search by title or name; the form stores the name.
+    titles = read_titles(*_own_presets())
+    fields["provider"]["schema"] |= {"enum": list(titles), "values_display": titles}
     return fields
+
+
+def _own_presets() -> list[Path]:
+    """Returns the folder of presets that an environment variable names.
+
+    Airflow's configuration cannot be asked here: it reads this metadata itself.
+    """
+    folder = Path(os.environ.get("AIRFLOW__OAUTH_TASKFLOW__PRESETS_FOLDER", ""))
+    return [folder] if folder.is_absolute() and folder.is_dir() else []
 
 
 def _config() -> dict[str, Any]:

@@ -13,9 +13,10 @@ from msgspec.structs import replace
 from oauth_taskflow.api.origins import Origin
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
 from oauth_taskflow.presets.fill import fill
-from oauth_taskflow.presets.load import FOLDER, load_preset, preset_names
+from oauth_taskflow.presets.load import load_preset, preset_names
 from oauth_taskflow.presets.model import Preset, RefreshRules
 from oauth_taskflow.presets.schema import preset_schema
+from oauth_taskflow.presets.titles import FOLDER
 from oauth_taskflow.specs.yaml_reader import load_text
 from tests.presets.places import places_of
 

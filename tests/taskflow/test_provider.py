@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -16,6 +17,7 @@ from airflow.sdk import task
 from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 
 from oauth_taskflow.connections.fields.table import FIELDS, PLANNED
+from oauth_taskflow.presets.load import load_preset, preset_names
 from oauth_taskflow.taskflow.decorator import oauth_task
 from oauth_taskflow.taskflow.http.hook import OAuth2Hook
 from oauth_taskflow.taskflow.provider_info import FORM, get_provider_info
@@ -69,6 +71,9 @@ def test_airflows_ui_gets_the_form() -> None:
     shown = ours.model_dump()
     assert list(shown["extra_fields"]) == [name for names in FORM.values() for name in names]
     assert shown["extra_fields"]["scope"]["schema"]["section"] == "OAuth 2.0"
+    assert shown["extra_fields"]["provider"]["schema"]["values_display"]["zendesk"] == "Zendesk"
+    # Airflow shows a default of a field that sounds secret as ***, and would store that.
+    assert {field["value"] for field in shown["extra_fields"].values()} == {None}
     assert shown["extra_fields"]["refresh_token"]["schema"]["format"] == "password"
     assert shown["standard_fields"]["host"]["title"] == "API base URL"
     assert shown["standard_fields"]["port"]["hidden"]
@@ -102,6 +107,37 @@ def test_the_form_shows_what_a_first_connection_needs_and_hides_what_is_secret(
         "unauthenticated",
     ]
     assert all(field["label"] and field["description"] for field in form.values())
+
+
+def test_providers_are_a_list_of_choices_with_their_titles(
+    connection_type: dict[str, Any],
+) -> None:
+    schema = connection_type["conn-fields"]["provider"]["schema"]
+    assert set(schema["enum"]) == set(preset_names())
+    assert schema["values_display"] == {name: load_preset(name).title for name in schema["enum"]}
+    titles = [schema["values_display"][name] for name in schema["enum"]]
+    assert titles == sorted(titles, key=str.casefold)
+    assert len(set(titles)) == len(titles)
+
+
+def test_presets_of_a_folder_of_ones_own_are_choices_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "acme.yaml").write_text('title: "Acme: the shop"\ntoken_url: https://a.example/t\n')
+    (tmp_path / "xero.yaml").write_text("{title: Xero of ours}\n")
+    (tmp_path / "broken.yaml").mkdir()
+    variable = "AIRFLOW__OAUTH_TASKFLOW__PRESETS_FOLDER"
+    monkeypatch.setenv(variable, str(tmp_path))
+    shown = provider_choices()
+    assert (shown["acme"], shown["xero"], shown["broken"]) == ("Acme: the shop", "xero", "broken")
+    for elsewhere in ("presets", str(tmp_path / "missing"), ""):
+        monkeypatch.setenv(variable, elsewhere)
+        assert set(provider_choices()) == set(preset_names())
+
+
+def provider_choices() -> dict[str, str]:
+    (connection_type,) = get_provider_info()["connection-types"]
+    return dict(connection_type["conn-fields"]["provider"]["schema"]["values_display"])
 
 
 def test_the_form_stores_nothing_that_was_not_typed(connection_type: dict[str, Any]) -> None:

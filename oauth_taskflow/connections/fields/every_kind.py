@@ -16,8 +16,8 @@ EVERY_KIND_FIELDS: tuple[ConnectionField, ...] = (
         "provider",
         "text",
         "Provider",
-        "A preset, such as salesforce or xero, with defaults of the other keys. airflow oauth presets lists them; their own keys go into "
-        "the extra JSON below.",
+        "A preset, such as salesforce or xero, with defaults of the other keys. Its own keys, and the name of a preset that is not "
+        "in the list, go into the extra JSON below.",
     ),
     ConnectionField(
         "api_headers",
