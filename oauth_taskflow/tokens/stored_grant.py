@@ -73,6 +73,7 @@ class StoredGrant:
         def transition(record: GrantRecord) -> GrantRecord:
             until = None if outcome.opaque else now + record.read_at.offset
             failure = LastFailure.from_error(error, self._context.fingerprints.client[0], until, 1)
+            failure = failure.follow(None, record.read_at.store)
             new = self._apply_consent(record, outcome.refresh_token, answer, held=outcome.opaque)
             new = replace(new, state=GrantState.MISCONFIGURED, last_failure=failure)
             return replace(new, token=None, consent=None, dpop_key=dpop_key)
@@ -138,7 +139,9 @@ class StoredGrant:
                 origin="",
                 left_scope="",
                 journal=None,
-                last_failure=LastFailure.from_error(error, client, None, 1),
+                last_failure=LastFailure.from_error(error, client, None, 1).follow(
+                    None, record.read_at.store
+                ),
             )
         )
 

@@ -55,7 +55,7 @@ def store_unusable(
         after = replace(
             free_lease(record, rescued.fence),
             state=GrantState.MISCONFIGURED,
-            last_failure=failure.last_failure,
+            last_failure=failure.last_failure.follow(record.last_failure, record.read_at.store),
             answer=rescued.answer if came or failure.lasting else record.answer or rescued.answer,
             journal=_open_journal(record, rescued, fingerprint, new=new),
         )

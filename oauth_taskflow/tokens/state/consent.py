@@ -95,16 +95,20 @@ def _is_sliding(stated: float, earlier: float | None, known: RefreshLifetimes) -
     return known.absolute is None or known.idle is not None
 
 
+def last_use(consent: Consent | None, token: Token) -> float:
+    """When the refresh token behind ``token`` must be used, so that it does not die unused; mostly infinite."""
+    if consent is None or consent.ends_at is None or not consent.slides:
+        return math.inf
+    return consent.ends_at - min(_IN_GOOD_TIME, (consent.ends_at - token.obtained_at) / 2)
+
+
 def refresh_deadline(consent: Consent | None, token: Token) -> float:
     """When ``token`` must be replaced so that its refresh token does not die unused; mostly infinite.
 
     Shorter access tokens cause refreshes in time. Others would be refreshed in their last minute, when the refresh token
     is dead too, or nearly (Meta, Instagram).
     """
-    if consent is None or consent.ends_at is None or not consent.slides:
-        return math.inf
-    by = consent.ends_at - min(_IN_GOOD_TIME, (consent.ends_at - token.obtained_at) / 2)
-    ends = token.expires_at
+    by, ends = last_use(consent, token), token.expires_at
     return by if ends is None or ends > by else math.inf
 
 

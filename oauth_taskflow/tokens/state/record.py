@@ -69,6 +69,10 @@ class Journal(Struct, frozen=True):
     doubtful: bool = False
 
 
+# Beside the facts of the error: releases that do not know it keep the fact, and other columns would stop them.
+_SINCE = "failing_since"
+
+
 class LastFailure(Struct, frozen=True):
     """The last failure, which every worker raises until ``until`` (None: until the connection changes).
 
@@ -88,11 +92,23 @@ class LastFailure(Struct, frozen=True):
         """The storable form of ``error``."""
         return cls(type(error).__name__, dict(vars(error)), client, until, failures)
 
+    @property
+    def since(self) -> float | None:
+        """When the first of these failures happened (store's clock); None if an earlier release noted it."""
+        noted = self.facts.get(_SINCE)
+        return noted if isinstance(noted, float) else None
+
+    def follow(self, before: LastFailure | None, now: float) -> LastFailure:
+        """This failure at ``now`` (store's clock), the next one after ``before``: both began at the same time."""
+        since = before.since if before is not None else None
+        return replace(self, facts={**self.facts, _SINCE: now if since is None else since})
+
     def to_error(self, now: float) -> OAuthTaskflowError:
         """The failure as an error to raise; its ``retry_after`` is the rest of the cool-down."""
         kind = getattr(oauth_taskflow.errors, self.kind, TokenRequestError)
         rebuild, (_, facts) = OAuthTaskflowError(str(self.facts.get("what"))).__reduce__()
-        error: OAuthTaskflowError = rebuild(kind, {**facts, **self.facts})
+        known = {name: value for name, value in self.facts.items() if name != _SINCE}
+        error: OAuthTaskflowError = rebuild(kind, {**facts, **known})
         error.retry_after = None if self.until is None else max(self.until - now, 0.0)
         return error
 

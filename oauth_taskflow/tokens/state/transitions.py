@@ -246,14 +246,15 @@ def record_failure(
     def transition(record: GrantRecord) -> GrantRecord | None:
         if not holds(record, lease, lineage):
             return None
-        failures = record.last_failure.failures + 1 if record.last_failure else 1
+        before = record.last_failure
+        latest = LastFailure.from_error(error, client, until, before.failures + 1 if before else 1)
         entry = record.journal
         keep = entry is not None and (spent or entry.doubtful)
         return replace(
             free_lease(record, lease.fence),
             state=state or record.state,
             journal=entry if keep else None,
-            last_failure=LastFailure.from_error(error, client, until, failures),
+            last_failure=latest.follow(before, record.read_at.store),
         )
 
     return transition
