@@ -35,9 +35,8 @@ from oauth_taskflow.oauth.grants import ClientCredentials, Grant, RefreshToken
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.presets.model import Preset
 from oauth_taskflow.presets.page import providers_page
-from oauth_taskflow.taskflow.cli.login import _find_revocation_url
-from oauth_taskflow.taskflow.cli.login_flow import _start_attempt
 from oauth_taskflow.taskflow.connection_lookup import read_settings
+from oauth_taskflow.taskflow.grants.consent_flow import find_revocation_url, start_attempt
 from oauth_taskflow.taskflow.grants.managed_grant import ManagedGrant
 from oauth_taskflow.taskflow.grants.revocation import _select_tokens
 from oauth_taskflow.taskflow.sessions import (
@@ -275,7 +274,7 @@ class Revoking(TokenEndpoint, frozen=True):
 
 def _revocations(grant: ManagedGrant) -> Iterator[Any]:
     with suppress(ConnectionConfigError):
-        yield "login --revoke-old", _find_revocation_url(grant)
+        yield "login --revoke-old", find_revocation_url(grant)
     endpoint = Revoking.from_endpoint(grant.endpoint, url="https://id.example.com/revoke")
     record = GrantRecord("k" * 64, token=Token("at", NOW), refresh_token="rt")
     for kind, token in _select_tokens(grant, record):
@@ -293,7 +292,7 @@ def _refusal(endpoint: Revoking, token: str, kind: TokenKind, grant: ManagedGran
 
 def _login(grant: ManagedGrant) -> Any:
     own = {"state", "code_challenge"}  # of each attempt
-    attempt = _start_attempt(grant, "http://127.0.0.1/callback")
+    attempt = start_attempt(grant, "http://127.0.0.1/callback")
     sent = [(name, "" if name in own else value) for name, value in attempt.parameters]
     answer = {"state": attempt.state, "code": "c1", "their_code": "c2"}
     return sent, attempt.read(answer.items()).code

@@ -109,14 +109,30 @@ def wait_for_device(
     """
     clock, interval = endpoint.clock, device.interval
     end = clock.monotonic() + device.expires_in
-    grant = DeviceCode(device.device_code, options)
     while clock.monotonic() + interval < end:
         clock.sleep(interval)
-        outcome = endpoint.exchange(grant)
-        if isinstance(outcome, Granted | Unusable):
-            return outcome
-        interval = _next_interval(endpoint, outcome, interval)
-    raise _expiry_error(endpoint)
+        decided = ask_once(endpoint, device.device_code, options, interval)
+        if not isinstance(decided, float):
+            return decided
+        interval = decided
+    raise expiry_error(endpoint)
+
+
+def ask_once(
+    endpoint: TokenEndpoint, device_code: str, options: GrantOptions, interval: float
+) -> Granted | Unusable | float:
+    """Ask the token endpoint one time whether the person has decided; a number is the seconds until the next question.
+
+    ``interval`` are the seconds that passed since the question before; see ``wait_for_device``.
+
+    Raises:
+        AuthorizationFailed: the device code has expired.
+        OAuthTaskflowError: the person or the server refused.
+    """
+    outcome = endpoint.exchange(DeviceCode(device_code, options))
+    if isinstance(outcome, Granted | Unusable):
+        return outcome
+    return _next_interval(endpoint, outcome, interval)
 
 
 def _next_interval(endpoint: TokenEndpoint, outcome: Outcome, interval: float) -> float:
@@ -129,10 +145,11 @@ def _next_interval(endpoint: TokenEndpoint, outcome: Outcome, interval: float) -
         return interval + _SLOWER
     if code == "authorization_pending":
         return interval
-    raise _expiry_error(endpoint, " (expired_token)") if code == "expired_token" else error
+    raise expiry_error(endpoint, " (expired_token)") if code == "expired_token" else error
 
 
-def _expiry_error(endpoint: TokenEndpoint, said: str = "") -> AuthorizationFailed:
+def expiry_error(endpoint: TokenEndpoint, said: str = "") -> AuthorizationFailed:
+    """The error about a device code that ended before the person decided."""
     return AuthorizationFailed(
         f"The person did not agree before the device code expired{said}",
         where=f"for connection {endpoint.conn_id!r} at {redact_address(endpoint.url)}",

@@ -14,15 +14,18 @@ from msgspec.structs import replace
 
 from oauth_taskflow import secret_registry
 from oauth_taskflow.connections.readers.consent import is_local
-from oauth_taskflow.connections.settings import OAuth2Settings
 from oauth_taskflow.errors import AuthorizationFailed
 from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse
-from oauth_taskflow.oauth.endpoint.outcomes import Granted, Unusable
-from oauth_taskflow.oauth.endpoint.retries import exchange_with_retries
-from oauth_taskflow.oauth.login.authorization import Authorization, AuthorizationCode, push
+from oauth_taskflow.oauth.login.authorization import Authorization
 from oauth_taskflow.oauth.login.device import authorize_device, wait_for_device
 from oauth_taskflow.oauth.login.loopback import LoopbackListener
-from oauth_taskflow.oauth.masking_source import token_secrets
+from oauth_taskflow.taskflow.grants.consent_flow import (
+    ConsentResult,
+    build_url,
+    mask_result,
+    start_attempt,
+    trade_code,
+)
 from oauth_taskflow.taskflow.grants.managed_grant import ManagedGrant
 
 Say = Callable[[str], None]
@@ -42,14 +45,6 @@ class LoginOptions:
     browser: bool = True
 
 
-@dataclass(frozen=True)
-class ConsentResult:
-    """The result of a person's consent, and the unchanged response that held it."""
-
-    outcome: Granted | Unusable
-    answer: TokenHttpResponse | None
-
-
 def log_in_by_browser(grant: ManagedGrant, options: LoginOptions, say: Say) -> ConsentResult:
     """Wait on a loopback port for the browser to deliver the answer.
 
@@ -62,9 +57,9 @@ def log_in_by_browser(grant: ManagedGrant, options: LoginOptions, say: Say) -> C
         return bool(attempts) and isinstance(answer, dict) and attempts[0].is_mine(answer)
 
     with _open_listener(grant, options, is_mine) as listener:
-        attempt = _start_attempt(grant, listener.redirect_uri)
+        attempt = start_attempt(grant, listener.redirect_uri)
         attempts.append(attempt)
-        url = _build_url(grant, attempt)
+        url = build_url(grant, attempt)
         say(f"Open this address and agree:\n\n  {url}\n")
         if options.browser and _has_browser():
             # In a thread: some browsers return only when they are closed.
@@ -73,7 +68,7 @@ def log_in_by_browser(grant: ManagedGrant, options: LoginOptions, say: Say) -> C
         answer = listener.wait(options.timeout)
     if answer is None:
         raise attempt.failure(f"No answer came within {options.timeout:g} s", _IF_REFUSED)
-    return _trade_code(grant, attempt.read(answer))
+    return trade_code(grant, attempt.read(answer))
 
 
 def log_in_by_paste(
@@ -86,14 +81,14 @@ def log_in_by_paste(
     """
     port = f":{options.port}" if options.port else ""
     default = f"http://127.0.0.1{port}/callback" if port else _PASTE_URI
-    attempt = _start_attempt(grant, grant.consent.redirect_uri or default)
-    say(f"Open this address in any browser and agree:\n\n  {_build_url(grant, attempt)}\n")
+    attempt = start_attempt(grant, grant.consent.redirect_uri or default)
+    say(f"Open this address in any browser and agree:\n\n  {build_url(grant, attempt)}\n")
     say("The browser ends at a page that may not load. Paste its whole address here:")
     try:
         pasted = read()
     except EOFError:
         raise attempt.failure("No address was pasted") from None
-    return _trade_code(grant, attempt.read_url(pasted))
+    return trade_code(grant, attempt.read_url(pasted))
 
 
 def log_in_by_device(grant: ManagedGrant, say: Say) -> ConsentResult:
@@ -111,7 +106,7 @@ def log_in_by_device(grant: ManagedGrant, say: Say) -> ConsentResult:
     say(f"Waiting for up to {_format_duration(device.expires_in)} …")
     answers: list[TokenHttpResponse] = []
     endpoint = replace(grant.endpoint, keep=answers.append)
-    return _mask_result(wait_for_device(endpoint, device, grant.options), answers)
+    return mask_result(wait_for_device(endpoint, device, grant.options), answers)
 
 
 def _format_duration(seconds: float) -> str:
@@ -141,54 +136,6 @@ def _open_listener(
             where=f"for connection {grant.conn_id!r}",
             hint="Name another one with --port, or use --paste.",
         ) from taken
-
-
-def _start_attempt(grant: ManagedGrant, redirect_uri: str) -> Authorization:
-    attempt = Authorization(
-        server=grant.server,
-        client_id=grant.auth.client_id,
-        redirect_uri=redirect_uri,
-        options=grant.options,
-        params=grant.consent.params,
-        conn_id=grant.conn_id,
-        request=grant.auth.preset.request,
-        code_name=grant.auth.preset.response.code,
-        pkce=_uses_pkce(grant.auth),
-        dpop_jkt=grant.endpoint.dpop_jkt,
-    )
-    secret_registry.add([attempt.verifier.value])
-    return attempt
-
-
-def _uses_pkce(auth: OAuth2Settings) -> bool:
-    public = auth.client_auth == "none"
-    return {"public": public, "off": False}.get(auth.preset.pkce, True)
-
-
-def _build_url(grant: ManagedGrant, attempt: Authorization) -> str:
-    par_url = grant.find_endpoint_url("par_url")
-    return push(grant.endpoint, par_url, attempt) if par_url else attempt.url
-
-
-def _trade_code(grant: ManagedGrant, code: AuthorizationCode) -> ConsentResult:
-    secret_registry.add([code.code])
-    answers: list[TokenHttpResponse] = []
-    endpoint = replace(grant.endpoint, keep=answers.append)
-    outcome = exchange_with_retries(
-        lambda budget: endpoint.exchange(code, budget=budget),
-        single_use=True,
-        clock=endpoint.clock,
-        budget=endpoint.transport.timeouts.total,
-    )
-    if not isinstance(outcome, Granted | Unusable):
-        raise outcome.error
-    return _mask_result(outcome, answers)
-
-
-def _mask_result(outcome: Granted | Unusable, answers: list[TokenHttpResponse]) -> ConsentResult:
-    tokens = token_secrets(outcome.token) if isinstance(outcome, Granted) else ()
-    secret_registry.add([*tokens, outcome.refresh_token or ""])
-    return ConsentResult(outcome, answers[-1] if answers else None)
 
 
 def _has_browser() -> bool:

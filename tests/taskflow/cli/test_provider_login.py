@@ -10,7 +10,8 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 import pytest
 
 from oauth_taskflow.errors import AuthorizationFailed
-from oauth_taskflow.taskflow.cli.login_flow import LoginOptions, _start_attempt, log_in_by_paste
+from oauth_taskflow.taskflow.cli.login_flow import LoginOptions, log_in_by_paste
+from oauth_taskflow.taskflow.grants.consent_flow import start_attempt
 from oauth_taskflow.taskflow.grants.managed_grant import load_managed_grant
 from oauth_taskflow.testing import Fault, LoggedRequest, OAuthTestServer
 from tests.taskflow.conftest import SetConnection
@@ -94,7 +95,7 @@ def test_pkce_is_for_clients_without_a_secret_where_it_makes_a_client_public(
     assert "code_challenge" not in sent
     public = connection_to(provider, client_auth="none", grant_type="authorization_code")
     del public["password"]
-    attempt = _start_attempt(
+    attempt = start_attempt(
         load_managed_grant(set_connection("public", public)), "http://127.0.0.1/cb"
     )
     assert dict(attempt.parameters)["code_challenge_method"] == "S256"

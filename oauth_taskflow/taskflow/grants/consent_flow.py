@@ -1,0 +1,271 @@
+"""The steps of a person's consent: prepare it, build its address, trade the code, store the result.
+
+``airflow oauth login`` takes them in one process. The page takes them in several requests, which several API servers may
+answer. Nothing here prints.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from oauth_taskflow import secret_registry
+from oauth_taskflow.clock import SYSTEM_CLOCK
+from oauth_taskflow.connections.settings import OAuth2Settings
+from oauth_taskflow.errors import ConnectionConfigError, OAuthTaskflowError, TokenUndecryptable
+from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse
+from oauth_taskflow.oauth.endpoint.outcomes import Granted, Unusable
+from oauth_taskflow.oauth.endpoint.retries import exchange_with_retries
+from oauth_taskflow.oauth.login.authorization import (
+    STATE_LIFETIME,
+    Authorization,
+    AuthorizationCode,
+    Verifier,
+    push,
+)
+from oauth_taskflow.oauth.masking_source import token_secrets
+from oauth_taskflow.secret_values import Hidden, SecretValue
+from oauth_taskflow.taskflow.grants.managed_grant import ManagedGrant
+from oauth_taskflow.taskflow.grants.revocation import revoke_tokens
+from oauth_taskflow.taskflow.grants.write_back import write_back
+from oauth_taskflow.tokens.state.record import GrantRecord
+
+
+class ConsentResult(SecretValue, frozen=True):
+    """The result of a person's consent, and the unchanged response that held it."""
+
+    outcome: Granted | Unusable
+    answer: Hidden[TokenHttpResponse | None]
+
+
+def refuse_without_consent(grant: ManagedGrant) -> None:
+    """Let only connections pass that a person must authorize.
+
+    Raises:
+        ConnectionConfigError: the grant of this one needs no consent.
+    """
+    if grant.auth.grant_type != "refresh_token":
+        raise ConnectionConfigError(
+            f"Connection {grant.conn_id!r} uses the grant {grant.auth.grant_type}, which needs no consent of a person",
+            conn_id=grant.conn_id,
+            field="grant_type",
+            hint="Set grant_type in extra to authorization_code to let a person consent.",
+            where="",
+        )
+
+
+def find_revocation_url(grant: ManagedGrant) -> str:
+    """The URL that ends the old grant after a new one is stored.
+
+    Raises:
+        ConnectionConfigError: there is none, or it would end the new grant too.
+    """
+    if grant.revocation.ends_consent:
+        raise grant.error(
+            "This provider ends every grant of person and client at once, a new one too",
+            "revoke_url",
+            f"Run airflow oauth revoke {grant.conn_id} first, then log in without --revoke-old.",
+        )
+    return grant.endpoint_url("revoke_url")
+
+
+def check_store(grant: ManagedGrant) -> str:
+    """Fail before a person consents in vain; a warning if no key decrypts the grant that will be replaced, else empty.
+
+    Raises:
+        TokenStoreError: a new grant could not be stored.
+    """
+    try:
+        grant.manager.stored.read()
+    except TokenUndecryptable as failure:
+        return f"This login will replace a grant that may be in use elsewhere (Ctrl-C ends it). {failure}"
+    return ""
+
+
+def bind_attempt(grant: ManagedGrant) -> str:
+    """A hash of what a person consents to: an answer must not go to another server because the connection was edited."""
+    consent = grant.consent
+    facts = [
+        grant.manager.grant_key,
+        grant.endpoint.url,
+        consent.authorize_url,
+        consent.device_url,
+        consent.issuer,
+    ]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def start_attempt(grant: ManagedGrant, redirect_uri: str) -> Authorization:
+    """A new attempt, whose answer comes to ``redirect_uri``.
+
+    Raises:
+        ConnectionConfigError: the authorization endpoint is missing.
+    """
+    return _build_attempt(grant, redirect_uri, {})
+
+
+def resume_attempt(
+    grant: ManagedGrant, redirect_uri: str, *, state: str, verifier: str, age: float
+) -> Authorization:
+    """The attempt that began ``age`` seconds ago, perhaps in another process; ``grant`` has its DPoP key.
+
+    Raises:
+        ConnectionConfigError: the authorization endpoint is missing.
+    """
+    began = SYSTEM_CLOCK.monotonic() - age
+    own = {"state": state, "verifier": Verifier(verifier), "began": began}
+    return _build_attempt(grant, redirect_uri, own)
+
+
+def _build_attempt(grant: ManagedGrant, redirect_uri: str, own: dict[str, Any]) -> Authorization:
+    attempt = Authorization(
+        server=grant.server,
+        client_id=grant.auth.client_id,
+        redirect_uri=redirect_uri,
+        options=grant.options,
+        params=grant.consent.params,
+        conn_id=grant.conn_id,
+        request=grant.auth.preset.request,
+        code_name=grant.auth.preset.response.code,
+        pkce=_uses_pkce(grant.auth),
+        dpop_jkt=grant.endpoint.dpop_jkt,
+        **own,
+    )
+    _mask_for_a_while(attempt.verifier.value)
+    return attempt
+
+
+def _uses_pkce(auth: OAuth2Settings) -> bool:
+    public = auth.client_auth == "none"
+    return {"public": public, "off": False}.get(auth.preset.pkce, True)
+
+
+def build_url(grant: ManagedGrant, attempt: Authorization) -> str:
+    """The address for the person's browser; the request is pushed first where there is an endpoint for that (RFC 9126).
+
+    Raises:
+        OAuthTaskflowError: the server refused the pushed request or was not reached.
+    """
+    par_url = grant.find_endpoint_url("par_url")
+    return push(grant.endpoint, par_url, attempt) if par_url else attempt.url
+
+
+def trade_code(grant: ManagedGrant, code: AuthorizationCode) -> ConsentResult:
+    """Trade ``code`` for tokens. It works once, so a lost answer is not asked for again.
+
+    Raises:
+        OAuthTaskflowError: the server refused or was not reached.
+    """
+    _mask_for_a_while(code.code)
+    answers: list[TokenHttpResponse] = []
+    endpoint = replace(grant.endpoint, keep=answers.append)
+    outcome = exchange_with_retries(
+        lambda budget: endpoint.exchange(code, budget=budget),
+        single_use=True,
+        clock=endpoint.clock,
+        budget=endpoint.transport.timeouts.total,
+    )
+    if not isinstance(outcome, Granted | Unusable):
+        raise outcome.error
+    return mask_result(outcome, answers)
+
+
+def mask_result(outcome: Granted | Unusable, answers: list[TokenHttpResponse]) -> ConsentResult:
+    """``outcome`` with the last of ``answers``; its tokens are announced as secrets."""
+    tokens = token_secrets(outcome.token) if isinstance(outcome, Granted) else ()
+    secret_registry.add([*tokens, outcome.refresh_token or ""])
+    return ConsentResult(outcome, answers[-1] if answers else None)
+
+
+def _mask_for_a_while(secret: str) -> None:
+    secret_registry.add([secret], until=SYSTEM_CLOCK.now() + STATE_LIFETIME)
+
+
+def store_result(
+    grant: ManagedGrant,
+    agreed: ConsentResult,
+    tell: Callable[[str], None],
+    *,
+    revoke_url: str = "",
+    copy_back: bool = False,
+) -> GrantRecord:
+    """Store the result of a consent, which replaces the old grant; ``tell`` gets sentences for the person.
+
+    Afterwards the old grant is revoked at ``revoke_url`` if that is given, and the refresh token copied into the
+    connection if ``copy_back`` is set. A failure there is only told: the grant is stored.
+
+    Raises:
+        InvalidTokenResponse: the response holds no usable token. If it may hold a refresh token, it is stored for the
+            corrected connection.
+        TokenStoreError: the store failed.
+    """
+    before = _read_replaced(grant)
+    record, granted = _store(grant, agreed)
+    for sentence in _describe_grant(grant, granted):
+        tell(sentence)
+    if revoke_url and before is not None and (said := _end_old(grant, revoke_url, before, granted)):
+        tell(said)
+    if (copy_back or grant.auth.write_back) and (problem := _copy_back(grant)):
+        tell(problem)
+    return record
+
+
+def _store(grant: ManagedGrant, agreed: ConsentResult) -> tuple[GrantRecord, Granted]:
+    outcome, stored = agreed.outcome, grant.manager.stored
+    if isinstance(outcome, Granted):
+        return stored.store_consent(outcome, agreed.answer), outcome
+    if outcome.refresh_token is None and not outcome.opaque:
+        raise outcome.error
+    raise stored.store_unusable_consent(outcome, agreed.answer, dpop_key=grant.endpoint.dpop_key)
+
+
+def _read_replaced(grant: ManagedGrant) -> GrantRecord | None:
+    """The grant that the new one replaces; None when no Fernet key decrypts it."""
+    try:
+        return grant.manager.stored.read()
+    except TokenUndecryptable:
+        return None
+
+
+def _describe_grant(grant: ManagedGrant, granted: Granted) -> list[str]:
+    notes = []
+    if granted.missing_scope:
+        notes.append(
+            f"The server granted less than was asked for: {' '.join(granted.missing_scope)}"
+        )
+    if granted.extra_scope:
+        notes.append(f"The server granted more than was asked for: {' '.join(granted.extra_scope)}")
+    if granted.refresh_token is None:
+        notes.append(
+            "The server gave no refresh token: tasks fail when this access token ends. Many servers want the scope "
+            "offline_access, or authorize_params such as access_type=offline."
+        )
+    return [*notes, f"Connection {grant.conn_id!r} is authorized."]
+
+
+def _end_old(grant: ManagedGrant, url: str, before: GrantRecord, granted: Granted) -> str:
+    kept = {granted.refresh_token, granted.token.access_token}
+    tokens = {before.refresh_token, *before.alternates, before.token and before.token.access_token}
+    if not tokens - {None} or tokens & kept:
+        return ""  # the old grant holds no token, or the server keeps using the same tokens
+    try:
+        ended = revoke_tokens(grant, url, before)
+    except OAuthTaskflowError as error:
+        return f"The old grant could not be revoked: {error}"
+    return (
+        "The old grant was revoked."
+        if ended
+        else "The old grant could not be revoked: the server accepts a valid access token only, and the stored one has expired."
+    )
+
+
+def _copy_back(grant: ManagedGrant) -> str:
+    try:
+        write_back(grant.conn_id, grant.store, grant.manager.grant_key)
+    except OAuthTaskflowError as error:
+        return f"The refresh token was not written back: {error}"
+    return ""
