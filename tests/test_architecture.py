@@ -194,6 +194,20 @@ def test_the_rooms_for_calls_and_commands_are_imported_by_no_other_part() -> Non
     assert found == []
 
 
+def test_the_page_is_loaded_by_its_plugin_alone_and_grants_know_neither_page_nor_command() -> None:
+    page, grants = PACKAGE / "taskflow" / "page", PACKAGE / "taskflow" / "grants"
+    from_outside = [
+        f"{path.relative_to(PACKAGE)} imports {dotted}"
+        for path in modules()
+        for dotted in imports_of(path)
+        if dotted.startswith("taskflow.page") and path.parent != page
+    ]
+    assert from_outside == ["taskflow/preload.py imports taskflow.page.plugin"]
+    foreign = ("fastapi", "starlette", "rich", "oauth_taskflow.taskflow.cli")
+    found = {name for path in grants.glob("*.py") for name in names_imported_by(path)}
+    assert [name for name in sorted(found) if name.startswith(foreign)] == []
+
+
 def test_the_protocol_of_the_broker_loads_no_airflow() -> None:
     script = (
         "import sys, oauth_taskflow.taskflow.broker.protocol; assert 'airflow' not in sys.modules"

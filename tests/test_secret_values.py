@@ -6,6 +6,7 @@ import copy
 import importlib
 import pickle
 import pkgutil
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import is_dataclass
 from pprint import pformat
@@ -111,7 +112,10 @@ def values_of_the_package() -> Iterator[type[Any]]:
         if found.name.startswith(("oauth_taskflow.testing", "oauth_taskflow.specs")):
             continue
         try:
-            module = importlib.import_module(found.name)
+            with warnings.catch_warnings():
+                # What Airflow's API server and its dependencies warn of among themselves is not ours to fix.
+                warnings.simplefilter("ignore")
+                module = importlib.import_module(found.name)
         except ModuleNotFoundError as missing:
             # Libraries of tests/tables, in an environment of its own.
             if (missing.name or "").partition(".")[0] not in {"deltalake", "dlt", "pyiceberg"}:

@@ -15,10 +15,10 @@ import sys
 from importlib import import_module
 
 from airflow.listeners import hookimpl
-from airflow.plugins_manager import AirflowPlugin
 
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.taskflow.config import is_broker_configured, store_url
+from oauth_taskflow.taskflow.page.plugin import PagePlugin
 
 _PACKAGE = "oauth_taskflow.taskflow"
 MODULES = (
@@ -55,8 +55,8 @@ def load_all() -> None:
     log.debug("Preloaded %s", ", ".join(MODULES))
 
 
-class PreloadPlugin(AirflowPlugin):
-    """Registers the listener with Airflow (entry point ``airflow.plugins``)."""
+class PreloadPlugin(PagePlugin):
+    """The one plugin of this package (entry point ``airflow.plugins``): the listener, and the page in Airflow's UI."""
 
     name = "oauth_taskflow"
     listeners = [sys.modules[__name__]]  # noqa: RUF012 - the shape that Airflow wants

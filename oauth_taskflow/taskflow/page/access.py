@@ -1,0 +1,87 @@
+"""Who may call a route, and from where. Every route but static files and the parking callback has one of these dependencies.
+
+Airflow's auth manager decides, by its own permissions on connections and DAGs. Airflow has no CSRF token: its cookie is
+``SameSite=Lax`` and no more, so that requests which change something must come from this origin and hold JSON.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from airflow.api_fastapi.core_api.security import (
+    GetUserDep,
+    get_user,
+    requires_access_connection,
+    requires_access_dag,
+)
+from fastapi import Depends, HTTPException, Request
+
+from oauth_taskflow.taskflow.page.places import base_url
+
+__all__ = [
+    "PERMISSIONS",
+    "GetUserDep",
+    "is_logged_in",
+    "may_add_connections",
+    "may_change_connection",
+    "may_delete_connection",
+    "may_read_connections",
+    "may_read_dag",
+    "refuse_foreign_writes",
+]
+
+# The path parameter ``connection_id`` names the connection; without it, the question is about connections in general.
+may_read_connections = requires_access_connection("GET")
+may_change_connection = requires_access_connection("PUT")
+may_add_connections = requires_access_connection("POST")
+may_delete_connection = requires_access_connection("DELETE")
+# The path parameter ``dag_id`` names the DAG.
+may_read_dag = requires_access_dag("GET")
+is_logged_in = get_user
+# What counts as a permission of a route; a test looks for one of them on each.
+PERMISSIONS: tuple[Any, ...] = (
+    may_read_connections,
+    may_change_connection,
+    may_add_connections,
+    may_delete_connection,
+    may_read_dag,
+    is_logged_in,
+)
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def refuse_foreign_writes(request: Request) -> None:
+    """Lets requests that change something pass only from a page of this origin, and only with a JSON body.
+
+    ``Sec-Fetch-Site`` decides, and without it ``Origin``: its host must be that of the request or of ``[api] base_url``
+    (Fetch Metadata, https://www.w3.org/TR/fetch-metadata/). A program sends neither; it needs a bearer token, which no
+    browser sends by itself.
+
+    Raises:
+        HTTPException: 403 for another origin, 415 for another kind of body.
+    """
+    if request.method in _READING:
+        return
+    if not _is_same_origin(request):
+        raise HTTPException(403, "This request does not come from Airflow's own page.")
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise HTTPException(415, "Send the body as application/json.")
+
+
+def _is_same_origin(request: Request) -> bool:
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin"
+    origin = request.headers.get("origin")
+    if origin is None:
+        return request.headers.get("authorization", "").lower().startswith("bearer ")
+    # A proxy in front may end TLS: the scheme that this process sees is not the browser's.
+    return urlsplit(origin).netloc in {
+        request.headers.get("host"),
+        urlsplit(base_url()).netloc or None,
+    } - {None, ""}
+
+
+SameOrigin = Annotated[None, Depends(refuse_foreign_writes)]

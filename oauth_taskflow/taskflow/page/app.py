@@ -1,0 +1,33 @@
+"""The FastAPI app below ``/oauth``: its routers, in one tuple."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from oauth_taskflow.taskflow.page import connection_routes, plain_routes
+from oauth_taskflow.taskflow.page.access import refuse_foreign_writes
+from oauth_taskflow.taskflow.page.border import Border
+from oauth_taskflow.taskflow.page.failures import HANDLERS
+
+# One router per subject. Each route has a permission of ``access.PERMISSIONS``.
+ROUTERS: tuple[APIRouter, ...] = (connection_routes.router, plain_routes.router)
+_STATIC = Path(__file__).parent / "static"
+
+
+def build_app() -> FastAPI:
+    """A new app with all routers. It publishes no OpenAPI document and no documentation pages: those would need no login."""
+    app = FastAPI(
+        title="OAuth connections",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        exception_handlers=HANDLERS,
+    )
+    for router in ROUTERS:
+        app.include_router(router, dependencies=[Depends(refuse_foreign_writes)])
+    app.mount("/static/{version}", StaticFiles(directory=_STATIC), name="static")
+    app.add_middleware(Border)
+    return app

@@ -1,0 +1,64 @@
+"""Errors as answers: JSON with what happened, where, and what to do; no value of the request, and no traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from oauth_taskflow.errors import OAuthTaskflowError, TokenStoreError
+from oauth_taskflow.taskflow.page.places import base_path
+
+
+def problem_answer(
+    status: int,
+    what: str,
+    *,
+    where: str = "",
+    hint: str = "",
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """An error as JSON: ``{"detail": what, "where": …, "hint": …}``."""
+    body = {"detail": what, "where": where, "hint": hint}
+    return JSONResponse(body, status, headers=headers)
+
+
+def answer_error(_: Request, error: Exception) -> Response:
+    """An error of this package: 503 when the token store fails, else 409."""
+    assert isinstance(error, OAuthTaskflowError)
+    status = 503 if isinstance(error, TokenStoreError) and error.retryable else 409
+    return problem_answer(status, error.what, where=error.where, hint=error.hint)
+
+
+def answer_http_error(request: Request, error: Exception) -> Response:
+    """401, 403, 404 and the like. A person who is not logged in and opens a page is sent to Airflow's login."""
+    assert isinstance(error, StarletteHTTPException)
+    wants_page = "text/html" in request.headers.get("accept", "")
+    if error.status_code == 401 and request.method == "GET" and wants_page:
+        back = f"{base_path()}{request.scope.get('root_path', '').removeprefix(base_path())}"
+        target = quote(f"{back}/", safe="/")
+        return RedirectResponse(f"{base_path()}/api/v2/auth/login?next={target}", 303)
+    return problem_answer(error.status_code, str(error.detail), headers=error.headers)
+
+
+def answer_wrong_request(_: Request, error: Exception) -> Response:
+    """422 with the place of each problem. The value is left out: it may be a secret that was put into the wrong field."""
+    assert isinstance(error, RequestValidationError)
+    places = [".".join(str(part) for part in each["loc"]) for each in error.errors()]
+    problems = [
+        f"{place}: {each['msg']}" for place, each in zip(places, error.errors(), strict=True)
+    ]
+    return problem_answer(422, "; ".join(problems))
+
+
+HANDLERS: dict[Any, Any] = {
+    OAuthTaskflowError: answer_error,
+    HTTPException: answer_http_error,
+    StarletteHTTPException: answer_http_error,
+    RequestValidationError: answer_wrong_request,
+}

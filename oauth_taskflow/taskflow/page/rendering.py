@@ -1,0 +1,25 @@
+"""The app's own pages, in Jinja with escaping: the plain list, and what a consent ends with."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from oauth_taskflow.taskflow.page.places import page_url, static_url, ui_url
+
+
+@cache
+def _environment() -> Environment:
+    folder = FileSystemLoader(Path(__file__).parent / "pages")
+    environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined)
+    environment.globals.update(page_url=page_url, static_url=static_url, ui_url=ui_url)
+    return environment
+
+
+def render_page(name: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+    """The template ``name`` of ``pages`` with ``values``, of which no one may be a secret."""
+    return HTMLResponse(_environment().get_template(name).render(**values), status)

@@ -1,0 +1,29 @@
+"""Which connections a user may see or change, asked of Airflow's auth manager for many at once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Literal
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
+
+Method = Literal["GET", "PUT", "POST", "DELETE"]
+
+
+def find_visible(
+    user: BaseUser, teams: Mapping[str, str | None], method: Method = "GET"
+) -> set[str]:
+    """Those of the connections that ``user`` may read, or do ``method`` to; ``teams`` maps each id to its team or None."""
+    by_team: defaultdict[str | None, set[str]] = defaultdict(set)
+    for conn_id, team in teams.items():
+        by_team[team].add(conn_id)
+    manager = get_auth_manager()
+    return {
+        conn_id
+        for team, ids in by_team.items()
+        for conn_id in manager.filter_authorized_connections(
+            conn_ids=ids, user=user, method=method, team_name=team
+        )
+    }

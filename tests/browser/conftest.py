@@ -1,0 +1,109 @@
+"""One real API server, one authorization server and one Chromium for all tests of the page; each test gets pages of its own.
+
+These tests run in a process of their own: Playwright keeps an event loop in the main thread.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from oauth_taskflow.testing import OAuthTestServer
+from tests.browser.server import ApiServer, Deployment
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
+_PATIENCE_MS = 30_000
+
+# ``open_page("viewer")``: a page of a new browser context that is logged in as that user, default ``admin``; "" is nobody.
+OpenPage = Callable[..., "Page"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests of this folder need Airflow and a browser."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.airflow)
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A headless Chromium."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None and os.environ.get("CI") != "true":
+        pytest.skip("no chromium: install it with apt-get install chromium")
+    assert path is not None, "CI installs chromium"
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only where a browser is
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def authorization_server() -> Iterator[OAuthTestServer]:
+    """The authorization server and API of every test here: faults that a test sets are its own to end."""
+    with OAuthTestServer(rotate=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def deployment(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+    """A migrated Airflow, which several API servers may serve."""
+    assert chromium.is_connected()
+    made = Deployment(tmp_path_factory.mktemp("airflow"))
+    made.migrate()
+    return made
+
+
+@pytest.fixture(scope="session")
+def airflow(deployment: Deployment) -> Iterator[ApiServer]:
+    """The API server at the root of its host."""
+    with ApiServer(deployment) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def airflow_below(airflow: ApiServer, deployment: Deployment) -> Iterator[ApiServer]:
+    """A second API server of the same deployment, below a path."""
+    assert airflow.deployment is deployment
+    with ApiServer(deployment, path="/tools/airflow") as server:
+        yield server
+
+
+@pytest.fixture
+def open_page(airflow: ApiServer, chromium: Browser) -> Iterator[OpenPage]:
+    """See ``OpenPage``; ``server`` is another API server, ``dark`` the theme."""
+    contexts = []
+
+    def open_page(user: str = "admin", *, server: ApiServer = airflow, dark: bool = False) -> Page:
+        scheme = "dark" if dark else "light"
+        context = chromium.new_context(base_url=server.origin, color_scheme=scheme)  # type: ignore[arg-type]
+        contexts.append(context)
+        context.set_default_timeout(_PATIENCE_MS)
+        if user:
+            cookie = {"name": "_token", "value": server.log_in(user), "url": f"{server.url}/"}
+            context.add_cookies([{**cookie, "httpOnly": True, "sameSite": "Lax"}])  # type: ignore[typeddict-item]
+        return context.new_page()
+
+    yield open_page
+    for context in contexts:
+        context.close()

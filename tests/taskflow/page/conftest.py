@@ -1,0 +1,63 @@
+"""The app of the page under Starlette's test client, with Airflow's real database and auth manager."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
+
+os.environ.setdefault("AIRFLOW__API_AUTH__JWT_SECRET", "a secret of these tests alone " * 3)
+os.environ["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"] = "admin:admin,viewer:viewer"
+
+# ``browse("admin")``: a client that is logged in as that user by cookie; ``browse()`` is nobody.
+Browse = Callable[..., "TestClient"]
+SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin", "Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="session")
+def root_app(airflow_home: Path) -> Any:
+    """An app that mounts the page where Airflow does."""
+    with warnings.catch_warnings():
+        # What Airflow's own dependencies warn of among themselves is not ours to fix.
+        warnings.simplefilter("ignore")
+        from airflow.api_fastapi.app import init_auth_manager  # noqa: PLC0415 - needs its home first
+        from fastapi import FastAPI  # noqa: PLC0415 - as above
+
+        from oauth_taskflow.taskflow.page.app import build_app  # noqa: PLC0415 - as above
+
+        root = FastAPI()
+        init_auth_manager(root)
+    root.mount("/oauth", build_app())
+    return root
+
+
+@pytest.fixture
+def browse(root_app: Any) -> Iterator[Browse]:
+    """See ``Browse``."""
+    from airflow.api_fastapi.app import get_auth_manager  # noqa: PLC0415 - needs its home first
+    from airflow.api_fastapi.auth.managers.simple.user import (  # noqa: PLC0415 - as above
+        SimpleAuthManagerUser,
+    )
+    from starlette.testclient import TestClient  # noqa: PLC0415 - as above
+
+    opened: list[TestClient] = []
+
+    def browse(name: str = "") -> TestClient:
+        client = TestClient(root_app, base_url="http://airflow.test", raise_server_exceptions=False)
+        if name:
+            user = SimpleAuthManagerUser(username=name, role=name.upper())
+            manager: Any = get_auth_manager()
+            client.cookies.set("_token", manager.generate_jwt(user))
+        opened.append(client)
+        return client
+
+    yield browse
+    for client in opened:
+        client.close()
