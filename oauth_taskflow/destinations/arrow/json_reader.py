@@ -13,6 +13,7 @@ import pyarrow.json
 from oauth_taskflow.api.decoders.numbers import build_json_decoder
 from oauth_taskflow.destinations.arrow.exact_values import Misfit, is_double
 from oauth_taskflow.destinations.arrow.types import make_nullable
+from oauth_taskflow.record_schema.generated_types import may_lose_digits
 from oauth_taskflow.record_schema.model import (
     MOST_LEVELS,
     MOST_NESTED_FIELDS,
@@ -35,12 +36,6 @@ _TEXTS = {"date", "timestamp", "decimal", "json"}
 _SAFE = float(2**53)
 # The smallest double with all its digits; below it, fewer and fewer are kept.
 _SMALLEST = 2.2250738585072014e-308
-# A double holds every number of up to 15 digits. One of 16 has eight of them on one side of its dot, if it has one. The
-# expressions begin with a character, which is found fast.
-_MANY_AT_DOT = re.compile(rb"\.(?:\d{8,}|(?<=\d{8}\.)\d*)")
-_MANY_AT_EXPONENT = re.compile(rb"-(?<=\d{16}[eE]-)")
-_DIGITS = b"0123456789"
-_MOST = 15
 _FRACTION = re.compile(rb"-?\d+(?:\.\d+(?:[eE][+-]?\d+)?|[eE][+-]?\d+)")
 _SAMPLE = 1 << 16
 
@@ -223,19 +218,8 @@ def check_numbers(lines: bytes, table: pa.Table) -> None:
         )
         if not pc.all(is_safe).as_py():
             raise Misfit("a number is too large for a double, or too small")
-    if _has_many_digits(lines):
+    if may_lose_digits(lines):
         _check_fractions(lines)
-
-
-def _has_many_digits(lines: bytes) -> bool:
-    """Returns whether something may be a number with a dot or an exponent that has more digits than a double holds."""
-    for found in _MANY_AT_DOT.finditer(lines):
-        before = lines[max(0, found.start() - _MOST - 1) : found.start()]
-        digits = len(before) - len(before.rstrip(_DIGITS)) + len(found[0]) - 1
-        if digits > _MOST:
-            return True
-    # With any other exponent, the double is so large that its size shows it.
-    return _MANY_AT_EXPONENT.search(lines) is not None
 
 
 def _find_doubles(column: pa.Array | pa.ChunkedArray) -> list[pa.Array | pa.ChunkedArray]:
