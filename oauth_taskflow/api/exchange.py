@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +24,8 @@ from oauth_taskflow.api.network_errors import (
     public_cause,
 )
 from oauth_taskflow.api.origins import AllowedOrigins
+from oauth_taskflow.api.pauses import PauseReason
 from oauth_taskflow.api.rate_limit import Gate, Permit
-from oauth_taskflow.api.request_secrets import redact_request_url
 from oauth_taskflow.api.response import ApiResponse
 from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, AnswerLimits
 from oauth_taskflow.api.response_rules import Decision
@@ -35,8 +34,6 @@ from oauth_taskflow.errors import ApiError
 
 if TYPE_CHECKING:
     import httpx
-
-_log = logging.getLogger(__name__)
 
 # This header lets a server recognise a repeated request (draft-ietf-httpapi-idempotency-key-header).
 _IDEMPOTENCY_KEY = "Idempotency-Key"
@@ -62,9 +59,12 @@ class AttemptResult(Struct, frozen=True):
     value: Any = None
     error: ApiError | None = None
 
-    def reason(self, response: requests.Response) -> str:
-        """The reason for another attempt, for the log."""
-        return f"HTTP {response.status_code}" if self.error is None else self.error.what
+    def reason(self, response: requests.Response) -> PauseReason:
+        """The reason for another attempt."""
+        if self.error is None:
+            status = f"HTTP {response.status_code}"
+            return PauseReason(status, status)
+        return PauseReason(self.error.what, type(self.error).__name__)
 
     def finish(self, response: requests.Response, decision: Decision | None) -> FetchResult:
         """The final result.
@@ -302,9 +302,3 @@ def remember_nonce(credentials: Credentials, response: requests.Response | httpx
     oauth = find_oauth(credentials)
     if oauth is not None:
         oauth.remember_nonce(response)
-
-
-def log_pause(seconds: float, request: requests.PreparedRequest, reason: str) -> None:
-    """Log why and how long ``request`` waits before its next attempt."""
-    where = redact_request_url(request)
-    _log.info("%s from %s %s; next try in %.1f s", reason, request.method, where, seconds)

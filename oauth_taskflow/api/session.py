@@ -23,13 +23,14 @@ from oauth_taskflow.api.exchange import (
     RequestPlan,
     ResponseHandler,
     first_decision,
-    log_pause,
     remember_nonce,
     renew_credentials,
 )
 from oauth_taskflow.api.origins import AllowedOrigins
 from oauth_taskflow.api.outgoing import build_request, choose_url
 from oauth_taskflow.api.paginators import Paginate
+from oauth_taskflow.api.pauses import PauseLog, PauseReason
+from oauth_taskflow.api.pull.pull_log import session_log
 from oauth_taskflow.api.pull.records import AbsentRecords, Records
 from oauth_taskflow.api.rate_limit import Gate, GateKeeper
 from oauth_taskflow.api.redirects import Redirects
@@ -136,7 +137,8 @@ class OAuthSession(requests.Session):
         self.verify, self.cert = verify, cert
         self.proxies.update(proxies or {})
         self.auth = self._auth = SessionAuth(credentials)
-        self._clock = clock
+        self._clock, self._pauses = clock, PauseLog(clock)
+        self.pulls = session_log(self, clock)
         self.headers.update({**default_headers(), **(headers or {})})
         for scheme in ("https://", "http://"):
             self.mount(scheme, BoundedAdapter(pool_connections=4, pool_maxsize=32))
@@ -146,6 +148,11 @@ class OAuthSession(requests.Session):
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise copy_refusal(self.origins.names[0])
+
+    def close(self) -> None:
+        """As ``requests.Session.close``; logs what the pulls of ``paginate`` have read in all."""
+        self.pulls.close()
+        super().close()
 
     def resolve(self, url: str) -> str:
         """The absolute URL for ``url``, which may be relative to the base URL.
@@ -266,6 +273,7 @@ class OAuthSession(requests.Session):
             records=selector,
             responses=responses,
             concurrency=concurrency,
+            log=self.pulls,
         )
 
     def deliver(self, request: requests.PreparedRequest, plan: RequestPlan) -> FetchResult:
@@ -283,7 +291,7 @@ class OAuthSession(requests.Session):
                 raise
             except requests.RequestException as error:
                 wait = plan.wait_after_error(error, request, state.attempt)
-                self._pause(wait, request, type(error).__name__)
+                self._pause(wait, request, PauseReason.of(error))
                 credentials.apply(request)
                 continue
             decision = first_decision(response, plan.decide, self._rules)
@@ -307,8 +315,10 @@ class OAuthSession(requests.Session):
             return plan
         return replace(plan, gate=self.budgets.find_gate(request.url or ""))
 
-    def _pause(self, seconds: float, request: requests.PreparedRequest, reason: str) -> None:
-        log_pause(seconds, request, reason)
+    def _pause(
+        self, seconds: float, request: requests.PreparedRequest, reason: PauseReason
+    ) -> None:
+        self._pauses.note(seconds, request, reason)
         self._clock.sleep(seconds)
 
     def _send_with_redirects(

@@ -21,6 +21,8 @@ from oauth_taskflow.budgets.store import BudgetStore
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.errors import BudgetWait, OAuthTaskflowError
 from oauth_taskflow.iso8601 import instant_text
+from oauth_taskflow.line_pace import LinePace
+from oauth_taskflow.waits import BUDGET, note_wait
 
 _log = logging.getLogger(__name__)
 # Seconds between two questions to the store.
@@ -33,6 +35,7 @@ _LEAD = 0.05
 _SPARE = 16
 _FIRST_SPARE = 1_000_000
 _WORTH_A_LINE = 5.0
+_LINES_AT_ONCE = 3
 _SHORTEST = 0.001
 # The share of the longest delay that is still expected after each request.
 _DELAY_KEPT = 0.95
@@ -72,6 +75,7 @@ class BudgetGate:
         self._held = frozenset(held or (charge.window.key for charge in charges))
         self._headers = tuple(headers) or ((LimitHeaders(), self._held),)
         self.longest_wait, self._where, self._clock = longest_wait, where, clock
+        self._pace = LinePace(clock, _LINES_AT_ONCE)
         self._start()
 
     def _start(self) -> None:
@@ -110,10 +114,11 @@ class BudgetGate:
         """
         with self.enter() as ticket:
             while (wait := ticket.poll()) > 0:
-                if wait >= _WORTH_A_LINE:
+                if wait >= _WORTH_A_LINE and self._pace.take():
                     _log.info("Waiting %.1f s to keep to the request budget %s", wait, self._where)
                 ticket.waited += wait
                 self._clock.sleep(wait)
+            note_wait(BUDGET, ticket.waited)
             return ticket.permit
 
     def hold(self, seconds: float) -> None:

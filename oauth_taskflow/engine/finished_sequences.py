@@ -14,10 +14,14 @@ from oauth_taskflow.engine.run_keeper import RunKeeper
 
 
 class Beginning(Struct, frozen=True):
-    """Where a sequence begins: ``parents`` is a digest of all parents up to its own, ``page`` the state to go on from."""
+    """Where a sequence begins: ``parents`` is a digest of all parents up to its own, ``page`` the state to go on from.
+
+    ``number`` counts the sequences of the run from 1.
+    """
 
     parents: bytes = b""
     page: SequenceState | None = None
+    number: int = 1
 
 
 class FinishedSequences:
@@ -26,6 +30,7 @@ class FinishedSequences:
     def __init__(self, keeper: RunKeeper | None) -> None:
         self._keeper = keeper
         self._left = 0 if keeper is None else keeper.skip
+        self._number = self._left
         self._is_first = True
         self._parent = 0
         self.parents = b""
@@ -44,7 +49,9 @@ class FinishedSequences:
         self._keeper.note_skipped(self._parent, self.parents)
         return True
 
-    def take_page(self) -> SequenceState | None:
-        """Returns the state that the next sequence goes on from; None for all but the first."""
+    def begin(self) -> Beginning:
+        """Returns where the next sequence begins; only the first one may go on after some of its pages."""
         is_first, self._is_first = self._is_first, False
-        return self._keeper.page if self._keeper is not None and is_first else None
+        self._number += 1
+        page = self._keeper.page if self._keeper is not None and is_first else None
+        return Beginning(self.parents, page, self._number)

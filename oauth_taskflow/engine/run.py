@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from msgspec import UNSET
 from msgspec.structs import replace as replace_struct
 
 from oauth_taskflow.api.pull.in_flight.places import Lane, Places
@@ -18,18 +17,16 @@ from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.contracts.last_run import LastRunFinder, find_no_run
-from oauth_taskflow.destinations.base import Description, Output, Run, StoreAccess
+from oauth_taskflow.destinations.base import Run, StoreAccess
 from oauth_taskflow.destinations.quarantine import Quarantine
 from oauth_taskflow.destinations.transfer import Stage, transfer
 from oauth_taskflow.engine.budgets import pull_within_budgets
 from oauth_taskflow.engine.capped import read_past_cap
-from oauth_taskflow.engine.contract_figures import contract_figures
 from oauth_taskflow.engine.copied_fields import FieldCopier
 from oauth_taskflow.engine.fields_stage import check_reshaped
 from oauth_taskflow.engine.finished_sequences import Beginning, FinishedSequences
 from oauth_taskflow.engine.first_run import select_endpoint
 from oauth_taskflow.engine.for_each import MappedItem, count_contexts, template_contexts
-from oauth_taskflow.engine.output_location import destination_kind
 from oauth_taskflow.engine.outputs import connect_output
 from oauth_taskflow.engine.page_warnings import SinglePageWarning, WarningList
 from oauth_taskflow.engine.position import Position
@@ -45,18 +42,21 @@ from oauth_taskflow.engine.resume import (
     watch_first_page,
 )
 from oauth_taskflow.engine.run_keeper import RunKeeper, build_keeper, suspending
+from oauth_taskflow.engine.run_summary import summarize_run
+from oauth_taskflow.engine.sequence_view import OnSequence, SequenceView
 from oauth_taskflow.engine.stages import (
     StageOptions,
     begin_sequence,
     begin_window,
     build_stages,
 )
-from oauth_taskflow.engine.summary import EndpointSummary, describe_further, name_datasets
+from oauth_taskflow.engine.summary import EndpointSummary
 from oauth_taskflow.engine.window_filter import find_page_end
 from oauth_taskflow.engine.windows import run_windows
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.rejects import can_reject
-from oauth_taskflow.specs.windows import Interval, Window, move_interval
+from oauth_taskflow.specs.windows import Interval, Window
+from oauth_taskflow.waits import Waits
 
 if TYPE_CHECKING:
     from oauth_taskflow.watermarks.run_watermarks import RunWatermarks
@@ -106,12 +106,12 @@ def run_endpoint(
     session: OAuthSession,
     *,
     on_page: Callable[[Page], None] | None = None,
-    on_window: Callable[[Window | None], None] | None = None,
+    on_sequence: OnSequence | None = None,
 ) -> EndpointSummary:
     """Pulls ``run``'s records through ``session``, commits them and returns the figures.
 
-    Nothing shows at the destination unless everything was read and written. ``on_window`` is called before the first
-    page of each request sequence, with its window; ``on_page`` once a page is written.
+    Nothing shows at the destination unless everything was read and written. ``on_sequence`` is called before the first
+    page of each request sequence; ``on_page`` once a page is written.
 
     With ``run.resume``, an attempt that is cut off keeps what was written, and the next one goes on there.
 
@@ -131,14 +131,15 @@ def run_endpoint(
     dag_id = str(run.template_context.get("dag_id", ""))
     this = Run(run.name, run.run_id, labels, run.map_index, dag_id)
     keeper: RunKeeper | None = None
+    waits = Waits()
     for depth in (PAGES, SEQUENCES, NOTHING):
         positions = open_positions(run.endpoint, run.interval, run.watermarks, destination, this)
         quarantine = _build_quarantine(run)
         stages = _build_stages(run, positions, quarantine)
         keeper = build_keeper(run, session.base_url, destination, stages, depth)
         limit_waits(session, run.resume if keeper is not None else None)
-        reader = _Reader(run, session, stages, on_window, positions, keeper=keeper)
-        with suppress(StartOver), suspending(keeper):
+        reader = _Reader(run, session, stages, on_sequence, positions, keeper=keeper)
+        with suppress(StartOver), suspending(keeper), waits:
             output = transfer(
                 reader.pages(),
                 destination,
@@ -150,8 +151,7 @@ def run_endpoint(
                 quarantine=quarantine,
             )
             break
-    late = run.watermarks.settle() if run.watermarks is not None else ""
-    summary = _summary(run, output, destination.describe(output), reader.sequences, late)
+    summary = summarize_run(run, output, destination.describe(output), reader.sequences, waits)
     return summary if keeper is None else replace_struct(summary, resumed=keeper.attempts)
 
 
@@ -197,7 +197,7 @@ class _Reader:
         run: EndpointRun,
         session: OAuthSession,
         stages: Sequence[Stage],
-        on_window: Callable[[Window | None], None] | None = None,
+        on_sequence: OnSequence | None = None,
         positions: Positions | None = None,
         *,
         keeper: RunKeeper | None = None,
@@ -206,7 +206,7 @@ class _Reader:
         self._positions = positions
         self._session = session
         self._stages = stages
-        self._on_window = on_window
+        self._on_sequence = on_sequence
         self._copier = FieldCopier(run.endpoint)
         self._single_page_warning = SinglePageWarning(run.endpoint)
         self._warnings = WarningList()
@@ -251,8 +251,9 @@ class _Reader:
             self._single_page_warning.begin_sequence()
         if sequence.lane is not None:
             sequence.lane.may_guess = True
-        if self._on_window is not None:
-            self._on_window(sequence.window)
+        if self._on_sequence is not None:
+            number, parent = sequence.begin.number, sequence.parent if self._run.item else None
+            self._on_sequence(SequenceView(number, sequence.window, parent))
 
     def _sequences(
         self, places: Places | None
@@ -266,7 +267,7 @@ class _Reader:
                     continue
                 visible = names if window is None else {**names, "window": _bounds(window)}
                 lane = Lane(places, may_guess=False) if places is not None else None
-                begin = Beginning(finished.parents, finished.take_page())
+                begin = finished.begin()
                 sequence = _Sequence(parent, copied, window, visible, lane, position, begin)
                 yield sequence, self._pages_of(sequence)
 
@@ -365,36 +366,3 @@ def _record_options(endpoint: Endpoint) -> Records:
     if isinstance(endpoint.records, Records):
         return endpoint.records
     return Records(path=endpoint.records)
-
-
-def _summary(
-    run: EndpointRun, output: Output, description: Description, sequences: int, late_warning: str
-) -> EndpointSummary:
-    summary = output.summary
-    interval = None
-    if run.endpoint.incremental is not None:
-        moved = move_interval(run.endpoint.incremental, run.interval)
-        interval = [moved.start.isoformat() if moved.start else "", moved.end.isoformat()]
-    return EndpointSummary(
-        endpoint=run.name,
-        rows=summary.rows,
-        pages=summary.pages,
-        sequences=sequences,
-        bytes=output.bytes,
-        received_bytes=summary.received_bytes,
-        seconds=summary.seconds,
-        files=description.parts,
-        manifest=description.manifest,
-        conn_id=description.conn_id,
-        duplicates=summary.dropped,
-        filtered=0 if summary.filtered is UNSET else summary.filtered,
-        outside=0 if summary.outside is UNSET else summary.outside,
-        watermark=summary.watermark,
-        interval=interval,
-        map_index=run.map_index,
-        warnings=[*summary.warnings, *filter(None, [late_warning])],
-        destination=destination_kind(run.endpoint),
-        datasets=name_datasets(description),
-        further=describe_further(run.endpoint, description),
-        **contract_figures(summary),
-    )

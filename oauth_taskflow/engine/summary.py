@@ -15,6 +15,7 @@ from oauth_taskflow.engine.contract_figures import add_contract_figures
 from oauth_taskflow.engine.output_location import kind_name
 from oauth_taskflow.engine.page_warnings import WarningList
 from oauth_taskflow.specs.model import Endpoint
+from oauth_taskflow.waits import add_waits
 
 
 class FurtherOutput(Struct, frozen=True, omit_defaults=True):
@@ -39,7 +40,8 @@ class EndpointSummary(Struct, frozen=True, omit_defaults=True):
     counts the attempts whose records this one went on with. ``datasets`` are the URIs of the real objects, for lineage. With several
     destinations, files, bytes and manifest are those of the first, and ``further`` has those of the others in their order. ``schema`` is the
     JSON Schema of the records, ``rejected`` counts the records that the contract left out, ``discarded`` the values by their paths.
-    ``drift`` names what changed in the schema since the run before.
+    ``drift`` names what changed in the schema since the run before. ``waits`` are the seconds that requests of the last attempt waited,
+    by reason; those of requests at the same time add up.
     """
 
     endpoint: str
@@ -68,6 +70,7 @@ class EndpointSummary(Struct, frozen=True, omit_defaults=True):
     rejected: int = 0
     discarded: dict[str, int] = {}
     drift: list[str] = []
+    waits: dict[str, float] = {}
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the figures as plain data, for XCom and events."""
@@ -122,6 +125,7 @@ class EndpointTotal(Struct, frozen=True):
     rejected: int | UnsetType = UNSET
     discarded: dict[str, int] | UnsetType = UNSET
     drift: list[str] | UnsetType = UNSET
+    waits: dict[str, float] | UnsetType = UNSET
 
 
 def add_up(
@@ -161,6 +165,7 @@ def add_up(
         datasets=list(dict.fromkeys(name for s in summaries for name in s.datasets)) or UNSET,
         warnings=warnings.texts(),
         manifests=[summary.manifest for summary in summaries],
+        waits=add_waits(summary.waits for summary in summaries) or UNSET,
         **add_contract_figures(summaries),
     )
 

@@ -22,6 +22,7 @@ from tests.end_to_end.async_dags import ASYNC_DAG
 from tests.end_to_end.git_bundle import commit
 from tests.end_to_end.growing import read_ids, read_mirror, run_while_it_grows, write_growing
 from tests.end_to_end.limited import BUDGET, PAGES, PERIOD, REGIONS, run_at_once, write_limited
+from tests.end_to_end.task_logs import read_log
 from tests.taskflow.dags.hostile_specs import write_hostile_specs
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
@@ -189,6 +190,11 @@ def test_mapped_spec_tasks_share_one_rotating_grant_and_lose_nothing(
     assert {task["try_number"] for task in tasks} == {1}
     assert server.counters.reuse_detected == 0
     assert server.counters.refreshes > 1
+    lines = [line for line in read_log(airflow.home, "dag_id=crm/") if "refresh grant=" in line]
+    assert lines
+    assert len(set(lines)) == len(lines)  # the fence makes each attempt another line
+    # Airflow masks the whole token_url, because of its name.
+    assert {line.rpartition(" at=")[2] for line in lines} == {server.token_url.partition("://")[2]}
 
 
 def test_the_asset_event_carries_the_row_count(airflow: AirflowDeployment) -> None:

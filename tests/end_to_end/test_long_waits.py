@@ -14,6 +14,7 @@ import pytest
 
 from oauth_taskflow.testing.airflow_deployment import AirflowDeployment
 from tests.api.scripted import Asked, Reply, ScriptedApi, scripted
+from tests.end_to_end.task_logs import read_log
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 
@@ -103,10 +104,16 @@ def test_the_slot_is_free_while_an_api_asks_to_wait_and_no_page_comes_twice(
         assert airflow.wait("patient", run_id) == "success"
         tries = {t["try_number"] for t in airflow.task_instances("patient", run_id)}
         summary = airflow.xcom("patient", run_id, "alone")
+        log = read_log(tmp_path / "home", "task_id=alone")
     assert {("alone", "up_for_reschedule"), ("regions", "up_for_reschedule")} <= states
     assert tries == {1}
     assert (summary["rows"], summary["pages"], summary["resumed"]) == (PAGES, PAGES, 1)
     assert set(budget.asked.values()) == {1}
+    lines = [line.removeprefix("alone: ") for line in log if line.startswith("alone: ")]
+    assert lines[0] == f"first page: 1 rows from {server.url}/alone"
+    assert lines[1].startswith("sequence 1 of 1 was cut off: 3 pages, 3 rows, ")
+    assert lines[1].endswith(f"{server.url}/alone?at=2")
+    assert [line for line in lines if line.startswith("6 rows in 6 pages, ") and "rows/s" in line]
     assert budget.refused == {"/alone": 1}
     times = budget.times
     assert all(b - a >= PERIOD for a, b in zip(times, times[ALLOWED:], strict=False))

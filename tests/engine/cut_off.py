@@ -99,9 +99,13 @@ def build_endpoint(folder: Path, style: str, file_format: str = "jsonl", **more:
 def pull(
     folder: Path, api: Any, endpoint: Endpoint, names: list[str], **options: Any
 ) -> EndpointSummary:
-    """Runs one attempt; the parents are ``names``, in a file as a parent task writes it."""
+    """Runs one attempt; the parents are ``names``, in a file as a parent task writes it.
+
+    ``options`` are those of ``EndpointRun`` and ``run_endpoint``.
+    """
     parents = folder / "parents.jsonl"
     parents.write_bytes(b"".join(msgspec.json.encode({"name": name}) + b"\n" for name in names))
+    watchers = {name: options.pop(name) for name in ("on_page", "on_sequence") if name in options}
     given: dict[str, Any] = {
         "name": "rows",
         "endpoint": endpoint,
@@ -118,7 +122,7 @@ def pull(
     )
     session.mount("https://", WithoutSockets(api))
     with session:
-        return run_endpoint(EndpointRun(**given), session)
+        return run_endpoint(EndpointRun(**given), session, **watchers)
 
 
 def read_output(summary: EndpointSummary) -> tuple[dict[str, Any], list[bytes]]:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from oauth_taskflow.api.exchange import RequestPlan
 from oauth_taskflow.api.rate_limit import Gate, GateKeeper, Permit, Ticket
+from oauth_taskflow.waits import BUDGET, note_wait
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -33,6 +34,7 @@ class AsyncGate(Gate):
             while (wait := await asyncio.to_thread(ticket.poll)) > 0:
                 ticket.waited += wait
                 await self._sleep(wait)
+            note_wait(BUDGET, ticket.waited)
             return ticket.permit
 
     async def confirm(self, permit: Permit) -> float:

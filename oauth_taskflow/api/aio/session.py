@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from oauth_taskflow.api.additions import credentials_of_caller, hidden_by
 from oauth_taskflow.api.aio.budgets import AsyncGate, AsyncPermit, with_async_gate
 from oauth_taskflow.api.aio.errors import AsyncApiResponse, to_httpx_error
+from oauth_taskflow.api.aio.logged_client import LoggedClient
 from oauth_taskflow.api.aio.redirects import AsyncRedirects
 from oauth_taskflow.api.aio.sending import send_once
 from oauth_taskflow.api.aio.transport import (
@@ -33,14 +34,15 @@ from oauth_taskflow.api.exchange import (
     RequestPlan,
     ResponseHandler,
     first_decision,
-    log_pause,
     remember_nonce,
     renew_credentials,
 )
 from oauth_taskflow.api.origins import AllowedOrigins
 from oauth_taskflow.api.outgoing import build_request, choose_url
 from oauth_taskflow.api.paginators import Paginate
+from oauth_taskflow.api.pauses import PauseLog, PauseReason
 from oauth_taskflow.api.pull.aio import pull_records_async
+from oauth_taskflow.api.pull.pull_log import session_log
 from oauth_taskflow.api.pull.records import AbsentRecords, Records
 from oauth_taskflow.api.rate_limit import GateKeeper
 from oauth_taskflow.api.request import ApiRequest
@@ -59,7 +61,7 @@ _THREADS = 4
 T = TypeVar("T")
 
 
-class AsyncOAuthSession(httpx.AsyncClient):
+class AsyncOAuthSession(LoggedClient):
     """``OAuthSession`` for ``async`` code: an ``httpx.AsyncClient`` for one API.
 
     Base URL, allowed origins, redirects, time-outs, attempts, waits, the replay after a 401 and ``paginate`` work as in
@@ -115,12 +117,11 @@ class AsyncOAuthSession(httpx.AsyncClient):
         self.conn_id = conn_id
         self.retry = retry or RetryPolicy()
         self._rules = Rules(responses)
-        self.limits = limits
-        self.budgets = budgets
-        self.absent_records = absent_records
+        self.limits, self.budgets, self.absent_records = limits, budgets, absent_records
         # A client certificate is a credential too, and every server that is connected to sees it (RFC 8705).
         self._leave_bare = foreign_redirects == "bare" and cert is None
-        self._clock, self._sleep = clock, sleep
+        self._clock, self._sleep, self._pauses = clock, sleep, PauseLog(clock)
+        self.pulls = session_log(self, clock)
         self._threads = asyncio.Semaphore(_THREADS)
         self.event_hooks = {}
 
@@ -173,11 +174,8 @@ class AsyncOAuthSession(httpx.AsyncClient):
         own = auth is httpx.USE_CLIENT_DEFAULT
         if follow_redirects is httpx.USE_CLIENT_DEFAULT:
             follow_redirects = self.follow_redirects
-        options = {
-            "auth": None if own else auth,
-            "stream": stream,
-            "follow": bool(follow_redirects),
-        }
+        used = None if own else auth
+        options = {"auth": used, "stream": stream, "follow": bool(follow_redirects)}
         credentials = self._credentials if own else credentials_of_caller(self._credentials)
         plan = RequestPlan(self.retry, options, limits=self.limits)
         return (await self._deliver(request, credentials, plan))[0]
@@ -250,6 +248,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
             records=selector,
             responses=responses,
             concurrency=concurrency,
+            log=self.pulls,
         )
 
     async def _deliver(
@@ -304,7 +303,7 @@ class AsyncOAuthSession(httpx.AsyncClient):
             wait = state.plan.wait_after_error(error_view(error), view, state.attempt)
         except ApiRequestFailed as failure:
             raise to_httpx_error(failure, request, foreign=type(error)) from failure.__cause__
-        await self._pause(wait, request, type(error).__name__)
+        await self._pause(wait, request, PauseReason.of(error))
 
     async def _send_with_redirects(
         self, request: httpx.Request, credentials: Credentials, plan: RequestPlan
@@ -376,8 +375,8 @@ class AsyncOAuthSession(httpx.AsyncClient):
         async with self._threads:
             return await asyncio.to_thread(work, *args)
 
-    async def _pause(self, seconds: float, request: httpx.Request, reason: str) -> None:
-        log_pause(seconds, request_view(request), reason)
+    async def _pause(self, seconds: float, request: httpx.Request, reason: PauseReason) -> None:
+        self._pauses.note(seconds, request_view(request), reason)
         await self._sleep(seconds)
 
     async def _send_once(

@@ -15,12 +15,19 @@ from oauth_taskflow.api.pull.fetching import FetchedValue
 from oauth_taskflow.api.pull.in_flight.page_guesses import PageGuesses
 from oauth_taskflow.api.pull.in_flight.places import Lane
 from oauth_taskflow.api.pull.page import Page
-from oauth_taskflow.api.pull.page_reader import PageReader, ReadResponse, build_page_reader
+from oauth_taskflow.api.pull.page_reader import (
+    PageReader,
+    ReadResponse,
+    build_page_reader,
+    with_waits,
+)
+from oauth_taskflow.api.pull.pull_log import PullLog, log_sequence
 from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.errors import ApiError
 from oauth_taskflow.schema.types import Concurrency
+from oauth_taskflow.waits import Waits
 
 
 class AsyncFetcher(Protocol):
@@ -111,17 +118,17 @@ class _AsyncPuller:
     async def _fetch(self, request: ApiRequest, *, once: bool = False) -> ReadResponse:
         reader, place = self._reader, self._lane.places.add()
         try:
-            answer = await self._session.fetch(
-                request,
-                decide=place.watch(reader.rules),
-                judge=reader.read,
-                once=once,
-                admit=place.gate,
-            )
+            with Waits() as waits:
+                answer = await self._session.fetch(
+                    request,
+                    decide=place.watch(reader.rules),
+                    judge=reader.read,
+                    once=once,
+                    admit=place.gate,
+                )
         finally:
             place.free()
-        reading: ReadResponse = answer.value
-        return reading
+        return with_waits(answer.value, waits)
 
     def _discard(self) -> None:
         for run in self._running:
@@ -142,10 +149,11 @@ async def pull_records_async(
     records: Records,
     responses: Sequence[ResponseRule],
     concurrency: Concurrency = 1,
+    log: PullLog | None = None,
 ) -> AsyncGenerator[Any, None]:
     """Yields every record of every page as Python values, past a cap; raises the errors of ``pull_past_cap``.
 
-    ``concurrency`` is the number of requests in flight; ``auto`` finds it while reading.
+    ``concurrency`` is the number of requests in flight; ``auto`` finds it while reading. ``log`` is that of the session.
     """
 
     def pages_of(request: ApiRequest) -> AsyncGenerator[Page, None]:
@@ -153,9 +161,12 @@ async def pull_records_async(
         return _AsyncPuller(session, reader, lane).pages()
 
     async with AsyncExitStack() as stack:
-        lane = stack.enter_context(Lane.open(concurrency, paginate))
+        may_log = {} if log is None else {"may_log": log.allows_line}
+        lane = stack.enter_context(Lane.open(concurrency, paginate, **may_log))
         found = _walk(plan_walk(paginate, request), request, pages_of)
+        note_page = stack.enter_context(log_sequence(log))
         async for page in await stack.enter_async_context(aclosing(found)):
+            note_page(page)
             for record in page.records:
                 yield record
 

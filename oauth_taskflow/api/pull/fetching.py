@@ -17,11 +17,12 @@ from oauth_taskflow.api.exchange import Admit, Judge
 from oauth_taskflow.api.pull.in_flight.page_guesses import PageGuesses
 from oauth_taskflow.api.pull.in_flight.places import Lane, Place
 from oauth_taskflow.api.pull.page import Page
-from oauth_taskflow.api.pull.page_reader import PageReader, ReadResponse
+from oauth_taskflow.api.pull.page_reader import PageReader, ReadResponse, with_waits
 from oauth_taskflow.api.rate_limit import Gate
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.response_rules import Decision
 from oauth_taskflow.errors import ApiError
+from oauth_taskflow.waits import Waits
 
 
 class FetchedValue(Protocol):
@@ -169,18 +170,18 @@ class Puller:
     def _fetch(self, request: ApiRequest, place: Place, *, once: bool) -> ReadResponse:
         options = {"once": True} if once else {}
         try:
-            answer = self._session.fetch(
-                request,
-                decide=place.watch(self._reader.rules),
-                gate=self._gate,
-                admit=place.gate,
-                judge=self._reader.read,
-                **options,
-            )
+            with Waits() as waits:
+                answer = self._session.fetch(
+                    request,
+                    decide=place.watch(self._reader.rules),
+                    gate=self._gate,
+                    admit=place.gate,
+                    judge=self._reader.read,
+                    **options,
+                )
         finally:
             place.free()
-        reading: ReadResponse = answer.value
-        return reading
+        return with_waits(answer.value, waits)
 
     def _discard(self) -> None:
         for run in self._running:

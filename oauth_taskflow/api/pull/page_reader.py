@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -20,17 +20,19 @@ from oauth_taskflow.api.pull.totals import Warn
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.request_secrets import take_secrets_out
 from oauth_taskflow.api.response_rules import Decision, ResponseRule, Rules
+from oauth_taskflow.waits import Waits
 
 Decode = bool | Literal["exact"]
 
 
 @dataclass(frozen=True)
 class ReadResponse:
-    """A response, with its content when it is a page."""
+    """A response, with its content when it is a page, and the waits of its request; see ``oauth_taskflow.waits``."""
 
     response: requests.Response
     decision: Decision | None
     content: Content | None
+    waits: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,12 @@ class PageReader:
             page = replace(page, found=take_secrets_out(response.request, found))
         if self.has_plain_numbers and read.content.body.has_exact_numbers:
             page = replace(page, records=to_plain_numbers(page.records))
-        return page
+        return page if read.waits is None else replace(page, waits=read.waits)
+
+
+def with_waits(read: ReadResponse, waits: Waits) -> ReadResponse:
+    """Returns ``read`` with the waits of its request, if there were any."""
+    return replace(read, waits=waits.seconds()) if waits else read
 
 
 def _refusal_error(

@@ -7,27 +7,32 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from oauth_taskflow.api.pull.page import Page
-from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.destinations.base import Part
 from oauth_taskflow.engine.comparisons import compare_total
-from oauth_taskflow.engine.for_each import Slice, build_mapped_items, for_each_options, item_label
+from oauth_taskflow.engine.for_each import (
+    Slice,
+    build_mapped_items,
+    count_contexts,
+    for_each_options,
+    item_label,
+)
 from oauth_taskflow.engine.output_location import locate_outputs
 from oauth_taskflow.engine.outputs import find_quarantine_folder, output_locations
-from oauth_taskflow.engine.run import EndpointRun, run_endpoint
+from oauth_taskflow.engine.run import EndpointRun, count_sequences, run_endpoint
 from oauth_taskflow.engine.summary import EndpointSummary, add_up
 from oauth_taskflow.errors import DestinationError, SpecError
 from oauth_taskflow.redaction import redact_url
 from oauth_taskflow.specs.defaults import with_destination_type
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.template_names import RUN_NAMES
-from oauth_taskflow.specs.windows import Interval, Window
+from oauth_taskflow.specs.windows import Interval
 from oauth_taskflow.taskflow.config import hash_key
 from oauth_taskflow.taskflow.dags.last_runs import announce_drift, build_finder
+from oauth_taskflow.taskflow.dags.run_log import Logger, PageLog
 from oauth_taskflow.taskflow.dags.storage import own_disk_warning, store_access
 from oauth_taskflow.taskflow.dags.stored_watermarks import (
     find_watermark_run,
@@ -38,58 +43,13 @@ from oauth_taskflow.taskflow.dags.stored_watermarks import (
 from oauth_taskflow.taskflow.dags.suspension import build_resume_options, free_slot
 from oauth_taskflow.taskflow.metrics import refreshes
 from oauth_taskflow.taskflow.sessions import open_session
+from oauth_taskflow.waits import describe_waits
 from oauth_taskflow.watermarks.partitions import Scope
+
+_MOST_FILES = 5
 
 if TYPE_CHECKING:
     from oauth_taskflow.taskflow.dags.operators import EndpointDoneOperator, EndpointOperator
-
-_LOG_EVERY_SECONDS = 10.0
-
-
-class Logger(Protocol):
-    """A logger for progress: one of the standard library, or the structured one of Airflow tasks."""
-
-    def info(self, msg: str, /, *args: Any) -> Any:
-        """Logs at level INFO."""
-
-    def warning(self, msg: str, /, *args: Any) -> Any:
-        """Logs at level WARNING."""
-
-
-class PageLog:
-    """Logs the first page, and every ten seconds pages, rows, rows per second, window and redacted URL.
-
-    The number of lines depends on time alone: an API of a thousand pages a minute gets six.
-    """
-
-    def __init__(self, log: Logger, name: str, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._log = log
-        self._name = name
-        self._clock = clock
-        self._began = self._last = clock.monotonic()
-        self._pages = self._rows = self._sequences = 0
-        self._window = ""
-
-    def begin(self, window: Window | None) -> None:
-        """Notes that the pages of another request sequence follow, those of ``window`` if it has one."""
-        self._sequences += 1
-        self._window = "" if window is None else f", window {window.start} to {window.end}"
-
-    def __call__(self, page: Page) -> None:
-        """Counts ``page``, and logs when it is time."""
-        self._pages += 1
-        self._rows += page.count
-        now = self._clock.monotonic()
-        if self._pages == 1:
-            found = (self._name, self._rows, self._window, page.url)
-            self._log.info("%s: first page: %s rows%s from %s", *found)
-        elif now - self._last >= _LOG_EVERY_SECONDS:
-            self._last = now
-            figures = (self._name, self._pages, self._rows, self._rows / (now - self._began))
-            place = (self._sequences, self._window, page.url)
-            self._log.info(
-                "%s: %s pages, %s rows, %.0f rows/s; sequence %s%s, %s", *figures, *place
-            )
 
 
 def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,9 +86,12 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
         if "path" in options.templates() and (warning := own_disk_warning(place)):
             operator.log.warning("%s: %s", name, warning)
     before = refreshes(operator.conn_id)
-    with free_slot(name, operator.log), open_session(operator.conn_id) as session:
-        progress = PageLog(operator.log, name)
-        summary = run_endpoint(run, session, on_page=progress, on_window=progress.begin)
+    with (
+        free_slot(name, operator.log),
+        open_session(operator.conn_id) as session,
+        _open_log(operator.log, name, run) as progress,
+    ):
+        summary = run_endpoint(run, session, on_page=progress, on_sequence=progress.begin)
     _log_summary(operator.log, name, summary)
     announce_drift(name, summary.drift, context, operator.log)
     if from_watermark is not None and operator.outlets:
@@ -136,14 +99,27 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
     return {**summary.as_dict(), "token_refreshes": refreshes(operator.conn_id) - before}
 
 
+def _open_log(log: Logger, name: str, run: EndpointRun) -> PageLog:
+    return PageLog(
+        log,
+        name,
+        sequences=count_sequences(run.endpoint, run.item, run.interval),
+        parents=count_contexts(run.item),
+    )
+
+
 def _log_summary(log: Logger, name: str, summary: EndpointSummary) -> None:
+    rate = summary.rows / max(summary.seconds, 0.001)
+    waits = describe_waits(summary.waits)
     log.info(
-        "%s: %s rows in %s pages, %.1f s, written to %s",
+        "%s: %s rows in %s pages, %.1f s, %.0f rows/s%s, written to %s",
         name,
         summary.rows,
         summary.pages,
         summary.seconds,
-        ", ".join(file.path for file in summary.files),
+        rate,
+        f", {waits}" if waits else "",
+        _name_files(summary),
     )
     if summary.filtered:
         log.info("%s: where left out %s records", name, summary.filtered)
@@ -151,6 +127,13 @@ def _log_summary(log: Logger, name: str, summary: EndpointSummary) -> None:
         log.info("%s: %s records went to quarantine", name, summary.rejected)
     for warning in summary.warnings:
         log.warning("%s: %s", name, warning)
+
+
+def _name_files(summary: EndpointSummary) -> str:
+    """Returns the first files by name and the number of the others; a line of hundreds is of no use."""
+    names = [file.path for file in summary.files[:_MOST_FILES]]
+    more = len(summary.files) - len(names)
+    return ", ".join([*names, *([f"{more:,} files more"] if more else [])]) or summary.manifest
 
 
 def _read_endpoint(endpoint: Endpoint | Mapping[str, Any]) -> Endpoint:

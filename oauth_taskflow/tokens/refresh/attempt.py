@@ -24,6 +24,7 @@ from oauth_taskflow.oauth.endpoint.outcomes import (
 )
 from oauth_taskflow.oauth.endpoint.retries import exchange_with_retries
 from oauth_taskflow.oauth.grants import RefreshToken
+from oauth_taskflow.redaction import redact_address
 from oauth_taskflow.tokens.events import Event, Step, publish
 from oauth_taskflow.tokens.refresh.answer_file import AnswerFile
 from oauth_taskflow.tokens.refresh.answer_reader import AnswerReader
@@ -363,7 +364,7 @@ class RefreshAttempt:
         """Write one log line that explains this attempt without a secret; the token endpoint's refusals included."""
         _log.log(
             logging.DEBUG if self.outcome == _NOTHING_SENT else logging.INFO,
-            "refresh grant=%.12s conn_id=%s version=%d fence=%d outcome=%s duration=%.3fs in_doubt=%s",
+            "refresh grant=%.12s conn_id=%s version=%d fence=%d outcome=%s duration=%.3fs in_doubt=%s at=%s",
             self.context.grant_key,
             self.context.conn_id,
             self.record.version,
@@ -371,6 +372,7 @@ class RefreshAttempt:
             self.outcome,
             self.context.clock.monotonic() - self._began,
             self.lost,
+            redact_address(self.context.endpoint.url),
         )
 
     def _release(self) -> None:

@@ -35,6 +35,7 @@ from oauth_taskflow.tokens.state.api_refusals import is_doubtful, is_held, note_
 from oauth_taskflow.tokens.state.failures import active_block, refuses_token
 from oauth_taskflow.tokens.state.freshness import Freshness
 from oauth_taskflow.tokens.state.record import GrantRecord
+from oauth_taskflow.waits import TOKEN, note_wait
 
 _log = logging.getLogger("oauth_taskflow.tokens")
 _FIRST_POLL = 0.04
@@ -86,6 +87,7 @@ class Refresher:
         context = self._context
         where = (context.grant_key, context.conn_id, record.version, record.lease.fence)
         publish(context.observer, Event(Step.WAITED, *where, seconds=seconds))
+        note_wait(TOKEN, seconds)
 
     def _find_or_refresh(
         self, record: GrantRecord, freshness: Freshness, *, polling: bool

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from oauth_taskflow.api import exchange
+from oauth_taskflow.api import pauses
 from oauth_taskflow.clock import SystemClock
 from oauth_taskflow.taskflow.cli.pull import pull
 from tests.api.scripted import Asked, Reply, ScriptedApi, scripted
@@ -82,7 +82,7 @@ def test_a_pull_waits_for_an_hour_with_a_line_that_says_so(
 ) -> None:
     slept: list[float] = []
     lines: list[str] = []
-    monkeypatch.setattr(exchange._log, "info", lambda text, *given: lines.append(text % given))
+    monkeypatch.setattr(pauses._log, "info", lambda text, *given: lines.append(text % given))
     monkeypatch.setattr(SystemClock, "sleep", lambda _, seconds: slept.append(seconds))
     monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__LONGEST_WAIT", "1")
     busy.seconds = 3600

@@ -10,15 +10,16 @@ import msgspec
 import pytest
 
 from oauth_taskflow.api.pull.page import Page
+from oauth_taskflow.engine.sequence_view import SequenceView
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.windows import Incremental, Interval, Window
 from oauth_taskflow.taskflow.dags.endpoint_task import (
-    PageLog,
     check_interval,
     run_interval,
     task_template_context,
 )
+from oauth_taskflow.taskflow.dags.run_log import PageLog
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=timezone.utc)
 LATER = NEW_YEAR + timedelta(hours=1)
@@ -65,7 +66,7 @@ WINDOW = Window(NEW_YEAR, LATER, "2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z")
 def test_progress_is_logged_with_the_first_page_and_every_ten_seconds() -> None:
     clock, log = FakeClock(), Lines()
     progress = PageLog(log, "contacts", clock)
-    progress.begin(WINDOW)
+    progress.begin(SequenceView(1, WINDOW))
     for seconds in (4.0, 5.0, 1.0, 9.0):
         clock.sleep(seconds)
         progress(Page(records=[1, 2, 3], bytes=10, url=URL, index=0))
@@ -79,8 +80,8 @@ def test_progress_is_logged_with_the_first_page_and_every_ten_seconds() -> None:
 def test_a_thousand_pages_a_minute_are_seven_lines() -> None:
     clock, log = FakeClock(), Lines()
     progress = PageLog(log, "contacts", clock)
-    for _ in range(1000):
-        progress.begin(None)
+    for number in range(1000):
+        progress.begin(SequenceView(number + 1))
         progress(Page(records=[1], bytes=10, url=URL, index=0))
         clock.sleep(0.06)
     assert len(log.lines) == 6

@@ -276,7 +276,7 @@ def test_each_refresh_leaves_one_audit_line_without_secrets(
     lines = [line for line in caplog.messages if line.startswith("refresh grant=")]
     assert lines == [
         f"refresh grant={under_test.grant_key[:12]} conn_id=crm version=2 fence=1 "
-        "outcome=Granted duration=0.000s in_doubt=False"
+        "outcome=Granted duration=0.000s in_doubt=False at=id.example.com/token"
     ]
     assert "secret" not in caplog.text
 

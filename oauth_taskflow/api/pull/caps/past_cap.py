@@ -12,6 +12,7 @@ from oauth_taskflow.api.pull.fetching import Fetcher
 from oauth_taskflow.api.pull.in_flight.places import Lane
 from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.pull.page import Page
+from oauth_taskflow.api.pull.pull_log import PullLog, log_sequence
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.schema.types import Concurrency
 
@@ -57,14 +58,17 @@ def pull_records(
     *,
     paginate: Paginate | None = None,
     concurrency: Concurrency = 1,
+    log: PullLog | None = None,
     **options: Any,
 ) -> Generator[Any, None, None]:
     """Yields every record of ``pull_past_cap`` as Python values; ``options`` are its own.
 
-    ``concurrency`` is the number of requests in flight; ``auto`` finds it while reading.
+    ``concurrency`` is the number of requests in flight; ``auto`` finds it while reading. ``log`` is that of the session.
     """
-    with Lane.open(concurrency, paginate) as lane:
+    may_log = {} if log is None else {"may_log": log.allows_line}
+    with Lane.open(concurrency, paginate, **may_log) as lane, log_sequence(log) as note_page:
         options = {**options, "decode": True, "lane": lane}
         with closing(pull_past_cap(session, request, paginate=paginate, **options)) as pages:
             for page in pages:
+                note_page(page)
                 yield from page.records

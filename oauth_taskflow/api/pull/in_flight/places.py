@@ -250,12 +250,20 @@ class Lane:
 
     @staticmethod
     @contextmanager
-    def open(concurrency: Concurrency, paginate: PagingOptions | None) -> Iterator[Lane | None]:
-        """The lane of a sequence that is read alone, closed at the end; None for one request after the other."""
+    def open(
+        concurrency: Concurrency,
+        paginate: PagingOptions | None,
+        may_log: Callable[[], bool] = lambda: True,
+    ) -> Iterator[Lane | None]:
+        """The lane of a sequence that is read alone, closed at the end; None for one request after the other.
+
+        ``may_log`` is asked at the end whether the outcome is worth a line.
+        """
         places = build_places(concurrency, paginate)
         if places is None:
             yield None
             return
         with closing(places):
             yield Lane(places)
-        places.log_outcome()
+        if may_log():
+            places.log_outcome()
