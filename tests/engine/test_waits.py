@@ -53,7 +53,7 @@ def test_the_waits_for_a_budget_are_in_the_summary(tmp_path: Path) -> None:
 
 
 def summarize(**figures: Any) -> EndpointSummary:
-    known = {"rows": 1, "pages": 1, "sequences": 1, "bytes": 1, "received_bytes": 1}
+    known: dict[str, Any] = {"rows": 1, "pages": 1, "sequences": 1, "bytes": 1, "received_bytes": 1}
     return EndpointSummary("a", **known, seconds=1.0, files=[], manifest="m", **figures)
 
 
