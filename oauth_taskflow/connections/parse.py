@@ -88,11 +88,12 @@ class AirflowConnection(Protocol):
 
 
 def parse_connection(
-    connection: AirflowConnection, *, presets_folder: Path | None = None
+    connection: AirflowConnection, *, presets_folder: Path | None = None, announce: bool = True
 ) -> ConnectionSettings:
     """Returns the typed settings of ``connection`` and announces their secrets (``secret_registry``).
 
-    ``presets_folder`` is a folder with the user's own provider presets.
+    ``presets_folder`` is a folder with the user's own provider presets. Without ``announce`` the secrets of a connection
+    that is not used, only checked, are left to the caller, and nothing is logged.
 
     Raises:
         ConnectionConfigError: fields are unknown, missing, of the wrong type or contradict each other. The error names
@@ -130,9 +131,10 @@ def parse_connection(
     settings = _settings(parts, options, address.secrets)
     findings.raise_all()
     assert settings is not None  # without findings, the reader of this kind succeeded
-    secret_registry.add(settings.secrets)
-    _warn_of_clear_text(settings)
-    _warn_of_short_credentials(parts)
+    if announce:
+        secret_registry.add(settings.secrets)
+        _warn_of_clear_text(settings)
+        _warn_of_short_credentials(parts)
     return settings
 
 

@@ -111,7 +111,7 @@ def _preset_values(preset: Preset) -> dict[str, Any]:
         "revoke_url": preset.revoke.url,
         "device_url": preset.device_url,
         "introspect_url": preset.introspect_url,
-        "grant_type": _only_grant(preset),
+        "grant_type": choose_only_grant(preset),
         "token_body": "" if preset.body == "form" else preset.body,
         "token_headers": preset.token_headers,
         "token_header": preset.token_header,
@@ -133,7 +133,7 @@ def _rate_limit(preset: Preset) -> dict[str, str]:
     return {"rate_limit_header": limit.reset_header, "rate_limit_reset": limit.reset}
 
 
-def _only_grant(preset: Preset) -> str:
+def choose_only_grant(preset: Preset) -> str:
     """Returns refresh_token if clients cannot get tokens without a person's consent; else empty: the connection decides."""
     by_person = {"authorization_code", "refresh_token"} & set(preset.grants)
     alone = "client_credentials" in preset.grants or "grant_type" in preset.params.token
