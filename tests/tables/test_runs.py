@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from oauth_taskflow.destinations.base import EndpointFacts, Run, StoreAccess
+from oauth_taskflow.destinations.tables.place import read_place
 from oauth_taskflow.errors import DestinationError
 from tests.destinations.contract import check_destination, open_local
 from tests.tables.kinds import Kind, connect, put, read_rows, summary_of
@@ -71,6 +73,17 @@ def test_an_aborted_writer_leaves_nothing(kind: Kind, tmp_path: Path) -> None:
     writer.write([{"id": 2}])
     writer.abort()
     assert read_rows(kind, tmp_path, "id") == [(1,)]
+
+
+def test_rows_of_an_instance_that_writes_to_another_table_now_are_stale(
+    kind: Kind, tmp_path: Path
+) -> None:
+    first, second = (put(kind, tmp_path, [{"id": n}], map_index=n).manifest for n in range(2))
+    destination = connect(kind, tmp_path)
+    elsewhere = str(replace(read_place(second), table="another"))
+    assert destination.remove_stale({0: first, 1: second}) == 0
+    assert destination.remove_stale({0: first, 1: elsewhere}) == 1
+    assert read_rows(kind, tmp_path, "_map_index", "id") == [(0, 0)]
 
 
 def test_the_manifest_is_part_of_the_commit(kind: Kind, tmp_path: Path) -> None:

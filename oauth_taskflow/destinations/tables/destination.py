@@ -60,13 +60,20 @@ class TableDestination:
     def remove_stale(self, current: Mapping[int, str | None]) -> int:
         """Removes the rows of task instances of the run that are not in ``current``, and returns how many there were.
 
+        An instance whose manifest is in another table has none in this one: its values chose the table.
+
         Raises:
             DestinationError: the table cannot be read or written.
         """
         place = self._place
         table = self._open_table(place)
+        kept = {
+            number
+            for number, manifest in current.items()
+            if manifest is None or read_place(manifest).table == place.table
+        }
         with as_destination_errors("Removing older rows", table.uri):
-            stale = [number for number in table.list_instances(place) if number not in current]
+            stale = [number for number in table.list_instances(place) if number not in kept]
             for number in stale:
                 table.remove(place.pick_instance(number))
         return len(stale)
