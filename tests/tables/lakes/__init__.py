@@ -1,0 +1,1 @@
+"""Tests of Delta Lake and Iceberg tables alone."""
