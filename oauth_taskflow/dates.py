@@ -29,6 +29,7 @@ from oauth_taskflow.date_patterns import (
     ZERO_DATE,
 )
 from oauth_taskflow.iso8601 import find_day, utc_text
+from oauth_taskflow.record_values import find_cause
 
 UTC = timezone.utc
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -322,7 +323,7 @@ def _read_pattern(value: Any, pattern: str, zone: tzinfo) -> Instant:
     try:
         moment = datetime.strptime(text[: _LONGEST + 1], pattern)  # noqa: DTZ007 - the zone follows
     except (ValueError, re.error, OverflowError) as error:
-        raise UnreadableDate(f"it is not in the form {pattern}") from error
+        raise UnreadableDate(f"it is not in the form {pattern}") from find_cause(error)
     if "%Z" in pattern and moment.tzinfo is None and not NAMED_ZONES.search(text):
         raise UnreadableDate("the name of its zone is neither UTC nor GMT")
     offset = moment.utcoffset()

@@ -11,6 +11,7 @@ import requests
 from requests.structures import CaseInsensitiveDict
 
 from oauth_taskflow.errors import ApiRequestFailed, printable
+from oauth_taskflow.record_values import list_hidden_params
 from oauth_taskflow.redaction import REDACTED, redact_text, redact_url, remove_secrets
 from oauth_taskflow.secret_values import Hidden, SecretValue
 from oauth_taskflow.urls import remove_param, replace_param
@@ -109,7 +110,8 @@ def put_header(request: requests.PreparedRequest, name: str, value: str) -> None
 
 def redact_request_url(request: requests.PreparedRequest, url: str | None = None) -> str:
     """``url`` (default: that of ``request``) without the credentials of ``request`` and other secrets."""
-    return redact_url(url or request.url or "", _secrets(request), read_secrets(request).names)
+    names = {*read_secrets(request).names, *list_hidden_params()}
+    return redact_url(url or request.url or "", _secrets(request), names)
 
 
 def redact_request_text(request: requests.PreparedRequest, text: str) -> str:

@@ -95,10 +95,9 @@ class Unique:
 
     needs_all = True
 
-    def __init__(self, paths: Sequence[str], *, is_hidden: bool) -> None:
+    def __init__(self, paths: Sequence[str]) -> None:
         self._path = ", ".join(paths)
         self._names = [parse_field_path(path).names for path in paths]
-        self._is_hidden = is_hidden
         self._seen: set[bytes] = set()
         self._repeated, self._examples = 0, [""][:0]
 
@@ -111,7 +110,7 @@ class Unique:
         digest = hashlib.blake2b(text, digest_size=16).digest()
         if digest in self._seen:
             self._repeated += 1
-            _add_example(self._examples, values[0], self._path, is_hidden=self._is_hidden)
+            _add_example(self._examples, values[0], self._path)
         self._seen.add(digest)
 
     def describe(self, rows: int) -> str:
@@ -136,10 +135,9 @@ class AcceptedValues:
 
     needs_all = False
 
-    def __init__(self, path: str, values: Sequence[Any], *, is_hidden: bool) -> None:
+    def __init__(self, path: str, values: Sequence[Any]) -> None:
         self._path, self._names = path, parse_field_path(path).names
         self._accepted = {encode(value) for value in values}
-        self._is_hidden = is_hidden
         self._others, self._examples = 0, [""][:0]
 
     def look(self, record: Mapping[str, Any]) -> None:
@@ -152,7 +150,7 @@ class AcceptedValues:
         ):
             return
         self._others += 1
-        _add_example(self._examples, value, self._path, is_hidden=self._is_hidden)
+        _add_example(self._examples, value, self._path)
 
     def describe(self, rows: int) -> str:
         """Names the field, the number of records, and some values."""
@@ -172,9 +170,9 @@ class AcceptedValues:
         self._others, self._examples = state
 
 
-def _add_example(examples: list[str], value: Any, path: str, *, is_hidden: bool) -> None:
+def _add_example(examples: list[str], value: Any, path: str) -> None:
     if len(examples) < _MOST_EXAMPLES:
-        shown = describe_value(value, path, is_hidden=is_hidden)
+        shown = describe_value(value, path)
         if shown not in examples:
             examples.append(shown)
 
@@ -184,15 +182,12 @@ def _such_as(examples: Sequence[str]) -> str:
 
 
 class CheckRun:
-    """The checks of one run of an endpoint: those that fail, and those that warn.
+    """The checks of one run of an endpoint: those that fail, and those that warn."""
 
-    ``is_hidden``: messages show no values.
-    """
-
-    def __init__(self, options: Checks, *, is_hidden: bool = False) -> None:
+    def __init__(self, options: Checks) -> None:
         warn = options.warn or CheckSet()
         self._sets: tuple[CheckSet, CheckSet] = (options, warn)
-        self._checks = [list(_build(each, is_hidden)) for each in self._sets]
+        self._checks = [list(_build(each)) for each in self._sets]
         self._all = [check for checks in self._checks for check in checks]
 
     @property
@@ -242,13 +237,13 @@ class CheckRun:
             check.restore(saved)
 
 
-def _build(options: CheckSet, is_hidden: bool) -> Iterator[RecordCheck]:  # noqa: FBT001 - of this module
+def _build(options: CheckSet) -> Iterator[RecordCheck]:
     for path in options.not_null:
         yield NotNull(path)
     for paths in options.unique:
-        yield Unique([paths] if isinstance(paths, str) else paths, is_hidden=is_hidden)
+        yield Unique([paths] if isinstance(paths, str) else paths)
     for path, values in options.accepted_values.items():
-        yield AcceptedValues(path, values, is_hidden=is_hidden)
+        yield AcceptedValues(path, values)
 
 
 def describe_totals(options: CheckSet, totals: Totals) -> list[str]:

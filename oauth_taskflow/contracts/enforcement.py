@@ -40,7 +40,7 @@ class Enforcement:
     """Holds the records of one run to ``contract``.
 
     ``given`` is its schema, if it has one. Values of ``protected`` fields (keys, the incremental field) are never left out:
-    a record in which one of them would be fails. ``is_hidden``: messages show no values. ``rejected`` has the records that the
+    a record in which one of them would be fails. ``rejected`` has the records that the
     last page lost, and no others: there may be any number.
     """
 
@@ -49,15 +49,12 @@ class Enforcement:
         contract: Contract,
         given: RecordSchema | None,
         protected: Collection[str] = (),
-        *,
-        is_hidden: bool = False,
     ) -> None:
         if given is not None and contract.types == "discard_value":
             given = RecordSchema(_make_nullable(given.fields))
         self._contract = contract
         self._observer = SchemaObserver(given)
         self._protected = frozenset(protected)
-        self._is_hidden = is_hidden
         self._fitter = Fitter(self._decide)
         self._saved: tuple[RecordSchema | None, Any] = (None, None)
         self.discarded: dict[str, int] = {}
@@ -149,9 +146,7 @@ class Enforcement:
     def _failure(self, difference: Difference, mode: str) -> InvalidRecord:
         shown = ""
         if difference.found is not None and difference.found.kind not in {"list", "object", "null"}:
-            value = describe_value(
-                _as_raw(difference.value), difference.path, is_hidden=self._is_hidden
-            )
+            value = describe_value(_as_raw(difference.value), difference.path)
             shown = f": {value}"
         why = (
             "The contract is frozen"

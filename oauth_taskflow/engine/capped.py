@@ -18,6 +18,7 @@ from oauth_taskflow.dates import UnreadableDate, read_instant
 from oauth_taskflow.engine.page_requests import build_first_request
 from oauth_taskflow.errors import CapReached, InvalidRecord, PaginationLimit
 from oauth_taskflow.iso8601 import duration_seconds
+from oauth_taskflow.record_values import show_value
 from oauth_taskflow.specs.instant_formats import EPOCH, format_instant, round_down, round_up
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.windows import (
@@ -80,7 +81,7 @@ def _read_narrowed(
     while pending:
         part = pending.pop()
         capped, has_pages = None, False
-        request = build_first_request(endpoint, {**context, "window": _bounds(part)})
+        request = build_first_request(endpoint, {**context, "window": write_bounds(part)})
         with closing(read(request)) as pages:
             try:
                 for page in pages:
@@ -166,7 +167,8 @@ def _read_parts(endpoint: Endpoint, parts: Sequence[Any]) -> list[Window]:
     return [_part(endpoint.incremental, since, until) for since, until in bounds]
 
 
-def _bounds(window: Window) -> dict[str, Any]:
+def write_bounds(window: Window) -> dict[str, Any]:
+    """Returns ``window`` as templates see it."""
     return {"start": window.start, "end": window.end}
 
 
@@ -191,7 +193,7 @@ def _build_restart(
             moment = read_instant(value, form).moment
         except UnreadableDate as error:
             raise InvalidRecord(
-                f"{bound} cannot be moved to {field} = {value!r:.40}: {error.reason}",
+                f"{bound} cannot be moved to {field} = {show_value(value, field)}: {error.reason}",
                 hint="Write incremental.field_format, or field and param under cap.",
             ) from error
         moved = move(options, window, moment)

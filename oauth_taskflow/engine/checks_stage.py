@@ -88,8 +88,7 @@ def needs_last_run(options: Any) -> bool:
 def build_check_run(endpoint: Endpoint) -> CheckRun:
     """Returns the checks of an endpoint that has some."""
     assert endpoint.checks is not None
-    is_hidden = endpoint.fields is not None and bool(endpoint.fields.hashed)
-    return CheckRun(endpoint.checks, is_hidden=is_hidden)
+    return CheckRun(endpoint.checks)
 
 
 def watermark_form(endpoint: Endpoint) -> Any:

@@ -37,7 +37,6 @@ def build_enforcement(endpoint: Endpoint) -> Enforcement | None:
         read_contract(endpoint.contract),
         find_declared(endpoint),
         list_protected(endpoint),
-        is_hidden=endpoint.fields is not None and bool(endpoint.fields.hashed),
     )
 
 

@@ -21,12 +21,13 @@ from oauth_taskflow.destinations.base import Run, StoreAccess
 from oauth_taskflow.destinations.quarantine import Quarantine
 from oauth_taskflow.destinations.transfer import Stage, transfer
 from oauth_taskflow.engine.budgets import pull_within_budgets
-from oauth_taskflow.engine.capped import read_past_cap
+from oauth_taskflow.engine.capped import read_past_cap, write_bounds
 from oauth_taskflow.engine.copied_fields import FieldCopier
 from oauth_taskflow.engine.fields_stage import check_reshaped
 from oauth_taskflow.engine.finished_sequences import Beginning, FinishedSequences
 from oauth_taskflow.engine.first_run import select_endpoint
 from oauth_taskflow.engine.for_each import MappedItem, count_contexts, template_contexts
+from oauth_taskflow.engine.hidden_values import hide_values
 from oauth_taskflow.engine.outputs import connect_output
 from oauth_taskflow.engine.page_warnings import SinglePageWarning, WarningList
 from oauth_taskflow.engine.position import Position
@@ -101,6 +102,7 @@ class EndpointRun:
     further_stages: Sequence[Stage] = ()
 
 
+@hide_values
 def run_endpoint(
     run: EndpointRun,
     session: OAuthSession,
@@ -265,7 +267,7 @@ class _Reader:
             for window in self._windows(position):
                 if finished.skips():
                     continue
-                visible = names if window is None else {**names, "window": _bounds(window)}
+                visible = names if window is None else {**names, "window": write_bounds(window)}
                 lane = Lane(places, may_guess=False) if places is not None else None
                 begin = finished.begin()
                 sequence = _Sequence(parent, copied, window, visible, lane, position, begin)
@@ -356,10 +358,6 @@ class _Sequence:
     lane: Lane | None
     position: Position | None
     begin: Beginning
-
-
-def _bounds(window: Window) -> dict[str, Any]:
-    return {"start": window.start, "end": window.end}
 
 
 def _record_options(endpoint: Endpoint) -> Records:

@@ -30,6 +30,7 @@ from oauth_taskflow.destinations.transfer import (
     ResumableStage,
     Stage,
 )
+from oauth_taskflow.engine.hidden_values import shows_hidden_value
 from oauth_taskflow.engine.page_warnings import SinglePageWarning, WarningList
 from oauth_taskflow.engine.progress import (
     STATE_VERSION,
@@ -350,15 +351,13 @@ class RunKeeper:
 def _has_plain_pages(endpoint: Endpoint) -> bool:
     """Whether a page, or a part of a capped window, can be asked for alone, and its position may be kept.
 
-    An author's class may remember pages. A position that is a value of the last record would show what ``hash`` hides; the
+    An author's class may remember pages. A position that is a value of the last record may show what ``fields`` hide; the
     bounds of a part are none.
     """
     paginate, fields = endpoint.paginate, endpoint.fields
     if paginate is None or paginate.cap is not None:
         return paginate is None or paginate.cap is None or paginate.cap.then == "narrow"
-    is_value = paginate.sort_key is not None or getattr(paginate, "last_record", None) is not None
-    is_hidden = is_value and fields is not None and bool(fields.hashed)
-    return paginate.ends_by != "class" and not is_hidden
+    return paginate.ends_by != "class" and not shows_hidden_value(paginate, fields)
 
 
 def _do_nothing() -> None:

@@ -23,18 +23,13 @@ class Inconvertible(ValueError):
 
 
 class ConvertStep:
-    """Converts the values at its paths; each value once, by an exact path before one with ``*``.
-
-    ``is_hidden``: messages show no values, since some fields of the record are to be hashed.
-    """
+    """Converts the values at its paths; each value once, by an exact path before one with ``*``."""
 
     def __init__(
         self,
         step: str,
         converters: Mapping[str, Converter],
         on_error: OnError,
-        *,
-        is_hidden: bool,
     ) -> None:
         parsed = [(parse_field_path(path), convert) for path, convert in converters.items()]
         self._single = [
@@ -43,7 +38,7 @@ class ConvertStep:
         others = [(path, convert) for path, convert in parsed if not path.only_name]
         self._exact = [each for each in others if not each[0].has_pattern]
         self._patterns = [each for each in others if each[0].has_pattern]
-        self._step, self._on_error, self._is_hidden = step, on_error, is_hidden
+        self._step, self._on_error = step, on_error
         self._failed: dict[str, int] = {}
 
     def __call__(self, record: Members) -> None:
@@ -99,7 +94,7 @@ class ConvertStep:
                 holder[key] = None
 
     def _failure(self, value: Any, path: str, error: Inconvertible) -> InvalidRecord:
-        shown = describe_value(value, path, is_hidden=self._is_hidden)
+        shown = describe_value(value, path)
         failure = InvalidRecord(
             f"The field {path!r} cannot be {error}: it is {shown}",
             hint=f"{error.reason}Correct fields.{self._step}, or set fields.on_error to keep or null.",

@@ -14,10 +14,11 @@ import msgspec
 from jmespath.exceptions import JMESPathError
 from jmespath.parser import ParsedResult
 
-from oauth_taskflow.api.decoders.json import compile_path
+from oauth_taskflow.api.decoders.json import compile_path, explain_misfit
 from oauth_taskflow.api.decoders.numbers import build_json_decoder, decode
 from oauth_taskflow.api.pull.path_roots import root_keys
 from oauth_taskflow.errors import InvalidRecord
+from oauth_taskflow.record_values import find_cause
 
 _Reader = Callable[[Any], Any]
 _ORDERS: Mapping[str, Callable[[Any, Any], Any]] = {
@@ -63,9 +64,9 @@ class RecordExpression:
         except (JMESPathError, TypeError) as error:  # TypeError: a text was compared with a number
             raise InvalidRecord(
                 f"The JMESPath {self.text!r} of {self._option} does not fit a record: "
-                f"{' '.join(str(error).split()):.200}",
+                f"{explain_misfit(error):.200}",
                 hint="Let it test the type first, or correct it.",
-            ) from error
+            ) from find_cause(error)
 
     def accepts(self, record: Any) -> bool:
         """Whether the value found is true in JMESPath's sense: neither absent, null, false nor empty."""

@@ -14,12 +14,10 @@ import msgspec
 from oauth_taskflow.api.decoders.numbers import encode
 from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.fields.paths import PathPart, write_name
-from oauth_taskflow.redaction import is_sensitive_name, redact_text
+from oauth_taskflow.record_values import cut_text, describe_hidden, is_value_shown
 
 Members = dict[str, Any]
 ABSENT: Any = object()
-# Characters of a value in an error, and how many are searched for secrets.
-_SHOWN, _SEARCHED = 40, 4000
 
 _open_mapping: Any = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _open_list: Any = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -179,15 +177,15 @@ def describe_kind(value: Any) -> str:
     return read_scalar(value)[0]
 
 
-def describe_value(value: Any, path: str, *, is_hidden: bool) -> str:
-    """Returns what ``value`` is, with its beginning where that may be shown."""
+def describe_value(value: Any, path: str) -> str:
+    """Returns what ``value`` is, with its beginning where that may be shown (``record_values``)."""
     kind, text = read_scalar(value)
     if not text or kind in {"null", "mapping", "list"}:
         return "an empty text" if kind == "text" else kind if kind == "null" else f"a {kind}"
-    if is_hidden or is_sensitive_name(path):
-        return f"a {kind} of {len(text):,} characters"
-    clean = redact_text(text[:_SEARCHED])
-    return f"the {kind} {clean[:_SHOWN]!r}{'…' if len(clean) > _SHOWN else ''}"
+    if not is_value_shown(path):
+        return describe_hidden(kind, text)
+    clean, has_more = cut_text(text)
+    return f"the {kind} {clean!r}{'…' if has_more else ''}"
 
 
 def clash_error(step: str, name: str, hint: str) -> InvalidRecord:

@@ -109,9 +109,9 @@ def _build_steps(options: Fields, new: SetStep | None, tools: Tools) -> Iterator
 
 def _convert_dates(dates: Mapping[str, Any], options: Fields) -> ConvertStep:
     converters = {path: build_date_converter(form) for path, form in dates.items()}
-    return ConvertStep("dates", converters, options.on_error, is_hidden=bool(options.hashed))
+    return ConvertStep("dates", converters, options.on_error)
 
 
 def _convert_types(casts: Mapping[str, str], options: Fields) -> ConvertStep:
     converters = {path: CASTS[name] for path, name in casts.items()}
-    return ConvertStep("cast", converters, options.on_error, is_hidden=bool(options.hashed))
+    return ConvertStep("cast", converters, options.on_error)

@@ -68,6 +68,21 @@ def _write_camel(name: str) -> str:
     return written[:1].lower() + written[1:]
 
 
+def is_kept_in_clear(options: Fields, path: str) -> bool:
+    """Whether the value at ``path``, before ``options`` or after them, is surely neither dropped nor hashed.
+
+    A path that is no plain chain of names, or empty, may lead to anything.
+    """
+    if not (options.drop or options.hashed):
+        return True
+    names = read_plain_names(path)
+    ends = [names, write_names(options, names)]
+    loss = _find_move(options, names)
+    if loss is not None:
+        ends.append(read_plain_names(loss.instead))
+    return all(end and not is_covered([*options.drop, *options.hashed], end) for end in ends)
+
+
 def is_covered(texts: list[str], names: Names) -> bool:
     """Whether one of the paths ``texts`` leads to the field ``names``, or to something that it is in."""
     return any(_covers(path, names) for path in parse_paths(texts))

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from jinja2 import StrictUndefined, TemplateError, Undefined, UndefinedError
 
 from oauth_taskflow.errors import TemplateFailed
+from oauth_taskflow.record_values import find_cause, has_hidden_values
 from oauth_taskflow.templates.names import OMIT as OMIT_NAME
 from oauth_taskflow.templates.sandbox import Sandbox
 
@@ -32,11 +33,18 @@ _MISSING_IN_SOME_RUNS = {
     **dict.fromkeys(("data_interval_start", "data_interval_end"), _NO_INTERVAL),
 }
 _UNDEFINED = re.compile(r"'(\w+)' is undefined")
+_MISSING = re.compile(
+    r"'(\w+)' is undefined|'[\w. ]+ object' has no (?:attribute|element) '?(\w+)'?"
+)
 _WITHOUT_PAGE_VALUE = re.compile(r"'\S*PageValues object' has no attribute '(\w+)'")
 _WHOLE = re.compile(r"^\s*\{\{((?:(?!\{\{|\}\}).)*)\}\}\s*$", re.DOTALL)
 
 
 _OMIT_FLAW = "omit leaves out a whole value, and this is a path, a part of a text or a destination"
+
+
+class _Flaw(TypeError):
+    """A template gives what it must not give; the text says what, and quotes no value."""
 
 
 class _Omit:
@@ -48,7 +56,7 @@ class _Omit:
         return OMIT_NAME
 
     def __str__(self) -> str:
-        raise TypeError(_OMIT_FLAW)
+        raise _Flaw(_OMIT_FLAW)
 
 
 OMIT = _Omit()
@@ -60,9 +68,9 @@ class PageValues(dict[str, Any]):
 
 def _require_value(value: Any) -> Any:
     if value is None:
-        raise ValueError("it gave null")
+        raise _Flaw("it gave null")
     if callable(value) and not isinstance(value, Undefined):
-        raise TypeError("it gave a method, not a value; a method needs () behind it")
+        raise _Flaw("it gave a method, not a value; a method needs () behind it")
     return value
 
 
@@ -73,7 +81,7 @@ def _as_text(value: Any) -> str:
     text = str(value)  # raises for what is undefined, or must not be used at all
     if not isinstance(value, str) and isinstance(value, Iterable):
         kind = "mapping" if isinstance(value, Mapping) else "list"
-        raise TypeError(f"it gave a {kind} inside a text; pick one value, or use join or tojson")
+        raise _Flaw(f"it gave a {kind} inside a text; pick one value, or use join or tojson")
     return text
 
 
@@ -204,12 +212,24 @@ def _evaluate(template: str, run: Any) -> Any:
     try:
         return run()
     except UndefinedError as error:
-        raise _explain_undefined(template, error) from error
+        raise _explain_undefined(template, error) from find_cause(error)
     except (
         *(TemplateError, ValueError, TypeError, AttributeError),
         *(LookupError, ArithmeticError, RecursionError),
     ) as error:
-        raise TemplateFailed(template, str(error)) from error
+        raise TemplateFailed(template, _explain(template, error)) from find_cause(error)
+
+
+def _explain(template: str, error: Exception) -> str:
+    """Returns why a template failed: the library's text, where it quotes no value that is hidden (``record_values``)."""
+    if not has_hidden_values() or isinstance(error, _Flaw):
+        return str(error)
+    quoted = _MISSING.fullmatch(str(error)) if isinstance(error, UndefinedError) else None
+    if quoted is not None and (quoted[1] or quoted[2]) in template:
+        return str(error)
+    return (
+        f"{type(error).__name__}, whose text may show a value that fields.hash or fields.drop hides"
+    )
 
 
 def _explain_undefined(template: str, error: UndefinedError) -> TemplateFailed:
@@ -222,7 +242,7 @@ def _explain_undefined(template: str, error: UndefinedError) -> TemplateFailed:
     match = _UNDEFINED.fullmatch(str(error))
     name = match[1] if match else ""
     if name not in _MISSING_IN_SOME_RUNS:
-        return TemplateFailed(template, str(error))
+        return TemplateFailed(template, _explain(template, error))
     reason, hint = _MISSING_IN_SOME_RUNS[name]
     return TemplateFailed(template, f"{name!r} has no value, because {reason}", hint=hint)
 

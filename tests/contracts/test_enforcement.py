@@ -18,6 +18,7 @@ from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.record_schema.json_schema import schema_from_json, schema_to_json
 from oauth_taskflow.record_schema.model import FieldType, RecordSchema
 from oauth_taskflow.record_schema.observer import observe_all
+from oauth_taskflow.record_values import HIDE_ALL, apply_policy
 
 URL = "https://api.example.com/items"
 VALUES: st.SearchStrategy[Any] = st.recursive(
@@ -179,8 +180,8 @@ def test_keys_are_never_left_out() -> None:
 
 def test_values_are_hidden_where_fields_are_hashed() -> None:
     contract = Contract(columns="freeze", types="freeze")
-    enforcement = Enforcement(contract, schema_of(n="integer"), is_hidden=True)
-    with pytest.raises(InvalidRecord) as broken:
+    enforcement = Enforcement(contract, schema_of(n="integer"))
+    with apply_policy(HIDE_ALL), pytest.raises(InvalidRecord) as broken:
         enforcement.take([raw({"n": "Jane Doe"})], URL)
     assert "Jane" not in str(broken.value)
 

@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 
 from oauth_taskflow.engine.fields_stage import find_record_use
+from oauth_taskflow.engine.hidden_values import build_policy
 from oauth_taskflow.fields.options import Fields
 from oauth_taskflow.fields.pipeline import Pipeline, Tools
+from oauth_taskflow.record_values import apply_policy
 from oauth_taskflow.templates.render import render_value
 
 HASH_KEY = "a key of sixteen or more"
@@ -31,4 +33,5 @@ def reshape(record: Any, names: Mapping[str, Any] | None = None, /, **options: A
 def reshape_json(record: Any, names: Mapping[str, Any] | None = None, /, **options: Any) -> str:
     """Returns the same as JSON, to the letter."""
     raw = record.encode() if isinstance(record, str) else msgspec.json.encode(record)
-    return bytes(build_pipeline(options, names).reshape(msgspec.Raw(raw))).decode()
+    with apply_policy(build_policy(msgspec.convert(options, Fields))):
+        return bytes(build_pipeline(options, names).reshape(msgspec.Raw(raw))).decode()

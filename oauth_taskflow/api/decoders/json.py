@@ -13,7 +13,7 @@ from typing import Any
 import jmespath
 import msgspec
 import requests
-from jmespath.exceptions import JMESPathError
+from jmespath.exceptions import JMESPathError, JMESPathTypeError
 
 from oauth_taskflow.api.decoders.json_outline import (
     check_depth,
@@ -26,6 +26,7 @@ from oauth_taskflow.api.request_secrets import redact_request_url
 from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, AnswerLimits, format_bytes
 from oauth_taskflow.content_coding import BadCoding, decode_pieces
 from oauth_taskflow.errors import InvalidRecord, RecordsNotFound
+from oauth_taskflow.record_values import find_cause, show_value
 from oauth_taskflow.redaction import redact_text
 
 _PLAIN = re.compile(r'(?:[A-Za-z_]\w*|"[^"\\]+")(?:\.(?:[A-Za-z_]\w*|"[^"\\]+"))*')
@@ -108,8 +109,18 @@ def search_value(value: Any, path: str, where: str = "") -> Any:
         return compile_path(path).search(value)
     except (JMESPathError, TypeError) as error:  # TypeError: a text was compared with a number
         raise InvalidRecord(
-            f"JMESPath {path!r} does not fit the body: {' '.join(str(error).split())}", where=where
-        ) from error
+            f"JMESPath {path!r} does not fit the body: {explain_misfit(error)}", where=where
+        ) from find_cause(error)
+
+
+def explain_misfit(error: Exception) -> str:
+    """Returns why a JMESPath does not fit, on one line; a value in it shows as ``record_values`` says."""
+    if isinstance(error, JMESPathTypeError):
+        value = show_value(error.current_value)
+        error = JMESPathTypeError(
+            error.function_name, value, error.actual_type, error.expected_types
+        )
+    return " ".join(str(error).split())
 
 
 class Body:

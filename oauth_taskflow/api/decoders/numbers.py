@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from oauth_taskflow.errors import InvalidRecord
+from oauth_taskflow.record_values import show_value
 
 
 class ExactFloat(float):
@@ -103,7 +104,7 @@ def read_count(value: Any, name: str, where: str) -> int | None:
         return None
     if isinstance(value, int) and not isinstance(value, bool):
         return value if value >= 0 else None
-    raise InvalidRecord(f"{name} is {value!r:.60}, not a number", where=where)
+    raise InvalidRecord(f"{name} is {show_value(value)}, not a number", where=where)
 
 
 def to_plain_numbers(value: Any) -> Any:

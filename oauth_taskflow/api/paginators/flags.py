@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 from oauth_taskflow.errors import InvalidRecord
+from oauth_taskflow.record_values import show_value
 from oauth_taskflow.schema.types import JmesPath, Options, Text, doc
 
 if TYPE_CHECKING:  # loads the HTTP library
@@ -52,7 +53,7 @@ class PageFlag(Options, frozen=True, kw_only=True):
         if known is None:
             raise InvalidRecord(
                 f"The flag {self.place!r} of page {page.index + 1} is "
-                f"{'missing' if value is None else repr(value)[:60]}",
+                f"{'missing' if value is None else show_value(value)}",
                 where=page.where,
                 hint=self._hint(value),
             )

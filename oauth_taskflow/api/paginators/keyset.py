@@ -22,6 +22,7 @@ from oauth_taskflow.api.paginators.counting import (
     total_marker,
 )
 from oauth_taskflow.errors import PaginationLimit
+from oauth_taskflow.record_values import show_value
 from oauth_taskflow.schema.types import Count, JmesPath, Text, Whole, doc
 
 if TYPE_CHECKING:  # these load the HTTP library
@@ -106,7 +107,7 @@ class KeysetPaginator(PagingOptions, frozen=True, kw_only=True, tag="keyset"):
     def _check_end_at_key(self, page: PageView) -> None:
         if page.rows >= (self.size or page.first_rows):
             raise PaginationLimit(
-                f"A full page holds nothing but records with the key {page.last_key!r:.40} at {self.key!r}, so that the next ones "
+                f"A full page holds nothing but records with the key {show_value(page.last_key, self.key or '')} at {self.key!r}, so that the next ones "
                 "cannot be asked for",
                 where=page.where,
                 hint="Raise size, or take a finer key.",

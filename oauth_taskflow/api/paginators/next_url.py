@@ -14,6 +14,7 @@ from oauth_taskflow.api.paginators.pointers import (
     require_next_pointer,
 )
 from oauth_taskflow.errors import InvalidRecord
+from oauth_taskflow.record_values import show_value
 from oauth_taskflow.schema.types import JmesPath, doc
 
 if TYPE_CHECKING:  # these load the HTTP library
@@ -52,7 +53,7 @@ class NextUrlPaginator(PagingOptions, frozen=True, kw_only=True, tag="next_url")
             return None
         if not isinstance(found, str):
             raise InvalidRecord(
-                f"The next URL at {self.next!r} is {found!r:.60}, not text", where=page.where
+                f"The next URL at {self.next!r} is {show_value(found)}, not text", where=page.where
             )
         url = found if self.base == "api_root" else urljoin(page.url, found)
         return request.follow_url(add_sticky(url, self.sticky, page.first))

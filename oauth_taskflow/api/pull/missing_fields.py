@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from oauth_taskflow.errors import InvalidRecord
+from oauth_taskflow.record_values import show_value
 from oauth_taskflow.suggestions import find_closest, offer_name
 
 _MOST_NAMES = 20
@@ -17,7 +18,7 @@ _LONGEST_NAME = 40
 def unreadable_time_error(path: str, value: Any, reason: str = "") -> InvalidRecord:
     """Returns the error for an incremental field at ``path`` whose ``value`` cannot be read, with the reason."""
     return InvalidRecord(
-        f"The incremental field {path!r} is {value!r:.40}{reason}",
+        f"The incremental field {path!r} is {show_value(value, path)}{reason}",
         hint="Write into incremental.field_format how records write the field.",
     )
 

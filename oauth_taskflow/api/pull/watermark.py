@@ -19,6 +19,7 @@ from oauth_taskflow.dates import (
     is_empty_date,
 )
 from oauth_taskflow.errors import InvalidRecord
+from oauth_taskflow.record_values import show_value
 
 _INTEGER = re.compile(r"-?\d{1,1000}", re.ASCII)
 _EXPONENT = r"[eE][+-]?\d{1,3}"
@@ -93,7 +94,7 @@ class Watermark:
             self._rank, self.value = rank, _to_exact_value(value)
 
     def _flaw(self, value: Any, reason: str = "") -> InvalidRecord:
-        before = "" if self.value is None else f", after {self.value!r:.40}"
+        before = "" if self.value is None else f", after {show_value(self.value, self._path)}"
         return unreadable_time_error(self._path, value, before + reason)
 
     def _refuse_missing(self, record: Any) -> None:

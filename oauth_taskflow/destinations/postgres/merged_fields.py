@@ -13,6 +13,7 @@ from oauth_taskflow.dates import UnreadableDate, is_empty_date
 from oauth_taskflow.destinations.base import EndpointFacts
 from oauth_taskflow.destinations.postgres.lines import NULL, SEPARATOR
 from oauth_taskflow.errors import DestinationError
+from oauth_taskflow.record_values import show_value
 
 _NANOSECONDS = 1_000_000_000
 
@@ -64,7 +65,7 @@ def _write_order(value: Any, rank_of: Callable[[Any], Any], where: str) -> bytes
 
 def _order_error(value: Any, reason: str, where: str) -> DestinationError:
     return DestinationError(
-        f"The incremental field of a record, {str(value)[:40]!r}, cannot be compared: {reason}",
+        f"The incremental field of a record, {show_value(value)}, cannot be compared: {reason}",
         where=f"at {where}",
         hint="Correct incremental.field or incremental.field_format, or write mode: replace_run.",
     )

@@ -16,6 +16,7 @@ from oauth_taskflow.api.pull.keys.sort_order import SortOrder, find_rank
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import ApiError, InvalidRecord, PaginationLimit, SpecError
+from oauth_taskflow.record_values import show_value
 
 
 class Restart(Struct, frozen=True):
@@ -87,7 +88,7 @@ class CapWalk:
     def _gap_error(self) -> InvalidRecord:
         """The error for a sequence that begins behind the value from which it was asked: others may be lost between."""
         return InvalidRecord(
-            f"Asked for records from {self._restart.field} = {self._from!r:.40} on, the API left out the one with that value",
+            f"Asked for records from {self._restart.field} = {self._show(self._from)} on, the API left out the one with that value",
             hint=f"If its bound is exclusive ({'>' if self._cap.order == 'ascending' else '<'}), records with equal values "
             "would be lost: send a bound that includes the value, or page by keyset.",
             retryable=True,
@@ -130,9 +131,12 @@ class CapWalk:
         self._from, self._last, self._is_capped = self._last, None, False
         return following
 
+    def _show(self, value: Any) -> str:
+        return show_value(value, self._restart.field)
+
     def _no_progress_error(self) -> PaginationLimit:
         return PaginationLimit(
-            f"All {self._cap.rows:,} rows that the API shows of one request have {self._restart.field} = {self._last!r:.40}, so "
+            f"All {self._cap.rows:,} rows that the API shows of one request have {self._restart.field} = {self._show(self._last)}, so "
             "that the next ones cannot be asked for",
             hint="Narrow the request by another parameter, for example with for_each, or write a finer format.",
         )

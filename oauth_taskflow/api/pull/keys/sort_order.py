@@ -12,6 +12,7 @@ from oauth_taskflow.api.pull.record_fields import build_column_reader
 from oauth_taskflow.api.pull.watermark import Rank, rank_value
 from oauth_taskflow.dates import UnreadableDate
 from oauth_taskflow.errors import InvalidRecord
+from oauth_taskflow.record_values import show_value
 
 
 def find_rank(key: Any) -> Rank | None:
@@ -47,7 +48,7 @@ class SortOrder:
                 raise missing_field_error(record, self._path, self._option, hint)
             if isinstance(key, bool | dict | list):
                 raise InvalidRecord(
-                    f"The sort key {self._path!r} is {key!r:.40}, not a text or number"
+                    f"The sort key {self._path!r} is {self._show(key)}, not a text or number"
                 )
         return keys
 
@@ -68,7 +69,7 @@ class SortOrder:
     def _compare(self, key: Any, rank: Any, other: Any, next_rank: Any) -> None:
         if rank[0] != next_rank[0]:
             raise InvalidRecord(
-                f"The sort key {self._path!r} is {other!r:.40}, after {key!r:.40}",
+                f"The sort key {self._path!r} is {self._show(other)}, after {self._show(key)}",
                 hint="Name a key that is of one kind, a number or a text, in all records.",
             )
         low, high = (
@@ -76,15 +77,18 @@ class SortOrder:
         )
         if low > high:
             raise InvalidRecord(
-                f"The records are not in {self._order} order of {self._path!r}: {other!r:.40} comes after {key!r:.40}",
+                f"The records are not in {self._order} order of {self._path!r}: {self._show(other)} comes after {self._show(key)}",
                 hint=f"Sort the request by that field, {self._order}; without it records would be left out silently.",
             )
         if self._is_unique and low == high:
             raise self._tie_error(key)
 
+    def _show(self, key: Any) -> str:
+        return show_value(key, self._path)
+
     def _tie_error(self, key: Any) -> InvalidRecord:
         return InvalidRecord(
-            f"Two records in a row have the sort key {key!r:.40} at {self._path!r}: where a page ends between them, the "
+            f"Two records in a row have the sort key {self._show(key)} at {self._path!r}: where a page ends between them, the "
             "second is lost",
             hint="Take a unique key. If the API answers with the records from the key on, write overlap: true.",
         )
