@@ -105,9 +105,12 @@ def test_the_slot_is_free_while_an_api_asks_to_wait_and_no_page_comes_twice(
         tries = {t["try_number"] for t in airflow.task_instances("patient", run_id)}
         summary = airflow.xcom("patient", run_id, "alone")
         log = read_log(tmp_path / "home", "task_id=alone")
+        links = airflow.call("GET", f"/dags/patient/dagRuns/{run_id}/taskInstances/alone/links")
     assert {("alone", "up_for_reschedule"), ("regions", "up_for_reschedule")} <= states
     assert tries == {1}
     assert (summary["rows"], summary["pages"], summary["resumed"]) == (PAGES, PAGES, 1)
+    assert links["extra_links"]["Output"].endswith("/tasks/alone/plugin/oauth-endpoint-run")
+    assert links["extra_links"]["Reconnect"] is None
     assert set(budget.asked.values()) == {1}
     lines = [line.removeprefix("alone: ") for line in log if line.startswith("alone: ")]
     assert lines[0] == f"first page: 1 rows from {server.url}/alone"

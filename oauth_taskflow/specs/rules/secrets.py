@@ -6,10 +6,8 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any
 
-from oauth_taskflow.redaction import is_sensitive_name
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.credentials import credential_kind, is_basic_credential, long_words
 from oauth_taskflow.specs.rules.registry import (
@@ -20,6 +18,7 @@ from oauth_taskflow.specs.rules.registry import (
     SpecView,
     spec_rule,
 )
+from oauth_taskflow.specs.secret_names import NAMED_VALUES, names_secret
 from oauth_taskflow.templates.references import template_texts
 
 _SCHEME = re.compile(r"(?i)\b(bearer|basic|token|apikey)\s{1,20}([A-Za-z0-9._~+/=:-]{8,4096})")
@@ -38,11 +37,7 @@ _MIN_ENTROPY = 4.0
 _WORD = re.compile(r"[A-Z]?[a-z]{2,}\d{0,2}|[A-Z]{2,}(?![a-z])|[-_]")
 _VERSION = re.compile(r"[vV]?\d{1,4}\Z")
 _HINT = "Keep it in the Airflow connection; the session adds it to each request."
-# Where names are the API's, so that a secret-looking name means a secret value.
-_NAMED_VALUES = ("params", "headers", "json", "form")
 _WITH_PATHS = ("path", "base_url", "url")
-# Sensitive in an OAuth exchange; in an API's own parameters a country or a project.
-_ORDINARY = frozenset({"code", "key"})
 _WORDS = frozenset({"true", "false", "none", "null"})
 
 
@@ -125,27 +120,22 @@ def _values_by_name(view: SpecView) -> Iterator[YamlPath]:
     for below, endpoint in requests:
         request = endpoint.raw.get("request", {})
         at = ("endpoints", *below)
-        parts += [((*at, name), request.get(name)) for name in _NAMED_VALUES]
+        parts += [((*at, name), request.get(name)) for name in NAMED_VALUES]
         for key in _WITH_PATHS:
             names = _QUERY_LITERAL.findall(request.get(key) or "")
-            if any(map(_is_sensitive, names)):
+            if any(map(names_secret, names)):
                 yield (*at, key)
     for prefix, value in parts:
         if not isinstance(value, dict) or not value:
             continue
         for path, text in template_texts(value, prefix):
             literal = text.lower() not in _WORDS and text and "{{" not in text
-            if literal and path != prefix and _is_sensitive(_last_name(path)):
+            if literal and path != prefix and names_secret(_last_name(path)):
                 yield path
 
 
 def _last_name(path: YamlPath) -> str:
     return next((part for part in reversed(path) if isinstance(part, str)), "")
-
-
-@lru_cache(maxsize=4096)
-def _is_sensitive(name: str) -> bool:
-    return name.lower() not in _ORDINARY and is_sensitive_name(name)
 
 
 def _is_random(text: str) -> bool:

@@ -28,7 +28,6 @@ from oauth_taskflow.specs.model import (
     parent_names,
 )
 from oauth_taskflow.specs.template_names import PARAM_TEMPLATE
-from oauth_taskflow.specs.yaml_writer import yaml_text
 from oauth_taskflow.taskflow.dags.arguments import dag_arguments, operator_arguments
 from oauth_taskflow.taskflow.dags.operator_copies import make_operator
 from oauth_taskflow.taskflow.dags.operators import (
@@ -37,6 +36,7 @@ from oauth_taskflow.taskflow.dags.operators import (
     ParentBatchesOperator,
 )
 from oauth_taskflow.taskflow.dags.storage import own_disk_warning
+from oauth_taskflow.taskflow.dags.task_doc import describe_endpoint
 from oauth_taskflow.taskflow.dags.watermark_places import why_refused
 
 EndpointTask = BaseOperator | MappedOperator
@@ -183,22 +183,9 @@ def _own_arguments(
         "task_id": name,
         "endpoint_name": name,
         "conn_id": endpoint.connection or spec.source.connection,
-        "doc_md": _task_doc(spec, endpoint, plain),
+        "doc_md": describe_endpoint(plain, spec.source.connection),
         "default_params": _default_params(spec, endpoint),
     }
-
-
-def _task_doc(spec: Spec, endpoint: Endpoint, plain: Mapping[str, Any]) -> str:
-    """The endpoint's description and its complete YAML.
-
-    Airflow makes a new version of a DAG when what it serialises changes, and of an endpoint it serialises nothing but
-    this. It also shows it to people, with the defaults merged in.
-    """
-    options = {name: value for name, value in plain.items() if name != "description"}
-    if spec.source.connection is not None:
-        options.setdefault("connection", spec.source.connection)
-    text = f"```yaml\n{yaml_text(options)}```\n"
-    return f"{endpoint.description}\n\n{text}" if endpoint.description else text
 
 
 def _warn_of_own_disks(spec: Spec) -> None:
