@@ -32,13 +32,14 @@ TECHNICAL = ("_dag_id", "_endpoint", "_run_id", "_map_index")
 class Kind(NamedTuple):
     """``options(folder, **more)`` are those of a spec, ``read(folder)`` gives all rows as another client reads them.
 
-    Without ``is_nested``, objects and lists are JSON.
+    Without ``is_nested``, objects and lists are JSON. ``access`` opens the places in the options.
     """
 
     name: str
     options: Callable[..., Any]
     read: Callable[[Path], list[dict[str, Any]]]
     is_nested: bool = True
+    access: StoreAccess = StoreAccess(open_local)
 
 
 def _delta_options(folder: Path, **more: Any) -> DeltaDestination:
@@ -125,9 +126,7 @@ def connect(
 ) -> Destination:
     """The destination of the endpoint ``contacts`` in one run."""
     options = kind.options(folder, **more)
-    found: Destination = options.connect(
-        options.locate(render, run_id), StoreAccess(open_local), facts
-    )
+    found: Destination = options.connect(options.locate(render, run_id), kind.access, facts)
     return found
 
 

@@ -62,6 +62,12 @@ class Attempt:
         self._process.start()
         other.close()
 
+    @property
+    def pid(self) -> int:
+        """The id of its process."""
+        assert self._process.pid is not None
+        return int(self._process.pid)
+
     def wait_until_ready(self) -> None:
         """Returns once it is about to commit."""
         assert self._hear() == "ready"
@@ -75,6 +81,10 @@ class Attempt:
         said = self._hear()
         self._process.join()
         return said
+
+    def is_silent(self, seconds: float) -> bool:
+        """Whether it says nothing for so long."""
+        return not self._connection.poll(seconds)
 
     def run(self) -> str:
         """Lets it commit at once, and returns how it ended."""
