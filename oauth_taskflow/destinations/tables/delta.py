@@ -35,6 +35,8 @@ from oauth_taskflow.destinations.tables.merging import (
 )
 from oauth_taskflow.destinations.tables.overtaking import is_own, repeat_when_overtaken
 from oauth_taskflow.destinations.tables.place import RowsPlace
+from oauth_taskflow.destinations.tables.replacement import Replacement
+from oauth_taskflow.destinations.tables.row_order import RowOrder
 from oauth_taskflow.destinations.tables.spool import BATCH_ROWS
 from oauth_taskflow.destinations.tables.store_options import read_store_options
 from oauth_taskflow.destinations.tables.table_options import Mode
@@ -51,13 +53,17 @@ _WRITER = WriterProperties(compression="ZSTD")
 
 
 class DeltaSettings(msgspec.Struct, frozen=True):
-    """What the spec says about the table. ``keys`` are the columns of the primary key, ``order`` that of the order of rows."""
+    """What the spec says about the table.
+
+    ``keys`` are the columns of the primary key, ``order`` that of the order of rows, and ``order_form`` how records write it.
+    """
 
     mode: Mode = "replace_run"
     prefix: str = "_"
     partition_by: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     order: str | None = None
+    order_form: str | tuple[str, ...] | None = None
 
 
 class DeltaLakeTable:
@@ -236,20 +242,27 @@ class DeltaLakeTable:
         self, table: DeltaTable, commit: Commit, records: RecordSchema, schema: pa.Schema
     ) -> None:
         settings, described = self._settings, _describe(commit.place, commit.manifest)
-        keys, order = check_merge(settings.keys, settings.order, records, self.uri)
+        keys, name = check_merge(settings.keys, settings.order, records, self.uri)
         if not commit.rows.rows:
             self._note_nothing(table, schema, described)
             return
         check_keys(keys, records, self.uri)
-        order = order if order in records.fields else None
+        order = None
+        if name is not None and name in records.fields:
+            order = RowOrder(name, settings.order_form, self.uri)
         index = index_rows(commit.rows.read_batches(records), keys, order, self.uri)
-        self._add_columns(table, schema, [*keys, *([order] if order else [])])
+        self._add_columns(table, schema, [*keys, *([order.name] if order else [])])
+        newer = None
+        if order is not None and order.is_plain(schema.field(order.name).type):
+            quoted = _quote(order.name)
+            newer = f"t.{quoted} IS NULL OR s.{quoted} >= t.{quoted}"
+        elif order is not None:
+            index = _leave_out_older(table, index, keys, order)
+        if not index.num_rows:
+            self._note_nothing(table, schema, described)
+            return
         newest = pick_rows(commit.rows.read_batches(records), index)
         rows = self._columns.extend(newest, commit.place, schema)
-        newer = None
-        if order is not None:
-            name = _quote(order)
-            newer = f"t.{name} IS NULL OR s.{name} >= t.{name}"
         merger = table.merge(
             pa.RecordBatchReader.from_batches(schema, rows),
             " AND ".join(f"t.{_quote(key)} = s.{_quote(key)}" for key in keys),
@@ -309,6 +322,24 @@ class DeltaLakeTable:
 def _describe(place: RowsPlace, manifest: Mapping[str, Any] | None) -> CommitProperties:
     entry = msgspec.json.encode({"rows": place.key, "manifest": manifest}).decode()
     return CommitProperties(custom_metadata={_ENTRY: entry})
+
+
+def _leave_out_older(
+    table: DeltaTable, index: pa.Table, keys: Sequence[str], order: RowOrder
+) -> pa.Table:
+    """Returns the part of the index whose rows are not older than those of the table, which a condition in SQL cannot tell."""
+    rows = Replacement(index, keys, order)
+    found = rows.range()
+    may_match = None
+    if found is not None:
+        name, low, high = found
+        may_match = (pc.field(name) >= low) & (pc.field(name) <= high)
+    scanner = table.to_pyarrow_dataset().scanner(
+        columns=rows.columns, filter=may_match, batch_size=BATCH_ROWS, use_threads=False
+    )
+    for batch in scanner.to_batches():
+        rows.choose(batch)
+    return rows.newer()
 
 
 def _quote(name: str) -> str:

@@ -99,6 +99,7 @@ def _connect(
             options.partition_by,
             facts.primary_key,
             facts.order_field,
+            facts.order_form,
         )
         return DeltaLakeTable(access.open_path(place.table, conn_id), settings)
 

@@ -16,7 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableAlreadyExistsError
-from pyiceberg.expressions import And, BooleanExpression, EqualTo
+from pyiceberg.expressions import (
+    AlwaysTrue,
+    And,
+    BooleanExpression,
+    EqualTo,
+    GreaterThanOrEqual,
+    LessThanOrEqual,
+)
 from pyiceberg.io.pyarrow import ArrowScan, schema_to_pyarrow
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table as PyIcebergTable
@@ -32,7 +39,6 @@ from oauth_taskflow.destinations.tables.iceberg_files import (
     rewrite_without,
     stage_files,
 )
-from oauth_taskflow.destinations.tables.iceberg_merge import Replacement
 from oauth_taskflow.destinations.tables.lake_schema import (
     find_text_kinds,
     from_lake_schema,
@@ -47,6 +53,8 @@ from oauth_taskflow.destinations.tables.merging import (
 )
 from oauth_taskflow.destinations.tables.overtaking import is_own, repeat_when_overtaken
 from oauth_taskflow.destinations.tables.place import RowsPlace
+from oauth_taskflow.destinations.tables.replacement import Replacement
+from oauth_taskflow.destinations.tables.row_order import RowOrder
 from oauth_taskflow.destinations.tables.table_options import Mode
 from oauth_taskflow.destinations.tables.technical_columns import TechnicalColumns
 from oauth_taskflow.errors import ApiError, DestinationError
@@ -65,12 +73,16 @@ _PROPERTIES = {
 
 
 class IcebergSettings(msgspec.Struct, frozen=True):
-    """What the spec says about the table. ``keys`` are the columns of the primary key, ``order`` that of the order of rows."""
+    """What the spec says about the table.
+
+    ``keys`` are the columns of the primary key, ``order`` that of the order of rows, and ``order_form`` how records write it.
+    """
 
     mode: Mode = "replace_run"
     prefix: str = "_"
     keys: tuple[str, ...] = ()
     order: str | None = None
+    order_form: str | tuple[str, ...] | None = None
 
 
 class IcebergTable:
@@ -253,18 +265,22 @@ class IcebergTable:
         rows = commit.rows.read_batches(records)
         if self._settings.mode != "merge":
             return rows, self._remove_rows(table, commit.place, files)
-        keys, order = check_merge(self._settings.keys, self._settings.order, records, self.uri)
+        keys, name = check_merge(self._settings.keys, self._settings.order, records, self.uri)
         if not commit.rows.rows:
             return rows, []
         check_keys(keys, records, self.uri)
-        index = index_rows(rows, keys, order if order in records.fields else None, self.uri)
+        order = None
+        if name is not None and name in records.fields:
+            order = RowOrder(name, self._settings.order_form, self.uri)
+        index = index_rows(rows, keys, order, self.uri)
         present = set(table.schema().column_names)
         replaced: list[DataFile] = []
         if present.issuperset(
             keys
         ):  # without a key column no row of the table can have one of the keys
-            newer = Replacement(index, keys, order if order in present else None)
-            asked = (newer.may_match(), newer.columns, newer.choose)
+            has_order = order is not None and order.name in present
+            newer = Replacement(index, keys, order if has_order else None)
+            asked = (_may_match(newer), newer.columns, newer.choose)
             replaced = rewrite_without(table, *asked, files)
             index = newer.newer()
         return pick_rows(commit.rows.read_batches(records), index), replaced
@@ -286,6 +302,15 @@ class IcebergTable:
         pairs = zip(self._columns.names, place.key, strict=True)
         first, second, *others = [EqualTo(name, value) for name, value in pairs]
         return And(first, second, *others)
+
+
+def _may_match(rows: Replacement) -> BooleanExpression:
+    """Returns a condition that leaves out files whose keys are all below or above those of the run."""
+    found = rows.range()
+    if found is None:
+        return AlwaysTrue()
+    name, low, high = found
+    return And(GreaterThanOrEqual(name, low), LessThanOrEqual(name, high))
 
 
 def _find_entry(

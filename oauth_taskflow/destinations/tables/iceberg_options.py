@@ -108,7 +108,9 @@ def _connect(
     from oauth_taskflow.destinations.tables.iceberg_catalog import open_catalog  # noqa: PLC0415
 
     def open_table(place: RowsPlace) -> IcebergTable:
-        settings = IcebergSettings(options.mode, place.prefix, facts.primary_key, facts.order_field)
+        settings = IcebergSettings(
+            options.mode, place.prefix, facts.primary_key, facts.order_field, facts.order_form
+        )
         warehouse, catalog, name = place.table.rsplit(SEPARATOR, 2)
         return IcebergTable(open_catalog(warehouse, catalog, conn_id, access), name, settings)
 

@@ -12,11 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from oauth_taskflow.destinations.tables.column_names import plain_column
+from oauth_taskflow.destinations.tables.row_order import RowOrder
 from oauth_taskflow.errors import DestinationError
 from oauth_taskflow.record_schema.model import RecordSchema
 
-# The column of an index that holds the number of a row, from 0.
+# The columns of an index that hold the number of a row, from 0, and its rank.
 PLACE = "oauth_taskflow_place"
+RANK = "oauth_taskflow_rank"
+_ORDER = "oauth_taskflow_order"
 _HAS_ORDER = "oauth_taskflow_has_order"
 _WITHOUT_ORDER = frozenset({"object", "list", "json", "decimal"})
 
@@ -70,23 +73,15 @@ def _name_column(path: str, what: str, uri: str) -> str:
 
 
 def index_rows(
-    batches: Iterable[pa.RecordBatch], keys: Sequence[str], order: str | None, uri: str
+    batches: Iterable[pa.RecordBatch], keys: Sequence[str], order: RowOrder | None, uri: str
 ) -> pa.Table:
-    """Returns keys, order and place of the newest row of each key; of equally new ones the last counts.
+    """Returns keys, rank and place of the newest row of each key; of equally new ones the last counts.
 
     Raises:
-        DestinationError: a row has no key.
+        DestinationError: a row has no key, or its order cannot be read.
     """
-    names = [*keys] if order is None or order in keys else [*keys, order]
-    found, count = [], 0
-    for batch in batches:
-        columns = [batch.column(name) for name in names]
-        columns.append(pa.array(range(count, count + batch.num_rows), pa.int64()))
-        count += batch.num_rows
-        found.append(pa.RecordBatch.from_arrays(columns, [*names, PLACE]))
-    if not found:
-        raise AssertionError("a run without rows has nothing to merge")
-    rows = pa.Table.from_batches(found)
+    rows = _list_rows(batches, keys, order)
+    count = rows.num_rows
     for name in keys:
         if missing := rows.column(name).null_count:
             what = f"{missing} of {count} records have no {name[:100]!r}, a field of the primary key; nothing was written"
@@ -94,14 +89,32 @@ def index_rows(
                 what, uri, "Drop such records (records: …), or use mode: replace_run."
             )
     if order is not None:  # rows without a value are older than any other
-        has_order = pc.is_valid(rows.column(order))
-        by = [(_HAS_ORDER, "ascending"), (order, "ascending"), (PLACE, "ascending")]
+        rows = rows.append_column(RANK, order.rank(rows.column(_ORDER).combine_chunks()))
+        rows = rows.drop_columns(_ORDER)
+        has_order = pc.is_valid(rows.column(RANK))
+        by = [(_HAS_ORDER, "ascending"), (RANK, "ascending"), (PLACE, "ascending")]
         rows = rows.take(pc.sort_indices(rows.append_column(_HAS_ORDER, has_order), by))
     newest = rows.group_by(list(keys), use_threads=False).aggregate([(PLACE, "last")])
     places = newest.column(f"{PLACE}_last")
     if len(places) == count:
         return rows
     return rows.filter(pc.is_in(rows.column(PLACE), places.combine_chunks()))
+
+
+def _list_rows(
+    batches: Iterable[pa.RecordBatch], keys: Sequence[str], order: RowOrder | None
+) -> pa.Table:
+    names = [*keys] if order is None else [*keys, order.name]
+    columns_of_index = [*keys] if order is None else [*keys, _ORDER]
+    found, count = [], 0
+    for batch in batches:
+        columns = [batch.column(name) for name in names]
+        columns.append(pa.array(range(count, count + batch.num_rows), pa.int64()))
+        count += batch.num_rows
+        found.append(pa.RecordBatch.from_arrays(columns, [*columns_of_index, PLACE]))
+    if not found:
+        raise AssertionError("a run without rows has nothing to merge")
+    return pa.Table.from_batches(found)
 
 
 def pick_rows(batches: Iterable[pa.RecordBatch], index: pa.Table) -> Iterator[pa.RecordBatch]:
