@@ -55,8 +55,9 @@ class Parking(Enum):
 
 
 class Parked(SecretValue, frozen=True):
-    """An answer was kept; ``ticket`` is for the browser that brought it."""
+    """An answer was kept; ``ticket`` is for the browser that brought it, which goes on with the connection ``conn_id``."""
 
+    conn_id: str
     ticket: Hidden[str]
 
 
@@ -111,8 +112,20 @@ class SqlConsentStore:
         """Keep ``answer`` for the consent with ``state``, for a minute; the first answer counts.
 
         The ticket is new: a person who knows the state, but did not bring the answer, cannot ask for it.
+
+        Raises:
+            TokenUndecryptable: no key opens the consent any more.
+            TokenStoreError: the store failed.
         """
         ticket, key = new_ticket(), _key("state", state)
+        # Only reads: any browser may ask for a state that does not exist, and people wait to write.
+        known = select(CONSENTS).where(
+            CONSENTS.c.consent_key == key, CONSENTS.c.expires_at > self._now()
+        )
+        row = self._database.run(lambda connection: connection.execute(known).first(), writes=False)
+        if row is None:
+            return Parking.UNKNOWN
+        conn_id = self._open(row).conn_id
         sealed = self._cipher.seal(list(answer), grant_key=key, version=_ANSWER)
         mine = _key("ticket", ticket)
         until = self._now() + ANSWER_LIFETIME
@@ -123,15 +136,10 @@ class SqlConsentStore:
             .where(CONSENTS.c.ticket_key.is_(None) | (CONSENTS.c.ticket_key == mine))
             .values(ticket_key=mine, answer=sealed, expires_at=until)
         )
-        known = select(CONSENTS.c.consent_key).where(CONSENTS.c.consent_key == key)
-
-        def write(connection: Connection) -> Parked | Parking:
-            if connection.execute(statement).rowcount == 1:
-                return Parked(ticket)
-            seen = connection.execute(known).first() is not None
-            return Parking.REPEATED if seen else Parking.UNKNOWN
-
-        return self._database.run(write, writes=True)
+        kept = self._database.run(
+            lambda connection: connection.execute(statement).rowcount == 1, writes=True
+        )
+        return Parked(conn_id, ticket) if kept else Parking.REPEATED
 
     def take(self, ticket: str) -> TakenConsent | None:
         """Hand out the consent of ``ticket`` and delete it; None if it is over or was handed out before.

@@ -71,15 +71,22 @@ def open_session(conn_id: str) -> OAuthSession:
     return session_for(load_settings(conn_id))
 
 
-def session_for(settings: ConnectionSettings) -> OAuthSession:
-    """A session for checked settings.
+def session_for(
+    settings: ConnectionSettings, *, retry: RetryPolicy | None = None, brokered: bool = False
+) -> OAuthSession:
+    """A session for checked settings, with ``retry`` in place of the connection's policy.
+
+    ``brokered`` is for the API server in broker mode, which refreshes for all workers.
 
     Raises:
         ConnectionConfigError: a rotating grant cannot be kept where the configuration says.
         TokenStoreError: tokens cannot be kept safely.
     """
-    settings, credentials = _connect(settings)
-    return OAuthSession(settings.base_url, credentials, **session_options(settings))
+    settings, credentials = _connect(settings, brokered=brokered)
+    options = session_options(settings)
+    if retry is not None:
+        options["retry"] = retry
+    return OAuthSession(settings.base_url, credentials, **options)
 
 
 async def open_async_session(conn_id: str) -> AsyncOAuthSession:
@@ -114,9 +121,11 @@ def resolve_base_url(settings: ConnectionSettings) -> ConnectionSettings:
     return settings if settings.base_url else _locate(settings, token_source(settings))
 
 
-def _connect(settings: ConnectionSettings) -> tuple[ConnectionSettings, Credentials]:
+def _connect(
+    settings: ConnectionSettings, *, brokered: bool = False
+) -> tuple[ConnectionSettings, Credentials]:
     """``settings`` with the API's base URL, and what signs the requests to it."""
-    source = token_source(settings)
+    source = token_source(settings, brokered=brokered)
     settings = _locate(settings, source)
     return settings, _credentials(settings, source)
 

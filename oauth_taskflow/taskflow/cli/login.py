@@ -69,8 +69,10 @@ def _check_before_asking(grant: ManagedGrant, args: Namespace) -> str:
     if args.write_back:
         refuse_unwritable(grant.conn_id)
     revoke_url = find_revocation_url(grant) if args.revoke_old else ""
-    if warning := check_store(grant):
-        say(warning)
+    if failure := check_store(grant):
+        say(
+            f"This login will replace a grant that may be in use elsewhere (Ctrl-C ends it). {failure}"
+        )
     return revoke_url
 
 

@@ -73,8 +73,8 @@ def find_revocation_url(grant: ManagedGrant) -> str:
     return grant.endpoint_url("revoke_url")
 
 
-def check_store(grant: ManagedGrant) -> str:
-    """Fail before a person consents in vain; a warning if no key decrypts the grant that will be replaced, else empty.
+def check_store(grant: ManagedGrant) -> TokenUndecryptable | None:
+    """Fail before a person consents in vain; the reason why the grant that will be replaced cannot be read, if so.
 
     Raises:
         TokenStoreError: a new grant could not be stored.
@@ -82,8 +82,8 @@ def check_store(grant: ManagedGrant) -> str:
     try:
         grant.manager.stored.read()
     except TokenUndecryptable as failure:
-        return f"This login will replace a grant that may be in use elsewhere (Ctrl-C ends it). {failure}"
-    return ""
+        return failure
+    return None
 
 
 def bind_attempt(grant: ManagedGrant) -> str:

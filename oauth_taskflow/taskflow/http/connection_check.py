@@ -15,8 +15,8 @@ from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.masking_source import token_secrets
 from oauth_taskflow.oauth.token import Token
-from oauth_taskflow.redaction import redact_url
 from oauth_taskflow.taskflow.connection_lookup import load_settings
+from oauth_taskflow.taskflow.grants.trial_call import call_api
 from oauth_taskflow.taskflow.sessions import session_for, token_source
 from oauth_taskflow.taskflow.token_sources import grant, token_endpoint
 
@@ -44,7 +44,9 @@ def _try(settings: ConnectionSettings) -> tuple[bool, str]:
     source = token_source(settings)
     if source is not None and not isinstance(auth, SelfSignedSettings):  # only the API can say
         return True, _describe(source.token())
-    return _call_api(settings)
+    with session_for(settings) as session:
+        result = call_api(session, settings)
+    return result.ok, result.text
 
 
 def _fetch_token(settings: ConnectionSettings, auth: OAuth2Settings) -> Token:
@@ -69,12 +71,3 @@ def _describe(token: Token) -> str:
         lifetime = f", valid for {token.expires_at - token.obtained_at:.0f} s"
     scope = f", scope {token.scope!r}" if token.scope else ""
     return f"Token received{lifetime}{scope}."
-
-
-def _call_api(settings: ConnectionSettings) -> tuple[bool, str]:
-    with session_for(settings) as session:
-        status = session.get("").status_code
-    answer = f"HTTP {status} from {redact_url(settings.base_url, settings.url_secrets)}"
-    if status in {401, 403}:
-        return False, f"The credentials were refused: {answer}."
-    return True, f"The API answered: {answer}."

@@ -1,0 +1,284 @@
+"""A consent that API servers lead through several requests: begin, come back, finish. It knows no FastAPI.
+
+The browser is sent away with a ``state``; what comes back is parked, and only the user who began finishes. Any of several
+API servers may answer each request: all they know is in the token store's database (``consents``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from hmac import compare_digest
+
+from msgspec import Struct
+from msgspec.structs import replace as replace_field
+
+from oauth_taskflow import secret_registry
+from oauth_taskflow.clock import SYSTEM_CLOCK
+from oauth_taskflow.consents.record import (
+    ANSWER_LIFETIME,
+    LONGEST_DEVICE_LIFETIME,
+    PendingConsent,
+    Wait,
+)
+from oauth_taskflow.consents.sql import SqlConsentStore, open_consent_store
+from oauth_taskflow.errors import AuthorizationFailed, OAuthTaskflowError
+from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse
+from oauth_taskflow.oauth.login.device import ask_once, authorize_device
+from oauth_taskflow.taskflow.config import fernet_keys, store_url
+from oauth_taskflow.taskflow.grants.consent_flow import (
+    ConsentResult,
+    bind_attempt,
+    build_url,
+    check_store,
+    find_revocation_url,
+    mask_result,
+    refuse_without_consent,
+    resume_attempt,
+    start_attempt,
+    store_result,
+    trade_code,
+)
+from oauth_taskflow.taskflow.grants.grant_status import GrantStatus, read_status
+from oauth_taskflow.taskflow.grants.managed_grant import ManagedGrant, load_managed_grant
+from oauth_taskflow.taskflow.grants.trial_call import TrialResult, try_call
+
+# A question about a device code takes as long as one token request; then another server may ask.
+_MARGIN = 5.0
+_COMMAND = re.compile(r":? (?:Run:? )?airflow oauth login \S+(?: --(?:device|paste))?")
+_AGAIN = "Start again with Connect."
+
+
+class ConsentRequest(Struct, frozen=True):
+    """The wish of a user: where the answer comes to, where the person goes back to, and whether the old grant is revoked."""
+
+    user_id: str
+    redirect_uri: str = ""
+    return_to: str = ""
+    revoke_old: bool = False
+
+
+class DevicePrompt(Struct, frozen=True):
+    """The code that a person enters at ``verification_uri``, and the seconds to live and to wait between questions.
+
+    ``complete_uri`` holds the code already; empty when the server gives none. ``ticket`` is what the page asks with.
+    """
+
+    ticket: str
+    user_code: str
+    verification_uri: str
+    complete_uri: str
+    expires_in: float
+    interval: float
+
+
+class Connected(Struct, frozen=True):
+    """The end of a consent: the stored grant, a test call, and sentences for the person."""
+
+    conn_id: str
+    grant: GrantStatus
+    trial: TrialResult
+    notes: tuple[str, ...]
+    return_to: str
+
+
+def open_consents() -> SqlConsentStore:
+    """The consents in flight of this deployment.
+
+    Raises:
+        TokenStoreError: the token store's URL or keys are unusable.
+    """
+    return open_consent_store(store_url(), fernet_keys())
+
+
+def begin_in_browser(conn_id: str, request: ConsentRequest) -> str:
+    """Keep a new attempt and return the address that the person's browser opens.
+
+    Raises:
+        OAuthTaskflowError: the connection does not fit, the store failed, or the server refused a pushed request.
+    """
+    with instructions_for_page():
+        grant = _load_for_consent(conn_id, request)
+        attempt = start_attempt(grant, request.redirect_uri)
+        url = build_url(grant, attempt)
+        pending = replace_field(
+            _new_pending(grant, request), state=attempt.state, verifier=attempt.verifier.value
+        )
+        open_consents().begin(pending)
+        return url
+
+
+def begin_with_device(conn_id: str, request: ConsentRequest) -> DevicePrompt:
+    """Ask the server for a code that the person enters on any device (RFC 8628).
+
+    Raises:
+        OAuthTaskflowError: the connection does not fit, the store failed, or the server refused.
+    """
+    with instructions_for_page():
+        grant = _load_for_consent(conn_id, request)
+        device = authorize_device(grant.endpoint, grant.endpoint_url("device_url"), grant.options)
+        lifetime = min(device.expires_in, LONGEST_DEVICE_LIFETIME)
+        secret_registry.add([device.device_code], until=SYSTEM_CLOCK.now() + lifetime)
+        pending = replace_field(_new_pending(grant, request), device_code=device.device_code)
+        ticket = open_consents().begin_device(pending, lifetime=lifetime, interval=device.interval)
+        return DevicePrompt(
+            ticket,
+            _printable(device.user_code),
+            _printable(device.verification_uri),
+            _printable(device.complete_uri),
+            lifetime,
+            device.interval,
+        )
+
+
+def finish_in_browser(conn_id: str, ticket: str, user_id: str) -> Connected:
+    """Trade the code of a parked answer, store the grant and test it. A ticket works once, whatever comes of it.
+
+    Raises:
+        OAuthTaskflowError: the consent is over, belongs to another user or connection, was refused, or failed.
+    """
+    with instructions_for_page():
+        taken = open_consents().take(ticket)
+        if taken is None or taken.answer is None:
+            raise _over(conn_id)
+        pending = taken.pending
+        _check_owner(pending, conn_id, user_id)
+        grant = _load_again(pending)
+        attempt = resume_attempt(
+            grant,
+            pending.redirect_uri,
+            state=pending.state,
+            verifier=pending.verifier,
+            # The answer came in time; it may wait for the person a little longer.
+            age=max(0.0, taken.age - ANSWER_LIFETIME),
+        )
+        return _keep(grant, pending, trade_code(grant, attempt.read(taken.answer)))
+
+
+def ask_device(conn_id: str, ticket: str, user_id: str) -> Connected | Wait:
+    """Ask the token endpoint whether the person has agreed, if the time has come; then as ``finish_in_browser``.
+
+    Raises:
+        OAuthTaskflowError: the consent is over or was refused, or it failed.
+    """
+    with instructions_for_page():
+        consents = open_consents()
+        busy = load_managed_grant(conn_id).endpoint.transport.timeouts.total + _MARGIN
+        turn = consents.take_turn(ticket, busy=busy)
+        if turn is None:
+            raise _over(conn_id)
+        if isinstance(turn, Wait):
+            return turn
+        pending = turn.pending
+        _check_owner(pending, conn_id, user_id)
+        try:
+            grant = _load_again(pending)
+            answers: list[TokenHttpResponse] = []
+            endpoint = replace_field(grant.endpoint, keep=answers.append)
+            decided = ask_once(endpoint, pending.device_code, grant.options, turn.interval)
+        except OAuthTaskflowError as error:
+            if not error.retryable:
+                consents.take(ticket)
+            raise
+        if isinstance(decided, float):
+            consents.wait_for_turn(ticket, decided)
+            return Wait(decided)
+        if consents.take(ticket) is None:
+            raise _over(conn_id)  # cancelled while the server was asked
+        return _keep(grant, pending, mask_result(decided, answers))
+
+
+def cancel_device(conn_id: str, ticket: str, user_id: str) -> None:
+    """Forget a device code: nothing is stored any more, whatever the person does with the code.
+
+    Raises:
+        OAuthTaskflowError: it belongs to another user or connection, or the store failed.
+    """
+    taken = open_consents().take(ticket)
+    if taken is not None:
+        _check_owner(taken.pending, conn_id, user_id)
+
+
+def _load_for_consent(conn_id: str, request: ConsentRequest) -> ManagedGrant:
+    """The grant, after all checks that can be made before a person consents in vain."""
+    grant = load_managed_grant(conn_id)
+    refuse_without_consent(grant)
+    if request.revoke_old:
+        find_revocation_url(grant)
+    check_store(grant)
+    return grant
+
+
+def _new_pending(grant: ManagedGrant, request: ConsentRequest) -> PendingConsent:
+    return PendingConsent(
+        conn_id=grant.conn_id,
+        user_id=request.user_id,
+        binding=bind_attempt(grant),
+        redirect_uri=request.redirect_uri,
+        return_to=request.return_to,
+        revoke_old=request.revoke_old,
+        dpop_key=grant.endpoint.dpop_key,
+    )
+
+
+def _load_again(pending: PendingConsent) -> ManagedGrant:
+    """The grant of the connection as it is now, if that is what the person consented to."""
+    grant = load_managed_grant(pending.conn_id)
+    if not compare_digest(bind_attempt(grant), pending.binding):
+        raise _failure(
+            pending.conn_id,
+            "The connection was edited while the consent was under way: client, scope or a URL is another one",
+        )
+    return replace(grant, endpoint=replace_field(grant.endpoint, dpop_key=pending.dpop_key))
+
+
+def _keep(grant: ManagedGrant, pending: PendingConsent, agreed: ConsentResult) -> Connected:
+    notes: list[str] = []
+    revoke_url = find_revocation_url(grant) if pending.revoke_old else ""
+    record = store_result(grant, agreed, notes.append, revoke_url=revoke_url)
+    return Connected(
+        conn_id=grant.conn_id,
+        grant=read_status(record, grant.auth.leeway),
+        trial=try_call(grant.settings),
+        notes=tuple(notes),
+        return_to=pending.return_to,
+    )
+
+
+def _check_owner(pending: PendingConsent, conn_id: str, user_id: str) -> None:
+    if pending.conn_id != conn_id:
+        raise _over(conn_id)
+    if not compare_digest(pending.user_id.encode(), user_id.encode()):
+        raise _failure(
+            conn_id,
+            "Another user of Airflow began this consent, and it was not used",
+            "Log in to Airflow as the user who pressed Connect, or start again as this one. If you did not expect this "
+            "page, someone sent you its address: tell them no, and end the access at the provider.",
+        )
+
+
+def _over(conn_id: str) -> AuthorizationFailed:
+    return _failure(
+        conn_id,
+        "This consent is over: its answer was used already, or came from another page, or is older than a minute",
+    )
+
+
+def _failure(conn_id: str, what: str, hint: str = _AGAIN) -> AuthorizationFailed:
+    return AuthorizationFailed(what, where=f"for connection {conn_id!r}", hint=hint)
+
+
+@contextmanager
+def instructions_for_page() -> Iterator[None]:
+    """Lets errors that are raised inside name the button instead of a command, for a reader without a shell."""
+    try:
+        yield
+    except OAuthTaskflowError as error:
+        error.hint = _COMMAND.sub(" with Connect", error.hint)
+        raise
+
+
+def _printable(text: str) -> str:
+    return "".join(char for char in text if char.isprintable())[:500]
