@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from pathlib import Path
@@ -144,7 +145,7 @@ def _sqlite_engine(url: URL) -> Engine:
     path = Path(str(url.database))
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        _create_privately(path)
     except OSError as failure:
         raise TokenStoreError(
             f"The token store file cannot be opened ({failure.strerror})",
@@ -155,6 +156,20 @@ def _sqlite_engine(url: URL) -> Engine:
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _create_privately(path: Path) -> None:
+    """Create ``path`` if it is missing, readable by its owner only. An existing file is not opened.
+
+    Closing a file drops every lock that this process has on it, those of SQLite included. Another process would then take
+    the database for unused, and delete the log into which this one goes on writing
+    (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+    """
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        if not path.is_file() or not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
