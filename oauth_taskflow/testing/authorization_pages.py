@@ -1,7 +1,8 @@
 """The endpoints of a login by a person: authorization, pushed requests and device codes, with Authlib's rules.
 
 * ``GET /oauth/authorize`` agrees at once (``decision`` changes that) and redirects with ``code``, ``state`` and ``iss``
-  (RFC 9207). PKCE with S256 is required of every client (RFC 9700 §2.1.1).
+  (RFC 9207). PKCE with S256 is required of every client (RFC 9700 §2.1.1). With ``response_mode=form_post`` a page posts
+  them (OAuth 2.0 Form Post Response Mode).
 * ``POST /oauth/par`` keeps a request for its reference (RFC 9126); with ``par_required`` nothing else is accepted.
 * ``POST /oauth/device`` hands out codes (RFC 8628); ``GET /device?user_code=…`` is the person who decides.
 """
@@ -11,8 +12,9 @@ from __future__ import annotations
 import secrets
 import threading
 from dataclasses import dataclass, replace
+from html import escape
 from typing import Any, ClassVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from authlib.oauth2.rfc6749 import InvalidRequestError, OAuth2Error
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant
@@ -223,7 +225,8 @@ class ConsentDesk:
         except OAuth2Error as error:
             return problem(400, error.error)
         answer: Response = self._tokens.create_authorization_response(parsed, user, grant)
-        return self._add_issuer(answer)
+        answer = self._add_issuer(answer)
+        return _post_answer(answer) if fields.get("response_mode") == "form_post" else answer
 
     def _add_issuer(self, answer: Response) -> Response:
         """``answer`` with ``iss``, errors included (RFC 9207 §2)."""
@@ -272,3 +275,19 @@ class ConsentDesk:
                 device.agreed = self.decision == "agree"
                 return Response(200, b"<h1>Done</h1>", (("Content-Type", "text/html"),))
         return problem(404, "no such user code")
+
+
+def _post_answer(answer: Response) -> Response:
+    """The page that posts the parameters which ``answer`` would have put into the address."""
+    place, _, query = dict(answer.headers).get("Location", "").partition("?")
+    if not query:
+        return answer
+    fields = "".join(
+        f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">'
+        for name, value in parse_qsl(query)
+    )
+    page = (
+        f'<body onload="document.forms[0].submit()"><form method="post" action="{escape(place)}">'
+        f"{fields}<button>Continue</button></form></body>"
+    )
+    return Response(200, page.encode(), (("Content-Type", "text/html"),))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -133,3 +134,13 @@ def test_an_unknown_user_code_and_a_wrong_body_are_refused(oauth_server: OAuthTe
     place = oauth_server.base_url
     assert requests.get(f"{place}/device?user_code=x", timeout=TIMEOUT).status_code == 404
     assert requests.post(f"{place}/oauth/device", json={}, timeout=TIMEOUT).status_code == 400
+
+
+def test_an_answer_may_be_posted_by_a_page(oauth_server: OAuthTestServer) -> None:
+    answer = authorize(oauth_server, response_mode="form_post", state='"><script>')
+    assert answer.status_code == 200
+    assert f'action="{HERE}"' in answer.text
+    assert "<script>" not in answer.text
+    code = re.search(r'name="code" value="([^"]+)"', answer.text)
+    assert code is not None
+    assert trade(oauth_server, code[1]).status_code == 200
