@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 # Passwords of the users of ``users.AuthManager``.
-USERS = {"admin": "admin", "viewer": "viewer", "reader": "viewer"}
+USERS = {"admin": "admin", "second": "admin", "viewer": "viewer", "reader": "viewer"}
 _START_SECONDS = 180.0
 
 

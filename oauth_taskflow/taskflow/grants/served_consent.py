@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from hmac import compare_digest
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace as replace_field
@@ -48,6 +49,7 @@ from oauth_taskflow.taskflow.grants.trial_call import TrialResult, try_call
 # A question about a device code takes as long as one token request; then another server may ask.
 _MARGIN = 5.0
 _COMMAND = re.compile(r":? (?:Run:? )?airflow oauth login \S+(?: --(?:device|paste))?")
+_REPLACES = "A new consent replaces a grant that may be in use elsewhere."
 _AGAIN = "Start again with Connect."
 
 
@@ -58,6 +60,24 @@ class ConsentRequest(Struct, frozen=True):
     redirect_uri: str = ""
     return_to: str = ""
     revoke_old: bool = False
+
+
+class ConsentOffer(Struct, frozen=True):
+    """What a person should know before a consent.
+
+    ``redirect_uri`` is the connection's own, empty without one. ``no_browser`` and ``no_device`` say why that way is
+    closed; empty where it is open. ``place`` is the host that asks the person.
+    """
+
+    conn_id: str
+    provider: str
+    place: str
+    scope: str
+    redirect_uri: str
+    no_browser: str
+    no_device: str
+    can_revoke_old: bool
+    warnings: tuple[str, ...]
 
 
 class DevicePrompt(Struct, frozen=True):
@@ -91,6 +111,47 @@ def open_consents() -> SqlConsentStore:
         TokenStoreError: the token store's URL or keys are unusable.
     """
     return open_consent_store(store_url(), fernet_keys())
+
+
+def describe_offer(conn_id: str) -> ConsentOffer:
+    """What can be done for the Connection ``conn_id``. The issuer's metadata may be fetched; nothing is stored.
+
+    Raises:
+        OAuthTaskflowError: the connection needs no consent, is wrong, or the store failed.
+    """
+    with instructions_for_page():
+        grant = load_managed_grant(conn_id)
+        refuse_without_consent(grant)
+        unreadable = check_store(grant)
+        no_browser = _find_obstacle(grant, "authorize_url")
+        address = "" if no_browser else grant.server.authorize_url
+        return ConsentOffer(
+            conn_id=conn_id,
+            provider=grant.auth.preset.title,
+            place=urlsplit(address).hostname or "",
+            scope=grant.options.scope,
+            redirect_uri=grant.consent.redirect_uri,
+            no_browser=no_browser,
+            no_device=_find_obstacle(grant, "device_url"),
+            can_revoke_old=_can_revoke_old(grant),
+            warnings=() if unreadable is None else (f"{_REPLACES} {unreadable}",),
+        )
+
+
+def _find_obstacle(grant: ManagedGrant, name: str) -> str:
+    """Why a consent by the endpoint ``name`` is not possible; empty if it is."""
+    try:
+        grant.endpoint_url(name)
+    except OAuthTaskflowError as error:
+        return str(error)
+    return ""
+
+
+def _can_revoke_old(grant: ManagedGrant) -> bool:
+    try:
+        return bool(find_revocation_url(grant))
+    except OAuthTaskflowError:
+        return False
 
 
 def begin_in_browser(conn_id: str, request: ConsentRequest) -> str:

@@ -7,13 +7,18 @@ from pathlib import Path
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from oauth_taskflow.taskflow.page import connection_routes, plain_routes
+from oauth_taskflow.taskflow.page import connection_routes, consent_routes, plain_routes
 from oauth_taskflow.taskflow.page.access import refuse_foreign_writes
 from oauth_taskflow.taskflow.page.border import Border
 from oauth_taskflow.taskflow.page.failures import HANDLERS
 
 # One router per subject. Each route has a permission of ``access.PERMISSIONS``.
-ROUTERS: tuple[APIRouter, ...] = (connection_routes.router, plain_routes.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    connection_routes.router,
+    consent_routes.router,
+    consent_routes.pages,
+    plain_routes.router,
+)
 _STATIC = Path(__file__).parent / "static"
 
 
@@ -28,6 +33,7 @@ def build_app() -> FastAPI:
     )
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(refuse_foreign_writes)])
+    app.include_router(consent_routes.parking)
     app.mount("/static/{version}", StaticFiles(directory=_STATIC), name="static")
     app.add_middleware(Border)
     return app

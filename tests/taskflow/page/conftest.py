@@ -61,3 +61,16 @@ def browse(root_app: Any) -> Iterator[Browse]:
     yield browse
     for client in opened:
         client.close()
+
+
+@pytest.fixture
+def admin(browse: Browse) -> TestClient:
+    """A client of the user who may do everything."""
+    client: TestClient = browse("admin")
+    return client
+
+
+@pytest.fixture
+def at_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow is served on this machine: the test server sends browsers nowhere else."""
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://127.0.0.1:8080")

@@ -4,6 +4,7 @@ import {chakra, el, ErrorBox, hasGlobals, PlainLink, react, router} from "./part
 // First part of the path → a module with a function `Page({rest})`, loaded when it is shown.
 const PAGES = {
   "": () => import("./connections.js"),
+  connect: () => import("./connect.js"),
 };
 
 function Loaded({load, rest}) {

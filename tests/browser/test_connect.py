@@ -1,0 +1,252 @@
+"""Connect in a real browser: in the same tab, by form_post, with a device code, over two API servers that share a database."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+
+from oauth_taskflow.testing import OAuthTestServer
+from tests.browser.conftest import OpenPage
+from tests.browser.server import ApiServer, Deployment
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page, Route
+
+# ``add("crm", par_url=…)`` stores a connection that a person authorizes, and returns its id.
+Add = Callable[..., str]
+
+
+@pytest.fixture
+def provider(authorization_server: OAuthTestServer) -> Iterator[OAuthTestServer]:
+    """The authorization server, as it is by default again after the test."""
+    authorization_server.clear_log()
+    desk = authorization_server.desk
+    desk.device_interval = 0.5
+    yield authorization_server
+    desk.decision, desk.device_interval, desk.issuer = "agree", 5.0, desk.origin
+
+
+@pytest.fixture
+def add(airflow: ApiServer, provider: OAuthTestServer) -> Add:
+    """See ``Add``."""
+
+    def add(**overrides: Any) -> str:
+        conn_id = f"crm_{secrets.token_hex(3)}"
+        place = provider.base_url
+        known = {
+            "grant_type": "authorization_code",
+            "authorize_url": f"{place}/oauth/authorize",
+            "device_url": f"{place}/oauth/device",
+            "revoke_url": f"{place}/oauth/revoke",
+        }
+        airflow.add_connection(conn_id, provider.connection(**{**known, **overrides}))
+        return conn_id
+
+    return add
+
+
+def press_connect(page: Page, server: ApiServer, conn_id: str, query: str = "") -> None:
+    page.goto(f"{server.url}/plugin/oauth/connect/{conn_id}{query}")
+    page.get_by_role("button", name="Connect in this tab").click()
+
+
+def agree(url: str) -> str:
+    """Where the authorization server sends the browser of a person who agrees."""
+    answer = requests.get(url, allow_redirects=False, timeout=5)
+    return str(answer.headers["Location"])
+
+
+def read_callbacks(page: Page) -> list[str]:
+    """A list that collects the addresses of callbacks that ``page`` asks for from now on."""
+    found: list[str] = []
+    page.on(
+        "request",
+        lambda request: found.append(request.url) if "/oauth/callback" in request.url else None,
+    )
+    return found
+
+
+def test_connect_in_the_same_tab(
+    airflow: ApiServer, open_page: OpenPage, add: Add, provider: OAuthTestServer
+) -> None:
+    conn_id, page = add(), open_page()
+    callbacks = read_callbacks(page)
+    page.goto(f"{airflow.url}/plugin/oauth/connect/{conn_id}?return_to=/dags")
+    page.get_by_text(f"{airflow.url}/oauth/callback", exact=True).wait_for()
+    assert provider.requests == []
+    page.get_by_role("button", name="Connect in this tab").click()
+    page.get_by_role("heading", name=f"{conn_id} is connected").wait_for()
+    assert page.url == f"{airflow.url}/oauth/consent"
+    page.get_by_text("The API answered: HTTP ").wait_for()
+    assert len(page.context.pages) == 1
+    (sent,) = callbacks
+    log = airflow.log.read_text()
+    assert "/oauth/callback" in log
+    for value in parse_qs(urlsplit(sent).query).values():
+        if len(value[0]) > 20 and not value[0].startswith("http"):
+            assert value[0] not in log
+    page.get_by_role("link", name="Back to where you came from").click()
+    page.wait_for_url(f"{airflow.url}/dags")
+
+
+def test_going_back_and_reloading_finish_nothing_twice(
+    airflow: ApiServer, open_page: OpenPage, add: Add, provider: OAuthTestServer
+) -> None:
+    conn_id, page = add(), open_page()
+    press_connect(page, airflow, conn_id)
+    page.get_by_role("heading", name=f"{conn_id} is connected").wait_for()
+    page.reload()
+    page.get_by_role("heading", name="Nothing to finish").wait_for()
+    assert sum(call.path == "/oauth/token" for call in provider.requests) == 1
+
+
+def test_an_answer_by_form_post(
+    airflow: ApiServer, open_page: OpenPage, add: Add, provider: OAuthTestServer
+) -> None:
+    conn_id, page = add(authorize_params={"response_mode": "form_post"}), open_page()
+    press_connect(page, airflow, conn_id)
+    page.get_by_role("heading", name=f"{conn_id} is connected").wait_for()
+    assert page.url == f"{airflow.url}/oauth/consent"
+    code = next(call.form["code"] for call in provider.requests if call.path == "/oauth/token")
+    assert code not in airflow.log.read_text()
+
+
+def test_a_person_who_refuses_is_told_what_to_do(
+    airflow: ApiServer, open_page: OpenPage, add: Add, provider: OAuthTestServer
+) -> None:
+    conn_id, page = add(), open_page()
+    provider.desk.decision = "refuse"
+    press_connect(page, airflow, conn_id)
+    page.get_by_role("heading", name=f"{conn_id} is not connected").wait_for()
+    assert "refused (access_denied)" in page.get_by_role("alert").inner_text()
+    provider.desk.decision = "agree"
+    page.get_by_role("link", name="Connect again").click()
+    page.get_by_role("button", name="Connect in this tab").click()
+    page.get_by_role("heading", name=f"{conn_id} is connected").wait_for()
+
+
+def test_reconnect_after_the_provider_ended_the_grant(
+    airflow: ApiServer,
+    deployment: Deployment,
+    open_page: OpenPage,
+    add: Add,
+    provider: OAuthTestServer,
+) -> None:
+    conn_id, page = add(), open_page()
+    press_connect(page, airflow, conn_id)
+    page.get_by_role("heading", name=f"{conn_id} is connected").wait_for()
+    for family in list(provider.state._families.values()):
+        provider.state.revoke_family(family)
+    with pytest.raises(AssertionError, match="invalid_grant"):
+        deployment.command("oauth", "refresh", conn_id)
+    press_connect(page, airflow, conn_id)
+    page.get_by_role("heading", name=f"{conn_id} is connected").wait_for()
+    shown = deployment.command("oauth", "status", conn_id, "--output", "json")
+    assert json.loads(shown[shown.index("[") :])[0]["state"] == "fresh"
+
+
+def test_another_user_in_this_browser_gets_nothing(
+    airflow: ApiServer, open_page: OpenPage, add: Add, provider: OAuthTestServer
+) -> None:
+    conn_id, page, other = add(), open_page(), open_page("second")
+    with page.expect_request(f"{provider.base_url}/oauth/authorize?**") as asked:
+        page.route(f"{provider.base_url}/**", lambda route: route.abort())
+        press_connect(page, airflow, conn_id)
+    other.goto(agree(asked.value.url))
+    other.get_by_role("heading", name=f"{conn_id} is not connected").wait_for()
+    assert "Another user of Airflow began this consent" in other.get_by_role("alert").inner_text()
+    assert not [call for call in provider.requests if call.path == "/oauth/token"]
+
+
+def test_a_viewer_cannot_begin(
+    airflow: ApiServer, open_page: OpenPage, add: Add, provider: OAuthTestServer
+) -> None:
+    conn_id, page = add(), open_page("reader")
+    page.goto(f"{airflow.url}/plugin/oauth/connect/{conn_id}")
+    page.get_by_role("alert").wait_for()
+    assert page.get_by_role("button", name="Connect in this tab").count() == 0
+
+
+@pytest.mark.parametrize("query", ["code=stolen&state=" + "x" * 43, "code=stolen"])
+def test_an_answer_to_no_consent_is_a_page_that_says_what_to_do(
+    airflow: ApiServer, open_page: OpenPage, query: str
+) -> None:
+    page = open_page()
+    page.goto(f"{airflow.url}/oauth/callback?{query}")
+    page.get_by_role("heading", name="Not connected").wait_for()
+    assert "stolen" not in page.url
+    assert "stolen" not in airflow.log.read_text()
+
+
+def test_connect_with_a_code_on_another_device(
+    airflow: ApiServer, open_page: OpenPage, add: Add, provider: OAuthTestServer
+) -> None:
+    conn_id, page = add(), open_page()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{airflow.url}/plugin/oauth/connect/{conn_id}")
+    page.get_by_role("button", name="Use a code on another device").click()
+    page.get_by_role("button", name="Copy code").click()
+    code = page.evaluate("navigator.clipboard.readText()")
+    page.reload()
+    page.get_by_text("Waiting for the consent.").wait_for()
+    requests.get(f"{provider.base_url}/device?user_code={code}", timeout=5).raise_for_status()
+    page.get_by_role("heading", name=f"{conn_id} is connected").wait_for()
+    secret = next(iter(provider.desk.devices))
+    assert secret not in page.content()
+
+
+def test_two_api_servers_share_a_consent(
+    airflow: ApiServer,
+    airflow_below: ApiServer,
+    open_page: OpenPage,
+    add: Add,
+    provider: OAuthTestServer,
+) -> None:
+    """The browser begins at one server, and its answer arrives at the other one, which finishes."""
+    conn_id, page = add(), open_page()
+    second = f"{airflow_below.url}/oauth/callback"
+
+    def lead_to_second(route: Route) -> None:
+        query = urlsplit(agree(route.request.url)).query
+        route.fulfill(status=302, headers={"Location": f"{second}?{query}"})
+
+    page.route(f"{provider.base_url}/oauth/authorize?**", lead_to_second)
+    press_connect(page, airflow, conn_id)
+    page.get_by_role("heading", name=f"{conn_id} is connected").wait_for()
+    assert page.url == f"{airflow_below.url}/oauth/consent"
+
+
+def test_below_a_path(
+    airflow_below: ApiServer, open_page: OpenPage, add: Add, provider: OAuthTestServer
+) -> None:
+    conn_id, page = add(), open_page(server=airflow_below)
+    press_connect(page, airflow_below, conn_id)
+    page.get_by_role("heading", name=f"{conn_id} is connected").wait_for()
+    assert page.url == f"{airflow_below.url}/oauth/consent"
+
+
+def test_nothing_that_the_browser_receives_is_a_token(
+    airflow: ApiServer, open_page: OpenPage, add: Add, provider: OAuthTestServer
+) -> None:
+    conn_id, page = add(), open_page()
+    bodies: list[str] = []
+
+    def keep(route: Route) -> None:
+        answer = route.fetch(max_redirects=0)
+        bodies.append(answer.text())
+        bodies.extend(answer.headers.values())
+        route.fulfill(response=answer)
+
+    page.route(f"{airflow.url}/oauth/api/**", keep)
+    press_connect(page, airflow, conn_id)
+    page.get_by_role("heading", name=f"{conn_id} is connected").wait_for()
+    received = "\n".join(bodies)
+    assert conn_id in received
+    hidden = [*provider.state.list_issued(), provider.client_secret]
+    assert not [one for one in hidden if one in received]
