@@ -49,7 +49,8 @@ class TokenPolicy:
     ``json_body`` accepts token requests in JSON too (Notion). ``old_access_token_dies``: a refresh ends the access
     tokens issued before (GitHub, GitLab). Without ``names_lifetime`` the answer does not say when the token ends.
     ``tolerance`` is seconds for which an access token is still accepted after its named end, so that clients refresh
-    often and a slow machine cannot outlast a token that it has just been given.
+    often and a slow machine cannot outlast a token that it has just been given. ``idle`` is seconds after which a refresh
+    token dies unused, of which answers say nothing. None: it lives on.
     """
 
     lifetime: float | None = 3600.0
@@ -59,6 +60,7 @@ class TokenPolicy:
     old_access_token_dies: bool = False
     names_lifetime: bool = True
     tolerance: float = 0.0
+    idle: float | None = None
 
     @property
     def accepted_for(self) -> float | None:
@@ -138,7 +140,8 @@ class _Refresh(RefreshTokenGrant):  # type: ignore[misc]  # Authlib ships no typ
 
     def authenticate_refresh_token(self, refresh_token: str) -> _RefreshCredential | None:
         client_id = self.request.client.client.client_id
-        family = self.server.state.redeem(refresh_token, client_id, self.server.policy.grace)
+        policy = self.server.policy
+        family = self.server.state.redeem(refresh_token, client_id, policy.grace, policy.idle)
         return _RefreshCredential(refresh_token, family) if family else None
 
     def authenticate_user(self, credential: _RefreshCredential) -> str:

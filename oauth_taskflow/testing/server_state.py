@@ -58,6 +58,7 @@ class Family:
     client_id: str
     subject: str
     scope: str
+    used_at: float = 0.0
     revoked: bool = False
     live: set[str] = field(default_factory=set, repr=False)
     spent_at: dict[str, float] = field(default_factory=dict, repr=False)
@@ -127,7 +128,8 @@ class ServerState:
         """The first refresh token of a new family: what a consent yields."""
         value = value or secrets.token_urlsafe(24)
         with self.lock:
-            self._families[value] = Family(client_id, subject, scope, live={value})
+            now = self._clock.now()
+            self._families[value] = Family(client_id, subject, scope, now, live={value})
         return value
 
     def family(self, refresh_token: str) -> Family | None:
@@ -135,18 +137,25 @@ class ServerState:
         with self.lock:
             return self._families.get(refresh_token)
 
-    def redeem(self, refresh_token: str, client_id: str, grace: float) -> Family | None:
+    def redeem(
+        self, refresh_token: str, client_id: str, grace: float, idle: float | None = None
+    ) -> Family | None:
         """The family, if this client may use this refresh token now; else None.
 
-        Reuse of a spent token ends its family as a side effect.
+        Reuse of a spent token ends its family as a side effect, and so does one unused for ``idle`` seconds.
         """
         with self.lock:
             family = self._families.get(refresh_token)
+            now = self._clock.now()
             if family is None or family.revoked or family.client_id != client_id:
                 return None
+            if idle is not None and now - family.used_at > idle:
+                self.revoke_family(family)
+                return None
             if refresh_token in family.live:
+                family.used_at = now
                 return family
-            if family.in_grace(refresh_token, self._clock.now(), grace):
+            if family.in_grace(refresh_token, now, grace):
                 return family
             self.count("reuse_detected")
             self.revoke_family(family)
