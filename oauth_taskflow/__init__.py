@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # for type checkers; at run time __getattr__ imports the name
     from oauth_taskflow.taskflow.http.hook import OAuth2Hook
     from oauth_taskflow.taskflow.http.operator import OAuth2HttpOperator
     from oauth_taskflow.taskflow.http.sensor import OAuth2HttpSensor
+    from oauth_taskflow.taskflow.notices.maintenance import load_maintenance
+    from oauth_taskflow.taskflow.notices.notifier import OAuthNotifier
     from oauth_taskflow.taskflow.retry_policy import OAuthRetryPolicy
 
 __version__ = "0.1.0"
@@ -30,11 +32,13 @@ _EXPORTS = {
     "OAuth2Hook": "oauth_taskflow.taskflow.http.hook",
     "OAuth2HttpOperator": "oauth_taskflow.taskflow.http.operator",
     "OAuth2HttpSensor": "oauth_taskflow.taskflow.http.sensor",
+    "OAuthNotifier": "oauth_taskflow.taskflow.notices.notifier",
     "OAuthRetryPolicy": "oauth_taskflow.taskflow.retry_policy",
     "OAuthSession": "oauth_taskflow.api.session",
     "build_dag": "oauth_taskflow.taskflow.dags.factory",
     "endpoint_records": "oauth_taskflow.taskflow.dags.records",
     "endpoint_tasks": "oauth_taskflow.taskflow.dags.factory",
+    "load_maintenance": "oauth_taskflow.taskflow.notices.maintenance",
     "load_specs": "oauth_taskflow.taskflow.dags.load",
     "oauth_task": "oauth_taskflow.taskflow.decorator",
 }
@@ -45,11 +49,13 @@ __all__ = [
     "OAuth2Hook",
     "OAuth2HttpOperator",
     "OAuth2HttpSensor",
+    "OAuthNotifier",
     "OAuthRetryPolicy",
     "OAuthSession",
     "build_dag",
     "endpoint_records",
     "endpoint_tasks",
+    "load_maintenance",
     "load_specs",
     "oauth_task",
 ]

@@ -27,7 +27,7 @@ _IMPORT = re.compile(r"from (oauth_taskflow[\w.]*) import (\([^)]*\)|[^\n;\"'\\]
 _DOTTED = re.compile(r"\boauth_taskflow(?:\.\w+)+")
 # Metrics and the database file are called like modules; two tests ask for names that must not exist.
 _OTHER = re.compile(
-    r"oauth_taskflow\.(token_refresh\w*|consent_due|db|nonsense|testing\.Nothing)\Z"
+    r"oauth_taskflow\.(token_refresh\w*|consent_due|notice|notices|db|nonsense|testing\.Nothing)\Z"
 )
 
 

@@ -20,6 +20,7 @@ REFRESH_FAILED = "oauth_taskflow.token_refresh_failed"
 REFRESH_DURATION = "oauth_taskflow.token_refresh_duration"
 REFRESH_WAIT = "oauth_taskflow.token_refresh_wait"
 CONSENT_DUE = "oauth_taskflow.consent_due"
+NOTICE = "oauth_taskflow.notice"
 
 
 _counts: Counter[str] = Counter()
@@ -31,6 +32,12 @@ def observe(event: Event) -> None:
     _count(event)
     with suppress(Exception):
         _report(event, {"conn_id": event.conn_id})
+
+
+def count_notice(conn_id: str, kind: str) -> None:
+    """Counts one notice about the Connection ``conn_id``. Never raises: a metric is not worth a failed task."""
+    with suppress(Exception):
+        _stats().incr(NOTICE, tags={"conn_id": conn_id, "kind": kind})
 
 
 def refreshes(conn_id: str) -> int:

@@ -159,6 +159,7 @@ def get_provider_info() -> dict[str, Any]:
         "task-decorators": [
             {"name": "oauth", "class-name": "oauth_taskflow.taskflow.decorator.oauth_task"}
         ],
+        "notifications": ["oauth_taskflow.taskflow.notices.notifier.OAuthNotifier"],
         "secrets-backends": ["oauth_taskflow.taskflow.secrets_backend.OAuthBroker"],
         "config": {"oauth_taskflow": _config()},
         "cli": ["oauth_taskflow.taskflow.cli.commands.get_cli_commands"],

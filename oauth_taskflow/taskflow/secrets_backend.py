@@ -25,6 +25,7 @@ from oauth_taskflow.taskflow.processes import in_task
 
 if TYPE_CHECKING:
     from oauth_taskflow.connections.parse import AirflowConnection
+    from oauth_taskflow.taskflow.broker.questions import Asked
 
 _log = logging.getLogger(__name__)
 _DEFAULT_BACKENDS = (
@@ -102,7 +103,7 @@ class OAuthBroker(BaseSecretsBackend):
     def _answer(self, question: Question, team_name: str | None) -> Any:
         from oauth_taskflow.taskflow.broker.server import fetch_token, read_brokered_settings  # noqa: PLC0415 - as above
 
-        found = self._find(question.conn_id, team_name)
+        found = self._find(question.conn_id, team_name) if question.conn_id else None
         if question.about:
             return self._answer_about(question, found, team_name or "")
         if found is None:
@@ -115,15 +116,36 @@ class OAuthBroker(BaseSecretsBackend):
         return self._build_connection(question.conn_id, conn_type=found.conn_type, **fields)
 
     def _answer_about(self, question: Question, found: AirflowConnection | None, team: str) -> Any:
-        """The answer to a question about budgets or watermarks, whose asker may read the connection."""
+        """The answer to a question that is not about a token, whose asker may read the connection."""
         from oauth_taskflow.taskflow.broker.desk import answer_question, missing_error  # noqa: PLC0415 - as above
-        from oauth_taskflow.taskflow.broker.questions import read_question, write_answer  # noqa: PLC0415 - as above
+        from oauth_taskflow.taskflow.broker.notice_server import answer_notice  # noqa: PLC0415 - as above
+        from oauth_taskflow.taskflow.broker.questions import read_question  # noqa: PLC0415 - as above
         from oauth_taskflow.taskflow.connection_lookup import read_settings  # noqa: PLC0415 - as above
 
+        if not question.conn_id:
+            return self._answer_list(question, team)
         if found is None:
             raise missing_error(question.conn_id)
         asked = read_question(question.about)
-        answer = answer_question(asked, read_settings(found), team)
+        more = {"notice": lambda body, settings, team, _: answer_notice(body, settings, team)}
+        answer = answer_question(asked, read_settings(found), team, more)
+        return self._build_answer(question, asked, answer)
+
+    def _answer_list(self, question: Question, team: str) -> Any:
+        """The answer to the question which connections with a stored grant there are."""
+        from oauth_taskflow.taskflow.broker.desk import answer_briefly  # noqa: PLC0415 - as above
+        from oauth_taskflow.taskflow.broker.notice_server import list_connections  # noqa: PLC0415 - as above
+        from oauth_taskflow.taskflow.broker.questions import read_question  # noqa: PLC0415 - as above
+
+        asked = read_question(question.about)
+        answer = answer_briefly(
+            "", lambda: list_connections(asked.body, lambda name: self._find(name, team or None))
+        )
+        return self._build_answer(question, asked, answer)
+
+    def _build_answer(self, question: Question, asked: Asked, answer: Any) -> Any:
+        from oauth_taskflow.taskflow.broker.questions import write_answer  # noqa: PLC0415 - as above
+
         connection = self._build_connection(question.conn_id, conn_type="oauth2")
         connection.schema = write_answer(asked, answer)
         return connection

@@ -1,4 +1,4 @@
-"""Where the API server answers questions about budgets and watermarks: briefly, and never many at once."""
+"""Where the API server answers questions of tasks that are not about tokens: briefly, and never many at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from functools import lru_cache
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from oauth_taskflow.connections.settings import ConnectionSettings
 
 _T = TypeVar("_T")
+# From the body of a question, the connection, its team and the moment at which the question came.
+Answer = Callable[[Any, "ConnectionSettings", str, float], Any]
 # As for tokens: workers abandon a question after 5 s, and the API server has few threads.
 _ANSWER_WITHIN = 4.0
 _THREADS, _MOST_WAITING, _MOST_OF_ONE = 8, 64, 16
@@ -69,23 +71,36 @@ class _Desk:
 os.register_at_fork(after_in_child=_Desk.forget)
 
 
-def answer_question(asked: Asked, settings: ConnectionSettings, team: str) -> Any:
+def answer_question(
+    asked: Asked, settings: ConnectionSettings, team: str, more: Mapping[str, Answer] | None = None
+) -> Any:
     """Returns the answer to ``asked`` by a task that may read the connection of ``settings``, which ``team`` owns.
+
+    ``more`` are answers that need sessions, which this module must not load: sessions ask for budgets here.
 
     Raises:
         TokenStoreError: the store failed, or there is no time; the task asks again.
         ConnectionConfigError: it is no question of this release.
     """
-    answer = _ANSWERS.get(asked.kind)
+    answer = (more or {}).get(asked.kind) or _ANSWERS.get(asked.kind)
     if answer is None:
         raise unreadable_question()
     began = time.monotonic()
-    future = _Desk.submit(settings.conn_id, lambda: answer(asked.body, settings, team, began))
+    return answer_briefly(settings.conn_id, lambda: answer(asked.body, settings, team, began))
+
+
+def answer_briefly(conn_id: str, work: Callable[[], _T]) -> _T:
+    """Returns the result of ``work``, which answers a question about ``conn_id``, if it comes in time.
+
+    Raises:
+        TokenStoreError: there is no time; the task asks again.
+    """
+    future = _Desk.submit(conn_id, work)
     try:
         return future.result(_ANSWER_WITHIN)
     except NotYet:
         future.cancel()
-        raise _busy_error(settings.conn_id) from None
+        raise _busy_error(conn_id) from None
 
 
 def _busy_error(conn_id: str) -> TokenStoreError:
@@ -131,7 +146,7 @@ def _answer_watermark(body: Any, settings: ConnectionSettings, team: str, _: flo
     return answer_watermark(body, settings, team)
 
 
-_ANSWERS: dict[str, Callable[[Any, ConnectionSettings, str, float], Any]] = {
+_ANSWERS: dict[str, Answer] = {
     budget_wire.KIND: _answer_budget,
     watermark_wire.KIND: _answer_watermark,
 }

@@ -1,0 +1,30 @@
+"""The examples of docs/notices.md."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.airflow
+PAGE = Path(__file__).parents[3] / "docs" / "notices.md"
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+
+
+def test_the_dag_file_of_the_docs_loads(airflow_home: Any) -> None:
+    namespace: dict[str, Any] = {}
+    exec(BLOCKS[0], namespace)
+    dag = namespace["dag_oauth_maintenance"]
+    assert sorted(dag.task_ids) == ["keep_alive", "list_grants"]
+    assert dag.max_active_runs == 1
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("airflow.providers.slack") is None,
+    reason="apache-airflow-providers-slack is not installed",
+)
+def test_the_slack_notifier_of_the_docs_takes_these_arguments(airflow_home: Any) -> None:
+    exec(BLOCKS[1], {})
