@@ -130,6 +130,16 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "example": "my_company.alerts.SchemaNotifier",
         "default": "",
     },
+    "page_test": {
+        "description": (
+            "Whether users who may change a connection may try it on the page OAuth (Test): the API server then sends a "
+            "token request, or one request to the API. False hides the action and refuses it."
+        ),
+        "version_added": "0.2.0",
+        "type": "boolean",
+        "example": "False",
+        "default": "True",
+    },
     "write_back_conn_id": {
         "description": (
             "Connection to Airflow's own REST API (auth_type session), through which a task writes rotated refresh "

@@ -36,9 +36,11 @@ class StoredGrant:
             raise
 
     def store_consent(
-        self, granted: Granted, answer: TokenHttpResponse | None = None
+        self, granted: Granted, answer: TokenHttpResponse | None = None, *, by: str = ""
     ) -> GrantRecord:
         """Store the tokens of a person's new consent, with their ``answer``; the old consent's tokens are removed.
+
+        ``by`` names the user who asked for it.
 
         Its DPoP key is removed too. A worker that refreshes the old consent at this moment finds its lineage gone and
         cannot overwrite the new one. The refresh token written in the connection counts as seen, so that it does not
@@ -51,6 +53,7 @@ class StoredGrant:
             new = self._apply_consent(record, granted.refresh_token, answer, held=False)
             return replace(
                 new,
+                consented_by=by,
                 token=token,
                 dpop_key=granted.token.dpop_key,
                 consent=renew_consent(None, token, known, rotated=True)
@@ -62,7 +65,12 @@ class StoredGrant:
         return self._change(transition)
 
     def store_unusable_consent(
-        self, outcome: Unusable, answer: TokenHttpResponse | None, *, dpop_key: str = ""
+        self,
+        outcome: Unusable,
+        answer: TokenHttpResponse | None,
+        *,
+        dpop_key: str = "",
+        by: str = "",
     ) -> OAuthTaskflowError:
         """Store the refresh token of a new consent whose ``answer`` cannot be used yet; returns the error to raise.
 
@@ -75,7 +83,9 @@ class StoredGrant:
             failure = LastFailure.from_error(error, self._context.fingerprints.client[0], until, 1)
             failure = failure.follow(None, record.read_at.store)
             new = self._apply_consent(record, outcome.refresh_token, answer, held=outcome.opaque)
-            new = replace(new, state=GrantState.MISCONFIGURED, last_failure=failure)
+            new = replace(
+                new, state=GrantState.MISCONFIGURED, last_failure=failure, consented_by=by
+            )
             return replace(new, token=None, consent=None, dpop_key=dpop_key)
 
         self._drop_unreadable()
@@ -134,6 +144,7 @@ class StoredGrant:
                 dpop_key="",
                 consent=None,
                 consent_fence=record.lease.fence + 1,
+                consented_by="",
                 answer=None,
                 predecessor="",
                 origin="",

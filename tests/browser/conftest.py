@@ -35,6 +35,11 @@ _PATIENCE_MS = 30_000
 OpenPage = Callable[..., "Page"]
 
 
+# ``take_picture(page, "connections")``: a picture for the manual, if the tests were asked to take them.
+TakePicture = Callable[["Page", str], None]
+PICTURES = Path(__file__).resolve().parents[2] / "docs" / "images"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All tests of this folder need Airflow and a browser."""
     for item in items:
@@ -107,3 +112,16 @@ def open_page(airflow: ApiServer, chromium: Browser) -> Iterator[OpenPage]:
     yield open_page
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def take_picture() -> TakePicture:
+    """Writes ``docs/images/<name>.png`` when the variable ``TAKE_PICTURES`` is set."""
+
+    def take(page: Page, name: str) -> None:
+        if os.environ.get("TAKE_PICTURES"):
+            PICTURES.mkdir(exist_ok=True)
+            page.set_viewport_size({"width": 1280, "height": 800})
+            page.screenshot(path=PICTURES / f"{name}.png", animations="disabled")
+
+    return take

@@ -17,8 +17,8 @@ from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.dpop import prover
 from oauth_taskflow.taskflow.broker.server import read_brokered_settings
 from oauth_taskflow.taskflow.cli.login import login
+from oauth_taskflow.taskflow.grants.connection_check import try_connection
 from oauth_taskflow.taskflow.grants.managed_grant import load_managed_grant
-from oauth_taskflow.taskflow.http.connection_check import try_connection
 from oauth_taskflow.taskflow.sessions import open_async_session, open_session
 from oauth_taskflow.testing import OAuthTestServer
 from tests.connections.samples import connection, kind

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from oauth_taskflow.connections.parse import parse_connection
 from oauth_taskflow.connections.settings import BrokeredSettings
 from oauth_taskflow.taskflow.broker import server as broker
-from oauth_taskflow.taskflow.http.connection_check import try_connection
+from oauth_taskflow.taskflow.grants.connection_check import try_connection
 from oauth_taskflow.taskflow.secrets_backend import OAuthBroker
 from oauth_taskflow.taskflow.sessions import open_session
 from tests.api.scripted import Asked, Reply, ScriptedApi, scripted

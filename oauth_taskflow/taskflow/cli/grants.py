@@ -6,18 +6,15 @@ from argparse import Namespace
 from collections.abc import Callable
 from functools import partial, wraps
 
-from oauth_taskflow import secret_registry
 from oauth_taskflow.errors import OAuthTaskflowError, TokenUndecryptable
-from oauth_taskflow.oauth.masking_source import token_secrets
 from oauth_taskflow.taskflow.cli.grant_rows import group_by_connection, make_row, status_row
 from oauth_taskflow.taskflow.cli.output import Row, exit_with, print_rows
 from oauth_taskflow.taskflow.config import fernet_keys, store_url
+from oauth_taskflow.taskflow.grants.actions import forget_grants, refresh_now, revoke_grant
 from oauth_taskflow.taskflow.grants.grant_status import unreadable_status
 from oauth_taskflow.taskflow.grants.managed_grant import ManagedGrant, load_managed_grant
-from oauth_taskflow.taskflow.grants.revocation import read_revocable, revoke_tokens
 from oauth_taskflow.tokens.registry import open_store
 from oauth_taskflow.tokens.state.record import GrantRecord
-from oauth_taskflow.tokens.stored_grant import forget_grant
 
 Command = Callable[[Namespace], None]
 
@@ -69,34 +66,17 @@ def _read_row(conn_id: str, read: Callable[[], GrantRecord], grant_key: str, *le
 @_print_errors
 def refresh(args: Namespace) -> None:
     """Fetch the next token now, through the same lease as tasks."""
-    grant = load_managed_grant(args.conn_id)
-    manager, record = grant.manager, grant.manager.stored.read()
-    token = manager.renew(record.token.access_token) if record.token else manager.token()
-    secret_registry.add(token_secrets(token))
-    print_rows([_read_grant_row(grant)], args.output)
+    print_rows([_read_grant_row(refresh_now(args.conn_id))], args.output)
 
 
 @_print_errors
 def revoke(args: Namespace) -> None:
     """End the grant at the authorization server, and then here; a failure leaves it unchanged."""
-    grant = load_managed_grant(args.conn_id)
-    url = grant.endpoint_url("revoke_url")
-    if not revoke_tokens(grant, url, read_revocable(grant)):
-        exit_with(f"Connection {grant.conn_id!r} has no token that could be revoked.")
-    if grant.auth.grant_type == "refresh_token":
-        grant.manager.stored.store_revocation()
-    else:
-        grant.manager.stored.forget()
-    print_rows([_read_grant_row(grant)], args.output)
+    print_rows([_read_grant_row(revoke_grant(args.conn_id))], args.output)
 
 
 @_print_errors
 def forget(args: Namespace) -> None:
     """Delete the stored grants of a connection, which may be gone already. The authorization server is not notified."""
-    store = open_store(store_url(), fernet_keys())
-    keys = [key for conn_id, key in store.list_grants() if conn_id == args.conn_id]
-    if not keys:
-        exit_with(f"Nothing is stored for connection {args.conn_id!r}.")
-    for key in keys:
-        forget_grant(store, key)
-    print_rows([{"conn_id": args.conn_id, "forgotten": len(keys)}], args.output)
+    count = forget_grants(args.conn_id)
+    print_rows([{"conn_id": args.conn_id, "forgotten": count}], args.output)

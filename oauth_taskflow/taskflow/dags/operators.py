@@ -57,6 +57,12 @@ class EndpointOperator(BaseOperator):
         self.item = item
         self.default_params = default_params or {}
 
+    @classmethod
+    def get_serialized_fields(cls) -> frozenset[str]:
+        """Also keeps the connection in the serialised DAG: the page OAuth lists which tasks use which connection."""
+        known = super().get_serialized_fields()  # type: ignore[no-untyped-call]  # Airflow's
+        return frozenset(known | {"conn_id"})
+
     @property
     def operator_extra_links(self) -> Sequence[BaseOperatorLink]:  # type: ignore[override]  # a field of Airflow's
         """The links of the task in the UI; those that led nowhere are left out, because Airflow keeps each as an XCom."""

@@ -190,10 +190,13 @@ def store_result(
     agreed: ConsentResult,
     tell: Callable[[str], None],
     *,
+    by: str = "",
     revoke_url: str = "",
     copy_back: bool = False,
 ) -> GrantRecord:
     """Store the result of a consent, which replaces the old grant; ``tell`` gets sentences for the person.
+
+    ``by`` names the user who asked for it.
 
     Afterwards the old grant is revoked at ``revoke_url`` if that is given, and the refresh token copied into the
     connection if ``copy_back`` is set. A failure there is only told: the grant is stored.
@@ -204,7 +207,7 @@ def store_result(
         TokenStoreError: the store failed.
     """
     before = _read_replaced(grant)
-    record, granted = _store(grant, agreed)
+    record, granted = _store(grant, agreed, by)
     for sentence in _describe_grant(grant, granted):
         tell(sentence)
     if revoke_url and before is not None and (said := _end_old(grant, revoke_url, before, granted)):
@@ -214,13 +217,14 @@ def store_result(
     return record
 
 
-def _store(grant: ManagedGrant, agreed: ConsentResult) -> tuple[GrantRecord, Granted]:
+def _store(grant: ManagedGrant, agreed: ConsentResult, by: str) -> tuple[GrantRecord, Granted]:
     outcome, stored = agreed.outcome, grant.manager.stored
     if isinstance(outcome, Granted):
-        return stored.store_consent(outcome, agreed.answer), outcome
+        return stored.store_consent(outcome, agreed.answer, by=by), outcome
     if outcome.refresh_token is None and not outcome.opaque:
         raise outcome.error
-    raise stored.store_unusable_consent(outcome, agreed.answer, dpop_key=grant.endpoint.dpop_key)
+    key = grant.endpoint.dpop_key
+    raise stored.store_unusable_consent(outcome, agreed.answer, dpop_key=key, by=by)
 
 
 def _read_replaced(grant: ManagedGrant) -> GrantRecord | None:

@@ -32,7 +32,9 @@ class GrantStatus(Struct, frozen=True, kw_only=True):
 
     ``state`` is ``fresh``, ``stale``, ``idle`` (expired, and the next use refreshes it), ``expired``, ``not_yet_used``,
     ``empty``, ``needs_consent``, ``misconfigured``, ``revoked`` or ``unreadable``. ``consent_is_due`` says that a person must
-    consent now, ``consent_due_at`` when a later consent is due. ``asked_again_at`` ends the cool-down after a failure.
+    consent now, ``consent_due_at`` when a later consent is due. ``asked_again_at`` ends the cool-down after a failure, and
+    ``failing_since`` is when the first of the latest failures happened. ``consented_by`` names the user who asked for the
+    consent, empty if unknown.
     """
 
     conn_id: str
@@ -43,7 +45,10 @@ class GrantStatus(Struct, frozen=True, kw_only=True):
     version: int | None = None
     consent_is_due: bool = False
     consent_due_at: float | None = None
+    consented_at: float | None = None
+    consented_by: str = ""
     asked_again_at: float | None = None
+    failing_since: float | None = None
     problem: Problem | None = None
 
 
@@ -61,7 +66,10 @@ def read_status(record: GrantRecord, leeway: float = LEEWAY) -> GrantStatus:
         version=record.version,
         consent_is_due=is_due,
         consent_due_at=None if is_due or ends_at is None else ends_at - offset,
+        consented_at=None if record.consent is None else record.consent.since - offset,
+        consented_by=record.consented_by,
         asked_again_at=_find_cooldown_end(record),
+        failing_since=_find_first_failure(record),
         problem=_read_problem(record),
     )
 
@@ -99,6 +107,11 @@ def _find_cooldown_end(record: GrantRecord) -> float | None:
     if until is None or until <= record.read_at.store:
         return None
     return until - record.read_at.offset
+
+
+def _find_first_failure(record: GrantRecord) -> float | None:
+    since = record.last_failure.since if record.last_failure else None
+    return None if since is None else since - record.read_at.offset
 
 
 def _read_problem(record: GrantRecord) -> Problem | None:

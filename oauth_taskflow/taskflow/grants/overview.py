@@ -1,48 +1,151 @@
-"""Every connection of this package that can be listed, with its stored grants."""
+"""Every connection of this package that can be listed, with its stored grants, and grants without a connection."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from oauth_taskflow.errors import TokenUndecryptable
-from oauth_taskflow.taskflow.config import fernet_keys, store_url
+from oauth_taskflow.clock import SYSTEM_CLOCK
+from oauth_taskflow.connections.summary import ConnectionSummary, summarize
+from oauth_taskflow.errors import OAuthTaskflowError
+from oauth_taskflow.taskflow.config import fernet_keys, presets_folder, store_url
+from oauth_taskflow.taskflow.connection_lookup import find_connection
+from oauth_taskflow.taskflow.grants.connection_list import (
+    ListedConnection,
+    find_stored_ids,
+    is_backend_configured,
+    list_connections,
+)
 from oauth_taskflow.taskflow.grants.grant_status import (
     GrantStatus,
     read_status,
     unreadable_status,
 )
+from oauth_taskflow.taskflow.grants.health import judge_connection
+from oauth_taskflow.taskflow.grants.usage import DagUse, UsageIndex
 from oauth_taskflow.tokens.registry import open_store
-from oauth_taskflow.tokens.store import TokenStore
+from oauth_taskflow.tokens.sql.listing import ListedGrant
+
+# Seconds for which the answer of a secrets backend is believed, and how many are asked for during one look.
+_BELIEVED = 300.0
+_MOST_ASKED = 5
+# Seconds that the first look waits for the search through the DAGs.
+_WAIT_FOR_USES = 0.15
+USES = UsageIndex()
 
 
 class ConnectionOverview(Struct, frozen=True, kw_only=True):
-    """One connection with its stored grants; ``team`` is its team in a deployment with several, else None."""
+    """One connection with its stored grants and the tasks that use it.
+
+    ``source`` is ``database``, ``environment``, ``secrets backend`` or the class of a backend; empty: it exists nowhere, or it
+    is not known yet where. ``summary`` is None where the connection is not known, ``health`` a key of ``health.HEALTH``.
+    ``team`` is its team in a deployment with several, else None.
+    """
 
     conn_id: str
+    health: str
+    source: str = ""
     team: str | None = None
+    summary: ConnectionSummary | None = None
     grants: tuple[GrantStatus, ...] = ()
+    used_by: tuple[DagUse, ...] = ()
+
+
+class _Elsewhere(Struct, frozen=True):
+    """What a secrets backend said about a connection, believed until that second of the monotonic clock."""
+
+    until: float
+    exists: bool
+    summary: ConnectionSummary | None = None
+
+
+_asked: dict[str, _Elsewhere] = {}
 
 
 def read_overview() -> list[ConnectionOverview]:
-    """Every connection with stored grants, by its id.
+    """Every connection by its id. No token endpoint is asked, and no secret is kept.
 
     Raises:
         TokenStoreError: the store failed.
+        SQLAlchemyError: the metadata database failed.
     """
-    store = open_store(store_url(), fernet_keys())
     grants: defaultdict[str, list[GrantStatus]] = defaultdict(list)
-    for conn_id, key in store.list_grants():
-        grants[conn_id].append(_read_one(store, conn_id, key))
+    for one in open_store(store_url(), fernet_keys()).list_records():
+        grants[one.conn_id].append(_read_status(one))
+    users, listed = USES.find_users(_WAIT_FOR_USES), list_connections()
+    named = {conn_id for conn_id, uses in users.items() if any(one.is_certain for one in uses)}
+    others = _look_up((grants.keys() | named) - listed.keys() - {""})
     return [
-        ConnectionOverview(conn_id=conn_id, grants=tuple(found))
-        for conn_id, found in sorted(grants.items())
+        _describe(conn_id, listed.get(conn_id), others, grants.get(conn_id, ()), users)
+        for conn_id in sorted(listed.keys() | others.keys())
     ]
 
 
-def _read_one(store: TokenStore, conn_id: str, grant_key: str) -> GrantStatus:
+def _read_status(listed: ListedGrant) -> GrantStatus:
+    if listed.record is not None:
+        return read_status(listed.record)
+    assert listed.failure is not None
+    return unreadable_status(listed.conn_id, listed.grant_key, listed.failure)
+
+
+def _look_up(conn_ids: Iterable[str]) -> dict[str, _Elsewhere | str | None]:
+    """Where the connections are that no list has: in the database with another type, elsewhere, nowhere (None), unknown ("")."""
+    wanted = set(conn_ids)
+    places: dict[str, _Elsewhere | str | None] = dict.fromkeys(wanted)
+    stored = find_stored_ids(wanted)
+    places |= dict.fromkeys(stored, "database")
+    if is_backend_configured():
+        left = _MOST_ASKED
+        for conn_id in sorted(wanted - stored):
+            known = _asked.get(conn_id)
+            if known is None or known.until < SYSTEM_CLOCK.monotonic():
+                left -= 1
+                known = _ask_backends(conn_id) if left >= 0 else known
+            places[conn_id] = known if known is None or known.exists else None
+            if known is None:
+                places[conn_id] = ""
+    return places
+
+
+def _ask_backends(conn_id: str) -> _Elsewhere:
+    until = SYSTEM_CLOCK.monotonic() + _BELIEVED
     try:
-        return read_status(store.read(grant_key))
-    except TokenUndecryptable as failure:
-        return unreadable_status(conn_id, grant_key, failure)
+        found = find_connection(conn_id)
+        summary = summarize(found.conn_type, found.extra, presets_folder())
+        known = _Elsewhere(until, exists=True, summary=summary)
+    except OAuthTaskflowError:
+        known = _Elsewhere(until, exists=False)
+    _asked[conn_id] = known
+    return known
+
+
+def _describe(
+    conn_id: str,
+    listed: ListedConnection | None,
+    others: Mapping[str, _Elsewhere | str | None],
+    grants: Sequence[GrantStatus],
+    users: Mapping[str, tuple[DagUse, ...]],
+) -> ConnectionOverview:
+    source, summary, exists = "", None, True
+    if listed is not None:
+        source, summary = listed.source, listed.summary
+    elif isinstance(other := others[conn_id], _Elsewhere):
+        source, summary = "secrets backend", other.summary
+    else:
+        source, exists = other or "", other is not None
+    health = judge_connection(summary, grants)
+    if not exists:
+        health = "orphaned" if grants else "missing"
+    elif source == "database" and summary is None:
+        health = "misconfigured"  # of another type, without auth_type
+    return ConnectionOverview(
+        conn_id=conn_id,
+        health=health,
+        source=source,
+        team=listed.team if listed is not None else None,
+        summary=summary,
+        grants=tuple(sorted(grants, key=lambda one: one.refreshed_at or 0.0, reverse=True)),
+        used_by=users.get(conn_id, ()),
+    )

@@ -12,7 +12,7 @@ from oauth_taskflow.api.errors import combine_classes
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.errors import ApiRequestFailed
 from oauth_taskflow.taskflow.connection_lookup import load_settings
-from oauth_taskflow.taskflow.http.connection_check import try_connection
+from oauth_taskflow.taskflow.grants.connection_check import try_connection
 from oauth_taskflow.taskflow.sessions import resolve_base_url, session_for
 
 if TYPE_CHECKING:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends
 from fastapi.responses import HTMLResponse
 
-from oauth_taskflow.taskflow.grants.overview import read_overview
+from oauth_taskflow.iso8601 import instant_text
+from oauth_taskflow.taskflow.grants.health import HEALTH
 from oauth_taskflow.taskflow.page.access import GetUserDep, may_read_connections
+from oauth_taskflow.taskflow.page.connection_rows import list_rows
 from oauth_taskflow.taskflow.page.rendering import render_page
-from oauth_taskflow.taskflow.page.visibility import find_visible
 
 router = APIRouter()
 
@@ -16,7 +17,8 @@ router = APIRouter()
 @router.get("/", dependencies=[Depends(may_read_connections)])
 def show_list(user: GetUserDep) -> HTMLResponse:
     """The list as a page that needs no script."""
-    overview = read_overview()
-    visible = find_visible(user, {one.conn_id: one.team for one in overview})
-    rows = [one for one in overview if one.conn_id in visible]
-    return render_page("list.html", connections=rows)
+    return render_page("list.html", listing=list_rows(user), health=HEALTH, when=_format_instant)
+
+
+def _format_instant(seconds: float | None) -> str:
+    return "" if seconds is None else instant_text(seconds)

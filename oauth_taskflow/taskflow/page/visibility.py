@@ -8,6 +8,7 @@ from typing import Literal
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
+from airflow.providers.common.compat.sdk import conf
 
 Method = Literal["GET", "PUT", "POST", "DELETE"]
 
@@ -27,3 +28,11 @@ def find_visible(
             conn_ids=ids, user=user, method=method, team_name=team
         )
     }
+
+
+def find_visible_dags(user: BaseUser, dag_ids: set[str]) -> set[str]:
+    """Those of the DAGs that ``user`` may read."""
+    manager = get_auth_manager()
+    if conf.getboolean("core", "multi_team", fallback=False):
+        return dag_ids & manager.get_authorized_dag_ids(user=user)
+    return set(manager.filter_authorized_dag_ids(dag_ids=dag_ids, user=user)) if dag_ids else set()

@@ -26,6 +26,7 @@ from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.tokens.cipher import TokenCipher
 from oauth_taskflow.tokens.recovery_files import RecoveryFiles
 from oauth_taskflow.tokens.sql import engine as engines
+from oauth_taskflow.tokens.sql.listing import GrantListing, ListedGrant
 from oauth_taskflow.tokens.sql.table import EMPTY_ROW, GRANTS, database_clock, to_columns, to_record
 from oauth_taskflow.tokens.sql.transactions import Database
 from oauth_taskflow.tokens.state.record import ClockSample, GrantRecord, Lease
@@ -61,6 +62,7 @@ class SqlTokenStore:
         self.recovery = RecoveryFiles(recovery_dir or _recovery_dir(self._url), self.cipher)
         self._clock = clock
         self._database = Database(self._url, clock)
+        self._listing = GrantListing(self._database, self.cipher, clock, self._now)
         # Built once: workers that wait for another one's refresh read often, and building costs as much as reading.
         self._select_row = select(self._now().label("now"), GRANTS).where(
             GRANTS.c.grant_key == bindparam("wanted")
@@ -98,6 +100,10 @@ class SqlTokenStore:
             return [(row.conn_id, row.grant_key) for row in connection.execute(statement)]
 
         return self._database.run(rows, writes=False)
+
+    def list_records(self) -> list[ListedGrant]:
+        """Every grant without its secrets, sorted by connection; only what changed since the last call is decrypted."""
+        return self._listing.read()
 
     def acquire(
         self,

@@ -124,6 +124,7 @@ class GrantRecord(SecretValue, frozen=True):
         dpop_key: the private key that proves requests for this grant (RFC 9449); empty without DPoP.
         consent: the known facts of the person's consent behind a refresh token.
         consent_fence: the first fence whose answers belong to that consent.
+        consented_by: the user who led the person to the consent, as Airflow or the machine names them; empty if unknown.
         doubted_at: when a token was last fetched because the API refused a new one (see ``api_refusals``).
         answer: the latest answer with tokens in it, as it arrived (see ``kept_answer``).
         predecessor: the refresh token that was sent for ``answer``, where it is not certain that the received one
@@ -145,6 +146,7 @@ class GrantRecord(SecretValue, frozen=True):
     dpop_key: Hidden[str] = ""
     consent: Consent | None = None
     consent_fence: int = 0
+    consented_by: str = ""
     doubted_at: float | None = None
     answer: KeptAnswer | None = None
     predecessor: Hidden[str] = ""
@@ -167,6 +169,7 @@ class GrantRecord(SecretValue, frozen=True):
             **({"dpop_key": self.dpop_key} if self.dpop_key else {}),
             **({"consent": asdict(self.consent)} if self.consent else {}),
             **({"consent_fence": self.consent_fence} if self.consent_fence else {}),
+            **({"consented_by": self.consented_by} if self.consented_by else {}),
             **({"doubted_at": self.doubted_at} if self.doubted_at is not None else {}),
             **({"answer": self.answer.fields} if self.answer else {}),
             **({"predecessor": self.predecessor} if self.predecessor else {}),
@@ -185,11 +188,28 @@ class GrantRecord(SecretValue, frozen=True):
             dpop_key=part.get("dpop_key", ""),
             consent=Consent(**part["consent"]) if part.get("consent") else None,
             consent_fence=part.get("consent_fence", 0),
+            consented_by=part.get("consented_by", ""),
             doubted_at=part.get("doubted_at"),
             answer=KeptAnswer.from_fields(part["answer"]) if part.get("answer") else None,
             predecessor=part.get("predecessor", ""),
             origin=part.get("origin", ""),
             left_scope=part.get("left_scope", ""),
+        )
+
+    def without_secrets(self) -> GrantRecord:
+        """This record for showing: empty texts stand for its secrets, so that it is still known which ones there are."""
+        token = self.token
+        return replace(
+            self,
+            token=None
+            if token is None
+            else replace(token, access_token="", dpop_key="", extras={}),
+            refresh_token=None if self.refresh_token is None else "",
+            alternates=(),
+            seeds=(),
+            dpop_key="",
+            answer=None,
+            predecessor="",
         )
 
     @property

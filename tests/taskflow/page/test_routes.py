@@ -129,10 +129,10 @@ def test_a_bug_is_answered_by_name_only(
 ) -> None:
     from oauth_taskflow.taskflow.page import connection_routes  # noqa: PLC0415 - see above
 
-    def fail() -> None:
+    def fail(_: object) -> None:
         raise KeyError("s3cret-value")
 
-    monkeypatch.setattr(connection_routes, "read_overview", fail)
+    monkeypatch.setattr(connection_routes, "list_rows", fail)
     answer = browse("admin").get("/oauth/api/connections")
     assert answer.status_code == 500
     assert answer.json() == {

@@ -1,18 +1,175 @@
-// The list of connections and their grants.
-import {chakra, el, ErrorBox, fetchJson, react} from "./parts.js";
+// The list of connections and their grants: search, filter, sort, details, actions. The query keeps the choice (?q=…&state=…).
+import {ConnectionDetails} from "./details.js";
+import {chakra, el, ErrorBox, InnerLink, PAGE, react, StateBadge, StatusLine, useLive, useNow, When} from "./parts.js";
+
+const SHOWN_AT_ONCE = 50;
+// What a column sorts by; without a value a row comes last.
+const latest = (row) => row.grants[0] ?? {};
+const KINDS = {
+  oauth2: "OAuth 2.0", api_key: "API key", bearer: "Bearer token", basic: "User and password", session: "Login request",
+  self_signed_jwt: "Self-signed JWT", aws_sigv4: "AWS signature", none: "No authentication",
+};
+const titleOf = (row) => row.title || KINDS[row.auth_type] || row.auth_type;
+const COLUMNS = [
+  {name: "conn_id", label: "Connection", value: (row) => row.conn_id.toLowerCase()},
+  {name: "provider", label: "Provider", value: (row) => titleOf(row).toLowerCase()},
+  {name: "state", label: "State", value: null},
+  {name: "expires", label: "Token ends", value: (row) => latest(row).expires_at},
+  {name: "refreshed", label: "Last refresh", value: (row) => latest(row).refreshed_at},
+  {name: "consent", label: "Next consent", value: (row) => (latest(row).consent_is_due ? 0 : latest(row).consent_due_at)},
+  {name: "used", label: "Used by", value: (row) => -(row.used_by.length + row.more_dags)},
+];
+
+function matches(row, words) {
+  const text = [
+    row.conn_id, titleOf(row), row.provider, row.auth_type, row.source,
+    ...row.grants.flatMap((grant) => [grant.grant_key, grant.consented_by, grant.problem?.what ?? ""]),
+    ...row.used_by.flatMap((use) => [use.dag_id, ...use.task_ids]),
+  ].join("\n").toLowerCase();
+  return words.every((word) => text.includes(word));
+}
+
+function sortRows(rows, sort) {
+  const isDown = sort.startsWith("-");
+  const column = COLUMNS.find((each) => each.name === sort.replace("-", ""));
+  const ranked = column?.value ? rows.map((row) => [column.value(row), row]) : null;
+  if (ranked === null) return isDown ? [...rows].reverse() : rows; // the API sorts by state, the worst first
+  const missing = (value) => value === null || value === undefined;
+  const compare = ([a], [b]) => {
+    if (missing(a) || missing(b)) return missing(a) - missing(b);
+    return (a < b ? -1 : a > b ? 1 : 0) * (isDown ? -1 : 1);
+  };
+  return ranked.sort(compare).map(([, row]) => row);
+}
+
+// Not by the router: it would make Airflow load this page anew with every letter.
+function useChoice() {
+  const [choice, setChoice] = react().useState(() => {
+    const query = new URLSearchParams(location.search);
+    return {q: query.get("q") ?? "", state: query.get("state") ?? "", sort: query.get("sort") ?? "state"};
+  });
+  const set = (name, value) => {
+    const query = new URLSearchParams(location.search);
+    if (value) query.set(name, value);
+    else query.delete(name);
+    const text = query.toString();
+    history.replaceState(history.state, "", location.pathname + (text ? `?${text}` : ""));
+    setChoice((known) => ({...known, [name]: value}));
+  };
+  return [choice, set];
+}
+
+function Filters({listing, choice, set, count}) {
+  const C = chakra();
+  const counts = {};
+  for (const row of listing.connections) counts[row.health] = (counts[row.health] ?? 0) + 1;
+  const states = listing.states.filter((each) => counts[each.name] || each.name === choice.state);
+  return el(
+    C.Flex,
+    {gap: 3, my: 3, wrap: "wrap", align: "end", role: "search", "aria-label": "Connections"},
+    el(C.Input, {
+      type: "search", maxW: "20rem", "aria-label": "Search connections, providers, people, errors and DAGs", placeholder: "Search",
+      defaultValue: choice.q, onChange: (event) => set("q", event.target.value),
+    }),
+    el(C.NativeSelect.Root, {maxW: "16rem"},
+      el(C.NativeSelect.Field, {"aria-label": "State", value: choice.state, onChange: (event) => set("state", event.target.value)},
+        el("option", {value: ""}, `All states (${listing.connections.length})`),
+        states.map((each) => el("option", {key: each.name, value: each.name}, `${each.label} (${counts[each.name] ?? 0})`))),
+      el(C.NativeSelect.Indicator)),
+    el(C.Text, {color: "fg.muted", "aria-live": "polite"}, `${count} of ${listing.connections.length} connections`),
+  );
+}
+
+function HeaderCell({column, choice, set}) {
+  const C = chakra();
+  const isSorted = choice.sort.replace("-", "") === column.name, isDown = choice.sort.startsWith("-");
+  const next = isSorted && !isDown ? `-${column.name}` : column.name;
+  return el(
+    C.Table.ColumnHeader,
+    {"aria-sort": isSorted ? (isDown ? "descending" : "ascending") : "none", scope: "col"},
+    el(C.Button, {variant: "ghost", size: "xs", px: 1, fontWeight: "semibold", onClick: () => set("sort", next)},
+      column.label, isSorted ? (isDown ? " ↓" : " ↑") : ""),
+  );
+}
+
+function StateCell({row, state, now}) {
+  const C = chakra(), grant = latest(row);
+  let note = null;
+  if (row.health === "failing" && grant.failing_since) note = ["since ", el(When, {key: 1, at: grant.failing_since, now})];
+  if (row.health === "cooling_down") note = ["ends ", el(When, {key: 1, at: grant.asked_again_at, now})];
+  if (row.health === "idle") note = "refreshes when next used";
+  return el(C.Box, null, el(StateBadge, state), note ? el(C.Text, {fontSize: "xs", color: "fg.muted"}, note) : null);
+}
+
+function Row({row, states, now, isOpen, toggle, act}) {
+  const C = chakra(), T = C.Table, grant = latest(row), state = states[row.health];
+  const dags = row.used_by.length + row.more_dags;
+  const consent = grant.consent_is_due ? "now" : el(When, {at: grant.consent_due_at, now});
+  const isWaiting = ["needs_consent", "never_connected"].includes(row.health) && row.actions.includes("connect");
+  const panel = `details-${row.conn_id}`;
+  const cells = [
+    el(T.Cell, {key: "conn", as: "th", scope: "row", fontWeight: "medium", textAlign: "start"},
+      el(C.Button, {variant: "ghost", size: "xs", px: 1, "aria-expanded": isOpen, "aria-controls": isOpen ? panel : undefined, onClick: toggle},
+        isOpen ? "▾ " : "▸ ", row.conn_id)),
+    el(T.Cell, {key: "provider"}, titleOf(row)),
+    el(T.Cell, {key: "state"}, el(StateCell, {row, state, now})),
+    el(T.Cell, {key: "expires"}, el(When, {at: grant.expires_at, now})),
+    el(T.Cell, {key: "refreshed"}, el(When, {at: grant.refreshed_at, now})),
+    el(T.Cell, {key: "consent"}, grant.grant_key ? consent : "–",
+      isWaiting ? el(C.Box, null, el(InnerLink, {to: `${PAGE}/connect/${encodeURIComponent(row.conn_id)}`}, grant.grant_key ? "Reconnect" : "Connect")) : null),
+    el(T.Cell, {key: "used"}, dags === 0 ? "–" : `${dags} DAG${dags === 1 ? "" : "s"}`),
+  ];
+  return el(
+    react().Fragment,
+    null,
+    el(T.Row, {"data-connection": row.conn_id}, cells),
+    isOpen
+      ? el(T.Row, {id: panel}, el(T.Cell, {colSpan: cells.length, bg: "bg.subtle"}, el(ConnectionDetails, {row, state, states, now, act})))
+      : null,
+  );
+}
+
+function List({listing, act}) {
+  const C = chakra(), T = C.Table;
+  const {useState} = react();
+  const [choice, set] = useChoice();
+  const [open, setOpen] = useState({});
+  const [most, setMost] = useState(SHOWN_AT_ONCE);
+  const now = useNow();
+  const states = Object.fromEntries(listing.states.map((each) => [each.name, each]));
+  const words = choice.q.toLowerCase().split(/\s+/).filter(Boolean);
+  const chosen = listing.connections.filter((row) => (!choice.state || row.health === choice.state) && matches(row, words));
+  const rows = sortRows(chosen, choice.sort);
+  const toggle = (id) => setOpen((known) => ({...known, [id]: !known[id]}));
+  return el(
+    C.Box,
+    null,
+    el(Filters, {listing, choice, set, count: rows.length}),
+    el(T.ScrollArea, null,
+      el(T.Root, {size: "sm", "aria-label": "OAuth connections"},
+        el(T.Header, null, el(T.Row, null, COLUMNS.map((column) => el(HeaderCell, {key: column.name, column, choice, set})))),
+        el(T.Body, null, rows.slice(0, most).map((row) =>
+          el(Row, {key: row.conn_id, row, states, now, act, isOpen: Boolean(open[row.conn_id]), toggle: () => toggle(row.conn_id)}))))),
+    rows.length > most
+      ? el(C.Button, {mt: 3, variant: "outline", onClick: () => setMost(most + SHOWN_AT_ONCE)}, `Show ${Math.min(SHOWN_AT_ONCE, rows.length - most)} more of ${rows.length - most}`)
+      : null,
+    rows.length === 0 ? el(C.Text, {mt: 3}, listing.connections.length ? "No connection fits the search." : "There is no OAuth connection that you may see.") : null,
+    listing.uses_are_known ? null : el(C.Text, {mt: 2, color: "fg.muted"}, "Still searching the DAGs for tasks that use these connections …"),
+  );
+}
 
 export function Page() {
   const C = chakra();
-  const {useEffect, useState} = react();
-  const [state, setState] = useState({});
-  useEffect(() => {
-    fetchJson("api/connections").then((body) => setState({rows: body.connections}), (error) => setState({error}));
-  }, []);
+  const {useState} = react();
+  const {data, error, reload} = useLive("api/connections");
+  const [said, setSaid] = useState({});
+  const act = {reload, say: (message, failed = false) => setSaid({message, failed})};
   return el(
     C.Box,
     null,
     el(C.Heading, {as: "h1", size: "xl"}, "OAuth connections"),
-    state.error ? el(ErrorBox, {error: state.error}) : null,
-    el(C.List.Root, null, (state.rows ?? []).map((row) => el(C.List.Item, {key: row.conn_id}, row.conn_id))),
+    el(StatusLine, said),
+    error ? el(ErrorBox, {error}) : null,
+    data ? el(List, {listing: data, act}) : error ? null : el(C.Spinner, {mt: 4, "aria-label": "Loading"}),
   );
 }

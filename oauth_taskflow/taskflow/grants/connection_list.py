@@ -1,0 +1,163 @@
+"""The connections of this package, as far as they can be listed: database, variables, and files of a secrets backend.
+
+No secret is kept or announced: Airflow's ORM object and ``parse_connection`` would register the secrets of every connection
+with the log masker, which a server that lists hundreds every few seconds cannot afford.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from msgspec import Struct
+
+from oauth_taskflow.connections.summary import ConnectionSummary, summarize
+from oauth_taskflow.taskflow.config import presets_folder
+
+_PREFIX = "AIRFLOW_CONN_"
+_log = logging.getLogger(__name__)
+
+
+class ListedConnection(Struct, frozen=True):
+    """One connection; ``source`` is ``database``, ``environment`` or the class of a secrets backend."""
+
+    conn_id: str
+    source: str
+    summary: ConnectionSummary
+    team: str | None = None
+
+
+def list_connections() -> dict[str, ListedConnection]:
+    """Every connection of this package that can be listed, by its id; of several with one id the one that Airflow finds first.
+
+    Raises:
+        SQLAlchemyError: the metadata database failed.
+    """
+    folder = presets_folder()
+    found = {one.conn_id: one for one in _list_in_database(folder)}
+    found |= {one.conn_id: one for one in _list_in_environment(folder)}
+    return found | {one.conn_id: one for one in _list_in_backends(folder)}
+
+
+def find_stored_ids(conn_ids: Iterable[str]) -> set[str]:
+    """Those of ``conn_ids`` that are in the metadata database, whatever their type.
+
+    Raises:
+        SQLAlchemyError: the metadata database failed.
+    """
+    from airflow.models import Connection  # noqa: PLC0415 - the ORM loads on the API server only
+    from airflow.utils.session import create_session  # noqa: PLC0415 - as above
+    from sqlalchemy import select  # noqa: PLC0415 - as above
+
+    wanted = set(conn_ids)
+    if not wanted:
+        return set()
+    with create_session() as session:
+        return wanted & set(session.scalars(select(Connection.conn_id)))  # noqa: AIR311 - the ORM's
+
+
+def _list_in_database(folder: Path | None) -> Iterator[ListedConnection]:
+    from airflow.models import Connection  # noqa: PLC0415 - the ORM loads on the API server only
+    from airflow.utils.session import create_session  # noqa: PLC0415 - as above
+    from sqlalchemy import select  # noqa: PLC0415 - as above
+
+    table: Any = Connection.__table__  # noqa: AIR311 - the ORM's
+    columns = [table.c[name] for name in ("conn_id", "conn_type", "extra", "is_extra_encrypted")]
+    team = table.c.get("team_name")
+    statement = select(*columns, *([] if team is None else [team]))
+    kinds = ("oauth2", "http", "https")
+    with create_session() as session:
+        rows = session.execute(statement.where(table.c.conn_type.in_(kinds))).all()
+    for row in rows:
+        summary = _summarize_row(
+            row.conn_type, row.extra, folder, encrypted=bool(row.is_extra_encrypted)
+        )
+        if summary is not None:
+            yield ListedConnection(
+                row.conn_id, "database", summary, getattr(row, "team_name", None)
+            )
+
+
+@lru_cache(maxsize=4096)
+def _summarize_row(
+    conn_type: str,
+    extra: str | None,
+    folder: Path | None,
+    *,
+    encrypted: bool,
+) -> ConnectionSummary | None:
+    """The summary of a row; the encrypted text, which changes with every saving, is the key under which it is kept."""
+    from airflow.models.crypto import get_fernet  # noqa: PLC0415 - as above
+    from cryptography.fernet import InvalidToken  # noqa: PLC0415 - as above
+
+    try:
+        text = get_fernet().decrypt(extra.encode()).decode() if extra and encrypted else extra
+    except (InvalidToken, ValueError):
+        text = None  # Test says which key is missing
+    return summarize(conn_type, text, folder)
+
+
+def _list_in_environment(folder: Path | None) -> Iterator[ListedConnection]:
+    for name, value in os.environ.items():
+        if name.startswith(_PREFIX):
+            conn_type, extra = _read_variable(value)
+            summary = summarize(conn_type, extra, folder)
+            if summary is not None:
+                yield ListedConnection(name[len(_PREFIX) :].lower(), "environment", summary)
+
+
+def _read_variable(text: str) -> tuple[str, str]:
+    """Type and extra of a connection written as JSON or as a URI; empty texts for what is neither.
+
+    https://airflow.apache.org/docs/apache-airflow/stable/howto/connection.html#storing-connections-in-environment-variables
+    """
+    try:
+        if text.lstrip().startswith("{"):
+            fields = json.loads(text)
+            extra = fields.get("extra") or {}
+            return str(fields.get("conn_type") or ""), (
+                extra if isinstance(extra, str) else json.dumps(extra)
+            )
+        parts = urlsplit(text)
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    except (ValueError, AttributeError, TypeError):
+        return "", ""
+    return parts.scheme.replace("-", "_"), query.get("__extra__") or json.dumps(query)
+
+
+def _list_in_backends(folder: Path | None) -> Iterator[ListedConnection]:
+    """What a backend of files holds. Other stores of secrets offer no list."""
+    from airflow.configuration import ensure_secrets_loaded  # noqa: PLC0415 - as above
+
+    for backend in ensure_secrets_loaded():
+        for one in (backend, getattr(backend, "_wrapped", None)):
+            yield from _list_in_files(one, folder)
+
+
+def _list_in_files(backend: Any, folder: Path | None) -> Iterator[ListedConnection]:
+    try:
+        local: Mapping[str, Any] = getattr(backend, "_local_connections", None) or {}
+    except Exception as failure:  # noqa: BLE001  # by name only: the text may quote the file
+        _log.warning(
+            "%s cannot list connections: %s", type(backend).__name__, type(failure).__name__
+        )
+        return
+    for conn_id, connection in local.items():
+        summary = summarize(connection.conn_type, connection.extra, folder)
+        if summary is not None:
+            yield ListedConnection(conn_id, type(backend).__name__, summary)
+
+
+def is_backend_configured() -> bool:
+    """Whether connections may be in a secrets backend that offers no list, besides variables and database."""
+    from airflow.configuration import ensure_secrets_loaded  # noqa: PLC0415 - as above
+
+    usual = {"EnvironmentVariablesBackend", "LocalFilesystemBackend", "MetastoreBackend"}
+    wrapped = (getattr(one, "_wrapped", one) or one for one in ensure_secrets_loaded())
+    return any(type(one).__name__ not in {*usual, "OAuthBroker"} for one in wrapped)

@@ -1,0 +1,158 @@
+"""What the browser gets of connections and grants: names, states and instants, and never a token or a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
+from msgspec import Struct
+
+from oauth_taskflow.taskflow.grants.actions import is_testing_allowed
+from oauth_taskflow.taskflow.grants.grant_status import GrantStatus, Problem
+from oauth_taskflow.taskflow.grants.health import HEALTH, judge_grant
+from oauth_taskflow.taskflow.grants.overview import USES, ConnectionOverview, read_overview
+from oauth_taskflow.taskflow.grants.usage import DagUse
+from oauth_taskflow.taskflow.page.visibility import find_visible, find_visible_dags
+
+# Links to that many DAGs are enough for one connection; the count says how many there are.
+_MOST_DAGS = 20
+
+
+class GrantRow(Struct, frozen=True, kw_only=True):
+    """One stored grant. ``grant_key`` is a hash. Instants are seconds since the epoch (UTC), None: unknown, or none."""
+
+    grant_key: str
+    health: str
+    state: str
+    version: int | None
+    expires_at: int | None
+    refreshed_at: int | None
+    failing_since: int | None
+    asked_again_at: int | None
+    consented_at: int | None
+    consented_by: str
+    consent_due_at: int | None
+    consent_is_due: bool
+    problem: Problem | None
+
+
+class ConnectionRow(Struct, frozen=True, kw_only=True):
+    """One connection with its grants, the latest first; ``actions`` are those that the user may take here."""
+
+    conn_id: str
+    health: str
+    source: str
+    provider: str
+    title: str
+    auth_type: str
+    grant_type: str
+    asks_person: bool
+    actions: tuple[str, ...]
+    grants: tuple[GrantRow, ...]
+    used_by: tuple[DagUse, ...]
+    more_dags: int
+
+
+class HealthRow(Struct, frozen=True):
+    """One state for the list's filter and labels."""
+
+    name: str
+    label: str
+    meaning: str
+
+
+class Listing(Struct, frozen=True, kw_only=True):
+    """The answer to ``GET /api/connections``; ``uses_are_known`` is false while DAGs are still being searched."""
+
+    connections: list[ConnectionRow]
+    states: tuple[HealthRow, ...]
+    uses_are_known: bool
+    may_add: bool
+
+
+STATES = tuple(
+    HealthRow(name, each.label, each.meaning)
+    for name, each in sorted(HEALTH.items(), key=lambda item: item[1].rank)
+)
+
+
+def list_rows(user: BaseUser) -> Listing:
+    """Everything that ``user`` may see, the worst first.
+
+    Raises:
+        OAuthTaskflowError: the token store failed.
+    """
+    overview = read_overview()
+    teams = {one.conn_id: one.team for one in overview}
+    visible = find_visible(user, teams)
+    changeable = find_visible(user, {conn_id: teams[conn_id] for conn_id in visible}, "PUT")
+    shown = [one for one in overview if one.conn_id in visible]
+    dags = find_visible_dags(user, {use.dag_id for one in shown for use in one.used_by})
+    rows = [_make_row(one, dags, may_change=one.conn_id in changeable) for one in shown]
+    return Listing(
+        connections=sorted(rows, key=lambda row: (HEALTH[row.health].rank, row.conn_id)),
+        states=STATES,
+        uses_are_known=USES.is_complete,
+        may_add=get_auth_manager().is_authorized_connection(method="POST", user=user),
+    )
+
+
+def _make_row(one: ConnectionOverview, dags: set[str], *, may_change: bool) -> ConnectionRow:
+    summary = one.summary
+    uses = tuple(use for use in one.used_by if use.dag_id in dags)
+    return ConnectionRow(
+        conn_id=one.conn_id,
+        health=one.health,
+        source=one.source,
+        provider=summary.provider if summary else "",
+        title=summary.title if summary else "",
+        auth_type=summary.auth_type if summary else "",
+        grant_type=summary.grant_type if summary else "",
+        asks_person=summary.asks_person if summary else False,
+        actions=tuple(_list_actions(one)) if may_change else (),
+        grants=tuple(make_grant_row(status, one) for status in one.grants),
+        used_by=uses[:_MOST_DAGS],
+        more_dags=len(uses) - len(uses[:_MOST_DAGS]),
+    )
+
+
+def _list_actions(one: ConnectionOverview) -> Iterable[str]:
+    """What can be done to the connection as it is."""
+    summary = one.summary
+    is_oauth = summary is not None and summary.auth_type == "oauth2"
+    if summary is not None and summary.asks_person:
+        yield "connect"
+    if is_oauth and one.health != "never_connected":
+        yield "refresh"
+    if summary is not None and is_testing_allowed():
+        yield "test"
+    if is_oauth and one.grants:
+        yield "revoke"
+    if one.grants:
+        yield "forget"
+
+
+def make_grant_row(status: GrantStatus, one: ConnectionOverview) -> GrantRow:
+    """The row of one grant of ``one``."""
+    asks_person = one.summary is None or one.summary.asks_person
+    return GrantRow(
+        grant_key=status.grant_key,
+        health=judge_grant(status, asks_person=asks_person),
+        state=status.state,
+        version=status.version,
+        expires_at=_round(status.expires_at),
+        refreshed_at=_round(status.refreshed_at),
+        failing_since=_round(status.failing_since),
+        asked_again_at=_round(status.asked_again_at),
+        consented_at=_round(status.consented_at),
+        consented_by=status.consented_by,
+        consent_due_at=_round(status.consent_due_at),
+        consent_is_due=status.consent_is_due,
+        problem=status.problem,
+    )
+
+
+def _round(instant: float | None) -> int | None:
+    """Whole seconds: the distance between two clocks, measured anew each time, would make every answer a new one."""
+    return None if instant is None else round(instant)
