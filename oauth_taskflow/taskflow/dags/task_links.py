@@ -15,11 +15,9 @@ from airflow.sdk import BaseOperatorLink
 
 from oauth_taskflow.destinations import DEFAULT_KIND
 from oauth_taskflow.errors import TokenEndpointUnavailable, TokenRequestError
-from oauth_taskflow.taskflow.page.places import base_path, ui_url
+from oauth_taskflow.taskflow.page.places import INSTANCE_TAB, base_path, ui_url
 from oauth_taskflow.taskflow.retry_policy import find_error
 
-# The tab of a task instance; see ``taskflow/page/plugin.py``.
-TAB_ROUTE = "oauth-endpoint-run"
 _LONGEST = 2048
 _S3 = ("s3://", "s3a://")
 
@@ -89,7 +87,7 @@ def tab_url(ti: Any) -> str:
     parts = ("dags", ti.dag_id, "runs", ti.run_id, "tasks", ti.task_id)
     mapped = f"/mapped/{ti.map_index}" if ti.map_index >= 0 else ""
     path = "/".join(quote(part, safe="") for part in parts)
-    return f"{base_path()}/{path}{mapped}/plugin/{TAB_ROUTE}"
+    return f"{base_path()}/{path}{mapped}/plugin/{INSTANCE_TAB}"
 
 
 def _find_console(manifest: str, conn_id: str | None) -> str | None:

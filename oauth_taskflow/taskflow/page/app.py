@@ -7,7 +7,12 @@ from pathlib import Path
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from oauth_taskflow.taskflow.page import connection_routes, consent_routes, plain_routes
+from oauth_taskflow.taskflow.page import (
+    connection_routes,
+    consent_routes,
+    endpoint_routes,
+    plain_routes,
+)
 from oauth_taskflow.taskflow.page.access import refuse_foreign_writes
 from oauth_taskflow.taskflow.page.border import Border
 from oauth_taskflow.taskflow.page.failures import HANDLERS
@@ -17,6 +22,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     connection_routes.router,
     consent_routes.router,
     consent_routes.pages,
+    endpoint_routes.router,
     plain_routes.router,
 )
 _STATIC = Path(__file__).parent / "static"

@@ -11,7 +11,13 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from oauth_taskflow.taskflow.page.places import PREFIX, static_url
+from oauth_taskflow.taskflow.page.places import (
+    DAG_TAB,
+    INSTANCE_TAB,
+    PREFIX,
+    TASK_TAB,
+    static_url,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -40,5 +46,20 @@ class PagePlugin(AirflowPlugin):
                 "destination": "nav",
                 "category": "admin",
                 "url_route": "oauth",
-            }
+            },
+            *_tabs(),
         ]
+
+
+def _tabs() -> list[dict[str, str]]:
+    """The tabs with endpoints: one file, which Airflow gives the ids of its place."""
+    places = (
+        ("Endpoints", "dag", DAG_TAB),
+        ("Endpoint", "task", TASK_TAB),
+        ("Endpoint", "task_instance", INSTANCE_TAB),
+    )
+    url = static_url("endpoints.js")
+    return [
+        {"name": name, "bundle_url": url, "destination": destination, "url_route": route}
+        for name, destination, route in places
+    ]
