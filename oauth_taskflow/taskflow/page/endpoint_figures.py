@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from oauth_taskflow.destinations import DEFAULT_KIND
 from oauth_taskflow.engine.summary import EndpointSummary, add_up
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.redaction import redact_url
@@ -26,32 +27,47 @@ _MOST_RUNS = 25
 _MOST_INSTANCES = 2_000
 _MOST_DATASETS = 20
 _RESULT = "return_value"
-# What a page shows; files and schemas, which may be long, stay in the XCom.
-_SHOWN = (
-    *("rows", "pages", "sequences", "bytes", "received_bytes", "seconds", "duplicates", "filtered"),
-    *(
-        "outside",
-        "rejected",
-        "watermark",
-        "interval",
-        "waits",
-        "warnings",
-        "destination",
-        "conn_id",
-    ),
-    *("token_refreshes", "resumed", "tasks", "drift"),
-)
+
+
+class Figures(Struct, frozen=True, omit_defaults=True):
+    """The figures of a summary that a page shows; files and schemas, which may be long, stay in the XCom.
+
+    ``tasks`` counts the instances that were added up. The other names mean what they mean in ``EndpointSummary``.
+    """
+
+    rows: int
+    pages: int | None = None
+    sequences: int | None = None
+    bytes: int | None = None
+    received_bytes: int | None = None
+    seconds: float | None = None
+    duplicates: int = 0
+    filtered: int = 0
+    outside: int = 0
+    rejected: int = 0
+    watermark: str | int | float | None = None
+    interval: list[str] | None = None
+    waits: dict[str, float] = {}
+    warnings: list[str] = []
+    token_refreshes: int = 0
+    resumed: int = 0
+    tasks: int | None = None
+    drift: list[str] = []
+    destination: str = ""
+    manifest: str | None = None
+    manifests: list[str] = []
+    datasets: list[str] = []
 
 
 class RunFigures(Struct, frozen=True):
     """The figures of one endpoint in one run; ``states`` counts the instances of its pull task by state, of the latest run.
 
-    ``figures`` are those of ``EndpointSummary`` that a page shows, None where no run has any. ``is_partial``: some
+    ``figures`` are None where no run has any. ``is_partial``: some
     instances are not done.
     """
 
     run_id: str | None = None
-    figures: dict[str, Any] | None = None
+    figures: Figures | None = None
     is_partial: bool = False
     states: dict[str, int] = {}
 
@@ -90,17 +106,23 @@ def read_figures(
     }
 
 
-def show(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the figures of a summary that a page shows, with URLs redacted and lists of a bounded length."""
-    shown = {name: summary[name] for name in _SHOWN if summary.get(name) not in (None, {}, [])}
-    shown["destination"] = summary.get("destination", "file")
-    manifests = summary.get("manifests") or [summary.get("manifest")]
-    shown["manifest"] = redact_url(str(manifests[0])) if manifests[0] else None
-    datasets = [redact_url(str(name)) for name in summary.get("datasets") or ()]
-    shown["datasets"], more = datasets[:_MOST_DATASETS], len(datasets) - _MOST_DATASETS
-    if more > 0:
-        shown["datasets"].append(f"{more:,} more")
-    return shown
+def show(summary: Mapping[str, Any]) -> Figures | None:
+    """Returns the figures of a summary, with URLs redacted and lists of a bounded length; None for another value."""
+    try:
+        found = msgspec.convert(summary, Figures)
+    except msgspec.ValidationError:
+        return None  # an author's XCom, or that of another release
+    datasets = [redact_url(name) for name in found.datasets[:_MOST_DATASETS]]
+    if more := len(found.datasets) - len(datasets):
+        datasets.append(f"{more:,} more")
+    manifest = found.manifest or next(iter(found.manifests), None)
+    return replace(
+        found,
+        destination=found.destination or DEFAULT_KIND,
+        manifest=None if manifest is None else redact_url(manifest),
+        manifests=[],
+        datasets=datasets,
+    )
 
 
 def _list_runs(session: Session, dag_id: str, run_id: str | None) -> list[_Run]:
@@ -146,9 +168,8 @@ def _read_results(
         wanted = [task_id for task_id, place in last.items() if place == at]
         for task_id, summary in _read_values(session, runs[at], wanted):
             endpoint = by_result[task_id]
-            known = summary or _read_event(session, dag_id, runs[at], endpoint)
-            figures = show(known) if known else None
-            found[endpoint.task_id] = RunFigures(runs[at].run_id, figures)
+            known = summary or _read_event(session, dag_id, runs[at], endpoint) or {}
+            found[endpoint.task_id] = RunFigures(runs[at].run_id, show(known))
     return found
 
 

@@ -36,7 +36,10 @@ _MOST_INDEX = 2**31 - 1
 
 
 class EndpointView(Struct, frozen=True):
-    """An endpoint as the tab shows it; ``run`` and ``spec`` are None for users who may not read them."""
+    """An endpoint as the tab shows it; ``run`` and ``spec`` are None for users who may not read them.
+
+    ``spec`` is None in a list of all endpoints too, which would be long.
+    """
 
     name: str
     task_id: str
@@ -61,7 +64,7 @@ def list_endpoints(
     run_id: str | None = None,
     map_index: Annotated[int, Query(ge=-1, le=_MOST_INDEX)] = -1,
 ) -> Response:
-    """The endpoints of a DAG, or the one of a task, with the figures of their last run, or of one run or instance."""
+    """The endpoints of a DAG with the figures of their last run, or of one run or instance; of a task its own, with its YAML."""
     with create_session() as session:
         permitted = _Permitted(user, dag_id, session)
         endpoints = find_endpoints(_read_serialized(session, dag_id))
@@ -73,7 +76,7 @@ def list_endpoints(
             latest, figures = read_figures(
                 session, dag_id, endpoints, run_id=run_id, map_index=map_index
             )
-        shows_spec = bool(endpoints) and permitted.may_read(DagAccessEntity.TASK)
+        shows_spec = task_id is not None and permitted.may_read(DagAccessEntity.TASK)
     views = [_view(one, figures.get(one.task_id), shows_spec=shows_spec) for one in endpoints]
     return _answer({"dag_id": dag_id, "run_id": latest, "endpoints": views})
 

@@ -166,7 +166,7 @@ function Row({endpoint, dagId}) {
         el(router().Link, {to: `/dags/${encode(dagId)}/tasks/${encode(endpoint.task_id)}`}, endpoint.name)),
       cells.map((cell, at) => el(C.Table.Cell, {key: COLUMNS[at + 1]}, cell)),
     ),
-    open ? el(C.Table.Row, {key: "details"}, el(C.Table.Cell, {colSpan: COLUMNS.length}, el(Details, {endpoint, dagId}))) : null,
+    open ? el(C.Table.Row, {key: "details"}, el(C.Table.Cell, {colSpan: COLUMNS.length}, el(Loaded, {dagId, taskId: endpoint.task_id}))) : null,
   ];
 }
 

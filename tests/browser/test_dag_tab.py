@@ -1,0 +1,162 @@
+"""The tabs with endpoints on DAG, task and task instance, over runs of a real DAG in the database of the API server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.api.scripted import Asked, Reply, scripted
+from tests.browser.conftest import OpenPage
+from tests.browser.server import ApiServer
+
+SECRET = "a-key-that-no-page-shows"
+SPEC = """\
+version: 1
+dag_id: tab
+start_date: 2026-01-01
+connection: tab
+default_args: {{retries: 0}}
+defaults: {{records: data, destination: {{path: "{folder}/{{{{ endpoint }}}}"}}}}
+endpoints:
+  contacts:
+    description: People and companies.
+    request: {{path: /contacts, params: {{limit: {limit}}}}}
+    primary_key: id
+  notes:
+    for_each: {{contact: {{endpoint: contacts, batch: 2}}}}
+    request: {{path: "/notes/{{{{ contact.id }}}}"}}
+"""
+# Two runs, each of another version of the DAG; and a DAG without tasks of this package.
+RUNS = """\
+import sys
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG
+from oauth_taskflow import build_dag
+from tests.taskflow.dags.dag_runs import run_once
+for path in sys.argv[1:]:
+    run = run_once(build_dag(path))
+    print("run:", run.run_id, run.state)
+with DAG("tab_other", schedule=None) as dag:
+    EmptyOperator(task_id="a")
+dag.fileloc = sys.argv[1]
+print("run:", "other", run_once(dag).state)
+"""
+
+
+class Api:
+    """Four contacts, of which one comes twice; the first request is answered with 429 and a wait of a second."""
+
+    def __init__(self) -> None:
+        self.is_busy = True
+
+    def __call__(self, asked: Asked) -> Any:
+        if self.is_busy:
+            self.is_busy = False
+            return Reply({}, 429, {"Retry-After": "1"})
+        if asked.path == "/contacts":
+            return {"data": [{"id": number % 3} for number in range(4)]}
+        return {"data": [{"id": asked.path}, {"id": asked.path}]}
+
+
+@pytest.fixture(scope="module")
+def run_id(airflow: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The id of the second of two runs, before which the spec changed."""
+    folder = tmp_path_factory.mktemp("tab")
+    paths = [folder / f"{limit}.yaml" for limit in (100, 50)]
+    for path in paths:
+        path.write_text(SPEC.format(folder=folder, limit=path.stem))
+    with scripted(Api()) as server:
+        extra = {"auth_type": "api_key", "api_key_name": "X-Key"}
+        given = {"conn_type": "oauth2", "host": server.url, "password": SECRET, "extra": extra}
+        airflow.add_connection("tab", given)
+        said = airflow.deployment.run(RUNS, *map(str, paths))
+    runs = [line.split()[1:] for line in said.splitlines() if line.startswith("run: ")]
+    assert [state for _, state in runs] == ["success"] * 3
+    return str(runs[1][0])
+
+
+def cell(page: Any, row: str, column: str) -> str:
+    """The text of a cell, by the name of its row and column."""
+    names = [head.inner_text() for head in page.get_by_role("columnheader").all()]
+    cells = page.get_by_role("row", name=row).get_by_role("cell").all()
+    return str(cells[names.index(column)].inner_text())
+
+
+def test_the_dag_shows_its_endpoints_with_figures_yaml_and_changes(
+    airflow: ApiServer, open_page: OpenPage, run_id: str
+) -> None:
+    page = open_page("viewer")
+    texts: list[str] = []
+    page.on("response", lambda got: texts.append(got.text()) if "/oauth/" in got.url else None)
+    page.goto(f"{airflow.url}/dags/tab/plugin/oauth-endpoints")
+    page.get_by_role("link", name="contacts", exact=True).wait_for()
+    assert cell(page, "contacts", "State") == "success"
+    assert cell(page, "contacts", "Rows") == "3"
+    assert cell(page, "contacts", "Duplicates") == "1"
+    assert cell(page, "contacts", "Destination") == "file"
+    assert cell(page, "notes", "State") == "2 success"
+    assert cell(page, "notes", "Rows") == "6"
+    details = page.get_by_role("button", name="Details of contacts")
+    details.focus()
+    page.keyboard.press("Enter")
+    assert details.get_attribute("aria-expanded") == "true"
+    page.get_by_text("People and companies.").wait_for()
+    page.get_by_role("link", name=run_id).wait_for()
+    assert "limit: 50" in page.get_by_label("YAML of contacts").inner_text()
+    changes = page.get_by_label("Changes from version 1 to 2").inner_text().splitlines()
+    assert [line for line in changes if line[0] in "+-"] == ["-    limit: 100", "+    limit: 50"]
+    assert texts
+    assert not [text for text in texts if SECRET in text]
+
+
+def test_a_task_shows_its_endpoint_and_the_run_its_instance(
+    airflow: ApiServer, open_page: OpenPage, run_id: str
+) -> None:
+    page = open_page("viewer")
+    page.goto(f"{airflow.url}/dags/tab/tasks/notes/plugin/oauth-endpoint")
+    page.get_by_text("6", exact=True).wait_for()
+    page.get_by_text("Nothing changed in this endpoint from version 1 to 2.").wait_for()
+    page.goto(
+        f"{airflow.url}/dags/tab/runs/{run_id}/tasks/notes/mapped/1/plugin/oauth-endpoint-run"
+    )
+    page.get_by_text("2", exact=True).first.wait_for()
+
+
+def test_the_link_output_of_a_task_leads_to_its_figures(
+    airflow: ApiServer, open_page: OpenPage, run_id: str
+) -> None:
+    page = open_page("viewer")
+    page.goto(f"{airflow.url}/dags/tab/runs/{run_id}/tasks/contacts/details")
+    page.get_by_role("link", name="Output").click()
+    page.wait_for_url("**/tasks/contacts/plugin/oauth-endpoint-run")
+    page.get_by_text("1 duplicates").wait_for()
+
+
+def test_below_a_path_and_in_the_dark_the_tab_is_the_same(
+    airflow_below: ApiServer, open_page: OpenPage, run_id: str
+) -> None:
+    page = open_page("viewer", server=airflow_below, dark=True)
+    page.goto(f"{airflow_below.url}/dags/tab/plugin/oauth-endpoints")
+    link = page.get_by_role("link", name="contacts", exact=True)
+    link.wait_for()
+    assert link.get_attribute("href") == "/tools/airflow/dags/tab/tasks/contacts"
+    page.get_by_role("button", name="Details of notes").click()
+    shown = page.get_by_role("link", name=run_id)
+    shown.wait_for()
+    assert shown.get_attribute("href") == f"/tools/airflow/dags/tab/runs/{encode(run_id)}"
+
+
+def encode(text: str) -> str:
+    return text.replace(":", "%3A").replace("+", "%2B")
+
+
+@pytest.mark.usefixtures("run_id")
+def test_a_dag_or_task_of_others_says_that_it_has_no_endpoint(
+    airflow: ApiServer, open_page: OpenPage
+) -> None:
+    page = open_page("viewer")
+    page.goto(f"{airflow.url}/dags/tab_other/plugin/oauth-endpoints")
+    page.get_by_text("This DAG has no endpoints of a spec.").wait_for()
+    page.goto(f"{airflow.url}/dags/tab_other/tasks/a/plugin/oauth-endpoint")
+    page.get_by_text("This task pulls no endpoint of a spec.").wait_for()
