@@ -24,6 +24,10 @@ const span = (interval) => (interval ? `${interval[0] || "the beginning"} to ${i
 
 const encode = encodeURIComponent;
 
+const seconds = (value) => (value === undefined || value === null ? "–" : value < 1 ? value.toFixed(3) : number.format(value));
+
+const link = (to, name) => el(chakra().Link, {asChild: true, color: "fg.info"}, el(router().Link, {to}, name));
+
 function States({states}) {
   const C = chakra();
   const found = Object.entries(states ?? {});
@@ -46,11 +50,11 @@ function Figures({run, dagId}) {
   const discarded = [["duplicates", f.duplicates], ["left out by where", f.filtered], ["outside the window", f.outside], ["in quarantine", f.rejected]]
     .filter(([, rows]) => rows).map(([what, rows]) => `${count(rows)} ${what}`).join(", ");
   const facts = [
-    ["Run", el(router().Link, {to: `/dags/${encode(dagId)}/runs/${encode(run.run_id)}`}, run.run_id)],
+    ["Run", link(`/dags/${encode(dagId)}/runs/${encode(run.run_id)}`, run.run_id)],
     ["Rows", run.is_partial ? `${count(f.rows)} so far` : count(f.rows)],
     ["Pages", f.sequences > 1 ? `${count(f.pages)} in ${count(f.sequences)} sequences` : count(f.pages)],
     ["Bytes", `${bytes(f.bytes)} written, ${bytes(f.received_bytes)} received`],
-    ["Seconds", `${count(f.seconds)}${rate}`],
+    ["Seconds", `${seconds(f.seconds)}${rate}`],
     ["Window", span(f.interval)],
     ["Watermark", f.watermark === undefined ? "" : String(f.watermark)],
     ["Waits", waits(f.waits)],
@@ -153,7 +157,7 @@ function Row({endpoint, dagId}) {
   const f = endpoint.run?.figures ?? {};
   const cells = [
     el(States, {states: endpoint.run?.states}),
-    endpoint.run?.is_partial ? `${count(f.rows)} so far` : count(f.rows), count(f.pages), bytes(f.bytes), count(f.seconds), span(f.interval),
+    endpoint.run?.is_partial ? `${count(f.rows)} so far` : count(f.rows), count(f.pages), bytes(f.bytes), seconds(f.seconds), span(f.interval),
     f.watermark === undefined ? "" : String(f.watermark), waits(f.waits), f.duplicates ? count(f.duplicates) : "",
     f.warnings?.length ? el(C.Badge, {colorPalette: "orange"}, f.warnings.length) : "", f.destination ?? "",
   ];
@@ -161,9 +165,9 @@ function Row({endpoint, dagId}) {
     el(
       C.Table.Row,
       {key: "row"},
-      el(C.Table.Cell, null,
+      el(C.Table.Cell, {whiteSpace: "nowrap"},
         el(C.Button, {size: "xs", variant: "ghost", "aria-expanded": open, "aria-label": `Details of ${endpoint.name}`, onClick: () => setOpen(!open)}, open ? "▾" : "▸"),
-        el(router().Link, {to: `/dags/${encode(dagId)}/tasks/${encode(endpoint.task_id)}`}, endpoint.name)),
+        link(`/dags/${encode(dagId)}/tasks/${encode(endpoint.task_id)}`, endpoint.name)),
       cells.map((cell, at) => el(C.Table.Cell, {key: COLUMNS[at + 1]}, cell)),
     ),
     open ? el(C.Table.Row, {key: "details"}, el(C.Table.Cell, {colSpan: COLUMNS.length}, el(Loaded, {dagId, taskId: endpoint.task_id}))) : null,
