@@ -5,20 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import settings
 
-from oauth_taskflow.connections.parse import parse_connection
-from oauth_taskflow.connections.settings import ConnectionSettings
 from oauth_taskflow.errors import ConnectionConfigError, TokenStoreError
-from oauth_taskflow.taskflow.broker import watermark_client, watermark_server
 from oauth_taskflow.taskflow.broker.desk import answer_question
-from oauth_taskflow.taskflow.broker.questions import LONGEST_ID, read_question, write_question
+from oauth_taskflow.taskflow.broker.questions import read_question, write_question
 from oauth_taskflow.taskflow.broker.watermark_client import BrokerWatermarkStore
 from oauth_taskflow.taskflow.broker.watermark_server import answer_watermark
 from oauth_taskflow.taskflow.dags.stored_watermarks import find_watermark_keeper, open_watermarks
@@ -27,51 +21,19 @@ from oauth_taskflow.watermarks.partitions import Scope
 from oauth_taskflow.watermarks.run_watermarks import RunWatermarks
 from oauth_taskflow.watermarks.state import NOTHING, Move, WatermarkState
 from oauth_taskflow.watermarks.store import PendingCommit, WatermarkStore
+from tests.taskflow.broker.answered import TOKEN, Wire, answer_from, refuse, settings_of
 from tests.taskflow.broker.supervisor import Supervisor, supervise
 from tests.taskflow.conftest import SetConnection
 from tests.watermarks import test_model
 
 SCOPE = Scope("crm", "contacts", "crm")
-TOKEN = "0123456789abcdef" * 2
-
-
-class Wire:
-    """Carries questions to a store as the look-up does, and may repeat them on their way."""
-
-    def __init__(self, store: WatermarkStore, repeat: int = 1) -> None:
-        self._store, self._repeat = store, repeat
-        self.ids: list[str] = []
-
-    def __call__(self, conn_id: str, kind: str, body: Any, **_: Any) -> Any:
-        text = write_question(kind, body)[1]
-        self.ids.append(text)
-        found = settings_of(conn_id)
-        answers = [
-            answer_watermark(read_question(text).body, found, "") for _ in range(self._repeat)
-        ]
-        return msgspec.json.decode(msgspec.json.encode(answers[-1]))
-
-
-def settings_of(conn_id: str) -> ConnectionSettings:
-    empty = dict.fromkeys(("schema", "login", "password", "port"))
-    extra = json.dumps({"auth_type": "none"})
-    found = SimpleNamespace(
-        conn_id=conn_id, conn_type="oauth2", host="http://a.test", extra=extra, **empty
-    )
-    return parse_connection(found)
-
-
-def refuse(scope: Scope) -> TokenStoreError:
-    raise AssertionError(scope)
 
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WatermarkStore:
     """The store of the API server."""
     store = WatermarkStore(f"sqlite:///{tmp_path}/w.db")
-    monkeypatch.setattr(watermark_server, "_open", lambda _: store)
-    monkeypatch.setattr(watermark_server, "store_url", str)
-    monkeypatch.setattr(watermark_server, "watermark_store_url", str)
+    answer_from(store, monkeypatch)
     return store
 
 
@@ -91,9 +53,7 @@ class _Brokered(test_model.Model):
 
     def find_keeper(self) -> Any:
         self._patch = pytest.MonkeyPatch()
-        self._patch.setattr(watermark_server, "_open", lambda _: self.store)
-        self._patch.setattr(watermark_server, "store_url", str)
-        self._patch.setattr(watermark_server, "watermark_store_url", str)
+        answer_from(self.store, self._patch)
         return BrokerWatermarkStore(refuse, Wire(self.store, repeat=2))
 
     def teardown(self) -> None:
@@ -115,88 +75,6 @@ TestOneByOne = OneByOne.TestCase
 TestOneByOne.settings = SETTINGS
 TestAtOnce = AtOnce.TestCase
 TestAtOnce.settings = SETTINGS
-
-
-values = st.none() | st.integers() | st.text(max_size=50) | st.floats(allow_nan=False)
-states = st.builds(
-    WatermarkState,
-    value=values,
-    cursor=st.none() | st.text(max_size=200),
-    at_value=st.lists(st.text("0123456789abcdef", min_size=24, max_size=24), max_size=200).map(
-        tuple
-    ),
-)
-
-
-@settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(found=st.lists(states, min_size=1, max_size=4), path=st.text(max_size=30))
-def test_a_commit_arrives_whole_whatever_is_in_it(
-    found: list[WatermarkState], path: str, store: WatermarkStore, wire: Wire
-) -> None:
-    moves = tuple(
-        Move(json.dumps({"p": f"{path}{number}"}), found[0], state)
-        for number, state in enumerate(found)
-    )
-    place = {"kind": "file", "path": path, "conn_id": None}
-    commit = PendingCommit(TOKEN, SCOPE, "run", 0, place, moves)
-    broker = BrokerWatermarkStore(refuse, wire)
-    broker.prepare(commit)
-    try:
-        ((stored, _),) = store.list_pending(SCOPE)
-        assert stored == commit
-        ((listed, _),) = broker.list_pending(SCOPE)
-        assert (listed.token, listed.place, listed.moves) == (TOKEN, place, ())
-        assert max(map(len, wire.ids)) < LONGEST_ID
-    finally:
-        store.drop_pending(commit)
-
-
-def test_ten_thousand_partitions_travel_in_pieces_and_come_back(
-    broker: BrokerWatermarkStore, store: WatermarkStore, wire: Wire
-) -> None:
-    parts = [json.dumps({"contact": f"c-{number}"}) for number in range(10_000)]
-    run = RunWatermarks(broker, SCOPE, "first", lambda _: None)
-    run.open({"path": "x"})
-    run.prepare([Move(one, NOTHING, WatermarkState(n)) for n, one in enumerate(parts)])
-    assert run.settle() == ""
-    count = len(wire.ids)
-    assert max(map(len, wire.ids)) < LONGEST_ID
-    following = RunWatermarks(broker, SCOPE, "second", lambda _: None)
-    following.open({"path": "y"})
-    found = following.find(parts[:100])
-    assert [state.value for state in found] == list(range(100))
-    assert len(wire.ids) - count <= 8
-    assert broker.sum_up(SCOPE) == (WatermarkState(0), 10_000)
-    assert store.run(_count_pieces, writes=False) == 0
-
-
-def _count_pieces(connection: Any) -> int:
-    return int(
-        connection.exec_driver_sql(
-            "SELECT count(*) FROM oauth_taskflow_watermark_piece"
-        ).scalar_one()
-    )
-
-
-def test_a_piece_that_is_missing_prevents_the_commit(
-    broker: BrokerWatermarkStore, store: WatermarkStore, wire: Wire, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    moves = tuple(Move(json.dumps({"p": n}), NOTHING, WatermarkState(n)) for n in range(2000))
-    commit = PendingCommit(TOKEN, SCOPE, "run", 0, {}, moves)
-
-    def losing(conn_id: str, kind: str, body: Any, **options: Any) -> Any:
-        number = body.arguments.number
-        return None if number == 1 else wire(conn_id, kind, body, **options)
-
-    with pytest.raises(TokenStoreError, match="did not arrive at the API server") as caught:
-        BrokerWatermarkStore(refuse, losing).prepare(commit)
-    assert caught.value.retryable
-    assert store.list_pending(SCOPE) == []
-    monkeypatch.setattr(watermark_client, "_PIECE", 1000)  # cut otherwise: nothing mixes
-    broker.prepare(commit)
-    assert store.list_pending(SCOPE)[0][0].moves == moves
 
 
 def test_a_commit_settles_once_and_only_on_its_own_connection(
