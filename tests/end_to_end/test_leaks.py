@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -96,7 +95,7 @@ BELONGS = {
     ],
     "added parameter": ["/with/none/countries query auth"],
     "added member": ["/echo body auth"],
-    **({"AWS token": ["/echo header X-Amz-Security-Token"]} if find_spec("botocore") else {}),
+    "AWS token": ["/echo header X-Amz-Security-Token"],
     "API header": ["/with/api_key/countries header X-Api-Secret"],
     "login password": ["/auth/token body password", "/with/basic/countries header Authorization"],
 }
