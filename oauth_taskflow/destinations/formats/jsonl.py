@@ -5,8 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from typing import IO, Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import IO, Any, Protocol
 
 import msgspec
 
@@ -40,79 +40,81 @@ class _LineWriter:
         self._sink.flush()
 
 
-class _GzipLineWriter:
-    def __init__(
-        self,
-        sink: ByteSink,
-        _next_part: NextPart,
-        _declared: RecordSchema | None = None,
-    ) -> None:
-        self._sink = sink
-        # Begun by the first record: what an earlier attempt wrote may come first.
-        self._file: Any = None
-        self._has_member = False
+class _Frame(Protocol):
+    """A compressed piece of a file, which can be read alone."""
 
-    def _begin_member(self) -> Any:
-        self._has_member = True
-        # Neither name nor time inside: the same records give the same bytes, with one library.
-        return gzip_library().GzipFile(
-            filename="", mode="wb", compresslevel=_GZIP_LEVEL, fileobj=self._sink, mtime=0
-        )
-
-    def write(self, records: Sequence[Any], /) -> None:
-        if self._file is None:
-            self._file = self._begin_member()
-        self._file.write(json_encoder.encode_lines(records))
-
-    def pause(self) -> None:
-        # A file of several members is one gzip file (RFC 1952 §2.2).
-        if self._file is not None:
-            self._file.close()
-        self._file = None
+    def write(self, lines: bytes, /) -> Any:
+        """Compresses ``lines`` into the sink, sooner or later."""
 
     def close(self) -> None:
-        if not self._has_member:
-            self._file = self._begin_member()
-        self.pause()
+        """Ends the piece, and leaves the sink open."""
 
 
-class _ZstdLineWriter:
-    """Frames begin and end as the members of gzip do; a file of several frames is one (RFC 8878 §3.1)."""
+def _begin_member(sink: ByteSink) -> _Frame:
+    # Neither name nor time inside: the same records give the same bytes, with one library.
+    member: _Frame = gzip_library().GzipFile(
+        filename="", mode="wb", compresslevel=_GZIP_LEVEL, fileobj=sink, mtime=0
+    )
+    return member
 
-    def __init__(
-        self,
-        sink: ByteSink,
-        _next_part: NextPart,
-        _declared: RecordSchema | None = None,
-    ) -> None:
-        self._sink = sink
-        self._frame: Any = None
-        self._has_frame = False
 
-    def _begin_frame(self) -> Any:
+class _ZstdFrame:
+    def __init__(self, sink: ByteSink) -> None:
         import zstandard  # noqa: PLC0415 - an extra
 
-        self._has_frame = True
+        self._sink = sink
         # One for each frame: it takes 100 kB, and a writer that rests shall take nothing.
-        return zstandard.ZstdCompressor(_ZSTD_LEVEL, write_checksum=True).compressobj()
+        compressor = zstandard.ZstdCompressor(_ZSTD_LEVEL, write_checksum=True)
+        self._compress: Any = compressor.compressobj()
+
+    def write(self, lines: bytes, /) -> None:
+        if data := self._compress.compress(lines):
+            self._sink.write(data)
+
+    def close(self) -> None:
+        self._sink.write(self._compress.flush())
+
+
+class _FramedLineWriter:
+    """Writes frames one after the other: several of them are one file, with gzip (RFC 1952 §2.2) and Zstandard (RFC 8878 §3.1)."""
+
+    def __init__(self, sink: ByteSink, begin_frame: Callable[[ByteSink], _Frame]) -> None:
+        self._sink, self._begin_frame = sink, begin_frame
+        # Begun by the first record: what an earlier attempt wrote may come first.
+        self._frame: _Frame | None = None
+        self._has_frame = False
 
     def write(self, records: Sequence[Any], /) -> None:
         lines = json_encoder.encode_lines(records)
+        self._begin().write(lines)
+
+    def _begin(self) -> _Frame:
         if self._frame is None:
-            self._frame = self._begin_frame()
-        if data := self._frame.compress(lines):
-            self._sink.write(data)
+            self._frame, self._has_frame = self._begin_frame(self._sink), True
+        return self._frame
 
     def pause(self) -> None:
         if self._frame is not None:
-            self._sink.write(self._frame.flush())
+            self._frame.close()
         self._frame = None
         self._sink.flush()
 
     def close(self) -> None:
         if not self._has_frame:
-            self._frame = self._begin_frame()
+            self._begin()
         self.pause()
+
+
+def _write_gzip(
+    sink: ByteSink, _next_part: NextPart, _declared: RecordSchema | None = None
+) -> _FramedLineWriter:
+    return _FramedLineWriter(sink, _begin_member)
+
+
+def _write_zstd(
+    sink: ByteSink, _next_part: NextPart, _declared: RecordSchema | None = None
+) -> _FramedLineWriter:
+    return _FramedLineWriter(sink, _ZstdFrame)
 
 
 def _read_plain(file: Iterable[bytes], skip: int, take: int) -> Iterator[Any]:
@@ -187,7 +189,7 @@ def _read_zstd_lines(file: IO[bytes], skip: int, take: int) -> Iterator[Any]:
 
 
 JSON_LINES = FileFormat(_LineWriter, _read_plain, _read_lines)
-JSON_LINES_GZIP = FileFormat(_GzipLineWriter, _read_gzip, _read_gzip_lines)
+JSON_LINES_GZIP = FileFormat(_write_gzip, _read_gzip, _read_gzip_lines)
 JSON_LINES_ZSTD = FileFormat(
-    _ZstdLineWriter, _read_zstd, _read_zstd_lines, requires=(Requirement("zstandard", "zstd"),)
+    _write_zstd, _read_zstd, _read_zstd_lines, requires=(Requirement("zstandard", "zstd"),)
 )
