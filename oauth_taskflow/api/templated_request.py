@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.paginators.base import PagingOptions
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import TemplateFailed
+from oauth_taskflow.nested_texts import find_texts
 from oauth_taskflow.templates.names import OMIT as OMIT_NAME
 from oauth_taskflow.templates.names import PAGE, PAGE_NAMES
 from oauth_taskflow.templates.references import find_page_names, parse_template
@@ -27,7 +28,7 @@ def fill_with_pages(request: ApiRequest, paginate: Paginate | None) -> ApiReques
     if not isinstance(paginate, PagingOptions):
         return request
     parts = (request.path, request.params, request.headers, request.json)
-    placed = {name: text for text in _texts(parts) for name in _page_names(text)}
+    placed = {name: text for text in find_texts(parts) for name in _page_names(text)}
     if not placed:
         return request
     for name, text in placed.items():
@@ -76,14 +77,6 @@ def _renderer(request: ApiRequest) -> Callable[[Mapping[str, Any]], ApiRequest]:
         )
 
     return render
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping | list | tuple):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(item)
 
 
 def _page_names(text: str) -> frozenset[str]:

@@ -11,6 +11,7 @@ from oauth_taskflow.connections.fields.table import BY_NAME
 from oauth_taskflow.connections.parts import ConnectionParts
 from oauth_taskflow.connections.places import fill_places
 from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.nested_texts import find_texts
 from oauth_taskflow.redaction import SHORTEST_SECRET, is_sensitive_name
 from oauth_taskflow.urls import split_url
 
@@ -62,24 +63,16 @@ def _secrets_in(parts: ConnectionParts, name: str, value: Any) -> Iterator[str]:
 
 def _fill_texts(parts: ConnectionParts, name: str, value: Mapping[str, Any]) -> Iterator[str]:
     try:
-        yield from _texts(fill_places(parts, name, value))
+        yield from find_texts(fill_places(parts, name, value))
     except ConnectionConfigError:  # another reader reports it
-        yield from _texts(value)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping | list | tuple):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(item)
+        yield from find_texts(value)
 
 
 def _sensitive_texts(value: Any) -> Iterator[str]:
     """Yields the texts under names that sound like secrets, at any depth."""
     if isinstance(value, Mapping):
         for name, item in value.items():
-            yield from _texts(item) if is_sensitive_name(name) else _sensitive_texts(item)
+            yield from find_texts(item) if is_sensitive_name(name) else _sensitive_texts(item)
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _sensitive_texts(item)
