@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-import msgspec
 from msgspec import Meta, Struct
 
 from oauth_taskflow.budgets.ledger import FARTHEST, Window
 from oauth_taskflow.budgets.slots import Ask, Charge, Grant, Slot
 from oauth_taskflow.budgets.store import Reading
-from oauth_taskflow.taskflow.broker.questions import unreadable_question
+from oauth_taskflow.taskflow.broker.questions import read_value, unreadable_question
 
 KIND = "budget"
 # Instants of slots travel as ticks of 0.1 ms after the first one; the shortest slot lasts 5 ms.
@@ -82,10 +81,7 @@ def read_ask(body: Any) -> Ask:
     Raises:
         ConnectionConfigError: a value makes no sense.
     """
-    try:
-        asked = msgspec.convert(body, BudgetQuestion)
-    except msgspec.ValidationError:
-        raise unreadable_question() from None
+    asked = read_value(BudgetQuestion, body)
     if any(charge.cost > charge.requests for charge in asked.charges):
         raise unreadable_question()
     return Ask(
@@ -145,7 +141,4 @@ def read_answer(body: Any) -> BudgetAnswer:
     Raises:
         ConnectionConfigError: it is something else.
     """
-    try:
-        return msgspec.convert(body, BudgetAnswer)
-    except msgspec.ValidationError:
-        raise unreadable_question() from None
+    return read_value(BudgetAnswer, body)

@@ -12,7 +12,7 @@ import base64
 import binascii
 import secrets
 import zlib
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -25,6 +25,7 @@ LONGEST_ID = 2000
 # A question is a few kilobytes long, whatever a hostile task compressed into it.
 _LONGEST_TEXT = 65_536
 _ANSWER = "broker_answer"
+_T = TypeVar("_T")
 
 
 class TooLong(Exception):
@@ -68,6 +69,18 @@ def read_question(text: str) -> Asked:
         whole = unpacking.eof and len(text) <= LONGEST_ID
         return msgspec.json.decode(plain if whole else b"", type=Asked)
     except (ValueError, RecursionError, zlib.error, binascii.Error, msgspec.MsgspecError):
+        raise unreadable_question() from None
+
+
+def read_value(kind: type[_T], value: Any) -> _T:
+    """Returns ``value`` of a question or an answer as a ``kind``, checked.
+
+    Raises:
+        ConnectionConfigError: it makes no sense.
+    """
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError:
         raise unreadable_question() from None
 
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from oauth_taskflow.taskflow.broker import watermark_wire as wire
-from oauth_taskflow.taskflow.broker.questions import unreadable_question
+from oauth_taskflow.taskflow.broker.questions import read_value, unreadable_question
 from oauth_taskflow.taskflow.broker.watermark_wire import WatermarkQuestion
 from oauth_taskflow.taskflow.config import store_url, watermark_store_url
 from oauth_taskflow.watermarks.bounds import GRACE, admit_scope, drop_pieces, keep_piece
@@ -27,7 +27,7 @@ def answer_watermark(body: Any, settings: ConnectionSettings, team: str) -> Any:
         TokenStoreError: the store failed, or has no room for more of this connection.
         InvalidRecord: a stored value and a new one cannot be compared.
     """
-    asked = wire.read(WatermarkQuestion, body)
+    asked = read_value(WatermarkQuestion, body)
     place = f"{team}/{settings.conn_id}" if team else settings.conn_id
     scope = Scope(asked.dag_id, asked.endpoint, place)
     return _ANSWERS[asked.operation](_open(watermark_store_url() or store_url()), scope, asked)
@@ -46,7 +46,7 @@ def _begin(store: WatermarkStore, scope: Scope, asked: WatermarkQuestion) -> Any
 
 
 def _read(store: WatermarkStore, scope: Scope, asked: WatermarkQuestion) -> Any:
-    keys = wire.read(list[wire.Key], asked.arguments)
+    keys = read_value(list[wire.Key], asked.arguments)
     if len(keys) > 4 * wire.KEYS_TOGETHER:
         raise unreadable_question()
     found = store.read_keys(scope, asked.run_id, keys)
@@ -73,14 +73,14 @@ def _list(store: WatermarkStore, scope: Scope, _: WatermarkQuestion) -> Any:
 
 
 def _drop(store: WatermarkStore, scope: Scope, asked: WatermarkQuestion) -> None:
-    token = wire.read(wire.Mark, asked.arguments)
+    token = read_value(wire.Mark, asked.arguments)
     found = store.find_pending(scope, token)
     if found is not None:
         store.drop_pending(found)
 
 
 def _settle(store: WatermarkStore, scope: Scope, asked: WatermarkQuestion) -> Any:
-    commit = store.find_pending(scope, wire.read(wire.Mark, asked.arguments))
+    commit = store.find_pending(scope, read_value(wire.Mark, asked.arguments))
     return "done" if commit is None else store.settle(commit)
 
 

@@ -6,12 +6,11 @@ A commit with the moves of many partitions is longer than an id may be: it trave
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 
-from oauth_taskflow.taskflow.broker.questions import unreadable_question
+from oauth_taskflow.taskflow.broker.questions import read_value, unreadable_question
 from oauth_taskflow.watermarks.bounds import Piece
 from oauth_taskflow.watermarks.partitions import Scope
 from oauth_taskflow.watermarks.state import MOST_AT_VALUE, Move, WatermarkState
@@ -24,7 +23,6 @@ KEYS_TOGETHER = 25
 _MOST_PIECES = 20_000
 _MOST_MOVES = 20_000
 _LONGEST_PLACE = 20_000
-_T = TypeVar("_T")
 
 Name = Annotated[str, Meta(max_length=250)]
 Key = Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")]
@@ -73,25 +71,13 @@ class _Commit(Struct, frozen=True):
     moves: Annotated[tuple[_Move, ...], Meta(max_length=_MOST_MOVES)]
 
 
-def read(kind: type[_T], value: Any) -> _T:
-    """Returns ``value`` as a ``kind``, checked.
-
-    Raises:
-        ConnectionConfigError: it makes no sense.
-    """
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError:
-        raise unreadable_question() from None
-
-
 def read_piece(plain: Any) -> Piece:
     """Returns the piece of a commit in ``plain``, checked.
 
     Raises:
         ConnectionConfigError: it makes no sense.
     """
-    found = read(_Piece, plain)
+    found = read_value(_Piece, plain)
     if found.number >= found.count:
         raise unreadable_question()
     return Piece(found.mark, found.number, found.count, found.text)
@@ -103,7 +89,7 @@ def read_state(text: Any) -> WatermarkState:
     Raises:
         ConnectionConfigError: it makes no sense.
     """
-    return _to_state(read(_State, read_json(text)))
+    return _to_state(read_value(_State, read_json(text)))
 
 
 def _to_state(state: _State) -> WatermarkState:
@@ -135,7 +121,7 @@ def read_commit(text: str, token: str, scope: Scope, run_id: str) -> PendingComm
     Raises:
         ConnectionConfigError: it makes no sense.
     """
-    found = read(_Commit, read_json(text))
+    found = read_value(_Commit, read_json(text))
     if len(json.dumps(found.place)) > _LONGEST_PLACE:
         raise unreadable_question()
     moves = tuple(
