@@ -75,6 +75,7 @@ def keep_piece(store: WatermarkStore, scope: Scope, piece: Piece) -> str | None:
         return "".join(texts)
     if store.find_pending(scope, piece.mark) is None:
         raise _missing_error(scope)
+    drop_pieces(store, piece.mark)  # the one that came again
     return None
 
 

@@ -89,10 +89,11 @@ def test_a_commit_arrives_whole_whatever_is_in_it(
         store.drop_pending(commit)
 
 
-def test_ten_thousand_partitions_travel_in_pieces_and_come_back(
+def test_thousands_of_partitions_travel_in_pieces_and_come_back(
     broker: BrokerWatermarkStore, store: WatermarkStore, scope: Scope, wire: Wire
 ) -> None:
-    parts = [json.dumps({"contact": f"c-{number}"}) for number in range(10_000)]
+    most = 10_000 if store.name.startswith("sqlite") else 2_000
+    parts = [json.dumps({"contact": f"c-{number}"}) for number in range(most)]
     run = RunWatermarks(broker, scope, "first", lambda _: None)
     run.open({"path": "x"})
     run.prepare([Move(one, NOTHING, WatermarkState(n)) for n, one in enumerate(parts)])
@@ -104,7 +105,7 @@ def test_ten_thousand_partitions_travel_in_pieces_and_come_back(
     found = following.find(parts[:100])
     assert [state.value for state in found] == list(range(100))
     assert len(wire.ids) - count <= 8
-    assert broker.sum_up(scope) == (WatermarkState(0), 10_000)
+    assert broker.sum_up(scope) == (WatermarkState(0), most)
     assert store.run(lambda connection: _count_pieces(connection, scope), writes=False) == 0
 
 
@@ -150,8 +151,9 @@ def test_pieces_that_arrive_twice_and_from_several_workers_at_once_make_one_comm
             for n, one in enumerate(parts)
             if one.startswith(f'{{"worker": {number},')
         )
-        commit = PendingCommit(tokens[number], scope, f"run {number}", 0, {}, moves)
-        BrokerWatermarkStore(refuse, wires[number]).prepare(commit)
+        broker, run_id = BrokerWatermarkStore(refuse, wires[number]), f"run {number}"
+        generation = broker.begin(scope, run_id).generation
+        broker.prepare(PendingCommit(tokens[number], scope, run_id, generation, {}, moves))
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(send, range(4)))
